@@ -1,0 +1,194 @@
+"""All of an alert configuration read together, from files or from the texts that a history carries.
+
+Texts are named by role and file: `prometheus:FILE` and `alertmanager:FILE` once each, `rules:FILE` and
+`template:FILE` any number of times, `promise:FILE` at most once. Reading files is nothing but collecting
+these texts, so a history rebuilds exactly what its run saw.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from chaoskit.alerting.config_alertmanager import read_alertmanager
+from chaoskit.alerting.config_fields import Reading
+from chaoskit.alerting.config_secrets import redact
+from chaoskit.alerting.model import AlertConfig, Promise, Rule
+from chaoskit.alerting.prometheus_config import read_prometheus
+from chaoskit.alerting.promise import NO_PROMISE, read_promise
+from chaoskit.alerting.rules import read_rules
+from chaoskit.errors import BadInput, Place, Problem
+from chaoskit.yaml_source import Node, nearest, read_text
+
+ROLES = ("prometheus", "rules", "alertmanager", "promise", "template")
+
+PROMETHEUS_NAMES = ("prometheus_config.yml", "prometheus.yml", "prometheus_config.yaml", "prometheus.yaml")
+ALERTMANAGER_NAMES = ("alertmanager.yml", "alertmanager.yaml")
+PROMISE_NAMES = ("notification_windows.yml", "notification_windows.yaml")
+
+
+def load_folder(path: Path) -> AlertConfig:
+    """The configuration in a folder laid out like the shipped one; raises BadInput with every problem.
+
+    Rule files and templates are those that the two configurations name, by patterns relative to the folder;
+    of a pattern that leads elsewhere (/etc/prometheus/rules/*.yml) the last part is looked for in the folder.
+    """
+    if not path.is_dir():
+        raise BadInput(Problem(Place(str(path)), "is not a folder", "give the folder that holds alertmanager.yml"))
+    problems: list[Problem] = []
+    found: list[Path] = []
+    for what, names in (
+        ("Prometheus configuration", PROMETHEUS_NAMES),
+        ("Alertmanager configuration", ALERTMANAGER_NAMES),
+        ("promise", PROMISE_NAMES),
+    ):
+        file = next((path / name for name in names if (path / name).is_file()), None)
+        if file is None:
+            problems.append(Problem(Place(str(path)), f"holds no {what}", f"it is called {' or '.join(names[:2])}"))
+        else:
+            found.append(file)
+    if problems:
+        raise BadInput(problems)
+    return load_files(found[0], found[1], found[2])
+
+
+def load_files(
+    prometheus: Path, alertmanager: Path, promise: Path | None = None, rules: Sequence[Path] = ()
+) -> AlertConfig:
+    """The configuration in these files; `rules` replaces the rule files that `prometheus` names.
+
+    Files are named in `sources` relative to their configuration's folder. Raises BadInput with every
+    problem, whose places are paths as the reader can open them.
+    """
+    reading = Reading()
+    paths: dict[str, Path] = {}
+    texts: dict[str, str] = {}
+
+    def take(role: str, file: Path, folder: Path) -> None:
+        name = file.relative_to(folder).as_posix() if file.is_relative_to(folder) else file.as_posix()
+        if paths.get(name, file) != file:  # two folders, one name: places must stay unambiguous
+            name = file.as_posix()
+        try:
+            texts[f"{role}:{name}"] = read_text(file)
+        except BadInput as bad:
+            reading.problems.extend(bad.problems)
+        paths[name] = file
+
+    for role, file in (("prometheus", prometheus), ("alertmanager", alertmanager), ("promise", promise)):
+        if file is not None:
+            take(role, file, file.parent)
+    reading.finish()
+    configurations = tuple(paths.values())
+    for file in rules or _named(reading, texts, "prometheus", prometheus.parent, configurations):
+        take("rules", file, prometheus.parent)
+    for file in _named(reading, texts, "alertmanager", alertmanager.parent, configurations):
+        take("template", file, alertmanager.parent)
+    try:
+        config = load_texts(texts)
+    except BadInput as bad:
+        reading.problems.extend(bad.problems)
+    reading.problems[:] = dict.fromkeys(_opened(problem, paths) for problem in reading.problems)
+    reading.finish()
+    return config
+
+
+def load_texts(sources: Mapping[str, str]) -> AlertConfig:
+    """The configuration in these texts, by `role:FILE`; raises BadInput with every problem.
+
+    Without a promise text nothing is promised. The result's `sources` are the texts without their secrets;
+    read again they give the same result.
+    """
+    reading = Reading()
+    named = _by_role(reading, sources)
+    reading.finish()
+    prometheus = read_prometheus(reading, *_only(named, "prometheus"))
+    rules: tuple[Rule, ...] = ()
+    for file, text in named["rules"].items():
+        rules += read_rules(reading, text, file, prometheus)
+    alertmanager = read_alertmanager(reading, *_only(named, "alertmanager"))
+    if not any(rule.alert for rule in rules):
+        reading.say(Place(_only(named, "prometheus")[1]), "there is no alerting rule", "name them under rule_files")
+    promise: Promise = NO_PROMISE
+    for file, text in named["promise"].items():
+        alerts = dict.fromkeys(rule.alert for rule in rules if rule.alert)
+        promise = read_promise(reading, text, file, alerts, alertmanager.receivers)
+    reading.finish()
+    return AlertConfig(
+        prometheus.jobs,
+        prometheus.evaluation_interval_s,
+        rules,
+        alertmanager.route,
+        alertmanager.receivers,
+        alertmanager.inhibit_rules,
+        promise,
+        {
+            key: redact(text) if key.startswith(("prometheus:", "alertmanager:")) else text
+            for key, text in sources.items()
+        },
+        prometheus.external_labels,
+    )
+
+
+def _by_role(reading: Reading, sources: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    named: dict[str, dict[str, str]] = {role: {} for role in ROLES}
+    for key, text in sources.items():
+        role, _, file = key.partition(":")
+        if role in named and file:
+            named[role][file] = text
+        else:
+            reading.say(Place(key), f"'{role}' is not a role of a file", nearest(role, ROLES))
+    for role, needed in (("prometheus", True), ("alertmanager", True), ("promise", False)):
+        if needed and not named[role]:
+            reading.problems.append(Problem(None, f"no {role} configuration is given", f"give {role}:FILE"))
+        for file in list(named[role])[1:]:
+            reading.say(Place(file), f"is a second {role} file", "give one")
+    return named
+
+
+def _only(named: Mapping[str, Mapping[str, str]], role: str) -> tuple[str, str]:
+    file, text = next(iter(named[role].items()))
+    return text, file
+
+
+def _named(reading: Reading, texts: Mapping[str, str], role: str, folder: Path, taken: Collection[Path]) -> list[Path]:
+    """The files that the patterns of a configuration lead to, each once, in the order Prometheus reads them."""
+    key, text = next(((key, text) for key, text in texts.items() if key.startswith(f"{role}:")), ("", ""))
+    if not key:
+        return []
+    ignored = Reading()  # load_texts reads the text again and reports what is wrong in it
+    file = key.partition(":")[2]
+    patterns: tuple[Node, ...]
+    if role == "prometheus":
+        patterns = read_prometheus(ignored, text, file).rule_files
+    else:
+        patterns = read_alertmanager(ignored, text, file).templates
+    found: dict[Path, None] = {}
+    for pattern in patterns:
+        matches = _matching(folder, pattern.raw, taken)
+        if not matches:
+            reading.say(
+                pattern.place,
+                f"'{pattern.raw}' leads to no file",
+                f"looked in {folder}; what a pattern does not find is silently missing in production",
+            )
+        found.update(dict.fromkeys(matches))
+    return list(found)
+
+
+def _matching(folder: Path, pattern: str, taken: Collection[Path]) -> list[Path]:
+    """What Go's filepath.Glob finds, sorted; an absolute pattern that finds nothing is tried in the folder."""
+    for tried in (pattern, Path(pattern).name) if Path(pattern).is_absolute() else (pattern,):
+        names = glob.glob(tried, root_dir=folder, include_hidden=True)  # noqa: PTH207 - Path.glob takes no absolute one
+        files = [folder / name for name in sorted(names)]
+        if found := [file for file in files if file.is_file() and (tried == pattern or file not in taken)]:
+            return found
+    return []
+
+
+def _opened(problem: Problem, paths: Mapping[str, Path]) -> Problem:
+    """The same problem with its place as a path that can be opened from here."""
+    place = problem.place
+    if place is None or place.file not in paths:
+        return problem
+    return Problem(Place(str(paths[place.file]), place.line), problem.message, problem.hint)

@@ -1,0 +1,186 @@
+"""alertmanager.yml as plain data: the routing tree with everything inherited filled in, and the inhibitions.
+
+Interpreted strictly are routes, inhibitions and receivers' names; what an integration is told beside
+`send_resolved` and its recipients is amtool's to check. Rules and defaults follow Alertmanager's config and
+dispatch packages (0.25 to 0.34): a route inherits receiver, grouping and timings, an empty `group_by: []`
+inherits as well, `['...']` means every label, time intervals are not inherited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from chaoskit.alerting.config_fields import Reading
+from chaoskit.alerting.config_matchers import parse_matchers, regex
+from chaoskit.alerting.config_receivers import read_receivers
+from chaoskit.alerting.model import InhibitRule, Matcher, Receiver, Route
+from chaoskit.errors import Place
+from chaoskit.yaml_source import Node
+
+GROUP_WAIT_S = 30.0
+GROUP_INTERVAL_S = 300.0
+REPEAT_INTERVAL_S = 4 * 3600.0
+
+_TOP_KEYS = (
+    "global", "templates", "route", "inhibit_rules", "receivers",
+    "mute_time_intervals", "time_intervals", "tracing",
+)  # fmt: skip
+_ROUTE_KEYS = (
+    "receiver", "group_by", "group_wait", "group_interval", "repeat_interval", "match", "match_re",
+    "matchers", "continue", "routes", "mute_time_intervals", "active_time_intervals",
+)  # fmt: skip
+_INHIBIT_KEYS = (
+    "name", "source_match", "source_match_re", "source_matchers",
+    "target_match", "target_match_re", "target_matchers", "equal",
+)  # fmt: skip
+# Alertmanager sorts a route's matchers by name, value and kind, in this order of kinds.
+_KINDS = ("=", "!=", "=~", "!~")
+
+
+@dataclass(frozen=True, slots=True)
+class AlertmanagerFile:
+    """What one alertmanager.yml says; `templates` are the globs as written."""
+
+    route: Route
+    receivers: Mapping[str, Receiver]
+    inhibit_rules: tuple[InhibitRule, ...]
+    templates: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Inherited:
+    receiver: str = ""
+    group_by: tuple[str, ...] | None = ()
+    group_wait_s: float = GROUP_WAIT_S
+    group_interval_s: float = GROUP_INTERVAL_S
+    repeat_interval_s: float = REPEAT_INTERVAL_S
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """What a route may refer to."""
+
+    receivers: tuple[str, ...] = field(default=())
+    time_intervals: tuple[str, ...] = field(default=())
+
+
+def read_alertmanager(reading: Reading, text: str, file: str) -> AlertmanagerFile:
+    """Read the file; every problem goes to `reading`."""
+    root = reading.root(text, file)
+    reading.known_keys(root, _TOP_KEYS, "the Alertmanager configuration")
+    receivers = read_receivers(reading, root)
+    intervals = tuple(
+        reading.required(each, "name", "a time interval")
+        for key in ("mute_time_intervals", "time_intervals")
+        for each in reading.mappings(root, key, "a time interval")
+    )
+    node = reading.mapping(root, "route")
+    if reading.get(root, "route") is None:
+        reading.say(Place(file), "no 'route' is given", "add route: {receiver: ...}")
+    elif node.kind == "mapping":
+        _check_root(reading, node)
+    names = _Names(tuple(receivers), intervals)
+    route = _route(reading, node, (), _Inherited(), names)
+    inhibitions = tuple(
+        _inhibition(reading, each) for each in reading.mappings(root, "inhibit_rules", "an inhibit rule")
+    )
+    return AlertmanagerFile(route, receivers, inhibitions, reading.texts(root, "templates"))
+
+
+def _check_root(reading: Reading, node: Node) -> None:
+    """Alertmanager refuses a root that does not take every alert."""
+    if not reading.text(node, "receiver"):
+        reading.say(node.place, "the root route has no 'receiver'", "name one; it takes what no other route matches")
+    for key in ("match", "match_re", "matchers", "mute_time_intervals", "active_time_intervals", "continue"):
+        value = reading.get(node, key)
+        if value is not None and (value.kind == "scalar" or value.value):
+            reading.say(value.place, f"the root route must not have '{key}'", "move it to a child route")
+
+
+def _route(reading: Reading, node: Node, path: tuple[int, ...], above: _Inherited, names: _Names) -> Route:
+    reading.known_keys(node, _ROUTE_KEYS, "a route")
+    receiver = reading.get(node, "receiver")
+    if receiver is not None and receiver.kind == "scalar" and receiver.raw not in names.receivers:
+        reading.undefined(receiver.place, "the receiver", receiver.raw, names.receivers, "receivers")
+    own = _Inherited(
+        reading.text(node, "receiver") or above.receiver,
+        _group_by(reading, node, above.group_by),
+        reading.duration(node, "group_wait", above.group_wait_s),
+        _positive(reading, node, "group_interval", above.group_interval_s),
+        _positive(reading, node, "repeat_interval", above.repeat_interval_s),
+    )
+    children = tuple(
+        _route(reading, child, (*path, index), own, names)
+        for index, child in enumerate(reading.mappings(node, "routes", "a route"))
+    )
+    return Route(
+        path, own.receiver, own.group_by, own.group_wait_s, own.group_interval_s, own.repeat_interval_s,
+        matchers=_matchers(reading, node, ""),
+        continues=reading.boolean(node, "continue", False),
+        children=children,
+        place=node.place,
+        time_intervals=_intervals(reading, node, names.time_intervals),
+    )  # fmt: skip
+
+
+def _positive(reading: Reading, node: Node, key: str, default: float) -> float:
+    seconds = reading.duration(node, key, default)
+    if not seconds:
+        value = reading.get(node, key)
+        reading.say(value.place if value else node.place, f"{key} cannot be zero", "write a duration such as 5m")
+        return default
+    return seconds
+
+
+def _group_by(reading: Reading, node: Node, above: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    labels: list[str] = []
+    items = reading.texts(node, "group_by")
+    for item in items:
+        if not item.raw:
+            reading.say(item.place, "group_by holds an empty label name", "remove it")
+        elif item.raw in labels:
+            reading.say(item.place, f"'{item.raw}' appears twice in group_by", "keep one")
+        labels.append(item.raw)
+    if "..." in labels:
+        if len(labels) > 1:
+            reading.say(items[0].place, "group_by holds '...' beside other labels", "'...' alone means every label")
+        return None
+    return tuple(labels) if labels else above
+
+
+def _intervals(reading: Reading, node: Node, defined: tuple[str, ...]) -> tuple[str, ...]:
+    named = [item for key in ("mute_time_intervals", "active_time_intervals") for item in reading.texts(node, key)]
+    for item in named:
+        if item.raw not in defined:
+            reading.undefined(item.place, "the time interval", item.raw, defined, "time_intervals")
+    return tuple(item.raw for item in named)
+
+
+def _inhibition(reading: Reading, node: Node) -> InhibitRule:
+    reading.known_keys(node, _INHIBIT_KEYS, "an inhibit rule")
+    return InhibitRule(
+        _matchers(reading, node, "source_"),
+        _matchers(reading, node, "target_"),
+        tuple(item.raw for item in reading.texts(node, "equal")),
+        node.place,
+    )
+
+
+def _matchers(reading: Reading, node: Node, side: str) -> tuple[Matcher, ...]:
+    """The matchers of a route (`side` empty) or of one side of an inhibit rule, in Alertmanager's order."""
+    found = [Matcher(name, "=", value) for name, value in reading.string_map(node, f"{side}match").items()]
+    for name, value in reading.string_map(node, f"{side}match_re").items():
+        try:
+            regex(value)
+        except ValueError as error:
+            reading.say(reading.mapping(node, f"{side}match_re").place, str(error))
+            continue
+        # Alertmanager keeps the anchored pattern as the value, and prints it so in group keys.
+        found.append(Matcher(name, "=~", f"^(?:{value})$"))
+    for item in reading.texts(node, f"{side}matchers"):
+        try:
+            found.extend(parse_matchers(item.raw))
+        except ValueError as error:
+            reading.say(item.place, str(error))
+    return tuple(sorted(found, key=lambda each: (each.label, each.value, _KINDS.index(each.op))))

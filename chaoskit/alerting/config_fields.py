@@ -1,0 +1,164 @@
+"""Typed access to the mappings of a configuration file; what is wrong is collected, never raised at once.
+
+The one idea: a getter always returns something usable, so that reading goes on and one pass names every
+problem. Whoever began the reading raises BadInput at its end.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from chaoskit.errors import BadInput, Place, Problem
+from chaoskit.units import parse_duration
+from chaoskit.yaml_source import Node, nearest, read
+
+LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+"""Label names as every version of Prometheus accepts them."""
+
+# The words that Go's yaml.v2, which Prometheus and Alertmanager read with, takes for booleans.
+_TRUE = {"true", "yes", "on", "y"}
+_FALSE = {"false", "no", "off", "n"}
+
+
+@dataclass(slots=True)
+class Reading:
+    """The problems found so far, and getters that add to them."""
+
+    problems: list[Problem] = field(default_factory=list)
+
+    def say(self, place: Place, message: str, hint: str = "") -> None:
+        self.problems.append(Problem(place, message, hint))
+
+    def root(self, text: str, file: str) -> Node:
+        """The root mapping of a file; an empty one when the text cannot be read as such."""
+        try:
+            node = read(text, file)
+        except BadInput as bad:
+            self.problems.extend(bad.problems)
+            return _nothing(Place(file, 1))
+        return self.as_mapping(node, "the file")
+
+    def as_mapping(self, node: Node, what: str) -> Node:
+        """The node itself, or an empty mapping and a problem."""
+        if node.kind == "mapping":
+            return node
+        if node.kind != "scalar" or node.value is not None:
+            self.say(node.place, f"{what} is {node.described()}, expected keys and values")
+        return _nothing(node.place)
+
+    def known_keys(self, node: Node, known: Iterable[str], what: str) -> None:
+        """Every key outside `known` is a problem that names the nearest known one."""
+        names = tuple(known)
+        for key, _ in node.pairs:
+            if key.raw not in names:
+                hint = nearest(key.raw, names) or f"known keys: {', '.join(names)}"
+                self.say(key.place, f"unknown key '{key.raw}' in {what}", hint)
+
+    def get(self, node: Node, key: str) -> Node | None:
+        """The value under the key; None when it is absent or null."""
+        value = node.get(key)
+        return None if value is None or (value.kind == "scalar" and value.value is None) else value
+
+    def text(self, node: Node, key: str, default: str = "") -> str:
+        """A scalar as written: Go reads a number into a string field as its text, and so do we."""
+        value = self.get(node, key)
+        if value is None:
+            return default
+        if value.kind != "scalar":
+            self.say(value.place, f"'{key}' is {value.described()}, expected a text")
+            return default
+        return value.raw
+
+    def required(self, node: Node, key: str, what: str) -> str:
+        """A text that must be there and not be empty."""
+        found = self.text(node, key)
+        value = self.get(node, key)
+        if not found and (value is None or value.kind == "scalar"):
+            self.say(node.place, f"{what} has no '{key}'", f"add {key}: ...")
+        return found
+
+    def duration(self, node: Node, key: str, default: float) -> float:
+        """Seconds of a duration in the grammar of Prometheus; a number without unit is a problem."""
+        found = self.optional_duration(node, key)
+        return default if found is None else found
+
+    def optional_duration(self, node: Node, key: str) -> float | None:
+        value = self.get(node, key)
+        if value is None:
+            return None
+        if value.kind != "scalar":
+            self.say(value.place, f"'{key}' is {value.described()}, expected a duration such as 30s")
+            return None
+        try:
+            return parse_duration(value.raw)
+        except ValueError as error:
+            self.say(value.place, f"{key}: {error}")
+            return None
+
+    def boolean(self, node: Node, key: str, default: bool) -> bool:
+        value = self.get(node, key)
+        if value is None:
+            return default
+        word = value.raw.lower() if value.kind == "scalar" else ""
+        if word not in _TRUE | _FALSE:
+            self.say(value.place, f"'{key}' is {value.described()}, expected true or false")
+            return default
+        return word in _TRUE
+
+    def sequence(self, node: Node, key: str) -> tuple[Node, ...]:
+        """The elements of a list; empty when absent."""
+        value = self.get(node, key)
+        if value is None:
+            return ()
+        if value.kind != "sequence":
+            self.say(value.place, f"'{key}' is {value.described()}, expected a list")
+            return ()
+        return value.items
+
+    def texts(self, node: Node, key: str) -> tuple[Node, ...]:
+        """The elements of a list of texts, as nodes, so that each keeps its place."""
+        good = []
+        for item in self.sequence(node, key):
+            if item.kind == "scalar" and item.value is not None:
+                good.append(item)
+            else:
+                self.say(item.place, f"'{key}' holds {item.described()}, expected texts")
+        return tuple(good)
+
+    def mappings(self, node: Node, key: str, what: str) -> tuple[Node, ...]:
+        """The elements of a list of mappings."""
+        return tuple(self.as_mapping(item, what) for item in self.sequence(node, key))
+
+    def mapping(self, node: Node, key: str) -> Node:
+        """The mapping under the key; an empty one when absent."""
+        value = self.get(node, key)
+        return _nothing(node.place) if value is None else self.as_mapping(value, f"'{key}'")
+
+    def string_map(self, node: Node, key: str, *, label_names: bool = True) -> dict[str, str]:
+        """A mapping of texts to texts, such as labels; label names are checked unless told otherwise."""
+        found = {}
+        for name, value in self.mapping(node, key).pairs:
+            if label_names and not LABEL_NAME.fullmatch(name.raw):
+                self.say(name.place, f"'{name.raw}' in '{key}' is not a label name")
+            elif value.kind != "scalar":
+                self.say(value.place, f"'{name.raw}' in '{key}' is {value.described()}, expected a text")
+            else:
+                found[name.raw] = "" if value.value is None else value.raw
+        return found
+
+    def undefined(self, place: Place, what: str, name: str, defined: Iterable[str], where: str) -> None:
+        """A name that stands for nothing: the problem says where it should have been defined."""
+        names = tuple(defined)
+        hint = nearest(name, names) or (f"defined there: {', '.join(names)}" if names else "none is defined there")
+        self.say(place, f"{what} '{name}' is not defined in {where}", hint)
+
+    def finish(self) -> None:
+        """Raise BadInput with all problems, by file and line; do nothing when there is none."""
+        if self.problems:
+            raise BadInput(sorted(self.problems, key=lambda problem: problem.place or Place("")))
+
+
+def _nothing(place: Place) -> Node:
+    return Node("mapping", (), place)

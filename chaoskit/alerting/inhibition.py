@@ -1,0 +1,26 @@
+"""Which alerts mute which: Alertmanager's inhibition rules, exactly (inhibit.InhibitRule).
+
+A rule mutes a target while a firing source matches its source side, the target its target side, and both
+have equal values in every `equal` label; a missing label equals an empty one. An alert that matches both
+sides is only muted by sources that do not match the target side, so that nothing mutes itself, and two such
+alerts do not mute each other. Whether the source is itself muted does not matter.
+"""
+
+from __future__ import annotations
+
+from chaoskit.alerting.model import AlertConfig, InhibitRule, Labels
+from chaoskit.alerting.routing import matches_all
+
+
+def mutes(rule: InhibitRule, source: Labels, target: Labels) -> bool:
+    """Whether this rule mutes an alert labelled `target` while one labelled `source` fires."""
+    if not matches_all(rule.target, target) or not matches_all(rule.source, source):
+        return False
+    if any(source.get(label, "") != target.get(label, "") for label in rule.equal):
+        return False
+    return not (matches_all(rule.source, target) and matches_all(rule.target, source))
+
+
+def muting_rules(config: AlertConfig, source: Labels, target: Labels) -> tuple[InhibitRule, ...]:
+    """The rules by which the source mutes the target, in the order written; empty when none does."""
+    return tuple(rule for rule in config.inhibit_rules if mutes(rule, source, target))

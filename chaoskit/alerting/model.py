@@ -1,0 +1,162 @@
+"""Rules, routes, receivers, inhibitions and promises as plain immutable data: nouns without behaviour.
+
+Everything here is in the configuration's own, unscaled seconds (virtual seconds, once a run compresses them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from chaoskit.errors import Place
+
+Labels = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule of a rule file; `alert` or `record` is its name, the other is empty."""
+
+    alert: str
+    record: str
+    expr: str
+    for_s: float
+    keep_firing_for_s: float
+    labels: Labels
+    annotations: Mapping[str, str]
+    group: str
+    interval_s: float
+    """Evaluation interval of the rule's group, the global one where the group sets none."""
+    place: Place
+    query_offset_s: float = 0.0
+    """How far in the past its group evaluates (query_offset); delays what it sees by as much."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScrapeJob:
+    """One entry of scrape_configs, with the global defaults filled in."""
+
+    name: str
+    interval_s: float
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """A label matcher; regular expressions are anchored at both ends, a missing label equals an empty one."""
+
+    label: str
+    op: str
+    """One of =, !=, =~, !~."""
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Integration:
+    """One notifier inside a receiver: `kind` is email, webhook, slack, ...; `index` counts within its kind."""
+
+    kind: str
+    index: int
+    send_resolved: bool
+    to: tuple[str, ...] = ()
+    """Recipients of an e-mail, one address each; empty for other kinds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    name: str
+    integrations: tuple[Integration, ...]
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One node of the routing tree with inherited settings already filled in.
+
+    `path` is its position from the root: () for the root, (2,) for its third child, (2, 0) below that.
+    `group_by` is None for `['...']`: every label.
+    """
+
+    path: tuple[int, ...]
+    receiver: str
+    group_by: tuple[str, ...] | None
+    group_wait_s: float
+    group_interval_s: float
+    repeat_interval_s: float
+    matchers: tuple[Matcher, ...]
+    continues: bool
+    children: tuple[Route, ...]
+    place: Place
+    time_intervals: tuple[str, ...] = ()
+    """Names of mute and active time intervals set on this node (runs pin them)."""
+
+
+@dataclass(frozen=True, slots=True)
+class InhibitRule:
+    source: tuple[Matcher, ...]
+    target: tuple[Matcher, ...]
+    equal: tuple[str, ...]
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class PromisedNotice:
+    """What the promise file says for one (alert, receiver): both counted as documented."""
+
+    alert: str
+    receiver: str
+    for_s: float
+    group_wait_s: float
+    repeat_s: float
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class PromisedReceiver:
+    """Who reads a receiver's mails, and whether it hears the all-clear."""
+
+    receiver: str
+    recipients: tuple[str, ...]
+    resolved: bool
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """`notification_windows.yml`: what people were told, apart from what the configuration happens to say."""
+
+    notices: Mapping[tuple[str, str], PromisedNotice]
+    """By (alert, receiver)."""
+    receivers: Mapping[str, PromisedReceiver]
+    appears_s: Mapping[str, float] = field(default_factory=dict)
+    """By alert: how long the service itself may take to show the condition in its metrics after the fault."""
+    clears_s: Mapping[str, float] = field(default_factory=dict)
+    """By alert: how long the service may take to show recovery in its metrics after the undo."""
+    delivery_s: float | None = None
+    """Delivery tolerance at the end of every notice window; None: the default for the time scale."""
+    runbook_base: str = ""
+    subject_contains: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AlertConfig:
+    """The three configuration files and the promise, read together.
+
+    `sources` holds the texts by role and file name (secrets redacted), so that a history file carries all
+    it needs to be judged again.
+    """
+
+    jobs: tuple[ScrapeJob, ...]
+    evaluation_interval_s: float
+    rules: tuple[Rule, ...]
+    route: Route
+    receivers: Mapping[str, Receiver]
+    inhibit_rules: tuple[InhibitRule, ...]
+    promise: Promise
+    sources: Mapping[str, str]
+    external_labels: Labels = field(default_factory=dict)
+    """What Prometheus adds to every alert that it sends, unless the alert has such a label already."""
+
+    def alert_rules(self, name: str) -> tuple[Rule, ...]:
+        """All alerting rules of this name; Prometheus allows several."""
+        return tuple(rule for rule in self.rules if rule.alert == name)

@@ -1,0 +1,97 @@
+"""Put the text of an expression together again: a node around its children's new texts, with or without a factor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from chaoskit.alerting.promql_durations import spell
+from chaoskit.alerting.promql_lockstep import Inserted
+from chaoskit.alerting.promql_meaning import Kind
+from chaoskit.alerting.promql_syntax import Form, Node
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Assumption:
+    """A metric and what it was taken for, because nothing in the expression shows it."""
+
+    metric: str
+    taken_for: str
+
+
+FROM_THE_CLOCK = "stamped from the real clock during the run: every distance from now counts k-fold"
+IN_VIRTUAL_SECONDS = "counted in virtual seconds: a counter of real seconds, such as CPU time, grows k times too slowly"
+
+
+NOTHING = Inserted()
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a visit found: the new text, the kind, and where it applies the constant's value.
+
+    `unit` is how many of it make a second (1000 for milliseconds) when that is known of an instant. `inexact` marks a
+    value that passed through an inserted factor.
+    """
+
+    text: str
+    kind: Kind
+    value: float = 0.0
+    unit: Fraction | None = None
+    assumptions: frozenset[Assumption] = frozenset()
+    inserted: Inserted = NOTHING
+    inexact: bool = False
+
+
+class Writing:
+    """The source of one expression and its scale."""
+
+    def __init__(self, source: str, k: Fraction) -> None:
+        self.source = source
+        self.k = k
+
+    def said(self, node: Node) -> str:
+        return self.source[node.start : node.end]
+
+    def joined(self, node: Node, parts: list[tuple[int, int, str]]) -> str:
+        """The node's own text with the given stretches of it replaced."""
+        out, at = "", node.start
+        for start, end, text in sorted(parts):
+            out += self.source[at:start] + text
+            at = end
+        return out + self.source[at : node.end]
+
+    def built(self, node: Node, children: list[Seen], kind: Kind, **more: object) -> Seen:
+        """The node around its children's new texts, with everything that they assumed and inserted."""
+        spans = zip(node.children, children, strict=True)
+        return Seen(
+            self.joined(node, [(child.start, child.end, seen.text) for child, seen in spans]),
+            kind,
+            assumptions=frozenset().union(*(seen.assumptions for seen in children)),
+            inserted=sum((seen.inserted for seen in children), NOTHING),
+            inexact=any(seen.inexact for seen in children),
+            **more,  # type: ignore[arg-type]
+        )
+
+    def factor(self, text: str, by: Fraction, bare: bool) -> str:
+        """`text` times `by`, spelt as a division or multiplication by plain decimals."""
+        times, over = spell(by), spell(1 / by)
+        if by > 1 and times is not None:
+            out = f"{text} * {times}"
+        elif over is not None:
+            out = f"{text} / {over}"
+        elif times is not None:
+            out = f"{text} * {times}"
+        else:
+            out = f"{text} * {by.numerator} / {by.denominator}"
+        return out if bare else f"({out})"
+
+    def divided(self, seen: Seen, node: Node, bare: bool, inserted: Inserted) -> Seen:
+        atomic = node.form in (Form.NUMBER, Form.CALL, Form.PAREN, Form.SELECTOR)
+        text = self.factor(seen.text if atomic else f"({seen.text})", 1 / self.k, bare)
+        return replace(seen, text=text, inserted=seen.inserted + inserted)
+
+    def multiplied(self, seen: Seen, node: Node, bare: bool) -> Seen:
+        text = seen.text if node.form is Form.SELECTOR else f"({seen.text})"
+        text = self.factor(text, self.k, bare)
+        return replace(seen, text=text, kind=Kind.PLAIN, inserted=seen.inserted + Inserted(distances=1), inexact=True)

@@ -1,0 +1,118 @@
+"""Which receivers an alert reaches, and in which group: Alertmanager's routing, exactly.
+
+A search from the root, depth first: the children are tried in order, the search stops behind the first one
+that matched unless it says `continue`, and a node that matches while none of its children does is itself the
+answer (dispatch.Route.Match). A label that is missing equals an empty one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from chaoskit.alerting.config_matchers import regex
+from chaoskit.alerting.model import AlertConfig, Labels, Matcher, Route, Rule
+
+_GO_ESCAPES = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}
+_GO_ESCAPES |= {"\\": "\\\\", '"': '\\"'}
+# Alertmanager puts quotes around a label name that holds one of these.
+_RESERVED = set("{}!=~,\\\"'`")
+
+
+def matches(matcher: Matcher, labels: Labels) -> bool:
+    """Whether the labels satisfy the matcher; expressions are RE2's and match from end to end."""
+    value = labels.get(matcher.label, "")
+    if matcher.op in ("=", "!="):
+        return (value == matcher.value) == (matcher.op == "=")
+    return bool(regex(matcher.value).match(value)) == (matcher.op == "=~")
+
+
+def matches_all(matchers: Iterable[Matcher], labels: Labels) -> bool:
+    """Whether the labels satisfy every matcher; none at all are satisfied by anything."""
+    return all(matches(matcher, labels) for matcher in matchers)
+
+
+def alert_labels(config: AlertConfig, rule: Rule, labels: Labels) -> dict[str, str]:
+    """The labels under which Alertmanager sees an alert of this rule whose series has `labels`.
+
+    The rule's own labels override the series', `alertname` comes last, external labels fill in what is
+    missing. A rule's label that is a template keeps the value given in `labels`. Alert relabelling is not
+    applied.
+    """
+    own = {name: value for name, value in rule.labels.items() if "{{" not in value or name not in labels}
+    seen = {**labels, **own, "alertname": rule.alert}
+    seen = {name: value for name, value in seen.items() if value}
+    return {**config.external_labels, **seen}
+
+
+def match_routes(root: Route, labels: Labels) -> tuple[Route, ...]:
+    """The routes that handle an alert, in the order of the tree; empty only where the root itself does not match."""
+    if not matches_all(root.matchers, labels):
+        return ()
+    found: tuple[Route, ...] = ()
+    for child in root.children:
+        below = match_routes(child, labels)
+        found += below
+        if below and not child.continues:
+            break
+    return found or (root,)
+
+
+def receivers_of(config: AlertConfig, labels: Labels) -> tuple[str, ...]:
+    """The receivers that an alert reaches, each once, in the order of the tree."""
+    return tuple(dict.fromkeys(route.receiver for route in match_routes(config.route, labels)))
+
+
+def group_labels(route: Route, labels: Labels) -> dict[str, str]:
+    """The labels that an alert's group has under this route; labels that the alert lacks are left out."""
+    return {
+        name: value
+        for name, value in sorted(labels.items())
+        if value and (route.group_by is None or name in route.group_by)
+    }
+
+
+def group_key(root: Route, route: Route, labels: Labels, *, by_name: bool = False) -> str:
+    """The group's key as Alertmanager prints it (`groupKey` of a webhook): `{}/{severity="critical"}:{...}`.
+
+    Up to Alertmanager 0.27 the group's labels are sorted as they are printed, so that `zone2="b"` comes
+    before `zone="a"`; newer versions sort them by name (`by_name`).
+    """
+    pairs = group_labels(route, labels).items()
+    printed = [f"{name}={_go_quoted(value)}" for name, value in pairs]
+    return f"{route_key(root, route)}:{{{', '.join(printed if by_name else sorted(printed))}}}"
+
+
+def route_key(root: Route, route: Route) -> str:
+    """The matchers from the root down to the route; two routes may share it."""
+    node, key = root, _printed(root.matchers)
+    for index in route.path:
+        node = node.children[index]
+        key += "/" + _printed(node.matchers)
+    return key
+
+
+def _printed(matchers: tuple[Matcher, ...]) -> str:
+    return "{" + ",".join(map(_printed_one, matchers)) + "}"
+
+
+def _printed_one(matcher: Matcher) -> str:
+    if any(char in _RESERVED or char.isspace() for char in matcher.label):
+        return f"{_go_quoted(matcher.label)}{matcher.op}{_go_quoted(matcher.value)}"
+    value = matcher.value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+    return f'{matcher.label}{matcher.op}"{value}"'
+
+
+def _go_quoted(text: str) -> str:
+    """Go's strconv.Quote."""
+    return '"' + "".join(map(_go_char, text)) + '"'
+
+
+def _go_char(char: str) -> str:
+    code = ord(char)
+    if char in _GO_ESCAPES:
+        return _GO_ESCAPES[char]
+    if char.isprintable():
+        return char
+    if code < 0x80:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -1,0 +1,211 @@
+"""The windows in which a configuration lets an alert be seen, and in which the promise wants it seen.
+
+From a fault to a phone an alert takes five hops, each with a clock of its own:
+
+    T_x ──detect──> ActiveAt ──hold──> FiredAt ──notify──> notice
+    T_c ──clear───> ResolvedAt ──all-clear──> resolved notice
+
+T_x and T_c are the instants at which the exposed metrics make the expression true and false. A window is
+what lies between the earliest and the latest instant that Prometheus and Alertmanager can produce, counted
+from the hop's own beginning, in the configuration's own seconds. Every notice comes milliseconds late, so
+windows that end at a sink close with a delivery tolerance.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from chaoskit.alerting.model import AlertConfig, PromisedNotice, Route, Rule
+from chaoskit.alerting.windows_expression import feeding_jobs, recording_delay
+from chaoskit.errors import Place
+from chaoskit.units import format_duration
+
+Hop = Literal["detect", "hold", "notify", "clear", "all-clear"]
+
+# How exactly an instant must be known to tell a kept promise from a broken one: half of the setting that
+# governs the hop (a wrong setting is rarely nearer), at most as much as matters to a person on call. The
+# floor keeps settings of a second or two decidable: nobody promises a notice to the second.
+HALF = 0.5
+FINEST_VS = 2.0
+COARSEST_HOLD_VS = 30.0
+COARSEST_NOTIFY_VS = 15.0
+COARSEST_SEEN_VS = 60.0
+COARSEST_ALL_CLEAR_VS = 60.0
+
+DELIVERY_VS = 2.0
+COMPRESSED_DELIVERY_VS = 5.0
+"""A delivery takes real milliseconds (4-24 measured, 64 at worst): at 60 times, up to 4 virtual seconds."""
+
+RESEND_DELAY_S = 60.0
+"""Prometheus's --rules.alert.resend-delay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The earliest and the latest instant of one hop, in virtual seconds from the hop's beginning."""
+
+    hop: Hop
+    lo_vs: float
+    hi_vs: float
+    setting: str
+    """The settings that govern it, with their values, as a person says it: `group_wait 30s`."""
+    place: Place | None
+    """Where the governing setting stands."""
+    resolution_vs: float
+    """An observation of the hop must be at most this wide to decide."""
+
+
+def default_delivery_vs(time_scale: float) -> float:
+    """The delivery tolerance where the promise file names none: 2 s in real time, 5 virtual s when compressed."""
+    return DELIVERY_VS if time_scale <= 1 else COMPRESSED_DELIVERY_VS
+
+
+def delivery_of(config: AlertConfig, time_scale: float) -> float:
+    """The delivery tolerance that the promise names, or else the default for the time scale."""
+    named = config.promise.delivery_s
+    return default_delivery_vs(time_scale) if named is None else named
+
+
+def up(seconds: float, interval_s: float) -> float:
+    """The seconds rounded up to whole intervals: Prometheus looks at its clock only when it evaluates."""
+    micros, interval = _micros(seconds), _micros(interval_s)
+    return -(-micros // interval) * interval / 1e6
+
+
+def resend_period(rule: Rule, resend_delay_s: float = RESEND_DELAY_S) -> float:
+    """Seconds between two posts of a firing alert: the first evaluation *after* the re-send delay."""
+    interval = _micros(rule.interval_s)
+    return interval * (_micros(resend_delay_s) // interval + 1) / 1e6
+
+
+def detect(config: AlertConfig, rule: Rule, appears_vs: float = 0.0) -> Window:
+    """From T_x to pending, or to firing where the rule has no `for`.
+
+    A sample is taken within one scrape interval, becomes visible when its scrape ends (a hung one only at
+    its time-out), goes through the recording rules, and is met by the next evaluation. `appears_vs` is what
+    may pass before T_x, when the clock begins with the fault: the service's own delay, the expression's range.
+    """
+    seen_vs, setting = _seen(config, rule)
+    return _window(
+        "detect", 0.0, appears_vs + seen_vs, _after(setting, appears_vs), rule.place, _seen_resolution(rule, config)
+    )
+
+
+def hold(rule: Rule, missed: int = 0) -> Window:
+    """From pending to firing: exactly `for`, rounded up to evaluations; up to `missed` of them may not take place."""
+    held_vs = up(rule.for_s, rule.interval_s)
+    setting = f"for {format_duration(rule.for_s)}" + _rounded(rule.for_s, held_vs)
+    resolution_vs = _resolution(rule.for_s or rule.interval_s, COARSEST_HOLD_VS)
+    return _window("hold", held_vs, held_vs + missed * rule.interval_s, setting, rule.place, resolution_vs)
+
+
+def promised_hold(promised: PromisedNotice, rule: Rule, missed: int = 0) -> Window:
+    """The same for the promised `for`, at the rounding that the rule's evaluations impose."""
+    held_vs = up(promised.for_s, rule.interval_s)
+    setting = f"promised for {format_duration(promised.for_s)}" + _rounded(promised.for_s, held_vs)
+    resolution_vs = _resolution(promised.for_s or rule.interval_s, COARSEST_HOLD_VS)
+    return _window("hold", held_vs, held_vs + missed * rule.interval_s, setting, promised.place, resolution_vs)
+
+
+def notify(rule: Rule, route: Route, delivery_vs: float, live: bool = False, lost_posts: int = 0) -> Window:
+    """From firing to the first notice of the route's receiver.
+
+    A clean group waits `group_wait` from its first alert. A `live` one (it has notified before, or its
+    alert was resolved less than 15 minutes ago, or another of its alerts may come first) tells at its next
+    tick, anywhere up to `group_interval`. A lost post is made up for when Prometheus sends the alert again.
+    """
+    lost_vs = lost_posts * resend_period(rule)
+    if live:
+        return _ticking("notify", route, delivery_vs + lost_vs, COARSEST_NOTIFY_VS)
+    wait_vs = route.group_wait_s
+    setting = f"group_wait {format_duration(wait_vs)}"
+    resolution_vs = _resolution(wait_vs, COARSEST_NOTIFY_VS)
+    return _window("notify", wait_vs, wait_vs + lost_vs + delivery_vs, setting, route.place, resolution_vs)
+
+
+def promised_notify(promised: PromisedNotice, delivery_vs: float, live: Route | None = None) -> Window:
+    """The same from the promised group wait; with `live`, the bound that this route's group_interval sets."""
+    if live is not None:
+        return _ticking("notify", live, delivery_vs, COARSEST_NOTIFY_VS)
+    wait_vs = promised.group_wait_s
+    setting = f"promised group_wait {format_duration(wait_vs)}"
+    resolution_vs = _resolution(wait_vs, COARSEST_NOTIFY_VS)
+    return _window("notify", wait_vs, wait_vs + delivery_vs, setting, promised.place, resolution_vs)
+
+
+def clear(config: AlertConfig, rule: Rule, clears_vs: float = 0.0) -> Window:
+    """From T_c to resolved: seen as in `detect`, then kept for `keep_firing_for`, rounded up to evaluations.
+
+    `clears_vs` is what may pass before T_c, when the clock begins with the undo.
+    """
+    seen_vs, setting = _seen(config, rule)
+    kept_vs = up(rule.keep_firing_for_s, rule.interval_s)
+    if kept_vs:
+        kept = f"keep_firing_for {format_duration(rule.keep_firing_for_s)}"
+        setting += f" + {kept}" + _rounded(rule.keep_firing_for_s, kept_vs)
+    hi_vs = clears_vs + seen_vs + kept_vs
+    return _window("clear", kept_vs, hi_vs, _after(setting, clears_vs), rule.place, _seen_resolution(rule, config))
+
+
+def all_clear(route: Route, delivery_vs: float) -> Window:
+    """From resolved to the resolved notice: the group's next tick."""
+    return _ticking("all-clear", route, delivery_vs, COARSEST_ALL_CLEAR_VS)
+
+
+def repeat(route: Route, delivery_vs: float = 0.0) -> tuple[float, float]:
+    """Earliest and latest repeat after a notice: the first tick strictly after `repeat_interval`."""
+    return route.repeat_interval_s, _exact(route.repeat_interval_s + route.group_interval_s + delivery_vs)
+
+
+def largest_scale(window: Window, jitter_real_s: float) -> float:
+    """The largest time scale at which an uncertainty of so many real seconds still decides this window."""
+    return window.resolution_vs / jitter_real_s if jitter_real_s > 0 else math.inf
+
+
+def _seen(config: AlertConfig, rule: Rule) -> tuple[float, str]:
+    """Seconds at most from a change of the exposed metrics to the evaluation that meets it, and why."""
+    job = max(feeding_jobs(config, rule), key=lambda each: each.interval_s + each.timeout_s)
+    delay_s = recording_delay(config, rule)
+    parts = [("scrape_interval", job.interval_s), ("scrape_timeout", job.timeout_s)]
+    parts += [("recording rules and query offset", delay_s)] if delay_s else []
+    parts.append(("evaluation interval", rule.interval_s))
+    return sum(seconds for _, seconds in parts), " + ".join(f"{what} {format_duration(s)}" for what, s in parts)
+
+
+def _seen_resolution(rule: Rule, config: AlertConfig) -> float:
+    scrape_s = max(job.interval_s for job in feeding_jobs(config, rule))
+    return _resolution(scrape_s + rule.interval_s, COARSEST_SEEN_VS)
+
+
+def _ticking(hop: Hop, route: Route, delivery_vs: float, coarsest_vs: float) -> Window:
+    tick_vs = route.group_interval_s
+    setting = f"group_interval {format_duration(tick_vs)}"
+    return _window(hop, 0.0, tick_vs + delivery_vs, setting, route.place, _resolution(tick_vs, coarsest_vs))
+
+
+def _window(hop: Hop, lo_vs: float, hi_vs: float, setting: str, place: Place, resolution_vs: float) -> Window:
+    return Window(hop, _exact(lo_vs), _exact(hi_vs), setting, place, _exact(resolution_vs))
+
+
+def _resolution(setting_vs: float, coarsest_vs: float) -> float:
+    return min(max(setting_vs * HALF, FINEST_VS), coarsest_vs)
+
+
+def _rounded(written_s: float, rounded_s: float) -> str:
+    same = _micros(written_s) == _micros(rounded_s)
+    return "" if same else f", {format_duration(rounded_s)} in whole evaluations"
+
+
+def _after(setting: str, before_vs: float) -> str:
+    return f"{format_duration(before_vs)} until the metrics show it + {setting}" if before_vs else setting
+
+
+def _micros(seconds: float) -> int:
+    """Sums and quotients are taken in whole microseconds, which binary fractions of seconds are not."""
+    return round(seconds * 1e6)
+
+
+def _exact(seconds: float) -> float:
+    return round(seconds, 6)

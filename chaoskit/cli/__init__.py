@@ -1,0 +1,44 @@
+"""The commands: the only place that prints or exits. Everything of ours that goes wrong ends in a sentence."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+
+import click
+
+from chaoskit.cli.commands import chaoskit
+from chaoskit.errors import BadInput, ChaoskitError, ExitCode
+
+
+def main() -> None:
+    """The entry point; exits with a code of `ExitCode`."""
+    sys.exit(int(run(sys.argv[1:])))
+
+
+def run(arguments: list[str]) -> ExitCode:
+    """Runs one command line and returns how it ended; prints what a person must know to standard error."""
+    try:
+        result = chaoskit.main(arguments, prog_name="chaoskit", standalone_mode=False)
+    except click.exceptions.Exit as ended:
+        return ExitCode.PASS if ended.exit_code == 0 else ExitCode.USAGE
+    except click.ClickException as error:
+        error.show()
+        return ExitCode.USAGE
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return ExitCode.ABORTED
+    except BadInput as error:
+        for problem in error.problems:
+            click.echo(str(problem), err=True)
+        return error.exit_code
+    except ChaoskitError as error:
+        click.echo(str(error), err=True)
+        return error.exit_code
+    except BrokenPipeError:
+        return ExitCode.PASS
+    except Exception:
+        traceback.print_exc()
+        click.echo("this is a bug in chaoskit, not in your files", err=True)
+        return ExitCode.BUG
+    return result if isinstance(result, ExitCode) else ExitCode.PASS

@@ -1,0 +1,150 @@
+"""Each command in a few lines: read what was asked, call what does it, print what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from chaoskit import __version__, bundle
+from chaoskit.errors import BadInput, ExitCode, Place, Problem, worst
+from chaoskit.history import read_history
+from chaoskit.report.live import LiveView, PlainLines
+from chaoskit.report.terminal import plan_view, print_to, verdict_view
+from chaoskit.run.prepare import Asked, Prepared, make_folder, plan_for, prepare
+from chaoskit.run.runner import Runner
+from chaoskit.verify.verdict import Verdict, to_json
+from chaoskit.verify.verify import verify
+
+RUNS = Path("chaoskit-runs")
+_KEEP_S = 600.0
+_PLAIN_WIDTH = 180
+
+_ASKING = (
+    click.option("--profile", default="local", show_default=True, help="Where and how hard: a name or a file."),
+    click.option("--time-scale", type=click.FloatRange(min=1), help="Virtual seconds per real second; 1 is real time."),
+    click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a key, as load.rate=20/s."),
+    click.option("--seed", type=int, default=0, show_default=True, help="Chooses among equal targets, reproducibly."),
+    click.option(
+        "--bundle",
+        "folder",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="A folder laid out like the shipped alert configuration.",
+    ),
+)
+
+
+def _asking(command: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
+    for option in reversed(_ASKING):
+        command = option(command)
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, package_name="chaoskit")
+def chaoskit() -> None:
+    """Proves that alerts work: real faults, a real Prometheus and Alertmanager, real notices, one verdict."""
+
+
+@chaoskit.command("run")
+@click.argument("scenarios", nargs=-1, required=True)
+@_asking
+@click.option("--out", type=click.Path(path_type=Path), default=RUNS, show_default=True, help="Where runs are kept.")
+@click.option("--keep", is_flag=True, help="After a verdict other than PASS leave the stack up for a while.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and touch nothing.")
+def run_command(
+    scenarios: tuple[str, ...],
+    profile: str,
+    time_scale: float | None,
+    settings: tuple[str, ...],
+    seed: int,
+    folder: Path | None,
+    out: Path,
+    keep: bool,
+    dry_run: bool,
+) -> ExitCode:
+    """Run scenarios (names or files) and judge them."""
+    asked = [Asked(s, profile, folder or bundle.folder(), settings, time_scale, seed) for s in scenarios]
+    plans = [plan_for(one)[0] for one in asked]
+    if dry_run:
+        for plan in plans:
+            print_to(_console(), plan_view(plan))
+        return ExitCode.PASS
+    return worst(_run_one(one, out, keep) for one in asked)
+
+
+@chaoskit.command("plan")
+@click.argument("scenario")
+@_asking
+def plan_command(
+    scenario: str, profile: str, time_scale: float | None, settings: tuple[str, ...], seed: int, folder: Path | None
+) -> ExitCode:
+    """Show targets, timeline and windows; touches nothing."""
+    plan = plan_for(Asked(scenario, profile, folder or bundle.folder(), settings, time_scale, seed))[0]
+    print_to(_console(), plan_view(plan))
+    return ExitCode.PASS
+
+
+@chaoskit.command("verify")
+@click.argument("run", metavar="RUN|latest")
+@click.option("--out", type=click.Path(path_type=Path), default=RUNS, show_default=True, help="Where runs are kept.")
+def verify_command(run: str, out: Path) -> ExitCode:
+    """Judge a stored history again: same file, same verdict; no network, no clock."""
+    folder = Path(run) if Path(run).exists() and run != "latest" else out / run
+    if not folder.exists():
+        kept = sorted(path.name for path in out.glob("*") if path.is_dir() and path.name != "latest")[-3:]
+        hint = f"the last ones are {', '.join(kept)}" if kept else f"there are none in {out}"
+        raise BadInput(Problem(Place(str(folder)), "no such run", hint))
+    verdict = verify(read_history(folder))
+    print_to(_console(), verdict_view(verdict))
+    return ExitCode(verdict.exit_code)
+
+
+def _run_one(asked: Asked, out: Path, keep: bool) -> ExitCode:
+    console = _console()
+    prepared = prepare(asked, lambda plan: make_folder(out, plan.scenario.name))
+    plain = PlainLines(prepared.plan, lambda line: console.print(line, markup=False, highlight=False))
+    watched = console.is_terminal
+    runner = Runner(
+        prepared.plan,
+        prepared.header,
+        prepared.kinds,
+        prepared.stack,
+        prepared.folder,
+        (lambda event: None) if watched else plain.feed,
+    )
+    with LiveView(prepared.plan, runner.progress, console) if watched else nullcontext():
+        runner.run((lambda: _keep(prepared, runner, console)) if keep else None)
+    verdict = _judge(prepared.folder)
+    print_to(console, verdict_view(verdict))
+    console.print(f"history: {_short(prepared.folder)}/events.jsonl", highlight=False, markup=False)
+    return ExitCode(verdict.exit_code)
+
+
+def _judge(folder: Path) -> Verdict:
+    verdict = verify(read_history(folder))
+    (folder / "verdict.json").write_bytes(to_json(verdict))
+    return verdict
+
+
+def _keep(prepared: Prepared, runner: Runner, console: Console) -> None:
+    """Leaves the stack up for a bounded time when what is known so far is not a PASS."""
+    if verify(read_history(prepared.folder)).result == "PASS":
+        return
+    stack = prepared.stack
+    console.print(f"kept for {_KEEP_S / 60:.0f} minutes, Ctrl-C ends it:", highlight=False)
+    for name, url in (("Prometheus", stack.prometheus_url), ("Alertmanager", stack.alertmanager_url)):
+        console.print(f"  {name}: {url}", highlight=False)
+    runner.idle(_KEEP_S)
+
+
+def _short(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=_PLAIN_WIDTH)

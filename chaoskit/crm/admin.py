@@ -1,0 +1,111 @@
+"""Administration of the queue and the cache, behind a token, on a port of its own.
+
+    GET    /queue                                          -> {"depth", "dead_letters", "replaying"}
+    POST   /queue/messages    {"count", "kind", "payload"} -> 201 {"ids"}; default: campaigns of 20 virtual s each
+    DELETE /queue/messages    {"ids"}                      -> {"removed"}; wherever they stand; idempotent
+    GET    /dead-letters?limit=100
+    POST   /dead-letters      {"count", "replayable"}      -> 201 {"ids"}: parks letters, as a restore would
+    POST   /dead-letters/replay {"count"} or {"ids"}       -> 202 {"ids"}; done when "replaying" is 0 again
+    DELETE /cache                                          -> {"dropped"}
+    POST   /upstream          {"agent", "lead_id"}         the workers' way to the gateway
+
+These act on real messages and real entries; there is none that sets a metric, a health or a breaker's state.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from chaoskit.crm import physics
+from chaoskit.crm.responses import answer, handlers, outcome
+from chaoskit.crm.tasks import draft, parked_letter, why_poison
+
+if TYPE_CHECKING:
+    from chaoskit.crm.api import Crm
+
+_Count = Annotated[int, msgspec.Meta(ge=1, le=5000)]
+
+
+class MessagesIn(msgspec.Struct, forbid_unknown_fields=True):
+    count: _Count = 1
+    kind: str = "campaign"
+    payload: dict[str, Any] = msgspec.field(default_factory=lambda: {"recipients": 20})
+
+
+class IdsIn(msgspec.Struct, forbid_unknown_fields=True):
+    ids: list[int]
+
+
+class LettersIn(msgspec.Struct, forbid_unknown_fields=True):
+    count: _Count
+    replayable: bool = True
+
+
+class ReplayIn(msgspec.Struct, forbid_unknown_fields=True):
+    count: _Count | None = None
+    ids: list[int] | None = None
+
+
+class UpstreamIn(msgspec.Struct, forbid_unknown_fields=True):
+    agent: str
+    lead_id: int
+
+
+def admin(crm: Crm) -> Starlette:
+    """The administration application of an API process."""
+
+    async def queue(_request: Request) -> Response:
+        census = await crm.queued(crm.queue.census)
+        return answer({"depth": census.depth, "dead_letters": census.dead, "replaying": census.replaying})
+
+    async def messages(request: Request) -> Response:
+        body = await request.body()
+        if request.method == "DELETE":
+            gone = msgspec.json.decode(body, type=IdsIn)
+            return answer({"removed": await crm.queued(lambda: crm.queue.remove(gone.ids))})
+        given = msgspec.json.decode(body, type=MessagesIn)
+        drafts = [draft(given.kind, given.payload)] * given.count
+        return answer({"ids": await crm.queued(lambda: crm.queue.put(drafts))}, 201)
+
+    async def letters(request: Request) -> Response:
+        if request.method == "GET":
+            limit = min(1000, int(request.query_params.get("limit", "100")))
+            return answer(await crm.queued(lambda: crm.queue.dead_letters(limit)))
+        given = msgspec.json.decode(await request.body(), type=LettersIn)
+        drafts = [parked_letter(given.replayable)] * given.count
+        return answer({"ids": await crm.queued(lambda: crm.queue.put(drafts))}, 201)
+
+    async def replay(request: Request) -> Response:
+        given = msgspec.json.decode(await request.body(), type=ReplayIn)
+        if (given.count is None) == (given.ids is None):
+            return answer({"error": "give either 'count' or 'ids'"}, 400)
+        return answer({"ids": await crm.queued(lambda: crm.queue.replay(given.count, given.ids))}, 202)
+
+    async def cache(_request: Request) -> Response:
+        return answer({"dropped": crm.cache.flush()})
+
+    async def upstream(request: Request) -> Response:
+        given = msgspec.json.decode(await request.body(), type=UpstreamIn)
+        problem = why_poison("agent-task", {"agent": given.agent, "lead_id": given.lead_id})
+        if problem:
+            return answer({"error": problem}, 400)
+        call = crm.gateway.call(
+            f"/v1/background/{given.agent}", {"lead_id": given.lead_id}, physics.AGENTS[given.agent]
+        )
+        return (await outcome(call))[1]
+
+    routes = [
+        Route("/queue", queue),
+        Route("/queue/messages", messages, methods=["POST", "DELETE"]),
+        Route("/dead-letters", letters, methods=["GET", "POST"]),
+        Route("/dead-letters/replay", replay, methods=["POST"]),
+        Route("/cache", cache, methods=["DELETE"]),
+        Route("/upstream", upstream, methods=["POST"]),
+    ]
+    return Starlette(routes=routes, exception_handlers=handlers)

@@ -1,0 +1,53 @@
+"""The numbers that decide how the CRM behaves under a fault; virtual seconds unless the name says otherwise.
+
+They are constants rather than settings: the alerts' drills are built on them.
+"""
+
+from __future__ import annotations
+
+HEARTBEAT_VS = 6.0
+HEARTBEAT_FLOOR_S = 0.05
+"""At high scales a heartbeat still takes this long, which also is what a fault has to catch a replacement."""
+HEALTHY_AFTER_BEATS = 3
+SILENCE_VS = 30.0
+SILENCE_FLOOR_S = 0.5
+"""A worker that the scheduler starved for less is not reported down, however compressed the time is."""
+RESTART_SPACING_S = 0.1
+"""Least real time between two starts of one process: a child that dies at birth must not become a fork bomb."""
+
+AGENTS: dict[str, float] = {
+    "lead-scorer": 8.0,
+    "email-drafter": 8.0,
+    "deal-forecaster": 120.0,
+    "account-researcher": 120.0,
+    "meeting-planner": 120.0,
+}
+"""Agent -> deadline of one request, retries included. With even traffic 40 % of the calls have the short one:
+one time-out in ten of those is 4 % of all requests, one slow answer in ten of the others is 6 %, so a fault on
+either group crosses its own alert's threshold (2 % and 5 %) clearly, with nothing exactly on it."""
+
+UPSTREAM_ATTEMPTS = 3
+RETRY_WAIT_VS = 1.0
+RETRY_WAIT_MAX_VS = 4.0
+RETRY_JITTER_VS = 0.5
+
+BREAKER_WINDOW = 40
+BREAKER_FAILURES = 20
+"""Open when so many of the last BREAKER_WINDOW counted calls failed: a half."""
+BREAKER_RECOVERY_VS = 60.0
+BREAKER_PROBE_VS = 10.0
+
+LEASE_VS = 30.0
+TASK_ATTEMPTS = 3
+TASK_BACKOFF_VS = 10.0
+QUEUE_POLL_VS = 20.0
+QUEUE_POLL_FLOOR_S = 0.05
+MAIL_PACE_VS = 1.0
+"""A campaign sends one mail per so many virtual seconds: the mail provider's rate limit."""
+
+DATABASE_BUSY_VS = 30.0
+DATABASE_BUSY_FLOOR_S = 0.5
+"""How long a statement waits for a lock that somebody else holds before it fails."""
+
+WARM_REPORTS = 40
+"""Reports 1 to 40 are computed at start, so that an empty cache is not mistaken for a bad one."""

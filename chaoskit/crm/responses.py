@@ -1,0 +1,46 @@
+"""How the API process words its answers: JSON, and one HTTP status for every way a request can end."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Any
+
+import msgspec
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from chaoskit.crm.gateway import BreakerOpen, DeadlineExceeded, Rejected, UpstreamFailed
+
+
+async def outcome(call: Awaitable[dict[str, Any]]) -> tuple[str, Response]:
+    """How a call through the gateway ended, as the metric's status and as an HTTP response."""
+    try:
+        return "success", answer(await call)
+    except Rejected as error:
+        return "error", answer({"error": str(error)}, 422)
+    except BreakerOpen as error:
+        return "error", answer({"error": str(error)}, 503)
+    except UpstreamFailed as error:
+        return "error", answer({"error": str(error)}, 502)
+    except DeadlineExceeded as error:
+        return "timeout", answer({"error": str(error)}, 504)
+
+
+def answer(content: Any, status: int = 200) -> Response:
+    """A JSON response."""
+    return Response(msgspec.json.encode(content), status, media_type="application/json")
+
+
+async def refuse(_request: Request, error: Exception) -> Response:
+    """A body that does not fit."""
+    return answer({"error": str(error)}, 400)
+
+
+async def unavailable(_request: Request, error: Exception) -> Response:
+    """A database that does not answer."""
+    return answer({"error": f"the database failed: {error.__class__.__name__}"}, 503)
+
+
+handlers: dict[Any, Any] = {msgspec.DecodeError: refuse, SQLAlchemyError: unavailable}
+"""What an application does with these exceptions."""

@@ -1,0 +1,143 @@
+"""What bends a link: toxics with typed settings, dosed exactly.
+
+`ratio` is dosed by counting, not by chance: of the calls whose path matches, 0.1 hits every tenth and 0.95 nineteen
+of twenty. A random 5 % would be above 5 % half of the time.
+
+    kind            settings          effect on a dosed call
+    http.error      status            answered by the proxy with this status; the upstream never sees it
+    http.slow       delay_vs          held for so many virtual seconds, then passed on
+    tcp.reset                         the connection is reset before an answer
+    tcp.blackhole                     swallowed: no answer and no end until the toxic goes
+    tcp.flaky                         the answer breaks off half-way with a reset
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from fractions import Fraction
+from typing import Annotated, Any
+
+import msgspec
+
+_Ratio = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
+class _Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", kw_only=True):
+    """`path` is a regular expression searched in the request's path; `expires_s` ends the toxic by itself."""
+
+    ratio: _Ratio = 1.0
+    path: str = ""
+    expires_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
+
+
+class HttpError(_Settings, frozen=True, tag="http.error"):
+    status: Annotated[int, msgspec.Meta(ge=400, le=599)] = 500
+
+
+class HttpSlow(_Settings, frozen=True, tag="http.slow"):
+    delay_vs: Annotated[float, msgspec.Meta(gt=0)]
+
+
+class TcpReset(_Settings, frozen=True, tag="tcp.reset"):
+    pass
+
+
+class TcpBlackhole(_Settings, frozen=True, tag="tcp.blackhole"):
+    pass
+
+
+class TcpFlaky(_Settings, frozen=True, tag="tcp.flaky"):
+    pass
+
+
+Settings = HttpError | HttpSlow | TcpReset | TcpBlackhole | TcpFlaky
+
+
+def parse(data: bytes) -> Settings:
+    """Settings from JSON; raises ValueError with what is wrong."""
+    try:
+        settings: Settings = msgspec.json.decode(data, type=Settings)
+        re.compile(settings.path)
+    except (msgspec.DecodeError, re.error) as error:
+        raise ValueError(str(error)) from None
+    return settings
+
+
+class Dose:
+    """Every n-th: after any number n of calls, exactly floor(n * ratio) were hit."""
+
+    def __init__(self, ratio: float) -> None:
+        self._ratio = Fraction(str(ratio)).limit_denominator(10_000)
+        self.seen = 0
+        self.hit = 0
+
+    def take(self) -> bool:
+        """Count one call; whether it is hit."""
+        self.seen += 1
+        hit = int(self.seen * self._ratio) > self.hit
+        self.hit += hit
+        return hit
+
+
+class Toxic:
+    """A toxic in force; `gone` is set when it is taken away or replaced, so that what it holds can go on."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.gone = asyncio.Event()
+        self._dose = Dose(settings.ratio)
+        self._path = re.compile(settings.path)
+
+    def hits(self, path: str) -> bool:
+        """Whether this call is dosed; counts it when its path matches."""
+        return bool(self._path.search(path)) and self._dose.take()
+
+    def describe(self) -> dict[str, Any]:
+        """Settings, and how many calls matched and were hit."""
+        return {**msgspec.to_builtins(self.settings), "seen": self._dose.seen, "hit": self._dose.hit}
+
+
+class Toxics:
+    """The toxics of one link by id, in the order in which they were put."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, Toxic] = {}
+        self._expiries: dict[str, asyncio.TimerHandle] = {}
+
+    def put(self, key: str, settings: Settings) -> Toxic:
+        """Add a toxic, or replace the one with this id without a gap; its dose starts from nothing."""
+        self._stop_timer(key)
+        old = self._by_id.get(key)
+        new = self._by_id[key] = Toxic(settings)
+        if old:
+            old.gone.set()
+        if settings.expires_s is not None:
+            loop = asyncio.get_running_loop()
+            self._expiries[key] = loop.call_later(settings.expires_s, self.remove, key)
+        return new
+
+    def remove(self, key: str) -> bool:
+        """Take a toxic away; False when there was none, which is just as well."""
+        self._stop_timer(key)
+        toxic = self._by_id.pop(key, None)
+        if toxic:
+            toxic.gone.set()
+        return toxic is not None
+
+    def _stop_timer(self, key: str) -> None:
+        timer = self._expiries.pop(key, None)
+        if timer:
+            timer.cancel()
+
+    def get(self, key: str) -> Toxic | None:
+        """The toxic with this id."""
+        return self._by_id.get(key)
+
+    def all(self) -> dict[str, Toxic]:
+        """Every toxic by id."""
+        return dict(self._by_id)
+
+    def hitting(self, path: str) -> list[Toxic]:
+        """The toxics that this call gets; every matching one counts it."""
+        return [toxic for toxic in self._by_id.values() if toxic.hits(path)]

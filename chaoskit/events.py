@@ -1,0 +1,291 @@
+"""The closed set of event types: everything a run may ever write to `events.jsonl`, and nothing else.
+
+One line is one event, tagged by `type`. `n` counts from 0 without holes (a missing number is a hole, and a
+history with holes is refused). `t` is seconds since the epoch on the observer's clock. Intervals are pairs
+`(a, b)` of such instants that certainly hold the truth.
+
+The first event is always `header`: it carries the scenario, profile and alert configuration as texts, so that
+the file alone can be judged again, on any machine, years later.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+SCHEMA = 1
+"""Version of this set; a reader refuses versions it does not know."""
+
+Interval = tuple[float, float]
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
+    """What every event carries; `n` and `t` are filled in by the journal."""
+
+    n: int = -1
+    t: float = 0.0
+
+
+class Header(Event, tag="header"):
+    """What was run: texts of the inputs, versions, seed. `sources` maps role/file to text, secrets redacted."""
+
+    schema: int
+    run_id: str
+    scenario: str
+    """File name of the scenario in `sources`."""
+    profile: str
+    sources: dict[str, str]
+    settings: list[str]
+    """`--set` overrides as given."""
+    time_scale: float
+    seed: int
+    versions: dict[str, str]
+    doors: list[dict[str, Any]]
+    """Every sink address: receiver, integration, index, kind (smtp/http), send_resolved."""
+    targets: dict[str, list[str]]
+    """Inventory the plan was made with: handle -> names (role:worker -> worker-1, ...)."""
+    notes: list[str]
+    """Statements the reader must know: pinned time intervals, replaced integrations."""
+
+
+class Phase(Event, tag="phase"):
+    """The run enters a phase: starting, steady, steps, undo, tail, stopping."""
+
+    name: Literal["starting", "steady", "steps", "undo", "tail", "stopping"]
+
+
+class Equipment(Event, tag="equipment"):
+    """Something the run relies on came up, went down uninvited, or was stopped by us at the end."""
+
+    name: str
+    """prometheus, alertmanager, mail-sink, webhook-sink, load, target, or an observer."""
+    state: Literal["up", "down", "stopped"]
+    detail: str = ""
+
+
+class Steady(Event, tag="steady"):
+    """The steady state was reached, or not, with the reasons that remained."""
+
+    reached: bool
+    missing: list[str]
+
+
+class StepBegin(Event, tag="step-begin"):
+    step: str
+    verb: Literal["inject", "change", "undo", "do", "wait"]
+
+
+class StepEnd(Event, tag="step-end"):
+    step: str
+    outcome: Literal["done", "failed", "timeout", "skipped"]
+    detail: str = ""
+
+
+class Invoke(Event, tag="invoke"):
+    """A fault is about to take effect; `undo` is all that is needed to take it back. On disk before the effect."""
+
+    step: str
+    fault: str
+    """Identity of the fault within the run: step name and index, `kill#0`."""
+    kind: str
+    targets: list[str]
+    label: str
+    """The alert label that carries the targets' names; empty where none does."""
+    settings: dict[str, Any]
+    undo: dict[str, Any]
+    max_s: float
+    """Real seconds after which it is undone whatever happens."""
+
+
+class FaultOk(Event, tag="fault-ok"):
+    """The effect was seen; it took effect inside `effect`."""
+
+    fault: str
+    effect: Interval
+    detail: str = ""
+
+
+class FaultFail(Event, tag="fault-fail"):
+    """The effect was not seen, or lapsed while it should have been in force."""
+
+    fault: str
+    reason: str
+    lapsed: bool = False
+
+
+class UndoBegin(Event, tag="undo-begin"):
+    fault: str
+
+
+class UndoOk(Event, tag="undo-ok"):
+    """The effect is seen to be gone since an instant inside `gone`."""
+
+    fault: str
+    gone: Interval
+    detail: str = ""
+
+
+class UndoFail(Event, tag="undo-fail"):
+    fault: str
+    reason: str
+
+
+class ActionOk(Event, tag="action-ok"):
+    step: str
+    action: str
+    done: Interval
+    result: dict[str, Any]
+
+
+class AlertState(Event, tag="alert"):
+    """What Prometheus's evaluations said of one alert instance, from raw evaluation instants.
+
+    `at` is the evaluation that first showed the state; `previous` the evaluation before it, so that the truth
+    of a change lies at `at` exactly when the two are one interval apart, and otherwise in (previous, at].
+    For `inactive`, `at` is the first evaluation known to lack the alert and `previous` the last that had it.
+    """
+
+    labels: dict[str, str]
+    state: Literal["pending", "firing", "inactive"]
+    at: float
+    previous: float | None
+    active_at: float | None = None
+    """Prometheus's own ActiveAt."""
+    value: str = ""
+
+
+class Poll(Event, tag="poll"):
+    """One look at Prometheus or Alertmanager: asked and answered instants, and whether the answer was whole."""
+
+    source: Literal["prometheus", "alertmanager"]
+    asked: float
+    ok: bool
+    seen_to: float | None = None
+    """The newest evaluation instant that this look covers without a gap since the last good one."""
+    skew: Interval | None = None
+    """The other clock minus ours, as an interval."""
+    detail: str = ""
+
+
+class Watch(Event, tag="watch"):
+    """A sink was listening during the whole of `seen`; its event loop was never late by more than `lag_s`."""
+
+    sink: Literal["mail-sink", "webhook-sink"]
+    seen: Interval
+    lag_s: float
+
+
+class Suppression(Event, tag="suppression"):
+    """Alertmanager's word on an alert it has: active or suppressed, and by which alerts or silences."""
+
+    labels: dict[str, str]
+    state: Literal["active", "suppressed", "unprocessed", "gone"]
+    inhibited_by: list[dict[str, str]]
+    silenced_by: list[str]
+    receivers: list[str]
+    seen: Interval
+
+
+class NoticedAlert(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One alert inside a notice, as the payload told it; mails carry what can be read from their text."""
+
+    status: Literal["firing", "resolved"]
+    labels: dict[str, str]
+    annotations: dict[str, str] = {}
+    starts_at: float | None = None
+    ends_at: float | None = None
+
+
+class Notice(Event, tag="notice"):
+    """A notification arrived at a sink's door; it was sent inside `sent` (never after it arrived)."""
+
+    receiver: str
+    integration: str
+    index: int
+    sent: Interval
+    status: Literal["firing", "resolved", "mixed", "unknown"]
+    alerts: list[NoticedAlert]
+    group_key: str = ""
+    recipients: list[str] = []
+    sender: str = ""
+    subject: str = ""
+    html: str = ""
+    """The mail's HTML part, whole up to a bound."""
+    text: str = ""
+    """The mail's plain part, or another service's payload as it came."""
+    problems: list[str] = []
+    """What the sink could not make sense of."""
+
+
+class LoadWindow(Event, tag="load"):
+    """One second of traffic: started = finished + in_flight(change) + dropped; latencies in real milliseconds."""
+
+    second: Interval
+    started: int
+    finished: int
+    failed: int
+    in_flight: int
+    dropped: int
+    users: int
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    cpu_s: float
+    failures: dict[str, int] = {}
+
+
+class LoadTotals(Event, tag="load-totals"):
+    """The generator's own count of the whole run beside Locust's; they must reconcile."""
+
+    started: int
+    finished: int
+    failed: int
+    in_flight: int
+    dropped: int
+    locust_requests: int
+    locust_failures: int
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    reconciled: bool
+    detail: str = ""
+
+
+class Deadline(Event, tag="deadline"):
+    """The run stopped waiting for something at the bound that the plan gave it: a trigger, not a verdict."""
+
+    what: str
+
+
+class Interruption(Event, tag="interruption"):
+    """A signal, an abort condition or a lost lease ends the run early."""
+
+    reason: str
+
+
+class End(Event, tag="end"):
+    """The run's last event: whether everything was undone and everything started was stopped."""
+
+    healed: bool
+    left: list[str]
+
+
+AnyEvent = (
+    Header | Phase | Equipment | Steady | StepBegin | StepEnd | Invoke | FaultOk | FaultFail | UndoBegin | UndoOk
+    | UndoFail | ActionOk | AlertState | Poll | Watch | Suppression | Notice | LoadWindow | LoadTotals | Deadline
+    | Interruption | End
+)  # fmt: skip
+
+_DECODER: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
+_ENCODER = msgspec.json.Encoder(order="deterministic")
+
+
+def encode(event: Event) -> bytes:
+    """The event as one line of JSON without its newline."""
+    return _ENCODER.encode(event)
+
+
+def decode(line: bytes) -> AnyEvent:
+    """The event of one line; raises msgspec.DecodeError or ValidationError with what is wrong."""
+    return _DECODER.decode(line)

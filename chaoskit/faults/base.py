@@ -1,0 +1,81 @@
+"""What every kind of fault offers: prepare without touching anything, start and see it, stop from the token alone.
+
+    runner                      holder (a child that lives as long as the fault)
+prepare() -> undo token
+journal: invoke, fsync
+           ── start ──>     start()      returns when the effect was seen
+journal: ok                 hold()       keeps it in force, notices when it lapses
+           ── EOF ───>      stop(undo)   from the token alone; any process may do it, any number of times
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from chaoskit.events import Interval
+
+Undo = dict[str, Any]
+"""An undo token: JSON data that is enough to take the fault back, in another process, after a crash."""
+
+
+class FaultError(Exception):
+    """The effect could not be brought about or taken back; the message is for the person reading."""
+
+
+class Lapsed(Exception):
+    """An effect that should be in force is gone, and it was not us."""
+
+
+class Settings(BaseModel):
+    """Base of every kind's typed settings: unknown keys are refused, nothing is coerced."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A handle of the profile, resolved: which things it names, and how to find them on the target."""
+
+    handle: str
+    """As `role:worker`."""
+    names: tuple[str, ...]
+    address: Mapping[str, Any]
+    """How the target's things are found: `pattern` for processes, a URL for a proxy, and so on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Inside which instants something came true, and what was seen."""
+
+    between: Interval
+    detail: str = ""
+
+
+class Fault(Protocol):
+    """One kind of fault; a class registered under its kind."""
+
+    kind: ClassVar[str]
+    handles: ClassVar[tuple[str, ...]]
+    """Which handles it acts on: role, link, queue, or none."""
+    settings: ClassVar[type[Settings]]
+
+    @classmethod
+    def prepare(cls, target: Target, settings: Settings) -> Undo:
+        """Resolves the target and returns the undo token; changes nothing. Raises FaultError."""
+
+    @classmethod
+    def start(cls, undo: Undo) -> Seen:
+        """Brings the effect about and returns once it was seen. Raises FaultError."""
+
+    @classmethod
+    def hold(cls, undo: Undo, ended: threading.Event) -> None:
+        """Keeps the effect in force until `ended` is set; raises Lapsed when it is gone uninvited."""
+
+    @classmethod
+    def stop(cls, undo: Undo) -> Seen:
+        """Takes the effect back, from the token alone; idempotent, bounded, verified. Raises FaultError."""

@@ -1,0 +1,105 @@
+"""The holder: a child process that keeps one fault in force exactly as long as somebody holds its stdin open.
+
+However the runner ends (normally, by an exception, by SIGKILL), the kernel closes its end of the pipe, and the
+holder undoes the fault. It speaks one JSON line an answer:
+
+    <- {"kind": ..., "undo": {...}, "max_s": ...}      what to hold
+    -> {"armed": true}
+    <- start
+    -> {"ok": [a, b], "detail": ...} | {"fail": reason}
+    -> {"lapsed": reason} | {"expired": max_s}         while in force, at most once
+    <- EOF, or undo
+    -> {"undone": [a, b], "detail": ...} | {"undo_failed": reason}
+
+Signals that a terminal or a service manager sends to everybody are left to the runner: the holder ignores them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from typing import Any
+
+from chaoskit.faults.base import Fault, FaultError, Lapsed, Undo
+from chaoskit.faults.registry import known
+
+
+def main() -> int:
+    """Runs the protocol above on stdin and stdout; 0 when the fault is undone, 1 when it could not be."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)
+    order = json.loads(sys.stdin.readline() or "null")
+    if order is None:
+        return 0
+    fault = known()[order["kind"]]
+    undo: Undo = order["undo"]
+    _say(armed=True)
+    if sys.stdin.readline().strip() != "start":
+        return 0
+    ended = threading.Event()
+    threading.Thread(target=_await_end, args=(ended,), daemon=True).start()
+    threading.Thread(target=_limit, args=(order["max_s"], ended), daemon=True).start()
+    try:
+        _bring_about(fault, undo, ended)
+    finally:
+        ended.set()
+        code = _take_back(fault, undo)
+    sys.stdout.flush()
+    os._exit(code)
+
+
+def _bring_about(fault: type[Fault], undo: Undo, ended: threading.Event) -> None:
+    try:
+        seen = fault.start(undo)
+    except Exception as error:
+        _say(fail=_reason(error))
+        return
+    _say(ok=seen.between, detail=seen.detail)
+    try:
+        fault.hold(undo, ended)
+    except Lapsed as lapse:
+        _say(lapsed=str(lapse))
+    except Exception as error:
+        _say(lapsed=_reason(error))
+    ended.wait()
+
+
+def _take_back(fault: type[Fault], undo: Undo) -> int:
+    try:
+        seen = fault.stop(undo)
+    except Exception as error:
+        _say(undo_failed=_reason(error))
+        return 1
+    _say(undone=seen.between, detail=seen.detail)
+    return 0
+
+
+def _await_end(ended: threading.Event) -> None:
+    sys.stdin.readline()
+    ended.set()
+
+
+def _limit(max_s: float, ended: threading.Event) -> None:
+    if not ended.wait(max_s):
+        _say(expired=max_s)
+        ended.set()
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, FaultError) else f"{type(error).__name__}: {error}"
+
+
+def _say(**answer: Any) -> None:
+    try:
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+    except OSError:
+        # The runner is gone; healing must go on all the same.
+        return
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,139 @@
+"""process.kill: processes die (SIGKILL); with `hold`, whatever replaces them is stopped before it can work.
+
+The replacement's pid is not known beforehand, so the undo token names how replacements are recognised: the
+victim's name under the pattern, younger than the victim. Undoing lets every stopped one of those go.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import threading
+import time
+from typing import ClassVar
+
+import psutil
+
+from chaoskit.faults import processes
+from chaoskit.faults.base import FaultError, Lapsed, Seen, Settings, Target, Undo
+
+_CONFIRM_S = 5.0
+_NEWBORN_S = 1.0
+_SIGNAL_S = 0.1
+
+
+class KillSettings(Settings):
+    """Settings of process.kill."""
+
+    hold: bool = False
+    """Keep it down: stop a supervisor's replacement as soon as it appears."""
+
+
+class ProcessKill:
+    """Kills processes, and with `hold` keeps their replacements from coming up."""
+
+    kind: ClassVar[str] = "process.kill"
+    handles: ClassVar[tuple[str, ...]] = ("role",)
+    settings: ClassVar[type[Settings]] = KillSettings
+
+    @classmethod
+    def prepare(cls, target: Target, settings: Settings) -> Undo:
+        """Finds the processes and their parents; raises FaultError naming those that are not there."""
+        assert isinstance(settings, KillSettings)
+        undo = processes.prepare(target)
+        for victim in undo["victims"]:
+            victim["parent"] = psutil.Process(victim["pid"]).ppid()
+        return undo | {"hold": settings.hold}
+
+    @classmethod
+    def start(cls, undo: Undo) -> Seen:
+        """Kills every process of the token and sees each one gone."""
+        victims = [process for victim in undo["victims"] if (process := processes.alive(victim))]
+        if len(victims) < len(undo["victims"]):
+            raise FaultError("a process to kill ended before the fault began")
+        begun = time.time()
+        for process in victims:
+            processes.send(process, signal.SIGKILL)
+        gone = processes.await_true(lambda: not any(map(processes.alive, undo["victims"])), _CONFIRM_S)
+        if not gone:
+            raise FaultError("SIGKILL was sent, but a process is still there")
+        return Seen((begun, time.time()), ", ".join(victim["name"] for victim in undo["victims"]) + " killed")
+
+    @classmethod
+    def hold(cls, undo: Undo, ended: threading.Event) -> None:
+        """With `hold`, stops each replacement within milliseconds of its birth, before its first heartbeat."""
+        if not undo["hold"]:
+            ended.wait()
+            return
+        watch = _Replacements(undo)
+        while not ended.wait(processes.POLL_S):
+            watch.look()
+            if (name := watch.let_go()) and not ended.is_set():
+                raise Lapsed(f"the replacement of {name} was let go by somebody else")
+
+    @classmethod
+    def stop(cls, undo: Undo) -> Seen:
+        """Lets every stopped replacement go and sees that none stands still."""
+        begun = time.time()
+        if undo["boot"] != processes.boot_id():
+            return Seen((begun, begun), "the machine was restarted since")
+        if not undo["hold"]:
+            return Seen((begun, begun), "a kill has nothing to take back")
+        waiting = [p for p in processes.find(undo["pattern"]).values() if processes.stopped(p) and _replaces(undo, p)]
+        for process in waiting:
+            processes.send(process, signal.SIGCONT)
+        if not processes.await_true(lambda: not any(map(processes.stopped, waiting)), _CONFIRM_S):
+            raise FaultError("SIGCONT was sent, but a replacement still stands still")
+        return Seen((begun, time.time()), f"{len(waiting)} let go")
+
+
+class _Replacements:
+    """Newborn siblings of the victims, each looked at until it is known what it is, and then left alone."""
+
+    def __init__(self, undo: Undo) -> None:
+        self._undo = undo
+        self._parents = {victim["parent"] for victim in undo["victims"]}
+        self._first_seen: dict[int, float] = {}
+        self._decided: set[int] = set()
+        self._held: dict[int, psutil.Process] = {}
+
+    def look(self) -> None:
+        """Stops every replacement that was born since the last look."""
+        now = time.monotonic()
+        for parent in self._parents:
+            for pid in processes.children(parent):
+                # A newborn carries its parent's title for a moment, so one look is not enough.
+                if pid not in self._decided and self._decide(pid, now):
+                    self._decided.add(pid)
+
+    def _decide(self, pid: int, now: float) -> bool:
+        try:
+            process = psutil.Process(pid)
+            if _replaces(self._undo, process):
+                processes.send(process, signal.SIGSTOP)
+                self._held[pid] = process
+                return True
+        except psutil.Error:
+            return True
+        titled = re.fullmatch(self._undo["pattern"], processes.title(process)) is not None
+        return titled or now - self._first_seen.setdefault(pid, now) > _NEWBORN_S
+
+    def let_go(self) -> str:
+        """The title of a held replacement that runs again though nobody of ours let it go; empty if none."""
+        for pid, process in list(self._held.items()):
+            try:
+                if process.status() not in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE):
+                    if processes.await_true(lambda p=process: processes.stopped(p), _SIGNAL_S):  # type: ignore[misc]
+                        continue
+                    return processes.title(process)
+            except psutil.Error:
+                # It died and will be replaced in its turn.
+                del self._held[pid]
+        return ""
+
+
+def _replaces(undo: Undo, process: psutil.Process) -> bool:
+    match = re.fullmatch(undo["pattern"], processes.title(process))
+    return match is not None and any(
+        victim["name"] == match["name"] and process.create_time() > victim["created"] for victim in undo["victims"]
+    )

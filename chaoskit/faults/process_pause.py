@@ -1,0 +1,68 @@
+"""process.pause: processes stand still (SIGSTOP) and are let go again (SIGCONT)."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from typing import ClassVar
+
+from chaoskit.faults import processes
+from chaoskit.faults.base import FaultError, Lapsed, Seen, Settings, Target, Undo
+
+_CONFIRM_S = 5.0
+_LOOK_S = 0.05
+
+
+class PauseSettings(Settings):
+    """process.pause has no settings."""
+
+
+class ProcessPause:
+    """Stops processes with SIGSTOP: they keep their sockets and answer nobody."""
+
+    kind: ClassVar[str] = "process.pause"
+    handles: ClassVar[tuple[str, ...]] = ("role",)
+    settings: ClassVar[type[Settings]] = PauseSettings
+
+    @classmethod
+    def prepare(cls, target: Target, settings: Settings) -> Undo:
+        """Finds the processes; raises FaultError naming those that are not there."""
+        return processes.prepare(target)
+
+    @classmethod
+    def start(cls, undo: Undo) -> Seen:
+        """Stops every process of the token and sees them stopped."""
+        begun = time.time()
+        victims = [process for victim in undo["victims"] if (process := processes.alive(victim))]
+        if len(victims) < len(undo["victims"]):
+            raise FaultError("a process to pause ended before the fault began")
+        for process in victims:
+            processes.send(process, signal.SIGSTOP)
+        if not processes.await_true(lambda: all(map(processes.stopped, victims)), _CONFIRM_S):
+            raise FaultError("SIGSTOP was sent, but a process still runs")
+        return Seen((begun, time.time()), f"{len(victims)} stopped")
+
+    @classmethod
+    def hold(cls, undo: Undo, ended: threading.Event) -> None:
+        """Watches that they stay stopped; raises Lapsed when somebody lets one go or ends it."""
+        while not ended.wait(_LOOK_S):
+            for victim in undo["victims"]:
+                process = processes.alive(victim)
+                if process is None or not processes.stopped(process):
+                    if ended.is_set():
+                        return
+                    raise Lapsed(f"{victim['name']} is no longer paused")
+
+    @classmethod
+    def stop(cls, undo: Undo) -> Seen:
+        """Lets the processes go and sees that none of them stands still; one that ended needs nothing."""
+        begun = time.time()
+        if undo["boot"] != processes.boot_id():
+            return Seen((begun, begun), "the machine was restarted since")
+        victims = [process for victim in undo["victims"] if (process := processes.alive(victim))]
+        for process in victims:
+            processes.send(process, signal.SIGCONT)
+        if not processes.await_true(lambda: not any(map(processes.stopped, victims)), _CONFIRM_S):
+            raise FaultError("SIGCONT was sent, but a process still stands still")
+        return Seen((begun, time.time()), f"{len(victims)} let go")

@@ -1,0 +1,51 @@
+"""The inputs of a run as texts, and what they mean: the same reading for a run that begins and one judged again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from chaoskit.alerting.config import load_texts
+from chaoskit.alerting.model import AlertConfig
+from chaoskit.errors import BadInput, Problem
+from chaoskit.scenario.loader import load_scenario
+from chaoskit.scenario.model import Profile, Scenario
+from chaoskit.scenario.profile import load_profile
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """A scenario, a profile and an alert configuration, all three read without a problem."""
+
+    scenario: Scenario
+    profile: Profile
+    config: AlertConfig
+
+
+def read_inputs(sources: Mapping[str, str], scenario: str, profile: str, settings: Sequence[str]) -> Inputs:
+    """Reads `scenario:FILE`, `profile:FILE` and the configuration's roles from texts.
+
+    Raises BadInput with the problems of all of them at once.
+    """
+    problems: list[Problem] = []
+    read_scenario = _try(lambda: load_scenario(sources[f"scenario:{scenario}"], scenario, settings), problems)
+    read_profile = _try(lambda: load_profile(sources[f"profile:{profile}"], profile, settings), problems)
+    config = _try(lambda: load_texts({k: v for k, v in sources.items() if _configures(k)}), problems)
+    if read_scenario is None or read_profile is None or config is None:
+        raise BadInput(dict.fromkeys(problems))
+    return Inputs(read_scenario, read_profile, config)
+
+
+def _configures(key: str) -> bool:
+    return not key.startswith(("scenario:", "profile:"))
+
+
+def _try(read: Callable[[], T], problems: list[Problem]) -> T | None:
+    try:
+        return read()
+    except BadInput as error:
+        problems += error.problems
+        return None

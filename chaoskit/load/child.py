@@ -1,0 +1,206 @@
+"""One process of load: `python -m chaoskit.load.child`, commands as JSON lines in, counts as JSON lines out.
+
+Locust is the first import: it patches ssl, and a module that took hold of ssl before would recurse for ever.
+Its exit code and its percentiles are not used; what it counted is reported beside our own counts.
+
+The process lives no longer than its standard input: when the parent is gone, so is the load.
+"""
+
+from __future__ import annotations
+
+import locust  # isort: skip  # first, see above
+
+import logging
+import os
+import signal
+import sys
+import time
+import traceback
+from typing import Any
+
+import gevent
+import msgspec
+from gevent.event import Event
+from gevent.os import make_nonblocking, nb_read, nb_write
+from gevent.queue import Queue
+
+from chaoskit.errors import BadInput
+from chaoskit.load.closed_users import ClosedUsers
+from chaoskit.load.counters import Counters
+from chaoskit.load.messages import Change, Line, LoadState, Start, Stop, decode_command, encode
+from chaoskit.load.mix import Mix
+from chaoskit.load.open_arrivals import OpenArrivals
+from chaoskit.load.own_users import OwnUsers
+from chaoskit.load.tracking import Gate, clock, track
+from chaoskit.load.traffic import Situation, Traffic
+
+_FIRST_COMMAND_S = 30.0
+_FLUSH_S = 5.0
+_CUT_SHORT = 3
+"""Exit code without totals."""
+
+
+class Mouth:
+    """Our standard output, for lines only. Whatever else prints, such as a locustfile, lands in the log.
+
+    One greenlet writes, and waits without blocking the others when the parent is slow to read.
+    """
+
+    def __init__(self) -> None:
+        self._fd = os.dup(1)
+        os.dup2(2, 1)
+        make_nonblocking(self._fd)
+        self._lines: Queue = Queue()
+        self._writer = gevent.spawn(self._write)
+
+    def say(self, line: Line) -> None:
+        self._lines.put(encode(line))
+
+    def close(self) -> None:
+        """Let out what is still to be said, as long as somebody listens."""
+        self._lines.put(b"")
+        self._writer.join(timeout=_FLUSH_S)
+
+    def _write(self) -> None:
+        while rest := self._lines.get():
+            while rest:
+                rest = rest[nb_write(self._fd, rest) :]
+
+
+class Ears:
+    """Our standard input: one command a line; None when it ends, and the parent with it."""
+
+    def __init__(self) -> None:
+        make_nonblocking(0)
+        self._rest = b""
+
+    def next(self) -> bytes | None:
+        while b"\n" not in self._rest:
+            block = nb_read(0, 65536)
+            if not block:
+                return None
+            self._rest += block
+        line, _, self._rest = self._rest.partition(b"\n")
+        return line
+
+
+class Load:
+    """The load of this process, from its start to its totals."""
+
+    def __init__(self, start: Start, mouth: Mouth) -> None:
+        spec = start.spec.share(start.shard, start.shards)
+        self._mouth = mouth
+        self._enough = Event()
+        self._why = ""
+        self._cpu_before_s = time.process_time()
+        now_s = clock()
+        self.at = Situation(
+            spec=spec,
+            counters=Counters(now_s),
+            gate=Gate(spec.limit_requests),
+            mix=Mix(spec.mix, first=start.shard, stride=start.shards),
+            since_s=now_s,
+            shard=start.shard,
+            shards=start.shards,
+        )
+        self._traffic = _traffic(self.at)
+        track(
+            self._traffic.environment,
+            self.at.counters,
+            self.at.gate,
+            (spec.connect_timeout_s, spec.network_timeout_s),
+        )
+        test_stop: Any = locust.events.test_stop
+        test_stop.add_listener(lambda **_: self.end("the locustfile ended the load"))
+
+    def run(self) -> None:
+        """Let it flow until somebody or something ends it, then await answers and tell the totals."""
+        self._mouth.say(LoadState(state="ready", t=clock(), detail=f"pid {os.getpid()}, locust {locust.__version__}"))
+        ticking = gevent.spawn(self._tick)
+        self._traffic.begin()
+        self._enough.wait(timeout=self.at.spec.limit_s)
+        if not self._enough.is_set():
+            self.end(f"its limit of {self.at.spec.limit_s:g} s is reached")
+        self._traffic.hush()
+        if self._why:
+            self._mouth.say(LoadState(state="ended", t=clock(), detail=self._why))
+        self._traffic.drain(self.at.spec.drain_for_s)
+        ticking.kill()
+        self._roll(end=True)
+        total = self._traffic.environment.stats.total
+        self._mouth.say(self.at.counters.totals(locust_requests=total.num_requests, locust_failures=total.num_failures))
+
+    def end(self, why: str = "") -> None:
+        """Stop soon; `why` unless the parent asked for it."""
+        if not self._enough.is_set():
+            self._why = why
+            self._enough.set()
+
+    def change(self, change: Change) -> None:
+        """Another level, mix or shape from now on."""
+        self.at.change(change.spec.share(self.at.shard, self.at.shards))
+        self._mouth.say(LoadState(state="changed", t=clock()))
+
+    def _tick(self) -> None:
+        """A window at the end of every second; what happens meanwhile goes to its own second anyway."""
+        while True:
+            gevent.sleep(1.0 - clock() % 1.0 + 0.002)
+            self._roll()
+            if self.at.gate.left <= 0:
+                self.end(f"its limit of {self.at.spec.limit_requests} requests is reached")
+
+    def _roll(self, end: bool = False) -> None:
+        cpu_s = time.process_time() - self._cpu_before_s
+        for window in self.at.counters.roll(clock(), users=self._traffic.users, cpu_s=cpu_s, end=end):
+            self._mouth.say(window)
+
+
+def main() -> int:
+    """Obey the parent; the exit code says only whether totals were told."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    ears, mouth = Ears(), Mouth()
+    try:
+        with gevent.Timeout(_FIRST_COMMAND_S):
+            first = ears.next()
+        if first is None:
+            return _CUT_SHORT
+        start = decode_command(first)
+        if not isinstance(start, Start):
+            raise BadInput("load: the first command must be start")
+        load = Load(start, mouth)
+    except (Exception, gevent.Timeout, SystemExit) as error:  # a locustfile may raise anything
+        traceback.print_exc()
+        mouth.say(LoadState(state="down", t=clock(), detail=f"{type(error).__name__}: {error}"))
+        mouth.close()
+        return _CUT_SHORT
+    for number in (signal.SIGINT, signal.SIGTERM):
+        gevent.signal_handler(number, load.end)
+    gevent.spawn(_obey, ears, load)
+    load.run()
+    mouth.close()
+    return 0
+
+
+def _traffic(at: Situation) -> Traffic:
+    """What the spec asks for; raises BadInput when a locustfile cannot be used."""
+    if at.spec.locustfile is not None:
+        return OwnUsers(at)
+    return OpenArrivals(at) if at.spec.rate is not None else ClosedUsers(at)
+
+
+def _obey(ears: Ears, load: Load) -> None:
+    while (line := ears.next()) is not None:
+        try:
+            command = decode_command(line)
+        except (BadInput, msgspec.DecodeError):
+            logging.exception("not obeyed")
+            continue
+        if isinstance(command, Change):
+            load.change(command)
+        elif isinstance(command, Stop):
+            load.end()
+    os._exit(_CUT_SHORT)  # the parent is gone: nobody would read the totals, and nobody would stop us
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,188 @@
+"""The generator's own books: each request is entered when it begins and struck off when it has an outcome.
+
+Kept apart from Locust's statistics, which know a request only once it is over: with a frozen target they stay empty.
+Every entry goes to the second in which it was made, so a window is exact however late it is read.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from chaoskit.load.histogram import bucket, merge
+from chaoskit.load.messages import ByName, LoadTotals, LoadWindow, join_names, percentiles
+
+_MOST_NAMES = 200
+OTHER = "(other)"
+"""Where requests are counted once there are 200 names: a user's locustfile may put an id in each URL."""
+
+
+@dataclass(slots=True)
+class Ticket:
+    """An open request. `due_s` is where its latency begins; `answered` while only its report is outstanding."""
+
+    name: str
+    due_s: float
+    answered: bool = False
+
+
+@dataclass(slots=True)
+class _Second:
+    started: int = 0
+    finished: int = 0
+    failed: int = 0
+    dropped: int = 0
+    untracked: int = 0
+    lag_s: float = 0.0
+    by_name: dict[str, ByName] = field(default_factory=dict)
+    failures: dict[str, int] = field(default_factory=dict)
+    latency: dict[int, int] = field(default_factory=dict)
+
+
+class Counters:
+    """All instants are seconds of one clock that never goes back and reads like the epoch."""
+
+    def __init__(self, start_s: float) -> None:
+        self.started = self.finished = self.failed = self.dropped = self.cut = self.untracked = 0
+        self.open: dict[int, Ticket] = {}
+        """Requests that have begun and have no outcome, kept on its own: it checks the sums."""
+        self._seconds: dict[int, _Second] = {}
+        self._start_s = self._rolled_to = start_s
+        self._in_flight = 0
+        self._cpu_s = 0.0
+        self._names: set[str] = set()
+        self._whole_by_name: dict[str, ByName] = {}
+        self._whole_failures: dict[str, int] = {}
+        self._whole_latency: dict[int, int] = {}
+
+    def begin(self, now_s: float, name: str, due_s: float | None = None) -> Ticket:
+        """A request begins. Where it was due earlier, its latency counts from then."""
+        name = self._known(name)
+        ticket = Ticket(name, now_s if due_s is None else min(due_s, now_s))
+        self.open[id(ticket)] = ticket
+        self.started += 1
+        second = self._second(now_s)
+        second.started += 1
+        second.lag_s = max(second.lag_s, now_s - ticket.due_s)
+        _names(second, name).started += 1
+        return ticket
+
+    def finish(self, now_s: float, ticket: Ticket, latency_ms: float, failure: str | None) -> bool:
+        """It has an outcome; `failure` says which when it is a bad one. False if it had one already."""
+        if self.open.pop(id(ticket), None) is None:
+            return False
+        self._outcome(self._second(now_s), ticket.name, latency_ms, failure)
+        return True
+
+    def drop(self, now_s: float, name: str) -> None:
+        """A request was due and could not even be sent, because too many are unanswered."""
+        name = self._known(name)
+        self.started += 1
+        self.dropped += 1
+        second = self._second(now_s)
+        second.started += 1
+        second.dropped += 1
+        counts = _names(second, name)
+        counts.started += 1
+        counts.dropped += 1
+
+    def cut_off(self, ticket: Ticket) -> None:
+        """Its user was stopped, or its code failed, before there was an outcome; it stays in flight for ever."""
+        if self.open.pop(id(ticket), None) is not None:
+            self.cut += 1
+
+    def unannounced(self, now_s: float, name: str, latency_ms: float, failure: str | None) -> None:
+        """A request became known only by its outcome: counted as started in the same instant."""
+        name = self._known(name)
+        self.started += 1
+        self.untracked += 1
+        second = self._second(now_s)
+        second.started += 1
+        second.untracked += 1
+        _names(second, name).started += 1
+        self._outcome(second, name, latency_ms, failure)
+
+    def roll(self, now_s: float, *, users: int, cpu_s: float, end: bool = False) -> list[LoadWindow]:
+        """The windows of all seconds that are over (at the `end`: also of the unfinished one), in order.
+
+        `cpu_s` is the process's CPU time so far, spread over these windows.
+        """
+        edges = [float(s) for s in range(math.floor(self._rolled_to) + 1, math.floor(now_s) + 1)]
+        if end and now_s > (edges[-1] if edges else self._rolled_to):
+            edges.append(now_s)
+        cpu_share_s = (cpu_s - self._cpu_s) / len(edges) if edges else 0.0
+        windows = [self._window(edge, users, cpu_share_s) for edge in edges]
+        if edges:
+            self._cpu_s = cpu_s
+        return windows
+
+    def totals(self, *, locust_requests: int, locust_failures: int, extra: str = "") -> LoadTotals:
+        """The whole load, after the last roll. Says, rather than hides, where the sums or Locust disagree."""
+        in_flight = len(self.open) + self.cut
+        wrong = [extra] if extra else []
+        if self.started != self.finished + in_flight + self.dropped:
+            wrong.append(
+                f"started {self.started} is not finished {self.finished} + in flight {in_flight}"
+                f" + dropped {self.dropped}"
+            )
+        if (self.finished, self.failed) != (locust_requests, locust_failures):
+            wrong.append(
+                f"finished {self.finished} (failed {self.failed}), but Locust says {locust_requests}"
+                f" ({locust_failures})"
+            )
+        return LoadTotals(
+            second=(self._start_s, self._rolled_to), started=self.started, finished=self.finished, failed=self.failed,
+            dropped=self.dropped, in_flight=in_flight, cut=self.cut, untracked=self.untracked,
+            locust_requests=locust_requests, locust_failures=locust_failures, cpu_s=round(self._cpu_s, 4),
+            reconciled=not wrong, detail="; ".join(wrong), by_name=self._whole_by_name,
+            failures=self._whole_failures, latency=self._whole_latency, **percentiles(self._whole_latency),
+        )  # fmt: skip
+
+    def _window(self, edge_s: float, users: int, cpu_s: float) -> LoadWindow:
+        begin_s, self._rolled_to = self._rolled_to, edge_s
+        one = self._seconds.pop(math.floor(begin_s), _Second())
+        self._in_flight += one.started - one.finished - one.dropped
+        self._whole_by_name = join_names([self._whole_by_name, one.by_name])
+        self._whole_latency = merge([self._whole_latency, one.latency])
+        self._whole_failures = merge([self._whole_failures, one.failures])
+        oldest_s = min((t.due_s for t in self.open.values() if not t.answered), default=edge_s)
+        return LoadWindow(
+            second=(begin_s, edge_s), started=one.started, finished=one.finished, failed=one.failed,
+            dropped=one.dropped, in_flight=self._in_flight, users=users, untracked=one.untracked,
+            oldest_ms=round(max(0.0, edge_s - oldest_s) * 1000, 1), lag_ms=round(one.lag_s * 1000, 3),
+            cpu_s=round(cpu_s, 4), by_name=one.by_name, failures=one.failures, latency=one.latency,
+            **percentiles(one.latency),
+        )  # fmt: skip
+
+    def _outcome(self, second: _Second, name: str, latency_ms: float, failure: str | None) -> None:
+        self.finished += 1
+        second.finished += 1
+        counts = _names(second, name)
+        counts.finished += 1
+        index = bucket(latency_ms)
+        second.latency[index] = second.latency.get(index, 0) + 1
+        if failure is not None:
+            self.failed += 1
+            second.failed += 1
+            counts.failed += 1
+            second.failures[failure] = second.failures.get(failure, 0) + 1
+
+    def _second(self, now_s: float) -> _Second:
+        key = math.floor(now_s)
+        found = self._seconds.get(key)
+        if found is None:
+            found = self._seconds[key] = _Second()
+        return found
+
+    def _known(self, name: str) -> str:
+        if name in self._names or len(self._names) < _MOST_NAMES:
+            self._names.add(name)
+            return name
+        return OTHER
+
+
+def _names(second: _Second, name: str) -> ByName:
+    found = second.by_name.get(name)
+    if found is None:
+        found = second.by_name[name] = ByName()
+    return found

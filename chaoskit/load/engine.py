@@ -1,0 +1,244 @@
+"""The parent's side of the load: start it, hear it, change it, stop it, and notice when it dies by itself.
+
+Locust never runs in this process. One child per `processes` of the spec, each with its own share; what they report is
+joined second by second, so the listener hears one load. Nothing is bound: commands and counts go through pipes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from chaoskit.errors import EquipmentError
+from chaoskit.load.messages import (
+    Change,
+    Command,
+    LoadState,
+    LoadTotals,
+    LoadWindow,
+    Report,
+    Start,
+    Stop,
+    decode_report,
+    encode,
+)
+from chaoskit.load.model import LoadSpec
+from chaoskit.load.tally import Tally
+from chaoskit.stack.process import Child, spawn
+
+_NAME = "load"
+_LAST_LINES_S = 5.0
+
+
+class LoadChild:
+    """Load that flows; made by `start`. Its methods may be called from any thread."""
+
+    def __init__(self, spec: LoadSpec, children: list[Child], on_event: Callable[[Report], None]) -> None:
+        self.spec = spec
+        self.first_window = threading.Event()
+        """Set once a window told of a finished request: load flows, whatever its outcome."""
+        self._children = children
+        self._on_event = on_event
+        self._lock = threading.RLock()
+        self._tally = Tally(len(children))
+        self._ready = [False] * len(children)
+        self._changed = 0
+        self._news = threading.Condition(self._lock)
+        self._stopping = False
+        self._down = ""
+        self._readers = [
+            threading.Thread(target=self._hear, args=(shard, child), name=f"load-{shard}", daemon=True)
+            for shard, child in enumerate(children)
+        ]
+
+    @classmethod
+    def start(
+        cls,
+        spec: LoadSpec,
+        *,
+        log: Path,
+        on_event: Callable[[Report], None],
+        ready_s: float = 30.0,
+        any_thread: bool = False,
+    ) -> LoadChild:
+        """Start the children and return once each is able to send; their standard error goes to `log`.
+
+        `on_event` is called from reading threads, one call at a time, should return soon, and must not wait
+        for a thread that uses this object. `any_thread` as in
+        chaoskit.stack.process.spawn. Raises EquipmentError, with the end of the log, when they are not ready in time.
+        """
+        children: list[Child] = []
+        try:
+            for shard in range(spec.processes):
+                children.append(
+                    spawn(
+                        [sys.executable, "-m", "chaoskit.load.child"],
+                        name=_NAME if spec.processes == 1 else f"{_NAME}-{shard}",
+                        log=log,
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE,
+                        any_thread=any_thread,
+                    )
+                )
+        except BaseException:
+            for child in children:
+                child.stop(0)
+            raise
+        load = cls(spec, children, on_event)
+        try:
+            load._begin(ready_s)
+        except BaseException:
+            load._end(0)
+            raise
+        return load
+
+    @property
+    def pid(self) -> int:
+        """The first child's process id."""
+        return self._children[0].pid
+
+    @property
+    def pids(self) -> list[int]:
+        """Every child's process id."""
+        return [child.pid for child in self._children]
+
+    @property
+    def alive(self) -> bool:
+        """Whether all of it runs."""
+        return all(child.alive for child in self._children)
+
+    def change(self, spec: LoadSpec, timeout_s: float = 5.0) -> None:
+        """Go on with another rate, number of users, mix or shape, without a gap; returns when it is in force.
+
+        Raises BadInput for what cannot change while the load flows, EquipmentError when it is not confirmed in time.
+        """
+        self.spec.check_change(spec)
+        with self._news:
+            before = self._changed
+            self._tell([Change(spec=spec)] * len(self._children))
+            done = self._news.wait_for(
+                lambda: self._changed >= before + len(self._children) or self._down or self._tally.totals,
+                timeout_s,
+            )
+            if not done or self._changed < before + len(self._children):
+                raise EquipmentError(_NAME, f"a change was not confirmed within {timeout_s:g} s", self._down)
+            self.spec = spec
+
+    def stop(self, timeout_s: float | None = None) -> LoadTotals:
+        """End the load: nothing new, await open answers, count. Idempotent.
+
+        `timeout_s` (default: what the spec lets answers take, and a margin) bounds the wait; then it is killed. A
+        load that died or was killed has totals too: what its windows told until then, not reconciled.
+        """
+        bound_s = self.spec.drain_for_s + _LAST_LINES_S if timeout_s is None else timeout_s
+        with self._news:
+            self._stopping = True
+            self._tell([Stop()] * len(self._children))
+            self._news.wait_for(lambda: self._tally.totals is not None or self._down, bound_s)
+        self._end(bound_s / 10)
+        with self._lock:
+            return self._tally.totals or self._tally.without_totals(self._down or f"no totals within {bound_s:g} s")
+
+    def _begin(self, ready_s: float) -> None:
+        shards = len(self._children)
+        for reader in self._readers:
+            reader.start()
+        with self._news:
+            self._tell([Start(spec=self.spec, shard=shard, shards=shards) for shard in range(shards)])
+            self._news.wait_for(lambda: all(self._ready) or self._down, ready_s)
+            if not all(self._ready):
+                why = self._down or f"not ready within {ready_s:g} s"
+                self._stopping = True
+                raise EquipmentError(_NAME, why, f"the end of {self._children[0].log}:\n{self._children[0].tail()}")
+
+    def _end(self, grace_s: float) -> None:
+        with self._lock:
+            self._stopping = True
+        for child in self._children:
+            child.stop(grace_s)
+        for reader in self._readers:
+            if reader.is_alive() and reader is not threading.current_thread():
+                reader.join(_LAST_LINES_S)
+
+    def _tell(self, commands: list[Command]) -> None:
+        for child, command in zip(self._children, commands, strict=True):
+            # A child that is gone is noticed, and reported, by its reader.
+            with contextlib.suppress(OSError, ValueError):
+                assert child.stdin is not None
+                child.stdin.write(encode(command))
+                child.stdin.flush()
+
+    def _hear(self, shard: int, child: Child) -> None:
+        for line in _lines(child):
+            try:
+                self._take(shard, decode_report(line))
+            except msgspec.DecodeError as error:
+                self._fail(f"{child.name} said what is no report: {error}")
+            except Exception as error:  # the listener's own; unheard load must not pass for quiet load
+                self._fail(f"whoever listens to the load failed: {error!r}")
+        child.wait(_LAST_LINES_S)
+        self._gone(shard, child)
+
+    def _take(self, shard: int, report: Report) -> None:
+        with self._news:
+            match report:
+                case LoadWindow():
+                    for window in self._tally.window(shard, report):
+                        if window.finished:
+                            self.first_window.set()
+                        self._on_event(window)
+                case LoadTotals():
+                    rest, totals = self._tally.total(shard, report)
+                    for window in rest:
+                        self._on_event(window)
+                    if totals is not None:
+                        self._on_event(totals)
+                case LoadState(state="down"):
+                    self._fail(report.detail)
+                case LoadState():
+                    self._state(shard, report)
+            self._news.notify_all()
+
+    def _state(self, shard: int, report: LoadState) -> None:
+        """Told once for all children: when the last one is ready or has changed, when the first one ends."""
+        shards = len(self._children)
+        if report.state == "ready":
+            self._ready[shard] = True
+            told = all(self._ready)
+        elif report.state == "changed":
+            self._changed += 1
+            told = self._changed % shards == 0
+        else:
+            told = not self._stopping
+            self._stopping = True
+            self._tell([Stop()] * shards)
+        if told:
+            self._on_event(report)
+
+    def _gone(self, shard: int, child: Child) -> None:
+        with self._news:
+            if not self._stopping and not self._tally.has_total(shard):
+                self._fail(f"{child.name} (pid {child.pid}) ended with {child.returncode}:\n{child.tail()}")
+
+    def _fail(self, why: str) -> None:
+        """Once: whatever else dies in its wake is not news."""
+        with self._news:
+            if not self._down:
+                self._down = why
+                with contextlib.suppress(Exception):  # it may be the listener that failed
+                    self._on_event(LoadState(state="down", t=time.time(), detail=why))
+                self._tell([Stop()] * len(self._children))
+                self._news.notify_all()
+
+
+def _lines(child: Child) -> Iterator[bytes]:
+    assert child.stdout is not None
+    with contextlib.suppress(OSError, ValueError):  # closed under us, once the child is reaped
+        yield from child.stdout

@@ -1,0 +1,212 @@
+"""What parent and child say to each other: one JSON object a line, commands down, counts up.
+
+Every request that was due is in exactly one of four places, in every window and in the totals:
+
+    started = finished + in_flight + dropped        (cumulative; `failed` is a part of `finished`)
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from chaoskit import events
+from chaoskit.load.histogram import merge, percentile_ms
+from chaoskit.load.model import LoadSpec
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """A line in either direction."""
+
+
+class Start(Line, frozen=True, tag="start"):
+    """The first command: this process's share of the whole load, and which of how many processes it is."""
+
+    spec: LoadSpec
+    shard: int = 0
+    shards: int = 1
+
+
+class Change(Line, frozen=True, tag="change"):
+    """Go on with another level, mix or shape, without a gap."""
+
+    spec: LoadSpec
+
+
+class Stop(Line, frozen=True, tag="stop"):
+    """Nothing new from now on; await answers, count, say goodbye."""
+
+
+class ByName(msgspec.Struct, array_like=True):
+    """The counts of one name of the mix."""
+
+    started: int = 0
+    finished: int = 0
+    failed: int = 0
+    dropped: int = 0
+
+
+class LoadState(Line, frozen=True, tag="state"):
+    """`ready`: able to send. `changed`: a change is in force. `ended`: a limit or the shape ended the load.
+    `down`: it died uninvited (said by the parent), or could not begin."""
+
+    state: Literal["ready", "changed", "ended", "down"]
+    t: float
+    detail: str = ""
+
+
+class LoadWindow(Line, frozen=True, tag="window"):
+    """One second. Counts are exact: each event belongs to the second in which it happened, by its own clock.
+
+    `second` holds epoch seconds; the first and last window of a load are shorter. Latencies are real milliseconds of
+    the requests that finished inside. In a window in which nothing finishes they are None; `in_flight` and
+    `oldest_ms` (the age of the longest unanswered request) then tell of a frozen target.
+    """
+
+    second: tuple[float, float]
+    started: int = 0
+    finished: int = 0
+    failed: int = 0
+    dropped: int = 0
+    in_flight: int = 0
+    """At the end of the window, including requests that were cut off earlier."""
+    users: int = 0
+    """Users alive at the end; in an open load there are none."""
+    oldest_ms: float = 0.0
+    lag_ms: float = 0.0
+    """Open load: how late the latest request was sent after it was due. The generator's own fault, and part of
+    the latency."""
+    cpu_s: float = 0.0
+    """CPU seconds that the generator used; near 1 a process it measures itself instead of the target."""
+    untracked: int = 0
+    """Finished requests of clients that announce no beginning; they count as started when they finished."""
+    by_name: dict[str, ByName] = {}
+    failures: dict[str, int] = {}
+    latency: dict[int, int] = {}
+    """Buckets of chaoskit.load.histogram."""
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+    p99_ms: float | None = None
+
+    def event(self) -> events.LoadWindow:
+        """The window as the journal keeps it."""
+        return events.LoadWindow(
+            second=self.second, started=self.started, finished=self.finished, failed=self.failed,
+            in_flight=self.in_flight, dropped=self.dropped, users=self.users, p50_ms=self.p50_ms,
+            p95_ms=self.p95_ms, p99_ms=self.p99_ms, cpu_s=self.cpu_s, failures=self.failures,
+        )  # fmt: skip
+
+
+class LoadTotals(Line, frozen=True, tag="totals"):
+    """The whole load: own counts beside Locust's. `reconciled` is false wherever they disagree, with the reason."""
+
+    second: tuple[float, float]
+    started: int
+    finished: int
+    failed: int
+    dropped: int
+    in_flight: int
+    """Without an answer when the generator let go of them; `cut` of them were still open and were cut off by it."""
+    cut: int
+    untracked: int
+    locust_requests: int
+    locust_failures: int
+    cpu_s: float
+    reconciled: bool
+    detail: str = ""
+    by_name: dict[str, ByName] = {}
+    failures: dict[str, int] = {}
+    latency: dict[int, int] = {}
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+    p99_ms: float | None = None
+
+    def event(self) -> events.LoadTotals:
+        """The totals as the journal keeps them."""
+        return events.LoadTotals(
+            started=self.started, finished=self.finished, failed=self.failed, in_flight=self.in_flight,
+            dropped=self.dropped, locust_requests=self.locust_requests, locust_failures=self.locust_failures,
+            p50_ms=self.p50_ms, p95_ms=self.p95_ms, p99_ms=self.p99_ms, reconciled=self.reconciled, detail=self.detail,
+        )  # fmt: skip
+
+
+Command = Start | Change | Stop
+Report = LoadState | LoadWindow | LoadTotals
+
+_COMMANDS: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
+_REPORTS: msgspec.json.Decoder[Report] = msgspec.json.Decoder(Report)
+_ENCODER = msgspec.json.Encoder()
+
+
+def encode(line: Line) -> bytes:
+    """The line with its newline."""
+    return _ENCODER.encode(line) + b"\n"
+
+
+def decode_command(line: bytes) -> Command:
+    """Raises msgspec.DecodeError, or BadInput where the spec is wrong."""
+    return _COMMANDS.decode(line)
+
+
+def decode_report(line: bytes) -> Report:
+    """Raises msgspec.DecodeError."""
+    return _REPORTS.decode(line)
+
+
+def percentiles(latency: dict[int, int]) -> dict[str, Any]:
+    """The three that windows and totals carry, as keyword arguments."""
+    return {name: percentile_ms(latency, q) for name, q in (("p50_ms", 0.5), ("p95_ms", 0.95), ("p99_ms", 0.99))}
+
+
+def join_windows(parts: list[LoadWindow]) -> LoadWindow:
+    """One window of several processes' windows of the same second."""
+    if len(parts) == 1:
+        return parts[0]
+    latency = merge(p.latency for p in parts)
+    return LoadWindow(
+        second=(min(p.second[0] for p in parts), max(p.second[1] for p in parts)),
+        oldest_ms=max(p.oldest_ms for p in parts),
+        lag_ms=max(p.lag_ms for p in parts),
+        by_name=join_names([p.by_name for p in parts]),
+        failures=merge([p.failures for p in parts]),
+        latency=latency,
+        **percentiles(latency),
+        **{n: sum(getattr(p, n) for p in parts) for n in _SUMMED},
+        users=sum(p.users for p in parts),
+    )
+
+
+def join_totals(parts: list[LoadTotals]) -> LoadTotals:
+    """The totals of several processes; reconciled only if each one is."""
+    if len(parts) == 1:
+        return parts[0]
+    latency = merge(p.latency for p in parts)
+    return LoadTotals(
+        second=(min(p.second[0] for p in parts), max(p.second[1] for p in parts)),
+        reconciled=all(p.reconciled for p in parts),
+        detail="; ".join(sorted({p.detail for p in parts if p.detail})),
+        by_name=join_names([p.by_name for p in parts]),
+        failures=merge([p.failures for p in parts]),
+        latency=latency,
+        **percentiles(latency),
+        **{n: sum(getattr(p, n) for p in parts) for n in (*_SUMMED, "cut", "locust_requests", "locust_failures")},
+    )
+
+
+_SUMMED = ("started", "finished", "failed", "dropped", "in_flight", "untracked", "cpu_s")
+
+
+def join_names(parts: list[dict[str, ByName]]) -> dict[str, ByName]:
+    """The counts of each name together."""
+    total: dict[str, ByName] = {}
+    for part in parts:
+        for name, one in part.items():
+            old = total.get(name, ByName())
+            total[name] = ByName(
+                old.started + one.started,
+                old.finished + one.finished,
+                old.failed + one.failed,
+                old.dropped + one.dropped,
+            )
+    return total

@@ -1,0 +1,57 @@
+"""Which request comes next, and what exactly it sends: dosed by weight and reproducible, never drawn.
+
+A smooth weighted round robin: after any whole cycle (the sum of the weights) each name has had exactly its weight,
+and the names are spread over the cycle instead of coming in blocks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_PLACE = re.compile(r"\{n(?:%(\d+))?\}")
+
+
+class Mix:
+    """The order of requests. `first` and `stride` let several processes share one count without repeating it."""
+
+    def __init__(self, weights: Mapping[str, int], first: int = 0, stride: int = 1) -> None:
+        self._credit = dict.fromkeys(weights, 0)
+        self._weights = dict(weights)
+        self._counts: dict[str, int] = {}
+        self._first = first
+        self._stride = stride
+
+    def change(self, weights: Mapping[str, int]) -> None:
+        """Other weights from now on; the counters of the names go on."""
+        self._weights = dict(weights)
+        self._credit = dict.fromkeys(weights, 0)
+
+    def next(self) -> tuple[str, int]:
+        """The name of the next request and its own counter, which starts at 0."""
+        credit = self._credit
+        for name, weight in self._weights.items():
+            credit[name] += weight
+        name = max(credit, key=credit.__getitem__)
+        credit[name] -= sum(self._weights.values())
+        count = self._counts.get(name, 0)
+        self._counts[name] = count + 1
+        return name, self._first + count * self._stride
+
+
+def render(text: str, n: int) -> str:
+    """The text with `{n}` and `{n%50}` filled in; every other brace stays as it is."""
+    return _PLACE.sub(lambda match: str(n % int(match[1]) if match[1] else n), text) if "{n" in text else text
+
+
+def render_json(value: Any, n: int) -> Any:
+    """A JSON value with its strings rendered; a string that is nothing but a placeholder becomes a number."""
+    if isinstance(value, str):
+        whole = _PLACE.fullmatch(value)
+        return int(render(value, n)) if whole else render(value, n)
+    if isinstance(value, Mapping):
+        return {key: render_json(item, n) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [render_json(item, n) for item in value]
+    return value

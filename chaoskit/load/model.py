@@ -1,0 +1,249 @@
+"""What load to put on a target: the one description that parent and child share, as data that JSON can carry.
+
+Two models. *Open*: `rate` requests are due every real second, whether or not earlier ones were answered, and a
+latency counts from the instant at which its request was due. *Closed*: `users` each wait for their answer before they
+go on, so a frozen target receives fewer requests and the percentiles say less about it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from chaoskit.errors import BadInput, Problem
+from chaoskit.load.shapes import Shape, factor
+
+MOST_IN_FLIGHT = 900
+"""Open requests of one process: beyond 1,024 descriptors the HTTP client no longer reuses its connections."""
+
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+_FIXED = ("host", "locustfile", "processes", "connect_timeout_s", "network_timeout_s", "verify_tls", "seed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestSpec:
+    """One kind of request. `{n}` in path, body and JSON strings is its counter, `{n%50}` the same modulo 50;
+    a JSON string that is only a placeholder becomes a number."""
+
+    path: str
+    method: str = "GET"
+    json: Any = None
+    body: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadSpec:
+    """Load on `host`: exactly one of `rate` (requests per real second) and `users`. Times are real seconds.
+
+    Raises BadInput with every problem. With a `locustfile` its own user classes are run (closed only), and `mix`
+    and `requests` stay empty.
+    """
+
+    host: str
+    rate: float | None = None
+    users: int | None = None
+    mix: Mapping[str, int] = field(default_factory=dict)
+    """Names and whole weights; dosed exactly, in a fixed order."""
+    requests: Mapping[str, RequestSpec] = field(default_factory=dict)
+    """What each name of the mix does on the target."""
+    locustfile: str | None = None
+    shape: Shape = field(default_factory=Shape)
+    connect_timeout_s: float = 2.0
+    network_timeout_s: float = 2.0
+    """The longest silence of the target. No request lasts longer than both time-outs together. Keep them below the
+    duration of the fault, or nothing times out while it lasts."""
+    think_s: float = 1.0
+    """A user's mean wait between an answer and the next request; drawn between half and one and a half times it."""
+    max_in_flight: int | None = None
+    """Open model: how many requests may be unanswered at once; what is due beyond is dropped and counted. None:
+    as many as can come together until they time out."""
+    drain_s: float | None = None
+    """How long answers are awaited at the end. None: until every open request has its answer or time-out."""
+    processes: int = 1
+    limit_s: float = 900.0
+    limit_requests: int = 1_000_000
+    verify_tls: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        problems = [*self._model_problems(), *self._request_problems(), *self._number_problems()]
+        problems += self.shape.problems()
+        if not problems and (self.max_in_flight or 0) > MOST_IN_FLIGHT * self.processes:
+            problems.append(
+                Problem(
+                    None,
+                    f"load: max_in_flight is {self.max_in_flight}, and a process holds {MOST_IN_FLIGHT}",
+                    f"set processes to {math.ceil((self.max_in_flight or 0) / MOST_IN_FLIGHT)}",
+                )
+            )
+        if problems:
+            raise BadInput(problems)
+
+    def _model_problems(self) -> list[Problem]:
+        found = []
+        if (self.rate is None) == (self.users is None):
+            found.append(
+                Problem(
+                    None,
+                    "load: give exactly one of rate and users",
+                    "rate: 40/s is an open load, users: 20 a closed one",
+                )
+            )
+        url = urlsplit(self.host)
+        if url.scheme not in ("http", "https") or not url.hostname or url.path.rstrip("/") or url.query:
+            found.append(
+                Problem(
+                    None,
+                    f"load: host '{self.host}' is not the root of a service",
+                    "write http://127.0.0.1:8000",
+                )
+            )
+        if self.locustfile is not None:
+            if self.rate is not None:
+                found.append(
+                    Problem(
+                        None,
+                        "load: a locustfile has users of its own, and they take no rate",
+                        "write users: 20",
+                    )
+                )
+            if self.mix or self.requests:
+                found.append(Problem(None, "load: both a locustfile and a mix are given", "keep one of them"))
+            if not Path(self.locustfile).is_file():
+                found.append(
+                    Problem(
+                        None,
+                        f"load: locustfile '{self.locustfile}' does not exist",
+                        "give the path of a file",
+                    )
+                )
+        elif not self.mix:
+            found.append(Problem(None, "load: the mix is empty", "name at least one request with its weight"))
+        return found
+
+    def _request_problems(self) -> list[Problem]:
+        found = []
+        for name, weight in self.mix.items():
+            if weight < 1:
+                found.append(Problem(None, f"load: the weight of '{name}' is {weight}", "write a whole number from 1"))
+            if name not in self.requests:
+                known = ", ".join(sorted(self.requests)) or "none"
+                found.append(Problem(None, f"load: '{name}' of the mix is no known request", f"known: {known}"))
+        for name, request in self.requests.items():
+            if request.method not in _METHODS:
+                found.append(
+                    Problem(
+                        None,
+                        f"load: request '{name}' has the method '{request.method}'",
+                        "one of " + ", ".join(_METHODS),
+                    )
+                )
+            if not re.fullmatch(r"/[\x21-\x7e]*", request.path) or request.path.startswith("//"):
+                found.append(
+                    Problem(
+                        None,
+                        f"load: request '{name}' has the path '{request.path}'",
+                        "begin with one /, and percent-encode blanks",
+                    )
+                )
+            if request.json is not None and request.body is not None:
+                found.append(Problem(None, f"load: request '{name}' has both json and body", "keep one of them"))
+            if "{n%0}" in f"{request.path} {request.body} {request.json}":
+                found.append(Problem(None, f"load: request '{name}' divides its counter by 0", "write {n%50}"))
+        return found
+
+    def _number_problems(self) -> list[Problem]:
+        above_zero: dict[str, float | None] = {
+            "rate": self.rate, "users": self.users, "connect_timeout_s": self.connect_timeout_s,
+            "network_timeout_s": self.network_timeout_s, "max_in_flight": self.max_in_flight,
+            "processes": self.processes, "limit_s": self.limit_s, "limit_requests": self.limit_requests,
+        }  # fmt: skip
+        found = [
+            Problem(None, f"load: {name} is {value:g}", "write a number above 0")
+            for name, value in above_zero.items()
+            if value is not None and not 0 < value < math.inf
+        ]
+        for name, value in (("think_s", self.think_s), ("drain_s", self.drain_s or 0.0)):
+            if not 0 <= value < math.inf:
+                found.append(Problem(None, f"load: {name} is {value:g}", "write 0 or more"))
+        if self.users is not None and self.processes > max(1, self.users):
+            found.append(
+                Problem(
+                    None,
+                    f"load: {self.users} users over {self.processes} processes",
+                    "fewer processes, or more users",
+                )
+            )
+        return found
+
+    @property
+    def longest_s(self) -> float:
+        """Real seconds after which a request of ours has its answer or its time-out."""
+        return self.connect_timeout_s + self.network_timeout_s
+
+    @property
+    def drain_for_s(self) -> float:
+        """How long the end waits for open requests."""
+        return self.longest_s + 0.5 if self.drain_s is None else self.drain_s
+
+    @property
+    def in_flight_bound(self) -> int:
+        """How many requests of an open load may be unanswered at once, over all processes."""
+        if self.max_in_flight is not None:
+            return self.max_in_flight
+        together = (self.rate or 0.0) * self.shape.highest * self.longest_s
+        return min(MOST_IN_FLIGHT * self.processes, max(50, math.ceil(together * 1.2)))
+
+    def level(self, t_s: float) -> float:
+        """Requests per second or users that the shape asks for `t_s` after the load began."""
+        return (self.rate if self.rate is not None else self.users or 0) * factor(self.shape, t_s)
+
+    def check_change(self, new: LoadSpec) -> None:
+        """Raise BadInput, with every reason, unless `new` can follow while the load flows."""
+        differing = [name for name in _FIXED if getattr(self, name) != getattr(new, name)]
+        if (self.rate is None) != (new.rate is None):
+            differing.append("the model (rate or users)")
+        if differing:
+            raise BadInput(
+                Problem(
+                    None,
+                    f"load: {name} cannot change while the load flows",
+                    "rate, users, mix, requests and shape can",
+                )
+                for name in differing
+            )
+
+    def share(self, shard: int, shards: int) -> LoadSpec:
+        """The part of one of several processes; the parts of users, limits and bounds add up exactly."""
+
+        def part(whole: int) -> int:
+            return whole // shards + (shard < whole % shards)
+
+        return replace(
+            self,
+            rate=None if self.rate is None else self.rate / shards,
+            users=None if self.users is None else part(self.users),
+            max_in_flight=max(1, part(self.in_flight_bound)),
+            limit_requests=max(1, part(self.limit_requests)),
+            processes=1,
+        )
+
+    def to_json(self) -> str:
+        """The spec as one line of JSON."""
+        return msgspec.json.encode(self).decode()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> LoadSpec:
+        """The spec of a line of JSON; raises BadInput with what is wrong."""
+        try:
+            return msgspec.json.decode(text, type=cls)
+        except msgspec.DecodeError as error:
+            raise BadInput(f"load: not a load spec: {error}") from error

@@ -1,0 +1,110 @@
+"""How much load when: factors of the planned level, as pure functions of the seconds since the load began.
+
+              ramp          spike           step            soak
+          1     ____     peak   _       1        __      1    ______
+              /             1 _| |__          __|            /      \\
+          0  /                                |          0  /        \\
+
+A factor multiplies the rate of an open load or the users of a closed one. What the load then really did is
+counted elsewhere; nothing here is ever reported as an observation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from chaoskit.errors import Problem
+
+_STEP_S = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """A course over time. Which fields count depends on the kind; times are real seconds.
+
+    * constant: always 1.
+    * ramp: from `low` to 1 within `length_s`, then 1.
+    * spike: 1, but `peak` from `start_s` for `length_s`.
+    * step: `steps` equal stairs, each `length_s` long, the last one is 1 and stays.
+    * soak: up within `start_s`, 1 for `length_s`, down to 0 within `start_s`.
+    """
+
+    kind: Literal["constant", "ramp", "spike", "step", "soak"] = "constant"
+    low: float = 0.0
+    peak: float = 1.0
+    start_s: float = 0.0
+    length_s: float = 0.0
+    steps: int = 1
+
+    @property
+    def highest(self) -> float:
+        """The largest factor that ever occurs."""
+        return max(1.0, self.peak) if self.kind == "spike" else max(1.0, self.low)
+
+    def problems(self) -> list[Problem]:
+        """Everything that is wrong with it, as the person who wrote it should read it."""
+        found = [
+            Problem(None, f"load shape {self.kind}: {name} is {value:g}", "write 0 or more")
+            for name, value in (("low", self.low), ("peak", self.peak), ("start_s", self.start_s))
+            if not 0 <= value < math.inf
+        ]
+        if self.kind != "constant" and not 0 < self.length_s < math.inf:
+            found.append(
+                Problem(None, f"load shape {self.kind}: length_s is {self.length_s:g}", "give it a length above 0")
+            )
+        if self.steps < 1:
+            found.append(Problem(None, f"load shape {self.kind}: steps is {self.steps}", "write 1 or more"))
+        return found
+
+
+def factor(shape: Shape, t_s: float) -> float:
+    """The factor `t_s` real seconds after the load began."""
+    match shape.kind:
+        case "ramp":
+            return shape.low + (1 - shape.low) * min(1.0, max(0.0, t_s / shape.length_s))
+        case "spike":
+            return shape.peak if shape.start_s <= t_s < shape.start_s + shape.length_s else 1.0
+        case "step":
+            return min(shape.steps, int(max(0.0, t_s) / shape.length_s) + 1) / shape.steps
+        case "soak":
+            return _soak(shape, t_s)
+    return 1.0
+
+
+def _soak(shape: Shape, t_s: float) -> float:
+    if t_s < shape.start_s:
+        return max(0.0, t_s / shape.start_s)
+    over = t_s - shape.start_s - shape.length_s
+    if over <= 0:
+        return 1.0
+    return max(0.0, 1 - over / shape.start_s) if shape.start_s else 0.0
+
+
+class Arrivals:
+    """The schedule of an open load: the instants at which requests are due, whatever became of earlier ones.
+
+    Arrivals are where the integral of the rate passes whole numbers: evenly spaced at a constant rate, without a
+    gap or a burst where the rate changes. Only ever asked about the near future, so that a change takes effect at once.
+    """
+
+    def __init__(self, rate: Callable[[float], float], start_s: float, phase: float = 0.0) -> None:
+        """`rate` maps an instant (same clock as `start_s`) to arrivals per second; `phase` in [0, 1) is the part
+        of an arrival already due at the start, by which several processes interleave."""
+        self.rate = rate
+        self._t = start_s
+        self._due = phase
+
+    def until(self, end_s: float) -> list[float]:
+        """The arrivals after everything asked so far, up to `end_s`."""
+        found: list[float] = []
+        while self._t < end_s:
+            step_s = min(_STEP_S, end_s - self._t)
+            rate = self.rate(self._t + step_s / 2)
+            due = self._due + rate * step_s
+            found += [self._t + (k - self._due) / rate for k in range(1, int(due) + 1)]
+            self._due = due - int(due)
+            self._t += step_s
+        return found

@@ -1,0 +1,81 @@
+"""Joins what several load processes report into one load, second by second, and keeps the sums.
+
+The sums are what remains to be told when a process dies before it could tell its totals.
+"""
+
+from __future__ import annotations
+
+import math
+
+from chaoskit.load.histogram import merge
+from chaoskit.load.messages import (
+    ByName,
+    LoadTotals,
+    LoadWindow,
+    join_names,
+    join_totals,
+    join_windows,
+    percentiles,
+)
+
+
+class Tally:
+    """Windows and totals of `shards` processes. A joined window is given out when no process can add to it."""
+
+    def __init__(self, shards: int) -> None:
+        self.totals: LoadTotals | None = None
+        self._waiting: dict[int, list[LoadWindow]] = {}
+        self._newest = [-1] * shards
+        self._parts: list[LoadTotals | None] = [None] * shards
+        self._in_flight = [0] * shards
+        self._sum = dict.fromkeys(("started", "finished", "failed", "dropped", "untracked"), 0)
+        self._cpu_s = 0.0
+        self._span: tuple[float, float] | None = None
+        self._latency: dict[int, int] = {}
+        self._failures: dict[str, int] = {}
+        self._by_name: dict[str, ByName] = {}
+
+    def window(self, shard: int, window: LoadWindow) -> list[LoadWindow]:
+        """Take one process's window; gives the joined windows that are complete now."""
+        second = math.floor(window.second[0])
+        self._newest[shard] = second
+        self._in_flight[shard] = window.in_flight
+        self._waiting.setdefault(second, []).append(window)
+        self._add(window)
+        return self._complete()
+
+    def total(self, shard: int, totals: LoadTotals) -> tuple[list[LoadWindow], LoadTotals | None]:
+        """Take one process's totals; gives the windows it held back, and the joined totals after the last one."""
+        self._parts[shard] = totals
+        windows = self._complete()
+        parts = [part for part in self._parts if part is not None]
+        if len(parts) == len(self._parts):
+            self.totals = join_totals(parts)
+        return windows, self.totals
+
+    def has_total(self, shard: int) -> bool:
+        return self._parts[shard] is not None
+
+    def without_totals(self, why: str) -> LoadTotals:
+        """What the windows told, for a load that did not end by itself: not reconciled, for this reason."""
+        in_flight = sum(self._in_flight)
+        return LoadTotals(
+            second=self._span or (0.0, 0.0), in_flight=in_flight, cut=0, locust_requests=0, locust_failures=0,
+            cpu_s=round(self._cpu_s, 4), reconciled=False, detail=why, by_name=self._by_name,
+            failures=self._failures, latency=self._latency, **self._sum, **percentiles(self._latency),
+        )  # fmt: skip
+
+    def _complete(self) -> list[LoadWindow]:
+        running = [new for new, total in zip(self._newest, self._parts, strict=True) if total is None]
+        bound = min(running, default=math.inf)
+        return [join_windows(self._waiting.pop(second)) for second in sorted(self._waiting) if second <= bound]
+
+    def _add(self, window: LoadWindow) -> None:
+        for name in self._sum:
+            self._sum[name] += getattr(window, name)
+        self._cpu_s += window.cpu_s
+        first, last = self._span or window.second
+        self._span = (min(first, window.second[0]), max(last, window.second[1]))
+        self._latency = merge([self._latency, window.latency])
+        self._by_name = join_names([self._by_name, window.by_name])
+        self._failures = merge([self._failures, window.failures])

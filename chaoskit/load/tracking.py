@@ -1,0 +1,147 @@
+"""Enters every HTTP request of Locust's two clients in our books when it begins, not only when it is over.
+
+Both sessions' `request` is wrapped: it issues a ticket and sends it along in the request's context, which Locust
+hands to its `request` event; there the ticket is struck off. So an outcome is matched with its own beginning, in our
+users and in those of anybody's locustfile. Other clients fire the event themselves and are counted as untracked.
+
+Runs in the child only: it imports Locust.
+"""
+
+from __future__ import annotations
+
+import functools
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+import geventhttpclient.client
+import requests
+from locust.clients import HttpSession
+from locust.contrib.fasthttp import FastHttpSession
+from locust.env import Environment
+from locust.exception import StopUser
+
+from chaoskit.load.counters import Counters, Ticket
+
+TICKET = "chaoskit_ticket"
+_EPOCH = time.time() - time.perf_counter()
+
+
+def clock() -> float:
+    """Seconds that read like the epoch, and never jump when somebody sets the machine's clock."""
+    return _EPOCH + time.perf_counter()
+
+
+class Gate:
+    """Says how many more requests may begin; bounds a load in count."""
+
+    def __init__(self, limit: int) -> None:
+        self.left = limit
+        self.shut = False
+        """Nothing new from now on: the load is ending."""
+
+    @property
+    def open(self) -> bool:
+        """Whether another may begin."""
+        return not self.shut and self.left > 0
+
+    def enter(self) -> bool:
+        """Whether one more may begin; takes its place."""
+        if not self.open:
+            return False
+        self.left -= 1
+        return True
+
+
+def track(environment: Environment, counters: Counters, gate: Gate, timeout: tuple[float, float]) -> None:
+    """Begin to count. `timeout` (connect, network) is given to requests of HttpSession that have none: it waits
+    for ever by itself."""
+    _never_send_twice()
+    _wrap(FastHttpSession, counters, gate, {})
+    _wrap(HttpSession, counters, gate, {"timeout": timeout})
+
+    def on_request(
+        name: str,
+        response_time: float,
+        exception: BaseException | None = None,
+        context: Any = None,
+        **_rest: Any,
+    ) -> None:
+        failure = None if not exception else kind_of(exception)
+        ticket = context.get(TICKET) if isinstance(context, dict) else None
+        if not isinstance(ticket, Ticket) or not counters.finish(clock(), ticket, response_time, failure):
+            counters.unannounced(clock(), name, response_time, failure)
+
+    event: Any = environment.events.request
+    event.add_listener(on_request)
+
+
+def kind_of(exception: BaseException) -> str:
+    """A failure in a few words that can be counted: `HTTP 503`, `timeout`, `refused`, `reset`, or the class."""
+    exception = getattr(exception, "original", None) or exception  # what a client's "retries exceeded" wraps
+    status = getattr(exception, "code", None) or getattr(getattr(exception, "response", None), "status_code", None)
+    if isinstance(status, int) and status:
+        return f"HTTP {status}"
+    if isinstance(exception, (TimeoutError, gevent.Timeout, requests.Timeout)):
+        return "timeout"
+    if isinstance(exception, ConnectionRefusedError):
+        return "refused"
+    if isinstance(exception, socket.gaierror):
+        return "unknown host"
+    text = repr(exception).lower()
+    for word, kind in _WORDS.items():
+        if word in text:
+            return kind
+    return type(exception).__name__
+
+
+_WORDS = {
+    "timed out": "timeout",
+    "timeout": "timeout",
+    "refused": "refused",
+    "reset": "reset",
+    "connectionclosed": "closed",
+    "connection closed": "closed",
+    "remotedisconnected": "closed",
+    "broken pipe": "reset",
+}
+
+
+def _wrap(session: type[Any], counters: Counters, gate: Gate, defaults: dict[str, Any]) -> None:
+    original: Callable[..., Any] = session.request
+
+    @functools.wraps(original)
+    def request(self: Any, method: Any, url: Any, *args: Any, **kwargs: Any) -> Any:
+        for key, value in defaults.items():
+            if kwargs.get(key) is None:
+                kwargs[key] = value
+        context = kwargs.get("context") or {}
+        ticket = context.get(TICKET)
+        if ticket is None:
+            if not gate.enter():
+                raise StopUser
+            name = (args[0] if args else kwargs.get("name")) or self.request_name or url
+            ticket = counters.begin(clock(), str(name))
+            kwargs["context"] = {**context, TICKET: ticket}
+        try:
+            response = original(self, method, url, *args, **kwargs)
+        except BaseException:  # the user was stopped, or its code failed: there will be no outcome
+            counters.cut_off(ticket)
+            raise
+        ticket.answered = True
+        return response
+
+    session.request = request
+
+
+def _never_send_twice() -> None:
+    """Let the HTTP client report a lost connection instead of sending the same request again.
+
+    By itself geventhttpclient repeats a GET whose connection was closed, up to once per place in its pool: a target
+    that drops connections would look slow, and be hit by more requests than were counted.
+    """
+    if not hasattr(geventhttpclient.client, "_may_retry_after_send_error"):
+        raise RuntimeError("this geventhttpclient resends requests in a way that is not known here; install 2.6")
+    geventhttpclient.client._may_retry_after_send_error = lambda method: False

@@ -1,0 +1,137 @@
+"""What the three ways to make requests share: open arrivals, our closed users, and a locustfile's own users.
+
+Each ends in two steps: nothing new (`hush`), then answers are awaited (`drain`). What is still open after that is cut
+off by Locust's own end, and counted.
+
+Runs in the child only: it imports Locust.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import gevent
+import gevent.pool
+import locust
+import locust.argument_parser
+from locust import FastHttpUser
+from locust.env import Environment
+
+from chaoskit.load.counters import Counters, Ticket
+from chaoskit.load.mix import Mix, render, render_json
+from chaoskit.load.model import LoadSpec
+from chaoskit.load.tracking import TICKET, Gate, clock
+
+LEVELS_S = 0.25
+"""How often the number of users is brought to the level of the moment."""
+_STUCK_S = 3.0
+"""For users whose own code does not let itself be ended."""
+
+
+@dataclass(slots=True)
+class Situation:
+    """What the parts of one process share; `spec` is this process's share and is replaced by a change."""
+
+    spec: LoadSpec
+    counters: Counters
+    gate: Gate
+    mix: Mix
+    since_s: float
+    """Where the shape's time begins."""
+    shard: int = 0
+    shards: int = 1
+
+    def level(self, now_s: float) -> float:
+        return self.spec.level(now_s - self.since_s)
+
+    def change(self, spec: LoadSpec) -> None:
+        """Another share from now on. The mix goes on unless it differs; so does the shape's time."""
+        if spec.shape != self.spec.shape:
+            self.since_s = clock()
+        if spec.mix != self.spec.mix:
+            self.mix.change(spec.mix)
+        self.spec = spec
+
+
+class Traffic(Protocol):
+    """Requests being made."""
+
+    environment: Environment
+
+    def begin(self) -> None:
+        """Let it flow; returns at once."""
+
+    def hush(self) -> None:
+        """Nothing new from now on."""
+
+    def drain(self, timeout_s: float) -> None:
+        """Wait until every open request has an outcome, at most that long; then end the users."""
+
+    @property
+    def users(self) -> int:
+        """Users alive now."""
+
+
+def send(client: Any, at: Situation, ticket: Ticket, n: int) -> None:
+    """Make one request and let Locust count it with the latency since it was due."""
+    request = at.spec.requests[ticket.name]
+    kwargs: dict[str, Any] = {"headers": dict(request.headers)}
+    if request.json is not None:
+        kwargs["json"] = render_json(request.json, n)
+    elif request.body is not None:
+        kwargs["data"] = render(request.body, n)
+    # A time-out of the socket ends a silence; this one also ends an answer that trickles for ever.
+    with (
+        gevent.Timeout(at.spec.longest_s),
+        client.request(
+            request.method,
+            render(request.path, n),
+            name=ticket.name,
+            context={TICKET: ticket},
+            catch_response=True,
+            **kwargs,
+        ) as response,
+    ):
+        response.request_meta["response_time"] = (clock() - ticket.due_s) * 1000
+
+
+def user_class(at: Situation, name: str, **attributes: Any) -> type[Any]:
+    return type(
+        name,
+        (FastHttpUser,),
+        {
+            "host": at.spec.host,
+            "connection_timeout": at.spec.connect_timeout_s,
+            "network_timeout": at.spec.network_timeout_s,
+            "insecure": not at.spec.verify_tls,
+            **attributes,
+        },
+    )
+
+
+def environment_of(classes: list[type[Any]], at: Situation) -> Environment:
+    """Locust's environment with one local runner: no web server, no sockets but those to the target."""
+    # No configuration files: what runs is what the spec says.
+    options = locust.argument_parser.get_parser(default_config_files=[]).parse_args(
+        ["--headless", "--host", at.spec.host]
+    )
+    environment = Environment(
+        user_classes=classes,
+        events=locust.events,
+        host=at.spec.host,
+        parsed_options=options,
+        catch_exceptions=True,
+    )
+    environment.create_local_runner()
+    init: Any = locust.events.init
+    init.fire(environment=environment, runner=environment.runner, web_ui=None)
+    return environment
+
+
+def end_users(environment: Environment, timeout_s: float) -> None:
+    """Locust ends those who wait at once, lets the others finish, and after the time-out ends them too."""
+    environment.stop_timeout = timeout_s
+    runner: Any = environment.runner
+    with gevent.Timeout(timeout_s + _STUCK_S, False):
+        runner.quit()

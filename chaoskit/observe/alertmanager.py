@@ -1,0 +1,127 @@
+"""Watches Alertmanager: which alerts it has, and which of them it keeps quiet, because of what.
+
+Alertmanager works the answer out for each question (it asks its inhibitor and its silences on the spot), so the
+state is that of the question's instant; whether something was sent is the sinks' business.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+import requests
+
+from chaoskit.events import Event, Interval, Poll, Suppression
+from chaoskit.observe.alert_states import Labels, labels_of
+from chaoskit.observe.poller import LookFailed, Poller
+
+ANSWER_LIMIT_S = 2.0
+"""How long one answer may take, connecting included."""
+
+ALL = {"active": "true", "silenced": "true", "inhibited": "true", "unprocessed": "true"}
+
+
+class _Receiver(msgspec.Struct):
+    name: str
+
+
+class _Status(msgspec.Struct, rename="camel"):
+    state: Literal["active", "suppressed", "unprocessed"]
+    inhibited_by: list[str] = []
+    silenced_by: list[str] = []
+
+
+class _Alert(msgspec.Struct):
+    labels: dict[str, str]
+    fingerprint: str
+    status: _Status
+    receivers: list[_Receiver] = []
+
+
+_ALERTS = msgspec.json.Decoder(list[_Alert])
+
+
+class SuppressionStates:
+    """Takes successive answers, in order, and gives the changes that each of them shows; pure.
+
+    A change happened after the last good question was asked and before this answer came; for what the first
+    answer holds, that is between its own question and answer, at an instant of which the state held.
+    """
+
+    def __init__(self) -> None:
+        self._asked: float | None = None
+        self._known: dict[Labels, Suppression] = {}
+        self._names: dict[str, dict[str, str]] = {}
+
+    def look(self, asked: float, answered: float, alerts: list[_Alert]) -> list[Suppression]:
+        """The changes since the last look: new, different or gone, in order of labels."""
+        self._names.update({alert.fingerprint: alert.labels for alert in alerts})
+        seen = (asked if self._asked is None else self._asked, answered)
+        self._asked = asked
+        now = {labels_of(alert.labels): self._suppression(alert, seen) for alert in alerts}
+        found = [new for labels, new in now.items() if not _same(self._known.get(labels), new)]
+        found += [
+            Suppression(
+                labels=old.labels,
+                state="gone",
+                inhibited_by=[],
+                silenced_by=[],
+                receivers=old.receivers,
+                seen=seen,
+            )
+            for labels, old in self._known.items()
+            if labels not in now
+        ]
+        self._known = now
+        return sorted(found, key=lambda event: labels_of(event.labels))
+
+    def _suppression(self, alert: _Alert, seen: Interval) -> Suppression:
+        return Suppression(
+            labels=alert.labels,
+            state=alert.status.state,
+            # The source may have left the list since; one that never was in it has nothing but a fingerprint.
+            inhibited_by=[
+                self._names.get(source, {"fingerprint": source}) for source in sorted(alert.status.inhibited_by)
+            ],
+            silenced_by=sorted(alert.status.silenced_by),
+            receivers=sorted(receiver.name for receiver in alert.receivers),
+            seen=seen,
+        )
+
+
+def _same(old: Suppression | None, new: Suppression) -> bool:
+    return old is not None and msgspec.structs.replace(old, seen=new.seen) == new
+
+
+class AlertmanagerObserver:
+    """Emits Suppression and Poll events from a thread of its own until `stop`; never raises from there."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        every_s: float,
+        on_event: Callable[[Event], None],
+        session: requests.Session | None = None,
+    ) -> None:
+        self._url = url.rstrip("/") + "/api/v2/alerts"
+        self._on_event = on_event
+        self._session = session or requests.Session()
+        self._session.trust_env = session is not None  # no proxy from the environment
+        self._states = SuppressionStates()
+        self._poller = Poller("alertmanager", every_s, on_event, self._look)
+        self.start = self._poller.start
+        self.stop = self._poller.stop
+        self.look_once = self._poller.look_once
+
+    def _look(self, asked: float) -> tuple[Poll, bool]:
+        response = self._session.get(self._url, params=ALL, timeout=ANSWER_LIMIT_S)
+        answered = time.time()
+        if response.status_code != requests.codes.ok:
+            raise LookFailed(f"status {response.status_code}, {response.text[:200]!r}")
+        found = self._states.look(asked, answered, _ALERTS.decode(response.content))
+        for event in found:
+            self._on_event(event)
+        return Poll(source="alertmanager", asked=asked, ok=True), bool(found)

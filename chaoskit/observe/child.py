@@ -1,0 +1,64 @@
+"""What every sink process does alike: one line of configuration in, JSON lines out, over when its input ends.
+
+    parent -> stdin    {"doors": [...], ...}\n                     then kept open: its end is the order to stop
+    stdout -> parent   {"ready": true, "ports": [...]}\n           or {"ready": false, "error": "..."}\n
+                       {"type": "notice", ...}\n {"type": "watch", ...}\n ...
+
+A sink that loses its parent loses its input and ends. Ctrl-C goes to the parent, which decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Literal
+
+import msgspec
+
+from chaoskit.events import Event, encode
+from chaoskit.observe.lookout import Lookout
+
+Emit = Callable[[Event], None]
+Listen = Callable[[bytes, Lookout, Emit], Awaitable[list[int]]]
+"""Opens the doors of a configuration and gives the ports that listen; raises OSError or msgspec.ValidationError."""
+
+_STDIN = 0
+
+
+def run_sink(sink: Literal["mail-sink", "webhook-sink"], listen: Listen) -> int:
+    """Serve until standard input ends, or SIGTERM; gives the exit status."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    config = sys.stdin.buffer.readline()
+    over = asyncio.Event()
+    lookout = Lookout(sink, lambda event: _say(encode(event), over))
+
+    async def serve() -> int:
+        loop = asyncio.get_running_loop()
+        try:
+            ports = await listen(config, lookout, lambda event: _say(encode(event), over))
+        except (OSError, msgspec.DecodeError) as error:
+            _say(msgspec.json.encode({"ready": False, "error": str(error)}), over)
+            return 1
+        loop.add_signal_handler(signal.SIGTERM, over.set)
+        loop.add_reader(_STDIN, lambda: over.set() if not os.read(_STDIN, 4096) else None)
+        lookout.start()
+        _say(msgspec.json.encode({"ready": True, "ports": ports}), over)
+        await over.wait()
+        loop.remove_reader(_STDIN)
+        lookout.watch()
+        return 0
+
+    with asyncio.Runner(loop_factory=lambda: lookout.loop) as runner:
+        return runner.run(serve())
+
+
+def _say(line: bytes, over: asyncio.Event) -> None:
+    """One whole line, at once: it is on its way before the sender gets its answer."""
+    try:
+        sys.stdout.buffer.write(line + b"\n")
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:  # nobody listens any more
+        over.set()

@@ -1,0 +1,209 @@
+"""The bare minimum of an HTTP server, for the sake of its stamps: when did this request certainly not exist yet?
+
+The first request of a connection cannot have been sent before the connection was opened; a request on a connection
+that was idle, not before the loop last found nothing there. Parsing is httptools' job. Bodies, header sizes, the
+time a request may take, the number of connections and their idleness are all bounded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import cast
+
+import httptools
+
+from chaoskit.events import Interval
+from chaoskit.observe.lookout import Lookout
+
+BODY_LIMIT = 5 * 1024 * 1024
+_DISCARD_LIMIT = 64 * 1024 * 1024
+HEADER_LIMIT = 64 * 1024
+REQUEST_LIMIT_S = 20.0
+# Longer than Alertmanager keeps an idle connection: the client hangs up first, so none of its requests meets a
+# connection that is just being closed.
+IDLE_LIMIT_S = 900.0
+CONNECTIONS_AT_ONCE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request that arrived whole, or whose `refused` says why its body was not taken."""
+
+    method: str
+    path: str
+    """With its query."""
+    body: bytes
+    sent: Interval
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the client gets."""
+
+    status: int
+    content_type: str = "text/plain"
+    body: bytes = b""
+
+
+class Connection(asyncio.Protocol):
+    """One client's connection; `answer` is called for each request and must not wait."""
+
+    def __init__(self, lookout: Lookout, answer: Callable[[Request], Answer], connections: set[Connection]) -> None:
+        self._lookout = lookout
+        self._answer = answer
+        self._connections = connections
+        self._opened = lookout.before_connection()
+        self._made_turn = 0
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._limit: asyncio.TimerHandle | None = None
+        self._since: float | None = None
+        self._over = False
+        self._clear()
+
+    # asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._made_turn = self._lookout.turns
+        self._connections.add(self)
+        self._allow(REQUEST_LIMIT_S)
+        if len(self._connections) > CONNECTIONS_AT_ONCE:
+            self._over = True
+            self._transport.close()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._connections.discard(self)
+        self._lookout.end(self)
+        if self._limit is not None:
+            self._limit.cancel()
+        self._transport = None
+
+    def data_received(self, data: bytes) -> None:
+        if self._over:
+            return
+        if self._since is None:
+            # In the first turn of the loop after the connection was made nobody had looked for data before.
+            fresh = self._lookout.turns - self._made_turn < 2
+            self._since = self._opened if fresh else self._lookout.before_data()
+            self._lookout.begin(self, self._since)
+            self._allow(REQUEST_LIMIT_S)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._end(Answer(HTTPStatus.BAD_REQUEST, body=b"no protocol but HTTP/1.1 is spoken here\n"))
+        except httptools.HttpParserCallbackError:
+            traceback.print_exc()
+            self._end(Answer(HTTPStatus.INTERNAL_SERVER_ERROR))
+        except httptools.HttpParserError as error:
+            self._end(Answer(HTTPStatus.BAD_REQUEST, body=f"not HTTP: {error}\n".encode()))
+
+    # httptools' side
+
+    def on_message_begin(self) -> None:
+        self._clear()
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+        self._count(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count(len(name) + len(value))
+        name = name.lower()
+        if name == b"content-length":
+            self._too_big = int(value) > BODY_LIMIT
+        elif name == b"expect":
+            self._expects = value.lower() == b"100-continue"
+
+    def on_headers_complete(self) -> None:
+        if self._too_big:
+            self._refuse()
+            if self._expects and self._refusal is not None:
+                self._end(self._refusal)
+        elif self._expects:
+            self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, body: bytes) -> None:
+        self._size += len(body)
+        if self._size <= BODY_LIMIT and not self._too_big:
+            self._body += body
+        elif self._refusal is None:
+            self._refuse()
+        elif self._size > _DISCARD_LIMIT and self._transport is not None:
+            self._transport.abort()
+
+    def on_message_complete(self) -> None:
+        if self._over:
+            return
+        # A refused body is read to its end: hanging up in the middle of it would cost the client our answer.
+        answer = self._refusal or self._answer(self._request(bytes(self._body)))
+        keep = self._parser.should_keep_alive() and self._refusal is None
+        self._lookout.end(self)
+        self._since = None
+        if keep:
+            self._write(_response(answer, keep=True))
+            self._allow(IDLE_LIMIT_S)
+        else:
+            self._end(answer)
+
+    def _clear(self) -> None:
+        self._url = bytearray()
+        self._body = bytearray()
+        self._header_bytes = self._size = 0
+        self._too_big = self._expects = False
+        self._refusal: Answer | None = None
+
+    def _request(self, body: bytes, refused: str = "") -> Request:
+        arrived = time.time()
+        since = arrived if self._since is None else self._since
+        method = self._parser.get_method().decode("ascii", "replace")
+        path = self._url.decode("ascii", "replace")
+        return Request(method, path, body, (min(since, arrived), arrived), refused)
+
+    def _refuse(self) -> None:
+        self._body.clear()
+        self._refusal = self._answer(self._request(b"", refused=f"the body is longer than {BODY_LIMIT} bytes"))
+
+    def _count(self, size: int) -> None:
+        self._header_bytes += size
+        if self._header_bytes > HEADER_LIMIT:
+            self._end(Answer(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE))
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def _end(self, answer: Answer) -> None:
+        if self._over:
+            return
+        self._over = True
+        self._write(_response(answer, keep=False))
+        if self._transport is not None:
+            self._transport.close()
+
+    def _allow(self, limit_s: float) -> None:
+        if self._limit is not None:
+            self._limit.cancel()
+        transport = self._transport
+        if transport is not None:
+            self._limit = self._lookout.loop.call_later(limit_s, transport.abort)
+
+
+def _response(answer: Answer, *, keep: bool) -> bytes:
+    try:
+        phrase = HTTPStatus(answer.status).phrase
+    except ValueError:
+        phrase = ""
+    head = (
+        f"HTTP/1.1 {int(answer.status)} {phrase}\r\n"
+        f"Content-Type: {answer.content_type}\r\n"
+        f"Content-Length: {len(answer.body)}\r\n"
+        f"Connection: {'keep-alive' if keep else 'close'}\r\n\r\n"
+    )
+    return head.encode() + answer.body

@@ -1,0 +1,108 @@
+"""A sink's event loop that knows how late it may be, so that no instant is claimed more exactly than it is known.
+
+The kernel tells what has arrived when the loop asks (`select`). What one asking reports and the one before did not
+arrived after that earlier asking began. So the wall clock is read before every asking, and a ticker makes sure
+that there is one at least every few milliseconds:
+
+    select n-1   ...work...   select n   -> reports a connection
+    ^ stamp: it was not there yet
+
+If the process is stopped or starved anywhere in between, the stamp stays old and the interval becomes wide.
+Absence is told in the same way: each second a `Watch` says up to which instant everything sent has been reported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Literal
+
+from chaoskit.events import Event, Watch
+
+TICK_S = 0.005
+WATCH_EVERY_S = 1.0
+
+# How many askings ago something was certainly not there, by where in asyncio's course we are. Data is handed over
+# in the same turn of the loop that found it; a connection is accepted in that turn and gets its protocol in the
+# next one (one more is allowed for, should asyncio take another turn some day). After eight turns whatever had
+# arrived has been accepted and read.
+_DATA, _CONNECTION, _EVERYTHING = 2, 4, 8
+
+
+class _StampedSelector(selectors.DefaultSelector):
+    """The usual selector, which remembers when it was last asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.turns = 0
+        self.stamps = deque([time.time()] * _EVERYTHING, maxlen=_EVERYTHING)
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.turns += 1
+        self.stamps.append(time.time())
+        return super().select(timeout)
+
+
+class Lookout:
+    """The loop of one sink, its stamps, and the watch it keeps; `emit` gets the Watch events."""
+
+    def __init__(self, sink: Literal["mail-sink", "webhook-sink"], emit: Callable[[Event], None]) -> None:
+        self._selector = _StampedSelector()
+        self.loop = asyncio.SelectorEventLoop(self._selector)
+        self._sink = sink
+        self._emit = emit
+        self._begun: dict[int, float] = {}
+        self._seen_to = time.time()
+        self._lag_s = self._lag_before_s = 0.0
+        self._tick_due = self._watch_due = self.loop.time()
+
+    @property
+    def turns(self) -> int:
+        """How often the loop has asked so far."""
+        return self._selector.turns
+
+    def before_data(self) -> float:
+        """An instant at which the data now being handed over had not arrived."""
+        return self._selector.stamps[-_DATA]
+
+    def before_connection(self) -> float:
+        """An instant at which the connection now getting its protocol had not been opened."""
+        return self._selector.stamps[-_CONNECTION]
+
+    def begin(self, sender: object, since: float) -> None:
+        """Somebody may be sending a notice since that instant: the watch does not pass it until `end`."""
+        self._begun[id(sender)] = since
+
+    def end(self, sender: object) -> None:
+        """What that sender had begun is reported, or will never come."""
+        self._begun.pop(id(sender), None)
+
+    def start(self) -> None:
+        """Keep watch from now on; to be called once everything listens."""
+        self._seen_to = time.time()
+        self._tick_due = self.loop.time()
+        self._watch_due = self._tick_due + WATCH_EVERY_S
+        self._tick()
+
+    def watch(self) -> None:
+        """Report what has been seen up to now; nothing where a sender in the middle of it allows no word."""
+        seen_to = min([self._selector.stamps[0], *self._begun.values()])
+        if seen_to <= self._seen_to:
+            return
+        # A lateness after `seen_to` lies in the next span, so it is told there as well.
+        lag_s = max(self._lag_s, self._lag_before_s)
+        self._lag_before_s, self._lag_s = self._lag_s, 0.0
+        self._emit(Watch(sink=self._sink, seen=(self._seen_to, seen_to), lag_s=round(lag_s, 6)))
+        self._seen_to = seen_to
+
+    def _tick(self) -> None:
+        now = self.loop.time()
+        self._lag_s = max(self._lag_s, now - self._tick_due)
+        if now >= self._watch_due:
+            self._watch_due = now + WATCH_EVERY_S
+            self.watch()
+        self._tick_due = self.loop.time() + TICK_S
+        self.loop.call_at(self._tick_due, self._tick)

@@ -1,0 +1,141 @@
+"""The mailbox: an SMTP server for each mail door, in a process of its own (`python -m chaoskit.observe.mail_sink`).
+
+Configuration: {"doors": [{"receiver", "integration", "index", "port"}, ...], "extra_port": P}; port 0 takes a free
+one. A mail was sent between the instant at which its connection was certainly not yet open and the end of its
+DATA; a later mail on the same connection was sent after our answer to the one before. It is reported before it is
+accepted. A mail that is refused (too big) is reported too, with what was wrong and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from functools import partial
+from typing import Any
+
+import msgspec
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from chaoskit.events import Notice
+from chaoskit.observe.child import Emit, run_sink
+from chaoskit.observe.lookout import Lookout
+from chaoskit.observe.mail import MailDoor, mail_notice
+
+DATA_LIMIT = 10 * 1024 * 1024
+LINE_LIMIT = 1024 * 1024
+SESSION_LIMIT_S = 60.0
+"""A client gets this long for all it has to say."""
+IDLE_LIMIT_S = 20.0
+SESSIONS_AT_ONCE = 200
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What comes as one JSON line on standard input."""
+
+    doors: list[MailDoor]
+    extra_port: int | None = None
+
+
+class _Handler:
+    """Where aiosmtpd says that a mail is complete."""
+
+    async def handle_DATA(self, server: _Server, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        server.received(envelope)
+        return "250 OK"
+
+
+class _Server(SMTP):
+    """One connection at one door."""
+
+    # Alertmanager writes a header on one line, however many alerts it lists.
+    line_length_limit = LINE_LIMIT
+
+    def __init__(self, door: MailDoor, lookout: Lookout, emit: Emit, open_sessions: set[object]) -> None:
+        super().__init__(
+            _Handler(),
+            data_size_limit=DATA_LIMIT,
+            enable_SMTPUTF8=True,
+            hostname="localhost",  # the default asks the resolver
+            timeout=IDLE_LIMIT_S,
+            loop=lookout.loop,
+        )
+        self._door = door
+        self._lookout = lookout
+        self._emit = emit
+        self._open = open_sessions
+        self._since = lookout.before_connection()
+        self._limit: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._open.add(self)
+        self._lookout.begin(self, self._since)
+        self._limit = self.loop.call_later(SESSION_LIMIT_S, transport.close)
+        super().connection_made(transport)
+        if len(self._open) > SESSIONS_AT_ONCE:
+            transport.close()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._open.discard(self)
+        self._lookout.end(self)
+        if self._limit is not None:
+            self._limit.cancel()
+        super().connection_lost(error)
+
+    def received(self, envelope: Envelope) -> None:
+        """The mail is here, whole."""
+        arrived = time.time()
+        notice = mail_notice(
+            self._door,
+            sent=(min(self._since, arrived), arrived),
+            sender=envelope.mail_from or "",
+            recipients=[str(recipient) for recipient in envelope.rcpt_tos],
+            content=envelope.original_content or b"",
+        )
+        self._report(notice, arrived)
+
+    async def push(self, status: Any) -> None:
+        """Answer the client; a refusal of the data itself is reported first."""
+        if isinstance(status, str) and status.startswith(("552 ", "500 Line too long")):
+            arrived = time.time()
+            refused = Notice(
+                receiver=self._door.receiver,
+                integration=self._door.integration,
+                index=self._door.index,
+                sent=(min(self._since, arrived), arrived),
+                status="unknown",
+                alerts=[],
+                problems=[f"a mail was refused: {status}"],
+            )
+            self._report(refused, arrived)
+        await super().push(status)
+
+    def _report(self, notice: Notice, arrived: float) -> None:
+        self._emit(notice)
+        self._since = arrived
+        self._lookout.begin(self, arrived)
+
+
+async def listen(line: bytes, lookout: Lookout, emit: Emit) -> list[int]:
+    """Open all doors of a configuration line; gives their ports in order, the catch-all's last."""
+    config = msgspec.json.decode(line, type=Config)
+    doors = list(config.doors)
+    if config.extra_port is not None:
+        doors.append(MailDoor(receiver="", port=config.extra_port))
+    open_sessions: set[object] = set()
+    ports = []
+    for door in doors:
+        server = await lookout.loop.create_server(
+            partial(_Server, door, lookout, emit, open_sessions),
+            "127.0.0.1",
+            door.port,
+            # A connection that finds the queue full is tried again a second later, and would seem sent then.
+            backlog=1024,
+        )
+        ports.append(int(server.sockets[0].getsockname()[1]))
+    return ports
+
+
+if __name__ == "__main__":
+    logging.getLogger("mail.log").setLevel(logging.WARNING)
+    raise SystemExit(run_sink("mail-sink", listen))

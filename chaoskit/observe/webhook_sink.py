@@ -1,0 +1,125 @@
+"""The HTTP doors, in a process of their own (`python -m chaoskit.observe.webhook_sink`).
+
+Configuration: {"port": P, "doors": [{"receiver", "integration", "index", "path", "speaks"}, ...]}; port 0 takes a
+free one. A door is known by the beginning of its path, `/door/<n>`, whatever follows; `speaks` is the kind of
+message that comes (the integration itself unless told). Any other path is the catch-all: a notice of nobody's, with
+receiver "". Every notice is reported before it is answered.
+"""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+
+import msgspec
+
+from chaoskit.events import Notice
+from chaoskit.observe.child import Emit, run_sink
+from chaoskit.observe.http_server import Answer, Connection, Request
+from chaoskit.observe.lookout import Lookout
+from chaoskit.observe.payload import Contents, read_payload
+from chaoskit.stack.doors import Door, reply_to
+
+_DOOR = re.compile(r"/door/\d+(?=/|$)")
+
+
+class DoorConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """One door as configured."""
+
+    receiver: str
+    integration: str
+    index: int = 0
+    path: str
+    speaks: str = ""
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What comes as one JSON line on standard input."""
+
+    port: int
+    doors: list[DoorConfig]
+
+
+class Desk:
+    """Finds the door of a request, reports what it says, and gives the answer that its sender hopes for."""
+
+    def __init__(self, config: Config, emit: Emit) -> None:
+        self._emit = emit
+        self._doors = {_stem(door.path): _door(number, config.port, door) for number, door in enumerate(config.doors)}
+        self._anybody = _door(-1, config.port, DoorConfig(receiver="", integration="webhook", path=""))
+
+    def answer(self, request: Request) -> Answer:
+        """Report the request if it is a notice; what to answer."""
+        door = self._doors.get(_stem(request.path), self._anybody)
+        if request.method not in ("POST", "PUT", "PATCH") and door.speaks != "wechat":
+            return Answer(HTTPStatus.METHOD_NOT_ALLOWED, body=b"notifications are sent with POST\n")
+        if request.refused:
+            self._report(door, request, Contents(problems=[f"refused: {request.refused}"]))
+            return Answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, body=request.refused.encode() + b"\n")
+        if not door.is_notice(request.method, request.path):
+            return _reply(door)
+        contents = read_payload(door.speaks, request.path, request.body)
+        self._report(door, request, contents)
+        if contents.malformed:
+            return Answer(HTTPStatus.BAD_REQUEST, body=b"this is not JSON\n")
+        return _reply(door)
+
+    def _report(self, door: Door, request: Request, contents: Contents) -> None:
+        self._emit(
+            Notice(
+                receiver=door.receiver,
+                integration=door.integration,
+                index=door.index,
+                sent=request.sent,
+                status=contents.status,
+                alerts=contents.alerts,
+                group_key=contents.group_key,
+                text=contents.text,
+                problems=contents.problems,
+            )
+        )
+
+
+def _stem(path: str) -> str:
+    """`/door/<n>` of a path that begins so, else the path without its query."""
+    bare = path.partition("?")[0]
+    match = _DOOR.match(bare)
+    return match[0] if match else bare
+
+
+def _door(number: int, port: int, config: DoorConfig) -> Door:
+    return Door(
+        number=number,
+        receiver=config.receiver,
+        integration=config.integration,
+        index=config.index,
+        kind="http",
+        port=port,
+        path=config.path,
+        send_resolved=True,
+        speaks=config.speaks or config.integration,
+    )
+
+
+def _reply(door: Door) -> Answer:
+    reply = reply_to(door.speaks)
+    return Answer(reply.status, reply.content_type, reply.body)
+
+
+async def listen(line: bytes, lookout: Lookout, emit: Emit) -> list[int]:
+    """Open the port of a configuration line; gives it."""
+    config = msgspec.json.decode(line, type=Config)
+    desk = Desk(config, emit)
+    connections: set[Connection] = set()
+    server = await lookout.loop.create_server(
+        lambda: Connection(lookout, desk.answer, connections),
+        "127.0.0.1",
+        config.port,
+        # A connection that finds the queue full is tried again a second later, and would seem sent then.
+        backlog=1024,
+    )
+    return [int(server.sockets[0].getsockname()[1])]
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_sink("webhook-sink", listen))

@@ -1,0 +1,188 @@
+"""From an expectation to windows: the rule, the instances, the receivers, and both ends of all five hops.
+
+The bounds come from the promise. What the configuration implies is computed beside it, for two reasons: a run
+waits long enough to see the configured instant even where it is later than promised (so that late is told from
+never), and a failure can say which setting makes it so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from chaoskit.alerting import routing, windows
+from chaoskit.alerting.model import AlertConfig, PromisedNotice, Receiver, Route, Rule
+from chaoskit.alerting.outputs import carries
+from chaoskit.alerting.windows_expression import range_of
+from chaoskit.errors import Place, Problem
+from chaoskit.plan.model import PlannedAlert, PlannedFault, PlannedNotice
+from chaoskit.plan.names import undefined
+from chaoskit.scenario.model import Expectation, Notify
+
+_PROMISED = Notify(mode="promised")
+
+
+class AlertPlanner:
+    """Plans expectations one by one and collects every problem on the way."""
+
+    def __init__(self, config: AlertConfig, time_scale: float) -> None:
+        self._config = config
+        self._delivery_vs = windows.delivery_of(config, time_scale)
+        self.problems: list[Problem] = []
+
+    def plan(self, expectation: Expectation, faults: Sequence[PlannedFault]) -> PlannedAlert | None:
+        """The windows of one expectation whose `from` step injected these faults; None where names are undefined."""
+        rule = self._rule(expectation)
+        if rule is None:
+            return None
+        label, names = _binding(rule, faults)
+        labels = {**rule.labels, **expectation.labels, "alertname": rule.alert}
+        if names:
+            labels[label] = names[0]
+        promises = self._promises(expectation)
+        notices = tuple(
+            notice
+            for receiver, ask in self._asked(expectation, promises).items()
+            for notice in self._notices(expectation, rule, labels, receiver, ask, promises.get(receiver))
+        )
+        # A fault may have to fill the expression's range before it shows, and an undo to empty it.
+        range_vs = range_of(self._config, rule)
+        promise = self._config.promise
+        detect = windows.detect(self._config, rule, promise.appears_s.get(rule.alert, 0.0) + range_vs)
+        configured_hold = windows.hold(rule)
+        hold = windows.promised_hold(next(iter(promises.values())), rule) if promises else configured_hold
+        clear = windows.clear(self._config, rule, promise.clears_s.get(rule.alert, 0.0) + range_vs)
+        return PlannedAlert(
+            id=f"{rule.alert} from {expectation.from_step}",
+            expectation=expectation,
+            rule=rule,
+            label=label if names else "",
+            names=names,
+            count=expectation.instances or len(names) or 1,
+            detect=detect,
+            hold=hold,
+            clear=clear,
+            configured_hold=configured_hold,
+            notices=notices,
+            latest_notice_vs=detect.hi_vs + max(hold.hi_vs, configured_hold.hi_vs) + _latest_notify(notices),
+            latest_all_clear_vs=clear.hi_vs + max((n.all_clear.hi_vs for n in notices if n.all_clear), default=0.0),
+        )
+
+    def _rule(self, expectation: Expectation) -> Rule | None:
+        rules = self._config.alert_rules(expectation.alert)
+        if not rules:
+            known = {rule.alert for rule in self._config.rules if rule.alert}
+            self.problems.append(undefined("alert", expectation.alert, known, expectation.place))
+            return None
+        fitting = [rule for rule in rules if all(rule.labels.get(k, v) == v for k, v in expectation.labels.items())]
+        if len(fitting) != 1:
+            self.problems.append(
+                Problem(
+                    expectation.place,
+                    f"{len(fitting)} rules are called {expectation.alert} and carry these labels",
+                    "tell them apart with labels: in the expectation",
+                )
+            )
+            return None
+        return fitting[0]
+
+    def _promises(self, expectation: Expectation) -> dict[str, PromisedNotice]:
+        notices = self._config.promise.notices
+        return {receiver: notice for (alert, receiver), notice in notices.items() if alert == expectation.alert}
+
+    def _asked(self, expectation: Expectation, promises: Mapping[str, PromisedNotice]) -> Mapping[str, Notify]:
+        if expectation.suppressed_by is not None:
+            return {}
+        if expectation.notifies is not None:
+            return expectation.notifies
+        if not promises:
+            self.problems.append(
+                Problem(
+                    expectation.place,
+                    f"nothing is promised for {expectation.alert}, and the scenario names no receivers",
+                    "add it to the promise file, or say notifies: here",
+                )
+            )
+        return dict.fromkeys(promises, _PROMISED)
+
+    def _notices(
+        self,
+        expectation: Expectation,
+        rule: Rule,
+        labels: Mapping[str, str],
+        name: str,
+        ask: Notify,
+        promised: PromisedNotice | None,
+    ) -> list[PlannedNotice]:
+        receiver = self._config.receivers.get(name)
+        if receiver is None:
+            self.problems.append(undefined("receiver", name, self._config.receivers, expectation.place))
+            return []
+        if promised is None and ask.mode == "promised":
+            self.problems.append(
+                Problem(
+                    expectation.place,
+                    f"nothing is promised to {name} for {expectation.alert}",
+                    "add it to the promise file, or give the receiver a within: of its own",
+                )
+            )
+            return []
+        route = next((r for r in routing.match_routes(self._config.route, labels) if r.receiver == name), None)
+        bounds = self._bounds(rule, route, ask, promised)
+        all_clear = windows.all_clear(route or self._config.route, self._delivery_vs)
+        return [
+            PlannedNotice(
+                receiver=name,
+                integration=integration.kind,
+                index=integration.index,
+                notify=bounds,
+                configured=windows.notify(rule, route, delivery_vs=self._delivery_vs) if route else None,
+                all_clear=all_clear if self._hears_all_clear(expectation, receiver, ask) else None,
+                recipients=self._recipients(name) if integration.kind == "email" else (),
+                ask=ask,
+            )
+            for integration in receiver.integrations
+        ]
+
+    def _bounds(self, rule: Rule, route: Route | None, ask: Notify, promised: PromisedNotice | None) -> windows.Window:
+        if promised is not None:
+            window = windows.promised_notify(promised, delivery_vs=self._delivery_vs)
+        else:
+            window = windows.notify(rule, route or self._config.route, delivery_vs=self._delivery_vs)
+        if ask.mode != "bounded" or ask.within_vs is None:
+            return window
+        # A scenario's own bounds count from pending, as promises do; windows count from FiredAt.
+        held = windows.hold(rule).hi_vs
+        low = max(0.0, (ask.not_before_vs or 0.0) - held)
+        high = max(low, ask.within_vs - held) + self._delivery_vs
+        setting = f"the scenario's within: {ask.within_vs:g} s"
+        return dataclasses.replace(window, lo_vs=low, hi_vs=high, setting=setting)
+
+    def _hears_all_clear(self, expectation: Expectation, receiver: Receiver, ask: Notify) -> bool:
+        if ask.mode == "never" or expectation.until_step == "never":
+            return False
+        promised = self._config.promise.receivers.get(receiver.name)
+        return promised.resolved if promised else any(i.send_resolved for i in receiver.integrations)
+
+    def _recipients(self, receiver: str) -> tuple[str, ...]:
+        promised = self._config.promise.receivers.get(receiver)
+        return promised.recipients if promised else ()
+
+
+def _binding(rule: Rule, faults: Sequence[PlannedFault]) -> tuple[str, tuple[str, ...]]:
+    labels = {fault.label for fault in faults if fault.label}
+    for label in sorted(labels):
+        if label not in rule.labels and carries(rule.expr, label):
+            return label, tuple(name for fault in faults if fault.label == label for name in fault.targets)
+    return "", ()
+
+
+def _latest_notify(notices: Sequence[PlannedNotice]) -> float:
+    ends = [notice.notify.hi_vs for notice in notices]
+    ends += [notice.configured.hi_vs for notice in notices if notice.configured]
+    return max(ends, default=0.0)
+
+
+def place_of(notice: PlannedNotice) -> Place | None:
+    """Where the setting that governs a notice stands in the configuration, if a route leads to it."""
+    return notice.configured.place if notice.configured else None

@@ -1,0 +1,199 @@
+"""Making the plan: pure, from the four inputs and the target's inventory; every problem is found before it fails."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+from chaoskit.alerting import windows
+from chaoskit.alerting.model import AlertConfig
+from chaoskit.alerting.windows_expression import range_of
+from chaoskit.errors import BadInput, Problem, Refused
+from chaoskit.plan.alerts import AlertPlanner
+from chaoskit.plan.model import Inventory, Plan, PlannedAlert, PlannedFault, PlannedStep
+from chaoskit.plan.names import undefined
+from chaoskit.plan.targets import TargetPlanner
+from chaoskit.scenario.model import Change, FaultSpec, Inject, Profile, Scenario, Undo, Wait
+
+SettingsCheck = Callable[[FaultSpec], list[Problem]]
+"""What is wrong with a fault's kind, target or settings; the plan itself knows no kinds."""
+
+_JITTER_REAL_S = 0.02
+"""What an observation on a busy machine is commonly uncertain by, in real seconds."""
+
+
+def make_plan(
+    scenario: Scenario,
+    profile: Profile,
+    config: AlertConfig,
+    inventory: Inventory,
+    *,
+    time_scale: float,
+    seed: int,
+    check_settings: SettingsCheck | None = None,
+) -> Plan:
+    """The plan of a run; raises BadInput with everything that is wrong, or Refused where limits forbid it.
+
+    Without `check_settings` the faults' own settings are taken as they are (a history is judged by what it
+    expected, on machines that may not know the kind).
+    """
+    targets = TargetPlanner(profile.handles, profile.limits, inventory, seed)
+    planner = AlertPlanner(config, time_scale)
+    problems: list[Problem] = []
+    faults = _choose_targets(scenario, targets)
+    alerts = []
+    for expectation in scenario.expect:
+        injected = faults.get(expectation.from_step, ())
+        alert = planner.plan(expectation, injected)
+        if alert is not None:
+            alerts.append(alert)
+    if check_settings is not None:
+        specs = [spec for step in scenario.steps if isinstance(step, Inject) for spec in step.faults]
+        problems += [problem for spec in specs for problem in check_settings(spec)]
+    problems += targets.problems + planner.problems + _undefined_names(scenario, config)
+    if problems:
+        raise BadInput(sorted(problems, key=lambda p: (p.place is None, p.place)))
+    steps, end_vs = _timed(scenario, faults, alerts)
+    plan = Plan(
+        scenario=scenario,
+        profile=profile,
+        config=config,
+        time_scale=time_scale,
+        seed=seed,
+        inventory=inventory,
+        steps=steps,
+        alerts=tuple(alerts),
+        steady_vs=max((range_of(config, alert.rule) for alert in alerts), default=0.0),
+        end_vs=end_vs,
+        tail_vs=_tail_vs(config, alerts, time_scale),
+        warnings=(),
+    )
+    _refuse_beyond_limits(plan)
+    return dataclasses.replace(plan, warnings=_scale_warnings(plan))
+
+
+def _choose_targets(scenario: Scenario, targets: TargetPlanner) -> dict[str, tuple[PlannedFault, ...]]:
+    faults: dict[str, tuple[PlannedFault, ...]] = {}
+    for step in scenario.steps:
+        if isinstance(step, Inject):
+            chosen = [targets.choose(f"{step.name}#{i}", spec) for i, spec in enumerate(step.faults)]
+            faults[step.name] = tuple(fault for fault in chosen if fault is not None)
+        elif isinstance(step, Undo):
+            for name in step.targets or tuple(faults):
+                for fault in faults.get(name, ()):
+                    targets.release(fault)
+    return faults
+
+
+def _undefined_names(scenario: Scenario, config: AlertConfig) -> list[Problem]:
+    alerts = {rule.alert for rule in config.rules if rule.alert}
+    problems = [
+        undefined("alert", allow.alert, alerts, allow.place) for allow in scenario.allow if allow.alert not in alerts
+    ]
+    for step in scenario.steps:
+        if isinstance(step, Wait) and step.alert is not None and step.alert not in alerts:
+            problems.append(undefined("alert", step.alert, alerts, step.place))
+    for expectation in scenario.expect:
+        source = expectation.suppressed_by
+        if source is not None and source not in alerts:
+            problems.append(undefined("alert", source, alerts, expectation.place))
+    known = {*config.receivers, "total"}
+    return problems + [
+        undefined("receiver", name, known, scenario.place) for name in scenario.notices if name not in known
+    ]
+
+
+def _timed(
+    scenario: Scenario, faults: Mapping[str, tuple[PlannedFault, ...]], alerts: list[PlannedAlert]
+) -> tuple[tuple[PlannedStep, ...], float]:
+    steps: list[PlannedStep] = []
+    ran: set[str] = set()
+    for step in scenario.steps:
+        ran.add(step.name)
+        at_most = wait_bound_vs(step, alerts, ran) if isinstance(step, Wait) else 0.0
+        steps.append(PlannedStep(step, faults.get(step.name, ()), at_most))
+    end = max((a.latest_all_clear_vs for a in alerts if a.expectation.until_step == "end"), default=0.0)
+    return tuple(steps), end
+
+
+def wait_bound_vs(step: Wait, alerts: list[PlannedAlert], ran: set[str]) -> float:
+    """The longest a wait may last, in virtual seconds from its beginning, given the steps that have run."""
+    if step.at_most_vs is not None:
+        return step.at_most_vs
+    if step.duration_vs is not None:
+        return step.duration_vs
+    begun = [alert for alert in alerts if alert.expectation.from_step in ran]
+    if step.alert is not None:
+        begun = [alert for alert in begun if alert.expectation.alert == step.alert]
+    bounds = [
+        alert.latest_all_clear_vs if alert.expectation.until_step in ran else alert.latest_notice_vs for alert in begun
+    ]
+    return max(bounds, default=0.0)
+
+
+def _tail_vs(config: AlertConfig, alerts: list[PlannedAlert], time_scale: float) -> float:
+    slowest = max(
+        (notice.all_clear.hi_vs for alert in alerts for notice in alert.notices if notice.all_clear),
+        default=config.route.group_interval_s,
+    )
+    return slowest + windows.delivery_of(config, time_scale)
+
+
+def _refuse_beyond_limits(plan: Plan) -> None:
+    limits = plan.profile.limits
+    problems: list[Problem] = []
+    in_force: dict[str, float] = {}
+    for planned in plan.steps:
+        for name in in_force:
+            in_force[name] += planned.at_most_vs / plan.time_scale
+        if isinstance(planned.step, Inject):
+            in_force[planned.step.name] = 0.0
+        elif isinstance(planned.step, Undo):
+            for name in planned.step.targets or tuple(in_force):
+                _check_fault_time(plan, name, in_force.pop(name, 0.0), problems)
+        elif isinstance(planned.step, Change):
+            continue
+    for name, real_s in in_force.items():
+        _check_fault_time(plan, name, real_s, problems)
+    if plan.longest_real_s > limits.run_s:
+        problems.append(
+            Problem(
+                plan.scenario.place,
+                f"the run may take {plan.longest_real_s:.0f} real seconds at scale {plan.time_scale:g}, "
+                f"the profile's limits.run is {limits.run_s:.0f} s",
+                f"raise it with --set limits.run={_roomy(plan.longest_real_s)}, or choose a larger --time-scale",
+            )
+        )
+    if problems:
+        raise Refused(problems)
+
+
+def _check_fault_time(plan: Plan, name: str, real_s: float, problems: list[Problem]) -> None:
+    if real_s > plan.profile.limits.fault_s:
+        problems.append(
+            Problem(
+                plan.scenario.place,
+                f"fault '{name}' may be in force for {real_s:.0f} real seconds at scale {plan.time_scale:g}, "
+                f"the profile's limits.fault is {plan.profile.limits.fault_s:.0f} s",
+                f"raise it with --set limits.fault={_roomy(real_s)}, or choose a larger --time-scale",
+            )
+        )
+
+
+def _roomy(real_s: float) -> str:
+    return f"{int(real_s // 60) + 2}m"
+
+
+def _scale_warnings(plan: Plan) -> tuple[str, ...]:
+    warnings = []
+    for alert in plan.alerts:
+        hops = [(alert.detect, ""), (alert.hold, ""), (alert.clear, "")]
+        hops += [(notice.notify, f" {notice.to}") for notice in alert.notices]
+        for window, who in hops:
+            largest = windows.largest_scale(window, _JITTER_REAL_S)
+            if plan.time_scale > largest:
+                warnings.append(
+                    f"{alert.id}: {window.hop}{who} may end UNKNOWN at scale {plan.time_scale:g}: telling it from a "
+                    f"wrong promise takes {window.resolution_vs:g} virtual s; the largest scale that can is {largest:g}"
+                )
+    return tuple(warnings)

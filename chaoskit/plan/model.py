@@ -1,0 +1,125 @@
+"""The plan as data: what happens in which order, what must be noticed, by whom, between which instants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from chaoskit.alerting.model import AlertConfig, Rule
+from chaoskit.alerting.windows import Window
+from chaoskit.scenario.model import Expectation, FaultSpec, Notify, Profile, Scenario, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What the target has: handle (as `role:worker`) to the names of the things behind it."""
+
+    names: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFault:
+    """One fault with its targets chosen; `id` is its identity within the run, as `kill#0`."""
+
+    id: str
+    spec: FaultSpec
+    handle: str
+    targets: tuple[str, ...]
+    label: str
+    """The alert label that carries the targets' names; empty where none does."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    step: Step
+    faults: tuple[PlannedFault, ...] = ()
+    at_most_vs: float = 0.0
+    """The longest this step may take; 0 for steps that do not wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedNotice:
+    """One integration of one receiver that must hear of an alert."""
+
+    receiver: str
+    integration: str
+    index: int
+    notify: Window
+    """Promised, counted from FiredAt."""
+    configured: Window | None
+    """What alertmanager.yml implies instead; None when no route leads there."""
+    all_clear: Window | None
+    """Counted from ResolvedAt; None when no resolved notice is promised."""
+    recipients: tuple[str, ...]
+    ask: Notify
+
+    @property
+    def door(self) -> tuple[str, str, int]:
+        """The sink's door it comes through: receiver, integration, index."""
+        return (self.receiver, self.integration, self.index)
+
+    @property
+    def to(self) -> str:
+        """For people: `critical-alerts (webhook)`."""
+        more = f" {self.index + 1}" if self.index else ""
+        return f"{self.receiver} ({self.integration}{more})"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedAlert:
+    """One expectation with its windows; `names` are the bound targets carried in `label`, or empty."""
+
+    id: str
+    expectation: Expectation
+    rule: Rule
+    label: str
+    names: tuple[str, ...]
+    count: int
+    detect: Window
+    hold: Window
+    clear: Window
+    configured_hold: Window
+    notices: tuple[PlannedNotice, ...]
+    latest_notice_vs: float
+    """After `from`: the last instant at which anybody may still hear of it on time, promise or configuration."""
+    latest_all_clear_vs: float
+    """After `until`: likewise for the all-clear."""
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        """Whether an alert instance is one that this expectation speaks of."""
+        wanted = dict(self.expectation.labels) | {"alertname": self.expectation.alert}
+        if any(labels.get(key, "") != value for key, value in wanted.items()):
+            return False
+        return not self.names or labels.get(self.label) in self.names
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A whole run before it happens. All durations are virtual seconds unless they say otherwise."""
+
+    scenario: Scenario
+    profile: Profile
+    config: AlertConfig
+    time_scale: float
+    seed: int
+    inventory: Inventory
+    steps: tuple[PlannedStep, ...]
+    alerts: tuple[PlannedAlert, ...]
+    steady_vs: float
+    """How long the steady state lasts before the first step: the longest range that an expected rule reads."""
+    end_vs: float
+    """The longest wait after the last step for what ends with `end`."""
+    tail_vs: float
+    """How long observation goes on after the last bound, so that late differs from never."""
+    warnings: tuple[str, ...]
+
+    @property
+    def longest_real_s(self) -> float:
+        """The longest the steps, the end and the tail may take, in real seconds (start-up not counted)."""
+        waits = sum(step.at_most_vs for step in self.steps)
+        return (self.steady_vs + waits + self.end_vs + self.tail_vs) / self.time_scale
+
+    def allowed(self, alertname: str) -> bool:
+        """Whether this alert may fire though nobody expects it."""
+        standing = alertname in self.profile.standing
+        return standing or any(alertname == allow.alert for allow in self.scenario.allow)

@@ -1,0 +1,111 @@
+"""Choosing targets: by handle and count, never one already under a fault, the same ones for the same seed."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping
+
+from chaoskit.errors import Problem
+from chaoskit.plan.model import Inventory, PlannedFault
+from chaoskit.plan.names import undefined
+from chaoskit.scenario.model import FaultSpec, Handles, Limits, RoleHandle
+from chaoskit.units import parse_ratio
+
+_HANDLES = ("role", "link", "queue")
+_CHOICES = ("count", "share", "all", "name")
+
+
+class TargetPlanner:
+    """Keeps who is under which fault while the steps are planned in order, and collects problems."""
+
+    def __init__(self, handles: Handles, limits: Limits, inventory: Inventory, seed: int) -> None:
+        self._handles: Mapping[str, Mapping[str, object]] = {
+            "role": handles.role,
+            "link": handles.link,
+            "queue": handles.queue,
+        }
+        self._limits = limits
+        self._inventory = inventory
+        self._seed = seed
+        self._taken: dict[str, set[str]] = {}
+        self.problems: list[Problem] = []
+
+    def choose(self, fault_id: str, spec: FaultSpec) -> PlannedFault | None:
+        """The fault with its targets, which are now taken; None where that is impossible (see `problems`)."""
+        kind = next((key for key in _HANDLES if key in spec.target), None)
+        if kind is None:
+            if spec.target:
+                self._problem(spec, f"target has none of {', '.join(_HANDLES)}")
+                return None
+            return PlannedFault(fault_id, spec, "", (), "")
+        name = str(spec.target[kind])
+        handle = self._handles[kind].get(name)
+        if handle is None:
+            self.problems.append(undefined(f"{kind} handle", name, self._handles[kind], spec.place))
+            return None
+        unknown = set(spec.target) - {kind, *_CHOICES}
+        for key in sorted(unknown):
+            self.problems.append(undefined("target key", key, (kind, *_CHOICES), spec.place))
+        key = f"{kind}:{name}"
+        there = self._inventory.names.get(key, ())
+        chosen = self._pick(fault_id, spec, key, there)
+        if chosen is None:
+            return None
+        taken = self._taken.setdefault(key, set())
+        taken.update(chosen)
+        share = self._limits.share.get(f"{name}s", self._limits.share.get(name, 1.0))
+        if there and len(taken) > share * len(there) + 1e-9:
+            self._problem(
+                spec,
+                f"{len(taken)} of {len(there)} {name}s would be under a fault at once, the limit is {share:.0%}",
+                f"raise limits.{name}s in the profile, or hit fewer",
+            )
+        return PlannedFault(fault_id, spec, key, chosen, handle.label if isinstance(handle, RoleHandle) else "")
+
+    def release(self, fault: PlannedFault) -> None:
+        """The fault was undone: its targets may be hit again."""
+        self._taken.get(fault.handle, set()).difference_update(fault.targets)
+
+    def _pick(self, fault_id: str, spec: FaultSpec, key: str, there: tuple[str, ...]) -> tuple[str, ...] | None:
+        target, free = spec.target, [n for n in there if n not in self._taken.get(key, set())]
+        if "name" in target:
+            wanted = target["name"] if isinstance(target["name"], list) else [target["name"]]
+            missing = [str(name) for name in wanted if name not in there]
+            for name in missing:
+                self.problems.append(undefined(key.replace(":", " "), name, there, spec.place))
+            busy = [str(name) for name in wanted if name in there and name not in free]
+            if busy:
+                self._problem(spec, f"already under a fault of this run: {', '.join(busy)}", "undo that one first")
+            return None if missing or busy else tuple(str(name) for name in wanted)
+        count = self._count(spec, len(there), len(free))
+        if count is None:
+            return None
+        if count > len(free) or not free:
+            self._problem(
+                spec,
+                f"{count} of {key} are wanted, {len(free)} of {len(there)} are free",
+                "hit fewer, or undo another fault first" if there else "the target has none of these",
+            )
+            return None
+        # One generator a fault, so that another step more or less does not change who is hit here.
+        return tuple(sorted(random.Random(f"{self._seed}/{fault_id}").sample(sorted(free), count)))
+
+    def _count(self, spec: FaultSpec, there: int, free: int) -> int | None:
+        target = spec.target
+        if target.get("all") is True:
+            return free
+        if "share" in target:
+            try:
+                return max(1, math.ceil(parse_ratio(target["share"]) * there - 1e-9))
+            except ValueError as error:
+                self._problem(spec, f"target.share: {error}")
+                return None
+        count = target.get("count", 1)
+        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+            self._problem(spec, f"target.count: {count!r} is not a whole number from 1")
+            return None
+        return count
+
+    def _problem(self, spec: FaultSpec, message: str, hint: str = "") -> None:
+        self.problems.append(Problem(spec.place, message, hint))

@@ -1,0 +1,197 @@
+"""What happens now, for a person who watches: step, times, load, faults, alerts with countdowns, notices as they come.
+
+On a terminal a picture that is redrawn; elsewhere one plain line for each thing that happens.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from chaoskit.events import (
+    AlertState,
+    End,
+    Equipment,
+    Event,
+    FaultFail,
+    FaultOk,
+    Interruption,
+    Notice,
+    Phase,
+    Steady,
+    StepBegin,
+    StepEnd,
+    UndoFail,
+    UndoOk,
+)
+from chaoskit.plan.model import Plan, PlannedAlert
+from chaoskit.report.terminal import describe
+from chaoskit.report.text import clean, real
+from chaoskit.run.progress import Instance, Progress, Snapshot
+
+_PHASES = {
+    "starting": "starting the stack",
+    "steady": "waiting for the steady state",
+    "steps": "running the steps",
+    "undo": "undoing what is in force",
+    "tail": "looking on: late is not never",
+    "stopping": "stopping everything",
+}
+_LAST_NOTICES = 8
+
+
+class LiveView:
+    """The redrawn picture; a context manager around the run."""
+
+    def __init__(self, plan: Plan, progress: Progress, console: Console) -> None:
+        self._plan = plan
+        self._progress = progress
+        self._begun = time.time()
+        self._steps_begun: float | None = None
+        self._live = Live(get_renderable=self._view, console=console, refresh_per_second=8, transient=True)
+
+    def __enter__(self) -> LiveView:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def _view(self) -> RenderableType:
+        now, snapshot = time.time(), self._progress.snapshot()
+        if snapshot.phase == "steps" and self._steps_begun is None:
+            self._steps_begun = now
+        virtual = (now - self._steps_begun) * self._plan.time_scale if self._steps_begun else 0.0
+        head = Text.assemble(
+            (f"{clean(self._plan.scenario.title)}\n", "bold"),
+            f"{_PHASES[snapshot.phase]}{_step(self._plan, snapshot)}   ",
+            (f"virtual {real(virtual)}   real {real(now - self._begun)}", "cyan"),
+        )
+        rows = [head, _load(snapshot), _faults(snapshot), *_alerts(self._plan, self._progress, now)]
+        rows += [Text(f"! {clean(trouble)}", style="yellow") for trouble in snapshot.trouble[-4:]]
+        if snapshot.notices:
+            rows += [Text("notices", style="dim"), *map(_notice, snapshot.notices[-_LAST_NOTICES:])]
+        return Group(*rows)
+
+
+def _step(plan: Plan, snapshot: Snapshot) -> str:
+    step = next((p.step for p in plan.steps if p.step.name == snapshot.step), None)
+    return f": {clean(describe(step))} ({snapshot.steps_done + 1} of {len(plan.steps)})" if step else ""
+
+
+def _load(snapshot: Snapshot) -> Text:
+    load = snapshot.load
+    if load is None:
+        return Text("load: none yet", style="dim")
+    length = max(load.second[1] - load.second[0], 1e-3)
+    p95 = "–" if load.p95_ms is None else f"{load.p95_ms:.0f} ms"
+    return Text(
+        f"load: {load.finished / length:.0f}/s, {load.failed} failed, P95 {p95} real, {load.in_flight} in flight"
+    )
+
+
+def _faults(snapshot: Snapshot) -> Text:
+    if not snapshot.faults:
+        return Text("no fault in force", style="dim")
+    names = ", ".join(f"{fault.kind} on {', '.join(fault.targets)}" for fault in snapshot.faults.values())
+    return Text(f"in force: {clean(names)}", style="red")
+
+
+def _alerts(plan: Plan, progress: Progress, now: float) -> list[RenderableType]:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    for alert in plan.alerts:
+        instances = progress.instances_of(alert)
+        if not instances:
+            table.add_row(clean(alert.rule.alert), Text("inactive", style="dim"), "")
+        for instance in instances:
+            name = " ".join([alert.rule.alert, instance.labels.get(alert.label, "") if alert.label else ""])
+            table.add_row(clean(name), _state(instance), _countdown(alert, instance, plan.time_scale, now))
+    return [table]
+
+
+def _state(instance: Instance) -> Text:
+    style = {"pending": "yellow", "firing": "bold red", "resolved": "green"}.get(instance.state, "dim")
+    return Text(instance.state, style=style)
+
+
+def _countdown(alert: PlannedAlert, instance: Instance, scale: float, now: float) -> str:
+    if instance.state == "pending":
+        return f"fires in {max(0.0, alert.hold.lo_vs - (now - instance.at) * scale):.0f} s"
+    firing, resolved = instance.firing_at, instance.resolved_at
+    waiting = []
+    for notice in alert.notices:
+        if resolved is not None and notice.all_clear is not None and notice.door not in instance.cleared:
+            left = notice.all_clear.hi_vs - (now - resolved) * scale
+            waiting.append(f"{notice.to} hears the all-clear within {max(0.0, left):.0f} s")
+        elif resolved is None and firing is not None and notice.door not in instance.told:
+            left = notice.notify.hi_vs - (now - firing) * scale
+            waiting.append(f"{notice.to} hears within {max(0.0, left):.0f} s" if left > 0 else f"{notice.to} is late")
+    return clean("; ".join(waiting))
+
+
+def _notice(notice: Notice) -> Text:
+    what = clean(notice.subject or f"{notice.integration}, {len(notice.alerts)} alert(s), {notice.status}")
+    clock = time.strftime("%H:%M:%S", time.localtime(notice.sent[1]))
+    return Text(f"  {clock} {clean(notice.receiver or 'nobody')} ({notice.integration}): {what}")
+
+
+class PlainLines:
+    """One line for each thing that happens; `feed` takes the run's events."""
+
+    def __init__(self, plan: Plan, say: Callable[[str], None]) -> None:
+        self._scale = plan.time_scale
+        self._say = say
+        self._begun = time.time()
+        self._zero: float | None = None
+
+    def feed(self, event: Event) -> None:
+        """Says what a person wants to know of this event, if anything."""
+        text = self._text(event)
+        if text:
+            if isinstance(event, Phase) and event.name == "steps":
+                self._zero = event.t
+            virtual = f"{(event.t - self._zero) * self._scale:8.1f}v" if self._zero else " " * 9
+            self._say(f"{event.t - self._begun:7.1f}s {virtual}  {clean(text)}")
+
+    def _text(self, event: Event) -> str:
+        match event:
+            case Phase():
+                return _PHASES[event.name]
+            case Steady():
+                return (
+                    "steady state reached" if event.reached else f"steady state NOT reached: {'; '.join(event.missing)}"
+                )
+            case StepBegin():
+                return f"step {event.step} begins ({event.verb})"
+            case StepEnd():
+                return f"step {event.step} {event.outcome}" + (f": {event.detail}" if event.detail else "")
+            case FaultOk():
+                return f"fault {event.fault} in force"
+            case FaultFail():
+                return f"fault {event.fault}: {event.reason}"
+            case UndoOk():
+                return f"fault {event.fault} undone"
+            case UndoFail():
+                return f"fault {event.fault} NOT UNDONE: {event.reason}"
+            case AlertState():
+                rest = " ".join(v for k, v in sorted(event.labels.items()) if k not in ("alertname", "severity"))
+                return f"alert {event.labels.get('alertname')} {event.state} [{rest}]"
+            case Notice():
+                return f"notice at {event.receiver or 'nobody'} ({event.integration}): {event.subject or event.status}"
+            case Equipment(state="down"):
+                return f"{event.name} is DOWN: {event.detail.splitlines()[0] if event.detail else ''}"
+            case Interruption():
+                return f"ending early: {event.reason}"
+            case End():
+                return (
+                    "everything undone and stopped"
+                    if event.healed and not event.left
+                    else f"LEFT: {'; '.join(event.left)}"
+                )
+            case _:
+                return ""

@@ -1,0 +1,158 @@
+"""The verdict and the plan on a terminal: first from fault to phone, then a row for each promise and hop."""
+
+from __future__ import annotations
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from chaoskit.plan.model import Plan, PlannedFault
+from chaoskit.report.text import allowed, clean, observed, real, seconds
+from chaoskit.scenario.model import Change, Do, Inject, Step, Undo, Wait
+from chaoskit.units import format_duration
+from chaoskit.verify.verdict import Figure, Result, Row, Verdict
+
+STYLES = {Result.PASS: "green", Result.FAIL: "bold red", Result.UNKNOWN: "yellow"}
+
+
+def verdict_view(verdict: Verdict) -> RenderableType:
+    """The whole verdict, ready to print."""
+    parts: list[RenderableType] = []
+    if verdict.figures:
+        parts += [Text("From fault to phone (virtual time)", style="bold"), _figures(verdict.figures), Text("")]
+    parts += [_rows(verdict.rows), Text("")]
+    reasons = list(dict.fromkeys(row.reason for row in verdict.rows if row.result is not Result.PASS and row.reason))
+    parts += [Padding(Text(f"• {clean(reason)}"), (0, 0, 0, 1)) for reason in _telling(verdict.rows, reasons)]
+    parts += [Padding(Text(clean(note), style="dim"), (0, 0, 0, 1)) for note in verdict.notes]
+    ending = Text.assemble(
+        ("\n" if verdict.notes or reasons else ""),
+        (f"{verdict.result}", STYLES[verdict.result]),
+        f"  {clean(verdict.scenario)} at {verdict.time_scale:g}x: {clean(verdict.title)} (exit {verdict.exit_code})",
+    )
+    return Group(*parts, ending)
+
+
+def _telling(rows: list[Row], reasons: list[str]) -> list[str]:
+    """Sentences worth reading: what was merely not reached because of something else says nothing new."""
+    causes = [reason for reason in reasons if not reason.startswith("not judged:")]
+    return causes or reasons
+
+
+def _figures(figures: list[Figure]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in ("alert", "receiver", "fault → notice", "promised", "undo → all-clear", "promised"):
+        table.add_column(title, header_style="dim", overflow="fold")
+    for figure in figures:
+        table.add_row(
+            clean(figure.about),
+            clean(figure.to),
+            Text(observed(figure.fault_to_notice), style="bold"),
+            f"within {seconds(figure.allowed[1])}",
+            observed(figure.undo_to_all_clear) if figure.allowed_all_clear else "none promised",
+            f"within {seconds(figure.allowed_all_clear[1])}" if figure.allowed_all_clear else "",
+        )
+    return table
+
+
+def _rows(rows: list[Row]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in ("", "promise", "hop", "to"):
+        table.add_column(title, header_style="dim", overflow="fold")
+    for title in ("observed", "allowed", "margin", "uncertainty"):
+        table.add_column(title, header_style="dim", justify="right", no_wrap=True)
+    before = ""
+    for row in rows:
+        timed = row.allowed is not None
+        table.add_row(
+            Text(str(row.result), style=STYLES[row.result]),
+            clean(row.about) if row.about != before else "",
+            row.hop,
+            clean(row.to),
+            observed(row.observed) if timed else "",
+            allowed(row.allowed),
+            "" if row.margin_vs is None else f"{row.margin_vs:+.1f} s",
+            "" if row.uncertainty_vs is None else f"{row.uncertainty_vs:.2f} s",
+        )
+        before = row.about
+    return table
+
+
+def plan_view(plan: Plan) -> RenderableType:
+    """The plan: targets, timeline, windows. Nothing was touched to make it."""
+    head = Text.assemble(
+        (clean(plan.scenario.title), "bold"),
+        f"\n{plan.scenario.name} with profile {plan.profile.name} at {plan.time_scale:g}x, seed {plan.seed}; "
+        f"at most {real(plan.longest_real_s)} min real after start-up",
+    )
+    steps = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), title="Steps", title_justify="left")
+    for title in ("step", "what", "target", "at most (virtual)"):
+        steps.add_column(title, header_style="dim", overflow="fold")
+    for planned in plan.steps:
+        bound = seconds(planned.at_most_vs) if planned.at_most_vs else ""
+        steps.add_row(planned.step.name, describe(planned.step), _targets(planned.faults), bound)
+    steps.add_row("end", "undo whatever is in force, newest first", "", seconds(plan.end_vs) if plan.end_vs else "")
+    steps.add_row("tail", "look on, so that late differs from never", "", seconds(plan.tail_vs))
+    warnings = [Text(f"warning: {warning}", style="yellow") for warning in plan.warnings]
+    return Group(head, Text(""), steps, Text(""), _windows(plan), *warnings)
+
+
+def describe(step: Step) -> str:
+    """A step as one reads it."""
+    match step:
+        case Inject():
+            return "inject " + ", ".join(f"{f.kind} {_settings(f.settings)}".strip() for f in step.faults)
+        case Change():
+            return f"change {step.of} {_settings(step.settings)}"
+        case Undo():
+            return "undo " + (", ".join(step.targets) or "all")
+        case Do():
+            return f"do {step.action}"
+        case Wait():
+            return f"wait {_awaited(step)}"
+
+
+def _awaited(wait: Wait) -> str:
+    if wait.duration_vs is not None:
+        return format_duration(wait.duration_vs)
+    return "until settled" if wait.settled else wait.query or f"for {wait.alert} to be {wait.state}"
+
+
+def _settings(settings: object) -> str:
+    return f"({', '.join(f'{k}: {v}' for k, v in dict(settings).items())})" if settings else ""  # type: ignore[call-overload]
+
+
+def _targets(faults: tuple[PlannedFault, ...]) -> str:
+    return "; ".join(f"{fault.handle}: {', '.join(fault.targets)}" if fault.handle else "" for fault in faults)
+
+
+def _windows(plan: Plan) -> RenderableType:
+    if not plan.alerts:
+        return Text("Expected: nothing. Any alert and any notice that is not allowed fails the run.")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), title="Windows (virtual)", title_justify="left")
+    for title in ("alert", "hop", "to", "from", "allowed", "governed by"):
+        table.add_column(title, header_style="dim", overflow="fold")
+    for alert in plan.alerts:
+        who = " ".join([alert.rule.alert, *alert.names])
+        hops = [("detect", "", "the fault", alert.detect), ("hold", "", "pending", alert.hold)]
+        hops += [("notify", n.to, "firing", n.notify) for n in alert.notices if n.ask.mode != "never"]
+        hops.append(("clear", "", "the undo", alert.clear))
+        hops += [("all-clear", n.to, "resolved", n.all_clear) for n in alert.notices if n.all_clear is not None]
+        for number, (hop, to, since, window) in enumerate(hops):
+            table.add_row(
+                "" if number else clean(who),
+                hop,
+                clean(to),
+                since,
+                allowed((window.lo_vs, window.hi_vs)),
+                window.setting,
+            )
+        for notice in alert.notices:
+            if notice.configured is None and notice.ask.mode != "never":
+                table.add_row("", "", Text(f"no route leads {who} to {notice.receiver}", style="yellow"))
+    return table
+
+
+def print_to(console: Console, view: RenderableType) -> None:
+    """Prints a view; wide enough for a row a line where the output is no terminal."""
+    console.print(view, highlight=False)

@@ -1,0 +1,252 @@
+"""Where a run stands, computed from its own events as they are written: what steps wait for and screens show.
+
+It triggers, it does not judge: a wait ends when what it waits for was seen, or when it is too late to be on time.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from chaoskit.events import (
+    AlertState,
+    Equipment,
+    Event,
+    FaultFail,
+    FaultOk,
+    Invoke,
+    LoadWindow,
+    Notice,
+    Phase,
+    StepBegin,
+    StepEnd,
+    Suppression,
+    UndoOk,
+)
+from chaoskit.plan.model import Plan, PlannedAlert, PlannedNotice
+
+_SLACK_REAL_S = 0.3
+"""What observers may need to see an instant that has passed."""
+
+Labels = tuple[tuple[str, str], ...]
+
+
+@dataclass(slots=True)
+class Instance:
+    """One alert instance as last seen, and at which doors it was heard of."""
+
+    labels: Mapping[str, str]
+    state: str
+    at: float
+    firing_at: float | None = None
+    resolved_at: float | None = None
+    suppressed: bool = False
+    told: set[tuple[str, str, int]] = field(default_factory=set)
+    cleared: set[tuple[str, str, int]] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """What a screen shows; replaced, never changed, once given out."""
+
+    phase: str = "starting"
+    step: str = ""
+    steps_done: int = 0
+    load: LoadWindow | None = None
+    faults: dict[str, Invoke] = field(default_factory=dict)
+    instances: list[Instance] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
+    trouble: list[str] = field(default_factory=list)
+
+
+class Progress:
+    """Fed with every event by the journal; safe to read and wait on from other threads."""
+
+    def __init__(self, plan: Plan, clock: Callable[[], float] = time.time) -> None:
+        self.plan = plan
+        self.news = threading.Condition()
+        self._clock = clock
+        self._instances: dict[Labels, Instance] = {}
+        self._past: list[Instance] = []
+        self._done_at: dict[str, float] = {}
+        self._faults: dict[str, Invoke] = {}
+        self._now = Snapshot()
+
+    def feed(self, event: Event) -> None:
+        """Takes one event; cheap, called by whoever wrote it."""
+        with self.news:
+            self._take(event)
+            self.news.notify_all()
+
+    def snapshot(self) -> Snapshot:
+        """A copy of where things stand."""
+        with self.news:
+            now = self._now
+            return Snapshot(
+                now.phase,
+                now.step,
+                now.steps_done,
+                now.load,
+                dict(self._faults),
+                [*self._past, *self._instances.values()],
+                list(now.notices),
+                list(now.trouble),
+            )
+
+    def instances_of(self, alert: PlannedAlert) -> list[Instance]:
+        """The instances that an expectation speaks of and that showed since its `from` step."""
+        since = self._done_at.get(f"begin {alert.expectation.from_step}", float("inf"))
+        every = [*self._past, *self._instances.values()]
+        return [i for i in every if alert.matches(i.labels) and i.at >= since]
+
+    def step_done(self, name: str) -> None:
+        """A step (or the implicit `end`) took effect just now: clocks that start with it start."""
+        with self.news:
+            self._done_at[name] = self._clock()
+
+    def settled_at(self) -> float:
+        """0 once every expectation that has begun is settled; else the instant at which waiting ends for good."""
+        with self.news:
+            return max((self._alert_settled_at(alert) for alert in self.plan.alerts), default=0.0)
+
+    def _alert_settled_at(self, alert: PlannedAlert) -> float:
+        begun = self._done_at.get(alert.expectation.from_step)
+        if begun is None:
+            return 0.0
+        undone = self._done_at.get(alert.expectation.until_step)
+        if undone is not None:
+            return self._cleared_at(alert, undone)
+        return self._told_at(alert, begun)
+
+    def _told_at(self, alert: PlannedAlert, begun: float) -> float:
+        instances = self.instances_of(alert)
+        wanted = [n.door for n in alert.notices if n.ask.mode != "never"]
+        told = [i for i in instances if i.firing_at is not None and i.told.issuperset(wanted)]
+        silent = alert.expectation.suppressed_by is not None or not wanted
+        if len(told) >= alert.count and (not silent or all(i.suppressed or not wanted for i in told)):
+            return 0.0
+        firing = [i.firing_at for i in instances if i.firing_at is not None]
+        if len(firing) >= alert.count:
+            bound = max(firing) + max(map(_latest_vs, alert.notices), default=0.0) / self.plan.time_scale
+        else:
+            bound = begun + alert.latest_notice_vs / self.plan.time_scale
+        return self._unless_over(bound)
+
+    def _cleared_at(self, alert: PlannedAlert, undone: float) -> float:
+        instances = self.instances_of(alert)
+        wanted = [n.door for n in alert.notices if n.all_clear is not None]
+        if instances and all(i.resolved_at is not None and i.cleared.issuperset(wanted) for i in instances):
+            return 0.0
+        if instances and all(i.resolved_at is not None for i in instances):
+            last = max(i.resolved_at or 0.0 for i in instances)
+            longest = max((n.all_clear.hi_vs for n in alert.notices if n.all_clear), default=0.0)
+            return self._unless_over(last + longest / self.plan.time_scale)
+        if not any(i.firing_at for i in instances):
+            return 0.0  # It never fired: there is nothing to resolve.
+        return self._unless_over(undone + alert.latest_all_clear_vs / self.plan.time_scale)
+
+    def _unless_over(self, bound: float) -> float:
+        return bound if self._clock() < bound + _SLACK_REAL_S else 0.0
+
+    def reached(self, alert: str, state: str) -> bool:
+        """Whether every expected instance of an alert (or any, if none is expected) has come to a state."""
+        with self.news:
+            planned = [p for p in self.plan.alerts if p.expectation.alert == alert]
+            begun = [p for p in planned if p.expectation.from_step in self._done_at]
+            if begun:
+                return all(
+                    sum(self._in_state(i, state, p.notices) for i in self.instances_of(p)) >= p.count for p in begun
+                )
+            every = [*self._past, *self._instances.values()]
+            return any(self._in_state(i, state, ()) for i in every if i.labels.get("alertname") == alert)
+
+    @staticmethod
+    def _in_state(instance: Instance, state: str, notices: tuple[PlannedNotice, ...]) -> bool:
+        match state:
+            case "pending":
+                return instance.state in ("pending", "firing")
+            case "firing":
+                return instance.firing_at is not None
+            case "notified":
+                wanted = {notice.door for notice in notices if notice.ask.mode != "never"}
+                return bool(instance.told) and instance.told.issuperset(wanted)
+            case "suppressed":
+                return instance.suppressed
+            case _:
+                return instance.resolved_at is not None
+
+    def active(self) -> list[str]:
+        """Names of alerts that are pending or firing now, standing ones left out."""
+        with self.news:
+            standing = self.plan.profile.standing
+            names = [
+                f"{i.labels.get('alertname')} is {i.state}" for i in self._instances.values() if i.state != "inactive"
+            ]
+            return sorted(name for name in names if name.split(" ")[0] not in standing)
+
+    def _take(self, event: Event) -> None:
+        now = self._now
+        match event:
+            case AlertState():
+                self._alert(event)
+            case Notice():
+                now.notices.append(event)
+                self._notice(event)
+            case Suppression():
+                for instance in self._instances.values():
+                    if _within(instance.labels, event.labels):
+                        instance.suppressed = instance.suppressed or event.state == "suppressed"
+            case LoadWindow():
+                now.load = event
+            case Invoke():
+                self._faults[event.fault] = event
+                self._done_at.setdefault(f"begin {event.step}", event.t)
+            case FaultOk():
+                pass
+            case UndoOk():
+                self._faults.pop(event.fault, None)
+            case FaultFail():
+                now.trouble.append(f"{event.fault}: {event.reason}")
+            case Equipment(state="down"):
+                now.trouble.append(f"{event.name} is down: {event.detail.splitlines()[0] if event.detail else ''}")
+            case Phase():
+                now.phase = event.name
+            case StepBegin():
+                now.step = event.step
+                self._done_at.setdefault(f"begin {event.step}", event.t)
+            case StepEnd():
+                now.step = ""
+                now.steps_done += 1
+            case _:
+                pass
+
+    def _alert(self, event: AlertState) -> None:
+        key: Labels = tuple(sorted(event.labels.items()))
+        instance = self._instances.get(key)
+        if instance is None:
+            instance = self._instances[key] = Instance(dict(event.labels), event.state, event.at)
+        if event.state == "inactive":
+            instance.resolved_at = event.at
+            instance.state = "resolved" if instance.firing_at is not None else "inactive"
+            self._past.append(self._instances.pop(key))
+            return
+        if event.state == "firing":
+            instance.firing_at = event.at
+        instance.state = event.state
+
+    def _notice(self, event: Notice) -> None:
+        door = (event.receiver, event.integration, event.index)
+        for item in event.alerts:
+            for instance in [*self._past, *self._instances.values()]:
+                if _within(instance.labels, item.labels):
+                    (instance.told if item.status == "firing" else instance.cleared).add(door)
+
+
+def _within(labels: Mapping[str, str], carried: Mapping[str, str]) -> bool:
+    return all(carried.get(key) == value for key, value in labels.items())
+
+
+def _latest_vs(notice: PlannedNotice) -> float:
+    return max(notice.notify.hi_vs, notice.configured.hi_vs if notice.configured else 0.0)

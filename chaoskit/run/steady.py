@@ -1,0 +1,55 @@
+"""The steady state before the first step: without it nobody could tell what a fault did.
+
+Targets up, Alertmanager discovered, load flowing, and nothing pending or firing, all of it for as long as the
+expected rules' ranges need. Alerts that the profile calls standing do not count.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from chaoskit.errors import EquipmentError
+from chaoskit.plan.model import Plan
+from chaoskit.run.progress import Progress
+from chaoskit.stack.monitoring import await_discovery
+
+_DISCOVERY_S = 30.0
+_PATIENCE_REAL_S = 20.0
+_PATIENCE_VS = 300.0
+_LOOK_S = 0.1
+
+
+def await_steady(plan: Plan, progress: Progress, prometheus_url: str, interrupted: threading.Event) -> list[str]:
+    """Waits, bounded, for the steady state; what was still missing when patience ended, empty when it was reached."""
+    try:
+        await_discovery(prometheus_url, timeout_s=_DISCOVERY_S)
+    except EquipmentError as error:
+        return [str(error)]
+    quiet_vs = max(plan.steady_vs, 2 * (_scrape_s(plan) + plan.config.evaluation_interval_s))
+    end = time.monotonic() + _PATIENCE_REAL_S + (_PATIENCE_VS + quiet_vs) / plan.time_scale
+    quiet_since = time.monotonic()
+    while not interrupted.is_set():
+        missing = _missing(progress)
+        now = time.monotonic()
+        if missing:
+            quiet_since = now
+        elif now - quiet_since >= quiet_vs / plan.time_scale:
+            return []
+        if now > end:
+            return missing or ["quiet has not lasted long enough"]
+        with progress.news:
+            progress.news.wait(_LOOK_S)
+    return ["the run was interrupted"]
+
+
+def _missing(progress: Progress) -> list[str]:
+    snapshot = progress.snapshot()
+    missing = progress.active() + snapshot.trouble
+    if snapshot.load is None or not snapshot.load.finished:
+        missing.append("no load is flowing")
+    return missing
+
+
+def _scrape_s(plan: Plan) -> float:
+    return max((job.interval_s for job in plan.config.jobs), default=15.0)

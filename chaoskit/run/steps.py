@@ -1,0 +1,225 @@
+"""Carrying out the steps: each begins and ends with an event; every wait is bounded; faults are journaled first."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chaoskit.errors import EquipmentError
+from chaoskit.events import (
+    ActionOk,
+    Deadline,
+    FaultFail,
+    FaultOk,
+    Invoke,
+    StepBegin,
+    StepEnd,
+    UndoBegin,
+    UndoFail,
+    UndoOk,
+)
+from chaoskit.faults.base import Fault, FaultError, Target
+from chaoskit.faults.registry import read_settings
+from chaoskit.plan.model import Plan, PlannedFault, PlannedStep
+from chaoskit.run.held import HeldFault
+from chaoskit.run.journal import Journal
+from chaoskit.run.progress import Progress
+from chaoskit.scenario.model import Change, Do, Inject, Undo, Wait
+
+_LOOK_S = 0.25
+_QUERY_EVERY_S = 0.25
+
+
+class StepFailed(Exception):
+    """A step could not be done; the remaining ones are skipped and everything is undone."""
+
+
+@dataclass(slots=True)
+class InForce:
+    """A fault in force: its plan and its holder."""
+
+    planned: PlannedFault
+    held: HeldFault
+    undone: bool = False
+
+
+@dataclass(slots=True)
+class StepRunner:
+    """Runs steps against the world; `address` tells how a handle's things are found there."""
+
+    plan: Plan
+    kinds: Mapping[str, type[Fault]]
+    journal: Journal
+    progress: Progress
+    address: Callable[[str], Mapping[str, Any]]
+    change_load: Callable[[Mapping[str, Any]], None]
+    query: Callable[[str], bool]
+    log: Path
+    interrupted: threading.Event
+    """Set when the run must end early: waits return at once."""
+    in_force: list[InForce] = field(default_factory=list)
+    healed: bool = True
+
+    def run(self, planned: PlannedStep) -> None:
+        """One step from begin to end; raises StepFailed when the rest must not follow."""
+        step = planned.step
+        verb = type(step).__name__.lower()
+        self.journal.write(StepBegin(step=step.name, verb=verb))  # type: ignore[arg-type]
+        try:
+            detail = self._carry_out(planned)
+        except StepFailed as failure:
+            timed_out = isinstance(step, Wait)
+            self.journal.write(
+                StepEnd(step=step.name, outcome="timeout" if timed_out else "failed", detail=str(failure))
+            )
+            raise
+        self.progress.step_done(step.name)
+        self.journal.write(StepEnd(step=step.name, outcome="done", detail=detail))
+
+    def undo_all(self) -> None:
+        """Takes back whatever is in force, newest first; never raises, tells `healed`."""
+        for one in reversed(self.in_force):
+            if not one.undone:
+                self._take_back(one)
+
+    def _carry_out(self, planned: PlannedStep) -> str:
+        match planned.step:
+            case Inject():
+                return self._inject(planned)
+            case Undo() as undo:
+                return self._undo(undo)
+            case Change() as change:
+                begun = time.time()
+                self.change_load(change.settings)
+                done = (begun, time.time())
+                self.journal.write(ActionOk(step=change.name, action="change load", done=done, result={}), sync=True)
+                return "load changed"
+            case Wait() as wait:
+                return self._wait(wait, planned.at_most_vs)
+            case Do() as action:
+                raise StepFailed(f"there is no action '{action.action}'")
+
+    def _inject(self, planned: PlannedStep) -> str:
+        armed: list[tuple[InForce, Invoke]] = []
+        max_s = self.plan.profile.limits.fault_s
+        try:
+            for fault in planned.faults:
+                armed.append(self._arm(planned.step.name, fault, max_s))
+            for one, _ in armed:
+                one.held.await_armed()
+            for one, invoke in armed:
+                self.journal.write(invoke, sync=True)
+                self.in_force.append(one)
+            for one, _ in armed:
+                one.held.go()
+        except FaultError as error:
+            for one, _ in armed:
+                if one not in self.in_force:
+                    one.held.discard()
+            raise StepFailed(str(error)) from None
+        problems, seen = [], []
+        for one, _ in armed:
+            try:
+                effect = one.held.await_effect()
+            except FaultError as error:
+                problems.append(str(error))
+                self.journal.write(FaultFail(fault=one.planned.id, reason=str(error)), sync=True)
+                continue
+            seen.append(effect.detail)
+            self.journal.write(FaultOk(fault=one.planned.id, effect=effect.between, detail=effect.detail), sync=True)
+        if problems:
+            raise StepFailed("; ".join(problems))
+        return "; ".join(seen)
+
+    def _arm(self, step: str, fault: PlannedFault, max_s: float) -> tuple[InForce, Invoke]:
+        kind = self.kinds[fault.spec.kind]
+        settings, problems = read_settings(kind, fault.spec.settings, fault.spec.place)
+        if settings is None:
+            raise StepFailed("; ".join(map(str, problems)))
+        undo = kind.prepare(Target(fault.handle, fault.targets, self.address(fault.handle)), settings)
+        held = HeldFault(kind, undo, max_s, self.log, lambda reason: self._lapsed(fault.id, reason))
+        invoke = Invoke(
+            step=step,
+            fault=fault.id,
+            kind=kind.kind,
+            targets=list(fault.targets),
+            label=fault.label,
+            settings=settings.model_dump(mode="json"),
+            undo=undo,
+            max_s=max_s,
+        )
+        return InForce(fault, held), invoke
+
+    def _lapsed(self, fault: str, reason: str) -> None:
+        self.journal.write(FaultFail(fault=fault, reason=reason, lapsed=True), sync=True)
+
+    def _undo(self, undo: Undo) -> str:
+        names = undo.targets or tuple(
+            dict.fromkeys(one.planned.id.partition("#")[0] for one in reversed(self.in_force))
+        )
+        seen = []
+        for name in names:
+            for one in self.in_force:
+                if one.planned.id.partition("#")[0] == name and not one.undone:
+                    seen.append(self._take_back(one))
+        if not self.healed:
+            raise StepFailed("an undo failed")
+        return "; ".join(filter(None, seen))
+
+    def _take_back(self, one: InForce) -> str:
+        one.undone = True
+        self._say(UndoBegin(fault=one.planned.id))
+        try:
+            gone = one.held.take_back()
+        except Exception as error:
+            self.healed = False
+            self._say(UndoFail(fault=one.planned.id, reason=f"{error}"))
+            return ""
+        self._say(UndoOk(fault=one.planned.id, gone=gone.between, detail=gone.detail))
+        return gone.detail
+
+    def _say(self, event: UndoBegin | UndoOk | UndoFail) -> None:
+        try:
+            self.journal.write(event, sync=True)
+        except EquipmentError:
+            # A journal that cannot be written any more must not keep anything from being undone.
+            return
+
+    def _wait(self, wait: Wait, at_most_vs: float) -> str:
+        bound = time.monotonic() + at_most_vs / self.plan.time_scale
+        if wait.duration_vs is not None:
+            self.interrupted.wait(wait.duration_vs / self.plan.time_scale)
+            return ""
+        if wait.settled:
+            return self.settle()
+        if wait.query is not None:
+            return self._await_query(wait.query, bound)
+        assert wait.alert is not None
+        assert wait.state is not None
+        while not self.progress.reached(wait.alert, wait.state):
+            if time.monotonic() > bound or self.interrupted.is_set():
+                raise StepFailed(f"{wait.alert} was not {wait.state} within {at_most_vs:g} virtual s")
+            with self.progress.news:
+                self.progress.news.wait(_LOOK_S)
+        return ""
+
+    def settle(self) -> str:
+        """Waits until every expectation that has begun is noticed everywhere, or it is too late for that."""
+        while (until := self.progress.settled_at()) and not self.interrupted.is_set():
+            left = until - time.time()
+            if left <= 0:
+                self.journal.write(Deadline(what="settled: the last bound has passed"))
+                return "the last bound has passed"
+            with self.progress.news:
+                self.progress.news.wait(min(left, _LOOK_S))
+        return ""
+
+    def _await_query(self, query: str, bound: float) -> str:
+        while not self.query(query):
+            if time.monotonic() > bound or self.interrupted.wait(_QUERY_EVERY_S):
+                raise StepFailed(f"'{query}' had no result in time")
+        return ""

@@ -1,0 +1,207 @@
+"""A scenario and a profile, parsed: reading order is time order, durations are virtual seconds.
+
+Frozen dataclasses with no behaviour; `place` says where each thing stands in the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from chaoskit.errors import Place
+
+Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class FaultSpec:
+    """One fault of an inject step: kind, handle to act on, typed settings (validated by the kind itself)."""
+
+    kind: str
+    target: Settings
+    settings: Settings
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Inject:
+    name: str
+    faults: tuple[FaultSpec, ...]
+    """Several start together."""
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A new level for a fault in force, or for `load`."""
+
+    name: str
+    of: str
+    settings: Settings
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """`targets` are step names in the order of undoing; empty means all, newest first."""
+
+    name: str
+    targets: tuple[str, ...]
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Do:
+    name: str
+    action: str
+    target: Settings
+    settings: Settings
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Exactly one of the conditions is set: a duration, an alert's state, a query, or settled."""
+
+    name: str
+    place: Place
+    duration_vs: float | None = None
+    alert: str | None = None
+    state: Literal["pending", "firing", "notified", "suppressed", "resolved"] | None = None
+    query: str | None = None
+    at_most_vs: float | None = None
+    settled: bool = False
+
+
+Step = Inject | Change | Undo | Do | Wait
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """What one receiver must hear: `promised` (the promise's window), `never`, or bounds of its own."""
+
+    mode: Literal["promised", "never", "bounded"]
+    within_vs: float | None = None
+    """From pending (from firing where `for` is 0), as the promise counts."""
+    not_before_vs: float | None = None
+    notices: tuple[int, int | None] | None = None
+    contains: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    alert: str
+    place: Place
+    from_step: str
+    until_step: str
+    """A step's name, `end`, or `never`."""
+    instances: int | None
+    """None: one per bound target, else 1."""
+    labels: Mapping[str, str]
+    notifies: Mapping[str, Notify] | None
+    """None: all receivers of the promise. A mapping: exactly these."""
+    resolves: bool | Literal["false_alarm"] = True
+    suppressed_by: str | None = None
+    then: Literal["silent", "delivered"] = "silent"
+    control: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Allow:
+    alert: str
+    because: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    name: str
+    """The file's name without its suffix."""
+    title: str
+    runbook: str
+    tags: tuple[str, ...]
+    steps: tuple[Step, ...]
+    expect: tuple[Expectation, ...]
+    """Empty only for `expect: nothing`."""
+    allow: tuple[Allow, ...]
+    notices: Mapping[str, tuple[int, int | None]]
+    """Bounds on a run's volume per receiver, or under `total`."""
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class RoleHandle:
+    """Processes: `process` names them at the target, `label` is the alert label that carries their name."""
+
+    process: str
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkHandle:
+    proxy: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueueHandle:
+    admin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Handles:
+    role: Mapping[str, RoleHandle] = field(default_factory=dict)
+    link: Mapping[str, LinkHandle] = field(default_factory=dict)
+    queue: Mapping[str, QueueHandle] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A running system: its addresses, and the environment it must say it is."""
+
+    prometheus: str
+    alertmanager: str
+    metrics: str
+    environment: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoadPlan:
+    """Traffic in real requests per real second, or users; the mix names requests by weight."""
+
+    rate_per_s: float | None
+    users: int | None
+    locustfile: str | None
+    mix: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The blast radius, in real time and on the real machine."""
+
+    fault_s: float = 120.0
+    run_s: float = 900.0
+    share: Mapping[str, float] = field(default_factory=dict)
+    """By handle plural as written (`workers: 75%`): the most of them that may be under a fault at once."""
+    memory_bytes: int | None = None
+    cpu: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    query: str | None
+    alert: str | None
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    name: str
+    target: Literal["local"] | Attached
+    time_scale: float
+    load: LoadPlan
+    standing: tuple[str, ...]
+    handles: Handles
+    limits: Limits
+    abort: tuple[Abort, ...]
+    place: Place

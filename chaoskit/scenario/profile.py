@@ -1,0 +1,196 @@
+"""A profile from its file: where and how hard. Everything in it is real: time, machine, requests per second."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Literal, TypeVar
+from urllib.parse import urlsplit
+
+from chaoskit.errors import Place
+from chaoskit.scenario.fields import Fields, Problems, listed, name, positive_int, text, version_ok
+from chaoskit.scenario.limits import read_limits
+from chaoskit.scenario.model import (
+    Abort,
+    Attached,
+    Handles,
+    Limits,
+    LinkHandle,
+    LoadPlan,
+    Profile,
+    QueueHandle,
+    RoleHandle,
+)
+from chaoskit.scenario.overrides import override
+from chaoskit.scenario.quantities import number, rate
+from chaoskit.yaml_source import Node, nearest, read, read_text
+
+KEYS = ("chaoskit", "target", "time_scale", "load", "standing", "handles", "limits", "abort")
+ATTACHED_KEYS = ("prometheus", "alertmanager", "metrics", "environment")
+LOAD_KEYS = ("rate", "users", "locustfile", "mix")
+HANDLE_KEYS = {"role": ("process", "label"), "link": ("proxy",), "queue": ("admin",)}
+ABORT_KEYS = ("query", "alert")
+
+LOCAL_TIME_SCALE = 60.0
+LARGEST_TIME_SCALE = 1000.0
+MOST_USERS = 100_000
+
+_ATTACHED = "write local, or attached: {prometheus: URL, alertmanager: URL, metrics: URL, environment: NAME}"
+_LOAD = "write {rate: 40/s, mix: {leads: 3, reports: 1}}, {users: 20}, or {locustfile: PATH}"
+
+H = TypeVar("H")
+
+
+def load_profile_file(path: Path, overrides: Iterable[str] = ()) -> Profile:
+    """The profile in this file; raises BadInput, also when the file cannot be read."""
+    return load_profile(read_text(path), str(path), overrides)
+
+
+def load_profile(text_: str, file: str, overrides: Iterable[str] = ()) -> Profile:
+    """The profile that a text holds, defaults filled in; its durations are real seconds.
+
+    `file` names it in messages, and its stem is the profile's name. `overrides` are `key=value` options; those
+    that begin with `scenario.` do not apply here. Raises BadInput with every problem found.
+    """
+    root = override(read(text_, file), overrides, "profile")
+    problems = Problems(file)
+    profile = _profile(root, file, problems)
+    problems.raise_if_any()
+    return profile
+
+
+def _profile(root: Node, file: str, problems: Problems) -> Profile:
+    if not version_ok(root, "a profile", problems):
+        problems.raise_if_any()
+    fields = Fields(root, "a profile", KEYS, problems)
+    target: Literal["local"] | Attached = fields.need("target", _target, _ATTACHED) or "local"
+    attached = isinstance(target, Attached)
+    time_scale = fields.take("time_scale", number(1, LARGEST_TIME_SCALE), 1.0 if attached else LOCAL_TIME_SCALE)
+    if attached and time_scale != 1 and (node := root.get("time_scale")):
+        problems.say(node.place, "an attached target runs in real time", "write time_scale: 1, or remove it")
+    handles = fields.take("handles", _handles, Handles())
+    names = (*handles.role, *handles.link, *handles.queue)
+    return Profile(
+        name=Path(file).stem,
+        target=target,
+        time_scale=time_scale,
+        load=fields.need("load", _load, _LOAD) or LoadPlan(None, None, None, {}),
+        standing=fields.take("standing", _standing, ()),
+        handles=handles,
+        limits=fields.take("limits", read_limits(names), Limits()),
+        abort=fields.take("abort", listed(_abort, "[{query: PROMQL}]"), ()),
+        place=Place(file, root.place.line),
+    )
+
+
+def _target(node: Node, what: str, problems: Problems) -> Literal["local"] | Attached | None:
+    if node.value == "local":
+        return "local"
+    if node.kind != "mapping":
+        near = nearest(node.value, ("local",)) if isinstance(node.value, str) else ""
+        problems.say(node.place, f"{what} cannot be {node.described()}", near or _ATTACHED)
+        return None
+    outer = Fields(node, "a target", ("attached",), problems)
+    inner = outer.need("attached", lambda found, _what, _problems: found, _ATTACHED)
+    if inner is None:
+        return None
+    fields = Fields(inner, "an attached target", ATTACHED_KEYS, problems, hint=_ATTACHED)
+    return Attached(
+        prometheus=fields.need("prometheus", _url) or "",
+        alertmanager=fields.need("alertmanager", _url) or "",
+        metrics=fields.need("metrics", _url) or "",
+        environment=fields.need("environment", name, "the environment that the target says it is") or "",
+    )
+
+
+def _url(node: Node, what: str, problems: Problems) -> str | None:
+    value = text(node, what, problems)
+    if value is None:
+        return None
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if usable and not any(character.isspace() for character in value):
+        return value.rstrip("/")
+    problems.say(node.place, f"{what} must be a URL, found {node.described()}", "write http://HOST:PORT")
+    return None
+
+
+def _load(node: Node, what: str, problems: Problems) -> LoadPlan | None:
+    fields = Fields(node, what, LOAD_KEYS, problems, hint=_LOAD)
+    locustfile = fields.take("locustfile", text, None)
+    given = [key for key in ("rate", "users") if fields.has(key)]
+    if len(given) == 2:
+        problems.say(node.place, f"{what} has 'rate' and 'users'", "keep one: the open model or the closed one")
+    elif not given and not fields.has("locustfile") and node.kind == "mapping":
+        problems.say(node.place, f"{what} says neither 'rate' nor 'users' nor 'locustfile'", _LOAD)
+    if fields.has("locustfile") and (mix := node.get("mix")):
+        problems.say(mix.place, "'mix' stands beside 'locustfile', which has tasks of its own", "remove one")
+    users = fields.take("users", positive_int, None)
+    if users is not None and users > MOST_USERS:
+        problems.say(node.place, f"'users' is more than {MOST_USERS}: {users}", "one machine cannot play so many")
+    return LoadPlan(fields.take("rate", rate, None), users, locustfile, fields.take("mix", _mix, {}))
+
+
+def _mix(node: Node, what: str, problems: Problems) -> dict[str, int] | None:
+    if node.kind != "mapping" or not node.pairs:
+        problems.say(node.place, f"{what} must be a mapping of weights, found {node.described()}", "write {leads: 3}")
+        return None
+    weights = {}
+    for key, value in node.pairs:
+        weight = value.value
+        if isinstance(weight, bool) or not isinstance(weight, int) or weight < 0:
+            problems.say(value.place, f"the weight of '{key.value}' must be a whole number, found {value.described()}")
+        else:
+            weights[str(key.value)] = weight
+    if len(weights) == len(node.pairs) and not any(weights.values()):
+        problems.say(node.place, f"{what} has only weights of 0", "give one request a weight")
+    return weights
+
+
+def _standing(node: Node, what: str, problems: Problems) -> tuple[str, ...] | None:
+    """A list of alerts; unlike elsewhere, an empty one says something: nothing is firing in health."""
+    if node.kind == "sequence" and not node.items:
+        return ()
+    return listed(text, "[Watchdog]")(node, what, problems)
+
+
+def _handles(node: Node, what: str, problems: Problems) -> Handles | None:
+    fields = Fields(node, what, tuple(HANDLE_KEYS), problems)
+    return Handles(
+        role=fields.take("role", _by_name("role", _role), {}),
+        link=fields.take("link", _by_name("link", lambda one: LinkHandle(one.need("proxy", text) or "")), {}),
+        queue=fields.take("queue", _by_name("queue", lambda one: QueueHandle(one.need("admin", text) or "")), {}),
+    )
+
+
+def _role(fields: Fields) -> RoleHandle:
+    return RoleHandle(fields.need("process", text) or "", fields.take("label", text, ""))
+
+
+def _by_name(kind: str, make: Callable[[Fields], H]) -> Callable[[Node, str, Problems], dict[str, H] | None]:
+    """A reader for the handles of one kind: a mapping from their names to what each needs."""
+
+    def read_all(node: Node, what: str, problems: Problems) -> dict[str, H] | None:
+        if node.kind != "mapping" or not node.pairs:
+            example = f"write {{NAME: {{{HANDLE_KEYS[kind][0]}: ...}}}}"
+            problems.say(node.place, f"{what} must be a mapping by name, found {node.described()}", example)
+            return None
+        found = {}
+        for key, value in node.pairs:
+            if name(key, f"a {kind}", problems):
+                found[str(key.value)] = make(Fields(value, f"the {kind} '{key.value}'", HANDLE_KEYS[kind], problems))
+        return found
+
+    return read_all
+
+
+def _abort(node: Node, what: str, problems: Problems) -> Abort | None:
+    fields = Fields(node, "an abort condition", ABORT_KEYS, problems, hint="write {query: PROMQL} or {alert: NAME}")
+    given = [key for key in ABORT_KEYS if fields.has(key)]
+    if len(given) != 1 and node.kind == "mapping":
+        found = "has 'query' and 'alert'" if given else "needs 'query' or 'alert'"
+        problems.say(node.place, f"an abort condition {found}", "write one condition per entry")
+    return Abort(fields.take("query", text, None), fields.take("alert", text, None), fields.place)

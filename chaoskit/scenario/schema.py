@@ -1,0 +1,201 @@
+"""JSON Schemas of scenarios and profiles, for editors: completion and a first check while typing.
+
+They use the readers' own key lists. What needs more than one place of a file at a time (order, references, what
+excludes what across steps) is left to the loader, which has the last word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from chaoskit.scenario import expectations, fields, limits, loader, notifies, profile, steps, targets, waits
+
+Schema = dict[str, Any]
+
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+
+# At least one part, in descending order, as parse_duration takes it.
+_DURATION: Schema = {
+    "type": "string",
+    "pattern": r"^(?=.)([0-9]+y)?([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$",
+    "description": "a number with its unit, such as 30s, 5m or 1h30m",
+}
+_ZERO_TOO: Schema = {"anyOf": [_DURATION, {"const": 0}, {"const": "0"}]}
+_TEXT: Schema = {"type": "string", "pattern": r"\S"}
+_NAME: Schema = {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"}
+_COUNT: Schema = {"type": "integer", "minimum": 1}
+_SHARE: Schema = {
+    "anyOf": [
+        {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?%?$"},
+        {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+    ],
+    "description": "above 0% and at most 100%, such as 75%",
+}
+_BOUNDS: Schema = {
+    "anyOf": [
+        {"type": "integer", "minimum": 0},
+        {"type": "string", "pattern": r"^([0-9]+|[0-9]+\.\.|\.\.[0-9]+|[0-9]+\.\.[0-9]+)$"},
+    ],
+    "description": "2 (exactly), 1..3, ..10 (at most) or 2.. (at least)",
+}
+_SETTINGS: Schema = {"type": "object", "description": "the kind's own settings"}
+_LABELS: Schema = {
+    "type": "object",
+    "minProperties": 1,
+    "additionalProperties": {"type": ["string", "number", "boolean"]},
+}
+
+
+def scenario_schema() -> Schema:
+    """The JSON Schema (draft 2020-12) of a scenario file."""
+    described = _object(
+        loader.KEYS,
+        {
+            "chaoskit": {"const": fields.VERSION, "description": "the format's version; the first key"},
+            "title": _TEXT,
+            "runbook": _TEXT,
+            "tags": _list(_TEXT, unique=True),
+            "steps": _list({"oneOf": [_step(verb) for verb in steps.VERBS]}),
+            "expect": {"anyOf": [{"const": "nothing"}, _list(_expectation())]},
+            "allow": _list(_object(expectations.ALLOW_KEYS, dict.fromkeys(expectations.ALLOW_KEYS, _TEXT), "all")),
+            "notices": {"type": "object", "minProperties": 1, "additionalProperties": _BOUNDS},
+        },
+        ("chaoskit", "title", "steps", "expect"),
+    )
+    return {"$schema": DRAFT, "title": "chaoskit scenario", **described}
+
+
+def profile_schema() -> Schema:
+    """The JSON Schema (draft 2020-12) of a profile file."""
+    described = _object(
+        profile.KEYS,
+        {
+            "chaoskit": {"const": fields.VERSION, "description": "the format's version; the first key"},
+            "target": {"anyOf": [{"const": "local"}, _object(("attached",), {"attached": _attached()}, "all")]},
+            "time_scale": {"type": "number", "minimum": 1, "maximum": profile.LARGEST_TIME_SCALE},
+            "load": _load(),
+            "standing": {"type": "array", "items": _TEXT, "uniqueItems": True},
+            "handles": _object(
+                tuple(profile.HANDLE_KEYS), {kind: _handles(keys) for kind, keys in profile.HANDLE_KEYS.items()}
+            ),
+            "limits": {
+                "type": "object",
+                "properties": dict(
+                    zip(limits.KEYS, (_DURATION, _DURATION, _size(), _number(0.01, limits.MOST_CPUS)), strict=True)
+                ),
+                "additionalProperties": _SHARE,
+            },
+            "abort": _list({"oneOf": [_object((key,), {key: _TEXT}, "all") for key in profile.ABORT_KEYS]}),
+        },
+        ("chaoskit", "target", "load"),
+    )
+    return {"$schema": DRAFT, "title": "chaoskit profile", **described}
+
+
+def _object(keys: Sequence[str], properties: Schema, required: Sequence[str] | str = ()) -> Schema:
+    """A mapping with these keys and no other; every key must be described."""
+    made: Schema = {
+        "type": "object",
+        "properties": {key: properties[key] for key in keys},
+        "additionalProperties": False,
+    }
+    if required:
+        made["required"] = list(keys if required == "all" else required)
+    return made
+
+
+def _list(items: Schema, *, unique: bool = False) -> Schema:
+    made: Schema = {"type": "array", "minItems": 1, "items": items}
+    return made | {"uniqueItems": True} if unique else made
+
+
+def _number(low: float, high: float) -> Schema:
+    return {"type": "number", "minimum": low, "maximum": high}
+
+
+def _size() -> Schema:
+    return {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?\s*(B|kB|MB|GB|KiB|MiB|GiB)$"}
+
+
+def _target() -> Schema:
+    properties: Schema = dict.fromkeys((*targets.HANDLES, "name"), _TEXT)
+    properties |= {"count": _COUNT, "share": _SHARE, "all": {"const": True}}
+    return _object(targets.KEYS, properties) | {"minProperties": 1}
+
+
+def _step(verb: str) -> Schema:
+    fault = _object(steps.FAULT_KEYS, {"kind": _NAME, "target": _target(), "with": _SETTINGS}, ("kind",))
+    verbs: Schema = {
+        "inject": {"anyOf": [_NAME, _list(fault)]},
+        "change": _TEXT,
+        "undo": {"anyOf": [_TEXT, _list(_TEXT)]},
+        "do": _NAME,
+        "wait": {"anyOf": [{"const": "settled"}, _DURATION, *_conditions()]},
+    }
+    new_level = _SETTINGS | {"minProperties": 1}
+    properties = {
+        verb: verbs[verb],
+        "as": _NAME | {"not": {"enum": list(steps.RESERVED)}},
+        "target": _target(),
+        "with": new_level if verb == "change" else _SETTINGS,
+    }
+    return _object(steps.KEYS[verb], properties, (verb, "with") if verb == "change" else (verb,))
+
+
+def _conditions() -> tuple[Schema, Schema]:
+    alert = {"alert": _TEXT, "state": {"enum": list(waits.STATES)}, "at_most": _DURATION}
+    query = {"query": _TEXT, "at_most": _DURATION}
+    return _object(tuple(alert), alert, ("alert", "state")), _object(tuple(query), query, "all")
+
+
+def _expectation() -> Schema:
+    bounded = _object(
+        notifies.KEYS,
+        {
+            "within": _DURATION,
+            "not_before": _ZERO_TOO,
+            "notices": _BOUNDS,
+            "contains": _object(notifies.CONTAINS, dict.fromkeys(notifies.CONTAINS, _TEXT)) | {"minProperties": 1},
+        },
+    ) | {"minProperties": 1}
+    receivers = {
+        "type": "object",
+        "minProperties": 1,
+        "additionalProperties": {"anyOf": [{"enum": list(notifies.MODES)}, bounded]},
+    }
+    properties: Schema = dict.fromkeys(("alert", "from", "until", "suppressed_by", "control"), _TEXT)
+    properties |= {
+        "instances": _COUNT,
+        "labels": _LABELS,
+        "notifies": {"anyOf": [_list(_TEXT, unique=True), receivers]},
+        "resolves": {"enum": [True, False, "false_alarm"]},
+        "then": {"enum": list(expectations.THEN)},
+    }
+    needs = {"suppressed_by": ["control"], "control": ["suppressed_by"], "then": ["suppressed_by"]}
+    return _object(expectations.KEYS, properties, ("alert",)) | {"dependentRequired": needs}
+
+
+def _attached() -> Schema:
+    url: Schema = {"type": "string", "pattern": r"^https?://\S+$"}
+    properties = dict.fromkeys(("prometheus", "alertmanager", "metrics"), url) | {"environment": _NAME}
+    return _object(profile.ATTACHED_KEYS, properties, "all")
+
+
+def _load() -> Schema:
+    weights = {"type": "object", "minProperties": 1, "additionalProperties": {"type": "integer", "minimum": 0}}
+    properties: Schema = {
+        "rate": {"type": "string", "pattern": r"^[0-9.]+(e[0-9]+)?/s$"},
+        "users": _COUNT | {"maximum": profile.MOST_USERS},
+        "locustfile": _TEXT,
+        "mix": weights,
+    }
+    return _object(profile.LOAD_KEYS, properties) | {
+        "anyOf": [{"required": [key]} for key in ("rate", "users", "locustfile")],
+        "not": {"anyOf": [{"required": ["rate", "users"]}, {"required": ["locustfile", "mix"]}]},
+    }
+
+
+def _handles(keys: tuple[str, ...]) -> Schema:
+    one = _object(keys, dict.fromkeys(keys, _TEXT), keys[:1])
+    return {"type": "object", "minProperties": 1, "propertyNames": _NAME, "additionalProperties": one}

@@ -1,0 +1,166 @@
+"""Where Prometheus and Alertmanager are: what the environment names, else PATH, else our private cache.
+
+Four programs, two packages: prometheus with promtool, alertmanager with amtool. Debian calls the third
+prometheus-alertmanager. What is found says of itself which version it is; a program that does not run is not
+found.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaoskit.errors import BadInput, Problem
+
+INSTALL = "chaoskit doctor --install"
+
+# What each is called, first the name it is asked for by.
+NAMES: Mapping[str, tuple[str, ...]] = {
+    "prometheus": ("prometheus",),
+    "promtool": ("promtool",),
+    "alertmanager": ("alertmanager", "prometheus-alertmanager"),
+    "amtool": ("amtool",),
+}
+_VERSION = re.compile(r"\bversion (\d[^\s,]*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """One program: where it is and what version, or why it is not there."""
+
+    name: str
+    path: Path | None
+    version: str | None
+    found_in: str
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What there is of the four."""
+
+    prometheus: Tool
+    promtool: Tool
+    alertmanager: Tool
+    amtool: Tool
+
+    @property
+    def tools(self) -> tuple[Tool, ...]:
+        """All four, present or not."""
+        return (self.prometheus, self.promtool, self.alertmanager, self.amtool)
+
+
+@dataclass(frozen=True, slots=True)
+class Binaries:
+    """The four programs, all there; `versions` by name, such as {"prometheus": "2.42.0+ds"}."""
+
+    prometheus: Path
+    promtool: Path
+    alertmanager: Path
+    amtool: Path
+    versions: Mapping[str, str]
+
+
+def cache_folder(env: Mapping[str, str] | None = None) -> Path:
+    """The private cache: CHAOSKIT_CACHE, else chaoskit's folder in XDG_CACHE_HOME, else in ~/.cache."""
+    env = os.environ if env is None else env
+    if env.get("CHAOSKIT_CACHE"):
+        return Path(env["CHAOSKIT_CACHE"])
+    base = env.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "chaoskit"
+
+
+def os_release() -> dict[str, str]:
+    """What this system calls itself (ID, VERSION_CODENAME ...); empty where it does not say."""
+    try:
+        return platform.freedesktop_os_release()
+    except OSError:
+        return {}
+
+
+def find(generation: str | None = None, *, env: Mapping[str, str] | None = None) -> Found:
+    """Look for the four programs and ask each for its version; at most 10 s each, all at once.
+
+    With a `generation`, such as `trixie`, only that one of the private cache is looked at.
+    """
+    env = os.environ if env is None else env
+    with ThreadPoolExecutor(len(NAMES)) as pool:
+        tools = dict(zip(NAMES, pool.map(lambda name: _find(name, generation, env), NAMES), strict=True))
+    return Found(**tools)
+
+
+def require(generation: str | None = None, *, env: Mapping[str, str] | None = None) -> Binaries:
+    """The four programs; raises BadInput that lists what is missing and the command that mends it."""
+    found = find(generation, env=env)
+    missing = [tool for tool in found.tools if tool.path is None]
+    if missing:
+        command = f"python -m chaoskit.stack.install --suite {generation}" if generation else INSTALL
+        raise BadInput(Problem(None, f"{tool.name}: {tool.problem}", f"install it with: {command}") for tool in missing)
+    paths = {tool.name: tool.path for tool in found.tools if tool.path is not None}
+    return Binaries(**paths, versions={tool.name: tool.version or "" for tool in found.tools})
+
+
+def cached(name: str, folder: Path) -> Path | None:
+    """The program inside one generation of the cache, unpacked from packages or put there by hand."""
+    places = (folder / sub / called for called in NAMES[name] for sub in ("usr/bin", "bin", ""))
+    return next((place for place in places if place.is_file() and os.access(place, os.X_OK)), None)
+
+
+def _find(name: str, generation: str | None, env: Mapping[str, str]) -> Tool:
+    tried = []
+    for path, where in _candidates(name, generation, env):
+        version, problem = _version(path)
+        if not problem:
+            return Tool(name, path, version, where)
+        tried.append(f"{path} (from {where}) {problem}")
+        if where.startswith("CHAOSKIT_"):  # named explicitly: another one would not be what was asked for
+            break
+    return Tool(name, None, None, "", "; ".join(tried) or "not found")
+
+
+def _candidates(name: str, generation: str | None, env: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
+    cache = cache_folder(env) / "binaries"
+    if generation is None:
+        variable = f"CHAOSKIT_{name.upper()}"
+        if env.get(variable):
+            yield Path(env[variable]), variable
+        for called in NAMES[name]:
+            on_path = shutil.which(called, path=env.get("PATH"))
+            if on_path:
+                yield Path(on_path), "PATH"
+        # This system's own generation first, then whatever else there is.
+        own = os_release().get("VERSION_CODENAME", "")
+        others = sorted(place.name for place in cache.glob("[!.]*") if place.name != own)
+        generations = [own, *others] if own else others
+    else:
+        generations = [generation]
+    for each in generations:
+        in_cache = cached(name, cache / each)
+        if in_cache:
+            yield in_cache, f"cache ({each})"
+
+
+def _version(path: Path) -> tuple[str | None, str]:
+    """The version that a program gives, on either stream; or what is wrong with it."""
+    if not path.is_file():
+        return None, "does not exist"
+    try:
+        run = subprocess.run(
+            [path, "--version"], capture_output=True, stdin=subprocess.DEVNULL, timeout=10, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return None, "did not answer --version within 10 s"
+    except OSError as error:
+        return None, f"does not run: {error.strerror}"
+    said = (run.stdout + run.stderr).decode(errors="replace")
+    match = _VERSION.search(said)
+    if run.returncode or not match:
+        return None, f"does not tell its version: {said.strip()[:200] or f'exit {run.returncode}'}"
+    return match[1], ""

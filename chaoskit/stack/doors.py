@@ -1,0 +1,155 @@
+"""Doors: the loopback addresses behind which every notification of a run ends.
+
+One door for each integration of each receiver, so that whoever knocks is known by the address alone, whatever
+the message says: a mail comes to a port of its own, an HTTP request to a path of its own on one shared port.
+
+    critical-alerts  email 0    -> smtp 127.0.0.1:21025
+                     webhook 0  -> http 127.0.0.1:21080/door/1/alerts/critical
+    worker-alerts    slack 0    -> http 127.0.0.1:21080/door/2
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from chaoskit.errors import EquipmentError
+from chaoskit.stack.ports import LOOPBACK, reserve
+
+_DOOR_PATH = re.compile(r"/door/(\d+)(?:/.*)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where one integration of one receiver delivers.
+
+    `integration` is the kind as configured (email, webhook, slack ...), `index` its place in that receiver's list
+    of the kind; `speaks` is what comes through the door: the same kind, or `webhook` where it had to be replaced.
+    `send_resolved` is the value in force, the kind's default included.
+    """
+
+    number: int
+    receiver: str
+    integration: str
+    index: int
+    kind: Literal["smtp", "http"]
+    port: int
+    path: str
+    send_resolved: bool
+    speaks: str
+
+    @property
+    def address(self) -> str:
+        """What the configuration says: `127.0.0.1:PORT` for a mail door, a URL for an HTTP door."""
+        return f"{LOOPBACK}:{self.port}" if self.kind == "smtp" else f"http://{LOOPBACK}:{self.port}{self.path}"
+
+    def is_notice(self, method: str, path: str) -> bool:
+        """Whether an HTTP request that came to this door is a notification, not what a client does around one.
+
+        WeChat's client fetches a token first; Opsgenie's updates the text of an alert after it has sent it.
+        """
+        path = path.partition("?")[0].rstrip("/")
+        if self.speaks == "wechat":
+            return path.endswith("/message/send")
+        if self.speaks == "opsgenie":
+            return method == "POST" and path.endswith(("/v2/alerts", "/close"))
+        return method == "POST"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP answer that a client of Alertmanager takes for success."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+_JSON_SUCCESS = Reply(
+    200,
+    "application/json",
+    json.dumps(
+        {
+            "ok": True,  # Slack, Telegram
+            "success": True,  # Rocket.Chat
+            "status": "success",  # PagerDuty
+            "errcode": 0,  # WeChat, its message
+            "access_token": "door",  # WeChat, its token
+            "result": {"message_id": 1, "date": 0, "chat": {"id": 1, "type": "private"}},  # Telegram
+        }
+    ).encode(),
+)
+_SNS_SUCCESS = Reply(
+    200,
+    "text/xml",
+    b'<PublishResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><PublishResult><MessageId>door</MessageId>'
+    b"</PublishResult><ResponseMetadata><RequestId>door</RequestId></ResponseMetadata></PublishResponse>",
+)
+
+
+def reply_to(speaks: str) -> Reply:
+    """What a sink answers to a client of that kind so that it is content and does not send again."""
+    return _SNS_SUCCESS if speaks == "sns" else _JSON_SUCCESS
+
+
+class DoorBook:
+    """Hands out doors and remembers whose they are.
+
+    `smtp_port` gives a port for a mail door each time it is called: that of a sink which listens already, or, by
+    default, a free one that the caller binds afterwards.
+    """
+
+    def __init__(self, http_port: int, smtp_port: Callable[[], int] | None = None) -> None:
+        self.http_port = http_port
+        self._smtp_port = smtp_port
+        self._doors: list[Door] = []
+
+    @property
+    def doors(self) -> tuple[Door, ...]:
+        """All doors so far, by number."""
+        return tuple(self._doors)
+
+    def smtp(self, receiver: str, integration: str, index: int, *, send_resolved: bool) -> Door:
+        """A new mail door, on a port of its own; raises EquipmentError when it is not its own."""
+        taken = {self.http_port, *(door.port for door in self._doors)}
+        port = self._smtp_port() if self._smtp_port else reserve(1, avoid=taken)[0]
+        if port in taken:
+            raise EquipmentError("mail sink", f"port {port} was given out twice")
+        return self._add("smtp", receiver, integration, index, port, "", send_resolved, integration)
+
+    def http(
+        self, receiver: str, integration: str, index: int, *, send_resolved: bool, speaks: str, tail: str = ""
+    ) -> Door:
+        """A new HTTP door; `tail` is a path such as `/alerts/critical` that follows the door's own."""
+        path = f"/door/{len(self._doors)}{tail}"
+        return self._add("http", receiver, integration, index, self.http_port, path, send_resolved, speaks)
+
+    def at_path(self, path: str) -> Door | None:
+        """The HTTP door that a request path leads to, whatever follows the door's number."""
+        match = _DOOR_PATH.fullmatch(path.partition("?")[0])
+        number = int(match[1]) if match else -1
+        found = self._doors[number] if 0 <= number < len(self._doors) else None
+        return found if found and found.kind == "http" else None
+
+    def at_port(self, port: int) -> Door | None:
+        """The mail door on that port."""
+        return next((door for door in self._doors if door.kind == "smtp" and door.port == port), None)
+
+    def _add(
+        self,
+        kind: Literal["smtp", "http"],
+        receiver: str,
+        integration: str,
+        index: int,
+        port: int,
+        path: str,
+        send_resolved: bool,
+        speaks: str,
+    ) -> Door:
+        number = len(self._doors)
+        door = Door(number, receiver, integration, index, kind, port, path, send_resolved, speaks)
+        self._doors.append(door)
+        return door

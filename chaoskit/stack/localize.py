@@ -1,0 +1,172 @@
+"""Alert configuration made to run here: durations divided, addresses led to our own ports, notifications to doors.
+
+Everything is computed before anything starts, so that what cannot run is refused while nothing has happened. The
+written files stay in the run's folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+from chaoskit.alerting.promql_durations import CannotScale
+from chaoskit.alerting.promql_rules import instant_records, scale_rules
+from chaoskit.alerting.virtual import scale_alertmanager, scale_prometheus
+from chaoskit.errors import Place, Problem, Refused
+from chaoskit.observe.mail_header import HEADER_NAME, HEADER_TEMPLATE
+from chaoskit.stack.doors import Door, DoorBook
+from chaoskit.stack.redirect import redirect
+from chaoskit.yaml_source import read
+
+DOCUMENTED = {9090: "prometheus", 9091: "metrics", 9093: "alertmanager"}
+"""Ports by which configurations name the parts that a local stack has."""
+
+_UNUSED = ("remote_write", "remote_read", "storage", "tracing")
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where the local stack listens; all on loopback."""
+
+    prometheus: int
+    alertmanager: int
+    metrics: int
+    own: int
+    webhook: int
+
+
+@dataclass(frozen=True, slots=True)
+class Localized:
+    """The files that the stack runs with, by name, and what was done to make them run here."""
+
+    files: Mapping[str, str]
+    doors: tuple[Door, ...]
+    notes: tuple[str, ...]
+
+
+def localize(
+    sources: Mapping[str, str], folder: Path, ports: Ports, scale: float, book: DoorBook, needed: frozenset[str]
+) -> Localized:
+    """The configuration in `sources` (by role:FILE) for a stack in `folder` at a time scale.
+
+    A rule that cannot be compressed exactly is left out and named; one that the scenario needs is Refused.
+    """
+    k = Fraction(scale).limit_denominator(1000)
+    by_role = _documents(sources)
+    (_, prometheus), (_, alertmanager) = by_role["prometheus"][0], by_role["alertmanager"][0]
+    notes: list[str] = []
+    try:
+        rule_files = _rules(by_role.get("rules", []), prometheus, k, needed, notes)
+        prometheus = scale_prometheus(prometheus, k)
+        alertmanager = scale_alertmanager(alertmanager, k)
+    except CannotScale as error:
+        raise Refused(Problem(None, f"cannot run at scale {scale:g}: {error}", "choose another --time-scale")) from None
+    files = {f"rules/{name}": _dump(document) for name, document in rule_files.items()}
+    prometheus["rule_files"] = [str(folder / name) for name in files]
+    _lead_home(prometheus, ports, scale, notes)
+    templates = {f"templates/{PurePosixPath(name).name}": text for name, text in _texts(sources, "template")}
+    alertmanager["templates"] = [str(folder / name) for name in templates]
+    redirected = redirect(alertmanager, book, folder=folder)
+    for receiver in redirected.config.get("receivers", []):
+        for mail in receiver.get("email_configs", []):
+            mail["headers"] = {**(mail.get("headers") or {}), HEADER_NAME: HEADER_TEMPLATE}
+    notes += [str(replaced) for replaced in redirected.replaced] + list(redirected.pinned)
+    files |= templates
+    files["prometheus.yml"] = _dump(prometheus)
+    files["alertmanager.yml"] = _dump(redirected.config)
+    return Localized(files, redirected.doors, tuple(notes))
+
+
+def _documents(sources: Mapping[str, str]) -> dict[str, list[tuple[str, dict[str, Any]]]]:
+    found: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+    for role in ("prometheus", "alertmanager", "rules"):
+        for name, text in _texts(sources, role):
+            found.setdefault(role, []).append((name, dict(read(text, name).plain() or {})))
+    return found
+
+
+def _texts(sources: Mapping[str, str], role: str) -> list[tuple[str, str]]:
+    return [(key.partition(":")[2], text) for key, text in sources.items() if key.startswith(f"{role}:")]
+
+
+def _rules(
+    documents: list[tuple[str, dict[str, Any]]],
+    prometheus: Mapping[str, Any],
+    k: Fraction,
+    needed: frozenset[str],
+    notes: list[str],
+) -> dict[str, dict[str, Any]]:
+    from chaoskit.units import parse_duration
+
+    every_s = parse_duration(str((prometheus.get("global") or {}).get("evaluation_interval") or "1m"))
+    instants = instant_records([document for _, document in documents])
+    scaled, problems = {}, []
+    for name, document in documents:
+        scaled[PurePosixPath(name).name], refusals = scale_rules(document, k, every_s, instants=instants)
+        for refusal in refusals:
+            if refusal.rule in needed:
+                problems.append(
+                    Problem(Place(name), f"rule {refusal} (at scale {float(k):g})", "run it at --time-scale 1")
+                )
+            else:
+                notes.append(f"rule {refusal.rule} is left out at this time scale: {refusal.reason}")
+    if problems:
+        raise Refused(problems)
+    return scaled
+
+
+def _lead_home(prometheus: dict[str, Any], ports: Ports, scale: float, notes: list[str]) -> None:
+    for key in _UNUSED:
+        if prometheus.pop(key, None) is not None:
+            notes.append(f"{key} of the Prometheus configuration is not used by a local stack")
+    ours = {"prometheus": ports.prometheus, "metrics": ports.metrics, "alertmanager": ports.alertmanager}
+    jobs = []
+    for job in prometheus.get("scrape_configs") or []:
+        targets, labels = [], {}
+        for static in job.get("static_configs") or []:
+            targets += [ours[name] for target in static.get("targets", []) if (name := _named(target))]
+            labels |= static.get("labels") or {}
+        if not targets:
+            notes.append(f"scrape job {job.get('job_name')} is left out: the local stack has no such target")
+            continue
+        kept = {key: value for key, value in job.items() if key in _JOB_KEPT}
+        static = {"targets": [f"127.0.0.1:{port}" for port in dict.fromkeys(targets)]}
+        jobs.append({**kept, "static_configs": [{**static, **({"labels": labels} if labels else {})}]})
+    own = {"targets": [f"127.0.0.1:{ports.own}"]}
+    jobs.append({"job_name": "chaoskit", "static_configs": [own]})
+    prometheus["scrape_configs"] = jobs
+    manager = {"targets": [f"127.0.0.1:{ports.alertmanager}"]}
+    prometheus["alerting"] = {
+        **{k: v for k, v in (prometheus.get("alerting") or {}).items() if k == "alert_relabel_configs"},
+        "alertmanagers": [{"api_version": "v2", "timeout": "10s", "static_configs": [manager]}],
+    }
+
+
+_JOB_KEPT = frozenset(
+    {
+        "job_name",
+        "scrape_interval",
+        "scrape_timeout",
+        "metrics_path",
+        "params",
+        "honor_labels",
+        "honor_timestamps",
+        "relabel_configs",
+        "metric_relabel_configs",
+        "sample_limit",
+    }
+)
+
+
+def _named(target: str) -> str | None:
+    port = target.rpartition(":")[2]
+    return DOCUMENTED.get(int(port)) if port.isdigit() else None
+
+
+def _dump(document: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(dict(document), sort_keys=False, allow_unicode=True, width=120)

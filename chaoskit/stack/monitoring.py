@@ -1,0 +1,261 @@
+"""The real Prometheus and Alertmanager as children on loopback: checked first, started, awaited until they serve.
+
+They get an environment without proxies and without cloud credentials, so that a notification cannot take a way
+that its configuration does not name. Their logs are kept, shown when something fails, and never parsed: they
+differ between versions.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import requests
+
+from chaoskit.errors import BadInput, EquipmentError, Place, Problem
+from chaoskit.stack.ports import LOOPBACK, check_free
+from chaoskit.stack.process import Child, spawn, wait_until
+
+_READY_S = 30.0
+_CHECK_S = 60.0
+_UNWANTED = re.compile(r".*_proxy|aws_.*|gomaxprocs", re.IGNORECASE)
+_NOISE = re.compile(r"SUCCESS.*|Found:|- .*|amtool: error: .*|yaml: unmarshal errors:|")
+_CHECKING = re.compile(r"Checking '?(?P<file>.*?)'?(?:  (?P<rest>(?:FAILED|SUCCESS).*))?")
+_WITH_LINE = (
+    re.compile(r"(?P<line>\d+):\d+: (?P<message>.*)"),
+    re.compile(r"(?:yaml: )?line (?P<line>\d+): (?P<message>.*)"),
+    re.compile(r"template: (?P<file>[^:]+):(?P<line>\d+): (?P<message>.*)"),
+)
+
+
+class Programs(Protocol):
+    """Where the four programs are, such as `binaries.Binaries`."""
+
+    @property
+    def prometheus(self) -> Path:
+        """The Prometheus server."""
+
+    @property
+    def promtool(self) -> Path:
+        """Its checker."""
+
+    @property
+    def alertmanager(self) -> Path:
+        """The Alertmanager server."""
+
+    @property
+    def amtool(self) -> Path:
+        """Its checker."""
+
+
+def contained_environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment without what could lead a connection elsewhere: proxies, cloud profiles and credentials."""
+    kept = {
+        name: value for name, value in (os.environ if env is None else env).items() if not _UNWANTED.fullmatch(name)
+    }
+    # What the AWS client (SNS) would otherwise ask: files in the home folder, a metadata service on the network.
+    return {
+        **kept,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }
+
+
+def start_prometheus(
+    binaries: Programs,
+    config_file: Path,
+    data_dir: Path,
+    port: int,
+    log: Path,
+    *,
+    flags: Sequence[str] = (),
+    ready_s: float = _READY_S,
+) -> Child:
+    """Start Prometheus on 127.0.0.1 and wait until it is ready; `flags` are further ones of its command line.
+
+    Ready means that it evaluates and answers, not that it has scraped: see `await_discovery`. Raises BadInput for
+    a bad configuration or a taken port, EquipmentError (with the end of the log) when it does not come up.
+    """
+    _refuse(check_prometheus(binaries, config_file))
+    argv: list[str | Path] = [
+        binaries.prometheus,
+        f"--config.file={config_file.absolute()}",
+        f"--storage.tsdb.path={data_dir.absolute()}",
+        f"--web.listen-address={LOOPBACK}:{port}",
+        *flags,
+    ]
+    return _start("Prometheus", argv, data_dir, port, log, ready_s)
+
+
+def start_alertmanager(
+    binaries: Programs,
+    config_file: Path,
+    data_dir: Path,
+    port: int,
+    log: Path,
+    *,
+    flags: Sequence[str] = (),
+    ready_s: float = _READY_S,
+) -> Child:
+    """Start Alertmanager on 127.0.0.1, alone, and wait until it is ready; raises like `start_prometheus`.
+
+    With a cluster address it would wait 10 s for peers before its first notification, so it gets none. It runs in
+    the folder that its package was unpacked to, where a relocated copy looks for its default templates.
+    """
+    _refuse(check_alertmanager(binaries, config_file))
+    argv: list[str | Path] = [
+        binaries.alertmanager,
+        f"--config.file={config_file.absolute()}",
+        f"--storage.path={data_dir.absolute()}",
+        f"--web.listen-address={LOOPBACK}:{port}",
+        "--cluster.listen-address=",
+        *flags,
+    ]
+    return _start("Alertmanager", argv, data_dir, port, log, ready_s, cwd=_package_root(binaries.alertmanager))
+
+
+def await_discovery(
+    prometheus_url: str,
+    *,
+    timeout_s: float = 30.0,
+    targets: int = 1,
+    child: Child | None = None,
+) -> None:
+    """Wait until every target (`targets` or more) is up after a scrape, and an Alertmanager is active.
+
+    Prometheus publishes what it discovers on a ticker of 5 s, and drops alerts that fire before it knows of an
+    Alertmanager: no fault may start earlier. Raises EquipmentError that names what is still missing.
+    """
+    missing = ["no answer from Prometheus"]
+
+    def complete() -> bool:
+        missing[:] = _undiscovered(prometheus_url, targets)
+        return not missing
+
+    wait_until(complete, timeout_s=timeout_s, what=lambda: "still " + "; ".join(missing), child=child)
+
+
+def check_rules(binaries: Programs, files: Sequence[Path]) -> tuple[Problem, ...]:
+    """What promtool finds wrong in rule files, with the line where it tells one; empty when they are valid."""
+    return _check([binaries.promtool, "check", "rules", "--lint=none", *files], files[0]) if files else ()
+
+
+def check_prometheus(binaries: Programs, file: Path) -> tuple[Problem, ...]:
+    """What promtool finds wrong in a Prometheus configuration and the rule files that it names."""
+    return _check([binaries.promtool, "check", "config", "--lint=none", file], file)
+
+
+def check_alertmanager(binaries: Programs, file: Path) -> tuple[Problem, ...]:
+    """What amtool finds wrong in an Alertmanager configuration and the templates that it names."""
+    return _check([binaries.amtool, "check-config", file], file)
+
+
+def _start(
+    name: str,
+    argv: Sequence[str | Path],
+    data_dir: Path,
+    port: int,
+    log: Path,
+    ready_s: float,
+    cwd: Path | None = None,
+) -> Child:
+    check_free(port)
+    data_dir.mkdir(parents=True, exist_ok=True)
+    child = spawn(argv, name=name, log=log, env=contained_environment(), cwd=cwd)
+    url = f"http://{LOOPBACK}:{port}/-/ready"
+    try:
+        wait_until(lambda: _get(url) is not None, timeout_s=ready_s, what=f"{url} answers", child=child)
+    except BaseException:
+        child.stop()
+        raise
+    return child
+
+
+def _package_root(program: Path) -> Path | None:
+    """The folder above `usr/bin/PROGRAM`, where Alertmanager's templates lie below it."""
+    above = program.absolute().parents
+    templates = Path("usr/share/prometheus/alertmanager/default.tmpl")
+    return above[2] if len(above) > 2 and (above[2] / templates).is_file() else None
+
+
+def _get(url: str) -> requests.Response | None:
+    """The answer, if it is a success; environment proxies are not used, for everything is on loopback."""
+    with requests.Session() as session:
+        session.trust_env = False
+        try:
+            response = session.get(url, timeout=2)
+        except requests.RequestException:
+            return None
+        return response if response.ok else None
+
+
+def _undiscovered(prometheus_url: str, targets: int) -> list[str]:
+    """What Prometheus does not know yet, in words."""
+    answers: dict[str, Any] = {}
+    for what in ("targets?state=active", "alertmanagers"):
+        response = _get(f"{prometheus_url.rstrip('/')}/api/v1/{what}")
+        if response is None:
+            return ["no answer from Prometheus"]
+        answers |= response.json()["data"]
+    active = answers["activeTargets"]
+    missing = [
+        f"target {target['scrapeUrl']} is {target['health']} {target.get('lastError', '')}".rstrip()
+        for target in active
+        if target["health"] != "up"
+    ]
+    if len(active) < targets:
+        missing.append(f"{len(active)} of {targets} targets are known")
+    if not answers["activeAlertmanagers"]:
+        missing.append("no Alertmanager is active")
+    return missing
+
+
+def _refuse(problems: Sequence[Problem]) -> None:
+    if problems:
+        raise BadInput(problems)
+
+
+def _check(argv: Sequence[str | Path], file: Path) -> tuple[Problem, ...]:
+    try:
+        run = subprocess.run(
+            [str(word) for word in argv],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,  # together, so that a complaint follows the name of its file
+            timeout=_CHECK_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise EquipmentError(Path(argv[0]).name, f"{error}") from None
+    if run.returncode == 0:
+        return ()
+    said = run.stdout.decode(errors="replace")
+    problems = tuple(dict.fromkeys(_complaints(said, str(file))))
+    return problems or (Problem(Place(str(file)), said.strip() or f"{argv[0]} failed with {run.returncode}"),)
+
+
+def _complaints(said: str, file: str) -> Iterator[Problem]:
+    """One problem for each complaint of promtool or amtool; both say `Checking FILE` before those about it."""
+    for line in said.splitlines():
+        checking = _CHECKING.fullmatch(line)
+        if checking:
+            file = checking["file"]
+            line = checking["rest"] or ""
+        text = line.strip().removeprefix("FAILED:").strip()
+        text = text.removeprefix(f"parsing YAML file {file}: ").removeprefix(f"{file}: ")
+        if not _NOISE.fullmatch(text):
+            yield _with_line(text, file)
+
+
+def _with_line(text: str, file: str) -> Problem:
+    for pattern in _WITH_LINE:
+        match = pattern.fullmatch(text)
+        if match:
+            named = match.groupdict().get("file") or file
+            return Problem(Place(named, int(match["line"])), match["message"])
+    return Problem(Place(file), text)

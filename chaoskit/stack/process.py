@@ -1,0 +1,248 @@
+"""Children whose lives are tied to ours: however we end, even by SIGKILL, none of them stays behind.
+
+Each child leads a session and a process group of its own, inherits no descriptors but its three standard
+ones, and asks the kernel to be killed when its parent goes (PR_SET_PDEATHSIG, Linux only). That signal
+belongs to the *thread* that forked: were it an executor's thread, the child would die whenever the pool
+shrinks. So `spawn` insists on the main thread unless told that the calling thread outlives the child.
+
+The signal reaches the child alone, not what the child started: a child that has children of its own must
+start them with `spawn` too.
+
+A child is reaped in `stop` and nowhere else. Until then its pid, and the number of its process group, cannot
+be given to anybody else, so a signal can never hit a stranger.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+from chaoskit.errors import EquipmentError
+
+_TAIL_BYTES = 64 * 1024
+
+# setpriv sets the signal and then becomes the shell, which leaves unless its parent is still us (we may have
+# died before the signal was set) and then becomes the program: one process all along, so one pid.
+_SHELL_GATE = '[ "$PPID" = "$0" ] && exec "$@"'
+# The same without util-linux. A preexec_fn would run between fork and exec, where threads make it unsafe.
+_PYTHON_GATE = (
+    "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); "
+    "os.getppid() == int(sys.argv[1]) or os._exit(1); os.execvp(sys.argv[2], sys.argv[2:])"
+)
+
+
+class Child:
+    """A process that we started, known by its pid and its creation time together; made by `spawn`."""
+
+    def __init__(self, process: subprocess.Popen[bytes], name: str, log: Path, log_start: int) -> None:
+        self.name = name
+        self.log = log
+        self.pid = process.pid
+        self._process = process
+        self._log_start = log_start
+        self._identity = psutil.Process(process.pid)
+        self.create_time: float = self._identity.create_time()
+        self._reaped = False
+
+    def __repr__(self) -> str:
+        return f"<Child {self.name} pid {self.pid} {'alive' if self.alive else f'ended {self.returncode}'}>"
+
+    @property
+    def stdin(self) -> IO[bytes] | None:
+        """Our end of the child's standard input, when it was started with a pipe."""
+        return self._process.stdin
+
+    @property
+    def stdout(self) -> IO[bytes] | None:
+        """Our end of the child's standard output, when it was started with a pipe."""
+        return self._process.stdout
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs; a paused child is alive, one that has ended and waits to be reaped is not."""
+        return not self._reaped and self._ending() is None
+
+    @property
+    def returncode(self) -> int | None:
+        """None while it runs, then its exit status, or the negative number of the signal that ended it."""
+        return self._process.returncode if self._reaped else self._ending()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait at most that long for the child to end; whether it has ended. Does not reap it."""
+        if not self.alive:
+            return True
+        try:
+            handle = os.pidfd_open(self.pid)
+        except (AttributeError, OSError):  # no Linux, or an old one
+            return _poll_until(lambda: not self.alive, timeout_s)
+        try:
+            poller = select.poll()
+            poller.register(handle, select.POLLIN)
+            return bool(poller.poll(max(0.0, timeout_s) * 1000))
+        finally:
+            os.close(handle)
+
+    def stop(self, grace_s: float = 5.0) -> int | None:
+        """End the child's process group and reap the child; idempotent; gives its return code.
+
+        SIGTERM first (and SIGCONT, for a paused process would not hear it); what remains of the group once
+        the child has ended, or after the grace period, gets SIGKILL. Raises EquipmentError if the child
+        outlives even that.
+        """
+        if self._reaped:
+            return self.returncode
+        if self.alive:
+            self._signal_group(signal.SIGTERM)
+            self._signal_group(signal.SIGCONT)
+            self.wait(grace_s)
+        self._signal_group(signal.SIGKILL)
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            raise EquipmentError(self.name, f"pid {self.pid} does not end, even after SIGKILL") from None
+        self._reaped = True
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):  # what was still buffered has no reader any more
+                    stream.close()
+        return self.returncode
+
+    def tail(self, lines: int = 20) -> str:
+        """The last lines that this child (not an earlier one with the same log file) wrote to its log."""
+        try:
+            with self.log.open("rb") as log:
+                size = log.seek(0, os.SEEK_END)
+                log.seek(max(self._log_start, size - _TAIL_BYTES))
+                text = log.read().decode(errors="replace")
+        except OSError:
+            return ""
+        return "\n".join(text.splitlines()[-lines:])
+
+    def _ending(self) -> int | None:
+        try:
+            state = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:  # somebody else reaped it: it is gone, how it ended is not known
+            return self._process.poll() or 0
+        if state is None:
+            return None
+        return state.si_status if state.si_code == os.CLD_EXITED else -state.si_status
+
+    def _signal_group(self, number: signal.Signals) -> None:
+        # Unreaped, the number is certainly still ours; the creation time is asked all the same.
+        with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError, PermissionError):
+            if psutil.Process(self.pid) == self._identity:
+                os.killpg(self.pid, number)
+
+
+def spawn(
+    argv: Sequence[str | Path],
+    *,
+    name: str,
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    stdin: int | None = None,
+    stdout: int | None = None,
+    any_thread: bool = False,
+) -> Child:
+    """Start a child that dies with us; standard error, and output unless piped, are appended to `log`.
+
+    `stdin` and `stdout` take subprocess.PIPE (or a descriptor); input is empty by default. Outside the main
+    thread it raises RuntimeError unless `any_thread` says that the calling thread outlives the child.
+    Raises EquipmentError when the program cannot be started.
+    """
+    if not any_thread and threading.current_thread() is not threading.main_thread():
+        raise RuntimeError(
+            f"{name} would die with {threading.current_thread().name}, the thread that starts it: "
+            "spawn from the main thread, or pass any_thread=True if this one outlives the child"
+        )
+    words = [str(word) for word in argv]
+    found = shutil.which(words[0], path=(env or os.environ).get("PATH"))
+    if found is None:
+        raise EquipmentError(name, f"{words[0]} is not an executable program")
+    program = str(Path(found).absolute())  # it is started from `cwd`
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        start = output.seek(0, os.SEEK_END)
+        try:
+            process = subprocess.Popen(
+                [*_tied_to_us(), program, *words[1:]],
+                stdin=subprocess.DEVNULL if stdin is None else stdin,
+                stdout=output if stdout is None else stdout,
+                stderr=output,
+                env=None if env is None else dict(env),
+                cwd=cwd,
+                close_fds=True,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise EquipmentError(name, f"{program} could not be started: {error}") from error
+    return Child(process, name, log, start)
+
+
+def wait_until(
+    condition: Callable[[], object],
+    *,
+    timeout_s: float,
+    what: str | Callable[[], str],
+    child: Child | None = None,
+) -> None:
+    """Wait until the condition holds, asking ever more slowly (10 to 100 ms apart), for at most `timeout_s`.
+
+    `what` says what is awaited, such as "it answers on port 9090", or gives at the end what is still missing.
+    Raises EquipmentError, with the end of the child's log, when the time is up, and at once when the child ends.
+    """
+    start = time.monotonic()
+    pause_s = 0.01
+    while not condition():
+        left_s = start + timeout_s - time.monotonic()
+        if child is not None and not child.alive:
+            raise EquipmentError(child.name, f"ended with {child.returncode} before: {_said(what)}", _log_of(child))
+        if left_s <= 0:
+            name = child.name if child else "chaoskit"
+            hint = _log_of(child) if child else ""
+            raise EquipmentError(name, f"not within {timeout_s:g} s: {_said(what)}", hint)
+        if child is not None:
+            child.wait(min(pause_s, left_s))
+        else:
+            threading.Event().wait(min(pause_s, left_s))
+        pause_s = min(pause_s * 1.5, 0.1)
+
+
+def _tied_to_us() -> list[str]:
+    """The words in front of a command that bind its life to ours; none where the kernel cannot."""
+    if not sys.platform.startswith("linux"):
+        return []
+    setpriv, shell = shutil.which("setpriv"), shutil.which("sh")
+    if setpriv and shell:
+        return [setpriv, "--pdeathsig", "KILL", "--", shell, "-c", _SHELL_GATE, str(os.getpid())]
+    return [sys.executable, "-I", "-S", "-c", _PYTHON_GATE, str(os.getpid())]
+
+
+def _poll_until(condition: Callable[[], bool], timeout_s: float) -> bool:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() >= deadline:
+            return False
+        threading.Event().wait(0.01)
+    return True
+
+
+def _said(what: str | Callable[[], str]) -> str:
+    return what if isinstance(what, str) else what()
+
+
+def _log_of(child: Child) -> str:
+    return f"the end of {child.log}:\n{child.tail()}"

@@ -1,0 +1,258 @@
+"""No notification leaves loopback, whatever configuration is given: every integration is led to a door.
+
+The configuration is not searched for what must go: it is built anew from what is known to be harmless. Of the
+file as a whole, that is the routing tree, the inhibition rules and the templates; of an integration, the settings
+that shape its contents. Its address becomes a door's, its credentials dummies, its HTTP client a plain one: no
+proxy, no OAuth2 token to fetch, no TLS material, no redirect followed. An integration of an unknown kind, with an
+unknown setting, or whose address cannot be set becomes a webhook to its own door and is named. The program itself
+must still be started without the environment variables that name a proxy (see `monitoring`).
+
+Time intervals follow the wall clock, by which a run must not be judged. They are taken out: no route is ever
+muted, every route is always active, and each route that this concerns is named.
+"""
+
+from __future__ import annotations
+
+import copy
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from chaoskit.errors import BadInput, Problem
+from chaoskit.stack.doors import Door, DoorBook
+from chaoskit.stack.integrations import KINDS, Integration
+from chaoskit.stack.redact import is_token_like
+from chaoskit.stack.redact import redact as redact
+
+_KEPT = ("route", "receivers", "inhibit_rules", "templates")
+_PINNED_AWAY = frozenset({"time_intervals", "mute_time_intervals"})
+_INTERVALS = {
+    "mute_time_intervals": "is never muted in this run",
+    "active_time_intervals": "is always active in this run",
+}
+# Without the integrations' own addresses, which are all set, these are the only global settings that matter.
+_GLOBAL_KEPT = frozenset({"resolve_timeout", "smtp_from", "smtp_hello"})
+_GLOBAL_REPLACED = re.compile(
+    r"(?:smtp|slack|pagerduty|opsgenie|wechat|victorops|telegram|webex|jira|rocketchat|mattermost)_.*|http_config"
+)
+_CONFIGS = "_configs"
+_GO_GLOB = re.compile(r"([*?\[\\])")
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """Something that does not run as configured: where it stands, and why."""
+
+    where: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Redirected:
+    """A configuration that cannot reach outside, and what was done to make it so.
+
+    `pinned` says of each route with time intervals how it is taken in this run.
+    """
+
+    config: dict[str, Any]
+    doors: tuple[Door, ...]
+    replaced: tuple[Replaced, ...]
+    pinned: tuple[str, ...]
+
+
+def redirect(config: Mapping[str, Any], doors: DoorBook, *, folder: Path) -> Redirected:
+    """The parsed alertmanager.yml with every notification led to a door of `doors`.
+
+    `folder` is where the file lies: template globs are relative to it. The original is left as it is. Raises
+    BadInput where the structure is not that of an Alertmanager configuration; `monitoring.check_alertmanager`
+    says more about such a file.
+    """
+    problems = list(_structure_problems(config))
+    if problems:
+        raise BadInput(problems)
+    replaced = [
+        Replaced(str(key), "not known, so left out")
+        for key in config
+        if key not in _KEPT and key not in _PINNED_AWAY and key != "global"
+    ]
+    new: dict[str, Any] = {}
+    settings, unknown = _global(config.get("global") or {})
+    replaced += unknown
+    if settings:
+        new["global"] = settings
+    new.update({key: copy.deepcopy(config[key]) for key in _KEPT if config.get(key) is not None})
+    new["receivers"] = []
+    for receiver in config.get("receivers") or []:
+        rebuilt, remarks = _receiver(receiver, doors)
+        new["receivers"].append(rebuilt)
+        replaced += remarks
+    if new.get("templates"):
+        new["templates"] = [absolute_glob(folder, pattern) for pattern in new["templates"]]
+    pinned = tuple(_pin(new["route"], "route")) if new.get("route") else ()
+    return Redirected(new, doors.doors, tuple(replaced), pinned)
+
+
+def absolute_glob(folder: Path, pattern: str) -> str:
+    """A template glob that means the same from anywhere; what is special to a glob in the folder is escaped."""
+    if posixpath.isabs(pattern):
+        return pattern
+    return posixpath.join(_GO_GLOB.sub(r"\\\1", str(folder.resolve())), pattern)
+
+
+def _global(settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[Replaced]]:
+    kept = {key: value for key, value in settings.items() if key in _GLOBAL_KEPT}
+    unknown = [key for key in settings if key not in _GLOBAL_KEPT and not _GLOBAL_REPLACED.fullmatch(str(key))]
+    return kept, [Replaced(f"global.{key}", "not known, so left out") for key in unknown]
+
+
+def _receiver(receiver: Mapping[str, Any], doors: DoorBook) -> tuple[dict[str, Any], list[Replaced]]:
+    """The receiver with each integration led to a door of its own; those replaced follow its own webhooks."""
+    name = str(receiver["name"])
+    rebuilt: dict[str, Any] = {"name": name}
+    webhooks: list[dict[str, Any]] = []
+    remarks: list[Replaced] = []
+    for key, entries in receiver.items():
+        if not key.endswith(_CONFIGS):
+            if key != "name":
+                remarks.append(Replaced(f"receiver {name}, {key}", "not known, so left out"))
+            continue
+        kind = key.removesuffix(_CONFIGS)
+        for index, entry in enumerate(entries or []):
+            where = f"receiver {name}, {kind} {index}"
+            reason = _no_door(kind, entry)
+            if reason:
+                webhooks.append(_webhook_instead(name, kind, index, entry, doors))
+                remarks.append(Replaced(where, f"sent as a webhook: {reason}"))
+                continue
+            integration = KINDS[kind]
+            rebuilt.setdefault(key, []).append(_led_to_door(name, integration, index, entry, doors))
+            remarks += [
+                Replaced(f"{where}, {setting}", why) for setting, why in integration.noted.items() if entry.get(setting)
+            ]
+    if webhooks:
+        rebuilt["webhook_configs"] = [*rebuilt.get("webhook_configs", []), *webhooks]
+    return rebuilt, remarks
+
+
+def _no_door(kind: str, entry: Mapping[str, Any]) -> str:
+    """Why an integration cannot be led to a door as it is; empty when it can."""
+    integration = KINDS.get(kind)
+    if integration is None:
+        return "this kind of integration is not known"
+    unknown = sorted(str(key) for key in entry if key not in integration.known)
+    if unknown and not integration.no_door:
+        return f"its setting {', '.join(unknown)} is not known"
+    return integration.no_door
+
+
+def _led_to_door(
+    receiver: str, integration: Integration, index: int, entry: Mapping[str, Any], doors: DoorBook
+) -> dict[str, Any]:
+    kind = integration.kind
+    resolved = _send_resolved(kind, entry)
+    contents = {key: copy.deepcopy(value) for key, value in entry.items() if key in integration.contents}
+    rebuilt = {
+        **copy.deepcopy(dict(integration.absent)),
+        **contents,
+        **copy.deepcopy(dict(integration.fixed)),
+    }
+    if kind == "email":
+        door = doors.smtp(receiver, kind, index, send_resolved=resolved)
+    else:
+        tail = _tail(entry.get(integration.address)) if kind == "webhook" else ""
+        door = doors.http(receiver, kind, index, send_resolved=resolved, speaks=kind, tail=tail)
+        rebuilt["http_config"] = {"follow_redirects": False, **copy.deepcopy(dict(integration.http_config))}
+    rebuilt[integration.address] = door.address
+    rebuilt["send_resolved"] = resolved
+    return rebuilt
+
+
+def _webhook_instead(receiver: str, kind: str, index: int, entry: Mapping[str, Any], doors: DoorBook) -> dict[str, Any]:
+    resolved = _send_resolved(kind, entry)
+    door = doors.http(receiver, kind, index, send_resolved=resolved, speaks="webhook")
+    return {"url": door.address, "send_resolved": resolved, "http_config": {"follow_redirects": False}}
+
+
+def _send_resolved(kind: str, entry: Mapping[str, Any]) -> bool:
+    """The value in force: as written, else the kind's default, else (an unknown kind) true."""
+    written = entry.get("send_resolved")
+    if isinstance(written, str):  # a reader that knows no YAML 1.1 leaves its other words as they stand
+        return written.lower() in ("true", "yes", "on", "y")
+    default = KINDS[kind].resolved if kind in KINDS else True
+    return default if written is None else bool(written)
+
+
+def _tail(url: object) -> str:
+    """The path of a webhook's own URL, to follow the door's; none where it is a template or holds a token."""
+    if not isinstance(url, str) or "{{" in url:
+        return ""
+    try:
+        path = posixpath.normpath("/" + urlsplit(url).path.lstrip("/"))
+    except ValueError:
+        return ""
+    harmless = re.fullmatch(r"(?:/[A-Za-z0-9._~-]+)+", path)
+    return path if harmless and not any(map(is_token_like, path.split("/"))) else ""
+
+
+def _pin(route: dict[str, Any], where: str) -> Iterator[str]:
+    """Take the time intervals out of a route and those below; says of each what that means."""
+    for key, meaning in _INTERVALS.items():
+        names = route.pop(key, None)
+        if names:
+            receiver = f" (receiver {route['receiver']})" if route.get("receiver") else ""
+            yield f"{where}{receiver}: {key} {', '.join(map(str, names))} left out: the route {meaning}"
+    for number, child in enumerate(route.get("routes") or []):
+        yield from _pin(child, f"{where}.routes[{number}]")
+
+
+def _structure_problems(config: object) -> Iterator[Problem]:
+    """What would keep `redirect` from reading the configuration; its meaning is for amtool to check."""
+    if not isinstance(config, Mapping):
+        yield Problem(None, "an Alertmanager configuration is a mapping", "start it with route: and receivers:")
+        return
+    if not isinstance(config.get("global") or {}, Mapping):
+        yield Problem(None, "global is not a mapping")
+    if not _is_list_of(config.get("templates"), str):
+        yield Problem(None, "templates is not a list of file names")
+    if not _is_list_of(config.get("receivers"), Mapping):
+        yield Problem(None, "receivers is not a list of mappings")
+    else:
+        for number, receiver in enumerate(config.get("receivers") or []):
+            yield from _receiver_problems(receiver, f"receivers[{number}]")
+    yield from _route_problems(config.get("route") or {}, "route")
+
+
+def _receiver_problems(receiver: Mapping[Any, Any], where: str) -> Iterator[Problem]:
+    if not receiver.get("name"):
+        yield Problem(None, f"{where} has no name")
+    for key, entries in receiver.items():
+        if not isinstance(key, str):
+            yield Problem(None, f"{where}.{key} is not a setting")
+        elif key.endswith(_CONFIGS) and not _is_list_of(entries, Mapping):
+            yield Problem(None, f"{where}.{key} is not a list of mappings")
+
+
+def _route_problems(route: object, where: str) -> Iterator[Problem]:
+    if not isinstance(route, Mapping):
+        yield Problem(None, f"{where} is not a mapping")
+        return
+    for key in _INTERVALS:
+        if not _is_list_of(route.get(key), str):
+            yield Problem(None, f"{where}.{key} is not a list of names")
+    children = route.get("routes") or []
+    if not isinstance(children, list):
+        yield Problem(None, f"{where}.routes is not a list")
+        return
+    for number, child in enumerate(children):
+        yield from _route_problems(child, f"{where}.routes[{number}]")
+
+
+def _is_list_of(value: object, kind: type) -> bool:
+    return value is None or (isinstance(value, list) and all(isinstance(item, kind) for item in value))

@@ -1,0 +1,69 @@
+"""What a notice says: the right people, a subject, a body that is not empty, and the way to the runbook.
+
+A template that fails to render passes every static check, and some Alertmanagers then mail an empty body. So
+what arrived is looked at, not what was configured.
+"""
+
+from __future__ import annotations
+
+import html as html_text
+import re
+
+from chaoskit.alerting.model import Promise
+from chaoskit.events import Notice
+from chaoskit.plan.model import PlannedAlert, PlannedNotice
+
+_TAG = re.compile(r"<(style|script|head)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+_TEMPLATED = "{{"
+
+
+def wrong_with(notice: Notice, planned: PlannedNotice, alert: PlannedAlert, promise: Promise) -> list[str]:
+    """Everything that is wrong with what this notice says of this alert; an empty list is what was promised."""
+    wrong = list(notice.problems)
+    if planned.integration == "email":
+        wrong += _mail(notice, planned, alert, promise)
+    elif planned.integration == "webhook":
+        wrong += _webhook(notice, alert, promise)
+    for part, wanted in planned.ask.contains.items():
+        said = notice.subject if part == "subject" else notice.html or notice.text
+        if wanted not in said:
+            wrong.append(f"'{wanted}' is missing in its {part}")
+    return wrong
+
+
+def _mail(notice: Notice, planned: PlannedNotice, alert: PlannedAlert, promise: Promise) -> list[str]:
+    wrong = []
+    if planned.recipients and sorted(notice.recipients) != sorted(planned.recipients):
+        wrong.append(f"it went to {', '.join(notice.recipients)} instead of {', '.join(planned.recipients)}")
+    if not notice.subject.strip():
+        wrong.append("its subject is empty")
+    if not (notice.html or notice.text).strip() or (notice.html and not _visible(notice.html)):
+        return [*wrong, "its body is empty: the mail's template (html:, templates/) rendered nothing"]
+    body = notice.html or notice.text
+    if alert.rule.alert not in _visible(body):
+        wrong.append(f"its body does not name {alert.rule.alert}")
+    link = runbook_link(alert, promise)
+    if link and link not in html_text.unescape(body):
+        wrong.append(f"its body does not link the runbook {link}")
+    return wrong
+
+
+def _webhook(notice: Notice, alert: PlannedAlert, promise: Promise) -> list[str]:
+    link = runbook_link(alert, promise)
+    mine = [item for item in notice.alerts if alert.matches(item.labels)]
+    if link and mine and not any(link in item.annotations.values() for item in mine):
+        return [f"no annotation links the runbook {link}"]
+    return []
+
+
+def runbook_link(alert: PlannedAlert, promise: Promise) -> str:
+    """The link that every notice of the alert must carry; empty where nothing is promised and nothing annotated."""
+    for key in ("runbook", "runbook_url"):
+        link = alert.rule.annotations.get(key, "")
+        if link and _TEMPLATED not in link:
+            return link
+    return promise.runbook_base
+
+
+def _visible(body: str) -> str:
+    return html_text.unescape(_TAG.sub(" ", body)).strip()

@@ -1,0 +1,141 @@
+"""Everything that was not promised: alerts nobody expected, notices nobody was promised, repeats that come early.
+
+A scenario that says nothing of an alert says that it does not fire. Where nobody was looking, "nothing else
+happened" is UNKNOWN.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+from chaoskit.alerting import routing
+from chaoskit.events import Notice
+from chaoskit.plan.model import Plan, PlannedAlert
+from chaoskit.units import format_duration
+from chaoskit.verify.evidence import Episode, Evidence
+from chaoskit.verify.verdict import Result, Row
+
+_OBSERVERS = ("prometheus", "mail-sink", "webhook-sink")
+
+
+def find(plan: Plan, evidence: Evidence, owners: Mapping[int, PlannedAlert], since: float, until: float) -> list[Row]:
+    """Rows for whatever nobody expected. `owners`: by id(episode), the expectation that it fulfils."""
+    rows = [*_alerts(plan, evidence, owners), *_strangers(plan, evidence), *_repeats(plan, evidence)]
+    rows += _volumes(plan, evidence, since, until)
+    blind = [(seen, at) for seen in _OBSERVERS if (at := evidence.blind_from(seen, since, until)) is not None]
+    if rows or not blind:
+        return rows or [Row(about="nothing else", hop="finding", result=Result.PASS)]
+    first = min(blind, key=lambda item: item[1])
+    after = (first[1] - since) * plan.time_scale
+    names = ", ".join(name for name, _ in blind)
+    reason = (
+        f"nothing else was seen, but {names} was not watched all the time (blind from {after:.1f} s after the first "
+        "step on), so nobody knows"
+    )
+    return [Row(about="nothing else", hop="finding", result=Result.UNKNOWN, reason=reason)]
+
+
+def describe(labels: Mapping[str, str], rule_labels: Mapping[str, str] = {}) -> str:
+    """An instance for people: its name and whatever tells it from others of its rule."""
+    own = [f"{value}" for key, value in sorted(labels.items()) if key not in _COMMON and key not in rule_labels]
+    return " ".join([labels.get("alertname", "?"), *own])
+
+
+_COMMON = frozenset({"alertname", "severity", "component", "team", "job", "instance"})
+
+
+def _alerts(plan: Plan, evidence: Evidence, owners: Mapping[int, PlannedAlert]) -> list[Row]:
+    rows = []
+    for episode in evidence.episodes:
+        if episode.firing is None or id(episode) in owners or plan.allowed(episode.name):
+            continue
+        expected = any(alert.matches(episode.labels) for alert in plan.alerts)
+        what = "fired once more than expected" if expected else "fired, and the scenario neither expects nor allows it"
+        heard = sorted({notice.receiver for notice in evidence.notices if _lists(notice, episode)})
+        routed = sorted({r.receiver for r in routing.match_routes(plan.config.route, episode.labels)})
+        who = f"notified: {', '.join(heard)}" if heard else f"nobody was notified yet; routed to: {', '.join(routed)}"
+        rows.append(_finding(describe(episode.labels), f"{describe(episode.labels)} {what}; {who}"))
+    return rows
+
+
+def _lists(notice: Notice, episode: Episode) -> bool:
+    return any(
+        item.status == "firing" and all(item.labels.get(k) == v for k, v in episode.labels.items())
+        for item in notice.alerts
+    )
+
+
+def _strangers(plan: Plan, evidence: Evidence) -> list[Row]:
+    rows: list[Row] = []
+    told: set[tuple[object, str]] = set()
+    for notice in evidence.notices:
+        door = (notice.receiver, notice.integration, notice.index)
+        to = f"{notice.receiver or 'an unknown door'} ({notice.integration})"
+        if not notice.alerts:
+            if (door, "") not in told:
+                what = f"{to} got a notice whose alerts cannot be told: {notice.subject or notice.text[:80]!r}"
+                rows.append(_finding(to, what, Result.UNKNOWN))
+            told.add((door, ""))
+        for item in notice.alerts:
+            name = item.labels.get("alertname", "?")
+            owners = [alert for alert in plan.alerts if alert.matches(item.labels)]
+            known = any(planned.door == door for alert in owners for planned in alert.notices)
+            if known or plan.allowed(name) or (not owners and not plan.alerts) or (door, name) in told:
+                continue
+            if not owners:
+                continue  # The alert itself is a finding already, and names who was notified.
+            told.add((door, name))
+            rows.append(
+                _finding(describe(item.labels), f"{to} heard of {describe(item.labels)}, promised to others only")
+            )
+    return rows
+
+
+def _repeats(plan: Plan, evidence: Evidence) -> list[Row]:
+    rows = []
+    last: dict[tuple[str, str, int, str], tuple[Notice, frozenset[tuple[tuple[tuple[str, str], ...], str]]]] = {}
+    for notice in evidence.notices:
+        content = frozenset((tuple(sorted(item.labels.items())), item.status) for item in notice.alerts)
+        if not content or all(status == "resolved" for _, status in content):
+            continue
+        labels = notice.alerts[0].labels
+        route = next(
+            (r for r in routing.match_routes(plan.config.route, labels) if r.receiver == notice.receiver), None
+        )
+        if route is None:
+            continue
+        key = (notice.receiver, notice.integration, notice.index, str(routing.group_labels(route, labels)))
+        before = last.get(key)
+        last[key] = (notice, content)
+        if before is None or before[1] != content:
+            continue
+        gap = (notice.sent[1] - before[0].sent[0]) * plan.time_scale
+        if gap < route.repeat_interval_s:
+            rows.append(
+                _finding(
+                    describe(labels),
+                    f"{notice.receiver} ({notice.integration}) was notified of the same again after {gap:.1f} s; "
+                    f"governed by repeat_interval: {format_duration(route.repeat_interval_s)} ({route.place})",
+                )
+            )
+    return rows
+
+
+def _volumes(plan: Plan, evidence: Evidence, since: float, until: float) -> list[Row]:
+    counts: dict[str, int] = defaultdict(int)
+    for notice in evidence.notices:
+        if notice.sent[1] >= since:
+            counts[notice.receiver] += 1
+            counts["total"] += 1
+    rows = []
+    for name, (least, most) in plan.scenario.notices.items():
+        count = counts[name]
+        if count < least or (most is not None and count > most):
+            wanted = f"{least}..{'' if most is None else most}"
+            rows.append(_finding(f"notices {name}", f"{name} got {count} notices, the scenario says {wanted}"))
+    return rows
+
+
+def _finding(about: str, reason: str, result: Result = Result.FAIL) -> Row:
+    return Row(about=about, hop="finding", result=result, reason=reason)

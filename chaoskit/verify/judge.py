@@ -1,0 +1,33 @@
+"""One interval against one window: the only place where PASS, FAIL and UNKNOWN are told apart.
+
+window            lo |--------------| hi
+FAIL        [a b]                          the two do not meet: whatever the truth is, it is outside
+PASS                     [a b]             they meet, and [a, b] is narrow enough to tell this promise
+UNKNOWN       [a                    b]     from a wrong one; otherwise nobody can know
+"""
+
+from __future__ import annotations
+
+from chaoskit.events import Interval
+from chaoskit.verify.verdict import Result
+
+DUST_VS = 1e-3
+"""What floating point may have done to a virtual instant; far below any resolution."""
+
+
+def judge(observed: Interval, allowed: Interval, resolution_vs: float) -> Result:
+    """The result for an observation [a, b] that certainly holds the truth, all in virtual seconds."""
+    (a, b), (lo, hi) = observed, allowed
+    if b < lo - DUST_VS or a > hi + DUST_VS:
+        return Result.FAIL
+    return Result.PASS if b - a <= resolution_vs + DUST_VS else Result.UNKNOWN
+
+
+def margin_vs(observed: Interval, allowed: Interval) -> float:
+    """How far inside the window the observation stays at its nearest end; negative: how far it sticks out."""
+    return min(observed[0] - allowed[0], allowed[1] - observed[1])
+
+
+def between(later: Interval, earlier: Interval, scale: float) -> Interval:
+    """The span from one uncertain instant to another, in virtual seconds, rounded to the millisecond."""
+    return (round((later[0] - earlier[1]) * scale, 3), round((later[1] - earlier[0]) * scale, 3))

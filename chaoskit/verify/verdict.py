@@ -1,0 +1,90 @@
+"""The verdict as data: one row per promise and hop, three values, worst wins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+import msgspec
+
+from chaoskit.errors import ExitCode
+from chaoskit.events import Interval
+
+
+class Result(StrEnum):
+    """FAIL is worse than UNKNOWN, UNKNOWN is worse than PASS."""
+
+    PASS = "PASS"
+    UNKNOWN = "UNKNOWN"
+    FAIL = "FAIL"
+
+
+_ORDER = (Result.FAIL, Result.UNKNOWN, Result.PASS)
+
+
+def worst_of(results: Iterable[Result]) -> Result:
+    """The worst of several; nothing judged at all is UNKNOWN."""
+    found = set(results)
+    return next((result for result in _ORDER if result in found), Result.UNKNOWN)
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One promise on one hop. Times are virtual seconds counted from the hop's own beginning."""
+
+    about: str
+    """The alert and its instance, or what else is judged."""
+    hop: str
+    """detect, hold, notify, content, clear, all-clear, suppressed; or steady, effect, load, finding."""
+    to: str = ""
+    observed: Interval | None = None
+    allowed: Interval | None = None
+    margin_vs: float | None = None
+    """How far the nearest end of what was observed is inside its window; negative outside."""
+    uncertainty_vs: float | None = None
+    result: Result
+    reason: str = ""
+    """For whatever is not PASS: the hop, the figure, and the setting that governs it."""
+
+
+class Figure(msgspec.Struct, frozen=True, kw_only=True):
+    """What on-call people ask first: from the fault to each receiver."""
+
+    about: str
+    to: str
+    fault_to_notice: Interval | None
+    allowed: Interval
+    undo_to_all_clear: Interval | None
+    allowed_all_clear: Interval | None
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole judgement of one history."""
+
+    run_id: str
+    scenario: str
+    title: str
+    time_scale: float
+    result: Result
+    exit_code: int
+    figures: list[Figure]
+    rows: list[Row]
+    notes: list[str]
+
+
+_ENCODER = msgspec.json.Encoder(order="deterministic")
+
+
+def to_json(verdict: Verdict) -> bytes:
+    """The verdict as a file's bytes: the same history gives the same bytes."""
+    return msgspec.json.format(_ENCODER.encode(verdict), indent=1) + b"\n"
+
+
+def exit_code(result: Result, *, healed: bool, interrupted: bool) -> ExitCode:
+    """How a run with this result ends: not healed before everything, an interruption before UNKNOWN."""
+    if not healed:
+        return ExitCode.NOT_HEALED
+    if result is Result.FAIL:
+        return ExitCode.FAIL
+    if interrupted:
+        return ExitCode.ABORTED
+    return ExitCode.PASS if result is Result.PASS else ExitCode.UNKNOWN

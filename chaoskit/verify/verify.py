@@ -1,0 +1,225 @@
+"""From a history to a verdict: pure. The same file gives the same bytes, on any machine, years later.
+
+The plan is made again from the texts in the history's header, so nothing outside that file is read; no clock, no
+network. A check that throws makes its rows UNKNOWN, never the verdict green.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from chaoskit.events import End, Header, Interruption, Interval, LoadTotals, Steady
+from chaoskit.history import History
+from chaoskit.inputs import read_inputs
+from chaoskit.plan.build import make_plan
+from chaoskit.plan.model import Inventory, Plan, PlannedAlert
+from chaoskit.scenario.model import Change, Do, Inject, Undo
+from chaoskit.verify.conditions import judge_conditions
+from chaoskit.verify.content import wrong_with
+from chaoskit.verify.evidence import Episode, Evidence, gather
+from chaoskit.verify.findings import describe, find
+from chaoskit.verify.hops import Anchors, HopJudge
+from chaoskit.verify.judge import between
+from chaoskit.verify.suppressed import judge_suppressed
+from chaoskit.verify.verdict import Figure, Result, Row, Verdict, exit_code, worst_of
+
+
+def plan_of(header: Header) -> Plan:
+    """The plan that the run followed, made again from its header."""
+    inputs = read_inputs(header.sources, header.scenario, header.profile, header.settings)
+    return make_plan(
+        inputs.scenario,
+        inputs.profile,
+        inputs.config,
+        Inventory({handle: tuple(names) for handle, names in header.targets.items()}),
+        time_scale=header.time_scale,
+        seed=header.seed,
+    )
+
+
+def verify(history: History) -> Verdict:
+    """Judges every promise of the scenario on what the history shows."""
+    plan = plan_of(history.header)
+    every_s = {rule.alert: rule.interval_s / plan.time_scale for rule in plan.config.rules if rule.alert}
+    evidence = gather(history, every_s)
+    rows: list[Row] = []
+    figures: list[Figure] = []
+    rows += _guarded("conditions", lambda: judge_conditions(plan, history, evidence))
+    steady = next(history.of(Steady), None)
+    if steady is not None and steady.reached:
+        owners = assign(plan, evidence)
+        until = evidence.phases.get("stopping", history.last_t)
+        for alert in plan.alerts:
+            rows += _guarded(alert.id, lambda a=alert: _alert(plan, evidence, a, owners, until, figures))  # type: ignore[misc]
+        since = evidence.phases.get("steps", history.events[0].t)
+        rows += _guarded("findings", lambda: find(plan, evidence, owners, since, until))
+    result = worst_of(row.result for row in rows)
+    interrupted = next(history.of(Interruption), None) is not None
+    code = exit_code(result, healed=_healed(history, evidence), interrupted=interrupted)
+    return Verdict(
+        run_id=history.header.run_id,
+        scenario=plan.scenario.name,
+        title=plan.scenario.title,
+        time_scale=plan.time_scale,
+        result=result,
+        exit_code=int(code),
+        figures=figures,
+        rows=rows,
+        notes=[*history.header.notes, *plan.warnings, *_load_note(history)],
+    )
+
+
+def assign(plan: Plan, evidence: Evidence) -> dict[int, PlannedAlert]:
+    """Which expectation each episode fulfils, by id(episode).
+
+    An episode counts for the latest step before it among the expectations that speak of it, once per instance: an
+    alert left over from an earlier fault is not counted for this one.
+    """
+    owners: dict[int, PlannedAlert] = {}
+    for episode in evidence.episodes:
+        fitting = []
+        for alert in plan.alerts:
+            fault = anchor(plan, evidence, alert.expectation.from_step, episode)
+            if alert.matches(episode.labels) and fault is not None and episode.begun[1] >= fault[0]:
+                fitting.append((fault[0], alert))
+        fitting.sort(key=lambda item: item[0])
+        for _, alert in reversed(fitting):
+            mine = [e for e in evidence.episodes if owners.get(id(e)) is alert]
+            again = any(e.labels == episode.labels for e in mine)
+            if not again and len(mine) < alert.count:
+                owners[id(episode)] = alert
+                break
+    return owners
+
+
+def anchor(plan: Plan, evidence: Evidence, step_name: str, episode: Episode | None) -> Interval | None:
+    """When a step took effect; for an alert bound to a target, when it took effect on that target."""
+    planned = next((p for p in plan.steps if p.step.name == step_name), None)
+    if planned is None:
+        return None
+    step = planned.step
+    if isinstance(step, Inject):
+        faults = list(planned.faults)
+        if episode is not None:
+            labels = episode.labels
+            bound = [f for f in faults if f.label and labels.get(f.label) in f.targets]
+            faults = bound or faults
+        return _span([evidence.effects.get(fault.id) for fault in faults])
+    if isinstance(step, Undo):
+        undone = {f.id for p in plan.steps for f in p.faults if not step.targets or p.step.name in step.targets}
+        return _span([gone for fault, gone in evidence.gone.items() if fault in undone])
+    if isinstance(step, Change | Do):
+        return evidence.actions.get(step.name)
+    return None
+
+
+def undo_anchor(plan: Plan, evidence: Evidence, alert: PlannedAlert, episode: Episode | None) -> Interval | None:
+    """When the clear clock of an expectation starts: its `until` step, or the end of the faults of its `from`."""
+    until = alert.expectation.until_step
+    if until == "never":
+        return None
+    if until != "end":
+        return anchor(plan, evidence, until, episode)
+    faults = [f for p in plan.steps if p.step.name == alert.expectation.from_step for f in p.faults]
+    return _span([evidence.gone.get(fault.id) for fault in faults])
+
+
+def _span(instants: list[Interval | None]) -> Interval | None:
+    known = [instant for instant in instants if instant is not None]
+    if not known or len(known) < len(instants):
+        return None
+    return (min(a for a, _ in known), max(b for _, b in known))
+
+
+def _alert(
+    plan: Plan,
+    evidence: Evidence,
+    alert: PlannedAlert,
+    owners: dict[int, PlannedAlert],
+    until: float,
+    figures: list[Figure],
+) -> list[Row]:
+    mine = [episode for episode in evidence.episodes if owners.get(id(episode)) is alert]
+    rows: list[Row] = []
+    for episode, about in _instances(alert, mine):
+        anchors = Anchors(
+            anchor(plan, evidence, alert.expectation.from_step, episode),
+            undo_anchor(plan, evidence, alert, episode),
+        )
+        judged = HopJudge(evidence, alert, plan.time_scale, about, anchors, until)
+        rows += judged.rows(episode)
+        rows += _content(plan, judged, alert, episode)
+        rows += judge_suppressed(plan, evidence, alert, episode, about, until)
+        figures += _figures(judged, alert, episode)
+    return rows
+
+
+def _instances(alert: PlannedAlert, mine: list[Episode]) -> list[tuple[Episode | None, str]]:
+    static = {**alert.rule.labels, **alert.expectation.labels}
+    if alert.names:
+        by_name = {episode.labels.get(alert.label): episode for episode in mine}
+        return [(by_name.get(name), f"{alert.rule.alert} {name}") for name in alert.names]
+    missing: list[tuple[Episode | None, str]] = [(None, alert.rule.alert)] * (alert.count - len(mine))
+    return [(episode, describe(episode.labels, static)) for episode in mine] + missing
+
+
+def _content(plan: Plan, judged: HopJudge, alert: PlannedAlert, episode: Episode | None) -> list[Row]:
+    rows = []
+    for planned in alert.notices:
+        wrong: list[str] = []
+        heard = [n for status in ("firing", "resolved") if (n := judged.heard(planned, episode, status)) is not None]
+        if not heard or planned.ask.mode == "never":
+            continue
+        for notice in heard:
+            wrong += [w for w in wrong_with(notice, planned, alert, plan.config.promise) if w not in wrong]
+        reason = f"{judged.about} -> {planned.to}: the notice came, but {'; '.join(wrong)}" if wrong else ""
+        result = Result.FAIL if wrong else Result.PASS
+        rows.append(Row(about=judged.about, hop="content", to=planned.to, result=result, reason=reason))
+    return rows
+
+
+def _figures(judged: HopJudge, alert: PlannedAlert, episode: Episode | None) -> list[Figure]:
+    figures = []
+    for planned in alert.notices:
+        if planned.ask.mode == "never":
+            continue
+        fault, undo = judged.anchors.fault, judged.anchors.undo
+        fired, resolved = (judged.heard(planned, episode, status) for status in ("firing", "resolved"))
+        low = alert.detect.lo_vs + alert.hold.lo_vs + planned.notify.lo_vs
+        high = alert.detect.hi_vs + alert.hold.hi_vs + planned.notify.hi_vs
+        clear = planned.all_clear
+        figures.append(
+            Figure(
+                about=judged.about,
+                to=planned.to,
+                fault_to_notice=between(fired.sent, fault, judged.scale) if fired and fault else None,
+                allowed=(low, high),
+                undo_to_all_clear=between(resolved.sent, undo, judged.scale) if resolved and undo and clear else None,
+                allowed_all_clear=(alert.clear.lo_vs, alert.clear.hi_vs + clear.hi_vs) if clear else None,
+            )
+        )
+    return figures
+
+
+def _healed(history: History, evidence: Evidence) -> bool:
+    end = next(history.of(End), None)
+    return end.healed if end is not None else all(fault in evidence.gone for fault in evidence.invokes)
+
+
+def _load_note(history: History) -> list[str]:
+    totals = next(history.of(LoadTotals), None)
+    if totals is None:
+        return []
+    p95 = "unknown" if totals.p95_ms is None else f"{totals.p95_ms:.1f} ms"
+    return [
+        f"load: {totals.started} requests started, {totals.finished} finished, {totals.failed} failed, "
+        f"{totals.in_flight} in flight at the end, {totals.dropped} dropped; P95 {p95} (real)"
+    ]
+
+
+def _guarded(what: str, check: Callable[[], list[Row]]) -> list[Row]:
+    try:
+        return check()
+    except Exception as error:
+        reason = f"the check of {what} broke: {type(error).__name__}: {error}"
+        return [Row(about=what, hop="finding", result=Result.UNKNOWN, reason=reason)]

@@ -1,0 +1,286 @@
+"""YAML as people wrote it: a tree of frozen nodes that know their file and line, and nothing executable.
+
+The idea is to read the parser's events ourselves, on a stack of our own: so every problem has a place,
+several are reported at once, and depth and size are bounded before anything is built from them.
+
+Of YAML 1.1's implicit types only `true`/`false`, `null`, decimal integers and decimal floats are kept.
+`on`, `yes`, `1:30`, `010`, `0x1f`, `1_000`, `.inf` and dates stay the strings that they look like. Anchors
+and aliases work; merge keys (`<<`), tags other than `!!str`, keys that are not strings, duplicate keys and a
+second document are refused.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Never
+
+import yaml
+
+from chaoskit.errors import BadInput, Place, Problem
+from chaoskit.yaml_node import Kind, Node, Scalar
+
+__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_NODES", "Node", "nearest", "read", "read_file", "read_text", "scalar"]
+
+MAX_BYTES = 8 * 2**20
+MAX_NODES = 100_000
+"""Counted after aliases are expanded, keys included."""
+MAX_DEPTH = 50
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_WORDS: dict[str, bool | None] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+# Eighteen digits fit a 64-bit integer; what is longer stays text instead of costing quadratic time.
+_INT = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
+_FLOAT = re.compile(r"[-+]?(?=\.?[0-9])(?:0|[1-9][0-9]{0,17})?(?:\.[0-9]{0,40})?(?:[eE][-+]?[0-9]{1,3})?")
+_STRING_TAGS = ("!", "tag:yaml.org,2002:str")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint `did you mean 'x'?` with the known name most like this one, or "" when none is near."""
+    if len(name) > 100:  # comparing costs the product of both lengths
+        return ""
+    by_folded = {candidate.casefold(): candidate for candidate in known}
+    found = difflib.get_close_matches(name.casefold(), list(by_folded), n=1, cutoff=0.6)
+    return f"did you mean '{by_folded[found[0]]}'?" if found else ""
+
+
+def read_file(path: Path) -> Node:
+    """The only document of this file, as `read` gives it; raises BadInput, also when it cannot be opened."""
+    return read(read_text(path), str(path))
+
+
+def read_text(path: Path) -> str:
+    """The text of a file, without a byte order mark; raises BadInput unless UTF-8 of at most MAX_BYTES."""
+    place = Place(str(path))
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or str(error)
+        raise BadInput(Problem(place, f"cannot be read: {reason}", "check the path and its permissions")) from None
+    if len(data) > MAX_BYTES:
+        raise BadInput(_too_long(place))
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        found = f"is not UTF-8: byte 0x{data[error.start]:02x}"
+        raise BadInput(Problem(Place(str(path), line), found, "save the file as UTF-8")) from None
+
+
+def read(text: str, file: str) -> Node:
+    """The root node of a YAML text; `file` names it in places. Raises BadInput with every problem found."""
+    _refuse_unreadable(text, file)
+    composer = _Composer(file)
+    try:
+        for event in _events(text):
+            composer.take(event)
+    except _Enough:
+        pass
+    except yaml.YAMLError as error:
+        composer.problems.append(_syntax_problem(error, text, file))
+    if composer.problems:
+        raise BadInput(sorted(composer.problems, key=lambda problem: problem.place or Place(file)))
+    if composer.root is None:
+        raise BadInput(Problem(Place(file), "the file is empty", "nothing but comments and blank lines was found"))
+    return composer.root
+
+
+def scalar(raw: str) -> Scalar:
+    """The value of an unquoted scalar under the restricted types of this module."""
+    if raw in _WORDS:
+        return _WORDS[raw]
+    if _INT.fullmatch(raw):
+        return int(raw)
+    if _FLOAT.fullmatch(raw):
+        number = float(raw)
+        return number if math.isfinite(number) else raw
+    return raw
+
+
+def _too_long(place: Place) -> Problem:
+    return Problem(place, f"is larger than {MAX_BYTES // 2**20} MiB", "split it, or check that it is the right file")
+
+
+def _refuse_unreadable(text: str, file: str) -> None:
+    if len(text) > MAX_BYTES:
+        raise BadInput(_too_long(Place(file)))
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise BadInput(Problem(Place(file, line), "holds a NUL byte", "this is not a text file, or it was cut off"))
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        line = text.count("\n", 0, error.start) + 1
+        raise BadInput(Problem(Place(file, line), "is not UTF-8", "save the file as UTF-8")) from None
+
+
+def _events(text: str) -> Iterator[Any]:
+    loader = _LOADER(text)
+    try:
+        while loader.check_event():
+            yield loader.get_event()
+    finally:
+        loader.dispose()
+
+
+def _syntax_problem(error: yaml.YAMLError, text: str, file: str) -> Problem:
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    if mark is None:  # the reader's: a character that YAML does not allow at all
+        position = getattr(error, "position", 0)
+        # libyaml counts bytes where the Python reader counts characters: good enough for a line of ASCII
+        line = text.encode()[:position].count(b"\n") + 1 if isinstance(position, int) else 0
+        reason = getattr(error, "reason", None) or "a character that is not allowed"
+        return Problem(Place(file, line), f"cannot be read as YAML: {reason}", "remove the control character")
+    said = " ".join(str(part) for part in (getattr(error, "context", None), getattr(error, "problem", None)) if part)
+    lines = text.split("\n")
+    written = lines[mark.line] if mark.line < len(lines) else ""
+    if "\t" in written[: len(written) - len(written.lstrip())]:
+        hint = "indent with spaces; YAML does not allow tabs there"
+    elif "mapping values are not allowed" in said:
+        hint = "put quotes around a value that contains ': ', and check the indentation"
+    elif "undefined alias" in said:
+        hint = "quote a value that begins with *"
+    else:
+        hint = "check indentation, quotes and brackets on this line and the one before"
+    return Problem(Place(file, mark.line + 1), f"is not valid YAML: {said}", hint)
+
+
+class _Enough(Exception):
+    """Reading on would cost too much or make no sense."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """A collection whose end has not been seen; size and height count what it holds, aliases expanded."""
+
+    kind: Kind
+    place: Place
+    anchor: str | None
+    values: list[Node] = field(default_factory=list)
+    keys: dict[str, Node] = field(default_factory=dict)
+    key: Node | None = None
+    size: int = 1
+    height: int = 1
+
+
+class _Composer:
+    """Builds nodes from parser events; everything wrong goes to `problems`."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.problems: list[Problem] = []
+        self.root: Node | None = None
+        self._stack: list[_Open] = []
+        self._anchors: dict[str, tuple[Node, int, int] | None] = {}
+        """Node, size and height; None while the anchored collection is still open."""
+
+    def take(self, event: Any) -> None:
+        place = Place(self.file, event.start_mark.line + 1)
+        match event:
+            case yaml.DocumentStartEvent() if self.root is not None:
+                self._stop(place, "a second document begins", "keep one document in a file")
+            case yaml.ScalarEvent():
+                node = self._scalar(event, place)
+                self._anchor(event.anchor, (node, 1, 1))
+                self._add(node, 1, 1)
+            case yaml.SequenceStartEvent() | yaml.MappingStartEvent():
+                self._open(event, place)
+            case yaml.SequenceEndEvent() | yaml.MappingEndEvent():
+                self._close()
+            case yaml.AliasEvent():
+                self._alias(event.anchor, place)
+
+    def _say(self, place: Place, message: str, hint: str) -> None:
+        self.problems.append(Problem(place, message, hint))
+
+    def _stop(self, place: Place, message: str, hint: str) -> Never:
+        self._say(place, message, hint)
+        raise _Enough
+
+    def _scalar(self, event: Any, place: Place) -> Node:
+        raw = str(event.value)
+        if event.tag is None:
+            return Node("scalar", scalar(raw) if event.implicit[0] else raw, place, raw)
+        if event.tag not in _STRING_TAGS:
+            self._say(place, f"the tag {event.tag} is not supported", "write the plain value, without a tag")
+        return Node("scalar", raw, place, raw)
+
+    def _open(self, event: Any, place: Place) -> None:
+        kind: Kind = "sequence" if isinstance(event, yaml.SequenceStartEvent) else "mapping"
+        if event.tag not in (None, "!"):
+            self._say(place, f"the tag {event.tag} is not supported", "write the plain value, without a tag")
+        if len(self._stack) >= MAX_DEPTH:
+            self._stop(place, f"is nested more than {MAX_DEPTH} levels deep", "flatten it")
+        self._anchor(event.anchor, None)
+        self._stack.append(_Open(kind, place, event.anchor))
+
+    def _close(self) -> None:
+        done = self._stack.pop()
+        if done.kind == "sequence":
+            node = Node("sequence", tuple(done.values), done.place)
+        else:
+            node = Node("mapping", tuple(zip(done.keys.values(), done.values, strict=True)), done.place)
+        self._anchor(done.anchor, (node, done.size, done.height))
+        self._add(node, done.size, done.height)
+
+    def _alias(self, name: str | None, place: Place) -> None:
+        if name is None or name not in self._anchors:
+            self._stop(place, f"the alias *{name} names no anchor", "quote a value that begins with *")
+        known = self._anchors[name]
+        if known is None:
+            self._stop(place, f"the alias *{name} contains itself", "write the values out")
+        self._add(*known, at=place)
+
+    def _anchor(self, name: str | None, entry: tuple[Node, int, int] | None) -> None:
+        if name is not None:
+            self._anchors[name] = entry
+
+    def _add(self, node: Node, size: int, height: int, at: Place | None = None) -> None:
+        """Put a finished node into the open collection; `at` is an alias's place, the node keeps its own."""
+        place = at or node.place
+        if not self._stack:
+            self.root = node
+            return
+        top = self._stack[-1]
+        top.size += size
+        top.height = max(top.height, height + 1)
+        if sum(open_.size for open_ in self._stack) > MAX_NODES:
+            self._stop(place, f"holds more than {MAX_NODES} values once aliases are expanded", "split the file")
+        if len(self._stack) - 1 + top.height > MAX_DEPTH + 1:
+            self._stop(place, f"is nested more than {MAX_DEPTH} levels deep", "flatten it")
+        if top.kind == "sequence":
+            top.values.append(node)
+        elif top.key is None:
+            top.key = self._usable_key(node, place)
+        else:
+            self._pair(top, top.key, node)
+
+    def _usable_key(self, node: Node, place: Place) -> Node:
+        if node.kind != "scalar":
+            self._say(place, f"{node.described()} cannot be a key", "keys are names")
+        elif node.raw == "<<":
+            self._say(place, "merge keys (<<) are not supported", "write the keys out")
+        elif not isinstance(node.value, str):
+            self._say(place, f"{node.described()} cannot be a key", f'keys are text: write "{node.raw}" in quotes')
+        return node
+
+    def _pair(self, top: _Open, key: Node, value: Node) -> None:
+        top.key = None
+        name = key.value
+        if not isinstance(name, str):
+            return
+        if name in top.keys:
+            first = top.keys[name].place.line
+            self._say(key.place, f"the key '{name}' appears twice", f"first on line {first}; keep one")
+            return
+        top.keys[name] = key
+        top.values.append(value)

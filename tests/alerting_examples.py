@@ -1,0 +1,123 @@
+"""Small and random alert configurations, shared by the tests of routing, inhibition and windows."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+import yaml
+
+from chaoskit.alerting.config import load_texts
+from chaoskit.alerting.model import AlertConfig
+
+PROMETHEUS = """
+global: {scrape_interval: 15s, evaluation_interval: 15s}
+rule_files: [rules.yml]
+scrape_configs: [{job_name: app}]
+"""
+RULES = """
+groups:
+  - name: workers
+    rules:
+      - alert: WorkerDown
+        expr: worker_health == 0
+        for: 2m
+        labels: {severity: critical, component: worker}
+"""
+ALERTMANAGER = """
+route:
+  receiver: everyone
+  group_by: [alertname]
+  group_wait: 30s
+receivers:
+  - name: everyone
+    webhook_configs: [{url: "http://127.0.0.1:1/"}]
+"""
+
+
+def load(
+    rules: str = RULES, alertmanager: str = ALERTMANAGER, prometheus: str = PROMETHEUS, promise: str = ""
+) -> AlertConfig:
+    """The configuration in these texts, each under the file name that it usually has."""
+    texts = {
+        "prometheus:prometheus.yml": prometheus,
+        "rules:rules.yml": rules,
+        "alertmanager:alertmanager.yml": alertmanager,
+    }
+    return load_texts(texts | ({"promise:notification_windows.yml": promise} if promise else {}))
+
+
+NAMES = ("severity", "component", "team", "zone", "zone2", "alertname")
+VALUES = ("critical", "warning", "api", "db", "a b", 'q"uote', "x,y", "é", "back\\slash", "{brace}", "two\nlines", "7")
+PATTERNS = ("crit.*", ".+", "api|db", ".*", "", "a.b", "[a-z]+", r"\d", 'q"uote|x,y', "(?i)CRITICAL", ".*lines", r"\S+")
+RECEIVERS = tuple(f"r{number}" for number in range(6))
+
+
+def _value(rng: random.Random, values: tuple[str, ...]) -> str:
+    """Mostly one of the first two, so that alerts and matchers meet often enough."""
+    return rng.choice(values[:2] if rng.random() < 0.7 else values)
+
+
+def random_labels(rng: random.Random) -> dict[str, str]:
+    """Some labels with some values, always with an alertname."""
+    names = rng.sample(NAMES, rng.randint(2, len(NAMES)))
+    return {name: _value(rng, VALUES) for name in names} | {"alertname": _value(rng, VALUES)}
+
+
+def random_route(rng: random.Random, depth: int = 2, **settings: Any) -> dict[str, Any]:
+    """A routing tree as alertmanager.yml holds it; `settings` go into its root."""
+    root = {"receiver": rng.choice(RECEIVERS), **_grouping(rng), **settings}
+    return root | _children(rng, depth)
+
+
+def alertmanager_text(route: dict[str, Any], url: str = "http://127.0.0.1:1/", **more: Any) -> str:
+    """A whole alertmanager.yml around a routing tree; each receiver is a webhook below the URL."""
+    receivers = [{"name": name, "webhook_configs": [{"url": f"{url}{name}"}]} for name in RECEIVERS]
+    return yaml.safe_dump({"route": route, "receivers": receivers, **more}, sort_keys=False)
+
+
+def random_matchers(rng: random.Random, side: str = "") -> dict[str, Any]:
+    """`match`, `match_re` and `matchers` in the forms that people write, on one side of an inhibition or a route."""
+    keys: dict[str, Any] = {}
+    if rng.random() < 0.3:
+        keys[f"{side}match"] = {rng.choice(NAMES): _value(rng, VALUES)}
+    if rng.random() < 0.2:
+        keys[f"{side}match_re"] = {rng.choice(NAMES): _value(rng, PATTERNS)}
+    if rng.random() < 0.5 or not keys:
+        written = [_matcher(rng) for _ in range(rng.choice((1, 1, 2)))]
+        forms = (written, [", ".join(written)], ["{" + ",".join(written) + "}"], ["{" + ", ".join(written) + ",}"])
+        keys[f"{side}matchers"] = rng.choice(forms)
+    return keys
+
+
+def _children(rng: random.Random, depth: int) -> dict[str, Any]:
+    count = rng.randint(1, 4) if depth else 0
+    children = []
+    for _ in range(count):
+        child: dict[str, Any] = random_matchers(rng) if rng.random() < 0.9 else {}
+        child |= _grouping(rng) | _children(rng, depth - 1)
+        if rng.random() < 0.7:
+            child["receiver"] = rng.choice(RECEIVERS)
+        if rng.random() < 0.6:
+            child["continue"] = True
+        children.append(child)
+    return {"routes": children} if children else {}
+
+
+def _grouping(rng: random.Random) -> dict[str, Any]:
+    choice = rng.random()
+    if choice < 0.3:
+        return {}
+    if choice < 0.5:
+        return {"group_by": ["..."]}
+    return {"group_by": rng.sample(NAMES, rng.randint(0, 3))}
+
+
+def _matcher(rng: random.Random) -> str:
+    op = rng.choice(("=", "!=", "=~", "!~"))
+    value = _value(rng, PATTERNS if "~" in op else VALUES)
+    if value.isalnum() and rng.random() < 0.5:
+        return f"{rng.choice(NAMES)}{op}{value}"
+    space = rng.choice(("", " "))
+    return f"{rng.choice(NAMES)}{space}{op}{space}{json.dumps(value, ensure_ascii=False)}"

@@ -1,0 +1,202 @@
+"""The CRM's parts by themselves: heartbeats, doses, the metrics pipe and page, the cache, the configuration."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chaoskit.crm.cache import ReportCache
+from chaoskit.crm.clock import Clock
+from chaoskit.crm.config import admin_token, load
+from chaoskit.crm.contract import Metric, metrics
+from chaoskit.crm.emit import Emitter
+from chaoskit.crm.health import Pulse, heartbeat_s, silence_s
+from chaoskit.crm.page import Page
+from chaoskit.crm.toxics import Dose, parse
+from chaoskit.errors import BadInput
+
+CONTRACT = metrics(("worker-1",))
+
+
+def test_three_heartbeats_make_a_worker_healthy() -> None:
+    pulse = Pulse(born_s=0, allowed_silence_s=0.5)
+    for at_s in (0.1, 0.2):
+        pulse.beat(at_s)
+        assert not pulse.healthy(at_s)
+    pulse.beat(0.3)
+    assert pulse.healthy(0.3)
+
+
+def test_silence_makes_it_unhealthy_and_three_more_heartbeats_healthy() -> None:
+    pulse = Pulse(born_s=0, allowed_silence_s=0.5)
+    for at_s in (0.1, 0.2, 0.3):
+        pulse.beat(at_s)
+    assert pulse.healthy(0.8)
+    assert not pulse.healthy(0.81)
+    pulse.beat(1.0)
+    pulse.beat(1.1)
+    assert not pulse.healthy(1.1)
+    pulse.beat(1.2)
+    assert pulse.healthy(1.2)
+
+
+def test_heartbeats_read_late_by_a_starved_supervisor_are_no_silence() -> None:
+    pulse = Pulse(born_s=0, allowed_silence_s=0.5)
+    for beat in range(1, 31):
+        pulse.beat(beat / 10)  # all read at 3.05, stamped when they were sent
+    assert pulse.healthy(3.05)
+
+
+@pytest.mark.parametrize("scale", [1, 10, 60, 120, 600])
+def test_noise_of_a_third_of_a_second_is_no_silence_at_any_scale(scale: float) -> None:
+    assert silence_s(Clock(scale)) - heartbeat_s(Clock(scale)) > 0.33
+
+
+@given(st.integers(1, 400), st.sampled_from([0.0, 0.04, 0.05, 0.1, 0.25, 0.333, 0.5, 0.95, 1.0]))
+def test_a_dose_hits_exactly_its_share_of_any_number_of_calls(calls: int, ratio: float) -> None:
+    dose = Dose(ratio)
+    hits = sum(dose.take() for _ in range(calls))
+    assert hits == calls * round(ratio * 1000) // 1000
+
+
+def test_a_dose_of_a_quarter_hits_every_fourth_call_and_never_two_in_a_row() -> None:
+    dose = Dose(0.25)
+    assert [dose.take() for _ in range(8)] == [False, False, False, True] * 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"kind": "http.error", "statsu": 500}, "statsu"),
+        ({"kind": "http.melt"}, "http.melt"),
+        ({"kind": "http.slow"}, "delay_vs"),
+        ({"kind": "tcp.reset", "ratio": 1.5}, "ratio"),
+        ({"kind": "tcp.reset", "path": "("}, "unterminated"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused_by_name(settings: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        parse(json.dumps(settings).encode())
+
+
+@pytest.fixture
+def pipe() -> Any:
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    yield read, write
+    os.close(read)
+    os.close(write)
+
+
+def _drain(read: int, page: Page) -> None:
+    try:
+        while data := os.read(read, 1000):
+            page.take_in(data)
+    except BlockingIOError:
+        return
+
+
+def _value(page: Page, series: str) -> float:
+    lines = [line.rsplit(" ", 1) for line in page.render().decode().splitlines()]
+    return next(float(line[1]) for line in lines if line[0] == series)
+
+
+def test_every_label_set_is_on_the_page_from_the_start(pipe: Any) -> None:
+    text = Page(CONTRACT).render().decode()
+    for metric in CONTRACT:
+        assert f"# TYPE {metric.name} {metric.kind}" in text
+        for labels in metric.label_sets:
+            pairs = ",".join(f'{name}="{value}"' for name, value in zip(metric.labels, labels, strict=True))
+            wanted = f"{metric.name}{'_count' if metric.kind == 'histogram' else ''}{{{pairs}}}".replace("{}", "")
+            assert f"{wanted} {metric.initial}" in text
+    assert "_created" not in text
+
+
+def test_nothing_is_lost_or_counted_twice_while_the_reader_stands_still(pipe: Any) -> None:
+    read, write = pipe
+    emitter, page = Emitter(write, CONTRACT), Page(CONTRACT)
+    stuck = 0
+    for _ in range(3000):
+        for _ in range(20):
+            emitter.inc("insa_cache_hits_total")
+            emitter.observe("insa_database_query_duration_seconds", 0.5)
+        stuck += not emitter.flush()
+    assert stuck, "the pipe never filled, so the test proves nothing"
+    while not emitter.flush():
+        _drain(read, page)
+    _drain(read, page)
+    assert _value(page, "insa_cache_hits_total") == 60_000
+
+
+def test_a_batch_never_exceeds_an_atomic_write(pipe: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    emitter = Emitter(pipe[1], CONTRACT)
+    sizes: list[int] = []
+    monkeypatch.setattr(os, "write", lambda _fd, data: sizes.append(len(data)))
+    for number in range(2000):
+        emitter.observe("insa_agent_request_duration_seconds", number / 7, "deal-forecaster")
+    assert emitter.flush()
+    assert len(sizes) > 10
+    assert max(sizes) <= select.PIPE_BUF
+
+
+def test_a_metric_outside_the_contract_is_refused_where_it_is_emitted(pipe: Any) -> None:
+    emitter = Emitter(pipe[1], CONTRACT)
+    with pytest.raises(ValueError, match="insa_typo_total"):
+        emitter.inc("insa_typo_total")
+    with pytest.raises(ValueError, match="not a gauge"):
+        emitter.level("insa_cache_hits_total", 1)
+
+
+def test_a_page_that_starts_in_the_middle_of_a_line_goes_on_with_the_next(pipe: Any) -> None:
+    page = Page(CONTRACT)
+    page.take_in(b'ts_total",[],1.0]]\n[["insa_cache_hits_total",[],2.0]]\n[["insa_cache_')
+    assert _value(page, "insa_cache_hits_total") == 2
+    page.take_in(b'hits_total",[],3.0]]\n')
+    assert _value(page, "insa_cache_hits_total") == 5
+
+
+def test_a_full_cache_evicts_the_least_recently_used_and_counts_it(pipe: Any) -> None:
+    read, write = pipe
+    emitter, page = Emitter(write, CONTRACT), Page(CONTRACT)
+    cache = ReportCache(2, emitter)
+    cache["a"], cache["b"] = {"n": 1}, {"n": 2}
+    assert cache.lookup("a") == {"n": 1}
+    cache["c"] = {"n": 3}
+    assert cache.lookup("b") is None
+    assert cache.flush() == 2
+    emitter.flush()
+    _drain(read, page)
+    counted = [_value(page, f"insa_cache_{what}_total") for what in ("hits", "misses", "evictions")]
+    assert counted == [1, 1, 1], "a flush is no eviction"
+
+
+def test_every_problem_of_a_configuration_is_named_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "crm.json"
+    path.write_text('{"slice": "a b", "time_scale": 0, "wrokers": 2, "ports": {"api": 99999}}', encoding="utf-8")
+    with pytest.raises(BadInput) as caught:
+        load(path)
+    text = str(caught.value)
+    assert all(part in text for part in ("data_dir", "time_scale", "wrokers", "ports", "slice 'a b'"))
+
+
+def test_a_crm_without_an_administration_token_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "crm.json"
+    path.write_text(json.dumps({"slice": "x", "data_dir": str(tmp_path)}), encoding="utf-8")
+    monkeypatch.delenv("CHAOSKIT_CRM_TOKEN", raising=False)
+    with pytest.raises(BadInput, match="CHAOSKIT_CRM_TOKEN"):
+        admin_token(load(path))
+
+
+def test_the_contract_lists_each_label_set_once() -> None:
+    def distinct(metric: Metric) -> bool:
+        return len(set(metric.label_sets)) == len(metric.label_sets)
+
+    assert all(distinct(metric) for metric in CONTRACT)
+    assert len({metric.name for metric in CONTRACT}) == len(CONTRACT)

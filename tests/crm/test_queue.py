@@ -1,0 +1,123 @@
+"""The queue by itself: leases, fencing, dead letters, replays."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chaoskit.crm import queue as queue_module
+from chaoskit.crm.config import Config
+from chaoskit.crm.queue import Draft, Queue
+from chaoskit.crm.tasks import draft, parked_letter
+
+
+class FakeTime:
+    """Stands in for the wall clock in the queue."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def time(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def wall(monkeypatch: pytest.MonkeyPatch) -> FakeTime:
+    fake = FakeTime()
+    monkeypatch.setattr(queue_module, "time", fake)
+    return fake
+
+
+@pytest.fixture
+def queue(tmp_path: Path, wall: FakeTime) -> Iterator[Queue]:
+    config = Config(slice="q", data_dir=str(tmp_path), time_scale=10)
+    queue_module.prepare(config)
+    one = Queue(config, None)
+    yield one
+    one.close()
+
+
+def test_a_message_is_leased_to_one_worker_and_gone_when_finished(queue: Queue) -> None:
+    [number] = queue.put([Draft("follow-up", {"lead_id": 7})])
+    message = queue.take("worker-1")
+    assert message
+    assert (message.id, message.payload, message.attempts) == (number, {"lead_id": 7}, 1)
+    assert queue.take("worker-2") is None
+    assert queue.census().depth == 1, "leased messages are still in the queue"
+    assert queue.finish(message)
+    assert queue.census().depth == 0
+
+
+def test_a_lease_that_runs_out_makes_it_available_and_its_old_holder_powerless(queue: Queue, wall: FakeTime) -> None:
+    queue.put([Draft("follow-up", {}, lease_vs=30)])
+    first = queue.take("worker-1")
+    wall.now += 2.9
+    assert queue.take("worker-2") is None
+    wall.now += 0.2
+    second = queue.take("worker-2")
+    assert first
+    assert second
+    assert second.attempts == 2
+    assert not queue.finish(first)
+    assert not queue.bury(first, "late", True)
+    assert queue.finish(second)
+
+
+def test_a_retry_waits_its_time(queue: Queue, wall: FakeTime) -> None:
+    queue.put([Draft("follow-up", {})])
+    message = queue.take("worker-1")
+    assert message
+    assert queue.retry(message, "locked", after_vs=20)
+    wall.now += 1.9
+    assert queue.take("worker-1") is None
+    wall.now += 0.2
+    assert queue.take("worker-1")
+
+
+def test_messages_are_taken_oldest_first(queue: Queue) -> None:
+    numbers = queue.put([Draft("follow-up", {})] * 5)
+    taken = [queue.take("worker-1") for _ in numbers]
+    assert [message.id for message in taken if message] == numbers
+
+
+def test_a_replay_takes_as_many_as_asked_keeps_ids_and_gets_one_attempt(queue: Queue) -> None:
+    numbers = queue.put([parked_letter(True)] * 5)
+    assert queue.census().dead == 5
+    assert queue.replay(count=3) == numbers[:3]
+    census = queue.census()
+    assert (census.depth, census.dead, census.replaying) == (3, 2, 3)
+    message = queue.take("worker-1")
+    assert message
+    assert (message.replay, message.max_attempts, message.id) == (True, 1, numbers[0])
+    assert queue.bury(message, "still broken", False)
+    assert numbers[0] in [letter["id"] for letter in queue.dead_letters(10)]
+    assert queue.replay(ids=[numbers[1], 4711]) == [], "one is queued already, the other never was"
+
+
+def test_dead_letters_carry_whether_a_replay_can_succeed(queue: Queue) -> None:
+    queue.put([parked_letter(True), parked_letter(False)])
+    assert [letter["replayable"] for letter in queue.dead_letters(10)] == [True, False]
+
+
+def test_messages_are_removed_wherever_they_stand_and_ids_are_never_used_again(queue: Queue) -> None:
+    numbers = queue.put([Draft("follow-up", {}), parked_letter(True)])
+    queue.take("worker-1")
+    assert queue.remove([*numbers, 4711]) == 2
+    assert queue.remove(numbers) == 0
+    assert queue.put([Draft("follow-up", {})])[0] > max(numbers)
+
+
+def test_a_lease_outlasts_the_work(queue: Queue) -> None:
+    assert draft("campaign", {"recipients": 50}).lease_vs == 80
+    assert draft("agent-task", {"agent": "account-researcher", "lead_id": 1}).lease_vs == 150
+
+
+def test_closing_leaves_no_connection_behind(tmp_path: Path) -> None:
+    config = Config(slice="q", data_dir=str(tmp_path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        queue_module.prepare(config)
+        Queue(config, None).close()

@@ -1,0 +1,199 @@
+"""Children end with us, however we end, and a stop reaches all of a child's group and nobody else."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import psutil
+import pytest
+
+from chaoskit.errors import EquipmentError
+from chaoskit.stack import process
+from chaoskit.stack.process import spawn, wait_until
+
+PARENT = """
+import json, sys
+from pathlib import Path
+from chaoskit.stack import process
+if sys.argv[2] == "python":
+    process.shutil.which = lambda name, path=None: None if name == "setpriv" else name
+child = lambda name: process.spawn(["/bin/sleep", "1000"], name=name, log=Path(sys.argv[1]))
+print(json.dumps([child("one").pid, child("two").pid]), flush=True)
+sys.stdin.read()
+"""
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process that is not our child runs; a zombie that nobody reaps does not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.mark.parametrize("tie", ["setpriv", "python"])
+def test_a_parent_killed_with_sigkill_leaves_no_child(tie: str, tmp_path: Path) -> None:
+    """Both ways of asking for the parent-death signal: util-linux's setpriv, and without it."""
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, tmp_path / "log", tie], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with parent:
+        assert parent.stdout
+        pids = json.loads(parent.stdout.readline())
+        # Past the gate: only then does the kernel's promise hold for the program itself.
+        wait_until(lambda: all("sleep" in psutil.Process(pid).name() for pid in pids), timeout_s=10, what="both sleep")
+        parent.send_signal(signal.SIGKILL)
+        parent.wait(10)
+    wait_until(lambda: not any(map(is_running, pids)), timeout_s=10, what=f"{pids} are gone")
+
+
+def test_without_the_tie_children_do_stay_behind() -> None:
+    """The control: an ordinary child outlives its killed parent, so the test above can fail."""
+    code = "import subprocess, sys; print(subprocess.Popen(['/bin/sleep', '1000']).pid, flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout
+        orphan = psutil.Process(int(parent.stdout.readline()))
+        parent.kill()
+        parent.wait(10)
+    try:
+        assert is_running(orphan.pid)
+    finally:
+        orphan.kill()
+
+
+@pytest.mark.parametrize("gate", ["shell", "python"])
+def test_a_child_whose_parent_died_first_never_runs_the_program(gate: str, tmp_path: Path) -> None:
+    """Death between fork and the request for the signal: the gate sees a stranger for its parent, and leaves."""
+    witness = tmp_path / "ran"
+    stranger = str(os.getppid())
+    words = {
+        "shell": ["sh", "-c", process._SHELL_GATE, stranger],
+        "python": [sys.executable, "-I", "-S", "-c", process._PYTHON_GATE, stranger],
+    }[gate]
+    run = subprocess.run([*words, "touch", str(witness)], check=False, timeout=10)
+    assert run.returncode != 0
+    assert not witness.exists()
+    words[-1] = str(os.getpid())
+    subprocess.run([*words, "touch", str(witness)], check=True, timeout=10)
+    assert witness.exists()
+
+
+def test_the_thread_that_starts_a_child_must_outlive_it(tmp_path: Path) -> None:
+    """The kernel ties the child to the forking thread, not to the process."""
+    raised: list[BaseException] = []
+
+    def start() -> None:
+        try:
+            spawn(["sleep", "1"], name="sleeper", log=tmp_path / "log")
+        except RuntimeError as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=start, name="pool-1")
+    thread.start()
+    thread.join(10)
+    assert "sleeper would die with pool-1" in str(raised[0])
+
+
+def test_stop_ends_the_whole_group_and_is_idempotent(tmp_path: Path) -> None:
+    script = "sleep 1000 & echo $!; wait"
+    child = spawn(["sh", "-c", script], name="pair", log=tmp_path / "log", stdout=subprocess.PIPE)
+    assert child.stdout
+    grandchild = int(child.stdout.readline())
+    assert child.alive
+    assert child.returncode is None
+    assert child.stop() == -signal.SIGTERM
+    wait_until(lambda: not is_running(grandchild), timeout_s=10, what="the grandchild is gone")
+    assert child.stop() == child.returncode == -signal.SIGTERM
+    assert not child.alive
+
+
+def test_what_is_left_of_a_group_after_its_leader_ended_by_itself_is_killed(tmp_path: Path) -> None:
+    child = spawn(["sh", "-c", "sleep 1000 & echo $!"], name="leader", log=tmp_path / "log", stdout=subprocess.PIPE)
+    assert child.stdout
+    left = int(child.stdout.readline())
+    assert child.wait(10)
+    assert is_running(left)
+    assert child.stop() == 0
+    wait_until(lambda: not is_running(left), timeout_s=10, what="the rest of the group is gone")
+
+
+def test_a_child_that_ignores_sigterm_is_killed_after_the_grace_period(tmp_path: Path) -> None:
+    script = "trap '' TERM; echo ready; while :; do sleep 1000 & wait; done"
+    child = spawn(["sh", "-c", script], name="stubborn", log=tmp_path / "log", stdout=subprocess.PIPE)
+    assert child.stdout
+    child.stdout.readline()
+    assert child.stop(grace_s=0.2) == -signal.SIGKILL
+
+
+def test_a_paused_child_is_alive_and_hears_a_stop(tmp_path: Path) -> None:
+    child = spawn(["sleep", "1000"], name="paused", log=tmp_path / "log")
+    os.kill(child.pid, signal.SIGSTOP)
+    wait_until(lambda: psutil.Process(child.pid).status() == psutil.STATUS_STOPPED, timeout_s=10, what="it is paused")
+    assert child.alive
+    assert child.stop() == -signal.SIGTERM
+
+
+def test_a_stranger_with_the_childs_number_is_not_signalled(tmp_path: Path) -> None:
+    """Pid and creation time together are the identity: with another time, no signal is sent."""
+    child = spawn(["sleep", "1000"], name="sleeper", log=tmp_path / "log")
+    own, child._identity = child._identity, psutil.Process()
+    child._signal_group(signal.SIGKILL)
+    assert not child.wait(0.05)
+    child._identity = own
+    assert child.stop() == -signal.SIGTERM
+
+
+def test_only_the_standard_descriptors_are_inherited(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    os.set_inheritable(write, True)
+    try:
+        child = spawn(["sh", "-c", "ls /proc/$$/fd"], name="ls", log=tmp_path / "log", stdout=subprocess.PIPE)
+        assert child.stdout
+        listed = {int(number) for number in child.stdout.read().split()}
+        child.stop()
+        assert write not in listed
+        assert {0, 1, 2} <= listed
+    finally:
+        os.close(read)
+        os.close(write)
+
+
+def test_a_child_leads_a_session_of_its_own(tmp_path: Path) -> None:
+    child = spawn(["sleep", "1000"], name="sleeper", log=tmp_path / "log")
+    assert os.getsid(child.pid) == child.pid != os.getsid(0)
+    assert child.create_time == psutil.Process(child.pid).create_time()
+    child.stop()
+
+
+def test_the_tail_is_this_childs_output_and_no_earlier_ones(tmp_path: Path) -> None:
+    log = tmp_path / "logs" / "x.log"
+    for word in ("first", "second"):
+        child = spawn(["sh", "-c", f"echo {word} 1; echo {word} 2 >&2; echo {word} 3"], name="x", log=log)
+        assert child.wait(10)
+        child.stop()
+        assert child.tail() == f"{word} 1\n{word} 2\n{word} 3"
+        assert child.tail(1) == f"{word} 3"
+    assert log.read_text().startswith("first 1")
+
+
+def test_waiting_ends_as_soon_as_the_child_does_and_shows_its_log(tmp_path: Path) -> None:
+    child = spawn(["sh", "-c", "echo no such port; exit 3"], name="server", log=tmp_path / "log")
+    with pytest.raises(EquipmentError, match=r"server: ended with 3 before: it answers [\s\S]*no such port"):
+        wait_until(lambda: False, timeout_s=60, what="it answers", child=child)
+    child.stop()
+
+
+def test_waiting_is_bounded_and_says_what_is_missing() -> None:
+    with pytest.raises(EquipmentError, match=r"not within 0\.05 s: still 2 of 3"):
+        wait_until(lambda: False, timeout_s=0.05, what=lambda: "still 2 of 3")
+
+
+def test_a_program_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(EquipmentError, match="x: no-such-program is not an executable program"):
+        spawn(["no-such-program"], name="x", log=tmp_path / "log")

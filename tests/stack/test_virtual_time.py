@@ -1,0 +1,434 @@
+"""Compression changes nothing that the real Prometheus makes of an expression or a rule.
+
+The same history is given to the real engine twice: as it is, and with every timestamp's distance from the start
+divided by k. The compressed expression or rule must then say of the second what the original says of the first.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import stamina
+import yaml
+
+from chaoskit.alerting.promql import CannotScale, is_instant, scale
+from chaoskit.alerting.virtual import prometheus_flags, scale_alertmanager, scale_prometheus, scale_rules
+
+pytestmark = pytest.mark.stack
+
+K = 60
+START = 1_599_998_400  # a multiple of every step used here, so that subqueries are aligned alike at both scales
+SCRAPE_S = 15
+SAMPLES = 481
+CORPUS = [
+    line.split("  =>  ")
+    for line in (Path(__file__).parents[1] / "unit" / "promql_corpus.txt").read_text().splitlines()
+    if "  =>  " in line and not line.startswith("#")
+]
+TODAY = [(expr, scaled) for expr, scaled in CORPUS if not expr.startswith("3: ")]
+
+
+# A history, at full length and compressed ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Series:
+    """A metric's values at each scrape (None: not there); `clock` says how a value is compressed, if it is at all."""
+
+    name: str
+    values: list[float | None]
+    clock: Callable[[float, int], float] = lambda value, k: value
+
+
+def _instant(value: float, k: int) -> float:
+    return START + (value - START) / k
+
+
+def _own_length(value: float, k: int) -> float:
+    return value / k
+
+
+def _history() -> list[Series]:
+    dice = random.Random(7)  # the same history every time
+    found = []
+    for job in ("mail", "web", "work"):
+        depth, done = 20.0, START - 30.0
+        depths, stamps = [], []
+        for i in range(SAMPLES):
+            depth = max(0.0, depth + dice.choice([-3, -1, 0, 1, 3]))
+            if dice.random() < 0.05:
+                done = START + i * SCRAPE_S
+            depths.append(depth if i % 97 < 90 else None)
+            stamps.append(done)
+        found.append(Series(f'queue_depth{{job="{job}"}}', depths))
+        found.append(Series(f'last_success_timestamp_seconds{{job="{job}"}}', stamps, _instant))
+        found.append(Series(f'last_finished{{job="{job}"}}', [stamp + 45 for stamp in stamps], _instant))
+        found.append(
+            Series(f'scrape_duration_seconds{{job="{job}"}}', [d / 9 for d in depths if d is not None], _own_length)
+        )
+        for code in ("200", "500"):
+            found.append(Series(f'requests_total{{job="{job}",code="{code}"}}', _counter(dice)))
+    buckets = [_counter(dice) for _ in range(3)]
+    for i, le in enumerate(("0.5", "2", "+Inf")):
+        total = [sum(bucket[j] or 0 for bucket in buckets[: i + 1]) for j in range(SAMPLES)]
+        found.append(Series(f'latency_seconds_bucket{{le="{le}"}}', list(total)))
+    found.append(Series("latency_seconds_count", list(total)))
+    found.append(Series("latency_seconds_sum", [value * 0.7 for value in total]))
+    found.append(Series("gone_total", [*_counter(dice)[:200], *[None] * (SAMPLES - 200)]))
+    found.append(Series("up", [1.0] * SAMPLES))
+    return found
+
+
+def _counter(dice: random.Random) -> list[float | None]:
+    value, values = 0.0, []
+    for _ in range(SAMPLES):
+        value = 0.0 if dice.random() < 0.01 else value + dice.choice([0, 0, dice.uniform(1, 9)])
+        values.append(value)
+    return list(values)
+
+
+def _openmetrics(history: list[Series], k: int) -> str:
+    lines = []
+    for series in history:
+        for i, value in enumerate(series.values):
+            if value is not None:
+                at = START + i * SCRAPE_S / k
+                lines.append(f"{series.name} {series.clock(value, k)!r} {at:.3f}")
+    return "\n".join([*lines, "# EOF", ""])
+
+
+class Engine:
+    """A real Prometheus over one history, whose queries count time from the history's start, in virtual seconds."""
+
+    def __init__(self, url: str, k: int) -> None:
+        self.url = url
+        self.k = k
+
+    def evaluate(self, expr: str, start_vs: float, end_vs: float, step_vs: float) -> dict[tuple[str, int], float]:
+        """Value by labels and number of the step; raises AssertionError with Prometheus's own words."""
+        answer = requests.get(
+            f"{self.url}/api/v1/query_range",
+            {
+                "query": expr,
+                "start": f"{START + start_vs / self.k:.3f}",
+                "end": f"{START + end_vs / self.k:.3f}",
+                "step": f"{step_vs / self.k:.3f}",
+            },
+            timeout=20,
+        ).json()
+        assert answer["status"] == "success", (expr, answer)
+        found = {}
+        for series in answer["data"]["result"]:
+            # An operator takes away the metric's name, and so does a rule from every result.
+            labels = str(sorted((name, value) for name, value in series["metric"].items() if name != "__name__"))
+            for at, value in series["values"]:
+                found[labels, round(((at - START) * self.k - start_vs) / step_vs)] = float(value)
+        return found
+
+
+@contextmanager
+def _engine(prometheus: Path, promtool: Path, folder: Path, k: int) -> Iterator[Engine]:
+    folder.mkdir()
+    (folder / "history.txt").write_text(_openmetrics(_history(), k))
+    blocks = ["tsdb", "create-blocks-from", "openmetrics", folder / "history.txt", folder / "data"]
+    subprocess.run([promtool, *blocks], check=True, capture_output=True, timeout=60)
+    (folder / "prometheus.yml").write_text(
+        yaml.safe_dump(scale_prometheus({"global": {"evaluation_interval": "30s"}}, k))
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        prometheus,
+        f"--config.file={folder / 'prometheus.yml'}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        "--storage.tsdb.retention.time=100y",
+        f"--web.listen-address=127.0.0.1:{port}",
+        *prometheus_flags(k),
+    ]
+    with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+        try:
+            url = f"http://127.0.0.1:{port}"
+            for attempt in stamina.retry_context(on=requests.RequestException, timeout=30, wait_max=0.2, attempts=None):
+                with attempt:
+                    requests.get(f"{url}/-/ready", timeout=2).raise_for_status()
+            yield Engine(url, k)
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def engines(binaries: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine, Engine]]:
+    folder = tmp_path_factory.mktemp("engines")
+    with ExitStack() as stack:
+        found = [
+            stack.enter_context(_engine(binaries.prometheus, binaries.promtool, folder / str(k), k)) for k in (1, K)
+        ]
+        yield found[0], found[1]
+
+
+def _differences(engines: tuple[Engine, Engine], expr: str, scaled: str) -> list[str]:
+    """Where the compressed expression on the compressed history differs from the original on the original."""
+    window = (1806.0, 7206.0, 90.0)  # 6 s beside the scrapes, so that no sample lies on the edge of a range
+    full, compressed = (engine.evaluate(text, *window) for engine, text in zip(engines, (expr, scaled), strict=True))
+    # Instants are near 1.6e9, where a float's last digit is 2.4e-7 s: 1.4e-5 virtual ones.
+    close = 1e-4 if "time" in expr else 1e-7
+    found = [f"only at one scale: {key}" for key in full.keys() ^ compressed.keys()]
+    for key in full.keys() & compressed.keys():
+        one, other = full[key], compressed[key]
+        if is_instant(expr):
+            one = _instant(one, K)
+        if not (math.isclose(one, other, rel_tol=1e-7, abs_tol=close) or (math.isnan(one) and math.isnan(other))):
+            found.append(f"{key}: {one} and {other}")
+    return found
+
+
+@pytest.mark.parametrize(("expr", "scaled"), TODAY)
+def test_a_compressed_expression_has_the_same_values_at_the_same_virtual_instants(
+    engines: tuple[Engine, Engine], expr: str, scaled: str
+) -> None:
+    if expr.endswith(":1m] offset 10m"):
+        expr, scaled = f"sum_over_time({expr})", f"sum_over_time({scaled})"  # a range by itself is no result
+    assert scale(expr, K) == scaled
+    assert _differences(engines, expr, scaled) == []
+
+
+def test_the_corpus_mostly_evaluates_to_something(engines: tuple[Engine, Engine]) -> None:
+    """Equality of two empty answers proves nothing: at most one expression in ten may have one."""
+    exprs = [expr for expr, _ in TODAY if not expr.endswith(":1m] offset 10m")]
+    empty = [expr for expr in exprs if not engines[0].evaluate(expr, 1806.0, 7206.0, 90.0)]
+    assert len(empty) * 10 <= len(exprs), empty
+
+
+@pytest.mark.parametrize(
+    ("expr", "wrong"),
+    [
+        ("rate(requests_total[5m])", "rate(requests_total[5s])"),
+        ("rate(requests_total[5m]) > 0.2", "rate(requests_total[5s]) > 0.2"),
+        ("rate(requests_total[5m])", "rate(requests_total[6s]) / 60"),
+        ("rate(requests_total[5m])", "rate(requests_total[5m]) / 60"),
+        ("increase(requests_total[5m])", "increase(requests_total[5s]) / 60"),
+        ("queue_depth offset 10m", "queue_depth offset 10m"),
+        ("queue_depth offset 10m", "queue_depth offset 11s"),
+        ("max_over_time(queue_depth[10m:1m])", "max_over_time(queue_depth[10s:3s])"),
+        ("sum_over_time(queue_depth[10m:])", "sum_over_time(queue_depth[10s:1s])"),
+        ("predict_linear(queue_depth[10m], 600)", "predict_linear(queue_depth[10s], 600)"),
+        ("time() - last_success_timestamp_seconds", "time() - last_success_timestamp_seconds"),
+        ("last_success_timestamp_seconds + 600 < time()", "last_success_timestamp_seconds + 600 < time()"),
+        ("deriv(rate(requests_total[5m])[10m:1m])", "deriv((rate(requests_total[5s]) / 60)[10s:1s])"),
+    ],
+)
+def test_a_wrongly_compressed_expression_is_found_out(engines: tuple[Engine, Engine], expr: str, wrong: str) -> None:
+    """The negative control: this way of comparing can fail, for each way of being wrong."""
+    assert _differences(engines, expr, wrong)
+
+
+def test_without_the_scaled_look_back_a_gap_would_be_bridged(engines: tuple[Engine, Engine]) -> None:
+    """`gone_total` ends after 50 virtual minutes; five more it is still seen, at both scales."""
+    for engine, expr in zip(engines, ("gone_total", scale("gone_total", K)), strict=True):
+        assert engine.evaluate(expr, 3210, 3270, 60)
+        assert not engine.evaluate(expr, 3300, 4200, 60)
+
+
+# Whole rules, in promtool's simulated time --------------------------------------------------------------------------
+
+PEAK = '{{ with query "max(rate(requests_total[5m])) > 0" }}{{ . | first | value | printf "%.6f" }}{{ end }}'
+RULES: dict[str, Any] = {
+    "groups": [
+        {
+            "name": "shop",
+            "rules": [
+                {"record": "job:requests:rate5m", "expr": "sum by (job) (rate(requests_total[5m]))"},
+                {
+                    "record": "job:failed:ratio5m",
+                    "expr": 'sum by (job) (rate(requests_total{code="500"}[5m])) / job:requests:rate5m',
+                },
+                {"record": "job:seen:timestamp", "expr": "max by (job) (timestamp(depth))"},
+                {"alert": "Failing", "expr": "job:failed:ratio5m > 0.2", "for": "2m"},
+                {"alert": "Busy", "expr": "job:requests:rate5m > 0.4", "for": "1m", "keep_firing_for": "4m"},
+                {"alert": "Idle", "expr": "increase(requests_total[5m]) == 0", "for": "45s"},
+                {"alert": "Backlog", "expr": "max_over_time((depth > 8)[10m:1m])", "for": "0s"},
+                {"alert": "Growing", "expr": "depth > 1.2 * depth offset 10m", "for": "5m"},
+                {"alert": "Filling", "expr": "predict_linear(depth[5m], 20 * 60) > 40"},
+                {"alert": "Steep", "expr": "deriv(depth[5m]) > 0.02", "for": "30s"},
+                {"alert": "Flapping", "expr": "changes(depth[5m]) >= 12"},
+                {"alert": "Stale", "expr": "time() - done_timestamp_seconds > 400", "for": "1m"},
+                {"alert": "Unseen", "expr": "time() - max_over_time(job:seen:timestamp[10m]) > 65"},
+                {"alert": "Second", "expr": 'ALERTS{alertname="Busy",alertstate="firing"} and on () depth > 5'},
+                {"alert": "Labelled", "expr": "depth > 9", "labels": {"peak": PEAK}},
+            ],
+        }
+    ]
+}
+
+
+def _unit_series(k: int) -> list[dict[str, str]]:
+    dice = random.Random(11)  # the same history every time
+    ok, bad, depth, done = 0, 0, 5, 0
+    columns: list[list[str]] = [[], [], [], []]
+    for i in range(240):
+        phase = (i // 40) % 3
+        ok += dice.choice([0, 3, 9]) if phase < 2 else 0
+        bad += dice.choice([0, 2, 6]) if phase == 1 else 0
+        depth = max(0, depth + dice.choice([-1, 0, 1]) + (1 if phase == 1 else -1 if depth > 5 else 0))
+        if phase != 1:
+            done = i * SCRAPE_S
+        for column, value in zip(columns, (ok, bad, depth, done / k), strict=True):
+            column.append(repr(value))
+    columns[2][150:] = ["stale", *["_"] * 89]
+    names = ('requests_total{job="a",code="200"}', 'requests_total{job="a",code="500"}', 'depth{job="a"}')
+    return [
+        {"series": name, "values": " ".join(values)}
+        for name, values in zip((*names, 'done_timestamp_seconds{job="a"}'), columns, strict=True)
+    ]
+
+
+def _timeline(promtool: Path, folder: Path, rules: dict[str, Any], k: int) -> dict[tuple[str, int], str]:
+    """What promtool's engine makes of the rules: ALERTS and recorded values by (series, virtual second)."""
+    folder.mkdir()
+    (folder / "rules.yml").write_text(yaml.safe_dump(rules))
+    step_ms = SCRAPE_S * 1000 // k
+    asked = [(expr, i) for i in range(1, 236) for expr in ("ALERTS", '{__name__=~"job:.*"}')]
+    tests = {
+        "rule_files": ["rules.yml"],
+        "evaluation_interval": f"{step_ms}ms",
+        "tests": [
+            {
+                "interval": f"{step_ms}ms",
+                "input_series": _unit_series(k),
+                "promql_expr_test": [
+                    {"expr": expr, "eval_time": f"{i * step_ms}ms", "exp_samples": []} for expr, i in asked
+                ],
+            }
+        ],
+    }
+    (folder / "tests.yml").write_text(yaml.safe_dump(tests))
+    # Nothing is expected, so promtool reports as an error everything that there is.
+    done = subprocess.run(
+        [promtool, "test", "rules", "tests.yml"], cwd=folder, capture_output=True, text=True, timeout=120
+    )
+    found: dict[tuple[str, int], str] = {}
+    at = 0
+    for line in (done.stdout + done.stderr).splitlines():
+        if match := re.search(r'expr: ".*", time: ([0-9a-z]+),', line):
+            at = round(_seconds(match[1]) * k)
+        for name, value in re.findall(r"(?:got: |\s)(\{[^}]*\}) ([-+.0-9Ee]+|NaN)", line):
+            found[name, at] = value
+    return found
+
+
+def _seconds(text: str) -> float:
+    unit = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+    return sum(float(number) * unit[name] for number, name in re.findall(r"([0-9]+)(ms|[smh])", text))
+
+
+def _unlike(full: dict[tuple[str, int], str], compressed: dict[tuple[str, int], str], k: int) -> list[object]:
+    found: list[object] = sorted(full.keys() ^ compressed.keys())
+    for key in full.keys() & compressed.keys():
+        one, other = float(full[key]), float(compressed[key])
+        if "timestamp" in key[0]:
+            other *= k
+        if not math.isclose(one, other, rel_tol=1e-9) and not math.isnan(one):
+            found.append((key, one, other))
+    return found
+
+
+@pytest.fixture(scope="module")
+def full_timeline(binaries: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int], str]:
+    return _timeline(binaries.promtool, tmp_path_factory.mktemp("full") / "1", RULES, 1)
+
+
+@pytest.mark.parametrize("k", [10, 60, 300])
+def test_compressed_rules_give_the_same_alerts_at_the_same_virtual_instants(
+    binaries: Any, tmp_path: Path, full_timeline: dict[tuple[str, int], str], k: int
+) -> None:
+    """Pending, firing and resolved alerts and recorded values of every evaluation, with `for` and keep_firing_for."""
+    rules, refused = scale_rules(RULES, k, SCRAPE_S)
+    assert refused == []
+    for rule in RULES["groups"][0]["rules"]:
+        if "alert" in rule:
+            assert any(f'alertname="{rule["alert"]}"' in name for name, _ in full_timeline), (
+                f"{rule['alert']} never fires"
+            )
+    assert _unlike(full_timeline, _timeline(binaries.promtool, tmp_path / "k", rules, k), k) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "key", "wrong"),
+    [
+        (0, "expr", "sum by (job) (rate(requests_total[5s]))"),
+        (3, "for", "2m"),
+        (3, "for", "3s"),
+        (4, "keep_firing_for", "4m"),
+        (4, "keep_firing_for", "3s"),
+        (5, "expr", "increase(requests_total[5m]) == 0"),
+        (6, "expr", "max_over_time((depth > 8)[10s:5s])"),
+        (7, "expr", "depth > 1.2 * depth offset 9s"),
+        (8, "expr", "predict_linear(depth[5s], 20 * 60) > 40"),
+        (9, "expr", "deriv(depth[5s]) > 0.02"),
+        (11, "expr", "time() - done_timestamp_seconds > 400"),
+        (14, "labels", {"peak": PEAK.replace("5m", "5s")}),
+    ],
+)
+def test_a_wrongly_compressed_rule_is_found_out(
+    binaries: Any, tmp_path: Path, full_timeline: dict[tuple[str, int], str], rule: int, key: str, wrong: object
+) -> None:
+    """The negative control of the test above: one setting of one rule left as it was, or compressed wrongly."""
+    rules, _ = scale_rules(RULES, K, SCRAPE_S)
+    rules["groups"][0]["rules"][rule][key] = wrong
+    assert _unlike(full_timeline, _timeline(binaries.promtool, tmp_path / "k", rules, K), K)
+
+
+# Acceptance by the real programs ------------------------------------------------------------------------------------
+
+
+def test_promtool_accepts_whatever_was_compressed(binaries: Any, tmp_path: Path) -> None:
+    """Each expression of today's corpus as a rule of its own, at several scales."""
+    exprs = [expr for expr, _ in TODAY if not expr.endswith(":1m] offset 10m")]
+    for k in (7, 60, 600, 0.5):
+        rules = []
+        for i, expr in enumerate(exprs):
+            with suppress(CannotScale):  # a duration that this scale does not divide
+                rules.append({"record": f"r{i}", "expr": scale(expr, k)})
+        assert len(rules) > 0.8 * len(exprs)
+        (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [{"name": "g", "rules": rules}]}))
+        done = subprocess.run(
+            [binaries.promtool, "check", "rules", "--lint=none", tmp_path / "rules.yml"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+
+
+def test_both_programs_accept_their_compressed_configurations(binaries: Any, tmp_path: Path) -> None:
+    prometheus = {
+        "global": {"scrape_interval": "15s"},
+        "scrape_configs": [
+            {"job_name": "a"},
+            {"job_name": "b", "scrape_interval": "5s"},
+            {"job_name": "c", "scrape_timeout": "10s"},
+        ],
+    }
+    alertmanager = {
+        "receivers": [{"name": "all"}],
+        "route": {"receiver": "all", "routes": [{"group_wait": "0s", "routes": [{"repeat_interval": "1h"}]}]},
+    }
+    for k in (1, 7, 60, 100):
+        (tmp_path / "p.yml").write_text(yaml.safe_dump(scale_prometheus(prometheus, k)))
+        (tmp_path / "a.yml").write_text(yaml.safe_dump(scale_alertmanager(alertmanager, k)))
+        for command in ([binaries.promtool, "check", "config", "p.yml"], [binaries.amtool, "check-config", "a.yml"]):
+            done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+            assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,77 @@
+"""What a journal may hold of a configuration."""
+
+from __future__ import annotations
+
+import pytest
+
+from chaoskit.stack.redact import redact, without_secrets
+
+
+def test_secrets_go_and_everything_else_stays() -> None:
+    config = {
+        "global": {
+            "smtp_auth_password": "S",
+            "smtp_from": "a@b",
+            "slack_api_url": "https://S",
+            "opsgenie_api_key": "S",
+        },
+        "route": {"receiver": "ops", "match": {"token": "a label, no secret"}},
+        "receivers": [
+            {
+                "name": "ops",
+                "slack_configs": [{"api_url": "https://hooks/S", "channel": "#a", "title_link": "https://wiki/page"}],
+                "telegram_configs": [{"bot_token": "S", "chat_id": 42, "api_url": "https://api.telegram.org"}],
+                "webhook_configs": [
+                    {
+                        "url": "https://me:S@hooks/alerts/critical?key=S",
+                        "http_config": {
+                            "authorization": {"type": "Bearer", "credentials": "S"},
+                            "oauth2": {"client_secret": "S", "endpoint_params": {"any": "S"}, "scopes": ["x"]},
+                            "proxy_connect_header": {"Proxy-Authorization": ["S"]},
+                            "http_headers": {"X": {"secrets": ["S"], "files": ["/f"]}},
+                        },
+                    }
+                ],
+                "sns_configs": [{"sigv4": {"access_key": "S", "secret_key": "S", "region": "eu"}}],
+                "pushover_configs": [{"user_key_file": "/run/key", "token": "S"}],
+            }
+        ],
+    }
+    redacted = redact(config)
+    secret = "<secret>"
+    (receiver,) = redacted["receivers"]
+    assert redacted["route"] == config["route"]
+    assert redacted["global"] == {
+        "smtp_auth_password": secret, "smtp_from": "a@b", "slack_api_url": secret, "opsgenie_api_key": secret,
+    }  # fmt: skip
+    assert receiver["slack_configs"] == [{"api_url": secret, "channel": "#a", "title_link": "https://wiki/page"}]
+    assert receiver["telegram_configs"][0] == {
+        "bot_token": secret,
+        "chat_id": 42,
+        "api_url": "https://api.telegram.org",
+    }
+    assert receiver["webhook_configs"][0]["url"] == "https://me:<secret>@hooks/alerts/critical?key=<secret>"
+    assert receiver["sns_configs"][0]["sigv4"] == {"access_key": secret, "secret_key": secret, "region": "eu"}
+    assert receiver["pushover_configs"] == [{"user_key_file": "/run/key", "token": secret}]
+    client = receiver["webhook_configs"][0]["http_config"]
+    assert client["authorization"] == {"type": "Bearer", "credentials": secret}
+    assert client["oauth2"] == {"client_secret": secret, "endpoint_params": {"any": secret}, "scopes": ["x"]}
+    assert client["proxy_connect_header"] == {"Proxy-Authorization": [secret]}
+    assert client["http_headers"] == {"X": {"secrets": [secret], "files": ["/f"]}}
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://user:pw@host/path", "https://user:<secret>@host/path"),
+        ("https://host/hooks/T0123456789abcdef0", "https://host/hooks/<secret>"),
+        ("http://localhost:8080/alerts/critical", "http://localhost:8080/alerts/critical"),
+        ("http://[", "<secret>"),
+    ],
+)
+def test_urls_keep_what_tells_where_they_lead(url: str, shown: str) -> None:
+    assert without_secrets(url) == shown
+
+
+def test_credentials_in_any_text_go() -> None:
+    assert redact({"global": {"note": "see ftp://me:S@host"}}) == {"global": {"note": "see ftp://me:<secret>@host"}}

@@ -1,0 +1,374 @@
+"""Compression of rule files and configurations."""
+
+from __future__ import annotations
+
+import copy
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chaoskit.alerting.promql_rules import scaled_hold
+from chaoskit.alerting.virtual import (
+    CannotScale,
+    Refusal,
+    assumptions,
+    instant_records,
+    prometheus_flags,
+    scale_alertmanager,
+    scale_prometheus,
+    scale_rules,
+)
+from chaoskit.units import parse_duration
+
+
+def _file(*rules: dict[str, Any], **group: Any) -> dict[str, Any]:
+    return {"groups": [{"name": "g", "rules": list(rules), **group}]}
+
+
+def _scaled(
+    *rules: dict[str, Any], k: float = 60, eval_s: float = 15, **group: Any
+) -> tuple[dict[str, Any], list[Refusal]]:
+    doc, refused = scale_rules(_file(*rules, **group), k, eval_s)
+    return doc["groups"][0], refused
+
+
+# Rule files --------------------------------------------------------------------------------------------------------
+
+
+def test_every_duration_of_a_group_is_divided_and_nothing_else_changes() -> None:
+    group, refused = _scaled(
+        {
+            "alert": "A",
+            "expr": "rate(x[5m]) > 1",
+            "for": "2m",
+            "keep_firing_for": "10m",
+            "labels": {"severity": "critical"},
+            "annotations": {"summary": "over 5m"},
+        },
+        interval="30s",
+        query_offset="3m",
+        limit=10,
+        labels={"team": "x"},
+    )
+    assert refused == []
+    assert group == {
+        "name": "g",
+        "interval": "500ms",
+        "query_offset": "3s",
+        "limit": 10,
+        "labels": {"team": "x"},
+        "rules": [
+            {
+                "alert": "A",
+                "expr": "(rate(x[5s]) / 60) > 1",
+                "for": "2s",
+                "keep_firing_for": "10s",
+                "labels": {"severity": "critical"},
+                "annotations": {"summary": "over 5m"},
+            }
+        ],
+    }
+
+
+def test_real_time_changes_nothing_and_the_input_is_never_changed() -> None:
+    doc = _file({"alert": "A", "expr": "hour() > 3 # as it is", "for": "2m"}, interval="7ms")
+    before = copy.deepcopy(doc)
+    assert scale_rules(doc, 1, 15) == (before, [])
+    scale_rules(doc, 60, 15)
+    assert doc == before
+
+
+@pytest.mark.parametrize(
+    "doc", [{}, {"groups": None}, {"groups": [{"name": "g"}]}, {"groups": [{"name": "g", "rules": None}]}]
+)
+def test_an_empty_file_is_no_fault(doc: dict[str, Any]) -> None:
+    assert scale_rules(doc, 60, 15)[1] == []
+    assert assumptions(doc, 60) == []
+
+
+def test_a_rule_that_cannot_be_compressed_is_named_and_left_out() -> None:
+    group, refused = _scaled({"alert": "Night", "expr": "hour() < 6"}, {"alert": "B", "expr": "x > 1"})
+    assert [rule["alert"] for rule in group["rules"]] == ["B"]
+    assert [(one.group, one.rule) for one in refused] == [("g", "Night")]
+    assert "hour()" in refused[0].reason
+    assert "no time of day" in str(refused[0])
+
+
+def test_rules_that_read_a_lost_one_are_lost_with_it_across_groups_and_whatever_their_order() -> None:
+    doc = {
+        "groups": [
+            {"name": "late", "rules": [{"alert": "C", "expr": "b:two > 1"}, {"alert": "D", "expr": "y > 1"}]},
+            {"name": "mid", "rules": [{"record": "b:two", "expr": "a:one * 2"}]},
+            {"name": "early", "rules": [{"record": "a:one", "expr": "hour()"}]},
+        ]
+    }
+    scaled, refused = scale_rules(doc, 60, 15)
+    assert {one.rule for one in refused} == {"a:one", "b:two", "C"}
+    assert [rule for group in scaled["groups"] for rule in group["rules"]] == [{"alert": "D", "expr": "y > 1"}]
+    assert [one.reason for one in refused if one.rule == "C"] == ["it reads b:two, which cannot be compressed"]
+
+
+def test_a_rule_that_reads_the_alerts_of_a_lost_one_is_lost_with_it() -> None:
+    rules = (
+        {"alert": "Night", "expr": "hour() < 6"},
+        {"alert": "Reader", "expr": 'ALERTS{alertname="Night", alertstate="firing"} and on () x'},
+        {"alert": "Other", "expr": 'ALERTS{alertname="Day"} and on () x'},
+    )
+    group, refused = _scaled(*rules)
+    assert [one.rule for one in refused] == ["Night", "Reader"]
+    assert [rule["alert"] for rule in group["rules"]] == ["Other"]
+
+
+def test_an_alert_that_happens_to_share_a_metrics_name_does_not_take_its_readers_along() -> None:
+    group, refused = _scaled({"alert": "up", "expr": "hour() < 6"}, {"alert": "Down", "expr": "up == 0"})
+    assert [one.rule for one in refused] == ["up"]
+    assert [rule["alert"] for rule in group["rules"]] == ["Down"]
+
+
+def test_a_recorded_rate_is_divided_once() -> None:
+    group, _ = _scaled({"record": "j:r", "expr": "sum(rate(x[5m]))"}, {"alert": "A", "expr": "j:r > 5"})
+    assert [rule["expr"] for rule in group["rules"]] == ["sum(rate(x[5s]) / 60)", "j:r > 5"]
+
+
+def test_a_recorded_instant_is_one_for_its_readers_also_through_other_records() -> None:
+    rules = (
+        {"record": "j:last", "expr": "max(j:seen)"},
+        {"record": "j:seen", "expr": "timestamp(x)"},
+        {"alert": "A", "expr": "j:seen - min(j:last) > 5"},
+    )
+    group, refused = _scaled(*rules)
+    assert refused == []
+    assert group["rules"][2]["expr"] == "((j:seen - min(j:last)) * 60) > 5"
+    assert instant_records([_file(*rules)]) == {"j:seen", "j:last"}
+
+
+def test_recorded_instants_of_another_file_can_be_named() -> None:
+    doc = _file({"alert": "A", "expr": "a - b > 5"})
+    assert scale_rules(doc, 60, 15)[0]["groups"][0]["rules"][0]["expr"] == "a - b > 5"
+    scaled, _ = scale_rules(doc, 60, 15, instants=["a"])
+    assert scaled["groups"][0]["rules"][0]["expr"] == "((a - b) * 60) > 5"
+
+
+@pytest.mark.parametrize(("setting", "value"), [("interval", "1s"), ("interval", "soon"), ("query_offset", "1s")])
+def test_a_group_whose_own_setting_cannot_be_compressed_loses_all_its_rules(setting: str, value: str) -> None:
+    group, refused = _scaled({"alert": "A", "expr": "x"}, {"record": "b", "expr": "y"}, **{setting: value})
+    assert group["rules"] == []
+    assert [one.rule for one in refused] == ["A", "b"]
+    assert setting in refused[0].reason
+
+
+def test_a_hold_that_is_no_duration_is_refused_by_name() -> None:
+    _, refused = _scaled({"alert": "A", "expr": "x", "for": "60"})
+    assert "for" in refused[0].reason
+    assert "'60' is not a duration" in refused[0].reason
+
+
+@pytest.mark.parametrize("hold", ["for", "keep_firing_for"])
+@pytest.mark.parametrize("text", ["0s", "0", 0, "", None])
+def test_a_hold_of_nothing_stays_as_it_is(hold: str, text: object) -> None:
+    group, refused = _scaled({"alert": "A", "expr": "x", hold: text})
+    assert refused == []
+    assert group["rules"][0][hold] == text
+
+
+@given(st.integers(1, 10**8), st.integers(1, 10**5), st.sampled_from([7, 60, 61, 600, Fraction(5, 2), Fraction(1, 3)]))
+def test_a_hold_spans_as_many_evaluations_as_before(hold: int, interval: int, k: int | Fraction) -> None:
+    new_interval = max(1, int(interval / Fraction(k)))
+    found = scaled_hold(hold, Fraction(k), interval, new_interval)
+    assert found >= 1
+    assert -(-found // new_interval) == -(-hold // interval)
+
+
+def test_a_hold_follows_the_groups_interval_and_else_the_global_one() -> None:
+    rule = {"alert": "A", "expr": "x", "for": "1m"}
+    assert _scaled(rule, interval="10s")[0]["rules"][0]["for"] == "996ms"  # six evaluations, 166 ms apart
+    assert _scaled(rule, eval_s=10)[0]["rules"][0]["for"] == "996ms"
+    assert _scaled(rule, eval_s=15)[0]["rules"][0]["for"] == "1s"
+
+
+def test_what_is_assumed_of_a_metric_is_listed_by_group_and_rule() -> None:
+    doc = _file(
+        {"alert": "A", "expr": "time() - backup_done > 60"},
+        {"alert": "B", "expr": "x"},
+        {"alert": "C", "expr": "hour()"},
+    )
+    assert [(group, rule, assumed.metric) for group, rule, assumed in assumptions(doc, 60)] == [
+        ("g", "A", "backup_done")
+    ]
+
+
+# Templates ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ('{{ query "rate(x[5m])" }}', '{{ query "rate(x[5s]) / 60" }}'),
+        ("{{ query `rate(x[5m])` }}", "{{ query `rate(x[5s]) / 60` }}"),
+        ('{{- with query "rate(x{a=\\"b\\"}[5m])" -}}', '{{- with query "rate(x{a=\\"b\\"}[5s]) / 60" -}}'),
+        ("a {{ range query `x[5m]` }}{{ . }}{{ end }} b", "a {{ range query `x[5s]` }}{{ . }}{{ end }} b"),
+        ('{{ $q := query "x offset 5m" }}', '{{ $q := query "x offset 5s" }}'),
+        ('{{ "rate(x[5m])" | query | first | value }}', '{{ "rate(x[5s]) / 60" | query | first | value }}'),
+        (
+            "{{ with printf \"rate(x{a='%s'}[5m])\" $labels.a | query }}{{ end }}",
+            "{{ with printf \"rate(x{a='%s'}[5s]) / 60\" $labels.a | query }}{{ end }}",
+        ),
+        (
+            "{{ query (printf \"rate(x{a=%q,b='%s'}[5m]) %% 7\" .Labels.a .Labels.b) }}",
+            "{{ query (printf \"(rate(x{a=%q,b='%s'}[5s]) / 60) %% 7\" .Labels.a .Labels.b) }}",
+        ),
+        (
+            '{{ (query "rate(x[5m])") | len }} {{ query "y[5m]" }}',
+            '{{ (query "rate(x[5s]) / 60") | len }} {{ query "y[5s]" }}',
+        ),
+        ("the query rate(x[5m]) is slow", "the query rate(x[5m]) is slow"),
+        ("{{/* query $x */}}{{ $value }}", "{{/* query $x */}}{{ $value }}"),
+        ('{{ $labels.query }} {{ "query" }} {{ .query }}', '{{ $labels.query }} {{ "query" }} {{ .query }}'),
+        ("{{ query `a\n  > # rate(x[5m])\n b[5m]` }}", "{{ query `a\n  > # rate(x[5m])\n b[5s]` }}"),
+    ],
+)
+@pytest.mark.parametrize("where", ["annotations", "labels"])
+def test_queries_in_templates_are_compressed_where_they_stand(where: str, text: str, wanted: str) -> None:
+    group, refused = _scaled({"alert": "A", "expr": "x", where: {"text": text}})
+    assert refused == []
+    assert group["rules"][0][where]["text"] == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{{ query $q }}", "put together while the template runs"),
+        ("{{ $q | query }}", "put together while the template runs"),
+        ('{{ query (printf $format "x") }}', "put together while the template runs"),
+        ('{{ query (print "rate(x" "[5m])") }}', "put together while the template runs"),
+        ('{{ query (printf "rate(x[%s])" "5m") }}', "syntax"),
+        ('{{ query (printf "x %s y" "+") }}', "syntax"),
+        ('{{ query "hour()" }}', "hour()"),
+        ('{{ query "rate(x[1s])" }}', "range 1s"),
+        ('{{ query "x\\u0020" }}', "escape"),
+    ],
+)
+def test_a_query_that_a_template_puts_together_is_refused(text: str, reason: str) -> None:
+    group, refused = _scaled({"alert": "A", "expr": "x", "annotations": {"summary": text}})
+    assert group["rules"] == []
+    assert reason in refused[0].reason
+
+
+# Prometheus --------------------------------------------------------------------------------------------------------
+
+
+def test_prometheus_flags_are_its_defaults_divided() -> None:
+    assert prometheus_flags(60) == [
+        "--query.lookback-delta=5s",
+        "--rules.alert.resend-delay=1s",
+        "--rules.alert.for-grace-period=10s",
+        "--rules.alert.for-outage-tolerance=1m",
+    ]
+    assert prometheus_flags(1)[0] == "--query.lookback-delta=5m"
+    assert prometheus_flags(7)[0] == "--query.lookback-delta=42s858ms"
+
+
+def test_prometheus_defaults_are_written_out_and_divided() -> None:
+    assert scale_prometheus({}, 60) == {
+        "global": {"scrape_interval": "1s", "scrape_timeout": "166ms", "evaluation_interval": "1s"}
+    }
+
+
+def test_a_time_out_that_prometheus_would_shorten_is_shortened() -> None:
+    found = scale_prometheus({"global": {"scrape_interval": "5s"}}, 10)["global"]
+    assert (found["scrape_interval"], found["scrape_timeout"]) == ("500ms", "500ms")
+
+
+def test_jobs_are_divided_where_they_say_something_of_their_own_and_the_rest_stays() -> None:
+    doc = {
+        "global": {"scrape_interval": "15s", "evaluation_interval": "30s", "external_labels": {"a": "5m"}},
+        "rule_files": ["rules/*.yml"],
+        "alerting": {"alertmanagers": [{"timeout": "10s"}]},
+        "scrape_configs": [
+            {
+                "job_name": "a",
+                "scrape_interval": "30s",
+                "scrape_timeout": "20s",
+                "static_configs": [{"targets": ["x:1"]}],
+            },
+            {"job_name": "b", "file_sd_configs": [{"files": ["y"], "refresh_interval": "5m"}]},
+        ],
+        "remote_write": [{"url": "http://z", "remote_timeout": "30s"}],
+    }
+    scaled = scale_prometheus(doc, 60)
+    assert scaled["global"]["external_labels"] == {"a": "5m"}
+    assert (scaled["global"]["scrape_interval"], scaled["global"]["evaluation_interval"]) == ("250ms", "500ms")
+    a, b = scaled["scrape_configs"]
+    assert (a["scrape_interval"], a["scrape_timeout"]) == ("500ms", "333ms")
+    assert b == doc["scrape_configs"][1]
+    for untouched in ("rule_files", "alerting", "remote_write"):
+        assert scaled[untouched] == doc[untouched]
+    assert scale_prometheus(doc, 1) == doc
+
+
+@given(st.integers(10_000, 600_000), st.integers(10_000, 600_000), st.sampled_from([2, 7, 10, 60, 61, 99]))
+def test_a_time_out_never_outgrows_its_interval(interval_ms: int, timeout_ms: int, k: int) -> None:
+    texts = f"{interval_ms}ms", f"{min(timeout_ms, interval_ms)}ms"
+    found = scale_prometheus({"global": dict(zip(("scrape_interval", "scrape_timeout"), texts, strict=True))}, k)[
+        "global"
+    ]
+    millis = [round(parse_duration(found[name]) * 1000) for name in ("scrape_timeout", "scrape_interval")]
+    assert 1 <= millis[0] <= millis[1]
+
+
+def test_jobs_in_other_files_are_refused_by_name() -> None:
+    with pytest.raises(CannotScale) as refusal:
+        scale_prometheus({"scrape_config_files": ["x.yml"]}, 60)
+    assert refusal.value.construct == "scrape_config_files"
+
+
+@pytest.mark.parametrize("interval", ["1s", "100ms", "fast", "5"])
+def test_an_interval_that_cannot_be_compressed_is_named_with_its_place(interval: str) -> None:
+    with pytest.raises(CannotScale, match="scrape_interval of job a"):
+        scale_prometheus({"scrape_configs": [{"job_name": "a", "scrape_interval": interval}]}, 60)
+
+
+# Alertmanager ------------------------------------------------------------------------------------------------------
+
+
+def test_alertmanager_defaults_are_written_out_at_the_root_and_divided() -> None:
+    assert scale_alertmanager({"route": {"receiver": "x"}}, 60) == {
+        "global": {"resolve_timeout": "5s"},
+        "route": {"receiver": "x", "group_wait": "500ms", "group_interval": "5s", "repeat_interval": "4m"},
+    }
+
+
+def test_every_route_is_divided_and_nothing_inherited_is_written_out() -> None:
+    doc = {
+        "global": {"resolve_timeout": "10m", "smtp_from": "x@y", "http_config": {"a": "1m"}},
+        "receivers": [{"name": "x", "webhook_configs": [{"url": "http://z", "timeout": "10s"}]}],
+        "inhibit_rules": [{"equal": ["a"]}],
+        "route": {
+            "receiver": "x",
+            "group_wait": "10s",
+            "routes": [
+                {"matchers": ['a="5m"'], "group_wait": "0s", "routes": [{"repeat_interval": "12h"}]},
+                {"group_interval": "2m", "mute_time_intervals": ["night"]},
+            ],
+        },
+    }
+    scaled = scale_alertmanager(doc, 60)
+    assert scaled["global"] == {"resolve_timeout": "10s", "smtp_from": "x@y", "http_config": {"a": "1m"}}
+    assert scaled["receivers"] == doc["receivers"]
+    assert scaled["inhibit_rules"] == doc["inhibit_rules"]
+    root = scaled["route"]
+    assert (root["group_wait"], root["group_interval"], root["repeat_interval"]) == ("167ms", "5s", "4m")
+    assert root["routes"] == [
+        {"matchers": ['a="5m"'], "group_wait": "0s", "routes": [{"repeat_interval": "12m"}]},
+        {"group_interval": "2s", "mute_time_intervals": ["night"]},
+    ]
+    assert scale_alertmanager(doc, 1) == doc
+
+
+def test_a_wait_that_cannot_be_compressed_is_named_with_its_route() -> None:
+    doc = {"route": {"receiver": "x", "routes": [{}, {"routes": [{"group_interval": "100ms"}]}]}}
+    with pytest.raises(CannotScale, match=r"group_interval of route\.routes\[1\]\.routes\[0\] 100ms"):
+        scale_alertmanager(doc, 60)
