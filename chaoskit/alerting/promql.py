@@ -34,17 +34,19 @@ cannot pass for a result.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
 from chaoskit.alerting.promql_durations import CannotScale, Scale, as_fraction
+from chaoskit.alerting.promql_lex import words
 from chaoskit.alerting.promql_lockstep import compare
 from chaoskit.alerting.promql_meaning import Kind
 from chaoskit.alerting.promql_rewrite import Rewriting
-from chaoskit.alerting.promql_syntax import metrics_of, read
+from chaoskit.alerting.promql_syntax import metrics_of, read, selectors_of
 from chaoskit.alerting.promql_text import Assumption
 
-__all__ = ["Assumption", "CannotScale", "Scaled", "is_instant", "metrics", "scale", "scale_query"]
+__all__ = ["Assumption", "CannotScale", "Scaled", "is_instant", "metrics", "reads_alert", "scale", "scale_query"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,3 +95,20 @@ def is_instant(expr: str, instants: Collection[str] = ()) -> bool:
 def metrics(expr: str) -> frozenset[str]:
     """The names of all metrics that the expression reads by name; raises CannotScale where it is no PromQL."""
     return metrics_of(read(expr))
+
+
+def reads_alert(expr: str, alert: str) -> bool:
+    """Whether the expression reads the state of that alert through ALERTS or ALERTS_FOR_STATE; raises CannotScale."""
+    found = (selector for selector in selectors_of(read(expr)) if selector.name in ("ALERTS", "ALERTS_FOR_STATE"))
+    return any(_selects_alert(expr[selector.start : selector.end], alert) for selector in found)
+
+
+def _selects_alert(selector: str, alert: str) -> bool:
+    found = words(selector)
+    for name, sign, value in zip(found, found[1:], found[2:], strict=False):
+        if name.text == "alertname" and value.form == "string":
+            pattern = value.text[1:-1]
+            matches = bool(re.fullmatch(pattern, alert)) if "~" in sign.text else pattern == alert
+            if matches == sign.text.startswith("!"):
+                return False
+    return True

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from chaoskit.alerting.promql import is_instant, metrics, scale
+from chaoskit.alerting.promql import is_instant, metrics, reads_alert, scale
 from chaoskit.alerting.promql_durations import CannotScale, Rounding, Scale, as_fraction, divide, millis_of
 from chaoskit.alerting.promql_templates import scale_template
 from chaoskit.units import format_duration
@@ -50,7 +50,7 @@ def scale_rules(
         return scaled, []
     known = frozenset(instants) | instant_records([doc])
     refused: list[Refusal] = []
-    lost: set[str] = set()
+    lost: set[tuple[str, str]] = set()
     for group in scaled.get("groups") or []:
         kept: list[Any] = []
         for rule, new, fault in _scaled_rules(group, factor, eval_interval_s, known):
@@ -58,7 +58,7 @@ def scale_rules(
                 kept.append((rule, new))
                 continue
             refused.append(Refusal(str(group.get("name")), name_of(rule), str(fault)))
-            lost.add(name_of(rule))
+            lost.add(_what(rule))
         group["rules"] = kept
     refused += _without_readers(scaled.get("groups") or [], lost)
     for group in scaled.get("groups") or []:
@@ -93,8 +93,10 @@ def _scaled_rules(
 ) -> Iterable[tuple[Document, Document, CannotScale | None]]:
     """Scales the group's own settings in place; gives each rule before and after, or what speaks against it."""
     rules = list(group.get("rules") or [])
-    interval = millis_or(group.get("interval"), round(eval_interval_s * 1000))
     try:
+        interval = round(eval_interval_s * 1000)
+        if group.get("interval"):
+            interval = millis_of(group["interval"], "interval") or interval
         new_interval = divide(interval, k, Rounding.PERIOD, "interval")
         if group.get("interval"):
             group["interval"] = format_duration(new_interval / 1000)
@@ -112,17 +114,12 @@ def _scaled_rules(
     return found
 
 
-def millis_or(text: object, default: int) -> int:
-    """A configured duration in milliseconds, or the default where nothing (or 0) is configured."""
-    return millis_of(text, "interval") or default if text else default
-
-
 def _scaled_rule(rule: Document, k: Fraction, interval: int, new_interval: int, instants: frozenset[str]) -> Document:
     new = dict(rule, expr=scale(str(rule.get("expr", "")), k, instants=instants))
     for hold in ("for", "keep_firing_for"):
-        if rule.get(hold):
-            millis = scaled_hold(millis_of(rule[hold], hold), k, interval, new_interval)
-            new[hold] = format_duration(millis / 1000)
+        millis = millis_of(rule[hold], hold) if rule.get(hold) else 0
+        if millis:
+            new[hold] = format_duration(scaled_hold(millis, k, interval, new_interval) / 1000)
     for texts in ("labels", "annotations"):
         if rule.get(texts):
             new[texts] = {
@@ -139,7 +136,7 @@ def scaled_hold(hold: int, k: Fraction, interval: int, new_interval: int) -> int
     return min(max(nearest, (evaluations - 1) * new_interval + 1), evaluations * new_interval)
 
 
-def _without_readers(groups: list[Document], lost: set[str]) -> list[Refusal]:
+def _without_readers(groups: list[Document], lost: set[tuple[str, str]]) -> list[Refusal]:
     """Takes out the rules that read a lost one, until nothing more is lost; `rules` hold (old, new) pairs here."""
     refused: list[Refusal] = []
     before = -1
@@ -148,16 +145,24 @@ def _without_readers(groups: list[Document], lost: set[str]) -> list[Refusal]:
         for group in groups:
             kept = []
             for rule, new in group["rules"]:
-                missing = _read_by(rule) & lost
+                missing = _read_by(rule, lost)
                 if not missing:
                     kept.append((rule, new))
                     continue
-                reason = f"it reads {', '.join(sorted(missing))}, which cannot be compressed"
+                reason = f"it reads {', '.join(missing)}, which cannot be compressed"
                 refused.append(Refusal(str(group.get("name")), name_of(rule), reason))
-                lost.add(name_of(rule))
+                lost.add(_what(rule))
             group["rules"] = kept
     return refused
 
 
-def _read_by(rule: Mapping[str, Any]) -> frozenset[str]:
-    return metrics(str(rule.get("expr", "")))
+def _what(rule: Mapping[str, Any]) -> tuple[str, str]:
+    """A rule as others may read it: a record by its name, an alert through ALERTS."""
+    return ("record" if "record" in rule else "alert", name_of(rule))
+
+
+def _read_by(rule: Mapping[str, Any], lost: set[tuple[str, str]]) -> list[str]:
+    """Which lost records and alerts the rule's expression reads."""
+    expr = str(rule.get("expr", ""))
+    read = metrics(expr)
+    return sorted(name for kind, name in lost if (name in read if kind == "record" else reads_alert(expr, name)))

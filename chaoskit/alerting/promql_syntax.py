@@ -233,7 +233,12 @@ def read(source: str) -> Node:
     return node
 
 
+def selectors_of(node: Node) -> tuple[Node, ...]:
+    """Every selector at or below the node, in reading order."""
+    own = (node,) if node.form is Form.SELECTOR else ()
+    return sum((selectors_of(child) for child in node.children), own)
+
+
 def metrics_of(node: Node) -> frozenset[str]:
-    """The names of all metrics below the node that are spelt out."""
-    own = frozenset([node.name]) if node.form is Form.SELECTOR and node.name else frozenset()
-    return own.union(*(metrics_of(child) for child in node.children))
+    """The names of all metrics at or below the node that are spelt out."""
+    return frozenset(selector.name for selector in selectors_of(node) if selector.name)

@@ -121,7 +121,7 @@ class Load:
         self._enough.wait(timeout=self.at.spec.limit_s)
         if not self._enough.is_set():
             self.end(f"its limit of {self.at.spec.limit_s:g} s is reached")
-        self._traffic.hush()
+        self.at.gate.shut = True
         if self._why:
             self._mouth.say(LoadState(state="ended", t=clock(), detail=self._why))
         self._traffic.drain(self.at.spec.drain_for_s)

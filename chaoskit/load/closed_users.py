@@ -43,9 +43,6 @@ class ClosedUsers:
         self._runner.start(1, spawn_rate=1)
         gevent.spawn(self._follow)
 
-    def hush(self) -> None:
-        self._at.gate.shut = True
-
     def drain(self, timeout_s: float) -> None:
         end_users(self.environment, timeout_s)
 
@@ -77,4 +74,5 @@ class ClosedUsers:
         if not self._at.gate.enter():
             raise StopUser
         name, n = self._at.mix.next()
-        send(user.client, self._at, self._at.counters.begin(clock(), name), n)
+        request = self._at.spec.requests[name]
+        send(user.client, self._at, request, self._at.counters.begin(clock(), name), n)

@@ -37,9 +37,6 @@ class OpenArrivals:
     def begin(self) -> None:
         self._runner.start(1, spawn_rate=1)
 
-    def hush(self) -> None:
-        self._at.gate.shut = True
-
     def drain(self, timeout_s: float) -> None:
         self._sending.join(timeout=timeout_s)
         self._sending.kill(timeout=1)
@@ -49,7 +46,7 @@ class OpenArrivals:
         at = self._at
         arrivals = Arrivals(at.level, clock(), phase=at.shard / at.shards)
         while at.gate.open:
-            to_s = clock() + _ARRIVALS_S
+            to_s = clock() + _AHEAD_S
             for due_s in arrivals.until(to_s):
                 gevent.sleep(max(0.0, due_s - clock()))
                 if not at.gate.enter():
@@ -64,4 +61,4 @@ class OpenArrivals:
         if len(self._sending) >= at.spec.in_flight_bound:
             at.counters.drop(clock(), name)
             return
-        self._sending.spawn(send, client, at, at.counters.begin(clock(), name, due_s), n)
+        self._sending.spawn(send, client, at, at.spec.requests[name], at.counters.begin(clock(), name, due_s), n)

@@ -48,9 +48,6 @@ class OwnUsers:
     def begin(self) -> None:
         gevent.spawn(self._follow)
 
-    def hush(self) -> None:
-        self._at.gate.shut = True
-
     def drain(self, timeout_s: float) -> None:
         end_users(self.environment, timeout_s)
 

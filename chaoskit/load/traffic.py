@@ -1,7 +1,7 @@
 """What the three ways to make requests share: open arrivals, our closed users, and a locustfile's own users.
 
-Each ends in two steps: nothing new (`hush`), then answers are awaited (`drain`). What is still open after that is cut
-off by Locust's own end, and counted.
+Each ends in two steps: the gate is shut, so that nothing new begins, then answers are awaited (`drain`). What is still
+open after that is cut off by Locust's own end, and counted.
 
 Runs in the child only: it imports Locust.
 """
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import gevent
-import gevent.pool
 import locust
 import locust.argument_parser
 from locust import FastHttpUser
@@ -20,7 +19,7 @@ from locust.env import Environment
 
 from chaoskit.load.counters import Counters, Ticket
 from chaoskit.load.mix import Mix, render, render_json
-from chaoskit.load.model import LoadSpec
+from chaoskit.load.model import LoadSpec, RequestSpec
 from chaoskit.load.tracking import TICKET, Gate, clock
 
 LEVELS_S = 0.25
@@ -62,20 +61,16 @@ class Traffic(Protocol):
     def begin(self) -> None:
         """Let it flow; returns at once."""
 
-    def hush(self) -> None:
-        """Nothing new from now on."""
-
     def drain(self, timeout_s: float) -> None:
-        """Wait until every open request has an outcome, at most that long; then end the users."""
+        """The gate is shut: wait until every open request has an outcome, at most that long; then end the users."""
 
     @property
     def users(self) -> int:
         """Users alive now."""
 
 
-def send(client: Any, at: Situation, ticket: Ticket, n: int) -> None:
+def send(client: Any, at: Situation, request: RequestSpec, ticket: Ticket, n: int) -> None:
     """Make one request and let Locust count it with the latency since it was due."""
-    request = at.spec.requests[ticket.name]
     kwargs: dict[str, Any] = {"headers": dict(request.headers)}
     if request.json is not None:
         kwargs["json"] = render_json(request.json, n)

@@ -143,7 +143,8 @@ def _larger(draw: st.DrawFn, inner: st.SearchStrategy[str]) -> str:
         case 0:
             return f"{draw(st.sampled_from(['rate', 'irate', 'deriv']))}({draw(ranges)})"
         case 1:
-            return f"{draw(st.sampled_from(['increase', 'delta', 'changes', 'max_over_time', 'absent_over_time']))}({draw(ranges)})"
+            name = draw(st.sampled_from(["increase", "delta", "changes", "max_over_time", "absent_over_time"]))
+            return f"{name}({draw(ranges)})"
         case 2:
             return f"quantile_over_time(0.5, {draw(ranges)})"
         case 3:

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_scenario_loader import ERRORS, LETTERS, WORKERS
 
 from chaoskit.errors import BadInput
 from chaoskit.scenario.loader import load_scenario
 from chaoskit.scenario.profile import load_profile
-from tests.unit.test_scenario_loader import ERRORS, LETTERS, WORKERS
 
 PROFILE = (Path(__file__).parents[2] / "profiles" / "local.yml").read_text()
 SCENARIOS = (ERRORS, LETTERS, WORKERS)

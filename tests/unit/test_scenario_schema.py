@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_profile_loader import RULES as PROFILE_RULES
+from test_scenario_loader import ERRORS, LETTERS, WORKERS
+from test_scenario_rules import EXPECTATIONS, NOTIFIES, RULES, STEPS, TARGETS
 
 from chaoskit.scenario import expectations, loader, profile, steps
 from chaoskit.scenario.catalog import profile_names, scenario_names
 from chaoskit.scenario.schema import DRAFT, profile_schema, scenario_schema
 from chaoskit.yaml_source import read, read_file
-from tests.unit.test_profile_loader import RULES as PROFILE_RULES
-from tests.unit.test_scenario_loader import ERRORS, LETTERS, WORKERS
-from tests.unit.test_scenario_rules import EXPECTATIONS, NOTIFIES, RULES, STEPS, TARGETS
 
 TYPES: dict[str, Any] = {
     "object": dict, "array": list, "string": str, "integer": int, "number": (int, float), "boolean": bool,

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chaoskit.alerting.promql import reads_alert
 from chaoskit.alerting.promql_rules import scaled_hold
 from chaoskit.alerting.virtual import (
     CannotScale,
@@ -122,6 +123,23 @@ def test_a_rule_that_reads_the_alerts_of_a_lost_one_is_lost_with_it() -> None:
     assert [rule["alert"] for rule in group["rules"]] == ["Other"]
 
 
+@pytest.mark.parametrize(
+    ("matcher", "read"),
+    [
+        ('alertname="A"', True),
+        ("alertname='B'", False),
+        ('alertname=~"A|C"', True),
+        ('alertname=~"AB"', False),
+        ('alertname!="A"', False),
+        ('alertname!~"B.*"', True),
+        ('alertstate="firing"', True),
+    ],
+)
+def test_which_alerts_an_expression_reads(matcher: str, read: bool) -> None:
+    assert reads_alert(f"count(ALERTS{{{matcher}}}) > x", "A") is read
+    assert reads_alert(f"x{{{matcher}}} > 0", "A") is False
+
+
 def test_an_alert_that_happens_to_share_a_metrics_name_does_not_take_its_readers_along() -> None:
     group, refused = _scaled({"alert": "up", "expr": "hour() < 6"}, {"alert": "Down", "expr": "up == 0"})
     assert [one.rule for one in refused] == ["up"]
@@ -227,7 +245,7 @@ def test_what_is_assumed_of_a_metric_is_listed_by_group_and_rule() -> None:
         ("the query rate(x[5m]) is slow", "the query rate(x[5m]) is slow"),
         ("{{/* query $x */}}{{ $value }}", "{{/* query $x */}}{{ $value }}"),
         ('{{ $labels.query }} {{ "query" }} {{ .query }}', '{{ $labels.query }} {{ "query" }} {{ .query }}'),
-        ("{{ query `a\n  > # rate(x[5m])\n b[5m]` }}", "{{ query `a\n  > # rate(x[5m])\n b[5s]` }}"),
+        ("{{ query `a\n  > # rate(x[5m])\n b offset 5m` }}", "{{ query `a\n  > # rate(x[5m])\n b offset 5s` }}"),
     ],
 )
 @pytest.mark.parametrize("where", ["annotations", "labels"])

@@ -84,6 +84,12 @@ def test_a_tag_makes_no_object() -> None:
     assert said.startswith("a.yml:2: the tag tag:yaml.org,2002:python/object/apply:os.system is not supported")
 
 
+@pytest.mark.parametrize("written", ["!!set {a, b}", "!!omap [a: 1]", "!own [a]"])
+def test_a_tag_makes_no_other_collection(written: str) -> None:
+    (said,) = complaints(f"a: {written}\n")
+    assert "is not supported (write the plain value, without a tag)" in said
+
+
 def test_a_tab_is_named_as_the_cause() -> None:
     (said,) = complaints("a:\n\tb: 1\n")
     assert said.startswith("a.yml:2: is not valid YAML")
