@@ -27,7 +27,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     t: float = 0.0
 
 
-class Header(Event, tag="header"):
+class Header(Event, frozen=True, kw_only=True, tag="header"):
     """What was run: texts of the inputs, versions, seed. `sources` maps role/file to text, secrets redacted."""
 
     schema: int
@@ -49,13 +49,13 @@ class Header(Event, tag="header"):
     """Statements the reader must know: pinned time intervals, replaced integrations."""
 
 
-class Phase(Event, tag="phase"):
+class Phase(Event, frozen=True, kw_only=True, tag="phase"):
     """The run enters a phase: starting, steady, steps, undo, tail, stopping."""
 
     name: Literal["starting", "steady", "steps", "undo", "tail", "stopping"]
 
 
-class Equipment(Event, tag="equipment"):
+class Equipment(Event, frozen=True, kw_only=True, tag="equipment"):
     """Something the run relies on came up, went down uninvited, or was stopped by us at the end."""
 
     name: str
@@ -64,25 +64,25 @@ class Equipment(Event, tag="equipment"):
     detail: str = ""
 
 
-class Steady(Event, tag="steady"):
+class Steady(Event, frozen=True, kw_only=True, tag="steady"):
     """The steady state was reached, or not, with the reasons that remained."""
 
     reached: bool
     missing: list[str]
 
 
-class StepBegin(Event, tag="step-begin"):
+class StepBegin(Event, frozen=True, kw_only=True, tag="step-begin"):
     step: str
     verb: Literal["inject", "change", "undo", "do", "wait"]
 
 
-class StepEnd(Event, tag="step-end"):
+class StepEnd(Event, frozen=True, kw_only=True, tag="step-end"):
     step: str
     outcome: Literal["done", "failed", "timeout", "skipped"]
     detail: str = ""
 
 
-class Invoke(Event, tag="invoke"):
+class Invoke(Event, frozen=True, kw_only=True, tag="invoke"):
     """A fault is about to take effect; `undo` is all that is needed to take it back. On disk before the effect."""
 
     step: str
@@ -98,7 +98,7 @@ class Invoke(Event, tag="invoke"):
     """Real seconds after which it is undone whatever happens."""
 
 
-class FaultOk(Event, tag="fault-ok"):
+class FaultOk(Event, frozen=True, kw_only=True, tag="fault-ok"):
     """The effect was seen; it took effect inside `effect`."""
 
     fault: str
@@ -106,7 +106,7 @@ class FaultOk(Event, tag="fault-ok"):
     detail: str = ""
 
 
-class FaultFail(Event, tag="fault-fail"):
+class FaultFail(Event, frozen=True, kw_only=True, tag="fault-fail"):
     """The effect was not seen, or lapsed while it should have been in force."""
 
     fault: str
@@ -114,11 +114,11 @@ class FaultFail(Event, tag="fault-fail"):
     lapsed: bool = False
 
 
-class UndoBegin(Event, tag="undo-begin"):
+class UndoBegin(Event, frozen=True, kw_only=True, tag="undo-begin"):
     fault: str
 
 
-class UndoOk(Event, tag="undo-ok"):
+class UndoOk(Event, frozen=True, kw_only=True, tag="undo-ok"):
     """The effect is seen to be gone since an instant inside `gone`."""
 
     fault: str
@@ -126,19 +126,19 @@ class UndoOk(Event, tag="undo-ok"):
     detail: str = ""
 
 
-class UndoFail(Event, tag="undo-fail"):
+class UndoFail(Event, frozen=True, kw_only=True, tag="undo-fail"):
     fault: str
     reason: str
 
 
-class ActionOk(Event, tag="action-ok"):
+class ActionOk(Event, frozen=True, kw_only=True, tag="action-ok"):
     step: str
     action: str
     done: Interval
     result: dict[str, Any]
 
 
-class AlertState(Event, tag="alert"):
+class AlertState(Event, frozen=True, kw_only=True, tag="alert"):
     """What Prometheus's evaluations said of one alert instance, from raw evaluation instants.
 
     `at` is the evaluation that first showed the state; `previous` the evaluation before it, so that the truth
@@ -155,7 +155,7 @@ class AlertState(Event, tag="alert"):
     value: str = ""
 
 
-class Poll(Event, tag="poll"):
+class Poll(Event, frozen=True, kw_only=True, tag="poll"):
     """One look at Prometheus or Alertmanager: asked and answered instants, and whether the answer was whole."""
 
     source: Literal["prometheus", "alertmanager"]
@@ -168,7 +168,7 @@ class Poll(Event, tag="poll"):
     detail: str = ""
 
 
-class Watch(Event, tag="watch"):
+class Watch(Event, frozen=True, kw_only=True, tag="watch"):
     """A sink was listening during the whole of `seen`; its event loop was never late by more than `lag_s`."""
 
     sink: Literal["mail-sink", "webhook-sink"]
@@ -176,7 +176,7 @@ class Watch(Event, tag="watch"):
     lag_s: float
 
 
-class Suppression(Event, tag="suppression"):
+class Suppression(Event, frozen=True, kw_only=True, tag="suppression"):
     """Alertmanager's word on an alert it has: active or suppressed, and by which alerts or silences."""
 
     labels: dict[str, str]
@@ -197,7 +197,7 @@ class NoticedAlert(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     ends_at: float | None = None
 
 
-class Notice(Event, tag="notice"):
+class Notice(Event, frozen=True, kw_only=True, tag="notice"):
     """A notification arrived at a sink's door; it was sent inside `sent` (never after it arrived)."""
 
     receiver: str
@@ -218,7 +218,7 @@ class Notice(Event, tag="notice"):
     """What the sink could not make sense of."""
 
 
-class LoadWindow(Event, tag="load"):
+class LoadWindow(Event, frozen=True, kw_only=True, tag="load"):
     """One second of traffic: started = finished + in_flight(change) + dropped; latencies in real milliseconds."""
 
     second: Interval
@@ -235,7 +235,7 @@ class LoadWindow(Event, tag="load"):
     failures: dict[str, int] = {}
 
 
-class LoadTotals(Event, tag="load-totals"):
+class LoadTotals(Event, frozen=True, kw_only=True, tag="load-totals"):
     """The generator's own count of the whole run beside Locust's; they must reconcile."""
 
     started: int
@@ -252,19 +252,19 @@ class LoadTotals(Event, tag="load-totals"):
     detail: str = ""
 
 
-class Deadline(Event, tag="deadline"):
+class Deadline(Event, frozen=True, kw_only=True, tag="deadline"):
     """The run stopped waiting for something at the bound that the plan gave it: a trigger, not a verdict."""
 
     what: str
 
 
-class Interruption(Event, tag="interruption"):
+class Interruption(Event, frozen=True, kw_only=True, tag="interruption"):
     """A signal, an abort condition or a lost lease ends the run early."""
 
     reason: str
 
 
-class End(Event, tag="end"):
+class End(Event, frozen=True, kw_only=True, tag="end"):
     """The run's last event: whether everything was undone and everything started was stopped."""
 
     healed: bool

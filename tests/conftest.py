@@ -1,22 +1,13 @@
-"""Fixtures that every test may use: the real binaries, found once a session."""
+"""Fixtures that every test may use: the real binaries, found once a session as every command finds them."""
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
-from pathlib import Path
-
 import pytest
 
-
-@dataclass(frozen=True)
-class Binaries:
-    prometheus: Path
-    promtool: Path
-    alertmanager: Path
-    amtool: Path
+from chaoskit.stack.binaries import Binaries, require
 
 
 @pytest.fixture(scope="session")
 def binaries() -> Binaries:
-    return Binaries(**{n: Path(os.environ[f"CHAOSKIT_{n.upper()}"]) for n in Binaries.__dataclass_fields__})
+    """Prometheus, promtool, Alertmanager and amtool; a machine without them fails here, and says what mends it."""
+    return require()

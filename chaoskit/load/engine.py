@@ -114,6 +114,12 @@ class LoadChild:
         """Whether all of it runs."""
         return all(child.alive for child in self._children)
 
+    def flows(self, timeout_s: float) -> bool:
+        """Wait for `first_window`, at most that long; false at once when the load is down or over."""
+        with self._news:
+            self._news.wait_for(lambda: self.first_window.is_set() or self._down or self._tally.totals, timeout_s)
+            return self.first_window.is_set()
+
     def change(self, spec: LoadSpec, timeout_s: float = 5.0) -> None:
         """Go on with another rate, number of users, mix or shape, without a gap; returns when it is in force.
 
@@ -144,7 +150,12 @@ class LoadChild:
             self._news.wait_for(lambda: self._tally.totals is not None or self._down, bound_s)
         self._end(bound_s / 10)
         with self._lock:
-            return self._tally.totals or self._tally.without_totals(self._down or f"no totals within {bound_s:g} s")
+            totals = self._tally.totals
+            if totals is None:
+                return self._tally.without_totals(self._down or f"no totals within {bound_s:g} s")
+            if self._down:  # counted to the end, but not all of it was heard
+                return msgspec.structs.replace(totals, reconciled=False, detail=self._down)
+            return totals
 
     def _begin(self, ready_s: float) -> None:
         shards = len(self._children)

@@ -75,8 +75,8 @@ class LoadWindow(Line, frozen=True, tag="window"):
     """Users alive at the end; in an open load there are none."""
     oldest_ms: float = 0.0
     lag_ms: float = 0.0
-    """Open load: how late the latest request was sent after it was due. The generator's own fault, and part of
-    the latency."""
+    """Open load: how late the latest request was sent after it was due. The generator's own fault, and part of the
+    latency: where it comes near the latencies, the generator (or the machine it starves on) is the bottleneck."""
     cpu_s: float = 0.0
     """CPU seconds that the generator used; near 1 a process it measures itself instead of the target."""
     untracked: int = 0

@@ -127,7 +127,8 @@ def _lead_home(prometheus: dict[str, Any], ports: Ports, scale: float, notes: li
     ours = {"prometheus": ports.prometheus, "metrics": ports.metrics, "alertmanager": ports.alertmanager}
     jobs = []
     for job in prometheus.get("scrape_configs") or []:
-        targets, labels = [], {}
+        targets: list[int] = []
+        labels: dict[str, str] = {}
         for static in job.get("static_configs") or []:
             targets += [ours[name] for target in static.get("targets", []) if (name := _named(target))]
             labels |= static.get("labels") or {}

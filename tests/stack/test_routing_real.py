@@ -18,11 +18,11 @@ from typing import Any
 import pytest
 import requests
 from alerting_examples import alertmanager_text, load, random_labels, random_matchers, random_route
-from conftest import Binaries
 
 from chaoskit.alerting.inhibition import muting_rules
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.alerting.routing import group_key, group_labels, match_routes
+from chaoskit.stack.binaries import Binaries
 from chaoskit.stack.monitoring import start_alertmanager
 from chaoskit.stack.ports import reserve
 

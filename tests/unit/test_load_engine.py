@@ -140,7 +140,7 @@ def start(target: Target, tmp_path: Path) -> Iterator[Start]:
         heard = Heard()
         load = LoadChild.start(a_spec(target, **different), log=tmp_path / "load.log", on_event=heard)
         running.append(load)
-        assert load.first_window.wait(10)
+        assert load.flows(10)
         return load, heard
 
     yield begin
@@ -250,7 +250,7 @@ def frozen_for(start: Start, target: Target, *, before: int, frozen_s: int, run_
 
 def test_five_frozen_seconds_show_in_the_percentiles(start: Start, target: Target) -> None:
     """Every request that was due while the target stood still waited for it: seconds at P99, hundreds of requests."""
-    totals, heard = frozen_for(start, target, before=2, frozen_s=5, run_s=11)
+    totals, heard = frozen_for(start, target, before=1, frozen_s=5, run_s=9)
     assert totals.p99_ms is not None
     assert 4000 < totals.p99_ms < 7000
     assert sum(count for index, count in totals.latency.items() if index > 300) > 250  # above 380 ms
@@ -385,6 +385,27 @@ def test_a_closed_pipe_ends_the_load_by_itself(start: Start) -> None:
     stdin.close()
     heard.wait(lambda states: states[-1].state == "down", LoadState)
     assert "ended with 3" in heard.of(LoadState)[-1].detail
+
+
+def test_a_listener_that_fails_is_told_instead_of_unheard_load(target: Target, tmp_path: Path) -> None:
+    def listener(event: Report) -> None:
+        if isinstance(event, LoadWindow):
+            raise RuntimeError("disk full")
+
+    load = LoadChild.start(a_spec(target, rate=50.0), log=tmp_path / "load.log", on_event=listener)
+    load.flows(10)
+    totals = load.stop()
+    assert "disk full" in totals.detail
+    assert not totals.reconciled
+
+
+def test_a_load_that_hangs_is_killed(start: Start) -> None:
+    """Stopping is bounded even where the child obeys nothing; what its windows told remains."""
+    load, _ = start(rate=50.0)
+    os.kill(load.pid, signal.SIGSTOP)
+    totals = load.stop(0.2)
+    assert not load.alive
+    assert totals.started > 0
 
 
 OWN = """

@@ -42,7 +42,7 @@ def rule_with(text: str) -> tuple[AlertConfig, Rule]:
 
 
 def test_the_worked_example_of_two_minutes_at_fifteen_seconds() -> None:
-    """s = I = 15s, d at most 10s, F = 2m, GW = 30s, GI = 5m: firing in [120, 160], noticed in [150, 190], cleared in 340."""
+    """s = I = 15s, d <= 10s, F = 2m, GW = 30s, GI = 5m: firing in [120, 160], noticed in [150, 190], cleared by 340."""
     config = load()
     rule, route = config.rules[0], config.route
     seen, held, told = detect(config, rule), hold(rule), notify(rule, route, 0)

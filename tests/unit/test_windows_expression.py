@@ -14,7 +14,7 @@ from chaoskit.alerting.windows_expression import feeding_jobs, range_of, recordi
     ("expr", "reach_s"),
     [
         ("up == 0", 0),
-        ("1 > 0", 0),
+        ("vector(1) > 0", 0),
         ("rate(a[5m]) / rate(b[10m]) > 0.05", 600),
         ("max_over_time(rate(a[5m])[30m:1m]) > 1", 2100),
         ("rate(a[5m] offset 10m)", 900),

@@ -1,0 +1,30 @@
+# Two commands do everything on a fresh Debian or Ubuntu machine with Python 3.11 or newer.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: game-day test test-long lint setup clean
+
+game-day: setup         ## set up, then run the first drill
+	$(BIN)/chaoskit run worker-unhealthy
+
+test: setup lint        ## set up, then pass the tests
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not long and not drill"
+	$(BIN)/python -m pytest -m "drill and not long"
+
+test-long: setup        ## the tests that take minutes each
+	$(BIN)/python -m pytest -m long
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+setup: $(READY)
+
+$(READY): pyproject.toml requirements.lock scripts/setup
+	PYTHON=$(PYTHON) sh scripts/setup
+	touch $(READY)
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
