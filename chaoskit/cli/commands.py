@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from chaoskit import __version__, bundle
+from chaoskit.cli.doctor import examine, mend
 from chaoskit.errors import BadInput, ExitCode, Place, Problem, worst
+from chaoskit.events import Event, Notice
 from chaoskit.history import read_history
 from chaoskit.report.live import LiveView, PlainLines
 from chaoskit.report.terminal import plan_view, print_to, verdict_view
+from chaoskit.report.text import clean
 from chaoskit.run.prepare import Asked, Prepared, make_folder, plan_for, prepare
 from chaoskit.run.runner import Runner
+from chaoskit.run.up import run_stack
+from chaoskit.scenario.catalog import list_scenarios
 from chaoskit.verify.verdict import Verdict, to_json
 from chaoskit.verify.verify import verify
 
@@ -91,7 +100,8 @@ def plan_command(
 @chaoskit.command("verify")
 @click.argument("run", metavar="RUN|latest")
 @click.option("--out", type=click.Path(path_type=Path), default=RUNS, show_default=True, help="Where runs are kept.")
-def verify_command(run: str, out: Path) -> ExitCode:
+@click.option("--write", type=click.Path(path_type=Path, dir_okay=False), help="Also write the verdict to this file.")
+def verify_command(run: str, out: Path, write: Path | None) -> ExitCode:
     """Judge a stored history again: same file, same verdict; no network, no clock."""
     folder = Path(run) if Path(run).exists() and run != "latest" else out / run
     if not folder.exists():
@@ -99,8 +109,66 @@ def verify_command(run: str, out: Path) -> ExitCode:
         hint = f"the last ones are {', '.join(kept)}" if kept else f"there are none in {out}"
         raise BadInput(Problem(Place(str(folder)), "no such run", hint))
     verdict = verify(read_history(folder))
+    if write is not None:
+        write.write_bytes(to_json(verdict))
     print_to(_console(), verdict_view(verdict))
     return ExitCode(verdict.exit_code)
+
+
+@chaoskit.command("list")
+def list_command() -> ExitCode:
+    """Scenarios, what they break, and which alerts they prove."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in ("scenario", "title", "breaks with", "proves"):
+        table.add_column(title, header_style="dim", overflow="fold")
+    listed = list_scenarios()
+    for one in listed:
+        table.add_row(one.name, clean(one.title or "cannot be read"), ", ".join(one.faults), ", ".join(one.alerts))
+    print_to(_console(), table)
+    problems = [problem for one in listed for problem in one.problems]
+    if problems:
+        raise BadInput(problems)
+    return ExitCode.PASS
+
+
+@chaoskit.command("doctor")
+@click.option("--install", is_flag=True, help="Fetch what is missing into the private cache, without root.")
+def doctor_command(install: bool) -> ExitCode:
+    """What was found, versions, what is missing, and the command that mends it."""
+    if install:
+        mend(lambda line: click.echo(line))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    lines = examine()
+    for one in lines:
+        sign = Text("ok", style="green") if one.ok else Text("MISSING", style="bold red")
+        table.add_row(sign, one.what, one.detail, f"run: {one.mend}" if one.mend else "")
+    print_to(_console(), table)
+    return ExitCode.PASS if all(one.ok for one in lines) else ExitCode.USAGE
+
+
+@chaoskit.command("up")
+@click.option("--time-scale", type=click.FloatRange(min=1), default=1.0, show_default=True, help="1 is real time.")
+@click.option("--bundle", "folder", type=click.Path(path_type=Path, file_okay=False), help="Alert configuration.")
+def up_command(time_scale: float, folder: Path | None) -> ExitCode:
+    """The local stack on the documented ports until Ctrl-C; prints addresses, and notices as they arrive."""
+    ended = threading.Event()
+
+    def up(addresses: Mapping[str, str], notes: tuple[str, ...]) -> None:
+        for name, address in addresses.items():
+            click.echo(f"{name:13} {address}")
+        for note in notes:
+            click.echo(f"note: {clean(note)}")
+        click.echo("Ctrl-C ends it")
+
+    def notice(event: Event) -> None:
+        if isinstance(event, Notice):
+            clock = time.strftime("%H:%M:%S", time.localtime(event.sent[1]))
+            click.echo(
+                clean(f"{clock} {event.receiver or 'nobody'} ({event.integration}): {event.subject or event.status}")
+            )
+
+    run_stack(folder or bundle.folder(), time_scale, up, notice, ended)
+    return ExitCode.PASS
 
 
 def _run_one(asked: Asked, out: Path, keep: bool) -> ExitCode:

@@ -134,7 +134,7 @@ class Runner:
         spec = load_spec(self.plan, self.stack.target_url, self.stack.requests)
         self._load = LoadChild.start(spec, log=self.stack.folder / "logs" / "load.log", on_event=self._loaded)
         self.journal.write(Equipment(name="load", state="up"))
-        if not self._load.first_window.wait(_FIRST_REQUEST_S):
+        if not self._load.flows(_FIRST_REQUEST_S):
             raise EquipmentError("load", f"no request was answered within {_FIRST_REQUEST_S:g} s")
 
     def _play(self, steps: StepRunner) -> None:

@@ -76,7 +76,7 @@ class Metric(BaseHTTPRequestHandler):
 
     value = 0
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         body = f"# TYPE flip gauge\nflip {type(self).value}\n".encode()
         self.send_response(200)
         self.send_header("Content-Type", "text/plain; version=0.0.4")

@@ -1,0 +1,104 @@
+"""The local stack by itself, on the documented ports, until somebody ends it."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from chaoskit.alerting.config import load_folder
+from chaoskit.errors import BadInput, EquipmentError, Problem
+from chaoskit.events import Event
+from chaoskit.run.metrics import RunMetrics
+from chaoskit.run.prepare import check_configuration
+from chaoskit.stack.binaries import require
+from chaoskit.stack.doors import DoorBook
+from chaoskit.stack.local import LocalStack
+from chaoskit.stack.localize import Ports, localize
+from chaoskit.stack.ports import LOOPBACK, check_free, reserve
+
+SMTP_PORT, SMTP_PORT_UNPRIVILEGED = 25, 1025
+_DOCUMENTED = {"prometheus": 9090, "alertmanager": 9093, "metrics": 9091, "webhook": 8080}
+_LOOK_S = 0.2
+
+
+def run_stack(
+    bundle: Path,
+    scale: float,
+    up: Callable[[Mapping[str, str], tuple[str, ...]], None],
+    listen: Callable[[Event], None],
+    ended: threading.Event,
+) -> None:
+    """Starts the stack, calls `up` with its addresses and notes, and stops it once `ended` is set or a part dies.
+
+    Raises BadInput for taken ports (all of them at once), EquipmentError when something does not stay up.
+    """
+    binaries = require()
+    config = load_folder(bundle)
+    check_configuration(binaries, bundle, config.sources)
+    smtp = _smtp_port()
+    _refuse_taken([*_DOCUMENTED.values(), smtp])
+    ports = Ports(own=reserve(1)[0], **_DOCUMENTED)
+    with tempfile.TemporaryDirectory(prefix="chaoskit-up-") as temporary:
+        folder = Path(temporary) / "stack"
+        localized = localize(config.sources, folder, ports, scale, DoorBook(ports.webhook), frozenset())
+        stack = LocalStack(folder, binaries, localized, ports, scale, smtp)
+        metrics = RunMetrics(ports.own)
+        before = {n: signal.signal(n, lambda *_: ended.set()) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        try:
+            stack.start(listen)
+            up(_addresses(stack, smtp), localized.notes)
+            while not ended.wait(_LOOK_S):
+                _complain(stack)
+        finally:
+            stack.stop()
+            metrics.close()
+            for number, old in before.items():
+                signal.signal(number, old)
+
+
+def _addresses(stack: LocalStack, smtp: int) -> dict[str, str]:
+    return {
+        "Prometheus": stack.prometheus_url,
+        "Alertmanager": stack.alertmanager_url,
+        "metrics": f"http://{LOOPBACK}:{stack.ports.metrics}/metrics",
+        "CRM": stack.target_url,
+        "webhook": f"http://{LOOPBACK}:{stack.ports.webhook}/alerts/critical",
+        "SMTP": f"{LOOPBACK}:{smtp}",
+    }
+
+
+def _complain(stack: LocalStack) -> None:
+    for name, child in stack.children.items():
+        if not child.alive:
+            raise EquipmentError(name, f"ended with {child.returncode}", child.tail(5))
+    for name, sink in stack.sinks.items():
+        if not sink.alive:
+            raise EquipmentError(name, "ended by itself", sink.child.tail(5))
+
+
+def _refuse_taken(ports: list[int]) -> None:
+    problems: list[Problem] = []
+    for port in ports:
+        try:
+            check_free(port)
+        except BadInput as error:
+            problems += error.problems
+    if problems:
+        raise BadInput(problems)
+
+
+def _smtp_port() -> int:
+    """Port 25 where we have the right to it, else 1025."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, SMTP_PORT))
+        except OSError as error:
+            if error.errno == errno.EACCES:
+                return SMTP_PORT_UNPRIVILEGED
+    return SMTP_PORT

@@ -1,0 +1,133 @@
+"""A whole run as a user starts it, with something broken on purpose, and everything that it left behind."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from chaoskit import bundle
+from chaoskit.events import End
+from chaoskit.history import History, read_history
+
+LONGEST_S = 150
+
+
+@dataclass
+class Ended:
+    """How a run ended: exit code, what it printed, its verdict and history."""
+
+    code: int
+    said: str
+    folder: Path
+    verdict: dict[str, Any]
+    history: History
+
+    def rows(self, hop: str, to: str = "") -> list[dict[str, Any]]:
+        return [row for row in self.verdict["rows"] if row["hop"] == hop and to in row["to"]]
+
+    def results(self, hop: str, to: str = "") -> set[str]:
+        return {row["result"] for row in self.rows(hop, to)}
+
+    def reason(self, hop: str, to: str = "") -> str:
+        return " | ".join(row["reason"] for row in self.rows(hop, to) if row["result"] != "PASS")
+
+
+@dataclass
+class Drill:
+    """Changes the shipped configuration in a copy, runs it, and acts when a line of the output says so."""
+
+    out: Path
+    folder: Path
+    children: list[psutil.Process] = field(default_factory=list)
+
+    def change(self, file: str, old: str, new: str) -> Drill:
+        """Replaces text in a file of the copy; the text must be there."""
+        path = self.folder / file
+        text = path.read_text()
+        assert old in text, f"{old!r} is not in {file}"
+        path.write_text(text.replace(old, new, 1))
+        return self
+
+    def run(self, *arguments: str, when: str = "", do: Callable[[psutil.Process], None] | None = None) -> Ended:
+        """One run to its end; `do` gets the run's process as soon as a line contains `when`."""
+        command = [sys.executable, "-m", "chaoskit", "run", "worker-unhealthy", "--bundle", str(self.folder)]
+        process = subprocess.Popen(
+            [*command, "--out", str(self.out), *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        too_long = threading.Timer(LONGEST_S, process.kill)
+        too_long.start()
+        said = []
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                said.append(line)
+                if do is not None and when in line:
+                    do(psutil.Process(process.pid))
+                    do = None
+            code = process.wait(timeout=20)
+        finally:
+            too_long.cancel()
+            process.kill()
+        text = "".join(said)
+        folders = [path for path in self.out.glob("*-worker-unhealthy*") if not path.is_symlink()]
+        assert folders, text
+        folder = folders[0]
+        verdict = json.loads((folder / "verdict.json").read_bytes())
+        return Ended(code, text, folder, verdict, read_history(folder))
+
+
+def kill(word: str) -> Callable[[psutil.Process], None]:
+    """Ends, of the run's own descendants, the one whose command line has the word."""
+
+    def end(run: psutil.Process) -> None:
+        found = [child for child in run.children(recursive=True) if word in " ".join(child.cmdline())]
+        assert found, f"no child has {word!r} in its command line"
+        found[0].kill()
+
+    return end
+
+
+@pytest.fixture
+def drill(tmp_path: Path, binaries: object) -> Iterator[Drill]:
+    """A drill of its own; afterwards nothing of it may be left: no process, no fault, no data."""
+    folder = tmp_path / "bundle"
+    shutil.copytree(bundle.folder(), folder)
+    one = Drill(tmp_path / "runs", folder)
+    yield one
+    mine = str(tmp_path)
+    left = [p for p in psutil.process_iter() if mine in " ".join(_words(p)) or mine in _environment(p)]
+    assert not left
+    for run in one.out.glob("*-worker-unhealthy*"):
+        if run.is_symlink():
+            continue
+        assert not (run / "stack" / "data").exists()
+        end = next(read_history(run).of(End))
+        assert end.healed
+        assert end.left == []
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def _environment(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.environ().values()) if process.pid != psutil.Process().pid else ""
+    except psutil.Error:
+        return ""
