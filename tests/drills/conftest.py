@@ -80,7 +80,11 @@ class Drill:
             code = process.wait(timeout=20)
         finally:
             too_long.cancel()
+            too_long.join()
             process.kill()
+            process.wait(timeout=20)
+            assert process.stdout is not None
+            process.stdout.close()
         text = "".join(said)
         folders = [path for path in self.out.glob("*-worker-unhealthy*") if not path.is_symlink()]
         assert folders, text

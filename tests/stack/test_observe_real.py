@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from chaoskit.observe.alertmanager import AlertmanagerObserver
 from chaoskit.observe.mail_header import HEADER_NAME, HEADER_TEMPLATE
 from chaoskit.observe.prometheus import PrometheusObserver
 from chaoskit.observe.sinks import SinkChild
+from chaoskit.stack.monitoring import start_alertmanager
 from chaoskit.stack.ports import reserve
 from chaoskit.stack.process import Child, spawn, wait_until
 
@@ -124,16 +126,8 @@ def stack(binaries, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]
     write(folder / "rules.yml", RULES)
     write(folder / "prometheus.yml", prometheus_config(am_port, target.server_address[1]))
     am_url, prom_url = f"http://127.0.0.1:{am_port}", f"http://127.0.0.1:{prom_port}"
-    alertmanager = spawn(
-        [
-            binaries.alertmanager,
-            f"--config.file={folder}/alertmanager.yml",
-            f"--storage.path={folder}/am",
-            f"--web.listen-address=127.0.0.1:{am_port}",
-            "--cluster.listen-address=",
-        ],
-        name="alertmanager",
-        log=folder / "am.log",
+    alertmanager = start_alertmanager(
+        binaries, folder / "alertmanager.yml", folder / "am", am_port, folder / "am.log"
     )
 
     def start_prometheus() -> Child:
@@ -321,7 +315,7 @@ def test_both_sinks_keep_watch_without_a_gap(stack: Stack) -> None:
     for sink in ("mail-sink", "webhook-sink"):
         watches = [event.seen for event in stack.seen.of(Watch) if event.sink == sink]
         assert watches
-        assert all(one[1] == following[0] for one, following in zip(watches, watches[1:], strict=False))
+        assert all(one[1] == following[0] for one, following in itertools.pairwise(watches))
 
 
 def test_a_restart_of_prometheus_is_seen_as_such(stack: Stack) -> None:

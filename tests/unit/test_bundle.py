@@ -14,6 +14,7 @@ from chaoskit.alerting.config import load_folder
 from chaoskit.alerting.inhibition import muting_rules
 from chaoskit.alerting.promql import scale
 from chaoskit.alerting.routing import alert_labels, match_routes, receivers_of
+from chaoskit.alerting.windows_expression import range_of
 from chaoskit.bundle import folder
 from chaoskit.scenario.loader import load_scenario_file
 from chaoskit.scenario.model import Inject, Undo, Wait
@@ -229,6 +230,11 @@ def test_the_promise_speaks_of_every_alert_and_of_the_same_recipients_as_the_mai
         assert [mail.to for mail in mails] == [promised.recipients]
         assert promised.resolved
         assert all(integration.send_resolved for integration in CONFIG.receivers[name].integrations)
+
+
+@pytest.mark.parametrize("alert", RULES)
+def test_the_promise_leaves_time_for_what_a_rule_looks_back_over(alert: str) -> None:
+    assert CONFIG.promise.clears_s[alert] >= range_of(CONFIG, RULES[alert])
 
 
 WORKER = {
