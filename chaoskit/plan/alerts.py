@@ -139,6 +139,7 @@ class AlertPlanner:
                 configured=windows.notify(rule, route, delivery_vs=self._delivery_vs) if route else None,
                 all_clear=all_clear if self._hears_all_clear(expectation, receiver, ask) else None,
                 recipients=self._recipients(name) if integration.kind == "email" else (),
+                sends_resolved=integration.send_resolved,
                 ask=ask,
             )
             for integration in receiver.integrations

@@ -51,6 +51,8 @@ class PlannedNotice:
     all_clear: Window | None
     """Counted from ResolvedAt; None when no resolved notice is promised."""
     recipients: tuple[str, ...]
+    sends_resolved: bool
+    """What the configuration says of this integration, whatever was promised."""
     ask: Notify
 
     @property

@@ -63,7 +63,7 @@ class HopJudge:
                 heard = self.heard(notice, episode, "resolved")
                 needs = ("prometheus", "alertmanager", _sink(notice))
                 seen = heard.sent if heard else None
-                extra = self._notice_setting(notice)
+                extra = self._all_clear_setting(notice)
                 rows.append(self._timed("all-clear", notice.to, notice.all_clear, resolved, seen, needs, extra))
         return rows
 
@@ -201,6 +201,11 @@ class HopJudge:
     def _hold_setting(self) -> str:
         rule = self.alert.rule
         return f"; the rule says for: {format_duration(rule.for_s)} ({rule.place})"
+
+    def _all_clear_setting(self, notice: PlannedNotice) -> str:
+        if not notice.sends_resolved:
+            return f" and send_resolved, which is false for this {notice.integration} of {notice.receiver}"
+        return f" ({notice.all_clear.place})" if notice.all_clear else ""
 
     def _notice_setting(self, notice: PlannedNotice) -> str:
         if notice.configured is None:

@@ -97,7 +97,7 @@ def kill(word: str) -> Callable[[psutil.Process], None]:
     """Ends, of the run's own descendants, the one whose command line has the word."""
 
     def end(run: psutil.Process) -> None:
-        found = [child for child in run.children(recursive=True) if word in " ".join(child.cmdline())]
+        found = [child for child in run.children(recursive=True) if word in " ".join(_words(child))]
         assert found, f"no child has {word!r} in its command line"
         found[0].kill()
 

@@ -115,7 +115,7 @@ def test_no_resolved_mails_fails_the_all_clear(drill: Drill) -> None:
 
 def test_a_dead_mail_sink_makes_mails_unknown_and_leaves_the_webhook_judged(drill: Drill) -> None:
     """Our witness dies uninvited: nobody can say what would have been mailed."""
-    ended = drill.run(when="fault kill#0 in force", do=kill("mail_sink"))
+    ended = drill.run(when="fault kill#0 in force", do=kill("chaoskit.observe.mail_sink"))
     assert_unknown(ended, "notify", "email", "mail-sink")
     assert ended.results("notify", "webhook") == {"PASS"}
     assert ended.results("all-clear", "webhook") == {"PASS"}
@@ -136,7 +136,7 @@ def test_a_renamed_metric_fails_detect_as_never(drill: Drill) -> None:
 
 def test_prometheus_killed_under_the_fault_makes_the_rest_unknown(drill: Drill) -> None:
     """Blind from then on, and said so: nothing is counted as quiet."""
-    ended = drill.run(when="fault kill#0 in force", do=kill("prometheus.yml"))
+    ended = drill.run(when="fault kill#0 in force", do=kill("/stack/prometheus.yml"))
     assert ended.code == 3, ended.said
     assert "prometheus was down" in ended.reason("detect") + ended.reason("hold")
     assert ended.results("finding") == {"UNKNOWN"}
@@ -144,7 +144,7 @@ def test_prometheus_killed_under_the_fault_makes_the_rest_unknown(drill: Drill) 
 
 
 def test_alertmanager_killed_before_firing_makes_notify_unknown(drill: Drill) -> None:
-    ended = drill.run(when="fault kill#0 in force", do=kill("alertmanager.yml"))
+    ended = drill.run(when="fault kill#0 in force", do=kill("/stack/alertmanager.yml"))
     assert_unknown(ended, "notify", "", "alertmanager was down")
     assert ended.results("hold") == {"PASS"}
 

@@ -15,7 +15,7 @@ import pytest
 from chaoskit.bundle import folder
 
 if TYPE_CHECKING:
-    from tests.conftest import Binaries
+    from chaoskit.stack.binaries import Binaries
 
 pytestmark = pytest.mark.stack
 

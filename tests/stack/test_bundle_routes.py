@@ -27,7 +27,7 @@ from chaoskit.stack.ports import reserve
 from chaoskit.stack.process import wait_until
 
 if TYPE_CHECKING:
-    from tests.conftest import Binaries
+    from chaoskit.stack.binaries import Binaries
 
 pytestmark = pytest.mark.stack
 

@@ -126,9 +126,7 @@ def stack(binaries, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]
     write(folder / "rules.yml", RULES)
     write(folder / "prometheus.yml", prometheus_config(am_port, target.server_address[1]))
     am_url, prom_url = f"http://127.0.0.1:{am_port}", f"http://127.0.0.1:{prom_port}"
-    alertmanager = start_alertmanager(
-        binaries, folder / "alertmanager.yml", folder / "am", am_port, folder / "am.log"
-    )
+    alertmanager = start_alertmanager(binaries, folder / "alertmanager.yml", folder / "am", am_port, folder / "am.log")
 
     def start_prometheus() -> Child:
         return spawn(
