@@ -20,6 +20,9 @@ from chaoskit.verify.evidence import Episode, Evidence
 from chaoskit.verify.judge import between, judge, margin_vs
 from chaoskit.verify.verdict import Result, Row
 
+_RETRY_REAL_S = 10.0
+"""Real seconds for which Alertmanager at least tries one delivery again."""
+
 SINKS = {"email": "mail-sink"}
 """Which sink witnesses which integration; every other one comes through the web."""
 
@@ -129,7 +132,7 @@ class HopJudge:
         result = judge(observed, allowed, window.resolution_vs)
         reason = ""
         if result is Result.FAIL:
-            outage = self.evidence.outage(needs, start[0], seen[1])
+            outage = self.evidence.outage(needs + self._same_group(to), start[0] - _RETRY_REAL_S, seen[1])
             if outage is not None:
                 result = Result.UNKNOWN
                 reason = f"{self._who(to)} {outage.equipment} was down meanwhile ({outage.detail})"
@@ -201,6 +204,15 @@ class HopJudge:
     def _hold_setting(self) -> str:
         rule = self.alert.rule
         return f"; the rule says for: {format_duration(rule.for_s)} ({rule.place})"
+
+    def _same_group(self, to: str) -> tuple[str, ...]:
+        """Sinks of the same receiver's other integrations.
+
+        A group's next notice waits until every integration of its receiver is done with the last one, and one
+        that meets a closed door tries for max(group_interval, 10 s), which no time scale shortens.
+        """
+        receiver = next((n.receiver for n in self.alert.notices if n.to == to), None)
+        return tuple(_sink(n) for n in self.alert.notices if n.receiver == receiver)
 
     def _all_clear_setting(self, notice: PlannedNotice) -> str:
         if not notice.sends_resolved:

@@ -118,7 +118,9 @@ def test_a_dead_mail_sink_makes_mails_unknown_and_leaves_the_webhook_judged(dril
     ended = drill.run(when="fault kill#0 in force", do=kill("chaoskit.observe.mail_sink"))
     assert_unknown(ended, "notify", "email", "mail-sink")
     assert ended.results("notify", "webhook") == {"PASS"}
-    assert ended.results("all-clear", "webhook") == {"PASS"}
+    # Alertmanager tries the dead mailbox for 10 real s before the same group speaks again, at any time scale, so
+    # the webhook's all-clear may be late because of our witness. Then that is said, and is no failure.
+    assert ended.results("all-clear", "webhook") <= {"PASS", "UNKNOWN"}
 
 
 def test_an_empty_mail_fails_its_content(drill: Drill) -> None:

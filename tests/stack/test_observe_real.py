@@ -327,7 +327,11 @@ def test_a_restart_of_prometheus_is_seen_as_such(stack: Stack) -> None:
     ended = stack.seen.wait(AlertState, of("Witness", "inactive"))
     assert ended.previous is not None
     assert ended.previous < ended.at < again.at
-    assert again.active_at == pytest.approx(again.at, abs=0.001)
+    # The first evaluation after a start may be over before a look could cover it: then only Prometheus's word
+    # tells of it, and `previous` does not claim to know better.
+    assert again.active_at is not None
+    assert again.active_at <= again.at + 0.001
+    assert again.previous is None or again.previous < again.active_at
     covered = stack.seen.wait(
         Poll, lambda e: e.source == "prometheus" and e.ok and e.seen_to is not None and e.seen_to >= again.at
     )
