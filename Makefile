@@ -9,8 +9,8 @@ game-day: setup         ## set up, then run the first drill
 	$(BIN)/chaoskit run worker-unhealthy
 
 test: setup lint        ## set up, then pass the tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not long and not drill"
-	$(BIN)/python -m pytest -m "drill and not long"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long and not drill"
+	$(BIN)/python -m pytest -n 2 -m "drill and not long"
 
 test-long: setup        ## the tests that take minutes each
 	$(BIN)/python -m pytest -m long

@@ -184,6 +184,9 @@ def _episode(event: AlertState, evidence: Evidence, live: dict[tuple[tuple[str, 
         evidence.episodes.append(episode)
     if event.state == "pending":
         episode.pending = at
+    elif episode.pending is None and event.active_at is not None:
+        # Samples of the first evaluations after a start of Prometheus may be missing: ActiveAt is its own word.
+        episode.firing = (min(at[0], event.active_at), at[1])
     else:
         episode.firing = at
 
