@@ -109,15 +109,16 @@ class HeldFault:
     def _listen(self) -> None:
         assert self._holder.stdout is not None
         lapsed = False
-        for line in self._holder.stdout:
-            with contextlib.suppress(ValueError):
-                answer = json.loads(line)
-                if "lapsed" in answer or "expired" in answer:
-                    if not lapsed:
-                        lapsed = True
-                        self._on_lapse(_lapse(answer))
-                else:
-                    self._answers.put(answer)
+        with self._holder.stdout as lines:
+            for line in lines:
+                with contextlib.suppress(ValueError):
+                    answer = json.loads(line)
+                    if "lapsed" in answer or "expired" in answer:
+                        if not lapsed:
+                            lapsed = True
+                            self._on_lapse(_lapse(answer))
+                    else:
+                        self._answers.put(answer)
         self._answers.put({"gone": True})
 
 

@@ -108,9 +108,9 @@ def prepare(asked: Asked, folder: Callable[[Plan], Path]) -> Prepared:
     header = Header(
         schema=SCHEMA,
         run_id=run_folder.name,
-        scenario=scenario,
-        profile=profile,
-        sources=sources,
+        scenario=Path(scenario).name,
+        profile=Path(profile).name,
+        sources=_by_name(sources),
         settings=list(asked.settings),
         time_scale=plan.time_scale,
         seed=plan.seed,
@@ -163,6 +163,15 @@ def versions(binaries: Binaries | None) -> dict[str, str]:
     if binaries is not None:
         found |= {name: str(version) for name, version in binaries.versions.items()}
     return found
+
+
+def _by_name(sources: Mapping[str, str]) -> dict[str, str]:
+    """Sources as a history carries them: where scenario and profile lay on this machine is nobody's business."""
+    return {
+        f"{role}:{Path(file).name}" if role in ("scenario", "profile") else key: text
+        for key, text in sources.items()
+        for role, _, file in [key.partition(":")]
+    }
 
 
 def _readable(sources: Mapping[str, str], names: Mapping[str, str], asked: Asked) -> list[Problem]:

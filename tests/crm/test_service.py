@@ -140,10 +140,10 @@ def test_a_black_hole_uses_up_the_deadline_and_is_not_retried(clean: RunningCrm)
 
 
 def test_a_slow_upstream_is_reported_in_virtual_seconds(clean: RunningCrm) -> None:
-    series = 'insa_agent_request_duration_seconds_bucket{{agent="deal-forecaster",le="{}"}}'
+    series = 'insa_agent_request_duration_seconds_bucket{{agent="meeting-planner",le="{}"}}'
     before = clean.samples()
     clean.toxic("slow", kind="http.slow", delay_vs=16)  # timers may be a millisecond early
-    assert clean.agent("deal-forecaster") == 200
+    assert clean.agent("meeting-planner") == 200
     _settled(clean, series.format("+Inf"), before[series.format("+Inf")] + 1)
     assert clean.value(series.format("15.0")) == before[series.format("15.0")]
 

@@ -43,7 +43,8 @@ RULES = {
                     "annotations": {"summary": "it flipped to {{ $value }}"},
                 },
                 {"alert": "Witness", "expr": "vector(1)", "labels": {"severity": "none"}},
-                {"alert": "Muted", "expr": "vector(1)", "labels": {"severity": "critical"}},
+                # Later than its source, or the first flush would not know of that.
+                {"alert": "Muted", "expr": "vector(1)", "for": "1s", "labels": {"severity": "critical"}},
             ],
         }
     ]
