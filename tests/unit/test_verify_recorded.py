@@ -89,7 +89,11 @@ def test_dropping_events_turns_no_fail_into_pass(path: Path, data: st.DataObject
     history = parse_history(path.read_bytes(), path.name)
     before = rows_of(history)
     keep = data.draw(st.lists(st.booleans(), min_size=len(history.events) - 1, max_size=len(history.events) - 1))
-    kept = [e for e, stays in zip(history.events[1:], keep, strict=True) if stays or not isinstance(e, Notice | Poll | Watch)]
+    kept = [
+        e
+        for e, stays in zip(history.events[1:], keep, strict=True)
+        if stays or not isinstance(e, Notice | Poll | Watch)
+    ]
     after = rows_of(with_events(history, [history.events[0], *kept]))
     for key, row in before.items():
         if row.result is Result.FAIL and key in after and row.hop != "finding":
