@@ -180,7 +180,7 @@ class AlertStates:
             if track is not None and track.state is not None:
                 yield from self._between(labels, track, at_ms, state, interval_ms, group)
             if track is None:
-                track = self._tracks[labels] = _Track(interval_ms, at_ms, None)
+                track = self._tracks[labels] = _Track(interval_ms, 0, None)
             if track.state != state:
                 yield self._changed(labels, track, at_ms, state, interval_ms, group)
             track.last_ms, track.state, track.interval_ms = at_ms, state, interval_ms
@@ -231,19 +231,22 @@ class AlertStates:
         self, labels: Labels, track: _Track, at_ms: int, state: State, interval_ms: int, group: Group
     ) -> AlertState:
         """The alert shows a new state at a sample."""
+        active = group.active.get(labels)
+        # Younger than the sample, it is of a later life.
+        listed = active if active and _floor_ms(active.active_at) <= at_ms + _TICK_MS else None
         if track.state is not None:
             previous_ms: int | None = track.last_ms
         else:
             previous_ms = self._evaluation_before(at_ms, interval_ms, group)
             if track.gone_ms is not None:
                 previous_ms = max(track.gone_ms, previous_ms or 0)
+            if listed and previous_ms is not None and previous_ms >= (born_ms := _floor_ms(listed.active_at)):
+                # It was active at `previous` already: Prometheus writes no ALERTS in its first two evaluations
+                # after a start, and then puts an older ActiveAt in place where it remembers one.
+                earlier_ms = max(self._evaluation_before(born_ms, interval_ms, group) or 0, track.last_ms)
+                previous_ms = earlier_ms if 0 < earlier_ms < born_ms else None
             track.active_at = None if previous_ms is None else at_ms / 1000
-        active = group.active.get(labels)
-        # Younger than the sample, it is of a later life.
-        listed = active if active and _floor_ms(active.active_at) <= at_ms + _TICK_MS else None
-        # The first sample of a life seen from its beginning is at ActiveAt itself; after a restart Prometheus
-        # puts an older one in its place at the second evaluation.
-        if listed is not None and (track.active_at is None or state == "firing" or _near(listed, at_ms)):
+        if listed is not None:
             track.active_at = listed.active_at
         return AlertState(
             labels=dict(labels),
@@ -282,10 +285,6 @@ def _fit(rule: tuple[str, Labels], labels: Labels) -> int:
     fixed = [(key, value) for key, value in own if value and "{{" not in value]
     fits = present.get("alertname") == name and all(present.get(key) == value for key, value in fixed)
     return 1 + len(fixed) if fits else 0
-
-
-def _near(active: Active, at_ms: int) -> bool:
-    return abs(active.active_at * 1000 - at_ms) < 2 * _TICK_MS
 
 
 def _ms(seconds: float) -> int:

@@ -67,6 +67,8 @@ class Runner:
         self._load: LoadChild | None = None
         self._interrupted = threading.Event()
         self._ending = threading.Event()
+        self._idling = False
+        """Everything is judged already; ending early takes nothing away."""
         self._observers: list[PrometheusObserver | AlertmanagerObserver] = []
         self._threads: list[threading.Thread] = []
 
@@ -109,10 +111,12 @@ class Runner:
         """Ends the run early and in order; returns at once."""
         if not self._interrupted.is_set():
             self._interrupted.set()
-            self._say(Interruption(reason=reason))
+            if not self._idling:
+                self._say(Interruption(reason=reason))
 
     def idle(self, at_most_s: float) -> None:
         """Leaves everything as it is until the run is interrupted or the time is over."""
+        self._idling = True
         self._interrupted.wait(at_most_s)
 
     def _start(self) -> None:

@@ -159,6 +159,27 @@ def test_a_restart_starts_the_alert_anew() -> None:
     assert seen[1].active_at == T + 45
 
 
+def test_the_first_evaluations_after_a_start_leave_no_samples_and_active_at_tells_of_them() -> None:
+    """Evaluated at 45 and 60 without a sample, active since 45: it began at 45, not at its first sample."""
+    states = AlertStates()
+    states.look(T + 1, [group(T + 0.004, {B: T})], {B: points((0, "firing"))})
+    began = {B: T + 45.0001}
+    seen = states.look(T + 46, [group(T + 45.002, began)], {B: points((0, "firing"))})
+    assert brief(seen) == [("B", "inactive", 45, 0)]
+    assert states.look(T + 61, [group(T + 60.002, began)], {B: points((0, "firing"))}) == []
+    seen = states.look(T + 76, [group(T + 75.002, began)], {B: points((0, "firing"), (75, "firing"))})
+    assert brief(seen) == [("B", "firing", 75, 0)]
+    assert seen[0].active_at == T + 45.0001
+
+
+def test_an_older_active_at_that_prometheus_remembers_over_a_restart_is_believed() -> None:
+    states = AlertStates()
+    states.look(T + 46, [group(T + 45.002, {A: T + 45})], {})
+    seen = states.look(T + 76, [group(T + 75.002, {A: T - 600})], {A: points((75, "pending"))})
+    assert brief(seen) == [("A", "pending", 75, None)]
+    assert seen[0].active_at == T - 600
+
+
 def test_a_rule_taken_away_by_a_reload_takes_its_alerts_along() -> None:
     states = AlertStates()
     states.look(T + 1, [group(T + 0.004, {A: T})], {A: points((0, "firing"))})
