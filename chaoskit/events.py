@@ -62,6 +62,8 @@ class Equipment(Event, frozen=True, kw_only=True, tag="equipment"):
     """prometheus, alertmanager, mail-sink, webhook-sink, load, target, or an observer."""
     state: Literal["up", "down", "stopped"]
     detail: str = ""
+    invited: bool = False
+    """Down because the scenario wants it down: judged by what the scenario expects, not excused."""
 
 
 class Steady(Event, frozen=True, kw_only=True, tag="steady"):
@@ -104,6 +106,15 @@ class FaultOk(Event, frozen=True, kw_only=True, tag="fault-ok"):
     fault: str
     effect: Interval
     detail: str = ""
+
+
+class Alter(Event, frozen=True, kw_only=True, tag="alter"):
+    """A fault in force is about to get another level; this token now undoes the old level and the new one."""
+
+    step: str
+    fault: str
+    settings: dict[str, Any]
+    undo: dict[str, Any]
 
 
 class FaultFail(Event, frozen=True, kw_only=True, tag="fault-fail"):
@@ -216,10 +227,13 @@ class Notice(Event, frozen=True, kw_only=True, tag="notice"):
     """The mail's plain part, or another service's payload as it came."""
     problems: list[str] = []
     """What the sink could not make sense of."""
+    refused: int = 0
+    """The code with which the receiver refused it; 0 when it was taken. What was refused has not been heard."""
 
 
 class LoadWindow(Event, frozen=True, kw_only=True, tag="load"):
-    """One second of traffic: started = finished + in_flight(change) + dropped; latencies in real milliseconds."""
+    """One second of traffic. Since the load began: started = finished + in_flight + dropped; `failed` is a part of
+    `finished`. Latencies in real milliseconds; in an open load they count from when the request was due."""
 
     second: Interval
     started: int
@@ -232,7 +246,16 @@ class LoadWindow(Event, frozen=True, kw_only=True, tag="load"):
     p95_ms: float | None
     p99_ms: float | None
     cpu_s: float
+    """CPU seconds of all processes of the generator itself."""
     failures: dict[str, int] = {}
+    oldest_ms: float = 0.0
+    """At the end of the window, the age of the longest unanswered request."""
+    lag_ms: float = 0.0
+    """The most by which the generator itself was late; that is part of an open load's latencies."""
+    late: float = 0.0
+    """The share of its moments (requests due, and a beat of its own) at which it was late by more than 50 ms."""
+    busy: float | None = None
+    """The share of one core that its busiest process used; None in histories that did not tell."""
 
 
 class LoadTotals(Event, frozen=True, kw_only=True, tag="load-totals"):
@@ -250,6 +273,19 @@ class LoadTotals(Event, frozen=True, kw_only=True, tag="load-totals"):
     p99_ms: float | None
     reconciled: bool
     detail: str = ""
+    span: Interval | None = None
+    """From the beginning of the load to the end of its last window."""
+    cut: int = 0
+    """Of those in flight, how many the generator cut off itself when it ended."""
+    untracked: int = 0
+    """Of those finished, how many were known only by their outcome: from clients that announce no beginning."""
+    cpu_s: float = 0.0
+    busy: float | None = None
+    """The largest of all windows, as are `lag_ms` and `oldest_ms`."""
+    lag_ms: float = 0.0
+    oldest_ms: float = 0.0
+    late: float = 0.0
+    """As in a window, of the whole load."""
 
 
 class Deadline(Event, frozen=True, kw_only=True, tag="deadline"):
@@ -272,8 +308,8 @@ class End(Event, frozen=True, kw_only=True, tag="end"):
 
 
 AnyEvent = (
-    Header | Phase | Equipment | Steady | StepBegin | StepEnd | Invoke | FaultOk | FaultFail | UndoBegin | UndoOk
-    | UndoFail | ActionOk | AlertState | Poll | Watch | Suppression | Notice | LoadWindow | LoadTotals | Deadline
+    Header | Phase | Equipment | Steady | StepBegin | StepEnd | Invoke | FaultOk | Alter | FaultFail | UndoBegin
+    | UndoOk | UndoFail | ActionOk | AlertState | Poll | Watch | Suppression | Notice | LoadWindow | LoadTotals | Deadline
     | Interruption | End
 )  # fmt: skip
 

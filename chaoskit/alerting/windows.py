@@ -118,7 +118,7 @@ def notify(rule: Rule, route: Route, delivery_vs: float, live: bool = False, los
     """
     lost_vs = lost_posts * resend_period(rule)
     if live:
-        return _ticking("notify", route, delivery_vs + lost_vs, COARSEST_NOTIFY_VS)
+        return live_notify(route, delivery_vs + lost_vs)
     wait_vs = route.group_wait_s
     setting = f"group_wait {format_duration(wait_vs)}"
     resolution_vs = _resolution(wait_vs, COARSEST_NOTIFY_VS)
@@ -128,11 +128,16 @@ def notify(rule: Rule, route: Route, delivery_vs: float, live: bool = False, los
 def promised_notify(promised: PromisedNotice, delivery_vs: float, live: Route | None = None) -> Window:
     """The same from the promised group wait; with `live`, the bound that this route's group_interval sets."""
     if live is not None:
-        return _ticking("notify", live, delivery_vs, COARSEST_NOTIFY_VS)
+        return live_notify(live, delivery_vs)
     wait_vs = promised.group_wait_s
     setting = f"promised group_wait {format_duration(wait_vs)}"
     resolution_vs = _resolution(wait_vs, COARSEST_NOTIFY_VS)
     return _window("notify", wait_vs, wait_vs + delivery_vs, setting, promised.place, resolution_vs)
+
+
+def live_notify(route: Route, delivery_vs: float) -> Window:
+    """From firing to the notice of a group that has notified before, or lingers: its next tick."""
+    return _ticking("notify", route, delivery_vs, COARSEST_NOTIFY_VS)
 
 
 def clear(config: AlertConfig, rule: Rule, clears_vs: float = 0.0) -> Window:

@@ -5,7 +5,11 @@ prepare() -> undo token
 journal: invoke, fsync
            ── start ──>     start()      returns when the effect was seen
 journal: ok                 hold()       keeps it in force, notices when it lapses
+journal: alter, fsync
+           ── change ─>     change()     another level, without a gap at none; only kinds that have levels
            ── EOF ───>      stop(undo)   from the token alone; any process may do it, any number of times
+
+An action (`do:`) has no undo: it is done when its result was confirmed.
 """
 
 from __future__ import annotations
@@ -45,7 +49,12 @@ class Target:
     """As `role:worker`."""
     names: tuple[str, ...]
     address: Mapping[str, Any]
-    """How the target's things are found: `pattern` for processes, a URL for a proxy, and so on."""
+    """How the target's things are found: `pattern` for processes, a URL for a proxy, and so on; always `time_scale`."""
+
+    @property
+    def time_scale(self) -> float:
+        """Virtual seconds per real second, for settings that are virtual durations."""
+        return float(self.address.get("time_scale", 1.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +83,35 @@ class Fault(Protocol):
 
     @classmethod
     def hold(cls, undo: Undo, ended: threading.Event) -> None:
-        """Keeps the effect in force until `ended` is set; raises Lapsed when it is gone uninvited."""
+        """Keeps the effect in force until `ended` is set; raises Lapsed when it is gone uninvited.
+
+        After a change `undo` holds the new token: its content is replaced in place.
+        """
 
     @classmethod
     def stop(cls, undo: Undo) -> Seen:
         """Takes the effect back, from the token alone; idempotent, bounded, verified. Raises FaultError."""
+
+
+class Changeable(Fault, Protocol):
+    """A kind whose level can be changed while it is in force."""
+
+    @classmethod
+    def alter(cls, undo: Undo, settings: Settings) -> Undo:
+        """The token that undoes the present level and the one of these settings; changes nothing. Raises FaultError."""
+
+    @classmethod
+    def change(cls, undo: Undo) -> Seen:
+        """Brings the token's level about, with no gap at none, and returns once it was seen. Raises FaultError."""
+
+
+class Action(Protocol):
+    """Something done once, with nothing to take back; a class registered under its name."""
+
+    kind: ClassVar[str]
+    handles: ClassVar[tuple[str, ...]]
+    settings: ClassVar[type[Settings]]
+
+    @classmethod
+    def run(cls, target: Target, settings: Settings) -> tuple[Seen, dict[str, Any]]:
+        """Does it and returns once the result is confirmed, with that result as data. Bounded; raises FaultError."""

@@ -8,6 +8,8 @@ holder undoes the fault. It speaks one JSON line an answer:
     <- start
     -> {"ok": [a, b], "detail": ...} | {"fail": reason}
     -> {"lapsed": reason} | {"expired": max_s}         while in force, at most once
+    <- change {...}                                    the altered token, while in force
+    -> {"changed": [a, b], "detail": ...} | {"change_failed": reason}
     <- EOF, or undo
     -> {"undone": [a, b], "detail": ...} | {"undo_failed": reason}
 
@@ -21,9 +23,9 @@ import os
 import signal
 import sys
 import threading
-from typing import Any
+from typing import Any, cast
 
-from chaoskit.faults.base import Fault, FaultError, Lapsed, Undo
+from chaoskit.faults.base import Changeable, Fault, FaultError, Lapsed, Undo
 from chaoskit.faults.registry import known
 
 
@@ -40,7 +42,7 @@ def main() -> int:
     if sys.stdin.readline().strip() != "start":
         return 0
     ended = threading.Event()
-    threading.Thread(target=_await_end, args=(ended,), daemon=True).start()
+    threading.Thread(target=_listen, args=(fault, undo, ended), daemon=True).start()
     threading.Thread(target=_limit, args=(order["max_s"], ended), daemon=True).start()
     try:
         _bring_about(fault, undo, ended)
@@ -77,9 +79,24 @@ def _take_back(fault: type[Fault], undo: Undo) -> int:
     return 0
 
 
-def _await_end(ended: threading.Event) -> None:
-    sys.stdin.readline()
-    ended.set()
+def _listen(fault: type[Fault], undo: Undo, ended: threading.Event) -> None:
+    """Carries out changes until anything else, or the end, comes in."""
+    try:
+        while (word := sys.stdin.readline().partition(" "))[0] == "change" and not ended.is_set():
+            # The token first: from here on, healing undoes the new level too.
+            undo.update(json.loads(word[2]))
+            _change(fault, undo)
+    finally:
+        ended.set()
+
+
+def _change(fault: type[Fault], undo: Undo) -> None:
+    try:
+        seen = cast(type[Changeable], fault).change(undo)
+    except Exception as error:
+        _say(change_failed=_reason(error))
+        return
+    _say(changed=seen.between, detail=seen.detail)
 
 
 def _limit(max_s: float, ended: threading.Event) -> None:

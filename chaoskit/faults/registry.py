@@ -1,4 +1,6 @@
-"""Which kinds of fault there are: ours and those of other packages, by the entry point group `chaoskit.faults`.
+"""Which kinds of fault and action there are: ours and those of other packages, by entry points.
+
+The groups are `chaoskit.faults` and `chaoskit.actions`.
 
 A plugin is checked when it is read, and every problem is named together with the offending definition.
 """
@@ -8,52 +10,73 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, cast
+from typing import Any
 
 from pydantic import ValidationError
 
 from chaoskit.errors import BadInput, Place, Problem
-from chaoskit.faults.base import Fault, Settings
+from chaoskit.faults.base import Action, Fault, Settings
+from chaoskit.faults.monitoring_kill import MonitoringKill
 from chaoskit.faults.process_kill import ProcessKill
 from chaoskit.faults.process_pause import ProcessPause
+from chaoskit.faults.receiver_answer import ReceiverAnswer
 
 GROUP = "chaoskit.faults"
-_OURS: tuple[type[Fault], ...] = (ProcessKill, ProcessPause)
+ACTIONS = "chaoskit.actions"
+_OURS: tuple[type[Fault], ...] = (MonitoringKill, ProcessKill, ProcessPause, ReceiverAnswer)
+_OUR_ACTIONS: tuple[type[Action], ...] = ()
+_FAULT_HAS = ("kind", "handles", "settings", "prepare", "start", "hold", "stop")
+_ACTION_HAS = ("kind", "handles", "settings", "run")
 
 
 @functools.cache
 def known() -> Mapping[str, type[Fault]]:
-    """Every kind by name; raises BadInput when a registered plugin is not a fault."""
-    kinds: dict[str, type[Fault]] = {fault.kind: fault for fault in _OURS}
+    """Every kind of fault by name; raises BadInput when a registered plugin is not a fault."""
+    return _with_plugins({fault.kind: fault for fault in _OURS}, GROUP, "fault kind", _FAULT_HAS)
+
+
+@functools.cache
+def known_actions() -> Mapping[str, type[Action]]:
+    """Every action by name; raises BadInput when a registered plugin is not an action."""
+    return _with_plugins({action.kind: action for action in _OUR_ACTIONS}, ACTIONS, "action", _ACTION_HAS)
+
+
+def changeable(fault: type[Fault]) -> bool:
+    """Whether this kind has levels that can be changed while it is in force."""
+    return hasattr(fault, "alter") and hasattr(fault, "change")
+
+
+def _with_plugins(ours: dict[str, Any], group: str, what: str, needed: tuple[str, ...]) -> Mapping[str, Any]:
+    kinds = dict(ours)
     problems = []
-    for entry in entry_points(group=GROUP):
+    for entry in entry_points(group=group):
         if entry.name in kinds:
             continue
-        wrong = _load(entry, kinds)
+        found, wrong = _load(entry, needed)
+        kinds[entry.name] = found
         if wrong:
-            problems.append(Problem(None, f"fault kind '{entry.name}' ({entry.value}): {wrong}", "mend the plugin"))
+            problems.append(Problem(None, f"{what} '{entry.name}' ({entry.value}): {wrong}", "mend the plugin"))
     if problems:
         raise BadInput(problems)
     return kinds
 
 
-def _load(entry: EntryPoint, kinds: dict[str, type[Fault]]) -> str:
+def _load(entry: EntryPoint, needed: tuple[str, ...]) -> tuple[Any, str]:
     try:
         found: Any = entry.load()
     except Exception as error:
-        return f"cannot be imported: {error}"
-    missing = [
-        name for name in ("kind", "handles", "settings", "prepare", "start", "hold", "stop") if not hasattr(found, name)
-    ]
+        return None, f"cannot be imported: {error}"
+    missing = [name for name in needed if not hasattr(found, name)]
     if missing:
-        return f"lacks {', '.join(missing)}"
+        return None, f"lacks {', '.join(missing)}"
     if found.kind != entry.name:
-        return f"calls itself '{found.kind}'"
-    kinds[entry.name] = cast(type[Fault], found)
-    return ""
+        return None, f"calls itself '{found.kind}'"
+    return found, ""
 
 
-def read_settings(fault: type[Fault], given: Mapping[str, Any], place: Place) -> tuple[Settings | None, list[Problem]]:
+def read_settings(
+    fault: type[Fault] | type[Action], given: Mapping[str, Any], place: Place
+) -> tuple[Settings | None, list[Problem]]:
     """The kind's typed settings from what the scenario says, or all that is wrong with them."""
     try:
         return fault.settings.model_validate(dict(given)), []

@@ -49,6 +49,8 @@ class Answer:
     status: int
     content_type: str = "text/plain"
     body: bytes = b""
+    delay_s: float = 0.0
+    """How long the client is kept waiting for it, in real seconds."""
 
 
 class Connection(asyncio.Protocol):
@@ -146,6 +148,12 @@ class Connection(asyncio.Protocol):
         keep = self._parser.should_keep_alive() and self._refusal is None
         self._lookout.end(self)
         self._since = None
+        if answer.delay_s > 0:
+            self._lookout.loop.call_later(answer.delay_s, self._give, answer, keep)
+        else:
+            self._give(answer, keep)
+
+    def _give(self, answer: Answer, keep: bool) -> None:
         if keep:
             self._write(_response(answer, keep=True))
             self._allow(IDLE_LIMIT_S)

@@ -22,6 +22,7 @@ from chaoskit.events import Notice
 from chaoskit.observe.child import Emit, run_sink
 from chaoskit.observe.lookout import Lookout
 from chaoskit.observe.mail import MailDoor, mail_notice
+from chaoskit.observe.manners import manners
 
 DATA_LIMIT = 10 * 1024 * 1024
 LINE_LIMIT = 1024 * 1024
@@ -36,14 +37,22 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     doors: list[MailDoor]
     extra_port: int | None = None
+    manners: str = ""
+    """The file that may tell this sink to answer badly."""
 
 
 class _Handler:
     """Where aiosmtpd says that a mail is complete."""
 
+    def __init__(self, manners_file: str) -> None:
+        self._manners = manners_file
+
     async def handle_DATA(self, server: _Server, session: Session, envelope: Envelope) -> str:  # noqa: N802
-        server.received(envelope)
-        return "250 OK"
+        now = manners(self._manners)
+        server.received(envelope, now.status if now.refuses else 0)
+        if now.delay_s > 0:
+            await asyncio.sleep(now.delay_s)
+        return f"{now.status} told to refuse" if now.refuses else "250 OK"
 
 
 class _Server(SMTP):
@@ -52,9 +61,11 @@ class _Server(SMTP):
     # Alertmanager writes a header on one line, however many alerts it lists.
     line_length_limit = LINE_LIMIT
 
-    def __init__(self, door: MailDoor, lookout: Lookout, emit: Emit, open_sessions: set[object]) -> None:
+    def __init__(
+        self, door: MailDoor, lookout: Lookout, emit: Emit, open_sessions: set[object], manners_file: str
+    ) -> None:
         super().__init__(
-            _Handler(),
+            _Handler(manners_file),
             data_size_limit=DATA_LIMIT,
             enable_SMTPUTF8=True,
             hostname="localhost",  # the default asks the resolver
@@ -85,8 +96,8 @@ class _Server(SMTP):
             self._limit.cancel()
         super().connection_lost(error)
 
-    def received(self, envelope: Envelope) -> None:
-        """The mail is here, whole."""
+    def received(self, envelope: Envelope, refused: int) -> None:
+        """The mail is here, whole; `refused` is the code with which it is sent back."""
         arrived = time.time()
         # The talk that follows the knock waits for our own turns on a busy machine: no delay of the alert.
         known = arrived if self._knocked is None else self._knocked
@@ -98,7 +109,7 @@ class _Server(SMTP):
             recipients=[str(recipient) for recipient in envelope.rcpt_tos],
             content=envelope.original_content or b"",
         )
-        self._report(notice, arrived)
+        self._report(msgspec.structs.replace(notice, refused=refused), arrived)
 
     async def push(self, status: Any) -> None:
         """Answer the client; a refusal of the data itself is reported first."""
@@ -132,7 +143,7 @@ async def listen(line: bytes, lookout: Lookout, emit: Emit) -> list[int]:
     ports = []
     for door in doors:
         server = await lookout.loop.create_server(
-            partial(_Server, door, lookout, emit, open_sessions),
+            partial(_Server, door, lookout, emit, open_sessions, config.manners),
             "127.0.0.1",
             door.port,
             # A connection that finds the queue full is tried again a second later, and would seem sent then.

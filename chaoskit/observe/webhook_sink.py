@@ -1,13 +1,15 @@
 """The HTTP doors, in a process of their own (`python -m chaoskit.observe.webhook_sink`).
 
-Configuration: {"port": P, "doors": [{"receiver", "integration", "index", "path", "speaks"}, ...]}; port 0 takes a
-free one. A door is known by the beginning of its path, `/door/<n>`, whatever follows; `speaks` is the kind of
-message that comes (the integration itself unless told). Any other path is the catch-all: a notice of nobody's, with
-receiver "". Every notice is reported before it is answered.
+Configuration: {"port": P, "doors": [{"receiver", "integration", "index", "path", "speaks"}, ...], "manners": FILE};
+port 0 takes a free one. A door is known by the beginning of its path, `/door/<n>`, whatever follows; `speaks` is the
+kind of message that comes (the integration itself unless told). Any other path is the catch-all: a notice of
+nobody's, with receiver "". Every notice is reported before it is answered; the file `manners`, while it exists,
+makes the answers bad.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from http import HTTPStatus
 
@@ -17,6 +19,7 @@ from chaoskit.events import Notice
 from chaoskit.observe.child import Emit, run_sink
 from chaoskit.observe.http_server import Answer, Connection, Request
 from chaoskit.observe.lookout import Lookout
+from chaoskit.observe.manners import manners
 from chaoskit.observe.payload import Contents, read_payload
 from chaoskit.stack.doors import Door, reply_to
 
@@ -38,6 +41,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     port: int
     doors: list[DoorConfig]
+    manners: str = ""
+    """The file that may tell this sink to answer badly."""
 
 
 class Desk:
@@ -45,6 +50,7 @@ class Desk:
 
     def __init__(self, config: Config, emit: Emit) -> None:
         self._emit = emit
+        self._manners = config.manners
         self._doors = {_stem(door.path): _door(number, config.port, door) for number, door in enumerate(config.doors)}
         self._anybody = _door(-1, config.port, DoorConfig(receiver="", integration="webhook", path=""))
 
@@ -59,12 +65,15 @@ class Desk:
         if not door.is_notice(request.method, request.path):
             return _reply(door)
         contents = read_payload(door.speaks, request.path, request.body)
-        self._report(door, request, contents)
+        now = manners(self._manners)
+        self._report(door, request, contents, now.status if now.refuses else 0)
+        if now.refuses:
+            return Answer(now.status, body=b"told to refuse\n", delay_s=now.delay_s)
         if contents.malformed:
             return Answer(HTTPStatus.BAD_REQUEST, body=b"this is not JSON\n")
-        return _reply(door)
+        return dataclasses.replace(_reply(door), delay_s=now.delay_s)
 
-    def _report(self, door: Door, request: Request, contents: Contents) -> None:
+    def _report(self, door: Door, request: Request, contents: Contents, refused: int = 0) -> None:
         self._emit(
             Notice(
                 receiver=door.receiver,
@@ -76,6 +85,7 @@ class Desk:
                 group_key=contents.group_key,
                 text=contents.text,
                 problems=contents.problems,
+                refused=refused,
             )
         )
 

@@ -25,8 +25,9 @@ _PROMISED = Notify(mode="promised")
 class AlertPlanner:
     """Plans expectations one by one and collects every problem on the way."""
 
-    def __init__(self, config: AlertConfig, time_scale: float) -> None:
+    def __init__(self, config: AlertConfig, time_scale: float, expected: Sequence[Expectation] = ()) -> None:
         self._config = config
+        self._expected = [expectation.alert for expectation in expected]
         self._delivery_vs = windows.delivery_of(config, time_scale)
         self.problems: list[Problem] = []
 
@@ -40,10 +41,13 @@ class AlertPlanner:
         if names:
             labels[label] = names[0]
         promises = self._promises(expectation)
+        count = expectation.instances or len(names) or 1
         notices = tuple(
             notice
             for receiver, ask in self._asked(expectation, promises).items()
-            for notice in self._notices(expectation, rule, labels, receiver, ask, promises.get(receiver))
+            for notice in self._notices(
+                expectation, rule, labels, receiver, ask, promises.get(receiver), label if names else "", count
+            )
         )
         # A fault may have to fill the expression's range before it shows, and an undo to empty it.
         range_vs = range_of(self._config, rule)
@@ -58,13 +62,15 @@ class AlertPlanner:
             rule=rule,
             label=label if names else "",
             names=names,
-            count=expectation.instances or len(names) or 1,
+            count=count,
             detect=detect,
             hold=hold,
             clear=clear,
             configured_hold=configured_hold,
             notices=notices,
-            latest_notice_vs=detect.hi_vs + max(hold.hi_vs, configured_hold.hi_vs) + _latest_notify(notices),
+            latest_notice_vs=detect.hi_vs
+            + max(hold.hi_vs, configured_hold.hi_vs)
+            + max((n.latest_vs for n in notices), default=0.0),
             latest_all_clear_vs=clear.hi_vs + max((n.all_clear.hi_vs for n in notices if n.all_clear), default=0.0),
         )
 
@@ -113,6 +119,8 @@ class AlertPlanner:
         name: str,
         ask: Notify,
         promised: PromisedNotice | None,
+        label: str,
+        count: int,
     ) -> list[PlannedNotice]:
         receiver = self._config.receivers.get(name)
         if receiver is None:
@@ -129,6 +137,8 @@ class AlertPlanner:
             return []
         route = next((r for r in routing.match_routes(self._config.route, labels) if r.receiver == name), None)
         bounds = self._bounds(rule, route, ask, promised)
+        joins = route is not None and self._may_join(route, rule.alert, label, count)
+        live = windows.live_notify(route, self._delivery_vs) if route and joins else None
         all_clear = windows.all_clear(route or self._config.route, self._delivery_vs)
         return [
             PlannedNotice(
@@ -141,9 +151,18 @@ class AlertPlanner:
                 recipients=self._recipients(name) if integration.kind == "email" else (),
                 sends_resolved=integration.send_resolved,
                 ask=ask,
+                live=live,
             )
             for integration in receiver.integrations
         ]
+
+    def _may_join(self, route: Route, alert: str, label: str, count: int) -> bool:
+        """Whether another instance that the scenario expects may have been in the same group before."""
+        groups = route.group_by
+        if groups is not None and "alertname" not in groups and len(self._expected) > 1:
+            return True
+        apart = groups is None or label in groups
+        return self._expected.count(alert) > 1 or (count > 1 and not apart)
 
     def _bounds(self, rule: Rule, route: Route | None, ask: Notify, promised: PromisedNotice | None) -> windows.Window:
         if promised is not None:
@@ -176,12 +195,6 @@ def _binding(rule: Rule, faults: Sequence[PlannedFault]) -> tuple[str, tuple[str
         if label not in rule.labels and carries(rule.expr, label):
             return label, tuple(name for fault in faults if fault.label == label for name in fault.targets)
     return "", ()
-
-
-def _latest_notify(notices: Sequence[PlannedNotice]) -> float:
-    ends = [notice.notify.hi_vs for notice in notices]
-    ends += [notice.configured.hi_vs for notice in notices if notice.configured]
-    return max(ends, default=0.0)
 
 
 def place_of(notice: PlannedNotice) -> Place | None:

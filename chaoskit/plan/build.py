@@ -13,7 +13,7 @@ from chaoskit.plan.alerts import AlertPlanner
 from chaoskit.plan.model import Inventory, Plan, PlannedAlert, PlannedFault, PlannedStep
 from chaoskit.plan.names import undefined
 from chaoskit.plan.targets import TargetPlanner
-from chaoskit.scenario.model import Change, FaultSpec, Inject, Profile, Scenario, Undo, Wait
+from chaoskit.scenario.model import Change, Do, FaultSpec, Inject, Profile, Scenario, Undo, Wait
 
 SettingsCheck = Callable[[FaultSpec], list[Problem]]
 """What is wrong with a fault's kind, target or settings; the plan itself knows no kinds."""
@@ -38,7 +38,7 @@ def make_plan(
     expected, on machines that may not know the kind).
     """
     targets = TargetPlanner(profile.handles, profile.limits, inventory, seed)
-    planner = AlertPlanner(config, time_scale)
+    planner = AlertPlanner(config, time_scale, scenario.expect)
     problems: list[Problem] = []
     faults = _choose_targets(scenario, targets)
     alerts = []
@@ -78,6 +78,11 @@ def _choose_targets(scenario: Scenario, targets: TargetPlanner) -> dict[str, tup
         if isinstance(step, Inject):
             chosen = [targets.choose(f"{step.name}#{i}", spec) for i, spec in enumerate(step.faults)]
             faults[step.name] = tuple(fault for fault in chosen if fault is not None)
+        elif isinstance(step, Do) and step.target:
+            chosen_for = targets.choose(step.name, FaultSpec(step.action, step.target, step.settings, step.place))
+            if chosen_for is not None:
+                faults[step.name] = (chosen_for,)
+                targets.release(chosen_for)
         elif isinstance(step, Undo):
             for name in step.targets or tuple(faults):
                 for fault in faults.get(name, ()):
@@ -108,15 +113,19 @@ def _timed(
 ) -> tuple[tuple[PlannedStep, ...], float]:
     steps: list[PlannedStep] = []
     ran: set[str] = set()
+    undone: set[str] = set()
     for step in scenario.steps:
         ran.add(step.name)
-        at_most = wait_bound_vs(step, alerts, ran) if isinstance(step, Wait) else 0.0
+        if isinstance(step, Undo):
+            # What ends with `end` begins to clear as soon as its own faults are gone.
+            undone.update(step.targets or ran)
+        at_most = wait_bound_vs(step, alerts, ran, undone) if isinstance(step, Wait) else 0.0
         steps.append(PlannedStep(step, faults.get(step.name, ()), at_most))
     end = max((a.latest_all_clear_vs for a in alerts if a.expectation.until_step == "end"), default=0.0)
     return tuple(steps), end
 
 
-def wait_bound_vs(step: Wait, alerts: list[PlannedAlert], ran: set[str]) -> float:
+def wait_bound_vs(step: Wait, alerts: list[PlannedAlert], ran: set[str], undone: set[str]) -> float:
     """The longest a wait may last, in virtual seconds from its beginning, given the steps that have run."""
     if step.at_most_vs is not None:
         return step.at_most_vs
@@ -125,8 +134,13 @@ def wait_bound_vs(step: Wait, alerts: list[PlannedAlert], ran: set[str]) -> floa
     begun = [alert for alert in alerts if alert.expectation.from_step in ran]
     if step.alert is not None:
         begun = [alert for alert in begun if alert.expectation.alert == step.alert]
+    clearing = [
+        alert.expectation.until_step in ran
+        or (alert.expectation.until_step == "end" and alert.expectation.from_step in undone)
+        for alert in begun
+    ]
     bounds = [
-        alert.latest_all_clear_vs if alert.expectation.until_step in ran else alert.latest_notice_vs for alert in begun
+        a.latest_all_clear_vs if clears else a.latest_notice_vs for a, clears in zip(begun, clearing, strict=True)
     ]
     return max(bounds, default=0.0)
 

@@ -54,6 +54,14 @@ class PlannedNotice:
     sends_resolved: bool
     """What the configuration says of this integration, whatever was promised."""
     ask: Notify
+    live: Window | None = None
+    """The bound where the alert may join a group that has notified before; None where nothing can come first."""
+
+    @property
+    def latest_vs(self) -> float:
+        """After firing: the last instant at which it may still be told on time, by promise or configuration."""
+        bounds = [window.hi_vs for window in (self.notify, self.configured, self.live) if window is not None]
+        return max(bounds)
 
     @property
     def door(self) -> tuple[str, str, int]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping
 
 from chaoskit.errors import Problem
 from chaoskit.plan.model import Inventory, PlannedFault
 from chaoskit.plan.names import undefined
+from chaoskit.scenario.handles import EQUIPMENT
+from chaoskit.scenario.limits import plural
 from chaoskit.scenario.model import FaultSpec, Handles, Limits, RoleHandle
+from chaoskit.scenario.targets import HANDLES
 from chaoskit.units import parse_ratio
 
-_HANDLES = ("role", "link", "queue")
+_EXCLUSIVE = ("role", "scrape", EQUIPMENT)
+"""Kinds of which one thing bears one fault at a time; a link or a slice bears several that add up."""
 _CHOICES = ("count", "share", "all", "name")
 
 
@@ -20,11 +23,7 @@ class TargetPlanner:
     """Keeps who is under which fault while the steps are planned in order, and collects problems."""
 
     def __init__(self, handles: Handles, limits: Limits, inventory: Inventory, seed: int) -> None:
-        self._handles: Mapping[str, Mapping[str, object]] = {
-            "role": handles.role,
-            "link": handles.link,
-            "queue": handles.queue,
-        }
+        self._handles = handles
         self._limits = limits
         self._inventory = inventory
         self._seed = seed
@@ -33,16 +32,19 @@ class TargetPlanner:
 
     def choose(self, fault_id: str, spec: FaultSpec) -> PlannedFault | None:
         """The fault with its targets, which are now taken; None where that is impossible (see `problems`)."""
-        kind = next((key for key in _HANDLES if key in spec.target), None)
+        kind = next((key for key in HANDLES if key in spec.target), None)
         if kind is None:
             if spec.target:
-                self._problem(spec, f"target has none of {', '.join(_HANDLES)}")
+                self._problem(spec, f"target has none of {', '.join(HANDLES)}")
                 return None
             return PlannedFault(fault_id, spec, "", (), "")
         name = str(spec.target[kind])
-        handle = self._handles[kind].get(name)
+        handles = self._handles.of(kind)
+        if kind == EQUIPMENT:
+            handles = {key.partition(":")[2]: key for key in self._inventory.names if key.startswith(f"{EQUIPMENT}:")}
+        handle = handles.get(name)
         if handle is None:
-            self.problems.append(undefined(f"{kind} handle", name, self._handles[kind], spec.place))
+            self.problems.append(undefined(f"{kind} handle", name, handles, spec.place))
             return None
         unknown = set(spec.target) - {kind, *_CHOICES}
         for key in sorted(unknown):
@@ -52,16 +54,20 @@ class TargetPlanner:
         chosen = self._pick(fault_id, spec, key, there)
         if chosen is None:
             return None
+        if kind in _EXCLUSIVE:
+            self._take(spec, key, plural(name), chosen, there)
+        return PlannedFault(fault_id, spec, key, chosen, handle.label if isinstance(handle, RoleHandle) else "")
+
+    def _take(self, spec: FaultSpec, key: str, several: str, chosen: tuple[str, ...], there: tuple[str, ...]) -> None:
         taken = self._taken.setdefault(key, set())
         taken.update(chosen)
-        share = self._limits.share.get(f"{name}s", self._limits.share.get(name, 1.0))
+        share = self._limits.share.get(several, 1.0)
         if there and len(taken) > share * len(there) + 1e-9:
             self._problem(
                 spec,
-                f"{len(taken)} of {len(there)} {name}s would be under a fault at once, the limit is {share:.0%}",
-                f"raise limits.{name}s in the profile, or hit fewer",
+                f"{len(taken)} of {len(there)} {several} would be under a fault at once, the limit is {share:.0%}",
+                f"raise limits.{several} in the profile, or hit fewer",
             )
-        return PlannedFault(fault_id, spec, key, chosen, handle.label if isinstance(handle, RoleHandle) else "")
 
     def release(self, fault: PlannedFault) -> None:
         """The fault was undone: its targets may be hit again."""

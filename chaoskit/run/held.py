@@ -61,6 +61,20 @@ class HeldFault:
             return Seen((answer["ok"][0], answer["ok"][1]), answer.get("detail", ""))
         raise FaultError(str(answer.get("fail", answer)))
 
+    @property
+    def token(self) -> Undo:
+        """The present undo token."""
+        return self._undo
+
+    def change(self, altered: Undo) -> Seen:
+        """Gives the fault in force the level of an altered token; raises FaultError when it was not seen."""
+        self._undo = altered
+        self._say("change " + json.dumps(altered))
+        answer = self._answer(_EFFECT_S, "change the effect")
+        if "changed" in answer:
+            return Seen((answer["changed"][0], answer["changed"][1]), answer.get("detail", ""))
+        raise FaultError(str(answer.get("change_failed", answer)))
+
     def take_back(self) -> Seen:
         """Undoes the fault, by the holder or, if that is gone, by ourselves; raises FaultError."""
         with contextlib.suppress(OSError):

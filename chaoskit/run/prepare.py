@@ -12,19 +12,20 @@ from typing import Any
 
 from chaoskit import __version__
 from chaoskit.alerting.config import load_folder
-from chaoskit.errors import BadInput, Place, Problem
+from chaoskit.errors import BadInput, Place, Problem, Refused
 from chaoskit.events import SCHEMA, Header
 from chaoskit.faults.base import Fault
-from chaoskit.faults.registry import known, read_settings
+from chaoskit.faults.registry import changeable, known, known_actions, read_settings
 from chaoskit.inputs import Inputs, read_inputs
 from chaoskit.plan.build import make_plan
 from chaoskit.plan.model import Inventory, Plan
 from chaoskit.plan.names import undefined
+from chaoskit.run.traffic import check_load
 from chaoskit.scenario.catalog import find_profile, find_scenario
-from chaoskit.scenario.model import Change, Do, FaultSpec
+from chaoskit.scenario.model import Change, Do, FaultSpec, Inject
 from chaoskit.stack.binaries import Binaries, require
 from chaoskit.stack.doors import Door, DoorBook
-from chaoskit.stack.local import LocalStack, inventory
+from chaoskit.stack.local import MIX, LocalStack, inventory
 from chaoskit.stack.localize import Ports, localize
 from chaoskit.stack.monitoring import check_alertmanager, check_rules
 from chaoskit.stack.ports import reserve
@@ -92,6 +93,8 @@ def plan_for(asked: Asked) -> tuple[Plan, dict[str, str], str, str]:
         seed=asked.seed,
         check_settings=_settings_check(inputs),
     )
+    check_load(plan, MIX)
+    _refuse_unfaithful(plan)
     return plan, sources, names["scenario"], names["profile"]
 
 
@@ -190,37 +193,64 @@ def _readable(sources: Mapping[str, str], names: Mapping[str, str], asked: Asked
 
 
 def _settings_check(inputs: Inputs) -> Callable[[FaultSpec], list[Problem]]:
-    kinds = known()
-    unknown_actions = [
-        undefined("action", step.action, (), step.place) for step in inputs.scenario.steps if isinstance(step, Do)
-    ]
-    unchangeable = [
-        Problem(
-            step.place, f"{step.of} cannot be changed while in force", "of its kind only starting and undoing exist"
-        )
-        for step in inputs.scenario.steps
-        if isinstance(step, Change) and step.of != "load"
-    ]
-    aborts = [
+    kinds, actions = known(), known_actions()
+    problems = [
         Problem(abort.place, "abort conditions cannot be watched yet", "remove abort: from the profile")
         for abort in inputs.profile.abort
     ]
-    if unknown_actions or unchangeable or aborts:
-        raise BadInput(unknown_actions + unchangeable + aborts)
+    injected: dict[str, tuple[FaultSpec, ...]] = {}
+    for step in inputs.scenario.steps:
+        if isinstance(step, Inject):
+            injected[step.name] = step.faults
+        elif isinstance(step, Do):
+            spec = FaultSpec(step.action, step.target, step.settings, step.place)
+            problems += _wrong_with(spec, actions, "action")
+        elif isinstance(step, Change) and step.of != "load":
+            for spec in injected.get(step.of, ()):
+                problems += _wrong_with_change(step, spec, kinds)
+    if problems:
+        raise BadInput(problems)
+    return lambda spec: _wrong_with(spec, kinds, "fault kind")
 
-    def check(spec: FaultSpec) -> list[Problem]:
-        kind = kinds.get(spec.kind)
-        if kind is None:
-            return [undefined("fault kind", spec.kind, kinds, spec.place)]
-        problems = read_settings(kind, spec.settings, spec.place)[1]
-        if kind.handles and not any(handle in spec.target for handle in kind.handles):
-            wanted = " or ".join(kind.handles)
-            problems.append(
-                Problem(spec.place, f"{spec.kind} needs a target with {wanted}", f"write target: {{{wanted}: …}}")
-            )
-        return problems
 
-    return check
+def _wrong_with(spec: FaultSpec, kinds: Mapping[str, Any], what: str) -> list[Problem]:
+    kind = kinds.get(spec.kind)
+    if kind is None:
+        return [undefined(what, spec.kind, kinds, spec.place)]
+    problems = read_settings(kind, spec.settings, spec.place)[1]
+    if kind.handles and not any(handle in spec.target for handle in kind.handles):
+        wanted = " or ".join(kind.handles)
+        problems.append(
+            Problem(spec.place, f"{spec.kind} needs a target with {wanted}", f"write target: {{{wanted}: …}}")
+        )
+    return problems
+
+
+def _wrong_with_change(step: Change, spec: FaultSpec, kinds: Mapping[str, type[Fault]]) -> list[Problem]:
+    kind = kinds.get(spec.kind)
+    if kind is None:
+        return []  # said where it is injected
+    if not changeable(kind):
+        hint = f"{spec.kind} has no levels: undo it and inject it anew"
+        return [Problem(step.place, f"{step.of} cannot be changed while in force", hint)]
+    return read_settings(kind, {**spec.settings, **step.settings}, step.place)[1]
+
+
+def _refuse_unfaithful(plan: Plan) -> None:
+    """Raises Refused for faults whose consequences this time scale would falsify."""
+    problems = []
+    for step in plan.steps:
+        for fault in step.faults if isinstance(step.step, Inject) else ():
+            largest_scale = getattr(known()[fault.spec.kind], "largest_scale", None)
+            if largest_scale is None:
+                continue
+            largest, reason = largest_scale(fault.targets)
+            if plan.time_scale > largest:
+                what = f"{fault.spec.kind} on {', '.join(fault.targets)} is not faithful at scale {plan.time_scale:g}"
+                hint = f"choose --time-scale {largest:g} or less"
+                problems.append(Problem(fault.spec.place, f"{what}: {reason}", hint))
+    if problems:
+        raise Refused(problems)
 
 
 def _described(door: Door) -> dict[str, Any]:

@@ -72,6 +72,7 @@ class Progress:
         self._past: list[Instance] = []
         self._done_at: dict[str, float] = {}
         self._faults: dict[str, Invoke] = {}
+        self._gone_at: dict[str, float] = {}
         self._now = Snapshot()
 
     def feed(self, event: Event) -> None:
@@ -115,10 +116,19 @@ class Progress:
         begun = self._done_at.get(alert.expectation.from_step)
         if begun is None:
             return 0.0
-        undone = self._done_at.get(alert.expectation.until_step)
+        undone = self._undone_at(alert)
         if undone is not None:
             return self._cleared_at(alert, undone)
         return self._told_at(alert, begun)
+
+    def _undone_at(self, alert: PlannedAlert) -> float | None:
+        """When the clear clock of an expectation started: its `until`, or the end of the faults of its `from`."""
+        done = self._done_at.get(alert.expectation.until_step)
+        if done is not None or alert.expectation.until_step != "end":
+            return done
+        ids = [f.id for p in self.plan.steps if p.step.name == alert.expectation.from_step for f in p.faults]
+        gone = [self._gone_at[one] for one in ids if one in self._gone_at]
+        return max(gone) if ids and len(gone) == len(ids) else None
 
     def _told_at(self, alert: PlannedAlert, begun: float) -> float:
         instances = self.instances_of(alert)
@@ -129,7 +139,7 @@ class Progress:
             return 0.0
         firing = [i.firing_at for i in instances if i.firing_at is not None]
         if len(firing) >= alert.count:
-            bound = max(firing) + max(map(_latest_vs, alert.notices), default=0.0) / self.plan.time_scale
+            bound = max(firing) + max((n.latest_vs for n in alert.notices), default=0.0) / self.plan.time_scale
         else:
             bound = begun + alert.latest_notice_vs / self.plan.time_scale
         return self._unless_over(bound)
@@ -207,6 +217,7 @@ class Progress:
                 pass
             case UndoOk():
                 self._faults.pop(event.fault, None)
+                self._gone_at[event.fault] = event.t
             case FaultFail():
                 now.trouble.append(f"{event.fault}: {event.reason}")
             case Equipment(state="down"):
@@ -237,6 +248,8 @@ class Progress:
         instance.state = event.state
 
     def _notice(self, event: Notice) -> None:
+        if event.refused:
+            return
         door = (event.receiver, event.integration, event.index)
         for item in event.alerts:
             for instance in [*self._past, *self._instances.values()]:
@@ -246,7 +259,3 @@ class Progress:
 
 def _within(labels: Mapping[str, str], carried: Mapping[str, str]) -> bool:
     return all(carried.get(key) == value for key, value in labels.items())
-
-
-def _latest_vs(notice: PlannedNotice) -> float:
-    return max(notice.notify.hi_vs, notice.configured.hi_vs if notice.configured else 0.0)

@@ -12,7 +12,6 @@ import contextlib
 import signal
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -24,11 +23,14 @@ from chaoskit.alerting.promql import scale as scale_expression
 from chaoskit.errors import ChaoskitError, EquipmentError
 from chaoskit.events import End, Equipment, Event, Header, Interruption, Notice, Phase, Steady, StepEnd
 from chaoskit.faults.base import Fault
+from chaoskit.faults.registry import known_actions
 from chaoskit.load.engine import LoadChild
 from chaoskit.load.messages import LoadState, LoadTotals, LoadWindow
+from chaoskit.load.model import LoadSpec
 from chaoskit.observe.alertmanager import AlertmanagerObserver
 from chaoskit.observe.prometheus import PrometheusObserver
 from chaoskit.plan.model import Plan
+from chaoskit.run.equipment import EquipmentWatch
 from chaoskit.run.journal import Journal
 from chaoskit.run.metrics import RunMetrics
 from chaoskit.run.progress import Progress
@@ -37,7 +39,6 @@ from chaoskit.run.steps import StepFailed, StepRunner
 from chaoskit.run.traffic import changed_spec, load_spec
 from chaoskit.stack.local import LocalStack
 
-_WATCH_S = 0.1
 _POLL_MOST_S = 1.0
 _POLL_LEAST_S = 0.1
 _FIRST_REQUEST_S = 20.0
@@ -65,12 +66,13 @@ class Runner:
         self._listen = listen
         self._metrics: RunMetrics | None = None
         self._load: LoadChild | None = None
+        self._load_at_first: LoadSpec | None = None
         self._interrupted = threading.Event()
         self._ending = threading.Event()
         self._idling = False
         """Everything is judged already; ending early takes nothing away."""
         self._observers: list[PrometheusObserver | AlertmanagerObserver] = []
-        self._threads: list[threading.Thread] = []
+        self._equipment = EquipmentWatch(stack, self._say)
 
     def run(self, keep: Callable[[], None] | None = None) -> bool:
         """The whole run; whether everything was undone. `keep` is called before the stack is stopped.
@@ -81,6 +83,7 @@ class Runner:
         steps = StepRunner(
             plan=self.plan,
             kinds=self._kinds,
+            actions=known_actions(),
             journal=self.journal,
             progress=self.progress,
             address=self.stack.address,
@@ -134,7 +137,7 @@ class Runner:
         ]
         for observer in self._observers:
             observer.start()
-        self._spawn_thread(self._watch_equipment, "equipment")
+        self._equipment.start()
         spec = load_spec(self.plan, self.stack.target_url, self.stack.requests)
         self._load = LoadChild.start(spec, log=self.stack.folder / "logs" / "load.log", on_event=self._loaded)
         self.journal.write(Equipment(name="load", state="up"))
@@ -175,11 +178,11 @@ class Runner:
                 totals = self._load.stop()
                 if not totals.reconciled:
                     self._say(totals.event())
-        for thread in self._threads:
-            thread.join(timeout=5)
+        self._equipment.quiet()
         for name in (*self.stack.children, *self.stack.sinks):
             self._say(Equipment(name=name, state="stopped"))
         left = self.stack.stop()
+        self._equipment.close()
         if self._metrics is not None:
             self._metrics.close()
         return left + ([] if steps.healed else ["a fault that could not be undone"])
@@ -192,7 +195,7 @@ class Runner:
 
     def _witnessed(self, event: Event) -> None:
         # What arrives while the sinks are being stopped is still evidence; a lost journal is said elsewhere.
-        self._say(event, sync=isinstance(event, Notice))
+        self._say(self._equipment.witnessed(event), sync=isinstance(event, Notice))
 
     def _loaded(self, report: LoadState | LoadWindow | LoadTotals) -> None:
         if isinstance(report, LoadState):
@@ -207,9 +210,12 @@ class Runner:
         if self.journal.lost:
             self._interrupted.set()
 
-    def _change_load(self, settings: Mapping[str, Any]) -> None:
+    def _change_load(self, settings: Mapping[str, Any] | None) -> None:
         assert self._load is not None
-        self._load.change(changed_spec(self._load.spec, settings))
+        if self._load_at_first is None:
+            self._load_at_first = self._load.spec
+        before = self._load_at_first if settings is None else self._load.spec
+        self._load.change(changed_spec(before, settings or {}))
 
     def _query(self, query: str) -> bool:
         scaled = scale_expression(query, Fraction(self.plan.time_scale).limit_denominator(1000))
@@ -218,21 +224,6 @@ class Runner:
             return bool(answer.json().get("data", {}).get("result"))
         except (requests.RequestException, ValueError):
             return False
-
-    def _watch_equipment(self) -> None:
-        watched = dict(self.stack.children)
-        while watched and not self._ending.wait(_WATCH_S):
-            for name, child in list(watched.items()):
-                if not child.alive:
-                    del watched[name]
-                    if not self._ending.is_set():
-                        detail = f"it ended with {child.returncode} at {time.strftime('%H:%M:%S')}"
-                        self._say(Equipment(name=name, state="down", detail=detail))
-
-    def _spawn_thread(self, target: Callable[[], None], name: str) -> None:
-        thread = threading.Thread(target=target, name=name, daemon=True)
-        thread.start()
-        self._threads.append(thread)
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from chaoskit.errors import EquipmentError
+from chaoskit.errors import ChaoskitError, EquipmentError
 from chaoskit.events import (
     ActionOk,
+    Alter,
     Deadline,
     FaultFail,
     FaultOk,
@@ -22,7 +24,7 @@ from chaoskit.events import (
     UndoFail,
     UndoOk,
 )
-from chaoskit.faults.base import Fault, FaultError, Target
+from chaoskit.faults.base import Action, Changeable, Fault, FaultError, Target
 from chaoskit.faults.registry import read_settings
 from chaoskit.plan.model import Plan, PlannedFault, PlannedStep
 from chaoskit.run.held import HeldFault
@@ -53,16 +55,19 @@ class StepRunner:
 
     plan: Plan
     kinds: Mapping[str, type[Fault]]
+    actions: Mapping[str, type[Action]]
     journal: Journal
     progress: Progress
     address: Callable[[str], Mapping[str, Any]]
-    change_load: Callable[[Mapping[str, Any]], None]
+    change_load: Callable[[Mapping[str, Any] | None], None]
+    """Gives the load another level; None gives it back the one it began with."""
     query: Callable[[str], bool]
     log: Path
     interrupted: threading.Event
     """Set when the run must end early: waits return at once."""
     in_force: list[InForce] = field(default_factory=list)
     healed: bool = True
+    load_changed: bool = False
 
     def run(self, planned: PlannedStep) -> None:
         """One step from begin to end; raises StepFailed when the rest must not follow."""
@@ -85,6 +90,13 @@ class StepRunner:
         for one in reversed(self.in_force):
             if not one.undone:
                 self._take_back(one)
+        self._restore_load()
+
+    def _restore_load(self) -> None:
+        if self.load_changed:
+            self.load_changed = False
+            with contextlib.suppress(ChaoskitError):
+                self.change_load(None)
 
     def _carry_out(self, planned: PlannedStep) -> str:
         match planned.step:
@@ -93,15 +105,11 @@ class StepRunner:
             case Undo() as undo:
                 return self._undo(undo)
             case Change() as change:
-                begun = time.time()
-                self.change_load(change.settings)
-                done = (begun, time.time())
-                self.journal.write(ActionOk(step=change.name, action="change load", done=done, result={}), sync=True)
-                return "load changed"
+                return self._change(change)
             case Wait() as wait:
                 return self._wait(wait, planned.at_most_vs)
             case Do() as action:
-                raise StepFailed(f"there is no action '{action.action}'")
+                return self._act(action, planned.faults)
 
     def _inject(self, planned: PlannedStep) -> str:
         armed: list[tuple[InForce, Invoke]] = []
@@ -154,6 +162,49 @@ class StepRunner:
         )
         return InForce(fault, held), invoke
 
+    def _change(self, change: Change) -> str:
+        begun, seen = time.time(), []
+        if change.of == "load":
+            self.load_changed = True
+            self.change_load(change.settings)
+        for one in self._of(change.of):
+            try:
+                seen.append(self._alter(change, one))
+            except FaultError as error:
+                raise StepFailed(f"{one.planned.id}: {error}") from None
+        done = (begun, time.time())
+        self.journal.write(ActionOk(step=change.name, action=f"change {change.of}", done=done, result={}), sync=True)
+        return "; ".join(filter(None, seen)) or f"{change.of} changed"
+
+    def _alter(self, change: Change, one: InForce) -> str:
+        kind = cast(type[Changeable], self.kinds[one.planned.spec.kind])
+        given = {**one.planned.spec.settings, **change.settings}
+        settings, problems = read_settings(kind, given, change.place)
+        if settings is None:
+            raise StepFailed("; ".join(map(str, problems)))
+        token = kind.alter(one.held.token, settings)
+        shown = settings.model_dump(mode="json")
+        self.journal.write(Alter(step=change.name, fault=one.planned.id, settings=shown, undo=token), sync=True)
+        return one.held.change(token).detail
+
+    def _act(self, action: Do, chosen: Sequence[PlannedFault]) -> str:
+        kind = self.actions[action.action]
+        settings, problems = read_settings(kind, action.settings, action.place)
+        if settings is None:
+            raise StepFailed("; ".join(map(str, problems)))
+        handle, names = (chosen[0].handle, chosen[0].targets) if chosen else ("", ())
+        try:
+            seen, result = kind.run(Target(handle, names, self.address(handle)), settings)
+        except FaultError as error:
+            raise StepFailed(str(error)) from None
+        self.journal.write(
+            ActionOk(step=action.name, action=action.action, done=seen.between, result=result), sync=True
+        )
+        return seen.detail
+
+    def _of(self, name: str) -> list[InForce]:
+        return [one for one in self.in_force if one.planned.id.partition("#")[0] == name and not one.undone]
+
     def _lapsed(self, fault: str, reason: str) -> None:
         self.journal.write(FaultFail(fault=fault, reason=reason, lapsed=True), sync=True)
 
@@ -163,9 +214,9 @@ class StepRunner:
         )
         seen = []
         for name in names:
-            for one in self.in_force:
-                if one.planned.id.partition("#")[0] == name and not one.undone:
-                    seen.append(self._take_back(one))
+            seen += [self._take_back(one) for one in self._of(name)]
+        if not undo.targets or "load" in undo.targets:
+            self._restore_load()
         if not self.healed:
             raise StepFailed("an undo failed")
         return "; ".join(filter(None, seen))

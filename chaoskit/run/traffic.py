@@ -2,66 +2,157 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
-from chaoskit.errors import BadInput, Problem
-from chaoskit.load.model import LoadSpec, RequestSpec
+from chaoskit.errors import BadInput, Place, Problem
+from chaoskit.load.model import MOST_IN_FLIGHT, LoadSpec, RequestSpec
 from chaoskit.plan.model import Plan
-from chaoskit.units import parse_rate
+from chaoskit.scenario.fields import Problems
+from chaoskit.scenario.load import check_change, read_change
+from chaoskit.scenario.model import Change, LoadPlan
+from chaoskit.yaml_source import nearest
 
 _STARTUP_S = 120.0
+_SOMEWHERE = "http://127.0.0.1"
+
+
+def check_load(plan: Plan, known: Collection[str]) -> None:
+    """Everything that can be wrong with a run's load before it starts, given the `known` names of the target's
+    requests; raises BadInput with all of it and where it was written."""
+    load = plan.profile.load
+    changes = [step for step in plan.scenario.steps if isinstance(step, Change) and step.of == "load"]
+    problems = [*_unknown(load.mix, known, load.place_of("mix")), *_locustfile_problems(load), *_pool_problems(load)]
+    if not problems:
+        try:
+            load_spec(plan, _SOMEWHERE, {name: [{"path": "/"}] for name in known})
+        except BadInput as error:
+            problems += [dataclasses.replace(found, place=load.place_of("load")) for found in error.problems]
+    for step in changes:
+        found = Problems(step.place.file)
+        check_change(load, step.settings, step.place, found)
+        problems += [*found.found, *_unknown(step.settings.get("mix"), known, step.place)]
+    if problems:
+        raise BadInput(dict.fromkeys(problems))
 
 
 def load_spec(plan: Plan, host: str, requests: Mapping[str, list[dict[str, Any]]]) -> LoadSpec:
-    """The load of a run; raises BadInput for a mix that the target does not know."""
+    """The load of a run; without a mix, all that the target knows in equal parts. Raises BadInput for a mix that the
+    target does not know, and for what LoadSpec refuses."""
     load = plan.profile.load
-    mix, specs = expand(load.mix, requests)
+    if unknown := _unknown(load.mix, requests, load.place_of("mix")):
+        raise BadInput(unknown)
+    specs = expand(requests)
+    own = locustfile_of(load)
     return LoadSpec(
         host=host,
         rate=load.rate_per_s,
         users=load.users,
-        locustfile=load.locustfile,
-        mix={} if load.locustfile else mix,
-        requests={} if load.locustfile else specs,
+        locustfile=None if own is None else str(own),
+        mix={} if own else weights(load.mix or dict.fromkeys(requests, 1), specs),
+        requests={} if own else specs,
+        shape=load.shape,
+        connect_timeout_s=load.timeout_s,
+        network_timeout_s=load.timeout_s,
+        think_s=load.think_s,
+        max_in_flight=load.in_flight,
+        processes=load.processes,
         limit_s=plan.profile.limits.run_s + _STARTUP_S,
+        limit_requests=_MOST_REQUESTS,
         seed=plan.seed,
     )
 
 
+_MOST_REQUESTS = 100_000_000
+"""A run ends its load itself, and `limits.run` bounds it in time; this is only the generator's own last resort."""
+
+
 def changed_spec(spec: LoadSpec, settings: Mapping[str, Any]) -> LoadSpec:
-    """The same load with another rate or another number of users; raises BadInput."""
-    known = {"rate", "users"}
-    unknown = sorted(set(settings) - known)
-    if unknown:
-        raise BadInput(Problem(None, f"load has no setting {', '.join(unknown)}", "it has rate and users"))
-    try:
-        rate = parse_rate(str(settings["rate"])) if "rate" in settings else spec.rate
-    except ValueError as error:
-        raise BadInput(str(error)) from None
-    return dataclasses.replace(spec, rate=rate, users=settings.get("users", spec.users))
+    """The same load with another rate, number of users, mix or shape; raises BadInput."""
+    problems = Problems("")
+    asked = read_change(settings, Place("change: load"), problems)
+    problems.raise_if_any()
+    different: dict[str, Any] = {key: asked[key] for key in ("users", "shape") if key in asked}
+    if "rate_per_s" in asked:
+        different["rate"] = asked["rate_per_s"]
+    if "mix" in asked:
+        if unknown := _unknown(asked["mix"], _names(spec.requests), None):
+            raise BadInput(unknown)
+        different["mix"] = weights(asked["mix"], spec.requests)
+    return dataclasses.replace(spec, **different)
 
 
-def expand(
-    mix: Mapping[str, int], requests: Mapping[str, list[dict[str, Any]]]
-) -> tuple[dict[str, int], dict[str, RequestSpec]]:
-    """Each name of the mix with its turns as names of their own, weights kept in proportion exactly.
+def locustfile_of(load: LoadPlan) -> Path | None:
+    """Where the locustfile is: beside the profile that names it, or from here where an option names it."""
+    if load.locustfile is None:
+        return None
+    place = load.place_of("locustfile")
+    beside = Path(place.file).parent if place is not None and place.line else Path()
+    return (beside / Path(load.locustfile).expanduser()).absolute()
 
-    A name whose requests take turns becomes `name/1`, `name/2` and so on.
-    """
-    unknown = [name for name in mix if name not in requests]
-    if unknown:
-        known = ", ".join(sorted(requests))
-        raise BadInput([Problem(None, f"load: the target has no request '{n}'", f"it has {known}") for n in unknown])
-    together = math.lcm(*(len(requests[name]) for name in mix)) if mix else 1
-    weights: dict[str, int] = {}
+
+def expand(requests: Mapping[str, list[dict[str, Any]]]) -> dict[str, RequestSpec]:
+    """Every request of the target; a name whose requests take turns becomes `name/1`, `name/2` and so on."""
     specs: dict[str, RequestSpec] = {}
-    for name, weight in mix.items():
-        turns = requests[name]
+    for name, turns in requests.items():
         for number, request in enumerate(turns, 1):
-            key = name if len(turns) == 1 else f"{name}/{number}"
-            weights[key] = weight * together // len(turns)
-            specs[key] = RequestSpec(**request)
-    return weights, specs
+            specs[name if len(turns) == 1 else f"{name}/{number}"] = RequestSpec(**request)
+    return specs
+
+
+def weights(mix: Mapping[str, int], specs: Iterable[str]) -> dict[str, int]:
+    """The mix with each name's turns in equal parts, weights kept in proportion exactly; a weight of 0 is left out."""
+    turns: dict[str, list[str]] = {}
+    for key in specs:
+        turns.setdefault(_name(key), []).append(key)
+    wanted = {name: weight for name, weight in mix.items() if weight}
+    together = math.lcm(*(len(turns[name]) for name in wanted))
+    whole = {key: weight * together // len(turns[name]) for name, weight in wanted.items() for key in turns[name]}
+    common = math.gcd(*whole.values())
+    return {key: weight // common for key, weight in whole.items()}
+
+
+def _name(key: str) -> str:
+    name, slash, number = key.rpartition("/")
+    return name if slash and number.isdigit() else key
+
+
+def _names(specs: Iterable[str]) -> set[str]:
+    return {_name(key) for key in specs}
+
+
+def _unknown(mix: Any, known: Collection[str], place: Place | None) -> list[Problem]:
+    names = [str(name) for name in mix if name not in known] if isinstance(mix, Mapping) else []
+    has = f"it has {', '.join(sorted(known))}"
+    return [Problem(place, f"load: the target has no request '{name}'", nearest(name, known) or has) for name in names]
+
+
+def _pool_problems(load: LoadPlan) -> list[Problem]:
+    most = MOST_IN_FLIGHT * load.processes
+    if load.in_flight is None or load.in_flight <= most:
+        return []
+    message = f"'in_flight' is {load.in_flight}, and {load.processes} processes of the generator hold {most}"
+    hint = f"raise 'processes' to {math.ceil(load.in_flight / MOST_IN_FLIGHT)}, or lower it"
+    return [Problem(load.place_of("in_flight"), message, hint)]
+
+
+def _locustfile_problems(load: LoadPlan) -> list[Problem]:
+    """What can be said of a locustfile without running it."""
+    path = locustfile_of(load)
+    if path is None:
+        return []
+    try:
+        ast.parse(path.read_bytes(), str(path))
+    except FileNotFoundError:
+        hint = f"looked for {path}; a relative path is one beside the profile, or with --set one from here"
+        return [Problem(load.place_of("locustfile"), f"locustfile '{load.locustfile}' does not exist", hint)]
+    except OSError as error:
+        return [Problem(load.place_of("locustfile"), f"locustfile '{load.locustfile}': {error.strerror}", "")]
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None) or 0
+        return [Problem(Place(str(path), line), f"is not Python: {getattr(error, 'msg', error)}")]
+    return []

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from chaoskit.errors import Place
+from chaoskit.scenario.shape import Shape
 
 Settings = Mapping[str, Any]
 
@@ -149,10 +150,26 @@ class QueueHandle:
 
 
 @dataclass(frozen=True, slots=True)
+class PlainHandle:
+    """A cache, a database, a slice of the machine or a scrape endpoint: `at` says where the target keeps it."""
+
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
 class Handles:
     role: Mapping[str, RoleHandle] = field(default_factory=dict)
     link: Mapping[str, LinkHandle] = field(default_factory=dict)
     queue: Mapping[str, QueueHandle] = field(default_factory=dict)
+    cache: Mapping[str, PlainHandle] = field(default_factory=dict)
+    database: Mapping[str, PlainHandle] = field(default_factory=dict)
+    slice: Mapping[str, PlainHandle] = field(default_factory=dict)
+    scrape: Mapping[str, PlainHandle] = field(default_factory=dict)
+
+    def of(self, kind: str) -> Mapping[str, object]:
+        """The handles of one kind by name; none for a kind that profiles do not name, such as equipment."""
+        found: Mapping[str, object] = getattr(self, kind, {})
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,14 +182,33 @@ class Attached:
     environment: str
 
 
+TIMEOUT_S = 2.0
+THINK_S = 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class LoadPlan:
-    """Traffic in real requests per real second, or users; the mix names requests by weight."""
+    """Traffic in real requests per real second, or users; the mix names requests by weight, an empty one all alike."""
 
     rate_per_s: float | None
     users: int | None
     locustfile: str | None
+    """As written: a relative path is one beside the file that names it."""
     mix: Mapping[str, int]
+    shape: Shape = field(default_factory=Shape)
+    processes: int = 1
+    timeout_s: float = TIMEOUT_S
+    """The longest silence of the target, when connecting and when answering."""
+    think_s: float = THINK_S
+    """A user's mean wait after each answer."""
+    in_flight: int | None = None
+    """How many requests of a rate may be unanswered at once; what is due beyond is dropped, and counted."""
+    places: Mapping[str, Place] = field(default_factory=dict, compare=False)
+    """Where each key was written, and the whole under `load`."""
+
+    def place_of(self, key: str) -> Place | None:
+        """Where a key was written, or else the load as a whole."""
+        return self.places.get(key, self.places.get("load"))
 
 
 @dataclass(frozen=True, slots=True)

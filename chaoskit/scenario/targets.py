@@ -10,10 +10,11 @@ from typing import Any
 
 from chaoskit.scenario.fields import Fields, Problems, text
 from chaoskit.scenario.fields import positive_int as count
+from chaoskit.scenario.handles import EQUIPMENT, HANDLE_KEYS
 from chaoskit.scenario.quantities import share
 from chaoskit.yaml_source import Node
 
-HANDLES = ("role", "link", "queue")
+HANDLES = (*HANDLE_KEYS, EQUIPMENT)
 AMOUNTS = ("count", "share", "all")
 KEYS = (*HANDLES, "name", *AMOUNTS)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import secrets
 import shutil
@@ -29,8 +30,14 @@ from chaoskit.stack.ports import LOOPBACK
 from chaoskit.stack.process import Child, spawn, wait_until
 
 WORKERS = 4
+EQUIPMENT = ("prometheus", "alertmanager", "mail-sink", "webhook-sink")
+"""What watches, and may itself be taken down by a scenario."""
+MIX = ("leads", "opportunities", "reports", "agent-requests")
+"""What a load's mix may name, known before the target runs and tells what each name does."""
 _TARGET_READY_S = 30.0
 _TARGET_MODULE = "chaoskit.crm"
+_SLICE_ENV = "CHAOSKIT_SLICE"
+"""The variable by which the target knows the processes that are its own."""
 
 
 def inventory() -> dict[str, tuple[str, ...]]:
@@ -39,6 +46,11 @@ def inventory() -> dict[str, tuple[str, ...]]:
         "role:worker": tuple(f"worker-{n + 1}" for n in range(WORKERS)),
         "link:upstream": ("upstream",),
         "queue:agent-tasks": ("agent-tasks",),
+        "cache:reports": ("reports",),
+        "database:crm": ("crm",),
+        "slice:crm": ("crm",),
+        "scrape:crm": ("metrics",),
+        **{f"equipment:{name}": (name,) for name in EQUIPMENT},
     }
 
 
@@ -60,6 +72,10 @@ class LocalStack:
         self._localized = localized
         self._scale = scale
         self._smtp_port = smtp_port
+        self._on_event: Callable[[Event], None] = lambda event: None
+        self._target_data = folder / "data" / "target"
+        self._control = folder / "data" / "control"
+        self._starters = {"prometheus": self._start_prometheus, "alertmanager": self._start_alertmanager}
 
     @property
     def prometheus_url(self) -> str:
@@ -77,25 +93,77 @@ class LocalStack:
         return f"http://{LOOPBACK}:{self.addresses['api']}"
 
     @property
+    def _metrics_url(self) -> str:
+        return f"http://{LOOPBACK}:{self.ports.metrics}/metrics"
+
+    @property
     def requests(self) -> Mapping[str, list[dict[str, Any]]]:
         """What each name of a load's mix does on the target."""
         found: Mapping[str, list[dict[str, Any]]] = self.addresses["requests"]
         return found
 
     def address(self, handle: str) -> dict[str, Any]:
-        """How the things behind a handle are found by faults."""
+        """How the things behind a handle are found by faults; secrets only as the files that hold them."""
         kind, _, name = handle.partition(":")
-        if kind == "role":
-            return {"pattern": rf"crm\[{re.escape(self.slice)}\] {re.escape(name)} (?P<name>\S+)"}
-        return {}
+        common = {"time_scale": self._scale}
+        match kind:
+            case "role":
+                return common | {"pattern": rf"crm\[{re.escape(self.slice)}\] {re.escape(name)} (?P<name>\S+)"}
+            case "scrape":
+                pattern = rf"crm\[{re.escape(self.slice)}\] (?P<name>metrics)"
+                return common | {"pattern": pattern, "url": self._metrics_url}
+            case "link":
+                return common | self._door("proxy_admin")
+            case "queue" | "cache":
+                return common | self._door("admin")
+            case "database":
+                return common | {"file": str(self._target_data / "crm.db")}
+            case "slice":
+                mark = {"name": _SLICE_ENV, "value": self.slice}
+                return common | {"mark": mark, "folder": str(self._target_data), "metrics": self._metrics_url}
+            case "equipment":
+                return common | self._equipment()
+            case _:
+                return common | {"url": self.target_url}
+
+    def wanted_down(self, name: str) -> bool:
+        """Whether a scenario has taken this equipment down and not yet given it back."""
+        return (self._control / f"{name}.down").exists()
+
+    def restart(self, name: str) -> None:
+        """Starts equipment again that has ended, on its ports and its data; raises EquipmentError."""
+        if name in self.sinks:
+            self.sinks[name].stop()
+            self._start_sink(name)
+            return
+        self.children[name].stop()
+        self._starters[name]()
+
+    def _door(self, port: str) -> dict[str, str]:
+        return {"url": f"http://{LOOPBACK}:{self.addresses[port]}", "token_file": str(self._target_data / "token")}
+
+    def _equipment(self) -> dict[str, Any]:
+        sinks = {name: sink.child for name, sink in self.sinks.items()}
+        ports = {
+            "prometheus": [self.ports.prometheus],
+            "alertmanager": [self.ports.alertmanager],
+            "mail-sink": [door.port for door in self._localized.doors if door.kind == "smtp"],
+            "webhook-sink": [self.ports.webhook],
+        }
+        pids = {name: child.pid for name, child in (self.children | sinks).items()}
+        return {"pids": pids, "ports": ports, "control": str(self._control), "owner": os.getpid()}
 
     def start(self, on_event: Callable[[Event], None]) -> None:
         """Writes the files and starts everything; raises BadInput or EquipmentError, with nothing left running."""
         try:
+            self._on_event = on_event
             self._write_files()
-            self._start_monitoring()
+            self._control.mkdir(parents=True)
+            self._start_prometheus()
+            self._start_alertmanager()
             self._spawn_target()
-            self._start_sinks(on_event)
+            for name in ("mail-sink", "webhook-sink"):
+                self._start_sink(name)
             self._await_target()
         except BaseException:
             self.stop()
@@ -122,7 +190,7 @@ class LocalStack:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
 
-    def _start_monitoring(self) -> None:
+    def _start_prometheus(self) -> None:
         data, logs = self.folder / "data", self.folder / "logs"
         self.children["prometheus"] = start_prometheus(
             self._binaries,
@@ -132,6 +200,9 @@ class LocalStack:
             logs / "prometheus.log",
             flags=prometheus_flags(self._scale),
         )
+
+    def _start_alertmanager(self) -> None:
+        data, logs = self.folder / "data", self.folder / "logs"
         self.children["alertmanager"] = start_alertmanager(
             self._binaries,
             self.folder / "alertmanager.yml",
@@ -141,7 +212,7 @@ class LocalStack:
         )
 
     def _spawn_target(self) -> None:
-        data = self.folder / "data" / "target"
+        data = self._target_data
         data.mkdir(parents=True)
         token = data / "token"
         token.touch(mode=0o600)
@@ -163,18 +234,20 @@ class LocalStack:
             stdout=subprocess.PIPE,
         )
 
-    def _start_sinks(self, on_event: Callable[[Event], None]) -> None:
+    def _start_sink(self, name: str) -> None:
         doors = self._localized.doors
-        mail: dict[str, Any] = {"doors": [_mail_door(door) for door in doors if door.kind == "smtp"]}
-        if self._smtp_port is not None:
-            mail["extra_port"] = self._smtp_port
-        web = {"port": self.ports.webhook, "doors": [_web_door(door) for door in doors if door.kind == "http"]}
-        for name, module, config in (
-            ("mail-sink", "chaoskit.observe.mail_sink", mail),
-            ("webhook-sink", "chaoskit.observe.webhook_sink", web),
-        ):
-            log = self.folder / "logs" / f"{name}.log"
-            self.sinks[name] = SinkChild.start(module, config, name=name, log=log, on_event=on_event)
+        config: dict[str, Any]
+        if name == "mail-sink":
+            module = "chaoskit.observe.mail_sink"
+            config = {"doors": [_mail_door(door) for door in doors if door.kind == "smtp"]}
+            if self._smtp_port is not None:
+                config["extra_port"] = self._smtp_port
+        else:
+            module = "chaoskit.observe.webhook_sink"
+            config = {"port": self.ports.webhook, "doors": [_web_door(door) for door in doors if door.kind == "http"]}
+        config["manners"] = str(self._control / f"{name}.manners")
+        log = self.folder / "logs" / f"{name}.log"
+        self.sinks[name] = SinkChild.start(module, config, name=name, log=log, on_event=self._on_event)
 
     def _await_target(self) -> None:
         child = self.children["target"]

@@ -31,6 +31,7 @@ import psutil
 
 from chaoskit.errors import EquipmentError
 
+_vouched = threading.local()
 _TAIL_BYTES = 64 * 1024
 
 # setpriv sets the signal and then becomes the shell, which leaves unless its parent is still us (we may have
@@ -146,6 +147,11 @@ class Child:
                 os.killpg(self.pid, number)
 
 
+def vouch() -> None:
+    """The calling thread promises to outlive whatever it spawns from now on."""
+    _vouched.yes = True
+
+
 def spawn(
     argv: Sequence[str | Path],
     *,
@@ -163,7 +169,8 @@ def spawn(
     thread it raises RuntimeError unless `any_thread` says that the calling thread outlives the child.
     Raises EquipmentError when the program cannot be started.
     """
-    if not any_thread and threading.current_thread() is not threading.main_thread():
+    vouched = any_thread or getattr(_vouched, "yes", False)
+    if not vouched and threading.current_thread() is not threading.main_thread():
         raise RuntimeError(
             f"{name} would die with {threading.current_thread().name}, the thread that starts it: "
             "spawn from the main thread, or pass any_thread=True if this one outlives the child"

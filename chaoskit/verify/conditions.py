@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from chaoskit.events import End, Equipment, FaultFail, Interruption, LoadTotals, LoadWindow, Steady, StepEnd
+import itertools
+
+from chaoskit.events import End, FaultFail, Interruption, Steady, StepEnd
 from chaoskit.history import History
 from chaoskit.plan.model import Plan
 from chaoskit.verify.evidence import Evidence
+from chaoskit.verify.load import judge_load
 from chaoskit.verify.verdict import Result, Row
 
-_LOAD_GAP_S = 3.0
-"""Real seconds without a word from the load generator after which nobody knows whether there was load."""
+_BACK_S = 1e-6
+"""Events are stamped one after the other, so an earlier stamp means that the clock went back."""
 
 
 def judge_conditions(plan: Plan, history: History, evidence: Evidence) -> list[Row]:
-    """One row for the steady state, one for the load, one for each fault, and one for an early end."""
+    """One row for the steady state, those of the load, one for each fault, and one for an early end."""
     steady = next(history.of(Steady), None)
     rows = [_steady(steady)]
     if steady is None or not steady.reached:
         return rows + _early_end(history)
     rows += _faults(plan, evidence)
     rows += _steps(history)
-    rows.append(_load(history, evidence))
+    rows += judge_load(history, evidence)
+    rows += _clocks(history, evidence)
     return rows + _early_end(history)
 
 
@@ -70,28 +74,24 @@ def _steps(history: History) -> list[Row]:
     ]
 
 
-def _load(history: History, evidence: Evidence) -> Row:
-    about = "load"
-    down = next((e for e in history.of(Equipment) if e.name == "load" and e.state == "down"), None)
-    if down is not None:
-        return _unknown(
-            about, "load", f"the load died under way ({down.detail}); what followed happened without traffic"
+def _clocks(history: History, evidence: Evidence) -> list[Row]:
+    """Nothing where the clocks kept together: their uncertainty is part of every hop's."""
+    rows = []
+    clock = evidence.clock
+    if not clock.known:
+        reason = "Prometheus's clock was never compared with ours, so no time between a fault, an alert and a notice is known"
+        rows.append(_unknown("clocks", "clock", reason))
+    elif clock.was_set:
+        reason = (
+            f"Prometheus's clock and ours were set against each other under way, by up to {clock.parted_s:.3f} real s; "
+            "every time between a fault, an alert and a notice is uncertain by as much"
         )
-    totals = next(history.of(LoadTotals), None)
-    if totals is None:
-        return _unknown(about, "load", "the load generator never gave its totals")
-    if not totals.reconciled:
-        return _unknown(about, "load", f"the generator's counts do not add up: {totals.detail}")
-    begin = evidence.phases.get("steps", history.events[0].t)
-    end = evidence.phases.get("stopping", history.last_t)
-    reached = begin
-    for window in history.of(LoadWindow):
-        if window.second[0] - reached > _LOAD_GAP_S:
-            break
-        reached = max(reached, window.second[1])
-    if end - reached > _LOAD_GAP_S:
-        return _unknown(about, "load", f"no word from the load generator for more than {_LOAD_GAP_S:g} real seconds")
-    return Row(about=about, hop="load", result=Result.PASS)
+        rows.append(_unknown("clocks", "clock", reason))
+    back = max((a.t - b.t for a, b in itertools.pairwise(history.events)), default=0.0)
+    if back > _BACK_S:
+        reason = f"our own clock was set back under way, by {back:.3f} real s or more; no time across that is known"
+        rows.append(_unknown("clocks", "clock", reason))
+    return rows
 
 
 def _early_end(history: History) -> list[Row]:

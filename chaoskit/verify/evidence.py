@@ -1,6 +1,6 @@
 """What the history shows, put in order: alerts' episodes, notices, outages, and when somebody was looking.
 
-Instants are intervals in real seconds since the epoch. Nothing is judged here, and nothing is dropped.
+Instants are intervals in real seconds since the epoch, on our clock. Nothing is judged here, and nothing is dropped.
 """
 
 from __future__ import annotations
@@ -28,34 +28,15 @@ from chaoskit.events import (
     Watch,
 )
 from chaoskit.history import History
-
-PROMETHEUS_TICK_S = 0.001
-"""Prometheus keeps its instants in whole milliseconds."""
+from chaoskit.verify.clocks import Clock, compare
+from chaoskit.verify.episodes import Episode as Episode
+from chaoskit.verify.episodes import Lives
 
 _CHAIN_S = 0.25
 """Looks of a sink that follow one another this closely (real seconds) count as one."""
 
-
-@dataclass(slots=True)
-class Episode:
-    """One life of one alert instance: pending, firing, resolved; each inside an interval, None if not seen."""
-
-    labels: Mapping[str, str]
-    pending: Interval | None = None
-    firing: Interval | None = None
-    resolved: Interval | None = None
-
-    @property
-    def begun(self) -> Interval:
-        """When it first showed, pending or firing."""
-        found = self.pending or self.firing
-        assert found is not None
-        return found
-
-    @property
-    def name(self) -> str:
-        """The alert's name."""
-        return self.labels.get("alertname", "?")
+_LAST_LOOK_S = 1.2
+"""Real seconds between the last word of an observer and the end of the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +48,23 @@ class Outage:
     end: float | None
     detail: str
 
+    def lasted_s(self, until: float) -> float:
+        """Real seconds that it lasted; one that did not end, until then."""
+        return (until if self.end is None else self.end) - self.begin
+
 
 @dataclass(slots=True)
 class Evidence:
     """Everything that hops and findings are judged on."""
 
+    clock: Clock
     every_s: Mapping[str, float] = field(default_factory=dict)
     episodes: list[Episode] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
     outages: list[Outage] = field(default_factory=list)
+    unanswered: list[Outage] = field(default_factory=list)
+    """Spans in which Prometheus or Alertmanager answered no look, though it was not known to be down."""
+    lags: list[Watch] = field(default_factory=list)
     suppressions: list[Suppression] = field(default_factory=list)
     invokes: dict[str, Invoke] = field(default_factory=dict)
     effects: dict[str, Interval] = field(default_factory=dict)
@@ -100,24 +89,45 @@ class Evidence:
                 return None
         return reached if reached < end else None
 
+    def known_to(self, end: float) -> float:
+        """Up to where observers that looked until the end of a run know what happened.
+
+        The last evaluation before the end is known of only at the look after it, and that look is no more.
+        """
+        return end - _LAST_LOOK_S - 2 * max(self.every_s.values(), default=0.0)
+
     def outage(self, equipment: tuple[str, ...], begin: float, end: float) -> Outage | None:
         """The first outage of any of this equipment that touches [begin, end]."""
-        touching = [
-            outage
-            for outage in self.outages
-            if outage.equipment in equipment and outage.begin <= end and (outage.end is None or outage.end >= begin)
-        ]
-        return min(touching, key=lambda outage: outage.begin, default=None)
+        return min(_touching(self.outages, equipment, begin, end), key=lambda outage: outage.begin, default=None)
+
+    def silence(self, equipment: tuple[str, ...], begin: float, end: float) -> Outage | None:
+        """The longest span touching [begin, end] in which any of this equipment answered no look."""
+        return max(
+            _touching(self.unanswered, equipment, begin, end), key=lambda silent: silent.lasted_s(end), default=None
+        )
+
+    def lag(self, sinks: tuple[str, ...], begin: float, end: float) -> tuple[float, str]:
+        """The longest that any of these sinks stood still in [begin, end], in real seconds, and which it was."""
+        late = [(w.lag_s, w.sink) for w in self.lags if w.sink in sinks and w.seen[0] <= end and w.seen[1] >= begin]
+        return max(late, default=(0.0, ""))
 
 
 def gather(history: History, every_s: Mapping[str, float]) -> Evidence:
     """Puts a history in order; total and pure. `every_s`: by alert, the real seconds between two evaluations."""
-    evidence = Evidence(every_s=every_s)
-    live: dict[tuple[tuple[str, str], ...], Episode] = {}
+    evidence = Evidence(compare(history.of(Poll)), every_s)
+    lives = Lives(every_s, evidence.clock)
+    evidence.episodes = lives.episodes
+    asking = _Asking()
     down: dict[str, Equipment] = {}
+    away: dict[str, float] = {}
     covered: dict[str, list[Interval]] = {}
     for event in history.events:
-        _sort(event, evidence, live, down, covered)
+        if isinstance(event, AlertState):
+            lives.take(event)
+        elif isinstance(event, Poll | Equipment):
+            asking.take(event)
+        _sort(event, evidence, down, away, covered)
+    evidence.unanswered = asking.ended()
     evidence.outages += [Outage(e.name, e.t, None, e.detail) for e in down.values()]
     evidence.outages.sort(key=lambda outage: outage.begin)
     evidence.notices.sort(key=lambda notice: notice.sent[1])
@@ -128,23 +138,31 @@ def gather(history: History, every_s: Mapping[str, float]) -> Evidence:
 def _sort(
     event: AnyEvent,
     evidence: Evidence,
-    live: dict[tuple[tuple[str, str], ...], Episode],
     down: dict[str, Equipment],
+    away: dict[str, float],
     covered: dict[str, list[Interval]],
 ) -> None:
     match event:
-        case AlertState():
-            _episode(event, evidence, live)
         case Notice():
             evidence.notices.append(event)
         case Watch():
             covered.setdefault(event.sink, []).append((event.seen[0], event.seen[1] + _CHAIN_S))
+            evidence.lags.append(event)
         case Poll(ok=True, seen_to=float(seen_to)):
             spans = covered.setdefault(event.source, [])
-            spans.append((spans[-1][1] if spans else seen_to, seen_to))
+            ours = evidence.clock.ours((seen_to, seen_to))[0]
+            spans.append((spans[-1][1] if spans else ours, ours))
         case Poll(ok=True):
             spans = covered.setdefault(event.source, [])
             spans.append((spans[-1][1] if spans else event.asked, event.asked))
+        case Equipment(state="down", invited=True):
+            away.setdefault(event.name, event.t)
+        case Equipment(state="up") if event.name in away:
+            # What the scenario took down could neither send nor take anything: that is known, not unseen.
+            spans = covered.setdefault(event.name, [])
+            begun = spans[-1][1] if spans else away[event.name]
+            spans.append((begun, event.t + _CHAIN_S))
+            del away[event.name]
         case Equipment(state="down"):
             down.setdefault(event.name, event)
         case Equipment(state="up") if event.name in down:
@@ -170,36 +188,46 @@ def _sort(
             pass
 
 
-def _episode(event: AlertState, evidence: Evidence, live: dict[tuple[tuple[str, str], ...], Episode]) -> None:
-    key = tuple(sorted(event.labels.items()))
-    at = _instant(event, evidence.every_s.get(event.labels.get("alertname", ""), 0.0))
-    episode = live.get(key)
-    if event.state == "inactive":
-        if episode is not None:
-            episode.resolved = at
-            del live[key]
-        return
-    if episode is None or (event.state == "pending" and episode.firing is not None):
-        episode = live[key] = Episode(dict(event.labels))
-        evidence.episodes.append(episode)
-    if event.state == "pending":
-        episode.pending = at
-    elif episode.pending is None and event.active_at is not None:
-        # Samples of the first evaluations after a start of Prometheus may be missing: ActiveAt is its own word.
-        episode.firing = (min(at[0], event.active_at), at[1])
-    else:
-        episode.firing = at
+class _Asking:
+    """Spans between good answers in which none was good."""
+
+    def __init__(self) -> None:
+        self._good: dict[str, float] = {}
+        self._silent: dict[str, Poll] = {}
+        self._found: list[Outage] = []
+        self._invited: dict[str, bool] = {}
+        """Taken down by the scenario, which excuses nothing; True once it is up again, until it answers."""
+
+    def take(self, event: Poll | Equipment) -> None:
+        if isinstance(event, Equipment):
+            if event.state == "down" and event.invited:
+                self._invited[event.name] = False
+                self._silent.pop(event.name, None)
+            elif event.state == "up" and event.name in self._invited:
+                self._invited[event.name] = True
+            return
+        self._poll(event)
+
+    def _poll(self, poll: Poll) -> None:
+        if not poll.ok:
+            if poll.source not in self._invited:
+                self._silent.setdefault(poll.source, poll)
+            return
+        if self._invited.get(poll.source):
+            del self._invited[poll.source]
+        if poll.source in self._silent:
+            self._found.append(self._span(self._silent.pop(poll.source), poll.asked))
+        self._good[poll.source] = poll.asked
+
+    def ended(self) -> list[Outage]:
+        return [*self._found, *(self._span(first, None) for first in self._silent.values())]
+
+    def _span(self, first: Poll, end: float | None) -> Outage:
+        return Outage(first.source, self._good.get(first.source, first.asked), end, first.detail)
 
 
-def _instant(event: AlertState, every_s: float) -> Interval:
-    """Exact where the evaluation before is known to have said otherwise, else anywhere since that one."""
-    end = event.at + PROMETHEUS_TICK_S
-    if event.state == "pending" and event.active_at is not None:
-        return (event.active_at, event.active_at + PROMETHEUS_TICK_S)
-    if event.previous is None:
-        return (event.active_at or 0.0, end)
-    exact = event.at - event.previous < 1.5 * every_s
-    return (event.at if exact else event.previous, end)
+def _touching(outages: list[Outage], equipment: tuple[str, ...], begin: float, end: float) -> list[Outage]:
+    return [o for o in outages if o.equipment in equipment and o.begin <= end and (o.end is None or o.end >= begin)]
 
 
 def _merged(spans: list[Interval]) -> list[Interval]:

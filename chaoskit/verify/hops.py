@@ -4,7 +4,8 @@
     undo  ──clear───> resolved ──all-clear──> receiver
 
 A hop that was seen is judged against its window. One that was not seen is FAIL ("never") only where somebody
-was looking until the last allowed instant and all the equipment it needs was up; otherwise UNKNOWN.
+was looking until the last allowed instant, all the equipment it needs was up, and we ourselves had not ended the
+fault before it was due; otherwise UNKNOWN. What came too late while our own equipment stood still is UNKNOWN too.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from chaoskit.alerting.windows import Window
 from chaoskit.events import Interval, Notice
 from chaoskit.plan.model import PlannedAlert, PlannedNotice
 from chaoskit.units import format_duration
+from chaoskit.verify import sentences
+from chaoskit.verify.company import Company
 from chaoskit.verify.evidence import Episode, Evidence
 from chaoskit.verify.judge import between, judge, margin_vs
 from chaoskit.verify.verdict import Result, Row
@@ -33,6 +36,21 @@ class Anchors:
 
     fault: Interval | None
     undo: Interval | None
+    ended: tuple[float, str] | None = None
+    """The earliest instant at which we may have ended the fault, and what did."""
+    lapsed: str = ""
+    """Why the effect ended by itself at an instant that nobody knows; empty where it did not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One hop of the instance, `to` a receiver or empty; `needs` is the equipment without which it is not seen."""
+
+    name: str
+    to: str
+    window: Window
+    needs: tuple[str, ...]
+    setting: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,29 +63,26 @@ class HopJudge:
     about: str
     anchors: Anchors
     end_of_watch: float
+    company: Company
 
     def rows(self, episode: Episode | None) -> list[Row]:
         """All hops of this instance, in the order in which they happen."""
         pending = (episode.pending or episode.firing) if episode else None
         firing = episode.firing if episode else None
-        rows = [
-            self._timed("detect", "", self.alert.detect, self.anchors.fault, pending, ("prometheus", "target")),
-            self._timed("hold", "", self.alert.hold, pending, firing, ("prometheus",), self._hold_setting()),
-        ]
+        resolved = episode.resolved if episode and firing else None
+        detect = self._hop("detect", self.alert.detect, ("prometheus", "target"))
+        rows = [self._timed(detect, self.anchors.fault, pending, episode), self._hold(pending, firing, episode)]
         for notice in self.alert.notices:
             rows.append(self._notify(notice, episode, firing))
         if self.alert.expectation.until_step == "never":
             return [*rows, self._still_firing(episode)]
-        resolved = episode.resolved if episode else None
-        start = self.anchors.undo if firing else None
-        rows.append(self._timed("clear", "", self.alert.clear, start, resolved, ("prometheus", "target")))
+        rows.append(self._clear(firing, resolved, episode))
         for notice in self.alert.notices:
             if notice.all_clear is not None:
                 heard = self.heard(notice, episode, "resolved")
                 needs = ("prometheus", "alertmanager", _sink(notice))
-                seen = heard.sent if heard else None
-                extra = self._all_clear_setting(notice)
-                rows.append(self._timed("all-clear", notice.to, notice.all_clear, resolved, seen, needs, extra))
+                hop = self._hop("all-clear", notice.all_clear, needs, notice.to, self._all_clear_setting(notice))
+                rows.append(self._timed(hop, resolved, heard.sent if heard else None, episode))
         return rows
 
     def heard(self, notice: PlannedNotice, episode: Episode | None, status: str) -> Notice | None:
@@ -76,130 +91,181 @@ class HopJudge:
             return None
         since = episode.begun[0] if status == "firing" or episode.resolved is None else episode.resolved[0]
         for seen in self.evidence.notices:
-            if (seen.receiver, seen.integration, seen.index) != notice.door or seen.sent[1] < since:
+            if (seen.receiver, seen.integration, seen.index) != notice.door or seen.sent[1] < since or seen.refused:
                 continue
             if any(item.status == status and _covers(item.labels, episode.labels) for item in seen.alerts):
                 return seen
         return None
 
+    def _hold(self, pending: Interval | None, firing: Interval | None, episode: Episode | None) -> Row:
+        hop = self._hop("hold", self.alert.hold, ("prometheus",), more=self._hold_setting())
+        if episode is None or firing is None:
+            return self._timed(hop, pending, firing, episode)
+        # Both ends are Prometheus's own instants: no other clock has a part in it.
+        own = episode.own
+        return self._judged(hop, own.get("pending", own["firing"]), own["firing"], (pending or firing, firing))
+
     def _notify(self, notice: PlannedNotice, episode: Episode | None, firing: Interval | None) -> Row:
         heard = self.heard(notice, episode, "firing")
         needs = ("prometheus", "alertmanager", _sink(notice))
+        window = self.company.window(notice, episode)
+        hop = self._hop("notify", window, needs, notice.to, self._notice_setting(notice))
         if notice.ask.mode != "never":
-            seen = heard.sent if heard else None
-            extra = self._notice_setting(notice)
-            return self._timed("notify", notice.to, notice.notify, firing, seen, needs, extra)
-        if heard is not None:
-            reason = f"{notice.to} was notified, and the scenario says never"
-            return self._row("notify", notice.to, Result.FAIL, reason)
+            return self._timed(hop, firing, heard.sent if heard else None, episode)
         if firing is None:
-            return self._unreached("notify", notice.to)
-        blind = self._absent("notify", notice.to, firing, self.end_of_watch, needs)
-        return blind or self._row("notify", notice.to, Result.PASS)
+            return self._unreached(hop)
+        where = f"the scenario's notifies: never ({self.alert.expectation.place})"
+        if heard is not None:
+            after = sentences.s((heard.sent[1] - firing[0]) * self.scale)
+            reason = f"{self._who(hop)} it was notified {after} after firing, and the scenario says never; governed by {where}"
+            return self._row(hop, Result.FAIL, reason)
+        trouble = self._unwatched(hop, firing, self.evidence.known_to(self.end_of_watch))
+        return self._silent(hop, trouble, where)
+
+    def _clear(self, firing: Interval | None, resolved: Interval | None, episode: Episode | None) -> Row:
+        hop = self._hop("clear", self.alert.clear, ("prometheus", "target"))
+        if self.anchors.lapsed and firing is not None:
+            trouble = f"the fault had ended before its undo at an instant that nobody knows ({self.anchors.lapsed})"
+            reason = f"{self._who(hop)} not judged within {sentences.s(hop.window.hi_vs)}: {trouble}; governed by {hop.setting}"
+            return self._row(hop, Result.UNKNOWN, reason)
+        return self._timed(hop, self.anchors.undo if firing else None, resolved, episode)
 
     def _still_firing(self, episode: Episode | None) -> Row:
+        hop = self._hop("clear", self.alert.clear, ("prometheus",))
         if episode is None or episode.firing is None:
-            return self._unreached("clear", "")
+            return self._unreached(hop)
+        where = f"the scenario's until: never ({self.alert.expectation.place})"
         if episode.resolved is not None:
-            return self._row("clear", "", Result.FAIL, "it resolved, and the scenario says until: never")
-        blind = self._absent("clear", "", episode.firing, self.end_of_watch, ("prometheus",))
-        return blind or self._row("clear", "", Result.PASS)
+            after = sentences.s((episode.resolved[1] - episode.firing[0]) * self.scale)
+            reason = f"{self._who(hop)} it resolved {after} after firing, and the scenario says until: never; governed by {where}"
+            return self._row(hop, Result.FAIL, reason)
+        trouble = self._unwatched(hop, episode.firing, self.evidence.known_to(self.end_of_watch))
+        return self._silent(hop, trouble, where)
 
-    def _timed(
-        self,
-        hop: str,
-        to: str,
-        window: Window,
-        start: Interval | None,
-        seen: Interval | None,
-        needs: tuple[str, ...],
-        setting: str = "",
-    ) -> Row:
+    def _silent(self, hop: Hop, trouble: str, where: str) -> Row:
+        """Nothing came, as it should be: PASS where somebody was looking."""
+        if not trouble:
+            return self._row(hop, Result.PASS)
+        return self._row(hop, Result.UNKNOWN, f"{self._who(hop)} nothing was seen, but {trouble}; governed by {where}")
+
+    def _timed(self, hop: Hop, start: Interval | None, seen: Interval | None, episode: Episode | None) -> Row:
         if start is None:
-            return self._unreached(hop, to)
-        allowed = (window.lo_vs, window.hi_vs)
-        setting = f"{window.setting}{setting}"
-        if seen is None:
-            latest = start[1] + window.hi_vs / self.scale
-            blind = self._absent(hop, to, start, latest, needs)
-            waited = (self.end_of_watch - start[1]) * self.scale
-            reason = (
-                f"{self._who(to)} {_NEVER[hop]} within {_s(window.hi_vs)} of {_SINCE[hop]}, nor in the "
-                f"{_s(waited)} that were watched; governed by {setting}"
-            )
-            return blind or self._row(hop, to, Result.FAIL, reason, allowed=allowed)
-        observed = between(seen, start, self.scale)
-        result = judge(observed, allowed, window.resolution_vs)
-        reason = ""
+            return self._unreached(hop)
+        if not self.evidence.clock.known:
+            trouble = "Prometheus's clock was never compared with ours"
+            return self._row(hop, Result.UNKNOWN, self._unseen(hop, trouble), allowed=_allowed(hop))
+        if seen is not None:
+            return self._judged(hop, start, seen, (start, seen))
+        latest = start[1] + hop.window.hi_vs / self.scale
+        trouble = self._unwatched(hop, start, latest) or self._ended_early(hop, start, latest, episode)
+        if trouble:
+            return self._row(hop, Result.UNKNOWN, self._unseen(hop, trouble))
+        watched_vs = (self.end_of_watch - start[1]) * self.scale
+        reason = sentences.never(self._who(hop), hop.name, hop.window.hi_vs, watched_vs, hop.setting)
+        return self._row(hop, Result.FAIL, reason, allowed=_allowed(hop))
+
+    def _judged(self, hop: Hop, start: Interval, seen: Interval, ours: tuple[Interval, Interval]) -> Row:
+        """From `start` to `seen`, on one clock; `ours` are the same two on our own."""
+        observed, allowed = between(seen, start, self.scale), _allowed(hop)
+        result, reason = judge(observed, allowed, hop.window.resolution_vs), ""
         if result is Result.FAIL:
-            outage = self.evidence.outage(needs + self._same_group(to), start[0] - _RETRY_REAL_S, seen[1])
-            if outage is not None:
+            trouble = self._excuse(hop, ours[0], ours[1], observed[0] - allowed[1])
+            if trouble:
                 result = Result.UNKNOWN
-                reason = f"{self._who(to)} {outage.equipment} was down meanwhile ({outage.detail})"
+                reason = sentences.excused(self._who(hop), hop.name, observed, allowed, trouble, hop.setting)
             else:
-                reason = self._wrong_time(hop, to, observed, allowed, setting)
+                reason = sentences.wrong_time(self._who(hop), hop.name, observed, allowed, hop.setting)
         elif result is Result.UNKNOWN:
-            reason = (
-                f"{self._who(to)} {hop} is known only to lie within {_s(observed[1] - observed[0])}, and telling it "
-                f"from a wrong promise takes {_s(window.resolution_vs)}; governed by {setting}"
-            )
-        return self._row(hop, to, result, reason, observed=observed, allowed=allowed)
+            width = observed[1] - observed[0]
+            why = self._clocks_share(hop, ours[0])
+            reason = sentences.too_coarse(self._who(hop), hop.name, width, hop.window, why, hop.setting)
+        return self._row(hop, result, reason, observed=observed, allowed=allowed)
 
-    def _wrong_time(self, hop: str, to: str, observed: Interval, allowed: Interval, setting: str) -> str:
-        late = observed[0] > allowed[1]
-        off = observed[0] - allowed[1] if late else allowed[0] - observed[1]
-        how = "late" if late else "early"
-        bound = f"at most {_s(allowed[1])}" if late else f"at least {_s(allowed[0])}"
-        return (
-            f"{self._who(to)} {_DID[hop]} {_s(observed[1])} after {_SINCE[hop]}, {_s(off)} too {how} "
-            f"({bound} promised); governed by {setting}"
-        )
-
-    def _absent(self, hop: str, to: str, start: Interval, latest: float, needs: tuple[str, ...]) -> Row | None:
-        outage = self.evidence.outage(needs, start[0], latest)
+    def _excuse(self, hop: Hop, start: Interval, seen: Interval, late_vs: float) -> str:
+        """What of our own equipment may have made it so; empty where nothing did."""
+        equipment = hop.needs + self._same_group(hop.to)
+        outage = self.evidence.outage(equipment, start[0] - _RETRY_REAL_S, seen[1])
         if outage is not None:
-            reason = f"{self._who(to)} {hop} was not seen, and {outage.equipment} was down ({outage.detail})"
-            return self._row(hop, to, Result.UNKNOWN, reason)
-        for observer in needs:
+            return f"{outage.equipment} was down meanwhile ({outage.detail})"
+        if late_vs <= 0:
+            return ""
+        late_s = late_vs / self.scale
+        silent = self.evidence.silence(equipment, start[0], seen[1])
+        if silent is not None and late_s <= silent.lasted_s(seen[1]) + _RETRY_REAL_S:
+            lasted = silent.lasted_s(seen[1])
+            return f"{silent.equipment} answered nobody for {lasted:.1f} real s meanwhile ({silent.detail})"
+        lag_s, sink = self.evidence.lag(equipment, start[0], seen[1])
+        if late_s <= lag_s:
+            return f"the {sink} stood still for up to {lag_s:.2f} real s meanwhile, and who waits for it speaks later"
+        return ""
+
+    def _clocks_share(self, hop: Hop, start: Interval) -> str:
+        """What of an uncertainty is that of the clocks, where it is most of what the hop can bear."""
+        skew = self.evidence.clock.skew(start[0])
+        share_vs = (skew[1] - skew[0]) * self.scale
+        if hop.name == "hold" or share_vs < hop.window.resolution_vs / 2:
+            return ""
+        return f" ({sentences.s(share_vs)} of it is between Prometheus's clock and ours)"
+
+    def _unwatched(self, hop: Hop, start: Interval, latest: float) -> str:
+        """Why nobody can know what happened in between; empty where somebody was looking."""
+        outage = self.evidence.outage(hop.needs, start[0], latest)
+        if outage is not None:
+            return f"{outage.equipment} was down ({outage.detail})"
+        for observer in hop.needs:
             if observer in ("target", "alertmanager"):
                 continue
             blind = self.evidence.blind_from(observer, start[1], min(latest, self.end_of_watch))
             if latest > self.end_of_watch:
                 blind = min(blind or self.end_of_watch, self.end_of_watch)
             if blind is not None:
-                after = (blind - start[1]) * self.scale
-                reason = f"{self._who(to)} {hop} was not seen, and {observer} was not watched from {_s(after)} on"
-                return self._row(hop, to, Result.UNKNOWN, reason)
-        return None
+                return f"{observer} was not watched from {sentences.s((blind - start[1]) * self.scale)} on"
+        return ""
 
-    def _unreached(self, hop: str, to: str) -> Row:
-        return self._row(hop, to, Result.UNKNOWN, f"not judged: {_START[hop]} was not seen")
+    def _ended_early(self, hop: Hop, start: Interval, latest: float, episode: Episode | None) -> str:
+        """Whether we took the fault back before the hop was due, so that it could not come."""
+        ended = self.anchors.ended
+        if ended is None or hop.name not in ("detect", "hold", "notify") or ended[0] >= latest:
+            return ""
+        resolved = episode.resolved if episode else None
+        if hop.name != "detect" and (resolved is None or not ended[0] <= resolved[1] or resolved[0] >= latest):
+            return ""
+        after = sentences.s(max(0.0, (ended[0] - start[1]) * self.scale))
+        return f"{ended[1]} {after} after {sentences.SINCE[hop.name]}, before it was due"
+
+    def _unseen(self, hop: Hop, trouble: str) -> str:
+        return sentences.unseen(self._who(hop), hop.name, hop.window.hi_vs, trouble, hop.setting)
+
+    def _unreached(self, hop: Hop) -> Row:
+        reason = sentences.unreached(self._who(hop), hop.name, hop.window, hop.setting)
+        return self._row(hop, Result.UNKNOWN, reason)
+
+    def _hop(self, name: str, window: Window, needs: tuple[str, ...], to: str = "", more: str = "") -> Hop:
+        return Hop(name, to, window, needs, f"{window.setting}{more}")
 
     def _row(
         self,
-        hop: str,
-        to: str,
+        hop: Hop,
         result: Result,
         reason: str = "",
         *,
         observed: Interval | None = None,
         allowed: Interval | None = None,
     ) -> Row:
-        known = observed is not None and allowed is not None
         return Row(
             about=self.about,
-            hop=hop,
-            to=to,
+            hop=hop.name,
+            to=hop.to,
             observed=observed,
             allowed=allowed,
-            margin_vs=round(margin_vs(observed, allowed), 3) if observed and allowed and known else None,
+            margin_vs=round(margin_vs(observed, allowed), 3) if observed and allowed else None,
             uncertainty_vs=round(observed[1] - observed[0], 3) if observed else None,
             result=result,
             reason=reason,
         )
 
-    def _who(self, to: str) -> str:
-        return f"{self.about} -> {to}:" if to else f"{self.about}:"
+    def _who(self, hop: Hop) -> str:
+        return sentences.who(self.about, hop.to, hop.name)
 
     def _hold_setting(self) -> str:
         rule = self.alert.rule
@@ -220,39 +286,18 @@ class HopJudge:
         return f" ({notice.all_clear.place})" if notice.all_clear else ""
 
     def _notice_setting(self, notice: PlannedNotice) -> str:
+        refused = [
+            n for n in self.evidence.notices if (n.receiver, n.integration, n.index) == notice.door and n.refused
+        ]
+        if refused:
+            return f"; the receiver refused it {len(refused)} times, with {refused[0].refused}"
         if notice.configured is None:
             return f"; no route of the configuration leads this alert to {notice.receiver}"
         return f"; the configuration says {notice.configured.setting} ({notice.configured.place})"
 
 
-_SINCE = {
-    "detect": "the fault",
-    "hold": "pending",
-    "notify": "firing",
-    "clear": "the undo",
-    "all-clear": "resolved",
-}
-_START = {
-    "detect": "the fault's effect",
-    "hold": "pending",
-    "notify": "firing",
-    "clear": "firing, or the undo,",
-    "all-clear": "the resolve",
-}
-_DID = {
-    "detect": "became pending",
-    "hold": "fired",
-    "notify": "was notified",
-    "clear": "resolved",
-    "all-clear": "heard the all-clear",
-}
-_NEVER = {
-    "detect": "never became pending",
-    "hold": "never fired",
-    "notify": "was never notified",
-    "clear": "never resolved",
-    "all-clear": "never heard the all-clear",
-}
+def _allowed(hop: Hop) -> Interval:
+    return (hop.window.lo_vs, hop.window.hi_vs)
 
 
 def _sink(notice: PlannedNotice) -> str:
@@ -262,7 +307,3 @@ def _sink(notice: PlannedNotice) -> str:
 def _covers(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
     """Whether a notice's labels hold the alert's: external labels may have come on top on the way."""
     return all(labels.get(key) == value for key, value in wanted.items())
-
-
-def _s(virtual_s: float) -> str:
-    return f"{virtual_s:.1f} s"

@@ -11,6 +11,8 @@ from chaoskit.plan.model import Plan, PlannedAlert
 from chaoskit.verify.evidence import Episode, Evidence
 from chaoskit.verify.verdict import Result, Row
 
+_SINKS = ("mail-sink", "webhook-sink")
+
 
 def judge_suppressed(
     plan: Plan, evidence: Evidence, alert: PlannedAlert, episode: Episode | None, about: str, until: float
@@ -25,13 +27,17 @@ def judge_suppressed(
         (e.resolved[0] if e.resolved else until for e in evidence.episodes if e.name == source and e.firing),
         default=until,
     )
-    told = [n for n in evidence.notices if n.sent[1] < source_end and _lists_firing(n, episode)]
-    if told:
-        receivers = ", ".join(sorted({notice.receiver for notice in told}))
+    told = [n for n in evidence.notices if not n.refused and _lists_firing(n, episode)]
+    early = [n for n in told if n.sent[1] < source_end]
+    if early:
+        receivers = ", ".join(sorted({notice.receiver for notice in early}))
         return [_row(about, Result.FAIL, f"{about}: {receivers} heard of it although {source} should mute it")]
-    later = [n for n in evidence.notices if n.sent[1] >= source_end and _lists_firing(n, episode)]
+    later = [n for n in told if n.sent[1] >= source_end]
     if later and alert.expectation.then == "silent":
         return [_row(about, Result.FAIL, f"{about}: {later[0].receiver} heard of it after {source} ended")]
+    unwatched = _unwatched(evidence, _SINKS, episode.firing[0], evidence.known_to(until))
+    if not later and unwatched:
+        return [_row(about, Result.UNKNOWN, f"{about}: nobody was seen to hear of it, but {unwatched}")]
     if not later and alert.expectation.then == "delivered":
         return [_row(about, Result.FAIL, f"{about}: it was not delivered after {source} ended")]
     seen = any(
@@ -41,11 +47,22 @@ def judge_suppressed(
         for event in evidence.suppressions
     )
     if not seen:
-        outage = evidence.outage(("alertmanager",), episode.firing[0], until)
-        blind = evidence.blind_from("alertmanager", episode.firing[1], min(source_end, until))
-        result = Result.FAIL if outage is None and blind is None else Result.UNKNOWN
-        return [_row(about, result, f"{about}: Alertmanager never showed it suppressed by {source}")]
+        end = min(source_end, evidence.known_to(until))
+        unwatched = _unwatched(evidence, ("alertmanager",), episode.firing[1], end)
+        reason = f"{about}: Alertmanager never showed it suppressed by {source}"
+        if unwatched:
+            return [_row(about, Result.UNKNOWN, f"{reason}, but {unwatched}")]
+        return [_row(about, Result.FAIL, reason)]
     return [_row(about, Result.PASS)]
+
+
+def _unwatched(evidence: Evidence, observers: tuple[str, ...], begin: float, end: float) -> str:
+    """Why nobody can know what these observers would have seen; empty where they were looking all the time."""
+    outage = evidence.outage(observers, begin, end)
+    if outage is not None:
+        return f"{outage.equipment} was down ({outage.detail})"
+    blind = [observer for observer in observers if evidence.blind_from(observer, begin, end) is not None]
+    return f"{', '.join(blind)} was not watched all the time" if blind else ""
 
 
 def _lists_firing(notice: Notice, episode: Episode) -> bool:

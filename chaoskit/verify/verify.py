@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from chaoskit.events import End, Header, Interruption, Interval, LoadTotals, Steady
+from chaoskit.alerting.windows import delivery_of
+from chaoskit.events import End, Header, Interruption, Interval, Steady
 from chaoskit.history import History
 from chaoskit.inputs import read_inputs
 from chaoskit.plan.build import make_plan
 from chaoskit.plan.model import Inventory, Plan, PlannedAlert
 from chaoskit.scenario.model import Change, Do, Inject, Undo
+from chaoskit.verify.company import Company
 from chaoskit.verify.conditions import judge_conditions
 from chaoskit.verify.content import wrong_with
 from chaoskit.verify.evidence import Episode, Evidence, gather
 from chaoskit.verify.findings import describe, find
 from chaoskit.verify.hops import Anchors, HopJudge
 from chaoskit.verify.judge import between
+from chaoskit.verify.load import load_notes
 from chaoskit.verify.suppressed import judge_suppressed
 from chaoskit.verify.verdict import Figure, Result, Row, Verdict, exit_code, worst_of
 
@@ -48,9 +51,10 @@ def verify(history: History) -> Verdict:
     steady = next(history.of(Steady), None)
     if steady is not None and steady.reached:
         owners = assign(plan, evidence)
+        company = Company(plan.config, evidence.episodes, plan.time_scale, delivery_of(plan.config, plan.time_scale))
         until = evidence.phases.get("stopping", history.last_t)
         for alert in plan.alerts:
-            rows += _guarded(alert.id, lambda a=alert: _alert(plan, evidence, a, owners, until, figures))  # type: ignore[misc]
+            rows += _guarded(alert.id, lambda a=alert: _alert(plan, evidence, a, owners, until, figures, company))  # type: ignore[misc]
         since = evidence.phases.get("steps", history.events[0].t)
         rows += _guarded("findings", lambda: find(plan, evidence, owners, since, until))
     result = worst_of(row.result for row in rows)
@@ -65,7 +69,7 @@ def verify(history: History) -> Verdict:
         exit_code=int(code),
         figures=figures,
         rows=rows,
-        notes=[*history.header.notes, *plan.warnings, *_load_note(history)],
+        notes=[*history.header.notes, *plan.warnings, *load_notes(history)],
     )
 
 
@@ -138,6 +142,7 @@ def _alert(
     owners: dict[int, PlannedAlert],
     until: float,
     figures: list[Figure],
+    company: Company,
 ) -> list[Row]:
     mine = [episode for episode in evidence.episodes if owners.get(id(episode)) is alert]
     rows: list[Row] = []
@@ -145,8 +150,10 @@ def _alert(
         anchors = Anchors(
             anchor(plan, evidence, alert.expectation.from_step, episode),
             undo_anchor(plan, evidence, alert, episode),
+            ending(plan, evidence, alert, episode),
+            "; ".join(dict.fromkeys(problem.reason for problem in lapses(plan, evidence, alert, episode))),
         )
-        judged = HopJudge(evidence, alert, plan.time_scale, about, anchors, until)
+        judged = HopJudge(evidence, alert, plan.time_scale, about, anchors, until, company)
         rows += judged.rows(episode)
         rows += _content(plan, judged, alert, episode)
         rows += judge_suppressed(plan, evidence, alert, episode, about, until)
@@ -204,17 +211,6 @@ def _figures(judged: HopJudge, alert: PlannedAlert, episode: Episode | None) -> 
 def _healed(history: History, evidence: Evidence) -> bool:
     end = next(history.of(End), None)
     return end.healed if end is not None else all(fault in evidence.gone for fault in evidence.invokes)
-
-
-def _load_note(history: History) -> list[str]:
-    totals = next(history.of(LoadTotals), None)
-    if totals is None:
-        return []
-    p95 = "unknown" if totals.p95_ms is None else f"{totals.p95_ms:.1f} ms"
-    return [
-        f"load: {totals.started} requests started, {totals.finished} finished, {totals.failed} failed, "
-        f"{totals.in_flight} in flight at the end, {totals.dropped} dropped; P95 {p95} (real)"
-    ]
 
 
 def _guarded(what: str, check: Callable[[], list[Row]]) -> list[Row]:

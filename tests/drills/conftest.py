@@ -48,7 +48,21 @@ class Drill:
 
     out: Path
     folder: Path
+    scenario: str = "worker-unhealthy"
     children: list[psutil.Process] = field(default_factory=list)
+
+    @property
+    def folders(self) -> list[Path]:
+        """The folders of this scenario's runs."""
+        name = Path(self.scenario).stem
+        return [path for path in self.out.glob(f"*-{name}*") if not path.is_symlink()]
+
+    def play(self, steps: str, expect: str, more: str = "") -> Drill:
+        """Plays a scenario of its own in place of the shipped one."""
+        file = self.folder.parent / "drill.yml"
+        file.write_text(f"chaoskit: 1\ntitle: a drill\nrunbook: drill\nsteps:\n{steps}expect:\n{expect}{more}")
+        self.scenario = str(file)
+        return self
 
     def change(self, file: str, old: str, new: str) -> Drill:
         """Replaces text in a file of the copy; the text must be there."""
@@ -58,16 +72,22 @@ class Drill:
         path.write_text(text.replace(old, new, 1))
         return self
 
-    def run(self, *arguments: str, when: str = "", do: Callable[[psutil.Process], None] | None = None) -> Ended:
+    def run(
+        self,
+        *arguments: str,
+        when: str = "",
+        do: Callable[[psutil.Process], None] | None = None,
+        longest_s: float = LONGEST_S,
+    ) -> Ended:
         """One run to its end; `do` gets the run's process as soon as a line contains `when`."""
-        command = [sys.executable, "-m", "chaoskit", "run", "worker-unhealthy", "--bundle", str(self.folder)]
+        command = [sys.executable, "-m", "chaoskit", "run", self.scenario, "--bundle", str(self.folder)]
         process = subprocess.Popen(
             [*command, "--out", str(self.out), *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-        too_long = threading.Timer(LONGEST_S, process.kill)
+        too_long = threading.Timer(longest_s, process.kill)
         too_long.start()
         said = []
         try:
@@ -86,9 +106,8 @@ class Drill:
             assert process.stdout is not None
             process.stdout.close()
         text = "".join(said)
-        folders = [path for path in self.out.glob("*-worker-unhealthy*") if not path.is_symlink()]
-        assert folders, text
-        folder = folders[0]
+        assert self.folders, text
+        folder = self.folders[0]
         verdict = json.loads((folder / "verdict.json").read_bytes())
         return Ended(code, text, folder, verdict, read_history(folder))
 
@@ -114,9 +133,7 @@ def drill(tmp_path: Path, binaries: object) -> Iterator[Drill]:
     mine = str(tmp_path)
     left = [p for p in psutil.process_iter() if mine in " ".join(_words(p)) or mine in _environment(p)]
     assert not left
-    for run in one.out.glob("*-worker-unhealthy*"):
-        if run.is_symlink():
-            continue
+    for run in one.folders:
         assert not (run / "stack" / "data").exists()
         end = next(read_history(run).of(End))
         assert end.healed

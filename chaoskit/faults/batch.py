@@ -1,0 +1,104 @@
+"""What faults on a queue share: messages put in a batch of a name made up in prepare, found again by that name.
+
+So an undo needs no ids, which would be lost if this process died between its request and the answer. Levels are
+the queue's own census, whoever put the messages.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from chaoskit.faults.base import FaultError, Lapsed, Seen, Target, Undo
+from chaoskit.faults.interface import Interface, Watch, get, interface, take_back
+
+Level = Annotated[int, Field(ge=1, le=5000)]
+"""A number of messages."""
+What = Literal["depth", "dead_letters"]
+"""Which of a queue's counts a level is about."""
+
+_LEVEL_S = 10.0
+_LOOK_S = 0.1
+_CLEAN_LOOKS = 2
+_PATHS: dict[What, str] = {"depth": "/queue/messages", "dead_letters": "/dead-letters"}
+
+
+def prepare(target: Target, kind: str) -> Undo:
+    """Finds the queue's interface and makes up the batch's name; raises FaultError when it does not answer."""
+    at = interface(target)
+    census(at)
+    return {"at": at, "queue": ", ".join(target.names) or target.handle, "batch": f"{kind}-{secrets.token_hex(6)}"}
+
+
+def census(at: Interface, batch: str | None = None) -> dict[str, int]:
+    """How many messages there are: depth, dead_letters, replaying; of one batch, or of all."""
+    found: dict[str, int] = get(at, "GET", "/queue", query=None if batch is None else {"batch": batch})
+    return found
+
+
+def put(undo: Undo, what: What, count: int, **more: Any) -> None:
+    """Puts so many messages into the batch."""
+    get(undo["at"], "POST", _PATHS[what], {"count": count, "batch": undo["batch"], **more})
+
+
+def take(undo: Undo, count: int) -> None:
+    """Takes the newest so many of the batch away."""
+    get(undo["at"], "DELETE", "/queue/messages", {"batch": undo["batch"], "count": count})
+
+
+def rise(undo: Undo, what: What, level: int, spare: int = 0, **more: Any) -> Seen:
+    """Puts messages until the census shows the level; `spare` more at a time, for what is taken meanwhile."""
+    begun, end = time.time(), time.monotonic() + _LEVEL_S
+    while (now := census(undo["at"])[what]) < level:
+        if time.monotonic() > end:
+            raise FaultError(f"{undo['queue']}: {what} is {now} after {_LEVEL_S:g} s of putting, {level} were wanted")
+        put(undo, what, level + spare - now, **more)
+    return Seen((begun, time.time()), f"{undo['queue']}: {what} {now}")
+
+
+def sink(undo: Undo, what: What, level: int) -> None:
+    """Takes messages of the batch away until the level is reached, or none of ours is left."""
+    over = census(undo["at"])[what] - level
+    if over > 0:
+        take(undo, over)
+
+
+def hold(undo: Undo, what: What, ended: threading.Event, **more: Any) -> None:
+    """Puts new messages whenever the level of the token is no longer reached; raises Lapsed when that is in vain."""
+    watch, below_since = Watch(), 0.0
+    while not ended.wait(_LOOK_S):
+        found = watch.look(lambda: census(undo["at"]))
+        if found is None:
+            continue
+        missing = undo["level"] - found[what]
+        if missing <= 0 or not undo["kept"]:
+            below_since = 0.0
+            continue
+        below_since = below_since or time.monotonic()
+        if time.monotonic() - below_since > _LEVEL_S:
+            raise Lapsed(f"{undo['queue']}: {what} stays below {undo['level']}, however much is put")
+        watch.look(lambda n=missing: put(undo, what, n + spare(undo["level"]), **more))  # type: ignore[misc]
+
+
+def spare(level: int) -> int:
+    """How many more than needed are put, so that a queue that is worked off stays above its level."""
+    return max(2, level // 20)
+
+
+def stop(undo: Undo) -> Seen:
+    """Removes the batch wherever its messages stand, and sees that none is left."""
+
+    def remove() -> str:
+        gone = clean = 0
+        # A put that was on its way when its sender died may still come in.
+        while clean < _CLEAN_LOOKS:
+            gone += get(undo["at"], "DELETE", "/queue/messages", {"batch": undo["batch"]})["removed"]
+            left = census(undo["at"], undo["batch"])
+            clean = 0 if left["depth"] or left["dead_letters"] else clean + 1
+        return f"{undo['queue']}: {gone} messages removed"
+
+    return take_back(undo["at"], remove)

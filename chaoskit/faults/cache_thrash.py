@@ -1,0 +1,165 @@
+"""cache.thrash: real requests for keys that nobody asks for twice push useful entries out of a cache.
+
+The dose is a share of all look-ups, whoever makes them: as others look up, so many requests for new keys are added
+that they make up `ratio` of the whole. A cache with room left pushes nothing out, so it is filled first; that asks
+for each new key several times, in the same proportion.
+"""
+
+from __future__ import annotations
+
+import http.client
+import math
+import secrets
+import threading
+import time
+from contextlib import suppress
+from typing import Annotated, Any, ClassVar
+from urllib.parse import quote, urlsplit
+
+from pydantic import Field
+
+from chaoskit.faults.base import FaultError, Lapsed, Seen, Settings, Target, Undo
+from chaoskit.faults.interface import ANSWER_S, SILENCE_S, Watch, get, interface, take_back
+from chaoskit.faults.quantities import Ratio
+
+_EFFECT_S = 15.0
+_LOOK_S = 0.05
+_BURST = 50
+
+
+class CacheThrashSettings(Settings):
+    """Settings of cache.thrash."""
+
+    path: Annotated[str, Field(pattern=r"^/[^\s]*\{key\}")]
+    """Path at the service that looks a key up, with `{key}` in it: `/reports/{key}`."""
+    ratio: Annotated[Ratio, Field(gt=0, lt=1)] = 0.2
+    """Share of keys never asked for before in all look-ups: once the cache is full, so many evictions a look-up."""
+
+
+class CacheThrash:
+    """Requests keys never asked for before, in proportion to the look-ups of others."""
+
+    kind: ClassVar[str] = "cache.thrash"
+    handles: ClassVar[tuple[str, ...]] = ("cache",)
+    settings: ClassVar[type[Settings]] = CacheThrashSettings
+
+    @classmethod
+    def prepare(cls, target: Target, settings: Settings) -> Undo:
+        """Finds the cache and the service before it; raises FaultError when the cache's interface does not answer."""
+        at = interface(target)
+        if "service" not in target.address:
+            raise FaultError(f"{target.handle}: the target does not tell where its service answers")
+        get(at, "GET", "/cache")
+        return cls.alter(
+            {"at": at, "service": target.address["service"], "prefix": f"thrash-{secrets.token_hex(4)}-"}, settings
+        )
+
+    @classmethod
+    def start(cls, undo: Undo) -> Seen:
+        """Fills the cache and returns once an entry was pushed out."""
+        begun = time.time()
+        return Seen((begun, time.time()), _Thrasher(undo).fill())
+
+    @classmethod
+    def hold(cls, undo: Undo, ended: threading.Event) -> None:
+        """Adds new keys to the look-ups of others; raises Lapsed when the service or the cache stops answering."""
+        watch, thrasher = Watch(), _Thrasher(undo)
+        silent_since = 0.0
+        while not ended.wait(_LOOK_S):
+            found = watch.look(lambda: _statistics(undo))
+            try:
+                if found is not None:
+                    thrasher.dose(found, ended)
+                silent_since = 0.0
+            except FaultError as error:
+                silent_since = silent_since or time.monotonic()
+                if time.monotonic() - silent_since > SILENCE_S:
+                    raise Lapsed(str(error)) from None
+
+    @classmethod
+    def stop(cls, undo: Undo) -> Seen:
+        """Drops the entries that nobody will ask for again, and sees that none is left."""
+
+        def drop() -> str:
+            gone = get(undo["at"], "DELETE", "/cache", query={"prefix": undo["prefix"]})["dropped"]
+            left = _statistics(undo, undo["prefix"])["entries"]
+            if left:
+                raise FaultError(f"{left} entries of cache.thrash are still in the cache")
+            return f"{gone} entries dropped"
+
+        return take_back(undo["at"], drop)
+
+    @classmethod
+    def alter(cls, undo: Undo, settings: Settings) -> Undo:
+        """The token of the other ratio: the same keys, so it undoes either."""
+        assert isinstance(settings, CacheThrashSettings)
+        return {**undo, "path": settings.path, "ratio": settings.ratio}
+
+    @classmethod
+    def change(cls, undo: Undo) -> Seen:
+        """Sees that entries are pushed out under the new ratio."""
+        return cls.start(undo)
+
+
+class _Thrasher:
+    """Asks for new keys, on one connection, and keeps count of them."""
+
+    def __init__(self, undo: Undo) -> None:
+        self._undo = undo
+        where = urlsplit(undo["service"])
+        make = http.client.HTTPSConnection if where.scheme == "https" else http.client.HTTPConnection
+        self._connection = make(where.hostname or "", where.port, timeout=ANSWER_S)
+        self._base = where.path.rstrip("/")
+        self._ratio = 0.0
+        self._seen = 0
+        self._ours = 0
+
+    def fill(self) -> str:
+        """New keys, each with as many repeats as keep the proportion, until one pushes another entry out."""
+        repeats = math.ceil(1 / self._undo["ratio"]) - 1
+        before, end = _statistics(self._undo), time.monotonic() + _EFFECT_S
+        try:
+            while (now := _statistics(self._undo))["evictions"] <= before["evictions"]:
+                for _ in range(max(1, now["capacity"] - now["entries"])):
+                    self._ask(min(repeats, 9))
+                if time.monotonic() > end:
+                    raise FaultError(f"after {_EFFECT_S:g} s of new keys nothing was pushed out of the cache")
+        finally:
+            self._connection.close()
+        return f"{now['evictions'] - before['evictions']} entries pushed out of {now['capacity']}"
+
+    def dose(self, found: dict[str, Any], ended: threading.Event) -> None:
+        """As many new keys as are due for what was looked up since the last call."""
+        lookups, ratio = found["hits"] + found["misses"], self._undo["ratio"]
+        if ratio != self._ratio or lookups < self._seen:
+            # Another level, or a service that counts from 0 again: a new count from here.
+            self._ratio, self._seen, self._ours = ratio, lookups, 0
+        due = int((ratio * (lookups - self._seen) - self._ours) / (1 - ratio) + 1e-9)
+        for _ in range(min(due, _BURST)):
+            if ended.is_set():
+                return
+            self._ask()
+            self._ours += 1
+
+    def _ask(self, repeats: int = 0) -> None:
+        path = self._base + self._undo["path"].replace("{key}", quote(self._undo["prefix"] + secrets.token_hex(6)))
+        for _ in range(1 + repeats):
+            status = self._one(path)
+            if status >= 400:
+                raise FaultError(f"GET {path}: answered {status}, so nothing was looked up")
+
+    def _one(self, path: str) -> int:
+        try:
+            self._connection.request("GET", path)
+            with self._connection.getresponse() as response:
+                response.read()
+                return response.status
+        except (OSError, http.client.HTTPException) as error:
+            with suppress(OSError):
+                self._connection.close()
+            raise FaultError(f"GET {path}: {error or type(error).__name__}") from None
+
+
+def _statistics(undo: Undo, prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = get(undo["at"], "GET", "/cache", query={"prefix": prefix})
+    return found

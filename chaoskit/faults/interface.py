@@ -1,0 +1,152 @@
+"""Asking a target's control interface over HTTP: JSON both ways, a token from a file, every wait bounded.
+
+Undo tokens hold where the interface is and which file holds its token, never the token itself. They also hold whose
+child the target is: an interface that refuses connections because its owner has ended has nothing left to undo.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import psutil
+
+from chaoskit.faults import processes
+from chaoskit.faults.base import FaultError, Lapsed, Seen, Target
+
+ANSWER_S = 4.0
+"""Longest wait for one answer, in real seconds."""
+SILENCE_S = 3.0
+"""An interface that answers nothing for so long has taken what it held with it, as far as anybody can tell."""
+_UNDO_S = 10.0
+_AGAIN_S = 0.1
+_SHOWN = 200
+
+Interface = dict[str, Any]
+"""Where and whose: url, token_file, owner; JSON, part of undo tokens."""
+
+
+class Unreachable(FaultError):
+    """Nobody answered; `refused` when nobody even listens."""
+
+    def __init__(self, message: str, refused: bool) -> None:
+        super().__init__(message)
+        self.refused = refused
+
+
+def interface(target: Target) -> Interface:
+    """The control interface of what a handle names; raises FaultError when the profile's target tells none."""
+    address = target.address
+    if "url" not in address:
+        raise FaultError(f"{target.handle}: the target does not tell the address of its control interface")
+    owner = None
+    if "owner" in address:
+        try:
+            owner = {**processes.token(psutil.Process(address["owner"]), "owner"), "boot": processes.boot_id()}
+        except psutil.NoSuchProcess:
+            raise FaultError(f"{target.handle}: its owner, process {address['owner']}, has ended") from None
+    return {"url": address["url"], "token_file": address.get("token_file", ""), "owner": owner}
+
+
+def ask(
+    at: Interface, method: str, path: str, body: Any = None, query: Mapping[str, str] | None = None
+) -> tuple[int, Any]:
+    """Status and JSON of one answer; raises Unreachable, or FaultError for a 401, a 5xx and what is no JSON."""
+    where = urlsplit(at["url"])
+    make = http.client.HTTPSConnection if where.scheme == "https" else http.client.HTTPConnection
+    connection = make(where.hostname or "", where.port, timeout=ANSWER_S)
+    what = f"{method} {at['url']}{path}"
+    headers = {"Content-Type": "application/json", **_authorization(at, what)}
+    full = where.path.rstrip("/") + path + (f"?{urlencode(query)}" if query else "")
+    try:
+        connection.request(method, full, None if body is None else json.dumps(body), headers)
+        response = connection.getresponse()
+        text = response.read()
+    except ConnectionRefusedError:
+        raise Unreachable(f"{what}: nobody listens there", refused=True) from None
+    except (OSError, http.client.HTTPException) as error:
+        raise Unreachable(f"{what}: {error or type(error).__name__}", refused=False) from None
+    finally:
+        connection.close()
+    if response.status == 401:
+        raise FaultError(f"{what}: the token in {at['token_file'] or 'no file'} is not accepted")
+    if response.status >= 500:
+        raise FaultError(f"{what}: answered {response.status}: {_short(text)}")
+    try:
+        return response.status, json.loads(text)
+    except ValueError:
+        raise FaultError(f"{what}: answered {response.status} and no JSON: {_short(text)}") from None
+
+
+def get(at: Interface, method: str, path: str, body: Any = None, query: Mapping[str, str] | None = None) -> Any:
+    """The JSON of an answer that must be a 2xx; raises FaultError otherwise."""
+    status, found = ask(at, method, path, body, query)
+    if not 200 <= status < 300:
+        raise FaultError(f"{method} {at['url']}{path}: answered {status}: {_short(json.dumps(found).encode())}")
+    return found
+
+
+def take_back(at: Interface, work: Callable[[], str]) -> Seen:
+    """Does an undo's work, again and again until it succeeds or 10 real s are over; raises FaultError then.
+
+    Where nobody listens any more and the owner has ended, there is nothing left to take back.
+    """
+    begun, end = time.time(), time.monotonic() + _UNDO_S
+    while True:
+        try:
+            return Seen((begun, time.time()), work())
+        except FaultError as error:
+            refused = isinstance(error, Unreachable) and error.refused
+            if _orphaned(at) and (refused or not _token_there(at)):
+                return Seen((begun, time.time()), "what it belonged to is gone")
+            if time.monotonic() > end:
+                raise
+        time.sleep(_AGAIN_S)
+
+
+class Watch:
+    """Looks that may fail for a moment, but not for longer than SILENCE_S."""
+
+    def __init__(self) -> None:
+        self._silent_since: float | None = None
+
+    def look(self, work: Callable[[], Any]) -> Any:
+        """What the look found, or None where nobody answered; raises Lapsed when that goes on for too long."""
+        try:
+            found = work()
+        except FaultError as error:
+            now = time.monotonic()
+            self._silent_since = self._silent_since or now
+            if now - self._silent_since > SILENCE_S:
+                raise Lapsed(f"for {SILENCE_S:g} s nobody could tell whether it is still in force: {error}") from None
+            return None
+        self._silent_since = None
+        return found
+
+
+def _authorization(at: Interface, what: str) -> dict[str, str]:
+    if not at["token_file"]:
+        return {}
+    try:
+        token = Path(at["token_file"]).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise FaultError(f"{what}: the token in {at['token_file']} cannot be read: {error.strerror}") from None
+    return {"Authorization": f"Bearer {token}"}
+
+
+def _orphaned(at: Interface) -> bool:
+    owner = at["owner"]
+    return owner is not None and (owner["boot"] != processes.boot_id() or processes.alive(owner) is None)
+
+
+def _token_there(at: Interface) -> bool:
+    return not at["token_file"] or Path(at["token_file"]).exists()
+
+
+def _short(text: bytes) -> str:
+    return text[:_SHOWN].decode(errors="replace")

@@ -1,0 +1,144 @@
+"""What faults on a link share: a toxic of an id of their own in the proxy that the link runs through.
+
+    prepare   an id                        nothing is changed
+    start     PUT /toxics/ID               listed, and, where calls come by, seen to hit
+    change    PUT /toxics/ID               the same id, so there is no instant without a toxic
+    hold      GET /toxics/ID               gone uninvited is a lapse
+    stop      DELETE /toxics/ID, then GET  seen to be gone
+
+The proxy doses by counting: of n matching calls exactly floor(n * ratio) are hit. A toxic carries the instant at
+which it ends by itself, a little after the fault's maximum duration, for the case that nobody is left to undo it.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import threading
+import time
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BeforeValidator
+
+from chaoskit.faults.base import FaultError, Lapsed, Seen, Settings, Target, Undo
+from chaoskit.faults.interface import Watch, ask, get, interface, take_back
+from chaoskit.faults.quantities import Ratio
+
+_LOOK_S = 0.25
+_HIT_LOOK_S = 0.02
+_FIRST_CALL_S = 1.0
+_FIRST_HIT_S = 5.0
+_SPARE_S = 15.0
+
+
+def _pattern(given: Any) -> Any:
+    if isinstance(given, str):
+        try:
+            re.compile(given)
+        except re.error as error:
+            raise ValueError(f"'{given}' is no regular expression: {error}") from None
+    return given
+
+
+class LinkSettings(Settings):
+    """Which calls on the link are hit."""
+
+    ratio: Ratio = 1.0
+    """Share of the matching calls, dosed exactly: `10%` hits every tenth."""
+    path: Annotated[str, BeforeValidator(_pattern)] = ""
+    """Only calls whose path this regular expression is found in; empty for all."""
+
+
+class LinkFault:
+    """A toxic on a link; a kind adds its name, its settings, and what the proxy is told of them."""
+
+    kind: ClassVar[str] = ""
+    handles: ClassVar[tuple[str, ...]] = ("link",)
+    settings: ClassVar[type[Settings]] = LinkSettings
+
+    @classmethod
+    def effect(cls, settings: Settings) -> dict[str, Any]:
+        """The toxic's own settings, beside ratio and path."""
+        return {}
+
+    @classmethod
+    def prepare(cls, target: Target, settings: Settings) -> Undo:
+        """Finds the proxy and makes up an id; raises FaultError when its control interface does not answer."""
+        at = interface(target)
+        get(at, "GET", "/toxics")
+        max_s = target.address.get("max_s")
+        return {
+            "at": at,
+            "link": ", ".join(target.names) or target.handle,
+            "id": f"{cls.kind}-{secrets.token_hex(6)}",
+            "toxic": cls._toxic(settings),
+            "until": None if max_s is None else time.time() + float(max_s) + _SPARE_S,
+        }
+
+    @classmethod
+    def start(cls, undo: Undo) -> Seen:
+        """Puts the toxic and sees it listed; where calls come by, returns once one of them was hit."""
+        toxic = dict(undo["toxic"])
+        if undo["until"] is not None:
+            toxic["expires_s"] = max(0.1, undo["until"] - time.time())
+        begun = time.time()
+        get(undo["at"], "PUT", _path(undo), toxic)
+        listed = time.time()
+        return Seen((begun, listed), f"{cls.kind} on {undo['link']}: {_first_hit(undo)}")
+
+    @classmethod
+    def hold(cls, undo: Undo, ended: threading.Event) -> None:
+        """Looks whether the toxic is still listed; raises Lapsed when it is not, or nobody can tell."""
+        watch = Watch()
+        while not ended.wait(_LOOK_S):
+            answer = watch.look(lambda: ask(undo["at"], "GET", _path(undo)))
+            if answer is not None and answer[0] == 404 and not ended.is_set():
+                raise Lapsed(f"somebody else took {cls.kind} off {undo['link']}")
+
+    @classmethod
+    def stop(cls, undo: Undo) -> Seen:
+        """Takes the toxic away and sees that it is no longer listed; one that never was is just as well."""
+
+        def remove() -> str:
+            found = get(undo["at"], "DELETE", _path(undo))
+            status, _ = ask(undo["at"], "GET", _path(undo))
+            if status != 404:
+                raise FaultError(f"{cls.kind} was taken off {undo['link']}, and is still listed")
+            return f"{cls.kind} off {undo['link']}" if found.get("removed") else f"{undo['link']} was free of it"
+
+        return take_back(undo["at"], remove)
+
+    @classmethod
+    def alter(cls, undo: Undo, settings: Settings) -> Undo:
+        """The token of the other level: the same toxic, so it undoes either."""
+        return {**undo, "toxic": cls._toxic(settings)}
+
+    @classmethod
+    def change(cls, undo: Undo) -> Seen:
+        """Replaces the toxic's settings in one stroke and sees the new ones hit."""
+        return cls.start(undo)
+
+    @classmethod
+    def _toxic(cls, settings: Settings) -> dict[str, Any]:
+        assert isinstance(settings, LinkSettings)
+        return {"kind": cls.kind, "ratio": settings.ratio, "path": settings.path, **cls.effect(settings)}
+
+
+def _path(undo: Undo) -> str:
+    return f"/toxics/{undo['id']}"
+
+
+def _first_hit(undo: Undo) -> str:
+    """Waits for the first hit as long as calls come by, and tells what was seen; raises FaultError."""
+    begun = time.monotonic()
+    while True:
+        status, shown = ask(undo["at"], "GET", _path(undo))
+        if status == 404:
+            raise FaultError(f"the proxy took the toxic on {undo['link']}, and does not list it")
+        waited = time.monotonic() - begun
+        if shown["hit"] or not undo["toxic"]["ratio"]:
+            return f"{shown['hit']} of the first {shown['seen']} calls hit"
+        if waited > _FIRST_HIT_S or (waited > _FIRST_CALL_S and not shown["seen"]):
+            came = f"{shown['seen']} calls have come by, none is due yet" if shown["seen"] else "no call has come by"
+            return f"listed; {came}"
+        time.sleep(_HIT_LOOK_S)

@@ -1,0 +1,49 @@
+"""queue.replay: dead letters are handed to the workers again, and their outcome is awaited."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from chaoskit.faults.base import FaultError, Seen, Settings, Target
+from chaoskit.faults.batch import census
+from chaoskit.faults.interface import get, interface
+
+_LOOK_S = 0.02
+
+
+class QueueReplaySettings(Settings):
+    """Settings of queue.replay."""
+
+    count: Annotated[int, Field(ge=1, le=5000)]
+    """How many, oldest first; fewer being there is an error."""
+    within_s: Annotated[float, Field(gt=0, le=120)] = 15.0
+    """Longest wait for the workers to be done with them, in real seconds."""
+
+
+class QueueReplay:
+    """Replays dead letters; done when every one has either been handled or is a dead letter again."""
+
+    kind: ClassVar[str] = "queue.replay"
+    handles: ClassVar[tuple[str, ...]] = ("queue",)
+    settings: ClassVar[type[Settings]] = QueueReplaySettings
+
+    @classmethod
+    def run(cls, target: Target, settings: Settings) -> tuple[Seen, dict[str, Any]]:
+        """Replays and waits for the outcome; raises FaultError when too few were there or it takes too long."""
+        assert isinstance(settings, QueueReplaySettings)
+        at, begun = interface(target), time.time()
+        before = census(at)["dead_letters"]
+        if before < settings.count:
+            raise FaultError(f"{target.handle}: {settings.count} dead letters were to be replayed, there are {before}")
+        chosen = get(at, "POST", "/dead-letters/replay", {"count": settings.count})["ids"]
+        end = time.monotonic() + settings.within_s
+        while (now := census(at))["replaying"]:
+            if time.monotonic() > end:
+                left = now["replaying"]
+                raise FaultError(f"{target.handle}: {left} replays were not done within {settings.within_s:g} s")
+            time.sleep(_LOOK_S)
+        result = {"replayed": len(chosen), "left": now["dead_letters"]}
+        return Seen((begun, time.time()), f"{len(chosen)} replayed, {now['dead_letters']} dead letters left"), result

@@ -1,0 +1,81 @@
+"""receiver.answer: whoever is notified answers badly: with an error, or late.
+
+The sink that stands for the receivers looks at a file for every notice; while it is there, notices are refused with
+its status (HTTP's for webhooks, SMTP's after DATA for mails) or answered only after a delay.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import Field, model_validator
+
+from chaoskit.faults.base import FaultError, Lapsed, Seen, Settings, Target, Undo
+from chaoskit.faults.quantities import Duration
+
+_LOOK_S = 0.2
+
+
+class ReceiverAnswerSettings(Settings):
+    """Settings of receiver.answer: a status, a delay, or both."""
+
+    status: int = Field(default=0, ge=0, le=599)
+    """What is answered: 500 or 400 (HTTP), 451 or 554 (SMTP); 0 is the usual answer."""
+    delay: Duration = 0.0
+    """Virtual time for which the sender is kept waiting."""
+
+    @model_validator(mode="after")
+    def _does_something(self) -> ReceiverAnswerSettings:
+        if not self.status and not self.delay:
+            raise ValueError("neither status nor delay is given, so nothing would be wrong with the answers")
+        if self.status and self.status < 400:
+            raise ValueError(f"{self.status} refuses nothing; errors begin at 400")
+        return self
+
+
+class ReceiverAnswer:
+    """Makes a sink refuse notices, or answer slowly."""
+
+    kind: ClassVar[str] = "receiver.answer"
+    handles: ClassVar[tuple[str, ...]] = ("equipment",)
+    settings: ClassVar[type[Settings]] = ReceiverAnswerSettings
+
+    @classmethod
+    def prepare(cls, target: Target, settings: Settings) -> Undo:
+        """The file for each sink; raises FaultError for equipment that receives nothing."""
+        assert isinstance(settings, ReceiverAnswerSettings)
+        others = [name for name in target.names if not name.endswith("-sink")]
+        if others:
+            raise FaultError(f"{', '.join(others)} receives no notices; name mail-sink or webhook-sink")
+        answer = {"status": settings.status, "delay_s": settings.delay / target.time_scale}
+        control = Path(target.address["control"])
+        return {"files": [str(control / f"{name}.manners") for name in target.names], "answer": answer}
+
+    @classmethod
+    def start(cls, undo: Undo) -> Seen:
+        """Puts the files there, each at once and whole: from now on every answer follows them."""
+        begun = time.time()
+        for name in undo["files"]:
+            fresh = Path(f"{name}.new")
+            fresh.write_text(json.dumps(undo["answer"]), encoding="utf-8")
+            fresh.replace(name)
+        return Seen((begun, time.time()), f"answers: {undo['answer']}")
+
+    @classmethod
+    def hold(cls, undo: Undo, ended: threading.Event) -> None:
+        """Watches that the files stay; raises Lapsed when one is gone."""
+        while not ended.wait(_LOOK_S):
+            if not all(Path(name).exists() for name in undo["files"]) and not ended.is_set():
+                raise Lapsed("the file that tells the sink how to answer is gone")
+
+    @classmethod
+    def stop(cls, undo: Undo) -> Seen:
+        """Takes the files away: the next notice is answered as usual."""
+        begun = time.time()
+        for name in undo["files"]:
+            Path(name).unlink(missing_ok=True)
+        return Seen((begun, time.time()), "answers as usual")

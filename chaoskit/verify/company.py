@@ -1,0 +1,65 @@
+"""Whether an alert was the first of its group: if not, its notice comes at one of the group's ticks.
+
+Alertmanager waits group_wait for the first alert of a new group only. One that joins before that first notice rides
+along with it; one that joins later, or fires again while the group lingers (up to 0.31 a resolved alert is sent
+again for 15 minutes and keeps it alive), is told at the next tick, anywhere within group_interval.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from chaoskit.alerting import windows
+from chaoskit.alerting.model import AlertConfig, Route
+from chaoskit.alerting.routing import group_labels, match_routes
+from chaoskit.alerting.windows import Window
+from chaoskit.plan.model import PlannedNotice
+from chaoskit.units import format_duration
+from chaoskit.verify.evidence import Episode
+
+_Group = tuple[tuple[int, ...], tuple[tuple[str, str], ...]]
+
+
+class Company:
+    """Who else was in an alert's groups before it fired."""
+
+    def __init__(self, config: AlertConfig, episodes: Sequence[Episode], scale: float, delivery_vs: float) -> None:
+        self._config = config
+        self._scale = scale
+        self._delivery_vs = delivery_vs
+        self._first: dict[_Group, list[tuple[float, int]]] = {}
+        for episode in episodes:
+            if episode.firing is not None:
+                for route in self._routes(episode.labels):
+                    self._first.setdefault(self._group(route, episode.labels), []).append(
+                        (episode.firing[0], id(episode))
+                    )
+
+    def window(self, notice: PlannedNotice, episode: Episode | None) -> Window:
+        """The notify window of this instance: the promised one, unless its group existed before it fired."""
+        if episode is None or episode.firing is None or notice.notify.hop != "notify":
+            return notice.notify
+        route = next((r for r in self._routes(episode.labels) if r.receiver == notice.receiver), None)
+        if route is None:
+            return notice.notify
+        begun = min(
+            (at for at, who in self._first[self._group(route, episode.labels)] if who != id(episode)),
+            default=None,
+        )
+        if begun is None or begun >= episode.firing[0]:
+            return notice.notify
+        before_vs = (episode.firing[0] - begun) * self._scale
+        if before_vs < route.group_wait_s:
+            # It may ride along with the first notice, so only its latest instant is known.
+            setting = f"{notice.notify.setting}, in a group that began {format_duration(round(before_vs))} before"
+            return dataclasses.replace(notice.notify, lo_vs=0.0, setting=setting)
+        live = windows.live_notify(route, self._delivery_vs)
+        return dataclasses.replace(live, setting=f"{live.setting}, for its group had notified before")
+
+    def _routes(self, labels: Mapping[str, str]) -> tuple[Route, ...]:
+        return match_routes(self._config.route, {**self._config.external_labels, **labels})
+
+    def _group(self, route: Route, labels: Mapping[str, str]) -> _Group:
+        seen = {**self._config.external_labels, **labels}
+        return route.path, tuple(group_labels(route, seen).items())

@@ -1,0 +1,154 @@
+"""Was there load, do its books balance, and do its latencies speak of the service or of the generator itself?
+
+The load generator is equipment of ours, a witness like Prometheus or a sink. Whatever is wrong with it is never the
+fault of what is tested, so nothing here fails: it is UNKNOWN, with the reason. The alerts are judged all the same.
+
+The sums are made again here from the windows, whatever the generator says of itself:
+
+    started = finished + in flight + dropped         in every window since the load began, and in the totals
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chaoskit.events import Equipment, Interval, LoadTotals, LoadWindow
+from chaoskit.history import History
+from chaoskit.verify.evidence import Evidence
+from chaoskit.verify.verdict import Result, Row
+
+GAP_S = 3.0
+"""Real seconds without a word from the load generator after which nobody knows whether there was load."""
+
+BUSY = 0.9
+"""The share of one core from which on a process of the generator has no time left to look at the clock."""
+
+OWN_SHARE = 0.05
+"""Where more of the requests than this are the generator's own doing, the 95th percentile may be: a smaller part
+cannot have moved it."""
+
+_LEAST_WINDOWS = 2
+_LEAST_WINDOW_S = 0.5
+"""The first and the last window may be slivers, in which a few milliseconds of CPU are a whole core."""
+
+_COUNTED = ("started", "finished", "failed", "dropped")
+
+
+def judge_load(history: History, evidence: Evidence) -> list[Row]:
+    """One row that passes, or one for each thing that is wrong with the load."""
+    down = next((e for e in history.of(Equipment) if e.name == "load" and e.state == "down"), None)
+    if down is not None:
+        return [
+            _unknown(f"the load died under way ({down.detail}); what followed happened without traffic"),
+        ]
+    totals = list(history.of(LoadTotals))
+    if not totals:
+        return [_unknown("the load generator never gave its totals")]
+    windows = list(history.of(LoadWindow))
+    span = (
+        evidence.phases.get("steps", history.events[0].t),
+        evidence.phases.get("stopping", history.last_t),
+    )
+    reasons = [*_books(windows, totals), *_silence(windows, span), *_own_doing(windows, span)]
+    return [_unknown(reason) for reason in reasons] or [Row(about="load", hop="load", result=Result.PASS)]
+
+
+def load_notes(history: History) -> list[str]:
+    """What the load was, in figures, and what the generator cost."""
+    totals = next(history.of(LoadTotals), None)
+    if totals is None:
+        return []
+    p95 = "unknown" if totals.p95_ms is None else f"{totals.p95_ms:.1f} ms"
+    notes = [
+        f"load: {totals.started} requests started, {totals.finished} finished, {totals.failed} failed, "
+        f"{totals.in_flight} in flight at the end, {totals.dropped} dropped; P95 {p95} (real)"
+    ]
+    if totals.busy is not None and totals.span is not None:
+        lasted_s = totals.span[1] - totals.span[0]
+        notes.append(
+            f"load generator: {totals.cpu_s:.1f} s of CPU in {lasted_s:.1f} s, {totals.busy:.0%} of a core in its "
+            f"busiest second; at most {totals.lag_ms:.0f} ms late, {totals.late:.1%} of the time more than 50 ms; "
+            f"longest wait for an answer at a second's end {totals.oldest_ms:.0f} ms (real)"
+        )
+    return notes
+
+
+def _books(windows: Sequence[LoadWindow], totals: Sequence[LoadTotals]) -> list[str]:
+    """Every sum that does not come out; the first of its kind."""
+    total = totals[0]
+    found = [f"the generator's counts do not add up: {one.detail}" for one in totals if not one.reconciled][:1]
+    sums = dict.fromkeys(_COUNTED, 0)
+    for window in windows:
+        for name in _COUNTED:
+            sums[name] += getattr(window, name)
+        open_now = sums["started"] - sums["finished"] - sums["dropped"]
+        if open_now != window.in_flight:
+            found.append(
+                f"the load's windows do not add up at {window.second[1]:.0f}: {sums['started']} started, "
+                f"{sums['finished']} finished and {sums['dropped']} dropped until then leave {open_now} in flight, "
+                f"and {window.in_flight} were counted"
+            )
+            break
+    if total.started != total.finished + total.in_flight + total.dropped:
+        found.append(
+            f"the load's totals do not add up: {total.started} started, {total.finished} finished + "
+            f"{total.in_flight} in flight + {total.dropped} dropped"
+        )
+    different = [
+        f"{sums[name]} {name}, in total {getattr(total, name)}"
+        for name in _COUNTED
+        if sums[name] != getattr(total, name)
+    ]
+    if different:
+        found.append(f"the load's windows and its totals disagree: in the windows {'; '.join(different)}")
+    if (total.finished, total.failed) != (total.locust_requests, total.locust_failures):
+        found.append(
+            f"the generator counted {total.finished} finished and {total.failed} failed, Locust's own statistics say "
+            f"{total.locust_requests} and {total.locust_failures}"
+        )
+    return found
+
+
+def _silence(windows: Sequence[LoadWindow], span: Interval) -> list[str]:
+    reached, end = span
+    for window in windows:
+        if window.second[0] - reached > GAP_S:
+            break
+        reached = max(reached, window.second[1])
+    return [f"no word from the load generator for more than {GAP_S:g} real seconds"] if end - reached > GAP_S else []
+
+
+def _own_doing(windows: Sequence[LoadWindow], span: Interval) -> list[str]:
+    """Where the generator was the bottleneck: its latencies then tell of its own queue.
+
+    Two signs, each enough: a process near a full core, and a schedule that runs late. Judged from the first step on
+    (nobody minds the start), by the share of requests concerned, so that neither one stolen moment of a busy machine
+    nor a frozen target, for which the generator only waits, counts.
+    """
+    judged = [w for w in windows if w.second[1] > span[0] and w.second[1] - w.second[0] >= _LEAST_WINDOW_S]
+    started = sum(w.started for w in judged)
+    if not started:
+        return []
+    found = []
+    busy = [w for w in judged if w.busy is not None and w.busy >= BUSY]
+    if len(busy) >= _LEAST_WINDOWS and sum(w.started for w in busy) > OWN_SHARE * started:
+        most = max(w.busy or 0.0 for w in busy)
+        found.append(
+            f"a process of the load generator used up to {most:.0%} of a core, and at least {BUSY:.0%} in {len(busy)} "
+            f"of {len(judged)} seconds: {_SPEAKS}; lower the load or raise load.processes"
+        )
+    late = sum(w.late * w.started for w in judged) / started
+    if late > OWN_SHARE:
+        most_ms = max(w.lag_ms for w in judged)
+        found.append(
+            f"the load generator was behind its own schedule by more than 50 ms for {late:.0%} of its requests, by up "
+            f"to {most_ms:.0f} ms: {_SPEAKS}; lower the load, raise load.processes, or run less beside it"
+        )
+    return found
+
+
+_SPEAKS = "the latencies measured then say more about the generator than about the service"
+
+
+def _unknown(reason: str) -> Row:
+    return Row(about="load", hop="load", result=Result.UNKNOWN, reason=reason)
