@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from chaoskit.stack.binaries import Binaries, require
+from tests.generations import generation
+
+__all__ = ["binaries", "generation"]
 
 
 @pytest.fixture(scope="session")

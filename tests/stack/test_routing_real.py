@@ -28,6 +28,13 @@ from chaoskit.stack.ports import reserve
 
 pytestmark = pytest.mark.stack
 
+
+@pytest.fixture(scope="session")
+def binaries(generation: Binaries) -> Binaries:
+    """Each Debian generation's programs in turn, in place of this machine's own."""
+    return generation
+
+
 Labels = dict[str, str]
 
 

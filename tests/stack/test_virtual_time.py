@@ -24,8 +24,16 @@ import yaml
 
 from chaoskit.alerting.promql import CannotScale, is_instant, scale
 from chaoskit.alerting.virtual import prometheus_flags, scale_alertmanager, scale_prometheus, scale_rules
+from chaoskit.stack.binaries import Binaries
 
 pytestmark = pytest.mark.stack
+
+
+@pytest.fixture(scope="session")
+def binaries(generation: Binaries) -> Binaries:
+    """Each Debian generation's programs in turn, in place of this machine's own."""
+    return generation
+
 
 K = 60
 START = 1_599_998_400  # a multiple of every step used here, so that subqueries are aligned alike at both scales
