@@ -47,6 +47,8 @@ class Header(Event, frozen=True, kw_only=True, tag="header"):
     """Inventory the plan was made with: handle -> names (role:worker -> worker-1, ...)."""
     notes: list[str]
     """Statements the reader must know: pinned time intervals, replaced integrations."""
+    beside: list[str] = []
+    """Alerts that other scenarios expect, which ran on the same stack: they may fire."""
 
 
 class Phase(Event, frozen=True, kw_only=True, tag="phase"):

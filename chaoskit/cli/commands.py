@@ -23,6 +23,7 @@ from chaoskit.report.terminal import plan_view, print_to, verdict_view
 from chaoskit.report.text import clean
 from chaoskit.run.prepare import Asked, Prepared, make_folder, plan_for, prepare
 from chaoskit.run.runner import Runner
+from chaoskit.run.track import Track
 from chaoskit.run.up import run_stack
 from chaoskit.scenario.catalog import list_scenarios
 from chaoskit.verify.verdict import Verdict, to_json
@@ -176,15 +177,10 @@ def _run_one(asked: Asked, out: Path, keep: bool) -> ExitCode:
     prepared = prepare(asked, lambda plan: make_folder(out, plan.scenario.name))
     plain = PlainLines(prepared.plan, lambda line: console.print(line, markup=False, highlight=False))
     watched = console.is_terminal
-    runner = Runner(
-        prepared.plan,
-        prepared.header,
-        prepared.kinds,
-        prepared.stack,
-        prepared.folder,
-        (lambda event: None) if watched else plain.feed,
-    )
-    with LiveView(prepared.plan, runner.progress, console) if watched else nullcontext():
+    listen = (lambda event: None) if watched else plain.feed
+    track = Track(prepared.plan, prepared.header, prepared.kinds, prepared.folder, listen)
+    runner = Runner(prepared.stack, [[track]])
+    with LiveView(prepared.plan, track.progress, console) if watched else nullcontext():
         runner.run((lambda: _keep(prepared, runner, console)) if keep else None)
     verdict = _judge(prepared.folder)
     print_to(console, verdict_view(verdict))

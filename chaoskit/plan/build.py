@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from chaoskit.alerting import windows
 from chaoskit.alerting.model import AlertConfig
@@ -31,6 +31,7 @@ def make_plan(
     time_scale: float,
     seed: int,
     check_settings: SettingsCheck | None = None,
+    beside: Iterable[str] = (),
 ) -> Plan:
     """The plan of a run; raises BadInput with everything that is wrong, or Refused where limits forbid it.
 
@@ -67,6 +68,7 @@ def make_plan(
         end_vs=end_vs,
         tail_vs=_tail_vs(config, alerts, time_scale),
         warnings=(),
+        beside=frozenset(beside),
     )
     _refuse_beyond_limits(plan)
     return dataclasses.replace(plan, warnings=_scale_warnings(plan))

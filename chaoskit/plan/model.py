@@ -122,6 +122,8 @@ class Plan:
     tail_vs: float
     """How long observation goes on after the last bound, so that late differs from never."""
     warnings: tuple[str, ...]
+    beside: frozenset[str] = frozenset()
+    """Alerts of other scenarios that run on the same stack."""
 
     @property
     def longest_real_s(self) -> float:
@@ -131,5 +133,6 @@ class Plan:
 
     def allowed(self, alertname: str) -> bool:
         """Whether this alert may fire though nobody expects it."""
-        standing = alertname in self.profile.standing
-        return standing or any(alertname == allow.alert for allow in self.scenario.allow)
+        if alertname in self.profile.standing or alertname in self.beside:
+            return True
+        return any(alertname == allow.alert for allow in self.scenario.allow)

@@ -34,6 +34,11 @@ class RunMetrics:
 
     def feed(self, event: Event) -> None:
         """Takes one event."""
+        self.feed_own(event)
+        self._feed_shared(event)
+
+    def feed_own(self, event: Event) -> None:
+        """Takes one event of a further track on the same stack: its faults and steps, not what all tracks hear."""
         match event:
             case Invoke():
                 self._kinds[event.fault] = event.kind
@@ -46,6 +51,11 @@ class RunMetrics:
                 self._step.labels(event.step).set(1)
             case StepEnd():
                 self._step.labels(event.step).set(0)
+            case _:
+                pass
+
+    def _feed_shared(self, event: Event) -> None:
+        match event:
             case Notice():
                 self._notices.labels(event.receiver, event.integration).inc()
             case LoadWindow():

@@ -1,41 +1,35 @@
-"""One run from the first child to the last event: the only part that touches the world, and it never judges.
+"""A stack's whole life: the only part that touches the world, and it never judges.
 
-    start the stack -> load -> steady state -> steps -> undo -> look on -> stop everything
+    start the stack -> load -> for each wave: steady state -> its tracks, side by side -> stop everything
 
 Whatever happens on the way (an error, a signal, a disk that is full), what is in force is undone and what was
-started is stopped, in this order, and then the run ends with its last event.
+started is stopped, in this order, and then every journal ends with its last event.
 """
 
 from __future__ import annotations
 
 import contextlib
-import signal
-import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import requests
 
 from chaoskit.alerting.promql import scale as scale_expression
 from chaoskit.errors import ChaoskitError, EquipmentError
-from chaoskit.events import End, Equipment, Event, Header, Interruption, Notice, Phase, Steady, StepEnd
-from chaoskit.faults.base import Fault
-from chaoskit.faults.registry import known_actions
+from chaoskit.events import Equipment, Event, Interruption, Notice, Phase
 from chaoskit.load.engine import LoadChild
 from chaoskit.load.messages import LoadState, LoadTotals, LoadWindow
 from chaoskit.load.model import LoadSpec
 from chaoskit.observe.alertmanager import AlertmanagerObserver
 from chaoskit.observe.prometheus import PrometheusObserver
-from chaoskit.plan.model import Plan
 from chaoskit.run.equipment import EquipmentWatch
-from chaoskit.run.journal import Journal
 from chaoskit.run.metrics import RunMetrics
-from chaoskit.run.progress import Progress
+from chaoskit.run.signals import signals_end
 from chaoskit.run.steady import await_steady
-from chaoskit.run.steps import StepFailed, StepRunner
+from chaoskit.run.steps import World
+from chaoskit.run.track import Track
 from chaoskit.run.traffic import changed_spec, load_spec
 from chaoskit.stack.local import LocalStack
 
@@ -45,25 +39,14 @@ _FIRST_REQUEST_S = 20.0
 
 
 class Runner:
-    """Runs a plan on a stack, into a journal. Made and used in the main thread."""
+    """Plays tracks on a stack, wave by wave. Made and used in the main thread."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        header: Header,
-        kinds: Mapping[str, type[Fault]],
-        stack: LocalStack,
-        folder: Path,
-        listen: Callable[[Event], None] = lambda event: None,
-    ) -> None:
-        self.plan = plan
-        self.progress = Progress(plan)
+    def __init__(self, stack: LocalStack, waves: Sequence[Sequence[Track]]) -> None:
         self.stack = stack
-        self.journal = Journal(folder / "events.jsonl", self._feed)
-        self._header = header
-        self._kinds = kinds
-        self._folder = folder
-        self._listen = listen
+        self._waves = [list(wave) for wave in waves]
+        self._tracks = [track for wave in self._waves for track in wave]
+        self._plan = self._tracks[0].plan
+        """What all tracks share is read from the first: time scale, profile, alert configuration."""
         self._metrics: RunMetrics | None = None
         self._load: LoadChild | None = None
         self._load_at_first: LoadSpec | None = None
@@ -75,40 +58,31 @@ class Runner:
         self._equipment = EquipmentWatch(stack, self._say)
 
     def run(self, keep: Callable[[], None] | None = None) -> bool:
-        """The whole run; whether everything was undone. `keep` is called before the stack is stopped.
+        """The whole life; whether everything was undone. `keep` is called before the stack is stopped.
 
-        Raises EquipmentError (and others of ours) when the run could not be carried out; by then it is healed.
+        Raises EquipmentError (and others of ours) when a journal could not be begun.
         """
-        self.journal.write(self._header, sync=True)
-        steps = StepRunner(
-            plan=self.plan,
-            kinds=self._kinds,
-            actions=known_actions(),
-            journal=self.journal,
-            progress=self.progress,
-            address=self.stack.address,
-            change_load=self._change_load,
-            query=self._query,
-            log=self._folder / "holder.log",
-            interrupted=self._interrupted,
-        )
-        left: list[str] = []
+        world = World(address=self.stack.address, change_load=self._change_load, query=self._query)
         try:
-            with self._signals():
+            for track in self._tracks:
+                track.open(world, self._interrupted)
+            with signals_end(self.interrupt):
                 try:
                     self._start()
-                    self._play(steps)
+                    for wave in self._waves:
+                        self._play(wave)
                 except (EquipmentError, OSError) as error:
                     self._say(Interruption(reason=str(error)))
                 finally:
-                    steps.undo_all()
+                    for track in self._tracks:
+                        track.heal()
                 if keep is not None:
                     keep()
         finally:
-            left = self._stop(steps)
-            self._say(End(healed=steps.healed, left=left), sync=True)
-            self.journal.close()
-        return steps.healed
+            left = self._stop()
+            for track in self._tracks:
+                track.close(left)
+        return all(track.healed for track in self._tracks)
 
     def interrupt(self, reason: str) -> None:
         """Ends the run early and in order; returns at once."""
@@ -123,14 +97,15 @@ class Runner:
         self._interrupted.wait(at_most_s)
 
     def _start(self) -> None:
-        self.journal.write(Phase(name="starting"))
+        self._say(Phase(name="starting"))
         self._metrics = RunMetrics(self.stack.ports.own)
+        for number, track in enumerate(self._tracks):
+            track.hears.append(self._metrics.feed if number == 0 else self._metrics.feed_own)
         self.stack.start(self._witnessed)
         for name in (*self.stack.children, *self.stack.sinks):
-            self.journal.write(Equipment(name=name, state="up"))
-        every_s = min(
-            _POLL_MOST_S, max(_POLL_LEAST_S, self.plan.config.evaluation_interval_s / self.plan.time_scale / 2)
-        )
+            self._say(Equipment(name=name, state="up"))
+        evaluation_s = self._plan.config.evaluation_interval_s / self._plan.time_scale
+        every_s = min(_POLL_MOST_S, max(_POLL_LEAST_S, evaluation_s / 2))
         self._observers = [
             PrometheusObserver(self.stack.prometheus_url, every_s=every_s, on_event=self._witnessed),
             AlertmanagerObserver(self.stack.alertmanager_url, every_s=every_s, on_event=self._witnessed),
@@ -138,39 +113,34 @@ class Runner:
         for observer in self._observers:
             observer.start()
         self._equipment.start()
-        spec = load_spec(self.plan, self.stack.target_url, self.stack.requests)
+        spec = load_spec(self._plan, self.stack.target_url, self.stack.requests)
         self._load = LoadChild.start(spec, log=self.stack.folder / "logs" / "load.log", on_event=self._loaded)
-        self.journal.write(Equipment(name="load", state="up"))
+        self._say(Equipment(name="load", state="up"))
         if not self._load.flows(_FIRST_REQUEST_S):
             raise EquipmentError("load", f"no request was answered within {_FIRST_REQUEST_S:g} s")
 
-    def _play(self, steps: StepRunner) -> None:
-        self.journal.write(Phase(name="steady"))
-        missing = await_steady(self.plan, self.progress, self.stack.prometheus_url, self._interrupted)
-        self.journal.write(Steady(reached=not missing, missing=missing))
-        if missing or self._interrupted.is_set():
+    def _play(self, wave: list[Track]) -> None:
+        """One wave: all its tracks begin from the same steady state and end in their own time."""
+        if self._interrupted.is_set():
             return
-        self.journal.write(Phase(name="steps"))
-        done = 0
-        with contextlib.suppress(StepFailed):
-            for planned in self.plan.steps:
-                if self._interrupted.is_set():
-                    break
-                steps.run(planned)
-                done += 1
-        for planned in self.plan.steps[done + 1 :]:
-            self.journal.write(StepEnd(step=planned.step.name, outcome="skipped"))
-        self.journal.write(Phase(name="undo"))
-        steps.undo_all()
-        self.progress.step_done("end")
-        if not self._interrupted.is_set():
-            steps.settle()
-            self.journal.write(Phase(name="tail"))
-            self._interrupted.wait(self.plan.tail_vs / self.plan.time_scale)
+        for track in wave:
+            track.say(Phase(name="steady"))
+        plans = [track.plan for track in wave]
+        missing = await_steady(plans, wave[0].progress, self.stack.prometheus_url, self._interrupted)
+        ready = [track for track in wave if track.steady(missing)]
+        others = [threading.Thread(target=track.play, name=track.plan.scenario.name) for track in ready[1:]]
+        for thread in others:
+            thread.start()
+        for track in ready[:1]:
+            track.play()
+        for thread in others:
+            thread.join()
 
-    def _stop(self, steps: StepRunner) -> list[str]:
-        self._say(Phase(name="stopping"))
+    def _stop(self) -> list[str]:
         self._ending.set()
+        for track in self._tracks:
+            if track.progress.snapshot().phase != "stopping":
+                track.say(Phase(name="stopping"))
         for observer in self._observers:
             observer.stop()
         if self._load is not None:
@@ -185,13 +155,7 @@ class Runner:
         self._equipment.close()
         if self._metrics is not None:
             self._metrics.close()
-        return left + ([] if steps.healed else ["a fault that could not be undone"])
-
-    def _feed(self, event: Event) -> None:
-        self.progress.feed(event)
-        if self._metrics is not None:
-            self._metrics.feed(event)
-        self._listen(event)
+        return left
 
     def _witnessed(self, event: Event) -> None:
         # What arrives while the sinks are being stopped is still evidence; a lost journal is said elsewhere.
@@ -205,10 +169,8 @@ class Runner:
             self._say(report.event())
 
     def _say(self, event: Event, *, sync: bool = False) -> None:
-        with contextlib.suppress(EquipmentError):
-            self.journal.write(event, sync=sync)
-        if self.journal.lost:
-            self._interrupted.set()
+        for track in self._tracks:
+            track.say(event, sync=sync)
 
     def _change_load(self, settings: Mapping[str, Any] | None) -> None:
         assert self._load is not None
@@ -218,38 +180,9 @@ class Runner:
         self._load.change(changed_spec(before, settings or {}))
 
     def _query(self, query: str) -> bool:
-        scaled = scale_expression(query, Fraction(self.plan.time_scale).limit_denominator(1000))
+        scaled = scale_expression(query, Fraction(self._plan.time_scale).limit_denominator(1000))
         try:
             answer = requests.get(f"{self.stack.prometheus_url}/api/v1/query", params={"query": scaled}, timeout=5)
             return bool(answer.json().get("data", {}).get("result"))
         except (requests.RequestException, ValueError):
             return False
-
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Ctrl-C, SIGTERM and SIGHUP end the run in order.
-
-        A handler may run while this thread holds the journal's lock, so it does nothing: the signal's number goes
-        through a socket to a thread that may wait for locks.
-        """
-        ours, theirs = socket.socketpair()
-        theirs.setblocking(False)
-        before = {n: signal.signal(n, lambda *_: None) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-        fd_before = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
-
-        def listen() -> None:
-            while number := ours.recv(1):
-                if number[0] in before:
-                    self.interrupt(f"{signal.Signals(number[0]).name} was received")
-
-        listener = threading.Thread(target=listen, name="signals", daemon=True)
-        listener.start()
-        try:
-            yield
-        finally:
-            signal.set_wakeup_fd(fd_before)
-            for number, old in before.items():
-                signal.signal(number, old)
-            theirs.close()
-            listener.join(timeout=5)
-            ours.close()

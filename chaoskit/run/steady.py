@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 
 from chaoskit.errors import EquipmentError
 from chaoskit.plan.model import Plan
@@ -20,13 +21,19 @@ _PATIENCE_VS = 300.0
 _LOOK_S = 0.1
 
 
-def await_steady(plan: Plan, progress: Progress, prometheus_url: str, interrupted: threading.Event) -> list[str]:
-    """Waits, bounded, for the steady state; what was still missing when patience ended, empty when it was reached."""
+def await_steady(
+    plans: Sequence[Plan], progress: Progress, prometheus_url: str, interrupted: threading.Event
+) -> list[str]:
+    """Waits, bounded, for the steady state; what was still missing when patience ended, empty when it was reached.
+
+    It is the same for all plans that begin together; the longest range among them counts.
+    """
     try:
         await_discovery(prometheus_url, timeout_s=_DISCOVERY_S)
     except EquipmentError as error:
         return [str(error)]
-    quiet_vs = max(plan.steady_vs, 2 * (_scrape_s(plan) + plan.config.evaluation_interval_s))
+    plan = plans[0]
+    quiet_vs = max(*(each.steady_vs for each in plans), 2 * (_scrape_s(plan) + plan.config.evaluation_interval_s))
     end = time.monotonic() + _PATIENCE_REAL_S + (_PATIENCE_VS + quiet_vs) / plan.time_scale
     quiet_since = time.monotonic()
     while not interrupted.is_set():

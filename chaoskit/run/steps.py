@@ -49,19 +49,26 @@ class InForce:
     undone: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class World:
+    """What steps may ask of the stack: where things are, another load, whether a query has a result."""
+
+    address: Callable[[str], Mapping[str, Any]]
+    change_load: Callable[[Mapping[str, Any] | None], None]
+    """Gives the load another level; None gives it back the one it began with."""
+    query: Callable[[str], bool]
+
+
 @dataclass(slots=True)
 class StepRunner:
-    """Runs steps against the world; `address` tells how a handle's things are found there."""
+    """Runs steps against the world."""
 
     plan: Plan
     kinds: Mapping[str, type[Fault]]
     actions: Mapping[str, type[Action]]
     journal: Journal
     progress: Progress
-    address: Callable[[str], Mapping[str, Any]]
-    change_load: Callable[[Mapping[str, Any] | None], None]
-    """Gives the load another level; None gives it back the one it began with."""
-    query: Callable[[str], bool]
+    world: World
     log: Path
     interrupted: threading.Event
     """Set when the run must end early: waits return at once."""
@@ -96,7 +103,7 @@ class StepRunner:
         if self.load_changed:
             self.load_changed = False
             with contextlib.suppress(ChaoskitError):
-                self.change_load(None)
+                self.world.change_load(None)
 
     def _carry_out(self, planned: PlannedStep) -> str:
         match planned.step:
@@ -148,7 +155,7 @@ class StepRunner:
         settings, problems = read_settings(kind, fault.spec.settings, fault.spec.place)
         if settings is None:
             raise StepFailed("; ".join(map(str, problems)))
-        undo = kind.prepare(Target(fault.handle, fault.targets, self.address(fault.handle)), settings)
+        undo = kind.prepare(Target(fault.handle, fault.targets, self.world.address(fault.handle)), settings)
         held = HeldFault(kind, undo, max_s, self.log, lambda reason: self._lapsed(fault.id, reason))
         invoke = Invoke(
             step=step,
@@ -164,9 +171,12 @@ class StepRunner:
 
     def _change(self, change: Change) -> str:
         begun, seen = time.time(), []
-        if change.of == "load":
-            self.load_changed = True
-            self.change_load(change.settings)
+        try:
+            if change.of == "load":
+                self.load_changed = True
+                self.world.change_load(change.settings)
+        except ChaoskitError as error:
+            raise StepFailed(str(error)) from None
         for one in self._of(change.of):
             try:
                 seen.append(self._alter(change, one))
@@ -194,7 +204,7 @@ class StepRunner:
             raise StepFailed("; ".join(map(str, problems)))
         handle, names = (chosen[0].handle, chosen[0].targets) if chosen else ("", ())
         try:
-            seen, result = kind.run(Target(handle, names, self.address(handle)), settings)
+            seen, result = kind.run(Target(handle, names, self.world.address(handle)), settings)
         except FaultError as error:
             raise StepFailed(str(error)) from None
         self.journal.write(
@@ -270,7 +280,7 @@ class StepRunner:
         return ""
 
     def _await_query(self, query: str, bound: float) -> str:
-        while not self.query(query):
+        while not self.world.query(query):
             if time.monotonic() > bound or self.interrupted.wait(_QUERY_EVERY_S):
                 raise StepFailed(f"'{query}' had no result in time")
         return ""

@@ -79,7 +79,7 @@ def _clocks(history: History, evidence: Evidence) -> list[Row]:
     rows = []
     clock = evidence.clock
     if not clock.known:
-        reason = "Prometheus's clock was never compared with ours, so no time between a fault, an alert and a notice is known"
+        reason = "Prometheus's clock was never compared with ours: no time between fault, alert and notice is known"
         rows.append(_unknown("clocks", "clock", reason))
     elif clock.was_set:
         reason = (

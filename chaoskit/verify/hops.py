@@ -20,37 +20,12 @@ from chaoskit.units import format_duration
 from chaoskit.verify import sentences
 from chaoskit.verify.company import Company
 from chaoskit.verify.evidence import Episode, Evidence
+from chaoskit.verify.excuses import Anchors, Excuses, Hop
 from chaoskit.verify.judge import between, judge, margin_vs
 from chaoskit.verify.verdict import Result, Row
 
-_RETRY_REAL_S = 10.0
-"""Real seconds for which Alertmanager at least tries one delivery again."""
-
 SINKS = {"email": "mail-sink"}
 """Which sink witnesses which integration; every other one comes through the web."""
-
-
-@dataclass(frozen=True, slots=True)
-class Anchors:
-    """When the clocks of an instance start: the fault's effect, and its undo; None where that was not seen."""
-
-    fault: Interval | None
-    undo: Interval | None
-    ended: tuple[float, str] | None = None
-    """The earliest instant at which we may have ended the fault, and what did."""
-    lapsed: str = ""
-    """Why the effect ended by itself at an instant that nobody knows; empty where it did not."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hop:
-    """One hop of the instance, `to` a receiver or empty; `needs` is the equipment without which it is not seen."""
-
-    name: str
-    to: str
-    window: Window
-    needs: tuple[str, ...]
-    setting: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +54,7 @@ class HopJudge:
         rows.append(self._clear(firing, resolved, episode))
         for notice in self.alert.notices:
             if notice.all_clear is not None:
-                heard = self.heard(notice, episode, "resolved")
-                needs = ("prometheus", "alertmanager", _sink(notice))
-                hop = self._hop("all-clear", notice.all_clear, needs, notice.to, self._all_clear_setting(notice))
-                rows.append(self._timed(hop, resolved, heard.sent if heard else None, episode))
+                rows.append(self._all_clear(notice, notice.all_clear, resolved, episode))
         return rows
 
     def heard(self, notice: PlannedNotice, episode: Episode | None, status: str) -> Notice | None:
@@ -117,18 +89,27 @@ class HopJudge:
         where = f"the scenario's notifies: never ({self.alert.expectation.place})"
         if heard is not None:
             after = sentences.s((heard.sent[1] - firing[0]) * self.scale)
-            reason = f"{self._who(hop)} it was notified {after} after firing, and the scenario says never; governed by {where}"
-            return self._row(hop, Result.FAIL, reason)
-        trouble = self._unwatched(hop, firing, self.evidence.known_to(self.end_of_watch))
+            what = f"it was notified {after} after firing, and the scenario says never"
+            return self._row(hop, Result.FAIL, f"{self._who(hop)} {what}; governed by {where}")
+        trouble = self._excuses.unwatched(hop, firing, self.evidence.known_to(self.end_of_watch))
         return self._silent(hop, trouble, where)
 
     def _clear(self, firing: Interval | None, resolved: Interval | None, episode: Episode | None) -> Row:
         hop = self._hop("clear", self.alert.clear, ("prometheus", "target"))
         if self.anchors.lapsed and firing is not None:
-            trouble = f"the fault had ended before its undo at an instant that nobody knows ({self.anchors.lapsed})"
-            reason = f"{self._who(hop)} not judged within {sentences.s(hop.window.hi_vs)}: {trouble}; governed by {hop.setting}"
-            return self._row(hop, Result.UNKNOWN, reason)
+            trouble = f"the fault had ended by itself at an instant that nobody knows ({self.anchors.lapsed})"
+            return self._row(hop, Result.UNKNOWN, self._unseen(hop, trouble))
         return self._timed(hop, self.anchors.undo if firing else None, resolved, episode)
+
+    def _all_clear(
+        self, notice: PlannedNotice, window: Window, resolved: Interval | None, episode: Episode | None
+    ) -> Row:
+        needs = ("prometheus", "alertmanager", _sink(notice))
+        hop = self._hop("all-clear", window, needs, notice.to, self._all_clear_setting(notice))
+        heard = self.heard(notice, episode, "resolved")
+        # Who was never told of an alert is not told of its end either: that failure has been named already.
+        told = heard is not None or self.heard(notice, episode, "firing") is not None
+        return self._timed(hop, resolved if told else None, heard.sent if heard else None, episode)
 
     def _still_firing(self, episode: Episode | None) -> Row:
         hop = self._hop("clear", self.alert.clear, ("prometheus",))
@@ -137,9 +118,9 @@ class HopJudge:
         where = f"the scenario's until: never ({self.alert.expectation.place})"
         if episode.resolved is not None:
             after = sentences.s((episode.resolved[1] - episode.firing[0]) * self.scale)
-            reason = f"{self._who(hop)} it resolved {after} after firing, and the scenario says until: never; governed by {where}"
-            return self._row(hop, Result.FAIL, reason)
-        trouble = self._unwatched(hop, episode.firing, self.evidence.known_to(self.end_of_watch))
+            what = f"it resolved {after} after firing, and the scenario says until: never"
+            return self._row(hop, Result.FAIL, f"{self._who(hop)} {what}; governed by {where}")
+        trouble = self._excuses.unwatched(hop, episode.firing, self.evidence.known_to(self.end_of_watch))
         return self._silent(hop, trouble, where)
 
     def _silent(self, hop: Hop, trouble: str, where: str) -> Row:
@@ -157,7 +138,7 @@ class HopJudge:
         if seen is not None:
             return self._judged(hop, start, seen, (start, seen))
         latest = start[1] + hop.window.hi_vs / self.scale
-        trouble = self._unwatched(hop, start, latest) or self._ended_early(hop, start, latest, episode)
+        trouble = self._excuses.unwatched(hop, start, latest) or self._excuses.ended_early(hop, start, latest, episode)
         if trouble:
             return self._row(hop, Result.UNKNOWN, self._unseen(hop, trouble))
         watched_vs = (self.end_of_watch - start[1]) * self.scale
@@ -169,7 +150,7 @@ class HopJudge:
         observed, allowed = between(seen, start, self.scale), _allowed(hop)
         result, reason = judge(observed, allowed, hop.window.resolution_vs), ""
         if result is Result.FAIL:
-            trouble = self._excuse(hop, ours[0], ours[1], observed[0] - allowed[1])
+            trouble = self._excuses.late(hop, self._same_group(hop.to), *ours, observed[0] - allowed[1])
             if trouble:
                 result = Result.UNKNOWN
                 reason = sentences.excused(self._who(hop), hop.name, observed, allowed, trouble, hop.setting)
@@ -177,61 +158,22 @@ class HopJudge:
                 reason = sentences.wrong_time(self._who(hop), hop.name, observed, allowed, hop.setting)
         elif result is Result.UNKNOWN:
             width = observed[1] - observed[0]
-            why = self._clocks_share(hop, ours[0])
+            why = self._excuses.clocks(hop, ours[0])
             reason = sentences.too_coarse(self._who(hop), hop.name, width, hop.window, why, hop.setting)
         return self._row(hop, result, reason, observed=observed, allowed=allowed)
 
-    def _excuse(self, hop: Hop, start: Interval, seen: Interval, late_vs: float) -> str:
-        """What of our own equipment may have made it so; empty where nothing did."""
-        equipment = hop.needs + self._same_group(hop.to)
-        outage = self.evidence.outage(equipment, start[0] - _RETRY_REAL_S, seen[1])
-        if outage is not None:
-            return f"{outage.equipment} was down meanwhile ({outage.detail})"
-        if late_vs <= 0:
-            return ""
-        late_s = late_vs / self.scale
-        silent = self.evidence.silence(equipment, start[0], seen[1])
-        if silent is not None and late_s <= silent.lasted_s(seen[1]) + _RETRY_REAL_S:
-            lasted = silent.lasted_s(seen[1])
-            return f"{silent.equipment} answered nobody for {lasted:.1f} real s meanwhile ({silent.detail})"
-        lag_s, sink = self.evidence.lag(equipment, start[0], seen[1])
-        if late_s <= lag_s:
-            return f"the {sink} stood still for up to {lag_s:.2f} real s meanwhile, and who waits for it speaks later"
-        return ""
+    def _same_group(self, to: str) -> tuple[str, ...]:
+        """Sinks of the same receiver's other integrations.
 
-    def _clocks_share(self, hop: Hop, start: Interval) -> str:
-        """What of an uncertainty is that of the clocks, where it is most of what the hop can bear."""
-        skew = self.evidence.clock.skew(start[0])
-        share_vs = (skew[1] - skew[0]) * self.scale
-        if hop.name == "hold" or share_vs < hop.window.resolution_vs / 2:
-            return ""
-        return f" ({sentences.s(share_vs)} of it is between Prometheus's clock and ours)"
+        A group's next notice waits until every integration of its receiver is done with the last one, and one
+        that meets a closed door tries for max(group_interval, 10 s), which no time scale shortens.
+        """
+        receiver = next((n.receiver for n in self.alert.notices if n.to == to), None)
+        return tuple(_sink(n) for n in self.alert.notices if n.receiver == receiver)
 
-    def _unwatched(self, hop: Hop, start: Interval, latest: float) -> str:
-        """Why nobody can know what happened in between; empty where somebody was looking."""
-        outage = self.evidence.outage(hop.needs, start[0], latest)
-        if outage is not None:
-            return f"{outage.equipment} was down ({outage.detail})"
-        for observer in hop.needs:
-            if observer in ("target", "alertmanager"):
-                continue
-            blind = self.evidence.blind_from(observer, start[1], min(latest, self.end_of_watch))
-            if latest > self.end_of_watch:
-                blind = min(blind or self.end_of_watch, self.end_of_watch)
-            if blind is not None:
-                return f"{observer} was not watched from {sentences.s((blind - start[1]) * self.scale)} on"
-        return ""
-
-    def _ended_early(self, hop: Hop, start: Interval, latest: float, episode: Episode | None) -> str:
-        """Whether we took the fault back before the hop was due, so that it could not come."""
-        ended = self.anchors.ended
-        if ended is None or hop.name not in ("detect", "hold", "notify") or ended[0] >= latest:
-            return ""
-        resolved = episode.resolved if episode else None
-        if hop.name != "detect" and (resolved is None or not ended[0] <= resolved[1] or resolved[0] >= latest):
-            return ""
-        after = sentences.s(max(0.0, (ended[0] - start[1]) * self.scale))
-        return f"{ended[1]} {after} after {sentences.SINCE[hop.name]}, before it was due"
+    @property
+    def _excuses(self) -> Excuses:
+        return Excuses(self.evidence, self.scale, self.anchors, self.end_of_watch)
 
     def _unseen(self, hop: Hop, trouble: str) -> str:
         return sentences.unseen(self._who(hop), hop.name, hop.window.hi_vs, trouble, hop.setting)
@@ -270,15 +212,6 @@ class HopJudge:
     def _hold_setting(self) -> str:
         rule = self.alert.rule
         return f"; the rule says for: {format_duration(rule.for_s)} ({rule.place})"
-
-    def _same_group(self, to: str) -> tuple[str, ...]:
-        """Sinks of the same receiver's other integrations.
-
-        A group's next notice waits until every integration of its receiver is done with the last one, and one
-        that meets a closed door tries for max(group_interval, 10 s), which no time scale shortens.
-        """
-        receiver = next((n.receiver for n in self.alert.notices if n.to == to), None)
-        return tuple(_sink(n) for n in self.alert.notices if n.receiver == receiver)
 
     def _all_clear_setting(self, notice: PlannedNotice) -> str:
         if not notice.sends_resolved:

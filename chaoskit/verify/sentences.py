@@ -20,7 +20,7 @@ _START = {
     "hold": "pending",
     "notify": "firing",
     "clear": "firing, or the undo,",
-    "all-clear": "firing, or the resolve,",
+    "all-clear": "a notice, or the resolve,",
 }
 _DID = {
     "detect": "became pending",

@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from chaoskit.alerting.windows import delivery_of
-from chaoskit.events import End, Header, Interruption, Interval, Steady
+from chaoskit.events import End, Header, Interruption, Steady
 from chaoskit.history import History
 from chaoskit.inputs import read_inputs
 from chaoskit.plan.build import make_plan
 from chaoskit.plan.model import Inventory, Plan, PlannedAlert
-from chaoskit.scenario.model import Change, Do, Inject, Undo
+from chaoskit.verify.anchors import anchors_of, assign
 from chaoskit.verify.company import Company
 from chaoskit.verify.conditions import judge_conditions
 from chaoskit.verify.content import wrong_with
 from chaoskit.verify.evidence import Episode, Evidence, gather
 from chaoskit.verify.findings import describe, find
-from chaoskit.verify.hops import Anchors, HopJudge
+from chaoskit.verify.hops import HopJudge
 from chaoskit.verify.judge import between
 from chaoskit.verify.load import load_notes
 from chaoskit.verify.suppressed import judge_suppressed
@@ -37,6 +37,7 @@ def plan_of(header: Header) -> Plan:
         Inventory({handle: tuple(names) for handle, names in header.targets.items()}),
         time_scale=header.time_scale,
         seed=header.seed,
+        beside=header.beside,
     )
 
 
@@ -73,68 +74,6 @@ def verify(history: History) -> Verdict:
     )
 
 
-def assign(plan: Plan, evidence: Evidence) -> dict[int, PlannedAlert]:
-    """Which expectation each episode fulfils, by id(episode).
-
-    An episode counts for the latest step before it among the expectations that speak of it, once per instance: an
-    alert left over from an earlier fault is not counted for this one.
-    """
-    owners: dict[int, PlannedAlert] = {}
-    for episode in evidence.episodes:
-        fitting = []
-        for alert in plan.alerts:
-            fault = anchor(plan, evidence, alert.expectation.from_step, episode)
-            if alert.matches(episode.labels) and fault is not None and episode.begun[1] >= fault[0]:
-                fitting.append((fault[0], alert))
-        fitting.sort(key=lambda item: item[0])
-        for _, alert in reversed(fitting):
-            mine = [e for e in evidence.episodes if owners.get(id(e)) is alert]
-            again = any(e.labels == episode.labels for e in mine)
-            if not again and len(mine) < alert.count:
-                owners[id(episode)] = alert
-                break
-    return owners
-
-
-def anchor(plan: Plan, evidence: Evidence, step_name: str, episode: Episode | None) -> Interval | None:
-    """When a step took effect; for an alert bound to a target, when it took effect on that target."""
-    planned = next((p for p in plan.steps if p.step.name == step_name), None)
-    if planned is None:
-        return None
-    step = planned.step
-    if isinstance(step, Inject):
-        faults = list(planned.faults)
-        if episode is not None:
-            labels = episode.labels
-            bound = [f for f in faults if f.label and labels.get(f.label) in f.targets]
-            faults = bound or faults
-        return _span([evidence.effects.get(fault.id) for fault in faults])
-    if isinstance(step, Undo):
-        undone = {f.id for p in plan.steps for f in p.faults if not step.targets or p.step.name in step.targets}
-        return _span([gone for fault, gone in evidence.gone.items() if fault in undone])
-    if isinstance(step, Change | Do):
-        return evidence.actions.get(step.name)
-    return None
-
-
-def undo_anchor(plan: Plan, evidence: Evidence, alert: PlannedAlert, episode: Episode | None) -> Interval | None:
-    """When the clear clock of an expectation starts: its `until` step, or the end of the faults of its `from`."""
-    until = alert.expectation.until_step
-    if until == "never":
-        return None
-    if until != "end":
-        return anchor(plan, evidence, until, episode)
-    faults = [f for p in plan.steps if p.step.name == alert.expectation.from_step for f in p.faults]
-    return _span([evidence.gone.get(fault.id) for fault in faults])
-
-
-def _span(instants: list[Interval | None]) -> Interval | None:
-    known = [instant for instant in instants if instant is not None]
-    if not known or len(known) < len(instants):
-        return None
-    return (min(a for a, _ in known), max(b for _, b in known))
-
-
 def _alert(
     plan: Plan,
     evidence: Evidence,
@@ -147,12 +86,7 @@ def _alert(
     mine = [episode for episode in evidence.episodes if owners.get(id(episode)) is alert]
     rows: list[Row] = []
     for episode, about in _instances(alert, mine):
-        anchors = Anchors(
-            anchor(plan, evidence, alert.expectation.from_step, episode),
-            undo_anchor(plan, evidence, alert, episode),
-            ending(plan, evidence, alert, episode),
-            "; ".join(dict.fromkeys(problem.reason for problem in lapses(plan, evidence, alert, episode))),
-        )
+        anchors = anchors_of(plan, evidence, alert, episode)
         judged = HopJudge(evidence, alert, plan.time_scale, about, anchors, until, company)
         rows += judged.rows(episode)
         rows += _content(plan, judged, alert, episode)

@@ -151,6 +151,7 @@ def test_a_restart_of_prometheus_is_refused_where_compressed_time_would_falsify_
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1000)
 def test_a_restart_of_prometheus_while_pending_makes_the_alert_start_over(drill: Drill) -> None:
     """Rules with `for` under 10 minutes are not restored: the phone rings later than promised, counted from the fault.
 

@@ -1,0 +1,39 @@
+"""Ctrl-C, SIGTERM and SIGHUP end a run in order.
+
+A handler may run while its thread holds a journal's lock, so it does nothing: the signal's number goes through a
+socket to a thread that may wait for locks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+
+@contextlib.contextmanager
+def signals_end(interrupt: Callable[[str], None]) -> Iterator[None]:
+    """Within it, `interrupt` is told of each signal, from another thread. Only in the main thread."""
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    before = {n: signal.signal(n, lambda *_: None) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    fd_before = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+
+    def listen() -> None:
+        while number := ours.recv(1):
+            if number[0] in before:
+                interrupt(f"{signal.Signals(number[0]).name} was received")
+
+    listener = threading.Thread(target=listen, name="signals", daemon=True)
+    listener.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(fd_before)
+        for number, old in before.items():
+            signal.signal(number, old)
+        theirs.close()
+        listener.join(timeout=5)
+        ours.close()

@@ -1,0 +1,121 @@
+"""One scenario on a running stack, from its steady state to its tail, into a journal of its own.
+
+Usually a stack plays one track. Several may share it: what the observers, the sinks and the load say then goes into
+every journal, each track's own steps only into its own, so each history can be judged by itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from chaoskit.errors import EquipmentError
+from chaoskit.events import End, Event, Header, Interruption, Phase, Steady, StepEnd
+from chaoskit.faults.base import Fault
+from chaoskit.faults.registry import known_actions
+from chaoskit.plan.model import Plan
+from chaoskit.run.journal import Journal
+from chaoskit.run.progress import Progress
+from chaoskit.run.steps import StepFailed, StepRunner, World
+
+
+class Track:
+    """A plan, the journal of its run, and where it stands."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        header: Header,
+        kinds: Mapping[str, type[Fault]],
+        folder: Path,
+        listen: Callable[[Event], None] = lambda event: None,
+    ) -> None:
+        self.plan = plan
+        self.folder = folder
+        self.progress = Progress(plan)
+        self.journal = Journal(folder / "events.jsonl", self._feed)
+        self.hears: list[Callable[[Event], None]] = [listen]
+        self._header = header
+        self._kinds = kinds
+        self._interrupted = threading.Event()
+        self._steps: StepRunner | None = None
+
+    @property
+    def healed(self) -> bool:
+        """Whether everything that was brought about was taken back."""
+        return self._steps is None or self._steps.healed
+
+    def open(self, world: World, interrupted: threading.Event) -> None:
+        """The journal's first line, on disk; from here on the track can play on this world."""
+        self.journal.write(self._header, sync=True)
+        self._interrupted = interrupted
+        self._steps = StepRunner(
+            plan=self.plan,
+            kinds=self._kinds,
+            actions=known_actions(),
+            journal=self.journal,
+            progress=self.progress,
+            world=world,
+            log=self.folder / "holder.log",
+            interrupted=interrupted,
+        )
+
+    def steady(self, missing: list[str]) -> bool:
+        """Notes whether the steady state was reached; whether the steps may begin."""
+        self.journal.write(Steady(reached=not missing, missing=missing))
+        return not missing and not self._interrupted.is_set()
+
+    def play(self) -> None:
+        """The steps, the undo of whatever is in force, and looking on. Only journal trouble is raised."""
+        assert self._steps is not None
+        try:
+            self._play(self._steps)
+        except (EquipmentError, OSError) as error:
+            self.say(Interruption(reason=str(error)))
+        finally:
+            self.heal()
+
+    def heal(self) -> None:
+        """Takes back whatever is in force; never raises."""
+        if self._steps is not None:
+            self._steps.undo_all()
+
+    def say(self, event: Event, *, sync: bool = False) -> None:
+        """Writes an event; a journal that cannot be written any more ends the run early and is no error here."""
+        with contextlib.suppress(EquipmentError):
+            self.journal.write(event, sync=sync)
+        if self.journal.lost:
+            self._interrupted.set()
+
+    def close(self, left: list[str]) -> None:
+        """The journal's last line."""
+        unhealed = [] if self.healed else ["a fault that could not be undone"]
+        self.say(End(healed=self.healed, left=left + unhealed), sync=True)
+        self.journal.close()
+
+    def _play(self, steps: StepRunner) -> None:
+        self.journal.write(Phase(name="steps"))
+        done = 0
+        with contextlib.suppress(StepFailed):
+            for planned in self.plan.steps:
+                if self._interrupted.is_set():
+                    break
+                steps.run(planned)
+                done += 1
+        for planned in self.plan.steps[done + 1 :]:
+            self.journal.write(StepEnd(step=planned.step.name, outcome="skipped"))
+        self.journal.write(Phase(name="undo"))
+        steps.undo_all()
+        self.progress.step_done("end")
+        if not self._interrupted.is_set():
+            steps.settle()
+            self.journal.write(Phase(name="tail"))
+            self._interrupted.wait(self.plan.tail_vs / self.plan.time_scale)
+        self.journal.write(Phase(name="stopping"))
+
+    def _feed(self, event: Event) -> None:
+        self.progress.feed(event)
+        for hear in self.hears:
+            hear(event)

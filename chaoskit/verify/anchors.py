@@ -1,0 +1,120 @@
+"""Which expectation an alert's episode fulfils, and the instants from which its clocks count.
+
+The detect clock starts with the effect of the `from` step, the clear clock with that of `until` or the end of the
+fault; for an alert bound to a target, with what happened to that target.
+"""
+
+from __future__ import annotations
+
+from chaoskit.events import FaultFail, Interval
+from chaoskit.plan.model import Plan, PlannedAlert
+from chaoskit.scenario.model import Change, Do, Inject, Undo
+from chaoskit.verify.evidence import Episode, Evidence
+from chaoskit.verify.excuses import Anchors
+
+
+def anchors_of(plan: Plan, evidence: Evidence, alert: PlannedAlert, episode: Episode | None) -> Anchors:
+    """Everything from which the hops of an instance count."""
+    return Anchors(
+        anchor(plan, evidence, alert.expectation.from_step, episode),
+        undo_anchor(plan, evidence, alert, episode),
+        ending(plan, evidence, alert, episode),
+        "; ".join(dict.fromkeys(problem.reason for problem in lapses(plan, evidence, alert, episode))),
+    )
+
+
+def assign(plan: Plan, evidence: Evidence) -> dict[int, PlannedAlert]:
+    """Which expectation each episode fulfils, by id(episode).
+
+    An episode counts for the latest step before it among the expectations that speak of it, once per instance: an
+    alert left over from an earlier fault is not counted for this one.
+    """
+    owners: dict[int, PlannedAlert] = {}
+    for episode in evidence.episodes:
+        fitting = []
+        for alert in plan.alerts:
+            since = _since(plan, evidence, alert, episode)
+            if alert.matches(episode.labels) and since is not None and episode.begun[1] >= since:
+                fitting.append((since, alert))
+        fitting.sort(key=lambda item: item[0])
+        for _, alert in reversed(fitting):
+            mine = [e for e in evidence.episodes if owners.get(id(e)) is alert]
+            again = any(e.labels == episode.labels for e in mine)
+            if not again and len(mine) < alert.count:
+                owners[id(episode)] = alert
+                break
+    return owners
+
+
+def anchor(plan: Plan, evidence: Evidence, step_name: str, episode: Episode | None) -> Interval | None:
+    """When a step took effect; for an alert bound to a target, when it took effect on that target."""
+    planned = next((p for p in plan.steps if p.step.name == step_name), None)
+    if planned is None:
+        return None
+    step = planned.step
+    if isinstance(step, Inject):
+        return _span([evidence.effects.get(fault) for fault in _faults(plan, step_name, episode)])
+    if isinstance(step, Undo):
+        undone = {f.id for p in plan.steps for f in p.faults if not step.targets or p.step.name in step.targets}
+        return _span([gone for fault, gone in evidence.gone.items() if fault in undone])
+    if isinstance(step, Change | Do):
+        return evidence.actions.get(step.name)
+    return None
+
+
+def undo_anchor(plan: Plan, evidence: Evidence, alert: PlannedAlert, episode: Episode | None) -> Interval | None:
+    """When the clear clock of an expectation starts: its `until` step, or the end of the faults of its `from`."""
+    until = alert.expectation.until_step
+    if until == "never":
+        return None
+    if until != "end":
+        return anchor(plan, evidence, until, episode)
+    return _span([evidence.gone.get(fault) for fault in _faults(plan, alert.expectation.from_step, None)])
+
+
+def ending(plan: Plan, evidence: Evidence, alert: PlannedAlert, episode: Episode | None) -> tuple[float, str] | None:
+    """The earliest instant at which what this alert speaks of may have ended by our own doing, and what ended it."""
+    ends = [
+        (evidence.undo_begun[fault], f"{fault} was undone")
+        for fault in _faults(plan, alert.expectation.from_step, episode)
+        if fault in evidence.undo_begun
+    ]
+    for problem in lapses(plan, evidence, alert, episode):
+        ends.append((evidence.effects.get(problem.fault, (problem.t, 0.0))[0], f"{problem.fault} lapsed, perhaps"))
+    until = alert.expectation.until_step
+    if until not in ("end", "never") and (changed := anchor(plan, evidence, until, episode)) is not None:
+        ends.append((changed[0], f"{until} took effect"))
+    return min(ends, default=None)
+
+
+def lapses(plan: Plan, evidence: Evidence, alert: PlannedAlert, episode: Episode | None) -> list[FaultFail]:
+    """The faults behind this alert that ended by themselves, each as it was told."""
+    mine = _faults(plan, alert.expectation.from_step, episode)
+    return [p for p in evidence.fault_problems if isinstance(p, FaultFail) and p.lapsed and p.fault in mine]
+
+
+def _since(plan: Plan, evidence: Evidence, alert: PlannedAlert, episode: Episode) -> float | None:
+    """From when on an episode may be of this expectation; a fault whose effect was not seen may have had one."""
+    step = alert.expectation.from_step
+    effect = anchor(plan, evidence, step, episode)
+    if effect is not None:
+        return effect[0]
+    invoked = [evidence.invokes[fault].t for fault in _faults(plan, step, episode) if fault in evidence.invokes]
+    return min(invoked, default=None)
+
+
+def _faults(plan: Plan, step_name: str, episode: Episode | None) -> list[str]:
+    """The faults of an inject step; for an alert bound to a target, those that hit it."""
+    faults = [
+        fault for p in plan.steps if p.step.name == step_name and isinstance(p.step, Inject) for fault in p.faults
+    ]
+    labels = episode.labels if episode is not None else {}
+    bound = [fault for fault in faults if fault.label and labels.get(fault.label) in fault.targets]
+    return [fault.id for fault in bound or faults]
+
+
+def _span(instants: list[Interval | None]) -> Interval | None:
+    known = [instant for instant in instants if instant is not None]
+    if not known or len(known) < len(instants):
+        return None
+    return (min(a for a, _ in known), max(b for _, b in known))

@@ -1,0 +1,104 @@
+"""Why a hop that looks broken may not be the alert's failure: what we ourselves did, missed, or held up.
+
+Each answer is a few words for the sentence that says UNKNOWN; an empty one means that there is no excuse.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chaoskit.alerting.windows import Window
+from chaoskit.events import Interval
+from chaoskit.verify import sentences
+from chaoskit.verify.evidence import Episode, Evidence
+
+_RETRY_REAL_S = 10.0
+"""Real seconds for which Alertmanager at least tries one delivery again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Anchors:
+    """When the clocks of an instance start: the fault's effect, and its undo; None where that was not seen."""
+
+    fault: Interval | None
+    undo: Interval | None
+    ended: tuple[float, str] | None = None
+    """The earliest instant at which we may have ended the fault, and what did."""
+    lapsed: str = ""
+    """Why the effect ended by itself at an instant that nobody knows; empty where it did not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One hop of the instance, `to` a receiver or empty; `needs` is the equipment without which it is not seen."""
+
+    name: str
+    to: str
+    window: Window
+    needs: tuple[str, ...]
+    setting: str
+
+
+@dataclass(frozen=True, slots=True)
+class Excuses:
+    """The excuses that the evidence holds for the hops of one instance."""
+
+    evidence: Evidence
+    scale: float
+    anchors: Anchors
+    end_of_watch: float
+
+    def late(self, hop: Hop, group: tuple[str, ...], start: Interval, seen: Interval, late_vs: float) -> str:
+        """What of our own equipment may have made it so; empty where nothing did.
+
+        `group`: the sinks of the same receiver's integrations, which its group waits for.
+        """
+        equipment = hop.needs + group
+        outage = self.evidence.outage(equipment, start[0] - _RETRY_REAL_S, seen[1])
+        if outage is not None:
+            return f"{outage.equipment} was down meanwhile ({outage.detail})"
+        if late_vs <= 0:
+            return ""
+        late_s = late_vs / self.scale
+        silent = self.evidence.silence(equipment, start[0], seen[1])
+        if silent is not None and late_s <= silent.lasted_s(seen[1]) + _RETRY_REAL_S:
+            lasted = silent.lasted_s(seen[1])
+            return f"{silent.equipment} answered nobody for {lasted:.1f} real s meanwhile ({silent.detail})"
+        lag_s, sink = self.evidence.lag(equipment, start[0], seen[1])
+        if late_s <= lag_s:
+            return f"the {sink} stood still for up to {lag_s:.2f} real s meanwhile, and who waits for it speaks later"
+        return ""
+
+    def clocks(self, hop: Hop, start: Interval) -> str:
+        """What of an uncertainty is that of the clocks, where it is most of what the hop can bear."""
+        skew = self.evidence.clock.skew(start[0])
+        share_vs = (skew[1] - skew[0]) * self.scale
+        if hop.name == "hold" or share_vs < hop.window.resolution_vs / 2:
+            return ""
+        return f" ({sentences.s(share_vs)} of it is between Prometheus's clock and ours)"
+
+    def unwatched(self, hop: Hop, start: Interval, latest: float) -> str:
+        """Why nobody can know what happened in between; empty where somebody was looking."""
+        outage = self.evidence.outage(hop.needs, start[0], latest)
+        if outage is not None:
+            return f"{outage.equipment} was down ({outage.detail})"
+        for observer in hop.needs:
+            if observer in ("target", "alertmanager"):
+                continue
+            blind = self.evidence.blind_from(observer, start[1], min(latest, self.end_of_watch))
+            if latest > self.end_of_watch:
+                blind = min(blind or self.end_of_watch, self.end_of_watch)
+            if blind is not None:
+                return f"{observer} was not watched from {sentences.s((blind - start[1]) * self.scale)} on"
+        return ""
+
+    def ended_early(self, hop: Hop, start: Interval, latest: float, episode: Episode | None) -> str:
+        """Whether we took the fault back before the hop was due, so that it could not come."""
+        ended = self.anchors.ended
+        if ended is None or hop.name not in ("detect", "hold", "notify") or ended[0] >= latest:
+            return ""
+        resolved = episode.resolved if episode else None
+        if hop.name != "detect" and (resolved is None or not ended[0] <= resolved[1] or resolved[0] >= latest):
+            return ""
+        after = sentences.s(max(0.0, (ended[0] - start[1]) * self.scale))
+        return f"{ended[1]} {after} after {sentences.SINCE[hop.name]}, before it was due"
