@@ -21,9 +21,9 @@ from chaoskit.history import read_history
 from chaoskit.report.live import LiveView, PlainLines
 from chaoskit.report.terminal import plan_view, print_to, verdict_view
 from chaoskit.report.text import clean
-from chaoskit.run.prepare import Asked, Prepared, make_folder, plan_for, prepare
+from chaoskit.run.planning import Asked, plan_for
+from chaoskit.run.prepare import Prepared, make_folder, prepare
 from chaoskit.run.runner import Runner
-from chaoskit.run.track import Track
 from chaoskit.run.up import run_stack
 from chaoskit.scenario.catalog import list_scenarios
 from chaoskit.verify.verdict import Verdict, to_json
@@ -174,17 +174,17 @@ def up_command(time_scale: float, folder: Path | None) -> ExitCode:
 
 def _run_one(asked: Asked, out: Path, keep: bool) -> ExitCode:
     console = _console()
-    prepared = prepare(asked, lambda plan: make_folder(out, plan.scenario.name))
-    plain = PlainLines(prepared.plan, lambda line: console.print(line, markup=False, highlight=False))
+    prepared = prepare([asked], lambda plan: make_folder(out, plan.scenario.name))
+    run = prepared.runs[0]
+    plain = PlainLines(run.plan, lambda line: console.print(line, markup=False, highlight=False))
     watched = console.is_terminal
-    listen = (lambda event: None) if watched else plain.feed
-    track = Track(prepared.plan, prepared.header, prepared.kinds, prepared.folder, listen)
+    track = run.track((lambda event: None) if watched else plain.feed)
     runner = Runner(prepared.stack, [[track]])
-    with LiveView(prepared.plan, track.progress, console) if watched else nullcontext():
+    with LiveView(run.plan, track.progress, console) if watched else nullcontext():
         runner.run((lambda: _keep(prepared, runner, console)) if keep else None)
-    verdict = _judge(prepared.folder)
+    verdict = _judge(prepared.runs[0].folder)
     print_to(console, verdict_view(verdict))
-    console.print(f"history: {_short(prepared.folder)}/events.jsonl", highlight=False, markup=False)
+    console.print(f"history: {_short(prepared.runs[0].folder)}/events.jsonl", highlight=False, markup=False)
     return ExitCode(verdict.exit_code)
 
 
@@ -196,7 +196,7 @@ def _judge(folder: Path) -> Verdict:
 
 def _keep(prepared: Prepared, runner: Runner, console: Console) -> None:
     """Leaves the stack up for a bounded time when what is known so far is not a PASS."""
-    so_far = verify(read_history(prepared.folder)).rows
+    so_far = verify(read_history(prepared.runs[0].folder)).rows
     # The load's totals and the run's end are still to come.
     if all(row.result == "PASS" for row in so_far if row.hop not in ("load", "end")):
         return

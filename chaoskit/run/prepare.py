@@ -1,116 +1,88 @@
-"""From what the user asked for to a run that can begin: whatever can be wrong is found before anything starts."""
+"""From plans to a stack and tracks that can begin: whatever can be wrong is found before anything starts."""
 
 from __future__ import annotations
 
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from chaoskit import __version__
-from chaoskit.alerting.config import load_folder
-from chaoskit.errors import BadInput, Place, Problem, Refused
-from chaoskit.events import SCHEMA, Header
-from chaoskit.faults.base import Fault
-from chaoskit.faults.registry import changeable, known, known_actions, read_settings
-from chaoskit.inputs import Inputs, read_inputs
-from chaoskit.plan.build import make_plan
-from chaoskit.plan.model import Inventory, Plan
-from chaoskit.plan.names import undefined
-from chaoskit.run.traffic import check_load
-from chaoskit.scenario.catalog import find_profile, find_scenario
-from chaoskit.scenario.model import Change, Do, FaultSpec, Inject
+from chaoskit.errors import BadInput, Place, Problem
+from chaoskit.events import SCHEMA, Event, Header
+from chaoskit.faults.registry import known
+from chaoskit.plan.model import Plan
+from chaoskit.run.planning import Asked, Planned, plan_for
+from chaoskit.run.track import Track
+from chaoskit.run.traffic import check_own_load
 from chaoskit.stack.binaries import Binaries, require
 from chaoskit.stack.doors import Door, DoorBook
-from chaoskit.stack.local import MIX, LocalStack, inventory
-from chaoskit.stack.localize import Ports, localize
+from chaoskit.stack.local import LocalStack
+from chaoskit.stack.localize import Localized, Ports, localize
 from chaoskit.stack.monitoring import check_alertmanager, check_rules
 from chaoskit.stack.ports import reserve
-from chaoskit.yaml_source import read_text
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What the user asked for, as given on the command line."""
-
-    scenario: str
-    profile: str
-    bundle: Path
-    settings: tuple[str, ...] = ()
-    time_scale: float | None = None
-    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A run that can begin."""
+    """A stack that can be started, and for each scenario what its track needs."""
+
+    stack: LocalStack
+    runs: tuple[PreparedRun, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedRun:
+    """One scenario's run that can begin on the stack."""
 
     plan: Plan
     header: Header
-    stack: LocalStack
-    kinds: Mapping[str, type[Fault]]
     folder: Path
 
+    def track(self, listen: Callable[[Event], None] = lambda event: None) -> Track:
+        """Begins the run's journal; raises EquipmentError where that is not possible."""
+        return Track(self.plan, self.header, known(), self.folder, listen)
 
-def plan_for(asked: Asked) -> tuple[Plan, dict[str, str], str, str]:
-    """The plan, the texts it was made from, and the names of scenario and profile in them; touches nothing.
 
+def prepare(
+    asks: Sequence[Asked], folder: Callable[[Plan], Path], stack_folder: Callable[[Sequence[Path]], Path] | None = None
+) -> Prepared:
+    """Everything that runs on one stack need, computed, and checked with promtool and amtool.
+
+    All of them share profile, bundle and time scale. The stack's folder is the first run's `stack` unless told.
     Raises BadInput or Refused with every problem at once.
     """
-    problems: list[Problem] = []
-    sources: dict[str, str] = {}
-    names = {}
-    for role, find, name in (("scenario", find_scenario, asked.scenario), ("profile", find_profile, asked.profile)):
-        try:
-            file = find(name)
-            sources[f"{role}:{file}"] = read_text(file)
-            names[role] = str(file)
-        except BadInput as error:
-            problems += error.problems
-    try:
-        sources |= load_folder(asked.bundle).sources
-    except BadInput as error:
-        problems += error.problems
-    if problems:
-        problems += _readable(sources, names, asked)
-        raise BadInput(dict.fromkeys(problems))
-    inputs = read_inputs(sources, names["scenario"], names["profile"], asked.settings)
-    if inputs.profile.target != "local":
-        raise BadInput(
-            Problem(
-                inputs.profile.place, "an attached target cannot be run against yet", "use a profile with target: local"
-            )
-        )
-    plan = make_plan(
-        inputs.scenario,
-        inputs.profile,
-        inputs.config,
-        Inventory(inventory()),
-        time_scale=asked.time_scale or inputs.profile.time_scale,
-        seed=asked.seed,
-        check_settings=_settings_check(inputs),
-    )
-    check_load(plan, MIX)
-    _refuse_unfaithful(plan)
-    return plan, sources, names["scenario"], names["profile"]
-
-
-def prepare(asked: Asked, folder: Callable[[Plan], Path]) -> Prepared:
-    """Everything that a run needs, computed, checked with promtool and amtool, written nowhere but in its folder."""
-    plan, sources, scenario, profile = plan_for(asked)
+    planned = [plan_for(one) for one in asks]
+    plan, sources = planned[0][:2]
     binaries = require()
-    check_configuration(binaries, asked.bundle, sources)
+    check_configuration(binaries, asks[0].bundle, sources)
+    check_own_load(plan)
     ports = Ports(*reserve(len(Ports.__dataclass_fields__)))
     book = DoorBook(ports.webhook)
-    run_folder = folder(plan)
-    needed = frozenset({alert.rule.alert for alert in plan.alerts} | {allow.alert for allow in plan.scenario.allow})
-    localized = localize(sources, run_folder / "stack", ports, plan.time_scale, book, needed)
-    header = Header(
+    folders = [folder(each[0]) for each in planned]
+    where = stack_folder(folders) if stack_folder else folders[0] / "stack"
+    needed = frozenset(name for each in planned for name in _needed(each[0]))
+    localized = localize(sources, where, ports, plan.time_scale, book, needed)
+    stack = LocalStack(where, binaries, localized, ports, plan.time_scale, None)
+    runs = tuple(
+        PreparedRun(each[0], _header(one, each, run_folder, localized, binaries), run_folder)
+        for one, each, run_folder in zip(asks, planned, folders, strict=True)
+    )
+    return Prepared(stack, runs)
+
+
+def _needed(plan: Plan) -> set[str]:
+    return {alert.rule.alert for alert in plan.alerts} | {allow.alert for allow in plan.scenario.allow}
+
+
+def _header(asked: Asked, planned: Planned, folder: Path, localized: Localized, binaries: Binaries) -> Header:
+    plan, sources, scenario, profile = planned
+    return Header(
         schema=SCHEMA,
-        run_id=run_folder.name,
+        run_id=folder.name,
         scenario=Path(scenario).name,
         profile=Path(profile).name,
         sources=_by_name(sources),
@@ -121,9 +93,8 @@ def prepare(asked: Asked, folder: Callable[[Plan], Path]) -> Prepared:
         doors=[_described(door) for door in localized.doors],
         targets={handle: list(names) for handle, names in plan.inventory.names.items()},
         notes=list(localized.notes),
+        beside=list(asked.beside),
     )
-    stack = LocalStack(run_folder / "stack", binaries, localized, ports, plan.time_scale, None)
-    return Prepared(plan, header, stack, known(), run_folder)
 
 
 def check_configuration(binaries: Binaries, bundle: Path, sources: Mapping[str, str]) -> None:
@@ -175,82 +146,6 @@ def _by_name(sources: Mapping[str, str]) -> dict[str, str]:
         for key, text in sources.items()
         for role, _, file in [key.partition(":")]
     }
-
-
-def _readable(sources: Mapping[str, str], names: Mapping[str, str], asked: Asked) -> list[Problem]:
-    """Where one input cannot even be found, the others are read all the same, so that nothing is told piecemeal."""
-    from chaoskit.scenario.loader import load_scenario
-    from chaoskit.scenario.profile import load_profile
-
-    problems: list[Problem] = []
-    for role, load in (("scenario", load_scenario), ("profile", load_profile)):
-        if role in names:
-            try:
-                load(sources[f"{role}:{names[role]}"], names[role], asked.settings)
-            except BadInput as error:
-                problems += error.problems
-    return problems
-
-
-def _settings_check(inputs: Inputs) -> Callable[[FaultSpec], list[Problem]]:
-    kinds, actions = known(), known_actions()
-    problems = [
-        Problem(abort.place, "abort conditions cannot be watched yet", "remove abort: from the profile")
-        for abort in inputs.profile.abort
-    ]
-    injected: dict[str, tuple[FaultSpec, ...]] = {}
-    for step in inputs.scenario.steps:
-        if isinstance(step, Inject):
-            injected[step.name] = step.faults
-        elif isinstance(step, Do):
-            spec = FaultSpec(step.action, step.target, step.settings, step.place)
-            problems += _wrong_with(spec, actions, "action")
-        elif isinstance(step, Change) and step.of != "load":
-            for spec in injected.get(step.of, ()):
-                problems += _wrong_with_change(step, spec, kinds)
-    if problems:
-        raise BadInput(problems)
-    return lambda spec: _wrong_with(spec, kinds, "fault kind")
-
-
-def _wrong_with(spec: FaultSpec, kinds: Mapping[str, Any], what: str) -> list[Problem]:
-    kind = kinds.get(spec.kind)
-    if kind is None:
-        return [undefined(what, spec.kind, kinds, spec.place)]
-    problems = read_settings(kind, spec.settings, spec.place)[1]
-    if kind.handles and not any(handle in spec.target for handle in kind.handles):
-        wanted = " or ".join(kind.handles)
-        problems.append(
-            Problem(spec.place, f"{spec.kind} needs a target with {wanted}", f"write target: {{{wanted}: …}}")
-        )
-    return problems
-
-
-def _wrong_with_change(step: Change, spec: FaultSpec, kinds: Mapping[str, type[Fault]]) -> list[Problem]:
-    kind = kinds.get(spec.kind)
-    if kind is None:
-        return []  # said where it is injected
-    if not changeable(kind):
-        hint = f"{spec.kind} has no levels: undo it and inject it anew"
-        return [Problem(step.place, f"{step.of} cannot be changed while in force", hint)]
-    return read_settings(kind, {**spec.settings, **step.settings}, step.place)[1]
-
-
-def _refuse_unfaithful(plan: Plan) -> None:
-    """Raises Refused for faults whose consequences this time scale would falsify."""
-    problems = []
-    for step in plan.steps:
-        for fault in step.faults if isinstance(step.step, Inject) else ():
-            largest_scale = getattr(known()[fault.spec.kind], "largest_scale", None)
-            if largest_scale is None:
-                continue
-            largest, reason = largest_scale(fault.targets)
-            if plan.time_scale > largest:
-                what = f"{fault.spec.kind} on {', '.join(fault.targets)} is not faithful at scale {plan.time_scale:g}"
-                hint = f"choose --time-scale {largest:g} or less"
-                problems.append(Problem(fault.spec.place, f"{what}: {reason}", hint))
-    if problems:
-        raise Refused(problems)
 
 
 def _described(door: Door) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.load.model import MOST_IN_FLIGHT, LoadSpec, RequestSpec
+from chaoskit.load.own_check import check_locustfile
 from chaoskit.plan.model import Plan
 from chaoskit.scenario.fields import Problems
 from chaoskit.scenario.load import check_change, read_change
@@ -38,6 +39,13 @@ def check_load(plan: Plan, known: Collection[str]) -> None:
         problems += [*found.found, *_unknown(step.settings.get("mix"), known, step.place)]
     if problems:
         raise BadInput(dict.fromkeys(problems))
+
+
+def check_own_load(plan: Plan) -> None:
+    """Lets a locustfile have its word, which runs its top level; raises BadInput with what keeps it from being used."""
+    path = locustfile_of(plan.profile.load)
+    if path is not None and (problems := check_locustfile(path)):
+        raise BadInput(problems)
 
 
 def load_spec(plan: Plan, host: str, requests: Mapping[str, list[dict[str, Any]]]) -> LoadSpec:

@@ -1,0 +1,160 @@
+"""From what the user asked for to a plan: whatever can be wrong is found before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chaoskit.alerting.config import load_folder
+from chaoskit.errors import BadInput, Problem, Refused
+from chaoskit.faults.base import Fault
+from chaoskit.faults.registry import changeable, known, known_actions, read_settings
+from chaoskit.inputs import Inputs, read_inputs
+from chaoskit.plan.build import make_plan
+from chaoskit.plan.model import Inventory, Plan
+from chaoskit.plan.names import undefined
+from chaoskit.run.traffic import check_load
+from chaoskit.scenario.catalog import find_profile, find_scenario
+from chaoskit.scenario.model import Change, Do, FaultSpec, Inject
+from chaoskit.stack.local import MIX, inventory
+from chaoskit.yaml_source import read_text
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the user asked for, as given on the command line."""
+
+    scenario: str
+    profile: str
+    bundle: Path
+    settings: tuple[str, ...] = ()
+    time_scale: float | None = None
+    seed: int = 0
+    beside: tuple[str, ...] = ()
+    """Alerts that other scenarios expect, which are to run on the same stack."""
+
+
+Planned = tuple[Plan, dict[str, str], str, str]
+"""The plan, the texts it was made from, and the names of scenario and profile in them."""
+
+
+def plan_for(asked: Asked) -> Planned:
+    """The plan, the texts it was made from, and the names of scenario and profile in them; touches nothing.
+
+    Raises BadInput or Refused with every problem at once.
+    """
+    problems: list[Problem] = []
+    sources: dict[str, str] = {}
+    names = {}
+    for role, find, name in (("scenario", find_scenario, asked.scenario), ("profile", find_profile, asked.profile)):
+        try:
+            file = find(name)
+            sources[f"{role}:{file}"] = read_text(file)
+            names[role] = str(file)
+        except BadInput as error:
+            problems += error.problems
+    try:
+        sources |= load_folder(asked.bundle).sources
+    except BadInput as error:
+        problems += error.problems
+    if problems:
+        problems += _readable(sources, names, asked)
+        raise BadInput(dict.fromkeys(problems))
+    inputs = read_inputs(sources, names["scenario"], names["profile"], asked.settings)
+    if inputs.profile.target != "local":
+        raise BadInput(
+            Problem(
+                inputs.profile.place, "an attached target cannot be run against yet", "use a profile with target: local"
+            )
+        )
+    plan = make_plan(
+        inputs.scenario,
+        inputs.profile,
+        inputs.config,
+        Inventory(inventory()),
+        time_scale=asked.time_scale or inputs.profile.time_scale,
+        seed=asked.seed,
+        check_settings=_settings_check(inputs),
+        beside=asked.beside,
+    )
+    check_load(plan, MIX)
+    _refuse_unfaithful(plan)
+    return plan, sources, names["scenario"], names["profile"]
+
+
+def _readable(sources: Mapping[str, str], names: Mapping[str, str], asked: Asked) -> list[Problem]:
+    """Where one input cannot even be found, the others are read all the same, so that nothing is told piecemeal."""
+    from chaoskit.scenario.loader import load_scenario
+    from chaoskit.scenario.profile import load_profile
+
+    problems: list[Problem] = []
+    for role, load in (("scenario", load_scenario), ("profile", load_profile)):
+        if role in names:
+            try:
+                load(sources[f"{role}:{names[role]}"], names[role], asked.settings)
+            except BadInput as error:
+                problems += error.problems
+    return problems
+
+
+def _settings_check(inputs: Inputs) -> Callable[[FaultSpec], list[Problem]]:
+    kinds, actions = known(), known_actions()
+    problems = [
+        Problem(abort.place, "abort conditions cannot be watched yet", "remove abort: from the profile")
+        for abort in inputs.profile.abort
+    ]
+    injected: dict[str, tuple[FaultSpec, ...]] = {}
+    for step in inputs.scenario.steps:
+        if isinstance(step, Inject):
+            injected[step.name] = step.faults
+        elif isinstance(step, Do):
+            spec = FaultSpec(step.action, step.target, step.settings, step.place)
+            problems += _wrong_with(spec, actions, "action")
+        elif isinstance(step, Change) and step.of != "load":
+            for spec in injected.get(step.of, ()):
+                problems += _wrong_with_change(step, spec, kinds)
+    if problems:
+        raise BadInput(problems)
+    return lambda spec: _wrong_with(spec, kinds, "fault kind")
+
+
+def _wrong_with(spec: FaultSpec, kinds: Mapping[str, Any], what: str) -> list[Problem]:
+    kind = kinds.get(spec.kind)
+    if kind is None:
+        return [undefined(what, spec.kind, kinds, spec.place)]
+    problems = read_settings(kind, spec.settings, spec.place)[1]
+    if kind.handles and not any(handle in spec.target for handle in kind.handles):
+        wanted = " or ".join(kind.handles)
+        problems.append(
+            Problem(spec.place, f"{spec.kind} needs a target with {wanted}", f"write target: {{{wanted}: …}}")
+        )
+    return problems
+
+
+def _wrong_with_change(step: Change, spec: FaultSpec, kinds: Mapping[str, type[Fault]]) -> list[Problem]:
+    kind = kinds.get(spec.kind)
+    if kind is None:
+        return []  # said where it is injected
+    if not changeable(kind):
+        hint = f"{spec.kind} has no levels: undo it and inject it anew"
+        return [Problem(step.place, f"{step.of} cannot be changed while in force", hint)]
+    return read_settings(kind, {**spec.settings, **step.settings}, step.place)[1]
+
+
+def _refuse_unfaithful(plan: Plan) -> None:
+    """Raises Refused for faults whose consequences this time scale would falsify."""
+    problems = []
+    for step in plan.steps:
+        for fault in step.faults if isinstance(step.step, Inject) else ():
+            largest_scale = getattr(known()[fault.spec.kind], "largest_scale", None)
+            if largest_scale is None:
+                continue
+            largest, reason = largest_scale(fault.targets)
+            if plan.time_scale > largest:
+                what = f"{fault.spec.kind} on {', '.join(fault.targets)} is not faithful at scale {plan.time_scale:g}"
+                hint = f"choose --time-scale {largest:g} or less"
+                problems.append(Problem(fault.spec.place, f"{what}: {reason}", hint))
+    if problems:
+        raise Refused(problems)
