@@ -7,8 +7,15 @@ import traceback
 
 import click
 
+from chaoskit.cli.bundle import bundle_group
+from chaoskit.cli.check import check_command
 from chaoskit.cli.commands import chaoskit
+from chaoskit.cli.gate import gate_command
 from chaoskit.errors import BadInput, ChaoskitError, ExitCode
+
+chaoskit.add_command(bundle_group)
+chaoskit.add_command(check_command)
+chaoskit.add_command(gate_command)
 
 
 def main() -> None:

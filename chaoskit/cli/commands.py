@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chaoskit import __version__, bundle
+from chaoskit.cli.console import console as terminal
 from chaoskit.cli.doctor import examine, mend
 from chaoskit.errors import BadInput, ExitCode, Place, Problem, worst
 from chaoskit.events import Event, Notice
@@ -21,17 +22,17 @@ from chaoskit.history import read_history
 from chaoskit.report.live import LiveView, PlainLines
 from chaoskit.report.terminal import plan_view, print_to, verdict_view
 from chaoskit.report.text import clean
+from chaoskit.report.written import judge_folder
 from chaoskit.run.planning import Asked, plan_for
 from chaoskit.run.prepare import Prepared, make_folder, prepare
 from chaoskit.run.runner import Runner
 from chaoskit.run.up import run_stack
 from chaoskit.scenario.catalog import list_scenarios
-from chaoskit.verify.verdict import Verdict, to_json
+from chaoskit.verify.verdict import to_json
 from chaoskit.verify.verify import verify
 
 RUNS = Path("chaoskit-runs")
 _KEEP_S = 600.0
-_PLAIN_WIDTH = 180
 
 _ASKING = (
     click.option("--profile", default="local", show_default=True, help="Where and how hard: a name or a file."),
@@ -81,7 +82,7 @@ def run_command(
     plans = [plan_for(one)[0] for one in asked]
     if dry_run:
         for plan in plans:
-            print_to(_console(), plan_view(plan))
+            print_to(terminal(), plan_view(plan))
         return ExitCode.PASS
     return worst(_run_one(one, out, keep) for one in asked)
 
@@ -94,7 +95,7 @@ def plan_command(
 ) -> ExitCode:
     """Show targets, timeline and windows; touches nothing."""
     plan = plan_for(Asked(scenario, profile, folder or bundle.folder(), settings, time_scale, seed))[0]
-    print_to(_console(), plan_view(plan))
+    print_to(terminal(), plan_view(plan))
     return ExitCode.PASS
 
 
@@ -112,7 +113,7 @@ def verify_command(run: str, out: Path, write: Path | None) -> ExitCode:
     verdict = verify(read_history(folder))
     if write is not None:
         write.write_bytes(to_json(verdict))
-    print_to(_console(), verdict_view(verdict))
+    print_to(terminal(), verdict_view(verdict))
     return ExitCode(verdict.exit_code)
 
 
@@ -125,7 +126,7 @@ def list_command() -> ExitCode:
     listed = list_scenarios()
     for one in listed:
         table.add_row(one.name, clean(one.title or "cannot be read"), ", ".join(one.faults), ", ".join(one.alerts))
-    print_to(_console(), table)
+    print_to(terminal(), table)
     problems = [problem for one in listed for problem in one.problems]
     if problems:
         raise BadInput(problems)
@@ -143,7 +144,7 @@ def doctor_command(install: bool) -> ExitCode:
     for one in lines:
         sign = Text("ok", style="green") if one.ok else Text("MISSING", style="bold red")
         table.add_row(sign, one.what, one.detail, f"run: {one.mend}" if one.mend else "")
-    print_to(_console(), table)
+    print_to(terminal(), table)
     return ExitCode.PASS if all(one.ok for one in lines) else ExitCode.USAGE
 
 
@@ -173,7 +174,7 @@ def up_command(time_scale: float, folder: Path | None) -> ExitCode:
 
 
 def _run_one(asked: Asked, out: Path, keep: bool) -> ExitCode:
-    console = _console()
+    console = terminal()
     prepared = prepare([asked], lambda plan: make_folder(out, plan.scenario.name))
     run = prepared.runs[0]
     plain = PlainLines(run.plan, lambda line: console.print(line, markup=False, highlight=False))
@@ -182,16 +183,10 @@ def _run_one(asked: Asked, out: Path, keep: bool) -> ExitCode:
     runner = Runner(prepared.stack, [[track]])
     with LiveView(run.plan, track.progress, console) if watched else nullcontext():
         runner.run((lambda: _keep(prepared, runner, console)) if keep else None)
-    verdict = _judge(prepared.runs[0].folder)
+    verdict = judge_folder(prepared.runs[0].folder)
     print_to(console, verdict_view(verdict))
     console.print(f"history: {_short(prepared.runs[0].folder)}/events.jsonl", highlight=False, markup=False)
     return ExitCode(verdict.exit_code)
-
-
-def _judge(folder: Path) -> Verdict:
-    verdict = verify(read_history(folder))
-    (folder / "verdict.json").write_bytes(to_json(verdict))
-    return verdict
 
 
 def _keep(prepared: Prepared, runner: Runner, console: Console) -> None:
@@ -209,8 +204,3 @@ def _keep(prepared: Prepared, runner: Runner, console: Console) -> None:
 
 def _short(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
-def _console() -> Console:
-    console = Console()
-    return console if console.is_terminal else Console(width=_PLAIN_WIDTH)

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chaoskit.plan.model import Plan, PlannedFault
+from chaoskit.report.load import load_line
 from chaoskit.report.text import allowed, clean, observed, real, seconds
 from chaoskit.scenario.model import Change, Do, Inject, Step, Undo, Wait
 from chaoskit.units import format_duration
@@ -85,6 +86,7 @@ def plan_view(plan: Plan) -> RenderableType:
         f"\n{plan.scenario.name} with profile {plan.profile.name} at {plan.time_scale:g}x, seed {plan.seed}; "
         f"at most {real(plan.longest_real_s)} min real after start-up",
     )
+    load = f"load: {clean(load_line(plan.profile.load))}"
     steps = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), title="Steps", title_justify="left")
     for title in ("step", "what", "target", "at most (virtual)"):
         steps.add_column(title, header_style="dim", overflow="fold")
@@ -94,7 +96,7 @@ def plan_view(plan: Plan) -> RenderableType:
     steps.add_row("end", "undo whatever is in force, newest first", "", seconds(plan.end_vs) if plan.end_vs else "")
     steps.add_row("tail", "look on, so that late differs from never", "", seconds(plan.tail_vs))
     warnings = [Text(f"warning: {warning}", style="yellow") for warning in plan.warnings]
-    return Group(head, Text(""), steps, Text(""), _windows(plan), *warnings)
+    return Group(head, Text(load), Text(""), steps, Text(""), _windows(plan), *warnings)
 
 
 def describe(step: Step) -> str:

@@ -108,15 +108,16 @@ def check_configuration(binaries: Binaries, bundle: Path, sources: Mapping[str, 
         raise BadInput(problems)
 
 
-def make_folder(out: Path | None, name: str) -> Path:
-    """The run's own new folder, and `latest` beside it; raises BadInput when it cannot be made."""
+def make_folder(out: Path | None, name: str, *, latest: bool = True) -> Path:
+    """The run's own new folder, and `latest` beside it pointing there; raises BadInput when it cannot be made."""
     parent = out or Path("chaoskit-runs")
     stamp = time.strftime("%Y%m%d-%H%M%S")
     for attempt in range(100):
         folder = parent / (f"{stamp}-{name}" + (f"-{attempt + 1}" if attempt else ""))
         try:
             folder.mkdir(parents=True)
-            _point_latest(parent, folder)
+            if latest:
+                _point_latest(parent, folder)
             return folder.resolve()
         except FileExistsError:
             continue

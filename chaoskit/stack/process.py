@@ -95,6 +95,12 @@ class Child:
         finally:
             os.close(handle)
 
+    def terminate(self) -> None:
+        """Ask the child, and it alone, to end; returns at once."""
+        if self.alive:
+            with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+                os.kill(self.pid, signal.SIGTERM)  # not reaped, so the number is still its own
+
     def stop(self, grace_s: float = 5.0) -> int | None:
         """End the child's process group and reap the child; idempotent; gives its return code.
 

@@ -1,0 +1,57 @@
+"""The local stack of a run, standing by itself, so that something can be measured beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaoskit import bundle
+from chaoskit.load.model import LoadSpec
+from chaoskit.plan.model import Plan
+from chaoskit.run.journal import Journal
+from chaoskit.run.metrics import RunMetrics
+from chaoskit.run.planning import Asked
+from chaoskit.run.prepare import prepare
+from chaoskit.run.traffic import load_spec
+from chaoskit.stack.local import LocalStack
+from chaoskit.stack.monitoring import await_discovery
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A stack that scrapes, evaluates and may notify; `load` is what a run of this plan would put on it."""
+
+    plan: Plan
+    stack: LocalStack
+    journal: Journal
+    load: LoadSpec
+
+    @property
+    def log(self) -> Path:
+        """Where load generators may complain."""
+        return self.stack.folder / "logs" / "load.log"
+
+
+@contextmanager
+def standing_stack(folder: Path, scale: float) -> Iterator[Standing]:
+    """Everything but load and observers of a run, until the block ends. From the main thread only."""
+    asked = Asked("worker-unhealthy", "local", bundle.folder(), time_scale=scale)
+    prepared = prepare([asked], lambda plan: folder)
+    run = prepared.runs[0]
+    metrics = RunMetrics(prepared.stack.ports.own)
+    journal = Journal(folder / "events.jsonl", metrics.feed)
+    journal.write(run.header)
+    try:
+        # The sinks' events go where those of a run go, so that what is measured includes writing them.
+        prepared.stack.start(journal.write)
+        try:
+            await_discovery(prepared.stack.prometheus_url)
+            spec = load_spec(run.plan, prepared.stack.target_url, prepared.stack.requests)
+            yield Standing(run.plan, prepared.stack, journal, spec)
+        finally:
+            prepared.stack.stop()
+    finally:
+        journal.close()
+        metrics.close()

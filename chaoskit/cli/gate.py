@@ -1,0 +1,199 @@
+"""`chaoskit gate`: many scenarios, one answer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from chaoskit import bundle
+from chaoskit.cli.console import console
+from chaoskit.errors import BadInput, ExitCode, Problem, worst
+from chaoskit.gate.candidate import Candidate, candidate, conflict
+from chaoskit.gate.coverage import KINDS, could_prove, covered, proven_by
+from chaoskit.gate.gate import Gate, Outcome, Settings
+from chaoskit.gate.record import Record, load_record, save_record
+from chaoskit.gate.schedule import Schedule, make_schedule
+from chaoskit.gate.select import expression, within_budget
+from chaoskit.report.gate_view import gate_view, outcome_line, reasons_of, schedule_view
+from chaoskit.report.junit import Case, junit
+from chaoskit.report.terminal import print_to
+from chaoskit.run.planning import Asked, plan_for
+from chaoskit.run.prepare import make_folder
+from chaoskit.run.signals import signals_end
+from chaoskit.scenario.catalog import find_scenario, scenario_names
+from chaoskit.units import parse_duration
+
+RUNS = Path("chaoskit-runs")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which of the scenarios, as asked on the command line."""
+
+    names: tuple[str, ...]
+    keyword: str | None
+    tag: str | None
+    failed: bool
+    budget: str | None
+    count: int
+
+
+@click.command("gate")
+@click.argument("scenarios", nargs=-1)
+@click.option("--profile", default="local", show_default=True, help="Where and how hard: a name or a file.")
+@click.option("--time-scale", type=click.FloatRange(min=1), help="Virtual seconds per real second; 1 is real time.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a key of every scenario's run.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Chooses among equal targets, reproducibly.")
+@click.option("--bundle", "folder", type=click.Path(path_type=Path, file_okay=False), help="Alert configuration.")
+@click.option("--out", type=click.Path(path_type=Path), default=RUNS, show_default=True, help="Where runs are kept.")
+@click.option("-k", "keyword", metavar="EXPR", help="Names, titles and alerts that match: 'worker and not queue'.")
+@click.option("-m", "tag", metavar="TAG", help="Tags that match: 'outage or documented'.")
+@click.option("-x", "first", is_flag=True, help="Begin nothing more after the first that does not pass.")
+@click.option("-j", "jobs", type=click.IntRange(1, 64), help="Stacks side by side.  [default: one for each core]")
+@click.option("--count", type=click.IntRange(1, 1000), default=1, show_default=True, help="All of it so many times.")
+@click.option("--lf", "failed", is_flag=True, help="Only what did not pass last time.")
+@click.option("--budget", metavar="TIME", help="Pick what proves the most in so much time, as 20m.")
+@click.option("--require-coverage", type=click.FloatRange(0, 100), metavar="PERCENT", help="A gap is a failure.")
+@click.option("--junitxml", type=click.Path(path_type=Path, dir_okay=False), help="Write the results as JUnit XML.")
+@click.option("--dry-run", is_flag=True, help="Explain the schedule and touch nothing.")
+def gate_command(
+    scenarios: tuple[str, ...],
+    profile: str,
+    time_scale: float | None,
+    settings: tuple[str, ...],
+    seed: int,
+    folder: Path | None,
+    out: Path,
+    keyword: str | None,
+    tag: str | None,
+    first: bool,
+    jobs: int | None,
+    count: int,
+    failed: bool,
+    budget: str | None,
+    require_coverage: float | None,
+    junitxml: Path | None,
+    dry_run: bool,
+) -> ExitCode:
+    """Run many scenarios and answer whether to release; without SCENARIOS, all that are known."""
+    record = load_record(out)
+    used = folder or bundle.folder()
+    shared = Settings(profile, used, settings, time_scale, seed, first)
+    wanted = Wanted(scenarios, keyword, tag, failed, budget, count)
+    everyone = _candidates(wanted.names, shared, record)
+    side_by_side = jobs or os.cpu_count() or 1
+    chosen = _select(everyone, wanted, record, side_by_side)
+    if not chosen:
+        raise BadInput(
+            Problem(None, "no scenario is selected", "see `chaoskit list`, or loosen -k, -m, --lf, --budget")
+        )
+    schedule = _schedule(chosen, side_by_side)
+    screen = console()
+    print_to(screen, schedule_view(schedule, why=dry_run))
+    if dry_run:
+        return ExitCode.PASS
+    codes = []
+    for _ in range(count):
+        codes.append(_play(schedule, shared, out, record, require_coverage, junitxml, everyone))
+    return worst(codes)
+
+
+def _play(
+    schedule: Schedule,
+    shared: Settings,
+    out: Path,
+    record: Record,
+    require: float | None,
+    junitxml: Path | None,
+    everyone: Sequence[Candidate],
+) -> ExitCode:
+    screen = console()
+    where = make_folder(out, "gate", latest=False)
+
+    def hear(outcome: Outcome) -> None:
+        print_to(screen, outcome_line(outcome))
+
+    gate = Gate(where, shared, hear)
+    with signals_end(gate.interrupt):
+        outcomes = gate.run(schedule)
+    for one in outcomes:
+        at = one.folder.stat().st_mtime
+        record.note(one.candidate.name, one.exit_code, at, one.took_s, f"{where.name}/{one.folder.name}")
+    save_record(out, record)
+    config = schedule.stacks[0].members[0].plan.config
+    standing = schedule.stacks[0].members[0].plan.profile.standing
+    proofs = [proven_by(one.candidate.plan, one.verdict) for one in outcomes if one.verdict is not None]
+    coverage = covered(config, proofs, standing)
+    ran = {one.candidate.name for one in outcomes}
+    left_out = [one.name for one in everyone if one.name not in ran]
+    print_to(screen, gate_view(outcomes, coverage, record, left_out))
+    if junitxml is not None:
+        junitxml.write_bytes(junit("chaoskit gate", [_case(one) for one in outcomes]))
+    codes = [ExitCode(one.exit_code) for one in outcomes]
+    if len(outcomes) < sum(len(stack.members) for stack in schedule.stacks) and all(c == ExitCode.PASS for c in codes):
+        codes.append(ExitCode.ABORTED)
+    if require is not None and coverage.percent < require:
+        gaps = ", ".join(f"{len(coverage.missing(kind))} {kind}" for kind in KINDS if coverage.missing(kind))
+        screen.print(f"coverage is {coverage.percent:.0f} %, {require:g} % is required: {gaps} without proof")
+        codes.append(ExitCode.FAIL)
+    ending = worst(codes)
+    screen.print(f"{'release' if ending == ExitCode.PASS else 'do not release'} (exit {int(ending)})", highlight=False)
+    return ending
+
+
+def _candidates(names: tuple[str, ...], shared: Settings, record: Record) -> list[Candidate]:
+    """Every scenario's plan; raises BadInput with the problems of all of them."""
+    files = {Path(find_scenario(name)).stem: str(find_scenario(name)) for name in names}
+    found = files or {name: str(path) for name, path in scenario_names().items()}
+    problems: list[Problem] = []
+    candidates = []
+    for name, file in found.items():
+        asked = Asked(file, shared.profile, shared.bundle, shared.settings, shared.time_scale, shared.seed)
+        try:
+            candidates.append(candidate(name, file, plan_for(asked)[0], record.took_s(name)))
+        except BadInput as error:
+            problems += error.problems
+    if problems:
+        raise BadInput(dict.fromkeys(problems))
+    return candidates
+
+
+def _select(everyone: list[Candidate], wanted: Wanted, record: Record, side_by_side: int) -> list[Candidate]:
+    chosen = everyone
+    if wanted.keyword is not None:
+        test = expression(wanted.keyword, "-k", whole=False)
+        chosen = [one for one in chosen if test([one.name, one.plan.scenario.title, *one.expects])]
+    if wanted.tag is not None:
+        test = expression(wanted.tag, "-m", whole=True)
+        chosen = [one for one in chosen if test(one.tags)]
+    if wanted.failed:
+        chosen = [one for one in chosen if one.name in record.failed_last()]
+    if wanted.budget is None or not chosen:
+        return chosen
+    try:
+        budget_s = parse_duration(wanted.budget)
+    except ValueError as error:
+        raise BadInput(Problem(None, f"--budget: {error}", "write for example 20m")) from None
+    by_name = {one.name: one for one in chosen}
+    proves = {
+        one.name: frozenset(f"{kind}/{name}" for kind, names in could_prove(one.plan).items() for name in names)
+        for one in chosen
+    }
+    picked = within_budget(proves, lambda names: _schedule([by_name[n] for n in names], side_by_side).bound_s, budget_s)
+    return [by_name[name] for name in picked]
+
+
+def _schedule(chosen: list[Candidate], side_by_side: int) -> Schedule:
+    config = chosen[0].plan.config
+    return make_schedule(chosen, lambda one, other: conflict(config, one, other), side_by_side)
+
+
+def _case(outcome: Outcome) -> Case:
+    result = str(outcome.verdict.result) if outcome.verdict else "ERROR"
+    reasons = () if result == "PASS" else tuple(reasons_of(outcome))
+    title = outcome.candidate.plan.scenario.title
+    return Case(outcome.candidate.name, title, outcome.took_s, result, reasons)

@@ -1,0 +1,104 @@
+"""A scenario as the gate sees it: what it proves, what it needs for itself, how long it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from chaoskit.alerting.inhibition import muting_rules
+from chaoskit.alerting.model import AlertConfig
+from chaoskit.plan.model import Plan
+from chaoskit.scenario.model import Change, Do, FaultSpec, Inject, Scenario
+from chaoskit.scenario.targets import HANDLES
+
+ALONE_TAG = "alone"
+"""A scenario with this tag shares its stack's time with no other."""
+
+_STEADY_REAL_S = 2.0
+_TYPICAL = 0.75
+"""How much of the longest possible time a run usually takes: instants lie anywhere inside their windows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One scenario with its plan; `estimate_s` is real seconds from steady state to the end of its tail."""
+
+    name: str
+    file: str
+    plan: Plan
+    expects: frozenset[str]
+    allows: frozenset[str]
+    needs: frozenset[str]
+    """Handles whose faults would not be told apart: one scenario at a time acts on each."""
+    alone: bool
+    estimate_s: float
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The scenario's tags."""
+        return self.plan.scenario.tags
+
+
+def candidate(name: str, file: str, plan: Plan, took_s: float | None = None) -> Candidate:
+    """The scenario of a plan; `took_s` is what it took last time, if that is known."""
+    scenario = plan.scenario
+    return Candidate(
+        name=name,
+        file=file,
+        plan=plan,
+        expects=frozenset(alert.rule.alert for alert in plan.alerts),
+        allows=frozenset(allow.alert for allow in scenario.allow),
+        needs=frozenset(_needs(scenario)),
+        alone=_alone(scenario),
+        estimate_s=took_s if took_s is not None else plan.longest_real_s * _TYPICAL + _STEADY_REAL_S,
+    )
+
+
+def conflict(config: AlertConfig, one: Candidate, other: Candidate) -> str:
+    """Why two scenarios cannot run at the same time in one stack; empty when they can."""
+    if one.alone or other.alone:
+        return f"{one.name if one.alone else other.name} runs alone"
+    if shared := one.expects & other.expects:
+        return f"both expect {', '.join(sorted(shared))}"
+    if shared := one.needs & other.needs:
+        return f"both act on {', '.join(sorted(shared))}"
+    for source, target in ((one, other), (other, one)):
+        if muted := _mutes(config, source, target):
+            return f"{muted} of {target.name} could be muted by {source.name}"
+    return ""
+
+
+def _mutes(config: AlertConfig, source: Candidate, target: Candidate) -> str:
+    for mute in source.expects | source.allows:
+        for muted in target.expects:
+            if muting_rules(config, _labels(config, mute), _labels(config, muted)):
+                return muted
+    return ""
+
+
+def _labels(config: AlertConfig, alert: str) -> dict[str, str]:
+    rules = config.alert_rules(alert)
+    return {**config.external_labels, **(rules[0].labels if rules else {}), "alertname": alert}
+
+
+def _needs(scenario: Scenario) -> Iterable[str]:
+    for step in scenario.steps:
+        if isinstance(step, Inject):
+            for spec in step.faults:
+                yield from _handles(spec)
+        elif isinstance(step, Do):
+            yield from _handles(FaultSpec(step.action, step.target, step.settings, step.place))
+        elif isinstance(step, Change) and step.of == "load":
+            yield "load"
+
+
+def _handles(spec: FaultSpec) -> Iterable[str]:
+    for key in HANDLES:
+        if key in spec.target:
+            yield f"{key} {spec.target[key]}"
+
+
+def _alone(scenario: Scenario) -> bool:
+    """What says something of the whole stack, or harms what watches all, shares it with nobody."""
+    watchers = any(key.startswith("equipment ") for key in _needs(scenario))
+    return ALONE_TAG in scenario.tags or not scenario.expect or bool(scenario.notices) or watchers

@@ -1,0 +1,191 @@
+"""Running a schedule: each stack a process, several side by side, what ended UNKNOWN once more on a fresh stack.
+
+A scenario that FAILs is never tried again: a promise that is kept only sometimes is not kept.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from chaoskit.errors import ExitCode
+from chaoskit.gate.candidate import Candidate
+from chaoskit.gate.job import Job, Part, Said
+from chaoskit.gate.schedule import Schedule, StackPlan, Wave
+from chaoskit.report.written import VERDICT
+from chaoskit.stack.process import Child, spawn
+from chaoskit.verify.verdict import Verdict
+
+_LOOK_S = 0.1
+_END_S = 40.0
+"""How long a stack that is told to end may take to heal and to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one scenario ended."""
+
+    candidate: Candidate
+    exit_code: int
+    took_s: float
+    folder: Path
+    attempt: int
+    stack: int
+    """Its number, from 1; 0 for a second attempt's own."""
+    verdict: Verdict | None
+    trouble: str = ""
+    """Why there is no verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What all stacks share."""
+
+    profile: str
+    bundle: Path
+    settings: tuple[str, ...]
+    time_scale: float | None
+    seed: int
+    stop_at_first: bool = False
+
+
+@dataclass(slots=True)
+class _Running:
+    number: int
+    plan: StackPlan
+    attempt: int
+    child: Child
+    parts: dict[str, Path]
+    said: dict[str, Said] = field(default_factory=dict)
+    refused: Said | None = None
+    reader: threading.Thread | None = None
+
+
+class Gate:
+    """Plays a schedule into a folder; made and used in the main thread. `hear` is told of each outcome."""
+
+    def __init__(self, folder: Path, settings: Settings, hear: Callable[[Outcome], None]) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._hear = hear
+        self._running: list[_Running] = []
+        self._outcomes: list[Outcome] = []
+        self._interrupted = threading.Event()
+        self._count = 0
+
+    def run(self, schedule: Schedule) -> list[Outcome]:
+        """Every scenario's last outcome. Scenarios that were not begun (after -x, or Ctrl-C) have none."""
+        waiting = [(stack, 1) for stack in schedule.stacks]
+        try:
+            while (waiting and not self._interrupted.is_set()) or self._running:
+                while waiting and len(self._running) < schedule.side_by_side and not self._interrupted.is_set():
+                    self._begin(*waiting.pop(0))
+                self._interrupted.wait(_LOOK_S) if not self._running else time.sleep(_LOOK_S)
+                for one in [each for each in self._running if not each.child.alive]:
+                    self._running.remove(one)
+                    again = self._end(one)
+                    if again:
+                        waiting.append((_alone(again), 2))
+        finally:
+            for one in self._running:
+                one.child.stop(_END_S)
+        last = {outcome.candidate.name: outcome for outcome in self._outcomes}
+        return list(last.values())
+
+    def interrupt(self, reason: str) -> None:
+        """Ends what runs, in order, and begins nothing more."""
+        self._interrupted.set()
+        for one in self._running:
+            one.child.terminate()
+
+    def _begin(self, plan: StackPlan, attempt: int) -> None:
+        self._count += 1
+        name = f"stack-{self._count}"
+        parts: dict[str, Path] = {}
+        waves = []
+        for wave in plan.waves:
+            listed = []
+            for one in wave.members:
+                folder = self._folder / (one.name if attempt == 1 else f"{one.name}-again")
+                folder.mkdir(parents=True)
+                parts[one.name] = folder
+                listed.append(Part(one.file, one.name, str(folder), sorted(plan.beside(one))))
+            waves.append(listed)
+        mine = self._settings
+        job = Job(
+            folder=str(self._folder / name),
+            profile=mine.profile,
+            bundle=str(mine.bundle),
+            settings=list(mine.settings),
+            time_scale=mine.time_scale,
+            seed=mine.seed,
+            waves=waves,
+        )
+        child = spawn(
+            [sys.executable, "-m", "chaoskit.gate.job"],
+            name=name,
+            log=self._folder / f"{name}.log",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        running = _Running(self._count, plan, attempt, child, parts)
+        assert child.stdin is not None
+        child.stdin.write(msgspec.json.encode(job) + b"\n")
+        child.stdin.flush()
+        running.reader = threading.Thread(target=_listen, args=(running,), name=name, daemon=True)
+        running.reader.start()
+        self._running.append(running)
+
+    def _end(self, one: _Running) -> list[Candidate]:
+        """Takes in what a stack's process left; the scenarios to try again."""
+        if one.reader is not None:
+            one.reader.join(5)
+        one.child.stop(1)
+        again = []
+        for member in one.plan.members:
+            outcome = self._outcome(one, member)
+            self._outcomes.append(outcome)
+            self._hear(outcome)
+            if outcome.exit_code == ExitCode.UNKNOWN and one.attempt == 1 and not self._interrupted.is_set():
+                again.append(member)
+            elif outcome.exit_code != ExitCode.PASS and self._settings.stop_at_first:
+                self.interrupt("a scenario did not pass")
+        return again
+
+    def _outcome(self, one: _Running, member: Candidate) -> Outcome:
+        folder = one.parts[member.name]
+        number = one.number if one.attempt == 1 else 0
+        said = one.said.get(member.name)
+        if said is not None:
+            verdict = msgspec.json.decode((folder / VERDICT).read_bytes(), type=Verdict)
+            return Outcome(member, said.exit_code, said.took_s, folder, one.attempt, number, verdict)
+        if one.refused is not None:
+            trouble = "; ".join(one.refused.refused)
+            return Outcome(member, int(ExitCode.UNKNOWN), 0.0, folder, one.attempt, number, None, trouble)
+        trouble = f"its stack ended with {one.child.returncode}: {one.child.tail(5)}"
+        code = int(ExitCode.ABORTED if self._interrupted.is_set() else ExitCode.BUG)
+        return Outcome(member, code, 0.0, folder, one.attempt, number, None, trouble)
+
+
+def _alone(members: list[Candidate]) -> StackPlan:
+    return StackPlan([Wave([one]) for one in members])
+
+
+def _listen(running: _Running) -> None:
+    assert running.child.stdout is not None
+    for line in running.child.stdout:
+        try:
+            said = msgspec.json.decode(line, type=Said)
+        except msgspec.DecodeError:
+            continue
+        if said.refused:
+            running.refused = said
+        else:
+            running.said[said.name] = said

@@ -1,0 +1,127 @@
+"""One stack of a gate, in a process of its own: `python -m chaoskit.gate.job`, the job as JSON on standard input.
+
+    <- {"folder": ..., "profile": ..., "bundle": ..., "settings": [...], "time_scale": 60, "seed": 0,
+        "waves": [[{"scenario": FILE, "name": ..., "folder": ..., "beside": [...]}]]}
+    -> {"name": ..., "exit_code": 0, "took_s": 31.4}          for each scenario, in the order of their end
+    -> {"refused": [...], "exit_code": 2}                     in place of all of them, where nothing could begin
+
+Being a process, a stack has its own main thread (children die with the thread that started them), its own signals,
+and cannot take the gate with it.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from chaoskit.errors import BadInput, ChaoskitError, ExitCode
+from chaoskit.events import Event, Phase
+from chaoskit.report.written import judge_folder
+from chaoskit.run.planning import Asked
+from chaoskit.run.prepare import prepare
+from chaoskit.run.runner import Runner
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One scenario of a wave."""
+
+    scenario: str
+    name: str
+    folder: str
+    beside: list[str] = []
+
+
+class Job(msgspec.Struct, frozen=True):
+    """What one stack is to play."""
+
+    folder: str
+    profile: str
+    bundle: str
+    settings: list[str]
+    time_scale: float | None
+    seed: int
+    waves: list[list[Part]]
+
+    @property
+    def parts(self) -> list[Part]:
+        """Every scenario, in the order of the waves."""
+        return [part for wave in self.waves for part in wave]
+
+
+class Said(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a job says: how one scenario ended, or why nothing began."""
+
+    name: str = ""
+    exit_code: int = 0
+    took_s: float = 0.0
+    refused: list[str] = []
+
+
+def main() -> int:
+    """Plays the job of standard input; the worst exit code of its scenarios."""
+    job = msgspec.json.decode(sys.stdin.buffer.readline(), type=Job)
+    try:
+        return _play(job)
+    except BadInput as error:
+        _say(Said(refused=[str(problem) for problem in error.problems], exit_code=int(error.exit_code)))
+        return int(error.exit_code)
+    except ChaoskitError as error:
+        _say(Said(refused=[str(error)], exit_code=int(error.exit_code)))
+        return int(error.exit_code)
+
+
+def _play(job: Job) -> int:
+    folders = {part.name: Path(part.folder) for part in job.parts}
+    left = list(folders.values())
+    prepared = prepare(
+        [_asked(job, part) for part in job.parts],
+        lambda plan: left.pop(0),
+        lambda run_folders: Path(job.folder),
+    )
+    clocks = {part.name: _Clock() for part in job.parts}
+    tracks = {part.name: run.track(clocks[part.name].hear) for part, run in zip(job.parts, prepared.runs, strict=True)}
+    Runner(prepared.stack, [[tracks[part.name] for part in wave] for wave in job.waves]).run()
+    worst = 0
+    for name, folder in folders.items():
+        verdict = judge_folder(folder)
+        _say(Said(name=name, exit_code=verdict.exit_code, took_s=clocks[name].took_s))
+        worst = max(worst, verdict.exit_code)
+    return worst
+
+
+class _Clock:
+    """How long a track took, from the end of its steady state to the end of its tail, in real seconds."""
+
+    def __init__(self) -> None:
+        self._at: dict[str, float] = {}
+
+    def hear(self, event: Event) -> None:
+        """Notes when phases begin."""
+        if isinstance(event, Phase):
+            self._at.setdefault(event.name, time.monotonic())
+
+    @property
+    def took_s(self) -> float:
+        """0 when it never came to its end."""
+        begun, ended = self._at.get("steps"), self._at.get("stopping")
+        return round(ended - begun, 3) if begun is not None and ended is not None else 0.0
+
+
+def _asked(job: Job, part: Part) -> Asked:
+    settings: Sequence[str] = job.settings
+    return Asked(
+        part.scenario, job.profile, Path(job.bundle), tuple(settings), job.time_scale, job.seed, tuple(part.beside)
+    )
+
+
+def _say(said: Said) -> None:
+    sys.stdout.buffer.write(msgspec.json.encode(said) + b"\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main() or int(ExitCode.PASS))

@@ -1,0 +1,59 @@
+"""What is known from earlier gates: when each scenario last passed, how long it took, and what failed last."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+import msgspec
+
+FILE = "gates.json"
+
+
+class Known(msgspec.Struct, kw_only=True):
+    """The last that is known of one scenario."""
+
+    exit_code: int
+    at: float
+    """Seconds since the epoch."""
+    took_s: float
+    passed_at: float | None = None
+    run: str = ""
+
+
+class Record(msgspec.Struct, kw_only=True):
+    """By scenario; kept beside the runs, replaced whole."""
+
+    scenarios: dict[str, Known] = {}
+
+    def note(self, name: str, exit_code: int, at: float, took_s: float, run: str) -> None:
+        """Takes in how a scenario ended."""
+        before = self.scenarios.get(name)
+        passed = at if exit_code == 0 else (before.passed_at if before else None)
+        took = took_s or (before.took_s if before else 0.0)
+        self.scenarios[name] = Known(exit_code=exit_code, at=at, took_s=took, passed_at=passed, run=run)
+
+    def took_s(self, name: str) -> float | None:
+        """What the scenario took last time; None when that is not known."""
+        known = self.scenarios.get(name)
+        return known.took_s if known and known.took_s > 0 else None
+
+    def failed_last(self) -> set[str]:
+        """Scenarios whose last end was no PASS."""
+        return {name for name, known in self.scenarios.items() if known.exit_code != 0}
+
+
+def load_record(out: Path) -> Record:
+    """The record of a folder of runs; an empty one where there is none, or none that can be read."""
+    with contextlib.suppress(OSError, msgspec.DecodeError):
+        return msgspec.json.decode((out / FILE).read_bytes(), type=Record)
+    return Record()
+
+
+def save_record(out: Path, record: Record) -> None:
+    """Replaces the record at once and whole."""
+    out.mkdir(parents=True, exist_ok=True)
+    fresh = out / f".{FILE}-{os.getpid()}"
+    fresh.write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
+    fresh.replace(out / FILE)

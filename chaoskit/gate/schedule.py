@@ -1,0 +1,130 @@
+"""Which scenarios run together, in which order, in how many stacks side by side. Pure.
+
+In a stack, waves follow one another; in a wave, scenarios run at the same time. An alert that two scenarios expect
+is never put twice into one stack: a group that has notified before tells at its next tick, not after group_wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from chaoskit.gate.candidate import Candidate
+
+START_S = 9.0
+"""Real seconds until a stack is steady: Prometheus publishes its targets 5 s after its start, whatever the scale."""
+WAVE_S = 1.5
+"""Between two waves: the next steady state."""
+STOP_S = 1.0
+
+Conflict = Callable[[Candidate, Candidate], str]
+
+
+@dataclass(slots=True)
+class Wave:
+    """Scenarios that run at the same time."""
+
+    members: list[Candidate] = field(default_factory=list)
+
+    @property
+    def length_s(self) -> float:
+        """As long as its longest."""
+        return max((one.estimate_s for one in self.members), default=0.0)
+
+
+@dataclass(slots=True)
+class StackPlan:
+    """The waves of one stack."""
+
+    waves: list[Wave] = field(default_factory=list)
+
+    @property
+    def length_s(self) -> float:
+        """From its start to its end."""
+        gaps = WAVE_S * max(0, len(self.waves) - 1)
+        return START_S + sum(wave.length_s for wave in self.waves) + gaps + STOP_S
+
+    @property
+    def members(self) -> list[Candidate]:
+        """All its scenarios."""
+        return [one for wave in self.waves for one in wave.members]
+
+    def beside(self, one: Candidate) -> frozenset[str]:
+        """What may fire here because of the others."""
+        others = [other for other in self.members if other is not one]
+        return frozenset(name for other in others for name in other.expects | other.allows)
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Stacks, `side_by_side` of them at a time; `why` explains who runs apart from whom."""
+
+    stacks: tuple[StackPlan, ...]
+    side_by_side: int
+    why: tuple[str, ...]
+
+    @property
+    def bound_s(self) -> float:
+        """Real seconds that it should take: each slot takes the next stack as soon as it is free."""
+        slots = [0.0] * max(1, self.side_by_side)
+        for stack in self.stacks:
+            first = min(range(len(slots)), key=slots.__getitem__)
+            slots[first] += stack.length_s
+        return max(slots)
+
+
+def make_schedule(candidates: Sequence[Candidate], conflict: Conflict, side_by_side: int) -> Schedule:
+    """Longest first, each where it makes the whole end soonest; a further stack where no stack may take it."""
+    stacks: list[StackPlan] = []
+    why: list[str] = []
+    for one in sorted(candidates, key=lambda each: (-each.estimate_s, each.name)):
+        choices = [*_together(stacks, one, conflict), *_after(stacks, one)]
+        if len(stacks) < side_by_side or not choices:
+            fresh = StackPlan()
+            choices.append((START_S + STOP_S + one.estimate_s, 2, len(stacks), fresh, Wave()))
+        _, _, _, stack, wave = min(choices, key=lambda choice: choice[:3])
+        if not any(stack is each for each in stacks):
+            stacks.append(stack)
+        if not any(wave is each for each in stack.waves):
+            stack.waves.append(wave)
+        wave.members.append(one)
+        why += _explained(stacks, one, wave, conflict)
+    for stack in stacks:
+        stack.waves.sort(key=lambda each: -each.length_s)
+    ordered = sorted(stacks, key=lambda each: -each.length_s)
+    return Schedule(tuple(ordered), side_by_side, tuple(dict.fromkeys(why)))
+
+
+_Choice = tuple[float, int, int, StackPlan, Wave]
+
+
+def _may_share(stack: StackPlan, one: Candidate) -> bool:
+    return not any(one.expects & other.expects for other in stack.members)
+
+
+def _together(stacks: list[StackPlan], one: Candidate, conflict: Conflict) -> list[_Choice]:
+    return [
+        (stack.length_s + max(0.0, one.estimate_s - wave.length_s), 0, number, stack, wave)
+        for number, stack in enumerate(stacks)
+        if _may_share(stack, one)
+        for wave in stack.waves
+        if not any(conflict(one, other) for other in wave.members)
+    ]
+
+
+def _after(stacks: list[StackPlan], one: Candidate) -> list[_Choice]:
+    return [
+        (stack.length_s + WAVE_S + one.estimate_s, 1, number, stack, Wave())
+        for number, stack in enumerate(stacks)
+        if _may_share(stack, one)
+    ]
+
+
+def _explained(stacks: list[StackPlan], one: Candidate, mine: Wave, conflict: Conflict) -> list[str]:
+    said = []
+    for stack in stacks:
+        for wave in stack.waves:
+            for other in wave.members if wave is not mine else []:
+                if reason := conflict(one, other):
+                    said.append(f"{one.name} not with {other.name}: {reason}")
+    return said

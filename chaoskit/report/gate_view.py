@@ -1,0 +1,109 @@
+"""A gate on a terminal: the schedule before, a table of scenarios and what was proven after."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from chaoskit.gate.coverage import KINDS, Coverage
+from chaoskit.gate.gate import Outcome
+from chaoskit.gate.record import Record
+from chaoskit.gate.schedule import Schedule
+from chaoskit.report.terminal import STYLES
+from chaoskit.report.text import clean, real
+from chaoskit.verify.verdict import Result
+
+
+def schedule_view(schedule: Schedule, *, why: bool) -> RenderableType:
+    """Stacks and waves, and with `why` who runs apart from whom."""
+    table = _table("stack", "wave", "about", "scenarios")
+    for number, stack in enumerate(schedule.stacks, 1):
+        for index, wave in enumerate(stack.waves, 1):
+            names = ", ".join(one.name for one in wave.members)
+            first = index == 1
+            table.add_row(str(number) if first else "", str(index), f"{wave.length_s:.0f} s", names)
+    scenarios = sum(len(stack.members) for stack in schedule.stacks)
+    ending = Text(
+        f"{scenarios} scenarios in {len(schedule.stacks)} stacks, {schedule.side_by_side} side by side: "
+        f"about {real(schedule.bound_s)} (real)"
+    )
+    reasons = [Padding(Text(clean(line), style="dim"), (0, 0, 0, 1)) for line in schedule.why] if why else []
+    return Group(table, *reasons, ending)
+
+
+def outcome_line(outcome: Outcome) -> Text:
+    """One scenario as soon as it ended."""
+    again = " (second attempt, on a fresh stack)" if outcome.attempt > 1 else ""
+    return Text.assemble(_result(outcome), f"  {clean(outcome.candidate.name)}, {outcome.took_s:.1f} s{again}")
+
+
+def gate_view(
+    outcomes: Sequence[Outcome], coverage: Coverage, record: Record, unproven: Sequence[str]
+) -> RenderableType:
+    """The table, the reasons of whatever did not pass, and the coverage."""
+    table = _table("", "scenario", "alerts", "took", "history")
+    reasons: list[RenderableType] = []
+    for outcome in sorted(outcomes, key=lambda each: each.candidate.name):
+        alerts = ", ".join(sorted(outcome.candidate.expects)) or "nothing may fire"
+        again = " (second attempt)" if outcome.attempt > 1 else ""
+        name = f"{outcome.candidate.name}{again}"
+        table.add_row(_result(outcome), clean(name), alerts, f"{outcome.took_s:.0f} s", outcome.folder.name)
+        for reason in reasons_of(outcome):
+            reasons.append(Padding(Text(f"• {clean(outcome.candidate.name)}: {clean(reason)}"), (0, 0, 0, 1)))
+    return Group(table, Text(""), *reasons, *_coverage(coverage), *_unproven(unproven, record))
+
+
+def reasons_of(outcome: Outcome) -> list[str]:
+    """Why it is no PASS, each reason once; causes only where there are any."""
+    if outcome.verdict is None:
+        return [outcome.trouble]
+    rows = outcome.verdict.rows
+    found = dict.fromkeys(row.reason for row in rows if row.result is not Result.PASS and row.reason)
+    causes = [reason for reason in found if not reason.startswith("not judged:")]
+    return causes or list(found)
+
+
+def _result(outcome: Outcome) -> Text:
+    if outcome.verdict is None:
+        return Text("ERROR", style="bold red")
+    return Text(str(outcome.verdict.result), style=STYLES[outcome.verdict.result])
+
+
+def _coverage(coverage: Coverage) -> list[Text]:
+    parts = []
+    for kind in KINDS:
+        total, missing = len(coverage.all[kind]), coverage.missing(kind)
+        parts.append(f"{total - len(missing)} of {total} {kind}")
+    lines = [Text(f"proven: {', '.join(parts)} ({coverage.percent:.0f} %)", style="bold")]
+    for kind in KINDS:
+        if missing := coverage.missing(kind):
+            lines.append(Text(f"  {kind} without proof: {clean(', '.join(missing))}", style="yellow"))
+    return lines
+
+
+def _unproven(names: Sequence[str], record: Record) -> list[Text]:
+    lines = []
+    for name in names:
+        known = record.scenarios.get(name)
+        when = "never" if known is None or known.passed_at is None else _ago(time.time() - known.passed_at)
+        lines.append(Text(f"  left out: {clean(name)} (last passed: {when})", style="dim"))
+    return lines
+
+
+def _ago(seconds: float) -> str:
+    for unit, size in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit} ago"
+    return "a moment ago"
+
+
+def _table(*titles: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in titles:
+        table.add_column(title, header_style="dim", overflow="fold")
+    return table

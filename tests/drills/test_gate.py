@@ -1,0 +1,141 @@
+"""Many scenarios, one answer: together where they may, each judged for itself, and never greener than alone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from chaoskit.history import read_history
+from chaoskit.verify.verdict import to_json
+from chaoskit.verify.verify import verify
+from tests.drills.conftest import Drill
+from tests.drills.test_first_game_day import ALWAYS_FIRING
+
+pytestmark = [pytest.mark.drill, pytest.mark.stack]
+
+WORKER = """chaoskit: 1
+title: a worker dies
+runbook: worker-unhealthy
+steps:
+  - inject: process.kill
+    as: kill
+    target: {role: worker, count: 1}
+    with: {hold: true}
+  - wait: settled
+expect:
+  - alert: WorkerUnhealthy
+    from: kill
+allow:
+  - alert: WorkerHighQueueDepth
+    because: three workers may fall behind
+"""
+BREAKER = """chaoskit: 1
+title: the upstream answers nothing but errors
+runbook: circuit-breaker-open
+steps:
+  - inject: http.error
+    as: starve
+    target: {link: upstream}
+    with: {status: 503, ratio: 100%}
+  - wait: {alert: CircuitBreakerOpen, state: notified}
+expect:
+  - alert: CircuitBreakerOpen
+    from: starve
+allow:
+  - alert: HighErrorRate
+    because: every request is answered with an error
+  - alert: HighTimeoutRate
+    because: probes may time out
+  - alert: LowRetrySuccessRate
+    because: no retry can succeed
+  - alert: ExcessiveRetryAttempts
+    because: every request is tried again until the breaker opens
+"""
+
+
+@dataclass
+class Gated:
+    code: int
+    said: str
+    folder: Path
+
+    def verdict(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.folder / name / "verdict.json").read_bytes())
+        return found
+
+
+def gate(drill: Drill, scenarios: dict[str, str], *arguments: str) -> Gated:
+    files = []
+    for name, text in scenarios.items():
+        file = drill.folder.parent / f"{name}.yml"
+        file.write_text(text)
+        files.append(str(file))
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "chaoskit", "gate", *files),
+            *("--bundle", str(drill.folder), "--out", str(drill.out), *arguments),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=170,
+        check=False,
+    )
+    folders = sorted(drill.out.glob("*-gate*"))
+    return Gated(done.returncode, done.stdout + done.stderr, folders[-1] if folders else drill.out)
+
+
+def test_scenarios_that_may_share_a_stack_run_together_and_each_is_judged_by_itself(drill: Drill) -> None:
+    """One stack, one wave, two histories; each is judged again byte for byte; JUnit and coverage say the same."""
+    report = drill.out / "junit.xml"
+    gated = gate(drill, {"worker": WORKER, "breaker": BREAKER}, "-j", "1", "--junitxml", str(report))
+    assert gated.code == 0, gated.said
+    assert "2 scenarios in 1 stacks" in gated.said
+    assert "proven: 2 of 22 alerts" in gated.said
+    for name in ("worker", "breaker"):
+        assert gated.verdict(name)["result"] == "PASS"
+        stored = (gated.folder / name / "verdict.json").read_bytes()
+        assert to_json(verify(read_history(gated.folder / name))) == stored
+    header = read_history(gated.folder / "worker").header
+    assert "CircuitBreakerOpen" in header.beside
+    cases = ET.parse(report).getroot().iter("testcase")
+    assert {case.get("name"): len(case) for case in cases} == {"worker": 0, "breaker": 0}
+
+
+def test_a_hidden_interference_is_a_finding_and_not_a_pass(drill: Drill) -> None:
+    """Each alone passes; together they raise an alert that neither of them speaks of."""
+    rules = drill.folder / "prometheus_alerts.yml"
+    both = "on() (count(insa_worker_health_status == 0) and on() max(insa_circuit_breaker_state > 0) / 2)"
+    rules.write_text(rules.read_text() + ALWAYS_FIRING.format(condition=both))
+    gated = gate(drill, {"worker": WORKER, "breaker": BREAKER}, "-j", "1")
+    assert gated.code == 1, gated.said
+    reasons = " ".join(row["reason"] for name in ("worker", "breaker") for row in gated.verdict(name)["rows"])
+    assert "Stray fired, and the scenario neither expects nor allows it" in reasons
+
+
+def test_what_ends_unknown_is_tried_once_more_on_a_fresh_stack_and_what_fails_is_not(drill: Drill) -> None:
+    """An alert that fires from the start leaves no steady state, at either attempt; a FAIL stays the first one."""
+    rules = drill.folder / "prometheus_alerts.yml"
+    rules.write_text(rules.read_text() + ALWAYS_FIRING.format(condition="1"))
+    gated = gate(drill, {"worker": WORKER})
+    assert gated.code == 3, gated.said
+    assert (gated.folder / "worker-again" / "events.jsonl").exists()
+    assert "second attempt, on a fresh stack" in gated.said
+    drill.change("prometheus_alerts.yml", ALWAYS_FIRING.format(condition="1"), "")
+    drill.change("prometheus_alerts.yml", "        for: 1m\n", "        for: 5m\n")
+    gated = gate(drill, {"worker": WORKER})
+    assert gated.code == 1, gated.said
+    assert not (gated.folder / "worker-again").exists()
+
+
+def test_a_gap_in_the_required_coverage_is_a_failure_and_nothing_selected_a_usage_error(drill: Drill) -> None:
+    gated = gate(drill, {"worker": WORKER}, "--require-coverage", "100")
+    assert gated.code == 1, gated.said
+    assert "100 % is required" in gated.said
+    assert gate(drill, {"worker": WORKER}, "-k", "nothing-is-called-so").code == 2

@@ -1,0 +1,91 @@
+"""A load as a profile or an option asks for it, in a whole run: it flows in that way, its books balance, and where the
+generator was in its own way the run says that nobody knows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from chaoskit.events import LoadTotals, LoadWindow
+from tests.drills.conftest import Drill, Ended
+
+pytestmark = [pytest.mark.drill, pytest.mark.stack]
+
+OWN = """
+from locust import FastHttpUser, constant, task
+
+class Clerk(FastHttpUser):
+    wait_time = constant(0.1)
+
+    @task
+    def look(self):
+        self.client.get("/leads?limit=10", name="leads")
+"""
+BURNING = """
+import time
+
+class Burning(FastHttpUser):
+    wait_time = constant(0.1)
+    fixed_count = 1
+
+    @task
+    def burn(self):
+        end = time.perf_counter() + 0.1
+        while time.perf_counter() < end:
+            pass
+        self.client.get("/leads?limit=10", name="burnt")
+"""
+
+
+def windows_of(ended: Ended) -> list[LoadWindow]:
+    windows = list(ended.history.of(LoadWindow))
+    (totals,) = ended.history.of(LoadTotals)
+    started = sum(window.started for window in windows)
+    assert started == totals.started == totals.finished + totals.in_flight + totals.dropped
+    assert totals.finished == totals.locust_requests
+    assert totals.reconciled
+    assert totals.cpu_s > 0
+    return windows
+
+
+def test_a_closed_load_with_a_spike_of_several_processes(drill: Drill) -> None:
+    ended = drill.run("--set", "load={users: 6, think: 200ms, processes: 2, shape: {spike: {to: 3, at: 6s, for: 4s}}}")
+    assert ended.results("load") == {"PASS"}, ended.said
+    users = [window.users for window in windows_of(ended) if window.users]
+    assert set(users) >= {6, 18}
+    assert users[-1] == 6
+
+
+def test_a_locustfile_of_ones_own(drill: Drill, tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    profile = tmp_path / "own.yml"
+    profile.write_text(
+        "chaoskit: 1\ntarget: local\nload:\n  locustfile: own.py\n  users: 4\n"
+        "handles: {role: {worker: {process: worker, label: worker_name}}}\n"
+    )
+    ended = drill.run("--profile", str(profile))
+    assert ended.results("load") == {"PASS"}, ended.said
+    windows = windows_of(ended)
+    assert max(window.users for window in windows) == 4
+    assert sum(window.finished for window in windows) > 100
+
+
+def test_a_generator_in_its_own_way_is_unknown_and_the_alerts_are_judged(drill: Drill, tmp_path: Path) -> None:
+    """Its tasks burn the time in which it should look at the clock."""
+    path = tmp_path / "burning.py"
+    path.write_text(OWN + BURNING)
+    ended = drill.run("--set", f"load={{locustfile: {path}, users: 4}}")
+    assert ended.results("load") == {"UNKNOWN"}, ended.said
+    assert "more about the generator than about the service" in ended.reason("load")
+    assert ended.results("hold")
+    assert max(window.late for window in windows_of(ended)) > 0.05
+
+
+def test_an_open_load_in_steps(drill: Drill) -> None:
+    """The rate that was asked for, whatever the target does; it begins with a quarter of it."""
+    ended = drill.run("--set", "load.rate=80/s", "--set", "load.shape={step: {steps: 4, each: 3s}}")
+    assert ended.results("load") == {"PASS"}, ended.said
+    whole = [w.started for w in windows_of(ended) if w.second[1] - w.second[0] == 1]
+    assert whole[0] == pytest.approx(20, abs=5)
+    assert max(whole) == pytest.approx(80, abs=5)

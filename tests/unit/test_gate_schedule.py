@@ -1,0 +1,81 @@
+"""Who runs with whom: no conflict in a wave, no alert twice in a stack, and not slower than one by one."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chaoskit.gate.candidate import Candidate
+from chaoskit.gate.schedule import START_S, STOP_S, make_schedule
+
+
+def one(
+    name: str, takes_s: float = 10.0, expects: str = "", needs: str = "", allows: str = "", alone: bool = False
+) -> Candidate:
+    return Candidate(
+        name=name,
+        file=f"{name}.yml",
+        plan=cast(Any, None),
+        expects=frozenset(expects.split()),
+        allows=frozenset(allows.split()),
+        needs=frozenset(needs.split()),
+        alone=alone,
+        estimate_s=takes_s,
+    )
+
+
+def clash(a: Candidate, b: Candidate) -> str:
+    return "alone" if a.alone or b.alone else " ".join(a.expects & b.expects | a.needs & b.needs)
+
+
+def test_what_does_not_clash_runs_at_the_same_time() -> None:
+    schedule = make_schedule([one("a", expects="A"), one("b", expects="B"), one("c", expects="C")], clash, 1)
+    assert [[len(wave.members) for wave in stack.waves] for stack in schedule.stacks] == [[3]]
+    assert schedule.bound_s == START_S + 10 + STOP_S
+
+
+def test_what_acts_on_one_thing_runs_one_after_the_other_and_says_why() -> None:
+    schedule = make_schedule([one("a", expects="A", needs="link"), one("b", expects="B", needs="link")], clash, 1)
+    assert [len(stack.waves) for stack in schedule.stacks] == [2]
+    assert schedule.why == ("b not with a: link",)
+
+
+def test_one_alert_is_never_expected_twice_in_one_stack() -> None:
+    schedule = make_schedule([one("a", expects="A"), one("b", expects="A")], clash, 1)
+    assert [len(stack.waves) for stack in schedule.stacks] == [1, 1]
+
+
+def test_the_others_alerts_are_allowed_and_ones_own_are_not_among_them() -> None:
+    a, b = one("a", expects="A", allows="X"), one("b", expects="B")
+    stack = make_schedule([a, b], clash, 1).stacks[0]
+    assert stack.beside(a) == {"B"}
+    assert stack.beside(b) == {"A", "X"}
+
+
+candidates = st.lists(
+    st.tuples(
+        st.floats(1, 100), st.sampled_from("ABCDE"), st.sampled_from(["link", "queue", "role", ""]), st.booleans()
+    ),
+    min_size=1,
+    max_size=14,
+)
+
+
+@given(candidates, st.integers(1, 4))
+def test_any_schedule_is_whole_free_of_clashes_and_no_longer_than_one_after_the_other(
+    drawn: list[tuple[float, str, str, bool]], side_by_side: int
+) -> None:
+    every = [
+        one(str(n), takes_s, expects, needs, alone=alone) for n, (takes_s, expects, needs, alone) in enumerate(drawn)
+    ]
+    schedule = make_schedule(every, clash, side_by_side)
+    members = [member for stack in schedule.stacks for member in stack.members]
+    assert sorted(member.name for member in members) == sorted(member.name for member in every)
+    for stack in schedule.stacks:
+        alerts = [alert for member in stack.members for alert in member.expects]
+        assert len(alerts) == len(set(alerts))
+        for wave in stack.waves:
+            assert not any(clash(a, b) for a in wave.members for b in wave.members if a is not b)
+    assert schedule.bound_s <= sum(START_S + STOP_S + member.estimate_s for member in every) + 1e-6
