@@ -1,8 +1,12 @@
 """cache.thrash: real requests for keys that nobody asks for twice push useful entries out of a cache.
 
 The dose is a share of all look-ups, whoever makes them: as others look up, so many requests for new keys are added
-that they make up `ratio` of the whole. A cache with room left pushes nothing out, so it is filled first; that asks
-for each new key several times, in the same proportion.
+that they make up `ratio` of the whole.
+
+A cache with room left pushes nothing out, so it is filled first. That takes as long as others need to look up what
+they use once more: where the least recently used entry goes first, new keys put at once would be younger than the
+useful entries, each of which would then be pushed out just before it is needed. Each of these first keys is asked
+for several times, so that the hits stay high meanwhile.
 """
 
 from __future__ import annotations
@@ -22,9 +26,14 @@ from chaoskit.faults.base import FaultError, Lapsed, Seen, Settings, Target, Und
 from chaoskit.faults.interface import ANSWER_S, SILENCE_S, Watch, get, interface, take_back
 from chaoskit.faults.quantities import Ratio
 
-_EFFECT_S = 15.0
+_EFFECT_S = 18.0
+_FIRST_S = 1.0
+_PATIENCE_S = 15.0
+"""By then the cache is filled at once, however few look-ups others have made."""
 _LOOK_S = 0.05
 _BURST = 50
+_ROUND = 1.1
+_REPEATS = 9
 
 
 class CacheThrashSettings(Settings):
@@ -57,8 +66,7 @@ class CacheThrash:
     @classmethod
     def start(cls, undo: Undo) -> Seen:
         """Fills the cache and returns once an entry was pushed out."""
-        begun = time.time()
-        return Seen((begun, time.time()), _Thrasher(undo).fill())
+        return _Thrasher(undo).fill()
 
     @classmethod
     def hold(cls, undo: Undo, ended: threading.Event) -> None:
@@ -97,8 +105,13 @@ class CacheThrash:
 
     @classmethod
     def change(cls, undo: Undo) -> Seen:
-        """Sees that entries are pushed out under the new ratio."""
-        return cls.start(undo)
+        """Sees that entries are pushed out under the new ratio, which `hold` doses."""
+        before, begun, end = _statistics(undo)["evictions"], time.time(), time.monotonic() + _EFFECT_S
+        while _statistics(undo)["evictions"] <= before:
+            if time.monotonic() > end:
+                raise FaultError(f"nothing was pushed out of the cache within {_EFFECT_S:g} s of the change")
+            time.sleep(_LOOK_S)
+        return Seen((begun, time.time()), f"{undo['ratio']:.0%} of all look-ups are for new keys")
 
 
 class _Thrasher:
@@ -114,23 +127,36 @@ class _Thrasher:
         self._seen = 0
         self._ours = 0
 
-    def fill(self) -> str:
-        """New keys, each with as many repeats as keep the proportion, until one pushes another entry out."""
-        repeats = math.ceil(1 / self._undo["ratio"]) - 1
-        before, end = _statistics(self._undo), time.monotonic() + _EFFECT_S
+    def fill(self) -> Seen:
+        """New keys as others look up, until one pushes another entry out; at once where nobody looks up."""
+        before, began = time.time(), time.monotonic()
+        first = _statistics(self._undo)
+        room = max(0, first["capacity"] - first["entries"])
+        pace = max(self._undo["ratio"], room / (_ROUND * max(1, first["entries"])))
+        repeats = min(_REPEATS, math.ceil(1 / self._undo["ratio"]) - 1)
+        new = asked = 0
         try:
-            while (now := _statistics(self._undo))["evictions"] <= before["evictions"]:
-                for _ in range(max(1, now["capacity"] - now["entries"])):
-                    self._ask(min(repeats, 9))
-                if time.monotonic() > end:
-                    raise FaultError(f"after {_EFFECT_S:g} s of new keys nothing was pushed out of the cache")
+            while True:
+                looked = time.time()
+                now, waited = _statistics(self._undo), time.monotonic() - began
+                if now["evictions"] > first["evictions"]:
+                    detail = f"{new} new keys, and the first entries were pushed out of {now['capacity']}"
+                    return Seen((before, time.time()), detail)
+                others = _lookups(now) - _lookups(first) - asked
+                alone = waited > (_PATIENCE_S if others else _FIRST_S)
+                before = looked
+                for _ in range(_BURST if alone else min(_BURST, int(others * pace) - new)):
+                    asked += self._ask(repeats)
+                    new += 1
+                if waited > _EFFECT_S:
+                    raise FaultError(f"{new} new keys in {_EFFECT_S:g} s pushed nothing out of the cache")
+                time.sleep(_LOOK_S)
         finally:
             self._connection.close()
-        return f"{now['evictions'] - before['evictions']} entries pushed out of {now['capacity']}"
 
     def dose(self, found: dict[str, Any], ended: threading.Event) -> None:
         """As many new keys as are due for what was looked up since the last call."""
-        lookups, ratio = found["hits"] + found["misses"], self._undo["ratio"]
+        lookups, ratio = _lookups(found), self._undo["ratio"]
         if ratio != self._ratio or lookups < self._seen:
             # Another level, or a service that counts from 0 again: a new count from here.
             self._ratio, self._seen, self._ours = ratio, lookups, 0
@@ -141,12 +167,14 @@ class _Thrasher:
             self._ask()
             self._ours += 1
 
-    def _ask(self, repeats: int = 0) -> None:
+    def _ask(self, repeats: int = 0) -> int:
+        """Asks for a new key, and for the same one again; how often in all."""
         path = self._base + self._undo["path"].replace("{key}", quote(self._undo["prefix"] + secrets.token_hex(6)))
         for _ in range(1 + repeats):
             status = self._one(path)
             if status >= 400:
                 raise FaultError(f"GET {path}: answered {status}, so nothing was looked up")
+        return 1 + repeats
 
     def _one(self, path: str) -> int:
         try:
@@ -158,6 +186,10 @@ class _Thrasher:
             with suppress(OSError):
                 self._connection.close()
             raise FaultError(f"GET {path}: {error or type(error).__name__}") from None
+
+
+def _lookups(found: dict[str, Any]) -> int:
+    return int(found["hits"] + found["misses"])
 
 
 def _statistics(undo: Undo, prefix: str = "") -> dict[str, Any]:

@@ -16,15 +16,55 @@ from pydantic import ValidationError
 
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.faults.base import Action, Fault, Settings
+from chaoskit.faults.cache_thrash import CacheThrash
+from chaoskit.faults.command import Command
+from chaoskit.faults.command_action import CommandAction
+from chaoskit.faults.cpu_burn import CpuBurn
+from chaoskit.faults.db_error import DbError
+from chaoskit.faults.db_slow import DbSlow
+from chaoskit.faults.disk_fill import DiskFill
+from chaoskit.faults.http_error import HttpError
+from chaoskit.faults.http_request import HttpRequest
+from chaoskit.faults.http_slow import HttpSlow
+from chaoskit.faults.memory_burn import MemoryBurn
 from chaoskit.faults.monitoring_kill import MonitoringKill
+from chaoskit.faults.process_crash_loop import ProcessCrashLoop
 from chaoskit.faults.process_kill import ProcessKill
 from chaoskit.faults.process_pause import ProcessPause
+from chaoskit.faults.queue_dead_letters import QueueDeadLetters
+from chaoskit.faults.queue_flood import QueueFlood
+from chaoskit.faults.queue_replay import QueueReplay
 from chaoskit.faults.receiver_answer import ReceiverAnswer
+from chaoskit.faults.scrape_drop import ScrapeDrop
+from chaoskit.faults.tcp_blackhole import TcpBlackhole
+from chaoskit.faults.tcp_flaky import TcpFlaky
+from chaoskit.faults.tcp_reset import TcpReset
 
 GROUP = "chaoskit.faults"
 ACTIONS = "chaoskit.actions"
-_OURS: tuple[type[Fault], ...] = (MonitoringKill, ProcessKill, ProcessPause, ReceiverAnswer)
-_OUR_ACTIONS: tuple[type[Action], ...] = ()
+_OURS: tuple[type[Fault], ...] = (
+    CacheThrash,
+    Command,
+    CpuBurn,
+    DbError,
+    DbSlow,
+    DiskFill,
+    HttpError,
+    HttpSlow,
+    MemoryBurn,
+    MonitoringKill,
+    ProcessCrashLoop,
+    ProcessKill,
+    ProcessPause,
+    QueueDeadLetters,
+    QueueFlood,
+    ReceiverAnswer,
+    ScrapeDrop,
+    TcpBlackhole,
+    TcpFlaky,
+    TcpReset,
+)
+_OUR_ACTIONS: tuple[type[Action], ...] = (CommandAction, HttpRequest, QueueReplay)
 _FAULT_HAS = ("kind", "handles", "settings", "prepare", "start", "hold", "stop")
 _ACTION_HAS = ("kind", "handles", "settings", "run")
 

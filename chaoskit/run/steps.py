@@ -155,7 +155,10 @@ class StepRunner:
         settings, problems = read_settings(kind, fault.spec.settings, fault.spec.place)
         if settings is None:
             raise StepFailed("; ".join(map(str, problems)))
-        undo = kind.prepare(Target(fault.handle, fault.targets, self.world.address(fault.handle)), settings)
+        limits = self.plan.profile.limits
+        bounds = {"cpu": limits.cpu, "memory": limits.memory_bytes}
+        address = {**self.world.address(fault.handle), "max_s": max_s, "limits": bounds}
+        undo = kind.prepare(Target(fault.handle, fault.targets, address), settings)
         held = HeldFault(kind, undo, max_s, self.log, lambda reason: self._lapsed(fault.id, reason))
         invoke = Invoke(
             step=step,

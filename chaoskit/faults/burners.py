@@ -1,0 +1,105 @@
+"""Processes that use up a slice's CPU or memory: marked as part of the slice, and gone with whoever holds the fault.
+
+The token is made before they are, so it knows none of their pids: it names a mark in their environment, by which
+anybody finds them. Each asks the kernel to be killed when its holder goes.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+
+from chaoskit.faults import processes
+from chaoskit.faults.base import FaultError, Lapsed, Seen, Target, Undo
+
+MARK = "CHAOSKIT_BURN"
+_CONFIRM_S = 10.0
+_LOOK_S = 0.25
+
+_lit: dict[str, list[subprocess.Popen[bytes]]] = {}
+"""This process's own burners by token, to be reaped; what others started is not ours to wait for."""
+_TIED = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.getppid() == int(sys.argv[1]) or os._exit(1)\n"
+"""PR_SET_PDEATHSIG, SIGKILL; whoever started it may have died before the signal was set."""
+
+
+def token(target: Target) -> Undo:
+    """The part of a token that finds the burners; raises FaultError where the target has no slice."""
+    mark = target.address.get("mark")
+    if not mark:
+        raise FaultError(f"{target.handle}: the target does not say how its slice's processes are marked")
+    return {"boot": processes.boot_id(), "burn": secrets.token_hex(8), "mark": dict(mark)}
+
+
+def limit(target: Target, key: str) -> float | None:
+    """What the profile's limits allow of `cpu` (cores) or `memory` (bytes)."""
+    found = target.address.get("limits", {}).get(key)
+    return None if found is None else float(found)
+
+
+def ignite(undo: Undo, program: str, arguments: list[str], count: int) -> list[psutil.Process]:
+    """Starts so many burners; call it from the thread that lives as long as they shall."""
+    environment = {
+        "PATH": os.environ.get("PATH", ""),
+        undo["mark"]["name"]: undo["mark"]["value"],
+        MARK: undo["burn"],
+    }
+    argv = [sys.executable, "-I", "-S", "-c", _TIED + program, str(os.getpid()), *arguments]
+    children = [
+        subprocess.Popen(argv, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        for _ in range(count)
+    ]
+    _lit.setdefault(undo["burn"], []).extend(children)
+    return [psutil.Process(child.pid) for child in children]
+
+
+def find(undo: Undo) -> list[psutil.Process]:
+    """Every burner of the token that still lives."""
+    wanted = f"{MARK}={undo['burn']}".encode()
+    found = []
+    for process in psutil.process_iter():
+        try:
+            environment = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if wanted in environment and alive(process):
+            found.append(process)
+    return found
+
+
+def alive(process: psutil.Process) -> bool:
+    """Whether it runs; a zombie burns nothing."""
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
+def watch(undo: Undo, count: int, ended: threading.Event) -> None:
+    """Until the end; raises Lapsed when a burner is gone."""
+    burners = find(undo)
+    while not ended.wait(_LOOK_S):
+        if sum(map(alive, burners)) < count and not ended.is_set():
+            raise Lapsed("a process that burns for this fault is gone")
+
+
+def put_out(undo: Undo) -> Seen:
+    """Ends every burner of the token and sees none left; raises FaultError."""
+    begun = time.time()
+    if undo["boot"] != processes.boot_id():
+        return Seen((begun, begun), "the machine was restarted since")
+    burners = find(undo)
+    for process in burners:
+        processes.send(process, signal.SIGKILL)
+    if not processes.await_true(lambda: not any(map(alive, burners)), _CONFIRM_S):
+        raise FaultError("SIGKILL was sent, but a burner is still there")
+    for child in _lit.pop(undo["burn"], []):
+        child.wait(_CONFIRM_S)
+    return Seen((begun, time.time()), f"{len(burners)} put out")

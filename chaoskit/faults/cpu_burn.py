@@ -1,0 +1,89 @@
+"""cpu.burn: processes of the target's slice that do nothing but compute, `cores` of them in sum.
+
+Each measures its own processor time and rests whenever it is ahead of its share, so that the sum is what was asked
+for and stays within the profile's limit. They run at ordinary priority: beside a busy machine one process gets only
+its share, which is why there are several.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import ClassVar
+
+import psutil
+from pydantic import Field
+
+from chaoskit.faults import burners, processes
+from chaoskit.faults.base import FaultError, Seen, Settings, Target, Undo
+
+_PROGRAM = """
+import time
+share, chunk = float(sys.argv[2]), 20_000
+begun, used = time.monotonic(), time.process_time()
+while True:
+    for _ in range(chunk):
+        pass
+    ahead = (time.process_time() - used) - share * (time.monotonic() - begun)
+    if ahead > 0:
+        time.sleep(ahead / share)
+    elif ahead < -0.5:
+        # The machine was too busy: what was missed is not made up for.
+        begun, used = time.monotonic(), time.process_time()
+"""
+_CONFIRM_S = 10.0
+_SEEN_S = 0.05
+
+
+class CpuBurnSettings(Settings):
+    """Settings of cpu.burn."""
+
+    cores: float = Field(default=0.5, gt=0, le=1024)
+    """Processor time a second, in sum; at most the profile's limits.cpu."""
+    burners: int = Field(default=4, ge=1, le=64)
+    """Among how many processes it is divided."""
+
+
+class CpuBurn:
+    """Uses up the slice's processor time."""
+
+    kind: ClassVar[str] = "cpu.burn"
+    handles: ClassVar[tuple[str, ...]] = ("slice",)
+    settings: ClassVar[type[Settings]] = CpuBurnSettings
+
+    @classmethod
+    def prepare(cls, target: Target, settings: Settings) -> Undo:
+        """Checks the limit; raises FaultError beyond it."""
+        assert isinstance(settings, CpuBurnSettings)
+        most = burners.limit(target, "cpu")
+        if most is not None and settings.cores > most:
+            raise FaultError(f"cpu.burn of {settings.cores:g} cores is beyond the profile's limits.cpu of {most:g}")
+        return {**burners.token(target), "cores": settings.cores, "burners": settings.burners}
+
+    @classmethod
+    def start(cls, undo: Undo) -> Seen:
+        """Starts the burners and sees each of them use the processor."""
+        begun = time.time()
+        each = undo["cores"] / undo["burners"]
+        lit = burners.ignite(undo, _PROGRAM, [str(each)], undo["burners"])
+        if not processes.await_true(lambda: all(_used_s(one) > _SEEN_S for one in lit), _CONFIRM_S):
+            raise FaultError("the burners were started, but do not get the processor")
+        return Seen((begun, time.time()), f"{undo['burners']} processes burn {undo['cores']:g} cores")
+
+    @classmethod
+    def hold(cls, undo: Undo, ended: threading.Event) -> None:
+        """Watches that none of them goes."""
+        burners.watch(undo, undo["burners"], ended)
+
+    @classmethod
+    def stop(cls, undo: Undo) -> Seen:
+        """Ends them all and sees none left."""
+        return burners.put_out(undo)
+
+
+def _used_s(process: psutil.Process) -> float:
+    try:
+        times = process.cpu_times()
+        return float(times.user + times.system)
+    except psutil.Error:
+        return 0.0

@@ -1,0 +1,84 @@
+"""memory.burn: a process of the target's slice that holds so much memory, every page of it written."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Annotated, Any, ClassVar
+
+import psutil
+from pydantic import BeforeValidator, Field
+
+from chaoskit.faults import burners, processes
+from chaoskit.faults.base import FaultError, Seen, Settings, Target, Undo
+from chaoskit.units import parse_size
+
+_PROGRAM = """
+import mmap, time
+size = int(sys.argv[2])
+held = mmap.mmap(-1, size)
+for at in range(0, size, mmap.PAGESIZE):
+    held[at] = 1
+while True:
+    time.sleep(3600)
+"""
+_CONFIRM_S = 20.0
+_SPARE = 0.8
+"""At most this part of the machine's free memory is ever taken, whatever the limits say."""
+
+
+def _size(given: Any) -> Any:
+    return parse_size(given) if isinstance(given, str) else given
+
+
+class MemoryBurnSettings(Settings):
+    """Settings of memory.burn."""
+
+    size: Annotated[int, BeforeValidator(_size), Field(gt=0)]
+    """How much, as `200MiB`; at most the profile's limits.memory."""
+
+
+class MemoryBurn:
+    """Uses up the slice's memory."""
+
+    kind: ClassVar[str] = "memory.burn"
+    handles: ClassVar[tuple[str, ...]] = ("slice",)
+    settings: ClassVar[type[Settings]] = MemoryBurnSettings
+
+    @classmethod
+    def prepare(cls, target: Target, settings: Settings) -> Undo:
+        """Checks the limit and the machine's free memory; raises FaultError beyond them."""
+        assert isinstance(settings, MemoryBurnSettings)
+        most = burners.limit(target, "memory")
+        if most is not None and settings.size > most:
+            raise FaultError(f"memory.burn of {settings.size} bytes is beyond limits.memory of the profile: {most:.0f}")
+        free = psutil.virtual_memory().available
+        if settings.size > _SPARE * free:
+            raise FaultError(f"memory.burn of {settings.size} bytes would endanger this machine: {free} are free")
+        return {**burners.token(target), "size": settings.size}
+
+    @classmethod
+    def start(cls, undo: Undo) -> Seen:
+        """Starts the process and sees the memory resident."""
+        begun = time.time()
+        lit = burners.ignite(undo, _PROGRAM, [str(undo["size"])], 1)
+        if not processes.await_true(lambda: _resident(lit[0]) >= undo["size"], _CONFIRM_S):
+            raise FaultError("the process was started, but does not get the memory")
+        return Seen((begun, time.time()), f"{undo['size'] / 2**20:.0f} MiB held")
+
+    @classmethod
+    def hold(cls, undo: Undo, ended: threading.Event) -> None:
+        """Watches that it stays."""
+        burners.watch(undo, 1, ended)
+
+    @classmethod
+    def stop(cls, undo: Undo) -> Seen:
+        """Ends it and sees it gone."""
+        return burners.put_out(undo)
+
+
+def _resident(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.Error:
+        return 0

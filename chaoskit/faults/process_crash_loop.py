@@ -1,0 +1,108 @@
+"""process.crash-loop: a process dies again and again, and its replacement gets ready in between.
+
+The supervisor brings each replacement up by itself; it is killed in its turn once it has lived for `every`. After
+so many deaths as `times` says it is left alone. There is nothing to take back: nothing is ever held.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from typing import ClassVar
+
+import psutil
+from pydantic import Field
+
+from chaoskit.faults import processes
+from chaoskit.faults.base import FaultError, Lapsed, Seen, Settings, Target, Undo
+from chaoskit.faults.quantities import Duration
+
+_CONFIRM_S = 5.0
+_REPLACED_S = 15.0
+
+
+class CrashLoopSettings(Settings):
+    """Settings of process.crash-loop."""
+
+    times: int = Field(default=3, ge=1, le=1000)
+    """How often each process dies."""
+    every: Duration = Field(default=45.0, gt=0)
+    """Virtual time that a replacement lives before it dies in its turn."""
+
+
+class ProcessCrashLoop:
+    """Kills processes and, some time after each rebirth, their replacements."""
+
+    kind: ClassVar[str] = "process.crash-loop"
+    handles: ClassVar[tuple[str, ...]] = ("role",)
+    settings: ClassVar[type[Settings]] = CrashLoopSettings
+
+    @classmethod
+    def prepare(cls, target: Target, settings: Settings) -> Undo:
+        """Finds the processes; raises FaultError naming those that are not there."""
+        assert isinstance(settings, CrashLoopSettings)
+        return {
+            **processes.prepare(target),
+            "times": settings.times,
+            "every_s": settings.every / target.time_scale,
+        }
+
+    @classmethod
+    def start(cls, undo: Undo) -> Seen:
+        """The first death of each, seen."""
+        begun = time.time()
+        victims = [process for victim in undo["victims"] if (process := processes.alive(victim))]
+        if len(victims) < len(undo["victims"]):
+            raise FaultError("a process to kill ended before the fault began")
+        for process in victims:
+            processes.send(process, signal.SIGKILL)
+        if not processes.await_true(lambda: not any(map(processes.alive, undo["victims"])), _CONFIRM_S):
+            raise FaultError("SIGKILL was sent, but a process is still there")
+        names = ", ".join(victim["name"] for victim in undo["victims"])
+        return Seen((begun, time.time()), f"{names} killed, the first of {undo['times']} times")
+
+    @classmethod
+    def hold(cls, undo: Undo, ended: threading.Event) -> None:
+        """The further deaths; raises Lapsed when a process was not replaced."""
+        for _ in range(undo["times"] - 1):
+            born = _await_births(undo, ended)
+            if ended.wait(undo["every_s"]):
+                return
+            for process in born:
+                processes.send(process, signal.SIGKILL)
+            if not processes.await_true(lambda born=born: not any(map(_lives, born)), _CONFIRM_S):  # type: ignore[misc]
+                raise Lapsed("SIGKILL was sent, but a replacement is still there")
+        ended.wait()
+
+    @classmethod
+    def stop(cls, undo: Undo) -> Seen:
+        """Nothing is held, so nothing is taken back; waits until each process is there again, if it is replaced."""
+        begun = time.time()
+        if undo["boot"] != processes.boot_id():
+            return Seen((begun, begun), "the machine was restarted since")
+        names = {victim["name"] for victim in undo["victims"]}
+        back = processes.await_true(lambda: names <= processes.find(undo["pattern"]).keys(), _CONFIRM_S)
+        return Seen((begun, time.time()), "all back" if back else "a crash loop has nothing to take back")
+
+
+def _await_births(undo: Undo, ended: threading.Event) -> list[psutil.Process]:
+    """One running process for each victim's name; the dead ones are not found any more."""
+    names = [victim["name"] for victim in undo["victims"]]
+    found: dict[str, psutil.Process] = {}
+
+    def born() -> bool:
+        found.clear()
+        found.update(processes.find(undo["pattern"]))
+        return ended.is_set() or all(name in found and _lives(found[name]) for name in names)
+
+    if not processes.await_true(born, _REPLACED_S):
+        raise Lapsed(f"nobody replaced {', '.join(name for name in names if name not in found)}")
+    return [found[name] for name in names if name in found]
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False

@@ -1,0 +1,281 @@
+"""Faults on a slice of the machine and on a database: real, bounded, and gone with their holder or token."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from chaoskit.errors import Place
+from chaoskit.faults import burners, processes
+from chaoskit.faults.base import Fault, FaultError, Lapsed, Target, Undo
+from chaoskit.faults.cpu_burn import CpuBurn
+from chaoskit.faults.db_error import DbError
+from chaoskit.faults.db_slow import DbSlow
+from chaoskit.faults.disk_fill import DiskFill
+from chaoskit.faults.memory_burn import MemoryBurn
+from chaoskit.faults.process_crash_loop import ProcessCrashLoop
+from chaoskit.faults.registry import read_settings
+from chaoskit.faults.scrape_drop import ScrapeDrop
+from chaoskit.run.held import HeldFault
+
+MARK = f"machine{os.getpid()}"
+MIB = 2**20
+SERVING = f"""
+import http.server
+from setproctitle import setproctitle
+setproctitle("{MARK} metrics")
+server = http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
+print(server.server_port, flush=True)
+server.serve_forever()
+"""
+
+
+def slice_of(folder: Path, **limits: float) -> Target:
+    address = {"mark": {"name": "A_SLICE", "value": MARK}, "folder": str(folder), "limits": limits, "time_scale": 60}
+    return Target("slice:crm", ("crm",), address)
+
+
+def token(kind: type[Fault], target: Target, **settings: Any) -> Undo:
+    found, problems = read_settings(kind, settings, Place("drill.yml", 1))
+    assert found is not None, problems
+    return kind.prepare(target, found)
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Iterator[list[HeldFault]]:
+    """Faults to be held by a child; whatever a test leaves in force is taken back."""
+    found: list[HeldFault] = []
+    yield found
+    for one in found:
+        one.take_back()
+
+
+def hold(held: list[HeldFault], kind: type[Fault], undo: Undo, folder: Path) -> HeldFault:
+    one = HeldFault(kind, undo, 60.0, folder / "holder.log", lambda reason: None)
+    held.append(one)
+    one.await_armed()
+    one.go()
+    one.await_effect()
+    return one
+
+
+def test_a_cpu_burn_uses_about_what_was_asked_for_as_part_of_the_slice_and_never_more(
+    held: list[HeldFault], tmp_path: Path
+) -> None:
+    undo = token(CpuBurn, slice_of(tmp_path, cpu=1.0), cores=0.2, burners=2)
+    hold(held, CpuBurn, undo, tmp_path)
+    burning = burners.find(undo)
+    assert len(burning) == 2
+    assert all(f"A_SLICE={MARK}".encode() in Path(f"/proc/{p.pid}/environ").read_bytes() for p in burning)
+    before, begun = [p.cpu_times() for p in burning], time.monotonic()
+    threading.Event().wait(2.0)
+    used = sum(p.cpu_times().user - b.user for p, b in zip(burning, before, strict=True))
+    # Processor time is known in steps of 10 ms a process; what a busy machine withholds is less, never more.
+    assert 0.02 < used <= 0.2 * (time.monotonic() - begun) + 0.2
+    assert "2 put out" in held.pop().take_back().detail
+    assert burners.find(undo) == []
+
+
+def test_a_memory_burn_holds_every_page_of_it(held: list[HeldFault], tmp_path: Path) -> None:
+    undo = token(MemoryBurn, slice_of(tmp_path, memory=256 * MIB), size="64MiB")
+    hold(held, MemoryBurn, undo, tmp_path)
+    assert burners.find(undo)[0].memory_info().rss >= 64 * MIB
+    held.pop().take_back()
+    assert burners.find(undo) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "limits", "said"),
+    [
+        (CpuBurn, {"cores": 2.0}, {"cpu": 1.0}, "limits.cpu of 1"),
+        (MemoryBurn, {"size": "2GiB"}, {"memory": 2**30}, "beyond limits.memory"),
+        (MemoryBurn, {"size": "900000GiB"}, {}, "endanger this machine"),
+        (DiskFill, {"size": "900000GiB"}, {}, "endanger this machine"),
+    ],
+)
+def test_a_burn_beyond_the_limits_is_refused_before_anything_burns(
+    tmp_path: Path, kind: type[Fault], settings: dict[str, Any], limits: dict[str, float], said: str
+) -> None:
+    with pytest.raises(FaultError, match=said):
+        token(kind, slice_of(tmp_path, **limits), **settings)
+
+
+def test_a_killed_holder_takes_its_burners_with_it(held: list[HeldFault], tmp_path: Path) -> None:
+    """By the kernel, without anybody's help; the token then finds nothing left, and says so."""
+    undo = token(CpuBurn, slice_of(tmp_path), cores=0.1, burners=2)
+    hold(held, CpuBurn, undo, tmp_path)
+    holder = psutil.Process(burners.find(undo)[0].ppid())
+    holder.send_signal(signal.SIGKILL)
+    assert processes.await_true(lambda: not burners.find(undo), 10)
+    assert "0 put out" in CpuBurn.stop(undo).detail
+
+
+def test_a_burner_that_dies_is_a_lapse(tmp_path: Path) -> None:
+    undo = token(MemoryBurn, slice_of(tmp_path), size="8MiB")
+    MemoryBurn.start(undo)
+    try:
+        threading.Timer(0.3, lambda: burners.find(undo)[0].kill()).start()
+        with pytest.raises(Lapsed):
+            MemoryBurn.hold(undo, threading.Event())
+    finally:
+        MemoryBurn.stop(undo)
+
+
+def test_a_filled_disk_is_really_filled_and_freed_by_the_token_alone(tmp_path: Path) -> None:
+    undo = token(DiskFill, slice_of(tmp_path), size="8MiB")
+    DiskFill.stop(undo)  # before it began: nothing to do
+    DiskFill.start(undo)
+    assert Path(undo["file"]).stat().st_blocks * 512 >= 8 * MIB
+    threading.Timer(0.3, Path(undo["file"]).unlink).start()
+    with pytest.raises(Lapsed, match="somebody else removed"):
+        DiskFill.hold(undo, threading.Event())
+    for _ in range(2):
+        DiskFill.stop(undo)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Target:
+    file = tmp_path / "crm.db"
+    with sqlite3.connect(file) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("CREATE TABLE audit (id INTEGER PRIMARY KEY, action TEXT)")
+        connection.execute("CREATE TABLE leads (id INTEGER PRIMARY KEY)")
+    connection.close()
+    return Target("database:crm", ("crm",), {"file": str(file), "time_scale": 60})
+
+
+def write(target: Target, table: str, timeout_s: float = 0.0) -> None:
+    connection = sqlite3.connect(target.address["file"], timeout=timeout_s)
+    try:
+        with connection:
+            connection.execute(f"INSERT INTO {table} DEFAULT VALUES")
+    finally:
+        connection.close()
+
+
+def test_refused_statements_fail_on_their_table_only_and_until_the_undo(database: Target) -> None:
+    undo = token(DbError, database, table="audit")
+    DbError.start(undo)
+    with pytest.raises(sqlite3.IntegrityError, match="refused for a drill"):
+        write(database, "audit")
+    write(database, "leads")
+    for _ in range(2):
+        DbError.stop(undo)
+    write(database, "audit")
+
+
+def test_a_table_that_is_not_there_is_named_with_those_that_are(database: Target) -> None:
+    with pytest.raises(FaultError, match="there is no table orders; there are audit, leads"):
+        token(DbError, database, table="orders")
+
+
+def test_writers_wait_while_the_lock_is_held_and_get_through_in_between(
+    database: Target, held: list[HeldFault], tmp_path: Path
+) -> None:
+    undo = token(DbSlow, database, locked="12s", every="18s")
+    hold(held, DbSlow, undo, tmp_path)
+    refused = 0
+    end = time.monotonic() + 3
+    while time.monotonic() < end:
+        try:
+            write(database, "leads")
+        except sqlite3.OperationalError:
+            refused += 1
+    assert refused > 0, "no writer ever met the lock"
+    write(database, "leads", timeout_s=5)
+    held.pop().take_back()
+    for _ in range(20):
+        write(database, "leads", timeout_s=1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "said"),
+    [
+        (DbSlow, {"locked": "10s", "every": "10s"}, "leaves writers no gap"),
+        (DbSlow, {"locked": 10}, "has no unit"),
+        (DbError, {"table": "audit; DROP TABLE leads"}, "pattern"),
+        (CpuBurn, {"core": 1}, "Extra inputs are not permitted"),
+        (MemoryBurn, {}, "Field required"),
+    ],
+)
+def test_bad_settings_are_named(kind: type[Fault], settings: dict[str, Any], said: str) -> None:
+    found, problems = read_settings(kind, settings, Place("drill.yml", 7))
+    assert found is None
+    assert said in str(problems[0])
+    assert "drill.yml:7" in str(problems[0])
+
+
+def test_a_silenced_page_times_out_and_answers_after_the_undo() -> None:
+    server = subprocess.Popen([sys.executable, "-c", SERVING], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        assert server.stdout is not None
+        port = int(server.stdout.readline())
+        target = Target(
+            "scrape:crm", ("metrics",), {"pattern": rf"{MARK} (?P<name>metrics)", "url": f"http://127.0.0.1:{port}/"}
+        )
+        undo = token(ScrapeDrop, target)
+        assert "is silent" in ScrapeDrop.start(undo).detail
+        ScrapeDrop.stop(undo)
+        import urllib.request
+
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
+            assert answer.status == 200
+    finally:
+        server.kill()
+        server.wait(10)
+        if server.stdout is not None:
+            server.stdout.close()
+
+
+SUPERVISOR = f"""
+import os, time
+from setproctitle import setproctitle
+def birth():
+    pid = os.fork()
+    if pid == 0:
+        setproctitle("{MARK} worker w1")
+        while True:
+            time.sleep(0.05)
+    return pid
+births = 0
+while births < 9:
+    pid = birth()
+    births += 1
+    print(births, flush=True)
+    os.waitpid(pid, 0)
+"""
+
+
+def test_a_crash_loop_kills_exactly_so_often_and_then_leaves_it_alone(held: list[HeldFault], tmp_path: Path) -> None:
+    parent = subprocess.Popen([sys.executable, "-c", SUPERVISOR], stdout=subprocess.PIPE, text=True)
+    try:
+        pattern = rf"{MARK} worker (?P<name>\S+)"
+        assert processes.await_true(lambda: "w1" in processes.find(pattern), 10)
+        target = Target("role:worker", ("w1",), {"pattern": pattern, "time_scale": 60})
+        hold(held, ProcessCrashLoop, token(ProcessCrashLoop, target, times=3, every="12s"), tmp_path)
+        assert parent.stdout is not None
+        assert [parent.stdout.readline().strip() for _ in range(4)] == ["1", "2", "3", "4"]
+        last = processes.find(pattern)["w1"]
+        threading.Event().wait(0.6)  # three further periods
+        assert last.is_running()
+        assert held.pop().take_back().detail == "all back"
+    finally:
+        children = psutil.Process(parent.pid).children()
+        parent.kill()
+        for child in children:
+            child.kill()
+        parent.wait(10)
+        if parent.stdout is not None:
+            parent.stdout.close()
