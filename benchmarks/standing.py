@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaoskit import bundle
+from chaoskit.events import Event
 from chaoskit.load.model import LoadSpec
 from chaoskit.plan.model import Plan
 from chaoskit.run.journal import Journal
@@ -33,6 +34,10 @@ class Standing:
         """Where load generators may complain."""
         return self.stack.folder / "logs" / "load.log"
 
+    def keep(self, event: Event) -> None:
+        """Into the journal, as in a run."""
+        self.journal.write(event)
+
 
 @contextmanager
 def standing_stack(folder: Path, scale: float) -> Iterator[Standing]:
@@ -43,9 +48,13 @@ def standing_stack(folder: Path, scale: float) -> Iterator[Standing]:
     metrics = RunMetrics(prepared.stack.ports.own)
     journal = Journal(folder / "events.jsonl", metrics.feed)
     journal.write(run.header)
+
+    def keep(event: Event) -> None:
+        journal.write(event)
+
     try:
         # The sinks' events go where those of a run go, so that what is measured includes writing them.
-        prepared.stack.start(journal.write)
+        prepared.stack.start(keep)
         try:
             await_discovery(prepared.stack.prometheus_url)
             spec = load_spec(run.plan, prepared.stack.target_url, prepared.stack.requests)

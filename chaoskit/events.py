@@ -311,8 +311,8 @@ class End(Event, frozen=True, kw_only=True, tag="end"):
 
 AnyEvent = (
     Header | Phase | Equipment | Steady | StepBegin | StepEnd | Invoke | FaultOk | Alter | FaultFail | UndoBegin
-    | UndoOk | UndoFail | ActionOk | AlertState | Poll | Watch | Suppression | Notice | LoadWindow | LoadTotals | Deadline
-    | Interruption | End
+    | UndoOk | UndoFail | ActionOk | AlertState | Poll | Watch | Suppression | Notice | LoadWindow | LoadTotals
+    | Deadline | Interruption | End
 )  # fmt: skip
 
 _DECODER: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)

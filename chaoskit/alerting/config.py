@@ -165,7 +165,7 @@ def _named(reading: Reading, texts: Mapping[str, str], role: str, folder: Path, 
         patterns = read_alertmanager(ignored, text, file).templates
     found: dict[Path, None] = {}
     for pattern in patterns:
-        matches = _matching(folder, pattern.raw, taken)
+        matches = matching(folder, pattern.raw, taken)
         if not matches:
             reading.say(
                 pattern.place,
@@ -176,8 +176,11 @@ def _named(reading: Reading, texts: Mapping[str, str], role: str, folder: Path, 
     return list(found)
 
 
-def _matching(folder: Path, pattern: str, taken: Collection[Path]) -> list[Path]:
-    """What Go's filepath.Glob finds, sorted; an absolute pattern that finds nothing is tried in the folder."""
+def matching(folder: Path, pattern: str, taken: Collection[Path]) -> list[Path]:
+    """What Go's filepath.Glob finds in `folder`, sorted; an absolute pattern that finds nothing is tried in the folder.
+
+    `taken` are files that such a second try must not find: the configurations themselves.
+    """
     for tried in (pattern, Path(pattern).name) if Path(pattern).is_absolute() else (pattern,):
         names = glob.glob(tried, root_dir=folder, include_hidden=True)  # noqa: PTH207 - Path.glob takes no absolute one
         files = [folder / name for name in sorted(names)]

@@ -11,10 +11,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import yaml
 
 REDACTED = "<secret>"
+
+# Both count characters, so the places agree; the one in C is twenty times as fast.
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _SECRET_KEY = re.compile(r"(?:.*_)?(?:password|secret|token|token_id|credentials|key)")
 # Addresses that are their own password: whoever knows them may post there.
@@ -31,7 +35,7 @@ _TOKEN_IN_PATH = re.compile(r"(?<=/)(?=[^/?]*\d)[A-Za-z0-9_-]{16,}(?=[/?]|$)")
 def redact(text: str) -> str:
     """The YAML text with every secret replaced by `<secret>`; a text that is no YAML comes back unchanged."""
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = yaml.compose(text, Loader=_LOADER)
     except (yaml.YAMLError, RecursionError):
         return text
     cleaned = {

@@ -8,10 +8,14 @@
       critical-alerts: {recipients: [ops@example.com], resolved: true}
     alerts:
       WorkerUnhealthy:
-        appears: 6s                    # optional: until the service shows the condition
-        clears: 30s                    # optional: until the service shows recovery
+        appears: 6s                    # optional: from the fault until the service itself shows the condition
+        clears: 30s                    # optional: from its end until the service shows that it is well
         notices:
           worker-alerts: {for: 1m, group_wait: 30s, repeat: 2h}
+
+`appears` and `clears` are delays of the service alone. Scrape, evaluation and the range that an expression looks
+back over (`[5m]`, through recording rules too) are computed from the configuration and added by whoever plans or
+explains an alert: written here as well, they would count twice.
 
 A promise about an alert or a receiver that the configuration does not have is a problem: it could never be
 kept, and a misspelt name must not pass as a promise that nobody checks.
@@ -19,7 +23,7 @@ kept, and a misspelt name must not pass as a promise that nobody checks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from chaoskit.alerting.config_fields import Reading
 from chaoskit.alerting.model import Promise, PromisedNotice, PromisedReceiver
@@ -36,21 +40,22 @@ NO_PROMISE = Promise(notices={}, receivers={})
 """What holds where no promise file is given."""
 
 
-def read_promise(reading: Reading, text: str, file: str, alerts: Iterable[str], receivers: Iterable[str]) -> Promise:
+def read_promise(
+    reading: Reading, text: str, file: str, alerts: Collection[str], receivers: Collection[str]
+) -> Promise:
     """Read the file against the names of the configuration; every problem goes to `reading`."""
     root = reading.root(text, file)
     reading.known_keys(root, _TOP_KEYS, "the promise file")
     _check_format(reading, root)
-    alert_names, receiver_names = tuple(alerts), tuple(receivers)
     promised = {}
     for key, value in reading.mapping(root, "receivers").pairs:
-        _check_name(reading, key, "receiver", receiver_names)
+        _check_name(reading, key, "receiver", receivers)
         promised[key.raw] = _receiver(reading, key, reading.as_mapping(value, f"the receiver '{key.raw}'"))
     notices: dict[tuple[str, str], PromisedNotice] = {}
     appears: dict[str, float] = {}
     clears: dict[str, float] = {}
     for key, value in reading.mapping(root, "alerts").pairs:
-        _check_name(reading, key, "alert", alert_names)
+        _check_name(reading, key, "alert", alerts)
         node = reading.as_mapping(value, f"the alert '{key.raw}'")
         reading.known_keys(node, _ALERT_KEYS, f"the promise for '{key.raw}'")
         for delays, name in ((appears, "appears"), (clears, "clears")):
@@ -58,7 +63,7 @@ def read_promise(reading: Reading, text: str, file: str, alerts: Iterable[str], 
             if delay_s is not None:
                 delays[key.raw] = delay_s
         for receiver, notice in reading.mapping(node, "notices").pairs:
-            _check_name(reading, receiver, "receiver", receiver_names)
+            _check_name(reading, receiver, "receiver", receivers)
             notices[key.raw, receiver.raw] = _notice(reading, key.raw, receiver, notice)
     return Promise(
         notices,
@@ -82,7 +87,7 @@ def _check_format(reading: Reading, root: Node) -> None:
         )
 
 
-def _check_name(reading: Reading, key: Node, what: str, defined: tuple[str, ...]) -> None:
+def _check_name(reading: Reading, key: Node, what: str, defined: Collection[str]) -> None:
     if key.raw not in defined:
         where = "any rule file" if what == "alert" else "the Alertmanager configuration"
         reading.undefined(key.place, f"the {what}", key.raw, defined, where)

@@ -6,6 +6,7 @@ delay, as promised, and the expression's range, which a change may need to fill.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from chaoskit.alerting.model import AlertConfig, Labels, PromisedNotice, Route, Rule
@@ -69,6 +70,16 @@ class AlertWindows:
         return round(earliest, 6), round(self.detect.hi_vs + held[1] + min(window.hi_vs for window in notices), 6)
 
 
+def from_fault(config: AlertConfig, rule: Rule) -> Window:
+    """The detect hop counted from the fault: what the service may take to show it, and the range that it must fill."""
+    return detect(config, rule, config.promise.appears_s.get(rule.alert, 0.0) + range_of(config, rule))
+
+
+def from_undo(config: AlertConfig, rule: Rule) -> Window:
+    """The clear hop counted from the undo: what the service may take to recover, and the range that must empty."""
+    return clear(config, rule, config.promise.clears_s.get(rule.alert, 0.0) + range_of(config, rule))
+
+
 def windows_for(
     config: AlertConfig,
     rule: Rule,
@@ -77,26 +88,28 @@ def windows_for(
     live: bool = False,
     delivery_vs: float | None = None,
     time_scale: float = 1.0,
+    routes: Iterable[Route] | None = None,
 ) -> AlertWindows:
     """The windows of an alert of this rule whose series has `labels`, at every receiver it is routed to.
 
-    `live` takes its groups for live ones; `delivery_vs` replaces the promised or default tolerance.
+    `live` takes its groups for live ones; `delivery_vs` replaces the promised or default tolerance;
+    `routes` are those that lead on, where the caller knows them already.
     """
     seen = alert_labels(config, rule, labels)
     tolerance_vs = delivery_of(config, time_scale) if delivery_vs is None else delivery_vs
-    reach_s = range_of(config, rule)
-    appears_s = config.promise.appears_s.get(rule.alert, 0.0)
-    clears_s = config.promise.clears_s.get(rule.alert, 0.0)
-    routes: dict[str, list[Route]] = {}
-    for route in match_routes(config.route, seen):
-        routes.setdefault(route.receiver, []).append(route)
+    by_receiver: dict[str, list[Route]] = {}
+    for route in match_routes(config.route, seen) if routes is None else routes:
+        by_receiver.setdefault(route.receiver, []).append(route)
     return AlertWindows(
         rule,
         seen,
-        detect(config, rule, appears_s + reach_s),
+        from_fault(config, rule),
         hold(rule) if rule.for_s else None,
-        clear(config, rule, clears_s + reach_s),
-        tuple(_receiver(config, rule, seen, receiver, found, live, tolerance_vs) for receiver, found in routes.items()),
+        from_undo(config, rule),
+        tuple(
+            _receiver(config, rule, seen, receiver, found, live, tolerance_vs)
+            for receiver, found in by_receiver.items()
+        ),
     )
 
 

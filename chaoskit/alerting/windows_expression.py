@@ -35,7 +35,7 @@ class Selector:
         return matches_all((each for each in self.matchers if each.label == label), {label: value})
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=32_768)
 def selectors(expr: str) -> tuple[Selector, ...]:
     """The series selectors of an expression, in its order; raises ValueError when it does not parse.
 

@@ -1,8 +1,9 @@
 """The alert configuration of INSA CRM as it is shipped: data files, and where to find them.
 
-Nothing here is code that decides anything. A run reads the folder as it would read any other team's:
-`prometheus_alerts.yml`, `alertmanager.yml`, `prometheus_config.yml`, `templates/`, and the promise,
-`notification_windows.yml`; `runbooks/` holds what a person on call opens from a mail.
+A run reads the folder as it would read any other team's: `prometheus_alerts.yml`, `alertmanager.yml`,
+`prometheus_config.yml`, `templates/`, and the promise, `notification_windows.yml`. `runbooks/` holds what a person
+on call opens from a mail, `dashboards/` what Grafana shows. `monitoring_alerts.yml` and `sla_alerts.yml` are off
+unless `render`, the only code here, turns them on in a copy to deploy.
 """
 
 from __future__ import annotations

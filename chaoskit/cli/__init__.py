@@ -10,11 +10,15 @@ import click
 from chaoskit.cli.bundle import bundle_group
 from chaoskit.cli.check import check_command
 from chaoskit.cli.commands import chaoskit
+from chaoskit.cli.diff import diff_command
+from chaoskit.cli.explain import explain_command
 from chaoskit.cli.gate import gate_command
 from chaoskit.errors import BadInput, ChaoskitError, ExitCode
 
 chaoskit.add_command(bundle_group)
 chaoskit.add_command(check_command)
+chaoskit.add_command(diff_command)
+chaoskit.add_command(explain_command)
 chaoskit.add_command(gate_command)
 
 

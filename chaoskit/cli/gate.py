@@ -18,7 +18,7 @@ from chaoskit.gate.gate import Gate, Outcome, Settings
 from chaoskit.gate.record import Record, load_record, save_record
 from chaoskit.gate.schedule import Schedule, make_schedule
 from chaoskit.gate.select import expression, within_budget
-from chaoskit.report.gate_view import gate_view, outcome_line, reasons_of, schedule_view
+from chaoskit.gate.view import gate_view, outcome_line, reasons_of, schedule_view
 from chaoskit.report.junit import Case, junit
 from chaoskit.report.terminal import print_to
 from chaoskit.run.planning import Asked, plan_for

@@ -15,21 +15,31 @@ class ReportCache(LRUCache[str, dict[str, Any]]):
     def __init__(self, entries: int, emitter: Emitter) -> None:
         super().__init__(maxsize=entries)
         self._emitter = emitter
+        self._counts = {"hits": 0, "misses": 0, "evictions": 0}
 
     def lookup(self, key: str) -> dict[str, Any] | None:
         """The report, counted as a hit, or None, counted as a miss."""
         found = self.get(key)
-        self._emitter.inc("insa_cache_misses_total" if found is None else "insa_cache_hits_total")
+        self._count("hits" if found is not None else "misses")
         return found
 
     def popitem(self) -> tuple[str, dict[str, Any]]:
         """Remove the least recently used entry and count the eviction."""
-        self._emitter.inc("insa_cache_evictions_total")
+        self._count("evictions")
         return super().popitem()
 
-    def flush(self) -> int:
-        """Drop everything; how many entries that were. A flush is no eviction."""
-        dropped = len(self)
-        for key in list(self):
+    def flush(self, prefix: str = "") -> int:
+        """Drop everything, or what begins so; how many entries that were. A flush is no eviction."""
+        dropped = [key for key in self if key.startswith(prefix)]
+        for key in dropped:
             del self[key]
-        return dropped
+        return len(dropped)
+
+    def statistics(self, prefix: str = "") -> dict[str, int]:
+        """Entries (that begin so), room for how many, and the counts since this cache began."""
+        entries = sum(key.startswith(prefix) for key in self)
+        return {"entries": entries, "capacity": int(self.maxsize), **self._counts}
+
+    def _count(self, what: str) -> None:
+        self._counts[what] += 1
+        self._emitter.inc(f"insa_cache_{what}_total")

@@ -7,7 +7,8 @@
 
 Delivery is at least once. A lease that runs out (its worker died or stands still) makes the message available
 again, and `finish` and `fail` only count for the holder of the latest lease. A message keeps its id for life, also
-as a dead letter and in a replay, so whoever put it there can take it away again. A replay is a single attempt.
+as a dead letter and in a replay, so whoever put it there can take it away again; who may not live to hear the ids
+puts it with a batch's name of its own choice. A replay is a single attempt.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 from sqlalchemy import (
     Boolean,
     Column,
+    ColumnElement,
     CursorResult,
     Float,
     Index,
@@ -59,7 +61,9 @@ messages = Table(
     Column("replay", Boolean, nullable=False, server_default="0"),
     Column("reason", String, nullable=False, server_default=""),
     Column("replayable", Boolean, nullable=False, server_default="1"),
+    Column("batch", String, nullable=False, server_default=""),
     Index("messages_by_state", "state", "available_at", "id"),
+    Index("messages_by_batch", "batch", "id"),
     sqlite_autoincrement=True,  # an id is never used again: an undo must not hit somebody else's message
 )
 
@@ -74,6 +78,7 @@ class Draft:
     dead_reason: str = ""
     """When set, it is parked among the dead letters instead of being queued."""
     replayable: bool = True
+    batch: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +185,12 @@ class Queue:
 
     def remove(self, ids: Iterable[int]) -> int:
         """Delete messages wherever they stand; how many were still there."""
-        with self._engine.begin() as connection:
-            return connection.execute(delete(messages).where(messages.c.id.in_(list(ids)))).rowcount
+        return self._delete(messages.c.id.in_(list(ids)))
+
+    def remove_batch(self, batch: str, count: int | None = None) -> int:
+        """Delete a batch's messages wherever they stand, all or the newest; how many were still there."""
+        newest = select(messages.c.id).where(messages.c.batch == batch).order_by(messages.c.id.desc()).limit(count)
+        return self._delete(messages.c.id.in_(newest.scalar_subquery()))
 
     def dead_letters(self, limit: int) -> list[dict[str, Any]]:
         """The oldest dead letters, with their reason and whether a replay can succeed."""
@@ -191,13 +200,15 @@ class Queue:
             rows = [dict(row) for row in connection.execute(query).mappings()]
         return [{**row, "payload": json.loads(row["payload"])} for row in rows]
 
-    def census(self) -> Census:
-        """Count the messages."""
+    def census(self, batch: str | None = None) -> Census:
+        """Count the messages, or those of one batch."""
         query = select(
             func.count(case((messages.c.state == "queued", 1))),
             func.count(case((messages.c.state == "dead", 1))),
             func.count(case(((messages.c.state == "queued") & messages.c.replay, 1))),
         )
+        if batch is not None:
+            query = query.where(messages.c.batch == batch)
         with self._engine.connect() as connection:
             return Census(*connection.execute(query).one())
 
@@ -209,6 +220,10 @@ class Queue:
         with self._engine.begin() as connection:
             result: CursorResult[Any] = connection.execute(statement)
             return result.rowcount == 1
+
+    def _delete(self, which: ColumnElement[bool]) -> int:
+        with self._engine.begin() as connection:
+            return connection.execute(delete(messages).where(which)).rowcount
 
     def _ring(self, times: int) -> None:
         """Wake workers. Only a hint: who misses it finds the message at the next poll."""
@@ -227,6 +242,7 @@ def _row(draft: Draft, now: float, lease_s: float) -> Any:
         max_attempts=physics.TASK_ATTEMPTS,
         reason=draft.dead_reason,
         replayable=draft.replayable,
+        batch=draft.batch,
     )
     return row.returning(messages.c.id)
 

@@ -92,10 +92,11 @@ def watch(undo: Undo, count: int, ended: threading.Event) -> None:
 
 def put_out(undo: Undo) -> Seen:
     """Ends every burner of the token and sees none left; raises FaultError."""
-    begun = time.time()
     if undo["boot"] != processes.boot_id():
-        return Seen((begun, begun), "the machine was restarted since")
+        now = time.time()
+        return Seen((now, now), "the machine was restarted since")
     burners = find(undo)
+    begun = time.time()
     for process in burners:
         processes.send(process, signal.SIGKILL)
     if not processes.await_true(lambda: not any(map(alive, burners)), _CONFIRM_S):

@@ -8,7 +8,6 @@ its share, which is why there are several.
 from __future__ import annotations
 
 import threading
-import time
 from typing import ClassVar
 
 import psutil
@@ -63,12 +62,12 @@ class CpuBurn:
     @classmethod
     def start(cls, undo: Undo) -> Seen:
         """Starts the burners and sees each of them use the processor."""
-        begun = time.time()
         each = undo["cores"] / undo["burners"]
         lit = burners.ignite(undo, _PROGRAM, [str(each)], undo["burners"])
-        if not processes.await_true(lambda: all(_used_s(one) > _SEEN_S for one in lit), _CONFIRM_S):
+        burning = processes.since_true(lambda: all(_used_s(one) > _SEEN_S for one in lit), _CONFIRM_S)
+        if burning is None:
             raise FaultError("the burners were started, but do not get the processor")
-        return Seen((begun, time.time()), f"{undo['burners']} processes burn {undo['cores']:g} cores")
+        return Seen(burning, f"{undo['burners']} processes burn {undo['cores']:g} cores")
 
     @classmethod
     def hold(cls, undo: Undo, ended: threading.Event) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import Annotated, Any, ClassVar
 
 import psutil
@@ -60,11 +59,11 @@ class MemoryBurn:
     @classmethod
     def start(cls, undo: Undo) -> Seen:
         """Starts the process and sees the memory resident."""
-        begun = time.time()
         lit = burners.ignite(undo, _PROGRAM, [str(undo["size"])], 1)
-        if not processes.await_true(lambda: _resident(lit[0]) >= undo["size"], _CONFIRM_S):
+        full = processes.since_true(lambda: _resident(lit[0]) >= undo["size"], _CONFIRM_S)
+        if full is None:
             raise FaultError("the process was started, but does not get the memory")
-        return Seen((begun, time.time()), f"{undo['size'] / 2**20:.0f} MiB held")
+        return Seen(full, f"{undo['size'] / 2**20:.0f} MiB held")
 
     @classmethod
     def hold(cls, undo: Undo, ended: threading.Event) -> None:

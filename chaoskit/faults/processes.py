@@ -103,6 +103,18 @@ def await_true(condition: Callable[[], bool], within_s: float) -> bool:
     return True
 
 
+def since_true(condition: Callable[[], bool], within_s: float) -> tuple[float, float] | None:
+    """Like `await_true`: the last look at which it did not hold and the first at which it did; None in vain."""
+    end = time.monotonic() + within_s
+    before = time.time()
+    while not condition():
+        if time.monotonic() > end:
+            return None
+        before = time.time()
+        time.sleep(POLL_S)
+    return before, time.time()
+
+
 def prepare(target: Target) -> dict[str, Any]:
     """The token that process faults share: boot, pattern, and the victims; raises FaultError for missing ones."""
     pattern = str(target.address["pattern"])

@@ -17,8 +17,8 @@ _LOOK_S = 0.02
 class QueueReplaySettings(Settings):
     """Settings of queue.replay."""
 
-    count: Annotated[int, Field(ge=1, le=5000)]
-    """How many, oldest first; fewer being there is an error."""
+    count: Annotated[int, Field(ge=1, le=5000)] | None = None
+    """How many, oldest first; fewer being there is an error. Without it all, however many."""
     within_s: Annotated[float, Field(gt=0, le=120)] = 15.0
     """Longest wait for the workers to be done with them, in real seconds."""
 
@@ -36,9 +36,10 @@ class QueueReplay:
         assert isinstance(settings, QueueReplaySettings)
         at, begun = interface(target), time.time()
         before = census(at)["dead_letters"]
-        if before < settings.count:
-            raise FaultError(f"{target.handle}: {settings.count} dead letters were to be replayed, there are {before}")
-        chosen = get(at, "POST", "/dead-letters/replay", {"count": settings.count})["ids"]
+        count = before if settings.count is None else settings.count
+        if before < count:
+            raise FaultError(f"{target.handle}: {count} dead letters were to be replayed, there are {before}")
+        chosen = get(at, "POST", "/dead-letters/replay", {"count": count})["ids"] if count else []
         end = time.monotonic() + settings.within_s
         while (now := census(at))["replaying"]:
             if time.monotonic() > end:

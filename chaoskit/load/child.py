@@ -36,6 +36,7 @@ from chaoskit.load.traffic import Situation, Traffic
 
 _FIRST_COMMAND_S = 30.0
 _FLUSH_S = 5.0
+_BEAT_S = 0.05
 _CUT_SHORT = 3
 """Exit code without totals."""
 
@@ -116,7 +117,7 @@ class Load:
     def run(self) -> None:
         """Let it flow until somebody or something ends it, then await answers and tell the totals."""
         self._mouth.say(LoadState(state="ready", t=clock(), detail=f"pid {os.getpid()}, locust {locust.__version__}"))
-        ticking = gevent.spawn(self._tick)
+        ticking, beating = gevent.spawn(self._tick), gevent.spawn(self._beat)
         self._traffic.begin()
         self._enough.wait(timeout=self.at.spec.limit_s)
         if not self._enough.is_set():
@@ -125,7 +126,7 @@ class Load:
         if self._why:
             self._mouth.say(LoadState(state="ended", t=clock(), detail=self._why))
         self._traffic.drain(self.at.spec.drain_for_s)
-        ticking.kill()
+        gevent.killall([ticking, beating])
         self._roll(end=True)
         total = self._traffic.environment.stats.total
         self._mouth.say(self.at.counters.totals(locust_requests=total.num_requests, locust_failures=total.num_failures))
@@ -149,6 +150,14 @@ class Load:
             if self.at.gate.left <= 0:
                 self.end(f"its limit of {self.at.spec.limit_requests} requests is reached")
 
+    def _beat(self) -> None:
+        """Twenty times a second, on a schedule of its own: shows how late everything here is, in any model."""
+        due_s = clock()
+        while True:
+            due_s += _BEAT_S
+            gevent.sleep(max(0.0, due_s - clock()))
+            self.at.counters.beat(clock(), due_s)
+
     def _roll(self, end: bool = False) -> None:
         cpu_s = time.process_time() - self._cpu_before_s
         for window in self.at.counters.roll(clock(), users=self._traffic.users, cpu_s=cpu_s, end=end):
@@ -168,9 +177,12 @@ def main() -> int:
         if not isinstance(start, Start):
             raise BadInput("load: the first command must be start")
         load = Load(start, mouth)
-    except (Exception, gevent.Timeout, SystemExit) as error:  # a locustfile may raise anything
-        traceback.print_exc()
-        mouth.say(LoadState(state="down", t=clock(), detail=f"{type(error).__name__}: {error}"))
+    except (Exception, gevent.Timeout, SystemExit) as error:
+        expected = isinstance(error, BadInput)
+        if not expected:
+            traceback.print_exc()
+        detail = str(error) if expected else f"{type(error).__name__}: {error}"
+        mouth.say(LoadState(state="down", t=clock(), detail=detail))
         mouth.close()
         return _CUT_SHORT
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -2,6 +2,9 @@
 
 Resized one by one as the shape asks, without Locust's ramps, which block while they last and skip stages.
 
+What is done for each request is little more than in a locustfile, so that it costs no more: a request is due when it
+is sent, so Locust's own latency is the right one, and one greenlet ends the overdue ones of all users.
+
 Runs in the child only: it imports Locust.
 """
 
@@ -13,8 +16,10 @@ from typing import Any
 import gevent
 from locust.exception import StopUser
 
-from chaoskit.load.tracking import clock
-from chaoskit.load.traffic import LEVELS_S, Situation, end_users, environment_of, send, user_class
+from chaoskit.load.counters import Ticket
+from chaoskit.load.mix import render, render_json
+from chaoskit.load.tracking import TICKET, clock
+from chaoskit.load.traffic import LEVELS_S, Situation, end_users, environment_of, user_class
 
 
 class ClosedUsers:
@@ -29,6 +34,7 @@ class ClosedUsers:
             concurrency=1,
             tasks=[self._visit],
             leaving=False,
+            asking=None,
             on_start=lambda user: self._settle(user),  # a bound method would not be given the user
             wait_time=lambda user: self._think(user),
         )
@@ -42,6 +48,7 @@ class ClosedUsers:
     def begin(self) -> None:
         self._runner.start(1, spawn_rate=1)
         gevent.spawn(self._follow)
+        gevent.spawn(self._end_overdue)
 
     def drain(self, timeout_s: float) -> None:
         end_users(self.environment, timeout_s)
@@ -75,4 +82,34 @@ class ClosedUsers:
             raise StopUser
         name, n = self._at.mix.next()
         request = self._at.spec.requests[name]
-        send(user.client, self._at, request, self._at.counters.begin(clock(), name), n)
+        more: dict[str, Any] = {"headers": request.headers} if request.headers else {}
+        if request.json is not None:
+            more["json"] = render_json(request.json, n)
+        elif request.body is not None:
+            more["data"] = render(request.body, n)
+        user.asking = ticket = self._at.counters.begin(clock(), name)
+        try:
+            context = {TICKET: ticket}
+            user.client.request(request.method, render(request.path, n), name=ticket.name, context=context, **more)
+        finally:
+            user.asking = None
+
+    def _end_overdue(self) -> None:
+        """A time-out of the socket ends a silence; this one also ends an answer that trickles for ever.
+
+        Looks at all users a few times a second: a timer for each request would cost as much as our counting does.
+        """
+        loop = gevent.get_hub().loop
+        while True:
+            gevent.sleep(LEVELS_S)
+            since_s = clock() - self._at.spec.longest_s
+            for greenlet in list(self._runner.user_greenlets):
+                ticket = greenlet.args[0].asking if greenlet.args else None
+                if ticket is not None and ticket.due_s < since_s:
+                    loop.run_callback(_time_out, greenlet, ticket)
+
+
+def _time_out(greenlet: Any, ticket: Ticket) -> None:
+    """Runs between greenlets, where nobody can finish the request meanwhile."""
+    if greenlet.args and greenlet.args[0].asking is ticket:
+        greenlet.throw(gevent.Timeout())

@@ -10,8 +10,12 @@ import math
 from dataclasses import dataclass, field
 
 from chaoskit.load.histogram import bucket, merge
-from chaoskit.load.messages import ByName, LoadTotals, LoadWindow, join_names, percentiles
+from chaoskit.load.messages import WORST, ByName, LoadTotals, LoadWindow, join_names, percentiles
 
+LATE_S = 0.05
+"""The generator's delay that shows in a percentile: more than a quick request takes, less than a person notices."""
+
+_SHORTEST_S = 1e-3
 _MOST_NAMES = 200
 OTHER = "(other)"
 """Where requests are counted once there are 200 names: a user's locustfile may put an id in each URL."""
@@ -34,6 +38,8 @@ class _Second:
     dropped: int = 0
     untracked: int = 0
     lag_s: float = 0.0
+    moments: int = 0
+    late: int = 0
     by_name: dict[str, ByName] = field(default_factory=dict)
     failures: dict[str, int] = field(default_factory=dict)
     latency: dict[int, int] = field(default_factory=dict)
@@ -50,6 +56,8 @@ class Counters:
         self._start_s = self._rolled_to = start_s
         self._in_flight = 0
         self._cpu_s = 0.0
+        self._moments = self._late = 0
+        self._worst = dict.fromkeys(WORST, 0.0)
         self._names: set[str] = set()
         self._whole_by_name: dict[str, ByName] = {}
         self._whole_failures: dict[str, int] = {}
@@ -63,7 +71,8 @@ class Counters:
         self.started += 1
         second = self._second(now_s)
         second.started += 1
-        second.lag_s = max(second.lag_s, now_s - ticket.due_s)
+        if due_s is not None:
+            self._moment(second, now_s - ticket.due_s)
         _names(second, name).started += 1
         return ticket
 
@@ -102,6 +111,10 @@ class Counters:
         _names(second, name).started += 1
         self._outcome(second, name, latency_ms, failure)
 
+    def beat(self, now_s: float, due_s: float) -> None:
+        """The generator did nothing but look at the clock, and should have done so when it was due."""
+        self._moment(self._second(now_s), now_s - due_s)
+
     def roll(self, now_s: float, *, users: int, cpu_s: float, end: bool = False) -> list[LoadWindow]:
         """The windows of all seconds that are over (at the `end`: also of the unfinished one), in order.
 
@@ -110,8 +123,8 @@ class Counters:
         edges = [float(s) for s in range(math.floor(self._rolled_to) + 1, math.floor(now_s) + 1)]
         if end and now_s > (edges[-1] if edges else self._rolled_to):
             edges.append(now_s)
-        cpu_share_s = (cpu_s - self._cpu_s) / len(edges) if edges else 0.0
-        windows = [self._window(edge, users, cpu_share_s) for edge in edges]
+        busy = (cpu_s - self._cpu_s) / max(edges[-1] - self._rolled_to, _SHORTEST_S) if edges else 0.0
+        windows = [self._window(edge, users, busy) for edge in edges]
         if edges:
             self._cpu_s = cpu_s
         return windows
@@ -134,24 +147,33 @@ class Counters:
             second=(self._start_s, self._rolled_to), started=self.started, finished=self.finished, failed=self.failed,
             dropped=self.dropped, in_flight=in_flight, cut=self.cut, untracked=self.untracked,
             locust_requests=locust_requests, locust_failures=locust_failures, cpu_s=round(self._cpu_s, 4),
-            reconciled=not wrong, detail="; ".join(wrong), by_name=self._whole_by_name,
-            failures=self._whole_failures, latency=self._whole_latency, **percentiles(self._whole_latency),
+            oldest_ms=self._worst["oldest_ms"], lag_ms=self._worst["lag_ms"], busy=self._worst["busy"],
+            late=_share(self._late, self._moments), reconciled=not wrong, detail="; ".join(wrong),
+            by_name=self._whole_by_name, failures=self._whole_failures, latency=self._whole_latency,
+            **percentiles(self._whole_latency),
         )  # fmt: skip
 
-    def _window(self, edge_s: float, users: int, cpu_s: float) -> LoadWindow:
+    def _window(self, edge_s: float, users: int, busy: float) -> LoadWindow:
         begin_s, self._rolled_to = self._rolled_to, edge_s
         one = self._seconds.pop(math.floor(begin_s), _Second())
         self._in_flight += one.started - one.finished - one.dropped
         self._whole_by_name = join_names([self._whole_by_name, one.by_name])
         self._whole_latency = merge([self._whole_latency, one.latency])
         self._whole_failures = merge([self._whole_failures, one.failures])
+        self._moments += one.moments
+        self._late += one.late
         oldest_s = min((t.due_s for t in self.open.values() if not t.answered), default=edge_s)
+        worst = {
+            "oldest_ms": round(max(0.0, edge_s - oldest_s) * 1000, 1),
+            "lag_ms": round(one.lag_s * 1000, 3),
+            "busy": round(busy, 4),
+        }
+        self._worst = {key: max(value, worst[key]) for key, value in self._worst.items()}
         return LoadWindow(
             second=(begin_s, edge_s), started=one.started, finished=one.finished, failed=one.failed,
             dropped=one.dropped, in_flight=self._in_flight, users=users, untracked=one.untracked,
-            oldest_ms=round(max(0.0, edge_s - oldest_s) * 1000, 1), lag_ms=round(one.lag_s * 1000, 3),
-            cpu_s=round(cpu_s, 4), by_name=one.by_name, failures=one.failures, latency=one.latency,
-            **percentiles(one.latency),
+            late=_share(one.late, one.moments), cpu_s=round(busy * (edge_s - begin_s), 4), by_name=one.by_name,
+            failures=one.failures, latency=one.latency, **worst, **percentiles(one.latency),
         )  # fmt: skip
 
     def _outcome(self, second: _Second, name: str, latency_ms: float, failure: str | None) -> None:
@@ -167,6 +189,11 @@ class Counters:
             counts.failed += 1
             second.failures[failure] = second.failures.get(failure, 0) + 1
 
+    def _moment(self, second: _Second, late_s: float) -> None:
+        second.moments += 1
+        second.late += late_s > LATE_S
+        second.lag_s = max(second.lag_s, late_s)
+
     def _second(self, now_s: float) -> _Second:
         key = math.floor(now_s)
         found = self._seconds.get(key)
@@ -179,6 +206,10 @@ class Counters:
             self._names.add(name)
             return name
         return OTHER
+
+
+def _share(part: int, whole: int) -> float:
+    return round(part / whole, 4) if whole else 0.0
 
 
 def _names(second: _Second, name: str) -> ByName:

@@ -74,11 +74,16 @@ class LoadWindow(Line, frozen=True, tag="window"):
     users: int = 0
     """Users alive at the end; in an open load there are none."""
     oldest_ms: float = 0.0
+    """The age of the longest unanswered request at the end, from when it was due."""
     lag_ms: float = 0.0
-    """Open load: how late the latest request was sent after it was due. The generator's own fault, and part of the
-    latency: where it comes near the latencies, the generator (or the machine it starves on) is the bottleneck."""
+    """The most by which the generator was late: with a request of an open load, or with its own beat. Part of an open
+    load's latency, and the generator's own fault (or that of the machine it starves on)."""
+    late: float = 0.0
+    """Share of those moments (requests of an open load, and the beat) at which it was late by more than LATE_S."""
     cpu_s: float = 0.0
-    """CPU seconds that the generator used; near 1 a process it measures itself instead of the target."""
+    """CPU seconds that all processes of the generator used."""
+    busy: float = 0.0
+    """The share of one core that its busiest process used; near 1 it measures itself instead of the target."""
     untracked: int = 0
     """Finished requests of clients that announce no beginning; they count as started when they finished."""
     by_name: dict[str, ByName] = {}
@@ -95,6 +100,7 @@ class LoadWindow(Line, frozen=True, tag="window"):
             second=self.second, started=self.started, finished=self.finished, failed=self.failed,
             in_flight=self.in_flight, dropped=self.dropped, users=self.users, p50_ms=self.p50_ms,
             p95_ms=self.p95_ms, p99_ms=self.p99_ms, cpu_s=self.cpu_s, failures=self.failures,
+            oldest_ms=self.oldest_ms, lag_ms=self.lag_ms, late=self.late, busy=self.busy,
         )  # fmt: skip
 
 
@@ -114,6 +120,12 @@ class LoadTotals(Line, frozen=True, tag="totals"):
     locust_failures: int
     cpu_s: float
     reconciled: bool
+    lag_ms: float = 0.0
+    """The largest of all windows; so are the next two."""
+    oldest_ms: float = 0.0
+    busy: float = 0.0
+    late: float = 0.0
+    """Of the whole load, as in a window."""
     detail: str = ""
     by_name: dict[str, ByName] = {}
     failures: dict[str, int] = {}
@@ -128,6 +140,8 @@ class LoadTotals(Line, frozen=True, tag="totals"):
             started=self.started, finished=self.finished, failed=self.failed, in_flight=self.in_flight,
             dropped=self.dropped, locust_requests=self.locust_requests, locust_failures=self.locust_failures,
             p50_ms=self.p50_ms, p95_ms=self.p95_ms, p99_ms=self.p99_ms, reconciled=self.reconciled, detail=self.detail,
+            span=self.second, cut=self.cut, untracked=self.untracked, cpu_s=self.cpu_s, busy=self.busy,
+            lag_ms=self.lag_ms, late=self.late, oldest_ms=self.oldest_ms,
         )  # fmt: skip
 
 
@@ -166,13 +180,13 @@ def join_windows(parts: list[LoadWindow]) -> LoadWindow:
     latency = merge(p.latency for p in parts)
     return LoadWindow(
         second=(min(p.second[0] for p in parts), max(p.second[1] for p in parts)),
-        oldest_ms=max(p.oldest_ms for p in parts),
-        lag_ms=max(p.lag_ms for p in parts),
+        late=round(sum(p.late for p in parts) / len(parts), 4),
         by_name=join_names([p.by_name for p in parts]),
         failures=merge([p.failures for p in parts]),
         latency=latency,
         **percentiles(latency),
         **{n: sum(getattr(p, n) for p in parts) for n in _SUMMED},
+        **{n: max(getattr(p, n) for p in parts) for n in WORST},
         users=sum(p.users for p in parts),
     )
 
@@ -185,15 +199,19 @@ def join_totals(parts: list[LoadTotals]) -> LoadTotals:
     return LoadTotals(
         second=(min(p.second[0] for p in parts), max(p.second[1] for p in parts)),
         reconciled=all(p.reconciled for p in parts),
+        late=round(sum(p.late for p in parts) / len(parts), 4),
         detail="; ".join(sorted({p.detail for p in parts if p.detail})),
         by_name=join_names([p.by_name for p in parts]),
         failures=merge([p.failures for p in parts]),
         latency=latency,
         **percentiles(latency),
         **{n: sum(getattr(p, n) for p in parts) for n in (*_SUMMED, "cut", "locust_requests", "locust_failures")},
+        **{n: max(getattr(p, n) for p in parts) for n in WORST},
     )
 
 
+WORST = ("oldest_ms", "lag_ms", "busy")
+"""Of several processes or windows, the worst one speaks for all."""
 _SUMMED = ("started", "finished", "failed", "dropped", "in_flight", "untracked", "cpu_s")
 
 

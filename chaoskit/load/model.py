@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from chaoskit.errors import BadInput, Problem
-from chaoskit.load.shapes import Shape, factor
+from chaoskit.scenario.shape import Shape, factor
 
 MOST_IN_FLIGHT = 900
 """Open requests of one process: beyond 1,024 descriptors the HTTP client no longer reuses its connections."""

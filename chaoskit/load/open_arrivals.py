@@ -14,8 +14,8 @@ import gevent
 import gevent.pool
 from locust.exception import StopUser
 
+from chaoskit.load.arrivals import Arrivals
 from chaoskit.load.model import MOST_IN_FLIGHT
-from chaoskit.load.shapes import Arrivals
 from chaoskit.load.tracking import clock
 from chaoskit.load.traffic import Situation, end_users, environment_of, send, user_class
 

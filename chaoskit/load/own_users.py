@@ -7,15 +7,35 @@ Runs in the child only: it imports Locust.
 
 from __future__ import annotations
 
+import traceback
 from typing import Any
 
 import gevent
 from locust import FastHttpUser
 from locust.util.load_locustfile import load_locustfile
 
-from chaoskit.errors import BadInput
+from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.load.tracking import clock
 from chaoskit.load.traffic import LEVELS_S, Situation, end_users, environment_of
+
+
+def user_classes(path: str) -> dict[str, type[Any]]:
+    """The user classes of a locustfile, which is run for it; raises BadInput with what keeps it from being used."""
+    try:
+        classes, shapes = load_locustfile(path)
+    except (Exception, SystemExit) as error:  # it may raise anything
+        lines = [frame.lineno or 0 for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
+        place = Place(path, lines[-1] if lines else getattr(error, "lineno", None) or 0)
+        raise BadInput(Problem(place, f"cannot be imported: {type(error).__name__}: {error}")) from error
+    if not classes:
+        hint = "write a class that inherits from FastHttpUser or HttpUser"
+        raise BadInput(Problem(Place(path), "has no user class that is not abstract", hint))
+    if shapes:
+        hint = "remove the class, and write shape: in the profile, so that a step can change it"
+        raise BadInput(
+            Problem(Place(path), "has a LoadTestShape, and a load here takes its shape from the profile", hint)
+        )
+    return classes
 
 
 class OwnUsers:
@@ -23,9 +43,7 @@ class OwnUsers:
 
     def __init__(self, at: Situation) -> None:
         self._at = at
-        classes, shapes = load_locustfile(at.spec.locustfile)
-        if not classes:
-            raise BadInput(f"load: {at.spec.locustfile} has no user class that is not abstract")
+        classes = user_classes(str(at.spec.locustfile))
         for one in classes.values():
             if issubclass(one, FastHttpUser):
                 # Locust's own defaults, 60 s, would outlast most faults.
@@ -35,11 +53,6 @@ class OwnUsers:
                     one.connection_timeout = at.spec.connect_timeout_s
         self.environment = environment_of(list(classes.values()), at)
         self._runner: Any = self.environment.runner
-        if shapes:
-            raise BadInput(
-                f"load: {at.spec.locustfile} has a LoadTestShape; a load here takes its shape from the profile, "
-                "so that a change can follow it: remove the class"
-            )
 
     @property
     def users(self) -> int:

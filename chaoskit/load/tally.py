@@ -9,6 +9,7 @@ import math
 
 from chaoskit.load.histogram import merge
 from chaoskit.load.messages import (
+    WORST,
     ByName,
     LoadTotals,
     LoadWindow,
@@ -30,6 +31,7 @@ class Tally:
         self._in_flight = [0] * shards
         self._sum = dict.fromkeys(("started", "finished", "failed", "dropped", "untracked"), 0)
         self._cpu_s = 0.0
+        self._worst = dict.fromkeys(WORST, 0.0)
         self._span: tuple[float, float] | None = None
         self._latency: dict[int, int] = {}
         self._failures: dict[str, int] = {}
@@ -61,7 +63,8 @@ class Tally:
         in_flight = sum(self._in_flight)
         return LoadTotals(
             second=self._span or (0.0, 0.0), in_flight=in_flight, cut=0, locust_requests=0, locust_failures=0,
-            cpu_s=round(self._cpu_s, 4), reconciled=False, detail=why, by_name=self._by_name,
+            cpu_s=round(self._cpu_s, 4), oldest_ms=self._worst["oldest_ms"],
+            lag_ms=self._worst["lag_ms"], busy=self._worst["busy"], reconciled=False, detail=why, by_name=self._by_name,
             failures=self._failures, latency=self._latency, **self._sum, **percentiles(self._latency),
         )  # fmt: skip
 
@@ -74,6 +77,7 @@ class Tally:
         for name in self._sum:
             self._sum[name] += getattr(window, name)
         self._cpu_s += window.cpu_s
+        self._worst = {name: max(value, getattr(window, name)) for name, value in self._worst.items()}
         first, last = self._span or window.second
         self._span = (min(first, window.second[0]), max(last, window.second[1]))
         self._latency = merge([self._latency, window.latency])

@@ -19,7 +19,7 @@ import requests
 from chaoskit.events import Event, Interval, Poll
 from chaoskit.observe.alert_states import Active, AlertStates, Group, Labels, State, labels_of, seen_to
 from chaoskit.observe.payload import instant
-from chaoskit.observe.poller import LookFailed, Poller
+from chaoskit.observe.poller import MERGED_S, LookFailed, Poller
 
 ANSWER_LIMIT_S = 2.0
 """How long one answer may take, connecting included."""
@@ -95,14 +95,16 @@ class PrometheusObserver:
         self._states = AlertStates()
         self._seen_to: float | None = None
         self._skew: Interval | None = None
+        self._skewed_at = 0.0
         self._poller = Poller("prometheus", every_s, on_event, self._look)
         self.start = self._poller.start
         self.stop = self._poller.stop
         self.look_once = self._poller.look_once
 
     def _look(self, asked: float) -> tuple[Poll, bool]:
-        if self._skew is None or not self._poller.said_lately():
+        if self._skew is None or time.monotonic() - self._skewed_at >= MERGED_S:
             self._skew = self._measure_skew()
+            self._skewed_at = time.monotonic()
         rules = self._get("/api/v1/rules", {"type": "alert"}, _Rules)
         now = time.time() + self._skew[1]
         groups = [_group(group) for group in rules.groups]

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from chaoskit.alerting import routing, windows
 from chaoskit.alerting.model import AlertConfig, PromisedNotice, Receiver, Route, Rule
 from chaoskit.alerting.outputs import carries
-from chaoskit.alerting.windows_expression import range_of
+from chaoskit.alerting.windows_alert import from_fault, from_undo
 from chaoskit.errors import Place, Problem
 from chaoskit.plan.model import PlannedAlert, PlannedFault, PlannedNotice
 from chaoskit.plan.names import undefined
@@ -49,13 +49,10 @@ class AlertPlanner:
                 expectation, rule, labels, receiver, ask, promises.get(receiver), label if names else "", count
             )
         )
-        # A fault may have to fill the expression's range before it shows, and an undo to empty it.
-        range_vs = range_of(self._config, rule)
-        promise = self._config.promise
-        detect = windows.detect(self._config, rule, promise.appears_s.get(rule.alert, 0.0) + range_vs)
+        detect = from_fault(self._config, rule)
         configured_hold = windows.hold(rule)
         hold = windows.promised_hold(next(iter(promises.values())), rule) if promises else configured_hold
-        clear = windows.clear(self._config, rule, promise.clears_s.get(rule.alert, 0.0) + range_vs)
+        clear = from_undo(self._config, rule)
         return PlannedAlert(
             id=f"{rule.alert} from {expectation.from_step}",
             expectation=expectation,

@@ -24,7 +24,7 @@ from chaoskit.events import (
     UndoFail,
     UndoOk,
 )
-from chaoskit.faults.base import Action, Changeable, Fault, FaultError, Target
+from chaoskit.faults.base import Action, Changeable, Fault, FaultError, Seen, Target
 from chaoskit.faults.registry import read_settings
 from chaoskit.plan.model import Plan, PlannedFault, PlannedStep
 from chaoskit.run.held import HeldFault
@@ -173,23 +173,26 @@ class StepRunner:
         return InForce(fault, held), invoke
 
     def _change(self, change: Change) -> str:
-        begun, seen = time.time(), []
+        begun = time.time()
         try:
             if change.of == "load":
                 self.load_changed = True
                 self.world.change_load(change.settings)
         except ChaoskitError as error:
             raise StepFailed(str(error)) from None
+        seen: list[Seen] = []
         for one in self._of(change.of):
             try:
                 seen.append(self._alter(change, one))
             except FaultError as error:
                 raise StepFailed(f"{one.planned.id}: {error}") from None
-        done = (begun, time.time())
+        # What a fault saw is narrower than the time it took to make sure.
+        ends = [end for one in seen for end in one.between] or [begun, time.time()]
+        done = (min(ends), max(ends))
         self.journal.write(ActionOk(step=change.name, action=f"change {change.of}", done=done, result={}), sync=True)
-        return "; ".join(filter(None, seen)) or f"{change.of} changed"
+        return "; ".join(one.detail for one in seen if one.detail) or f"{change.of} changed"
 
-    def _alter(self, change: Change, one: InForce) -> str:
+    def _alter(self, change: Change, one: InForce) -> Seen:
         kind = cast(type[Changeable], self.kinds[one.planned.spec.kind])
         given = {**one.planned.spec.settings, **change.settings}
         settings, problems = read_settings(kind, given, change.place)
@@ -198,7 +201,7 @@ class StepRunner:
         token = kind.alter(one.held.token, settings)
         shown = settings.model_dump(mode="json")
         self.journal.write(Alter(step=change.name, fault=one.planned.id, settings=shown, undo=token), sync=True)
-        return one.held.change(token).detail
+        return one.held.change(token)
 
     def _act(self, action: Do, chosen: Sequence[PlannedFault]) -> str:
         kind = self.actions[action.action]

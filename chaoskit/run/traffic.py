@@ -20,6 +20,8 @@ from chaoskit.yaml_source import nearest
 
 _STARTUP_S = 120.0
 _SOMEWHERE = "http://127.0.0.1"
+_UNUSUAL = "unusual"
+"""The key by which a target marks requests that are made only when a mix names them."""
 
 
 def check_load(plan: Plan, known: Collection[str]) -> None:
@@ -49,7 +51,7 @@ def check_own_load(plan: Plan) -> None:
 
 
 def load_spec(plan: Plan, host: str, requests: Mapping[str, list[dict[str, Any]]]) -> LoadSpec:
-    """The load of a run; without a mix, all that the target knows in equal parts. Raises BadInput for a mix that the
+    """The load of a run; without a mix, what is usual there in equal parts. Raises BadInput for a mix that the
     target does not know, and for what LoadSpec refuses."""
     load = plan.profile.load
     if unknown := _unknown(load.mix, requests, load.place_of("mix")):
@@ -61,7 +63,7 @@ def load_spec(plan: Plan, host: str, requests: Mapping[str, list[dict[str, Any]]
         rate=load.rate_per_s,
         users=load.users,
         locustfile=None if own is None else str(own),
-        mix={} if own else weights(load.mix or dict.fromkeys(requests, 1), specs),
+        mix={} if own else weights(load.mix or dict.fromkeys(_usual(requests), 1), specs),
         requests={} if own else specs,
         shape=load.shape,
         connect_timeout_s=load.timeout_s,
@@ -108,8 +110,13 @@ def expand(requests: Mapping[str, list[dict[str, Any]]]) -> dict[str, RequestSpe
     specs: dict[str, RequestSpec] = {}
     for name, turns in requests.items():
         for number, request in enumerate(turns, 1):
-            specs[name if len(turns) == 1 else f"{name}/{number}"] = RequestSpec(**request)
+            specs[name if len(turns) == 1 else f"{name}/{number}"] = RequestSpec(**{key: value for key, value in request.items() if key != _UNUSUAL})
     return specs
+
+
+def _usual(requests: Mapping[str, list[dict[str, Any]]]) -> list[str]:
+    """Names of what is asked for unless a mix says otherwise."""
+    return [name for name, turns in requests.items() if not any(request.get(_UNUSUAL) for request in turns)]
 
 
 def weights(mix: Mapping[str, int], specs: Iterable[str]) -> dict[str, int]:

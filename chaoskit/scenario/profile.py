@@ -2,41 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, TypeVar
 from urllib.parse import urlsplit
 
 from chaoskit.errors import Place
-from chaoskit.scenario.fields import Fields, Problems, listed, name, positive_int, text, version_ok
+from chaoskit.scenario.fields import Fields, Problems, listed, name, text, version_ok
+from chaoskit.scenario.handles import HANDLE_KEYS, read_handles
 from chaoskit.scenario.limits import read_limits
+from chaoskit.scenario.load import USAGE as LOAD_USAGE
+from chaoskit.scenario.load import read_load
 from chaoskit.scenario.model import (
     Abort,
     Attached,
     Handles,
     Limits,
-    LinkHandle,
     LoadPlan,
     Profile,
-    QueueHandle,
-    RoleHandle,
 )
 from chaoskit.scenario.overrides import override
-from chaoskit.scenario.quantities import number, rate
+from chaoskit.scenario.quantities import number
 from chaoskit.yaml_source import Node, nearest, read, read_text
 
 KEYS = ("chaoskit", "target", "time_scale", "load", "standing", "handles", "limits", "abort")
 ATTACHED_KEYS = ("prometheus", "alertmanager", "metrics", "environment")
-LOAD_KEYS = ("rate", "users", "locustfile", "mix")
-HANDLE_KEYS = {"role": ("process", "label"), "link": ("proxy",), "queue": ("admin",)}
 ABORT_KEYS = ("query", "alert")
 
 LOCAL_TIME_SCALE = 60.0
 LARGEST_TIME_SCALE = 1000.0
-MOST_USERS = 100_000
 
 _ATTACHED = "write local, or attached: {prometheus: URL, alertmanager: URL, metrics: URL, environment: NAME}"
-_LOAD = "write {rate: 40/s, mix: {leads: 3, reports: 1}}, {users: 20}, or {locustfile: PATH}"
 
 H = TypeVar("H")
 
@@ -68,13 +64,13 @@ def _profile(root: Node, file: str, problems: Problems) -> Profile:
     time_scale = fields.take("time_scale", number(1, LARGEST_TIME_SCALE), 1.0 if attached else LOCAL_TIME_SCALE)
     if attached and time_scale != 1 and (node := root.get("time_scale")):
         problems.say(node.place, "an attached target runs in real time", "write time_scale: 1, or remove it")
-    handles = fields.take("handles", _handles, Handles())
-    names = (*handles.role, *handles.link, *handles.queue)
+    handles = fields.take("handles", read_handles, Handles())
+    names = [one for kind in HANDLE_KEYS for one in handles.of(kind)]
     return Profile(
         name=Path(file).stem,
         target=target,
         time_scale=time_scale,
-        load=fields.need("load", _load, _LOAD) or LoadPlan(None, None, None, {}),
+        load=fields.need("load", read_load, LOAD_USAGE) or LoadPlan(None, None, None, {}),
         standing=fields.take("standing", _standing, ()),
         handles=handles,
         limits=fields.take("limits", read_limits(names), Limits()),
@@ -118,73 +114,11 @@ def _url(node: Node, what: str, problems: Problems) -> str | None:
     return None
 
 
-def _load(node: Node, what: str, problems: Problems) -> LoadPlan | None:
-    fields = Fields(node, what, LOAD_KEYS, problems, hint=_LOAD)
-    locustfile = fields.take("locustfile", text, None)
-    given = [key for key in ("rate", "users") if fields.has(key)]
-    if len(given) == 2:
-        problems.say(node.place, f"{what} has 'rate' and 'users'", "keep one: the open model or the closed one")
-    elif not given and not fields.has("locustfile") and node.kind == "mapping":
-        problems.say(node.place, f"{what} says neither 'rate' nor 'users' nor 'locustfile'", _LOAD)
-    if fields.has("locustfile") and (mix := node.get("mix")):
-        problems.say(mix.place, "'mix' stands beside 'locustfile', which has tasks of its own", "remove one")
-    users = fields.take("users", positive_int, None)
-    if users is not None and users > MOST_USERS:
-        problems.say(node.place, f"'users' is more than {MOST_USERS}: {users}", "one machine cannot play so many")
-    return LoadPlan(fields.take("rate", rate, None), users, locustfile, fields.take("mix", _mix, {}))
-
-
-def _mix(node: Node, what: str, problems: Problems) -> dict[str, int] | None:
-    if node.kind != "mapping" or not node.pairs:
-        problems.say(node.place, f"{what} must be a mapping of weights, found {node.described()}", "write {leads: 3}")
-        return None
-    weights = {}
-    for key, value in node.pairs:
-        weight = value.value
-        if isinstance(weight, bool) or not isinstance(weight, int) or weight < 0:
-            problems.say(value.place, f"the weight of '{key.value}' must be a whole number, found {value.described()}")
-        else:
-            weights[str(key.value)] = weight
-    if len(weights) == len(node.pairs) and not any(weights.values()):
-        problems.say(node.place, f"{what} has only weights of 0", "give one request a weight")
-    return weights
-
-
 def _standing(node: Node, what: str, problems: Problems) -> tuple[str, ...] | None:
     """A list of alerts; unlike elsewhere, an empty one says something: nothing is firing in health."""
     if node.kind == "sequence" and not node.items:
         return ()
     return listed(text, "[Watchdog]")(node, what, problems)
-
-
-def _handles(node: Node, what: str, problems: Problems) -> Handles | None:
-    fields = Fields(node, what, tuple(HANDLE_KEYS), problems)
-    return Handles(
-        role=fields.take("role", _by_name("role", _role), {}),
-        link=fields.take("link", _by_name("link", lambda one: LinkHandle(one.need("proxy", text) or "")), {}),
-        queue=fields.take("queue", _by_name("queue", lambda one: QueueHandle(one.need("admin", text) or "")), {}),
-    )
-
-
-def _role(fields: Fields) -> RoleHandle:
-    return RoleHandle(fields.need("process", text) or "", fields.take("label", text, ""))
-
-
-def _by_name(kind: str, make: Callable[[Fields], H]) -> Callable[[Node, str, Problems], dict[str, H] | None]:
-    """A reader for the handles of one kind: a mapping from their names to what each needs."""
-
-    def read_all(node: Node, what: str, problems: Problems) -> dict[str, H] | None:
-        if node.kind != "mapping" or not node.pairs:
-            example = f"write {{NAME: {{{HANDLE_KEYS[kind][0]}: ...}}}}"
-            problems.say(node.place, f"{what} must be a mapping by name, found {node.described()}", example)
-            return None
-        found = {}
-        for key, value in node.pairs:
-            if name(key, f"a {kind}", problems):
-                found[str(key.value)] = make(Fields(value, f"the {kind} '{key.value}'", HANDLE_KEYS[kind], problems))
-        return found
-
-    return read_all
 
 
 def _abort(node: Node, what: str, problems: Problems) -> Abort | None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from chaoskit.scenario import expectations, fields, limits, loader, notifies, profile, steps, targets, waits
+from chaoskit.scenario import expectations, fields, limits, load, loader, notifies, profile, steps, targets, waits
+from chaoskit.scenario.handles import HANDLE_KEYS
 
 Schema = dict[str, Any]
 
@@ -76,9 +77,7 @@ def profile_schema() -> Schema:
             "time_scale": {"type": "number", "minimum": 1, "maximum": profile.LARGEST_TIME_SCALE},
             "load": _load(),
             "standing": {"type": "array", "items": _TEXT, "uniqueItems": True},
-            "handles": _object(
-                tuple(profile.HANDLE_KEYS), {kind: _handles(keys) for kind, keys in profile.HANDLE_KEYS.items()}
-            ),
+            "handles": _object(tuple(HANDLE_KEYS), {kind: _handles(keys) for kind, keys in HANDLE_KEYS.items()}),
             "limits": {
                 "type": "object",
                 "properties": dict(
@@ -183,17 +182,38 @@ def _attached() -> Schema:
 
 
 def _load() -> Schema:
-    weights = {"type": "object", "minProperties": 1, "additionalProperties": {"type": "integer", "minimum": 0}}
     properties: Schema = {
         "rate": {"type": "string", "pattern": r"^[0-9.]+(e[0-9]+)?/s$"},
-        "users": _COUNT | {"maximum": profile.MOST_USERS},
+        "users": _COUNT | {"maximum": load.MOST_USERS},
         "locustfile": _TEXT,
-        "mix": weights,
+        "mix": {"type": "object", "minProperties": 1, "additionalProperties": {"type": "integer", "minimum": 0}},
+        "shape": _shape(),
+        "processes": _COUNT | {"maximum": load.MOST_PROCESSES},
+        "timeout": _DURATION,
+        "think": _ZERO_TOO,
+        "in_flight": _COUNT,
     }
-    return _object(profile.LOAD_KEYS, properties) | {
+    apart = (("rate", "users"), ("rate", "locustfile"), ("mix", "locustfile"), ("think", "locustfile"),
+             ("think", "rate"), ("in_flight", "users"), ("in_flight", "locustfile"))  # fmt: skip
+    return _object(load.KEYS, properties) | {
         "anyOf": [{"required": [key]} for key in ("rate", "users", "locustfile")],
-        "not": {"anyOf": [{"required": ["rate", "users"]}, {"required": ["locustfile", "mix"]}]},
+        "not": {"anyOf": [{"required": list(pair)} for pair in apart]},
     }
+
+
+def _shape() -> Schema:
+    properties: dict[str, Schema] = {
+        "ramp": {"from": _SHARE, "over": _DURATION},
+        "spike": {"to": _number(0, load.HIGHEST_PEAK), "at": _ZERO_TOO, "for": _DURATION},
+        "step": {"steps": _COUNT | {"maximum": load.MOST_STEPS}, "each": _DURATION},
+        "soak": {"up": _ZERO_TOO, "for": _DURATION},
+    }
+    needed = {"ramp": ("over",), "spike": ("to", "at", "for"), "step": ("steps", "each"), "soak": ("for",)}
+    kinds = [
+        _object((kind,), {kind: _object(keys, properties[kind], needed[kind])}, "all")
+        for kind, keys in load.SHAPES.items()
+    ]
+    return {"anyOf": [{"const": "constant"}, *kinds]}
 
 
 def _handles(keys: tuple[str, ...]) -> Schema:

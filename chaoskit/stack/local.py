@@ -32,7 +32,7 @@ from chaoskit.stack.process import Child, spawn, wait_until
 WORKERS = 4
 EQUIPMENT = ("prometheus", "alertmanager", "mail-sink", "webhook-sink")
 """What watches, and may itself be taken down by a scenario."""
-MIX = ("leads", "opportunities", "reports", "agent-requests")
+MIX = ("leads", "opportunities", "reports", "agent-requests", "cold-reports", "background-tasks")
 """What a load's mix may name, known before the target runs and tells what each name does."""
 _TARGET_READY_S = 30.0
 _TARGET_MODULE = "chaoskit.crm"
@@ -114,8 +114,10 @@ class LocalStack:
                 return common | {"pattern": pattern, "url": self._metrics_url}
             case "link":
                 return common | self._door("proxy_admin")
-            case "queue" | "cache":
+            case "queue":
                 return common | self._door("admin")
+            case "cache":
+                return common | self._door("admin") | {"service": self.target_url}
             case "database":
                 return common | {"file": str(self._target_data / "crm.db")}
             case "slice":
@@ -139,8 +141,9 @@ class LocalStack:
         self.children[name].stop()
         self._starters[name]()
 
-    def _door(self, port: str) -> dict[str, str]:
-        return {"url": f"http://{LOOPBACK}:{self.addresses[port]}", "token_file": str(self._target_data / "token")}
+    def _door(self, port: str) -> dict[str, Any]:
+        url, token = f"http://{LOOPBACK}:{self.addresses[port]}", str(self._target_data / "token")
+        return {"url": url, "token_file": token, "owner": os.getpid()}
 
     def _equipment(self) -> dict[str, Any]:
         sinks = {name: sink.child for name, sink in self.sinks.items()}

@@ -21,6 +21,9 @@ from chaoskit.events import Interval, Poll
 DRIFT = 500e-6
 """Seconds a second by which two clocks may part."""
 
+_SHARED_S = 1.0
+"""Real seconds within which equal measurements are one and the same."""
+
 
 @dataclass(frozen=True, slots=True)
 class Clock:
@@ -28,7 +31,8 @@ class Clock:
 
     times: tuple[float, ...]
     forward: tuple[Interval, ...]
-    """At each time, what this measurement and all before it say; `backward`, this one and all after it."""
+    """At each time, what this measurement and all before it say; `backward`, this one and all after it. Where a
+    clock was set, one interval for all times."""
     backward: tuple[Interval, ...]
     was_set: bool
     """Whether the measurements contradict one another."""
@@ -60,7 +64,8 @@ class Clock:
 
     def ours(self, theirs: Interval) -> Interval:
         """An interval of Prometheus's clock on ours; unchanged where the two were never compared."""
-        begin, end = self._skew_at_theirs(theirs[0]), self._skew_at_theirs(theirs[1])
+        begin = self._skew_at_theirs(theirs[0])
+        end = begin if theirs[1] == theirs[0] else self._skew_at_theirs(theirs[1])
         return (theirs[0] - begin[1], theirs[1] - end[0])
 
     def _skew_at_theirs(self, theirs: float) -> Interval:
@@ -69,16 +74,20 @@ class Clock:
 
 
 def compare(polls: Iterable[Poll]) -> Clock:
-    """What the looks at Prometheus say of its clock; a measurement that several looks carry counts once."""
+    """What the looks at Prometheus say of its clock; a measurement that looks close together share counts once."""
     measured: list[tuple[float, Interval]] = []
     for poll in polls:
-        if poll.skew is not None and (not measured or measured[-1][1] != poll.skew):
+        if poll.skew is None:
+            continue
+        again = bool(measured) and measured[-1][1] == poll.skew and poll.asked - measured[-1][0] < _SHARED_S
+        if not again:
             measured.append((poll.asked, poll.skew))
     measured.sort()
     forward = _pass(measured)
     backward = _pass([(-at, skew) for at, skew in reversed(measured)])
     if forward is None or backward is None:
-        raw = tuple(skew for _, skew in measured)
+        # One interval for all instants: asked for by every look, it must not be made of all measurements each time.
+        raw = (_hull(skew for _, skew in measured),)
         return Clock(tuple(at for at, _ in measured), raw, raw, was_set=True)
     return Clock(tuple(at for at, _ in measured), tuple(forward), tuple(reversed(backward)), was_set=False)
 

@@ -6,6 +6,7 @@ Instants are intervals in real seconds since the epoch, on our clock. Nothing is
 from __future__ import annotations
 
 import bisect
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -33,7 +34,7 @@ from chaoskit.verify.episodes import Episode as Episode
 from chaoskit.verify.episodes import Lives
 
 _CHAIN_S = 0.25
-"""Looks of a sink that follow one another this closely (real seconds) count as one."""
+"""Real seconds that equipment may need to look on again once it is said to be up."""
 
 _LAST_LOOK_S = 1.2
 """Real seconds between the last word of an observer and the end of the run."""
@@ -73,6 +74,8 @@ class Evidence:
     fault_problems: list[FaultFail | UndoFail] = field(default_factory=list)
     undo_begun: dict[str, float] = field(default_factory=dict)
     phases: dict[str, float] = field(default_factory=dict)
+    whole: bool = True
+    """Whether the run was watched to the end that its plan foresaw; if not, no silence is complete."""
     seen: dict[str, list[Interval]] = field(default_factory=dict)
     """By observer: spans of real time in which nothing could have happened unnoticed."""
 
@@ -92,8 +95,11 @@ class Evidence:
     def known_to(self, end: float) -> float:
         """Up to where observers that looked until the end of a run know what happened.
 
-        The last evaluation before the end is known of only at the look after it, and that look is no more.
+        The last evaluation before the end is known of only at the look after it, and that look is no more. What
+        was to be watched longer is never known: infinity.
         """
+        if not self.whole:
+            return math.inf
         return end - _LAST_LOOK_S - 2 * max(self.every_s.values(), default=0.0)
 
     def outage(self, equipment: tuple[str, ...], begin: float, end: float) -> Outage | None:
@@ -146,7 +152,7 @@ def _sort(
         case Notice():
             evidence.notices.append(event)
         case Watch():
-            covered.setdefault(event.sink, []).append((event.seen[0], event.seen[1] + _CHAIN_S))
+            covered.setdefault(event.sink, []).append(event.seen)
             evidence.lags.append(event)
         case Poll(ok=True, seen_to=float(seen_to)):
             spans = covered.setdefault(event.source, [])

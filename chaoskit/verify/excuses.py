@@ -59,6 +59,11 @@ class Excuses:
             return f"{outage.equipment} was down meanwhile ({outage.detail})"
         if late_vs <= 0:
             return ""
+        for sink in (observer for observer in hop.needs if observer.endswith("-sink")):
+            blind = self.evidence.blind_from(sink, start[1], seen[0])
+            if blind is not None:
+                since = sentences.s((blind - start[1]) * self.scale)
+                return f"{sink} was not watched from {since} on and may have missed an earlier one"
         late_s = late_vs / self.scale
         silent = self.evidence.silence(equipment, start[0], seen[1])
         if silent is not None and late_s <= silent.lasted_s(seen[1]) + _RETRY_REAL_S:
@@ -82,14 +87,18 @@ class Excuses:
         outage = self.evidence.outage(hop.needs, start[0], latest)
         if outage is not None:
             return f"{outage.equipment} was down ({outage.detail})"
+        silent = self.evidence.silence(hop.needs, start[0], latest)
+        if silent is not None:
+            return f"{silent.equipment} answered nobody for {silent.lasted_s(latest):.1f} real s ({silent.detail})"
         for observer in hop.needs:
             if observer in ("target", "alertmanager"):
                 continue
             blind = self.evidence.blind_from(observer, start[1], min(latest, self.end_of_watch))
-            if latest > self.end_of_watch:
-                blind = min(blind or self.end_of_watch, self.end_of_watch)
-            if blind is not None:
+            if blind is not None and latest <= self.end_of_watch:
                 return f"{observer} was not watched from {sentences.s((blind - start[1]) * self.scale)} on"
+        if latest > self.end_of_watch:
+            ended = sentences.s(max(0.0, self.end_of_watch - start[1]) * self.scale)
+            return f"the run ended {ended} after {sentences.SINCE[hop.name]}"
         return ""
 
     def ended_early(self, hop: Hop, start: Interval, latest: float, episode: Episode | None) -> str:

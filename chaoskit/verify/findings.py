@@ -29,6 +29,10 @@ def find(plan: Plan, evidence: Evidence, owners: Mapping[int, PlannedAlert], sin
         return rows or [Row(about="nothing else", hop="finding", result=Result.PASS)]
     first = min(blind, key=lambda item: item[1])
     after = (first[1] - since) * plan.time_scale
+    if not evidence.whole:
+        ended = (until - since) * plan.time_scale
+        reason = f"nothing else was seen until the run ended early, {ended:.1f} s after the first step, so nobody knows"
+        return [Row(about="nothing else", hop="finding", result=Result.UNKNOWN, reason=reason)]
     names = ", ".join(name for name, _ in blind)
     reason = (
         f"nothing else was seen, but {names} was not watched all the time (blind from {after:.1f} s after the first "
@@ -64,6 +68,10 @@ def _lists(notice: Notice, episode: Episode) -> bool:
     return any(item.status == "firing" and _of(item.labels, episode) for item in notice.alerts)
 
 
+def _fired(labels: Mapping[str, str], evidence: Evidence) -> bool:
+    return any(episode.firing is not None and _of(labels, episode) for episode in evidence.episodes)
+
+
 def _of(labels: Mapping[str, str], episode: Episode) -> bool:
     return all(labels.get(key) == value for key, value in episode.labels.items())
 
@@ -90,7 +98,7 @@ def _strangers(plan: Plan, evidence: Evidence) -> list[Row]:
                 continue  # Whoever hears of it firing is judged there; its end may ride along with its group's.
             what = "promised to others only"
             if not owners:
-                if item.status == "resolved" or any(_of(item.labels, episode) for episode in evidence.episodes):
+                if item.status == "resolved" or _fired(item.labels, evidence):
                     continue  # The end of something from before, or an alert that is a finding already.
                 what = "which the scenario neither expects nor allows, and which no evaluation showed"
             told.add((door, name))

@@ -121,11 +121,12 @@ def _silence(windows: Sequence[LoadWindow], span: Interval) -> list[str]:
 def _own_doing(windows: Sequence[LoadWindow], span: Interval) -> list[str]:
     """Where the generator was the bottleneck: its latencies then tell of its own queue.
 
-    Two signs, each enough: a process near a full core, and a schedule that runs late. Judged from the first step on
-    (nobody minds the start), by the share of requests concerned, so that neither one stolen moment of a busy machine
+    Two signs, each enough: a process near a full core, and a schedule that runs late. Judged from the first step to
+    the end of looking on, by the share of requests concerned, so that neither one stolen moment of a busy machine
     nor a frozen target, for which the generator only waits, counts.
     """
-    judged = [w for w in windows if w.second[1] > span[0] and w.second[1] - w.second[0] >= _LEAST_WINDOW_S]
+    inside = [w for w in windows if w.second[1] > span[0] and w.second[0] < span[1]]
+    judged = [w for w in inside if w.second[1] - w.second[0] >= _LEAST_WINDOW_S]
     started = sum(w.started for w in judged)
     if not started:
         return []

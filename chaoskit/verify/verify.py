@@ -27,6 +27,10 @@ from chaoskit.verify.suppressed import judge_suppressed
 from chaoskit.verify.verdict import Figure, Result, Row, Verdict, exit_code, worst_of
 
 
+_TAIL_SLACK_S = 0.05
+"""Real seconds by which a clock may have been set while the run looked on."""
+
+
 def plan_of(header: Header) -> Plan:
     """The plan that the run followed, made again from its header."""
     inputs = read_inputs(header.sources, header.scenario, header.profile, header.settings)
@@ -54,6 +58,7 @@ def verify(history: History) -> Verdict:
         owners = assign(plan, evidence)
         company = Company(plan.config, evidence.episodes, plan.time_scale, delivery_of(plan.config, plan.time_scale))
         until = evidence.phases.get("stopping", history.last_t)
+        evidence.whole = _whole(plan, evidence, history, until)
         for alert in plan.alerts:
             rows += _guarded(alert.id, lambda a=alert: _alert(plan, evidence, a, owners, until, figures, company))  # type: ignore[misc]
         since = evidence.phases.get("steps", history.events[0].t)
@@ -140,6 +145,14 @@ def _figures(judged: HopJudge, alert: PlannedAlert, episode: Episode | None) -> 
             )
         )
     return figures
+
+
+def _whole(plan: Plan, evidence: Evidence, history: History, until: float) -> bool:
+    """Whether the run looked on as long as it was to, so that what did not happen can be said not to happen."""
+    tail = evidence.phases.get("tail")
+    if tail is None or next(history.of(Interruption), None) is not None:
+        return False
+    return until >= tail + plan.tail_vs / plan.time_scale - _TAIL_SLACK_S
 
 
 def _healed(history: History, evidence: Evidence) -> bool:

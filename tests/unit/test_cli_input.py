@@ -59,7 +59,7 @@ def test_the_example_itself_is_fine(tmp_path: Path) -> None:
         ("    from: kill", "    from: kill\n    notifies: [nobody]", "receiver 'nobody' is defined nowhere"),
         ("from: kill", "from: kil", "'kil'"),
         ("wait: settled", "wait: 30", "30s"),
-        ("  - wait: settled\n", "  - do: queue.replay\n", "action 'queue.replay' is defined nowhere"),
+        ("  - wait: settled\n", "  - do: queue.reply\n", "action 'queue.reply' is defined nowhere"),
         ("title: A worker dies", "title: A\ntitle: B", "drill.yml:3:"),
         ("steps:", "steps: [", "drill.yml:"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -102,6 +103,31 @@ def test_latency_and_lag_count_from_when_it_was_due_but_never_from_the_future() 
     assert window.oldest_ms == pytest.approx(900)
 
 
+def test_the_share_of_late_moments_counts_due_requests_and_beats_alike() -> None:
+    """A request without a time at which it was due is a user's own: it cannot be late."""
+    counters = Counters(10.0)
+    counters.begin(10.30, "a", 10.20)
+    counters.begin(10.40, "a", 10.38)
+    counters.begin(10.50, "a")
+    counters.beat(10.60, 10.59)
+    counters.beat(10.90, 10.70)
+    first, second = counters.roll(12.0, users=0, cpu_s=0.5)
+    assert (first.late, first.lag_ms) == (0.5, 200.0)
+    assert (second.late, second.lag_ms) == (0.0, 0.0)
+    assert (first.cpu_s, first.busy) == (second.cpu_s, second.busy) == (0.25, 0.25)
+    totals = totals_of(counters)
+    assert (totals.late, totals.lag_ms, totals.busy, totals.cpu_s) == (0.5, 200.0, 0.25, 0.5)
+    assert totals.oldest_ms == pytest.approx(1800)
+
+
+def test_a_short_window_is_as_busy_as_its_own_length_says() -> None:
+    """CPU is spread by time: a sliver at an end is no full core because a second's share fell into it."""
+    counters = Counters(10.9)
+    windows = counters.roll(12.1, users=0, cpu_s=0.6, end=True)
+    assert [w.busy for w in windows] == [0.5] * 3
+    assert [w.cpu_s for w in windows] == pytest.approx([0.05, 0.5, 0.05])
+
+
 def test_an_answer_whose_report_is_outstanding_is_in_flight_but_not_old() -> None:
     counters = Counters(10.0)
     counters.begin(10.1, "a").answered = True
@@ -166,6 +192,8 @@ def test_two_processes_are_heard_as_one_load() -> None:
     assert (joined.latency, joined.failures, joined.oldest_ms) == ({0: 3, 900: 3}, {"reset": 1}, 7.0)
     assert joined.p99_ms == percentile_ms({900: 1}, 1)
     assert joined.cpu_s == pytest.approx(0.3)
+    slow = join_windows([a_window(10, busy=0.9, lag_ms=4, late=0.5), a_window(10, busy=0.2, lag_ms=70, late=0.1)])
+    assert (slow.busy, slow.lag_ms, slow.late) == (0.9, 70, 0.3)
 
 
 def test_a_second_is_told_when_no_process_can_add_to_it() -> None:
@@ -197,15 +225,14 @@ def test_a_load_that_dies_leaves_what_its_windows_told() -> None:
     "line",
     [
         LoadState(state="ready", t=1.5, detail="x"),
-        a_window(10, started=1, latency={-7: 1}, failures={"HTTP 503": 1}),
+        a_window(10, started=1, latency={-7: 1}, failures={"HTTP 503": 1}, busy=0.5, late=0.1, lag_ms=3, oldest_ms=2),
         totals_like(3),
     ],
 )
 def test_a_report_survives_the_pipe_and_becomes_an_event(line: Report) -> None:
     assert decode_report(encode(line)) == line
     if not isinstance(line, LoadState):
-        event = line.event()
-        assert (event.started, event.failures if isinstance(line, LoadWindow) else {}) == (
-            line.started,
-            line.failures if isinstance(line, LoadWindow) else {},
-        )
+        told, kept = msgspec.structs.asdict(line.event()), msgspec.structs.asdict(line)
+        both = told.keys() & kept.keys()
+        assert {name: told[name] for name in both} == {name: kept[name] for name in both}
+        assert both >= {"started", "busy", "late", "lag_ms", "oldest_ms", "cpu_s"}

@@ -23,7 +23,7 @@ from chaoskit.load.engine import LoadChild
 from chaoskit.load.histogram import value_ms
 from chaoskit.load.messages import LoadState, LoadTotals, LoadWindow, Report
 from chaoskit.load.model import LoadSpec, RequestSpec
-from chaoskit.load.shapes import Shape
+from chaoskit.scenario.shape import Shape
 
 SERVER = """
 import asyncio, collections, json, sys
@@ -248,25 +248,39 @@ def frozen_for(start: Start, target: Target, *, before: int, frozen_s: int, run_
     return totals, heard
 
 
+def slow(totals: LoadTotals) -> int:
+    """Requests that took more than 380 ms."""
+    return sum(count for index, count in totals.latency.items() if index > 300)
+
+
 def test_five_frozen_seconds_show_in_the_percentiles(start: Start, target: Target) -> None:
-    """Every request that was due while the target stood still waited for it: seconds at P99, hundreds of requests."""
+    """Every request that was due while the target stood still waited for it: seconds at P99, hundreds of requests.
+    Users who wait for their answers meet the same freeze once each."""
+    waiting, also_heard = start(users=10, think_s=0.1, network_timeout_s=10.0)
     totals, heard = frozen_for(start, target, before=1, frozen_s=5, run_s=9)
+    closed = waiting.stop()
+    adds_up(also_heard, closed)
     assert totals.p99_ms is not None
-    assert 4000 < totals.p99_ms < 7000
-    assert sum(count for index, count in totals.latency.items() if index > 300) > 250  # above 380 ms
+    assert 4000 < totals.p99_ms < 7000  # the hundredth of 9 s at 100/s that waited longest: 5 s - 0.09 s
+    assert slow(totals) > 250
+    assert 10 <= slow(closed) <= 30
+    assert closed.finished > 200
     quiet = [w for w in heard.of(LoadWindow) if w.finished == 0 and w.in_flight]
     assert len(quiet) >= 3
     assert all(w.started >= 80 and w.in_flight >= 80 and w.p99_ms is None for w in quiet)
     assert max(w.oldest_ms for w in quiet) > 3000
-    assert sum(target.counts().values()) == totals.finished == totals.locust_requests
+    assert sum(target.counts().values()) == totals.finished + closed.finished
+    assert totals.finished == totals.locust_requests
     assert (totals.failed, totals.dropped) == (0, 0)
 
 
 @pytest.mark.long
 def test_five_frozen_seconds_of_thirty_show_in_the_percentiles(start: Start, target: Target) -> None:
+    """3000 requests, of which those due in the first 0.3 s of the freeze waited longest: P99 is 5 s - 0.3 s."""
     totals, _ = frozen_for(start, target, before=10, frozen_s=5, run_s=30)
     assert totals.p99_ms is not None
     assert 4000 < totals.p99_ms < 7000
+    assert slow(totals) > 300
 
 
 def test_a_target_frozen_to_the_end_is_told_as_time_outs(start: Start, target: Target) -> None:
@@ -464,6 +478,36 @@ def test_a_locustfile_of_ones_own_is_counted_the_same_way(start: Start, target: 
         assert 0 < names[name].finished <= counts[path] <= names[name].started
     assert names["checked"].failed == names["checked"].finished
     assert totals.untracked == names["told"].finished == names["told"].started > 0
+
+
+BURNING = """
+import time
+from locust import FastHttpUser, constant, task
+
+class Burning(FastHttpUser):
+    wait_time = constant(0.01)
+
+    @task
+    def look(self):
+        end = time.perf_counter() + 0.2
+        while time.perf_counter() < end:
+            pass
+        self.client.get("/look")
+"""
+
+
+def test_a_generator_that_is_its_own_bottleneck_shows_it(start: Start, tmp_path: Path) -> None:
+    """Its code takes the time in which it should look at the clock: that shows as late, and as CPU of its own."""
+    path = tmp_path / "burning.py"
+    path.write_text(BURNING)
+    load, heard = start(users=3, locustfile=str(path))
+    heard.wait(lambda windows: len(windows) >= 4)
+    totals = load.stop()
+    adds_up(heard, totals)
+    assert totals.late > 0.3
+    assert totals.lag_ms >= 100
+    assert totals.busy > 0.2
+    assert sum(w.cpu_s for w in heard.of(LoadWindow)) == pytest.approx(totals.cpu_s, abs=0.01)
 
 
 def test_time_outs_are_given_to_clients_that_have_none(start: Start, target: Target, own: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from chaoskit.errors import BadInput, Place
 from chaoskit.scenario.limits import plural
-from chaoskit.scenario.model import Abort, Attached, Handles, Limits, LinkHandle, LoadPlan, QueueHandle, RoleHandle
+from chaoskit.scenario.model import Abort, Attached, Handles, Limits, LinkHandle, LoadPlan, PlainHandle, QueueHandle, RoleHandle
 from chaoskit.scenario.profile import load_profile, load_profile_file
 
 ROOT = Path(__file__).parents[2]
@@ -44,6 +44,10 @@ def test_a_local_profile_as_written() -> None:
         {"worker": RoleHandle("worker", "worker_name"), "api": RoleHandle("api")},
         {"upstream": LinkHandle("up")},
         {"agent-tasks": QueueHandle("crm")},
+        {"reports": PlainHandle("crm")},
+        {"crm": PlainHandle("crm")},
+        {"crm": PlainHandle("crm")},
+        {"crm": PlainHandle("metrics")},
     )
     assert profile.limits == Limits(90.0, 600.0, {"workers": 0.75, "apis": 1.0}, 2**30, 0.5)
     assert profile.abort == (
@@ -75,6 +79,10 @@ def test_the_shipped_local_profile_is_what_its_comments_say() -> None:
         {"worker": RoleHandle("worker", "worker_name")},
         {"upstream": LinkHandle("upstream")},
         {"agent-tasks": QueueHandle("crm")},
+        {"reports": PlainHandle("crm")},
+        {"crm": PlainHandle("crm")},
+        {"crm": PlainHandle("crm")},
+        {"crm": PlainHandle("metrics")},
     )
     assert profile.limits == Limits(120.0, 900.0, {"workers": 0.75}, 2**30, 1.0)
 

@@ -1,0 +1,186 @@
+"""Everything that lints ask about, read once: the configuration, its indexes, the scenarios and what else is known.
+
+The one idea: whatever several lints need, or what would be quadratic if each worked it out, is worked out here at
+its first use.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from chaoskit.alerting.model import AlertConfig, InhibitRule, Matcher, Route, Rule
+from chaoskit.check.alerts import Alert, Answer, alert_of, answer_all, values_of
+from chaoskit.check.exercised import Exercised, exercised
+from chaoskit.check.findings import Said
+from chaoskit.check.metrics import Metrics
+from chaoskit.check.reach import Reached, Tree
+from chaoskit.errors import Place
+from chaoskit.scenario.model import Profile, Scenario
+from chaoskit.yaml_source import nearest
+
+_MOST_COMPARISONS = 50_000
+"""Finding the nearest of n names costs n comparisons of some ten microseconds each."""
+
+
+@dataclass
+class Facts:
+    """What is checked. `runbooks` are the names of the runbook files beside the configuration, where there are any."""
+
+    config: AlertConfig
+    scenarios: Sequence[Scenario] = ()
+    profiles: Sequence[Profile] = ()
+    metrics: Metrics | None = None
+    runbooks: frozenset[str] | None = None
+    elsewhere: Mapping[str, Sequence[Said]] = field(default_factory=dict)
+    """What was found by others, by lint: by promtool and amtool, which have no entry when not asked, and by faults."""
+    _lines: dict[str, list[str]] = field(default_factory=dict)
+    _by_value: dict[str, dict[str | None, list[int]]] = field(default_factory=dict)
+    _comparisons: int = _MOST_COMPARISONS
+
+    def has(self, part: str) -> bool:
+        """Whether this part was shown: prometheus, rules, alertmanager, promise, scenarios, metrics, runbooks."""
+        if part == "scenarios":
+            return bool(self.scenarios)
+        if part == "profiles":
+            return bool(self.profiles)
+        if part == "metrics":
+            return self.metrics is not None
+        if part == "runbooks":
+            return self.runbooks is not None
+        if part in ("promtool", "amtool"):
+            return part in self.elsewhere
+        return any(key.startswith(f"{part}:") for key in self.config.sources)
+
+    @cached_property
+    def alerts(self) -> tuple[Alert, ...]:
+        """The alerting rules, in their order."""
+        return tuple(alert_of(rule, self.config.external_labels) for rule in self.config.rules if rule.alert)
+
+    @cached_property
+    def by_name(self) -> Mapping[str, tuple[Alert, ...]]:
+        """The alerting rules by alert name."""
+        found: dict[str, list[Alert]] = {}
+        for alert in self.alerts:
+            found.setdefault(alert.name, []).append(alert)
+        return {name: tuple(alerts) for name, alerts in found.items()}
+
+    @cached_property
+    def recorded(self) -> Mapping[str, tuple[Rule, ...]]:
+        """The recording rules by the metric that they record."""
+        found: dict[str, list[Rule]] = {}
+        for rule in self.config.rules:
+            if rule.record:
+                found.setdefault(rule.record, []).append(rule)
+        return {name: tuple(rules) for name, rules in found.items()}
+
+    @cached_property
+    def tree(self) -> Tree:
+        return Tree(self.config.route)
+
+    def reached(self, alert: Alert) -> tuple[Reached, ...]:
+        """The routes that the alert may go out on."""
+        return self.tree.reached(alert)
+
+    @cached_property
+    def inhibitions(self) -> tuple[Sides, ...]:
+        """Each inhibition rule with the alerts that can stand on either side."""
+        return tuple(
+            Sides(rule, self._matching(rule.source), self._matching(rule.target)) for rule in self.config.inhibit_rules
+        )
+
+    def _matching(self, matchers: Sequence[Matcher]) -> tuple[tuple[Alert, Answer], ...]:
+        answers = ((alert, answer_all(matchers, alert)) for alert in self._pool(matchers))
+        return tuple((alert, found) for alert, found in answers if found is not Answer.NO)
+
+    def _pool(self, matchers: Sequence[Matcher]) -> Sequence[Alert]:
+        """The alerts that may satisfy the matchers: those with the values that the rarest literal one names."""
+        pools = [self._valued(m.label, values) for m in matchers if (values := values_of(m)) is not None]
+        return min(pools, key=len, default=self.alerts)
+
+    def _valued(self, label: str, values: frozenset[str]) -> list[Alert]:
+        index = self._by_value.get(label)
+        if index is None:
+            index = self._by_value[label] = {}
+            for number, alert in enumerate(self.alerts):
+                index.setdefault(alert.value(label), []).append(number)
+        numbers = {number for value in (*values, None) for number in index.get(value, ())}
+        return [self.alerts[number] for number in sorted(numbers)]
+
+    def near(self, name: str, known: Collection[str]) -> str:
+        """A hint with the known name most like this one; "" once looking for one has cost too much."""
+        self._comparisons -= len(known)
+        return nearest(name, known) if self._comparisons >= 0 else ""
+
+    @cached_property
+    def exercised(self) -> Exercised:
+        """What the scenarios exercise."""
+        return exercised(self)
+
+    def at(self, place: Place, key: str) -> Place:
+        """Where `key` of the mapping that begins at this place is written; the place itself where it is not."""
+        return self._written(place, key) or place
+
+    def at_route(self, route: Route, key: str) -> Place:
+        """Where the route's setting is written: at the route, or at the one above that it is inherited from."""
+        above = [self.config.route]
+        for index in route.path:
+            above.append(above[-1].children[index])
+        found = (self._written(each.place, key) for each in reversed(above))
+        return next((place for place in found if place is not None), route.place)
+
+    def _written(self, place: Place, key: str) -> Place | None:
+        lines = self._text(place.file)
+        if not 0 < place.line <= len(lines):
+            return None
+        first = lines[place.line - 1]
+        dash = re.match(r"(\s*-\s+)", first)
+        indent = len(dash[1]) if dash else len(first) - len(first.lstrip())
+        written = re.compile(rf"[\"']?{re.escape(key)}[\"']?\s*:")
+        for number in range(place.line, len(lines) + 1):
+            line = lines[number - 1]
+            begun = number > place.line and line.strip() and not line.lstrip().startswith("#")
+            if begun and len(line) - len(line.lstrip()) < indent:
+                break
+            if written.match(line, indent) and (number == place.line or not line[:indent].strip()):
+                return Place(place.file, number)
+        return None
+
+    def _text(self, file: str) -> list[str]:
+        if file not in self._lines:
+            lines: list[str] = []
+            for key, text in self.config.sources.items():
+                name = key.partition(":")[2]
+                if name == file or name.startswith(f"{file} (document "):
+                    mine = text.split("\n")
+                    lines += [""] * (len(mine) - len(lines))
+                    for number, line in enumerate(mine):
+                        lines[number] = line if line.strip() else lines[number]
+            self._lines[file] = lines
+        return self._lines[file]
+
+
+@dataclass(frozen=True)
+class Sides:
+    """An inhibition rule and the alerts that may match each side."""
+
+    rule: InhibitRule
+    sources: tuple[tuple[Alert, Answer], ...]
+    targets: tuple[tuple[Alert, Answer], ...]
+
+    @cached_property
+    def _ids(self) -> tuple[frozenset[int], frozenset[int]]:
+        sources, targets = (frozenset(id(alert) for alert, _ in side) for side in (self.sources, self.targets))
+        return sources, targets
+
+    def may_mute(self, source: Alert, target: Alert) -> bool:
+        """Whether the source can mute the target, for some values of what the series decide."""
+        pairs = ((source.value(label), target.value(label)) for label in self.rule.equal)
+        sources, targets = self._ids
+        return (
+            id(source) in sources
+            and id(target) in targets
+            and all(None in pair or pair[0] == pair[1] for pair in pairs)
+        )

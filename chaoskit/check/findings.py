@@ -1,0 +1,86 @@
+"""What a check found, and the registry of lints: each a small function with an id, a severity and one sentence.
+
+The one idea: a lint yields what it noticed (where, what, what to do); why it matters is the lint's own sentence,
+said once in its registration and printed with every finding and in the documentation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from chaoskit.errors import Place
+
+if TYPE_CHECKING:
+    from chaoskit.check.facts import Facts
+
+
+class Severity(IntEnum):
+    """How bad: an error is a broken promise or a definite fault; a warning most engineers would mend."""
+
+    INFO = 0
+    WARNING = 1
+    ERROR = 2
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One thing that a lint noticed: where, what was found, and what to do next."""
+
+    place: Place
+    message: str
+    todo: str
+    severity: Severity | None = None
+    """None: the lint's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was noticed, complete: `why` is what it leads to when nothing is done."""
+
+    id: str
+    severity: Severity
+    place: Place
+    message: str
+    why: str
+    todo: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lint:
+    """One lint: `needs` are the parts without which it says nothing."""
+
+    id: str
+    severity: Severity
+    topic: str
+    what: str
+    """What it looks for, as a sentence."""
+    why: str
+    """Why that matters, as a sentence."""
+    needs: tuple[str, ...]
+    find: Callable[[Facts], Iterator[Said]]
+
+
+LINTS: dict[str, Lint] = {}
+"""Every lint by id, in the order of the documentation; importing chaoskit.check.lints fills it."""
+
+Find = Callable[["Facts"], Iterator[Said]]
+
+
+def lint(
+    id_: str, severity: Severity, topic: str, what: str, why: str, needs: tuple[str, ...]
+) -> Callable[[Find], Find]:
+    """Registers the function as the lint of this id; raises ValueError for an id that is taken."""
+
+    def register(find: Find) -> Find:
+        if id_ in LINTS:
+            raise ValueError(f"the lint '{id_}' is registered twice")
+        LINTS[id_] = Lint(id_, severity, topic, what, why, needs, find)
+        return find
+
+    return register

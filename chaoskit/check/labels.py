@@ -1,0 +1,154 @@
+"""Which labels the results of an expression can carry, as Prometheus's engine hands them on.
+
+The one idea: a set of labels is either known name by name, or everything except some. Scraped series may carry
+anything; every aggregation and every vector match narrows it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chaoskit.alerting.model import Matcher
+from chaoskit.check.expression import COMPARISONS, SETS, Expr
+
+_KEEPS_EACH = {"topk", "bottomk", "limitk", "limit_ratio"}
+_LOSES_ALL = {"scalar", "vector", "time", "pi"}
+_ABSENT = {"absent", "absent_over_time"}
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSet:
+    """The labels that may be there: exactly `only`, or, where that is None, any but `never`."""
+
+    only: frozenset[str] | None = None
+    never: frozenset[str] = frozenset()
+
+    def may_have(self, label: str) -> bool:
+        return label not in self.never if self.only is None else label in self.only
+
+    def keep(self, labels: frozenset[str]) -> LabelSet:
+        if self.only is not None:
+            return LabelSet(self.only & labels)
+        return LabelSet(labels - self.never)
+
+    def drop(self, labels: frozenset[str]) -> LabelSet:
+        if self.only is not None:
+            return LabelSet(self.only - labels)
+        return LabelSet(None, self.never | labels)
+
+    def add(self, labels: frozenset[str]) -> LabelSet:
+        if self.only is not None:
+            return LabelSet(self.only | labels)
+        return LabelSet(None, self.never - labels)
+
+    def either(self, other: LabelSet) -> LabelSet:
+        """What may be there where both kinds of results occur, or where both sides' labels are joined."""
+        if self.only is not None and other.only is not None:
+            return LabelSet(self.only | other.only)
+        if self.only is not None:
+            return LabelSet(None, other.never - self.only)
+        if other.only is not None:
+            return LabelSet(None, self.never - other.only)
+        return LabelSet(None, self.never & other.never)
+
+
+ANY = LabelSet()
+NONE = LabelSet(frozenset())
+
+
+def labels_of(node: Expr) -> LabelSet:
+    """The labels that results of this expression can carry, the metric's name left aside."""
+    match node.kind:
+        case "selector":
+            return LabelSet(None, frozenset(each.label for each in node.matchers if _excludes(each)))
+        case "subquery" | "unary":
+            return labels_of(node.left)
+        case "call":
+            return _called(node)
+        case "aggregate":
+            return _aggregated(node)
+        case "binary":
+            return _combined(node)
+    return NONE
+
+
+def _excludes(matcher: Matcher) -> bool:
+    return matcher.op == "=" and not matcher.value
+
+
+def _called(node: Expr) -> LabelSet:
+    if node.name in _LOSES_ALL or not node.children:
+        return NONE
+    if node.name in _ABSENT:
+        # absent() makes its labels up from the matchers that name one value.
+        written = [each.label for each in node.left.matchers] if node.left.kind == "selector" else []
+        named = node.left.matchers if node.left.kind == "selector" else ()
+        return LabelSet(frozenset(m.label for m in named if m.op == "=" and m.value and written.count(m.label) == 1))
+    below = [labels_of(child) for child in node.children if child.kind not in ("number", "string")]
+    found = below[0] if below else NONE
+    for other in below[1:]:
+        found = found.either(other) if node.name == "info" else found
+    if node.name in ("label_replace", "label_join"):
+        return found.add(frozenset((node.children[1].text,)))
+    if node.name == "histogram_quantile":
+        return labels_of(node.right).drop(frozenset(("le",)))
+    return ANY if node.name == "info" else found
+
+
+def _aggregated(node: Expr) -> LabelSet:
+    inner = labels_of(node.left)
+    if node.name in _KEEPS_EACH:
+        return inner
+    if node.mode == "by":
+        found = inner.keep(node.labels)
+    elif node.mode == "without":
+        found = inner.drop(node.labels)
+    else:
+        found = NONE
+    if node.name == "count_values":
+        found = found.add(frozenset(each.text for each in node.children[1:]))
+    return found
+
+
+def _combined(node: Expr) -> LabelSet:
+    left, right = labels_of(node.left), labels_of(node.right)
+    if node.name in ("and", "unless"):
+        return left
+    if node.name == "or":
+        return left.either(right)
+    if is_scalar(node.right):
+        return left
+    if is_scalar(node.left):
+        return right
+    if node.many:
+        many, one = (left, right) if node.many == "left" else (right, left)
+        carried = frozenset(label for label in node.included if one.may_have(label))
+        return many.drop(node.included - carried).add(carried)
+    if node.mode == "on":
+        return _both(left, right).keep(node.labels)
+    if node.mode == "ignoring":
+        return _both(left, right).drop(node.labels)
+    return _both(left, right)
+
+
+def is_scalar(node: Expr) -> bool:
+    """Whether the expression is a single number, without labels and never missing."""
+    if node.kind == "unary":
+        return is_scalar(node.left)
+    if node.kind == "binary":
+        return node.name not in SETS and is_scalar(node.left) and is_scalar(node.right)
+    return node.kind == "number" or (node.kind == "call" and node.name in ("scalar", "time", "pi"))
+
+
+def _both(left: LabelSet, right: LabelSet) -> LabelSet:
+    """One-to-one matches have equal labels on both sides, so what either side cannot have is not there."""
+    if left.only is not None:
+        return LabelSet(frozenset(label for label in left.only if right.may_have(label)))
+    if right.only is not None:
+        return LabelSet(frozenset(label for label in right.only if left.may_have(label)))
+    return LabelSet(None, left.never | right.never)
+
+
+def is_comparison(node: Expr) -> bool:
+    """Whether the outermost operator compares, with or without `bool`."""
+    return node.kind == "binary" and node.name in COMPARISONS

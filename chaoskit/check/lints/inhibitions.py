@@ -1,0 +1,149 @@
+"""Does each inhibition mute what it should, and never what nobody else reports?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chaoskit.check.alerts import Alert, Answer, answer_all
+from chaoskit.check.facts import Facts, Sides
+from chaoskit.check.findings import Said, Severity, lint
+
+_NEEDS = ("alertmanager", "rules")
+_LARGEST_CIRCLE = 300
+
+
+@lint(
+    "inhibition-never-equal",
+    Severity.WARNING,
+    "inhibitions",
+    "`equal` names a label that the alerts on one side never carry, or whose values never agree.",
+    "A missing label equals only a missing one, so that nothing, or almost nothing, is muted.",
+    _NEEDS,
+)
+def never_equal(facts: Facts) -> Iterator[Said]:
+    for sides in facts.inhibitions:
+        for label in sides.rule.equal if sides.sources and sides.targets else ():
+            sources, targets = ([a.value(label) for a, _ in side] for side in (sides.sources, sides.targets))
+            place = facts.at(sides.rule.place, "equal")
+            if (lacking := _lacking(sources, targets)) is not None:
+                message = f"equal lists {label}, which {lacking} of this inhibition never carry, and the others may"
+                yield Said(place, message, "leave it out of equal, or keep the label in the expression")
+            elif None not in sources and None not in targets and not set(sources) & set(targets):
+                values = f"{_some(sources)} on one side, {_some(targets)} on the other"
+                message = f"equal lists {label}, and its values never agree: {values}"
+                yield Said(place, message, "leave it out of equal", Severity.ERROR)
+
+
+def _lacking(sources: list[str | None], targets: list[str | None]) -> str | None:
+    source, target = (any(value != "" for value in side) for side in (sources, targets))
+    if source == target:
+        return None
+    return "the targets" if source else "the sources"
+
+
+def _some(values: list[str | None]) -> str:
+    return " or ".join(sorted({value or "nothing" for value in values})[:3])
+
+
+@lint(
+    "inhibition-without-alert",
+    Severity.WARNING,
+    "inhibitions",
+    "No alerting rule can stand on one side of an inhibition.",
+    "It mutes nothing; the notices that it was written against go out.",
+    _NEEDS,
+)
+def without_alert(facts: Facts) -> Iterator[Said]:
+    for sides in facts.inhibitions:
+        empty = [what for what, side in (("source", sides.sources), ("target", sides.targets)) if not side]
+        if empty:
+            message = f"no rule's alert can be the {' or the '.join(empty)} of this inhibition"
+            yield Said(sides.rule.place, message, "correct the matchers, or remove it")
+
+
+@lint(
+    "inhibition-of-itself",
+    Severity.WARNING,
+    "inhibitions",
+    "Every alert that an inhibition could mute is also one of its sources.",
+    "An alert that matches both sides is never muted by one that does too: the inhibition does nothing.",
+    _NEEDS,
+)
+def of_itself(facts: Facts) -> Iterator[Said]:
+    for sides in facts.inhibitions:
+        sources = {id(alert) for alert, found in sides.sources if found is Answer.YES}
+        both = [a for a, found in sides.targets if found is Answer.YES and id(a) in sources]
+        only_sources = len(sides.sources) - len(both)
+        if both and len(both) == len(sides.targets) and only_sources == 0:
+            message = f"sources and targets of this inhibition are the same alerts, such as {both[0].name}"
+            yield Said(sides.rule.place, message, "make the source side narrower, or exclude it from the target side")
+
+
+@lint(
+    "inhibition-circle",
+    Severity.ERROR,
+    "inhibitions",
+    "Alerts mute each other, directly or in a circle.",
+    "While all of them fire, each is muted by another, and nobody is told anything.",
+    _NEEDS,
+)
+def circle(facts: Facts) -> Iterator[Said]:
+    rules = [(sides, _certain(sides.sources), _certain(sides.targets)) for sides in facts.inhibitions]
+    alerts = {id(alert): alert for _, sources, targets in rules for alert in (*sources, *targets)}
+    # Only what is a target here and a source there can be part of a circle.
+    both = {id(a) for _, s, _ in rules for a in s} & {id(a) for _, _, t in rules for a in t}
+    if not 0 < len(both) <= _LARGEST_CIRCLE:
+        return
+    edges: dict[int, dict[int, Sides]] = {}
+    for sides, sources, targets in rules:
+        for source in (a for a in sources if id(a) in both):
+            for target in (a for a in targets if id(a) in both):
+                if _surely_mutes(sides, source, target):
+                    edges.setdefault(id(source), {}).setdefault(id(target), sides)
+    for found in _circles(edges):
+        names = [alerts[each].name for each in found]
+        places = ", ".join(str(edges[a][b].rule.place) for a, b in zip(found, [*found[1:], found[0]], strict=True))
+        message = f"{' mutes '.join([*names, names[0]])} (inhibitions at {places})"
+        yield Said(edges[found[0]][found[1]].rule.place, message, "remove one of these inhibitions, or narrow it")
+
+
+def _certain(side: tuple[tuple[Alert, Answer], ...]) -> list[Alert]:
+    return [alert for alert, found in side if found is Answer.YES]
+
+
+def _surely_mutes(sides: Sides, source: Alert, target: Alert) -> bool:
+    if source is target:
+        return False
+    rule = sides.rule
+    for label in rule.equal:
+        values = source.value(label), target.value(label)
+        if None not in values and values[0] != values[1]:
+            return False
+        # What one of them never carries and the other may, agrees only by chance.
+        if (values[0] == "") != (values[1] == ""):
+            return False
+    twice = answer_all(rule.source, target) is Answer.YES and answer_all(rule.target, source) is Answer.YES
+    return not twice
+
+
+def _circles(edges: dict[int, dict[int, Sides]]) -> Iterator[list[int]]:
+    """One shortest circle for each alert that is in any, none twice."""
+    told: set[frozenset[int]] = set()
+    for start in edges:
+        before: dict[int, int] = {}
+        left = [start]
+        while left and start not in before:
+            following = []
+            for each in left:
+                for target in edges.get(each, ()):
+                    if target not in before:
+                        before[target] = each
+                        following.append(target)
+            left = following
+        if start in before:
+            found = [before[start]]
+            while found[-1] != start:
+                found.append(before[found[-1]])
+            if frozenset(found) not in told:
+                told.add(frozenset(found))
+                yield found[::-1]

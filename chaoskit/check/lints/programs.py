@@ -1,0 +1,44 @@
+"""What Prometheus's and Alertmanager's own programs say: they were asked beforehand, and their words are kept here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chaoskit.check.facts import Facts
+from chaoskit.check.findings import Said, Severity, lint
+
+
+@lint(
+    "promtool",
+    Severity.ERROR,
+    "programs",
+    "`promtool check rules` or `promtool check config` refuses a file.",
+    "Prometheus does not start with it, or goes on with the rules that it had.",
+    ("promtool",),
+)
+def promtool(facts: Facts) -> Iterator[Said]:
+    return iter(facts.elsewhere.get("promtool", ()))
+
+
+@lint(
+    "amtool",
+    Severity.ERROR,
+    "programs",
+    "`amtool check-config` refuses the Alertmanager configuration.",
+    "Alertmanager does not start with it, or goes on with the routes that it had.",
+    ("amtool",),
+)
+def amtool(facts: Facts) -> Iterator[Said]:
+    return iter(facts.elsewhere.get("amtool", ()))
+
+
+@lint(
+    "template-fails",
+    Severity.ERROR,
+    "programs",
+    "A notice's template cannot be rendered.",
+    "amtool check-config does not see this: the notice is lost, or comes with an empty body, again and again.",
+    ("amtool",),
+)
+def template_fails(facts: Facts) -> Iterator[Said]:
+    return iter(facts.elsewhere.get("template-fails", ()))

@@ -1,0 +1,177 @@
+"""Promise against configuration, alert by alert: what was told to people, and what the settings do.
+
+The one idea: a promise is kept if the settings that govern it come to the same time; which names and routes lead
+there is found as Alertmanager would find it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chaoskit.alerting.model import PromisedNotice, Route
+from chaoskit.alerting.windows import up
+from chaoskit.check.alerts import Alert
+from chaoskit.check.facts import Facts
+from chaoskit.check.findings import Said, Severity, lint
+from chaoskit.check.lints.routes import called
+from chaoskit.errors import Place
+from chaoskit.units import format_duration
+
+_ALL = ("promise", "rules", "alertmanager")
+
+
+def _rows(facts: Facts) -> Iterator[tuple[PromisedNotice, Alert]]:
+    """Each promised notice with each rule of its name."""
+    for notice in facts.config.promise.notices.values():
+        for alert in facts.by_name.get(notice.alert, ()):
+            yield notice, alert
+
+
+def _routed(facts: Facts) -> Iterator[tuple[PromisedNotice, Alert, tuple[Route, ...]]]:
+    """The same with the routes to that receiver; the certain ones, if there are any, else those that may be."""
+    for notice, alert in _rows(facts):
+        to_it = [each for each in facts.reached(alert) if each.route.receiver == notice.receiver]
+        certain = tuple(each.route for each in to_it if each.certain)
+        yield notice, alert, certain or tuple(each.route for each in to_it)
+
+
+@lint(
+    "promise-unknown-alert",
+    Severity.ERROR,
+    "promise",
+    "The promise speaks of an alert that no rule defines.",
+    "People count on an alert that cannot come.",
+    ("promise", "rules"),
+)
+def unknown_alert(facts: Facts) -> Iterator[Said]:
+    promise = facts.config.promise
+    places: dict[str, Place] = {}
+    for notice in promise.notices.values():
+        places.setdefault(notice.alert, notice.place)
+    for name in dict.fromkeys((*(alert for alert, _ in promise.notices), *promise.appears_s, *promise.clears_s)):
+        if name not in facts.by_name:
+            place = places.get(name) or next(
+                (each.place for each in promise.receivers.values()), facts.config.route.place
+            )
+            todo = facts.near(name, facts.by_name) or "write the rule, or take the promise back"
+            yield Said(place, f"{name} is promised, and no rule defines it", todo)
+
+
+@lint(
+    "promise-unknown-receiver",
+    Severity.ERROR,
+    "promise",
+    "The promise speaks of a receiver that the Alertmanager configuration does not define.",
+    "Nothing can be delivered there.",
+    ("promise", "alertmanager"),
+)
+def unknown_receiver(facts: Facts) -> Iterator[Said]:
+    promise = facts.config.promise
+    places = {receiver.receiver: receiver.place for receiver in promise.receivers.values()}
+    for notice in promise.notices.values():
+        places.setdefault(notice.receiver, notice.place)
+    for name, place in places.items():
+        if name not in facts.config.receivers:
+            todo = facts.near(name, facts.config.receivers) or "define it, or take the promise back"
+            yield Said(place, f"the receiver {name} is promised notices, and is not defined", todo)
+
+
+@lint(
+    "not-promised",
+    Severity.WARNING,
+    "promise",
+    "An alert, or one of the receivers that it certainly reaches, has no row in the promise.",
+    "Nobody wrote down who is told of it and when, so no run can say whether that is kept.",
+    _ALL,
+)
+def not_promised(facts: Facts) -> Iterator[Said]:
+    promise = facts.config.promise
+    promised = {alert for alert, _ in promise.notices}
+    for name, alerts in facts.by_name.items():
+        if name not in promised:
+            todo = f"add {name} to the promise, with a row for each receiver"
+            yield Said(alerts[0].rule.place, f"nothing is promised for {name}", todo)
+            continue
+        for alert in alerts:
+            certain = dict.fromkeys(each.route.receiver for each in facts.reached(alert) if each.certain)
+            for receiver in certain:
+                if (name, receiver) not in promise.notices:
+                    message = f"{name} reaches {receiver} as well, and nothing is promised there"
+                    yield Said(alert.rule.place, message, f"add a row for {receiver} to the promise for {name}")
+
+
+@lint(
+    "promise-not-routed",
+    Severity.ERROR,
+    "promise",
+    "An alert cannot reach a receiver to which it is promised.",
+    "Who was told to expect it never hears of it.",
+    _ALL,
+)
+def not_routed(facts: Facts) -> Iterator[Said]:
+    for notice, alert, routes in _routed(facts):
+        if not routes and notice.receiver in facts.config.receivers:
+            reached = ", ".join(dict.fromkeys(each.route.receiver for each in facts.reached(alert)))
+            message = f"{notice.alert} is promised to {notice.receiver}, and goes to {reached or 'nobody'}"
+            yield Said(notice.place, message, "correct the labels, the routes, or the promise")
+
+
+@lint(
+    "promise-for",
+    Severity.ERROR,
+    "promise",
+    "A rule's `for` is not the promised one.",
+    "The alert fires earlier or later than people were told.",
+    ("promise", "rules"),
+)
+def promised_for(facts: Facts) -> Iterator[Said]:
+    said: set[tuple[int, float]] = set()
+    for notice, alert in _rows(facts):
+        rule = alert.rule
+        key = (id(rule), notice.for_s)
+        if up(rule.for_s, rule.interval_s) != up(notice.for_s, rule.interval_s) and key not in said:
+            said.add(key)
+            place = facts.at(rule.place, "for")
+            message = (
+                f"{notice.alert} is promised for {format_duration(notice.for_s)}, and its rule at {place} says"
+                f" {format_duration(rule.for_s)}"
+            )
+            yield Said(notice.place, message, "make the two agree")
+
+
+@lint(
+    "promise-group-wait",
+    Severity.ERROR,
+    "promise",
+    "The group_wait of the route to a receiver is not the promised one.",
+    "The first notice comes earlier or later than people were told.",
+    _ALL,
+)
+def group_wait(facts: Facts) -> Iterator[Said]:
+    yield from _differs(facts, "group_wait", "group_wait_s", "group_wait_s")
+
+
+@lint(
+    "promise-repeat",
+    Severity.ERROR,
+    "promise",
+    "The repeat_interval of the route to a receiver is not the promised one.",
+    "People hear of an open problem more often, or less often, than they were told.",
+    _ALL,
+)
+def repeat(facts: Facts) -> Iterator[Said]:
+    yield from _differs(facts, "repeat_interval", "repeat_s", "repeat_interval_s")
+
+
+def _differs(facts: Facts, key: str, promised: str, configured: str) -> Iterator[Said]:
+    for notice, _, routes in _routed(facts):
+        wanted = getattr(notice, promised)
+        found = {getattr(route, configured): route for route in reversed(routes)}
+        if found and wanted not in found:
+            seconds, route = next(reversed(found.items()))
+            place = facts.at_route(route, key)
+            message = (
+                f"{notice.alert} is promised to {notice.receiver} with {key} {format_duration(wanted)}, and"
+                f" {called(route)} at {place} has {format_duration(seconds)}"
+            )
+            yield Said(notice.place, message, "make the two agree")

@@ -1,0 +1,146 @@
+"""Does every route lead somewhere, can it be reached, and do its times mean what they seem to?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chaoskit.alerting.model import Matcher, Route
+from chaoskit.check.alerts import values_of
+from chaoskit.check.facts import Facts
+from chaoskit.check.findings import Said, Severity, lint
+from chaoskit.check.reach import dead_routes
+from chaoskit.units import format_duration
+
+
+@lint(
+    "unreachable-route",
+    Severity.ERROR,
+    "routes",
+    "No alert can reach a route: an earlier one without `continue` takes it all, or its matchers exclude each other.",
+    "Its receiver waits for alerts that others get.",
+    ("alertmanager",),
+)
+def unreachable_route(facts: Facts) -> Iterator[Said]:
+    for dead in dead_routes(facts.config.route):
+        route = dead.route
+        if dead.hidden_by is None:
+            message = (
+                f"{called(route)} cannot match: its matchers and those above it leave no value for {dead.contradiction}"
+            )
+            todo = "correct the matchers, or remove the route"
+        else:
+            message = f"{called(route)} is never reached: the one at {dead.hidden_by.place} takes all that it matches"
+            todo = "move it up, or add continue: true to that one"
+        yield Said(route.place, message, todo)
+
+
+@lint(
+    "unused-receiver",
+    Severity.WARNING,
+    "routes",
+    "A receiver to which no route leads.",
+    "Whoever is behind it believes to be told, and never is.",
+    ("alertmanager",),
+)
+def unused_receiver(facts: Facts) -> Iterator[Said]:
+    used = {route.receiver for route in facts.tree.routes}
+    for name, receiver in facts.config.receivers.items():
+        if name not in used:
+            yield Said(receiver.place, f"no route leads to the receiver {name}", "add a route, or remove it")
+
+
+@lint(
+    "group-wait-longer",
+    Severity.WARNING,
+    "routes",
+    "group_wait is longer than group_interval.",
+    "The first notice of a group then takes longer than the news after it: new problems come later than known ones.",
+    ("alertmanager",),
+)
+def group_wait_longer(facts: Facts) -> Iterator[Said]:
+    for route in _own_times(facts.config.route, None, "group_wait_s", "group_interval_s"):
+        if route.group_wait_s > route.group_interval_s:
+            message = (
+                f"{called(route)} has group_wait {format_duration(route.group_wait_s)} and group_interval"
+                f" {format_duration(route.group_interval_s)}"
+            )
+            place = facts.at_route(route, "group_wait")
+            yield Said(place, message, "make group_wait the shorter one")
+
+
+@lint(
+    "repeat-off-beat",
+    Severity.WARNING,
+    "routes",
+    "repeat_interval is no multiple of group_interval.",
+    "A group speaks only at its ticks, so a repeat comes at the first tick after repeat_interval: later than written.",
+    ("alertmanager",),
+)
+def repeat_off_beat(facts: Facts) -> Iterator[Said]:
+    for route in _own_times(facts.config.route, None, "group_interval_s", "repeat_interval_s"):
+        repeat, tick = round(route.repeat_interval_s * 1000), round(route.group_interval_s * 1000)
+        if repeat % tick:
+            real = -(-repeat // tick) * tick / 1000
+            message = (
+                f"{called(route)} repeats every {format_duration(route.repeat_interval_s)}, but speaks only every"
+                f" {format_duration(route.group_interval_s)}: it repeats after {format_duration(real)}"
+            )
+            place = facts.at_route(route, "repeat_interval")
+            yield Said(place, message, f"write repeat_interval: {format_duration(real)}")
+
+
+def _own_times(route: Route, above: Route | None, *names: str) -> Iterator[Route]:
+    """The routes at which these times differ from those above: what is inherited is said once."""
+    if above is None or any(getattr(route, name) != getattr(above, name) for name in names):
+        yield route
+    for child in route.children:
+        yield from _own_times(child, route, *names)
+
+
+@lint(
+    "resolved-off",
+    Severity.WARNING,
+    "routes",
+    "An integration does not send resolved notices, which is the default for mail and Slack.",
+    "People go on working on what has ended, or learn to ignore what never ends.",
+    ("alertmanager",),
+)
+def resolved_off(facts: Facts) -> Iterator[Said]:
+    for name, receiver in facts.config.receivers.items():
+        if name in facts.config.promise.receivers:
+            continue  # the promise says what is wanted, and is compared by a lint of its own
+        for integration in receiver.integrations:
+            if not integration.send_resolved:
+                message = f"{integration.kind} of {name} does not send resolved notices"
+                place = facts.at(receiver.place, f"{integration.kind}_configs")
+                yield Said(place, message, "add send_resolved: true, or promise resolved: false")
+
+
+@lint(
+    "matcher-without-alert",
+    Severity.WARNING,
+    "routes",
+    "A route's or an inhibition's matcher names an alert that no rule defines.",
+    "Most often the alert was renamed: it takes another route now, or is no longer muted.",
+    ("alertmanager", "rules"),
+)
+def matcher_without_alert(facts: Facts) -> Iterator[Said]:
+    places = [(route.matchers, route.place, called(route)) for route in facts.tree.routes]
+    for rule in facts.config.inhibit_rules:
+        places.append(((*rule.source, *rule.target), rule.place, "an inhibition"))
+    for matchers, place, what in places:
+        for name in sorted(_alert_names(matchers) - set(facts.by_name)):
+            near = facts.near(name, facts.by_name)
+            yield Said(place, f"{what} names the alert {name}, which no rule defines", near or "correct the name")
+
+
+def _alert_names(matchers: tuple[Matcher, ...]) -> set[str]:
+    return {name for m in matchers if m.label == "alertname" for name in values_of(m) or () if name}
+
+
+def called(route: Route) -> str:
+    """A route as a person finds it: by its matchers and its receiver."""
+    if not route.path:
+        return "the root route"
+    said = ", ".join(f'{m.label}{m.op}"{m.value}"' for m in route.matchers) or "without matchers"
+    return f"the route {said} to {route.receiver}"

@@ -1,0 +1,105 @@
+"""Are rules told apart, and do their times fall on the evaluations that decide them?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from chaoskit.alerting.model import Rule
+from chaoskit.alerting.windows import up
+from chaoskit.check.expression import expression
+from chaoskit.check.facts import Facts
+from chaoskit.check.findings import Said, Severity, lint
+from chaoskit.units import format_duration
+
+
+def _twice(rules: Iterable[tuple[Rule, tuple[object, ...]]]) -> Iterator[tuple[Rule, Rule]]:
+    """Each rule whose key an earlier one has, with that one."""
+    seen: dict[tuple[object, ...], Rule] = {}
+    for rule, key in rules:
+        first = seen.setdefault(key, rule)
+        if first is not rule:
+            yield rule, first
+
+
+@lint(
+    "duplicate-alert",
+    Severity.WARNING,
+    "rules",
+    "Two alerting rules have the same name, labels and expression.",
+    "Both raise the same alert: Alertmanager cannot tell them apart, and one resolves what the other still fires.",
+    ("rules",),
+)
+def duplicate_alert(facts: Facts) -> Iterator[Said]:
+    keyed = (
+        (rule, (rule.alert, frozenset(rule.labels.items()), expression(rule.expr)))
+        for rule in facts.config.rules
+        if rule.alert
+    )
+    for rule, first in _twice(keyed):
+        yield Said(rule.place, f"{rule.alert} is the same alert as at {first.place}", "keep one of them")
+
+
+@lint(
+    "duplicate-record",
+    Severity.WARNING,
+    "rules",
+    "Two recording rules write the same series name with the same labels.",
+    "Where their series overlap, one of two samples for the same instant is thrown away, and which is chance.",
+    ("rules",),
+)
+def duplicate_record(facts: Facts) -> Iterator[Said]:
+    keyed = ((r, (r.record, frozenset(r.labels.items()))) for r in facts.config.rules if r.record)
+    for rule, first in _twice(keyed):
+        message = f"{rule.record} is also recorded at {first.place}"
+        yield Said(rule.place, message, "rename one, or give each a label of its own")
+
+
+@lint(
+    "for-off-beat",
+    Severity.WARNING,
+    "rules",
+    "`for` or `keep_firing_for` is no multiple of the evaluation interval.",
+    "Prometheus looks at its clock only when it evaluates, so the time is rounded up, and the alert is late.",
+    ("rules",),
+)
+def for_off_beat(facts: Facts) -> Iterator[Said]:
+    for rule in facts.config.rules:
+        if not _interval_known(facts, rule):
+            continue
+        for key, written in (("for", rule.for_s), ("keep_firing_for", rule.keep_firing_for_s)):
+            real = up(written, rule.interval_s)
+            if round(real * 1000) != round(written * 1000):
+                every = format_duration(rule.interval_s)
+                message = (
+                    f"{rule.alert} says {key}: {format_duration(written)}, is evaluated every {every},"
+                    f" and so has {key}: {format_duration(real)}"
+                )
+                yield Said(facts.at(rule.place, key), message, f"write {format_duration(real)}")
+
+
+def _interval_known(facts: Facts, rule: Rule) -> bool:
+    """Without the Prometheus configuration, only a group's own interval is known."""
+    return facts.has("prometheus") or rule.interval_s != facts.config.evaluation_interval_s
+
+
+@lint(
+    "interval-off-beat",
+    Severity.INFO,
+    "rules",
+    "A group's interval is neither a multiple nor a divisor of the global evaluation interval.",
+    "Its recorded series then go out of step with rules in other groups, which see them older from time to time.",
+    ("rules", "prometheus"),
+)
+def interval_off_beat(facts: Facts) -> Iterator[Said]:
+    general = round(facts.config.evaluation_interval_s * 1000)
+    seen: set[tuple[str, str]] = set()
+    for rule in facts.config.rules:
+        own = round(rule.interval_s * 1000)
+        group = (rule.place.file, rule.group)
+        if own % general and general % own and group not in seen:
+            seen.add(group)
+            message = (
+                f"the group {rule.group} is evaluated every {format_duration(rule.interval_s)},"
+                f" all others every {format_duration(facts.config.evaluation_interval_s)}"
+            )
+            yield Said(rule.place, message, "choose a multiple")

@@ -1,0 +1,247 @@
+"""Do the scenarios speak of what is configured, and do their faults stay clear of the thresholds?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from chaoskit.check.exercised import meant
+from chaoskit.check.expression import Expr, expression, walk
+from chaoskit.check.facts import Facts
+from chaoskit.check.findings import Said, Severity, lint
+from chaoskit.check.ranges import comparison
+from chaoskit.errors import Place
+from chaoskit.scenario.handles import HANDLE_KEYS
+from chaoskit.scenario.model import Change, Do, Expectation, Inject, Scenario, Settings
+from chaoskit.units import parse_ratio
+
+_NEEDS = ("scenarios", "rules")
+_NEAR = 0.1
+_LEVELS = ("ratio", "level")
+
+
+def _expected(facts: Facts) -> Iterator[tuple[Scenario, Expectation]]:
+    return ((scenario, each) for scenario in facts.scenarios for each in scenario.expect)
+
+
+@lint(
+    "scenario-unknown-alert",
+    Severity.ERROR,
+    "scenarios",
+    "A scenario or a profile names an alert that no rule defines.",
+    "The scenario cannot pass, or allows nothing.",
+    _NEEDS,
+)
+def unknown_alert(facts: Facts) -> Iterator[Said]:
+    names: list[tuple[str, Place]] = []
+    for scenario in facts.scenarios:
+        names += [(each.alert, each.place) for each in scenario.expect]
+        names += [(each.suppressed_by, each.place) for each in scenario.expect if each.suppressed_by]
+        names += [(each.alert, each.place) for each in scenario.allow]
+    for profile in facts.profiles:
+        names += [(name, profile.place) for name in profile.standing]
+        names += [(each.alert, each.place) for each in profile.abort if each.alert]
+    for name, place in names:
+        if name not in facts.by_name:
+            yield Said(
+                place, f"no rule defines the alert {name}", facts.near(name, facts.by_name) or "correct the name"
+            )
+
+
+@lint(
+    "scenario-fault",
+    Severity.ERROR,
+    "scenarios",
+    "A scenario's fault or action is of no known kind, or has settings that its kind refuses.",
+    "The scenario cannot be planned.",
+    ("scenarios",),
+)
+def fault(facts: Facts) -> Iterator[Said]:
+    return iter(facts.elsewhere.get("scenario-fault", ()))
+
+
+@lint(
+    "scenario-unknown-handle",
+    Severity.ERROR,
+    "scenarios",
+    "A scenario's fault or action is aimed at a handle that no profile defines.",
+    "There is nothing behind the name, so that the scenario cannot be planned.",
+    ("scenarios", "profiles"),
+)
+def unknown_handle(facts: Facts) -> Iterator[Said]:
+    for scenario in facts.scenarios:
+        for target, place in _targets(scenario):
+            for kind in (each for each in HANDLE_KEYS if each in target):
+                known = {name for profile in facts.profiles for name in profile.handles.of(kind)}
+                if target[kind] not in known:
+                    defined = f"profiles define: {', '.join(sorted(known)) or 'none'}"
+                    todo = facts.near(str(target[kind]), known) or defined
+                    yield Said(place, f"no profile defines the {kind} {target[kind]}", todo)
+
+
+def _targets(scenario: Scenario) -> Iterator[tuple[Settings, Place]]:
+    for step in scenario.steps:
+        if isinstance(step, Inject):
+            yield from ((fault.target, fault.place) for fault in step.faults)
+        elif isinstance(step, Do):
+            yield step.target, step.place
+
+
+@lint(
+    "scenario-labels",
+    Severity.ERROR,
+    "scenarios",
+    "A scenario expects labels that no rule of the alert's name can give.",
+    "The expected alert never fires, whatever the fault does.",
+    _NEEDS,
+)
+def labels(facts: Facts) -> Iterator[Said]:
+    for _, each in _expected(facts):
+        if each.labels and each.alert in facts.by_name and not meant(facts, each):
+            wanted = ", ".join(f"{name}={value}" for name, value in each.labels.items())
+            yield Said(each.place, f"no rule called {each.alert} gives an alert {wanted}", "correct the labels")
+
+
+@lint(
+    "scenario-not-routed",
+    Severity.ERROR,
+    "scenarios",
+    "A scenario expects a notice at a receiver that the alert cannot reach, or that is not defined.",
+    "The run waits for it in vain, and fails.",
+    (*_NEEDS, "alertmanager"),
+)
+def not_routed(facts: Facts) -> Iterator[Said]:
+    for _, each in _expected(facts):
+        wanted = [name for name, notify in (each.notifies or {}).items() if notify.mode != "never"]
+        reached = {found.route.receiver for alert in meant(facts, each) for found in facts.reached(alert)}
+        for name in wanted:
+            if reached and name not in reached:
+                hint = facts.near(name, reached) or f"it goes to {', '.join(sorted(reached))}"
+                yield Said(each.place, f"{each.alert} is expected at {name}, and no route takes it there", hint)
+
+
+@lint(
+    "scenario-missing-receiver",
+    Severity.ERROR,
+    "scenarios",
+    "A scenario names an alert's receivers and leaves out one that the alert certainly reaches.",
+    "Exactly the named ones are expected, so that the notice to the other one is a finding, and fails the run.",
+    (*_NEEDS, "alertmanager"),
+)
+def missing_receiver(facts: Facts) -> Iterator[Said]:
+    for _, each in _expected(facts):
+        alerts = meant(facts, each)
+        if each.notifies is None or each.suppressed_by is not None or len(alerts) != 1:
+            continue
+        certain = dict.fromkeys(found.route.receiver for found in facts.reached(alerts[0]) if found.certain)
+        for name in certain:
+            silent = not facts.config.receivers[name].integrations if name in facts.config.receivers else True
+            if name not in each.notifies and not silent:
+                message = f"{each.alert} reaches {name} as well, which notifies: leaves out"
+                yield Said(each.place, message, f"add {name} to notifies:")
+
+
+@lint(
+    "scenario-not-promised",
+    Severity.ERROR,
+    "scenarios",
+    "A scenario expects a notice as promised, and nothing is promised for that alert and receiver.",
+    "There is no window to judge the notice against, so that the scenario cannot be planned.",
+    (*_NEEDS, "promise"),
+)
+def not_promised(facts: Facts) -> Iterator[Said]:
+    promised = facts.config.promise.notices
+    for _, each in _expected(facts):
+        if each.suppressed_by is not None or each.alert not in facts.by_name:
+            continue
+        if each.notifies is None and not any(alert == each.alert for alert, _ in promised):
+            yield Said(each.place, f"nothing is promised for {each.alert}", "add it to the promise, or say notifies:")
+        for name, notify in (each.notifies or {}).items():
+            if notify.mode == "promised" and (each.alert, name) not in promised:
+                message = f"{each.alert} is expected at {name} as promised, and nothing is promised there"
+                yield Said(each.place, message, "add the row to the promise, or give it a within:")
+
+
+@lint(
+    "scenario-not-muted",
+    Severity.ERROR,
+    "scenarios",
+    "A scenario expects an alert to be suppressed by another, and no inhibition can do that.",
+    "The notice goes out, and the run fails.",
+    (*_NEEDS, "alertmanager"),
+)
+def not_muted(facts: Facts) -> Iterator[Said]:
+    for _, each in _expected(facts):
+        sources = facts.by_name.get(each.suppressed_by or "", ())
+        pairs = [(source, target) for source in sources for target in meant(facts, each)]
+        if pairs and not any(sides.may_mute(*pair) for sides in facts.inhibitions for pair in pairs):
+            message = f"{each.alert} is expected to be muted by {each.suppressed_by}, and no inhibition does that"
+            yield Said(each.place, message, "add the inhibition, or correct the expectation")
+
+
+@lint(
+    "level-near-threshold",
+    Severity.WARNING,
+    "scenarios",
+    "A fault's ratio or level lies within 10 % of the threshold of the rule that it should trip or clear.",
+    "So near to it every evaluation is a coin toss, and so is the verdict.",
+    _NEEDS,
+)
+def level_near_threshold(facts: Facts) -> Iterator[Said]:
+    for scenario in facts.scenarios:
+        told: set[tuple[Place, str]] = set()
+        for each in scenario.expect:
+            thresholds = {
+                t for alert in meant(facts, each) for t in _thresholds(facts, expression(alert.rule.expr), ())
+            }
+            for place, key, written, level in _levels(scenario, each):
+                near = next((t for t in sorted(thresholds) if _is_near(key, level, t)), None)
+                if near is not None and (place, key) not in told:
+                    told.add((place, key))
+                    message = f"{key} {written} is within 10 % of the threshold {near:g} of {each.alert}"
+                    yield Said(place, message, "choose a level clearly above or below")
+
+
+def _levels(scenario: Scenario, expectation: Expectation) -> Iterator[tuple[Place, str, object, float]]:
+    """The levels that an expectation's own steps set: the fault that begins it, and the change that ends it."""
+    for step in scenario.steps:
+        if step.name not in (expectation.from_step, expectation.until_step):
+            continue
+        if isinstance(step, Inject):
+            found = [(each.place, each.settings) for each in step.faults]
+        elif isinstance(step, Change):
+            found = [(step.place, step.settings)]
+        else:
+            continue
+        for place, settings in found:
+            for key in _LEVELS:
+                level = _number(settings, key)
+                if level is not None:
+                    yield place, key, settings[key], level
+
+
+def _number(settings: Mapping[str, Any], key: str) -> float | None:
+    value = settings.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return parse_ratio(value) if key == "ratio" else float(value)
+    except ValueError:
+        return None
+
+
+def _is_near(key: str, level: float, threshold: float) -> bool:
+    # A ratio may be compared as it is or as a percentage.
+    values = (level, level * 100) if key == "ratio" and threshold > 1 else (level,)
+    return any(threshold > 0 and abs(value - threshold) <= _NEAR * threshold * (1 + 1e-9) for value in values)
+
+
+def _thresholds(facts: Facts, tree: Expr, seen: tuple[str, ...]) -> Iterator[float]:
+    """The numbers that the expression, and the recorded ones it reads, compare with; 0 aside."""
+    for node in walk(tree):
+        compared = comparison(node) if node.filters() else None
+        if compared is not None and compared[2] > 0:
+            yield compared[2]
+        if node.kind == "selector" and node.name not in seen:
+            for rule in facts.recorded.get(node.name, ()):
+                yield from _thresholds(facts, expression(rule.expr), (*seen, node.name))

@@ -1,0 +1,70 @@
+"""What a check found, as texts for machines: JSON, and the workflow commands that GitHub shows beside the lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from chaoskit.check.findings import Finding, Severity
+from chaoskit.check.run import Outcome
+from chaoskit.errors import Place
+
+_COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
+
+
+def to_json(outcome: Outcome) -> str:
+    """One JSON object: findings, skipped lints with the reason, coverage, and how many findings were ignored."""
+    return json.dumps(
+        {
+            "findings": [
+                {
+                    "id": finding.id,
+                    "severity": str(finding.severity),
+                    "file": finding.place.file,
+                    "line": finding.place.line,
+                    "message": finding.message,
+                    "why": finding.why,
+                    "todo": finding.todo,
+                }
+                for finding in outcome.findings
+            ],
+            "skipped": [{"reason": each.reason, "lints": list(each.lints)} for each in outcome.skipped],
+            "coverage": {
+                each.kind: {"exercised": each.exercised, "all": each.all, "missing": list(each.missing)}
+                for each in outcome.coverage
+            },
+            "ignored": outcome.ignored,
+        },
+        indent=2,
+        ensure_ascii=False,
+    )
+
+
+def to_github(outcome: Outcome) -> Iterator[str]:
+    """One workflow command for each finding, and a notice for what could not be checked."""
+    yield from map(_command, outcome.findings)
+    for skipped in outcome.skipped:
+        said = f"since {skipped.reason}: {', '.join(skipped.lints)}"
+        yield f"::notice title=not checked::{_data(said)}"
+
+
+def _command(finding: Finding) -> str:
+    message = f"{finding.message}. {finding.why} What to do: {finding.todo}"
+    return workflow_command(_COMMANDS[finding.severity], finding.place, finding.id, message)
+
+
+def workflow_command(command: str, place: Place, title: str, message: str) -> str:
+    """One workflow command: `error`, `warning` or `notice`, with what it says beside the line of the place."""
+    properties = {"file": place.file, "line": str(place.line) if place.line else "", "title": title}
+    written = ",".join(f"{name}={_property(value)}" for name, value in properties.items() if value)
+    return f"::{command} {written}::{_data(message)}"
+
+
+def _data(text: str) -> str:
+    """A line break would end the command, and a percent sign begins an escape."""
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    """Between properties, colons and commas separate as well."""
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,96 @@
+"""All lints on one set of facts: what they found, which could not be asked, and what the scenarios exercise."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import chaoskit.check.lints  # noqa: F401 - fills the registry
+from chaoskit.check.facts import Facts
+from chaoskit.check.findings import LINTS, Finding, Severity
+from chaoskit.check.lints.routes import called
+
+_MISSING = {
+    "rules": "no rule files were given",
+    "prometheus": "no Prometheus configuration was given",
+    "alertmanager": "no Alertmanager configuration was given",
+    "promise": "no promise was given",
+    "scenarios": "there are no scenarios",
+    "profiles": "there are no profiles",
+    "metrics": "there is no list of known metrics (metrics.txt beside the rules, or --metrics FILE)",
+    "runbooks": "there is no folder runbooks beside the configuration",
+    "promtool": "promtool was not found or not asked (chaoskit doctor --install fetches it)",
+    "amtool": "amtool was not found or not asked (chaoskit doctor --install fetches it)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Lints that were not asked, and why."""
+
+    reason: str
+    lints: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How many of a kind the scenarios exercise, and the names of those that they do not."""
+
+    kind: str
+    all: int
+    missing: tuple[str, ...]
+
+    @property
+    def exercised(self) -> int:
+        return self.all - len(self.missing)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a check came to; findings by file and line."""
+
+    findings: tuple[Finding, ...]
+    skipped: tuple[Skipped, ...]
+    coverage: tuple[Coverage, ...]
+    ignored: int = 0
+
+    def worst(self) -> Severity | None:
+        return max((finding.severity for finding in self.findings), default=None)
+
+
+def check(facts: Facts, ignore: Collection[str] = ()) -> Outcome:
+    """Asks every lint whose needs are met; `ignore` names lints whose findings are only counted."""
+    findings: list[Finding] = []
+    skipped: dict[str, list[str]] = {}
+    ignored = 0
+    for lint in LINTS.values():
+        missing = next((part for part in lint.needs if not facts.has(part)), None)
+        if missing is not None:
+            skipped.setdefault(_MISSING[missing], []).append(lint.id)
+            continue
+        for said in lint.find(facts):
+            if lint.id in ignore:
+                ignored += 1
+                continue
+            severity = lint.severity if said.severity is None else said.severity
+            findings.append(Finding(lint.id, severity, said.place, said.message, lint.why, said.todo))
+    found = sorted(dict.fromkeys(findings), key=lambda each: (each.place, -each.severity, each.id, each.message))
+    reasons = tuple(Skipped(reason, tuple(ids)) for reason, ids in skipped.items())
+    return Outcome(tuple(found), reasons, _coverage(facts), ignored)
+
+
+def _coverage(facts: Facts) -> tuple[Coverage, ...]:
+    if not facts.has("scenarios"):
+        return ()
+    done = facts.exercised
+    found = [Coverage("alerts", len(facts.by_name), tuple(n for n in facts.by_name if n not in done.alerts))]
+    if facts.has("alertmanager"):
+        routes = facts.tree.routes
+        missed = tuple(called(route) for route in routes if route.path not in done.routes)
+        found.append(Coverage("routes", len(routes), missed))
+        receivers = facts.config.receivers
+        found.append(Coverage("receivers", len(receivers), tuple(n for n in receivers if n not in done.receivers)))
+        places = enumerate(str(sides.rule.place) for sides in facts.inhibitions)
+        unseen = tuple(place for number, place in places if number not in done.inhibitions)
+        found.append(Coverage("inhibitions", len(facts.inhibitions), unseen))
+    return tuple(found)

@@ -1,0 +1,178 @@
+"""`check`: promise, configuration and scenarios compared without running anything; prints and exits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from chaoskit import bundle as shipped
+from chaoskit.check.facts import Facts
+from chaoskit.check.findings import LINTS, Finding, Severity
+from chaoskit.check.metrics import Metrics, read_metrics
+from chaoskit.check.output import to_github, to_json
+from chaoskit.check.run import Outcome, check
+from chaoskit.cli.check_faults import ask_faults
+from chaoskit.cli.check_tools import ask_programs
+from chaoskit.cli.sources import config_options, load_config
+from chaoskit.errors import BadInput, ExitCode, Place, Problem
+from chaoskit.report.text import clean
+from chaoskit.scenario.catalog import SUFFIXES, folders, profile_names, scenario_names
+from chaoskit.scenario.loader import load_scenario_file
+from chaoskit.scenario.model import Profile, Scenario
+from chaoskit.scenario.profile import load_profile_file
+from chaoskit.yaml_source import nearest, read_text
+
+T = TypeVar("T")
+
+METRICS = "metrics.txt"
+RUNBOOKS = "runbooks"
+_MOST = 30
+_STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "dim"}
+_FILE = click.Path(path_type=Path)
+
+
+@click.command("check")
+@config_options
+@click.option("--scenarios", type=_FILE, metavar="DIR", help="Scenarios to check with them; default: ./scenarios.")
+@click.option("--metrics", type=_FILE, metavar="FILE", help="Known metrics: a name a line, or a saved metrics page.")
+@click.option("--format", "format_", type=click.Choice(("table", "json", "github")), default="table", show_default=True)
+@click.option("--ignore", multiple=True, metavar="ID", help="Leave out this lint's findings; repeatable.")
+@click.option("--strict", is_flag=True, help="Warnings count like errors.")
+@click.option("--no-programs", is_flag=True, help="Do not ask promtool and amtool.")
+def check_command(
+    bundle: Path | None,
+    rules: tuple[str, ...],
+    alertmanager: Path | None,
+    prometheus: Path | None,
+    promise: Path | None,
+    scenarios: Path | None,
+    metrics: Path | None,
+    format_: str,
+    ignore: tuple[str, ...],
+    strict: bool,
+    no_programs: bool,
+) -> ExitCode:
+    """Compare promise, configuration and scenarios, and lint them; starts nothing.
+
+    Exit codes: 0 nothing wrong, 1 an error was found (with --strict also a warning), 2 something cannot be read.
+    """
+    _known(ignore)
+    own = bool(bundle or rules or alertmanager or prometheus or promise)
+    folder = bundle if own else shipped.folder()
+    problems: list[Problem] = []
+    config = _try(lambda: load_config(bundle, rules, alertmanager, prometheus, promise), problems)
+    found = _scenarios(scenarios, own, problems)
+    profiles = _profiles(own, problems)
+    known = _try(lambda: _metrics(metrics, folder), problems)
+    if config is None or problems:
+        raise BadInput(dict.fromkeys(problems))
+    elsewhere = {"scenario-fault": ask_faults(found)} | ({} if no_programs else ask_programs(config))
+    outcome = check(Facts(config, found, profiles, known, _runbooks(folder), elsewhere), ignore)
+    if format_ == "json":
+        click.echo(to_json(outcome))
+    elif format_ == "github":
+        for line in to_github(outcome):
+            click.echo(line)
+    else:
+        _print(outcome)
+    worst = outcome.worst()
+    fails = worst is not None and worst >= (Severity.WARNING if strict else Severity.ERROR)
+    return ExitCode.FAIL if fails else ExitCode.PASS
+
+
+def _known(ids: tuple[str, ...]) -> None:
+    wrong = [each for each in ids if each not in LINTS]
+    if wrong:
+        hint = "docs/checks.md lists them"
+        raise BadInput(
+            Problem(None, f"--ignore: no lint is called '{id_}'", nearest(id_, LINTS) or hint) for id_ in wrong
+        )
+
+
+def _try(read: Callable[[], T], problems: list[Problem]) -> T | None:
+    try:
+        return read()
+    except BadInput as error:
+        problems += error.problems
+        return None
+
+
+def _scenarios(folder: Path | None, own: bool, problems: list[Problem]) -> list[Scenario]:
+    """Those of the folder; else all that are known, the shipped ones only with the shipped configuration."""
+    if folder is not None:
+        if not folder.is_dir():
+            problems.append(Problem(Place(str(folder)), "is not a folder", "give the folder that holds the scenarios"))
+        paths = sorted(path for path in folder.glob("*") if path.suffix in SUFFIXES and path.is_file())
+    else:
+        paths = [path for path in scenario_names().values() if not (own and _is_shipped(path, "scenarios"))]
+    read = (_try(partial(load_scenario_file, _near(path)), problems) for path in paths)
+    return [each for each in read if each is not None]
+
+
+def _profiles(own: bool, problems: list[Problem]) -> list[Profile]:
+    paths = [path for path in profile_names().values() if not (own and _is_shipped(path, "profiles"))]
+    read = (_try(partial(load_profile_file, _near(path)), problems) for path in paths)
+    return [each for each in read if each is not None]
+
+
+def _is_shipped(path: Path, kind: str) -> bool:
+    """Whether it came with chaoskit: those speak of the shipped configuration and of no other."""
+    return any(path.resolve().is_relative_to(each.resolve()) for each in folders(kind, Path("/nonexistent")))
+
+
+def _near(path: Path) -> Path:
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def _metrics(file: Path | None, folder: Path | None) -> Metrics | None:
+    if file is None and folder is not None and (folder / METRICS).is_file():
+        file = _near(folder / METRICS)
+    return None if file is None else read_metrics(read_text(file), str(file))
+
+
+def _runbooks(folder: Path | None) -> frozenset[str] | None:
+    found = folder / RUNBOOKS if folder is not None else None
+    return frozenset(path.stem for path in found.iterdir()) if found is not None and found.is_dir() else None
+
+
+def _print(outcome: Outcome) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    for finding in outcome.findings:
+        if LINTS[finding.id].topic != "coverage":
+            for line in _shown(finding):
+                console.print(line)
+    for each in outcome.coverage:
+        console.print(Text(f"scenarios exercise {each.exercised} of {each.all} {each.kind}{_names(each.missing)}"))
+    for skipped in outcome.skipped:
+        console.print(Text(f"not checked, since {skipped.reason}: {', '.join(skipped.lints)}", style="yellow"))
+    counts = {severity: sum(each.severity is severity for each in outcome.findings) for severity in Severity}
+    said = [f"{count} {name}" for count, name in _counted(counts)]
+    said += [f"{outcome.ignored} ignored"] if outcome.ignored else []
+    console.print(", ".join(said) or "nothing found", markup=False)
+
+
+def _names(missing: tuple[str, ...]) -> str:
+    more = f" and {len(missing) - _MOST} more" if len(missing) > _MOST else ""
+    return f"; none sees {', '.join(missing[:_MOST])}{more}" if missing else ""
+
+
+def _counted(counts: dict[Severity, int]) -> list[tuple[int, str]]:
+    names = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
+    return [(counts[s], names[s] + ("" if counts[s] == 1 else "s")) for s in reversed(Severity) if counts[s]]
+
+
+def _shown(finding: Finding) -> Iterator[Text]:
+    head = Text(f"{finding.severity!s:8}", style=_STYLES[finding.severity])
+    head.append(f"{clean(str(finding.place))}: ", style="not dim bold")
+    head.append(f"{clean(finding.message)} ", style="default not bold")
+    head.append(f"[{finding.id}]", style="dim not bold")
+    yield head
+    yield Text(f"        why: {finding.why}", style="dim")
+    yield Text(f"        do:  {clean(finding.todo)}", style="dim")

@@ -1,0 +1,223 @@
+"""What promtool and amtool say about the files that `check` looks at; both are asked where they are found.
+
+The one idea: a template is only known to work once it was rendered. So every text with a template in it is rendered
+by amtool, as firing, as resolved, and for an alert that carries nothing but its name.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chaoskit.alerting.model import AlertConfig, Rule
+from chaoskit.check.findings import Said
+from chaoskit.errors import BadInput, EquipmentError, Place, Problem
+from chaoskit.stack.binaries import Found, find
+from chaoskit.stack.monitoring import check_alertmanager, check_rules
+from chaoskit.yaml_source import Node, read
+
+_LIMIT_S = 60.0
+_RULE = re.compile(r'group "(?P<group>.*?)", rule (?P<number>\d+), ".*?": (?P<said>.*)', re.DOTALL)
+_TEMPLATE_ERROR = re.compile(r"amtool: error: (?:failed to (?:execute|parse) the template, error: )?")
+_DOCUMENT = re.compile(r" \(document \d+\)$")
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """One text of an integration that holds a template."""
+
+    text: str
+    html: bool
+    place: Place
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Programs:
+    """The programs by path; one that was not found keeps its bare name, and is not called."""
+
+    prometheus: Path
+    promtool: Path
+    alertmanager: Path
+    amtool: Path
+
+
+def ask_programs(config: AlertConfig, found: Found | None = None) -> dict[str, tuple[Said, ...]]:
+    """What the programs say, by lint id; no entry for a program that is not there or has nothing to look at.
+
+    `found` takes the place of looking for them. Starts processes, and writes to a temporary folder only.
+    """
+    found = found or find()
+    said: dict[str, tuple[Said, ...]] = {}
+    roles = {key.partition(":")[0] for key in config.sources}
+    with tempfile.TemporaryDirectory(prefix="chaoskit-check-") as folder, ThreadPoolExecutor(4) as pool:
+        rules = pool.submit(_rules, config, found, Path(folder)) if found.promtool.path and "rules" in roles else None
+        prometheus = pool.submit(_prometheus, config, found) if found.promtool.path and "prometheus" in roles else None
+        if found.amtool.path and "alertmanager" in roles:
+            valid = pool.submit(_alertmanager, config, found)
+            said["template-fails"] = _templates(config, found.amtool.path, Path(folder), pool)
+            said["amtool"] = valid.result()
+        if rules or prometheus:
+            said["promtool"] = (*(prometheus.result() if prometheus else ()), *(rules.result() if rules else ()))
+    return said
+
+
+def _rules(config: AlertConfig, found: Found, folder: Path) -> tuple[Said, ...]:
+    """The rule files as they were read, so that manifests are checked as the rule files that they hold."""
+    names: dict[str, str] = {}
+    for number, (name, text) in enumerate(_texts(config, "rules").items()):
+        file = folder / f"{number}.yml"
+        file.write_text(text)
+        names[str(file)] = _DOCUMENT.sub("", name)
+    problems = check_rules(_programs(found), [Path(name) for name in names])
+    by_group: dict[tuple[str, str], list[Rule]] = {}
+    for rule in config.rules:
+        by_group.setdefault((rule.place.file, rule.group), []).append(rule)
+    return tuple(_said(_named(problem, names, by_group)) for problem in problems)
+
+
+def _named(problem: Problem, names: Mapping[str, str], by_group: Mapping[tuple[str, str], list[Rule]]) -> Problem:
+    """The problem at its place in the user's file; a template's has no line, but says which rule it is in."""
+    place = problem.place or Place("")
+    place = Place(names.get(place.file, place.file), place.line)
+    message = problem.message
+    for file, name in names.items():
+        message = message.replace(file, name)
+    match = _RULE.match(message)
+    if match and not place.line:
+        rules = by_group.get((place.file, match["group"]), [])
+        number = int(match["number"]) - 1
+        place = rules[number].place if number < len(rules) else place
+    return Problem(place, message)
+
+
+def _prometheus(config: AlertConfig, found: Found) -> tuple[Said, ...]:
+    file = next(iter(_texts(config, "prometheus")))
+    argv = [found.promtool.path, "check", "config", "--syntax-only", file]
+    code, said = _run([str(word) for word in argv])
+    if code == 0:
+        return ()
+    reason = said.partition("FAILED:")[2].strip() or said.strip()
+    return (_said(Problem(Place(file), reason)),)
+
+
+def _alertmanager(config: AlertConfig, found: Found) -> tuple[Said, ...]:
+    file = next(iter(_texts(config, "alertmanager")))
+    programs = _programs(found)
+    return tuple(_said(problem) for problem in check_alertmanager(programs, Path(file)))
+
+
+def _programs(found: Found) -> _Programs:
+    return _Programs(*(tool.path or Path(tool.name) for tool in found.tools))
+
+
+def _said(problem: Problem) -> Said:
+    return Said(problem.place or Place(""), problem.message, problem.hint or "correct it, and check again")
+
+
+def _texts(config: AlertConfig, role: str) -> dict[str, str]:
+    return {key.partition(":")[2]: text for key, text in config.sources.items() if key.startswith(f"{role}:")}
+
+
+def _templates(config: AlertConfig, amtool: Path, folder: Path, pool: ThreadPoolExecutor) -> tuple[Said, ...]:
+    """Each text that cannot be rendered, once. All of a kind are tried together first: most often that is enough."""
+    globs = [f"--template.glob={name}" for name in _texts(config, "template")]
+    texts = list(_template_texts(config))
+    data = list(_data_files(config, folder))
+
+    def render(some: Sequence[_Text], file: Path, html: bool) -> str:
+        kind = "html" if html else "text"
+        text = "\n".join(dict.fromkeys(each.text for each in some))
+        argv = [str(amtool), "template", "render", *globs, f"--template.type={kind}", f"--template.data={file}"]
+        code, said = _run([*argv, f"--template.text={text}"])
+        return "" if code == 0 else _TEMPLATE_ERROR.sub("", said.strip()) or f"amtool failed with {code}"
+
+    batches = [([t for t in texts if t.html is html], file, html) for html in (False, True) for file in data]
+    batches = [batch for batch in batches if batch[0]]
+    failed = [b for b, reason in zip(batches, pool.map(lambda b: render(*b), batches), strict=True) if reason]
+    found: dict[Place, Said] = {}
+    for some, file, html in failed:
+        for each in some:
+            if each.place not in found and (reason := render([each], file, html)):
+                message = f"{each.where} fails for {file.stem}: {reason.splitlines()[-1]}"
+                found[each.place] = Said(each.place, message, "guard it with if or with, or correct the name")
+    return tuple(found.values())
+
+
+def _template_texts(config: AlertConfig) -> Iterator[_Text]:
+    """Every text of every integration that holds a template, with its place."""
+    for file, text in _texts(config, "alertmanager").items():
+        try:
+            receivers = read(text, file).get("receivers")
+        except BadInput:
+            return
+        for receiver in receivers.items if receivers else ():
+            name = receiver.get("name")
+            for key, integrations in receiver.pairs:
+                for integration in integrations.items:
+                    for path, node in _scalars(integration):
+                        if "{{" in node.raw:
+                            where = f"{'.'.join(path)} in {key.raw} of {name.raw if name else 'a receiver'}"
+                            html = key.raw == "email_configs" and path == ("html",)
+                            yield _Text(node.raw, html, node.place, where)
+
+
+def _scalars(node: Node, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Node]]:
+    if node.kind == "scalar":
+        yield path, node
+    for key, value in node.pairs:
+        yield from _scalars(value, (*path, key.raw))
+    for item in node.items:
+        yield from _scalars(item, path)
+
+
+def _data_files(config: AlertConfig, folder: Path) -> Iterator[Path]:
+    """What the templates are rendered with: two alerts of the configuration, their end, and a bare one."""
+    rules = [rule for rule in config.rules if rule.alert][:2]
+    some = [{"alertname": rule.alert, **rule.labels, "instance": "example:9090"} for rule in rules]
+    notes = [dict(rule.annotations) for rule in rules]
+    some, notes = some or [{"alertname": "Example"}], notes or [{}]
+    for name, status, labels, texts in (
+        ("firing alerts", "firing", some, notes),
+        ("resolved alerts", "resolved", some, notes),
+        ("an alert without labels and annotations", "firing", [{"alertname": "Example"}], [{}]),
+    ):
+        file = folder / f"{name}.json"
+        file.write_text(json.dumps(_notice(status, labels, texts)))
+        yield file
+
+
+def _notice(status: str, labels: Sequence[Mapping[str, str]], texts: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    ends = "2024-01-01T00:10:00Z" if status == "resolved" else "0001-01-01T00:00:00Z"
+    alerts = [
+        {
+            "status": status, "labels": own, "annotations": said, "startsAt": "2024-01-01T00:00:00Z",
+            "endsAt": ends, "generatorURL": "http://localhost:9090/graph", "fingerprint": "0123456789abcdef",
+        }
+        for own, said in zip(labels, texts, strict=True)
+    ]  # fmt: skip
+    return {
+        "receiver": "example", "status": status, "alerts": alerts, "externalURL": "http://localhost:9093",
+        "groupLabels": {"alertname": labels[0]["alertname"]},
+        "commonLabels": _common(labels), "commonAnnotations": _common(texts),
+    }  # fmt: skip
+
+
+def _common(maps: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    each = [set(one.items()) for one in maps]
+    return dict(set.intersection(*each))
+
+
+def _run(argv: list[str]) -> tuple[int, str]:
+    try:
+        ended = subprocess.run(argv, capture_output=True, stdin=subprocess.DEVNULL, timeout=_LIMIT_S, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise EquipmentError(Path(argv[0]).name, str(error)) from None
+    return ended.returncode, (ended.stdout + ended.stderr).decode(errors="replace")

@@ -1,0 +1,164 @@
+"""`diff`: what a change of configuration means for the people who are told; starts nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from chaoskit.alerting.model import AlertConfig
+from chaoskit.cli.console import console
+from chaoskit.cli.revisions import at_revision
+from chaoskit.cli.sources import config_options, load_config
+from chaoskit.diff.compare import diff
+from chaoskit.diff.model import Broken, Change, Difference
+from chaoskit.diff.output import to_github, to_json
+from chaoskit.errors import BadInput, ExitCode, Place, Problem
+from chaoskit.report.difference import NOTHING, difference_view
+from chaoskit.report.terminal import print_to
+from chaoskit.yaml_source import Node, read, read_text
+
+T = TypeVar("T", Problem, Change, Broken)
+
+_ROLES = {
+    "alertmanager": {"route", "receivers", "inhibit_rules"},
+    "prometheus": {"scrape_configs", "rule_files", "scrape_config_files"},
+    "rules": {"groups", "kind", "spec"},
+    "promise": {"chaoskit"},
+}
+_KEYS = "an Alertmanager or Prometheus configuration, a rule file or a promise"
+
+
+@click.command("diff")
+@click.argument("paths", nargs=-1, metavar="[OLD] NEW")
+@click.option("--base", metavar="REVISION", help="OLD is NEW as git has it at this branch, tag or commit.")
+@config_options
+@click.option("--format", "format_", type=click.Choice(("text", "json", "github")), default="text", show_default=True)
+def diff_command(
+    paths: tuple[str, ...],
+    base: str | None,
+    bundle: Path | None,
+    rules: tuple[str, ...],
+    alertmanager: Path | None,
+    prometheus: Path | None,
+    promise: Path | None,
+    format_: str,
+) -> ExitCode:
+    """Tell what changes for people between two configurations, OLD and NEW; starts nothing.
+
+    Each is a folder, or one file of a configuration whose other parts the options name for both sides.
+    With --base only NEW is given.
+
+    Exit codes: 0 no promise is broken, 1 one is, by NEW's or OLD's promise, 2 something cannot be read.
+    """
+    wanted = 1 if base else 2
+    if len(paths) != wanted:
+        what = "NEW, and --base takes the place of OLD" if base else "OLD and NEW, or NEW with --base REVISION"
+        raise BadInput(Problem(None, f"{len(paths)} paths were given", f"give {what}"))
+
+    def load(path: Path) -> AlertConfig:
+        return _load(path, bundle, rules, alertmanager, prometheus, promise)
+
+    new = Path(paths[-1])
+    with ExitStack() as stack:
+        if base:
+            old = stack.enter_context(at_revision(new, base))
+            folder = old if old.is_dir() else old.parent
+            here = (new if new.is_dir() else new.parent).as_posix().rstrip("/")
+            shown: Callable[[str], str] = _renamed(folder.as_posix(), f"{base}:{here}")
+        else:
+            old, shown = Path(paths[0]), str
+        difference = _compared(lambda: load(old), lambda: load(new), shown)
+    _print(difference, format_)
+    return ExitCode.FAIL if difference.broken else ExitCode.PASS
+
+
+def _compared(
+    load_old: Callable[[], AlertConfig], load_new: Callable[[], AlertConfig], shown: Callable[[str], str]
+) -> Difference:
+    """The difference with places as the reader knows them; the problems of both sides at once."""
+    problems: list[Problem] = []
+    read_: list[AlertConfig] = []
+    for load in (load_old, load_new):
+        try:
+            read_.append(load())
+        except BadInput as error:
+            problems += error.problems
+    if problems:
+        raise BadInput(_shown(problem, shown) for problem in dict.fromkeys(problems))
+    for config in read_:
+        if not any(rule.alert for rule in config.rules):
+            file = shown(next(iter(config.sources), "").partition(":")[2])
+            hint = "name the rule files with --rules, or a folder that names them"
+            raise BadInput(Problem(Place(file), "no alerting rule was found: nobody hears of anything", hint))
+    found = diff(read_[0], read_[1])
+    return Difference(
+        tuple(_shown(each, shown) for each in found.changes),
+        tuple(_shown(each, shown) for each in found.broken),
+        tuple(shown(each) for each in found.mended),
+    )
+
+
+def _shown(each: T, shown: Callable[[str], str]) -> T:
+    """The same thing with every text in it as the reader knows it."""
+    changed: dict[str, Any] = {}
+    for field in fields(each):
+        value = getattr(each, field.name)
+        if isinstance(value, str):
+            changed[field.name] = shown(value)
+        elif isinstance(value, Place):
+            changed[field.name] = Place(shown(value.file), value.line)
+    return replace(each, **changed)
+
+
+def _renamed(old: str, new: str) -> Callable[[str], str]:
+    return lambda text: text.replace(old, new)
+
+
+def _load(
+    path: Path,
+    bundle: Path | None,
+    rules: tuple[str, ...],
+    alertmanager: Path | None,
+    prometheus: Path | None,
+    promise: Path | None,
+) -> AlertConfig:
+    """The configuration in a folder, or the one that the options name with this file in its place."""
+    if path.is_dir():
+        return load_config(path, rules, alertmanager, prometheus, promise)
+    role = _role(path)
+    if role == "rules":
+        rules = (str(path), *rules)
+    return load_config(
+        bundle,
+        rules,
+        path if role == "alertmanager" else alertmanager,
+        path if role == "prometheus" else prometheus,
+        path if role == "promise" else promise,
+    )
+
+
+def _role(path: Path) -> str:
+    """What a file is, by the keys it begins with; raises BadInput for one that is none of them."""
+    text = read_text(path)
+    if "PrometheusRule" in text:
+        return "rules"
+    root: Node = read(text, str(path))
+    found = [role for role, keys in _ROLES.items() if keys & set(root.keys)]
+    if len(found) != 1:
+        raise BadInput(Problem(Place(str(path)), "cannot be told what it is", f"give {_KEYS}, or a folder"))
+    return found[0]
+
+
+def _print(difference: Difference, format_: str) -> None:
+    if format_ == "json":
+        click.echo(to_json(difference))
+    elif format_ == "github":
+        for line in to_github(difference) if not difference.empty else iter((f"::notice ::{NOTHING}",)):
+            click.echo(line)
+    else:
+        print_to(console(), difference_view(difference))

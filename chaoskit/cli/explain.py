@@ -1,0 +1,97 @@
+"""`explain`: who hears of an alert, when, over which route, and what is in the way; starts nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from chaoskit.cli.console import console
+from chaoskit.cli.sources import config_options, load_config
+from chaoskit.errors import BadInput, ExitCode, Place, Problem
+from chaoskit.explain.alert import explain
+from chaoskit.explain.output import to_json
+from chaoskit.report.explanation import explanation_view
+from chaoskit.report.terminal import print_to
+from chaoskit.report.text import clean
+from chaoskit.scenario.catalog import SUFFIXES, folders, scenario_names
+from chaoskit.scenario.loader import load_scenario_file
+from chaoskit.scenario.model import Scenario
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command("explain")
+@click.argument("alert")
+@click.argument("labels", nargs=-1, metavar="[LABEL=VALUE]...")
+@config_options
+@click.option(
+    "--scenarios", type=_FILE, metavar="DIR", help="Scenarios that may prove it; default: all that are known."
+)
+@click.option("--format", "format_", type=click.Choice(("text", "json")), default="text", show_default=True)
+def explain_command(
+    alert: str,
+    labels: tuple[str, ...],
+    bundle: Path | None,
+    rules: tuple[str, ...],
+    alertmanager: Path | None,
+    prometheus: Path | None,
+    promise: Path | None,
+    scenarios: Path | None,
+    format_: str,
+) -> ExitCode:
+    """Explain ALERT: who hears of it, from fault to phone, who can mute it, what proves it; starts nothing.
+
+    LABEL=VALUE says what a label is that only the series know, as worker_name=worker-1.
+
+    Exit codes: 0 explained, 2 no such alert, or something cannot be read.
+    """
+    given = _given(labels)
+    own = bool(bundle or rules or alertmanager or prometheus or promise)
+    config = load_config(bundle, rules, alertmanager, prometheus, promise)
+    found = explain(config, alert, given, _scenarios(_paths(scenarios, own)))
+    if format_ == "json":
+        click.echo(to_json(found))
+    else:
+        print_to(console(), explanation_view(found))
+    return ExitCode.PASS
+
+
+def _given(labels: Iterable[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    problems = []
+    for text in labels:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            problems.append(Problem(None, f"'{text}' is not label=value", "as worker_name=worker-1"))
+        elif found.setdefault(name, value) != value:
+            problems.append(Problem(None, f"{name} is given twice, as '{found[name]}' and '{value}'", "give it once"))
+    if problems:
+        raise BadInput(problems)
+    return found
+
+
+def _paths(folder: Path | None, own: bool) -> list[Path]:
+    """The folder's scenarios; else all known ones, those that came with chaoskit only for its own configuration."""
+    if folder is None:
+        shipped = [each.resolve() for each in folders("scenarios", Path("/nonexistent"))]
+        known = scenario_names().values()
+        return [p for p in known if not (own and any(p.resolve().is_relative_to(each) for each in shipped))]
+    if not folder.is_dir():
+        raise BadInput(Problem(Place(str(folder)), "is not a folder", "give the folder that holds the scenarios"))
+    return sorted(path for path in folder.glob("*") if path.suffix in SUFFIXES and path.is_file())
+
+
+def _scenarios(paths: Iterable[Path]) -> Iterator[Scenario]:
+    """Those that can be read; of the others a line is said, since they prove nothing."""
+    here = Path.cwd()
+    for path in paths:
+        try:
+            yield load_scenario_file(path.relative_to(here) if path.is_relative_to(here) else path)
+        except BadInput as error:
+            said = clean(str(error.problems[0]))
+            Console(stderr=True).print(
+                f"left out, cannot be read: {said}", markup=False, highlight=False, soft_wrap=True
+            )

@@ -1,0 +1,67 @@
+"""A configuration as git keeps it: a folder or a file at a revision, unpacked where nothing else is touched.
+
+The one idea: git writes an archive to a pipe and it is unpacked into a temporary folder; no checkout, no worktree, no
+lock, so that a comparison can run beside anything.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from chaoskit.errors import BadInput, Place, Problem
+
+_TIMEOUT_S = 60.0
+_SAID = 300
+
+
+@contextmanager
+def at_revision(path: Path, revision: str) -> Iterator[Path]:
+    """This folder or file as it was at the revision, in a temporary folder that is removed at the end.
+
+    Of a file its whole folder is unpacked, for what it names beside it. Raises BadInput where git is missing, the
+    path is in no repository, or the revision does not have it.
+    """
+    place = Place(str(path))
+    if shutil.which("git") is None:
+        raise BadInput(Problem(place, "git was not found", "install it, or give the old folder by its path"))
+    if revision.startswith("-"):
+        raise BadInput(Problem(None, f"'{revision}' is not a revision", "give a branch, a tag or a commit"))
+    beside = path.parent if path.is_file() or (not path.is_dir() and path.suffix) else path
+    if not beside.is_dir():
+        raise BadInput(Problem(place, "is not there", "give a folder or file of the working tree"))
+    inside = _git(beside, place, "is in no git repository", "rev-parse", "--show-prefix").decode().strip().rstrip("/")
+    unknown = f"git knows no revision '{revision}' here"
+    commit = _git(beside, place, unknown, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}").decode().strip()
+    top = Path(_git(beside, place, "has no working tree", "rev-parse", "--show-toplevel").decode().strip())
+    tree = f"{commit}:{inside}" if inside else commit
+    missing = f"is not there at revision '{revision}'"
+    archive = _git(top, place, missing, "archive", "--format=tar", tree)
+    with TemporaryDirectory(prefix="chaoskit-revision-") as name:
+        folder = Path(name).resolve() / (beside.resolve().name or "configuration")
+        folder.mkdir()
+        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+            tar.extractall(folder, filter="data")
+        found = folder if beside == path else folder / path.name
+        if not found.exists():
+            raise BadInput(Problem(place, missing, "it may have been called differently then"))
+        yield found
+
+
+def _git(folder: Path, place: Place, what: str, *arguments: str) -> bytes:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, timeout=_TIMEOUT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise BadInput(Problem(place, f"git could not be asked: {error}", "try it by hand")) from None
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        raise BadInput(Problem(place, what, said[-1][:_SAID] if said else ""))
+    return done.stdout

@@ -1,0 +1,77 @@
+"""A difference as data: nouns without behaviour.
+
+The one idea: a change is said once for each alert and receiver, with what was and what is, so that equal changes of
+many alerts can be told together and an empty list means that nobody notices anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chaoskit.errors import Place
+
+NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that people notice. `kind` is one of KINDS."""
+
+    kind: str
+    alert: str
+    """The alert that it is about; "" where it is about a receiver or about everything."""
+    receiver: str
+    """Who hears differently; "" where that is nobody in particular."""
+    what: str
+    """The thing that changed, as people call it: `from fault to phone`."""
+    old: str
+    new: str
+    why: str
+    """What in the configuration did it; "" where old and new say it all."""
+    place: Place | None
+    """Where to look: in the new configuration, or in the old one where it is gone there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A promise that the old configuration kept and the new one does not."""
+
+    message: str
+    place: Place
+    whose: str
+    """`old` or `new`: whose promise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Everything that people notice; empty changes and nothing broken mean: nothing at all."""
+
+    changes: tuple[Change, ...]
+    broken: tuple[Broken, ...]
+    mended: tuple[str, ...]
+    """Departures from the promise that the new configuration no longer has."""
+
+    @property
+    def empty(self) -> bool:
+        return not (self.changes or self.broken or self.mended)
+
+
+KINDS = {
+    "added": "an alert that was not there",
+    "removed": "an alert that is gone",
+    "renamed": "an alert under another name",
+    "severity": "how bad an alert is said to be",
+    "condition": "what makes it fire",
+    "lost": "a receiver that no longer hears of it",
+    "gained": "a receiver that hears of it now",
+    "time": "how long it takes until a phone rings",
+    "all-clear": "whether and when the end is told",
+    "repeat": "how often it is said again",
+    "grouping": "what is told together",
+    "quiet": "when a receiver is left in peace",
+    "mute": "which alerts hold it back",
+    "labels": "other labels that go out with it",
+    "text": "what the notice says",
+    "receiver": "where a receiver's notices go",
+}
+"""Every kind of change, in the order in which they are told."""

@@ -1,0 +1,102 @@
+"""A difference for machines: JSON, and the workflow commands that GitHub shows beside the lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from chaoskit.check.output import workflow_command
+from chaoskit.diff.model import NEVER, Change, Difference
+from chaoskit.errors import Place
+
+
+def to_json(difference: Difference) -> str:
+    """One JSON object: changes one by one, broken and mended promises, and whether anybody notices anything."""
+    return json.dumps(
+        {
+            "different": not difference.empty,
+            "changes": [
+                {
+                    "kind": each.kind,
+                    "alert": each.alert,
+                    "receiver": each.receiver,
+                    "what": each.what,
+                    "old": each.old,
+                    "new": each.new,
+                    "why": each.why,
+                    "place": _place(each.place),
+                }
+                for each in difference.changes
+            ],
+            "broken": [
+                {"message": each.message, "promise": each.whose, "place": _place(each.place)}
+                for each in difference.broken
+            ],
+            "mended": list(difference.mended),
+        },
+        indent=2,
+        ensure_ascii=False,
+    )
+
+
+def to_github(difference: Difference) -> Iterator[str]:
+    """A command for each thing that people notice; a broken promise is an error, whatever is lost a warning."""
+    for broken in difference.broken:
+        yield workflow_command("error", broken.place, "promise broken", broken.message)
+    for each in together(difference.changes):
+        level = "warning" if each.change.new == NEVER or each.change.kind in ("removed", "lost") else "notice"
+        yield workflow_command(level, each.change.place or Place(""), each.change.kind, sentence(each))
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Changes that differ in nothing but the alert, told as one."""
+
+    change: Change
+    alerts: tuple[str, ...]
+
+
+def together(changes: Iterable[Change]) -> tuple[Together, ...]:
+    """The changes in their order, each kind of change once with all alerts that it happens to."""
+    by: dict[tuple[str, ...], list[Change]] = {}
+    for each in changes:
+        alike = (each.kind, each.receiver, each.what, each.old, each.new, each.why)
+        key = (*alike, each.alert) if each.kind in ("added", "removed", "renamed") else alike
+        by.setdefault(key, []).append(each)
+    return tuple(Together(some[0], tuple(dict.fromkeys(each.alert for each in some))) for some in by.values())
+
+
+def sentence(each: Together) -> str:
+    """What happens, to whom, and why."""
+    change = each.change
+    if change.kind == "added":
+        return f"{change.alert} is new; it is told to: {change.new}"
+    if change.kind == "removed":
+        return f"{change.alert} is gone; it was told to: {change.old}"
+    if change.kind == "renamed":
+        return f"{change.old} is now called {change.alert}"
+    if change.kind == "mute":
+        return f"{_alerts(each.alerts)}: {_mute(change)}"
+    subject = " -> ".join(part for part in (_alerts(each.alerts), change.receiver) if part)
+    why = f" ({change.why})" if change.why else ""
+    lead = f"{subject}: " if subject else ""
+    return f"{lead}{change.what}{': ' if change.what else ''}{change.old} becomes {change.new}{why}"
+
+
+def _mute(change: Change) -> str:
+    if change.new == "no":
+        return f"no longer {change.what}"
+    perhaps = "" if change.new == "yes" else f" {change.new}"
+    if change.old == "no":
+        return f"now {change.what}{perhaps}"
+    return f"{change.what}{perhaps or ' in any case'}, before {'in any case' if change.old == 'yes' else change.old}"
+
+
+def _alerts(names: tuple[str, ...], most: int = 3) -> str:
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def _place(place: Place | None) -> dict[str, object] | None:
+    return {"file": place.file, "line": place.line} if place else None

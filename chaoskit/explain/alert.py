@@ -1,0 +1,135 @@
+"""Everything that can be said about one alert before it ever fires.
+
+The one idea: an explanation is collected from what the rest of chaoskit already computes (windows, routes,
+inhibitions, lints, scenarios); it decides nothing of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from chaoskit.alerting.model import AlertConfig, PromisedNotice, Route
+from chaoskit.errors import Place
+from chaoskit.explain.mutes import Mute
+from chaoskit.explain.people import Heard, People, Span, Told
+from chaoskit.explain.promises import Departure, departures_of
+from chaoskit.explain.subject import Subject, find_subjects
+from chaoskit.scenario.model import Expectation, Scenario
+
+
+@dataclass(frozen=True, slots=True)
+class MutedBy:
+    """One alert that can hold this one back, and when."""
+
+    mute: Mute
+    firing_s: Span
+    """From the source's fault to its firing, where the mute begins."""
+    resolved_s: Span
+    """From the source's undo to its end, where the mute ends."""
+    too_late: bool
+    """Begun together, every first notice is out before the source can fire at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A scenario that proves something about the alert: that it is told, or that it is suppressed."""
+
+    scenario: str
+    title: str
+    place: Place
+    suppressed_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    told: Told
+    passed: Mapping[tuple[int, ...], tuple[Route, ...]]
+    """By route: the routes from the root's child down to it."""
+    muted_by: tuple[MutedBy, ...]
+    promised: tuple[PromisedNotice, ...]
+    """Everything promised for the alert, also to receivers that no route leads to."""
+    departures: tuple[Departure, ...]
+    proofs: tuple[Proof, ...]
+    missing: tuple[str, ...]
+    """Parts that were not shown: prometheus, alertmanager, promise."""
+    others: int
+    """How many further rules of this name were left out, since the given labels exclude them."""
+
+    @property
+    def open_labels(self) -> tuple[str, ...]:
+        """Labels that only the series know and that routes, groups or inhibitions ask about."""
+        alert = self.told.subject.alert
+        asked = {each for heard in self.told.heard for each in heard.route.group_by or ()}
+        asked |= {m.label for routes in self.passed.values() for route in routes for m in route.matchers}
+        for muted in self.muted_by:
+            asked |= {*muted.mute.rule.equal, *(m.label for m in muted.mute.rule.target)}
+        return tuple(sorted(label for label in asked if alert.value(label) is None))
+
+
+def explain(
+    config: AlertConfig, name: str, given: Mapping[str, str] | None = None, scenarios: Iterable[Scenario] = ()
+) -> tuple[Explanation, ...]:
+    """One explanation for each rule of this name that fits the given labels.
+
+    Raises BadInput where there is none, or where no rule of that name can carry these labels.
+    """
+    people = People(config)
+    subjects = find_subjects(config, name, given or {})
+    others = len(config.alert_rules(name)) - len(subjects)
+    known = tuple(scenarios)
+    return tuple(_explained(people, config, subject, known, others) for subject in subjects)
+
+
+def _explained(
+    people: People, config: AlertConfig, subject: Subject, scenarios: tuple[Scenario, ...], others: int
+) -> Explanation:
+    told = people.told(subject)
+    muted = tuple(_muted_by(people, told, mute) for mute in people.mutes.of(subject.alert))
+    promised = tuple(each for (alert, _), each in config.promise.notices.items() if alert == subject.rule.alert)
+    shown = {key.partition(":")[0] for key in config.sources}
+    return Explanation(
+        told,
+        {each.route.path: tuple(_down(config.route, each.route)) for each in told.heard},
+        muted,
+        promised,
+        departures_of(config, subject.rule, {each.receiver for each in told.heard}),
+        tuple(_proofs(scenarios, subject)),
+        tuple(part for part in ("prometheus", "alertmanager", "promise") if part not in shown),
+        others,
+    )
+
+
+def _muted_by(people: People, told: Told, mute: Mute) -> MutedBy:
+    source = people.told(Subject(mute.source, {}, {}))
+    last = max((heard.phone_s[1] for heard in told.heard), default=0.0)
+    return MutedBy(mute, source.firing_s, source.resolved_s, bool(told.heard) and source.firing_s[0] > last)
+
+
+def _down(root: Route, route: Route) -> Iterator[Route]:
+    node = root
+    for index in route.path:
+        node = node.children[index]
+        yield node
+
+
+def _proofs(scenarios: Iterable[Scenario], subject: Subject) -> Iterator[Proof]:
+    for scenario in scenarios:
+        for expectation in scenario.expect:
+            if _meant(expectation, subject):
+                yield Proof(scenario.name, scenario.title, expectation.place, expectation.suppressed_by)
+
+
+def _meant(expectation: Expectation, subject: Subject) -> bool:
+    alert = subject.alert
+    return expectation.alert == alert.name and all(
+        alert.value(label) in (None, value) for label, value in expectation.labels.items()
+    )
+
+
+def first_to_hear(heard: Iterable[Heard]) -> Span | None:
+    """From the fault to the first phone that rings; None where nobody certainly hears of it."""
+    certain = [each.phone_s for each in heard if each.certain]
+    if not certain:
+        return None
+    return min(lo for lo, _ in certain), min(hi for _, hi in certain)

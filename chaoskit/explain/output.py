@@ -1,0 +1,114 @@
+"""An explanation as JSON: the same facts as the text, in seconds, with files and lines apart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from chaoskit.alerting.windows import Window
+from chaoskit.errors import Place
+from chaoskit.explain.alert import Explanation, MutedBy, first_to_hear
+from chaoskit.explain.people import Heard
+
+
+def to_json(explanations: Iterable[Explanation]) -> str:
+    """One JSON object with a list `alerts`, one for each rule of the name; all durations in seconds."""
+    return json.dumps({"alerts": [_alert(each) for each in explanations]}, indent=2, ensure_ascii=False)
+
+
+def _alert(explanation: Explanation) -> dict[str, Any]:
+    told = explanation.told
+    rule, alert = told.subject.rule, told.subject.alert
+    windows = told.windows
+    return {
+        "alert": rule.alert,
+        "place": _place(rule.place),
+        "fault_to_phone_s": first_to_hear(told.heard),
+        "fault_to_firing_s": told.firing_s,
+        "undo_to_resolved_s": told.resolved_s,
+        "expression": rule.expr,
+        "for_s": rule.for_s,
+        "keep_firing_for_s": rule.keep_firing_for_s,
+        "group": rule.group,
+        "labels": {
+            "known": dict(alert.known),
+            "given": dict(told.subject.given),
+            "assumed": dict(told.subject.assumed),
+            "open": list(explanation.open_labels),
+        },
+        "annotations": dict(rule.annotations),
+        "hops": [_window(each) for each in (windows.detect, windows.hold, windows.clear) if each is not None],
+        "receivers": [_heard(explanation, each) for each in told.heard],
+        "muted_by": [_muted(each) for each in explanation.muted_by],
+        "promised": [
+            {
+                "receiver": each.receiver,
+                "for_s": each.for_s,
+                "group_wait_s": each.group_wait_s,
+                "repeat_s": each.repeat_s,
+                "place": _place(each.place),
+            }
+            for each in explanation.promised
+        ],
+        "departures": [
+            {"id": each.lint, "place": _place(each.place), "message": each.message, "broken": each.broken}
+            for each in explanation.departures
+        ],
+        "proved_by": [
+            {"scenario": each.scenario, "place": _place(each.place), "suppressed_by": each.suppressed_by}
+            for each in explanation.proofs
+        ],
+        "not_given": list(explanation.missing),
+    }
+
+
+def _heard(explanation: Explanation, heard: Heard) -> dict[str, Any]:
+    return {
+        "receiver": heard.receiver,
+        "certain": heard.certain,
+        "fault_to_phone_s": heard.phone_s,
+        "fault_to_phone_live_s": heard.phone_live_s,
+        "undo_to_all_clear_s": heard.all_clear_s,
+        "repeat_s": heard.repeat_s,
+        "group_key": heard.group_key,
+        "notify": _window(heard.notify),
+        "routes": [
+            {
+                "path": [index + 1 for index in route.path],
+                "place": _place(route.place),
+                "matchers": [f'{m.label}{m.op}"{m.value}"' for m in route.matchers],
+                "continue": route.continues,
+            }
+            for route in explanation.passed[heard.route.path]
+        ],
+        "time_intervals": list(heard.route.time_intervals),
+        "integrations": [
+            {"kind": each.kind, "to": list(each.to), "send_resolved": each.send_resolved} for each in heard.integrations
+        ],
+    }
+
+
+def _muted(muted: MutedBy) -> dict[str, Any]:
+    return {
+        "by": muted.mute.source.name,
+        "place": _place(muted.mute.rule.place),
+        "conditions": list(muted.mute.conditions),
+        "source_fault_to_firing_s": muted.firing_s,
+        "source_undo_to_resolved_s": muted.resolved_s,
+        "too_late_for_the_first_notice": muted.too_late,
+    }
+
+
+def _window(window: Window) -> dict[str, Any]:
+    return {
+        "hop": window.hop,
+        "from_s": window.lo_vs,
+        "to_s": window.hi_vs,
+        "setting": window.setting,
+        "place": _place(window.place) if window.place else None,
+    }
+
+
+def _place(place: Place) -> dict[str, Any]:
+    return {"file": place.file, "line": place.line}

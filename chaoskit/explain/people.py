@@ -1,0 +1,157 @@
+"""What people get of an alert: who hears of it, over which route, and when, from the fault to their phone.
+
+The one idea: every figure is a sum of the hops of chaoskit.alerting.windows, the same that a run judges by; here
+they are added up from the fault and from its undo, and nothing else is computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from chaoskit.alerting.model import AlertConfig, Integration, PromisedNotice, Route, Rule, ScrapeJob
+from chaoskit.alerting.prometheus_config import INTERVAL_S, TIMEOUT_S
+from chaoskit.alerting.windows import Window, delivery_of, live_notify
+from chaoskit.alerting.windows_alert import AlertWindows, Delivery, windows_for
+from chaoskit.alerting.windows_expression import NAME, Selector, selectors
+from chaoskit.check.alerts import Alert, values_of
+from chaoskit.check.facts import Facts
+from chaoskit.explain.mutes import Mutes
+from chaoskit.explain.subject import Subject, subject_of
+
+Span = tuple[float, float]
+"""Earliest and latest, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One group at one receiver in which an alert is told."""
+
+    receiver: str
+    route: Route
+    certain: bool
+    """False where a label that only the series know decides whether this route is taken."""
+    group_key: str
+    group_labels: tuple[str, ...] | None
+    """Names of the labels that tell this alert's groups apart; None: all of them."""
+    notify: Window
+    phone_s: Span
+    """From the fault to the first notice of a clean group, one that has not told anything yet."""
+    phone_live_s: Span
+    """The same where the group has told something before: at its next tick."""
+    all_clear_s: Span | None
+    """From the undo to the resolved notice; None where the receiver sends none."""
+    repeat_s: float
+    integrations: tuple[Integration, ...]
+    promised: PromisedNotice | None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An alert with its hops and everybody who hears of it, in the order of the routing tree."""
+
+    subject: Subject
+    windows: AlertWindows
+    heard: tuple[Heard, ...]
+
+    @property
+    def firing_s(self) -> Span:
+        """From the fault to firing."""
+        return _sum(self.windows.detect, self.windows.hold)
+
+    @property
+    def resolved_s(self) -> Span:
+        """From the undo to resolved."""
+        return _sum(self.windows.clear)
+
+
+class People:
+    """A configuration, prepared for asking who hears of what."""
+
+    def __init__(self, config: AlertConfig) -> None:
+        # Who shows no Prometheus configuration gets Prometheus's own defaults.
+        self.config = config if config.jobs else replace(config, jobs=(ScrapeJob("", INTERVAL_S, TIMEOUT_S),))
+        self._facts = Facts(self.config)
+        self._delivery_s = delivery_of(config, 1.0)
+        self._position = {id(rule): number for number, rule in enumerate(config.rules)}
+
+    @cached_property
+    def subjects(self) -> tuple[Subject, ...]:
+        """Every alerting rule, in the order of the rules."""
+        return tuple(subject_of(self.config, rule) for rule in self.config.rules if rule.alert)
+
+    @cached_property
+    def mutes(self) -> Mutes:
+        return Mutes([each.alert for each in self.subjects], self.config.inhibit_rules)
+
+    def told(self, subject: Subject) -> Told:
+        """Who hears of it and when; nobody where no Alertmanager configuration was shown."""
+        rule, alert = subject.rule, subject.alert
+        reached = self._facts.reached(alert) if self.config.receivers else ()
+        certain = {each.route.path for each in reached if each.certain}
+        routes = [each.route for each in reached]
+        labels = {**alert.known, **{name: f"<{name}>" for name in _open(routes, alert)}}
+        known = replace(self._only(rule), external_labels={})  # what is assumed of them stands in the labels
+        found = windows_for(known, rule, labels, delivery_vs=self._delivery_s, routes=routes)
+        heard = tuple(
+            self._heard(found, each, delivery, receiver.promised, delivery.route.path in certain, alert)
+            for receiver in found.receivers
+            for each, delivery in ((receiver.receiver, delivery) for delivery in receiver.deliveries)
+        )
+        return Told(subject, found, tuple(sorted(heard, key=lambda each: each.route.path)))
+
+    def _heard(
+        self,
+        found: AlertWindows,
+        receiver: str,
+        delivery: Delivery,
+        promised: PromisedNotice | None,
+        certain: bool,
+        alert: Alert,
+    ) -> Heard:
+        route = delivery.route
+        named = route.group_by
+        return Heard(
+            receiver=receiver,
+            route=route,
+            certain=certain,
+            group_key=delivery.group_key,
+            group_labels=None if named is None else tuple(sorted(each for each in set(named) if alert.may_have(each))),
+            notify=delivery.notify,
+            phone_s=_sum(found.detect, found.hold, delivery.notify),
+            phone_live_s=_sum(found.detect, found.hold, live_notify(route, self._delivery_s)),
+            all_clear_s=_sum(found.clear, delivery.all_clear) if delivery.all_clear else None,
+            repeat_s=route.repeat_interval_s,
+            integrations=self.config.receivers[receiver].integrations if receiver in self.config.receivers else (),
+            promised=promised,
+        )
+
+    def _only(self, rule: Rule) -> AlertConfig:
+        """The configuration with no more rules than this one looks at: its windows are the same, and found at once."""
+        needed = {id(rule): rule}
+        left = [rule]
+        while left:
+            for selector in selectors(left.pop().expr):
+                for recorded in self._recorded(selector):
+                    if id(recorded) not in needed:
+                        needed[id(recorded)] = recorded
+                        left.append(recorded)
+        rules = tuple(sorted(needed.values(), key=lambda each: self._position[id(each)]))
+        return replace(self.config, rules=rules)
+
+    def _recorded(self, selector: Selector) -> Iterable[Rule]:
+        named = [values for m in selector.matchers if m.label == NAME and (values := values_of(m)) is not None]
+        names = min(named, key=len) if named else self._facts.recorded
+        return (each for name in names if selector.selects(NAME, name) for each in self._facts.recorded.get(name, ()))
+
+
+def _open(routes: Iterable[Route], alert: Alert) -> list[str]:
+    """The labels that the routes group by and that only the series know."""
+    named = {label for route in routes for label in route.group_by or ()}
+    return sorted(label for label in named if alert.value(label) is None)
+
+
+def _sum(*hops: Window | None) -> Span:
+    there = [hop for hop in hops if hop is not None]
+    return round(sum(hop.lo_vs for hop in there), 6), round(sum(hop.hi_vs for hop in there), 6)

@@ -1,0 +1,16 @@
+"""Windows as people say them, in one form wherever an alert is explained or two configurations are compared."""
+
+from __future__ import annotations
+
+from chaoskit.units import format_duration
+
+_LONG_S = 600.0
+
+
+def span(window: tuple[float, float]) -> str:
+    """Both ends, in seconds up to ten minutes, as durations beyond: `90–131 s`, `10m30s–15m57s`."""
+    low, high = window
+    if high <= _LONG_S:
+        return f"exactly {low:g} s" if low == high else f"{low:g}–{high:g} s"
+    texts = format_duration(low), format_duration(high)
+    return f"exactly {texts[0]}" if low == high else "–".join(texts)

@@ -1,0 +1,135 @@
+"""Scenarios as tests: `pytest scenarios/` collects every YAML file whose first key is `chaoskit:` and has steps.
+
+Findings become the failure's message. The fixture `chaoskit_run` lets a test in Python play a scenario, written as a
+file or as text, on the same model and with the same verdict.
+
+    def test_the_night_shift_hears_of_it(chaoskit_run):
+        verdict = chaoskit_run("worker-unhealthy", settings=["load.rate=20/s"])
+        assert verdict.result == "PASS"
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from chaoskit.verify.verdict import Result, Verdict
+
+_SUFFIXES = (".yml", ".yaml")
+_LONGEST_S = 3600.0
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of every run that pytest starts."""
+    group = parser.getgroup("chaoskit")
+    group.addoption("--chaoskit-profile", default="local", help="profile of collected scenarios")
+    group.addoption("--chaoskit-scale", default=None, help="virtual seconds per real second")
+    group.addoption("--chaoskit-bundle", default=None, help="folder of the alert configuration")
+    group.addoption("--chaoskit-out", default=None, help="where runs are kept (a temporary folder)")
+
+
+def pytest_collect_file(parent: pytest.Collector, file_path: Path) -> pytest.Collector | None:
+    """A scenario file is a collector of one test."""
+    if file_path.suffix in _SUFFIXES and _is_scenario(file_path):
+        collector: pytest.Collector = ScenarioFile.from_parent(parent, path=file_path)
+        return collector
+    return None
+
+
+class ScenarioFile(pytest.File):
+    """A scenario's file."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """Its one test, called as the file."""
+        yield ScenarioItem.from_parent(self, name=self.path.stem)
+
+
+class ScenarioItem(pytest.Item):
+    """A scenario as a test."""
+
+    def runtest(self) -> None:
+        """Plays it; raises with the findings unless it passes."""
+        out = _out(self.config, self.name)
+        verdict = play(str(self.path), out, _options(self.config))
+        if verdict.result is not Result.PASS:
+            raise NotPassed(verdict)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> str:
+        """The verdict's sentences in place of a traceback."""
+        if isinstance(excinfo.value, NotPassed | CannotRun):
+            return str(excinfo.value)
+        return str(super().repr_failure(excinfo))
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        """Where it stands and what it is called."""
+        return self.path, 0, f"scenario: {self.name}"
+
+
+class NotPassed(AssertionError):
+    """A verdict that is not PASS, as a message: each reason once."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        reasons = dict.fromkeys(row.reason for row in verdict.rows if row.result is not Result.PASS and row.reason)
+        causes = [reason for reason in reasons if not reason.startswith("not judged:")] or list(reasons)
+        super().__init__("\n".join([f"{verdict.result}: {verdict.title}", *(f"- {reason}" for reason in causes)]))
+
+
+class CannotRun(RuntimeError):
+    """No verdict: what chaoskit said instead."""
+
+
+def play(scenario: str, out: Path, options: Sequence[str] = ()) -> Verdict:
+    """Runs a scenario in a process of its own and gives its verdict; raises CannotRun where there is none."""
+    command = [sys.executable, "-m", "chaoskit", "run", scenario, "--out", str(out), *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_LONGEST_S, check=False)
+    written = out / "latest" / "verdict.json"
+    if not written.exists():
+        raise CannotRun(done.stderr.strip() or done.stdout.strip() or f"chaoskit ended with {done.returncode}")
+    return msgspec.json.decode(written.read_bytes(), type=Verdict)
+
+
+@pytest.fixture
+def chaoskit_run(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Verdict]:
+    """Plays a scenario, given its name, its file, or its text, and gives the verdict."""
+
+    def run(scenario: str, *, settings: Sequence[str] = (), arguments: Sequence[str] = ()) -> Verdict:
+        if "\n" in scenario:
+            file = tmp_path / "scenario.yml"
+            file.write_text(scenario, encoding="utf-8")
+            scenario = str(file)
+        chosen = [word for setting in settings for word in ("--set", setting)]
+        return play(scenario, tmp_path / "chaoskit-runs", [*_options(request.config), *chosen, *arguments])
+
+    return run
+
+
+def _is_scenario(path: Path) -> bool:
+    """Whether the first key is `chaoskit:` and there are steps; profiles and promises begin with it as well."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return False
+    keys = [line.partition(":")[0] for line in lines if line[:1].isalpha() and ":" in line]
+    return bool(keys) and keys[0] == "chaoskit" and "steps" in keys
+
+
+def _options(config: pytest.Config) -> list[str]:
+    options = ["--profile", config.getoption("--chaoskit-profile")]
+    for name, option in (("--time-scale", "--chaoskit-scale"), ("--bundle", "--chaoskit-bundle")):
+        if config.getoption(option) is not None:
+            options += [name, config.getoption(option)]
+    return options
+
+
+def _out(config: pytest.Config, name: str) -> Path:
+    given = config.getoption("--chaoskit-out")
+    if given is not None:
+        return Path(given) / name
+    factory: pytest.TempPathFactory = config._tmp_path_factory  # type: ignore[attr-defined]
+    return factory.mktemp(name) / "chaoskit-runs"

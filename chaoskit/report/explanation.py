@@ -1,0 +1,210 @@
+"""An alert explained on a terminal: first from fault to phone, then who hears of it, how, and what is in the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from chaoskit.alerting.model import Route
+from chaoskit.explain.alert import Explanation, MutedBy, first_to_hear
+from chaoskit.explain.people import Heard
+from chaoskit.explain.words import span
+from chaoskit.report.text import clean
+from chaoskit.units import format_duration
+
+_MOST = 12
+_ASSUMED = {
+    "prometheus": "no Prometheus configuration was given: its defaults (1m intervals, 10s time-out) are assumed",
+    "alertmanager": "no Alertmanager configuration was given: who hears of it cannot be said",
+    "promise": "no promise was given: how long the service itself takes to show the fault is not counted",
+}
+
+
+def explanation_view(explanations: Iterable[Explanation]) -> RenderableType:
+    """All of them, ready to print."""
+    parts: list[RenderableType] = []
+    for each in explanations:
+        parts += [Text("")] if parts else []
+        parts += _alert(each)
+    return Group(*parts)
+
+
+def _alert(explanation: Explanation) -> Iterator[RenderableType]:
+    told = explanation.told
+    rule, alert = told.subject.rule, told.subject.alert
+    head = Text(clean(rule.alert), style="bold")
+    head.append(f"  {clean(alert.known.get('severity', 'no severity'))}", style="not bold")
+    head.append(f"  {rule.place}", style="dim not bold")
+    yield head
+    first = first_to_hear(told.heard)
+    yield Text(
+        f"From fault to phone: {span(first)}" if first else _nobody(told.heard),
+        style="bold green" if first else "yellow",
+    )
+    yield Text("")
+    yield _facts(explanation)
+    for title, body in (
+        ("Who hears of it", _receivers(explanation)),
+        ("Hop by hop", [_hops(explanation)]),
+        ("Who can mute it", _mutes(explanation)),
+        ("Promise", _promise(explanation)),
+        ("Proved by", _proofs(explanation)),
+        ("Assumed", _assumptions(explanation)),
+    ):
+        lines = list(body)
+        if lines:
+            yield Text("")
+            yield Text(title, style="bold")
+            for line in lines:
+                yield Padding(line, (0, 0, 0, 2))
+
+
+def _nobody(heard: tuple[Heard, ...]) -> str:
+    return (
+        "From fault to phone: labels decide, see below" if heard else "From fault to phone: never, nobody hears of it"
+    )
+
+
+def _facts(explanation: Explanation) -> RenderableType:
+    told = explanation.told
+    rule, alert = told.subject.rule, told.subject.alert
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row("expression", clean(" ".join(rule.expr.split())))
+    held = f"for {format_duration(rule.for_s)}" if rule.for_s else "at once (no for)"
+    held += f", kept for {format_duration(rule.keep_firing_for_s)} longer" if rule.keep_firing_for_s else ""
+    table.add_row("fires", f"{held}: {span(told.firing_s)} after the fault; evaluated every {rule.interval_s:g} s")
+    table.add_row("resolves", f"{span(told.resolved_s)} after the undo")
+    labels = ", ".join(f"{k}={v}" for k, v in sorted(alert.known.items()) if k != "alertname" and v)
+    table.add_row("labels", clean(labels or "none of its own"))
+    for name in ("summary", "runbook", "runbook_url"):
+        if name in rule.annotations:
+            table.add_row(name, clean(" ".join(rule.annotations[name].split())))
+    return table
+
+
+def _receivers(explanation: Explanation) -> Iterator[RenderableType]:
+    for heard in explanation.told.heard:
+        head = Text(clean(heard.receiver), style="bold cyan")
+        head.append(f"  {_by(heard)}", style="not bold default")
+        if not heard.certain:
+            head.append("  perhaps: a label decides", style="yellow not bold")
+        yield head
+        table = Table.grid(padding=(0, 2, 0, 0))
+        table.add_column(style="dim", no_wrap=True)
+        table.add_column(overflow="fold")
+        table.add_row("fault to phone", Text(span(heard.phone_s), style="bold"))
+        table.add_row("  group has told before", f"{span(heard.phone_live_s)}, at its next tick")
+        ends = span(heard.all_clear_s) if heard.all_clear_s else "never: no integration sends resolved notices"
+        table.add_row("undo to all-clear", ends)
+        table.add_row("again", f"every {format_duration(heard.repeat_s)} while it fires")
+        table.add_row("route", _route(explanation.passed[heard.route.path], heard.route))
+        table.add_row("group", clean(heard.group_key))
+        if heard.route.time_intervals:
+            table.add_row("quiet times", clean(", ".join(heard.route.time_intervals)))
+        yield Padding(table, (0, 0, 0, 2))
+
+
+def _by(heard: Heard) -> str:
+    said = []
+    for each in heard.integrations:
+        to = f" to {', '.join(each.to)}" if each.to else ""
+        said.append(f"{each.kind}{clean(to)}" + ("" if each.send_resolved else ", no resolved notices"))
+    return "; ".join(said) or "has no integration: Alertmanager drops it"
+
+
+def _route(passed: tuple[Route, ...], route: Route) -> Text:
+    if not passed:
+        return Text(f"the root, which takes what no other route matches  {route.place}")
+    lines = Text()
+    for number, each in enumerate(passed):
+        lines.append("\n" if number else "")
+        matchers = ", ".join(f'{m.label}{m.op}"{m.value}"' for m in each.matchers) or "everything"
+        lines.append(f"{'.'.join(str(i + 1) for i in each.path)}  {clean(matchers)}  {each.place}")
+        lines.append("  continue: later routes are tried as well" if each.continues else "", style="dim")
+    return lines
+
+
+def _hops(explanation: Explanation) -> RenderableType:
+    windows = explanation.told.windows
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in ("hop", "to", "takes", "governed by"):
+        table.add_column(title, header_style="dim", overflow="fold")
+    rows = [("detect", "", windows.detect)]
+    rows += [("hold", "", windows.hold)] if windows.hold else []
+    rows += [("notify", heard.receiver, heard.notify) for heard in explanation.told.heard]
+    rows.append(("clear", "", windows.clear))
+    rows += [("all-clear", r.receiver, d.all_clear) for r in windows.receivers for d in r.deliveries if d.all_clear]
+    for hop, to, window in rows:
+        where = f"{clean(window.setting)}  {window.place}" if window.place else clean(window.setting)
+        table.add_row(hop, clean(to), span((window.lo_vs, window.hi_vs)), where)
+    return table
+
+
+def _mutes(explanation: Explanation) -> Iterator[RenderableType]:
+    found = explanation.muted_by
+    if not found and "alertmanager" not in explanation.missing:
+        yield Text("nothing: no inhibition applies to it")
+    for muted in found[:_MOST]:
+        yield _muted(muted)
+    if len(found) > _MOST:
+        yield Text(f"and {len(found) - _MOST} more")
+
+
+def _muted(muted: MutedBy) -> Text:
+    mute = muted.mute
+    line = Text(clean(mute.source.name), style="bold")
+    if_ = f", if {clean('; '.join(mute.conditions))}" if mute.conditions else ""
+    line.append(f"{if_}  {mute.rule.place}", style="not bold")
+    line.append(f"\n  from {span(muted.firing_s)} after its own fault until {span(muted.resolved_s)} after its undo")
+    line.stylize("not bold dim", len(line.plain) - len(line.plain.rpartition("\n")[2]))
+    if muted.too_late:
+        line.append(
+            "\n  too late for the first notice where both begin together: that is out before", style="yellow not bold"
+        )
+    return line
+
+
+def _promise(explanation: Explanation) -> Iterator[RenderableType]:
+    name = explanation.told.subject.rule.alert
+    for each in explanation.promised:
+        said = ", ".join(
+            f"{what} {format_duration(s)}"
+            for what, s in (("for", each.for_s), ("group_wait", each.group_wait_s), ("repeat", each.repeat_s))
+        )
+        yield Text(f"{clean(each.receiver)}: {said}  {each.place}")
+    if not explanation.promised and "promise" not in explanation.missing:
+        yield Text(f"nothing is promised for {clean(name)}", style="yellow")
+    for departure in explanation.departures:
+        yield Text(
+            f"departs: {clean(departure.message)}  {departure.place}", style="red" if departure.broken else "yellow"
+        )
+    if explanation.promised and not explanation.departures:
+        yield Text("the configuration keeps to it", style="green")
+
+
+def _proofs(explanation: Explanation) -> Iterator[RenderableType]:
+    for each in explanation.proofs:
+        how = f"suppressed by {each.suppressed_by}" if each.suppressed_by else each.title
+        yield Text(f"{clean(each.scenario)}: {clean(how)}  {each.place}")
+    if not explanation.proofs:
+        yield Text("no scenario: nothing proves that it works", style="yellow")
+
+
+def _assumptions(explanation: Explanation) -> Iterator[RenderableType]:
+    subject = explanation.told.subject
+    for name, value in subject.assumed.items():
+        yield Text(f"{clean(name)}={clean(value)} from external_labels, since its series bring no {clean(name)}")
+    if explanation.open_labels:
+        names = ", ".join(explanation.open_labels)
+        example = f"{explanation.open_labels[0]}=..."
+        yield Text(f"left open, since only the series know: {clean(names)}. Say {clean(example)} to fix one")
+    if explanation.others:
+        yield Text(f"{explanation.others} other rule(s) of this name cannot carry the labels given")
+    for part in explanation.missing:
+        yield Text(_ASSUMED[part], style="yellow")

@@ -1,0 +1,102 @@
+"""What the tests of faults on a real CRM share: targets, undoing elsewhere, a runner that is killed, traffic."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from chaoskit.faults.base import Fault, Target, Undo
+from chaoskit.run.held import HeldFault
+from tests.crm.conftest import TOKEN, RunningCrm
+
+_RUNNER = (
+    "import json, sys, pathlib; from chaoskit.run.held import HeldFault; from chaoskit.faults.registry import known; "
+    "h = HeldFault(known()[sys.argv[1]], json.loads(sys.argv[2]), 60, pathlib.Path(sys.argv[3]), print); "
+    "h.await_armed(); h.go(); h.await_effect(); print('held', flush=True); sys.stdin.read()"
+)
+_ELSEWHERE = (
+    "import json, sys; from chaoskit.faults.registry import known; "
+    "print(known()[sys.argv[1]].stop(json.loads(sys.argv[2])).detail)"
+)
+
+
+def target(crm: RunningCrm, folder: Path, handle: str, port: str, **more: Any) -> Target:
+    """A handle as a stack resolves it: the token in a file, the CRM's own process as its owner."""
+    file = folder / "token"
+    file.write_text(TOKEN + "\n", encoding="utf-8")
+    address = {"time_scale": 60.0, "url": crm.url(port, ""), "token_file": str(file), "owner": crm.process.pid}
+    return Target(handle, (handle.partition(":")[2],), {**address, **more})
+
+
+def prepared(kind: type[Fault], where: Target, **settings: Any) -> Undo:
+    """A token that has been through JSON, as every token is."""
+    token: Undo = json.loads(json.dumps(kind.prepare(where, kind.settings.model_validate(settings))))
+    assert TOKEN not in json.dumps(token), "no secret in a journal"
+    return token
+
+
+def stop_elsewhere(kind: type[Fault], token: Undo) -> str:
+    """Undoes it in a process that knows the token and nothing else; what was seen."""
+    command = [sys.executable, "-c", _ELSEWHERE, kind.kind, json.dumps(token)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def hold_and_kill(kind: type[Fault], token: Undo, folder: Path, in_force: Callable[[], bool]) -> None:
+    """Starts the fault from a runner that is then killed by SIGKILL, while the effect is seen to be in force."""
+    command = [sys.executable, "-c", _RUNNER, kind.kind, json.dumps(token), str(folder / "holder.log")]
+    runner = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert runner.stdin
+    assert runner.stdout
+    try:
+        assert runner.stdout.readline() == "held\n"
+        assert in_force()
+    finally:
+        runner.kill()
+        runner.wait(timeout=10)
+        runner.stdin.close()
+        runner.stdout.close()
+
+
+def held(kind: type[Fault], token: Undo, folder: Path, lapses: list[str]) -> HeldFault:
+    """The fault in force, held by a holder of its own; whoever asks for one takes it back."""
+    one = HeldFault(kind, token, 60, folder / "holder.log", lapses.append)
+    one.await_armed()
+    one.go()
+    one.await_effect()
+    return one
+
+
+@contextlib.contextmanager
+def traffic(call: Callable[[], Any], every_s: float = 0.02) -> Iterator[list[Any]]:
+    """Calls made again and again beside the test; their results so far."""
+    results: list[Any] = []
+    ended = threading.Event()
+
+    def run() -> None:
+        while not ended.wait(every_s):
+            results.append(call())
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield results
+    finally:
+        ended.set()
+        thread.join(timeout=30)
+
+
+def await_true(condition: Callable[[], bool], what: str, within_s: float = 15) -> None:
+    """Waits for what must come; how long it takes is no part of a test."""
+    end = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < end, f"did not see within {within_s:g} s: {what}"
+        time.sleep(0.02)

@@ -1,0 +1,201 @@
+"""Every lint finds its fault at its line, and leaves alone what only looks like it."""
+
+# ruff: noqa: E501 - one case is one line: a change of the example, and where the finding stands
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import chaoskit.check.lints  # noqa: F401 - fills the registry
+from chaoskit.check.findings import LINTS, Said, Severity
+from chaoskit.errors import Place
+from tests.check_examples import Edit, found, line_of
+
+R, A, P, PROM, S, M = "rules", "alertmanager", "promise", "prometheus", "scenario", "metrics"
+ALERT = "      - alert: WorkerDown\n"
+DOWN = "worker_up == 0\n        for: 2m\n        labels: {severity: warning"
+
+
+def rule(expr: str, name: str = "Extra", more: str = "") -> Edit:
+    """One more alert, complete but for what the case is about."""
+    text = f"      - alert: {name}\n        expr: {expr}\n        labels: {{severity: warning, team: x}}\n{more}"
+    return (
+        R,
+        "",
+        text + "        annotations: {summary: It is so, runbook: https://runbooks.example.com/worker-down}\n",
+    )
+
+
+def record(expr: str, name: str = "a:b") -> Edit:
+    return (R, "", f"      - record: {name}\n        expr: {expr}\n")
+
+
+def said(id_: str) -> dict[str, Any]:
+    return {"elsewhere": {"promtool": (), "amtool": (), id_: (Said(Place("rules.yml", 5), "it says no", "mend it"),)}}
+
+
+# id, changes, part of the line that is pointed at
+FAULTS: list[tuple[str, list[Edit], str]] = [
+    ("unknown-metric", [(R, DOWN, "worker_upp == 0\n        for: 2m\n        labels: {severity: warning")], "worker_upp == 0"),
+    ("unknown-metric", [rule("'{__name__=~\"nothing_.+\"} > 1'")], "nothing_"),
+    ("fires-always", [(R, "worker_up == 0\n        for: 2m\n        labels: {severity: warning", "worker_up\n        labels: {severity: warning")], "worker_up"),
+    ("fires-always", [rule("worker_up == bool 0")], "== bool 0"),
+    ("fires-always", [rule("changes(worker_up[1h])")], "changes("),
+    ("never-true", [rule("count(worker_up) == 0")], "count(worker_up) == 0"),
+    ("never-true", [rule("rate(http_errors_total[5m]) < 0")], "< 0"),
+    ("never-true", [rule("sum(worker_up == 0) > 0")], "sum(worker_up == 0) > 0"),
+    ("never-true", [rule("worker_up > 5 and worker_up < 3")], "> 5 and"),
+    ("never-true", [rule("5 < (worker_up < 3)")], "5 <"),
+    ("never-true", [rule("absent(worker_up) == 0")], "absent"),
+    ("always-true", [rule("increase(http_errors_total[5m]) >= 0")], ">= 0"),
+    ("rate-over-gauge", [rule("rate(worker_up[5m]) > 1")], "rate(worker_up"),
+    ("rate-over-gauge", [record("sum(http_errors_total)", "errors:sum"), rule("increase(errors:sum[5m]) > 1")], "increase(errors:sum"),
+    ("delta-over-counter", [rule("delta(http_errors_total[5m]) > 1")], "delta("),
+    ("short-range", [rule("rate(http_errors_total[45s]) > 1")], "[45s]"),
+    ("short-range", [(PROM, "- job_name: work", "- {job_name: work, scrape_interval: 2m}"), rule('rate(http_errors_total{job="work"}[5m]) > 1')], 'job="work"'),
+    ("unguarded-ratio", [record("rate(http_errors_total[5m]) / rate(http_requests_total[5m])")], "/ rate("),
+    ("unguarded-ratio", [rule("avg(rate(http_errors_total[5m]) / rate(http_requests_total[5m])) > 0.1")], "avg("),
+    ("unguarded-ratio", [rule("rate(http_errors_total[5m]) / rate(http_requests_total[5m]) != 1")], "!= 1"),
+    ("duplicate-alert", [(R, "", "      - alert: WorkerDown\n        expr: (worker_up) == 0\n        labels: {team: work, severity: warning}\n        annotations: {summary: It is, runbook: https://runbooks.example.com/worker-down}\n")], "- alert: WorkerDown"),
+    ("duplicate-record", [record("vector(1)"), record("vector(2)")], "a:b"),
+    ("for-off-beat", [(R, "for: 1m", "for: 50s"), (P, "web: {for: 1m", "web: {for: 50s")], "for: 50s"),
+    ("interval-off-beat", [(R, "- name: web", "- name: web\n    interval: 20s")], "- record"),
+    ("lost-label", [(R, "'All workers of {{ $labels.job }}", "'All of {{ $labels.worker }}")], "max by (job)"),
+    ("lost-label", [rule('sum(worker_up) > 1', more="") , (R, "labels: {severity: warning, team: x}", "labels: {severity: '{{ .Labels.zone }}', team: x}")], "sum(worker_up)"),
+    ("no-summary", [(R, "          summary: 'Worker {{ $labels.worker }} is down'\n", "")], "- alert: WorkerDown"),
+    ("no-runbook", [(R, "          runbook: https://runbooks.example.com/worker-down\n", "")], "- alert: WorkerDown"),
+    ("no-runbook-file", [(R, "com/worker-down", "com/worker-gone")], "annotations:"),
+    ("unreachable-route", [(A, "      receiver: work\n", '      receiver: work\n    - matchers: [team=~"web|work"]\n      receiver: everybody\n')], '"web|work"'),
+    ("unreachable-route", [(A, '[team="work"]', '[team="work", team!="work"]')], 'team!="work"'),
+    ("unreachable-route", [(A, "      receiver: work\n", '      receiver: work\n      routes:\n        - matchers: [team="web"]\n')], '- matchers: [team="web"]'),
+    ("unused-receiver", [(A, "      receiver: web\n", "      receiver: work\n")], "- name: web"),
+    ("group-wait-longer", [(A, "group_wait: 30s", "group_wait: 6m")], "group_wait: 6m"),
+    ("repeat-off-beat", [(A, "repeat_interval: 4h", "repeat_interval: 1h2m")], "repeat_interval: 1h2m"),
+    ("resolved-off", [(P, "  everybody: {recipients: [ops@example.com], resolved: true}\n", ""), (A, "        send_resolved: true\n", "")], "email_configs"),
+    ("matcher-without-alert", [(A, 'alertname="WorkerDown"', 'alertname="WorkerDwn"')], "- source_matchers"),
+    ("inhibition-never-equal", [(A, "equal: [job]", "equal: [worker]")], "equal: [worker]"),
+    ("inhibition-never-equal", [(A, "equal: [job]", "equal: [severity]")], "equal: [severity]"),
+    ("inhibition-without-alert", [(A, 'alertname="WorkerDown"', 'team="nobody"')], "- source_matchers"),
+    ("inhibition-of-itself", [(A, 'target_matchers: [alertname="WorkerDown"]', 'target_matchers: [alertname="AllWorkersDown"]')], "- source_matchers"),
+    ("inhibition-circle", [(A, "receivers:\n", '  - source_matchers: [alertname="WorkerDown"]\n    target_matchers: [alertname="AllWorkersDown"]\nreceivers:\n')], "- source_matchers"),
+    ("promise-unknown-alert", [(P, "", "  Nothing:\n    notices:\n      web: {for: 1m, group_wait: 10s, repeat: 4h}\n")], "web: {for: 1m"),
+    ("promise-unknown-alert", [(P, "", "  Nothing: {appears: 1m}\n")], ""),
+    ("promise-unknown-receiver", [(P, "  web: {resolved: true}", "  web: {resolved: true}\n  nobody: {resolved: true}")], "nobody"),
+    ("not-promised", [(P, "  WorkerDown:\n    notices:\n      work: {for: 2m, group_wait: 30s, repeat: 4h}\n", "")], "- alert: WorkerDown"),
+    ("not-promised", [(A, "      group_wait: 10s\n", "      group_wait: 10s\n      continue: true\n    - matchers: [severity=\"critical\"]\n      receiver: everybody\n")], "- alert: ManyErrors"),
+    ("promise-not-routed", [(A, '[team="web"]', '[team="webb"]')], "web: {for"),
+    ("promise-for", [(P, "web: {for: 1m", "web: {for: 3m")], "web: {for: 3m"),
+    ("promise-group-wait", [(A, "      group_wait: 10s\n", "      group_wait: 20s\n")], "web: {for"),
+    ("promise-repeat", [(A, "repeat_interval: 4h", "repeat_interval: 2h")], "repeat: 4h"),
+    ("promise-recipients", [(P, "everybody: {recipients: [ops@example.com]", "everybody: {recipients: [you@example.com]")], "everybody"),
+    ("promise-resolved", [(A, "        send_resolved: true\n", "")], "everybody"),
+    ("promise-resolved", [(P, "web: {resolved: true}", "web: {resolved: false}")], "web:"),
+    ("promise-to-nobody", [(A, "    webhook_configs:\n      - url: http://localhost:9/\n", "")], "- name: web"),
+    ("promise-runbook", [(R, "runbook: https://runbooks.example.com/worker-down", "runbook: https://example.com/worker-down")], "annotations:"),
+    ("scenario-unknown-alert", [(S, "  - alert: WorkerDown\n    from: kill", "  - alert: WorkerDwn\n    from: kill"), (S, "control: kill", "control: elsewhere")], "WorkerDwn"),
+    ("scenario-fault", [(S, "inject: process.kill", "inject: process.kil")], "inject: process.kil"),
+    ("scenario-fault", [(S, "target: {role: worker}", "target: {role: worker}\n    with: {hlod: true}")], "inject: process.kill"),
+    ("scenario-unknown-handle", [(S, "target: {role: worker}", "target: {role: wroker}")], "inject: process.kill"),
+    ("scenario-unknown-alert", [("profile", "target: local", "target: local\nstanding: [Watchdog]")], "chaoskit: 1"),
+    ("scenario-labels", [(S, "notifies: [work]", "notifies: [work]\n    labels: {severity: critical}")], "- alert: WorkerDown"),
+    ("scenario-not-routed", [(S, "notifies: [work]", "notifies: [web]")], "- alert: WorkerDown"),
+    ("scenario-not-promised", [(S, "notifies: [work]", "notifies: [everybody]")], "- alert: WorkerDown"),
+    ("scenario-not-muted", [(S, "suppressed_by: AllWorkersDown", "suppressed_by: ManyErrors")], "- alert: WorkerDown"),
+    ("level-near-threshold", [rule("worker_up > 100"), (S, "target: {role: worker}", "target: {role: worker}\n    with: {level: 95}"), (S, "  - alert: AllWorkersDown", "  - {alert: Extra, from: kill, notifies: {everybody: {within: 9m}}}\n  - alert: AllWorkersDown")], "inject: process.kill"),
+    ("level-near-threshold", [(S, "target: {role: worker}", "target: {role: worker}\n    with: {ratio: 5%}"), (S, "  - alert: AllWorkersDown", "  - {alert: ManyErrors, from: kill}\n  - alert: AllWorkersDown")], "inject: process.kill"),
+    ("no-runbook-file", [(S, "title: Something", "runbook: nothing\ntitle: Something")], "chaoskit: 1"),
+    ("scenario-missing-receiver", [(A, "      receiver: work\n", "      receiver: work\n      continue: true\n    - matchers: [severity=\"warning\"]\n      receiver: web\n")], "- alert: WorkerDown"),
+    ("untested-alert", [], "- alert: ManyErrors"),
+    ("untested-route", [], '- matchers: [team="web"]'),
+    ("untested-receiver", [], "- name: web"),
+    ("untested-inhibition", [(S, "  - alert: WorkerDown\n    from: rest\n    suppressed_by: AllWorkersDown\n    control: kill\n", "")], "- source_matchers"),
+]  # fmt: skip
+
+# id, changes: each comes near the fault and is none
+HARMLESS: list[tuple[str, list[Edit]]] = [
+    ("unknown-metric", [rule("up == 0"), rule('ALERTS{alertstate="firing"} == 1', "Second"), rule("'{__name__=~\"http_.+\"} > 1'", "Third")]),
+    ("unknown-metric", [(M, "", "process_*\n"), rule("process_cpu_seconds_total > 1")]),
+    ("fires-always", [rule("absent(worker_up)"), rule("worker_up unless on (job) http_requests_total", "B"), rule("vector(1)", "Heartbeat"), rule('ALERTS{alertstate="firing"}', "C")]),
+    ("fires-always", [record("worker_up == 0", "workers:down"), rule("workers:down")]),
+    ("never-true", [rule("count(worker_up == 0) > 0"), rule("(count(worker_up) or vector(0)) == 0", "B"), rule("worker_up > 3 and worker_up < 5", "C"), rule("-rate(http_errors_total[5m]) < 0", "D")]),
+    ("always-true", [rule("increase(http_errors_total[5m]) > 0"), rule("count(worker_up == 0) >= 1", "B"), rule("absent(worker_up) == 1", "C")]),
+    ("rate-over-gauge", [(M, "", "node_vmstat_oom_kill\n"), rule("increase(node_vmstat_oom_kill[5m]) > 0"), record("max_over_time(worker_up[5m])", "x:y")]),
+    ("delta-over-counter", [rule("delta(worker_up[5m]) > 1"), rule("deriv(worker_up[5m]) > 1", "B")]),
+    ("short-range", [rule("rate(http_errors_total[1m]) > 1"), rule("max_over_time(worker_up[15s]) > 1", "B")]),
+    ("unguarded-ratio", [rule("rate(http_errors_total[5m]) / rate(http_requests_total[5m]) > 0.1"), record("worker_up / worker_up"), record("rate(http_errors_total[5m]) / clamp_min(rate(http_requests_total[5m]), 1)", "c:d"), rule("max(rate(http_errors_total[5m]) / rate(http_requests_total[5m])) > 1", "C")]),
+    ("duplicate-alert", [rule("worker_up == 0", "WorkerDown")]),
+    ("duplicate-record", [record("vector(1)"), (R, "", "      - record: a:b\n        expr: vector(2)\n        labels: {kind: other}\n")]),
+    ("for-off-beat", [(R, "for: 1m", "for: 45s"), (P, "web: {for: 1m", "web: {for: 45s")]),
+    ("interval-off-beat", [(R, "- name: web", "- name: web\n    interval: 30s")]),
+    ("lost-label", [(R, "'All workers of {{ $labels.job }}", "'{{ if $labels.worker }}{{ $labels.worker }}{{ end }} {{ range query `worker_up` }}{{ .Labels.worker }}{{ end }}")]),
+    ("no-summary", [(R, "summary: 'Worker {{ $labels.worker }} is down'", "message: 'Worker {{ $labels.worker }} is down'")]),
+    ("no-runbook", [(R, "runbook: https://runbooks.example.com/worker-down", "runbook_url: https://runbooks.example.com/worker-down")]),
+    ("no-runbook-file", [(R, "com/worker-down", "com/worker-down.md#steps"), (R, "com/many-errors", "com/{{ $labels.job }}")]),
+    ("unreachable-route", [(A, "      group_wait: 10s\n", "      group_wait: 10s\n      continue: true\n"), (A, "      receiver: work\n", '      receiver: work\n    - matchers: [team=~"web|work|rest"]\n      receiver: everybody\n')]),
+    ("unused-receiver", [(A, "  receiver: everybody\n", "  receiver: web\n"), (A, "      receiver: work\n", "      receiver: work\n    - matchers: [team=\"rest\"]\n      receiver: everybody\n")]),
+    ("group-wait-longer", [(A, "group_wait: 30s", "group_wait: 5m")]),
+    ("repeat-off-beat", [(A, "repeat_interval: 4h", "repeat_interval: 65m")]),
+    ("resolved-off", [(P, "  web: {resolved: true}\n", "")]),
+    ("matcher-without-alert", [(A, 'alertname="WorkerDown"', 'alertname=~"Worker.*"'), (A, '[team="web"]', '[team="web", alertname!="Gone"]')]),
+    ("inhibition-never-equal", [(A, "equal: [job]", "equal: [team, job]")]),
+    ("inhibition-without-alert", [(A, 'alertname="WorkerDown"', 'worker="3"')]),
+    ("inhibition-of-itself", [(A, 'alertname="AllWorkersDown"', 'severity=~"critical|warning"'), (A, "equal: [job]", "equal: [job, team]")]),
+    ("inhibition-circle", [(A, "receivers:\n", '  - source_matchers: [alertname="WorkerDown"]\n    target_matchers: [alertname="ManyErrors"]\nreceivers:\n')]),
+    ("inhibition-circle", [(A, 'source_matchers: [alertname="AllWorkersDown"]\n    target_matchers: [alertname="WorkerDown"]', 'source_matchers: [team="work"]\n    target_matchers: [team="work"]')]),
+    ("promise-unknown-alert", [(P, "  WorkerDown:\n", "  WorkerDown:\n    appears: 1m\n")]),
+    ("promise-unknown-receiver", [(P, "  web: {resolved: true}\n", "")]),
+    ("not-promised", [(A, "      group_wait: 10s\n", "      group_wait: 10s\n      continue: true\n    - matchers: [zone=\"a\"]\n      receiver: everybody\n")]),
+    ("promise-not-routed", [(A, '[team="web"]', '[team=~"we.+"]'), (A, '[team="work"]', '[job="work"]')]),
+    ("promise-for", [(R, "for: 2m\n        labels: {severity: warning", "for: 119s\n        labels: {severity: warning")]),
+    ("promise-group-wait", [(A, "      group_wait: 10s\n", "      group_wait: 10s\n      continue: true\n    - matchers: [severity=\"critical\", team=\"web\"]\n      receiver: web\n      group_wait: 1m\n")]),
+    ("promise-repeat", [(A, "repeat_interval: 4h", "repeat_interval: 240m")]),
+    ("promise-recipients", [(A, "to: ops@example.com", "to: '{{ template \"to\" . }}'"), (P, "work: {recipients: [ops@example.com], ", "work: {")]),
+    ("promise-resolved", [(A, "        send_resolved: true\n", ""), (P, "everybody: {recipients: [ops@example.com], resolved: true}", "everybody: {recipients: [ops@example.com], resolved: false}")]),
+    ("promise-to-nobody", [(A, "receivers:\n", "  # none\nreceivers:\n  - name: nowhere\n"), (A, "      receiver: work\n", "      receiver: work\n    - matchers: [severity=\"none\"]\n      receiver: nowhere\n")]),
+    ("promise-runbook", [(P, "runbook: https://runbooks.example.com/\n", ""), (R, "runbook: https://runbooks.example.com/worker-down", "runbook: https://example.com/worker-down")]),
+    ("scenario-unknown-alert", [(S, "", "allow:\n  - {alert: ManyErrors, because: it may}\n")]),
+    ("scenario-fault", [(S, "target: {role: worker}", "target: {role: worker}\n    with: {hold: true}")]),
+    ("scenario-unknown-handle", [(S, "target: {role: worker}", "target: {equipment: prometheus}")]),
+    ("scenario-labels", [(S, "notifies: [work]", "notifies: [work]\n    labels: {severity: warning, worker: w1}")]),
+    ("scenario-not-routed", [(S, "notifies: [work]", "notifies: {work: promised, web: never}")]),
+    ("scenario-not-promised", [(S, "notifies: [work]", "notifies: {work: {within: 3m}}")]),
+    ("scenario-not-muted", [(A, "equal: [job]", "equal: [job, zone]"), (R, "max by (job)", "max by (job, zone)")]),
+    ("level-near-threshold", [rule("worker_up > 100"), (S, "target: {role: worker}", "target: {role: worker}\n    with: {level: 120, count: 100}"), (S, "  - alert: AllWorkersDown", "  - {alert: Extra, from: kill, notifies: {everybody: {within: 9m}}}\n  - alert: AllWorkersDown")]),
+    ("scenario-missing-receiver", [(A, "      receiver: work\n", "      receiver: work\n      continue: true\n    - matchers: [zone=\"a\"]\n      receiver: web\n")]),
+    ("scenario-missing-receiver", [(A, "      receiver: work\n", "      receiver: work\n      continue: true\n    - matchers: [severity=\"warning\"]\n      receiver: web\n"), (S, "notifies: [work]", "notifies: {work: promised, web: never}")]),
+    ("untested-alert", [(S, "  - alert: AllWorkersDown", "  - {alert: ManyErrors, from: kill}\n  - alert: AllWorkersDown")]),
+    ("untested-route", [(S, "  - alert: AllWorkersDown", "  - {alert: ManyErrors, from: kill}\n  - alert: AllWorkersDown"), (A, '    - matchers: [team="web"]\n      receiver: web\n      group_wait: 10s\n    - matchers: [team="work"]\n      receiver: work\n', ""), (P, "web: {for: 1m, group_wait: 10s", "everybody: {for: 1m, group_wait: 30s"), (P, "      work: {", "      everybody: {"), (P, "      work: {", "      everybody: {"), (S, "notifies: [work]", "notifies: [everybody]")]),
+    ("untested-receiver", [(S, "  - alert: AllWorkersDown", "  - {alert: ManyErrors, from: kill}\n  - alert: AllWorkersDown"), (A, "  receiver: everybody\n", "  receiver: work\n"), (A, "  - name: everybody\n    email_configs:\n      - to: ops@example.com\n        send_resolved: true\n", "")]),
+    ("untested-inhibition", []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("id_", "edits", "at"), FAULTS, ids=[f"{c[0]}-{i}" for i, c in enumerate(FAULTS)])
+def test_a_fault_is_found_where_it_stands(id_: str, edits: list[Edit], at: str) -> None:
+    mine = [each for each in found(edits) if each.id == id_]
+    assert mine
+    assert any(at in line_of(edits, each) for each in mine), [str(each.place) for each in mine]
+    assert all(each.message and each.todo and each.why.endswith(".") for each in mine)
+
+
+@pytest.mark.parametrize(("id_", "edits"), HARMLESS, ids=[f"{c[0]}-{i}" for i, c in enumerate(HARMLESS)])
+def test_what_only_looks_like_a_fault_is_left_alone(id_: str, edits: list[Edit]) -> None:
+    assert [each for each in found(edits) if each.id == id_] == []
+
+
+@pytest.mark.parametrize("id_", ["promtool", "amtool", "template-fails"])
+def test_what_a_program_says_is_a_finding_and_its_silence_is_none(id_: str) -> None:
+    assert [(each.id, each.severity) for each in found([], **said(id_)) if each.id == id_] == [(id_, Severity.ERROR)]
+    assert not [each for each in found([]) if each.id == id_]
+
+
+def test_the_example_itself_has_no_warning() -> None:
+    assert [str(each) for each in found([]) if each.severity > Severity.INFO] == []
+
+
+def test_every_lint_has_a_case_in_which_it_speaks_and_one_in_which_it_does_not() -> None:
+    programs = {"promtool", "amtool", "template-fails"}
+    assert {case[0] for case in FAULTS} | programs == set(LINTS)
+    assert {case[0] for case in HARMLESS} | programs == set(LINTS)

@@ -1,0 +1,209 @@
+"""What the verdict says of the load: its books balance or nobody knows, and its latencies are not the generator's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from chaoskit.events import AnyEvent, Equipment, LoadTotals, LoadWindow, Phase, decode, encode
+from chaoskit.history import History, parse_history
+from chaoskit.verify.evidence import gather
+from chaoskit.verify.load import GAP_S, judge_load, load_notes
+from chaoskit.verify.verdict import Result
+from chaoskit.verify.verify import verify
+
+KEPT = parse_history((Path(__file__).parents[1] / "golden" / "kept.jsonl").read_bytes(), "kept.jsonl")
+
+
+def with_events(history: History, events: Sequence[AnyEvent]) -> History:
+    numbered = tuple(msgspec.structs.replace(event, n=number) for number, event in enumerate(events))
+    return replace(history, events=numbered)
+
+
+def a_window(begin: float, **different: Any) -> LoadWindow:
+    """A healthy second of 40 requests."""
+    settings: dict[str, Any] = {
+        "t": begin + 1, "second": (begin, begin + 1), "started": 40, "finished": 40, "failed": 0, "in_flight": 0,
+        "dropped": 0, "users": 0, "p50_ms": 5.0, "p95_ms": 20.0, "p99_ms": 40.0, "cpu_s": 0.05, "busy": 0.05,
+        "lag_ms": 8.0,
+    }  # fmt: skip
+    return LoadWindow(**{**settings, **different})
+
+
+def some_load(windows: list[LoadWindow], **different: Any) -> History:
+    """A history of a load: steps begin after its second window and end with its last."""
+    sums = {name: sum(getattr(w, name) for w in windows) for name in ("started", "finished", "failed", "dropped")}
+    settings: dict[str, Any] = {
+        **sums, "t": windows[-1].t, "in_flight": windows[-1].in_flight, "locust_requests": sums["finished"],
+        "locust_failures": sums["failed"], "p50_ms": 5.0, "p95_ms": 20.0, "p99_ms": 40.0, "reconciled": True,
+    }  # fmt: skip
+    begin = Phase(name="steps", t=windows[min(2, len(windows) - 1)].second[0])
+    end = Phase(name="stopping", t=windows[-1].second[1])
+    events: list[AnyEvent] = [KEPT.events[0], begin, *windows, end, LoadTotals(**{**settings, **different})]
+    return with_events(KEPT, events)
+
+
+def judged(history: History) -> list[str]:
+    """The reasons why the load is not passed; empty when it is, by one row."""
+    rows = judge_load(history, gather(history, {}))
+    assert all(row.hop == row.about == "load" for row in rows)
+    assert {row.result for row in rows} <= {Result.PASS, Result.UNKNOWN}
+    if rows[0].result is Result.PASS:
+        assert len(rows) == 1
+        return []
+    return [row.reason for row in rows]
+
+
+def seconds(count: int, first: float = 1000.0, **different: Any) -> list[LoadWindow]:
+    return [a_window(first + n, **different) for n in range(count)]
+
+
+def test_a_load_whose_books_balance_passes() -> None:
+    """Also with failures, drops, and requests in flight for a while and at the end."""
+    assert judged(some_load(seconds(20))) == []
+    frozen = [
+        *seconds(5),
+        a_window(1005, finished=0, in_flight=40, p95_ms=None),
+        a_window(1006, finished=0, in_flight=70, dropped=10, p95_ms=None, oldest_ms=2000.0),
+        a_window(1007, finished=100, failed=60, in_flight=10, p95_ms=2900.0),
+    ]
+    assert judged(some_load(frozen)) == []
+    assert judged(KEPT) == []
+
+
+DOCTORED: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    ({"in_flight": 1}, {}, "windows do not add up"),
+    ({"started": 41}, {}, "windows do not add up"),
+    ({"finished": 39}, {}, "windows do not add up"),
+    ({"dropped": 2}, {}, "windows do not add up"),
+    ({"failed": 1}, {"failed": 0, "locust_failures": 0}, "windows and its totals disagree"),
+    ({}, {"started": 801}, "totals do not add up"),
+    ({}, {"in_flight": 3}, "totals do not add up"),
+    ({}, {"started": 810, "finished": 810, "locust_requests": 810}, "windows and its totals disagree"),
+    ({}, {"locust_requests": 799}, "Locust's own statistics say 799"),
+    ({}, {"locust_failures": 1}, "Locust's own statistics say 800 and 1"),
+    ({}, {"reconciled": False, "detail": "because"}, "do not add up: because"),
+]
+
+
+@pytest.mark.parametrize(("in_a_window", "in_totals", "said"), DOCTORED)
+def test_a_sum_that_does_not_come_out_is_unknown(
+    in_a_window: dict[str, Any], in_totals: dict[str, Any], said: str
+) -> None:
+    """Made again from the windows: what the generator says of itself does not help it."""
+    windows = seconds(20)
+    windows[9] = msgspec.structs.replace(windows[9], **in_a_window)
+    assert any(said in reason for reason in judged(some_load(windows, **in_totals)))
+
+
+@pytest.mark.parametrize("name", ["started", "finished", "dropped", "in_flight"])
+def test_no_doctored_window_of_a_recorded_run_passes(name: str) -> None:
+    for number, event in enumerate(KEPT.events):
+        if isinstance(event, LoadWindow):
+            wrong = msgspec.structs.replace(event, **{name: getattr(event, name) + 1})
+            doctored = with_events(KEPT, [*KEPT.events[:number], wrong, *KEPT.events[number + 1 :]])
+            assert judged(doctored)
+    verdict = verify(doctored)
+    assert {row.result for row in verdict.rows if row.hop == "load"} == {Result.UNKNOWN}
+    assert {row.result for row in verdict.rows if row.hop == "notify"} == {Result.PASS}
+    assert verdict.exit_code == 3
+
+
+def test_a_lost_window_is_unknown() -> None:
+    windows = seconds(20)
+    history = some_load(windows)
+    lost = [event for event in history.events if event is not history.events[12]]
+    assert any("disagree" in reason for reason in judged(with_events(history, lost)))
+
+
+def test_no_totals_a_death_and_a_silence_are_unknown() -> None:
+    history = some_load(seconds(20))
+    without = [event for event in history.events if not isinstance(event, LoadTotals)]
+    assert judged(with_events(history, without)) == ["the load generator never gave its totals"]
+    died = [*history.events, Equipment(name="load", state="down", detail="killed", t=1010.0)]
+    assert "died under way (killed)" in judged(with_events(history, died))[0]
+    silent = [*seconds(5), *seconds(5, first=1005 + GAP_S + 1)]
+    assert any("no word from the load generator" in reason for reason in judged(some_load(silent)))
+
+
+def test_a_generator_near_a_full_core_makes_its_latencies_unknown() -> None:
+    windows = [*seconds(17), *seconds(3, first=1017.0, busy=0.93, cpu_s=0.93)]
+    (reason,) = judged(some_load(windows))
+    assert "used up to 93% of a core, and at least 90% in 3 of 18 seconds" in reason
+    assert "more about the generator than about the service" in reason
+    assert "load.processes" in reason
+
+
+def test_one_busy_process_of_several_is_enough() -> None:
+    """CPU seconds of several processes may be more than one a second while each has time left."""
+    assert judged(some_load(seconds(20, busy=0.6, cpu_s=1.2))) == []
+    assert judged(some_load(seconds(20, busy=0.95, cpu_s=1.2)))
+
+
+def test_a_schedule_that_lags_makes_its_latencies_unknown() -> None:
+    """Though it uses little CPU: a starved machine gave it none."""
+    windows = [*seconds(15), *seconds(5, first=1015.0, late=0.4, lag_ms=812.0)]
+    (reason,) = judged(some_load(windows))
+    assert "behind its own schedule by more than 50 ms for 11% of its requests, by up to 812 ms" in reason
+
+
+QUIET: dict[str, list[LoadWindow]] = {
+    "one busy second": [*seconds(17), a_window(1017.0, busy=1.0), *seconds(2, first=1018.0)],
+    "busy before the first step": [*seconds(2, busy=1.0, late=1.0), *seconds(20, first=1002.0)],
+    "busy slivers at both ends": [
+        *seconds(20),
+        a_window(1020.0, second=(1020.0, 1020.1), busy=1.0, late=1.0),
+        a_window(1020.1, second=(1020.1, 1020.2), busy=1.0, late=1.0),
+    ],
+    "few of many requests": [*seconds(98), *seconds(2, first=1098.0, busy=0.99, late=0.9, lag_ms=900.0)],
+    "a moment stolen": [*seconds(19), a_window(1019.0, late=0.2, lag_ms=150.0)],
+    "busy, not full": seconds(20, busy=0.85),
+    "histories that did not tell": seconds(20, busy=None),
+}
+
+
+@pytest.mark.parametrize("windows", QUIET.values(), ids=QUIET)
+def test_what_cannot_have_moved_a_percentile_is_let_pass(windows: list[LoadWindow]) -> None:
+    assert judged(some_load(windows)) == []
+
+
+def test_a_frozen_target_is_not_the_generators_doing() -> None:
+    """Seconds of latency, and a generator that only waits."""
+    frozen = [a_window(1008.0 + n, finished=0, in_flight=40 * (n + 1), oldest_ms=1000.0 * (n + 1)) for n in range(5)]
+    after = a_window(1013.0, finished=240, p95_ms=4700.0, p99_ms=4900.0)
+    assert judged(some_load([*seconds(8), *frozen, after])) == []
+
+
+def test_the_notes_tell_what_the_generator_cost() -> None:
+    told = {"span": (1000.0, 1020.0), "cpu_s": 1.24, "busy": 0.31, "lag_ms": 48.2, "late": 0.012, "oldest_ms": 730.0}
+    first, second = load_notes(some_load(seconds(20), **told))
+    assert first.startswith(
+        "load: 800 requests started, 800 finished, 0 failed, 0 in flight at the end, 0 dropped; P95"
+    )
+    assert "1.2 s of CPU in 20.0 s, 31% of a core" in second
+    assert "at most 48 ms late, 1.2% of the time more than 50 ms" in second
+    assert "730 ms" in second
+    assert len(load_notes(some_load(seconds(20)))) == 1
+
+
+def test_a_history_from_before_these_figures_is_still_read() -> None:
+    """What was written without them gets their defaults, and says nothing about the generator."""
+    old = (
+        b'{"type":"load","n":1,"t":2.0,"second":[1.0,2.0],"started":3,"finished":3,"failed":0,"in_flight":0,"dropped":0,'
+        b'"users":0,"p50_ms":1.0,"p95_ms":1.0,"p99_ms":1.0,"cpu_s":0.1,"failures":{}}'
+    )
+    window = decode(old)
+    assert isinstance(window, LoadWindow)
+    assert (window.oldest_ms, window.lag_ms, window.late, window.busy) == (0.0, 0.0, 0.0, None)
+    assert decode(encode(window)) == window
+    totals = decode(
+        b'{"type":"load-totals","n":1,"t":2.0,"started":3,"finished":3,"failed":0,"in_flight":0,"dropped":0,'
+        b'"locust_requests":3,"locust_failures":0,"p50_ms":1.0,"p95_ms":1.0,"p99_ms":1.0,"reconciled":true,"detail":""}'
+    )
+    assert isinstance(totals, LoadTotals)
+    assert (totals.busy, totals.span, totals.cpu_s) == (None, None, 0.0)
