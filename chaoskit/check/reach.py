@@ -79,10 +79,11 @@ class _Index:
             else:
                 for value in literal[1]:
                     self._by.setdefault(literal[0], {}).setdefault(value, []).append(number)
+        self._labels = {label for _, label, _ in self._patterns if label}
 
     def candidates(self, alert: Alert) -> Iterator[Route]:
         """The siblings that may match, in their order."""
-        known = {label: alert.value(label) for _, label, _ in self._patterns if label}
+        known = {label: alert.value(label) for label in self._labels}
         numbers = {
             number
             for number, label, beginning in self._patterns

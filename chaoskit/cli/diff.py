@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from chaoskit.alerting.model import AlertConfig
+from chaoskit.cli.collector import no_collection
 from chaoskit.cli.console import console
 from chaoskit.cli.revisions import at_revision
 from chaoskit.cli.sources import config_options, load_config
@@ -72,6 +73,7 @@ def diff_command(
             shown: Callable[[str], str] = _renamed(folder.as_posix(), f"{base}:{here}")
         else:
             old, shown = Path(paths[0]), str
+        stack.enter_context(no_collection())
         difference = _compared(lambda: load(old), lambda: load(new), shown)
     _print(difference, format_)
     return ExitCode.FAIL if difference.broken else ExitCode.PASS

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from chaoskit.alerting.model import AlertConfig
+from chaoskit.check.facts import Facts
 from chaoskit.diff.alerts import Alerts
 from chaoskit.diff.model import KINDS, Broken, Change, Difference
 from chaoskit.diff.pairs import pairs
@@ -23,11 +24,12 @@ _ORDER = {kind: number for number, kind in enumerate(KINDS)}
 
 def diff(old: AlertConfig, new: AlertConfig) -> Difference:
     """What people notice when the new configuration takes the old one's place."""
-    return Difference(tuple(_changes(old, new)), *_promises(old, new))
-
-
-def _changes(old: AlertConfig, new: AlertConfig) -> Iterator[Change]:
     before, after = People(old), People(new)
+    return Difference(tuple(_changes(before, after)), *_promises(before.facts, after.facts))
+
+
+def _changes(before: People, after: People) -> Iterator[Change]:
+    old, new = before.config, after.config
     written = Written(old), Written(new)
     alerts = Alerts(before, after, written)
     found: list[Change] = []
@@ -42,31 +44,27 @@ def _changes(old: AlertConfig, new: AlertConfig) -> Iterator[Change]:
     yield from sorted(dict.fromkeys(found), key=lambda each: _ORDER[each.kind])
 
 
-def _promises(old: AlertConfig, new: AlertConfig) -> tuple[tuple[Broken, ...], tuple[str, ...]]:
+def _promises(old: Facts, new: Facts) -> tuple[tuple[Broken, ...], tuple[str, ...]]:
     """What is broken by the change, by either promise, and what is mended."""
-    files = frozenset(key.partition(":")[2] for config in (old, new) for key in config.sources)
-    before = _said(departures(old), files)
-    broken: dict[str, Broken] = {}
-    mended: dict[str, None] = {}
-    same = _meant(old) == _meant(new)
-    for whose, promising in (("new", new),) if same else (("new", new), ("old", old)):
-        after = _said(departures(_with_promise_of(new, promising)), files)
-        # The old configuration under the same promise: what it breaks as well is not this change's doing.
-        under = before if promising is old or same else _said(departures(_with_promise_of(old, promising)), files)
-        for text, each in after.items():
-            if each.broken and text not in under:
-                broken.setdefault(text, Broken(each.message, each.place, whose))
-        if promising is new:
-            mended.update((each.message, None) for text, each in under.items() if each.broken and text not in after)
+    files = frozenset(key.partition(":")[2] for facts in (old, new) for key in facts.config.sources)
+    same = _meant(old.config) == _meant(new.config)
+    before, after = _said(departures(old), files), _said(departures(new), files)
+    # What the old configuration breaks under the same promise as well is not this change's doing.
+    under = before if same else _said(departures(_promised(old, new)), files)
+    broken = {text: Broken(e.message, e.place, "new") for text, e in after.items() if e.broken and text not in under}
+    if not same:
+        for text, each in _said(departures(_promised(new, old)), files).items():
+            if each.broken and text not in before and text not in broken:
+                broken[text] = Broken(each.message, each.place, "old")
+    mended = dict.fromkeys(each.message for text, each in under.items() if each.broken and text not in after)
     return tuple(broken.values()), tuple(mended)
 
 
-def _with_promise_of(config: AlertConfig, other: AlertConfig) -> AlertConfig:
-    if config is other:
-        return config
-    sources = {key: text for key, text in config.sources.items() if not key.startswith("promise:")}
-    sources |= {key: text for key, text in other.sources.items() if key.startswith("promise:")}
-    return replace(config, promise=other.promise, sources=sources)
+def _promised(facts: Facts, other: Facts) -> Facts:
+    """The configuration with the other one's promise."""
+    sources = {key: text for key, text in facts.config.sources.items() if not key.startswith("promise:")}
+    sources |= {key: text for key, text in other.config.sources.items() if key.startswith("promise:")}
+    return Facts(replace(facts.config, promise=other.config.promise, sources=sources))
 
 
 def _said(found: tuple[Departure, ...], files: frozenset[str]) -> dict[str, Departure]:

@@ -72,7 +72,7 @@ class People:
     def __init__(self, config: AlertConfig) -> None:
         # Who shows no Prometheus configuration gets Prometheus's own defaults.
         self.config = config if config.jobs else replace(config, jobs=(ScrapeJob("", INTERVAL_S, TIMEOUT_S),))
-        self._facts = Facts(self.config)
+        self.facts = Facts(self.config)
         self._delivery_s = delivery_of(config, 1.0)
         self._position = {id(rule): number for number, rule in enumerate(config.rules)}
 
@@ -88,7 +88,7 @@ class People:
     def told(self, subject: Subject) -> Told:
         """Who hears of it and when; nobody where no Alertmanager configuration was shown."""
         rule, alert = subject.rule, subject.alert
-        reached = self._facts.reached(alert) if self.config.receivers else ()
+        reached = self.facts.reached(alert) if self.config.receivers else ()
         certain = {each.route.path for each in reached if each.certain}
         routes = [each.route for each in reached]
         labels = {**alert.known, **{name: f"<{name}>" for name in _open(routes, alert)}}
@@ -142,8 +142,8 @@ class People:
 
     def _recorded(self, selector: Selector) -> Iterable[Rule]:
         named = [values for m in selector.matchers if m.label == NAME and (values := values_of(m)) is not None]
-        names = min(named, key=len) if named else self._facts.recorded
-        return (each for name in names if selector.selects(NAME, name) for each in self._facts.recorded.get(name, ()))
+        names = min(named, key=len) if named else self.facts.recorded
+        return (each for name in names if selector.selects(NAME, name) for each in self.facts.recorded.get(name, ()))
 
 
 def _open(routes: Iterable[Route], alert: Alert) -> list[str]:

@@ -29,9 +29,8 @@ class Departure:
     broken: bool
 
 
-def departures(config: AlertConfig) -> tuple[Departure, ...]:
+def departures(facts: Facts) -> tuple[Departure, ...]:
     """Everything in which this configuration departs from its promise, by place; nothing where none is given."""
-    facts = Facts(config)
     found = [
         Departure(lint.id, said.place, said.message, (said.severity or lint.severity) >= Severity.ERROR)
         for lint in LINTS.values()
@@ -53,7 +52,7 @@ def departures_of(config: AlertConfig, rule: Rule, receivers: set[str]) -> tuple
         appears_s={},
         clears_s={},
     )
-    return departures(replace(config, rules=(rule,), promise=own))
+    return departures(Facts(replace(config, rules=(rule,), promise=own)))
 
 
 def without_places(message: str, files: frozenset[str]) -> str:

@@ -16,9 +16,14 @@ _PLACE = re.compile(r"\{n(?:%(\d+))?\}")
 class Mix:
     """The order of requests. `first` and `stride` let several processes share one count without repeating it."""
 
+    _order: list[str]
+    """The cycle so far. Once it is whole it is only walked, which costs less than choosing anew."""
+    _whole: bool
+    _place: int
+
     def __init__(self, weights: Mapping[str, int], first: int = 0, stride: int = 1) -> None:
-        self._credit = dict.fromkeys(weights, 0)
         self._weights = dict(weights)
+        self._begin()
         self._counts: dict[str, int] = {}
         self._first = first
         self._stride = stride
@@ -26,18 +31,34 @@ class Mix:
     def change(self, weights: Mapping[str, int]) -> None:
         """Other weights from now on; the counters of the names go on."""
         self._weights = dict(weights)
-        self._credit = dict.fromkeys(weights, 0)
+        self._begin()
 
     def next(self) -> tuple[str, int]:
         """The name of the next request and its own counter, which starts at 0."""
+        if self._whole:
+            name = self._order[self._place]
+            self._place = (self._place + 1) % len(self._order)
+        else:
+            name = self._choose()
+        count = self._counts.get(name, 0)
+        self._counts[name] = count + 1
+        return name, self._first + count * self._stride
+
+    def _begin(self) -> None:
+        self._credit = dict.fromkeys(self._weights, 0)
+        self._order = []
+        self._whole = False
+        self._place = 0
+
+    def _choose(self) -> str:
         credit = self._credit
         for name, weight in self._weights.items():
             credit[name] += weight
         name = max(credit, key=credit.__getitem__)
         credit[name] -= sum(self._weights.values())
-        count = self._counts.get(name, 0)
-        self._counts[name] = count + 1
-        return name, self._first + count * self._stride
+        self._order.append(name)
+        self._whole = not any(credit.values())  # as it began: from here on everything comes again
+        return name
 
 
 def render(text: str, n: int) -> str:

@@ -96,10 +96,27 @@ class HopJudge:
 
     def _clear(self, firing: Interval | None, resolved: Interval | None, episode: Episode | None) -> Row:
         hop = self._hop("clear", self.alert.clear, ("prometheus", "target"))
+        if self.alert.expectation.resolves == "false_alarm" and firing is not None and self.anchors.undo is not None:
+            return self._false_alarm(hop, resolved, self.anchors.undo)
         if self.anchors.lapsed and firing is not None:
             trouble = f"the fault had ended by itself at an instant that nobody knows ({self.anchors.lapsed})"
             return self._row(hop, Result.UNKNOWN, self._unseen(hop, trouble))
         return self._timed(hop, self.anchors.undo if firing else None, resolved, episode)
+
+    def _false_alarm(self, hop: Hop, resolved: Interval | None, undo: Interval) -> Row:
+        """The scenario says that it resolves though nobody mended anything: before the undo, whenever that is."""
+        where = f"the scenario's resolves: false_alarm ({self.alert.expectation.place})"
+        if resolved is None:
+            trouble = self._excuses.unwatched(hop, undo, self.evidence.known_to(self.end_of_watch))
+            result = Result.UNKNOWN if trouble else Result.FAIL
+            what = trouble or "it never resolved, and the scenario says that it does so falsely"
+            return self._row(hop, result, f"{self._who(hop)} {what}; governed by {where}")
+        if resolved[1] <= undo[0]:
+            return self._row(hop, Result.PASS)
+        result = Result.FAIL if resolved[0] >= undo[1] else Result.UNKNOWN
+        after = sentences.s((resolved[1] - undo[0]) * self.scale)
+        what = f"it resolved {after} after the undo, and the scenario says that it does so before, falsely"
+        return self._row(hop, result, f"{self._who(hop)} {what}; governed by {where}")
 
     def _all_clear(
         self, notice: PlannedNotice, window: Window, resolved: Interval | None, episode: Episode | None

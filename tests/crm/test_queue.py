@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -121,3 +122,18 @@ def test_closing_leaves_no_connection_behind(tmp_path: Path) -> None:
         warnings.simplefilter("error")
         queue_module.prepare(config)
         Queue(config, None).close()
+
+
+def test_a_batch_is_found_again_without_ids_and_goes_newest_first(queue: Queue) -> None:
+    ours = queue.put([replace(draft("follow-up", {"lead_id": 1}), batch="b1")] * 3)
+    queue.put([replace(parked_letter(True), batch="b1"), Draft("follow-up", {}, batch="b2")])
+    census = queue.census("b1")
+    assert (census.depth, census.dead) == (3, 1)
+    assert queue.census("nobody's").depth == 0
+    assert queue.remove_batch("b1", 2) == 2
+    left = queue.take("worker-1")
+    assert left
+    assert left.id == ours[0]
+    assert queue.remove_batch("b1") == 2, "also what is leased"
+    assert queue.remove_batch("b1") == 0
+    assert queue.census().depth == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ import yaml
 from chaoskit.alerting.rules import parse_expression
 from chaoskit.bundle import folder
 from chaoskit.crm.contract import metrics
-from tests.bundle_rules.case import FILES, alerts
+from tests.bundle_rules.case import FILES, PROMETHEUS, alerts
 from tests.bundle_rules.documented import kebab
+
+SCENARIOS = Path(__file__).parents[2] / "scenarios"
 
 
 def parsed(name: str) -> Any:
@@ -75,3 +78,17 @@ def test_what_runbooks_ask_prometheus_is_promql() -> None:
 def test_there_is_no_runbook_for_an_alert_that_does_not_exist() -> None:
     written = {path.stem for path in (folder() / "runbooks").glob("*.md")}
     assert written == {kebab(alert) for alert in alerts()}
+
+
+def test_a_runbook_names_a_shipped_scenario_or_says_that_there_is_none() -> None:
+    for alert, (file, _) in alerts().items():
+        text = (folder() / "runbooks" / f"{kebab(alert)}.md").read_text(encoding="utf-8")
+        rehearsal = " ".join(text.split("\n## Rehearsal\n")[1].split())
+        named = re.findall(r"`chaoskit run ([\w-]+)`", rehearsal)
+        assert all((SCENARIOS / f"{name}.yml").is_file() for name in named), (alert, named)
+        if file == PROMETHEUS:
+            assert kebab(alert) in named
+        else:
+            assert re.search(
+                r"\b(no scenario|none) ships|no scenario|not in reasonable time|cannot be drilled", rehearsal, re.I
+            )

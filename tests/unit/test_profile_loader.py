@@ -44,10 +44,6 @@ def test_a_local_profile_as_written() -> None:
         {"worker": RoleHandle("worker", "worker_name"), "api": RoleHandle("api")},
         {"upstream": LinkHandle("up")},
         {"agent-tasks": QueueHandle("crm")},
-        {"reports": PlainHandle("crm")},
-        {"crm": PlainHandle("crm")},
-        {"crm": PlainHandle("crm")},
-        {"crm": PlainHandle("metrics")},
     )
     assert profile.limits == Limits(90.0, 600.0, {"workers": 0.75, "apis": 1.0}, 2**30, 0.5)
     assert profile.abort == (

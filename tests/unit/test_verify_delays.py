@@ -10,9 +10,10 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
-from chaoskit.events import AlertState, AnyEvent, FaultOk, Notice, Poll, Watch
+from chaoskit.events import AlertState, AnyEvent, FaultFail, FaultOk, Notice, Poll, Watch
 from chaoskit.history import History
 from chaoskit.observe.alert_states import Active, AlertStates, Group, Labels, State, labels_of
+from chaoskit.verify.evidence import gather
 from chaoskit.verify.verdict import Result
 from chaoskit.verify.verify import verify
 from tests.golden.doctored import DOORS, Truth, failed, mapped, results, told, with_events
@@ -168,6 +169,42 @@ def test_an_alert_cannot_be_missed_that_we_ourselves_took_back_before_it_was_due
     assert any("recovery took effect 14.9 s after pending" in row.reason for row in verdict.rows if row.hop == "hold")
     alone = told(Truth(pending_vs=15.0, undo_vs=200.0, cleared_vs=-150.0))
     assert results(verify(mapped(alone, never_fired)), "hold") == {FAIL}
+
+
+def test_a_sink_knows_nothing_beyond_its_last_look() -> None:
+    """Not even for a quarter of a second, in which 15 virtual seconds pass."""
+    history = told(Truth())
+    last = [e for e in history.of(Watch) if e.sink == "mail-sink"][8]
+    after = mapped(history, lambda e: None if isinstance(e, Watch) and e.n > last.n else e)
+    evidence = gather(after, {})
+    assert evidence.blind_from("mail-sink", last.seen[0], last.seen[1]) is None
+    assert evidence.blind_from("mail-sink", last.seen[0], last.seen[1] + 0.01) == last.seen[1]
+
+
+def test_an_alert_first_seen_firing_may_have_waited_since_prometheus_says_it_was_active() -> None:
+    """Nobody saw it pending, so nobody knows whether it was held: that is no failure to hold it."""
+    unseen = mapped(told(Truth()), lambda e: None if isinstance(e, AlertState) and e.state == "pending" else e)
+    verdict = verify(unseen)
+    assert results(verdict, "hold") == {UNKNOWN}
+    assert not failed(verdict)
+
+
+def test_what_is_told_twice_counts_as_first_told() -> None:
+    history = told(Truth())
+    pending = next(e for e in history.of(AlertState) if e.state == "pending")
+    later = msgspec.structs.replace(pending, at=pending.at + 0.5, active_at=pending.at + 0.5)
+    events = [copy for e in history.events for copy in ([e, later] if e is pending else [e])]
+    assert results(verify(with_events(history, events)), "hold") == {PASS}
+
+
+def test_an_effect_that_lapsed_leaves_open_when_the_alert_should_have_cleared() -> None:
+    history = told(Truth())
+    at = next(e.n for e in history.of(FaultOk)) + 1
+    lapse = FaultFail(t=history.events[at].t, fault="kill#0", reason="let go by somebody else", lapsed=True)
+    verdict = verify(with_events(history, [*history.events[:at], lapse, *history.events[at:]]))
+    assert not failed(verdict)
+    assert results(verdict, "clear") == results(verdict, "effect") == {UNKNOWN}
+    assert results(verdict, "notify") == results(verdict, "all-clear") == {PASS}
 
 
 def test_an_alert_that_fires_though_its_faults_effect_was_not_seen_is_no_stranger() -> None:

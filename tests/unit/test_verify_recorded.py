@@ -7,7 +7,7 @@ import re
 import pytest
 
 from chaoskit.errors import BadInput
-from chaoskit.events import Invoke, Notice, Poll, Watch, decode, encode
+from chaoskit.events import Invoke, Notice, Phase, Poll, Watch, decode, encode
 from chaoskit.history import parse_history
 from chaoskit.verify.verdict import Result, Row, to_json
 from chaoskit.verify.verify import verify
@@ -141,6 +141,15 @@ def test_a_recording_broken_off_in_a_line_is_read_up_to_it_and_is_no_pass() -> N
     verdict = verify(parse_history(data[:-20], "kept"))
     assert verdict.result is Result.UNKNOWN
     assert any("in the middle of a line" in row.reason for row in verdict.rows)
+
+
+def test_a_kept_run_before_it_stops_lacks_only_its_totals_and_its_end() -> None:
+    """So whoever leaves the stack up for anything but a PASS can tell one already then."""
+    stopping = next(e.n for e in KEPT.of(Phase) if e.name == "stopping")
+    verdict = verify(with_events(KEPT, KEPT.events[:stopping]))
+    assert {row.hop for row in verdict.rows if row.result is not Result.PASS} == {"load", "end"}
+    earlier = verify(with_events(KEPT, KEPT.events[: stopping // 2]))
+    assert results(earlier, "finding") == {Result.UNKNOWN}
 
 
 @every_recording

@@ -1,0 +1,1 @@
+"""Rehearsing alert rules on scripted series: no application, but a real Prometheus, Alertmanager and receivers."""

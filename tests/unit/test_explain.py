@@ -1,0 +1,205 @@
+"""An explanation says who hears of an alert, when, over which route, what is in the way, and what it assumed."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+
+import pytest
+from diff_examples import ALERTMANAGER, PROMISE, RULES, config, configurations
+from hypothesis import given, settings
+from rich.console import Console
+
+from chaoskit.alerting.inhibition import mutes
+from chaoskit.alerting.model import AlertConfig
+from chaoskit.alerting.routing import match_routes
+from chaoskit.alerting.windows_alert import windows_for
+from chaoskit.errors import BadInput
+from chaoskit.explain.alert import Explanation, explain
+from chaoskit.explain.output import to_json
+from chaoskit.explain.people import People
+from chaoskit.explain.words import span
+from chaoskit.report.explanation import explanation_view
+from chaoskit.scenario.loader import load_scenario
+
+OPEN = """\
+groups:
+  - name: g
+    rules:
+      - alert: Down
+        expr: worker_up == 0
+        for: 1m
+        labels: {component: worker, severity: '{{ if $value }}critical{{ else }}warning{{ end }}'}
+"""
+SCENARIO = """\
+chaoskit: 1
+title: One is killed
+steps:
+  - inject: process.kill
+    as: kill
+    target: {role: worker}
+  - wait: settled
+expect:
+  - alert: WorkerDown
+"""
+
+
+def one(config_: AlertConfig, name: str = "WorkerDown", **labels: str) -> Explanation:
+    found = explain(config_, name, labels)
+    assert len(found) == 1
+    return found[0]
+
+
+def shown(explanation: Explanation, width: int = 100) -> str:
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(explanation_view([explanation]), highlight=False)
+    return console.export_text()
+
+
+def test_the_first_figure_is_from_fault_to_phone() -> None:
+    lines = shown(one(config())).splitlines()
+    assert lines[0].startswith("WorkerDown  critical  r.yml:6")
+    assert lines[1] == "From fault to phone: 70–112 s"
+
+
+def test_each_receiver_has_its_route_windows_and_group() -> None:
+    critical, workers = one(config()).told.heard
+    assert (critical.receiver, workers.receiver) == ("critical", "workers")
+    assert (critical.route.place.line, critical.route.continues) == (5, True)
+    # Scrape 15s + time-out 10s + evaluation 15s, then for 1m, then group_wait 10s or 30s, and 2 s to deliver.
+    assert [*critical.phone_s, *workers.phone_s] == [70, 112, 90, 132]
+    assert list(workers.phone_live_s) == [60, 402]
+    assert list(workers.all_clear_s or ()) == [0, 342]
+    assert workers.group_key == '{}/{component="worker"}:{alertname="WorkerDown"}'
+
+
+def test_a_receiver_that_sends_no_resolved_notices_hears_no_all_clear() -> None:
+    text = ALERTMANAGER.replace("to: ops@example.com, send_resolved: true", "to: ops@example.com")
+    explanation = one(config(alertmanager=text, promise=""))
+    assert explanation.told.heard[1].all_clear_s is None
+    assert "never: no integration sends resolved notices" in shown(explanation)
+
+
+def test_labels_that_the_series_decide_are_left_open_named_and_refined() -> None:
+    vague = one(config(OPEN, promise=""), "Down")
+    assert [(each.receiver, each.certain) for each in vague.told.heard] == [("critical", False), ("workers", True)]
+    assert "severity" in vague.open_labels
+    assert "perhaps: a label decides" in shown(vague)
+    sharp = one(config(OPEN, promise=""), "Down", severity="critical")
+    assert all(each.certain for each in sharp.told.heard)
+    assert "severity" not in sharp.open_labels
+    assert [each.receiver for each in one(config(OPEN, promise=""), "Down", severity="info").told.heard] == ["workers"]
+
+
+def test_external_labels_are_assumed_where_the_series_may_lack_them() -> None:
+    explanation = one(replace(config(OPEN, promise=""), external_labels={"severity": "x", "site": "here"}), "Down")
+    assert explanation.told.subject.assumed == {"site": "here"}
+    assert "site=here from external_labels" in shown(explanation)
+
+
+def test_an_unknown_alert_is_answered_with_the_nearest_name() -> None:
+    with pytest.raises(BadInput, match=r"no alerting rule is called 'WorkerDwn'.*did you mean 'WorkerDown'"):
+        explain(config(), "WorkerDwn")
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ({"severity": "warning"}, "severity=warning cannot be: the rule of WorkerDown sets severity to 'critical'"),
+        ({"instance": "a"}, "WorkerDown never carries instance: its expression drops it"),
+    ],
+)
+def test_labels_that_the_alert_cannot_have_are_refused(labels: dict[str, str], said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        explain(config(), "WorkerDown", labels)
+
+
+def test_of_several_rules_with_one_name_the_labels_choose() -> None:
+    rules = RULES + "      - {alert: WorkerDown, expr: count(x) > 0, labels: {severity: warning}}\n"
+    assert len(explain(config(rules), "WorkerDown")) == 2
+    chosen = one(config(rules), severity="warning")
+    assert chosen.others == 1
+    assert chosen.told.windows.hold is None
+
+
+def test_who_mutes_it_when_and_whether_that_is_too_late() -> None:
+    (muted,) = one(config(), "Errors").muted_by
+    assert (muted.mute.source.name, muted.mute.rule.place.line, muted.mute.conditions) == ("WorkerDown", 12, ())
+    assert (muted.firing_s, muted.resolved_s, muted.too_late) == ((60, 100), (0, 40), False)
+    late = one(config(RULES.replace("for: 1m", "for: 1h"), promise=""), "Errors").muted_by[0]
+    assert late.too_late
+
+
+def test_an_equal_label_that_only_the_series_know_is_a_condition() -> None:
+    text = ALERTMANAGER.replace('alertname="WorkerDown"', 'alertname="Down"').replace(
+        'alertname="Errors"', 'alertname="Also"'
+    )
+    text = text.replace("receivers:\n  - name: every", "    equal: [zone]\nreceivers:\n  - name: every")
+    rules = OPEN + "      - {alert: Also, expr: b == 0, labels: {severity: critical}}\n"
+    (muted,) = one(config(rules, text, ""), "Also").muted_by
+    assert muted.mute.conditions == ("zone is the same for both",)
+
+
+def test_the_promise_is_shown_with_every_departure() -> None:
+    both = PROMISE.replace("{workers: {for", "{critical: {for: 1m, group_wait: 10s, repeat: 4h}, workers: {for")
+    assert "the configuration keeps to it" in shown(one(config(promise=both)))
+    assert "WorkerDown reaches critical as well, and nothing is promised there" in shown(one(config()))
+    departing = one(config(promise=PROMISE.replace("group_wait: 30s", "group_wait: 20s")))
+    assert any("with group_wait 20s" in each.message for each in departing.departures if each.broken)
+    assert not one(config(), "DiskLow").promised
+    assert "nothing is promised for DiskLow" in shown(one(config(), "DiskLow"))
+
+
+def test_the_scenario_that_proves_it_is_named() -> None:
+    scenario = load_scenario(SCENARIO, "kill.yml", ())
+    (found,) = explain(config(), "WorkerDown", {}, [scenario])
+    assert [(each.scenario, each.place.line) for each in found.proofs] == [("kill", 9)]
+    (other,) = explain(config(), "DiskLow", {}, [scenario])
+    assert "no scenario: nothing proves that it works" in shown(other)
+
+
+def test_machines_read_the_same() -> None:
+    read = json.loads(to_json(explain(config(), "WorkerDown")))["alerts"][0]
+    assert read["fault_to_phone_s"] == [70, 112]
+    assert read["receivers"][1]["routes"] == [
+        {"path": [2], "place": {"file": "a.yml", "line": 9}, "matchers": ['component="worker"'], "continue": False}
+    ]
+
+
+def test_no_line_is_wider_than_the_terminal() -> None:
+    assert max(map(len, shown(one(config())).splitlines())) <= 100
+
+
+def test_what_was_not_shown_is_said_and_not_guessed() -> None:
+    bare = replace(config(promise=""), jobs=(), receivers={}, sources={"rules:r.yml": RULES})
+    text = shown(one(bare))
+    assert "no Alertmanager configuration was given" in text
+    assert "no Prometheus configuration was given" in text
+
+
+def test_windows_are_said_in_seconds_up_to_ten_minutes() -> None:
+    assert [span(each) for each in ((70, 112), (60, 60), (630, 957.5))] == [
+        "70–112 s",
+        "exactly 60 s",
+        "10m30s–15m57s500ms",
+    ]
+
+
+@settings(max_examples=200, deadline=None)
+@given(configurations())
+def test_routes_windows_and_mutes_are_those_of_the_exact_semantics(random: AlertConfig) -> None:
+    """The indexes find what the rules of routing and inhibition say one by one, where all labels are known."""
+    people = People(random)
+    labels = {each.rule.alert: {**each.rule.labels, "alertname": each.rule.alert} for each in people.subjects}
+    for subject in people.subjects:
+        told = people.told(subject)
+        own = labels[subject.rule.alert]
+        exact = windows_for(random, subject.rule, subject.rule.labels)
+        assert {each.route.path for each in told.heard} <= {r.path for r in match_routes(random.route, own)}
+        assert {(h.receiver, h.notify) for h in told.heard} == {
+            (r.receiver, d.notify) for r in exact.receivers for d in r.deliveries
+        }
+        assert (told.windows.detect, told.windows.clear) == (exact.detect, exact.clear)
+        muting = {n for n, source in labels.items() if any(mutes(r, source, own) for r in random.inhibit_rules)}
+        assert people.mutes.names(subject.alert) == {(name, True) for name in muting}

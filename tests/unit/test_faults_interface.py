@@ -1,0 +1,215 @@
+"""Faults do not believe what they are told: an interface that says yes and does nothing is found out."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from chaoskit.faults import batch, cache_thrash, interface, link, processes
+from chaoskit.faults.base import Fault, FaultError, Lapsed, Target, Undo
+from chaoskit.faults.cache_thrash import CacheThrash
+from chaoskit.faults.queue_dead_letters import QueueDeadLetters
+from chaoskit.faults.queue_flood import QueueFlood
+from chaoskit.faults.queue_replay import QueueReplay, QueueReplaySettings
+from chaoskit.faults.tcp_reset import TcpReset
+
+Answer = tuple[int, Any]
+EMPTY = {"depth": 0, "dead_letters": 0, "replaying": 0}
+FULL = {"entries": 4, "capacity": 4, "hits": 0, "misses": 0, "evictions": 0}
+
+
+class Liar:
+    """An interface whose answers the test makes up, by method and the path's first part."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Callable[[], Answer]] = {}
+        self.asked: list[str] = []
+        liar = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def _any(self) -> None:
+                self.rfile.read(int(self.headers.get("content-length", 0)))
+                key = f"{self.command} /{self.path.partition('?')[0].split('/')[1]}"
+                liar.asked.append(f"{self.command} {self.path}")
+                status, body = liar.answers.get(key, lambda: (200, {}))()
+                text = body if isinstance(body, bytes) else json.dumps(body).encode()
+                self.send_response(status)
+                self.send_header("content-length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            do_GET = do_PUT = do_POST = do_DELETE = _any  # noqa: N815
+
+            def log_message(self, *_: Any) -> None:
+                return
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
+        self.thread.start()
+
+    def says(self, key: str, status: int, body: Any) -> None:
+        self.answers[key] = lambda: (status, body)
+
+    def target(self, handle: str, **more: Any) -> Target:
+        return Target(handle, (handle.partition(":")[2],), {"url": self.url, "service": self.url, **more})
+
+    def stop(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join(timeout=10)
+
+
+@pytest.fixture
+def liar() -> Iterator[Liar]:
+    one = Liar()
+    yield one
+    one.stop()
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the real thing waits seconds for is given up soon."""
+    monkeypatch.setattr(interface, "_UNDO_S", 0.3)
+    monkeypatch.setattr(interface, "SILENCE_S", 0.3)
+    monkeypatch.setattr(batch, "_LEVEL_S", 0.3)
+    monkeypatch.setattr(link, "_FIRST_HIT_S", 0.3)
+    monkeypatch.setattr(cache_thrash, "_EFFECT_S", 0.3)
+    monkeypatch.setattr(cache_thrash, "_FIRST_S", 0.0)
+
+
+def prepared(kind: type[Fault], where: Target, **settings: Any) -> Undo:
+    return kind.prepare(where, kind.settings.model_validate(settings))
+
+
+def test_a_toxic_that_is_taken_and_not_listed_is_no_effect(liar: Liar) -> None:
+    token = prepared(TcpReset, liar.target("link:upstream"))
+    liar.says("GET /toxics", 404, {"error": "no such toxic"})
+    with pytest.raises(FaultError, match="took the toxic on upstream, and does not list it"):
+        TcpReset.start(token)
+
+
+def test_a_toxic_that_is_deleted_and_still_listed_is_not_healed(liar: Liar) -> None:
+    token = prepared(TcpReset, liar.target("link:upstream"))
+    liar.says("GET /toxics", 200, {"seen": 0, "hit": 0})
+    with pytest.raises(FaultError, match="is still listed"):
+        TcpReset.stop(token)
+
+
+def test_calls_that_come_by_and_are_not_hit_are_told(liar: Liar) -> None:
+    token = prepared(TcpReset, liar.target("link:upstream"), ratio="1%")
+    liar.says("GET /toxics", 200, {"seen": 7, "hit": 0})
+    assert TcpReset.start(token).detail.endswith("listed; 7 calls have come by, none is due yet")
+
+
+def test_settings_that_the_proxy_refuses_are_told_in_its_words(liar: Liar) -> None:
+    token = prepared(TcpReset, liar.target("link:upstream"))
+    liar.says("PUT /toxics", 400, {"error": "no such kind"})
+    with pytest.raises(FaultError, match=r"PUT \S+: answered 400: .*no such kind"):
+        TcpReset.start(token)
+
+
+def test_an_interface_in_trouble_or_of_another_kind_is_told(liar: Liar) -> None:
+    liar.says("GET /toxics", 503, {"error": "starting"})
+    with pytest.raises(FaultError, match=r"answered 503.*starting"):
+        prepared(TcpReset, liar.target("link:upstream"))
+    liar.says("GET /toxics", 200, b"<html>")
+    with pytest.raises(FaultError, match="answered 200 and no JSON: <html>"):
+        prepared(TcpReset, liar.target("link:upstream"))
+
+
+def test_an_undo_is_tried_again_until_it_succeeds(liar: Liar) -> None:
+    token = prepared(TcpReset, liar.target("link:upstream"))
+    answers: Iterator[Answer] = iter([(503, {}), (503, {})])
+    liar.answers["DELETE /toxics"] = lambda: next(answers, (200, {"removed": True}))
+    liar.says("GET /toxics", 404, {})
+    assert TcpReset.stop(token).detail == "tcp.reset off upstream"
+
+
+def test_a_hold_bears_a_moment_of_silence_and_no_more(liar: Liar) -> None:
+    token = prepared(TcpReset, liar.target("link:upstream"))
+    answers: Iterator[Answer] = iter([(503, {}), (200, {}), (503, {})])
+    liar.answers["GET /toxics"] = lambda: next(answers, (404, {}))
+    with pytest.raises(Lapsed, match=r"somebody else took tcp\.reset off upstream"):
+        TcpReset.hold(token, threading.Event())
+    liar.says("GET /toxics", 503, {})
+    with pytest.raises(Lapsed, match="nobody could tell whether it is still in force"):
+        TcpReset.hold(token, threading.Event())
+
+
+@pytest.mark.parametrize(("kind", "what"), [(QueueFlood, "depth"), (QueueDeadLetters, "dead_letters")])
+def test_a_level_that_is_never_reached_is_no_effect(liar: Liar, kind: type[Fault], what: str) -> None:
+    liar.says("GET /queue", 200, EMPTY)
+    token = prepared(kind, liar.target("queue:tasks"), level=10)
+    with pytest.raises(FaultError, match=f"tasks: {what} is 0 after .* of putting, 10 were wanted"):
+        kind.start(token)
+
+
+def test_a_flood_that_falls_whatever_is_put_is_a_lapse(liar: Liar) -> None:
+    liar.says("GET /queue", 200, EMPTY)
+    token = prepared(QueueFlood, liar.target("queue:tasks"), level=10)
+    with pytest.raises(Lapsed, match="tasks: depth stays below 10, however much is put"):
+        QueueFlood.hold(token, threading.Event())
+
+
+def test_a_level_that_does_not_sink_is_no_change(liar: Liar) -> None:
+    liar.says("GET /queue", 200, {**EMPTY, "dead_letters": 90})
+    token = prepared(QueueDeadLetters, liar.target("queue:tasks"), level=90)
+    lower = QueueDeadLetters.alter(token, QueueDeadLetters.settings.model_validate({"level": 40}))
+    with pytest.raises(FaultError, match="90 dead letters are there, 40 were wanted"):
+        QueueDeadLetters.change(lower)
+
+
+def test_a_replay_that_does_not_end_is_told(liar: Liar) -> None:
+    liar.says("GET /queue", 200, {**EMPTY, "dead_letters": 5, "replaying": 2})
+    liar.says("POST /dead-letters", 202, {"ids": [1, 2]})
+    with pytest.raises(FaultError, match=r"queue:tasks: 2 replays were not done within 0\.1 s"):
+        QueueReplay.run(liar.target("queue:tasks"), QueueReplaySettings(count=2, within_s=0.1))
+
+
+def test_a_replay_of_all_where_there_are_none_asks_for_nothing(liar: Liar) -> None:
+    liar.says("GET /queue", 200, EMPTY)
+    assert QueueReplay.run(liar.target("queue:tasks"), QueueReplaySettings())[1] == {"replayed": 0, "left": 0}
+    assert not any(asked.startswith("POST") for asked in liar.asked)
+
+
+def test_a_cache_that_pushes_nothing_out_is_not_thrashed(liar: Liar) -> None:
+    liar.says("GET /cache", 200, FULL)
+    token = prepared(CacheThrash, liar.target("cache:reports"), path="/reports/{key}")
+    with pytest.raises(FaultError, match="pushed nothing out of the cache"):
+        CacheThrash.start(token)
+    assert any(asked.startswith("GET /reports/thrash-") for asked in liar.asked), "it did try"
+
+
+def test_entries_that_are_dropped_and_still_there_are_not_healed(liar: Liar) -> None:
+    liar.says("GET /cache", 200, FULL)
+    token = prepared(CacheThrash, liar.target("cache:reports"), path="/reports/{key}")
+    liar.says("DELETE /cache", 200, {"dropped": 4})
+    with pytest.raises(FaultError, match=r"4 entries .* still in the cache"):
+        CacheThrash.stop(token)
+
+
+def test_a_stranger_on_the_port_of_something_that_ended_with_its_owner_is_left_alone(
+    liar: Liar, tmp_path: Path
+) -> None:
+    """The owner is gone and so is its folder with the token: whoever answers there now is somebody else."""
+    secret = tmp_path / "token"
+    secret.write_text("x")
+    owner = psutil.Popen(["sleep", "60"])
+    try:
+        token = prepared(TcpReset, liar.target("link:upstream", token_file=str(secret), owner=owner.pid))
+    finally:
+        owner.kill()
+        owner.wait(timeout=10)
+    secret.unlink()
+    asked = len(liar.asked)
+    assert TcpReset.stop(token).detail == "what it belonged to is gone"
+    assert len(liar.asked) == asked
+    assert processes.alive(token["at"]["owner"]) is None
