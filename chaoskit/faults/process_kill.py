@@ -20,6 +20,9 @@ from chaoskit.faults.base import FaultError, Lapsed, Seen, Settings, Target, Und
 _CONFIRM_S = 5.0
 _NEWBORN_S = 1.0
 _SIGNAL_S = 0.1
+_SCAN_S = 0.25
+_GRACE_S = 0.15
+"""A replacement that is stopped within this time of its birth has not shown itself to anybody."""
 
 
 class KillSettings(Settings):
@@ -70,6 +73,8 @@ class ProcessKill:
             watch.look()
             if (name := watch.let_go()) and not ended.is_set():
                 raise Lapsed(f"the replacement of {name} was let go by somebody else")
+            if (name := watch.missed()) and not ended.is_set():
+                raise Lapsed(f"the replacement of {name} came up before it could be held")
 
     @classmethod
     def stop(cls, undo: Undo) -> Seen:
@@ -96,6 +101,7 @@ class _Replacements:
         self._first_seen: dict[int, float] = {}
         self._decided: set[int] = set()
         self._held: dict[int, psutil.Process] = {}
+        self._scanned = time.monotonic()
 
     def look(self) -> None:
         """Stops every replacement that was born since the last look."""
@@ -114,9 +120,26 @@ class _Replacements:
                 self._held[pid] = process
                 return True
         except psutil.Error:
-            return True
+            return not psutil.pid_exists(pid)
         titled = re.fullmatch(self._undo["pattern"], processes.title(process)) is not None
         return titled or now - self._first_seen.setdefault(pid, now) > _NEWBORN_S
+
+    def missed(self) -> str:
+        """The name of a victim whose replacement runs though it should stand still; looked for now and then.
+
+        The quick look goes by parents and first titles; this one reads every process, so that nothing escapes both.
+        """
+        if time.monotonic() - self._scanned < _SCAN_S:
+            return ""
+        running = ""
+        for name, process in processes.find(self._undo["pattern"]).items():
+            if process.pid not in self._held and _replaces(self._undo, process) and not processes.stopped(process):
+                processes.send(process, signal.SIGSTOP)
+                self._held[process.pid] = process
+                self._decided.add(process.pid)
+                running = name if time.time() - process.create_time() > _GRACE_S else running
+        self._scanned = time.monotonic()
+        return running
 
     def let_go(self) -> str:
         """The title of a held replacement that runs again though nobody of ours let it go; empty if none."""

@@ -20,7 +20,7 @@ def test_every_shipped_alert_goes_to_the_receivers_that_amtool_names(binaries: B
     asked = 0
     for subject in people.subjects:
         labels = [f"{name}={value}" for name, value in subject.alert.known.items()]
-        command = [binaries.amtool, "config", "routes", "test", f"--config.file={file}", *labels]
+        command = [str(binaries.amtool), "config", "routes", "test", f"--config.file={file}", *labels]
         said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
         assert [each.receiver for each in people.told(subject).heard] == said.split(","), subject.rule.alert
         asked += 1
