@@ -13,6 +13,7 @@ from chaoskit.cli.commands import chaoskit
 from chaoskit.cli.diff import diff_command
 from chaoskit.cli.explain import explain_command
 from chaoskit.cli.gate import gate_command
+from chaoskit.cli.rehearse import rehearse_command
 from chaoskit.errors import BadInput, ChaoskitError, ExitCode
 
 chaoskit.add_command(bundle_group)
@@ -20,6 +21,7 @@ chaoskit.add_command(check_command)
 chaoskit.add_command(diff_command)
 chaoskit.add_command(explain_command)
 chaoskit.add_command(gate_command)
+chaoskit.add_command(rehearse_command)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import click
 
 from chaoskit import bundle
 from chaoskit.cli.console import console
-from chaoskit.errors import BadInput, ExitCode, Problem, worst
+from chaoskit.errors import BadInput, ExitCode, Problem, Refused, worst
 from chaoskit.gate.candidate import Candidate, candidate, conflict
 from chaoskit.gate.coverage import KINDS, could_prove, covered, proven_by
 from chaoskit.gate.gate import Gate, Outcome, Settings
@@ -84,7 +84,7 @@ def gate_command(
     used = folder or bundle.folder()
     shared = Settings(profile, used, settings, time_scale, seed, first)
     wanted = Wanted(scenarios, keyword, tag, failed, budget, count)
-    everyone = _candidates(wanted.names, shared, record)
+    everyone, left_out = _candidates(wanted.names, shared, record)
     side_by_side = jobs or os.cpu_count() or 1
     chosen = _select(everyone, wanted, record, side_by_side)
     if not chosen:
@@ -94,6 +94,8 @@ def gate_command(
     schedule = _schedule(chosen, side_by_side)
     screen = console()
     print_to(screen, schedule_view(schedule, why=dry_run))
+    for line in left_out:
+        screen.print(line, markup=False, highlight=False, style="yellow")
     if dry_run:
         return ExitCode.PASS
     codes = []
@@ -145,21 +147,28 @@ def _play(
     return ending
 
 
-def _candidates(names: tuple[str, ...], shared: Settings, record: Record) -> list[Candidate]:
-    """Every scenario's plan; raises BadInput with the problems of all of them."""
+def _candidates(names: tuple[str, ...], shared: Settings, record: Record) -> tuple[list[Candidate], list[str]]:
+    """Every scenario's plan, and what is left out since it cannot be played at this scale or within these limits.
+
+    Raises BadInput with the problems of all of them; a scenario that was named is never left out silently.
+    """
     files = {Path(find_scenario(name)).stem: str(find_scenario(name)) for name in names}
     found = files or {name: str(path) for name, path in scenario_names().items()}
     problems: list[Problem] = []
-    candidates = []
+    candidates, left_out = [], []
     for name, file in found.items():
         asked = Asked(file, shared.profile, shared.bundle, shared.settings, shared.time_scale, shared.seed)
         try:
             candidates.append(candidate(name, file, plan_for(asked)[0], record.took_s(name)))
+        except Refused as refusal:
+            if files:
+                problems += refusal.problems
+            left_out += [f"{name} is left out: {problem}" for problem in refusal.problems]
         except BadInput as error:
             problems += error.problems
     if problems:
         raise BadInput(dict.fromkeys(problems))
-    return candidates
+    return candidates, left_out
 
 
 def _select(everyone: list[Candidate], wanted: Wanted, record: Record, side_by_side: int) -> list[Candidate]:

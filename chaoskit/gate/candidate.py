@@ -13,6 +13,8 @@ from chaoskit.scenario.targets import HANDLES
 
 ALONE_TAG = "alone"
 """A scenario with this tag shares its stack's time with no other."""
+USES_TAG = "uses-"
+"""Of the scenarios with a tag that begins so, as `uses-cache`, one at a time runs in a stack."""
 
 _STEADY_REAL_S = 2.0
 _TYPICAL = 0.75
@@ -30,7 +32,8 @@ class Candidate:
     allows: frozenset[str]
     needs: frozenset[str]
     """Handles whose faults would not be told apart: one scenario at a time acts on each."""
-    alone: bool
+    alone: str
+    """Why it shares its stack's time with no other; empty when it may."""
     estimate_s: float
 
     @property
@@ -48,7 +51,7 @@ def candidate(name: str, file: str, plan: Plan, took_s: float | None = None) -> 
         plan=plan,
         expects=frozenset(alert.rule.alert for alert in plan.alerts),
         allows=frozenset(allow.alert for allow in scenario.allow),
-        needs=frozenset(_needs(scenario)),
+        needs=frozenset(_needs(scenario)) | {tag for tag in scenario.tags if tag.startswith(USES_TAG)},
         alone=_alone(scenario),
         estimate_s=took_s if took_s is not None else plan.longest_real_s * _TYPICAL + _STEADY_REAL_S,
     )
@@ -57,7 +60,8 @@ def candidate(name: str, file: str, plan: Plan, took_s: float | None = None) -> 
 def conflict(config: AlertConfig, one: Candidate, other: Candidate) -> str:
     """Why two scenarios cannot run at the same time in one stack; empty when they can."""
     if one.alone or other.alone:
-        return f"{one.name if one.alone else other.name} runs alone"
+        loner = one if one.alone else other
+        return f"{loner.name} runs alone, {loner.alone}"
     if shared := one.expects & other.expects:
         return f"both expect {', '.join(sorted(shared))}"
     if shared := one.needs & other.needs:
@@ -98,7 +102,12 @@ def _handles(spec: FaultSpec) -> Iterable[str]:
             yield f"{key} {spec.target[key]}"
 
 
-def _alone(scenario: Scenario) -> bool:
+def _alone(scenario: Scenario) -> str:
     """What says something of the whole stack, or harms what watches all, shares it with nobody."""
-    watchers = any(key.startswith("equipment ") for key in _needs(scenario))
-    return ALONE_TAG in scenario.tags or not scenario.expect or bool(scenario.notices) or watchers
+    if not scenario.expect:
+        return "for it says that nothing may fire"
+    if scenario.notices:
+        return "for it counts all notices"
+    if any(need.startswith(("equipment ", "scrape ")) for need in _needs(scenario)):
+        return "for it harms what watches everybody"
+    return "as its tags say" if ALONE_TAG in scenario.tags else ""

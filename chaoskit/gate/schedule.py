@@ -76,7 +76,6 @@ class Schedule:
 def make_schedule(candidates: Sequence[Candidate], conflict: Conflict, side_by_side: int) -> Schedule:
     """Longest first, each where it makes the whole end soonest; a further stack where no stack may take it."""
     stacks: list[StackPlan] = []
-    why: list[str] = []
     for one in sorted(candidates, key=lambda each: (-each.estimate_s, each.name)):
         choices = [*_together(stacks, one, conflict), *_after(stacks, one)]
         if len(stacks) < side_by_side or not choices:
@@ -88,11 +87,10 @@ def make_schedule(candidates: Sequence[Candidate], conflict: Conflict, side_by_s
         if not any(wave is each for each in stack.waves):
             stack.waves.append(wave)
         wave.members.append(one)
-        why += _explained(stacks, one, wave, conflict)
     for stack in stacks:
         stack.waves.sort(key=lambda each: -each.length_s)
     ordered = sorted(stacks, key=lambda each: -each.length_s)
-    return Schedule(tuple(ordered), side_by_side, tuple(dict.fromkeys(why)))
+    return Schedule(tuple(ordered), side_by_side, _explained(ordered, conflict))
 
 
 _Choice = tuple[float, int, int, StackPlan, Wave]
@@ -120,11 +118,17 @@ def _after(stacks: list[StackPlan], one: Candidate) -> list[_Choice]:
     ]
 
 
-def _explained(stacks: list[StackPlan], one: Candidate, mine: Wave, conflict: Conflict) -> list[str]:
-    said = []
-    for stack in stacks:
-        for wave in stack.waves:
-            for other in wave.members if wave is not mine else []:
-                if reason := conflict(one, other):
-                    said.append(f"{one.name} not with {other.name}: {reason}")
-    return said
+def _explained(stacks: Sequence[StackPlan], conflict: Conflict) -> tuple[str, ...]:
+    """Each reason once, with everybody whom it keeps apart; what runs together needs none."""
+    waves = [wave for stack in stacks for wave in stack.waves]
+    apart: dict[str, set[str]] = {}
+    for number, wave in enumerate(waves):
+        for other in waves[number + 1 :]:
+            for one in wave.members:
+                for two in other.members:
+                    if reason := conflict(one, two):
+                        apart.setdefault(reason, set()).update((one.name, two.name))
+    return tuple(
+        reason if len(names) > 2 and "alone" in reason else f"{reason}: {', '.join(sorted(names))}"
+        for reason, names in sorted(apart.items())
+    )

@@ -17,12 +17,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 _ITEM = re.compile(
-    r"(?P<start>[-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|\.\d+|inf|nan|0x[0-9a-f]+(?![\d.]))|_|stale)"
+    r"(?P<start>[-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|\.\d+|inf|nan)|_|stale)"
     r"(?:(?P<step>[-+](?:\d+\.?\d*(?:e[-+]?\d+)?|\.\d+))?x(?P<count>\d+))?",
     re.IGNORECASE,
 )
 _NAME = re.compile(r"\s*(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*)?\s*(?:\{(?P<labels>.*)\})?\s*", re.DOTALL)
-_LABEL = re.compile(r"\s*(?P<name>[a-zA-Z_][a-zA-Z0-9_]*|\"[^\"]+\")\s*=\s*(?P<value>\"(?:[^\"\\]|\\.)*\"|'[^']*')\s*(?:,|$)")
+_LABEL = re.compile(
+    r"\s*(?P<name>[a-zA-Z_][a-zA-Z0-9_]*|\"[^\"]+\")\s*=\s*(?P<value>\"(?:[^\"\\]|\\.)*\"|'[^']*')\s*(?:,|$)"
+)
 ENDLESS = 10_000_000
 """So many intervals outlast every rehearsal."""
 
@@ -37,7 +39,7 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
-class Sequence_:
+class Values:
     """The values of one phase, one an interval; the last one stays, unless they `repeat`."""
 
     segments: tuple[Segment, ...]
@@ -58,26 +60,25 @@ class Sequence_:
         return None if last.start is None else last.start + last.step * (last.count - 1)
 
 
-NEVER = Sequence_(())
+NEVER = Values(())
 
 
-def constant(value: float) -> Sequence_:
+def constant(value: float) -> Values:
     """The same value for as long as the phase lasts."""
-    return Sequence_((Segment(value, 0.0, 1),))
+    return Values((Segment(value, 0.0, 1),))
 
 
-def slope(start: float, per_interval: float) -> Sequence_:
+def slope(start: float, per_interval: float) -> Values:
     """A value that grows evenly."""
-    return Sequence_((Segment(start, per_interval, ENDLESS),))
+    return Values((Segment(start, per_interval, ENDLESS),))
 
 
-def parse_values(text: str) -> Sequence_:
+def parse_values(text: str) -> Values:
     """A sequence in promtool's notation; raises ValueError naming the part that is none."""
     segments = []
     for item in text.split():
         match = _ITEM.fullmatch(item)
         if match is None:
-            # "0x5" reads as a hexadecimal number first; promtool means zero, and then five times more.
             raise ValueError(f"'{item}' is not in promtool's notation, such as 0x5, 1+2x10, _x3 or stale")
         start, step, count = match["start"].lower(), match["step"], match["count"]
         if start in ("_", "stale"):
@@ -85,7 +86,7 @@ def parse_values(text: str) -> Sequence_:
         else:
             more = int(count) + 1 if count is not None else 1
             segments.append(Segment(float(start), float(step) if step else 0.0, more))
-    return Sequence_(tuple(segments))
+    return Values(tuple(segments))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +95,8 @@ class Scripted:
 
     name: str
     labels: tuple[tuple[str, str], ...]
-    rest: Sequence_
-    values: Sequence_
+    rest: Values
+    values: Values
     counter: bool = False
     clock: bool = False
 
@@ -117,7 +118,7 @@ class Course:
 def value_at(series: Scripted, course: Course, now_vs: float, interval_s: float) -> float | None:
     """What the series shows at an instant; None where it is missing."""
 
-    def play(sequence: Sequence_, since_vs: float, until_vs: float) -> float | None:
+    def play(sequence: Values, since_vs: float, until_vs: float) -> float | None:
         return sequence.at((until_vs - since_vs) / interval_s)
 
     during, after = course.during_vs, course.after_vs

@@ -1,13 +1,15 @@
 """The runner's end of a held fault: start its holder, bring the effect about, take it back, know when it lapses.
 
 The holder is deliberately not tied to our life by a parent-death signal: it must outlive us for the moment that
-healing takes. What ties it to us is the pipe on its stdin.
+healing takes. What ties it to us is the pipe on its stdin. Its environment carries the run's folder, so that
+whoever heals for us finds it. When it dies uninvited, what it held is taken back at once.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import queue
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from chaoskit.faults.base import Fault, FaultError, Seen, Undo
+from chaoskit.safety.heal import HOLDS
 
 _ARM_S = 20.0
 _EFFECT_S = 20.0
@@ -24,14 +27,26 @@ _UNDO_S = 20.0
 
 
 class HeldFault:
-    """One fault and its holder. `on_lapse` is called once, from another thread, when the effect goes uninvited."""
+    """One fault and its holder. `on_lapse` is called once, from another thread, when the effect goes uninvited.
+
+    While `lost` says why, nothing may be touched: somebody else undoes what this run left.
+    """
 
     def __init__(
-        self, fault: type[Fault], undo: Undo, max_s: float, log: Path, on_lapse: Callable[[str], None]
+        self,
+        fault: type[Fault],
+        undo: Undo,
+        max_s: float,
+        log: Path,
+        on_lapse: Callable[[str], None],
+        lost: Callable[[], str] = lambda: "",
     ) -> None:
         self._fault = fault
         self._undo = undo
         self._on_lapse = on_lapse
+        self._lost = lost
+        self._begun = False
+        self._ending = False
         self._answers: queue.Queue[dict[str, Any]] = queue.Queue()
         with log.open("ab") as errors:
             self._holder = subprocess.Popen(
@@ -40,6 +55,7 @@ class HeldFault:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
+                env={**os.environ, HOLDS: str(log.parent.resolve())},
                 start_new_session=True,
             )
         threading.Thread(target=self._listen, name="holder", daemon=True).start()
@@ -52,6 +68,7 @@ class HeldFault:
 
     def go(self) -> None:
         """Asks the holder to bring the effect about; `await_effect` tells the outcome."""
+        self._begun = True
         self._say("start")
 
     def await_effect(self) -> Seen:
@@ -77,6 +94,7 @@ class HeldFault:
 
     def take_back(self) -> Seen:
         """Undoes the fault, by the holder or, if that is gone, by ourselves; raises FaultError."""
+        self._ending = True
         with contextlib.suppress(OSError):
             if self._holder.stdin is not None:
                 self._holder.stdin.close()
@@ -91,6 +109,7 @@ class HeldFault:
 
     def discard(self) -> None:
         """Ends a holder that was never asked to begin; nothing is in force, so nothing is undone."""
+        self._ending = True
         with contextlib.suppress(OSError):
             if self._holder.stdin is not None:
                 self._holder.stdin.close()
@@ -122,7 +141,7 @@ class HeldFault:
 
     def _listen(self) -> None:
         assert self._holder.stdout is not None
-        lapsed = False
+        lapsed = undone = False
         with self._holder.stdout as lines:
             for line in lines:
                 with contextlib.suppress(ValueError):
@@ -132,8 +151,23 @@ class HeldFault:
                             lapsed = True
                             self._on_lapse(_lapse(answer))
                     else:
+                        undone = undone or "undone" in answer
                         self._answers.put(answer)
         self._answers.put({"gone": True})
+        if self._begun and not self._ending and not undone:
+            self._orphaned()
+
+    def _orphaned(self) -> None:
+        """Nobody holds the effect any more, and nobody bounds its duration: it is taken back here and now."""
+        if why := self._lost():
+            self._on_lapse(f"its holder was ended: {why}")
+            return
+        try:
+            self._fault.stop(self._undo)
+        except Exception as error:
+            self._on_lapse(f"its holder died, and the undo failed: {error}")
+        else:
+            self._on_lapse("its holder died, so it was undone")
 
 
 def _lapse(answer: dict[str, Any]) -> str:

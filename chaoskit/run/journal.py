@@ -7,6 +7,7 @@ before stays readable. Faults ask for `sync`, which returns only when the line, 
 
 from __future__ import annotations
 
+import fcntl
 import os
 import threading
 import time
@@ -37,6 +38,8 @@ class Journal:
         self._lost: OSError | None = None
         try:
             self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            # The kernel lets go of it when this process ends: whoever heals knows by it that the run is gone.
+            fcntl.flock(self._fd, fcntl.LOCK_EX)
             folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 os.fsync(folder)

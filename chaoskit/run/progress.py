@@ -73,6 +73,7 @@ class Progress:
         self._done_at: dict[str, float] = {}
         self._faults: dict[str, Invoke] = {}
         self._gone_at: dict[str, float] = {}
+        self._down: dict[str, str] = {}
         self._now = Snapshot()
 
     def feed(self, event: Event) -> None:
@@ -93,7 +94,7 @@ class Progress:
                 dict(self._faults),
                 [*self._past, *self._instances.values()],
                 list(now.notices),
-                list(now.trouble),
+                [*now.trouble, *self._down.values()],
             )
 
     def instances_of(self, alert: PlannedAlert) -> list[Instance]:
@@ -221,7 +222,9 @@ class Progress:
             case FaultFail():
                 now.trouble.append(f"{event.fault}: {event.reason}")
             case Equipment(state="down"):
-                now.trouble.append(f"{event.name} is down: {event.detail.splitlines()[0] if event.detail else ''}")
+                self._down[event.name] = f"{event.name} is down: {event.detail.splitlines()[0] if event.detail else ''}"
+            case Equipment(state="up"):
+                self._down.pop(event.name, None)
             case Phase():
                 now.phase = event.name
             case StepBegin():

@@ -54,6 +54,7 @@ class Runner:
         self._ending = threading.Event()
         self._idling = False
         """Everything is judged already; ending early takes nothing away."""
+        self._playing: list[threading.Thread] = []
         self._observers: list[PrometheusObserver | AlertmanagerObserver] = []
         self._equipment = EquipmentWatch(stack, self._say)
 
@@ -71,9 +72,12 @@ class Runner:
                     self._start()
                     for wave in self._waves:
                         self._play(wave)
+                    self._await_tails()
                 except (EquipmentError, OSError) as error:
                     self._say(Interruption(reason=str(error)))
                 finally:
+                    # A track that still plays is told so by the interruption, and takes back its own faults.
+                    self._await_tails()
                     for track in self._tracks:
                         track.heal()
                 if keep is not None:
@@ -120,7 +124,7 @@ class Runner:
             raise EquipmentError("load", f"no request was answered within {_FIRST_REQUEST_S:g} s")
 
     def _play(self, wave: list[Track]) -> None:
-        """One wave: all its tracks begin from the same steady state and end in their own time."""
+        """One wave: all its tracks begin from the same steady state. It is over once each only looks on."""
         if self._interrupted.is_set():
             return
         for track in wave:
@@ -128,12 +132,15 @@ class Runner:
         plans = [track.plan for track in wave]
         missing = await_steady(plans, wave[0].progress, self.stack.prometheus_url, self._interrupted)
         ready = [track for track in wave if track.steady(missing)]
-        others = [threading.Thread(target=track.play, name=track.plan.scenario.name) for track in ready[1:]]
-        for thread in others:
+        for track in ready:
+            thread = threading.Thread(target=track.play, name=track.plan.scenario.name)
             thread.start()
-        for track in ready[:1]:
-            track.play()
-        for thread in others:
+            self._playing.append(thread)
+        for track in ready:
+            track.played.wait()
+
+    def _await_tails(self) -> None:
+        for thread in self._playing:
             thread.join()
 
     def _stop(self) -> list[str]:

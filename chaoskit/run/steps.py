@@ -57,6 +57,8 @@ class World:
     change_load: Callable[[Mapping[str, Any] | None], None]
     """Gives the load another level; None gives it back the one it began with."""
     query: Callable[[str], bool]
+    lost: Callable[[], str] = lambda: ""
+    """Why nothing may be touched any more, since somebody else undoes what this run left; empty while it may."""
 
 
 @dataclass(slots=True)
@@ -82,6 +84,7 @@ class StepRunner:
         verb = type(step).__name__.lower()
         self.journal.write(StepBegin(step=step.name, verb=verb))  # type: ignore[arg-type]
         try:
+            self._still_ours()
             detail = self._carry_out(planned)
         except StepFailed as failure:
             timed_out = isinstance(step, Wait)
@@ -129,6 +132,8 @@ class StepRunner:
             for one, invoke in armed:
                 self.journal.write(invoke, sync=True)
                 self.in_force.append(one)
+            # Holders are there by now, and whoever takes over ends them: what comes after this look cannot begin.
+            self._still_ours()
             for one, _ in armed:
                 one.held.go()
         except FaultError as error:
@@ -159,7 +164,9 @@ class StepRunner:
         bounds = {"cpu": limits.cpu, "memory": limits.memory_bytes}
         address = {**self.world.address(fault.handle), "max_s": max_s, "limits": bounds}
         undo = kind.prepare(Target(fault.handle, fault.targets, address), settings)
-        held = HeldFault(kind, undo, max_s, self.log, lambda reason: self._lapsed(fault.id, reason))
+        held = HeldFault(
+            kind, undo, max_s, self.log, lambda reason: self._lapsed(fault.id, reason), self.world.lost
+        )
         invoke = Invoke(
             step=step,
             fault=fault.id,
@@ -222,7 +229,12 @@ class StepRunner:
         return [one for one in self.in_force if one.planned.id.partition("#")[0] == name and not one.undone]
 
     def _lapsed(self, fault: str, reason: str) -> None:
-        self.journal.write(FaultFail(fault=fault, reason=reason, lapsed=True), sync=True)
+        with contextlib.suppress(EquipmentError):
+            self.journal.write(FaultFail(fault=fault, reason=reason, lapsed=True), sync=True)
+
+    def _still_ours(self) -> None:
+        if why := self.world.lost():
+            raise StepFailed(why)
 
     def _undo(self, undo: Undo) -> str:
         names = undo.targets or tuple(
@@ -239,6 +251,8 @@ class StepRunner:
 
     def _take_back(self, one: InForce) -> str:
         one.undone = True
+        if self.world.lost():
+            return ""
         self._say(UndoBegin(fault=one.planned.id))
         try:
             gone = one.held.take_back()

@@ -39,6 +39,8 @@ class Track:
         self.hears: list[Callable[[Event], None]] = [listen]
         self._header = header
         self._kinds = kinds
+        self.played = threading.Event()
+        """Everything is undone and settled, or given up: what is left is looking on."""
         self._interrupted = threading.Event()
         self._steps: StepRunner | None = None
 
@@ -76,6 +78,7 @@ class Track:
             self.say(Interruption(reason=str(error)))
         finally:
             self.heal()
+            self.played.set()
 
     def heal(self) -> None:
         """Takes back whatever is in force; never raises."""
@@ -112,6 +115,7 @@ class Track:
         if not self._interrupted.is_set():
             steps.settle()
             self.journal.write(Phase(name="tail"))
+            self.played.set()
             self._interrupted.wait(self.plan.tail_vs / self.plan.time_scale)
         self.journal.write(Phase(name="stopping"))
 

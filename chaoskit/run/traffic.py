@@ -110,7 +110,9 @@ def expand(requests: Mapping[str, list[dict[str, Any]]]) -> dict[str, RequestSpe
     specs: dict[str, RequestSpec] = {}
     for name, turns in requests.items():
         for number, request in enumerate(turns, 1):
-            specs[name if len(turns) == 1 else f"{name}/{number}"] = RequestSpec(**{key: value for key, value in request.items() if key != _UNUSUAL})
+            specs[name if len(turns) == 1 else f"{name}/{number}"] = RequestSpec(
+                **{key: value for key, value in request.items() if key != _UNUSUAL}
+            )
     return specs
 
 

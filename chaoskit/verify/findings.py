@@ -24,7 +24,7 @@ def find(plan: Plan, evidence: Evidence, owners: Mapping[int, PlannedAlert], sin
     rows = [*_alerts(plan, evidence, owners), *_strangers(plan, evidence), *_repeats(plan, evidence)]
     known_to = evidence.known_to(until)
     blind = [(seen, at) for seen in _OBSERVERS if (at := evidence.blind_from(seen, since, known_to)) is not None]
-    rows += _volumes(plan, evidence, since, [seen for seen, _ in blind if seen != "prometheus"])
+    rows += _volumes(plan, evidence, since, until, [seen for seen, _ in blind if seen != "prometheus"])
     if rows or not blind:
         return rows or [Row(about="nothing else", hop="finding", result=Result.PASS)]
     first = min(blind, key=lambda item: item[1])
@@ -139,11 +139,11 @@ def _repeats(plan: Plan, evidence: Evidence) -> list[Row]:
     return rows
 
 
-def _volumes(plan: Plan, evidence: Evidence, since: float, blind: Sequence[str]) -> list[Row]:
+def _volumes(plan: Plan, evidence: Evidence, since: float, until: float, blind: Sequence[str]) -> list[Row]:
     """`blind`: sinks that were not watched all the time. What they missed may make too few enough, never fewer."""
     counts: dict[str, int] = defaultdict(int)
     for notice in evidence.notices:
-        if notice.sent[1] >= since and not notice.refused:
+        if since <= notice.sent[1] <= until and not notice.refused:
             counts[notice.receiver] += 1
             counts["total"] += 1
     rows = []

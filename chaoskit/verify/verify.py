@@ -44,9 +44,9 @@ def plan_of(header: Header) -> Plan:
     )
 
 
-def verify(history: History) -> Verdict:
-    """Judges every promise of the scenario on what the history shows."""
-    plan = plan_of(history.header)
+def verify(history: History, plan: Plan | None = None) -> Verdict:
+    """Judges every promise of the scenario on what the history shows; `plan` replaces the one its header implies."""
+    plan = plan or plan_of(history.header)
     every_s = {rule.alert: rule.interval_s / plan.time_scale for rule in plan.config.rules if rule.alert}
     evidence = gather(history, every_s)
     rows: list[Row] = []
@@ -74,7 +74,7 @@ def verify(history: History) -> Verdict:
         exit_code=int(code),
         figures=figures,
         rows=rows,
-        notes=[*history.header.notes, *plan.warnings, *load_notes(history)],
+        notes=[*history.header.notes, *plan.warnings, *_volume(evidence), *load_notes(history)],
     )
 
 
@@ -165,3 +165,16 @@ def _guarded(what: str, check: Callable[[], list[Row]]) -> list[Row]:
     except Exception as error:
         reason = f"the check of {what} broke: {type(error).__name__}: {error}"
         return [Row(about=what, hop="finding", result=Result.UNKNOWN, reason=reason)]
+
+
+def _volume(evidence: Evidence) -> list[str]:
+    """How many notices told people of how many alerts: what grouping and inhibition saved them."""
+    since, until = evidence.phases.get("steps"), evidence.phases.get("stopping", float("inf"))
+    if since is None:
+        return []
+    fired = [e for e in evidence.episodes if e.firing is not None and since <= e.firing[1] <= until]
+    if not fired:
+        return []
+    told = sum(1 for notice in evidence.notices if since <= notice.sent[1] <= until and not notice.refused)
+    names = len({episode.name for episode in fired})
+    return [f"notices: {told} in all, the all-clears included, for {len(fired)} alerts that fired ({names} rules)"]

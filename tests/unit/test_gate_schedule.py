@@ -12,7 +12,7 @@ from chaoskit.gate.schedule import START_S, STOP_S, make_schedule
 
 
 def one(
-    name: str, takes_s: float = 10.0, expects: str = "", needs: str = "", allows: str = "", alone: bool = False
+    name: str, takes_s: float = 10.0, expects: str = "", needs: str = "", allows: str = "", alone: str = ""
 ) -> Candidate:
     return Candidate(
         name=name,
@@ -39,7 +39,7 @@ def test_what_does_not_clash_runs_at_the_same_time() -> None:
 def test_what_acts_on_one_thing_runs_one_after_the_other_and_says_why() -> None:
     schedule = make_schedule([one("a", expects="A", needs="link"), one("b", expects="B", needs="link")], clash, 1)
     assert [len(stack.waves) for stack in schedule.stacks] == [2]
-    assert schedule.why == ("b not with a: link",)
+    assert schedule.why == ("link: a, b",)
 
 
 def test_one_alert_is_never_expected_twice_in_one_stack() -> None:

@@ -16,6 +16,7 @@ LOWER_FIRST = [
     {"inputs", "history", "plan", "check"},
     {"explain", "diff"},
     {"faults", "load", "observe", "stack", "crm", "verify"},
+    {"safety"},
     {"run"},
     {"report"},
     {"gate"},
@@ -26,6 +27,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 NEUTRAL = (
     "alerting",
     "run",
+    "safety",
     "verify",
     "faults",
     "load",

@@ -1,0 +1,145 @@
+"""For one alert rule, every guess at series that make it fire and let it go again, most likely first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import promql_parser as promql
+
+from chaoskit.alerting.model import Matcher, Rule
+from chaoskit.alerting.windows_expression import selectors
+from chaoskit.rehearse.script import CannotDerive
+from chaoskit.rehearse.selectors import label_values
+from chaoskit.rehearse.series import Scripted
+from chaoskit.rehearse.solve import Choices, Solver, children
+
+_TRIED = (
+    Choices(),
+    Choices(shared=False),
+    Choices(1),
+    Choices(1, shared=False),
+    Choices(2),
+    Choices(2, shared=False),
+    Choices(guards_stay=True),
+    Choices(denominator_first=False),
+    Choices(denominator_first=False, shared=False),
+    Choices(3),
+    Choices(4),
+    Choices(alternative=1),
+    Choices(expand=False),
+    Choices(1, expand=False),
+    Choices(2, expand=False),
+    Choices(1, guards_stay=True),
+    Choices(1, denominator_first=False),
+    Choices(3, shared=False),
+    Choices(4, shared=False),
+)
+_IN_TEMPLATE = re.compile(r"\$?\.?[lL]abels\.([a-zA-Z_][a-zA-Z0-9_]*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """Series that may make a rule fire; `mark` is the label value by which they are known."""
+
+    series: tuple[Scripted, ...]
+    mark: str
+
+
+def recording_rules(rules: tuple[Rule, ...]) -> dict[str, Rule]:
+    """Recording rules by name; of several with one name the first."""
+    found: dict[str, Rule] = {}
+    for rule in rules:
+        if rule.record:
+            found.setdefault(rule.record, rule)
+    return found
+
+
+def guesses(rule: Rule, records: Mapping[str, Rule], mark: str, interval_s: float, why: list[str]) -> Iterator[Guess]:
+    """The guesses, each once; `why` collects the reasons where a way led nowhere."""
+    try:
+        node = promql.parse(rule.expr)
+    except ValueError as error:
+        why.append(f"it does not parse: {error}")
+        return
+    read = closure(rule, records)
+    labels = _labels(rule, read, mark)
+    shared = _shared(rule, read, mark)
+    seen: set[tuple[Scripted, ...]] = set()
+    for choices in _TRIED:
+        if not choices.expand and not read:
+            continue
+        solver = Solver(records, labels, mark, interval_s, choices, shared)
+        try:
+            solver.truth(node, False, True)
+            series = tuple(leaf.scripted(interval_s) for leaf in solver.script)
+        except CannotDerive as reason:
+            why.append(str(reason))
+            continue
+        except (ZeroDivisionError, OverflowError, RecursionError):
+            why.append("its arithmetic has no inverse at these values")
+            continue
+        if series and series not in seen:
+            seen.add(series)
+            yield Guess(series, mark)
+
+
+def closure(rule: Rule, records: Mapping[str, Rule]) -> dict[str, Rule]:
+    """The recording rules that a rule reads, directly or through others, by name."""
+    found: dict[str, Rule] = {}
+    waiting = [rule]
+    while waiting:
+        for name in metric_names(waiting.pop().expr):
+            if name in records and name not in found:
+                found[name] = records[name]
+                waiting.append(records[name])
+    return found
+
+
+def metric_names(expr: str) -> frozenset[str]:
+    """The metrics that an expression names."""
+    return frozenset(
+        m.value for each in selectors(expr) for m in each.matchers if m.label == "__name__" and m.op == "="
+    )
+
+
+def _labels(rule: Rule, read: Mapping[str, Rule], mark: str) -> dict[str, str]:
+    """What the rule groups or matches by, and what its texts mention, each with a value of this rule's own."""
+    names = {"instance", "job"}
+    for expr in (rule.expr, *(record.expr for record in read.values())):
+        names |= _grouped(promql.parse(expr))
+    for text in (*rule.annotations.values(), *rule.labels.values()):
+        names |= set(_IN_TEMPLATE.findall(text))
+    return dict.fromkeys(sorted(names - {"le", "__name__", "alertname"}), mark)
+
+
+def _grouped(node: object) -> set[str]:
+    found: set[str] = set()
+    if isinstance(node, promql.AggregateExpr) and node.modifier is not None and "by" in str(node.modifier.type).lower():
+        found |= set(node.modifier.labels)
+    if isinstance(node, promql.BinaryExpr) and node.modifier and node.modifier.matching is not None:
+        if str(node.modifier.matching.type) == "on":
+            found |= set(node.modifier.matching.labels)
+    for child in children(node):
+        found |= _grouped(child)
+    return found
+
+
+def _shared(rule: Rule, read: Mapping[str, Rule], mark: str) -> dict[str, str]:
+    """Labels that some selector asks for, each with one value that satisfies all that ask, where there is one."""
+    by_label: dict[str, list[Matcher]] = {}
+    for expr in (rule.expr, *(record.expr for record in read.values())):
+        for each in selectors(expr):
+            for matcher in each.matchers:
+                if matcher.label not in ("__name__", "le"):
+                    by_label.setdefault(matcher.label, []).append(matcher)
+    found = {}
+    for label, matchers in by_label.items():
+        values = label_values(matchers, {}, mark)
+        if values and label in values:
+            found[label] = values[label]
+    return found
+
+
+__all__ = ["Guess", "Matcher", "closure", "guesses", "metric_names", "recording_rules"]

@@ -1,0 +1,192 @@
+"""A wave as a scenario: the series of all its rules move at once, every alert is expected at every receiver.
+
+The scenario is a text like any other, so that the history holds what was done, and its plan is the planner's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import yaml
+
+from chaoskit.alerting.model import AlertConfig, Promise
+from chaoskit.alerting.routing import match_routes, receivers_of
+from chaoskit.alerting.windows import delivery_of, live_notify
+from chaoskit.plan.build import make_plan
+from chaoskit.plan.model import Inventory, Plan, PlannedAlert
+from chaoskit.rehearse.fault import KIND, wrong_with
+from chaoskit.rehearse.promise import computed_notices
+from chaoskit.rehearse.proof import Proven
+from chaoskit.rehearse.series import ENDLESS, Scripted, Segment, Values
+from chaoskit.rehearse.waves import labels_of
+from chaoskit.scenario.loader import load_scenario
+from chaoskit.scenario.model import Profile, Scenario
+from chaoskit.scenario.profile import load_profile
+
+STEP = "script"
+PROFILE = "rehearsal.yml"
+_SLACK_VS_INTERVALS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Drill:
+    """What one track plays: the plan, its scenario's text, and the series it moves."""
+
+    name: str
+    plan: Plan
+    text: str
+    series: tuple[tuple[tuple[Scripted, ...], float], ...]
+
+
+def profile_text(scale: float) -> str:
+    """The profile of a rehearsal: no target to harm, hence no narrow limits."""
+    return yaml.safe_dump(
+        {
+            "chaoskit": 1,
+            "target": "local",
+            "time_scale": scale,
+            "load": {"rate": "1/s"},
+            "limits": {"fault": "4h", "run": "8h"},
+        }
+    )
+
+
+def profile(scale: float) -> Profile:
+    """The same, read."""
+    return load_profile(profile_text(scale), PROFILE)
+
+
+def wave_drill(
+    name: str,
+    config: AlertConfig,
+    members: Sequence[Proven],
+    promise_given: bool,
+    scale: float,
+    interval_s: float,
+) -> Drill:
+    """The drill of a wave; without a promise of its own an alert gets the computed one."""
+    text = _scenario_text(config, members, promise_given)
+    scenario = load_scenario(text, f"{name}.yml")
+    own = config_for(config, members, promise_given)
+    plan = planned(scenario, own, scale, [rule.alert for rule in config.rules if rule.alert])
+    steady_vs = max(m.subject.span_s for m in members) + _SLACK_VS_INTERVALS * interval_s
+    plan = replace(plan, steady_vs=steady_vs)
+    return Drill(name, plan, text, tuple((m.guess.series, interval_s) for m in members))
+
+
+def planned(scenario: Scenario, config: AlertConfig, scale: float, beside: Sequence[str]) -> Plan:
+    """The plan of a rehearsal's scenario; raises BadInput."""
+    plan = make_plan(
+        scenario,
+        profile(scale),
+        config,
+        Inventory({}),
+        time_scale=scale,
+        seed=0,
+        check_settings=wrong_with,
+        beside=beside,
+    )
+    return replace(plan, alerts=tuple(_patient(config, alert, scale) for alert in plan.alerts))
+
+
+def _patient(config: AlertConfig, alert: PlannedAlert, scale: float) -> PlannedAlert:
+    """The alert with the bound of a live group: series of other rules may have made its group before it fires."""
+    notices = []
+    for notice in alert.notices:
+        routes = [r for r in match_routes(config.route, {**alert.rule.labels, "alertname": alert.rule.alert})]
+        route = next((r for r in routes if r.receiver == notice.receiver), config.route)
+        notices.append(replace(notice, live=live_notify(route, delivery_of(config, scale))))
+    latest_vs = max((n.latest_vs for n in notices), default=0.0)
+    held_vs = max(alert.hold.hi_vs, alert.configured_hold.hi_vs)
+    return replace(alert, notices=tuple(notices), latest_notice_vs=alert.detect.hi_vs + held_vs + latest_vs)
+
+
+def config_for(config: AlertConfig, members: Sequence[Proven], promise_given: bool) -> AlertConfig:
+    """The configuration as one wave sees it: of several alerts with one name only its own, and its promise."""
+    mine = {id(m.subject.rule) for m in members}
+    rules = tuple(rule for rule in config.rules if rule.record or id(rule) in mine)
+    notices = dict(config.promise.notices)
+    promised = {alert for alert, _ in notices}
+    for member in members:
+        rule = member.subject.rule
+        if not promise_given or rule.alert not in promised:
+            notices |= computed_notices(config, rule, member.results)
+    return replace(config, rules=rules, promise=replace(config.promise, notices=notices))
+
+
+def combined_promise(configs: Sequence[AlertConfig]) -> Promise:
+    """The promises of all waves together."""
+    found = configs[0].promise
+    for config in configs[1:]:
+        found = replace(found, notices={**found.notices, **config.promise.notices})
+    return found
+
+
+def _scenario_text(config: AlertConfig, members: Sequence[Proven], promise_given: bool) -> str:
+    series = [described(one) for member in members for one in member.guess.series]
+    promised = {alert for alert, _ in config.promise.notices} if promise_given else set()
+    expect = []
+    for member in members:
+        rule = member.subject.rule
+        entry: dict[str, Any] = {"alert": rule.alert, "from": STEP}
+        if labels := _telling(member):
+            entry["labels"] = labels
+        if len(member.results) > 1:
+            entry["instances"] = len(member.results)
+        if rule.alert not in promised:
+            receivers = {
+                r: None for result in member.results for r in receivers_of(config, labels_of(config, member, result))
+            }
+            entry["notifies"] = list(receivers)
+        expect.append(entry)
+    document = {
+        "chaoskit": 1,
+        "title": f"{len(members)} alert{'s' if len(members) > 1 else ''} on scripted series",
+        "steps": [
+            {"inject": KIND, "as": STEP, "with": {"series": series}},
+            {"wait": "settled"},
+            {"undo": STEP, "as": "rest"},
+            {"wait": "settled"},
+        ],
+        "expect": expect,
+    }
+    dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    return str(yaml.dump(document, Dumper=dumper, sort_keys=False, width=1_000_000, allow_unicode=True))
+
+
+def _telling(member: Proven) -> dict[str, str]:
+    """The labels that all results share and that tell them from other rules' alerts."""
+    first, *others = member.results
+    shared = {k: v for k, v in first.items() if all(other.get(k) == v for other in others)}
+    static = member.subject.rule.labels
+    return {k: v for k, v in shared.items() if member.guess.mark in v and k not in static}
+
+
+def described(series: Scripted) -> dict[str, Any]:
+    """A series as a scenario writes it."""
+    found: dict[str, Any] = {"series": series.key, "values": _written(series.values), "rest": _written(series.rest)}
+    for flag, value in (("counter", series.counter), ("clock", series.clock), ("repeat", series.values.repeat)):
+        if value:
+            found[flag] = True
+    return found
+
+
+def _written(values: Values) -> str:
+    return " ".join(map(_item, values.segments)) or "_"
+
+
+def _item(segment: Segment) -> str:
+    if segment.start is None:
+        return f"_x{segment.count}" if segment.count > 1 else "_"
+    start = f"{segment.start:.17g}"
+    if segment.count == 1:
+        return start
+    step = "" if not segment.step else f"{segment.step:+.17g}"
+    return f"{start}{step}x{min(segment.count, ENDLESS) - 1}"
+
+
+def needed_labels(members: Sequence[Proven]) -> Mapping[str, tuple[Mapping[str, str], ...]]:
+    """By alert, the labels of what its expression gave."""
+    return {m.subject.rule.alert: m.results for m in members}

@@ -1,0 +1,185 @@
+"""What a rehearsal found, per rule: who would have been paged, when, with what text, or why nobody knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from chaoskit.alerting.model import Rule
+from chaoskit.events import Notice
+from chaoskit.history import History
+from chaoskit.plan.model import Plan, PlannedAlert
+from chaoskit.verify.anchors import assign
+from chaoskit.verify.evidence import Episode, Evidence, gather
+from chaoskit.verify.verdict import Result, Row, Verdict, worst_of
+from chaoskit.verify.verify import verify
+
+SYNTHETIC = "source: synthetic; detect hop not proven"
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The first notice of an alert through one door; `after_vs` counts from firing, in virtual seconds."""
+
+    receiver: str
+    integration: str
+    after_vs: float
+    text: str
+    recipients: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RuleOutcome:
+    """One alert rule: rehearsed with a result, or not (`result` None) with the reason."""
+
+    rule: Rule
+    result: Result | None
+    reasons: tuple[str, ...] = ()
+    heard: tuple[Heard, ...] = ()
+    receivers: tuple[str, ...] = ()
+    """To whom the configuration routes it."""
+    muted_by: tuple[str, ...] = ()
+    """Alerts that mute it while they fire, by the inhibition rules."""
+    rows: tuple[Row, ...] = ()
+    stub: str = ""
+    wave: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """The whole rehearsal."""
+
+    outcomes: tuple[RuleOutcome, ...]
+    findings: tuple[Row, ...]
+    """What happened besides, in any wave."""
+    unreached: tuple[str, ...]
+    """Receivers that no rule reaches."""
+    notes: tuple[str, ...]
+    promise: str
+    """`computed`, or the promise file's name."""
+    took_s: float = 0.0
+    codes: tuple[int, ...] = field(default=())
+    """How the waves ended, apart from their rows: interrupted or not healed."""
+
+    @property
+    def rehearsed(self) -> tuple[RuleOutcome, ...]:
+        """Those that have a result."""
+        return tuple(one for one in self.outcomes if one.result is not None)
+
+
+def judge_wave(history: History, plan: Plan, name: str) -> tuple[dict[str, RuleOutcome], list[Row], Verdict]:
+    """By alert name what a wave's history says of it, whatever else it shows, and the verdict as such."""
+    verdict = verify(history, plan)
+    every_s = {rule.alert: rule.interval_s / plan.time_scale for rule in plan.config.rules if rule.alert}
+    evidence = gather(history, every_s)
+    owners = assign(plan, evidence)
+    rows = [_synthetic(row) for row in verdict.rows if _counts(row)]
+    names = sorted((alert.rule.alert for alert in plan.alerts), key=len, reverse=True)
+    by_name: dict[str, list[Row]] = {}
+    others: list[Row] = []
+    for row in rows:
+        of = next(
+            (n for n in names if row.hop != "finding" and (row.about == n or row.about.startswith(f"{n} "))), None
+        )
+        (by_name.setdefault(of, []) if of else others).append(row)
+    found = {}
+    for alert in plan.alerts:
+        mine = [e for e in evidence.episodes if owners.get(id(e)) is alert]
+        found[alert.rule.alert] = _outcome(alert, by_name.get(alert.rule.alert, []), mine, evidence, plan, name)
+    return found, others, replace_result(verdict, rows)
+
+
+def replace_result(verdict: Verdict, rows: Sequence[Row]) -> Verdict:
+    """The verdict with these rows."""
+    import msgspec
+
+    result = worst_of(row.result for row in rows)
+    return msgspec.structs.replace(verdict, rows=list(rows), result=result)
+
+
+def _counts(row: Row) -> bool:
+    """A rehearsal has no load, and what moved the series was no fault of a service: that hop is not judged."""
+    return row.hop != "load" and not (row.hop == "detect" and row.result is Result.PASS)
+
+
+def _synthetic(row: Row) -> Row:
+    """Whether a condition shows is the script's doing here, so its failure is no failure of the rules."""
+    if row.hop != "detect" or row.result is not Result.FAIL:
+        return row
+    reason = f"{row.about}: the scripted series did not make it fire as they did for promtool: {row.reason}"
+    return Row(
+        about=row.about, hop=row.hop, observed=row.observed, allowed=row.allowed, result=Result.UNKNOWN, reason=reason
+    )
+
+
+def _outcome(
+    alert: PlannedAlert, rows: list[Row], episodes: list[Episode], evidence: Evidence, plan: Plan, wave: str
+) -> RuleOutcome:
+    heard = tuple(h for n in alert.notices if (h := _heard(n.door, episodes, evidence, alert, plan)) is not None)
+    muted = _muted(episodes, evidence)
+    if muted and not heard:
+        reason = f"{alert.rule.alert}: it was muted by {', '.join(muted)}, which fired on the same series"
+        rows = [_excused(row, reason) for row in rows]
+    problems = tuple(dict.fromkeys(row.reason for row in rows if row.result is not Result.PASS and row.reason))
+    result = worst_of(row.result for row in rows)
+    return RuleOutcome(alert.rule, result, problems, heard, muted_by=muted, rows=tuple(rows), wave=wave)
+
+
+def _excused(row: Row, reason: str) -> Row:
+    if row.result is not Result.FAIL or row.hop not in ("notify", "all-clear", "content"):
+        return row
+    return Row(about=row.about, hop=row.hop, to=row.to, result=Result.UNKNOWN, reason=reason)
+
+
+def _heard(
+    door: tuple[str, str, int], episodes: list[Episode], evidence: Evidence, alert: PlannedAlert, plan: Plan
+) -> Heard | None:
+    for notice in evidence.notices:
+        if (notice.receiver, notice.integration, notice.index) != door or notice.refused:
+            continue
+        for episode in episodes:
+            if episode.firing is not None and _tells(notice, episode) and notice.sent[1] >= episode.firing[0]:
+                after = max(0.0, (notice.sent[1] - episode.firing[0]) * plan.time_scale)
+                return Heard(door[0], door[1], after, _text(notice, alert), tuple(notice.recipients))
+    return None
+
+
+def _tells(notice: Notice, episode: Episode) -> bool:
+    return any(item.status == "firing" and _covers(item.labels, episode.labels) for item in notice.alerts)
+
+
+def _covers(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    return all(labels.get(key) == value for key, value in wanted.items())
+
+
+def _muted(episodes: list[Episode], evidence: Evidence) -> tuple[str, ...]:
+    by = {
+        source.get("alertname", "?"): None
+        for event in evidence.suppressions
+        if event.state == "suppressed" and any(_covers(event.labels, episode.labels) for episode in episodes)
+        for source in event.inhibited_by
+    }
+    return tuple(by)
+
+
+def _text(notice: Notice, alert: PlannedAlert) -> str:
+    """What a person reads first: a mail's subject, a payload's own summary, or the payload."""
+    if notice.subject:
+        return notice.subject
+    for item in notice.alerts:
+        if item.labels.get("alertname") == alert.rule.alert:
+            for key in ("summary", "title", "message", "description"):
+                if item.annotations.get(key):
+                    return item.annotations[key]
+    return notice.text
+
+
+def unrehearsed(rule: Rule, reason: str, stub: str = "") -> RuleOutcome:
+    """A rule that was not rehearsed."""
+    return RuleOutcome(rule, None, (reason,), stub=stub)
+
+
+def with_static(outcome: RuleOutcome, receivers: Sequence[str], muted_by: Sequence[str]) -> RuleOutcome:
+    """The outcome with what the configuration alone says."""
+    muted = tuple(dict.fromkeys([*outcome.muted_by, *muted_by]))
+    return replace(outcome, receivers=tuple(receivers), muted_by=muted)

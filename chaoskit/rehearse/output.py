@@ -1,0 +1,144 @@
+"""A rehearsal as text, JSON, GitHub's workflow commands and JUnit XML, and the exit code it ends with."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+
+from chaoskit.check.output import workflow_command
+from chaoskit.errors import ExitCode, worst
+from chaoskit.rehearse.outcome import SYNTHETIC, Heard, Rehearsed, RuleOutcome
+from chaoskit.report.junit import Case, junit
+from chaoskit.report.text import clean
+from chaoskit.verify.verdict import Result
+
+_CODES = {Result.PASS: ExitCode.PASS, Result.FAIL: ExitCode.FAIL, Result.UNKNOWN: ExitCode.UNKNOWN}
+_WIDEST = 110
+
+
+def exit_code(found: Rehearsed) -> ExitCode:
+    """The worst of all rules and findings; nothing rehearsed at all is UNKNOWN, for nobody knows anything."""
+    results = [one.result for one in found.rehearsed if one.result] + [row.result for row in found.findings]
+    if not found.rehearsed:
+        return ExitCode.UNKNOWN
+    return worst([*(_CODES[result] for result in results), *map(ExitCode, found.codes)])
+
+
+def text_lines(found: Rehearsed) -> Iterator[str]:
+    """For people: rule by rule, then what could not be rehearsed, then the sum."""
+    for one in found.rehearsed:
+        yield from _rule(one)
+    for row in found.findings:
+        if row.result is not Result.PASS:
+            yield f"{row.result:7}  {clean(row.about)}: {clean(row.reason)}"
+    left = [one for one in found.outcomes if one.result is None]
+    if left:
+        yield ""
+        yield f"not rehearsed: {len(left)}"
+        for one in left:
+            yield f"  {one.rule.alert} ({one.rule.place}): {clean(one.reasons[0])}"
+    if found.unreached:
+        yield ""
+        yield f"receivers that no rule reaches: {', '.join(found.unreached)}"
+    yield ""
+    for note in found.notes:
+        yield f"note: {clean(note)}"
+    yield SYNTHETIC
+    yield f"promise: {found.promise}"
+    yield summary(found)
+
+
+def summary(found: Rehearsed) -> str:
+    """One line: how many of how many, and how they ended."""
+    counts = Counter(str(one.result) for one in found.rehearsed)
+    ended = ", ".join(f"{counts[name]} {name}" for name in ("PASS", "FAIL", "UNKNOWN") if counts[name])
+    code = exit_code(found)
+    share = f"{len(found.rehearsed)} of {len(found.outcomes)} alert rules rehearsed in {found.took_s:.0f} s"
+    return f"{share}: {ended or 'none'} (exit {int(code)})"
+
+
+def _rule(one: RuleOutcome) -> Iterator[str]:
+    yield f"{one.result:7}  {one.rule.alert} ({one.rule.place})"
+    for heard in one.heard:
+        yield f"           {_heard(heard)}"
+    silent = [name for name in one.receivers if name not in {heard.receiver for heard in one.heard}]
+    if silent:
+        yield f"           heard nothing: {', '.join(silent)}"
+    if one.muted_by:
+        yield f"           muted by: {', '.join(one.muted_by)}"
+    for reason in one.reasons:
+        yield f"           {clean(reason)}"
+
+
+def _heard(heard: Heard) -> str:
+    text = " ".join(clean(heard.text).split())
+    said = text if len(text) <= _WIDEST else f"{text[:_WIDEST]}…"
+    return f"{heard.receiver} ({heard.integration}) {heard.after_vs:.0f} s after firing: {said}"
+
+
+def to_json(found: Rehearsed) -> str:
+    """Everything, as one JSON object."""
+    return json.dumps(
+        {
+            "source": "synthetic",
+            "detect": "not proven",
+            "promise": found.promise,
+            "exit_code": int(exit_code(found)),
+            "took_s": round(found.took_s, 1),
+            "rules": [_as_json(one) for one in found.outcomes],
+            "findings": [
+                {"about": row.about, "result": str(row.result), "reason": row.reason}
+                for row in found.findings
+                if row.result is not Result.PASS
+            ],
+            "unreached_receivers": list(found.unreached),
+            "notes": list(found.notes),
+        },
+        indent=2,
+        ensure_ascii=False,
+    )
+
+
+def _as_json(one: RuleOutcome) -> dict[str, object]:
+    return {
+        "alert": one.rule.alert,
+        "file": one.rule.place.file,
+        "line": one.rule.place.line,
+        "result": str(one.result) if one.result else "NOT REHEARSED",
+        "reasons": list(one.reasons),
+        "receivers": list(one.receivers),
+        "muted_by": list(one.muted_by),
+        "notices": [
+            {
+                "receiver": heard.receiver,
+                "integration": heard.integration,
+                "after_firing_s": round(heard.after_vs, 1),
+                "recipients": list(heard.recipients),
+                "text": heard.text,
+            }
+            for heard in one.heard
+        ],
+        **({"stub": one.stub} if one.stub else {}),
+    }
+
+
+def to_github(found: Rehearsed) -> Iterator[str]:
+    """A workflow command for each rule that did not pass, beside its line, and the sum as a notice."""
+    for one in found.outcomes:
+        if one.result is Result.PASS:
+            continue
+        command = (
+            {Result.FAIL: "error", Result.UNKNOWN: "warning"}.get(one.result, "notice") if one.result else "notice"
+        )
+        title = f"rehearsal {one.result or 'not possible'}"
+        yield workflow_command(command, one.rule.place, title, f"{one.rule.alert}: {'; '.join(one.reasons)}")
+    yield f"::notice title=rehearsal::{summary(found)}; {SYNTHETIC}"
+
+
+def to_junit(found: Rehearsed) -> bytes:
+    """One case a rule; what could not be rehearsed is no case."""
+    cases = [
+        Case(one.rule.alert, str(one.rule.place), 0.0, str(one.result), one.reasons or ("",)) for one in found.rehearsed
+    ]
+    return junit("chaoskit rehearse", cases)

@@ -1,0 +1,124 @@
+"""The scrape endpoint of a rehearsal: shows every scripted series as it stands at the instant it is asked.
+
+Virtual seconds are real ones times the scale, counted from the page's opening, so a slope is as steep for Prometheus
+as the script says it is for the rules.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from chaoskit.rehearse.series import Course, Scripted, value_at
+from chaoskit.stack.ports import LOOPBACK
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@dataclass(slots=True)
+class _Shown:
+    series: Scripted
+    course: Course
+    interval_s: float
+
+
+class Page:
+    """Series by name and labels, served on a loopback port until `close`; safe to change from any thread."""
+
+    def __init__(self, port: int, scale: float, clock: Callable[[], float] = time.time) -> None:
+        self._scale = scale
+        self._clock = clock
+        self._opened = clock()
+        self._lock = threading.Lock()
+        self._shown: dict[str, _Shown] = {}
+        page = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                body = page.text().encode()
+                self.send_response(200)
+                self.send_header("Content-Type", CONTENT_TYPE)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:
+                return
+
+        self._server = ThreadingHTTPServer((LOOPBACK, port), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, name="series", daemon=True)
+        self._thread.start()
+
+    @property
+    def now_vs(self) -> float:
+        """Virtual seconds since the page was opened."""
+        return (self._clock() - self._opened) * self._scale
+
+    def rest(self, series: Iterable[Scripted], interval_s: float) -> None:
+        """Shows series at rest from now on; those that are shown already stay as they are."""
+        now = self.now_vs
+        with self._lock:
+            for one in series:
+                self._shown.setdefault(one.key, _Shown(one, Course(now), interval_s))
+
+    def start(self, series: Iterable[Scripted], interval_s: float) -> float:
+        """The fault begins for these series; the instant, in seconds since the epoch."""
+        with self._lock:
+            at = self._clock()
+            now = (at - self._opened) * self._scale
+            for one in series:
+                there = self._shown.get(one.key)
+                begun = there.course.rest_vs if there else now
+                self._shown[one.key] = _Shown(one, Course(begun, now), interval_s)
+        return at
+
+    def stop(self, series: Iterable[Scripted]) -> float:
+        """The fault ends for these series; the instant, in seconds since the epoch."""
+        with self._lock:
+            at = self._clock()
+            now = (at - self._opened) * self._scale
+            for one in series:
+                there = self._shown.get(one.key)
+                if there is not None and there.course.during_vs is not None and there.course.after_vs is None:
+                    there.course = replace(there.course, after_vs=now)
+        return at
+
+    def remove(self, series: Iterable[Scripted]) -> None:
+        """No longer shows these series."""
+        with self._lock:
+            for one in series:
+                self._shown.pop(one.key, None)
+
+    def text(self) -> str:
+        """The page as Prometheus reads it."""
+        with self._lock:
+            now_real = self._clock()
+            now = (now_real - self._opened) * self._scale
+            lines = []
+            for key, shown in self._shown.items():
+                value = value_at(shown.series, shown.course, now, shown.interval_s)
+                if value is None:
+                    continue
+                if shown.series.clock:
+                    value = now_real + value / self._scale
+                lines.append(f"{key} {_sample(value)}\n")
+        return "".join(lines)
+
+    def close(self) -> None:
+        """Ends the endpoint and its thread."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(timeout=5)
+
+
+def _sample(value: float) -> str:
+    if math.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    return "NaN" if math.isnan(value) else f"{value:.17g}"

@@ -1,0 +1,242 @@
+"""Guesses put to the real engine: promtool evaluates the rule's own expression over the series that were guessed.
+
+A guess holds when the expression has no result at rest, a result once the range is filled and still at the end, and
+none after the fall. What promtool finds there are the labels that the alert will carry.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from chaoskit.alerting.model import Rule
+from chaoskit.errors import EquipmentError
+from chaoskit.rehearse.derive import Guess, closure, guesses
+from chaoskit.rehearse.series import Course, Scripted, notation, value_at
+from chaoskit.stack.monitoring import contained_environment
+from chaoskit.units import format_duration
+
+_CHUNK = 60
+_PROMTOOL_S = 120.0
+_SIDE_BY_SIDE = 2
+_MARK = re.compile(r'expr: "(?:[^"\\]|\\.)*?# chaoskit (?P<number>\d+) (?P<when>\w+)", time: (?P<rest>.*)')
+_LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
+_RESULT = re.compile(r"(\{.*?\}) [-+.\dENaInf]+(?:, (?=\{)|$)")
+_TRIED_SERIES = "the series that were tried"
+_SETTLE = 4
+"""Intervals until a change is certainly seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A rule to rehearse: its number gives the mark of its series, `span_s` is how far back it looks."""
+
+    number: int
+    rule: Rule
+    span_s: float
+
+    @property
+    def mark(self) -> str:
+        """The label value of its series."""
+        return f"rehearsal-{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A guess that held, and the labels of each result that the expression had."""
+
+    subject: Subject
+    guess: Guess
+    results: tuple[Mapping[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unproven:
+    """A rule for which no series were found, and why."""
+
+    subject: Subject
+    reason: str
+
+
+def prove(
+    subjects: Sequence[Subject], records: Mapping[str, Rule], promtool: Path, folder: Path, interval_s: float
+) -> tuple[list[Proven], list[Unproven]]:
+    """Tries the guesses of every rule, one round after another, until one holds or none is left."""
+    reasons: dict[int, list[str]] = {subject.number: [] for subject in subjects}
+    left: dict[int, tuple[Subject, Iterator[Guess]]] = {
+        s.number: (s, guesses(s.rule, records, s.mark, interval_s, reasons[s.number])) for s in subjects
+    }
+    proven: list[Proven] = []
+    folder.mkdir(parents=True, exist_ok=True)
+    for turn in range(40):
+        trying: list[tuple[Subject, Guess]] = []
+        for number, (subject, more) in list(left.items()):
+            guess = next(more, None)
+            if guess is None:
+                del left[number]
+            else:
+                trying.append((subject, guess))
+        if not trying:
+            break
+        for subject, guess, outcome in _round(trying, records, promtool, folder, interval_s, turn):
+            if isinstance(outcome, str):
+                reasons[subject.number].append(outcome)
+            else:
+                proven.append(Proven(subject, guess, outcome))
+                del left[subject.number]
+    done = {each.subject.number for each in proven}
+    unproven = [Unproven(s, _telling(reasons[s.number])) for s in subjects if s.number not in done]
+    return sorted(proven, key=lambda each: each.subject.number), unproven
+
+
+def _telling(reasons: list[str]) -> str:
+    """The reason worth telling: what the first guess lacked, or else why nothing could be guessed."""
+    tried = [reason for reason in reasons if reason.startswith(_TRIED_SERIES)]
+    return (tried or reasons or ["it reads no series"])[0]
+
+
+def _round(
+    trying: Sequence[tuple[Subject, Guess]],
+    records: Mapping[str, Rule],
+    promtool: Path,
+    folder: Path,
+    interval_s: float,
+    turn: int,
+) -> Iterable[tuple[Subject, Guess, tuple[Mapping[str, str], ...] | str]]:
+    """What promtool says of one guess each; rules that read recording rules get a file with those rules."""
+    by_rules: dict[tuple[str, ...], list[tuple[Subject, Guess]]] = {}
+    for subject, guess in trying:
+        by_rules.setdefault(tuple(sorted(closure(subject.rule, records))), []).append((subject, guess))
+    jobs: list[tuple[Path, list[tuple[Subject, Guess]]]] = []
+    for number, (names, members) in enumerate(by_rules.items()):
+        files = _rule_file(folder / f"records-{turn}-{number}.yml", [records[name] for name in names], interval_s)
+        for at in range(0, len(members), _CHUNK):
+            part = members[at : at + _CHUNK]
+            file = folder / f"tests-{turn}-{number}-{at}.yml"
+            tests = [_test(subject, guess, interval_s) for subject, guess in part]
+            document = {"rule_files": files, "evaluation_interval": format_duration(interval_s), "tests": tests}
+            file.write_text(_dump(document), encoding="utf-8")
+            jobs.append((file, part))
+    with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
+        for (_, part), said in zip(jobs, pool.map(lambda job: _ask(promtool, job[0]), jobs), strict=True):
+            for subject, guess in part:
+                yield subject, guess, _outcome(said, subject)
+
+
+def _rule_file(path: Path, records: Sequence[Rule], interval_s: float) -> list[str]:
+    if not records:
+        return []
+    rules = [{"record": r.record, "expr": r.expr, "labels": dict(r.labels)} for r in records]
+    # Each in a group of its own, twice over would not help: within one evaluation they settle after so many intervals.
+    groups = [{"name": "records", "interval": format_duration(interval_s), "rules": rules}]
+    path.write_text(_dump({"groups": groups}), encoding="utf-8")
+    return [str(path)]
+
+
+def instants(subject: Subject, guess: Guess, interval_s: float) -> tuple[int, int, int, int]:
+    """In intervals: the end of the rest, the filled range, the end of the fault, the end of the fall.
+
+    promtool's time begins at 0, and a time stamp must not lie before it.
+    """
+    span = math.ceil(subject.span_s / interval_s) + _SETTLE
+    ago_s = max((-value for one in guess.series if one.clock for value in _levels(one)), default=0.0)
+    rest = span + math.ceil(max(ago_s, 0.0) / interval_s)
+    held = math.ceil(subject.rule.for_s / interval_s) + _SETTLE
+    return rest, rest + span, rest + span + held, rest + span + held + span
+
+
+def _levels(series: Scripted) -> list[float]:
+    return [s.start for values in (series.rest, series.values) for s in values.segments if s.start is not None]
+
+
+def _test(subject: Subject, guess: Guess, interval_s: float) -> dict[str, Any]:
+    rest, filled, end, fallen = instants(subject, guess, interval_s)
+    course = Course(0.0, rest * interval_s, end * interval_s)
+    series = []
+    for one in guess.series:
+        values = [value_at(one, course, i * interval_s, interval_s) for i in range(fallen + 1)]
+        if one.clock:
+            values = [None if v is None else v + i * interval_s for i, v in enumerate(values)]
+        series.append({"series": one.key, "values": notation(values)})
+    whens = {"rest": rest - 1, "filled": filled - 1, "end": end - 1, "fallen": fallen}
+    expr = subject.rule.expr.strip()
+    asked = [
+        {
+            "expr": f"{expr}\n# chaoskit {subject.number} {when}",
+            "eval_time": format_duration(at * interval_s),
+            "exp_samples": [],
+        }
+        for when, at in whens.items()
+    ]
+    return {"interval": format_duration(interval_s), "input_series": series, "promql_expr_test": asked}
+
+
+def _ask(promtool: Path, file: Path) -> dict[int, dict[str, str]]:
+    """By rule and instant, what promtool found where nothing was expected."""
+    try:
+        run = subprocess.run(
+            [str(promtool), "test", "rules", str(file)],
+            capture_output=True,
+            text=True,
+            timeout=_PROMTOOL_S,
+            env=contained_environment(),
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise EquipmentError("promtool", str(error)) from None
+    found: dict[int, dict[str, str]] = {}
+    said = run.stdout + run.stderr
+    lines = said.splitlines()
+    for number, line in enumerate(lines):
+        match = _MARK.search(line)
+        if match is None:
+            continue
+        error = match["rest"].partition("err: ")[2]
+        got = next((each.strip() for each in lines[number + 1 : number + 3] if each.strip().startswith("got:")), "")
+        found.setdefault(int(match["number"]), {})[match["when"]] = f"error {error}" if error else got
+    if run.returncode and not found:
+        raise EquipmentError("promtool", f"test rules {file} said: {said.strip()[-600:]}")
+    return found
+
+
+def _outcome(said: Mapping[int, Mapping[str, str]], subject: Subject) -> tuple[Mapping[str, str], ...] | str:
+    mine = said.get(subject.number, {})
+    broken = next((text for text in mine.values() if text.startswith("error ")), "")
+    if broken:
+        return f"the engine refuses it with such series: {broken.removeprefix('error ')}"
+    wrong = [when for when, wanted in _WANTED.items() if (when in mine) != wanted]
+    if not wrong:
+        return _results(mine["end"])
+    return f"{_TRIED_SERIES} {_LACKS[wrong[0]]}"
+
+
+_WANTED = {"filled": True, "end": True, "rest": False, "fallen": False}
+_LACKS = {
+    "filled": "do not make it true",
+    "end": "do not keep it true for as long as its `for`: it ends by itself",
+    "rest": "make it true before the fault",
+    "fallen": "leave it true after the fault",
+}
+
+
+def _results(got: str) -> tuple[Mapping[str, str], ...]:
+    text = got.removeprefix("got:").strip()
+    found = []
+    for match in _RESULT.finditer(text):
+        labels = {name: re.sub(r"\\(.)", r"\1", value) for name, value in _LABEL.findall(match[1])}
+        labels.pop("__name__", None)
+        found.append(labels)
+    return tuple(found) or ({},)
+
+
+def _dump(document: Mapping[str, Any]) -> str:
+    dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    return str(yaml.dump(dict(document), Dumper=dumper, sort_keys=False, width=1_000_000))

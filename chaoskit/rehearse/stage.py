@@ -1,0 +1,107 @@
+"""Playing waves of scripted series on a stack: the runner's frame, with series in place of load and faults.
+
+start the stack -> for each wave: series at rest -> its steps -> tail -> the series are taken away -> stop
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from chaoskit.events import Equipment, Event, Header, Phase
+from chaoskit.faults.registry import known_actions
+from chaoskit.observe.alertmanager import AlertmanagerObserver
+from chaoskit.observe.prometheus import PrometheusObserver
+from chaoskit.plan.model import Plan
+from chaoskit.rehearse.fault import SeriesSteps
+from chaoskit.rehearse.series import Scripted
+from chaoskit.rehearse.stack import RehearsalStack
+from chaoskit.run.runner import Runner
+from chaoskit.run.steps import World
+from chaoskit.run.track import Track
+from chaoskit.stack.monitoring import await_discovery
+
+_DISCOVERY_S = 40.0
+_POLL_MOST_S, _POLL_LEAST_S = 1.0, 0.1
+
+
+class SeriesTrack(Track):
+    """One wave: its plan, its journal, and all series that its steps will move."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        header: Header,
+        folder: Path,
+        series: Sequence[tuple[tuple[Scripted, ...], float]],
+        interval_s: float,
+        listen: Callable[[Event], None],
+    ) -> None:
+        super().__init__(plan, header, {}, folder, listen)
+        self.series = series
+        self._interval_s = interval_s
+        self.stack: RehearsalStack | None = None
+
+    def open(self, world: World, interrupted: threading.Event) -> None:
+        """As any track, with steps that move series."""
+        super().open(world, interrupted)
+        self._steps = SeriesSteps(
+            plan=self.plan,
+            kinds={},
+            actions=known_actions(),
+            journal=self.journal,
+            progress=self.progress,
+            world=world,
+            log=self.folder / "holder.log",
+            interrupted=interrupted,
+            interval_s=self._interval_s,
+        )
+
+    def on(self, stack: RehearsalStack) -> None:
+        """From now on its steps act on this stack's page."""
+        assert isinstance(self._steps, SeriesSteps)
+        self._steps.page = stack.page
+
+
+class Stage(Runner):
+    """Plays one track after another. Made and used in the main thread."""
+
+    def __init__(self, stack: RehearsalStack, tracks: Sequence[SeriesTrack], standing: Sequence[Scripted]) -> None:
+        super().__init__(stack, [[track] for track in tracks])
+        self._stage = stack
+        self._standing = list(standing)
+        """Series without which other rules of this stack would fire all the time: shown at rest throughout."""
+
+    def _start(self) -> None:
+        self._say(Phase(name="starting"))
+        self.stack.start(self._witnessed)
+        for name in (*self.stack.children, *self.stack.sinks):
+            self._say(Equipment(name=name, state="up"))
+        evaluation_s = min(rule.interval_s for rule in self._plan.config.rules) / self._plan.time_scale
+        every_s = min(_POLL_MOST_S, max(_POLL_LEAST_S, evaluation_s / 2))
+        self._observers = [
+            PrometheusObserver(self.stack.prometheus_url, every_s=every_s, on_event=self._witnessed),
+            AlertmanagerObserver(self.stack.alertmanager_url, every_s=every_s, on_event=self._witnessed),
+        ]
+        for observer in self._observers:
+            observer.start()
+        self._equipment.start()
+        self._stage.page.rest(self._standing, self._plan.config.evaluation_interval_s)
+        await_discovery(self.stack.prometheus_url, timeout_s=_DISCOVERY_S)
+
+    def _play(self, wave: list[Track]) -> None:
+        if self._interrupted.is_set():
+            return
+        for track in wave:
+            assert isinstance(track, SeriesTrack)
+            track.on(self._stage)
+            for series, interval_s in track.series:
+                self._stage.page.rest(series, interval_s)
+            track.say(Phase(name="steady"))
+            self._interrupted.wait(track.plan.steady_vs / track.plan.time_scale)
+            if track.steady([]):
+                track.play()
+            kept = {series.key for series in self._standing}
+            for series, _ in track.series:
+                self._stage.page.remove(one for one in series if one.key not in kept)

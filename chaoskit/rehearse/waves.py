@@ -1,0 +1,114 @@
+"""Which rules are rehearsed together: as many as possible at once, but none that would disturb another.
+
+Two rules must not share a wave when the one looks at all series of a metric that the other scripts, when the alert of
+one mutes that of the other, or when both have one name (a promise speaks of names). And rules that look far back get
+a stack with a larger time scale, so that nobody waits for hours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from chaoskit.alerting.model import AlertConfig, Rule
+from chaoskit.alerting.routing import alert_labels, matches_all
+from chaoskit.rehearse.derive import closure, metric_names
+from chaoskit.rehearse.proof import Proven
+
+MOST_IN_A_WAVE = 150
+SCALES = (60.0, 120.0, 300.0)
+_SHORT_REAL_S = 20.0
+_LEAST_TICK_REAL_S = 0.045
+"""Evaluations that follow each other faster than this are not told apart on a busy machine."""
+
+
+@dataclass(slots=True)
+class Wave:
+    """Rules that are rehearsed at the same time."""
+
+    members: list[Proven] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
+    scripted: set[str] = field(default_factory=set)
+    watched: set[str] = field(default_factory=set)
+    sources: set[tuple[int, tuple[str, ...]]] = field(default_factory=set)
+    targets: set[tuple[int, tuple[str, ...]]] = field(default_factory=set)
+
+
+def length_s(proven: Proven) -> float:
+    """What a rule needs from the fault to firing, and as long again: its range, its `for`, its `keep_firing_for`."""
+    rule = proven.subject.rule
+    return proven.subject.span_s + max(rule.for_s, rule.keep_firing_for_s)
+
+
+def scale_for(proven: Proven, interval_s: float, asked: float | None, longest_real_s: float) -> float | None:
+    """The time scale at which a rule is rehearsed; None where it would take longer than that at any."""
+    if asked is not None:
+        return asked if length_s(proven) / asked <= longest_real_s else None
+    possible = [scale for scale in SCALES if interval_s / scale >= _LEAST_TICK_REAL_S] or [
+        max(1.0, interval_s / _LEAST_TICK_REAL_S)
+    ]
+    for scale in possible:
+        if length_s(proven) / scale <= _SHORT_REAL_S:
+            return scale
+    return possible[-1] if length_s(proven) / possible[-1] <= longest_real_s else None
+
+
+def labels_of(config: AlertConfig, proven: Proven, result: Mapping[str, str]) -> dict[str, str]:
+    """The labels under which Alertmanager will see one result of the rule."""
+    return alert_labels(config, proven.subject.rule, result)
+
+
+def marked(proven: Proven) -> bool:
+    """Whether all results carry the rule's own mark, so that other rules' series cannot be taken for its."""
+    return all(any(proven.guess.mark in value for value in result.values()) for result in proven.results)
+
+
+def make_waves(config: AlertConfig, records: Mapping[str, Rule], proven: Sequence[Proven]) -> list[Wave]:
+    """Few waves, each without conflicts; rules that take equally long come together."""
+    waves: list[Wave] = []
+    for one in sorted(proven, key=length_s):
+        rule = one.subject.rule
+        scripted = {series.name for series in one.guess.series}
+        exprs = [rule.expr, *(record.expr for record in closure(rule, records).values())]
+        watched = set() if marked(one) else scripted | {name for expr in exprs for name in metric_names(expr)}
+        sources, targets = _mutes(config, one)
+        wave = next(
+            (
+                wave
+                for wave in waves
+                if len(wave.members) < MOST_IN_A_WAVE
+                and rule.alert not in wave.names
+                and not (scripted & wave.watched or watched & (wave.scripted | wave.watched))
+                and not (sources & wave.targets or targets & wave.sources)
+            ),
+            None,
+        )
+        if wave is None:
+            wave = Wave()
+            waves.append(wave)
+        wave.members.append(one)
+        wave.names.add(rule.alert)
+        wave.scripted |= scripted
+        wave.watched |= watched
+        wave.sources |= sources
+        wave.targets |= targets
+    return waves
+
+
+def _mutes(
+    config: AlertConfig, one: Proven
+) -> tuple[set[tuple[int, tuple[str, ...]]], set[tuple[int, tuple[str, ...]]]]:
+    """By inhibition rule and its equal labels' values: where the alert is a source, and where a target."""
+    sources: set[tuple[int, tuple[str, ...]]] = set()
+    targets: set[tuple[int, tuple[str, ...]]] = set()
+    for result in one.results:
+        labels = labels_of(config, one, result)
+        for number, rule in enumerate(config.inhibit_rules):
+            key = (number, tuple(labels.get(name, "") for name in rule.equal))
+            is_source, is_target = matches_all(rule.source, labels), matches_all(rule.target, labels)
+            # Who is on both sides neither mutes nor is muted by another such alert.
+            if is_source:
+                sources.add(key)
+            if is_target and not is_source:
+                targets.add(key)
+    return sources, targets

@@ -1,0 +1,111 @@
+"""Abort conditions: what must not become true while a run is at work. Then it stops, heals, and says why.
+
+They are looked at in real time from the first step on. A condition that nobody can look at is no protection: when
+Prometheus does not answer for a while, and it was not the scenario that took it down, the run is aborted as well.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from chaoskit.errors import Problem
+from chaoskit.events import AlertState, Event
+from chaoskit.plan.names import undefined
+from chaoskit.scenario.model import Abort
+
+EVERY_S = 0.5
+BLIND_S = 10.0
+
+
+class AbortWatch:
+    """Tells `abort` once, from another thread, which condition came true. Feed it with the run's events."""
+
+    def __init__(
+        self,
+        conditions: Sequence[Abort],
+        ask: Callable[[str], bool | None],
+        excused: Callable[[], bool],
+        abort: Callable[[str], None],
+    ) -> None:
+        self._queries = [one for one in conditions if one.query is not None]
+        self._alerts = {one.alert: one for one in conditions if one.alert is not None}
+        self._ask = ask
+        """Whether a query has a result; None where nobody can tell."""
+        self._excused = excused
+        """Whether the scenario itself keeps Prometheus from answering."""
+        self._abort = abort
+        self._ended = threading.Event()
+        self._armed = threading.Event()
+        self._firing: dict[str, set[tuple[tuple[str, str], ...]]] = {name: set() for name in self._alerts if name}
+        self._said = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="abort", daemon=True)
+
+    def start(self) -> None:
+        """From now on conditions count: also those that are true already."""
+        if self._armed.is_set() or self._ended.is_set() or not (self._queries or self._alerts):
+            return
+        self._armed.set()
+        for name in self._firing:
+            self._check(name)
+        if self._queries:
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Nothing is aborted any more; idempotent."""
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join(BLIND_S)
+
+    def feed(self, event: Event) -> None:
+        """Takes an event of the run; cheap."""
+        if not isinstance(event, AlertState):
+            return
+        name = event.labels.get("alertname", "")
+        if name not in self._firing:
+            return
+        instance = tuple(sorted(event.labels.items()))
+        if event.state == "firing":
+            self._firing[name].add(instance)
+        else:
+            self._firing[name].discard(instance)
+        self._check(name)
+
+    def _check(self, name: str) -> None:
+        if self._armed.is_set() and self._firing[name]:
+            self._tell(f"abort condition ({self._alerts[name].place}): {name} is firing")
+
+    def _run(self) -> None:
+        answered = time.monotonic()
+        while not self._ended.wait(EVERY_S):
+            for one in self._queries:
+                assert one.query is not None
+                found = self._ask(one.query)
+                if found:
+                    self._tell(f"abort condition ({one.place}): '{one.query}' has a result")
+                    return
+                if found is not None or self._excused():
+                    answered = time.monotonic()
+            if time.monotonic() - answered > BLIND_S:
+                self._tell(f"for {BLIND_S:g} s nobody could tell whether an abort condition holds")
+                return
+
+    def _tell(self, reason: str) -> None:
+        with self._said:
+            if self._ended.is_set():
+                return
+            self._ended.set()
+        # Whoever feeds us may hold a journal's lock, which telling needs.
+        threading.Thread(target=self._abort, args=(reason,), name="abort", daemon=True).start()
+
+
+def wrong_with(conditions: Sequence[Abort], alerts: Sequence[str], parse: Callable[[str], str]) -> list[Problem]:
+    """What is wrong with abort conditions: alerts that no rule defines, queries that are no PromQL (`parse` says why)."""
+    problems = []
+    for one in conditions:
+        if one.alert is not None and one.alert not in alerts:
+            problems.append(undefined("alert", one.alert, alerts, one.place))
+        if one.query is not None and (why := parse(one.query)):
+            problems.append(Problem(one.place, f"'{one.query}' cannot be watched: {why}", "write a PromQL expression"))
+    return problems

@@ -1,0 +1,1 @@
+"""Nothing stays broken: who runs what on this machine, who watches over it, and who takes back what is left."""

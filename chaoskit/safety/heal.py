@@ -1,0 +1,180 @@
+"""Taking back what a run left in force, from its journal alone: any process, any number of times, also after a reboot.
+
+    end its holders -> for each fault without an undo: stop(token), seen to be gone -> heal.jsonl
+
+A holder whose runner is gone heals by itself and gets a moment for it; one that does not end is ended, because it
+would go on holding what is taken back here. Undoing is idempotent, so it does not matter who was first.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from chaoskit.errors import BadInput
+from chaoskit.events import UndoBegin, UndoFail, UndoOk
+from chaoskit.faults import processes
+from chaoskit.faults.base import FaultError, Seen
+from chaoskit.faults.registry import known
+from chaoskit.safety.healbook import BOOK, Busy, HealBegin, HealBook, HealEnd
+from chaoskit.safety.standing import JOURNAL, Standing, read_standing
+
+HOLDS = "CHAOSKIT_HOLDS"
+"""The variable by which a run's holders are found: it carries the run's folder."""
+_HOLDER = "chaoskit.faults.holder"
+GRACE_S = 2.0
+"""How long holders whose runner is gone are left to heal by themselves."""
+_UNDO_S = 30.0
+_BUSY_S = 60.0
+_SIDE_BY_SIDE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What became of one fault."""
+
+    fault: Standing
+    ok: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Healed:
+    """What became of a run."""
+
+    folder: Path
+    faults: tuple[Undone, ...] = ()
+    trouble: tuple[str, ...] = ()
+    """What could not be read or noted."""
+    damaged: bool = False
+    """The journal cannot be trusted to name every fault."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether certainly nothing is left."""
+        return not self.damaged and all(one.ok for one in self.faults)
+
+
+def heal(folder: Path, by: str, reason: str, *, grace_s: float = GRACE_S, fence: bool = False) -> Healed:
+    """Takes back whatever the run in this folder left in force, and notes it in heal.jsonl; never raises for it.
+
+    Without anything to take back nothing is written, unless `fence`: then the book is begun before the journal is
+    read, so that a runner that still exists finds itself without its lease. Whoever heals already is waited for.
+    """
+    book = _open(folder) if fence else None
+    end_holders(folder, grace_s)
+    try:
+        ledger = read_standing(folder)
+    except OSError as error:
+        if book is not None:
+            book.close()
+        unread = f"{folder / JOURNAL} cannot be read: {error.strerror}"
+        return Healed(folder, trouble=(unread,), damaged=True)
+    trouble = [f"{ledger.damaged} lines of the journal are damaged"] if ledger.damaged else []
+    if not ledger.standing and book is None:
+        return Healed(folder, trouble=tuple(trouble), damaged=bool(ledger.damaged))
+    if book is None:
+        book = _open(folder)
+        # Whoever was healing meanwhile may have done it all.
+        ledger = read_standing(folder)
+    try:
+        book.write(HealBegin(by=by, reason=reason, pid=os.getpid()))
+        undone = _undo(list(reversed(ledger.standing.values())), book)
+        left = [f"{one.fault.fault}: {one.detail}" for one in undone if not one.ok]
+        book.write(HealEnd(healed=not left and not ledger.damaged, left=left + trouble))
+    finally:
+        book.close()
+    return Healed(folder, tuple(undone), (*trouble, *([book.lost] if book.lost else [])), bool(ledger.damaged))
+
+
+def end_holders(folder: Path, grace_s: float) -> None:
+    """Waits for a run's holders to end, and ends those that do not."""
+    holders = find_holders(folder)
+    _, stubborn = psutil.wait_procs(holders, timeout=grace_s) if holders and grace_s > 0 else ([], holders)
+    for process in stubborn:
+        processes.send(process, signal.SIGKILL)
+    psutil.wait_procs(stubborn, timeout=5)
+
+
+def find_holders(folder: Path) -> list[psutil.Process]:
+    """The processes that hold faults for the run in this folder."""
+    wanted = f"{HOLDS}={folder.resolve()}".encode()
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if wanted in Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0"):
+                words = process.cmdline()
+                if _HOLDER in words and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+        except (OSError, psutil.Error):
+            continue
+    return found
+
+
+def remove_scratch(folders: Sequence[str]) -> None:
+    """Removes what only a running stack needed; what cannot be removed stays, it breaks nothing."""
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _open(folder: Path) -> HealBook:
+    end = time.monotonic() + _BUSY_S
+    while True:
+        try:
+            return HealBook(folder / BOOK)
+        except Busy:
+            if time.monotonic() > end:
+                raise BadInput(f"{folder}: somebody has been healing this run for {_BUSY_S:g} s") from None
+            time.sleep(0.05)
+
+
+def _undo(faults: list[Standing], book: HealBook) -> list[Undone]:
+    if not faults:
+        return []
+    with ThreadPoolExecutor(min(len(faults), _SIDE_BY_SIDE)) as pool:
+        return list(pool.map(lambda one: _undo_one(one, book), faults))
+
+
+def _undo_one(fault: Standing, book: HealBook) -> Undone:
+    book.write(UndoBegin(fault=fault.fault))
+    try:
+        seen = _bounded(fault)
+    except Exception as error:
+        reason = str(error) if isinstance(error, FaultError) else f"{type(error).__name__}: {error}"
+        book.write(UndoFail(fault=fault.fault, reason=reason))
+        return Undone(fault, False, reason)
+    book.write(UndoOk(fault=fault.fault, gone=seen.between, detail=seen.detail))
+    return Undone(fault, True, seen.detail)
+
+
+def _bounded(fault: Standing) -> Seen:
+    """The kind's own stop, in a thread that is left behind when it takes too long; raises FaultError."""
+    kinds = known()
+    if fault.kind not in kinds:
+        raise FaultError(f"there is no fault kind {fault.kind} here; install the package that brings it")
+    found: list[Seen] = []
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            found.append(kinds[fault.kind].stop(fault.undo))
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=work, name=f"undo {fault.fault}", daemon=True)
+    thread.start()
+    thread.join(_UNDO_S)
+    if failed:
+        raise failed[0]
+    if not found:
+        raise FaultError(f"the undo was not done within {_UNDO_S:g} s")
+    return found[0]

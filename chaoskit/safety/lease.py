@@ -1,0 +1,161 @@
+"""The runner's end of its lease: it beats, and knows by itself when the watchdog may have taken over.
+
+    runner                              watchdog (a process of its own, in its own session)
+    orders, as a line of JSON   ──>     ready
+    .  .  .  .  .               ──>     the lease goes on
+    bye                         ──>     ends, nothing to do
+    heal                        ──>     heals at once, says how it ended
+    (EOF)                       ──>     the runner is gone: heals
+    (silence past the lease)    ──>     the runner hangs: heals, and heal.jsonl tells it so
+
+The watchdog allows a little more than the lease, so a runner that wakes up always finds its lease lost before it
+can do anything. It then keeps its hands off: what was in force is no longer its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from chaoskit.errors import EquipmentError
+from chaoskit.safety.healbook import BOOK, read_book
+
+LEASE_S = 3.0
+SPARE_S = 0.5
+"""How much longer than the runner the watchdog waits."""
+_BEATS = 8
+_READY_S = 30.0
+_END_S = 10.0
+BEAT, BYE, HEAL = b".", b"B", b"H"
+
+
+class Lease:
+    """Held by one runner for all journals of its stack. `on_trouble` is told once, from another thread, why it ends."""
+
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        log: Path,
+        on_trouble: Callable[[str], None],
+        *,
+        entry: Path | None = None,
+        lease_s: float = LEASE_S,
+    ) -> None:
+        self._books = [folder / BOOK for folder in folders]
+        self._lease_s = lease_s
+        self._on_trouble = on_trouble
+        self._ending = threading.Event()
+        self._lost = ""
+        with log.open("ab") as errors:
+            self._watchdog = subprocess.Popen(
+                [sys.executable, "-m", "chaoskit.safety.watchdog"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                start_new_session=True,
+            )
+        order = {
+            "folders": [str(folder) for folder in folders],
+            "lease_s": lease_s + SPARE_S,
+            "entry": None if entry is None else str(entry),
+        }
+        assert self._watchdog.stdin is not None
+        self._write(json.dumps(order).encode() + b"\n")
+        os.set_blocking(self._watchdog.stdin.fileno(), False)
+        self._last = time.monotonic()
+        self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
+
+    @property
+    def watchdog(self) -> int:
+        """The watchdog's pid."""
+        return self._watchdog.pid
+
+    def begin(self) -> None:
+        """Waits until the watchdog watches and begins to beat; raises EquipmentError when it does not come up."""
+        if self._answer(_READY_S) != "ready":
+            self._watchdog.kill()
+            self._watchdog.wait(timeout=_END_S)
+            raise EquipmentError("watchdog", f"it did not come up within {_READY_S:g} s", "see watchdog.log")
+        self._last = time.monotonic()
+        self._thread.start()
+
+    @property
+    def lost(self) -> str:
+        """Why this runner must not touch anything any more; empty while it may."""
+        if not self._lost and not self._ending.is_set() and time.monotonic() - self._last > self._lease_s:
+            self._lost = f"the lease of {self._lease_s:g} s was lost: this run stood still"
+        if not self._lost and any(book.exists() for book in self._books):
+            self._lost = "the lease was lost: somebody else is undoing what this run left (see heal.jsonl)"
+        return self._lost
+
+    @property
+    def healed(self) -> bool:
+        """Whether whoever took over has undone everything; waits for it, bounded."""
+        end = time.monotonic() + _READY_S
+        while time.monotonic() < end:
+            said = [read_book(book).healed for book in self._books]
+            if all(one is not None for one in said):
+                return all(said)
+            time.sleep(0.05)
+        return False
+
+    def hand_over(self, within_s: float) -> bool:
+        """Lets the watchdog undo everything at once; whether it said in time that nothing is left."""
+        self._lost = self._lost or "it was handed over to the watchdog"
+        self._ending.set()
+        self._write(HEAL)
+        return self._answer(within_s) == "healed"
+
+    def end(self, *, healed: bool) -> None:
+        """Lets the watchdog go, or leaves to it what could not be undone; idempotent."""
+        if not self._ending.is_set():
+            self._ending.set()
+            if healed:
+                self._write(BYE)
+        for pipe in (self._watchdog.stdin, self._watchdog.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        if healed:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._watchdog.wait(timeout=_END_S)
+
+    def _beat(self) -> None:
+        while not self._ending.wait(self._lease_s / _BEATS):
+            before = time.monotonic()
+            if self.lost:
+                self._on_trouble(self._lost)
+                return
+            if self._watchdog.poll() is not None or not self._write(BEAT):
+                if not self._ending.is_set():
+                    self._on_trouble("the watchdog ended by itself; without it nothing is kept in force")
+                # Alive and alone, the runner takes back what is in force, however long that takes.
+                self._ending.set()
+                return
+            # From the instant before the beat: standing still between the two must not look like beating.
+            if time.monotonic() - before <= self._lease_s:
+                self._last = before
+
+    def _write(self, data: bytes) -> bool:
+        """False when nobody reads any more; a watchdog that is slow to read is no trouble."""
+        assert self._watchdog.stdin is not None
+        try:
+            os.write(self._watchdog.stdin.fileno(), data)
+        except BlockingIOError:
+            return True
+        except (OSError, ValueError):
+            return False
+        return True
+
+    def _answer(self, within_s: float) -> str:
+        assert self._watchdog.stdout is not None
+        ready, _, _ = select.select([self._watchdog.stdout], [], [], within_s)
+        return self._watchdog.stdout.readline().decode(errors="replace").strip() if ready else ""

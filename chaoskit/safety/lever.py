@@ -1,0 +1,102 @@
+"""The stop lever: every run on this machine ends and is healed, and none begins until `chaoskit unlock`.
+
+The block is put down first and the runs are looked up afterwards; a run notes itself first and looks for the block
+afterwards. So whichever came first, no run slips through.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from chaoskit.errors import Problem, Refused
+from chaoskit.faults import processes
+from chaoskit.safety.heal import Healed, heal, remove_scratch
+from chaoskit.safety.standing import in_use
+from chaoskit.safety.state import Entry, entries, state_folder, write_whole
+
+_BLOCK = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """One run that was told to stop."""
+
+    entry: Entry
+    forced: bool
+    """It did not end by itself and was killed; its holders and its watchdog healed."""
+    results: tuple[Healed, ...]
+
+
+def block(reason: str) -> None:
+    """From now on no run begins."""
+    write_whole(state_folder() / _BLOCK, f"{time.strftime('%Y-%m-%d %H:%M:%S')} {reason}\n".encode())
+
+
+def blocked() -> str:
+    """Since when and why no run may begin; empty when it may."""
+    try:
+        return (state_folder() / _BLOCK).read_text(encoding="utf-8").strip() or "stopped"
+    except OSError:
+        return ""
+
+
+def unblock() -> bool:
+    """Lets runs begin again; whether they could not."""
+    was = bool(blocked())
+    (state_folder() / _BLOCK).unlink(missing_ok=True)
+    return was
+
+
+def refuse_if_blocked() -> None:
+    """Raises Refused while the stop lever is down."""
+    if said := blocked():
+        raise Refused(Problem(None, f"runs are stopped on this machine since {said}", "allow them: chaoskit unlock"))
+
+
+def stop_all(grace_s: float) -> list[Ended]:
+    """Ends every noted run: asked first, killed after the grace; then undoes whatever any of them left."""
+    noted = list(entries())
+    running = [(entry, process) for _, entry in noted if (process := entry.owner.process)]
+    for _, process in running:
+        with contextlib.suppress(psutil.Error):
+            process.send_signal(signal.SIGTERM)
+    end = time.monotonic() + grace_s
+    while time.monotonic() < end and any(entry.owner.process for entry, _ in running):
+        time.sleep(0.05)
+    forced = set()
+    for entry, process in running:
+        if entry.owner.process:
+            forced.add(entry.owner)
+            processes.send(process, signal.SIGKILL)
+    psutil.wait_procs([process for _, process in running], timeout=5)
+    return [
+        Ended(entry, entry.owner in forced, _settle(file, entry, "stop", "chaoskit stop was called"))
+        for file, entry in noted
+        if entry.owner.pid != os.getpid()
+    ]
+
+
+def sweep(by: str) -> list[Healed]:
+    """Undoes what dead runs left, as every command that begins something does first; runs that live are let be."""
+    found: list[Healed] = []
+    for file, entry in entries():
+        if entry.owner.process is None:
+            found += _settle(file, entry, by, "its run is gone")
+    return found
+
+
+def _settle(file: Path, entry: Entry, by: str, reason: str) -> tuple[Healed, ...]:
+    """Heals a dead run's folders; with nothing left, its note and its scratch go as well."""
+    folders = [Path(folder) for folder in entry.folders if Path(folder).is_dir()]
+    results = tuple(heal(folder, by, reason) for folder in folders if not in_use(folder))
+    if len(results) == len(folders) and all(one.ok for one in results):
+        remove_scratch(entry.scratch)
+        file.unlink(missing_ok=True)
+    return results

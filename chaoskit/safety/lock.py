@@ -1,0 +1,142 @@
+"""One at a time: a lock per target, held by the kernel for the process that holds it, so a dead owner never keeps it.
+
+What its file says (owner, since when, which runs) is for people, and for the next owner: when the last one died
+without giving it back, what its runs left in force is undone before anything else is broken.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from chaoskit.errors import Problem, Refused
+from chaoskit.safety.heal import heal
+from chaoskit.safety.standing import JOURNAL
+from chaoskit.safety.state import Owner, me, state_folder
+
+_WRITTEN_S = 1.0
+_ATTEMPTS = 5
+
+
+class Note(msgspec.Struct, frozen=True):
+    """What a lock's file says."""
+
+    target: str
+    owner: Owner
+    since: float
+    folders: list[str]
+
+    @property
+    def age_s(self) -> float:
+        """For how long it has been held."""
+        return max(0.0, time.time() - self.since)
+
+
+class TargetLock:
+    """The lock of one target, from `take` to `release`."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    @classmethod
+    def take(cls, target: str, folders: Sequence[Path]) -> TargetLock:
+        """The lock, at once or never; raises Refused when somebody has it, or left something that cannot be undone."""
+        path = lock_file(target)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            if not _locked(fd):
+                raise Refused(_taken(target, path))
+            _settle(target, _note(os.pread(fd, 1 << 20, 0)))
+            note = Note(target, me(), time.time(), [str(folder.resolve()) for folder in folders])
+            content = msgspec.json.encode(note)
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, content, 0)
+            os.fsync(fd)
+        except BaseException:
+            os.close(fd)
+            raise
+        return cls(fd)
+
+    def release(self, *, healed: bool) -> None:
+        """Gives it back; what is not healed stays noted for the next owner. Idempotent."""
+        if self._fd < 0:
+            return
+        if healed:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._fd, 0)
+        os.close(self._fd)
+        self._fd = -1
+
+
+def lock_file(target: str) -> Path:
+    """Where a target's lock lies; never removed, for somebody might just be taking it."""
+    return state_folder("locks") / f"{hashlib.sha256(target.encode()).hexdigest()[:16]}.lock"
+
+
+def locks() -> list[tuple[Note, bool]]:
+    """Every lock that says something, and whether it is held; one that is not was left by an owner that died."""
+    found = []
+    for path in sorted(state_folder("locks").glob("*.lock")):
+        with contextlib.suppress(OSError):
+            if note := _note(path.read_bytes()):
+                found.append((note, _held(path)))
+    return found
+
+
+def _locked(fd: int) -> bool:
+    """Takes the lock; whoever only looks whether it is held has it for an instant, so one attempt is not enough."""
+    for _ in range(_ATTEMPTS):
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.02)
+        else:
+            return True
+    return False
+
+
+def _held(path: Path) -> bool:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def _note(content: bytes) -> Note | None:
+    try:
+        return msgspec.json.decode(content, type=Note)
+    except msgspec.DecodeError:
+        return None
+
+
+def _taken(target: str, path: Path) -> Problem:
+    end = time.monotonic() + _WRITTEN_S
+    # Between taking it and saying so there is a moment.
+    while (note := _note(path.read_bytes())) is None and time.monotonic() < end:
+        time.sleep(0.01)
+    who = f"process {note.owner.pid}, for {note.age_s:.0f} s ({', '.join(note.folders)})" if note else "somebody"
+    return Problem(None, f"{target} is locked by {who}", "wait for its end, or end it with: chaoskit stop")
+
+
+def _settle(target: str, before: Note | None) -> None:
+    """Undoes what a dead owner left; raises Refused where that is not possible."""
+    for folder in before.folders if before else []:
+        if not (Path(folder) / JOURNAL).exists():
+            continue
+        left = heal(Path(folder), "the next run on this target", "its owner died")
+        if not left.ok:
+            said = "; ".join([*(f"{u.fault.fault}: {u.detail}" for u in left.faults if not u.ok), *left.trouble])
+            raise Refused(
+                Problem(None, f"{target} may still be broken by an earlier run: {said}", f"run: chaoskit heal {folder}")
+            )

@@ -1,0 +1,126 @@
+"""The watchdog: `python -m chaoskit.safety.watchdog`, started by a run before its first fault, alive a moment longer.
+
+It leads a session of its own and asks for no parent-death signal, so neither the runner's death nor that of its whole
+process group reaches it; signals that a terminal sends to everybody are left to the runner. It heals when the runner
+is gone, when it has been silent for longer than its lease, and when a fault outlasts its maximum duration although its
+holder should have ended it. Then it ends: nothing of ours stays behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from chaoskit.faults.registry import known
+from chaoskit.safety.heal import GRACE_S, Healed, heal, remove_scratch
+from chaoskit.safety.lease import BYE, HEAL
+from chaoskit.safety.standing import Tail, in_use
+from chaoskit.safety.state import entries
+
+_LOOK_S = 0.5
+_OVERDUE_S = 5.0
+"""How much later than its maximum duration a fault's own holder may be with its undo."""
+_ROUNDS = (1.0, 3.0, 10.0, 30.0)
+"""Pauses before what failed is tried again."""
+_GONE_S = 2.0
+
+
+def main() -> int:
+    """Watches until the runner says bye, or heals and ends: 0 when nothing is left, 5 when something is."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)
+    order = _order()
+    if order is None:
+        return 0
+    known()
+    folders = [Path(folder) for folder in order["folders"]]
+    entry = None if order["entry"] is None else Path(order["entry"])
+    _say("ready")
+    why = _watch([Tail(folder) for folder in folders], order["lease_s"], entry)
+    if not why:
+        return 0
+    # A runner that is gone has closed its holders' pipes; one that hangs or asks for speed still holds them open.
+    gone = why == "the run is gone"
+    grace_s = GRACE_S if gone else 0.0
+    results = [heal(folder, "watchdog", why, grace_s=grace_s, fence=not gone) for folder in folders]
+    healed = all(one.ok for one in results)
+    _say("healed" if healed else "not healed")
+    for pause_s in _ROUNDS if not healed else ():
+        time.sleep(pause_s)
+        results = [one if one.ok else _again(one, why) for one in results]
+        if all(one.ok for one in results):
+            healed = True
+            break
+    _clear(entry, folders, healed)
+    return 0 if healed else 5
+
+
+def _order() -> dict[str, Any] | None:
+    """The first line, read byte by byte: what follows it are beats."""
+    line = b""
+    while not line.endswith(b"\n"):
+        byte = os.read(0, 1)
+        if not byte:
+            return None
+        line += byte
+    found: dict[str, Any] = json.loads(line)
+    return found
+
+
+def _watch(tails: list[Tail], lease_s: float, entry: Path | None) -> str:
+    """Why to heal; empty when the runner took its leave."""
+    heard = time.monotonic()
+    while True:
+        ready, _, _ = select.select([0], [], [], min(_LOOK_S, lease_s / 4))
+        if ready:
+            data = os.read(0, 4096)
+            if BYE in data:
+                return ""
+            if not data:
+                return "the run is gone"
+            if HEAL in data:
+                return "the run was told twice to stop"
+            heard = time.monotonic()
+            if entry is not None:
+                with contextlib.suppress(OSError):
+                    os.utime(entry)
+        # What came in while this process itself did not run still counts.
+        elif time.monotonic() - heard > lease_s and not select.select([0], [], [], 0)[0]:
+            return f"the run was silent for more than {lease_s:g} s"
+        for fault in (fault for tail in tails for fault in tail.look()):
+            if time.time() > fault.until + _OVERDUE_S:
+                return f"{fault.fault} was in force for longer than its {fault.max_s:g} s"
+
+
+def _again(one: Healed, why: str) -> Healed:
+    return heal(one.folder, "watchdog", f"{why}; tried again", grace_s=0)
+
+
+def _clear(entry: Path | None, folders: list[Path], healed: bool) -> None:
+    """Removes what a dead run does not need any more; a run that still lives does that itself."""
+    end = time.monotonic() + _GONE_S
+    while any(map(in_use, folders)) and time.monotonic() < end:
+        time.sleep(0.05)
+    if entry is None or not healed or any(map(in_use, folders)):
+        return
+    for file, found in entries():
+        if file == entry:
+            remove_scratch(found.scratch)
+    entry.unlink(missing_ok=True)
+
+
+def _say(word: str) -> None:
+    # The runner may be gone; healing goes on all the same.
+    with contextlib.suppress(OSError):
+        os.write(1, word.encode() + b"\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
