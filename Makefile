@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: game-day test test-long generations lint setup clean
+.PHONY: game-day test gate test-long generations lint setup clean
 
 game-day: setup         ## set up, then run the first drill
 	$(BIN)/chaoskit run worker-unhealthy
@@ -11,6 +11,9 @@ game-day: setup         ## set up, then run the first drill
 test: setup lint generations  ## set up, then pass the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long and not drill"
 	$(BIN)/python -m pytest -n 2 -m "drill and not long"
+
+gate: setup             ## every scenario, one answer
+	$(BIN)/chaoskit gate --require-coverage 100
 
 test-long: setup        ## the tests that take minutes each
 	$(BIN)/python -m pytest -m long

@@ -38,7 +38,7 @@ class Lapsed(Exception):
 class Settings(BaseModel):
     """Base of every kind's typed settings: unknown keys are refused, nothing is coerced."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
 
 @dataclass(frozen=True, slots=True)

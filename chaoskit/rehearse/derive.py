@@ -10,10 +10,12 @@ import promql_parser as promql
 
 from chaoskit.alerting.model import Matcher, Rule
 from chaoskit.alerting.windows_expression import selectors
+from chaoskit.rehearse.placing import Choices
 from chaoskit.rehearse.script import CannotDerive
 from chaoskit.rehearse.selectors import label_values
 from chaoskit.rehearse.series import Scripted
-from chaoskit.rehearse.solve import Choices, Solver, children
+from chaoskit.rehearse.solve import Solver
+from chaoskit.rehearse.tree import children
 
 _TRIED = (
     Choices(),
@@ -118,9 +120,9 @@ def _grouped(node: object) -> set[str]:
     found: set[str] = set()
     if isinstance(node, promql.AggregateExpr) and node.modifier is not None and "by" in str(node.modifier.type).lower():
         found |= set(node.modifier.labels)
-    if isinstance(node, promql.BinaryExpr) and node.modifier and node.modifier.matching is not None:
-        if str(node.modifier.matching.type) == "on":
-            found |= set(node.modifier.matching.labels)
+    matching = node.modifier.matching if isinstance(node, promql.BinaryExpr) and node.modifier else None
+    if matching is not None and str(matching.type) == "on":
+        found |= set(matching.labels)
     for child in children(node):
         found |= _grouped(child)
     return found
@@ -140,6 +142,3 @@ def _shared(rule: Rule, read: Mapping[str, Rule], mark: str) -> dict[str, str]:
         if values and label in values:
             found[label] = values[label]
     return found
-
-
-__all__ = ["Guess", "Matcher", "closure", "guesses", "metric_names", "recording_rules"]

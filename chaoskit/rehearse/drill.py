@@ -5,13 +5,13 @@ The scenario is a text like any other, so that the history holds what was done, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import yaml
 
-from chaoskit.alerting.model import AlertConfig, Promise
+from chaoskit.alerting.model import AlertConfig
 from chaoskit.alerting.routing import match_routes, receivers_of
 from chaoskit.alerting.windows import delivery_of, live_notify
 from chaoskit.plan.build import make_plan
@@ -19,8 +19,9 @@ from chaoskit.plan.model import Inventory, Plan, PlannedAlert
 from chaoskit.rehearse.fault import KIND, wrong_with
 from chaoskit.rehearse.promise import computed_notices
 from chaoskit.rehearse.proof import Proven
-from chaoskit.rehearse.series import ENDLESS, Scripted, Segment, Values
+from chaoskit.rehearse.series import Scripted
 from chaoskit.rehearse.waves import labels_of
+from chaoskit.rehearse.written import described
 from chaoskit.scenario.loader import load_scenario
 from chaoskit.scenario.model import Profile, Scenario
 from chaoskit.scenario.profile import load_profile
@@ -95,7 +96,7 @@ def _patient(config: AlertConfig, alert: PlannedAlert, scale: float) -> PlannedA
     """The alert with the bound of a live group: series of other rules may have made its group before it fires."""
     notices = []
     for notice in alert.notices:
-        routes = [r for r in match_routes(config.route, {**alert.rule.labels, "alertname": alert.rule.alert})]
+        routes = match_routes(config.route, {**alert.rule.labels, "alertname": alert.rule.alert})
         route = next((r for r in routes if r.receiver == notice.receiver), config.route)
         notices.append(replace(notice, live=live_notify(route, delivery_of(config, scale))))
     latest_vs = max((n.latest_vs for n in notices), default=0.0)
@@ -114,14 +115,6 @@ def config_for(config: AlertConfig, members: Sequence[Proven], promise_given: bo
         if not promise_given or rule.alert not in promised:
             notices |= computed_notices(config, rule, member.results)
     return replace(config, rules=rules, promise=replace(config.promise, notices=notices))
-
-
-def combined_promise(configs: Sequence[AlertConfig]) -> Promise:
-    """The promises of all waves together."""
-    found = configs[0].promise
-    for config in configs[1:]:
-        found = replace(found, notices={**found.notices, **config.promise.notices})
-    return found
 
 
 def _scenario_text(config: AlertConfig, members: Sequence[Proven], promise_given: bool) -> str:
@@ -162,31 +155,3 @@ def _telling(member: Proven) -> dict[str, str]:
     shared = {k: v for k, v in first.items() if all(other.get(k) == v for other in others)}
     static = member.subject.rule.labels
     return {k: v for k, v in shared.items() if member.guess.mark in v and k not in static}
-
-
-def described(series: Scripted) -> dict[str, Any]:
-    """A series as a scenario writes it."""
-    found: dict[str, Any] = {"series": series.key, "values": _written(series.values), "rest": _written(series.rest)}
-    for flag, value in (("counter", series.counter), ("clock", series.clock), ("repeat", series.values.repeat)):
-        if value:
-            found[flag] = True
-    return found
-
-
-def _written(values: Values) -> str:
-    return " ".join(map(_item, values.segments)) or "_"
-
-
-def _item(segment: Segment) -> str:
-    if segment.start is None:
-        return f"_x{segment.count}" if segment.count > 1 else "_"
-    start = f"{segment.start:.17g}"
-    if segment.count == 1:
-        return start
-    step = "" if not segment.step else f"{segment.step:+.17g}"
-    return f"{start}{step}x{min(segment.count, ENDLESS) - 1}"
-
-
-def needed_labels(members: Sequence[Proven]) -> Mapping[str, tuple[Mapping[str, str], ...]]:
-    """By alert, the labels of what its expression gave."""
-    return {m.subject.rule.alert: m.results for m in members}

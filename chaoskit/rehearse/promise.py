@@ -17,7 +17,7 @@ NAME = "computed"
 def computed_notices(
     config: AlertConfig, rule: Rule, labels: Iterable[Mapping[str, str]]
 ) -> dict[tuple[str, str], PromisedNotice]:
-    """What each receiver is owed for alerts of this rule with these labels, by (alert, receiver): the first route counts."""
+    """What each receiver is owed for alerts of this rule with these labels, by (alert, receiver)."""
     found: dict[tuple[str, str], PromisedNotice] = {}
     for one in labels:
         for route in match_routes(config.route, alert_labels(config, rule, one)):

@@ -135,7 +135,6 @@ def _rule_file(path: Path, records: Sequence[Rule], interval_s: float) -> list[s
     if not records:
         return []
     rules = [{"record": r.record, "expr": r.expr, "labels": dict(r.labels)} for r in records]
-    # Each in a group of its own, twice over would not help: within one evaluation they settle after so many intervals.
     groups = [{"name": "records", "interval": format_duration(interval_s), "rules": rules}]
     path.write_text(_dump({"groups": groups}), encoding="utf-8")
     return [str(path)]
@@ -199,9 +198,9 @@ def _ask(promtool: Path, file: Path) -> dict[int, dict[str, str]]:
         match = _MARK.search(line)
         if match is None:
             continue
-        error = match["rest"].partition("err: ")[2]
+        broken = match["rest"].partition("err: ")[2]
         got = next((each.strip() for each in lines[number + 1 : number + 3] if each.strip().startswith("got:")), "")
-        found.setdefault(int(match["number"]), {})[match["when"]] = f"error {error}" if error else got
+        found.setdefault(int(match["number"]), {})[match["when"]] = f"error {broken}" if broken else got
     if run.returncode and not found:
         raise EquipmentError("promtool", f"test rules {file} said: {said.strip()[-600:]}")
     return found

@@ -82,7 +82,7 @@ def _one(op: Any, arg: Any, choice: int, few: int) -> str:
         return _text(arg[-1], choice, few)
     if op in (ops.MAX_REPEAT, ops.MIN_REPEAT, ops.POSSESSIVE_REPEAT):
         least, most, inner = arg
-        return _text(inner, choice, few) * min(max(least, few), most)
+        return _text(inner, choice, few) * int(min(max(least, few), most))
     return ""
 
 
@@ -94,6 +94,8 @@ def _member(items: Any) -> str:
             return chr(arg)
         if op is ops.RANGE:
             return chr(arg[0])
-        return {ops.CATEGORY_DIGIT: "1", ops.CATEGORY_SPACE: " "}.get(arg, "a")
+        if arg is ops.CATEGORY_DIGIT:
+            return "1"
+        return " " if arg is ops.CATEGORY_SPACE else "a"
     taken = {arg for op, arg in items if op is ops.LITERAL}
     return next(c for c in "aA1-_xyz" if ord(c) not in taken)

@@ -19,11 +19,12 @@ from chaoskit.alerting.windows_expression import range_of
 from chaoskit.events import SCHEMA, Event, Header
 from chaoskit.history import read_history
 from chaoskit.rehearse.derive import closure, recording_rules
-from chaoskit.rehearse.drill import PROFILE, Drill, combined_promise, profile_text, wave_drill
+from chaoskit.rehearse.drill import PROFILE, Drill, profile_text, wave_drill
 from chaoskit.rehearse.mutes import muted_by
 from chaoskit.rehearse.outcome import Rehearsed, RuleOutcome, judge_wave, unrehearsed, with_static
 from chaoskit.rehearse.promise import NAME, write
 from chaoskit.rehearse.proof import Proven, Subject, Unproven, prove
+from chaoskit.rehearse.scenarios import Given, given_drill
 from chaoskit.rehearse.stack import RehearsalStack, scrape_series_only
 from chaoskit.rehearse.stage import SeriesTrack, Stage
 from chaoskit.rehearse.stub import stub_for
@@ -51,6 +52,8 @@ class Asked:
     longest_real_s: float = 60.0
     only: frozenset[str] | None = None
     notes: tuple[str, ...] = ()
+    given: tuple[Given, ...] = ()
+    """Scenarios to play instead of deriving any."""
 
 
 @dataclass(slots=True)
@@ -279,6 +282,3 @@ def _only(config: AlertConfig, wanted: set[int]) -> dict[str, str]:
             sources[f"rules:{file}"] = yaml.safe_dump({"groups": groups}, sort_keys=False, allow_unicode=True)
             number += 1
     return sources
-
-
-__all__ = ["Asked", "Rehearsed", "Session", "combined_promise"]

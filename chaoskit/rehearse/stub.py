@@ -6,16 +6,15 @@ import promql_parser as promql
 import yaml
 
 from chaoskit.alerting.model import Rule
-from chaoskit.rehearse.script import CannotDerive
 from chaoskit.rehearse.selectors import label_values
 from chaoskit.rehearse.series import identity
-from chaoskit.rehearse.solve import children, matchers_of
+from chaoskit.rehearse.tree import matchers_of, selectors_below
 
 
 def stub_for(rule: Rule, mark: str) -> str:
     """The text of a scenario with the rule's series; `values` and `rest` are left to whoever knows them."""
     series: dict[str, None] = {}
-    for selector in _selectors(promql.parse(rule.expr)):
+    for selector in selectors_below(promql.parse(rule.expr)):
         labels = label_values(matchers_of(selector), {"instance": mark, "job": mark}, mark) or {}
         name = selector.name or "METRIC"
         series[identity(name, labels)] = None
@@ -36,11 +35,3 @@ def stub_for(rule: Rule, mark: str) -> str:
     }
     condition = "\n".join(f"#   {line}" for line in rule.expr.strip().splitlines())
     return f"# Make this true, and false again:\n{condition}\n{yaml.safe_dump(document, sort_keys=False, width=120)}"
-
-
-def _selectors(node: object) -> list[promql.VectorSelector]:
-    own = [node] if isinstance(node, promql.VectorSelector) else []
-    return own + [found for child in children(node) for found in _selectors(child)]
-
-
-__all__ = ["CannotDerive", "stub_for"]

@@ -101,7 +101,7 @@ class AbortWatch:
 
 
 def wrong_with(conditions: Sequence[Abort], alerts: Sequence[str], parse: Callable[[str], str]) -> list[Problem]:
-    """What is wrong with abort conditions: alerts that no rule defines, queries that are no PromQL (`parse` says why)."""
+    """What is wrong with abort conditions: alerts that no rule defines, queries of which `parse` says what is wrong."""
     problems = []
     for one in conditions:
         if one.alert is not None and one.alert not in alerts:

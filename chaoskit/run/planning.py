@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from chaoskit.alerting.config import load_folder
+from chaoskit.alerting.promql import CannotScale
+from chaoskit.alerting.promql import scale as scale_expression
+from chaoskit.alerting.rules import parse_expression
 from chaoskit.errors import BadInput, Problem, Refused
 from chaoskit.faults.base import Fault
 from chaoskit.faults.registry import changeable, known, known_actions, read_settings
@@ -15,6 +19,7 @@ from chaoskit.inputs import Inputs, read_inputs
 from chaoskit.plan.build import make_plan
 from chaoskit.plan.model import Inventory, Plan
 from chaoskit.plan.names import undefined
+from chaoskit.run.abort import wrong_with
 from chaoskit.run.traffic import check_load
 from chaoskit.scenario.catalog import find_profile, find_scenario
 from chaoskit.scenario.model import Change, Do, FaultSpec, Inject
@@ -76,7 +81,7 @@ def plan_for(asked: Asked) -> Planned:
         Inventory(inventory()),
         time_scale=asked.time_scale or inputs.profile.time_scale,
         seed=asked.seed,
-        check_settings=_settings_check(inputs),
+        check_settings=_settings_check(inputs, asked.time_scale or inputs.profile.time_scale),
         beside=asked.beside,
     )
     check_load(plan, MIX)
@@ -99,12 +104,10 @@ def _readable(sources: Mapping[str, str], names: Mapping[str, str], asked: Asked
     return problems
 
 
-def _settings_check(inputs: Inputs) -> Callable[[FaultSpec], list[Problem]]:
+def _settings_check(inputs: Inputs, time_scale: float) -> Callable[[FaultSpec], list[Problem]]:
     kinds, actions = known(), known_actions()
-    problems = [
-        Problem(abort.place, "abort conditions cannot be watched yet", "remove abort: from the profile")
-        for abort in inputs.profile.abort
-    ]
+    defined = [rule.alert for rule in inputs.config.rules]
+    problems = wrong_with(inputs.profile.abort, defined, lambda query: _unwatchable(query, time_scale))
     injected: dict[str, tuple[FaultSpec, ...]] = {}
     for step in inputs.scenario.steps:
         if isinstance(step, Inject):
@@ -118,6 +121,16 @@ def _settings_check(inputs: Inputs) -> Callable[[FaultSpec], list[Problem]]:
     if problems:
         raise BadInput(problems)
     return lambda spec: _wrong_with(spec, kinds, "fault kind")
+
+
+def _unwatchable(query: str, time_scale: float) -> str:
+    """Why a query cannot be asked at this scale; empty where it can."""
+    try:
+        parse_expression(query)
+        scale_expression(query, Fraction(time_scale).limit_denominator(1000))
+    except (CannotScale, ValueError) as error:
+        return str(error)
+    return ""
 
 
 def _wrong_with(spec: FaultSpec, kinds: Mapping[str, Any], what: str) -> list[Problem]:

@@ -119,7 +119,7 @@ class Progress:
             return 0.0
         undone = self._undone_at(alert)
         if undone is not None:
-            return self._cleared_at(alert, undone)
+            return self._cleared_at(alert, begun, undone)
         return self._told_at(alert, begun)
 
     def _undone_at(self, alert: PlannedAlert) -> float | None:
@@ -145,7 +145,7 @@ class Progress:
             bound = begun + alert.latest_notice_vs / self.plan.time_scale
         return self._unless_over(bound)
 
-    def _cleared_at(self, alert: PlannedAlert, undone: float) -> float:
+    def _cleared_at(self, alert: PlannedAlert, begun: float, undone: float) -> float:
         instances = self.instances_of(alert)
         wanted = [n.door for n in alert.notices if n.all_clear is not None]
         if instances and all(i.resolved_at is not None and i.cleared.issuperset(wanted) for i in instances):
@@ -155,7 +155,7 @@ class Progress:
             longest = max((n.all_clear.hi_vs for n in alert.notices if n.all_clear), default=0.0)
             return self._unless_over(last + longest / self.plan.time_scale)
         if not any(i.firing_at for i in instances):
-            return 0.0  # It never fired: there is nothing to resolve.
+            return self._told_at(alert, begun)  # It may still fire, late, and then has to resolve.
         return self._unless_over(undone + alert.latest_all_clear_vs / self.plan.time_scale)
 
     def _unless_over(self, bound: float) -> float:

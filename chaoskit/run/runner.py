@@ -9,6 +9,7 @@ started is stopped, in this order, and then every journal ends with its last eve
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
@@ -17,13 +18,14 @@ from typing import Any
 import requests
 
 from chaoskit.alerting.promql import scale as scale_expression
-from chaoskit.errors import ChaoskitError, EquipmentError
+from chaoskit.errors import ChaoskitError, EquipmentError, ExitCode
 from chaoskit.events import Equipment, Event, Interruption, Notice, Phase
 from chaoskit.load.engine import LoadChild
 from chaoskit.load.messages import LoadState, LoadTotals, LoadWindow
 from chaoskit.load.model import LoadSpec
 from chaoskit.observe.alertmanager import AlertmanagerObserver
 from chaoskit.observe.prometheus import PrometheusObserver
+from chaoskit.run.abort import AbortWatch
 from chaoskit.run.equipment import EquipmentWatch
 from chaoskit.run.metrics import RunMetrics
 from chaoskit.run.signals import signals_end
@@ -31,18 +33,26 @@ from chaoskit.run.steady import await_steady
 from chaoskit.run.steps import World
 from chaoskit.run.track import Track
 from chaoskit.run.traffic import changed_spec, load_spec
+from chaoskit.safety.guard import LOCAL, Guard
 from chaoskit.stack.local import LocalStack
 
 _POLL_MOST_S = 1.0
 _POLL_LEAST_S = 0.1
 _FIRST_REQUEST_S = 20.0
+_AT_ONCE_S = 20.0
+"""How long the end at once waits for what is in force to be undone."""
 
 
 class Runner:
     """Plays tracks on a stack, wave by wave. Made and used in the main thread."""
 
-    def __init__(self, stack: LocalStack, waves: Sequence[Sequence[Track]]) -> None:
+    def __init__(
+        self, stack: LocalStack, waves: Sequence[Sequence[Track]], leave: Callable[[int], None] = os._exit
+    ) -> None:
+        """`leave` ends the process, with an exit code, when a run that was told to stop is told so again."""
         self.stack = stack
+        self._leave = leave
+        self._guard: Guard | None = None
         self._waves = [list(wave) for wave in waves]
         self._tracks = [track for wave in self._waves for track in wave]
         self._plan = self._tracks[0].plan
@@ -57,19 +67,26 @@ class Runner:
         self._playing: list[threading.Thread] = []
         self._observers: list[PrometheusObserver | AlertmanagerObserver] = []
         self._equipment = EquipmentWatch(stack, self._say)
+        profile = self._plan.profile
+        self._target = LOCAL if profile.target == "local" else profile.target.metrics
+        self._abort = AbortWatch(profile.abort, self._ask, lambda: stack.wanted_down("prometheus"), self.interrupt)
 
     def run(self, keep: Callable[[], None] | None = None) -> bool:
         """The whole life; whether everything was undone. `keep` is called before the stack is stopped.
 
-        Raises EquipmentError (and others of ours) when a journal could not be begun.
+        Raises EquipmentError (and others of ours) when a journal could not be begun, and Refused while runs are
+        stopped on this machine or somebody else is at work on the target.
         """
-        world = World(address=self.stack.address, change_load=self._change_load, query=self._query)
+        world = World(self.stack.address, self._change_load, self._query, self._lost)
         try:
             for track in self._tracks:
                 track.open(world, self._interrupted)
-            with signals_end(self.interrupt):
+            folders = [track.folder for track in self._tracks]
+            self._guard = Guard(self._target, folders, [self.stack.folder / "data"], self.interrupt)
+            with signals_end(self.interrupt, self._end_at_once):
                 try:
                     self._start()
+                    self._guard.begin()
                     for wave in self._waves:
                         self._play(wave)
                     self._await_tails()
@@ -83,9 +100,16 @@ class Runner:
                 if keep is not None:
                     keep()
         finally:
+            self._abort.stop()
             left = self._stop()
+            if self._guard is not None and self._lost():
+                healed = self._guard.lease.healed
+                for track in self._tracks:
+                    track.taken_over(healed)
             for track in self._tracks:
                 track.close(left)
+            if self._guard is not None:
+                self._guard.close(healed=all(track.healed for track in self._tracks))
         return all(track.healed for track in self._tracks)
 
     def interrupt(self, reason: str) -> None:
@@ -94,6 +118,15 @@ class Runner:
             self._interrupted.set()
             if not self._idling:
                 self._say(Interruption(reason=reason))
+
+    def _end_at_once(self, reason: str) -> None:
+        """Everything in force is undone by the watchdog, everything started dies with us, and nothing is awaited."""
+        self._say(Interruption(reason=f"{reason} again: ended at once"), sync=True)
+        healed = self._guard is not None and self._guard.lease.hand_over(_AT_ONCE_S)
+        self._leave(int(ExitCode.ABORTED if healed else ExitCode.NOT_HEALED))
+
+    def _lost(self) -> str:
+        return "" if self._guard is None else self._guard.lease.lost
 
     def idle(self, at_most_s: float) -> None:
         """Leaves everything as it is until the run is interrupted or the time is over."""
@@ -132,6 +165,8 @@ class Runner:
         plans = [track.plan for track in wave]
         missing = await_steady(plans, wave[0].progress, self.stack.prometheus_url, self._interrupted)
         ready = [track for track in wave if track.steady(missing)]
+        if ready:
+            self._abort.start()
         for track in ready:
             thread = threading.Thread(target=track.play, name=track.plan.scenario.name)
             thread.start()
@@ -165,6 +200,7 @@ class Runner:
         return left
 
     def _witnessed(self, event: Event) -> None:
+        self._abort.feed(event)
         # What arrives while the sinks are being stopped is still evidence; a lost journal is said elsewhere.
         self._say(self._equipment.witnessed(event), sync=isinstance(event, Notice))
 
@@ -187,9 +223,13 @@ class Runner:
         self._load.change(changed_spec(before, settings or {}))
 
     def _query(self, query: str) -> bool:
+        return bool(self._ask(query))
+
+    def _ask(self, query: str) -> bool | None:
+        """Whether a query has a result; None where Prometheus does not tell."""
         scaled = scale_expression(query, Fraction(self._plan.time_scale).limit_denominator(1000))
         try:
             answer = requests.get(f"{self.stack.prometheus_url}/api/v1/query", params={"query": scaled}, timeout=5)
-            return bool(answer.json().get("data", {}).get("result"))
-        except (requests.RequestException, ValueError):
-            return False
+            return bool(answer.json()["data"]["result"])
+        except (requests.RequestException, ValueError, KeyError, TypeError):
+            return None

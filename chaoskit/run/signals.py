@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP end a run in order.
+"""Ctrl-C, SIGTERM and SIGHUP end a run in order; the second of them ends it at once.
 
 A handler may run while its thread holds a journal's lock, so it does nothing: the signal's number goes through a
 socket to a thread that may wait for locks.
@@ -14,17 +14,22 @@ from collections.abc import Callable, Iterator
 
 
 @contextlib.contextmanager
-def signals_end(interrupt: Callable[[str], None]) -> Iterator[None]:
-    """Within it, `interrupt` is told of each signal, from another thread. Only in the main thread."""
+def signals_end(interrupt: Callable[[str], None], at_once: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Within it, `interrupt` is told of each signal, from another thread. Only in the main thread.
+
+    With `at_once`, that is told instead from the second signal on.
+    """
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     before = {n: signal.signal(n, lambda *_: None) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     fd_before = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
 
     def listen() -> None:
+        tell = interrupt
         while number := ours.recv(1):
             if number[0] in before:
-                interrupt(f"{signal.Signals(number[0]).name} was received")
+                tell(f"{signal.Signals(number[0]).name} was received")
+                tell = at_once or interrupt
 
     listener = threading.Thread(target=listen, name="signals", daemon=True)
     listener.start()

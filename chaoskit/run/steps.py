@@ -164,9 +164,7 @@ class StepRunner:
         bounds = {"cpu": limits.cpu, "memory": limits.memory_bytes}
         address = {**self.world.address(fault.handle), "max_s": max_s, "limits": bounds}
         undo = kind.prepare(Target(fault.handle, fault.targets, address), settings)
-        held = HeldFault(
-            kind, undo, max_s, self.log, lambda reason: self._lapsed(fault.id, reason), self.world.lost
-        )
+        held = HeldFault(kind, undo, max_s, self.log, lambda reason: self._lapsed(fault.id, reason), self.world.lost)
         invoke = Invoke(
             step=step,
             fault=fault.id,

@@ -43,10 +43,13 @@ class Track:
         """Everything is undone and settled, or given up: what is left is looking on."""
         self._interrupted = threading.Event()
         self._steps: StepRunner | None = None
+        self._taken_over: bool | None = None
 
     @property
     def healed(self) -> bool:
         """Whether everything that was brought about was taken back."""
+        if self._taken_over is not None:
+            return self._taken_over
         return self._steps is None or self._steps.healed
 
     def open(self, world: World, interrupted: threading.Event) -> None:
@@ -84,6 +87,10 @@ class Track:
         """Takes back whatever is in force; never raises."""
         if self._steps is not None:
             self._steps.undo_all()
+
+    def taken_over(self, healed: bool) -> None:
+        """Somebody else has undone what this run left, or could not: then that is what counts."""
+        self._taken_over = healed
 
     def say(self, event: Event, *, sync: bool = False) -> None:
         """Writes an event; a journal that cannot be written any more ends the run early and is no error here."""

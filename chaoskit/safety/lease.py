@@ -71,7 +71,8 @@ class Lease:
         self._write(json.dumps(order).encode() + b"\n")
         os.set_blocking(self._watchdog.stdin.fileno(), False)
         self._last = time.monotonic()
-        self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
+        # From the beginning: what is started before the first fault may take longer than a lease.
+        threading.Thread(target=self._beat, name="lease", daemon=True).start()
 
     @property
     def watchdog(self) -> int:
@@ -79,13 +80,12 @@ class Lease:
         return self._watchdog.pid
 
     def begin(self) -> None:
-        """Waits until the watchdog watches and begins to beat; raises EquipmentError when it does not come up."""
+        """Waits until the watchdog watches; raises EquipmentError when it does not come up."""
         if self._answer(_READY_S) != "ready":
+            self._ending.set()
             self._watchdog.kill()
             self._watchdog.wait(timeout=_END_S)
             raise EquipmentError("watchdog", f"it did not come up within {_READY_S:g} s", "see watchdog.log")
-        self._last = time.monotonic()
-        self._thread.start()
 
     @property
     def lost(self) -> str:

@@ -63,6 +63,7 @@ def target(*names: str) -> Target:
 
 
 def worker() -> psutil.Process:
+    assert processes.await_true(lambda: "w1" in processes.find(PATTERN), 10)  # a newborn has no title yet
     return processes.find(PATTERN)["w1"]
 
 

@@ -267,6 +267,7 @@ def test_a_crash_loop_kills_exactly_so_often_and_then_leaves_it_alone(held: list
         hold(held, ProcessCrashLoop, token(ProcessCrashLoop, target, times=3, every="12s"), tmp_path)
         assert parent.stdout is not None
         assert [parent.stdout.readline().strip() for _ in range(4)] == ["1", "2", "3", "4"]
+        assert processes.await_true(lambda: "w1" in processes.find(pattern), 10)
         last = processes.find(pattern)["w1"]
         threading.Event().wait(0.6)  # three further periods
         assert last.is_running()

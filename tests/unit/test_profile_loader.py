@@ -9,7 +9,17 @@ import pytest
 
 from chaoskit.errors import BadInput, Place
 from chaoskit.scenario.limits import plural
-from chaoskit.scenario.model import Abort, Attached, Handles, Limits, LinkHandle, LoadPlan, PlainHandle, QueueHandle, RoleHandle
+from chaoskit.scenario.model import (
+    Abort,
+    Attached,
+    Handles,
+    Limits,
+    LinkHandle,
+    LoadPlan,
+    PlainHandle,
+    QueueHandle,
+    RoleHandle,
+)
 from chaoskit.scenario.profile import load_profile, load_profile_file
 
 ROOT = Path(__file__).parents[2]

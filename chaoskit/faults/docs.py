@@ -1,0 +1,70 @@
+"""The documentation of faults and actions, from the registry: `python -m chaoskit.faults.docs > docs/faults.md`.
+
+What a kind does is the first sentence of its class, what a setting means the text beneath it, so neither can be
+forgotten here.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from typing import Any
+
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from chaoskit.faults.quantities import Duration, Ratio
+from chaoskit.faults.registry import changeable, known, known_actions
+
+_HEAD = """# Faults and actions
+
+Every fault is data before it is an effect: its undo token is on disk first, a child process holds it for as long as
+its standard input is open, and its effect counts from the instant at which it was *seen*. Durations are virtual.
+`change:` gives another level to the kinds that have one. An action (`do:`) is done once and has nothing to take back.
+
+Kinds of your own: a class with `kind`, `handles`, `settings`, `prepare`, `start`, `hold` and `stop`, registered under
+the entry point group `chaoskit.faults` (`chaoskit.actions` for an action, with `run`). See `chaoskit/faults/base.py`.
+
+"""
+
+
+def render() -> str:
+    """The whole page."""
+    faults = "".join(_section(name, kind, changeable(kind)) for name, kind in sorted(known().items()))
+    actions = "".join(_section(name, kind, False) for name, kind in sorted(known_actions().items()))
+    return f"{_HEAD}## Faults\n\n{faults}## Actions\n\n{actions}".rstrip() + "\n"
+
+
+def _section(name: str, kind: Any, levels: bool) -> str:
+    about = inspect.getdoc(kind) or ""
+    handles = " or ".join(f"`{handle}`" for handle in kind.handles) or "none"
+    lines = [
+        f"### {name}",
+        "",
+        about,
+        "",
+        f"Target: {handles}. {'Its level can be changed while in force.' if levels else ''}",
+    ]
+    fields: dict[str, FieldInfo] = kind.settings.model_fields
+    if fields:
+        lines += ["", "| setting | default | meaning |", "|---|---|---|"]
+        for key, field in fields.items():
+            meaning = " ".join((field.description or "").split())
+            lines.append(f"| `{key}` | {_default(kind, key, field)} | {meaning} |")
+    return "\n".join(line.rstrip() for line in lines) + "\n\n"
+
+
+def _default(kind: Any, key: str, field: FieldInfo) -> str:
+    if field.default is PydanticUndefined and field.default_factory is None:
+        return "needed"
+    value = field.get_default(call_default_factory=True)
+    hint = inspect.get_annotations(kind.settings, eval_str=False).get(key, "")
+    if isinstance(value, float) and ("Duration" in str(hint) or field.annotation is Duration):
+        return f"{value:g}s"
+    if isinstance(value, float) and ("Ratio" in str(hint) or field.annotation is Ratio):
+        return f"{value:.0%}"
+    return f"`{value}`" if value not in ("", None, [], {}) else "none"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render())
