@@ -7,26 +7,36 @@ from pathlib import Path
 import click
 
 from chaoskit.cli.console import console
+from chaoskit.cli.rehearse_inputs import (
+    ASSUMED,
+    changed_alerts,
+    scrape_interval,
+    sorted_inputs,
+    with_templates,
+)
 from chaoskit.cli.sources import given, load_config
 from chaoskit.errors import BadInput, ExitCode, Problem
 from chaoskit.rehearse.output import exit_code, text_lines, to_github, to_json, to_junit
+from chaoskit.rehearse.scenarios import from_tests as tests_as_scenarios
 from chaoskit.rehearse.session import Asked, Session
 from chaoskit.run.prepare import make_folder
 from chaoskit.stack.binaries import require
 from chaoskit.units import parse_duration
-from chaoskit.yaml_source import read, read_text
+from chaoskit.yaml_source import read_text
 
 RUNS = Path("chaoskit-runs")
 _FILE = click.Path(path_type=Path)
-_ASSUMED = "global: {scrape_interval: 15s, evaluation_interval: 15s}\nscrape_configs: [{job_name: any}]\n"
 
 
 @click.command("rehearse")
 @click.argument("inputs", nargs=-1, metavar="RULES… [SCENARIO…]")
 @click.option("--alertmanager", type=_FILE, metavar="FILE", help="The Alertmanager configuration.")
 @click.option("--prometheus", type=_FILE, metavar="FILE", help="The Prometheus configuration, for its intervals.")
+@click.option("--template", "templates", multiple=True, metavar="GLOB", help="Notification templates; repeatable.")
 @click.option("--promise", type=_FILE, metavar="FILE", help="Judge against this promise; default: computed windows.")
 @click.option("--alert", "alerts", multiple=True, metavar="NAME", help="Only this alert; repeatable.")
+@click.option("--from-tests", multiple=True, type=_FILE, metavar="FILE", help="Take the series of promtool tests.")
+@click.option("--changed-since", metavar="GITREV", help="Only alerts whose rule is new or differs since then.")
 @click.option("--time-scale", type=click.FloatRange(min=1), help="Virtual seconds per real second; default: chosen.")
 @click.option("--longest", default="60s", show_default=True, metavar="TIME", help="Real time that one rule may take.")
 @click.option("--write-promise", type=_FILE, metavar="FILE", help="Write the computed windows down as a promise.")
@@ -37,8 +47,11 @@ def rehearse_command(
     inputs: tuple[str, ...],
     alertmanager: Path | None,
     prometheus: Path | None,
+    templates: tuple[str, ...],
     promise: Path | None,
     alerts: tuple[str, ...],
+    from_tests: tuple[Path, ...],
+    changed_since: str | None,
     time_scale: float | None,
     longest: str,
     write_promise: Path | None,
@@ -51,23 +64,42 @@ def rehearse_command(
         hint = "chaoskit rehearse rules/*.yml --alertmanager alertmanager.yml"
         raise BadInput(Problem(None, "a rehearsal needs rule files and an Alertmanager configuration", hint))
     binaries = require()
+    rules, given_scenarios = sorted_inputs(inputs)
     folder = make_folder(out, "rehearsal")
     notes = []
     if prometheus is None:
         prometheus = folder / "assumed-prometheus.yml"
-        prometheus.write_text(_ASSUMED, encoding="utf-8")
+        prometheus.write_text(ASSUMED, encoding="utf-8")
         notes.append("scrape and evaluation every 15s are assumed; give --prometheus for yours")
-    config = load_config(None, inputs, alertmanager, prometheus, promise)
-    interval = (read(read_text(prometheus), str(prometheus)).plain() or {}).get("global") or {}
+    if templates:
+        alertmanager = with_templates(alertmanager, templates, folder)
+    config = load_config(None, rules, alertmanager, prometheus, promise)
+    for file in from_tests:
+        found_tests, said = tests_as_scenarios(read_text(file), str(file), config.rules)
+        given_scenarios += found_tests
+        notes += said
+    if from_tests and not given_scenarios:
+        raise BadInput(Problem(None, "no test expects an alert of these rules", "see exp_alerts in the test files"))
+    only = frozenset(alerts) or None
+    if changed_since is not None:
+        changed = changed_alerts(config, changed_since)
+        only = changed if only is None else only & changed
+        if not only:
+            click.echo(f"no alert rule has changed since {changed_since}", err=True)
+            return ExitCode.PASS
+    unknown = sorted(set(alerts) - {rule.alert for rule in config.rules})
+    if unknown:
+        raise BadInput([Problem(None, f"no rule is called {name}", "see --alert") for name in unknown])
     asked = Asked(
         config=config,
-        interval_s=parse_duration(str(interval.get("scrape_interval") or "1m")),
+        interval_s=scrape_interval(prometheus),
         folder=folder,
         promise_given=given(config, "promise"),
         time_scale=time_scale,
         longest_real_s=parse_duration(longest),
-        only=frozenset(alerts) or None,
+        only=only,
         notes=tuple(notes),
+        given=tuple(given_scenarios),
     )
     screen = console()
     quiet = format_ != "text"

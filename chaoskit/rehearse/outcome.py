@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import msgspec
+
 from chaoskit.alerting.model import Rule
 from chaoskit.events import Notice
 from chaoskit.history import History
@@ -82,17 +84,17 @@ def judge_wave(history: History, plan: Plan, name: str) -> tuple[dict[str, RuleO
             (n for n in names if row.hop != "finding" and (row.about == n or row.about.startswith(f"{n} "))), None
         )
         (by_name.setdefault(of, []) if of else others).append(row)
-    found = {}
+    found: dict[str, RuleOutcome] = {}
     for alert in plan.alerts:
         mine = [e for e in evidence.episodes if owners.get(id(e)) is alert]
-        found[alert.rule.alert] = _outcome(alert, by_name.get(alert.rule.alert, []), mine, evidence, plan, name)
+        outcome = _outcome(alert, by_name.get(alert.rule.alert, []), mine, evidence, plan, name)
+        there = found.get(alert.rule.alert)
+        found[alert.rule.alert] = worse(there, outcome) if there else outcome
     return found, others, replace_result(verdict, rows)
 
 
 def replace_result(verdict: Verdict, rows: Sequence[Row]) -> Verdict:
     """The verdict with these rows."""
-    import msgspec
-
     result = worst_of(row.result for row in rows)
     return msgspec.structs.replace(verdict, rows=list(rows), result=result)
 
@@ -177,6 +179,16 @@ def _text(notice: Notice, alert: PlannedAlert) -> str:
 def unrehearsed(rule: Rule, reason: str, stub: str = "") -> RuleOutcome:
     """A rule that was not rehearsed."""
     return RuleOutcome(rule, None, (reason,), stub=stub)
+
+
+def worse(one: RuleOutcome, other: RuleOutcome) -> RuleOutcome:
+    """Of two outcomes of one rule the worse, with what was heard in either."""
+    if one.result is None or other.result is None:
+        return other if one.result is None else one
+    worst = one if worst_of([one.result, other.result]) is one.result else other
+    heard = tuple({(h.receiver, h.integration): h for h in (*other.heard, *one.heard)}.values())
+    reasons = tuple(dict.fromkeys([*one.reasons, *other.reasons]))
+    return replace(worst, heard=heard, reasons=reasons, rows=(*one.rows, *other.rows))
 
 
 def with_static(outcome: RuleOutcome, receivers: Sequence[str], muted_by: Sequence[str]) -> RuleOutcome:

@@ -51,8 +51,7 @@ class Page:
             def log_message(self, format: str, *args: object) -> None:
                 return
 
-        self._server = ThreadingHTTPServer((LOOPBACK, port), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server((LOOPBACK, port), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, name="series", daemon=True)
         self._thread.start()
 
@@ -116,6 +115,13 @@ class Page:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(timeout=5)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A scraper that hangs up, as one that is being stopped does, is no trouble of the page's."""
 
 
 def _sample(value: float) -> str:

@@ -47,10 +47,7 @@ def given_drill(one: Given, config: AlertConfig, promise_given: bool, scale: flo
     own = _with_promise(config, scenario, promise_given)
     plan = planned(scenario, own, scale, ())
     series = tuple(
-        read(fault.settings, interval_s)
-        for step in scenario.steps
-        if isinstance(step, Inject)
-        for fault in step.faults
+        read(fault.settings, interval_s) for step in scenario.steps if isinstance(step, Inject) for fault in step.faults
     )
     plan = replace(plan, steady_vs=plan.steady_vs + _SLACK_INTERVALS * interval_s)
     return Drill(Path(one.name).stem, plan, one.text, series)

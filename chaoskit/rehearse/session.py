@@ -6,36 +6,25 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
-import yaml
-
-from chaoskit.alerting.model import AlertConfig, Rule
+from chaoskit.alerting.model import AlertConfig, PromisedNotice, Rule
 from chaoskit.alerting.promql import CannotScale, scale_query
 from chaoskit.alerting.routing import receivers_of
 from chaoskit.alerting.virtual import instant_records
 from chaoskit.alerting.windows_expression import range_of
-from chaoskit.events import SCHEMA, Event, Header
-from chaoskit.history import read_history
+from chaoskit.events import Event
 from chaoskit.rehearse.derive import closure, recording_rules
-from chaoskit.rehearse.drill import PROFILE, Drill, profile_text, wave_drill
+from chaoskit.rehearse.drill import wave_drill
 from chaoskit.rehearse.mutes import muted_by
-from chaoskit.rehearse.outcome import Rehearsed, RuleOutcome, judge_wave, unrehearsed, with_static
-from chaoskit.rehearse.promise import NAME, write
+from chaoskit.rehearse.outcome import Rehearsed, RuleOutcome, unrehearsed, with_static
+from chaoskit.rehearse.perform import Performed, perform
+from chaoskit.rehearse.promise import NAME, computed_notices, write
 from chaoskit.rehearse.proof import Proven, Subject, Unproven, prove
 from chaoskit.rehearse.scenarios import Given, given_drill
-from chaoskit.rehearse.stack import RehearsalStack, scrape_series_only
-from chaoskit.rehearse.stage import SeriesTrack, Stage
 from chaoskit.rehearse.stub import stub_for
-from chaoskit.rehearse.waves import labels_of, make_waves, scale_for
-from chaoskit.run.prepare import versions
+from chaoskit.rehearse.waves import SCALES, fastest, labels_of, make_waves, scale_for
 from chaoskit.stack.binaries import Binaries
-from chaoskit.stack.doors import DoorBook
-from chaoskit.stack.localize import Ports, localize
-from chaoskit.stack.ports import reserve
-from chaoskit.verify.verdict import Row, to_json
-from chaoskit.yaml_source import read
 
 Say = Callable[[str], None]
 
@@ -66,48 +55,76 @@ class Session:
     hear: Callable[[Event], None] = lambda event: None
 
     def rehearse(self) -> Rehearsed:
-        """The rehearsal of derived series; raises BadInput, Refused or EquipmentError."""
+        """Plays the given scenarios, or derives series for every rule; raises BadInput, Refused or EquipmentError."""
         begun = time.monotonic()
-        config = self.asked.config
-        records = recording_rules(config.rules)
+        done = Performed(notes=list(self.asked.notes))
+        proven: list[Proven] = []
+        if self.asked.given:
+            self._play_given(done)
+        else:
+            proven = self._derive(done)
+        outcomes = self._with_static(done.outcomes, proven)
+        return Rehearsed(
+            outcomes=outcomes,
+            findings=tuple(done.findings),
+            unreached=self._unreached(outcomes),
+            notes=tuple(dict.fromkeys(done.notes)),
+            promise="given" if self.asked.promise_given else NAME,
+            took_s=time.monotonic() - begun,
+            codes=tuple(done.codes),
+        )
+
+    def _play_given(self, done: Performed) -> None:
+        asked = self.asked
+        scale = asked.time_scale or fastest(asked.interval_s, SCALES[0])
+        for one in asked.given:
+            drill = given_drill(one, asked.config, asked.promise_given, scale, asked.interval_s)
+            self.say(f"{drill.name}: {drill.plan.scenario.title}, at most {drill.plan.longest_real_s:.0f} s")
+            where = asked.folder / drill.name
+            done.add(perform(asked.config, [drill], None, (), where, self.binaries, asked.interval_s, self.hear))
+
+    def _derive(self, done: Performed) -> list[Proven]:
+        asked = self.asked
+        records = recording_rules(asked.config.rules)
         subjects, without = self._subjects()
         self.say(f"deriving series for {len(subjects)} alert rules")
-        proven, unproven = prove(
-            subjects, records, self.binaries.promtool, self.asked.folder / "proof", self.asked.interval_s
-        )
+        proven, unproven = prove(subjects, records, self.binaries.promtool, asked.folder / "proof", asked.interval_s)
         self.say(f"{len(proven)} of {len(subjects)} made to fire and to fall back by promtool")
-        found: dict[int, RuleOutcome] = {id(rule): unrehearsed(rule, reason) for rule, reason in without}
+        found = {id(rule): unrehearsed(rule, reason) for rule, reason in without}
         found |= {id(u.subject.rule): self._unproven(u) for u in unproven}
         by_scale: dict[float, list[Proven]] = {}
         for one in proven:
-            scale = scale_for(one, self.asked.interval_s, self.asked.time_scale, self.asked.longest_real_s)
+            scale = scale_for(one, asked.interval_s, asked.time_scale, asked.longest_real_s)
             reason = self._too_long(one) if scale is None else self._uncompressed(one.subject.rule, records, scale)
             if scale is None or reason:
                 found[id(one.subject.rule)] = unrehearsed(one.subject.rule, reason)
             else:
                 by_scale.setdefault(scale, []).append(one)
-        findings: list[Row] = []
-        notes: list[str] = list(self.asked.notes)
-        codes: list[int] = []
-        configs = [config]
+        done.add(Performed(found))
         for scale, members in sorted(by_scale.items()):
-            drills = self._drills(records, scale, members)
-            played, rows, said, ended = self._play(scale, members, drills, records)
-            for drill in drills:
-                configs.append(drill.plan.config)
-            found |= played
-            findings += rows
-            notes += said
-            codes += ended
-        outcomes = self._with_static(found, proven)
-        return Rehearsed(
-            outcomes=outcomes,
-            findings=tuple(findings),
-            unreached=self._unreached(outcomes),
-            notes=tuple(dict.fromkeys(notes)),
-            promise="given" if self.asked.promise_given else NAME,
-            took_s=time.monotonic() - begun,
-            codes=tuple(codes),
+            self._play_derived(scale, members, records, done)
+        return proven
+
+    def _play_derived(
+        self, scale: float, members: Sequence[Proven], records: Mapping[str, Rule], done: Performed
+    ) -> None:
+        asked = self.asked
+        drills = [
+            wave_drill(
+                f"at-{scale:g}x-wave-{n}", asked.config, wave.members, asked.promise_given, scale, asked.interval_s
+            )
+            for n, wave in enumerate(make_waves(asked.config, records, members), 1)
+        ]
+        wanted = {id(m.subject.rule) for m in members}
+        wanted |= {id(record) for m in members for record in closure(m.subject.rule, records).values()}
+        standing = [s for m in members for s in m.guess.series if not s.values.segments and s.rest.segments]
+        took = sum(drill.plan.longest_real_s for drill in drills)
+        self.say(f"at {scale:g}x: {len(members)} alerts in {len(drills)} waves, at most {took:.0f} s")
+        where = asked.folder / f"at-{scale:g}x"
+        done.add(
+            perform(
+                asked.config, drills, frozenset(wanted), standing, where, self.binaries, asked.interval_s, self.hear
+            )
         )
 
     # -- what can be rehearsed
@@ -146,81 +163,6 @@ class Session:
                 return f"it cannot run {scale:g} times as fast: {error}; rehearse it with --time-scale 1"
         return ""
 
-    # -- playing
-
-    def _drills(self, records: Mapping[str, Rule], scale: float, members: Sequence[Proven]) -> list[Drill]:
-        waves = make_waves(self.asked.config, records, members)
-        given = self.asked.promise_given
-        return [
-            wave_drill(f"at-{scale:g}x-wave-{n}", self.asked.config, wave.members, given, scale, self.asked.interval_s)
-            for n, wave in enumerate(waves, 1)
-        ]
-
-    def _play(
-        self, scale: float, members: Sequence[Proven], drills: Sequence[Drill], records: Mapping[str, Rule]
-    ) -> tuple[dict[int, RuleOutcome], list[Row], list[str], list[int]]:
-        config = self.asked.config
-        wanted = {id(m.subject.rule) for m in members}
-        wanted |= {id(record) for m in members for record in closure(m.subject.rule, records).values()}
-        folder = self.asked.folder / f"at-{scale:g}x"
-        ports = Ports(*reserve(len(Ports.__dataclass_fields__)))
-        sources = _only(config, wanted)
-        localized = localize(sources, folder / "stack", ports, scale, DoorBook(ports.webhook), frozenset())
-        localized = scrape_series_only(localized, ports.metrics)
-        stack = RehearsalStack(folder / "stack", self.binaries, localized, ports, scale, None)
-        tracks = []
-        for drill in drills:
-            where = folder / drill.name
-            where.mkdir(parents=True)
-            header = self._header(drill, where, localized.notes, localized.doors)
-            tracks.append(SeriesTrack(drill.plan, header, where, drill.series, self.asked.interval_s, self.hear))
-        standing = [s for m in members for s in m.guess.series if s.values.segments == () and s.rest.segments]
-        took = sum(d.plan.longest_real_s for d in drills)
-        self.say(f"at {scale:g}x: {len(members)} alerts in {len(drills)} waves, at most {took:.0f} s")
-        Stage(stack, tracks, standing).run()
-        found: dict[int, RuleOutcome] = {}
-        findings: list[Row] = []
-        codes: list[int] = []
-        for drill in drills:
-            where = folder / drill.name
-            by_name, rows, verdict = judge_wave(read_history(where), drill.plan, drill.name)
-            (where / "verdict.json").write_bytes(to_json(verdict))
-            found |= {id(o.rule): o for o in by_name.values()}
-            findings += rows
-            codes += [verdict.exit_code] if verdict.exit_code in (4, 5) else []
-        return found, findings, list(localized.notes), codes
-
-    def _header(self, drill: Drill, where: Path, notes: Sequence[str], doors: Sequence[Any]) -> Header:
-        sources = dict(self.asked.config.sources)
-        sources[f"scenario:{drill.name}.yml"] = drill.text
-        sources[f"profile:{PROFILE}"] = profile_text(drill.plan.time_scale)
-        sources = {k: v for k, v in sources.items() if not k.startswith("promise:")}
-        sources["promise:promise.yml"] = write(drill.plan.config.promise)
-        return Header(
-            schema=SCHEMA,
-            run_id=where.name,
-            scenario=f"{drill.name}.yml",
-            profile=PROFILE,
-            sources=sources,
-            settings=[],
-            time_scale=drill.plan.time_scale,
-            seed=0,
-            versions=versions(self.binaries),
-            doors=[
-                {
-                    "receiver": door.receiver,
-                    "integration": door.integration,
-                    "index": door.index,
-                    "kind": door.kind,
-                    "send_resolved": door.send_resolved,
-                }
-                for door in doors
-            ],
-            targets={},
-            notes=list(notes),
-            beside=sorted(drill.plan.beside),
-        )
-
     # -- what remains
 
     def _with_static(self, found: Mapping[int, RuleOutcome], proven: Sequence[Proven]) -> tuple[RuleOutcome, ...]:
@@ -248,37 +190,10 @@ class Session:
 
     def promise_text(self, rules: Sequence[RuleOutcome]) -> str:
         """The promise that the configuration implies for the rules of this rehearsal."""
-        from chaoskit.rehearse.promise import computed_notices
-
-        notices: dict[tuple[str, str], Any] = {}
+        notices: dict[tuple[str, str], PromisedNotice] = {}
         for one in rules:
             notices |= computed_notices(self.asked.config, one.rule, [one.rule.labels])
         return write(replace(self.asked.config.promise, notices=notices))
 
 
 _LONGEST_SPAN_S = 8 * 86400.0
-
-
-def _only(config: AlertConfig, wanted: set[int]) -> dict[str, str]:
-    """The sources with only these rules, each rule file under a name of its own."""
-    sources: dict[str, str] = {}
-    rules = iter(config.rules)
-    number = 0
-    for key, text in config.sources.items():
-        role, _, name = key.partition(":")
-        if role == "promise":
-            continue
-        if role != "rules":
-            sources[key] = text
-            continue
-        document: dict[str, Any] = dict(read(text, name).plain() or {})
-        groups = []
-        for group in document.get("groups") or []:
-            kept = [one for one in group.get("rules") or [] if id(next(rules)) in wanted]
-            if kept:
-                groups.append({**group, "rules": kept})
-        if groups:
-            file = f"{number:03d}-{PurePosixPath(name).name}"
-            sources[f"rules:{file}"] = yaml.safe_dump({"groups": groups}, sort_keys=False, allow_unicode=True)
-            number += 1
-    return sources

@@ -44,13 +44,16 @@ def scale_for(proven: Proven, interval_s: float, asked: float | None, longest_re
     """The time scale at which a rule is rehearsed; None where it would take longer than that at any."""
     if asked is not None:
         return asked if length_s(proven) / asked <= longest_real_s else None
-    possible = [scale for scale in SCALES if interval_s / scale >= _LEAST_TICK_REAL_S] or [
-        max(1.0, interval_s / _LEAST_TICK_REAL_S)
-    ]
+    possible = [scale for scale in SCALES if scale <= fastest(interval_s, scale)] or [fastest(interval_s, SCALES[0])]
     for scale in possible:
         if length_s(proven) / scale <= _SHORT_REAL_S:
             return scale
     return possible[-1] if length_s(proven) / possible[-1] <= longest_real_s else None
+
+
+def fastest(interval_s: float, wanted: float) -> float:
+    """The wanted time scale, or the largest at which evaluations so far apart can still be told from each other."""
+    return min(wanted, max(1.0, interval_s / _LEAST_TICK_REAL_S))
 
 
 def labels_of(config: AlertConfig, proven: Proven, result: Mapping[str, str]) -> dict[str, str]:

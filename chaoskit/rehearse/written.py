@@ -9,7 +9,11 @@ from chaoskit.rehearse.series import ENDLESS, Scripted, Segment, Values
 
 def described(series: Scripted) -> dict[str, Any]:
     """A series as a scenario writes it."""
-    found: dict[str, Any] = {"series": series.key, "values": described_values(series.values), "rest": described_values(series.rest)}
+    found: dict[str, Any] = {
+        "series": series.key,
+        "values": described_values(series.values),
+        "rest": described_values(series.rest),
+    }
     for flag, value in (("counter", series.counter), ("clock", series.clock), ("repeat", series.values.repeat)):
         if value:
             found[flag] = True

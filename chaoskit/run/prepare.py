@@ -18,6 +18,7 @@ from chaoskit.plan.model import Plan
 from chaoskit.run.planning import Asked, Planned, plan_for
 from chaoskit.run.track import Track
 from chaoskit.run.traffic import check_own_load
+from chaoskit.safety.lever import refuse_if_blocked
 from chaoskit.stack.binaries import Binaries, require
 from chaoskit.stack.doors import Door, DoorBook
 from chaoskit.stack.local import LocalStack
@@ -53,9 +54,10 @@ def prepare(
     """Everything that runs on one stack need, computed, and checked with promtool and amtool.
 
     All of them share profile, bundle and time scale. The stack's folder is the first run's `stack` unless told.
-    Raises BadInput or Refused with every problem at once.
+    Raises BadInput or Refused with every problem at once; Refused also while runs are stopped on this machine.
     """
     planned = [plan_for(one) for one in asks]
+    refuse_if_blocked()
     plan, sources = planned[0][:2]
     binaries = require()
     check_configuration(binaries, asks[0].bundle, sources)

@@ -33,6 +33,7 @@ HOLDS = "CHAOSKIT_HOLDS"
 _HOLDER = "chaoskit.faults.holder"
 GRACE_S = 2.0
 """How long holders whose runner is gone are left to heal by themselves."""
+_END_S = 5.0
 _UNDO_S = 30.0
 _BUSY_S = 60.0
 _SIDE_BY_SIDE = 16
@@ -99,10 +100,10 @@ def heal(folder: Path, by: str, reason: str, *, grace_s: float = GRACE_S, fence:
 def end_holders(folder: Path, grace_s: float) -> None:
     """Waits for a run's holders to end, and ends those that do not."""
     holders = find_holders(folder)
-    _, stubborn = psutil.wait_procs(holders, timeout=grace_s) if holders and grace_s > 0 else ([], holders)
-    for process in stubborn:
+    processes.await_true(lambda: not any(map(_lives, holders)), grace_s)
+    for process in holders:
         processes.send(process, signal.SIGKILL)
-    psutil.wait_procs(stubborn, timeout=5)
+    processes.await_true(lambda: not any(map(_lives, holders)), _END_S)
 
 
 def find_holders(folder: Path) -> list[psutil.Process]:
@@ -113,11 +114,19 @@ def find_holders(folder: Path) -> list[psutil.Process]:
         try:
             if wanted in Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0"):
                 words = process.cmdline()
-                if _HOLDER in words and process.status() != psutil.STATUS_ZOMBIE:
+                if _HOLDER in words and _lives(process):
                     found.append(process)
         except (OSError, psutil.Error):
             continue
     return found
+
+
+def _lives(process: psutil.Process) -> bool:
+    """A dead holder whose parent stands still is never reaped: it holds nothing any more."""
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
 
 
 def remove_scratch(folders: Sequence[str]) -> None:

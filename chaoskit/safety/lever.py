@@ -22,6 +22,7 @@ from chaoskit.safety.standing import in_use
 from chaoskit.safety.state import Entry, entries, state_folder, write_whole
 
 _BLOCK = "stopped"
+_END_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def stop_all(grace_s: float) -> list[Ended]:
         if entry.owner.process:
             forced.add(entry.owner)
             processes.send(process, signal.SIGKILL)
-    psutil.wait_procs([process for _, process in running], timeout=5)
+    processes.await_true(lambda: not any(entry.owner.process for entry, _ in running), _END_S)
     return [
         Ended(entry, entry.owner in forced, _settle(file, entry, "stop", "chaoskit stop was called"))
         for file, entry in noted

@@ -6,6 +6,8 @@ alert as suppressed with the source among its inhibitors, and the scenario names
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from chaoskit.events import Notice
 from chaoskit.plan.model import Plan, PlannedAlert
 from chaoskit.verify.evidence import Episode, Evidence
@@ -23,11 +25,16 @@ def judge_suppressed(
         return []
     if episode is None or episode.firing is None:
         return [_row(about, Result.UNKNOWN, f"{about}: not judged: it was not seen firing")]
+    ends = episode.resolved[1] if episode.resolved else until
     source_end = max(
-        (e.resolved[0] if e.resolved else until for e in evidence.episodes if e.name == source and e.firing),
+        (
+            e.resolved[0] if e.resolved else until
+            for e in evidence.episodes
+            if e.name == source and e.firing and e.firing[0] <= ends
+        ),
         default=until,
     )
-    told = [n for n in evidence.notices if not n.refused and _lists_firing(n, episode)]
+    told = [n for n in evidence.notices if not n.refused and _tells_of(n, episode, evidence.episodes)]
     early = [n for n in told if n.sent[1] < source_end]
     if early:
         receivers = ", ".join(sorted({notice.receiver for notice in early}))
@@ -63,6 +70,15 @@ def _unwatched(evidence: Evidence, observers: tuple[str, ...], begin: float, end
         return f"{outage.equipment} was down ({outage.detail})"
     blind = [observer for observer in observers if evidence.blind_from(observer, begin, end) is not None]
     return f"{', '.join(blind)} was not watched all the time" if blind else ""
+
+
+def _tells_of(notice: Notice, episode: Episode, episodes: Sequence[Episode]) -> bool:
+    """Whether a notice lists this life of the alert as firing, and not an earlier or a later one of the same labels."""
+    assert episode.firing is not None
+    if not _lists_firing(notice, episode) or notice.sent[1] < episode.firing[0]:
+        return False
+    later = [e.firing[0] for e in episodes if e.firing and e.labels == episode.labels and e.firing > episode.firing]
+    return all(notice.sent[1] < begun for begun in later)
 
 
 def _lists_firing(notice: Notice, episode: Episode) -> bool:

@@ -1,0 +1,76 @@
+"""`inject`: one fault by hand, on something that runs already."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from chaoskit.cli.console import console
+from chaoskit.errors import BadInput, ExitCode, Place, Problem
+from chaoskit.events import Event, FaultFail, FaultOk, Interruption, UndoFail, UndoOk
+from chaoskit.report.text import clean
+from chaoskit.run.byhand import ByHand, order
+from chaoskit.run.prepare import make_folder
+from chaoskit.safety.lever import refuse_if_blocked
+from chaoskit.units import parse_duration
+from chaoskit.yaml_source import scalar
+
+RUNS = Path("chaoskit-runs")
+
+
+@click.command("inject")
+@click.argument("kind")
+@click.option("--target", default="", metavar="HANDLE=NAME,…", help="As role:worker=worker-1; a name per thing.")
+@click.option("--at", "at", multiple=True, metavar="KEY=VALUE", help="Where the target is: pattern, url, token_file, …")
+@click.option("--with", "given", multiple=True, metavar="KEY=VALUE", help="A setting of the fault.")
+@click.option("--for", "duration", required=True, metavar="TIME", help="Real time, as 30s; then it is undone.")
+@click.option("--out", type=click.Path(path_type=Path), default=RUNS, show_default=True, help="Where runs are kept.")
+def inject_command(
+    kind: str, target: str, at: tuple[str, ...], given: tuple[str, ...], duration: str, out: Path
+) -> ExitCode:
+    """Break one thing by hand for a while, with the same journal, holder and watchdog as a run has."""
+    handle, _, names = target.partition("=")
+    try:
+        for_s = parse_duration(duration)
+    except ValueError as error:
+        raise BadInput(Problem(Place("--for"), str(error), "write a number and a unit, as 30s")) from None
+    address = _pairs("--at", at)
+    settings = {key: scalar(value) for key, value in _pairs("--with", given).items()}
+    asked = order(kind, handle, tuple(filter(None, names.split(","))), address, settings, for_s)
+    refuse_if_blocked()
+    folder = make_folder(out, f"by-hand-{kind}", latest=False)
+    console().print(clean(f"journal: {folder}/events.jsonl"), markup=False, highlight=False, soft_wrap=True)
+    return ByHand(asked, folder, _hear, os._exit).run()
+
+
+def _pairs(option: str, given: tuple[str, ...]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    problems = []
+    for one in given:
+        key, sign, value = one.partition("=")
+        if not sign or not key:
+            problems.append(Problem(Place(option), f"'{one}' is no KEY=VALUE", "write it as key=value"))
+        found[key] = value
+    if problems:
+        raise BadInput(problems)
+    return found
+
+
+def _hear(event: Event) -> None:
+    match event:
+        case FaultOk():
+            line = f"in force: {event.detail}"
+        case FaultFail():
+            line = f"not in force: {event.reason}"
+        case UndoOk():
+            line = f"undone: {event.detail}"
+        case UndoFail():
+            line = f"NOT UNDONE: {event.reason}; run: chaoskit heal"
+        case Interruption():
+            line = event.reason
+        case _:
+            return
+    console().print(clean(line), markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,136 @@
+"""What `chaoskit rehearse` is given: rules and scenarios side by side, templates, what changed since a revision."""
+
+from __future__ import annotations
+
+import glob
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from chaoskit.alerting.model import AlertConfig
+from chaoskit.cli.manifests import rule_texts
+from chaoskit.errors import BadInput, Place, Problem
+from chaoskit.rehearse.scenarios import Given, is_scenario
+from chaoskit.units import parse_duration
+from chaoskit.yaml_source import read, read_text
+
+ASSUMED = "global: {scrape_interval: 15s, evaluation_interval: 15s}\nscrape_configs: [{job_name: any}]\n"
+"""What a rehearsal without a Prometheus configuration takes for granted."""
+
+
+def sorted_inputs(inputs: tuple[str, ...]) -> tuple[list[str], list[Given]]:
+    """Patterns of rule files, and the scenarios among the files; raises BadInput."""
+    rules: list[str] = []
+    scenarios: list[Given] = []
+    for given in inputs:
+        path = Path(given)
+        if path.is_file() and "steps:" in (text := read_text(path)) and is_scenario(read(text, given)):
+            scenarios.append(Given(given, text))
+        else:
+            rules.append(given)
+    if not rules:
+        raise BadInput(Problem(None, "only scenarios were given", "name the rule files as well"))
+    return rules, scenarios
+
+
+def scrape_interval(prometheus: Path) -> float:
+    """The global scrape interval of a Prometheus configuration, in seconds."""
+    document = read(read_text(prometheus), str(prometheus)).plain()
+    general = document.get("global") if isinstance(document, dict) else None
+    written = general.get("scrape_interval") if isinstance(general, dict) else None
+    return parse_duration(str(written)) if written else 60.0
+
+
+def with_templates(alertmanager: Path, patterns: tuple[str, ...], folder: Path) -> Path:
+    """A copy of the configuration that loads these templates instead of those it names; raises BadInput.
+
+    Its lines stay where they are: the entry is blanked and written anew at the end.
+    """
+    files = [Path(name).resolve() for pattern in patterns for name in sorted(glob.glob(pattern))]  # noqa: PTH207
+    if not files:
+        raise BadInput(Problem(Place(" ".join(patterns)), "--template leads to no file", "put quotes around a pattern"))
+    text = read_text(alertmanager)
+    node = yaml.compose(text)
+    lines = text.splitlines()
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == "templates":
+                last = max(key.start_mark.line + 1, value.end_mark.line + (1 if value.end_mark.column else 0))
+                lines[key.start_mark.line : last] = [""] * (last - key.start_mark.line)
+    lines.append(f"templates: {json.dumps([str(file) for file in files])}")
+    copy = folder / alertmanager.name
+    copy.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return copy
+
+
+def changed_alerts(config: AlertConfig, revision: str) -> frozenset[str]:
+    """The alerts whose rule, or a rule file's other rules that feed it, is not as it was; raises BadInput."""
+    files = dict.fromkeys(
+        key.partition(":")[2].partition(" (document")[0] for key in config.sources if key.startswith("rules:")
+    )
+    before: dict[str, set[str]] = {file: _rules_at(file, revision) for file in files}
+    return frozenset(
+        rule.alert
+        for rule in config.rules
+        if rule.alert and _told(_written(rule)) not in before.get(rule.place.file, set())
+    )
+
+
+def _written(rule: Any) -> dict[str, Any]:
+    return {
+        "alert": rule.alert,
+        "expr": " ".join(rule.expr.split()),
+        "for": rule.for_s,
+        "keep": rule.keep_firing_for_s,
+        "labels": dict(rule.labels),
+        "annotations": dict(rule.annotations),
+    }
+
+
+def _told(rule: dict[str, Any]) -> str:
+    return json.dumps(rule, sort_keys=True)
+
+
+def _rules_at(file: str, revision: str) -> set[str]:
+    path = Path(file)
+    shown = subprocess.run(
+        ["git", "-C", str(path.absolute().parent), "show", f"{revision}:./{path.name}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if shown.returncode:
+        known = subprocess.run(
+            ["git", "-C", str(path.absolute().parent), "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}"],
+            capture_output=True,
+            check=False,
+        )
+        if known.returncode:
+            hint = "fetch it first: in CI a shallow clone does not have it (fetch-depth: 0)"
+            raise BadInput(Problem(Place(file), f"git knows no revision {revision} here", hint))
+        return set()
+    found = set()
+    for text in rule_texts(shown.stdout, file):
+        document = read(text, file).plain()
+        for group in (document.get("groups") if isinstance(document, dict) else None) or []:
+            for rule in group.get("rules") or []:
+                if rule.get("alert"):
+                    found.add(_told(_plain(rule, group)))
+    return found
+
+
+def _plain(rule: dict[str, Any], group: dict[str, Any]) -> dict[str, Any]:
+    def seconds(key: str) -> float:
+        return parse_duration(str(rule[key])) if rule.get(key) else 0.0
+
+    return {
+        "alert": str(rule["alert"]),
+        "expr": " ".join(str(rule.get("expr", "")).split()),
+        "for": seconds("for"),
+        "keep": seconds("keep_firing_for"),
+        "labels": {k: str(v) for k, v in {**(group.get("labels") or {}), **(rule.get("labels") or {})}.items()},
+        "annotations": {k: str(v) for k, v in (rule.get("annotations") or {}).items()},
+    }

@@ -1,0 +1,141 @@
+"""Playing drills on real programs and judging what their histories show: one stack, one drill after another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+from chaoskit.alerting.model import AlertConfig
+from chaoskit.events import SCHEMA, Event, Header
+from chaoskit.history import read_history
+from chaoskit.rehearse.drill import PROFILE, Drill, profile_text
+from chaoskit.rehearse.outcome import RuleOutcome, judge_wave, worse
+from chaoskit.rehearse.promise import write
+from chaoskit.rehearse.series import Scripted
+from chaoskit.rehearse.stack import RehearsalStack, scrape_series_only
+from chaoskit.rehearse.stage import SeriesTrack, Stage
+from chaoskit.run.prepare import versions
+from chaoskit.stack.binaries import Binaries
+from chaoskit.stack.doors import Door, DoorBook
+from chaoskit.stack.localize import Ports, localize
+from chaoskit.stack.ports import reserve
+from chaoskit.verify.verdict import Row, to_json
+from chaoskit.yaml_source import read
+
+
+@dataclass(slots=True)
+class Performed:
+    """What came of the drills: by id(rule) its outcome, whatever else happened, notes, early ends."""
+
+    outcomes: dict[int, RuleOutcome] = field(default_factory=dict)
+    findings: list[Row] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    codes: list[int] = field(default_factory=list)
+
+    def add(self, other: Performed) -> None:
+        """Takes in what came of further drills; of two outcomes of one rule the worse counts."""
+        for rule, outcome in other.outcomes.items():
+            self.outcomes[rule] = worse(self.outcomes[rule], outcome) if rule in self.outcomes else outcome
+        self.findings += other.findings
+        self.notes += other.notes
+        self.codes += other.codes
+
+
+def perform(
+    config: AlertConfig,
+    drills: Sequence[Drill],
+    wanted: frozenset[int] | None,
+    standing: Sequence[Scripted],
+    folder: Path,
+    binaries: Binaries,
+    interval_s: float,
+    hear: Callable[[Event], None],
+) -> Performed:
+    """Plays drills of one time scale on one stack with the rules whose id is `wanted` (None: all of them).
+
+    `standing` are series shown at rest throughout. Raises BadInput, Refused or EquipmentError.
+    """
+    scale = drills[0].plan.time_scale
+    ports = Ports(*reserve(len(Ports.__dataclass_fields__)))
+    sources = with_rules(config, wanted)
+    localized = localize(sources, folder / "stack", ports, scale, DoorBook(ports.webhook), frozenset())
+    localized = scrape_series_only(localized, ports.metrics)
+    stack = RehearsalStack(folder / "stack", binaries, localized, ports, scale, None)
+    tracks = []
+    for drill in drills:
+        (folder / drill.name).mkdir(parents=True)
+        header = _header(config, drill, localized.notes, localized.doors, binaries)
+        tracks.append(SeriesTrack(drill.plan, header, folder / drill.name, drill.series, interval_s, hear))
+    Stage(stack, tracks, standing).run()
+    found = Performed(notes=list(localized.notes))
+    for drill in drills:
+        by_name, rows, verdict = judge_wave(read_history(folder / drill.name), drill.plan, drill.name)
+        (folder / drill.name / "verdict.json").write_bytes(to_json(verdict))
+        codes = [verdict.exit_code] if verdict.exit_code in (4, 5) else []
+        found.add(Performed({id(one.rule): one for one in by_name.values()}, rows, [], codes))
+    return found
+
+
+def _header(
+    config: AlertConfig, drill: Drill, notes: Sequence[str], doors: Sequence[Door], binaries: Binaries
+) -> Header:
+    sources = {key: text for key, text in config.sources.items() if not key.startswith("promise:")}
+    sources[f"scenario:{drill.name}.yml"] = drill.text
+    sources[f"profile:{PROFILE}"] = profile_text(drill.plan.time_scale)
+    sources["promise:promise.yml"] = write(drill.plan.config.promise)
+    return Header(
+        schema=SCHEMA,
+        run_id=drill.name,
+        scenario=f"{drill.name}.yml",
+        profile=PROFILE,
+        sources=sources,
+        settings=[],
+        time_scale=drill.plan.time_scale,
+        seed=0,
+        versions=versions(binaries),
+        doors=[
+            {
+                "receiver": door.receiver,
+                "integration": door.integration,
+                "index": door.index,
+                "kind": door.kind,
+                "send_resolved": door.send_resolved,
+            }
+            for door in doors
+        ],
+        targets={},
+        notes=list(notes),
+        beside=sorted(drill.plan.beside),
+    )
+
+
+def with_rules(config: AlertConfig, wanted: frozenset[int] | None) -> dict[str, str]:
+    """The sources with only these rules, by id, each rule file under a name of its own."""
+    sources: dict[str, str] = {}
+    rules = iter(config.rules)
+    number = 0
+    for key, text in config.sources.items():
+        role, _, name = key.partition(":")
+        if role != "rules":
+            if role != "promise":
+                sources[key] = text
+            continue
+        document: dict[str, Any] = dict(read(text, name).plain() or {})
+        groups = []
+        for group in document.get("groups") or []:
+            kept = [one for one in group.get("rules") or [] if _is_wanted(id(next(rules)), wanted)]
+            if kept:
+                groups.append({**group, "rules": kept})
+        if groups:
+            file = f"{number:03d}-{PurePosixPath(name).name}"
+            sources[f"rules:{file}"] = yaml.safe_dump({"groups": groups}, sort_keys=False, allow_unicode=True)
+            number += 1
+    return sources
+
+
+def _is_wanted(rule: int, wanted: frozenset[int] | None) -> bool:
+    return wanted is None or rule in wanted
