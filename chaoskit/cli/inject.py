@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ def inject_command(
     except ValueError as error:
         raise BadInput(Problem(Place("--for"), str(error), "write a number and a unit, as 30s")) from None
     address = _pairs("--at", at)
-    settings = {key: scalar(value) for key, value in _pairs("--with", given).items()}
+    settings = _pairs("--with", given)
     asked = order(kind, handle, tuple(filter(None, names.split(","))), address, settings, for_s)
     refuse_if_blocked()
     folder = make_folder(out, f"by-hand-{kind}", latest=False)
@@ -53,7 +54,12 @@ def _pairs(option: str, given: tuple[str, ...]) -> dict[str, Any]:
         key, sign, value = one.partition("=")
         if not sign or not key:
             problems.append(Problem(Place(option), f"'{one}' is no KEY=VALUE", "write it as key=value"))
-        found[key] = value
+        try:
+            found[key] = json.loads(value) if value[:1] in ("{", "[") else scalar(value)
+        except ValueError as error:
+            problems.append(
+                Problem(Place(option), f"'{one}' looks like JSON and is none: {error}", "mend the brackets")
+            )
     if problems:
         raise BadInput(problems)
     return found

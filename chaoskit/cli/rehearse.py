@@ -9,6 +9,7 @@ import click
 from chaoskit.cli.console import console
 from chaoskit.cli.rehearse_inputs import (
     ASSUMED,
+    at_home,
     changed_alerts,
     scrape_interval,
     sorted_inputs,
@@ -72,19 +73,21 @@ def rehearse_command(
         prometheus.write_text(ASSUMED, encoding="utf-8")
         notes.append("scrape and evaluation every 15s are assumed; give --prometheus for yours")
     if templates:
-        alertmanager = with_templates(alertmanager, templates, folder)
-    config = load_config(None, rules, alertmanager, prometheus, promise)
+        original, alertmanager = alertmanager, with_templates(alertmanager, templates, folder)
+        config = at_home(load_config(None, rules, alertmanager, prometheus, promise), alertmanager, original)
+    else:
+        config = load_config(None, rules, alertmanager, prometheus, promise)
     for file in from_tests:
         found_tests, said = tests_as_scenarios(read_text(file), str(file), config.rules)
         given_scenarios += found_tests
         notes += said
     if from_tests and not given_scenarios:
         raise BadInput(Problem(None, "no test expects an alert of these rules", "see exp_alerts in the test files"))
-    only = frozenset(alerts) or None
+    only: frozenset[str] | None = frozenset(alerts) if alerts else None
     if changed_since is not None:
         changed = changed_alerts(config, changed_since)
         only = changed if only is None else only & changed
-        if not only:
+        if len(only) == 0:
             click.echo(f"no alert rule has changed since {changed_since}", err=True)
             return ExitCode.PASS
     unknown = sorted(set(alerts) - {rule.alert for rule in config.rules})

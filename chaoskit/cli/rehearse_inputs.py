@@ -5,12 +5,13 @@ from __future__ import annotations
 import glob
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from chaoskit.alerting.model import AlertConfig
+from chaoskit.alerting.model import AlertConfig, Route
 from chaoskit.cli.manifests import rule_texts
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.rehearse.scenarios import Given, is_scenario
@@ -64,6 +65,25 @@ def with_templates(alertmanager: Path, patterns: tuple[str, ...], folder: Path) 
     copy = folder / alertmanager.name
     copy.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return copy
+
+
+def at_home(config: AlertConfig, copy: Path, original: Path) -> AlertConfig:
+    """The configuration read from a copy, with its places in the file that the copy was made of."""
+    here = Path.cwd()
+    shown = (copy.absolute().relative_to(here) if copy.absolute().is_relative_to(here) else copy).as_posix()
+
+    def moved(place: Place) -> Place:
+        return Place(str(original), place.line) if place.file == shown else place
+
+    def route(one: Route) -> Route:
+        return replace(one, place=moved(one.place), children=tuple(map(route, one.children)))
+
+    return replace(
+        config,
+        route=route(config.route),
+        receivers={name: replace(one, place=moved(one.place)) for name, one in config.receivers.items()},
+        inhibit_rules=tuple(replace(one, place=moved(one.place)) for one in config.inhibit_rules),
+    )
 
 
 def changed_alerts(config: AlertConfig, revision: str) -> frozenset[str]:

@@ -16,6 +16,7 @@ from chaoskit.alerting.routing import match_routes, receivers_of
 from chaoskit.alerting.windows import delivery_of, live_notify
 from chaoskit.plan.build import make_plan
 from chaoskit.plan.model import Inventory, Plan, PlannedAlert
+from chaoskit.rehearse.derive import closure, recording_rules
 from chaoskit.rehearse.fault import KIND, wrong_with
 from chaoskit.rehearse.promise import computed_notices
 from chaoskit.rehearse.proof import Proven
@@ -39,6 +40,8 @@ class Drill:
     plan: Plan
     text: str
     series: tuple[tuple[tuple[Scripted, ...], float], ...]
+    rules: frozenset[int] | None = None
+    """By id, the rules that Prometheus has meanwhile; None: all of them."""
 
 
 def profile_text(scale: float) -> str:
@@ -74,7 +77,10 @@ def wave_drill(
     plan = planned(scenario, own, scale, [rule.alert for rule in config.rules if rule.alert])
     steady_vs = max(m.subject.span_s for m in members) + _SLACK_VS_INTERVALS * interval_s
     plan = replace(plan, steady_vs=steady_vs)
-    return Drill(name, plan, text, tuple((m.guess.series, interval_s) for m in members))
+    records = recording_rules(config.rules)
+    rules = {id(m.subject.rule) for m in members}
+    rules |= {id(record) for m in members for record in closure(m.subject.rule, records).values()}
+    return Drill(name, plan, text, tuple((m.guess.series, interval_s) for m in members), frozenset(rules))
 
 
 def planned(scenario: Scenario, config: AlertConfig, scale: float, beside: Sequence[str]) -> Plan:

@@ -11,6 +11,7 @@ from chaoskit.alerting.model import Rule
 from chaoskit.events import Notice
 from chaoskit.history import History
 from chaoskit.plan.model import Plan, PlannedAlert
+from chaoskit.rehearse.marker import headline
 from chaoskit.verify.anchors import assign
 from chaoskit.verify.evidence import Episode, Evidence, gather
 from chaoskit.verify.verdict import Result, Row, Verdict, worst_of
@@ -100,8 +101,8 @@ def replace_result(verdict: Verdict, rows: Sequence[Row]) -> Verdict:
 
 
 def _counts(row: Row) -> bool:
-    """A rehearsal has no load, and what moved the series was no fault of a service: that hop is not judged."""
-    return row.hop != "load" and not (row.hop == "detect" and row.result is Result.PASS)
+    """A rehearsal has no load, and what moved the series was no fault of a service: when it shows is not judged."""
+    return row.hop != "load" and not (row.hop == "detect" and (row.result is Result.PASS or row.observed is not None))
 
 
 def _synthetic(row: Row) -> Row:
@@ -173,7 +174,7 @@ def _text(notice: Notice, alert: PlannedAlert) -> str:
             for key in ("summary", "title", "message", "description"):
                 if item.annotations.get(key):
                     return item.annotations[key]
-    return notice.text
+    return headline(notice.text)
 
 
 def unrehearsed(rule: Rule, reason: str, stub: str = "") -> RuleOutcome:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
 
 from chaoskit.alerting.model import AlertConfig
+from chaoskit.alerting.promql_rules import instant_records, scale_rules
 from chaoskit.events import SCHEMA, Event, Header
 from chaoskit.history import read_history
 from chaoskit.rehearse.drill import PROFILE, Drill, profile_text
+from chaoskit.rehearse.marker import mark
 from chaoskit.rehearse.outcome import RuleOutcome, judge_wave, worse
 from chaoskit.rehearse.promise import write
-from chaoskit.rehearse.series import Scripted
 from chaoskit.rehearse.stack import RehearsalStack, scrape_series_only
 from chaoskit.rehearse.stage import SeriesTrack, Stage
 from chaoskit.run.prepare import versions
@@ -25,6 +27,8 @@ from chaoskit.stack.localize import Ports, localize
 from chaoskit.stack.ports import reserve
 from chaoskit.verify.verdict import Row, to_json
 from chaoskit.yaml_source import read
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(slots=True)
@@ -48,29 +52,35 @@ class Performed:
 def perform(
     config: AlertConfig,
     drills: Sequence[Drill],
-    wanted: frozenset[int] | None,
-    standing: Sequence[Scripted],
     folder: Path,
     binaries: Binaries,
     interval_s: float,
     hear: Callable[[Event], None],
 ) -> Performed:
-    """Plays drills of one time scale on one stack with the rules whose id is `wanted` (None: all of them).
-
-    `standing` are series shown at rest throughout. Raises BadInput, Refused or EquipmentError.
-    """
+    """Plays drills of one time scale, one after another on one stack; raises BadInput, Refused or EquipmentError."""
     scale = drills[0].plan.time_scale
     ports = Ports(*reserve(len(Ports.__dataclass_fields__)))
-    sources = with_rules(config, wanted)
-    localized = localize(sources, folder / "stack", ports, scale, DoorBook(ports.webhook), frozenset())
-    localized = scrape_series_only(localized, ports.metrics)
+    every = (
+        None if any(drill.rules is None for drill in drills) else frozenset().union(*(d.rules or () for d in drills))
+    )
+    localized = localize(
+        with_rules(config, every), folder / "stack", ports, scale, DoorBook(ports.webhook), frozenset()
+    )
+    # Each wave's files have names of their own, by which a reload is known to be done.
+    rules = [
+        {f"{n:02d}-{name}": text for name, text in scaled_rules(config, drill.rules, scale).items()}
+        for n, drill in enumerate(drills)
+    ]
+    localized = scrape_series_only(localized, ports.metrics, folder / "stack", rules[0])
+    marked = mark(localized.files["alertmanager.yml"])
+    localized = replace(localized, files={**localized.files, "alertmanager.yml": marked})
     stack = RehearsalStack(folder / "stack", binaries, localized, ports, scale, None)
     tracks = []
-    for drill in drills:
+    for drill, texts in zip(drills, rules, strict=True):
         (folder / drill.name).mkdir(parents=True)
         header = _header(config, drill, localized.notes, localized.doors, binaries)
-        tracks.append(SeriesTrack(drill.plan, header, folder / drill.name, drill.series, interval_s, hear))
-    Stage(stack, tracks, standing).run()
+        tracks.append(SeriesTrack(drill.plan, header, folder / drill.name, drill.series, texts, interval_s, hear))
+    Stage(stack, tracks).run()
     found = Performed(notes=list(localized.notes))
     for drill in drills:
         by_name, rows, verdict = judge_wave(read_history(folder / drill.name), drill.plan, drill.name)
@@ -111,6 +121,24 @@ def _header(
         notes=list(notes),
         beside=sorted(drill.plan.beside),
     )
+
+
+def scaled_rules(config: AlertConfig, wanted: frozenset[int] | None, scale: float) -> dict[str, str]:
+    """Rule files for this time scale with only these rules, by file name; what cannot be scaled is left out."""
+    documents = {
+        key.partition(":")[2]: yaml.load(text, _LOADER)
+        for key, text in with_rules(config, wanted).items()
+        if key.startswith("rules:")
+    }
+    instants = instant_records(documents.values())
+    factor = Fraction(scale).limit_denominator(1000)
+    found = {}
+    for name, document in documents.items():
+        scaled, _ = scale_rules(document, factor, config.evaluation_interval_s, instants=instants)
+        found[PurePosixPath(name).with_suffix(".yml").name] = yaml.safe_dump(
+            scaled, sort_keys=False, allow_unicode=True
+        )
+    return found
 
 
 def with_rules(config: AlertConfig, wanted: frozenset[int] | None) -> dict[str, str]:

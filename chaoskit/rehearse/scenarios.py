@@ -11,6 +11,7 @@ import yaml
 
 from chaoskit.alerting.model import AlertConfig, Rule
 from chaoskit.errors import BadInput, Place, Problem
+from chaoskit.rehearse.derive import closure, metric_names, recording_rules
 from chaoskit.rehearse.drill import Drill, planned
 from chaoskit.rehearse.fault import KIND, read, wrong_with
 from chaoskit.rehearse.promise import computed_notices
@@ -45,12 +46,24 @@ def given_drill(one: Given, config: AlertConfig, promise_given: bool, scale: flo
     if problems:
         raise BadInput(problems)
     own = _with_promise(config, scenario, promise_given)
-    plan = planned(scenario, own, scale, ())
     series = tuple(
         read(fault.settings, interval_s) for step in scenario.steps if isinstance(step, Inject) for fault in step.faults
     )
+    beside = _elsewhere(config, {one.name for moved, _ in series for one in moved})
+    plan = planned(scenario, own, scale, beside)
     plan = replace(plan, steady_vs=plan.steady_vs + _SLACK_INTERVALS * interval_s)
     return Drill(Path(one.name).stem, plan, one.text, series)
+
+
+def _elsewhere(config: AlertConfig, scripted: set[str]) -> list[str]:
+    """Alerts that read nothing of what a scenario scripts, such as one for a job that is not there: they may fire."""
+    records = recording_rules(config.rules)
+    found = []
+    for rule in config.rules:
+        read_by = [rule, *closure(rule, records).values()]
+        if rule.alert and not any(metric_names(one.expr) & scripted for one in read_by):
+            found.append(rule.alert)
+    return found
 
 
 def _with_promise(config: AlertConfig, scenario: Scenario, promise_given: bool) -> AlertConfig:

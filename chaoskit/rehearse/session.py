@@ -81,7 +81,7 @@ class Session:
             drill = given_drill(one, asked.config, asked.promise_given, scale, asked.interval_s)
             self.say(f"{drill.name}: {drill.plan.scenario.title}, at most {drill.plan.longest_real_s:.0f} s")
             where = asked.folder / drill.name
-            done.add(perform(asked.config, [drill], None, (), where, self.binaries, asked.interval_s, self.hear))
+            done.add(perform(asked.config, [drill], where, self.binaries, asked.interval_s, self.hear))
 
     def _derive(self, done: Performed) -> list[Proven]:
         asked = self.asked
@@ -115,17 +115,10 @@ class Session:
             )
             for n, wave in enumerate(make_waves(asked.config, records, members), 1)
         ]
-        wanted = {id(m.subject.rule) for m in members}
-        wanted |= {id(record) for m in members for record in closure(m.subject.rule, records).values()}
-        standing = [s for m in members for s in m.guess.series if not s.values.segments and s.rest.segments]
         took = sum(drill.plan.longest_real_s for drill in drills)
         self.say(f"at {scale:g}x: {len(members)} alerts in {len(drills)} waves, at most {took:.0f} s")
         where = asked.folder / f"at-{scale:g}x"
-        done.add(
-            perform(
-                asked.config, drills, frozenset(wanted), standing, where, self.binaries, asked.interval_s, self.hear
-            )
-        )
+        done.add(perform(asked.config, drills, where, self.binaries, asked.interval_s, self.hear))
 
     # -- what can be rehearsed
 

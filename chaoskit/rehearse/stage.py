@@ -6,15 +6,16 @@ start the stack -> for each wave: series at rest -> its steps -> tail -> the ser
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from chaoskit.events import Equipment, Event, Header, Phase
+from chaoskit.events import AlertState, Equipment, Event, Header, Notice, Phase, Poll, Suppression, Watch
 from chaoskit.faults.registry import known_actions
 from chaoskit.observe.alertmanager import AlertmanagerObserver
 from chaoskit.observe.prometheus import PrometheusObserver
 from chaoskit.plan.model import Plan
 from chaoskit.rehearse.fault import SeriesSteps
+from chaoskit.rehearse.marker import read as read_mark
 from chaoskit.rehearse.series import Scripted
 from chaoskit.rehearse.stack import RehearsalStack
 from chaoskit.run.runner import Runner
@@ -35,11 +36,13 @@ class SeriesTrack(Track):
         header: Header,
         folder: Path,
         series: Sequence[tuple[tuple[Scripted, ...], float]],
+        rules: Mapping[str, str],
         interval_s: float,
         listen: Callable[[Event], None],
     ) -> None:
         super().__init__(plan, header, {}, folder, listen)
         self.series = series
+        self.rules = rules
         self._interval_s = interval_s
         self.stack: RehearsalStack | None = None
 
@@ -67,11 +70,12 @@ class SeriesTrack(Track):
 class Stage(Runner):
     """Plays one track after another. Made and used in the main thread."""
 
-    def __init__(self, stack: RehearsalStack, tracks: Sequence[SeriesTrack], standing: Sequence[Scripted]) -> None:
+    def __init__(self, stack: RehearsalStack, tracks: Sequence[SeriesTrack]) -> None:
         super().__init__(stack, [[track] for track in tracks])
         self._stage = stack
-        self._standing = list(standing)
-        """Series without which other rules of this stack would fire all the time: shown at rest throughout."""
+        self._current: Track | None = tracks[0]
+        self._past: list[AlertState] = []
+        """What alerts did in earlier waves: their groups may live on."""
 
     def _start(self) -> None:
         self._say(Phase(name="starting"))
@@ -87,21 +91,43 @@ class Stage(Runner):
         for observer in self._observers:
             observer.start()
         self._equipment.start()
-        self._stage.page.rest(self._standing, self._plan.config.evaluation_interval_s)
         await_discovery(self.stack.prometheus_url, timeout_s=_DISCOVERY_S)
 
+    def _witnessed(self, event: Event) -> None:
+        super()._witnessed(read_mark(event) if isinstance(event, Notice) else event)
+
+    def _say(self, event: Event, *, sync: bool = False) -> None:
+        """What is seen goes to the wave that plays: a dozen journals of everything would keep the observers waiting."""
+        if isinstance(event, AlertState):
+            self._past.append(event)
+        if isinstance(event, AlertState | Notice | Suppression | Poll | Watch):
+            if self._current is not None:
+                self._current.say(event, sync=sync)
+        else:
+            super()._say(event, sync=sync)
+
     def _play(self, wave: list[Track]) -> None:
-        if self._interrupted.is_set():
-            return
         for track in wave:
+            if self._interrupted.is_set():
+                return
             assert isinstance(track, SeriesTrack)
-            track.on(self._stage)
-            for series, interval_s in track.series:
-                self._stage.page.rest(series, interval_s)
+            self._begin(track)
             track.say(Phase(name="steady"))
             self._interrupted.wait(track.plan.steady_vs / track.plan.time_scale)
             if track.steady([]):
                 track.play()
-            kept = {series.key for series in self._standing}
             for series, _ in track.series:
-                self._stage.page.remove(one for one in series if one.key not in kept)
+                self._stage.page.remove(series)
+
+    def _begin(self, track: SeriesTrack) -> None:
+        """Its rules, its series at rest, and what its groups may have been through."""
+        track.on(self._stage)
+        for series, interval_s in track.series:
+            self._stage.page.rest(series, interval_s)
+        if track is self._current:
+            return
+        self._current = None
+        self._stage.load_rules(track.rules)
+        for event in self._past:
+            track.say(event)
+        self._current = track

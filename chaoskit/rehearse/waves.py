@@ -15,7 +15,7 @@ from chaoskit.alerting.routing import alert_labels, matches_all
 from chaoskit.rehearse.derive import closure, metric_names
 from chaoskit.rehearse.proof import Proven
 
-MOST_IN_A_WAVE = 150
+MOST_IN_A_WAVE = 120
 SCALES = (60.0, 120.0, 300.0)
 _SHORT_REAL_S = 20.0
 _LEAST_TICK_REAL_S = 0.045

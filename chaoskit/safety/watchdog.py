@@ -58,7 +58,7 @@ def main() -> int:
         if all(one.ok for one in results):
             healed = True
             break
-    _clear(entry, folders, healed)
+    _clear(entry, folders, healed, wait="silent" not in why)
     return 0 if healed else 5
 
 
@@ -103,10 +103,10 @@ def _again(one: Healed, why: str) -> Healed:
     return heal(one.folder, "watchdog", f"{why}; tried again", grace_s=0)
 
 
-def _clear(entry: Path | None, folders: list[Path], healed: bool) -> None:
+def _clear(entry: Path | None, folders: list[Path], healed: bool, *, wait: bool) -> None:
     """Removes what a dead run does not need any more; a run that still lives does that itself."""
     end = time.monotonic() + _GONE_S
-    while any(map(in_use, folders)) and time.monotonic() < end:
+    while wait and any(map(in_use, folders)) and time.monotonic() < end:
         time.sleep(0.05)
     if entry is None or not healed or any(map(in_use, folders)):
         return

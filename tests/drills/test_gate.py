@@ -77,11 +77,13 @@ def gate(drill: Drill, scenarios: dict[str, str], *arguments: str) -> Gated:
         file = drill.folder.parent / f"{name}.yml"
         file.write_text(text)
         files.append(str(file))
+    return gate_named(drill, *files, *arguments)
+
+
+def gate_named(drill: Drill, *arguments: str) -> Gated:
+    """A gate with these arguments, into the drill's folder."""
     done = subprocess.run(
-        [
-            *(sys.executable, "-m", "chaoskit", "gate", *files),
-            *("--bundle", str(drill.folder), "--out", str(drill.out), *arguments),
-        ],
+        [sys.executable, "-m", "chaoskit", "gate", *arguments, "--bundle", str(drill.folder), "--out", str(drill.out)],
         capture_output=True,
         text=True,
         timeout=170,
