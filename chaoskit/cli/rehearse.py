@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -39,6 +40,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--from-tests", multiple=True, type=_FILE, metavar="FILE", help="Take the series of promtool tests.")
 @click.option("--changed-since", metavar="GITREV", help="Only alerts whose rule is new or differs since then.")
 @click.option("--time-scale", type=click.FloatRange(min=1), help="Virtual seconds per real second; default: chosen.")
+@click.option("-j", "jobs", type=click.IntRange(1, 64), help="Stacks side by side.  [default: one for each core]")
 @click.option("--longest", default="60s", show_default=True, metavar="TIME", help="Real time that one rule may take.")
 @click.option("--write-promise", type=_FILE, metavar="FILE", help="Write the computed windows down as a promise.")
 @click.option("--format", "format_", type=click.Choice(("text", "json", "github")), default="text", show_default=True)
@@ -54,6 +56,7 @@ def rehearse_command(
     from_tests: tuple[Path, ...],
     changed_since: str | None,
     time_scale: float | None,
+    jobs: int | None,
     longest: str,
     write_promise: Path | None,
     format_: str,
@@ -103,6 +106,7 @@ def rehearse_command(
         only=only,
         notes=tuple(notes),
         given=tuple(given_scenarios),
+        side_by_side=jobs or os.cpu_count() or 1,
     )
     screen = console()
     quiet = format_ != "text"

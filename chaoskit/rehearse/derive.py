@@ -49,6 +49,11 @@ class Guess:
     mark: str
 
 
+def key_of(rule: Rule) -> str:
+    """Where a rule stands, which tells it from every other, in other processes too."""
+    return f"{rule.place} {rule.alert or rule.record}"
+
+
 def recording_rules(rules: tuple[Rule, ...]) -> dict[str, Rule]:
     """Recording rules by name; of several with one name the first."""
     found: dict[str, Rule] = {}

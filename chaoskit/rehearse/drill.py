@@ -16,7 +16,7 @@ from chaoskit.alerting.routing import match_routes, receivers_of
 from chaoskit.alerting.windows import delivery_of, live_notify
 from chaoskit.plan.build import make_plan
 from chaoskit.plan.model import Inventory, Plan, PlannedAlert
-from chaoskit.rehearse.derive import closure, recording_rules
+from chaoskit.rehearse.derive import closure, key_of, recording_rules
 from chaoskit.rehearse.fault import KIND, wrong_with
 from chaoskit.rehearse.promise import computed_notices
 from chaoskit.rehearse.proof import Proven
@@ -40,8 +40,8 @@ class Drill:
     plan: Plan
     text: str
     series: tuple[tuple[tuple[Scripted, ...], float], ...]
-    rules: frozenset[int] | None = None
-    """By id, the rules that Prometheus has meanwhile; None: all of them."""
+    rules: frozenset[str] | None = None
+    """By `key_of`, the rules that Prometheus has meanwhile; None: all of them."""
 
 
 def profile_text(scale: float) -> str:
@@ -78,8 +78,8 @@ def wave_drill(
     steady_vs = max(m.subject.span_s for m in members) + _SLACK_VS_INTERVALS * interval_s
     plan = replace(plan, steady_vs=steady_vs)
     records = recording_rules(config.rules)
-    rules = {id(m.subject.rule) for m in members}
-    rules |= {id(record) for m in members for record in closure(m.subject.rule, records).values()}
+    rules = {key_of(m.subject.rule) for m in members}
+    rules |= {key_of(record) for m in members for record in closure(m.subject.rule, records).values()}
     return Drill(name, plan, text, tuple((m.guess.series, interval_s) for m in members), frozenset(rules))
 
 
@@ -112,8 +112,8 @@ def _patient(config: AlertConfig, alert: PlannedAlert, scale: float) -> PlannedA
 
 def config_for(config: AlertConfig, members: Sequence[Proven], promise_given: bool) -> AlertConfig:
     """The configuration as one wave sees it: of several alerts with one name only its own, and its promise."""
-    mine = {id(m.subject.rule) for m in members}
-    rules = tuple(rule for rule in config.rules if rule.record or id(rule) in mine)
+    mine = {key_of(m.subject.rule) for m in members}
+    rules = tuple(rule for rule in config.rules if rule.record or key_of(rule) in mine)
     notices = dict(config.promise.notices)
     promised = {alert for alert, _ in notices}
     for member in members:

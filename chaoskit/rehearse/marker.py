@@ -7,7 +7,6 @@ alerts of the notice, as the mails' header is. What is recorded has the mark tak
 
 from __future__ import annotations
 
-import html
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -20,9 +19,9 @@ import yaml
 from chaoskit.events import Notice
 from chaoskit.observe.mail_header import HEADER_TEMPLATE, parse_header
 
-_MARK = re.compile(r"\s*<chaoskit (.*?)(?:> ?|$)", re.DOTALL)
-_OPEN = "<chaoskit "
-TEMPLATE = _OPEN + HEADER_TEMPLATE + ">"
+_MARK = re.compile(r"\s*\(chaoskit (.*?)(?:\) ?|$)", re.DOTALL)
+TEMPLATE = f"(chaoskit {HEADER_TEMPLATE})"
+"""Nothing in it means anything to HTML or Markdown; what it holds is percent-encoded."""
 
 
 def _in_map(key: str) -> Callable[[dict[str, Any]], None]:
@@ -78,7 +77,7 @@ def read(notice: Notice) -> Notice:
         return notice
     strings, cleaned = _opened(notice.text)
     for text in strings:
-        found = _MARK.search(html.unescape(text))
+        found = _MARK.search(_plain(text))
         if found is None:
             continue
         alerts, problems = parse_header(found[1])
@@ -113,8 +112,12 @@ def _walked(value: Any, strings: list[str]) -> Any:
 
 
 def _without(text: str) -> str:
-    plain = html.unescape(text) if "chaoskit " in text else text
-    return _MARK.sub("", plain)
+    return _MARK.sub("", _plain(text)) if "chaoskit " in text else text
+
+
+def _plain(text: str) -> str:
+    """Only what an HTML template makes of a mark: reading every entity would turn `&region=` into a sign."""
+    return text.replace("&amp;", "&")
 
 
 _HEADLINES = ("summary", "entity_display_name", "title", "message", "Message", "text", "content", "state_message")

@@ -12,21 +12,21 @@ _MOST = 12
 
 
 def muted_by(
-    config: AlertConfig, alerts: Mapping[int, tuple[Rule, Sequence[Mapping[str, str]], str]]
-) -> dict[int, tuple[str, ...]]:
+    config: AlertConfig, alerts: Mapping[str, tuple[Rule, Sequence[Mapping[str, str]], str]]
+) -> dict[str, tuple[str, ...]]:
     """By rule, the names of the alerts that mute it.
 
     A label that carries a rule's own mark may have any value in life, so two such labels may be equal.
     """
-    sides: list[tuple[int, str, dict[str, str], dict[str, str]]] = []
+    sides: list[tuple[str, str, dict[str, str], dict[str, str]]] = []
     for number, (rule, results, mark) in alerts.items():
         for result in results:
             labels = alert_labels(config, rule, result)
             sides.append((number, rule.alert, labels, {k: _ANY if mark in v else v for k, v in labels.items()}))
-    found: dict[int, dict[str, None]] = {}
+    found: dict[str, dict[str, None]] = {}
     for inhibit in config.inhibit_rules:
         sources: dict[tuple[str, ...], list[str]] = {}
-        both: set[int] = set()
+        both: set[str] = set()
         for number, name, labels, loose in sides:
             if matches_all(inhibit.source, labels):
                 sources.setdefault(tuple(loose.get(one, "") for one in inhibit.equal), []).append(name)

@@ -70,13 +70,18 @@ class Rehearsed:
         return tuple(one for one in self.outcomes if one.result is not None)
 
 
-def judge_wave(history: History, plan: Plan, name: str) -> tuple[dict[str, RuleOutcome], list[Row], Verdict]:
-    """By alert name what a wave's history says of it, whatever else it shows, and the verdict as such."""
+def judge_wave(
+    history: History, plan: Plan, name: str, disturbed: str = ""
+) -> tuple[dict[str, RuleOutcome], list[Row], Verdict]:
+    """By alert name what a wave's history says of it, whatever else it shows, and the verdict as such.
+
+    `disturbed` says why an alert may have ended early or never fired though the rules are right.
+    """
     verdict = verify(history, plan)
     every_s = {rule.alert: rule.interval_s / plan.time_scale for rule in plan.config.rules if rule.alert}
     evidence = gather(history, every_s)
     owners = assign(plan, evidence)
-    rows = [_synthetic(row) for row in verdict.rows if _counts(row)]
+    rows = [_disturbed(_synthetic(row), disturbed) for row in verdict.rows if _counts(row)]
     names = sorted((alert.rule.alert for alert in plan.alerts), key=len, reverse=True)
     by_name: dict[str, list[Row]] = {}
     others: list[Row] = []
@@ -113,6 +118,12 @@ def _synthetic(row: Row) -> Row:
     return Row(
         about=row.about, hop=row.hop, observed=row.observed, allowed=row.allowed, result=Result.UNKNOWN, reason=reason
     )
+
+
+def _disturbed(row: Row, why: str) -> Row:
+    if not why or row.result is not Result.FAIL or row.hop not in ("hold", "clear", "notify", "all-clear"):
+        return row
+    return msgspec.structs.replace(row, result=Result.UNKNOWN, reason=f"{row.reason}; but {why}")
 
 
 def _outcome(

@@ -24,6 +24,8 @@ class _Shown:
     series: Scripted
     course: Course
     interval_s: float
+    scraped: int = 0
+    """How often it was shown since the fault began: what alternates must do so from one scrape to the next."""
 
 
 class Page:
@@ -102,13 +104,20 @@ class Page:
             now = (now_real - self._opened) * self._scale
             lines = []
             for key, shown in self._shown.items():
-                value = value_at(shown.series, shown.course, now, shown.interval_s)
+                value = self._value(shown, now)
                 if value is None:
                     continue
                 if shown.series.clock:
                     value = now_real + value / self._scale
                 lines.append(f"{key} {_sample(value)}\n")
         return "".join(lines)
+
+    def _value(self, shown: _Shown, now_vs: float) -> float | None:
+        course = shown.course
+        if shown.series.values.repeat and course.during_vs is not None and course.after_vs is None:
+            shown.scraped += 1
+            return shown.series.values.at(float(shown.scraped))
+        return value_at(shown.series, course, now_vs, shown.interval_s)
 
     def close(self) -> None:
         """Ends the endpoint and its thread."""

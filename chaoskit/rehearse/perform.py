@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
@@ -12,8 +12,9 @@ import yaml
 
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.alerting.promql_rules import instant_records, scale_rules
-from chaoskit.events import SCHEMA, Event, Header
+from chaoskit.events import SCHEMA, Header
 from chaoskit.history import read_history
+from chaoskit.rehearse.derive import key_of
 from chaoskit.rehearse.drill import PROFILE, Drill, profile_text
 from chaoskit.rehearse.marker import mark
 from chaoskit.rehearse.outcome import RuleOutcome, judge_wave, worse
@@ -33,9 +34,9 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass(slots=True)
 class Performed:
-    """What came of the drills: by id(rule) its outcome, whatever else happened, notes, early ends."""
+    """What came of the drills: by key_of(rule) its outcome, whatever else happened, notes, early ends."""
 
-    outcomes: dict[int, RuleOutcome] = field(default_factory=dict)
+    outcomes: dict[str, RuleOutcome] = field(default_factory=dict)
     findings: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     codes: list[int] = field(default_factory=list)
@@ -55,7 +56,6 @@ def perform(
     folder: Path,
     binaries: Binaries,
     interval_s: float,
-    hear: Callable[[Event], None],
 ) -> Performed:
     """Plays drills of one time scale, one after another on one stack; raises BadInput, Refused or EquipmentError."""
     scale = drills[0].plan.time_scale
@@ -79,14 +79,15 @@ def perform(
     for drill, texts in zip(drills, rules, strict=True):
         (folder / drill.name).mkdir(parents=True)
         header = _header(config, drill, localized.notes, localized.doors, binaries)
-        tracks.append(SeriesTrack(drill.plan, header, folder / drill.name, drill.series, texts, interval_s, hear))
+        tracks.append(SeriesTrack(drill.plan, header, folder / drill.name, drill.series, texts, interval_s))
     Stage(stack, tracks).run()
     found = Performed(notes=list(localized.notes))
-    for drill in drills:
-        by_name, rows, verdict = judge_wave(read_history(folder / drill.name), drill.plan, drill.name)
+    for drill, track in zip(drills, tracks, strict=True):
+        history = read_history(folder / drill.name)
+        by_name, rows, verdict = judge_wave(history, drill.plan, drill.name, track.disturbed)
         (folder / drill.name / "verdict.json").write_bytes(to_json(verdict))
         codes = [verdict.exit_code] if verdict.exit_code in (4, 5) else []
-        found.add(Performed({id(one.rule): one for one in by_name.values()}, rows, [], codes))
+        found.add(Performed({key_of(one.rule): one for one in by_name.values()}, rows, [], codes))
     return found
 
 
@@ -123,7 +124,7 @@ def _header(
     )
 
 
-def scaled_rules(config: AlertConfig, wanted: frozenset[int] | None, scale: float) -> dict[str, str]:
+def scaled_rules(config: AlertConfig, wanted: frozenset[str] | None, scale: float) -> dict[str, str]:
     """Rule files for this time scale with only these rules, by file name; what cannot be scaled is left out."""
     documents = {
         key.partition(":")[2]: yaml.load(text, _LOADER)
@@ -141,8 +142,8 @@ def scaled_rules(config: AlertConfig, wanted: frozenset[int] | None, scale: floa
     return found
 
 
-def with_rules(config: AlertConfig, wanted: frozenset[int] | None) -> dict[str, str]:
-    """The sources with only these rules, by id, each rule file under a name of its own."""
+def with_rules(config: AlertConfig, wanted: frozenset[str] | None) -> dict[str, str]:
+    """The sources with only these rules, by `key_of`, each rule file under a name of its own."""
     sources: dict[str, str] = {}
     rules = iter(config.rules)
     number = 0
@@ -155,7 +156,7 @@ def with_rules(config: AlertConfig, wanted: frozenset[int] | None) -> dict[str, 
         document: dict[str, Any] = dict(read(text, name).plain() or {})
         groups = []
         for group in document.get("groups") or []:
-            kept = [one for one in group.get("rules") or [] if _is_wanted(id(next(rules)), wanted)]
+            kept = [one for one in group.get("rules") or [] if _is_wanted(key_of(next(rules)), wanted)]
             if kept:
                 groups.append({**group, "rules": kept})
         if groups:
@@ -165,5 +166,5 @@ def with_rules(config: AlertConfig, wanted: frozenset[int] | None) -> dict[str, 
     return sources
 
 
-def _is_wanted(rule: int, wanted: frozenset[int] | None) -> bool:
+def _is_wanted(rule: str, wanted: frozenset[str] | None) -> bool:
     return wanted is None or rule in wanted

@@ -13,12 +13,12 @@ from chaoskit.alerting.promql import CannotScale, scale_query
 from chaoskit.alerting.routing import receivers_of
 from chaoskit.alerting.virtual import instant_records
 from chaoskit.alerting.windows_expression import range_of
-from chaoskit.events import Event
-from chaoskit.rehearse.derive import closure, recording_rules
-from chaoskit.rehearse.drill import wave_drill
+from chaoskit.rehearse.derive import closure, key_of, recording_rules
+from chaoskit.rehearse.drill import Drill, wave_drill
+from chaoskit.rehearse.lanes import Lane, deal, play
 from chaoskit.rehearse.mutes import muted_by
 from chaoskit.rehearse.outcome import Rehearsed, RuleOutcome, unrehearsed, with_static
-from chaoskit.rehearse.perform import Performed, perform
+from chaoskit.rehearse.perform import Performed
 from chaoskit.rehearse.promise import NAME, computed_notices, write
 from chaoskit.rehearse.proof import Proven, Subject, Unproven, prove
 from chaoskit.rehearse.scenarios import Given, given_drill
@@ -43,6 +43,8 @@ class Asked:
     notes: tuple[str, ...] = ()
     given: tuple[Given, ...] = ()
     """Scenarios to play instead of deriving any."""
+    side_by_side: int = 2
+    """How many stacks at once."""
 
 
 @dataclass(slots=True)
@@ -52,7 +54,6 @@ class Session:
     asked: Asked
     binaries: Binaries
     say: Say
-    hear: Callable[[Event], None] = lambda event: None
 
     def rehearse(self) -> Rehearsed:
         """Plays the given scenarios, or derives series for every rule; raises BadInput, Refused or EquipmentError."""
@@ -77,11 +78,17 @@ class Session:
     def _play_given(self, done: Performed) -> None:
         asked = self.asked
         scale = asked.time_scale or fastest(asked.interval_s, SCALES[0])
-        for one in asked.given:
-            drill = given_drill(one, asked.config, asked.promise_given, scale, asked.interval_s)
+        drills = [given_drill(one, asked.config, asked.promise_given, scale, asked.interval_s) for one in asked.given]
+        for drill in drills:
             self.say(f"{drill.name}: {drill.plan.scenario.title}, at most {drill.plan.longest_real_s:.0f} s")
-            where = asked.folder / drill.name
-            done.add(perform(asked.config, [drill], where, self.binaries, asked.interval_s, self.hear))
+        # Each on a stack of its own: nothing of one scenario lingers in the next.
+        self._play([Lane((drill,)) for drill in drills], done)
+
+    def _play(self, lanes: Sequence[Lane], done: Performed) -> None:
+        asked = self.asked
+        played = play(lanes, asked.side_by_side, asked.config, asked.folder, self.binaries, asked.interval_s, self.say)
+        for one in played:
+            done.add(one)
 
     def _derive(self, done: Performed) -> list[Proven]:
         asked = self.asked
@@ -90,35 +97,37 @@ class Session:
         self.say(f"deriving series for {len(subjects)} alert rules")
         proven, unproven = prove(subjects, records, self.binaries.promtool, asked.folder / "proof", asked.interval_s)
         self.say(f"{len(proven)} of {len(subjects)} made to fire and to fall back by promtool")
-        found = {id(rule): unrehearsed(rule, reason) for rule, reason in without}
-        found |= {id(u.subject.rule): self._unproven(u) for u in unproven}
+        found = {key_of(rule): unrehearsed(rule, reason) for rule, reason in without}
+        found |= {key_of(u.subject.rule): self._unproven(u) for u in unproven}
         by_scale: dict[float, list[Proven]] = {}
         for one in proven:
             scale = scale_for(one, asked.interval_s, asked.time_scale, asked.longest_real_s)
             reason = self._too_long(one) if scale is None else self._uncompressed(one.subject.rule, records, scale)
             if scale is None or reason:
-                found[id(one.subject.rule)] = unrehearsed(one.subject.rule, reason)
+                found[key_of(one.subject.rule)] = unrehearsed(one.subject.rule, reason)
             else:
                 by_scale.setdefault(scale, []).append(one)
         done.add(Performed(found))
-        for scale, members in sorted(by_scale.items()):
-            self._play_derived(scale, members, records, done)
+        drills = [
+            drill for scale, members in sorted(by_scale.items()) for drill in self._drills(scale, members, records)
+        ]
+        lanes = deal(drills, asked.side_by_side)
+        played = sum(map(len, by_scale.values()))
+        lengths = [lane.longest_real_s for lane in lanes]
+        took_s = max([sum(lengths) / asked.side_by_side, *lengths])
+        parts = (_counted(played, "alert"), _counted(len(drills), "wave"), _counted(len(lanes), "stack"))
+        self.say("{} in {} on {}, at most {:.0f} s".format(*parts, took_s))
+        self._play(lanes, done)
         return proven
 
-    def _play_derived(
-        self, scale: float, members: Sequence[Proven], records: Mapping[str, Rule], done: Performed
-    ) -> None:
+    def _drills(self, scale: float, members: Sequence[Proven], records: Mapping[str, Rule]) -> list[Drill]:
         asked = self.asked
-        drills = [
+        return [
             wave_drill(
                 f"at-{scale:g}x-wave-{n}", asked.config, wave.members, asked.promise_given, scale, asked.interval_s
             )
             for n, wave in enumerate(make_waves(asked.config, records, members), 1)
         ]
-        took = sum(drill.plan.longest_real_s for drill in drills)
-        self.say(f"at {scale:g}x: {len(members)} alerts in {len(drills)} waves, at most {took:.0f} s")
-        where = asked.folder / f"at-{scale:g}x"
-        done.add(perform(asked.config, drills, where, self.binaries, asked.interval_s, self.hear))
 
     # -- what can be rehearsed
 
@@ -158,23 +167,23 @@ class Session:
 
     # -- what remains
 
-    def _with_static(self, found: Mapping[int, RuleOutcome], proven: Sequence[Proven]) -> tuple[RuleOutcome, ...]:
+    def _with_static(self, found: Mapping[str, RuleOutcome], proven: Sequence[Proven]) -> tuple[RuleOutcome, ...]:
         config = self.asked.config
-        results = {id(p.subject.rule): p for p in proven}
+        results = {key_of(p.subject.rule): p for p in proven}
         muting = muted_by(
             config, {rule_id: (p.subject.rule, p.results, p.guess.mark) for rule_id, p in results.items()}
         )
         outcomes = []
         for rule in config.rules:
-            outcome = found.get(id(rule))
+            outcome = found.get(key_of(rule))
             if outcome is None:
                 continue
-            one = results.get(id(rule))
+            one = results.get(key_of(rule))
             seen = (
                 [labels_of(config, one, r) for r in one.results] if one else [{**rule.labels, "alertname": rule.alert}]
             )
             receivers = dict.fromkeys(r for labels in seen for r in receivers_of(config, labels))
-            outcomes.append(with_static(outcome, tuple(receivers), muting.get(id(rule), ())))
+            outcomes.append(with_static(outcome, tuple(receivers), muting.get(key_of(rule), ())))
         return tuple(outcomes)
 
     def _unreached(self, outcomes: Sequence[RuleOutcome]) -> tuple[str, ...]:
@@ -190,3 +199,7 @@ class Session:
 
 
 _LONGEST_SPAN_S = 8 * 86400.0
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -25,6 +25,7 @@ ACTIVE = "active"
 """The folder of the rules that Prometheus has at the moment."""
 
 _RELOAD_S = 20.0
+_STEP_MS = 50
 
 
 class RehearsalStack(LocalStack):
@@ -64,6 +65,19 @@ class RehearsalStack(LocalStack):
             lambda: self._loaded() == wanted, timeout_s=_RELOAD_S, what="Prometheus reloads its rules", child=child
         )
 
+    def missed_scrapes(self, real_s: float) -> str:
+        """What is to be said of scrapes of the page that failed in the last so many seconds; empty where none did.
+
+        A scrape that fails makes every series stale, and so ends what was pending.
+        """
+        query = f'count_over_time((up{{job="{JOB}"}} == 0)[{int(real_s * 1000) + 1}ms:{_STEP_MS}ms])'
+        try:
+            answer = requests.get(f"{self.prometheus_url}/api/v1/query", params={"query": query}, timeout=10).json()
+            result = answer["data"]["result"]
+        except (requests.RequestException, ValueError, KeyError):
+            return "nobody knows whether all scrapes of the series succeeded"
+        return "a scrape of the series failed, for this machine was too busy" if result else ""
+
     def _loaded(self) -> set[str]:
         try:
             answer = requests.get(f"{self.prometheus_url}/api/v1/rules", timeout=5).json()
@@ -89,6 +103,8 @@ def scrape_series_only(localized: Localized, metrics_port: int, folder: Path, ru
         {
             "job_name": JOB,
             "honor_labels": True,
+            # The page is ours: that it answers late on a busy machine says nothing of anybody's rules.
+            "scrape_timeout": document["global"]["scrape_interval"],
             "static_configs": [{"targets": [f"{LOOPBACK}:{metrics_port}"]}],
         }
     ]

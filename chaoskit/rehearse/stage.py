@@ -6,7 +6,8 @@ start the stack -> for each wave: series at rest -> its steps -> tail -> the ser
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from chaoskit.events import AlertState, Equipment, Event, Header, Notice, Phase, Poll, Suppression, Watch
@@ -38,11 +39,12 @@ class SeriesTrack(Track):
         series: Sequence[tuple[tuple[Scripted, ...], float]],
         rules: Mapping[str, str],
         interval_s: float,
-        listen: Callable[[Event], None],
     ) -> None:
-        super().__init__(plan, header, {}, folder, listen)
+        super().__init__(plan, header, {}, folder)
         self.series = series
         self.rules = rules
+        self.disturbed = ""
+        """Why this machine, not the rules, may be to blame for an alert that ended early; empty where it is not."""
         self._interval_s = interval_s
         self.stack: RehearsalStack | None = None
 
@@ -94,7 +96,8 @@ class Stage(Runner):
         await_discovery(self.stack.prometheus_url, timeout_s=_DISCOVERY_S)
 
     def _witnessed(self, event: Event) -> None:
-        super()._witnessed(read_mark(event) if isinstance(event, Notice) else event)
+        # Not synced one by one: hundreds of notices come at once, and nothing here has to outlive a crash.
+        self._say(self._equipment.witnessed(read_mark(event) if isinstance(event, Notice) else event))
 
     def _say(self, event: Event, *, sync: bool = False) -> None:
         """What is seen goes to the wave that plays: a dozen journals of everything would keep the observers waiting."""
@@ -115,7 +118,9 @@ class Stage(Runner):
             track.say(Phase(name="steady"))
             self._interrupted.wait(track.plan.steady_vs / track.plan.time_scale)
             if track.steady([]):
+                begun = time.monotonic()
                 track.play()
+                track.disturbed = self._stage.missed_scrapes(time.monotonic() - begun)
             for series, _ in track.series:
                 self._stage.page.remove(series)
 

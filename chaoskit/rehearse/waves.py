@@ -16,9 +16,9 @@ from chaoskit.rehearse.derive import closure, metric_names
 from chaoskit.rehearse.proof import Proven
 
 MOST_IN_A_WAVE = 120
-SCALES = (60.0, 120.0, 300.0)
+SCALES = (60.0, 120.0, 200.0)
 _SHORT_REAL_S = 20.0
-_LEAST_TICK_REAL_S = 0.045
+_LEAST_TICK_REAL_S = 0.075
 """Evaluations that follow each other faster than this are not told apart on a busy machine."""
 
 

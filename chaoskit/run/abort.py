@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from chaoskit.errors import Problem
 from chaoskit.events import AlertState, Event
@@ -74,7 +75,7 @@ class AbortWatch:
 
     def _check(self, name: str) -> None:
         if self._armed.is_set() and self._firing[name]:
-            self._tell(f"abort condition ({self._alerts[name].place}): {name} is firing")
+            self._tell(f"abort condition ({_where(self._alerts[name])}): {name} is firing")
 
     def _run(self) -> None:
         answered = time.monotonic()
@@ -83,7 +84,7 @@ class AbortWatch:
                 assert one.query is not None
                 found = self._ask(one.query)
                 if found:
-                    self._tell(f"abort condition ({one.place}): '{one.query}' has a result")
+                    self._tell(f"abort condition ({_where(one)}): '{one.query}' has a result")
                     return
                 if found is not None or self._excused():
                     answered = time.monotonic()
@@ -98,6 +99,11 @@ class AbortWatch:
             self._ended.set()
         # Whoever feeds us may hold a journal's lock, which telling needs.
         threading.Thread(target=self._abort, args=(reason,), name="abort", daemon=True).start()
+
+
+def _where(one: Abort) -> str:
+    """For a history: which folder the profile lay in is nobody's business."""
+    return f"{Path(one.place.file).name}:{one.place.line}"
 
 
 def wrong_with(conditions: Sequence[Abort], alerts: Sequence[str], parse: Callable[[str], str]) -> list[Problem]:

@@ -19,7 +19,7 @@ LOWER_FIRST = [
     {"safety"},
     {"run"},
     {"report"},
-    {"gate"},
+    {"gate", "rehearse"},
     {"cli", "__main__", "pytest_plugin"},
 ]
 LEVEL = {part: number for number, parts in enumerate(LOWER_FIRST) for part in parts}
@@ -34,6 +34,7 @@ NEUTRAL = (
     "observe",
     "stack",
     "plan",
+    "rehearse",
     "report",
     "scenario",
     "check",

@@ -1,0 +1,218 @@
+"""One at a time, the stop lever, and what the next command does about runs that died."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import psutil
+import pytest
+
+from chaoskit.cli import run as chaoskit
+from chaoskit.errors import BadInput, Refused
+from chaoskit.faults import processes
+from chaoskit.safety.lever import block, blocked, refuse_if_blocked, sweep, unblock
+from chaoskit.safety.lock import TargetLock, lock_file, locks
+from chaoskit.safety.state import Entry, entries, me, register, state_folder
+from tests.safety_examples import TARGET, environment, filled, in_force, inject, invoke, journal, sleeper, state
+
+__all__ = ["sleeper", "state"]
+pytestmark = pytest.mark.usefixtures("state")
+_RACER = """
+import sys, time
+from pathlib import Path
+from chaoskit.errors import Refused
+from chaoskit.safety.lock import TargetLock
+time.sleep(max(0, float(sys.argv[1]) - time.time()))
+try:
+    lock = TargetLock.take("the target", [Path(sys.argv[2])])
+except Refused as refusal:
+    print("refused", refusal, flush=True)
+else:
+    print("taken", flush=True)
+    sys.stdin.read()
+    lock.release(healed=True)
+"""
+
+
+def racers(state: Path, count: int) -> list[subprocess.Popen[str]]:
+    """Processes that try to take the lock at the same instant."""
+    at = time.time() + 1.5
+    return [
+        subprocess.Popen(
+            [sys.executable, "-c", _RACER, str(at), str(state / f"run-{number}")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment(state),
+        )
+        for number in range(count)
+    ]
+
+
+def finish(runs: list[subprocess.Popen[str]]) -> list[str]:
+    said = []
+    for one in runs:
+        assert one.stdout is not None
+        said.append(one.stdout.readline())
+    for one in runs:
+        one.communicate(timeout=30)
+    return said
+
+
+def test_of_several_that_begin_at_the_same_moment_exactly_one_runs(state: Path) -> None:
+    race(state, 3)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+def test_of_several_that_begin_at_the_same_moment_exactly_one_runs_a_hundred_times(state: Path) -> None:
+    race(state, 100)
+
+
+def race(state: Path, times: int) -> None:
+    for _ in range(times):
+        said = finish(racers(state, 4))
+        assert sum(line == "taken\n" for line in said) == 1, said
+        assert all("the target is locked by process" in line for line in said if line != "taken\n"), said
+
+
+def test_who_has_the_lock_and_since_when_is_told(tmp_path: Path) -> None:
+    lock = TargetLock.take("staging", [tmp_path])
+    with pytest.raises(Refused, match=rf"staging is locked by process {me().pid}, for 0 s"):
+        TargetLock.take("staging", [])
+    TargetLock.take("another", []).release(healed=True)
+    ((note, held),) = locks()
+    assert (note.target, note.owner, held) == ("staging", me(), True)
+    lock.release(healed=True)
+    assert locks() == []
+    TargetLock.take("staging", []).release(healed=True)
+
+
+def test_a_dead_owner_keeps_no_lock_and_what_it_left_is_undone_first(tmp_path: Path) -> None:
+    (tmp_path / "room").mkdir()
+    undo = filled(tmp_path / "room")
+    journal(tmp_path / "run", invoke("disk.fill", undo)).close()
+    TargetLock.take("staging", [tmp_path / "run"]).release(healed=False)  # as after a crash
+    assert [held for _, held in locks()] == [False]
+    TargetLock.take("staging", []).release(healed=True)
+    assert not Path(undo["file"]).exists()
+
+
+def test_a_target_that_may_still_be_broken_is_not_broken_further(tmp_path: Path) -> None:
+    journal(tmp_path / "run", invoke("their.own", {})).close()
+    TargetLock.take("staging", [tmp_path / "run"]).release(healed=False)
+    for _ in range(2):
+        with pytest.raises(Refused, match=r"may still be broken by an earlier run: one#0: .*chaoskit heal"):
+            TargetLock.take("staging", [])
+
+
+def test_a_lock_file_full_of_rubbish_locks_nobody_out(tmp_path: Path) -> None:
+    lock_file("staging").write_bytes(b"\xff\x00{")
+    TargetLock.take("staging", [tmp_path]).release(healed=True)
+
+
+def test_while_the_lever_is_down_nothing_begins_and_unlock_lifts_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert blocked() == ""
+    refuse_if_blocked()
+    assert chaoskit(["stop", "--reason", "a real incident", "--out", str(tmp_path)]) == 0
+    assert chaoskit(["inject", "process.pause", "--for", "1s", "--out", str(tmp_path), *TARGET]) == 2
+    said = capsys.readouterr()
+    assert "a real incident" in said.err
+    assert "chaoskit unlock" in said.err
+    assert list(tmp_path.glob("*by-hand*")) == []
+    assert chaoskit(["unlock"]) == 0
+    assert not unblock()
+
+
+def test_stop_ends_a_run_that_is_at_work_and_leaves_nothing(
+    state: Path, tmp_path: Path, sleeper: psutil.Process, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = inject(state, tmp_path)
+    in_force(run)
+    assert processes.stopped(sleeper)
+    assert chaoskit(["stop", "--out", str(tmp_path)]) == 0
+    assert not processes.stopped(sleeper)
+    said, _ = run.communicate(timeout=30)
+    assert run.returncode == 4
+    assert "SIGTERM was received" in said
+    assert f"process {run.pid} ended" in capsys.readouterr().out
+    assert list(entries()) == []
+
+
+def test_a_run_notes_itself_before_it_looks_for_the_block(tmp_path: Path) -> None:
+    """Whichever comes first, no run slips through: here the block comes between."""
+    from chaoskit.safety.guard import Guard
+
+    block("now")
+    with pytest.raises(Refused, match="stopped on this machine"):
+        Guard("somewhere", [tmp_path], [], lambda reason: None)
+    assert list(entries()) == []
+
+
+def noted(folder: Path, pid: int, created: float, scratch: Path) -> Path:
+    owner = msgspec.structs.replace(me(), pid=pid, created=created)
+    file = state_folder("runs") / "dead.json"
+    file.write_bytes(msgspec.json.encode(Entry(owner, "x", [str(folder)], [str(scratch)], time.time(), 3.0)))
+    return file
+
+
+def test_the_next_command_undoes_what_a_dead_run_left_and_tidies_up(tmp_path: Path) -> None:
+    (tmp_path / "room").mkdir()
+    (tmp_path / "scratch").mkdir()
+    undo = filled(tmp_path / "room")
+    journal(tmp_path / "run", invoke("disk.fill", undo)).close()
+    file = noted(tmp_path / "run", me().pid, 1.0, tmp_path / "scratch")  # our pid, but not our birth
+    assert [one.ok for one in sweep("test")] == [True]
+    assert not Path(undo["file"]).exists()
+    assert not file.exists()
+    assert not (tmp_path / "scratch").exists()
+
+
+def test_a_run_that_lives_is_let_be(tmp_path: Path) -> None:
+    (tmp_path / "room").mkdir()
+    one = journal(tmp_path / "run", invoke("disk.fill", filled(tmp_path / "room")))
+    file = register("x", [tmp_path / "run"], [], 3.0)
+    assert sweep("test") == []
+    assert file.exists()
+    assert list((tmp_path / "room").iterdir())
+    one.close()
+
+
+def test_a_state_folder_that_cannot_be_made_is_said_with_what_mends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("CHAOSKIT_STATE", str(tmp_path / "file"))
+    with pytest.raises(BadInput, match="let CHAOSKIT_STATE name a folder that can be written"):
+        state_folder("runs")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nothing", "--for", "1s"], "fault kind 'nothing' is defined nowhere"),
+        (["process.pause", "--for", "1s", "--target", "link:x=y"], "process.pause cannot act on 'link:x'"),
+        (["process.pause", "--for", "soon", *TARGET], "--for"),
+        (["process.pause", "--for", "2h", *TARGET], "out of bounds"),
+        (["process.pause", "--for", "1s", *TARGET, "--with", "x"], "'x' is no KEY=VALUE"),
+        (["process.pause", "--for", "1s", *TARGET, "--with", "x=1"], "Extra inputs are not permitted"),
+        (["process.pause", "--for", "1s", *TARGET, "--at", "mark={"], "looks like JSON and is none"),
+        (["process.pause", "--for", "1s", *TARGET], "no such process: w1"),
+    ],
+)
+def test_an_order_by_hand_that_makes_no_sense_is_refused_and_touches_nothing(
+    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert chaoskit(["inject", *words, "--out", str(tmp_path / "runs")]) == 2
+    shown = capsys.readouterr()
+    assert said in shown.err
+    assert "Traceback" not in shown.err
+    for file in tmp_path.glob("runs/*/events.jsonl"):
+        assert all(json.loads(line)["type"] != "invoke" for line in file.read_text().splitlines())

@@ -1,0 +1,203 @@
+"""Whoever dies, hangs or is told twice to stop: what was in force is undone, once, by somebody who says so."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from chaoskit.errors import EquipmentError
+from chaoskit.events import End, FaultFail, Interruption, Invoke, UndoOk
+from chaoskit.faults import processes
+from chaoskit.faults.base import Target
+from chaoskit.faults.process_pause import PauseSettings, ProcessPause
+from chaoskit.history import read_history
+from chaoskit.safety.healbook import BOOK, HealBegin, read_book
+from chaoskit.safety.lease import Lease
+from tests.safety_examples import PATTERN, command, in_force, inject, invoke, journal, ours, sleeper, state, with_word
+
+__all__ = ["sleeper", "state"]
+
+
+@pytest.fixture
+def run(state: Path, tmp_path: Path, sleeper: psutil.Process) -> Iterator[subprocess.Popen[str]]:
+    """A run that holds the sleeper paused; at the end nothing of ours may be left."""
+    one = inject(state, tmp_path / "runs")
+    yield one
+    if one.poll() is None:
+        one.kill()
+    one.wait(timeout=10)
+    assert one.stdout is not None
+    one.stdout.close()
+    assert processes.await_true(lambda: not ours(state), 15), ours(state)
+    assert not processes.stopped(sleeper)
+
+
+def healed_by_watchdog(folder: Path) -> str:
+    """Waits until the heal book is closed; the reason it begins with."""
+    assert processes.await_true(lambda: read_book(folder / BOOK).healed is not None, 15)
+    book = read_book(folder / BOOK)
+    assert book.healed
+    begin = next(event for event in book.events if isinstance(event, HealBegin))
+    assert begin.by == "watchdog"
+    return begin.reason
+
+
+def test_a_run_that_is_killed_is_healed_and_that_is_noted(run: subprocess.Popen[str], sleeper: psutil.Process) -> None:
+    folder = in_force(run)
+    assert processes.stopped(sleeper)
+    run.kill()
+    assert healed_by_watchdog(folder) == "the run is gone"
+    assert not processes.stopped(sleeper)
+    assert read_book(folder / BOOK).undone == {"by-hand#0"}
+
+
+def test_a_run_whose_whole_process_group_is_killed_is_healed(run: subprocess.Popen[str]) -> None:
+    folder = in_force(run)
+    os.killpg(run.pid, signal.SIGKILL)
+    assert healed_by_watchdog(folder) == "the run is gone"
+
+
+def test_a_run_that_hangs_is_healed_and_keeps_its_hands_off_when_it_wakes_up(
+    run: subprocess.Popen[str], sleeper: psutil.Process
+) -> None:
+    """It ends with 4, says why, and undoes nothing itself: that is the watchdog's now."""
+    folder = in_force(run)
+    run.send_signal(signal.SIGSTOP)
+    assert "silent" in healed_by_watchdog(folder)
+    assert not processes.stopped(sleeper)
+    run.send_signal(signal.SIGCONT)
+    assert run.wait(timeout=30) == 4
+    history = read_history(folder)
+    assert "lease" in next(history.of(Interruption)).reason
+    assert list(history.of(UndoOk)) == []
+    assert next(history.of(End)).healed
+
+
+def test_a_hang_that_is_shorter_than_the_lease_is_no_trouble(run: subprocess.Popen[str]) -> None:
+    folder = in_force(run)
+    run.send_signal(signal.SIGSTOP)
+    threading.Event().wait(1.0)
+    run.send_signal(signal.SIGCONT)
+    run.send_signal(signal.SIGINT)
+    assert run.wait(timeout=30) == 4
+    assert not (folder / BOOK).exists()
+    assert len(list(read_history(folder).of(UndoOk))) == 1
+
+
+def test_a_fault_whose_holder_is_killed_is_undone_by_the_run_at_once(
+    run: subprocess.Popen[str], state: Path, sleeper: psutil.Process
+) -> None:
+    folder = in_force(run)
+    with_word(ours(state), "faults.holder")[0].kill()
+    assert processes.await_true(lambda: not processes.stopped(sleeper), 10)
+    assert run.wait(timeout=30) == 4
+    fail = next(read_history(folder).of(FaultFail))
+    assert fail.lapsed
+    assert fail.reason == "its holder died, so it was undone"
+
+
+def test_without_its_watchdog_a_run_keeps_nothing_in_force(run: subprocess.Popen[str], state: Path) -> None:
+    folder = in_force(run)
+    with_word(ours(state), "safety.watchdog")[0].kill()
+    assert run.wait(timeout=30) == 4
+    history = read_history(folder)
+    assert "watchdog ended" in next(history.of(Interruption)).reason
+    assert len(list(history.of(UndoOk))) == 1
+
+
+def test_when_everybody_is_killed_the_heal_command_finishes_it(
+    run: subprocess.Popen[str], state: Path, tmp_path: Path, sleeper: psutil.Process
+) -> None:
+    in_force(run)
+    for process in ours(state):
+        process.kill()
+    run.wait(timeout=10)
+    assert processes.stopped(sleeper), "nobody is left to undo it"
+    seen = command(state, "status", "--out", str(tmp_path))
+    assert (seen.returncode, "by-hand#0 process.pause w1" in seen.stdout) == (5, True), seen.stdout
+    done = command(state, "heal", "--all", "--out", str(tmp_path))
+    assert done.returncode == 0
+    assert "undone      by-hand#0" in done.stdout
+    assert not processes.stopped(sleeper)
+
+
+def test_told_twice_to_stop_it_ends_at_once_and_is_still_healed(
+    run: subprocess.Popen[str], state: Path, sleeper: psutil.Process
+) -> None:
+    """The holder stands still, so the first Ctrl-C would take as long as the undo is waited for."""
+    folder = in_force(run)
+    with_word(ours(state), "faults.holder")[0].send_signal(signal.SIGSTOP)
+    run.send_signal(signal.SIGINT)
+    assert run.stdout is not None
+    assert any("SIGINT was received" in line for line in run.stdout)
+    run.send_signal(signal.SIGINT)
+    assert run.wait(timeout=10) == 4
+    assert healed_by_watchdog(folder) == "the run was told twice to stop"
+    assert not processes.stopped(sleeper)
+
+
+def test_a_fault_that_outlasts_its_maximum_is_undone_though_its_holder_stands_still(
+    state: Path, tmp_path: Path, sleeper: psutil.Process
+) -> None:
+    """Here without any holder: the watchdog alone bounds it."""
+    undo = ProcessPause.prepare(Target("role:worker", ("w1",), {"pattern": PATTERN}), PauseSettings())
+    lost: list[str] = []
+    one = journal(tmp_path)
+    lease = Lease([tmp_path], tmp_path / "watchdog.log", lost.append)
+    try:
+        lease.begin()
+        ProcessPause.start(undo)
+        one.write(invoke("process.pause", undo, max_s=-5.0))
+        assert "in force for longer" in healed_by_watchdog(tmp_path)
+        assert not processes.stopped(sleeper)
+        assert processes.await_true(lambda: bool(lost), 5)
+        assert "somebody else is undoing" in lease.lost
+    finally:
+        lease.end(healed=True)
+        one.close()
+
+
+def test_a_watchdog_that_does_not_come_up_is_said_before_anything_is_broken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    lease = Lease([tmp_path], tmp_path / "watchdog.log", lambda reason: None)
+    with pytest.raises(EquipmentError, match="watchdog: it did not come up"):
+        lease.begin()
+    lease.end(healed=True)
+
+
+def test_the_invoke_is_on_disk_before_the_effect(run: subprocess.Popen[str], sleeper: psutil.Process) -> None:
+    folder = in_force(run)
+    assert processes.stopped(sleeper)
+    invoke_, *_ = read_history(folder).of(Invoke)
+    assert invoke_.undo["victims"][0]["pid"] == sleeper.pid
+
+
+@pytest.mark.parametrize("room", [0, 150, 600, 900, 1200, 1600, 4096])
+def test_on_a_disk_that_fills_up_no_fault_begins_without_its_line_and_whatever_began_is_undone(
+    state: Path, tmp_path: Path, sleeper: psutil.Process, room: int
+) -> None:
+    """Here the system allows no file beyond so many bytes; the journal's lines come to lie on both sides of that."""
+    import resource
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+
+    run = inject(state, tmp_path / "runs", for_="100ms", preexec_fn=limit)
+    said, _ = run.communicate(timeout=60)
+    assert "Traceback" not in said
+    whole = [b'"invoke"' in file.read_bytes() for file in tmp_path.glob("runs/*/events.jsonl")]
+    assert ("in force" in said) <= any(whole), said
+    assert (run.returncode == 0) <= any(whole), said
+    assert processes.await_true(lambda: not ours(state), 15)
+    assert not processes.stopped(sleeper)
