@@ -30,6 +30,8 @@ from chaoskit.scenario.profile import load_profile
 STEP = "script"
 PROFILE = "rehearsal.yml"
 _SLACK_VS_INTERVALS = 4
+_DELIVERY_REAL_S = 0.1
+"""Hundreds of notices that are due at one instant reach their sinks within about so many real seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,13 @@ def wave_drill(
 
 
 def planned(scenario: Scenario, config: AlertConfig, scale: float, beside: Sequence[str]) -> Plan:
-    """The plan of a rehearsal's scenario; raises BadInput."""
+    """The plan of a rehearsal's scenario; raises BadInput.
+
+    A promise that names no delivery tolerance gets one that a machine playing many alerts at once can keep.
+    """
+    if config.promise.delivery_s is None:
+        delivery_vs = max(delivery_of(config, scale), _DELIVERY_REAL_S * scale)
+        config = replace(config, promise=replace(config.promise, delivery_s=delivery_vs))
     plan = make_plan(
         scenario,
         profile(scale),

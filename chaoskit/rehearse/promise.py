@@ -43,4 +43,5 @@ def write(promise: Promise) -> str:
         "# Computed from the rules and routes by `chaoskit rehearse --write-promise`. Review it: from now on the next\n"
         "# change is judged against what stands here, not against what the configuration happens to say.\n"
     )
-    return head + yaml.safe_dump({"chaoskit": 1, "alerts": alerts}, sort_keys=False, width=120)
+    delivery = {} if promise.delivery_s is None else {"delivery": format_duration(promise.delivery_s)}
+    return head + yaml.safe_dump({"chaoskit": 1, **delivery, "alerts": alerts}, sort_keys=False, width=120)
