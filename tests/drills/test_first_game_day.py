@@ -101,7 +101,7 @@ def test_a_deleted_route_fails_notify_as_never(drill: Drill) -> None:
 
 def test_a_longer_group_wait_fails_notify_as_late(drill: Drill) -> None:
     """critical's group_wait 10s -> 90s."""
-    ended = drill.change("alertmanager.yml", "group_wait: 10s", "group_wait: 90s").run()
+    ended = drill.change("alertmanager.yml", "\n      group_wait: 10s", "\n      group_wait: 90s").run()
     assert_fails(ended, "notify", "critical-alerts", "too late", "promised group_wait 10s", "group_wait 1m30s")
     assert ended.results("notify", "worker-alerts") == {"PASS"}
 
