@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psutil
 
+from chaoskit import waiting
 from chaoskit.faults import processes
 from chaoskit.faults.base import FaultError, Lapsed, Seen, Target, Undo
 
@@ -99,7 +100,7 @@ def put_out(undo: Undo) -> Seen:
     begun = time.time()
     for process in burners:
         processes.send(process, signal.SIGKILL)
-    if not processes.await_true(lambda: not any(map(alive, burners)), _CONFIRM_S):
+    if not waiting.await_true(lambda: not any(map(alive, burners)), _CONFIRM_S):
         raise FaultError("SIGKILL was sent, but a burner is still there")
     for child in _lit.pop(undo["burn"], []):
         child.wait(_CONFIRM_S)

@@ -22,6 +22,7 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import Field
 
+from chaoskit import waiting
 from chaoskit.faults.base import FaultError, Lapsed, Seen, Settings, Target, Undo
 from chaoskit.faults.interface import ANSWER_S, SILENCE_S, Watch, get, interface, take_back
 from chaoskit.faults.quantities import Ratio
@@ -106,11 +107,9 @@ class CacheThrash:
     @classmethod
     def change(cls, undo: Undo) -> Seen:
         """Sees that entries are pushed out under the new ratio, which `hold` doses."""
-        before, begun, end = _statistics(undo)["evictions"], time.time(), time.monotonic() + _EFFECT_S
-        while _statistics(undo)["evictions"] <= before:
-            if time.monotonic() > end:
-                raise FaultError(f"nothing was pushed out of the cache within {_EFFECT_S:g} s of the change")
-            time.sleep(_LOOK_S)
+        before, begun = _statistics(undo)["evictions"], time.time()
+        if not waiting.await_true(lambda: _statistics(undo)["evictions"] > before, _EFFECT_S, _LOOK_S):
+            raise FaultError(f"nothing was pushed out of the cache within {_EFFECT_S:g} s of the change")
         return Seen((begun, time.time()), f"{undo['ratio']:.0%} of all look-ups are for new keys")
 
 

@@ -10,6 +10,7 @@ import threading
 import time
 from typing import Any, ClassVar
 
+from chaoskit import waiting
 from chaoskit.faults import programs
 from chaoskit.faults.base import FaultError, Lapsed, Seen, Settings, Target, Undo
 
@@ -87,14 +88,7 @@ def _there(undo: Undo) -> bool:
 
 
 def _becomes(undo: Undo, *, there: bool) -> bool:
-    if undo["seen"] is None:
-        return True
-    end = time.monotonic() + _SEEN_S
-    while _there(undo) != there:
-        if time.monotonic() > end:
-            return False
-        time.sleep(_AGAIN_S)
-    return True
+    return undo["seen"] is None or waiting.await_true(lambda: _there(undo) == there, _SEEN_S, _AGAIN_S)
 
 
 def _told(undo: dict[str, Any], which: str) -> str:

@@ -14,7 +14,8 @@ from typing import ClassVar
 import psutil
 from pydantic import Field
 
-from chaoskit.faults import burners, processes
+from chaoskit import waiting
+from chaoskit.faults import burners
 from chaoskit.faults.base import FaultError, Seen, Settings, Target, Undo
 
 _PROGRAM = """
@@ -65,7 +66,7 @@ class CpuBurn:
         begun = time.time()
         each = undo["cores"] / undo["burners"]
         lit = burners.ignite(undo, _PROGRAM, [str(each)], undo["burners"])
-        if not processes.await_true(lambda: all(_used_s(one) > 0 for one in lit), _CONFIRM_S):
+        if not waiting.await_true(lambda: all(_used_s(one) > 0 for one in lit), _CONFIRM_S):
             raise FaultError("the burners were started, but do not get the processor")
         # From the first one on the slice is busier, so the effect may be as old as that.
         return Seen((begun, time.time()), f"{undo['burners']} processes burn {undo['cores']:g} cores")

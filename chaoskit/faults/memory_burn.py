@@ -8,7 +8,8 @@ from typing import Annotated, Any, ClassVar
 import psutil
 from pydantic import BeforeValidator, Field
 
-from chaoskit.faults import burners, processes
+from chaoskit import waiting
+from chaoskit.faults import burners
 from chaoskit.faults.base import FaultError, Seen, Settings, Target, Undo
 from chaoskit.units import parse_size
 
@@ -60,7 +61,7 @@ class MemoryBurn:
     def start(cls, undo: Undo) -> Seen:
         """Starts the process and sees the memory resident."""
         lit = burners.ignite(undo, _PROGRAM, [str(undo["size"])], 1)
-        full = processes.since_true(lambda: _resident(lit[0]) >= undo["size"], _CONFIRM_S)
+        full = waiting.since_true(lambda: _resident(lit[0]) >= undo["size"], _CONFIRM_S)
         if full is None:
             raise FaultError("the process was started, but does not get the memory")
         return Seen(full, f"{undo['size'] / 2**20:.0f} MiB held")

@@ -16,6 +16,7 @@ from typing import ClassVar
 
 import psutil
 
+from chaoskit import waiting
 from chaoskit.faults import processes
 from chaoskit.faults.base import FaultError, Seen, Settings, Target, Undo
 
@@ -75,7 +76,7 @@ class MonitoringKill:
             if process is None:
                 raise FaultError(f"{victim['name']} ended before the fault began")
             processes.send(process, signal.SIGKILL)
-        if not processes.await_true(lambda: not any(map(processes.alive, undo["victims"])), _CONFIRM_S):
+        if not waiting.await_true(lambda: not any(map(processes.alive, undo["victims"])), _CONFIRM_S):
             raise FaultError("SIGKILL was sent, but it is still there")
         return Seen((begun, time.time()), ", ".join(victim["name"] for victim in undo["victims"]) + " killed")
 
@@ -108,7 +109,7 @@ def _answers(ports: list[int], owner: dict[str, object]) -> bool:
     def back() -> bool:
         return processes.alive(owner) is None or all(map(_open, ports))
 
-    return processes.await_true(back, _BACK_S)
+    return waiting.await_true(back, _BACK_S)
 
 
 def _open(port: int) -> bool:

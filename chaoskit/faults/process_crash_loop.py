@@ -14,6 +14,7 @@ from typing import ClassVar
 import psutil
 from pydantic import Field
 
+from chaoskit import waiting
 from chaoskit.faults import processes
 from chaoskit.faults.base import FaultError, Lapsed, Seen, Settings, Target, Undo
 from chaoskit.faults.quantities import Duration
@@ -57,7 +58,7 @@ class ProcessCrashLoop:
             raise FaultError("a process to kill ended before the fault began")
         for process in victims:
             processes.send(process, signal.SIGKILL)
-        if not processes.await_true(lambda: not any(map(processes.alive, undo["victims"])), _CONFIRM_S):
+        if not waiting.await_true(lambda: not any(map(processes.alive, undo["victims"])), _CONFIRM_S):
             raise FaultError("SIGKILL was sent, but a process is still there")
         names = ", ".join(victim["name"] for victim in undo["victims"])
         return Seen((begun, time.time()), f"{names} killed, the first of {undo['times']} times")
@@ -71,7 +72,7 @@ class ProcessCrashLoop:
                 return
             for process in born:
                 processes.send(process, signal.SIGKILL)
-            if not processes.await_true(lambda born=born: not any(map(_lives, born)), _CONFIRM_S):  # type: ignore[misc]
+            if not waiting.await_true(lambda born=born: not any(map(_lives, born)), _CONFIRM_S):  # type: ignore[misc]
                 raise Lapsed("SIGKILL was sent, but a replacement is still there")
         ended.wait()
 
@@ -82,7 +83,7 @@ class ProcessCrashLoop:
         if undo["boot"] != processes.boot_id():
             return Seen((begun, begun), "the machine was restarted since")
         names = {victim["name"] for victim in undo["victims"]}
-        back = processes.await_true(lambda: names <= processes.find(undo["pattern"]).keys(), _CONFIRM_S)
+        back = waiting.await_true(lambda: names <= processes.find(undo["pattern"]).keys(), _CONFIRM_S)
         return Seen((begun, time.time()), "all back" if back else "a crash loop has nothing to take back")
 
 
@@ -96,7 +97,7 @@ def _await_births(undo: Undo, ended: threading.Event) -> list[psutil.Process]:
         found.update(processes.find(undo["pattern"]))
         return ended.is_set() or all(name in found and _lives(found[name]) for name in names)
 
-    if not processes.await_true(born, _REPLACED_S):
+    if not waiting.await_true(born, _REPLACED_S):
         raise Lapsed(f"nobody replaced {', '.join(name for name in names if name not in found)}")
     return [found[name] for name in names if name in found]
 

@@ -14,6 +14,7 @@ from typing import ClassVar
 
 import psutil
 
+from chaoskit import waiting
 from chaoskit.faults import processes
 from chaoskit.faults.base import FaultError, Lapsed, Seen, Settings, Target, Undo
 
@@ -57,7 +58,7 @@ class ProcessKill:
         begun = time.time()
         for process in victims:
             processes.send(process, signal.SIGKILL)
-        gone = processes.await_true(lambda: not any(map(processes.alive, undo["victims"])), _CONFIRM_S)
+        gone = waiting.await_true(lambda: not any(map(processes.alive, undo["victims"])), _CONFIRM_S)
         if not gone:
             raise FaultError("SIGKILL was sent, but a process is still there")
         return Seen((begun, time.time()), ", ".join(victim["name"] for victim in undo["victims"]) + " killed")
@@ -69,7 +70,7 @@ class ProcessKill:
             ended.wait()
             return
         watch = _Replacements(undo)
-        while not ended.wait(processes.POLL_S):
+        while not ended.wait(waiting.LOOK_S):
             watch.look()
             if (name := watch.let_go()) and not ended.is_set():
                 raise Lapsed(f"the replacement of {name} was let go by somebody else")
@@ -84,12 +85,12 @@ class ProcessKill:
             return Seen((begun, begun), "the machine was restarted since")
         if not undo["hold"]:
             return Seen((begun, begun), "a kill has nothing to take back")
-        waiting = [p for p in processes.find(undo["pattern"]).values() if processes.stopped(p) and _replaces(undo, p)]
-        for process in waiting:
+        held_back = [p for p in processes.find(undo["pattern"]).values() if processes.stopped(p) and _replaces(undo, p)]
+        for process in held_back:
             processes.send(process, signal.SIGCONT)
-        if not processes.await_true(lambda: not any(map(processes.stopped, waiting)), _CONFIRM_S):
+        if not waiting.await_true(lambda: not any(map(processes.stopped, held_back)), _CONFIRM_S):
             raise FaultError("SIGCONT was sent, but a replacement still stands still")
-        return Seen((begun, time.time()), f"{len(waiting)} let go")
+        return Seen((begun, time.time()), f"{len(held_back)} let go")
 
 
 class _Replacements:
@@ -146,7 +147,7 @@ class _Replacements:
         for pid, process in list(self._held.items()):
             try:
                 if process.status() not in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE):
-                    if processes.await_true(lambda p=process: processes.stopped(p), _SIGNAL_S):  # type: ignore[misc]
+                    if waiting.await_true(lambda p=process: processes.stopped(p), _SIGNAL_S):  # type: ignore[misc]
                         continue
                     return processes.title(process)
             except psutil.Error:

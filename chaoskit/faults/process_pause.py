@@ -7,6 +7,7 @@ import threading
 import time
 from typing import ClassVar
 
+from chaoskit import waiting
 from chaoskit.faults import processes
 from chaoskit.faults.base import FaultError, Lapsed, Seen, Settings, Target, Undo
 
@@ -39,7 +40,7 @@ class ProcessPause:
             raise FaultError("a process to pause ended before the fault began")
         for process in victims:
             processes.send(process, signal.SIGSTOP)
-        if not processes.await_true(lambda: all(map(processes.stopped, victims)), _CONFIRM_S):
+        if not waiting.await_true(lambda: all(map(processes.stopped, victims)), _CONFIRM_S):
             raise FaultError("SIGSTOP was sent, but a process still runs")
         return Seen((begun, time.time()), f"{len(victims)} stopped")
 
@@ -63,6 +64,6 @@ class ProcessPause:
         victims = [process for victim in undo["victims"] if (process := processes.alive(victim))]
         for process in victims:
             processes.send(process, signal.SIGCONT)
-        if not processes.await_true(lambda: not any(map(processes.stopped, victims)), _CONFIRM_S):
+        if not waiting.await_true(lambda: not any(map(processes.stopped, victims)), _CONFIRM_S):
             raise FaultError("SIGCONT was sent, but a process still stands still")
         return Seen((begun, time.time()), f"{len(victims)} let go")

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import re
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ import psutil
 
 from chaoskit.faults.base import FaultError, Target
 
-POLL_S = 0.005
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -91,28 +89,6 @@ def children(parent: int) -> Iterator[int]:
             yield from (child.pid for child in psutil.Process(parent).children())
         except psutil.Error:
             return
-
-
-def await_true(condition: Callable[[], bool], within_s: float) -> bool:
-    """Looks every few milliseconds until the condition holds; False when the time is over."""
-    end = time.monotonic() + within_s
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(POLL_S)
-    return True
-
-
-def since_true(condition: Callable[[], bool], within_s: float) -> tuple[float, float] | None:
-    """Like `await_true`: the last look at which it did not hold and the first at which it did; None in vain."""
-    end = time.monotonic() + within_s
-    before = time.time()
-    while not condition():
-        if time.monotonic() > end:
-            return None
-        before = time.time()
-        time.sleep(POLL_S)
-    return before, time.time()
 
 
 def prepare(target: Target) -> dict[str, Any]:

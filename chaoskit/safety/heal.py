@@ -20,6 +20,7 @@ from pathlib import Path
 
 import psutil
 
+from chaoskit import waiting
 from chaoskit.errors import BadInput
 from chaoskit.events import UndoBegin, UndoFail, UndoOk
 from chaoskit.faults import processes
@@ -100,10 +101,10 @@ def heal(folder: Path, by: str, reason: str, *, grace_s: float = GRACE_S, fence:
 def end_holders(folder: Path, grace_s: float) -> None:
     """Waits for a run's holders to end, and ends those that do not."""
     holders = find_holders(folder)
-    processes.await_true(lambda: not any(map(_lives, holders)), grace_s)
+    waiting.await_true(lambda: not any(map(_lives, holders)), grace_s)
     for process in holders:
         processes.send(process, signal.SIGKILL)
-    processes.await_true(lambda: not any(map(_lives, holders)), _END_S)
+    waiting.await_true(lambda: not any(map(_lives, holders)), _END_S)
 
 
 def find_holders(folder: Path) -> list[psutil.Process]:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 
+from chaoskit import waiting
 from chaoskit.errors import Problem, Refused
 from chaoskit.faults import processes
 from chaoskit.safety.heal import Healed, heal, remove_scratch
@@ -68,15 +69,13 @@ def stop_all(grace_s: float) -> list[Ended]:
     for _, process in running:
         with contextlib.suppress(psutil.Error):
             process.send_signal(signal.SIGTERM)
-    end = time.monotonic() + grace_s
-    while time.monotonic() < end and any(entry.owner.process for entry, _ in running):
-        time.sleep(0.05)
+    waiting.await_true(lambda: not any(entry.owner.process for entry, _ in running), grace_s, 0.05)
     forced = set()
     for entry, process in running:
         if entry.owner.process:
             forced.add(entry.owner)
             processes.send(process, signal.SIGKILL)
-    processes.await_true(lambda: not any(entry.owner.process for entry, _ in running), _END_S)
+    waiting.await_true(lambda: not any(entry.owner.process for entry, _ in running), _END_S)
     return [
         Ended(entry, entry.owner in forced, _settle(file, entry, "stop", "chaoskit stop was called"))
         for file, entry in noted

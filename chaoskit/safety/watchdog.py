@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from chaoskit import waiting
 from chaoskit.faults.registry import known
 from chaoskit.safety.heal import GRACE_S, Healed, heal, remove_scratch
 from chaoskit.safety.lease import BYE, HEAL
@@ -105,9 +106,8 @@ def _again(one: Healed, why: str) -> Healed:
 
 def _clear(entry: Path | None, folders: list[Path], healed: bool, *, wait: bool) -> None:
     """Removes what a dead run does not need any more; a run that still lives does that itself."""
-    end = time.monotonic() + _GONE_S
-    while wait and any(map(in_use, folders)) and time.monotonic() < end:
-        time.sleep(0.05)
+    if wait:
+        waiting.await_true(lambda: not any(map(in_use, folders)), _GONE_S, 0.05)
     if entry is None or not healed or any(map(in_use, folders)):
         return
     for file, found in entries():

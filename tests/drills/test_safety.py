@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from chaoskit import waiting
 from chaoskit.events import AlertState, End, Interruption, UndoOk
-from chaoskit.faults import processes
 from chaoskit.history import read_history
 from chaoskit.safety.healbook import BOOK, read_book
 from tests.drills.conftest import Drill
@@ -64,7 +64,7 @@ def started(state: Path, out: Path) -> subprocess.Popen[str]:
 def over(run: subprocess.Popen[str], state: Path) -> None:
     assert run.stdout is not None
     run.stdout.close()
-    assert processes.await_true(lambda: not ours(state), 20), ours(state)
+    assert waiting.await_true(lambda: not ours(state), 20), ours(state)
 
 
 def test_told_twice_to_stop_a_run_ends_at_once_healed_with_4(state: Path, tmp_path: Path, binaries: object) -> None:
@@ -85,7 +85,7 @@ def test_a_run_that_stands_still_is_healed_and_touches_nothing_when_it_goes_on(
     folder = next(path for path in tmp_path.glob("*worker-unhealthy*") if not path.is_symlink())
     run.send_signal(signal.SIGSTOP)
     try:
-        assert processes.await_true(lambda: read_book(folder / BOOK).healed is True, 20)
+        assert waiting.await_true(lambda: read_book(folder / BOOK).healed is True, 20)
     finally:
         run.send_signal(signal.SIGCONT)
     assert run.stdout is not None

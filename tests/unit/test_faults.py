@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
+from chaoskit import waiting
 from chaoskit.faults import processes
 from chaoskit.faults.base import FaultError, Lapsed, Target
 from chaoskit.faults.process_kill import KillSettings, ProcessKill
@@ -48,7 +49,7 @@ def supervisor() -> Iterator[subprocess.Popen[str]]:
     parent = subprocess.Popen([sys.executable, "-c", SUPERVISOR], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     parent.stdout.readline()
-    assert processes.await_true(lambda: "w1" in processes.find(PATTERN), 10)
+    assert waiting.await_true(lambda: "w1" in processes.find(PATTERN), 10)
     yield parent
     children = psutil.Process(parent.pid).children()
     parent.kill()
@@ -63,7 +64,7 @@ def target(*names: str) -> Target:
 
 
 def worker() -> psutil.Process:
-    assert processes.await_true(lambda: "w1" in processes.find(PATTERN), 10)  # a newborn has no title yet
+    assert waiting.await_true(lambda: "w1" in processes.find(PATTERN), 10)  # a newborn has no title yet
     return processes.find(PATTERN)["w1"]
 
 
@@ -134,9 +135,9 @@ def test_a_held_kill_keeps_every_replacement_stopped_until_it_is_taken_back(
     undo = ProcessKill.prepare(target(), KillSettings(hold=True))
     one = held(ProcessKill, undo, tmp_path, [])
     try:
-        assert processes.await_true(lambda: processes.stopped(worker()), 5)
+        assert waiting.await_true(lambda: processes.stopped(worker()), 5)
         worker().kill()
-        assert processes.await_true(lambda: "w1" in processes.find(PATTERN) and processes.stopped(worker()), 5)
+        assert waiting.await_true(lambda: "w1" in processes.find(PATTERN) and processes.stopped(worker()), 5)
     finally:
         seen = one.take_back()
     assert "let go" in seen.detail
@@ -161,7 +162,7 @@ def test_a_holder_whose_runner_is_killed_heals(supervisor: object, tmp_path: Pat
     assert processes.stopped(worker())
     runner.kill()
     runner.wait(timeout=10)
-    assert processes.await_true(lambda: not processes.stopped(worker()), 10)
+    assert waiting.await_true(lambda: not processes.stopped(worker()), 10)
     runner.stdout.close()
     runner.stdin.close()
 
@@ -178,7 +179,7 @@ def test_a_fault_is_undone_at_its_maximum_duration_and_that_is_said(supervisor: 
     undo = ProcessPause.prepare(target(), PauseSettings())
     lapses: list[str] = []
     one = held(ProcessPause, undo, tmp_path, lapses, max_s=0.3)
-    assert processes.await_true(lambda: not processes.stopped(worker()), 10)
-    assert processes.await_true(lambda: bool(lapses), 5)
+    assert waiting.await_true(lambda: not processes.stopped(worker()), 10)
+    assert waiting.await_true(lambda: bool(lapses), 5)
     assert "maximum duration" in lapses[0]
     one.take_back()

@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
+from chaoskit import waiting
 from chaoskit.errors import Place
 from chaoskit.faults import burners, processes
 from chaoskit.faults.base import Fault, FaultError, Lapsed, Target, Undo
@@ -117,7 +118,7 @@ def test_a_killed_holder_takes_its_burners_with_it(held: list[HeldFault], tmp_pa
     hold(held, CpuBurn, undo, tmp_path)
     holder = psutil.Process(burners.find(undo)[0].ppid())
     holder.send_signal(signal.SIGKILL)
-    assert processes.await_true(lambda: not burners.find(undo), 10)
+    assert waiting.await_true(lambda: not burners.find(undo), 10)
     assert "0 put out" in CpuBurn.stop(undo).detail
 
 
@@ -262,12 +263,12 @@ def test_a_crash_loop_kills_exactly_so_often_and_then_leaves_it_alone(held: list
     parent = subprocess.Popen([sys.executable, "-c", SUPERVISOR], stdout=subprocess.PIPE, text=True)
     try:
         pattern = rf"{MARK} worker (?P<name>\S+)"
-        assert processes.await_true(lambda: "w1" in processes.find(pattern), 10)
+        assert waiting.await_true(lambda: "w1" in processes.find(pattern), 10)
         target = Target("role:worker", ("w1",), {"pattern": pattern, "time_scale": 60})
         hold(held, ProcessCrashLoop, token(ProcessCrashLoop, target, times=3, every="12s"), tmp_path)
         assert parent.stdout is not None
         assert [parent.stdout.readline().strip() for _ in range(4)] == ["1", "2", "3", "4"]
-        assert processes.await_true(lambda: "w1" in processes.find(pattern), 10)
+        assert waiting.await_true(lambda: "w1" in processes.find(pattern), 10)
         last = processes.find(pattern)["w1"]
         threading.Event().wait(0.6)  # three further periods
         assert last.is_running()

@@ -13,10 +13,10 @@ from typing import Any
 import psutil
 import pytest
 
+from chaoskit import waiting
 from chaoskit.faults.base import FaultError, Lapsed, Target
 from chaoskit.faults.command import Command, CommandSettings
 from chaoskit.faults.command_action import CommandAction, CommandActionSettings
-from chaoskit.faults.processes import await_true
 
 NOWHERE = Target("", (), {})
 
@@ -129,7 +129,7 @@ def test_a_program_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None
     with pytest.raises(FaultError, match=r"was not done within 0\.5 s"):
         act(f"sleep 60 & echo $! > {note}; wait", shell=True, timeout_s=0.5)
     pid = int(note.read_text())
-    assert await_true(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie", 5)
+    assert waiting.await_true(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie", 5)
 
 
 def test_a_child_left_behind_does_not_keep_it_waiting(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from chaoskit import waiting
 from chaoskit.errors import EquipmentError
 from chaoskit.events import End, FaultFail, Interruption, Invoke, UndoOk
 from chaoskit.faults import processes
@@ -35,13 +36,20 @@ def run(state: Path, tmp_path: Path, sleeper: psutil.Process) -> Iterator[subpro
     one.wait(timeout=10)
     assert one.stdout is not None
     one.stdout.close()
-    assert processes.await_true(lambda: not ours(state), 15), ours(state)
+    assert waiting.await_true(lambda: not ours(state), 15), ours(state)
     assert not processes.stopped(sleeper)
+
+
+def at_once(victims: list[psutil.Process]) -> None:
+    """Kills all of them as if in one instant: those that stand still first cannot heal when the next one dies."""
+    for deed in (psutil.Process.suspend, psutil.Process.kill):
+        for process in victims:
+            deed(process)
 
 
 def healed_by_watchdog(folder: Path) -> str:
     """Waits until the heal book is closed; the reason it begins with."""
-    assert processes.await_true(lambda: read_book(folder / BOOK).healed is not None, 15)
+    assert waiting.await_true(lambda: read_book(folder / BOOK).healed is not None, 15)
     book = read_book(folder / BOOK)
     assert book.healed
     begin = next(event for event in book.events if isinstance(event, HealBegin))
@@ -96,7 +104,7 @@ def test_a_fault_whose_holder_is_killed_is_undone_by_the_run_at_once(
 ) -> None:
     folder = in_force(run)
     with_word(ours(state), "faults.holder")[0].kill()
-    assert processes.await_true(lambda: not processes.stopped(sleeper), 10)
+    assert waiting.await_true(lambda: not processes.stopped(sleeper), 10)
     assert run.wait(timeout=30) == 4
     fail = next(read_history(folder).of(FaultFail))
     assert fail.lapsed
@@ -116,8 +124,7 @@ def test_when_everybody_is_killed_the_heal_command_finishes_it(
     run: subprocess.Popen[str], state: Path, tmp_path: Path, sleeper: psutil.Process
 ) -> None:
     in_force(run)
-    for process in ours(state):
-        process.kill()
+    at_once(ours(state))
     run.wait(timeout=10)
     assert processes.stopped(sleeper), "nobody is left to undo it"
     seen = command(state, "status", "--out", str(tmp_path))
@@ -157,7 +164,7 @@ def test_a_fault_that_outlasts_its_maximum_is_undone_though_its_holder_stands_st
         one.write(invoke("process.pause", undo, max_s=-5.0))
         assert "in force for longer" in healed_by_watchdog(tmp_path)
         assert not processes.stopped(sleeper)
-        assert processes.await_true(lambda: bool(lost), 5)
+        assert waiting.await_true(lambda: bool(lost), 5)
         assert "somebody else is undoing" in lease.lost
     finally:
         lease.end(healed=True)
@@ -199,5 +206,5 @@ def test_on_a_disk_that_fills_up_no_fault_begins_without_its_line_and_whatever_b
     whole = [b'"invoke"' in file.read_bytes() for file in tmp_path.glob("runs/*/events.jsonl")]
     assert ("in force" in said) <= any(whole), said
     assert (run.returncode == 0) <= any(whole), said
-    assert processes.await_true(lambda: not ours(state), 15)
+    assert waiting.await_true(lambda: not ours(state), 15)
     assert not processes.stopped(sleeper)
