@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 import requests
 
+from chaoskit.access import plain_session
 from chaoskit.events import Event, Interval, Poll, Suppression
 from chaoskit.observe.alert_states import Labels, labels_of
 from chaoskit.observe.poller import LookFailed, Poller
@@ -108,8 +109,7 @@ class AlertmanagerObserver:
     ) -> None:
         self._url = url.rstrip("/") + "/api/v2/alerts"
         self._on_event = on_event
-        self._session = session or requests.Session()
-        self._session.trust_env = session is not None  # no proxy from the environment
+        self._session = session or plain_session()
         self._states = SuppressionStates()
         self._poller = Poller("alertmanager", every_s, on_event, self._look)
         self.start = self._poller.start

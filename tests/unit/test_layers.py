@@ -13,7 +13,7 @@ ROOT = Path(chaoskit.__file__).parent
 LOWER_FIRST = [
     {"errors", "units", "waiting", "yaml_node", "yaml_source"},
     {"alerting", "scenario", "bundle", "events"},
-    {"inputs", "history", "plan", "check"},
+    {"access", "inputs", "history", "plan", "check"},
     {"explain", "diff"},
     {"faults", "load", "observe", "stack", "crm", "verify"},
     {"safety"},
@@ -25,6 +25,7 @@ LOWER_FIRST = [
 LEVEL = {part: number for number, parts in enumerate(LOWER_FIRST) for part in parts}
 MODULES = sorted(ROOT.rglob("*.py"))
 NEUTRAL = (
+    "access",
     "alerting",
     "run",
     "safety",
