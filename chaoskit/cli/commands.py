@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -26,7 +27,7 @@ from chaoskit.report.written import judge_folder
 from chaoskit.run.planning import Asked, plan_for
 from chaoskit.run.prepare import Prepared, make_folder, prepare
 from chaoskit.run.runner import Runner
-from chaoskit.run.up import run_stack
+from chaoskit.run.up import Wanted, run_stack
 from chaoskit.scenario.catalog import list_scenarios
 from chaoskit.verify.verdict import to_json
 from chaoskit.verify.verify import verify
@@ -64,6 +65,7 @@ def chaoskit() -> None:
 @click.argument("scenarios", nargs=-1, required=True)
 @_asking
 @click.option("--out", type=click.Path(path_type=Path), default=RUNS, show_default=True, help="Where runs are kept.")
+@click.option("--confirm", default="", metavar="NAME", help="The environment of an attached target, to break it.")
 @click.option("--keep", is_flag=True, help="After a verdict other than PASS leave the stack up for a while.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and touch nothing.")
 def run_command(
@@ -74,11 +76,13 @@ def run_command(
     seed: int,
     folder: Path | None,
     out: Path,
+    confirm: str,
     keep: bool,
     dry_run: bool,
 ) -> ExitCode:
     """Run scenarios (names or files) and judge them."""
-    asked = [Asked(s, profile, folder or bundle.folder(), settings, time_scale, seed) for s in scenarios]
+    used = folder or bundle.folder()
+    asked = [Asked(one, profile, used, settings, time_scale, seed, confirm) for one in scenarios]
     plans = [plan_for(one)[0] for one in asked]
     if dry_run:
         for plan in plans:
@@ -151,11 +155,29 @@ def doctor_command(install: bool) -> ExitCode:
 @chaoskit.command("up")
 @click.option("--time-scale", type=click.FloatRange(min=1), default=1.0, show_default=True, help="1 is real time.")
 @click.option("--bundle", "folder", type=click.Path(path_type=Path, file_okay=False), help="Alert configuration.")
-def up_command(time_scale: float, folder: Path | None) -> ExitCode:
-    """The local stack on the documented ports until Ctrl-C; prints addresses, and notices as they arrive."""
+@click.option("--ports", type=click.Choice(["documented", "free"]), default="documented", show_default=True)
+@click.option("--environment", default="local", show_default=True, help="What its metrics page says of where it is.")
+@click.option("--witness", default="", metavar="URL", help="A witness that every receiver tells as well.")
+@click.option("--witness-token-file", default="", metavar="FILE", help="The file with the witness's token.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def up_command(
+    time_scale: float,
+    folder: Path | None,
+    ports: str,
+    environment: str,
+    witness: str,
+    witness_token_file: str,
+    form: str,
+) -> ExitCode:
+    """The local stack until Ctrl-C; prints addresses (with json, as the first line), and notices as they arrive."""
     ended = threading.Event()
+    used = folder or bundle.folder()
+    wanted = Wanted(used, time_scale, ports == "free", environment, witness, witness_token_file)
 
     def up(addresses: Mapping[str, str], notes: tuple[str, ...]) -> None:
+        if form == "json":
+            click.echo(json.dumps({"addresses": dict(addresses), "notes": list(notes)}))
+            return
         for name, address in addresses.items():
             click.echo(f"{name:13} {address}")
         for note in notes:
@@ -169,7 +191,7 @@ def up_command(time_scale: float, folder: Path | None) -> ExitCode:
                 clean(f"{clock} {event.receiver or 'nobody'} ({event.integration}): {event.subject or event.status}")
             )
 
-    run_stack(folder or bundle.folder(), time_scale, up, notice, ended)
+    run_stack(wanted, up, notice, ended)
     return ExitCode.PASS
 
 

@@ -59,6 +59,7 @@ class Wanted:
 @click.option("--budget", metavar="TIME", help="Pick what proves the most in so much time, as 20m.")
 @click.option("--require-coverage", type=click.FloatRange(0, 100), metavar="PERCENT", help="A gap is a failure.")
 @click.option("--junitxml", type=click.Path(path_type=Path, dir_okay=False), help="Write the results as JUnit XML.")
+@click.option("--confirm", default="", metavar="NAME", help="The environment of an attached target, to break it.")
 @click.option("--dry-run", is_flag=True, help="Explain the schedule and touch nothing.")
 def gate_command(
     scenarios: tuple[str, ...],
@@ -77,15 +78,18 @@ def gate_command(
     budget: str | None,
     require_coverage: float | None,
     junitxml: Path | None,
+    confirm: str,
     dry_run: bool,
 ) -> ExitCode:
     """Run many scenarios and answer whether to release; without SCENARIOS, all that are known."""
     record = load_record(out)
     used = folder or bundle.folder()
-    shared = Settings(profile, used, settings, time_scale, seed, first)
+    shared = Settings(profile, used, settings, time_scale, seed, first, confirm)
     wanted = Wanted(scenarios, keyword, tag, failed, budget, count)
     everyone, left_out = _candidates(wanted.names, shared, record)
     side_by_side = jobs or os.cpu_count() or 1
+    if any(one.plan.attached for one in everyone):
+        side_by_side = 1  # There is one target, and one run at a time breaks it.
     chosen = _select(everyone, wanted, record, side_by_side)
     if not chosen:
         raise BadInput(

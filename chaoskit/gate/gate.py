@@ -54,6 +54,7 @@ class Settings:
     time_scale: float | None
     seed: int
     stop_at_first: bool = False
+    confirm: str = ""
 
 
 @dataclass(slots=True)
@@ -127,6 +128,7 @@ class Gate:
             time_scale=mine.time_scale,
             seed=mine.seed,
             waves=waves,
+            confirm=mine.confirm,
         )
         child = spawn(
             [sys.executable, "-m", "chaoskit.gate.job"],

@@ -23,6 +23,7 @@ from chaoskit.verify.findings import describe, find
 from chaoskit.verify.hops import HopJudge
 from chaoskit.verify.judge import between
 from chaoskit.verify.load import load_notes
+from chaoskit.verify.outside import Mutes, foreign_notes, mutes_of, unwitnessed_rows
 from chaoskit.verify.suppressed import judge_suppressed
 from chaoskit.verify.verdict import Figure, Result, Row, Verdict, exit_code, worst_of
 
@@ -48,19 +49,28 @@ def verify(history: History, plan: Plan | None = None) -> Verdict:
     """Judges every promise of the scenario on what the history shows; `plan` replaces the one its header implies."""
     plan = plan or plan_of(history.header)
     every_s = {rule.alert: rule.interval_s / plan.time_scale for rule in plan.config.rules if rule.alert}
-    evidence = gather(history, every_s)
+    evidence = gather(history, every_s, plan.witnesses)
     rows: list[Row] = []
     figures: list[Figure] = []
+    notes: list[str] = []
     rows += _guarded("conditions", lambda: judge_conditions(plan, history, evidence))
     steady = next(history.of(Steady), None)
     if steady is not None and steady.reached:
         owners = assign(plan, evidence)
-        company = Company(plan.config, evidence.episodes, plan.time_scale, delivery_of(plan.config, plan.time_scale))
+        delivery_vs = delivery_of(plan.config, plan.time_scale)
+        lingering = history.header.lingering
+        company = Company(plan.config, evidence.episodes, plan.time_scale, delivery_vs, lingering)
         until = evidence.phases.get("stopping", history.last_t)
         evidence.whole = _whole(plan, evidence, history, until)
+        outside = mutes_of(plan, evidence)
         for alert in plan.alerts:
-            rows += _guarded(alert.id, lambda a=alert: _alert(plan, evidence, a, owners, until, figures, company))  # type: ignore[misc]
+            rows += _guarded(
+                alert.id,
+                lambda a=alert: _alert(plan, evidence, a, owners, until, figures, company, outside),  # type: ignore[misc]
+            )
+        rows += unwitnessed_rows(plan)
         since = evidence.phases.get("steps", history.events[0].t)
+        notes += foreign_notes(plan, evidence, since)
         rows += _guarded("findings", lambda: find(plan, evidence, owners, since, until))
     result = worst_of(row.result for row in rows)
     interrupted = next(history.of(Interruption), None) is not None
@@ -74,7 +84,7 @@ def verify(history: History, plan: Plan | None = None) -> Verdict:
         exit_code=int(code),
         figures=figures,
         rows=rows,
-        notes=[*history.header.notes, *plan.warnings, *_volume(evidence), *load_notes(history)],
+        notes=[*history.header.notes, *plan.warnings, *notes, *_volume(evidence), *load_notes(history)],
     )
 
 
@@ -86,12 +96,13 @@ def _alert(
     until: float,
     figures: list[Figure],
     company: Company,
+    mutes: Mutes,
 ) -> list[Row]:
     mine = [episode for episode in evidence.episodes if owners.get(id(episode)) is alert]
     rows: list[Row] = []
     for episode, about in _instances(alert, mine):
         anchors = anchors_of(plan, evidence, alert, episode)
-        judged = HopJudge(evidence, alert, plan.time_scale, about, anchors, until, company)
+        judged = HopJudge(evidence, alert, plan.time_scale, about, anchors, until, company, mutes)
         rows += judged.rows(episode)
         rows += _content(plan, judged, alert, episode)
         rows += judge_suppressed(plan, evidence, alert, episode, about, until)
