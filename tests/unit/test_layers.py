@@ -16,7 +16,7 @@ LOWER_FIRST = [
     {"access", "inputs", "history", "plan", "check"},
     {"explain", "diff"},
     {"faults", "load", "observe", "stack", "crm", "verify"},
-    {"safety"},
+    {"safety", "witness"},
     {"run"},
     {"report"},
     {"gate", "rehearse"},
@@ -41,6 +41,7 @@ NEUTRAL = (
     "check",
     "explain",
     "diff",
+    "witness",
 )
 
 
