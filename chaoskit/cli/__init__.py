@@ -16,6 +16,7 @@ from chaoskit.cli.gate import gate_command
 from chaoskit.cli.inject import inject_command
 from chaoskit.cli.rehearse import rehearse_command
 from chaoskit.cli.safety import heal_command, status_command, stop_command, unlock_command
+from chaoskit.cli.witness import witness_group
 from chaoskit.errors import BadInput, ChaoskitError, ExitCode
 
 chaoskit.add_command(bundle_group)
@@ -24,6 +25,7 @@ chaoskit.add_command(diff_command)
 chaoskit.add_command(explain_command)
 chaoskit.add_command(gate_command)
 chaoskit.add_command(rehearse_command)
+chaoskit.add_command(witness_group)
 
 for command in (inject_command, heal_command, status_command, stop_command, unlock_command):
     chaoskit.add_command(command)

@@ -42,6 +42,7 @@ NEUTRAL = (
     "check",
     "explain",
     "diff",
+    "witness",
 )
 
 
