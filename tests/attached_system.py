@@ -113,7 +113,7 @@ class System:
     process: subprocess.Popen[str]
     said: list[str] = field(default_factory=list)
 
-    def profile(self, *, witness: bool = True, waive: tuple[str, ...] = WAIVED, **changes: Any) -> Path:
+    def profile(self, *, waive: tuple[str, ...] = WAIVED, **changes: Any) -> Path:
         """A profile that names it; `changes` replace what is said of the target."""
         access: dict[str, Any] = {"witness": {"bearer_file": str(self.token_file)}}
         target: dict[str, Any] = {
@@ -121,10 +121,9 @@ class System:
             "alertmanager": self.addresses["Alertmanager"],
             "metrics": self.addresses["metrics"],
             "environment": "staging",
+            "witness": self.witness,
             "waive": list(waive),
         }
-        if witness:
-            target["witness"] = self.witness
         access |= changes.pop("access", {})
         target |= changes | {"access": access}
         document = {
@@ -138,9 +137,10 @@ class System:
         return file
 
     def workers(self) -> list[str]:
-        """Titles of its workers as they run now."""
+        """Titles of its workers as they run now, in order of their names."""
         children = psutil.Process(self.process.pid).children(recursive=True)
-        return [" ".join(one.cmdline()).strip() for one in children if " worker " in " ".join(one.cmdline())]
+        titles = (" ".join(one.cmdline()).strip() for one in children)
+        return sorted(title for title in titles if " worker " in title)
 
 
 @contextmanager
