@@ -18,10 +18,9 @@ from typing import Any
 import psutil
 import yaml
 
-from chaoskit.witness.server import Settings, WitnessServer
+from tests.witness_examples import TOKEN
 
 READY_S = 60.0
-TOKEN = "a-token-of-this-drill-alone"
 RULES = """groups:
   - name: worker
     rules:
@@ -144,26 +143,11 @@ class System:
 
 
 @contextmanager
-def witnessing(token: str = TOKEN, port: int = 0) -> Iterator[WitnessServer]:
-    """A witness on loopback in a thread of its own."""
-    server = WitnessServer(Settings(port=port, token=token))
-    ready = threading.Event()
-    thread = threading.Thread(target=server.run, args=(ready.set,), daemon=True)
-    thread.start()
-    assert ready.wait(READY_S)
-    try:
-        yield server
-    finally:
-        server.stop()
-        thread.join(READY_S)
-
-
-@contextmanager
-def running(folder: Path, witness: str, more_rules: str = "", bundle: Path | None = None) -> Iterator[System]:
+def running(folder: Path, witness: str, more_rules: str = "", tested: Path | None = None) -> Iterator[System]:
     """`chaoskit up` as a process of its own, whose receivers tell the witness as well."""
     token_file = folder / "token"
     token_file.write_text(TOKEN)
-    tested = bundle or write_bundle(folder / "bundle")
+    tested = tested or write_bundle(folder / "bundle")
     loaded = write_bundle(folder / "loaded", more_rules) if more_rules else tested
     process = subprocess.Popen(
         [sys.executable, "-m", "chaoskit", "up", "--ports", "free", "--format", "json", "--environment", "staging",

@@ -88,8 +88,6 @@ def gate_command(
     wanted = Wanted(scenarios, keyword, tag, failed, budget, count)
     everyone, left_out = _candidates(wanted.names, shared, record)
     side_by_side = jobs or os.cpu_count() or 1
-    if any(one.plan.attached for one in everyone):
-        side_by_side = 1  # There is one target, and one run at a time breaks it.
     chosen = _select(everyone, wanted, record, side_by_side)
     if not chosen:
         raise BadInput(
@@ -202,6 +200,8 @@ def _select(everyone: list[Candidate], wanted: Wanted, record: Record, side_by_s
 
 def _schedule(chosen: list[Candidate], side_by_side: int) -> Schedule:
     config = chosen[0].plan.config
+    if any(one.plan.attached for one in chosen):
+        return make_schedule(chosen, lambda one, other: "an attached target bears one scenario at a time", 1)
     return make_schedule(chosen, lambda one, other: conflict(config, one, other), side_by_side)
 
 
