@@ -14,6 +14,7 @@ import pytest
 from chaoskit.errors import BadInput, Refused
 from chaoskit.run.planning import Asked, Planned, plan_for
 from chaoskit.run.preflight import lingering, preflight, refuse_unconfirmed
+from chaoskit.run.traffic import load_spec
 from chaoskit.scenario.model import Attached
 from tests.attached_system import ROUTES, SCENARIO, write_bundle
 from tests.reverse_proxy import Proxy, proxied
@@ -144,6 +145,16 @@ def test_load_needs_tasks_of_its_own_and_somewhere_to_go(case: Case, more: str, 
         case.plan()
     else:
         assert case.complaints() == complaints
+
+
+def test_a_load_with_tasks_of_its_own_is_taken(case: Case) -> None:
+    """And a file that is not there is refused as ever."""
+    case.target["service"] = "http://s"
+    case.more += "load: {locustfile: own.py, users: 2}\n"
+    assert "locustfile 'own.py' does not exist" in case.complaints()[0]
+    (case.folder / "own.py").write_text("from locust import HttpUser\n")
+    plan = case.plan()[0]
+    assert load_spec(plan, "http://s", {}).users == 2
 
 
 def test_a_change_of_a_load_that_is_not_there_is_refused(case: Case) -> None:
