@@ -257,7 +257,7 @@ def loaded(**changes: Any) -> dict[str, str]:
     ("there", "how"),
     [
         (loaded(duration=60), "has for: 1m in place of 4s"),
-        (loaded(query="up == 0"), "has the expression `up == 0`"),
+        (loaded(query="up == 0"), "has the expression `up == 0`, which means something else"),
         (loaded(labels={"a": "b"}), "has the labels {a=b} in place of {component=worker, severity=critical}"),
         (loaded(name="Other"), "is not loaded"),
     ],
