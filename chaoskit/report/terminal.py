@@ -9,7 +9,7 @@ from rich.text import Text
 
 from chaoskit.plan.model import Plan, PlannedFault
 from chaoskit.report.load import load_line
-from chaoskit.report.text import allowed, clean, observed, real, seconds
+from chaoskit.report.text import allowed, clean, observed, real, seconds, telling
 from chaoskit.scenario.model import Change, Do, Inject, Step, Undo, Wait
 from chaoskit.units import format_duration
 from chaoskit.verify.verdict import Figure, Result, Row, Verdict
@@ -23,8 +23,8 @@ def verdict_view(verdict: Verdict) -> RenderableType:
     if verdict.figures:
         parts += [Text("From fault to phone (virtual time)", style="bold"), _figures(verdict.figures), Text("")]
     parts += [_rows(verdict.rows), Text("")]
-    reasons = list(dict.fromkeys(row.reason for row in verdict.rows if row.result is not Result.PASS and row.reason))
-    parts += [Padding(Text(f"• {clean(reason)}"), (0, 0, 0, 1)) for reason in _telling(verdict.rows, reasons)]
+    reasons = telling(verdict.rows)
+    parts += [Padding(Text(f"• {clean(reason)}"), (0, 0, 0, 1)) for reason in reasons]
     parts += [Padding(Text(clean(note), style="dim"), (0, 0, 0, 1)) for note in verdict.notes]
     ending = Text.assemble(
         ("\n" if verdict.notes or reasons else ""),
@@ -32,12 +32,6 @@ def verdict_view(verdict: Verdict) -> RenderableType:
         f"  {clean(verdict.scenario)} at {verdict.time_scale:g}x: {clean(verdict.title)} (exit {verdict.exit_code})",
     )
     return Group(*parts, ending)
-
-
-def _telling(rows: list[Row], reasons: list[str]) -> list[str]:
-    """Sentences worth reading: what was merely not reached because of something else says nothing new."""
-    causes = [reason for reason in reasons if not reason.startswith("not judged:")]
-    return causes or reasons
 
 
 def _figures(figures: list[Figure]) -> Table:
