@@ -25,7 +25,7 @@ from chaoskit.report.html_axis import Line as Instant
 from chaoskit.report.html_expected import expected_groups
 from chaoskit.report.html_lanes import axis_of, lines_of, other_alerts, receivers_group, scenario_group
 from chaoskit.report.html_load import load_group
-from chaoskit.report.html_notices import told
+from chaoskit.report.html_notices import Told, told
 from chaoskit.report.html_tables import banner, lines, phones
 from chaoskit.report.text import clean_lines, shortened
 from chaoskit.verify.anchors import assign
@@ -72,6 +72,7 @@ def render(template: str, **parts: Any) -> bytes:
 def page(history: History | None, verdict: Verdict | None, trouble: Sequence[str] = ()) -> bytes:
     """The page of a run. Without a verdict it says why (`trouble`), and shows what could be read."""
     read = _read(history, verdict) if history is not None else None
+    unheard: tuple[list[Told], int] = ([], 0)
     return render(
         "report.html",
         banner=banner(verdict, trouble),
@@ -82,7 +83,7 @@ def page(history: History | None, verdict: Verdict | None, trouble: Sequence[str
         findings=[row for row in verdict.rows if row.hop == "finding"][:_MOST] if verdict else [],
         notes=[shortened(note, 1000) for note in verdict.notes[:_MOST]] if verdict else [],
         timeline=_timeline(read) if read else None,
-        notices=_guarded(lambda: told(read.evidence.notices, read.axis), ([], 0)) if read else ([], 0),
+        notices=_guarded(lambda: told(read.evidence.notices, read.axis), unheard) if read else unheard,
         facts=_facts(read) if read else [],
         equipment=_equipment(read) if read else [],
         inputs=_inputs(read.history) if read else [],
@@ -116,7 +117,8 @@ def _timeline(read: _Read) -> dict[str, Any]:
 
 
 def _groups(draw: Callable[[], Sequence[Group | None]]) -> list[Group]:
-    return [group for group in _guarded(draw, [Group(NOT_DRAWN, [])]) if group is not None]
+    nothing: Sequence[Group | None] = [Group(NOT_DRAWN, [])]
+    return [group for group in _guarded(draw, nothing) if group is not None]
 
 
 def _guarded(draw: Callable[[], T], instead: T) -> T:
