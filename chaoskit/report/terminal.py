@@ -7,7 +7,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from chaoskit.plan.model import Plan, PlannedFault
+from chaoskit.alerting.windows import Window
+from chaoskit.plan.model import Plan, PlannedAlert, PlannedFault
 from chaoskit.report.load import load_line
 from chaoskit.report.text import allowed, clean, observed, real, seconds, telling
 from chaoskit.scenario.model import Change, Do, Inject, Step, Undo, Wait
@@ -130,11 +131,7 @@ def _windows(plan: Plan) -> RenderableType:
         table.add_column(title, header_style="dim", overflow="fold")
     for alert in plan.alerts:
         who = " ".join([alert.rule.alert, *alert.names])
-        hops = [("detect", "", "the fault", alert.detect), ("hold", "", "pending", alert.hold)]
-        hops += [("notify", n.to, "firing", n.notify) for n in alert.notices if n.ask.mode != "never"]
-        hops.append(("clear", "", "the undo", alert.clear))
-        hops += [("all-clear", n.to, "resolved", n.all_clear) for n in alert.notices if n.all_clear is not None]
-        for number, (hop, to, since, window) in enumerate(hops):
+        for number, (hop, to, since, window) in enumerate(hops_of(alert)):
             table.add_row(
                 "" if number else clean(who),
                 hop,
@@ -147,6 +144,15 @@ def _windows(plan: Plan) -> RenderableType:
             if notice.configured is None and notice.ask.mode != "never":
                 table.add_row("", "", Text(f"no route leads {who} to {notice.receiver}", style="yellow"))
     return table
+
+
+def hops_of(alert: PlannedAlert) -> list[tuple[str, str, str, Window]]:
+    """What is judged of an alert, in the order in which it happens: hop, receiver, from when, window."""
+    hops = [("detect", "", "the fault", alert.detect), ("hold", "", "pending", alert.hold)]
+    hops += [("notify", n.to, "firing", n.notify) for n in alert.notices if n.ask.mode != "never"]
+    hops.append(("clear", "", "the undo", alert.clear))
+    hops += [("all-clear", n.to, "resolved", n.all_clear) for n in alert.notices if n.all_clear is not None]
+    return hops
 
 
 def print_to(console: Console, view: RenderableType) -> None:
