@@ -16,13 +16,14 @@ from chaoskit.report.written import PAGE
 
 INDEX = "index.html"
 _MOST_REASONS = 5
+_WORST_FIRST = ("FAIL", "ERROR", "UNKNOWN", "PASS")
 
 
 def write_index(
     folder: Path, outcomes: Sequence[Outcome], coverage: Coverage, left_out: Sequence[str], ending: ExitCode
 ) -> Path:
     """Writes the page beside the scenarios' folders; the path. What did not pass stands first."""
-    listed = sorted(outcomes, key=lambda one: (one.exit_code == ExitCode.PASS, one.candidate.name))
+    listed = sorted(outcomes, key=lambda one: (_WORST_FIRST.index(_result(one)), one.candidate.name))
     file = folder / INDEX
     file.write_bytes(
         render(
@@ -43,11 +44,15 @@ def write_index(
     return file
 
 
+def _result(outcome: Outcome) -> str:
+    return str(outcome.verdict.result) if outcome.verdict else "ERROR"
+
+
 def _line(folder: Path, outcome: Outcome) -> dict[str, object]:
     page = outcome.folder / PAGE
     reasons = reasons_of(outcome)
     return {
-        "result": str(outcome.verdict.result) if outcome.verdict else "ERROR",
+        "result": _result(outcome),
         "name": outcome.candidate.name,
         "title": outcome.candidate.plan.scenario.title,
         "alerts": ", ".join(sorted(outcome.candidate.expects)) or "nothing may fire",

@@ -102,7 +102,7 @@ class _Instance:
             after = f", {observed(row.observed)} after {_since(hop)}" if row and row.observed else ""
             title = shortened(f"{subject(heard)} {self.axis.at(heard.sent[1])}{after}")
             bars.append(self.axis.bar(heard.sent, "seen", title))
-            marks.append(self.axis.mark(heard.sent[1], kind if _well(row) else f"{kind} bad", title))
+            marks.append(self.axis.mark(heard.sent[1], f"{kind} {_how(row)}".strip(), title))
         note = "must hear nothing" if notice.ask.mode == "never" else ""
         return Lane(notice.to, bars, marks, result=self._worst(notice.to, "notify", "all-clear", "content"), note=note)
 
@@ -145,5 +145,6 @@ def _since(hop: str) -> str:
     return {"detect": "the fault", "hold": "pending", "notify": "firing", "clear": "the undo"}.get(hop, "resolved")
 
 
-def _well(row: Row | None) -> bool:
-    return row is None or row.result == "PASS"
+def _how(row: Row | None) -> str:
+    """The style of what did not pass."""
+    return {"FAIL": "bad", "UNKNOWN": "doubt"}.get(str(row.result), "") if row else ""

@@ -97,16 +97,16 @@ def _equipment(axis: Axis, evidence: Evidence) -> list[Lane]:
 
 
 def other_alerts(plan: Plan | None, axis: Axis, evidence: Evidence, owned: Iterable[int]) -> Group | None:
-    """Alerts that fulfil no expectation: red where nobody allows them."""
+    """Alerts that fulfil no expectation: red where one fired that nobody allows."""
     mine = set(owned)
     lanes = []
     for episode in evidence.episodes:
         span = (episode.begun[0], axis.end if episode.resolved is None else episode.resolved[1])
         if id(episode) in mine or not axis.shows(span):
             continue
-        allowed = plan is None or plan.allowed(episode.name)
-        note = "" if plan is None else "allowed" if allowed else "unexpected"
-        lanes.append(Lane(named(episode), life(axis, episode), note=note, tone="" if note != "unexpected" else "bad"))
+        note = "" if plan is None else "allowed" if plan.allowed(episode.name) else "unexpected"
+        note = "never fired" if note == "unexpected" and episode.firing is None else note
+        lanes.append(Lane(named(episode), life(axis, episode), note=note, tone="bad" if note == "unexpected" else ""))
     if not lanes:
         return None
     lanes.sort(key=lambda lane: lane.tone != "bad")

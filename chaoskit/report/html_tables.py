@@ -22,6 +22,7 @@ _SENTENCES = {
     "UNKNOWN": "Nobody can know whether the promises were kept.",
     NOT_JUDGED: "This history cannot be trusted, so nothing is judged.",
 }
+_NOT_HEALED = "Not everything was seen to be undone: something may still be broken. `chaoskit heal` finishes it."
 _ENDINGS = {
     ExitCode.PASS: "PASS",
     ExitCode.FAIL: "FAIL",
@@ -106,6 +107,8 @@ def banner(verdict: Verdict | None, trouble: Sequence[str]) -> Banner:
     by_reason = {row.reason: row.result for row in reversed(verdict.rows)}
     reasons = [_reason(str(by_reason[text]), text) for text in telling(verdict.rows)]
     reasons.sort(key=lambda reason: _ORDER.index(Result(reason.result)))
+    if verdict.exit_code == ExitCode.NOT_HEALED:
+        reasons.insert(0, Reason("FAIL", _NOT_HEALED, ""))
     kept = [sum(row.result is result for row in verdict.rows) for result in _ORDER]
     names = (("broken", kept[0]), ("unknown", kept[1]), ("kept", kept[2]))
     counts = [(name, str(number)) for name, number in names if number]

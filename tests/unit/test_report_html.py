@@ -71,6 +71,15 @@ def test_each_promise_is_drawn_over_its_window_and_a_late_notice_is_red() -> Non
     assert [len(bars(kept, kind)) for kind in ("fault", "pending", "firing", "seen")] == [1, 1, 1, 6]
     assert not kept.shown("bad")
     assert [given["class"] for given in late.shown("bad")] == ["mark told bad"] * 2
+    doubted = rendered(recorded("mailbox-died"))
+    assert [given["class"] for given in doubted.shown("doubt")] == ["mark cleared doubt"]
+    assert not doubted.shown("bad")
+
+
+def test_what_may_still_be_broken_is_said_first() -> None:
+    said = " ".join(rendered(recorded("run-killed")).text.split())
+    assert said.index("chaoskit heal") < said.index("the load generator never gave its totals")
+    assert "chaoskit heal" not in rendered(recorded("interrupted")).text
 
 
 def test_the_axis_counts_virtual_seconds_from_the_first_step() -> None:
@@ -93,6 +102,16 @@ def test_an_alert_that_nobody_expects_is_red_and_so_is_its_notice() -> None:
     assert [given["class"] for given in found.shown("lane") if "bad" in given["class"]] == ["lane bad"]
     assert len([given for given in found.shown("mark") if "stray" in given["class"]]) >= 2
     assert "Stray unexpected" in " ".join(found.text.split())
+
+
+def test_an_alert_that_only_was_pending_is_no_reproach() -> None:
+    """It is no finding either."""
+    kept = recorded("kept")
+    event = next(kept.of(AlertState))
+    pending = msgspec.structs.replace(event, labels={"alertname": "Passing"})
+    found = rendered(with_events(kept, [*kept.events[: event.n], pending, *kept.events[event.n :]]))
+    assert "Passing never fired" in " ".join(found.text.split())
+    assert not [given for given in found.shown("lane") if "bad" in given["class"]]
 
 
 def test_what_held_an_alert_back_is_drawn_with_its_name() -> None:
