@@ -89,7 +89,7 @@ def _alert(
 ) -> list[Row]:
     mine = [episode for episode in evidence.episodes if owners.get(id(episode)) is alert]
     rows: list[Row] = []
-    for episode, about in _instances(alert, mine):
+    for episode, about in instances(alert, mine):
         anchors = anchors_of(plan, evidence, alert, episode)
         judged = HopJudge(evidence, alert, plan.time_scale, about, anchors, until, company)
         rows += judged.rows(episode)
@@ -99,7 +99,8 @@ def _alert(
     return rows
 
 
-def _instances(alert: PlannedAlert, mine: list[Episode]) -> list[tuple[Episode | None, str]]:
+def instances(alert: PlannedAlert, mine: list[Episode]) -> list[tuple[Episode | None, str]]:
+    """Every instance that an expectation asks for, with its name in rows; None for one that never showed."""
     static = {**alert.rule.labels, **alert.expectation.labels}
     if alert.names:
         by_name = {episode.labels.get(alert.label): episode for episode in mine}
