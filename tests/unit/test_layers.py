@@ -20,6 +20,7 @@ LOWER_FIRST = [
     {"run"},
     {"report"},
     {"gate", "rehearse"},
+    {"draft"},
     {"cli", "__main__", "pytest_plugin"},
 ]
 LEVEL = {part: number for number, parts in enumerate(LOWER_FIRST) for part in parts}
@@ -42,7 +43,7 @@ NEUTRAL = (
     "check",
     "explain",
     "diff",
-    "witness",
+    "draft",
 )
 
 
