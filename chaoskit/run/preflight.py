@@ -53,7 +53,9 @@ class _Groups(msgspec.Struct):
     groups: list[_Group]
 
 
-class _Rules(msgspec.Struct):
+class LoadedRules(msgspec.Struct):
+    """What is read of `/api/v1/rules`."""
+
     data: _Groups
 
 
@@ -138,14 +140,14 @@ def _environment(target: Attached) -> Iterator[Problem]:
 
 
 def _rules(plan: Plan, target: Attached, notes: list[str]) -> Iterator[Problem]:
-    answer = _decoded(target, "prometheus", "/api/v1/rules?type=alert", _Rules)
+    answer = _decoded(target, "prometheus", "/api/v1/rules?type=alert", LoadedRules)
     loaded = [(group.interval, rule) for group in answer.data.groups for rule in group.rules]
     expected = {alert.rule.alert: alert.rule for alert in plan.alerts}
     others = []
     for rule in plan.config.rules:
         if not rule.alert:
             continue
-        wrong = _wrong_with(rule, loaded)
+        wrong = wrong_with(rule, loaded)
         if wrong and expected.get(rule.alert) == rule:
             message = f"{rule.alert}, which is expected to fire, {wrong} in {target.prometheus}"
             yield Problem(rule.place, message, _LOAD)
@@ -156,7 +158,7 @@ def _rules(plan: Plan, target: Attached, notes: list[str]) -> Iterator[Problem]:
         notes.append(f"rules that differ in {target.prometheus}: {'; '.join(others[:_NAMED])}{more}")
 
 
-def _wrong_with(rule: Rule, loaded: list[tuple[float, _Rule]]) -> str:
+def wrong_with(rule: Rule, loaded: list[tuple[float, _Rule]]) -> str:
     """How the nearest of the loaded rules of that name differs; empty where one is the same."""
     named = [_differences(rule, interval, one) for interval, one in loaded if one.name == rule.alert]
     if not named:
