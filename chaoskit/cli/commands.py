@@ -16,7 +16,7 @@ from rich.text import Text
 
 from chaoskit import __version__, bundle
 from chaoskit.cli.console import console as terminal
-from chaoskit.cli.doctor import examine, mend
+from chaoskit.cli.doctor import examine, examine_profile, mend, to_json
 from chaoskit.errors import BadInput, ExitCode, Place, Problem, worst
 from chaoskit.events import Event, Notice
 from chaoskit.history import read_history
@@ -30,11 +30,17 @@ from chaoskit.run.prepare import Prepared, make_folder, prepare
 from chaoskit.run.runner import Runner
 from chaoskit.run.up import Wanted, run_stack
 from chaoskit.scenario.catalog import list_scenarios
-from chaoskit.verify.verdict import Verdict, to_json
+from chaoskit.verify.verdict import Verdict
+from chaoskit.verify.verdict import to_json as verdict_json
 from chaoskit.verify.verify import verify
 
 RUNS = Path("chaoskit-runs")
 _KEEP_S = 600.0
+_SIGNS = {
+    "ok": Text("ok", style="green"),
+    "warning": Text("warning", style="yellow"),
+    "missing": Text("MISSING", style="bold red"),
+}
 
 _ASKING = (
     click.option("--profile", default="local", show_default=True, help="Where and how hard: a name or a file."),
@@ -126,9 +132,9 @@ def verify_command(run: str, out: Path, write: Path | None, html: Path | None, f
         raise BadInput(Problem(Place(str(folder)), "no such run", hint))
     verdict = judge(folder, html)
     if write is not None:
-        write.write_bytes(to_json(verdict))
+        write.write_bytes(verdict_json(verdict))
     if format_ == "json":
-        click.echo(to_json(verdict), nl=False)
+        click.echo(verdict_json(verdict), nl=False)
     else:
         print_to(terminal(), verdict_view(verdict))
     return ExitCode(verdict.exit_code)
@@ -152,17 +158,30 @@ def list_command() -> ExitCode:
 
 @chaoskit.command("doctor")
 @click.option("--install", is_flag=True, help="Fetch what is missing into the private cache, without root.")
-def doctor_command(install: bool) -> ExitCode:
-    """What was found, versions, what is missing, and the command that mends it."""
+@click.option("--profile", help="Also look at what this profile names: a running system is asked.")
+@click.option(
+    "--bundle",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The alert configuration that should be loaded there.",
+)
+@click.option("--canary/--no-canary", default=True, help="Send an alert of nobody's through to the witness.")
+@click.option("--format", "format_", type=click.Choice(("text", "json")), default="text", show_default=True)
+def doctor_command(install: bool, profile: str | None, folder: Path | None, canary: bool, format_: str) -> ExitCode:
+    """What was found, versions, what is missing, and the command or setting that mends it."""
     if install:
-        mend(lambda line: click.echo(line))
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+        mend(lambda line: click.echo(line, err=format_ == "json"))
     lines = examine()
-    for one in lines:
-        sign = Text("ok", style="green") if one.ok else Text("MISSING", style="bold red")
-        table.add_row(sign, one.what, one.detail, f"run: {one.mend}" if one.mend else "")
-    print_to(terminal(), table)
-    return ExitCode.PASS if all(one.ok for one in lines) else ExitCode.USAGE
+    if profile is not None:
+        lines += examine_profile(profile, folder, canary=canary)
+    if format_ == "json":
+        click.echo(to_json(lines))
+    else:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+        for one in lines:
+            table.add_row(_SIGNS[one.state], clean(one.what), clean(one.detail), clean(one.mend))
+        print_to(terminal(), table)
+    return ExitCode.USAGE if any(one.state == "missing" for one in lines) else ExitCode.PASS
 
 
 @chaoskit.command("up")

@@ -39,13 +39,23 @@ class LoadedGroup(msgspec.Struct):
     rules: list[LoadedRule]
 
 
+class _Groups(msgspec.Struct):
+    groups: list[LoadedGroup]
+
+
+class LoadedRules(msgspec.Struct):
+    """What is read of `/api/v1/rules`."""
+
+    data: _Groups
+
+
 def compare_rules(plan: Plan, groups: list[LoadedGroup], where: str, notes: list[str]) -> Iterator[Problem]:
     """One problem for each expected alert whose rule is not loaded as it is; the other rules become a note."""
     loaded = [(group.interval, rule) for group in groups for rule in group.rules]
     expected = [alert.rule for alert in plan.alerts]
     others = []
     for rule in plan.config.rules:
-        wrong = _wrong_with(rule, loaded) if rule.alert else ""
+        wrong = wrong_with(rule, loaded) if rule.alert else ""
         if wrong and rule in expected:
             yield Problem(rule.place, f"{rule.alert}, which is expected to fire, {wrong} in {where}", _LOAD)
         elif wrong:
@@ -80,7 +90,7 @@ def compare_routes(
             yield Problem(alert.expectation.place, message, _LOAD)
 
 
-def _wrong_with(rule: Rule, loaded: list[tuple[float, LoadedRule]]) -> str:
+def wrong_with(rule: Rule, loaded: list[tuple[float, LoadedRule]]) -> str:
     """How the nearest of the loaded rules of that name differs; empty where one is the same."""
     named = [_differences(rule, interval, one) for interval, one in loaded if one.name == rule.alert]
     if not named:

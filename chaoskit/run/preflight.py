@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from chaoskit.access import session_for, trouble
 from chaoskit.errors import BadInput, Problem, Refused
 from chaoskit.plan.model import Plan
-from chaoskit.run.loaded import LoadedGroup, compare_routes, compare_rules
+from chaoskit.run.loaded import LoadedRules, compare_routes, compare_rules
 from chaoskit.scenario.model import Attached
 from chaoskit.witness.config import led
 
@@ -29,14 +29,6 @@ _RECENT = 'last_over_time(ALERTS{alertstate="firing"}[20m])'
 """Prometheus tells of a resolved alert for 15 minutes, and up to Alertmanager 0.31 that keeps its group alive."""
 
 T = TypeVar("T")
-
-
-class _Groups(msgspec.Struct):
-    groups: list[LoadedGroup]
-
-
-class _Rules(msgspec.Struct):
-    data: _Groups
 
 
 class _Sample(msgspec.Struct):
@@ -120,7 +112,7 @@ def _environment(target: Attached) -> Iterator[Problem]:
 
 
 def _rules(plan: Plan, target: Attached, notes: list[str]) -> Iterator[Problem]:
-    answer = _decoded(target, "prometheus", "/api/v1/rules?type=alert", _Rules)
+    answer = _decoded(target, "prometheus", "/api/v1/rules?type=alert", LoadedRules)
     yield from compare_rules(plan, answer.data.groups, target.prometheus, notes)
 
 

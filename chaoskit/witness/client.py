@@ -118,6 +118,19 @@ class WitnessClient:
         self._skews.append((told.now - answered, told.now - (asked + told.held_s)))
         return told
 
+    def newest(self) -> Told:
+        """Skips what was heard up to now; raises EquipmentError as `ask` does."""
+        self._boot, self._after = "", _NEWEST
+        told = self.ask()
+        self._boot, self._after = told.boot, told.last
+        return told
+
+    def next(self, wait_s: float) -> list[Heard]:
+        """What came since, waiting so long for it; for who wants notices alone. Raises EquipmentError as `ask` does."""
+        told = self.ask(wait_s)
+        self._boot, self._after = told.boot, told.notices[-1].n if told.notices else self._after
+        return told.notices
+
     def follow(
         self,
         on_notice: Callable[[Witnessed], None],
@@ -130,9 +143,7 @@ class WitnessClient:
         `on_answer` is told when the witness stops answering, with the reason, and when it answers again. Raises
         EquipmentError when it does not answer now.
         """
-        self._boot, self._after = "", _NEWEST
-        first = self.ask()
-        self._boot, self._after = first.boot, first.last
+        first = self.newest()
         self._their_to = first.watch[1] if first.watch else first.now
         self._our_to = self._ours_to(self._their_to)
 
