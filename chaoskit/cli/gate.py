@@ -15,7 +15,7 @@ from chaoskit.errors import BadInput, ExitCode, Problem, Refused, worst
 from chaoskit.gate.candidate import Candidate, candidate, conflict
 from chaoskit.gate.coverage import KINDS, could_prove, covered, proven_by
 from chaoskit.gate.gate import Gate, Outcome, Settings
-from chaoskit.gate.record import Record, load_record, save_record
+from chaoskit.gate.record import AtScale, Record, load_record, save_record
 from chaoskit.gate.schedule import Schedule, make_schedule
 from chaoskit.gate.select import expression, within_budget
 from chaoskit.gate.view import gate_view, outcome_line, reasons_of, schedule_view
@@ -85,8 +85,9 @@ def gate_command(
     shared = Settings(profile, used, settings, time_scale, seed, first)
     wanted = Wanted(scenarios, keyword, tag, failed, budget, count)
     everyone, left_out = _candidates(wanted.names, shared, record)
+    known = record.at(everyone[0].plan.time_scale) if everyone else AtScale()
     side_by_side = jobs or os.cpu_count() or 1
-    chosen = _select(everyone, wanted, record, side_by_side)
+    chosen = _select(everyone, wanted, known, side_by_side)
     if not chosen:
         raise BadInput(
             Problem(None, "no scenario is selected", "see `chaoskit list`, or loosen -k, -m, --lf, --budget")
@@ -122,9 +123,10 @@ def _play(
     gate = Gate(where, shared, hear)
     with signals_end(gate.interrupt):
         outcomes = gate.run(schedule)
+    known = record.at(schedule.stacks[0].members[0].plan.time_scale)
     for one in outcomes:
         at = one.folder.stat().st_mtime
-        record.note(one.candidate.name, one.exit_code, at, one.took_s, f"{where.name}/{one.folder.name}")
+        known.note(one.candidate.name, one.exit_code, at, one.took_s, f"{where.name}/{one.folder.name}")
     save_record(out, record)
     config = schedule.stacks[0].members[0].plan.config
     standing = schedule.stacks[0].members[0].plan.profile.standing
@@ -132,7 +134,7 @@ def _play(
     coverage = covered(config, proofs, standing)
     ran = {one.candidate.name for one in outcomes}
     left_out = [one.name for one in everyone if one.name not in ran]
-    print_to(screen, gate_view(outcomes, coverage, record, left_out))
+    print_to(screen, gate_view(outcomes, coverage, known, left_out))
     if junitxml is not None:
         junitxml.write_bytes(junit("chaoskit gate", [_case(one) for one in outcomes]))
     codes = [ExitCode(one.exit_code) for one in outcomes]
@@ -159,7 +161,8 @@ def _candidates(names: tuple[str, ...], shared: Settings, record: Record) -> tup
     for name, file in found.items():
         asked = Asked(file, shared.profile, shared.bundle, shared.settings, shared.time_scale, shared.seed)
         try:
-            candidates.append(candidate(name, file, plan_for(asked)[0], record.took_s(name)))
+            plan = plan_for(asked)[0]
+            candidates.append(candidate(name, file, plan, record.at(plan.time_scale).took_s(name)))
         except Refused as refusal:
             if files:
                 problems += refusal.problems
@@ -171,7 +174,7 @@ def _candidates(names: tuple[str, ...], shared: Settings, record: Record) -> tup
     return candidates, left_out
 
 
-def _select(everyone: list[Candidate], wanted: Wanted, record: Record, side_by_side: int) -> list[Candidate]:
+def _select(everyone: list[Candidate], wanted: Wanted, known: AtScale, side_by_side: int) -> list[Candidate]:
     chosen = everyone
     if wanted.keyword is not None:
         test = expression(wanted.keyword, "-k", whole=False)
@@ -180,7 +183,7 @@ def _select(everyone: list[Candidate], wanted: Wanted, record: Record, side_by_s
         test = expression(wanted.tag, "-m", whole=True)
         chosen = [one for one in chosen if test(one.tags)]
     if wanted.failed:
-        chosen = [one for one in chosen if one.name in record.failed_last()]
+        chosen = [one for one in chosen if one.name in known.failed_last()]
     if wanted.budget is None or not chosen:
         return chosen
     try:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from chaoskit.gate.coverage import KINDS, Coverage
 from chaoskit.gate.gate import Outcome
-from chaoskit.gate.record import Record
+from chaoskit.gate.record import AtScale
 from chaoskit.gate.schedule import Schedule
 from chaoskit.report.terminal import STYLES
 from chaoskit.report.text import clean, real
@@ -43,7 +43,7 @@ def outcome_line(outcome: Outcome) -> Text:
 
 
 def gate_view(
-    outcomes: Sequence[Outcome], coverage: Coverage, record: Record, unproven: Sequence[str]
+    outcomes: Sequence[Outcome], coverage: Coverage, record: AtScale, unproven: Sequence[str]
 ) -> RenderableType:
     """The table, the reasons of whatever did not pass, and the coverage."""
     table = _table("", "scenario", "alerts", "took", "history")
@@ -86,7 +86,7 @@ def _coverage(coverage: Coverage) -> list[Text]:
     return lines
 
 
-def _unproven(names: Sequence[str], record: Record) -> list[Text]:
+def _unproven(names: Sequence[str], record: AtScale) -> list[Text]:
     lines = []
     for name in names:
         known = record.scenarios.get(name)
