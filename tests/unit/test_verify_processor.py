@@ -5,6 +5,7 @@ Literals in virtual seconds after the fault; one real second is a virtual minute
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import time
@@ -151,4 +152,4 @@ def test_an_observer_counts_what_a_session_of_processes_uses() -> None:
         busy.wait(10)
     seen = [event for event in heard if isinstance(event, Processor)]
     assert all(event.waited_s["target"] >= 0 for event in seen)
-    assert all(a.during[1] == b.during[0] for a, b in zip(seen, seen[1:], strict=False))
+    assert all(a.during[1] == b.during[0] for a, b in itertools.pairwise(seen))
