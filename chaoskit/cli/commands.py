@@ -19,17 +19,18 @@ from chaoskit.cli.doctor import examine, mend
 from chaoskit.errors import BadInput, ExitCode, Place, Problem, worst
 from chaoskit.events import Event, Notice
 from chaoskit.history import read_history
+from chaoskit.report.checklist import checklist_view
 from chaoskit.report.live import LiveView, PlainLines
 from chaoskit.report.terminal import plan_view, print_to, verdict_view
 from chaoskit.report.text import clean
-from chaoskit.report.written import judge_folder
+from chaoskit.report.written import judge_folder, read_checklists
 from chaoskit.run.planning import Asked, plan_for
 from chaoskit.run.prepare import Prepared, make_folder, prepare
 from chaoskit.run.runner import Runner
 from chaoskit.run.up import run_stack
 from chaoskit.scenario.catalog import list_scenarios
 from chaoskit.verify.verdict import to_json
-from chaoskit.verify.verify import verify
+from chaoskit.verify.verify import judge_all, verify
 
 RUNS = Path("chaoskit-runs")
 _KEEP_S = 600.0
@@ -110,9 +111,10 @@ def verify_command(run: str, out: Path, write: Path | None) -> ExitCode:
         kept = sorted(path.name for path in out.glob("*") if path.is_dir() and path.name != "latest")[-3:]
         hint = f"the last ones are {', '.join(kept)}" if kept else f"there are none in {out}"
         raise BadInput(Problem(Place(str(folder)), "no such run", hint))
-    verdict = verify(read_history(folder))
+    verdict, checklists = judge_all(read_history(folder))
     if write is not None:
         write.write_bytes(to_json(verdict))
+    print_to(terminal(), checklist_view(checklists))
     print_to(terminal(), verdict_view(verdict))
     return ExitCode(verdict.exit_code)
 
@@ -184,6 +186,7 @@ def _run_one(asked: Asked, out: Path, keep: bool) -> ExitCode:
     with LiveView(run.plan, track.progress, console) if watched else nullcontext():
         runner.run((lambda: _keep(prepared, runner, console)) if keep else None)
     verdict = judge_folder(prepared.runs[0].folder)
+    print_to(console, checklist_view(read_checklists(prepared.runs[0].folder)))
     print_to(console, verdict_view(verdict))
     console.print(f"history: {_short(prepared.runs[0].folder)}/events.jsonl", highlight=False, markup=False)
     return ExitCode(verdict.exit_code)

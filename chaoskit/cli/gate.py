@@ -19,6 +19,7 @@ from chaoskit.gate.record import AtScale, Record, load_record, save_record
 from chaoskit.gate.schedule import Schedule, make_schedule
 from chaoskit.gate.select import expression, within_budget
 from chaoskit.gate.view import gate_view, outcome_line, reasons_of, schedule_view
+from chaoskit.report.checklist import lines
 from chaoskit.report.junit import Case, junit
 from chaoskit.report.terminal import print_to
 from chaoskit.run.planning import Asked, plan_for
@@ -53,7 +54,7 @@ class Wanted:
 @click.option("-k", "keyword", metavar="EXPR", help="Names, titles and alerts that match: 'worker and not queue'.")
 @click.option("-m", "tag", metavar="TAG", help="Tags that match: 'outage or documented'.")
 @click.option("-x", "first", is_flag=True, help="Begin nothing more after the first that does not pass.")
-@click.option("-j", "jobs", type=click.IntRange(1, 64), help="Stacks side by side.  [default: one for each core]")
+@click.option("-j", "jobs", type=click.IntRange(1, 64), help="Stacks side by side.  [default: three for two cores]")
 @click.option("--count", type=click.IntRange(1, 1000), default=1, show_default=True, help="All of it so many times.")
 @click.option("--lf", "failed", is_flag=True, help="Only what did not pass last time.")
 @click.option("--budget", metavar="TIME", help="Pick what proves the most in so much time, as 20m.")
@@ -86,7 +87,8 @@ def gate_command(
     wanted = Wanted(scenarios, keyword, tag, failed, budget, count)
     everyone, left_out = _candidates(wanted.names, shared, record)
     known = record.at(everyone[0].plan.time_scale) if everyone else AtScale()
-    side_by_side = jobs or os.cpu_count() or 1
+    # A stack starts, settles and looks on for half of its time, and needs about half a core for the rest.
+    side_by_side = jobs or (os.cpu_count() or 1) * 3 // 2
     chosen = _select(everyone, wanted, known, side_by_side)
     if not chosen:
         raise BadInput(
@@ -208,4 +210,4 @@ def _case(outcome: Outcome) -> Case:
     result = str(outcome.verdict.result) if outcome.verdict else "ERROR"
     reasons = () if result == "PASS" else tuple(reasons_of(outcome))
     title = outcome.candidate.plan.scenario.title
-    return Case(outcome.candidate.name, title, outcome.took_s, result, reasons)
+    return Case(outcome.candidate.name, title, outcome.took_s, result, reasons, tuple(lines(outcome.checklists)))

@@ -14,8 +14,10 @@ from chaoskit.gate.coverage import KINDS, Coverage
 from chaoskit.gate.gate import Outcome
 from chaoskit.gate.record import AtScale
 from chaoskit.gate.schedule import Schedule
+from chaoskit.report.checklist import marks
 from chaoskit.report.terminal import STYLES
 from chaoskit.report.text import clean, real
+from chaoskit.verify.checklist import ITEMS
 from chaoskit.verify.verdict import Result
 
 
@@ -46,16 +48,18 @@ def gate_view(
     outcomes: Sequence[Outcome], coverage: Coverage, record: AtScale, unproven: Sequence[str]
 ) -> RenderableType:
     """The table, the reasons of whatever did not pass, and the coverage."""
-    table = _table("", "scenario", "alerts", "took", "history")
+    table = _table("", "scenario", "alerts", "checklist", "took", "history")
     reasons: list[RenderableType] = []
     for outcome in sorted(outcomes, key=lambda each: each.candidate.name):
         alerts = ", ".join(sorted(outcome.candidate.expects)) or "nothing may fire"
         again = " (second attempt)" if outcome.attempt > 1 else ""
         name = f"{outcome.candidate.name}{again}"
-        table.add_row(_result(outcome), clean(name), alerts, f"{outcome.took_s:.0f} s", outcome.folder.name)
+        took = f"{outcome.took_s:.0f} s"
+        table.add_row(_result(outcome), clean(name), alerts, marks(outcome.checklists), took, outcome.folder.name)
         for reason in reasons_of(outcome):
             reasons.append(Padding(Text(f"• {clean(outcome.candidate.name)}: {clean(reason)}"), (0, 0, 0, 1)))
-    return Group(table, Text(""), *reasons, *_coverage(coverage), *_unproven(unproven, record))
+    key = Text(f"checklist: {', '.join(ITEMS)}; + pass, F fail, ? unknown, - not promised", style="dim")
+    return Group(table, key, Text(""), *reasons, *_coverage(coverage), *_unproven(unproven, record))
 
 
 def reasons_of(outcome: Outcome) -> list[str]:

@@ -19,6 +19,8 @@ class Case:
     result: str
     """PASS, FAIL, UNKNOWN, or ERROR where there is no verdict."""
     reasons: tuple[str, ...]
+    said: tuple[str, ...] = ()
+    """Lines of what was shown, whatever the result."""
 
 
 def junit(suite: str, cases: Sequence[Case]) -> bytes:
@@ -31,6 +33,8 @@ def junit(suite: str, cases: Sequence[Case]) -> bytes:
     element = ET.SubElement(root, "testsuite", {"name": suite, **counts})
     for case in cases:
         one = ET.SubElement(element, "testcase", {"classname": suite, "name": case.name, "time": f"{case.took_s:.3f}"})
+        if case.said:
+            ET.SubElement(one, "system-out").text = "\n".join(clean(line) for line in case.said)
         if case.result == "PASS":
             continue
         tag = "failure" if case.result == "FAIL" else "error"
