@@ -12,10 +12,12 @@ from rich.text import Text
 
 from chaoskit.gate.coverage import KINDS, Coverage
 from chaoskit.gate.gate import Outcome
-from chaoskit.gate.record import Record
+from chaoskit.gate.record import AtScale
 from chaoskit.gate.schedule import Schedule
+from chaoskit.report.checklist import marks
 from chaoskit.report.terminal import STYLES
 from chaoskit.report.text import clean, real, telling
+from chaoskit.verify.checklist import ITEMS
 
 
 def schedule_view(schedule: Schedule, *, why: bool) -> RenderableType:
@@ -42,19 +44,21 @@ def outcome_line(outcome: Outcome) -> Text:
 
 
 def gate_view(
-    outcomes: Sequence[Outcome], coverage: Coverage, record: Record, unproven: Sequence[str]
+    outcomes: Sequence[Outcome], coverage: Coverage, record: AtScale, unproven: Sequence[str]
 ) -> RenderableType:
     """The table, the reasons of whatever did not pass, and the coverage."""
-    table = _table("", "scenario", "alerts", "took", "history")
+    table = _table("", "scenario", "alerts", "checklist", "took", "history")
     reasons: list[RenderableType] = []
     for outcome in sorted(outcomes, key=lambda each: each.candidate.name):
         alerts = ", ".join(sorted(outcome.candidate.expects)) or "nothing may fire"
         again = " (second attempt)" if outcome.attempt > 1 else ""
         name = f"{outcome.candidate.name}{again}"
-        table.add_row(_result(outcome), clean(name), alerts, f"{outcome.took_s:.0f} s", outcome.folder.name)
+        took = f"{outcome.took_s:.0f} s"
+        table.add_row(_result(outcome), clean(name), alerts, marks(outcome.checklists), took, outcome.folder.name)
         for reason in reasons_of(outcome):
             reasons.append(Padding(Text(f"• {clean(outcome.candidate.name)}: {clean(reason)}"), (0, 0, 0, 1)))
-    return Group(table, Text(""), *reasons, *_coverage(coverage), *_unproven(unproven, record))
+    key = Text(f"checklist: {', '.join(ITEMS)}; + pass, F fail, ? unknown, - not promised", style="dim")
+    return Group(table, key, Text(""), *reasons, *_coverage(coverage), *_unproven(unproven, record))
 
 
 def reasons_of(outcome: Outcome) -> list[str]:
@@ -82,7 +86,7 @@ def _coverage(coverage: Coverage) -> list[Text]:
     return lines
 
 
-def _unproven(names: Sequence[str], record: Record) -> list[Text]:
+def _unproven(names: Sequence[str], record: AtScale) -> list[Text]:
     lines = []
     for name in names:
         known = record.scenarios.get(name)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaoskit.gate.candidate import Candidate
-from chaoskit.gate.schedule import START_S, STOP_S, make_schedule
+from chaoskit.gate.schedule import START_S, STOP_S, WAVE_S, make_schedule
 
 
 def one(
@@ -33,7 +33,7 @@ def clash(a: Candidate, b: Candidate) -> str:
 def test_what_does_not_clash_runs_at_the_same_time() -> None:
     schedule = make_schedule([one("a", expects="A"), one("b", expects="B"), one("c", expects="C")], clash, 1)
     assert [[len(wave.members) for wave in stack.waves] for stack in schedule.stacks] == [[3]]
-    assert schedule.bound_s == START_S + 10 + STOP_S
+    assert schedule.bound_s == START_S + WAVE_S + 10 + STOP_S
 
 
 def test_what_acts_on_one_thing_runs_one_after_the_other_and_says_why() -> None:
@@ -78,4 +78,4 @@ def test_any_schedule_is_whole_free_of_clashes_and_no_longer_than_one_after_the_
         assert len(alerts) == len(set(alerts))
         for wave in stack.waves:
             assert not any(clash(a, b) for a in wave.members for b in wave.members if a is not b)
-    assert schedule.bound_s <= sum(START_S + STOP_S + member.estimate_s for member in every) + 1e-6
+    assert schedule.bound_s <= sum(START_S + WAVE_S + STOP_S + member.estimate_s for member in every) + 1e-6
