@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+from rich.console import Group
 
 from chaoskit import bundle
 from chaoskit.cli.console import console
@@ -19,7 +20,7 @@ from chaoskit.gate.index import write_index
 from chaoskit.gate.record import AtScale, Record, load_record, save_record
 from chaoskit.gate.schedule import Schedule, make_schedule
 from chaoskit.gate.select import expression, within_budget
-from chaoskit.gate.view import gate_view, outcome_line, reasons_of, schedule_view
+from chaoskit.gate.view import gate_view, left_out_lines, outcome_line, reasons_of, schedule_view
 from chaoskit.report.checklist import lines
 from chaoskit.report.junit import Case, junit
 from chaoskit.report.terminal import print_to
@@ -101,6 +102,7 @@ def gate_command(
     for line in left_out:
         screen.print(line, markup=False, highlight=False, style="yellow")
     if dry_run:
+        print_to(screen, Group(*left_out_lines([one for one in everyone if one not in chosen], known)))
         return ExitCode.PASS
     codes = []
     for _ in range(count):
@@ -136,7 +138,7 @@ def _play(
     proofs = [proven_by(one.candidate.plan, one.verdict) for one in outcomes if one.verdict is not None]
     coverage = covered(config, proofs, standing)
     ran = {one.candidate.name for one in outcomes}
-    left_out = [one.name for one in everyone if one.name not in ran]
+    left_out = [one for one in everyone if one.name not in ran]
     print_to(screen, gate_view(outcomes, coverage, known, left_out))
     if junitxml is not None:
         junitxml.write_bytes(junit("chaoskit gate", [_case(one) for one in outcomes]))

@@ -18,6 +18,7 @@ from chaoskit.verify import processor
 from chaoskit.verify.evidence import Episode, Evidence
 from chaoskit.verify.verdict import Result, Row
 
+_REPEATERS = ("alertmanager", "prometheus", "target")
 _OBSERVERS = ("prometheus", "mail-sink", "webhook-sink")
 
 
@@ -142,11 +143,16 @@ def _repeats(plan: Plan, evidence: Evidence) -> list[Row]:
             continue
         gap = (notice.sent[1] - before[0].sent[0]) * plan.time_scale
         if gap < route.repeat_interval_s:
+            # An alert that flaps for want of a processor is told again, and rightly.
+            span = (before[0].sent[0], notice.sent[1])
+            busy = processor.starved(evidence.processor, _REPEATERS, *span, plan.time_scale)
             rows.append(
                 _finding(
                     describe(labels),
-                    f"{notice.receiver} ({notice.integration}) was notified of the same again after {gap:.1f} s; "
-                    f"governed by repeat_interval: {format_duration(route.repeat_interval_s)} ({route.place})",
+                    f"{notice.receiver} ({notice.integration}) was notified of the same again after {gap:.1f} s"
+                    f"{busy and f', but {busy}'}; governed by repeat_interval: "
+                    f"{format_duration(route.repeat_interval_s)} ({route.place})",
+                    Result.UNKNOWN if busy else Result.FAIL,
                 )
             )
     return rows

@@ -11,9 +11,10 @@ import sys
 import time
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
-from chaoskit.events import AlertState, AnyEvent, Event, FaultOk, Processor
+from chaoskit.events import AlertState, AnyEvent, Event, FaultOk, Notice, Processor
 from chaoskit.history import History
 from chaoskit.observe.processor import ProcessorObserver
 from chaoskit.verify.processor import SHARE, starved
@@ -130,6 +131,17 @@ def test_what_comes_late_by_no_more_than_was_lost_waiting_is_unknown_though_noth
 def test_a_hold_that_is_too_short_has_no_excuse() -> None:
     """Nothing fires before its time for want of a processor."""
     assert results(verify(running(told(Truth(held_vs=30.0)), always(), BUSY, "target")), "hold") == {FAIL}
+
+
+def test_a_notice_that_is_told_again_is_a_failure_on_a_calm_machine_and_unknown_on_a_starved_one() -> None:
+    history = told(Truth())
+    first = next(n for n in history.of(Notice) if n.status == "firing")
+    again = msgspec.structs.replace(first, t=first.t + 0.2, sent=(first.sent[0] + 0.2, first.sent[1] + 0.2))
+    twice = merged(history, [again])
+    assert results(verify(running(twice, iter([]), BUSY, "target")), "finding") == {FAIL}
+    verdict = verify(running(twice, always(), BUSY, "target"))
+    assert results(verdict, "finding") == {UNKNOWN}
+    assert "notified of the same again" in finding(verdict)
 
 
 def test_a_starved_machine_makes_no_promise_kept_unknown() -> None:
