@@ -150,7 +150,7 @@ def _play(
         screen.print(f"coverage is {coverage.percent:.0f} %, {require:g} % is required: {gaps} without proof")
         codes.append(ExitCode.FAIL)
     ending = worst(codes)
-    index = write_index(where, outcomes, coverage, left_out, ending)
+    index = write_index(where, outcomes, coverage, [one.name for one in left_out], ending)
     screen.print(f"report: {index}", highlight=False, markup=False)
     screen.print(f"{'release' if ending == ExitCode.PASS else 'do not release'} (exit {int(ending)})", highlight=False)
     return ending

@@ -17,6 +17,8 @@ from chaoskit.events import Processor
 
 SHARE = 0.4
 """The part of its ready time that equipment spends waiting from which on it is starved."""
+DELAYED = SHARE / 2
+"""From which on its waiting may have made something late, by as much as was waited; less is an ordinary machine's."""
 
 
 def starved(seen: Sequence[Processor], equipment: Sequence[str], begin: float, end: float, scale: float) -> str:
@@ -42,8 +44,17 @@ def starved(seen: Sequence[Processor], equipment: Sequence[str], begin: float, e
     )
 
 
-def waited_s(seen: Sequence[Processor], equipment: Sequence[str], begin: float, end: float) -> tuple[float, str]:
-    """The most real seconds that anything passing through all of this equipment lost by waiting, and where most."""
-    inside = [each for each in seen if each.during[0] < end and each.during[1] > begin]
-    sums = {name: sum(each.waited_s.get(name, 0.0) for each in inside) for name in dict.fromkeys(equipment)}
+def waited_s(
+    seen: Sequence[Processor], equipment: Sequence[str], begin: float, end: float, scale: float
+) -> tuple[float, str]:
+    """The most real seconds that anything passing through all of this equipment lost by waiting, and where most.
+
+    Only what waited for DELAYED of its ready time counts. In real time nothing is excused, as in `starved`.
+    """
+    inside = [each for each in seen if scale > 1 and each.during[0] < end and each.during[1] > begin]
+    sums = {}
+    for name in dict.fromkeys(equipment):
+        waited = sum(each.waited_s.get(name, 0.0) for each in inside)
+        used = sum(each.used_s.get(name, 0.0) for each in inside)
+        sums[name] = waited if waited >= DELAYED * (waited + used) else 0.0
     return sum(sums.values()), max(sums, key=lambda name: sums[name], default="")
