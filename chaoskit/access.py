@@ -33,7 +33,7 @@ def plain_session() -> requests.Session:
 
 
 def session_for(target: Attached, endpoint: str) -> requests.Session:
-    """A session that may ask this endpoint (prometheus, alertmanager, metrics, witness, service).
+    """A session that may ask this endpoint (prometheus, alertmanager, metrics, witness).
 
     Raises BadInput where a secret or an authority that the profile names cannot be read, naming where it looked.
     """

@@ -66,6 +66,23 @@ def parse_history(data: bytes, file: str) -> History:
     return History(header, tuple(events), torn)
 
 
+def readable_part(path: Path) -> History | None:
+    """What stands before the damage in a history that `read_history` refuses: to look at, never to judge.
+
+    None where not even its header can be read.
+    """
+    file = path / "events.jsonl" if path.is_dir() else path
+    events: list[AnyEvent] = []
+    try:
+        for number, line in enumerate(file.read_bytes().split(b"\n")[:-1]):
+            events.append(_event(line, number, Place(str(file), number + 1)))
+    except (OSError, BadInput):
+        pass
+    if not events or not isinstance(events[0], Header) or events[0].schema != SCHEMA:
+        return None
+    return History(events[0], tuple(events), torn=True)
+
+
 def _event(line: bytes, number: int, place: Place) -> AnyEvent:
     try:
         event = decode(line)

@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from chaoskit.report.text import telling
 from chaoskit.verify.verdict import Result, Verdict
 
 _SUFFIXES = (".yml", ".yaml")
@@ -75,9 +76,8 @@ class NotPassed(AssertionError):
     """A verdict that is not PASS, as a message: each reason once."""
 
     def __init__(self, verdict: Verdict) -> None:
-        reasons = dict.fromkeys(row.reason for row in verdict.rows if row.result is not Result.PASS and row.reason)
-        causes = [reason for reason in reasons if not reason.startswith("not judged:")] or list(reasons)
-        super().__init__("\n".join([f"{verdict.result}: {verdict.title}", *(f"- {reason}" for reason in causes)]))
+        reasons = (f"- {reason}" for reason in telling(verdict.rows))
+        super().__init__("\n".join([f"{verdict.result}: {verdict.title}", *reasons]))
 
 
 class CannotRun(RuntimeError):

@@ -18,10 +18,9 @@ from typing import Any
 import psutil
 import yaml
 
-from chaoskit.witness.server import Settings, WitnessServer
+from tests.witness_examples import TOKEN
 
 READY_S = 60.0
-TOKEN = "a-token-of-this-drill-alone"
 RULES = """groups:
   - name: worker
     rules:
@@ -113,7 +112,7 @@ class System:
     process: subprocess.Popen[str]
     said: list[str] = field(default_factory=list)
 
-    def profile(self, *, witness: bool = True, waive: tuple[str, ...] = WAIVED, **changes: Any) -> Path:
+    def profile(self, *, waive: tuple[str, ...] = WAIVED, **changes: Any) -> Path:
         """A profile that names it; `changes` replace what is said of the target."""
         access: dict[str, Any] = {"witness": {"bearer_file": str(self.token_file)}}
         target: dict[str, Any] = {
@@ -121,10 +120,9 @@ class System:
             "alertmanager": self.addresses["Alertmanager"],
             "metrics": self.addresses["metrics"],
             "environment": "staging",
+            "witness": self.witness,
             "waive": list(waive),
         }
-        if witness:
-            target["witness"] = self.witness
         access |= changes.pop("access", {})
         target |= changes | {"access": access}
         document = {
@@ -138,32 +136,18 @@ class System:
         return file
 
     def workers(self) -> list[str]:
-        """Titles of its workers as they run now."""
+        """Titles of its workers as they run now, in order of their names."""
         children = psutil.Process(self.process.pid).children(recursive=True)
-        return [" ".join(one.cmdline()).strip() for one in children if " worker " in " ".join(one.cmdline())]
+        titles = (" ".join(one.cmdline()).strip() for one in children)
+        return sorted(title for title in titles if " worker " in title)
 
 
 @contextmanager
-def witnessing(token: str = TOKEN, port: int = 0) -> Iterator[WitnessServer]:
-    """A witness on loopback in a thread of its own."""
-    server = WitnessServer(Settings(port=port, token=token))
-    ready = threading.Event()
-    thread = threading.Thread(target=server.run, args=(ready.set,), daemon=True)
-    thread.start()
-    assert ready.wait(READY_S)
-    try:
-        yield server
-    finally:
-        server.stop()
-        thread.join(READY_S)
-
-
-@contextmanager
-def running(folder: Path, witness: str, more_rules: str = "", bundle: Path | None = None) -> Iterator[System]:
+def running(folder: Path, witness: str, more_rules: str = "", tested: Path | None = None) -> Iterator[System]:
     """`chaoskit up` as a process of its own, whose receivers tell the witness as well."""
     token_file = folder / "token"
     token_file.write_text(TOKEN)
-    tested = bundle or write_bundle(folder / "bundle")
+    tested = tested or write_bundle(folder / "bundle")
     loaded = write_bundle(folder / "loaded", more_rules) if more_rules else tested
     process = subprocess.Popen(
         [sys.executable, "-m", "chaoskit", "up", "--ports", "free", "--format", "json", "--environment", "staging",

@@ -14,6 +14,7 @@ from chaoskit.cli.diff import diff_command
 from chaoskit.cli.explain import explain_command
 from chaoskit.cli.gate import gate_command
 from chaoskit.cli.inject import inject_command
+from chaoskit.cli.new import new_command, schema_command
 from chaoskit.cli.rehearse import rehearse_command
 from chaoskit.cli.safety import heal_command, status_command, stop_command, unlock_command
 from chaoskit.cli.witness import witness_group
@@ -24,7 +25,9 @@ chaoskit.add_command(check_command)
 chaoskit.add_command(diff_command)
 chaoskit.add_command(explain_command)
 chaoskit.add_command(gate_command)
+chaoskit.add_command(new_command)
 chaoskit.add_command(rehearse_command)
+chaoskit.add_command(schema_command)
 chaoskit.add_command(witness_group)
 
 for command in (inject_command, heal_command, status_command, stop_command, unlock_command):

@@ -20,15 +20,17 @@ from chaoskit.cli.doctor import examine, examine_profile, mend, to_json
 from chaoskit.errors import BadInput, ExitCode, Place, Problem, worst
 from chaoskit.events import Event, Notice
 from chaoskit.history import read_history
+from chaoskit.report.junit import junit, promises
 from chaoskit.report.live import LiveView, PlainLines
 from chaoskit.report.terminal import plan_view, print_to, verdict_view
 from chaoskit.report.text import clean
-from chaoskit.report.written import judge_folder
+from chaoskit.report.written import PAGE, judge, judge_folder
 from chaoskit.run.planning import Asked, plan_for
 from chaoskit.run.prepare import Prepared, make_folder, prepare
 from chaoskit.run.runner import Runner
 from chaoskit.run.up import Wanted, run_stack
 from chaoskit.scenario.catalog import list_scenarios
+from chaoskit.verify.verdict import Verdict
 from chaoskit.verify.verdict import to_json as verdict_json
 from chaoskit.verify.verify import verify
 
@@ -72,6 +74,7 @@ def chaoskit() -> None:
 @click.option("--out", type=click.Path(path_type=Path), default=RUNS, show_default=True, help="Where runs are kept.")
 @click.option("--confirm", default="", metavar="NAME", help="The environment of an attached target, to break it.")
 @click.option("--keep", is_flag=True, help="After a verdict other than PASS leave the stack up for a while.")
+@click.option("--junitxml", type=click.Path(path_type=Path, dir_okay=False), help="Write the results as JUnit XML.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and touch nothing.")
 def run_command(
     scenarios: tuple[str, ...],
@@ -83,6 +86,7 @@ def run_command(
     out: Path,
     confirm: str,
     keep: bool,
+    junitxml: Path | None,
     dry_run: bool,
 ) -> ExitCode:
     """Run scenarios (names or files) and judge them."""
@@ -93,7 +97,12 @@ def run_command(
         for plan in plans:
             print_to(terminal(), plan_view(plan))
         return ExitCode.PASS
-    return worst(_run_one(one, out, keep) for one in asked)
+    verdicts = []
+    for one in asked:
+        verdicts.append(_run_one(one, out, keep))
+        if junitxml is not None:
+            junitxml.write_bytes(junit("chaoskit run", [case for verdict in verdicts for case in promises(verdict)]))
+    return worst(ExitCode(verdict.exit_code) for verdict in verdicts)
 
 
 @chaoskit.command("plan")
@@ -112,17 +121,22 @@ def plan_command(
 @click.argument("run", metavar="RUN|latest")
 @click.option("--out", type=click.Path(path_type=Path), default=RUNS, show_default=True, help="Where runs are kept.")
 @click.option("--write", type=click.Path(path_type=Path, dir_okay=False), help="Also write the verdict to this file.")
-def verify_command(run: str, out: Path, write: Path | None) -> ExitCode:
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the run's page to this file.")
+@click.option("--format", "format_", type=click.Choice(("text", "json")), default="text", show_default=True)
+def verify_command(run: str, out: Path, write: Path | None, html: Path | None, format_: str) -> ExitCode:
     """Judge a stored history again: same file, same verdict; no network, no clock."""
     folder = Path(run) if Path(run).exists() and run != "latest" else out / run
     if not folder.exists():
         kept = sorted(path.name for path in out.glob("*") if path.is_dir() and path.name != "latest")[-3:]
         hint = f"the last ones are {', '.join(kept)}" if kept else f"there are none in {out}"
         raise BadInput(Problem(Place(str(folder)), "no such run", hint))
-    verdict = verify(read_history(folder))
+    verdict = judge(folder, html)
     if write is not None:
         write.write_bytes(verdict_json(verdict))
-    print_to(terminal(), verdict_view(verdict))
+    if format_ == "json":
+        click.echo(verdict_json(verdict), nl=False)
+    else:
+        print_to(terminal(), verdict_view(verdict))
     return ExitCode(verdict.exit_code)
 
 
@@ -213,7 +227,7 @@ def up_command(
     return ExitCode.PASS
 
 
-def _run_one(asked: Asked, out: Path, keep: bool) -> ExitCode:
+def _run_one(asked: Asked, out: Path, keep: bool) -> Verdict:
     console = terminal()
     prepared = prepare([asked], lambda plan: make_folder(out, plan.scenario.name))
     run = prepared.runs[0]
@@ -223,10 +237,12 @@ def _run_one(asked: Asked, out: Path, keep: bool) -> ExitCode:
     runner = Runner(prepared.stack, [[track]])
     with LiveView(run.plan, track.progress, console) if watched else nullcontext():
         runner.run((lambda: _keep(prepared, runner, console)) if keep else None)
-    verdict = judge_folder(prepared.runs[0].folder)
+    folder = prepared.runs[0].folder
+    verdict = judge_folder(folder)
     print_to(console, verdict_view(verdict))
-    console.print(f"history: {_short(prepared.runs[0].folder)}/events.jsonl", highlight=False, markup=False)
-    return ExitCode(verdict.exit_code)
+    for what, file in (("history", "events.jsonl"), ("report", PAGE)):
+        console.print(f"{what}: {_short(folder)}/{file}", highlight=False, markup=False)
+    return verdict
 
 
 def _keep(prepared: Prepared, runner: Runner, console: Console) -> None:

@@ -15,6 +15,7 @@ from chaoskit.errors import BadInput, ExitCode, Problem, Refused, worst
 from chaoskit.gate.candidate import Candidate, candidate, conflict
 from chaoskit.gate.coverage import KINDS, could_prove, covered, proven_by
 from chaoskit.gate.gate import Gate, Outcome, Settings
+from chaoskit.gate.index import write_index
 from chaoskit.gate.record import Record, load_record, save_record
 from chaoskit.gate.schedule import Schedule, make_schedule
 from chaoskit.gate.select import expression, within_budget
@@ -88,8 +89,6 @@ def gate_command(
     wanted = Wanted(scenarios, keyword, tag, failed, budget, count)
     everyone, left_out = _candidates(wanted.names, shared, record)
     side_by_side = jobs or os.cpu_count() or 1
-    if any(one.plan.attached for one in everyone):
-        side_by_side = 1  # There is one target, and one run at a time breaks it.
     chosen = _select(everyone, wanted, record, side_by_side)
     if not chosen:
         raise BadInput(
@@ -147,6 +146,8 @@ def _play(
         screen.print(f"coverage is {coverage.percent:.0f} %, {require:g} % is required: {gaps} without proof")
         codes.append(ExitCode.FAIL)
     ending = worst(codes)
+    index = write_index(where, outcomes, coverage, left_out, ending)
+    screen.print(f"report: {index}", highlight=False, markup=False)
     screen.print(f"{'release' if ending == ExitCode.PASS else 'do not release'} (exit {int(ending)})", highlight=False)
     return ending
 
@@ -202,6 +203,8 @@ def _select(everyone: list[Candidate], wanted: Wanted, record: Record, side_by_s
 
 def _schedule(chosen: list[Candidate], side_by_side: int) -> Schedule:
     config = chosen[0].plan.config
+    if any(one.plan.attached for one in chosen):
+        return make_schedule(chosen, lambda one, other: "an attached target bears one scenario at a time", 1)
     return make_schedule(chosen, lambda one, other: conflict(config, one, other), side_by_side)
 
 

@@ -12,7 +12,7 @@ from chaoskit.alerting.model import AlertConfig
 from chaoskit.events import Interval
 from chaoskit.examine.endpoint import Checked, Endpoint
 from chaoskit.observe.payload import instant
-from chaoskit.run.preflight import LoadedRules, wrong_with
+from chaoskit.run.loaded import LoadedRules, wrong_with
 from chaoskit.scenario.model import Attached
 
 SKEW_S = 1.0

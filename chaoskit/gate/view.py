@@ -15,8 +15,7 @@ from chaoskit.gate.gate import Outcome
 from chaoskit.gate.record import Record
 from chaoskit.gate.schedule import Schedule
 from chaoskit.report.terminal import STYLES
-from chaoskit.report.text import clean, real
-from chaoskit.verify.verdict import Result
+from chaoskit.report.text import clean, real, telling
 
 
 def schedule_view(schedule: Schedule, *, why: bool) -> RenderableType:
@@ -62,10 +61,7 @@ def reasons_of(outcome: Outcome) -> list[str]:
     """Why it is no PASS, each reason once; causes only where there are any."""
     if outcome.verdict is None:
         return [outcome.trouble]
-    rows = outcome.verdict.rows
-    found = dict.fromkeys(row.reason for row in rows if row.result is not Result.PASS and row.reason)
-    causes = [reason for reason in found if not reason.startswith("not judged:")]
-    return causes or list(found)
+    return telling(outcome.verdict.rows)
 
 
 def _result(outcome: Outcome) -> Text:

@@ -7,6 +7,7 @@ Every entry goes to the second in which it was made, so a window is exact howeve
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass, field
 
 from chaoskit.load.histogram import bucket, merge
@@ -42,7 +43,8 @@ class _Second:
     late: int = 0
     by_name: dict[str, ByName] = field(default_factory=dict)
     failures: dict[str, int] = field(default_factory=dict)
-    latency: dict[int, int] = field(default_factory=dict)
+    latencies_ms: list[float] = field(default_factory=list)
+    """As they came; sorted into buckets when the second is over, which costs the requests themselves nothing."""
 
 
 class Counters:
@@ -53,6 +55,8 @@ class Counters:
         self.open: dict[int, Ticket] = {}
         """Requests that have begun and have no outcome, kept on its own: it checks the sums."""
         self._seconds: dict[int, _Second] = {}
+        self._now, self._now_from_s, self._now_to_s = _Second(), 0.0, 0.0
+        """The second that was used last: most requests find theirs here."""
         self._start_s = self._rolled_to = start_s
         self._in_flight = 0
         self._cpu_s = 0.0
@@ -156,9 +160,12 @@ class Counters:
     def _window(self, edge_s: float, users: int, busy: float) -> LoadWindow:
         begin_s, self._rolled_to = self._rolled_to, edge_s
         one = self._seconds.pop(math.floor(begin_s), _Second())
+        if one is self._now:
+            self._now_to_s = self._now_from_s
+        latency = dict(Counter(map(bucket, one.latencies_ms)))
         self._in_flight += one.started - one.finished - one.dropped
         self._whole_by_name = join_names([self._whole_by_name, one.by_name])
-        self._whole_latency = merge([self._whole_latency, one.latency])
+        self._whole_latency = merge([self._whole_latency, latency])
         self._whole_failures = merge([self._whole_failures, one.failures])
         self._moments += one.moments
         self._late += one.late
@@ -173,7 +180,7 @@ class Counters:
             second=(begin_s, edge_s), started=one.started, finished=one.finished, failed=one.failed,
             dropped=one.dropped, in_flight=self._in_flight, users=users, untracked=one.untracked,
             late=_share(one.late, one.moments), cpu_s=round(busy * (edge_s - begin_s), 4), by_name=one.by_name,
-            failures=one.failures, latency=one.latency, **worst, **percentiles(one.latency),
+            failures=one.failures, latency=latency, **worst, **percentiles(latency),
         )  # fmt: skip
 
     def _outcome(self, second: _Second, name: str, latency_ms: float, failure: str | None) -> None:
@@ -181,8 +188,7 @@ class Counters:
         second.finished += 1
         counts = _names(second, name)
         counts.finished += 1
-        index = bucket(latency_ms)
-        second.latency[index] = second.latency.get(index, 0) + 1
+        second.latencies_ms.append(latency_ms)
         if failure is not None:
             self.failed += 1
             second.failed += 1
@@ -195,11 +201,12 @@ class Counters:
         second.lag_s = max(second.lag_s, late_s)
 
     def _second(self, now_s: float) -> _Second:
+        if self._now_from_s <= now_s < self._now_to_s:
+            return self._now
         key = math.floor(now_s)
-        found = self._seconds.get(key)
-        if found is None:
-            found = self._seconds[key] = _Second()
-        return found
+        self._now = self._seconds.setdefault(key, _Second())
+        self._now_from_s, self._now_to_s = float(key), key + 1.0
+        return self._now
 
     def _known(self, name: str) -> str:
         if name in self._names or len(self._names) < _MOST_NAMES:

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
-from chaoskit.report.text import clean
+from chaoskit.report.text import clean, telling
+from chaoskit.verify.verdict import Row, Verdict, worst_of
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One scenario: how it ended and why."""
+    """One scenario, or one promise of it: how it ended and why."""
 
     name: str
     title: str
@@ -19,6 +20,8 @@ class Case:
     result: str
     """PASS, FAIL, UNKNOWN, or ERROR where there is no verdict."""
     reasons: tuple[str, ...]
+    group: str = ""
+    """What it is a part of, where that is not the whole suite."""
 
 
 def junit(suite: str, cases: Sequence[Case]) -> bytes:
@@ -30,7 +33,7 @@ def junit(suite: str, cases: Sequence[Case]) -> bytes:
     root = ET.Element("testsuites", counts)
     element = ET.SubElement(root, "testsuite", {"name": suite, **counts})
     for case in cases:
-        one = ET.SubElement(element, "testcase", {"classname": suite, "name": case.name, "time": f"{case.took_s:.3f}"})
+        one = ET.SubElement(element, "testcase", {"classname": case.group or suite, **_named(case)})
         if case.result == "PASS":
             continue
         tag = "failure" if case.result == "FAIL" else "error"
@@ -40,3 +43,19 @@ def junit(suite: str, cases: Sequence[Case]) -> bytes:
     ET.indent(root)
     document: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
     return document + b"\n"
+
+
+def promises(verdict: Verdict) -> list[Case]:
+    """A case for each promise of a run: an alert's instance with all its hops, or what else is judged by itself."""
+    found: dict[str, list[Row]] = {}
+    for row in verdict.rows:
+        found.setdefault(row.about, []).append(row)
+    results = {about: str(worst_of(row.result for row in rows)) for about, rows in found.items()}
+    return [
+        Case(about, verdict.title, 0.0, results[about], tuple(telling(rows)), verdict.scenario)
+        for about, rows in found.items()
+    ]
+
+
+def _named(case: Case) -> dict[str, str]:
+    return {"name": clean(case.name), "time": f"{case.took_s:.3f}"}

@@ -7,9 +7,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from chaoskit.plan.model import Plan, PlannedFault
+from chaoskit.alerting.windows import Window
+from chaoskit.plan.model import Plan, PlannedAlert, PlannedFault
 from chaoskit.report.load import load_line
-from chaoskit.report.text import allowed, clean, observed, real, seconds
+from chaoskit.report.text import allowed, clean, observed, real, seconds, telling
 from chaoskit.scenario.model import Change, Do, Inject, Step, Undo, Wait
 from chaoskit.units import format_duration
 from chaoskit.verify.verdict import Figure, Result, Row, Verdict
@@ -23,8 +24,8 @@ def verdict_view(verdict: Verdict) -> RenderableType:
     if verdict.figures:
         parts += [Text("From fault to phone (virtual time)", style="bold"), _figures(verdict.figures), Text("")]
     parts += [_rows(verdict.rows), Text("")]
-    reasons = list(dict.fromkeys(row.reason for row in verdict.rows if row.result is not Result.PASS and row.reason))
-    parts += [Padding(Text(f"• {clean(reason)}"), (0, 0, 0, 1)) for reason in _telling(verdict.rows, reasons)]
+    reasons = telling(verdict.rows)
+    parts += [Padding(Text(f"• {clean(reason)}"), (0, 0, 0, 1)) for reason in reasons]
     parts += [Padding(Text(clean(note), style="dim"), (0, 0, 0, 1)) for note in verdict.notes]
     ending = Text.assemble(
         ("\n" if verdict.notes or reasons else ""),
@@ -32,12 +33,6 @@ def verdict_view(verdict: Verdict) -> RenderableType:
         f"  {clean(verdict.scenario)} at {verdict.time_scale:g}x: {clean(verdict.title)} (exit {verdict.exit_code})",
     )
     return Group(*parts, ending)
-
-
-def _telling(rows: list[Row], reasons: list[str]) -> list[str]:
-    """Sentences worth reading: what was merely not reached because of something else says nothing new."""
-    causes = [reason for reason in reasons if not reason.startswith("not judged:")]
-    return causes or reasons
 
 
 def _figures(figures: list[Figure]) -> Table:
@@ -95,7 +90,9 @@ def plan_view(plan: Plan) -> RenderableType:
         steps.add_row(planned.step.name, describe(planned.step), _targets(planned.faults), bound)
     steps.add_row("end", "undo whatever is in force, newest first", "", seconds(plan.end_vs) if plan.end_vs else "")
     steps.add_row("tail", "look on, so that late differs from never", "", seconds(plan.tail_vs))
-    warnings = [Text(f"warning: {warning}", style="yellow") for warning in plan.warnings]
+    unseen = dict.fromkeys(one for alert in plan.alerts for one in alert.unwitnessed)
+    said = [*plan.warnings, *(f"{clean(one)} will be UNKNOWN: nobody sees whether it delivers" for one in unseen)]
+    warnings = [Text(f"warning: {warning}", style="yellow") for warning in said]
     return Group(head, Text(load), Text(""), steps, Text(""), _windows(plan), *warnings)
 
 
@@ -136,11 +133,7 @@ def _windows(plan: Plan) -> RenderableType:
         table.add_column(title, header_style="dim", overflow="fold")
     for alert in plan.alerts:
         who = " ".join([alert.rule.alert, *alert.names])
-        hops = [("detect", "", "the fault", alert.detect), ("hold", "", "pending", alert.hold)]
-        hops += [("notify", n.to, "firing", n.notify) for n in alert.notices if n.ask.mode != "never"]
-        hops.append(("clear", "", "the undo", alert.clear))
-        hops += [("all-clear", n.to, "resolved", n.all_clear) for n in alert.notices if n.all_clear is not None]
-        for number, (hop, to, since, window) in enumerate(hops):
+        for number, (hop, to, since, window) in enumerate(hops_of(alert)):
             table.add_row(
                 "" if number else clean(who),
                 hop,
@@ -153,6 +146,15 @@ def _windows(plan: Plan) -> RenderableType:
             if notice.configured is None and notice.ask.mode != "never":
                 table.add_row("", "", Text(f"no route leads {who} to {notice.receiver}", style="yellow"))
     return table
+
+
+def hops_of(alert: PlannedAlert) -> list[tuple[str, str, str, Window]]:
+    """What is judged of an alert, in the order in which it happens: hop, receiver, from when, window."""
+    hops = [("detect", "", "the fault", alert.detect), ("hold", "", "pending", alert.hold)]
+    hops += [("notify", n.to, "firing", n.notify) for n in alert.notices if n.ask.mode != "never"]
+    hops.append(("clear", "", "the undo", alert.clear))
+    hops += [("all-clear", n.to, "resolved", n.all_clear) for n in alert.notices if n.all_clear is not None]
+    return hops
 
 
 def print_to(console: Console, view: RenderableType) -> None:

@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 
 from chaoskit.events import Interval
+from chaoskit.verify.verdict import Result, Row
 
 
 def clean(text: str) -> str:
     """The text with control characters made visible: an alert's label may contain anything."""
     return "".join(c if c == "\t" or unicodedata.category(c)[0] != "C" else f"\\x{ord(c):02x}" for c in text)
+
+
+def clean_lines(text: str) -> str:
+    """As `clean`, with line ends kept: for text that has lines of its own."""
+    if text.isprintable():
+        return text
+    lines = text.replace("\r\n", "\n").split("\n")
+    return "\n".join(line if line.isprintable() else clean(line) for line in lines)
+
+
+def shortened(text: str, most: int = 240) -> str:
+    """The text, cut where it is longer than anybody reads in passing."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def telling(rows: Sequence[Row]) -> list[str]:
+    """Why a verdict is no PASS, each reason once; what was merely not reached says nothing new beside a cause."""
+    reasons = dict.fromkeys(row.reason for row in rows if row.result is not Result.PASS and row.reason)
+    causes = [reason for reason in reasons if not reason.startswith("not judged:")]
+    return causes or list(reasons)
 
 
 def seconds(value: float) -> str:

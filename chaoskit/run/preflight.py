@@ -16,47 +16,19 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from chaoskit.access import session_for, trouble
-from chaoskit.alerting.config import load_texts
-from chaoskit.alerting.model import AlertConfig, Rule
-from chaoskit.alerting.routing import match_routes
-from chaoskit.diff.expressions import meaning
 from chaoskit.errors import BadInput, Problem, Refused
 from chaoskit.plan.model import Plan
+from chaoskit.run.loaded import LoadedRules, compare_routes, compare_rules
 from chaoskit.scenario.model import Attached
-from chaoskit.units import format_duration
 from chaoskit.witness.config import led
 
 _ANSWER_S = 10.0
 _NAMED = 5
-_LOAD = "load this configuration there, or name with --bundle what is loaded"
 
 _RECENT = 'last_over_time(ALERTS{alertstate="firing"}[20m])'
 """Prometheus tells of a resolved alert for 15 minutes, and up to Alertmanager 0.31 that keeps its group alive."""
 
 T = TypeVar("T")
-
-
-class _Rule(msgspec.Struct, rename="camel"):
-    name: str
-    query: str = ""
-    duration: float = 0.0
-    keep_firing_for: float = 0.0
-    labels: dict[str, str] = {}
-
-
-class _Group(msgspec.Struct):
-    interval: float
-    rules: list[_Rule]
-
-
-class _Groups(msgspec.Struct):
-    groups: list[_Group]
-
-
-class LoadedRules(msgspec.Struct):
-    """What is read of `/api/v1/rules`."""
-
-    data: _Groups
 
 
 class _Sample(msgspec.Struct):
@@ -141,68 +113,13 @@ def _environment(target: Attached) -> Iterator[Problem]:
 
 def _rules(plan: Plan, target: Attached, notes: list[str]) -> Iterator[Problem]:
     answer = _decoded(target, "prometheus", "/api/v1/rules?type=alert", LoadedRules)
-    loaded = [(group.interval, rule) for group in answer.data.groups for rule in group.rules]
-    expected = {alert.rule.alert: alert.rule for alert in plan.alerts}
-    others = []
-    for rule in plan.config.rules:
-        if not rule.alert:
-            continue
-        wrong = wrong_with(rule, loaded)
-        if wrong and expected.get(rule.alert) == rule:
-            message = f"{rule.alert}, which is expected to fire, {wrong} in {target.prometheus}"
-            yield Problem(rule.place, message, _LOAD)
-        elif wrong:
-            others.append(f"{rule.alert} {wrong}")
-    if others:
-        more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
-        notes.append(f"rules that differ in {target.prometheus}: {'; '.join(others[:_NAMED])}{more}")
-
-
-def wrong_with(rule: Rule, loaded: list[tuple[float, _Rule]]) -> str:
-    """How the nearest of the loaded rules of that name differs; empty where one is the same."""
-    named = [_differences(rule, interval, one) for interval, one in loaded if one.name == rule.alert]
-    if not named:
-        return "is not loaded"
-    nearest = min(named, key=len)
-    return " and ".join(nearest)
-
-
-def _differences(rule: Rule, interval_s: float, there: _Rule) -> list[str]:
-    found = []
-    for what, ours, theirs in (
-        ("for", rule.for_s, there.duration),
-        ("keep_firing_for", rule.keep_firing_for_s, there.keep_firing_for),
-        ("evaluation interval", rule.interval_s, interval_s),
-    ):
-        if abs(ours - theirs) > 1e-3:
-            found.append(f"has {what}: {format_duration(theirs)} in place of {format_duration(ours)}")
-    if dict(rule.labels) != there.labels:
-        found.append(f"has the labels {_written(there.labels)} in place of {_written(rule.labels)}")
-    if meaning(rule.expr) != meaning(there.query):
-        found.append(f"has the expression `{' '.join(there.query.split())}`")
-    return found
+    yield from compare_rules(plan, answer.data.groups, target.prometheus, notes)
 
 
 def _routes(plan: Plan, target: Attached, sources: Mapping[str, str], notes: list[str]) -> Iterator[Problem]:
-    """Whom the Alertmanager there tells of the expected alerts, and after which waits."""
     original = _decoded(target, "alertmanager", "/api/v2/status", _Status).config.original
-    name = next((key for key in sources if key.startswith("alertmanager:")), "alertmanager:alertmanager.yml")
-    rest = {key: text for key, text in sources.items() if not key.startswith(("scenario:", "profile:"))}
-    try:
-        there = load_texts({**rest, name: original})
-    except BadInput as error:
-        notes.append(f"what {target.alertmanager} has loaded could not be compared: {error.problems[0]}")
-        return
     yield from _unled(plan, target, original)
-    for alert in plan.alerts:
-        labels = {**plan.config.external_labels, **alert.rule.labels, "alertname": alert.rule.alert}
-        if alert.names:
-            labels[alert.label] = alert.names[0]
-        ours, theirs = _told(plan.config, labels), _told(there, labels)
-        if ours != theirs:
-            message = f"{target.alertmanager} tells {', '.join(theirs) or 'nobody'} of {alert.rule.alert}, where this "
-            message += f"configuration tells {', '.join(ours) or 'nobody'}"
-            yield Problem(alert.expectation.place, message, _LOAD)
+    yield from compare_routes(plan, original, sources, target.alertmanager, notes)
 
 
 def _unled(plan: Plan, target: Attached, original: str) -> Iterator[Problem]:
@@ -217,24 +134,6 @@ def _unled(plan: Plan, target: Attached, original: str) -> Iterator[Problem]:
         message = f"{target.alertmanager} does not tell the witness what it tells {', '.join(lacking)}"
         hint = f"add what `chaoskit witness config --alertmanager FILE --url {target.witness}` prints"
         yield Problem(target.place, message, hint)
-
-
-def _told(config: AlertConfig, labels: Mapping[str, str]) -> list[str]:
-    """Each receiver with the waits of its route, in words."""
-    return sorted(
-        f"{route.receiver} (grouped by {', '.join(sorted(route.group_by or ())) or _grouped(route.group_by)}, "
-        f"group_wait {format_duration(route.group_wait_s)}, group_interval {format_duration(route.group_interval_s)}, "
-        f"repeat_interval {format_duration(route.repeat_interval_s)})"
-        for route in match_routes(config.route, labels)
-    )
-
-
-def _grouped(group_by: tuple[str, ...] | None) -> str:
-    return "every label" if group_by is None else "none"
-
-
-def _written(labels: Mapping[str, str]) -> str:
-    return "{" + ", ".join(f"{key}={value}" for key, value in sorted(labels.items())) + "}"
 
 
 def _decoded(target: Attached, endpoint: str, path: str, kind: type[T]) -> T:

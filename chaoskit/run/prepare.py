@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from chaoskit import __version__
+from chaoskit.access import session_for
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.events import SCHEMA, Event, Header
 from chaoskit.faults.registry import known
@@ -30,6 +31,7 @@ from chaoskit.stack.local import LocalStack
 from chaoskit.stack.localize import Ports, localize
 from chaoskit.stack.monitoring import check_alertmanager, check_rules
 from chaoskit.stack.ports import reserve
+from chaoskit.stack.witness import await_answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,9 @@ def _attached(
     for one in asks:
         refuse_unconfirmed(profile.target, one.confirm)
     notes = list(dict.fromkeys(note for plan, sources, *_ in planned for note in preflight(plan, sources)))
+    if profile.target.witness:
+        with session_for(profile.target, "witness") as session:
+            await_answer(profile.target.witness, session)
     before = lingering(planned[0][0])
     check_own_load(planned[0][0])
     folders = [folder(each[0]) for each in planned]

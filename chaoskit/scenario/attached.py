@@ -16,6 +16,8 @@ from chaoskit.yaml_source import Node
 NEEDED_URLS = ("prometheus", "alertmanager", "metrics")
 OPTIONAL_URLS = ("witness", "service")
 ENDPOINTS = (*NEEDED_URLS, *OPTIONAL_URLS)
+ACCESSED = (*NEEDED_URLS, "witness")
+"""Those that chaoskit itself asks. The service is asked by the load's own tasks."""
 KEYS = (*ENDPOINTS, "environment", "label", "access", "waive")
 ACCESS_KEYS = ("username", "password_file", "password_env", "bearer_file", "bearer_env", "headers", "ca_file")
 SECRET_KEYS = ("file", "env")
@@ -87,8 +89,8 @@ def _waived(node: Node, what: str, problems: Problems) -> str | None:
 
 
 def _accesses(node: Node, what: str, problems: Problems) -> dict[str, Access] | None:
-    fields = Fields(node, what, ENDPOINTS, problems, hint="write {prometheus: {bearer_file: FILE}}")
-    return {one: fields.take(one, _access, Access()) for one in ENDPOINTS if fields.has(one)}
+    fields = Fields(node, what, ACCESSED, problems, hint="write {prometheus: {bearer_file: FILE}}")
+    return {one: fields.take(one, _access, Access()) for one in ACCESSED if fields.has(one)}
 
 
 def _access(node: Node, what: str, problems: Problems) -> Access | None:

@@ -222,7 +222,7 @@ class Attached:
     service: str = ""
     """Where load goes."""
     access: Mapping[str, Access] = field(default_factory=dict)
-    """By endpoint: prometheus, alertmanager, metrics, witness, service."""
+    """By endpoint: prometheus, alertmanager, metrics, witness."""
     waive: tuple[str, ...] = ()
     """Integrations that no witness sees and that are not judged: receiver/integration, or with /index."""
     place: Place | None = field(default=None, compare=False)

@@ -192,7 +192,7 @@ def _attached() -> Schema:
     url: Schema = {"type": "string", "pattern": r"^https?://[^\s@]+$"}
     label: Schema = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}
     waived: Schema = {"type": "string", "pattern": "^[^/]+/[a-z0-9_]+(/[0-9]+)?$"}
-    access = _object(attached.ENDPOINTS, dict.fromkeys(attached.ENDPOINTS, _access())) | {"minProperties": 1}
+    access = _object(attached.ACCESSED, dict.fromkeys(attached.ACCESSED, _access())) | {"minProperties": 1}
     properties: Schema = dict.fromkeys(attached.ENDPOINTS, url)
     properties |= {"environment": _NAME, "label": label, "access": access, "waive": _list(waived)}
     return _object(attached.KEYS, properties, (*attached.NEEDED_URLS, "environment"))

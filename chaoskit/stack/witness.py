@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from requests import Session
 
@@ -13,6 +14,21 @@ from chaoskit.plan.witnesses import WITNESS
 from chaoskit.witness.client import Watched, WitnessClient, Witnessed
 
 _HINT = "start it with `chaoskit witness serve`, or leave witness: out of the profile to run without"
+
+
+def await_answer(url: str, session: Session) -> None:
+    """Returns once the witness has answered; raises EquipmentError, with what to do, when it does not."""
+    with _explained():
+        WitnessClient(url, session).ask()
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except EquipmentError as error:
+        said = str(error).removeprefix(f"{WITNESS}: ")
+        raise EquipmentError(WITNESS, said, _HINT) from None
 
 
 class WitnessObserver:
@@ -28,10 +44,8 @@ class WitnessObserver:
 
     def start(self) -> None:
         """Leaves out what was heard before now; raises EquipmentError when the witness does not answer."""
-        try:
+        with _explained():
             self._client.follow(self._notice, self._watch, self._gap, self._answer)
-        except EquipmentError as error:
-            raise EquipmentError(WITNESS, str(error).removeprefix(f"{WITNESS}: "), _HINT) from None
         self._on_event(Equipment(name=WITNESS, state="up"))
 
     def stop(self) -> None:

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from chaoskit.alerting import routing
 from chaoskit.events import Notice
 from chaoskit.plan.model import Plan, PlannedAlert
+from chaoskit.plan.witnesses import WITNESS
+from chaoskit.scenario.model import Attached
 from chaoskit.units import format_duration
 from chaoskit.verify.evidence import Episode, Evidence
 from chaoskit.verify.verdict import Result, Row
@@ -31,6 +33,10 @@ def find(plan: Plan, evidence: Evidence, owners: Mapping[int, PlannedAlert], sin
     if not evidence.whole:
         ended = (until - since) * plan.time_scale
         reason = f"nothing else was seen until the run ended early, {ended:.1f} s after the first step, so nobody knows"
+        return [Row(about="nothing else", hop="finding", result=Result.UNKNOWN, reason=reason)]
+    target = plan.profile.target
+    if isinstance(target, Attached) and not target.witness and [name for name, _ in blind] == [WITNESS]:
+        reason = "nothing else was seen, but the profile names no witness, so nobody knows who else was told"
         return [Row(about="nothing else", hop="finding", result=Result.UNKNOWN, reason=reason)]
     names = ", ".join(name for name, _ in blind)
     reason = (

@@ -11,7 +11,7 @@ fault before it was due; otherwise UNKNOWN. What came too late while our own equ
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chaoskit.alerting.windows import Window
 from chaoskit.events import Interval, Notice
@@ -40,7 +40,7 @@ class HopJudge:
     anchors: Anchors
     end_of_watch: float
     company: Company
-    mutes: Mutes
+    mutes: Mutes = field(default_factory=Mutes)
 
     def rows(self, episode: Episode | None) -> list[Row]:
         """All hops of this instance, in the order in which they happen."""

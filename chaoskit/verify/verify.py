@@ -57,9 +57,7 @@ def verify(history: History, plan: Plan | None = None) -> Verdict:
     steady = next(history.of(Steady), None)
     if steady is not None and steady.reached:
         owners = assign(plan, evidence)
-        delivery_vs = delivery_of(plan.config, plan.time_scale)
-        lingering = history.header.lingering
-        company = Company(plan.config, evidence.episodes, plan.time_scale, delivery_vs, lingering)
+        company = company_of(plan, evidence, history)
         until = evidence.phases.get("stopping", history.last_t)
         evidence.whole = _whole(plan, evidence, history, until)
         outside = mutes_of(plan, evidence)
@@ -88,6 +86,12 @@ def verify(history: History, plan: Plan | None = None) -> Verdict:
     )
 
 
+def company_of(plan: Plan, evidence: Evidence, history: History) -> Company:
+    """Who else was in the groups of a run's alerts, what had fired before anybody looked among them."""
+    delivery_vs = delivery_of(plan.config, plan.time_scale)
+    return Company(plan.config, evidence.episodes, plan.time_scale, delivery_vs, history.header.lingering)
+
+
 def _alert(
     plan: Plan,
     evidence: Evidence,
@@ -100,7 +104,7 @@ def _alert(
 ) -> list[Row]:
     mine = [episode for episode in evidence.episodes if owners.get(id(episode)) is alert]
     rows: list[Row] = []
-    for episode, about in _instances(alert, mine):
+    for episode, about in instances(alert, mine):
         anchors = anchors_of(plan, evidence, alert, episode)
         judged = HopJudge(evidence, alert, plan.time_scale, about, anchors, until, company, mutes)
         rows += judged.rows(episode)
@@ -110,7 +114,8 @@ def _alert(
     return rows
 
 
-def _instances(alert: PlannedAlert, mine: list[Episode]) -> list[tuple[Episode | None, str]]:
+def instances(alert: PlannedAlert, mine: list[Episode]) -> list[tuple[Episode | None, str]]:
+    """Every instance that an expectation asks for, with its name in rows; None for one that never showed."""
     static = {**alert.rule.labels, **alert.expectation.labels}
     if alert.names:
         by_name = {episode.labels.get(alert.label): episode for episode in mine}

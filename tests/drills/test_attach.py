@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 import requests
 
+from chaoskit import bundle
 from chaoskit.history import read_history
-from tests.attached_system import FOREIGN, SCENARIO, System, running, witnessing
+from tests.attached_system import FOREIGN, SCENARIO, System, running
 from tests.drills.conftest import Ended
 from tests.reverse_proxy import Proxy, certificate, proxied
+from tests.witness_examples import witness
 
 pytestmark = [pytest.mark.drill, pytest.mark.stack]
 LONGEST_S = 200.0
@@ -25,21 +27,28 @@ PASSWORD = "the-password-of-the-drill"
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    with witnessing() as witness, running(tmp_path_factory.mktemp("up"), witness.url) as found:
+    with witness() as ears, running(tmp_path_factory.mktemp("up"), ears.url) as found:
         yield found
 
 
-def run(system: System, out: Path, *arguments: str, profile: Path | None = None, scenario: str = SCENARIO) -> Ended:
-    """One run against the system, as a user starts it."""
+def run(
+    system: System,
+    out: Path,
+    *arguments: str,
+    profile: Path | None = None,
+    scenario: str = "",
+    longest_s: float = LONGEST_S,
+) -> Ended:
+    """One run against the system, as a user starts it; without a scenario's name, of the drills' own."""
     file = out / "drill.yml"
-    file.write_text(scenario)
-    command = [sys.executable, "-m", "chaoskit", "run", str(file), "--bundle", str(system.bundle), "--out", str(out)]
+    file.write_text(SCENARIO)
+    command = [sys.executable, "-m", "chaoskit", "run", scenario or str(file), "--bundle", str(system.bundle)]
     used = profile or system.profile()
     done = subprocess.run(
-        [*command, "--profile", str(used), *arguments],
+        [*command, "--out", str(out), "--profile", str(used), *arguments],
         capture_output=True,
         text=True,
-        timeout=LONGEST_S,
+        timeout=longest_s,
         check=False,
     )
     said = done.stdout + done.stderr
@@ -83,7 +92,7 @@ def test_an_integration_that_is_not_waived_is_unknown_by_name(system: System, tm
 
 def test_without_a_witness_nobody_knows_of_the_notices(system: System, tmp_path: Path) -> None:
     """Detect, hold and clear are judged all the same."""
-    ended = run(system, tmp_path, *CONFIRMED, profile=system.profile(witness=False, waive=()))
+    ended = run(system, tmp_path, *CONFIRMED, profile=system.profile(witness="", waive=()))
     assert ended.code == 3, ended.said
     for hop in ("detect", "hold", "clear"):
         assert ended.results(hop) == {"PASS"}, ended.said
@@ -93,17 +102,10 @@ def test_without_a_witness_nobody_knows_of_the_notices(system: System, tmp_path:
 
 def test_a_witness_that_does_not_answer_ends_the_run_before_anything_is_broken(system: System, tmp_path: Path) -> None:
     before = system.workers()
-    ended = run(
-        system,
-        tmp_path,
-        *CONFIRMED,
-        profile=system.profile(witness=False)
-        and system.profile(
-            witness="http://127.0.0.1:9"  # type: ignore[arg-type]
-        ),
-    )
-    assert ended.code in (3, 4), ended.said
-    assert "witness" in ended.said
+    ended = run(system, tmp_path, *CONFIRMED, profile=system.profile(witness="http://127.0.0.1:9"))
+    assert ended.code == 3, ended.said
+    assert "start it with `chaoskit witness serve`" in ended.said
+    assert not (tmp_path / "latest").exists()
     assert system.workers() == before
 
 
@@ -164,7 +166,7 @@ def test_a_prometheus_whose_clock_is_off_is_measured_and_corrected(
 
 
 def test_a_foreign_alert_that_fires_is_said_and_fails_nothing(tmp_path: Path) -> None:
-    with witnessing() as witness, running(tmp_path, witness.url, FOREIGN) as system:
+    with witness() as ears, running(tmp_path, ears.url, FOREIGN) as system:
         ended = run(system, tmp_path, *CONFIRMED)
     assert ended.code == 0, ended.said
     notes: list[Any] = ended.verdict["notes"]
@@ -190,3 +192,20 @@ def test_another_environment_is_refused_by_what_its_metrics_say(system: System, 
     ended = run(system, tmp_path, "--confirm", "production", profile=profile)
     assert ended.code == 2, ended.said
     assert 'does not say environment="production": it says staging' in ended.said
+
+
+@pytest.mark.long
+@pytest.mark.timeout(2000)
+def test_the_shipped_configuration_in_real_time_keeps_its_promise(tmp_path: Path) -> None:
+    """worker-unhealthy as it is shipped, at scale 1, against a stack of its own: every hop PASS."""
+    waive = [f"{name}/{kind}" for name, kind in (("critical-alerts", "email"), ("critical-alerts", "webhook"),
+                                                 ("worker-alerts", "email"))]  # fmt: skip
+    with witness() as ears, running(tmp_path, ears.url, tested=bundle.folder()) as system:
+        profile = system.profile(waive=tuple(waive))
+        limits = ("--set", "limits.fault=15m", "--set", "limits.run=30m")
+        ended = run(system, tmp_path, *CONFIRMED, *limits, profile=profile, scenario="worker-unhealthy", longest_s=1800)
+    sys.stdout.write(ended.said)
+    assert ended.code == 0, ended.said
+    for hop in ("detect", "hold", "notify", "clear", "all-clear", "content"):
+        assert ended.results(hop) == {"PASS"}, ended.said
+    assert {row["to"] for row in ended.rows("notify")} == {"critical-alerts (witness)", "worker-alerts (witness)"}

@@ -58,7 +58,7 @@ def assert_unknown(ended: Ended, hop: str, to: str, *words: str) -> None:
 
 
 def test_the_promise_is_kept_and_judged_again_byte_for_byte(drill: Drill) -> None:
-    """PASS on every hop and receiver, exit 0; `verify` gives the same verdict from the history alone."""
+    """PASS on every hop and receiver, exit 0; `verify` gives the same verdict and page from the history alone."""
     ended = drill.run()
     assert ended.code == 0, ended.said
     assert {row["result"] for row in ended.verdict["rows"]} == {"PASS"}
@@ -68,16 +68,20 @@ def test_the_promise_is_kept_and_judged_again_byte_for_byte(drill: Drill) -> Non
             "critical-alerts (webhook)",
             "worker-alerts (email)",
         }
-    before = (ended.folder / "verdict.json").read_bytes()
+    assert f"{ended.folder.name}/report.html" in ended.said
+    before, page = (ended.folder / "verdict.json").read_bytes(), (ended.folder / "report.html").read_bytes()
+    new = {"--write": drill.out / "again.json", "--html": drill.out / "again.html"}
+    options = [str(part) for option in new.items() for part in option]
     again = subprocess.run(
-        [sys.executable, "-m", "chaoskit", "verify", str(ended.folder), "--write", str(drill.out / "again.json")],
+        [sys.executable, "-m", "chaoskit", "verify", str(ended.folder), *options],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
     assert again.returncode == 0, again.stderr
-    assert (drill.out / "again.json").read_bytes() == before
+    assert new["--write"].read_bytes() == before
+    assert new["--html"].read_bytes() == page
 
 
 def test_for_longer_than_promised_fails_hold_as_late(drill: Drill) -> None:

@@ -104,6 +104,8 @@ def test_scenarios_that_may_share_a_stack_run_together_and_each_is_judged_by_its
         assert gated.verdict(name)["result"] == "PASS"
         stored = (gated.folder / name / "verdict.json").read_bytes()
         assert to_json(verify(read_history(gated.folder / name))) == stored
+        assert (gated.folder / name / "report.html").exists()
+        assert f'href="{name}/report.html"' in (gated.folder / "index.html").read_text()
     header = read_history(gated.folder / "worker").header
     assert "CircuitBreakerOpen" in header.beside
     cases = ET.parse(report).getroot().iter("testcase")

@@ -14,6 +14,7 @@ import pytest
 from chaoskit.errors import BadInput, Refused
 from chaoskit.run.planning import Asked, Planned, plan_for
 from chaoskit.run.preflight import lingering, preflight, refuse_unconfirmed
+from chaoskit.run.traffic import load_spec
 from chaoskit.scenario.model import Attached
 from tests.attached_system import ROUTES, SCENARIO, write_bundle
 from tests.reverse_proxy import Proxy, proxied
@@ -146,6 +147,16 @@ def test_load_needs_tasks_of_its_own_and_somewhere_to_go(case: Case, more: str, 
         assert case.complaints() == complaints
 
 
+def test_a_load_with_tasks_of_its_own_is_taken(case: Case) -> None:
+    """And a file that is not there is refused as ever."""
+    case.target["service"] = "http://s"
+    case.more += "load: {locustfile: own.py, users: 2}\n"
+    assert "locustfile 'own.py' does not exist" in case.complaints()[0]
+    (case.folder / "own.py").write_text("from locust import HttpUser\n")
+    plan = case.plan()[0]
+    assert load_spec(plan, "http://s", {}).users == 2
+
+
 def test_a_change_of_a_load_that_is_not_there_is_refused(case: Case) -> None:
     case.scenario = (
         "chaoskit: 1\ntitle: t\nrunbook: r\nsteps:\n  - change: load\n    with: {users: 3}\nexpect: nothing\n"
@@ -246,7 +257,7 @@ def loaded(**changes: Any) -> dict[str, str]:
     ("there", "how"),
     [
         (loaded(duration=60), "has for: 1m in place of 4s"),
-        (loaded(query="up == 0"), "has the expression `up == 0`"),
+        (loaded(query="up == 0"), "has the expression `up == 0`, which means something else"),
         (loaded(labels={"a": "b"}), "has the labels {a=b} in place of {component=worker, severity=critical}"),
         (loaded(name="Other"), "is not loaded"),
     ],

@@ -161,7 +161,7 @@ def test_without_a_witness_everything_about_notices_is_unknown() -> None:
     }
     for hop in ("detect", "hold", "clear"):
         assert results(verdict, hop) == {PASS}
-    assert "witness was not watched" in reasons(verdict, "finding")
+    assert "the profile names no witness" in reasons(verdict, "finding")
 
 
 def test_without_a_witness_and_with_everything_waived_the_rest_can_pass() -> None:

@@ -20,6 +20,7 @@ LOWER_FIRST = [
     {"run", "examine"},
     {"report"},
     {"gate", "rehearse"},
+    {"draft"},
     {"cli", "__main__", "pytest_plugin"},
 ]
 LEVEL = {part: number for number, parts in enumerate(LOWER_FIRST) for part in parts}
@@ -43,7 +44,7 @@ NEUTRAL = (
     "check",
     "explain",
     "diff",
-    "witness",
+    "draft",
 )
 
 

@@ -189,6 +189,8 @@ RULES = [
     (attached(", witness: 'http://w'"), attached(", witness: w"), "p.yml:2: 'witness' must be a URL, found the text 'w' (write http://HOST:PORT)"),
     (attached(", waive: [a/email]"), attached(", waive: [email]"),
      "p.yml:2: an entry of 'waive' names no integration: the text 'email' (write RECEIVER/INTEGRATION, such as critical-alerts/email, or RECEIVER/INTEGRATION/INDEX)"),
+    (attached(", access: {metrics: {bearer_file: f}}"), attached(", access: {service: {bearer_file: f}}"),
+     "p.yml:2: 'service' is not a key of 'access' (known: prometheus, alertmanager, metrics, witness)"),
     (access("{bearer_file: f}"), access("{bearer: f}"), "p.yml:2: 'bearer' is not a key of 'prometheus' of 'access' (did you mean 'bearer_env'?)"),
     (access("{bearer_file: f}"), access("{bearer_file: f, bearer_env: E}"), "p.yml:2: 'prometheus' of 'access' has 'bearer_file' and 'bearer_env' (keep one)"),
     (access("{bearer_env: E}"), access("{bearer_env: 'gehe-im'}"), "p.yml:2: 'bearer_env' must be the name of an environment variable (write STAGING_PASSWORD)"),

@@ -12,6 +12,8 @@ from test_profile_loader import RULES as PROFILE_RULES
 from test_scenario_loader import ERRORS, LETTERS, WORKERS
 from test_scenario_rules import EXPECTATIONS, NOTIFIES, RULES, STEPS, TARGETS
 
+from chaoskit.cli import run
+from chaoskit.errors import ExitCode
 from chaoskit.scenario import expectations, loader, profile, steps
 from chaoskit.scenario.catalog import profile_names, scenario_names
 from chaoskit.scenario.schema import DRAFT, profile_schema, scenario_schema
@@ -156,3 +158,21 @@ def test_the_schemas_are_json() -> None:
     for schema in (scenario_schema(), profile_schema()):
         assert json.loads(json.dumps(schema)) == schema
         assert schema["$schema"] == DRAFT
+
+
+@pytest.mark.parametrize(("what", "schema"), [("scenario", scenario_schema), ("profile", profile_schema)])
+def test_the_command_prints_the_schema_that_the_shipped_files_keep(
+    what: str, schema: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["schema", what]) is ExitCode.PASS
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == schema()
+    names = scenario_names() if what == "scenario" else profile_names()
+    assert names
+    assert [name for name, path in names.items() if not valid(read_file(path).plain(), printed)] == []
+    assert not valid({"chaoskit": 1, "titel": "x"}, printed)
+
+
+def test_a_schema_of_something_else_is_bad_input(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["schema", "runbook"]) is ExitCode.USAGE
+    assert "'scenario', 'profile'" in capsys.readouterr().err

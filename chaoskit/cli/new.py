@@ -1,0 +1,70 @@
+"""`new` and `schema`: a first scenario to begin with, and what an editor needs to help with the next one."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import click
+
+from chaoskit import bundle
+from chaoskit.alerting.config import load_folder
+from chaoskit.draft.write import draft
+from chaoskit.errors import BadInput, ExitCode, Place, Problem
+from chaoskit.plan.model import Inventory
+from chaoskit.scenario.catalog import find_profile, scenario_names
+from chaoskit.scenario.profile import load_profile_file
+from chaoskit.scenario.schema import profile_schema, scenario_schema
+from chaoskit.stack.local import inventory
+
+_SCHEMAS = {"scenario": scenario_schema, "profile": profile_schema}
+_WORDS = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|\d+")
+
+
+@click.command("new")
+@click.option("--alert", required=True, metavar="NAME", help="The alert that it is to prove.")
+@click.option("--bundle", "folder", type=click.Path(path_type=Path, file_okay=False), help="Alert configuration.")
+@click.option("--profile", default="local", show_default=True, help="What there is to break: a name or a file.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The file.  [default: scenarios/NAME.yml]")
+def new_command(alert: str, folder: Path | None, profile: str, out: Path | None) -> ExitCode:
+    """Write a first scenario for an alert; starts nothing, and never overwrites a file.
+
+    Exit codes: 0 written, 2 the file is there already, no such alert, or something cannot be read.
+    """
+    config = load_folder(folder or bundle.folder())
+    read = load_profile_file(find_profile(profile))
+    made = draft(config, alert, scenario_names().values(), read, Inventory(inventory()))
+    file = out or Path("scenarios") / f"{_name(alert)}.yml"
+    _write(file, made.text)
+    given = f" --bundle {folder}" if folder else ""
+    click.echo(f"wrote {file}" + (f", with the fault of {made.model}" if made.model else ""))
+    if not made.model:
+        click.echo("how to raise this alert is not known: put your programs where it says ./break-it and ./mend-it")
+    click.echo(f"next: chaoskit plan {file}{given}, then: chaoskit run {file}{given}")
+    return ExitCode.PASS
+
+
+@click.command("schema")
+@click.argument("what", type=click.Choice(tuple(_SCHEMAS)))
+def schema_command(what: str) -> ExitCode:
+    """Print the JSON Schema of scenarios or profiles, for editors."""
+    click.echo(json.dumps(_SCHEMAS[what](), indent=2, ensure_ascii=False))
+    return ExitCode.PASS
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("x", encoding="utf-8") as written:
+            written.write(text)
+    except FileExistsError:
+        hint = "nothing was changed; name another file with --out"
+        raise BadInput(Problem(Place(str(file)), "is there already", hint)) from None
+    except OSError as error:
+        raise BadInput(Problem(Place(str(file)), f"cannot be written: {error.strerror}")) from None
+
+
+def _name(alert: str) -> str:
+    """WorkerUnhealthy as worker-unhealthy, HighLatencyP95 as high-latency-p95."""
+    return "-".join(_WORDS.findall(alert)).lower() or "new"

@@ -1,0 +1,64 @@
+"""A gate's folder as one page: what may not be released and why, every scenario's report, and what was proven."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from chaoskit.errors import ExitCode
+from chaoskit.gate.coverage import KINDS, Coverage
+from chaoskit.gate.gate import Outcome
+from chaoskit.gate.view import reasons_of
+from chaoskit.report.html import render
+from chaoskit.report.text import shortened
+from chaoskit.report.written import PAGE
+
+INDEX = "index.html"
+_MOST_REASONS = 5
+_WORST_FIRST = ("FAIL", "ERROR", "UNKNOWN", "PASS")
+
+
+def write_index(
+    folder: Path, outcomes: Sequence[Outcome], coverage: Coverage, left_out: Sequence[str], ending: ExitCode
+) -> Path:
+    """Writes the page beside the scenarios' folders; the path. What did not pass stands first."""
+    listed = sorted(outcomes, key=lambda one: (_WORST_FIRST.index(_result(one)), one.candidate.name))
+    file = folder / INDEX
+    file.write_bytes(
+        render(
+            "gate.html",
+            released=ending == ExitCode.PASS,
+            exit_code=int(ending),
+            name=folder.name,
+            passed=sum(one.exit_code == ExitCode.PASS for one in outcomes),
+            outcomes=[_line(folder, one) for one in listed],
+            left_out=list(left_out),
+            percent=f"{coverage.percent:.0f}",
+            coverage=[
+                (kind, len(coverage.all[kind] & coverage.proven[kind]), len(coverage.all[kind]), coverage.missing(kind))
+                for kind in KINDS
+            ],
+        )
+    )
+    return file
+
+
+def _result(outcome: Outcome) -> str:
+    return str(outcome.verdict.result) if outcome.verdict else "ERROR"
+
+
+def _line(folder: Path, outcome: Outcome) -> dict[str, object]:
+    page = outcome.folder / PAGE
+    reasons = reasons_of(outcome)
+    return {
+        "result": _result(outcome),
+        "name": outcome.candidate.name,
+        "title": outcome.candidate.plan.scenario.title,
+        "alerts": ", ".join(sorted(outcome.candidate.expects)) or "nothing may fire",
+        "took": f"{outcome.took_s:.0f} s",
+        "again": outcome.attempt > 1,
+        "href": quote(page.relative_to(folder).as_posix()) if page.is_file() else "",
+        "reasons": [shortened(reason, 600) for reason in reasons[:_MOST_REASONS]],
+        "more": max(0, len(reasons) - _MOST_REASONS),
+    }

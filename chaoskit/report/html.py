@@ -1,0 +1,183 @@
+"""A run as one page of HTML, from its history alone: the same history gives the same bytes.
+
+The page is one file that loads nothing, runs nothing and needs no network. Whatever came from outside (labels,
+annotations, mails, names) passes two gates on its way into the page, both in `environment`: control characters are
+made visible, and the template engine escapes. A part that cannot be drawn says so, and the others are drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, TypeVar
+
+import jinja2
+from markupsafe import Markup
+
+from chaoskit.errors import BadInput
+from chaoskit.events import End, Equipment, LoadTotals
+from chaoskit.history import History
+from chaoskit.plan.model import Plan, PlannedAlert
+from chaoskit.report.html_axis import Axis, Group
+from chaoskit.report.html_axis import Line as Instant
+from chaoskit.report.html_expected import expected_groups
+from chaoskit.report.html_lanes import axis_of, lines_of, other_alerts, receivers_group, scenario_group
+from chaoskit.report.html_load import load_group
+from chaoskit.report.html_notices import Told, told
+from chaoskit.report.html_tables import banner, lines, phones
+from chaoskit.report.text import clean_lines, shortened
+from chaoskit.verify.anchors import assign
+from chaoskit.verify.evidence import Evidence, gather
+from chaoskit.verify.verdict import Verdict
+from chaoskit.verify.verify import plan_of
+
+T = TypeVar("T")
+
+NOT_DRAWN = "this part could not be drawn"
+_MOST = 60
+_LONGEST_INPUT = 120_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A history put in order; `plan` and `verdict` are None where it cannot be judged."""
+
+    history: History
+    plan: Plan | None
+    verdict: Verdict | None
+    evidence: Evidence
+    axis: Axis
+
+
+@cache
+def environment() -> jinja2.Environment:
+    """Templates of the pages; every text that they print is cleaned and escaped."""
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("chaoskit.report"),
+        autoescape=True,
+        finalize=_visible,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def render(template: str, **parts: Any) -> bytes:
+    """A page's bytes."""
+    return environment().get_template(template).render(**parts).encode("utf-8", "backslashreplace")
+
+
+def page(history: History | None, verdict: Verdict | None, trouble: Sequence[str] = ()) -> bytes:
+    """The page of a run. Without a verdict it says why (`trouble`), and shows what could be read."""
+    read = _read(history, verdict) if history is not None else None
+    unheard: tuple[list[Told], int] = ([], 0)
+    return render(
+        "report.html",
+        banner=banner(verdict, trouble),
+        title=verdict.title if verdict else "A history that cannot be judged",
+        scenario=verdict.scenario if verdict else history.header.scenario if history else "no scenario",
+        phones=phones(verdict.figures, verdict.rows) if verdict else [],
+        lines=lines(verdict.rows) if verdict else ([], 0),
+        findings=[row for row in verdict.rows if row.hop == "finding"][:_MOST] if verdict else [],
+        notes=[shortened(note, 1000) for note in verdict.notes[:_MOST]] if verdict else [],
+        timeline=_timeline(read) if read else None,
+        notices=_guarded(lambda: told(read.evidence.notices, read.axis), unheard) if read else unheard,
+        facts=_facts(read) if read else [],
+        equipment=_equipment(read) if read else [],
+        inputs=_inputs(read.history) if read else [],
+    )
+
+
+def _read(history: History, verdict: Verdict | None) -> _Read:
+    try:
+        plan: Plan | None = plan_of(history.header)
+    except BadInput:
+        plan = None
+    every_s = {r.alert: r.interval_s / plan.time_scale for r in plan.config.rules if r.alert} if plan else {}
+    evidence = gather(history, every_s)
+    return _Read(history, plan, verdict, evidence, axis_of(history, evidence))
+
+
+def _timeline(read: _Read) -> dict[str, Any]:
+    """Groups of lanes over one axis."""
+    history, plan, evidence, axis = read.history, read.plan, read.evidence, read.axis
+    nobody: dict[int, PlannedAlert] = {}
+    owners = _guarded(lambda: assign(plan, evidence) if plan else nobody, nobody)
+    groups = [
+        *_groups(lambda: [scenario_group(history, plan, axis, evidence)]),
+        *_groups(lambda: expected_groups(plan, history, evidence, read.verdict, axis, owners)),
+        *_groups(lambda: [other_alerts(plan, axis, evidence, owners)]),
+        *_groups(lambda: [receivers_group(plan, axis, evidence)]),
+        *_groups(lambda: [load_group(history, axis)]),
+    ]
+    nowhere: list[Instant] = []
+    return {"groups": groups, "ticks": axis.ticks, "lines": _guarded(lambda: lines_of(axis, evidence), nowhere)}
+
+
+def _groups(draw: Callable[[], Sequence[Group | None]]) -> list[Group]:
+    nothing: Sequence[Group | None] = [Group(NOT_DRAWN, [])]
+    return [group for group in _guarded(draw, nothing) if group is not None]
+
+
+def _guarded(draw: Callable[[], T], instead: T) -> T:
+    """A history may be damaged in ways that nobody foresaw: what cannot be drawn does not cost the rest."""
+    try:
+        return draw()
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError):
+        return instead
+
+
+def _facts(read: _Read) -> list[tuple[str, str]]:
+    header, history = read.history.header, read.history
+    facts = [
+        ("run", header.run_id),
+        ("began", _utc(history.events[0].t)),
+        ("took", f"{history.last_t - history.events[0].t:.1f} s (real)"),
+        ("time scale", f"{header.time_scale:g} virtual seconds per real second"),
+        ("seed", str(header.seed)),
+        ("settings", ", ".join(header.settings) or "none"),
+        *((f"{name} version", version) for name, version in sorted(header.versions.items())),
+        *((name, ", ".join(names)) for name, names in sorted(header.targets.items())),
+    ]
+    totals = next(history.of(LoadTotals), None)
+    if totals is not None:
+        facts.append(("load", f"{totals.started} requests started, {totals.finished} finished, {totals.failed} failed"))
+    end = next(history.of(End), None)
+    if end is None:
+        facts.append(("end", "the history ends before the run did"))
+    elif end.left:
+        facts.append(("left behind", "; ".join(end.left)))
+    return [(name, shortened(value, 1000)) for name, value in facts[:_MOST]]
+
+
+def _equipment(read: _Read) -> list[tuple[str, str]]:
+    """What came up and went down; at the end everything is stopped, which says nothing."""
+    found = [
+        (f"{read.axis.vs(e.t):.1f} s", shortened(f"{e.name} {e.state}" + (f": {e.detail}" if e.detail else ""), 500))
+        for e in read.history.of(Equipment)
+        if e.state != "stopped"
+    ]
+    return found[:_MOST]
+
+
+def _inputs(history: History) -> list[tuple[str, str]]:
+    """What was asked for: the scenario and the profile. The alert configuration stays in the history."""
+    found = []
+    for role, name in (("scenario", history.header.scenario), ("profile", history.header.profile)):
+        text = history.header.sources.get(f"{role}:{name}", "")
+        cut = "" if len(text) <= _LONGEST_INPUT else "\n… (the rest is in the history)"
+        found.append((f"{role} {name}", text[:_LONGEST_INPUT] + cut))
+    return found
+
+
+def _utc(instant: float) -> str:
+    try:
+        return datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (ValueError, OverflowError, OSError):
+        return f"{instant:g} s after the epoch"
+
+
+def _visible(value: Any) -> Any:
+    return clean_lines(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -1,0 +1,158 @@
+"""What a timeline is drawn with: an axis in virtual seconds, and lanes of bars and marks placed on it in percent.
+
+Percent, since a lane is as wide as the reader's window: nothing is scaled, so text stays legible on a phone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from chaoskit.events import Interval
+
+MOST_IN_LANE = 150
+"""Bars, and marks, that one lane shows one by one; more are drawn together."""
+_TICKS = 7
+_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
+_NARROWEST = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An instant that goes through all lanes: `tick`, `fault` or `undo`."""
+
+    x: float
+    kind: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A span of a lane; `kind` is its style. `label` is shown inside, as far as there is room."""
+
+    x: float
+    width: float
+    kind: str
+    title: str
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """An instant of a lane: `told`, `cleared`, `refused` or `note`; `stray` for what nobody expected."""
+
+    x: float
+    kind: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A polyline in a box of 1000 by 100, and what its highest point stands for."""
+
+    kind: str
+    points: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One line of the timeline; bars are drawn in their order, marks above them."""
+
+    label: str
+    bars: Sequence[Bar] = ()
+    marks: Sequence[Mark] = ()
+    curves: Sequence[Curve] = ()
+    result: str = ""
+    note: str = ""
+    tone: str = ""
+
+    def bounded(self) -> Lane:
+        """The lane with neighbours drawn together where there are too many."""
+        return replace(self, bars=_joined(self.bars), marks=_gathered(self.marks))
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Lanes that belong together."""
+
+    title: str
+    lanes: Sequence[Lane]
+    result: str = ""
+    tone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """Real instants (seconds since the epoch) to percent; `zero` is the instant of 0 virtual seconds."""
+
+    begin: float
+    end: float
+    zero: float
+    scale: float
+
+    def x(self, instant: float) -> float:
+        """Where an instant stands, in percent; what is outside stands at the edge."""
+        share = (instant - self.begin) / max(self.end - self.begin, 1e-9)
+        return round(100 * min(max(share, 0.0), 1.0), 3)
+
+    def vs(self, instant: float) -> float:
+        """Virtual seconds since the first step."""
+        return (instant - self.zero) * self.scale
+
+    def at(self, instant: float) -> str:
+        """An instant as people read it."""
+        return f"at {self.vs(instant):.1f} s"
+
+    def shows(self, span: Interval) -> bool:
+        """Whether any of it lies on the axis."""
+        return span[1] >= self.begin and span[0] <= self.end
+
+    def bar(self, span: Interval, kind: str, title: str, label: str = "") -> Bar:
+        """A span as a bar that can be seen, however short it is."""
+        x = self.x(span[0])
+        width = max(self.x(span[1]) - x, _NARROWEST)
+        return Bar(min(x, 100 - _NARROWEST), round(width, 3), kind, title, label)
+
+    def mark(self, instant: float, kind: str, title: str) -> Mark:
+        """An instant as a mark."""
+        return Mark(self.x(instant), kind, title)
+
+    @property
+    def ticks(self) -> list[Line]:
+        """Round numbers of virtual seconds, at most seven."""
+        first, last = self.vs(self.begin), self.vs(self.end)
+        step = float(next((s for s in _STEPS if (last - first) / s <= _TICKS), 0) or (last - first) / _TICKS)
+        number = int(first // step) + (1 if first > 0 else 0)
+        found = []
+        while number * step <= last:
+            at = number * step
+            if at >= first:
+                found.append(Line(self.x(self.zero + at / self.scale), "tick", f"{at:g} s"))
+            number += 1
+        return found
+
+
+def _joined(bars: Sequence[Bar]) -> Sequence[Bar]:
+    if len(bars) <= MOST_IN_LANE:
+        return bars
+    found: dict[tuple[str, int], list[Bar]] = {}
+    for bar in bars:
+        found.setdefault((bar.kind, int(bar.x)), []).append(bar)
+    joined = []
+    for (kind, _), some in found.items():
+        x, end = min(b.x for b in some), max(b.x + b.width for b in some)
+        title = some[0].title if len(some) == 1 else f"{len(some)} of them, the first: {some[0].title}"
+        joined.append(Bar(x, round(end - x, 3), kind, title))
+    return joined
+
+
+def _gathered(marks: Sequence[Mark]) -> Sequence[Mark]:
+    if len(marks) <= MOST_IN_LANE:
+        return marks
+    found: dict[tuple[str, int], list[Mark]] = {}
+    for mark in marks:
+        found.setdefault((mark.kind, int(mark.x)), []).append(mark)
+    return [
+        replace(some[0], title=f"{len(some)} of them, the first: {some[0].title}") if len(some) > 1 else some[0]
+        for some in found.values()
+    ]

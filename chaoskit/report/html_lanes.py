@@ -1,0 +1,190 @@
+"""What happened, as lanes: steps, faults, equipment, every notice at its receiver, and alerts that nobody expected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from chaoskit.events import Alter, Interruption, Notice, StepBegin, StepEnd
+from chaoskit.history import History
+from chaoskit.plan.model import Plan
+from chaoskit.report.html_axis import Axis, Bar, Group, Lane, Line, Mark
+from chaoskit.report.terminal import describe
+from chaoskit.report.text import shortened
+from chaoskit.verify.evidence import Episode, Evidence
+
+MOST_LANES = 40
+"""Lanes that one group shows; the rest is counted."""
+_MOST_LINES = 24
+
+
+def axis_of(history: History, evidence: Evidence) -> Axis:
+    """From the first step, or else from the beginning, to the end of looking on."""
+    first = history.events[0].t
+    zero = evidence.phases.get("steps", first)
+    end = max(evidence.phases.get("stopping", history.last_t), zero + 1e-3)
+    lead = 0.02 * (end - zero) if "steps" in evidence.phases else 0.0
+    return Axis(max(zero - lead, first), end, zero, history.header.time_scale)
+
+
+def lines_of(axis: Axis, evidence: Evidence) -> list[Line]:
+    """The instants that everything is counted from: effects of faults, and their ends."""
+    found = [Line(axis.x(span[1]), "fault", f"{name} in force") for name, span in evidence.effects.items()]
+    found += [Line(axis.x(span[1]), "undo", f"{name} undone") for name, span in evidence.gone.items()]
+    return found[:_MOST_LINES]
+
+
+def scenario_group(history: History, plan: Plan | None, axis: Axis, evidence: Evidence) -> Group:
+    """Steps, each fault, and equipment that was down."""
+    lanes = [_steps(history, plan, axis), *_faults(history, axis, evidence), *_equipment(axis, evidence)]
+    return Group("What was done", first_of(lanes, "faults"))
+
+
+def _steps(history: History, plan: Plan | None, axis: Axis) -> Lane:
+    known = {p.step.name: describe(p.step) for p in plan.steps} if plan else {}
+    begun: dict[str, StepBegin] = {}
+    bars: list[Bar] = []
+    for event in history.events:
+        if isinstance(event, StepBegin):
+            begun[event.step] = event
+        elif isinstance(event, StepEnd) and event.step in begun:
+            bars.append(_step(axis, begun.pop(event.step), event.t, event.outcome, event.detail, known))
+    bars += [_step(axis, one, axis.end, "not ended", "", known) for one in begun.values()]
+    marks = [axis.mark(e.t, "stray", f"ended early: {shortened(e.reason)}") for e in history.of(Interruption)]
+    return Lane("steps", bars, marks)
+
+
+def _step(axis: Axis, begin: StepBegin, end: float, outcome: str, detail: str, known: dict[str, str]) -> Bar:
+    what = known.get(begin.step, begin.verb)
+    ending = "" if outcome == "done" else f", {outcome}"
+    more = f": {detail}" if detail else ""
+    title = f"{begin.step}: {what}{ending} {axis.at(begin.t)} for {(end - begin.t) * axis.scale:.1f} s{more}"
+    kind = ("wait" if begin.verb == "wait" else "act") if outcome == "done" else "trouble"
+    return axis.bar((begin.t, end), kind, shortened(title), begin.step)
+
+
+def _faults(history: History, axis: Axis, evidence: Evidence) -> Iterator[Lane]:
+    altered: dict[str, list[Mark]] = {}
+    for event in history.of(Alter):
+        settings = ", ".join(f"{k}: {v}" for k, v in event.settings.items())
+        altered.setdefault(event.fault, []).append(axis.mark(event.t, "note", shortened(f"changed to {settings}")))
+    for name, invoke in evidence.invokes.items():
+        problems = [p for p in evidence.fault_problems if p.fault == name]
+        marks = [*altered.get(name, []), *(axis.mark(p.t, "stray", shortened(p.reason)) for p in problems)]
+        effect, gone = evidence.effects.get(name), evidence.gone.get(name)
+        on = f" on {', '.join(invoke.targets)}" if invoke.targets else ""
+        settings = ", ".join(f"{k}: {v}" for k, v in invoke.settings.items())
+        what = shortened(f"{invoke.kind}{on}" + (f" ({settings})" if settings else ""))
+        bars = []
+        if effect is not None:
+            until = f"until {axis.vs(gone[1]):.1f} s" if gone else "never seen to be undone"
+            title = f"{what}, in force {axis.at(effect[1])} {until}"
+            bars.append(axis.bar((effect[0], gone[1] if gone else axis.end), "fault", title, invoke.kind))
+        else:
+            bars.append(axis.bar((invoke.t, axis.end), "trouble", f"{what}: its effect was never seen", "not seen"))
+        yield Lane(f"{name} {what}", bars, marks, note="" if gone else "not undone")
+
+
+def _equipment(axis: Axis, evidence: Evidence) -> list[Lane]:
+    found: dict[str, list[Bar]] = {}
+    for outages, what in ((evidence.outages, "down"), (evidence.unanswered, "answered no look")):
+        for one in outages:
+            span = (one.begin, axis.end if one.end is None else one.end)
+            if axis.shows(span):
+                detail = f": {one.detail}" if one.detail else ""
+                title = shortened(f"{one.equipment} {what} {axis.at(one.begin)}{detail}")
+                found.setdefault(one.equipment, []).append(axis.bar(span, "blind", title, what))
+    return [Lane(f"{name} was not there", bars) for name, bars in sorted(found.items())]
+
+
+def other_alerts(plan: Plan | None, axis: Axis, evidence: Evidence, owned: Iterable[int]) -> Group | None:
+    """Alerts that fulfil no expectation: red where one fired that nobody allows."""
+    mine = set(owned)
+    lanes = []
+    for episode in evidence.episodes:
+        span = (episode.begun[0], axis.end if episode.resolved is None else episode.resolved[1])
+        if id(episode) in mine or not axis.shows(span):
+            continue
+        note = "" if plan is None else "allowed" if plan.allowed(episode.name) else "unexpected"
+        note = "never fired" if note == "unexpected" and episode.firing is None else note
+        lanes.append(Lane(named(episode), life(axis, episode), note=note, tone="bad" if note == "unexpected" else ""))
+    if not lanes:
+        return None
+    lanes.sort(key=lambda lane: lane.tone != "bad")
+    title = "Alerts" if plan is None else "Other alerts"
+    return Group(title, first_of(lanes, "alerts"))
+
+
+def named(episode: Episode) -> str:
+    """The alert and the labels that tell it from others of its name."""
+    rest = [v for k, v in sorted(episode.labels.items()) if k not in ("alertname", "severity", "component", "team")]
+    return shortened(" ".join([episode.name, *rest]))
+
+
+def life(axis: Axis, episode: Episode) -> list[Bar]:
+    """Pending and firing, with what is not known about their ends drawn lighter."""
+    bars = []
+    stop = axis.end if episode.resolved is None else episode.resolved[1]
+    if episode.pending is not None:
+        end = episode.firing[0] if episode.firing else stop
+        took = f"pending {axis.at(episode.pending[0])} for {(end - episode.pending[0]) * axis.scale:.1f} s"
+        bars.append(axis.bar((episode.pending[0], end), "pending", took, "pending"))
+    if episode.firing is not None:
+        begin = episode.firing[0]
+        ended = "to the end" if episode.resolved is None else f"for {(stop - begin) * axis.scale:.1f} s"
+        bars.append(axis.bar((begin, stop), "firing", f"firing {axis.at(begin)} {ended}", "firing"))
+    for what in ("pending", "firing", "resolved"):
+        span = getattr(episode, what)
+        if span is not None and axis.x(span[1]) - axis.x(span[0]) > 0.3:
+            bars.append(axis.bar(span, "maybe", f"{what} somewhere in these {(span[1] - span[0]) * axis.scale:.1f} s"))
+    return bars
+
+
+def receivers_group(plan: Plan | None, axis: Axis, evidence: Evidence) -> Group:
+    """Every notice that arrived, at the lane of its door."""
+    doors: dict[str, list[Mark]] = {}
+    for notice in evidence.notices:
+        if axis.shows(notice.sent):
+            doors.setdefault(door(notice), []).append(notice_mark(plan, axis, notice))
+    lanes = [
+        Lane(name, marks=marks, note=f"{len(marks)} {'notice' if len(marks) == 1 else 'notices'}")
+        for name, marks in sorted(doors.items())
+    ]
+    return Group("What receivers heard", first_of(lanes, "receivers") or [Lane("nobody heard of anything")])
+
+
+def door(notice: Notice) -> str:
+    """The receiver and its integration, as rows name them."""
+    more = f" {notice.index + 1}" if notice.index else ""
+    return shortened(f"{notice.receiver or 'nobody'} ({notice.integration}{more})")
+
+
+def notice_mark(plan: Plan | None, axis: Axis, notice: Notice) -> Mark:
+    """A notice as a mark: what it told, or that it was refused, or that nobody expected it."""
+    kind = "cleared" if notice.status == "resolved" else "told"
+    names = [alert.labels.get("alertname", "") for alert in notice.alerts]
+    if notice.refused:
+        kind = "refused"
+    elif plan is not None and names and not any(expected(plan, name) for name in names):
+        kind = "stray"
+    refused = f", refused with {notice.refused}" if notice.refused else ""
+    title = f"{subject(notice)} {axis.at(notice.sent[1])}{refused}"
+    return axis.mark(notice.sent[1], kind, shortened(title))
+
+
+def expected(plan: Plan, name: str) -> bool:
+    """Whether the scenario speaks of an alert of this name, or allows it."""
+    return plan.allowed(name) or any(alert.rule.alert == name for alert in plan.alerts)
+
+
+def subject(notice: Notice) -> str:
+    """A mail's subject; for others how many alerts, and in which state."""
+    names = ", ".join(dict.fromkeys(alert.labels.get("alertname", "?") for alert in notice.alerts))
+    return notice.subject or f"{notice.status}: {names or 'no alert'}"
+
+
+def first_of(lanes: Sequence[Lane], what: str) -> list[Lane]:
+    """As many lanes as a reader bears; the rest is counted."""
+    shown = [lane.bounded() for lane in lanes[:MOST_LANES]]
+    if len(lanes) > MOST_LANES:
+        shown.append(Lane(f"and {len(lanes) - MOST_LANES} more {what}"))
+    return shown

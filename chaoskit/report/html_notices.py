@@ -1,0 +1,77 @@
+"""The notices themselves, as far as a page bears: in a frame in which nothing of them runs or loads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chaoskit.events import Notice
+from chaoskit.report.html_axis import Axis
+from chaoskit.report.html_lanes import door, subject
+from chaoskit.report.text import clean_lines, seconds, shortened
+
+_MOST = 300
+_BODIES = 500_000
+"""Characters of all bodies together."""
+_ONE_BODY = 60_000
+_NOTHING_LOADS = (
+    '<!doctype html><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
+    "style-src 'unsafe-inline'; img-src data:\">"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One notice as the page shows it; `frame` is a document of its own, to be shown in a sandbox."""
+
+    at: str
+    door: str
+    status: str
+    subject: str
+    recipients: str
+    sender: str
+    alerts: Sequence[str]
+    text: str
+    frame: str
+    problems: Sequence[str]
+    refused: int
+    left_out: bool
+    """Its body is too much for the page."""
+
+
+def told(notices: Sequence[Notice], axis: Axis) -> tuple[list[Told], int]:
+    """The first notices in the order of their arrival, and how many were left out."""
+    found, spent = [], 0
+    for notice in notices[:_MOST]:
+        size = len(notice.html) + len(notice.text or _annotations(notice))
+        fits = size <= _ONE_BODY and spent + size <= _BODIES
+        spent += size if fits else 0
+        found.append(_told(notice, axis, fits))
+    return found, max(0, len(notices) - _MOST)
+
+
+def _told(notice: Notice, axis: Axis, fits: bool) -> Told:
+    return Told(
+        at=seconds(axis.vs(notice.sent[1])),
+        door=door(notice),
+        status=notice.status,
+        subject=shortened(subject(notice)),
+        recipients=shortened(", ".join(notice.recipients)),
+        sender=shortened(notice.sender),
+        alerts=[
+            shortened(f"{one.status}: {', '.join(f'{k}={v}' for k, v in sorted(one.labels.items()))}", 500)
+            for one in notice.alerts[:10]
+        ],
+        text=(notice.text or _annotations(notice)) if fits else "",
+        frame=f"{_NOTHING_LOADS}{clean_lines(notice.html)}" if fits and notice.html else "",
+        problems=[shortened(problem) for problem in notice.problems[:5]],
+        refused=notice.refused,
+        left_out=not fits,
+    )
+
+
+def _annotations(notice: Notice) -> str:
+    """What a webhook's payload tells people, for it has no text of its own."""
+    return "\n\n".join(
+        f"{name}: {value}" for one in notice.alerts for name, value in sorted(one.annotations.items()) if value
+    )
