@@ -47,6 +47,8 @@ class Header(Event, frozen=True, kw_only=True, tag="header"):
     """Inventory the plan was made with: handle -> names (role:worker -> worker-1, ...)."""
     notes: list[str]
     """Statements the reader must know: pinned time intervals, replaced integrations."""
+    lingering: list[dict[str, str]] = []
+    """Label sets of alerts that had fired on an attached target shortly before: their groups may have lived on."""
     beside: list[str] = []
     """Alerts that other scenarios expect, which ran on the same stack: they may fire."""
 
@@ -61,7 +63,7 @@ class Equipment(Event, frozen=True, kw_only=True, tag="equipment"):
     """Something the run relies on came up, went down uninvited, or was stopped by us at the end."""
 
     name: str
-    """prometheus, alertmanager, mail-sink, webhook-sink, load, target, or an observer."""
+    """prometheus, alertmanager, mail-sink, webhook-sink, witness, load, target, or an observer."""
     state: Literal["up", "down", "stopped"]
     detail: str = ""
     invited: bool = False
@@ -184,7 +186,7 @@ class Poll(Event, frozen=True, kw_only=True, tag="poll"):
 class Watch(Event, frozen=True, kw_only=True, tag="watch"):
     """A sink was listening during the whole of `seen`; its event loop was never late by more than `lag_s`."""
 
-    sink: Literal["mail-sink", "webhook-sink"]
+    sink: Literal["mail-sink", "webhook-sink", "witness"]
     seen: Interval
     lag_s: float
 
@@ -207,6 +209,8 @@ class Suppression(Event, frozen=True, kw_only=True, tag="suppression"):
     silenced_by: list[str]
     receivers: list[str]
     seen: Interval
+    silences: dict[str, str] = {}
+    """Of silences by id, who made them and why, where Alertmanager was asked."""
 
 
 class NoticedAlert(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

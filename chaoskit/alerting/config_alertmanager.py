@@ -94,7 +94,8 @@ def _check_root(reading: Reading, node: Node) -> None:
         reading.say(node.place, "the root route has no 'receiver'", "name one; it takes what no other route matches")
     for key in ("match", "match_re", "matchers", "mute_time_intervals", "active_time_intervals", "continue"):
         value = reading.get(node, key)
-        if value is not None and (value.kind == "scalar" or value.value):
+        # Alertmanager shows its own configuration with `continue: false`, and that it takes.
+        if value is not None and value.value is not False and (value.kind == "scalar" or value.value):
             reading.say(value.place, f"the root route must not have '{key}'", "move it to a child route")
 
 

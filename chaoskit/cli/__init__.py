@@ -17,6 +17,7 @@ from chaoskit.cli.inject import inject_command
 from chaoskit.cli.new import new_command, schema_command
 from chaoskit.cli.rehearse import rehearse_command
 from chaoskit.cli.safety import heal_command, status_command, stop_command, unlock_command
+from chaoskit.cli.witness import witness_group
 from chaoskit.errors import BadInput, ChaoskitError, ExitCode
 
 chaoskit.add_command(bundle_group)
@@ -27,6 +28,7 @@ chaoskit.add_command(gate_command)
 chaoskit.add_command(new_command)
 chaoskit.add_command(rehearse_command)
 chaoskit.add_command(schema_command)
+chaoskit.add_command(witness_group)
 
 for command in (inject_command, heal_command, status_command, stop_command, unlock_command):
     chaoskit.add_command(command)

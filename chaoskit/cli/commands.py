@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -15,7 +16,7 @@ from rich.text import Text
 
 from chaoskit import __version__, bundle
 from chaoskit.cli.console import console as terminal
-from chaoskit.cli.doctor import examine, mend
+from chaoskit.cli.doctor import examine, examine_profile, mend, to_json
 from chaoskit.errors import BadInput, ExitCode, Place, Problem, worst
 from chaoskit.events import Event, Notice
 from chaoskit.history import read_history
@@ -28,13 +29,19 @@ from chaoskit.report.written import PAGE, judge, judge_folder, read_checklists
 from chaoskit.run.planning import Asked, plan_for
 from chaoskit.run.prepare import Prepared, make_folder, prepare
 from chaoskit.run.runner import Runner
-from chaoskit.run.up import run_stack
+from chaoskit.run.up import Wanted, run_stack
 from chaoskit.scenario.catalog import list_scenarios
-from chaoskit.verify.verdict import Verdict, to_json
+from chaoskit.verify.verdict import Verdict
+from chaoskit.verify.verdict import to_json as verdict_json
 from chaoskit.verify.verify import verify
 
 RUNS = Path("chaoskit-runs")
 _KEEP_S = 600.0
+_SIGNS = {
+    "ok": Text("ok", style="green"),
+    "warning": Text("warning", style="yellow"),
+    "missing": Text("MISSING", style="bold red"),
+}
 
 _ASKING = (
     click.option("--profile", default="local", show_default=True, help="Where and how hard: a name or a file."),
@@ -66,6 +73,7 @@ def chaoskit() -> None:
 @click.argument("scenarios", nargs=-1, required=True)
 @_asking
 @click.option("--out", type=click.Path(path_type=Path), default=RUNS, show_default=True, help="Where runs are kept.")
+@click.option("--confirm", default="", metavar="NAME", help="The environment of an attached target, to break it.")
 @click.option("--keep", is_flag=True, help="After a verdict other than PASS leave the stack up for a while.")
 @click.option("--junitxml", type=click.Path(path_type=Path, dir_okay=False), help="Write the results as JUnit XML.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and touch nothing.")
@@ -77,12 +85,14 @@ def run_command(
     seed: int,
     folder: Path | None,
     out: Path,
+    confirm: str,
     keep: bool,
     junitxml: Path | None,
     dry_run: bool,
 ) -> ExitCode:
     """Run scenarios (names or files) and judge them."""
-    asked = [Asked(s, profile, folder or bundle.folder(), settings, time_scale, seed) for s in scenarios]
+    used = folder or bundle.folder()
+    asked = [Asked(one, profile, used, settings, time_scale, seed, confirm) for one in scenarios]
     plans = [plan_for(one)[0] for one in asked]
     if dry_run:
         for plan in plans:
@@ -123,9 +133,9 @@ def verify_command(run: str, out: Path, write: Path | None, html: Path | None, f
         raise BadInput(Problem(Place(str(folder)), "no such run", hint))
     verdict, checklists = judge(folder, html)
     if write is not None:
-        write.write_bytes(to_json(verdict))
+        write.write_bytes(verdict_json(verdict))
     if format_ == "json":
-        click.echo(to_json(verdict), nl=False)
+        click.echo(verdict_json(verdict), nl=False)
     else:
         print_to(terminal(), checklist_view(checklists))
         print_to(terminal(), verdict_view(verdict))
@@ -150,27 +160,58 @@ def list_command() -> ExitCode:
 
 @chaoskit.command("doctor")
 @click.option("--install", is_flag=True, help="Fetch what is missing into the private cache, without root.")
-def doctor_command(install: bool) -> ExitCode:
-    """What was found, versions, what is missing, and the command that mends it."""
+@click.option("--profile", help="Also look at what this profile names: a running system is asked.")
+@click.option(
+    "--bundle",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The alert configuration that should be loaded there.",
+)
+@click.option("--canary/--no-canary", default=True, help="Send an alert of nobody's through to the witness.")
+@click.option("--format", "format_", type=click.Choice(("text", "json")), default="text", show_default=True)
+def doctor_command(install: bool, profile: str | None, folder: Path | None, canary: bool, format_: str) -> ExitCode:
+    """What was found, versions, what is missing, and the command or setting that mends it."""
     if install:
-        mend(lambda line: click.echo(line))
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+        mend(lambda line: click.echo(line, err=format_ == "json"))
     lines = examine()
-    for one in lines:
-        sign = Text("ok", style="green") if one.ok else Text("MISSING", style="bold red")
-        table.add_row(sign, one.what, one.detail, f"run: {one.mend}" if one.mend else "")
-    print_to(terminal(), table)
-    return ExitCode.PASS if all(one.ok for one in lines) else ExitCode.USAGE
+    if profile is not None:
+        lines += examine_profile(profile, folder, canary=canary)
+    if format_ == "json":
+        click.echo(to_json(lines))
+    else:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+        for one in lines:
+            table.add_row(_SIGNS[one.state], clean(one.what), clean(one.detail), clean(one.mend))
+        print_to(terminal(), table)
+    return ExitCode.USAGE if any(one.state == "missing" for one in lines) else ExitCode.PASS
 
 
 @chaoskit.command("up")
 @click.option("--time-scale", type=click.FloatRange(min=1), default=1.0, show_default=True, help="1 is real time.")
 @click.option("--bundle", "folder", type=click.Path(path_type=Path, file_okay=False), help="Alert configuration.")
-def up_command(time_scale: float, folder: Path | None) -> ExitCode:
-    """The local stack on the documented ports until Ctrl-C; prints addresses, and notices as they arrive."""
+@click.option("--ports", type=click.Choice(["documented", "free"]), default="documented", show_default=True)
+@click.option("--environment", default="local", show_default=True, help="What its metrics page says of where it is.")
+@click.option("--witness", default="", metavar="URL", help="A witness that every receiver tells as well.")
+@click.option("--witness-token-file", default="", metavar="FILE", help="The file with the witness's token.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def up_command(
+    time_scale: float,
+    folder: Path | None,
+    ports: str,
+    environment: str,
+    witness: str,
+    witness_token_file: str,
+    form: str,
+) -> ExitCode:
+    """The local stack until Ctrl-C; prints addresses (with json, as the first line), and notices as they arrive."""
     ended = threading.Event()
+    used = folder or bundle.folder()
+    wanted = Wanted(used, time_scale, ports == "free", environment, witness, witness_token_file)
 
     def up(addresses: Mapping[str, str], notes: tuple[str, ...]) -> None:
+        if form == "json":
+            click.echo(json.dumps({"addresses": dict(addresses), "notes": list(notes)}))
+            return
         for name, address in addresses.items():
             click.echo(f"{name:13} {address}")
         for note in notes:
@@ -184,7 +225,7 @@ def up_command(time_scale: float, folder: Path | None) -> ExitCode:
                 clean(f"{clock} {event.receiver or 'nobody'} ({event.integration}): {event.subject or event.status}")
             )
 
-    run_stack(folder or bundle.folder(), time_scale, up, notice, ended)
+    run_stack(wanted, up, notice, ended)
     return ExitCode.PASS
 
 

@@ -1,12 +1,20 @@
-"""`doctor`: what was found, which versions, what is missing, and the command that mends it."""
+"""`doctor`: what was found, which versions, what is missing, and the command or setting that mends it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import dataclasses
+import json
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
+from chaoskit import bundle
+from chaoskit.alerting.config import load_folder
 from chaoskit.errors import BadInput
+from chaoskit.examine.attached import examine_attached
+from chaoskit.examine.endpoint import Checked
+from chaoskit.scenario.catalog import find_profile
+from chaoskit.scenario.profile import load_profile_file
 from chaoskit.stack.binaries import find
 from chaoskit.stack.install import install
 
@@ -23,45 +31,54 @@ _PACKAGES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One line: what it is, whether it is all right, what was found, and what mends it."""
-
-    what: str
-    ok: bool
-    detail: str
-    mend: str = ""
-
-
-def examine() -> list[Found]:
+def examine() -> list[Checked]:
     """Looks at the programs, the packages and the shipped files; changes nothing."""
     return [*_programs(), *_packages()]
 
 
+def examine_profile(name: str, folder: Path | None, *, canary: bool) -> Iterator[Checked]:
+    """Looks at what a profile names: a system that runs already is asked; raises BadInput for wrong files.
+
+    `folder` holds the alert configuration that should be loaded there, the shipped one unless told.
+    """
+    file = find_profile(name)
+    profile = load_profile_file(file)
+    if profile.target == "local":
+        yield Checked("target", "ok", f"{file}: local, so everything is started by the run itself")
+        return
+    config = load_folder(folder or bundle.folder())
+    yield from examine_attached(profile.target, profile.handles, config, canary=canary)
+
+
+def to_json(lines: Iterable[Checked]) -> str:
+    """The lines as a JSON list."""
+    return json.dumps([dataclasses.asdict(one) for one in lines], indent=2, ensure_ascii=False)
+
+
 def mend(progress: Callable[[str], None]) -> None:
     """Fetches what is missing into the private cache, without root; raises BadInput where that is impossible."""
-    if not all(one.ok for one in _programs()):
+    if not all(one.state == "ok" for one in _programs()):
         install(progress=progress)
 
 
-def _programs() -> list[Found]:
+def _programs() -> list[Checked]:
     try:
         found = find()
     except BadInput as error:
-        return [Found("programs", False, str(error), "mend that environment variable")]
+        return [Checked("programs", "missing", str(error), "mend that environment variable")]
     return [
-        Found(tool.name, True, f"{tool.version or 'version unknown'}  {tool.path}")
+        Checked(tool.name, "ok", f"{tool.version or 'version unknown'}  {tool.path}")
         if tool.path is not None
-        else Found(tool.name, False, "not found", "chaoskit doctor --install")
+        else Checked(tool.name, "missing", "not found", "run: chaoskit doctor --install")
         for tool in found.tools
     ]
 
 
-def _packages() -> list[Found]:
+def _packages() -> list[Checked]:
     lines = []
     for name in _PACKAGES:
         try:
-            lines.append(Found(name, True, version(name)))
+            lines.append(Checked(name, "ok", version(name)))
         except PackageNotFoundError:
-            lines.append(Found(name, False, "not installed", "pip install chaoskit"))
+            lines.append(Checked(name, "missing", "not installed", "run: pip install chaoskit"))
     return lines

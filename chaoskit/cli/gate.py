@@ -62,6 +62,7 @@ class Wanted:
 @click.option("--budget", metavar="TIME", help="Pick what proves the most in so much time, as 20m.")
 @click.option("--require-coverage", type=click.FloatRange(0, 100), metavar="PERCENT", help="A gap is a failure.")
 @click.option("--junitxml", type=click.Path(path_type=Path, dir_okay=False), help="Write the results as JUnit XML.")
+@click.option("--confirm", default="", metavar="NAME", help="The environment of an attached target, to break it.")
 @click.option("--dry-run", is_flag=True, help="Explain the schedule and touch nothing.")
 def gate_command(
     scenarios: tuple[str, ...],
@@ -80,12 +81,13 @@ def gate_command(
     budget: str | None,
     require_coverage: float | None,
     junitxml: Path | None,
+    confirm: str,
     dry_run: bool,
 ) -> ExitCode:
     """Run many scenarios and answer whether to release; without SCENARIOS, all that are known."""
     record = load_record(out)
     used = folder or bundle.folder()
-    shared = Settings(profile, used, settings, time_scale, seed, first)
+    shared = Settings(profile, used, settings, time_scale, seed, first, confirm)
     wanted = Wanted(scenarios, keyword, tag, failed, budget, count)
     everyone, left_out = _candidates(wanted.names, shared, record)
     known = record.at(everyone[0].plan.time_scale) if everyone else AtScale()
@@ -208,6 +210,8 @@ def _select(everyone: list[Candidate], wanted: Wanted, known: AtScale, side_by_s
 
 def _schedule(chosen: list[Candidate], side_by_side: int) -> Schedule:
     config = chosen[0].plan.config
+    if any(one.plan.attached for one in chosen):
+        return make_schedule(chosen, lambda one, other: "an attached target bears one scenario at a time", 1)
     return make_schedule(chosen, lambda one, other: conflict(config, one, other), side_by_side)
 
 

@@ -56,6 +56,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limits: Limits = Limits()
     cache_entries: Annotated[int, msgspec.Meta(ge=1)] = 64
     seed: int = 0
+    environment: Annotated[str, msgspec.Meta(min_length=1, max_length=63)] = "local"
+    """What the metrics page says of where this is."""
 
     @property
     def clock(self) -> Clock:

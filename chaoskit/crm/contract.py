@@ -35,8 +35,8 @@ TRANSITIONS = (("closed", "open"), ("open", "half_open"), ("half_open", "open"),
 OPERATIONS = ("select", "insert", "update", "audit")
 
 
-def metrics(workers: tuple[str, ...]) -> tuple[Metric, ...]:
-    """Every metric of a CRM with these worker names."""
+def metrics(workers: tuple[str, ...], environment: str) -> tuple[Metric, ...]:
+    """Every metric of a CRM with these worker names, in that environment."""
     per_worker = tuple((worker,) for worker in workers)
     success_failure = (("success",), ("failure",))
     return (
@@ -116,5 +116,8 @@ def metrics(workers: tuple[str, ...]) -> tuple[Metric, ...]:
             "gauge",
             "Part of the data folder's quota that is free.",
             initial=1.0,
+        ),
+        Metric(
+            "insa_environment_info", "gauge", "Where this CRM runs.", ("environment",), ((environment,),), initial=1.0
         ),
     )

@@ -71,4 +71,4 @@ def open_wiring(config: Config, token: str) -> Wiring:
         sockets[name] = listener
     if problems:
         raise BadInput(problems)
-    return Wiring(config, token, sockets, Pipe.open(), Pipe.open(), metrics(config.worker_names))
+    return Wiring(config, token, sockets, Pipe.open(), Pipe.open(), metrics(config.worker_names, config.environment))

@@ -56,6 +56,7 @@ class Settings:
     time_scale: float | None
     seed: int
     stop_at_first: bool = False
+    confirm: str = ""
 
 
 @dataclass(slots=True)
@@ -129,6 +130,7 @@ class Gate:
             time_scale=mine.time_scale,
             seed=mine.seed,
             waves=waves,
+            confirm=mine.confirm,
         )
         child = spawn(
             [sys.executable, "-m", "chaoskit.gate.job"],

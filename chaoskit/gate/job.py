@@ -45,6 +45,7 @@ class Job(msgspec.Struct, frozen=True):
     time_scale: float | None
     seed: int
     waves: list[list[Part]]
+    confirm: str = ""
 
     @property
     def parts(self) -> list[Part]:
@@ -114,7 +115,14 @@ class _Clock:
 def _asked(job: Job, part: Part) -> Asked:
     settings: Sequence[str] = job.settings
     return Asked(
-        part.scenario, job.profile, Path(job.bundle), tuple(settings), job.time_scale, job.seed, tuple(part.beside)
+        part.scenario,
+        job.profile,
+        Path(job.bundle),
+        tuple(settings),
+        job.time_scale,
+        job.seed,
+        job.confirm,
+        tuple(part.beside),
     )
 
 

@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 import requests
 
+from chaoskit.access import plain_session
 from chaoskit.events import Event, Interval, Poll, Suppression
 from chaoskit.observe.alert_states import Labels, labels_of
 from chaoskit.observe.poller import LookFailed, Poller
@@ -41,6 +42,16 @@ class _Alert(msgspec.Struct):
 
 
 _ALERTS = msgspec.json.Decoder(list[_Alert])
+
+
+class _Silence(msgspec.Struct, rename="camel"):
+    id: str
+    created_by: str = ""
+    comment: str = ""
+    ends_at: str = ""
+
+
+_SILENCES = msgspec.json.Decoder(list[_Silence])
 
 
 class SuppressionStates:
@@ -108,8 +119,9 @@ class AlertmanagerObserver:
     ) -> None:
         self._url = url.rstrip("/") + "/api/v2/alerts"
         self._on_event = on_event
-        self._session = session or requests.Session()
-        self._session.trust_env = session is not None  # no proxy from the environment
+        self._session = session or plain_session()
+        self._silences_url = url.rstrip("/") + "/api/v2/silences"
+        self._silences: dict[str, str] = {}
         self._states = SuppressionStates()
         self._poller = Poller("alertmanager", every_s, on_event, self._look)
         self.start = self._poller.start
@@ -123,5 +135,22 @@ class AlertmanagerObserver:
             raise LookFailed(f"status {response.status_code}, {response.text[:200]!r}")
         found = self._states.look(asked, answered, _ALERTS.decode(response.content))
         for event in found:
-            self._on_event(event)
+            self._on_event(self._explained(event))
         return Poll(source="alertmanager", asked=asked, ok=True), bool(found)
+
+    def _explained(self, event: Suppression) -> Suppression:
+        """With who made the silences behind it, and why; Alertmanager is asked once for each that is new."""
+        if not event.silenced_by:
+            return event
+        if any(one not in self._silences for one in event.silenced_by):
+            response = self._session.get(self._silences_url, timeout=ANSWER_LIMIT_S)
+            if response.status_code == requests.codes.ok:
+                self._silences |= {one.id: _made(one) for one in _SILENCES.decode(response.content)}
+        known = {one: self._silences[one] for one in event.silenced_by if one in self._silences}
+        return msgspec.structs.replace(event, silences=known)
+
+
+def _made(silence: _Silence) -> str:
+    return f"by {silence.created_by or 'nobody named'}, until {silence.ends_at}: {silence.comment or 'no comment'}"[
+        :400
+    ]

@@ -2,7 +2,8 @@
 
 The first request of a connection cannot have been sent before the connection was opened; a request on a connection
 that was idle, not before the loop last found nothing there. Parsing is httptools' job. Bodies, header sizes, the
-time a request may take, the number of connections and their idleness are all bounded.
+time a request may take, the number of connections and their idleness are all bounded. Who may not come in is told so
+before a byte of the body is kept.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ REQUEST_LIMIT_S = 20.0
 # Longer than Alertmanager keeps an idle connection: the client hangs up first, so none of its requests meets a
 # connection that is just being closed.
 IDLE_LIMIT_S = 900.0
+# How long an answer may be owed that is given only when there is something to tell.
+OWED_LIMIT_S = 60.0
 CONNECTIONS_AT_ONCE = 200
 
 
@@ -40,6 +43,8 @@ class Request:
     body: bytes
     sent: Interval
     refused: str = ""
+    authorization: str = ""
+    """The header of that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +58,31 @@ class Answer:
     """How long the client is kept waiting for it, in real seconds."""
 
 
-class Connection(asyncio.Protocol):
-    """One client's connection; `answer` is called for each request and must not wait."""
+Answered = Answer | asyncio.Future[Answer]
+"""An answer, or one that comes later, within OWED_LIMIT_S."""
 
-    def __init__(self, lookout: Lookout, answer: Callable[[Request], Answer], connections: set[Connection]) -> None:
+
+def everybody(_request: Request) -> Answer | None:
+    """Admits whoever comes."""
+    return None
+
+
+class Connection(asyncio.Protocol):
+    """One client's connection; `answer` is called for each request and must not wait.
+
+    `admit` is asked when a request's head is there: what it gives instead of None is the answer, and the end.
+    """
+
+    def __init__(
+        self,
+        lookout: Lookout,
+        answer: Callable[[Request], Answered],
+        connections: set[Connection],
+        admit: Callable[[Request], Answer | None] = everybody,
+    ) -> None:
         self._lookout = lookout
         self._answer = answer
+        self._admit = admit
         self._connections = connections
         self._opened = lookout.before_connection()
         self._made_turn = 0
@@ -66,8 +90,14 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._limit: asyncio.TimerHandle | None = None
         self._since: float | None = None
+        self._refusal: Answer | None = None
         self._over = False
         self._clear()
+
+    def hang_up(self, *, at_once: bool = False) -> None:
+        """End the connection; what was answered is sent first, unless `at_once`."""
+        if self._transport is not None:
+            self._transport.abort() if at_once else self._transport.close()
 
     # asyncio's side
 
@@ -122,18 +152,24 @@ class Connection(asyncio.Protocol):
             self._too_big = int(value) > BODY_LIMIT
         elif name == b"expect":
             self._expects = value.lower() == b"100-continue"
+        elif name == b"authorization":
+            self._authorization = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
-        if self._too_big:
+        self._refusal = self._admit(self._request(b""))
+        if self._refusal is not None:
+            self._lookout.end(self)  # whatever follows, it will be no notice
+        elif self._too_big:
             self._refuse()
-            if self._expects and self._refusal is not None:
+        if self._refusal is not None:
+            if self._expects:
                 self._end(self._refusal)
         elif self._expects:
             self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
         self._size += len(body)
-        if self._size <= BODY_LIMIT and not self._too_big:
+        if self._refusal is None and self._size <= BODY_LIMIT:
             self._body += body
         elif self._refusal is None:
             self._refuse()
@@ -148,7 +184,10 @@ class Connection(asyncio.Protocol):
         keep = self._parser.should_keep_alive() and self._refusal is None
         self._lookout.end(self)
         self._since = None
-        if answer.delay_s > 0:
+        if isinstance(answer, asyncio.Future):
+            self._allow(OWED_LIMIT_S)
+            answer.add_done_callback(lambda owed: self._give(owed.result(), keep))
+        elif answer.delay_s > 0:
             self._lookout.loop.call_later(answer.delay_s, self._give, answer, keep)
         else:
             self._give(answer, keep)
@@ -165,18 +204,20 @@ class Connection(asyncio.Protocol):
         self._body = bytearray()
         self._header_bytes = self._size = 0
         self._too_big = self._expects = False
-        self._refusal: Answer | None = None
+        self._authorization = ""
+        self._refusal = None
 
     def _request(self, body: bytes, refused: str = "") -> Request:
         arrived = time.time()
         since = arrived if self._since is None else self._since
         method = self._parser.get_method().decode("ascii", "replace")
         path = self._url.decode("ascii", "replace")
-        return Request(method, path, body, (min(since, arrived), arrived), refused)
+        return Request(method, path, body, (min(since, arrived), arrived), refused, self._authorization)
 
     def _refuse(self) -> None:
         self._body.clear()
-        self._refusal = self._answer(self._request(b"", refused=f"the body is longer than {BODY_LIMIT} bytes"))
+        answer = self._answer(self._request(b"", refused=f"the body is longer than {BODY_LIMIT} bytes"))
+        self._refusal = answer if isinstance(answer, Answer) else Answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
     def _count(self, size: int) -> None:
         self._header_bytes += size

@@ -15,6 +15,7 @@ from typing import Literal
 import msgspec
 import requests
 
+from chaoskit.access import trouble
 from chaoskit.events import Event, Poll
 
 MERGED_S = 0.5
@@ -61,7 +62,7 @@ class Poller:
         try:
             poll, found = self._look(asked)
         except (LookFailed, requests.RequestException, msgspec.MsgspecError, ValueError) as error:
-            poll = Poll(source=self._source, asked=asked, ok=False, detail=_short(error))
+            poll = Poll(source=self._source, asked=asked, ok=False, detail=trouble(error))
         self._say(poll, found)
         return poll
 
@@ -92,12 +93,3 @@ class Poller:
             self._stop.wait(due - time.monotonic())
         if self._unsaid is not None:
             self._emit(self._unsaid)
-
-
-def _short(error: Exception) -> str:
-    """What failed, without the addresses of objects that would make each failure look new."""
-    if isinstance(error, requests.Timeout):
-        return "no answer in time"
-    if isinstance(error, requests.ConnectionError):
-        return "no connection"
-    return f"{error}"[:500]

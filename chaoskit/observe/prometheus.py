@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 import requests
 
+from chaoskit.access import plain_session
 from chaoskit.events import Event, Interval, Poll
 from chaoskit.observe.alert_states import Active, AlertStates, Group, Labels, State, labels_of, seen_to
 from chaoskit.observe.payload import instant
@@ -90,8 +91,7 @@ class PrometheusObserver:
     ) -> None:
         self._url = url.rstrip("/")
         self._on_event = on_event
-        self._session = session or requests.Session()
-        self._session.trust_env = session is not None  # no proxy from the environment
+        self._session = session or plain_session()
         self._states = AlertStates()
         self._seen_to: float | None = None
         self._skew: Interval | None = None

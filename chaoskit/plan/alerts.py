@@ -8,7 +8,7 @@ never), and a failure can say which setting makes it so.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from chaoskit.alerting import routing, windows
 from chaoskit.alerting.model import AlertConfig, PromisedNotice, Receiver, Route, Rule
@@ -17,7 +17,8 @@ from chaoskit.alerting.windows_alert import from_fault, from_undo
 from chaoskit.errors import Place, Problem
 from chaoskit.plan.model import PlannedAlert, PlannedFault, PlannedNotice
 from chaoskit.plan.names import undefined
-from chaoskit.scenario.model import Expectation, Notify
+from chaoskit.plan.witnesses import doors_of, unwitnessed
+from chaoskit.scenario.model import Expectation, Notify, Profile
 
 _PROMISED = Notify(mode="promised")
 
@@ -25,8 +26,11 @@ _PROMISED = Notify(mode="promised")
 class AlertPlanner:
     """Plans expectations one by one and collects every problem on the way."""
 
-    def __init__(self, config: AlertConfig, time_scale: float, expected: Sequence[Expectation] = ()) -> None:
+    def __init__(
+        self, config: AlertConfig, profile: Profile, time_scale: float, expected: Sequence[Expectation]
+    ) -> None:
         self._config = config
+        self._profile = profile
         self._expected = [expectation.alert for expectation in expected]
         self._delivery_vs = windows.delivery_of(config, time_scale)
         self.problems: list[Problem] = []
@@ -42,9 +46,10 @@ class AlertPlanner:
             labels[label] = names[0]
         promises = self._promises(expectation)
         count = expectation.instances or len(names) or 1
+        asked = self._asked(expectation, promises)
         notices = tuple(
             notice
-            for receiver, ask in self._asked(expectation, promises).items()
+            for receiver, ask in asked.items()
             for notice in self._notices(
                 expectation, rule, labels, receiver, ask, promises.get(receiver), label if names else "", count
             )
@@ -65,6 +70,8 @@ class AlertPlanner:
             clear=clear,
             configured_hold=configured_hold,
             notices=notices,
+            receivers=tuple(name for name in asked if name in self._config.receivers),
+            unwitnessed=self._unwitnessed(asked),
             latest_notice_vs=detect.hi_vs
             + max(hold.hi_vs, configured_hold.hi_vs)
             + max((n.latest_vs for n in notices), default=0.0),
@@ -108,6 +115,11 @@ class AlertPlanner:
             )
         return dict.fromkeys(promises, _PROMISED)
 
+    def _unwitnessed(self, receivers: Iterable[str]) -> tuple[str, ...]:
+        target = self._profile.target
+        known = [self._config.receivers[name] for name in receivers if name in self._config.receivers]
+        return tuple(one for receiver in known for one in unwitnessed(target, receiver)) if target != "local" else ()
+
     def _notices(
         self,
         expectation: Expectation,
@@ -150,7 +162,7 @@ class AlertPlanner:
                 ask=ask,
                 live=live,
             )
-            for integration in receiver.integrations
+            for integration in doors_of(self._profile, receiver)
         ]
 
     def _may_join(self, route: Route, alert: str, label: str, count: int) -> bool:

@@ -13,6 +13,7 @@ from chaoskit.plan.alerts import AlertPlanner
 from chaoskit.plan.model import Inventory, Plan, PlannedAlert, PlannedFault, PlannedStep
 from chaoskit.plan.names import undefined
 from chaoskit.plan.targets import TargetPlanner
+from chaoskit.plan.witnesses import waived, witnesses_of, wrong_waivers
 from chaoskit.scenario.model import Change, Do, FaultSpec, Inject, Profile, Scenario, Undo, Wait
 
 SettingsCheck = Callable[[FaultSpec], list[Problem]]
@@ -39,7 +40,7 @@ def make_plan(
     expected, on machines that may not know the kind).
     """
     targets = TargetPlanner(profile.handles, profile.limits, inventory, seed)
-    planner = AlertPlanner(config, time_scale, scenario.expect)
+    planner = AlertPlanner(config, profile, time_scale, scenario.expect)
     problems: list[Problem] = []
     faults = _choose_targets(scenario, targets)
     alerts = []
@@ -52,6 +53,7 @@ def make_plan(
         specs = [spec for step in scenario.steps if isinstance(step, Inject) for spec in step.faults]
         problems += [problem for spec in specs for problem in check_settings(spec)]
     problems += targets.problems + planner.problems + _undefined_names(scenario, config)
+    problems += wrong_waivers(profile, config)
     if problems:
         raise BadInput(sorted(problems, key=lambda p: (p.place is None, p.place)))
     steps, end_vs = _timed(scenario, faults, alerts)
@@ -69,9 +71,10 @@ def make_plan(
         tail_vs=_tail_vs(config, alerts, time_scale),
         warnings=(),
         beside=frozenset(beside),
+        witnesses=witnesses_of(profile, config),
     )
     _refuse_beyond_limits(plan)
-    return dataclasses.replace(plan, warnings=_scale_warnings(plan))
+    return dataclasses.replace(plan, warnings=(*_scale_warnings(plan), *_waived(plan)))
 
 
 def _choose_targets(scenario: Scenario, targets: TargetPlanner) -> dict[str, tuple[PlannedFault, ...]]:
@@ -198,6 +201,16 @@ def _check_fault_time(plan: Plan, name: str, real_s: float, problems: list[Probl
 
 def _roomy(real_s: float) -> str:
     return f"{int(real_s // 60) + 2}m"
+
+
+def _waived(plan: Plan) -> list[str]:
+    """What the profile takes out of the judgement, of the receivers that are promised something here."""
+    target = plan.profile.target
+    if target == "local":
+        return []
+    asked = {name for alert in plan.alerts for name in alert.receivers}
+    names = [one for name in sorted(asked) for one in waived(target, plan.config.receivers[name])]
+    return [f"{one} is waived in the profile: nobody looks whether it delivers" for one in names]
 
 
 def _scale_warnings(plan: Plan) -> tuple[str, ...]:

@@ -95,6 +95,11 @@ class PlannedAlert:
     latest_all_clear_vs: float
     """After `until`: likewise for the all-clear."""
 
+    receivers: tuple[str, ...] = ()
+    """Whom something is promised, or who must not hear of it."""
+    unwitnessed: tuple[str, ...] = ()
+    """Integrations, as receiver/integration, that are promised a notice which nobody sees arrive."""
+
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Whether an alert instance is one that this expectation speaks of."""
         wanted = dict(self.expectation.labels) | {"alertname": self.expectation.alert}
@@ -124,6 +129,22 @@ class Plan:
     warnings: tuple[str, ...]
     beside: frozenset[str] = frozenset()
     """Alerts of other scenarios that run on the same stack."""
+    witnesses: tuple[str, ...] = ("mail-sink", "webhook-sink")
+    """The equipment without which no notice is seen."""
+
+    @property
+    def attached(self) -> bool:
+        """Whether the target ran before, and others work with it."""
+        return self.profile.target != "local"
+
+    def foreign(self, labels: Mapping[str, str]) -> bool:
+        """Whether an alert of an attached target is of no rule that the configuration knows."""
+        return self.attached and not any(
+            rule.alert == labels.get("alertname")
+            and all(labels.get(key) == value for key, value in rule.labels.items() if "{{" not in value)
+            for rule in self.config.rules
+            if rule.alert
+        )
 
     @property
     def longest_real_s(self) -> float:

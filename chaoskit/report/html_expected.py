@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from chaoskit.alerting.windows import delivery_of
 from chaoskit.events import Interval
 from chaoskit.history import History
 from chaoskit.plan.model import Plan, PlannedAlert, PlannedNotice
@@ -13,11 +12,10 @@ from chaoskit.report.html_axis import Axis, Bar, Group, Lane, Mark
 from chaoskit.report.html_lanes import MOST_LANES, life, subject
 from chaoskit.report.text import allowed, observed, shortened
 from chaoskit.verify.anchors import anchors_of
-from chaoskit.verify.company import Company
 from chaoskit.verify.evidence import Episode, Evidence
 from chaoskit.verify.hops import HopJudge
 from chaoskit.verify.verdict import Row, Verdict, worst_of
-from chaoskit.verify.verify import instances
+from chaoskit.verify.verify import company_of, instances
 
 _Rows = Mapping[tuple[str, str, str], Row]
 
@@ -35,7 +33,7 @@ def expected_groups(
         return []
     rows = {(row.about, row.hop, row.to): row for row in verdict.rows}
     until = evidence.phases.get("stopping", history.last_t)
-    company = Company(plan.config, evidence.episodes, plan.time_scale, delivery_of(plan.config, plan.time_scale))
+    company = company_of(plan, evidence, history)
     groups = []
     for alert in plan.alerts:
         mine = [episode for episode in evidence.episodes if owners.get(id(episode)) is alert]

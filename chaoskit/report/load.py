@@ -9,6 +9,8 @@ from chaoskit.units import format_duration
 
 def load_line(load: LoadPlan) -> str:
     """The whole load as a sentence; everything in it is real."""
+    if not load.given:
+        return "none of ours"
     parts = [_model(load)]
     if load.shape.kind != "constant":
         parts.append(course(load.shape))

@@ -90,7 +90,9 @@ def plan_view(plan: Plan) -> RenderableType:
         steps.add_row(planned.step.name, describe(planned.step), _targets(planned.faults), bound)
     steps.add_row("end", "undo whatever is in force, newest first", "", seconds(plan.end_vs) if plan.end_vs else "")
     steps.add_row("tail", "look on, so that late differs from never", "", seconds(plan.tail_vs))
-    warnings = [Text(f"warning: {warning}", style="yellow") for warning in plan.warnings]
+    unseen = dict.fromkeys(one for alert in plan.alerts for one in alert.unwitnessed)
+    said = [*plan.warnings, *(f"{clean(one)} will be UNKNOWN: nobody sees whether it delivers" for one in unseen)]
+    warnings = [Text(f"warning: {warning}", style="yellow") for warning in said]
     return Group(head, Text(load), Text(""), steps, Text(""), _windows(plan), *warnings)
 
 

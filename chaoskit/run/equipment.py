@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from chaoskit.errors import EquipmentError
 from chaoskit.events import Equipment, Event
-from chaoskit.stack.local import LocalStack
+from chaoskit.stack.interface import Stack
 from chaoskit.stack.process import vouch
 
 _LOOK_S = 0.05
@@ -21,7 +21,7 @@ _END_S = 10.0
 class EquipmentWatch:
     """Watches a stack's children and sinks until `close`; call `quiet` before stopping them on purpose."""
 
-    def __init__(self, stack: LocalStack, say: Callable[[Event], None]) -> None:
+    def __init__(self, stack: Stack, say: Callable[[Event], None]) -> None:
         self._stack = stack
         self._say = say
         self._quiet = threading.Event()

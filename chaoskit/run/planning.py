@@ -20,10 +20,12 @@ from chaoskit.plan.build import make_plan
 from chaoskit.plan.model import Inventory, Plan
 from chaoskit.plan.names import undefined
 from chaoskit.run.abort import wrong_with
+from chaoskit.run.attachment import wrong_for_attached
 from chaoskit.run.traffic import check_load
 from chaoskit.scenario.catalog import find_profile, find_scenario
 from chaoskit.scenario.model import Change, Do, FaultSpec, Inject
-from chaoskit.stack.local import MIX, inventory
+from chaoskit.stack import attached, local
+from chaoskit.stack.local import MIX
 from chaoskit.yaml_source import read_text
 
 
@@ -37,6 +39,8 @@ class Asked:
     settings: tuple[str, ...] = ()
     time_scale: float | None = None
     seed: int = 0
+    confirm: str = ""
+    """The environment that the user is about to break, by name; only an attached target wants it."""
     beside: tuple[str, ...] = ()
     """Alerts that other scenarios expect, which are to run on the same stack."""
 
@@ -47,6 +51,8 @@ Planned = tuple[Plan, dict[str, str], str, str]
 
 def plan_for(asked: Asked) -> Planned:
     """The plan, the texts it was made from, and the names of scenario and profile in them; touches nothing.
+
+    Of an attached target it looks at the processes on this host, and asks nobody.
 
     Raises BadInput or Refused with every problem at once.
     """
@@ -68,23 +74,20 @@ def plan_for(asked: Asked) -> Planned:
         problems += _readable(sources, names, asked)
         raise BadInput(dict.fromkeys(problems))
     inputs = read_inputs(sources, names["scenario"], names["profile"], asked.settings)
-    if inputs.profile.target != "local":
-        raise BadInput(
-            Problem(
-                inputs.profile.place, "an attached target cannot be run against yet", "use a profile with target: local"
-            )
-        )
+    time_scale = asked.time_scale or inputs.profile.time_scale
+    there = _inventory(inputs, time_scale)
     plan = make_plan(
         inputs.scenario,
         inputs.profile,
         inputs.config,
-        Inventory(inventory()),
-        time_scale=asked.time_scale or inputs.profile.time_scale,
+        Inventory(there),
+        time_scale=time_scale,
         seed=asked.seed,
-        check_settings=_settings_check(inputs, asked.time_scale or inputs.profile.time_scale),
+        check_settings=_settings_check(inputs, time_scale),
         beside=asked.beside,
     )
-    check_load(plan, MIX)
+    if plan.profile.load.given:
+        check_load(plan, () if plan.attached else MIX)
     _refuse_unfaithful(plan)
     return plan, sources, names["scenario"], names["profile"]
 
@@ -102,6 +105,20 @@ def _readable(sources: Mapping[str, str], names: Mapping[str, str], asked: Asked
             except BadInput as error:
                 problems += error.problems
     return problems
+
+
+def _inventory(inputs: Inputs, time_scale: float) -> Mapping[str, tuple[str, ...]]:
+    """What the target has; raises BadInput for whatever cannot be done on one that runs already."""
+    target = inputs.profile.target
+    if target == "local":
+        return local.inventory()
+    there = attached.inventory(inputs.profile.handles)
+    problems = wrong_for_attached(inputs.scenario, inputs.profile, target, there, known(), known_actions())
+    if time_scale != 1:
+        problems.append(Problem(target.place, "an attached target runs in real time", "leave --time-scale out"))
+    if problems:
+        raise BadInput(dict.fromkeys(problems))
+    return there
 
 
 def _settings_check(inputs: Inputs, time_scale: float) -> Callable[[FaultSpec], list[Problem]]:

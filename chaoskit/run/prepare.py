@@ -11,27 +11,34 @@ from pathlib import Path
 from typing import Any
 
 from chaoskit import __version__
+from chaoskit.access import session_for
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.events import SCHEMA, Event, Header
 from chaoskit.faults.registry import known
 from chaoskit.plan.model import Plan
+from chaoskit.plan.witnesses import doors_of
 from chaoskit.run.planning import Asked, Planned, plan_for
+from chaoskit.run.preflight import lingering, preflight, refuse_unconfirmed
 from chaoskit.run.track import Track
 from chaoskit.run.traffic import check_own_load
 from chaoskit.safety.lever import refuse_if_blocked
+from chaoskit.scenario.model import Attached
+from chaoskit.stack.attached import AttachedStack
 from chaoskit.stack.binaries import Binaries, require
 from chaoskit.stack.doors import Door, DoorBook
+from chaoskit.stack.interface import Stack
 from chaoskit.stack.local import LocalStack
-from chaoskit.stack.localize import Localized, Ports, localize
+from chaoskit.stack.localize import Ports, localize
 from chaoskit.stack.monitoring import check_alertmanager, check_rules
 from chaoskit.stack.ports import reserve
+from chaoskit.stack.witness import await_answer
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A stack that can be started, and for each scenario what its track needs."""
 
-    stack: LocalStack
+    stack: Stack
     runs: tuple[PreparedRun, ...]
 
 
@@ -59,6 +66,8 @@ def prepare(
     planned = [plan_for(one) for one in asks]
     refuse_if_blocked()
     plan, sources = planned[0][:2]
+    if isinstance(plan.profile.target, Attached):
+        return _attached(asks, planned, folder, stack_folder)
     binaries = require()
     check_configuration(binaries, asks[0].bundle, sources)
     check_own_load(plan)
@@ -69,8 +78,41 @@ def prepare(
     needed = frozenset(name for each in planned for name in _needed(each[0]))
     localized = localize(sources, where, ports, plan.time_scale, book, needed)
     stack = LocalStack(where, binaries, localized, ports, plan.time_scale, None)
+    doors = [_described(door) for door in localized.doors]
     runs = tuple(
-        PreparedRun(each[0], _header(one, each, run_folder, localized, binaries), run_folder)
+        PreparedRun(each[0], _header(one, each, run_folder, doors, localized.notes, binaries), run_folder)
+        for one, each, run_folder in zip(asks, planned, folders, strict=True)
+    )
+    return Prepared(stack, runs)
+
+
+def _attached(
+    asks: Sequence[Asked],
+    planned: Sequence[Planned],
+    folder: Callable[[Plan], Path],
+    stack_folder: Callable[[Sequence[Path]], Path] | None,
+) -> Prepared:
+    """The same for a system that runs already: it is asked whether it is the one that was meant."""
+    profile, config = planned[0][0].profile, planned[0][0].config
+    assert isinstance(profile.target, Attached)
+    for one in asks:
+        refuse_unconfirmed(profile.target, one.confirm)
+    notes = list(dict.fromkeys(note for plan, sources, *_ in planned for note in preflight(plan, sources)))
+    if profile.target.witness:
+        with session_for(profile.target, "witness") as session:
+            await_answer(profile.target.witness, session)
+    before = lingering(planned[0][0])
+    check_own_load(planned[0][0])
+    folders = [folder(each[0]) for each in planned]
+    where = stack_folder(folders) if stack_folder else folders[0] / "stack"
+    stack = AttachedStack(where, profile.target, profile.handles, [job.name for job in config.jobs])
+    doors = [
+        {"receiver": one.name, "integration": door.kind, "index": door.index, "kind": "http", "send_resolved": True}
+        for one in config.receivers.values()
+        for door in doors_of(profile, one)
+    ]
+    runs = tuple(
+        PreparedRun(each[0], _header(one, each, run_folder, doors, notes, None, before), run_folder)
         for one, each, run_folder in zip(asks, planned, folders, strict=True)
     )
     return Prepared(stack, runs)
@@ -80,7 +122,15 @@ def _needed(plan: Plan) -> set[str]:
     return {alert.rule.alert for alert in plan.alerts} | {allow.alert for allow in plan.scenario.allow}
 
 
-def _header(asked: Asked, planned: Planned, folder: Path, localized: Localized, binaries: Binaries) -> Header:
+def _header(
+    asked: Asked,
+    planned: Planned,
+    folder: Path,
+    doors: list[dict[str, Any]],
+    notes: Sequence[str],
+    binaries: Binaries | None,
+    lingering: Sequence[dict[str, str]] = (),
+) -> Header:
     plan, sources, scenario, profile = planned
     return Header(
         schema=SCHEMA,
@@ -92,9 +142,10 @@ def _header(asked: Asked, planned: Planned, folder: Path, localized: Localized, 
         time_scale=plan.time_scale,
         seed=plan.seed,
         versions=versions(binaries),
-        doors=[_described(door) for door in localized.doors],
+        doors=doors,
         targets={handle: list(names) for handle, names in plan.inventory.names.items()},
-        notes=list(localized.notes),
+        notes=list(notes),
+        lingering=list(lingering),
         beside=list(asked.beside),
     )
 

@@ -20,6 +20,7 @@ from chaoskit.events import (
     LoadWindow,
     Notice,
     Phase,
+    Poll,
     StepBegin,
     StepEnd,
     Suppression,
@@ -75,6 +76,8 @@ class Progress:
         self._gone_at: dict[str, float] = {}
         self._down: dict[str, str] = {}
         self._now = Snapshot()
+        self._skew_s = 0.0
+        """Prometheus's clock minus ours, the least that the last look allows: so what it says is never too early."""
 
     def feed(self, event: Event) -> None:
         """Takes one event; cheap, called by whoever wrote it."""
@@ -189,11 +192,13 @@ class Progress:
                 return instance.resolved_at is not None
 
     def active(self) -> list[str]:
-        """Names of alerts that are pending or firing now, standing ones left out."""
+        """Names of alerts that are pending or firing now, standing and foreign ones left out."""
         with self.news:
             standing = self.plan.profile.standing
             names = [
-                f"{i.labels.get('alertname')} is {i.state}" for i in self._instances.values() if i.state != "inactive"
+                f"{i.labels.get('alertname')} is {i.state}"
+                for i in self._instances.values()
+                if i.state != "inactive" and not self.plan.foreign(i.labels)
             ]
             return sorted(name for name in names if name.split(" ")[0] not in standing)
 
@@ -202,6 +207,8 @@ class Progress:
         match event:
             case AlertState():
                 self._alert(event)
+            case Poll(skew=(float(low), _)):
+                self._skew_s = low
             case Notice():
                 now.notices.append(event)
                 self._notice(event)
@@ -239,15 +246,16 @@ class Progress:
     def _alert(self, event: AlertState) -> None:
         key: Labels = tuple(sorted(event.labels.items()))
         instance = self._instances.get(key)
+        at = event.at - self._skew_s
         if instance is None:
-            instance = self._instances[key] = Instance(dict(event.labels), event.state, event.at)
+            instance = self._instances[key] = Instance(dict(event.labels), event.state, at)
         if event.state == "inactive":
-            instance.resolved_at = event.at
+            instance.resolved_at = at
             instance.state = "resolved" if instance.firing_at is not None else "inactive"
             self._past.append(self._instances.pop(key))
             return
         if event.state == "firing":
-            instance.firing_at = event.at
+            instance.firing_at = at
         instance.state = event.state
 
     def _notice(self, event: Notice) -> None:

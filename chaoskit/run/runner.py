@@ -18,7 +18,7 @@ from typing import Any
 import requests
 
 from chaoskit.alerting.promql import scale as scale_expression
-from chaoskit.errors import ChaoskitError, EquipmentError, ExitCode
+from chaoskit.errors import BadInput, ChaoskitError, EquipmentError, ExitCode
 from chaoskit.events import Equipment, Event, Interruption, Notice, Phase
 from chaoskit.load.engine import LoadChild
 from chaoskit.load.messages import LoadState, LoadTotals, LoadWindow
@@ -35,7 +35,7 @@ from chaoskit.run.steps import World
 from chaoskit.run.track import Track
 from chaoskit.run.traffic import changed_spec, load_spec
 from chaoskit.safety.guard import LOCAL, Guard
-from chaoskit.stack.local import LocalStack
+from chaoskit.stack.interface import Stack
 
 _POLL_MOST_S = 1.0
 _POLL_LEAST_S = 0.1
@@ -47,9 +47,7 @@ _AT_ONCE_S = 20.0
 class Runner:
     """Plays tracks on a stack, wave by wave. Made and used in the main thread."""
 
-    def __init__(
-        self, stack: LocalStack, waves: Sequence[Sequence[Track]], leave: Callable[[int], None] = os._exit
-    ) -> None:
+    def __init__(self, stack: Stack, waves: Sequence[Sequence[Track]], leave: Callable[[int], None] = os._exit) -> None:
         """`leave` ends the process, with an exit code, when a run that was told to stop is told so again."""
         self.stack = stack
         self._leave = leave
@@ -136,22 +134,37 @@ class Runner:
 
     def _start(self) -> None:
         self._say(Phase(name="starting"))
-        self._metrics = RunMetrics(self.stack.ports.own)
-        for number, track in enumerate(self._tracks):
-            track.hears.append(self._metrics.feed if number == 0 else self._metrics.feed_own)
+        if self.stack.metrics_port is not None:
+            self._metrics = RunMetrics(self.stack.metrics_port)
+            for number, track in enumerate(self._tracks):
+                track.hears.append(self._metrics.feed if number == 0 else self._metrics.feed_own)
         self.stack.start(self._witnessed)
         for name in (*self.stack.children, *self.stack.sinks):
             self._say(Equipment(name=name, state="up"))
         evaluation_s = self._plan.config.evaluation_interval_s / self._plan.time_scale
         every_s = min(_POLL_MOST_S, max(_POLL_LEAST_S, evaluation_s / 2))
         self._observers = [
-            PrometheusObserver(self.stack.prometheus_url, every_s=every_s, on_event=self._witnessed),
-            AlertmanagerObserver(self.stack.alertmanager_url, every_s=every_s, on_event=self._witnessed),
+            PrometheusObserver(
+                self.stack.prometheus_url,
+                every_s=every_s,
+                on_event=self._witnessed,
+                session=self.stack.session("prometheus"),
+            ),
+            AlertmanagerObserver(
+                self.stack.alertmanager_url,
+                every_s=every_s,
+                on_event=self._witnessed,
+                session=self.stack.session("alertmanager"),
+            ),
             ProcessorObserver(self._leaders, self._witnessed),
         ]
         for observer in self._observers:
             observer.start()
         self._equipment.start()
+        if self._plan.profile.load.given:
+            self._start_load()
+
+    def _start_load(self) -> None:
         spec = load_spec(self._plan, self.stack.target_url, self.stack.requests)
         self._load = LoadChild.start(spec, log=self.stack.folder / "logs" / "load.log", on_event=self._loaded)
         self._say(Equipment(name="load", state="up"))
@@ -169,7 +182,7 @@ class Runner:
         for track in wave:
             track.say(Phase(name="steady"))
         plans = [track.plan for track in wave]
-        missing = await_steady(plans, wave[0].progress, self.stack.prometheus_url, self._interrupted)
+        missing = await_steady(plans, wave[0].progress, self.stack.await_discovery, self._interrupted)
         ready = [track for track in wave if track.steady(missing)]
         if ready:
             self._abort.start()
@@ -235,7 +248,8 @@ class Runner:
         """Whether a query has a result; None where Prometheus does not tell."""
         scaled = scale_expression(query, Fraction(self._plan.time_scale).limit_denominator(1000))
         try:
-            answer = requests.get(f"{self.stack.prometheus_url}/api/v1/query", params={"query": scaled}, timeout=5)
+            with self.stack.session("prometheus") as session:
+                answer = session.get(f"{self.stack.prometheus_url}/api/v1/query", params={"query": scaled}, timeout=5)
             return bool(answer.json()["data"]["result"])
-        except (requests.RequestException, ValueError, KeyError, TypeError):
+        except (requests.RequestException, BadInput, ValueError, KeyError, TypeError):
             return None

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from chaoskit.errors import EquipmentError
 from chaoskit.plan.model import Plan
 from chaoskit.run.progress import Progress
-from chaoskit.stack.monitoring import await_discovery
 
 _DISCOVERY_S = 30.0
 _PATIENCE_REAL_S = 20.0
@@ -22,14 +21,15 @@ _LOOK_S = 0.1
 
 
 def await_steady(
-    plans: Sequence[Plan], progress: Progress, prometheus_url: str, interrupted: threading.Event
+    plans: Sequence[Plan], progress: Progress, discover: Callable[[float], None], interrupted: threading.Event
 ) -> list[str]:
     """Waits, bounded, for the steady state; what was still missing when patience ended, empty when it was reached.
 
-    It is the same for all plans that begin together; the longest range among them counts.
+    `discover` returns, within so many seconds, once Prometheus knows whom to scrape and whom to tell. The steady
+    state is the same for all plans that begin together; the longest range among them counts.
     """
     try:
-        await_discovery(prometheus_url, timeout_s=_DISCOVERY_S)
+        discover(_DISCOVERY_S)
     except EquipmentError as error:
         return [str(error)]
     plan = plans[0]
@@ -37,7 +37,7 @@ def await_steady(
     end = time.monotonic() + _PATIENCE_REAL_S + (_PATIENCE_VS + quiet_vs) / plan.time_scale
     quiet_since = time.monotonic()
     while not interrupted.is_set():
-        missing = _missing(progress)
+        missing = _missing(progress, plan.profile.load.given)
         now = time.monotonic()
         if missing:
             quiet_since = now
@@ -50,10 +50,10 @@ def await_steady(
     return ["the run was interrupted"]
 
 
-def _missing(progress: Progress) -> list[str]:
+def _missing(progress: Progress, loaded: bool) -> list[str]:
     snapshot = progress.snapshot()
     missing = progress.active() + snapshot.trouble
-    if snapshot.load is None or not snapshot.load.finished:
+    if loaded and (snapshot.load is None or not snapshot.load.finished):
         missing.append("no load is flowing")
     return missing
 

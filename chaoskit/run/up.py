@@ -1,13 +1,15 @@
-"""The local stack by itself, on the documented ports, until somebody ends it."""
+"""The local stack by itself, on the documented ports or on free ones, until somebody ends it."""
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import signal
 import socket
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from chaoskit.alerting.config import load_folder
@@ -18,17 +20,32 @@ from chaoskit.run.prepare import check_configuration
 from chaoskit.stack.binaries import require
 from chaoskit.stack.doors import DoorBook
 from chaoskit.stack.local import LocalStack
-from chaoskit.stack.localize import Ports, localize
+from chaoskit.stack.localize import Localized, Ports, localize
 from chaoskit.stack.ports import LOOPBACK, check_free, reserve
+from chaoskit.witness.config import patched
 
 SMTP_PORT, SMTP_PORT_UNPRIVILEGED = 25, 1025
 _DOCUMENTED = {"prometheus": 9090, "alertmanager": 9093, "metrics": 9091, "webhook": 8080}
 _LOOK_S = 0.2
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What stack is to be up."""
+
+    bundle: Path
+    scale: float = 1.0
+    free_ports: bool = False
+    """Not the documented ports, but whichever are free."""
+    environment: str = "local"
+    """What the target says of where it runs."""
+    witness: str = ""
+    """The URL of a witness that every receiver tells as well."""
+    witness_token_file: str = ""
+
+
 def run_stack(
-    bundle: Path,
-    scale: float,
+    wanted: Wanted,
     up: Callable[[Mapping[str, str], tuple[str, ...]], None],
     listen: Callable[[Event], None],
     ended: threading.Event,
@@ -38,15 +55,22 @@ def run_stack(
     Raises BadInput for taken ports (all of them at once), EquipmentError when something does not stay up.
     """
     binaries = require()
-    config = load_folder(bundle)
-    check_configuration(binaries, bundle, config.sources)
-    smtp = _smtp_port()
-    _refuse_taken([*_DOCUMENTED.values(), smtp])
-    ports = Ports(own=reserve(1)[0], **_DOCUMENTED)
+    config = load_folder(wanted.bundle)
+    check_configuration(binaries, wanted.bundle, config.sources)
+    smtp: int | None = None
+    if wanted.free_ports:
+        ports = Ports(*reserve(len(Ports.__dataclass_fields__)))
+    else:
+        smtp = _smtp_port()
+        _refuse_taken([*_DOCUMENTED.values(), smtp])
+        ports = Ports(own=reserve(1)[0], **_DOCUMENTED)
     with tempfile.TemporaryDirectory(prefix="chaoskit-up-") as temporary:
         folder = Path(temporary) / "stack"
-        localized = localize(config.sources, folder, ports, scale, DoorBook(ports.webhook), frozenset())
-        stack = LocalStack(folder, binaries, localized, ports, scale, smtp)
+        book = DoorBook(ports.webhook)
+        localized = localize(config.sources, folder, ports, wanted.scale, book, frozenset())
+        if wanted.witness:
+            localized = _witnessed(localized, wanted)
+        stack = LocalStack(folder, binaries, localized, ports, wanted.scale, smtp, wanted.environment)
         metrics = RunMetrics(ports.own)
         before = {n: signal.signal(n, lambda *_: ended.set()) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
         try:
@@ -61,15 +85,24 @@ def run_stack(
                 signal.signal(number, old)
 
 
-def _addresses(stack: LocalStack, smtp: int) -> dict[str, str]:
-    return {
+def _witnessed(localized: Localized, wanted: Wanted) -> Localized:
+    """With what `witness config` would print added, so that the witness hears what the sinks hear."""
+    name = "alertmanager.yml"
+    token_file = str(Path(wanted.witness_token_file).absolute()) if wanted.witness_token_file else ""
+    text = patched(localized.files[name], wanted.witness, token_file, name)
+    return dataclasses.replace(localized, files={**localized.files, name: text})
+
+
+def _addresses(stack: LocalStack, smtp: int | None) -> dict[str, str]:
+    found = {
         "Prometheus": stack.prometheus_url,
         "Alertmanager": stack.alertmanager_url,
         "metrics": f"http://{LOOPBACK}:{stack.ports.metrics}/metrics",
         "CRM": stack.target_url,
         "webhook": f"http://{LOOPBACK}:{stack.ports.webhook}/alerts/critical",
-        "SMTP": f"{LOOPBACK}:{smtp}",
+        "worker title": stack.address("role:worker")["pattern"],
     }
+    return found | ({"SMTP": f"{LOOPBACK}:{smtp}"} if smtp is not None else {})
 
 
 def _complain(stack: LocalStack) -> None:

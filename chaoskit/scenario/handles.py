@@ -5,6 +5,7 @@ Equipment (Prometheus, Alertmanager, the sinks) needs no handle: it has the same
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -13,7 +14,7 @@ from chaoskit.scenario.model import Handles, LinkHandle, PlainHandle, QueueHandl
 from chaoskit.yaml_source import Node
 
 HANDLE_KEYS = {
-    "role": ("process", "label"),
+    "role": ("process", "label", "match"),
     "link": ("proxy",),
     "queue": ("admin",),
     "cache": ("admin",),
@@ -21,7 +22,9 @@ HANDLE_KEYS = {
     "slice": ("mark",),
     "scrape": ("process",),
 }
-"""Kind of handle to the keys of one: the first is needed."""
+"""Kind of handle to the keys of one: the first is needed; a role may have `match` in its place."""
+
+ROLE_INSTEAD = "match"
 
 EQUIPMENT = "equipment"
 """The kind that a target may name without a handle."""
@@ -44,7 +47,26 @@ def read_handles(node: Node, what: str, problems: Problems) -> Handles | None:
 
 
 def _role(fields: Fields) -> RoleHandle:
-    return RoleHandle(fields.need("process", text) or "", fields.take("label", text, ""))
+    match = fields.take(ROLE_INSTEAD, _pattern, "")
+    process = fields.take("process", text, "") if fields.has(ROLE_INSTEAD) else fields.need("process", text) or ""
+    return RoleHandle(process, fields.take("label", text, ""), match)
+
+
+def _pattern(node: Node, what: str, problems: Problems) -> str | None:
+    """A pattern for processes' titles, whose group `name` is each one's name."""
+    value = text(node, what, problems)
+    if value is None:
+        return None
+    hint = r"write 'crm worker (?P<name>\S+)'"
+    try:
+        named = "name" in re.compile(value).groupindex
+    except re.error as error:
+        problems.say(node.place, f"{what} is no regular expression: {error}", hint)
+        return None
+    if not named:
+        problems.say(node.place, f"{what} has no group that is the process's name", hint)
+        return None
+    return value
 
 
 def _plain(key: str) -> Callable[[Fields], PlainHandle]:

@@ -133,10 +133,14 @@ class Scenario:
 
 @dataclass(frozen=True, slots=True)
 class RoleHandle:
-    """Processes: `process` names them at the target, `label` is the alert label that carries their name."""
+    """Processes: `process` names them at the target, `label` is the alert label that carries their name.
+
+    `match` finds them on this host by their titles instead; its group `name` is what an alert calls one of them.
+    """
 
     process: str
     label: str = ""
+    match: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +177,37 @@ class Handles:
 
 
 @dataclass(frozen=True, slots=True)
+class Secret:
+    """Where a secret is kept, never the secret itself: a file, or an environment variable."""
+
+    file: str = ""
+    env: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """An HTTP header as written, or the secret that is its value."""
+
+    name: str
+    value: str
+    secret: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How one endpoint of an attached target is spoken to."""
+
+    username: str = ""
+    password: Secret | None = None
+    bearer: Secret | None = None
+    headers: tuple[Header, ...] = ()
+    ca_file: str = ""
+    """The authority that vouches for the endpoint; empty: those that the machine trusts."""
+    place: Place | None = field(default=None, compare=False)
+    """Relative files are beside the profile, unless an option named them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Attached:
     """A running system: its addresses, and the environment it must say it is."""
 
@@ -180,6 +215,17 @@ class Attached:
     alertmanager: str
     metrics: str
     environment: str
+    label: str = "environment"
+    """Some series on the metrics page carries `environment` in this label."""
+    witness: str = ""
+    """Where `chaoskit witness serve` answers; empty where nobody witnesses the notices."""
+    service: str = ""
+    """Where load goes."""
+    access: Mapping[str, Access] = field(default_factory=dict)
+    """By endpoint: prometheus, alertmanager, metrics, witness."""
+    waive: tuple[str, ...] = ()
+    """Integrations that no witness sees and that are not judged: receiver/integration, or with /index."""
+    place: Place | None = field(default=None, compare=False)
 
 
 TIMEOUT_S = 2.0
@@ -205,6 +251,11 @@ class LoadPlan:
     """How many requests of a rate may be unanswered at once; what is due beyond is dropped, and counted."""
     places: Mapping[str, Place] = field(default_factory=dict, compare=False)
     """Where each key was written, and the whole under `load`."""
+
+    @property
+    def given(self) -> bool:
+        """Whether there is any load; an attached target may be left with its own."""
+        return self.rate_per_s is not None or self.users is not None or self.locustfile is not None
 
     def place_of(self, key: str) -> Place | None:
         """Where a key was written, or else the load as a whole."""

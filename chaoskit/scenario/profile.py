@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, TypeVar
-from urllib.parse import urlsplit
 
 from chaoskit.errors import Place
-from chaoskit.scenario.fields import Fields, Problems, listed, name, text, version_ok
+from chaoskit.scenario.attached import USAGE as _ATTACHED
+from chaoskit.scenario.attached import read_attached
+from chaoskit.scenario.fields import Fields, Problems, listed, text, version_ok
 from chaoskit.scenario.handles import HANDLE_KEYS, read_handles
 from chaoskit.scenario.limits import read_limits
 from chaoskit.scenario.load import USAGE as LOAD_USAGE
@@ -26,13 +27,10 @@ from chaoskit.scenario.quantities import number
 from chaoskit.yaml_source import Node, nearest, read, read_text
 
 KEYS = ("chaoskit", "target", "time_scale", "load", "standing", "handles", "limits", "abort")
-ATTACHED_KEYS = ("prometheus", "alertmanager", "metrics", "environment")
 ABORT_KEYS = ("query", "alert")
 
 LOCAL_TIME_SCALE = 60.0
 LARGEST_TIME_SCALE = 1000.0
-
-_ATTACHED = "write local, or attached: {prometheus: URL, alertmanager: URL, metrics: URL, environment: NAME}"
 
 H = TypeVar("H")
 
@@ -70,13 +68,21 @@ def _profile(root: Node, file: str, problems: Problems) -> Profile:
         name=Path(file).stem,
         target=target,
         time_scale=time_scale,
-        load=fields.need("load", read_load, LOAD_USAGE) or LoadPlan(None, None, None, {}),
+        load=_load(fields, attached),
         standing=fields.take("standing", _standing, ()),
         handles=handles,
         limits=fields.take("limits", read_limits(names), Limits()),
         abort=fields.take("abort", listed(_abort, "[{query: PROMQL}]"), ()),
         place=Place(file, root.place.line),
     )
+
+
+def _load(fields: Fields, attached: bool) -> LoadPlan:
+    """The load; a target that runs already may have its own, so there it can be left out."""
+    nothing = LoadPlan(None, None, None, {})
+    if attached:
+        return fields.take("load", read_load, nothing)
+    return fields.need("load", read_load, LOAD_USAGE) or nothing
 
 
 def _target(node: Node, what: str, problems: Problems) -> Literal["local"] | Attached | None:
@@ -90,28 +96,7 @@ def _target(node: Node, what: str, problems: Problems) -> Literal["local"] | Att
     inner = outer.need("attached", lambda found, _what, _problems: found, _ATTACHED)
     if inner is None:
         return None
-    fields = Fields(inner, "an attached target", ATTACHED_KEYS, problems, hint=_ATTACHED)
-    return Attached(
-        prometheus=fields.need("prometheus", _url) or "",
-        alertmanager=fields.need("alertmanager", _url) or "",
-        metrics=fields.need("metrics", _url) or "",
-        environment=fields.need("environment", name, "the environment that the target says it is") or "",
-    )
-
-
-def _url(node: Node, what: str, problems: Problems) -> str | None:
-    value = text(node, what, problems)
-    if value is None:
-        return None
-    try:
-        parts = urlsplit(value)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if usable and not any(character.isspace() for character in value):
-        return value.rstrip("/")
-    problems.say(node.place, f"{what} must be a URL, found {node.described()}", "write http://HOST:PORT")
-    return None
+    return read_attached(inner, problems)
 
 
 def _standing(node: Node, what: str, problems: Problems) -> tuple[str, ...] | None:

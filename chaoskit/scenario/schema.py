@@ -9,8 +9,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from chaoskit.scenario import expectations, fields, limits, load, loader, notifies, profile, steps, targets, waits
-from chaoskit.scenario.handles import HANDLE_KEYS
+from chaoskit.scenario import (
+    attached,
+    expectations,
+    fields,
+    limits,
+    load,
+    loader,
+    notifies,
+    profile,
+    steps,
+    targets,
+    waits,
+)
+from chaoskit.scenario.handles import HANDLE_KEYS, ROLE_INSTEAD
 
 Schema = dict[str, Any]
 
@@ -87,9 +99,10 @@ def profile_schema() -> Schema:
             },
             "abort": _list({"oneOf": [_object((key,), {key: _TEXT}, "all") for key in profile.ABORT_KEYS]}),
         },
-        ("chaoskit", "target", "load"),
+        ("chaoskit", "target"),
     )
-    return {"$schema": DRAFT, "title": "chaoskit profile", **described}
+    loaded = {"anyOf": [{"properties": {"target": {"type": "object"}}}, {"required": ["load"]}]}
+    return {"$schema": DRAFT, "title": "chaoskit profile", **described, **loaded}
 
 
 def _object(keys: Sequence[str], properties: Schema, required: Sequence[str] | str = ()) -> Schema:
@@ -176,9 +189,22 @@ def _expectation() -> Schema:
 
 
 def _attached() -> Schema:
-    url: Schema = {"type": "string", "pattern": r"^https?://\S+$"}
-    properties = dict.fromkeys(("prometheus", "alertmanager", "metrics"), url) | {"environment": _NAME}
-    return _object(profile.ATTACHED_KEYS, properties, "all")
+    url: Schema = {"type": "string", "pattern": r"^https?://[^\s@]+$"}
+    label: Schema = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}
+    waived: Schema = {"type": "string", "pattern": "^[^/]+/[a-z0-9_]+(/[0-9]+)?$"}
+    access = _object(attached.ACCESSED, dict.fromkeys(attached.ACCESSED, _access())) | {"minProperties": 1}
+    properties: Schema = dict.fromkeys(attached.ENDPOINTS, url)
+    properties |= {"environment": _NAME, "label": label, "access": access, "waive": _list(waived)}
+    return _object(attached.KEYS, properties, (*attached.NEEDED_URLS, "environment"))
+
+
+def _access() -> Schema:
+    variable: Schema = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}
+    secret = {"oneOf": [_object((key,), {key: _TEXT}, "all") for key in attached.SECRET_KEYS]}
+    headers: Schema = {"type": "object", "minProperties": 1, "additionalProperties": {"anyOf": [_TEXT, secret]}}
+    properties: Schema = dict.fromkeys(attached.ACCESS_KEYS, _TEXT)
+    properties |= {"password_env": variable, "bearer_env": variable, "headers": headers}
+    return _object(attached.ACCESS_KEYS, properties)
 
 
 def _load() -> Schema:
@@ -217,5 +243,7 @@ def _shape() -> Schema:
 
 
 def _handles(keys: tuple[str, ...]) -> Schema:
-    one = _object(keys, dict.fromkeys(keys, _TEXT), keys[:1])
+    one = _object(keys, dict.fromkeys(keys, _TEXT), () if ROLE_INSTEAD in keys else keys[:1])
+    if ROLE_INSTEAD in keys:
+        one |= {"anyOf": [{"required": [key]} for key in (keys[0], ROLE_INSTEAD)]}
     return {"type": "object", "minProperties": 1, "propertyNames": _NAME, "additionalProperties": one}

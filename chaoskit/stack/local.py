@@ -18,6 +18,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import requests
+
+from chaoskit.access import plain_session
 from chaoskit.alerting.virtual import prometheus_flags
 from chaoskit.errors import EquipmentError
 from chaoskit.events import Event
@@ -25,7 +28,7 @@ from chaoskit.observe.sinks import SinkChild
 from chaoskit.stack.binaries import Binaries
 from chaoskit.stack.doors import Door
 from chaoskit.stack.localize import Localized, Ports
-from chaoskit.stack.monitoring import start_alertmanager, start_prometheus
+from chaoskit.stack.monitoring import await_discovery, start_alertmanager, start_prometheus
 from chaoskit.stack.ports import LOOPBACK
 from chaoskit.stack.process import Child, spawn, wait_until
 
@@ -58,8 +61,16 @@ class LocalStack:
     """Everything a local run starts; `start` in order, `stop` in reverse, both from the main thread."""
 
     def __init__(
-        self, folder: Path, binaries: Binaries, localized: Localized, ports: Ports, scale: float, smtp_port: int | None
+        self,
+        folder: Path,
+        binaries: Binaries,
+        localized: Localized,
+        ports: Ports,
+        scale: float,
+        smtp_port: int | None,
+        environment: str = "",
     ) -> None:
+        """`environment` is what the target's metrics page calls it; empty for the target's own default."""
         self.folder = folder
         self.ports = ports
         self.slice = secrets.token_hex(4)
@@ -72,6 +83,7 @@ class LocalStack:
         self._localized = localized
         self._scale = scale
         self._smtp_port = smtp_port
+        self._environment = environment
         self._on_event: Callable[[Event], None] = lambda event: None
         self._target_data = folder / "data" / "target"
         self._control = folder / "data" / "control"
@@ -91,6 +103,19 @@ class LocalStack:
     def target_url(self) -> str:
         """Where load goes."""
         return f"http://{LOOPBACK}:{self.addresses['api']}"
+
+    @property
+    def metrics_port(self) -> int | None:
+        """Where its Prometheus scrapes a page of chaoskit's own metrics."""
+        return self.ports.own
+
+    def session(self, endpoint: str) -> requests.Session:
+        """A session for one of its endpoints; they ask for nothing."""
+        return plain_session()
+
+    def await_discovery(self, timeout_s: float) -> None:
+        """Returns once Prometheus has scraped everything and knows the Alertmanager; raises EquipmentError."""
+        await_discovery(self.prometheus_url, timeout_s=timeout_s)
 
     @property
     def _metrics_url(self) -> str:
@@ -224,7 +249,7 @@ class LocalStack:
         token.touch(mode=0o600)
         token.write_text(secrets.token_urlsafe(24), encoding="utf-8")
         config = data / "config.json"
-        settings = {
+        settings: dict[str, Any] = {
             "slice": self.slice,
             "data_dir": str(data),
             "time_scale": self._scale,
@@ -232,6 +257,8 @@ class LocalStack:
             "ports": {"metrics": self.ports.metrics},
             "admin_token_file": str(token),
         }
+        if self._environment:
+            settings["environment"] = self._environment
         config.write_text(json.dumps(settings), encoding="utf-8")
         self.children["target"] = spawn(
             [sys.executable, "-m", _TARGET_MODULE, "--config", config],

@@ -7,15 +7,17 @@ differ between versions.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import requests
 
+from chaoskit.access import plain_session
 from chaoskit.errors import BadInput, EquipmentError, Place, Problem
 from chaoskit.stack.ports import LOOPBACK, check_free
 from chaoskit.stack.process import Child, spawn, wait_until
@@ -125,8 +127,12 @@ def await_discovery(
     timeout_s: float = 30.0,
     targets: int = 1,
     child: Child | None = None,
+    session: requests.Session | None = None,
+    jobs: Collection[str] | None = None,
 ) -> None:
     """Wait until every target (`targets` or more) is up after a scrape, and an Alertmanager is active.
+
+    `session` may ask a Prometheus that does not answer everybody; with `jobs`, only their targets count.
 
     Prometheus publishes what it discovers on a ticker of 5 s, and drops alerts that fire before it knows of an
     Alertmanager: no fault may start earlier. Raises EquipmentError that names what is still missing.
@@ -134,7 +140,7 @@ def await_discovery(
     missing = ["no answer from Prometheus"]
 
     def complete() -> bool:
-        missing[:] = _undiscovered(prometheus_url, targets)
+        missing[:] = _undiscovered(prometheus_url, targets, session, jobs)
         return not missing
 
     wait_until(complete, timeout_s=timeout_s, what=lambda: "still " + "; ".join(missing), child=child)
@@ -183,26 +189,27 @@ def _package_root(program: Path) -> Path | None:
     return above[2] if len(above) > 2 and (above[2] / templates).is_file() else None
 
 
-def _get(url: str) -> requests.Response | None:
+def _get(url: str, session: requests.Session | None = None) -> requests.Response | None:
     """The answer, if it is a success; environment proxies are not used, for everything is on loopback."""
-    with requests.Session() as session:
-        session.trust_env = False
+    with contextlib.nullcontext(session) if session is not None else plain_session() as asking:
         try:
-            response = session.get(url, timeout=2)
+            response = asking.get(url, timeout=2)
         except requests.RequestException:
             return None
         return response if response.ok else None
 
 
-def _undiscovered(prometheus_url: str, targets: int) -> list[str]:
+def _undiscovered(
+    prometheus_url: str, targets: int, session: requests.Session | None, jobs: Collection[str] | None
+) -> list[str]:
     """What Prometheus does not know yet, in words."""
     answers: dict[str, Any] = {}
     for what in ("targets?state=active", "alertmanagers"):
-        response = _get(f"{prometheus_url.rstrip('/')}/api/v1/{what}")
+        response = _get(f"{prometheus_url.rstrip('/')}/api/v1/{what}", session)
         if response is None:
             return ["no answer from Prometheus"]
         answers |= response.json()["data"]
-    active = answers["activeTargets"]
+    active = [one for one in answers["activeTargets"] if jobs is None or one["labels"].get("job") in jobs]
     missing = [
         f"target {target['scrapeUrl']} is {target['health']} {target.get('lastError', '')}".rstrip()
         for target in active

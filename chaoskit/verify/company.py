@@ -24,11 +24,22 @@ _Group = tuple[tuple[int, ...], tuple[tuple[str, str], ...]]
 class Company:
     """Who else was in an alert's groups before it fired."""
 
-    def __init__(self, config: AlertConfig, episodes: Sequence[Episode], scale: float, delivery_vs: float) -> None:
+    def __init__(
+        self,
+        config: AlertConfig,
+        episodes: Sequence[Episode],
+        scale: float,
+        delivery_vs: float,
+        lingering: Sequence[Mapping[str, str]] = (),
+    ) -> None:
+        """`lingering`: label sets that had fired before anybody looked."""
         self._config = config
         self._scale = scale
         self._delivery_vs = delivery_vs
         self._first: dict[_Group, list[tuple[float, int]]] = {}
+        for labels in lingering:
+            for route in self._routes(labels):
+                self._first.setdefault(self._group(route, labels), []).append((0.0, 0))
         for episode in episodes:
             if episode.firing is not None:
                 for route in self._routes(episode.labels):

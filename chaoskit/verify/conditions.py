@@ -23,7 +23,8 @@ def judge_conditions(plan: Plan, history: History, evidence: Evidence) -> list[R
         return rows + _early_end(history)
     rows += _faults(plan, evidence)
     rows += _steps(history)
-    rows += judge_load(history, evidence)
+    if plan.profile.load.given:
+        rows += judge_load(history, evidence)
     rows += _clocks(history, evidence)
     return rows + _early_end(history)
 

@@ -12,6 +12,7 @@ import re
 from chaoskit.alerting.model import Promise
 from chaoskit.events import Notice
 from chaoskit.plan.model import PlannedAlert, PlannedNotice
+from chaoskit.plan.witnesses import WITNESS
 
 _TAG = re.compile(r"<(style|script|head)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 _TEMPLATED = "{{"
@@ -22,7 +23,7 @@ def wrong_with(notice: Notice, planned: PlannedNotice, alert: PlannedAlert, prom
     wrong = list(notice.problems)
     if planned.integration == "email":
         wrong += wrong_people(notice, planned) + _mail(notice, alert, promise)
-    elif planned.integration == "webhook":
+    elif planned.integration in ("webhook", WITNESS):
         wrong += _webhook(notice, alert, promise)
     return wrong + _lacks(notice, planned)
 

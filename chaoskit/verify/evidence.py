@@ -61,6 +61,8 @@ class Evidence:
 
     clock: Clock
     every_s: Mapping[str, float] = field(default_factory=dict)
+    witnesses: tuple[str, ...] = ("mail-sink", "webhook-sink")
+    """The equipment without which no notice is seen."""
     episodes: list[Episode] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
     outages: list[Outage] = field(default_factory=list)
@@ -120,9 +122,11 @@ class Evidence:
         return max(late, default=(0.0, ""))
 
 
-def gather(history: History, every_s: Mapping[str, float]) -> Evidence:
+def gather(
+    history: History, every_s: Mapping[str, float], witnesses: tuple[str, ...] = ("mail-sink", "webhook-sink")
+) -> Evidence:
     """Puts a history in order; total and pure. `every_s`: by alert, the real seconds between two evaluations."""
-    evidence = Evidence(compare(history.of(Poll)), every_s)
+    evidence = Evidence(compare(history.of(Poll)), every_s, witnesses)
     lives = Lives(every_s, evidence.clock)
     evidence.episodes = lives.episodes
     asking = _Asking()

@@ -13,20 +13,22 @@ from chaoskit.alerting import routing
 from chaoskit.alerting.windows_expression import range_of
 from chaoskit.events import Notice
 from chaoskit.plan.model import Plan, PlannedAlert
+from chaoskit.plan.witnesses import WITNESS
+from chaoskit.scenario.model import Attached
 from chaoskit.units import format_duration
 from chaoskit.verify import processor
 from chaoskit.verify.evidence import Episode, Evidence
 from chaoskit.verify.verdict import Result, Row
 
 _REPEATERS = ("alertmanager", "prometheus", "target")
-_OBSERVERS = ("prometheus", "mail-sink", "webhook-sink")
 
 
 def find(plan: Plan, evidence: Evidence, owners: Mapping[int, PlannedAlert], since: float, until: float) -> list[Row]:
     """Rows for whatever nobody expected. `owners`: by id(episode), the expectation that it fulfils."""
-    rows = [*_alerts(plan, evidence, owners), *_strangers(plan, evidence), *_repeats(plan, evidence)]
+    rows = [*_alerts(plan, evidence, owners, since), *_strangers(plan, evidence, since), *_repeats(plan, evidence)]
     known_to = evidence.known_to(until)
-    blind = [(seen, at) for seen in _OBSERVERS if (at := evidence.blind_from(seen, since, known_to)) is not None]
+    observers = ("prometheus", *evidence.witnesses)
+    blind = [(seen, at) for seen in observers if (at := evidence.blind_from(seen, since, known_to)) is not None]
     rows += _volumes(plan, evidence, since, until, [seen for seen, _ in blind if seen != "prometheus"])
     if rows or not blind:
         return rows or [Row(about="nothing else", hop="finding", result=Result.PASS)]
@@ -35,6 +37,10 @@ def find(plan: Plan, evidence: Evidence, owners: Mapping[int, PlannedAlert], sin
     if not evidence.whole:
         ended = (until - since) * plan.time_scale
         reason = f"nothing else was seen until the run ended early, {ended:.1f} s after the first step, so nobody knows"
+        return [Row(about="nothing else", hop="finding", result=Result.UNKNOWN, reason=reason)]
+    target = plan.profile.target
+    if isinstance(target, Attached) and not target.witness and [name for name, _ in blind] == [WITNESS]:
+        reason = "nothing else was seen, but the profile names no witness, so nobody knows who else was told"
         return [Row(about="nothing else", hop="finding", result=Result.UNKNOWN, reason=reason)]
     names = ", ".join(name for name, _ in blind)
     reason = (
@@ -53,11 +59,13 @@ def describe(labels: Mapping[str, str], rule_labels: Mapping[str, str] = {}) -> 
 _COMMON = frozenset({"alertname", "severity", "component", "team", "job", "instance"})
 
 
-def _alerts(plan: Plan, evidence: Evidence, owners: Mapping[int, PlannedAlert]) -> list[Row]:
+def _alerts(plan: Plan, evidence: Evidence, owners: Mapping[int, PlannedAlert], since: float) -> list[Row]:
     rows = []
     for episode in evidence.episodes:
         if episode.firing is None or id(episode) in owners or plan.allowed(episode.name):
             continue
+        if plan.foreign(episode.labels) or (plan.attached and episode.firing[1] < since):
+            continue  # Said in a note: it is not the tested configuration's, or none of this run's doing.
         expected = any(alert.matches(episode.labels) for alert in plan.alerts)
         what = "fired once more than expected" if expected else "fired, and the scenario neither expects nor allows it"
         heard = sorted({notice.receiver for notice in evidence.notices if _lists(notice, episode)})
@@ -90,10 +98,12 @@ def _of(labels: Mapping[str, str], episode: Episode) -> bool:
     return all(labels.get(key) == value for key, value in episode.labels.items())
 
 
-def _strangers(plan: Plan, evidence: Evidence) -> list[Row]:
+def _strangers(plan: Plan, evidence: Evidence, since: float) -> list[Row]:
     rows: list[Row] = []
     told: set[tuple[object, str]] = set()
     for notice in evidence.notices:
+        if plan.attached and notice.sent[1] < since:
+            continue
         door = (notice.receiver, notice.integration, notice.index)
         to = f"{notice.receiver or 'an unknown door'} ({notice.integration})"
         if not notice.alerts:
@@ -103,7 +113,7 @@ def _strangers(plan: Plan, evidence: Evidence) -> list[Row]:
             told.add((door, ""))
         for item in notice.alerts:
             name = item.labels.get("alertname", "?")
-            if plan.allowed(name) or (door, name) in told:
+            if plan.allowed(name) or (door, name) in told or plan.foreign(item.labels):
                 continue
             owners = [alert for alert in plan.alerts if alert.matches(item.labels)]
             if any(planned.door == door for alert in owners for planned in alert.notices):
@@ -125,7 +135,7 @@ def _repeats(plan: Plan, evidence: Evidence) -> list[Row]:
     last: dict[tuple[str, str, int, str], tuple[Notice, frozenset[tuple[tuple[tuple[str, str], ...], str]]]] = {}
     for notice in evidence.notices:
         content = frozenset((tuple(sorted(item.labels.items())), item.status) for item in notice.alerts)
-        if not content or notice.refused:
+        if not content or notice.refused or _others(plan, notice):
             continue  # What was refused has not been told; sending it again is right.
         labels = notice.alerts[0].labels
         route = next(
@@ -162,7 +172,7 @@ def _volumes(plan: Plan, evidence: Evidence, since: float, until: float, blind: 
     """`blind`: sinks that were not watched all the time. What they missed may make too few enough, never fewer."""
     counts: dict[str, int] = defaultdict(int)
     for notice in evidence.notices:
-        if since <= notice.sent[1] <= until and not notice.refused:
+        if since <= notice.sent[1] <= until and not notice.refused and not _others(plan, notice):
             counts[notice.receiver] += 1
             counts["total"] += 1
     rows = []
@@ -179,6 +189,11 @@ def _volumes(plan: Plan, evidence: Evidence, since: float, until: float, blind: 
             else:
                 rows.append(_finding(f"notices {name}", reason))
     return rows
+
+
+def _others(plan: Plan, notice: Notice) -> bool:
+    """Whether a notice is only of alerts that the configuration does not know."""
+    return bool(notice.alerts) and all(plan.foreign(item.labels) for item in notice.alerts)
 
 
 def _finding(about: str, reason: str, result: Result = Result.FAIL) -> Row:

@@ -12,7 +12,7 @@ machine was too busy to let it run, is UNKNOWN too.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chaoskit.alerting.windows import Window
 from chaoskit.events import Interval, Notice
@@ -23,10 +23,11 @@ from chaoskit.verify.company import Company
 from chaoskit.verify.evidence import Episode, Evidence
 from chaoskit.verify.excuses import Anchors, Excuses, Hop
 from chaoskit.verify.judge import between, judge, margin_vs
+from chaoskit.verify.outside import Mutes
 from chaoskit.verify.verdict import Result, Row
 
-SINKS = {"email": "mail-sink"}
-"""Which sink witnesses which integration; every other one comes through the web."""
+SINKS = {"email": "mail-sink", "witness": "witness"}
+"""What sees which integration's notices; every other one comes through the web."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class HopJudge:
     anchors: Anchors
     end_of_watch: float
     company: Company
+    mutes: Mutes = field(default_factory=Mutes)
 
     def rows(self, episode: Episode | None) -> list[Row]:
         """All hops of this instance, in the order in which they happen."""
@@ -76,7 +78,7 @@ class HopJudge:
             return self._timed(hop, pending, firing, episode)
         # Both ends are Prometheus's own instants: no other clock has a part in it.
         own = episode.own
-        return self._judged(hop, own.get("pending", own["firing"]), own["firing"], (pending or firing, firing))
+        return self._judged(hop, own.get("pending", own["firing"]), own["firing"], (pending or firing, firing), episode)
 
     def _notify(self, notice: PlannedNotice, episode: Episode | None, firing: Interval | None) -> Row:
         heard = self.heard(notice, episode, "firing")
@@ -92,7 +94,8 @@ class HopJudge:
             after = sentences.s((heard.sent[1] - firing[0]) * self.scale)
             what = f"it was notified {after} after firing, and the scenario says never"
             return self._row(hop, Result.FAIL, f"{self._who(hop)} {what}; governed by {where}")
-        trouble = self._excuses.unwatched(hop, firing, self.evidence.known_to(self.end_of_watch))
+        known_to = self.evidence.known_to(self.end_of_watch)
+        trouble = self.mutes.of(episode, firing[0], known_to) or self._excuses.unwatched(hop, firing, known_to)
         return self._silent(hop, trouble, where)
 
     def _clear(self, firing: Interval | None, resolved: Interval | None, episode: Episode | None) -> Row:
@@ -156,22 +159,36 @@ class HopJudge:
             trouble = "Prometheus's clock was never compared with ours"
             return self._row(hop, Result.UNKNOWN, self._unseen(hop, trouble), allowed=_allowed(hop))
         if seen is not None:
-            return self._judged(hop, start, seen, (start, seen))
+            return self._judged(hop, start, seen, (start, seen), episode)
         latest = start[1] + hop.window.hi_vs / self.scale
         excuses = self._excuses
-        trouble = excuses.unwatched(hop, start, latest) or excuses.ended_early(hop, start, latest, episode)
+        trouble = self._muted(hop, episode, start[0], latest) or excuses.unwatched(hop, start, latest)
+        trouble = trouble or excuses.ended_early(hop, start, latest, episode)
         if trouble := trouble or excuses.starved(hop, start[0], latest):
             return self._row(hop, Result.UNKNOWN, self._unseen(hop, trouble))
         watched_vs = (self.end_of_watch - start[1]) * self.scale
         reason = sentences.never(self._who(hop), hop.name, hop.window.hi_vs, watched_vs, hop.setting)
         return self._row(hop, Result.FAIL, reason, allowed=_allowed(hop))
 
-    def _judged(self, hop: Hop, start: Interval, seen: Interval, ours: tuple[Interval, Interval]) -> Row:
+    def _muted(self, hop: Hop, episode: Episode | None, begin: float, end: float) -> str:
+        """What kept the alert from its receivers meanwhile and is not of this run."""
+        return self.mutes.of(episode, begin, end) if hop.to else ""
+
+    def _judged(
+        self,
+        hop: Hop,
+        start: Interval,
+        seen: Interval,
+        ours: tuple[Interval, Interval],
+        episode: Episode | None,
+    ) -> Row:
         """From `start` to `seen`, on one clock; `ours` are the same two on our own."""
         observed, allowed = between(seen, start, self.scale), _allowed(hop)
         result, reason = judge(observed, allowed, hop.window.resolution_vs), ""
         if result is Result.FAIL:
-            trouble = self._excuses.late(hop, self._same_group(hop.to), *ours, observed[0] - allowed[1])
+            trouble = self._muted(hop, episode, ours[0][0], ours[1][1])
+            late_vs = observed[0] - allowed[1]
+            trouble = trouble or self._excuses.late(hop, self._same_group(hop.to), *ours, late_vs)
             if trouble:
                 result = Result.UNKNOWN
                 reason = sentences.excused(self._who(hop), hop.name, observed, allowed, trouble, hop.setting)

@@ -13,8 +13,6 @@ from chaoskit.plan.model import Plan, PlannedAlert
 from chaoskit.verify.evidence import Episode, Evidence
 from chaoskit.verify.verdict import Result, Row
 
-_SINKS = ("mail-sink", "webhook-sink")
-
 
 def judge_suppressed(
     plan: Plan, evidence: Evidence, alert: PlannedAlert, episode: Episode | None, about: str, until: float
@@ -42,7 +40,7 @@ def judge_suppressed(
     later = [n for n in told if n.sent[1] >= source_end]
     if later and alert.expectation.then == "silent":
         return [_row(about, Result.FAIL, f"{about}: {later[0].receiver} heard of it after {source} ended")]
-    unwatched = _unwatched(evidence, _SINKS, episode.firing[0], evidence.known_to(until))
+    unwatched = _unwatched(evidence, evidence.witnesses, episode.firing[0], evidence.known_to(until))
     if not later and unwatched:
         return [_row(about, Result.UNKNOWN, f"{about}: nobody was seen to hear of it, but {unwatched}")]
     if not later and alert.expectation.then == "delivered":

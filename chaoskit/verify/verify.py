@@ -25,6 +25,7 @@ from chaoskit.verify.findings import describe, find
 from chaoskit.verify.hops import HopJudge
 from chaoskit.verify.judge import between
 from chaoskit.verify.load import load_notes
+from chaoskit.verify.outside import Mutes, foreign_notes, mutes_of, unwitnessed_rows
 from chaoskit.verify.suppressed import judge_suppressed
 from chaoskit.verify.verdict import Figure, Result, Row, Verdict, exit_code, worst_of
 
@@ -55,21 +56,25 @@ def judge_all(history: History, plan: Plan | None = None) -> tuple[Verdict, list
     """The verdict, and the documented checklist of each expected instance."""
     plan = plan or plan_of(history.header)
     every_s = {rule.alert: rule.interval_s / plan.time_scale for rule in plan.config.rules if rule.alert}
-    evidence = gather(history, every_s)
+    evidence = gather(history, every_s, plan.witnesses)
     rows: list[Row] = []
     figures: list[Figure] = []
     checklists: list[Checklist] = []
+    notes: list[str] = []
     rows += _guarded("conditions", lambda: judge_conditions(plan, history, evidence))
     steady = next(history.of(Steady), None)
     if steady is not None and steady.reached:
         owners = assign(plan, evidence)
-        company = Company(plan.config, evidence.episodes, plan.time_scale, delivery_of(plan.config, plan.time_scale))
+        company = company_of(plan, evidence, history)
         until = evidence.phases.get("stopping", history.last_t)
         evidence.whole = _whole(plan, evidence, history, until)
+        outside = mutes_of(plan, evidence)
         for alert in plan.alerts:
-            judged = partial(_alert, plan, evidence, alert, owners, until, figures, checklists, company)
+            judged = partial(_alert, plan, evidence, alert, owners, until, figures, checklists, company, outside)
             rows += _guarded(alert.id, judged)
+        rows += unwitnessed_rows(plan)
         since = evidence.phases.get("steps", history.events[0].t)
+        notes += foreign_notes(plan, evidence, since)
         rows += _guarded("findings", lambda: find(plan, evidence, owners, since, until))
     result = worst_of(row.result for row in rows)
     interrupted = next(history.of(Interruption), None) is not None
@@ -83,9 +88,15 @@ def judge_all(history: History, plan: Plan | None = None) -> tuple[Verdict, list
         exit_code=int(code),
         figures=figures,
         rows=rows,
-        notes=[*history.header.notes, *plan.warnings, *_volume(evidence), *load_notes(history)],
+        notes=[*history.header.notes, *plan.warnings, *notes, *_volume(evidence), *load_notes(history)],
     )
     return verdict, checklists
+
+
+def company_of(plan: Plan, evidence: Evidence, history: History) -> Company:
+    """Who else was in the groups of a run's alerts, what had fired before anybody looked among them."""
+    delivery_vs = delivery_of(plan.config, plan.time_scale)
+    return Company(plan.config, evidence.episodes, plan.time_scale, delivery_vs, history.header.lingering)
 
 
 def _alert(
@@ -97,12 +108,13 @@ def _alert(
     figures: list[Figure],
     checklists: list[Checklist],
     company: Company,
+    mutes: Mutes,
 ) -> list[Row]:
     mine = [episode for episode in evidence.episodes if owners.get(id(episode)) is alert]
     rows: list[Row] = []
     for episode, about in instances(alert, mine):
         anchors = anchors_of(plan, evidence, alert, episode)
-        judged = HopJudge(evidence, alert, plan.time_scale, about, anchors, until, company)
+        judged = HopJudge(evidence, alert, plan.time_scale, about, anchors, until, company, mutes)
         mine_rows = judged.rows(episode)
         mine_rows += _content(plan, judged, alert, episode)
         mine_rows += judge_suppressed(plan, evidence, alert, episode, about, until)

@@ -22,7 +22,7 @@ from chaoskit.crm.page import Page
 from chaoskit.crm.toxics import Dose, parse
 from chaoskit.errors import BadInput
 
-CONTRACT = metrics(("worker-1",))
+CONTRACT = metrics(("worker-1",), "local")
 
 
 def test_three_heartbeats_make_a_worker_healthy() -> None:

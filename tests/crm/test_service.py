@@ -51,7 +51,7 @@ def test_says_where_it_serves_and_who_its_processes_are(crm: RunningCrm) -> None
 
 def test_every_metric_of_the_contract_is_exposed_with_every_label_set(crm: RunningCrm) -> None:
     samples = crm.samples()
-    for metric in metrics(("worker-1", "worker-2", "worker-3", "worker-4")):
+    for metric in metrics(("worker-1", "worker-2", "worker-3", "worker-4"), "local"):
         suffix = "_count" if metric.kind == "histogram" else ""
         for labels in metric.label_sets:
             pairs = ",".join(f'{name}="{value}"' for name, value in zip(metric.labels, labels, strict=True))

@@ -13,11 +13,11 @@ ROOT = Path(chaoskit.__file__).parent
 LOWER_FIRST = [
     {"errors", "units", "waiting", "yaml_node", "yaml_source"},
     {"alerting", "scenario", "bundle", "events"},
-    {"inputs", "history", "plan", "check"},
+    {"access", "inputs", "history", "plan", "check"},
     {"explain", "diff"},
-    {"faults", "load", "observe", "stack", "crm", "verify"},
+    {"faults", "load", "observe", "stack", "crm", "verify", "witness"},
     {"safety"},
-    {"run"},
+    {"run", "examine"},
     {"report"},
     {"gate", "rehearse"},
     {"draft"},
@@ -26,6 +26,7 @@ LOWER_FIRST = [
 LEVEL = {part: number for number, parts in enumerate(LOWER_FIRST) for part in parts}
 MODULES = sorted(ROOT.rglob("*.py"))
 NEUTRAL = (
+    "access",
     "alerting",
     "run",
     "safety",
@@ -34,6 +35,8 @@ NEUTRAL = (
     "load",
     "observe",
     "stack",
+    "witness",
+    "examine",
     "plan",
     "rehearse",
     "report",

@@ -11,14 +11,17 @@ from chaoskit.errors import BadInput, Place
 from chaoskit.scenario.limits import plural
 from chaoskit.scenario.model import (
     Abort,
+    Access,
     Attached,
     Handles,
+    Header,
     Limits,
     LinkHandle,
     LoadPlan,
     PlainHandle,
     QueueHandle,
     RoleHandle,
+    Secret,
 )
 from chaoskit.scenario.profile import load_profile, load_profile_file
 
@@ -75,6 +78,41 @@ def test_an_attached_profile_runs_in_real_time() -> None:
     assert profile.target == Attached("http://p:9090", "https://a", "http://m:9091/metrics", "staging")
 
 
+def test_an_attached_profile_as_written() -> None:
+    """Everything that an attached target may say of itself; its load may be left out."""
+    profile = load_profile(
+        "chaoskit: 1\ntarget:\n  attached:\n    prometheus: https://h/prometheus/\n    alertmanager: https://h/am\n"
+        "    metrics: http://127.0.0.1:9091/metrics\n    environment: staging\n    label: env\n"
+        "    witness: http://127.0.0.1:9765\n    service: http://127.0.0.1:8000\n    access:\n"
+        "      prometheus: {username: u, password_file: pw, ca_file: ca.pem, headers: {X-Scope-OrgID: t, X-Api-Key: {env: KEY}}}\n"
+        "      witness: {bearer_env: TOKEN}\n    waive: [critical-alerts/email, team/webhook/1]\n"
+        "handles: {role: {worker: {match: 'w (?P<name>.+)', label: worker_name}}}\n",
+        "staging.yml",
+    )
+    assert not profile.load.given
+    assert profile.handles.role == {"worker": RoleHandle("", "worker_name", "w (?P<name>.+)")}
+    assert profile.target == Attached(
+        "https://h/prometheus",
+        "https://h/am",
+        "http://127.0.0.1:9091/metrics",
+        "staging",
+        "env",
+        "http://127.0.0.1:9765",
+        "http://127.0.0.1:8000",
+        {
+            "prometheus": Access(
+                "u",
+                Secret("pw"),
+                None,
+                (Header("X-Scope-OrgID", "t"), Header("X-Api-Key", "", Secret("", "KEY"))),
+                "ca.pem",
+            ),
+            "witness": Access(bearer=Secret("", "TOKEN")),
+        },
+        ("critical-alerts/email", "team/webhook/1"),
+    )
+
+
 def test_the_shipped_local_profile_is_what_its_comments_say() -> None:
     profile = load_profile_file(ROOT / "profiles" / "local.yml")
     assert (profile.name, profile.target, profile.time_scale, profile.standing) == ("local", "local", 60.0, ())
@@ -112,6 +150,15 @@ def local(rest: str) -> str:
     return LOCAL + LOAD + rest
 
 
+def attached(more: str) -> str:
+    """An attached profile whose target says this as well, on line 2."""
+    return f"chaoskit: 1\ntarget: {{attached: {ATTACHED[:-1]}{more}}}}}\n"
+
+
+def access(value: str) -> str:
+    return attached(f", access: {{prometheus: {value}}}")
+
+
 def load(value: str) -> str:
     return f"{LOCAL}load: {value}\n"
 
@@ -135,6 +182,33 @@ RULES = [
      "p.yml:2: 'prometheus' must be a URL, found the text 'http://[' (write http://HOST:PORT)"),
     (OK.replace("local", f"{{attached: {ATTACHED}}}") + "time_scale: 1\n", OK.replace("local", f"{{attached: {ATTACHED}}}") + "time_scale: 60\n",
      "p.yml:4: an attached target runs in real time (write time_scale: 1, or remove it)"),
+    (attached(""), attached("").replace("http://p:9090", "http://u:geheim@p:9090"),
+     "p.yml:2: 'prometheus' carries a user or a password (write it without, and access: {NAME: {username: USER, password_file: FILE}} beside it)"),
+    (attached(""), attached("").replace("http://p:9090", "http://p:9090?tenant=1"), "p.yml:2: 'prometheus' has a query or a fragment (write the address alone)"),
+    (attached(", label: env"), attached(", label: e-nv"), "p.yml:2: 'label' must be a label's name, found the text 'e-nv' (write environment)"),
+    (attached(", witness: 'http://w'"), attached(", witness: w"), "p.yml:2: 'witness' must be a URL, found the text 'w' (write http://HOST:PORT)"),
+    (attached(", waive: [a/email]"), attached(", waive: [email]"),
+     "p.yml:2: an entry of 'waive' names no integration: the text 'email' (write RECEIVER/INTEGRATION, such as critical-alerts/email, or RECEIVER/INTEGRATION/INDEX)"),
+    (attached(", access: {metrics: {bearer_file: f}}"), attached(", access: {service: {bearer_file: f}}"),
+     "p.yml:2: 'service' is not a key of 'access' (known: prometheus, alertmanager, metrics, witness)"),
+    (access("{bearer_file: f}"), access("{bearer: f}"), "p.yml:2: 'bearer' is not a key of 'prometheus' of 'access' (did you mean 'bearer_env'?)"),
+    (access("{bearer_file: f}"), access("{bearer_file: f, bearer_env: E}"), "p.yml:2: 'prometheus' of 'access' has 'bearer_file' and 'bearer_env' (keep one)"),
+    (access("{bearer_env: E}"), access("{bearer_env: 'gehe-im'}"), "p.yml:2: 'bearer_env' must be the name of an environment variable (write STAGING_PASSWORD)"),
+    (access("{username: u, password_env: E}"), access("{username: u, password_env: E, bearer_env: E}"),
+     "p.yml:2: 'prometheus' of 'access' has a user and a bearer token (keep one)"),
+    (access("{username: u, password_env: E}"), access("{username: u}"),
+     "p.yml:2: 'prometheus' of 'access' lacks 'password_file or password_env' (basic auth takes a user and a password)"),
+    (access("{username: u, password_env: E}"), access("{password_env: E}"),
+     "p.yml:2: 'prometheus' of 'access' lacks 'username' (basic auth takes a user and a password)"),
+    (access("{headers: {Authorization: {file: f}}}"), access("{headers: {Authorization: Bearer geheim}}"),
+     "p.yml:2: the header 'Authorization' may be a secret, and a profile holds none (write Authorization: {file: FILE} or {env: VARIABLE})"),
+    (access("{headers: {X: {file: f}}}"), access("{headers: {X: {file: f, env: E}}}"), "p.yml:2: the header 'X' needs 'file' or 'env' (write one of them)"),
+    (access("{headers: {X: y}}"), access("{headers: {X Y: y}}"), "p.yml:2: 'X Y' is no name of a header (write letters, digits and dashes)"),
+    (access("{headers: {X: y}}"), access("{headers: [X]}"), "p.yml:2: 'headers' must be a mapping by name, found a list (write {X-Scope-OrgID: team})"),
+    (role("{worker: {match: 'w (?P<name>.+)'}}"), role("{worker: {match: 'w .+'}}"),
+     r"p.yml:4: 'match' has no group that is the process's name (write 'crm worker (?P<name>\S+)')"),
+    (role("{worker: {match: 'w (?P<name>.+)'}}"), role("{worker: {match: 'w ('}}"),
+     r"p.yml:4: 'match' is no regular expression: missing ), unterminated subpattern at position 2 (write 'crm worker (?P<name>\S+)')"),
     (local("time_scale: 1\n"), local("time_scale: 0.5\n"), "p.yml:4: 'time_scale' must be a number from 1 to 1000, found the number 0.5"),
     (local("time_scale: 60\n"), local("time_scale: 60x\n"), "p.yml:4: 'time_scale' must be a number from 1 to 1000, found the text '60x'"),
     (local("standing: []\n"), local("standing: Watchdog\n"), "p.yml:4: 'standing' must be a list, found the text 'Watchdog' (write [Watchdog])"),

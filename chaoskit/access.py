@@ -1,0 +1,157 @@
+"""Speaking to an attached system: one session an endpoint, with its credentials, headers and authority.
+
+    access: {prometheus: {username: drill, password_file: secret, ca_file: ca.pem}}    one entry of the profile
+        |
+        v
+    session_for(target, "prometheus")      everything that asks Prometheus asks through this
+
+Secrets are read when a session is made and are in no message. They are added to a request on its way out, only
+where it goes to the endpoint itself: an answer that leads elsewhere is an error, for it would take them along.
+Nothing of it is taken from the environment: no proxy, no .netrc.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from requests.auth import AuthBase, HTTPBasicAuth
+
+from chaoskit.errors import BadInput, Place, Problem
+from chaoskit.scenario.model import Access, Attached, Secret
+
+
+def plain_session() -> requests.Session:
+    """A session for what listens on loopback and asks for nothing."""
+    session = requests.Session()
+    session.trust_env = False
+    return session
+
+
+def session_for(target: Attached, endpoint: str) -> requests.Session:
+    """A session that may ask this endpoint (prometheus, alertmanager, metrics, witness).
+
+    Raises BadInput where a secret or an authority that the profile names cannot be read, naming where it looked.
+    """
+    access = target.access.get(endpoint)
+    url = str(getattr(target, endpoint))
+    session = _Loyal(url)
+    if access is None:
+        return session
+    problems: list[Problem] = []
+    headers = {}
+    for header in access.headers:
+        headers[header.name] = header.value if header.secret is None else _read(header.secret, access, problems)
+    auth: AuthBase | None = None
+    if access.bearer is not None:
+        headers["Authorization"] = f"Bearer {_read(access.bearer, access, problems)}"
+    if access.password is not None:
+        auth = HTTPBasicAuth(access.username.encode(), _read(access.password, access, problems).encode())
+    if access.ca_file:
+        _trust(session, file_of(access.ca_file, access.place), access, problems)
+    if problems:
+        raise BadInput(problems)
+    session.auth = _Credentials(url, headers, auth)
+    return session
+
+
+def file_of(name: str, place: Place | None) -> Path:
+    """Where a file that a profile names is: beside the profile, or from here where an option named it."""
+    beside = Path(place.file).parent if place is not None and place.line else Path()
+    return beside / Path(name).expanduser()
+
+
+def trouble(error: Exception) -> str:
+    """Why an endpoint gave no answer, in a few words that do not differ from one failure to the next."""
+    if isinstance(error, requests.exceptions.SSLError):
+        return f"no trust in its certificate: {_why_untrusted(error)}"
+    if isinstance(error, requests.Timeout):
+        return "no answer in time"
+    if isinstance(error, requests.ConnectionError):
+        return "no connection"
+    return f"{error}"[:500]
+
+
+def _why_untrusted(error: Exception) -> str:
+    cause: Any = error
+    while cause is not None and not isinstance(cause, ssl.SSLError):
+        reason = getattr(cause, "reason", None) or next(iter(getattr(cause, "args", ())), None)
+        cause = reason if isinstance(reason, Exception) else None
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return str(cause.verify_message)
+    return str(cause.reason) if isinstance(cause, ssl.SSLError) and cause.reason else "it speaks no TLS that we know"
+
+
+class _Credentials(AuthBase):
+    """Adds what the endpoint asks for, to requests to the endpoint alone."""
+
+    def __init__(self, url: str, headers: dict[str, str], auth: AuthBase | None) -> None:
+        self._origin = _origin(url)
+        self._headers = headers
+        self._auth = auth
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if _origin(request.url or "") == self._origin:
+            request.headers.update(self._headers)
+            if self._auth is not None:
+                self._auth(request)
+        return request
+
+
+class _Loyal(requests.Session):
+    """A session that follows no answer to another host, port or scheme."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.trust_env = False
+        self._origin = _origin(url)
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Where the answer leads; raises TooManyRedirects where that is not the endpoint."""
+        target = super().get_redirect_target(resp)
+        if target is not None and _origin(urljoin(resp.url, target)) != self._origin:
+            elsewhere = urlsplit(urljoin(resp.url, target))
+            raise requests.TooManyRedirects(
+                f"it answers with status {resp.status_code} and leads to {elsewhere.scheme}://{elsewhere.hostname}, "
+                "which is another address: name that one in the profile"
+            )
+        return target
+
+
+def _origin(url: str) -> tuple[str, str, int]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
+
+
+def _trust(session: requests.Session, file: Path, access: Access, problems: list[Problem]) -> None:
+    try:
+        ssl.create_default_context(cafile=str(file))
+    except (OSError, ssl.SSLError) as error:
+        why = "holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror
+        problems.append(Problem(access.place, f"ca_file: {file}: {why}", "name a file with certificates in PEM"))
+    else:
+        session.verify = str(file)
+
+
+def _read(secret: Secret, access: Access, problems: list[Problem]) -> str:
+    if secret.env:
+        value = os.environ.get(secret.env, "")
+        if not value:
+            problems.append(Problem(access.place, f"the environment variable {secret.env} is not set", "export it"))
+        return value
+    file = file_of(secret.file, access.place)
+    try:
+        value = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "no text"
+        problems.append(Problem(access.place, f"the secret in {file} cannot be read: {why}", "write it there"))
+        return ""
+    if not value or not value.isprintable():
+        found = "no secret" if not value else "more than one line, or characters that no secret has"
+        problems.append(Problem(access.place, f"{file} holds {found}", "write the secret there, and nothing else"))
+        return ""
+    return value

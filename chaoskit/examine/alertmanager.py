@@ -1,0 +1,124 @@
+"""An attached Alertmanager: whether its loaded configuration tells the witness, and what silences would hide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from chaoskit.alerting.model import AlertConfig, Matcher, Rule
+from chaoskit.alerting.routing import matches
+from chaoskit.examine.endpoint import Checked, Endpoint
+from chaoskit.scenario.model import Attached
+from chaoskit.witness.config import led
+
+_NAMED = 5
+
+
+class _Config(msgspec.Struct, frozen=True):
+    original: str = ""
+
+
+class _Version(msgspec.Struct, frozen=True):
+    version: str = ""
+
+
+class Status(msgspec.Struct, rename="camel"):
+    """What is read of `/api/v2/status`."""
+
+    config: _Config
+    version_info: _Version = _Version()
+
+
+class _Matcher(msgspec.Struct, rename="camel"):
+    name: str
+    value: str
+    is_regex: bool = False
+    is_equal: bool = True
+
+
+class _State(msgspec.Struct):
+    state: str
+
+
+class _Silence(msgspec.Struct, rename="camel"):
+    id: str
+    matchers: list[_Matcher]
+    status: _State
+    created_by: str = ""
+    ends_at: str = ""
+
+
+def answers(endpoint: Endpoint) -> tuple[Checked, str]:
+    """That it answers, and the configuration that it has loaded; raises NoAnswer."""
+    status, reply = endpoint.decoded("/api/v2/status", Status)
+    version = status.version_info.version or "version unknown"
+    line = Checked(endpoint.name, "ok", f"{version}  {endpoint.url}  {reply.took_s * 1000:.0f} ms")
+    return line, status.config.original
+
+
+def tells_the_witness(target: Attached, original: str, config: AlertConfig) -> Checked:
+    """Whether every receiver that hears of a promised alert has an entry for the witness."""
+    what = "receivers told to the witness"
+    promised = sorted({receiver for _, receiver in config.promise.notices} or config.receivers)
+    try:
+        found = led(original, promised)
+    except ValueError as error:
+        return Checked(what, "missing", f"its loaded configuration: {error}", "alertmanager: URL of the profile")
+    if found.lacking:
+        lacking = _listed(found.lacking)
+        mend = f"chaoskit witness config --alertmanager FILE --url {target.witness}"
+        return Checked(what, "missing", f"{len(found.lacking)} of {len(promised)} are not: {lacking}", mend)
+    hidden = f"; of {len(found.hidden)} this Alertmanager hides the address" if found.hidden else ""
+    return Checked(what, "ok", f"all {len(promised)} that the promise names{hidden}")
+
+
+def silences(endpoint: Endpoint, target: Attached, config: AlertConfig) -> Iterator[Checked]:
+    """The silences in force that would keep promised alerts quiet; raises NoAnswer."""
+    found, _ = endpoint.decoded("/api/v2/silences", list[_Silence])
+    active = [one for one in found if one.status.state == "active"]
+    promised = {alert for alert, _ in config.promise.notices}
+    rules = [rule for rule in config.rules if rule.alert in promised or (rule.alert and not promised)]
+    muting = [line for silence in active if (line := _muting(silence, rules, target, config)) is not None]
+    yield from muting
+    if not muting:
+        yield Checked("silences", "ok", f"{len(active)} in force, none of which mutes a promised alert")
+
+
+def _muting(silence: _Silence, rules: list[Rule], target: Attached, config: AlertConfig) -> Checked | None:
+    """What a silence hides of these rules' alerts; None where it hides nothing."""
+    matchers = [_matcher(one) for one in silence.matchers]
+    sure: set[str] = set()
+    maybe: set[str] = set()
+    for rule in rules:
+        known = {**config.external_labels, target.label: target.environment, **_known(rule.labels)}
+        told = _mutes(matchers, known | {"alertname": rule.alert})
+        if told is not None:
+            (sure if told else maybe).add(rule.alert)
+    if not (sure or maybe):
+        return None
+    who = f"{silence.id} ({silence.created_by or 'nobody'}, until {silence.ends_at or 'unknown'})"
+    said = f"{who} {'mutes' if sure else 'may mute'} {_listed(sorted(sure or maybe))}"
+    mend = f"amtool silence expire {silence.id}, once its author agrees"
+    return Checked("silences", "missing" if sure else "warning", said, mend)
+
+
+def _mutes(matchers: list[Matcher], known: Mapping[str, str]) -> bool | None:
+    """True where it certainly does, False where it depends on labels that are not known, None where it does not."""
+    if any(one.label in known and not matches(one, known) for one in matchers):
+        return None
+    return all(one.label in known for one in matchers)
+
+
+def _known(labels: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in labels.items() if "{{" not in value}
+
+
+def _matcher(one: _Matcher) -> Matcher:
+    op = ("=~" if one.is_equal else "!~") if one.is_regex else ("=" if one.is_equal else "!=")
+    return Matcher(one.name, op, one.value)
+
+
+def _listed(names: list[str] | tuple[str, ...]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

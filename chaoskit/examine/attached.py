@@ -1,0 +1,117 @@
+"""All of it in order: what answers, what says that it is the one meant, what is loaded there, and the witness.
+
+What cannot be asked because its endpoint gives no answer is left out: the line that says so is there already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from chaoskit.alerting.model import AlertConfig
+from chaoskit.errors import EquipmentError
+from chaoskit.examine import alertmanager, prometheus
+from chaoskit.examine.canary import send_canary
+from chaoskit.examine.endpoint import Checked, Endpoint, NoAnswer
+from chaoskit.faults.processes import find
+from chaoskit.scenario.model import Attached, Handles
+from chaoskit.witness.client import WitnessClient
+
+_NAMED = 5
+
+
+def examine_attached(target: Attached, handles: Handles, config: AlertConfig, *, canary: bool) -> Iterator[Checked]:
+    """Looks at an attached target, line by line; the canary, where asked for, is all that it changes there."""
+    yield from _prometheus(target, config)
+    original, asked = "", None
+    try:
+        asked = Endpoint(target, "alertmanager")
+        line, original = alertmanager.answers(asked)
+        yield line
+        yield from alertmanager.silences(asked, target, config)
+    except NoAnswer as error:
+        asked = None
+        yield error.checked
+    yield from _guarded(lambda: iter([_metrics(Endpoint(target, "metrics"), target)]))
+    yield from _roles(handles)
+    if not target.witness:
+        said = "none is named: what arrives is heard by nobody, and only a waived receiver can do without"
+        yield Checked("witness", "warning", said, "witness: URL of the profile; chaoskit witness serve")
+        return
+    witness, line = _witness(target)
+    yield line
+    if witness is not None and witness.skew is not None:
+        yield prometheus.skewed("witness", witness.skew)
+    if asked is not None:
+        yield alertmanager.tells_the_witness(target, original, config)
+    if canary and asked is not None and witness is not None:
+        sent_to, follower = asked, witness
+        yield from _guarded(lambda: iter([send_canary(target, sent_to, follower, original)]))
+
+
+def _guarded(look: Callable[[], Iterator[Checked]]) -> Iterator[Checked]:
+    try:
+        yield from look()
+    except NoAnswer as error:
+        yield error.checked
+
+
+def _prometheus(target: Attached, config: AlertConfig) -> Iterator[Checked]:
+    try:
+        asked = Endpoint(target, "prometheus")
+        yield prometheus.answers(asked)
+        yield prometheus.clock(asked)
+        yield prometheus.knows_alertmanager(asked, target)
+        yield prometheus.scrapes(asked, target)
+        yield from prometheus.rules(asked, config)
+    except NoAnswer as error:
+        yield error.checked
+
+
+def _metrics(endpoint: Endpoint, target: Attached) -> Checked:
+    """Whether the page says that it is the environment of the profile; raises NoAnswer."""
+    reply = endpoint.get("")
+    wanted = f'{target.label}="{target.environment}"'
+    mend = "metrics:, label: and environment: of the profile; is this the system that you mean?"
+    try:
+        samples = [one for family in text_string_to_metric_families(reply.text) for one in family.samples]
+    except (ValueError, KeyError, IndexError):
+        return Checked("metrics", "missing", f"{endpoint.url} is no page of metrics", "metrics: URL of the profile")
+    found = sorted({one.labels[target.label] for one in samples if target.label in one.labels})
+    if target.environment not in found:
+        said = f"it says {', '.join(found[:_NAMED])}" if found else "no series carries that label"
+        return Checked("metrics", "missing", f"{endpoint.url} does not say {wanted}: {said}", mend)
+    said = f"{len(samples)} series, {wanted}  {endpoint.url}  {reply.took_s * 1000:.0f} ms"
+    return Checked("metrics", "ok", said)
+
+
+def _roles(handles: Handles) -> Iterator[Checked]:
+    """The processes on this host that faults can reach."""
+    for name, role in handles.role.items():
+        if not role.match:
+            continue
+        found = sorted(find(role.match))
+        if found:
+            more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+            yield Checked(f"role {name}", "ok", f"{len(found)} processes here: {', '.join(found[:_NAMED])}{more}")
+        else:
+            mend = "compare match: of the profile with `ps -eo args`; the whole title must match"
+            yield Checked(f"role {name}", "missing", f"no process of this host has a title like '{role.match}'", mend)
+
+
+def _witness(target: Attached) -> tuple[WitnessClient | None, Checked]:
+    try:
+        # Asked for its health first: that needs no token, so the two failures can be told apart.
+        endpoint = Endpoint(target, "witness")
+        reply = endpoint.get("/healthy")
+        client = WitnessClient(target.witness, endpoint.session)
+        told = client.newest()
+    except NoAnswer as error:
+        return None, error.checked
+    except EquipmentError as error:
+        mend = "access: {witness: {bearer_file: FILE}} of the profile, with the file given to witness serve"
+        return None, Checked("witness", "missing", str(error), mend)
+    turned_away = ", ".join(f"{count} {reason}" for reason, count in sorted(told.refused.items()))
+    said = f"{told.last} notices so far" + (f"; turned away: {turned_away}" if turned_away else "")
+    return client, Checked("witness", "ok", f"{said}  {target.witness}  {reply.took_s * 1000:.0f} ms")

@@ -1,0 +1,95 @@
+"""A canary: an alert of nobody's, sent through the real Alertmanager to see whether the witness hears it.
+
+    POST api/v2/alerts  ->  Alertmanager  ->  route of the canary  ->  witness
+         ChaoskitCanary{canary="one of a kind"}                        exactly that one, and its all-clear
+
+It is only sent where the loaded routes lead it to the witness alone: without its route it would wake people.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from datetime import UTC, datetime
+
+from chaoskit.alerting.config_alertmanager import read_alertmanager
+from chaoskit.alerting.config_fields import Reading
+from chaoskit.alerting.routing import match_routes
+from chaoskit.errors import EquipmentError
+from chaoskit.examine.endpoint import Checked, Endpoint
+from chaoskit.observe.payload import read_payload
+from chaoskit.scenario.model import Attached
+from chaoskit.witness.client import WitnessClient
+from chaoskit.witness.config import CANARY, RECEIVER
+
+WHAT = "canary"
+WITHIN_S = 20.0
+_ASK_S = 2.0
+_ID = "canary"
+
+
+def labels_of_canary(target: Attached, identity: str = "") -> dict[str, str]:
+    """The labels of a canary for this target."""
+    return {"alertname": CANARY, _ID: identity, target.label: target.environment}
+
+
+def who_hears(target: Attached, original: str) -> tuple[str, ...]:
+    """The receivers to which a loaded configuration leads a canary; none where it cannot be read."""
+    reading = Reading()
+    file = read_alertmanager(reading, original, "alertmanager")
+    if reading.problems:
+        return ()
+    return tuple(route.receiver for route in match_routes(file.route, labels_of_canary(target, "x")))
+
+
+def send_canary(target: Attached, alertmanager: Endpoint, witness: WitnessClient, original: str) -> Checked:
+    """Sends one and waits, for a bounded time, until the witness heard it fire and end; raises NoAnswer."""
+    mend = f"chaoskit witness config --alertmanager FILE --url {target.witness}"
+    hearing = who_hears(target, original)
+    if hearing != (RECEIVER,):
+        people = ", ".join(hearing) or "nobody knows whom"
+        return Checked(WHAT, "missing", f"not sent: its route is not loaded, it would go to {people}", mend)
+    identity = uuid.uuid4().hex
+    labels = labels_of_canary(target, identity)
+    try:
+        witness.newest()
+        sent = time.monotonic()
+        alertmanager.post("/api/v2/alerts", [_alert(labels)])
+        heard_s = _heard(witness, identity, "firing", sent)
+        # Ended in any case, and a while ago by whichever clock: an end in the future would be no end.
+        ended = time.monotonic()
+        alertmanager.post("/api/v2/alerts", [_alert(labels) | {"endsAt": _rfc3339(time.time())}])
+        if heard_s is None:
+            return Checked(WHAT, "missing", f"sent, and not heard by the witness within {WITHIN_S:g} s", _check(target))
+        cleared_s = _heard(witness, identity, "resolved", ended)
+    except EquipmentError as error:
+        return Checked(WHAT, "missing", str(error), "start it: chaoskit witness serve")
+    if cleared_s is None:
+        said = f"heard after {heard_s:.1f} s, but its all-clear not within {WITHIN_S:g} s"
+        return Checked(WHAT, "warning", said, "send_resolved of the witness's entries; the clocks")
+    return Checked(WHAT, "ok", f"heard by the witness after {heard_s:.1f} s, its all-clear after {cleared_s:.1f} s")
+
+
+def _heard(witness: WitnessClient, identity: str, status: str, since: float) -> float | None:
+    """Seconds from that instant (on the monotonic clock) until the witness told of it; None when it did not."""
+    while (left_s := since + WITHIN_S - time.monotonic()) > 0:
+        for heard in witness.next(min(_ASK_S, left_s)):
+            if heard.receiver != RECEIVER:
+                continue
+            alerts = read_payload("webhook", "", bytes(heard.payload)).alerts
+            if any(one.labels.get(_ID) == identity and one.status == status for one in alerts):
+                return time.monotonic() - since
+    return None
+
+
+def _alert(labels: dict[str, str]) -> dict[str, object]:
+    annotations = {"summary": "chaoskit doctor looks whether the way to the witness is open; nothing is wrong"}
+    return {"labels": labels, "annotations": annotations}
+
+
+def _check(target: Attached) -> str:
+    return f"can Alertmanager reach {target.witness}, and does it give the token? See its log and the witness's"
+
+
+def _rfc3339(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat()

@@ -1,0 +1,119 @@
+"""One endpoint of an attached target, asked once, with what came of it in a person's words.
+
+Where there is no answer, the setting that mends it is named: of the profile, for that is what is examined.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import msgspec
+import requests
+
+from chaoskit.access import session_for, trouble
+from chaoskit.errors import BadInput
+from chaoskit.scenario.model import Attached
+
+ANSWER_S = 10.0
+"""How long one answer may take."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One line: what it is, whether a run can rely on it, what was found, and what mends it."""
+
+    what: str
+    state: Literal["ok", "warning", "missing"]
+    detail: str
+    mend: str = ""
+
+
+class NoAnswer(Exception):
+    """The endpoint did not answer, or not as itself; carries the line that says so."""
+
+    def __init__(self, what: str, detail: str, mend: str) -> None:
+        super().__init__(detail)
+        self.checked = Checked(what, "missing", detail, mend)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer, and the seconds that it took."""
+
+    text: str
+    content: bytes
+    asked: float
+    """When, in seconds since the epoch."""
+    took_s: float
+
+
+class Endpoint:
+    """Where prometheus, alertmanager, metrics or witness answers, and who asks; raises NoAnswer in every way."""
+
+    def __init__(self, target: Attached, name: str) -> None:
+        self.name = name
+        self.url = str(getattr(target, name))
+        try:
+            self.session = session_for(target, name)
+        except BadInput as error:
+            said = "; ".join(problem.message for problem in error.problems)
+            raise NoAnswer(name, said, f"access: {{{name}: ...}} of the profile") from None
+
+    def get(self, path: str, **query: str) -> Reply:
+        """What is at the path below the endpoint's address."""
+        return self._ask("GET", path, params=query)
+
+    def post(self, path: str, body: object) -> Reply:
+        """The answer to a message sent there as JSON."""
+        return self._ask("POST", path, json=body)
+
+    def decoded(self, path: str, kind: type[T], **query: str) -> tuple[T, Reply]:
+        """The answer as what it should be, and as it came."""
+        reply = self.get(path, **query)
+        try:
+            return msgspec.json.decode(reply.content, type=kind), reply
+        except msgspec.MsgspecError:
+            mend = f"{self.name}: URL of the profile, with its path prefix where it has one"
+            raise NoAnswer(self.name, f"{self.url} answers, but not as {self.name} does", mend) from None
+
+    def _ask(self, method: str, path: str, **more: object) -> Reply:
+        asked, since = time.time(), time.monotonic()
+        try:
+            response = self.session.request(method, self.url + path, timeout=ANSWER_S, **more)  # type: ignore[arg-type]
+        except requests.RequestException as error:
+            raise NoAnswer(self.name, f"{self.url}: {_trouble(error)}", _mend(self.name, error)) from None
+        took_s = time.monotonic() - since
+        if not response.ok:
+            raise NoAnswer(self.name, *_refused(self.name, self.url, path, response.status_code))
+        return Reply(response.text, response.content, asked, took_s)
+
+
+def _refused(name: str, url: str, path: str, status: int) -> tuple[str, str]:
+    access = f"access: {{{name}: {{username: USER, password_file: FILE}}}} of the profile, or bearer_file"
+    if status == requests.codes.unauthorized:
+        return f"{url} asks who we are, or does not know our credentials (401)", access
+    if status == requests.codes.forbidden:
+        return f"{url} knows us and does not let us in (403)", f"{access}, or rights for that user"
+    if status == requests.codes.not_found:
+        return f"{url} has nothing at {path or '/'} (404)", f"{name}: URL of the profile, with its path prefix"
+    return f"{url} answers with status {status}", f"see the log of what runs there; {name}: URL of the profile"
+
+
+def _trouble(error: requests.RequestException) -> str:
+    if "NameResolutionError" in str(error) or "Failed to resolve" in str(error):
+        return "no host of that name"
+    if "refused" in str(error):
+        return "nobody listens there"
+    return trouble(error)
+
+
+def _mend(name: str, error: requests.RequestException) -> str:
+    if isinstance(error, requests.exceptions.SSLError):
+        return f"access: {{{name}: {{ca_file: FILE}}}} of the profile, or http:// where it speaks no TLS"
+    if name == "witness":
+        return "start it: chaoskit witness serve"
+    return f"start it, or mend {name}: URL of the profile"

@@ -1,0 +1,106 @@
+"""A system that runs already: nothing of it is started or stopped here, it is only asked, and its processes found.
+
+What faults can reach is what this host shows: processes by the titles that a role's `match` describes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from requests import Session
+
+from chaoskit.access import session_for
+from chaoskit.errors import EquipmentError
+from chaoskit.events import Event
+from chaoskit.faults.processes import find
+from chaoskit.observe.sinks import SinkChild
+from chaoskit.scenario.model import Attached, Handles
+from chaoskit.stack.monitoring import await_discovery
+from chaoskit.stack.process import Child
+from chaoskit.stack.witness import WitnessObserver
+
+
+def inventory(handles: Handles) -> dict[str, tuple[str, ...]]:
+    """The processes behind each role that has a `match`, as they run on this host now: handle to names."""
+    return {f"role:{name}": tuple(sorted(find(role.match))) for name, role in handles.role.items() if role.match}
+
+
+class AttachedStack:
+    """A running system with its monitoring; `jobs` are those whose targets must be up before anything is broken."""
+
+    def __init__(self, folder: Path, target: Attached, handles: Handles, jobs: Collection[str]) -> None:
+        self.folder = folder
+        self.children: dict[str, Child] = {}
+        self.sinks: dict[str, SinkChild] = {}
+        self._target = target
+        self._handles = handles
+        self._jobs = jobs
+        self._witness: WitnessObserver | None = None
+
+    @property
+    def prometheus_url(self) -> str:
+        """Where Prometheus answers."""
+        return self._target.prometheus
+
+    @property
+    def alertmanager_url(self) -> str:
+        """Where Alertmanager answers."""
+        return self._target.alertmanager
+
+    @property
+    def target_url(self) -> str:
+        """Where load goes."""
+        return self._target.service
+
+    @property
+    def requests(self) -> Mapping[str, list[dict[str, Any]]]:
+        """None: a system that runs already does not tell what can be asked of it."""
+        return {}
+
+    @property
+    def metrics_port(self) -> int | None:
+        """None: its Prometheus scrapes what it is told to, and not us."""
+        return None
+
+    def session(self, endpoint: str) -> Session:
+        """A session that may ask this endpoint; raises BadInput where its secrets cannot be read."""
+        return session_for(self._target, endpoint)
+
+    def address(self, handle: str) -> dict[str, Any]:
+        """How faults find the processes behind a role; for anything else, where the service answers."""
+        kind, _, name = handle.partition(":")
+        if kind == "role":
+            return {"time_scale": 1.0, "pattern": self._handles.role[name].match}
+        return {"time_scale": 1.0} | ({"url": self._target.service} if self._target.service else {})
+
+    def await_discovery(self, timeout_s: float) -> None:
+        """Returns once the targets of our jobs are up and an Alertmanager is known; raises EquipmentError."""
+        with self.session("prometheus") as session:
+            await_discovery(self.prometheus_url, timeout_s=timeout_s, session=session, jobs=self._jobs)
+
+    def wanted_down(self, name: str) -> bool:
+        """Never: no scenario takes down equipment that is not ours."""
+        return False
+
+    def leaders(self) -> Mapping[str, int]:
+        """None: how long processes wait for a processor is no excuse in real time."""
+        return {}
+
+    def restart(self, name: str) -> None:
+        """Nothing here was started by us; raises EquipmentError."""
+        raise EquipmentError(name, "is not ours to start")
+
+    def start(self, on_event: Callable[[Event], None]) -> None:
+        """Begins to follow the witness, where there is one; raises EquipmentError when it does not answer."""
+        (self.folder / "logs").mkdir(parents=True, exist_ok=True)
+        if self._target.witness:
+            self._witness = WitnessObserver(self._target.witness, self.session("witness"), on_event)
+            self._witness.start()
+
+    def stop(self) -> list[str]:
+        """Takes in the witness's last word. Nothing can be left behind."""
+        if self._witness is not None:
+            self._witness.stop()
+        return []

@@ -1,0 +1,258 @@
+"""What an Alertmanager needs so that the witness hears what its receivers hear, and a canary finds its way there.
+
+    receivers:
+    - name: critical-alerts
+      webhook_configs:
+      - url: http://127.0.0.1:9765/receiver/critical-alerts       the witness, in the same flush as the others
+
+    route:
+      routes:
+      - receiver: chaoskit-witness                                first, for the alert ChaoskitCanary alone
+        matchers: [alertname="ChaoskitCanary"]
+
+The configuration is edited as the tree of nodes that was written, so what is not touched keeps its spelling (a
+time of day stays one) and its secrets; comments get lost. Entries of the witness are known by their path, so
+a configuration that has them already is brought up to date, and otherwise left as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import yaml
+
+from chaoskit.alerting.config_alertmanager import read_alertmanager
+from chaoskit.alerting.config_fields import Reading
+from chaoskit.errors import BadInput, Place, Problem
+
+CANARY = "ChaoskitCanary"
+"""The alert that doctor sends to see whether the way to the witness is open."""
+RECEIVER = "chaoskit-witness"
+_WEBHOOKS = "webhook_configs"
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """One thing to add: where in the file, in words, and its YAML."""
+
+    place: Place
+    what: str
+    yaml: str
+
+
+def path_for(receiver: str) -> str:
+    """The path at the witness that stands for a receiver."""
+    return f"/receiver/{quote(receiver, safe='')}"
+
+
+def entry(receiver: str, url: str, token_file: str) -> dict[str, Any]:
+    """The webhook that leads a receiver's notices to the witness as well.
+
+    Its HTTP client is its own: with none, it would get the global one, proxy and credentials of others included.
+    """
+    client: dict[str, Any] = {"follow_redirects": False}
+    if token_file:
+        client["authorization"] = {"type": "Bearer", "credentials_file": token_file}
+    return {"url": url.rstrip("/") + path_for(receiver), "send_resolved": True, "http_config": client}
+
+
+def canary_route() -> dict[str, Any]:
+    """The route of the canary: each one a group of its own, told at once."""
+    return {
+        "receiver": RECEIVER,
+        "matchers": [f'alertname="{CANARY}"'],
+        "group_by": ["..."],
+        "group_wait": "0s",
+        "group_interval": "1s",
+        "repeat_interval": "1h",
+    }
+
+
+def patched(text: str, url: str, token_file: str = "", file: str = "alertmanager.yml") -> str:
+    """The whole configuration with everything added; the same again when it is patched again.
+
+    `token_file` is a path as Alertmanager finds it; without one the witness is told no token. Raises BadInput for
+    what is no Alertmanager configuration, and for an URL that is none.
+    """
+    root = _root(text, url, file)
+    receivers = _list(root, "receivers")
+    for receiver in receivers.value:
+        _put_entry(receiver, entry(_name(receiver), url, token_file))
+    if RECEIVER not in map(_name, receivers.value):
+        receivers.value.append(_node(_own(url, token_file)))
+    route = _get(root, "route")
+    assert isinstance(route, yaml.MappingNode)  # or it would have been refused
+    routes = _list(route, "routes")
+    routes.value = [_node(canary_route()), *(one for one in routes.value if not _is_canary(one))]
+    return str(yaml.serialize(root, Dumper=_Dumper, allow_unicode=True, width=1000))
+
+
+def additions(text: str, url: str, token_file: str = "", file: str = "alertmanager.yml") -> list[Addition]:
+    """What is not in the configuration yet, one by one, in the order of the file; raises BadInput as `patched`."""
+    root = _root(text, url, file)
+    receivers = _items(_get(root, "receivers"))
+    found = [each for receiver in receivers for each in _to_add(receiver, url, token_file, file)]
+    if RECEIVER not in map(_name, receivers):
+        last = receivers[-1].end_mark.line
+        found.append(Addition(Place(file, last), "to receivers, add", _shown([_own(url, token_file)])))
+    route = _get(root, "route")
+    assert route is not None  # or it would have been refused
+    routes = _items(_get(route, "routes"))
+    if not routes or _plain(routes[0]) != canary_route():
+        place = Place(file, (routes[0] if routes else route).start_mark.line + 1)
+        what = "before the first of its routes, add" if routes else "to the route, add"
+        found.append(Addition(place, what, _shown([canary_route()] if routes else {"routes": [canary_route()]})))
+    return sorted(found, key=lambda each: each.place.line)
+
+
+def _to_add(receiver: yaml.MappingNode, url: str, token_file: str, file: str) -> list[Addition]:
+    name = _name(receiver)
+    wanted = entry(name, url, token_file)
+    webhooks = _items(_get(receiver, _WEBHOOKS))
+    ours = [each for each in webhooks if _is_ours(each, name)]
+    if ours and _plain(ours[0]) == wanted:
+        return []
+    place = Place(file, receiver.start_mark.line + 1)
+    if ours:
+        return [Addition(place, f"in the receiver {name}, its entry of the witness becomes", _shown([wanted]))]
+    if webhooks:
+        return [Addition(place, f"to the {_WEBHOOKS} of the receiver {name}, add", _shown([wanted]))]
+    return [Addition(place, f"to the receiver {name}, add", _shown({_WEBHOOKS: [wanted]}))]
+
+
+def _own(url: str, token_file: str) -> dict[str, Any]:
+    return {"name": RECEIVER, _WEBHOOKS: [entry(RECEIVER, url, token_file)]}
+
+
+@dataclass(frozen=True, slots=True)
+class Led:
+    """Which receivers of a loaded configuration the witness hears."""
+
+    lacking: tuple[str, ...]
+    """Those that it does not hear."""
+    hidden: tuple[str, ...]
+    """Those with a webhook that may lead to it, but whose address Alertmanager does not show."""
+
+
+def led(text: str, receivers: list[str]) -> Led:
+    """Looks for the witness's entries in a configuration as Alertmanager tells it, with its secrets taken out.
+
+    From 0.26 on a webhook's address counts as one. ValueError where the text is no configuration.
+    """
+    try:
+        webhooks = {one["name"]: one.get(_WEBHOOKS) or [] for one in yaml.safe_load(text)["receivers"]}
+    except (yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"no Alertmanager configuration: {type(error).__name__}") from None
+    unsure = [n for n in receivers if not any(_leads_to(str(each.get("url")), n) for each in webhooks.get(n, []))]
+    hidden = [name for name in unsure if any(map(_may_lead, webhooks.get(name, [])))]
+    return Led(tuple(name for name in unsure if name not in hidden), tuple(hidden))
+
+
+class _Dumper(yaml.SafeDumper):
+    """Indents lists below their key, as people do."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+    def serialize_node(self, node: yaml.Node, parent: Any, index: Any) -> None:
+        if isinstance(node, yaml.ScalarNode) and ":" in node.value:
+            # A time of day is a number only to YAML 1.1; as one it would get a tag that nobody else reads.
+            node.tag = "tag:yaml.org,2002:str"
+        super().serialize_node(node, parent, index)
+
+
+def _root(text: str, url: str, file: str) -> yaml.MappingNode:
+    """The file's own tree, once it was read as Alertmanager reads it."""
+    reading = Reading()
+    if not _usable(url):
+        reading.problems.append(
+            Problem(None, "--url is no URL of a witness", "such as http://127.0.0.1:9765, without a password")
+        )
+    read_alertmanager(reading, text, file)
+    reading.finish()
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    if not isinstance(root, yaml.MappingNode) or not _items(_get(root, "receivers")):
+        raise BadInput(Problem(Place(file), "there is no receiver", "is it an Alertmanager configuration?"))
+    return root
+
+
+def _usable(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and not (parts.query or "@" in url)
+    except ValueError:
+        return False
+
+
+def _put_entry(receiver: yaml.MappingNode, wanted: dict[str, Any]) -> None:
+    """The receiver's webhooks with this one last, or in the place of an older one of the witness."""
+    name = _name(receiver)
+    entries = _list(receiver, _WEBHOOKS)
+    ours = [index for index, each in enumerate(entries.value) if _is_ours(each, name)]
+    if not ours:
+        entries.value.append(_node(wanted))
+    elif _plain(entries.value[ours[0]]) != wanted:
+        entries.value[ours[0]] = _node(wanted)
+
+
+def _list(mapping: yaml.MappingNode, key: str) -> yaml.SequenceNode:
+    """The list under the key, made where there is none; a copy, for an alias may share it with others."""
+    old = _get(mapping, key)
+    items = list(_items(old))
+    style = old.flow_style if isinstance(old, yaml.SequenceNode) and items else False
+    new = yaml.SequenceNode("tag:yaml.org,2002:seq", items, flow_style=style)
+    mapping.value = [(k, new if k.value == key else v) for k, v in mapping.value]
+    if old is None:
+        mapping.value.append((yaml.ScalarNode("tag:yaml.org,2002:str", key), new))
+    return new
+
+
+def _get(mapping: yaml.Node, key: str) -> yaml.Node | None:
+    return next((value for name, value in mapping.value if name.value == key), None)
+
+
+def _items(node: yaml.Node | None) -> list[yaml.MappingNode]:
+    return node.value if isinstance(node, yaml.SequenceNode) else []
+
+
+def _name(receiver: yaml.MappingNode) -> str:
+    found = _get(receiver, "name")
+    return str(found.value) if found is not None else ""
+
+
+def _is_ours(webhook: yaml.Node, receiver: str) -> bool:
+    url = _get(webhook, "url")
+    return url is not None and _leads_to(str(url.value), receiver)
+
+
+def _is_canary(route: yaml.Node) -> bool:
+    receiver = _get(route, "receiver")
+    return receiver is not None and receiver.value == RECEIVER
+
+
+def _leads_to(url: str, receiver: str) -> bool:
+    try:
+        return urlsplit(url).path.endswith(path_for(receiver))
+    except ValueError:
+        return False
+
+
+def _may_lead(webhook: dict[str, Any]) -> bool:
+    client = webhook.get("http_config") or {}
+    return webhook.get("url") == "<secret>" and client.get("follow_redirects") is False
+
+
+def _node(value: object) -> yaml.Node:
+    node = yaml.compose(yaml.safe_dump(value, sort_keys=False, width=1000), Loader=yaml.SafeLoader)
+    assert node is not None
+    return node
+
+
+def _plain(node: yaml.Node) -> Any:
+    return yaml.safe_load(yaml.serialize(node))
+
+
+def _shown(value: object) -> str:
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)

@@ -1,0 +1,286 @@
+"""The witness's endpoint: takes Alertmanager's webhooks for any receiver, and tells whoever follows what came.
+
+    POST /receiver/NAME    Alertmanager's webhook message, for the receiver of that (URL-encoded) name
+    GET  /notices?after=N&wait_s=S&boot=ID&seen=T
+                           notices after the N-th of that boot, waiting up to 30 s for one; the watch since T
+    GET  /healthy          whether it answers, and its clock; the only one that needs no token
+
+It listens with the sinks' own server and lookout, so its stamps are as exact as theirs: `arrived` certainly holds
+the instant of sending, and the watch ends where somebody is in the middle of saying something.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import msgspec
+
+from chaoskit import __version__
+from chaoskit.errors import BadInput, EquipmentError, Problem, Refused
+from chaoskit.events import Event, Watch
+from chaoskit.observe import http_server
+from chaoskit.observe.http_server import Answer, Answered, Connection, Request
+from chaoskit.observe.lookout import TICK_S, Lookout
+from chaoskit.observe.payload import Contents, read_payload
+from chaoskit.witness.store import KEEP, Heard, Store
+from chaoskit.witness.token import bears
+
+PORT = 9765
+LONGEST_WAIT_S = 30.0
+_RECEIVER = "/receiver/"
+_HANG_UP_S = 0.5
+_JSON = "application/json"
+_ROUTES = b"there are /receiver/NAME, /notices and /healthy\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where the witness listens, for whom, and how much it keeps."""
+
+    host: str = "127.0.0.1"
+    port: int = PORT
+    """0 takes a free one."""
+    token: str = ""
+    """Whoever posts or follows must bear it; only on loopback may it be empty."""
+    keep: int = KEEP
+    certificate: Path | None = None
+    key: Path | None = None
+
+    @property
+    def scheme(self) -> str:
+        return "https" if self.certificate else "http"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether whatever listens there is reached from this machine alone; raises BadInput for an unknown name."""
+    try:
+        found = {str(one[4][0]) for one in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+    except (OSError, UnicodeError) as error:
+        raise BadInput(Problem(None, f"--host {host} is no address: {error}", "such as 127.0.0.1")) from None
+    return all(ipaddress.ip_address(address.partition("%")[0]).is_loopback for address in found)
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Somebody who asked for news when there was none."""
+
+    owed: asyncio.Future[Answer]
+    boot: str
+    after: int
+    seen: float
+    since: float
+    """On the monotonic clock."""
+    timer: asyncio.TimerHandle | None = None
+
+
+class Desk:
+    """Answers requests; every notice is kept and told before its sender is answered."""
+
+    def __init__(
+        self, store: Store, lookout: Lookout, token: str, on_notice: Callable[[Heard, Contents], None]
+    ) -> None:
+        self._store = store
+        self._lookout = lookout
+        self._token = token
+        self._on_notice = on_notice
+        self._waiting: list[_Waiting] = []
+
+    def admit(self, request: Request) -> Answer | None:
+        """None for who may come in; a stranger learns nothing but that he is one."""
+        path = urlsplit(request.path).path
+        if path == "/healthy" and request.method in ("GET", "HEAD"):
+            body = msgspec.json.encode({"witness": __version__, "now": time.time()})
+            return Answer(HTTPStatus.OK, _JSON, body if request.method == "GET" else b"")
+        if self._token and not bears(request.authorization, self._token):
+            self._store.refuse("token")
+            said = b"the token is missing or wrong: Authorization: Bearer TOKEN\n"
+            return Answer(HTTPStatus.UNAUTHORIZED, body=said)
+        if path != "/notices" and not path.removeprefix(_RECEIVER).strip("/"):
+            return Answer(HTTPStatus.NOT_FOUND, body=_ROUTES)
+        wanted = "GET" if path == "/notices" else "POST" if path.startswith(_RECEIVER) else ""
+        if request.method == wanted:
+            return None
+        if not wanted:
+            return Answer(HTTPStatus.NOT_FOUND, body=_ROUTES)
+        return Answer(HTTPStatus.METHOD_NOT_ALLOWED, body=f"{wanted} is spoken here\n".encode())
+
+    def answer(self, request: Request) -> Answered:
+        """What an admitted request gets; for `/notices` it may be owed."""
+        parts = urlsplit(request.path)
+        if request.refused:
+            self._store.refuse("too big")
+            return Answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, body=request.refused.encode() + b"\n")
+        if parts.path == "/notices":
+            return self._notices(parts.query)
+        return self._take(unquote(parts.path.removeprefix(_RECEIVER)), request)
+
+    @property
+    def waiting(self) -> int:
+        """How many questions are held back just now."""
+        return len(self._waiting)
+
+    def close(self) -> None:
+        """Whoever still waits gets an answer."""
+        self._give_all()
+
+    def _take(self, receiver: str, request: Request) -> Answer:
+        try:
+            contents = read_payload("webhook", request.path, request.body)
+            problems = contents.problems if contents.text or contents.malformed else []
+            payload = msgspec.json.decode(request.body) if not problems else None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            problems, payload = [f"not JSON: {error}"], None
+        if payload is None:
+            self._store.refuse("malformed")
+            reason = "; ".join(problems) or "not Alertmanager's webhook message"
+            return Answer(HTTPStatus.BAD_REQUEST, body=reason.encode("utf-8", "replace") + b"\n")
+        self._on_notice(self._store.add(request.sent, receiver, payload), contents)
+        self._give_all()
+        return Answer(HTTPStatus.OK)
+
+    def _notices(self, query: str) -> Answered:
+        try:
+            asked = {key: values[-1] for key, values in parse_qs(query, strict_parsing=bool(query)).items()}
+            after, wait_s, seen = int(asked.get("after", 0)), float(asked.get("wait_s", 0)), float(asked.get("seen", 0))
+            if not (after >= 0 and wait_s >= 0 and seen >= 0):
+                raise ValueError("a number is negative, or none")
+        except ValueError as error:
+            return Answer(HTTPStatus.BAD_REQUEST, body=f"after, wait_s and seen are numbers: {error}\n".encode())
+        boot = asked.get("boot", self._store.boot)
+        news = self._store.last > after or boot != self._store.boot
+        if news or wait_s == 0 or len(self._waiting) >= http_server.CONNECTIONS_AT_ONCE:
+            return self._told(boot, after, seen, 0.0)
+        loop = self._lookout.loop
+        waiting = _Waiting(loop.create_future(), boot, after, seen, loop.time())
+        waiting.timer = loop.call_later(min(wait_s, LONGEST_WAIT_S), self._give, waiting)
+        self._waiting.append(waiting)
+        return waiting.owed
+
+    def _give_all(self) -> None:
+        for waiting in list(self._waiting):
+            self._give(waiting)
+
+    def _give(self, waiting: _Waiting) -> None:
+        self._waiting.remove(waiting)
+        if waiting.timer is not None:
+            waiting.timer.cancel()
+        held_s = self._lookout.loop.time() - waiting.since
+        waiting.owed.set_result(self._told(waiting.boot, waiting.after, waiting.seen, held_s))
+
+    def _told(self, boot: str, after: int, seen: float, held_s: float) -> Answer:
+        self._lookout.watch()
+        told = self._store.tell(boot, after, seen, time.time(), held_s)
+        return Answer(HTTPStatus.OK, _JSON, msgspec.json.encode(told))
+
+
+class WitnessServer:
+    """A witness that `run` keeps running until `stop`, which may be called from any thread.
+
+    Raises Refused for an address beyond loopback without a token, BadInput for TLS files that cannot be used.
+    """
+
+    def __init__(
+        self, settings: Settings, on_notice: Callable[[Heard, Contents], None] = lambda _heard, _contents: None
+    ) -> None:
+        if not settings.token and not is_loopback(settings.host):
+            hint = "give --token-file FILE, or leave --host at 127.0.0.1"
+            raise Refused(Problem(None, f"{settings.host} can be reached by others, so a token is needed", hint))
+        self.settings = settings
+        self.port = settings.port
+        """The port that it listens on, once it does."""
+        self.store = Store(settings.keep)
+        self._tls = _tls(settings)
+        self._lookout = Lookout("webhook-sink", self._watched)
+        self._desk = Desk(self.store, self._lookout, settings.token, on_notice)
+        self._over = asyncio.Event()
+        self._ended = threading.Event()
+
+    @property
+    def url(self) -> str:
+        """Where it is reached from this machine."""
+        host = self.settings.host
+        return f"{self.settings.scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def waiting(self) -> int:
+        """How many questions are held back just now."""
+        return self._desk.waiting
+
+    def run(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Listens, calls `ready`, and serves until `stop`; raises EquipmentError where it cannot listen."""
+        with asyncio.Runner(loop_factory=lambda: self._lookout.loop) as runner:
+            try:
+                runner.run(self._serve(ready))
+            finally:
+                self._ended.set()
+
+    def stop(self, within_s: float = 10.0) -> bool:
+        """Ask it to end and wait for that; whether it has ended. Idempotent."""
+        self.end()
+        return self._ended.wait(within_s)
+
+    def end(self) -> None:
+        """Ask it to end; returns at once."""
+        with contextlib.suppress(RuntimeError):  # its loop is closed: it has ended already
+            self._lookout.loop.call_soon_threadsafe(self._over.set)
+
+    async def _serve(self, ready: Callable[[], None]) -> None:
+        loop, connections = self._lookout.loop, set[Connection]()
+        try:
+            server = await loop.create_server(
+                lambda: Connection(self._lookout, self._desk.answer, connections, self._desk.admit),
+                self.settings.host,
+                self.settings.port,
+                backlog=1024,
+                ssl=self._tls,
+                ssl_handshake_timeout=http_server.REQUEST_LIMIT_S if self._tls else None,
+            )
+        except (OSError, OverflowError) as error:
+            where = f"{self.settings.host}:{self.settings.port}"
+            raise EquipmentError("witness", f"cannot listen on {where}: {error}", "choose another --port") from None
+        self.port = int(server.sockets[0].getsockname()[1])
+        self._lookout.start()
+        ready()
+        await self._over.wait()
+        self._desk.close()
+        server.close()
+        await asyncio.sleep(0)  # in this turn of the loop those answers are written
+        for at_once in (False, True):
+            for connection in list(connections):
+                connection.hang_up(at_once=at_once)
+            await _emptied(connections, loop.time() + _HANG_UP_S)
+
+    def _watched(self, event: Event) -> None:
+        if isinstance(event, Watch):
+            self.store.watched(event)
+
+
+async def _emptied(connections: Collection[Connection], end: float) -> None:
+    """Waits until all of them have ended, or for the end (on the loop's clock)."""
+    while connections and asyncio.get_running_loop().time() < end:
+        await asyncio.sleep(TICK_S)
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    if settings.certificate is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(settings.certificate, settings.key)
+    except (OSError, ssl.SSLError) as error:
+        files = f"{settings.certificate}" + (f" and {settings.key}" if settings.key else "")
+        raise BadInput(
+            Problem(None, f"{files} cannot be used for TLS: {error}", "PEM files, the key without a passphrase")
+        ) from None
+    return context

@@ -1,0 +1,37 @@
+"""The witness's token: read from a file, compared in constant time, shown to nobody."""
+
+from __future__ import annotations
+
+import hmac
+from pathlib import Path
+
+from chaoskit.errors import BadInput, Place, Problem
+from chaoskit.yaml_source import read_text
+
+SHORTEST = 16
+_MAKE = "make one: (umask 077; openssl rand -hex 32 > {})"
+
+
+def read_token(file: Path) -> str:
+    """The token in this file, without the space around it; raises BadInput, which never shows what is in the file."""
+    place, mend = Place(str(file)), _MAKE.format(file)
+    if not file.exists():
+        raise BadInput(Problem(place, "there is no token", mend))
+    token = read_text(file).strip()
+    if len(token) < SHORTEST:
+        raise BadInput(Problem(place, f"the token has fewer than {SHORTEST} characters", mend))
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise BadInput(Problem(place, "a token is one line of ASCII characters without spaces", mend))
+    return token
+
+
+def readable_by_others(file: Path) -> bool:
+    """Whether the file's mode lets other users of the machine read it."""
+    return bool(file.stat().st_mode & 0o004)
+
+
+def bears(authorization: str, token: str) -> bool:
+    """Whether an Authorization header carries this token; takes the same time however much of it is right."""
+    scheme, _, given = authorization.strip().partition(" ")
+    same = hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), token.encode())
+    return same and scheme.lower() == "bearer"

@@ -1,0 +1,159 @@
+"""A patched configuration in the real programs: amtool takes it, receivers are heard, a canary finds its way."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import requests
+import yaml
+
+from chaoskit import bundle
+from chaoskit.alerting.config import load_folder
+from chaoskit.cli import run
+from chaoskit.errors import ExitCode
+from chaoskit.examine.attached import examine_attached
+from chaoskit.examine.endpoint import Checked
+from chaoskit.scenario.model import Access, Attached, Handles, RoleHandle, Secret
+from chaoskit.stack.binaries import Binaries
+from chaoskit.stack.monitoring import await_discovery, check_alertmanager, start_alertmanager
+from chaoskit.stack.ports import reserve
+from chaoskit.stack.process import spawn
+from chaoskit.witness.config import led, patched
+from chaoskit.witness.server import WitnessServer
+from tests.witness_examples import TOKEN, witness
+
+pytestmark = pytest.mark.stack
+
+SHIPPED = bundle.folder()
+KEYS = ("prometheus", "alertmanager", "metrics", "environment", "witness")
+PAGE = b'# TYPE crm_up gauge\ncrm_up{environment="staging"} 1\n'
+
+
+class Page(BaseHTTPRequestHandler):
+    """A metrics page that says which environment it is."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; version=0.0.4")
+        self.send_header("Content-Length", str(len(PAGE)))
+        self.end_headers()
+        self.wfile.write(PAGE)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_amtool_takes_the_patched_configuration(generation: Binaries, tmp_path: Path) -> None:
+    for template in SHIPPED.glob("*.tmpl"):
+        (tmp_path / template.name).write_text(template.read_text())
+    text = (SHIPPED / "alertmanager.yml").read_text()
+    file = tmp_path / "alertmanager.yml"
+    file.write_text(patched(text, "http://127.0.0.1:9765", "/etc/alertmanager/witness-token"))
+    problems = [one for one in check_alertmanager(generation, file) if "template" not in one.message]
+    assert problems == []
+
+
+@contextmanager
+def staging(programs: Binaries, folder: Path, server: WitnessServer, *, patch: bool = True) -> Iterator[Attached]:
+    """A running Prometheus and Alertmanager with the shipped rules and routes, and a page that they scrape."""
+    alert_port, prom_port = reserve(2)
+    (folder / "token").write_text(TOKEN + "\n")
+    page = ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    threading.Thread(target=page.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    text = (SHIPPED / "alertmanager.yml").read_text()
+    text = patched(text, server.url, str(folder / "token")) if patch else text
+    config = yaml.safe_load(text) | {"templates": []}
+    for receiver in config["receivers"]:
+        receiver.pop("email_configs", None)
+        receiver["webhook_configs"] = [
+            one for one in receiver.get("webhook_configs", []) if str(server.port) in one["url"]
+        ]
+    (folder / "alertmanager.yml").write_text(yaml.safe_dump(config, sort_keys=False))
+    prometheus = yaml.safe_load((SHIPPED / "prometheus_config.yml").read_text())
+    prometheus["rule_files"] = [str(SHIPPED / name) for name in prometheus["rule_files"]]
+    targets = [f"127.0.0.1:{page.server_address[1]}"]
+    often = {"scrape_interval": "500ms", "scrape_timeout": "400ms"}
+    prometheus["scrape_configs"] = [{"job_name": "crm", **often, "static_configs": [{"targets": targets}]}]
+    alertmanagers = [{"static_configs": [{"targets": [f"127.0.0.1:{alert_port}"]}]}]
+    prometheus["alerting"] = {"alertmanagers": alertmanagers}
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(prometheus, sort_keys=False))
+    with ExitStack() as cleanup:
+        cleanup.callback(page.server_close)
+        cleanup.callback(page.shutdown)
+        alerting = start_alertmanager(
+            programs, folder / "alertmanager.yml", folder / "am", alert_port, folder / "am.log"
+        )
+        cleanup.callback(alerting.stop)
+        child = spawn(
+            [
+                programs.prometheus,
+                f"--config.file={folder}/prometheus.yml",
+                f"--storage.tsdb.path={folder}/prom",
+                f"--web.listen-address=127.0.0.1:{prom_port}",
+            ],
+            name="prometheus",
+            log=folder / "prom.log",
+        )
+        cleanup.callback(child.stop)
+        await_discovery(f"http://127.0.0.1:{prom_port}", child=child)
+        yield Attached(
+            prometheus=f"http://127.0.0.1:{prom_port}",
+            alertmanager=f"http://127.0.0.1:{alert_port}",
+            metrics=f"http://{targets[0]}/metrics",
+            environment="staging",
+            witness=server.url,
+            access={"witness": Access(bearer=Secret(file=str(folder / "token")))},
+        )
+
+
+def by_name(lines: Iterator[Checked]) -> dict[str, Checked]:
+    return {line.what: line for line in lines}
+
+
+@pytest.mark.drill
+def test_a_canary_makes_it_through_the_real_alertmanager_and_everything_is_as_promised(
+    generation: Binaries, tmp_path: Path
+) -> None:
+    with witness() as server, staging(generation, tmp_path, server) as target:
+        handles = Handles(role={"self": RoleHandle("", "", r".*pytest(?P<name>.*)")})
+        lines = list(examine_attached(target, handles, load_folder(SHIPPED), canary=True))
+        assert [line for line in lines if line.state != "ok"] == []
+        found = by_name(iter(lines))
+        assert "all-clear after" in found["canary"].detail
+        heard = [one.receiver for one in server.store.tell(server.store.boot, 0, 0.0, 0.0).notices]
+        assert set(heard) == {"chaoskit-witness"}
+        assert TOKEN not in str(lines)
+        loaded = requests.get(f"{target.alertmanager}/api/v2/status", timeout=10).json()["config"]["original"]
+        assert led(loaded, ["critical-alerts", "nobody"]).lacking == ("nobody",)
+
+
+@pytest.mark.drill
+def test_without_its_route_no_canary_is_sent_and_what_is_missing_is_named(
+    binaries: Binaries, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An unpatched Alertmanager, with a silence in force, examined by the command itself."""
+    with witness() as server, staging(binaries, tmp_path, server, patch=False) as target:
+        matcher = {"name": "alertname", "value": "WorkerUnhealthy", "isRegex": False, "isEqual": True}
+        times = {"startsAt": "2020-01-01T00:00:00Z", "endsAt": "2099-01-01T00:00:00Z"}
+        silence = {"matchers": [matcher], "createdBy": "ops", "comment": "x", **times}
+        requests.post(f"{target.alertmanager}/api/v2/silences", json=silence, timeout=10).raise_for_status()
+        attached = {
+            **{name: getattr(target, name) for name in KEYS},
+            "access": {"witness": {"bearer_file": str(tmp_path / "token")}},
+        }
+        profile = tmp_path / "staging.yml"
+        profile.write_text(yaml.safe_dump({"chaoskit": 1, "target": {"attached": attached}}))
+        assert run(["doctor", "--profile", str(profile), "--format", "json"]) == ExitCode.USAGE
+        found = {line["what"]: line for line in json.loads(capsys.readouterr().out)}
+        assert found["canary"]["state"] == "missing"
+        assert "it would go to" in found["canary"]["detail"]
+        assert "critical-alerts" in found["receivers told to the witness"]["detail"]
+        assert "mutes WorkerUnhealthy" in found["silences"]["detail"]
+        assert found["prometheus"]["state"] == found["rules"]["state"] == "ok"
+        assert server.store.last == 0

@@ -1,0 +1,173 @@
+"""Endpoints behind TLS, basic auth, tokens, headers and path prefixes are spoken to, and no secret goes astray."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from chaoskit.access import session_for, trouble
+from chaoskit.errors import BadInput, Place
+from chaoskit.events import Event, Poll
+from chaoskit.observe.prometheus import PrometheusObserver
+from chaoskit.scenario.model import Access, Attached, Header, Secret
+from tests.reverse_proxy import Proxy, certificate, proxied
+
+SECRET = "geheim-7391"
+HERE = Place("profile.yml", 3)
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return certificate(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture
+def behind() -> Iterator[Proxy]:
+    """A plain proxy with nothing behind it: what it was asked is what is looked at."""
+    with proxied(Proxy({"/prometheus": "http://127.0.0.1:9"})) as proxy:
+        yield proxy
+
+
+def target(url: str, access: Access | None = None) -> Attached:
+    accesses = {} if access is None else {"prometheus": access}
+    return Attached(url, "http://a", "http://m", "staging", access=accesses)
+
+
+def secret_file(folder: Path, text: str = SECRET) -> str:
+    file = folder / "secret"
+    file.write_text(text + "\n")
+    return str(file)
+
+
+def complaints(access: Access) -> list[str]:
+    with pytest.raises(BadInput) as caught:
+        session_for(target("http://p", access), "prometheus")
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_a_bearer_token_and_headers_go_with_every_request(behind: Proxy, tmp_path: Path) -> None:
+    access = Access(bearer=Secret(secret_file(tmp_path)), headers=(Header("X-Scope-OrgID", "team"),))
+    with session_for(target(behind.url, access), "prometheus") as session:
+        session.get(f"{behind.url}/prometheus/x", timeout=5)
+    path, headers = behind.asked[-1]
+    assert path == "/prometheus/x"
+    assert (headers["authorization"], headers["x-scope-orgid"]) == (f"Bearer {SECRET}", "team")
+
+
+def test_a_secret_is_taken_from_the_environment_by_name(behind: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STAGING_KEY", SECRET)
+    access = Access(headers=(Header("X-Api-Key", "", Secret(env="STAGING_KEY")),))
+    with session_for(target(behind.url, access), "prometheus") as session:
+        session.get(behind.url, timeout=5)
+    assert behind.asked[-1][1]["x-api-key"] == SECRET
+
+
+def test_a_redirect_to_another_host_is_an_error_and_takes_nothing_along(behind: Proxy, tmp_path: Path) -> None:
+    access = Access(bearer=Secret(secret_file(tmp_path)), headers=(Header("X-Scope-OrgID", "team"),))
+    with proxied(Proxy({})) as other:
+        behind.elsewhere = f"{other.url}/login?next=1"
+        with (
+            session_for(target(behind.url, access), "prometheus") as session,
+            pytest.raises(requests.TooManyRedirects, match="which is another address"),
+        ):
+            session.get(behind.url, timeout=5)
+        assert other.asked == []
+
+
+def test_credentials_stay_away_from_other_hosts(behind: Proxy, tmp_path: Path) -> None:
+    """Even where a caller asks elsewhere with the endpoint's session."""
+    access = Access("drill", Secret(secret_file(tmp_path)), headers=(Header("X-Scope-OrgID", "team"),))
+    with session_for(target("http://127.0.0.1:1", access), "prometheus") as session:
+        session.get(behind.url, timeout=5)
+    assert not {"authorization", "x-scope-orgid"} & set(behind.asked[-1][1])
+
+
+def test_an_endpoint_without_access_gets_no_credentials(behind: Proxy, tmp_path: Path) -> None:
+    access = Access(bearer=Secret(secret_file(tmp_path)))
+    with session_for(
+        Attached("http://p", behind.url, "http://m", "s", access={"prometheus": access}), "alertmanager"
+    ) as s:
+        s.get(behind.url, timeout=5)
+    assert "authorization" not in behind.asked[-1][1]
+
+
+def test_what_cannot_be_read_is_named_all_at_once_and_without_the_secret(tmp_path: Path) -> None:
+    access = Access(
+        "drill",
+        Secret(env="NOT_SET_ANYWHERE"),
+        headers=(Header("X-Api-Key", "", Secret("nowhere/key")),),
+        ca_file="nowhere/ca.pem",
+        place=HERE,
+    )
+    assert complaints(access) == [
+        "profile.yml:3: the secret in nowhere/key cannot be read: No such file or directory (write it there)",
+        "profile.yml:3: the environment variable NOT_SET_ANYWHERE is not set (export it)",
+        "profile.yml:3: ca_file: nowhere/ca.pem: No such file or directory (name a file with certificates in PEM)",
+    ]
+
+
+def test_a_file_with_more_than_a_secret_is_refused_without_being_shown(tmp_path: Path) -> None:
+    file = secret_file(tmp_path, f"{SECRET}\nX-Injected: yes")
+    said = complaints(Access(bearer=Secret(file)))
+    assert said == [
+        f"{file} holds more than one line, or characters that no secret has (write the secret there, and nothing else)"
+    ]
+    assert SECRET not in said[0]
+
+
+def test_files_are_looked_for_beside_the_profile(tmp_path: Path) -> None:
+    secret_file(tmp_path)
+    access = Access(bearer=Secret("secret"), place=Place(str(tmp_path / "staging.yml"), 4))
+    assert session_for(target("http://p", access), "prometheus").auth is not None
+
+
+def test_a_file_that_is_no_certificate_is_refused(tmp_path: Path) -> None:
+    file = secret_file(tmp_path)
+    assert complaints(Access(ca_file=file)) == [
+        f"ca_file: {file}: holds no certificate (name a file with certificates in PEM)"
+    ]
+
+
+def test_a_certificate_of_an_unknown_authority_is_not_trusted(tls: tuple[Path, Path]) -> None:
+    with proxied(Proxy({}), tls) as proxy, session_for(target(proxy.url), "prometheus") as session:
+        with pytest.raises(requests.exceptions.SSLError) as caught:
+            session.get(proxy.url, timeout=5)
+        assert trouble(caught.value) == "no trust in its certificate: self-signed certificate"
+
+
+@pytest.mark.parametrize(("password", "ok", "detail"), [(SECRET, True, ""), ("wrong", False, "status 401")])
+def test_the_observer_looks_through_tls_basic_auth_and_a_prefix(
+    tls: tuple[Path, Path], tmp_path: Path, password: str, ok: bool, detail: str
+) -> None:
+    """With its own authority and the right password it sees; with the wrong one it is blind, and says why."""
+    answers = Answers({"/api/v1/query": SCALAR, "/api/v1/rules": RULES})
+    with proxied(answers) as backend, proxied(Proxy({"/prom": backend.url}, "drill", SECRET), tls) as proxy:
+        access = Access("drill", Secret(secret_file(tmp_path, password)), ca_file=str(tls[0]))
+        heard: list[Event] = []
+        observer = PrometheusObserver(
+            f"{proxy.url}/prom",
+            every_s=1,
+            on_event=heard.append,
+            session=session_for(target(f"{proxy.url}/prom", access), "prometheus"),
+        )
+        poll = observer.look_once()
+    assert poll.ok is ok
+    assert detail in poll.detail
+    assert SECRET not in repr(heard)
+    assert isinstance(heard[-1], Poll)
+
+
+SCALAR = b'{"status":"success","data":{"resultType":"scalar","result":[1.5,"1.5"]}}'
+RULES = b'{"status":"success","data":{"groups":[]}}'
+MATRIX = b'{"status":"success","data":{"resultType":"matrix","result":[]}}'
+
+
+class Answers(Proxy):
+    """Not a proxy but what stands behind one."""
+
+    def answer(self, path: str, headers: object) -> tuple[int, dict[str, str], bytes]:
+        body = MATRIX if "ALERTS" in path else self.backends[path.partition("?")[0]]
+        return 200, {"Content-Type": "application/json"}, body if isinstance(body, bytes) else body.encode()
