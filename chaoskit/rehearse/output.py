@@ -59,7 +59,8 @@ def summary(found: Rehearsed) -> str:
 
 
 def _rule(one: RuleOutcome) -> Iterator[str]:
-    yield f"{one.result:7}  {one.rule.alert} ({one.rule.place})"
+    again = ", at the second attempt" if one.attempt > 1 else ""
+    yield f"{one.result:7}  {one.rule.alert} ({one.rule.place}){again}"
     for heard in one.heard:
         yield f"           {_heard(heard)}"
     silent = [name for name in one.receivers if name not in {heard.receiver for heard in one.heard}]
@@ -106,6 +107,7 @@ def _as_json(one: RuleOutcome) -> dict[str, object]:
         "file": one.rule.place.file,
         "line": one.rule.place.line,
         "result": str(one.result) if one.result else "NOT REHEARSED",
+        "attempt": one.attempt,
         "reasons": list(one.reasons),
         "receivers": list(one.receivers),
         "muted_by": list(one.muted_by),
