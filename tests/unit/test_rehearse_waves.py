@@ -118,6 +118,14 @@ def test_who_mutes_whom_is_told_from_the_labels_that_alerts_carry(config: AlertC
     errors, queue, *_ = alerts(config)
     seen = {key_of(one): (one, [{"instance": f"m{n}"}], f"m{n}") for n, one in enumerate((errors, queue))}
     assert muted_by(config, seen) == {key_of(queue): ("Errors",)}
+    labelled = {
+        **seen,
+        key_of(errors): (errors, [{"cluster": "eu"}], "m0"),
+        key_of(queue): (queue, [{"cluster": "m1"}], "m1"),
+    }
+    assert muted_by(config, labelled) == {key_of(queue): ("Errors",)}, "a made-up label may have that value in life"
+    elsewhere = {**labelled, key_of(queue): (queue, [{"cluster": "us"}], "m1")}
+    assert muted_by(config, elsewhere) == {}
     apart = replace(config.inhibit_rules[0], equal=("severity",))
     assert muted_by(replace(config, inhibit_rules=(apart,)), seen) == {}
 
@@ -219,6 +227,14 @@ def test_github_gets_a_command_beside_the_line_of_what_failed(config: AlertConfi
     assert "line=5" in lines[0]
     assert "never notified" in lines[0]
     assert len(lines) == 2
+
+
+def test_github_and_junit_tell_of_what_happened_besides_and_no_text_ends_a_command_early(config: AlertConfig) -> None:
+    row = Row(about="Stray", hop="finding", result=Result.FAIL, reason="50%\n::error::it fired")
+    result = found(outcome(config, Result.PASS), findings=(row,))
+    lines = list(to_github(result))
+    assert lines[0] == "::error title=rehearsal FAIL::Stray: 50%25%0A::error::it fired"
+    assert ET.fromstring(to_junit(result)).get("failures") == "1"
 
 
 def test_json_and_junit_hold_the_same_results(config: AlertConfig) -> None:
