@@ -12,6 +12,7 @@ from chaoskit.cli.rehearse_inputs import (
     ASSUMED,
     at_home,
     changed_alerts,
+    check_rule_files,
     scrape_interval,
     sorted_inputs,
     with_templates,
@@ -80,6 +81,7 @@ def rehearse_command(
         config = at_home(load_config(None, rules, alertmanager, prometheus, promise), alertmanager, original)
     else:
         config = load_config(None, rules, alertmanager, prometheus, promise)
+    check_rule_files(config, binaries)
     for file in from_tests:
         found_tests, said = tests_as_scenarios(read_text(file), str(file), config.rules)
         given_scenarios += found_tests

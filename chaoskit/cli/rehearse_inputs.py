@@ -15,6 +15,8 @@ from chaoskit.alerting.model import AlertConfig, Route
 from chaoskit.cli.manifests import rule_texts
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.rehearse.scenarios import Given, is_scenario
+from chaoskit.stack.binaries import Binaries
+from chaoskit.stack.monitoring import check_rules
 from chaoskit.units import parse_duration
 from chaoskit.yaml_source import read, read_text
 
@@ -35,6 +37,23 @@ def sorted_inputs(inputs: tuple[str, ...]) -> tuple[list[str], list[Given]]:
     if not rules:
         raise BadInput(Problem(None, "only scenarios were given", "name the rule files as well"))
     return rules, scenarios
+
+
+def check_rule_files(config: AlertConfig, binaries: Binaries) -> None:
+    """Raises BadInput with what promtool finds in the rule files that we do not, such as a template that is none."""
+    names = [key.partition(":")[2] for key in config.sources if key.startswith("rules:")]
+    problems = check_rules(binaries, [Path(name) for name in names if Path(name).is_file()])
+    if problems:
+        raise BadInput([_at_its_rule(problem, config) for problem in problems])
+
+
+def _at_its_rule(problem: Problem, config: AlertConfig) -> Problem:
+    """promtool counts rules, people count lines."""
+    if problem.place is None or problem.place.line:
+        return problem
+    named = [rule for rule in config.rules if f'"{rule.alert or rule.record}"' in problem.message]
+    place = next((rule.place for rule in named if rule.place.file == problem.place.file), problem.place)
+    return replace(problem, place=place)
 
 
 def scrape_interval(prometheus: Path) -> float:

@@ -13,6 +13,7 @@ from chaoskit.history import History
 from chaoskit.plan.model import Plan, PlannedAlert
 from chaoskit.rehearse.marker import headline
 from chaoskit.rehearse.pressure import Pressure
+from chaoskit.rehearse.rendering import NOTHING, Unrendered
 from chaoskit.verify.anchors import assign
 from chaoskit.verify.evidence import Episode, Evidence, gather
 from chaoskit.verify.verdict import Result, Row, Verdict, worst_of
@@ -74,22 +75,28 @@ class Rehearsed:
 
 
 def judge_wave(
-    history: History, plan: Plan, name: str, disturbed: str = "", pressure: Pressure | None = None
+    history: History,
+    plan: Plan,
+    name: str,
+    disturbed: str = "",
+    pressure: Pressure | None = None,
+    unrendered: Unrendered = NOTHING,
 ) -> tuple[dict[str, RuleOutcome], list[Row], Verdict]:
     """By alert name what a wave's history says of it, whatever else it shows, and the verdict as such.
 
     `disturbed` says why an alert may have ended early or never fired though the rules are right; `pressure` knows
-    how long programs waited for this machine meanwhile.
+    how long programs waited for this machine meanwhile, `unrendered` which templates failed.
     """
     verdict = verify(history, plan)
     every_s = {rule.alert: rule.interval_s / plan.time_scale for rule in plan.config.rules if rule.alert}
     evidence = gather(history, every_s)
     owners = assign(plan, evidence)
+    seen = unrendered.rows(verdict.rows, plan.config)
     names = sorted((alert.rule.alert for alert in plan.alerts), key=len, reverse=True)
     by_name: dict[str, list[Row]] = {}
     rows: list[Row] = []
     others: list[Row] = []
-    for row in (_disturbed(_synthetic(row), disturbed) for row in verdict.rows if _counts(row)):
+    for row in (_disturbed(_synthetic(row), disturbed) for row in seen if _counts(row)):
         of = next(
             (n for n in names if row.hop != "finding" and (row.about == n or row.about.startswith(f"{n} "))), None
         )

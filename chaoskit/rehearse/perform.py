@@ -19,6 +19,7 @@ from chaoskit.rehearse.drill import PROFILE, Drill, profile_text
 from chaoskit.rehearse.marker import mark
 from chaoskit.rehearse.outcome import RuleOutcome, judge_wave, worse
 from chaoskit.rehearse.promise import write
+from chaoskit.rehearse.rendering import unrendered
 from chaoskit.rehearse.stack import RehearsalStack, scrape_series_only
 from chaoskit.rehearse.stage import SeriesTrack, Stage
 from chaoskit.run.prepare import versions
@@ -98,10 +99,11 @@ def perform(
         tracks.append(SeriesTrack(drill.plan, header, folder / drill.name, drill.series, texts, interval_s))
     stage = Stage(stack, tracks)
     stage.run()
+    broken = unrendered(stack.folder / "logs")
     found = Performed(notes=list(localized.notes))
     for drill, track in zip(drills, tracks, strict=True):
         history = read_history(folder / drill.name)
-        by_name, rows, verdict = judge_wave(history, drill.plan, drill.name, track.disturbed, stage.pressure)
+        by_name, rows, verdict = judge_wave(history, drill.plan, drill.name, track.disturbed, stage.pressure, broken)
         (folder / drill.name / "verdict.json").write_bytes(to_json(verdict))
         codes = [verdict.exit_code] if verdict.exit_code in (4, 5) else []
         found.add(Performed({key_of(one.rule): one for one in by_name.values()}, {drill.name: rows}, [], codes))

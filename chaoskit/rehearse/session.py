@@ -240,6 +240,11 @@ class Session:
 
     def _unreached(self, outcomes: Sequence[RuleOutcome]) -> tuple[str, ...]:
         reached = {receiver for one in outcomes for receiver in one.receivers}
+        here = {key_of(one.rule) for one in outcomes}
+        for rule in self.asked.config.rules:
+            # A rule that was not asked for still reaches somebody.
+            if rule.alert and key_of(rule) not in here:
+                reached |= set(receivers_of(self.asked.config, {**rule.labels, "alertname": rule.alert}))
         return tuple(name for name in self.asked.config.receivers if name not in reached)
 
     def promise_text(self, rules: Sequence[RuleOutcome]) -> str:
