@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from chaoskit.alerting.model import AlertConfig, Rule
-from chaoskit.cli.rehearse_inputs import ASSUMED, at_home, changed_alerts, sorted_inputs, with_templates
+from chaoskit.cli.rehearse_inputs import ASSUMED, at_home, changed_alerts, relabels, sorted_inputs, with_templates
 from chaoskit.cli.sources import load_config
 from chaoskit.errors import BadInput, ExitCode, Place
 from chaoskit.events import Notice
@@ -344,6 +344,28 @@ def test_templates_replace_those_that_are_named_and_places_stay(config: AlertCon
     assert str(moved.route.children[0].place) == f"{original}:7"
     with pytest.raises(BadInput, match="leads to no file"):
         with_templates(original, (str(tmp_path / "*.none"),), folder)
+
+
+def test_changed_labels_of_alerts_are_noticed(tmp_path: Path) -> None:
+    file = tmp_path / "prometheus.yml"
+    file.write_text(f"{ASSUMED}alerting: {{alert_relabel_configs: [{{action: labeldrop, regex: replica}}]}}\n", "utf-8")
+    assert relabels(file)
+    file.write_text(ASSUMED, encoding="utf-8")
+    assert not relabels(file)
+
+
+def test_a_renamed_file_is_compared_with_what_it_was(config: AlertConfig, tmp_path: Path) -> None:
+    def git(*words: str) -> None:
+        identity = ("-c", "user.name=a", "-c", "user.email=a@example.com")
+        subprocess.run(["git", *identity, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-q", "-m", "one")
+    git("mv", "rules.yml", "alerts.yml")
+    (tmp_path / "alerts.yml").write_text(RULES.replace("> 1000", "> 2000"), encoding="utf-8")
+    renamed = load_config(None, [str(tmp_path / "alerts.yml")], tmp_path / "am.yml", tmp_path / "prometheus.yml")
+    assert changed_alerts(renamed, "HEAD") == {"AllQueues"}
 
 
 def test_only_rules_that_changed_since_a_revision_are_taken(config: AlertConfig, tmp_path: Path) -> None:
