@@ -19,13 +19,14 @@ from chaoskit.rehearse.lanes import Lane, deal, play
 from chaoskit.rehearse.mutes import muted_by
 from chaoskit.rehearse.outcome import Rehearsed, RuleOutcome, unrehearsed, with_static
 from chaoskit.rehearse.perform import Performed
+from chaoskit.rehearse.pressure import is_busy
 from chaoskit.rehearse.promise import NAME, computed_notices, write
 from chaoskit.rehearse.proof import Proven, Subject, Unproven, prove
 from chaoskit.rehearse.scenarios import Given, given_drill
 from chaoskit.rehearse.stub import stub_for
 from chaoskit.rehearse.waves import (
-    MOST_AT_SECOND,
     MOST_IN_A_WAVE,
+    MOST_WHEN_BUSY,
     SCALES,
     fastest,
     labels_of,
@@ -125,6 +126,7 @@ class Session:
 
     def _derive(self, done: Performed) -> list[Proven]:
         asked = self.asked
+        most = self._most_in_a_wave()
         records = recording_rules(asked.config.rules)
         subjects, without = self._subjects()
         self.say(f"deriving series for {len(subjects)} alert rules")
@@ -141,7 +143,7 @@ class Session:
             else:
                 by_scale.setdefault(scale, []).append(one)
         done.add(Performed(found))
-        drills = self._all_drills(by_scale, records)
+        drills = self._all_drills(by_scale, records, most)
         lanes = deal(drills, asked.side_by_side)
         played = sum(map(len, by_scale.values()))
         lengths = [lane.longest_real_s for lane in lanes]
@@ -155,17 +157,20 @@ class Session:
             left = [one for one in members if key_of(one.subject.rule) in unknown]
             slower.setdefault(self._slower(scale), []).extend(left)
         again = self._all_drills(
-            {scale: left for scale, left in slower.items() if left}, records, MOST_AT_SECOND, AGAIN
+            {scale: left for scale, left in slower.items() if left}, records, MOST_WHEN_BUSY, AGAIN
         )
         self._once_more(deal(again, 1), len(unknown), done)
         return proven
 
+    def _most_in_a_wave(self) -> int:
+        """Asked before anything of ours keeps the machine busy."""
+        if not is_busy():
+            return MOST_IN_A_WAVE
+        self.say(f"this machine is busy with other work: at most {MOST_WHEN_BUSY} alerts at once")
+        return MOST_WHEN_BUSY
+
     def _all_drills(
-        self,
-        by_scale: Mapping[float, Sequence[Proven]],
-        records: Mapping[str, Rule],
-        most: int = MOST_IN_A_WAVE,
-        suffix: str = "",
+        self, by_scale: Mapping[float, Sequence[Proven]], records: Mapping[str, Rule], most: int, suffix: str = ""
     ) -> list[Drill]:
         asked = self.asked
         return [

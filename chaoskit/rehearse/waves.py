@@ -16,8 +16,8 @@ from chaoskit.rehearse.derive import closure, metric_names
 from chaoskit.rehearse.proof import Proven
 
 MOST_IN_A_WAVE = 120
-MOST_AT_SECOND = 40
-"""When what remained unknown is played once more: a machine that was too busy for many has an easier time."""
+MOST_WHEN_BUSY = 40
+"""On a machine with other work, and when what remained unknown is played once more."""
 SCALES = (60.0, 120.0, 200.0)
 _SHORT_REAL_S = 20.0
 _LEAST_TICK_REAL_S = 0.075

@@ -141,3 +141,16 @@ def test_waiting_is_counted_only_inside_the_span() -> None:
     for at in (1.0, 2.0, 3.0, 4.0):
         found.read(at)
     assert (found.waited_s(1.5, 2.5), found.waited_s(3.5, 9.0), found.waited_s(0.0, 9.0)) == (1.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(("percent", "most"), [(0.5, 120), (96.1, 40)])
+def test_a_busy_machine_gets_smaller_waves(
+    percent: float, most: int, config: AlertConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "cpu"
+    file.write_text(f"some avg10={percent:.2f} avg60=0.00 avg300=0.00 total=5\n", encoding="ascii")
+    monkeypatch.setattr(pressure, "_FILE", file)
+    said: list[str] = []
+    of = Session(Asked(config, 15.0, tmp_path, False), Binaries(NONE, NONE, NONE, NONE, {}), said.append)
+    assert of._most_in_a_wave() == most
+    assert bool(said) == (most == 40)
