@@ -56,7 +56,6 @@ class Stack(Protocol):
 
     def leaders(self) -> Mapping[str, int]:
         """By equipment name, the process whose session is all of it; what is not ours has none."""
-        ...
 
     def restart(self, name: str) -> None:
         """Starts equipment again that has ended; raises EquipmentError."""
