@@ -191,6 +191,15 @@ class Watch(Event, frozen=True, kw_only=True, tag="watch"):
     lag_s: float
 
 
+class Processor(Event, frozen=True, kw_only=True, tag="processor"):
+    """How long each piece of equipment ran and how long it was ready and had to wait for a processor, in real
+    seconds summed over all its threads: the kernel's own count of what a busy machine took from it."""
+
+    during: Interval
+    used_s: dict[str, float]
+    waited_s: dict[str, float]
+
+
 class Suppression(Event, frozen=True, kw_only=True, tag="suppression"):
     """Alertmanager's word on an alert it has: active or suppressed, and by which alerts or silences."""
 
@@ -315,8 +324,8 @@ class End(Event, frozen=True, kw_only=True, tag="end"):
 
 AnyEvent = (
     Header | Phase | Equipment | Steady | StepBegin | StepEnd | Invoke | FaultOk | Alter | FaultFail | UndoBegin
-    | UndoOk | UndoFail | ActionOk | AlertState | Poll | Watch | Suppression | Notice | LoadWindow | LoadTotals
-    | Deadline | Interruption | End
+    | UndoOk | UndoFail | ActionOk | AlertState | Poll | Watch | Processor | Suppression | Notice | LoadWindow
+    | LoadTotals | Deadline | Interruption | End
 )  # fmt: skip
 
 _DECODER: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)

@@ -20,11 +20,12 @@ from chaoskit.cli.doctor import examine, examine_profile, mend, to_json
 from chaoskit.errors import BadInput, ExitCode, Place, Problem, worst
 from chaoskit.events import Event, Notice
 from chaoskit.history import read_history
+from chaoskit.report.checklist import checklist_view
 from chaoskit.report.junit import junit, promises
 from chaoskit.report.live import LiveView, PlainLines
 from chaoskit.report.terminal import plan_view, print_to, verdict_view
 from chaoskit.report.text import clean
-from chaoskit.report.written import PAGE, judge, judge_folder
+from chaoskit.report.written import PAGE, judge, judge_folder, read_checklists
 from chaoskit.run.planning import Asked, plan_for
 from chaoskit.run.prepare import Prepared, make_folder, prepare
 from chaoskit.run.runner import Runner
@@ -130,12 +131,13 @@ def verify_command(run: str, out: Path, write: Path | None, html: Path | None, f
         kept = sorted(path.name for path in out.glob("*") if path.is_dir() and path.name != "latest")[-3:]
         hint = f"the last ones are {', '.join(kept)}" if kept else f"there are none in {out}"
         raise BadInput(Problem(Place(str(folder)), "no such run", hint))
-    verdict = judge(folder, html)
+    verdict, checklists = judge(folder, html)
     if write is not None:
         write.write_bytes(verdict_json(verdict))
     if format_ == "json":
         click.echo(verdict_json(verdict), nl=False)
     else:
+        print_to(terminal(), checklist_view(checklists))
         print_to(terminal(), verdict_view(verdict))
     return ExitCode(verdict.exit_code)
 
@@ -239,6 +241,7 @@ def _run_one(asked: Asked, out: Path, keep: bool) -> Verdict:
         runner.run((lambda: _keep(prepared, runner, console)) if keep else None)
     folder = prepared.runs[0].folder
     verdict = judge_folder(folder)
+    print_to(console, checklist_view(read_checklists(folder)))
     print_to(console, verdict_view(verdict))
     for what, file in (("history", "events.jsonl"), ("report", PAGE)):
         console.print(f"{what}: {_short(folder)}/{file}", highlight=False, markup=False)

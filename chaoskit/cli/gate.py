@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+from rich.console import Group
 
 from chaoskit import bundle
 from chaoskit.cli.console import console
@@ -16,10 +17,11 @@ from chaoskit.gate.candidate import Candidate, candidate, conflict
 from chaoskit.gate.coverage import KINDS, could_prove, covered, proven_by
 from chaoskit.gate.gate import Gate, Outcome, Settings
 from chaoskit.gate.index import write_index
-from chaoskit.gate.record import Record, load_record, save_record
+from chaoskit.gate.record import AtScale, Record, load_record, save_record
 from chaoskit.gate.schedule import Schedule, make_schedule
 from chaoskit.gate.select import expression, within_budget
-from chaoskit.gate.view import gate_view, outcome_line, reasons_of, schedule_view
+from chaoskit.gate.view import gate_view, left_out_lines, outcome_line, reasons_of, schedule_view
+from chaoskit.report.checklist import lines
 from chaoskit.report.junit import Case, junit
 from chaoskit.report.terminal import print_to
 from chaoskit.run.planning import Asked, plan_for
@@ -54,7 +56,7 @@ class Wanted:
 @click.option("-k", "keyword", metavar="EXPR", help="Names, titles and alerts that match: 'worker and not queue'.")
 @click.option("-m", "tag", metavar="TAG", help="Tags that match: 'outage or documented'.")
 @click.option("-x", "first", is_flag=True, help="Begin nothing more after the first that does not pass.")
-@click.option("-j", "jobs", type=click.IntRange(1, 64), help="Stacks side by side.  [default: one for each core]")
+@click.option("-j", "jobs", type=click.IntRange(1, 64), help="Stacks side by side.  [default: three for two cores]")
 @click.option("--count", type=click.IntRange(1, 1000), default=1, show_default=True, help="All of it so many times.")
 @click.option("--lf", "failed", is_flag=True, help="Only what did not pass last time.")
 @click.option("--budget", metavar="TIME", help="Pick what proves the most in so much time, as 20m.")
@@ -88,8 +90,10 @@ def gate_command(
     shared = Settings(profile, used, settings, time_scale, seed, first, confirm)
     wanted = Wanted(scenarios, keyword, tag, failed, budget, count)
     everyone, left_out = _candidates(wanted.names, shared, record)
-    side_by_side = jobs or os.cpu_count() or 1
-    chosen = _select(everyone, wanted, record, side_by_side)
+    known = record.at(everyone[0].plan.time_scale) if everyone else AtScale()
+    # A stack starts, settles and looks on for half of its time, and needs about half a core for the rest.
+    side_by_side = jobs or (os.cpu_count() or 1) * 3 // 2
+    chosen = _select(everyone, wanted, known, side_by_side)
     if not chosen:
         raise BadInput(
             Problem(None, "no scenario is selected", "see `chaoskit list`, or loosen -k, -m, --lf, --budget")
@@ -100,6 +104,7 @@ def gate_command(
     for line in left_out:
         screen.print(line, markup=False, highlight=False, style="yellow")
     if dry_run:
+        print_to(screen, Group(*left_out_lines([one for one in everyone if one not in chosen], known)))
         return ExitCode.PASS
     codes = []
     for _ in range(count):
@@ -125,17 +130,18 @@ def _play(
     gate = Gate(where, shared, hear)
     with signals_end(gate.interrupt):
         outcomes = gate.run(schedule)
+    known = record.at(schedule.stacks[0].members[0].plan.time_scale)
     for one in outcomes:
         at = one.folder.stat().st_mtime
-        record.note(one.candidate.name, one.exit_code, at, one.took_s, f"{where.name}/{one.folder.name}")
+        known.note(one.candidate.name, one.exit_code, at, one.took_s, f"{where.name}/{one.folder.name}")
     save_record(out, record)
     config = schedule.stacks[0].members[0].plan.config
     standing = schedule.stacks[0].members[0].plan.profile.standing
     proofs = [proven_by(one.candidate.plan, one.verdict) for one in outcomes if one.verdict is not None]
     coverage = covered(config, proofs, standing)
     ran = {one.candidate.name for one in outcomes}
-    left_out = [one.name for one in everyone if one.name not in ran]
-    print_to(screen, gate_view(outcomes, coverage, record, left_out))
+    left_out = [one for one in everyone if one.name not in ran]
+    print_to(screen, gate_view(outcomes, coverage, known, left_out))
     if junitxml is not None:
         junitxml.write_bytes(junit("chaoskit gate", [_case(one) for one in outcomes]))
     codes = [ExitCode(one.exit_code) for one in outcomes]
@@ -146,7 +152,7 @@ def _play(
         screen.print(f"coverage is {coverage.percent:.0f} %, {require:g} % is required: {gaps} without proof")
         codes.append(ExitCode.FAIL)
     ending = worst(codes)
-    index = write_index(where, outcomes, coverage, left_out, ending)
+    index = write_index(where, outcomes, coverage, [one.name for one in left_out], ending)
     screen.print(f"report: {index}", highlight=False, markup=False)
     screen.print(f"{'release' if ending == ExitCode.PASS else 'do not release'} (exit {int(ending)})", highlight=False)
     return ending
@@ -164,7 +170,8 @@ def _candidates(names: tuple[str, ...], shared: Settings, record: Record) -> tup
     for name, file in found.items():
         asked = Asked(file, shared.profile, shared.bundle, shared.settings, shared.time_scale, shared.seed)
         try:
-            candidates.append(candidate(name, file, plan_for(asked)[0], record.took_s(name)))
+            plan = plan_for(asked)[0]
+            candidates.append(candidate(name, file, plan, record.at(plan.time_scale).took_s(name)))
         except Refused as refusal:
             if files:
                 problems += refusal.problems
@@ -176,7 +183,7 @@ def _candidates(names: tuple[str, ...], shared: Settings, record: Record) -> tup
     return candidates, left_out
 
 
-def _select(everyone: list[Candidate], wanted: Wanted, record: Record, side_by_side: int) -> list[Candidate]:
+def _select(everyone: list[Candidate], wanted: Wanted, known: AtScale, side_by_side: int) -> list[Candidate]:
     chosen = everyone
     if wanted.keyword is not None:
         test = expression(wanted.keyword, "-k", whole=False)
@@ -185,7 +192,7 @@ def _select(everyone: list[Candidate], wanted: Wanted, record: Record, side_by_s
         test = expression(wanted.tag, "-m", whole=True)
         chosen = [one for one in chosen if test(one.tags)]
     if wanted.failed:
-        chosen = [one for one in chosen if one.name in record.failed_last()]
+        chosen = [one for one in chosen if one.name in known.failed_last()]
     if wanted.budget is None or not chosen:
         return chosen
     try:
@@ -212,4 +219,4 @@ def _case(outcome: Outcome) -> Case:
     result = str(outcome.verdict.result) if outcome.verdict else "ERROR"
     reasons = () if result == "PASS" else tuple(reasons_of(outcome))
     title = outcome.candidate.plan.scenario.title
-    return Case(outcome.candidate.name, title, outcome.took_s, result, reasons)
+    return Case(outcome.candidate.name, title, outcome.took_s, result, reasons, said=tuple(lines(outcome.checklists)))

@@ -12,6 +12,8 @@ from chaoskit.cli.rehearse_inputs import (
     ASSUMED,
     at_home,
     changed_alerts,
+    check_rule_files,
+    relabels,
     scrape_interval,
     sorted_inputs,
     with_templates,
@@ -75,11 +77,14 @@ def rehearse_command(
         prometheus = folder / "assumed-prometheus.yml"
         prometheus.write_text(ASSUMED, encoding="utf-8")
         notes.append("scrape and evaluation every 15s are assumed; give --prometheus for yours")
+    elif relabels(prometheus):
+        notes.append("alert_relabel_configs are in force, but receivers are expected by the labels before them")
     if templates:
         original, alertmanager = alertmanager, with_templates(alertmanager, templates, folder)
         config = at_home(load_config(None, rules, alertmanager, prometheus, promise), alertmanager, original)
     else:
         config = load_config(None, rules, alertmanager, prometheus, promise)
+    check_rule_files(config, binaries)
     for file in from_tests:
         found_tests, said = tests_as_scenarios(read_text(file), str(file), config.rules)
         given_scenarios += found_tests

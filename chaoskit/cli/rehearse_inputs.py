@@ -15,6 +15,8 @@ from chaoskit.alerting.model import AlertConfig, Route
 from chaoskit.cli.manifests import rule_texts
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.rehearse.scenarios import Given, is_scenario
+from chaoskit.stack.binaries import Binaries
+from chaoskit.stack.monitoring import check_rules
 from chaoskit.units import parse_duration
 from chaoskit.yaml_source import read, read_text
 
@@ -37,12 +39,36 @@ def sorted_inputs(inputs: tuple[str, ...]) -> tuple[list[str], list[Given]]:
     return rules, scenarios
 
 
+def check_rule_files(config: AlertConfig, binaries: Binaries) -> None:
+    """Raises BadInput with what promtool finds in the rule files that we do not, such as a template that is none."""
+    names = [key.partition(":")[2] for key in config.sources if key.startswith("rules:")]
+    problems = check_rules(binaries, [Path(name) for name in names if Path(name).is_file()])
+    if problems:
+        raise BadInput([_at_its_rule(problem, config) for problem in problems])
+
+
+def _at_its_rule(problem: Problem, config: AlertConfig) -> Problem:
+    """promtool counts rules, people count lines."""
+    if problem.place is None or problem.place.line:
+        return problem
+    named = [rule for rule in config.rules if f'"{rule.alert or rule.record}"' in problem.message]
+    place = next((rule.place for rule in named if rule.place.file == problem.place.file), problem.place)
+    return replace(problem, place=place)
+
+
 def scrape_interval(prometheus: Path) -> float:
     """The global scrape interval of a Prometheus configuration, in seconds."""
     document = read(read_text(prometheus), str(prometheus)).plain()
     general = document.get("global") if isinstance(document, dict) else None
     written = general.get("scrape_interval") if isinstance(general, dict) else None
     return parse_duration(str(written)) if written else 60.0
+
+
+def relabels(prometheus: Path) -> bool:
+    """Whether Prometheus changes the labels of alerts on their way out."""
+    document = read(read_text(prometheus), str(prometheus)).plain()
+    alerting = document.get("alerting") if isinstance(document, dict) else None
+    return bool(isinstance(alerting, dict) and alerting.get("alert_relabel_configs"))
 
 
 def with_templates(alertmanager: Path, patterns: tuple[str, ...], folder: Path) -> Path:
@@ -116,22 +142,15 @@ def _told(rule: dict[str, Any]) -> str:
 
 def _rules_at(file: str, revision: str) -> set[str]:
     path = Path(file)
-    shown = subprocess.run(
-        ["git", "-C", str(path.absolute().parent), "show", f"{revision}:./{path.name}"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    shown = _git(path, "show", f"{revision}:./{path.name}")
     if shown.returncode:
-        known = subprocess.run(
-            ["git", "-C", str(path.absolute().parent), "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}"],
-            capture_output=True,
-            check=False,
-        )
-        if known.returncode:
+        if _git(path, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}").returncode:
             hint = "fetch it first: in CI a shallow clone does not have it (fetch-depth: 0)"
             raise BadInput(Problem(Place(file), f"git knows no revision {revision} here", hint))
-        return set()
+        before = _renamed_from(path, revision)
+        shown = _git(path, "show", f"{revision}:{before}")
+        if not before or shown.returncode:
+            return set()
     found = set()
     for text in rule_texts(shown.stdout, file):
         document = read(text, file).plain()
@@ -140,6 +159,19 @@ def _rules_at(file: str, revision: str) -> set[str]:
                 if rule.get("alert"):
                     found.add(_told(_plain(rule, group)))
     return found
+
+
+def _git(beside: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = ["git", "-C", str(beside.absolute().parent), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def _renamed_from(path: Path, revision: str) -> str:
+    """What a file that a revision does not have was called in it, from the repository's root; empty for a new file."""
+    inside = _git(path, "rev-parse", "--show-prefix").stdout.strip() + path.name
+    listed = _git(path, "diff", "--find-renames", "--diff-filter=R", "--name-status", "-z", revision).stdout.split("\0")
+    # Triples: R and how alike they are, the old name, the new one.
+    return next((listed[n + 1] for n in range(0, len(listed) - 2, 3) if listed[n + 2] == inside), "")
 
 
 def _plain(rule: dict[str, Any], group: dict[str, Any]) -> dict[str, Any]:

@@ -2,17 +2,25 @@
 
 The token is made before they are, so it knows none of their pids: it names a mark in their environment, by which
 anybody finds them. Each asks the kernel to be killed when its holder goes.
+
+Starting takes an interpreter a good part of a second, more on a busy machine. So they start, say that they are
+ready and wait; then all are released by one write, and the effect is as old as that:
+
+    holder -> n bytes, one for each            released; the end of the pipe in place of a byte: exit
+    burner -> a byte when it is ready, a byte when it has begun
 """
 
 from __future__ import annotations
 
 import os
 import secrets
+import select
 import signal
 import subprocess
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -29,6 +37,30 @@ _lit: dict[str, list[subprocess.Popen[bytes]]] = {}
 """This process's own burners by token, to be reaped; what others started is not ours to wait for."""
 _TIED = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.getppid() == int(sys.argv[1]) or os._exit(1)\n"
 """PR_SET_PDEATHSIG, SIGKILL; whoever started it may have died before the signal was set."""
+_HELD = "os.write(1, b'r'); os.read(0, 1) or os._exit(1)\ndef begun(): os.write(1, b'b')\n"
+_READY_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lit:
+    """Burners that are ready and wait; `said` and `order` are our ends of their pipes."""
+
+    burners: list[psutil.Process]
+    said: int
+    order: int
+
+    def release(self, within_s: float, *, begun: bool) -> tuple[float, float] | None:
+        """Lets all of them go at once; from just before that to when each has said `begun`, if that is awaited.
+
+        Seconds since the epoch; None when one of them has not begun within that time.
+        """
+        before = time.time()
+        os.write(self.order, b"." * len(self.burners))
+        os.close(self.order)
+        said = not begun or _hear(self.said, len(self.burners), within_s)
+        after = time.time()
+        os.close(self.said)
+        return (before, after) if said else None
 
 
 def token(target: Target) -> Undo:
@@ -45,20 +77,41 @@ def limit(target: Target, key: str) -> float | None:
     return None if found is None else float(found)
 
 
-def ignite(undo: Undo, program: str, arguments: list[str], count: int) -> list[psutil.Process]:
-    """Starts so many burners; call it from the thread that lives as long as they shall."""
+def ignite(undo: Undo, program: str, arguments: list[str], count: int) -> Lit:
+    """Starts so many burners, which wait to be released; call it from the thread that lives as long as they shall.
+
+    `program` calls `begun()` once it burns. Raises FaultError where one of them is not ready in time.
+    """
     environment = {
         "PATH": os.environ.get("PATH", ""),
         undo["mark"]["name"]: undo["mark"]["value"],
         MARK: undo["burn"],
     }
-    argv = [sys.executable, "-I", "-S", "-c", _TIED + program, str(os.getpid()), *arguments]
-    children = [
-        subprocess.Popen(argv, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        for _ in range(count)
-    ]
+    argv = [sys.executable, "-I", "-S", "-c", _TIED + _HELD + program, str(os.getpid()), *arguments]
+    told, order = os.pipe()
+    said, says = os.pipe()
+    try:
+        children = [subprocess.Popen(argv, env=environment, stdin=told, stdout=says) for _ in range(count)]
+    finally:
+        os.close(told)
+        os.close(says)
     _lit.setdefault(undo["burn"], []).extend(children)
-    return [psutil.Process(child.pid) for child in children]
+    if not _hear(said, count, _READY_S):
+        raise FaultError(f"{count} processes were started, but not all of them got ready within {_READY_S:g} s")
+    return Lit([psutil.Process(child.pid) for child in children], said, order)
+
+
+def _hear(said: int, count: int, within_s: float) -> bool:
+    """Whether so many bytes came within the time."""
+    end = time.monotonic() + within_s
+    while count > 0:
+        if not select.select([said], [], [], max(0.0, end - time.monotonic()))[0]:
+            return False
+        found = os.read(said, count)
+        if not found:
+            return False
+        count -= len(found)
+    return True
 
 
 def find(undo: Undo) -> list[psutil.Process]:

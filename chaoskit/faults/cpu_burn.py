@@ -8,29 +8,28 @@ its share, which is why there are several.
 from __future__ import annotations
 
 import threading
-import time
 from typing import ClassVar
 
-import psutil
 from pydantic import Field
 
-from chaoskit import waiting
 from chaoskit.faults import burners
 from chaoskit.faults.base import FaultError, Seen, Settings, Target, Undo
 
 _PROGRAM = """
 import time
 share, chunk = float(sys.argv[2]), 20_000
-begun, used = time.monotonic(), time.process_time()
+first = since, used = time.monotonic(), time.process_time()
 while True:
     for _ in range(chunk):
         pass
-    ahead = (time.process_time() - used) - share * (time.monotonic() - begun)
+    if first and time.process_time() > used:
+        first = begun()
+    ahead = (time.process_time() - used) - share * (time.monotonic() - since)
     if ahead > 0:
         time.sleep(ahead / share)
     elif ahead < -0.5:
         # The machine was too busy: what was missed is not made up for.
-        begun, used = time.monotonic(), time.process_time()
+        since, used = time.monotonic(), time.process_time()
 """
 _CONFIRM_S = 10.0
 
@@ -62,14 +61,14 @@ class CpuBurn:
 
     @classmethod
     def start(cls, undo: Undo) -> Seen:
-        """Starts the burners and sees each of them use the processor."""
-        begun = time.time()
+        """Starts the burners, releases them together, and hears from each that it has used the processor."""
         each = undo["cores"] / undo["burners"]
         lit = burners.ignite(undo, _PROGRAM, [str(each)], undo["burners"])
-        if not waiting.await_true(lambda: all(_used_s(one) > 0 for one in lit), _CONFIRM_S):
+        # From the first one on the slice is busier, so the effect may be as old as the release.
+        burnt = lit.release(_CONFIRM_S, begun=True)
+        if burnt is None:
             raise FaultError("the burners were started, but do not get the processor")
-        # From the first one on the slice is busier, so the effect may be as old as that.
-        return Seen((begun, time.time()), f"{undo['burners']} processes burn {undo['cores']:g} cores")
+        return Seen(burnt, f"{undo['burners']} processes burn {undo['cores']:g} cores")
 
     @classmethod
     def hold(cls, undo: Undo, ended: threading.Event) -> None:
@@ -80,11 +79,3 @@ class CpuBurn:
     def stop(cls, undo: Undo) -> Seen:
         """Ends them all and sees none left."""
         return burners.put_out(undo)
-
-
-def _used_s(process: psutil.Process) -> float:
-    try:
-        times = process.cpu_times()
-        return float(times.user + times.system)
-    except psutil.Error:
-        return 0.0

@@ -61,7 +61,8 @@ class MemoryBurn:
     def start(cls, undo: Undo) -> Seen:
         """Starts the process and sees the memory resident."""
         lit = burners.ignite(undo, _PROGRAM, [str(undo["size"])], 1)
-        full = waiting.since_true(lambda: _resident(lit[0]) >= undo["size"], _CONFIRM_S)
+        lit.release(_CONFIRM_S, begun=False)
+        full = waiting.since_true(lambda: _resident(lit.burners[0]) >= undo["size"], _CONFIRM_S)
         if full is None:
             raise FaultError("the process was started, but does not get the memory")
         return Seen(full, f"{undo['size'] / 2**20:.0f} MiB held")

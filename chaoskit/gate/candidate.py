@@ -16,7 +16,6 @@ ALONE_TAG = "alone"
 USES_TAG = "uses-"
 """Of the scenarios with a tag that begins so, as `uses-cache`, one at a time runs in a stack."""
 
-_STEADY_REAL_S = 2.0
 _TYPICAL = 0.75
 """How much of the longest possible time a run usually takes: instants lie anywhere inside their windows."""
 
@@ -35,6 +34,10 @@ class Candidate:
     alone: str
     """Why it shares its stack's time with no other; empty when it may."""
     estimate_s: float
+    tail_s: float = 0.0
+    """How much of that it only looks on, while the next wave may begin."""
+    quiet_s: float = 0.0
+    """How long nothing must be pending or firing before it begins."""
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -45,6 +48,7 @@ class Candidate:
 def candidate(name: str, file: str, plan: Plan, took_s: float | None = None) -> Candidate:
     """The scenario of a plan; `took_s` is what it took last time, if that is known."""
     scenario = plan.scenario
+    tail_s, quiet_s = plan.tail_vs / plan.time_scale, plan.steady_vs / plan.time_scale
     return Candidate(
         name=name,
         file=file,
@@ -53,7 +57,9 @@ def candidate(name: str, file: str, plan: Plan, took_s: float | None = None) -> 
         allows=frozenset(allow.alert for allow in scenario.allow),
         needs=frozenset(_needs(scenario)) | {tag for tag in scenario.tags if tag.startswith(USES_TAG)},
         alone=_alone(scenario),
-        estimate_s=took_s if took_s is not None else plan.longest_real_s * _TYPICAL + _STEADY_REAL_S,
+        estimate_s=took_s if took_s is not None else (plan.longest_real_s - quiet_s - tail_s) * _TYPICAL + tail_s,
+        tail_s=tail_s,
+        quiet_s=quiet_s,
     )
 
 

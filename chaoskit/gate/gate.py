@@ -19,8 +19,9 @@ from chaoskit.errors import ExitCode
 from chaoskit.gate.candidate import Candidate
 from chaoskit.gate.job import Job, Part, Said
 from chaoskit.gate.schedule import Schedule, StackPlan, Wave
-from chaoskit.report.written import VERDICT
+from chaoskit.report.written import VERDICT, read_checklists
 from chaoskit.stack.process import Child, spawn
+from chaoskit.verify.checklist import Checklist
 from chaoskit.verify.verdict import Verdict
 
 _LOOK_S = 0.1
@@ -42,6 +43,7 @@ class Outcome:
     verdict: Verdict | None
     trouble: str = ""
     """Why there is no verdict."""
+    checklists: tuple[Checklist, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ class Gate:
                     self._running.remove(one)
                     again = self._end(one)
                     if again:
-                        waiting.append((_alone(again), 2))
+                        waiting.append((_again(one.plan, again), 2))
         finally:
             for one in self._running:
                 one.child.stop(_END_S)
@@ -167,7 +169,8 @@ class Gate:
         said = one.said.get(member.name)
         if said is not None:
             verdict = msgspec.json.decode((folder / VERDICT).read_bytes(), type=Verdict)
-            return Outcome(member, said.exit_code, said.took_s, folder, one.attempt, number, verdict)
+            lists = tuple(read_checklists(folder))
+            return Outcome(member, said.exit_code, said.took_s, folder, one.attempt, number, verdict, checklists=lists)
         if one.refused is not None:
             trouble = "; ".join(one.refused.refused)
             return Outcome(member, int(ExitCode.UNKNOWN), 0.0, folder, one.attempt, number, None, trouble)
@@ -176,8 +179,10 @@ class Gate:
         return Outcome(member, code, 0.0, folder, one.attempt, number, None, trouble)
 
 
-def _alone(members: list[Candidate]) -> StackPlan:
-    return StackPlan([Wave([one]) for one in members])
+def _again(plan: StackPlan, members: list[Candidate]) -> StackPlan:
+    """Those once more, in the same waves: what disturbed them together would disturb them together again."""
+    waves = [Wave([one for one in wave.members if one in members]) for wave in plan.waves]
+    return StackPlan([wave for wave in waves if wave.members])
 
 
 def _listen(running: _Running) -> None:

@@ -1,4 +1,7 @@
-"""What is known from earlier gates: when each scenario last passed, how long it took, and what failed last."""
+"""What is known from earlier gates: when each scenario last passed, how long it took, and what failed last.
+
+Each time scale has a record of its own: what takes half a minute at 60x takes half an hour in real time.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,8 @@ class Known(msgspec.Struct, kw_only=True):
     run: str = ""
 
 
-class Record(msgspec.Struct, kw_only=True):
-    """By scenario; kept beside the runs, replaced whole."""
+class AtScale(msgspec.Struct, kw_only=True):
+    """What is known at one time scale, by scenario."""
 
     scenarios: dict[str, Known] = {}
 
@@ -42,6 +45,16 @@ class Record(msgspec.Struct, kw_only=True):
     def failed_last(self) -> set[str]:
         """Scenarios whose last end was no PASS."""
         return {name for name, known in self.scenarios.items() if known.exit_code != 0}
+
+
+class Record(msgspec.Struct, kw_only=True):
+    """By time scale; kept beside the runs, replaced whole. What an older chaoskit kept without a scale is not read."""
+
+    scales: dict[str, AtScale] = {}
+
+    def at(self, time_scale: float) -> AtScale:
+        """The record of one time scale, to be read and written."""
+        return self.scales.setdefault(f"{time_scale:g}", AtScale())
 
 
 def load_record(out: Path) -> Record:

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 from chaoskit.gate.candidate import Candidate
 
-START_S = 9.0
-"""Real seconds until a stack is steady: Prometheus publishes its targets 5 s after its start, whatever the scale."""
-WAVE_S = 1.5
-"""Between two waves: the next steady state."""
+START_S = 8.0
+"""Real seconds until a stack is up: Prometheus publishes its targets 5 s after its start, whatever the scale."""
+WAVE_S = 1.0
+"""What the beginning of a wave takes besides its quiet."""
 STOP_S = 1.0
 
 Conflict = Callable[[Candidate, Candidate], str]
@@ -31,6 +31,16 @@ class Wave:
         """As long as its longest."""
         return max((one.estimate_s for one in self.members), default=0.0)
 
+    @property
+    def busy_s(self) -> float:
+        """Until each of its members only looks on, which is when the next wave may begin to wait for quiet."""
+        return max((one.estimate_s - one.tail_s for one in self.members), default=0.0)
+
+    @property
+    def quiet_s(self) -> float:
+        """The quiet before it."""
+        return max((one.quiet_s for one in self.members), default=0.0)
+
 
 @dataclass(slots=True)
 class StackPlan:
@@ -40,9 +50,13 @@ class StackPlan:
 
     @property
     def length_s(self) -> float:
-        """From its start to its end."""
-        gaps = WAVE_S * max(0, len(self.waves) - 1)
-        return START_S + sum(wave.length_s for wave in self.waves) + gaps + STOP_S
+        """From its start to its end: a wave looks on while those after it wait for quiet and play."""
+        now = ended = START_S
+        for wave in self.waves:
+            now += WAVE_S + wave.quiet_s
+            ended = max(ended, now + wave.length_s)
+            now += wave.busy_s
+        return ended + STOP_S
 
     @property
     def members(self) -> list[Candidate]:
@@ -80,7 +94,7 @@ def make_schedule(candidates: Sequence[Candidate], conflict: Conflict, side_by_s
         choices = [*_together(stacks, one, conflict), *_after(stacks, one)]
         if len(stacks) < side_by_side or not choices:
             fresh = StackPlan()
-            choices.append((START_S + STOP_S + one.estimate_s, 2, len(stacks), fresh, Wave()))
+            choices.append((StackPlan([Wave([one])]).length_s, 2, len(stacks), fresh, Wave()))
         _, _, _, stack, wave = min(choices, key=lambda choice: choice[:3])
         if not any(stack is each for each in stacks):
             stacks.append(stack)
@@ -102,7 +116,7 @@ def _may_share(stack: StackPlan, one: Candidate) -> bool:
 
 def _together(stacks: list[StackPlan], one: Candidate, conflict: Conflict) -> list[_Choice]:
     return [
-        (stack.length_s + max(0.0, one.estimate_s - wave.length_s), 0, number, stack, wave)
+        (_with(stack, wave, one).length_s, 0, number, stack, wave)
         for number, stack in enumerate(stacks)
         if _may_share(stack, one)
         for wave in stack.waves
@@ -112,10 +126,14 @@ def _together(stacks: list[StackPlan], one: Candidate, conflict: Conflict) -> li
 
 def _after(stacks: list[StackPlan], one: Candidate) -> list[_Choice]:
     return [
-        (stack.length_s + WAVE_S + one.estimate_s, 1, number, stack, Wave())
+        (StackPlan([*stack.waves, Wave([one])]).length_s, 1, number, stack, Wave())
         for number, stack in enumerate(stacks)
         if _may_share(stack, one)
     ]
+
+
+def _with(stack: StackPlan, wave: Wave, one: Candidate) -> StackPlan:
+    return StackPlan([Wave([*each.members, one]) if each is wave else each for each in stack.waves])
 
 
 def _explained(stacks: Sequence[StackPlan], conflict: Conflict) -> tuple[str, ...]:

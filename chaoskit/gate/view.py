@@ -10,12 +10,15 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from chaoskit.gate.candidate import Candidate
 from chaoskit.gate.coverage import KINDS, Coverage
 from chaoskit.gate.gate import Outcome
-from chaoskit.gate.record import Record
+from chaoskit.gate.record import AtScale
 from chaoskit.gate.schedule import Schedule
+from chaoskit.report.checklist import marks
 from chaoskit.report.terminal import STYLES
 from chaoskit.report.text import clean, real, telling
+from chaoskit.verify.checklist import ITEMS
 
 
 def schedule_view(schedule: Schedule, *, why: bool) -> RenderableType:
@@ -42,19 +45,21 @@ def outcome_line(outcome: Outcome) -> Text:
 
 
 def gate_view(
-    outcomes: Sequence[Outcome], coverage: Coverage, record: Record, unproven: Sequence[str]
+    outcomes: Sequence[Outcome], coverage: Coverage, record: AtScale, unproven: Sequence[Candidate]
 ) -> RenderableType:
     """The table, the reasons of whatever did not pass, and the coverage."""
-    table = _table("", "scenario", "alerts", "took", "history")
+    table = _table("", "scenario", "alerts", "checklist", "took", "history")
     reasons: list[RenderableType] = []
     for outcome in sorted(outcomes, key=lambda each: each.candidate.name):
         alerts = ", ".join(sorted(outcome.candidate.expects)) or "nothing may fire"
         again = " (second attempt)" if outcome.attempt > 1 else ""
         name = f"{outcome.candidate.name}{again}"
-        table.add_row(_result(outcome), clean(name), alerts, f"{outcome.took_s:.0f} s", outcome.folder.name)
+        took = f"{outcome.took_s:.0f} s"
+        table.add_row(_result(outcome), clean(name), alerts, marks(outcome.checklists), took, outcome.folder.name)
         for reason in reasons_of(outcome):
             reasons.append(Padding(Text(f"• {clean(outcome.candidate.name)}: {clean(reason)}"), (0, 0, 0, 1)))
-    return Group(table, Text(""), *reasons, *_coverage(coverage), *_unproven(unproven, record))
+    key = Text(f"checklist: {', '.join(ITEMS)}; + pass, F fail, ? unknown, - not promised", style="dim")
+    return Group(table, key, Text(""), *reasons, *_coverage(coverage), *left_out_lines(unproven, record))
 
 
 def reasons_of(outcome: Outcome) -> list[str]:
@@ -82,12 +87,14 @@ def _coverage(coverage: Coverage) -> list[Text]:
     return lines
 
 
-def _unproven(names: Sequence[str], record: Record) -> list[Text]:
+def left_out_lines(left_out: Sequence[Candidate], record: AtScale) -> list[Text]:
+    """What stays unproven: a line for each scenario that is not played, with when it last passed at this scale."""
     lines = []
-    for name in names:
-        known = record.scenarios.get(name)
+    for one in left_out:
+        known = record.scenarios.get(one.name)
         when = "never" if known is None or known.passed_at is None else _ago(time.time() - known.passed_at)
-        lines.append(Text(f"  left out: {clean(name)} (last passed: {when})", style="dim"))
+        proves = ", ".join(sorted(one.expects)) or "that nothing fires"
+        lines.append(Text(f"  left out: {clean(one.name)}, which proves {proves} (last passed: {when})", style="dim"))
     return lines
 
 

@@ -25,23 +25,27 @@ def muted_by(
             sides.append((number, rule.alert, labels, {k: _ANY if mark in v else v for k, v in labels.items()}))
     found: dict[str, dict[str, None]] = {}
     for inhibit in config.inhibit_rules:
-        sources: dict[tuple[str, ...], list[str]] = {}
+        sources: dict[tuple[str, ...], dict[str, None]] = {}
         both: set[str] = set()
         for number, name, labels, loose in sides:
             if matches_all(inhibit.source, labels):
-                sources.setdefault(tuple(loose.get(one, "") for one in inhibit.equal), []).append(name)
+                sources.setdefault(tuple(loose.get(one, "") for one in inhibit.equal), {})[name] = None
                 if matches_all(inhibit.target, labels):
                     both.add(number)
         for number, name, labels, loose in sides:
             if number in both or not matches_all(inhibit.target, labels):
                 continue
             key = tuple(loose.get(one, "") for one in inhibit.equal)
-            for source in sources.get(key, []):
+            for source in (name for values, names in sources.items() if _may_equal(values, key) for name in names):
                 if source != name or "alertname" not in inhibit.equal:
                     found.setdefault(number, {})[source] = None
                 elif source == name:
                     found.setdefault(number, {})[f"{source} (another severity)"] = None
     return {number: _few(tuple(names)) for number, names in found.items()}
+
+
+def _may_equal(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    return all(a == b or (_ANY in (a, b) and a and b) for a, b in zip(one, other, strict=True))
 
 
 def _few(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -12,6 +12,8 @@ from chaoskit.events import Notice
 from chaoskit.history import History
 from chaoskit.plan.model import Plan, PlannedAlert
 from chaoskit.rehearse.marker import headline
+from chaoskit.rehearse.pressure import Pressure
+from chaoskit.rehearse.rendering import NOTHING, Unrendered
 from chaoskit.verify.anchors import assign
 from chaoskit.verify.evidence import Episode, Evidence, gather
 from chaoskit.verify.verdict import Result, Row, Verdict, worst_of
@@ -46,6 +48,8 @@ class RuleOutcome:
     rows: tuple[Row, ...] = ()
     stub: str = ""
     wave: str = ""
+    attempt: int = 1
+    """2: it was UNKNOWN at first, and was played once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,24 +75,35 @@ class Rehearsed:
 
 
 def judge_wave(
-    history: History, plan: Plan, name: str, disturbed: str = ""
+    history: History,
+    plan: Plan,
+    name: str,
+    disturbed: str = "",
+    pressure: Pressure | None = None,
+    unrendered: Unrendered = NOTHING,
 ) -> tuple[dict[str, RuleOutcome], list[Row], Verdict]:
     """By alert name what a wave's history says of it, whatever else it shows, and the verdict as such.
 
-    `disturbed` says why an alert may have ended early or never fired though the rules are right.
+    `disturbed` says why an alert may have ended early or never fired though the rules are right; `pressure` knows
+    how long programs waited for this machine meanwhile, `unrendered` which templates failed.
     """
     verdict = verify(history, plan)
     every_s = {rule.alert: rule.interval_s / plan.time_scale for rule in plan.config.rules if rule.alert}
     evidence = gather(history, every_s)
     owners = assign(plan, evidence)
-    rows = [_disturbed(_synthetic(row), disturbed) for row in verdict.rows if _counts(row)]
+    seen = unrendered.rows(verdict.rows, plan.config)
     names = sorted((alert.rule.alert for alert in plan.alerts), key=len, reverse=True)
     by_name: dict[str, list[Row]] = {}
+    rows: list[Row] = []
     others: list[Row] = []
-    for row in rows:
+    for row in (_disturbed(_synthetic(row), disturbed) for row in seen if _counts(row)):
         of = next(
             (n for n in names if row.hop != "finding" and (row.about == n or row.about.startswith(f"{n} "))), None
         )
+        if of and pressure is not None:
+            lives = [e for e in evidence.episodes if (owner := owners.get(id(e))) and owner.rule.alert == of]
+            row = _waited(row, lives, pressure, plan.time_scale)
+        rows.append(row)
         (by_name.setdefault(of, []) if of else others).append(row)
     found: dict[str, RuleOutcome] = {}
     for alert in plan.alerts:
@@ -123,6 +138,18 @@ def _synthetic(row: Row) -> Row:
 def _disturbed(row: Row, why: str) -> Row:
     if not why or row.result is not Result.FAIL or row.hop not in ("hold", "clear", "notify", "all-clear"):
         return row
+    return msgspec.structs.replace(row, result=Result.UNKNOWN, reason=f"{row.reason}; but {why}")
+
+
+def _waited(row: Row, lives: Sequence[Episode], pressure: Pressure, scale: float) -> Row:
+    """A notice that came no later than programs had to wait for a core says nothing of anybody's configuration."""
+    if row.result is not Result.FAIL or row.hop not in ("notify", "all-clear") or not (row.observed and row.allowed):
+        return row
+    late_s, after_s = (row.observed[0] - row.allowed[1]) / scale, row.observed[1] / scale
+    starts = [start for e in lives if (start := e.firing if row.hop == "notify" else e.resolved) is not None]
+    if late_s <= 0 or not any(pressure.explains(late_s, start[0], start[1] + after_s) for start in starts):
+        return row
+    why = f"programs waited for this busy machine as long as the {late_s:.2f} real s by which it was late"
     return msgspec.structs.replace(row, result=Result.UNKNOWN, reason=f"{row.reason}; but {why}")
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from chaoskit.check.output import workflow_command
-from chaoskit.errors import ExitCode, worst
+from chaoskit.errors import ExitCode, Place, worst
 from chaoskit.rehearse.outcome import SYNTHETIC, Heard, Rehearsed, RuleOutcome
 from chaoskit.report.junit import Case, junit
 from chaoskit.report.text import clean
@@ -59,7 +59,8 @@ def summary(found: Rehearsed) -> str:
 
 
 def _rule(one: RuleOutcome) -> Iterator[str]:
-    yield f"{one.result:7}  {one.rule.alert} ({one.rule.place})"
+    again = ", at the second attempt" if one.attempt > 1 else ""
+    yield f"{one.result:7}  {one.rule.alert} ({one.rule.place}){again}"
     for heard in one.heard:
         yield f"           {_heard(heard)}"
     silent = [name for name in one.receivers if name not in {heard.receiver for heard in one.heard}]
@@ -106,6 +107,7 @@ def _as_json(one: RuleOutcome) -> dict[str, object]:
         "file": one.rule.place.file,
         "line": one.rule.place.line,
         "result": str(one.result) if one.result else "NOT REHEARSED",
+        "attempt": one.attempt,
         "reasons": list(one.reasons),
         "receivers": list(one.receivers),
         "muted_by": list(one.muted_by),
@@ -133,12 +135,18 @@ def to_github(found: Rehearsed) -> Iterator[str]:
         )
         title = f"rehearsal {one.result or 'not possible'}"
         yield workflow_command(command, one.rule.place, title, f"{one.rule.alert}: {'; '.join(one.reasons)}")
+    for row in found.findings:
+        if row.result is not Result.PASS:
+            command = "error" if row.result is Result.FAIL else "warning"
+            yield workflow_command(command, Place(""), f"rehearsal {row.result}", f"{row.about}: {row.reason}")
     yield f"::notice title=rehearsal::{summary(found)}; {SYNTHETIC}"
 
 
 def to_junit(found: Rehearsed) -> bytes:
-    """One case a rule; what could not be rehearsed is no case."""
+    """One case a rule, and one for whatever else happened; what could not be rehearsed is no case."""
     cases = [
         Case(one.rule.alert, str(one.rule.place), 0.0, str(one.result), one.reasons or ("",)) for one in found.rehearsed
     ]
+    beside = [row for row in found.findings if row.result is not Result.PASS]
+    cases += [Case(row.about, row.hop, 0.0, str(row.result), (row.reason,)) for row in beside]
     return junit("chaoskit rehearse", cases)

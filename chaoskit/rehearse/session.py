@@ -19,14 +19,25 @@ from chaoskit.rehearse.lanes import Lane, deal, play
 from chaoskit.rehearse.mutes import muted_by
 from chaoskit.rehearse.outcome import Rehearsed, RuleOutcome, unrehearsed, with_static
 from chaoskit.rehearse.perform import Performed
+from chaoskit.rehearse.pressure import is_busy
 from chaoskit.rehearse.promise import NAME, computed_notices, write
 from chaoskit.rehearse.proof import Proven, Subject, Unproven, prove
 from chaoskit.rehearse.scenarios import Given, given_drill
 from chaoskit.rehearse.stub import stub_for
-from chaoskit.rehearse.waves import SCALES, fastest, labels_of, make_waves, scale_for
+from chaoskit.rehearse.waves import (
+    MOST_IN_A_WAVE,
+    MOST_WHEN_BUSY,
+    SCALES,
+    fastest,
+    labels_of,
+    make_waves,
+    scale_for,
+)
 from chaoskit.stack.binaries import Binaries
 
 Say = Callable[[str], None]
+AGAIN = "-again"
+"""Ends the names of what is played a second time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +78,7 @@ class Session:
         outcomes = self._with_static(done.outcomes, proven)
         return Rehearsed(
             outcomes=outcomes,
-            findings=tuple(done.findings),
+            findings=tuple(row for rows in done.findings.values() for row in rows),
             unreached=self._unreached(outcomes),
             notes=tuple(dict.fromkeys(done.notes)),
             promise="given" if self.asked.promise_given else NAME,
@@ -78,20 +89,44 @@ class Session:
     def _play_given(self, done: Performed) -> None:
         asked = self.asked
         scale = asked.time_scale or fastest(asked.interval_s, SCALES[0])
-        drills = [given_drill(one, asked.config, asked.promise_given, scale, asked.interval_s) for one in asked.given]
+        drills = self._given_drills(scale)
         for drill in drills:
             self.say(f"{drill.name}: {drill.plan.scenario.title}, at most {drill.plan.longest_real_s:.0f} s")
         # Each on a stack of its own: nothing of one scenario lingers in the next.
-        self._play([Lane((drill,)) for drill in drills], done)
+        done.add(self._play([Lane((drill,)) for drill in drills]))
+        unknown = done.unknown
+        again = [
+            replace(drill, name=f"{drill.name}{AGAIN}")
+            for drill in self._given_drills(self._slower(scale))
+            if any(key_of(alert.rule) in unknown for alert in drill.plan.alerts)
+        ]
+        self._once_more([Lane((drill,)) for drill in again], len(unknown), done)
 
-    def _play(self, lanes: Sequence[Lane], done: Performed) -> None:
+    def _given_drills(self, scale: float) -> list[Drill]:
         asked = self.asked
-        played = play(lanes, asked.side_by_side, asked.config, asked.folder, self.binaries, asked.interval_s, self.say)
-        for one in played:
-            done.add(one)
+        return [given_drill(one, asked.config, asked.promise_given, scale, asked.interval_s) for one in asked.given]
+
+    def _play(self, lanes: Sequence[Lane], side_by_side: int | None = None) -> Performed:
+        asked, found = self.asked, Performed()
+        at_once = side_by_side or asked.side_by_side
+        for one in play(lanes, at_once, asked.config, asked.folder, self.binaries, asked.interval_s, self.say):
+            found.add(one)
+        return found
+
+    def _once_more(self, lanes: Sequence[Lane], unknown: int, done: Performed) -> None:
+        """What ended UNKNOWN, on fresh stacks, one at a time and half as fast. What failed is never tried again."""
+        if not lanes or any(done.codes):
+            return
+        longest_s = sum(lane.longest_real_s for lane in lanes)
+        self.say(f"{_counted(unknown, 'alert')} UNKNOWN: once more, half as fast, at most {longest_s:.0f} s")
+        done.replace_unknown(self._play(lanes, side_by_side=1))
+
+    def _slower(self, scale: float) -> float:
+        return self.asked.time_scale or max(1.0, scale / 2)
 
     def _derive(self, done: Performed) -> list[Proven]:
         asked = self.asked
+        most = self._most_in_a_wave()
         records = recording_rules(asked.config.rules)
         subjects, without = self._subjects()
         self.say(f"deriving series for {len(subjects)} alert rules")
@@ -108,25 +143,47 @@ class Session:
             else:
                 by_scale.setdefault(scale, []).append(one)
         done.add(Performed(found))
-        drills = [
-            drill for scale, members in sorted(by_scale.items()) for drill in self._drills(scale, members, records)
-        ]
+        drills = self._all_drills(by_scale, records, most)
         lanes = deal(drills, asked.side_by_side)
         played = sum(map(len, by_scale.values()))
         lengths = [lane.longest_real_s for lane in lanes]
         took_s = max([sum(lengths) / asked.side_by_side, *lengths])
         parts = (_counted(played, "alert"), _counted(len(drills), "wave"), _counted(len(lanes), "stack"))
         self.say("{} in {} on {}, at most {:.0f} s".format(*parts, took_s))
-        self._play(lanes, done)
+        done.add(self._play(lanes))
+        unknown = done.unknown
+        slower: dict[float, list[Proven]] = {}
+        for scale, members in by_scale.items():
+            left = [one for one in members if key_of(one.subject.rule) in unknown]
+            slower.setdefault(self._slower(scale), []).extend(left)
+        again = self._all_drills(
+            {scale: left for scale, left in slower.items() if left}, records, MOST_WHEN_BUSY, AGAIN
+        )
+        self._once_more(deal(again, 1), len(unknown), done)
         return proven
 
-    def _drills(self, scale: float, members: Sequence[Proven], records: Mapping[str, Rule]) -> list[Drill]:
+    def _most_in_a_wave(self) -> int:
+        """Asked before anything of ours keeps the machine busy."""
+        if not is_busy():
+            return MOST_IN_A_WAVE
+        self.say(f"this machine is busy with other work: at most {MOST_WHEN_BUSY} alerts at once")
+        return MOST_WHEN_BUSY
+
+    def _all_drills(
+        self, by_scale: Mapping[float, Sequence[Proven]], records: Mapping[str, Rule], most: int, suffix: str = ""
+    ) -> list[Drill]:
         asked = self.asked
         return [
             wave_drill(
-                f"at-{scale:g}x-wave-{n}", asked.config, wave.members, asked.promise_given, scale, asked.interval_s
+                f"at-{scale:g}x-wave-{n}{suffix}",
+                asked.config,
+                wave.members,
+                asked.promise_given,
+                scale,
+                asked.interval_s,
             )
-            for n, wave in enumerate(make_waves(asked.config, records, members), 1)
+            for scale, members in sorted(by_scale.items())
+            for n, wave in enumerate(make_waves(asked.config, records, members, most), 1)
         ]
 
     # -- what can be rehearsed
@@ -188,6 +245,11 @@ class Session:
 
     def _unreached(self, outcomes: Sequence[RuleOutcome]) -> tuple[str, ...]:
         reached = {receiver for one in outcomes for receiver in one.receivers}
+        here = {key_of(one.rule) for one in outcomes}
+        for rule in self.asked.config.rules:
+            # A rule that was not asked for still reaches somebody.
+            if rule.alert and key_of(rule) not in here:
+                reached |= set(receivers_of(self.asked.config, {**rule.labels, "alertname": rule.alert}))
         return tuple(name for name in self.asked.config.receivers if name not in reached)
 
     def promise_text(self, rules: Sequence[RuleOutcome]) -> str:

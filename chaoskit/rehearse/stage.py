@@ -17,6 +17,7 @@ from chaoskit.observe.prometheus import PrometheusObserver
 from chaoskit.plan.model import Plan
 from chaoskit.rehearse.fault import SeriesSteps
 from chaoskit.rehearse.marker import read as read_mark
+from chaoskit.rehearse.pressure import Pressure
 from chaoskit.rehearse.series import Scripted
 from chaoskit.rehearse.stack import RehearsalStack
 from chaoskit.run.runner import Runner
@@ -78,6 +79,7 @@ class Stage(Runner):
         self._current: Track | None = tracks[0]
         self._past: list[AlertState] = []
         """What alerts did in earlier waves: their groups may live on."""
+        self.pressure = Pressure()
 
     def _start(self) -> None:
         self._say(Phase(name="starting"))
@@ -93,7 +95,12 @@ class Stage(Runner):
         for observer in self._observers:
             observer.start()
         self._equipment.start()
+        self.pressure.start()
         await_discovery(self.stack.prometheus_url, timeout_s=_DISCOVERY_S)
+
+    def _stop(self) -> list[str]:
+        self.pressure.stop()
+        return super()._stop()
 
     def _witnessed(self, event: Event) -> None:
         # Not synced one by one: hundreds of notices come at once, and nothing here has to outlive a crash.
@@ -117,6 +124,8 @@ class Stage(Runner):
             self._begin(track)
             track.say(Phase(name="steady"))
             self._interrupted.wait(track.plan.steady_vs / track.plan.time_scale)
+            # A reload makes Prometheus forget its Alertmanagers until its next discovery; what fires then is lost.
+            await_discovery(self.stack.prometheus_url, timeout_s=_DISCOVERY_S)
             if track.steady([]):
                 begun = time.monotonic()
                 track.play()

@@ -22,6 +22,8 @@ class Case:
     reasons: tuple[str, ...]
     group: str = ""
     """What it is a part of, where that is not the whole suite."""
+    said: tuple[str, ...] = ()
+    """Lines of what was shown, whatever the result."""
 
 
 def junit(suite: str, cases: Sequence[Case]) -> bytes:
@@ -34,6 +36,8 @@ def junit(suite: str, cases: Sequence[Case]) -> bytes:
     element = ET.SubElement(root, "testsuite", {"name": suite, **counts})
     for case in cases:
         one = ET.SubElement(element, "testcase", {"classname": case.group or suite, **_named(case)})
+        if case.said:
+            ET.SubElement(one, "system-out").text = "\n".join(clean(line) for line in case.said)
         if case.result == "PASS":
             continue
         tag = "failure" if case.result == "FAIL" else "error"

@@ -1,29 +1,34 @@
-"""A run's verdict and its page beside its history."""
+"""A run's verdict, its checklist and its page, beside its history."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+
 from chaoskit.errors import BadInput
 from chaoskit.history import read_history, readable_part
 from chaoskit.report.html import page
+from chaoskit.verify.checklist import Checklist
 from chaoskit.verify.verdict import Verdict, to_json
-from chaoskit.verify.verify import verify
+from chaoskit.verify.verify import judge_all
 
 VERDICT = "verdict.json"
+CHECKLIST = "checklist.json"
 PAGE = "report.html"
 
 
 def judge_folder(folder: Path) -> Verdict:
-    """Judges the history in a run's folder and writes the verdict and the page beside it."""
+    """Judges the history in a run's folder and writes verdict, checklist and page beside it."""
     history = read_history(folder)
-    verdict = verify(history)
+    verdict, checklists = judge_all(history)
     (folder / VERDICT).write_bytes(to_json(verdict))
+    (folder / CHECKLIST).write_bytes(msgspec.json.format(msgspec.json.encode(checklists), indent=1) + b"\n")
     (folder / PAGE).write_bytes(page(history, verdict))
     return verdict
 
 
-def judge(path: Path, html: Path | None = None) -> Verdict:
+def judge(path: Path, html: Path | None = None) -> tuple[Verdict, list[Checklist]]:
     """The verdict on a stored history, which may be a run's folder; `html` is where its page goes.
 
     Raises BadInput for a history that cannot be trusted; its page is written all the same, says why, and shows what
@@ -31,11 +36,17 @@ def judge(path: Path, html: Path | None = None) -> Verdict:
     """
     try:
         history = read_history(path)
-        verdict = verify(history)
+        verdict, checklists = judge_all(history)
     except BadInput as error:
         if html is not None:
             html.write_bytes(page(readable_part(path), None, [str(problem) for problem in error.problems]))
         raise
     if html is not None:
         html.write_bytes(page(history, verdict))
-    return verdict
+    return verdict, checklists
+
+
+def read_checklists(folder: Path) -> list[Checklist]:
+    """What `judge_folder` wrote; empty where there is none."""
+    file = folder / CHECKLIST
+    return msgspec.json.decode(file.read_bytes(), type=list[Checklist]) if file.exists() else []

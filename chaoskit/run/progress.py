@@ -71,6 +71,8 @@ class Progress:
         self._clock = clock
         self._instances: dict[Labels, Instance] = {}
         self._past: list[Instance] = []
+        self._named: dict[str, list[Instance]] = {}
+        """All of them by the alert's name: with hundreds of alerts, each event looks only at its own."""
         self._done_at: dict[str, float] = {}
         self._faults: dict[str, Invoke] = {}
         self._gone_at: dict[str, float] = {}
@@ -103,8 +105,7 @@ class Progress:
     def instances_of(self, alert: PlannedAlert) -> list[Instance]:
         """The instances that an expectation speaks of and that showed since its `from` step."""
         since = self._done_at.get(f"begin {alert.expectation.from_step}", float("inf"))
-        every = [*self._past, *self._instances.values()]
-        return [i for i in every if alert.matches(i.labels) and i.at >= since]
+        return [i for i in self._called(alert.expectation.alert) if alert.matches(i.labels) and i.at >= since]
 
     def step_done(self, name: str) -> None:
         """A step (or the implicit `end`) took effect just now: clocks that start with it start."""
@@ -173,8 +174,7 @@ class Progress:
                 return all(
                     sum(self._in_state(i, state, p.notices) for i in self.instances_of(p)) >= p.count for p in begun
                 )
-            every = [*self._past, *self._instances.values()]
-            return any(self._in_state(i, state, ()) for i in every if i.labels.get("alertname") == alert)
+            return any(self._in_state(i, state, ()) for i in self._called(alert))
 
     @staticmethod
     def _in_state(instance: Instance, state: str, notices: tuple[PlannedNotice, ...]) -> bool:
@@ -213,8 +213,8 @@ class Progress:
                 now.notices.append(event)
                 self._notice(event)
             case Suppression():
-                for instance in self._instances.values():
-                    if _within(instance.labels, event.labels):
+                for instance in self._called(event.labels.get("alertname")):
+                    if instance.state not in ("inactive", "resolved") and _within(instance.labels, event.labels):
                         instance.suppressed = instance.suppressed or event.state == "suppressed"
             case LoadWindow():
                 now.load = event
@@ -243,12 +243,16 @@ class Progress:
             case _:
                 pass
 
+    def _called(self, alert: str | None) -> list[Instance]:
+        return self._named.get(alert or "", [])
+
     def _alert(self, event: AlertState) -> None:
         key: Labels = tuple(sorted(event.labels.items()))
         instance = self._instances.get(key)
         at = event.at - self._skew_s
         if instance is None:
             instance = self._instances[key] = Instance(dict(event.labels), event.state, at)
+            self._named.setdefault(event.labels.get("alertname", ""), []).append(instance)
         if event.state == "inactive":
             instance.resolved_at = at
             instance.state = "resolved" if instance.firing_at is not None else "inactive"
@@ -263,7 +267,7 @@ class Progress:
             return
         door = (event.receiver, event.integration, event.index)
         for item in event.alerts:
-            for instance in [*self._past, *self._instances.values()]:
+            for instance in self._called(item.labels.get("alertname")):
                 if _within(instance.labels, item.labels):
                     (instance.told if item.status == "firing" else instance.cleared).add(door)
 

@@ -24,6 +24,7 @@ from chaoskit.load.engine import LoadChild
 from chaoskit.load.messages import LoadState, LoadTotals, LoadWindow
 from chaoskit.load.model import LoadSpec
 from chaoskit.observe.alertmanager import AlertmanagerObserver
+from chaoskit.observe.processor import ProcessorObserver
 from chaoskit.observe.prometheus import PrometheusObserver
 from chaoskit.run.abort import AbortWatch
 from chaoskit.run.equipment import EquipmentWatch
@@ -63,7 +64,7 @@ class Runner:
         self._idling = False
         """Everything is judged already; ending early takes nothing away."""
         self._playing: list[threading.Thread] = []
-        self._observers: list[PrometheusObserver | AlertmanagerObserver] = []
+        self._observers: list[PrometheusObserver | AlertmanagerObserver | ProcessorObserver] = []
         self._equipment = EquipmentWatch(stack, self._say)
         profile = self._plan.profile
         self._target = LOCAL if profile.target == "local" else profile.target.metrics
@@ -156,6 +157,7 @@ class Runner:
                 on_event=self._witnessed,
                 session=self.stack.session("alertmanager"),
             ),
+            ProcessorObserver(self._leaders, self._witnessed),
         ]
         for observer in self._observers:
             observer.start()
@@ -169,6 +171,10 @@ class Runner:
         self._say(Equipment(name="load", state="up"))
         if not self._load.flows(_FIRST_REQUEST_S):
             raise EquipmentError("load", f"no request was answered within {_FIRST_REQUEST_S:g} s")
+
+    def _leaders(self) -> dict[int, str]:
+        load = () if self._load is None else self._load.pids
+        return {pid: name for name, pid in self.stack.leaders().items()} | dict.fromkeys(load, "load")
 
     def _play(self, wave: list[Track]) -> None:
         """One wave: all its tracks begin from the same steady state. It is over once each only looks on."""

@@ -84,6 +84,10 @@ class AttachedStack:
         """Never: no scenario takes down equipment that is not ours."""
         return False
 
+    def leaders(self) -> Mapping[str, int]:
+        """None: how long processes wait for a processor is no excuse in real time."""
+        return {}
+
     def restart(self, name: str) -> None:
         """Nothing here was started by us; raises EquipmentError."""
         raise EquipmentError(name, "is not ours to start")

@@ -102,7 +102,13 @@ def require(generation: str | None = None, *, env: Mapping[str, str] | None = No
     missing = [tool for tool in found.tools if tool.path is None]
     if missing:
         command = f"python -m chaoskit.stack.install --suite {generation}" if generation else INSTALL
-        raise BadInput(Problem(None, f"{tool.name}: {tool.problem}", f"install it with: {command}") for tool in missing)
+        by_problem: dict[str, list[str]] = {}
+        for tool in missing:
+            by_problem.setdefault(tool.problem, []).append(tool.name)
+        raise BadInput(
+            Problem(None, f"{', '.join(names)}: {problem}", f"install with: {command}")
+            for problem, names in by_problem.items()
+        )
     paths = {tool.name: tool.path for tool in found.tools if tool.path is not None}
     return Binaries(**paths, versions={tool.name: tool.version or "" for tool in found.tools})
 

@@ -54,6 +54,9 @@ class Stack(Protocol):
     def wanted_down(self, name: str) -> bool:
         """Whether a scenario has taken this equipment down and not yet given it back."""
 
+    def leaders(self) -> Mapping[str, int]:
+        """By equipment name, the process whose session is all of it; what is not ours has none."""
+
     def restart(self, name: str) -> None:
         """Starts equipment again that has ended; raises EquipmentError."""
 

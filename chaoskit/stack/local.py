@@ -170,16 +170,19 @@ class LocalStack:
         url, token = f"http://{LOOPBACK}:{self.addresses[port]}", str(self._target_data / "token")
         return {"url": url, "token_file": token, "owner": os.getpid()}
 
-    def _equipment(self) -> dict[str, Any]:
+    def leaders(self) -> dict[str, int]:
+        """By equipment name, the process whose session is all of it."""
         sinks = {name: sink.child for name, sink in self.sinks.items()}
+        return {name: child.pid for name, child in (self.children | sinks).items()}
+
+    def _equipment(self) -> dict[str, Any]:
         ports = {
             "prometheus": [self.ports.prometheus],
             "alertmanager": [self.ports.alertmanager],
             "mail-sink": [door.port for door in self._localized.doors if door.kind == "smtp"],
             "webhook-sink": [self.ports.webhook],
         }
-        pids = {name: child.pid for name, child in (self.children | sinks).items()}
-        return {"pids": pids, "ports": ports, "control": str(self._control), "owner": os.getpid()}
+        return {"pids": self.leaders(), "ports": ports, "control": str(self._control), "owner": os.getpid()}
 
     def start(self, on_event: Callable[[Event], None]) -> None:
         """Writes the files and starts everything; raises BadInput or EquipmentError, with nothing left running."""

@@ -22,20 +22,36 @@ def wrong_with(notice: Notice, planned: PlannedNotice, alert: PlannedAlert, prom
     """Everything that is wrong with what this notice says of this alert; an empty list is what was promised."""
     wrong = list(notice.problems)
     if planned.integration == "email":
-        wrong += _mail(notice, planned, alert, promise)
+        wrong += wrong_people(notice, planned) + _mail(notice, alert, promise)
     elif planned.integration in ("webhook", WITNESS):
         wrong += _webhook(notice, alert, promise)
-    for part, wanted in planned.ask.contains.items():
-        said = notice.subject if part == "subject" else notice.html or notice.text
-        if wanted not in said:
-            wrong.append(f"'{wanted}' is missing in its {part}")
-    return wrong
+    return wrong + _lacks(notice, planned)
 
 
-def _mail(notice: Notice, planned: PlannedNotice, alert: PlannedAlert, promise: Promise) -> list[str]:
+def wrong_people(notice: Notice, planned: PlannedNotice) -> list[str]:
+    """Whether a mail went to others than those promised."""
+    if not planned.recipients or sorted(notice.recipients) == sorted(planned.recipients):
+        return []
+    return [f"it went to {', '.join(notice.recipients)} instead of {', '.join(planned.recipients)}"]
+
+
+def wrong_html(notice: Notice, planned: PlannedNotice, alert: PlannedAlert, promise: Promise) -> list[str]:
+    """What is wrong with a mail's subject and body, its recipients left out."""
+    return [*notice.problems, *_mail(notice, alert, promise), *_lacks(notice, planned)]
+
+
+def _lacks(notice: Notice, planned: PlannedNotice) -> list[str]:
+    parts = {"subject": notice.subject}
+    body = notice.html or notice.text
+    return [
+        f"'{wanted}' is missing in its {part}"
+        for part, wanted in planned.ask.contains.items()
+        if wanted not in parts.get(part, body)
+    ]
+
+
+def _mail(notice: Notice, alert: PlannedAlert, promise: Promise) -> list[str]:
     wrong = []
-    if planned.recipients and sorted(notice.recipients) != sorted(planned.recipients):
-        wrong.append(f"it went to {', '.join(notice.recipients)} instead of {', '.join(planned.recipients)}")
     if not notice.subject.strip():
         wrong.append("its subject is empty")
     if not (notice.html or notice.text).strip() or (notice.html and not _visible(notice.html)):

@@ -22,6 +22,7 @@ from chaoskit.events import (
     Notice,
     Phase,
     Poll,
+    Processor,
     Suppression,
     UndoBegin,
     UndoFail,
@@ -68,6 +69,7 @@ class Evidence:
     unanswered: list[Outage] = field(default_factory=list)
     """Spans in which Prometheus or Alertmanager answered no look, though it was not known to be down."""
     lags: list[Watch] = field(default_factory=list)
+    processor: list[Processor] = field(default_factory=list)
     suppressions: list[Suppression] = field(default_factory=list)
     invokes: dict[str, Invoke] = field(default_factory=dict)
     effects: dict[str, Interval] = field(default_factory=dict)
@@ -178,6 +180,8 @@ def _sort(
         case Equipment(state="up") if event.name in down:
             was = down.pop(event.name)
             evidence.outages.append(Outage(event.name, was.t, event.t, was.detail))
+        case Processor():
+            evidence.processor.append(event)
         case Suppression():
             evidence.suppressions.append(event)
         case Invoke():

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from chaoskit.alerting.windows import Window
 from chaoskit.events import Interval
-from chaoskit.verify import sentences
+from chaoskit.verify import processor, sentences
 from chaoskit.verify.evidence import Episode, Evidence
 
 _RETRY_REAL_S = 10.0
@@ -58,7 +58,8 @@ class Excuses:
         if outage is not None:
             return f"{outage.equipment} was down meanwhile ({outage.detail})"
         if late_vs <= 0:
-            return ""
+            # Nothing comes too early for want of a processor, save the end of an alert that flaps.
+            return self.starved(hop, start[0], seen[1]) if hop.name == "clear" else ""
         for sink in (observer for observer in hop.needs if observer.endswith("-sink")):
             blind = self.evidence.blind_from(sink, start[1], seen[0])
             if blind is not None:
@@ -72,7 +73,14 @@ class Excuses:
         lag_s, sink = self.evidence.lag(equipment, start[0], seen[1])
         if late_s <= lag_s:
             return f"the {sink} stood still for up to {lag_s:.2f} real s meanwhile, and who waits for it speaks later"
-        return ""
+        waited_s, waiter = processor.waited_s(self.evidence.processor, equipment, start[0], seen[1], self.scale)
+        if 0 < late_s <= waited_s:
+            return f"{waited_s:.2f} real s were lost waiting for a processor meanwhile, most of them by the {waiter}"
+        return self.starved(hop, start[0], seen[1])
+
+    def starved(self, hop: Hop, begin: float, end: float) -> str:
+        """Whether the machine left the equipment, or the target, too little processor time in between."""
+        return processor.starved(self.evidence.processor, (*hop.needs, "target"), begin, end, self.scale)
 
     def clocks(self, hop: Hop, start: Interval) -> str:
         """What of an uncertainty is that of the clocks, where it is most of what the hop can bear."""

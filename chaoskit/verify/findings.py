@@ -1,7 +1,7 @@
 """Everything that was not promised: alerts nobody expected, notices nobody was promised, repeats that come early.
 
 A scenario that says nothing of an alert says that it does not fire. Where nobody was looking, "nothing else
-happened" is UNKNOWN.
+happened" is UNKNOWN, and so is an alert that fired while the machine was too busy to let the target run.
 """
 
 from __future__ import annotations
@@ -10,13 +10,17 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from chaoskit.alerting import routing
+from chaoskit.alerting.windows_expression import range_of
 from chaoskit.events import Notice
 from chaoskit.plan.model import Plan, PlannedAlert
 from chaoskit.plan.witnesses import WITNESS
 from chaoskit.scenario.model import Attached
 from chaoskit.units import format_duration
+from chaoskit.verify import processor
 from chaoskit.verify.evidence import Episode, Evidence
 from chaoskit.verify.verdict import Result, Row
+
+_REPEATERS = ("alertmanager", "prometheus", "target")
 
 
 def find(plan: Plan, evidence: Evidence, owners: Mapping[int, PlannedAlert], since: float, until: float) -> list[Row]:
@@ -67,8 +71,19 @@ def _alerts(plan: Plan, evidence: Evidence, owners: Mapping[int, PlannedAlert], 
         heard = sorted({notice.receiver for notice in evidence.notices if _lists(notice, episode)})
         routed = sorted({r.receiver for r in routing.match_routes(plan.config.route, episode.labels)})
         who = f"notified: {', '.join(heard)}" if heard else f"nobody was notified yet; routed to: {', '.join(routed)}"
-        rows.append(_finding(describe(episode.labels), f"{describe(episode.labels)} {what}; {who}"))
+        busy = _busy(plan, evidence, episode)
+        told = f"{describe(episode.labels)} {what}{busy and f', but {busy}'}; {who}"
+        rows.append(_finding(describe(episode.labels), told, Result.UNKNOWN if busy else Result.FAIL))
     return rows
+
+
+def _busy(plan: Plan, evidence: Evidence, episode: Episode) -> str:
+    """Whether the target was starved in all that the rule looked at: from its range before pending to firing."""
+    assert episode.firing is not None
+    rules = plan.config.alert_rules(episode.name)
+    looked_back_s = max((range_of(plan.config, rule) for rule in rules), default=0.0) / plan.time_scale
+    begin, end = episode.begun[0] - looked_back_s, episode.firing[1]
+    return processor.starved(evidence.processor, ("target",), begin, end, plan.time_scale)
 
 
 def _lists(notice: Notice, episode: Episode) -> bool:
@@ -138,11 +153,16 @@ def _repeats(plan: Plan, evidence: Evidence) -> list[Row]:
             continue
         gap = (notice.sent[1] - before[0].sent[0]) * plan.time_scale
         if gap < route.repeat_interval_s:
+            # An alert that flaps for want of a processor is told again, and rightly.
+            span = (before[0].sent[0], notice.sent[1])
+            busy = processor.starved(evidence.processor, _REPEATERS, *span, plan.time_scale)
             rows.append(
                 _finding(
                     describe(labels),
-                    f"{notice.receiver} ({notice.integration}) was notified of the same again after {gap:.1f} s; "
-                    f"governed by repeat_interval: {format_duration(route.repeat_interval_s)} ({route.place})",
+                    f"{notice.receiver} ({notice.integration}) was notified of the same again after {gap:.1f} s"
+                    f"{busy and f', but {busy}'}; governed by repeat_interval: "
+                    f"{format_duration(route.repeat_interval_s)} ({route.place})",
+                    Result.UNKNOWN if busy else Result.FAIL,
                 )
             )
     return rows
@@ -161,9 +181,11 @@ def _volumes(plan: Plan, evidence: Evidence, since: float, until: float, blind: 
         if count < least or (most is not None and count > most):
             wanted = f"{least}..{'' if most is None else most}"
             reason = f"{name} got {count} notices, the scenario says {wanted}"
+            busy = processor.starved(evidence.processor, ("target",), since, until, plan.time_scale)
             if count < least and blind:
-                reason = f"{reason}, but {', '.join(blind)} was not watched all the time"
-                rows.append(_finding(f"notices {name}", reason, Result.UNKNOWN))
+                busy = f"{', '.join(blind)} was not watched all the time"
+            if busy:
+                rows.append(_finding(f"notices {name}", f"{reason}, but {busy}", Result.UNKNOWN))
             else:
                 rows.append(_finding(f"notices {name}", reason))
     return rows

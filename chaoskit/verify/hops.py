@@ -5,7 +5,8 @@
 
 A hop that was seen is judged against its window. One that was not seen is FAIL ("never") only where somebody
 was looking until the last allowed instant, all the equipment it needs was up, and we ourselves had not ended the
-fault before it was due; otherwise UNKNOWN. What came too late while our own equipment stood still is UNKNOWN too.
+fault before it was due; otherwise UNKNOWN. What came too late while our own equipment stood still, or while the
+machine was too busy to let it run, is UNKNOWN too.
 """
 
 from __future__ import annotations
@@ -139,7 +140,9 @@ class HopJudge:
         if episode.resolved is not None:
             after = sentences.s((episode.resolved[1] - episode.firing[0]) * self.scale)
             what = f"it resolved {after} after firing, and the scenario says until: never"
-            return self._row(hop, Result.FAIL, f"{self._who(hop)} {what}; governed by {where}")
+            busy = self._excuses.starved(hop, episode.firing[0], episode.resolved[1])
+            result = Result.UNKNOWN if busy else Result.FAIL
+            return self._row(hop, result, f"{self._who(hop)} {what}{busy and f', but {busy}'}; governed by {where}")
         trouble = self._excuses.unwatched(hop, episode.firing, self.evidence.known_to(self.end_of_watch))
         return self._silent(hop, trouble, where)
 
@@ -158,13 +161,10 @@ class HopJudge:
         if seen is not None:
             return self._judged(hop, start, seen, (start, seen), episode)
         latest = start[1] + hop.window.hi_vs / self.scale
-        trouble = self._muted(hop, episode, start[0], latest)
-        trouble = (
-            trouble
-            or self._excuses.unwatched(hop, start, latest)
-            or self._excuses.ended_early(hop, start, latest, episode)
-        )
-        if trouble:
+        excuses = self._excuses
+        trouble = self._muted(hop, episode, start[0], latest) or excuses.unwatched(hop, start, latest)
+        trouble = trouble or excuses.ended_early(hop, start, latest, episode)
+        if trouble := trouble or excuses.starved(hop, start[0], latest):
             return self._row(hop, Result.UNKNOWN, self._unseen(hop, trouble))
         watched_vs = (self.end_of_watch - start[1]) * self.scale
         reason = sentences.never(self._who(hop), hop.name, hop.window.hi_vs, watched_vs, hop.setting)

@@ -7,6 +7,7 @@ network. A check that throws makes its rows UNKNOWN, never the verdict green.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from chaoskit.alerting.windows import delivery_of
 from chaoskit.events import End, Header, Interruption, Steady
@@ -15,6 +16,7 @@ from chaoskit.inputs import read_inputs
 from chaoskit.plan.build import make_plan
 from chaoskit.plan.model import Inventory, Plan, PlannedAlert
 from chaoskit.verify.anchors import anchors_of, assign
+from chaoskit.verify.checklist import Checklist, check
 from chaoskit.verify.company import Company
 from chaoskit.verify.conditions import judge_conditions
 from chaoskit.verify.content import wrong_with
@@ -47,11 +49,17 @@ def plan_of(header: Header) -> Plan:
 
 def verify(history: History, plan: Plan | None = None) -> Verdict:
     """Judges every promise of the scenario on what the history shows; `plan` replaces the one its header implies."""
+    return judge_all(history, plan)[0]
+
+
+def judge_all(history: History, plan: Plan | None = None) -> tuple[Verdict, list[Checklist]]:
+    """The verdict, and the documented checklist of each expected instance."""
     plan = plan or plan_of(history.header)
     every_s = {rule.alert: rule.interval_s / plan.time_scale for rule in plan.config.rules if rule.alert}
     evidence = gather(history, every_s, plan.witnesses)
     rows: list[Row] = []
     figures: list[Figure] = []
+    checklists: list[Checklist] = []
     notes: list[str] = []
     rows += _guarded("conditions", lambda: judge_conditions(plan, history, evidence))
     steady = next(history.of(Steady), None)
@@ -62,10 +70,8 @@ def verify(history: History, plan: Plan | None = None) -> Verdict:
         evidence.whole = _whole(plan, evidence, history, until)
         outside = mutes_of(plan, evidence)
         for alert in plan.alerts:
-            rows += _guarded(
-                alert.id,
-                lambda a=alert: _alert(plan, evidence, a, owners, until, figures, company, outside),  # type: ignore[misc]
-            )
+            judged = partial(_alert, plan, evidence, alert, owners, until, figures, checklists, company, outside)
+            rows += _guarded(alert.id, judged)
         rows += unwitnessed_rows(plan)
         since = evidence.phases.get("steps", history.events[0].t)
         notes += foreign_notes(plan, evidence, since)
@@ -73,7 +79,7 @@ def verify(history: History, plan: Plan | None = None) -> Verdict:
     result = worst_of(row.result for row in rows)
     interrupted = next(history.of(Interruption), None) is not None
     code = exit_code(result, healed=_healed(history, evidence), interrupted=interrupted)
-    return Verdict(
+    verdict = Verdict(
         run_id=history.header.run_id,
         scenario=plan.scenario.name,
         title=plan.scenario.title,
@@ -84,6 +90,7 @@ def verify(history: History, plan: Plan | None = None) -> Verdict:
         rows=rows,
         notes=[*history.header.notes, *plan.warnings, *notes, *_volume(evidence), *load_notes(history)],
     )
+    return verdict, checklists
 
 
 def company_of(plan: Plan, evidence: Evidence, history: History) -> Company:
@@ -99,6 +106,7 @@ def _alert(
     owners: dict[int, PlannedAlert],
     until: float,
     figures: list[Figure],
+    checklists: list[Checklist],
     company: Company,
     mutes: Mutes,
 ) -> list[Row]:
@@ -107,9 +115,12 @@ def _alert(
     for episode, about in instances(alert, mine):
         anchors = anchors_of(plan, evidence, alert, episode)
         judged = HopJudge(evidence, alert, plan.time_scale, about, anchors, until, company, mutes)
-        rows += judged.rows(episode)
-        rows += _content(plan, judged, alert, episode)
-        rows += judge_suppressed(plan, evidence, alert, episode, about, until)
+        mine_rows = judged.rows(episode)
+        mine_rows += _content(plan, judged, alert, episode)
+        mine_rows += judge_suppressed(plan, evidence, alert, episode, about, until)
+        checklist, failures = check(plan, judged, episode, mine_rows)
+        rows += [*mine_rows, *failures]
+        checklists.append(checklist)
         figures += _figures(judged, alert, episode)
     return rows
 

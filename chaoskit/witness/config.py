@@ -156,12 +156,20 @@ class _Dumper(yaml.SafeDumper):
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         super().increase_indent(flow, False)
 
+    def serialize_node(self, node: yaml.Node, parent: Any, index: Any) -> None:
+        if isinstance(node, yaml.ScalarNode) and ":" in node.value:
+            # A time of day is a number only to YAML 1.1; as one it would get a tag that nobody else reads.
+            node.tag = "tag:yaml.org,2002:str"
+        super().serialize_node(node, parent, index)
+
 
 def _root(text: str, url: str, file: str) -> yaml.MappingNode:
     """The file's own tree, once it was read as Alertmanager reads it."""
     reading = Reading()
     if not _usable(url):
-        reading.problems.append(Problem(None, f"'{url}' is no URL of a witness", "such as http://127.0.0.1:9765"))
+        reading.problems.append(
+            Problem(None, "--url is no URL of a witness", "such as http://127.0.0.1:9765, without a password")
+        )
     read_alertmanager(reading, text, file)
     reading.finish()
     root = yaml.compose(text, Loader=yaml.SafeLoader)

@@ -109,7 +109,11 @@ def test_scenarios_that_may_share_a_stack_run_together_and_each_is_judged_by_its
     header = read_history(gated.folder / "worker").header
     assert "CircuitBreakerOpen" in header.beside
     cases = ET.parse(report).getroot().iter("testcase")
-    assert {case.get("name"): len(case) for case in cases} == {"worker": 0, "breaker": 0}
+    assert {case.get("name"): [part.tag for part in case] for case in cases} == {
+        "worker": ["system-out"],
+        "breaker": ["system-out"],
+    }
+    assert "++++++++" in gated.said
 
 
 def test_a_hidden_interference_is_a_finding_and_not_a_pass(drill: Drill) -> None:

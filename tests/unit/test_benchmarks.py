@@ -12,7 +12,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import footprint, judge_scale, locust_overhead, poll_gaps, run_overhead, scales
+from benchmarks import footprint, gate, judge_scale, locust_overhead, poll_gaps, rule_cost, run_overhead, scales
 from benchmarks.cheap_server import requests_in
 from benchmarks.locust_overhead import Cost
 from benchmarks.poll_gaps import Look
@@ -174,7 +174,9 @@ def test_the_cheap_server_counts_whole_requests_only() -> None:
     assert requests_in(get + b"GET /") == (1, b"GET /")
 
 
-@pytest.mark.parametrize("module", [run_overhead, locust_overhead, poll_gaps, scales, judge_scale, footprint], ids=str)
+@pytest.mark.parametrize(
+    "module", [run_overhead, locust_overhead, poll_gaps, scales, judge_scale, footprint, gate, rule_cost], ids=str
+)
 def test_each_benchmark_explains_itself_and_refuses_nonsense(module: object) -> None:
     command: click.Command = module.main  # type: ignore[attr-defined]
     told = CliRunner().invoke(command, ["--help"])
@@ -197,3 +199,26 @@ def test_judging_starts_as_a_command(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stderr
     assert "machine:" in run.stdout
     assert not list(tmp_path.iterdir())
+
+
+def test_a_gate_s_bound_and_each_scenario_s_last_result_are_read_from_what_it_said() -> None:
+    said = (
+        "3 scenarios in 2 stacks, 2 side by side: \nabout 2:05 (real)\nPASS  one, 3.0 s\nUNKNOWN  two, 4.1 s\n"
+        "PASS  two, 5.0 s (second attempt, on a fresh stack)\n"
+    )
+    assert gate.read_gate(said) == (125.0, {"one": "PASS", "two": "PASS"})
+    with pytest.raises(Unusable, match="no schedule"):
+        gate.read_gate("nothing")
+
+
+def test_scenarios_that_end_differently_are_named_with_each_end() -> None:
+    one = gate.Played(1, 10.0, 9.0, 0, {"a": "PASS", "b": "PASS"}, (0.0, 0.0))
+    two = dataclasses.replace(one, ended={"a": "PASS", "b": "FAIL"})
+    assert gate.differing([one, one]) == []
+    assert gate.differing([one, two]) == ["b: PASS, FAIL"]
+
+
+def test_a_counter_s_series_are_summed_and_others_of_a_longer_name_are_not() -> None:
+    page = 'took_sum{group="a"} 1.5\ntook_sum{group="b"} 2\ntook_sum_total 9\n# HELP took_sum x\n'
+    assert rule_cost.counter(page, "took_sum") == 3.5
+    assert rule_cost.counter(page, "absent") == 0.0

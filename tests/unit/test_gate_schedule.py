@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, cast
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chaoskit.gate.candidate import Candidate
-from chaoskit.gate.schedule import START_S, STOP_S, make_schedule
+from chaoskit.gate.schedule import START_S, STOP_S, WAVE_S, StackPlan, Wave, make_schedule
 
 
 def one(
@@ -33,7 +34,7 @@ def clash(a: Candidate, b: Candidate) -> str:
 def test_what_does_not_clash_runs_at_the_same_time() -> None:
     schedule = make_schedule([one("a", expects="A"), one("b", expects="B"), one("c", expects="C")], clash, 1)
     assert [[len(wave.members) for wave in stack.waves] for stack in schedule.stacks] == [[3]]
-    assert schedule.bound_s == START_S + 10 + STOP_S
+    assert schedule.bound_s == START_S + WAVE_S + 10 + STOP_S
 
 
 def test_what_acts_on_one_thing_runs_one_after_the_other_and_says_why() -> None:
@@ -52,6 +53,15 @@ def test_the_others_alerts_are_allowed_and_ones_own_are_not_among_them() -> None
     stack = make_schedule([a, b], clash, 1).stacks[0]
     assert stack.beside(a) == {"B"}
     assert stack.beside(b) == {"A", "X"}
+
+
+def test_a_wave_begins_while_the_one_before_it_only_looks_on() -> None:
+    """10 s of which 4 are a tail, then 3 s of quiet and 5 s: the bound is what both take on one axis of time."""
+    first = dataclasses.replace(one("a", 10.0), tail_s=4.0)
+    second = dataclasses.replace(one("b", 5.0), tail_s=4.0, quiet_s=3.0)
+    stack = StackPlan([Wave([first]), Wave([second])])
+    assert stack.length_s == START_S + WAVE_S + 6 + WAVE_S + 3 + 5 + STOP_S
+    assert StackPlan([Wave([first, second])]).length_s == START_S + WAVE_S + 3 + 10 + STOP_S
 
 
 candidates = st.lists(
@@ -78,4 +88,4 @@ def test_any_schedule_is_whole_free_of_clashes_and_no_longer_than_one_after_the_
         assert len(alerts) == len(set(alerts))
         for wave in stack.waves:
             assert not any(clash(a, b) for a in wave.members for b in wave.members if a is not b)
-    assert schedule.bound_s <= sum(START_S + STOP_S + member.estimate_s for member in every) + 1e-6
+    assert schedule.bound_s <= sum(START_S + WAVE_S + STOP_S + member.estimate_s for member in every) + 1e-6

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from chaoskit.alerting.model import AlertConfig, Rule
-from chaoskit.cli.rehearse_inputs import ASSUMED, at_home, changed_alerts, sorted_inputs, with_templates
+from chaoskit.cli.rehearse_inputs import ASSUMED, at_home, changed_alerts, relabels, sorted_inputs, with_templates
 from chaoskit.cli.sources import load_config
 from chaoskit.errors import BadInput, ExitCode, Place
 from chaoskit.events import Notice
@@ -118,6 +118,14 @@ def test_who_mutes_whom_is_told_from_the_labels_that_alerts_carry(config: AlertC
     errors, queue, *_ = alerts(config)
     seen = {key_of(one): (one, [{"instance": f"m{n}"}], f"m{n}") for n, one in enumerate((errors, queue))}
     assert muted_by(config, seen) == {key_of(queue): ("Errors",)}
+    labelled = {
+        **seen,
+        key_of(errors): (errors, [{"cluster": "eu"}], "m0"),
+        key_of(queue): (queue, [{"cluster": "m1"}], "m1"),
+    }
+    assert muted_by(config, labelled) == {key_of(queue): ("Errors",)}, "a made-up label may have that value in life"
+    elsewhere = {**labelled, key_of(queue): (queue, [{"cluster": "us"}], "m1")}
+    assert muted_by(config, elsewhere) == {}
     apart = replace(config.inhibit_rules[0], equal=("severity",))
     assert muted_by(replace(config, inhibit_rules=(apart,)), seen) == {}
 
@@ -219,6 +227,14 @@ def test_github_gets_a_command_beside_the_line_of_what_failed(config: AlertConfi
     assert "line=5" in lines[0]
     assert "never notified" in lines[0]
     assert len(lines) == 2
+
+
+def test_github_and_junit_tell_of_what_happened_besides_and_no_text_ends_a_command_early(config: AlertConfig) -> None:
+    row = Row(about="Stray", hop="finding", result=Result.FAIL, reason="50%\n::error::it fired")
+    result = found(outcome(config, Result.PASS), findings=(row,))
+    lines = list(to_github(result))
+    assert lines[0] == "::error title=rehearsal FAIL::Stray: 50%25%0A::error::it fired"
+    assert ET.fromstring(to_junit(result)).get("failures") == "1"
 
 
 def test_json_and_junit_hold_the_same_results(config: AlertConfig) -> None:
@@ -328,6 +344,28 @@ def test_templates_replace_those_that_are_named_and_places_stay(config: AlertCon
     assert str(moved.route.children[0].place) == f"{original}:7"
     with pytest.raises(BadInput, match="leads to no file"):
         with_templates(original, (str(tmp_path / "*.none"),), folder)
+
+
+def test_changed_labels_of_alerts_are_noticed(tmp_path: Path) -> None:
+    file = tmp_path / "prometheus.yml"
+    file.write_text(f"{ASSUMED}alerting: {{alert_relabel_configs: [{{action: labeldrop, regex: replica}}]}}\n", "utf-8")
+    assert relabels(file)
+    file.write_text(ASSUMED, encoding="utf-8")
+    assert not relabels(file)
+
+
+def test_a_renamed_file_is_compared_with_what_it_was(config: AlertConfig, tmp_path: Path) -> None:
+    def git(*words: str) -> None:
+        identity = ("-c", "user.name=a", "-c", "user.email=a@example.com")
+        subprocess.run(["git", *identity, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-q", "-m", "one")
+    git("mv", "rules.yml", "alerts.yml")
+    (tmp_path / "alerts.yml").write_text(RULES.replace("> 1000", "> 2000"), encoding="utf-8")
+    renamed = load_config(None, [str(tmp_path / "alerts.yml")], tmp_path / "am.yml", tmp_path / "prometheus.yml")
+    assert changed_alerts(renamed, "HEAD") == {"AllQueues"}
 
 
 def test_only_rules_that_changed_since_a_revision_are_taken(config: AlertConfig, tmp_path: Path) -> None:

@@ -1,0 +1,99 @@
+"""How long the stack's own processes wait for a processor: what a starved machine cannot hide.
+
+The kernel counts for each thread how long it ran and how long it was ready to run and had to wait (`schedstat`). At
+60x a real second is a virtual minute, so a target that waits is slow in a way that no fault of its own explains.
+
+    ready  |--waits--|--runs--|--waits--|--runs--|         waited, used: sums over all threads of an equipment
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import psutil
+
+from chaoskit.events import Event, Processor
+
+EVERY_S = 1.0
+_NS = 1e9
+
+_Thread = tuple[int, int]
+_Times = tuple[int, int]
+"""Nanoseconds that a thread ran and that it waited, since it began."""
+
+
+class ProcessorObserver:
+    """Emits a Processor event each second from a thread of its own until `stop`; says nothing where no kernel tells.
+
+    `leaders` gives the processes whose sessions are the equipment, and its names; equipment restarts, so it is asked
+    each time.
+    """
+
+    def __init__(self, leaders: Callable[[], Mapping[int, str]], on_event: Callable[[Event], None]) -> None:
+        self._leaders = leaders
+        self._on_event = on_event
+        self._at = time.time()
+        self._before: dict[_Thread, _Times] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="processor-observer", daemon=True)
+
+    def start(self) -> None:
+        """Begins to look."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """Looks no more. Idempotent."""
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+
+    def look_once(self) -> None:
+        """One look; emits what was used and waited since the one before."""
+        names = self._leaders()
+        since, self._at = self._at, time.time()
+        now: dict[_Thread, _Times] = {}
+        used: dict[str, float] = defaultdict(float)
+        waited: dict[str, float] = defaultdict(float)
+        for pid in psutil.pids():
+            name = names.get(_session(pid), "")
+            for thread, times in _threads(pid).items() if name else ():
+                now[pid, thread] = times
+                before = self._before.get((pid, thread), (0, 0))
+                used[name] += (times[0] - before[0]) / _NS
+                waited[name] += (times[1] - before[1]) / _NS
+        first, self._before = not self._before, now
+        if now and not first:
+            self._on_event(Processor(during=(since, self._at), used_s=_rounded(used), waited_s=_rounded(waited)))
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self.look_once()
+            self._stop.wait(EVERY_S)
+
+
+def _session(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return 0  # it has ended
+
+
+def _threads(pid: int) -> dict[int, _Times]:
+    """By thread; those that have ended since are missing, and so is everything where the kernel does not count."""
+    found = {}
+    try:
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            ran, waited, _ = (thread / "schedstat").read_bytes().split()
+            found[int(thread.name)] = (int(ran), int(waited))
+    except (OSError, ValueError):
+        return found
+    return found
+
+
+def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, 4) for name, value in sorted(seconds.items())}

@@ -1,0 +1,84 @@
+"""How long programs that were ready had to wait for a core, as the kernel counts it: the machine's share in a delay.
+
+A rehearsal plays minutes in seconds, so what a busy machine adds to a delivery is soon as long as a group_wait. The
+kernel keeps the sum of all time in which somebody waited for a core (`/proc/pressure/cpu`); read again and again, it
+says for any span how much of it that was.
+"""
+
+from __future__ import annotations
+
+import bisect
+import re
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+_FILE = Path("/proc/pressure/cpu")
+_TOTAL = re.compile(r"^some .*total=(\d+)$", re.MULTILINE)
+_LATELY = re.compile(r"^some avg10=([\d.]+)", re.MULTILINE)
+_BUSY_PERCENT = 50.0
+_EVERY_S = 0.05
+MOST_S = 0.2
+"""Real seconds of a delay that waiting may excuse: more than this, on a machine however busy, is somebody's setting."""
+
+
+def _stalled_s() -> float | None:
+    try:
+        match = _TOTAL.search(_FILE.read_text(encoding="ascii"))
+    except OSError:
+        return None
+    return int(match[1]) / 1e6 if match else None
+
+
+def is_busy() -> bool:
+    """Whether in the last ten seconds somebody waited for a core half of the time; False where nobody knows."""
+    try:
+        match = _LATELY.search(_FILE.read_text(encoding="ascii"))
+    except OSError:
+        return False
+    return match is not None and float(match[1]) >= _BUSY_PERCENT
+
+
+class Pressure:
+    """Reads the sum until `stop`, in a thread of its own; where the kernel keeps none, nothing is ever excused."""
+
+    def __init__(self, stalled_s: Callable[[], float | None] = _stalled_s) -> None:
+        self._stalled_s = stalled_s
+        self._at: list[float] = []
+        self._sums: list[float] = []
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pressure", daemon=True)
+
+    def start(self) -> None:
+        """Begins to read."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Reads no more; what was read stays."""
+        self._over.set()
+        if self._thread.ident is not None:
+            self._thread.join(5)
+
+    def read(self, at: float) -> None:
+        """One reading, at this instant."""
+        found = self._stalled_s()
+        if found is not None:
+            self._at.append(at)
+            self._sums.append(found)
+
+    def waited_s(self, begin: float, end: float) -> float:
+        """For how much of [begin, end] somebody waited for a core, in real seconds; 0 where nobody knows."""
+        first = bisect.bisect_right(self._at, begin) - 1
+        last = bisect.bisect_left(self._at, end)
+        if first < 0 or not self._at:
+            return 0.0
+        return self._sums[min(last, len(self._sums) - 1)] - self._sums[first]
+
+    def explains(self, late_s: float, begin: float, end: float) -> bool:
+        """Whether so much of a delay in [begin, end] may be the machine's doing."""
+        return late_s <= min(self.waited_s(begin, end), MOST_S)
+
+    def _run(self) -> None:
+        while not self._over.wait(_EVERY_S):
+            self.read(time.time())

@@ -1,0 +1,60 @@
+"""Whether a machine left the stack so little processor time that what it did says nothing of what is tested.
+
+At 60x a real second is a virtual minute: a target that waits for a processor is slow, raises alerts that nobody
+promised, and lets others flap. The kernel's own count of the waiting decides, never the symptom:
+
+    share = waited / (waited + used)        of the time in which threads of the equipment were ready to run
+
+Where it is SHARE or more, a failure that slowness can bring about is UNKNOWN. It never makes a failure pass, says
+nothing of what was sent to whom, and counts only within the very span in which the failure came about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chaoskit.events import Processor
+
+SHARE = 0.4
+"""The part of its ready time that equipment spends waiting from which on it is starved."""
+DELAYED = SHARE / 2
+"""From which on its waiting may have made something late, by as much as was waited; less is an ordinary machine's."""
+
+
+def starved(seen: Sequence[Processor], equipment: Sequence[str], begin: float, end: float, scale: float) -> str:
+    """Which of the equipment was starved in [begin, end], in words for a reason; empty where none was.
+
+    In real time slowness is what people would suffer too, so there it excuses nothing.
+    """
+    if scale <= 1:
+        return ""
+    inside = [each for each in seen if each.during[0] < end and each.during[1] > begin]
+    found = []
+    for name in dict.fromkeys(equipment):
+        waited = sum(each.waited_s.get(name, 0.0) for each in inside)
+        used = sum(each.used_s.get(name, 0.0) for each in inside)
+        if waited > 0 and waited >= SHARE * (waited + used):
+            found.append((waited / (waited + used), waited, waited + used, name))
+    if not found:
+        return ""
+    share, waited, ready, name = max(found)
+    return (
+        f"this machine was too busy: the {name} waited for a processor for {share:.0%} of the time in which it was "
+        f"ready to run ({waited:.2f} of {ready:.2f} real s)"
+    )
+
+
+def waited_s(
+    seen: Sequence[Processor], equipment: Sequence[str], begin: float, end: float, scale: float
+) -> tuple[float, str]:
+    """The most real seconds that anything passing through all of this equipment lost by waiting, and where most.
+
+    Only what waited for DELAYED of its ready time counts. In real time nothing is excused, as in `starved`.
+    """
+    inside = [each for each in seen if scale > 1 and each.during[0] < end and each.during[1] > begin]
+    sums = {}
+    for name in dict.fromkeys(equipment):
+        waited = sum(each.waited_s.get(name, 0.0) for each in inside)
+        used = sum(each.used_s.get(name, 0.0) for each in inside)
+        sums[name] = waited if waited >= DELAYED * (waited + used) else 0.0
+    return sum(sums.values()), max(sums, key=lambda name: sums[name], default="")

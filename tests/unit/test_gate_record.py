@@ -1,0 +1,45 @@
+"""What earlier gates leave behind: a record for each time scale, what is left out, and who is tried again with whom."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from chaoskit.gate.gate import _again
+from chaoskit.gate.record import FILE, load_record, save_record
+from chaoskit.gate.schedule import StackPlan, Wave
+from chaoskit.gate.view import left_out_lines
+from tests.unit.test_gate_schedule import one
+
+
+def test_each_time_scale_has_a_record_of_its_own(tmp_path: Path) -> None:
+    record = load_record(tmp_path)
+    record.at(60).note("a", 0, 1000.0, 37.0, "run")
+    record.at(1).note("a", 1, 2000.0, 2220.0, "run")
+    save_record(tmp_path, record)
+    again = load_record(tmp_path)
+    assert (again.at(60).took_s("a"), again.at(1).took_s("a"), again.at(10).took_s("a")) == (37.0, 2220.0, None)
+    assert (again.at(60).failed_last(), again.at(1).failed_last()) == (set(), {"a"})
+
+
+def test_a_record_without_scales_or_one_that_cannot_be_read_is_an_empty_one(tmp_path: Path) -> None:
+    old = '{"scenarios": {"a": {"exit_code": 0, "at": 1, "took_s": 37, "passed_at": 1, "run": "x"}}}'
+    for text in (old, "{"):
+        (tmp_path / FILE).write_text(text)
+        assert load_record(tmp_path).at(60).took_s("a") is None
+
+
+def test_what_is_left_out_is_named_with_what_it_proves_and_when_it_last_passed() -> None:
+    known = load_record(Path("/nowhere")).at(60)
+    known.note("a", 0, 0.0, 10.0, "run")
+    said = [str(line) for line in left_out_lines([one("a", expects="A"), one("b")], known)]
+    assert "left out: a, which proves A (last passed: " in said[0]
+    assert "days ago" in said[0]
+    assert said[1].endswith("left out: b, which proves that nothing fires (last passed: never)")
+
+
+def test_a_second_attempt_keeps_the_company_of_the_first() -> None:
+    """Two that disturbed each other into UNKNOWN meet again; alone each of them might pass."""
+    a, b, c, d = (one(name) for name in "abcd")
+    plan = StackPlan([Wave([a, b, c]), Wave([d])])
+    assert [wave.members for wave in _again(plan, [a, c]).waves] == [[a, c]]
+    assert [wave.members for wave in _again(plan, [b, d]).waves] == [[b], [d]]

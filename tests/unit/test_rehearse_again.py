@@ -1,0 +1,156 @@
+"""What a busy machine does to a rehearsal: what it may excuse, and what is played once more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from chaoskit.alerting.model import AlertConfig
+from chaoskit.history import read_history
+from chaoskit.rehearse import pressure, session
+from chaoskit.rehearse.derive import key_of
+from chaoskit.rehearse.lanes import Lane
+from chaoskit.rehearse.outcome import Rehearsed, RuleOutcome, judge_wave
+from chaoskit.rehearse.output import text_lines
+from chaoskit.rehearse.perform import Performed
+from chaoskit.rehearse.pressure import MOST_S, Pressure
+from chaoskit.rehearse.scenarios import Given
+from chaoskit.rehearse.session import Asked, Session
+from chaoskit.rehearse.stub import stub_for
+from chaoskit.stack.binaries import Binaries
+from chaoskit.verify.verdict import Result, Row
+from chaoskit.verify.verify import plan_of, verify
+from tests.unit.test_rehearse_waves import KEPT, alerts
+from tests.unit.test_rehearse_waves import config as config
+
+NONE = Path("/nonexistent")
+
+
+class Attempts:
+    """In place of stacks: attempt by attempt the result that every rule of every drill ends with."""
+
+    def __init__(self, *results: Result) -> None:
+        self.results = list(results)
+        self.played: list[tuple[str, float, int]] = []
+
+    def __call__(self, lanes: Sequence[Lane], side_by_side: int, *_: Any) -> Iterator[Performed]:
+        result = self.results.pop(0)
+        for lane in lanes:
+            for drill in lane.drills:
+                self.played.append((drill.name, drill.plan.time_scale, side_by_side))
+                rows = [Row(about="nothing else", hop="finding", result=Result.UNKNOWN, reason="blind")]
+                found = {
+                    key_of(a.rule): RuleOutcome(a.rule, result, (f"it is {result}",), wave=drill.name)
+                    for a in drill.plan.alerts
+                }
+                yield Performed(found, {drill.name: rows if result is Result.UNKNOWN else []})
+
+
+@pytest.fixture
+def rehearse(
+    config: AlertConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Attempts], tuple[Rehearsed, list[str]]]:
+    text = stub_for(alerts(config)[0], "m").replace("job:errors:rate5m", "errors_total").replace("FILL-IN", "'1'")
+
+    def run(attempts: Attempts) -> tuple[Rehearsed, list[str]]:
+        monkeypatch.setattr(session, "play", attempts)
+        said: list[str] = []
+        asked = Asked(config, 15.0, tmp_path, False, given=(Given("one.yml", text),))
+        return Session(asked, Binaries(NONE, NONE, NONE, NONE, {}), said.append).rehearse(), said
+
+    return run
+
+
+def test_what_ended_unknown_is_played_once_more_half_as_fast_and_said_so(rehearse: Any) -> None:
+    attempts = Attempts(Result.UNKNOWN, Result.PASS)
+    found, said = rehearse(attempts)
+    assert attempts.played == [("one", 60.0, 2), ("one-again", 30.0, 1)]
+    assert [(one.result, one.attempt) for one in found.outcomes] == [(Result.PASS, 2)]
+    assert not found.findings, "what only the first attempt could not know no longer counts"
+    assert any("1 alert UNKNOWN: once more, half as fast" in line for line in said)
+    assert any(line.endswith("at the second attempt") for line in text_lines(found))
+
+
+def test_what_is_unknown_twice_stays_unknown(rehearse: Any) -> None:
+    found, _ = rehearse(Attempts(Result.UNKNOWN, Result.UNKNOWN))
+    assert [one.result for one in found.outcomes] == [Result.UNKNOWN]
+
+
+@pytest.mark.parametrize("result", [Result.FAIL, Result.PASS])
+def test_what_failed_is_never_played_again(rehearse: Any, result: Result) -> None:
+    attempts = Attempts(result)
+    found, _ = rehearse(attempts)
+    assert len(attempts.played) == 1
+    assert [one.result for one in found.outcomes] == [result]
+
+
+def busy(share: float) -> Pressure:
+    """A machine on which programs wait for this share of the time, over the whole kept history."""
+    stalled = [0.0]
+    found = Pressure(lambda: stalled[0])
+    history = read_history(Path(__file__).parents[1] / "golden" / "kept.jsonl")
+    begun = history.events[0].t
+    for n in range(4000):
+        stalled[0] = n * 0.05 * share
+        found.read(begun + n * 0.05)
+    return found
+
+
+def judged(monkeypatch: pytest.MonkeyPatch, late_vs: float, share: float) -> list[Result]:
+    """The notify rows of the kept history, had each notice been so many virtual seconds late."""
+    verdict = verify(KEPT)
+
+    def late(row: Row) -> Row:
+        if row.hop != "notify" or row.allowed is None:
+            return row
+        seen = (row.allowed[1] + late_vs, row.allowed[1] + late_vs + 1)
+        return msgspec.structs.replace(row, observed=seen, result=Result.FAIL, reason="late")
+
+    doctored = msgspec.structs.replace(verdict, rows=[late(row) for row in verdict.rows])
+    monkeypatch.setattr("chaoskit.rehearse.outcome.verify", lambda history, plan: doctored)
+    rows = judge_wave(KEPT, plan_of(KEPT.header), "wave", "", busy(share))[2].rows
+    return [row.result for row in rows if row.hop == "notify"]
+
+
+def test_lateness_that_waiting_for_a_core_explains_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert set(judged(monkeypatch, 5.0, 0.9)) == {Result.UNKNOWN}
+
+
+def test_on_a_calm_machine_the_same_lateness_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert set(judged(monkeypatch, 5.0, 0.01)) == {Result.FAIL}
+
+
+def test_no_machine_is_busy_enough_to_excuse_a_wrong_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert set(judged(monkeypatch, MOST_S * 60 + 5, 1.0)) == {Result.FAIL}
+
+
+def test_where_the_kernel_keeps_no_sum_nothing_is_excused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pressure, "_FILE", NONE)
+    found = Pressure()
+    found.read(1.0)
+    assert not found.explains(0.01, 0.0, 2.0)
+
+
+def test_waiting_is_counted_only_inside_the_span() -> None:
+    sums = iter((0.0, 0.0, 1.0, 1.0))
+    found = Pressure(lambda: next(sums))
+    for at in (1.0, 2.0, 3.0, 4.0):
+        found.read(at)
+    assert (found.waited_s(1.5, 2.5), found.waited_s(3.5, 9.0), found.waited_s(0.0, 9.0)) == (1.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(("percent", "most"), [(0.5, 120), (96.1, 40)])
+def test_a_busy_machine_gets_smaller_waves(
+    percent: float, most: int, config: AlertConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "cpu"
+    file.write_text(f"some avg10={percent:.2f} avg60=0.00 avg300=0.00 total=5\n", encoding="ascii")
+    monkeypatch.setattr(pressure, "_FILE", file)
+    said: list[str] = []
+    of = Session(Asked(config, 15.0, tmp_path, False), Binaries(NONE, NONE, NONE, NONE, {}), said.append)
+    assert of._most_in_a_wave() == most
+    assert bool(said) == (most == 40)

@@ -1,0 +1,181 @@
+"""A machine that lets nothing run says nothing of what is tested: UNKNOWN. A machine that has time excuses nothing.
+
+Literals in virtual seconds after the fault; one real second is a virtual minute. The kernel's word is in real seconds.
+"""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from chaoskit.events import AlertState, AnyEvent, Event, FaultOk, Notice, Processor
+from chaoskit.history import History
+from chaoskit.observe.processor import ProcessorObserver
+from chaoskit.verify.processor import SHARE, starved
+from chaoskit.verify.processor import waited_s as lost_by_waiting
+from chaoskit.verify.verdict import Result, Verdict
+from chaoskit.verify.verify import verify
+from tests.golden.doctored import Truth, results, told, with_events
+
+PASS, FAIL, UNKNOWN = Result.PASS, Result.FAIL, Result.UNKNOWN
+SCALE = 60.0
+STRAY = {"alertname": "HighLatencyP95", "severity": "warning", "component": "api"}
+CALM, DELAYING, BUSY = (0.30, 0.02), (0.06, 0.02), (0.10, 0.40)
+"""Real seconds that equipment uses and waits in each real second."""
+
+
+def fault_of(history: History) -> float:
+    return next(history.of(FaultOk)).effect[0]
+
+
+def with_stray(history: History, pending_vs: float, firing_vs: float) -> History:
+    """The history in which an alert fired that nobody promised."""
+    begun = fault_of(history)
+    pending, firing = begun + pending_vs / SCALE, begun + firing_vs / SCALE
+    strays = [
+        AlertState(t=pending, labels=STRAY, state="pending", at=pending, previous=pending - 0.25, active_at=pending),
+        AlertState(t=firing, labels=STRAY, state="firing", at=firing, previous=firing - 0.25, active_at=pending),
+    ]
+    return merged(history, strays)
+
+
+def running(history: History, spans: Iterator[tuple[float, float]], busy: tuple[float, float], name: str) -> History:
+    """The history of a machine that is busy in these spans of virtual seconds after the fault, and calm otherwise."""
+    begun, told_by_kernel, at, busy_in = fault_of(history), list[AnyEvent](), history.events[0].t, list(spans)
+    while at < history.last_t:
+        after_vs = (at - begun) * SCALE
+        used, waited = busy if any(a <= after_vs < b for a, b in busy_in) else CALM
+        seen = Processor(t=at + 1, during=(at, at + 1), used_s={name: used}, waited_s={name: waited})
+        told_by_kernel.append(seen)
+        at += 1
+    return merged(history, told_by_kernel)
+
+
+def merged(history: History, more: list[AnyEvent]) -> History:
+    events = list[Event](sorted([*history.events[1:-1], *more], key=lambda event: event.t))
+    kept = [e for e in events if e.t <= history.last_t]
+    return with_events(history, [history.events[0], *kept, history.events[-1]])  # type: ignore[list-item]
+
+
+def always() -> Iterator[tuple[float, float]]:
+    return iter([(-1e6, 1e6)])
+
+
+def finding(verdict: Verdict) -> str:
+    return " ".join(row.reason for row in verdict.rows if row.hop == "finding")
+
+
+def test_an_alert_nobody_promised_on_a_machine_with_time_is_a_failure() -> None:
+    history = with_stray(told(Truth()), 30, 60)
+    assert results(verify(history), "finding") == {FAIL}
+    assert results(verify(running(history, iter([]), BUSY, "target")), "finding") == {FAIL}
+
+
+def test_an_alert_nobody_promised_while_the_target_waited_for_a_processor_is_unknown_and_says_why() -> None:
+    verdict = verify(running(with_stray(told(Truth()), 30, 60), always(), BUSY, "target"))
+    assert results(verdict, "finding") == {UNKNOWN}
+    assert "the target waited for a processor for 80% of the time" in finding(verdict)
+    assert "neither expects nor allows it" in finding(verdict)
+
+
+def test_a_busy_machine_at_another_time_excuses_nothing() -> None:
+    """The rule looks back five minutes; the machine was busy only after the alert had fired."""
+    history = with_stray(told(Truth()), 30, 60)
+    assert results(verify(running(history, iter([(125.0, 1e6)]), BUSY, "target")), "finding") == {FAIL}
+
+
+def test_only_the_target_s_own_waiting_explains_an_alert() -> None:
+    history = with_stray(told(Truth()), 30, 60)
+    assert results(verify(running(history, always(), BUSY, "load")), "finding") == {FAIL}
+
+
+def test_in_real_time_a_busy_machine_excuses_nothing() -> None:
+    """Who uses a service that waits for a processor suffers from it too."""
+    seen = [Processor(during=(0.0, 1.0), used_s={"target": 0.1}, waited_s={"target": 0.9})]
+    assert starved(seen, ("target",), 0.0, 1.0, 60.0)
+    assert not starved(seen, ("target",), 0.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize(("waited_s", "excused"), [(SHARE - 0.01, False), (SHARE + 0.01, True)])
+def test_the_share_of_its_ready_time_decides(waited_s: float, excused: bool) -> None:
+    seen = [Processor(during=(0.0, 1.0), used_s={"target": 1 - waited_s}, waited_s={"target": waited_s})]
+    assert bool(starved(seen, ("target",), 0.0, 1.0, 60.0)) is excused
+
+
+@pytest.mark.parametrize(
+    ("truth", "hop"),
+    [(Truth(pending_vs=90.0), "detect"), (Truth(held_vs=120.0), "hold"), (Truth(cleared_vs=120.0), "clear")],
+    ids=["detect", "hold", "clear"],
+)
+def test_what_comes_late_is_unknown_on_a_starved_machine_and_a_failure_on_a_calm_one(truth: Truth, hop: str) -> None:
+    history = told(truth)
+    assert results(verify(running(history, iter([]), BUSY, "target")), hop) == {FAIL}
+    verdict = verify(running(history, always(), BUSY, "target"))
+    assert results(verdict, hop) == {UNKNOWN}
+    assert verdict.result is UNKNOWN
+
+
+def test_what_comes_late_by_no_more_than_was_lost_waiting_is_unknown_though_nothing_was_starved() -> None:
+    """Pending comes 2 virtual seconds too late, 0.033 real ones; in two seconds Prometheus waited for 0.04."""
+    history = told(Truth(pending_vs=48.0))
+    assert results(verify(running(history, always(), DELAYING, "prometheus")), "detect") == {UNKNOWN}
+    assert results(verify(running(history, iter([]), DELAYING, "prometheus")), "detect") == {FAIL}
+    much_later = told(Truth(pending_vs=90.0))
+    assert results(verify(running(much_later, always(), DELAYING, "prometheus")), "detect") == {FAIL}
+
+
+@pytest.mark.parametrize(
+    ("used_s", "scale", "lost_s"),
+    [(0.1, 60.0, 0.1), (0.9, 60.0, 0.0), (0.1, 1.0, 0.0)],
+    ids=["delayed", "an ordinary machine's waiting", "in real time"],
+)
+def test_waiting_counts_as_lost_where_it_was_a_good_part_of_the_ready_time(
+    used_s: float, scale: float, lost_s: float
+) -> None:
+    seen = [Processor(during=(0.0, 1.0), used_s={"prometheus": used_s}, waited_s={"prometheus": 0.1})]
+    assert lost_by_waiting(seen, ("prometheus",), 0.0, 1.0, scale)[0] == lost_s
+
+
+def test_a_hold_that_is_too_short_has_no_excuse() -> None:
+    """Nothing fires before its time for want of a processor."""
+    assert results(verify(running(told(Truth(held_vs=30.0)), always(), BUSY, "target")), "hold") == {FAIL}
+
+
+def test_a_notice_that_is_told_again_is_a_failure_on_a_calm_machine_and_unknown_on_a_starved_one() -> None:
+    history = told(Truth())
+    first = next(n for n in history.of(Notice) if n.status == "firing")
+    again = msgspec.structs.replace(first, t=first.t + 0.2, sent=(first.sent[0] + 0.2, first.sent[1] + 0.2))
+    twice = merged(history, [again])
+    assert results(verify(running(twice, iter([]), BUSY, "target")), "finding") == {FAIL}
+    verdict = verify(running(twice, always(), BUSY, "target"))
+    assert results(verdict, "finding") == {UNKNOWN}
+    assert "notified of the same again" in finding(verdict)
+
+
+def test_a_starved_machine_makes_no_promise_kept_unknown() -> None:
+    assert verify(running(told(Truth()), always(), BUSY, "target")).result is PASS
+
+
+def test_an_observer_counts_what_a_session_of_processes_uses() -> None:
+    """A process that computes without pause is seen to use its time; the kernel's waiting is never negative."""
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"], start_new_session=True)
+    heard: list[Event] = []
+    observer = ProcessorObserver(lambda: {busy.pid: "target"}, heard.append)
+    try:
+        observer.look_once()
+        end = time.monotonic() + 20
+        while not any(isinstance(e, Processor) and e.used_s["target"] > 0.01 for e in heard):
+            assert time.monotonic() < end
+            observer.look_once()
+    finally:
+        busy.kill()
+        busy.wait(10)
+    seen = [event for event in heard if isinstance(event, Processor)]
+    assert all(event.waited_s["target"] >= 0 for event in seen)
+    assert all(a.during[1] == b.during[0] for a, b in itertools.pairwise(seen))
