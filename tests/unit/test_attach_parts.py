@@ -16,6 +16,7 @@ from chaoskit.access import plain_session
 from chaoskit.cli.gate import _schedule
 from chaoskit.errors import EquipmentError
 from chaoskit.events import AlertState, Equipment, Event, Notice, Poll, StepBegin, Watch
+from chaoskit.gate.candidate import Candidate
 from chaoskit.run.planning import Asked, plan_for
 from chaoskit.run.progress import Progress
 from chaoskit.stack.witness import WitnessObserver, await_answer
@@ -108,16 +109,13 @@ def test_waits_see_an_alert_whatever_prometheuss_clock_says(ahead_s: float) -> N
 
 
 def test_one_scenario_at_a_time_breaks_an_attached_target() -> None:
-    """Whatever -j says; on targets of our own they share a stack."""
-
-    def candidates(attached: bool) -> list[Any]:
-        plan = SimpleNamespace(attached=attached, config=None)
-        return [
-            SimpleNamespace(name=name, plan=plan, estimate_s=60.0, expects=frozenset({name}), tags=())
-            for name in ("one", "other")
-        ]
-
-    schedule = _schedule(candidates(attached=True), 4)
+    """Whatever -j says: one stack, and a wave for each."""
+    plan: Any = SimpleNamespace(attached=True, config=None)
+    nothing = frozenset[str]()
+    candidates = [
+        Candidate(name, f"{name}.yml", plan, frozenset({name}), nothing, nothing, "", 60.0) for name in ("one", "other")
+    ]
+    schedule = _schedule(candidates, 4)
     assert len(schedule.stacks) == 1
     assert [[member.name for member in wave.members] for wave in schedule.stacks[0].waves] == [["one"], ["other"]]
 
