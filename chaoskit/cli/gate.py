@@ -25,6 +25,7 @@ from chaoskit.report.checklist import lines
 from chaoskit.report.junit import Case, junit
 from chaoskit.report.terminal import print_to
 from chaoskit.run.planning import Asked, plan_for
+from chaoskit.run.preflight import refuse_unconfirmed
 from chaoskit.run.prepare import make_folder
 from chaoskit.run.signals import signals_end
 from chaoskit.scenario.catalog import find_scenario, scenario_names
@@ -106,6 +107,7 @@ def gate_command(
     if dry_run:
         print_to(screen, Group(*left_out_lines([one for one in everyone if one not in chosen], known)))
         return ExitCode.PASS
+    refuse_unconfirmed(chosen[0].plan, confirm)
     codes = []
     for _ in range(count):
         codes.append(_play(schedule, shared, out, record, require_coverage, junitxml, everyone))

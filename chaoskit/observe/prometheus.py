@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -77,8 +77,8 @@ class PrometheusObserver:
     """Emits AlertState and Poll events from a thread of its own until `stop`; never raises from there.
 
     A Poll is `ok` when all answers came and every group has been evaluated at least once; its `seen_to` is the
-    instant up to which every evaluation, of the slowest group too, has been looked at. It follows the AlertState
-    events of its look. Rules that fail to evaluate are named in its detail.
+    instant up to which every evaluation, of the slowest group too, has been looked at (but see `alerts`). It follows
+    the AlertState events of its look. Rules that fail to evaluate are named in its detail.
     """
 
     def __init__(
@@ -88,10 +88,14 @@ class PrometheusObserver:
         every_s: float,
         on_event: Callable[[Event], None],
         session: requests.Session | None = None,
+        alerts: Collection[str] | None = None,
     ) -> None:
+        """With `alerts`, only the groups with rules of these names say how far everything is known: a slow group of
+        somebody else's keeps nothing from being known in time."""
         self._url = url.rstrip("/")
         self._on_event = on_event
         self._session = session or plain_session()
+        self._alerts = alerts
         self._states = AlertStates()
         self._seen_to: float | None = None
         self._skew: Interval | None = None
@@ -108,19 +112,27 @@ class PrometheusObserver:
         rules = self._get("/api/v1/rules", {"type": "alert"}, _Rules)
         now = time.time() + self._skew[1]
         groups = [_group(group) for group in rules.groups]
-        reach_s = _reach_s(groups, now - self._seen_to if self._seen_to is not None else None)
+        ours = self._ours(groups)
+        # Once seen to the end, a slow group's samples are met as they come: only the first look reaches back for them.
+        first = self._seen_to is None
+        reach_s = _reach_s(groups if first else ours, now - self._seen_to if self._seen_to is not None else None)
         query = {"query": f"ALERTS[{math.ceil(reach_s * 1000)}ms]"}
         matrix = self._get("/api/v1/query", query, _Matrix)
         found = self._states.look(now, groups, _samples(matrix))
         for event in found:
             self._on_event(event)
-        seen = seen_to(groups) if groups else asked + self._skew[0]
+        seen = seen_to(ours) if ours else asked + self._skew[0]
         if seen is None:
-            late = sorted(group.key for group in groups if group.evaluated is None)
+            late = sorted(group.key for group in ours if group.evaluated is None)
             raise LookFailed(f"not evaluated yet: {', '.join(late)}")
         self._seen_to = seen
         poll = Poll(source="prometheus", asked=asked, ok=True, seen_to=seen, skew=self._skew, detail=_failing(rules))
         return poll, bool(found)
+
+    def _ours(self, groups: list[Group]) -> list[Group]:
+        if self._alerts is None:
+            return groups
+        return [group for group in groups if any(name in self._alerts for name, _ in group.rules)]
 
     def _measure_skew(self) -> Interval:
         asked = time.time()

@@ -137,6 +137,11 @@ class Plan:
         """Whether the target ran before, and others work with it."""
         return self.profile.target != "local"
 
+    @property
+    def own_alerts(self) -> frozenset[str] | None:
+        """Names of the configuration's alerts, where others' may be among those that are seen; else None."""
+        return frozenset(rule.alert for rule in self.config.rules if rule.alert) if self.attached else None
+
     def foreign(self, labels: Mapping[str, str]) -> bool:
         """Whether an alert of an attached target is of no rule that the configuration knows."""
         return self.attached and not any(

@@ -51,9 +51,10 @@ class _Status(msgspec.Struct):
     config: _Config
 
 
-def refuse_unconfirmed(target: Attached, confirm: str) -> None:
-    """Raises Refused unless the user has named the environment that is about to be broken."""
-    if confirm == target.environment:
+def refuse_unconfirmed(plan: Plan, confirm: str) -> None:
+    """Raises Refused unless the user has named the environment that is about to be broken; a local one is their own."""
+    target = plan.profile.target
+    if target == "local" or confirm == target.environment:
         return
     said = f"--confirm says {confirm}" if confirm else "nobody has confirmed it"
     message = f"this run breaks something in the environment {target.environment}, and {said}"

@@ -95,8 +95,8 @@ def _attached(
     """The same for a system that runs already: it is asked whether it is the one that was meant."""
     profile, config = planned[0][0].profile, planned[0][0].config
     assert isinstance(profile.target, Attached)
-    for one in asks:
-        refuse_unconfirmed(profile.target, one.confirm)
+    for one, each in zip(asks, planned, strict=True):
+        refuse_unconfirmed(each[0], one.confirm)
     notes = list(dict.fromkeys(note for plan, sources, *_ in planned for note in preflight(plan, sources)))
     if profile.target.witness:
         with session_for(profile.target, "witness") as session:

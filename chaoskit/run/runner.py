@@ -149,6 +149,7 @@ class Runner:
                 every_s=every_s,
                 on_event=self._witnessed,
                 session=self.stack.session("prometheus"),
+                alerts=self._plan.own_alerts,
             ),
             AlertmanagerObserver(
                 self.stack.alertmanager_url,

@@ -68,9 +68,7 @@ def mutes_of(plan: Plan, evidence: Evidence) -> Mutes:
 def _words(plan: Plan, event: Suppression) -> str:
     if event.state != "suppressed":
         return ""
-    said = [
-        f"silence {one} kept it quiet ({event.silences.get(one, 'which nobody explains')})" for one in event.silenced_by
-    ]
+    said = [f"silence {one} kept it quiet ({event.silences.get(one, 'not explained')})" for one in event.silenced_by]
     said += [
         f"{by.get('alertname', by.get('fingerprint', '?'))} inhibited it, an alert that is not of this run"
         for by in event.inhibited_by
@@ -80,38 +78,38 @@ def _words(plan: Plan, event: Suppression) -> str:
 
 
 def unwitnessed_rows(plan: Plan) -> list[Row]:
-    """One for every integration that is promised a notice which nobody sees arrive."""
-    rows = []
-    for alert in plan.alerts:
-        for name in alert.unwitnessed:
-            receiver, _, integration = name.partition("/")
-            to = f"{receiver} ({integration.replace('/', ' ')})"
-            seen = "the witness shows when the receiver is told, not" if alert.notices else "nobody sees"
-            reason = (
-                f"{alert.rule.alert} -> {to}: {seen} whether this integration delivers "
-                f"(look there yourself, and accept it by name with waive: [{name}] in the profile)"
-            )
-            rows.append(Row(about=alert.rule.alert, hop="notify", to=to, result=Result.UNKNOWN, reason=reason))
-    return rows
+    """One for every integration that is promised a notice of a rule's alerts which nobody sees arrive."""
+    pairs = dict.fromkeys((alert.rule.alert, name) for alert in plan.alerts for name in alert.unwitnessed)
+    return [_unwitnessed(rule, name, any(alert.notices for alert in plan.alerts)) for rule, name in pairs]
+
+
+def _unwitnessed(rule: str, name: str, witnessed: bool) -> Row:
+    receiver, _, integration = name.partition("/")
+    to = f"{receiver} ({integration.replace('/', ' ')})"
+    seen = "the witness shows when the receiver is told, not" if witnessed else "nobody sees"
+    reason = (
+        f"{rule} -> {to}: {seen} whether this integration delivers "
+        f"(look there yourself, and accept it by name with waive: [{name}] in the profile)"
+    )
+    return Row(about=rule, hop="notify", to=to, result=Result.UNKNOWN, reason=reason)
 
 
 def foreign_notes(plan: Plan, evidence: Evidence, since: float) -> list[str]:
-    """Alerts that are none of this run's doing: those from before the first step, and those of others."""
-    episodes = [one for one in evidence.episodes if one.firing is not None and plan.foreign(one.labels)]
-    before = sorted({one.name for one in episodes if one.firing is not None and one.firing[0] < since})
-    under_way = sorted({one.name for one in episodes if one.firing is not None and one.firing[0] >= since})
-    own = sorted(
-        {
-            one.name
-            for one in evidence.episodes
-            if plan.attached and one.firing and one.firing[1] < since and not plan.foreign(one.labels)
-        }
-    )
-    notes = []
-    if own:
-        notes.append(f"fired before the first step, and waited for until they had ended: {', '.join(own)}")
-    if before:
-        notes.append(f"firing already when the run began, of no rule of this configuration: {', '.join(before)}")
-    if under_way:
-        notes.append(f"fired under way, of no rule of this configuration: {', '.join(under_way)}")
-    return notes
+    """Alerts of an attached target that are none of this run's doing: from before the first step, and of others."""
+    if not plan.attached:
+        return []
+    ended, before, under_way = set[str](), set[str](), set[str]()
+    for episode in evidence.episodes:
+        if episode.firing is None:
+            continue
+        early = episode.firing[1] < since
+        if plan.foreign(episode.labels):
+            (before if early else under_way).add(episode.name)
+        elif early and not plan.allowed(episode.name):
+            ended.add(episode.name)
+    said = {
+        "fired before the first step, and waited for until they had ended": ended,
+        "firing already when the run began, of no rule of this configuration": before,
+        "fired under way, of no rule of this configuration": under_way,
+    }
+    return [f"{what}: {', '.join(sorted(names))}" for what, names in said.items() if names]

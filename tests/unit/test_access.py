@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -158,6 +159,27 @@ def test_the_observer_looks_through_tls_basic_auth_and_a_prefix(
     assert detail in poll.detail
     assert SECRET not in repr(heard)
     assert isinstance(heard[-1], Poll)
+
+
+def groups(*evaluated: tuple[str, str]) -> bytes:
+    """The rules API's answer: groups of one rule each, by name and last evaluation."""
+    found = [
+        {"name": name, "file": "f", "interval": 300, "lastEvaluation": at, "rules": [{"name": name}]}
+        for name, at in evaluated
+    ]
+    return json.dumps({"status": "success", "data": {"groups": found}}).encode()
+
+
+@pytest.mark.parametrize("others", ["2026-01-01T00:00:00Z", "0001-01-01T00:00:00Z"])
+def test_a_slow_group_of_others_keeps_nothing_from_being_known(others: str) -> None:
+    """Ours was evaluated at 00:10; theirs ten minutes before, or never. Watched for all, it says how far it knows."""
+    ten_past = 1767226200.0
+    rules = groups(("Ours", "2026-01-01T00:10:00Z"), ("Theirs", others))
+    with proxied(Answers({"/api/v1/query": SCALAR, "/api/v1/rules": rules})) as backend:
+        ours = PrometheusObserver(backend.url, every_s=1, on_event=lambda event: None, alerts={"Ours"}).look_once()
+        everybody = PrometheusObserver(backend.url, every_s=1, on_event=lambda event: None).look_once()
+    assert (ours.ok, ours.seen_to) == (True, ten_past)
+    assert everybody.seen_to != ten_past
 
 
 SCALAR = b'{"status":"success","data":{"resultType":"scalar","result":[1.5,"1.5"]}}'

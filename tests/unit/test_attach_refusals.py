@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from chaoskit.errors import BadInput, Refused
+from chaoskit.cli import run
+from chaoskit.errors import BadInput, ExitCode, Refused
 from chaoskit.run.planning import Asked, Planned, plan_for
 from chaoskit.run.preflight import lingering, preflight, refuse_unconfirmed
 from chaoskit.run.traffic import load_spec
-from chaoskit.scenario.model import Attached
 from tests.attached_system import ROUTES, SCENARIO, write_bundle
 from tests.reverse_proxy import Proxy, proxied
 
@@ -185,14 +185,13 @@ def test_what_is_waived_must_be_there(case: Case) -> None:
     ("confirm", "said"), [("", "nobody has confirmed it"), ("production", "--confirm says production")]
 )
 def test_only_the_environments_own_name_confirms(case: Case, confirm: str, said: str) -> None:
-    target = case.plan()[0].profile.target
-    assert isinstance(target, Attached)
+    plan = case.plan()[0]
     with pytest.raises(Refused) as caught:
-        refuse_unconfirmed(target, confirm)
+        refuse_unconfirmed(plan, confirm)
     assert str(caught.value).endswith(
         f"this run breaks something in the environment staging, and {said} (add --confirm staging)"
     )
-    refuse_unconfirmed(target, "staging")
+    refuse_unconfirmed(plan, "staging")
 
 
 RULE = {
@@ -307,3 +306,13 @@ def test_a_witness_that_the_receivers_do_not_tell_is_refused(case: Case) -> None
     ]
     entry = "      - {url: 'http://127.0.0.1:9765/receiver/everybody', send_resolved: true}\n"
     assert checked(case, **{"/api/v2/status": json.dumps({"config": {"original": ROUTES + entry}})}) == []
+
+
+def test_the_gate_begins_nothing_without_the_name(case: Case, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit 2, and no folder of a run."""
+    case.plan()
+    options = ["--profile", str(case.folder / "staging.yml"), "--bundle", str(case.folder / "bundle")]
+    code = run(["gate", str(case.folder / "drill.yml"), *options, "--out", str(case.folder / "out")])
+    assert code == ExitCode.USAGE
+    assert "add --confirm staging" in capsys.readouterr().err
+    assert not (case.folder / "out").exists()
