@@ -30,7 +30,9 @@ def junit(suite: str, cases: Sequence[Case]) -> bytes:
     root = ET.Element("testsuites", counts)
     element = ET.SubElement(root, "testsuite", {"name": suite, **counts})
     for case in cases:
-        one = ET.SubElement(element, "testcase", {"classname": suite, "name": case.name, "time": f"{case.took_s:.3f}"})
+        one = ET.SubElement(
+            element, "testcase", {"classname": suite, "name": clean(case.name), "time": f"{case.took_s:.3f}"}
+        )
         if case.result == "PASS":
             continue
         tag = "failure" if case.result == "FAIL" else "error"

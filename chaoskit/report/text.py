@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import unicodedata
-
 from chaoskit.events import Interval
+from chaoskit.printable import clean, clean_lines
 
-
-def clean(text: str) -> str:
-    """The text with control characters made visible: an alert's label may contain anything."""
-    return "".join(c if c == "\t" or unicodedata.category(c)[0] != "C" else f"\\x{ord(c):02x}" for c in text)
+__all__ = ["allowed", "clean", "clean_lines", "observed", "real", "seconds"]
 
 
 def seconds(value: float) -> str:
