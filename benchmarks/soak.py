@@ -97,7 +97,7 @@ def _files(folder: Path) -> int:
     return sum(1 for _ in folder.rglob("*"))
 
 
-def _rows(looks: list[dict[str, float]]) -> tuple[list[tuple[str, str, str]], list[str]]:
+def rows_and_growth(looks: list[dict[str, float]]) -> tuple[list[tuple[str, str, str]], list[str]]:
     """The figures at both ends, and the names of those that grew."""
     tenth = max(1, len(looks) // 10)
     rows, grown = [], []
@@ -140,7 +140,7 @@ def main(minutes: float, drill: str) -> None:
                     soak.look()
                     if time.monotonic() >= end and len(soak.looks) >= _LEAST_LOOKS:
                         break
-    rows, grown = _rows(soak.looks)
+    rows, grown = rows_and_growth(soak.looks)
     unproven = f" ({soak.unproven} without PASS)" if soak.unproven else ""
     title = f"{soak.faults} faults and {soak.drills} drills{unproven} in {minutes:g} minutes"
     show(title, ("what", "first tenth", "last tenth"), rows)
