@@ -10,7 +10,7 @@ the file alone can be judged again, on any machine, years later.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -18,6 +18,7 @@ SCHEMA = 1
 """Version of this set; a reader refuses versions it does not know."""
 
 Interval = tuple[float, float]
+T = TypeVar("T")
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
@@ -339,4 +340,12 @@ def encode(event: Event) -> bytes:
 
 def decode(line: bytes) -> AnyEvent:
     """The event of one line; raises msgspec.DecodeError or ValidationError with what is wrong."""
-    return _DECODER.decode(line)
+    return decode_with(_DECODER, line)
+
+
+def decode_with(decoder: msgspec.json.Decoder[T], line: bytes) -> T:
+    """As the decoder's own `decode`, which lets a RecursionError out where a line is nested without end."""
+    try:
+        return decoder.decode(line)
+    except RecursionError:
+        raise msgspec.DecodeError("JSON is nested too deeply") from None

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from chaoskit.alerting.config import load_texts
 from chaoskit.alerting.model import AlertConfig
-from chaoskit.errors import BadInput, Problem
+from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.scenario.loader import load_scenario
 from chaoskit.scenario.model import Profile, Scenario
 from chaoskit.scenario.profile import load_profile
@@ -31,12 +31,19 @@ def read_inputs(sources: Mapping[str, str], scenario: str, profile: str, setting
     Raises BadInput with the problems of all of them at once.
     """
     problems: list[Problem] = []
-    read_scenario = _try(lambda: load_scenario(sources[f"scenario:{scenario}"], scenario, settings), problems)
-    read_profile = _try(lambda: load_profile(sources[f"profile:{profile}"], profile, settings), problems)
+    read_scenario = _try(lambda: load_scenario(_source(sources, "scenario", scenario), scenario, settings), problems)
+    read_profile = _try(lambda: load_profile(_source(sources, "profile", profile), profile, settings), problems)
     config = _try(lambda: load_texts({k: v for k, v in sources.items() if _configures(k)}), problems)
     if read_scenario is None or read_profile is None or config is None:
         raise BadInput(dict.fromkeys(problems))
     return Inputs(read_scenario, read_profile, config)
+
+
+def _source(sources: Mapping[str, str], role: str, name: str) -> str:
+    key = f"{role}:{name}"
+    if key not in sources:
+        raise BadInput(Problem(Place(name or role), f"the text of this {role} is not given", f"give {key}"))
+    return sources[key]
 
 
 def _configures(key: str) -> bool:

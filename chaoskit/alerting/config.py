@@ -140,7 +140,7 @@ def _by_role(reading: Reading, sources: Mapping[str, str]) -> dict[str, dict[str
             reading.say(Place(key), f"'{role}' is not a role of a file", nearest(role, ROLES))
     for role, needed in (("prometheus", True), ("alertmanager", True), ("promise", False)):
         if needed and not named[role]:
-            reading.problems.append(Problem(None, f"no {role} configuration is given", f"give {role}:FILE"))
+            reading.say(Place(role), f"no {role} configuration is given", f"give {role}:FILE")
         for file in list(named[role])[1:]:
             reading.say(Place(file), f"is a second {role} file", "give one")
     return named

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from chaoskit.check.findings import Finding, Severity
 from chaoskit.check.run import Outcome
 from chaoskit.errors import Place
+from chaoskit.printable import clean
 
 _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
 
@@ -61,8 +62,8 @@ def workflow_command(command: str, place: Place, title: str, message: str) -> st
 
 
 def _data(text: str) -> str:
-    """A line break would end the command, and a percent sign begins an escape."""
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    """A line break would end the command, and a percent sign begins an escape; a log is read on terminals too."""
+    return clean(text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A"))
 
 
 def _property(text: str) -> str:

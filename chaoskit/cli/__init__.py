@@ -19,6 +19,7 @@ from chaoskit.cli.rehearse import rehearse_command
 from chaoskit.cli.safety import heal_command, status_command, stop_command, unlock_command
 from chaoskit.cli.witness import witness_group
 from chaoskit.errors import BadInput, ChaoskitError, ExitCode
+from chaoskit.report.text import clean, clean_lines
 
 chaoskit.add_command(bundle_group)
 chaoskit.add_command(check_command)
@@ -53,10 +54,10 @@ def run(arguments: list[str]) -> ExitCode:
         return ExitCode.ABORTED
     except BadInput as error:
         for problem in error.problems:
-            click.echo(str(problem), err=True)
+            click.echo(clean(str(problem)), err=True)
         return error.exit_code
     except ChaoskitError as error:
-        click.echo(str(error), err=True)
+        click.echo(clean_lines(str(error)), err=True)
         return error.exit_code
     except BrokenPipeError:
         return ExitCode.PASS

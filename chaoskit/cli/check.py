@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import click
-from rich.console import Console
 from rich.text import Text
 
 from chaoskit import bundle as shipped
@@ -19,6 +18,7 @@ from chaoskit.check.output import to_github, to_json
 from chaoskit.check.run import Outcome, check
 from chaoskit.cli.check_faults import ask_faults
 from chaoskit.cli.check_tools import ask_programs
+from chaoskit.cli.console import console
 from chaoskit.cli.sources import config_options, load_config
 from chaoskit.errors import BadInput, ExitCode, Place, Problem
 from chaoskit.report.text import clean
@@ -143,19 +143,21 @@ def _runbooks(folder: Path | None) -> frozenset[str] | None:
 
 
 def _print(outcome: Outcome) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    screen = console()
     for finding in outcome.findings:
         if LINTS[finding.id].topic != "coverage":
             for line in _shown(finding):
-                console.print(line)
+                screen.print(line, soft_wrap=True)
     for each in outcome.coverage:
-        console.print(Text(f"scenarios exercise {each.exercised} of {each.all} {each.kind}{_names(each.missing)}"))
+        done = f"scenarios exercise {each.exercised} of {each.all} {each.kind}{_names(each.missing)}"
+        screen.print(Text(clean(done)), soft_wrap=True)
     for skipped in outcome.skipped:
-        console.print(Text(f"not checked, since {skipped.reason}: {', '.join(skipped.lints)}", style="yellow"))
+        left_out = f"not checked, since {skipped.reason}: {', '.join(skipped.lints)}"
+        screen.print(Text(left_out, style="yellow"), soft_wrap=True)
     counts = {severity: sum(each.severity is severity for each in outcome.findings) for severity in Severity}
     said = [f"{count} {name}" for count, name in _counted(counts)]
     said += [f"{outcome.ignored} ignored"] if outcome.ignored else []
-    console.print(", ".join(said) or "nothing found", markup=False)
+    screen.print(", ".join(said) or "nothing found", soft_wrap=True)
 
 
 def _names(missing: tuple[str, ...]) -> str:

@@ -1,13 +1,45 @@
-"""The terminal that commands print to; wide enough for whole lines where the output is not one."""
+"""The terminal that commands print to; wide enough for whole lines where the output is not one.
+
+Everything printed passes through it, so it is the last place to look: whatever a label, a title or a file's text
+holds, no control character but a line's end reaches the terminal, and nothing in it is taken as markup.
+"""
 
 from __future__ import annotations
 
-from rich.console import Console
+import errno
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from chaoskit.report.text import clean_lines
 
 _PLAIN_WIDTH = 180
 
 
-def console() -> Console:
+class Terminal(Console):
+    """A console that takes text as text: no markup, no emoji codes, no control characters from outside."""
+
+    def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
+        super().__init__(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """As rich does; a terminal that was closed is told nothing, and nobody else is kept from going on."""
+        try:
+            super().print(*objects, **options)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """As rich does, with the text of every segment made harmless; rich's own control codes are kept."""
+        for segment in super().render(renderable, options):
+            text, style, control = segment
+            yield segment if control else Segment(clean_lines(text), style)
+
+
+def console(*, stderr: bool = False) -> Console:
     """A console for this terminal, or for a file or pipe."""
-    found = Console()
-    return found if found.is_terminal else Console(width=_PLAIN_WIDTH)
+    found = Terminal(stderr=stderr)
+    return found if found.is_terminal else Terminal(stderr=stderr, width=_PLAIN_WIDTH)

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from chaoskit.cli.console import console
 from chaoskit.cli.sources import config_options, load_config
@@ -92,6 +91,4 @@ def _scenarios(paths: Iterable[Path]) -> Iterator[Scenario]:
             yield load_scenario_file(path.relative_to(here) if path.is_relative_to(here) else path)
         except BadInput as error:
             said = clean(str(error.problems[0]))
-            Console(stderr=True).print(
-                f"left out, cannot be read: {said}", markup=False, highlight=False, soft_wrap=True
-            )
+            console(stderr=True).print(f"left out, cannot be read: {said}", soft_wrap=True)

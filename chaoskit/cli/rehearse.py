@@ -23,6 +23,7 @@ from chaoskit.errors import BadInput, ExitCode, Problem
 from chaoskit.rehearse.output import exit_code, text_lines, to_github, to_json, to_junit
 from chaoskit.rehearse.scenarios import from_tests as tests_as_scenarios
 from chaoskit.rehearse.session import Asked, Session
+from chaoskit.report.text import clean
 from chaoskit.run.prepare import make_folder
 from chaoskit.stack.binaries import require
 from chaoskit.units import parse_duration
@@ -132,5 +133,5 @@ def rehearse_command(
             click.echo(line)
     else:
         for line in text_lines(found):
-            screen.print(line, markup=False, highlight=False, soft_wrap=True)
+            screen.print(clean(line), markup=False, highlight=False, soft_wrap=True)
     return exit_code(found)

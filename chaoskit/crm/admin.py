@@ -83,7 +83,10 @@ def admin(crm: Crm) -> Starlette:
 
     async def letters(request: Request) -> Response:
         if request.method == "GET":
-            limit = min(1000, int(request.query_params.get("limit", "100")))
+            try:
+                limit = min(1000, max(1, int(request.query_params.get("limit", "100"))))
+            except ValueError:
+                return answer({"error": "limit is a number from 1 to 1000"}, 400)
             return answer(await crm.queued(lambda: crm.queue.dead_letters(limit)))
         given = msgspec.json.decode(await request.body(), type=LettersIn)
         drafts = [replace(parked_letter(given.replayable), batch=given.batch)] * given.count

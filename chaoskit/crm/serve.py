@@ -5,6 +5,7 @@ One event loop can serve several ports, each with an application of its own: the
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import os
 import socket
@@ -13,9 +14,11 @@ from collections.abc import Awaitable, Callable, Mapping
 import uvicorn
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _READY = b"r"
+BODY_LIMIT = 2**20
+BODY_LIMIT_S = 5.0
 
 
 def server(listeners: Mapping[socket.socket, ASGIApp]) -> Callable[[], Awaitable[None]]:
@@ -50,15 +53,46 @@ def tell_ready(fd: int) -> None:
 
 
 def with_token(token: str, app: ASGIApp) -> ASGIApp:
-    """The application behind `Authorization: Bearer TOKEN`; anything else is answered 401."""
+    """The application behind `Authorization: Bearer TOKEN`; anything else is answered 401, its body unread.
+
+    A body is at most BODY_LIMIT bytes (413) and is here within BODY_LIMIT_S (408) before the application is asked.
+    """
     wanted = f"Bearer {token}".encode()
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
         given = Headers(scope=scope).get("authorization", "").encode()
         if hmac.compare_digest(given, wanted):
-            await app(scope, receive, send)
+            await _with_body(app, scope, receive, send)
         else:
             message = {"error": "administration needs the header 'Authorization: Bearer TOKEN'"}
             await JSONResponse(message, status_code=401)(scope, receive, send)
 
     return guarded
+
+
+async def _with_body(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Asks the application once the whole body is here."""
+    body = b""
+    try:
+        async with asyncio.timeout(BODY_LIMIT_S):
+            more = True
+            while more:
+                message = await receive()
+                if message["type"] != "http.request":
+                    return  # the client is gone
+                body += message.get("body", b"")
+                more = message.get("more_body", False)
+                if len(body) > BODY_LIMIT:
+                    error = {"error": f"a body is at most {BODY_LIMIT} bytes"}
+                    await JSONResponse(error, status_code=413)(scope, receive, send)
+                    return
+    except TimeoutError:
+        error = {"error": f"the body was not here within {BODY_LIMIT_S:g} s"}
+        await JSONResponse(error, status_code=408)(scope, receive, send)
+        return
+    whole = iter([{"type": "http.request", "body": body, "more_body": False}])
+
+    async def read() -> Message:
+        return next(whole, None) or await receive()
+
+    await app(scope, read, send)

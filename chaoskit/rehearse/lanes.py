@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.synchronize import Event as EventType
 from pathlib import Path
 
 from chaoskit.alerting.model import AlertConfig
@@ -80,6 +81,7 @@ def play(
     def interrupt(reason: str) -> None:
         reasons.append(reason)
         say(f"{reason}: ending in order")
+        over.set()
         # A signal may have come to us alone; a worker that has it already takes a second one for the same.
         for worker in multiprocessing.active_children():
             with contextlib.suppress(ProcessLookupError, TypeError):
@@ -88,11 +90,13 @@ def play(
             job.cancel()
 
     jobs: list[Future[Performed]] = []
+    context = multiprocessing.get_context("spawn")
+    over = context.Event()
     with signals_end(interrupt):
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(max_workers=min(side_by_side, len(lanes)), mp_context=context) as pool:
+        workers = min(side_by_side, len(lanes))
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_heed, initargs=(over,)) as pool:
             for lane in lanes:
-                jobs.append(pool.submit(perform, config, lane.drills, folder / lane.name, binaries, interval_s))
+                jobs.append(pool.submit(_unless_over, config, lane.drills, folder / lane.name, binaries, interval_s))
             for job in as_completed(jobs):
                 try:
                     yield job.result()
@@ -101,3 +105,19 @@ def play(
                         raise EquipmentError("rehearsal", f"a stack's process ended uninvited: {error}") from None
     if reasons:
         raise Interrupted(reasons[0])
+
+
+_heeded: list[EventType] = []
+"""In a worker: the one event that says that the rehearsal is over. Jobs that wait there can no longer be cancelled."""
+
+
+def _heed(over: EventType) -> None:
+    _heeded.append(over)
+
+
+def _unless_over(
+    config: AlertConfig, drills: Sequence[Drill], folder: Path, binaries: Binaries, interval_s: float
+) -> Performed:
+    if any(over.is_set() for over in _heeded):
+        return Performed()
+    return perform(config, drills, folder, binaries, interval_s)

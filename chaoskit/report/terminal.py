@@ -78,7 +78,8 @@ def plan_view(plan: Plan) -> RenderableType:
     """The plan: targets, timeline, windows. Nothing was touched to make it."""
     head = Text.assemble(
         (clean(plan.scenario.title), "bold"),
-        f"\n{plan.scenario.name} with profile {plan.profile.name} at {plan.time_scale:g}x, seed {plan.seed}; "
+        f"\n{clean(plan.scenario.name)} with profile {clean(plan.profile.name)} at {plan.time_scale:g}x, "
+        f"seed {plan.seed}; "
         f"at most {real(plan.longest_real_s)} min real after start-up",
     )
     load = f"load: {clean(load_line(plan.profile.load))}"
@@ -87,12 +88,13 @@ def plan_view(plan: Plan) -> RenderableType:
         steps.add_column(title, header_style="dim", overflow="fold")
     for planned in plan.steps:
         bound = seconds(planned.at_most_vs) if planned.at_most_vs else ""
-        steps.add_row(planned.step.name, describe(planned.step), _targets(planned.faults), bound)
+        what, target = clean(describe(planned.step)), clean(_targets(planned.faults))
+        steps.add_row(clean(planned.step.name), what, target, bound)
     steps.add_row("end", "undo whatever is in force, newest first", "", seconds(plan.end_vs) if plan.end_vs else "")
     steps.add_row("tail", "look on, so that late differs from never", "", seconds(plan.tail_vs))
     unseen = dict.fromkeys(one for alert in plan.alerts for one in alert.unwitnessed)
-    said = [*plan.warnings, *(f"{clean(one)} will be UNKNOWN: nobody sees whether it delivers" for one in unseen)]
-    warnings = [Text(f"warning: {warning}", style="yellow") for warning in said]
+    said = [*plan.warnings, *(f"{one} will be UNKNOWN: nobody sees whether it delivers" for one in unseen)]
+    warnings = [Text(f"warning: {clean(warning)}", style="yellow") for warning in said]
     return Group(head, Text(load), Text(""), steps, Text(""), _windows(plan), *warnings)
 
 
@@ -140,11 +142,11 @@ def _windows(plan: Plan) -> RenderableType:
                 clean(to),
                 since,
                 allowed((window.lo_vs, window.hi_vs)),
-                window.setting,
+                clean(window.setting),
             )
         for notice in alert.notices:
             if notice.configured is None and notice.ask.mode != "never":
-                table.add_row("", "", Text(f"no route leads {who} to {notice.receiver}", style="yellow"))
+                table.add_row("", "", Text(clean(f"no route leads {who} to {notice.receiver}"), style="yellow"))
     return table
 
 

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 
 from chaoskit.events import Interval
+from chaoskit.printable import clean, clean_lines
 from chaoskit.verify.verdict import Result, Row
 
-
-def clean(text: str) -> str:
-    """The text with control characters made visible: an alert's label may contain anything."""
-    return "".join(c if c == "\t" or unicodedata.category(c)[0] != "C" else f"\\x{ord(c):02x}" for c in text)
-
-
-def clean_lines(text: str) -> str:
-    """As `clean`, with line ends kept: for text that has lines of its own."""
-    if text.isprintable():
-        return text
-    lines = text.replace("\r\n", "\n").split("\n")
-    return "\n".join(line if line.isprintable() else clean(line) for line in lines)
+__all__ = ["allowed", "clean", "clean_lines", "observed", "real", "seconds", "shortened", "telling"]
 
 
 def shortened(text: str, most: int = 240) -> str:

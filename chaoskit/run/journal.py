@@ -89,11 +89,13 @@ class Journal:
         return self._lost is not None
 
     def close(self) -> None:
-        """Forces what was written to disk and closes the file; idempotent."""
+        """Forces what was written to disk and closes the file; idempotent, and never raises: others close after it."""
         with self._lock:
             if self._fd >= 0:
                 try:
                     os.fsync(self._fd)
+                except OSError as error:
+                    self._lost = self._lost or error
                 finally:
                     os.close(self._fd)
                     self._fd = -1

@@ -7,8 +7,11 @@ socket to a thread that may wait for locks.
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import signal
 import socket
+import termios
 import threading
 from collections.abc import Callable, Iterator
 
@@ -27,6 +30,8 @@ def signals_end(interrupt: Callable[[str], None], at_once: Callable[[str], None]
     def listen() -> None:
         tell = interrupt
         while number := ours.recv(1):
+            if number[0] == signal.SIGHUP:
+                leave_closed_terminal()
             if number[0] in before:
                 tell(f"{signal.Signals(number[0]).name} was received")
                 tell = at_once or interrupt
@@ -42,3 +47,15 @@ def signals_end(interrupt: Callable[[str], None], at_once: Callable[[str], None]
         theirs.close()
         listener.join(timeout=5)
         ours.close()
+
+
+def leave_closed_terminal() -> None:
+    """Leads what is still said to nowhere where the terminal is gone: no word to nobody may keep a run from healing."""
+    for fd in (1, 2):
+        try:
+            termios.tcgetattr(fd)
+        except termios.error as error:
+            if error.args[0] == errno.EIO:  # a terminal that was hung up; a pipe or a file says ENOTTY
+                nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+                os.dup2(nowhere, fd)
+                os.close(nowhere)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from chaoskit.events import Event, UndoBegin, UndoFail, UndoOk, encode
+from chaoskit.events import Event, UndoBegin, UndoFail, UndoOk, decode_with, encode
 
 BOOK = "heal.jsonl"
 
@@ -71,7 +71,7 @@ def read_book(path: Path) -> Book:
     events = []
     for line in lines:
         try:
-            events.append(_DECODER.decode(line))
+            events.append(decode_with(_DECODER, line))
         except (msgspec.DecodeError, UnicodeDecodeError):
             continue
     return Book(tuple(events))

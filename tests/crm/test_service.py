@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 import sqlite3
 
+import psutil
 import pytest
 
 from chaoskit.crm.contract import metrics
-from tests.crm.conftest import RunningCrm
+from chaoskit.crm.serve import BODY_LIMIT
+from tests.crm.conftest import TOKEN, RunningCrm
 
 RETRY = 'insa_retry_attempts_total{{result="{}"}}'
 STATE = 'insa_circuit_breaker_state{breaker="upstream"}'
@@ -250,6 +253,61 @@ def test_administration_refuses_whoever_lacks_the_token(crm: RunningCrm, method:
     assert crm.ask(method, port, path, {"count": 1}, token="wrong").status_code == 401
     assert crm.http.request(method, crm.url(port, path), timeout=20).status_code == 401
     assert crm.ask(method, port, path, {"count": 1}).status_code != 401
+
+
+ADMINISTRATION = [("POST", "admin", "/queue/messages"), ("PUT", "proxy_admin", "/toxics/x")]
+administration = pytest.mark.parametrize(("method", "port", "path"), ADMINISTRATION)
+
+
+@administration
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'{"count":"x"}',
+        b'{"count":1e999}',
+        b'{"surprise":1}',
+        b"\xff\x00",
+        b"[" * 100_000,
+    ],
+    ids=lambda body: body[:12].decode(errors="replace"),
+)
+def test_administration_answers_a_malformed_body_with_a_reason(
+    clean: RunningCrm, method: str, port: str, path: str, body: bytes
+) -> None:
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    answer = clean.http.request(method, clean.url(port, path), data=body, headers=headers, timeout=20)
+    assert answer.status_code == 400
+    assert answer.json()["error"]
+
+
+@administration
+def test_administration_refuses_a_body_that_is_too_big(crm: RunningCrm, method: str, port: str, path: str) -> None:
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    body = b" " * (BODY_LIMIT + 1)
+    assert crm.http.request(method, crm.url(port, path), data=body, headers=headers, timeout=20).status_code == 413
+
+
+@administration
+def test_a_client_that_never_ends_its_body_keeps_nobody_waiting_and_is_let_go(
+    crm: RunningCrm, method: str, port: str, path: str
+) -> None:
+    head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 100\r\n\r\n{{"
+    with socket.create_connection(("127.0.0.1", crm.hello[port]), timeout=30) as slow:
+        slow.sendall(head.encode())
+        assert crm.ask("GET", port, "/queue" if port == "admin" else "/toxics").status_code == 200
+        assert slow.recv(4096).startswith(b"HTTP/1.1 408")
+
+
+def test_every_door_of_the_crm_is_on_loopback(crm: RunningCrm) -> None:
+    processes = [psutil.Process(crm.process.pid)]
+    processes += processes[0].children(recursive=True)
+    doors = {c.laddr for one in processes for c in one.net_connections("inet") if c.status == psutil.CONN_LISTEN}
+    assert {door.port for door in doors} >= {crm.hello[name] for name in ("api", "admin", "proxy_admin", "metrics")}
+    assert {door.ip for door in doors} == {"127.0.0.1"}
 
 
 def test_administration_is_not_on_the_public_port(crm: RunningCrm) -> None:

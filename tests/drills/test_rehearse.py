@@ -153,6 +153,34 @@ def test_a_team_with_only_rules_and_routes_learns_who_would_be_paged_when_and_wi
     assert {row.result for row in verify(read_history(history)).rows if row.hop == "notify"} == {"PASS"}
 
 
+SAME_NAME = """\
+      - alert: QueueFull
+        expr: queue_depth > 500
+        labels: {severity: critical}
+"""
+
+
+def test_a_later_wave_loses_no_notice_to_the_reload_before_it(team: Team) -> None:
+    """Alerts of one name are played one after another, and a reload makes Prometheus forget its Alertmanagers."""
+    team.write("rules.yml", RULES + SAME_NAME)
+    code, said = team.rehearse("--alert", "QueueFull", "-j", "1")
+    assert [(one["result"], bool(one["notices"])) for one in said["rules"]] == [("PASS", True)] * 2, said
+    assert code == 0
+
+
+BROKEN = RULES.replace(
+    '{summary: "{{ $labels.instance }} is full"}', "{summary: '{{ humanizeDuration \"x\" }} is full'}"
+)
+
+
+def test_a_template_that_fails_only_with_an_alert_in_hand_is_a_failure_at_its_rule(team: Team) -> None:
+    team.write("rules.yml", BROKEN)
+    code, said = team.rehearse("--alert", "QueueFull")
+    (rule_,) = said["rules"]
+    assert (code, rule_["result"]) == (1, "FAIL"), said
+    assert any("humanizeDuration" in reason and "rules.yml:12" in reason for reason in rule_["reasons"]), said
+
+
 def test_a_broken_promise_fails_and_names_the_setting(team: Team) -> None:
     team.write("promise.yml", PROMISE)
     code, said = team.rehearse("--promise", "promise.yml", "--alert", "QueueFull")

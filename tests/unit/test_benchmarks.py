@@ -12,7 +12,18 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import footprint, gate, judge_scale, locust_overhead, poll_gaps, rule_cost, run_overhead, scales
+from benchmarks import (
+    footprint,
+    fuzz,
+    gate,
+    judge_scale,
+    locust_overhead,
+    poll_gaps,
+    rule_cost,
+    run_overhead,
+    scales,
+    soak,
+)
 from benchmarks.cheap_server import requests_in
 from benchmarks.locust_overhead import Cost
 from benchmarks.poll_gaps import Look
@@ -117,6 +128,16 @@ def test_a_recording_without_a_steady_phase_cannot_be_grown() -> None:
         judge_scale.grow(KEPT.events[:20], 1_000)
 
 
+def test_what_grows_in_a_soak_is_named_and_noise_of_memory_is_not() -> None:
+    looks = [{"memory MiB": 60.0 + n / 20, "file handles": 7.0, "temporary files": n // 30} for n in range(100)]
+    rows, grown = soak.rows_and_growth(looks)
+    assert grown == ["temporary files"]
+    assert [row[0] for row in rows] == ["memory MiB", "file handles", "temporary files"]
+    assert (
+        soak.rows_and_growth([{**look, "memory MiB": look["memory MiB"] * 3} for look in looks])[1][0] == "memory MiB"
+    )
+
+
 def test_growth_is_the_worst_step() -> None:
     def judged(events: int, cpu_s: float) -> judge_scale.Judged:
         return judge_scale.Judged(events, 0.0, 0.0, 0.0, cpu_s, 1.0, "PASS")
@@ -175,7 +196,9 @@ def test_the_cheap_server_counts_whole_requests_only() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", [run_overhead, locust_overhead, poll_gaps, scales, judge_scale, footprint, gate, rule_cost], ids=str
+    "module",
+    [run_overhead, locust_overhead, poll_gaps, scales, judge_scale, footprint, gate, rule_cost, soak, fuzz],
+    ids=str,
 )
 def test_each_benchmark_explains_itself_and_refuses_nonsense(module: object) -> None:
     command: click.Command = module.main  # type: ignore[attr-defined]

@@ -91,6 +91,23 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_line_costs_only_that_line(
     assert len(read_history(tmp_path).events) == 3
 
 
+def test_a_journal_that_cannot_be_forced_out_is_closed_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever closes it has locks and a lease to give back as well."""
+    journal = written(tmp_path / "events.jsonl", 2)
+
+    def full(fd: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    journal.close()
+    journal.close()
+    assert journal.lost
+    with pytest.raises(EquipmentError, match="No space left"):
+        journal.write(Phase(name="tail"))
+
+
 def test_a_journal_cut_at_any_byte_is_read_up_to_its_last_whole_line(tmp_path: Path) -> None:
     """Or refused with its place when not even the header is whole; never a traceback, never a wrong event."""
     written(tmp_path / "events.jsonl", 4).close()

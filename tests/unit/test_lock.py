@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import psutil
 import pytest
 
+from chaoskit import waiting
 from chaoskit.cli import run as chaoskit
 from chaoskit.errors import BadInput, Refused
 from chaoskit.faults import processes
 from chaoskit.safety.lever import block, blocked, refuse_if_blocked, sweep, unblock
 from chaoskit.safety.lock import TargetLock, lock_file, locks
 from chaoskit.safety.state import Entry, entries, me, register, state_folder
-from tests.safety_examples import TARGET, environment, filled, in_force, inject, invoke, journal, sleeper, state
+from tests.safety_examples import TARGET, environment, filled, in_force, inject, invoke, journal, ours, sleeper, state
 
 __all__ = ["sleeper", "state"]
 pytestmark = pytest.mark.usefixtures("state")
@@ -72,6 +75,47 @@ def test_of_several_that_begin_at_the_same_moment_exactly_one_runs(state: Path) 
 @pytest.mark.timeout(1200)
 def test_of_several_that_begin_at_the_same_moment_exactly_one_runs_a_hundred_times(state: Path) -> None:
     race(state, 100)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_of_two_commands_started_at_the_same_moment_exactly_one_breaks_anything_a_hundred_times(
+    state: Path, tmp_path: Path, sleeper: psutil.Process
+) -> None:
+    race_of_commands(state, tmp_path, sleeper, 100)
+
+
+def test_of_two_commands_started_at_the_same_moment_exactly_one_breaks_anything(
+    state: Path, tmp_path: Path, sleeper: psutil.Process
+) -> None:
+    race_of_commands(state, tmp_path, sleeper, 2)
+
+
+def ended(runs: list[subprocess.Popen[str]]) -> bool:
+    return any(one.poll() is not None for one in runs)
+
+
+def race_of_commands(state: Path, tmp_path: Path, sleeper: psutil.Process, times: int) -> None:
+    """The one that gets the target holds it until the other has ended, however far apart the machine lets them come."""
+    for number in range(times):
+        out = tmp_path / f"round-{number}"
+        both = [inject(state, out, for_="120s") for _ in range(2)]
+        assert waiting.await_true(partial(ended, both), 60)
+        (loser,) = [one for one in both if one.poll() is not None]
+        (winner,) = [one for one in both if one is not loser]
+        said, _ = loser.communicate(timeout=30)
+        assert loser.returncode == 2, said
+        assert f"is locked by process {winner.pid}, for " in said
+        in_force(winner)
+        assert processes.stopped(sleeper)
+        winner.send_signal(signal.SIGTERM)
+        said, _ = winner.communicate(timeout=60)
+        assert winner.returncode == 4, said
+        begun = [b'"invoke"' in file.read_bytes() for file in out.glob("*/events.jsonl")]
+        assert begun.count(True) == 1
+        assert waiting.await_true(lambda: not ours(state), 15), ours(state)
+        assert not processes.stopped(sleeper)
+        assert list(entries()) == []
 
 
 def race(state: Path, times: int) -> None:

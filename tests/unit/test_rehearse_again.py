@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.history import read_history
-from chaoskit.rehearse import pressure, session
+from chaoskit.rehearse import lanes, pressure, session
 from chaoskit.rehearse.derive import key_of
 from chaoskit.rehearse.lanes import Lane
 from chaoskit.rehearse.outcome import Rehearsed, RuleOutcome, judge_wave
@@ -37,9 +38,9 @@ class Attempts:
         self.results = list(results)
         self.played: list[tuple[str, float, int]] = []
 
-    def __call__(self, lanes: Sequence[Lane], side_by_side: int, *_: Any) -> Iterator[Performed]:
+    def __call__(self, stacks: Sequence[Lane], side_by_side: int, *_: Any) -> Iterator[Performed]:
         result = self.results.pop(0)
-        for lane in lanes:
+        for lane in stacks:
             for drill in lane.drills:
                 self.played.append((drill.name, drill.plan.time_scale, side_by_side))
                 rows = [Row(about="nothing else", hop="finding", result=Result.UNKNOWN, reason="blind")]
@@ -154,3 +155,15 @@ def test_a_busy_machine_gets_smaller_waves(
     of = Session(Asked(config, 15.0, tmp_path, False), Binaries(NONE, NONE, NONE, NONE, {}), said.append)
     assert of._most_in_a_wave() == most
     assert bool(said) == (most == 40)
+
+
+def test_a_stack_that_waits_for_its_turn_does_not_start_once_the_rehearsal_is_over(
+    config: AlertConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = multiprocessing.get_context("spawn").Event()
+    monkeypatch.setattr(lanes, "_heeded", [over])
+    monkeypatch.setattr(lanes, "perform", lambda *_: Performed(codes=[1]))
+    none = Binaries(NONE, NONE, NONE, NONE, {})
+    assert lanes._unless_over(config, [], NONE, none, 15.0).codes == [1]
+    over.set()
+    assert lanes._unless_over(config, [], NONE, none, 15.0) == Performed()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pty
 import signal
 import subprocess
+import sys
+import termios
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +25,20 @@ from chaoskit.faults.process_pause import PauseSettings, ProcessPause
 from chaoskit.history import read_history
 from chaoskit.safety.healbook import BOOK, HealBegin, read_book
 from chaoskit.safety.lease import Lease
-from tests.safety_examples import PATTERN, command, in_force, inject, invoke, journal, ours, sleeper, state, with_word
+from tests.safety_examples import (
+    PATTERN,
+    TARGET,
+    command,
+    environment,
+    in_force,
+    inject,
+    invoke,
+    journal,
+    ours,
+    sleeper,
+    state,
+    with_word,
+)
 
 __all__ = ["sleeper", "state"]
 
@@ -174,8 +191,6 @@ def test_a_fault_that_outlasts_its_maximum_is_undone_though_its_holder_stands_st
 def test_a_watchdog_that_does_not_come_up_is_said_before_anything_is_broken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import sys
-
     monkeypatch.setattr(sys, "executable", "/bin/false")
     lease = Lease([tmp_path], tmp_path / "watchdog.log", lambda reason: None)
     with pytest.raises(EquipmentError, match="watchdog: it did not come up"):
@@ -188,6 +203,114 @@ def test_the_invoke_is_on_disk_before_the_effect(run: subprocess.Popen[str], sle
     assert processes.stopped(sleeper)
     invoke_, *_ = read_history(folder).of(Invoke)
     assert invoke_.undo["victims"][0]["pid"] == sleeper.pid
+
+
+def test_a_run_whose_terminal_is_closed_heals_and_ends(state: Path, tmp_path: Path, sleeper: psutil.Process) -> None:
+    """A real terminal: nobody can be told anything any more, and writing to it fails."""
+    ours_end, theirs = pty.openpty()
+    run = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "chaoskit",
+            "inject",
+            "process.pause",
+            "--for",
+            "60s",
+            "--out",
+            str(tmp_path / "runs"),
+            *TARGET,
+        ],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment(state),
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(theirs)
+    try:
+        assert waiting.await_true(lambda: processes.stopped(sleeper), 60)
+        journal_, *_ = (tmp_path / "runs").glob("*/events.jsonl")
+        assert waiting.await_true(lambda: b'"fault-ok"' in journal_.read_bytes(), 30)
+    finally:
+        os.close(ours_end)
+    assert run.wait(timeout=60) == 4
+    assert waiting.await_true(lambda: not ours(state), 15), ours(state)
+    assert not processes.stopped(sleeper)
+    history = read_history(journal_)
+    assert "SIGHUP was received" in [event.reason for event in history.of(Interruption)]
+    assert list(history.of(UndoOk))
+
+
+_FAILING = """
+import errno, os, sys
+real = {name: getattr(os, name) for name in ("open", "write", "fsync")}
+left, operation, number = int(sys.argv[1]), sys.argv[2], getattr(errno, sys.argv[3])
+journal = set()
+
+def failing(name):
+    def call(*given, **more):
+        global left
+        mine = name == "open" and str(given[0]).endswith("events.jsonl") or given[0] in journal
+        if mine and name == operation:
+            left -= 1
+            if left < 0:
+                raise OSError(number, os.strerror(number))
+        found = real[name](*given, **more)
+        if name == "open" and mine:
+            journal.add(found)
+        return found
+    return call
+
+for name in real:
+    setattr(os, name, failing(name))
+from chaoskit.cli import run
+sys.exit(int(run(sys.argv[4:])))
+"""
+
+
+@pytest.mark.parametrize(
+    ("operation", "left", "reason"),
+    [
+        ("open", 0, "EROFS"),
+        *(("write", left, "EROFS") for left in range(5)),
+        *(("fsync", left, "ENOSPC") for left in range(5)),
+    ],
+)
+def test_a_journal_that_turns_read_only_or_cannot_be_forced_out_lets_no_fault_begin_unnoted(
+    state: Path, tmp_path: Path, sleeper: psutil.Process, operation: str, left: int, reason: str
+) -> None:
+    """The system call of this number on the journal fails, and every one of its kind after it."""
+    words = ["inject", "process.pause", "--for", "100ms", "--out", str(tmp_path / "runs"), *TARGET]
+    run = subprocess.run(
+        [sys.executable, "-c", _FAILING, str(left), operation, reason, *words],
+        capture_output=True,
+        text=True,
+        env=environment(state),
+        timeout=120,
+        check=False,
+    )
+    said = run.stdout + run.stderr
+    assert "Traceback" not in said
+    whole = any(b'"invoke"' in file.read_bytes() for file in tmp_path.glob("runs/*/events.jsonl"))
+    assert ("in force" in said) <= whole, said
+    assert run.returncode in (2, 3, 4, 0), said
+    assert (run.returncode == 0) <= whole, said
+    assert waiting.await_true(lambda: not ours(state), 15)
+    assert not processes.stopped(sleeper)
+
+
+@pytest.mark.parametrize("out", ["/proc/here", "file/here"])
+def test_a_folder_that_cannot_be_made_is_refused_before_anything_is_broken(
+    state: Path, tmp_path: Path, sleeper: psutil.Process, out: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    said = command(state, "inject", "process.pause", "--for", "1s", "--out", str(tmp_path / out), *TARGET)
+    assert said.returncode in (2, 3)
+    assert f"/{out.lstrip('/')}" in said.stderr
+    assert "Traceback" not in said.stderr
+    assert not processes.stopped(sleeper)
 
 
 @pytest.mark.parametrize("room", [0, 150, 600, 900, 1200, 1600, 4096])

@@ -1,0 +1,18 @@
+"""Nothing that a label, a name or a file says can move a cursor, ring a bell, or begin a line of its own."""
+
+from __future__ import annotations
+
+import unicodedata
+
+
+def clean(text: str) -> str:
+    """The text with control characters made visible: an alert's label may contain anything."""
+    return "".join(c if c == "\t" or unicodedata.category(c)[0] != "C" else f"\\x{ord(c):02x}" for c in text)
+
+
+def clean_lines(text: str) -> str:
+    """As `clean`, but lines stay lines, those that end in CR LF too."""
+    if text.isprintable():
+        return text
+    lines = text.replace("\r\n", "\n").split("\n")
+    return "\n".join(line if line.isprintable() else clean(line) for line in lines)
