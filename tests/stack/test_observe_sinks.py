@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import pytest
 import requests
 
@@ -280,3 +281,22 @@ def test_a_configuration_that_makes_no_sense_is_named(tmp_path: Path) -> None:
             log=tmp_path / "log",
             on_event=Seen().add,
         )
+
+
+def test_a_client_that_never_ends_its_request_keeps_no_other_notice_waiting(webhook: Running, mail: Running) -> None:
+    with (
+        socket.create_connection(("127.0.0.1", webhook.port), timeout=20) as slow_post,
+        socket.create_connection(("127.0.0.1", mail.port), timeout=20) as slow_mail,
+    ):
+        slow_post.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+        slow_mail.sendall(b"EHLO x\r\nMAIL FROM:<a@x>\r\n")
+        post(webhook.port)
+        send_mail(mail.port)
+        webhook.seen.notices(1)
+        mail.seen.notices(1)
+
+
+def test_sinks_listen_on_loopback_only(webhook: Running, mail: Running) -> None:
+    for running in (webhook, mail):
+        doors = [c.laddr.ip for c in psutil.net_connections("tcp") if c.laddr and c.laddr.port == running.port]
+        assert set(doors) == {"127.0.0.1"}
