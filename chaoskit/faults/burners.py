@@ -12,6 +12,7 @@ ready and wait; then all are released by one write, and the effect is as old as 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import select
@@ -32,6 +33,10 @@ from chaoskit.faults.base import FaultError, Lapsed, Seen, Target, Undo
 MARK = "CHAOSKIT_BURN"
 _CONFIRM_S = 10.0
 _LOOK_S = 0.25
+_SPAN_S = 3.0
+"""Over how long processor time is compared with what was asked for."""
+_ENOUGH = 2 / 3
+"""Which part of it is still the fault that was asked for."""
 
 _lit: dict[str, list[subprocess.Popen[bytes]]] = {}
 """This process's own burners by token, to be reaped; what others started is not ours to wait for."""
@@ -136,12 +141,28 @@ def alive(process: psutil.Process) -> bool:
         return False
 
 
-def watch(undo: Undo, count: int, ended: threading.Event) -> None:
-    """Until the end; raises Lapsed when a burner is gone."""
+def watch(undo: Undo, count: int, ended: threading.Event, cores: float = 0.0) -> None:
+    """Until the end; raises Lapsed when a burner is gone, or when they get far less than `cores` of processor time."""
     burners = find(undo)
+    since, used_s = time.monotonic(), _used_s(burners)
     while not ended.wait(_LOOK_S):
         if sum(map(alive, burners)) < count and not ended.is_set():
             raise Lapsed("a process that burns for this fault is gone")
+        if (span_s := time.monotonic() - since) < _SPAN_S:
+            continue
+        got = (_used_s(burners) - used_s) / span_s
+        if got < _ENOUGH * cores and not ended.is_set():
+            raise Lapsed(f"this machine is too busy: the burners got {got:.2f} cores in {span_s:.1f} s, not {cores:g}")
+        since, used_s = time.monotonic(), _used_s(burners)
+
+
+def _used_s(burners: list[psutil.Process]) -> float:
+    used_s = 0.0
+    for process in burners:
+        with contextlib.suppress(psutil.Error):
+            times = process.cpu_times()
+            used_s += times.user + times.system
+    return used_s
 
 
 def put_out(undo: Undo) -> Seen:

@@ -72,8 +72,8 @@ class CpuBurn:
 
     @classmethod
     def hold(cls, undo: Undo, ended: threading.Event) -> None:
-        """Watches that none of them goes."""
-        burners.watch(undo, undo["burners"], ended)
+        """Watches that none of them goes, and that the machine has the time for them."""
+        burners.watch(undo, undo["burners"], ended, undo["cores"])
 
     @classmethod
     def stop(cls, undo: Undo) -> Seen:

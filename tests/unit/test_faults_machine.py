@@ -133,6 +133,19 @@ def test_a_burner_that_dies_is_a_lapse(tmp_path: Path) -> None:
         MemoryBurn.stop(undo)
 
 
+def test_burners_that_get_far_less_than_was_asked_for_are_a_lapse(tmp_path: Path) -> None:
+    """They stand still here, as on a machine that gives them nothing: what follows says nothing of the alert."""
+    undo = token(CpuBurn, slice_of(tmp_path), cores=0.2, burners=2)
+    CpuBurn.start(undo)
+    try:
+        for process in burners.find(undo):
+            process.suspend()
+        with pytest.raises(Lapsed, match="the burners got 0.0. cores"):
+            CpuBurn.hold(undo, threading.Event())
+    finally:
+        CpuBurn.stop(undo)
+
+
 def test_a_filled_disk_is_really_filled_and_freed_by_the_token_alone(tmp_path: Path) -> None:
     undo = token(DiskFill, slice_of(tmp_path), size="8MiB")
     DiskFill.stop(undo)  # before it began: nothing to do
