@@ -88,7 +88,7 @@ def test_no_optional_alert_is_loaded_unasked() -> None:
 @pytest.mark.parametrize("file", ["prometheus_alerts.yml", "sla_alerts.yml"])
 def test_rules_read_only_what_the_service_exports(file: str) -> None:
     """Every metric, and every value of a label that is asked for by name."""
-    exported = {metric.name: metric for metric in metrics(("worker-1",))}
+    exported = {metric.name: metric for metric in metrics(("worker-1",), "local")}
     rules = [rule for group in parsed(file)["groups"] for rule in group["rules"]]
     records = {rule["record"] for rule in rules if "record" in rule}
     for rule in rules:

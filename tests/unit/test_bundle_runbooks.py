@@ -51,7 +51,7 @@ def test_runbooks_name_only_metrics_that_exist() -> None:
         for rule in group["rules"]
         if "record" in rule
     }
-    known = {metric.name for metric in metrics(("worker-1",))}
+    known = {metric.name for metric in metrics(("worker-1",), "local")}
     for path in sorted((folder() / "runbooks").glob("*.md")):
         text = path.read_text(encoding="utf-8")
         found = set(re.findall(r"\b[a-z_]+:insa_\w+:\w+", text))

@@ -169,7 +169,7 @@ WRONG = [
     ),
     ("/api/v1/targets", {"data": {"activeTargets": []}}, "Prometheus scrapes the target", "missing", "none of its 0"),
     ("/api/v1/rules", {"data": {"groups": []}}, "rules", "missing", "is not loaded"),
-    ("/api/v1/query", {"data": {"result": [time.time() - 100, ""]}}, "clock of prometheus", "warning", "between -1"),
+    ("/api/v1/query", {"data": {"result": [time.time() - 100, ""]}}, "clock of prometheus", "warning", "between -"),
     ("/metrics", 'up_{environment="production"} 1\n', "metrics", "missing", "it says production"),
     ("/metrics", "up_ 1\n", "metrics", "missing", "no series carries"),
     ("/metrics", "<html>", "metrics", "missing", "no page of metrics"),
