@@ -123,7 +123,7 @@ class AlertmanagerObserver:
         self._silences_url = url.rstrip("/") + "/api/v2/silences"
         self._silences: dict[str, str] = {}
         self._states = SuppressionStates()
-        self._poller = Poller("alertmanager", every_s, on_event, self._look)
+        self._poller = Poller("alertmanager", every_s, on_event, self._look, self._session)
         self.start = self._poller.start
         self.stop = self._poller.stop
         self.look_once = self._poller.look_once

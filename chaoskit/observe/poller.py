@@ -34,11 +34,14 @@ class Poller:
         every_s: float,
         on_event: Callable[[Event], None],
         look: Callable[[float], tuple[Poll, bool]],
+        session: requests.Session,
     ) -> None:
+        """`session` is what `look` asks through; its connections end with the looking."""
         self._source = source
         self._every_s = every_s
         self._on_event = on_event
         self._look = look
+        self._session = session
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"{source}-observer", daemon=True)
         self._said: Poll | None = None
@@ -54,6 +57,7 @@ class Poller:
         self._stop.set()
         if self._thread.ident is not None:
             self._thread.join(timeout_s)
+        self._session.close()
 
     def look_once(self) -> Poll:
         """One look, whose failure is in its Poll."""

@@ -100,7 +100,7 @@ class PrometheusObserver:
         self._seen_to: float | None = None
         self._skew: Interval | None = None
         self._skewed_at = 0.0
-        self._poller = Poller("prometheus", every_s, on_event, self._look)
+        self._poller = Poller("prometheus", every_s, on_event, self._look, self._session)
         self.start = self._poller.start
         self.stop = self._poller.stop
         self.look_once = self._poller.look_once

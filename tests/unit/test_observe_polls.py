@@ -31,7 +31,7 @@ class Script:
 
 def looks(*outcomes: str) -> list[tuple[bool, str]]:
     seen: list[Event] = []
-    poller = Poller("alertmanager", 9, seen.append, Script(*outcomes))
+    poller = Poller("alertmanager", 9, seen.append, Script(*outcomes), requests.Session())
     for _ in outcomes:
         poller.look_once()
     return [(e.ok, e.detail) for e in seen if isinstance(e, Poll)]
@@ -51,7 +51,7 @@ def test_before_a_failure_it_is_said_how_far_the_good_looks_reached() -> None:
 def test_what_was_merged_is_said_at_the_end() -> None:
     seen: list[Event] = []
     script = Script("same", "same", "same")
-    poller = Poller("alertmanager", 0.001, seen.append, script)
+    poller = Poller("alertmanager", 0.001, seen.append, script, requests.Session())
     poller.start()
     assert script.over.wait(10)
     poller.stop()
@@ -128,3 +128,19 @@ def test_each_change_of_suppression_is_told_once_between_the_looks_that_differ()
     # A source that has left the list is still known by name.
     assert brief(states.look(18, 19, [alert("A", "suppressed", by=("fp-S",))]))[0][2] == ["S"]
     assert brief(states.look(20, 21, [])) == [("A", "gone", [], (18, 21))]
+
+
+def test_an_observer_that_has_ended_holds_no_connection_open() -> None:
+    class Noted(requests.Session):
+        closed = False
+
+        def close(self) -> None:
+            self.closed = True
+            super().close()
+
+    session = Noted()
+    poller = Poller("alertmanager", 0.001, lambda event: None, Script("found"), session)
+    poller.start()
+    assert not session.closed
+    poller.stop()
+    assert session.closed
