@@ -19,12 +19,15 @@ from chaoskit.errors import ExitCode
 from chaoskit.gate.candidate import Candidate
 from chaoskit.gate.job import Job, Part, Said
 from chaoskit.gate.schedule import Schedule, StackPlan, Wave
+from chaoskit.observe.pressure import is_busy
 from chaoskit.report.written import VERDICT, read_checklists
 from chaoskit.stack.process import Child, spawn
 from chaoskit.verify.checklist import Checklist
 from chaoskit.verify.verdict import Verdict
 
 _LOOK_S = 0.1
+_SETTLE_S = 5.0
+"""Between two beginnings: until what the last stack needs shows in how busy the machine is."""
 _END_S = 40.0
 """How long a stack that is told to end may take to heal and to stop."""
 
@@ -74,8 +77,16 @@ class _Running:
 class Gate:
     """Plays a schedule into a folder; made and used in the main thread. `hear` is told of each outcome."""
 
-    def __init__(self, folder: Path, settings: Settings, hear: Callable[[Outcome], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: Settings,
+        hear: Callable[[Outcome], None],
+        busy: Callable[[], bool] = is_busy,
+    ) -> None:
         self._folder = folder
+        self._busy = busy
+        self._begun_at = 0.0
         self._settings = settings
         self._hear = hear
         self._running: list[_Running] = []
@@ -88,7 +99,7 @@ class Gate:
         waiting = [(stack, 1) for stack in schedule.stacks]
         try:
             while (waiting and not self._interrupted.is_set()) or self._running:
-                while waiting and len(self._running) < schedule.side_by_side and not self._interrupted.is_set():
+                while waiting and self._room(schedule.side_by_side) and not self._interrupted.is_set():
                     self._begin(*waiting.pop(0))
                 self._interrupted.wait(_LOOK_S) if not self._running else time.sleep(_LOOK_S)
                 for one in [each for each in self._running if not each.child.alive]:
@@ -102,6 +113,13 @@ class Gate:
         last = {outcome.candidate.name: outcome for outcome in self._outcomes}
         return list(last.values())
 
+    def _room(self, most: int) -> bool:
+        """Whether another stack may begin beside those that run: on a machine that is busy it would only slow them."""
+        if not self._running:
+            return True
+        settled = time.monotonic() - self._begun_at >= _SETTLE_S
+        return len(self._running) < most and settled and not self._busy()
+
     def interrupt(self, reason: str) -> None:
         """Ends what runs, in order, and begins nothing more."""
         self._interrupted.set()
@@ -110,6 +128,7 @@ class Gate:
 
     def _begin(self, plan: StackPlan, attempt: int) -> None:
         self._count += 1
+        self._begun_at = time.monotonic()
         name = f"stack-{self._count}"
         parts: dict[str, Path] = {}
         waves = []

@@ -10,9 +10,9 @@ import msgspec
 from chaoskit.alerting.model import Rule
 from chaoskit.events import Notice
 from chaoskit.history import History
+from chaoskit.observe.pressure import Pressure
 from chaoskit.plan.model import Plan, PlannedAlert
 from chaoskit.rehearse.marker import headline
-from chaoskit.rehearse.pressure import Pressure
 from chaoskit.rehearse.rendering import NOTHING, Unrendered
 from chaoskit.verify.anchors import assign
 from chaoskit.verify.evidence import Episode, Evidence, gather

@@ -13,13 +13,13 @@ from chaoskit.alerting.promql import CannotScale, scale_query
 from chaoskit.alerting.routing import receivers_of
 from chaoskit.alerting.virtual import instant_records
 from chaoskit.alerting.windows_expression import range_of
+from chaoskit.observe.pressure import is_busy
 from chaoskit.rehearse.derive import closure, key_of, recording_rules
 from chaoskit.rehearse.drill import Drill, wave_drill
 from chaoskit.rehearse.lanes import Lane, deal, play
 from chaoskit.rehearse.mutes import muted_by
 from chaoskit.rehearse.outcome import Rehearsed, RuleOutcome, unrehearsed, with_static
 from chaoskit.rehearse.perform import Performed
-from chaoskit.rehearse.pressure import is_busy
 from chaoskit.rehearse.promise import NAME, computed_notices, write
 from chaoskit.rehearse.proof import Proven, Subject, Unproven, prove
 from chaoskit.rehearse.scenarios import Given, given_drill

@@ -13,11 +13,11 @@ from pathlib import Path
 from chaoskit.events import AlertState, Equipment, Event, Header, Notice, Phase, Poll, Suppression, Watch
 from chaoskit.faults.registry import known_actions
 from chaoskit.observe.alertmanager import AlertmanagerObserver
+from chaoskit.observe.pressure import Pressure
 from chaoskit.observe.prometheus import PrometheusObserver
 from chaoskit.plan.model import Plan
 from chaoskit.rehearse.fault import SeriesSteps
 from chaoskit.rehearse.marker import read as read_mark
-from chaoskit.rehearse.pressure import Pressure
 from chaoskit.rehearse.series import Scripted
 from chaoskit.rehearse.stack import RehearsalStack
 from chaoskit.run.runner import Runner

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any, cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chaoskit.gate.candidate import Candidate
+from chaoskit.gate.gate import Gate, Settings
 from chaoskit.gate.schedule import START_S, STOP_S, WAVE_S, StackPlan, Wave, make_schedule
 
 
@@ -89,3 +92,16 @@ def test_any_schedule_is_whole_free_of_clashes_and_no_longer_than_one_after_the_
         for wave in stack.waves:
             assert not any(clash(a, b) for a in wave.members for b in wave.members if a is not b)
     assert schedule.bound_s <= sum(START_S + WAVE_S + STOP_S + member.estimate_s for member in every) + 1e-6
+
+
+@pytest.mark.parametrize(("busy", "beside"), [(False, True), (True, False)])
+def test_a_further_stack_begins_only_where_the_machine_has_room_and_the_first_one_always(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, busy: bool, beside: bool
+) -> None:
+    settings = Settings("local", tmp_path, (), None, 0)
+    gate = Gate(tmp_path, settings, lambda outcome: None, busy=lambda: busy)
+    assert gate._room(2)
+    monkeypatch.setattr(gate, "_running", [object()])
+    assert gate._room(2) is beside
+    monkeypatch.setattr(gate, "_running", [object(), object()])
+    assert not gate._room(2)

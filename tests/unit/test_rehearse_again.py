@@ -12,13 +12,14 @@ import pytest
 
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.history import read_history
-from chaoskit.rehearse import lanes, pressure, session
+from chaoskit.observe import pressure
+from chaoskit.observe.pressure import MOST_S, Pressure
+from chaoskit.rehearse import lanes, session
 from chaoskit.rehearse.derive import key_of
 from chaoskit.rehearse.lanes import Lane
 from chaoskit.rehearse.outcome import Rehearsed, RuleOutcome, judge_wave
 from chaoskit.rehearse.output import text_lines
 from chaoskit.rehearse.perform import Performed
-from chaoskit.rehearse.pressure import MOST_S, Pressure
 from chaoskit.rehearse.scenarios import Given
 from chaoskit.rehearse.session import Asked, Session
 from chaoskit.rehearse.stub import stub_for

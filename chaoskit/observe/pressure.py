@@ -1,6 +1,6 @@
 """How long programs that were ready had to wait for a core, as the kernel counts it: the machine's share in a delay.
 
-A rehearsal plays minutes in seconds, so what a busy machine adds to a delivery is soon as long as a group_wait. The
+Minutes are played in seconds, so what a busy machine adds to a delivery is soon as long as a group_wait. The
 kernel keeps the sum of all time in which somebody waited for a core (`/proc/pressure/cpu`); read again and again, it
 says for any span how much of it that was.
 """
