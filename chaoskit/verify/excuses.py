@@ -73,9 +73,6 @@ class Excuses:
         lag_s, sink = self.evidence.lag(equipment, start[0], seen[1])
         if late_s <= lag_s:
             return f"the {sink} stood still for up to {lag_s:.2f} real s meanwhile, and who waits for it speaks later"
-        waited_s, waiter = processor.waited_s(self.evidence.processor, equipment, start[0], seen[1], self.scale)
-        if 0 < late_s <= waited_s:
-            return f"{waited_s:.2f} real s were lost waiting for a processor meanwhile, most of them by the {waiter}"
         return self.starved(hop, start[0], seen[1])
 
     def starved(self, hop: Hop, begin: float, end: float) -> str:

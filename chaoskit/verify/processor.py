@@ -15,10 +15,14 @@ from collections.abc import Sequence
 
 from chaoskit.events import Processor
 
-SHARE = 0.4
-"""The part of its ready time that equipment spends waiting from which on it is starved."""
-DELAYED = SHARE / 2
-"""From which on its waiting may have made something late, by as much as was waited; less is an ordinary machine's."""
+SHARE = 0.85
+"""The part of its ready time that equipment spends waiting from which on it is starved.
+
+Threads that wake for a moment wait long in proportion to what they run, so the share is high even in health. Measured
+on two cores, as the mean of a run and its worst second: one drill alone 0.42 (0.58), two stacks side by side that kept
+every promise 0.49 to 0.64 (0.81), and a machine with ten ready processes a core, where alerts of latency fired, 0.88
+to 0.98.
+"""
 
 
 def starved(seen: Sequence[Processor], equipment: Sequence[str], begin: float, end: float, scale: float) -> str:
@@ -42,19 +46,3 @@ def starved(seen: Sequence[Processor], equipment: Sequence[str], begin: float, e
         f"this machine was too busy: the {name} waited for a processor for {share:.0%} of the time in which it was "
         f"ready to run ({waited:.2f} of {ready:.2f} real s)"
     )
-
-
-def waited_s(
-    seen: Sequence[Processor], equipment: Sequence[str], begin: float, end: float, scale: float
-) -> tuple[float, str]:
-    """The most real seconds that anything passing through all of this equipment lost by waiting, and where most.
-
-    Only what waited for DELAYED of its ready time counts. In real time nothing is excused, as in `starved`.
-    """
-    inside = [each for each in seen if scale > 1 and each.during[0] < end and each.during[1] > begin]
-    sums = {}
-    for name in dict.fromkeys(equipment):
-        waited = sum(each.waited_s.get(name, 0.0) for each in inside)
-        used = sum(each.used_s.get(name, 0.0) for each in inside)
-        sums[name] = waited if waited >= DELAYED * (waited + used) else 0.0
-    return sum(sums.values()), max(sums, key=lambda name: sums[name], default="")
