@@ -107,6 +107,12 @@ def test_the_share_of_its_ready_time_decides(waited_s: float, excused: bool) -> 
     assert bool(starved(seen, ("target",), 0.0, 1.0, 60.0)) is excused
 
 
+def test_who_waits_for_most_of_what_is_next_to_nothing_is_not_starved() -> None:
+    """An idle process that wakes up now and then is late by what it waited, which is not what a window is wide."""
+    seen = [Processor(during=(0.0, 1.0), used_s={"alertmanager": 0.01}, waited_s={"alertmanager": 0.09})]
+    assert not starved(seen, ("alertmanager",), 0.0, 1.0, 60.0)
+
+
 @pytest.mark.parametrize(
     ("truth", "hop"),
     [(Truth(pending_vs=90.0), "detect"), (Truth(held_vs=120.0), "hold"), (Truth(cleared_vs=120.0), "clear")],
