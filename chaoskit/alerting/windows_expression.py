@@ -49,7 +49,7 @@ def range_of(config: AlertConfig, rule: Rule) -> float:
 
     As long as that after a change, the expression may still be under the influence of what was before.
     """
-    return max((_range(config, rule, selector, ()) for selector in selectors(rule.expr)), default=0.0)
+    return _reach(config, rule, {})
 
 
 def recording_delay(config: AlertConfig, rule: Rule) -> float:
@@ -58,12 +58,12 @@ def recording_delay(config: AlertConfig, rule: Rule) -> float:
     Each step into another group costs one interval of that group, and so does a recording rule that stands
     behind its reader in the same group; of several paths the longest counts. Groups' query offsets add up.
     """
-    return _delay(config, rule, ())
+    return _delay(config, rule, {})
 
 
 def feeding_jobs(config: AlertConfig, rule: Rule) -> tuple[ScrapeJob, ...]:
     """The scrape jobs whose samples the rule may read: those its selectors name by `job`, otherwise all."""
-    found = {job for job in config.jobs for each in _sources(config, rule, ()) if each.selects("job", job.name)}
+    found = {job for job in config.jobs for each in _sources(config, rule, set()) if each.selects("job", job.name)}
     return tuple(job for job in config.jobs if job in found) or config.jobs
 
 
@@ -101,27 +101,45 @@ def _seconds(span: timedelta | None) -> float:
 
 def _recorded(config: AlertConfig, selector: Selector) -> Iterator[Rule]:
     """The recording rules whose series the selector can select."""
-    return (rule for rule in config.rules if rule.record and selector.selects(NAME, rule.record))
+    recording = [rule for rule in config.rules if rule.record]
+    chosen = _chosen(tuple(rule.record for rule in recording), selector)
+    return (recording[number] for number in chosen)
 
 
-def _range(config: AlertConfig, rule: Rule, selector: Selector, seen: tuple[Rule, ...]) -> float:
-    below = [
-        _range(config, recorded, inner, (*seen, rule))
-        for recorded in _recorded(config, selector)
-        if recorded not in seen and recorded is not rule
-        for inner in selectors(recorded.expr)
-    ]
-    return selector.reach_s + max(below, default=0.0)
+@lru_cache(maxsize=32_768)
+def _chosen(names: tuple[str, ...], selector: Selector) -> tuple[int, ...]:
+    """Which of these names a selector takes; asked for again by every rule that reads the same."""
+    return tuple(number for number, name in enumerate(names) if selector.selects(NAME, name))
 
 
-def _delay(config: AlertConfig, rule: Rule, seen: tuple[Rule, ...]) -> float:
-    steps = [
-        _step(config, rule, recorded) + _delay(config, recorded, (*seen, rule))
-        for selector in selectors(rule.expr)
-        for recorded in _recorded(config, selector)
-        if recorded not in seen and recorded is not rule
-    ]
-    return rule.query_offset_s + max(steps, default=0.0)
+def _reach(config: AlertConfig, rule: Rule, known: dict[int, float]) -> float:
+    """How far a rule looks back. `known` holds what was found, by identity: rules that read one another in a circle
+    count once, and a rule that many read is walked once."""
+    if id(rule) not in known:
+        known[id(rule)] = 0.0
+        known[id(rule)] = max(
+            (
+                selector.reach_s
+                + max((_reach(config, each, known) for each in _recorded(config, selector)), default=0.0)
+                for selector in selectors(rule.expr)
+            ),
+            default=0.0,
+        )
+    return known[id(rule)]
+
+
+def _delay(config: AlertConfig, rule: Rule, known: dict[int, float]) -> float:
+    """Through how many intervals a sample goes until the rule sees it; `known` as for `_reach`."""
+    if id(rule) not in known:
+        known[id(rule)] = 0.0
+        steps = [
+            _step(config, rule, recorded) + _delay(config, recorded, known)
+            for selector in selectors(rule.expr)
+            for recorded in _recorded(config, selector)
+            if recorded is not rule
+        ]
+        known[id(rule)] = rule.query_offset_s + max(steps, default=0.0)
+    return known[id(rule)]
 
 
 def _step(config: AlertConfig, reader: Rule, recorded: Rule) -> float:
@@ -131,11 +149,13 @@ def _step(config: AlertConfig, reader: Rule, recorded: Rule) -> float:
     return recorded.interval_s
 
 
-def _sources(config: AlertConfig, rule: Rule, seen: tuple[Rule, ...]) -> Iterator[Selector]:
-    """The selectors of scraped series, through recording rules."""
+def _sources(config: AlertConfig, rule: Rule, seen: set[int]) -> Iterator[Selector]:
+    """The selectors of scraped series, through recording rules, each of which is followed once."""
+    seen.add(id(rule))
     for selector in selectors(rule.expr):
-        recorded = [each for each in _recorded(config, selector) if each not in seen and each is not rule]
+        recorded = list(_recorded(config, selector))
         for below in recorded:
-            yield from _sources(config, below, (*seen, rule))
+            if id(below) not in seen:
+                yield from _sources(config, below, seen)
         if not recorded:
             yield selector

@@ -110,3 +110,14 @@ groups:
     found = load(rules, prometheus=prometheus)
     assert [job.name for job in feeding_jobs(found, found.rules[1])] == ["a"]
     assert [job.name for job in feeding_jobs(found, found.rules[2])] == ["a", "b"], "an unknown job may be any"
+
+
+def test_many_rules_that_all_read_one_another_are_walked_once_each() -> None:
+    """Forty of them have more ways through one another than anybody could walk."""
+    names = [f"r{number}" for number in range(40)]
+    written = [recording(name, 'max_over_time({job="x"}[1m])') for name in names]
+    found = config(("alerts", "15s", [alert("r0 > 1")]), ("all", "1m", written))
+    range_s, delay_s = the_alert(found)
+    assert 60 <= range_s <= 41 * 60
+    assert 60 <= delay_s <= 41 * 60
+    assert feeding_jobs(found, found.alert_rules("A")[0]) == found.jobs
