@@ -162,6 +162,8 @@ def retold(chance: random.Random, data: bytes) -> bytes:
             event = json.loads(lines[at])
         except (ValueError, RecursionError):
             continue
+        if not isinstance(event, dict) or not event:
+            continue  # an earlier round has made something else of it
         key = chance.choice(list(event))
         holder: Any = event
         while isinstance(holder[key], dict | list) and holder[key] and chance.random() < 0.7:
@@ -170,7 +172,7 @@ def retold(chance: random.Random, data: bytes) -> bytes:
         match chance.randrange(4):
             case 0:
                 del holder[key]
-            case 1 if "t" in event:
+            case 1 if isinstance(event.get("t"), float):
                 event["t"] += chance.choice((-1e9, -5.0, 5.0, 1e9, 1e17))
             case _:
                 holder[key] = "\0odd"

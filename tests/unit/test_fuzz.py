@@ -39,7 +39,15 @@ def test_the_same_seed_makes_the_same_files_and_another_seed_others() -> None:
 @pytest.mark.parametrize("ways", [OF_YAML, OF_HISTORIES])
 def test_every_mutation_takes_every_file(ways: tuple[object, ...]) -> None:
     """Also one that was spoilt before, is empty, or is no text."""
-    for data in (b"", b"\n", b"\xff", b"[" * 5000, b"a: 1\n", (FOLDER / "quiet.jsonl").read_bytes()[:3000]):
+    for data in (
+        b"",
+        b"\n",
+        b'{"t": "odd"}\n[1]\n5',
+        b"\xff",
+        b"[" * 5000,
+        b"a: 1\n",
+        (FOLDER / "quiet.jsonl").read_bytes()[:3000],
+    ):
         for number in range(60):
             assert isinstance(mutated(random.Random(number), data, ways), bytes)  # type: ignore[arg-type]
 
