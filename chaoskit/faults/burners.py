@@ -33,9 +33,9 @@ from chaoskit.faults.base import FaultError, Lapsed, Seen, Target, Undo
 MARK = "CHAOSKIT_BURN"
 _CONFIRM_S = 10.0
 _LOOK_S = 0.25
-_SPAN_S = 3.0
-"""Over how long processor time is compared with what was asked for."""
-_ENOUGH = 2 / 3
+_SPAN_S = 1.0
+"""Over how long processor time is compared with what was asked for: what measures it may look at no longer span."""
+_ENOUGH = 1 / 2
 """Which part of it is still the fault that was asked for."""
 
 _lit: dict[str, list[subprocess.Popen[bytes]]] = {}

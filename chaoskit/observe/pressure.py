@@ -17,7 +17,7 @@ from pathlib import Path
 _FILE = Path("/proc/pressure/cpu")
 _TOTAL = re.compile(r"^some .*total=(\d+)$", re.MULTILINE)
 _LATELY = re.compile(r"^some avg10=([\d.]+)", re.MULTILINE)
-_BUSY_PERCENT = 50.0
+_BUSY_PERCENT = 60.0
 _EVERY_S = 0.05
 MOST_S = 0.2
 """Real seconds of a delay that waiting may excuse: more than this, on a machine however busy, is somebody's setting."""
@@ -32,7 +32,7 @@ def _stalled_s() -> float | None:
 
 
 def is_busy() -> bool:
-    """Whether in the last ten seconds somebody waited for a core half of the time; False where nobody knows."""
+    """Whether in the last ten seconds somebody waited for a core most of the time; False where nobody knows."""
     try:
         match = _LATELY.search(_FILE.read_text(encoding="ascii"))
     except OSError:

@@ -1,7 +1,8 @@
 """Everything that was not promised: alerts nobody expected, notices nobody was promised, repeats that come early.
 
 A scenario that says nothing of an alert says that it does not fire. Where nobody was looking, "nothing else
-happened" is UNKNOWN, and so is an alert that fired while the machine was too busy to let the target run.
+happened" is UNKNOWN, and so is an alert that fired while the machine was too busy to let the target run, or once more
+after its own fault had lapsed.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from chaoskit.plan.witnesses import WITNESS
 from chaoskit.scenario.model import Attached
 from chaoskit.units import format_duration
 from chaoskit.verify import processor
+from chaoskit.verify.anchors import lapses
 from chaoskit.verify.evidence import Episode, Evidence
 from chaoskit.verify.verdict import Result, Row
 
@@ -66,15 +68,25 @@ def _alerts(plan: Plan, evidence: Evidence, owners: Mapping[int, PlannedAlert], 
             continue
         if plan.foreign(episode.labels) or (plan.attached and episode.firing[1] < since):
             continue  # Said in a note: it is not the tested configuration's, or none of this run's doing.
-        expected = any(alert.matches(episode.labels) for alert in plan.alerts)
+        expected = [alert for alert in plan.alerts if alert.matches(episode.labels)]
         what = "fired once more than expected" if expected else "fired, and the scenario neither expects nor allows it"
         heard = sorted({notice.receiver for notice in evidence.notices if _lists(notice, episode)})
         routed = sorted({r.receiver for r in routing.match_routes(plan.config.route, episode.labels)})
         who = f"notified: {', '.join(heard)}" if heard else f"nobody was notified yet; routed to: {', '.join(routed)}"
-        busy = _busy(plan, evidence, episode)
-        told = f"{describe(episode.labels)} {what}{busy and f', but {busy}'}; {who}"
-        rows.append(_finding(describe(episode.labels), told, Result.UNKNOWN if busy else Result.FAIL))
+        but = _lapsed(plan, evidence, expected, episode) or _busy(plan, evidence, episode)
+        told = f"{describe(episode.labels)} {what}{but and f', but {but}'}; {who}"
+        rows.append(_finding(describe(episode.labels), told, Result.UNKNOWN if but else Result.FAIL))
     return rows
+
+
+def _lapsed(plan: Plan, evidence: Evidence, expected: Sequence[PlannedAlert], episode: Episode) -> str:
+    """Why its own fault was not in force all the time: one that comes and goes makes its alert come and go."""
+    assert episode.firing is not None
+    for problem in (problem for alert in expected for problem in lapses(plan, evidence, alert, episode)):
+        effect, gone = evidence.effects.get(problem.fault), evidence.gone.get(problem.fault)
+        if effect and episode.firing[1] >= effect[0] and (gone is None or episode.begun[0] <= gone[1]):
+            return f"its fault lapsed ({problem.reason})"
+    return ""
 
 
 def _busy(plan: Plan, evidence: Evidence, episode: Episode) -> str:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import click
+import psutil
 import pytest
 from click.testing import CliRunner
 
@@ -16,6 +17,7 @@ from benchmarks import (
     footprint,
     fuzz,
     gate,
+    gate_series,
     judge_scale,
     locust_overhead,
     poll_gaps,
@@ -239,6 +241,23 @@ def test_scenarios_that_end_differently_are_named_with_each_end() -> None:
     two = dataclasses.replace(one, ended={"a": "PASS", "b": "FAIL"})
     assert gate.differing([one, one]) == []
     assert gate.differing([one, two]) == ["b: PASS, FAIL"]
+
+
+def test_a_gate_of_a_series_says_what_failed_and_what_was_tried_twice() -> None:
+    said = (
+        "UNKNOWN  two, 4.1 s\nFAIL  one, 3.0 s\nPASS  two, 5.0 s (second attempt, on a fresh stack)\n"
+        " \u2022 one: Alert, notify: never \nnotified\n \u2022 one: load: died\nproven: 1 of 2\n"
+    )
+    played = gate_series.read(said, 1, 9.0)
+    assert (played.ended, played.again) == ({"one": "FAIL", "two": "PASS"}, 1)
+    assert gate_series.blamed(played) == ["FAIL one: Alert, notify: never notified; load: died"]
+
+
+def test_processes_that_compute_end_with_whoever_wanted_them() -> None:
+    with gate_series.busy(2):
+        children = psutil.Process().children()
+        assert len(children) == 2
+    assert not any(child.is_running() for child in children)
 
 
 def test_a_counter_s_series_are_summed_and_others_of_a_longer_name_are_not() -> None:

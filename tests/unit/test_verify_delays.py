@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
-from chaoskit.events import AlertState, AnyEvent, FaultFail, FaultOk, Notice, Poll, Watch
+from chaoskit.events import AlertState, AnyEvent, FaultFail, FaultOk, Notice, Poll, UndoBegin, Watch
 from chaoskit.history import History
 from chaoskit.observe.alert_states import Active, AlertStates, Group, Labels, State, labels_of
 from chaoskit.verify.evidence import gather
@@ -205,6 +205,30 @@ def test_an_effect_that_lapsed_leaves_open_when_the_alert_should_have_cleared() 
     assert not failed(verdict)
     assert results(verdict, "clear") == results(verdict, "effect") == {UNKNOWN}
     assert results(verdict, "notify") == results(verdict, "all-clear") == {PASS}
+
+
+@pytest.mark.parametrize(("lapsed", "found"), [(True, UNKNOWN), (False, FAIL)])
+def test_an_alert_that_fires_once_more_is_a_finding_unless_its_own_fault_had_lapsed(
+    lapsed: bool, found: Result
+) -> None:
+    """What comes and goes makes its alert come and go; a fault that was in force all the time does not."""
+    history = told(Truth())
+    states = {event.state: event for event in history.of(AlertState)}
+    fires, undo = states["firing"].at, next(event.t for event in history.events if isinstance(event, UndoBegin))
+    again = [
+        msgspec.structs.replace(states[state], at=at, previous=at - 0.01, t=at + 0.001, active_at=pending)
+        for at, state, pending in (
+            (fires + 0.05, "inactive", states["pending"].at),
+            (fires + 0.1, "pending", fires + 0.1),
+            (fires + 0.2, "firing", fires + 0.1),
+        )
+    ]
+    assert again[-1].t < undo
+    lapse = [FaultFail(t=fires + 0.01, fault="kill#0", reason="let go by somebody else", lapsed=True)] * lapsed
+    events = sorted([*history.events, *again, *lapse], key=lambda event: event.t)
+    verdict = verify(with_events(history, events))
+    assert results(verdict, "finding") == {found}
+    assert any("once more" in row.reason and lapsed is ("its fault lapsed" in row.reason) for row in verdict.rows)
 
 
 def test_an_alert_that_fires_though_its_faults_effect_was_not_seen_is_no_stranger() -> None:
