@@ -29,6 +29,7 @@ from chaoskit.report.html_notices import Told, told
 from chaoskit.report.html_tables import banner, lines, phones
 from chaoskit.report.text import clean_lines, shortened
 from chaoskit.verify.anchors import assign
+from chaoskit.verify.checklist import ITEMS, Checklist
 from chaoskit.verify.evidence import Evidence, gather
 from chaoskit.verify.verdict import Verdict
 from chaoskit.verify.verify import plan_of
@@ -69,7 +70,12 @@ def render(template: str, **parts: Any) -> bytes:
     return environment().get_template(template).render(**parts).encode("utf-8", "backslashreplace")
 
 
-def page(history: History | None, verdict: Verdict | None, trouble: Sequence[str] = ()) -> bytes:
+def page(
+    history: History | None,
+    verdict: Verdict | None,
+    trouble: Sequence[str] = (),
+    checklists: Sequence[Checklist] = (),
+) -> bytes:
     """The page of a run. Without a verdict it says why (`trouble`), and shows what could be read."""
     read = _read(history, verdict) if history is not None else None
     unheard: tuple[list[Told], int] = ([], 0)
@@ -78,6 +84,8 @@ def page(history: History | None, verdict: Verdict | None, trouble: Sequence[str
         banner=banner(verdict, trouble),
         title=verdict.title if verdict else "A history that cannot be judged",
         scenario=verdict.scenario if verdict else history.header.scenario if history else "no scenario",
+        items=ITEMS,
+        checklists=checklists[:_MOST],
         phones=phones(verdict.figures, verdict.rows) if verdict else [],
         lines=lines(verdict.rows) if verdict else ([], 0),
         findings=[row for row in verdict.rows if row.hop == "finding"][:_MOST] if verdict else [],

@@ -24,7 +24,7 @@ def judge_folder(folder: Path) -> Verdict:
     verdict, checklists = judge_all(history)
     (folder / VERDICT).write_bytes(to_json(verdict))
     (folder / CHECKLIST).write_bytes(msgspec.json.format(msgspec.json.encode(checklists), indent=1) + b"\n")
-    (folder / PAGE).write_bytes(page(history, verdict))
+    (folder / PAGE).write_bytes(page(history, verdict, checklists=checklists))
     return verdict
 
 
@@ -42,7 +42,7 @@ def judge(path: Path, html: Path | None = None) -> tuple[Verdict, list[Checklist
             html.write_bytes(page(readable_part(path), None, [str(problem) for problem in error.problems]))
         raise
     if html is not None:
-        html.write_bytes(page(history, verdict))
+        html.write_bytes(page(history, verdict, checklists=checklists))
     return verdict, checklists
 
 

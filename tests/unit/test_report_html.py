@@ -20,7 +20,7 @@ from chaoskit.report.html_load import load_group
 from chaoskit.report.text import clean, telling
 from chaoskit.report.written import PAGE, VERDICT, judge_folder
 from chaoskit.verify.verdict import Result, Row, to_json
-from chaoskit.verify.verify import verify
+from chaoskit.verify.verify import judge_all, verify
 from tests.golden.doctored import FOLDER, NAMES, mapped, recorded, with_events
 
 EVIL = "<script>alert(1)</script>\"'&amp;\x00\x1b[31m\u202e\u2066\u0085</title></svg></iframe><img src=//x onerror=a()>"
@@ -62,6 +62,16 @@ def test_the_page_says_the_verdict_why_and_every_row(name: str) -> None:
         assert row.margin_vs is None or f"{row.margin_vs:+.1f} s" in said
     assert len(found.shown("picture")) == sum(row.allowed is not None for row in verdict.rows)
     assert said.count("fault → notice") == bool(verdict.figures)
+
+
+@pytest.mark.parametrize("name", ["kept", "notified-late", "mailbox-died"])
+def test_the_page_answers_the_documented_questions_for_each_expected_alert(name: str) -> None:
+    verdict, checklists = judge_all(recorded(name))
+    found = read_page(page(recorded(name), verdict, checklists=checklists))
+    said = " ".join(found.text.split()).partition("Checklist ")[2].partition(" Timeline ")[0]
+    for one in checklists:
+        assert f"{one.about} {' '.join(answer or '–' for answer in one.answers.values())}" in said
+    assert "Checklist" not in rendered(recorded(name)).text
 
 
 def test_each_promise_is_drawn_over_its_window_and_a_late_notice_is_red() -> None:
@@ -289,7 +299,11 @@ def test_a_run_has_its_page_beside_its_history_and_verify_renders_the_same_bytes
         assert (folder / VERDICT).read_bytes() == to_json(verdict) == (FOLDER / f"{name}.verdict.json").read_bytes()
         again = tmp_path / f"{name}.html"
         assert run(["verify", str(folder), "--html", str(again)]) == code
-        assert again.read_bytes() == (folder / PAGE).read_bytes() == page(recorded(name), verdict)
+        assert (
+            again.read_bytes()
+            == (folder / PAGE).read_bytes()
+            == page(recorded(name), verdict, checklists=judge_all(recorded(name))[1])
+        )
     capsys.readouterr()
 
 
