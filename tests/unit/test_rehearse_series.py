@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import urllib.request
 
+import psutil
 import pytest
 
 from chaoskit.rehearse.page import Page
@@ -140,5 +141,14 @@ def test_the_page_is_served_with_the_content_type_that_prometheus_3_insists_on(c
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
             assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
             assert answer.read() == b"up 1\n"
+    finally:
+        page.close()
+
+
+def test_the_page_of_series_is_on_loopback_only() -> None:
+    page = Page(port := reserve(1)[0], 60.0)
+    try:
+        doors = [each.laddr for each in psutil.Process().net_connections("inet") if each.status == psutil.CONN_LISTEN]
+        assert {door.ip for door in doors if door.port == port} == {"127.0.0.1"}
     finally:
         page.close()
