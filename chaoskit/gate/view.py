@@ -55,7 +55,8 @@ def gate_view(
         again = " (second attempt)" if outcome.attempt > 1 else ""
         name = f"{outcome.candidate.name}{again}"
         took = f"{outcome.took_s:.0f} s"
-        table.add_row(_result(outcome), clean(name), alerts, marks(outcome.checklists), took, outcome.folder.name)
+        row = (clean(name), clean(alerts), marks(outcome.checklists), took, clean(outcome.folder.name))
+        table.add_row(_result(outcome), *row)
         for reason in reasons_of(outcome):
             reasons.append(Padding(Text(f"• {clean(outcome.candidate.name)}: {clean(reason)}"), (0, 0, 0, 1)))
     key = Text(f"checklist: {', '.join(ITEMS)}; + pass, F fail, ? unknown, - not promised", style="dim")
@@ -94,7 +95,9 @@ def left_out_lines(left_out: Sequence[Candidate], record: AtScale) -> list[Text]
         known = record.scenarios.get(one.name)
         when = "never" if known is None or known.passed_at is None else _ago(time.time() - known.passed_at)
         proves = ", ".join(sorted(one.expects)) or "that nothing fires"
-        lines.append(Text(f"  left out: {clean(one.name)}, which proves {proves} (last passed: {when})", style="dim"))
+        lines.append(
+            Text(f"  left out: {clean(one.name)}, which proves {clean(proves)} (last passed: {when})", style="dim")
+        )
     return lines
 
 

@@ -24,6 +24,7 @@ from chaoskit.events import (
     StepBegin,
     StepEnd,
     Suppression,
+    UndoFail,
     UndoOk,
 )
 from chaoskit.plan.model import Plan, PlannedAlert, PlannedNotice
@@ -226,7 +227,7 @@ class Progress:
             case UndoOk():
                 self._faults.pop(event.fault, None)
                 self._gone_at[event.fault] = event.t
-            case FaultFail():
+            case FaultFail() | UndoFail():
                 now.trouble.append(f"{event.fault}: {event.reason}")
             case Equipment(state="down"):
                 self._down[event.name] = f"{event.name} is down: {event.detail.splitlines()[0] if event.detail else ''}"
