@@ -42,7 +42,8 @@ class Standing:
 @contextmanager
 def standing_stack(folder: Path, scale: float) -> Iterator[Standing]:
     """Everything but load and observers of a run, until the block ends. From the main thread only."""
-    asked = Asked("worker-unhealthy", "local", bundle.folder(), time_scale=scale)
+    longer = () if scale >= 60 else ("limits.fault=3h", "limits.run=4h")
+    asked = Asked("worker-unhealthy", "local", bundle.folder(), longer, time_scale=scale)
     prepared = prepare([asked], lambda plan: folder)
     run = prepared.runs[0]
     metrics = RunMetrics(prepared.stack.ports.own)

@@ -63,7 +63,12 @@ class LinkFault:
 
     @classmethod
     def prepare(cls, target: Target, settings: Settings) -> Undo:
-        """Finds the proxy and makes up an id; raises FaultError when its control interface does not answer."""
+        """Finds the proxy and makes up an id.
+
+        Raises FaultError when its control interface does not answer, or beyond the profile's limits.connections.
+        """
+        most = target.address.get("limits", {}).get("connections")
+        cls._within(most, settings)
         at = interface(target)
         get(at, "GET", "/toxics")
         max_s = target.address.get("max_s")
@@ -72,6 +77,7 @@ class LinkFault:
             "link": ", ".join(target.names) or target.handle,
             "id": f"{cls.kind}-{secrets.token_hex(6)}",
             "toxic": cls._toxic(settings),
+            "most": most,
             "until": None if max_s is None else time.time() + float(max_s) + _SPARE_S,
         }
 
@@ -110,13 +116,21 @@ class LinkFault:
 
     @classmethod
     def alter(cls, undo: Undo, settings: Settings) -> Undo:
-        """The token of the other level: the same toxic, so it undoes either."""
+        """The token of the other level: the same toxic, so it undoes either. Raises FaultError like `prepare`."""
+        cls._within(undo.get("most"), settings)
         return {**undo, "toxic": cls._toxic(settings)}
 
     @classmethod
     def change(cls, undo: Undo) -> Seen:
         """Replaces the toxic's settings in one stroke and sees the new ones hit."""
         return cls.start(undo)
+
+    @classmethod
+    def _within(cls, most: float | None, settings: Settings) -> None:
+        assert isinstance(settings, LinkSettings)
+        if most is not None and settings.ratio > most:
+            asked = f"{cls.kind} on {settings.ratio:.3g} of the calls"
+            raise FaultError(f"{asked} is beyond the profile's limits.connections of {most:.3g}")
 
     @classmethod
     def _toxic(cls, settings: Settings) -> dict[str, Any]:

@@ -161,7 +161,7 @@ class StepRunner:
         if settings is None:
             raise StepFailed("; ".join(map(str, problems)))
         limits = self.plan.profile.limits
-        bounds = {"cpu": limits.cpu, "memory": limits.memory_bytes}
+        bounds = {"cpu": limits.cpu, "memory": limits.memory_bytes, "connections": limits.connections}
         address = {**self.world.address(fault.handle), "max_s": max_s, "limits": bounds}
         undo = kind.prepare(Target(fault.handle, fault.targets, address), settings)
         held = HeldFault(kind, undo, max_s, self.log, lambda reason: self._lapsed(fault.id, reason), self.world.lost)

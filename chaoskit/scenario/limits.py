@@ -9,7 +9,7 @@ from chaoskit.scenario.model import Limits
 from chaoskit.scenario.quantities import duration, number, share, size
 from chaoskit.yaml_source import Node
 
-KEYS = ("fault", "run", "memory", "cpu")
+KEYS = ("fault", "run", "memory", "cpu", "connections")
 """Beside them, the plural of any handle: the share of those that may be under a fault at once."""
 
 MOST_CPUS = 1024
@@ -36,6 +36,7 @@ def read_limits(handles: Iterable[str]) -> Reader[Limits]:
             problems.say(node.place, f"a fault may last {fault_s:g} s, longer than a run with {run_s:g} s", hint)
         shares = {key: fields.take(key, share, 0.0) for key in plurals if fields.has(key)}
         memory = fields.take("memory", size, None)
-        return Limits(fault_s, run_s, shares, memory, fields.take("cpu", number(0.01, MOST_CPUS), None))
+        cpu = fields.take("cpu", number(0.01, MOST_CPUS), None)
+        return Limits(fault_s, run_s, shares, memory, cpu, fields.take("connections", share, None))
 
     return read

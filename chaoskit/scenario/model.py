@@ -272,6 +272,8 @@ class Limits:
     """By handle plural as written (`workers: 75%`): the most of them that may be under a fault at once."""
     memory_bytes: int | None = None
     cpu: float | None = None
+    connections: float | None = None
+    """The most of the calls on a link that a fault may hit, as a share."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,11 @@ def profile_schema() -> Schema:
             "limits": {
                 "type": "object",
                 "properties": dict(
-                    zip(limits.KEYS, (_DURATION, _DURATION, _size(), _number(0.01, limits.MOST_CPUS)), strict=True)
+                    zip(
+                        limits.KEYS,
+                        (_DURATION, _DURATION, _size(), _number(0.01, limits.MOST_CPUS), _SHARE),
+                        strict=True,
+                    )
                 ),
                 "additionalProperties": _SHARE,
             },

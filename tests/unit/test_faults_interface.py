@@ -89,6 +89,16 @@ def prepared(kind: type[Fault], where: Target, **settings: Any) -> Undo:
     return kind.prepare(where, kind.settings.model_validate(settings))
 
 
+def test_no_more_of_a_links_calls_are_hit_than_the_profile_allows(liar: Liar) -> None:
+    where = liar.target("link:upstream", limits={"connections": 0.5})
+    with pytest.raises(FaultError, match=r"tcp\.reset on 0\.6 of the calls is beyond .* limits\.connections of 0\.5"):
+        prepared(TcpReset, where, ratio="60%")
+    token = prepared(TcpReset, where, ratio="50%")
+    with pytest.raises(FaultError, match=r"limits\.connections"):
+        TcpReset.alter(token, TcpReset.settings.model_validate({"ratio": "51%"}))
+    assert TcpReset.alter(token, TcpReset.settings.model_validate({"ratio": "40%"}))["toxic"]["ratio"] == 0.4
+
+
 def test_a_toxic_that_is_taken_and_not_listed_is_no_effect(liar: Liar) -> None:
     token = prepared(TcpReset, liar.target("link:upstream"))
     liar.says("GET /toxics", 404, {"error": "no such toxic"})

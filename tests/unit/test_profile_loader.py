@@ -46,7 +46,7 @@ def test_a_local_profile_as_written() -> None:
         "chaoskit: 1\ntarget: local\ntime_scale: 30\nload: {rate: 12.5/s, mix: {leads: 3, reports: 0}}\n"
         "standing: [Watchdog]\nhandles:\n  role: {worker: {process: worker, label: worker_name}, api: {process: api}}\n"
         "  link: {upstream: {proxy: up}}\n  queue: {agent-tasks: {admin: crm}}\n"
-        "limits: {fault: 90s, run: 10m, workers: 75%, apis: 1, memory: 1GiB, cpu: 0.5}\n"
+        "limits: {fault: 90s, run: 10m, workers: 75%, apis: 1, memory: 1GiB, cpu: 0.5, connections: 50%}\n"
         "abort: [{query: 'disk < 0.02'}, {alert: RealTrouble}]\n",
         "some/where.yml",
     )
@@ -58,7 +58,7 @@ def test_a_local_profile_as_written() -> None:
         {"upstream": LinkHandle("up")},
         {"agent-tasks": QueueHandle("crm")},
     )
-    assert profile.limits == Limits(90.0, 600.0, {"workers": 0.75, "apis": 1.0}, 2**30, 0.5)
+    assert profile.limits == Limits(90.0, 600.0, {"workers": 0.75, "apis": 1.0}, 2**30, 0.5, 0.5)
     assert profile.abort == (
         Abort("disk < 0.02", None, Place("some/where.yml", 11)),
         Abort(None, "RealTrouble", Place("some/where.yml", 11)),
@@ -128,7 +128,7 @@ def test_the_shipped_local_profile_is_what_its_comments_say() -> None:
         {"crm": PlainHandle("crm")},
         {"crm": PlainHandle("metrics")},
     )
-    assert profile.limits == Limits(120.0, 900.0, {"workers": 0.75}, 2**30, 1.0)
+    assert profile.limits == Limits(120.0, 900.0, {"workers": 0.75}, 2**30, 1.0, 1.0)
 
 
 def test_the_shipped_local_profile_can_be_run_in_real_time() -> None:
