@@ -25,7 +25,8 @@ _SECRET_KEY = re.compile(r"(?:.*_)?(?:password|secret|token|token_id|credentials
 _SECRET_ADDRESS = {"slack_api_url", "webhook_url"}
 _PUBLIC = {"route", "inhibit_rules", "time_intervals", "mute_time_intervals", "templates", "external_labels"}
 _PUBLIC |= {"labels", "annotations", "relabel_configs", "metric_relabel_configs", "alert_relabel_configs"}
-_HEADERS = {"headers", "http_headers", "proxy_connect_header", "endpoint_params"}
+_HEADERS = {"headers", "http_headers"}
+_SECRET_MAPS = {"proxy_connect_header", "endpoint_params"}
 _SECRET_HEADER = re.compile(r"authorization|proxy-authorization|cookie|.*(?:key|token|secret).*", re.IGNORECASE)
 _PASSWORD_IN_URL = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]*(?=@)")
 _QUERY = re.compile(r"(?<=\?).+")
@@ -49,6 +50,11 @@ def redact(text: str) -> str:
     return text
 
 
+def is_token_like(segment: str) -> bool:
+    """Whether a path's segment may be a capability: long, of letters and digits."""
+    return bool(_TOKEN_IN_PATH.fullmatch(f"/{segment}", 1))
+
+
 def _scalars(root: yaml.Node | None) -> Iterator[tuple[tuple[str, ...], yaml.ScalarNode]]:
     """Every scalar with the keys above it, each collection once however often it is referred to."""
     seen: set[int] = set()
@@ -69,6 +75,8 @@ def _clean(path: tuple[str, ...], value: str) -> str:
     if not value or _PUBLIC.intersection(path) or not path:
         return value
     key = path[-1].lower()
+    if _SECRET_MAPS.intersection(path[:-1]):
+        return REDACTED
     if _HEADERS.intersection(path[:-1]):
         return REDACTED if any(map(_SECRET_HEADER.fullmatch, path)) else value
     if _SECRET_KEY.fullmatch(key) or key in _SECRET_ADDRESS or path[-2:] == ("slack_configs", "api_url"):

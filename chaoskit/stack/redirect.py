@@ -22,11 +22,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from chaoskit.alerting.config_secrets import is_token_like
 from chaoskit.errors import BadInput, Problem
 from chaoskit.stack.doors import Door, DoorBook
 from chaoskit.stack.integrations import KINDS, Integration
-from chaoskit.stack.redact import is_token_like
-from chaoskit.stack.redact import redact as redact
 
 _KEPT = ("route", "receivers", "inhibit_rules", "templates")
 _PINNED_AWAY = frozenset({"time_intervals", "mute_time_intervals"})
