@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -108,9 +108,19 @@ def gate_command(
         print_to(screen, Group(*left_out_lines([one for one in everyone if one not in chosen], known)))
         return ExitCode.PASS
     refuse_unconfirmed(chosen[0].plan, confirm)
-    codes = []
-    for _ in range(count):
-        codes.append(_play(schedule, shared, out, record, require_coverage, junitxml, everyone))
+    codes: list[ExitCode] = []
+    cases: list[Case] = []
+
+    def keep(outcomes: Sequence[Outcome]) -> None:
+        again = f", {len(codes) + 1} of {count}" if count > 1 else ""
+        cases.extend(replace(case, name=case.name + again) for case in map(_case, outcomes))
+        if junitxml is not None:
+            junitxml.write_bytes(junit("chaoskit gate", cases))
+
+    while len(codes) < count:
+        codes.append(_play(schedule, shared, out, record, require_coverage, keep, everyone))
+        if codes[-1] == ExitCode.ABORTED or (first and codes[-1] != ExitCode.PASS):
+            break
     return worst(codes)
 
 
@@ -120,7 +130,7 @@ def _play(
     out: Path,
     record: Record,
     require: float | None,
-    junitxml: Path | None,
+    keep: Callable[[Sequence[Outcome]], None],
     everyone: Sequence[Candidate],
 ) -> ExitCode:
     screen = console()
@@ -144,8 +154,7 @@ def _play(
     ran = {one.candidate.name for one in outcomes}
     left_out = [one for one in everyone if one.name not in ran]
     print_to(screen, gate_view(outcomes, coverage, known, left_out))
-    if junitxml is not None:
-        junitxml.write_bytes(junit("chaoskit gate", [_case(one) for one in outcomes]))
+    keep(outcomes)
     codes = [ExitCode(one.exit_code) for one in outcomes]
     if len(outcomes) < sum(len(stack.members) for stack in schedule.stacks) and all(c == ExitCode.PASS for c in codes):
         codes.append(ExitCode.ABORTED)
