@@ -160,8 +160,12 @@ def run(wiring: Wiring, ready: int) -> None:
             emitter.level("insa_worker_queue_depth", census.depth)
             emitter.level("insa_dead_letter_queue_size", census.dead)
         if round_number % _SYSTEM_EVERY == 0:
-            now_s, pids = time.monotonic(), marked.pids()
-            cores = share.rate(cpu_seconds(pids), now_s)
+            pids = marked.pids()
+            # Finding them takes a while on a busy machine; the rate is of the instants at which it was read.
+            begun_s = time.monotonic()
+            used_s = cpu_seconds(pids)
+            now_s = time.monotonic()
+            cores = share.rate(used_s, (begun_s + now_s) / 2)
             emitter.level("insa_system_cpu_usage_ratio", cores / limits.cpu_share)
             used = memory.pss_bytes(pids, now_s)
             emitter.level("insa_system_memory_usage_ratio", used / limits.memory_bytes)

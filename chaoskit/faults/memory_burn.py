@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Annotated, Any, ClassVar
 
 import psutil
@@ -15,9 +16,8 @@ from chaoskit.units import parse_size
 
 _PROGRAM = """
 import mmap, time
-size = int(sys.argv[2])
-held = mmap.mmap(-1, size)
-for at in range(0, size, mmap.PAGESIZE):
+held = mmap.mmap(-1, int(sys.argv[2]), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_POPULATE", 0))
+for at in range(0, len(held), mmap.PAGESIZE):
     held[at] = 1
 while True:
     time.sleep(3600)
@@ -61,11 +61,13 @@ class MemoryBurn:
     def start(cls, undo: Undo) -> Seen:
         """Starts the process and sees the memory resident."""
         lit = burners.ignite(undo, _PROGRAM, [str(undo["size"])], 1)
+        begun = time.time()
         lit.release(_CONFIRM_S, begun=False)
         full = waiting.since_true(lambda: _resident(lit.burners[0]) >= undo["size"], _CONFIRM_S)
         if full is None:
             raise FaultError("the process was started, but does not get the memory")
-        return Seen(full, f"{undo['size'] / 2**20:.0f} MiB held")
+        # An alert on a part of it may be older than the whole.
+        return Seen((begun, full[1]), f"{undo['size'] / 2**20:.0f} MiB held")
 
     @classmethod
     def hold(cls, undo: Undo, ended: threading.Event) -> None:

@@ -19,7 +19,7 @@ from chaoskit.errors import ExitCode
 from chaoskit.gate.candidate import Candidate
 from chaoskit.gate.job import Job, Part, Said
 from chaoskit.gate.schedule import Schedule, StackPlan, Wave
-from chaoskit.observe.pressure import is_busy
+from chaoskit.observe.pressure import Busy
 from chaoskit.report.written import VERDICT, read_checklists
 from chaoskit.stack.process import Child, spawn
 from chaoskit.verify.checklist import Checklist
@@ -82,10 +82,10 @@ class Gate:
         folder: Path,
         settings: Settings,
         hear: Callable[[Outcome], None],
-        busy: Callable[[], bool] = is_busy,
+        busy: Callable[[], bool] | None = None,
     ) -> None:
         self._folder = folder
-        self._busy = busy
+        self._busy = busy or Busy()
         self._begun_at = 0.0
         self._settings = settings
         self._hear = hear
@@ -117,8 +117,9 @@ class Gate:
         """Whether another stack may begin beside those that run: on a machine that is busy it would only slow them."""
         if not self._running:
             return True
+        busy = self._busy()  # asked at every look, for it needs to have been asked before
         settled = time.monotonic() - self._begun_at >= _SETTLE_S
-        return len(self._running) < most and settled and not self._busy()
+        return len(self._running) < most and settled and not busy
 
     def interrupt(self, reason: str) -> None:
         """Ends what runs, in order, and begins nothing more."""

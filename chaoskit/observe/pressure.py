@@ -11,13 +11,16 @@ import bisect
 import re
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
 _FILE = Path("/proc/pressure/cpu")
 _TOTAL = re.compile(r"^some .*total=(\d+)$", re.MULTILINE)
 _LATELY = re.compile(r"^some avg10=([\d.]+)", re.MULTILINE)
-_BUSY_PERCENT = 60.0
+_BUSY_PERCENT = 50.0
+_LATELY_S = 5.0
+_BUSY = 0.6
 _EVERY_S = 0.05
 MOST_S = 0.2
 """Real seconds of a delay that waiting may excuse: more than this, on a machine however busy, is somebody's setting."""
@@ -32,12 +35,36 @@ def _stalled_s() -> float | None:
 
 
 def is_busy() -> bool:
-    """Whether in the last ten seconds somebody waited for a core most of the time; False where nobody knows."""
+    """Whether in the last ten seconds somebody waited for a core half of the time; False where nobody knows."""
     try:
         match = _LATELY.search(_FILE.read_text(encoding="ascii"))
     except OSError:
         return False
     return match is not None and float(match[1]) >= _BUSY_PERCENT
+
+
+class Busy:
+    """Whether lately somebody waited for a core most of the time, asked again and again.
+
+    False until it was asked for a while, and where nobody knows.
+    """
+
+    def __init__(
+        self, stalled_s: Callable[[], float | None] = _stalled_s, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._stalled_s = stalled_s
+        self._clock = clock
+        self._seen: deque[tuple[float, float]] = deque()
+
+    def __call__(self) -> bool:
+        stalled, now = self._stalled_s(), self._clock()
+        if stalled is None:
+            return False
+        self._seen.append((now, stalled))
+        while len(self._seen) > 1 and now - self._seen[1][0] >= _LATELY_S:
+            self._seen.popleft()
+        since, before = self._seen[0]
+        return now - since >= _LATELY_S and stalled - before >= _BUSY * (now - since)
 
 
 class Pressure:

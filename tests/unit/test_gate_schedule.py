@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from chaoskit.gate.candidate import Candidate
 from chaoskit.gate.gate import Gate, Settings
 from chaoskit.gate.schedule import START_S, STOP_S, WAVE_S, StackPlan, Wave, make_schedule
+from chaoskit.observe.pressure import Busy
 
 
 def one(
@@ -92,6 +93,19 @@ def test_any_schedule_is_whole_free_of_clashes_and_no_longer_than_one_after_the_
         for wave in stack.waves:
             assert not any(clash(a, b) for a in wave.members for b in wave.members if a is not b)
     assert schedule.bound_s <= sum(START_S + WAVE_S + STOP_S + member.estimate_s for member in every) + 1e-6
+
+
+def test_a_machine_is_busy_where_somebody_waited_for_a_core_most_of_the_last_seconds() -> None:
+    """As the kernel counts it; before it was asked for so long, and where nobody knows, it is not."""
+    now, stalled = 0.0, 0.0
+    busy = Busy(lambda: stalled, lambda: now)
+    said = []
+    for second in range(20):
+        now += 1.0
+        stalled += 0.9 if 5 <= second < 12 else 0.3
+        said.append(busy())
+    assert said == [5 + 2 <= second < 12 + 2 for second in range(20)]
+    assert not Busy(lambda: None)()
 
 
 @pytest.mark.parametrize(("busy", "beside"), [(False, True), (True, False)])
