@@ -88,9 +88,8 @@ def detect(config: AlertConfig, rule: Rule, appears_vs: float = 0.0) -> Window:
     may pass before T_x, when the clock begins with the fault: the service's own delay, the expression's range.
     """
     seen_vs, setting = _seen(config, rule)
-    return _window(
-        "detect", 0.0, appears_vs + seen_vs, _after(setting, appears_vs), rule.place, _seen_resolution(rule, config)
-    )
+    resolution_vs = _seen_resolution(rule, config, appears_vs)
+    return _window("detect", 0.0, appears_vs + seen_vs, _after(setting, appears_vs), rule.place, resolution_vs)
 
 
 def hold(rule: Rule, missed: int = 0) -> Window:
@@ -151,7 +150,8 @@ def clear(config: AlertConfig, rule: Rule, clears_vs: float = 0.0) -> Window:
         kept = f"keep_firing_for {format_duration(rule.keep_firing_for_s)}"
         setting += f" + {kept}" + _rounded(rule.keep_firing_for_s, kept_vs)
     hi_vs = clears_vs + seen_vs + kept_vs
-    return _window("clear", kept_vs, hi_vs, _after(setting, clears_vs), rule.place, _seen_resolution(rule, config))
+    resolution_vs = _seen_resolution(rule, config, clears_vs)
+    return _window("clear", kept_vs, hi_vs, _after(setting, clears_vs), rule.place, resolution_vs)
 
 
 def all_clear(route: Route, delivery_vs: float) -> Window:
@@ -179,9 +179,10 @@ def _seen(config: AlertConfig, rule: Rule) -> tuple[float, str]:
     return sum(seconds for _, seconds in parts), " + ".join(f"{what} {format_duration(s)}" for what, s in parts)
 
 
-def _seen_resolution(rule: Rule, config: AlertConfig) -> float:
+def _seen_resolution(rule: Rule, config: AlertConfig, own_vs: float) -> float:
+    """Half of what governs: Prometheus's own delay, or the service's where that is longer."""
     scrape_s = max(job.interval_s for job in feeding_jobs(config, rule))
-    return _resolution(scrape_s + rule.interval_s, COARSEST_SEEN_VS)
+    return _resolution(max(scrape_s + rule.interval_s, own_vs), COARSEST_SEEN_VS)
 
 
 def _ticking(hop: Hop, route: Route, delivery_vs: float, coarsest_vs: float) -> Window:

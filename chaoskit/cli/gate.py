@@ -21,6 +21,7 @@ from chaoskit.gate.record import AtScale, Record, load_record, save_record
 from chaoskit.gate.schedule import Schedule, make_schedule
 from chaoskit.gate.select import expression, within_budget
 from chaoskit.gate.view import gate_view, left_out_lines, outcome_line, reasons_of, schedule_view
+from chaoskit.observe.pressure import idle_cores
 from chaoskit.report.checklist import lines
 from chaoskit.report.junit import Case, junit
 from chaoskit.report.terminal import print_to
@@ -92,8 +93,7 @@ def gate_command(
     wanted = Wanted(scenarios, keyword, tag, failed, budget, count)
     everyone, left_out = _candidates(wanted.names, shared, record)
     known = record.at(everyone[0].plan.time_scale) if everyone else AtScale()
-    # A stack starts, settles and looks on for half of its time, and needs about half a core for the rest.
-    side_by_side = jobs or (os.cpu_count() or 1) * 3 // 2
+    side_by_side = jobs or _side_by_side(os.cpu_count() or 1, idle_cores())
     chosen = _select(everyone, wanted, known, side_by_side)
     if not chosen:
         raise BadInput(
@@ -122,6 +122,14 @@ def gate_command(
         if codes[-1] == ExitCode.ABORTED or (first and codes[-1] != ExitCode.PASS):
             break
     return worst(codes)
+
+
+def _side_by_side(cores: int, idle: float) -> int:
+    """A stack starts, settles and looks on for half of its time, and needs about half a core for the rest.
+
+    Where others have all the cores already it gets no more than its share, and three for two cores are late all the time.
+    """
+    return cores if idle < cores / 4 else cores * 3 // 2
 
 
 def _play(

@@ -15,6 +15,8 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
+
 _FILE = Path("/proc/pressure/cpu")
 _TOTAL = re.compile(r"^some .*total=(\d+)$", re.MULTILINE)
 _LATELY = re.compile(r"^some avg10=([\d.]+)", re.MULTILINE)
@@ -32,6 +34,12 @@ def _stalled_s() -> float | None:
     except OSError:
         return None
     return int(match[1]) / 1e6 if match else None
+
+
+def idle_cores(for_s: float = 0.5) -> float:
+    """How many cores had nothing to do, over the next so many real seconds."""
+    idle: float = psutil.cpu_times_percent(for_s).idle
+    return idle / 100 * (psutil.cpu_count() or 1)
 
 
 def is_busy() -> bool:
