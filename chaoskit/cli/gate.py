@@ -127,7 +127,7 @@ def gate_command(
 def _side_by_side(cores: int, idle: float) -> int:
     """A stack starts, settles and looks on for half of its time, and needs about half a core for the rest.
 
-    Where others have all the cores already it gets no more than its share, and three for two cores are late all the time.
+    Where others have all the cores already it gets its share and no more, and three for two cores are always late.
     """
     return cores if idle < cores / 4 else cores * 3 // 2
 
