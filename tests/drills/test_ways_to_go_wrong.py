@@ -77,7 +77,7 @@ def test_a_template_that_fails_to_render_fails_content_or_notify(drill: Drill) -
     assert ended.results("notify", "critical-alerts") == {"PASS"}
 
 
-@pytest.mark.parametrize("status", [500, 400])
+@pytest.mark.parametrize("status", [500, pytest.param(400, marks=pytest.mark.long)])
 def test_a_webhook_that_refuses_has_not_been_told(drill: Drill, status: int) -> None:
     """What a receiver answers with an error has not been heard: the hop fails, with the status that it gave.
 
