@@ -27,7 +27,9 @@ def assign(plan: Plan, evidence: Evidence) -> dict[int, PlannedAlert]:
     """Which expectation each episode fulfils, by id(episode).
 
     An episode counts for the latest step before it among the expectations that speak of it, once per instance: an
-    alert left over from an earlier fault is not counted for this one.
+    alert left over from an earlier fault is not counted for this one. A value that rises noisily may cross its
+    threshold, fall back and cross it again: what was pending and never fired gives way to what fires, as long as that
+    became pending within the window of detection.
     """
     owners: dict[int, PlannedAlert] = {}
     for episode in evidence.episodes:
@@ -39,8 +41,12 @@ def assign(plan: Plan, evidence: Evidence) -> dict[int, PlannedAlert]:
         fitting.sort(key=lambda item: item[0])
         for _, alert in reversed(fitting):
             mine = [e for e in evidence.episodes if owners.get(id(e)) is alert]
-            again = any(e.labels == episode.labels for e in mine)
-            if not again and len(mine) < alert.count:
+            before = next((e for e in mine if e.labels == episode.labels), None)
+            if before is not None and _gives_way(plan, evidence, alert, before, episode):
+                del owners[id(before)]
+                mine.remove(before)
+                before = None
+            if before is None and len(mine) < alert.count:
                 owners[id(episode)] = alert
                 break
     return owners
@@ -101,6 +107,13 @@ def _since(plan: Plan, evidence: Evidence, alert: PlannedAlert, episode: Episode
         return effect[0]
     invoked = [evidence.invokes[fault].t for fault in _faults(plan, step, episode) if fault in evidence.invokes]
     return min(invoked, default=None)
+
+
+def _gives_way(plan: Plan, evidence: Evidence, alert: PlannedAlert, before: Episode, episode: Episode) -> bool:
+    if before.firing is not None or episode.firing is None:
+        return False
+    effect = anchor(plan, evidence, alert.expectation.from_step, episode)
+    return effect is not None and episode.begun[0] <= effect[1] + alert.detect.hi_vs / plan.time_scale
 
 
 def _faults(plan: Plan, step_name: str, episode: Episode | None) -> list[str]:

@@ -231,6 +231,24 @@ def test_an_alert_that_fires_once_more_is_a_finding_unless_its_own_fault_had_lap
     assert any("once more" in row.reason and lapsed is ("its fault lapsed" in row.reason) for row in verdict.rows)
 
 
+@pytest.mark.parametrize(("pending_vs", "result"), [(30.0, PASS), (90.0, FAIL)], ids=["in time", "too late"])
+def test_what_was_pending_for_a_moment_gives_way_to_what_fires_if_that_is_detected_in_time(
+    pending_vs: float, result: Result
+) -> None:
+    """A value that rises noisily crosses its threshold, falls back, and crosses it again."""
+    history = told(Truth(pending_vs=pending_vs))
+    states = {event.state: event for event in history.of(AlertState)}
+    effect = next(history.of(FaultOk)).effect[1]
+    flap = [
+        msgspec.structs.replace(states[state], at=at, previous=at - 0.01, t=at + 0.001, active_at=effect + 0.05)
+        for at, state in ((effect + 0.05, "pending"), (effect + 0.1, "inactive"))
+    ]
+    events = sorted([*history.events, *flap], key=lambda event: event.t)
+    verdict = verify(with_events(history, events))
+    assert verdict.result is result
+    assert results(verdict, "hold") == {result}
+
+
 def test_an_alert_that_fires_though_its_faults_effect_was_not_seen_is_no_stranger() -> None:
     """Detection cannot be judged; but it is the expected alert, and not a finding."""
     verdict = verify(mapped(told(Truth()), lambda e: None if isinstance(e, FaultOk) else e))
