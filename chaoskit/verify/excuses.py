@@ -12,6 +12,7 @@ from chaoskit.events import Interval
 from chaoskit.verify import processor, sentences
 from chaoskit.verify.evidence import Episode, Evidence
 
+_FLAP_REAL_S = 2.0
 _RETRY_REAL_S = 10.0
 """Real seconds for which Alertmanager at least tries one delivery again."""
 
@@ -58,8 +59,10 @@ class Excuses:
         if outage is not None:
             return f"{outage.equipment} was down meanwhile ({outage.detail})"
         if late_vs <= 0:
-            # Nothing comes too early for want of a processor, save the end of an alert that flaps.
-            return self.starved(hop, start[0], seen[1]) if hop.name == "clear" else ""
+            # Nothing comes too early for want of a processor, save the end of an alert that flaps: of one whose
+            # samples are missing since the scrapes just before took too long.
+            before = min(start[0], seen[0] - _FLAP_REAL_S)
+            return self.starved(hop, before, seen[1]) if hop.name == "clear" else ""
         for sink in (observer for observer in hop.needs if observer.endswith("-sink")):
             blind = self.evidence.blind_from(sink, start[1], seen[0])
             if blind is not None:

@@ -14,13 +14,13 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from chaoskit.events import AlertState, AnyEvent, Event, FaultOk, Notice, Processor
+from chaoskit.events import AlertState, AnyEvent, Event, FaultOk, Notice, Processor, UndoBegin
 from chaoskit.history import History
 from chaoskit.observe.processor import ProcessorObserver
-from chaoskit.verify.processor import SHARE, starved
+from chaoskit.verify.processor import SECOND, SHARE, starved
 from chaoskit.verify.verdict import Result, Verdict
 from chaoskit.verify.verify import verify
-from tests.golden.doctored import Truth, results, told, with_events
+from tests.golden.doctored import Truth, mapped, results, told, with_events
 
 PASS, FAIL, UNKNOWN = Result.PASS, Result.FAIL, Result.UNKNOWN
 SCALE = 60.0
@@ -101,6 +101,21 @@ def test_in_real_time_a_busy_machine_excuses_nothing() -> None:
     assert not starved(seen, ("target",), 0.0, 1.0, 1.0)
 
 
+@pytest.mark.parametrize(("share", "excused"), [(SECOND - 0.01, False), (SECOND + 0.01, True)])
+def test_one_second_in_which_hardly_anything_ran_is_enough_and_only_within_the_span(
+    share: float, excused: bool
+) -> None:
+    """It is a virtual minute: requests meet their deadlines in it, though the mean of the span looks healthy."""
+    waits = [share if second == 10 else 0.4 for second in range(30)]
+    seen = [
+        Processor(during=(n, n + 1.0), used_s={"target": 1 - waited}, waited_s={"target": waited})
+        for n, waited in enumerate(waits)
+    ]
+    assert bool(starved(seen, ("target",), 0.0, 30.0, SCALE)) is excused
+    assert not starved(seen, ("target",), 0.0, 10.0, SCALE)
+    assert not starved(seen, ("target",), 11.0, 30.0, SCALE)
+
+
 @pytest.mark.parametrize(("waited_s", "excused"), [(SHARE - 0.01, False), (SHARE + 0.01, True)])
 def test_the_share_of_its_ready_time_decides(waited_s: float, excused: bool) -> None:
     seen = [Processor(during=(0.0, 1.0), used_s={"target": 1 - waited_s}, waited_s={"target": waited_s})]
@@ -129,6 +144,25 @@ def test_what_comes_late_is_unknown_on_a_starved_machine_and_a_failure_on_a_calm
 def test_a_hold_that_is_too_short_has_no_excuse() -> None:
     """Nothing fires before its time for want of a processor."""
     assert results(verify(running(told(Truth(held_vs=30.0)), always(), BUSY, "target")), "hold") == {FAIL}
+
+
+def test_an_alert_that_resolves_before_the_undo_is_a_failure_unless_the_scrapes_just_before_were_starved() -> None:
+    """Samples of a scrape that takes too long are missing, and an alert without samples resolves."""
+    history = told(Truth())
+    undo = next(event.t for event in history.events if isinstance(event, UndoBegin))
+
+    def earlier(event: AnyEvent) -> AnyEvent:
+        if not (isinstance(event, AlertState) and event.state == "inactive"):
+            return event
+        return msgspec.structs.replace(event, t=undo - 0.1, at=undo - 0.15, previous=undo - 0.2)
+
+    moved = merged(mapped(history, earlier), [])
+    assert results(verify(running(moved, iter([]), BUSY, "target")), "clear") == {FAIL}
+    before_vs = (undo - fault_of(history)) * SCALE - 60
+    assert results(verify(running(moved, iter([(before_vs - 60, before_vs + 60)]), BUSY, "target")), "clear") == {
+        UNKNOWN
+    }
+    assert results(verify(running(moved, iter([(200, 1e6)]), BUSY, "target")), "clear") == {FAIL}
 
 
 def test_a_notice_that_is_told_again_is_a_failure_on_a_calm_machine_and_unknown_on_a_starved_one() -> None:
