@@ -82,6 +82,7 @@ def test_nothing_is_touched_without_the_environments_name(system: System, tmp_pa
     assert not (tmp_path / "latest").exists()
 
 
+@pytest.mark.long
 def test_an_integration_that_is_not_waived_is_unknown_by_name(system: System, tmp_path: Path) -> None:
     ended = run(system, tmp_path, *CONFIRMED, profile=system.profile(waive=("everybody/webhook",)))
     assert ended.code == 3, ended.said
@@ -90,6 +91,7 @@ def test_an_integration_that_is_not_waived_is_unknown_by_name(system: System, tm
     assert "waive: [everybody/email]" in ended.reason("notify", "email")
 
 
+@pytest.mark.long
 def test_without_a_witness_nobody_knows_of_the_notices(system: System, tmp_path: Path) -> None:
     """Detect, hold and clear are judged all the same."""
     ended = run(system, tmp_path, *CONFIRMED, profile=system.profile(witness="", waive=()))
