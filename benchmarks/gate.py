@@ -21,8 +21,7 @@ from benchmarks.shared import RUN_MODULE, Unusable, environment, machine, out_fo
 
 GOAL_S, LONGEST_S, OVER_BOUND = 90.0, 180.0, 1.25
 _BOUND = re.compile(r"side by side:\s+about\s+(\d+):(\d\d)")
-ENDED = re.compile(r"^(PASS|FAIL|UNKNOWN|ERROR)  (\S+), [\d.]+ s( \(second attempt)?", re.MULTILINE)
-"""How a scenario ended: result, name, and whether that was a second attempt."""
+_ENDED = re.compile(r"^(PASS|FAIL|UNKNOWN|ERROR)  (\S+), [\d.]+ s( \(second attempt)?", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,23 +37,34 @@ class Played:
     """The load average before and after."""
 
 
+def command(arguments: Sequence[str], out: Path) -> tuple[str, int, float]:
+    """`chaoskit gate` as a user calls it: what it said, its exit code, and real seconds from command to prompt."""
+    whole = [sys.executable, "-m", RUN_MODULE, "gate", *arguments, "--out", str(out)]
+    begun = time.monotonic()
+    done = subprocess.run(whole, capture_output=True, text=True, env=environment(), check=False)
+    return done.stdout + done.stderr, done.returncode, time.monotonic() - begun
+
+
+def endings(said: str) -> tuple[dict[str, str], int]:
+    """How each scenario of a gate ended at last, and how many were tried a second time."""
+    found = _ENDED.findall(said)
+    return {name: result for result, name, _ in found}, sum(bool(again) for _, _, again in found)
+
+
 def read_gate(said: str) -> tuple[float, dict[str, str]]:
     """The bound in what a gate said, in real seconds, and each scenario's last result; raises Unusable."""
     bound = _BOUND.search(" ".join(said.split()))
     if bound is None:
         raise Unusable(f"this gate printed no schedule; it said:\n{said[-2000:]}")
-    return int(bound[1]) * 60 + int(bound[2]), {name: result for result, name, _ in ENDED.findall(said)}
+    return int(bound[1]) * 60 + int(bound[2]), endings(said)[0]
 
 
 def play(jobs: int, scenarios: Sequence[str], out: Path) -> Played:
     """One gate with so many stacks side by side, to its end."""
     before = os.getloadavg()[0]
-    command = [sys.executable, "-m", RUN_MODULE, "gate", *scenarios, "-j", str(jobs), "--out", str(out)]
-    begun = time.monotonic()
-    done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
-    wall_s = time.monotonic() - begun
-    bound_s, ended = read_gate(done.stdout + done.stderr)
-    return Played(jobs, wall_s, bound_s, done.returncode, ended, (before, os.getloadavg()[0]))
+    said, code, wall_s = command([*scenarios, "-j", str(jobs)], out)
+    bound_s, ended = read_gate(said)
+    return Played(jobs, wall_s, bound_s, code, ended, (before, os.getloadavg()[0]))
 
 
 def differing(played: Sequence[Played]) -> list[str]:

@@ -10,7 +10,6 @@ import os
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,8 +17,8 @@ from pathlib import Path
 
 import click
 
-from benchmarks.gate import ENDED
-from benchmarks.shared import RUN_MODULE, environment, machine, out_folder, show, verdict_on
+from benchmarks.gate import command, endings
+from benchmarks.shared import machine, out_folder, show, verdict_on
 
 WANTED = 0.95
 """The part of the gates that must end with exit 0: 19 of 20."""
@@ -53,17 +52,13 @@ def busy(count: int) -> Iterator[None]:
 
 def play(arguments: Sequence[str], out: Path) -> Played:
     """One gate, to its end."""
-    command = [sys.executable, "-m", RUN_MODULE, "gate", "--require-coverage", "100", *arguments, "--out", str(out)]
-    begun = time.monotonic()
-    done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
-    return read(done.stdout + done.stderr, done.returncode, time.monotonic() - begun)
+    return read(*command(["--require-coverage", "100", *arguments], out))
 
 
 def read(said: str, code: int, wall_s: float) -> Played:
     """What a gate said, in order."""
-    found = ENDED.findall(said)
-    ended = {name: result for result, name, _ in found}
-    return Played(wall_s, code, ended, sum(bool(again) for _, _, again in found), said)
+    ended, again = endings(said)
+    return Played(wall_s, code, ended, again, said)
 
 
 def blamed(played: Played) -> list[str]:

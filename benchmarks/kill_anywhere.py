@@ -26,6 +26,7 @@ import psutil
 
 from benchmarks.outliving import Outliving, outliving, until_right
 from benchmarks.shared import Unusable, quantile, show
+from chaoskit import waiting
 
 GOAL_S = 5.0
 _PATIENCE_S = 45.0
@@ -187,9 +188,7 @@ def _written(target: Outliving, before: set[Path], step: str) -> bool:
 
 
 def _await(condition: Callable[[], bool], within_s: float = 30.0) -> None:
-    end = time.monotonic() + within_s
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.002)
+    waiting.await_true(condition, within_s, 0.002)
 
 
 def trials(target: Outliving, mode: str, count: int, chance: random.Random, kinds: list[str]) -> Iterator[Trial]:

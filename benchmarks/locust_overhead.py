@@ -12,7 +12,6 @@ import dataclasses
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ import click
 from benchmarks.cheap_server import serving
 from benchmarks.shared import Unusable, environment, machine, out_folder, quantile, show, verdict_on
 from benchmarks.standing import standing_stack
+from chaoskit import waiting
 from chaoskit.load.engine import LoadChild
 from chaoskit.load.messages import LoadState, LoadTotals, LoadWindow
 from chaoskit.load.model import LoadSpec, RequestSpec
@@ -189,11 +189,8 @@ def counted(windows: Sequence[LoadWindow]) -> Cost:
 
 
 def _wait(load: LoadChild, seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if not load.alive:
-            raise Unusable("the load died under way")
-        time.sleep(0.1)
+    if waiting.await_true(lambda: not load.alive, seconds, 0.1):
+        raise Unusable("the load died under way")
 
 
 @click.command(help=__doc__)

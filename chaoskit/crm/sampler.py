@@ -137,6 +137,16 @@ class CpuShare:
         self._last: dict[int, float] = {}
         self._total = 0.0
 
+    def measure(self, pids: list[int]) -> float:
+        """Reads what these have used by now; cores used on average over the window.
+
+        The instant is that of the reading. Finding the pids is no part of it: on a busy machine that takes a good part
+        of the window, once long and once short, which would look like a change of the rate.
+        """
+        begun_s = time.monotonic()
+        used = cpu_seconds(pids)
+        return self.rate(used, (begun_s + time.monotonic()) / 2)
+
     def rate(self, used: dict[int, float], now_s: float) -> float:
         """Take in a sample; cores used on average over the window."""
         self._total += sum(max(0.0, total - self._last[pid]) for pid, total in used.items() if pid in self._last)
@@ -161,13 +171,8 @@ def run(wiring: Wiring, ready: int) -> None:
             emitter.level("insa_dead_letter_queue_size", census.dead)
         if round_number % _SYSTEM_EVERY == 0:
             pids = marked.pids()
-            # Finding them takes a while on a busy machine; the rate is of the instants at which it was read.
-            begun_s = time.monotonic()
-            used_s = cpu_seconds(pids)
-            now_s = time.monotonic()
-            cores = share.rate(used_s, (begun_s + now_s) / 2)
-            emitter.level("insa_system_cpu_usage_ratio", cores / limits.cpu_share)
-            used = memory.pss_bytes(pids, now_s)
+            emitter.level("insa_system_cpu_usage_ratio", share.measure(pids) / limits.cpu_share)
+            used = memory.pss_bytes(pids, time.monotonic())
             emitter.level("insa_system_memory_usage_ratio", used / limits.memory_bytes)
             free = 1 - disk_bytes(Path(config.data_dir)) / limits.disk_bytes
             emitter.level("insa_system_disk_free_ratio", max(0.0, free))

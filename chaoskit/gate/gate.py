@@ -101,7 +101,7 @@ class Gate:
             while (waiting and not self._interrupted.is_set()) or self._running:
                 while waiting and self._room(schedule.side_by_side) and not self._interrupted.is_set():
                     self._begin(*waiting.pop(0))
-                self._interrupted.wait(_LOOK_S) if not self._running else time.sleep(_LOOK_S)
+                time.sleep(_LOOK_S)  # not for an event: whether there is room is a matter of asking again and again
                 for one in [each for each in self._running if not each.child.alive]:
                     self._running.remove(one)
                     again = self._end(one)

@@ -1,4 +1,9 @@
-"""How long programs that were ready had to wait for a core, as the kernel counts it: the machine's share in a delay.
+"""How long programs that were ready had to wait for a core, as the kernel counts it: what a busy machine adds.
+
+    idle_cores   before anything of ours begins: have others the cores already?
+    is_busy      the same by the last ten seconds
+    Busy         under way, asked again and again: has this machine room for more?
+    Pressure     afterwards: how much of a delay may have been its doing?
 
 Minutes are played in seconds, so what a busy machine adds to a delivery is soon as long as a group_wait. The
 kernel keeps the sum of all time in which somebody waited for a core (`/proc/pressure/cpu`); read again and again, it

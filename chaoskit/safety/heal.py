@@ -144,7 +144,7 @@ def _open(folder: Path) -> HealBook:
         except Busy:
             if time.monotonic() > end:
                 raise BadInput(f"{folder}: somebody has been healing this run for {_BUSY_S:g} s") from None
-            time.sleep(0.05)
+            time.sleep(0.05)  # a lock of the kernel that is let go tells nobody who may not have it
 
 
 def _undo(faults: list[Standing], book: HealBook) -> list[Undone]:

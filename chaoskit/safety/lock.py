@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from chaoskit import waiting
 from chaoskit.errors import Problem, Refused
 from chaoskit.safety.heal import heal
 from chaoskit.safety.standing import JOURNAL
@@ -121,10 +122,9 @@ def _note(content: bytes) -> Note | None:
 
 
 def _taken(target: str, path: Path) -> Problem:
-    end = time.monotonic() + _WRITTEN_S
     # Between taking it and saying so there is a moment.
-    while (note := _note(path.read_bytes())) is None and time.monotonic() < end:
-        time.sleep(0.01)
+    waiting.await_true(lambda: _note(path.read_bytes()) is not None, _WRITTEN_S, 0.01)
+    note = _note(path.read_bytes())
     who = f"process {note.owner.pid}, for {note.age_s:.0f} s ({', '.join(note.folders)})" if note else "somebody"
     return Problem(None, f"{target} is locked by {who}", "wait for its end, or end it with: chaoskit stop")
 

@@ -13,6 +13,7 @@ from chaoskit.verify import processor, sentences
 from chaoskit.verify.evidence import Episode, Evidence
 
 _FLAP_REAL_S = 2.0
+"""Real seconds before an alert resolved in which the scrapes lie whose samples it then lacks."""
 _RETRY_REAL_S = 10.0
 """Real seconds for which Alertmanager at least tries one delivery again."""
 

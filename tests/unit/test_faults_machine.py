@@ -18,7 +18,7 @@ import pytest
 
 from chaoskit import waiting
 from chaoskit.errors import Place
-from chaoskit.faults import burners, processes
+from chaoskit.faults import burners, memory_burn, processes
 from chaoskit.faults.base import Fault, FaultError, Lapsed, Target, Undo
 from chaoskit.faults.cpu_burn import CpuBurn
 from chaoskit.faults.db_error import DbError
@@ -120,6 +120,27 @@ def test_a_killed_holder_takes_its_burners_with_it(held: list[HeldFault], tmp_pa
     holder.send_signal(signal.SIGKILL)
     assert waiting.await_true(lambda: not burners.find(undo), 10)
     assert "0 put out" in CpuBurn.stop(undo).detail
+
+
+def test_memory_that_is_taken_slowly_has_its_effect_from_the_first_quarter_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An alert on a part of it is no older than its fault."""
+    undo = token(MemoryBurn, slice_of(tmp_path), size="8MiB")
+    some: list[float] = []
+
+    def resident(process: psutil.Process) -> int:
+        shares = (0.0, 0.2, 0.3, 0.3, 0.6, 0.9, 1.0)
+        some.append(time.time())
+        return int(undo["size"] * shares[min(len(some), len(shares)) - 1])
+
+    monkeypatch.setattr(memory_burn, "_resident", resident)
+    try:
+        begun, full = MemoryBurn.start(undo).between
+    finally:
+        MemoryBurn.stop(undo)
+    assert some[0] <= begun <= some[2]
+    assert some[6] <= full
 
 
 def test_a_burner_that_dies_is_a_lapse(tmp_path: Path) -> None:

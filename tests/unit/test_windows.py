@@ -132,6 +132,9 @@ def test_a_notice_must_be_known_to_half_its_group_wait(wait: str, resolution_vs:
 def test_the_other_hops_must_be_known_to_half_of_what_governs_them() -> None:
     config, rule = rule_with("for: 1m")
     assert detect(config, rule).resolution_vs == clear(config, rule).resolution_vs == 15
+    assert detect(config, rule, 120).resolution_vs == clear(config, rule, 120).resolution_vs == 60
+    assert detect(config, rule, 50).resolution_vs == 25  # the service's own delay governs
+    assert detect(config, rule, 6).resolution_vs == 15
     assert hold(rule).resolution_vs == 30
     assert hold(replace(rule, for_s=30)).resolution_vs == 15
     assert all_clear(config.route, 2).resolution_vs == 60
