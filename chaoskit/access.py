@@ -29,6 +29,8 @@ def plain_session() -> requests.Session:
     """A session for what listens on loopback and asks for nothing."""
     session = requests.Session()
     session.trust_env = False
+    # Packing an answer that travels nowhere costs both ends more than it saves, ten times a second.
+    session.headers["Accept-Encoding"] = "identity"
     return session
 
 

@@ -18,7 +18,7 @@ from chaoskit.gate.coverage import KINDS, could_prove, covered, proven_by
 from chaoskit.gate.gate import Gate, Outcome, Settings
 from chaoskit.gate.index import write_index
 from chaoskit.gate.record import AtScale, Record, load_record, save_record
-from chaoskit.gate.schedule import Schedule, make_schedule
+from chaoskit.gate.schedule import Conflict, Schedule, make_schedule
 from chaoskit.gate.select import expression, within_budget
 from chaoskit.gate.view import gate_view, left_out_lines, outcome_line, reasons_of, schedule_view
 from chaoskit.observe.pressure import idle_cores
@@ -33,6 +33,9 @@ from chaoskit.scenario.catalog import find_scenario, scenario_names
 from chaoskit.units import parse_duration
 
 RUNS = Path("chaoskit-runs")
+
+_TRIES = 64
+"""Orders in which the scenarios are offered to the schedule: a quarter of a second for thirty of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,7 @@ def gate_command(
         raise BadInput(
             Problem(None, "no scenario is selected", "see `chaoskit list`, or loosen -k, -m, --lf, --budget")
         )
-    schedule = _schedule(chosen, side_by_side)
+    schedule = _schedule(chosen, _apart(chosen), side_by_side, _TRIES)
     screen = console()
     print_to(screen, schedule_view(schedule, why=dry_run))
     for line in left_out:
@@ -223,15 +226,31 @@ def _select(everyone: list[Candidate], wanted: Wanted, known: AtScale, side_by_s
         one.name: frozenset(f"{kind}/{name}" for kind, names in could_prove(one.plan).items() for name in names)
         for one in chosen
     }
-    picked = within_budget(proves, lambda names: _schedule([by_name[n] for n in names], side_by_side).bound_s, budget_s)
+    apart = _apart(chosen)
+    picked = within_budget(
+        proves, lambda names: _schedule([by_name[n] for n in names], apart, side_by_side).bound_s, budget_s
+    )
     return [by_name[name] for name in picked]
 
 
-def _schedule(chosen: list[Candidate], side_by_side: int) -> Schedule:
-    config = chosen[0].plan.config
+def _schedule(chosen: list[Candidate], apart: Conflict, side_by_side: int, tries: int = 1) -> Schedule:
     if any(one.plan.attached for one in chosen):
         return make_schedule(chosen, lambda one, other: "an attached target bears one scenario at a time", 1)
-    return make_schedule(chosen, lambda one, other: conflict(config, one, other), side_by_side)
+    return make_schedule(chosen, apart, side_by_side, tries)
+
+
+def _apart(chosen: list[Candidate]) -> Conflict:
+    """Who cannot run with whom, found once for each two."""
+    config = chosen[0].plan.config
+    found: dict[tuple[str, str], str] = {}
+
+    def why(one: Candidate, other: Candidate) -> str:
+        names = (one.name, other.name)
+        if names not in found:
+            found[names] = conflict(config, one, other)
+        return found[names]
+
+    return why
 
 
 def _case(outcome: Outcome) -> Case:

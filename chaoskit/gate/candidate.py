@@ -73,6 +73,8 @@ def conflict(config: AlertConfig, one: Candidate, other: Candidate) -> str:
     if shared := one.needs & other.needs:
         return f"both act on {', '.join(sorted(shared))}"
     for source, target in ((one, other), (other, one)):
+        if shared := source.allows & target.expects:
+            return f"{target.name} expects {', '.join(sorted(shared))}, which {source.name} may bring about too"
         if muted := _mutes(config, source, target):
             return f"{muted} of {target.name} could be muted by {source.name}"
     return ""

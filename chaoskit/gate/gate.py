@@ -69,6 +69,7 @@ class _Running:
     attempt: int
     child: Child
     parts: dict[str, Path]
+    begun_at: float = field(default_factory=time.monotonic)
     said: dict[str, Said] = field(default_factory=dict)
     refused: Said | None = None
     reader: threading.Thread | None = None
@@ -99,7 +100,7 @@ class Gate:
         waiting = [(stack, 1) for stack in schedule.stacks]
         try:
             while (waiting and not self._interrupted.is_set()) or self._running:
-                while waiting and self._room(schedule.side_by_side) and not self._interrupted.is_set():
+                while waiting and self._room(schedule) and not self._interrupted.is_set():
                     self._begin(*waiting.pop(0))
                 time.sleep(_LOOK_S)  # not for an event: whether there is room is a matter of asking again and again
                 for one in [each for each in self._running if not each.child.alive]:
@@ -113,13 +114,19 @@ class Gate:
         last = {outcome.candidate.name: outcome for outcome in self._outcomes}
         return list(last.values())
 
-    def _room(self, most: int) -> bool:
-        """Whether another stack may begin beside those that run: on a machine that is busy it would only slow them."""
+    def _room(self, schedule: Schedule) -> bool:
+        """Whether another stack may begin beside those that run: on a machine that is busy it would only slow them.
+
+        One more than asked for runs for a moment, where a stack should be about to end: starting is mostly waiting.
+        """
         if not self._running:
             return True
         busy = self._busy()  # asked at every look, for it needs to have been asked before
-        settled = time.monotonic() - self._begun_at >= _SETTLE_S
-        return len(self._running) < most and settled and not busy
+        now, most = time.monotonic(), schedule.side_by_side
+        settled = now - self._begun_at >= _SETTLE_S
+        ending = [one for one in self._running if now - one.begun_at >= one.plan.length_s - schedule.lead_s]
+        free = most - len(self._running) + min(1, len(ending) if schedule.lead_s else 0)
+        return free > 0 and settled and not busy
 
     def interrupt(self, reason: str) -> None:
         """Ends what runs, in order, and begins nothing more."""

@@ -1,12 +1,14 @@
 """Which scenarios run together, in which order, in how many stacks side by side. Pure.
 
-In a stack, waves follow one another; in a wave, scenarios run at the same time. An alert that two scenarios expect
-is never put twice into one stack: a group that has notified before tells at its next tick, not after group_wait.
+In a stack, waves follow one another; in a wave, scenarios run at the same time. A group that has notified before
+tells at its next tick, not after group_wait. So an alert that two scenarios expect is never put twice into one stack,
+and what may bring an alert about without promising it comes after what promises it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import random
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from chaoskit.gate.candidate import Candidate
@@ -25,6 +27,16 @@ class Wave:
     """Scenarios that run at the same time."""
 
     members: list[Candidate] = field(default_factory=list)
+
+    @property
+    def expects(self) -> frozenset[str]:
+        """The alerts promised in it."""
+        return frozenset().union(*(one.expects for one in self.members))
+
+    @property
+    def allows(self) -> frozenset[str]:
+        """The alerts that it may bring about besides."""
+        return frozenset().union(*(one.allows for one in self.members))
 
     @property
     def length_s(self) -> float:
@@ -79,18 +91,37 @@ class Schedule:
 
     @property
     def bound_s(self) -> float:
-        """Real seconds that it should take: each slot takes the next stack as soon as it is free."""
-        slots = [0.0] * max(1, self.side_by_side)
+        """Real seconds that it should take: in each slot the next stack starts while the one before it ends."""
+        slots = [self.lead_s] * max(1, self.side_by_side)
         for stack in self.stacks:
             first = min(range(len(slots)), key=slots.__getitem__)
-            slots[first] += stack.length_s
+            slots[first] += stack.length_s - self.lead_s
         return max(slots)
 
+    @property
+    def lead_s(self) -> float:
+        """How long before a stack's end the next one in its slot may start; no time where one at a time is asked."""
+        return START_S if self.side_by_side > 1 else 0.0
 
-def make_schedule(candidates: Sequence[Candidate], conflict: Conflict, side_by_side: int) -> Schedule:
-    """Longest first, each where it makes the whole end soonest; a further stack where no stack may take it."""
+
+def make_schedule(candidates: Sequence[Candidate], conflict: Conflict, side_by_side: int, tries: int = 1) -> Schedule:
+    """Longest first, each where it makes the whole end soonest; a further stack where no stack may take it.
+
+    That is not always the best there is: `tries` further orders are tried, the same each time, and the shortest taken.
+    """
+    chance = random.Random(0)
+    whole = sorted(candidates, key=lambda each: (-each.estimate_s, each.name))
+    best = _placed(whole, conflict, side_by_side)
+    for _ in range(tries - 1):
+        weight = {one.name: one.estimate_s * chance.uniform(0.5, 1.5) for one in whole}
+        other = _placed(sorted(whole, key=lambda each: -weight[each.name]), conflict, side_by_side)
+        best = min(best, other, key=lambda stacks: Schedule(stacks, side_by_side, ()).bound_s)
+    return Schedule(best, side_by_side, _explained(best, conflict))
+
+
+def _placed(candidates: Iterable[Candidate], conflict: Conflict, side_by_side: int) -> tuple[StackPlan, ...]:
     stacks: list[StackPlan] = []
-    for one in sorted(candidates, key=lambda each: (-each.estimate_s, each.name)):
+    for one in candidates:
         choices = [*_together(stacks, one, conflict), *_after(stacks, one)]
         if len(stacks) < side_by_side or not choices:
             fresh = StackPlan()
@@ -102,38 +133,57 @@ def make_schedule(candidates: Sequence[Candidate], conflict: Conflict, side_by_s
             stack.waves.append(wave)
         wave.members.append(one)
     for stack in stacks:
-        stack.waves.sort(key=lambda each: -each.length_s)
-    ordered = sorted(stacks, key=lambda each: -each.length_s)
-    return Schedule(tuple(ordered), side_by_side, _explained(ordered, conflict))
+        stack.waves = _in_order(stack.waves) or stack.waves
+    return tuple(sorted(stacks, key=lambda each: -each.length_s))
 
 
 _Choice = tuple[float, int, int, StackPlan, Wave]
 
 
-def _may_share(stack: StackPlan, one: Candidate) -> bool:
-    return not any(one.expects & other.expects for other in stack.members)
-
-
 def _together(stacks: list[StackPlan], one: Candidate, conflict: Conflict) -> list[_Choice]:
     return [
-        (_with(stack, wave, one).length_s, 0, number, stack, wave)
+        (length_s, 0, number, stack, wave)
         for number, stack in enumerate(stacks)
-        if _may_share(stack, one)
         for wave in stack.waves
         if not any(conflict(one, other) for other in wave.members)
+        and (length_s := _length_s(stack, _with(stack, wave, one), one)) is not None
     ]
 
 
 def _after(stacks: list[StackPlan], one: Candidate) -> list[_Choice]:
     return [
-        (StackPlan([*stack.waves, Wave([one])]).length_s, 1, number, stack, Wave())
+        (length_s, 1, number, stack, Wave())
         for number, stack in enumerate(stacks)
-        if _may_share(stack, one)
+        if (length_s := _length_s(stack, [*stack.waves, Wave([one])], one)) is not None
     ]
 
 
-def _with(stack: StackPlan, wave: Wave, one: Candidate) -> StackPlan:
-    return StackPlan([Wave([*each.members, one]) if each is wave else each for each in stack.waves])
+def _with(stack: StackPlan, wave: Wave, one: Candidate) -> list[Wave]:
+    return [Wave([*each.members, one]) if each is wave else each for each in stack.waves]
+
+
+def _length_s(stack: StackPlan, waves: list[Wave], one: Candidate) -> float | None:
+    """Of the stack with these waves, one more among them; None where that one cannot join it."""
+    if any(one.expects & other.expects for other in stack.members):
+        return None
+    ordered = _in_order(waves)
+    return StackPlan(ordered).length_s if ordered else None
+
+
+def _in_order(waves: Sequence[Wave]) -> list[Wave] | None:
+    """Longest first, but none before another that expects what it allows; None where no order will do."""
+    left = sorted(waves, key=lambda wave: -wave.length_s)
+    ordered: list[Wave] = []
+    while left:
+        first = [
+            number
+            for number, wave in enumerate(left)
+            if not any(wave.allows & other.expects for other in left if other is not wave)
+        ]
+        if not first:
+            return None
+        ordered.append(left.pop(first[0]))
+    return ordered
 
 
 def _explained(stacks: Sequence[StackPlan], conflict: Conflict) -> tuple[str, ...]:

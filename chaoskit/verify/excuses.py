@@ -49,6 +49,8 @@ class Excuses:
     scale: float
     anchors: Anchors
     end_of_watch: float
+    every_s: float
+    """Real seconds between two evaluations of the alert's rule."""
 
     def late(self, hop: Hop, group: tuple[str, ...], start: Interval, seen: Interval, late_vs: float) -> str:
         """What of our own equipment may have made it so; empty where nothing did.
@@ -77,6 +79,12 @@ class Excuses:
         lag_s, sink = self.evidence.lag(equipment, start[0], seen[1])
         if late_s <= lag_s:
             return f"the {sink} stood still for up to {lag_s:.2f} real s meanwhile, and who waits for it speaks later"
+        way_s = processor.on_the_way_s(self.evidence.processor, self.every_s, start[0], seen[1], self.scale)
+        if hop.to and late_s <= way_s:
+            return (
+                "this machine was busy: on the way of the notice Prometheus and Alertmanager waited for a processor "
+                f"for up to {way_s:.2f} real s"
+            )
         return self.starved(hop, start[0], seen[1])
 
     def starved(self, hop: Hop, begin: float, end: float) -> str:

@@ -211,7 +211,8 @@ class HopJudge:
 
     @property
     def _excuses(self) -> Excuses:
-        return Excuses(self.evidence, self.scale, self.anchors, self.end_of_watch)
+        every_s = self.evidence.every_s.get(self.alert.rule.alert, 0.0)
+        return Excuses(self.evidence, self.scale, self.anchors, self.end_of_watch, every_s)
 
     def _unseen(self, hop: Hop, trouble: str) -> str:
         return sentences.unseen(self._who(hop), hop.name, hop.window.hi_vs, trouble, hop.setting)

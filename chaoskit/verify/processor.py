@@ -54,6 +54,27 @@ def starved(seen: Sequence[Processor], equipment: Sequence[str], begin: float, e
     )
 
 
+def on_the_way_s(seen: Sequence[Processor], every_s: float, begin: float, end: float, scale: float) -> float:
+    """How much later a notice may have come for want of a processor on its way in [begin, end], in real seconds.
+
+    Prometheus tells of an alert at the end of an evaluation, one each `every_s`, and what it waited for in a second is
+    shared among those of that second; Alertmanager does nothing but pass on, so all that it waited for may have been
+    this notice's. In a second in which Prometheus waited for 1.2 s in sum a notice was 0.24 s late, though neither was
+    starved. No time in real time, where slowness is real.
+    """
+    if scale <= 1:
+        return 0.0
+    inside = [each for each in seen if each.during[0] < end and each.during[1] > begin]
+    evaluating = max((_waited(each, "prometheus") * every_s for each in inside), default=0.0)
+    passing_on = max((_waited(each, "alertmanager") for each in inside), default=0.0)
+    return evaluating + passing_on
+
+
+def _waited(each: Processor, name: str) -> float:
+    """Seconds waited in a second."""
+    return each.waited_s.get(name, 0.0) / max(1e-3, each.during[1] - each.during[0])
+
+
 def _waiting(seen: Sequence[Processor], name: str, least: float) -> tuple[float, float, float, str] | None:
     """The share, the seconds waited and those ready of equipment, where they are enough to call it starved."""
     span_s = sum(each.during[1] - each.during[0] for each in seen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from chaoskit.cli.gate import _side_by_side
 from chaoskit.gate.candidate import Candidate
-from chaoskit.gate.gate import Gate, Settings
+from chaoskit.gate.gate import Gate, Settings, _Running
 from chaoskit.gate.schedule import START_S, STOP_S, WAVE_S, StackPlan, Wave, make_schedule
 from chaoskit.observe.pressure import Busy
 
@@ -33,7 +34,9 @@ def one(
 
 
 def clash(a: Candidate, b: Candidate) -> str:
-    return "alone" if a.alone or b.alone else " ".join(a.expects & b.expects | a.needs & b.needs)
+    if a.alone or b.alone:
+        return "alone"
+    return " ".join(a.expects & b.expects | a.needs & b.needs | a.allows & b.expects | b.allows & a.expects)
 
 
 def test_what_does_not_clash_runs_at_the_same_time() -> None:
@@ -51,6 +54,33 @@ def test_what_acts_on_one_thing_runs_one_after_the_other_and_says_why() -> None:
 def test_one_alert_is_never_expected_twice_in_one_stack() -> None:
     schedule = make_schedule([one("a", expects="A"), one("b", expects="A")], clash, 1)
     assert [len(stack.waves) for stack in schedule.stacks] == [1, 1]
+
+
+def test_what_may_bring_an_alert_about_comes_after_what_promises_it() -> None:
+    """However long it is: once its group has notified, it would tell of the promised alert at its next tick only."""
+    a, b = one("long", 90.0, expects="B", allows="A"), one("short", 10.0, expects="A")
+    waves = make_schedule([a, b], clash, 1).stacks[0].waves
+    assert [wave.members for wave in waves] == [[b], [a]]
+
+
+def test_two_that_may_bring_about_each_others_alerts_never_share_a_stack() -> None:
+    a, b = one("a", expects="A", allows="B"), one("b", expects="B", allows="A")
+    assert [stack.members for stack in make_schedule([a, b], clash, 1).stacks] == [[a], [b]]
+
+
+def test_in_a_slot_the_next_stack_starts_while_the_one_before_it_ends() -> None:
+    """Three that share nothing, 20 s each: two slots take 20 and 20 + 12 s, a single one all three in turn."""
+    every = [one(name, expects="A") for name in "abc"]
+    assert make_schedule(every, clash, 2).bound_s == 20.0 + 20.0 - START_S
+    assert make_schedule(every, clash, 1).bound_s == 60.0
+
+
+def test_further_orders_find_a_shorter_schedule_and_the_same_one_each_time() -> None:
+    """Longest first, 30 + 20 + 20 beside 30 + 20 s; better 30 + 30 beside 20 + 20 + 20."""
+    every = [one(str(n), takes_s, needs="link") for n, takes_s in enumerate((30.0, 30.0, 20.0, 20.0, 20.0))]
+    three = START_S + 3 * WAVE_S + STOP_S
+    assert make_schedule(every, clash, 2).bound_s == three + 70.0
+    assert [make_schedule(every, clash, 2, 64).bound_s for _ in range(2)] == [three + 60.0] * 2
 
 
 def test_the_others_alerts_are_allowed_and_ones_own_are_not_among_them() -> None:
@@ -71,27 +101,33 @@ def test_a_wave_begins_while_the_one_before_it_only_looks_on() -> None:
 
 candidates = st.lists(
     st.tuples(
-        st.floats(1, 100), st.sampled_from("ABCDE"), st.sampled_from(["link", "queue", "role", ""]), st.booleans()
+        st.floats(1, 100),
+        st.sampled_from("ABCDE"),
+        st.sampled_from(["link", "queue", "role", ""]),
+        st.sampled_from(["A", "B C", "E", "", ""]),
+        st.booleans(),
     ),
     min_size=1,
     max_size=14,
 )
 
 
-@given(candidates, st.integers(1, 4))
+@given(candidates, st.integers(1, 4), st.sampled_from([1, 5]))
 def test_any_schedule_is_whole_free_of_clashes_and_no_longer_than_one_after_the_other(
-    drawn: list[tuple[float, str, str, bool]], side_by_side: int
+    drawn: list[tuple[float, str, str, str, bool]], side_by_side: int, tries: int
 ) -> None:
     every = [
-        one(str(n), takes_s, expects, needs, alone=alone) for n, (takes_s, expects, needs, alone) in enumerate(drawn)
+        one(str(n), takes_s, expects, needs, allows, alone)
+        for n, (takes_s, expects, needs, allows, alone) in enumerate(drawn)
     ]
-    schedule = make_schedule(every, clash, side_by_side)
+    schedule = make_schedule(every, clash, side_by_side, tries)
     members = [member for stack in schedule.stacks for member in stack.members]
     assert sorted(member.name for member in members) == sorted(member.name for member in every)
     for stack in schedule.stacks:
         alerts = [alert for member in stack.members for alert in member.expects]
         assert len(alerts) == len(set(alerts))
-        for wave in stack.waves:
+        for number, wave in enumerate(stack.waves):
+            assert not any(wave.allows & later.expects for later in stack.waves[number + 1 :])
             assert not any(clash(a, b) for a in wave.members for b in wave.members if a is not b)
     assert schedule.bound_s <= sum(START_S + WAVE_S + STOP_S + member.estimate_s for member in every) + 1e-6
 
@@ -120,8 +156,34 @@ def test_a_further_stack_begins_only_where_the_machine_has_room_and_the_first_on
 ) -> None:
     settings = Settings("local", tmp_path, (), None, 0)
     gate = Gate(tmp_path, settings, lambda outcome: None, busy=lambda: busy)
-    assert gate._room(2)
-    monkeypatch.setattr(gate, "_running", [object()])
-    assert gate._room(2) is beside
-    monkeypatch.setattr(gate, "_running", [object(), object()])
-    assert not gate._room(2)
+    schedule = make_schedule([], clash, 2)
+    assert gate._room(schedule)
+    monkeypatch.setattr(gate, "_running", [_running(0.0)])
+    assert gate._room(schedule) is beside
+    monkeypatch.setattr(gate, "_running", [_running(0.0), _running(0.0)])
+    assert not gate._room(schedule)
+
+
+def _running(since_s: float) -> _Running:
+    """A stack of one wave of 10 s that began so long ago."""
+    plan = StackPlan([Wave([one("a", 10.0)])])
+    return _Running(1, plan, 1, cast(Any, None), {}, begun_at=time.monotonic() - since_s)
+
+
+@pytest.mark.parametrize(
+    ("side_by_side", "since_s", "begins"),
+    [
+        (2, [0.0, 11.0], False),
+        (2, [0.0, 13.0], True),
+        (2, [0.0, 13.0, 0.0], False),
+        (2, [99.0, 99.0, 99.0], False),
+        (1, [99.0], False),
+    ],
+)
+def test_a_stack_starts_while_another_ends_but_never_two_and_none_where_one_at_a_time_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, side_by_side: int, since_s: list[float], begins: bool
+) -> None:
+    """A stack of 20 s (8 to start, 1 for the wave, 10, 1 to stop) is about to end from its 12th second on."""
+    gate = Gate(tmp_path, Settings("local", tmp_path, (), None, 0), lambda outcome: None, busy=lambda: False)
+    monkeypatch.setattr(gate, "_running", [_running(ago_s) for ago_s in since_s])
+    assert gate._room(make_schedule([], clash, side_by_side)) is begins

@@ -17,15 +17,15 @@ import pytest
 from chaoskit.events import AlertState, AnyEvent, Event, FaultOk, Notice, Processor, UndoBegin
 from chaoskit.history import History
 from chaoskit.observe.processor import ProcessorObserver
-from chaoskit.verify.processor import SECOND, SHARE, starved
+from chaoskit.verify.processor import SECOND, SHARE, on_the_way_s, starved
 from chaoskit.verify.verdict import Result, Verdict
 from chaoskit.verify.verify import verify
-from tests.golden.doctored import Truth, mapped, results, told, with_events
+from tests.golden.doctored import DOORS, Truth, mapped, results, told, with_events
 
 PASS, FAIL, UNKNOWN = Result.PASS, Result.FAIL, Result.UNKNOWN
 SCALE = 60.0
 STRAY = {"alertname": "HighLatencyP95", "severity": "warning", "component": "api"}
-CALM, BUSY = (0.10, 0.15), (0.05, 0.95)
+CALM, WAITING, BUSY = (0.10, 0.15), (0.25, 1.20), (0.05, 0.95)
 """Real seconds that equipment uses and waits in each real second."""
 
 
@@ -174,6 +174,33 @@ def test_a_notice_that_is_told_again_is_a_failure_on_a_calm_machine_and_unknown_
     verdict = verify(running(twice, always(), BUSY, "target"))
     assert results(verdict, "finding") == {UNKNOWN}
     assert "notified of the same again" in finding(verdict)
+
+
+@pytest.mark.parametrize(
+    ("late_vs", "waits", "expected"),
+    [(15.0, WAITING, UNKNOWN), (15.0, CALM, FAIL), (35.0, WAITING, FAIL), (2.0, WAITING, PASS)],
+    ids=["late", "late on a calm machine", "later than that explains", "in time"],
+)
+def test_a_notice_is_unknown_where_it_is_no_later_than_its_way_waited_for_a_processor(
+    late_vs: float, waits: tuple[float, float], expected: Result
+) -> None:
+    """Of five seconds after the earliest instant; an evaluation's share of Prometheus's waiting is 18 virtual s."""
+    assert WAITING[1] / sum(WAITING) < SHARE
+    door = ("worker-alerts", "email")
+    history = told(Truth(notified_vs=dict.fromkeys(DOORS, 0.0) | {door: late_vs}))
+    verdict = verify(running(history, always(), waits, "prometheus"))
+    [row] = [row for row in verdict.rows if row.hop == "notify" and row.to == "worker-alerts (email)"]
+    assert row.result is expected
+    assert ("on the way of the notice" in row.reason) is (expected is UNKNOWN)
+
+
+def test_a_notice_s_way_excuses_nothing_in_real_time_and_no_other_hop() -> None:
+    seen = [Processor(during=(0.0, 1.0), used_s={}, waited_s={"prometheus": 0.8, "alertmanager": 0.1})]
+    assert on_the_way_s(seen, 0.25, 0.0, 1.0, 60.0) == pytest.approx(0.3)
+    assert on_the_way_s(seen, 0.25, 1.0, 2.0, 60.0) == 0.0
+    assert on_the_way_s(seen, 0.25, 0.0, 1.0, 1.0) == 0.0
+    late = told(Truth(pending_vs=90.0))
+    assert results(verify(running(late, always(), WAITING, "prometheus")), "detect") == {FAIL}
 
 
 def test_a_starved_machine_makes_no_promise_kept_unknown() -> None:
