@@ -52,10 +52,14 @@ class Lives:
         self._every_s = every_s
         self._clock = clock
         self._live: dict[Labels, Episode] = {}
+        self._told: set[tuple[Labels, str, float]] = set()
 
     def take(self, event: AlertState) -> None:
-        """One change."""
+        """One change; told once more, even after its episode's end, it is no other change."""
         key = tuple(sorted(event.labels.items()))
+        if (key, event.state, event.at) in self._told:
+            return
+        self._told.add((key, event.state, event.at))
         at = _instant(event, self._every_s.get(event.labels.get("alertname", ""), 0.0))
         episode = self._live.get(key)
         if event.state == "inactive":

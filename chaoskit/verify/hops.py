@@ -42,6 +42,8 @@ class HopJudge:
     end_of_watch: float
     company: Company
     mutes: Mutes = field(default_factory=Mutes)
+    strays: tuple[Episode, ...] = ()
+    """Episodes of this very instance that no expectation has to do with."""
 
     def rows(self, episode: Episode | None) -> list[Row]:
         """All hops of this instance, in the order in which they happen."""
@@ -49,7 +51,11 @@ class HopJudge:
         firing = episode.firing if episode else None
         resolved = episode.resolved if episode and firing else None
         detect = self._hop("detect", self.alert.detect, ("prometheus", "target"))
-        rows = [self._timed(detect, self.anchors.fault, pending, episode), self._hold(pending, firing, episode)]
+        standing = self._standing(detect) if episode is None else None
+        rows = [
+            standing or self._timed(detect, self.anchors.fault, pending, episode),
+            self._hold(pending, firing, episode),
+        ]
         for notice in self.alert.notices:
             rows.append(self._notify(notice, episode, firing))
         if self.alert.expectation.until_step == "never":
@@ -59,6 +65,20 @@ class HopJudge:
             if notice.all_clear is not None:
                 rows.append(self._all_clear(notice, notice.all_clear, resolved, episode))
         return rows
+
+    def _standing(self, hop: Hop) -> Row | None:
+        """What was there before the fault and stayed, so that nothing tells what the fault brings about."""
+        fault = self.anchors.fault
+        if fault is None:
+            return None
+        for one in self.strays:
+            if one.begun[1] >= fault[0] or (one.resolved is not None and one.resolved[0] <= fault[1]):
+                continue
+            before = sentences.s((fault[0] - one.begun[1]) * self.scale)
+            busy = self._excuses.starved(hop, one.begun[0] - hop.window.hi_vs / self.scale, fault[1])
+            reason = sentences.standing(self._who(hop), before, busy, hop.setting)
+            return self._row(hop, Result.UNKNOWN if busy else Result.FAIL, reason, allowed=_allowed(hop))
+        return None
 
     def heard(self, notice: PlannedNotice, episode: Episode | None, status: str) -> Notice | None:
         """The first notice at this door that lists the instance with the status, within its episode."""

@@ -63,6 +63,14 @@ def never(subject: str, hop: str, high_vs: float, watched_vs: float, setting: st
     )
 
 
+def standing(subject: str, before: str, busy: str, setting: str) -> str:
+    """It had come before its cause, and stayed."""
+    return (
+        f"{subject} was pending already {before} before the fault, so what the fault brings about was not seen"
+        f"{busy and f'; but {busy}'}; governed by {setting}"
+    )
+
+
 def excused(subject: str, hop: str, observed: Interval, allowed: Interval, trouble: str, setting: str) -> str:
     """It came at the wrong time, and something that is not judged may be why."""
     return (

@@ -114,7 +114,10 @@ def _alert(
     rows: list[Row] = []
     for episode, about in instances(alert, mine):
         anchors = anchors_of(plan, evidence, alert, episode)
-        judged = HopJudge(evidence, alert, plan.time_scale, about, anchors, until, company, mutes)
+        strays = [e for e in evidence.episodes if id(e) not in owners and alert.matches(e.labels)]
+        if alert.names:
+            strays = [e for e in strays if _named(alert, e.labels.get(alert.label)) == about]
+        judged = HopJudge(evidence, alert, plan.time_scale, about, anchors, until, company, mutes, tuple(strays))
         mine_rows = judged.rows(episode)
         mine_rows += _content(plan, judged, alert, episode)
         mine_rows += judge_suppressed(plan, evidence, alert, episode, about, until)
@@ -130,9 +133,13 @@ def instances(alert: PlannedAlert, mine: list[Episode]) -> list[tuple[Episode | 
     static = {**alert.rule.labels, **alert.expectation.labels}
     if alert.names:
         by_name = {episode.labels.get(alert.label): episode for episode in mine}
-        return [(by_name.get(name), f"{alert.rule.alert} {name}") for name in alert.names]
+        return [(by_name.get(name), _named(alert, name)) for name in alert.names]
     missing: list[tuple[Episode | None, str]] = [(None, alert.rule.alert)] * (alert.count - len(mine))
     return [(episode, describe(episode.labels, static)) for episode in mine] + missing
+
+
+def _named(alert: PlannedAlert, name: str | None) -> str:
+    return f"{alert.rule.alert} {name}"
 
 
 def _content(plan: Plan, judged: HopJudge, alert: PlannedAlert, episode: Episode | None) -> list[Row]:

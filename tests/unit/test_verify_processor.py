@@ -116,6 +116,31 @@ def test_one_second_in_which_hardly_anything_ran_is_enough_and_only_within_the_s
     assert not starved(seen, ("target",), 11.0, 30.0, SCALE)
 
 
+@pytest.mark.parametrize(("share", "excused"), [(SHARE - 0.01, False), (SHARE + 0.01, True)])
+def test_two_seconds_in_a_row_are_enough_and_two_that_are_apart_are_not(share: float, excused: bool) -> None:
+    def seen(busy: tuple[int, int]) -> list[Processor]:
+        waits = [share if second in busy else 0.4 for second in range(30)]
+        return [
+            Processor(during=(n, n + 1.0), used_s={"target": 1 - waited}, waited_s={"target": waited})
+            for n, waited in enumerate(waits)
+        ]
+
+    assert bool(starved(seen((10, 11)), ("target",), 0.0, 30.0, SCALE)) is excused
+    assert not starved(seen((10, 20)), ("target",), 0.0, 30.0, SCALE)
+    assert not starved(seen((10, 11)), ("target",), 11.0, 30.0, SCALE)
+
+
+def test_an_alert_that_was_pending_before_the_fault_is_a_failure_unless_the_target_was_starved_just_then() -> None:
+    """It stays, so what the fault brings about is not seen; that it was there at all is a finding besides."""
+    history = told(Truth(pending_vs=-60.0, held_vs=120.0))
+    verdict = verify(running(history, iter([]), BUSY, "target"))
+    assert results(verdict, "detect") == results(verdict, "finding") == {FAIL}
+    assert "was pending already 59.9 s before the fault" in " ".join(row.reason for row in verdict.rows)
+    verdict = verify(running(history, iter([(-180.0, -60.0)]), BUSY, "target"))
+    assert results(verdict, "detect") == results(verdict, "finding") == {UNKNOWN}
+    assert verdict.result is UNKNOWN
+
+
 @pytest.mark.parametrize(("waited_s", "excused"), [(SHARE - 0.01, False), (SHARE + 0.01, True)])
 def test_the_share_of_its_ready_time_decides(waited_s: float, excused: bool) -> None:
     seen = [Processor(during=(0.0, 1.0), used_s={"target": 1 - waited_s}, waited_s={"target": waited_s})]

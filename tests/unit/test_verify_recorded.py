@@ -7,7 +7,7 @@ import re
 import pytest
 
 from chaoskit.errors import BadInput
-from chaoskit.events import Invoke, Notice, Phase, Poll, Watch, decode, encode
+from chaoskit.events import AlertState, Invoke, Notice, Phase, Poll, Watch, decode, encode
 from chaoskit.history import parse_history
 from chaoskit.verify.verdict import Result, Row, to_json
 from chaoskit.verify.verify import verify
@@ -115,6 +115,16 @@ def test_without_the_sinks_looks_a_missing_notice_is_unknown() -> None:
 
 def test_without_polls_nothing_else_is_unknown() -> None:
     assert results(verify(mapped(KEPT, lambda e: None if isinstance(e, Poll) else e)), "finding") == {Result.UNKNOWN}
+
+
+@pytest.mark.parametrize("state", ["pending", "firing", "inactive"])
+def test_a_change_told_again_after_its_alert_s_end_is_no_second_alert(state: str) -> None:
+    """A second one's group would have notified before, and a notice that came too early would be in time."""
+    early = recorded("notified-early")
+    [again] = [event for event in early.of(AlertState) if event.state == state]
+    twice = with_events(early, [*early.events[:-1], again, early.events[-1]])
+    before, after = ([row for row in verify(each).rows if row.hop in HOPS] for each in (early, twice))
+    assert before == after
 
 
 def test_a_check_that_throws_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
