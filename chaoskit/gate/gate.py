@@ -23,7 +23,7 @@ from chaoskit.observe.pressure import Busy
 from chaoskit.report.written import VERDICT, read_checklists
 from chaoskit.stack.process import Child, spawn
 from chaoskit.verify.checklist import Checklist
-from chaoskit.verify.verdict import Verdict
+from chaoskit.verify.verdict import Result, Verdict
 
 _LOOK_S = 0.1
 _SETTLE_S = 5.0
@@ -47,6 +47,13 @@ class Outcome:
     trouble: str = ""
     """Why there is no verdict."""
     checklists: tuple[Checklist, ...] = ()
+
+    @property
+    def says_nothing(self) -> bool:
+        """UNKNOWN, or ended before anything was broken, as where a part of its stack did not come up."""
+        rows = self.verdict.rows if self.verdict else []
+        never_began = any(row.hop == "steady" and row.result is Result.UNKNOWN for row in rows)
+        return self.exit_code == ExitCode.UNKNOWN or (self.exit_code == ExitCode.ABORTED and never_began)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +191,7 @@ class Gate:
             outcome = self._outcome(one, member)
             self._outcomes.append(outcome)
             self._hear(outcome)
-            if outcome.exit_code == ExitCode.UNKNOWN and one.attempt == 1 and not self._interrupted.is_set():
+            if outcome.says_nothing and one.attempt == 1 and not self._interrupted.is_set():
                 again.append(member)
             elif outcome.exit_code != ExitCode.PASS and self._settings.stop_at_first:
                 self.interrupt("a scenario did not pass")

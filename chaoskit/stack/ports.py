@@ -2,13 +2,15 @@
 
 A port given out here is bound a moment later, and perhaps again after a restart. In between, a busy client
 could be handed the same number as its source port, were it within the kernel's range for those; so the search
-keeps outside that range.
+keeps outside that range. Another process that looks for ports in between could find the same ones free; so each
+begins in a block of its own, by its pid, and gives nothing out twice while there is something else.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import random
 import re
 import socket
@@ -21,6 +23,9 @@ from chaoskit.errors import BadInput, EquipmentError, Problem
 
 LOOPBACK = "127.0.0.1"
 _LOWEST, _HIGHEST = 15_000, 65_000
+_BLOCK = 64
+_given: set[int] = set()
+"""What this process gave out."""
 _EPHEMERAL_FILE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _EPHEMERAL_DEFAULT = (32_768, 60_999)
 
@@ -43,6 +48,9 @@ def reserve(count: int, *, avoid: Iterable[int] = ()) -> list[int]:
     taken = set(avoid)
     outside = [port for port in range(_LOWEST, _HIGHEST) if not first <= port <= last and port not in taken]
     random.shuffle(outside)
+    blocks = sorted({port // _BLOCK for port in outside})
+    mine = blocks[os.getpid() % len(blocks)] if blocks else 0
+    outside.sort(key=lambda port: (port in _given, port // _BLOCK != mine))
     found: list[int] = []
     with contextlib.ExitStack() as held:
         for port in outside:
@@ -59,6 +67,7 @@ def reserve(count: int, *, avoid: Iterable[int] = ()) -> list[int]:
                 found.append(port)
     if len(found) < count:
         raise EquipmentError("ports", f"{count} free ones were wanted on {LOOPBACK}, {len(found)} were found")
+    _given.update(found)
     return found
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
-from chaoskit.gate.gate import _again
+import pytest
+
+from chaoskit.errors import ExitCode
+from chaoskit.gate.gate import Outcome, _again
 from chaoskit.gate.record import FILE, load_record, save_record
 from chaoskit.gate.schedule import StackPlan, Wave
 from chaoskit.gate.view import left_out_lines
+from chaoskit.verify.verdict import Result, Row, Verdict
 from tests.unit.test_gate_schedule import one
 
 
@@ -43,3 +48,33 @@ def test_a_second_attempt_keeps_the_company_of_the_first() -> None:
     plan = StackPlan([Wave([a, b, c]), Wave([d])])
     assert [wave.members for wave in _again(plan, [a, c]).waves] == [[a, c]]
     assert [wave.members for wave in _again(plan, [b, d]).waves] == [[b], [d]]
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "steady", "again"),
+    [
+        (ExitCode.UNKNOWN, Result.PASS, True),
+        (ExitCode.ABORTED, Result.UNKNOWN, True),
+        (ExitCode.ABORTED, Result.PASS, False),
+        (ExitCode.FAIL, Result.UNKNOWN, False),
+        (ExitCode.NOT_HEALED, Result.UNKNOWN, False),
+        (ExitCode.PASS, Result.PASS, False),
+    ],
+)
+def test_what_says_nothing_is_tried_again_and_so_is_a_stack_that_never_came_up(
+    exit_code: ExitCode, steady: Result, again: bool
+) -> None:
+    """What ended early with its fault in force is not: there is a reason why it was stopped."""
+    verdict = Verdict(
+        run_id="",
+        scenario="a.yml",
+        title="",
+        time_scale=60.0,
+        result=Result.UNKNOWN,
+        exit_code=int(exit_code),
+        figures=[],
+        rows=[Row(about="before the fault", hop="steady", result=steady)],
+        notes=[],
+    )
+    outcome = Outcome(cast(Any, None), int(exit_code), 0.0, Path(), 1, 1, verdict)
+    assert outcome.says_nothing is again

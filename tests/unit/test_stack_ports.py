@@ -39,6 +39,18 @@ def test_avoided_ports_are_not_given_out(monkeypatch: pytest.MonkeyPatch) -> Non
     assert reserve(1, avoid=[free[0]]) != [free[0]]
 
 
+def test_processes_side_by_side_are_given_different_ports_and_one_process_none_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Though none of them has bound any yet: they were free for each of them."""
+    found = []
+    for pid in range(70_000, 70_100):
+        monkeypatch.setattr(os, "getpid", lambda pid=pid: pid)
+        monkeypatch.setattr(ports, "_given", set())
+        found += [*reserve(6), *reserve(6)]
+    assert len(set(found)) == len(found)
+
+
 def test_too_few_free_ports_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ports, "_hold", lambda port, held: 0)
     with pytest.raises(EquipmentError, match=r"2 free ones were wanted on 127\.0\.0\.1, 0 were found"):
