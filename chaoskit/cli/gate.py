@@ -102,7 +102,7 @@ def gate_command(
         raise BadInput(
             Problem(None, "no scenario is selected", "see `chaoskit list`, or loosen -k, -m, --lf, --budget")
         )
-    schedule = _schedule(chosen, _apart(chosen), side_by_side, _TRIES)
+    schedule = _schedule(chosen, side_by_side, tries=_TRIES)
     screen = console()
     print_to(screen, schedule_view(schedule, why=dry_run))
     for line in left_out:
@@ -228,15 +228,15 @@ def _select(everyone: list[Candidate], wanted: Wanted, known: AtScale, side_by_s
     }
     apart = _apart(chosen)
     picked = within_budget(
-        proves, lambda names: _schedule([by_name[n] for n in names], apart, side_by_side).bound_s, budget_s
+        proves, lambda names: _schedule([by_name[n] for n in names], side_by_side, apart).bound_s, budget_s
     )
     return [by_name[name] for name in picked]
 
 
-def _schedule(chosen: list[Candidate], apart: Conflict, side_by_side: int, tries: int = 1) -> Schedule:
+def _schedule(chosen: list[Candidate], side_by_side: int, apart: Conflict | None = None, tries: int = 1) -> Schedule:
     if any(one.plan.attached for one in chosen):
         return make_schedule(chosen, lambda one, other: "an attached target bears one scenario at a time", 1)
-    return make_schedule(chosen, apart, side_by_side, tries)
+    return make_schedule(chosen, apart or _apart(chosen), side_by_side, tries)
 
 
 def _apart(chosen: list[Candidate]) -> Conflict:

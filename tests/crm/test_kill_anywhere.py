@@ -7,11 +7,13 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from benchmarks.kill_anywhere import GOAL_S, MODES, trial, trials
 from benchmarks.outliving import Outliving, outliving, until_right
 from chaoskit.faults import processes
+from chaoskit.waiting import await_true
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +53,7 @@ def test_what_is_wrong_with_the_target_is_seen(target: Outliving) -> None:
     worker = processes.find(rf"crm\[{target.slice}\] worker (?P<name>\S+)")["worker-2"]
     fill = target.folder / "data" / "chaoskit-fill-x"
     worker.send_signal(signal.SIGSTOP)
+    assert await_true(lambda: worker.status() == psutil.STATUS_STOPPED, 10)
     fill.touch()
     Path(target.folder / "flag").touch()
     try:
