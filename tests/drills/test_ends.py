@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -54,7 +55,8 @@ def test_every_door_of_a_run_is_on_loopback(drill: Drill) -> None:
 
     def look(run: psutil.Process) -> None:
         for one in (psutil.Process(run.pid), *psutil.Process(run.pid).children(recursive=True)):
-            doors.update(each.laddr for each in one.net_connections("inet") if each.status == psutil.CONN_LISTEN)
+            with contextlib.suppress(psutil.NoSuchProcess):  # one may end while the others are looked at
+                doors.update(each.laddr for each in one.net_connections("inet") if each.status == psutil.CONN_LISTEN)
         run.send_signal(signal.SIGINT)
 
     drill.run(when="kill#0 in force", do=look)
