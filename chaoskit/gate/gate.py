@@ -131,9 +131,9 @@ class Gate:
         busy = self._busy()  # asked at every look, for it needs to have been asked before
         now, most = time.monotonic(), schedule.side_by_side
         settled = now - self._begun_at >= _SETTLE_S
-        ending = [one for one in self._running if now - one.begun_at >= one.plan.length_s - schedule.lead_s]
-        free = most - len(self._running) + min(1, len(ending) if schedule.lead_s else 0)
-        return free > 0 and settled and not busy
+        ending = any(now - one.begun_at >= one.plan.length_s - schedule.lead_s for one in self._running)
+        most += schedule.lead_s > 0 and ending
+        return len(self._running) < most and settled and not busy
 
     def interrupt(self, reason: str) -> None:
         """Ends what runs, in order, and begins nothing more."""

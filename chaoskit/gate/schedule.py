@@ -175,14 +175,14 @@ def _in_order(waves: Sequence[Wave]) -> list[Wave] | None:
     left = sorted(waves, key=lambda wave: -wave.length_s)
     ordered: list[Wave] = []
     while left:
-        first = [
+        free = (
             number
             for number, wave in enumerate(left)
             if not any(wave.allows & other.expects for other in left if other is not wave)
-        ]
-        if not first:
+        )
+        if (first := next(free, None)) is None:
             return None
-        ordered.append(left.pop(first[0]))
+        ordered.append(left.pop(first))
     return ordered
 
 

@@ -77,7 +77,7 @@ class Lives:
 
     def _note(self, episode: Episode, state: State, at: Interval) -> None:
         if state in episode.own:
-            return  # Told twice: the first word counts.
+            return  # Told of another instant as well: the first word counts.
         episode.own[state] = at
         setattr(episode, state, self._clock.ours(at))
 

@@ -5,7 +5,8 @@
 
 A hop that was seen is judged against its window. One that was not seen is FAIL ("never") only where somebody
 was looking until the last allowed instant, all the equipment it needs was up, and we ourselves had not ended the
-fault before it was due; otherwise UNKNOWN. What came too late while our own equipment stood still, or while the
+fault before it was due; otherwise UNKNOWN. What was pending before its fault, and stayed, shows nothing of the fault:
+FAIL. What came too late while our own equipment stood still, or while the
 machine was too busy to let it run, is UNKNOWN too.
 """
 

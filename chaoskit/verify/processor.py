@@ -1,5 +1,7 @@
 """Whether a machine left the stack so little processor time that what it did says nothing of what is tested.
 
+Also how much later a notice may have come where it left enough for that, but not at once (`on_the_way_s`).
+
 At 60x a real second is a virtual minute: a target that waits for a processor is slow, raises alerts that nobody
 promised, and lets others flap. The kernel's own count of the waiting decides, never the symptom:
 
@@ -44,7 +46,7 @@ def starved(seen: Sequence[Processor], equipment: Sequence[str], begin: float, e
     """
     if scale <= 1:
         return ""
-    inside = [each for each in seen if each.during[0] < end and each.during[1] > begin]
+    inside = _inside(seen, begin, end)
     pairs = [[one, other] for one, other in itertools.pairwise(inside)]
     spells = [(inside, SHARE), *((pair, SHARE) for pair in pairs), *(([each], SECOND) for each in inside)]
     found = [one for spell, least in spells for name in equipment if (one := _waiting(spell, name, least))]
@@ -67,10 +69,14 @@ def on_the_way_s(seen: Sequence[Processor], every_s: float, begin: float, end: f
     """
     if scale <= 1:
         return 0.0
-    inside = [each for each in seen if each.during[0] < end and each.during[1] > begin]
+    inside = _inside(seen, begin, end)
     evaluating = max((_waited(each, "prometheus") * every_s for each in inside), default=0.0)
     passing_on = max((_waited(each, "alertmanager") for each in inside), default=0.0)
     return evaluating + passing_on
+
+
+def _inside(seen: Sequence[Processor], begin: float, end: float) -> list[Processor]:
+    return [each for each in seen if each.during[0] < end and each.during[1] > begin]
 
 
 def _waited(each: Processor, name: str) -> float:

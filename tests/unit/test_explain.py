@@ -186,7 +186,7 @@ def test_windows_are_said_in_seconds_up_to_ten_minutes() -> None:
     ]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(configurations())
 def test_routes_windows_and_mutes_are_those_of_the_exact_semantics(random: AlertConfig) -> None:
     """The indexes find what the rules of routing and inhibition say one by one, where all labels are known."""

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaoskit.cli.gate import _side_by_side
-from chaoskit.gate.candidate import Candidate
+from chaoskit.gate.candidate import Candidate, conflict
 from chaoskit.gate.gate import Gate, Settings, _Running
 from chaoskit.gate.schedule import START_S, STOP_S, WAVE_S, StackPlan, Wave, make_schedule
 from chaoskit.observe.pressure import Busy
@@ -61,6 +61,17 @@ def test_what_may_bring_an_alert_about_comes_after_what_promises_it() -> None:
     a, b = one("long", 90.0, expects="B", allows="A"), one("short", 10.0, expects="A")
     waves = make_schedule([a, b], clash, 1).stacks[0].waves
     assert [wave.members for wave in waves] == [[b], [a]]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_what_may_bring_an_alert_about_never_runs_beside_what_promises_it(
+    monkeypatch: pytest.MonkeyPatch, turned: bool
+) -> None:
+    monkeypatch.setattr("chaoskit.gate.candidate._mutes", lambda *_: "")
+    pair = [one("a", expects="A"), one("b", expects="B", allows="A")]
+    assert conflict(cast(Any, None), *(reversed(pair) if turned else pair)) == (
+        "a expects A, which b may bring about too"
+    )
 
 
 def test_two_that_may_bring_about_each_others_alerts_never_share_a_stack() -> None:

@@ -30,7 +30,6 @@ def totals_of(counters: Counters, **different: Any) -> LoadTotals:
     return counters.totals(**{"locust_requests": counters.finished, "locust_failures": counters.failed, **different})
 
 
-@settings(deadline=None)
 @given(latencies, st.sampled_from([0.5, 0.95, 0.99, 1.0]))
 def test_a_percentile_is_within_two_percent_of_the_exact_one(values: list[float], share: float) -> None:
     found = percentile_ms(merge({bucket(v): 1} for v in values), share)
@@ -46,7 +45,7 @@ def test_a_bucket_holds_its_own_value() -> None:
     assert all(bucket(value_ms(index)) == index for index in range(-300, 800))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.sampled_from("bfdxu"), st.floats(0, 0.9)), max_size=120))
 def test_started_is_finished_and_in_flight_and_dropped_in_every_window(steps: list[tuple[str, float]]) -> None:
     """Whatever begins, finishes, is dropped, is cut off or turns up unannounced, in any order."""

@@ -91,7 +91,6 @@ def test_a_wrong_line_is_bad_input_too() -> None:
         LoadSpec.from_json('{"host": "http://127.0.0.1", "mix": {"a": 1}, "requests": {"a": {"path": "/"}}}')
 
 
-@settings(deadline=None)
 @given(st.integers(1, 500), st.integers(1, 7), st.integers(7, 2000))
 def test_the_shares_of_several_processes_add_up_exactly(users: int, shards: int, limit: int) -> None:
     whole = a_spec(users=users, limit_requests=limit)
@@ -162,7 +161,7 @@ def test_each_shape_follows_its_course(shape: Shape, course: dict[float, float])
     assert max(course.values()) <= shape.highest
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.floats(0.5, 2000), st.lists(st.floats(0.001, 0.5), min_size=1, max_size=10))
 def test_arrivals_are_evenly_spaced_however_often_they_are_asked_for(rate: float, asks: list[float]) -> None:
     arrivals, now, seen = Arrivals(lambda _t: rate, 100.0), 100.0, []

@@ -277,7 +277,7 @@ class Simulated:
         return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     seed=st.integers(0, 10**9),
     interval_ms=st.sampled_from([250, 1000, 15_000]),

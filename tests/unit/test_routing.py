@@ -155,7 +155,7 @@ def on_the_way(root: Route, route: Route) -> list[Route]:
     return nodes
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.integers(0, 2**32))
 def test_routing_follows_from_its_definition_on_random_trees(seed: int) -> None:
     """A route handles an alert iff all on its way match, no child does, and no sibling before it ended the search."""
@@ -182,7 +182,7 @@ def test_routing_follows_from_its_definition_on_random_trees(seed: int) -> None:
     assert found, "an alert always goes somewhere"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(0, 2**32))
 def test_alerts_share_a_group_iff_they_share_its_labels(seed: int) -> None:
     rng = random.Random(seed)

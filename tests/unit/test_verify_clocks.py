@@ -136,7 +136,7 @@ def test_our_own_clock_set_back_is_said() -> None:
     assert results(verify(set_back(told(Truth()), 0.0)), "clock") == set()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.floats(-200, 200), st.floats(0, 0.5), st.floats(0, 1))
 def test_a_kept_promise_never_fails_for_its_clocks(ahead_s: float, width_s: float, where: float) -> None:
     """Whatever the difference, and however coarsely it was measured; and finely measured it is never UNKNOWN."""

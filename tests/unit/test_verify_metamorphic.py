@@ -56,7 +56,7 @@ ENDED = [name for name in NAMES if name != "run-killed"]
 OBSERVERS = ("prometheus", "alertmanager", "mail-sink", "webhook-sink")
 SINKS = OBSERVERS[2:]
 
-bounded = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+bounded = settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.fixture(autouse=True, scope="module")

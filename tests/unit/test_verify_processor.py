@@ -62,6 +62,15 @@ def merged(history: History, more: list[AnyEvent]) -> History:
     return with_events(history, [history.events[0], *kept, history.events[-1]])  # type: ignore[list-item]
 
 
+def seconds(share: float, *busy: int) -> list[Processor]:
+    """Half a minute in which the target waits for this share of the busy seconds, and for little of the others."""
+    waits = [share if second in busy else 0.4 for second in range(30)]
+    return [
+        Processor(during=(n, n + 1.0), used_s={"target": 1 - waited}, waited_s={"target": waited})
+        for n, waited in enumerate(waits)
+    ]
+
+
 def always() -> Iterator[tuple[float, float]]:
     return iter([(-1e6, 1e6)])
 
@@ -106,11 +115,7 @@ def test_one_second_in_which_hardly_anything_ran_is_enough_and_only_within_the_s
     share: float, excused: bool
 ) -> None:
     """It is a virtual minute: requests meet their deadlines in it, though the mean of the span looks healthy."""
-    waits = [share if second == 10 else 0.4 for second in range(30)]
-    seen = [
-        Processor(during=(n, n + 1.0), used_s={"target": 1 - waited}, waited_s={"target": waited})
-        for n, waited in enumerate(waits)
-    ]
+    seen = seconds(share, 10)
     assert bool(starved(seen, ("target",), 0.0, 30.0, SCALE)) is excused
     assert not starved(seen, ("target",), 0.0, 10.0, SCALE)
     assert not starved(seen, ("target",), 11.0, 30.0, SCALE)
@@ -118,16 +123,9 @@ def test_one_second_in_which_hardly_anything_ran_is_enough_and_only_within_the_s
 
 @pytest.mark.parametrize(("share", "excused"), [(SHARE - 0.01, False), (SHARE + 0.01, True)])
 def test_two_seconds_in_a_row_are_enough_and_two_that_are_apart_are_not(share: float, excused: bool) -> None:
-    def seen(busy: tuple[int, int]) -> list[Processor]:
-        waits = [share if second in busy else 0.4 for second in range(30)]
-        return [
-            Processor(during=(n, n + 1.0), used_s={"target": 1 - waited}, waited_s={"target": waited})
-            for n, waited in enumerate(waits)
-        ]
-
-    assert bool(starved(seen((10, 11)), ("target",), 0.0, 30.0, SCALE)) is excused
-    assert not starved(seen((10, 20)), ("target",), 0.0, 30.0, SCALE)
-    assert not starved(seen((10, 11)), ("target",), 11.0, 30.0, SCALE)
+    assert bool(starved(seconds(share, 10, 11), ("target",), 0.0, 30.0, SCALE)) is excused
+    assert not starved(seconds(share, 10, 20), ("target",), 0.0, 30.0, SCALE)
+    assert not starved(seconds(share, 10, 11), ("target",), 11.0, 30.0, SCALE)
 
 
 def test_an_alert_that_was_pending_before_the_fault_is_a_failure_unless_the_target_was_starved_just_then() -> None:
