@@ -283,9 +283,9 @@ class Simulated:
     interval_ms=st.sampled_from([250, 1000, 15_000]),
     holds=st.tuples(st.integers(0, 3), st.integers(0, 3)),
     skip=st.sampled_from([0.0, 0.2]),
-    pace=st.sampled_from([0.2, 0.45, 1.7, 5.0]),
+    pace=st.sampled_from([0.2, 0.39, 1.7, 5.0]),
 )
-def test_no_transition_is_wrong_and_with_two_looks_an_interval_none_is_wide(
+def test_no_transition_is_wrong_and_with_a_look_after_each_evaluation_none_is_wide(
     seed: int, interval_ms: int, holds: tuple[int, int], skip: float, pace: float
 ) -> None:
     rng = random.Random(seed)
@@ -312,7 +312,8 @@ def test_no_transition_is_wrong_and_with_two_looks_an_interval_none_is_wide(
                 assert (event.state, at) in truth
             if event.state == "pending" and event.previous is not None:
                 assert event.active_at == pytest.approx(event.at, abs=0.001)
-        if pace < 0.5:
+        if pace < 0.4:
+            # One that is late by 0.6 of an interval is the last for the other 0.4 only.
             assert [(e.state, round(e.at * 1000)) for e in mine] == truth
             for event in mine:
                 before = [t for t in instants if t < round(event.at * 1000)]
