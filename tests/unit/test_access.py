@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from chaoskit.access import session_for, trouble
+from chaoskit.access import plain_session, session_for, trouble
 from chaoskit.errors import BadInput, Place
 from chaoskit.events import Event, Poll
 from chaoskit.observe.prometheus import PrometheusObserver
@@ -76,6 +76,14 @@ def test_a_redirect_to_another_host_is_an_error_and_takes_nothing_along(behind: 
         ):
             session.get(behind.url, timeout=5)
         assert other.asked == []
+
+
+def test_answers_are_asked_for_unpacked_on_loopback_and_packed_elsewhere(behind: Proxy) -> None:
+    """What travels nowhere is not worth the packing; what crosses a network is."""
+    for make, packing in ((plain_session, "identity"), (lambda: session_for(target(behind.url), "prometheus"), "gzip")):
+        with make() as session:
+            session.get(behind.url, timeout=5)
+        assert packing in behind.asked[-1][1]["accept-encoding"]
 
 
 def test_credentials_stay_away_from_other_hosts(behind: Proxy, tmp_path: Path) -> None:

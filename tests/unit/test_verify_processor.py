@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -19,7 +20,7 @@ from chaoskit.history import History
 from chaoskit.observe.processor import ProcessorObserver
 from chaoskit.verify.processor import SECOND, SHARE, on_the_way_s, starved
 from chaoskit.verify.verdict import Result, Verdict
-from chaoskit.verify.verify import verify
+from chaoskit.verify.verify import plan_of, verify
 from tests.golden.doctored import DOORS, Truth, mapped, results, told, with_events
 
 PASS, FAIL, UNKNOWN = Result.PASS, Result.FAIL, Result.UNKNOWN
@@ -137,6 +138,18 @@ def test_an_alert_that_was_pending_before_the_fault_is_a_failure_unless_the_targ
     verdict = verify(running(history, iter([(-180.0, -60.0)]), BUSY, "target"))
     assert results(verdict, "detect") == results(verdict, "finding") == {UNKNOWN}
     assert verdict.result is UNKNOWN
+
+
+def test_what_was_pending_before_the_fault_is_said_of_that_instance_and_of_no_other() -> None:
+    """Two workers are promised; one's alert stood before, the other's never came."""
+    history = told(Truth(pending_vs=-60.0, held_vs=120.0))
+    plan = plan_of(history.header)
+    alert = plan.alerts[0]
+    both = replace(alert, names=(*alert.names, "worker-nobody-killed"), count=2)
+    verdict = verify(history, replace(plan, alerts=(both, *plan.alerts[1:])))
+    said = {row.about: row.reason for row in verdict.rows if row.hop == "detect"}
+    assert "was pending already" in said[f"{alert.rule.alert} {alert.names[0]}"]
+    assert "never became pending" in said[f"{alert.rule.alert} worker-nobody-killed"]
 
 
 @pytest.mark.parametrize(("waited_s", "excused"), [(SHARE - 0.01, False), (SHARE + 0.01, True)])
