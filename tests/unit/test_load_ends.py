@@ -1,0 +1,103 @@
+"""How a load ends: at its limits, by a death, with its parent, or though it hangs. None is left, and each is told."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from chaoskit.load.engine import LoadChild
+from chaoskit.load.messages import LoadState, LoadTotals, LoadWindow, Report
+from tests.load_examples import Start, Target, a_spec, adds_up, start, target
+
+__all__ = ["start", "target"]
+
+
+@pytest.mark.parametrize("bounded", [{"rate": 50.0, "limit_requests": 30}, {"users": 5, "limit_s": 1.2}])
+def test_load_is_bounded_in_time_and_count(start: Start, bounded: dict[str, Any]) -> None:
+    load, heard = start(**bounded, think_s=0.02)
+    heard.wait(lambda totals: totals, LoadTotals)
+    (totals,) = heard.of(LoadTotals)
+    adds_up(heard, totals)
+    assert heard.states() == ["ready", "ended"]
+    assert "limit of" in heard.of(LoadState)[-1].detail
+    if "limit_requests" in bounded:
+        assert totals.started == 30
+    else:
+        assert 1.0 < totals.second[1] - totals.second[0] < 6
+    assert load.stop() == totals
+
+
+def test_a_death_is_told_once_with_what_is_known(start: Start) -> None:
+    load, heard = start(rate=50.0)
+    os.kill(load.pid, signal.SIGKILL)
+    heard.wait(lambda states: states[-1].state == "down", LoadState)
+    totals = load.stop()
+    assert heard.states() == ["ready", "down"]
+    assert "ended with -9" in heard.of(LoadState)[-1].detail
+    assert not totals.reconciled
+    assert "ended with -9" in totals.detail
+    assert totals.started > 0
+    assert not load.alive
+
+
+def test_a_killed_parent_leaves_no_load_behind(target: Target, tmp_path: Path) -> None:
+    """SIGKILL: no handler of the parent runs."""
+    parent_code = """
+        import sys, threading
+        from pathlib import Path
+        from chaoskit.load.engine import LoadChild
+        from chaoskit.load.model import LoadSpec
+        load = LoadChild.start(LoadSpec.from_json(sys.argv[1]), log=Path(sys.argv[2]), on_event=lambda event: None)
+        assert load.first_window.wait(10)
+        sys.stdout.write(" ".join(map(str, load.pids)) + "\\n")
+        sys.stdout.flush()
+        threading.Event().wait(60)
+    """
+    spec = a_spec(target, rate=50.0).to_json()
+    argv = [sys.executable, "-c", textwrap.dedent(parent_code), spec, str(tmp_path / "load.log")]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        children = [psutil.Process(int(pid)) for pid in parent.stdout.readline().split()]
+        assert len(children) == 1
+        parent.kill()
+    _, alive = psutil.wait_procs(children, timeout=5)
+    assert alive == []
+
+
+def test_a_closed_pipe_ends_the_load_by_itself(start: Start) -> None:
+    """Where the kernel cannot tie a child's life to its parent's, the pipe does."""
+    load, heard = start(rate=50.0)
+    stdin = load._children[0].stdin
+    assert stdin is not None
+    stdin.close()
+    heard.wait(lambda states: states[-1].state == "down", LoadState)
+    assert "ended with 3" in heard.of(LoadState)[-1].detail
+
+
+def test_a_listener_that_fails_is_told_instead_of_unheard_load(target: Target, tmp_path: Path) -> None:
+    def listener(event: Report) -> None:
+        if isinstance(event, LoadWindow):
+            raise RuntimeError("disk full")
+
+    load = LoadChild.start(a_spec(target, rate=50.0), log=tmp_path / "load.log", on_event=listener)
+    load.flows(10)
+    totals = load.stop()
+    assert "disk full" in totals.detail
+    assert not totals.reconciled
+
+
+def test_a_load_that_hangs_is_killed(start: Start) -> None:
+    """Stopping is bounded even where the child obeys nothing; what its windows told remains."""
+    load, _ = start(rate=50.0)
+    os.kill(load.pid, signal.SIGSTOP)
+    totals = load.stop(0.2)
+    assert not load.alive
+    assert totals.started > 0
