@@ -1,0 +1,59 @@
+"""A few rules and routes to be rehearsed, and guesses that were proven for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from chaoskit.alerting.model import AlertConfig, Rule
+from chaoskit.cli.rehearse_inputs import ASSUMED
+from chaoskit.cli.sources import load_config
+from chaoskit.rehearse.derive import Guess
+from chaoskit.rehearse.proof import Proven, Subject
+from chaoskit.rehearse.series import Scripted, constant
+
+RULES = """\
+groups:
+  - name: one
+    rules:
+      - {record: "job:errors:rate5m", expr: "sum by (job) (rate(errors_total[5m]))"}
+      - {alert: Errors, expr: "job:errors:rate5m > 1", for: 2m, labels: {severity: critical}}
+      - {alert: Queue, expr: "queue > 100", labels: {severity: warning}}
+      - {alert: AllQueues, expr: "sum(queue) > 1000", labels: {severity: warning}}
+      - {alert: Queue, expr: "queue > 500", labels: {severity: critical}}
+"""
+ROUTES = """\
+route:
+  receiver: mail
+  group_by: [alertname]
+  routes:
+    - {matchers: [severity="critical"], receiver: pager, group_wait: 10s}
+receivers:
+  - {name: mail, webhook_configs: [{url: http://example.com/}]}
+  - {name: pager, pagerduty_configs: [{routing_key: k}]}
+inhibit_rules:
+  - {source_matchers: [severity="critical"], target_matchers: [severity="warning"], equal: [cluster]}
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> AlertConfig:
+    for name, text in (("rules.yml", RULES), ("am.yml", ROUTES), ("prometheus.yml", ASSUMED)):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    return load_config(None, [str(tmp_path / "rules.yml")], tmp_path / "am.yml", tmp_path / "prometheus.yml")
+
+
+def alerts(config: AlertConfig) -> list[Rule]:
+    return [rule for rule in config.rules if rule.alert]
+
+
+def proven(
+    rule: Rule, number: int, metric: str, result: Mapping[str, str] | None = None, span_s: float = 0.0
+) -> Proven:
+    mark = f"rehearsal-{number}"
+    series = (Scripted(metric, (("instance", mark),), constant(0), constant(9)),)
+    return Proven(
+        Subject(number, rule, span_s), Guess(series, mark), ({"instance": mark} if result is None else result,)
+    )

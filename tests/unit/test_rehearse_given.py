@@ -1,0 +1,164 @@
+"""What a user gives to a rehearsal: tests, scenarios, marks, templates, files that changed. It is read as meant."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+import yaml
+
+from chaoskit.alerting.model import AlertConfig
+from chaoskit.cli.rehearse_inputs import ASSUMED, at_home, changed_alerts, relabels, sorted_inputs, with_templates
+from chaoskit.cli.sources import load_config
+from chaoskit.errors import BadInput, Place
+from chaoskit.events import Notice
+from chaoskit.observe.mail_header import HEADER_TEMPLATE
+from chaoskit.rehearse import marker
+from chaoskit.rehearse.derive import recording_rules
+from chaoskit.rehearse.fault import read, wrong_with
+from chaoskit.rehearse.scenarios import Given, from_tests, given_drill
+from chaoskit.rehearse.stub import stub_for
+from chaoskit.scenario.loader import load_scenario
+from chaoskit.scenario.model import FaultSpec, Inject
+from tests.rehearse_examples import ROUTES, RULES, alerts, config
+
+__all__ = ["config"]
+
+
+def test_promtools_tests_become_scenarios_whose_series_go_on(config: AlertConfig) -> None:
+    text = """\
+tests:
+  - interval: 1m
+    input_series: [{series: 'queue{instance="a"}', values: '0x2 200x3'}]
+    alert_rule_test:
+      - {alertname: Queue, eval_time: 5m, exp_alerts: [{exp_labels: {severity: warning}}]}
+      - {alertname: Gone, eval_time: 5m, exp_alerts: [{}]}
+      - {alertname: AllQueues, eval_time: 5m, exp_alerts: []}
+"""
+    (one,), notes = from_tests(text, "tests.yml", config.rules)
+    scenario = load_scenario(one.text, one.name)
+    assert [expectation.alert for expectation in scenario.expect] == ["Queue"]
+    assert "Gone" in notes[0]
+    step = scenario.steps[0]
+    assert isinstance(step, Inject)
+    (series,), interval_s = read(step.faults[0].settings, 15.0)
+    assert interval_s == 60
+    assert [series.values.at(float(i)) for i in (0, 2, 3, 999)] == [0, 0, 200, 200]
+
+
+def test_a_file_without_tests_is_said_to_be_none() -> None:
+    with pytest.raises(BadInput, match="holds no tests"):
+        from_tests("groups: []", "rules.yml", ())
+
+
+def test_a_scenario_may_only_script_series(config: AlertConfig) -> None:
+    spec = FaultSpec("process.kill", {}, {}, Place("s.yml", 3))
+    assert "cannot be injected here" in str(wrong_with(spec)[0])
+    bad = FaultSpec("series", {}, {"series": [{"series": "up{", "values": "1"}]}, Place("s.yml", 3))
+    assert "s.yml:3" in str(wrong_with(bad)[0])
+
+
+def test_a_given_scenario_is_judged_by_the_computed_promise_and_leaves_strangers_alone(config: AlertConfig) -> None:
+    text = stub_for(alerts(config)[0], "m").replace("job:errors:rate5m", "errors_total").replace("FILL-IN", "'1'")
+    drill = given_drill(Given("stub.yml", text), config, False, 60.0, 15.0)
+    assert [(n.receiver, n.notify.lo_vs) for n in drill.plan.alerts[0].notices] == [("pager", 10)]
+    assert drill.plan.beside == {"Queue", "AllQueues"}
+
+
+def test_marks_are_read_and_taken_out_again() -> None:
+    told = "firing;1795477500250000000;;alertname=Errors&job=a+b&region=eu& "
+    payload = json.dumps({"attachments": [{"callback_id": f"(chaoskit {told})", "title": "[FIRING:1] Errors"}]})
+    notice = marker.read(
+        Notice(receiver="r", integration="slack", index=0, sent=(1, 1), status="unknown", alerts=[], text=payload)
+    )
+    assert notice.status == "firing"
+    assert notice.alerts[0].labels == {"alertname": "Errors", "job": "a b", "region": "eu"}
+    assert "chaoskit" not in notice.text
+    assert marker.headline(notice.text) == "[FIRING:1] Errors"
+
+
+def test_a_form_or_escaped_text_is_read_as_well() -> None:
+    told = "resolved;1795477500250000000;1795477600000000000;alertname=Errors&amp; "
+    form = urlencode({"Message": f"(chaoskit {told}) It is over"})
+    notice = marker.read(
+        Notice(receiver="r", integration="sns", index=0, sent=(1, 1), status="unknown", alerts=[], text=form)
+    )
+    assert [alert.status for alert in notice.alerts] == ["resolved"]
+    assert marker.headline(notice.text) == "It is over"
+
+
+def test_every_kind_but_mail_and_webhook_gets_a_mark() -> None:
+    marked = marker.mark(ROUTES)
+    pager = yaml.safe_load(marked)["receivers"][1]["pagerduty_configs"][0]
+    assert pager["details"]["chaoskit"] == f"(chaoskit {HEADER_TEMPLATE})"
+    assert marked.count("(chaoskit ") == 1
+
+
+def test_scenarios_are_told_from_rule_files(config: AlertConfig, tmp_path: Path) -> None:
+    scenario = tmp_path / "s.yml"
+    scenario.write_text("chaoskit: 1\nsteps: []\n", encoding="utf-8")
+    rules, scenarios = sorted_inputs((str(tmp_path / "rules.yml"), str(scenario)))
+    assert rules == [str(tmp_path / "rules.yml")]
+    assert [one.name for one in scenarios] == [str(scenario)]
+    with pytest.raises(BadInput, match="only scenarios"):
+        sorted_inputs((str(scenario),))
+
+
+def test_templates_replace_those_that_are_named_and_places_stay(config: AlertConfig, tmp_path: Path) -> None:
+    original = tmp_path / "am.yml"
+    original.write_text("templates:\n  - /etc/nowhere/*.tmpl\n" + ROUTES, encoding="utf-8")
+    (tmp_path / "a.tmpl").write_text('{{ define "x" }}y{{ end }}', encoding="utf-8")
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    copy = with_templates(original, (str(tmp_path / "*.tmpl"),), folder)
+    read_ = load_config(None, [str(tmp_path / "rules.yml")], copy, tmp_path / "prometheus.yml")
+    assert any(key.startswith("template:") for key in read_.sources)
+    moved = at_home(read_, copy, original)
+    assert str(moved.route.children[0].place) == f"{original}:7"
+    with pytest.raises(BadInput, match="leads to no file"):
+        with_templates(original, (str(tmp_path / "*.none"),), folder)
+
+
+def test_changed_labels_of_alerts_are_noticed(tmp_path: Path) -> None:
+    file = tmp_path / "prometheus.yml"
+    file.write_text(f"{ASSUMED}alerting: {{alert_relabel_configs: [{{action: labeldrop, regex: replica}}]}}\n", "utf-8")
+    assert relabels(file)
+    file.write_text(ASSUMED, encoding="utf-8")
+    assert not relabels(file)
+
+
+def test_a_renamed_file_is_compared_with_what_it_was(config: AlertConfig, tmp_path: Path) -> None:
+    def git(*words: str) -> None:
+        identity = ("-c", "user.name=a", "-c", "user.email=a@example.com")
+        subprocess.run(["git", *identity, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-q", "-m", "one")
+    git("mv", "rules.yml", "alerts.yml")
+    (tmp_path / "alerts.yml").write_text(RULES.replace("> 1000", "> 2000"), encoding="utf-8")
+    renamed = load_config(None, [str(tmp_path / "alerts.yml")], tmp_path / "am.yml", tmp_path / "prometheus.yml")
+    assert changed_alerts(renamed, "HEAD") == {"AllQueues"}
+
+
+def test_only_rules_that_changed_since_a_revision_are_taken(config: AlertConfig, tmp_path: Path) -> None:
+    def git(*words: str) -> None:
+        identity = ("-c", "user.name=a", "-c", "user.email=a@example.com")
+        subprocess.run(["git", *identity, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-q", "-m", "one")
+    assert changed_alerts(config, "HEAD") == frozenset()
+    (tmp_path / "rules.yml").write_text(RULES.replace("> 1000", "> 2000"), encoding="utf-8")
+    changed = load_config(None, [str(tmp_path / "rules.yml")], tmp_path / "am.yml", tmp_path / "prometheus.yml")
+    assert changed_alerts(changed, "HEAD") == {"AllQueues"}
+    with pytest.raises(BadInput, match="no revision nowhere"):
+        changed_alerts(changed, "nowhere")
+
+
+def test_recording_rules_are_known_by_name(config: AlertConfig) -> None:
+    assert set(recording_rules(config.rules)) == {"job:errors:rate5m"}
