@@ -140,6 +140,8 @@ class Supervisor:
         for child in self._children():
             if not child.pid and not self._stopping and self._startable_s(child) <= time.monotonic():
                 self._start(child)
+        # A fork takes milliseconds: who died meanwhile died with the first, and no scrape may fall between the two.
+        self._reap()
         self._report()
 
     def _sleep_s(self) -> float:

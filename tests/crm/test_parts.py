@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +14,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chaoskit.crm import physics
 from chaoskit.crm.cache import ReportCache
 from chaoskit.crm.clock import Clock
-from chaoskit.crm.config import admin_token, load
+from chaoskit.crm.config import Config, Ports, admin_token, load
 from chaoskit.crm.contract import Metric, metrics
 from chaoskit.crm.emit import Emitter
 from chaoskit.crm.health import Pulse, heartbeat_s, silence_s
 from chaoskit.crm.page import Page
+from chaoskit.crm.supervisor import Child, Supervisor
 from chaoskit.crm.toxics import Dose, parse
+from chaoskit.crm.wiring import open_wiring
 from chaoskit.errors import BadInput
 
 CONTRACT = metrics(("worker-1",), "local")
@@ -52,6 +57,48 @@ def test_heartbeats_read_late_by_a_starved_supervisor_are_no_silence() -> None:
     for beat in range(1, 31):
         pulse.beat(beat / 10)  # all read at 3.05, stamped when they were sent
     assert pulse.healthy(3.05)
+
+
+def test_who_dies_while_the_first_is_replaced_is_reported_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two workers killed at once: a scrape that sees one of them down sees the other down too."""
+    ports = Ports(**dict.fromkeys(Ports.__struct_fields__, 0))
+    wiring = open_wiring(Config(slice="q", data_dir=str(tmp_path), ports=ports), "token")
+    supervisor = Supervisor(wiring)
+    first, second, *_ = supervisor._workers.values()
+    alive: list[subprocess.Popen[bytes]] = []
+
+    def start(child: Child) -> None:
+        replaced = child.started_s > 0
+        alive.append(subprocess.Popen(["sleep", "60"]))
+        child.pid, child.started_s, child.pulse = alive[-1].pid, 1.0, Pulse(0, 1e9)
+        if replaced:
+            kill(second)
+            return
+        for at_s in range(physics.HEALTHY_AFTER_BEATS):
+            child.pulse.beat(at_s)
+
+    def kill(child: Child) -> None:
+        os.kill(child.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+
+    monkeypatch.setattr(supervisor, "_start", start)
+    try:
+        supervisor._turn()
+        os.read(wiring.metrics_pipe.read, 1 << 16)
+        kill(first)
+        supervisor._turn()
+        told = os.read(wiring.metrics_pipe.read, 1 << 16).splitlines()
+    finally:
+        for process in alive:
+            process.kill()
+            process.wait(10)
+        for listener in wiring.sockets.values():
+            listener.close()
+    assert [json.loads(line) for line in told] == [
+        [["insa_worker_health_status", [name], 0.0] for name in ("worker-1", "worker-2")]
+    ]
 
 
 @pytest.mark.parametrize("scale", [1, 10, 60, 120, 600])
