@@ -151,6 +151,11 @@ class Plan:
             if rule.alert
         )
 
+    def company(self, labels: Mapping[str, str]) -> bool:
+        """Whether an alert is only that of a scenario that runs on the same stack."""
+        own = {alert.rule.alert for alert in self.alerts} | {allow.alert for allow in self.scenario.allow}
+        return labels.get("alertname") in self.beside - own
+
     @property
     def longest_real_s(self) -> float:
         """The longest the steps, the end and the tail may take, in real seconds (start-up not counted)."""

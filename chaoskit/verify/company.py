@@ -2,7 +2,9 @@
 
 Alertmanager waits group_wait for the first alert of a new group only. One that joins before that first notice rides
 along with it; one that joins later, or fires again while the group lingers (up to 0.31 a resolved alert is sent
-again for 15 minutes and keeps it alive), is told at the next tick, anywhere within group_interval.
+again for 15 minutes and keeps it alive), is told at the next tick, anywhere within group_interval. By then something
+may mute it, and nobody hears of it: two processes killed at once are down in one scrape, save now and then, when the
+scrape falls between them.
 """
 
 from __future__ import annotations
@@ -14,8 +16,10 @@ from chaoskit.alerting import windows
 from chaoskit.alerting.model import AlertConfig, Route
 from chaoskit.alerting.routing import group_labels, match_routes
 from chaoskit.alerting.windows import Window
+from chaoskit.events import Suppression
 from chaoskit.plan.model import PlannedNotice
 from chaoskit.units import format_duration
+from chaoskit.verify import sentences
 from chaoskit.verify.evidence import Episode
 
 _Group = tuple[tuple[int, ...], tuple[tuple[str, str], ...]]
@@ -31,11 +35,13 @@ class Company:
         scale: float,
         delivery_vs: float,
         lingering: Sequence[Mapping[str, str]] = (),
+        mutes: Sequence[Suppression] = (),
     ) -> None:
-        """`lingering`: label sets that had fired before anybody looked."""
+        """`lingering`: label sets that had fired before anybody looked; `mutes`: of alerts by what they owe to mute."""
         self._config = config
         self._scale = scale
         self._delivery_vs = delivery_vs
+        self._mutes = mutes
         self._first: dict[_Group, list[tuple[float, int]]] = {}
         for labels in lingering:
             for route in self._routes(labels):
@@ -49,24 +55,47 @@ class Company:
 
     def window(self, notice: PlannedNotice, episode: Episode | None) -> Window:
         """The notify window of this instance: the promised one, unless its group existed before it fired."""
-        if episode is None or episode.firing is None or notice.notify.hop != "notify":
+        found = self._joined(notice, episode)
+        if found is None:
             return notice.notify
-        route = next((r for r in self._routes(episode.labels) if r.receiver == notice.receiver), None)
-        if route is None:
-            return notice.notify
-        begun = min(
-            (at for at, who in self._first[self._group(route, episode.labels)] if who != id(episode)),
-            default=None,
-        )
-        if begun is None or begun >= episode.firing[0]:
-            return notice.notify
-        before_vs = (episode.firing[0] - begun) * self._scale
+        route, before_vs = found
         if before_vs < route.group_wait_s:
             # It may ride along with the first notice, so only its latest instant is known.
             setting = f"{notice.notify.setting}, in a group that began {format_duration(round(before_vs))} before"
             return dataclasses.replace(notice.notify, lo_vs=0.0, setting=setting)
         live = windows.live_notify(route, self._delivery_vs)
         return dataclasses.replace(live, setting=f"{live.setting}, for its group had notified before")
+
+    def muted(self, notice: PlannedNotice, episode: Episode | None) -> str:
+        """What muted an instance that had to wait for its group's next tick before that came; empty where nothing did.
+
+        Only what the scenario itself says to mute this alert counts.
+        """
+        found = self._joined(notice, episode)
+        if found is None or episode is None or episode.firing is None or found[1] < found[0].group_wait_s:
+            return ""
+        latest = episode.firing[1] + self.window(notice, episode).hi_vs / self._scale
+        for mute in self._mutes:
+            covers = all(mute.labels.get(key) == value for key, value in episode.labels.items())
+            if covers and episode.firing[0] <= mute.seen[1] and mute.seen[0] <= latest:
+                source = ", ".join(by.get("alertname", "?") for by in mute.inhibited_by)
+                first = sentences.s(found[1])
+                return f"{source} muted it before its group's next notice; another had fired {first} before it"
+        return ""
+
+    def _joined(self, notice: PlannedNotice, episode: Episode | None) -> tuple[Route, float] | None:
+        """The route, and for how many virtual seconds the group had others when the instance fired; None for its first.
+
+        An instance that fired at the same evaluation is no other.
+        """
+        if episode is None or episode.firing is None or notice.notify.hop != "notify":
+            return None
+        route = next((r for r in self._routes(episode.labels) if r.receiver == notice.receiver), None)
+        if route is None:
+            return None
+        others = self._first[self._group(route, episode.labels)]
+        begun = min((at for at, who in others if who != id(episode)), default=episode.firing[0])
+        return (route, (episode.firing[0] - begun) * self._scale) if begun < episode.firing[0] else None
 
     def _routes(self, labels: Mapping[str, str]) -> tuple[Route, ...]:
         return match_routes(self._config.route, {**self._config.external_labels, **labels})

@@ -183,10 +183,9 @@ def _repeats(plan: Plan, evidence: Evidence) -> list[Row]:
 def _volumes(plan: Plan, evidence: Evidence, since: float, until: float, blind: Sequence[str]) -> list[Row]:
     """`blind`: sinks that were not watched all the time. What they missed may make too few enough, never fewer."""
     counts: dict[str, int] = defaultdict(int)
-    for notice in evidence.notices:
-        if since <= notice.sent[1] <= until and not notice.refused and not _others(plan, notice):
-            counts[notice.receiver] += 1
-            counts["total"] += 1
+    for notice in counted(plan, evidence, since, until):
+        counts[notice.receiver] += 1
+        counts["total"] += 1
     rows = []
     for name, (least, most) in plan.scenario.notices.items():
         count = counts[name]
@@ -201,6 +200,18 @@ def _volumes(plan: Plan, evidence: Evidence, since: float, until: float, blind: 
             else:
                 rows.append(_finding(f"notices {name}", reason))
     return rows
+
+
+def counted(plan: Plan, evidence: Evidence, since: float, until: float) -> list[Notice]:
+    """The notices of a span, save those that were refused and those that tell of nothing but others' alerts."""
+    return [
+        notice
+        for notice in evidence.notices
+        if since <= notice.sent[1] <= until
+        and not notice.refused
+        and not _others(plan, notice)
+        and not (notice.alerts and all(plan.company(item.labels) for item in notice.alerts))
+    ]
 
 
 def _others(plan: Plan, notice: Notice) -> bool:

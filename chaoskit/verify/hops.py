@@ -107,6 +107,8 @@ class HopJudge:
         window = self.company.window(notice, episode)
         hop = self._hop("notify", window, needs, notice.to, self._notice_setting(notice))
         if notice.ask.mode != "never":
+            if heard is None and (muted := self.company.muted(notice, episode)):
+                return self._row(hop, Result.UNKNOWN, self._unseen(hop, muted))
             return self._timed(hop, firing, heard.sent if heard else None, episode)
         if firing is None:
             return self._unreached(hop)

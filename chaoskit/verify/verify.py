@@ -21,7 +21,7 @@ from chaoskit.verify.company import Company
 from chaoskit.verify.conditions import judge_conditions
 from chaoskit.verify.content import wrong_with
 from chaoskit.verify.evidence import Episode, Evidence, gather
-from chaoskit.verify.findings import describe, find
+from chaoskit.verify.findings import counted, describe, find
 from chaoskit.verify.hops import HopJudge
 from chaoskit.verify.judge import between
 from chaoskit.verify.load import load_notes
@@ -88,7 +88,7 @@ def judge_all(history: History, plan: Plan | None = None) -> tuple[Verdict, list
         exit_code=int(code),
         figures=figures,
         rows=rows,
-        notes=[*history.header.notes, *plan.warnings, *notes, *_volume(evidence), *load_notes(history)],
+        notes=[*history.header.notes, *plan.warnings, *notes, *_volume(plan, evidence), *load_notes(history)],
     )
     return verdict, checklists
 
@@ -96,7 +96,14 @@ def judge_all(history: History, plan: Plan | None = None) -> tuple[Verdict, list
 def company_of(plan: Plan, evidence: Evidence, history: History) -> Company:
     """Who else was in the groups of a run's alerts, what had fired before anybody looked among them."""
     delivery_vs = delivery_of(plan.config, plan.time_scale)
-    return Company(plan.config, evidence.episodes, plan.time_scale, delivery_vs, history.header.lingering)
+    owed = {(alert.rule.alert, alert.expectation.suppressed_by) for alert in plan.alerts}
+    mutes = [
+        event
+        for event in evidence.suppressions
+        if event.state == "suppressed"
+        and any((event.labels.get("alertname"), by.get("alertname")) in owed for by in event.inhibited_by)
+    ]
+    return Company(plan.config, evidence.episodes, plan.time_scale, delivery_vs, history.header.lingering, mutes)
 
 
 def _alert(
@@ -201,14 +208,14 @@ def _guarded(what: str, check: Callable[[], list[Row]]) -> list[Row]:
         return [Row(about=what, hop="finding", result=Result.UNKNOWN, reason=reason)]
 
 
-def _volume(evidence: Evidence) -> list[str]:
-    """How many notices told people of how many alerts: what grouping and inhibition saved them."""
+def _volume(plan: Plan, evidence: Evidence) -> list[str]:
+    """How many notices told people of how many alerts: what grouping and inhibition saved them, company aside."""
     since, until = evidence.phases.get("steps"), evidence.phases.get("stopping", float("inf"))
     if since is None:
         return []
     fired = [e for e in evidence.episodes if e.firing is not None and since <= e.firing[1] <= until]
+    fired = [episode for episode in fired if not plan.company(episode.labels)]
     if not fired:
         return []
-    told = sum(1 for notice in evidence.notices if since <= notice.sent[1] <= until and not notice.refused)
-    names = len({episode.name for episode in fired})
+    told, names = len(counted(plan, evidence, since, until)), len({episode.name for episode in fired})
     return [f"notices: {told} in all, the all-clears included, for {len(fired)} alerts that fired ({names} rules)"]

@@ -317,12 +317,27 @@ def test_a_notice_that_no_evaluation_explains_is_a_finding() -> None:
     assert any("Stray" in row.reason and "no evaluation showed" in row.reason for row in after.rows)
 
 
-def test_too_few_notices_while_a_sink_was_blind_is_unknown() -> None:
-    """`total: 6..6` with six notices, and then without what the mail sink saw at the end."""
+def exactly_six(beside: list[str]) -> History:
+    """The scenario says `total: 6..6`, and there are six notices; other scenarios on its stack expect these alerts."""
     history = recorded("too-many-notices")
     sources = {k: v.replace("total: ..2", "total: 6..6") for k, v in history.header.sources.items()}
-    header = msgspec.structs.replace(history.header, sources=sources)
-    exact = replace(with_events(history, [header, *history.events[1:]]), header=header)
+    header = msgspec.structs.replace(history.header, sources=sources, beside=beside)
+    return replace(with_events(history, [header, *history.events[1:]]), header=header)
+
+
+@pytest.mark.parametrize(("beside", "told"), [([], {Result.FAIL}), (["DiskSpaceLow"], set())])
+def test_notices_of_company_are_not_counted_and_those_of_nobody_are(beside: list[str], told: set[Result]) -> None:
+    six = exactly_six(beside)
+    one = next(six.of(Notice))
+    labels = {"alertname": "DiskSpaceLow", "severity": "warning"}
+    stray = msgspec.structs.replace(one, alerts=[msgspec.structs.replace(one.alerts[0], labels=labels)])
+    seven = with_events(six, [new for e in six.events for new in ([e, stray] if e is one else [e])])
+    assert {row.result for row in verify(seven).rows if row.about == "notices total"} == told
+
+
+def test_too_few_notices_while_a_sink_was_blind_is_unknown() -> None:
+    """`total: 6..6` with six notices, and then without what the mail sink saw at the end."""
+    exact = exactly_six([])
     assert verify(exact).result is Result.PASS
     last = max(e.t for e in exact.of(Notice))
     fewer = mapped(exact, lambda e: None if isinstance(e, Notice) and e.t == last else e)
