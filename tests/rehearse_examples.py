@@ -1,4 +1,4 @@
-"""A few rules and routes to be rehearsed, and guesses that were proven for them."""
+"""A few rules and routes to be rehearsed, and guesses that were proven for them, and a run that kept its promise."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from chaoskit.cli.sources import load_config
 from chaoskit.rehearse.derive import Guess
 from chaoskit.rehearse.proof import Proven, Subject
 from chaoskit.rehearse.series import Scripted, constant
+from tests.golden.doctored import recorded
 
 RULES = """\
 groups:
@@ -36,6 +37,10 @@ receivers:
 inhibit_rules:
   - {source_matchers: [severity="critical"], target_matchers: [severity="warning"], equal: [cluster]}
 """
+
+
+KEPT = recorded("kept")
+"""The history of a run in which every promise was kept."""
 
 
 @pytest.fixture

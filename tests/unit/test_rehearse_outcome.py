@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import msgspec
@@ -11,12 +10,11 @@ import pytest
 
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.errors import ExitCode
-from chaoskit.history import read_history
 from chaoskit.rehearse.outcome import Heard, Rehearsed, RuleOutcome, judge_wave, unrehearsed, worse
 from chaoskit.rehearse.output import exit_code, text_lines, to_github, to_json, to_junit
 from chaoskit.verify.verdict import Result, Row, Verdict
 from chaoskit.verify.verify import plan_of, verify
-from tests.rehearse_examples import alerts, config
+from tests.rehearse_examples import KEPT, alerts, config
 
 __all__ = ["config"]
 
@@ -80,9 +78,6 @@ def test_of_two_outcomes_of_one_rule_the_worse_counts(config: AlertConfig) -> No
     good, bad = outcome(config, Result.PASS), outcome(config, Result.FAIL, "late")
     assert worse(good, bad).result is worse(bad, good).result is Result.FAIL
     assert worse(unrehearsed(good.rule, "why"), good).result is Result.PASS
-
-
-KEPT = read_history(Path(__file__).parents[1] / "golden" / "kept.jsonl")
 
 
 def failed(hop: str) -> Verdict:
