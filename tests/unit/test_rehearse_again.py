@@ -27,7 +27,7 @@ from chaoskit.stack.binaries import Binaries
 from chaoskit.verify.verdict import Result, Row
 from chaoskit.verify.verify import plan_of, verify
 from tests.rehearse_examples import KEPT, alerts
-from tests.unit.test_rehearse_waves import config as config
+from tests.rehearse_examples import config as config
 
 NONE = Path("/nonexistent")
 

@@ -14,8 +14,8 @@ from chaoskit.rehearse.rendering import NOTHING, Unrendered, unrendered
 from chaoskit.stack.binaries import Binaries
 from chaoskit.verify.verdict import Result, Row
 from chaoskit.verify.verify import plan_of
-from tests.unit.test_rehearse_waves import KEPT, alerts
-from tests.unit.test_rehearse_waves import config as config
+from tests.rehearse_examples import KEPT, alerts
+from tests.rehearse_examples import config as config
 
 # As Prometheus 2.42 and Alertmanager 0.25 write them.
 PROMETHEUS = (
