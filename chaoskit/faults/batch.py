@@ -51,13 +51,19 @@ def take(undo: Undo, count: int) -> None:
 
 
 def rise(undo: Undo, what: What, level: int, spare: int = 0, **more: Any) -> Seen:
-    """Puts messages until the census shows the level; `spare` more at a time, for what is taken meanwhile."""
+    """Puts messages until the census shows the level; `spare` more at a time, for what is taken meanwhile.
+
+    The level was reached while the last were put: before, the census showed less, and after, it shows enough.
+    """
     begun, end = time.time(), time.monotonic() + _LEVEL_S
+    put_until = None
     while (now := census(undo["at"])[what]) < level:
         if time.monotonic() > end:
             raise FaultError(f"{undo['queue']}: {what} is {now} after {_LEVEL_S:g} s of putting, {level} were wanted")
+        begun = time.time()
         put(undo, what, level + spare - now, **more)
-    return Seen((begun, time.time()), f"{undo['queue']}: {what} {now}")
+        put_until = time.time()
+    return Seen((begun, put_until or time.time()), f"{undo['queue']}: {what} {now}")
 
 
 def sink(undo: Undo, what: What, level: int) -> None:

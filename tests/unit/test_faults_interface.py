@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -223,3 +224,24 @@ def test_a_stranger_on_the_port_of_something_that_ended_with_its_owner_is_left_a
     assert TcpReset.stop(token).detail == "what it belonged to is gone"
     assert len(liar.asked) == asked
     assert processes.alive(token["at"]["owner"]) is None
+
+
+def test_a_level_is_reached_while_the_last_messages_are_put(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not while the census is asked before and after: that shows less, and that shows enough."""
+    clock = SimpleNamespace(now=100.0)
+    counts = iter([3, 7, 10])
+
+    def census(at: object) -> dict[str, int]:
+        clock.now += 5.0
+        return {"depth": next(counts)}
+
+    def put(undo: object, what: str, count: int) -> None:
+        clock.now += 1.0
+
+    monkeypatch.setattr(batch, "census", census)
+    monkeypatch.setattr(batch, "put", put)
+    monkeypatch.setattr(batch, "time", SimpleNamespace(time=lambda: clock.now, monotonic=lambda: 0.0))
+    token = {"at": {}, "queue": "tasks", "batch": "b"}
+    assert batch.rise(token, "depth", 10).between == (111.0, 112.0)
+    counts = iter([10])
+    assert batch.rise(token, "depth", 10).between == (117.0, 122.0)
