@@ -98,13 +98,17 @@ def spare(level: int) -> int:
 def stop(undo: Undo) -> Seen:
     """Removes the batch wherever its messages stand, and sees that none is left."""
 
-    def remove() -> str:
+    def remove() -> tuple[float, str]:
         gone = clean = 0
+        gone_by = 0.0
         # A put that was on its way when its sender died may still come in.
         while clean < _CLEAN_LOOKS:
-            gone += get(undo["at"], "DELETE", "/queue/messages", {"batch": undo["batch"]})["removed"]
+            removed = get(undo["at"], "DELETE", "/queue/messages", {"batch": undo["batch"]})["removed"]
+            if removed or not clean:
+                gone_by = time.time()
+            gone += removed
             left = census(undo["at"], undo["batch"])
             clean = 0 if left["depth"] or left["dead_letters"] else clean + 1
-        return f"{undo['queue']}: {gone} messages removed"
+        return gone_by, f"{undo['queue']}: {gone} messages removed"
 
     return take_back(undo["at"], remove)

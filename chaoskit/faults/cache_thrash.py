@@ -89,12 +89,13 @@ class CacheThrash:
     def stop(cls, undo: Undo) -> Seen:
         """Drops the entries that nobody will ask for again, and sees that none is left."""
 
-        def drop() -> str:
+        def drop() -> tuple[float, str]:
             gone = get(undo["at"], "DELETE", "/cache", query={"prefix": undo["prefix"]})["dropped"]
+            gone_by = time.time()
             left = _statistics(undo, undo["prefix"])["entries"]
             if left:
                 raise FaultError(f"{left} entries of cache.thrash are still in the cache")
-            return f"{gone} entries dropped"
+            return gone_by, f"{gone} entries dropped"
 
         return take_back(undo["at"], drop)
 

@@ -91,15 +91,18 @@ def get(at: Interface, method: str, path: str, body: Any = None, query: Mapping[
     return found
 
 
-def take_back(at: Interface, work: Callable[[], str]) -> Seen:
+def take_back(at: Interface, work: Callable[[], tuple[float, str]]) -> Seen:
     """Does an undo's work, again and again until it succeeds or 10 real s are over; raises FaultError then.
+
+    The work tells by when all was gone, which is before it has made sure of that, and what it did.
 
     Where nobody listens any more and the owner has ended, there is nothing left to take back.
     """
     begun, end = time.time(), time.monotonic() + _UNDO_S
     while True:
         try:
-            return Seen((begun, time.time()), work())
+            gone_by, detail = work()
+            return Seen((begun, gone_by), detail)
         except FaultError as error:
             refused = isinstance(error, Unreachable) and error.refused
             if _orphaned(at) and (refused or not _token_there(at)):

@@ -105,12 +105,14 @@ class LinkFault:
     def stop(cls, undo: Undo) -> Seen:
         """Takes the toxic away and sees that it is no longer listed; one that never was is just as well."""
 
-        def remove() -> str:
+        def remove() -> tuple[float, str]:
             found = get(undo["at"], "DELETE", _path(undo))
+            gone_by = time.time()
             status, _ = ask(undo["at"], "GET", _path(undo))
             if status != 404:
                 raise FaultError(f"{cls.kind} was taken off {undo['link']}, and is still listed")
-            return f"{cls.kind} off {undo['link']}" if found.get("removed") else f"{undo['link']} was free of it"
+            taken = f"{cls.kind} off {undo['link']}"
+            return gone_by, taken if found.get("removed") else f"{undo['link']} was free of it"
 
         return take_back(undo["at"], remove)
 

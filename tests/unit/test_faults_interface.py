@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -142,6 +143,35 @@ def test_an_undo_is_tried_again_until_it_succeeds(liar: Liar) -> None:
     liar.answers["DELETE /toxics"] = lambda: next(answers, (200, {"removed": True}))
     liar.says("GET /toxics", 404, {})
     assert TcpReset.stop(token).detail == "tcp.reset off upstream"
+
+
+def test_an_undo_is_done_by_the_answer_to_the_removal(liar: Liar) -> None:
+    """Not before it was asked for; what makes sure of it afterwards does not make it later."""
+    told: list[float] = []
+
+    def told_now(answer: dict[str, Any]) -> Answer:
+        told.append(time.time())
+        return 200, answer
+
+    toxic = prepared(TcpReset, liar.target("link:upstream"))
+    cache = prepared(CacheThrash, liar.target("cache:reports"), path="/reports/{key}")
+    liar.says("GET /queue", 200, EMPTY)
+    queue = prepared(QueueDeadLetters, liar.target("queue:tasks"), level=5)
+    for kind, token, removal, look, missing in (
+        (TcpReset, toxic, "DELETE /toxics", "GET /toxics", (404, {})),
+        (CacheThrash, cache, "DELETE /cache", "GET /cache", (200, {**FULL, "entries": 0})),
+        (QueueDeadLetters, queue, "DELETE /queue", "GET /queue", (200, EMPTY)),
+    ):
+        told.clear()
+        liar.answers[removal] = lambda: told_now({"removed": 5 if not told else 0, "dropped": 5})
+
+        def looked(missing: Answer = missing) -> Answer:
+            told.append(time.time())
+            return missing
+
+        liar.answers[look] = looked
+        begun, gone_by = kind.stop(token).between
+        assert begun <= told[0] <= gone_by <= told[1]
 
 
 def test_a_hold_bears_a_moment_of_silence_and_no_more(liar: Liar) -> None:
