@@ -151,8 +151,8 @@ class Plan:
             if rule.alert
         )
 
-    def company(self, labels: Mapping[str, str]) -> bool:
-        """Whether an alert is only that of a scenario that runs on the same stack."""
+    def only_beside(self, labels: Mapping[str, str]) -> bool:
+        """Whether an alert is that of another scenario on the same stack, and none of this one's."""
         own = {alert.rule.alert for alert in self.alerts} | {allow.alert for allow in self.scenario.allow}
         return labels.get("alertname") in self.beside - own
 

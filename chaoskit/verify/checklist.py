@@ -70,11 +70,11 @@ def _received(evidence: Evidence, episode: Episode | None, until: float, scale: 
         return Result.UNKNOWN, ""
     begin, end = episode.firing, episode.resolved[1] if episode.resolved else until
     shown = any(
-        event.state != "gone" and event.seen[1] >= begin[0] and _covers(event.labels, episode)
+        event.state != "gone" and event.seen[1] >= begin[0] and episode.is_in(event.labels)
         for event in evidence.suppressions
     )
     told = any(
-        notice.sent[1] >= begin[0] and any(_covers(item.labels, episode) for item in notice.alerts)
+        notice.sent[1] >= begin[0] and any(episode.is_in(item.labels) for item in notice.alerts)
         for notice in evidence.notices
     )
     if shown or told:
@@ -139,7 +139,3 @@ def _worst(results: Iterable[Result]) -> Result | None:
 
 def _to(row: Row, mails: Sequence[PlannedNotice]) -> bool:
     return any(row.to == planned.to for planned in mails)
-
-
-def _covers(labels: dict[str, str], episode: Episode) -> bool:
-    return all(labels.get(key) == value for key, value in episode.labels.items())

@@ -72,15 +72,17 @@ class Company:
         Only what the scenario itself says to mute this alert counts.
         """
         found = self._joined(notice, episode)
-        if found is None or episode is None or episode.firing is None or found[1] < found[0].group_wait_s:
+        if found is None or episode is None or episode.firing is None:
+            return ""
+        route, before_vs = found
+        if before_vs < route.group_wait_s:
             return ""
         latest = episode.firing[1] + self.window(notice, episode).hi_vs / self._scale
         for mute in self._mutes:
-            covers = all(mute.labels.get(key) == value for key, value in episode.labels.items())
-            if covers and episode.firing[0] <= mute.seen[1] and mute.seen[0] <= latest:
+            if episode.is_in(mute.labels) and episode.firing[0] <= mute.seen[1] and mute.seen[0] <= latest:
                 source = ", ".join(by.get("alertname", "?") for by in mute.inhibited_by)
-                first = sentences.s(found[1])
-                return f"{source} muted it before its group's next notice; another had fired {first} before it"
+                before = sentences.s(before_vs)
+                return f"{source} muted it before its group's next notice; another had fired {before} before it"
         return ""
 
     def _joined(self, notice: PlannedNotice, episode: Episode | None) -> tuple[Route, float] | None:

@@ -43,6 +43,10 @@ class Episode:
         """The alert's name."""
         return self.labels.get("alertname", "?")
 
+    def is_in(self, labels: Mapping[str, str]) -> bool:
+        """Whether these labels hold all of the alert's: external labels may have come on top on the way."""
+        return all(labels.get(key) == value for key, value in self.labels.items())
+
 
 class Lives:
     """Takes the changes in order of time; `every_s`: by alert, the real seconds between two evaluations."""

@@ -8,7 +8,7 @@ after its own fault had lapsed.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from chaoskit.alerting import routing
 from chaoskit.alerting.windows_expression import range_of
@@ -99,15 +99,11 @@ def _busy(plan: Plan, evidence: Evidence, episode: Episode) -> str:
 
 
 def _lists(notice: Notice, episode: Episode) -> bool:
-    return any(item.status == "firing" and _of(item.labels, episode) for item in notice.alerts)
+    return any(item.status == "firing" and episode.is_in(item.labels) for item in notice.alerts)
 
 
 def _fired(labels: Mapping[str, str], evidence: Evidence) -> bool:
-    return any(episode.firing is not None and _of(labels, episode) for episode in evidence.episodes)
-
-
-def _of(labels: Mapping[str, str], episode: Episode) -> bool:
-    return all(labels.get(key) == value for key, value in episode.labels.items())
+    return any(episode.firing is not None and episode.is_in(labels) for episode in evidence.episodes)
 
 
 def _strangers(plan: Plan, evidence: Evidence, since: float) -> list[Row]:
@@ -147,7 +143,7 @@ def _repeats(plan: Plan, evidence: Evidence) -> list[Row]:
     last: dict[tuple[str, str, int, str], tuple[Notice, frozenset[tuple[tuple[tuple[str, str], ...], str]]]] = {}
     for notice in evidence.notices:
         content = frozenset((tuple(sorted(item.labels.items())), item.status) for item in notice.alerts)
-        if not content or notice.refused or _others(plan, notice):
+        if not content or notice.refused or _tells_only(notice, plan.foreign):
             continue  # What was refused has not been told; sending it again is right.
         labels = notice.alerts[0].labels
         route = next(
@@ -209,14 +205,14 @@ def counted(plan: Plan, evidence: Evidence, since: float, until: float) -> list[
         for notice in evidence.notices
         if since <= notice.sent[1] <= until
         and not notice.refused
-        and not _others(plan, notice)
-        and not (notice.alerts and all(plan.company(item.labels) for item in notice.alerts))
+        and not _tells_only(notice, plan.foreign)
+        and not _tells_only(notice, plan.only_beside)
     ]
 
 
-def _others(plan: Plan, notice: Notice) -> bool:
-    """Whether a notice is only of alerts that the configuration does not know."""
-    return bool(notice.alerts) and all(plan.foreign(item.labels) for item in notice.alerts)
+def _tells_only(notice: Notice, others: Callable[[Mapping[str, str]], bool]) -> bool:
+    """Whether a notice is of nothing but alerts that are others'."""
+    return bool(notice.alerts) and all(others(item.labels) for item in notice.alerts)
 
 
 def _finding(about: str, reason: str, result: Result = Result.FAIL) -> Row:

@@ -5,14 +5,13 @@
 
 A hop that was seen is judged against its window. One that was not seen is FAIL ("never") only where somebody
 was looking until the last allowed instant, all the equipment it needs was up, and we ourselves had not ended the
-fault before it was due; otherwise UNKNOWN. What was pending before its fault, and stayed, shows nothing of the fault:
-FAIL. What came too late while our own equipment stood still, or while the
-machine was too busy to let it run, is UNKNOWN too.
+fault before it was due; otherwise UNKNOWN, as is a notice that what the scenario itself calls its muter kept back. What
+was pending before its fault, and stayed, shows nothing of the fault: FAIL. What came too late while our own equipment
+stood still, or while the machine was too busy to let it run, is UNKNOWN too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from chaoskit.alerting.windows import Window
@@ -89,7 +88,7 @@ class HopJudge:
         for seen in self.evidence.notices:
             if (seen.receiver, seen.integration, seen.index) != notice.door or seen.sent[1] < since or seen.refused:
                 continue
-            if any(item.status == status and _covers(item.labels, episode.labels) for item in seen.alerts):
+            if any(item.status == status and episode.is_in(item.labels) for item in seen.alerts):
                 return seen
         return None
 
@@ -297,8 +296,3 @@ def _allowed(hop: Hop) -> Interval:
 
 def _sink(notice: PlannedNotice) -> str:
     return SINKS.get(notice.integration, "webhook-sink")
-
-
-def _covers(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
-    """Whether a notice's labels hold the alert's: external labels may have come on top on the way."""
-    return all(labels.get(key) == value for key, value in wanted.items())

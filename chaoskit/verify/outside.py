@@ -38,11 +38,7 @@ class Mutes:
         if episode is None:
             return ""
         words = [
-            mute.words
-            for mute in self.all
-            if mute.begin <= end
-            and mute.end >= begin
-            and all(mute.labels.get(key) == value for key, value in episode.labels.items())
+            mute.words for mute in self.all if mute.begin <= end and mute.end >= begin and episode.is_in(mute.labels)
         ]
         return "; ".join(dict.fromkeys(words))
 

@@ -47,7 +47,7 @@ def judge_suppressed(
         return [_row(about, Result.FAIL, f"{about}: it was not delivered after {source} ended")]
     seen = any(
         event.state == "suppressed"
-        and all(event.labels.get(k) == v for k, v in episode.labels.items())
+        and episode.is_in(event.labels)
         and any(by.get("alertname") == source for by in event.inhibited_by)
         for event in evidence.suppressions
     )
@@ -80,10 +80,7 @@ def _tells_of(notice: Notice, episode: Episode, episodes: Sequence[Episode]) -> 
 
 
 def _lists_firing(notice: Notice, episode: Episode) -> bool:
-    return any(
-        item.status == "firing" and all(item.labels.get(k) == v for k, v in episode.labels.items())
-        for item in notice.alerts
-    )
+    return any(item.status == "firing" and episode.is_in(item.labels) for item in notice.alerts)
 
 
 def _row(about: str, result: Result, reason: str = "") -> Row:

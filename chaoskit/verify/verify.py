@@ -209,12 +209,12 @@ def _guarded(what: str, check: Callable[[], list[Row]]) -> list[Row]:
 
 
 def _volume(plan: Plan, evidence: Evidence) -> list[str]:
-    """How many notices told people of how many alerts: what grouping and inhibition saved them, company aside."""
+    """How many notices told people of how many alerts: what grouping and inhibition saved them."""
     since, until = evidence.phases.get("steps"), evidence.phases.get("stopping", float("inf"))
     if since is None:
         return []
     fired = [e for e in evidence.episodes if e.firing is not None and since <= e.firing[1] <= until]
-    fired = [episode for episode in fired if not plan.company(episode.labels)]
+    fired = [episode for episode in fired if not plan.only_beside(episode.labels)]
     if not fired:
         return []
     told, names = len(counted(plan, evidence, since, until)), len({episode.name for episode in fired})

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -102,10 +101,7 @@ class RunningCrm:
 
     def wait(self, condition: Callable[[], bool], what: str, limit_s: float = 15, pause_s: float = 0.02) -> None:
         """Wait for a condition that must come; how long it takes is no part of the test."""
-        end = time.monotonic() + limit_s
-        while not condition():
-            assert time.monotonic() < end, f"did not see within {limit_s:g} s: {what}"
-            time.sleep(pause_s)
+        assert waiting.await_true(condition, limit_s, pause_s), f"did not see within {limit_s:g} s: {what}"
 
     def wait_healthy(self) -> None:
         workers = self.hello["pids"]["workers"]

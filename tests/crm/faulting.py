@@ -7,11 +7,11 @@ import json
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from chaoskit import waiting
 from chaoskit.faults.base import Fault, Target, Undo
 from chaoskit.run.held import HeldFault
 from tests.crm.conftest import TOKEN, RunningCrm
@@ -96,7 +96,4 @@ def traffic(call: Callable[[], Any], every_s: float = 0.02) -> Iterator[list[Any
 
 def await_true(condition: Callable[[], bool], what: str, within_s: float = 15) -> None:
     """Waits for what must come; how long it takes is no part of a test."""
-    end = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < end, f"did not see within {within_s:g} s: {what}"
-        time.sleep(0.02)
+    assert waiting.await_true(condition, within_s, 0.02), f"did not see within {within_s:g} s: {what}"

@@ -326,13 +326,20 @@ def exactly_six(beside: list[str]) -> History:
 
 
 @pytest.mark.parametrize(("beside", "told"), [([], {Result.FAIL}), (["DiskSpaceLow"], set())])
-def test_notices_of_company_are_not_counted_and_those_of_nobody_are(beside: list[str], told: set[Result]) -> None:
+def test_notices_of_a_scenario_beside_are_not_counted_and_those_of_nobody_are(
+    beside: list[str], told: set[Result]
+) -> None:
     six = exactly_six(beside)
     one = next(six.of(Notice))
     labels = {"alertname": "DiskSpaceLow", "severity": "warning"}
     stray = msgspec.structs.replace(one, alerts=[msgspec.structs.replace(one.alerts[0], labels=labels)])
     seven = with_events(six, [new for e in six.events for new in ([e, stray] if e is one else [e])])
     assert {row.result for row in verify(seven).rows if row.about == "notices total"} == told
+
+
+def test_notices_of_its_own_alerts_are_counted_though_another_scenario_expects_them() -> None:
+    own = sorted({item.labels["alertname"] for notice in exactly_six([]).of(Notice) for item in notice.alerts})
+    assert verify(exactly_six(own)).result is Result.PASS
 
 
 def test_too_few_notices_while_a_sink_was_blind_is_unknown() -> None:
