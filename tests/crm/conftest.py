@@ -16,6 +16,8 @@ import psutil
 import pytest
 import requests
 
+from chaoskit import waiting
+
 TOKEN = "only-for-tests"
 _SAMPLE = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)")
 
