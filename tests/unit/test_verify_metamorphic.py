@@ -6,6 +6,7 @@ observer's trouble could; and a run that kept its promises does not fail for it,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
@@ -317,12 +318,27 @@ def test_a_notice_that_no_evaluation_explains_is_a_finding() -> None:
     assert any("Stray" in row.reason and "no evaluation showed" in row.reason for row in after.rows)
 
 
+@pytest.mark.parametrize(
+    ("beside", "note"), [([], "notices: 8 in all, .* for 2 alerts"), (["Stray"], "notices: 6 in all, .* for 1 alerts")]
+)
+def test_the_volume_leaves_out_what_other_scenarios_on_the_stack_expect(beside: list[str], note: str) -> None:
+    """Two notices of Stray beside six of the scenario's own alert."""
+    notes = verify(beside_of(recorded("stray-alert"), beside)).notes
+    assert any(re.match(note, one) for one in notes), notes
+
+
+def beside_of(history: History, beside: list[str]) -> History:
+    """The same with these alerts expected by other scenarios on its stack."""
+    header = msgspec.structs.replace(history.header, beside=beside)
+    return replace(with_events(history, [header, *history.events[1:]]), header=header)
+
+
 def exactly_six(beside: list[str]) -> History:
     """The scenario says `total: 6..6`, and there are six notices; other scenarios on its stack expect these alerts."""
     history = recorded("too-many-notices")
     sources = {k: v.replace("total: ..2", "total: 6..6") for k, v in history.header.sources.items()}
-    header = msgspec.structs.replace(history.header, sources=sources, beside=beside)
-    return replace(with_events(history, [header, *history.events[1:]]), header=header)
+    header = msgspec.structs.replace(history.header, sources=sources)
+    return beside_of(replace(history, header=header), beside)
 
 
 @pytest.mark.parametrize(("beside", "told"), [([], {Result.FAIL}), (["DiskSpaceLow"], set())])
