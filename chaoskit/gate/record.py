@@ -11,6 +11,8 @@ from pathlib import Path
 
 import msgspec
 
+from chaoskit.errors import ExitCode
+
 FILE = "gates.json"
 
 
@@ -31,10 +33,11 @@ class AtScale(msgspec.Struct, kw_only=True):
     scenarios: dict[str, Known] = {}
 
     def note(self, name: str, exit_code: int, at: float, took_s: float, run: str) -> None:
-        """Takes in how a scenario ended."""
+        """Takes in how a scenario ended; one that was broken off keeps what it took before, which the plan goes by."""
         before = self.scenarios.get(name)
         passed = at if exit_code == 0 else (before.passed_at if before else None)
-        took = took_s or (before.took_s if before else 0.0)
+        whole = exit_code not in (ExitCode.ABORTED, ExitCode.BUG)
+        took = took_s if whole and took_s else (before.took_s if before else 0.0)
         self.scenarios[name] = Known(exit_code=exit_code, at=at, took_s=took, passed_at=passed, run=run)
 
     def took_s(self, name: str) -> float | None:

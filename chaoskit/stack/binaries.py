@@ -29,6 +29,9 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "amtool": ("amtool",),
 }
 _VERSION = re.compile(r"\bversion (\d[^\s,]*)")
+_ANSWER_S = 30.0
+"""Time to tell a version: a hundred megabytes that are no longer in memory come slowly from a busy disk, and to take
+another generation for that would be to test with another Prometheus."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,7 @@ def os_release() -> dict[str, str]:
 
 
 def find(generation: str | None = None, *, env: Mapping[str, str] | None = None) -> Found:
-    """Look for the four programs and ask each for its version; at most 10 s each, all at once.
+    """Look for the four programs and ask each for its version; at most 30 s each, all at once.
 
     With a `generation`, such as `trixie`, only that one of the private cache is looked at.
     """
@@ -159,10 +162,10 @@ def _version(path: Path) -> tuple[str | None, str]:
         return None, "does not exist"
     try:
         run = subprocess.run(
-            [path, "--version"], capture_output=True, stdin=subprocess.DEVNULL, timeout=10, check=False
+            [path, "--version"], capture_output=True, stdin=subprocess.DEVNULL, timeout=_ANSWER_S, check=False
         )
     except subprocess.TimeoutExpired:
-        return None, "did not answer --version within 10 s"
+        return None, f"did not answer --version within {_ANSWER_S:g} s"
     except OSError as error:
         return None, f"does not run: {error.strerror}"
     said = (run.stdout + run.stderr).decode(errors="replace")

@@ -26,6 +26,16 @@ def test_each_time_scale_has_a_record_of_its_own(tmp_path: Path) -> None:
     assert (again.at(60).failed_last(), again.at(1).failed_last()) == (set(), {"a"})
 
 
+@pytest.mark.parametrize(("code", "took_s"), [(0, 12.0), (1, 12.0), (3, 12.0), (4, 37.0), (70, 37.0)])
+def test_what_was_broken_off_does_not_say_how_long_a_scenario_takes(tmp_path: Path, code: int, took_s: float) -> None:
+    """The plan goes by the last run that came to its own end; that the last one did not pass is kept all the same."""
+    known = load_record(tmp_path).at(60)
+    known.note("a", 0, 1000.0, 37.0, "run")
+    known.note("a", code, 2000.0, 12.0, "run")
+    assert known.took_s("a") == took_s
+    assert known.failed_last() == ({"a"} if code else set())
+
+
 def test_a_record_without_scales_or_one_that_cannot_be_read_is_an_empty_one(tmp_path: Path) -> None:
     old = '{"scenarios": {"a": {"exit_code": 0, "at": 1, "took_s": 37, "passed_at": 1, "run": "x"}}}'
     for text in (old, "{"):
