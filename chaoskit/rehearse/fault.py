@@ -110,6 +110,9 @@ class PageHold:
     interval_s: float
     token: dict[str, Any]
 
+    def await_armed(self) -> None:
+        """Nothing has to come up."""
+
     def go(self) -> None:
         """The effect comes with `await_effect`."""
 

@@ -21,9 +21,6 @@ from typing import Any
 from chaoskit.faults.base import Fault, FaultError, Seen, Undo
 from chaoskit.safety.heal import HOLDS
 
-_ONE_AT_A_TIME = threading.Lock()
-"""A holder's start is a third of a second of work for a processor. Where several scenarios share a stack their faults
-begin together, and a dozen starts at once take the processors from the target for seconds."""
 _ARM_S = 20.0
 _EFFECT_S = 20.0
 _UNDO_S = 20.0
@@ -171,25 +168,6 @@ class HeldFault:
             self._on_lapse(f"its holder died, and the undo failed: {error}")
         else:
             self._on_lapse("its holder died, so it was undone")
-
-
-def armed(
-    fault: type[Fault],
-    undo: Undo,
-    max_s: float,
-    log: Path,
-    on_lapse: Callable[[str], None],
-    lost: Callable[[], str],
-) -> HeldFault:
-    """A held fault whose holder is ready; in one process they come up one after the other. Raises FaultError."""
-    with _ONE_AT_A_TIME:
-        held = HeldFault(fault, undo, max_s, log, on_lapse, lost)
-        try:
-            held.await_armed()
-        except FaultError:
-            held.discard()
-            raise
-    return held
 
 
 def _lapse(answer: dict[str, Any]) -> str:

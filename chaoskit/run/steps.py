@@ -27,7 +27,7 @@ from chaoskit.events import (
 from chaoskit.faults.base import Action, Changeable, Fault, FaultError, Seen, Target
 from chaoskit.faults.registry import read_settings
 from chaoskit.plan.model import Plan, PlannedFault, PlannedStep
-from chaoskit.run.held import HeldFault, armed
+from chaoskit.run.held import HeldFault
 from chaoskit.run.journal import Journal
 from chaoskit.run.progress import Progress
 from chaoskit.scenario.model import Change, Do, Inject, Undo, Wait
@@ -122,25 +122,27 @@ class StepRunner:
                 return self._act(action, planned.faults)
 
     def _inject(self, planned: PlannedStep) -> str:
-        ready: list[tuple[InForce, Invoke]] = []
+        armed: list[tuple[InForce, Invoke]] = []
         max_s = self.plan.profile.limits.fault_s
         try:
             for fault in planned.faults:
-                ready.append(self._arm(planned.step.name, fault, max_s))
-            for one, invoke in ready:
+                armed.append(self._arm(planned.step.name, fault, max_s))
+            for one, _ in armed:
+                one.held.await_armed()
+            for one, invoke in armed:
                 self.journal.write(invoke, sync=True)
                 self.in_force.append(one)
             # Holders are there by now, and whoever takes over ends them: what comes after this look cannot begin.
             self._still_ours()
-            for one, _ in ready:
+            for one, _ in armed:
                 one.held.go()
         except FaultError as error:
-            for one, _ in ready:
+            for one, _ in armed:
                 if one not in self.in_force:
                     one.held.discard()
             raise StepFailed(str(error)) from None
         problems, seen = [], []
-        for one, _ in ready:
+        for one, _ in armed:
             try:
                 effect = one.held.await_effect()
             except FaultError as error:
@@ -162,7 +164,7 @@ class StepRunner:
         bounds = {"cpu": limits.cpu, "memory": limits.memory_bytes, "connections": limits.connections}
         address = {**self.world.address(fault.handle), "max_s": max_s, "limits": bounds}
         undo = kind.prepare(Target(fault.handle, fault.targets, address), settings)
-        held = armed(kind, undo, max_s, self.log, lambda reason: self._lapsed(fault.id, reason), self.world.lost)
+        held = HeldFault(kind, undo, max_s, self.log, lambda reason: self._lapsed(fault.id, reason), self.world.lost)
         invoke = Invoke(
             step=step,
             fault=fault.id,
