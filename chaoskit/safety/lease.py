@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from chaoskit import waiting
 from chaoskit.errors import EquipmentError
 from chaoskit.safety.healbook import BOOK, read_book
 
@@ -99,13 +100,11 @@ class Lease:
     @property
     def healed(self) -> bool:
         """Whether whoever took over has undone everything; waits for it, bounded."""
-        end = time.monotonic() + _READY_S
-        while time.monotonic() < end:
-            said = [read_book(book).healed for book in self._books]
-            if all(one is not None for one in said):
-                return all(said)
-            time.sleep(0.05)
-        return False
+
+        def said() -> list[bool | None]:
+            return [read_book(book).healed for book in self._books]
+
+        return waiting.await_true(lambda: None not in said(), _READY_S, 0.05) and all(said())
 
     def hand_over(self, within_s: float) -> bool:
         """Lets the watchdog undo everything at once; whether it said in time that nothing is left."""

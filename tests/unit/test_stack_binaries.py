@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from chaoskit.errors import BadInput
+from chaoskit.stack import binaries
 from chaoskit.stack.binaries import NAMES, cache_folder, find, os_release, require
 
 
@@ -49,6 +50,16 @@ def test_this_systems_own_generation_comes_first(tmp_path: Path) -> None:
     own = os_release().get("VERSION_CODENAME")
     found = find(env={"PATH": "/bin", "CHAOSKIT_CACHE": str(tmp_path)})
     assert found.promtool.found_in == f"cache ({own or 'aaa'})"
+
+
+def test_a_program_that_does_not_answer_in_time_is_said_with_how_long_it_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(binaries, "_ANSWER_S", 0.2)
+    program(tmp_path / "amtool", "1.0").write_text("#!/bin/sh\nexec sleep 60\n")
+    found = find(env={"PATH": f"{tmp_path}:/bin", "CHAOSKIT_CACHE": str(tmp_path / "none")})
+    assert found.amtool.path is None
+    assert "did not answer --version within 0.2 s" in found.amtool.problem
 
 
 def test_everything_missing_is_listed_with_the_command_that_mends_it(tmp_path: Path) -> None:
