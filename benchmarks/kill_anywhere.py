@@ -27,6 +27,7 @@ import psutil
 from benchmarks.outliving import Outliving, outliving, until_right
 from benchmarks.shared import Unusable, quantile, show
 from chaoskit import waiting
+from chaoskit.safety.heal import find_holders
 
 GOAL_S = 5.0
 _PATIENCE_S = 45.0
@@ -61,12 +62,12 @@ def runner_stopped(runner: subprocess.Popen[bytes], target: Outliving) -> None:
 
 def holder_killed(runner: subprocess.Popen[bytes], target: Outliving) -> None:
     """SIGKILL of the holder; the runner lives."""
-    _kill(target, "chaoskit.faults.holder")
+    _kill_holders(target)
 
 
 def both_killed(runner: subprocess.Popen[bytes], target: Outliving) -> None:
     """SIGKILL of holder and runner."""
-    _kill(target, "chaoskit.faults.holder")
+    _kill_holders(target)
     runner.kill()
 
 
@@ -172,10 +173,10 @@ def _settled(target: Outliving, runner: subprocess.Popen[bytes]) -> bool:
     return runner.poll() is not None or all(process.pid == runner.pid for process in target.ours())
 
 
-def _kill(target: Outliving, module: str) -> None:
-    for process in target.ours():
-        with suppress(psutil.Error):
-            if module in process.cmdline():
+def _kill_holders(target: Outliving) -> None:
+    for folder in target.out.glob("*by-hand*"):
+        for process in find_holders(folder):
+            with suppress(psutil.Error):
                 process.kill()
 
 

@@ -122,11 +122,11 @@ class Queue:
     def put(self, drafts: Sequence[Draft]) -> list[int]:
         """Store messages in one transaction; their ids."""
         now = time.time()
+        rows = [_row(draft, now, self._clock.real_s(draft.lease_vs)) for draft in drafts]
         with self._engine.begin() as connection:
-            ids = [
-                connection.execute(_row(draft, now, self._clock.real_s(draft.lease_vs))).scalar_one()
-                for draft in drafts
-            ]
+            # All rows in one statement: others wait some milliseconds for the lock, not ten times that.
+            added = insert(messages).returning(messages.c.id, sort_by_parameter_order=True)
+            ids = list(connection.execute(added, rows).scalars()) if rows else []
         self._ring(len(ids))
         return ids
 
@@ -232,19 +232,18 @@ class Queue:
                 os.write(self._bell, b"!" * min(times, self._workers))
 
 
-def _row(draft: Draft, now: float, lease_s: float) -> Any:
-    row = insert(messages).values(
-        kind=draft.kind,
-        payload=json.dumps(draft.payload),
-        state="dead" if draft.dead_reason else "queued",
-        available_at=now,
-        lease_s=lease_s,
-        max_attempts=physics.TASK_ATTEMPTS,
-        reason=draft.dead_reason,
-        replayable=draft.replayable,
-        batch=draft.batch,
-    )
-    return row.returning(messages.c.id)
+def _row(draft: Draft, now: float, lease_s: float) -> dict[str, Any]:
+    return {
+        "kind": draft.kind,
+        "payload": json.dumps(draft.payload),
+        "state": "dead" if draft.dead_reason else "queued",
+        "available_at": now,
+        "lease_s": lease_s,
+        "max_attempts": physics.TASK_ATTEMPTS,
+        "reason": draft.dead_reason,
+        "replayable": draft.replayable,
+        "batch": draft.batch,
+    }
 
 
 def _lease(message: Message) -> tuple[Any, ...]:

@@ -14,6 +14,7 @@ holder undoes the fault. It speaks one JSON line an answer:
     -> {"undone": [a, b], "detail": ...} | {"undo_failed": reason}
 
 Signals that a terminal or a service manager sends to everybody are left to the runner: the holder ignores them.
+It is forked by the nursery.
 """
 
 from __future__ import annotations
@@ -29,10 +30,14 @@ from chaoskit.faults.base import Changeable, Fault, FaultError, Lapsed, Undo
 from chaoskit.faults.registry import known
 
 
-def main() -> int:
-    """Runs the protocol above on stdin and stdout; 0 when the fault is undone, 1 when it could not be."""
+def leave_signals_to_the_runner() -> None:
+    """Whoever ends everything at once ends the runner by it; what holds a fault must outlive that to take it back."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
+
+
+def main() -> int:
+    """Runs the protocol above on stdin and stdout; 0 when the fault is undone, 1 when it could not be."""
     order = json.loads(sys.stdin.readline() or "null")
     if order is None:
         return 0
@@ -116,7 +121,3 @@ def _say(**answer: Any) -> None:
     except OSError:
         # The runner is gone; healing must go on all the same.
         return
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -23,6 +23,7 @@ from chaoskit.rehearse.stack import RehearsalStack
 from chaoskit.run.runner import Runner
 from chaoskit.run.steps import World
 from chaoskit.run.track import Track
+from chaoskit.safety.heal import HOLDER_LOG
 from chaoskit.stack.monitoring import await_discovery
 
 _DISCOVERY_S = 40.0
@@ -59,7 +60,7 @@ class SeriesTrack(Track):
             journal=self.journal,
             progress=self.progress,
             world=world,
-            log=self.folder / "holder.log",
+            log=self.folder / HOLDER_LOG,
             interrupted=interrupted,
             interval_s=self._interval_s,
         )

@@ -34,6 +34,7 @@ from chaoskit.run.journal import Journal
 from chaoskit.run.prepare import versions
 from chaoskit.run.signals import signals_end
 from chaoskit.safety.guard import Guard
+from chaoskit.safety.heal import HOLDER_LOG
 
 FAULT = "by-hand#0"
 LONGEST_S = 3600.0
@@ -124,7 +125,7 @@ class ByHand:
             undo = order.kind.prepare(Target(order.target.handle, order.target.names, address), order.settings)
         except FaultError as error:
             raise BadInput(Problem(None, f"{order.kind.kind}: {error}", "nothing was touched")) from None
-        held = HeldFault(order.kind, undo, max_s, self._folder / "holder.log", self._lapsed, lambda: guard.lease.lost)
+        held = HeldFault(order.kind, undo, max_s, self._folder / HOLDER_LOG, self._lapsed, lambda: guard.lease.lost)
         begun = False
         seen = False
         try:

@@ -1,7 +1,7 @@
 """The runner's end of a held fault: start its holder, bring the effect about, take it back, know when it lapses.
 
 The holder is deliberately not tied to our life by a parent-death signal: it must outlive us for the moment that
-healing takes. What ties it to us is the pipe on its stdin. Its environment carries the run's folder, so that
+healing takes. What ties it to us is the pipe on its stdin. Its stderr is the log in the run's folder, by which
 whoever heals for us finds it. When it dies uninvited, what it held is taken back at once.
 """
 
@@ -9,27 +9,28 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import queue
-import subprocess
-import sys
+import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from chaoskit.faults import processes
 from chaoskit.faults.base import Fault, FaultError, Seen, Undo
-from chaoskit.safety.heal import HOLDS
+from chaoskit.run import nursery
 
 _ARM_S = 20.0
 _EFFECT_S = 20.0
 _UNDO_S = 20.0
+_END_S = 5.0
 
 
 class HeldFault:
     """One fault and its holder. `on_lapse` is called once, from another thread, when the effect goes uninvited.
 
-    While `lost` says why, nothing may be touched: somebody else undoes what this run left.
+    While `lost` says why, nothing may be touched: somebody else undoes what this run left. `log` lies in the run's
+    folder. Raises FaultError when there is no holder to be had.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class HeldFault:
         on_lapse: Callable[[str], None],
         lost: Callable[[], str] = lambda: "",
     ) -> None:
+        born = nursery.bear(log)
         self._fault = fault
         self._undo = undo
         self._on_lapse = on_lapse
@@ -48,17 +50,9 @@ class HeldFault:
         self._begun = False
         self._ending = False
         self._answers: queue.Queue[dict[str, Any]] = queue.Queue()
-        with log.open("ab") as errors:
-            self._holder = subprocess.Popen(
-                [sys.executable, "-m", "chaoskit.faults.holder"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-                env={**os.environ, HOLDS: str(log.parent.resolve())},
-                start_new_session=True,
-            )
-        threading.Thread(target=self._listen, name="holder", daemon=True).start()
+        self._holder, self._orders, self._heard = born.process, born.orders, born.answers
+        self._listener = threading.Thread(target=self._listen, name="holder", daemon=True)
+        self._listener.start()
         self._say(json.dumps({"kind": fault.kind, "undo": undo, "max_s": max_s}))
 
     def await_armed(self) -> None:
@@ -96,8 +90,7 @@ class HeldFault:
         """Undoes the fault, by the holder or, if that is gone, by ourselves; raises FaultError."""
         self._ending = True
         with contextlib.suppress(OSError):
-            if self._holder.stdin is not None:
-                self._holder.stdin.close()
+            self._orders.close()
         try:
             answer = self._answer(_UNDO_S, "undo")
         except FaultError:
@@ -111,23 +104,21 @@ class HeldFault:
         """Ends a holder that was never asked to begin; nothing is in force, so nothing is undone."""
         self._ending = True
         with contextlib.suppress(OSError):
-            if self._holder.stdin is not None:
-                self._holder.stdin.close()
+            self._orders.close()
         self._end()
 
     def _end(self) -> None:
-        try:
-            self._holder.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            self._holder.kill()
-            self._holder.wait(timeout=5)
+        # Its end of the pipe closes with it, which we hear of at once; it is not our child, so nobody else tells.
+        self._listener.join(_END_S)
+        if self._listener.is_alive():
+            processes.send(self._holder, signal.SIGKILL)
+            self._listener.join(_END_S)
 
     def _say(self, line: str) -> None:
-        assert self._holder.stdin is not None
         # A holder that is gone answers nothing; whoever waits for its answer is told.
         with contextlib.suppress(OSError):
-            self._holder.stdin.write(line + "\n")
-            self._holder.stdin.flush()
+            self._orders.write(line + "\n")
+            self._orders.flush()
 
     def _answer(self, within_s: float, what: str) -> dict[str, Any]:
         try:
@@ -140,9 +131,8 @@ class HeldFault:
         return answer
 
     def _listen(self) -> None:
-        assert self._holder.stdout is not None
         lapsed = undone = False
-        with self._holder.stdout as lines:
+        with self._heard as lines:
             for line in lines:
                 with contextlib.suppress(ValueError):
                     answer = json.loads(line)

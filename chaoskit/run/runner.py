@@ -26,6 +26,7 @@ from chaoskit.load.model import LoadSpec
 from chaoskit.observe.alertmanager import AlertmanagerObserver
 from chaoskit.observe.processor import ProcessorObserver
 from chaoskit.observe.prometheus import PrometheusObserver
+from chaoskit.run import nursery
 from chaoskit.run.abort import AbortWatch
 from chaoskit.run.equipment import EquipmentWatch
 from chaoskit.run.metrics import RunMetrics
@@ -138,6 +139,9 @@ class Runner:
             self._metrics = RunMetrics(self.stack.metrics_port)
             for number, track in enumerate(self._tracks):
                 track.hears.append(self._metrics.feed if number == 0 else self._metrics.feed_own)
+        if any(step.faults for track in self._tracks for step in track.plan.steps):
+            # It comes up beside the stack, and not where the first faults would wait for it.
+            nursery.warm_up()
         self.stack.start(self._witnessed)
         for name in (*self.stack.children, *self.stack.sinks):
             self._say(Equipment(name=name, state="up"))

@@ -19,6 +19,7 @@ from chaoskit.plan.model import Plan
 from chaoskit.run.journal import Journal
 from chaoskit.run.progress import Progress
 from chaoskit.run.steps import StepFailed, StepRunner, World
+from chaoskit.safety.heal import HOLDER_LOG
 
 
 class Track:
@@ -63,7 +64,7 @@ class Track:
             journal=self.journal,
             progress=self.progress,
             world=world,
-            log=self.folder / "holder.log",
+            log=self.folder / HOLDER_LOG,
             interrupted=interrupted,
         )
 

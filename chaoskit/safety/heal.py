@@ -29,9 +29,10 @@ from chaoskit.faults.registry import known
 from chaoskit.safety.healbook import BOOK, Busy, HealBegin, HealBook, HealEnd
 from chaoskit.safety.standing import JOURNAL, Standing, read_standing
 
-HOLDS = "CHAOSKIT_HOLDS"
-"""The variable by which a run's holders are found: it carries the run's folder."""
-_HOLDER = "chaoskit.faults.holder"
+HOLDER_LOG = "holder.log"
+"""The file in a run's folder that is the stderr of each of its holders, and by which they are found."""
+_NURSERY = "chaoskit.faults.nursery"
+"""What holders are forked from, so the word in their command lines; a program that a fault runs has others."""
 GRACE_S = 2.0
 """How long holders whose runner is gone are left to heal by themselves."""
 _END_S = 5.0
@@ -109,14 +110,13 @@ def end_holders(folder: Path, grace_s: float) -> None:
 
 def find_holders(folder: Path) -> list[psutil.Process]:
     """The processes that hold faults for the run in this folder."""
-    wanted = f"{HOLDS}={folder.resolve()}".encode()
+    wanted = folder.resolve() / HOLDER_LOG
     found = []
     for process in psutil.process_iter():
         try:
-            if wanted in Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0"):
-                words = process.cmdline()
-                if _HOLDER in words and _lives(process):
-                    found.append(process)
+            ours = Path(f"/proc/{process.pid}/fd/2").readlink() == wanted and _NURSERY in process.cmdline()
+            if ours and _lives(process):
+                found.append(process)
         except (OSError, psutil.Error):
             continue
     return found

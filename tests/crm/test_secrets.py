@@ -38,7 +38,7 @@ def play(tmp_path: Path, *words: str, code: int) -> str:
                 continue
     said, _ = run.communicate(timeout=30)
     assert run.returncode == code, said
-    assert any("faults.holder" in line for line in lines), "somebody was looked at"
+    assert any("faults.nursery" in line for line in lines), "somebody was looked at"
     return said + "\n".join(lines)
 
 

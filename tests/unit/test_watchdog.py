@@ -23,6 +23,7 @@ from chaoskit.faults import processes
 from chaoskit.faults.base import Target
 from chaoskit.faults.process_pause import PauseSettings, ProcessPause
 from chaoskit.history import read_history
+from chaoskit.safety.heal import find_holders
 from chaoskit.safety.healbook import BOOK, HealBegin, read_book
 from chaoskit.safety.lease import Lease
 from tests.safety_examples import (
@@ -120,7 +121,7 @@ def test_a_fault_whose_holder_is_killed_is_undone_by_the_run_at_once(
     run: subprocess.Popen[str], state: Path, sleeper: psutil.Process
 ) -> None:
     folder = in_force(run)
-    with_word(ours(state), "faults.holder")[0].kill()
+    find_holders(folder)[0].kill()
     assert waiting.await_true(lambda: not processes.stopped(sleeper), 10)
     assert run.wait(timeout=30) == 4
     fail = next(read_history(folder).of(FaultFail))
@@ -157,7 +158,7 @@ def test_told_twice_to_stop_it_ends_at_once_and_is_still_healed(
 ) -> None:
     """The holder stands still, so the first Ctrl-C would take as long as the undo is waited for."""
     folder = in_force(run)
-    with_word(ours(state), "faults.holder")[0].send_signal(signal.SIGSTOP)
+    find_holders(folder)[0].send_signal(signal.SIGSTOP)
     run.send_signal(signal.SIGINT)
     assert run.stdout is not None
     assert any("SIGINT was received" in line for line in run.stdout)
