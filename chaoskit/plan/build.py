@@ -52,6 +52,8 @@ def make_plan(
     if check_settings is not None:
         specs = [spec for step in scenario.steps if isinstance(step, Inject) for spec in step.faults]
         problems += [problem for spec in specs for problem in check_settings(spec)]
+        # Only before it is played: a history is judged by what came, however long its waits were allowed to be.
+        problems += _unbounded_waits(scenario, config)
     problems += targets.problems + planner.problems + _undefined_names(scenario, config)
     problems += wrong_waivers(profile, config)
     if problems:
@@ -111,6 +113,21 @@ def _undefined_names(scenario: Scenario, config: AlertConfig) -> list[Problem]:
     return problems + [
         undefined("receiver", name, known, scenario.place) for name in scenario.notices if name not in known
     ]
+
+
+def _unbounded_waits(scenario: Scenario, config: AlertConfig) -> list[Problem]:
+    """Waits for an alert that nothing before them promises: no window bounds them, and they would end at once."""
+    problems = []
+    ran: set[str] = set()
+    for step in scenario.steps:
+        ran.add(step.name)
+        if not isinstance(step, Wait) or step.alert is None or step.at_most_vs is not None:
+            continue
+        promised = any(each.alert == step.alert and each.from_step in ran for each in scenario.expect)
+        if not promised and config.alert_rules(step.alert):
+            what = f"no expectation from a step before this one is of {step.alert}, so nothing bounds the wait for it"
+            problems.append(Problem(step.place, what, f"say how long it may take: at_most: 2m, or expect {step.alert}"))
+    return problems
 
 
 def _timed(
