@@ -117,7 +117,7 @@ def test_the_shipped_local_profile_is_what_its_comments_say() -> None:
     profile = load_profile_file(ROOT / "profiles" / "local.yml")
     assert (profile.name, profile.target, profile.time_scale, profile.standing) == ("local", "local", 60.0, ())
     assert profile.load == LoadPlan(
-        40.0, None, None, {"leads": 3, "opportunities": 1, "reports": 1, "agent-requests": 5}
+        25.0, None, None, {"leads": 3, "opportunities": 1, "reports": 1, "agent-requests": 5}
     )
     assert profile.handles == Handles(
         {"worker": RoleHandle("worker", "worker_name")},
