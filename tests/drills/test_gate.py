@@ -128,17 +128,14 @@ def test_a_hidden_interference_is_a_finding_and_not_a_pass(drill: Drill) -> None
 
 
 def test_what_ends_unknown_is_tried_once_more_on_a_fresh_stack_and_what_fails_is_not(drill: Drill) -> None:
-    """An alert that fires from the start leaves no steady state, at either attempt; a FAIL stays the first one."""
-    rules = drill.folder / "prometheus_alerts.yml"
-    rules.write_text(rules.read_text() + ALWAYS_FIRING.format(condition="1"))
-    gated = gate(drill, {"worker": WORKER})
-    assert gated.code == 3, gated.said
-    assert (gated.folder / "worker-again" / "events.jsonl").exists()
-    assert "second attempt, on a fresh stack" in gated.said
-    drill.change("prometheus_alerts.yml", ALWAYS_FIRING.format(condition="1"), "")
+    """Side by side: one waits in vain at either attempt and so shows nothing; the other's alert comes too late."""
     drill.change("prometheus_alerts.yml", "        for: 1m\n", "        for: 5m\n")
-    gated = gate(drill, {"worker": WORKER})
+    in_vain = WORKER.replace("- wait: settled", '- wait: {query: "vector(1) > 2", at_most: 30s}')
+    gated = gate(drill, {"worker": WORKER, "in-vain": in_vain}, "-j", "2")
     assert gated.code == 1, gated.said
+    assert gated.verdict("in-vain-again")["result"] == "UNKNOWN"
+    assert "UNKNOWN  in-vain (second attempt)" in gated.said
+    assert gated.verdict("worker")["result"] == "FAIL"
     assert not (gated.folder / "worker-again").exists()
 
 
