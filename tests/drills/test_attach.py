@@ -154,7 +154,8 @@ def test_behind_a_proxy_with_tls_basic_auth_and_path_prefixes(system: System, tm
     assert not [file for file in out.rglob("*") if file.is_file() and PASSWORD.encode() in file.read_bytes()]
 
 
-@pytest.mark.parametrize("skew_s", [pytest.param(-3.0, marks=pytest.mark.long), 3.0])
+@pytest.mark.long
+@pytest.mark.parametrize("skew_s", [-3.0, 3.0])
 def test_a_prometheus_whose_clock_is_off_is_measured_and_corrected(
     system: System, tmp_path: Path, skew_s: float
 ) -> None:
@@ -167,6 +168,7 @@ def test_a_prometheus_whose_clock_is_off_is_measured_and_corrected(
     assert all(low <= skew_s + 0.01 and high >= skew_s - 0.01 for low, high in measured)
 
 
+@pytest.mark.long
 def test_a_foreign_alert_that_fires_is_said_and_fails_nothing(tmp_path: Path) -> None:
     with witness() as ears, running(tmp_path, ears.url, FOREIGN) as system:
         ended = run(system, tmp_path, *CONFIRMED)
