@@ -27,7 +27,7 @@ import psutil
 from benchmarks.outliving import Outliving, outliving, until_right
 from benchmarks.shared import Unusable, quantile, show
 from chaoskit import waiting
-from chaoskit.safety.heal import find_holders
+from chaoskit.safety.heal import NURSERY, find_holders
 
 GOAL_S = 5.0
 _PATIENCE_S = 45.0
@@ -113,7 +113,7 @@ def trial(target: Outliving, mode: str, kind: str, step: str, after_s: float) ->
     try:
         if step:
             _await(lambda: _written(target, before, step) or runner.poll() is not None)
-        time.sleep(after_s)
+        time.sleep(after_s)  # the blow falls at this instant: it is what is tried
         in_force = _written(target, before, "invoke") and not _written(target, before, "undo-ok")
         MODES[mode](runner, target)
         # Processes of ours that are still at work are no failure until the time is over, nor is a stopped runner.
@@ -165,7 +165,7 @@ def _until_right_beside(target: Outliving, runner: subprocess.Popen[bytes]) -> t
         settled = _settled(target, runner)
         if (not wrong and settled) or at - begun > _PATIENCE_S:
             return at - begun, wrong
-        time.sleep(0.02)
+        time.sleep(0.02)  # processes, files and locks are looked at; they announce nothing
 
 
 def _settled(target: Outliving, runner: subprocess.Popen[bytes]) -> bool:
@@ -177,7 +177,7 @@ def _settled(target: Outliving, runner: subprocess.Popen[bytes]) -> bool:
 
 def _bears(process: psutil.Process, runner: subprocess.Popen[bytes]) -> bool:
     with suppress(psutil.Error):
-        return bool(process.ppid() == runner.pid and "chaoskit.faults.nursery" in process.cmdline())
+        return bool(process.ppid() == runner.pid and NURSERY in process.cmdline())
     return False
 
 

@@ -210,7 +210,7 @@ def until_right(
         wrong = target.wrong()
         if not wrong or at - begun > within_s or not still():
             return at - begun, wrong
-        time.sleep(0.02)
+        time.sleep(0.02)  # processes, files and locks are looked at; they announce nothing
 
 
 def _environ(process: psutil.Process) -> bytes:

@@ -85,7 +85,7 @@ def measure(standing: Standing, spec: LoadSpec, seconds: float) -> tuple[dict[st
     try:
         if not load.flows(20.0):
             raise Unusable("no request was answered within 20 s")
-        time.sleep(_SETTLE_S)
+        time.sleep(_SETTLE_S)  # not measured: connections and caches
         psutil.cpu_percent()
         with recorded() as looks:
             every_s = period_s(standing)
@@ -95,7 +95,7 @@ def measure(standing: Standing, spec: LoadSpec, seconds: float) -> tuple[dict[st
             ]
             for observer in observers:
                 observer.start()
-            time.sleep(seconds)
+            time.sleep(seconds)  # the span that is measured
             for observer in observers:
                 observer.stop()
         busy = psutil.cpu_percent() / 100

@@ -150,7 +150,7 @@ class _Thrasher:
                     new += 1
                 if waited > _EFFECT_S:
                     raise FaultError(f"{new} new keys in {_EFFECT_S:g} s pushed nothing out of the cache")
-                time.sleep(_LOOK_S)
+                time.sleep(_LOOK_S)  # the cache tells nobody of what it drops; its counts are asked for
         finally:
             self._connection.close()
 

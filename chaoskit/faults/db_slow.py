@@ -60,7 +60,7 @@ class DbSlow:
             database.execute("BEGIN IMMEDIATE")
             if _writable(undo["file"]):
                 raise FaultError("the lock is held, and another writer gets it all the same")
-            time.sleep(undo["locked_s"])
+            time.sleep(undo["locked_s"])  # the fault itself: the lock is held that long
             database.execute("ROLLBACK")
         return Seen((begun, time.time()), f"writers wait up to {undo['locked_s'] * 1000:.0f} real ms")
 

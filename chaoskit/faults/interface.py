@@ -109,7 +109,7 @@ def take_back(at: Interface, work: Callable[[], tuple[float, str]]) -> Seen:
                 return Seen((begun, time.time()), "what it belonged to is gone")
             if time.monotonic() > end:
                 raise
-        time.sleep(_AGAIN_S)
+        time.sleep(_AGAIN_S)  # whether it answers again is learned by asking it
 
 
 class Watch:

@@ -157,4 +157,4 @@ def _first_hit(undo: Undo) -> str:
         if waited > _FIRST_HIT_S or (waited > _FIRST_CALL_S and not shown["seen"]):
             came = f"{shown['seen']} calls have come by, none is due yet" if shown["seen"] else "no call has come by"
             return f"listed; {came}"
-        time.sleep(_HIT_LOOK_S)
+        time.sleep(_HIT_LOOK_S)  # a proxy counts its hits, and announces none

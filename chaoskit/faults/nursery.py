@@ -23,7 +23,7 @@ import sys
 from chaoskit.faults import holder
 from chaoskit.faults.registry import known
 
-STREAMS = 3
+_STREAMS = 3
 
 
 def main() -> int:
@@ -36,7 +36,7 @@ def main() -> int:
     gc.freeze()
     with socket.socket(fileno=int(sys.argv[1])) as asked:
         while True:
-            word, streams, _, _ = socket.recv_fds(asked, 1, STREAMS, socket.MSG_CMSG_CLOEXEC)
+            word, streams, _, _ = socket.recv_fds(asked, 1, _STREAMS, socket.MSG_CMSG_CLOEXEC)
             if not word:
                 return 0
             asked.sendall(_answer(asked, streams).encode() + b"\n")
@@ -45,7 +45,7 @@ def main() -> int:
 
 
 def _answer(asked: socket.socket, streams: list[int]) -> str:
-    if len(streams) != STREAMS:
+    if len(streams) != _STREAMS:
         return "0 too many files are open"
     try:
         pid = os.fork()

@@ -45,6 +45,6 @@ class QueueReplay:
             if time.monotonic() > end:
                 left = now["replaying"]
                 raise FaultError(f"{target.handle}: {left} replays were not done within {settings.within_s:g} s")
-            time.sleep(_LOOK_S)
+            time.sleep(_LOOK_S)  # the queue has a census, and no event for the end of a replay
         result = {"replayed": len(chosen), "left": now["dead_letters"]}
         return Seen((begun, time.time()), f"{len(chosen)} replayed, {now['dead_letters']} dead letters left"), result

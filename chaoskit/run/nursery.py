@@ -19,6 +19,7 @@ from typing import IO
 import psutil
 
 from chaoskit.faults.base import FaultError
+from chaoskit.safety.heal import NURSERY
 
 _COME_UP_S = 20.0
 _END_S = 5.0
@@ -40,7 +41,7 @@ class _Nursery:
         self._asked.settimeout(_COME_UP_S)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "chaoskit.faults.nursery", str(theirs.fileno())],
+                [sys.executable, "-m", NURSERY, str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
@@ -75,7 +76,7 @@ class _Nursery:
 
 _lock = threading.Lock()
 _present: list[_Nursery] = []
-"""None, or the one there is."""
+"""Empty, or the one there is."""
 
 
 def warm_up() -> None:

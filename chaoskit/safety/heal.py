@@ -31,7 +31,7 @@ from chaoskit.safety.standing import JOURNAL, Standing, read_standing
 
 HOLDER_LOG = "holder.log"
 """The file in a run's folder that is the stderr of each of its holders, and by which they are found."""
-_NURSERY = "chaoskit.faults.nursery"
+NURSERY = "chaoskit.faults.nursery"
 """What holders are forked from, so the word in their command lines; a program that a fault runs has others."""
 GRACE_S = 2.0
 """How long holders whose runner is gone are left to heal by themselves."""
@@ -114,7 +114,7 @@ def find_holders(folder: Path) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            ours = Path(f"/proc/{process.pid}/fd/2").readlink() == wanted and _NURSERY in process.cmdline()
+            ours = Path(f"/proc/{process.pid}/fd/2").readlink() == wanted and NURSERY in process.cmdline()
             if ours and _lives(process):
                 found.append(process)
         except (OSError, psutil.Error):

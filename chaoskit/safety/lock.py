@@ -97,7 +97,7 @@ def _locked(fd: int) -> bool:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            time.sleep(0.02)
+            time.sleep(0.02)  # waiting for it by the kernel has no bound
         else:
             return True
     return False

@@ -54,7 +54,7 @@ def main() -> int:
     healed = all(one.ok for one in results)
     _say("healed" if healed else "not healed")
     for pause_s in _ROUNDS if not healed else ():
-        time.sleep(pause_s)
+        time.sleep(pause_s)  # what could not be undone is tried again later, and nobody says when it can be
         results = [one if one.ok else _again(one, why) for one in results]
         if all(one.ok for one in results):
             healed = True
