@@ -1,8 +1,9 @@
 """Everything that was not promised: alerts nobody expected, notices nobody was promised, repeats that come early.
 
-A scenario that says nothing of an alert says that it does not fire. Where nobody was looking, "nothing else
-happened" is UNKNOWN, and so is an alert that fired while the machine was too busy to let the target run, or once more
-after its own fault had lapsed.
+A scenario that says nothing of an alert says that it does not fire, from its first step to the end of its tail: what
+was before is waited for by its steady state, and what comes later is of those who play on in the same stack. Where
+nobody was looking, "nothing else happened" is UNKNOWN, and so is an alert that fired while the machine was too busy to
+let the target run, or once more after its own fault had lapsed.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from chaoskit.units import format_duration
 from chaoskit.verify import processor
 from chaoskit.verify.anchors import lapses
 from chaoskit.verify.evidence import Episode, Evidence
+from chaoskit.verify.judge import elsewhen
 from chaoskit.verify.verdict import Result, Row
 
 _REPEATERS = ("alertmanager", "prometheus", "target")
@@ -27,7 +29,11 @@ _REPEATERS = ("alertmanager", "prometheus", "target")
 
 def find(plan: Plan, evidence: Evidence, owners: Mapping[int, PlannedAlert], since: float, until: float) -> list[Row]:
     """Rows for whatever nobody expected. `owners`: by id(episode), the expectation that it fulfils."""
-    rows = [*_alerts(plan, evidence, owners, since), *_strangers(plan, evidence, since), *_repeats(plan, evidence)]
+    rows = [
+        *_alerts(plan, evidence, owners, since, until),
+        *_strangers(plan, evidence, since, until),
+        *_repeats(plan, evidence, since, until),
+    ]
     known_to = evidence.known_to(until)
     observers = ("prometheus", *evidence.witnesses)
     blind = [(seen, at) for seen in observers if (at := evidence.blind_from(seen, since, known_to)) is not None]
@@ -61,13 +67,15 @@ def describe(labels: Mapping[str, str], rule_labels: Mapping[str, str] = {}) -> 
 _COMMON = frozenset({"alertname", "severity", "component", "team", "job", "instance"})
 
 
-def _alerts(plan: Plan, evidence: Evidence, owners: Mapping[int, PlannedAlert], since: float) -> list[Row]:
+def _alerts(
+    plan: Plan, evidence: Evidence, owners: Mapping[int, PlannedAlert], since: float, until: float
+) -> list[Row]:
     rows = []
     for episode in evidence.episodes:
         if episode.firing is None or id(episode) in owners or plan.allowed(episode.name):
             continue
-        if plan.foreign(episode.labels) or (plan.attached and episode.firing[1] < since):
-            continue  # Said in a note: it is not the tested configuration's, or none of this run's doing.
+        if plan.foreign(episode.labels) or elsewhen(episode.firing, since, until):
+            continue  # Said in a note: it is not the tested configuration's, or not of this scenario's time.
         expected = [alert for alert in plan.alerts if alert.matches(episode.labels)]
         what = "fired once more than expected" if expected else "fired, and the scenario neither expects nor allows it"
         heard = sorted({notice.receiver for notice in evidence.notices if _lists(notice, episode)})
@@ -106,11 +114,11 @@ def _fired(labels: Mapping[str, str], evidence: Evidence) -> bool:
     return any(episode.firing is not None and episode.is_in(labels) for episode in evidence.episodes)
 
 
-def _strangers(plan: Plan, evidence: Evidence, since: float) -> list[Row]:
+def _strangers(plan: Plan, evidence: Evidence, since: float, until: float) -> list[Row]:
     rows: list[Row] = []
     told: set[tuple[object, str]] = set()
     for notice in evidence.notices:
-        if plan.attached and notice.sent[1] < since:
+        if elsewhen(notice.sent, since, until):
             continue
         door = (notice.receiver, notice.integration, notice.index)
         to = f"{notice.receiver or 'an unknown door'} ({notice.integration})"
@@ -138,7 +146,7 @@ def _strangers(plan: Plan, evidence: Evidence, since: float) -> list[Row]:
     return rows
 
 
-def _repeats(plan: Plan, evidence: Evidence) -> list[Row]:
+def _repeats(plan: Plan, evidence: Evidence, since: float, until: float) -> list[Row]:
     rows = []
     last: dict[tuple[str, str, int, str], tuple[Notice, frozenset[tuple[tuple[tuple[str, str], ...], str]]]] = {}
     for notice in evidence.notices:
@@ -157,7 +165,7 @@ def _repeats(plan: Plan, evidence: Evidence) -> list[Row]:
             continue
         before = last.get(key)
         last[key] = (notice, content)
-        if before is None or before[1] != content:
+        if before is None or before[1] != content or elsewhen(notice.sent, since, until):
             continue
         gap = (notice.sent[1] - before[0].sent[0]) * plan.time_scale
         if gap < route.repeat_interval_s:

@@ -31,3 +31,8 @@ def margin_vs(observed: Interval, allowed: Interval) -> float:
 def between(later: Interval, earlier: Interval, scale: float) -> Interval:
     """The span from one uncertain instant to another, in virtual seconds, rounded to the millisecond."""
     return (round((later[0] - earlier[1]) * scale, 3), round((later[1] - earlier[0]) * scale, 3))
+
+
+def elsewhen(seen: Interval, since: float, until: float) -> bool:
+    """Whether what was seen happened outside [since, until] for certain."""
+    return seen[1] < since or seen[0] > until

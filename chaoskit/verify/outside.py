@@ -1,6 +1,6 @@
-"""An attached target is not ours alone: silences that others set, alerts of other teams, what their alerts inhibit.
+"""What is others' doing: silences that they set on an attached target, their alerts, what these inhibit, other times.
 
-None of it is the tested configuration's doing, so none of it fails anything. It is said, and what it hides is UNKNOWN.
+None of it is the tested scenario's doing, so none of it fails anything. It is said, and what it hides is UNKNOWN.
 """
 
 from __future__ import annotations
@@ -90,22 +90,21 @@ def _unwitnessed(rule: str, name: str, witnessed: bool) -> Row:
     return Row(about=rule, hop="notify", to=to, result=Result.UNKNOWN, reason=reason)
 
 
-def foreign_notes(plan: Plan, evidence: Evidence, since: float) -> list[str]:
-    """Alerts of an attached target that are none of this run's doing: from before the first step, and of others."""
-    if not plan.attached:
-        return []
-    ended, before, under_way = set[str](), set[str](), set[str]()
+def notes_of_others(plan: Plan, evidence: Evidence, since: float, until: float) -> list[str]:
+    """Alerts that fired and are none of this scenario's doing: outside its own time, and those of other teams."""
+    before, after, there, under_way = set[str](), set[str](), set[str](), set[str]()
     for episode in evidence.episodes:
         if episode.firing is None:
             continue
-        early = episode.firing[1] < since
+        early, late = episode.firing[1] < since, episode.firing[0] > until
         if plan.foreign(episode.labels):
-            (before if early else under_way).add(episode.name)
-        elif early and not plan.allowed(episode.name):
-            ended.add(episode.name)
+            (there if early else under_way).add(episode.name)
+        elif (early or late) and not plan.allowed(episode.name):
+            (before if early else after).add(episode.name)
     said = {
-        "fired before the first step, and waited for until they had ended": ended,
-        "firing already when the run began, of no rule of this configuration": before,
+        "fired before the first step, and waited for until they had ended": before,
+        "fired after the end of this scenario's tail, while others played on in its stack": after,
+        "firing already when the run began, of no rule of this configuration": there,
         "fired under way, of no rule of this configuration": under_way,
     }
     return [f"{what}: {', '.join(sorted(names))}" for what, names in said.items() if names]

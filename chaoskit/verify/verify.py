@@ -25,7 +25,7 @@ from chaoskit.verify.findings import counted, describe, find
 from chaoskit.verify.hops import HopJudge
 from chaoskit.verify.judge import between
 from chaoskit.verify.load import load_notes
-from chaoskit.verify.outside import Mutes, foreign_notes, mutes_of, unwitnessed_rows
+from chaoskit.verify.outside import Mutes, mutes_of, notes_of_others, unwitnessed_rows
 from chaoskit.verify.suppressed import judge_suppressed
 from chaoskit.verify.verdict import Figure, Result, Row, Verdict, exit_code, worst_of
 
@@ -74,7 +74,7 @@ def judge_all(history: History, plan: Plan | None = None) -> tuple[Verdict, list
             rows += _guarded(alert.id, judged)
         rows += unwitnessed_rows(plan)
         since = evidence.phases.get("steps", history.events[0].t)
-        notes += foreign_notes(plan, evidence, since)
+        notes += notes_of_others(plan, evidence, since, until)
         rows += _guarded("findings", lambda: find(plan, evidence, owners, since, until))
     result = worst_of(row.result for row in rows)
     interrupted = next(history.of(Interruption), None) is not None
