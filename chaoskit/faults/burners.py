@@ -26,7 +26,7 @@ from pathlib import Path
 
 import psutil
 
-from chaoskit import waiting
+from chaoskit import giving_way, waiting
 from chaoskit.faults import processes
 from chaoskit.faults.base import FaultError, Lapsed, Seen, Target, Undo
 
@@ -35,6 +35,8 @@ _CONFIRM_S = 10.0
 _LOOK_S = 0.25
 _SPAN_S = 1.0
 """Over how long processor time is compared with what was asked for: what measures it may look at no longer span."""
+_LOOKS = 4
+"""After how many good looks in a row they give way again."""
 _ENOUGH = 1 / 2
 """Which part of it is still the fault that was asked for."""
 
@@ -142,26 +144,54 @@ def alive(process: psutil.Process) -> bool:
 
 
 def watch(undo: Undo, count: int, ended: threading.Event, cores: float = 0.0) -> None:
-    """Until the end; raises Lapsed when a burner is gone, or when they get far less than `cores` of processor time."""
+    """Until the end; raises Lapsed when a burner is gone, or when they get far less than `cores` of processor time.
+
+    As long as they get that, they leave the processors to others: burning is for the slice's figures, not for
+    making whoever else is on this machine late.
+    """
     burners = find(undo)
-    since, used_s = time.monotonic(), _used_s(burners)
+    begun = before = (time.monotonic(), _used_s(burners))
+    manners = _Manners()
     while not ended.wait(_LOOK_S):
         if sum(map(alive, burners)) < count and not ended.is_set():
             raise Lapsed("a process that burns for this fault is gone")
-        if (span_s := time.monotonic() - since) < _SPAN_S:
+        now = (time.monotonic(), _used_s(burners))
+        if cores:
+            manners.look(_got(before, now) >= _ENOUGH * cores)
+        before = now
+        if (span_s := now[0] - begun[0]) < _SPAN_S:
             continue
-        got = (_used_s(burners) - used_s) / span_s
+        got = _got(begun, now)
         if got < _ENOUGH * cores and not ended.is_set():
             raise Lapsed(f"this machine is too busy: the burners got {got:.2f} cores in {span_s:.1f} s, not {cores:g}")
-        since, used_s = time.monotonic(), _used_s(burners)
+        begun = now
+
+
+class _Manners:
+    """This session gives way, unless the last look or one of those just before it found too little for it."""
+
+    def __init__(self) -> None:
+        self._served = 0
+        self._lowered = giving_way.lower_own()
+
+    def look(self, enough: bool) -> None:
+        self._served = self._served + 1 if enough else 0
+        if not enough and self._lowered:
+            self._lowered = not giving_way.lift_own()
+        elif self._served >= _LOOKS and not self._lowered:
+            self._lowered = giving_way.lower_own()
+
+
+def _got(since: tuple[float, float], now: tuple[float, float]) -> float:
+    return (now[1] - since[1]) / (now[0] - since[0])
 
 
 def _used_s(burners: list[psutil.Process]) -> float:
+    """In sum. The kernel's count is exact to the microsecond, while `cpu_times` goes by hundredths of a second."""
     used_s = 0.0
     for process in burners:
-        with contextlib.suppress(psutil.Error):
-            times = process.cpu_times()
-            used_s += times.user + times.system
+        with contextlib.suppress(OSError, ValueError):
+            used_s += int(Path(f"/proc/{process.pid}/schedstat").read_bytes().split()[0]) / 1e9
     return used_s
 
 

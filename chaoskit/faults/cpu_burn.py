@@ -1,8 +1,8 @@
 """cpu.burn: processes of the target's slice that do nothing but compute, `cores` of them in sum.
 
 Each measures its own processor time and rests whenever it is ahead of its share, so that the sum is what was asked
-for and stays within the profile's limit. They run at ordinary priority: beside a busy machine one process gets only
-its share, which is why there are several.
+for and stays within the profile's limit. As long as they get that they give way to whatever else runs on the machine;
+where they do not, they take their part like anybody, and since one process then gets only its own, there are several.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from chaoskit import giving_way
 from chaoskit.errors import ExitCode
 from chaoskit.gate.candidate import Candidate
 from chaoskit.gate.job import Job, Part, Said
@@ -173,6 +174,7 @@ class Gate:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
+        giving_way.lower(child.pid)
         running = _Running(self._count, plan, attempt, child, parts)
         assert child.stdin is not None
         child.stdin.write(msgspec.json.encode(job) + b"\n")

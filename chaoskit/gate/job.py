@@ -11,7 +11,6 @@ and cannot take the gate with it.
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -19,14 +18,12 @@ from pathlib import Path
 
 import msgspec
 
+from chaoskit import giving_way
 from chaoskit.errors import BadInput, ChaoskitError, ExitCode
 from chaoskit.events import Event, Phase
 from chaoskit.run.planning import Asked
 from chaoskit.run.prepare import prepare
 from chaoskit.run.runner import Runner
-
-_LOWER = 10
-"""By how much what is over gives way to what is still watched."""
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -67,6 +64,8 @@ class Said(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def main() -> int:
     """Plays the job of standard input; the worst exit code of its scenarios."""
+    # Other stacks are being watched: until this one is up, and once it is over, it leaves the processors to them.
+    giving_way.come_up_gently()
     job = msgspec.json.decode(sys.stdin.buffer.readline(), type=Job)
     try:
         return _play(job)
@@ -89,8 +88,7 @@ def _play(job: Job) -> int:
     clocks = {part.name: _Clock() for part in job.parts}
     tracks = {part.name: run.track(clocks[part.name].hear) for part, run in zip(job.parts, prepared.runs, strict=True)}
     Runner(prepared.stack, [[tracks[part.name] for part in wave] for wave in job.waves]).run()
-    # Nothing waits for us from here on but the gate, and other stacks are at work.
-    os.nice(_LOWER)
+    giving_way.give_way()
     from chaoskit.report.written import judge_folder  # a third of a second that no stack's start need wait for
 
     worst = 0
@@ -108,9 +106,11 @@ class _Clock:
         self._at: dict[str, float] = {}
 
     def hear(self, event: Event) -> None:
-        """Notes when phases begin."""
+        """Notes when phases begin; all is up when the first steady state is awaited."""
         if isinstance(event, Phase):
             self._at.setdefault(event.name, time.monotonic())
+            if event.name == "steady":
+                giving_way.up()
 
     @property
     def took_s(self) -> float:

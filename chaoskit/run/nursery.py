@@ -18,6 +18,7 @@ from typing import IO
 
 import psutil
 
+from chaoskit import giving_way
 from chaoskit.faults.base import FaultError
 from chaoskit.safety.heal import NURSERY
 
@@ -47,6 +48,7 @@ class _Nursery:
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
+        giving_way.started(self._process.pid)
 
     def is_of_use(self) -> bool:
         """Whether it lives, and was made with the environment and in the folder that we have now."""

@@ -25,7 +25,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from chaoskit import waiting
+from chaoskit import giving_way, waiting
 from chaoskit.errors import EquipmentError
 from chaoskit.safety.healbook import BOOK, read_book
 
@@ -63,6 +63,7 @@ class Lease:
                 stderr=errors,
                 start_new_session=True,
             )
+        giving_way.started(self._watchdog.pid)
         order = {
             "folders": [str(folder) for folder in folders],
             "lease_s": lease_s + SPARE_S,

@@ -29,6 +29,7 @@ from typing import IO
 
 import psutil
 
+from chaoskit import giving_way
 from chaoskit.errors import EquipmentError
 
 _vouched = threading.local()
@@ -202,6 +203,7 @@ def spawn(
             )
         except OSError as error:
             raise EquipmentError(name, f"{program} could not be started: {error}") from error
+    giving_way.started(process.pid)
     return Child(process, name, log, start)
 
 

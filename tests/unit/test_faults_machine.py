@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from chaoskit import waiting
+from chaoskit import giving_way, waiting
 from chaoskit.errors import Place
 from chaoskit.faults import burners, memory_burn, processes
 from chaoskit.faults.base import Fault, FaultError, Lapsed, Target, Undo
@@ -86,6 +86,22 @@ def test_a_cpu_burn_uses_about_what_was_asked_for_as_part_of_the_slice_and_never
     assert 0.02 < used <= 0.2 * (time.monotonic() - begun) + 0.2
     assert "2 put out" in held.pop().take_back().detail
     assert burners.find(undo) == []
+
+
+def test_a_cpu_burn_leaves_the_processors_to_others_unless_it_gets_too_little(
+    held: list[HeldFault], tmp_path: Path
+) -> None:
+    """Its holder's session gives way; more than the machine has is never enough, so that one gives way no longer."""
+    modest, greedy = (
+        token(CpuBurn, slice_of(tmp_path), cores=0.05, burners=2),
+        token(CpuBurn, slice_of(tmp_path), cores=float(4 * (os.cpu_count() or 1)), burners=2),
+    )
+    if giving_way.niceness(os.getpid()) is None:
+        pytest.skip("this kernel does not group processes by session")
+    for undo, nice in ((modest, giving_way.BY), (greedy, 0)):
+        hold(held, CpuBurn, undo, tmp_path)
+        leader = burners.find(undo)[0].ppid()
+        assert waiting.await_true(lambda leader=leader, nice=nice: giving_way.niceness(leader) == nice, 10)  # type: ignore[misc]
 
 
 def test_a_memory_burn_holds_every_page_of_it(held: list[HeldFault], tmp_path: Path) -> None:

@@ -1,0 +1,141 @@
+"""What comes up, judges, or only burns leaves the processors to what is measured, and takes its part again.
+
+The kernel's own word counts (`/proc/PID/autogroup`), of sessions that the tests start.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chaoskit import giving_way
+from chaoskit.events import Phase
+from chaoskit.faults import burners
+from chaoskit.gate.job import _Clock
+
+BY = giving_way.BY
+groups = pytest.mark.skipif(
+    giving_way.niceness(os.getpid()) is None, reason="this kernel does not group processes by session"
+)
+_SAYS = """
+import os, sys
+from pathlib import Path
+from chaoskit import giving_way
+from chaoskit.stack.process import spawn
+log = Path(sys.argv[1])
+def nice(*children): print(*[giving_way.niceness(pid) for pid in (os.getpid(), *(c.pid for c in children))], flush=True)
+before = spawn(["sleep", "60"], name="before", log=log)
+nice(before)
+giving_way.come_up_gently()
+one = spawn(["sleep", "60"], name="one", log=log)
+nice(before, one)
+giving_way.up()
+other = spawn(["sleep", "60"], name="other", log=log)
+nice(before, one, other)
+giving_way.up()
+giving_way.give_way()
+nice(before, one, other)
+print(os.nice(0))
+"""
+
+
+@groups
+def test_a_process_that_comes_up_gives_way_with_all_it_starts_meanwhile_and_no_longer(tmp_path: Path) -> None:
+    argv = [sys.executable, "-c", _SAYS, str(tmp_path / "log")]
+    said = subprocess.run(argv, stdout=subprocess.PIPE, text=True, timeout=60, check=True, start_new_session=True)
+    assert [line.split() for line in said.stdout.splitlines()] == [
+        ["0", "0"],
+        [f"{BY}", "0", f"{BY}"],
+        ["0", "0", "0", "0"],
+        [f"{BY}", "0", "0", "0"],
+        [f"{BY}"],
+    ]
+
+
+@groups
+def test_a_session_that_is_somebody_else_s_is_left_alone() -> None:
+    """A shell's or a test runner's: whoever does not lead it changes nothing."""
+    code = "from chaoskit import giving_way; print(giving_way.lower_own(), giving_way.lift_own())"
+    said = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, timeout=60, check=True)
+    assert said.stdout.split() == ["False", "False"]
+
+
+def test_what_the_kernel_takes_later_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without privileges it takes one change a tenth of a second, whoever asks."""
+    asked: list[tuple[int, int]] = []
+
+    def slowly(leader: int, nice: int) -> bool:
+        asked.append((leader, nice))
+        return nice > 0 or len(asked) % 3 == 0
+
+    monkeypatch.setattr(giving_way, "_set", slowly)
+    monkeypatch.setattr(giving_way, "_AGAIN_S", 0.001)
+    monkeypatch.setattr(giving_way, "lower_own", lambda: True)
+    me = os.getpid()
+    giving_way.come_up_gently()
+    giving_way.started(os.getppid())
+    giving_way.up()
+    assert asked == [(os.getppid(), BY), (me, 0), (me, 0), (os.getppid(), 0), (os.getppid(), 0), (os.getppid(), 0)]
+    giving_way.up()
+    assert len(asked) == 6
+
+
+def test_what_has_ended_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(giving_way, "_path", lambda leader: tmp_path / str(leader))
+    monkeypatch.setattr(giving_way, "lower_own", lambda: False)
+    (tmp_path / "1").touch()
+    giving_way.come_up_gently()
+    giving_way.started(1)
+    (tmp_path / "1").unlink()
+    monkeypatch.setattr(giving_way, "_set", lambda leader, nice: False)
+    giving_way.up()
+
+
+def test_where_the_kernel_does_not_group_nothing_is_changed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(giving_way, "_path", lambda leader: tmp_path / "none" / str(leader))
+    giving_way.come_up_gently()
+    giving_way.started(1)
+    giving_way.up()
+    assert not giving_way.lower(1)
+    assert giving_way.niceness(1) is None
+
+
+def test_a_stack_takes_its_full_part_from_the_moment_it_waits_for_its_steady_state(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    up: list[bool] = []
+    monkeypatch.setattr(giving_way, "up", lambda: up.append(True))
+    clock = _Clock()
+    clock.hear(Phase(name="starting"))
+    assert not up
+    clock.hear(Phase(name="steady"))
+    assert up
+
+
+def test_burners_give_way_until_they_get_too_little_and_again_after_a_second_of_enough(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gives_way: list[bool] = []
+    monkeypatch.setattr(giving_way, "lower_own", lambda: gives_way.append(True) or True)
+    monkeypatch.setattr(giving_way, "lift_own", lambda: gives_way.append(False) or True)
+    manners = burners._Manners()
+    for enough in (True, True, False, False, True, True, True):
+        manners.look(enough)
+    assert gives_way == [True, False]
+    manners.look(True)
+    manners.look(True)
+    assert gives_way == [True, False, True]
+
+
+def test_burners_that_the_kernel_does_not_lift_are_lifted_at_the_next_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(giving_way, "lower_own", lambda: True)
+    monkeypatch.setattr(giving_way, "lift_own", lambda: asked.append(True) or len(asked) > 1)
+    manners = burners._Manners()
+    for _ in range(3):
+        manners.look(False)
+    assert len(asked) == 2
