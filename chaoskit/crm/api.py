@@ -21,6 +21,7 @@ import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -95,8 +96,9 @@ class Crm:
 
     async def transact(self, operation: str, work: Callable[[Connection], Result]) -> Result:
         """One measured transaction, on a thread."""
-        with database.Measured(self._config, self.emitter, operation):
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self._database.transact, work)
+        with database.Measured(self._config, self.emitter, operation) as measured:
+            transaction = partial(self._database.transact, work)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, measured.run, transaction)
 
     async def queued(self, work: Callable[[], Result]) -> Result:
         """One operation on the queue, on a thread."""

@@ -97,7 +97,7 @@ def metrics(workers: tuple[str, ...], environment: str) -> tuple[Metric, ...]:
         Metric(
             "insa_database_query_duration_seconds",
             "histogram",
-            "Duration of database transactions as their caller feels it, in virtual seconds.",
+            "Duration of database transactions, waits for connections and locks included, in virtual seconds.",
             buckets=_QUERY_BUCKETS,
         ),
         Metric(

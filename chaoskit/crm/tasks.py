@@ -12,6 +12,7 @@ retries were made by the gateway) is dead but replayable; a locked database is t
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from threading import Event
 from typing import Any
 
@@ -56,8 +57,8 @@ class Tasks:
 
     def _follow_up(self, payload: dict[str, Any]) -> None:
         lead_id = payload["lead_id"]
-        with self._measured("update"):
-            self._database.transact(score_lead(lead_id, float(lead_id * 37 % 100)))
+        with self._measured("update") as measured:
+            measured.run(partial(self._database.transact, score_lead(lead_id, float(lead_id * 37 % 100))))
 
     def _agent_task(self, payload: dict[str, Any]) -> None:
         self._call(payload["agent"], payload["lead_id"])
@@ -67,8 +68,8 @@ class Tasks:
 
     def _import_record(self, payload: dict[str, Any]) -> None:
         record = payload["record"]
-        with self._measured("insert"):
-            self._database.transact(add_lead(record["name"], record["email"]))
+        with self._measured("insert") as measured:
+            measured.run(partial(self._database.transact, add_lead(record["name"], record["email"])))
 
 
 def why_poison(kind: str, payload: dict[str, Any]) -> str:
