@@ -38,7 +38,7 @@ class Ports(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the slice may use: the denominators of the system metrics."""
 
-    memory_bytes: _Bytes = 384 << 20
+    memory_bytes: _Bytes = 224 << 20
     cpu_share: _Positive = 0.5
     """Cores."""
     disk_bytes: _Bytes = 256 << 20
