@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from chaoskit.alerting.config_alertmanager import read_alertmanager
@@ -99,8 +100,14 @@ def load_texts(sources: Mapping[str, str]) -> AlertConfig:
     Without a promise text nothing is promised. The result's `sources` are the texts without their secrets;
     read again they give the same result.
     """
+    return _read(tuple(sources.items()))
+
+
+@lru_cache(maxsize=8)
+def _read(sources: tuple[tuple[str, str], ...]) -> AlertConfig:
+    """The same texts are read for every scenario of a gate, when planning and when judging; nothing changes them."""
     reading = Reading()
-    named = _by_role(reading, sources)
+    named = _by_role(reading, dict(sources))
     reading.finish()
     prometheus = read_prometheus(reading, *_only(named, "prometheus"))
     rules: tuple[Rule, ...] = ()
@@ -122,10 +129,7 @@ def load_texts(sources: Mapping[str, str]) -> AlertConfig:
         alertmanager.receivers,
         alertmanager.inhibit_rules,
         promise,
-        {
-            key: redact(text) if key.startswith(("prometheus:", "alertmanager:")) else text
-            for key, text in sources.items()
-        },
+        {key: redact(text) if key.startswith(("prometheus:", "alertmanager:")) else text for key, text in sources},
         prometheus.external_labels,
     )
 
