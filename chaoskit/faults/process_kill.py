@@ -21,7 +21,7 @@ from chaoskit.faults.base import FaultError, Lapsed, Seen, Settings, Target, Und
 _CONFIRM_S = 5.0
 _NEWBORN_S = 1.0
 _SIGNAL_S = 0.1
-_SCAN_S = 0.25
+_SCAN_S = 1.0
 _GRACE_S = 0.15
 """A replacement that is stopped within this time of its birth has not shown itself to anybody."""
 

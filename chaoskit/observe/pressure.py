@@ -27,7 +27,7 @@ _TOTAL = re.compile(r"^some .*total=(\d+)$", re.MULTILINE)
 _LATELY = re.compile(r"^some avg10=([\d.]+)", re.MULTILINE)
 _BUSY_PERCENT = 50.0
 _LATELY_S = 5.0
-_BUSY = 0.6
+_BUSY = 0.75
 _EVERY_S = 0.05
 MOST_S = 0.2
 """Real seconds of a delay that waiting may excuse: more than this, on a machine however busy, is somebody's setting."""

@@ -157,7 +157,7 @@ def test_a_machine_is_busy_where_somebody_waited_for_a_core_most_of_the_last_sec
         now += 1.0
         stalled += 0.9 if 5 <= second < 12 else 0.3
         said.append(busy())
-    assert said == [5 + 2 <= second < 12 + 2 for second in range(20)]
+    assert said == [5 + 3 <= second < 12 + 1 for second in range(20)]
     assert not Busy(lambda: None)()
 
 
