@@ -37,7 +37,9 @@ _SPAN_S = 1.0
 """Over how long processor time is compared with what was asked for: what measures it may look at no longer span."""
 _LOOKS = 4
 """After how many good looks in a row they give way again."""
-_ENOUGH = 1 / 2
+_ALL = 0.9
+"""Less than this part of what was asked for, in one look, and they give way no longer."""
+_ENOUGH = 0.7
 """Which part of it is still the fault that was asked for."""
 
 _lit: dict[str, list[subprocess.Popen[bytes]]] = {}
@@ -157,7 +159,7 @@ def watch(undo: Undo, count: int, ended: threading.Event, cores: float = 0.0) ->
             raise Lapsed("a process that burns for this fault is gone")
         now = (time.monotonic(), _used_s(burners))
         if cores:
-            manners.look(_got(before, now) >= _ENOUGH * cores)
+            manners.look(_got(before, now) >= _ALL * cores)
         before = now
         if (span_s := now[0] - begun[0]) < _SPAN_S:
             continue
