@@ -145,12 +145,16 @@ class _Thrasher:
                 others = _lookups(now) - _lookups(first) - asked
                 alone = waited > (_PATIENCE_S if others else _FIRST_S)
                 before = looked
-                for _ in range(_BURST if alone else min(_BURST, int(others * pace) - new)):
+                due = _BURST if alone else min(_BURST, int(others * pace) - new)
+                # The fuller the more often it looks: when the first entry goes is known no better than that.
+                some = max(1, (now["capacity"] - now["entries"]) // 2)
+                for _ in range(min(due, some)):
                     asked += self._ask(repeats)
                     new += 1
                 if waited > _EFFECT_S:
                     raise FaultError(f"{new} new keys in {_EFFECT_S:g} s pushed nothing out of the cache")
-                time.sleep(_LOOK_S)  # the cache tells nobody of what it drops; its counts are asked for
+                if due <= some:
+                    time.sleep(_LOOK_S)  # the cache tells nobody of what it drops; its counts are asked for
         finally:
             self._connection.close()
 

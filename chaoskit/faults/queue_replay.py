@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -21,6 +21,10 @@ class QueueReplaySettings(Settings):
     """How many, oldest first; fewer being there is an error. Without it all, however many."""
     within_s: Annotated[float, Field(gt=0, le=120)] = 15.0
     """Longest wait for the workers to be done with them, in real seconds."""
+    effect: Literal["outcome", "handed-over"] = "outcome"
+    """What the times of an alert count from: that the workers are done with them, or that they have left the dead
+    letters, which is what a limit on how many there are measures and takes no longer than one request. Where one of
+    them is dead again it is the outcome in either case."""
 
 
 class QueueReplay:
@@ -40,11 +44,14 @@ class QueueReplay:
         if before < count:
             raise FaultError(f"{target.handle}: {count} dead letters were to be replayed, there are {before}")
         chosen = get(at, "POST", "/dead-letters/replay", {"count": count})["ids"] if count else []
+        handed = time.time()
         end = time.monotonic() + settings.within_s
         while (now := census(at))["replaying"]:
             if time.monotonic() > end:
                 left = now["replaying"]
                 raise FaultError(f"{target.handle}: {left} replays were not done within {settings.within_s:g} s")
             time.sleep(_LOOK_S)  # the queue has a census, and no event for the end of a replay
-        result = {"replayed": len(chosen), "left": now["dead_letters"]}
-        return Seen((begun, time.time()), f"{len(chosen)} replayed, {now['dead_letters']} dead letters left"), result
+        left = now["dead_letters"]
+        gone = settings.effect == "handed-over" and left <= before - len(chosen)
+        seen = Seen((begun, handed if gone else time.time()), f"{len(chosen)} replayed, {left} dead letters left")
+        return seen, {"replayed": len(chosen), "left": left}

@@ -221,6 +221,55 @@ def test_a_replay_of_all_where_there_are_none_asks_for_nothing(liar: Liar) -> No
     assert not any(asked.startswith("POST") for asked in liar.asked)
 
 
+@pytest.mark.parametrize(
+    ("effect", "left", "ends_when"),
+    [("handed-over", 3, "handed over"), ("handed-over", 4, "done"), ("outcome", 3, "done")],
+)
+def test_a_replay_took_effect_when_the_letters_had_left_if_that_is_asked_for_and_none_came_back(
+    liar: Liar, effect: str, left: int, ends_when: str
+) -> None:
+    """What follows the handing over is the workers' time; the limit on their number knows nothing of it."""
+    looks: list[float] = []
+
+    def census() -> Answer:
+        looks.append(time.time())
+        dead, replaying = (5, 0) if len(looks) == 1 else (3, 2) if len(looks) < 4 else (left, 0)
+        return 200, {**EMPTY, "dead_letters": dead, "replaying": replaying}
+
+    liar.answers["GET /queue"] = census
+    liar.says("POST /dead-letters", 202, {"ids": [1, 2]})
+    settings = QueueReplaySettings.model_validate({"count": 2, "effect": effect})
+    seen, result = QueueReplay.run(liar.target("queue:tasks"), settings)
+    assert result == {"replayed": 2, "left": left}
+    assert len(looks) == 4, "the outcome was awaited in any case"
+    assert seen.between[0] <= looks[0]
+    assert (seen.between[1] <= looks[1]) == (ends_when == "handed over")
+    assert (seen.between[1] >= looks[3]) == (ends_when == "done")
+
+
+def test_the_first_entry_pushed_out_is_known_to_one_key_however_many_are_due(liar: Liar) -> None:
+    """Thirty keys are due at once where others look up a lot; when the first one goes is not known to all of those."""
+    cache = {"entries": 30, "capacity": 40, "hits": 0, "misses": 0, "evictions": 0}
+    asked: set[str] = set()
+
+    def statistics() -> Answer:
+        cache["hits"] += 30  # the others'
+        return 200, dict(cache)
+
+    def look_up() -> Answer:
+        known, _ = liar.asked[-1] in asked, asked.add(liar.asked[-1])
+        if not known:
+            cache["entries" if cache["entries"] < cache["capacity"] else "evictions"] += 1
+        cache["hits" if known else "misses"] += 1
+        return 200, {}
+
+    liar.answers |= {"GET /cache": statistics, "GET /reports": look_up}
+    CacheThrash.start(prepared(CacheThrash, liar.target("cache:reports"), path="/reports/{key}"))
+    looks = [number for number, what in enumerate(liar.asked) if what.startswith("GET /cache")]
+    assert len(set(liar.asked[looks[-2] + 1 : looks[-1]])) == 1
+    assert len(looks) < 10, "the room that is left is not filled one by one"
+
+
 def test_a_cache_that_pushes_nothing_out_is_not_thrashed(liar: Liar) -> None:
     liar.says("GET /cache", 200, FULL)
     token = prepared(CacheThrash, liar.target("cache:reports"), path="/reports/{key}")
