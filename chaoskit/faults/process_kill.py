@@ -19,7 +19,8 @@ from chaoskit.faults import processes
 from chaoskit.faults.base import FaultError, Lapsed, Seen, Settings, Target, Undo
 
 _CONFIRM_S = 5.0
-_NEWBORN_S = 1.0
+_NEWBORN_S = 5.0
+"""So long one without a title may still get it: on a full machine it waits for a processor first."""
 _SIGNAL_S = 0.1
 _SCAN_S = 1.0
 _GRACE_S = 0.15
@@ -116,13 +117,15 @@ class _Replacements:
     def _decide(self, pid: int, now: float) -> bool:
         try:
             process = psutil.Process(pid)
-            if _replaces(self._undo, process):
+            # Read once: what gets its title between two readings would be nobody's by the one and known by the other.
+            title = processes.title(process)
+            if _replaces(self._undo, process, title):
                 processes.send(process, signal.SIGSTOP)
                 self._held[pid] = process
                 return True
         except psutil.Error:
             return not psutil.pid_exists(pid)
-        titled = re.fullmatch(self._undo["pattern"], processes.title(process)) is not None
+        titled = re.fullmatch(self._undo["pattern"], title) is not None
         return titled or now - self._first_seen.setdefault(pid, now) > _NEWBORN_S
 
     def missed(self) -> str:
@@ -156,8 +159,8 @@ class _Replacements:
         return ""
 
 
-def _replaces(undo: Undo, process: psutil.Process) -> bool:
-    match = re.fullmatch(undo["pattern"], processes.title(process))
+def _replaces(undo: Undo, process: psutil.Process, title: str | None = None) -> bool:
+    match = re.fullmatch(undo["pattern"], processes.title(process) if title is None else title)
     return match is not None and any(
         victim["name"] == match["name"] and process.create_time() > victim["created"] for victim in undo["victims"]
     )

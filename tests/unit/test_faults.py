@@ -18,7 +18,7 @@ import pytest
 from chaoskit import waiting
 from chaoskit.faults import processes
 from chaoskit.faults.base import FaultError, Lapsed, Target
-from chaoskit.faults.process_kill import KillSettings, ProcessKill
+from chaoskit.faults.process_kill import KillSettings, ProcessKill, _Replacements
 from chaoskit.faults.process_pause import PauseSettings, ProcessPause
 from chaoskit.run.held import HeldFault
 
@@ -142,6 +142,30 @@ def test_a_held_kill_keeps_every_replacement_stopped_until_it_is_taken_back(
         seen = one.take_back()
     assert "let go" in seen.detail
     assert not processes.stopped(worker())
+
+
+def test_a_replacement_that_gets_its_title_just_after_a_look_is_stopped_at_the_next(
+    supervisor: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the first reading finds the parent's title, a second one must not take it for another worker."""
+    undo = ProcessKill.prepare(target(), KillSettings(hold=True))
+    ProcessKill.start(undo)
+    assert supervisor.stdout is not None
+    newborn = int(supervisor.stdout.readline())
+    assert worker().pid == newborn
+    real, read = processes.title, [0]
+
+    def titled_late(process: psutil.Process) -> str:
+        read[0] += process.pid == newborn
+        return MARK if process.pid == newborn and read[0] == 1 else real(process)
+
+    monkeypatch.setattr(processes, "title", titled_late)
+    looks = _Replacements(undo)
+    looks.look()
+    assert read == [1]
+    looks.look()
+    assert waiting.await_true(lambda: processes.stopped(psutil.Process(newborn)), 5)
+    assert "1 let go" in ProcessKill.stop(undo).detail
 
 
 def test_a_holder_whose_runner_is_killed_heals(supervisor: object, tmp_path: Path) -> None:
