@@ -41,6 +41,11 @@ def format_duration(seconds: float) -> str:
     return ("-" if seconds < 0 else "") + "".join(parts)
 
 
+def amount(count: int, things: str) -> str:
+    """So many of them, for a sentence: `1 alert`, `2 alerts`; `things` is a plural in s."""
+    return f"{count} {things.removesuffix('s') if count == 1 else things}"
+
+
 def parse_ratio(text: str | int | float) -> float:
     """A share between 0 and 1 from `95%`, `0.95` or 1; raises ValueError."""
     try:

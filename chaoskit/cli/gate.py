@@ -30,7 +30,7 @@ from chaoskit.run.preflight import refuse_unconfirmed
 from chaoskit.run.prepare import make_folder
 from chaoskit.run.signals import signals_end
 from chaoskit.scenario.catalog import find_scenario, scenario_names
-from chaoskit.units import parse_duration
+from chaoskit.units import amount, parse_duration
 
 RUNS = Path("chaoskit-runs")
 
@@ -170,7 +170,7 @@ def _play(
     if len(outcomes) < sum(len(stack.members) for stack in schedule.stacks) and all(c == ExitCode.PASS for c in codes):
         codes.append(ExitCode.ABORTED)
     if require is not None and coverage.percent < require:
-        gaps = ", ".join(f"{len(coverage.missing(kind))} {kind}" for kind in KINDS if coverage.missing(kind))
+        gaps = ", ".join(amount(len(coverage.missing(kind)), kind) for kind in KINDS if coverage.missing(kind))
         screen.print(f"coverage is {coverage.percent:.0f} %, {require:g} % is required: {gaps} without proof")
         codes.append(ExitCode.FAIL)
     ending = worst(codes)

@@ -18,6 +18,7 @@ from chaoskit.gate.schedule import Schedule
 from chaoskit.report.checklist import marks
 from chaoskit.report.terminal import STYLES
 from chaoskit.report.text import clean, real, telling
+from chaoskit.units import amount
 from chaoskit.verify.checklist import ITEMS
 
 
@@ -31,7 +32,8 @@ def schedule_view(schedule: Schedule, *, why: bool) -> RenderableType:
             table.add_row(str(number) if first else "", str(index), f"{wave.length_s:.0f} s", names)
     scenarios = sum(len(stack.members) for stack in schedule.stacks)
     ending = Text(
-        f"{scenarios} scenarios in {len(schedule.stacks)} stacks, {schedule.side_by_side} side by side: "
+        f"{amount(scenarios, 'scenarios')} in {amount(len(schedule.stacks), 'stacks')}, "
+        f"{schedule.side_by_side} side by side: "
         f"about {real(schedule.bound_s)} (real)"
     )
     reasons = [Padding(Text(clean(line), style="dim"), (0, 0, 0, 1)) for line in schedule.why] if why else []

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from chaoskit.alerting.windows import Window
 from chaoskit.events import Interval, Notice
 from chaoskit.plan.model import PlannedAlert, PlannedNotice
-from chaoskit.units import format_duration
+from chaoskit.units import amount, format_duration
 from chaoskit.verify import sentences
 from chaoskit.verify.company import Company
 from chaoskit.verify.evidence import Episode, Evidence
@@ -284,7 +284,7 @@ class HopJudge:
             n for n in self.evidence.notices if (n.receiver, n.integration, n.index) == notice.door and n.refused
         ]
         if refused:
-            return f"; the receiver refused it {len(refused)} times, with {refused[0].refused}"
+            return f"; the receiver refused it {amount(len(refused), 'times')}, with {refused[0].refused}"
         if notice.configured is None:
             return f"; no route of the configuration leads this alert to {notice.receiver}"
         return f"; the configuration says {notice.configured.setting} ({notice.configured.place})"

@@ -15,6 +15,7 @@ from chaoskit.history import History
 from chaoskit.inputs import read_inputs
 from chaoskit.plan.build import make_plan
 from chaoskit.plan.model import Inventory, Plan, PlannedAlert
+from chaoskit.units import amount
 from chaoskit.verify.anchors import anchors_of, assign
 from chaoskit.verify.checklist import Checklist, check
 from chaoskit.verify.company import Company
@@ -218,4 +219,5 @@ def _volume(plan: Plan, evidence: Evidence) -> list[str]:
     if not fired:
         return []
     told, names = len(counted(plan, evidence, since, until)), len({episode.name for episode in fired})
-    return [f"notices: {told} in all, the all-clears included, for {len(fired)} alerts that fired ({names} rules)"]
+    alerts, rules = amount(len(fired), "alerts"), amount(names, "rules")
+    return [f"notices: {told} in all, the all-clears included, for {alerts} that fired ({rules})"]

@@ -98,7 +98,7 @@ def test_scenarios_that_may_share_a_stack_run_together_and_each_is_judged_by_its
     report = drill.out / "junit.xml"
     gated = gate(drill, {"worker": WORKER, "breaker": BREAKER}, "-j", "1", "--junitxml", str(report))
     assert gated.code == 0, gated.said
-    assert "2 scenarios in 1 stacks" in gated.said
+    assert "2 scenarios in 1 stack" in gated.said
     assert "proven: 2 of 22 alerts" in gated.said
     for name in ("worker", "breaker"):
         assert gated.verdict(name)["result"] == "PASS"

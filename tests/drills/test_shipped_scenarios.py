@@ -16,5 +16,5 @@ def test_a_representative_part_of_the_gate_passes(drill: Drill) -> None:
     """A link, a queue, a database and a disk; an alert that mutes another; five receivers, all in one wave."""
     gated = gate_named(drill, *PART, "-j", "1")
     assert gated.code == 0, gated.said
-    assert "4 scenarios in 1 stacks" in gated.said
+    assert "4 scenarios in 1 stack" in gated.said
     assert "proven: 5 of 22 alerts, 5 of 7 routes, 5 of 7 receivers, 1 of 4 inhibition rules" in gated.said

@@ -30,7 +30,7 @@ def exactly_six(beside: list[str]) -> History:
 
 
 @pytest.mark.parametrize(
-    ("beside", "note"), [([], "notices: 8 in all, .* for 2 alerts"), (["Stray"], "notices: 6 in all, .* for 1 alerts")]
+    ("beside", "note"), [([], "notices: 8 in all, .* for 2 alerts"), (["Stray"], "notices: 6 in all, .* for 1 alert ")]
 )
 def test_the_volume_leaves_out_what_other_scenarios_on_the_stack_expect(beside: list[str], note: str) -> None:
     """Two notices of Stray beside six of the scenario's own alert."""
