@@ -1,4 +1,4 @@
-"""Durations, ratios, rates and sizes as people write them (`1h30m`, `95%`, `40/s`, `1GiB`), and back.
+"""Durations, ratios, rates, sizes and counts as people write them (`1h30m`, `95%`, `40/s`, `1GiB`, `1 alert`).
 
 Durations follow the grammar that Prometheus and Alertmanager share (model.ParseDuration in
 prometheus/common): descending units y w d h m s ms, each at most once, or a bare 0. Plain numbers are

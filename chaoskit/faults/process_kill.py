@@ -86,7 +86,8 @@ class ProcessKill:
             return Seen((begun, begun), "the machine was restarted since")
         if not undo["hold"]:
             return Seen((begun, begun), "a kill has nothing to take back")
-        held_back = [p for p in processes.find(undo["pattern"]).values() if processes.stopped(p) and _replaces(undo, p)]
+        stopped = [one for one in processes.find(undo["pattern"]).values() if processes.stopped(one)]
+        held_back = [one for one in stopped if _replaces(undo, one, processes.title(one))]
         for process in held_back:
             processes.send(process, signal.SIGCONT)
         if not waiting.await_true(lambda: not any(map(processes.stopped, held_back)), _CONFIRM_S):
@@ -137,7 +138,8 @@ class _Replacements:
             return ""
         running = ""
         for name, process in processes.find(self._undo["pattern"]).items():
-            if process.pid not in self._held and _replaces(self._undo, process) and not processes.stopped(process):
+            replaces = _replaces(self._undo, process, processes.title(process))
+            if process.pid not in self._held and replaces and not processes.stopped(process):
                 processes.send(process, signal.SIGSTOP)
                 self._held[process.pid] = process
                 self._decided.add(process.pid)
@@ -159,8 +161,8 @@ class _Replacements:
         return ""
 
 
-def _replaces(undo: Undo, process: psutil.Process, title: str | None = None) -> bool:
-    match = re.fullmatch(undo["pattern"], processes.title(process) if title is None else title)
+def _replaces(undo: Undo, process: psutil.Process, title: str) -> bool:
+    match = re.fullmatch(undo["pattern"], title)
     return match is not None and any(
         victim["name"] == match["name"] and process.create_time() > victim["created"] for victim in undo["victims"]
     )

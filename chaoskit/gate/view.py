@@ -33,8 +33,7 @@ def schedule_view(schedule: Schedule, *, why: bool) -> RenderableType:
     scenarios = sum(len(stack.members) for stack in schedule.stacks)
     ending = Text(
         f"{amount(scenarios, 'scenarios')} in {amount(len(schedule.stacks), 'stacks')}, "
-        f"{schedule.side_by_side} side by side: "
-        f"about {real(schedule.bound_s)} (real)"
+        f"{schedule.side_by_side} side by side: about {real(schedule.bound_s)} (real)"
     )
     reasons = [Padding(Text(clean(line), style="dim"), (0, 0, 0, 1)) for line in schedule.why] if why else []
     return Group(table, *reasons, ending)

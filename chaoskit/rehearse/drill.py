@@ -26,6 +26,7 @@ from chaoskit.rehearse.written import described
 from chaoskit.scenario.loader import load_scenario
 from chaoskit.scenario.model import Profile, Scenario
 from chaoskit.scenario.profile import load_profile
+from chaoskit.units import amount
 
 STEP = "script"
 PROFILE = "rehearsal.yml"
@@ -150,7 +151,7 @@ def _scenario_text(config: AlertConfig, members: Sequence[Proven], promise_given
         expect.append(entry)
     document = {
         "chaoskit": 1,
-        "title": f"{len(members)} alert{'s' if len(members) > 1 else ''} on scripted series",
+        "title": f"{amount(len(members), 'alerts')} on scripted series",
         "steps": [
             {"inject": KIND, "as": STEP, "with": {"series": series}},
             {"wait": "settled"},

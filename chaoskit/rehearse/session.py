@@ -34,6 +34,7 @@ from chaoskit.rehearse.waves import (
     scale_for,
 )
 from chaoskit.stack.binaries import Binaries
+from chaoskit.units import amount
 
 Say = Callable[[str], None]
 AGAIN = "-again"
@@ -118,7 +119,7 @@ class Session:
         if not lanes or any(done.codes):
             return
         longest_s = sum(lane.longest_real_s for lane in lanes)
-        self.say(f"{_counted(unknown, 'alert')} UNKNOWN: once more, half as fast, at most {longest_s:.0f} s")
+        self.say(f"{amount(unknown, 'alerts')} UNKNOWN: once more, half as fast, at most {longest_s:.0f} s")
         done.replace_unknown(self._play(lanes, side_by_side=1))
 
     def _slower(self, scale: float) -> float:
@@ -148,7 +149,7 @@ class Session:
         played = sum(map(len, by_scale.values()))
         lengths = [lane.longest_real_s for lane in lanes]
         took_s = max([sum(lengths) / asked.side_by_side, *lengths])
-        parts = (_counted(played, "alert"), _counted(len(drills), "wave"), _counted(len(lanes), "stack"))
+        parts = (amount(played, "alerts"), amount(len(drills), "waves"), amount(len(lanes), "stacks"))
         self.say("{} in {} on {}, at most {:.0f} s".format(*parts, took_s))
         done.add(self._play(lanes))
         unknown = done.unknown
@@ -261,7 +262,3 @@ class Session:
 
 
 _LONGEST_SPAN_S = 8 * 86400.0
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -11,6 +11,7 @@ from rich.text import Text
 from chaoskit.diff.model import KINDS, NEVER, Difference
 from chaoskit.diff.output import Together, sentence, together
 from chaoskit.report.text import clean
+from chaoskit.units import amount
 
 NOTHING = "no difference: everybody hears of the same, at the same times, in the same words"
 _STYLES = {"removed": "red", "lost": "red", "added": "green", "gained": "green"}
@@ -45,9 +46,7 @@ def _parts(difference: Difference) -> Iterator[RenderableType]:
     yield Text("")
     alerts = len({each.alert for each in difference.changes if each.alert})
     broken_ = len(difference.broken)
-    yield Text(
-        f"{alerts} {'alert' if alerts == 1 else 'alerts'} differ for people, {broken_ or 'no'} promise(s) broken"
-    )
+    yield Text(f"{amount(alerts, 'alerts')} differ for people, {broken_ or 'no'} promise(s) broken")
 
 
 def _line(each: Together) -> str:

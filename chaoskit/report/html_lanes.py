@@ -10,6 +10,7 @@ from chaoskit.plan.model import Plan
 from chaoskit.report.html_axis import Axis, Bar, Group, Lane, Line, Mark
 from chaoskit.report.terminal import describe
 from chaoskit.report.text import shortened
+from chaoskit.units import amount
 from chaoskit.verify.evidence import Episode, Evidence
 
 MOST_LANES = 40
@@ -145,10 +146,7 @@ def receivers_group(plan: Plan | None, axis: Axis, evidence: Evidence) -> Group:
     for notice in evidence.notices:
         if axis.shows(notice.sent):
             doors.setdefault(door(notice), []).append(notice_mark(plan, axis, notice))
-    lanes = [
-        Lane(name, marks=marks, note=f"{len(marks)} {'notice' if len(marks) == 1 else 'notices'}")
-        for name, marks in sorted(doors.items())
-    ]
+    lanes = [Lane(name, marks=marks, note=amount(len(marks), "notices")) for name, marks in sorted(doors.items())]
     return Group("What receivers heard", first_of(lanes, "receivers") or [Lane("nobody heard of anything")])
 
 

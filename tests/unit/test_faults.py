@@ -168,6 +168,16 @@ def test_a_replacement_that_gets_its_title_just_after_a_look_is_stopped_at_the_n
     assert "1 let go" in ProcessKill.stop(undo).detail
 
 
+def test_a_newborn_without_a_title_is_looked_at_for_some_seconds(
+    supervisor: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full machine it waits for a processor before it can call itself anything."""
+    undo = ProcessKill.prepare(target(), KillSettings(hold=True))
+    monkeypatch.setattr(processes, "title", lambda _: MARK)
+    looks = _Replacements(undo)
+    assert [looks._decide(supervisor.pid, now) for now in (0.0, 4.0, 6.0)] == [False, False, True]
+
+
 def test_a_holder_whose_runner_is_killed_heals(supervisor: object, tmp_path: Path) -> None:
     """SIGKILL of the runner closes the pipe, and nothing more is needed."""
     undo = ProcessPause.prepare(target(), PauseSettings())
