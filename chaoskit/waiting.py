@@ -23,7 +23,7 @@ def since_true(condition: Callable[[], bool], within_s: float, every_s: float = 
         if time.monotonic() > end:
             return None
         before = time.time()
-        time.sleep(every_s)
+        time.sleep(every_s)  # for conditions that announce nothing
     return before, time.time()
 
 

@@ -27,7 +27,7 @@ from setproctitle import setproctitle
 import sys, time
 setproctitle("{MARK} worker w1")
 print("up", flush=True)
-time.sleep(3600)
+time.sleep(3600)  # until it is killed
 """
 
 

@@ -26,7 +26,7 @@ while True:
         first = begun()
     ahead = (time.process_time() - used) - share * (time.monotonic() - since)
     if ahead > 0:
-        time.sleep(ahead / share)
+        time.sleep(ahead / share)  # what is not its share it leaves to others
     elif ahead < -0.5:
         # The machine was too busy: what was missed is not made up for.
         since, used = time.monotonic(), time.process_time()

@@ -19,7 +19,7 @@ held = mmap.mmap(-1, int(sys.argv[2]), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | g
 for at in range(0, len(held), mmap.PAGESIZE):
     held[at] = 1
 while True:
-    time.sleep(3600)
+    time.sleep(3600)  # to hold it is all there is to do, until it is killed
 """
 _CONFIRM_S = 20.0
 _SOME = 0.25
