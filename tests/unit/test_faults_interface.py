@@ -83,7 +83,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interface, "SILENCE_S", 0.3)
     monkeypatch.setattr(batch, "_LEVEL_S", 0.3)
     monkeypatch.setattr(link, "_FIRST_HIT_S", 0.3)
-    monkeypatch.setattr(cache_thrash, "_EFFECT_S", 0.3)
+    monkeypatch.setattr(cache_thrash, "_EFFECT_S", 3.0)
     monkeypatch.setattr(cache_thrash, "_FIRST_S", 0.0)
 
 
