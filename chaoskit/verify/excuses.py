@@ -12,7 +12,7 @@ from chaoskit.events import Interval
 from chaoskit.verify import processor, sentences
 from chaoskit.verify.evidence import Episode, Evidence
 
-_FLAP_REAL_S = 2.0
+FLAP_REAL_S = 2.0
 """Real seconds before an alert resolved in which the scrapes lie whose samples it then lacks."""
 _RETRY_REAL_S = 10.0
 """Real seconds for which Alertmanager at least tries one delivery again."""
@@ -39,6 +39,8 @@ class Hop:
     window: Window
     needs: tuple[str, ...]
     setting: str
+    can_come: bool = True
+    """Whether what was not seen could have come at all: no route of the configuration may lead to the receiver."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Excuses:
         if late_vs <= 0:
             # Nothing comes too early for want of a processor, save the end of an alert that flaps: of one whose
             # samples are missing since the scrapes just before took too long.
-            before = min(start[0], seen[0] - _FLAP_REAL_S)
+            before = min(start[0], seen[0] - FLAP_REAL_S)
             return self.starved(hop, before, seen[1]) if hop.name == "clear" else ""
         for sink in (observer for observer in hop.needs if observer.endswith("-sink")):
             blind = self.evidence.blind_from(sink, start[1], seen[0])
@@ -88,7 +90,12 @@ class Excuses:
         return self.starved(hop, start[0], seen[1])
 
     def starved(self, hop: Hop, begin: float, end: float) -> str:
-        """Whether the machine left the equipment, or the target, too little processor time in between."""
+        """Whether the machine left the equipment, or the target, too little processor time in between.
+
+        What cannot come is not late for want of a processor.
+        """
+        if not hop.can_come:
+            return ""
         return processor.starved(self.evidence.processor, (*hop.needs, "target"), begin, end, self.scale)
 
     def clocks(self, hop: Hop, start: Interval) -> str:

@@ -12,7 +12,7 @@ stood still, or while the machine was too busy to let it run, is UNKNOWN too.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from chaoskit.alerting.windows import Window
 from chaoskit.events import Interval, Notice
@@ -105,6 +105,7 @@ class HopJudge:
         needs = ("prometheus", "alertmanager", _sink(notice))
         window = self.company.window(notice, episode)
         hop = self._hop("notify", window, needs, notice.to, self._notice_setting(notice))
+        hop = replace(hop, can_come=heard is not None or notice.configured is not None)
         if notice.ask.mode != "never":
             if heard is None and (muted := self.company.muted(notice, episode)):
                 return self._row(hop, Result.UNKNOWN, self._unseen(hop, muted))

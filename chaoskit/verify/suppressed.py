@@ -1,17 +1,24 @@
 """Suppressed means seen to be suppressed: by its source, and without a notice that lists it as firing meanwhile.
 
 Silence alone proves nothing: an alert that nobody routes is silent too. So Alertmanager must have shown the
-alert as suppressed with the source among its inhibitors, and the scenario names a positive control.
+alert as suppressed with the source among its inhibitors, and the scenario names a positive control. Where the source
+itself lapsed for want of a processor, nothing tells whether it would have muted.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from chaoskit.events import Notice
 from chaoskit.plan.model import Plan, PlannedAlert
 from chaoskit.verify.evidence import Episode, Evidence
+from chaoskit.verify.excuses import FLAP_REAL_S
+from chaoskit.verify.processor import starved
 from chaoskit.verify.verdict import Result, Row
+
+_TOLD_REAL_S = 2.0
+"""Real seconds from when an alert fires again to when a notice that was decided without it may still arrive."""
 
 
 def judge_suppressed(
@@ -33,13 +40,14 @@ def judge_suppressed(
         default=until,
     )
     told = [n for n in evidence.notices if not n.refused and _tells_of(n, episode, evidence.episodes)]
-    early = [n for n in told if n.sent[1] < source_end]
-    if early:
-        receivers = ", ".join(sorted({notice.receiver for notice in early}))
-        return [_row(about, Result.FAIL, f"{about}: {receivers} heard of it although {source} should mute it")]
     later = [n for n in told if n.sent[1] >= source_end]
+    if early := [n for n in told if n.sent[1] < source_end]:
+        receivers = ", ".join(sorted({notice.receiver for notice in early}))
+        reason = f"{about}: {receivers} heard of it although {source} should mute it"
+        return [_failure(plan, evidence, source, early, about, reason)]
     if later and alert.expectation.then == "silent":
-        return [_row(about, Result.FAIL, f"{about}: {later[0].receiver} heard of it after {source} ended")]
+        reason = f"{about}: {later[0].receiver} heard of it after {source} ended"
+        return [_failure(plan, evidence, source, later, about, reason)]
     unwatched = _unwatched(evidence, evidence.witnesses, episode.firing[0], evidence.known_to(until))
     if not later and unwatched:
         return [_row(about, Result.UNKNOWN, f"{about}: nobody was seen to hear of it, but {unwatched}")]
@@ -59,6 +67,27 @@ def judge_suppressed(
             return [_row(about, Result.UNKNOWN, f"{reason}, but {unwatched}")]
         return [_row(about, Result.FAIL, reason)]
     return [_row(about, Result.PASS)]
+
+
+def _failure(plan: Plan, evidence: Evidence, source: str, told: Sequence[Notice], about: str, reason: str) -> Row:
+    """FAIL, or UNKNOWN where each of the notices came while the source had lapsed for want of a processor."""
+    lapses = [_lapse(plan, evidence, source, notice) for notice in told]
+    if all(lapses):
+        return _row(about, Result.UNKNOWN, f"{reason}, but that had resolved for a while, and {lapses[0]}")
+    return _row(about, Result.FAIL, reason)
+
+
+def _lapse(plan: Plan, evidence: Evidence, source: str, notice: Notice) -> str:
+    """Who was starved where the source resolved just then and fired again later; empty where it did not.
+
+    An alert whose samples are missing resolves, and mutes nobody until it fires again.
+    """
+    lives = sorted((e.firing[0], e.resolved) for e in evidence.episodes if e.name == source and e.firing)
+    for (_, resolved), (again, _) in itertools.pairwise(lives):
+        if resolved and resolved[0] <= notice.sent[1] and again >= notice.sent[0] - _TOLD_REAL_S:
+            begin, needed = resolved[0] - FLAP_REAL_S, ("prometheus", "alertmanager", "target")
+            return starved(evidence.processor, needed, begin, notice.sent[1], plan.time_scale)
+    return ""
 
 
 def _unwatched(evidence: Evidence, observers: tuple[str, ...], begin: float, end: float) -> str:

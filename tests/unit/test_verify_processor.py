@@ -21,7 +21,7 @@ from chaoskit.observe.processor import ProcessorObserver
 from chaoskit.verify.processor import SECOND, SHARE, on_the_way_s, starved
 from chaoskit.verify.verdict import Result, Verdict
 from chaoskit.verify.verify import plan_of, verify
-from tests.golden.doctored import DOORS, Truth, mapped, results, told, with_events
+from tests.golden.doctored import DOORS, Truth, mapped, recorded, results, told, with_events
 
 PASS, FAIL, UNKNOWN = Result.PASS, Result.FAIL, Result.UNKNOWN
 SCALE = 60.0
@@ -260,3 +260,44 @@ def test_an_observer_counts_what_a_session_of_processes_uses() -> None:
     seen = [event for event in heard if isinstance(event, Processor)]
     assert all(event.waited_s["target"] >= 0 for event in seen)
     assert all(a.during[1] == b.during[0] for a, b in itertools.pairwise(seen))
+
+
+@pytest.mark.parametrize(("routed", "expected"), [(True, UNKNOWN), (False, FAIL)])
+def test_a_notice_that_no_route_leads_to_its_receiver_is_a_failure_however_busy_the_machine(
+    routed: bool, expected: Result
+) -> None:
+    """It cannot come, so it is not late for want of a processor; where a route does lead there, it may be."""
+    quiet = {"critical-alerts"}
+    history = mapped(told(Truth()), lambda e: None if isinstance(e, Notice) and e.receiver in quiet else e)
+    if not routed:
+        header, name = history.header, "alertmanager:alertmanager.yml"
+        text = header.sources[name].replace("- 'severity=\"critical\"'", "- 'severity=\"fatal\"'")
+        assert text != header.sources[name]
+        history = replace(history, header=msgspec.structs.replace(header, sources=header.sources | {name: text}))
+    verdict = verify(running(history, always(), BUSY, "target"))
+    assert results(verdict, "notify", "critical-alerts") == {expected}
+
+
+@pytest.mark.parametrize(
+    ("lapsed", "busy", "expected"),
+    [(True, BUSY, UNKNOWN), (True, CALM, FAIL), (False, BUSY, FAIL)],
+    ids=["lapsed on a starved machine", "lapsed on a calm one", "in force all the time"],
+)
+def test_a_notice_that_a_muter_should_have_held_back_is_unknown_only_where_the_muter_lapsed_on_a_starved_machine(
+    lapsed: bool, busy: tuple[float, float], expected: Result
+) -> None:
+    """A muter without samples resolves, and mutes nobody until it fires again."""
+    history = recorded("not-suppressed")
+    muter = next(e for e in history.of(AlertState) if e.state == "firing" and "Multiple" in e.labels["alertname"])
+    [muted] = [row.about for row in verify(history).rows if row.hop == "suppressed"]
+    worker = muted.removeprefix("WorkerUnhealthy ")
+    told_at = min(n.sent[0] for n in history.of(Notice) if any(a.labels.get("worker_name") == worker for a in n.alerts))
+    lives = [("inactive", -0.5), ("pending", 0.1), ("firing", 0.5)] if lapsed else []
+    between = [
+        msgspec.structs.replace(muter, t=told_at + at, state=state, at=told_at + at, previous=told_at + at - 0.25)
+        for state, at in lives
+    ]
+    verdict = verify(running(merged(history, between), always(), busy, "target"))
+    assert results(verdict, "suppressed") == {expected}
+    reasons = " ".join(row.reason for row in verdict.rows if row.hop == "suppressed")
+    assert ("that had resolved for a while, and this machine was too busy" in reasons) is (expected is UNKNOWN)
