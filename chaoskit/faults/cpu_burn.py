@@ -15,7 +15,7 @@ from pydantic import Field
 from chaoskit.faults import burners
 from chaoskit.faults.base import FaultError, Seen, Settings, Target, Undo
 
-_PROGRAM = """
+PROGRAM = """
 import time
 share, chunk = float(sys.argv[2]), 20_000
 first = since, used = time.monotonic(), time.process_time()
@@ -27,10 +27,13 @@ while True:
     ahead = (time.process_time() - used) - share * (time.monotonic() - since)
     if ahead > 0:
         time.sleep(ahead / share)  # what is not its share it leaves to others
-    elif ahead < -0.5:
-        # The machine was too busy: what was missed is not made up for.
+    elif ahead < -share * float(sys.argv[3]):
+        # The machine was busy for longer than that: what was missed is not made up for.
         since, used = time.monotonic(), time.process_time()
 """
+_MADE_UP_S = 0.5
+"""A burner makes up for what it missed in so long. With half a second of processor time each in place of half a
+second's part, eight of them kept a machine busy for seconds that had been busy for a moment."""
 _CONFIRM_S = 10.0
 
 
@@ -63,7 +66,7 @@ class CpuBurn:
     def start(cls, undo: Undo) -> Seen:
         """Starts the burners, releases them together, and hears from each that it has used the processor."""
         each = undo["cores"] / undo["burners"]
-        lit = burners.ignite(undo, _PROGRAM, [str(each)], undo["burners"])
+        lit = burners.ignite(undo, PROGRAM, [str(each), str(_MADE_UP_S)], undo["burners"])
         # From the first one on the slice is busier, so the effect may be as old as the release.
         burnt = lit.release(_CONFIRM_S, begun=True)
         if burnt is None:

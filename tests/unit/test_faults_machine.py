@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -18,7 +19,7 @@ import pytest
 
 from chaoskit import giving_way, waiting
 from chaoskit.errors import Place
-from chaoskit.faults import burners, memory_burn, processes
+from chaoskit.faults import burners, cpu_burn, memory_burn, processes
 from chaoskit.faults.base import Fault, FaultError, Lapsed, Target, Undo
 from chaoskit.faults.cpu_burn import CpuBurn
 from chaoskit.faults.db_error import DbError
@@ -157,6 +158,38 @@ def test_memory_that_is_taken_slowly_has_its_effect_from_the_first_quarter_on(
         MemoryBurn.stop(undo)
     assert some[0] <= begun <= some[2]
     assert some[6] <= full
+
+
+@pytest.mark.parametrize(("starved_s", "missed_s"), [(0.3, 0.0), (4.0, 4.0)])
+def test_a_burner_makes_up_for_a_moment_and_not_for_a_machine_that_was_busy_for_long(
+    monkeypatch: pytest.MonkeyPatch, starved_s: float, missed_s: float
+) -> None:
+    """Else eight of them would keep a machine busy for seconds that had no time for them for one.
+
+    Its clocks are told here: a look at the first costs 5 ms of computing, and at 105 s it gets no processor for long.
+    """
+    share, now, used_s = 0.1, 100.0, 0.0
+
+    class Enough(Exception):
+        pass
+
+    def process_time() -> float:
+        nonlocal now, used_s
+        now += 0.005 + (starved_s if now < 105.0 <= now + 0.005 else 0.0)
+        used_s += 0.005
+        if now > 120.0:
+            raise Enough
+        return used_s
+
+    def sleep(span_s: float) -> None:
+        nonlocal now
+        now += span_s if not now < 105.0 <= now + span_s else 105.0 - now - 1e-6
+
+    clocks = SimpleNamespace(monotonic=lambda: now, process_time=process_time, sleep=sleep)
+    monkeypatch.setitem(sys.modules, "time", clocks)
+    with pytest.raises(Enough):
+        exec(cpu_burn.PROGRAM, {"sys": SimpleNamespace(argv=["", "", str(share), "0.5"]), "begun": lambda: None})
+    assert share * (now - 100.0) - used_s == pytest.approx(share * missed_s, abs=share * 0.5)
 
 
 def test_a_burner_that_dies_is_a_lapse(tmp_path: Path) -> None:
