@@ -51,8 +51,9 @@ def judge_suppressed(
     unwatched = _unwatched(evidence, evidence.witnesses, episode.firing[0], evidence.known_to(until))
     if not later and unwatched:
         return [_row(about, Result.UNKNOWN, f"{about}: nobody was seen to hear of it, but {unwatched}")]
+    busy = _starved(plan, evidence, episode.firing[0], until)
     if not later and alert.expectation.then == "delivered":
-        return [_row(about, Result.FAIL, f"{about}: it was not delivered after {source} ended")]
+        return [_missing(about, f"it was not delivered after {source} ended", busy)]
     seen = any(
         event.state == "suppressed"
         and episode.is_in(event.labels)
@@ -62,11 +63,13 @@ def judge_suppressed(
     if not seen:
         end = min(source_end, evidence.known_to(until))
         unwatched = _unwatched(evidence, ("alertmanager",), episode.firing[1], end)
-        reason = f"{about}: Alertmanager never showed it suppressed by {source}"
-        if unwatched:
-            return [_row(about, Result.UNKNOWN, f"{reason}, but {unwatched}")]
-        return [_row(about, Result.FAIL, reason)]
+        return [_missing(about, f"Alertmanager never showed it suppressed by {source}", unwatched or busy)]
     return [_row(about, Result.PASS)]
+
+
+def _missing(about: str, what: str, trouble: str) -> Row:
+    """What should have been seen was not: FAIL, or UNKNOWN where there was trouble."""
+    return _row(about, Result.UNKNOWN if trouble else Result.FAIL, f"{about}: {what}{trouble and f', but {trouble}'}")
 
 
 def _failure(plan: Plan, evidence: Evidence, source: str, told: Sequence[Notice], about: str, reason: str) -> Row:
@@ -85,9 +88,14 @@ def _lapse(plan: Plan, evidence: Evidence, source: str, notice: Notice) -> str:
     lives = sorted((e.firing[0], e.resolved) for e in evidence.episodes if e.name == source and e.firing)
     for (_, resolved), (again, _) in itertools.pairwise(lives):
         if resolved and resolved[0] <= notice.sent[1] and again >= notice.sent[0] - _TOLD_REAL_S:
-            begin, needed = resolved[0] - FLAP_REAL_S, ("prometheus", "alertmanager", "target")
-            return starved(evidence.processor, needed, begin, notice.sent[1], plan.time_scale)
+            return _starved(plan, evidence, resolved[0], notice.sent[1])
     return ""
+
+
+def _starved(plan: Plan, evidence: Evidence, begin: float, end: float) -> str:
+    """Which part of the chain was starved in between, or in the scrapes just before; empty where none was."""
+    chain = ("prometheus", "alertmanager", "target")
+    return starved(evidence.processor, chain, begin - FLAP_REAL_S, end, plan.time_scale)
 
 
 def _unwatched(evidence: Evidence, observers: tuple[str, ...], begin: float, end: float) -> str:

@@ -15,7 +15,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from chaoskit.events import AlertState, AnyEvent, Event, FaultOk, Notice, Processor, UndoBegin
+from chaoskit.events import AlertState, AnyEvent, Event, FaultOk, Notice, Processor, Suppression, UndoBegin
 from chaoskit.history import History
 from chaoskit.observe.processor import ProcessorObserver
 from chaoskit.verify.processor import SECOND, SHARE, on_the_way_s, starved
@@ -301,3 +301,11 @@ def test_a_notice_that_a_muter_should_have_held_back_is_unknown_only_where_the_m
     assert results(verdict, "suppressed") == {expected}
     reasons = " ".join(row.reason for row in verdict.rows if row.hop == "suppressed")
     assert ("that had resolved for a while, and this machine was too busy" in reasons) is (expected is UNKNOWN)
+
+
+@pytest.mark.parametrize(("busy", "expected"), [(BUSY, UNKNOWN), (CALM, FAIL)], ids=["starved", "calm"])
+def test_an_alert_never_shown_as_suppressed_is_a_failure_on_a_calm_machine_and_unknown_on_a_starved_one(
+    busy: tuple[float, float], expected: Result
+) -> None:
+    history = mapped(recorded("suppressed"), lambda e: None if isinstance(e, Suppression) and e.inhibited_by else e)
+    assert results(verify(running(history, always(), busy, "prometheus")), "suppressed") == {expected}
