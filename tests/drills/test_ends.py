@@ -39,7 +39,9 @@ def test_a_run_that_is_killed_leaves_no_process_behind(tmp_path: Path, binaries:
     assert not left
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, *(pytest.param(each, marks=pytest.mark.long) for each in (signal.SIGTERM, signal.SIGHUP))]
+)
 def test_a_run_that_is_told_to_stop_heals_and_says_so(drill: Drill, number: signal.Signals) -> None:
     """Exit 4: interrupted, healed; the history has its last event."""
     ended = drill.run(when="kill#0 in force", do=lambda process: process.send_signal(number))

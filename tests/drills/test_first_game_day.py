@@ -91,6 +91,7 @@ def test_for_longer_than_promised_fails_hold_as_late(drill: Drill) -> None:
     assert_fails(ended, "hold", "", "too late", "for: 5m", "promised for 1m")
 
 
+@pytest.mark.long
 def test_for_removed_fails_hold_as_early(drill: Drill) -> None:
     drill.change("prometheus_alerts.yml", "        for: 1m\n", "")
     assert_fails(drill.run(), "hold", "", "too early", "promised for 1m")
@@ -103,6 +104,7 @@ def test_a_deleted_route_fails_notify_as_never(drill: Drill) -> None:
     assert ended.results("notify", "critical-alerts") == {"PASS"}
 
 
+@pytest.mark.long
 def test_a_longer_group_wait_fails_notify_as_late(drill: Drill) -> None:
     """critical's group_wait 10s -> 90s."""
     ended = drill.change("alertmanager.yml", "\n      group_wait: 10s", "\n      group_wait: 90s").run()
@@ -149,6 +151,7 @@ def test_prometheus_killed_under_the_fault_makes_the_rest_unknown(drill: Drill) 
     assert "prometheus" in ended.reason("finding")
 
 
+@pytest.mark.long
 def test_alertmanager_killed_before_firing_makes_notify_unknown(drill: Drill) -> None:
     ended = drill.run(when="fault kill#0 in force", do=kill("/stack/alertmanager.yml"))
     assert_unknown(ended, "notify", "", "alertmanager was down")

@@ -53,6 +53,7 @@ def passing(ended: Ended) -> None:
     assert {row["result"] for row in ended.verdict["rows"]} == {"PASS"}
 
 
+@pytest.mark.long
 def test_without_continue_the_components_receiver_is_never_told(drill: Drill) -> None:
     """critical's `continue` removed: the search ends there."""
     ended = drill.change("alertmanager.yml", "      continue: true\n", "").run()
@@ -112,6 +113,7 @@ def test_a_second_member_joins_a_live_group_and_is_told_at_its_tick(drill: Drill
     assert len(late) == 2
 
 
+@pytest.mark.long
 def test_the_same_alert_twice_within_a_quarter_of_an_hour_finds_its_group_lingering(drill: Drill) -> None:
     """Resolved alerts are sent again for 15 real minutes: the second notice comes at the group's tick."""
     again = KILL.replace("as: kill", "as: again").replace("count: 1", "name: worker-2")
