@@ -15,10 +15,10 @@ import pytest
 from chaoskit.history import read_history
 from chaoskit.verify.verdict import to_json
 from chaoskit.verify.verify import verify
-from tests.drills.conftest import Drill
+from tests.drills.conftest import BUSY, Drill
 from tests.drills.test_first_game_day import ALWAYS_FIRING
 
-pytestmark = [pytest.mark.drill, pytest.mark.stack]
+pytestmark = [pytest.mark.drill, pytest.mark.stack, pytest.mark.timeout(400)]
 
 WORKER = """chaoskit: 1
 title: a worker dies
@@ -77,7 +77,11 @@ def gate(drill: Drill, scenarios: dict[str, str], *arguments: str) -> Gated:
         file = drill.folder.parent / f"{name}.yml"
         file.write_text(text)
         files.append(str(file))
-    return gate_named(drill, *files, *arguments)
+    gated = gate_named(drill, *files, *arguments)
+    judged = [name for name in scenarios if (gated.folder / name / "verdict.json").exists()]
+    if any(BUSY.search(row["reason"]) for name in judged for row in gated.verdict(name)["rows"]):
+        gated = gate_named(drill, *files, *arguments)  # this machine was too busy to tell; now it counts
+    return gated
 
 
 def gate_named(drill: Drill, *arguments: str) -> Gated:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import time
@@ -48,7 +49,10 @@ def test_every_query_returns_data_while_a_worker_is_dead(drill: Drill) -> None:
 def prometheus_of(run: psutil.Process) -> str:
     """Where the run's own Prometheus answers."""
     flag = "--web.listen-address="
-    words = [child.cmdline() for child in run.children(recursive=True) if "prometheus" in child.name()]
+    words = []
+    for child in run.children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # others of the run's children come and go meanwhile
+            words += [child.cmdline()] if "prometheus" in child.name() else []
     (address,) = [w.removeprefix(flag) for line in words for w in line if w.startswith(flag) and "tsdb" in str(line)]
     return f"http://{address}"
 
