@@ -7,7 +7,8 @@ A hop that was seen is judged against its window. One that was not seen is FAIL 
 was looking until the last allowed instant, all the equipment it needs was up, and we ourselves had not ended the
 fault before it was due; otherwise UNKNOWN, as is a notice that what the scenario itself calls its muter kept back. What
 was pending before its fault, and stayed, shows nothing of the fault: FAIL. What came too late while our own equipment
-stood still, or while the machine was too busy to let it run, is UNKNOWN too.
+stood still, or while the machine was too busy to let it run, is UNKNOWN too; what no route of the configuration leads
+to its receiver cannot come, so that is FAIL however busy the machine was.
 """
 
 from __future__ import annotations

@@ -21,8 +21,12 @@ from chaoskit.events import End
 from chaoskit.history import History, read_history
 
 LONGEST_S = 150
-BUSY = re.compile("this machine (was|is) (too )?busy")
-"""How a sentence begins that says why nothing can be told."""
+_BUSY = re.compile("this machine (was|is) (too )?busy")
+
+
+def too_busy(verdict: dict[str, Any]) -> bool:
+    """Whether a verdict says of anything that this machine was too busy to tell."""
+    return any(_BUSY.search(row["reason"]) for row in verdict["rows"])
 
 
 @dataclass
@@ -88,7 +92,7 @@ class Drill:
         played once more, as the gate does; what that one says counts.
         """
         ended = self._run(arguments, when, do, longest_s)
-        if ended.code == 3 and any(BUSY.search(row["reason"]) for row in ended.verdict["rows"]):
+        if ended.code == 3 and too_busy(ended.verdict):
             ended = self._run(arguments, when, do, longest_s)
         return ended
 
@@ -122,8 +126,9 @@ class Drill:
             assert process.stdout is not None
             process.stdout.close()
         text = "".join(said)
-        assert set(self.folders) - before, text
-        [folder] = set(self.folders) - before
+        new = set(self.folders) - before
+        assert new, text
+        [folder] = new
         verdict = json.loads((folder / "verdict.json").read_bytes())
         return Ended(code, text, folder, verdict, read_history(folder))
 
