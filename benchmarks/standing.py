@@ -46,7 +46,7 @@ def standing_stack(folder: Path, scale: float) -> Iterator[Standing]:
     asked = Asked("worker-unhealthy", "local", bundle.folder(), longer, time_scale=scale)
     prepared = prepare([asked], lambda plan: folder)
     run = prepared.runs[0]
-    metrics = RunMetrics(prepared.stack.ports.own)
+    metrics = RunMetrics(prepared.stack.metrics_port)
     journal = Journal(folder / "events.jsonl", metrics.feed)
     journal.write(run.header)
 

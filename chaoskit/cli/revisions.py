@@ -7,6 +7,7 @@ lock, so that a comparison can run beside anything.
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import subprocess
 import tarfile
@@ -46,12 +47,41 @@ def at_revision(path: Path, revision: str) -> Iterator[Path]:
     with TemporaryDirectory(prefix="chaoskit-revision-") as name:
         folder = Path(name).resolve() / (beside.resolve().name or "configuration")
         folder.mkdir()
-        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-            tar.extractall(folder, filter="data")
+        _unpack(archive, folder)
         found = folder if beside == path else folder / path.name
         if not found.exists():
             raise BadInput(Problem(place, missing, "it may have been called differently then"))
         yield found
+
+
+def _unpack(archive: bytes, folder: Path) -> None:
+    """Files, folders and links of a tree's archive, all below the folder; what leads out of it is left out.
+
+    tarfile's own filters came with Python 3.11.4. Links are made last, so that nothing is written through one.
+    """
+    links = []
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        for member in tar:
+            path = folder / member.name
+            if not _below(path, folder):
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if member.isdir():
+                path.mkdir(exist_ok=True)
+            elif member.issym():
+                links.append((path, member.linkname))
+            elif (content := tar.extractfile(member)) is not None:
+                path.write_bytes(content.read())
+    for path, leads_to in links:
+        path.symlink_to(leads_to)
+    for path, _ in links:
+        if not _below(path, folder):
+            path.unlink()
+
+
+def _below(path: Path, folder: Path) -> bool:
+    """Whether it lies, or as a link leads, below the folder; pathlib's resolve ends a circle of links with an error."""
+    return Path(os.path.realpath(path)).is_relative_to(folder)
 
 
 def _git(folder: Path, place: Place, what: str, *arguments: str) -> bytes:
