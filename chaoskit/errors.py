@@ -102,7 +102,12 @@ class EquipmentError(ChaoskitError):
     def __init__(self, equipment: str, message: str, hint: str = "") -> None:
         self.equipment = equipment
         self.hint = hint
+        self._said = (equipment, message, hint)
         super().__init__(f"{equipment}: {message}" + (f" ({hint})" if hint else ""))
+
+    def __reduce__(self) -> tuple[type[EquipmentError], tuple[str, str, str]]:
+        """By what it was made with, so that a child process can tell it."""
+        return type(self), self._said
 
 
 class Interrupted(ChaoskitError):

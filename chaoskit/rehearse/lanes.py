@@ -1,28 +1,29 @@
 """Several stacks side by side: drills are dealt out so that all lanes end at about the same time.
 
-Each stack lives in a process of its own, for two reasons: its children end with the thread that started them, and what
-one stack's witnesses have to say must not wait for another's.
+Each stack lives in a process of its own (`chaoskit.rehearse.lane`), for two reasons: its children end with the thread
+that started them, and what one stack's witnesses have to say must not wait for another's. Like every child of ours it
+ends with us, and its stack with it.
 """
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
 import os
-import signal
+import pickle
+import selectors
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing.synchronize import Event as EventType
 from pathlib import Path
 
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.errors import EquipmentError, Interrupted
 from chaoskit.rehearse.drill import Drill
-from chaoskit.rehearse.perform import Performed, perform
+from chaoskit.rehearse.perform import Performed
 from chaoskit.run.signals import signals_end
 from chaoskit.stack.binaries import Binaries
+from chaoskit.stack.process import Child, spawn
 
 _START_REAL_S = 9.0
 """What it takes to start a stack: discovery alone is 5 s."""
@@ -73,51 +74,79 @@ def play(
     say: Callable[[str], None],
 ) -> Iterator[Performed]:
     """What came of each lane, as they end; errors of ours are raised. A signal ends every lane in order,
-    and then Interrupted is raised."""
-    if not lanes:
-        return
+    and then Interrupted is raised. To be used in the main thread, with which the lanes' processes end."""
     reasons: list[str] = []
+    running: dict[int, Child] = {}
+    lock = threading.Lock()
 
     def interrupt(reason: str) -> None:
-        reasons.append(reason)
+        with lock:
+            reasons.append(reason)
+            for child in running.values():
+                child.terminate()
         say(f"{reason}: ending in order")
-        over.set()
-        # A signal may have come to us alone; a worker that has it already takes a second one for the same.
-        for worker in multiprocessing.active_children():
-            with contextlib.suppress(ProcessLookupError, TypeError):
-                os.kill(worker.pid, signal.SIGINT)  # type: ignore[arg-type]
-        for job in jobs:
-            job.cancel()
 
-    jobs: list[Future[Performed]] = []
-    context = multiprocessing.get_context("spawn")
-    over = context.Event()
-    with signals_end(interrupt):
-        workers = min(side_by_side, len(lanes))
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=_heed, initargs=(over,)) as pool:
-            for lane in lanes:
-                jobs.append(pool.submit(_unless_over, config, lane.drills, folder / lane.name, binaries, interval_s))
-            for job in as_completed(jobs):
-                try:
-                    yield job.result()
-                except (BrokenProcessPool, CancelledError) as error:
-                    if not reasons:
-                        raise EquipmentError("rehearsal", f"a stack's process ended uninvited: {error}") from None
+    def begin(lane: Lane) -> None:
+        where = folder / lane.name
+        job = pickle.dumps((config, lane.drills, where, binaries, interval_s))
+        with lock:
+            if reasons:
+                return
+            child = spawn(_LANE, name=lane.name, log=where / "lane.log", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            assert child.stdout is not None
+            running[child.stdout.fileno()] = child
+        selector.register(child.stdout, selectors.EVENT_READ)
+        _give(child, job)
+
+    waiting, said = list(lanes), dict[int, bytes]()
+    with selectors.DefaultSelector() as selector, signals_end(interrupt):
+        try:
+            while True:
+                while waiting and not reasons and len(running) < side_by_side:
+                    begin(waiting.pop(0))
+                if not running:
+                    break
+                for key, _ in selector.select():
+                    block = os.read(key.fd, 1 << 16)
+                    if block:
+                        said[key.fd] = said.get(key.fd, b"") + block
+                        continue
+                    selector.unregister(key.fileobj)
+                    with lock:
+                        child = running.pop(key.fd)
+                        child.stop()
+                    result = said.pop(key.fd, b"")
+                    if result or not reasons:
+                        yield _heard(child, result)
+        finally:
+            with lock:
+                for child in running.values():
+                    child.stop()
     if reasons:
         raise Interrupted(reasons[0])
 
 
-_heeded: list[EventType] = []
-"""In a worker: the one event that says that the rehearsal is over. Jobs that wait there can no longer be cancelled."""
+_LANE = (sys.executable, "-m", "chaoskit.rehearse.lane")
 
 
-def _heed(over: EventType) -> None:
-    _heeded.append(over)
+def _give(child: Child, job: bytes) -> None:
+    """Its orders; one that is gone already shows by what it does not say."""
+    assert child.stdin is not None
+    try:
+        child.stdin.write(job)
+        child.stdin.close()
+    except OSError:
+        return
 
 
-def _unless_over(
-    config: AlertConfig, drills: Sequence[Drill], folder: Path, binaries: Binaries, interval_s: float
-) -> Performed:
-    if any(over.is_set() for over in _heeded):
-        return Performed()
-    return perform(config, drills, folder, binaries, interval_s)
+def _heard(child: Child, result: bytes) -> Performed:
+    """What a lane's process said at its end, or the error that it met."""
+    try:
+        found = pickle.loads(result)
+    except (EOFError, pickle.UnpicklingError):
+        why = f"a stack's process ended with {child.returncode}, uninvited"
+        raise EquipmentError("rehearsal", why, f"the end of {child.log}:\n{child.tail()}") from None
+    if isinstance(found, BaseException):
+        raise found
+    assert isinstance(found, Performed)
+    return found

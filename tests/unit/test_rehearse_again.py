@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import os
+import pickle
+import re
+import signal
+import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 
 from chaoskit.alerting.model import AlertConfig
+from chaoskit.errors import EquipmentError, Interrupted
 from chaoskit.history import read_history
 from chaoskit.observe import pressure
 from chaoskit.observe.pressure import MOST_S, Pressure
@@ -158,13 +165,43 @@ def test_a_busy_machine_gets_smaller_waves(
     assert bool(said) == (most == 40)
 
 
+SAYS = "import sys; sys.stdin.buffer.read(); sys.stdout.buffer.write(bytes.fromhex(sys.argv[1]))"
+
+
+def lanes_that_say(
+    found: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, config: AlertConfig, say: Callable[[str], None]
+) -> Iterator[Performed]:
+    """Two lanes, one after the other, whose processes say that right away."""
+    monkeypatch.setattr(lanes, "_LANE", (sys.executable, "-c", SAYS, pickle.dumps(found).hex()))
+    two: Any = [Lane((SimpleNamespace(name=name),)) for name in ("one", "two")]  # type: ignore[arg-type]
+    return lanes.play(two, 1, config, tmp_path, Binaries(NONE, NONE, NONE, NONE, {}), 15.0, say)
+
+
 def test_a_stack_that_waits_for_its_turn_does_not_start_once_the_rehearsal_is_over(
-    config: AlertConfig, monkeypatch: pytest.MonkeyPatch
+    config: AlertConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    over = multiprocessing.get_context("spawn").Event()
-    monkeypatch.setattr(lanes, "_heeded", [over])
-    monkeypatch.setattr(lanes, "perform", lambda *_: Performed(codes=[1]))
-    none = Binaries(NONE, NONE, NONE, NONE, {})
-    assert lanes._unless_over(config, [], NONE, none, 15.0).codes == [1]
-    over.set()
-    assert lanes._unless_over(config, [], NONE, none, 15.0) == Performed()
+    over = threading.Event()
+    playing = lanes_that_say(Performed(codes=[1]), monkeypatch, tmp_path, config, lambda _: over.set())
+    assert next(playing).codes == [1]
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert over.wait(10)
+    with pytest.raises(Interrupted):
+        next(playing)
+    assert not (tmp_path / "from-two").exists()
+
+
+def test_an_error_of_a_stack_s_process_is_told_as_it_was(
+    config: AlertConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = EquipmentError("prometheus", "it ended", "see its log")
+    with pytest.raises(EquipmentError, match=re.escape(str(error))):
+        next(lanes_that_say(error, monkeypatch, tmp_path, config, print))
+
+
+def test_a_stack_s_process_that_ends_without_a_word_is_an_error(
+    config: AlertConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    playing = lanes_that_say(None, monkeypatch, tmp_path, config, print)
+    monkeypatch.setattr(lanes, "_LANE", ("false",))
+    with pytest.raises(EquipmentError, match="ended with 1, uninvited"):
+        next(playing)
