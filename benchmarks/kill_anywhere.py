@@ -24,6 +24,7 @@ from tempfile import TemporaryDirectory
 import click
 import psutil
 
+from benchmarks.kill_commands import COMMANDS, blows
 from benchmarks.outliving import Outliving, outliving, until_right
 from benchmarks.shared import Unusable, quantile, show
 from chaoskit import waiting
@@ -216,10 +217,24 @@ def trials(target: Outliving, mode: str, count: int, chance: random.Random, kind
 @click.option("--others", default=50, show_default=True, help="Kills of each other mode.")
 @click.option("--mode", "modes", multiple=True, type=click.Choice(list(MODES)), help="Only these.")
 @click.option("--kind", "chosen", multiple=True, help="Only these kinds of fault.")
+@click.option("--command", "commands", multiple=True, type=click.Choice(list(COMMANDS)), help="Only these commands.")
+@click.option("--each", default=10, show_default=True, help="Kills of each command.")
 @click.option("--seed", default=0, show_default=True, help="Of the instants.")
-def main(count: int, others: int, modes: tuple[str, ...], chosen: tuple[str, ...], seed: int) -> None:
+def main(
+    count: int,
+    others: int,
+    modes: tuple[str, ...],
+    chosen: tuple[str, ...],
+    commands: tuple[str, ...],
+    each: int,
+    seed: int,
+) -> None:
     """Kill what breaks things, at any instant, and see whether anything stays broken."""
     chance = random.Random(seed)
+    if commands or not modes:
+        _commands(commands or tuple(COMMANDS), each, chance)
+    if commands and not modes:
+        return
     failed: list[Trial] = []
     rows = []
     with TemporaryDirectory(prefix="chaoskit-kill-") as folder, outliving(Path(folder)) as target:
@@ -246,6 +261,24 @@ def main(count: int, others: int, modes: tuple[str, ...], chosen: tuple[str, ...
     show("Killed anywhere", ("what", "clean in time", "in force", "median s", "longest s", "exit codes"), rows)
     if failed:
         raise Unusable(f"{len(failed)} trials left something, or took longer than {GOAL_S:g} s")
+
+
+def _commands(names: tuple[str, ...], each: int, chance: random.Random) -> None:
+    rows, bad = [], 0
+    with TemporaryDirectory(prefix="chaoskit-kill-") as folder:
+        for name in names:
+            done = []
+            for one in blows([name], each, chance, Path(folder)):
+                done.append(one)
+                if one.left:
+                    bad += 1
+                    click.echo(f"{one.command} {one.signal} after {one.after_s:.2f} s: {one.left}")
+            clean, struck = sum(not one.left for one in done), sum(one.struck for one in done)
+            longest_s = max(one.took_s for one in done)
+            rows.append((name, f"{clean} of {len(done)}", str(struck), f"{longest_s:.2f}"))
+    show("Commands killed anywhere", ("what", "clean", "still ran", "longest s"), rows)
+    if bad:
+        raise Unusable(f"{bad} kills of a command left something")
 
 
 if __name__ == "__main__":

@@ -148,12 +148,7 @@ class Outliving:
 
     def ours(self) -> list[psutil.Process]:
         """Processes that commands of this benchmark started, themselves included."""
-        mark = f"{FOLDER_VARIABLE}={self.state}".encode()
-        found = []
-        for process in psutil.process_iter():
-            if mark in _environ(process) and process.pid != os.getpid() and _lives(process):
-                found.append(process)
-        return found
+        return marked(self.state)
 
     def _get(self, url: str) -> Any:
         request = urllib.request.Request(url, headers={"Authorization": f"Bearer {self.token}"})
@@ -211,6 +206,16 @@ def until_right(
         if not wrong or at - begun > within_s or not still():
             return at - begun, wrong
         time.sleep(0.02)  # processes, files and locks are looked at; they announce nothing
+
+
+def marked(state: Path) -> list[psutil.Process]:
+    """Every living process that has this state folder in its environment, ourselves excepted."""
+    mark = f"{FOLDER_VARIABLE}={state}".encode()
+    return [
+        process
+        for process in psutil.process_iter()
+        if mark in _environ(process).split(b"\0") and process.pid != os.getpid() and _lives(process)
+    ]
 
 
 def _environ(process: psutil.Process) -> bytes:

@@ -21,6 +21,7 @@ from chaoskit.check.findings import Said
 from chaoskit.errors import BadInput, EquipmentError, Place, Problem
 from chaoskit.stack.binaries import Found, find
 from chaoskit.stack.monitoring import check_alertmanager, check_rules
+from chaoskit.stack.process import tied
 from chaoskit.yaml_source import Node, read
 
 _LIMIT_S = 60.0
@@ -217,7 +218,7 @@ def _common(maps: Iterable[Mapping[str, str]]) -> dict[str, str]:
 
 def _run(argv: list[str]) -> tuple[int, str]:
     try:
-        ended = subprocess.run(argv, capture_output=True, stdin=subprocess.DEVNULL, timeout=_LIMIT_S, check=False)
+        ended = subprocess.run(tied(argv), capture_output=True, stdin=subprocess.DEVNULL, timeout=_LIMIT_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise EquipmentError(Path(argv[0]).name, str(error)) from None
     return ended.returncode, (ended.stdout + ended.stderr).decode(errors="replace")

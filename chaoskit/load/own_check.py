@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from chaoskit.errors import BadInput, Place, Problem
+from chaoskit.stack.process import tied
 
 _LONGEST_S = 30.0
 _TAIL = 500
@@ -25,7 +26,7 @@ def check_locustfile(path: Path, timeout_s: float = _LONGEST_S) -> list[Problem]
     command = [sys.executable, "-m", "chaoskit.load.own_check", str(path)]
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s, check=False
+            tied(command), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s, check=False
         )
     except subprocess.TimeoutExpired:
         return [

@@ -22,6 +22,7 @@ from chaoskit.errors import EquipmentError
 from chaoskit.rehearse.derive import Guess, closure, guesses
 from chaoskit.rehearse.series import Course, Scripted, notation, value_at
 from chaoskit.stack.monitoring import contained_environment
+from chaoskit.stack.process import tied
 from chaoskit.units import format_duration
 
 _CHUNK = 60
@@ -182,7 +183,7 @@ def _ask(promtool: Path, file: Path) -> dict[int, dict[str, str]]:
     """By rule and instant, what promtool found where nothing was expected."""
     try:
         run = subprocess.run(
-            [str(promtool), "test", "rules", str(file)],
+            tied([promtool, "test", "rules", file]),
             capture_output=True,
             text=True,
             timeout=_PROMTOOL_S,

@@ -35,6 +35,8 @@ NURSERY = "chaoskit.faults.nursery"
 """What holders are forked from, so the word in their command lines; a program that a fault runs has others."""
 GRACE_S = 2.0
 """How long holders whose runner is gone are left to heal by themselves."""
+ENDS_WITH_ITS_RUN = ("series",)
+"""Kinds that a process of the run itself shows, so that they are gone when it is: a rehearsal's scripted series."""
 _END_S = 5.0
 _UNDO_S = 30.0
 _BUSY_S = 60.0
@@ -168,6 +170,8 @@ def _undo_one(fault: Standing, book: HealBook) -> Undone:
 
 def _bounded(fault: Standing) -> Seen:
     """The kind's own stop, in a thread that is left behind when it takes too long; raises FaultError."""
+    if fault.kind in ENDS_WITH_ITS_RUN:
+        return Seen((time.time(), time.time()), "it ended with the run that showed it")
     kinds = known()
     if fault.kind not in kinds:
         raise FaultError(f"there is no fault kind {fault.kind} here; install the package that brings it")

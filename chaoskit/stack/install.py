@@ -31,7 +31,7 @@ from chaoskit.errors import BadInput, ChaoskitError, EquipmentError, Problem
 from chaoskit.stack.binaries import INSTALL, NAMES, Binaries, cache_folder, cached, os_release
 from chaoskit.stack.monitoring import start_alertmanager
 from chaoskit.stack.ports import reserve
-from chaoskit.stack.process import wait_until
+from chaoskit.stack.process import tied, wait_until
 from chaoskit.stack.sources import Source, at_suite, machine_sources, own_archive
 
 Progress = Callable[[str], None]
@@ -197,7 +197,7 @@ def _run(argv: Sequence[str], cwd: Path) -> str:
     name = argv[0]
     try:
         run = subprocess.run(
-            argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=_STEP_S, check=False
+            tied(argv), cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=_STEP_S, check=False
         )
     except subprocess.TimeoutExpired:
         raise EquipmentError(name, f"{' '.join(argv)} took more than {_STEP_S:g} s") from None

@@ -20,7 +20,7 @@ import requests
 from chaoskit.access import plain_session
 from chaoskit.errors import BadInput, EquipmentError, Place, Problem
 from chaoskit.stack.ports import LOOPBACK, check_free
-from chaoskit.stack.process import Child, spawn, wait_until
+from chaoskit.stack.process import Child, spawn, tied, wait_until
 
 _READY_S = 30.0
 _CHECK_S = 60.0
@@ -230,7 +230,7 @@ def _refuse(problems: Sequence[Problem]) -> None:
 def _check(argv: Sequence[str | Path], file: Path) -> tuple[Problem, ...]:
     try:
         run = subprocess.run(
-            [str(word) for word in argv],
+            tied(argv),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,  # together, so that a complaint follows the name of its file

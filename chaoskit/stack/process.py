@@ -15,6 +15,7 @@ be given to anybody else, so a signal can never hit a stranger.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import shutil
@@ -234,6 +235,18 @@ def wait_until(
         else:
             threading.Event().wait(min(pause_s, left_s))
         pause_s = min(pause_s * 1.5, 0.1)
+
+
+def tied(argv: Sequence[str | Path]) -> list[str]:
+    """The command with what binds its life to that of the thread that starts it, and must wait for it.
+
+    For subprocess.run; raises FileNotFoundError where there is no such program.
+    """
+    words = [str(word) for word in argv]
+    found = shutil.which(words[0])
+    if found is None:
+        raise FileNotFoundError(errno.ENOENT, f"{words[0]} is not an executable program")
+    return [*_tied_to_us(), found, *words[1:]]
 
 
 def _tied_to_us() -> list[str]:

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from benchmarks.kill_anywhere import GOAL_S, MODES, trial, trials
+from benchmarks.kill_commands import COMMANDS, blow
 from benchmarks.outliving import Outliving, outliving, until_right
 from chaoskit.faults import processes
 from chaoskit.waiting import await_true
@@ -66,3 +67,13 @@ def test_what_is_wrong_with_the_target_is_seen(target: Outliving) -> None:
         fill.unlink()
         (target.folder / "flag").unlink()
     assert until_right(target, GOAL_S)[1] == []
+
+
+@pytest.mark.long
+@pytest.mark.stack
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGQUIT])
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ("check", "doctor")])
+def test_a_command_that_is_killed_leaves_no_process(name: str, how: signal.Signals, tmp_path: Path) -> None:
+    done = blow(name, how, COMMANDS[name].longest_s / 2, tmp_path)
+    assert done.struck
+    assert done.left == []

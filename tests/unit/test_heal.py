@@ -136,6 +136,12 @@ def test_a_kind_that_is_not_installed_here_is_named_and_not_healed(tmp_path: Pat
     assert "there is no fault kind their.own here" in found.faults[0].detail
 
 
+def test_scripted_series_of_a_killed_rehearsal_are_gone_with_it(tmp_path: Path) -> None:
+    journal(tmp_path / "run", invoke("series", {"series": ["up"]})).close()
+    assert heal(tmp_path / "run", "test", "its run is dead").ok
+    assert not read_standing(tmp_path / "run").standing
+
+
 def test_an_undo_that_hangs_is_given_up_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     release = threading.Event()
 

@@ -6,6 +6,7 @@ import os
 import pickle
 import re
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -14,8 +15,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import msgspec
+import psutil
 import pytest
 
+from chaoskit import waiting
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.errors import EquipmentError, Interrupted
 from chaoskit.history import read_history
@@ -205,3 +208,25 @@ def test_a_stack_s_process_that_ends_without_a_word_is_an_error(
     monkeypatch.setattr(lanes, "_LANE", ("false",))
     with pytest.raises(EquipmentError, match="ended with 1, uninvited"):
         next(playing)
+
+
+PARENT = """
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from chaoskit.rehearse import lanes
+says = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(600)"
+lanes._LANE = (sys.executable, "-c", says, sys.argv[1])
+list(lanes.play([lanes.Lane((SimpleNamespace(name="one"),))], 1, None, Path(sys.argv[2]), None, 15.0, print))
+"""
+
+
+def test_a_stack_s_process_ends_with_a_rehearsal_that_is_killed(tmp_path: Path) -> None:
+    told = tmp_path / "pid"
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(told), str(tmp_path)])
+    assert waiting.await_true(lambda: told.exists() and told.read_text() != "", 30)
+    lane = psutil.Process(int(told.read_text()))
+    parent.kill()
+    parent.wait(10)
+    psutil.wait_procs([lane], 10)
+    assert not lane.is_running()
