@@ -119,6 +119,8 @@ class PromisedReceiver:
     recipients: tuple[str, ...]
     resolved: bool
     place: Place
+    integrations: tuple[str, ...] = ()
+    """The kinds of integration that bring it there, one for each; mails where there are recipients."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@
     runbook: https://docs.example.com/runbooks/    # optional: every notice links below it
     subject_contains: [ALERT]          # optional: texts that every mail's subject holds
     receivers:
-      critical-alerts: {recipients: [ops@example.com], resolved: true}
+      critical-alerts: {recipients: [ops@example.com], resolved: true, integrations: [email, webhook]}
     alerts:
       WorkerUnhealthy:
         appears: 6s                    # optional: from the fault until the service itself shows the condition
@@ -17,24 +17,35 @@
 back over (`[5m]`, through recording rules too) are computed from the configuration and added by whoever plans or
 explains an alert: written here as well, they would count twice.
 
+`integrations` names each kind that brings a receiver its notices; recipients promise `email` by themselves. One that
+the configuration lacks is a promise that it breaks.
+
 A promise about an alert or a receiver that the configuration does not have is a problem: it could never be
 kept, and a misspelt name must not pass as a promise that nobody checks.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 
 from chaoskit.alerting.config_fields import Reading
-from chaoskit.alerting.model import Promise, PromisedNotice, PromisedReceiver
+from chaoskit.alerting.model import Promise, PromisedNotice, PromisedReceiver, Receiver
 from chaoskit.yaml_source import Node
 
 FORMAT = "1"
 
 _TOP_KEYS = ("chaoskit", "delivery", "runbook", "subject_contains", "receivers", "alerts")
-_RECEIVER_KEYS = ("recipients", "resolved")
+_RECEIVER_KEYS = ("recipients", "resolved", "integrations")
 _ALERT_KEYS = ("appears", "clears", "notices")
 _NOTICE_KEYS = ("for", "group_wait", "repeat")
+
+
+def lacking(promised: PromisedReceiver, receiver: Receiver) -> tuple[str, ...]:
+    """The kinds of integration that a receiver is promised and does not have, one for each that is missing."""
+    there = Counter(integration.kind for integration in receiver.integrations)
+    return tuple((Counter(promised.integrations) - there).elements())
+
 
 NO_PROMISE = Promise(notices={}, receivers={})
 """What holds where no promise file is given."""
@@ -96,7 +107,10 @@ def _check_name(reading: Reading, key: Node, what: str, defined: Collection[str]
 def _receiver(reading: Reading, key: Node, node: Node) -> PromisedReceiver:
     reading.known_keys(node, _RECEIVER_KEYS, f"the promised receiver '{key.raw}'")
     recipients = tuple(item.raw for item in reading.texts(node, "recipients"))
-    return PromisedReceiver(key.raw, recipients, reading.boolean(node, "resolved", True), key.place)
+    kinds = tuple(item.raw for item in reading.texts(node, "integrations"))
+    if recipients and "email" not in kinds:
+        kinds = ("email", *kinds)
+    return PromisedReceiver(key.raw, recipients, reading.boolean(node, "resolved", True), key.place, kinds)
 
 
 def _notice(reading: Reading, alert: str, receiver: Node, value: Node) -> PromisedNotice:

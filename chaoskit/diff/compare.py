@@ -76,7 +76,7 @@ def _meant(config: AlertConfig) -> object:
     promise = config.promise
     return (
         {key: (each.for_s, each.group_wait_s, each.repeat_s) for key, each in promise.notices.items()},
-        {name: (each.recipients, each.resolved) for name, each in promise.receivers.items()},
+        {name: (each.recipients, each.resolved, each.integrations) for name, each in promise.receivers.items()},
         promise.appears_s,
         promise.clears_s,
         promise.delivery_s,

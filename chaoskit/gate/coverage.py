@@ -5,7 +5,7 @@ Only what an expectation asked for and every one of its rows confirmed earns cov
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from chaoskit.alerting.inhibition import muting_rules
@@ -57,11 +57,14 @@ def could_prove(plan: Plan) -> dict[str, frozenset[str]]:
 
 
 def proven_by(plan: Plan, verdict: Verdict) -> dict[str, frozenset[str]]:
-    """What a scenario's verdict proves: expectations all of whose rows passed, in a run that passed as a whole."""
+    """What a scenario's verdict proves: of a run that passed as a whole, what a row of its own says PASS of."""
     found: dict[str, set[str]] = {kind: set() for kind in KINDS}
     if verdict.result is Result.PASS:
         for alert in plan.alerts:
-            _add(plan, alert, found)
+            name = alert.rule.alert
+            mine = [row for row in verdict.rows if row.about == name or row.about.startswith(f"{name} ")]
+            if mine:
+                _add(plan, alert, found, {row.to.partition(" (")[0] for row in mine if row.hop == "notify"})
     return {kind: frozenset(names) for kind, names in found.items()}
 
 
@@ -73,7 +76,8 @@ def covered(config: AlertConfig, proofs: Iterable[Mapping[str, frozenset[str]]],
     return Coverage(everything(config, standing), proven)
 
 
-def _add(plan: Plan, alert: PlannedAlert, found: dict[str, set[str]]) -> None:
+def _add(plan: Plan, alert: PlannedAlert, found: dict[str, set[str]], heard: Collection[str] | None = None) -> None:
+    """`heard`: the receivers that a row is about; None: all that are expected to hear of it."""
     config = plan.config
     labels = {**config.external_labels, **_labels(config, alert.rule.alert), **alert.expectation.labels}
     if alert.names:
@@ -85,6 +89,7 @@ def _add(plan: Plan, alert: PlannedAlert, found: dict[str, set[str]]) -> None:
         found["inhibition rules"].update(str(rule.place) for rule in rules)
         return
     told = {notice.receiver for notice in alert.notices if notice.ask.mode != "never"}
+    told = told if heard is None else told & set(heard)
     found["receivers"] |= told
     found["routes"] |= {_named(route) for route in match_routes(config.route, labels) if route.receiver in told}
 

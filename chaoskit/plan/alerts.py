@@ -15,9 +15,9 @@ from chaoskit.alerting.model import AlertConfig, PromisedNotice, Receiver, Route
 from chaoskit.alerting.outputs import carries
 from chaoskit.alerting.windows_alert import from_fault, from_undo
 from chaoskit.errors import Place, Problem
-from chaoskit.plan.model import PlannedAlert, PlannedFault, PlannedNotice
+from chaoskit.plan.model import PlannedAlert, PlannedFault, PlannedNotice, Unproved
 from chaoskit.plan.names import undefined
-from chaoskit.plan.witnesses import doors_of, unwitnessed
+from chaoskit.plan.witnesses import doors_of, unproved, unwitnessed
 from chaoskit.scenario.model import Expectation, Notify, Profile
 
 _PROMISED = Notify(mode="promised")
@@ -72,6 +72,7 @@ class AlertPlanner:
             notices=notices,
             receivers=tuple(name for name in asked if name in self._config.receivers),
             unwitnessed=self._unwitnessed(asked),
+            unproved=self._unproved(expectation, asked),
             latest_notice_vs=detect.hi_vs
             + max(hold.hi_vs, configured_hold.hi_vs)
             + max((n.latest_vs for n in notices), default=0.0),
@@ -120,6 +121,21 @@ class AlertPlanner:
         known = [self._config.receivers[name] for name in receivers if name in self._config.receivers]
         return tuple(one for receiver in known for one in unwitnessed(target, receiver)) if target != "local" else ()
 
+    def _unproved(self, expectation: Expectation, asked: Mapping[str, Notify]) -> tuple[Unproved, ...]:
+        receivers = self._config.receivers
+        return tuple(
+            each
+            for name, ask in asked.items()
+            if name in receivers
+            for each in unproved(
+                self._profile,
+                receivers[name],
+                ask,
+                self._hears_all_clear(expectation, receivers[name], ask),
+                self._config.promise.receivers.get(name),
+            )
+        )
+
     def _notices(
         self,
         expectation: Expectation,
@@ -146,6 +162,18 @@ class AlertPlanner:
             return []
         route = next((r for r in routing.match_routes(self._config.route, labels) if r.receiver == name), None)
         bounds = self._bounds(rule, route, ask, promised)
+        if bounds.lo_vs > bounds.hi_vs:
+            what = (
+                f"the notice of {expectation.alert} to {name} is due after {bounds.hi_vs:g} s, and must not come before"
+            )
+            held = windows.hold(rule).hi_vs
+            self.problems.append(
+                Problem(
+                    expectation.place,
+                    f"{what} {bounds.lo_vs:g} s after firing (not_before: {bounds.lo_vs + held:g}s)",
+                    "make not_before smaller, or say how late it may come with within:",
+                )
+            )
         joins = route is not None and self._may_join(route, rule.alert, label, count)
         live = windows.live_notify(route, self._delivery_vs) if route and joins else None
         all_clear = windows.all_clear(route or self._config.route, self._delivery_vs)
@@ -178,13 +206,18 @@ class AlertPlanner:
             window = windows.promised_notify(promised, delivery_vs=self._delivery_vs)
         else:
             window = windows.notify(rule, route or self._config.route, delivery_vs=self._delivery_vs)
-        if ask.mode != "bounded" or ask.within_vs is None:
+        if ask.mode != "bounded":
             return window
         # A scenario's own bounds count from pending, as promises do; windows count from FiredAt.
         held = windows.hold(rule).hi_vs
         low = max(0.0, (ask.not_before_vs or 0.0) - held)
+        if ask.within_vs is None:
+            setting = f"the scenario's not_before: {ask.not_before_vs:g} s, and {window.setting}"
+            return dataclasses.replace(window, lo_vs=low, setting=setting)
         high = max(low, ask.within_vs - held) + self._delivery_vs
         setting = f"the scenario's within: {ask.within_vs:g} s"
+        if ask.not_before_vs is not None:
+            setting += f", not_before: {ask.not_before_vs:g} s"
         return dataclasses.replace(window, lo_vs=low, hi_vs=high, setting=setting)
 
     def _hears_all_clear(self, expectation: Expectation, receiver: Receiver, ask: Notify) -> bool:

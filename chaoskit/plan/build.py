@@ -73,7 +73,7 @@ def make_plan(
         tail_vs=_tail_vs(config, alerts, time_scale),
         warnings=(),
         beside=frozenset(beside),
-        witnesses=witnesses_of(profile, config),
+        witnesses=witnesses_of(profile),
     )
     _refuse_beyond_limits(plan)
     return dataclasses.replace(plan, warnings=(*_scale_warnings(plan), *_waived(plan)))

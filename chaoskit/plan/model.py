@@ -76,6 +76,18 @@ class PlannedNotice:
 
 
 @dataclass(frozen=True, slots=True)
+class Unproved:
+    """Hops to a receiver that nothing could show, so that no notice of any sink stands for them."""
+
+    to: str
+    """The receiver, or one integration of it as `critical-alerts (webhook)`."""
+    hops: tuple[str, ...]
+    reason: str
+    broken: bool = False
+    """Whether the configuration alone shows that the promise cannot be kept."""
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedAlert:
     """One expectation with its windows; `names` are the bound targets carried in `label`, or empty."""
 
@@ -99,6 +111,8 @@ class PlannedAlert:
     """Whom something is promised, or who must not hear of it."""
     unwitnessed: tuple[str, ...] = ()
     """Integrations, as receiver/integration, that are promised a notice which nobody sees arrive."""
+    unproved: tuple[Unproved, ...] = ()
+    """What is expected at receivers where nothing could show it."""
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Whether an alert instance is one that this expectation speaks of."""

@@ -3,27 +3,28 @@
 local       critical-alerts (email), critical-alerts (webhook)     each led to a door of ours, each judged
 attached    critical-alerts (witness)       an entry beside the receiver's own: it shows when the group is told
             critical-alerts/email           delivers to the real mailbox, which nobody sees: UNKNOWN, or waived
+
+A receiver of which nothing can be seen is expected to be told all the same: a row says FAIL where the configuration
+alone shows that nobody is told, else UNKNOWN. A waiver lifts one integration, never the last that could prove anything.
 """
 
 from __future__ import annotations
 
-from chaoskit.alerting.model import AlertConfig, Integration, Receiver
+from chaoskit.alerting.model import AlertConfig, Integration, PromisedReceiver, Receiver
+from chaoskit.alerting.promise import lacking
 from chaoskit.errors import Problem
+from chaoskit.plan.model import Unproved
 from chaoskit.plan.names import undefined
-from chaoskit.scenario.model import Attached, Profile
+from chaoskit.scenario.model import Attached, Notify, Profile
 
 WITNESS = "witness"
 """The integration that a receiver's witness counts as, and the name of the equipment behind it."""
 _SINKS = ("mail-sink", "webhook-sink")
 
 
-def witnesses_of(profile: Profile, config: AlertConfig) -> tuple[str, ...]:
-    """The equipment without which no notice is seen; empty where the profile waives them all."""
-    target = profile.target
-    if not isinstance(target, Attached):
-        return _SINKS
-    waived_all = not any(unwitnessed(target, receiver) for receiver in config.receivers.values())
-    return () if waived_all and not target.witness else (WITNESS,)
+def witnesses_of(profile: Profile) -> tuple[str, ...]:
+    """The equipment without which no notice is seen, whatever the profile waives."""
+    return (WITNESS,) if isinstance(profile.target, Attached) else _SINKS
 
 
 def doors_of(profile: Profile, receiver: Receiver) -> tuple[Integration, ...]:
@@ -43,6 +44,42 @@ def unwitnessed(target: Attached, receiver: Receiver) -> tuple[str, ...]:
 def waived(target: Attached, receiver: Receiver) -> tuple[str, ...]:
     """The receiver's own integrations that the profile takes out of the judgement."""
     return tuple(names[0] for names in _all(receiver) if set(names) & set(target.waive))
+
+
+def unproved(
+    profile: Profile, receiver: Receiver, ask: Notify, all_clear: bool, promised: PromisedReceiver | None
+) -> list[Unproved]:
+    """What is expected of a receiver and no integration of it could show, or bring about."""
+    name, target = receiver.name, profile.target
+    if not receiver.integrations:
+        if ask.mode == "never":
+            reason = f"{name} has no integration, so nothing could show a notice that must not come"
+            return [Unproved(name, ("notify",), reason)]
+        reason = f"told to nobody: {name} has no integration ({receiver.place})"
+        return [Unproved(name, ("notify",), reason, broken=True)]
+    found = []
+    if ask.mode != "never" and promised is not None:
+        found = [
+            Unproved(
+                f"{name} ({kind})",
+                ("notify",),
+                f"{name} has no {kind} integration ({receiver.place}), and is promised one ({promised.place})",
+                broken=True,
+            )
+            for kind in lacking(promised, receiver)
+        ]
+    if not doors_of(profile, receiver) and isinstance(target, Attached):
+        hops: tuple[str, ...] = () if ask.mode == "never" else ("content",)
+        if all_clear:
+            hops = ("all-clear", *hops)
+        if unwitnessed(target, receiver):
+            why = "the profile names no witness"
+        else:
+            hops = ("notify", *hops)
+            why = "every integration of it is waived and the profile names no witness; a waiver proves nothing"
+        if hops:
+            found.append(Unproved(name, hops, f"nobody sees what {name} is told: {why}"))
+    return found
 
 
 def wrong_waivers(profile: Profile, config: AlertConfig) -> list[Problem]:

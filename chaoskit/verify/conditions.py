@@ -7,7 +7,9 @@ import itertools
 from chaoskit.events import End, FaultFail, Interruption, Steady, StepEnd
 from chaoskit.history import History
 from chaoskit.plan.model import Plan
+from chaoskit.scenario.model import Change, Do
 from chaoskit.verify.evidence import Evidence
+from chaoskit.verify.expected import named
 from chaoskit.verify.load import judge_load
 from chaoskit.verify.verdict import Result, Row
 
@@ -22,7 +24,7 @@ def judge_conditions(plan: Plan, history: History, evidence: Evidence) -> list[R
     if steady is None or not steady.reached:
         return rows + _early_end(history)
     rows += _faults(plan, evidence)
-    rows += _steps(history)
+    rows += _steps(plan, history, evidence)
     if plan.profile.load.given:
         rows += judge_load(history, evidence)
     rows += _clocks(history, evidence)
@@ -42,7 +44,7 @@ def _steady(event: Steady | None) -> Row:
 def _faults(plan: Plan, evidence: Evidence) -> list[Row]:
     rows = []
     for fault, invoke in evidence.invokes.items():
-        about = f"{invoke.kind} {', '.join(invoke.targets)}"
+        about = named(invoke.kind, invoke.targets)
         failed = [event for event in evidence.fault_problems if event.fault == fault]
         if failed:
             reason = "; ".join(_said(event) for event in failed)
@@ -62,16 +64,22 @@ def _said(event: object) -> str:
     return f"the undo failed: {getattr(event, 'reason', event)}"
 
 
-def _steps(history: History) -> list[Row]:
+def _steps(plan: Plan, history: History, evidence: Evidence) -> list[Row]:
+    """One for each action and change that was confirmed, and for each step that did not come to its end."""
+    ended = [event for event in history.of(StepEnd) if event.outcome in ("failed", "timeout")]
+    failed = {event.step for event in ended}
+    steps = [planned.step for planned in plan.steps if isinstance(planned.step, Do | Change)]
     return [
-        Row(
-            about=f"step {event.step}",
-            hop="effect",
-            result=Result.UNKNOWN,
-            reason=f"step {event.step} {'timed out' if event.outcome == 'timeout' else event.outcome}: {event.detail}",
+        Row(about=f"step {step.name}", hop="effect", result=Result.PASS)
+        for step in steps
+        if step.name in evidence.actions and step.name not in failed
+    ] + [
+        _unknown(
+            f"step {event.step}",
+            "effect",
+            f"step {event.step} {'timed out' if event.outcome == 'timeout' else event.outcome}: {event.detail}",
         )
-        for event in history.of(StepEnd)
-        if event.outcome in ("failed", "timeout")
+        for event in ended
     ]
 
 

@@ -16,12 +16,13 @@ from chaoskit.plan.witnesses import WITNESS
 
 _TAG = re.compile(r"<(style|script|head)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 _TEMPLATED = "{{"
+_MAIL = "email"
 
 
 def wrong_with(notice: Notice, planned: PlannedNotice, alert: PlannedAlert, promise: Promise) -> list[str]:
     """Everything that is wrong with what this notice says of this alert; an empty list is what was promised."""
     wrong = list(notice.problems)
-    if planned.integration == "email":
+    if planned.integration == _MAIL:
         wrong += wrong_people(notice, planned) + _mail(notice, alert, promise)
     elif planned.integration in ("webhook", WITNESS):
         wrong += _webhook(notice, alert, promise)
@@ -40,13 +41,18 @@ def wrong_html(notice: Notice, planned: PlannedNotice, alert: PlannedAlert, prom
     return [*notice.problems, *_mail(notice, alert, promise), *_lacks(notice, planned)]
 
 
+def unshown(planned: PlannedNotice, alert: PlannedAlert) -> list[str]:
+    """What a receiver is to be told and no integration of it that is seen could show: only mails have subjects."""
+    mails = any(one.receiver == planned.receiver and one.integration == _MAIL for one in alert.notices)
+    return [] if mails or "subject" not in planned.ask.contains else [f"no mail to {planned.receiver} is seen"]
+
+
 def _lacks(notice: Notice, planned: PlannedNotice) -> list[str]:
-    parts = {"subject": notice.subject}
-    body = notice.html or notice.text
+    parts = {"subject": notice.subject, "runbook": html_text.unescape(notice.html) or notice.text}
     return [
         f"'{wanted}' is missing in its {part}"
         for part, wanted in planned.ask.contains.items()
-        if wanted not in parts.get(part, body)
+        if wanted not in parts[part] and not (part == "subject" and planned.integration != _MAIL)
     ]
 
 
@@ -54,6 +60,11 @@ def _mail(notice: Notice, alert: PlannedAlert, promise: Promise) -> list[str]:
     wrong = []
     if not notice.subject.strip():
         wrong.append("its subject is empty")
+    wrong += [
+        f"'{wanted}' is missing in its subject, which the promise's subject_contains wants"
+        for wanted in promise.subject_contains
+        if wanted not in notice.subject
+    ]
     if not (notice.html or notice.text).strip() or (notice.html and not _visible(notice.html)):
         return [*wrong, "its body is empty: the mail's template (html:, templates/) rendered nothing"]
     body = notice.html or notice.text

@@ -8,8 +8,7 @@ let the target run, or once more after its own fault had lapsed.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from chaoskit.alerting import routing
 from chaoskit.alerting.windows_expression import range_of
@@ -21,8 +20,10 @@ from chaoskit.units import format_duration
 from chaoskit.verify import processor
 from chaoskit.verify.anchors import lapses
 from chaoskit.verify.evidence import Episode, Evidence
+from chaoskit.verify.expected import NOTHING_ELSE
 from chaoskit.verify.judge import elsewhen
 from chaoskit.verify.verdict import Result, Row
+from chaoskit.verify.volume import judge_volumes, tells_only
 
 _REPEATERS = ("alertmanager", "prometheus", "target")
 
@@ -37,25 +38,32 @@ def find(plan: Plan, evidence: Evidence, owners: Mapping[int, PlannedAlert], sin
     known_to = evidence.known_to(until)
     observers = ("prometheus", *evidence.witnesses)
     blind = [(seen, at) for seen in observers if (at := evidence.blind_from(seen, since, known_to)) is not None]
-    rows += _volumes(plan, evidence, since, until, [seen for seen, _ in blind if seen != "prometheus"])
-    if rows or not blind:
-        return rows or [Row(about="nothing else", hop="finding", result=Result.PASS)]
+    volumes = judge_volumes(plan, evidence, since, until, [seen for seen, _ in blind if seen != "prometheus"])
+    return [*(rows or [_nothing_else(plan, evidence, since, until, blind)]), *volumes]
+
+
+def _nothing_else(
+    plan: Plan, evidence: Evidence, since: float, until: float, blind: Sequence[tuple[str, float]]
+) -> Row:
+    """Nothing was found: PASS where everything was watched. `blind`: who was not looking, and from when."""
+    if not blind:
+        return Row(about=NOTHING_ELSE, hop="finding", result=Result.PASS)
     first = min(blind, key=lambda item: item[1])
     after = (first[1] - since) * plan.time_scale
     if not evidence.whole:
         ended = (until - since) * plan.time_scale
         reason = f"nothing else was seen until the run ended early, {ended:.1f} s after the first step, so nobody knows"
-        return [Row(about="nothing else", hop="finding", result=Result.UNKNOWN, reason=reason)]
+        return _finding(NOTHING_ELSE, reason, Result.UNKNOWN)
     target = plan.profile.target
     if isinstance(target, Attached) and not target.witness and [name for name, _ in blind] == [WITNESS]:
         reason = "nothing else was seen, but the profile names no witness, so nobody knows who else was told"
-        return [Row(about="nothing else", hop="finding", result=Result.UNKNOWN, reason=reason)]
+        return _finding(NOTHING_ELSE, reason, Result.UNKNOWN)
     names = ", ".join(name for name, _ in blind)
     reason = (
         f"nothing else was seen, but {names} was not watched all the time (blind from {after:.1f} s after the first "
         "step on), so nobody knows"
     )
-    return [Row(about="nothing else", hop="finding", result=Result.UNKNOWN, reason=reason)]
+    return _finding(NOTHING_ELSE, reason, Result.UNKNOWN)
 
 
 def describe(labels: Mapping[str, str], rule_labels: Mapping[str, str] = {}) -> str:
@@ -151,7 +159,7 @@ def _repeats(plan: Plan, evidence: Evidence, since: float, until: float) -> list
     last: dict[tuple[str, str, int, str], tuple[Notice, frozenset[tuple[tuple[tuple[str, str], ...], str]]]] = {}
     for notice in evidence.notices:
         content = frozenset((tuple(sorted(item.labels.items())), item.status) for item in notice.alerts)
-        if not content or notice.refused or _tells_only(notice, plan.foreign):
+        if not content or notice.refused or tells_only(notice, plan.foreign):
             continue  # What was refused has not been told; sending it again is right.
         labels = notice.alerts[0].labels
         route = next(
@@ -182,45 +190,6 @@ def _repeats(plan: Plan, evidence: Evidence, since: float, until: float) -> list
                 )
             )
     return rows
-
-
-def _volumes(plan: Plan, evidence: Evidence, since: float, until: float, blind: Sequence[str]) -> list[Row]:
-    """`blind`: sinks that were not watched all the time. What they missed may make too few enough, never fewer."""
-    counts: dict[str, int] = defaultdict(int)
-    for notice in counted(plan, evidence, since, until):
-        counts[notice.receiver] += 1
-        counts["total"] += 1
-    rows = []
-    for name, (least, most) in plan.scenario.notices.items():
-        count = counts[name]
-        if count < least or (most is not None and count > most):
-            wanted = f"{least}..{'' if most is None else most}"
-            reason = f"{name} got {count} notices, the scenario says {wanted}"
-            busy = processor.starved(evidence.processor, ("target",), since, until, plan.time_scale)
-            if count < least and blind:
-                busy = f"{', '.join(blind)} was not watched all the time"
-            if busy:
-                rows.append(_finding(f"notices {name}", f"{reason}, but {busy}", Result.UNKNOWN))
-            else:
-                rows.append(_finding(f"notices {name}", reason))
-    return rows
-
-
-def counted(plan: Plan, evidence: Evidence, since: float, until: float) -> list[Notice]:
-    """The notices of a span, save those that were refused and those that tell of nothing but others' alerts."""
-    return [
-        notice
-        for notice in evidence.notices
-        if since <= notice.sent[1] <= until
-        and not notice.refused
-        and not _tells_only(notice, plan.foreign)
-        and not _tells_only(notice, plan.only_beside)
-    ]
-
-
-def _tells_only(notice: Notice, others: Callable[[Mapping[str, str]], bool]) -> bool:
-    """Whether a notice is of nothing but alerts that are others'."""
-    return bool(notice.alerts) and all(others(item.labels) for item in notice.alerts)
 
 
 def _finding(about: str, reason: str, result: Result = Result.FAIL) -> Row:

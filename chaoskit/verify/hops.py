@@ -103,7 +103,7 @@ class HopJudge:
 
     def _notify(self, notice: PlannedNotice, episode: Episode | None, firing: Interval | None) -> Row:
         heard = self.heard(notice, episode, "firing")
-        needs = ("prometheus", "alertmanager", _sink(notice))
+        needs = ("prometheus", "alertmanager", sink_of(notice))
         window = self.company.window(notice, episode)
         hop = self._hop("notify", window, needs, notice.to, self._notice_setting(notice))
         hop = replace(hop, can_come=heard is not None or notice.configured is not None)
@@ -149,7 +149,7 @@ class HopJudge:
     def _all_clear(
         self, notice: PlannedNotice, window: Window, resolved: Interval | None, episode: Episode | None
     ) -> Row:
-        needs = ("prometheus", "alertmanager", _sink(notice))
+        needs = ("prometheus", "alertmanager", sink_of(notice))
         hop = self._hop("all-clear", window, needs, notice.to, self._all_clear_setting(notice))
         heard = self.heard(notice, episode, "resolved")
         # Who was never told of an alert is not told of its end either: that failure has been named already.
@@ -231,7 +231,7 @@ class HopJudge:
         that meets a closed door tries for max(group_interval, 10 s), which no time scale shortens.
         """
         receiver = next((n.receiver for n in self.alert.notices if n.to == to), None)
-        return tuple(_sink(n) for n in self.alert.notices if n.receiver == receiver)
+        return tuple(sink_of(n) for n in self.alert.notices if n.receiver == receiver)
 
     @property
     def _excuses(self) -> Excuses:
@@ -296,5 +296,6 @@ def _allowed(hop: Hop) -> Interval:
     return (hop.window.lo_vs, hop.window.hi_vs)
 
 
-def _sink(notice: PlannedNotice) -> str:
+def sink_of(notice: PlannedNotice) -> str:
+    """The equipment that sees the notices of this integration."""
     return SINKS.get(notice.integration, "webhook-sink")

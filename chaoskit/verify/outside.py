@@ -79,9 +79,14 @@ def unwitnessed_rows(plan: Plan) -> list[Row]:
     return [_unwitnessed(rule, name, any(alert.notices for alert in plan.alerts)) for rule, name in pairs]
 
 
-def _unwitnessed(rule: str, name: str, witnessed: bool) -> Row:
+def witnessed_as(name: str) -> str:
+    """How rows call an integration that profiles call `receiver/integration`."""
     receiver, _, integration = name.partition("/")
-    to = f"{receiver} ({integration.replace('/', ' ')})"
+    return f"{receiver} ({integration.replace('/', ' ')})"
+
+
+def _unwitnessed(rule: str, name: str, witnessed: bool) -> Row:
+    to = witnessed_as(name)
     seen = "the witness shows when the receiver is told, not" if witnessed else "nobody sees"
     reason = (
         f"{rule} -> {to}: {seen} whether this integration delivers "

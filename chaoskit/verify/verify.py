@@ -20,15 +20,17 @@ from chaoskit.verify.anchors import anchors_of, assign
 from chaoskit.verify.checklist import Checklist, check
 from chaoskit.verify.company import Company
 from chaoskit.verify.conditions import judge_conditions
-from chaoskit.verify.content import wrong_with
+from chaoskit.verify.content import unshown, wrong_with
 from chaoskit.verify.evidence import Episode, Evidence, gather
-from chaoskit.verify.findings import counted, describe, find
+from chaoskit.verify.expected import not_judged, owed, unproved_rows
+from chaoskit.verify.findings import describe, find
 from chaoskit.verify.hops import HopJudge
 from chaoskit.verify.judge import between
 from chaoskit.verify.load import load_notes
 from chaoskit.verify.outside import Mutes, mutes_of, notes_of_others, unwitnessed_rows
 from chaoskit.verify.suppressed import judge_suppressed
 from chaoskit.verify.verdict import Figure, Result, Row, Verdict, exit_code, worst_of
+from chaoskit.verify.volume import counted, judge_notices
 
 _TAIL_SLACK_S = 1.5
 """Real seconds between the last word of any observer and the end of looking on."""
@@ -64,19 +66,25 @@ def judge_all(history: History, plan: Plan | None = None) -> tuple[Verdict, list
     notes: list[str] = []
     rows += _guarded("conditions", lambda: judge_conditions(plan, history, evidence))
     steady = next(history.of(Steady), None)
+    abouts = [(alert, [about for _, about in instances(alert, [])]) for alert in plan.alerts]
+    why = "no fault was injected"
     if steady is not None and steady.reached:
+        why = "nothing that was recorded stands for it"
         owners = assign(plan, evidence)
         company = company_of(plan, evidence, history)
         until = evidence.phases.get("stopping", history.last_t)
         evidence.whole = _whole(plan, evidence, history, until)
         outside = mutes_of(plan, evidence)
-        for alert in plan.alerts:
+        for number, alert in enumerate(plan.alerts):
+            mine = [episode for episode in evidence.episodes if owners.get(id(episode)) is alert]
+            abouts[number] = (alert, [about for _, about in instances(alert, mine)])
             judged = partial(_alert, plan, evidence, alert, owners, until, figures, checklists, company, outside)
             rows += _guarded(alert.id, judged)
         rows += unwitnessed_rows(plan)
         since = evidence.phases.get("steps", history.events[0].t)
         notes += notes_of_others(plan, evidence, since, until)
         rows += _guarded("findings", lambda: find(plan, evidence, owners, since, until))
+    rows += not_judged([*owed(plan, abouts)], rows, why)
     result = worst_of(row.result for row in rows)
     interrupted = next(history.of(Interruption), None) is not None
     code = exit_code(result, healed=_healed(history, evidence), interrupted=interrupted)
@@ -127,7 +135,9 @@ def _alert(
             strays = [e for e in strays if _named(alert, e.labels.get(alert.label)) == about]
         judged = HopJudge(evidence, alert, plan.time_scale, about, anchors, until, company, mutes, tuple(strays))
         mine_rows = judged.rows(episode)
+        mine_rows += unproved_rows(alert, about)
         mine_rows += _content(plan, judged, alert, episode)
+        mine_rows += [row for planned in alert.notices for row in judge_notices(judged, planned, episode)]
         mine_rows += judge_suppressed(plan, evidence, alert, episode, about, until)
         checklist, failures = check(plan, judged, episode, mine_rows)
         rows += [*mine_rows, *failures]
@@ -153,14 +163,19 @@ def _named(alert: PlannedAlert, name: str | None) -> str:
 def _content(plan: Plan, judged: HopJudge, alert: PlannedAlert, episode: Episode | None) -> list[Row]:
     rows = []
     for planned in alert.notices:
-        wrong: list[str] = []
-        heard = [n for status in ("firing", "resolved") if (n := judged.heard(planned, episode, status)) is not None]
-        if not heard or planned.ask.mode == "never":
+        if planned.ask.mode == "never":
             continue
-        for notice in heard:
-            wrong += [w for w in wrong_with(notice, planned, alert, plan.config.promise) if w not in wrong]
-        reason = f"{judged.about} -> {planned.to}: the notice came, but {'; '.join(wrong)}" if wrong else ""
-        result = Result.FAIL if wrong else Result.PASS
+        due = ("firing", "resolved") if planned.all_clear is not None else ("firing",)
+        came = {status: judged.heard(planned, episode, status) for status in ("firing", "resolved")}
+        heard = [notice for notice in came.values() if notice is not None]
+        wrong = list(dict.fromkeys(w for one in heard for w in wrong_with(one, planned, alert, plan.config.promise)))
+        unseen = [f"no {status} notice was seen" for status in due if came[status] is None]
+        unseen += unshown(planned, alert)
+        who, result, reason = f"{judged.about} -> {planned.to}", Result.PASS, ""
+        if wrong:
+            result, reason = Result.FAIL, f"{who}: the notice came, but {'; '.join(wrong)}"
+        elif unseen:
+            result, reason = Result.UNKNOWN, f"not judged: {who}: {'; '.join(unseen)}"
         rows.append(Row(about=judged.about, hop="content", to=planned.to, result=result, reason=reason))
     return rows
 

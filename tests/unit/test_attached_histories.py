@@ -164,8 +164,25 @@ def test_without_a_witness_everything_about_notices_is_unknown() -> None:
     assert "the profile names no witness" in reasons(verdict, "finding")
 
 
-def test_without_a_witness_and_with_everything_waived_the_rest_can_pass() -> None:
-    assert verify(attached(told(Truth()), EVERYTHING)).result is PASS
+def test_waivers_prove_nothing_without_a_witness_every_receiver_is_unknown() -> None:
+    """A waiver lifts one integration, never the last that could prove a notice."""
+    verdict = verify(attached(told(Truth()), EVERYTHING))
+    assert verdict.result is UNKNOWN
+    assert not failed(verdict)
+    for hop in ("notify", "all-clear", "content"):
+        assert {row.to: row.result for row in verdict.rows if row.hop == hop} == dict.fromkeys(
+            ("critical-alerts", "worker-alerts"), UNKNOWN
+        )
+    assert "every integration of it is waived and the profile names no witness" in reasons(verdict, "notify")
+    assert results(verdict, "finding") == {UNKNOWN}
+
+
+def test_without_a_witness_the_all_clear_and_the_words_are_unknown_too() -> None:
+    verdict = verify(attached(told(Truth()), "label: environment"))
+    for hop in ("all-clear", "content"):
+        assert {row.to: row.result for row in verdict.rows if row.hop == hop} == dict.fromkeys(
+            ("critical-alerts", "worker-alerts"), UNKNOWN
+        )
 
 
 def test_a_silence_from_outside_is_named_with_its_maker_and_reason() -> None:

@@ -30,7 +30,9 @@ def test_the_whole_promise_is_read() -> None:
         ("WorkerDown", "everyone"): PromisedNotice("WorkerDown", "everyone", 60, 30, 7200, Place(file, 12))
     }
     recipients = ("ops@example.com", "night@example.com")
-    assert promise.receivers == {"everyone": PromisedReceiver("everyone", recipients, False, Place(file, 6))}
+    assert promise.receivers == {
+        "everyone": PromisedReceiver("everyone", recipients, False, Place(file, 6), ("email",))
+    }
     assert (promise.appears_s, promise.clears_s, promise.delivery_s) == ({"WorkerDown": 6}, {"WorkerDown": 30}, 3)
     assert (promise.runbook_base, promise.subject_contains) == ("https://docs.example.com/runbooks/", ("ALERT",))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chaoskit.alerting.model import PromisedReceiver, Receiver
+from chaoskit.alerting.promise import lacking
 from chaoskit.check.facts import Facts
 from chaoskit.check.findings import Said, Severity, lint
 
@@ -73,6 +74,22 @@ def to_nobody(facts: Facts) -> Iterator[Said]:
         if name in promised and not receiver.integrations:
             todo = "add email_configs, webhook_configs, ..."
             yield Said(receiver.place, f"the receiver {name} is promised notices and has no integration", todo)
+
+
+@lint(
+    "promise-integration",
+    Severity.ERROR,
+    "promise",
+    "A receiver lacks an integration that it is promised.",
+    "Nothing comes the promised way, whatever else does.",
+    ("promise", "alertmanager"),
+)
+def missing_integration(facts: Facts) -> Iterator[Said]:
+    for promised, receiver in _both(facts):
+        # Without any there is nothing to compare: promise-to-nobody says so.
+        for kind in lacking(promised, receiver) if receiver.integrations else ():
+            message = f"{receiver.name} is promised {kind}, and has no such integration ({receiver.place})"
+            yield Said(promised.place, message, f"add {kind}_configs, or take it out of the promise")
 
 
 @lint(
