@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: game-day test gate test-long generations lint setup clean
+.PHONY: game-day test gate test-long fresh-machine generations lint setup clean
 
 game-day: setup         ## set up, then run the first drill
 	$(BIN)/chaoskit run worker-unhealthy
@@ -17,6 +17,12 @@ gate: setup             ## every scenario, one answer
 
 test-long: setup        ## the tests that take minutes each
 	$(BIN)/python -m pytest -m long
+
+# As root, with debootstrap: game-day and tests on a fresh Debian, of which nothing is left afterwards.
+SUITE ?= bookworm
+PARTS ?= venv game-day test
+fresh-machine: setup
+	$(BIN)/python scripts/fresh_machine.py $(SUITE) $(PARTS)
 
 # Tests that must hold on older and newer Prometheus alike run on each that is there; one that cannot be fetched
 # here is skipped, and said so.

@@ -9,6 +9,7 @@ import click
 
 from chaoskit.bundle.render import PARTS, render
 from chaoskit.bundle.render_settings import PROMETHEUS, SETTINGS
+from chaoskit.cli.console import Commands
 from chaoskit.errors import BadInput, ExitCode
 from chaoskit.stack.binaries import require
 from chaoskit.stack.monitoring import check_alertmanager, check_prometheus
@@ -24,7 +25,7 @@ _SETTINGS = "\n".join(
 )
 
 
-@click.group("bundle")
+@click.group("bundle", cls=Commands)
 def bundle_group() -> None:
     """The shipped alert configuration, ready to deploy."""
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from chaoskit import __version__, bundle
+from chaoskit.cli.console import Commands
 from chaoskit.cli.console import console as terminal
 from chaoskit.cli.doctor import examine, examine_profile, mend, to_json
 from chaoskit.errors import BadInput, ExitCode, Place, Problem, worst
@@ -23,6 +23,7 @@ from chaoskit.history import read_history
 from chaoskit.report.checklist import checklist_view
 from chaoskit.report.junit import junit, promises
 from chaoskit.report.live import LiveView, PlainLines
+from chaoskit.report.table import table
 from chaoskit.report.terminal import plan_view, print_to, verdict_view
 from chaoskit.report.text import clean
 from chaoskit.report.written import PAGE, judge, judge_folder, read_checklists
@@ -63,7 +64,7 @@ def _asking(command: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
     return command
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, package_name="chaoskit")
 def chaoskit() -> None:
     """Proves that alerts work: real faults, a real Prometheus and Alertmanager, real notices, one verdict."""
@@ -145,13 +146,11 @@ def verify_command(run: str, out: Path, write: Path | None, html: Path | None, f
 @chaoskit.command("list")
 def list_command() -> ExitCode:
     """Scenarios, what they break, and which alerts they prove."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in ("scenario", "title", "breaks with", "proves"):
-        table.add_column(title, header_style="dim", overflow="fold")
+    shown = table("scenario", "title", "breaks with", "proves")
     listed = list_scenarios()
     for one in listed:
-        table.add_row(one.name, clean(one.title or "cannot be read"), ", ".join(one.faults), ", ".join(one.alerts))
-    print_to(terminal(), table)
+        shown.add_row(one.name, clean(one.title or "cannot be read"), ", ".join(one.faults), ", ".join(one.alerts))
+    print_to(terminal(), shown)
     problems = [problem for one in listed for problem in one.problems]
     if problems:
         raise BadInput(problems)
@@ -179,10 +178,10 @@ def doctor_command(install: bool, profile: str | None, folder: Path | None, cana
     if format_ == "json":
         click.echo(to_json(lines))
     else:
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+        shown = table("", "", "", "", header=False)
         for one in lines:
-            table.add_row(_SIGNS[one.state], clean(one.what), clean(one.detail), clean(one.mend))
-        print_to(terminal(), table)
+            shown.add_row(_SIGNS[one.state], clean(one.what), clean(one.detail), clean(one.mend))
+        print_to(terminal(), shown)
     return ExitCode.USAGE if any(one.state == "missing" for one in lines) else ExitCode.PASS
 
 

@@ -10,6 +10,7 @@ import errno
 from collections.abc import Iterable
 from typing import Any
 
+import click
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
@@ -43,3 +44,13 @@ def console(*, stderr: bool = False) -> Console:
     """A console for this terminal, or for a file or pipe."""
     found = Terminal(stderr=stderr)
     return found if found.is_terminal else Terminal(stderr=stderr, width=_PLAIN_WIDTH)
+
+
+class Commands(click.Group):
+    """A group whose help says of each command all of its first sentence, folded where the terminal is narrow."""
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, nothing cut."""
+        commands = [self.commands[name] for name in self.list_commands(context)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(one.name or "", one.get_short_help_str(limit=1000)) for one in commands])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from chaoskit.cli.console import Commands
 from chaoskit.errors import BadInput, ExitCode, Problem
 from chaoskit.observe.payload import Contents
 from chaoskit.report.text import clean
@@ -21,7 +22,7 @@ _FILE = click.Path(path_type=Path)
 _SHOWN = 3
 
 
-@click.group("witness")
+@click.group("witness", cls=Commands)
 def witness_group() -> None:
     """Hear what the receivers of a running Alertmanager hear, beside them."""
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from chaoskit.gate.candidate import Candidate
@@ -16,6 +15,7 @@ from chaoskit.gate.gate import Outcome
 from chaoskit.gate.record import AtScale
 from chaoskit.gate.schedule import Schedule
 from chaoskit.report.checklist import marks
+from chaoskit.report.table import table
 from chaoskit.report.terminal import STYLES
 from chaoskit.report.text import clean, real, telling
 from chaoskit.units import amount
@@ -24,19 +24,19 @@ from chaoskit.verify.checklist import ITEMS
 
 def schedule_view(schedule: Schedule, *, why: bool) -> RenderableType:
     """Stacks and waves, and with `why` who runs apart from whom."""
-    table = _table("stack", "wave", "about", "scenarios")
+    shown = table("stack", "wave", "about", "scenarios")
     for number, stack in enumerate(schedule.stacks, 1):
         for index, wave in enumerate(stack.waves, 1):
             names = ", ".join(one.name for one in wave.members)
             first = index == 1
-            table.add_row(str(number) if first else "", str(index), f"{wave.length_s:.0f} s", names)
+            shown.add_row(str(number) if first else "", str(index), f"{wave.length_s:.0f} s", names)
     scenarios = sum(len(stack.members) for stack in schedule.stacks)
     ending = Text(
         f"{amount(scenarios, 'scenarios')} in {amount(len(schedule.stacks), 'stacks')}, "
         f"{schedule.side_by_side} side by side: about {real(schedule.bound_s)} (real)"
     )
     reasons = [Padding(Text(clean(line), style="dim"), (0, 0, 0, 1)) for line in schedule.why] if why else []
-    return Group(table, *reasons, ending)
+    return Group(shown, *reasons, ending)
 
 
 def outcome_line(outcome: Outcome) -> Text:
@@ -49,7 +49,7 @@ def gate_view(
     outcomes: Sequence[Outcome], coverage: Coverage, record: AtScale, unproven: Sequence[Candidate]
 ) -> RenderableType:
     """The table, the reasons of whatever did not pass, and the coverage."""
-    table = _table("", "scenario", "alerts", "checklist", "took", "history")
+    shown = table("", "scenario", "alerts", "checklist", "took", "history")
     reasons: list[RenderableType] = []
     for outcome in sorted(outcomes, key=lambda each: each.candidate.name):
         alerts = ", ".join(sorted(outcome.candidate.expects)) or "nothing may fire"
@@ -57,11 +57,11 @@ def gate_view(
         name = f"{outcome.candidate.name}{again}"
         took = f"{outcome.took_s:.0f} s"
         row = (clean(name), clean(alerts), marks(outcome.checklists), took, clean(outcome.folder.name))
-        table.add_row(_result(outcome), *row)
+        shown.add_row(_result(outcome), *row)
         for reason in reasons_of(outcome):
             reasons.append(Padding(Text(f"• {clean(outcome.candidate.name)}: {clean(reason)}"), (0, 0, 0, 1)))
     key = Text(f"checklist: {', '.join(ITEMS)}; + pass, F fail, ? unknown, - not promised", style="dim")
-    return Group(table, key, Text(""), *reasons, *_coverage(coverage), *left_out_lines(unproven, record))
+    return Group(shown, key, Text(""), *reasons, *_coverage(coverage), *left_out_lines(unproven, record))
 
 
 def reasons_of(outcome: Outcome) -> list[str]:
@@ -107,10 +107,3 @@ def _ago(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit} ago"
     return "a moment ago"
-
-
-def _table(*titles: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in titles:
-        table.add_column(title, header_style="dim", overflow="fold")
-    return table

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from chaoskit.report.table import table
 from chaoskit.report.terminal import STYLES
 from chaoskit.report.text import clean
 from chaoskit.verify.checklist import ITEMS, Checklist
@@ -21,14 +21,12 @@ def checklist_view(checklists: Sequence[Checklist]) -> RenderableType:
     """A table, a row for each expected instance; empty where nothing was expected."""
     if not checklists:
         return Group()
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in ("alert", *ITEMS):
-        table.add_column(title, header_style="dim", overflow="fold")
+    shown = table("alert", *ITEMS)
     for one in checklists:
         answers = [one.answers.get(item) for item in ITEMS]
         words = [Text(_WORDS[each], style=STYLES[each] if each else "dim") for each in answers]
-        table.add_row(clean(one.about), *words)
-    return Group(Text("Checklist", style="bold"), table, Text(""))
+        shown.add_row(clean(one.about), *words)
+    return Group(Text("Checklist", style="bold"), shown, Text(""))
 
 
 def marks(checklists: Sequence[Checklist]) -> str:

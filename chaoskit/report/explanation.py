@@ -13,6 +13,7 @@ from chaoskit.alerting.model import Route
 from chaoskit.explain.alert import Explanation, MutedBy, first_to_hear
 from chaoskit.explain.people import Heard
 from chaoskit.explain.words import span
+from chaoskit.report.table import table
 from chaoskit.report.text import clean
 from chaoskit.units import format_duration
 
@@ -132,9 +133,7 @@ def _route(passed: tuple[Route, ...], route: Route) -> Text:
 
 def _hops(explanation: Explanation) -> RenderableType:
     windows = explanation.told.windows
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in ("hop", "to", "takes", "governed by"):
-        table.add_column(title, header_style="dim", overflow="fold")
+    shown = table("hop", "to", "takes", "governed by")
     rows = [("detect", "", windows.detect)]
     rows += [("hold", "", windows.hold)] if windows.hold else []
     rows += [("notify", heard.receiver, heard.notify) for heard in explanation.told.heard]
@@ -142,8 +141,8 @@ def _hops(explanation: Explanation) -> RenderableType:
     rows += [("all-clear", r.receiver, d.all_clear) for r in windows.receivers for d in r.deliveries if d.all_clear]
     for hop, to, window in rows:
         where = f"{clean(window.setting)}  {window.place}" if window.place else clean(window.setting)
-        table.add_row(hop, clean(to), span((window.lo_vs, window.hi_vs)), where)
-    return table
+        shown.add_row(hop, clean(to), span((window.lo_vs, window.hi_vs)), where)
+    return shown
 
 
 def _mutes(explanation: Explanation) -> Iterator[RenderableType]:

@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from chaoskit.events import (
@@ -30,6 +29,7 @@ from chaoskit.events import (
     UndoOk,
 )
 from chaoskit.plan.model import Plan, PlannedAlert
+from chaoskit.report.table import table
 from chaoskit.report.terminal import describe
 from chaoskit.report.text import clean, real
 from chaoskit.run.progress import Instance, Progress, Snapshot
@@ -103,15 +103,15 @@ def _faults(snapshot: Snapshot) -> Text:
 
 
 def _alerts(plan: Plan, progress: Progress, now: float) -> list[RenderableType]:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    shown = table("", "", "", header=False)
     for alert in plan.alerts:
         instances = progress.instances_of(alert)
         if not instances:
-            table.add_row(clean(alert.rule.alert), Text("inactive", style="dim"), "")
+            shown.add_row(clean(alert.rule.alert), Text("inactive", style="dim"), "")
         for instance in instances:
             name = " ".join([alert.rule.alert, instance.labels.get(alert.label, "") if alert.label else ""])
-            table.add_row(clean(name), _state(instance), _countdown(alert, instance, plan.time_scale, now))
-    return [table]
+            shown.add_row(clean(name), _state(instance), _countdown(alert, instance, plan.time_scale, now))
+    return [shown]
 
 
 def _state(instance: Instance) -> Text:

@@ -10,6 +10,7 @@ from rich.text import Text
 from chaoskit.alerting.windows import Window
 from chaoskit.plan.model import Plan, PlannedAlert, PlannedFault
 from chaoskit.report.load import load_line
+from chaoskit.report.table import table
 from chaoskit.report.text import allowed, clean, observed, real, seconds, telling
 from chaoskit.scenario.model import Change, Do, Inject, Step, Undo, Wait
 from chaoskit.units import format_duration
@@ -36,11 +37,9 @@ def verdict_view(verdict: Verdict) -> RenderableType:
 
 
 def _figures(figures: list[Figure]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in ("alert", "receiver", "fault → notice", "promised", "undo → all-clear", "promised"):
-        table.add_column(title, header_style="dim", overflow="fold")
+    shown = table("alert", "receiver", "fault → notice", "promised", "undo → all-clear", "promised")
     for figure in figures:
-        table.add_row(
+        shown.add_row(
             clean(figure.about),
             clean(figure.to),
             Text(observed(figure.fault_to_notice), style="bold"),
@@ -48,19 +47,16 @@ def _figures(figures: list[Figure]) -> Table:
             observed(figure.undo_to_all_clear) if figure.allowed_all_clear else "none promised",
             f"within {seconds(figure.allowed_all_clear[1])}" if figure.allowed_all_clear else "",
         )
-    return table
+    return shown
 
 
 def _rows(rows: list[Row]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in ("", "promise", "hop", "to"):
-        table.add_column(title, header_style="dim", overflow="fold")
-    for title in ("observed", "allowed", "margin", "uncertainty"):
-        table.add_column(title, header_style="dim", justify="right", no_wrap=True)
+    numbers = ("observed", "allowed", "margin", "uncertainty")
+    shown = table("", "promise", "hop", "to", *numbers, right=numbers)
     before = ""
     for row in rows:
         timed = row.allowed is not None
-        table.add_row(
+        shown.add_row(
             Text(str(row.result), style=STYLES[row.result]),
             clean(row.about) if row.about != before else "",
             row.hop,
@@ -71,7 +67,7 @@ def _rows(rows: list[Row]) -> Table:
             "" if row.uncertainty_vs is None else f"{row.uncertainty_vs:.2f} s",
         )
         before = row.about
-    return table
+    return shown
 
 
 def plan_view(plan: Plan) -> RenderableType:
@@ -83,9 +79,7 @@ def plan_view(plan: Plan) -> RenderableType:
         f"at most {real(plan.longest_real_s)} min real after start-up",
     )
     load = f"load: {clean(load_line(plan.profile.load))}"
-    steps = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), title="Steps", title_justify="left")
-    for title in ("step", "what", "target", "at most (virtual)"):
-        steps.add_column(title, header_style="dim", overflow="fold")
+    steps = table("step", "what", "target", "at most (virtual)", title="Steps")
     for planned in plan.steps:
         bound = seconds(planned.at_most_vs) if planned.at_most_vs else ""
         what, target = clean(describe(planned.step)), clean(_targets(planned.faults))
@@ -130,13 +124,11 @@ def _targets(faults: tuple[PlannedFault, ...]) -> str:
 def _windows(plan: Plan) -> RenderableType:
     if not plan.alerts:
         return Text("Expected: nothing. Any alert and any notice that is not allowed fails the run.")
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), title="Windows (virtual)", title_justify="left")
-    for title in ("alert", "hop", "to", "from", "allowed", "governed by"):
-        table.add_column(title, header_style="dim", overflow="fold")
+    shown = table("alert", "hop", "to", "from", "allowed", "governed by", title="Windows (virtual)")
     for alert in plan.alerts:
         who = " ".join([alert.rule.alert, *alert.names])
         for number, (hop, to, since, window) in enumerate(hops_of(alert)):
-            table.add_row(
+            shown.add_row(
                 "" if number else clean(who),
                 hop,
                 clean(to),
@@ -146,8 +138,8 @@ def _windows(plan: Plan) -> RenderableType:
             )
         for notice in alert.notices:
             if notice.configured is None and notice.ask.mode != "never":
-                table.add_row("", "", Text(clean(f"no route leads {who} to {notice.receiver}"), style="yellow"))
-    return table
+                shown.add_row("", "", Text(clean(f"no route leads {who} to {notice.receiver}"), style="yellow"))
+    return shown
 
 
 def hops_of(alert: PlannedAlert) -> list[tuple[str, str, str, Window]]:
