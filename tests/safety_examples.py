@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,10 +89,32 @@ def filled(folder: Path) -> Undo:
     return undo
 
 
-def inject(state: Path, out: Path, for_: str = "60s", **more: Any) -> subprocess.Popen[str]:
-    """`chaoskit inject process.pause` on the sleeper, by itself in a session of its own; its output is piped."""
+def inject(
+    state: Path,
+    out: Path,
+    for_: str = "60s",
+    before: Sequence[str] = (),
+    target: Sequence[str] = TARGET,
+    **more: Any,
+) -> subprocess.Popen[str]:
+    """`chaoskit inject process.pause` on the sleeper, by itself in a session of its own; its output is piped.
+
+    `before` are words in front of the command, such as unshare's.
+    """
     return subprocess.Popen(
-        [sys.executable, "-m", "chaoskit", "inject", "process.pause", "--for", for_, "--out", str(out), *TARGET],
+        [
+            *before,
+            sys.executable,
+            "-m",
+            "chaoskit",
+            "inject",
+            "process.pause",
+            "--for",
+            for_,
+            "--out",
+            str(out),
+            *target,
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

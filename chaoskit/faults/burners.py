@@ -77,7 +77,7 @@ def token(target: Target) -> Undo:
     mark = target.address.get("mark")
     if not mark:
         raise FaultError(f"{target.handle}: the target does not say how its slice's processes are marked")
-    return {"boot": processes.boot_id(), "burn": secrets.token_hex(8), "mark": dict(mark)}
+    return {**processes.origin(), "burn": secrets.token_hex(8), "mark": dict(mark)}
 
 
 def limit(target: Target, key: str) -> float | None:
@@ -199,9 +199,9 @@ def _used_s(burners: list[psutil.Process]) -> float:
 
 def put_out(undo: Undo) -> Seen:
     """Ends every burner of the token and sees none left; raises FaultError."""
-    if undo["boot"] != processes.boot_id():
+    if not processes.still_here(undo):
         now = time.time()
-        return Seen((now, now), "the machine was restarted since")
+        return Seen((now, now), processes.RESTARTED)
     burners = find(undo)
     begun = time.time()
     for process in burners:

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-import psutil
-
+from chaoskit import identity
 from chaoskit.faults import processes
 from chaoskit.faults.base import FaultError, Lapsed, Seen, Target
 
@@ -46,10 +45,7 @@ def interface(target: Target) -> Interface:
         raise FaultError(f"{target.handle}: the target does not tell the address of its control interface")
     owner = None
     if "owner" in address:
-        try:
-            owner = {**processes.token(psutil.Process(address["owner"]), "owner"), "boot": processes.boot_id()}
-        except psutil.NoSuchProcess:
-            raise FaultError(f"{target.handle}: its owner, process {address['owner']}, has ended") from None
+        owner = processes.token(address["owner"], "owner")
     return {"url": address["url"], "token_file": address.get("token_file", ""), "owner": owner}
 
 
@@ -144,7 +140,7 @@ def _authorization(at: Interface, what: str) -> dict[str, str]:
 
 def _orphaned(at: Interface) -> bool:
     owner = at["owner"]
-    return owner is not None and (owner["boot"] != processes.boot_id() or processes.alive(owner) is None)
+    return owner is not None and identity.fate(owner) is identity.Fate.ENDED
 
 
 def _token_there(at: Interface) -> bool:

@@ -7,14 +7,11 @@ the owner is gone too there is nothing left to bring back.
 
 from __future__ import annotations
 
-import signal
 import socket
 import threading
 import time
 from pathlib import Path
 from typing import ClassVar
-
-import psutil
 
 from chaoskit import waiting
 from chaoskit.faults import processes
@@ -54,16 +51,13 @@ class MonitoringKill:
         address = target.address
         victims = []
         for name in target.names:
-            try:
-                victims.append(processes.token(psutil.Process(address["pids"][name]), name))
-            except psutil.NoSuchProcess:
-                raise FaultError(f"{name} is not running") from None
+            victims.append(processes.token(address["pids"][name], name))
         return {
-            "boot": processes.boot_id(),
+            **processes.origin(),
             "victims": victims,
             "control": address["control"],
             "ports": {name: address["ports"][name] for name in target.names},
-            "owner": processes.token(psutil.Process(address["owner"]), "owner"),
+            "owner": processes.token(address["owner"], "owner"),
         }
 
     @classmethod
@@ -72,12 +66,7 @@ class MonitoringKill:
         begun = time.time()
         for victim in undo["victims"]:
             _note(undo, victim["name"]).write_text("down\n", encoding="utf-8")
-            process = processes.alive(victim)
-            if process is None:
-                raise FaultError(f"{victim['name']} ended before the fault began")
-            processes.send(process, signal.SIGKILL)
-        if not waiting.await_true(lambda: not any(map(processes.alive, undo["victims"])), _CONFIRM_S):
-            raise FaultError("SIGKILL was sent, but it is still there")
+        processes.kill(undo, _CONFIRM_S)
         return Seen((begun, time.time()), ", ".join(victim["name"] for victim in undo["victims"]) + " killed")
 
     @classmethod
@@ -91,9 +80,10 @@ class MonitoringKill:
         begun = time.time()
         for victim in undo["victims"]:
             _note(undo, victim["name"]).unlink(missing_ok=True)
-        if undo["boot"] != processes.boot_id() or processes.alive(undo["owner"]) is None:
+        owner = {"boot": undo["boot"], **undo["owner"]}
+        if not processes.still_here(undo) or not processes.alive(owner):
             return Seen((begun, begun), "what it belonged to is gone")
-        down = [v["name"] for v in undo["victims"] if not _answers(undo["ports"][v["name"]], undo["owner"])]
+        down = [v["name"] for v in undo["victims"] if not _answers(undo["ports"][v["name"]], owner)]
         if down:
             raise FaultError(f"{', '.join(down)} did not come back within {_BACK_S:g} s")
         return Seen((begun, time.time()), "back again")
@@ -107,7 +97,7 @@ def _answers(ports: list[int], owner: dict[str, object]) -> bool:
     """Whether all these ports are open again in time, or their owner has ended meanwhile."""
 
     def back() -> bool:
-        return processes.alive(owner) is None or all(map(_open, ports))
+        return not processes.alive(owner) or all(map(_open, ports))
 
     return waiting.await_true(back, _BACK_S)
 

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from chaoskit import waiting
 from chaoskit.faults import processes
-from chaoskit.faults.base import FaultError, Lapsed, Seen, Settings, Target, Undo
+from chaoskit.faults.base import Lapsed, Seen, Settings, Target, Undo
 from chaoskit.faults.quantities import Duration
 
 _CONFIRM_S = 5.0
@@ -53,13 +53,7 @@ class ProcessCrashLoop:
     def start(cls, undo: Undo) -> Seen:
         """The first death of each, seen."""
         begun = time.time()
-        victims = [process for victim in undo["victims"] if (process := processes.alive(victim))]
-        if len(victims) < len(undo["victims"]):
-            raise FaultError("a process to kill ended before the fault began")
-        for process in victims:
-            processes.send(process, signal.SIGKILL)
-        if not waiting.await_true(lambda: not any(map(processes.alive, undo["victims"])), _CONFIRM_S):
-            raise FaultError("SIGKILL was sent, but a process is still there")
+        processes.kill(undo, _CONFIRM_S)
         names = ", ".join(victim["name"] for victim in undo["victims"])
         return Seen((begun, time.time()), f"{names} killed, the first of {undo['times']} times")
 
@@ -80,8 +74,8 @@ class ProcessCrashLoop:
     def stop(cls, undo: Undo) -> Seen:
         """Nothing is held, so nothing is taken back; waits until each process is there again, if it is replaced."""
         begun = time.time()
-        if undo["boot"] != processes.boot_id():
-            return Seen((begun, begun), "the machine was restarted since")
+        if not processes.still_here(undo):
+            return Seen((begun, begun), processes.RESTARTED)
         names = {victim["name"] for victim in undo["victims"]}
         back = waiting.await_true(lambda: names <= processes.find(undo["pattern"]).keys(), _CONFIRM_S)
         return Seen((begun, time.time()), "all back" if back else "a crash loop has nothing to take back")

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import psutil
 
-from chaoskit import waiting
+from chaoskit import identity, waiting
 from chaoskit.faults import processes
 from chaoskit.faults.base import FaultError, Lapsed, Seen, Settings, Target, Undo
 
@@ -53,15 +53,8 @@ class ProcessKill:
     @classmethod
     def start(cls, undo: Undo) -> Seen:
         """Kills every process of the token and sees each one gone."""
-        victims = [process for victim in undo["victims"] if (process := processes.alive(victim))]
-        if len(victims) < len(undo["victims"]):
-            raise FaultError("a process to kill ended before the fault began")
         begun = time.time()
-        for process in victims:
-            processes.send(process, signal.SIGKILL)
-        gone = waiting.await_true(lambda: not any(map(processes.alive, undo["victims"])), _CONFIRM_S)
-        if not gone:
-            raise FaultError("SIGKILL was sent, but a process is still there")
+        processes.kill(undo, _CONFIRM_S)
         return Seen((begun, time.time()), ", ".join(victim["name"] for victim in undo["victims"]) + " killed")
 
     @classmethod
@@ -82,12 +75,15 @@ class ProcessKill:
     def stop(cls, undo: Undo) -> Seen:
         """Lets every stopped replacement go and sees that none stands still."""
         begun = time.time()
-        if undo["boot"] != processes.boot_id():
-            return Seen((begun, begun), "the machine was restarted since")
         if not undo["hold"]:
             return Seen((begun, begun), "a kill has nothing to take back")
-        stopped = [one for one in processes.find(undo["pattern"]).values() if processes.stopped(one)]
+        if not processes.still_here(undo):
+            return Seen((begun, begun), processes.RESTARTED)
+        names = {victim["name"] for victim in undo["victims"]}
+        stopped = [one for name, one in processes.matching(undo["pattern"]) if name in names and processes.stopped(one)]
         held_back = [one for one in stopped if _replaces(undo, one, processes.title(one))]
+        if "ticks" not in undo["victims"][0] and len(held_back) < len(stopped):
+            raise FaultError("cannot tell, by a token of an older version, whether what stands still is a replacement")
         for process in held_back:
             processes.send(process, signal.SIGCONT)
         if not waiting.await_true(lambda: not any(map(processes.stopped, held_back)), _CONFIRM_S):
@@ -143,7 +139,7 @@ class _Replacements:
                 processes.send(process, signal.SIGSTOP)
                 self._held[process.pid] = process
                 self._decided.add(process.pid)
-                running = name if time.time() - process.create_time() > _GRACE_S else running
+                running = name if _age_s(process.pid) > _GRACE_S else running
         self._scanned = time.monotonic()
         return running
 
@@ -164,5 +160,21 @@ class _Replacements:
 def _replaces(undo: Undo, process: psutil.Process, title: str) -> bool:
     match = re.fullmatch(undo["pattern"], title)
     return match is not None and any(
-        victim["name"] == match["name"] and process.create_time() > victim["created"] for victim in undo["victims"]
+        victim["name"] == match["name"] and _born_later(process, victim) for victim in undo["victims"]
     )
+
+
+def _born_later(process: psutil.Process, victim: identity.Token) -> bool:
+    if "ticks" not in victim:  # of an older version
+        return bool(process.create_time() > victim["created"])
+    try:
+        return identity.ticks(process.pid) > int(victim["ticks"])
+    except OSError:
+        return False
+
+
+def _age_s(pid: int) -> float:
+    try:
+        return identity.age_s(pid)
+    except OSError:
+        return 0.0

@@ -35,12 +35,8 @@ class ProcessPause:
     def start(cls, undo: Undo) -> Seen:
         """Stops every process of the token and sees them stopped."""
         begun = time.time()
-        victims = [process for victim in undo["victims"] if (process := processes.alive(victim))]
-        if len(victims) < len(undo["victims"]):
-            raise FaultError("a process to pause ended before the fault began")
-        for process in victims:
-            processes.send(process, signal.SIGSTOP)
-        if not waiting.await_true(lambda: all(map(processes.stopped, victims)), _CONFIRM_S):
+        victims = processes.strike(undo, signal.SIGSTOP, "pause")
+        if not waiting.await_true(lambda: all(map(processes.stands_still, victims)), _CONFIRM_S):
             raise FaultError("SIGSTOP was sent, but a process still runs")
         return Seen((begun, time.time()), f"{len(victims)} stopped")
 
@@ -48,22 +44,26 @@ class ProcessPause:
     def hold(cls, undo: Undo, ended: threading.Event) -> None:
         """Watches that they stay stopped; raises Lapsed when somebody lets one go or ends it."""
         while not ended.wait(_LOOK_S):
-            for victim in undo["victims"]:
-                process = processes.alive(victim)
-                if process is None or not processes.stopped(process):
+            for victim in processes.victims(undo):
+                if not processes.stands_still(victim):
                     if ended.is_set():
                         return
                     raise Lapsed(f"{victim['name']} is no longer paused")
 
     @classmethod
     def stop(cls, undo: Undo) -> Seen:
-        """Lets the processes go and sees that none of them stands still; one that ended needs nothing."""
+        """Lets the processes go and sees that none of them stands still; one that was seen to end needs nothing.
+
+        Raises FaultError where it cannot be told what became of one.
+        """
         begun = time.time()
-        if undo["boot"] != processes.boot_id():
-            return Seen((begun, begun), "the machine was restarted since")
-        victims = [process for victim in undo["victims"] if (process := processes.alive(victim))]
-        for process in victims:
-            processes.send(process, signal.SIGCONT)
-        if not waiting.await_true(lambda: not any(map(processes.stopped, victims)), _CONFIRM_S):
+        if not processes.still_here(undo):
+            return Seen((begun, begun), processes.RESTARTED)
+        victims = processes.victims(undo)
+        for victim in victims:
+            processes.hit(victim, signal.SIGCONT)
+        if not waiting.await_true(lambda: not any(map(processes.stands_still, victims)), _CONFIRM_S):
             raise FaultError("SIGCONT was sent, but a process still stands still")
-        return Seen((begun, time.time()), f"{len(victims)} let go")
+        ended = [victim["name"] for victim in victims if not processes.alive(victim)]
+        said = [f"{len(victims) - len(ended)} let go"] + [f"{name} {processes.ENDED}" for name in ended]
+        return Seen((begun, time.time()), ", ".join(said))

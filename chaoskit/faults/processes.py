@@ -1,10 +1,11 @@
-"""Finding processes by their title, and signalling exactly those: a process is its pid *and* its creation time.
+"""Finding processes by their title, and signalling exactly those; which process it is tells chaoskit.identity.
 
 Titles are matched by a pattern with the named group `name`, which is what the target calls the process.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 from collections.abc import Iterator
@@ -13,17 +14,12 @@ from typing import Any
 
 import psutil
 
-from chaoskit.faults.base import FaultError, Target
+from chaoskit import identity, waiting
+from chaoskit.faults.base import FaultError, Target, Undo
+from chaoskit.identity import Fate
 
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-
-
-def boot_id() -> str:
-    """Identity of this boot of the machine; a token of an earlier one names no process any more."""
-    try:
-        return _BOOT_ID.read_text().strip()
-    except OSError:
-        return f"boot-{psutil.boot_time():.0f}"
+RESTARTED = "the machine was restarted since"
+ENDED = "ended by itself"
 
 
 def title(process: psutil.Process) -> str:
@@ -34,30 +30,38 @@ def title(process: psutil.Process) -> str:
         return ""
 
 
-def find(pattern: str) -> dict[str, psutil.Process]:
-    """The live processes whose title matches, by the pattern's group `name`."""
+def matching(pattern: str) -> Iterator[tuple[str, psutil.Process]]:
+    """The live processes whose title matches, each with what the pattern's group `name` calls it."""
     wanted = re.compile(pattern)
-    found = {}
     for process in psutil.process_iter():
-        match = wanted.fullmatch(title(process))
-        if match:
-            found[match["name"]] = process
-    return found
+        if match := wanted.fullmatch(title(process)):
+            yield match["name"], process
 
 
-def token(process: psutil.Process, name: str) -> dict[str, Any]:
-    """The process as data for an undo token."""
-    return {"name": name, "pid": process.pid, "created": process.create_time()}
+def find(pattern: str) -> dict[str, psutil.Process]:
+    """The live processes whose title matches, by name; of several with one name any."""
+    return dict(matching(pattern))
 
 
-def alive(victim: dict[str, Any]) -> psutil.Process | None:
-    """The very process of a token, unless it is gone (or only a zombie is left of it)."""
+def token(pid: int, name: str) -> dict[str, Any]:
+    """The process as data for an undo token; raises FaultError when it cannot be told which one it is."""
     try:
-        process = psutil.Process(victim["pid"])
-        same = abs(process.create_time() - victim["created"]) < 0.02
-        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-    except psutil.Error:
-        return None
+        return {"name": name, **identity.token(pid)}
+    except ProcessLookupError:
+        raise FaultError(f"{name} (process {pid}) is not running") from None
+    except OSError as error:
+        raise FaultError(f"{name}: /proc does not tell which process {pid} is: {error.strerror}") from None
+
+
+def alive(victim: identity.Token) -> bool:
+    """Whether the very process of a token lives; raises FaultError where that cannot be told."""
+    found = identity.fate(victim)
+    if found is Fate.UNKNOWN:
+        raise FaultError(
+            f"whether {victim.get('name', 'it')} (process {victim['pid']}) is still the one that was hit cannot be "
+            "told from here: another PID namespace, a hidden /proc, or a token of an older version"
+        )
+    return found is Fate.LIVES
 
 
 def stopped(process: psutil.Process) -> bool:
@@ -68,14 +72,65 @@ def stopped(process: psutil.Process) -> bool:
         return False
 
 
+def stands_still(victim: identity.Token) -> bool:
+    """The same of the very process of a token; raises FaultError where it cannot be told which one that is."""
+    return alive(victim) and stopped(psutil.Process(victim["pid"]))
+
+
 def send(process: psutil.Process, number: signal.Signals) -> None:
-    """Signals exactly this process (psutil compares the creation time first); gone already is no error."""
+    """Signals exactly the process that was found as this; gone already is no error. Raises FaultError."""
     try:
-        process.send_signal(number)
-    except psutil.NoSuchProcess:
-        return
-    except psutil.AccessDenied:
+        identity.send_to(process, number)
+    except PermissionError:
         raise FaultError(f"not allowed to signal process {process.pid}; run as its user") from None
+
+
+def victims(undo: Undo) -> list[dict[str, Any]]:
+    """The processes that a token names, each with the boot it belongs to; older versions noted that only once."""
+    return [{"boot": undo["boot"], **victim} for victim in undo["victims"]]
+
+
+def strike(undo: Undo, number: signal.Signals, verb: str) -> list[dict[str, Any]]:
+    """Signals every process of a token, of which none may have ended; the processes. Raises FaultError."""
+    found = victims(undo)
+    if not all(map(alive, found)):
+        raise FaultError(f"a process to {verb} ended before the fault began")
+    for victim in found:
+        hit(victim, number)
+    return found
+
+
+def kill(undo: Undo, within_s: float) -> None:
+    """Kills every process of a token and sees each one gone; raises FaultError."""
+    found = strike(undo, signal.SIGKILL, "kill")
+    if not waiting.await_true(lambda: not any(map(alive, found)), within_s):
+        raise FaultError("SIGKILL was sent, but a process is still there")
+
+
+def hit(victim: identity.Token, number: signal.Signals) -> None:
+    """Signals the very process of a token, if it lives; raises FaultError when that is not allowed."""
+    try:
+        identity.send(victim, number)
+    except PermissionError:
+        raise FaultError(f"not allowed to signal process {victim['pid']}; run as its user") from None
+
+
+def origin() -> dict[str, Any]:
+    """What a token notes of where and as which user the fault is made: from elsewhere its processes are not seen."""
+    return {**identity.place(), "uid": os.geteuid()}
+
+
+def still_here(undo: Undo) -> bool:
+    """False when the machine was restarted since; raises FaultError where what the token names cannot be seen."""
+    if not (boot := identity.boot_id()):
+        raise FaultError("/proc does not tell which boot of the machine this is")
+    if undo["boot"] != boot:
+        return False
+    if undo.get("space") not in (None, identity.space() or None):
+        raise FaultError("the fault was made in another PID namespace, so its processes cannot be told from here")
+    if os.geteuid() not in (0, undo.get("uid", os.geteuid())):
+        raise FaultError(f"the fault was made by the user with uid {undo['uid']}; undo it as that user, or as root")
+    return True
 
 
 def children(parent: int) -> Iterator[int]:
@@ -91,13 +146,20 @@ def children(parent: int) -> Iterator[int]:
             return
 
 
-def prepare(target: Target) -> dict[str, Any]:
-    """The token that process faults share: boot, pattern, and the victims; raises FaultError for missing ones."""
+def prepare(target: Target) -> Undo:
+    """The token that process faults share: where, pattern, and the victims; raises FaultError for missing ones."""
     pattern = str(target.address["pattern"])
-    found = find(pattern)
-    missing = [name for name in target.names if name not in found]
-    if missing:
-        there = ", ".join(sorted(found)) or "none"
-        raise FaultError(f"no such process: {', '.join(missing)} ({target.handle}; running: {there})")
-    victims = [token(found[name], name) for name in target.names]
-    return {"boot": boot_id(), "pattern": pattern, "victims": victims}
+    there: dict[str, list[int]] = {}
+    for name, process in matching(pattern):
+        there.setdefault(name, []).append(process.pid)
+    if missing := [name for name in target.names if name not in there]:
+        running = ", ".join(sorted(there)) or "none"
+        raise FaultError(f"no such process: {', '.join(missing)} ({target.handle}; running: {running})")
+    if several := [
+        f"{name} ({', '.join(f'pid {pid}' for pid in there[name])})" for name in target.names if len(there[name]) > 1
+    ]:
+        raise FaultError(
+            f"several processes have one name: {'; '.join(several)} ({target.handle}); "
+            f"let the pattern's group name take in what tells them apart: {pattern}"
+        )
+    return {**origin(), "pattern": pattern, "victims": [token(there[name][0], name) for name in target.names]}

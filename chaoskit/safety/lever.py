@@ -7,17 +7,15 @@ afterwards. So whichever came first, no run slips through.
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from chaoskit import waiting
 from chaoskit.errors import Problem, Refused
 from chaoskit.faults import processes
+from chaoskit.faults.base import FaultError
 from chaoskit.safety.heal import Healed, heal, remove_scratch
 from chaoskit.safety.standing import in_use
 from chaoskit.safety.state import Entry, entries, state_folder, write_whole
@@ -67,27 +65,31 @@ def stop_all(grace_s: float) -> list[Ended]:
     noted = list(entries())
     running = [(entry, process) for _, entry in noted if (process := entry.owner.process)]
     for _, process in running:
-        with contextlib.suppress(psutil.Error):
-            process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(FaultError):
+            processes.send(process, signal.SIGTERM)
     waiting.await_true(lambda: not any(entry.owner.process for entry, _ in running), grace_s, 0.05)
     forced = set()
     for entry, process in running:
         if entry.owner.process:
             forced.add(entry.owner)
-            processes.send(process, signal.SIGKILL)
+            with contextlib.suppress(FaultError):
+                processes.send(process, signal.SIGKILL)
     waiting.await_true(lambda: not any(entry.owner.process for entry, _ in running), _END_S)
     return [
         Ended(entry, entry.owner in forced, _settle(file, entry, "stop", "chaoskit stop was called"))
         for file, entry in noted
-        if entry.owner.pid != os.getpid()
+        if entry.owner.gone
     ]
 
 
 def sweep(by: str) -> list[Healed]:
-    """Undoes what dead runs left, as every command that begins something does first; runs that live are let be."""
+    """Undoes what dead runs left, as every command that begins something does first.
+
+    Runs that live are let be, and those of which that cannot be told.
+    """
     found: list[Healed] = []
     for file, entry in entries():
-        if entry.owner.process is None:
+        if entry.owner.gone:
             found += _settle(file, entry, by, "its run is gone")
     return found
 

@@ -16,25 +16,38 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from chaoskit import identity
 from chaoskit.errors import Place, Problem, Refused
-from chaoskit.faults import processes
+from chaoskit.identity import Fate
 
 FOLDER_VARIABLE = "CHAOSKIT_STATE"
 
 
 class Owner(msgspec.Struct, frozen=True):
-    """A process as data: pid, creation time and boot, so that no stranger is ever taken for it."""
+    """A process as data, as chaoskit.identity knows it, so that no stranger is ever taken for it."""
 
     pid: int
-    created: float
     boot: str
+    ticks: int | None = None
+    space: int = 0
+    created: float | None = None
+    """In notes of older versions, for the ticks."""
 
     @property
     def process(self) -> psutil.Process | None:
-        """The very process, while it lives."""
-        if self.boot != processes.boot_id():
-            return None
-        return processes.alive({"pid": self.pid, "created": self.created})
+        """The very process, while it is known to live."""
+        with contextlib.suppress(psutil.Error):
+            return psutil.Process(self.pid) if self._fate is Fate.LIVES else None
+        return None
+
+    @property
+    def gone(self) -> bool:
+        """Whether it certainly has ended; one that cannot be seen from here, in another PID namespace say, has not."""
+        return self._fate is Fate.ENDED
+
+    @property
+    def _fate(self) -> Fate:
+        return identity.fate(msgspec.structs.asdict(self))
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -52,8 +65,12 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 def me() -> Owner:
-    """This process."""
-    return Owner(os.getpid(), psutil.Process().create_time(), processes.boot_id())
+    """This process; raises Refused where /proc does not tell which one it is."""
+    try:
+        return Owner(**identity.token(os.getpid()))
+    except OSError as error:
+        hint = "mount /proc: processes are recognised by it"
+        raise Refused(Problem(Place("/proc"), f"it does not show this process: {error}", hint)) from None
 
 
 def state_folder(*parts: str) -> Path:

@@ -28,9 +28,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-import psutil
-
-from chaoskit import giving_way
+from chaoskit import giving_way, identity
 from chaoskit.errors import EquipmentError
 
 _vouched = threading.local()
@@ -47,7 +45,7 @@ _PYTHON_GATE = (
 
 
 class Child:
-    """A process that we started, known by its pid and its creation time together; made by `spawn`."""
+    """A process that we started, known by its pid and its start in clock ticks; made by `spawn`."""
 
     def __init__(self, process: subprocess.Popen[bytes], name: str, log: Path, log_start: int) -> None:
         self.name = name
@@ -55,8 +53,7 @@ class Child:
         self.pid = process.pid
         self._process = process
         self._log_start = log_start
-        self._identity = psutil.Process(process.pid)
-        self.create_time: float = self._identity.create_time()
+        self.identity = identity.token(process.pid)
         self._reaped = False
 
     def __repr__(self) -> str:
@@ -100,7 +97,7 @@ class Child:
     def terminate(self) -> None:
         """Ask the child, and it alone, to end; returns at once."""
         if self.alive:
-            with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGTERM)  # not reaped, so the number is still its own
 
     def stop(self, grace_s: float = 5.0) -> int | None:
@@ -149,9 +146,9 @@ class Child:
         return state.si_status if state.si_code == os.CLD_EXITED else -state.si_status
 
     def _signal_group(self, number: signal.Signals) -> None:
-        # Unreaped, the number is certainly still ours; the creation time is asked all the same.
-        with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError, PermissionError):
-            if psutil.Process(self.pid) == self._identity:
+        # Unreaped, the number is certainly still ours; the start is asked all the same.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if identity.ticks(self.pid) == self.identity["ticks"]:
                 os.killpg(self.pid, number)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from chaoskit import identity
 from chaoskit.errors import EquipmentError
 from chaoskit.stack import process
 from chaoskit.stack.process import spawn, wait_until
@@ -142,10 +143,10 @@ def test_a_paused_child_is_alive_and_hears_a_stop(tmp_path: Path) -> None:
 def test_a_stranger_with_the_childs_number_is_not_signalled(tmp_path: Path) -> None:
     """Pid and creation time together are the identity: with another time, no signal is sent."""
     child = spawn(["sleep", "1000"], name="sleeper", log=tmp_path / "log")
-    own, child._identity = child._identity, psutil.Process()
+    own, child.identity = child.identity, identity.token(os.getpid())
     child._signal_group(signal.SIGKILL)
     assert not child.wait(0.05)
-    child._identity = own
+    child.identity = own
     assert child.stop() == -signal.SIGTERM
 
 
@@ -167,7 +168,7 @@ def test_only_the_standard_descriptors_are_inherited(tmp_path: Path) -> None:
 def test_a_child_leads_a_session_of_its_own(tmp_path: Path) -> None:
     child = spawn(["sleep", "1000"], name="sleeper", log=tmp_path / "log")
     assert os.getsid(child.pid) == child.pid != os.getsid(0)
-    assert child.create_time == psutil.Process(child.pid).create_time()
+    assert child.identity["ticks"] == identity.ticks(child.pid)
     child.stop()
 
 

@@ -104,9 +104,9 @@ def test_a_process_that_is_not_there_is_named_and_nothing_happens(supervisor: ob
 
 
 def test_a_token_of_another_process_with_the_same_pid_hits_nobody(supervisor: object) -> None:
-    """A pid alone is not an identity: the creation time must fit."""
+    """A pid alone is not an identity: the start in ticks must fit."""
     undo = ProcessPause.prepare(target(), PauseSettings())
-    undo["victims"][0]["created"] -= 100
+    undo["victims"][0]["ticks"] -= 100
     with pytest.raises(FaultError, match="ended before"):
         ProcessPause.start(undo)
     assert not processes.stopped(worker())

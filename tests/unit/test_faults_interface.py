@@ -302,7 +302,7 @@ def test_a_stranger_on_the_port_of_something_that_ended_with_its_owner_is_left_a
     asked = len(liar.asked)
     assert TcpReset.stop(token).detail == "what it belonged to is gone"
     assert len(liar.asked) == asked
-    assert processes.alive(token["at"]["owner"]) is None
+    assert not processes.alive(token["at"]["owner"])
 
 
 def test_a_level_is_reached_while_the_last_messages_are_put(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -200,8 +200,8 @@ def test_a_run_notes_itself_before_it_looks_for_the_block(tmp_path: Path) -> Non
     assert list(entries()) == []
 
 
-def noted(folder: Path, pid: int, created: float, scratch: Path) -> Path:
-    owner = msgspec.structs.replace(me(), pid=pid, created=created)
+def noted(folder: Path, pid: int, ticks: int, scratch: Path) -> Path:
+    owner = msgspec.structs.replace(me(), pid=pid, ticks=ticks)
     file = state_folder("runs") / "dead.json"
     file.write_bytes(msgspec.json.encode(Entry(owner, "x", [str(folder)], [str(scratch)], time.time(), 3.0)))
     return file
@@ -212,7 +212,7 @@ def test_the_next_command_undoes_what_a_dead_run_left_and_tidies_up(tmp_path: Pa
     (tmp_path / "scratch").mkdir()
     undo = filled(tmp_path / "room")
     journal(tmp_path / "run", invoke("disk.fill", undo)).close()
-    file = noted(tmp_path / "run", me().pid, 1.0, tmp_path / "scratch")  # our pid, but not our birth
+    file = noted(tmp_path / "run", me().pid, 1, tmp_path / "scratch")  # our pid, but not our birth
     assert [one.ok for one in sweep("test")] == [True]
     assert not Path(undo["file"]).exists()
     assert not file.exists()
