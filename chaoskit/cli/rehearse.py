@@ -45,6 +45,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--time-scale", type=click.FloatRange(min=1), help="Virtual seconds per real second; default: chosen.")
 @click.option("-j", "jobs", type=click.IntRange(1, 64), help="Stacks side by side.  [default: one for each core]")
 @click.option("--longest", default="60s", show_default=True, metavar="TIME", help="Real time that one rule may take.")
+@click.option("--require-told", is_flag=True, help="An alert that no receiver with an integration hears of fails.")
 @click.option("--write-promise", type=_FILE, metavar="FILE", help="Write the computed windows down as a promise.")
 @click.option("--format", "format_", type=click.Choice(("text", "json", "github")), default="text", show_default=True)
 @click.option("--junitxml", type=_FILE, metavar="FILE", help="Write the results as JUnit XML.")
@@ -61,6 +62,7 @@ def rehearse_command(
     time_scale: float | None,
     jobs: int | None,
     longest: str,
+    require_told: bool,
     write_promise: Path | None,
     format_: str,
     junitxml: Path | None,
@@ -113,6 +115,7 @@ def rehearse_command(
         notes=tuple(notes),
         given=tuple(given_scenarios),
         side_by_side=jobs or os.cpu_count() or 1,
+        require_told=require_told,
     )
     screen = console()
     quiet = format_ != "text"

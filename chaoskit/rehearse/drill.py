@@ -79,7 +79,7 @@ def wave_drill(
     own = config_for(config, members, promise_given)
     plan = planned(scenario, own, scale, [rule.alert for rule in config.rules if rule.alert])
     steady_vs = max(m.subject.span_s for m in members) + _SLACK_VS_INTERVALS * interval_s
-    plan = replace(plan, steady_vs=steady_vs)
+    plan = replace(unpromised(plan, config, promise_given), steady_vs=steady_vs)
     records = recording_rules(config.rules)
     rules = {key_of(m.subject.rule) for m in members}
     rules |= {key_of(record) for m in members for record in closure(m.subject.rule, records).values()}
@@ -105,6 +105,22 @@ def planned(scenario: Scenario, config: AlertConfig, scale: float, beside: Seque
         beside=beside,
     )
     return replace(plan, alerts=tuple(_patient(config, alert, scale) for alert in plan.alerts))
+
+
+def unpromised(plan: Plan, config: AlertConfig, promise_given: bool, named: bool = False) -> Plan:
+    """The plan without what merely the configuration implies for receivers that have no integration.
+
+    Nobody was promised anything there, so that is said and breaks nothing. `named`: receivers that a scenario names
+    itself are expected to be told.
+    """
+    promised = {alert for alert, _ in config.promise.notices} if promise_given else set()
+    alerts = tuple(
+        alert
+        if alert.rule.alert in promised or (named and alert.expectation.notifies is not None)
+        else replace(alert, unproved=())
+        for alert in plan.alerts
+    )
+    return replace(plan, alerts=alerts)
 
 
 def _patient(config: AlertConfig, alert: PlannedAlert, scale: float) -> PlannedAlert:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from chaoskit.alerting.model import Rule
+from chaoskit.alerting.model import Receiver, Rule
 from chaoskit.events import Notice
 from chaoskit.history import History
 from chaoskit.observe.pressure import Pressure
@@ -50,6 +50,16 @@ class RuleOutcome:
     wave: str = ""
     attempt: int = 1
     """2: it was UNKNOWN at first, and was played once more."""
+    fired: bool = False
+    deaf: tuple[str, ...] = ()
+    """Those of its receivers that have no integration."""
+
+    @property
+    def told_to_nobody(self) -> str:
+        """Why an alert that fired reaches nobody; empty where one of its receivers has an integration."""
+        if not self.fired or not self.deaf or set(self.receivers) - set(self.deaf):
+            return ""
+        return f"told to nobody: {', '.join(self.deaf)} {'has' if len(self.deaf) == 1 else 'have'} no integration"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +173,8 @@ def _outcome(
         rows = [_excused(row, reason) for row in rows]
     problems = tuple(dict.fromkeys(row.reason for row in rows if row.result is not Result.PASS and row.reason))
     result = worst_of(row.result for row in rows)
-    return RuleOutcome(alert.rule, result, problems, heard, muted_by=muted, rows=tuple(rows), wave=wave)
+    fired = any(episode.firing is not None for episode in episodes)
+    return RuleOutcome(alert.rule, result, problems, heard, muted_by=muted, rows=tuple(rows), wave=wave, fired=fired)
 
 
 def _excused(row: Row, reason: str) -> Row:
@@ -227,10 +238,18 @@ def worse(one: RuleOutcome, other: RuleOutcome) -> RuleOutcome:
     worst = one if worst_of([one.result, other.result]) is one.result else other
     heard = tuple({(h.receiver, h.integration): h for h in (*other.heard, *one.heard)}.values())
     reasons = tuple(dict.fromkeys([*one.reasons, *other.reasons]))
-    return replace(worst, heard=heard, reasons=reasons, rows=(*one.rows, *other.rows))
+    fired = one.fired or other.fired
+    return replace(worst, heard=heard, reasons=reasons, rows=(*one.rows, *other.rows), fired=fired)
 
 
-def with_static(outcome: RuleOutcome, receivers: Sequence[str], muted_by: Sequence[str]) -> RuleOutcome:
-    """The outcome with what the configuration alone says."""
+def with_static(
+    outcome: RuleOutcome, receivers: Mapping[str, Receiver], muted_by: Sequence[str], require_told: bool = False
+) -> RuleOutcome:
+    """The outcome with what the configuration alone says; with `require_told` an alert that reaches nobody fails."""
     muted = tuple(dict.fromkeys([*outcome.muted_by, *muted_by]))
-    return replace(outcome, receivers=tuple(receivers), muted_by=muted)
+    deaf = tuple(name for name, receiver in receivers.items() if not receiver.integrations)
+    outcome = replace(outcome, receivers=tuple(receivers), muted_by=muted, deaf=deaf)
+    if not require_told or not outcome.told_to_nobody:
+        return outcome
+    reason = f"{outcome.rule.alert}: nobody is told of it, and --require-told was given"
+    return replace(outcome, result=Result.FAIL, reasons=(*outcome.reasons, reason))

@@ -55,7 +55,9 @@ def summary(found: Rehearsed) -> str:
     ended = ", ".join(f"{counts[name]} {name}" for name in ("PASS", "FAIL", "UNKNOWN") if counts[name])
     code = exit_code(found)
     share = f"{len(found.rehearsed)} of {len(found.outcomes)} alert rules rehearsed in {found.took_s:.0f} s"
-    return f"{share}: {ended or 'none'} (exit {int(code)})"
+    fired, silent = sum(one.fired for one in found.rehearsed), sum(bool(one.told_to_nobody) for one in found.rehearsed)
+    nobody = f"; {fired} of {len(found.rehearsed)} fired, {silent} told to nobody" if silent else ""
+    return f"{share}: {ended or 'none'}{nobody} (exit {int(code)})"
 
 
 def _rule(one: RuleOutcome) -> Iterator[str]:
@@ -63,8 +65,14 @@ def _rule(one: RuleOutcome) -> Iterator[str]:
     yield f"{one.result:7}  {one.rule.alert} ({one.rule.place}){again}"
     for heard in one.heard:
         yield f"           {_heard(heard)}"
-    silent = [name for name in one.receivers if name not in {heard.receiver for heard in one.heard}]
-    if silent:
+    if one.told_to_nobody:
+        yield f"           {one.told_to_nobody}"
+    silent = [
+        f"{name} (no integration)" if name in one.deaf else name
+        for name in one.receivers
+        if name not in {heard.receiver for heard in one.heard}
+    ]
+    if silent and not one.told_to_nobody:
         yield f"           heard nothing: {', '.join(silent)}"
     if one.muted_by:
         yield f"           muted by: {', '.join(one.muted_by)}"
@@ -110,6 +118,8 @@ def _as_json(one: RuleOutcome) -> dict[str, object]:
         "attempt": one.attempt,
         "reasons": list(one.reasons),
         "receivers": list(one.receivers),
+        "fired": one.fired,
+        "told_to_nobody": one.told_to_nobody,
         "muted_by": list(one.muted_by),
         "notices": [
             {
@@ -128,6 +138,8 @@ def _as_json(one: RuleOutcome) -> dict[str, object]:
 def to_github(found: Rehearsed) -> Iterator[str]:
     """A workflow command for each rule that did not pass, beside its line, and the sum as a notice."""
     for one in found.outcomes:
+        if one.told_to_nobody:
+            yield workflow_command("warning", one.rule.place, "rehearsal", f"{one.rule.alert}: {one.told_to_nobody}")
         if one.result is Result.PASS:
             continue
         command = (
@@ -145,7 +157,15 @@ def to_github(found: Rehearsed) -> Iterator[str]:
 def to_junit(found: Rehearsed) -> bytes:
     """One case a rule, and one for whatever else happened; what could not be rehearsed is no case."""
     cases = [
-        Case(one.rule.alert, str(one.rule.place), 0.0, str(one.result), one.reasons or ("",)) for one in found.rehearsed
+        Case(
+            one.rule.alert,
+            str(one.rule.place),
+            0.0,
+            str(one.result),
+            one.reasons or ("",),
+            said=(one.told_to_nobody,) if one.told_to_nobody else (),
+        )
+        for one in found.rehearsed
     ]
     beside = [row for row in found.findings if row.result is not Result.PASS]
     cases += [Case(row.about, row.hop, 0.0, str(row.result), (row.reason,)) for row in beside]

@@ -57,6 +57,8 @@ class Asked:
     """Scenarios to play instead of deriving any."""
     side_by_side: int = 2
     """How many stacks at once."""
+    require_told: bool = False
+    """Whether an alert fails where none of its receivers has an integration."""
 
 
 @dataclass(slots=True)
@@ -240,8 +242,9 @@ class Session:
             seen = (
                 [labels_of(config, one, r) for r in one.results] if one else [{**rule.labels, "alertname": rule.alert}]
             )
-            receivers = dict.fromkeys(r for labels in seen for r in receivers_of(config, labels))
-            outcomes.append(with_static(outcome, tuple(receivers), muting.get(key_of(rule), ())))
+            receivers = {r: config.receivers[r] for labels in seen for r in receivers_of(config, labels)}
+            muting_it = muting.get(key_of(rule), ())
+            outcomes.append(with_static(outcome, receivers, muting_it, self.asked.require_told))
         return tuple(outcomes)
 
     def _unreached(self, outcomes: Sequence[RuleOutcome]) -> tuple[str, ...]:

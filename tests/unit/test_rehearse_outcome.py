@@ -8,15 +8,21 @@ from xml.etree import ElementTree as ET
 import msgspec
 import pytest
 
-from chaoskit.alerting.model import AlertConfig
-from chaoskit.errors import ExitCode
-from chaoskit.rehearse.outcome import Heard, Rehearsed, RuleOutcome, judge_wave, unrehearsed, worse
+from chaoskit.alerting.config import load_texts
+from chaoskit.alerting.model import AlertConfig, Integration, Receiver
+from chaoskit.cli.rehearse_inputs import ASSUMED
+from chaoskit.errors import ExitCode, Place
+from chaoskit.rehearse.outcome import Heard, Rehearsed, RuleOutcome, judge_wave, unrehearsed, with_static, worse
 from chaoskit.rehearse.output import exit_code, text_lines, to_github, to_json, to_junit
-from chaoskit.verify.verdict import Result, Row, Verdict
+from chaoskit.rehearse.scenarios import Given, given_drill
+from chaoskit.verify.expected import unproved_rows
+from chaoskit.verify.verdict import Result, Row, Verdict, worst_of
 from chaoskit.verify.verify import plan_of, verify
 from tests.rehearse_examples import KEPT, alerts, config
 
 __all__ = ["config"]
+
+PASS, FAIL = Result.PASS, Result.FAIL
 
 
 def outcome(config: AlertConfig, result: Result, reason: str = "") -> RuleOutcome:
@@ -117,3 +123,83 @@ def test_a_rehearsal_has_no_load_and_no_detect_hop_to_judge() -> None:
     hops = {row.hop for row in judge_wave(KEPT, plan_of(KEPT.header), "wave")[2].rows}
     assert {"hold", "notify", "clear", "all-clear"} <= hops
     assert not hops & {"load", "detect"}
+
+
+DEAF = """route: {receiver: team-chat, group_by: [alertname], group_wait: 10s, group_interval: 1m, repeat_interval: 4h}
+receivers:
+- name: team-chat
+"""
+
+
+def untold(config: AlertConfig, result: Result = Result.PASS, required: bool = False) -> RuleOutcome:
+    """An alert that fired and goes to one receiver without an integration."""
+    fired = RuleOutcome(alerts(config)[0], result, fired=True)
+    receivers = {"team-chat": Receiver("team-chat", (), Place("am.yml", 3))}
+    return with_static(fired, receivers, (), required)
+
+
+def test_an_alert_that_no_person_is_told_of_says_so_in_every_format(config: AlertConfig) -> None:
+    silent = found(untold(config))
+    said = "told to nobody: team-chat has no integration"
+    lines = list(text_lines(silent))
+    assert any(line.strip() == said for line in lines)
+    assert lines[-1].endswith("1 PASS; 1 of 1 fired, 1 told to nobody (exit 0)")
+    assert json.loads(to_json(silent))["rules"][0]["told_to_nobody"] == said
+    assert said in (ET.fromstring(to_junit(silent)).findtext(".//system-out") or "")
+    assert any(line.startswith("::warning") and said in line for line in to_github(silent))
+    assert "told to nobody" not in "".join(text_lines(found(outcome(config, Result.PASS))))
+
+
+def test_with_require_told_it_fails_in_every_format(config: AlertConfig) -> None:
+    silent = found(untold(config, required=True))
+    assert exit_code(silent) == ExitCode.FAIL
+    assert json.loads(to_json(silent))["rules"][0]["result"] == "FAIL"
+    assert ET.fromstring(to_junit(silent)).find(".//failure") is not None
+    assert any(line.startswith("FAIL") for line in text_lines(silent))
+
+
+def test_where_one_receiver_of_two_has_no_integration_the_alert_is_told(config: AlertConfig) -> None:
+    mail = Receiver("ops", (Integration("email", 0, True),), Place("am.yml", 4))
+    deaf = Receiver("team-chat", (), Place("am.yml", 3))
+    fired = RuleOutcome(alerts(config)[0], Result.PASS, fired=True)
+    one = with_static(fired, {"ops": mail, "team-chat": deaf}, (), True)
+    assert one.result is Result.PASS
+    assert "heard nothing: ops, team-chat (no integration)" in "\n".join(text_lines(found(one)))
+
+
+@pytest.mark.parametrize(
+    ("promised", "named", "wanted"),
+    [(False, False, PASS), (True, False, FAIL), (False, True, FAIL)],
+)
+def test_a_receiver_without_integration_fails_what_a_promise_or_a_scenario_expects_of_it(
+    promised: bool, named: bool, wanted: Result
+) -> None:
+    """What only the configuration's own routes say of it breaks nothing."""
+    sources = {"rules:rules.yml": RULE, "alertmanager:am.yml": DEAF, "prometheus:prometheus.yml": ASSUMED}
+    if promised:
+        sources["promise:promise.yml"] = PROMISE
+    own = load_texts(sources)
+    expects = "\n    notifies: [team-chat]" if named else ""
+    text = GIVEN.format(expects) if not promised else GIVEN.format("")
+    drill = given_drill(Given("given.yml", text), own, promised, 60.0, 15.0)
+    [alert] = drill.plan.alerts
+    assert worst_of({PASS} | {row.result for row in unproved_rows(alert, "CheckoutDown")}) is wanted
+
+
+RULE = """groups:
+- name: shop
+  rules:
+  - {alert: CheckoutDown, expr: checkout_up == 0, for: 1m, labels: {severity: critical}}
+"""
+PROMISE = "chaoskit: 1\nalerts: {CheckoutDown: {notices: {team-chat: {for: 1m, group_wait: 10s, repeat: 4h}}}}\n"
+GIVEN = """chaoskit: 1
+title: checkout goes down
+steps:
+  - inject: series
+    as: down
+    with: {{interval: 1m, series: [{{series: checkout_up, values: '0', rest: '1'}}]}}
+  - wait: settled
+expect:
+  - alert: CheckoutDown
+    from: down{}
+"""
