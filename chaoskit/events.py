@@ -272,6 +272,14 @@ class LoadWindow(Event, frozen=True, kw_only=True, tag="load"):
     """The share of its moments (requests due, and a beat of its own) at which it was late by more than 50 ms."""
     busy: float | None = None
     """The share of one core that its busiest process used; None in histories that did not tell."""
+    asked_requests: float | None = None
+    """Requests that an open load was to begin in this second; None of a closed one, and where nobody told."""
+    asked_users: float | None = None
+    """Users that a closed load was to have; `users` says how many it had."""
+    beats: int | None = None
+    """Signs of life that the generator gave itself inside; without any it stood still, and its users with it."""
+    ended: dict[str, int] = {}
+    """Users that ended though nobody asked them to, by reason."""
 
 
 class LoadTotals(Event, frozen=True, kw_only=True, tag="load-totals"):

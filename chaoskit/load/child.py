@@ -3,7 +3,8 @@
 Locust is the first import: it patches ssl, and a module that took hold of ssl before would recurse for ever.
 Its exit code and its percentiles are not used; what it counted is reported beside our own counts.
 
-The process lives no longer than its standard input: when the parent is gone, so is the load.
+The process lives no longer than its standard input: when the parent is gone, so is the load. A parent that is there
+and stands still says no beats, and its load ends with its lease.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from gevent.queue import Queue
 from chaoskit.errors import BadInput
 from chaoskit.load.closed_users import ClosedUsers
 from chaoskit.load.counters import Counters
+from chaoskit.load.ends import watch_users
 from chaoskit.load.messages import Change, Line, LoadState, Start, Stop, decode_command, encode
 from chaoskit.load.mix import Mix
 from chaoskit.load.open_arrivals import OpenArrivals
@@ -94,10 +96,12 @@ class Load:
         self._enough = Event()
         self._why = ""
         self._cpu_before_s = time.process_time()
+        self._lease_s = start.lease_s
+        self._unheard_s = 0.0
         now_s = clock()
         self.at = Situation(
             spec=spec,
-            counters=Counters(now_s),
+            counters=Counters(now_s, is_open=spec.users is None),
             gate=Gate(spec.limit_requests),
             mix=Mix(spec.mix, first=start.shard, stride=start.shards),
             since_s=now_s,
@@ -111,6 +115,7 @@ class Load:
             self.at.gate,
             (spec.connect_timeout_s, spec.network_timeout_s),
         )
+        watch_users(self._traffic.environment, self.at)
         test_stop: Any = locust.events.test_stop
         test_stop.add_listener(lambda **_: self.end("the locustfile ended the load"))
 
@@ -130,6 +135,10 @@ class Load:
         self._roll(end=True)
         total = self._traffic.environment.stats.total
         self._mouth.say(self.at.counters.totals(locust_requests=total.num_requests, locust_failures=total.num_failures))
+
+    def heard(self) -> None:
+        """The parent said something: it lives, and so does its lease."""
+        self._unheard_s = 0.0
 
     def end(self, why: str = "") -> None:
         """Stop soon; `why` unless the parent asked for it."""
@@ -152,15 +161,21 @@ class Load:
 
     def _beat(self) -> None:
         """Twenty times a second, on a schedule of its own: shows how late everything here is, in any model."""
-        due_s = clock()
+        due_s = before_s = clock()
         while True:
             due_s += _BEAT_S
             gevent.sleep(max(0.0, due_s - clock()))
-            self.at.counters.beat(clock(), due_s)
+            now_s = clock()
+            self.at.counters.beat(now_s, due_s, users=self._traffic.users, level=self.at.asked(now_s))
+            # While this process itself did not run, nobody was silent.
+            self._unheard_s += min(now_s - before_s, 2 * _BEAT_S)
+            before_s = now_s
+            if self._lease_s is not None and self._unheard_s > self._lease_s:
+                self.end(f"the run said nothing for {self._lease_s:g} s: it stands still, or is gone")
 
     def _roll(self, end: bool = False) -> None:
         cpu_s = time.process_time() - self._cpu_before_s
-        for window in self.at.counters.roll(clock(), users=self._traffic.users, cpu_s=cpu_s, end=end):
+        for window in self.at.counters.roll(clock(), level=self.at.asked, cpu_s=cpu_s, end=end):
             self._mouth.say(window)
 
 
@@ -207,6 +222,7 @@ def _obey(ears: Ears, load: Load) -> None:
         except (BadInput, msgspec.DecodeError):
             logging.exception("not obeyed")
             continue
+        load.heard()
         if isinstance(command, Change):
             load.change(command)
         elif isinstance(command, Stop):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from chaoskit.load.histogram import bucket, merge
@@ -18,6 +19,7 @@ LATE_S = 0.05
 
 _SHORTEST_S = 1e-3
 _MOST_NAMES = 200
+_MOST_REASONS = 8
 OTHER = "(other)"
 """Where requests are counted once there are 200 names: a user's locustfile may put an id in each URL."""
 
@@ -40,6 +42,11 @@ class _Second:
     untracked: int = 0
     lag_s: float = 0.0
     moments: int = 0
+    beats: int = 0
+    users: int = 0
+    level: float = 0.0
+    """The sum of what was asked at each beat."""
+    ended: dict[str, int] = field(default_factory=dict)
     late: int = 0
     by_name: dict[str, ByName] = field(default_factory=dict)
     failures: dict[str, int] = field(default_factory=dict)
@@ -50,7 +57,9 @@ class _Second:
 class Counters:
     """All instants are seconds of one clock that never goes back and reads like the epoch."""
 
-    def __init__(self, start_s: float) -> None:
+    def __init__(self, start_s: float, *, is_open: bool = True) -> None:
+        """`is_open`: what is asked for are requests a second, not users."""
+        self._is_open = is_open
         self.started = self.finished = self.failed = self.dropped = self.cut = self.untracked = 0
         self.open: dict[int, Ticket] = {}
         """Requests that have begun and have no outcome, kept on its own: it checks the sums."""
@@ -115,20 +124,34 @@ class Counters:
         _names(second, name).started += 1
         self._outcome(second, name, latency_ms, failure)
 
-    def beat(self, now_s: float, due_s: float) -> None:
-        """The generator did nothing but look at the clock, and should have done so when it was due."""
-        self._moment(self._second(now_s), now_s - due_s)
+    def beat(self, now_s: float, due_s: float, *, users: int, level: float) -> None:
+        """The generator looked at the clock, and should have done so when it was due; `users` were alive then, and
+        `level` (users, or requests a second) was asked for."""
+        second = self._second(now_s)
+        self._moment(second, now_s - due_s)
+        second.beats += 1
+        second.users = users
+        second.level += level
 
-    def roll(self, now_s: float, *, users: int, cpu_s: float, end: bool = False) -> list[LoadWindow]:
+    def end_user(self, now_s: float, reason: str) -> None:
+        """A user ended though nobody asked it to."""
+        ended = self._second(now_s).ended
+        reason = reason if reason in ended or len(ended) < _MOST_REASONS else OTHER
+        ended[reason] = ended.get(reason, 0) + 1
+
+    def roll(
+        self, now_s: float, *, level: Callable[[float], float], cpu_s: float, end: bool = False
+    ) -> list[LoadWindow]:
         """The windows of all seconds that are over (at the `end`: also of the unfinished one), in order.
 
-        `cpu_s` is the process's CPU time so far, spread over these windows.
+        `cpu_s` is the process's CPU time so far, spread over these windows; `level` gives what is asked for at an
+        instant, for seconds without a beat.
         """
         edges = [float(s) for s in range(math.floor(self._rolled_to) + 1, math.floor(now_s) + 1)]
         if end and now_s > (edges[-1] if edges else self._rolled_to):
             edges.append(now_s)
         busy = (cpu_s - self._cpu_s) / max(edges[-1] - self._rolled_to, _SHORTEST_S) if edges else 0.0
-        windows = [self._window(edge, users, busy) for edge in edges]
+        windows = [self._window(edge, level, busy) for edge in edges]
         if edges:
             self._cpu_s = cpu_s
         return windows
@@ -157,11 +180,13 @@ class Counters:
             **percentiles(self._whole_latency),
         )  # fmt: skip
 
-    def _window(self, edge_s: float, users: int, busy: float) -> LoadWindow:
+    def _window(self, edge_s: float, level: Callable[[float], float], busy: float) -> LoadWindow:
         begin_s, self._rolled_to = self._rolled_to, edge_s
         one = self._seconds.pop(math.floor(begin_s), _Second())
         if one is self._now:
             self._now_to_s = self._now_from_s
+        asked = one.level / one.beats if one.beats else level((begin_s + edge_s) / 2)
+        due = asked * (edge_s - begin_s)
         latency = dict(Counter(map(bucket, one.latencies_ms)))
         self._in_flight += one.started - one.finished - one.dropped
         self._whole_by_name = join_names([self._whole_by_name, one.by_name])
@@ -178,9 +203,11 @@ class Counters:
         self._worst = {key: max(value, worst[key]) for key, value in self._worst.items()}
         return LoadWindow(
             second=(begin_s, edge_s), started=one.started, finished=one.finished, failed=one.failed,
-            dropped=one.dropped, in_flight=self._in_flight, users=users, untracked=one.untracked,
+            dropped=one.dropped, in_flight=self._in_flight, users=one.users, untracked=one.untracked,
             late=_share(one.late, one.moments), cpu_s=round(busy * (edge_s - begin_s), 4), by_name=one.by_name,
-            failures=one.failures, latency=latency, **worst, **percentiles(latency),
+            failures=one.failures, latency=latency, beats=one.beats, ended=one.ended,
+            asked_requests=round(due, 3) if self._is_open else None,
+            asked_users=None if self._is_open else round(asked, 3), **worst, **percentiles(latency),
         )  # fmt: skip
 
     def _outcome(self, second: _Second, name: str, latency_ms: float, failure: str | None) -> None:

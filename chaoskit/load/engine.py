@@ -7,6 +7,7 @@ joined second by second, so the listener hears one load. Nothing is bound: comma
 from __future__ import annotations
 
 import contextlib
+import select
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ import msgspec
 
 from chaoskit.errors import EquipmentError
 from chaoskit.load.messages import (
+    Beat,
     Change,
     Command,
     LoadState,
@@ -35,6 +37,8 @@ from chaoskit.stack.process import Child, spawn
 
 _NAME = "load"
 _LAST_LINES_S = 5.0
+_BEATS = 8
+"""Of them to a lease."""
 
 
 class LoadChild:
@@ -67,12 +71,14 @@ class LoadChild:
         on_event: Callable[[Report], None],
         ready_s: float = 30.0,
         any_thread: bool = False,
+        lease_s: float | None = None,
     ) -> LoadChild:
         """Start the children and return once each is able to send; their standard error goes to `log`.
 
         `on_event` is called from reading threads, one call at a time, should return soon, and must not wait
         for a thread that uses this object. `any_thread` as in
-        chaoskit.stack.process.spawn. Raises EquipmentError, with the end of the log, when they are not ready in time.
+        chaoskit.stack.process.spawn. With `lease_s` the load ends when this process stands still for so long.
+        Raises EquipmentError, with the end of the log, when they are not ready in time.
         """
         children: list[Child] = []
         try:
@@ -93,7 +99,7 @@ class LoadChild:
             raise
         load = cls(spec, children, on_event)
         try:
-            load._begin(ready_s)
+            load._begin(ready_s, lease_s)
         except BaseException:
             load._end(0)
             raise
@@ -157,17 +163,28 @@ class LoadChild:
                 return msgspec.structs.replace(totals, reconciled=False, detail=self._down)
             return totals
 
-    def _begin(self, ready_s: float) -> None:
+    def _begin(self, ready_s: float, lease_s: float | None) -> None:
         shards = len(self._children)
         for reader in self._readers:
             reader.start()
         with self._news:
-            self._tell([Start(spec=self.spec, shard=shard, shards=shards) for shard in range(shards)])
+            self._tell([Start(spec=self.spec, shard=n, shards=shards, lease_s=lease_s) for n in range(shards)])
             self._news.wait_for(lambda: all(self._ready) or self._down, ready_s)
             if not all(self._ready):
                 why = self._down or f"not ready within {ready_s:g} s"
                 self._stopping = True
                 raise EquipmentError(_NAME, why, f"the end of {self._children[0].log}:\n{self._children[0].tail()}")
+        if lease_s is not None:
+            threading.Thread(target=self._keep, args=(lease_s / _BEATS,), name="load-lease", daemon=True).start()
+
+    def _keep(self, every_s: float) -> None:
+        """Tells the children that this process runs, for as long as the load is to flow."""
+        with self._news:
+            while not self._news.wait_for(lambda: self._stopping, every_s):
+                for child in self._children:
+                    # One that stands still reads nothing; its pipe must keep room for the word to stop.
+                    if child.stdin is not None and select.select([], [child.stdin], [], 0)[1]:
+                        _send(child, Beat())
 
     def _end(self, grace_s: float) -> None:
         with self._lock:
@@ -180,11 +197,7 @@ class LoadChild:
 
     def _tell(self, commands: list[Command]) -> None:
         for child, command in zip(self._children, commands, strict=True):
-            # A child that is gone is noticed, and reported, by its reader.
-            with contextlib.suppress(OSError, ValueError):
-                assert child.stdin is not None
-                child.stdin.write(encode(command))
-                child.stdin.flush()
+            _send(child, command)
 
     def _hear(self, shard: int, child: Child) -> None:
         for line in _lines(child):
@@ -247,6 +260,14 @@ class LoadChild:
                     self._on_event(LoadState(state="down", t=time.time(), detail=why))
                 self._tell([Stop()] * len(self._children))
                 self._news.notify_all()
+
+
+def _send(child: Child, command: Command) -> None:
+    # A child that is gone is noticed, and reported, by its reader.
+    with contextlib.suppress(OSError, ValueError):
+        assert child.stdin is not None
+        child.stdin.write(encode(command))
+        child.stdin.flush()
 
 
 def _lines(child: Child) -> Iterator[bytes]:

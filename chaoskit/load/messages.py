@@ -26,12 +26,18 @@ class Start(Line, frozen=True, tag="start"):
     spec: LoadSpec
     shard: int = 0
     shards: int = 1
+    lease_s: float | None = None
+    """The load ends where the parent says nothing for so long; None: it may be silent."""
 
 
 class Change(Line, frozen=True, tag="change"):
     """Go on with another level, mix or shape, without a gap."""
 
     spec: LoadSpec
+
+
+class Beat(Line, frozen=True, tag="beat"):
+    """The parent is well, and so the load may go on."""
 
 
 class Stop(Line, frozen=True, tag="stop"):
@@ -72,7 +78,15 @@ class LoadWindow(Line, frozen=True, tag="window"):
     in_flight: int = 0
     """At the end of the window, including requests that were cut off earlier."""
     users: int = 0
-    """Users alive at the end; in an open load there are none."""
+    """Users alive at the last beat; in an open load, and where there was no beat, there are none."""
+    asked_requests: float | None = None
+    """Requests that the level of an open load made due inside."""
+    asked_users: float | None = None
+    """Users that the level of a closed load asked for."""
+    beats: int = 0
+    """How often the generator looked at the clock."""
+    ended: dict[str, int] = {}
+    """Users that ended though nobody asked them to, by reason."""
     oldest_ms: float = 0.0
     """The age of the longest unanswered request at the end, from when it was due."""
     lag_ms: float = 0.0
@@ -101,6 +115,7 @@ class LoadWindow(Line, frozen=True, tag="window"):
             in_flight=self.in_flight, dropped=self.dropped, users=self.users, p50_ms=self.p50_ms,
             p95_ms=self.p95_ms, p99_ms=self.p99_ms, cpu_s=self.cpu_s, failures=self.failures,
             oldest_ms=self.oldest_ms, lag_ms=self.lag_ms, late=self.late, busy=self.busy,
+            asked_requests=self.asked_requests, asked_users=self.asked_users, beats=self.beats, ended=self.ended,
         )  # fmt: skip
 
 
@@ -145,7 +160,7 @@ class LoadTotals(Line, frozen=True, tag="totals"):
         )  # fmt: skip
 
 
-Command = Start | Change | Stop
+Command = Start | Change | Beat | Stop
 Report = LoadState | LoadWindow | LoadTotals
 
 _COMMANDS: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
@@ -183,12 +198,19 @@ def join_windows(parts: list[LoadWindow]) -> LoadWindow:
         late=round(sum(p.late for p in parts) / len(parts), 4),
         by_name=join_names([p.by_name for p in parts]),
         failures=merge([p.failures for p in parts]),
+        ended=merge([p.ended for p in parts]),
         latency=latency,
         **percentiles(latency),
-        **{n: sum(getattr(p, n) for p in parts) for n in _SUMMED},
+        **{n: sum(getattr(p, n) for p in parts) for n in (*_SUMMED, "users", "beats")},
         **{n: max(getattr(p, n) for p in parts) for n in WORST},
-        users=sum(p.users for p in parts),
+        asked_requests=_sum_of(parts, "asked_requests"),
+        asked_users=_sum_of(parts, "asked_users"),
     )
+
+
+def _sum_of(parts: list[LoadWindow], name: str) -> float | None:
+    told = [value for part in parts if (value := getattr(part, name)) is not None]
+    return sum(told) if told else None
 
 
 def join_totals(parts: list[LoadTotals]) -> LoadTotals:

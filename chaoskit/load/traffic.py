@@ -44,6 +44,11 @@ class Situation:
     def level(self, now_s: float) -> float:
         return self.spec.level(now_s - self.since_s)
 
+    def asked(self, now_s: float) -> float:
+        """Requests a second, or whole users."""
+        level = self.level(now_s)
+        return level if self.spec.users is None else round(level)
+
     def change(self, spec: LoadSpec) -> None:
         """Another share from now on. The mix goes on unless it differs; so does the shape's time."""
         if spec.shape != self.spec.shape:

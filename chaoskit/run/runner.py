@@ -36,6 +36,7 @@ from chaoskit.run.steps import World
 from chaoskit.run.track import Track
 from chaoskit.run.traffic import changed_spec, load_spec
 from chaoskit.safety.guard import LOCAL, Guard
+from chaoskit.safety.lease import LEASE_S, SPARE_S
 from chaoskit.stack.interface import Stack
 
 _POLL_MOST_S = 1.0
@@ -171,7 +172,8 @@ class Runner:
 
     def _start_load(self) -> None:
         spec = load_spec(self._plan, self.stack.target_url, self.stack.requests)
-        self._load = LoadChild.start(spec, log=self.stack.folder / "logs" / "load.log", on_event=self._loaded)
+        log = self.stack.folder / "logs" / "load.log"
+        self._load = LoadChild.start(spec, log=log, on_event=self._loaded, lease_s=LEASE_S + SPARE_S)
         self._say(Equipment(name="load", state="up"))
         if not self._load.flows(_FIRST_REQUEST_S):
             raise EquipmentError("load", f"no request was answered within {_FIRST_REQUEST_S:g} s")

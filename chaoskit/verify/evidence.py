@@ -96,6 +96,14 @@ class Evidence:
                 return None
         return reached if reached < end else None
 
+    def in_force(self, span: Interval) -> Interval | None:
+        """From the first fault's effect to the last one's end, within the span; None where none took effect."""
+        if not self.effects:
+            return None
+        ends = [self.gone[fault][1] if fault in self.gone else span[1] for fault in self.effects]
+        begin = max(span[0], min(effect[0] for effect in self.effects.values()))
+        return (begin, max(begin, min(span[1], max(ends))))
+
     def known_to(self, end: float) -> float:
         """Up to where observers that looked until the end of a run know what happened.
 

@@ -6,11 +6,15 @@ fault of what is tested, so nothing here fails: it is UNKNOWN, with the reason. 
 The sums are made again here from the windows, whatever the generator says of itself:
 
     started = finished + in flight + dropped         in every window since the load began, and in the totals
+
+And what was there is compared with what was asked for, second by second: users alive with users, requests due (the
+dropped ones with them) with the level. A second in which the generator gave no sign of life counts as none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 
 from chaoskit.events import Equipment, Interval, LoadTotals, LoadWindow
 from chaoskit.history import History
@@ -31,6 +35,13 @@ _LEAST_WINDOWS = 2
 _LEAST_WINDOW_S = 0.5
 """The first and the last window may be slivers, in which a few milliseconds of CPU are a whole core."""
 
+ABSENT = 0.1
+"""How much of the fault may have had less than half of its load."""
+_LEAST_ABSENT = 2
+_WHOLE_S = 0.99
+_FEW = 4.0
+"""Requests that must have been due before their absence says anything."""
+
 _COUNTED = ("started", "finished", "failed", "dropped")
 
 
@@ -49,7 +60,11 @@ def judge_load(history: History, evidence: Evidence) -> list[Row]:
         evidence.phases.get("steps", history.events[0].t),
         evidence.phases.get("stopping", history.last_t),
     )
-    reasons = [*_books(windows, totals), *_silence(windows, span), *_own_doing(windows, span)]
+    force = evidence.in_force(span)
+    absent = _absent(windows, force, "the time in force", history.events[0].t) if force else ""
+    absent = absent or _absent(windows, span, "the time from the first step on", history.events[0].t)
+    reasons = [*_books(windows, totals), *_silence(windows, span), *filter(None, [absent])]
+    reasons += _own_doing(windows, span)
     return [_unknown(reason) for reason in reasons] or [Row(about="load", hop="load", result=Result.PASS)]
 
 
@@ -116,6 +131,51 @@ def _silence(windows: Sequence[LoadWindow], span: Interval) -> list[str]:
             break
         reached = max(reached, window.second[1])
     return [f"no word from the load generator for more than {GAP_S:g} real seconds"] if end - reached > GAP_S else []
+
+
+def _absent(windows: Sequence[LoadWindow], span: Interval, what: str, zero: float) -> str:
+    """Whether less than half of what was asked for was there, for too much of a span; in words, else empty.
+
+    `zero` is the instant from which the reason counts.
+    """
+    whole = [w for w in windows if w.second[1] - w.second[0] >= _WHOLE_S and w.beats is not None]
+    short = [w for block in _blocks(whole) for w in block if w.second[1] > span[0] and w.second[0] < span[1]]
+    if len(short) < _LEAST_ABSENT or len(short) <= ABSENT * (span[1] - span[0]):
+        return ""
+    first = short[0]
+    from_s = first.second[0] - zero
+    if first.asked_users is not None:
+        found = f"{first.users} of {first.asked_users:g} users were alive"
+    else:
+        found = f"{first.started} of {first.asked_requests or 0:g} requests were due"
+    stood = sum(not w.beats for w in short)
+    why = f"; the generator stood still for {stood} s of it" if stood else ""
+    ended = [(w, reason) for w in windows for reason in w.ended if w.second[0] <= short[-1].second[0]]
+    if ended:
+        why += f"; the first user to end did so {ended[0][0].second[0] - zero:.0f} s after the start: {ended[0][1]}"
+    return (
+        f"the load that was asked for was not there: {found} in the second from {from_s:.0f} s after the start on, and "
+        f"less than half for {len(short)} s of {what} ({span[1] - span[0]:.1f} s, real){why}; see load.log"
+    )
+
+
+def _blocks(windows: Sequence[LoadWindow]) -> Iterator[list[LoadWindow]]:
+    """The runs of seconds in which less than half was there, each long enough for a few requests of a slow load."""
+    block: list[LoadWindow] = []
+    due = 0.0
+    for before, window in itertools.pairwise([*windows[:1], *windows]):
+        if window.asked_users is not None:
+            # A level that has just risen is met by users that are still being made.
+            asked = min(window.asked_users, window.asked_users if before.asked_users is None else before.asked_users)
+            if window.users < asked / 2 or (asked and not window.beats):
+                yield [window]
+            continue
+        block.append(window)
+        due += window.asked_requests or 0.0
+        if due >= _FEW:
+            if sum(w.started if w.beats else 0 for w in block) < due / 2:
+                yield block
+            block, due = [], 0.0
 
 
 def _own_doing(windows: Sequence[LoadWindow], span: Interval) -> list[str]:

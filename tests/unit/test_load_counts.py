@@ -62,8 +62,8 @@ def test_started_is_finished_and_in_flight_and_dropped_in_every_window(steps: li
             assert counters.finish(now, held.pop(0), 3.0, None)
         elif held:
             counters.cut_off(held.pop(0))
-        windows += counters.roll(now, users=0, cpu_s=now - 1000.25)
-    windows += counters.roll(now + 0.5, users=0, cpu_s=now + 0.5 - 1000.25, end=True)
+        windows += counters.roll(now, level=lambda _: 0.0, cpu_s=now - 1000.25)
+    windows += counters.roll(now + 0.5, level=lambda _: 0.0, cpu_s=now + 0.5 - 1000.25, end=True)
     sums = dict.fromkeys(("started", "finished", "dropped"), 0)
     for window in windows:
         for name in sums:
@@ -83,21 +83,21 @@ def test_an_event_belongs_to_its_own_second_however_late_it_is_read() -> None:
     counters = Counters(10.0)
     for at in (10.1, 10.9, 12.5):
         counters.finish(at + 0.05, counters.begin(at, "a"), 50.0, None)
-    windows = counters.roll(13.2, users=4, cpu_s=0.6)
+    windows = counters.roll(13.2, level=lambda _: 0.0, cpu_s=0.6)
     assert [(w.second, w.started, w.finished) for w in windows] == [
         ((10, 11), 2, 2),
         ((11, 12), 0, 0),
         ((12, 13), 1, 1),
     ]
     assert [w.p99_ms for w in windows] == [pytest.approx(50, rel=0.01), None, pytest.approx(50, rel=0.01)]
-    assert counters.roll(13.9, users=4, cpu_s=0.7) == []
+    assert counters.roll(13.9, level=lambda _: 0.0, cpu_s=0.7) == []
 
 
 def test_latency_and_lag_count_from_when_it_was_due_but_never_from_the_future() -> None:
     counters = Counters(10.0)
     assert counters.begin(10.4, "a", 10.1).due_s == 10.1
     assert counters.begin(10.5, "a", 10.6).due_s == 10.5
-    (window,) = counters.roll(11.0, users=0, cpu_s=0)
+    (window,) = counters.roll(11.0, level=lambda _: 0.0, cpu_s=0)
     assert window.lag_ms == pytest.approx(300)
     assert window.oldest_ms == pytest.approx(900)
 
@@ -108,9 +108,9 @@ def test_the_share_of_late_moments_counts_due_requests_and_beats_alike() -> None
     counters.begin(10.30, "a", 10.20)
     counters.begin(10.40, "a", 10.38)
     counters.begin(10.50, "a")
-    counters.beat(10.60, 10.59)
-    counters.beat(10.90, 10.70)
-    first, second = counters.roll(12.0, users=0, cpu_s=0.5)
+    counters.beat(10.60, 10.59, users=2, level=3.0)
+    counters.beat(10.90, 10.70, users=3, level=4.0)
+    first, second = counters.roll(12.0, level=lambda _: 0.0, cpu_s=0.5)
     assert (first.late, first.lag_ms) == (0.5, 200.0)
     assert (second.late, second.lag_ms) == (0.0, 0.0)
     assert (first.cpu_s, first.busy) == (second.cpu_s, second.busy) == (0.25, 0.25)
@@ -122,7 +122,7 @@ def test_the_share_of_late_moments_counts_due_requests_and_beats_alike() -> None
 def test_a_short_window_is_as_busy_as_its_own_length_says() -> None:
     """CPU is spread by time: a sliver at an end is no full core because a second's share fell into it."""
     counters = Counters(10.9)
-    windows = counters.roll(12.1, users=0, cpu_s=0.6, end=True)
+    windows = counters.roll(12.1, level=lambda _: 0.0, cpu_s=0.6, end=True)
     assert [w.busy for w in windows] == [0.5] * 3
     assert [w.cpu_s for w in windows] == pytest.approx([0.05, 0.5, 0.05])
 
@@ -130,7 +130,7 @@ def test_a_short_window_is_as_busy_as_its_own_length_says() -> None:
 def test_an_answer_whose_report_is_outstanding_is_in_flight_but_not_old() -> None:
     counters = Counters(10.0)
     counters.begin(10.1, "a").answered = True
-    (window,) = counters.roll(11.0, users=0, cpu_s=0)
+    (window,) = counters.roll(11.0, level=lambda _: 0.0, cpu_s=0)
     assert (window.in_flight, window.oldest_ms) == (1, 0.0)
 
 
@@ -166,7 +166,7 @@ def test_names_without_end_are_counted_together() -> None:
     counters = Counters(10.0)
     for n in range(1000):
         counters.unannounced(10.5, f"/lead/{n}", 1.0, None)
-    (window,) = counters.roll(11.0, users=0, cpu_s=0)
+    (window,) = counters.roll(11.0, level=lambda _: 0.0, cpu_s=0)
     assert len(window.by_name) == 201
     assert window.by_name[OTHER].finished == 800
 
@@ -179,7 +179,7 @@ def totals_like(started: int) -> LoadTotals:
     counters = Counters(10.0)
     for _ in range(started):
         counters.unannounced(10.5, "a", 1.0, None)
-    counters.roll(11.0, users=0, cpu_s=0.1)
+    counters.roll(11.0, level=lambda _: 0.0, cpu_s=0.1)
     return totals_of(counters)
 
 
@@ -235,3 +235,26 @@ def test_a_report_survives_the_pipe_and_becomes_an_event(line: Report) -> None:
         both = told.keys() & kept.keys()
         assert {name: told[name] for name in both} == {name: kept[name] for name in both}
         assert both >= {"started", "busy", "late", "lag_ms", "oldest_ms", "cpu_s"}
+
+
+def test_a_window_tells_what_was_asked_for_and_who_was_there() -> None:
+    """A second without a beat has no users that are known to be alive; what it asked for is worked out afterwards."""
+    counters = Counters(10.0, is_open=False)
+    counters.beat(10.3, 10.3, users=8, level=8)
+    counters.beat(10.8, 10.8, users=7, level=8)
+    counters.end_user(10.7, "it stopped itself (StopUser)")
+    first, second = counters.roll(12.0, level=lambda at_s: at_s, cpu_s=0)
+    assert (first.users, first.asked_users, first.asked_requests, first.beats) == (7, 8.0, None, 2)
+    assert first.ended == {"it stopped itself (StopUser)": 1}
+    assert (second.users, second.asked_users, second.beats) == (0, 11.5, 0)
+    (half,) = Counters(10.5).roll(11.0, level=lambda _: 40.0, cpu_s=0)
+    assert (half.asked_requests, half.asked_users) == (20.0, None)
+
+
+def test_reasons_of_ended_users_are_bounded() -> None:
+    counters = Counters(10.0)
+    for number in range(100):
+        counters.end_user(10.5, f"KeyError: {number}")
+    (window,) = counters.roll(11.0, level=lambda _: 0.0, cpu_s=0)
+    assert len(window.ended) <= 9
+    assert sum(window.ended.values()) == 100

@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from chaoskit import waiting
 from chaoskit.load.engine import LoadChild
 from chaoskit.load.messages import LoadState, LoadTotals, LoadWindow, Report
 from tests.load_examples import Start, Target, a_spec, adds_up, start, target
@@ -101,3 +103,45 @@ def test_a_load_that_hangs_is_killed(start: Start) -> None:
     totals = load.stop(0.2)
     assert not load.alive
     assert totals.started > 0
+
+
+def test_a_parent_that_stands_still_does_not_go_on_loading_the_target(target: Target, tmp_path: Path) -> None:
+    """Its load ends with its lease; one that runs keeps it."""
+    parent_code = """
+        import sys, threading
+        from pathlib import Path
+        from chaoskit.load.engine import LoadChild
+        from chaoskit.load.model import LoadSpec
+        spec, log = LoadSpec.from_json(sys.argv[1]), Path(sys.argv[2])
+        load = LoadChild.start(spec, log=log, on_event=lambda event: None, lease_s=1.0)
+        assert load.first_window.wait(10)
+        threading.Event().wait(1.2)
+        sys.stdout.write(f"{load.pid} {load.alive}\\n")
+        sys.stdout.flush()
+        threading.Event().wait(60)
+    """
+    spec = a_spec(target, rate=50.0).to_json()
+    argv = [sys.executable, "-c", textwrap.dedent(parent_code), spec, str(tmp_path / "load.log")]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pid, alive = parent.stdout.readline().split()
+        child = psutil.Process(int(pid))
+        parent.send_signal(signal.SIGSTOP)
+        assert alive == "True"
+        assert waiting.await_true(lambda: child.status() == psutil.STATUS_ZOMBIE, 10)
+        parent.kill()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("model", [{"rate": 50.0}, {"users": 8, "think_s": 0.05}])
+def test_a_generator_that_stood_still_says_so_of_every_second(start: Start, model: dict[str, Any]) -> None:
+    load, heard = start(**model)
+    heard.wait(lambda windows: len(windows) >= 2)
+    os.kill(load.pid, signal.SIGSTOP)
+    threading.Event().wait(3.5)
+    os.kill(load.pid, signal.SIGCONT)
+    heard.wait(lambda windows: sum(not window.beats for window in windows) >= 2)
+    still = [window for window in heard.of(LoadWindow) if not window.beats]
+    assert [window.users for window in still] == [0] * len(still)
+    assert all((window.asked_requests or window.asked_users) in (50.0, 8.0) for window in still)
+    assert load.stop().reconciled

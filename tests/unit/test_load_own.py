@@ -129,3 +129,46 @@ def test_a_locustfile_that_cannot_run_is_refused_with_its_reason(
     with pytest.raises(EquipmentError, match=said):
         LoadChild.start(a_spec(target, users=1, locustfile=str(path)), log=tmp_path / "log", on_event=heard)
     assert heard.states() == ["down"]
+
+
+ENDING = """
+from locust import FastHttpUser, constant, task
+from locust.exception import StopUser
+
+class Base(FastHttpUser):
+    abstract = True
+    wait_time = constant(0.05)
+    @task
+    def look(self):
+        self.client.get("/look")
+
+class Alive(Base):
+    pass
+
+class Breaks(Base):
+    def on_start(self):
+        self.environment.broken
+
+class Ceases(Base):
+    def on_start(self):
+        raise StopUser
+
+class Dies(Base):
+    def __init__(self, environment):
+        raise KeyError("account")
+"""
+
+
+def test_users_that_end_by_themselves_are_told_with_the_reason_and_the_line(start: Start, tmp_path: Path) -> None:
+    """Locust starts no other in place of one that ended, or that could not even be made."""
+    own = tmp_path / "own.py"
+    own.write_text(ENDING)
+    load, heard = start(users=4, locustfile=str(own))
+    heard.wait(lambda windows: windows[-1].users == 1 and windows[-1].asked_users == 4)
+    load.stop()
+    told = {reason: count for window in heard.of(LoadWindow) for reason, count in window.ended.items()}
+    assert told == {
+        "AttributeError: 'Environment' object has no attribute 'broken' (own.py:17)": 1,
+        "it stopped itself (StopUser)": 1,
+        "KeyError: 'account' (own.py:25)": 1,
+    }

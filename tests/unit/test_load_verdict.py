@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from chaoskit.events import AnyEvent, Equipment, LoadTotals, LoadWindow, Phase, decode, encode
+from chaoskit.events import AnyEvent, Equipment, FaultOk, LoadTotals, LoadWindow, Phase, UndoOk, decode, encode
 from chaoskit.history import History, parse_history
 from chaoskit.verify.evidence import gather
 from chaoskit.verify.load import GAP_S, judge_load, load_notes
@@ -207,3 +207,81 @@ def test_a_history_from_before_these_figures_is_still_read() -> None:
     )
     assert isinstance(totals, LoadTotals)
     assert (totals.busy, totals.span, totals.cpu_s) == (None, None, 0.0)
+
+
+def asked(windows: list[LoadWindow], *, users: float | None = None, rate: float | None = None) -> list[LoadWindow]:
+    """The same windows of a generator that told what it was asked for, and gave twenty signs of life a second."""
+    told = {"asked_users": users, "asked_requests": rate, "beats": 20, "users": int(users or 0)}
+    return [msgspec.structs.replace(window, **told) for window in windows]
+
+
+def altered(windows: list[LoadWindow], first: int, last: int, **different: Any) -> list[LoadWindow]:
+    """The same with the seconds from the first to before the last told differently."""
+    return [msgspec.structs.replace(w, **different) if first <= n < last else w for n, w in enumerate(windows)]
+
+
+NONE_SENT = {"started": 0, "finished": 0, "p50_ms": None, "p95_ms": None, "p99_ms": None}
+
+
+def test_users_that_are_gone_are_unknown_with_how_many_since_when_and_why() -> None:
+    """The first half of a load is no load for the second half."""
+    windows = asked(seconds(20), users=8)
+    gone = altered(windows, 10, 20, users=0, **NONE_SENT)
+    gone = altered(gone, 9, 10, ended={"it stopped itself (StopUser)": 8})
+    (reason,) = judged(some_load(gone))
+    assert "0 of 8 users were alive" in reason
+    assert "for 10 s of the time from the first step on (18.0 s, real)" in reason
+    assert "the first user to end did so" in reason
+    assert "it stopped itself (StopUser)" in reason
+    assert "load.log" in reason
+    assert judged(some_load(windows)) == []
+
+
+def test_a_generator_that_stood_still_is_unknown_in_both_models() -> None:
+    """Its seconds without a sign of life count as none, whatever they say of users."""
+    for model in ({"users": 8.0}, {"rate": 40.0}):
+        windows = asked(seconds(20), **model)
+        (reason,) = judged(some_load(altered(windows, 6, 12, beats=0, **NONE_SENT)))
+        assert "the generator stood still for 6 s of it" in reason
+
+
+def test_requests_that_were_due_and_never_begun_are_unknown_and_dropped_ones_were_begun() -> None:
+    windows = asked(seconds(20), rate=40)
+    few = altered(windows, 6, 12, started=19, finished=19)
+    assert "19 of 40 requests were due" in judged(some_load(few))[0]
+    assert judged(some_load(altered(windows, 6, 12, started=20, finished=20))) == []
+    assert judged(some_load(altered(windows, 6, 12, finished=0, dropped=40))) == []
+
+
+def test_less_than_two_seconds_or_a_tenth_of_load_may_be_absent() -> None:
+    windows = asked(seconds(42), rate=40)
+    assert judged(some_load(altered(windows, 6, 7, **NONE_SENT))) == []
+    assert judged(some_load(altered(windows, 6, 10, **NONE_SENT))) == []
+    assert judged(some_load(altered(windows, 6, 11, **NONE_SENT))) != []
+
+
+def test_in_a_short_fault_two_seconds_are_enough() -> None:
+    windows = asked(seconds(42), rate=40)
+    history = some_load(altered(windows, 20, 22, **NONE_SENT))
+    fault = [FaultOk(fault="kill#0", effect=(1019.5, 1019.6)), UndoOk(fault="kill#0", gone=(1024.0, 1024.1))]
+    assert judged(history) == []
+    (reason,) = judged(with_events(history, [*history.events[:-1], *fault, history.events[-1]]))
+    assert "for 2 s of the time in force (4.6 s, real)" in reason
+
+
+def test_a_level_of_nothing_asks_for_nothing_and_a_rising_one_gets_a_second() -> None:
+    soaked = asked(seconds(20), users=0)
+    assert judged(some_load(altered(soaked, 0, 20, **NONE_SENT))) == []
+    doubled = [*asked(seconds(10), users=4), *asked(seconds(10, first=1010), users=40)]
+    assert judged(some_load(altered(doubled, 10, 11, users=5))) == []
+
+
+def test_a_slow_load_is_judged_over_enough_of_its_requests() -> None:
+    """At one request in two seconds every other second is empty, and that is what was asked for."""
+    slow = asked([a_window(1000.0 + n, started=n % 2, finished=n % 2) for n in range(40)], rate=0.5)
+    assert judged(some_load(slow)) == []
+    assert judged(some_load(altered(slow, 8, 40, started=0, finished=0))) != []
+
+
+def test_a_history_that_does_not_tell_what_was_asked_for_is_judged_as_before() -> None:
+    assert judged(some_load(altered(seconds(20), 6, 12, **NONE_SENT))) == []

@@ -1,0 +1,72 @@
+"""Users that end though nobody asked them to: they stop themselves, their on_start raises, they cannot even be made.
+
+Locust starts no other in their place, so the load that was asked for is gone with them. Each is counted with its
+reason, in the second in which it ended.
+
+Runs in the child only: it imports Locust.
+"""
+
+from __future__ import annotations
+
+import functools
+import traceback
+from pathlib import Path
+from typing import Any
+
+from locust import User
+from locust.env import Environment
+
+from chaoskit.load.tracking import clock
+from chaoskit.load.traffic import Situation
+
+ITSELF = "it stopped itself (StopUser)"
+_MOST_TEXT = 160
+
+
+def watch_users(environment: Environment, at: Situation) -> None:
+    """Begins to count, for every user that this environment's runner makes from now on."""
+    runner: Any = environment.runner
+    told: set[int] = set()
+    user: Any = User
+    run, stop, spawn = user.run, user.stop, runner.spawn_users
+
+    def note(error: BaseException | None = None) -> None:
+        if at.gate.open:
+            at.counters.end_user(clock(), ITSELF if error is None else reason_of(error))
+
+    @functools.wraps(run)
+    def running(self: Any) -> None:
+        try:
+            run(self)
+        except BaseException as error:
+            note(error)
+            raise
+        else:
+            if id(self) not in told:
+                note()
+        finally:
+            told.discard(id(self))
+
+    @functools.wraps(stop)
+    def stopping(self: Any, force: bool = False) -> Any:
+        told.add(id(self))
+        return stop(self, force)
+
+    @functools.wraps(spawn)
+    def spawning(counts: dict[str, int], wait: bool = False) -> Any:
+        try:
+            return spawn(counts, wait)
+        except Exception as error:
+            note(error)
+            raise
+
+    user.run, user.stop, runner.spawn_users = running, stopping, spawning
+
+
+def reason_of(error: BaseException) -> str:
+    """The exception in a line, with the place in the file of whoever wrote it; bounded."""
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [frame for frame in frames if "site-packages" not in frame.filename and "chaoskit" not in frame.filename]
+    last = (theirs or list(frames))[-1:]
+    where = "".join(f" ({Path(frame.filename).name}:{frame.lineno})" for frame in last)
+    return f"{type(error).__name__}: {error}".splitlines()[0][:_MOST_TEXT] + where
