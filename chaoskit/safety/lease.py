@@ -3,6 +3,7 @@
     runner                              watchdog (a process of its own, in its own session)
     orders, as a line of JSON   ──>     ready
     .  .  .  .  .               ──>     the lease goes on
+                                <──     .  .  .  .  .   it watches; without them it hangs, and is as good as dead
     bye                         ──>     ends, nothing to do
     heal                        ──>     heals at once, says how it ended
     (EOF)                       ──>     the runner is gone: heals
@@ -33,8 +34,11 @@ LEASE_S = 3.0
 SPARE_S = 0.5
 """How much longer than the runner the watchdog waits."""
 _BEATS = 8
+_UNANSWERED = 14
+"""Beats without an answer, 5 s of them, after which the watchdog stands still."""
 _READY_S = 30.0
 _END_S = 10.0
+_LOOK_S = 0.05
 BEAT, BYE, HEAL = b".", b"B", b"H"
 
 
@@ -55,6 +59,7 @@ class Lease:
         self._on_trouble = on_trouble
         self._ending = threading.Event()
         self._lost = ""
+        self._said, self._rest, self._words, self._answers = threading.Lock(), b"", list[str](), 0
         with log.open("ab") as errors:
             self._watchdog = subprocess.Popen(
                 [sys.executable, "-m", "chaoskit.safety.watchdog"],
@@ -83,10 +88,9 @@ class Lease:
 
     def begin(self) -> None:
         """Waits until the watchdog watches; raises EquipmentError when it does not come up."""
-        if self._answer(_READY_S) != "ready":
+        if self._answer(_READY_S, "ready") != "ready":
             self._ending.set()
-            self._watchdog.kill()
-            self._watchdog.wait(timeout=_END_S)
+            self._end_watchdog()
             raise EquipmentError("watchdog", f"it did not come up within {_READY_S:g} s", "see watchdog.log")
 
     @property
@@ -112,7 +116,7 @@ class Lease:
         self._lost = self._lost or "it was handed over to the watchdog"
         self._ending.set()
         self._write(HEAL)
-        return self._answer(within_s) == "healed"
+        return self._answer(within_s, "healed", "not healed") == "healed"
 
     def end(self, *, healed: bool) -> None:
         """Lets the watchdog go, or leaves to it what could not be undone; idempotent."""
@@ -125,18 +129,34 @@ class Lease:
                 with contextlib.suppress(OSError):
                     pipe.close()
         if healed:
-            with contextlib.suppress(subprocess.TimeoutExpired):
+            try:
                 self._watchdog.wait(timeout=_END_S)
+            except subprocess.TimeoutExpired:
+                self._end_watchdog()
+
+    def _end_watchdog(self) -> None:
+        """It stands still: let go again, it must not find a run that it thinks is gone."""
+        self._watchdog.kill()
+        self._watchdog.wait(timeout=_END_S)
 
     def _beat(self) -> None:
+        unanswered = 0
         while not self._ending.wait(self._lease_s / _BEATS):
             before = time.monotonic()
             if self.lost:
                 self._on_trouble(self._lost)
                 return
-            if self._watchdog.poll() is not None or not self._write(BEAT):
+            answers = self._answers
+            self._listen(0)
+            # Counted in beats of our own: while this run itself stood still, nobody owed it an answer.
+            unanswered = 0 if self._answers > answers or not answers else unanswered + 1
+            hangs = unanswered > _UNANSWERED
+            if hangs or self._watchdog.poll() is not None or not self._write(BEAT):
+                if hangs:
+                    self._end_watchdog()
                 if not self._ending.is_set():
-                    self._on_trouble("the watchdog ended by itself; without it nothing is kept in force")
+                    how = "stood still" if hangs else "ended by itself"
+                    self._on_trouble(f"the watchdog {how}; without it nothing is kept in force")
                 # Alive and alone, the runner takes back what is in force, however long that takes.
                 self._ending.set()
                 return
@@ -155,7 +175,26 @@ class Lease:
             return False
         return True
 
-    def _answer(self, within_s: float) -> str:
+    def _answer(self, within_s: float, *wanted: str) -> str:
+        """The first of these words that it has said by then; empty where it said none."""
+        end = time.monotonic() + within_s
+        while not (said := next((word for word in self._words if word in wanted), "")):
+            if (left_s := end - time.monotonic()) <= 0 or not self._listen(min(left_s, _LOOK_S)):
+                break
+        return said
+
+    def _listen(self, within_s: float) -> bool:
+        """Takes in what it says within this time; False once it can say nothing more."""
         assert self._watchdog.stdout is not None
-        ready, _, _ = select.select([self._watchdog.stdout], [], [], within_s)
-        return self._watchdog.stdout.readline().decode(errors="replace").strip() if ready else ""
+        with self._said:
+            try:
+                fd = self._watchdog.stdout.fileno()
+                if not select.select([fd], [], [], within_s)[0]:
+                    return True
+                data = os.read(fd, 4096)
+            except (OSError, ValueError):
+                return False
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            self._answers += lines.count(BEAT)
+            self._words += [line.decode(errors="replace") for line in lines if line != BEAT]
+            return bool(data)

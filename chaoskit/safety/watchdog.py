@@ -21,7 +21,7 @@ from typing import Any
 from chaoskit import waiting
 from chaoskit.faults.registry import known
 from chaoskit.safety.heal import GRACE_S, Healed, heal, remove_scratch
-from chaoskit.safety.lease import BYE, HEAL
+from chaoskit.safety.lease import BEAT, BYE, HEAL
 from chaoskit.safety.standing import Tail, in_use
 from chaoskit.safety.state import entries
 
@@ -43,6 +43,7 @@ def main() -> int:
     known()
     folders = [Path(folder) for folder in order["folders"]]
     entry = None if order["entry"] is None else Path(order["entry"])
+    os.set_blocking(1, False)  # a runner that stands still reads nothing, and must not hold this process up
     _say("ready")
     why = _watch([Tail(folder) for folder in folders], order["lease_s"], entry)
     if not why:
@@ -89,6 +90,7 @@ def _watch(tails: list[Tail], lease_s: float, entry: Path | None) -> str:
             if HEAL in data:
                 return "the run was told twice to stop"
             heard = time.monotonic()
+            _say(BEAT.decode())
             if entry is not None:
                 with contextlib.suppress(OSError):
                     os.utime(entry)

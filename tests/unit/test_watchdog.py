@@ -138,6 +138,35 @@ def test_without_its_watchdog_a_run_keeps_nothing_in_force(run: subprocess.Popen
     assert len(list(history.of(UndoOk))) == 1
 
 
+def test_a_watchdog_that_stands_still_is_as_good_as_dead_and_does_not_stay_behind(tmp_path: Path) -> None:
+    """Positive control: one that answers is no trouble for as long, nor is one in a run that stood still itself."""
+    trouble: list[str] = []
+    one = journal(tmp_path)
+    lease = Lease([tmp_path], tmp_path / "watchdog.log", trouble.append, lease_s=0.8)
+    lease.begin()
+    watchdog = psutil.Process(lease.watchdog)
+    threading.Event().wait(2.0)
+    assert trouble == []
+    watchdog.suspend()
+    assert waiting.await_true(lambda: bool(trouble), 10)
+    assert "the watchdog stood still" in trouble[0]
+    assert not watchdog.is_running()
+    assert lease.lost == "", "alive and alone, the run takes back what is in force"
+    lease.end(healed=True)
+    one.close()
+
+
+@pytest.mark.long
+def test_a_run_whose_watchdog_stands_still_heals_and_ends(run: subprocess.Popen[str], state: Path) -> None:
+    folder = in_force(run)
+    with_word(ours(state), "safety.watchdog")[0].suspend()
+    assert run.wait(timeout=30) == 4
+    history = read_history(folder)
+    assert "the watchdog stood still" in next(history.of(Interruption)).reason
+    assert len(list(history.of(UndoOk))) == 1
+    assert not (folder / BOOK).exists()
+
+
 def test_when_everybody_is_killed_the_heal_command_finishes_it(
     run: subprocess.Popen[str], state: Path, tmp_path: Path, sleeper: psutil.Process
 ) -> None:
