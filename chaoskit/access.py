@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import os
 import ssl
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+import msgspec
 import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 
@@ -39,8 +41,20 @@ def session_for(target: Attached, endpoint: str) -> requests.Session:
 
     Raises BadInput where a secret or an authority that the profile names cannot be read, naming where it looked.
     """
+    return session_at(str(getattr(target, endpoint)), target.access.get(endpoint))
+
+
+def access_data(target: Attached, endpoint: str) -> Any:
+    """How an endpoint is spoken to as JSON data, for another process on this machine; of secrets, where they are."""
     access = target.access.get(endpoint)
-    url = str(getattr(target, endpoint))
+    if access is None or access.place is None:
+        return msgspec.to_builtins(access)
+    place = replace(access.place, file=str(Path(access.place.file).resolve()))
+    return msgspec.to_builtins(replace(access, place=place))
+
+
+def session_at(url: str, access: Access | None) -> requests.Session:
+    """The same for an address and how it is spoken to; raises BadInput."""
     session = _Loyal(url)
     if access is None:
         return session

@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from chaoskit.fresh import fresh
 from chaoskit.report.text import telling
 from chaoskit.verify.verdict import Result, Verdict
 
@@ -87,7 +88,7 @@ class CannotRun(RuntimeError):
 def play(scenario: str, out: Path, options: Sequence[str] = ()) -> Verdict:
     """Runs a scenario in a process of its own and gives its verdict; raises CannotRun where there is none."""
     command = [sys.executable, "-m", "chaoskit", "run", scenario, "--out", str(out), *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_LONGEST_S, check=False)
+    done = subprocess.run(fresh(command), capture_output=True, text=True, timeout=_LONGEST_S, check=False)
     written = out / "latest" / "verdict.json"
     if not written.exists():
         raise CannotRun(done.stderr.strip() or done.stdout.strip() or f"chaoskit ended with {done.returncode}")

@@ -14,6 +14,7 @@ import yaml
 from chaoskit.alerting.model import AlertConfig, Route
 from chaoskit.cli.manifests import rule_texts
 from chaoskit.errors import BadInput, Place, Problem
+from chaoskit.fresh import fresh
 from chaoskit.rehearse.scenarios import Given, is_scenario
 from chaoskit.stack.binaries import Binaries
 from chaoskit.stack.monitoring import check_rules
@@ -163,7 +164,7 @@ def _rules_at(file: str, revision: str) -> set[str]:
 
 def _git(beside: Path, *words: str) -> subprocess.CompletedProcess[str]:
     command = ["git", "-C", str(beside.absolute().parent), *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(fresh(command), capture_output=True, text=True, check=False)
 
 
 def _renamed_from(path: Path, revision: str) -> str:

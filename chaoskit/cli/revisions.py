@@ -17,6 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from chaoskit.errors import BadInput, Place, Problem
+from chaoskit.fresh import fresh
 
 _TIMEOUT_S = 60.0
 _SAID = 300
@@ -87,7 +88,7 @@ def _below(path: Path, folder: Path) -> bool:
 def _git(folder: Path, place: Place, what: str, *arguments: str) -> bytes:
     try:
         done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, timeout=_TIMEOUT_S, check=False
+            fresh(["git", "-C", str(folder), *arguments]), capture_output=True, timeout=_TIMEOUT_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BadInput(Problem(place, f"git could not be asked: {error}", "try it by hand")) from None

@@ -93,6 +93,12 @@ class Fault(Protocol):
         """Takes the effect back, from the token alone; idempotent, bounded, verified. Raises FaultError."""
 
 
+def longest_s(kind: type[Fault], undo: Undo) -> float:
+    """What a kind's own settings add to how long its start or stop may take, in real seconds; 0 for most."""
+    found = getattr(kind, "longest_s", None)
+    return float(found(undo)) if found else 0.0
+
+
 class Changeable(Fault, Protocol):
     """A kind whose level can be changed while it is in force."""
 

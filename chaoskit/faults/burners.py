@@ -29,6 +29,7 @@ import psutil
 from chaoskit import giving_way, waiting
 from chaoskit.faults import processes
 from chaoskit.faults.base import FaultError, Lapsed, Seen, Target, Undo
+from chaoskit.fresh import fresh
 
 MARK = "CHAOSKIT_BURN"
 _CONFIRM_S = 10.0
@@ -100,7 +101,7 @@ def ignite(undo: Undo, program: str, arguments: list[str], count: int) -> Lit:
     told, order = os.pipe()
     said, says = os.pipe()
     try:
-        children = [subprocess.Popen(argv, env=environment, stdin=told, stdout=says) for _ in range(count)]
+        children = [subprocess.Popen(fresh(argv), env=environment, stdin=told, stdout=says) for _ in range(count)]
     finally:
         os.close(told)
         os.close(says)

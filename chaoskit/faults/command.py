@@ -1,7 +1,8 @@
 """command: any program with its undo.
 
-`start` and `stop` do the work; `seen` is a question, answered by its exit code: 0 while the effect is there. The
-stop must bear being called at any time and any number of times, also when the start never was: it is the undo.
+`start` and `stop` do the work; `seen` is a question: to a program, whose exit code is 0 while the effect is there, or
+to Prometheus. The stop must bear being called at any time and any number of times, also when the start never was: it
+is the undo.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import time
 from typing import Any, ClassVar
 
 from chaoskit import waiting
-from chaoskit.faults import programs
+from chaoskit.faults import programs, query
 from chaoskit.faults.base import FaultError, Lapsed, Seen, Settings, Target, Undo
+from chaoskit.faults.interface import Watch
+from chaoskit.faults.query import Query
 
 _SEEN_S = 15.0
 _AGAIN_S = 0.2
@@ -27,8 +30,10 @@ class CommandSettings(programs.ProgramSettings):
     """Brings the effect about and ends with 0."""
     stop: programs.Program
     """Takes it back and ends with 0, whether or not there is anything to take back."""
-    seen: programs.Program | None = None
-    """Ends with 0 while the effect is there, else with something else; without it, exit codes are believed."""
+    seen: programs.Program | Query | None = None
+    """A program that ends with 0 while the effect is there, else with something else; or a question to Prometheus,
+    `{query: PROMQL, within: 30s}` (virtual), which has a result while the effect is there. Without it, exit codes are
+    believed."""
 
 
 class Command:
@@ -42,9 +47,26 @@ class Command:
     def prepare(cls, target: Target, settings: Settings) -> Undo:
         """Finds the programs; raises FaultError for one that is not there."""
         assert isinstance(settings, CommandSettings)
-        given = {"start": settings.start, "stop": settings.stop, "seen": settings.seen}
-        found = {name: programs.resolved(argv) if argv else None for name, argv in given.items()}
-        return {**found, **programs.orders(target, settings)}
+        seen = settings.seen
+        return {
+            "start": programs.resolved(settings.start),
+            "stop": programs.resolved(settings.stop),
+            "seen": query.asked(target, seen) if isinstance(seen, Query) else programs.resolved(seen) if seen else None,
+            **programs.orders(target, settings),
+        }
+
+    @classmethod
+    def queries(cls, settings: Settings) -> list[str]:
+        """What it would ask Prometheus."""
+        seen = getattr(settings, "seen", None)
+        return [seen.query] if isinstance(seen, Query) else []
+
+    @classmethod
+    def longest_s(cls, undo: Undo) -> float:
+        """How long its start, or its stop, may take by its settings, in real seconds."""
+        seen = undo["seen"]
+        asked_s = seen["within_s"] if isinstance(seen, dict) else 0.0 if seen is None else _SEEN_S + undo["timeout_s"]
+        return float(undo["timeout_s"] + asked_s)
 
     @classmethod
     def start(cls, undo: Undo) -> Seen:
@@ -52,25 +74,29 @@ class Command:
         begun = time.time()
         _work(undo, "start")
         if not _becomes(undo, there=True):
-            raise FaultError(f"start ended well, but seen does not see an effect within {_SEEN_S:g} s")
+            raise FaultError(f"start ended well, but seen does not see an effect within {_seen_s(undo):g} s")
         return Seen((begun, time.time()), _told(undo, "start"))
 
     @classmethod
     def hold(cls, undo: Undo, ended: threading.Event) -> None:
-        """Asks `seen` every second; raises Lapsed when it says no twice running."""
-        misses = 0
+        """Asks `seen` every second; raises Lapsed when it says no twice running, or a Prometheus nothing for long."""
+        misses, watch = 0, Watch()
         while not ended.wait(_LOOK_S):
-            misses = 0 if _there(undo) else misses + 1
+            found = watch.look(lambda: _there(undo))
+            misses = misses if found is None else 0 if found else misses + 1
             if misses >= _MISSES and not ended.is_set():
-                raise Lapsed(f"seen ({undo['seen'][0]}) says that the effect is gone")
+                raise Lapsed(f"seen ({_asks(undo)}) says that the effect is gone")
 
     @classmethod
     def stop(cls, undo: Undo) -> Seen:
         """Runs `stop` and waits until `seen` says no."""
         begun = time.time()
         _work(undo, "stop")
+        if isinstance(undo["seen"], dict) and query.orphaned(undo["seen"]):
+            told = f"stop ({undo['stop'][0]}) ended with 0; the Prometheus that saw the effect has ended with its run"
+            return Seen((begun, time.time()), told)
         if not _becomes(undo, there=False):
-            raise FaultError(f"stop ended well, but seen still sees the effect after {_SEEN_S:g} s")
+            raise FaultError(f"stop ended well, but seen still sees the effect after {_seen_s(undo):g} s")
         return Seen((begun, time.time()), _told(undo, "stop"))
 
 
@@ -81,6 +107,8 @@ def _work(undo: Undo, which: str) -> None:
 
 
 def _there(undo: Undo) -> bool:
+    if isinstance(undo["seen"], dict):
+        return query.holds(undo["seen"])
     try:
         return undo["seen"] is None or programs.run(undo["seen"], undo)[0] == 0
     except FaultError:
@@ -88,7 +116,17 @@ def _there(undo: Undo) -> bool:
 
 
 def _becomes(undo: Undo, *, there: bool) -> bool:
+    if isinstance(undo["seen"], dict):
+        return query.becomes(undo["seen"], there)
     return undo["seen"] is None or waiting.await_true(lambda: _there(undo) == there, _SEEN_S, _AGAIN_S)
+
+
+def _seen_s(undo: Undo) -> float:
+    return float(undo["seen"]["within_s"]) if isinstance(undo["seen"], dict) else _SEEN_S
+
+
+def _asks(undo: Undo) -> str:
+    return str(undo["seen"]["query"] if isinstance(undo["seen"], dict) else undo["seen"][0])
 
 
 def _told(undo: dict[str, Any], which: str) -> str:

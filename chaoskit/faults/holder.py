@@ -13,7 +13,8 @@ holder undoes the fault. It speaks one JSON line an answer:
     <- EOF, or undo
     -> {"undone": [a, b], "detail": ...} | {"undo_failed": reason}
 
-Signals that a terminal or a service manager sends to everybody are left to the runner: the holder ignores them.
+Signals that a terminal or a service manager sends to everybody are left to the runner: the holder outlives them,
+and hands none of that on to the programs that it starts.
 It is forked by the nursery.
 """
 
@@ -28,12 +29,12 @@ from typing import Any, cast
 
 from chaoskit.faults.base import Changeable, Fault, FaultError, Lapsed, Undo
 from chaoskit.faults.registry import known
+from chaoskit.fresh import outlive
 
 
 def leave_signals_to_the_runner() -> None:
     """Whoever ends everything at once ends the runner by it; what holds a fault must outlive that to take it back."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
-        signal.signal(number, signal.SIG_IGN)
+    outlive((signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE))
 
 
 def main() -> int:

@@ -19,6 +19,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from chaoskit.faults.base import FaultError, Settings, Target
+from chaoskit.fresh import fresh
 
 _PASSED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER", "SSL_CERT_FILE")
 _SHOWN = 1000
@@ -71,7 +72,7 @@ def run(argv: list[str] | str, given: Mapping[str, Any], shell: bool = False) ->
     with tempfile.TemporaryFile() as output:
         try:
             child = subprocess.Popen(
-                ["/bin/sh", "-c", argv] if isinstance(argv, str) and shell else list(argv),
+                fresh(["/bin/sh", "-c", argv] if isinstance(argv, str) and shell else list(argv)),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

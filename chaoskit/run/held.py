@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from chaoskit.faults import processes
-from chaoskit.faults.base import Fault, FaultError, Seen, Undo
+from chaoskit.faults.base import Fault, FaultError, Seen, Undo, longest_s
 from chaoskit.run import nursery
 
 _ARM_S = 20.0
@@ -67,7 +67,7 @@ class HeldFault:
 
     def await_effect(self) -> Seen:
         """Returns when the effect was seen; raises FaultError when it was not."""
-        answer = self._answer(_EFFECT_S, "bring the effect about")
+        answer = self._answer(_EFFECT_S + self._longer_s, "bring the effect about")
         if "ok" in answer:
             return Seen((answer["ok"][0], answer["ok"][1]), answer.get("detail", ""))
         raise FaultError(str(answer.get("fail", answer)))
@@ -92,13 +92,17 @@ class HeldFault:
         with contextlib.suppress(OSError):
             self._orders.close()
         try:
-            answer = self._answer(_UNDO_S, "undo")
+            answer = self._answer(_UNDO_S + self._longer_s, "undo")
         except FaultError:
             answer = {}
         self._end()
         if "undone" in answer:
             return Seen((answer["undone"][0], answer["undone"][1]), answer.get("detail", ""))
         return self._fault.stop(self._undo)
+
+    @property
+    def _longer_s(self) -> float:
+        return longest_s(self._fault, self._undo)
 
     def discard(self) -> None:
         """Ends a holder that was never asked to begin; nothing is in force, so nothing is undone."""

@@ -20,6 +20,7 @@ import psutil
 
 from chaoskit import giving_way
 from chaoskit.faults.base import FaultError
+from chaoskit.fresh import fresh
 from chaoskit.safety.heal import NURSERY
 
 _COME_UP_S = 20.0
@@ -42,7 +43,7 @@ class _Nursery:
         self._asked.settimeout(_COME_UP_S)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", NURSERY, str(theirs.fileno())],
+                fresh([sys.executable, "-m", NURSERY, str(theirs.fileno())]),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],

@@ -137,7 +137,19 @@ def _settings_check(inputs: Inputs, time_scale: float) -> Callable[[FaultSpec], 
                 problems += _wrong_with_change(step, spec, kinds)
     if problems:
         raise BadInput(problems)
-    return lambda spec: _wrong_with(spec, kinds, "fault kind")
+    return lambda spec: _wrong_with(spec, kinds, "fault kind") + _unasked(spec, kinds, time_scale)
+
+
+def _unasked(spec: FaultSpec, kinds: Mapping[str, type[Fault]], time_scale: float) -> list[Problem]:
+    """What a fault would ask Prometheus, and cannot at this scale."""
+    kind = kinds.get(spec.kind)
+    settings = read_settings(kind, spec.settings, spec.place)[0] if kind is not None else None
+    queries = getattr(kind, "queries", None)
+    return [
+        Problem(spec.place, f"{spec.kind}: '{query}' cannot be asked: {why}", "write another query, or --time-scale 1")
+        for query in (queries(settings) if queries and settings is not None else ())
+        if (why := _unwatchable(query, time_scale))
+    ]
 
 
 def _unwatchable(query: str, time_scale: float) -> str:

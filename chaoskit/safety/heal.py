@@ -24,7 +24,7 @@ from chaoskit import waiting
 from chaoskit.errors import BadInput
 from chaoskit.events import UndoBegin, UndoFail, UndoOk
 from chaoskit.faults import processes
-from chaoskit.faults.base import FaultError, Seen
+from chaoskit.faults.base import FaultError, Seen, longest_s
 from chaoskit.faults.registry import known
 from chaoskit.safety.healbook import BOOK, Busy, HealBegin, HealBook, HealEnd
 from chaoskit.safety.standing import JOURNAL, Standing, read_standing
@@ -186,9 +186,10 @@ def _bounded(fault: Standing) -> Seen:
 
     thread = threading.Thread(target=work, name=f"undo {fault.fault}", daemon=True)
     thread.start()
-    thread.join(_UNDO_S)
+    within_s = _UNDO_S + longest_s(kinds[fault.kind], fault.undo)
+    thread.join(within_s)
     if failed:
         raise failed[0]
     if not found:
-        raise FaultError(f"the undo was not done within {_UNDO_S:g} s")
+        raise FaultError(f"the undo was not done within {within_s:g} s")
     return found[0]

@@ -28,6 +28,7 @@ from pathlib import Path
 
 from chaoskit import giving_way, waiting
 from chaoskit.errors import EquipmentError
+from chaoskit.fresh import fresh
 from chaoskit.safety.healbook import BOOK, read_book
 
 LEASE_S = 3.0
@@ -62,7 +63,7 @@ class Lease:
         self._said, self._rest, self._words, self._answers = threading.Lock(), b"", list[str](), 0
         with log.open("ab") as errors:
             self._watchdog = subprocess.Popen(
-                [sys.executable, "-m", "chaoskit.safety.watchdog"],
+                fresh([sys.executable, "-m", "chaoskit.safety.watchdog"]),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

@@ -12,13 +12,13 @@ import contextlib
 import json
 import os
 import select
-import signal
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from chaoskit import waiting
+from chaoskit.faults.holder import leave_signals_to_the_runner
 from chaoskit.faults.registry import known
 from chaoskit.safety.heal import GRACE_S, Healed, heal, remove_scratch
 from chaoskit.safety.lease import BEAT, BYE, HEAL
@@ -35,8 +35,7 @@ _GONE_S = 2.0
 
 def main() -> int:
     """Watches until the runner says bye, or heals and ends: 0 when nothing is left, 5 when something is."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
-        signal.signal(number, signal.SIG_IGN)
+    leave_signals_to_the_runner()
     order = _order()
     if order is None:
         return 0

@@ -11,7 +11,7 @@ from typing import Any
 
 from requests import Session
 
-from chaoskit.access import session_for
+from chaoskit.access import access_data, session_for
 from chaoskit.errors import EquipmentError
 from chaoskit.events import Event
 from chaoskit.faults.processes import find
@@ -71,9 +71,11 @@ class AttachedStack:
     def address(self, handle: str) -> dict[str, Any]:
         """How faults find the processes behind a role; for anything else, where the service answers."""
         kind, _, name = handle.partition(":")
+        prometheus = {"url": self.prometheus_url, "access": access_data(self._target, "prometheus")}
+        common = {"time_scale": 1.0, "prometheus": prometheus}
         if kind == "role":
-            return {"time_scale": 1.0, "pattern": self._handles.role[name].match}
-        return {"time_scale": 1.0} | ({"url": self._target.service} if self._target.service else {})
+            return common | {"pattern": self._handles.role[name].match}
+        return common | ({"url": self._target.service} if self._target.service else {})
 
     def await_discovery(self, timeout_s: float) -> None:
         """Returns once the targets of our jobs are up and an Alertmanager is known; raises EquipmentError."""

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaoskit.errors import BadInput, Problem
+from chaoskit.fresh import fresh
 
 INSTALL = "chaoskit doctor --install"
 
@@ -162,7 +163,11 @@ def _version(path: Path) -> tuple[str | None, str]:
         return None, "does not exist"
     try:
         run = subprocess.run(
-            [path, "--version"], capture_output=True, stdin=subprocess.DEVNULL, timeout=_ANSWER_S, check=False
+            fresh([str(path), "--version"]),
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=_ANSWER_S,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return None, f"did not answer --version within {_ANSWER_S:g} s"

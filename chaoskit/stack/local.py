@@ -130,7 +130,8 @@ class LocalStack:
     def address(self, handle: str) -> dict[str, Any]:
         """How the things behind a handle are found by faults; secrets only as the files that hold them."""
         kind, _, name = handle.partition(":")
-        common = {"time_scale": self._scale}
+        prometheus = {"url": self.prometheus_url, "owner": os.getpid()}
+        common = {"time_scale": self._scale, "prometheus": prometheus}
         match kind:
             case "role":
                 return common | {"pattern": rf"crm\[{re.escape(self.slice)}\] {re.escape(name)} (?P<name>\S+)"}

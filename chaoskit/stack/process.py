@@ -30,6 +30,7 @@ from typing import IO
 
 from chaoskit import giving_way, identity
 from chaoskit.errors import EquipmentError
+from chaoskit.fresh import fresh
 
 _vouched = threading.local()
 _TAIL_BYTES = 64 * 1024
@@ -190,7 +191,7 @@ def spawn(
         start = output.seek(0, os.SEEK_END)
         try:
             process = subprocess.Popen(
-                [*_tied_to_us(), program, *words[1:]],
+                fresh([*_tied_to_us(), program, *words[1:]]),
                 stdin=subprocess.DEVNULL if stdin is None else stdin,
                 stdout=output if stdout is None else stdout,
                 stderr=output,
@@ -243,7 +244,7 @@ def tied(argv: Sequence[str | Path]) -> list[str]:
     found = shutil.which(words[0])
     if found is None:
         raise FileNotFoundError(errno.ENOENT, f"{words[0]} is not an executable program")
-    return [*_tied_to_us(), found, *words[1:]]
+    return fresh([*_tied_to_us(), found, *words[1:]])
 
 
 def _tied_to_us() -> list[str]:

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import psutil
 import pytest
 
-from chaoskit import waiting
+import chaoskit
+from chaoskit import identity, waiting
+from chaoskit.faults import burners, processes
 from chaoskit.faults.base import FaultError, Lapsed, Target
 from chaoskit.faults.command import Command, CommandSettings
 from chaoskit.faults.command_action import CommandAction, CommandActionSettings
+from chaoskit.run.held import HeldFault
+from chaoskit.safety.lease import Lease
+from chaoskit.stack.process import spawn
 
 NOWHERE = Target("", (), {})
 
@@ -145,3 +155,172 @@ def test_the_target_s_address_is_told() -> None:
     given = CommandActionSettings.model_validate({"run": "echo $TARGET_URL", "shell": True})
     result = CommandAction.run(Target("", (), {"url": "http://127.0.0.1:1"}), given)[1]
     assert result["output"] == "http://127.0.0.1:1"
+
+
+class Oracle:
+    """A Prometheus of which only the query API is there; `says` is what it answers, by status and body."""
+
+    def __init__(self) -> None:
+        self.says: Callable[[], tuple[int, Any]] = lambda: (200, vector(False))
+        self.asked: list[str] = []
+        oracle = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                oracle.asked.append(parse_qs(urlsplit(self.path).query)["query"][0])
+                status, body = oracle.says()
+                content = json.dumps(body).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+
+def vector(there: bool) -> dict[str, Any]:
+    result = [{"metric": {}, "value": [1.0, "1"]}] if there else []
+    return {"status": "success", "data": {"resultType": "vector", "result": result}}
+
+
+@pytest.fixture
+def oracle() -> Iterator[Oracle]:
+    one = Oracle()
+    yield one
+    one.server.shutdown()
+    one.server.server_close()
+
+
+def asking(flag: Path, oracle: Oracle, scale: float = 60.0, **more: Any) -> dict[str, Any]:
+    """The token of a fault that consists of a file, seen by a query; within 30 virtual seconds."""
+    target = Target("", (), {"time_scale": scale, "prometheus": {"url": oracle.url}})
+    given = settings(flag, seen={"query": "rate(broken[5m]) > 0", "within": "30s"}, **more)
+    return json.loads(json.dumps(Command.prepare(target, given)))  # type: ignore[no-any-return]
+
+
+def test_an_effect_is_seen_in_the_metrics_of_the_run_in_virtual_time(tmp_path: Path, oracle: Oracle) -> None:
+    """True before the step is ok, asked while in force, false after the undo."""
+    flag = tmp_path / "broken"
+    oracle.says = lambda: (200, vector(flag.exists()))
+    token = asking(flag, oracle)
+    assert token["seen"]["within_s"] == 0.5
+    Command.start(token)
+    assert set(oracle.asked) == {"(rate(broken[5s]) / 60) > 0"}, "60 times as fast"
+    oracle.says = lambda: (200, vector(False))
+    with pytest.raises(Lapsed, match="the effect is gone"):
+        Command.hold(token, threading.Event())
+    assert "seen confirms it" in Command.stop(token).detail
+    assert not flag.exists()
+
+
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [(False, "seen does not see an effect within 0.5 s"), (None, "gives no answer|not as Prometheus does")],
+)
+def test_a_start_without_an_answer_in_the_metrics_is_no_effect(
+    tmp_path: Path, oracle: Oracle, there: bool | None, said: str
+) -> None:
+    oracle.says = lambda: (503, "busy") if there is None else (200, vector(there))
+    with pytest.raises(FaultError, match=said):
+        Command.start(asking(tmp_path / "broken", oracle))
+
+
+def test_an_undo_that_the_metrics_do_not_confirm_is_no_undo(tmp_path: Path, oracle: Oracle) -> None:
+    oracle.says = lambda: (200, vector(True))
+    token = asking(tmp_path / "broken", oracle)
+    Command.start(token)
+    with pytest.raises(FaultError, match="seen still sees the effect"):
+        Command.stop(token)
+    oracle.says = lambda: (200, {"status": "error", "error": "query timed out"})
+    with pytest.raises(FaultError, match="query timed out"):
+        Command.stop(token)
+
+
+def test_a_prometheus_that_ended_with_its_run_keeps_no_undo_from_being_done(tmp_path: Path, oracle: Oracle) -> None:
+    flag = tmp_path / "broken"
+    oracle.says = lambda: (200, vector(flag.exists()))
+    token = asking(flag, oracle)
+    token["seen"]["at"]["owner"] = {**identity.token(os.getpid()), "ticks": 1}
+    Command.start(token)
+    oracle.server.shutdown()
+    oracle.server.server_close()
+    assert "has ended with its run" in Command.stop(token).detail
+    assert not flag.exists()
+
+
+def test_a_query_that_is_no_promql_or_has_nobody_to_ask_is_named_before_anything_happens(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="seen"):
+        settings(tmp_path / "x", seen={"query": "rate(broken"})
+    with pytest.raises(FaultError, match="--at prometheus=URL"):
+        Command.prepare(NOWHERE, settings(tmp_path / "x", seen={"query": "up"}))
+
+
+STARTING = {f"subprocess.{name}" for name in ("Popen", "run", "call", "check_call", "check_output")}
+REPORT = "grep -E '^Sig(Blk|Ign)' /proc/self/status"
+NONE = "SigBlk: 0000000000000000 SigIgn: 0000000000000000"
+OURS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1)
+
+
+@pytest.fixture
+def deaf() -> Iterator[None]:
+    """This process ignores signals and blocks one, as under nohup or in a shell's background."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in OURS}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+    yield
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    for number, was in before.items():
+        signal.signal(number, was)
+
+
+def of(pid: int) -> str:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return " ".join(" ".join(line.split()) for line in lines if line.startswith(("SigBlk", "SigIgn")))
+
+
+@pytest.mark.usefixtures("deaf")
+def test_programs_of_faults_and_actions_and_equipment_start_with_default_signals(tmp_path: Path) -> None:
+    assert of(os.getpid()) != NONE, "the control"
+    assert act(REPORT, shell=True)["output"] == NONE
+    assert act(["grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"])["output"] == NONE
+    child = spawn(["sh", "-c", REPORT], name="x", log=tmp_path / "log", stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    assert " ".join(child.stdout.read().decode().split()) == NONE
+    child.stop()
+    undo = {"burn": "b", "mark": {"name": "M", "value": "m"}, **processes.origin()}
+    lit = burners.ignite(undo, "begun(); os.read(0, 1)", [], 1)
+    assert of(lit.burners[0].pid).endswith("SigIgn: 0000000001001000"), "SIGPIPE and SIGXFSZ any interpreter ignores"
+    burners.put_out(undo)
+
+
+@pytest.mark.usefixtures("deaf")
+def test_what_a_holder_and_a_watchdog_start_hears_signals(tmp_path: Path) -> None:
+    """The user's own kill, in a stop, must reach what the start began."""
+    flag, told = tmp_path / "broken", tmp_path / "told"
+    start = ["sh", "-c", f"{REPORT} > {told}; touch {flag}"]
+    held = HeldFault(Command, Command.prepare(NOWHERE, settings(flag, start=start)), 60, tmp_path / "l", lambda _: None)
+    held.await_armed()
+    held.go()
+    held.await_effect()
+    assert " ".join(told.read_text().split()) == NONE
+    assert of(held._holder.pid).endswith("0000000001000000"), "itself it ignores what any interpreter does"
+    os.kill(held._holder.pid, signal.SIGTERM)
+    held.take_back()
+    lease = Lease([tmp_path], tmp_path / "w.log", lambda _: None)
+    lease.begin()
+    assert of(lease.watchdog).endswith("SigIgn: 0000000001000000")
+    os.kill(lease.watchdog, signal.SIGTERM)
+    lease.end(healed=True)
+
+
+def test_every_place_that_starts_a_program_does_so_with_default_signals() -> None:
+    """By the two ways there are: `fresh` in the call, or words that `tied` has made."""
+    for file in Path(chaoskit.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in STARTING:
+                assert isinstance(node.args[0], ast.Call), (file, node.lineno)
+                assert ast.unparse(node.args[0].func) in ("fresh", "tied"), (file, node.lineno)

@@ -11,7 +11,7 @@ import chaoskit
 
 ROOT = Path(chaoskit.__file__).parent
 LOWER_FIRST = [
-    {"errors", "giving_way", "identity", "printable", "units", "waiting", "yaml_node", "yaml_source"},
+    {"errors", "fresh", "giving_way", "identity", "printable", "units", "waiting", "yaml_node", "yaml_source"},
     {"alerting", "scenario", "bundle", "events"},
     {"access", "inputs", "history", "plan", "check"},
     {"explain", "diff"},

@@ -1,0 +1,41 @@
+"""Whatever we start begins with default signals and none blocked: what it does with them is its own affair.
+
+A signal that is ignored stays ignored through exec, one that is caught becomes default. So what of ours must outlive a
+signal catches it and does nothing; and what we inherited as ignored (nohup, a shell's background) is reset on the way.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Iterable, Sequence
+
+_GATE = """
+import contextlib, os, signal, sys
+for number in signal.valid_signals():
+    with contextlib.suppress(OSError):
+        signal.signal(number, signal.SIG_DFL)
+signal.pthread_sigmask(signal.SIG_SETMASK, ())
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+_RESTORED = {getattr(signal, name) for name in ("SIGPIPE", "SIGXFZ", "SIGXFSZ") if hasattr(signal, name)}
+"""What Python ignores itself, and subprocess takes back in what it starts."""
+
+
+def outlive(numbers: Iterable[signal.Signals]) -> None:
+    """These signals do nothing to this process from now on; what it starts gets them as anything else does."""
+    for number in numbers:
+        signal.signal(number, lambda *_: None)
+
+
+def fresh(argv: Sequence[str]) -> list[str]:
+    """The words that start a program with default signals; same process, so same pid. Raises FileNotFoundError."""
+    ignored = {n for n in signal.valid_signals() if signal.getsignal(n) is signal.SIG_IGN} - _RESTORED
+    if not ignored and not signal.pthread_sigmask(signal.SIG_BLOCK, ()):
+        return list(argv)
+    if shutil.which(argv[0]) is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), argv[0])
+    return [sys.executable, "-I", "-S", "-c", _GATE, *argv]
