@@ -37,9 +37,8 @@ lint: setup
 
 setup: $(READY)
 
-$(READY): pyproject.toml requirements.lock scripts/setup
-	PYTHON=$(PYTHON) sh scripts/setup
-	touch $(READY)
+$(READY): pyproject.toml requirements.lock scripts/setup scripts/set_up.py
+	@PYTHON=$(PYTHON) sh scripts/setup
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -106,7 +106,15 @@ def later_minor(files: Iterable[Path]) -> list[str]:
 
     Raises AssertionError when mypy itself fails.
     """
-    mypy = [sys.executable, "-m", "mypy", "--show-error-codes", "--no-error-summary", "--no-pretty"]
+    mypy = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--show-error-codes",
+        "--no-error-summary",
+        "--no-pretty",
+        "--explicit-package-bases",
+    ]
     done = subprocess.run([*mypy, *map(str, files)], cwd=ROOT, capture_output=True, text=True, timeout=170, check=False)
     assert done.returncode in (0, 1), done.stdout + done.stderr
     found = [match for match in map(_SAID.match, done.stdout.splitlines()) if match]

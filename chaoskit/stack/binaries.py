@@ -30,6 +30,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "amtool": ("amtool",),
 }
 _VERSION = re.compile(r"\bversion (\d[^\s,]*)")
+ELSEWHERE = "let CHAOSKIT_CACHE name a folder that you may write"
 _ANSWER_S = 30.0
 """Time to tell a version: a hundred megabytes that are no longer in memory come slowly from a busy disk, and to take
 another generation for that would be to test with another Prometheus."""
@@ -73,12 +74,18 @@ class Binaries:
 
 
 def cache_folder(env: Mapping[str, str] | None = None) -> Path:
-    """The private cache: CHAOSKIT_CACHE, else chaoskit's folder in XDG_CACHE_HOME, else in ~/.cache."""
+    """The private cache: CHAOSKIT_CACHE, else chaoskit's folder in XDG_CACHE_HOME, else in ~/.cache.
+
+    Raises BadInput where it would be below the home of a user who has none.
+    """
     env = os.environ if env is None else env
     if env.get("CHAOSKIT_CACHE"):
         return Path(env["CHAOSKIT_CACHE"])
     base = env.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "chaoskit"
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "chaoskit"
+    except RuntimeError:
+        raise BadInput(Problem(None, "HOME names no folder, and this user has none", ELSEWHERE)) from None
 
 
 def os_release() -> dict[str, str]:

@@ -27,8 +27,8 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from chaoskit.errors import BadInput, ChaoskitError, EquipmentError, Problem
-from chaoskit.stack.binaries import INSTALL, NAMES, Binaries, cache_folder, cached, os_release
+from chaoskit.errors import BadInput, ChaoskitError, EquipmentError, Place, Problem
+from chaoskit.stack.binaries import ELSEWHERE, INSTALL, NAMES, Binaries, cache_folder, cached, os_release
 from chaoskit.stack.monitoring import start_alertmanager
 from chaoskit.stack.ports import reserve
 from chaoskit.stack.process import tied, wait_until
@@ -57,8 +57,8 @@ def install(
     """Make sure that the cache holds the four programs, and give the folder of that generation.
 
     The generation is the machine's own (`bookworm`), or `suite`, taken from the machine's Debian archive; one that
-    is there already is left as it is. Raises BadInput where there is no apt or no such source, EquipmentError when
-    a step of apt fails.
+    is there already is left as it is. Raises BadInput where there is no apt or no such source or the cache cannot be
+    written, EquipmentError when a step of apt fails.
     """
     release = os_release() if release is None else release
     codename = release.get("VERSION_CODENAME", "")
@@ -67,8 +67,7 @@ def install(
     generation = suite or codename
     folder = (cache or cache_folder()) / "binaries"
     target = folder / generation
-    folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder / ".lock", progress):
+    with _written(folder), _locked(folder / ".lock", progress):
         if all(cached(name, target) for name in NAMES):
             progress(f"{target} is complete")
             return target
@@ -208,6 +207,20 @@ def _run(argv: Sequence[str], cwd: Path) -> str:
         verb = next((word for word in argv[1:] if word[0] not in "-/"), "")
         raise EquipmentError(name, f"{verb or argv[1]} failed with {run.returncode}", "\n".join(told))
     return said
+
+
+@contextlib.contextmanager
+def _written(folder: Path) -> Iterator[None]:
+    """Make the folder; whatever the system refuses from here on is told of the cache. No home is made for anybody."""
+    home = Path(os.environ.get("HOME", "/"))
+    if folder.is_relative_to(home) and not home.is_dir():
+        raise BadInput(Problem(Place(str(home)), "the home folder is not there", ELSEWHERE))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        where = Place(str(error.filename or folder))
+        raise BadInput(Problem(where, f"the cache cannot be written: {error.strerror}", ELSEWHERE)) from None
 
 
 @contextlib.contextmanager

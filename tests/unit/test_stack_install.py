@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from chaoskit.errors import BadInput, EquipmentError
-from chaoskit.stack.binaries import NAMES, cached
+from chaoskit.stack.binaries import NAMES, cache_folder, cached
 from chaoskit.stack.install import install, main
 from chaoskit.stack.sources import Source, at_suite, machine_sources, own_archive
 
@@ -222,6 +222,31 @@ def test_a_machine_without_its_own_source_is_told_so(machine: Path, apt_folder: 
     (apt_folder / "sources.list").write_text("deb http://third.example/apt stable nonfree\n")
     with pytest.raises(BadInput, match="names no source of bookworm main"):
         install(cache=tmp_path, apt_folder=apt_folder, release=RELEASE)
+
+
+def test_a_cache_that_cannot_be_written_is_a_sentence_and_no_home_is_made(
+    machine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for variable in ("CHAOSKIT_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    (tmp_path / "file").touch()
+    cases = {str(tmp_path / "none"): "the home folder is not there", str(tmp_path / "file"): "is not there"}
+    for home, said in {**cases, "/proc": "/proc/.cache: the cache cannot be written: "}.items():
+        monkeypatch.setenv("HOME", home)
+        assert main(["--suite", "bookworm"]) == 2
+        assert f"{said}" in (told := capsys.readouterr().err)
+        assert "let CHAOSKIT_CACHE name a folder" in told
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_user_without_a_home_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", unknown)
+    with pytest.raises(BadInput, match=r"HOME names no folder, .*let CHAOSKIT_CACHE"):
+        cache_folder({})
+    assert cache_folder({"XDG_CACHE_HOME": "/x"}) == Path("/x/chaoskit")
 
 
 @pytest.mark.stack
