@@ -190,6 +190,8 @@ class Watch(Event, frozen=True, kw_only=True, tag="watch"):
     sink: Literal["mail-sink", "webhook-sink", "witness"]
     seen: Interval
     lag_s: float
+    refused: int = 0
+    """Connections that were sent away for want of a place, right before."""
 
 
 class Processor(Event, frozen=True, kw_only=True, tag="processor"):
@@ -199,6 +201,8 @@ class Processor(Event, frozen=True, kw_only=True, tag="processor"):
     during: Interval
     used_s: dict[str, float]
     waited_s: dict[str, float]
+    stopped: dict[str, list[str]] = {}
+    """By equipment, the names of processes that a signal had stopped at the end; nothing where all ran."""
 
 
 class Suppression(Event, frozen=True, kw_only=True, tag="suppression"):

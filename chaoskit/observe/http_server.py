@@ -20,6 +20,7 @@ import httptools
 
 from chaoskit.events import Interval
 from chaoskit.observe.lookout import Lookout
+from chaoskit.observe.places import Places
 
 BODY_LIMIT = 5 * 1024 * 1024
 _DISCARD_LIMIT = 64 * 1024 * 1024
@@ -77,13 +78,13 @@ class Connection(asyncio.Protocol):
         self,
         lookout: Lookout,
         answer: Callable[[Request], Answered],
-        connections: set[Connection],
+        places: Places,
         admit: Callable[[Request], Answer | None] = everybody,
     ) -> None:
         self._lookout = lookout
         self._answer = answer
         self._admit = admit
-        self._connections = connections
+        self._places = places
         self._opened = lookout.before_connection()
         self._made_turn = 0
         self._parser = httptools.HttpRequestParser(self)
@@ -99,19 +100,24 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort() if at_once else self._transport.close()
 
+    def send_away(self) -> None:
+        """End it at once, for want of a place."""
+        self._over = True
+        self._lookout.end(self)
+        self.hang_up(at_once=True)
+
     # asyncio's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._made_turn = self._lookout.turns
-        self._connections.add(self)
         self._allow(REQUEST_LIMIT_S)
-        if len(self._connections) > CONNECTIONS_AT_ONCE:
+        if not self._places.enter(self):
             self._over = True
             self._transport.close()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._connections.discard(self)
+        self._places.leave(self)
         self._lookout.end(self)
         if self._limit is not None:
             self._limit.cancel()
@@ -184,6 +190,8 @@ class Connection(asyncio.Protocol):
         keep = self._parser.should_keep_alive() and self._refusal is None
         self._lookout.end(self)
         self._since = None
+        if self._refusal is None and (isinstance(answer, asyncio.Future) or answer.status < HTTPStatus.BAD_REQUEST):
+            self._places.prove(self)
         if isinstance(answer, asyncio.Future):
             self._allow(OWED_LIMIT_S)
             answer.add_done_callback(lambda owed: self._give(owed.result(), keep))

@@ -56,6 +56,8 @@ class Lookout:
         self._emit = emit
         self._begun: dict[int, float] = {}
         self._seen_to = time.time()
+        self._blind_to = 0.0
+        self._refused = 0
         self._lag_s = self._lag_before_s = 0.0
         self._tick_due = self._watch_due = self.loop.time()
 
@@ -80,6 +82,13 @@ class Lookout:
         """What that sender had begun is reported, or will never come."""
         self._begun.pop(id(sender), None)
 
+    def refused(self) -> None:
+        """Somebody was sent away for want of a place: what was seen ends before they came, and begins anew now."""
+        if not self._refused:
+            self.watch(self.before_connection())
+        self._refused += 1
+        self._blind_to = time.time()
+
     def start(self) -> None:
         """Keep watch from now on; to be called once everything listens."""
         self._seen_to = time.time()
@@ -87,15 +96,17 @@ class Lookout:
         self._watch_due = self._tick_due + WATCH_EVERY_S
         self._tick()
 
-    def watch(self) -> None:
+    def watch(self, until: float = float("inf")) -> None:
         """Report what has been seen up to now; nothing where a sender in the middle of it allows no word."""
-        seen_to = min([self._selector.stamps[0], *self._begun.values()])
-        if seen_to <= self._seen_to:
+        seen_to = min([self._selector.stamps[0], until, *self._begun.values()])
+        seen_from = max(self._seen_to, self._blind_to)
+        if seen_to <= seen_from:
             return
         # A lateness after `seen_to` lies in the next span, so it is told there as well.
         lag_s = max(self._lag_s, self._lag_before_s)
         self._lag_before_s, self._lag_s = self._lag_s, 0.0
-        self._emit(Watch(sink=self._sink, seen=(self._seen_to, seen_to), lag_s=round(lag_s, 6)))
+        refused, self._refused = self._refused, 0
+        self._emit(Watch(sink=self._sink, seen=(seen_from, seen_to), lag_s=round(lag_s, 6), refused=refused))
         self._seen_to = seen_to
 
     def _tick(self) -> None:

@@ -23,6 +23,7 @@ from chaoskit.observe.child import Emit, run_sink
 from chaoskit.observe.lookout import Lookout
 from chaoskit.observe.mail import MailDoor, mail_notice
 from chaoskit.observe.manners import manners
+from chaoskit.observe.places import Places
 
 DATA_LIMIT = 10 * 1024 * 1024
 LINE_LIMIT = 1024 * 1024
@@ -61,9 +62,7 @@ class _Server(SMTP):
     # Alertmanager writes a header on one line, however many alerts it lists.
     line_length_limit = LINE_LIMIT
 
-    def __init__(
-        self, door: MailDoor, lookout: Lookout, emit: Emit, open_sessions: set[object], manners_file: str
-    ) -> None:
+    def __init__(self, door: MailDoor, lookout: Lookout, emit: Emit, places: Places, manners_file: str) -> None:
         super().__init__(
             _Handler(manners_file),
             data_size_limit=DATA_LIMIT,
@@ -75,26 +74,31 @@ class _Server(SMTP):
         self._door = door
         self._lookout = lookout
         self._emit = emit
-        self._open = open_sessions
+        self._places = places
         self._since = lookout.before_connection()
         self._knocked: float | None = None
         self._limit: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._open.add(self)
         self._knocked = time.time()
         self._lookout.begin(self, self._since)
         self._limit = self.loop.call_later(SESSION_LIMIT_S, transport.close)
         super().connection_made(transport)
-        if len(self._open) > SESSIONS_AT_ONCE:
+        if not self._places.enter(self):
             transport.close()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._open.discard(self)
+        self._places.leave(self)
         self._lookout.end(self)
         if self._limit is not None:
             self._limit.cancel()
         super().connection_lost(error)
+
+    def send_away(self) -> None:
+        """End it at once, for want of a place."""
+        self._lookout.end(self)
+        if isinstance(self.transport, asyncio.WriteTransport):
+            self.transport.abort()
 
     def received(self, envelope: Envelope, refused: int) -> None:
         """The mail is here, whole; `refused` is the code with which it is sent back."""
@@ -102,6 +106,7 @@ class _Server(SMTP):
         # The talk that follows the knock waits for our own turns on a busy machine: no delay of the alert.
         known = arrived if self._knocked is None else self._knocked
         self._knocked = None
+        self._places.prove(self)
         notice = mail_notice(
             self._door,
             sent=(min(self._since, known), known),
@@ -139,11 +144,11 @@ async def listen(line: bytes, lookout: Lookout, emit: Emit) -> list[int]:
     doors = list(config.doors)
     if config.extra_port is not None:
         doors.append(MailDoor(receiver="", port=config.extra_port))
-    open_sessions: set[object] = set()
+    places = Places(lookout, SESSIONS_AT_ONCE)
     ports = []
     for door in doors:
         server = await lookout.loop.create_server(
-            partial(_Server, door, lookout, emit, open_sessions, config.manners),
+            partial(_Server, door, lookout, emit, places, config.manners),
             "127.0.0.1",
             door.port,
             # A connection that finds the queue full is tried again a second later, and would seem sent then.

@@ -17,10 +17,11 @@ import msgspec
 
 from chaoskit.events import Notice
 from chaoskit.observe.child import Emit, run_sink
-from chaoskit.observe.http_server import Answer, Connection, Request
+from chaoskit.observe.http_server import CONNECTIONS_AT_ONCE, Answer, Connection, Request
 from chaoskit.observe.lookout import Lookout
 from chaoskit.observe.manners import manners
 from chaoskit.observe.payload import Contents, read_payload
+from chaoskit.observe.places import Places
 from chaoskit.stack.doors import Door, reply_to
 
 _DOOR = re.compile(r"/door/\d+(?=/|$)")
@@ -120,9 +121,9 @@ async def listen(line: bytes, lookout: Lookout, emit: Emit) -> list[int]:
     """Open the port of a configuration line; gives it."""
     config = msgspec.json.decode(line, type=Config)
     desk = Desk(config, emit)
-    connections: set[Connection] = set()
+    places = Places(lookout, CONNECTIONS_AT_ONCE)
     server = await lookout.loop.create_server(
-        lambda: Connection(lookout, desk.answer, connections),
+        lambda: Connection(lookout, desk.answer, places),
         "127.0.0.1",
         config.port,
         # A connection that finds the queue full is tried again a second later, and would seem sent then.

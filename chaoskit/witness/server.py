@@ -18,7 +18,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -33,6 +33,7 @@ from chaoskit.observe import http_server
 from chaoskit.observe.http_server import Answer, Answered, Connection, Request
 from chaoskit.observe.lookout import TICK_S, Lookout
 from chaoskit.observe.payload import Contents, read_payload
+from chaoskit.observe.places import Places
 from chaoskit.witness.store import KEEP, Heard, Store
 from chaoskit.witness.token import bears
 
@@ -236,10 +237,11 @@ class WitnessServer:
             self._lookout.loop.call_soon_threadsafe(self._over.set)
 
     async def _serve(self, ready: Callable[[], None]) -> None:
-        loop, connections = self._lookout.loop, set[Connection]()
+        loop = self._lookout.loop
+        places = Places(self._lookout, http_server.CONNECTIONS_AT_ONCE, lambda: self.store.refuse("places"))
         try:
             server = await loop.create_server(
-                lambda: Connection(self._lookout, self._desk.answer, connections, self._desk.admit),
+                lambda: Connection(self._lookout, self._desk.answer, places, self._desk.admit),
                 self.settings.host,
                 self.settings.port,
                 backlog=1024,
@@ -257,18 +259,19 @@ class WitnessServer:
         server.close()
         await asyncio.sleep(0)  # in this turn of the loop those answers are written
         for at_once in (False, True):
-            for connection in list(connections):
+            for connection in places.guests:
+                assert isinstance(connection, Connection)
                 connection.hang_up(at_once=at_once)
-            await _emptied(connections, loop.time() + _HANG_UP_S)
+            await _emptied(places, loop.time() + _HANG_UP_S)
 
     def _watched(self, event: Event) -> None:
         if isinstance(event, Watch):
             self.store.watched(event)
 
 
-async def _emptied(connections: Collection[Connection], end: float) -> None:
+async def _emptied(places: Places, end: float) -> None:
     """Waits until all of them have ended, or for the end (on the loop's clock)."""
-    while connections and asyncio.get_running_loop().time() < end:
+    while places.guests and asyncio.get_running_loop().time() < end:
         await asyncio.sleep(TICK_S)
 
 

@@ -102,7 +102,8 @@ class Store:
         self._spans.append((*watch.seen, watch.lag_s))
         if len(self._spans) > _SPANS:
             first, second = self._spans.popleft(), self._spans.popleft()
-            self._spans.appendleft((first[0], second[1], max(first[2], second[2])))
+            whole = (first[0], second[1], max(first[2], second[2]))
+            self._spans.appendleft(whole if second[0] <= first[1] else second)
 
     def tell(self, boot: str, after: int, seen: float, now: float, held_s: float = 0.0) -> Told:
         """What came after that notice, and the watch since `seen`; from the start for a reader of another boot."""
@@ -133,11 +134,18 @@ class Store:
         )
 
     def _watch(self, since: float) -> tuple[float, float, float] | None:
-        """What is known of the time after `since`: the spans follow each other without a gap."""
-        late = [lag_s for _, to, lag_s in self._spans if to > since]
-        if not late:
-            return None
-        return (max(since, self._spans[0][0]), self._spans[-1][1], max(late))
+        """What is known of the time after `since`, up to the first gap; what follows that is told when asked for."""
+        found: tuple[float, float, float] | None = None
+        for begin, to, lag_s in self._spans:
+            if to <= since:
+                continue
+            if found is None:
+                found = (max(since, begin), to, lag_s)
+            elif begin <= found[1]:
+                found = (found[0], to, max(found[2], lag_s))
+            else:
+                break
+        return found
 
 
 def _size(heard: Heard) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import smtplib
@@ -300,3 +301,21 @@ def test_sinks_listen_on_loopback_only(webhook: Running, mail: Running) -> None:
     for running in (webhook, mail):
         doors = [c.laddr.ip for c in psutil.net_connections("tcp") if c.laddr and c.laddr.port == running.port]
         assert set(doors) == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize("kind", ["mail", "webhook"])
+def test_strangers_who_fill_a_sink_keep_no_notice_out_and_end_its_watch(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    """210 connections that never end what they say; a notice that comes then is taken, and counts as late at most."""
+    running: Running = request.getfixturevalue(kind)
+    unfinished = {"mail": b"EHLO x\r\nMAIL FROM:<a@x>\r\n", "webhook": b"POST /door/0 HTTP/1.1\r\nHost: x\r\n"}
+    with contextlib.ExitStack() as strangers:
+        for _ in range(210):
+            one = strangers.enter_context(socket.create_connection(("127.0.0.1", running.port), timeout=20))
+            one.sendall(unfinished[kind])
+        SEND[kind](running.port)
+        running.seen.notices(1)
+    told = running.seen.wait(lambda event: isinstance(event, Watch) and event.refused)
+    assert isinstance(told, Watch)
+    assert told.refused >= 11

@@ -274,3 +274,18 @@ def test_the_scheme_may_be_written_in_any_case() -> None:
     assert bears(f"bearer {TOKEN}", TOKEN)
     assert not bears(f"bearer {TOKEN[:-1]}", TOKEN)
     assert not bears("", TOKEN)
+
+
+def test_strangers_who_fill_its_places_keep_nobody_out_and_end_its_watch(server: WitnessServer) -> None:
+    """201 unfinished requests without a token. Who was sent away is counted, and silence is not judged over that."""
+    with contextlib.ExitStack() as strangers:
+        for _ in range(201):
+            one = strangers.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=20))
+            one.sendall(b"GET /healthy HTTP/1.1\r\nX")
+        begun = time.time()
+        assert post(server) == 200
+    told = notices(server)
+    assert isinstance(told["refused"], dict)
+    assert told["refused"]["places"] >= 2
+    assert await_true(lambda: server.store.tell(server.store.boot, 0, begun, 0).watch is not None, 10)
+    assert not [span for span in server.store._spans if span[0] <= begun <= span[1]]

@@ -1,0 +1,88 @@
+"""Strangers who fill a sink keep nobody out, and the watch ends where somebody was sent away."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from chaoskit.events import Event, Watch
+from chaoskit.observe.lookout import Lookout
+from chaoskit.observe.places import Places
+from chaoskit.witness.store import Store
+
+
+class Somebody:
+    """A guest that only knows whether it was sent away."""
+
+    gone = False
+
+    def send_away(self) -> None:
+        self.gone = True
+
+
+@pytest.fixture
+def said() -> list[Event]:
+    return []
+
+
+@pytest.fixture
+def lookout(said: list[Event]) -> Lookout:
+    found = Lookout("webhook-sink", said.append)
+    found.loop.close()
+    asyncio.set_event_loop(None)
+    return found
+
+
+def test_a_newcomer_gets_the_place_of_whoever_came_first_and_said_nothing(lookout: Lookout) -> None:
+    refused: list[str] = []
+    places = Places(lookout, 3, lambda: refused.append("one"))
+    strangers = [Somebody() for _ in range(5)]
+    taken = Somebody()
+    assert places.enter(taken)
+    places.prove(taken)
+    assert all(places.enter(one) for one in strangers)
+    assert [one.gone for one in strangers] == [True, True, True, False, False]
+    assert not taken.gone
+    assert len(places.guests) == 3
+    assert len(refused) == 3
+
+
+def test_where_all_have_proven_themselves_the_newcomer_is_refused_and_a_free_place_is_a_place(lookout: Lookout) -> None:
+    places = Places(lookout, 2)
+    first, second = Somebody(), Somebody()
+    for one in (first, second):
+        places.enter(one)
+        places.prove(one)
+    assert not places.enter(Somebody())
+    places.leave(first)
+    assert places.enter(Somebody())
+
+
+def test_the_watch_ends_before_who_was_sent_away_and_says_how_many(lookout: Lookout, said: list[Event]) -> None:
+    """Nothing is claimed of the time between; afterwards it begins anew."""
+    selector = lookout._selector
+    lookout._seen_to = 100.0
+    selector.stamps.extend([110.0 + n for n in range(8)])
+    lookout.refused()
+    lookout.refused()
+    (before,) = said
+    assert isinstance(before, Watch)
+    assert before.seen == (100.0, 110.0)
+    lookout._blind_to = 130.0
+    lookout.watch()
+    assert len(said) == 1, "nothing new was seen yet"
+    selector.stamps.extend([140.0 + n for n in range(8)])
+    lookout.watch()
+    after = said[1]
+    assert isinstance(after, Watch)
+    assert (after.seen, after.refused) == ((130.0, 140.0), 2)
+
+
+def test_a_witness_tells_its_watch_up_to_a_gap_and_the_rest_when_asked_again() -> None:
+    store = Store()
+    for seen in ((10.0, 11.0), (11.0, 12.0), (15.0, 16.0)):
+        store.watched(Watch(sink="webhook-sink", seen=seen, lag_s=0.1))
+    assert store.tell(store.boot, 0, 10.5, 20.0).watch == (10.5, 12.0, 0.1)
+    assert store.tell(store.boot, 0, 12.0, 20.0).watch == (15.0, 16.0, 0.1)
+    assert store.tell(store.boot, 0, 16.0, 20.0).watch is None
