@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -80,5 +81,5 @@ def _packages() -> list[Checked]:
         try:
             lines.append(Checked(name, "ok", version(name)))
         except PackageNotFoundError:
-            lines.append(Checked(name, "missing", "not installed", "run: pip install chaoskit"))
+            lines.append(Checked(name, "missing", "not installed", f"run: {sys.executable} -m pip install {name}"))
     return lines
