@@ -11,7 +11,7 @@ from chaoskit.check.facts import Facts
 from chaoskit.check.findings import Finding
 from chaoskit.check.metrics import read_metrics
 from chaoskit.check.run import check
-from chaoskit.cli.check_faults import ask_faults
+from chaoskit.cli.check_plans import ask_faults, ask_plans
 from chaoskit.cli.sources import load_config
 from chaoskit.scenario.loader import load_scenario
 from chaoskit.scenario.profile import load_profile
@@ -178,12 +178,17 @@ def facts(texts: Mapping[str, str], **more: Any) -> Facts:
             paths.get("promise"),
         )
     scenarios = [load_scenario(texts["scenario"], "scenario.yml")] if texts.get("scenario") else []
+    profiles = [load_profile(texts["profile"], "profile.yml")] if texts.get("profile") else []
     metrics = read_metrics(texts["metrics"], "metrics.txt") if texts.get("metrics") else None
     given = {
         "runbooks": frozenset({"many-errors", "worker-down", "all-workers-down"}),
-        "elsewhere": {"promtool": (), "amtool": (), "scenario-fault": ask_faults(scenarios)},
+        "elsewhere": {
+            "promtool": (),
+            "amtool": (),
+            "scenario-fault": ask_faults(scenarios),
+            "scenario-plan": ask_plans(scenarios, profiles, config),
+        },
     }
-    profiles = [load_profile(texts["profile"], "profile.yml")] if texts.get("profile") else []
     return Facts(config, scenarios, profiles, metrics, **{**given, **more})
 
 

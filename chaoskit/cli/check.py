@@ -16,13 +16,13 @@ from chaoskit.check.findings import LINTS, Finding, Severity
 from chaoskit.check.metrics import Metrics, read_metrics
 from chaoskit.check.output import to_github, to_json
 from chaoskit.check.run import Outcome, check
-from chaoskit.cli.check_faults import ask_faults
+from chaoskit.cli.check_plans import ask_faults, ask_plans
 from chaoskit.cli.check_tools import ask_programs
 from chaoskit.cli.console import console
 from chaoskit.cli.sources import config_options, load_config
 from chaoskit.errors import BadInput, ExitCode, Place, Problem
 from chaoskit.report.text import clean
-from chaoskit.scenario.catalog import SUFFIXES, folders, profile_names, scenario_names
+from chaoskit.scenario.catalog import SUFFIXES, find_profile, folders, profile_names, scenario_names
 from chaoskit.scenario.loader import load_scenario_file
 from chaoskit.scenario.model import Profile, Scenario
 from chaoskit.scenario.profile import load_profile_file
@@ -72,7 +72,8 @@ def check_command(
     known = _try(lambda: _metrics(metrics, folder), problems)
     if config is None or problems:
         raise BadInput(dict.fromkeys(problems))
-    elsewhere = {"scenario-fault": ask_faults(found)} | ({} if no_programs else ask_programs(config))
+    elsewhere = {"scenario-fault": ask_faults(found), "scenario-plan": ask_plans(found, _plannable(profiles), config)}
+    elsewhere |= {} if no_programs else ask_programs(config)
     outcome = check(Facts(config, found, profiles, known, _runbooks(folder), elsewhere), ignore)
     if format_ == "json":
         click.echo(to_json(outcome))
@@ -119,6 +120,11 @@ def _profiles(own: bool, problems: list[Problem]) -> list[Profile]:
     paths = [path for path in profile_names().values() if not (own and _is_shipped(path, "profiles"))]
     read = (_try(partial(load_profile_file, _near(path)), problems) for path in paths)
     return [each for each in read if each is not None]
+
+
+def _plannable(profiles: list[Profile]) -> list[Profile]:
+    """The profiles that scenarios are planned with: the one that `plan` takes by itself where there are none."""
+    return profiles or [load_profile_file(find_profile("local"))]
 
 
 def _is_shipped(path: Path, kind: str) -> bool:

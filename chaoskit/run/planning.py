@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -23,8 +23,9 @@ from chaoskit.run.abort import wrong_with
 from chaoskit.run.attachment import wrong_for_attached
 from chaoskit.run.traffic import check_load
 from chaoskit.scenario.catalog import find_profile, find_scenario
-from chaoskit.scenario.model import Change, Do, FaultSpec, Inject
+from chaoskit.scenario.model import Change, Do, FaultSpec, Inject, Scenario
 from chaoskit.stack import attached, local
+from chaoskit.stack.handles import wrong_handles
 from chaoskit.stack.local import MIX
 from chaoskit.yaml_source import read_text
 
@@ -74,22 +75,47 @@ def plan_for(asked: Asked) -> Planned:
         problems += _readable(sources, names, asked)
         raise BadInput(dict.fromkeys(problems))
     inputs = read_inputs(sources, names["scenario"], names["profile"], asked.settings)
-    time_scale = asked.time_scale or inputs.profile.time_scale
+    plan = plan_inputs(inputs, asked.time_scale, asked.seed, asked.beside)
+    return plan, sources, names["scenario"], names["profile"]
+
+
+def plan_inputs(
+    inputs: Inputs,
+    time_scale: float | None = None,
+    seed: int = 0,
+    beside: Iterable[str] = (),
+    *,
+    at_any_scale: bool = False,
+) -> Plan:
+    """The plan of what was read; without a time scale at the profile's own. Raises as `plan_for` does.
+
+    `at_any_scale`: also where the time scale would falsify what a fault brings about.
+    """
+    time_scale = time_scale or inputs.profile.time_scale
     there = _inventory(inputs, time_scale)
-    plan = make_plan(
-        inputs.scenario,
-        inputs.profile,
-        inputs.config,
-        Inventory(there),
-        time_scale=time_scale,
-        seed=asked.seed,
-        check_settings=_settings_check(inputs, time_scale),
-        beside=asked.beside,
-    )
+    defined = [rule.alert for rule in inputs.config.rules]
+    problems = wrong_with(inputs.profile.abort, defined, lambda query: _unwatchable(query, time_scale))
+    problems += wrong_steps(inputs.scenario)
+    try:
+        plan = make_plan(
+            inputs.scenario,
+            inputs.profile,
+            inputs.config,
+            Inventory(there),
+            time_scale=time_scale,
+            seed=seed,
+            check_settings=lambda spec: _unasked(spec, known(), time_scale),
+            beside=beside,
+        )
+    except BadInput as error:
+        problems += error.problems
+    if problems:
+        raise BadInput(sorted(dict.fromkeys(problems), key=lambda p: (p.place is None, p.place)))
     if plan.profile.load.given:
         check_load(plan, () if plan.attached else MIX)
-    _refuse_unfaithful(plan)
-    return plan, sources, names["scenario"], names["profile"]
+    if not at_any_scale:
+        _refuse_unfaithful(plan)
+    return plan
 
 
 def _readable(sources: Mapping[str, str], names: Mapping[str, str], asked: Asked) -> list[Problem]:
@@ -111,6 +137,8 @@ def _inventory(inputs: Inputs, time_scale: float) -> Mapping[str, tuple[str, ...
     """What the target has; raises BadInput for whatever cannot be done on one that runs already."""
     target = inputs.profile.target
     if target == "local":
+        if wrong := wrong_handles(inputs.profile.handles):
+            raise BadInput(wrong)
         return local.inventory()
     there = attached.inventory(inputs.profile.handles)
     problems = wrong_for_attached(inputs.scenario, inputs.profile, target, there, known(), known_actions())
@@ -121,23 +149,22 @@ def _inventory(inputs: Inputs, time_scale: float) -> Mapping[str, tuple[str, ...
     return there
 
 
-def _settings_check(inputs: Inputs, time_scale: float) -> Callable[[FaultSpec], list[Problem]]:
+def wrong_steps(scenario: Scenario) -> list[Problem]:
+    """Faults and actions of no known kind, with settings or handles that their kind refuses, or no levels to change."""
     kinds, actions = known(), known_actions()
-    defined = [rule.alert for rule in inputs.config.rules]
-    problems = wrong_with(inputs.profile.abort, defined, lambda query: _unwatchable(query, time_scale))
+    problems: list[Problem] = []
     injected: dict[str, tuple[FaultSpec, ...]] = {}
-    for step in inputs.scenario.steps:
+    for step in scenario.steps:
         if isinstance(step, Inject):
             injected[step.name] = step.faults
+            problems += [problem for spec in step.faults for problem in _wrong_with(spec, kinds, "fault kind")]
         elif isinstance(step, Do):
             spec = FaultSpec(step.action, step.target, step.settings, step.place)
             problems += _wrong_with(spec, actions, "action")
         elif isinstance(step, Change) and step.of != "load":
             for spec in injected.get(step.of, ()):
                 problems += _wrong_with_change(step, spec, kinds)
-    if problems:
-        raise BadInput(problems)
-    return lambda spec: _wrong_with(spec, kinds, "fault kind") + _unasked(spec, kinds, time_scale)
+    return problems
 
 
 def _unasked(spec: FaultSpec, kinds: Mapping[str, type[Fault]], time_scale: float) -> list[Problem]:

@@ -64,7 +64,7 @@ def _expectation(node: Node, steps: Steps, problems: Problems) -> Expectation:
         for key in ("then", "control"):
             if (stray := fields.node.get(key)) is not None:
                 problems.say(stray.place, f"'{key}' stands without 'suppressed_by'", "remove it, or name the source")
-    resolves: bool | Literal["false_alarm"] = fields.take("resolves", _resolves, True)
+    resolves: Literal[True, "false_alarm"] = fields.take("resolves", _resolves, True)
     if resolves == "false_alarm" and until == "never":
         problems.say(
             node.place, "'resolves: false_alarm' means before 'until', which is never", "name the step in 'until'"
@@ -128,13 +128,15 @@ def _check_until(until: str, from_step: str, place: Place, steps: Steps, problem
         )
 
 
-def _resolves(node: Node, what: str, problems: Problems) -> bool | Literal["false_alarm"] | None:
-    if isinstance(node.value, bool):
-        return node.value
+def _resolves(node: Node, what: str, problems: Problems) -> Literal[True, "false_alarm"] | None:
+    if node.value is True:
+        return True
     if node.value == "false_alarm":
         return "false_alarm"
-    near = nearest(node.value, ("true", "false", "false_alarm")) if isinstance(node.value, str) else ""
-    problems.say(node.place, f"{what} must be true, false or false_alarm, found {node.described()}", near)
+    hint = nearest(node.value, ("true", "false_alarm")) if isinstance(node.value, str) else ""
+    if node.value is False:
+        hint = "for an alert that is still firing at the end write until: never"
+    problems.say(node.place, f"{what} must be true or false_alarm, found {node.described()}", hint)
     return None
 
 

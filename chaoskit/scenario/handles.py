@@ -43,6 +43,11 @@ def read_handles(node: Node, what: str, problems: Problems) -> Handles | None:
         database=fields.take("database", _by_name("database", _plain("file")), {}),
         slice=fields.take("slice", _by_name("slice", _plain("mark")), {}),
         scrape=fields.take("scrape", _by_name("scrape", _plain("process")), {}),
+        places={
+            f"{kind.value}.{name.value}": name.place
+            for kind, named in (node.pairs if node.kind == "mapping" else ())
+            for name, _ in (named.pairs if named.kind == "mapping" else ())
+        },
     )
 
 

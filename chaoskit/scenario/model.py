@@ -102,7 +102,7 @@ class Expectation:
     labels: Mapping[str, str]
     notifies: Mapping[str, Notify] | None
     """None: all receivers of the promise. A mapping: exactly these."""
-    resolves: bool | Literal["false_alarm"] = True
+    resolves: Literal[True, "false_alarm"] = True
     suppressed_by: str | None = None
     then: Literal["silent", "delivered"] = "silent"
     control: str | None = None
@@ -169,6 +169,8 @@ class Handles:
     database: Mapping[str, PlainHandle] = field(default_factory=dict)
     slice: Mapping[str, PlainHandle] = field(default_factory=dict)
     scrape: Mapping[str, PlainHandle] = field(default_factory=dict)
+    places: Mapping[str, Place] = field(default_factory=dict, compare=False)
+    """Where each was written, as `role.worker`."""
 
     def of(self, kind: str) -> Mapping[str, object]:
         """The handles of one kind by name; none for a kind that profiles do not name, such as equipment."""

@@ -185,7 +185,7 @@ def _expectation() -> Schema:
         "instances": _COUNT,
         "labels": _LABELS,
         "notifies": {"anyOf": [_list(_TEXT, unique=True), receivers]},
-        "resolves": {"enum": [True, False, "false_alarm"]},
+        "resolves": {"enum": [True, "false_alarm"]},
         "then": {"enum": list(expectations.THEN)},
     }
     needs = {"suppressed_by": ["control"], "control": ["suppressed_by"], "then": ["suppressed_by"]}

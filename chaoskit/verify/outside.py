@@ -98,6 +98,8 @@ def _unwitnessed(rule: str, name: str, witnessed: bool) -> Row:
 def notes_of_others(plan: Plan, evidence: Evidence, since: float, until: float) -> list[str]:
     """Alerts that fired and are none of this scenario's doing: outside its own time, and those of other teams."""
     before, after, there, under_way = set[str](), set[str](), set[str](), set[str]()
+    because = {allow.alert: allow.because for allow in plan.scenario.allow}
+    allowed = dict[str, None]()
     for episode in evidence.episodes:
         if episode.firing is None:
             continue
@@ -106,10 +108,13 @@ def notes_of_others(plan: Plan, evidence: Evidence, since: float, until: float) 
             (there if early else under_way).add(episode.name)
         elif (early or late) and not plan.allowed(episode.name):
             (before if early else after).add(episode.name)
+        elif episode.name in because and not early and not late:
+            allowed[episode.name] = None
     said = {
         "fired before the first step, and waited for until they had ended": before,
         "fired after the end of this scenario's tail, while others played on in its stack": after,
         "firing already when the run began, of no rule of this configuration": there,
         "fired under way, of no rule of this configuration": under_way,
     }
-    return [f"{what}: {', '.join(sorted(names))}" for what, names in said.items() if names]
+    notes = [f"{what}: {', '.join(sorted(names))}" for what, names in said.items() if names]
+    return notes + [f"fired, and is allowed to: {name}, because {because[name]}" for name in allowed]

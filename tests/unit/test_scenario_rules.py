@@ -228,8 +228,11 @@ EXPECTATIONS = [
      "s.yml:6: 'labels' must be a mapping with at least one key, found a mapping"),
     (expecting("{alert: A, labels: {a: x}}"), expecting("{alert: A, labels: {a: [x]}}"),
      "s.yml:6: 'a' of 'labels' must be text, found a list"),
-    (expecting("{alert: A, resolves: false}"), expecting("{alert: A, resolves: false_alrm}"),
-     "s.yml:6: 'resolves' must be true, false or false_alarm, found the text 'false_alrm' (did you mean 'false_alarm'?)"),
+    (expecting("{alert: A, resolves: true}"), expecting("{alert: A, resolves: false}"),
+     "s.yml:6: 'resolves' must be true or false_alarm, found false "
+     "(for an alert that is still firing at the end write until: never)"),
+    (expecting("{alert: A, resolves: true}"), expecting("{alert: A, resolves: false_alrm}"),
+     "s.yml:6: 'resolves' must be true or false_alarm, found the text 'false_alrm' (did you mean 'false_alarm'?)"),
     (expecting("{alert: A, resolves: false_alarm}"), expecting("{alert: A, resolves: false_alarm, until: never}"),
      "s.yml:6: 'resolves: false_alarm' means before 'until', which is never (name the step in 'until')"),
     (expecting("alert: A", "alert: B"), expecting("alert: A", "alert: A"),

@@ -61,6 +61,18 @@ def fault(facts: Facts) -> Iterator[Said]:
 
 
 @lint(
+    "scenario-plan",
+    Severity.ERROR,
+    "scenarios",
+    "A scenario cannot be planned with any local profile, or such a profile has a handle with nothing behind it.",
+    "`plan`, `run` and `gate` refuse it.",
+    ("scenarios", "rules", "alertmanager"),
+)
+def plan(facts: Facts) -> Iterator[Said]:
+    return iter(facts.elsewhere.get("scenario-plan", ()))
+
+
+@lint(
     "scenario-unknown-handle",
     Severity.ERROR,
     "scenarios",
@@ -177,6 +189,28 @@ def not_muted(facts: Facts) -> Iterator[Said]:
         if pairs and not any(sides.may_mute(*pair) for sides in facts.inhibitions for pair in pairs):
             message = f"{each.alert} is expected to be muted by {each.suppressed_by}, and no inhibition does that"
             yield Said(each.place, message, "add the inhibition, or correct the expectation")
+
+
+@lint(
+    "scenario-control",
+    Severity.ERROR,
+    "scenarios",
+    "The control of a suppressed alert names no step, and no scenario in which the alert is delivered.",
+    "Silence alone proves nothing: an alert that nobody routes is silent too.",
+    ("scenarios",),
+)
+def control(facts: Facts) -> Iterator[Said]:
+    by_name = {scenario.name: scenario for scenario in facts.scenarios}
+    for scenario, each in _expected(facts):
+        if each.control is None or any(step.name == each.control for step in scenario.steps):
+            continue  # A step was looked at when the scenario was read.
+        found = by_name.get(each.control)
+        if found is None:
+            todo = facts.near(each.control, by_name) or "name a step here, or a scenario"
+            yield Said(each.place, f"the control '{each.control}' is no step here, and no scenario", todo)
+        elif not any(one.alert == each.alert and one.suppressed_by is None for one in found.expect):
+            message = f"the control '{each.control}' does not expect {each.alert} to be delivered"
+            yield Said(each.place, message, f"name a scenario that expects {each.alert} without suppressed_by")
 
 
 @lint(
