@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -49,6 +50,20 @@ def sleeper() -> Iterator[psutil.Process]:
     child.kill()
     child.wait(timeout=10)
     child.stdout.close()
+
+
+@contextlib.contextmanager
+def twin(process: psutil.Process) -> Iterator[int]:
+    """The pid of another process with this one's title, of the same parent."""
+    code = f"from setproctitle import setproctitle; setproctitle({processes.title(process)!r}); print(1); input()"
+    other = subprocess.Popen([sys.executable, "-uc", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert other.stdout is not None
+    try:
+        other.stdout.readline()
+        yield other.pid
+    finally:
+        other.kill()
+        other.communicate(timeout=10)
 
 
 def header() -> Header:

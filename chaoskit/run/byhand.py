@@ -5,6 +5,7 @@ It acts on what its address names, whoever started that; so unlike a local run's
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -27,6 +28,7 @@ from chaoskit.events import (
     UndoOk,
 )
 from chaoskit.faults.base import Fault, FaultError, Settings, Target
+from chaoskit.faults.hit import hit
 from chaoskit.faults.registry import known, read_settings
 from chaoskit.plan.names import undefined
 from chaoskit.run.held import HeldFault
@@ -41,7 +43,6 @@ LONGEST_S = 3600.0
 _SPARE_S = 5.0
 """How much longer than asked for the holder keeps the effect, should nobody take it back in time."""
 _AT_ONCE_S = 20.0
-_PLACE_KEYS = ("url", "file", "folder", "pattern", "control")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +54,9 @@ class Order:
     target: Target
     for_s: float
 
-    @property
-    def lock(self) -> str:
-        """The name under which the target is locked: where it is."""
-        where = [str(self.target.address[key]) for key in _PLACE_KEYS if key in self.target.address]
-        return " ".join([self.target.handle, *where])
+    def locks(self) -> list[str]:
+        """The names under which what it hits is locked, however that was spelt; its handle where it names nothing."""
+        return hit(self.target.address, self.target.names) or [f"{self.kind.kind} {self.target.handle}".strip()]
 
 
 def order(
@@ -77,11 +76,28 @@ def order(
     if fault.handles and handle.partition(":")[0] not in fault.handles:
         wanted = " or ".join(f"{one}:NAME" for one in fault.handles)
         problems.append(Problem(place, f"{kind} cannot act on '{handle}'", f"write --target {wanted}"))
+    problems += _wrong_role(handle, names, address, place)
     if not 0 < for_s <= LONGEST_S:
         problems.append(Problem(place, f"--for {for_s:g}s is out of bounds", f"at most {LONGEST_S:g}s"))
     if problems or found is None:
         raise BadInput(problems)
     return Order(fault, found, Target(handle, names, {"time_scale": 1.0, **address}), for_s)
+
+
+def _wrong_role(handle: str, names: tuple[str, ...], address: Mapping[str, Any], place: Place) -> list[Problem]:
+    """What is wrong with how a role's processes are to be found."""
+    if handle.partition(":")[0] != "role":
+        return []
+    example = r"as in --at 'pattern=my-app worker (?P<name>\S+)'"
+    if "pattern" not in address:
+        return [Problem(place, f"nothing says how the processes of {handle} are found", f"by their titles, {example}")]
+    try:
+        named = "name" in re.compile(str(address["pattern"])).groupindex
+    except re.error as error:
+        return [Problem(place, f"the pattern {address['pattern']} is no regular expression: {error}", example)]
+    if not named:
+        return [Problem(place, f"the pattern {address['pattern']} has no group called name", example)]
+    return [] if names else [Problem(place, f"no process of {handle} is named", f"write --target {handle}=NAME,…")]
 
 
 class ByHand:
@@ -105,7 +121,7 @@ class ByHand:
         healed, guard = True, None
         try:
             self._journal.write(_header(self._folder), sync=True)
-            guard = Guard(self._order.lock, [self._folder], [], self._interrupt)
+            guard = Guard(self._order.locks(), [self._folder], [], self._interrupt)
             with signals_end(self._interrupt, lambda reason: self._end_at_once(guard)):
                 guard.begin()
                 code = self._inject(guard)

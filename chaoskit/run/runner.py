@@ -35,7 +35,7 @@ from chaoskit.run.steady import await_steady
 from chaoskit.run.steps import World
 from chaoskit.run.track import Track
 from chaoskit.run.traffic import changed_spec, load_spec
-from chaoskit.safety.guard import LOCAL, Guard
+from chaoskit.safety.guard import Guard
 from chaoskit.safety.lease import LEASE_S, SPARE_S
 from chaoskit.stack.interface import Stack
 
@@ -69,7 +69,6 @@ class Runner:
         self._observers: list[PrometheusObserver | AlertmanagerObserver | ProcessorObserver] = []
         self._equipment = EquipmentWatch(stack, self._say)
         profile = self._plan.profile
-        self._target = LOCAL if profile.target == "local" else profile.target.metrics
         self._abort = AbortWatch(profile.abort, self._ask, lambda: stack.wanted_down("prometheus"), self.interrupt)
 
     def run(self, keep: Callable[[], None] | None = None) -> bool:
@@ -83,7 +82,7 @@ class Runner:
             for track in self._tracks:
                 track.open(world, self._interrupted)
             folders = [track.folder for track in self._tracks]
-            self._guard = Guard(self._target, folders, [self.stack.folder / "data"], self.interrupt)
+            self._guard = Guard(self.stack.hit(), folders, [self.stack.folder / "data"], self.interrupt)
             with signals_end(self.interrupt, self._end_at_once):
                 try:
                     self._start()

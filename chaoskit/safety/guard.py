@@ -14,7 +14,7 @@ from chaoskit.safety.lock import TargetLock
 from chaoskit.safety.state import register
 
 LOCAL = "local"
-"""A target that lives and dies with its run: nobody else can reach it, so it needs no lock."""
+"""What is noted of a target that lives and dies with its run: nobody else can reach it, so it needs no lock."""
 
 
 class Guard:
@@ -22,20 +22,21 @@ class Guard:
 
     def __init__(
         self,
-        target: str,
+        targets: Sequence[str],
         folders: Sequence[Path],
         scratch: Sequence[Path],
         on_trouble: Callable[[str], None],
         *,
         lease_s: float = LEASE_S,
     ) -> None:
-        self._entry = register(target, list(folders), list(scratch), lease_s)
-        self._lock: TargetLock | None = None
+        """Acts on these targets, by their locks' names; on none that anything else can reach where there are none."""
+        self._entry = register(", ".join(targets) or LOCAL, list(folders), list(scratch), lease_s)
+        self._locks: list[TargetLock] = []
         self._lease: Lease | None = None
         try:
             refuse_if_blocked()
-            if target != LOCAL:
-                self._lock = TargetLock.take(target, folders)
+            for target in dict.fromkeys(targets):
+                self._locks.append(TargetLock.take(target, folders))
             self.left = [one for one in sweep("the command that came next") if not one.ok]
             """Earlier runs that could not be healed."""
             log = folders[0] / "watchdog.log"
@@ -58,7 +59,7 @@ class Guard:
         """Takes everything down; what is not healed stays noted, and the watchdog goes on trying. Idempotent."""
         if self._lease is not None:
             self._lease.end(healed=healed)
-        if self._lock is not None:
-            self._lock.release(healed=healed)
+        for lock in self._locks:
+            lock.release(healed=healed)
         if healed:
             self._entry.unlink(missing_ok=True)

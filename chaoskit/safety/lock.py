@@ -43,17 +43,21 @@ class Note(msgspec.Struct, frozen=True):
 class TargetLock:
     """The lock of one target, from `take` to `release`."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, path: Path) -> None:
         self._fd = fd
+        self._path = path
 
     @classmethod
     def take(cls, target: str, folders: Sequence[Path]) -> TargetLock:
         """The lock, at once or never; raises Refused when somebody has it, or left something that cannot be undone."""
         path = lock_file(target)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = _open(path)
         try:
-            if not _locked(fd):
-                raise Refused(_taken(target, path))
+            while not _locked(fd) or not _is(fd, path):
+                if _is(fd, path):
+                    raise Refused(_taken(target, path))
+                os.close(fd)  # its owner removed it between our opening and our locking it
+                fd = _open(path)
             _settle(target, _note(os.pread(fd, 1 << 20, 0)))
             note = Note(target, me(), time.time(), [str(folder.resolve()) for folder in folders])
             content = msgspec.json.encode(note)
@@ -63,7 +67,7 @@ class TargetLock:
         except BaseException:
             os.close(fd)
             raise
-        return cls(fd)
+        return cls(fd, path)
 
     def release(self, *, healed: bool) -> None:
         """Gives it back; what is not healed stays noted for the next owner. Idempotent."""
@@ -72,12 +76,13 @@ class TargetLock:
         if healed:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._fd, 0)
+                self._path.unlink()
         os.close(self._fd)
         self._fd = -1
 
 
 def lock_file(target: str) -> Path:
-    """Where a target's lock lies; never removed, for somebody might just be taking it."""
+    """Where a target's lock lies; removed only by its holder, and looked for again by whoever was just taking it."""
     return state_folder("locks") / f"{hashlib.sha256(target.encode()).hexdigest()[:16]}.lock"
 
 
@@ -89,6 +94,17 @@ def locks() -> list[tuple[Note, bool]]:
             if note := _note(path.read_bytes()):
                 found.append((note, _held(path)))
     return found
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _is(fd: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _locked(fd: int) -> bool:
@@ -114,6 +130,13 @@ def _held(path: Path) -> bool:
     return False
 
 
+def _read(path: Path) -> Note | None:
+    try:
+        return _note(path.read_bytes())
+    except FileNotFoundError:
+        return None
+
+
 def _note(content: bytes) -> Note | None:
     try:
         return msgspec.json.decode(content, type=Note)
@@ -123,8 +146,8 @@ def _note(content: bytes) -> Note | None:
 
 def _taken(target: str, path: Path) -> Problem:
     # Between taking it and saying so there is a moment.
-    waiting.await_true(lambda: _note(path.read_bytes()) is not None, _WRITTEN_S, 0.01)
-    note = _note(path.read_bytes())
+    waiting.await_true(lambda: _read(path) is not None, _WRITTEN_S, 0.01)
+    note = _read(path)
     who = f"process {note.owner.pid}, for {note.age_s:.0f} s ({', '.join(note.folders)})" if note else "somebody"
     return Problem(None, f"{target} is locked by {who}", "wait for its end, or end it with: chaoskit stop")
 

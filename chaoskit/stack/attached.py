@@ -14,6 +14,7 @@ from requests import Session
 from chaoskit.access import access_data, session_for
 from chaoskit.errors import EquipmentError
 from chaoskit.events import Event
+from chaoskit.faults.hit import hit
 from chaoskit.faults.processes import find
 from chaoskit.observe.sinks import SinkChild
 from chaoskit.scenario.model import Attached, Handles
@@ -76,6 +77,11 @@ class AttachedStack:
         if kind == "role":
             return common | {"pattern": self._handles.role[name].match}
         return common | ({"url": self._target.service} if self._target.service else {})
+
+    def hit(self) -> list[str]:
+        """Its metrics page and its service, and the processes behind every role."""
+        found = set(hit({"metrics": self._target.metrics, "service": self._target.service}))
+        return sorted(found.union(*(hit({"pattern": role.match}) for role in self._handles.role.values())))
 
     def await_discovery(self, timeout_s: float) -> None:
         """Returns once the targets of our jobs are up and an Alertmanager is known; raises EquipmentError."""

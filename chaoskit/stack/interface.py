@@ -48,6 +48,9 @@ class Stack(Protocol):
     def address(self, handle: str) -> Mapping[str, Any]:
         """How the things behind a handle are found by faults; secrets only as the files that hold them."""
 
+    def hit(self) -> list[str]:
+        """By the names of chaoskit.faults.hit, what of it faults of other commands could hit as well."""
+
     def await_discovery(self, timeout_s: float) -> None:
         """Returns once Prometheus has scraped what it must and knows an Alertmanager; raises EquipmentError."""
 

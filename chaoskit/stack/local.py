@@ -113,6 +113,10 @@ class LocalStack:
         """A session for one of its endpoints; they ask for nothing."""
         return plain_session()
 
+    def hit(self) -> list[str]:
+        """Nothing: it lives and dies with its run, and nobody else is told of it."""
+        return []
+
     def await_discovery(self, timeout_s: float) -> None:
         """Returns once Prometheus has scraped everything and knows the Alertmanager; raises EquipmentError."""
         await_discovery(self.prometheus_url, timeout_s=timeout_s)

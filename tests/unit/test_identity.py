@@ -22,7 +22,7 @@ from chaoskit.faults.process_kill import KillSettings, ProcessKill
 from chaoskit.faults.process_pause import PauseSettings, ProcessPause
 from chaoskit.identity import Fate
 from chaoskit.safety.state import Owner, me, register
-from tests.safety_examples import PATTERN, in_force, inject, journal, sleeper, state
+from tests.safety_examples import PATTERN, in_force, inject, journal, sleeper, state, twin
 
 __all__ = ["sleeper", "state"]
 
@@ -154,19 +154,11 @@ def test_an_undo_in_another_pid_namespace_or_as_another_user_is_no_undo(
 
 
 def test_several_processes_of_one_name_are_refused_with_their_pids_and_how_to_choose(sleeper: psutil.Process) -> None:
-    twin = subprocess.Popen(
-        [sys.executable, "-c", f"from setproctitle import setproctitle as t; t({processes.title(sleeper)!r}); input()"],
-        stdin=subprocess.PIPE,
-    )
-    try:
-        assert waiting.await_true(lambda: len(list(processes.matching(PATTERN))) == 2, 10)
+    with twin(sleeper) as pid:
         with pytest.raises(FaultError, match="several processes have one name: w1") as refused:
             ProcessPause.prepare(Target("role:worker", ("w1",), {"pattern": PATTERN}), PauseSettings())
-        assert {f"pid {sleeper.pid}", f"pid {twin.pid}"} <= set(re.findall(r"pid \d+", str(refused.value)))
+        assert {f"pid {sleeper.pid}", f"pid {pid}"} <= set(re.findall(r"pid \d+", str(refused.value)))
         assert "group name" in str(refused.value)
-    finally:
-        twin.kill()
-        twin.communicate(timeout=10)
     assert not processes.stopped(sleeper)
 
 

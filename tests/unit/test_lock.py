@@ -18,10 +18,27 @@ from chaoskit import waiting
 from chaoskit.cli import run as chaoskit
 from chaoskit.errors import BadInput, Refused
 from chaoskit.faults import processes
+from chaoskit.faults.hit import hit
+from chaoskit.run.byhand import order
 from chaoskit.safety.lever import block, blocked, refuse_if_blocked, sweep, unblock
 from chaoskit.safety.lock import TargetLock, lock_file, locks
 from chaoskit.safety.state import Entry, entries, me, register, state_folder
-from tests.safety_examples import TARGET, environment, filled, in_force, inject, invoke, journal, ours, sleeper, state
+from chaoskit.scenario.model import Attached, Handles, RoleHandle
+from chaoskit.stack.attached import AttachedStack
+from tests.safety_examples import (
+    PATTERN,
+    TARGET,
+    environment,
+    filled,
+    in_force,
+    inject,
+    invoke,
+    journal,
+    ours,
+    sleeper,
+    state,
+    twin,
+)
 
 __all__ = ["sleeper", "state"]
 pytestmark = pytest.mark.usefixtures("state")
@@ -196,7 +213,7 @@ def test_a_run_notes_itself_before_it_looks_for_the_block(tmp_path: Path) -> Non
 
     block("now")
     with pytest.raises(Refused, match="stopped on this machine"):
-        Guard("somewhere", [tmp_path], [], lambda reason: None)
+        Guard(["somewhere"], [tmp_path], [], lambda reason: None)
     assert list(entries()) == []
 
 
@@ -260,3 +277,65 @@ def test_an_order_by_hand_that_makes_no_sense_is_refused_and_touches_nothing(
     assert "Traceback" not in shown.err
     for file in tmp_path.glob("runs/*/events.jsonl"):
         assert all(json.loads(line)["type"] != "invoke" for line in file.read_text().splitlines())
+
+
+OTHERWISE = ("--target", "role:other=w1", "--at", f"pattern={PATTERN.replace('S+', 'S{1,9}')}")
+
+
+def test_two_by_hand_on_one_process_exclude_each_other_however_it_is_spelt(
+    state: Path, tmp_path: Path, sleeper: psutil.Process
+) -> None:
+    """Else the second's undo would let the first's victim go."""
+    first = inject(state, tmp_path / "one")
+    try:
+        in_force(first)
+        second = inject(state, tmp_path / "two", target=OTHERWISE)
+        said, _ = second.communicate(timeout=60)
+        assert second.returncode == 2, said
+        assert f"process {sleeper.pid} (since tick" in said
+        assert "is locked by process" in said
+        assert processes.stopped(sleeper)
+    finally:
+        first.terminate()
+        first.communicate(timeout=30)
+    assert not processes.stopped(sleeper)
+    assert list((state / "locks").iterdir()) == [], "no lock of a process outlives it"
+
+
+def test_an_attached_run_and_a_fault_by_hand_have_the_locks_of_what_both_can_hit_in_common(
+    tmp_path: Path, sleeper: psutil.Process
+) -> None:
+    target = Attached("http://p:9090", "http://a:9093", "http://localhost:9091/metrics", "staging")
+    role = RoleHandle("worker", "", PATTERN.replace(r"\S+", ".+"))
+    attached = set(AttachedStack(tmp_path, target, Handles(role={"w": role}), []).hit())
+    by_hand = order("process.pause", "role:any", ("w1",), {"pattern": PATTERN}, {}, 5).locks()
+    assert attached.issuperset(by_hand)
+    assert len(by_hand) == 2
+    spelt = order("http.error", "link:l", (), {"url": "http://127.0.0.1:9091/x/"}, {"status": 500}, 5)
+    assert attached.issuperset(spelt.locks())
+    assert hit({"folder": str(tmp_path)}) == hit({"folder": str(tmp_path / ".." / tmp_path.name)})
+    assert not attached & set(hit({"pattern": PATTERN}, ["another"]))
+
+
+def test_what_replaces_a_process_has_a_lock_in_common_with_it(sleeper: psutil.Process) -> None:
+    before = hit({"pattern": PATTERN}, ["w1"])
+    with twin(sleeper) as pid:
+        sleeper.kill()
+        assert waiting.await_true(lambda: processes.find(PATTERN).get("w1", sleeper).pid == pid, 10)
+        assert len(set(before) & set(hit({"pattern": PATTERN}, ["w1"]))) == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "address", "said"),
+    [
+        (("w1",), {}, "nothing says how the processes"),
+        (("w1",), {"pattern": "worker ("}, "no regular expression"),
+        (("w1",), {"pattern": "worker"}, "no group called name"),
+        ((), {"pattern": PATTERN}, "no process of role:worker is named"),
+    ],
+)
+def test_how_a_role_s_processes_are_found_is_checked_first(
+    names: tuple[str, ...], address: dict[str, str], said: str
+) -> None:
+    with pytest.raises(BadInput, match=said):
+        order("process.pause", "role:worker", names, address, {}, 5)

@@ -1,0 +1,68 @@
+"""What a fault hits, by names that do not depend on how it was spelt: for locks, so that no two act on one thing.
+
+A process is its pid in its own PID namespace and its start; beside it, its title below its parent, for what replaces
+it. An address is what its host resolves to and the port; a path is the file or folder it leads to.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil
+
+from chaoskit import identity
+from chaoskit.faults import processes
+
+_URLS = ("url", "service", "metrics")
+_PATHS = ("file", "folder", "control")
+
+
+def hit(address: Mapping[str, Any], names: Iterable[str] | None = None) -> list[str]:
+    """The names of whatever an address leads to, of its processes only those that are called so; in an order, maybe none."""
+    found = set()
+    if pattern := address.get("pattern"):
+        for name, process in processes.matching(str(pattern)):
+            if names is None or name in names:
+                found |= set(_process(process))
+    for key in _URLS:
+        if url := address.get(key):
+            found |= set(_listener(str(url)))
+    for key in _PATHS:
+        if path := address.get(key):
+            found.add(_file(Path(str(path))))
+    if mark := address.get("mark"):
+        found.add(f"processes marked {mark['name']}={mark['value']}" if isinstance(mark, Mapping) else f"{mark}")
+    return sorted(found, key=lambda name: (name.startswith("'"), name))
+
+
+def _process(process: psutil.Process) -> Iterator[str]:
+    try:
+        yield identity.name(process.pid)
+        if (parent := process.ppid()) > 0:
+            yield f"'{processes.title(process)}' below {identity.name(parent)}"
+    except (OSError, psutil.Error):
+        return
+
+
+def _listener(url: str) -> Iterator[str]:
+    parts = urlsplit(url)
+    host = (parts.hostname or "").rstrip(".")
+    port = parts.port or {"https": 443}.get(parts.scheme, 80)
+    try:
+        infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError:
+        yield f"{host} port {port}"
+        return
+    yield from (f"{info[4][0]} port {port}" for info in infos)
+
+
+def _file(path: Path) -> str:
+    try:
+        stat = path.stat()
+    except OSError:
+        return str(path.absolute())
+    return f"inode {stat.st_ino} of device {stat.st_dev}"
