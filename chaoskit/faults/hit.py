@@ -22,7 +22,7 @@ _PATHS = ("file", "folder", "control")
 
 
 def hit(address: Mapping[str, Any], names: Iterable[str] | None = None) -> list[str]:
-    """The names of whatever an address leads to, of its processes only those that are called so; in an order, maybe none."""
+    """The names of whatever an address leads to, of its processes only those that are called so; maybe none."""
     found = set()
     if pattern := address.get("pattern"):
         for name, process in processes.matching(str(pattern)):
