@@ -21,6 +21,7 @@ from chaoskit.events import Event, Processor
 
 EVERY_S = 1.0
 _NS = 1e9
+_MOST_TITLE = 80
 
 _Thread = tuple[int, int]
 _Times = tuple[int, int]
@@ -59,8 +60,11 @@ class ProcessorObserver:
         now: dict[_Thread, _Times] = {}
         used: dict[str, float] = defaultdict(float)
         waited: dict[str, float] = defaultdict(float)
+        stopped: dict[str, list[str]] = defaultdict(list)
         for pid in psutil.pids():
             name = names.get(_session(pid), "")
+            if name and (title := _stopped(pid)):
+                stopped[name].append(title)
             for thread, times in _threads(pid).items() if name else ():
                 now[pid, thread] = times
                 before = self._before.get((pid, thread), (0, 0))
@@ -68,7 +72,10 @@ class ProcessorObserver:
                 waited[name] += (times[1] - before[1]) / _NS
         first, self._before = not self._before, now
         if now and not first:
-            self._on_event(Processor(during=(since, self._at), used_s=_rounded(used), waited_s=_rounded(waited)))
+            during = (since, self._at)
+            self._on_event(
+                Processor(during=during, used_s=_rounded(used), waited_s=_rounded(waited), stopped=dict(stopped))
+            )
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -81,6 +88,17 @@ def _session(pid: int) -> int:
         return os.getsid(pid)
     except OSError:
         return 0  # it has ended
+
+
+def _stopped(pid: int) -> str:
+    """The title of a process that a signal has stopped; empty for one that may run."""
+    try:
+        if Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] not in (b"T", b"t"):
+            return ""
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except (OSError, IndexError):
+        return ""  # it has ended
+    return " ".join(words.split())[:_MOST_TITLE] or "a process"
 
 
 def _threads(pid: int) -> dict[int, _Times]:

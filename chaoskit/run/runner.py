@@ -143,8 +143,9 @@ class Runner:
             # It comes up beside the stack, and not where the first faults would wait for it.
             nursery.warm_up()
         self.stack.start(self._witnessed)
+        pids = self.stack.leaders()
         for name in (*self.stack.children, *self.stack.sinks):
-            self._say(Equipment(name=name, state="up"))
+            self._say(Equipment(name=name, state="up", detail=f"pid {pids[name]}" if name in pids else ""))
         evaluation_s = self._plan.config.evaluation_interval_s / self._plan.time_scale
         every_s = min(_POLL_MOST_S, max(_POLL_LEAST_S, evaluation_s / 2))
         self._observers = [

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from chaoskit.events import (
@@ -36,6 +36,11 @@ from chaoskit.verify.episodes import Lives
 
 _CHAIN_S = 0.25
 """Real seconds that equipment may need to look on again once it is said to be up."""
+
+_LOOK_S = 1.0
+"""Real seconds between two looks at which processes stand still."""
+
+TARGET = "target"
 
 _LAST_LOOK_S = 1.2
 """Real seconds between the last word of an observer and the end of the run."""
@@ -114,6 +119,52 @@ class Evidence:
             return math.inf
         return end - _LAST_LOOK_S - 2 * max(self.every_s.values(), default=0.0)
 
+    def away(self, sinks: tuple[str, ...], begin: float, end: float) -> Outage | None:
+        """The longest stretch in [begin, end] in which one of these sinks, once up, was not looking."""
+        found = [gap for sink in sinks for gap in self._gaps(sink, begin, end)]
+        return max(found, key=lambda gap: gap.lasted_s(end), default=None)
+
+    def _gaps(self, sink: str, begin: float, end: float) -> Iterator[Outage]:
+        spans = self.seen.get(sink, [])
+        reached = max(begin, spans[0][0]) if spans else begin
+        for a, b in [*spans, (end, end)]:
+            if a > reached and reached < end:
+                turned = sum(w.refused for w in self.lags if w.sink == sink and reached <= w.seen[0] <= a)
+                full = f"all its places were taken, and {turned} connections were sent away" if turned else ""
+                yield Outage(sink, reached, min(a, end), full or "it stood still, or was gone")
+            reached = max(reached, b)
+
+    def stopped(self, equipment: tuple[str, ...], begin: float, end: float) -> str:
+        """Which processes of it a signal had stopped in [begin, end], though no fault did; empty where all ran."""
+        found = [
+            f"{name} ({', '.join(titles)})"
+            for each in self.processor
+            if each.during[0] <= end and each.during[1] >= begin
+            for name in equipment
+            if (titles := [t for t in each.stopped.get(name, ()) if not self._is_hit(t, each.during[1])])
+        ]
+        return found[0] if found else ""
+
+    def _is_hit(self, title: str, at: float) -> bool:
+        """Whether a fault in force has this process among what it acts on."""
+        return any(str(name) in title.split() for invoke in self._in_force(at) for name in _names(invoke))
+
+    def _in_force(self, at: float) -> Iterator[Invoke]:
+        for fault, invoke in self.invokes.items():
+            if invoke.t <= at <= self.gone.get(fault, (math.inf, math.inf))[1] + _LOOK_S:
+                yield invoke
+
+    def target_gone(self, begin: float, end: float) -> str:
+        """Whether the target was down or stood still in [begin, end] by none of our doing, in words; else empty.
+
+        What a command of the scenario did to it is its own doing.
+        """
+        outage = self.outage((TARGET,), begin, end)
+        if outage is not None and not any(invoke.kind == "command" for invoke in self._in_force(outage.begin)):
+            return f"the target was down ({outage.detail})"
+        stood = self.stopped((TARGET,), begin, end)
+        return f"{stood} stood still" if stood else ""
+
     def outage(self, equipment: tuple[str, ...], begin: float, end: float) -> Outage | None:
         """The first outage of any of this equipment that touches [begin, end]."""
         return min(_touching(self.outages, equipment, begin, end), key=lambda outage: outage.begin, default=None)
@@ -149,6 +200,8 @@ def gather(
         _sort(event, evidence, down, away, covered)
     evidence.unanswered = asking.ended()
     evidence.outages += [Outage(e.name, e.t, None, e.detail) for e in down.values()]
+    pids = {e.name: int(e.detail.split()[1]) for e in history.of(Equipment) if e.detail.startswith("pid ")}
+    evidence.outages = [o for o in evidence.outages if not _killed_by_fault(evidence, o, pids.get(o.equipment))]
     evidence.outages.sort(key=lambda outage: outage.begin)
     evidence.notices.sort(key=lambda notice: notice.sent[1])
     evidence.seen = {name: _merged(spans) for name, spans in covered.items()}
@@ -246,6 +299,22 @@ class _Asking:
 
     def _span(self, first: Poll, end: float | None) -> Outage:
         return Outage(first.source, self._good.get(first.source, first.asked), end, first.detail)
+
+
+def _names(invoke: Invoke) -> list[str]:
+    """Of what a fault acts on: its targets, and the processes that its token names."""
+    victims = invoke.undo.get("victims", ())
+    named = [one["name"] for one in victims if isinstance(one, dict) and "name" in one]
+    return [*invoke.targets, *named]
+
+
+def _killed_by_fault(evidence: Evidence, outage: Outage, pid: int | None) -> bool:
+    """Whether a fault in force had this very process among its victims."""
+    return pid is not None and any(
+        isinstance(one, dict) and one.get("pid") == pid
+        for invoke in evidence._in_force(outage.begin)
+        for one in invoke.undo.get("victims", ())
+    )
 
 
 def _touching(outages: list[Outage], equipment: tuple[str, ...], begin: float, end: float) -> list[Outage]:

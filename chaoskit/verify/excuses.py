@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from chaoskit.alerting.windows import Window
 from chaoskit.events import Interval
 from chaoskit.verify import processor, sentences
-from chaoskit.verify.evidence import Episode, Evidence
+from chaoskit.verify.evidence import TARGET, Episode, Evidence, Outage
 
 FLAP_REAL_S = 2.0
 """Real seconds before an alert resolved in which the scrapes lie whose samples it then lacks."""
@@ -63,6 +63,8 @@ class Excuses:
         outage = self.evidence.outage(equipment, start[0] - _RETRY_REAL_S, seen[1])
         if outage is not None:
             return f"{outage.equipment} was down meanwhile ({outage.detail})"
+        if stood := self._stood_still(hop, start[0], seen[1]):
+            return f"{stood} meanwhile"
         if late_vs <= 0:
             # Nothing comes too early for want of a processor, save the end of an alert that flaps: of one whose
             # samples are missing since the scrapes just before took too long.
@@ -78,6 +80,9 @@ class Excuses:
         if silent is not None and late_s <= silent.lasted_s(seen[1]) + _RETRY_REAL_S:
             lasted = silent.lasted_s(seen[1])
             return f"{silent.equipment} answered nobody for {lasted:.1f} real s meanwhile ({silent.detail})"
+        away = self._away(equipment, start[0], seen[1])
+        if away is not None and late_s <= away.lasted_s(seen[1]) + _RETRY_REAL_S:
+            return self._held_up(away, seen[1])
         lag_s, sink = self.evidence.lag(equipment, start[0], seen[1])
         if late_s <= lag_s:
             return f"the {sink} stood still for up to {lag_s:.2f} real s meanwhile, and who waits for it speaks later"
@@ -88,6 +93,23 @@ class Excuses:
                 f"for up to {way_s:.2f} real s"
             )
         return self.starved(hop, start[0], seen[1])
+
+    def _stood_still(self, hop: Hop, begin: float, end: float) -> str:
+        """Which processes of the target stood still, by none of our doing."""
+        stood = self.evidence.stopped((TARGET,), begin, end) if TARGET in hop.needs else ""
+        return f"{stood} stood still" if stood else ""
+
+    def _away(self, equipment: tuple[str, ...], begin: float, end: float) -> Outage | None:
+        """When one of the sinks among this equipment was not looking; a delivery is tried for a while after that."""
+        sinks = tuple(one for one in equipment if one.endswith("-sink"))
+        return self.evidence.away(sinks, begin - _RETRY_REAL_S, min(end, self.end_of_watch))
+
+    def _held_up(self, away: Outage, end: float) -> str:
+        """Alertmanager begins with a group's next notice when every integration has taken, or refused, the last."""
+        return (
+            f"the {away.equipment} was not watched for {away.lasted_s(end):.1f} real s meanwhile ({away.detail}), and "
+            "Alertmanager tells no integration of a receiver of what is new before it is done with the others"
+        )
 
     def starved(self, hop: Hop, begin: float, end: float) -> str:
         """Whether the machine left the equipment, or the target, too little processor time in between.
@@ -106,11 +128,13 @@ class Excuses:
             return ""
         return f" ({sentences.s(share_vs)} of it is between Prometheus's clock and ours)"
 
-    def unwatched(self, hop: Hop, start: Interval, latest: float) -> str:
-        """Why nobody can know what happened in between; empty where somebody was looking."""
+    def unwatched(self, hop: Hop, start: Interval, latest: float, group: tuple[str, ...] = ()) -> str:
+        """Why nobody can know what happened in between; empty where somebody was looking. `group` as in `late`."""
         outage = self.evidence.outage(hop.needs, start[0], latest)
         if outage is not None:
             return f"{outage.equipment} was down ({outage.detail})"
+        if stood := self._stood_still(hop, start[0], latest):
+            return stood
         silent = self.evidence.silence(hop.needs, start[0], latest)
         if silent is not None:
             return f"{silent.equipment} answered nobody for {silent.lasted_s(latest):.1f} real s ({silent.detail})"
@@ -120,6 +144,13 @@ class Excuses:
             blind = self.evidence.blind_from(observer, start[1], min(latest, self.end_of_watch))
             if blind is not None and latest <= self.end_of_watch:
                 return f"{observer} was not watched from {sentences.s((blind - start[1]) * self.scale)} on"
+        others = tuple(one for one in group if one not in hop.needs)
+        gone = self.evidence.outage(others, start[0] - _RETRY_REAL_S, latest)
+        if gone is not None:
+            return f"{gone.equipment} was down ({gone.detail}), by which the same receiver is told"
+        away = self._away(others, start[0], latest)
+        if away is not None:
+            return self._held_up(away, latest)
         if latest > self.end_of_watch:
             ended = sentences.s(max(0.0, self.end_of_watch - start[1]) * self.scale)
             return f"the run ended {ended} after {sentences.SINCE[hop.name]}"

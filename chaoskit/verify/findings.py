@@ -21,10 +21,13 @@ from chaoskit.verify import processor
 from chaoskit.verify.anchors import lapses
 from chaoskit.verify.evidence import Episode, Evidence
 from chaoskit.verify.expected import NOTHING_ELSE
+from chaoskit.verify.hops import SINKS
 from chaoskit.verify.judge import elsewhen
 from chaoskit.verify.verdict import Result, Row
 from chaoskit.verify.volume import judge_volumes, tells_only
 
+_HUNG_S = 0.5
+"""Real seconds for which a sink must stand still before what it was sent may be sent again."""
 _REPEATERS = ("alertmanager", "prometheus", "target")
 
 
@@ -46,6 +49,9 @@ def _nothing_else(
     plan: Plan, evidence: Evidence, since: float, until: float, blind: Sequence[tuple[str, float]]
 ) -> Row:
     """Nothing was found: PASS where everything was watched. `blind`: who was not looking, and from when."""
+    if not blind and (gone := evidence.target_gone(since, until)):
+        reason = f"nothing else was seen, but {gone}, so nobody knows what else it would have shown"
+        return _finding(NOTHING_ELSE, reason, Result.UNKNOWN)
     if not blind:
         return Row(about=NOTHING_ELSE, hop="finding", result=Result.PASS)
     first = min(blind, key=lambda item: item[1])
@@ -111,7 +117,9 @@ def _busy(plan: Plan, evidence: Evidence, episode: Episode) -> str:
     rules = plan.config.alert_rules(episode.name)
     looked_back_s = max((range_of(plan.config, rule) for rule in rules), default=0.0) / plan.time_scale
     begin, end = episode.begun[0] - looked_back_s, episode.firing[1]
-    return processor.starved(evidence.processor, ("target",), begin, end, plan.time_scale)
+    return evidence.target_gone(begin, end) or processor.starved(
+        evidence.processor, ("target",), begin, end, plan.time_scale
+    )
 
 
 def _lists(notice: Notice, episode: Episode) -> bool:
@@ -180,6 +188,7 @@ def _repeats(plan: Plan, evidence: Evidence, since: float, until: float) -> list
             # An alert that flaps for want of a processor is told again, and rightly.
             span = (before[0].sent[0], notice.sent[1])
             busy = processor.starved(evidence.processor, _REPEATERS, *span, plan.time_scale)
+            busy = busy or evidence.target_gone(*span) or _hung(evidence, notice, *span)
             rows.append(
                 _finding(
                     describe(labels),
@@ -190,6 +199,14 @@ def _repeats(plan: Plan, evidence: Evidence, since: float, until: float) -> list
                 )
             )
     return rows
+
+
+def _hung(evidence: Evidence, notice: Notice, begin: float, end: float) -> str:
+    """Whether its sink stood still, so that a notice was taken and never answered, and rightly sent again."""
+    sink = SINKS.get(notice.integration, "webhook-sink")
+    away = evidence.away((sink,), begin, end)
+    lasted_s = away.lasted_s(end) if away is not None else evidence.lag((sink,), begin, end)[0]
+    return f"the {sink} stood still for up to {lasted_s:.1f} real s meanwhile" if away or lasted_s > _HUNG_S else ""
 
 
 def _finding(about: str, reason: str, result: Result = Result.FAIL) -> Row:

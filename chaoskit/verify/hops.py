@@ -94,7 +94,7 @@ class HopJudge:
         return None
 
     def _hold(self, pending: Interval | None, firing: Interval | None, episode: Episode | None) -> Row:
-        hop = self._hop("hold", self.alert.hold, ("prometheus",), more=self._hold_setting())
+        hop = self._hop("hold", self.alert.hold, ("prometheus", "target"), more=self._hold_setting())
         if episode is None or firing is None:
             return self._timed(hop, pending, firing, episode)
         # Both ends are Prometheus's own instants: no other clock has a part in it.
@@ -103,7 +103,7 @@ class HopJudge:
 
     def _notify(self, notice: PlannedNotice, episode: Episode | None, firing: Interval | None) -> Row:
         heard = self.heard(notice, episode, "firing")
-        needs = ("prometheus", "alertmanager", sink_of(notice))
+        needs = ("prometheus", "alertmanager", "target", sink_of(notice))
         window = self.company.window(notice, episode)
         hop = self._hop("notify", window, needs, notice.to, self._notice_setting(notice))
         hop = replace(hop, can_come=heard is not None or notice.configured is not None)
@@ -149,7 +149,7 @@ class HopJudge:
     def _all_clear(
         self, notice: PlannedNotice, window: Window, resolved: Interval | None, episode: Episode | None
     ) -> Row:
-        needs = ("prometheus", "alertmanager", sink_of(notice))
+        needs = ("prometheus", "alertmanager", "target", sink_of(notice))
         hop = self._hop("all-clear", window, needs, notice.to, self._all_clear_setting(notice))
         heard = self.heard(notice, episode, "resolved")
         # Who was never told of an alert is not told of its end either: that failure has been named already.
@@ -165,6 +165,7 @@ class HopJudge:
             after = sentences.s((episode.resolved[1] - episode.firing[0]) * self.scale)
             what = f"it resolved {after} after firing, and the scenario says until: never"
             busy = self._excuses.starved(hop, episode.firing[0], episode.resolved[1])
+            busy = busy or self.evidence.target_gone(episode.firing[0], episode.resolved[1])
             result = Result.UNKNOWN if busy else Result.FAIL
             return self._row(hop, result, f"{self._who(hop)} {what}{busy and f', but {busy}'}; governed by {where}")
         trouble = self._excuses.unwatched(hop, episode.firing, self.evidence.known_to(self.end_of_watch))
@@ -186,7 +187,9 @@ class HopJudge:
             return self._judged(hop, start, seen, (start, seen), episode)
         latest = start[1] + hop.window.hi_vs / self.scale
         excuses = self._excuses
-        trouble = self._muted(hop, episode, start[0], latest) or excuses.unwatched(hop, start, latest)
+        trouble = self._muted(hop, episode, start[0], latest) or excuses.unwatched(
+            hop, start, latest, self._same_group(hop.to)
+        )
         trouble = trouble or excuses.ended_early(hop, start, latest, episode)
         if trouble := trouble or excuses.starved(hop, start[0], latest):
             return self._row(hop, Result.UNKNOWN, self._unseen(hop, trouble))
@@ -225,13 +228,14 @@ class HopJudge:
         return self._row(hop, result, reason, observed=observed, allowed=allowed)
 
     def _same_group(self, to: str) -> tuple[str, ...]:
-        """Sinks of the same receiver's other integrations.
+        """Sinks of all integrations of the same receiver, whoever is expected to hear of the alert there.
 
         A group's next notice waits until every integration of its receiver is done with the last one, and one
         that meets a closed door tries for max(group_interval, 10 s), which no time scale shortens.
         """
         receiver = next((n.receiver for n in self.alert.notices if n.to == to), None)
-        return tuple(sink_of(n) for n in self.alert.notices if n.receiver == receiver)
+        kinds = {one.kind for one in self.company.integrations(receiver or "")}
+        return tuple(sorted({SINKS.get(kind, "webhook-sink") for kind in kinds} & set(self.evidence.witnesses)))
 
     @property
     def _excuses(self) -> Excuses:

@@ -95,7 +95,8 @@ def _lapse(plan: Plan, evidence: Evidence, source: str, notice: Notice) -> str:
 def _starved(plan: Plan, evidence: Evidence, begin: float, end: float) -> str:
     """Which part of the chain was starved in between, or in the scrapes just before; empty where none was."""
     chain = ("prometheus", "alertmanager", "target")
-    return starved(evidence.processor, chain, begin - FLAP_REAL_S, end, plan.time_scale)
+    busy = starved(evidence.processor, chain, begin - FLAP_REAL_S, end, plan.time_scale)
+    return busy or evidence.target_gone(begin, end)
 
 
 def _unwatched(evidence: Evidence, observers: tuple[str, ...], begin: float, end: float) -> str:

@@ -27,6 +27,7 @@ def judge_volumes(plan: Plan, evidence: Evidence, since: float, until: float, bl
     counts = Counter(notice.receiver for notice in notices)
     counts["total"] = len(notices)
     busy = processor.starved(evidence.processor, ("target",), since, until, plan.time_scale)
+    busy = busy or evidence.target_gone(since, until)
     unwatched = f"{', '.join(blind)} was not watched all the time" if blind else ""
     rows = []
     for name, bounds in plan.scenario.notices.items():
