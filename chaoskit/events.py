@@ -251,6 +251,24 @@ class Notice(Event, frozen=True, kw_only=True, tag="notice"):
     """The code with which the receiver refused it; 0 when it was taken. What was refused has not been heard."""
 
 
+class Stranger(Event, frozen=True, kw_only=True, tag="stranger"):
+    """What the run's Alertmanager did not send came to a sink's door: refused, and no evidence of anything."""
+
+    sink: Literal["mail-sink", "webhook-sink"]
+    receiver: str
+    """Whose door it was; empty where it came to none."""
+    integration: str
+    index: int
+    reason: str
+    """How it was told from what Alertmanager sends."""
+    count: int
+    """How often, since the last such event."""
+
+    def __str__(self) -> str:
+        door = f"the door of {self.receiver} ({self.integration})" if self.receiver else "no door"
+        return f"{self.sink} refused {self.count} from strangers, at {door}: {self.reason}"
+
+
 class LoadWindow(Event, frozen=True, kw_only=True, tag="load"):
     """One second of traffic. Since the load began: started = finished + in_flight + dropped; `failed` is a part of
     `finished`. Latencies in real milliseconds; in an open load they count from when the request was due."""
@@ -337,8 +355,8 @@ class End(Event, frozen=True, kw_only=True, tag="end"):
 
 AnyEvent = (
     Header | Phase | Equipment | Steady | StepBegin | StepEnd | Invoke | FaultOk | Alter | FaultFail | UndoBegin
-    | UndoOk | UndoFail | ActionOk | AlertState | Poll | Watch | Processor | Suppression | Notice | LoadWindow
-    | LoadTotals | Deadline | Interruption | End
+    | UndoOk | UndoFail | ActionOk | AlertState | Poll | Watch | Processor | Suppression | Notice | Stranger
+    | LoadWindow | LoadTotals | Deadline | Interruption | End
 )  # fmt: skip
 
 _DECODER: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)

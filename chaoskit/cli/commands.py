@@ -18,7 +18,7 @@ from chaoskit.cli.console import Commands
 from chaoskit.cli.console import console as terminal
 from chaoskit.cli.doctor import examine, examine_profile, mend, to_json
 from chaoskit.errors import BadInput, ExitCode, Place, Problem, worst
-from chaoskit.events import Event, Notice
+from chaoskit.events import Event, Notice, Stranger
 from chaoskit.history import read_history
 from chaoskit.report.checklist import checklist_view
 from chaoskit.report.junit import junit, promises
@@ -218,6 +218,8 @@ def up_command(
         click.echo("Ctrl-C ends it")
 
     def notice(event: Event) -> None:
+        if isinstance(event, Stranger):
+            click.echo(clean(f"{event}"))
         if isinstance(event, Notice):
             clock = time.strftime("%H:%M:%S", time.localtime(event.sent[1]))
             click.echo(

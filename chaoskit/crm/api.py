@@ -39,7 +39,7 @@ from chaoskit.crm.cache import ReportCache
 from chaoskit.crm.gateway import Gateway
 from chaoskit.crm.queue import Queue
 from chaoskit.crm.responses import answer, handlers, outcome
-from chaoskit.crm.serve import server, tell_ready, with_token
+from chaoskit.crm.serve import for_programs, server, tell_ready, with_token
 from chaoskit.crm.tasks import draft
 from chaoskit.crm.wiring import Wiring
 
@@ -205,7 +205,7 @@ def run(wiring: Wiring, ready: int) -> None:
 
         crm.emitter.schedule_with(lambda: loop.call_later(_FLUSH_S, flush))
         flush()
-        public = Starlette(routes=crm.routes(), exception_handlers=handlers)
+        public = for_programs(Starlette(routes=crm.routes(), exception_handlers=handlers))
         private = with_token(wiring.token, admin(crm))
         background = asyncio.ensure_future(crm.background())
         tell_ready(ready)

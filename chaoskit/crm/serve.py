@@ -16,6 +16,8 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from chaoskit.observe.web_pages import oddity
+
 _READY = b"r"
 BODY_LIMIT = 2**20
 BODY_LIMIT_S = 5.0
@@ -66,6 +68,18 @@ def with_token(token: str, app: ASGIApp) -> ASGIApp:
         else:
             message = {"error": "administration needs the header 'Authorization: Bearer TOKEN'"}
             await JSONResponse(message, status_code=401)(scope, receive, send)
+
+    return guarded
+
+
+def for_programs(app: ASGIApp) -> ASGIApp:
+    """The application for everybody but web pages that a browser on this machine shows: those are answered 403, and so
+    is what would change something and is not JSON."""
+
+    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        odd = oddity(scope["method"], Headers(scope=scope))
+        respond = JSONResponse({"error": odd}, status_code=403) if odd else app
+        await respond(scope, receive, send)
 
     return guarded
 

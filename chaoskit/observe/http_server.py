@@ -11,8 +11,8 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import cast
 
@@ -32,6 +32,8 @@ IDLE_LIMIT_S = 900.0
 # How long an answer may be owed that is given only when there is something to tell.
 OWED_LIMIT_S = 60.0
 CONNECTIONS_AT_ONCE = 200
+TELLING = frozenset({b"authorization", b"content-type", b"host", b"origin", b"sec-fetch-site"})
+"""The headers that are kept for `Request.headers`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,15 @@ class Request:
     body: bytes
     sent: Interval
     refused: str = ""
-    authorization: str = ""
-    """The header of that name."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Those that tell where it comes from (`TELLING`), by lower-case name."""
+    ports: tuple[int, int] = (0, 0)
+    """The client's and ours."""
+
+    @property
+    def authorization(self) -> str:
+        """The header of that name; empty without one."""
+        return self.headers.get("authorization", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +100,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._limit: asyncio.TimerHandle | None = None
         self._since: float | None = None
+        self._ports = (0, 0)
         self._refusal: Answer | None = None
         self._over = False
         self._clear()
@@ -110,6 +120,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        ends = [transport.get_extra_info(name) or ("", 0) for name in ("peername", "sockname")]
+        self._ports = (ends[0][1], ends[1][1])
         self._made_turn = self._lookout.turns
         self._allow(REQUEST_LIMIT_S)
         if not self._places.enter(self):
@@ -158,8 +170,8 @@ class Connection(asyncio.Protocol):
             self._too_big = int(value) > BODY_LIMIT
         elif name == b"expect":
             self._expects = value.lower() == b"100-continue"
-        elif name == b"authorization":
-            self._authorization = value.decode("latin-1")
+        elif name in TELLING:
+            self._headers[name.decode()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
         self._refusal = self._admit(self._request(b""))
@@ -212,7 +224,7 @@ class Connection(asyncio.Protocol):
         self._body = bytearray()
         self._header_bytes = self._size = 0
         self._too_big = self._expects = False
-        self._authorization = ""
+        self._headers: dict[str, str] = {}
         self._refusal = None
 
     def _request(self, body: bytes, refused: str = "") -> Request:
@@ -220,7 +232,7 @@ class Connection(asyncio.Protocol):
         since = arrived if self._since is None else self._since
         method = self._parser.get_method().decode("ascii", "replace")
         path = self._url.decode("ascii", "replace")
-        return Request(method, path, body, (min(since, arrived), arrived), refused, self._authorization)
+        return Request(method, path, body, (min(since, arrived), arrived), refused, self._headers, self._ports)
 
     def _refuse(self) -> None:
         self._body.clear()

@@ -60,6 +60,8 @@ class Lookout:
         self._refused = 0
         self._lag_s = self._lag_before_s = 0.0
         self._tick_due = self._watch_due = self.loop.time()
+        self.before_watch: Callable[[], None] = lambda: None
+        """Called each second and at the end, before the watch is told."""
 
     @property
     def turns(self) -> int:
@@ -98,6 +100,7 @@ class Lookout:
 
     def watch(self, until: float = float("inf")) -> None:
         """Report what has been seen up to now; nothing where a sender in the middle of it allows no word."""
+        self.before_watch()
         seen_to = min([self._selector.stamps[0], until, *self._begun.values()])
         seen_from = max(self._seen_to, self._blind_to)
         if seen_to <= seen_from:

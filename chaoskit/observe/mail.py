@@ -30,6 +30,8 @@ class MailDoor(msgspec.Struct, frozen=True, kw_only=True):
     integration: str = "email"
     index: int = 0
     port: int
+    word: str = ""
+    """The password that its senders give; empty where mails of anybody are taken."""
 
 
 def mail_notice(door: MailDoor, *, sent: Interval, sender: str, recipients: Sequence[str], content: bytes) -> Notice:

@@ -1,22 +1,25 @@
 """The mailbox: an SMTP server for each mail door, in a process of its own (`python -m chaoskit.observe.mail_sink`).
 
-Configuration: {"doors": [{"receiver", "integration", "index", "port"}, ...], "extra_port": P}; port 0 takes a free
-one. A mail was sent when its sender knocked: between the instant at which its connection was certainly not yet open
-and the one at which we found it; a later mail on the same connection between our answer to the one before and the
-end of its DATA. It is reported before it is
-accepted. A mail that is refused (too big) is reported too, with what was wrong and nothing else.
+Configuration: {"doors": [{"receiver", "integration", "index", "port", "word"}, ...], "extra_port": P}; port 0 takes a
+free one. A door with a word takes mails from those only that give it as their password (AUTH PLAIN); others are
+strangers, refused and counted. A mail was sent when its sender knocked: between the instant at which its connection
+was certainly not yet open and the one at which we found it; a later mail on the same connection between our answer to
+the one before and the end of its DATA. It is reported before it is accepted. A mail that is refused (too big) is
+reported too, with what was wrong and nothing else.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hmac
 import logging
 import time
+import warnings
 from functools import partial
 from typing import Any
 
 import msgspec
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from chaoskit.events import Notice
 from chaoskit.observe.child import Emit, run_sink
@@ -24,6 +27,7 @@ from chaoskit.observe.lookout import Lookout
 from chaoskit.observe.mail import MailDoor, mail_notice
 from chaoskit.observe.manners import manners
 from chaoskit.observe.places import Places
+from chaoskit.observe.strangers import Strangers
 
 DATA_LIMIT = 10 * 1024 * 1024
 LINE_LIMIT = 1024 * 1024
@@ -62,7 +66,15 @@ class _Server(SMTP):
     # Alertmanager writes a header on one line, however many alerts it lists.
     line_length_limit = LINE_LIMIT
 
-    def __init__(self, door: MailDoor, lookout: Lookout, emit: Emit, places: Places, manners_file: str) -> None:
+    def __init__(
+        self,
+        door: MailDoor,
+        lookout: Lookout,
+        emit: Emit,
+        places: Places,
+        manners_file: str,
+        strangers: Strangers,
+    ) -> None:
         super().__init__(
             _Handler(manners_file),
             data_size_limit=DATA_LIMIT,
@@ -70,8 +82,13 @@ class _Server(SMTP):
             hostname="localhost",  # the default asks the resolver
             timeout=IDLE_LIMIT_S,
             loop=lookout.loop,
+            auth_required=bool(door.word),
+            auth_require_tls=False,
+            auth_exclude_mechanism=["LOGIN"],
+            authenticator=self._password,
         )
         self._door = door
+        self._strangers = strangers
         self._lookout = lookout
         self._emit = emit
         self._places = places
@@ -116,9 +133,21 @@ class _Server(SMTP):
         )
         self._report(msgspec.structs.replace(notice, refused=refused), arrived)
 
+    def _password(self, _: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, given: Any) -> AuthResult:
+        right = isinstance(given, LoginPassword) and hmac.compare_digest(given.password, self._door.word.encode())
+        return AuthResult(success=right, handled=False)
+
     async def push(self, status: Any) -> None:
-        """Answer the client; a refusal of the data itself is reported first."""
-        if isinstance(status, str) and status.startswith(("552 ", "500 Line too long")):
+        """Answer the client; a refusal of the data itself, or of who brings it, is reported first."""
+        said = status if isinstance(status, str) else ""
+        if said.startswith(("530 ", "535 ")):
+            reason = "it did not give its door's word as its password"
+            self._strangers.turned_away((self._door.receiver, self._door.integration, self._door.index), reason)
+            await super().push(status)
+            if self.transport is not None:
+                self.transport.close()
+            return
+        if said.startswith(("552 ", "500 Line too long")):
             arrived = time.time()
             refused = Notice(
                 receiver=self._door.receiver,
@@ -145,10 +174,12 @@ async def listen(line: bytes, lookout: Lookout, emit: Emit) -> list[int]:
     if config.extra_port is not None:
         doors.append(MailDoor(receiver="", port=config.extra_port))
     places = Places(lookout, SESSIONS_AT_ONCE)
+    strangers = Strangers("mail-sink", emit)
+    lookout.before_watch = strangers.tell
     ports = []
     for door in doors:
         server = await lookout.loop.create_server(
-            partial(_Server, door, lookout, emit, places, config.manners),
+            partial(_Server, door, lookout, emit, places, config.manners, strangers),
             "127.0.0.1",
             door.port,
             # A connection that finds the queue full is tried again a second later, and would seem sent then.
@@ -159,5 +190,7 @@ async def listen(line: bytes, lookout: Lookout, emit: Emit) -> list[int]:
 
 
 if __name__ == "__main__":
-    logging.getLogger("mail.log").setLevel(logging.WARNING)
+    # A password without TLS is what both warn of: here it never leaves loopback, and is worth nothing elsewhere.
+    logging.getLogger("mail.log").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message="Requiring AUTH while not requiring TLS")
     raise SystemExit(run_sink("mail-sink", listen))

@@ -1,16 +1,18 @@
 """The HTTP doors, in a process of their own (`python -m chaoskit.observe.webhook_sink`).
 
-Configuration: {"port": P, "doors": [{"receiver", "integration", "index", "path", "speaks"}, ...], "manners": FILE};
-port 0 takes a free one. A door is known by the beginning of its path, `/door/<n>`, whatever follows; `speaks` is the
-kind of message that comes (the integration itself unless told). Any other path is the catch-all: a notice of
-nobody's, with receiver "". Every notice is reported before it is answered; the file `manners`, while it exists,
-makes the answers bad.
+Configuration: {"port": P, "doors": [{"receiver", "integration", "index", "path", "speaks", "word"}, ...],
+"alertmanager": P, "catch_all": false, "manners": FILE}; port 0 takes a free one. A door is known by the beginning of
+its path, `/door/<n>`, whatever follows; `speaks` is the kind of message that comes (the integration itself unless
+told). A request without the door's `word` is a stranger's, refused and counted, unless the process that listens on the
+port `alertmanager` sent it. With `catch_all` any other path takes notices too, with receiver "", which nothing judges.
+Every notice is reported before it is answered; the file `manners`, while it exists, makes the answers bad.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import re
+import sys
 from http import HTTPStatus
 
 import msgspec
@@ -22,7 +24,9 @@ from chaoskit.observe.lookout import Lookout
 from chaoskit.observe.manners import manners
 from chaoskit.observe.payload import Contents, read_payload
 from chaoskit.observe.places import Places
-from chaoskit.stack.doors import Door, reply_to
+from chaoskit.observe.strangers import Strangers, sent_by
+from chaoskit.observe.web_pages import bears, oddity
+from chaoskit.stack.doors import Door, content_type, reply_to
 
 _DOOR = re.compile(r"/door/\d+(?=/|$)")
 
@@ -35,6 +39,7 @@ class DoorConfig(msgspec.Struct, frozen=True, kw_only=True):
     index: int = 0
     path: str
     speaks: str = ""
+    word: str = ""
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,6 +47,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     port: int
     doors: list[DoorConfig]
+    alertmanager: int = 0
+    """The port of the Alertmanager whose notices these are; 0 where it is known by its words alone."""
+    catch_all: bool = False
     manners: str = ""
     """The file that may tell this sink to answer badly."""
 
@@ -51,13 +59,32 @@ class Desk:
 
     def __init__(self, config: Config, emit: Emit) -> None:
         self._emit = emit
+        self.strangers = Strangers("webhook-sink", emit)
+        self._config = config
         self._manners = config.manners
         self._doors = {_stem(door.path): _door(number, config.port, door) for number, door in enumerate(config.doors)}
         self._anybody = _door(-1, config.port, DoorConfig(receiver="", integration="webhook", path=""))
 
+    def admit(self, request: Request) -> Answer | None:
+        """None for what Alertmanager sent; anything else is counted, told why, and its body is not taken."""
+        door = self._door_of(request)
+        reason = oddity(request.method, request.headers, posts=content_type(door.speaks))
+        if door.number < 0:
+            reason = reason or ("" if self._config.catch_all else "there is no such door")
+        elif not (door.word and bears(request.authorization, door.word, "bearer", "geniekey")):
+            reason = reason or ("it does not bear its door's word" if door.word else "Alertmanager did not send it")
+        if not reason:
+            return None
+        if door.number >= 0 and sent_by(self._config.alertmanager, request.ports):
+            if door.word:  # its setting did not arrive there, or not as we read it
+                sys.stderr.write(f"{door}: Alertmanager itself sent this, but {reason}\n")
+            return None
+        self.strangers.turned_away((door.receiver, door.integration, door.index), reason)
+        return Answer(HTTPStatus.FORBIDDEN, body=f"refused: {reason}\n".encode("utf-8", "replace"))
+
     def answer(self, request: Request) -> Answer:
         """Report the request if it is a notice; what to answer."""
-        door = self._doors.get(_stem(request.path), self._anybody)
+        door = self._door_of(request)
         if request.method not in ("POST", "PUT", "PATCH") and door.speaks != "wechat":
             return Answer(HTTPStatus.METHOD_NOT_ALLOWED, body=b"notifications are sent with POST\n")
         if request.refused:
@@ -73,6 +100,9 @@ class Desk:
         if contents.malformed:
             return Answer(HTTPStatus.BAD_REQUEST, body=b"this is not JSON\n")
         return dataclasses.replace(_reply(door), delay_s=now.delay_s)
+
+    def _door_of(self, request: Request) -> Door:
+        return self._doors.get(_stem(request.path), self._anybody)
 
     def _report(self, door: Door, request: Request, contents: Contents, refused: int = 0) -> None:
         self._emit(
@@ -109,6 +139,7 @@ def _door(number: int, port: int, config: DoorConfig) -> Door:
         path=config.path,
         send_resolved=True,
         speaks=config.speaks or config.integration,
+        word=config.word,
     )
 
 
@@ -121,9 +152,10 @@ async def listen(line: bytes, lookout: Lookout, emit: Emit) -> list[int]:
     """Open the port of a configuration line; gives it."""
     config = msgspec.json.decode(line, type=Config)
     desk = Desk(config, emit)
+    lookout.before_watch = desk.strangers.tell
     places = Places(lookout, CONNECTIONS_AT_ONCE)
     server = await lookout.loop.create_server(
-        lambda: Connection(lookout, desk.answer, places),
+        lambda: Connection(lookout, desk.answer, places, desk.admit),
         "127.0.0.1",
         config.port,
         # A connection that finds the queue full is tried again a second later, and would seem sent then.

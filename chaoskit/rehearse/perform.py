@@ -28,6 +28,7 @@ from chaoskit.stack.binaries import Binaries
 from chaoskit.stack.doors import Door, DoorBook
 from chaoskit.stack.localize import Ports, localize
 from chaoskit.stack.ports import reserve
+from chaoskit.verify.outside import notes_of_strangers
 from chaoskit.verify.verdict import Result, Row, to_json
 from chaoskit.yaml_source import read
 
@@ -110,7 +111,8 @@ def perform(
         by_name, rows, verdict = judge_wave(history, drill.plan, drill.name, track.disturbed, stage.pressure, broken)
         (folder / drill.name / "verdict.json").write_bytes(to_json(verdict))
         codes = [verdict.exit_code] if verdict.exit_code in (4, 5) else []
-        found.add(Performed({key_of(one.rule): one for one in by_name.values()}, {drill.name: rows}, [], codes))
+        strangers = notes_of_strangers(history)
+        found.add(Performed({key_of(one.rule): one for one in by_name.values()}, {drill.name: rows}, strangers, codes))
     return found
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from chaoskit.events import AlertState, Equipment, Event, Header, Notice, Phase, Poll, Suppression, Watch
+from chaoskit.events import AlertState, Equipment, Event, Header, Notice, Phase, Poll, Stranger, Suppression, Watch
 from chaoskit.faults.registry import known_actions
 from chaoskit.observe.alertmanager import AlertmanagerObserver
 from chaoskit.observe.pressure import Pressure
@@ -111,7 +111,7 @@ class Stage(Runner):
         """What is seen goes to the wave that plays: a dozen journals of everything would keep the observers waiting."""
         if isinstance(event, AlertState):
             self._past.append(event)
-        if isinstance(event, AlertState | Notice | Suppression | Poll | Watch):
+        if isinstance(event, AlertState | Notice | Stranger | Suppression | Poll | Watch):
             if self._current is not None:
                 self._current.say(event, sync=sync)
         else:

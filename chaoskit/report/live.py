@@ -25,6 +25,7 @@ from chaoskit.events import (
     Steady,
     StepBegin,
     StepEnd,
+    Stranger,
     UndoFail,
     UndoOk,
 )
@@ -183,6 +184,8 @@ class PlainLines:
                 return f"alert {event.labels.get('alertname')} {event.state} [{rest}]"
             case Notice():
                 return f"notice at {event.receiver or 'nobody'} ({event.integration}): {event.subject or event.status}"
+            case Stranger():
+                return f"{event}"
             case Equipment(state="down"):
                 return f"{event.name} is DOWN: {event.detail.splitlines()[0] if event.detail else ''}"
             case Interruption():

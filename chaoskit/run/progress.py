@@ -23,6 +23,7 @@ from chaoskit.events import (
     Poll,
     StepBegin,
     StepEnd,
+    Stranger,
     Suppression,
     UndoFail,
     UndoOk,
@@ -229,6 +230,8 @@ class Progress:
                 self._gone_at[event.fault] = event.t
             case FaultFail() | UndoFail():
                 now.trouble.append(f"{event.fault}: {event.reason}")
+            case Stranger():
+                self._down[f"strangers at {event.sink}"] = f"{event}"
             case Equipment(state="down"):
                 self._down[event.name] = f"{event.name} is down: {event.detail.splitlines()[0] if event.detail else ''}"
             case Equipment(state="up"):

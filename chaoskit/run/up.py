@@ -70,7 +70,7 @@ def run_stack(
         localized = localize(config.sources, folder, ports, wanted.scale, book, frozenset())
         if wanted.witness:
             localized = _witnessed(localized, wanted)
-        stack = LocalStack(folder, binaries, localized, ports, wanted.scale, smtp, wanted.environment)
+        stack = LocalStack(folder, binaries, localized, ports, wanted.scale, smtp, wanted.environment, catch_all=True)
         metrics = RunMetrics(ports.own)
         before = {n: signal.signal(n, lambda *_: ended.set()) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
         try:

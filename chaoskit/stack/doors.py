@@ -6,14 +6,18 @@ the message says: a mail comes to a port of its own, an HTTP request to a path o
     critical-alerts  email 0    -> smtp 127.0.0.1:21025
                      webhook 0  -> http 127.0.0.1:21080/door/1/alerts/critical
     worker-alerts    slack 0    -> http 127.0.0.1:21080/door/2
+
+Every process of the machine can knock, and Alertmanager shows addresses to all of them. So each door has a word of
+its own, random, which its integration carries where Alertmanager shows no one what stands there.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from chaoskit.errors import EquipmentError
@@ -40,6 +44,8 @@ class Door:
     path: str
     send_resolved: bool
     speaks: str
+    word: str = field(default="", repr=False)
+    """What its messages bear; empty where this kind of integration can carry none."""
 
     @property
     def address(self) -> str:
@@ -95,6 +101,11 @@ def reply_to(speaks: str) -> Reply:
     return _SNS_SUCCESS if speaks == "sns" else _JSON_SUCCESS
 
 
+def content_type(speaks: str) -> str:
+    """The media type in which that kind of integration posts."""
+    return "application/x-www-form-urlencoded" if speaks == "sns" else "application/json"
+
+
 class DoorBook:
     """Hands out doors and remembers whose they are.
 
@@ -121,11 +132,22 @@ class DoorBook:
         return self._add("smtp", receiver, integration, index, port, "", send_resolved, integration)
 
     def http(
-        self, receiver: str, integration: str, index: int, *, send_resolved: bool, speaks: str, tail: str = ""
+        self,
+        receiver: str,
+        integration: str,
+        index: int,
+        *,
+        send_resolved: bool,
+        speaks: str,
+        tail: str = "",
+        worded: bool = True,
     ) -> Door:
-        """A new HTTP door; `tail` is a path such as `/alerts/critical` that follows the door's own."""
+        """A new HTTP door; `tail` is a path such as `/alerts/critical` that follows the door's own.
+
+        `worded` says whether its messages can bear a word.
+        """
         path = f"/door/{len(self._doors)}{tail}"
-        return self._add("http", receiver, integration, index, self.http_port, path, send_resolved, speaks)
+        return self._add("http", receiver, integration, index, self.http_port, path, send_resolved, speaks, worded)
 
     def at_path(self, path: str) -> Door | None:
         """The HTTP door that a request path leads to, whatever follows the door's number."""
@@ -148,8 +170,9 @@ class DoorBook:
         path: str,
         send_resolved: bool,
         speaks: str,
+        worded: bool = True,
     ) -> Door:
-        number = len(self._doors)
-        door = Door(number, receiver, integration, index, kind, port, path, send_resolved, speaks)
+        number, word = len(self._doors), secrets.token_urlsafe(24) if worded else ""
+        door = Door(number, receiver, integration, index, kind, port, path, send_resolved, speaks, word)
         self._doors.append(door)
         return door

@@ -26,8 +26,9 @@ class Integration:
 
     `contents` stay as configured; `fixed` are set whatever was configured (credentials the kind insists on become
     dummies), `absent` are set only where missing; `left_out` are known and dropped, and those among them in
-    `noted` are worth telling, with the reason. `resolved` is the default of send_resolved. `no_door` says why this
-    kind cannot be pointed at a door.
+    `noted` are worth telling, with the reason. `word_at` is where the door's word goes: it is sent along, and
+    Alertmanager shows no one what stands there (empty where there is no such place: the socket alone tells then who
+    sends). `resolved` is the default of send_resolved. `no_door` says why this kind cannot be pointed at a door.
     """
 
     kind: str
@@ -38,13 +39,13 @@ class Integration:
     left_out: frozenset[str] = frozenset()
     noted: Mapping[str, str] = field(default_factory=dict)
     resolved: bool = True
-    http_config: Mapping[str, Any] = field(default_factory=dict)
+    word_at: tuple[str, ...] = ("http_config", "authorization", "credentials")
     no_door: str = ""
 
     @property
     def known(self) -> frozenset[str]:
         """Every setting that redirecting this kind has an answer for."""
-        named = {self.address, "send_resolved", "http_config"}
+        named = {self.address, "send_resolved", "http_config", *self.word_at[:1]}
         return self.contents | self.left_out | named | set(self.fixed) | set(self.absent) | set(self.noted)
 
 
@@ -53,11 +54,9 @@ _ALL = (
         "email",
         address="smarthost",
         contents=_words("to from hello headers html text threading"),
-        fixed={"require_tls": False},
-        left_out=_words(
-            "auth_username auth_password auth_password_file auth_secret auth_secret_file auth_identity "
-            "tls_config force_implicit_tls"
-        ),
+        fixed={"require_tls": False, "auth_username": DUMMY},
+        word_at=("auth_password",),
+        left_out=_words("auth_password_file auth_secret auth_secret_file auth_identity tls_config force_implicit_tls"),
         resolved=False,
     ),
     Integration(
@@ -99,7 +98,7 @@ _ALL = (
         contents=_words(
             "message description source details entity responders actions tags note priority update_alerts"
         ),
-        fixed={"api_key": DUMMY},
+        word_at=("api_key",),
         left_out=_words("api_key_file"),
     ),
     Integration(
@@ -126,6 +125,7 @@ _ALL = (
         # Explicit keys keep the client from asking a metadata service or assuming a role elsewhere.
         fixed={"sigv4": {"region": "us-east-1", "access_key": DUMMY, "secret_key": DUMMY}},
         left_out=_words("use_aws_http_client"),
+        word_at=(),  # it signs its messages in the header where the word would stand
     ),
     Integration(
         "telegram",
@@ -145,7 +145,6 @@ _ALL = (
         "webex",
         address="api_url",
         contents=_words("message room_id"),
-        http_config={"authorization": {"credentials": DUMMY}},
     ),
     Integration(
         "msteams",
@@ -175,7 +174,7 @@ _ALL = (
         "incidentio",
         address="url",
         contents=_words("max_alerts timeout"),
-        fixed={"alert_source_token": DUMMY},
+        word_at=("alert_source_token",),
         left_out=_words("url_file alert_source_token_file"),
     ),
     Integration(

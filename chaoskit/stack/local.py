@@ -69,8 +69,12 @@ class LocalStack:
         scale: float,
         smtp_port: int | None,
         environment: str = "",
+        catch_all: bool = False,
     ) -> None:
-        """`environment` is what the target's metrics page calls it; empty for the target's own default."""
+        """`environment` is what the target's metrics page calls it; empty for the target's own default.
+
+        With `catch_all` the webhook sink takes what comes to no door, from anything on this machine, and shows it.
+        """
         self.folder = folder
         self.ports = ports
         self.slice = secrets.token_hex(4)
@@ -84,6 +88,7 @@ class LocalStack:
         self._scale = scale
         self._smtp_port = smtp_port
         self._environment = environment
+        self._catch_all = catch_all
         self._on_event: Callable[[Event], None] = lambda event: None
         self._target_data = folder / "data" / "target"
         self._control = folder / "data" / "control"
@@ -224,6 +229,7 @@ class LocalStack:
         for name, text in self._localized.files.items():
             file = self.folder / name
             file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch(mode=0o600)  # the doors' words are in one of them
             file.write_text(text, encoding="utf-8")
 
     def _start_prometheus(self) -> None:
@@ -277,12 +283,17 @@ class LocalStack:
         config: dict[str, Any]
         if name == "mail-sink":
             module = "chaoskit.observe.mail_sink"
-            config = {"doors": [_mail_door(door) for door in doors if door.kind == "smtp"]}
+            config = {"doors": [mail_door(door) for door in doors if door.kind == "smtp"]}
             if self._smtp_port is not None:
                 config["extra_port"] = self._smtp_port
         else:
             module = "chaoskit.observe.webhook_sink"
-            config = {"port": self.ports.webhook, "doors": [_web_door(door) for door in doors if door.kind == "http"]}
+            config = {
+                "port": self.ports.webhook,
+                "doors": [web_door(door) for door in doors if door.kind == "http"],
+                "alertmanager": self.ports.alertmanager,
+                "catch_all": self._catch_all,
+            }
         config["manners"] = str(self._control / f"{name}.manners")
         log = self.folder / "logs" / f"{name}.log"
         self.sinks[name] = SinkChild.start(module, config, name=name, log=log, on_event=self._on_event)
@@ -307,15 +318,15 @@ class LocalStack:
             raise EquipmentError("target", f"said {said[0][:200]!r} instead of its addresses", child.tail()) from None
 
 
-def _mail_door(door: Door) -> dict[str, Any]:
-    return {"receiver": door.receiver, "integration": door.integration, "index": door.index, "port": door.port}
+def mail_door(door: Door) -> dict[str, Any]:
+    """A mail door as the mail sink is told of it."""
+    return _told(door, "port")
 
 
-def _web_door(door: Door) -> dict[str, Any]:
-    return {
-        "receiver": door.receiver,
-        "integration": door.integration,
-        "index": door.index,
-        "path": door.path,
-        "speaks": door.speaks,
-    }
+def web_door(door: Door) -> dict[str, Any]:
+    """An HTTP door as the webhook sink is told of it."""
+    return _told(door, "path", "speaks")
+
+
+def _told(door: Door, *more: str) -> dict[str, Any]:
+    return {name: getattr(door, name) for name in ("receiver", "integration", "index", "word", *more)}

@@ -2,10 +2,11 @@
 
 The configuration is not searched for what must go: it is built anew from what is known to be harmless. Of the
 file as a whole, that is the routing tree, the inhibition rules and the templates; of an integration, the settings
-that shape its contents. Its address becomes a door's, its credentials dummies, its HTTP client a plain one: no
-proxy, no OAuth2 token to fetch, no TLS material, no redirect followed. An integration of an unknown kind, with an
-unknown setting, or whose address cannot be set becomes a webhook to its own door and is named. The program itself
-must still be started without the environment variables that name a proxy (see `monitoring`).
+that shape its contents. Its address becomes a door's, its credentials dummies and the door's word (by which the sink
+knows its sender), its HTTP client a plain one: no proxy, no OAuth2 token to fetch, no TLS material, no redirect
+followed. An integration of an unknown kind, with an unknown setting, or whose address cannot be set becomes a
+webhook to its own door and is named. The program itself must still be started without the environment variables
+that name a proxy (see `monitoring`).
 
 Time intervals follow the wall clock, by which a run must not be judged. They are taken out: no route is ever
 muted, every route is always active, and each route that this concerns is named.
@@ -166,8 +167,10 @@ def _led_to_door(
         door = doors.smtp(receiver, kind, index, send_resolved=resolved)
     else:
         tail = _tail(entry.get(integration.address)) if kind == "webhook" else ""
-        door = doors.http(receiver, kind, index, send_resolved=resolved, speaks=kind, tail=tail)
-        rebuilt["http_config"] = {"follow_redirects": False, **copy.deepcopy(dict(integration.http_config))}
+        worded = bool(integration.word_at)
+        door = doors.http(receiver, kind, index, send_resolved=resolved, speaks=kind, tail=tail, worded=worded)
+        rebuilt["http_config"] = {"follow_redirects": False}
+    _give_word(rebuilt, integration, door)
     rebuilt[integration.address] = door.address
     rebuilt["send_resolved"] = resolved
     return rebuilt
@@ -176,7 +179,18 @@ def _led_to_door(
 def _webhook_instead(receiver: str, kind: str, index: int, entry: Mapping[str, Any], doors: DoorBook) -> dict[str, Any]:
     resolved = _send_resolved(kind, entry)
     door = doors.http(receiver, kind, index, send_resolved=resolved, speaks="webhook")
-    return {"url": door.address, "send_resolved": resolved, "http_config": {"follow_redirects": False}}
+    rebuilt = {"url": door.address, "send_resolved": resolved, "http_config": {"follow_redirects": False}}
+    _give_word(rebuilt, KINDS["webhook"], door)
+    return rebuilt
+
+
+def _give_word(entry: dict[str, Any], integration: Integration, door: Door) -> None:
+    """Puts the door's word where this kind of integration carries it."""
+    *above, last = integration.word_at or ("",)
+    for key in above:
+        entry = entry.setdefault(key, {})
+    if last:
+        entry[last] = door.word
 
 
 def _send_resolved(kind: str, entry: Mapping[str, Any]) -> bool:

@@ -5,10 +5,14 @@ None of it is the tested scenario's doing, so none of it fails anything. It is s
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from chaoskit.events import Suppression
+import msgspec
+
+from chaoskit.events import Stranger, Suppression
+from chaoskit.history import History
 from chaoskit.plan.model import Plan
 from chaoskit.verify.episodes import Episode
 from chaoskit.verify.evidence import Evidence
@@ -118,3 +122,11 @@ def notes_of_others(plan: Plan, evidence: Evidence, since: float, until: float) 
     }
     notes = [f"{what}: {', '.join(sorted(names))}" for what, names in said.items() if names]
     return notes + [f"fired, and is allowed to: {name}, because {because[name]}" for name in allowed]
+
+
+def notes_of_strangers(history: History) -> list[str]:
+    """What was refused at the sinks' doors because something else than the run's Alertmanager had sent it, counted."""
+    counts: Counter[Stranger] = Counter()
+    for event in history.of(Stranger):
+        counts[msgspec.structs.replace(event, n=-1, t=0.0, count=0)] += event.count
+    return [f"{msgspec.structs.replace(one, count=count)}; it counts for nothing" for one, count in counts.items()]

@@ -27,7 +27,7 @@ from chaoskit.verify.findings import describe, find
 from chaoskit.verify.hops import HopJudge
 from chaoskit.verify.judge import between
 from chaoskit.verify.load import load_notes
-from chaoskit.verify.outside import Mutes, mutes_of, notes_of_others, unwitnessed_rows
+from chaoskit.verify.outside import Mutes, mutes_of, notes_of_others, notes_of_strangers, unwitnessed_rows
 from chaoskit.verify.suppressed import judge_suppressed
 from chaoskit.verify.verdict import Figure, Result, Row, Verdict, exit_code, worst_of
 from chaoskit.verify.volume import counted, judge_notices
@@ -97,7 +97,14 @@ def judge_all(history: History, plan: Plan | None = None) -> tuple[Verdict, list
         exit_code=int(code),
         figures=figures,
         rows=rows,
-        notes=[*history.header.notes, *plan.warnings, *notes, *_volume(plan, evidence), *load_notes(history)],
+        notes=[
+            *history.header.notes,
+            *plan.warnings,
+            *notes,
+            *_volume(plan, evidence),
+            *load_notes(history),
+            *notes_of_strangers(history),
+        ],
     )
     return verdict, checklists
 

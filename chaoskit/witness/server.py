@@ -34,8 +34,8 @@ from chaoskit.observe.http_server import Answer, Answered, Connection, Request
 from chaoskit.observe.lookout import TICK_S, Lookout
 from chaoskit.observe.payload import Contents, read_payload
 from chaoskit.observe.places import Places
+from chaoskit.observe.web_pages import bears, oddity
 from chaoskit.witness.store import KEEP, Heard, Store
-from chaoskit.witness.token import bears
 
 PORT = 9765
 LONGEST_WAIT_S = 30.0
@@ -89,11 +89,12 @@ class Desk:
     """Answers requests; every notice is kept and told before its sender is answered."""
 
     def __init__(
-        self, store: Store, lookout: Lookout, token: str, on_notice: Callable[[Heard, Contents], None]
+        self, store: Store, lookout: Lookout, settings: Settings, on_notice: Callable[[Heard, Contents], None]
     ) -> None:
         self._store = store
         self._lookout = lookout
-        self._token = token
+        self._token = settings.token
+        self._host = settings.host
         self._on_notice = on_notice
         self._waiting: list[_Waiting] = []
 
@@ -107,6 +108,11 @@ class Desk:
             self._store.refuse("token")
             said = b"the token is missing or wrong: Authorization: Bearer TOKEN\n"
             return Answer(HTTPStatus.UNAUTHORIZED, body=said)
+        # A web page in a browser here needs no network to reach us, and bears no token.
+        odd = "" if self._token else oddity(request.method, request.headers, host=self._host)
+        if odd:
+            self._store.refuse("stranger")
+            return Answer(HTTPStatus.FORBIDDEN, body=f"refused: {odd}\n".encode("utf-8", "replace"))
         if path != "/notices" and not path.removeprefix(_RECEIVER).strip("/"):
             return Answer(HTTPStatus.NOT_FOUND, body=_ROUTES)
         wanted = "GET" if path == "/notices" else "POST" if path.startswith(_RECEIVER) else ""
@@ -203,7 +209,7 @@ class WitnessServer:
         self.store = Store(settings.keep)
         self._tls = _tls(settings)
         self._lookout = Lookout("webhook-sink", self._watched)
-        self._desk = Desk(self.store, self._lookout, settings.token, on_notice)
+        self._desk = Desk(self.store, self._lookout, settings, on_notice)
         self._over = asyncio.Event()
         self._ended = threading.Event()
 

@@ -112,13 +112,6 @@ def test_a_longer_group_wait_fails_notify_as_late(drill: Drill) -> None:
     assert ended.results("notify", "worker-alerts") == {"PASS"}
 
 
-def test_no_resolved_mails_fails_the_all_clear(drill: Drill) -> None:
-    silent = MAIL_OF_WORKER_ALERTS.replace("send_resolved: true", "send_resolved: false")
-    ended = drill.change("alertmanager.yml", MAIL_OF_WORKER_ALERTS, silent).run()
-    assert_fails(ended, "all-clear", "worker-alerts", "never heard the all-clear", "send_resolved")
-    assert ended.results("all-clear", "critical-alerts") == {"PASS"}
-
-
 def test_a_dead_mail_sink_makes_mails_unknown_and_leaves_the_webhook_judged(drill: Drill) -> None:
     """Our witness dies uninvited: nobody can say what would have been mailed."""
     ended = drill.run(when="fault kill#0 in force", do=kill("chaoskit.observe.mail_sink"))

@@ -2,8 +2,9 @@
 
     redirect_probe.py JOB.json
 
-Listens behind every door of the job, starts the real Alertmanager with the job's configuration, posts one alert,
-later resolves it, and writes to standard output, as JSON, what each door heard and what Alertmanager says of itself.
+Starts the sinks of a run behind every door of the job and the real Alertmanager with the job's configuration, posts
+one alert, later resolves it, and writes to standard output, as JSON, what each door heard and what Alertmanager says of
+itself.
 """
 
 from __future__ import annotations
@@ -14,9 +15,7 @@ import re
 import socket
 import struct
 import sys
-import threading
 from collections import defaultdict
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,9 +23,12 @@ from typing import Any
 import psutil
 import requests
 import yaml
-from aiosmtpd.controller import Controller
+from msgspec import to_builtins
 
-from chaoskit.stack.doors import Door, reply_to
+from chaoskit.events import Event, Notice, Watch
+from chaoskit.observe.sinks import SinkChild
+from chaoskit.stack.doors import Door
+from chaoskit.stack.local import mail_door, web_door
 from chaoskit.stack.monitoring import start_alertmanager
 from chaoskit.stack.ports import reserve
 from chaoskit.stack.process import wait_until
@@ -35,66 +37,36 @@ SIOCSIFFLAGS, IFF_UP, IFF_RUNNING = 0x8914, 0x1, 0x40
 
 
 class Ears:
-    """Everything that came through a door, by the door's number."""
+    """The sinks of a run behind all doors, and everything that they took, by the door's number."""
 
-    def __init__(self, doors: list[Door]) -> None:
-        self.heard: dict[int, list[str]] = defaultdict(list)
-        self.peers: set[str] = set()
-        self._by_number = {door.number: door for door in doors}
-        self._servers: list[Any] = []
-        for door in doors:
-            if door.kind == "smtp":
-                controller = Controller(self._mail_handler(door), hostname="127.0.0.1", port=door.port)
-                controller.start()
-                self._servers.append(controller)
+    def __init__(self, doors: list[Door], alertmanager: int, folder: Path) -> None:
+        self.strangers: list[str] = []
+        self.logs = [folder / "mail.log", folder / "web.log"]
+        self._heard: dict[tuple[str, str, int], list[Notice]] = defaultdict(list)
         http = next(door.port for door in doors if door.kind == "http")
-        self._http = ThreadingHTTPServer(("127.0.0.1", http), self._http_handler())
-        threading.Thread(target=self._http.serve_forever, daemon=True).start()
+        mail = {"doors": [mail_door(door) for door in doors if door.kind == "smtp"]}
+        web = {"port": http, "doors": [web_door(door) for door in doors if door.kind == "http"]}
+        web["alertmanager"] = alertmanager
+        self._sinks = [
+            SinkChild.start(f"chaoskit.observe.{name}", config, name=name, log=log, on_event=self._take)
+            for name, config, log in zip(("mail_sink", "webhook_sink"), (mail, web), self.logs, strict=True)
+        ]
 
     def close(self) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-        for server in self._servers:
-            server.stop()
+        for sink in self._sinks:
+            sink.stop()
+
+    def heard(self, door: Door) -> list[Notice]:
+        return self._heard[door.receiver, door.integration, door.index]
 
     def count(self, door: Door) -> int:
-        return len(self.heard[door.number])
+        return len(self.heard(door))
 
-    def _mail_handler(self, door: Door) -> Any:
-        ears = self
-
-        class Handler:
-            async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
-                ears.peers.add(session.peer[0])
-                ears.heard[door.number].append(envelope.content.decode(errors="replace"))
-                return "250 OK"
-
-        return Handler()
-
-    def _http_handler(self) -> type[BaseHTTPRequestHandler]:
-        ears = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def _answer(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode(errors="replace")
-                ears.peers.add(self.client_address[0])
-                match = re.match(r"/door/(\d+)", self.path)
-                door = ears._by_number[int(match[1])] if match else None
-                if door and door.is_notice(self.command, self.path):
-                    ears.heard[door.number].append(f"{self.path}\n{body}")
-                reply = reply_to(door.speaks if door else "")
-                self.send_response(reply.status)
-                self.send_header("Content-Type", reply.content_type)
-                self.send_header("Content-Length", str(len(reply.body)))
-                self.end_headers()
-                self.wfile.write(reply.body)
-
-            do_GET = do_POST = do_PUT = _answer  # noqa: N815
-
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        return Handler
+    def _take(self, event: Event) -> None:
+        if isinstance(event, Notice):
+            self._heard[event.receiver, event.integration, event.index].append(event)
+        elif not isinstance(event, Watch):
+            self.strangers.append(str(event))
 
 
 def raise_loopback() -> None:
@@ -126,10 +98,10 @@ def main() -> None:
     folder = Path(job["folder"])
     raise_loopback()
     doors = [Door(**door) for door in job["doors"]]
-    ears = Ears(doors)
     config = folder / "alertmanager.yml"
     config.write_text(yaml.safe_dump(job["config"]))
     port = reserve(1)[0]
+    ears = Ears(doors, port, folder)
     url = f"http://127.0.0.1:{port}"
     programs = SimpleNamespace(**{name: Path(path) for name, path in job["binaries"].items()})
     child = start_alertmanager(programs, config, folder / "data", port, folder / "alertmanager.log")
@@ -160,15 +132,18 @@ def main() -> None:
                 child=child,
             )
         status = session.get(f"{url}/api/v2/status", timeout=5).json()
+        shown = "".join(session.get(f"{url}/{page}", timeout=5).text for page in ("api/v2/status", "metrics", ""))
         report = {
             "network": network(),
-            "heard": {door.number: ears.heard[door.number] for door in doors},
-            "peers": sorted(ears.peers),
+            "heard": {door.number: [to_builtins(notice) for notice in ears.heard(door)] for door in doors},
+            "shown": [door.receiver for door in doors if door.word and door.word in shown],
             "failures": failures(url),
             "config": yaml.safe_load(status["config"]["original"]),
         }
     child.stop()
     ears.close()
+    report["strangers"] = ears.strangers
+    report["without word"] = "".join(log.read_text() for log in ears.logs)
     json.dump(report, sys.stdout)
 
 

@@ -109,6 +109,7 @@ def stack(binaries, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]
     seen = Seen()
     target = ThreadingHTTPServer(("127.0.0.1", 0), Metric)
     threading.Thread(target=target.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    am_port, prom_port = reserve(2)
     mail = SinkChild.start(
         "chaoskit.observe.mail_sink",
         {"doors": [{"receiver": "team", "integration": "email", "index": 0, "port": 0}], "extra_port": 0},
@@ -118,12 +119,15 @@ def stack(binaries, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]
     )
     web = SinkChild.start(
         "chaoskit.observe.webhook_sink",
-        {"port": 0, "doors": [{"receiver": "team", "integration": "webhook", "index": 0, "path": "/door/0/x"}]},
+        {
+            "port": 0,
+            "doors": [{"receiver": "team", "integration": "webhook", "index": 0, "path": "/door/0/x"}],
+            "alertmanager": am_port,
+        },
         name="webhook-sink",
         log=folder / "web.log",
         on_event=seen.add,
     )
-    am_port, prom_port = reserve(2)
     write(folder / "alertmanager.yml", alertmanager_config(mail.ports[0], web.ports[0]))
     write(folder / "rules.yml", RULES)
     write(folder / "prometheus.yml", prometheus_config(am_port, target.server_address[1]))

@@ -7,8 +7,11 @@ import os
 import signal
 import smtplib
 import socket
+import subprocess
+import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,20 +21,24 @@ import pytest
 import requests
 
 from chaoskit.errors import EquipmentError
-from chaoskit.events import Equipment, Event, Notice, Watch
+from chaoskit.events import Equipment, Event, Notice, Stranger, Watch
 from chaoskit.observe.http_server import BODY_LIMIT, HEADER_LIMIT
 from chaoskit.observe.mail_sink import DATA_LIMIT, LINE_LIMIT
 from chaoskit.observe.sinks import SinkChild
 
 pytestmark = pytest.mark.stack
 
+WORD = "the-word-of-the-door"
 MAIL_CONFIG = {
-    "doors": [{"receiver": "ops", "integration": "email", "index": 3, "port": 0}],
+    "doors": [{"receiver": "ops", "integration": "email", "index": 3, "port": 0, "word": WORD}],
     "extra_port": 0,
 }
 WEB_CONFIG = {
     "port": 0,
-    "doors": [{"receiver": "ops", "integration": "webhook", "index": 0, "path": "/door/0"}],
+    "doors": [
+        {"receiver": "ops", "integration": "webhook", "index": 0, "path": "/door/0", "word": WORD},
+        {"receiver": "ops", "integration": "sns", "index": 0, "path": "/door/1"},
+    ],
 }
 CONFIGS = {"mail": MAIL_CONFIG, "webhook": WEB_CONFIG}
 
@@ -94,15 +101,33 @@ def webhook(tmp_path: Path) -> Iterator[Running]:
     running.sink.stop()
 
 
-def send_mail(port: int, body: str = "Subject: x\r\n\r\nhello") -> None:
-    with smtplib.SMTP("127.0.0.1", port, timeout=20) as client:
+def send_mail(port: int, body: str = "Subject: x\r\n\r\nhello", word: str = WORD) -> None:
+    with mailing(port, word) as client:
         client.sendmail("a@x", ["b@y"], body)
 
 
-def post(port: int, body: bytes = b"{}", session: requests.Session | None = None) -> int:
-    with session or requests.Session() as client:
+def mailing(port: int, word: str = WORD) -> smtplib.SMTP:
+    """A client that has given its password, as Alertmanager does."""
+    client = smtplib.SMTP("127.0.0.1", port, timeout=20)
+    if word:
+        client.user, client.password = "door", word
+        client.ehlo()
+        try:
+            client.auth("PLAIN", client.auth_plain)
+        except smtplib.SMTPAuthenticationError:
+            client.close()
+            raise
+    return client
+
+
+HEAD = {"Authorization": f"Bearer {WORD}", "Content-Type": "application/json"}
+RAW_HEAD = "".join(f"{name}: {value}\r\n" for name, value in {"Host": "127.0.0.1", **HEAD}.items())
+
+
+def post(port: int, body: bytes = b"{}", head: dict[str, str] = HEAD, path: str = "/door/0") -> int:
+    with requests.Session() as client:
         client.trust_env = False
-        return client.post(f"http://127.0.0.1:{port}/door/0", data=body, timeout=20).status_code
+        return client.post(f"http://127.0.0.1:{port}{path}", data=body, headers=head, timeout=20).status_code
 
 
 SEND = {"mail": send_mail, "webhook": post}
@@ -139,17 +164,17 @@ def test_requests_on_one_connection_have_intervals_of_their_own(webhook: Running
     with requests.Session() as session:
         session.trust_env = False
         url = f"http://127.0.0.1:{webhook.port}/door/0"
-        session.post(url, data=b"{}", timeout=20)
+        session.post(url, data=b"{}", headers=HEAD, timeout=20)
         # Long enough that the loop has looked in vain in between.
         webhook.seen.wait(lambda e: isinstance(e, Watch))
         asked = time.time()
-        session.post(url, data=b"{}", timeout=20)
+        session.post(url, data=b"{}", headers=HEAD, timeout=20)
     first, second = webhook.seen.notices(2)
     assert first.sent[1] < second.sent[0] <= asked <= second.sent[1]
 
 
 def test_mails_on_one_connection_are_each_sent_after_the_one_before(mail: Running) -> None:
-    with smtplib.SMTP("127.0.0.1", mail.port, timeout=20) as client:
+    with mailing(mail.port) as client:
         client.sendmail("a@x", ["b@y"], "Subject: 1\r\n\r\n")
         client.sendmail("a@x", ["b@y", "c@z"], "Subject: 2\r\n\r\n")
     first, second = mail.seen.notices(2)
@@ -159,7 +184,7 @@ def test_mails_on_one_connection_are_each_sent_after_the_one_before(mail: Runnin
 
 
 def test_the_catch_all_port_is_nobodys(mail: Running) -> None:
-    send_mail(mail.sink.ports[1])
+    send_mail(mail.sink.ports[1], word="")
     (notice,) = mail.seen.notices(1)
     assert (notice.receiver, notice.integration) == ("", "email")
 
@@ -168,7 +193,7 @@ def test_the_watch_does_not_pass_a_sender_in_the_middle_of_it(webhook: Running) 
     """Up to its end everything is reported; half a request, which may yet become a notice, holds it back."""
     with socket.create_connection(("127.0.0.1", webhook.port), timeout=20) as client:
         before = time.time()
-        client.sendall(b"POST /door/0 HTTP/1.1\r\nContent-Length: 2\r\n\r\n{")
+        client.sendall(f"POST /door/0 HTTP/1.1\r\n{RAW_HEAD}Content-Length: 2\r\n\r\n{{".encode())
         threading.Event().wait(1.5)  # a watch is due every second
         client.sendall(b"}")
         client.recv(4096)
@@ -192,8 +217,7 @@ def test_a_body_that_is_too_big_is_refused_and_reported(webhook: Running) -> Non
 
 def test_a_mail_that_is_too_big_is_refused_and_reported(mail: Running) -> None:
     line = "y" * 998 + "\r\n"
-    with smtplib.SMTP("127.0.0.1", mail.port, timeout=20) as client:
-        client.ehlo()
+    with mailing(mail.port) as client:
         # Without SIZE, as a client that does not say beforehand how much it brings.
         client.mail("a@x")
         client.rcpt("b@y")
@@ -319,3 +343,73 @@ def test_strangers_who_fill_a_sink_keep_no_notice_out_and_end_its_watch(
     told = running.seen.wait(lambda event: isinstance(event, Watch) and event.refused)
     assert isinstance(told, Watch)
     assert told.refused >= 11
+
+
+FIRING = b'{"version": "4", "status": "firing", "alerts": [{"status": "firing", "labels": {"alertname": "Forged"}}]}'
+
+
+FORGED = [
+    ({"Content-Type": "application/json"}, "/door/0", "it does not bear its door's word"),
+    ({**HEAD, "Authorization": "Bearer another-word"}, "/door/0", "it does not bear its door's word"),
+    ({**HEAD, "Origin": "https://evil.example"}, "/door/0", "a web page sent it (Origin: https://evil.example)"),
+    ({**HEAD, "Origin": "null"}, "/door/0", "a web page sent it (Origin: null)"),
+    (
+        {**HEAD, "Sec-Fetch-Site": "cross-site"},
+        "/door/0",
+        "a web page of elsewhere sent it (Sec-Fetch-Site: cross-site)",
+    ),
+    ({**HEAD, "Host": "evil.example"}, "/door/0", "it names another host (Host: evil.example)"),
+    ({**HEAD, "Content-Type": "text/plain"}, "/door/0", "its Content-Type is text/plain, not application/json"),
+    ({"Content-Type": "application/x-www-form-urlencoded"}, "/door/1", "Alertmanager did not send it"),
+    (HEAD, "/door/7", "there is no such door"),
+    (HEAD, "/alerts/critical", "there is no such door"),
+]
+
+
+def test_a_post_of_anything_but_alertmanager_is_refused_counted_and_no_notice(webhook: Running) -> None:
+    assert post(webhook.port, FIRING) == 200  # the control: with the word, in the right form
+    assert [post(webhook.port, FIRING, head, path) for head, path, _ in FORGED] == [403] * len(FORGED)
+    webhook.sink.stop()
+    told: Counter[tuple[str, str]] = Counter()
+    for event in webhook.seen.events:
+        if isinstance(event, Stranger):
+            told[event.receiver, event.reason] += event.count
+    assert told == Counter(("" if "no such" in reason else "ops", reason) for _, _, reason in FORGED)
+    webhook.seen.notices(1)
+
+
+def test_a_mail_without_the_doors_word_is_refused_counted_and_no_notice(mail: Running) -> None:
+    send_mail(mail.port)
+    for word, refusal in (("", smtplib.SMTPSenderRefused), ("another-word", smtplib.SMTPAuthenticationError)):
+        with pytest.raises(refusal):
+            send_mail(mail.port, word=word)
+    mail.sink.stop()
+    told = [event for event in mail.seen.events if isinstance(event, Stranger)]
+    assert {event.receiver for event in told} == {"ops"}
+    assert sum(event.count for event in told) == 2
+    mail.seen.notices(1)
+
+
+def test_a_socket_of_alertmanagers_own_process_vouches_for_what_bears_no_word(tmp_path: Path) -> None:
+    """Alertmanager is the process that listens on its port and descends from whoever started the sink."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    seen = Seen()
+    config = {**WEB_CONFIG, "alertmanager": listener.getsockname()[1]}
+    log = tmp_path / "log"
+    sink = SinkChild.start("chaoskit.observe.webhook_sink", config, name="webhook-sink", log=log, on_event=seen.add)
+    program = (
+        "import sys, socket, urllib.request as u\n"
+        "r = u.Request(sys.argv[1], b'a=b', {'Content-Type': 'application/x-www-form-urlencoded'})\n"
+        "print(u.build_opener(u.ProxyHandler({})).open(r, timeout=20).status)"
+    )
+    url = f"http://127.0.0.1:{sink.ports[0]}/door/1"
+    try:
+        for vouched, fds in ((True, [listener.fileno()]), (False, [])):
+            words = [sys.executable, "-c", program, url]
+            run = subprocess.run(words, pass_fds=fds, capture_output=True, text=True, timeout=30, check=False)
+            assert (run.stdout.strip() == "200") is vouched, run.stderr
+    finally:
+        sink.stop()
+        listener.close()
+    seen.notices(1)
+    assert [event.reason for event in seen.events if isinstance(event, Stranger)] == ["Alertmanager did not send it"]

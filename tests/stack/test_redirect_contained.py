@@ -23,6 +23,7 @@ from chaoskit.stack.redirect import Redirected, redirect
 pytestmark = pytest.mark.stack
 
 PROBE = Path(__file__).with_name("redirect_probe.py")
+WORDLESS = {kind for kind, integration in KINDS.items() if not integration.word_at}
 PROXY = "http://proxy.example.net:3128"
 
 # One entry of every kind, pointing outside in every way its kind knows: addresses, proxies, token servers.
@@ -89,10 +90,8 @@ def outside_config(kinds: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(scope="module")
-def kinds(binaries: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+def known_kinds(binaries: Any, folder: Path) -> tuple[str, ...]:
     """The kinds that this version of Alertmanager knows, as its own checker says."""
-    folder = tmp_path_factory.mktemp("kinds")
     known = []
     for kind in OUTSIDE:
         file = folder / f"{kind}.yml"
@@ -101,6 +100,12 @@ def kinds(binaries: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[str,
             known.append(kind)
     assert len(known) >= 10, f"this Alertmanager knows only {known}"
     return tuple(known)
+
+
+@pytest.fixture(scope="module")
+def kinds(binaries: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    """Those of this machine's own Alertmanager."""
+    return known_kinds(binaries, tmp_path_factory.mktemp("kinds"))
 
 
 @cache
@@ -151,48 +156,63 @@ def redirected(kinds: tuple[str, ...], folder: Path) -> Redirected:
 
 @pytest.fixture(scope="module")
 def delivered(
-    binaries: Any, kinds: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Redirected, dict[str, Any]]:
-    """One alert, fired and resolved, through the redirected configuration."""
+    generation: Any, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Redirected, dict[str, Any], tuple[str, ...]]:
+    """One alert, fired and resolved, through the redirected configuration; with the kinds that are in it."""
     folder = tmp_path_factory.mktemp("redirected")
+    kinds = known_kinds(generation, folder)
     result = redirected(kinds, folder)
-    return result, probe(folder, binaries, result.config, result, "doors")
+    return result, probe(folder, generation, result.config, result, "doors"), kinds
 
 
 def test_every_integration_reaches_its_own_door_and_nothing_else_is_tried(
-    delivered: tuple[Redirected, dict[str, Any]], kinds: tuple[str, ...]
+    delivered: tuple[Redirected, dict[str, Any], tuple[str, ...]],
 ) -> None:
-    result, report = delivered
+    result, report, kinds = delivered
     assert len(result.doors) == len(kinds) + 2
     for door in result.doors:
         heard = report["heard"][str(door.number)]
         assert len(heard) == (2 if door.send_resolved else 1), (door, heard)
-    assert report["peers"] == ["127.0.0.1"]
     assert report["failures"] == {}, "something tried another address than its door"
 
 
-def test_contents_stay_as_configured_and_secrets_do_not(delivered: tuple[Redirected, dict[str, Any]]) -> None:
-    result, report = delivered
+def test_every_kind_bears_its_doors_word_and_alertmanager_shows_no_word(
+    delivered: tuple[Redirected, dict[str, Any], tuple[str, ...]],
+) -> None:
+    """The sinks name what Alertmanager sent without the word of its door, which they believe for its socket alone."""
+    result, report, kinds = delivered
+    assert report["strangers"] == []
+    assert report["without word"] == ""
+    assert report["shown"] == []
+    assert {door.speaks for door in result.doors if not door.word} == WORDLESS & set(kinds)
+
+
+def test_contents_stay_as_configured_and_secrets_do_not(
+    delivered: tuple[Redirected, dict[str, Any], tuple[str, ...]],
+) -> None:
+    result, report, _ = delivered
     heard = {door.receiver: report["heard"][str(door.number)][0] for door in result.doors}
 
-    assert "Subject: [firing] Probe" in heard["by-email"]
-    assert "<p>critical</p>" in heard["by-email"]
-    assert heard["by-webhook"].startswith("/door/1/alerts/critical\n")
-    assert '"channel":"#oncall"' in heard["by-slack"]
-    assert '"chat_id":"42"' in heard["by-telegram"]
-    assert "arn%3Aaws%3Asns%3Aeu-west-1" in heard["by-sns"]
+    assert heard["by-email"]["subject"] == "[firing] Probe"
+    assert "<p>critical</p>" in heard["by-email"]["html"]
+    assert heard["by-webhook"]["alerts"][0]["labels"]["alertname"] == "Probe"
+    assert '"channel":"#oncall"' in heard["by-slack"]["text"]
+    assert '"chat_id":"42"' in heard["by-telegram"]["text"]
+    assert "arn%3Aaws%3Asns%3Aeu-west-1" in heard["by-sns"]["text"]
+    webhook = next(door for door in result.doors if door.receiver == "by-webhook")
+    assert webhook.path == "/door/1/alerts/critical"
     assert "hunter2" in json.dumps(OUTSIDE)
     for secret in ("hunter2", "123:abc", "0123456789abcdef"):
         assert secret not in json.dumps(report)
 
 
 def test_what_cannot_be_redirected_comes_as_a_webhook_and_is_named(
-    delivered: tuple[Redirected, dict[str, Any]],
+    delivered: tuple[Redirected, dict[str, Any], tuple[str, ...]],
 ) -> None:
-    result, report = delivered
+    result, report, _ = delivered
     door = next(door for door in result.doors if door.integration == "pushover")
     assert door.speaks == "webhook"
-    assert '"alertname":"Probe"' in report["heard"][str(door.number)][0]
+    assert report["heard"][str(door.number)][0]["alerts"][0]["labels"]["alertname"] == "Probe"
     assert "receiver by-pushover, pushover 0" in [each.where for each in result.replaced]
 
 

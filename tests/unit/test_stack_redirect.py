@@ -62,13 +62,18 @@ def test_each_mail_has_a_port_of_its_own_and_each_http_integration_a_path() -> N
         "to": "a",
         "smarthost": "127.0.0.1:20001",
         "require_tls": False,
+        "auth_username": "door",
+        "auth_password": result.doors[0].word,
         "send_resolved": False,
     }
     assert receiver["webhook_configs"][0] == {
         "url": "http://127.0.0.1:20000/door/2/alerts/critical",
         "send_resolved": True,
-        "http_config": {"follow_redirects": False},
+        "http_config": {"follow_redirects": False, "authorization": {"credentials": result.doors[2].word}},
     }
+    words = {door.word for door in result.doors}
+    assert len(words) == 4
+    assert all(len(word) >= 32 and word not in repr(result.doors) for word in words)
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))

@@ -1,0 +1,96 @@
+"""Strangers: what came to a door of ours from something else than it is for, how that is told, and how it is counted.
+
+Every process of the machine reaches a port on loopback, and so does every web page in a browser on it. Alertmanager
+carries a word (`stack.doors`), a page betrays itself by its headers (`web_pages`), and a socket belongs to a process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import psutil
+
+from chaoskit.events import Stranger
+from chaoskit.observe.child import Emit
+
+_LISTENING = "0A"
+_Door = tuple[str, str, int]
+
+
+def sent_by(server_port: int, ports: tuple[int, int]) -> bool:
+    """Whether the process that listens on a port holds the client's end of a connection, and is our parent's child.
+
+    `ports` are the client's and ours. False also where /proc does not tell.
+    """
+    client, listener = f":{ports[0]:04X}", f":{server_port:04X}"
+    here = f":{ports[1]:04X}"
+    wanted: dict[str, set[str]] = {"client": set(), "listener": set()}
+    for local, remote, state, inode in _sockets():
+        if local.endswith(client) and remote.endswith(here):
+            wanted["client"].add(f"socket:[{inode}]")
+        elif local.endswith(listener) and state == _LISTENING:
+            wanted["listener"].add(f"socket:[{inode}]")
+    if not all(wanted.values()):
+        return False
+    with contextlib.suppress(psutil.Error):
+        for process in psutil.Process(os.getppid()).children(recursive=True):
+            held = _held(process.pid)
+            if all(held & one for one in wanted.values()):
+                return True
+    return False
+
+
+def _sockets() -> Iterator[tuple[str, str, str, str]]:
+    """Local and remote address (hexadecimal, with the port), state and inode of every TCP socket of this namespace."""
+    for table in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError):
+            for line in Path("/proc/net", table).read_text().splitlines()[1:]:
+                words = line.split()
+                yield words[1], words[2], words[3], words[9]
+
+
+def _held(pid: int) -> set[str]:
+    found = set()
+    with contextlib.suppress(OSError):
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                found.add(str(descriptor.readlink()))
+    return found
+
+
+class Strangers:
+    """Counts what was turned away at a sink's doors, to be told each second: a flood makes no flood of events."""
+
+    def __init__(self, sink: Literal["mail-sink", "webhook-sink"], emit: Emit) -> None:
+        self._sink = sink
+        self._emit = emit
+        self._counts: Counter[tuple[_Door, str]] = Counter()
+
+    def turned_away(self, door: _Door, reason: str) -> None:
+        """One more at this door (receiver, integration, index)."""
+        known = (door, reason) in self._counts or len(self._counts) < _REASONS_AT_ONCE
+        self._counts[door, reason if known else _REST] += 1
+
+    def tell(self) -> None:
+        """Emits what was counted since the last call."""
+        counts, self._counts = self._counts, Counter()
+        for ((receiver, integration, index), reason), count in counts.items():
+            self._emit(
+                Stranger(
+                    sink=self._sink,
+                    receiver=receiver,
+                    integration=integration,
+                    index=index,
+                    reason=reason,
+                    count=count,
+                )
+            )
+
+
+_REASONS_AT_ONCE = 20
+_REST = "for other reasons"
