@@ -89,6 +89,8 @@ def start_prometheus(
         f"--config.file={config_file.absolute()}",
         f"--storage.tsdb.path={data_dir.absolute()}",
         f"--web.listen-address={LOOPBACK}:{port}",
+        # By default a web page of anywhere, in a browser of this machine, may read its answers.
+        "--web.cors.origin=none",
         *flags,
     ]
     return _start("Prometheus", argv, data_dir, port, log, ready_s)

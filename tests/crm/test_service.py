@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import sqlite3
 
@@ -300,6 +301,26 @@ def test_a_client_that_never_ends_its_body_keeps_nobody_waiting_and_is_let_go(
         slow.sendall(head.encode())
         assert crm.ask("GET", port, "/queue" if port == "admin" else "/toxics").status_code == 200
         assert slow.recv(4096).startswith(b"HTTP/1.1 408")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        {"Content-Type": "text/plain"},
+        {"Content-Type": "application/x-www-form-urlencoded"},
+        {"Content-Type": "application/json", "Origin": "https://evil.example"},
+        {"Content-Type": "application/json", "Host": "evil.example"},
+        {"Content-Type": "application/json", "Sec-Fetch-Site": "cross-site"},
+    ],
+    ids=lambda head: " ".join(head.values()),
+)
+def test_a_web_page_in_a_browser_here_adds_nothing(crm: RunningCrm, head: dict[str, str]) -> None:
+    """What a browser sends for a page of anywhere, without asking first, is refused; the same by a program is taken."""
+    bodies = {"/leads": {"name": "a", "email": "b"}, "/agent-requests": {"agent": "lead-scorer", "mode": "background"}}
+    for path, body in bodies.items():
+        url, data = crm.url("api", path), json.dumps(body)
+        assert crm.http.post(url, data=data, headers=head, timeout=20).status_code == 403
+        assert crm.http.post(url, json=body, timeout=20).status_code in (201, 202)
 
 
 def test_every_door_of_the_crm_is_on_loopback(crm: RunningCrm) -> None:

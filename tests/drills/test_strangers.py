@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -67,7 +68,13 @@ def assert_refused(ended: Ended, answers: str) -> None:
     assert "webhook-sink refused" in notes
     assert "mail-sink refused" in notes
     assert ended.results("finding") == {"PASS"}
-    assert ended.rows("finding")
+    # The words by which Alertmanager is known stand in its own file only, which is ours alone to read.
+    file = ended.folder / "stack" / "alertmanager.yml"
+    words = re.findall(r"(?:credentials|auth_password): (\S+)", file.read_text())
+    assert len(set(words)) == doors["http"] + doors["smtp"]
+    assert file.stat().st_mode & 0o077 == 0
+    others = [path.read_text(errors="replace") for path in ended.folder.rglob("*") if path.is_file() and path != file]
+    assert not any(word in text for word in words for text in [*others, ended.said])
 
 
 def test_no_resolved_mails_fails_the_all_clear_whatever_strangers_say(drill: Drill) -> None:

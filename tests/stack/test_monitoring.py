@@ -92,6 +92,8 @@ def test_the_pair_starts_finds_each_other_and_listens_on_loopback_only(
         assert answer["data"]["result"][0]["value"][1] == "1"
         flags = requests.get(f"{url}/api/v1/status/flags", timeout=5).json()["data"]
         assert flags["query.lookback-delta"] == "5s"
+        page = requests.get(f"{url}/api/v1/query?query=1", headers={"Origin": "https://evil.example"}, timeout=5)
+        assert "Access-Control-Allow-Origin" not in page.headers, "web pages of anywhere may read its answers"
         for child, port in ((prometheus, ports[0]), (alertmanager, ports[1])):
             listening = [
                 each.laddr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import subprocess
 import threading
@@ -72,6 +73,28 @@ def test_a_stranger_s_body_is_not_taken_even_when_it_announces_itself(server: Wi
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
         client.sendall(b"POST /receiver/ops HTTP/1.1\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n")
         assert client.recv(4096).startswith(b"HTTP/1.1 401")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        {"Content-Type": "text/plain"},
+        {"Content-Type": "application/json", "Origin": "null"},
+        {"Content-Type": "application/json", "Host": "evil.example:9765"},
+        {"Content-Type": "application/json", "Sec-Fetch-Site": "cross-site"},
+    ],
+    ids=lambda head: " ".join(head.values()),
+)
+def test_a_web_page_in_a_browser_here_tells_a_witness_without_a_token_nothing(head: dict[str, str]) -> None:
+    with witness(Settings(port=0)) as server, plain_session() as session:
+        url, body = f"{server.url}/receiver/ops", json.dumps(message())
+        assert session.post(url, data=body, headers=head, timeout=20).status_code == 403
+        assert session.get(f"{server.url}/notices", headers=head, timeout=20).status_code == (
+            200 if head == {"Content-Type": "text/plain"} else 403
+        )
+        assert session.post(url, json=message(), timeout=20).status_code == 200  # the control
+        assert [heard.n for heard in server.store.tell(server.store.boot, 0, 0.0, 0.0, 0.0).notices] == [1]
+        assert server.store.refused["stranger"] >= 1
 
 
 def test_health_is_told_to_anybody_and_shows_the_clock(server: WitnessServer) -> None:
