@@ -135,6 +135,8 @@ class _Server(SMTP):
 
     def _password(self, _: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, given: Any) -> AuthResult:
         right = isinstance(given, LoginPassword) and hmac.compare_digest(given.password, self._door.word.encode())
+        if right:
+            self._places.prove(self)
         return AuthResult(success=right, handled=False)
 
     async def push(self, status: Any) -> None:
