@@ -2,46 +2,44 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+import signal
 import sys
 import traceback
+from types import FrameType
 
-import click
+from chaoskit.errors import BadInput, ExitCode
 
-from chaoskit.cli.bundle import bundle_group
-from chaoskit.cli.check import check_command
-from chaoskit.cli.commands import chaoskit
-from chaoskit.cli.diff import diff_command
-from chaoskit.cli.explain import explain_command
-from chaoskit.cli.gate import gate_command
-from chaoskit.cli.inject import inject_command
-from chaoskit.cli.new import new_command, schema_command
-from chaoskit.cli.rehearse import rehearse_command
-from chaoskit.cli.safety import heal_command, status_command, stop_command, unlock_command
-from chaoskit.cli.witness import witness_group
-from chaoskit.errors import BadInput, ChaoskitError, ExitCode
-from chaoskit.report.text import clean, clean_lines
-
-chaoskit.add_command(bundle_group)
-chaoskit.add_command(check_command)
-chaoskit.add_command(diff_command)
-chaoskit.add_command(explain_command)
-chaoskit.add_command(gate_command)
-chaoskit.add_command(new_command)
-chaoskit.add_command(rehearse_command)
-chaoskit.add_command(schema_command)
-chaoskit.add_command(witness_group)
-
-for command in (inject_command, heal_command, status_command, stop_command, unlock_command):
-    chaoskit.add_command(command)
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_JUDGING = ("run", "gate", "rehearse", "verify", "check", "diff", "doctor")
+"""Commands whose exit code is their answer, whether or not their output can be written."""
 
 
 def main() -> None:
     """The entry point; exits with a code of `ExitCode`."""
-    sys.exit(int(run(sys.argv[1:])))
+    # Importing takes the better part of a second, in which nothing is begun that would have to be taken back.
+    _on_signals(_end_early)
+    from chaoskit.cli import outputs
+
+    outputs.in_utf8()
+    outputs.outlast()
+    importlib.import_module("chaoskit.cli.all")
+
+    _on_signals(_interrupt)
+    code = run(sys.argv[1:])
+    _on_signals(lambda *_: os._exit(int(code)))
+    sys.exit(int(outputs.settle(code, judges=bool(set(sys.argv[1:2]) & set(_JUDGING)))))
 
 
 def run(arguments: list[str]) -> ExitCode:
     """Runs one command line and returns how it ended; prints what a person must know to standard error."""
+    import click
+
+    from chaoskit.cli.all import chaoskit
+    from chaoskit.report.text import clean, clean_lines
+    from chaoskit.surroundings import lacking
+
     try:
         result = chaoskit.main(arguments, prog_name="chaoskit", standalone_mode=False)
     except click.exceptions.Exit as ended:
@@ -52,17 +50,32 @@ def run(arguments: list[str]) -> ExitCode:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return ExitCode.ABORTED
-    except BadInput as error:
-        for problem in error.problems:
-            click.echo(clean(str(problem)), err=True)
-        return error.exit_code
-    except ChaoskitError as error:
-        click.echo(clean_lines(str(error)), err=True)
-        return error.exit_code
-    except BrokenPipeError:
-        return ExitCode.PASS
-    except Exception:
-        traceback.print_exc()
-        click.echo("this is a bug in chaoskit, not in your files", err=True)
-        return ExitCode.BUG
+    except Exception as error:
+        ours = lacking(error)
+        if ours is None:
+            traceback.print_exc()
+            click.echo("this is a bug in chaoskit, not in your files", err=True)
+            return ExitCode.BUG
+        if isinstance(ours, BadInput):
+            for problem in ours.problems:
+                click.echo(clean(str(problem)), err=True)
+        else:
+            click.echo(clean_lines(str(ours)), err=True)
+        return ours.exit_code
     return result if isinstance(result, ExitCode) else ExitCode.PASS
+
+
+def _on_signals(handler: signal._HANDLER) -> None:
+    """Ctrl-C, SIGTERM and SIGHUP lead there; those that were ignored at the start (nohup) stay ignored."""
+    for number in _ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
+def _end_early(number: int, frame: FrameType | None) -> None:
+    os.write(2, b"interrupted\n")
+    os._exit(int(ExitCode.ABORTED))
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

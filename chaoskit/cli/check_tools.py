@@ -218,7 +218,14 @@ def _common(maps: Iterable[Mapping[str, str]]) -> dict[str, str]:
 
 def _run(argv: list[str]) -> tuple[int, str]:
     try:
-        ended = subprocess.run(tied(argv), capture_output=True, stdin=subprocess.DEVNULL, timeout=_LIMIT_S, check=False)
+        ended = subprocess.run(
+            tied(argv),
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=_LIMIT_S,
+            check=False,
+            start_new_session=True,  # a Ctrl-C is ours to hear
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise EquipmentError(Path(argv[0]).name, str(error)) from None
     return ended.returncode, (ended.stdout + ended.stderr).decode(errors="replace")

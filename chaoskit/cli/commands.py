@@ -17,6 +17,7 @@ from chaoskit import __version__, bundle
 from chaoskit.cli.console import Commands
 from chaoskit.cli.console import console as terminal
 from chaoskit.cli.doctor import examine, examine_profile, mend, to_json
+from chaoskit.cli.outputs import ResultFile
 from chaoskit.errors import BadInput, ExitCode, Place, Problem, worst
 from chaoskit.events import Event, Notice, Stranger
 from chaoskit.history import read_history
@@ -26,7 +27,7 @@ from chaoskit.report.live import LiveView, PlainLines
 from chaoskit.report.table import table
 from chaoskit.report.terminal import plan_view, print_to, verdict_view
 from chaoskit.report.text import clean
-from chaoskit.report.written import PAGE, judge, judge_folder, read_checklists
+from chaoskit.report.written import PAGE, judge, judge_folder, leave
 from chaoskit.run.planning import Asked, plan_for
 from chaoskit.run.prepare import Prepared, make_folder, prepare
 from chaoskit.run.runner import Runner
@@ -76,7 +77,7 @@ def chaoskit() -> None:
 @click.option("--out", type=click.Path(path_type=Path), default=RUNS, show_default=True, help="Where runs are kept.")
 @click.option("--confirm", default="", metavar="NAME", help="The environment of an attached target, to break it.")
 @click.option("--keep", is_flag=True, help="After a verdict other than PASS leave the stack up for a while.")
-@click.option("--junitxml", type=click.Path(path_type=Path, dir_okay=False), help="Write the results as JUnit XML.")
+@click.option("--junitxml", type=ResultFile(), help="Write the results as JUnit XML.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and touch nothing.")
 def run_command(
     scenarios: tuple[str, ...],
@@ -103,7 +104,7 @@ def run_command(
     for one in asked:
         verdicts.append(_run_one(one, out, keep))
         if junitxml is not None:
-            junitxml.write_bytes(junit("chaoskit run", [case for verdict in verdicts for case in promises(verdict)]))
+            leave(junitxml, junit("chaoskit run", [case for verdict in verdicts for case in promises(verdict)]))
     return worst(ExitCode(verdict.exit_code) for verdict in verdicts)
 
 
@@ -122,8 +123,8 @@ def plan_command(
 @chaoskit.command("verify")
 @click.argument("run", metavar="RUN|latest")
 @click.option("--out", type=click.Path(path_type=Path), default=RUNS, show_default=True, help="Where runs are kept.")
-@click.option("--write", type=click.Path(path_type=Path, dir_okay=False), help="Also write the verdict to this file.")
-@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the run's page to this file.")
+@click.option("--write", type=ResultFile(), help="Also write the verdict to this file.")
+@click.option("--html", type=ResultFile(), help="Write the run's page to this file.")
 @click.option("--format", "format_", type=click.Choice(("text", "json")), default="text", show_default=True)
 def verify_command(run: str, out: Path, write: Path | None, html: Path | None, format_: str) -> ExitCode:
     """Judge a stored history again: same file, same verdict; no network, no clock."""
@@ -134,7 +135,7 @@ def verify_command(run: str, out: Path, write: Path | None, html: Path | None, f
         raise BadInput(Problem(Place(str(folder)), "no such run", hint))
     verdict, checklists = judge(folder, html)
     if write is not None:
-        write.write_bytes(verdict_json(verdict))
+        leave(write, verdict_json(verdict))
     if format_ == "json":
         click.echo(verdict_json(verdict), nl=False)
     else:
@@ -241,8 +242,8 @@ def _run_one(asked: Asked, out: Path, keep: bool) -> Verdict:
     with LiveView(run.plan, track.progress, console) if watched else nullcontext():
         runner.run((lambda: _keep(prepared, runner, console)) if keep else None)
     folder = prepared.runs[0].folder
-    verdict = judge_folder(folder)
-    print_to(console, checklist_view(read_checklists(folder)))
+    verdict, checklists = judge_folder(folder)
+    print_to(console, checklist_view(checklists))
     print_to(console, verdict_view(verdict))
     for what, file in (("history", "events.jsonl"), ("report", PAGE)):
         console.print(f"{what}: {_short(folder)}/{file}", highlight=False, markup=False)

@@ -6,9 +6,7 @@ holds, no control character but a line's end reaches the terminal, and nothing i
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterable
-from typing import Any
 
 import click
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -24,14 +22,6 @@ class Terminal(Console):
 
     def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
         super().__init__(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
-
-    def print(self, *objects: Any, **options: Any) -> None:
-        """As rich does; a terminal that was closed is told nothing, and nobody else is kept from going on."""
-        try:
-            super().print(*objects, **options)
-        except OSError as error:
-            if error.errno != errno.EIO:
-                raise
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """As rich does, with the text of every segment made harmless; rich's own control codes are kept."""

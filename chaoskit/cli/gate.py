@@ -12,6 +12,7 @@ from rich.console import Group
 
 from chaoskit import bundle
 from chaoskit.cli.console import console
+from chaoskit.cli.outputs import ResultFile
 from chaoskit.errors import BadInput, ExitCode, Problem, Refused, worst
 from chaoskit.gate.candidate import Candidate, candidate, conflict
 from chaoskit.gate.coverage import KINDS, could_prove, covered, proven_by
@@ -25,6 +26,7 @@ from chaoskit.observe.pressure import idle_cores
 from chaoskit.report.checklist import lines
 from chaoskit.report.junit import Case, junit
 from chaoskit.report.terminal import print_to
+from chaoskit.report.written import leave
 from chaoskit.run.planning import Asked, plan_for
 from chaoskit.run.preflight import refuse_unconfirmed
 from chaoskit.run.prepare import make_folder
@@ -66,7 +68,7 @@ class Wanted:
 @click.option("--lf", "failed", is_flag=True, help="Only what did not pass last time.")
 @click.option("--budget", metavar="TIME", help="Pick what proves the most in so much time, as 20m.")
 @click.option("--require-coverage", type=click.FloatRange(0, 100), metavar="PERCENT", help="A gap is a failure.")
-@click.option("--junitxml", type=click.Path(path_type=Path, dir_okay=False), help="Write the results as JUnit XML.")
+@click.option("--junitxml", type=ResultFile(), help="Write the results as JUnit XML.")
 @click.option("--confirm", default="", metavar="NAME", help="The environment of an attached target, to break it.")
 @click.option("--dry-run", is_flag=True, help="Explain the schedule and touch nothing.")
 def gate_command(
@@ -118,7 +120,7 @@ def gate_command(
         again = f", {len(codes) + 1} of {count}" if count > 1 else ""
         cases.extend(replace(case, name=case.name + again) for case in map(_case, outcomes))
         if junitxml is not None:
-            junitxml.write_bytes(junit("chaoskit gate", cases))
+            leave(junitxml, junit("chaoskit gate", cases))
 
     while len(codes) < count:
         codes.append(_play(schedule, shared, out, record, require_coverage, keep, everyone))

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from chaoskit.cli.console import console
+from chaoskit.cli.outputs import ResultFile
 from chaoskit.cli.rehearse_inputs import (
     ASSUMED,
     at_home,
@@ -24,6 +25,7 @@ from chaoskit.rehearse.output import exit_code, text_lines, to_github, to_json, 
 from chaoskit.rehearse.scenarios import from_tests as tests_as_scenarios
 from chaoskit.rehearse.session import Asked, Session
 from chaoskit.report.text import clean
+from chaoskit.report.written import leave
 from chaoskit.run.prepare import make_folder
 from chaoskit.stack.binaries import require
 from chaoskit.units import parse_duration
@@ -46,9 +48,9 @@ _FILE = click.Path(path_type=Path)
 @click.option("-j", "jobs", type=click.IntRange(1, 64), help="Stacks side by side.  [default: one for each core]")
 @click.option("--longest", default="60s", show_default=True, metavar="TIME", help="Real time that one rule may take.")
 @click.option("--require-told", is_flag=True, help="An alert that no receiver with an integration hears of fails.")
-@click.option("--write-promise", type=_FILE, metavar="FILE", help="Write the computed windows down as a promise.")
+@click.option("--write-promise", type=ResultFile(), metavar="FILE", help="Write the computed windows as a promise.")
 @click.option("--format", "format_", type=click.Choice(("text", "json", "github")), default="text", show_default=True)
-@click.option("--junitxml", type=_FILE, metavar="FILE", help="Write the results as JUnit XML.")
+@click.option("--junitxml", type=ResultFile(), metavar="FILE", help="Write the results as JUnit XML.")
 @click.option("--out", type=_FILE, default=RUNS, show_default=True, help="Where runs are kept.")
 def rehearse_command(
     inputs: tuple[str, ...],
@@ -126,9 +128,9 @@ def rehearse_command(
     )
     found = session.rehearse()
     if write_promise is not None:
-        write_promise.write_text(session.promise_text(found.outcomes), encoding="utf-8")
+        leave(write_promise, session.promise_text(found.outcomes).encode())
     if junitxml is not None:
-        junitxml.write_bytes(to_junit(found))
+        leave(junitxml, to_junit(found))
     if format_ == "json":
         click.echo(to_json(found))
     elif format_ == "github":

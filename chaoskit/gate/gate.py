@@ -204,7 +204,11 @@ class Gate:
         number = one.number if one.attempt == 1 else 0
         said = one.said.get(member.name)
         if said is not None:
-            verdict = msgspec.json.decode((folder / VERDICT).read_bytes(), type=Verdict)
+            try:
+                verdict = msgspec.json.decode((folder / VERDICT).read_bytes(), type=Verdict)
+            except OSError as error:
+                trouble = f"its verdict cannot be read: {error}"
+                return Outcome(member, said.exit_code, said.took_s, folder, one.attempt, number, None, trouble)
             lists = tuple(read_checklists(folder))
             return Outcome(member, said.exit_code, said.took_s, folder, one.attempt, number, verdict, checklists=lists)
         if one.refused is not None:

@@ -12,7 +12,7 @@ from chaoskit.gate.gate import Outcome
 from chaoskit.gate.view import reasons_of
 from chaoskit.report.html import render
 from chaoskit.report.text import shortened
-from chaoskit.report.written import PAGE
+from chaoskit.report.written import PAGE, leave
 
 INDEX = "index.html"
 _MOST_REASONS = 5
@@ -25,7 +25,8 @@ def write_index(
     """Writes the page beside the scenarios' folders; the path. What did not pass stands first."""
     listed = sorted(outcomes, key=lambda one: (_WORST_FIRST.index(_result(one)), one.candidate.name))
     file = folder / INDEX
-    file.write_bytes(
+    leave(
+        file,
         render(
             "gate.html",
             released=ending == ExitCode.PASS,
@@ -39,7 +40,7 @@ def write_index(
                 (kind, len(coverage.all[kind] & coverage.proven[kind]), len(coverage.all[kind]), coverage.missing(kind))
                 for kind in KINDS
             ],
-        )
+        ),
     )
     return file
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from chaoskit.errors import ExitCode
+from chaoskit.report.written import leave
 
 FILE = "gates.json"
 
@@ -68,8 +69,8 @@ def load_record(out: Path) -> Record:
 
 
 def save_record(out: Path, record: Record) -> None:
-    """Replaces the record at once and whole."""
-    out.mkdir(parents=True, exist_ok=True)
+    """Replaces the record at once and whole; where it cannot be written the old one stays."""
     fresh = out / f".{FILE}-{os.getpid()}"
-    fresh.write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
-    fresh.replace(out / FILE)
+    leave(fresh, msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
+    with contextlib.suppress(OSError):
+        fresh.replace(out / FILE)

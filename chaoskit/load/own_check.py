@@ -26,7 +26,13 @@ def check_locustfile(path: Path, timeout_s: float = _LONGEST_S) -> list[Problem]
     command = [sys.executable, "-m", "chaoskit.load.own_check", str(path)]
     try:
         done = subprocess.run(
-            tied(command), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s, check=False
+            tied(command),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+            start_new_session=True,  # a Ctrl-C is ours to hear
         )
     except subprocess.TimeoutExpired:
         return [

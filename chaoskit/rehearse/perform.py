@@ -23,6 +23,7 @@ from chaoskit.rehearse.promise import write
 from chaoskit.rehearse.rendering import unrendered
 from chaoskit.rehearse.stack import RehearsalStack, scrape_series_only
 from chaoskit.rehearse.stage import SeriesTrack, Stage
+from chaoskit.report.written import VERDICT, leave
 from chaoskit.run.prepare import versions
 from chaoskit.stack.binaries import Binaries
 from chaoskit.stack.doors import Door, DoorBook
@@ -109,7 +110,7 @@ def perform(
     for drill, track in zip(drills, tracks, strict=True):
         history = read_history(folder / drill.name)
         by_name, rows, verdict = judge_wave(history, drill.plan, drill.name, track.disturbed, stage.pressure, broken)
-        (folder / drill.name / "verdict.json").write_bytes(to_json(verdict))
+        leave(folder / drill.name / VERDICT, to_json(verdict))
         codes = [verdict.exit_code] if verdict.exit_code in (4, 5) else []
         strangers = notes_of_strangers(history)
         found.add(Performed({key_of(one.rule): one for one in by_name.values()}, {drill.name: rows}, strangers, codes))

@@ -189,6 +189,7 @@ def _ask(promtool: Path, file: Path) -> dict[int, dict[str, str]]:
             timeout=_PROMTOOL_S,
             env=contained_environment(),
             check=False,
+            start_new_session=True,  # a Ctrl-C is ours to hear
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise EquipmentError("promtool", str(error)) from None

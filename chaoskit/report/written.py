@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from pathlib import Path
 
 import msgspec
 
 from chaoskit.errors import BadInput
 from chaoskit.history import read_history, readable_part
+from chaoskit.printable import clean
 from chaoskit.report.html import page
 from chaoskit.verify.checklist import Checklist
 from chaoskit.verify.verdict import Verdict, to_json
@@ -16,16 +19,27 @@ from chaoskit.verify.verify import judge_all
 VERDICT = "verdict.json"
 CHECKLIST = "checklist.json"
 PAGE = "report.html"
+_log = logging.getLogger(__name__)
 
 
-def judge_folder(folder: Path) -> Verdict:
-    """Judges the history in a run's folder and writes verdict, checklist and page beside it."""
+def leave(file: Path, result: bytes) -> None:
+    """Writes a result to its file; where that cannot be done it is said, and what was judged stays judged."""
+    try:
+        file.write_bytes(result)
+    except OSError as error:
+        _log.warning("%s: cannot be written: %s", clean(str(file)), error.strerror)
+        with contextlib.suppress(OSError):
+            file.unlink()  # no half of it
+
+
+def judge_folder(folder: Path) -> tuple[Verdict, list[Checklist]]:
+    """Judges the history in a run's folder and leaves verdict, checklist and page beside it."""
     history = read_history(folder)
     verdict, checklists = judge_all(history)
-    (folder / VERDICT).write_bytes(to_json(verdict))
-    (folder / CHECKLIST).write_bytes(msgspec.json.format(msgspec.json.encode(checklists), indent=1) + b"\n")
-    (folder / PAGE).write_bytes(page(history, verdict, checklists=checklists))
-    return verdict
+    leave(folder / VERDICT, to_json(verdict))
+    leave(folder / CHECKLIST, msgspec.json.format(msgspec.json.encode(checklists), indent=1) + b"\n")
+    leave(folder / PAGE, page(history, verdict, checklists=checklists))
+    return verdict, checklists
 
 
 def judge(path: Path, html: Path | None = None) -> tuple[Verdict, list[Checklist]]:
@@ -39,10 +53,10 @@ def judge(path: Path, html: Path | None = None) -> tuple[Verdict, list[Checklist
         verdict, checklists = judge_all(history)
     except BadInput as error:
         if html is not None:
-            html.write_bytes(page(readable_part(path), None, [str(problem) for problem in error.problems]))
+            leave(html, page(readable_part(path), None, [str(problem) for problem in error.problems]))
         raise
     if html is not None:
-        html.write_bytes(page(history, verdict, checklists=checklists))
+        leave(html, page(history, verdict, checklists=checklists))
     return verdict, checklists
 
 

@@ -38,6 +38,7 @@ from chaoskit.run.traffic import changed_spec, load_spec
 from chaoskit.safety.guard import Guard
 from chaoskit.safety.lease import LEASE_S, SPARE_S
 from chaoskit.stack.interface import Stack
+from chaoskit.surroundings import lacking
 
 _POLL_MOST_S = 1.0
 _POLL_LEAST_S = 0.1
@@ -90,8 +91,11 @@ class Runner:
                     for wave in self._waves:
                         self._play(wave)
                     self._await_tails()
-                except (EquipmentError, OSError) as error:
-                    self._say(Interruption(reason=str(error)))
+                except Exception as error:
+                    known = lacking(error)
+                    if known is None:
+                        raise
+                    self._say(Interruption(reason=str(known)))
                 finally:
                     # A track that still plays is told so by the interruption, and takes back its own faults.
                     self._await_tails()

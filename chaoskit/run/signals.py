@@ -1,5 +1,7 @@
 """Ctrl-C, SIGTERM and SIGHUP end a run in order; the second of them ends it at once.
 
+One that was ignored when the command began (`nohup`, a shell's background job) stays ignored.
+
 A handler may run while its thread holds a journal's lock, so it does nothing: the signal's number goes through a
 socket to a thread that may wait for locks.
 """
@@ -7,11 +9,8 @@ socket to a thread that may wait for locks.
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
 import signal
 import socket
-import termios
 import threading
 from collections.abc import Callable, Iterator
 
@@ -24,14 +23,13 @@ def signals_end(interrupt: Callable[[str], None], at_once: Callable[[str], None]
     """
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
-    before = {n: signal.signal(n, lambda *_: None) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    heeded = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN]
+    before = {n: signal.signal(n, lambda *_: None) for n in heeded}
     fd_before = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
 
     def listen() -> None:
         tell = interrupt
         while number := ours.recv(1):
-            if number[0] == signal.SIGHUP:
-                leave_closed_terminal()
             if number[0] in before:
                 tell(f"{signal.Signals(number[0]).name} was received")
                 tell = at_once or interrupt
@@ -47,15 +45,3 @@ def signals_end(interrupt: Callable[[str], None], at_once: Callable[[str], None]
         theirs.close()
         listener.join(timeout=5)
         ours.close()
-
-
-def leave_closed_terminal() -> None:
-    """Leads what is still said to nowhere where the terminal is gone: no word to nobody may keep a run from healing."""
-    for fd in (1, 2):
-        try:
-            termios.tcgetattr(fd)
-        except termios.error as error:
-            if error.args[0] == errno.EIO:  # a terminal that was hung up; a pipe or a file says ENOTTY
-                nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
-                os.dup2(nowhere, fd)
-                os.close(nowhere)

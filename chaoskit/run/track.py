@@ -20,6 +20,7 @@ from chaoskit.run.journal import Journal
 from chaoskit.run.progress import Progress
 from chaoskit.run.steps import StepFailed, StepRunner, World
 from chaoskit.safety.heal import HOLDER_LOG
+from chaoskit.surroundings import lacking
 
 
 class Track:
@@ -78,8 +79,11 @@ class Track:
         assert self._steps is not None
         try:
             self._play(self._steps)
-        except (EquipmentError, OSError) as error:
-            self.say(Interruption(reason=str(error)))
+        except Exception as error:
+            known = lacking(error)
+            if known is None:
+                raise
+            self.say(Interruption(reason=str(known)))
         finally:
             self.heal()
             self.played.set()

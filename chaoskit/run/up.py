@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import signal
 import socket
 import tempfile
 import threading
@@ -17,6 +16,7 @@ from chaoskit.errors import BadInput, EquipmentError, Problem
 from chaoskit.events import Event
 from chaoskit.run.metrics import RunMetrics
 from chaoskit.run.prepare import check_configuration
+from chaoskit.run.signals import signals_end
 from chaoskit.stack.binaries import require
 from chaoskit.stack.doors import DoorBook
 from chaoskit.stack.local import LocalStack
@@ -72,17 +72,15 @@ def run_stack(
             localized = _witnessed(localized, wanted)
         stack = LocalStack(folder, binaries, localized, ports, wanted.scale, smtp, wanted.environment, catch_all=True)
         metrics = RunMetrics(ports.own)
-        before = {n: signal.signal(n, lambda *_: ended.set()) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-        try:
-            stack.start(listen)
-            up(_addresses(stack, smtp), localized.notes)
-            while not ended.wait(_LOOK_S):
-                _complain(stack)
-        finally:
-            stack.stop()
-            metrics.close()
-            for number, old in before.items():
-                signal.signal(number, old)
+        with signals_end(lambda _why: ended.set()):
+            try:
+                stack.start(listen)
+                up(_addresses(stack, smtp), localized.notes)
+                while not ended.wait(_LOOK_S):
+                    _complain(stack)
+            finally:
+                stack.stop()
+                metrics.close()
 
 
 def _witnessed(localized: Localized, wanted: Wanted) -> Localized:

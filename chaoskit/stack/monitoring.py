@@ -238,6 +238,7 @@ def _check(argv: Sequence[str | Path], file: Path) -> tuple[Problem, ...]:
             stderr=subprocess.STDOUT,  # together, so that a complaint follows the name of its file
             timeout=_CHECK_S,
             check=False,
+            start_new_session=True,  # a Ctrl-C is ours to hear
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise EquipmentError(Path(argv[0]).name, f"{error}") from None

@@ -24,6 +24,7 @@ from chaoskit.errors import BadInput, EquipmentError, Problem
 LOOPBACK = "127.0.0.1"
 _LOWEST, _HIGHEST = 15_000, 65_000
 _BLOCK = 64
+_CONNECT_S = 5.0
 _given: set[int] = set()
 """What this process gave out."""
 _EPHEMERAL_FILE = Path("/proc/sys/net/ipv4/ip_local_port_range")
@@ -65,6 +66,8 @@ def reserve(count: int, *, avoid: Iterable[int] = ()) -> list[int]:
             port = _hold(0, held)
             if port and port not in taken:
                 found.append(port)
+        if found:
+            _connect(found[0])
     if len(found) < count:
         raise EquipmentError("ports", f"{count} free ones were wanted on {LOOPBACK}, {len(found)} were found")
     _given.update(found)
@@ -97,13 +100,31 @@ def check_free(port: int) -> None:
 
 
 def _hold(port: int, held: contextlib.ExitStack) -> int:
-    probe = held.enter_context(socket.socket())
+    """The port, taken until `held` ends; 0 where it is not free."""
+    with contextlib.ExitStack() as trial:
+        probe = trial.enter_context(socket.socket())
+        try:
+            probe.bind((LOOPBACK, port))
+            probe.listen(1)
+        except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise _no_loopback(error) from None
+            return 0
+        held.push(trial.pop_all())
+        return int(probe.getsockname()[1])
+
+
+def _connect(port: int) -> None:
+    """Raises EquipmentError where a port that listens on loopback cannot be reached: the interface is down."""
     try:
-        probe.bind((LOOPBACK, port))
-        probe.listen(1)
-    except OSError:
-        return 0
-    return int(probe.getsockname()[1])
+        socket.create_connection((LOOPBACK, port), _CONNECT_S).close()
+    except OSError as error:
+        raise _no_loopback(error) from None
+
+
+def _no_loopback(error: OSError) -> EquipmentError:
+    reason = error.strerror or "no answer"
+    return EquipmentError("loopback", f"{LOOPBACK} cannot be used: {reason}", "bring it up: ip link set lo up")
 
 
 def _holder(port: int) -> str:

@@ -1,0 +1,56 @@
+"""What the machine does not give (disk, descriptors, threads, loopback, /proc), as errors with a reason and a code.
+
+Python says such things with errors of many kinds, from anywhere. Here, and nowhere else, they become ours: exit 2 for
+a path that cannot be used, exit 3 for a machine that gives too little.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from pathlib import Path
+
+from chaoskit.errors import BadInput, ChaoskitError, EquipmentError, Place, Problem
+
+_MACHINE = "this machine"
+_LACKING = {
+    errno.ENOSPC: "free some disk space",
+    errno.EDQUOT: "free some disk space, or ask for a larger quota",
+    errno.EIO: "the disk or the terminal is gone",
+    errno.EMFILE: "raise `ulimit -n`",
+    errno.ENFILE: "close other programs' files",
+    errno.EAGAIN: "raise `ulimit -u`, or end other programs of this user",
+    errno.ENOMEM: "free some memory, or raise `ulimit -v`",
+    errno.EADDRNOTAVAIL: "bring loopback up: ip link set lo up",
+    errno.ENETUNREACH: "bring loopback up: ip link set lo up",
+    errno.ENETDOWN: "bring loopback up: ip link set lo up",
+    errno.ENOSYS: "mount /dev/shm",
+}
+_PROC = Path("/proc/self/stat")
+
+
+def lacking(error: BaseException) -> ChaoskitError | None:
+    """The error of ours that says what the machine or a path did not give; None where the error is of another kind."""
+    if isinstance(error, ChaoskitError):
+        return error
+    if sys.platform.startswith("linux") and not _PROC.exists():
+        return EquipmentError(_MACHINE, "/proc is not mounted", "mount -t proc proc /proc")
+    if isinstance(error, MemoryError):
+        return EquipmentError(_MACHINE, "no memory is left", _LACKING[errno.ENOMEM])
+    if isinstance(error, RuntimeError) and "start new thread" in str(error):
+        return EquipmentError(_MACHINE, "no thread can be started", _LACKING[errno.EAGAIN])
+    if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
+        return BadInput(Problem(None, f"a name is not UTF-8: {error.object!r}", "rename it"))
+    if not isinstance(error, OSError) or error.errno is None:
+        return None
+    where, said = error.filename, error.strerror or str(error)
+    if error.errno in _LACKING:
+        named = f"{said}: {where}" if isinstance(where, str) else said
+        return EquipmentError(_MACHINE, named, _LACKING[error.errno])
+    if isinstance(where, str):
+        return BadInput(Problem(Place(where), f"cannot be used: {said}"))
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        hint = "" if os.access("/dev/shm", os.W_OK) else "/dev/shm cannot be written: mount it with rw"
+        return EquipmentError(_MACHINE, said, hint)
+    return None
