@@ -341,9 +341,10 @@ class Deadline(Event, frozen=True, kw_only=True, tag="deadline"):
 
 
 class Interruption(Event, frozen=True, kw_only=True, tag="interruption"):
-    """A signal, an abort condition or a lost lease ends the run early."""
+    """A signal, an abort condition or a lost lease ends the run early, or (`trouble`) what the run itself needs fails."""
 
     reason: str
+    trouble: bool = False
 
 
 class End(Event, frozen=True, kw_only=True, tag="end"):

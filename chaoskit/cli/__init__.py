@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import os
 import signal
@@ -20,6 +21,7 @@ def main() -> None:
     """The entry point; exits with a code of `ExitCode`."""
     # Importing takes the better part of a second, in which nothing is begun that would have to be taken back.
     _on_signals(_end_early)
+    atexit.register(_on_signals, signal.SIG_IGN)  # the last word: else a second Ctrl-C would be the exit code
     from chaoskit.cli import outputs
 
     outputs.in_utf8()

@@ -246,7 +246,8 @@ def _run_one(asked: Asked, out: Path, keep: bool) -> Verdict:
     print_to(console, checklist_view(checklists))
     print_to(console, verdict_view(verdict))
     for what, file in (("history", "events.jsonl"), ("report", PAGE)):
-        console.print(f"{what}: {_short(folder)}/{file}", highlight=False, markup=False)
+        if (folder / file).exists():
+            console.print(f"{what}: {_short(folder)}/{file}", highlight=False, markup=False)
     return verdict
 
 

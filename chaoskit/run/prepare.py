@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import time
@@ -32,6 +33,11 @@ from chaoskit.stack.localize import Ports, localize
 from chaoskit.stack.monitoring import check_alertmanager, check_rules
 from chaoskit.stack.ports import reserve
 from chaoskit.stack.witness import await_answer
+
+LATEST = "latest"
+_LONGEST_PATH = 400
+"""SQLite opens no file with a longer name than 512, and what a run makes lies deeper than its folder."""
+_PATTERN = "*?[\\"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,19 +168,27 @@ def check_configuration(binaries: Binaries, bundle: Path, sources: Mapping[str, 
 
 
 def make_folder(out: Path | None, name: str, *, latest: bool = True) -> Path:
-    """The run's own new folder, and `latest` beside it pointing there; raises BadInput when it cannot be made."""
+    """The run's own new folder, and `latest` beside it pointing there; raises BadInput when it cannot be made.
+
+    Nothing is left behind then.
+    """
     parent = out or Path("chaoskit-runs")
+    if wrong := _unusable(parent, name):
+        raise BadInput(Problem(Place(str(parent)), wrong, "choose another --out"))
     stamp = time.strftime("%Y%m%d-%H%M%S")
     for attempt in range(100):
         folder = parent / (f"{stamp}-{name}" + (f"-{attempt + 1}" if attempt else ""))
         try:
-            folder.mkdir(parents=True)
+            parent.mkdir(parents=True, exist_ok=True)
+            if folder.exists():
+                continue
+            folder.mkdir()
             if latest:
                 _point_latest(parent, folder)
             return folder.resolve()
-        except FileExistsError:
-            continue
         except OSError as error:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
             raise BadInput(
                 Problem(
                     Place(str(parent)),
@@ -183,6 +197,21 @@ def make_folder(out: Path | None, name: str, *, latest: bool = True) -> Path:
                 )
             ) from None
     raise BadInput(Problem(Place(str(parent)), "a hundred runs began here in this second", "choose another --out"))
+
+
+def _unusable(parent: Path, name: str) -> str:
+    """Why no run can be kept below a folder; empty where it can."""
+    whole = str(parent.resolve())
+    if len(whole) + len(name) > _LONGEST_PATH:
+        return f"the path is {len(whole)} characters long; databases and logs of a run need it below {_LONGEST_PATH}"
+    if found := [letter for letter in _PATTERN if letter in whole]:
+        return f"Prometheus and Alertmanager take {' and '.join(found)} in a path for a pattern"
+    if parent.is_symlink() and not parent.exists():
+        return f"is a link to {parent.readlink()}, which is not there"
+    latest = parent / LATEST
+    if latest.exists() and not latest.is_symlink():
+        return f"{LATEST} in it is no link of ours: a link with that name is to lead to the last run"
+    return ""
 
 
 def versions(binaries: Binaries | None) -> dict[str, str]:
@@ -213,8 +242,11 @@ def _described(door: Door) -> dict[str, Any]:
 
 
 def _point_latest(parent: Path, folder: Path) -> None:
-    link = parent / "latest"
-    fresh = parent / f".latest-{os.getpid()}"
+    fresh = parent / f".{LATEST}-{os.getpid()}"
     fresh.unlink(missing_ok=True)
-    fresh.symlink_to(folder.name)
-    fresh.replace(link)
+    try:
+        fresh.symlink_to(folder.name)
+        fresh.replace(parent / LATEST)
+    except OSError:
+        fresh.unlink(missing_ok=True)
+        raise

@@ -95,7 +95,7 @@ class Runner:
                     known = lacking(error)
                     if known is None:
                         raise
-                    self._say(Interruption(reason=str(known)))
+                    self._say(Interruption(reason=str(known), trouble=True))
                 finally:
                     # A track that still plays is told so by the interruption, and takes back its own faults.
                     self._await_tails()

@@ -83,7 +83,7 @@ class Track:
             known = lacking(error)
             if known is None:
                 raise
-            self.say(Interruption(reason=str(known)))
+            self.say(Interruption(reason=str(known), trouble=True))
         finally:
             self.heal()
             self.played.set()

@@ -86,7 +86,7 @@ def judge_all(history: History, plan: Plan | None = None) -> tuple[Verdict, list
         rows += _guarded("findings", lambda: find(plan, evidence, owners, since, until))
     rows += not_judged([*owed(plan, abouts)], rows, why)
     result = worst_of(row.result for row in rows)
-    interrupted = next(history.of(Interruption), None) is not None
+    interrupted = any(not event.trouble for event in history.of(Interruption))
     code = exit_code(result, healed=_healed(history, evidence), interrupted=interrupted)
     verdict = Verdict(
         run_id=history.header.run_id,
