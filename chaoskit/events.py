@@ -341,7 +341,7 @@ class Deadline(Event, frozen=True, kw_only=True, tag="deadline"):
 
 
 class Interruption(Event, frozen=True, kw_only=True, tag="interruption"):
-    """A signal, an abort condition or a lost lease ends the run early, or (`trouble`) what the run itself needs fails."""
+    """A signal, an abort condition, a lost lease or `trouble` (what the run itself needs fails) ends the run early."""
 
     reason: str
     trouble: bool = False

@@ -6,13 +6,17 @@ a path that cannot be used, exit 3 for a machine that gives too little.
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import logging
 import os
 import sys
 from pathlib import Path
 
 from chaoskit.errors import BadInput, ChaoskitError, EquipmentError, Place, Problem
+from chaoskit.printable import clean
 
+_log = logging.getLogger(__name__)
 _MACHINE = "this machine"
 _LACKING = {
     errno.ENOSPC: "free some disk space",
@@ -27,6 +31,7 @@ _LACKING = {
     errno.ENETDOWN: "bring loopback up: ip link set lo up",
     errno.ENOSYS: "mount /dev/shm",
 }
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 _PROC = Path("/proc/self/stat")
 
 
@@ -54,3 +59,14 @@ def lacking(error: BaseException) -> ChaoskitError | None:
         hint = "" if os.access("/dev/shm", os.W_OK) else "/dev/shm cannot be written: mount it with rw"
         return EquipmentError(_MACHINE, said, hint)
     return None
+
+
+def leave(file: Path, result: bytes) -> None:
+    """Writes a result to its file; where that cannot be done it is said, and what was judged stays judged."""
+    try:
+        file.write_bytes(result)
+    except OSError as error:
+        _log.warning("%s: cannot be written: %s", clean(str(file)), error.strerror)
+        if error.errno in _FULL and file.is_file():
+            with contextlib.suppress(OSError):
+                file.unlink()  # no half of it

@@ -27,12 +27,13 @@ from chaoskit.report.live import LiveView, PlainLines
 from chaoskit.report.table import table
 from chaoskit.report.terminal import plan_view, print_to, verdict_view
 from chaoskit.report.text import clean
-from chaoskit.report.written import PAGE, judge, judge_folder, leave
+from chaoskit.report.written import PAGE, judge, judge_folder
 from chaoskit.run.planning import Asked, plan_for
 from chaoskit.run.prepare import Prepared, make_folder, prepare
 from chaoskit.run.runner import Runner
 from chaoskit.run.up import Wanted, run_stack
 from chaoskit.scenario.catalog import list_scenarios
+from chaoskit.surroundings import leave
 from chaoskit.verify.verdict import Verdict
 from chaoskit.verify.verdict import to_json as verdict_json
 from chaoskit.verify.verify import verify

@@ -26,12 +26,12 @@ from chaoskit.observe.pressure import idle_cores
 from chaoskit.report.checklist import lines
 from chaoskit.report.junit import Case, junit
 from chaoskit.report.terminal import print_to
-from chaoskit.report.written import leave
 from chaoskit.run.planning import Asked, plan_for
 from chaoskit.run.preflight import refuse_unconfirmed
 from chaoskit.run.prepare import make_folder
 from chaoskit.run.signals import signals_end
 from chaoskit.scenario.catalog import find_scenario, scenario_names
+from chaoskit.surroundings import leave
 from chaoskit.units import amount, parse_duration
 
 RUNS = Path("chaoskit-runs")

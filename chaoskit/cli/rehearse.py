@@ -25,9 +25,9 @@ from chaoskit.rehearse.output import exit_code, text_lines, to_github, to_json, 
 from chaoskit.rehearse.scenarios import from_tests as tests_as_scenarios
 from chaoskit.rehearse.session import Asked, Session
 from chaoskit.report.text import clean
-from chaoskit.report.written import leave
 from chaoskit.run.prepare import make_folder
 from chaoskit.stack.binaries import require
+from chaoskit.surroundings import leave
 from chaoskit.units import parse_duration
 from chaoskit.yaml_source import read_text
 

@@ -12,7 +12,8 @@ from chaoskit.gate.gate import Outcome
 from chaoskit.gate.view import reasons_of
 from chaoskit.report.html import render
 from chaoskit.report.text import shortened
-from chaoskit.report.written import PAGE, leave
+from chaoskit.report.written import PAGE
+from chaoskit.surroundings import leave
 
 INDEX = "index.html"
 _MOST_REASONS = 5

@@ -19,11 +19,12 @@ from pathlib import Path
 import msgspec
 
 from chaoskit import giving_way
-from chaoskit.errors import BadInput, ChaoskitError, ExitCode
+from chaoskit.errors import BadInput, ExitCode
 from chaoskit.events import Event, Phase
 from chaoskit.run.planning import Asked
 from chaoskit.run.prepare import prepare
 from chaoskit.run.runner import Runner
+from chaoskit.surroundings import lacking
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -69,12 +70,13 @@ def main() -> int:
     job = msgspec.json.decode(sys.stdin.buffer.readline(), type=Job)
     try:
         return _play(job)
-    except BadInput as error:
-        _say(Said(refused=[str(problem) for problem in error.problems], exit_code=int(error.exit_code)))
-        return int(error.exit_code)
-    except ChaoskitError as error:
-        _say(Said(refused=[str(error)], exit_code=int(error.exit_code)))
-        return int(error.exit_code)
+    except Exception as error:
+        ours = lacking(error)
+        if ours is None:
+            raise
+        problems = [str(problem) for problem in ours.problems] if isinstance(ours, BadInput) else [str(ours)]
+        _say(Said(refused=problems, exit_code=int(ours.exit_code)))
+        return int(ours.exit_code)
 
 
 def _play(job: Job) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from chaoskit.errors import ExitCode
-from chaoskit.report.written import leave
+from chaoskit.surroundings import leave
 
 FILE = "gates.json"
 

@@ -23,12 +23,12 @@ from chaoskit.rehearse.promise import write
 from chaoskit.rehearse.rendering import unrendered
 from chaoskit.rehearse.stack import RehearsalStack, scrape_series_only
 from chaoskit.rehearse.stage import SeriesTrack, Stage
-from chaoskit.report.written import VERDICT, leave
 from chaoskit.run.prepare import versions
 from chaoskit.stack.binaries import Binaries
 from chaoskit.stack.doors import Door, DoorBook
 from chaoskit.stack.localize import Ports, localize
 from chaoskit.stack.ports import reserve
+from chaoskit.surroundings import leave
 from chaoskit.verify.outside import notes_of_strangers
 from chaoskit.verify.verdict import Result, Row, to_json
 from chaoskit.yaml_source import read
@@ -110,7 +110,7 @@ def perform(
     for drill, track in zip(drills, tracks, strict=True):
         history = read_history(folder / drill.name)
         by_name, rows, verdict = judge_wave(history, drill.plan, drill.name, track.disturbed, stage.pressure, broken)
-        leave(folder / drill.name / VERDICT, to_json(verdict))
+        leave(folder / drill.name / "verdict.json", to_json(verdict))
         codes = [verdict.exit_code] if verdict.exit_code in (4, 5) else []
         strangers = notes_of_strangers(history)
         found.add(Performed({key_of(one.rule): one for one in by_name.values()}, {drill.name: rows}, strangers, codes))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 from pathlib import Path
 
 import msgspec
 
 from chaoskit.errors import BadInput
 from chaoskit.history import read_history, readable_part
-from chaoskit.printable import clean
 from chaoskit.report.html import page
+from chaoskit.surroundings import leave
 from chaoskit.verify.checklist import Checklist
 from chaoskit.verify.verdict import Verdict, to_json
 from chaoskit.verify.verify import judge_all
@@ -19,17 +17,6 @@ from chaoskit.verify.verify import judge_all
 VERDICT = "verdict.json"
 CHECKLIST = "checklist.json"
 PAGE = "report.html"
-_log = logging.getLogger(__name__)
-
-
-def leave(file: Path, result: bytes) -> None:
-    """Writes a result to its file; where that cannot be done it is said, and what was judged stays judged."""
-    try:
-        file.write_bytes(result)
-    except OSError as error:
-        _log.warning("%s: cannot be written: %s", clean(str(file)), error.strerror)
-        with contextlib.suppress(OSError):
-            file.unlink()  # no half of it
 
 
 def judge_folder(folder: Path) -> tuple[Verdict, list[Checklist]]:

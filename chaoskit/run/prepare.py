@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import platform
 import time
@@ -173,30 +174,27 @@ def make_folder(out: Path | None, name: str, *, latest: bool = True) -> Path:
     Nothing is left behind then.
     """
     parent = out or Path("chaoskit-runs")
-    if wrong := _unusable(parent, name):
-        raise BadInput(Problem(Place(str(parent)), wrong, "choose another --out"))
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    for attempt in range(100):
-        folder = parent / (f"{stamp}-{name}" + (f"-{attempt + 1}" if attempt else ""))
-        try:
+    try:
+        wrong = _unusable(parent, name)
+        if not wrong:
             parent.mkdir(parents=True, exist_ok=True)
-            if folder.exists():
-                continue
-            folder.mkdir()
+            folder = _new_folder(parent, name)
             if latest:
                 _point_latest(parent, folder)
             return folder.resolve()
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                folder.rmdir()
-            raise BadInput(
-                Problem(
-                    Place(str(parent)),
-                    f"no folder for the run can be made here: {error.strerror}",
-                    "choose another --out",
-                )
-            ) from None
-    raise BadInput(Problem(Place(str(parent)), "a hundred runs began here in this second", "choose another --out"))
+    except OSError as error:
+        wrong = f"no folder for the run can be made here: {error.strerror}"
+    raise BadInput(Problem(Place(str(parent)), wrong, "choose another --out"))
+
+
+def _new_folder(parent: Path, name: str) -> Path:
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    for number in itertools.count(1):
+        folder = parent / (f"{stamp}-{name}" + (f"-{number}" if number > 1 else ""))
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()
+            break
+    return folder
 
 
 def _unusable(parent: Path, name: str) -> str:
@@ -249,4 +247,5 @@ def _point_latest(parent: Path, folder: Path) -> None:
         fresh.replace(parent / LATEST)
     except OSError:
         fresh.unlink(missing_ok=True)
+        folder.rmdir()
         raise
