@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
-import os
 import sys
 from pathlib import Path
 
@@ -29,7 +28,6 @@ _LACKING = {
     errno.EADDRNOTAVAIL: "bring loopback up: ip link set lo up",
     errno.ENETUNREACH: "bring loopback up: ip link set lo up",
     errno.ENETDOWN: "bring loopback up: ip link set lo up",
-    errno.ENOSYS: "mount /dev/shm",
 }
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 _PROC = Path("/proc/self/stat")
@@ -55,9 +53,6 @@ def lacking(error: BaseException) -> ChaoskitError | None:
         return EquipmentError(_MACHINE, named, _LACKING[error.errno])
     if isinstance(where, str):
         return BadInput(Problem(Place(where), f"cannot be used: {said}"))
-    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        hint = "" if os.access("/dev/shm", os.W_OK) else "/dev/shm cannot be written: mount it with rw"
-        return EquipmentError(_MACHINE, said, hint)
     return None
 
 
