@@ -170,19 +170,12 @@ def _version(path: Path) -> tuple[str | None, str]:
         return None, "does not exist"
     try:
         run = subprocess.run(
-<<<<<<< HEAD
             fresh([str(path), "--version"]),
-=======
-            [path, "--version"],
->>>>>>> 226bf94 (One place says what the machine does not give, and output that cannot be written changes no verdict)
             capture_output=True,
             stdin=subprocess.DEVNULL,
             timeout=_ANSWER_S,
             check=False,
-<<<<<<< HEAD
-=======
             start_new_session=True,  # a Ctrl-C is ours to hear
->>>>>>> 226bf94 (One place says what the machine does not give, and output that cannot be written changes no verdict)
         )
     except subprocess.TimeoutExpired:
         return None, f"did not answer --version within {_ANSWER_S:g} s"

@@ -11,11 +11,18 @@ import chaoskit
 
 ROOT = Path(chaoskit.__file__).parent
 LOWER_FIRST = [
-<<<<<<< HEAD
-    {"errors", "fresh", "giving_way", "identity", "printable", "units", "waiting", "yaml_node", "yaml_source"},
-=======
-    {"errors", "giving_way", "identity", "printable", "surroundings", "units", "waiting", "yaml_node", "yaml_source"},
->>>>>>> 226bf94 (One place says what the machine does not give, and output that cannot be written changes no verdict)
+    {
+        "errors",
+        "fresh",
+        "giving_way",
+        "identity",
+        "printable",
+        "surroundings",
+        "units",
+        "waiting",
+        "yaml_node",
+        "yaml_source",
+    },
     {"alerting", "scenario", "bundle", "events"},
     {"access", "inputs", "history", "plan", "check"},
     {"explain", "diff"},
