@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from chaoskit.events import Interval
@@ -14,7 +14,7 @@ from chaoskit.report.text import allowed, observed, shortened
 from chaoskit.verify.anchors import anchors_of
 from chaoskit.verify.evidence import Episode, Evidence
 from chaoskit.verify.hops import HopJudge
-from chaoskit.verify.verdict import Row, Verdict, worst_of
+from chaoskit.verify.verdict import ORDER, Row, Verdict, worst_of
 from chaoskit.verify.verify import company_of, instances
 
 _Rows = Mapping[tuple[str, str, str], Row]
@@ -31,7 +31,9 @@ def expected_groups(
     """One group for each instance that the scenario expects, also for those that never showed; none unjudged."""
     if plan is None or verdict is None:
         return []
-    rows = {(row.about, row.hop, row.to): row for row in verdict.rows}
+    # Of several rows of one name, what is worst counts.
+    worst_last = sorted(verdict.rows, key=lambda row: ORDER.index(row.result), reverse=True)
+    rows = {(row.about, row.hop, row.to): row for row in worst_last}
     until = evidence.phases.get("stopping", history.last_t)
     company = company_of(plan, evidence, history)
     groups = []
@@ -61,7 +63,10 @@ class _Instance:
     def group(self) -> Group:
         mine = [row for key, row in self.rows.items() if key[0] == self.judge.about]
         result = str(worst_of(row.result for row in mine)) if mine else ""
+        heard = {notice.to for notice in self.alert.notices}
+        silent = dict.fromkeys(row.to for row in mine if row.to and row.to not in heard)
         lanes = [self._state(), *map(self._receiver, self.alert.notices)]
+        lanes += [Lane(to, [], [], result=self._worst(to), note="nothing can be seen here") for to in silent]
         return Group(self.judge.about, [lane.bounded() for lane in lanes], result, "expected")
 
     def _state(self) -> Lane:
@@ -79,8 +84,7 @@ class _Instance:
         if episode is not None and episode.resolved is not None:
             at = f"resolved {self.axis.at(episode.resolved[1])}"
             marks.append(self.axis.mark(episode.resolved[1], "cleared", at))
-        result = self._worst("", "detect", "hold", "clear", "suppressed")
-        return Lane("the alert itself", bars, marks, result=result, note="" if episode else "never seen")
+        return Lane("the alert itself", bars, marks, result=self._worst(""), note="" if episode else "never seen")
 
     def _receiver(self, notice: PlannedNotice) -> Lane:
         firing = self.episode.firing if self.episode else None
@@ -102,7 +106,7 @@ class _Instance:
             bars.append(self.axis.bar(heard.sent, "seen", title))
             marks.append(self.axis.mark(heard.sent[1], f"{kind} {_how(row)}".strip(), title))
         note = "must hear nothing" if notice.ask.mode == "never" else ""
-        return Lane(notice.to, bars, marks, result=self._worst(notice.to, "notify", "all-clear", "content"), note=note)
+        return Lane(notice.to, bars, marks, result=self._worst(notice.to), note=note)
 
     def _window(self, hop: str, to: str, since: Interval | None, lo_vs: float, hi_vs: float) -> Iterator[Bar]:
         """What was allowed, as the row says where it was judged, else as planned."""
@@ -134,8 +138,9 @@ class _Instance:
     def _held(self, since: tuple[float, str], until: float) -> Bar:
         return self.axis.bar((since[0], until), "held", shortened(f"held back by {since[1]}"), f"held by {since[1]}")
 
-    def _worst(self, to: str, *hops: str) -> str:
-        found: Sequence[Row] = [r for hop in hops if (r := self.rows.get((self.judge.about, hop, to))) is not None]
+    def _worst(self, to: str) -> str:
+        """Of all rows of the instance that are about a receiver, or with an empty name about the alert itself."""
+        found = [row for (about, _, whose), row in self.rows.items() if (about, whose) == (self.judge.about, to)]
         return str(worst_of(row.result for row in found)) if found else ""
 
 

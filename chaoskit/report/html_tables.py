@@ -8,13 +8,12 @@ from dataclasses import dataclass
 
 from chaoskit.errors import ExitCode
 from chaoskit.report.text import allowed, observed, seconds, shortened, telling
-from chaoskit.verify.verdict import Figure, Result, Row, Verdict
+from chaoskit.verify.verdict import ORDER, Figure, Result, Row, Verdict
 
 _MOST_ROWS = 400
 _MOST_REASONS = 6
 _LONGEST = 1500
 _GOVERNED = "; governed by "
-_ORDER = (Result.FAIL, Result.UNKNOWN, Result.PASS)
 NOT_JUDGED = "NOT JUDGED"
 _SENTENCES = {
     "PASS": "Every promise was kept.",
@@ -106,10 +105,10 @@ def banner(verdict: Verdict | None, trouble: Sequence[str]) -> Banner:
         return _banner(NOT_JUDGED, int(ExitCode.USAGE), "", reasons, [])
     by_reason = {row.reason: row.result for row in reversed(verdict.rows)}
     reasons = [_reason(str(by_reason[text]), text) for text in telling(verdict.rows)]
-    reasons.sort(key=lambda reason: _ORDER.index(Result(reason.result)))
+    reasons.sort(key=lambda reason: ORDER.index(Result(reason.result)))
     if verdict.exit_code == ExitCode.NOT_HEALED:
         reasons.insert(0, Reason("FAIL", _NOT_HEALED, ""))
-    kept = [sum(row.result is result for row in verdict.rows) for result in _ORDER]
+    kept = [sum(row.result is result for row in verdict.rows) for result in ORDER]
     names = (("broken", kept[0]), ("unknown", kept[1]), ("kept", kept[2]))
     counts = [(name, str(number)) for name, number in names if number]
     lead = _lead(verdict.figures) if verdict.result is Result.PASS else ""
@@ -139,7 +138,7 @@ def lines(rows: Sequence[Row]) -> tuple[list[Line], int]:
     """The rows in their order, and how many were left out: of too many, PASS goes first, then UNKNOWN."""
     kept = set(range(len(rows)))
     if len(rows) > _MOST_ROWS:
-        ranked = sorted(kept, key=lambda number: (_ORDER.index(rows[number].result), number))
+        ranked = sorted(kept, key=lambda number: (ORDER.index(rows[number].result), number))
         kept = set(ranked[:_MOST_ROWS])
     found: list[Line] = []
     before = None
@@ -184,7 +183,8 @@ def _picture(row: Row) -> Picture | None:
 
 def phones(figures: Sequence[Figure], rows: Sequence[Row]) -> list[Phone]:
     """From the fault to each receiver."""
-    results = {(row.about, row.hop, row.to): str(row.result) for row in rows}
+    worst_last = sorted(rows, key=lambda row: ORDER.index(row.result), reverse=True)
+    results = {(row.about, row.hop, row.to): str(row.result) for row in worst_last}
     return [
         Phone(
             shortened(one.about),

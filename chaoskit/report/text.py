@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from chaoskit.events import Interval
 from chaoskit.printable import clean, clean_lines
-from chaoskit.verify.verdict import Result, Row
+from chaoskit.verify.verdict import ORDER, Result, Row
 
 __all__ = ["allowed", "clean", "clean_lines", "observed", "real", "seconds", "shortened", "telling"]
 
@@ -17,8 +17,9 @@ def shortened(text: str, most: int = 240) -> str:
 
 
 def telling(rows: Sequence[Row]) -> list[str]:
-    """Why a verdict is no PASS, each reason once; what was merely not reached says nothing new beside a cause."""
-    reasons = dict.fromkeys(row.reason for row in rows if row.result is not Result.PASS and row.reason)
+    """Why a verdict is no PASS, failures first; what was merely not reached says nothing new beside a cause."""
+    worst_first = sorted(rows, key=lambda row: ORDER.index(row.result))
+    reasons = dict.fromkeys(row.reason for row in worst_first if row.result is not Result.PASS and row.reason)
     causes = [reason for reason in reasons if not reason.startswith("not judged:")]
     return causes or list(reasons)
 

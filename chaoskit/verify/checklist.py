@@ -43,7 +43,7 @@ def check(plan: Plan, judged: HopJudge, episode: Episode | None, rows: Sequence[
     grouped, why_grouped = _grouped(plan, judged, alert, episode)
     mails = [n for n in alert.notices if n.integration == "email" and n.ask.mode != "never"]
     people, html = _mails(judged, alert, mails, episode, plan.config.promise)
-    told = _worst(row.result for row in rows if row.hop == "notify" and _to(row, mails))
+    told = _worst(row.result for row in rows if row.hop == "notify" and (_to(row, mails) or _is_mail_too(row, alert)))
     clears = [notice for notice in mails if notice.all_clear is not None]
     ends = alert.expectation.until_step != "never"
     answers = {
@@ -51,9 +51,9 @@ def check(plan: Plan, judged: HopJudge, episode: Episode | None, rows: Sequence[
         "firing": _worst(row.result for row in rows if row.hop == "hold"),
         "received": received,
         "grouped": grouped,
-        "mailed": _worst(each for each in (told, people) if each is not None),
+        "mailed": _worst(each for each in (told, people, _broken(rows, "suppressed")) if each is not None),
         "html": html,
-        "resolved": _worst(row.result for row in rows if row.hop == "clear") if ends else None,
+        "resolved": _worst(row.result for row in rows if row.hop == "clear") if ends else _broken(rows, "clear"),
         "all-clear": _worst(row.result for row in rows if row.hop == "all-clear" and _to(row, clears)),
     }
     failures = [
@@ -135,6 +135,18 @@ def _mails(
 def _worst(results: Iterable[Result]) -> Result | None:
     found = list(results)
     return worst_of(found) if found else None
+
+
+def _broken(rows: Sequence[Row], hop: str) -> Result | None:
+    """FAIL where the hop did; None where it did not, for then nothing of the kind is asked."""
+    return Result.FAIL if any(row.hop == hop and row.result is Result.FAIL for row in rows) else None
+
+
+def _is_mail_too(row: Row, alert: PlannedAlert) -> bool:
+    """Whether a notice that is not expected by mail, or that nothing could show, tells of mails all the same."""
+    if any(row.to == one.to for one in alert.unproved):
+        return "(" not in row.to or "(email" in row.to
+    return row.result is Result.FAIL and "(email" in row.to
 
 
 def _to(row: Row, mails: Sequence[PlannedNotice]) -> bool:

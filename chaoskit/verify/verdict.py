@@ -19,13 +19,14 @@ class Result(StrEnum):
     FAIL = "FAIL"
 
 
-_ORDER = (Result.FAIL, Result.UNKNOWN, Result.PASS)
+ORDER = (Result.FAIL, Result.UNKNOWN, Result.PASS)
+"""The worst first."""
 
 
 def worst_of(results: Iterable[Result]) -> Result:
     """The worst of several; nothing judged at all is UNKNOWN."""
     found = set(results)
-    return next((result for result in _ORDER if result in found), Result.UNKNOWN)
+    return next((result for result in ORDER if result in found), Result.UNKNOWN)
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
