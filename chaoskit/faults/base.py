@@ -93,6 +93,18 @@ class Fault(Protocol):
         """Takes the effect back, from the token alone; idempotent, bounded, verified. Raises FaultError."""
 
 
+def beyond(kind: Any, settings: Settings, limits: Mapping[str, Any]) -> str:
+    """Why a profile's limits forbid this of a kind of fault or action; empty where they do not."""
+    found = getattr(kind, "beyond", None)
+    return str(found(settings, limits)) if found else ""
+
+
+def refuse_beyond(kind: Any, settings: Settings, target: Target) -> None:
+    """Raises FaultError where the limits that the target's address tells forbid it."""
+    if why := beyond(kind, settings, target.address.get("limits", {})):
+        raise FaultError(why)
+
+
 def longest_s(kind: type[Fault], undo: Undo) -> float:
     """What a kind's own settings add to how long its start or stop may take, in real seconds; 0 for most."""
     found = getattr(kind, "longest_s", None)

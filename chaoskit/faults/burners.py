@@ -81,12 +81,6 @@ def token(target: Target) -> Undo:
     return {**processes.origin(), "burn": secrets.token_hex(8), "mark": dict(mark)}
 
 
-def limit(target: Target, key: str) -> float | None:
-    """What the profile's limits allow of `cpu` (cores) or `memory` (bytes)."""
-    found = target.address.get("limits", {}).get(key)
-    return None if found is None else float(found)
-
-
 def ignite(undo: Undo, program: str, arguments: list[str], count: int) -> Lit:
     """Starts so many burners, which wait to be released; call it from the thread that lives as long as they shall.
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from chaoskit import waiting
 from chaoskit.faults import programs, query
-from chaoskit.faults.base import FaultError, Lapsed, Seen, Settings, Target, Undo
+from chaoskit.faults.base import FaultError, Lapsed, Seen, Settings, Target, Undo, refuse_beyond
 from chaoskit.faults.interface import Watch
 from chaoskit.faults.query import Query
 
@@ -44,9 +45,15 @@ class Command:
     settings: ClassVar[type[Settings]] = CommandSettings
 
     @classmethod
+    def beyond(cls, settings: Settings, limits: Mapping[str, Any]) -> str:
+        """Why the profile's limits forbid it; empty where they do not."""
+        return programs.forbidden(limits)
+
+    @classmethod
     def prepare(cls, target: Target, settings: Settings) -> Undo:
         """Finds the programs; raises FaultError for one that is not there."""
         assert isinstance(settings, CommandSettings)
+        refuse_beyond(cls, settings, target)
         seen = settings.seen
         return {
             "start": programs.resolved(settings.start),

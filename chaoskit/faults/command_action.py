@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, model_validator
 
 from chaoskit.faults import programs
-from chaoskit.faults.base import FaultError, Seen, Settings, Target
+from chaoskit.faults.base import FaultError, Seen, Settings, Target, refuse_beyond
 
 
 class CommandActionSettings(programs.ProgramSettings):
@@ -38,9 +39,15 @@ class CommandAction:
     settings: ClassVar[type[Settings]] = CommandActionSettings
 
     @classmethod
+    def beyond(cls, settings: Settings, limits: Mapping[str, Any]) -> str:
+        """Why the profile's limits forbid it; empty where they do not."""
+        return programs.forbidden(limits)
+
+    @classmethod
     def run(cls, target: Target, settings: Settings) -> tuple[Seen, dict[str, Any]]:
         """Runs it to its end; raises FaultError when it ends otherwise than expected, or not in time."""
         assert isinstance(settings, CommandActionSettings)
+        refuse_beyond(cls, settings, target)
         argv = settings.run if isinstance(settings.run, str) else programs.resolved(settings.run)
         begun = time.time()
         code, said = programs.run(argv, programs.orders(target, settings), settings.shell)

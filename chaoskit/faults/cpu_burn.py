@@ -8,12 +8,13 @@ where they do not, they take their part like anybody, and since one process then
 from __future__ import annotations
 
 import threading
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from pydantic import Field
 
 from chaoskit.faults import burners
-from chaoskit.faults.base import FaultError, Seen, Settings, Target, Undo
+from chaoskit.faults.base import FaultError, Seen, Settings, Target, Undo, refuse_beyond
 
 PROGRAM = """
 import time
@@ -54,12 +55,19 @@ class CpuBurn:
     settings: ClassVar[type[Settings]] = CpuBurnSettings
 
     @classmethod
+    def beyond(cls, settings: Settings, limits: Mapping[str, Any]) -> str:
+        """Why the profile's limits forbid it; empty where they do not."""
+        assert isinstance(settings, CpuBurnSettings)
+        most = limits.get("cpu")
+        if most is None or settings.cores <= most:
+            return ""
+        return f"cpu.burn of {settings.cores:g} cores is beyond the profile's limits.cpu of {most:g}"
+
+    @classmethod
     def prepare(cls, target: Target, settings: Settings) -> Undo:
         """Checks the limit; raises FaultError beyond it."""
         assert isinstance(settings, CpuBurnSettings)
-        most = burners.limit(target, "cpu")
-        if most is not None and settings.cores > most:
-            raise FaultError(f"cpu.burn of {settings.cores:g} cores is beyond the profile's limits.cpu of {most:g}")
+        refuse_beyond(cls, settings, target)
         return {**burners.token(target), "cores": settings.cores, "burners": settings.burners}
 
     @classmethod

@@ -16,11 +16,12 @@ import re
 import secrets
 import threading
 import time
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator
 
-from chaoskit.faults.base import FaultError, Lapsed, Seen, Settings, Target, Undo
+from chaoskit.faults.base import FaultError, Lapsed, Seen, Settings, Target, Undo, refuse_beyond
 from chaoskit.faults.interface import Watch, ask, get, interface, take_back
 from chaoskit.faults.quantities import Ratio
 
@@ -67,8 +68,8 @@ class LinkFault:
 
         Raises FaultError when its control interface does not answer, or beyond the profile's limits.connections.
         """
+        refuse_beyond(cls, settings, target)
         most = target.address.get("limits", {}).get("connections")
-        cls._within(most, settings)
         at = interface(target)
         get(at, "GET", "/toxics")
         max_s = target.address.get("max_s")
@@ -119,7 +120,8 @@ class LinkFault:
     @classmethod
     def alter(cls, undo: Undo, settings: Settings) -> Undo:
         """The token of the other level: the same toxic, so it undoes either. Raises FaultError like `prepare`."""
-        cls._within(undo.get("most"), settings)
+        if why := cls.beyond(settings, {"connections": undo.get("most")}):
+            raise FaultError(why)
         return {**undo, "toxic": cls._toxic(settings)}
 
     @classmethod
@@ -128,11 +130,15 @@ class LinkFault:
         return cls.start(undo)
 
     @classmethod
-    def _within(cls, most: float | None, settings: Settings) -> None:
+    def beyond(cls, settings: Settings, limits: Mapping[str, Any]) -> str:
+        """Why the profile's limits forbid it; empty where they do not."""
         assert isinstance(settings, LinkSettings)
-        if most is not None and settings.ratio > most:
-            asked = f"{cls.kind} on {settings.ratio:.3g} of the calls"
-            raise FaultError(f"{asked} is beyond the profile's limits.connections of {most:.3g}")
+        most = limits.get("connections")
+        if most is None or settings.ratio <= most:
+            return ""
+        return (
+            f"{cls.kind} on {settings.ratio:.3g} of the calls is beyond the profile's limits.connections of {most:.3g}"
+        )
 
     @classmethod
     def _toxic(cls, settings: Settings) -> dict[str, Any]:

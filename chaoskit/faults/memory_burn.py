@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 import psutil
@@ -10,7 +11,7 @@ from pydantic import BeforeValidator, Field
 
 from chaoskit import waiting
 from chaoskit.faults import burners
-from chaoskit.faults.base import FaultError, Seen, Settings, Target, Undo
+from chaoskit.faults.base import FaultError, Seen, Settings, Target, Undo, refuse_beyond
 from chaoskit.units import parse_size
 
 _PROGRAM = """
@@ -47,12 +48,19 @@ class MemoryBurn:
     settings: ClassVar[type[Settings]] = MemoryBurnSettings
 
     @classmethod
+    def beyond(cls, settings: Settings, limits: Mapping[str, Any]) -> str:
+        """Why the profile's limits forbid it; empty where they do not."""
+        assert isinstance(settings, MemoryBurnSettings)
+        most = limits.get("memory")
+        if most is None or settings.size <= most:
+            return ""
+        return f"memory.burn of {settings.size} bytes is beyond limits.memory of the profile: {most:.0f}"
+
+    @classmethod
     def prepare(cls, target: Target, settings: Settings) -> Undo:
         """Checks the limit and the machine's free memory; raises FaultError beyond them."""
         assert isinstance(settings, MemoryBurnSettings)
-        most = burners.limit(target, "memory")
-        if most is not None and settings.size > most:
-            raise FaultError(f"memory.burn of {settings.size} bytes is beyond limits.memory of the profile: {most:.0f}")
+        refuse_beyond(cls, settings, target)
         free = psutil.virtual_memory().available
         if settings.size > _SPARE * free:
             raise FaultError(f"memory.burn of {settings.size} bytes would endanger this machine: {free} are free")

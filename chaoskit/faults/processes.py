@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -146,20 +146,25 @@ def children(parent: int) -> Iterator[int]:
             return
 
 
-def prepare(target: Target) -> Undo:
-    """The token that process faults share: where, pattern, and the victims; raises FaultError for missing ones."""
-    pattern = str(target.address["pattern"])
+def several(pattern: str, names: Iterable[str]) -> str:
+    """What is wrong with names that more than one process has, with their pids; empty where none is."""
     there: dict[str, list[int]] = {}
     for name, process in matching(pattern):
         there.setdefault(name, []).append(process.pid)
+    found = [f"{one} (pids {', '.join(map(str, there[one]))})" for one in names if len(there.get(one, ())) > 1]
+    return f"several processes have one name: {'; '.join(found)}" if found else ""
+
+
+HOW_TO_CHOOSE = "let the pattern's group name take in what tells them apart in their titles"
+
+
+def prepare(target: Target) -> Undo:
+    """The token that process faults share: where, pattern, and the victims; raises FaultError for missing ones."""
+    pattern = str(target.address["pattern"])
+    there = find(pattern)
     if missing := [name for name in target.names if name not in there]:
         running = ", ".join(sorted(there)) or "none"
         raise FaultError(f"no such process: {', '.join(missing)} ({target.handle}; running: {running})")
-    if several := [
-        f"{name} ({', '.join(f'pid {pid}' for pid in there[name])})" for name in target.names if len(there[name]) > 1
-    ]:
-        raise FaultError(
-            f"several processes have one name: {'; '.join(several)} ({target.handle}); "
-            f"let the pattern's group name take in what tells them apart: {pattern}"
-        )
-    return {**origin(), "pattern": pattern, "victims": [token(there[name][0], name) for name in target.names]}
+    if wrong := several(pattern, target.names):
+        raise FaultError(f"{wrong} ({target.handle}); {HOW_TO_CHOOSE}: {pattern}")
+    return {**origin(), "pattern": pattern, "victims": [token(there[name].pid, name) for name in target.names]}

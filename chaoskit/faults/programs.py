@@ -51,6 +51,15 @@ class ProgramSettings(Settings):
     """Longest time for one program, in real seconds; what still runs then is ended, with its children."""
 
 
+def forbidden(limits: Mapping[str, Any]) -> str:
+    """Why the profile's limits forbid scenarios their programs; empty where they do not."""
+    return (
+        "the profile's limits.commands is false: its scenarios run no programs"
+        if not limits.get("commands", True)
+        else ""
+    )
+
+
 def resolved(argv: list[str]) -> list[str]:
     """The arguments with the program's full path; raises FaultError when there is no such program."""
     found = shutil.which(argv[0])

@@ -12,8 +12,9 @@ from chaoskit.alerting.config import load_folder
 from chaoskit.alerting.promql import CannotScale
 from chaoskit.alerting.promql import scale as scale_expression
 from chaoskit.alerting.rules import parse_expression
-from chaoskit.errors import BadInput, Problem, Refused
-from chaoskit.faults.base import Fault
+from chaoskit.errors import BadInput, Place, Problem, Refused
+from chaoskit.faults.base import Action, Fault, beyond
+from chaoskit.faults.processes import HOW_TO_CHOOSE, several
 from chaoskit.faults.registry import changeable, known, known_actions, read_settings
 from chaoskit.inputs import Inputs, read_inputs
 from chaoskit.plan.build import make_plan
@@ -95,7 +96,7 @@ def plan_inputs(
     there = _inventory(inputs, time_scale)
     defined = [rule.alert for rule in inputs.config.rules]
     problems = wrong_with(inputs.profile.abort, defined, lambda query: _unwatchable(query, time_scale))
-    problems += wrong_steps(inputs.scenario)
+    problems += wrong_steps(inputs.scenario, inputs.profile.limits.bounds)
     try:
         plan = make_plan(
             inputs.scenario,
@@ -111,11 +112,24 @@ def plan_inputs(
         problems += error.problems
     if problems:
         raise BadInput(sorted(dict.fromkeys(problems), key=lambda p: (p.place is None, p.place)))
+    _refuse_ambiguous(plan)
     if plan.profile.load.given:
         check_load(plan, () if plan.attached else MIX)
     if not at_any_scale:
         _refuse_unfaithful(plan)
     return plan
+
+
+def _refuse_ambiguous(plan: Plan) -> None:
+    """Raises Refused where a fault would hit any one of several processes of the same name."""
+    problems = []
+    for fault in (one for step in plan.steps for one in step.faults if plan.attached):
+        kind, _, name = fault.handle.partition(":")
+        role = plan.profile.handles.role.get(name) if kind == "role" else None
+        if role is not None and role.match and (wrong := several(role.match, fault.targets)):
+            problems.append(Problem(fault.spec.place, f"{fault.handle}: {wrong}", f"{HOW_TO_CHOOSE}: {role.match}"))
+    if problems:
+        raise Refused(dict.fromkeys(problems))
 
 
 def _readable(sources: Mapping[str, str], names: Mapping[str, str], asked: Asked) -> list[Problem]:
@@ -149,21 +163,25 @@ def _inventory(inputs: Inputs, time_scale: float) -> Mapping[str, tuple[str, ...
     return there
 
 
-def wrong_steps(scenario: Scenario) -> list[Problem]:
-    """Faults and actions of no known kind, with settings or handles that their kind refuses, or no levels to change."""
+def wrong_steps(scenario: Scenario, limits: Mapping[str, Any] | None = None) -> list[Problem]:
+    """Faults and actions of no known kind, with settings or handles that their kind refuses, or no levels to change.
+
+    Also what a profile's limits forbid, where they are given.
+    """
+    limits = limits or {}
     kinds, actions = known(), known_actions()
     problems: list[Problem] = []
     injected: dict[str, tuple[FaultSpec, ...]] = {}
     for step in scenario.steps:
         if isinstance(step, Inject):
             injected[step.name] = step.faults
-            problems += [problem for spec in step.faults for problem in _wrong_with(spec, kinds, "fault kind")]
+            problems += [problem for spec in step.faults for problem in _wrong_with(spec, kinds, "fault kind", limits)]
         elif isinstance(step, Do):
             spec = FaultSpec(step.action, step.target, step.settings, step.place)
-            problems += _wrong_with(spec, actions, "action")
+            problems += _wrong_with(spec, actions, "action", limits)
         elif isinstance(step, Change) and step.of != "load":
             for spec in injected.get(step.of, ()):
-                problems += _wrong_with_change(step, spec, kinds)
+                problems += _wrong_with_change(step, spec, kinds, limits)
     return problems
 
 
@@ -189,11 +207,11 @@ def _unwatchable(query: str, time_scale: float) -> str:
     return ""
 
 
-def _wrong_with(spec: FaultSpec, kinds: Mapping[str, Any], what: str) -> list[Problem]:
+def _wrong_with(spec: FaultSpec, kinds: Mapping[str, Any], what: str, limits: Mapping[str, Any]) -> list[Problem]:
     kind = kinds.get(spec.kind)
     if kind is None:
         return [undefined(what, spec.kind, kinds, spec.place)]
-    problems = read_settings(kind, spec.settings, spec.place)[1]
+    problems = _wrong_settings(kind, spec.settings, spec.place, limits)
     if kind.handles and not any(handle in spec.target for handle in kind.handles):
         wanted = " or ".join(kind.handles)
         problems.append(
@@ -202,14 +220,25 @@ def _wrong_with(spec: FaultSpec, kinds: Mapping[str, Any], what: str) -> list[Pr
     return problems
 
 
-def _wrong_with_change(step: Change, spec: FaultSpec, kinds: Mapping[str, type[Fault]]) -> list[Problem]:
+def _wrong_settings(
+    kind: type[Fault] | type[Action], given: Mapping[str, Any], place: Place, limits: Mapping[str, Any]
+) -> list[Problem]:
+    settings, problems = read_settings(kind, given, place)
+    if settings is not None and (why := beyond(kind, settings, limits)):
+        problems.append(Problem(place, why, "stay within it, or change 'limits' in the profile"))
+    return problems
+
+
+def _wrong_with_change(
+    step: Change, spec: FaultSpec, kinds: Mapping[str, type[Fault]], limits: Mapping[str, Any]
+) -> list[Problem]:
     kind = kinds.get(spec.kind)
     if kind is None:
         return []  # said where it is injected
     if not changeable(kind):
         hint = f"{spec.kind} has no levels: undo it and inject it anew"
         return [Problem(step.place, f"{step.of} cannot be changed while in force", hint)]
-    return read_settings(kind, {**spec.settings, **step.settings}, step.place)[1]
+    return _wrong_settings(kind, {**spec.settings, **step.settings}, step.place, limits)
 
 
 def _refuse_unfaithful(plan: Plan) -> None:

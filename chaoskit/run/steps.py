@@ -160,8 +160,7 @@ class StepRunner:
         settings, problems = read_settings(kind, fault.spec.settings, fault.spec.place)
         if settings is None:
             raise StepFailed("; ".join(map(str, problems)))
-        limits = self.plan.profile.limits
-        bounds = {"cpu": limits.cpu, "memory": limits.memory_bytes, "connections": limits.connections}
+        bounds = self.plan.profile.limits.bounds
         address = {**self.world.address(fault.handle), "max_s": max_s, "limits": bounds}
         undo = kind.prepare(Target(fault.handle, fault.targets, address), settings)
         held = HeldFault(kind, undo, max_s, self.log, lambda reason: self._lapsed(fault.id, reason), self.world.lost)
@@ -215,7 +214,8 @@ class StepRunner:
             raise StepFailed("; ".join(map(str, problems)))
         handle, names = (chosen[0].handle, chosen[0].targets) if chosen else ("", ())
         try:
-            seen, result = kind.run(Target(handle, names, self.world.address(handle)), settings)
+            address = {**self.world.address(handle), "limits": self.plan.profile.limits.bounds}
+            seen, result = kind.run(Target(handle, names, address), settings)
         except FaultError as error:
             raise StepFailed(str(error)) from None
         self.journal.write(

@@ -147,6 +147,14 @@ def positive_int(node: Node, what: str, problems: Problems) -> int | None:
     return value
 
 
+def switch(node: Node, what: str, problems: Problems) -> bool | None:
+    """true or false."""
+    if not isinstance(node.value, bool):
+        problems.say(node.place, f"{what} must be true or false, found {node.described()}")
+        return None
+    return node.value
+
+
 def choice(*options: str) -> Reader[str]:
     """A reader for one word of these."""
 

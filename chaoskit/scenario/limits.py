@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from chaoskit.scenario.fields import Fields, Problems, Reader
+from chaoskit.scenario.fields import Fields, Problems, Reader, switch
 from chaoskit.scenario.model import Limits
 from chaoskit.scenario.quantities import duration, number, share, size
 from chaoskit.yaml_source import Node
 
-KEYS = ("fault", "run", "memory", "cpu", "connections")
+KEYS = ("fault", "run", "memory", "cpu", "connections", "commands")
 """Beside them, the plural of any handle: the share of those that may be under a fault at once."""
 
 MOST_CPUS = 1024
@@ -37,6 +37,7 @@ def read_limits(handles: Iterable[str]) -> Reader[Limits]:
         shares = {key: fields.take(key, share, 0.0) for key in plurals if fields.has(key)}
         memory = fields.take("memory", size, None)
         cpu = fields.take("cpu", number(0.01, MOST_CPUS), None)
-        return Limits(fault_s, run_s, shares, memory, cpu, fields.take("connections", share, None))
+        connections, commands = fields.take("connections", share, None), fields.take("commands", switch, True)
+        return Limits(fault_s, run_s, shares, memory, cpu, connections, commands)
 
     return read

@@ -276,6 +276,18 @@ class Limits:
     cpu: float | None = None
     connections: float | None = None
     """The most of the calls on a link that a fault may hit, as a share."""
+    commands: bool = True
+    """Whether scenarios may run programs, by the fault and the action of that name."""
+
+    @property
+    def bounds(self) -> Mapping[str, Any]:
+        """What kinds of faults and actions are told of them."""
+        return {
+            "cpu": self.cpu,
+            "memory": self.memory_bytes,
+            "connections": self.connections,
+            "commands": self.commands,
+        }
 
 
 @dataclass(frozen=True, slots=True)

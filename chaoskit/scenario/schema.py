@@ -95,7 +95,7 @@ def profile_schema() -> Schema:
                 "properties": dict(
                     zip(
                         limits.KEYS,
-                        (_DURATION, _DURATION, _size(), _number(0.01, limits.MOST_CPUS), _SHARE),
+                        (_DURATION, _DURATION, _size(), _number(0.01, limits.MOST_CPUS), _SHARE, {"type": "boolean"}),
                         strict=True,
                     )
                 ),

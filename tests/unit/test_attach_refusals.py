@@ -95,6 +95,14 @@ def test_a_share_is_counted_on_what_really_runs(case: Case) -> None:
     ]
 
 
+def test_several_processes_of_one_name_are_refused_with_their_pids_before_any_is_hit(case: Case) -> None:
+    """Else an arbitrary one of them would be."""
+    case.match = "a-worker-of-this-test (?P<name>w)-."
+    case.scenario = SCENARIO.replace("worker: any", "worker: w") if "worker: any" in SCENARIO else SCENARIO
+    with pytest.raises(Refused, match=r"role:worker: several processes have one name: w \(pids \d+, \d+, \d+, \d+\)"):
+        case.plan()
+
+
 def test_a_role_that_nothing_matches_is_refused_with_the_pattern(case: Case) -> None:
     case.match = "nobody (?P<name>.+)"
     assert case.complaints() == [
