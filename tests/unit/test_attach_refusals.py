@@ -97,9 +97,13 @@ def test_a_share_is_counted_on_what_really_runs(case: Case) -> None:
 
 def test_several_processes_of_one_name_are_refused_with_their_pids_before_any_is_hit(case: Case) -> None:
     """Else an arbitrary one of them would be."""
-    case.match = "a-worker-of-this-test (?P<name>w)-."
-    case.scenario = SCENARIO.replace("worker: any", "worker: w") if "worker: any" in SCENARIO else SCENARIO
-    with pytest.raises(Refused, match=r"role:worker: several processes have one name: w \(pids \d+, \d+, \d+, \d+\)"):
+    case.match = "a-worker-of-this-test (?P<name>w(-[34])?)(-[12])?"
+    case.more = "limits: {fault: 3m, run: 10m}\n"
+    case.scenario = SCENARIO.replace("count: 1", "count: 3")
+    said = (
+        r"drill.yml:5: role:worker: several processes have one name: w \(pids \d+, \d+\) \(let the pattern's group name"
+    )
+    with pytest.raises(Refused, match=said):
         case.plan()
 
 
