@@ -158,7 +158,7 @@ def _line(row: Row, first: bool, alone: bool) -> Line:
         alone,
         row.hop,
         shortened(row.to),
-        observed(row.observed) if row.allowed is not None else "",
+        observed(row.observed) if row.allowed is not None else shortened(row.rests_on),
         allowed(row.allowed),
         "" if row.margin_vs is None else f"{row.margin_vs:+.1f} s",
         "" if row.uncertainty_vs is None else f"{row.uncertainty_vs:.2f} s",

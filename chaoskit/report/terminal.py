@@ -61,7 +61,7 @@ def _rows(rows: list[Row]) -> Table:
             clean(row.about) if row.about != before else "",
             row.hop,
             clean(row.to),
-            observed(row.observed) if timed else "",
+            observed(row.observed) if timed else clean(row.rests_on),
             allowed(row.allowed),
             "" if row.margin_vs is None else f"{row.margin_vs:+.1f} s",
             "" if row.uncertainty_vs is None else f"{row.uncertainty_vs:.2f} s",

@@ -36,7 +36,7 @@ def _steady(event: Steady | None) -> Row:
         reason = "the run ended before the steady state was reached"
         return Row(about="before the fault", hop="steady", result=Result.UNKNOWN, reason=reason)
     if event.reached:
-        return Row(about="before the fault", hop="steady", result=Result.PASS)
+        return Row(about="before the fault", hop="steady", result=Result.PASS, rests_on="nothing was missing")
     reason = f"steady state not reached, so no fault was injected: {'; '.join(event.missing)}"
     return Row(about="before the fault", hop="steady", result=Result.UNKNOWN, reason=reason)
 
@@ -54,7 +54,7 @@ def _faults(plan: Plan, evidence: Evidence) -> list[Row]:
                 Row(about=about, hop="effect", result=Result.UNKNOWN, reason=f"{about}: its effect was not seen")
             )
         else:
-            rows.append(Row(about=about, hop="effect", result=Result.PASS))
+            rows.append(Row(about=about, hop="effect", result=Result.PASS, rests_on="seen in force"))
     return rows
 
 
@@ -70,7 +70,7 @@ def _steps(plan: Plan, history: History, evidence: Evidence) -> list[Row]:
     failed = {event.step for event in ended}
     steps = [planned.step for planned in plan.steps if isinstance(planned.step, Do | Change)]
     return [
-        Row(about=f"step {step.name}", hop="effect", result=Result.PASS)
+        Row(about=f"step {step.name}", hop="effect", result=Result.PASS, rests_on="confirmed")
         for step in steps
         if step.name in evidence.actions and step.name not in failed
     ] + [

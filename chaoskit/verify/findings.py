@@ -53,7 +53,8 @@ def _nothing_else(
         reason = f"nothing else was seen, but {gone}, so nobody knows what else it would have shown"
         return _finding(NOTHING_ELSE, reason, Result.UNKNOWN)
     if not blind:
-        return Row(about=NOTHING_ELSE, hop="finding", result=Result.PASS)
+        watched = f"watched for {(until - since) * plan.time_scale:.0f} s"
+        return Row(about=NOTHING_ELSE, hop="finding", result=Result.PASS, rests_on=watched)
     first = min(blind, key=lambda item: item[1])
     after = (first[1] - since) * plan.time_scale
     if not evidence.whole:

@@ -120,7 +120,7 @@ class HopJudge:
             return self._row(hop, Result.FAIL, f"{self._who(hop)} {what}; governed by {where}")
         known_to = self.evidence.known_to(self.end_of_watch)
         trouble = self.mutes.of(episode, firing[0], known_to) or self._excuses.unwatched(hop, firing, known_to)
-        return self._silent(hop, trouble, where)
+        return self._silent(hop, trouble, where, firing)
 
     def _clear(self, firing: Interval | None, resolved: Interval | None, episode: Episode | None) -> Row:
         hop = self._hop("clear", self.alert.clear, ("prometheus", "target"))
@@ -140,7 +140,8 @@ class HopJudge:
             what = trouble or "it never resolved, and the scenario says that it does so falsely"
             return self._row(hop, result, f"{self._who(hop)} {what}; governed by {where}")
         if resolved[1] <= undo[0]:
-            return self._row(hop, Result.PASS)
+            before = sentences.s((undo[0] - resolved[1]) * self.scale)
+            return self._row(hop, Result.PASS, rests_on=f"{before} before the undo")
         result = Result.FAIL if resolved[0] >= undo[1] else Result.UNKNOWN
         after = sentences.s((resolved[1] - undo[0]) * self.scale)
         what = f"it resolved {after} after the undo, and the scenario says that it does so before, falsely"
@@ -169,12 +170,13 @@ class HopJudge:
             result = Result.UNKNOWN if busy else Result.FAIL
             return self._row(hop, result, f"{self._who(hop)} {what}{busy and f', but {busy}'}; governed by {where}")
         trouble = self._excuses.unwatched(hop, episode.firing, self.evidence.known_to(self.end_of_watch))
-        return self._silent(hop, trouble, where)
+        return self._silent(hop, trouble, where, episode.firing)
 
-    def _silent(self, hop: Hop, trouble: str, where: str) -> Row:
+    def _silent(self, hop: Hop, trouble: str, where: str, since: Interval) -> Row:
         """Nothing came, as it should be: PASS where somebody was looking."""
         if not trouble:
-            return self._row(hop, Result.PASS)
+            watched = sentences.s((self.end_of_watch - since[1]) * self.scale)
+            return self._row(hop, Result.PASS, rests_on=f"nothing in {watched}")
         return self._row(hop, Result.UNKNOWN, f"{self._who(hop)} nothing was seen, but {trouble}; governed by {where}")
 
     def _timed(self, hop: Hop, start: Interval | None, seen: Interval | None, episode: Episode | None) -> Row:
@@ -260,6 +262,7 @@ class HopJudge:
         *,
         observed: Interval | None = None,
         allowed: Interval | None = None,
+        rests_on: str = "",
     ) -> Row:
         return Row(
             about=self.about,
@@ -271,6 +274,7 @@ class HopJudge:
             uncertainty_vs=round(observed[1] - observed[0], 3) if observed else None,
             result=result,
             reason=reason,
+            rests_on=rests_on,
         )
 
     def _who(self, hop: Hop) -> str:

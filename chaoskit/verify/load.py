@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 
 from chaoskit.events import Equipment, Interval, LoadTotals, LoadWindow
 from chaoskit.history import History
+from chaoskit.units import amount
 from chaoskit.verify.evidence import Evidence
 from chaoskit.verify.verdict import Result, Row
 
@@ -65,7 +66,9 @@ def judge_load(history: History, evidence: Evidence) -> list[Row]:
     absent = absent or _absent(windows, span, "the time from the first step on", history.events[0].t)
     reasons = [*_books(windows, totals), *_silence(windows, span), *filter(None, [absent])]
     reasons += _own_doing(windows, span)
-    return [_unknown(reason) for reason in reasons] or [Row(about="load", hop="load", result=Result.PASS)]
+    return [_unknown(reason) for reason in reasons] or [
+        Row(about="load", hop="load", result=Result.PASS, rests_on=amount(totals[0].finished, "requests"))
+    ]
 
 
 def load_notes(history: History) -> list[str]:

@@ -64,7 +64,7 @@ def judge_suppressed(
         end = min(source_end, evidence.known_to(until))
         unwatched = _unwatched(evidence, ("alertmanager",), episode.firing[1], end)
         return [_missing(about, f"Alertmanager never showed it suppressed by {source}", unwatched or busy)]
-    return [_row(about, Result.PASS)]
+    return [Row(about=about, hop="suppressed", result=Result.PASS, rests_on="shown suppressed")]
 
 
 def _missing(about: str, what: str, trouble: str) -> Row:

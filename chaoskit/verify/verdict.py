@@ -45,6 +45,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     result: Result
     reason: str = ""
     """For whatever is not PASS: the hop, the figure, and the setting that governs it."""
+    rests_on: str = ""
+    """For a PASS without a window: what was seen, in a few words."""
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):

@@ -183,7 +183,8 @@ def _content(plan: Plan, judged: HopJudge, alert: PlannedAlert, episode: Episode
             result, reason = Result.FAIL, f"{who}: the notice came, but {'; '.join(wrong)}"
         elif unseen:
             result, reason = Result.UNKNOWN, f"not judged: {who}: {'; '.join(unseen)}"
-        rows.append(Row(about=judged.about, hop="content", to=planned.to, result=result, reason=reason))
+        seen = amount(len(heard), "notices") if result is Result.PASS else ""
+        rows.append(Row(about=judged.about, hop="content", to=planned.to, result=result, reason=reason, rests_on=seen))
     return rows
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
+import msgspec
+
 from chaoskit.events import Notice
 from chaoskit.plan.model import Plan, PlannedNotice
 from chaoskit.units import amount
@@ -18,7 +20,6 @@ from chaoskit.verify.hops import HopJudge, sink_of
 from chaoskit.verify.verdict import Result, Row
 
 _Bounds = tuple[int, int | None]
-_GOVERNS = "the scenario's notices: of the receiver ({})"
 
 
 def judge_volumes(plan: Plan, evidence: Evidence, since: float, until: float, blind: Sequence[str]) -> list[Row]:
@@ -31,9 +32,9 @@ def judge_volumes(plan: Plan, evidence: Evidence, since: float, until: float, bl
     unwatched = f"{', '.join(blind)} was not watched all the time" if blind else ""
     rows = []
     for name, bounds in plan.scenario.notices.items():
-        result, reason = _judged(counts[name], bounds, unwatched, busy)
-        what = f"{name} got {reason}" if reason else ""
-        rows.append(Row(about=f"notices {name}", hop="finding", result=result, reason=what))
+        result, said = _judged(counts[name], bounds, unwatched, busy)
+        row = Row(about=f"notices {name}", hop="finding", result=result)
+        rows.append(_saying(row, said, f"{name} got {said}"))
     return rows
 
 
@@ -42,14 +43,12 @@ def judge_notices(judged: HopJudge, planned: PlannedNotice, episode: Episode | N
     bounds = planned.ask.notices
     if bounds is None:
         return []
-    result, reason = Result.UNKNOWN, "not judged: it was not seen firing, so no notice counts"
+    result, said = Result.UNKNOWN, "not judged: it was not seen firing, so no notice counts"
     if episode is not None and episode.firing is not None:
-        result, reason = _of_instance(judged, planned, episode, bounds)
-    reason = (
-        reason
-        and f"{judged.about} -> {planned.to}: {reason}; governed by {_GOVERNS.format(judged.alert.expectation.place)}"
-    )
-    return [Row(about=judged.about, hop="notices", to=planned.to, result=result, reason=reason)]
+        result, said = _of_instance(judged, planned, episode, bounds)
+    place = judged.alert.expectation.place
+    reason = f"{judged.about} -> {planned.to}: {said}; governed by the scenario's notices: of the receiver ({place})"
+    return [_saying(Row(about=judged.about, hop="notices", to=planned.to, result=result), said, reason)]
 
 
 def _of_instance(judged: HopJudge, planned: PlannedNotice, episode: Episode, bounds: _Bounds) -> tuple[Result, str]:
@@ -70,8 +69,8 @@ def _of_instance(judged: HopJudge, planned: PlannedNotice, episode: Episode, bou
     busy = judged.mutes.of(episode, begin, until) or processor.starved(
         evidence.processor, ("alertmanager", "prometheus", "target"), begin, until, judged.scale
     )
-    result, reason = _judged(len(mine), bounds, f"{sink} was not watched all the time" if unwatched else "", busy)
-    return result, f"it got {reason}" if reason else ""
+    result, said = _judged(len(mine), bounds, f"{sink} was not watched all the time" if unwatched else "", busy)
+    return result, said if result is Result.PASS else f"it got {said}"
 
 
 def counted(plan: Plan, evidence: Evidence, since: float, until: float) -> list[Notice]:
@@ -92,12 +91,18 @@ def tells_only(notice: Notice, others: Callable[[Mapping[str, str]], bool]) -> b
 
 
 def _judged(count: int, bounds: _Bounds, unwatched: str, busy: str) -> tuple[Result, str]:
-    """How many there were against how many there may be, and why that is no PASS."""
+    """How many there were against how many there may be, in words, with why that is no PASS."""
     least, most = bounds
     too_many = most is not None and count > most
     if not too_many and count >= least and not (unwatched and most is not None):
-        return Result.PASS, ""
+        return Result.PASS, amount(count, "notices")
     wanted = str(least) if least == most else f"{least}..{'' if most is None else most}"
     said = f"{amount(count, 'notices')}, the scenario says {wanted}"
     trouble = busy if too_many else unwatched or busy
     return (Result.UNKNOWN, f"{said}, but {trouble}") if trouble else (Result.FAIL, said)
+
+
+def _saying(row: Row, said: str, reason: str) -> Row:
+    if row.result is Result.PASS:
+        return msgspec.structs.replace(row, rests_on=said)
+    return msgspec.structs.replace(row, reason=reason)

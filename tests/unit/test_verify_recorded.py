@@ -73,6 +73,7 @@ def test_whatever_is_not_pass_says_who_which_hop_how_much_and_which_setting(name
     for row in verify(recorded(name)).rows:
         if row.result is Result.PASS:
             assert row.reason == ""
+            assert row.rests_on or row.observed
             continue
         assert row.reason
         assert not re.search(r"\b(None|nan|inf)\b|\{|\}", row.reason.split("locust")[0]), row.reason
