@@ -25,6 +25,7 @@ from requests.auth import AuthBase, HTTPBasicAuth
 
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.scenario.model import Access, Attached, Secret
+from chaoskit.trust import read_secret
 
 
 def plain_session() -> requests.Session:
@@ -161,7 +162,7 @@ def _read(secret: Secret, access: Access, problems: list[Problem]) -> str:
         return value
     file = file_of(secret.file, access.place)
     try:
-        value = file.read_text(encoding="utf-8").strip()
+        value = read_secret(file).decode().strip()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "no text"
         problems.append(Problem(access.place, f"the secret in {file} cannot be read: {why}", "write it there"))

@@ -103,6 +103,8 @@ class Invoke(Event, frozen=True, kw_only=True, tag="invoke"):
     undo: dict[str, Any]
     max_s: float
     """Real seconds after which it is undone whatever happens."""
+    address: dict[str, Any] = {}
+    """Where the target is (url, file, pattern, …); a token that speaks of another place is not obeyed."""
 
 
 class FaultOk(Event, frozen=True, kw_only=True, tag="fault-ok"):

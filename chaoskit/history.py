@@ -16,6 +16,7 @@ import msgspec
 
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.events import SCHEMA, AnyEvent, Event, Header, decode
+from chaoskit.files import HISTORY, read_regular
 
 E = TypeVar("E", bound=Event)
 
@@ -42,7 +43,7 @@ def read_history(path: Path) -> History:
     """The history in a file, or in a run's folder; raises BadInput saying where it cannot be trusted."""
     file = path / "events.jsonl" if path.is_dir() else path
     try:
-        data = file.read_bytes()
+        data = read_regular(file, HISTORY)
     except OSError as error:
         raise BadInput(Problem(Place(str(file)), f"cannot be read: {error.strerror}")) from None
     return parse_history(data, str(file))
@@ -74,7 +75,7 @@ def readable_part(path: Path) -> History | None:
     file = path / "events.jsonl" if path.is_dir() else path
     events: list[AnyEvent] = []
     try:
-        for number, line in enumerate(file.read_bytes().split(b"\n")[:-1]):
+        for number, line in enumerate(read_regular(file, HISTORY).split(b"\n")[:-1]):
             events.append(_event(line, number, Place(str(file), number + 1)))
     except (OSError, BadInput):
         pass

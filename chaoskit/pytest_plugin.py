@@ -19,9 +19,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from chaoskit.errors import BadInput
 from chaoskit.fresh import fresh
 from chaoskit.report.text import telling
 from chaoskit.verify.verdict import Result, Verdict
+from chaoskit.yaml_source import read_text
 
 _SUFFIXES = (".yml", ".yaml")
 _LONGEST_S = 3600.0
@@ -113,8 +115,8 @@ def chaoskit_run(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[...
 def _is_scenario(path: Path) -> bool:
     """Whether the first key is `chaoskit:` and there are steps; profiles and promises begin with it as well."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
+        lines = read_text(path).splitlines()
+    except BadInput:
         return False
     keys = [line.partition(":")[0] for line in lines if line[:1].isalpha() and ":" in line]
     return bool(keys) and keys[0] == "chaoskit" and "steps" in keys

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from chaoskit.errors import BadInput, ChaoskitError, EquipmentError, Place, Problem
+from chaoskit.files import write_named
 from chaoskit.printable import clean
 
 _log = logging.getLogger(__name__)
@@ -56,10 +57,13 @@ def lacking(error: BaseException) -> ChaoskitError | None:
     return None
 
 
-def leave(file: Path, result: bytes) -> None:
-    """Writes a result to its file; where that cannot be done it is said, and what was judged stays judged."""
+def leave(file: Path, result: bytes, *, named: bool = False) -> None:
+    """Writes a result to its file; where that cannot be done it is said, and what was judged stays judged.
+
+    One that a person `named` gets the mode that their own files have.
+    """
     try:
-        file.write_bytes(result)
+        write_named(file, result) if named else file.write_bytes(result)
     except OSError as error:
         _log.warning("%s: cannot be written: %s", clean(str(file)), error.strerror)
         if error.errno in _FULL and file.is_file():

@@ -12,6 +12,7 @@ second document are refused.
 from __future__ import annotations
 
 import difflib
+import errno
 import math
 import re
 from collections.abc import Iterable, Iterator
@@ -22,6 +23,7 @@ from typing import Any, Never
 import yaml
 
 from chaoskit.errors import BadInput, Place, Problem
+from chaoskit.files import read_regular
 from chaoskit.yaml_node import Kind, Node, Scalar
 
 __all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_NODES", "Node", "nearest", "read", "read_file", "read_text", "scalar"]
@@ -61,13 +63,12 @@ def read_text(path: Path) -> str:
     """The text of a file, without a byte order mark; raises BadInput unless UTF-8 of at most MAX_BYTES."""
     place = Place(str(path))
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = getattr(error, "strerror", None) or str(error)
-        raise BadInput(Problem(place, f"cannot be read: {reason}", "check the path and its permissions")) from None
-    if len(data) > MAX_BYTES:
-        raise BadInput(_too_long(place))
+        data = read_regular(path, MAX_BYTES)
+    except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise BadInput(_too_long(place)) from None
+        hint = "check the path and its permissions"
+        raise BadInput(Problem(place, f"cannot be read: {error.strerror}", hint)) from None
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -10,6 +10,7 @@ import sys
 import traceback
 from types import FrameType
 
+from chaoskit import files
 from chaoskit.errors import BadInput, ExitCode
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -64,6 +65,8 @@ def run(arguments: list[str]) -> ExitCode:
         else:
             click.echo(clean_lines(str(ours)), err=True)
         return ours.exit_code
+    finally:
+        files.as_before()
     return result if isinstance(result, ExitCode) else ExitCode.PASS
 
 

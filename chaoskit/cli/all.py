@@ -11,6 +11,7 @@ from chaoskit.cli.gate import gate_command
 from chaoskit.cli.inject import inject_command
 from chaoskit.cli.new import new_command, schema_command
 from chaoskit.cli.rehearse import rehearse_command
+from chaoskit.cli.runs import runs_group
 from chaoskit.cli.safety import heal_command, status_command, stop_command, unlock_command
 from chaoskit.cli.witness import witness_group
 
@@ -26,6 +27,7 @@ for command in (
     inject_command,
     new_command,
     rehearse_command,
+    runs_group,
     schema_command,
     status_command,
     stop_command,

@@ -105,7 +105,11 @@ def run_command(
     for one in asked:
         verdicts.append(_run_one(one, out, keep))
         if junitxml is not None:
-            leave(junitxml, junit("chaoskit run", [case for verdict in verdicts for case in promises(verdict)]))
+            leave(
+                junitxml,
+                junit("chaoskit run", [case for verdict in verdicts for case in promises(verdict)]),
+                named=True,
+            )
     return worst(ExitCode(verdict.exit_code) for verdict in verdicts)
 
 

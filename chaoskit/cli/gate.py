@@ -120,7 +120,7 @@ def gate_command(
         again = f", {len(codes) + 1} of {count}" if count > 1 else ""
         cases.extend(replace(case, name=case.name + again) for case in map(_case, outcomes))
         if junitxml is not None:
-            leave(junitxml, junit("chaoskit gate", cases))
+            leave(junitxml, junit("chaoskit gate", cases), named=True)
 
     while len(codes) < count:
         codes.append(_play(schedule, shared, out, record, require_coverage, keep, everyone))

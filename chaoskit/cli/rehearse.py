@@ -128,9 +128,9 @@ def rehearse_command(
     )
     found = session.rehearse()
     if write_promise is not None:
-        leave(write_promise, session.promise_text(found.outcomes).encode())
+        leave(write_promise, session.promise_text(found.outcomes).encode(), named=True)
     if junitxml is not None:
-        leave(junitxml, to_junit(found))
+        leave(junitxml, to_junit(found), named=True)
     if format_ == "json":
         click.echo(to_json(found))
     elif format_ == "github":

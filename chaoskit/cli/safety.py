@@ -6,14 +6,19 @@ import time
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from chaoskit.cli.console import console
 from chaoskit.errors import BadInput, ExitCode, Place, Problem, Refused
+from chaoskit.faults.base import FaultError
 from chaoskit.report.text import clean
-from chaoskit.safety.heal import Healed, heal
+from chaoskit.safety.heal import Healed, Undone, heal
 from chaoskit.safety.lever import block, stop_all, sweep, unblock
-from chaoskit.safety.standing import JOURNAL, Standing, in_use
-from chaoskit.safety.survey import RunSeen, run_folders, survey
+from chaoskit.safety.standing import JOURNAL, Ledger, Standing, in_use, read_standing
+from chaoskit.safety.state import notes
+from chaoskit.safety.survey import RunSeen, noted_folders, run_folders, survey
+from chaoskit.safety.vouching import Journaled, vouched
+from chaoskit.trust import distrust, real_folder
 
 RUNS = Path("chaoskit-runs")
 _OUT = click.option(
@@ -24,20 +29,27 @@ _OUT = click.option(
 @click.command("heal")
 @click.argument("run", metavar="[RUN_DIR]", required=False, type=click.Path(path_type=Path))
 @click.option("--all", "everything", is_flag=True, help="Every run that is noted on this machine, and all in --out.")
+@click.option("--trust", is_flag=True, help="Also do what a journal says that no note of yours names.")
 @_OUT
-def heal_command(run: Path | None, everything: bool, out: Path) -> ExitCode:
+def heal_command(run: Path | None, everything: bool, trust: bool, out: Path) -> ExitCode:
     """Undo what a run's journal shows as not undone: after a crash, a power cut or a reboot, as often as you like."""
     if (run is None) != everything:
         raise BadInput("name the folder of a run, or write --all")
+    noted = noted_folders()
     if run is not None:
-        return _told([_heal_one(run if run.exists() else out / run)])
+        return _told([_heal_one(run if run.exists() else out / run, noted, trust)])
+    _refuse_foreign(out)
     results = sweep("chaoskit heal")
-    done = {one.folder.resolve() for one in results}
+    done = {one.folder for one in results}
     for folder in run_folders(out):
         if in_use(folder):
             _say(f"{folder}: still running, left alone (chaoskit stop ends it)")
+        elif why := distrust(folder, JOURNAL):
+            _say(f"{folder}: left alone: {why}")
         elif folder not in done:
-            results.append(heal(folder, "chaoskit heal", "asked for by hand"))
+            results.append(_heal_by_hand(folder) if trust or folder in noted else _unhealed(folder))
+    for unread in (one for one in notes() if one.trouble and not one.owner):
+        results.append(Healed(unread.file, trouble=(unread.trouble,), damaged=True))
     return _told(results)
 
 
@@ -50,12 +62,16 @@ def status_command(out: Path) -> ExitCode:
         _say(_run_line(run))
         for fault in run.faults:
             _say(f"    {_fault_line(fault)}")
+    for line in found.unread:
+        _say(f"trouble {line}")
+    for line in found.others:
+        _say(f"foreign {line}; left alone")
     for note, held in found.locks:
         how = f"held for {note.age_s:.0f} s" if held else "left behind; the next run on it heals first"
         _say(f"lock    {note.target}  process {note.owner.pid}, {how}  {', '.join(note.folders)}")
     if found.blocked:
         _say(f"stopped since {found.blocked}; chaoskit unlock allows runs again")
-    if not (found.runs or found.locks or found.blocked):
+    if not (found.runs or found.locks or found.blocked or found.unread):
         _say("nothing runs, nothing is in force")
     return ExitCode.NOT_HEALED if found.broken else ExitCode.PASS
 
@@ -66,6 +82,7 @@ def status_command(out: Path) -> ExitCode:
 @_OUT
 def stop_command(grace: float, reason: str, out: Path) -> ExitCode:
     """End every run on this machine, undo everything, and let none begin until `chaoskit unlock`."""
+    _refuse_foreign(out)
     block(clean(reason))
     results: list[Healed] = []
     for ended in stop_all(grace):
@@ -73,7 +90,7 @@ def stop_command(grace: float, reason: str, out: Path) -> ExitCode:
         _say(f"process {ended.entry.owner.pid} {how}: {', '.join(ended.entry.folders)}")
         results += ended.results
     code = _told(results)
-    left = [run for run in survey(out).runs if run.faults or run.state != "gone"]
+    left = [run for run in survey(out).runs if run.may_be_broken or (run.state != "gone" and not run.foreign)]
     for run in left:
         _say(_run_line(run))
     _say("no run begins on this machine until: chaoskit unlock")
@@ -87,14 +104,56 @@ def unlock_command() -> ExitCode:
     return ExitCode.PASS
 
 
-def _heal_one(folder: Path) -> Healed:
+def _refuse_foreign(out: Path) -> None:
+    """Raises Refused where another user's folder was named; one that only lies here is left alone."""
+    named = click.get_current_context().get_parameter_source("out") is ParameterSource.COMMANDLINE
+    if named and out.exists():
+        try:
+            real_folder(out)
+        except OSError as error:
+            place = Place(str(out))
+            raise Refused(Problem(place, f"this is no folder of yours: {error.strerror}", "name another")) from None
+
+
+def _heal_by_hand(folder: Path) -> Healed:
+    return heal(folder, "chaoskit heal", "asked for by hand")
+
+
+def _unhealed(folder: Path) -> Healed:
+    """A run that no note names, with what healing it would do; nothing is done."""
+    try:
+        ledger = read_standing(folder, obeyed=True)
+    except OSError as error:
+        return Healed(folder, trouble=(f"its journal cannot be read: {error.strerror}",), damaged=True)
+    why = f"no note of yours names this run, so nothing was done; to do it: chaoskit heal {folder} --trust"
+    faults = [Undone(one, False, _what_it_does(one, ledger, folder)) for one in ledger.standing.values()]
+    trouble = [f"{ledger.damaged} lines of its journal are damaged"] if ledger.damaged else []
+    return Healed(folder, tuple(faults), (*trouble, *([why] if faults else [])), bool(ledger.damaged))
+
+
+def _what_it_does(fault: Standing, ledger: Ledger, folder: Path) -> str:
+    """What undoing a fault would do, or why it would be refused."""
+    try:
+        return f"its undo {vouched(fault, Journaled(folder, ledger.header))}"
+    except FaultError as error:
+        return f"would be refused: {error}"
+
+
+def _heal_one(folder: Path, noted: set[Path], trust: bool) -> Healed:
+    if why := distrust(folder, JOURNAL):
+        raise Refused(Problem(Place(str(folder)), f"this run is not to be believed: {why}", "heal it as its owner"))
     if not (folder / JOURNAL).exists():
         raise BadInput(
             Problem(Place(str(folder)), f"no run's folder: there is no {JOURNAL} in it", "see: chaoskit status")
         )
     if in_use(folder):
         raise Refused(Problem(Place(str(folder)), "this run is still at work", "wait for its end, or: chaoskit stop"))
-    return heal(folder.resolve(), "chaoskit heal", "asked for by hand")
+    real = folder.resolve()
+    if real not in noted and not trust and (asked := _unhealed(real)).faults:
+        said = [Problem(None, f"{_fault_line(one.fault)}: {one.detail}") for one in asked.faults]
+        last = Problem(Place(str(folder)), "no note of yours names this run, so nothing was done", "to do it: --trust")
+        raise Refused([*said, last])
+    return _heal_by_hand(real)
 
 
 def _told(results: list[Healed]) -> ExitCode:
@@ -115,6 +174,8 @@ def _told(results: list[Healed]) -> ExitCode:
 def _run_line(run: RunSeen) -> str:
     owner = f"process {run.pid}" if run.pid else "not noted here"
     beat = f", last beat {run.beat_s:.1f} s ago of {run.lease_s:g} s" if run.beat_s is not None else ""
+    if run.foreign and not run.pid:
+        return f"foreign {run.folder}  left alone: {run.foreign}"
     faults = f"{len(run.faults)} in force" if run.faults else "nothing in force"
     return f"{run.state:8}{run.folder}  {owner}{beat}; {faults}" + (f"; {run.trouble}" if run.trouble else "")
 

@@ -15,6 +15,8 @@ import msgspec
 
 from chaoskit.crm.clock import Clock
 from chaoskit.errors import BadInput, Place, Problem
+from chaoskit.files import read_regular
+from chaoskit.trust import read_own
 
 TOKEN_ENV = "CHAOSKIT_CRM_TOKEN"  # the variable's name, not the secret
 SLICE_ENV = "CHAOSKIT_SLICE"
@@ -80,7 +82,7 @@ def load(path: Path) -> Config:
     """The configuration in a JSON file; raises BadInput with everything that is wrong with it."""
     place = Place(str(path))
     try:
-        raw = msgspec.json.decode(path.read_bytes())
+        raw = msgspec.json.decode(read_regular(path))
     except OSError as error:
         raise BadInput(Problem(place, f"cannot be read: {error.strerror}")) from None
     except msgspec.DecodeError as error:
@@ -117,10 +119,10 @@ def admin_token(config: Config) -> str:
     if config.admin_token_file:
         path = Path(config.admin_token_file)
         try:
-            token = path.read_text(encoding="utf-8").strip()
-        except OSError as error:
-            problem = Problem(Place(str(path)), f"the token cannot be read: {error.strerror}")
-            raise BadInput(problem) from None
+            token = read_own(path).decode().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "no text"
+            raise BadInput(Problem(Place(str(path)), f"the token cannot be read: {why}")) from None
         place = Place(str(path))
     else:
         token, place = os.environ.get(TOKEN_ENV, ""), Place(f"${TOKEN_ENV}")

@@ -14,10 +14,13 @@ An action (`do:`) has no undo: it is done when its result was confirmed.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Protocol
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict
 
@@ -57,12 +60,69 @@ class Target:
         return float(self.address.get("time_scale", 1.0))
 
 
+PLACES = ("url", "service", "token_file", "file", "folder", "pattern", "control")
+"""What of an address is journaled beside a token, to be compared with it before the token is obeyed."""
+
+
+def places(address: Mapping[str, Any]) -> dict[str, Any]:
+    """Where an address says that the target is, as data without a secret."""
+    prometheus = address.get("prometheus", "")
+    found = {key: address[key] for key in PLACES if key in address}
+    return {**found, "prometheus": prometheus if isinstance(prometheus, str) else prometheus["url"]}
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """How a token came about, as the journal that holds it tells."""
+
+    folder: Path
+    """The run's."""
+    targets: tuple[str, ...]
+    settings: Mapping[str, Any]
+    address: Mapping[str, Any]
+    """`places` of the target; empty where an older journal does not tell."""
+
+    def allow(self, key: str, value: str) -> None:
+        """Raises FaultError unless the target is in this place, as far as the journal tells.
+
+        An older one tells nothing: then only what lies beside or below the run, or on loopback, is it.
+        """
+        if any(self.address.values()):
+            right = self.address.get(key, "") == value
+        elif key in ("url", "service", "prometheus"):
+            right = not value or urlsplit(value).hostname in ("127.0.0.1", "::1", "localhost")
+        else:
+            path = Path(value)
+            right = not value or (self.folder.parent in (path, *path.parents) and ".." not in path.parts)
+        if not right:
+            raise FaultError(f"the journal knows of no target whose {key} is {value!r}, so nothing is done with it")
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """Inside which instants something came true, and what was seen."""
 
     between: Interval
     detail: str = ""
+
+
+def is_gone(file: Path) -> bool:
+    """Whether a file is seen not to be there; raises FaultError where that cannot be seen from here."""
+    try:
+        file.lstat()
+    except FileNotFoundError:
+        try:
+            empty = not any(file.parent.iterdir())
+        except OSError as error:
+            raise FaultError(
+                f"{file.parent} cannot be seen from here ({error.strerror}), so {file} may exist"
+            ) from None
+        if empty and os.path.ismount(file.parent):
+            raise FaultError(f"{file.parent} is an empty mount, so {file} may exist where it is not covered") from None
+        return True
+    except OSError as error:
+        raise FaultError(f"{file} cannot be seen from here: {error.strerror}") from None
+    return False
 
 
 class Fault(Protocol):
@@ -91,6 +151,13 @@ class Fault(Protocol):
     @classmethod
     def stop(cls, undo: Undo) -> Seen:
         """Takes the effect back, from the token alone; idempotent, bounded, verified. Raises FaultError."""
+
+    @classmethod
+    def vouch(cls, undo: Undo, made: Made) -> str:
+        """What `stop` does with a token that was found in a journal, in words: what it runs, removes, sends where.
+
+        Raises FaultError for a token that this kind cannot have made like that.
+        """
 
 
 def beyond(kind: Any, settings: Settings, limits: Mapping[str, Any]) -> str:

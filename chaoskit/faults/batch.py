@@ -6,6 +6,7 @@ the queue's own census, whoever put the messages.
 
 from __future__ import annotations
 
+import re
 import secrets
 import threading
 import time
@@ -13,8 +14,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from chaoskit.faults.base import FaultError, Lapsed, Seen, Target, Undo
-from chaoskit.faults.interface import Interface, Watch, get, interface, take_back
+from chaoskit.faults.base import FaultError, Lapsed, Made, Seen, Target, Undo
+from chaoskit.faults.interface import Interface, Watch, get, interface, take_back, vouched
 
 Level = Annotated[int, Field(ge=1, le=5000)]
 """A number of messages."""
@@ -112,3 +113,10 @@ def stop(undo: Undo) -> Seen:
         return gone_by, f"{undo['queue']}: {gone} messages removed"
 
     return take_back(undo["at"], remove)
+
+
+def vouch(undo: Undo, kind: str, made: Made) -> str:
+    """Only a batch of a name that the kind makes up, at the target's queue; raises FaultError."""
+    if not re.fullmatch(rf"{re.escape(kind)}-[0-9a-f]{{12}}", undo["batch"]):
+        raise FaultError(f"{undo['batch']!r} is no batch of {kind}")
+    return f"sends DELETE {vouched(undo['at'], made)}/queue/messages of batch {undo['batch']}"

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import select
 import signal
@@ -28,7 +29,7 @@ import psutil
 
 from chaoskit import giving_way, waiting
 from chaoskit.faults import processes
-from chaoskit.faults.base import FaultError, Lapsed, Seen, Target, Undo
+from chaoskit.faults.base import FaultError, Lapsed, Made, Seen, Target, Undo
 from chaoskit.fresh import fresh
 
 MARK = "CHAOSKIT_BURN"
@@ -206,3 +207,10 @@ def put_out(undo: Undo) -> Seen:
     for child in _lit.pop(undo["burn"], []):
         child.wait(_CONFIRM_S)
     return Seen((begun, time.time()), f"{len(burners)} put out")
+
+
+def vouch(undo: Undo, made: Made) -> str:
+    """Only processes with a mark that this kind makes up."""
+    if not re.fullmatch(r"[0-9a-f]{16}", undo["burn"]):
+        raise FaultError(f"{undo['burn']!r} is no mark of a burner")
+    return f"ends the processes with {MARK}={undo['burn']} in their environment"

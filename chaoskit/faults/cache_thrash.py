@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import http.client
 import math
+import re
 import secrets
 import threading
 import time
@@ -23,8 +24,8 @@ from urllib.parse import quote, urlsplit
 from pydantic import Field
 
 from chaoskit import waiting
-from chaoskit.faults.base import FaultError, Lapsed, Seen, Settings, Target, Undo
-from chaoskit.faults.interface import ANSWER_S, SILENCE_S, Watch, get, interface, take_back
+from chaoskit.faults.base import FaultError, Lapsed, Made, Seen, Settings, Target, Undo
+from chaoskit.faults.interface import ANSWER_S, SILENCE_S, Watch, get, interface, take_back, vouched
 from chaoskit.faults.quantities import Ratio
 
 _EFFECT_S = 18.0
@@ -98,6 +99,13 @@ class CacheThrash:
             return gone_by, f"{gone} entries dropped"
 
         return take_back(undo["at"], drop)
+
+    @classmethod
+    def vouch(cls, undo: Undo, made: Made) -> str:
+        """Only keys of a prefix that this kind makes up, at the target's interface."""
+        if not re.fullmatch(r"thrash-[0-9a-f]{8}-", undo["prefix"]):
+            raise FaultError(f"{undo['prefix']!r} is no prefix of cache.thrash")
+        return f"sends DELETE {vouched(undo['at'], made)}/cache?prefix={undo['prefix']}"
 
     @classmethod
     def alter(cls, undo: Undo, settings: Settings) -> Undo:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from chaoskit import waiting
 from chaoskit.faults import programs, query
-from chaoskit.faults.base import FaultError, Lapsed, Seen, Settings, Target, Undo, refuse_beyond
+from chaoskit.faults.base import FaultError, Lapsed, Made, Seen, Settings, Target, Undo, refuse_beyond
 from chaoskit.faults.interface import Watch
 from chaoskit.faults.query import Query
 
@@ -105,6 +105,21 @@ class Command:
         if not _becomes(undo, there=False):
             raise FaultError(f"stop ended well, but seen still sees the effect after {_seen_s(undo):g} s")
         return Seen((begun, time.time()), _told(undo, "stop"))
+
+    @classmethod
+    def vouch(cls, undo: Undo, made: Made) -> str:
+        """Only the programs of the settings."""
+        settings = CommandSettings.model_validate(dict(made.settings))
+        for name in ("start", "stop", "seen"):
+            wanted, found = getattr(settings, name), undo[name]
+            if isinstance(wanted, Query) and isinstance(found, dict):
+                made.allow("prometheus", found["at"]["url"])
+            elif (wanted is None) != (found is None) or (wanted and not programs.is_resolved(wanted, found)):
+                raise FaultError(f"its {name} is not the program of its settings: {found}")
+        if undo["env"] != list(settings.env) or undo["timeout_s"] != settings.timeout_s:
+            raise FaultError("its variables or its time are not those of its settings")
+        made.allow("url", undo["url"])
+        return f"runs {undo['stop']} in {undo['folder']}" + (f", then asks {undo['seen']}" if undo["seen"] else "")
 
 
 def _work(undo: Undo, which: str) -> None:

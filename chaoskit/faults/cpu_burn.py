@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from chaoskit.faults import burners
-from chaoskit.faults.base import FaultError, Seen, Settings, Target, Undo, refuse_beyond
+from chaoskit.faults.base import FaultError, Made, Seen, Settings, Target, Undo, refuse_beyond
 
 PROGRAM = """
 import time
@@ -90,3 +90,8 @@ class CpuBurn:
     def stop(cls, undo: Undo) -> Seen:
         """Ends them all and sees none left."""
         return burners.put_out(undo)
+
+    @classmethod
+    def vouch(cls, undo: Undo, made: Made) -> str:
+        """See `burners.vouch`."""
+        return burners.vouch(undo, made)

@@ -14,10 +14,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
+from urllib.parse import quote
 
 from pydantic import Field
 
-from chaoskit.faults.base import FaultError, Lapsed, Seen, Settings, Target, Undo
+from chaoskit.faults.base import FaultError, Lapsed, Made, Seen, Settings, Target, Undo, is_gone
 
 _BUSY_S = 5.0
 _LOOK_S = 0.5
@@ -80,7 +81,7 @@ class DbError:
     def stop(cls, undo: Undo) -> Seen:
         """Drops the trigger and sees it gone; with the database gone there is nothing to drop."""
         begun = time.time()
-        if not Path(undo["file"]).exists():
+        if is_gone(Path(undo["file"])):
             return Seen((begun, begun), "the database is gone")
         with connected(undo["file"]) as database:
             database.execute(f"DROP TRIGGER IF EXISTS {_name(undo)}")
@@ -88,12 +89,18 @@ class DbError:
             raise FaultError("the trigger was dropped, and is still there")
         return Seen((begun, time.time()), f"{undo['table']} takes every {undo['operation']} again")
 
+    @classmethod
+    def vouch(cls, undo: Undo, made: Made) -> str:
+        """Only a trigger of a name that this kind makes up, in the target's database."""
+        made.allow("file", undo["file"])
+        return f"drops the trigger {_name(undo)} in {undo['file']}"
+
 
 @contextlib.contextmanager
 def connected(file: str) -> Iterator[sqlite3.Connection]:
     """A connection to an existing database, closed afterwards; raises FaultError for whatever SQLite says."""
     try:
-        database = sqlite3.connect(f"file:{file}?mode=rw", uri=True, timeout=_BUSY_S, isolation_level=None)
+        database = sqlite3.connect(f"file:{quote(file)}?mode=rw", uri=True, timeout=_BUSY_S, isolation_level=None)
     except sqlite3.Error as error:
         raise FaultError(f"{file}: {error}") from None
     try:

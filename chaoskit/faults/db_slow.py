@@ -10,10 +10,11 @@ import threading
 import time
 from pathlib import Path
 from typing import ClassVar
+from urllib.parse import quote
 
 from pydantic import Field, model_validator
 
-from chaoskit.faults.base import FaultError, Lapsed, Seen, Settings, Target, Undo
+from chaoskit.faults.base import FaultError, Lapsed, Made, Seen, Settings, Target, Undo, is_gone
 from chaoskit.faults.db_error import connected
 from chaoskit.faults.quantities import Duration
 
@@ -81,7 +82,7 @@ class DbSlow:
     def stop(cls, undo: Undo) -> Seen:
         """Sees that the lock can be had; who held it has ended, or ends its pulse."""
         begun = time.time()
-        if not Path(undo["file"]).exists():
+        if is_gone(Path(undo["file"])):
             return Seen((begun, begun), "the database is gone")
         with connected(undo["file"]) as database:
             database.execute(f"PRAGMA busy_timeout = {int(_FREE_S * 1000)}")
@@ -89,9 +90,15 @@ class DbSlow:
             database.execute("ROLLBACK")
         return Seen((begun, time.time()), "writers need not wait")
 
+    @classmethod
+    def vouch(cls, undo: Undo, made: Made) -> str:
+        """It only looks whether the target's database can be written."""
+        made.allow("file", undo["file"])
+        return f"takes the write lock of {undo['file']} for a moment"
+
 
 def _writable(file: str) -> bool:
-    database = sqlite3.connect(f"file:{file}?mode=rw", uri=True, timeout=0, isolation_level=None)
+    database = sqlite3.connect(f"file:{quote(file)}?mode=rw", uri=True, timeout=0, isolation_level=None)
     try:
         database.execute("BEGIN IMMEDIATE")
         database.execute("ROLLBACK")

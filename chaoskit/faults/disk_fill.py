@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import threading
@@ -12,7 +13,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field
 
-from chaoskit.faults.base import FaultError, Lapsed, Seen, Settings, Target, Undo
+from chaoskit.faults.base import FaultError, Lapsed, Made, Seen, Settings, Target, Undo, is_gone
 from chaoskit.units import parse_size
 
 _LOOK_S = 0.25
@@ -77,10 +78,20 @@ class DiskFill:
         """Removes the file; one that was never made is just as well."""
         begun = time.time()
         try:
-            Path(undo["file"]).unlink(missing_ok=True)
+            if not is_gone(Path(undo["file"])):
+                Path(undo["file"]).unlink(missing_ok=True)
         except OSError as error:
             raise FaultError(f"{undo['file']} could not be removed: {error.strerror}") from None
         return Seen((begun, time.time()), "removed")
+
+    @classmethod
+    def vouch(cls, undo: Undo, made: Made) -> str:
+        """Only a file of the name that this kind makes up, in the target's folder."""
+        file = Path(undo["file"])
+        made.allow("folder", str(file.parent))
+        if not re.fullmatch(r"chaoskit-fill-[0-9a-f]{12}", file.name):
+            raise FaultError(f"{file} is no name that disk.fill makes up, so it is not removed")
+        return f"removes {file}"
 
 
 def _blocks(undo: Undo) -> int:

@@ -16,7 +16,8 @@ from urllib.parse import urlencode, urlsplit
 
 from chaoskit import identity
 from chaoskit.faults import processes
-from chaoskit.faults.base import FaultError, Lapsed, Seen, Target
+from chaoskit.faults.base import FaultError, Lapsed, Made, Seen, Target
+from chaoskit.trust import read_own, read_secret
 
 ANSWER_S = 4.0
 """Longest wait for one answer, in real seconds."""
@@ -25,6 +26,7 @@ SILENCE_S = 3.0
 _UNDO_S = 10.0
 _AGAIN_S = 0.1
 _SHOWN = 200
+_TOKEN_LONG = 4096
 
 Interface = dict[str, Any]
 """Where and whose: url, token_file, owner; JSON, part of undo tokens."""
@@ -87,6 +89,17 @@ def get(at: Interface, method: str, path: str, body: Any = None, query: Mapping[
     return found
 
 
+def vouched(at: Interface, made: Made) -> str:
+    """Where a token's interface is; raises FaultError unless it is the target's, and its token file to be believed."""
+    if urlsplit(at["url"]).scheme not in ("http", "https"):
+        raise FaultError(f"{at['url']!r} is no address of an interface")
+    made.allow("url", at["url"])
+    made.allow("token_file", at["token_file"])
+    if at["token_file"] and _token_there(at):
+        _token(at, at["url"], read_secret)
+    return str(at["url"])
+
+
 def take_back(at: Interface, work: Callable[[], tuple[float, str]]) -> Seen:
     """Does an undo's work, again and again until it succeeds or 10 real s are over; raises FaultError then.
 
@@ -131,11 +144,21 @@ class Watch:
 def _authorization(at: Interface, what: str) -> dict[str, str]:
     if not at["token_file"]:
         return {}
+    # Whose files lie on the way to it is looked at where a journal or a person names it.
+    return {"Authorization": f"Bearer {_token(at, what, lambda file: read_own(file.resolve()))}"}
+
+
+def _token(at: Interface, what: str, read: Callable[[Path], bytes]) -> str:
+    """The token in its file, one line; raises FaultError for any other file, so that none is sent as one."""
     try:
-        token = Path(at["token_file"]).read_text(encoding="utf-8").strip()
+        token = read(Path(at["token_file"])).decode().strip()
+    except UnicodeDecodeError:
+        token = "\0"
     except OSError as error:
         raise FaultError(f"{what}: the token in {at['token_file']} cannot be read: {error.strerror}") from None
-    return {"Authorization": f"Bearer {token}"}
+    if not token.isprintable() or " " in token or len(token) > _TOKEN_LONG:
+        raise FaultError(f"{what}: {at['token_file']} holds no token, so it is not sent")
+    return token
 
 
 def _orphaned(at: Interface) -> bool:

@@ -21,8 +21,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator
 
-from chaoskit.faults.base import FaultError, Lapsed, Seen, Settings, Target, Undo, refuse_beyond
-from chaoskit.faults.interface import Watch, ask, get, interface, take_back
+from chaoskit.faults.base import FaultError, Lapsed, Made, Seen, Settings, Target, Undo, refuse_beyond
+from chaoskit.faults.interface import Watch, ask, get, interface, take_back, vouched
 from chaoskit.faults.quantities import Ratio
 
 _LOOK_S = 0.25
@@ -116,6 +116,13 @@ class LinkFault:
             return gone_by, taken if found.get("removed") else f"{undo['link']} was free of it"
 
         return take_back(undo["at"], remove)
+
+    @classmethod
+    def vouch(cls, undo: Undo, made: Made) -> str:
+        """Only a toxic of an id that this kind makes up, at the target's proxy."""
+        if not re.fullmatch(rf"{re.escape(cls.kind)}-[0-9a-f]{{12}}", undo["id"]):
+            raise FaultError(f"{undo['id']!r} is no toxic of {cls.kind}")
+        return f"sends DELETE {vouched(undo['at'], made)}{_path(undo)}"
 
     @classmethod
     def alter(cls, undo: Undo, settings: Settings) -> Undo:

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field
 
 from chaoskit import waiting
 from chaoskit.faults import burners
-from chaoskit.faults.base import FaultError, Seen, Settings, Target, Undo, refuse_beyond
+from chaoskit.faults.base import FaultError, Made, Seen, Settings, Target, Undo, refuse_beyond
 from chaoskit.units import parse_size
 
 _PROGRAM = """
@@ -87,6 +87,11 @@ class MemoryBurn:
     def stop(cls, undo: Undo) -> Seen:
         """Ends it and sees it gone."""
         return burners.put_out(undo)
+
+    @classmethod
+    def vouch(cls, undo: Undo, made: Made) -> str:
+        """See `burners.vouch`."""
+        return burners.vouch(undo, made)
 
 
 def _resident(process: psutil.Process) -> int:

@@ -7,6 +7,7 @@ the owner is gone too there is nothing left to bring back.
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import time
@@ -15,7 +16,7 @@ from typing import ClassVar
 
 from chaoskit import waiting
 from chaoskit.faults import processes
-from chaoskit.faults.base import FaultError, Seen, Settings, Target, Undo
+from chaoskit.faults.base import FaultError, Made, Seen, Settings, Target, Undo
 
 _CONFIRM_S = 5.0
 _BACK_S = 15.0
@@ -87,6 +88,15 @@ class MonitoringKill:
         if down:
             raise FaultError(f"{', '.join(down)} did not come back within {_BACK_S:g} s")
         return Seen((begun, time.time()), "back again")
+
+    @classmethod
+    def vouch(cls, undo: Undo, made: Made) -> str:
+        """Only notes of the targets, in the stack's control folder."""
+        made.allow("control", undo["control"])
+        names = [victim["name"] for victim in undo["victims"]]
+        if names != list(made.targets) or not all(re.fullmatch("[a-z0-9-]+", name) for name in names):
+            raise FaultError(f"{names} are not its targets")
+        return f"removes {', '.join(str(_note(undo, name)) for name in names)}"
 
 
 def _note(undo: Undo, name: str) -> Path:

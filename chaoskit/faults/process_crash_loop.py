@@ -16,7 +16,7 @@ from pydantic import Field
 
 from chaoskit import waiting
 from chaoskit.faults import processes
-from chaoskit.faults.base import Lapsed, Seen, Settings, Target, Undo
+from chaoskit.faults.base import Lapsed, Made, Seen, Settings, Target, Undo
 from chaoskit.faults.quantities import Duration
 
 _CONFIRM_S = 5.0
@@ -79,6 +79,11 @@ class ProcessCrashLoop:
         names = {victim["name"] for victim in undo["victims"]}
         back = waiting.await_true(lambda: names <= processes.find(undo["pattern"]).keys(), _CONFIRM_S)
         return Seen((begun, time.time()), "all back" if back else "a crash loop has nothing to take back")
+
+    @classmethod
+    def vouch(cls, undo: Undo, made: Made) -> str:
+        """Nothing is taken back, of processes that the pattern names."""
+        return f"waits for what replaced {processes.vouched(undo, made)}"
 
 
 def _await_births(undo: Undo, ended: threading.Event) -> list[psutil.Process]:

@@ -16,7 +16,7 @@ import psutil
 
 from chaoskit import identity, waiting
 from chaoskit.faults import processes
-from chaoskit.faults.base import FaultError, Lapsed, Seen, Settings, Target, Undo
+from chaoskit.faults.base import FaultError, Lapsed, Made, Seen, Settings, Target, Undo
 
 _CONFIRM_S = 5.0
 _NEWBORN_S = 5.0
@@ -89,6 +89,11 @@ class ProcessKill:
         if not waiting.await_true(lambda: not any(map(processes.stopped, held_back)), _CONFIRM_S):
             raise FaultError("SIGCONT was sent, but a replacement still stands still")
         return Seen((begun, time.time()), f"{len(held_back)} let go")
+
+    @classmethod
+    def vouch(cls, undo: Undo, made: Made) -> str:
+        """Only replacements of the processes that the pattern names."""
+        return f"lets go of what replaced {processes.vouched(undo, made)}"
 
 
 class _Replacements:

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from chaoskit import waiting
 from chaoskit.faults import processes
-from chaoskit.faults.base import FaultError, Lapsed, Seen, Settings, Target, Undo
+from chaoskit.faults.base import FaultError, Lapsed, Made, Seen, Settings, Target, Undo
 
 _CONFIRM_S = 5.0
 _LOOK_S = 0.05
@@ -67,3 +67,8 @@ class ProcessPause:
         ended = [victim["name"] for victim in victims if not processes.alive(victim)]
         said = [f"{len(victims) - len(ended)} let go"] + [f"{name} {processes.ENDED}" for name in ended]
         return Seen((begun, time.time()), ", ".join(said))
+
+    @classmethod
+    def vouch(cls, undo: Undo, made: Made) -> str:
+        """Only processes that the pattern names."""
+        return f"lets go of {processes.vouched(undo, made)}"

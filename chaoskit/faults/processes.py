@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from chaoskit import identity, waiting
-from chaoskit.faults.base import FaultError, Target, Undo
+from chaoskit.faults.base import FaultError, Made, Target, Undo
 from chaoskit.identity import Fate
 
 RESTARTED = "the machine was restarted since"
@@ -168,3 +168,13 @@ def prepare(target: Target) -> Undo:
     if wrong := several(pattern, target.names):
         raise FaultError(f"{wrong} ({target.handle}); {HOW_TO_CHOOSE}: {pattern}")
     return {**origin(), "pattern": pattern, "victims": [token(there[name].pid, name) for name in target.names]}
+
+
+def vouched(undo: dict[str, Any], made: Made) -> str:
+    """The victims of a token, in words; raises FaultError unless they are the targets, found by their pattern."""
+    if made.address:
+        made.allow("pattern", undo["pattern"])
+    names = [str(victim["name"]) for victim in undo["victims"]]
+    if "name" not in re.compile(undo["pattern"]).groupindex or names != list(made.targets):
+        raise FaultError(f"its processes {', '.join(names)} are not its targets {', '.join(made.targets)}")
+    return ", ".join(f"process {int(victim['pid'])} ({victim['name']})" for victim in undo["victims"])

@@ -19,6 +19,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from chaoskit.faults.base import FaultError, Settings, Target
+from chaoskit.files import users_umask
 from chaoskit.fresh import fresh
 
 _PASSED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER", "SSL_CERT_FILE")
@@ -68,10 +69,16 @@ def resolved(argv: list[str]) -> list[str]:
     return [str(Path(found).absolute()), *argv[1:]]
 
 
+def is_resolved(argv: list[str], found: list[str]) -> bool:
+    """Whether `resolved` can have made the one of the other."""
+    return Path(found[0]).is_absolute() and Path(found[0]).name == Path(argv[0]).name and found[1:] == argv[1:]
+
+
 def orders(target: Target, settings: ProgramSettings) -> dict[str, Any]:
     """What a run of a program needs besides its arguments, as data: names, never values, of variables."""
     url = target.address.get("url", "")
-    return {"env": list(settings.env), "timeout_s": settings.timeout_s, "url": url, "folder": str(Path.cwd())}
+    found = {"env": list(settings.env), "timeout_s": settings.timeout_s, "url": url, "folder": str(Path.cwd())}
+    return {**found, "umask": users_umask()}
 
 
 def run(argv: list[str] | str, given: Mapping[str, Any], shell: bool = False) -> tuple[int, str]:
@@ -88,6 +95,7 @@ def run(argv: list[str] | str, given: Mapping[str, Any], shell: bool = False) ->
                 env=_environment(given),
                 cwd=folder,
                 start_new_session=True,
+                umask=given.get("umask", -1),
             )
         except OSError as error:
             raise FaultError(f"{what} cannot be started: {error.strerror}") from None

@@ -9,7 +9,7 @@ import threading
 from typing import ClassVar
 
 from chaoskit.faults import batch
-from chaoskit.faults.base import FaultError, Seen, Settings, Target, Undo
+from chaoskit.faults.base import FaultError, Made, Seen, Settings, Target, Undo
 
 
 class QueueDeadLettersSettings(Settings):
@@ -52,6 +52,11 @@ class QueueDeadLetters:
     def stop(cls, undo: Undo) -> Seen:
         """Removes what was parked, wherever it stands, also what is being replayed."""
         return batch.stop(undo)
+
+    @classmethod
+    def vouch(cls, undo: Undo, made: Made) -> str:
+        """See `batch.vouch`."""
+        return batch.vouch(undo, cls.kind, made)
 
     @classmethod
     def alter(cls, undo: Undo, settings: Settings) -> Undo:

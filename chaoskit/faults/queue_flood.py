@@ -7,7 +7,7 @@ import time
 from typing import ClassVar
 
 from chaoskit.faults import batch
-from chaoskit.faults.base import FaultError, Seen, Settings, Target, Undo
+from chaoskit.faults.base import FaultError, Made, Seen, Settings, Target, Undo
 
 
 class QueueFloodSettings(Settings):
@@ -45,6 +45,11 @@ class QueueFlood:
     def stop(cls, undo: Undo) -> Seen:
         """Removes what was put, wherever it stands."""
         return batch.stop(undo)
+
+    @classmethod
+    def vouch(cls, undo: Undo, made: Made) -> str:
+        """See `batch.vouch`."""
+        return batch.vouch(undo, cls.kind, made)
 
     @classmethod
     def alter(cls, undo: Undo, settings: Settings) -> Undo:

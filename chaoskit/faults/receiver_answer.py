@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from pydantic import Field, model_validator
 
-from chaoskit.faults.base import FaultError, Lapsed, Seen, Settings, Target, Undo
+from chaoskit.faults.base import FaultError, Lapsed, Made, Seen, Settings, Target, Undo, is_gone
 from chaoskit.faults.quantities import Duration
 
 _LOOK_S = 0.2
@@ -76,6 +76,16 @@ class ReceiverAnswer:
     def stop(cls, undo: Undo) -> Seen:
         """Takes the files away: the next notice is answered as usual."""
         begun = time.time()
-        for name in undo["files"]:
-            Path(name).unlink(missing_ok=True)
+        for file in map(Path, undo["files"]):
+            if not is_gone(file):
+                file.unlink(missing_ok=True)
         return Seen((begun, time.time()), "answers as usual")
+
+    @classmethod
+    def vouch(cls, undo: Undo, made: Made) -> str:
+        """Only the targets' files, in the stack's control folder."""
+        for file in map(Path, undo["files"]):
+            made.allow("control", str(file.parent))
+            if file.suffix != ".manners" or file.stem not in made.targets:
+                raise FaultError(f"{file} is none that a sink looks at")
+        return f"removes {', '.join(undo['files'])}"

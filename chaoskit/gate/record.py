@@ -12,9 +12,11 @@ from pathlib import Path
 import msgspec
 
 from chaoskit.errors import ExitCode
+from chaoskit.files import SMALL, read_regular
 from chaoskit.surroundings import leave
 
 FILE = "gates.json"
+MOST = 8 * SMALL
 
 
 class Known(msgspec.Struct, kw_only=True):
@@ -64,7 +66,7 @@ class Record(msgspec.Struct, kw_only=True):
 def load_record(out: Path) -> Record:
     """The record of a folder of runs; an empty one where there is none, or none that can be read."""
     with contextlib.suppress(OSError, msgspec.DecodeError):
-        return msgspec.json.decode((out / FILE).read_bytes(), type=Record)
+        return msgspec.json.decode(read_regular(out / FILE, MOST), type=Record)
     return Record()
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import msgspec
 
+from chaoskit.files import read_regular
+
 
 class Manners(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is answered to a notice: `status` 0 is the usual answer; both SMTP and HTTP refuse from 400 on."""
@@ -30,6 +32,6 @@ GOOD = Manners()
 def manners(file: str) -> Manners:
     """What the file says now; good manners where there is none, or half of one."""
     try:
-        return msgspec.json.decode(Path(file).read_bytes(), type=Manners) if file else GOOD
+        return msgspec.json.decode(read_regular(Path(file)), type=Manners) if file else GOOD
     except (OSError, msgspec.DecodeError):
         return GOOD

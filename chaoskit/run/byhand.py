@@ -27,7 +27,7 @@ from chaoskit.events import (
     UndoFail,
     UndoOk,
 )
-from chaoskit.faults.base import Fault, FaultError, Settings, Target
+from chaoskit.faults.base import Fault, FaultError, Settings, Target, places
 from chaoskit.faults.hit import hit
 from chaoskit.faults.registry import known, read_settings
 from chaoskit.plan.names import undefined
@@ -37,12 +37,14 @@ from chaoskit.run.prepare import versions
 from chaoskit.run.signals import signals_end
 from chaoskit.safety.guard import Guard
 from chaoskit.safety.heal import HOLDER_LOG
+from chaoskit.trust import read_secret
 
 FAULT = "by-hand#0"
 LONGEST_S = 3600.0
 _SPARE_S = 5.0
 """How much longer than asked for the holder keeps the effect, should nobody take it back in time."""
 _AT_ONCE_S = 20.0
+_PATHS = ("file", "folder", "token_file", "control")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +81,21 @@ def order(
     problems += _wrong_role(handle, names, address, place)
     if not 0 < for_s <= LONGEST_S:
         problems.append(Problem(place, f"--for {for_s:g}s is out of bounds", f"at most {LONGEST_S:g}s"))
+    # Whoever heals may do it from another folder.
+    whole = {key: str(Path(value).absolute()) for key, value in address.items() if key in _PATHS and value}
+    if "token_file" in whole:
+        problems += _secret_trouble(Path(whole["token_file"]), place)
     if problems or found is None:
         raise BadInput(problems)
-    return Order(fault, found, Target(handle, names, {"time_scale": 1.0, **address}), for_s)
+    return Order(fault, found, Target(handle, names, {"time_scale": 1.0, **address, **whole}), for_s)
+
+
+def _secret_trouble(file: Path, place: Place) -> list[Problem]:
+    try:
+        read_secret(file)
+    except OSError as error:
+        return [Problem(place, f"the token in {file} cannot be used: {error.strerror}", "name a file of yours")]
+    return []
 
 
 def _wrong_role(handle: str, names: tuple[str, ...], address: Mapping[str, Any], place: Place) -> list[Problem]:
@@ -156,6 +170,7 @@ class ByHand:
                     settings=order.settings.model_dump(mode="json"),
                     undo=undo,
                     max_s=max_s,
+                    address=places(address),
                 ),
                 sync=True,
             )

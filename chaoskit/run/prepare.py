@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chaoskit import __version__
+from chaoskit import __version__, files
 from chaoskit.access import session_for
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.events import SCHEMA, Event, Header
@@ -171,8 +171,9 @@ def check_configuration(binaries: Binaries, bundle: Path, sources: Mapping[str, 
 def make_folder(out: Path | None, name: str, *, latest: bool = True) -> Path:
     """The run's own new folder, and `latest` beside it pointing there; raises BadInput when it cannot be made.
 
-    Nothing is left behind then.
+    Nothing is left behind then. From here on all that is written is for this user alone.
     """
+    files.keep_private()
     parent = out or Path("chaoskit-runs")
     try:
         wrong = _unusable(parent, name)

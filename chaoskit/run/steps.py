@@ -24,7 +24,7 @@ from chaoskit.events import (
     UndoFail,
     UndoOk,
 )
-from chaoskit.faults.base import Action, Changeable, Fault, FaultError, Seen, Target
+from chaoskit.faults.base import Action, Changeable, Fault, FaultError, Seen, Target, places
 from chaoskit.faults.registry import read_settings
 from chaoskit.plan.model import Plan, PlannedFault, PlannedStep
 from chaoskit.run.held import HeldFault
@@ -173,6 +173,7 @@ class StepRunner:
             settings=settings.model_dump(mode="json"),
             undo=undo,
             max_s=max_s,
+            address=places(address),
         )
         return InForce(fault, held), invoke
 

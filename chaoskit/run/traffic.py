@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from chaoskit.errors import BadInput, Place, Problem
+from chaoskit.files import read_regular
 from chaoskit.load.model import MOST_IN_FLIGHT, LoadSpec, RequestSpec
 from chaoskit.load.own_check import check_locustfile
 from chaoskit.plan.model import Plan
 from chaoskit.scenario.fields import Problems
 from chaoskit.scenario.load import check_change, read_change
 from chaoskit.scenario.model import Change, LoadPlan
-from chaoskit.yaml_source import nearest
+from chaoskit.yaml_source import MAX_BYTES, nearest
 
 _STARTUP_S = 120.0
 _SOMEWHERE = "http://127.0.0.1"
@@ -163,7 +164,7 @@ def _locustfile_problems(load: LoadPlan) -> list[Problem]:
     if path is None:
         return []
     try:
-        ast.parse(path.read_bytes(), str(path))
+        ast.parse(read_regular(path, MAX_BYTES), str(path))
     except FileNotFoundError:
         hint = f"looked for {path}; a relative path is one beside the profile, or with --set one from here"
         return [Problem(load.place_of("locustfile"), f"locustfile '{load.locustfile}' does not exist", hint)]

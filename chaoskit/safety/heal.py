@@ -8,6 +8,7 @@ would go on holding what is taken back here. Undoing is idempotent, so it does n
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -28,6 +29,8 @@ from chaoskit.faults.base import FaultError, Seen, longest_s
 from chaoskit.faults.registry import known
 from chaoskit.safety.healbook import BOOK, Busy, HealBegin, HealBook, HealEnd
 from chaoskit.safety.standing import JOURNAL, Standing, read_standing
+from chaoskit.safety.vouching import ENDS_WITH_ITS_RUN, Journaled, vouched
+from chaoskit.trust import real_folder
 
 HOLDER_LOG = "holder.log"
 """The file in a run's folder that is the stderr of each of its holders, and by which they are found."""
@@ -35,8 +38,6 @@ NURSERY = "chaoskit.faults.nursery"
 """What holders are forked from, so the word in their command lines; a program that a fault runs has others."""
 GRACE_S = 2.0
 """How long holders whose runner is gone are left to heal by themselves."""
-ENDS_WITH_ITS_RUN = ("series",)
-"""Kinds that a process of the run itself shows, so that they are gone when it is: a rehearsal's scripted series."""
 _END_S = 5.0
 _UNDO_S = 30.0
 _BUSY_S = 60.0
@@ -69,31 +70,46 @@ class Healed:
         return not self.damaged and all(one.ok for one in self.faults)
 
 
-def heal(folder: Path, by: str, reason: str, *, grace_s: float = GRACE_S, fence: bool = False) -> Healed:
+def heal(
+    folder: Path, by: str, reason: str, *, grace_s: float = GRACE_S, fence: bool = False, sure: bool = False
+) -> Healed:
     """Takes back whatever the run in this folder left in force, and notes it in heal.jsonl; never raises for it.
 
     Without anything to take back nothing is written, unless `fence`: then the book is begun before the journal is
     read, so that a runner that still exists finds itself without its lease. Whoever heals already is waited for.
+    What another user may have written is not obeyed; `sure` says that the way to the folder is known.
     """
-    book = _open(folder) if fence else None
-    end_holders(folder, grace_s)
     try:
-        ledger = read_standing(folder)
+        return _heal(folder if sure else real_folder(folder), by, reason, grace_s, fence)
     except OSError as error:
+        unseen = "; what cannot be seen from here may still be in force" if isinstance(error, FileNotFoundError) else ""
+        unread = f"{error.filename or folder / JOURNAL} cannot be read: {error.strerror}{unseen}"
+        return Healed(folder, trouble=(unread,), damaged=True)
+    except BadInput as error:
+        return Healed(folder, trouble=(str(error),), damaged=True)
+
+
+def _heal(folder: Path, by: str, reason: str, grace_s: float, fence: bool) -> Healed:
+    # Nobody is ended for a journal that is not to be believed, and no book is begun beside it.
+    read_standing(folder, obeyed=True)
+    book = _open(folder) if fence else None
+    try:
+        end_holders(folder, grace_s)
+        ledger = read_standing(folder, obeyed=True)
+    except OSError:
         if book is not None:
             book.close()
-        unread = f"{folder / JOURNAL} cannot be read: {error.strerror}"
-        return Healed(folder, trouble=(unread,), damaged=True)
+        raise
     trouble = [f"{ledger.damaged} lines of the journal are damaged"] if ledger.damaged else []
     if not ledger.standing and book is None:
         return Healed(folder, trouble=tuple(trouble), damaged=bool(ledger.damaged))
     if book is None:
         book = _open(folder)
         # Whoever was healing meanwhile may have done it all.
-        ledger = read_standing(folder)
+        ledger = read_standing(folder, obeyed=True)
     try:
         book.write(HealBegin(by=by, reason=reason, pid=os.getpid()))
-        undone = _undo(list(reversed(ledger.standing.values())), book)
+        undone = _undo(list(reversed(ledger.standing.values())), Journaled(folder, ledger.header), book)
         left = [f"{one.fault.fault}: {one.detail}" for one in undone if not one.ok]
         book.write(HealEnd(healed=not left and not ledger.damaged, left=left + trouble))
     finally:
@@ -132,10 +148,14 @@ def _lives(process: psutil.Process) -> bool:
         return False
 
 
-def remove_scratch(folders: Sequence[str]) -> None:
-    """Removes what only a running stack needed; what cannot be removed stays, it breaks nothing."""
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
+def remove_scratch(scratch: Sequence[str], folders: Sequence[str]) -> None:
+    """Removes what only a running stack needed, beside or below its runs' folders; what cannot be removed stays."""
+    near = {Path(folder).parent for folder in folders}
+    for folder in map(Path, scratch):
+        with contextlib.suppress(OSError):
+            real = real_folder(folder)
+            if any(parent in folder.parents for parent in near):
+                shutil.rmtree(real, ignore_errors=True)
 
 
 def _open(folder: Path) -> HealBook:
@@ -149,16 +169,17 @@ def _open(folder: Path) -> HealBook:
             time.sleep(0.05)  # a lock of the kernel that is let go tells nobody who may not have it
 
 
-def _undo(faults: list[Standing], book: HealBook) -> list[Undone]:
+def _undo(faults: list[Standing], journaled: Journaled, book: HealBook) -> list[Undone]:
     if not faults:
         return []
     with ThreadPoolExecutor(min(len(faults), _SIDE_BY_SIDE)) as pool:
-        return list(pool.map(lambda one: _undo_one(one, book), faults))
+        return list(pool.map(lambda one: _undo_one(one, journaled, book), faults))
 
 
-def _undo_one(fault: Standing, book: HealBook) -> Undone:
+def _undo_one(fault: Standing, journaled: Journaled, book: HealBook) -> Undone:
     book.write(UndoBegin(fault=fault.fault))
     try:
+        vouched(fault, journaled)
         seen = _bounded(fault)
     except Exception as error:
         reason = str(error) if isinstance(error, FaultError) else f"{type(error).__name__}: {error}"
@@ -172,21 +193,19 @@ def _bounded(fault: Standing) -> Seen:
     """The kind's own stop, in a thread that is left behind when it takes too long; raises FaultError."""
     if fault.kind in ENDS_WITH_ITS_RUN:
         return Seen((time.time(), time.time()), "it ended with the run that showed it")
-    kinds = known()
-    if fault.kind not in kinds:
-        raise FaultError(f"there is no fault kind {fault.kind} here; install the package that brings it")
+    kind = known()[fault.kind]
     found: list[Seen] = []
     failed: list[BaseException] = []
 
     def work() -> None:
         try:
-            found.append(kinds[fault.kind].stop(fault.undo))
+            found.append(kind.stop(fault.undo))
         except BaseException as error:
             failed.append(error)
 
     thread = threading.Thread(target=work, name=f"undo {fault.fault}", daemon=True)
     thread.start()
-    within_s = _UNDO_S + longest_s(kinds[fault.kind], fault.undo)
+    within_s = _UNDO_S + longest_s(kind, fault.undo)
     thread.join(within_s)
     if failed:
         raise failed[0]

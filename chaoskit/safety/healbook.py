@@ -16,6 +16,8 @@ from pathlib import Path
 import msgspec
 
 from chaoskit.events import Event, UndoBegin, UndoFail, UndoOk, decode_with, encode
+from chaoskit.files import HISTORY
+from chaoskit.trust import open_own, read_own
 
 BOOK = "heal.jsonl"
 
@@ -63,9 +65,9 @@ class Book:
 
 
 def read_book(path: Path) -> Book:
-    """The book in this file; empty where there is none."""
+    """The book in this file; empty where there is none, or none to be believed: another user's, or a link."""
     try:
-        lines = path.read_bytes().split(b"\n")[:-1]
+        lines = read_own(path, HISTORY).split(b"\n")[:-1]
     except OSError:
         return Book()
     events = []
@@ -87,7 +89,8 @@ class HealBook:
         self._fd = -1
         self._next = 0
         try:
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            self._fd = open_own(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+            os.fchmod(self._fd, 0o600)
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._mend(path)
         except BlockingIOError:
@@ -122,7 +125,7 @@ class HealBook:
 
     def _mend(self, path: Path) -> None:
         """Cuts off the half line of a healer that died, and goes on counting; makes the file's name durable."""
-        data = path.read_bytes()
+        data = os.pread(self._fd, os.fstat(self._fd).st_size, 0)
         whole = data.rfind(b"\n") + 1
         if whole < len(data):
             os.ftruncate(self._fd, whole)

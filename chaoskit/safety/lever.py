@@ -7,18 +7,21 @@ afterwards. So whichever came first, no run slips through.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chaoskit import waiting
-from chaoskit.errors import Problem, Refused
+from chaoskit.errors import Place, Problem, Refused
 from chaoskit.faults import processes
 from chaoskit.faults.base import FaultError
+from chaoskit.files import read_regular
 from chaoskit.safety.heal import Healed, heal, remove_scratch
 from chaoskit.safety.standing import in_use
 from chaoskit.safety.state import Entry, entries, state_folder, write_whole
+from chaoskit.trust import user
 
 _BLOCK = "stopped"
 _END_S = 5.0
@@ -36,22 +39,38 @@ class Ended:
 
 def block(reason: str) -> None:
     """From now on no run begins."""
-    write_whole(state_folder() / _BLOCK, f"{time.strftime('%Y-%m-%d %H:%M:%S')} {reason}\n".encode())
+    try:
+        write_whole(state_folder() / _BLOCK, f"{time.strftime('%Y-%m-%d %H:%M:%S')} {reason}\n".encode())
+    except Refused:
+        if not blocked():  # by another user, whose word is not ours to replace, and does as well
+            raise
 
 
 def blocked() -> str:
-    """Since when and why no run may begin; empty when it may."""
+    """Since when, why and by which other user no run may begin; empty when it may.
+
+    Every user's word counts here: that nothing is broken harms nobody.
+    """
+    file = state_folder() / _BLOCK
     try:
-        return (state_folder() / _BLOCK).read_text(encoding="utf-8").strip() or "stopped"
+        uid = file.lstat().st_uid
     except OSError:
         return ""
+    try:
+        said = read_regular(file).decode(errors="replace").strip()
+    except OSError as error:
+        said = f"{file} cannot be read: {error.strerror}"
+    return (said or "stopped") + ("" if uid == os.geteuid() else f" (by {user(uid)})")
 
 
 def unblock() -> bool:
-    """Lets runs begin again; whether they could not."""
-    was = bool(blocked())
-    (state_folder() / _BLOCK).unlink(missing_ok=True)
-    return was
+    """Lets runs begin again; whether they could not. Raises Refused where another user's word cannot be taken back."""
+    was, file = blocked(), state_folder() / _BLOCK
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        raise Refused(Problem(Place(str(file)), f"cannot be removed: {error.strerror} ({was})", "ask them")) from None
+    return bool(was)
 
 
 def refuse_if_blocked() -> None:
@@ -95,10 +114,14 @@ def sweep(by: str) -> list[Healed]:
 
 
 def _settle(file: Path, entry: Entry, by: str, reason: str) -> tuple[Healed, ...]:
-    """Heals a dead run's folders; with nothing left, its note and its scratch go as well."""
-    folders = [Path(folder) for folder in entry.folders if Path(folder).is_dir()]
-    results = tuple(heal(folder, by, reason) for folder in folders if not in_use(folder))
-    if len(results) == len(folders) and all(one.ok for one in results):
-        remove_scratch(entry.scratch)
+    """Heals a dead run's folders; with nothing left, its note and its scratch go as well.
+
+    A folder that is not seen from here (another namespace, a disk that is not mounted) keeps its note.
+    """
+    results = tuple(heal(folder, by, reason) for folder in map(Path, entry.folders) if not in_use(folder))
+    if len(results) == len(entry.folders) and all(one.ok for one in results):
+        remove_scratch(entry.scratch, entry.folders)
         file.unlink(missing_ok=True)
-    return results
+        return results
+    kept = f"noted in {file}; where this run was removed on purpose, remove that too"
+    return tuple(one if one.ok or one.faults else replace(one, trouble=(*one.trouble, kept)) for one in results)

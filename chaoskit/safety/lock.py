@@ -1,15 +1,18 @@
 """One at a time: a lock per target, held by the kernel for the process that holds it, so a dead owner never keeps it.
 
-What its file says (owner, since when, which runs) is for people, and for the next owner: when the last one died
-without giving it back, what its runs left in force is undone before anything else is broken.
+Each user has a file of their own for it. What it says (owner, since when, which runs) is for people, and for this
+user's next owner: when the last one died without giving it back, what its runs left in force is undone before anything
+else is broken. Of another user's file only whether it is held counts, and whose it is: that one blocks as well.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
+import random
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,13 +20,16 @@ from pathlib import Path
 import msgspec
 
 from chaoskit import waiting
-from chaoskit.errors import Problem, Refused
+from chaoskit.errors import Place, Problem, Refused
+from chaoskit.events import decode_with
+from chaoskit.files import SMALL, open_regular, read_regular
 from chaoskit.safety.heal import heal
-from chaoskit.safety.standing import JOURNAL
-from chaoskit.safety.state import Owner, me, state_folder
+from chaoskit.safety.state import Owner, me, mode_in, state_folder
+from chaoskit.trust import open_own, read_own, user
 
 _WRITTEN_S = 1.0
 _ATTEMPTS = 5
+_APART_S = 0.1
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -40,6 +46,9 @@ class Note(msgspec.Struct, frozen=True):
         return max(0.0, time.time() - self.since)
 
 
+_DECODER = msgspec.json.Decoder(Note)
+
+
 class TargetLock:
     """The lock of one target, from `take` to `release`."""
 
@@ -51,14 +60,9 @@ class TargetLock:
     def take(cls, target: str, folders: Sequence[Path]) -> TargetLock:
         """The lock, at once or never; raises Refused when somebody has it, or left something that cannot be undone."""
         path = lock_file(target)
-        fd = _open(path)
+        fd = _alone(target, path)
         try:
-            while not _locked(fd) or not _is(fd, path):
-                if _is(fd, path):
-                    raise Refused(_taken(target, path))
-                os.close(fd)  # its owner removed it between our opening and our locking it
-                fd = _open(path)
-            _settle(target, _note(os.pread(fd, 1 << 20, 0)))
+            _settle(target, path, _note(os.pread(fd, SMALL, 0)))
             note = Note(target, me(), time.time(), [str(folder.resolve()) for folder in folders])
             content = msgspec.json.encode(note)
             os.ftruncate(fd, 0)
@@ -82,22 +86,62 @@ class TargetLock:
 
 
 def lock_file(target: str) -> Path:
-    """Where a target's lock lies; removed only by its holder, and looked for again by whoever was just taking it."""
-    return state_folder("locks") / f"{hashlib.sha256(target.encode()).hexdigest()[:16]}.lock"
+    """Where this user's lock of a target lies; removed only by its holder, and looked for again by whoever takes it."""
+    return state_folder("locks") / f"{_key(target)}-{os.geteuid()}.lock"
 
 
 def locks() -> list[tuple[Note, bool]]:
-    """Every lock that says something, and whether it is held; one that is not was left by an owner that died."""
+    """Every lock of this user that says something, and whether it is held; else its owner died with it."""
     found = []
     for path in sorted(state_folder("locks").glob("*.lock")):
         with contextlib.suppress(OSError):
-            if note := _note(path.read_bytes()):
+            if path.lstat().st_uid == os.geteuid() and (note := _note(read_own(path, once=True))):
                 found.append((note, _held(path)))
     return found
 
 
-def _open(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def others_locks() -> list[tuple[Path, str]]:
+    """Every lock that another user holds, and which user that is."""
+    found = []
+    for path in sorted(state_folder("locks").glob("*.lock")):
+        with contextlib.suppress(FileNotFoundError):
+            if (uid := path.lstat().st_uid) != os.geteuid() and _held(path):
+                found.append((path, user(uid)))
+    return found
+
+
+def _key(target: str) -> str:
+    return hashlib.sha256(target.encode()).hexdigest()[:16]
+
+
+def _alone(target: str, path: Path) -> int:
+    """This user's lock, taken while no other user holds theirs; raises Refused.
+
+    Two users who look at the same moment see each other, and look again, each after a while of its own.
+    """
+    for _ in range(_ATTEMPTS):
+        fd = _mine(target, path)
+        others = [one for one in path.parent.glob(f"{_key(target)}*.lock") if one != path and _held(one)]
+        if not others:
+            return fd
+        os.close(fd)
+        time.sleep(random.uniform(0, _APART_S))
+    who = user(others[0].lstat().st_uid) if others[0].exists() else "another user"
+    raise Refused(Problem(None, f"{target} is locked by {who} ({others[0]})", "wait for its end, or ask them"))
+
+
+def _mine(target: str, path: Path) -> int:
+    """This user's lock, taken; raises Refused where another process of theirs has it."""
+    while True:
+        fd = _open(path)
+        locked = _locked(fd)
+        if locked and _is(fd, path):
+            return fd
+        taken = not locked and _is(fd, path)
+        os.close(fd)
+        if taken:
+            raise Refused(_taken(target, path))
+        # Its owner removed it between our opening and our locking it.
 
 
 def _is(fd: int, path: Path) -> bool:
@@ -105,6 +149,19 @@ def _is(fd: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(fd), path.stat())
     except FileNotFoundError:
         return False
+
+
+def _open(path: Path) -> int:
+    """The lock's file, made where there is none; raises Refused where it is not this user's."""
+    try:
+        try:
+            return open_own(path, os.O_RDWR, once=True)
+        except FileNotFoundError:
+            fd = open_own(path, os.O_RDWR | os.O_CREAT, once=True)
+            os.fchmod(fd, mode_in(path.parent))
+            return fd
+    except OSError as error:
+        raise Refused(Problem(Place(str(path)), f"this is no lock of yours: {error.strerror}", "remove it")) from None
 
 
 def _locked(fd: int) -> bool:
@@ -120,7 +177,11 @@ def _locked(fd: int) -> bool:
 
 
 def _held(path: Path) -> bool:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    """Whether somebody holds this lock; one that may not be looked at counts as held, what is no file does not."""
+    try:
+        fd = open_regular(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError as error:
+        return error.errno == errno.EACCES
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -132,15 +193,15 @@ def _held(path: Path) -> bool:
 
 def _read(path: Path) -> Note | None:
     try:
-        return _note(path.read_bytes())
+        return _note(read_regular(path))
     except FileNotFoundError:
         return None
 
 
 def _note(content: bytes) -> Note | None:
     try:
-        return msgspec.json.decode(content, type=Note)
-    except msgspec.DecodeError:
+        return decode_with(_DECODER, content)
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 
@@ -152,14 +213,16 @@ def _taken(target: str, path: Path) -> Problem:
     return Problem(None, f"{target} is locked by {who}", "wait for its end, or end it with: chaoskit stop")
 
 
-def _settle(target: str, before: Note | None) -> None:
-    """Undoes what a dead owner left; raises Refused where that is not possible."""
+def _settle(target: str, path: Path, before: Note | None) -> None:
+    """Undoes what a dead owner left; raises Refused where that is not possible, or its journal is not seen here."""
     for folder in before.folders if before else []:
-        if not (Path(folder) / JOURNAL).exists():
-            continue
         left = heal(Path(folder), "the next run on this target", "its owner died")
         if not left.ok:
             said = "; ".join([*(f"{u.fault.fault}: {u.detail}" for u in left.faults if not u.ok), *left.trouble])
             raise Refused(
-                Problem(None, f"{target} may still be broken by an earlier run: {said}", f"run: chaoskit heal {folder}")
+                Problem(
+                    None,
+                    f"{target} may still be broken by an earlier run: {said}",
+                    f"run: chaoskit heal {folder}; where that run was removed on purpose: truncate -s 0 {path}",
+                )
             )

@@ -14,8 +14,10 @@ from typing import Any
 
 import msgspec
 
-from chaoskit.events import Alter, Invoke, UndoOk, decode
+from chaoskit.events import Alter, Header, Invoke, UndoOk, decode
+from chaoskit.files import HISTORY, open_regular, read_descriptor
 from chaoskit.safety.healbook import BOOK, read_book
+from chaoskit.trust import open_own
 
 JOURNAL = "events.jsonl"
 _MATTER = (b'"invoke"', b'"alter"', b'"undo-ok"')
@@ -32,6 +34,8 @@ class Standing:
     since: float
     """When it was about to take effect, in seconds since the epoch."""
     max_s: float
+    invoke: Invoke | None = None
+    """The event that began it."""
 
     @property
     def until(self) -> float:
@@ -46,6 +50,7 @@ class Ledger:
     standing: dict[str, Standing]
     damaged: int = 0
     """Whole lines that could not be read: what they said of faults is lost."""
+    header: Header | None = None
 
     def feed(self, line: bytes) -> None:
         """Takes one line of a journal, without its newline."""
@@ -55,9 +60,11 @@ class Ledger:
             self.damaged += 1
             return
         match event:
+            case Header():
+                self.header = event
             case Invoke():
                 self.standing[event.fault] = Standing(
-                    event.fault, event.kind, tuple(event.targets), event.undo, event.t, event.max_s
+                    event.fault, event.kind, tuple(event.targets), event.undo, event.t, event.max_s, event
                 )
             case Alter() if event.fault in self.standing:
                 self.standing[event.fault] = replace(self.standing[event.fault], undo=event.undo)
@@ -65,13 +72,16 @@ class Ledger:
                 self.standing.pop(event.fault, None)
 
 
-def read_standing(folder: Path) -> Ledger:
+def read_standing(folder: Path, *, obeyed: bool = False) -> Ledger:
     """What a run's journal and heal book leave standing, oldest first; raises OSError when no journal can be read.
 
+    With `obeyed` also where the journal's file is another user's, or a link: what it says is going to be done.
     A last line without its newline is no line: a fault begins only once its line is whole and on disk.
     """
     ledger = Ledger({})
-    for line in (folder / JOURNAL).read_bytes().split(b"\n")[:-1]:
+    file = folder / JOURNAL
+    fd = open_own(file) if obeyed else open_regular(file)
+    for line in read_descriptor(fd, HISTORY, file).split(b"\n")[:-1]:
         ledger.feed(line)
     for fault in read_book(folder / BOOK).undone:
         ledger.standing.pop(fault, None)
@@ -89,9 +99,9 @@ class Tail:
     def look(self) -> list[Standing]:
         """What stands now; as before where the file cannot be read."""
         try:
-            with self._file.open("rb") as file:
+            with os.fdopen(open_own(self._file), "rb") as file:
                 file.seek(self._offset)
-                data = file.read()
+                data = file.read(HISTORY)
         except OSError:
             data = b""
         whole = data[: data.rfind(b"\n") + 1]
@@ -105,7 +115,7 @@ class Tail:
 def in_use(folder: Path) -> bool:
     """Whether the process that writes the run's journal lives: it holds a lock that the kernel takes from the dead."""
     try:
-        fd = os.open(folder / JOURNAL, os.O_RDONLY | os.O_CLOEXEC)
+        fd = open_regular(folder / JOURNAL)
     except OSError:
         return False
     try:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaoskit.safety.lever import blocked
-from chaoskit.safety.lock import Note, locks
+from chaoskit.safety.lock import Note, locks, others_locks
 from chaoskit.safety.standing import JOURNAL, Standing, in_use, read_standing
-from chaoskit.safety.state import Entry, entries
+from chaoskit.safety.state import Entry, Noted, notes
+from chaoskit.trust import distrust
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,14 @@ class RunSeen:
     pid: int | None
     faults: tuple[Standing, ...]
     trouble: str = ""
+    foreign: str = ""
+    """Why what it says is not obeyed; empty for a run that is this user's."""
+
+    @property
+    def may_be_broken(self) -> bool:
+        """Whether nobody is at work on it any more, and something stands or cannot be known."""
+        ours = self.pid is not None or not self.foreign
+        return ours and self.state == "gone" and bool(self.faults or self.trouble)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,37 +44,68 @@ class Survey:
     runs: tuple[RunSeen, ...]
     locks: tuple[tuple[Note, bool], ...]
     blocked: str
+    others: tuple[str, ...] = ()
+    """What other users' notes and locks say, in words."""
+    unread: tuple[str, ...] = ()
+    """Notes of this user's that cannot be read, and why."""
 
     @property
     def broken(self) -> bool:
-        """Whether a fault stands that nobody is at work on any more."""
-        return any(run.faults and run.state == "gone" for run in self.runs)
+        """Whether something may stand that nobody is at work on any more."""
+        return bool(self.unread) or any(run.may_be_broken for run in self.runs)
 
 
 def survey(out: Path) -> Survey:
     """Every noted run, and of the others in this folder those that have left something."""
     runs = []
-    noted = set()
-    for file, entry in entries():
-        try:
-            beat_s = max(0.0, time.time() - file.stat().st_mtime)
-        except OSError:
-            continue  # it ended just now
-        for folder in map(Path, entry.folders):
-            noted.add(folder.resolve())
-            runs.append(_seen(folder, entry, beat_s))
+    seen: set[Path] = set()
+    others, unread = [], []
+    for one in notes():
+        if one.owner:
+            others.append(_other(one))
+        elif one.entry is None:
+            unread.append(f"{one.file} {one.trouble}")
+        else:
+            try:
+                beat_s = max(0.0, time.time() - one.file.stat().st_mtime)
+            except OSError:
+                continue  # it ended just now
+            for folder in map(Path, one.entry.folders):
+                seen.add(_real(folder))
+                runs.append(_seen(folder, one.entry, beat_s))
     for folder in run_folders(out):
-        if folder.resolve() not in noted:
-            one = _seen(folder, None, None)
-            if one.faults or one.trouble or one.state == "running":
-                runs.append(one)
-    return Survey(tuple(runs), tuple(locks()), blocked())
+        if folder not in seen:
+            run = _seen(folder, None, None)
+            if run.faults or run.trouble or run.foreign or run.state == "running":
+                runs.append(run)
+    others += [f"lock {path} is held by {owner}" for path, owner in others_locks()]
+    return Survey(tuple(runs), tuple(locks()), blocked(), tuple(others), tuple(unread))
+
+
+def noted_folders() -> set[Path]:
+    """The run folders that notes and locks of this user name."""
+    named = [folder for one in notes() if one.entry and not one.owner for folder in one.entry.folders]
+    return {_real(Path(folder)) for folder in [*named, *(folder for note, _ in locks() for folder in note.folders)]}
 
 
 def run_folders(out: Path) -> list[Path]:
     """Every run's folder under this one, those of gates included; a link to one is not another."""
     found: Iterable[Path] = [*out.glob(f"*/{JOURNAL}"), *out.glob(f"*/*/{JOURNAL}")]
-    return sorted({file.parent.resolve() for file in found})
+    return sorted({_real(file.parent) for file in found})
+
+
+def _other(one: Noted) -> str:
+    said = ""
+    if one.entry is not None:
+        said = f": process {one.entry.owner.pid} on {one.entry.target} in {', '.join(one.entry.folders)}"
+    return f"note {one.file} of {one.owner}{said}"
+
+
+def _real(folder: Path) -> Path:
+    try:
+        return folder.resolve()
+    except (OSError, RuntimeError):  # links in a circle
+        return folder.absolute()
 
 
 def _seen(folder: Path, entry: Entry | None, beat_s: float | None) -> RunSeen:
@@ -74,9 +114,13 @@ def _seen(folder: Path, entry: Entry | None, beat_s: float | None) -> RunSeen:
     alive = in_use(folder)
     silent = alive and beat_s is not None and lease_s is not None and beat_s > lease_s
     state = "silent" if silent else "running" if alive else "gone"
+    foreign = distrust(folder, JOURNAL)
+    if foreign and entry is None:
+        return RunSeen(folder, state, beat_s, lease_s, pid, (), "", foreign)
     try:
         ledger = read_standing(folder)
     except OSError as error:
-        return RunSeen(folder, state, beat_s, lease_s, pid, (), f"its journal cannot be read: {error.strerror}")
+        trouble = f"its journal cannot be read: {error.strerror}"
+        return RunSeen(folder, state, beat_s, lease_s, pid, (), trouble, foreign)
     trouble = f"{ledger.damaged} lines of its journal are damaged" if ledger.damaged else ""
-    return RunSeen(folder, state, beat_s, lease_s, pid, tuple(ledger.standing.values()), trouble)
+    return RunSeen(folder, state, beat_s, lease_s, pid, tuple(ledger.standing.values()), trouble, foreign)

@@ -50,7 +50,7 @@ def main() -> int:
     # A runner that is gone has closed its holders' pipes; one that hangs or asks for speed still holds them open.
     gone = why == "the run is gone"
     grace_s = GRACE_S if gone else 0.0
-    results = [heal(folder, "watchdog", why, grace_s=grace_s, fence=not gone) for folder in folders]
+    results = [heal(folder, "watchdog", why, grace_s=grace_s, fence=not gone, sure=True) for folder in folders]
     healed = all(one.ok for one in results)
     _say("healed" if healed else "not healed")
     for pause_s in _ROUNDS if not healed else ():
@@ -102,7 +102,7 @@ def _watch(tails: list[Tail], lease_s: float, entry: Path | None) -> str:
 
 
 def _again(one: Healed, why: str) -> Healed:
-    return heal(one.folder, "watchdog", f"{why}; tried again", grace_s=0)
+    return heal(one.folder, "watchdog", f"{why}; tried again", grace_s=0, sure=True)
 
 
 def _clear(entry: Path | None, folders: list[Path], healed: bool, *, wait: bool) -> None:
@@ -113,7 +113,7 @@ def _clear(entry: Path | None, folders: list[Path], healed: bool, *, wait: bool)
         return
     for file, found in entries():
         if file == entry:
-            remove_scratch(found.scratch)
+            remove_scratch(found.scratch, found.folders)
     entry.unlink(missing_ok=True)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from chaoskit.errors import BadInput, Place, Problem
-from chaoskit.yaml_source import read_text
+from chaoskit.trust import read_secret
 
 SHORTEST = 16
 _MAKE = "make one: (umask 077; openssl rand -hex 32 > {})"
@@ -16,7 +16,11 @@ def read_token(file: Path) -> str:
     place, mend = Place(str(file)), _MAKE.format(file)
     if not file.exists():
         raise BadInput(Problem(place, "there is no token", mend))
-    token = read_text(file).strip()
+    try:
+        token = read_secret(file).decode().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise BadInput(Problem(place, f"the token cannot be read: {why}", "name a file of yours")) from None
     if len(token) < SHORTEST:
         raise BadInput(Problem(place, f"the token has fewer than {SHORTEST} characters", mend))
     if not token.isascii() or not token.isprintable() or " " in token:

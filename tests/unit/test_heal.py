@@ -153,7 +153,7 @@ def test_an_undo_that_hangs_is_given_up_and_said(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(healing, "known", lambda: {"disk.fill": Hangs})
     monkeypatch.setattr(healing, "_UNDO_S", 0.1)
-    journal(tmp_path / "run", invoke("disk.fill", {})).close()
+    journal(tmp_path / "run", invoke("disk.fill", {"file": str(tmp_path / "chaoskit-fill-0123456789ab")})).close()
     found = heal(tmp_path / "run", "test", "")
     release.set()
     assert not found.ok
@@ -213,7 +213,7 @@ def test_a_run_is_in_use_exactly_while_its_journal_is_open(tmp_path: Path) -> No
 
 
 def test_the_command_heals_and_tells_what_it_undid(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert chaoskit(["heal", str(run)]) == 0
+    assert chaoskit(["heal", str(run), "--trust"]) == 0
     assert "undone      one#0 disk.fill w1" in capsys.readouterr().out
     assert chaoskit(["heal", "--all", "--out", str(run.parent)]) == 0
     assert "nothing was left to undo" in capsys.readouterr().out
@@ -223,7 +223,7 @@ def test_the_command_ends_with_5_when_something_may_still_be_broken(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     journal(tmp_path / "run", invoke("their.own", {})).close()
-    assert chaoskit(["heal", "run", "--out", str(tmp_path)]) == 5
+    assert chaoskit(["heal", "run", "--trust", "--out", str(tmp_path)]) == 5
     assert "NOT UNDONE" in capsys.readouterr().out
 
 

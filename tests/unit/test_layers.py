@@ -13,11 +13,13 @@ ROOT = Path(chaoskit.__file__).parent
 LOWER_FIRST = [
     {
         "errors",
+        "files",
         "fresh",
         "giving_way",
         "identity",
         "printable",
         "surroundings",
+        "trust",
         "units",
         "waiting",
         "yaml_node",

@@ -1,0 +1,105 @@
+"""Files as others left them: only regular ones are read, never more than a bound, and no FIFO keeps its reader waiting.
+
+Whose they are does not matter here (see trust). What is refused is an OSError that says why.
+
+Beside that, what a run writes is for its own user alone, whatever the umask; what a person named is made as they are
+used to.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+SMALL = 2**20
+"""Bytes that no note, token, record or control file reaches."""
+HISTORY = 2**29
+"""Bytes that no history is longer than: a run that would write more is ended."""
+_CHUNK = 2**20
+_OTHERS = {
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}
+_umask: list[int] = []
+"""Empty, or what this process was started with."""
+
+
+def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
+    """A descriptor of a regular file; raises OSError, without waiting, for whatever else the path names."""
+    try:
+        fd = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC, 0o600)
+    except ValueError as error:  # a NUL in the name
+        raise OSError(errno.EINVAL, str(error), str(path)) from None
+    try:
+        kind = stat.S_IFMT(os.fstat(fd).st_mode)
+        if kind == stat.S_IFDIR:
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if kind != stat.S_IFREG:
+            raise OSError(errno.EINVAL, f"it is {_OTHERS.get(kind, 'something else')}, no regular file", str(path))
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def read_descriptor(fd: int, most: int, path: Path) -> bytes:
+    """What a regular file holds, which is closed; raises OSError beyond so many bytes, before it has read them."""
+    try:
+        found: list[bytes] = []
+        left = most
+        if os.fstat(fd).st_size > most:
+            left = -1
+        while left >= 0 and (chunk := os.read(fd, _CHUNK)):
+            found.append(chunk)
+            left -= len(chunk)
+        if left < 0:
+            raise OSError(errno.EFBIG, f"it holds more than {most / 2**20:g} MiB", str(path))
+    finally:
+        os.close(fd)
+    return b"".join(found)
+
+
+def read_regular(path: Path, most: int = SMALL) -> bytes:
+    """What a regular file of at most so many bytes holds, whoever owns it; raises OSError."""
+    return read_descriptor(open_regular(path), most, path)
+
+
+def make_private(folder: Path) -> None:
+    """Makes a folder, and those above it that are missing, for this user alone; raises OSError."""
+    if folder.is_dir():
+        return
+    make_private(folder.parent)
+    folder.mkdir(mode=0o700)
+    folder.chmod(0o700)  # whatever the umask took away
+
+
+def keep_private() -> None:
+    """From here on whatever this process and its children write is for their user alone."""
+    before = os.umask(0o077)
+    if not _umask:
+        _umask.append(before)
+
+
+def users_umask() -> int:
+    """The umask that this process was started with, for what is not chaoskit's own; -1 where it is still in force."""
+    return _umask[0] if _umask else -1
+
+
+def as_before() -> None:
+    """Takes `keep_private` back."""
+    if _umask:
+        os.umask(_umask.pop())
+
+
+def write_named(path: Path, content: bytes) -> None:
+    """Writes a file that a person named, with the mode that their other files have; raises OSError."""
+    before = os.umask(_umask[0]) if _umask else None
+    try:
+        path.write_bytes(content)
+    finally:
+        if before is not None:
+            os.umask(before)
