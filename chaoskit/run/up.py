@@ -99,6 +99,10 @@ def _addresses(stack: LocalStack, smtp: int | None) -> dict[str, str]:
         "CRM": stack.target_url,
         "webhook": f"http://{LOOPBACK}:{stack.ports.webhook}/alerts/critical",
         "worker title": stack.address("role:worker")["pattern"],
+        "proxy": stack.address("link:upstream")["url"],
+        "queue": stack.address("queue:agent-tasks")["url"],
+        "token file": stack.address("queue:agent-tasks")["token_file"],
+        "database": stack.address("database:crm")["file"],
     }
     return found | ({"SMTP": f"{LOOPBACK}:{smtp}"} if smtp is not None else {})
 
