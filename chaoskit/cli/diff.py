@@ -16,14 +16,14 @@ from chaoskit.cli.console import console
 from chaoskit.cli.revisions import at_revision
 from chaoskit.cli.sources import config_options, load_config
 from chaoskit.diff.compare import diff
-from chaoskit.diff.model import Broken, Change, Difference
+from chaoskit.diff.model import Broken, Change, Difference, Doubt
 from chaoskit.diff.output import to_github, to_json
 from chaoskit.errors import BadInput, ExitCode, Place, Problem
 from chaoskit.report.difference import NOTHING, difference_view
 from chaoskit.report.terminal import print_to
 from chaoskit.yaml_source import Node, read, read_text
 
-T = TypeVar("T", Problem, Change, Broken)
+T = TypeVar("T", Problem, Change, Broken, Doubt)
 
 _ROLES = {
     "alertmanager": {"route", "receivers", "inhibit_rules"},
@@ -54,7 +54,8 @@ def diff_command(
     Each is a folder, or one file of a configuration whose other parts the options name for both sides.
     With --base only NEW is given.
 
-    Exit codes: 0 no promise is broken, 1 one is, by NEW's or OLD's promise, 2 something cannot be read.
+    Exit codes: 0 no promise is broken, 1 one is, by NEW's or OLD's promise, or nobody hears of anything any more,
+    2 something cannot be read, 3 something differs of which nobody can tell whom it concerns.
     """
     wanted = 1 if base else 2
     if len(paths) != wanted:
@@ -74,13 +75,19 @@ def diff_command(
         else:
             old, shown = Path(paths[0]), str
         stack.enter_context(no_collection())
-        difference = _compared(lambda: load(old), lambda: load(new), shown)
+        difference = _compared(lambda: load(old), lambda: load(new), shown, rules_given=bool(rules))
     _print(difference, format_)
-    return ExitCode.FAIL if difference.broken else ExitCode.PASS
+    if difference.broken:
+        return ExitCode.FAIL
+    return ExitCode.UNKNOWN if difference.doubts else ExitCode.PASS
 
 
 def _compared(
-    load_old: Callable[[], AlertConfig], load_new: Callable[[], AlertConfig], shown: Callable[[str], str]
+    load_old: Callable[[], AlertConfig],
+    load_new: Callable[[], AlertConfig],
+    shown: Callable[[str], str],
+    *,
+    rules_given: bool,
 ) -> Difference:
     """The difference with places as the reader knows them; the problems of both sides at once."""
     problems: list[Problem] = []
@@ -97,11 +104,12 @@ def _compared(
             file = shown(next(iter(config.sources), "").partition(":")[2])
             hint = "name the rule files with --rules, or a folder that names them"
             raise BadInput(Problem(Place(file), "no alerting rule was found: nobody hears of anything", hint))
-    found = diff(read_[0], read_[1])
+    found = diff(read_[0], read_[1], rules_given=rules_given)
     return Difference(
         tuple(_shown(each, shown) for each in found.changes),
         tuple(_shown(each, shown) for each in found.broken),
         tuple(shown(each) for each in found.mended),
+        tuple(_shown(each, shown) for each in found.doubts),
     )
 
 

@@ -6,17 +6,29 @@ so whatever is equal here may be written as anybody likes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 
+from chaoskit.alerting.model import Rule
 from chaoskit.alerting.windows import Window
 from chaoskit.diff.expressions import Recorded, meaning
-from chaoskit.diff.model import NEVER, Change
-from chaoskit.diff.reasons import called, why_lost
+from chaoskit.diff.model import NEVER, Change, Doubt
+from chaoskit.diff.reasons import called, possible, why_lost
 from chaoskit.diff.written import Written
+from chaoskit.errors import Place
 from chaoskit.explain.people import Heard, People, Span, Told
 from chaoskit.explain.subject import Subject
 from chaoskit.explain.words import span
 from chaoskit.units import format_duration
+
+_DURATIONS = {
+    "for_s": "for",
+    "keep_firing_for_s": "keep_firing_for",
+    "interval_s": "evaluated every",
+    "query_offset_s": "evaluated in the past by",
+}
+_ASKS = re.compile(r"\{\{.*?\bquery\b.*?\}\}", re.DOTALL)
 
 
 class Alerts:
@@ -24,7 +36,9 @@ class Alerts:
 
     def __init__(self, old: People, new: People, written: tuple[Written, Written]) -> None:
         self._old, self._new = old, new
-        self._written = written
+        self.written = written
+        self.doubts: list[Doubt] = []
+        """What differs for the alerts compared so far, and may make a difference or none."""
         self.heard: set[str] = set()
         """Receivers that hear of any alert compared so far, in either configuration."""
         self._recorded = Recorded(old.config.rules), Recorded(new.config.rules)
@@ -45,7 +59,10 @@ class Alerts:
             yield Change("renamed", name, "", "name", before.rule.alert, name, "", after.rule.place)
         yield from self._condition(before, after)
         yield from _said(before, after)
-        yield from self._receivers(old, new)
+        yield from self._asked(before, after)
+        told = [*self._receivers(old, new)]
+        yield from told
+        self._undecided(before, after, waits=not told)
         yield from self._mutes(before, after)
 
     def _told(self, people: People, subject: Subject) -> Told:
@@ -69,10 +86,42 @@ class Alerts:
                 texts = self._written_as(name)
                 place = self._recorded[side].rules(name)[0].place
                 yield Change("condition", new.alert, "", f"{name}, which it reads, is", *texts, "", place)
-        for key in ("for", "keep_firing_for"):
-            was, is_ = getattr(old, f"{key}_s"), getattr(new, f"{key}_s")
+        for key, what in _DURATIONS.items():
+            was, is_ = getattr(old, key), getattr(new, key)
             if was != is_:
-                yield Change("condition", new.alert, "", key, format_duration(was), format_duration(is_), "", new.place)
+                texts = format_duration(was), format_duration(is_)
+                yield Change("condition", new.alert, "", what, *texts, "", new.place)
+        limits = self.written[0].limit(old), self.written[1].limit(new)
+        if limits[0] != limits[1]:
+            yield Change("condition", new.alert, "", "most alerts of its group (limit)", *limits, "", new.place)
+
+    def _asked(self, before: Subject, after: Subject) -> Iterator[Change]:
+        """What its labels' and annotations' templates ask Prometheus for."""
+        texts = [_asking(each.rule) for each in (before, after)]
+        if texts[0] != texts[1] or not texts[0]:
+            return  # no template asks, or the texts themselves are told
+        name = after.rule.alert
+        below = [recorded.mentioned(texts[0]) for recorded in self._recorded]
+        for record in sorted(below[0].keys() | below[1].keys()):
+            if below[0].get(record) != below[1].get(record):
+                side = 1 if record in below[1] else 0
+                place = self._recorded[side].rules(record)[0].place
+                what = f"{record}, which its text asks for, is"
+                yield Change("text", name, "", what, *self._written_as(record), "", place)
+
+    def _undecided(self, before: Subject, after: Subject, *, waits: bool) -> None:
+        """Routes that hang on labels which only the series know: equal ones are no difference, of others it is open.
+
+        `waits` says whether how long they wait counts too.
+        """
+        ways = [
+            possible(side.config.route, subject.alert, waits=waits)
+            for side, subject in ((self._old, before), (self._new, after))
+        ]
+        if ways[0] != ways[1] and not (ways[0].certain and ways[1].certain):
+            rule = after.rule
+            what = f"whether {rule.alert} goes where it went: that hangs on labels of its series, and the routes differ"
+            self.doubts.append(Doubt(what, self._new.config.route.place))
 
     def _written_as(self, name: str) -> tuple[str, str]:
         """The expressions that record this name, in both configurations."""
@@ -93,7 +142,7 @@ class Alerts:
                 yield Change("gained", name, receiver, "", NEVER, _all(is_[receiver], _phone), why, heard.route.place)
             else:
                 yield from _differently(name, receiver, was[receiver], is_[receiver], old, new)
-                quiet = _quiet(self._written[0], was[receiver]), _quiet(self._written[1], is_[receiver])
+                quiet = _quiet(self.written[0], was[receiver]), _quiet(self.written[1], is_[receiver])
                 if quiet[0] != quiet[1]:
                     yield Change("quiet", name, receiver, "", *quiet, "", is_[receiver][0].route.place)
 
@@ -101,6 +150,8 @@ class Alerts:
         was = dict(self._old.mutes.names(before.alert))
         is_ = dict(self._new.mutes.names(after.alert))
         if was == is_:
+            if not all(was.values()) and not self._same_inhibitions:
+                yield from self._conditions(before, after)
             return
         places = {m.source.name: m.rule.place for m in self._old.mutes.of(before.alert)}
         places |= {m.source.name: m.rule.place for m in self._new.mutes.of(after.alert)}
@@ -108,6 +159,26 @@ class Alerts:
             if was.get(source) != is_.get(source):
                 said = _muted(source, was), _muted(source, is_)
                 yield Change("mute", after.rule.alert, "", f"muted by {source}", *said, "", places[source])
+
+    @cached_property
+    def _same_inhibitions(self) -> bool:
+        sides = self._old.config.inhibit_rules, self._new.config.inhibit_rules
+        old, new = ([(rule.source, rule.target, rule.equal) for rule in rules] for rules in sides)
+        return old == new
+
+    def _conditions(self, before: Subject, after: Subject) -> Iterator[Change]:
+        """Alerts that mute under conditions, which are others now."""
+        asked: list[dict[str, set[str]]] = [{}, {}]
+        places: dict[str, Place] = {}
+        for said, side, subject in zip(asked, (self._old, self._new), (before, after), strict=True):
+            for mute in side.mutes.of(subject.alert):
+                said.setdefault(mute.source.name, set()).add(" and ".join(mute.conditions) or "it fires")
+                places[mute.source.name] = mute.rule.place
+        for source in sorted(asked[0]):
+            was, is_ = (" or ".join(sorted(said[source])) for said in asked)
+            if was != is_ and "it fires" not in asked[0][source]:
+                what = f"muted by {source} where"
+                yield Change("mute", after.rule.alert, "", what, was, is_, "", places[source])
 
 
 def _differently(
@@ -206,6 +277,11 @@ def _bounds(window: Window | None) -> Span:
 
 def _hop(a: Window | None, b: Window | None) -> str:
     return f"{a.setting if a else 'no for'} becomes {b.setting if b else 'no for'}"
+
+
+def _asking(rule: Rule) -> tuple[str, ...]:
+    """The templates of its labels and annotations that query Prometheus."""
+    return tuple(text for _, text in sorted({**rule.annotations, **rule.labels}.items()) if _ASKS.search(text))
 
 
 def _flat(text: str) -> str:

@@ -14,6 +14,7 @@ from chaoskit.check.facts import Facts
 from chaoskit.diff.alerts import Alerts
 from chaoskit.diff.model import KINDS, Broken, Change, Difference
 from chaoskit.diff.pairs import pairs
+from chaoskit.diff.prometheus import Shown, prometheus_changes, prometheus_doubts, silenced
 from chaoskit.diff.receivers import receiver_changes
 from chaoskit.diff.written import Written
 from chaoskit.explain.people import People
@@ -22,17 +23,23 @@ from chaoskit.explain.promises import Departure, departures, without_places
 _ORDER = {kind: number for number, kind in enumerate(KINDS)}
 
 
-def diff(old: AlertConfig, new: AlertConfig) -> Difference:
-    """What people notice when the new configuration takes the old one's place."""
+def diff(old: AlertConfig, new: AlertConfig, *, rules_given: bool = False) -> Difference:
+    """What people notice when the new configuration takes the old one's place.
+
+    `rules_given` says that the rules are others than those that the Prometheus configurations name.
+    """
     before, after = People(old), People(new)
-    return Difference(tuple(_changes(before, after)), *_promises(before.facts, after.facts))
+    shown = Shown(old), Shown(new)
+    alerts = Alerts(before, after, (Written(old), Written(new)))
+    changes = tuple(_changes(before, after, alerts, shown))
+    broken, mended = _promises(before.facts, after.facts)
+    doubts = dict.fromkeys((*prometheus_doubts(*shown, rules_given=rules_given), *alerts.doubts))
+    return Difference(changes, (*silenced(*shown), *broken), mended, tuple(doubts))
 
 
-def _changes(before: People, after: People) -> Iterator[Change]:
+def _changes(before: People, after: People, alerts: Alerts, shown: tuple[Shown, Shown]) -> Iterator[Change]:
     old, new = before.config, after.config
-    written = Written(old), Written(new)
-    alerts = Alerts(before, after, written)
-    found: list[Change] = []
+    found: list[Change] = [*prometheus_changes(*shown)]
     for pair in pairs(before.subjects, after.subjects):
         if pair.old is None and pair.new is not None:
             found.append(alerts.added(pair.new))
@@ -40,7 +47,7 @@ def _changes(before: People, after: People) -> Iterator[Change]:
             found.append(alerts.removed(pair.old))
         elif pair.old is not None and pair.new is not None:
             found += alerts.changed(pair.old, pair.new)
-    found += receiver_changes(old, new, written, alerts.heard)
+    found += receiver_changes(old, new, alerts.written, alerts.heard)
     yield from sorted(dict.fromkeys(found), key=lambda each: _ORDER[each.kind])
 
 

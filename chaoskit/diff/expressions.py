@@ -6,6 +6,7 @@ expression reads belong to its meaning: a ratio recorded over another range is a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
@@ -46,6 +47,14 @@ class Recorded:
                         sorted((meaning(rule.expr), own) for rule, own in zip(rules, labels, strict=True))
                     )
                     left += [rule.expr for rule in rules]
+        return found
+
+    def mentioned(self, templates: Sequence[str]) -> Mapping[str, tuple[tuple[str, ...], ...]]:
+        """As `below`, of every recorded name that stands in one of these texts, whatever it is there."""
+        words = {word for text in templates for word in re.findall(r"[a-zA-Z_:][a-zA-Z0-9_:]*", text)}
+        found: dict[str, tuple[tuple[str, ...], ...]] = {}
+        for name in sorted(words & self._by.keys()):
+            found |= self.below(name)
         return found
 
     def rules(self, name: str) -> Sequence[Rule]:

@@ -43,17 +43,27 @@ class Broken:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubt:
+    """Something that differs of which the texts do not tell whether people notice it."""
+
+    message: str
+    """What cannot be told, and what differs: `which alerts see other series: scrape job crm params: ...`."""
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
 class Difference:
-    """Everything that people notice; empty changes and nothing broken mean: nothing at all."""
+    """Everything that people notice; empty changes, nothing broken and no doubt mean: nothing at all."""
 
     changes: tuple[Change, ...]
     broken: tuple[Broken, ...]
     mended: tuple[str, ...]
     """Departures from the promise that the new configuration no longer has."""
+    doubts: tuple[Doubt, ...] = ()
 
     @property
     def empty(self) -> bool:
-        return not (self.changes or self.broken or self.mended)
+        return not (self.changes or self.broken or self.mended or self.doubts)
 
 
 KINDS = {
@@ -72,6 +82,7 @@ KINDS = {
     "mute": "which alerts hold it back",
     "labels": "other labels that go out with it",
     "text": "what the notice says",
+    "scrape": "how often a job is scraped",
     "receiver": "where a receiver's notices go",
 }
 """Every kind of change, in the order in which they are told."""

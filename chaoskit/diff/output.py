@@ -34,6 +34,7 @@ def to_json(difference: Difference) -> str:
                 for each in difference.broken
             ],
             "mended": list(difference.mended),
+            "cannot_tell": [{"message": each.message, "place": _place(each.place)} for each in difference.doubts],
         },
         indent=2,
         ensure_ascii=False,
@@ -44,6 +45,8 @@ def to_github(difference: Difference) -> Iterator[str]:
     """A command for each thing that people notice; a broken promise is an error, whatever is lost a warning."""
     for broken in difference.broken:
         yield workflow_command("error", broken.place, "promise broken", broken.message)
+    for doubt in difference.doubts:
+        yield workflow_command("warning", doubt.place, "cannot tell", doubt.message)
     for each in together(difference.changes):
         level = "warning" if each.change.new == NEVER or each.change.kind in ("removed", "lost") else "notice"
         yield workflow_command(level, each.change.place or Place(""), each.change.kind, sentence(each))
@@ -76,6 +79,9 @@ def sentence(each: Together) -> str:
         return f"{change.alert} is gone; it was told to: {change.old}"
     if change.kind == "renamed":
         return f"{change.old} is now called {change.alert}"
+    if change.kind in ("gained", "lost") and not change.receiver:
+        became = "is heard of now, by nobody before" if change.kind == "gained" else "nobody hears of it any more"
+        return f"{change.what}: {became} ({change.why})"
     if change.kind == "mute":
         return f"{_alerts(each.alerts)}: {_mute(change)}"
     subject = " -> ".join(part for part in (_alerts(each.alerts), change.receiver) if part)
@@ -87,6 +93,8 @@ def sentence(each: Together) -> str:
 def _mute(change: Change) -> str:
     if change.new == "no":
         return f"no longer {change.what}"
+    if change.what.endswith(" where"):
+        return f"{change.what} {change.old} becomes where {change.new}"
     perhaps = "" if change.new == "yes" else f" {change.new}"
     if change.old == "no":
         return f"now {change.what}{perhaps}"

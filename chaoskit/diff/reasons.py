@@ -7,9 +7,10 @@ the alert: a matcher that no longer holds, or an earlier sibling that keeps the 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 
-from chaoskit.alerting.model import AlertConfig, Route
+from chaoskit.alerting.model import AlertConfig, Matcher, Route
 from chaoskit.check.alerts import Alert, Answer, answer, answer_all
 
 
@@ -27,6 +28,36 @@ def why_lost(old: Route, config: AlertConfig, alert: Alert) -> str:
         return f"no route leads to {old.receiver} any more"
     reasons = [reason for way in there if (reason := _stopped(way, alert))]
     return reasons[0] if reasons else f"{called(there[0][-1])} passes it on to a child route ({there[0][-1].place})"
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """What of a routing tree an alert can meet: a node, the matchers there that nobody can decide, what is below."""
+
+    route: tuple[object, ...]
+    open: tuple[Matcher, ...]
+    below: tuple[Ways, ...]
+
+    @property
+    def certain(self) -> bool:
+        """Whether everything on all ways is decided."""
+        return not self.open and all(each.certain for each in self.below)
+
+
+def possible(route: Route, alert: Alert, *, waits: bool) -> Ways:
+    """The part of the tree that the alert can meet, by what decides who hears and, with `waits`, when."""
+    below = []
+    for child in route.children:
+        found = answer_all(child.matchers, alert)
+        if found is not Answer.NO:
+            below.append(possible(child, alert, waits=waits))
+        if found is Answer.YES and not child.continues:
+            break
+    times = (route.group_wait_s, route.group_interval_s, route.repeat_interval_s, route.time_intervals)
+    group = None if route.group_by is None else frozenset(route.group_by)
+    open_ = tuple(sorted({m for m in route.matchers if answer(m, alert) is Answer.MAYBE}, key=repr))
+    continues = route.continues and bool(open_ or route.path)
+    return Ways((route.receiver, continues, *((group, *times) if waits else ())), open_, tuple(below))
 
 
 def _likest(old: Route, root: Route) -> list[tuple[Route, ...]]:

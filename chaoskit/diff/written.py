@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from functools import cached_property
 
-from chaoskit.alerting.model import AlertConfig, Route
+from chaoskit.alerting.model import AlertConfig, Route, Rule
 from chaoskit.yaml_source import Node, read
 
 Settings = Mapping[str, str]
@@ -60,6 +60,23 @@ class Written:
     def templates(self) -> frozenset[str]:
         """The texts of all templates: their files' names are nobody's business."""
         return frozenset(text for key, text in self._sources.items() if key.startswith("template:"))
+
+    @cached_property
+    def _limits(self) -> Mapping[tuple[str, str], str]:
+        """By file and group of rules: how many alerts a rule of it may have."""
+        found: dict[tuple[str, str], str] = {}
+        for key, text in self._sources.items():
+            role, _, file = key.partition(":")
+            groups = read(text, file).get("groups") if role == "rules" and "limit" in text else None
+            for group in groups.items if groups else ():
+                name, limit = group.get("name"), group.get("limit")
+                if name is not None and limit is not None and limit.raw != "0":
+                    found[file, name.raw] = limit.raw
+        return found
+
+    def limit(self, rule: Rule) -> str:
+        """How many alerts the rule may have before its group takes that for a mistake; `none` where any number."""
+        return self._limits.get((rule.place.file, rule.group), "none")
 
     def quiet(self, route: Route) -> str:
         """When the route is silent: `silent in nights; only in office-hours`; "" where always told."""

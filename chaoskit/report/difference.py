@@ -10,6 +10,7 @@ from rich.text import Text
 
 from chaoskit.diff.model import KINDS, NEVER, Difference
 from chaoskit.diff.output import Together, sentence, together
+from chaoskit.diff.prometheus import EVERY
 from chaoskit.report.text import clean
 from chaoskit.units import amount
 
@@ -38,6 +39,10 @@ def _parts(difference: Difference) -> Iterator[RenderableType]:
             yield Text(what[0].upper() + what[1:], style="bold")
             for each in some:
                 yield _item(_line(each), _STYLES.get(kind, "red" if each.change.new == NEVER else ""))
+    if difference.doubts:
+        yield Text("What the texts do not tell", style="bold yellow")
+        for doubt in difference.doubts:
+            yield _item(f"cannot tell: {doubt.message}  {doubt.place}", "yellow")
     if difference.mended:
         yield Text("")
         yield Text("Promises that this mends", style="bold green")
@@ -46,7 +51,10 @@ def _parts(difference: Difference) -> Iterator[RenderableType]:
     yield Text("")
     alerts = len({each.alert for each in difference.changes if each.alert})
     broken_ = len(difference.broken)
-    yield Text(f"{amount(alerts, 'alerts')} differ for people, {broken_ or 'no'} promise(s) broken")
+    every = any(each.what.startswith(EVERY) for each in difference.changes)
+    count = "all alerts" if every else amount(alerts, "alerts")
+    doubts = f", {amount(len(difference.doubts), 'differences')} of unknown effect" if difference.doubts else ""
+    yield Text(f"{count} differ for people, {broken_ or 'no'} promise(s) broken{doubts}")
 
 
 def _line(each: Together) -> str:

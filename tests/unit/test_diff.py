@@ -10,6 +10,7 @@ import pytest
 from diff_examples import ALERTMANAGER, PROMISE, RULES, config, configurations
 from hypothesis import given, settings
 
+from chaoskit.alerting.config import load_texts
 from chaoskit.alerting.inhibition import mutes
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.alerting.windows_alert import windows_for
@@ -223,6 +224,176 @@ def test_a_difference_is_empty_exactly_where_receivers_windows_and_mutes_are_equ
     one: AlertConfig, other: AlertConfig
 ) -> None:
     assert diff(one, other).empty == (seen(one) == seen(other))
+
+
+PROMETHEUS = """\
+global: {scrape_interval: 15s, evaluation_interval: 15s, external_labels: {site: one}}
+rule_files: [r.yml]
+alerting:
+  alertmanagers:
+    - static_configs: [{targets: ['am-1:9093', 'am-2:9093']}]
+scrape_configs:
+  - job_name: crm
+    static_configs: [{targets: ['crm:9091']}]
+  - job_name: other
+    scrape_interval: 1m
+    static_configs: [{targets: ['other:1']}]
+"""
+
+
+def shown(prometheus: str, rules: str = RULES, alertmanager: str = ALERTMANAGER) -> AlertConfig:
+    return load_texts({"prometheus:p.yml": prometheus, "rules:r.yml": rules, "alertmanager:a.yml": alertmanager})
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (PROMETHEUS[PROMETHEUS.index("alerting:") : PROMETHEUS.index("scrape_configs")], ""),
+        ("[{targets: ['am-1:9093', 'am-2:9093']}]", "[]"),
+        ("targets: ['am-1:9093', 'am-2:9093']", "targets: []"),
+        ("    - static_configs: [{targets: ['am-1:9093', 'am-2:9093']}]", "    - {scheme: https}"),
+        ("    - static_configs: [{targets: ['am-1:9093', 'am-2:9093']}]", "    - dns_sd_configs: []"),
+    ],
+    ids=["no alerting", "no group", "no target", "a section without targets", "an empty discovery"],
+)
+def test_without_an_alertmanager_nobody_hears_of_anything(old: str, new: str) -> None:
+    assert old in PROMETHEUS
+    silent = shown(PROMETHEUS.replace(old, new))
+    found = diff(shown(PROMETHEUS), silent)
+    said = "every alert: nobody hears of it any more (Prometheus sends to no Alertmanager)"
+    assert told(found) == [said]
+    assert [each.message for each in found.broken] == [said]
+    back = diff(silent, shown(PROMETHEUS))
+    assert told(back) == ["every alert: is heard of now, by nobody before (Prometheus sent to no Alertmanager)"]
+    assert not back.broken
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("'am-2:9093'", "'am-3:9093'", "tells: am-1:9093, am-2:9093 becomes am-1:9093, am-3:9093"),
+        ("{site: one}", "{site: two}", "every alert, site: one becomes two (external_labels go out"),
+        ("{site: one}", "{site: one, env: x}", "every alert, env: none becomes x"),
+        ("scrape_interval: 1m", "scrape_interval: 2m", "job other: scraped every: 1m becomes 2m"),
+        ("scrape_interval: 1m", "{0}\n    scrape_timeout: 1s", "job other: given up after: 10s becomes 1s"),
+        ("evaluation_interval: 15s", "evaluation_interval: 30s", "evaluated every: 15s becomes 30s"),
+        ("evaluation_interval: 15s", "{0}, rule_query_offset: 1m", "evaluated in the past by: 0s becomes 1m"),
+    ],
+)
+def test_what_prometheus_itself_decides_is_told(old: str, new: str, said: str) -> None:
+    assert old in PROMETHEUS
+    found = diff(shown(PROMETHEUS), shown(PROMETHEUS.replace(old, new.replace("{0}", old))))
+    assert any(said in line for line in told(found)), told(found)
+    assert not found.doubts
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("  - job_name: other", "  - job_name: third", "which alerts read what scrape job other brings, which is gone"),
+        ("  - job_name: other", "  - job_name: third", "which alerts read what scrape job third brings, which is new"),
+        ("['crm:9091']", "['crm:9092']", "scrape job crm static_configs: crm:9091 becomes crm:9092"),
+        ("'crm:9091']", "'crm:9091'], labels: {a: b}", 'static_configs: crm:9091 becomes crm:9091 {"a": "b"}'),
+        ("  - job_name: crm", "{0}\n    metrics_path: /m", "scrape job crm metrics_path: /metrics becomes /m"),
+        ("  - job_name: crm", "{0}\n    honor_labels: true", "scrape job crm honor_labels: false becomes true"),
+        ("  - job_name: crm", "{0}\n    relabel_configs: [{action: drop}]", "scrape job crm relabel_configs: nothing"),
+        (
+            "  - job_name: crm",
+            "{0}\n    metric_relabel_configs: [{}]",
+            "scrape job crm metric_relabel_configs: nothing",
+        ),
+        ("  - job_name: crm", "{0}\n    sample_limit: 5", "scrape job crm sample_limit: nothing becomes 5"),
+        ("alerting:", "{0}\n  alert_relabel_configs: [{action: drop}]", "alerting alert_relabel_configs: nothing"),
+        (
+            "    - static_configs",
+            "    - scheme: https\n      static_configs",
+            "how Prometheus reaches its Alertmanagers",
+        ),
+        (
+            "    - static_configs",
+            "    - relabel_configs: [{action: drop}]\n      static_configs",
+            "whether alerts arrive",
+        ),
+        ("scrape_interval: 15s", "{0}, sample_limit: 3", "global sample_limit: nothing becomes 3"),
+        ("rule_files:", "remote_read: [{url: 'http://x/'}]\n{0}", "whether alerts see the same remote_read: nothing"),
+        ("rule_files:", "storage: {tsdb: {}}\n{0}", "whether alerts see the same storage: nothing"),
+    ],
+)
+def test_what_the_texts_do_not_tell_is_said(old: str, new: str, said: str) -> None:
+    """No difference is claimed, and the machines' formats say so too."""
+    assert old in PROMETHEUS
+    found = diff(shown(PROMETHEUS), shown(PROMETHEUS.replace(old, new.replace("{0}", old), 1)))
+    assert any(said in doubt.message for doubt in found.doubts), found.doubts
+    assert not found.empty
+    assert said in " ".join(each["message"] for each in json.loads(to_json(found))["cannot_tell"])
+    assert any(line.startswith("::warning") and "cannot tell" in line for line in to_github(found))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("'am-1:9093', 'am-2:9093'", "'am-2:9093', 'am-1:9093'"),
+        ("    - static_configs", "    - scheme: http\n      api_version: v2\n      timeout: 10s\n      static_configs"),
+        ("  - job_name: crm", "{0}\n    metrics_path: /metrics\n    scheme: http\n    honor_labels: false"),
+        ("  - job_name: crm", "{0}\n    scrape_interval: 15s"),
+        ("scrape_interval: 15s", "{0}, query_log_file: /tmp/q"),
+        ("rule_files: [r.yml]", "rule_files: ['*.yml']"),
+        ("rule_files:", "remote_write: [{url: 'http://x/'}]\ntracing: {endpoint: x}\n{0}"),
+        ("  - job_name: other", "  # a comment\n{0}"),
+    ],
+)
+def test_what_prometheus_does_with_or_without_it_is_no_difference(old: str, new: str) -> None:
+    assert old in PROMETHEUS
+    after = shown(PROMETHEUS.replace(old, new.replace("{0}", old), 1))
+    assert diff(shown(PROMETHEUS), after).empty
+    if "rule_files: [" in old:
+        assert diff(shown(PROMETHEUS), after, rules_given=True).doubts
+
+
+def test_a_side_without_a_prometheus_configuration_leaves_open_what_it_does() -> None:
+    one = shown(PROMETHEUS)
+    without = replace(one, sources={key: text for key, text in one.sources.items() if "prometheus" not in key})
+    (doubt,) = diff(one, without).doubts
+    assert doubt.message == "the new side shows no Prometheus configuration"
+
+
+def test_a_record_that_only_an_annotation_s_query_reads_is_part_of_the_words() -> None:
+    asking = RULES.replace("A worker is down", "'Ratio {{ query \"ratio\" | first | value }}'")
+    found = diff(config(asking), config(asking.replace("requests_total[5m]", "requests_total[1h]")))
+    assert any(line.startswith("WorkerDown: ratio, which its text asks for, is: ") for line in told(found)), told(found)
+
+
+def test_a_group_s_limit_decides_what_fires() -> None:
+    after = RULES.replace("  - name: g\n", "  - name: g\n    limit: 3\n")
+    assert any("(limit): none becomes 3" in line for line in told(diff(config(), config(after))))
+
+
+OPEN_RULES = RULES.replace("count(worker_up == 0) > 0", "worker_up == 0").replace("sum(ratio)", "ratio")
+OPEN_RULES = OPEN_RULES.replace("sum(rate(errors_total[5m]))", "rate(errors_total[5m])")
+
+
+def test_labels_that_must_be_equal_count_where_only_the_series_know_them() -> None:
+    def equal(labels: str) -> AlertConfig:
+        rule = '    target_matchers: [alertname="Errors"]\n'
+        assert rule in ALERTMANAGER
+        return config(OPEN_RULES, ALERTMANAGER.replace(rule, f"{rule}    equal: [{labels}]\n"))
+
+    found = told(diff(equal("cluster"), equal("cluster, zone")))
+    assert len(found) == 1
+    assert "Errors: muted by WorkerDown where cluster is the same for both becomes where cluster is" in found[0]
+    assert diff(equal("cluster"), equal("cluster")).empty
+
+
+def test_routes_that_hang_on_labels_of_the_series_are_no_proof_of_no_difference() -> None:
+    def team(name: str, more: str = "") -> AlertConfig:
+        last = '    - matchers: [component="worker"]\n'
+        assert last in ALERTMANAGER
+        return config(OPEN_RULES, ALERTMANAGER.replace(last, f'    - matchers: [team="{name}"{more}]\n'))
+
+    assert diff(team("a"), team("a")).empty
+    found = diff(team("a"), team("b"))
+    assert {doubt.message.split()[1] for doubt in found.doubts} == {"WorkerDown", "Errors"}
+    assert not diff(team("a", ', alertname="DiskLow"'), team("b", ', alertname="DiskLow"')).doubts
 
 
 def test_every_kind_of_change_is_documented() -> None:

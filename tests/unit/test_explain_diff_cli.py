@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gc
 import json
+import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 from diff_examples import ALERTMANAGER, PROMETHEUS, PROMISE, RULES
 
+from chaoskit import bundle
 from chaoskit.cli import run
 from chaoskit.errors import ExitCode
 
@@ -58,8 +61,7 @@ def test_explain_as_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_rules_alone_and_manifests_can_be_explained(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    spec = RULES.replace("\n", "\n  ").rstrip()
-    Path("m.yml").write_text(f"kind: PrometheusRule\nspec:\n  {spec}\n")
+    Path("m.yml").write_text(manifest(RULES))
     assert run(["explain", "WorkerDown", "--rules", "m.yml"]) is ExitCode.PASS
     assert "no Alertmanager configuration was given" in capsys.readouterr().out
 
@@ -89,6 +91,47 @@ def test_a_difference_that_keeps_all_promises_ends_with_zero(folder: Path, capsy
     write(folder / "new", ALERTMANAGER.replace("group_wait: 10s", "group_wait: 20s"))
     assert run(["diff", "old", "new"]) is ExitCode.PASS
     assert "group_wait 10s becomes group_wait 20s" in capsys.readouterr().out
+
+
+def test_alerts_that_go_nowhere_end_with_one(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The shipped configuration without its `alerting:`."""
+    shutil.copytree(bundle.folder(), folder / "silent")
+    file = folder / "silent" / "prometheus_config.yml"
+    text = re.sub(r"(?m)^alerting:\n(?:[ \t]+.*\n|#.*\n|\n)*", "", file.read_text())
+    assert text != file.read_text()
+    file.write_text(text)
+    assert run(["diff", str(bundle.folder()), "silent"]) is ExitCode.FAIL
+    out = capsys.readouterr().out
+    assert "every alert: nobody hears of it any more (Prometheus sends to no Alertmanager)" in out
+    assert "all alerts differ for people" in out
+
+
+def test_what_cannot_be_told_ends_with_three(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    job = "{job_name: crm}"
+    file = folder / "new" / "prometheus.yml"
+    assert job in file.read_text()
+    file.write_text(file.read_text().replace(job, "{job_name: crm, sample_limit: 9}"))
+    assert run(["diff", "old", "new"]) is ExitCode.UNKNOWN
+    out = " ".join(capsys.readouterr().out.split())
+    assert "cannot tell: which alerts see other series: scrape job crm sample_limit: nothing becomes 9" in out
+    assert "no difference" not in out
+    write(folder / "new", hidden())  # a broken promise goes first
+    file.write_text(file.read_text().replace(job, "{job_name: crm, sample_limit: 9}"))
+    assert run(["diff", "old", "new"]) is ExitCode.FAIL
+
+
+def test_a_group_s_limit_is_found_in_rule_files_and_manifests(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    limited = RULES.replace("  - name: g\n", "  - name: g\n    limit: 3\n")
+    for before, after in ((RULES, limited), (manifest(RULES), manifest(limited))):
+        Path("a.yml").write_text(before)
+        Path("b.yml").write_text(after)
+        assert run(["diff", "a.yml", "b.yml"]) is ExitCode.PASS
+        assert "(limit): none becomes 3" in capsys.readouterr().out
+
+
+def manifest(rules: str) -> str:
+    spec = rules.replace("\n", "\n  ").rstrip()
+    return f"kind: PrometheusRule\nspec:\n  {spec}\n"
 
 
 def test_single_files_are_compared_with_the_rest_given_for_both(

@@ -1,0 +1,194 @@
+"""Prometheus's own configuration in two versions: where alerts are sent, with which labels, and what is scraped.
+
+The one idea: without what stands here nobody hears of anything, whatever rules and routes say. Some of it is known to
+make no difference; some of it is told; of the rest nobody can tell from the texts whom it concerns, so that is said.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+
+from chaoskit.alerting.model import AlertConfig
+from chaoskit.diff.model import NEVER, Broken, Change, Doubt
+from chaoskit.errors import Place
+from chaoskit.units import format_duration
+from chaoskit.yaml_source import Node, read
+
+_HARMLESS = frozenset({"remote_write", "tracing", "runtime"})
+# Compared as the jobs', the rules' and the alerts' own, once the defaults are filled in.
+_FILLED_IN = frozenset({"scrape_interval", "scrape_timeout", "evaluation_interval", "rule_query_offset"})
+_HARMLESS_GLOBAL = frozenset({"query_log_file", "scrape_failure_log_file", "external_labels"}) | _FILLED_IN
+_TARGETS = "static_configs"
+_SILENT = "Prometheus sends to no Alertmanager"
+_WAS_SILENT = "Prometheus sent to no Alertmanager"
+EVERY = "every alert"
+_DEFAULTS = {
+    "metrics_path": "/metrics", "scheme": "http", "honor_labels": "false", "honor_timestamps": "true",
+    "path_prefix": "/", "timeout": "10s", "api_version": "v2",
+}  # fmt: skip
+"""What a section means that does not say it, as it is usually written out."""
+
+Settings = Mapping[str, Node]
+
+
+class Shown:
+    """One side's Prometheus configuration as it is written; `given` is False where none was shown."""
+
+    def __init__(self, config: AlertConfig) -> None:
+        texts = [(key.partition(":")[2], text) for key, text in config.sources.items() if key.startswith("prometheus:")]
+        self.given = bool(texts)
+        self.config = config
+        self._root = read(texts[0][1], texts[0][0]) if texts else None
+        self.place = Place(texts[0][0]) if texts else Place("")
+
+    @cached_property
+    def top(self) -> Settings:
+        return _settings(self._root)
+
+    @cached_property
+    def general(self) -> Settings:
+        return _settings(self.top.get("global"))
+
+    @cached_property
+    def alerting(self) -> Settings:
+        return _settings(self.top.get("alerting"))
+
+    @cached_property
+    def managers(self) -> tuple[Settings, ...]:
+        """The sections that name Alertmanagers."""
+        found = self.alerting.get("alertmanagers")
+        return tuple(_settings(node) for node in found.items) if found else ()
+
+    @property
+    def sends(self) -> bool:
+        """Whether any section leads to an Alertmanager: by a target, or by a discovery of some kind."""
+        return any(
+            (key == _TARGETS and _targets(value)) or (key.endswith("_sd_configs") and value.items)
+            for section in self.managers
+            for key, value in section.items()
+        )
+
+    @cached_property
+    def told(self) -> str:
+        """The Alertmanagers that are named."""
+        named = {target for section in self.managers for target in _targets(section.get(_TARGETS))}
+        return ", ".join(sorted(named)) or "none by name"
+
+    @cached_property
+    def jobs(self) -> Mapping[str, Settings]:
+        """By name: what each scrape job says, apart from its intervals."""
+        found = self.top.get("scrape_configs")
+        jobs = [_settings(node) for node in found.items] if found else []
+        return {
+            job["job_name"].raw: {key: node for key, node in job.items() if key not in _FILLED_IN}
+            for job in jobs
+            if "job_name" in job
+        }
+
+
+def prometheus_changes(old: Shown, new: Shown) -> Iterator[Change]:
+    """What is known to differ for everybody, or for every job; nothing where a side shows no configuration."""
+    if not (old.given and new.given):
+        return
+    if old.sends != new.sends:
+        place = _place(old, new, "alerting")
+        said = (NEVER, "heard of") if new.sends else ("heard of", NEVER)
+        yield Change(
+            "gained" if new.sends else "lost", "", "", EVERY, *said, _SILENT if old.sends else _WAS_SILENT, place
+        )
+    if old.told != new.told and old.sends and new.sends:
+        what = f"{EVERY}, Alertmanagers that Prometheus tells"
+        yield Change("receiver", "", "", what, old.told, new.told, "", _place(old, new, "alerting"))
+    labels = old.config.external_labels, new.config.external_labels
+    for name in sorted(labels[0].keys() | labels[1].keys()):
+        was, is_ = (side.get(name, "") for side in labels)
+        if was != is_:
+            why = "external_labels go out with every alert that has no such label"
+            yield Change(
+                "labels", "", "", f"{EVERY}, {name}", was or "none", is_ or "none", why, _place(old, new, "global")
+            )
+    jobs = [{job.name: job for job in side.config.jobs} for side in (old, new)]
+    for name in jobs[0].keys() & jobs[1].keys():
+        for key, what in (("interval_s", "scraped every"), ("timeout_s", "given up after")):
+            was_s, is_s = getattr(jobs[0][name], key), getattr(jobs[1][name], key)
+            if was_s != is_s:
+                texts = format_duration(was_s), format_duration(is_s)
+                yield Change("scrape", "", "", f"job {name}: {what}", *texts, "", _place(old, new, "scrape_configs"))
+
+
+def silenced(old: Shown, new: Shown) -> Iterator[Broken]:
+    """Every promise at once, where alerts no longer leave Prometheus."""
+    if old.given and new.given and old.sends and not new.sends:
+        yield Broken(f"{EVERY}: nobody hears of it any more ({_SILENT})", _place(old, new, "alerting"), "new")
+
+
+def prometheus_doubts(old: Shown, new: Shown, *, rules_given: bool) -> Iterator[Doubt]:
+    """What differs, and may or may not make a difference for people."""
+    if old.given != new.given:
+        side = "new" if old.given else "old"
+        yield Doubt(f"the {side} side shows no Prometheus configuration", (old if old.given else new).place)
+        return
+    for job in [*old.jobs, *(name for name in new.jobs if name not in old.jobs)]:
+        was, is_ = old.jobs.get(job), new.jobs.get(job)
+        if was is None or is_ is None:
+            what = "is gone" if is_ is None else "is new"
+            yield Doubt(
+                f"which alerts read what scrape job {job} brings, which {what}", _place(old, new, "scrape_configs")
+            )
+        else:
+            yield from _differing(f"which alerts see other series: scrape job {job}", was, is_, new)
+    sections = [[{k: v for k, v in s.items() if k != _TARGETS} for s in side.managers] for side in (old, new)]
+    if [_texts(each) for each in sections[0]] != [_texts(each) for each in sections[1]] and old.sends and new.sends:
+        yield Doubt(
+            "whether alerts arrive: how Prometheus reaches its Alertmanagers differs", _place(old, new, "alerting")
+        )
+    rest = [{k: v for k, v in side.alerting.items() if k != "alertmanagers"} for side in (old, new)]
+    yield from _differing("which alerts go out, with which labels: alerting", rest[0], rest[1], new)
+    rest = [{k: v for k, v in side.general.items() if k not in _HARMLESS_GLOBAL} for side in (old, new)]
+    yield from _differing("which alerts see other series: global", rest[0], rest[1], new)
+    apart = _HARMLESS | {"global", "alerting", "scrape_configs"} | (frozenset() if rules_given else {"rule_files"})
+    rest = [{k: v for k, v in side.top.items() if k not in apart} for side in (old, new)]
+    yield from _differing("whether alerts see the same", rest[0], rest[1], new)
+
+
+def _differing(what: str, was: Settings, is_: Settings, new: Shown) -> Iterator[Doubt]:
+    for key in sorted(was.keys() | is_.keys()):
+        texts = _text(was.get(key), key), _text(is_.get(key), key)
+        if texts[0] != texts[1]:
+            there = is_.get(key) or was.get(key)
+            place = there.place if there is not None and key in is_ else new.place
+            yield Doubt(f"{what} {key}: {texts[0]} becomes {texts[1]}", place)
+
+
+def _place(old: Shown, new: Shown, key: str) -> Place:
+    found = new.top.get(key) or old.top.get(key)
+    return found.place if found is not None else new.place
+
+
+def _settings(node: Node | None) -> Settings:
+    return {key.raw: value for key, value in node.pairs} if node is not None else {}
+
+
+def _targets(node: Node | None) -> list[str]:
+    return [target for each in node.items for target in _targets_of(each)] if node is not None else []
+
+
+def _targets_of(group: Node) -> list[str]:
+    found = group.get("targets")
+    return [target.raw for target in found.items] if found is not None else []
+
+
+def _texts(settings: Settings) -> Mapping[str, str]:
+    return {key: _text(settings.get(key), key) for key in settings.keys() | _DEFAULTS.keys()}
+
+
+def _text(node: Node | None, key: str) -> str:
+    if node is None:
+        return _DEFAULTS.get(key, "nothing")
+    if key == _TARGETS:
+        labels = [(_settings(each).get("labels"), _targets_of(each)) for each in node.items]
+        flat = sorted((target, _text(of, "labels") if of else "") for of, targets in labels for target in targets)
+        return ", ".join(f"{target} {of}".strip() for target, of in flat) or "nothing"
+    return node.raw if node.kind == "scalar" else json.dumps(node.plain(), sort_keys=True, ensure_ascii=False)
