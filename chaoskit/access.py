@@ -24,8 +24,11 @@ import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 
 from chaoskit.errors import BadInput, Place, Problem
+from chaoskit.files import SMALL, read_regular
 from chaoskit.scenario.model import Access, Attached, Secret
 from chaoskit.trust import read_secret
+
+_CERTIFICATES = 8 * SMALL
 
 
 def plain_session() -> requests.Session:
@@ -146,6 +149,7 @@ def _origin(url: str) -> tuple[str, str, int]:
 
 def _trust(session: requests.Session, file: Path, access: Access, problems: list[Problem]) -> None:
     try:
+        read_regular(file, _CERTIFICATES)
         ssl.create_default_context(cafile=str(file))
     except (OSError, ssl.SSLError) as error:
         why = "holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror

@@ -10,7 +10,7 @@ the file alone can be judged again, on any machine, years later.
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -18,6 +18,8 @@ SCHEMA = 1
 """Version of this set; a reader refuses versions it does not know."""
 
 Interval = tuple[float, float]
+Labels = dict[str, Annotated[str, msgspec.Meta(max_length=2**20)]]
+"""Values longer than that are refused when a history is read: judging and showing them takes minutes."""
 T = TypeVar("T")
 
 
@@ -164,7 +166,7 @@ class AlertState(Event, frozen=True, kw_only=True, tag="alert"):
     For `inactive`, `at` is the first evaluation known to lack the alert and `previous` the last that had it.
     """
 
-    labels: dict[str, str]
+    labels: Labels
     state: Literal["pending", "firing", "inactive"]
     at: float
     previous: float | None
@@ -210,7 +212,7 @@ class Processor(Event, frozen=True, kw_only=True, tag="processor"):
 class Suppression(Event, frozen=True, kw_only=True, tag="suppression"):
     """Alertmanager's word on an alert it has: active or suppressed, and by which alerts or silences."""
 
-    labels: dict[str, str]
+    labels: Labels
     state: Literal["active", "suppressed", "unprocessed", "gone"]
     inhibited_by: list[dict[str, str]]
     silenced_by: list[str]
@@ -224,8 +226,8 @@ class NoticedAlert(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """One alert inside a notice, as the payload told it; mails carry what can be read from their text."""
 
     status: Literal["firing", "resolved"]
-    labels: dict[str, str]
-    annotations: dict[str, str] = {}
+    labels: Labels
+    annotations: Labels = {}
     starts_at: float | None = None
     ends_at: float | None = None
 

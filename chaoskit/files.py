@@ -15,7 +15,7 @@ from pathlib import Path
 
 SMALL = 2**20
 """Bytes that no note, token, record or control file reaches."""
-HISTORY = 2**29
+HISTORY = 2**28
 """Bytes that no history is longer than: a run that would write more is ended."""
 _CHUNK = 2**20
 _OTHERS = {

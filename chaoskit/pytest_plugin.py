@@ -20,6 +20,7 @@ import msgspec
 import pytest
 
 from chaoskit.errors import BadInput
+from chaoskit.files import HISTORY, read_regular
 from chaoskit.fresh import fresh
 from chaoskit.report.text import telling
 from chaoskit.verify.verdict import Result, Verdict
@@ -94,7 +95,7 @@ def play(scenario: str, out: Path, options: Sequence[str] = ()) -> Verdict:
     written = out / "latest" / "verdict.json"
     if not written.exists():
         raise CannotRun(done.stderr.strip() or done.stdout.strip() or f"chaoskit ended with {done.returncode}")
-    return msgspec.json.decode(written.read_bytes(), type=Verdict)
+    return msgspec.json.decode(read_regular(written, HISTORY), type=Verdict)
 
 
 @pytest.fixture

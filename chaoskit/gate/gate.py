@@ -17,6 +17,7 @@ import msgspec
 
 from chaoskit import giving_way
 from chaoskit.errors import ExitCode
+from chaoskit.files import HISTORY, read_regular
 from chaoskit.gate.candidate import Candidate
 from chaoskit.gate.job import Job, Part, Said
 from chaoskit.gate.schedule import Schedule, StackPlan, Wave
@@ -205,7 +206,7 @@ class Gate:
         said = one.said.get(member.name)
         if said is not None:
             try:
-                verdict = msgspec.json.decode((folder / VERDICT).read_bytes(), type=Verdict)
+                verdict = msgspec.json.decode(read_regular(folder / VERDICT, HISTORY), type=Verdict)
             except OSError as error:
                 trouble = f"its verdict cannot be read: {error}"
                 return Outcome(member, said.exit_code, said.took_s, folder, one.attempt, number, None, trouble)

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from chaoskit.errors import BadInput
+from chaoskit.files import HISTORY, read_regular
 from chaoskit.history import read_history, readable_part
 from chaoskit.report.html import page
 from chaoskit.surroundings import leave
@@ -50,4 +51,4 @@ def judge(path: Path, html: Path | None = None) -> tuple[Verdict, list[Checklist
 def read_checklists(folder: Path) -> list[Checklist]:
     """What `judge_folder` wrote; empty where there is none."""
     file = folder / CHECKLIST
-    return msgspec.json.decode(file.read_bytes(), type=list[Checklist]) if file.exists() else []
+    return msgspec.json.decode(read_regular(file, HISTORY), type=list[Checklist]) if file.exists() else []

@@ -7,6 +7,7 @@ before stays readable. Faults ask for `sync`, which returns only when the line, 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import threading
@@ -19,6 +20,7 @@ import msgspec
 
 from chaoskit.errors import EquipmentError
 from chaoskit.events import Event, encode
+from chaoskit.files import HISTORY
 
 E = TypeVar("E", bound=Event)
 
@@ -72,6 +74,8 @@ class Journal:
         return stamped
 
     def _append(self, line: bytes) -> None:
+        if self._size + len(line) > HISTORY:
+            raise OSError(errno.EFBIG, f"a history of more than {HISTORY / 2**20:g} MiB is not read again")
         try:
             written = os.write(self._fd, line)
             while written < len(line):

@@ -29,6 +29,7 @@ import msgspec
 from chaoskit import __version__
 from chaoskit.errors import BadInput, EquipmentError, Problem, Refused
 from chaoskit.events import Event, Watch
+from chaoskit.files import read_regular
 from chaoskit.observe import http_server
 from chaoskit.observe.http_server import Answer, Answered, Connection, Request
 from chaoskit.observe.lookout import TICK_S, Lookout
@@ -286,6 +287,8 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
+        for file in filter(None, (settings.certificate, settings.key)):
+            read_regular(file)
         context.load_cert_chain(settings.certificate, settings.key)
     except (OSError, ssl.SSLError) as error:
         files = f"{settings.certificate}" + (f" and {settings.key}" if settings.key else "")
