@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from chaoskit.cli.console import console
 from chaoskit.errors import ExitCode, Place, Problem, Refused
@@ -26,6 +27,10 @@ def runs_group() -> None:
 def prune_command(keep: int, out: Path, dry_run: bool) -> ExitCode:
     """Remove the folders of old runs; never one that is not healed, a live one, or another user's."""
     removed = kept = 0
+    named = click.get_current_context().get_parameter_source("out") is ParameterSource.COMMANDLINE
+    if not named and not out.exists():
+        _say(f"there are no runs in {out}")
+        return ExitCode.PASS
     try:
         for one in prune(out, keep, remove=not dry_run):
             removed, kept = removed + (not one.kept), kept + bool(one.kept)

@@ -22,7 +22,8 @@ Every fault is data before it is an effect: its undo token is on disk first, a c
 its standard input is open, and its effect counts from the instant at which it was *seen*. Durations are virtual.
 `change:` gives another level to the kinds that have one. An action (`do:`) is done once and has nothing to take back.
 
-Kinds of your own: a class with `kind`, `handles`, `settings`, `prepare`, `start`, `hold` and `stop`, registered under
+Kinds of your own: a class with `kind`, `handles`, `settings`, `prepare`, `start`, `hold` and `stop`, and with `vouch`
+if tokens that it cannot have made shall be told from its own, registered under
 the entry point group `chaoskit.faults` (`chaoskit.actions` for an action, with `run`). See `chaoskit/faults/base.py`.
 
 """

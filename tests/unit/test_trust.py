@@ -18,11 +18,12 @@ import pytest
 
 from chaoskit.cli import run as chaoskit
 from chaoskit.errors import Refused
-from chaoskit.events import Invoke
+from chaoskit.events import Header, Invoke
 from chaoskit.faults.base import FaultError, Target
 from chaoskit.faults.command import Command, CommandSettings
 from chaoskit.faults.registry import known
 from chaoskit.files import as_before, keep_private
+from chaoskit.history import read_history
 from chaoskit.run.prepare import make_folder
 from chaoskit.safety.heal import heal
 from chaoskit.safety.lever import block, blocked, sweep, unblock
@@ -44,6 +45,7 @@ from tests.strangers import STRANGER, as_stranger, common, needs_root, theirs
 
 __all__ = ["common", "sleeper", "state"]
 pytestmark = pytest.mark.usefixtures("state")
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 def broken(folder: Path, flag: Path) -> Path:
@@ -421,6 +423,35 @@ def test_a_command_runs_what_its_settings_and_its_plan_say(tmp_path: Path) -> No
     )
     with pytest.raises(FaultError, match="the plan in its journal"):
         vouched(fault, Journaled(tmp_path, planned))
+
+
+@pytest.mark.parametrize("ran", ["touch", "sh"])
+def test_a_command_that_the_journals_own_scenario_has_not_is_not_run(ran: str, tmp_path: Path) -> None:
+    """The history is one of a real drill, but for its scenario."""
+    kept = next(read_history(GOLDEN / "kept.jsonl").of(Header))
+    text = """chaoskit: 1
+title: A program breaks something
+steps:
+  - inject: command
+    as: one
+    with: {start: ["true"], stop: [touch, x], timeout_s: 3.0}
+  - wait: settled
+expect:
+  - alert: WorkerUnhealthy
+    from: one
+    notifies: [critical-alerts]
+"""
+    sources = {**kept.sources, f"scenario:{kept.scenario}": text}
+    settings = CommandSettings(start=["true"], stop=[ran, "x"], timeout_s=3)
+    token = Command.prepare(Target("", (), {}), settings)
+    event = msgspec.structs.replace(invoke("command", token), settings=settings.model_dump(mode="json"))
+    fault = Standing("one#0", "command", (), token, 0, 60, event)
+    journaled = Journaled(tmp_path, msgspec.structs.replace(kept, sources=sources))
+    if ran == "touch":
+        assert "touch" in vouched(fault, journaled)
+    else:
+        with pytest.raises(FaultError, match="runs no such programs"):
+            vouched(fault, journaled)
 
 
 # One state folder for several users
