@@ -177,6 +177,9 @@ class AlertPlanner:
         joins = route is not None and self._may_join(route, rule.alert, label, count)
         live = windows.live_notify(route, self._delivery_vs) if route and joins else None
         all_clear = windows.all_clear(route or self._config.route, self._delivery_vs)
+        said = self._config.promise.receivers.get(name)
+        # A witness is told every end, whatever the receiver's own integrations are.
+        silent = said is not None and not said.resolved and ask.mode != "never" and self._profile.target == "local"
         return [
             PlannedNotice(
                 receiver=name,
@@ -189,6 +192,7 @@ class AlertPlanner:
                 sends_resolved=integration.send_resolved,
                 ask=ask,
                 live=live,
+                no_all_clear=said.place if said is not None and silent else None,
             )
             for integration in doors_of(self._profile, receiver)
         ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from chaoskit.alerting.model import AlertConfig, Rule
 from chaoskit.alerting.windows import Window
+from chaoskit.errors import Place
 from chaoskit.scenario.model import Expectation, FaultSpec, Notify, Profile, Scenario, Step
 
 
@@ -56,6 +57,8 @@ class PlannedNotice:
     ask: Notify
     live: Window | None = None
     """The bound where the alert may join a group that has notified before; None where nothing can come first."""
+    no_all_clear: Place | None = None
+    """Where it is promised that the end is not told here; None where nothing of the kind is."""
 
     @property
     def latest_vs(self) -> float:

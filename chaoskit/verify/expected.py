@@ -52,9 +52,13 @@ def _of_alert(alert: PlannedAlert) -> Iterator[tuple[str, str]]:
 
 def hops_of(notice: PlannedNotice) -> tuple[str, ...]:
     """What is judged at one door of a receiver."""
-    told = notice.ask.mode != "never"
-    wanted = (("notify", True), ("all-clear", notice.all_clear is not None), ("content", told))
-    return tuple(hop for hop, asked in (*wanted, ("notices", notice.ask.notices is not None)) if asked)
+    wanted = {
+        "notify": True,
+        "all-clear": notice.all_clear is not None or notice.no_all_clear is not None,
+        "content": notice.ask.mode != "never",
+        "notices": notice.ask.notices is not None,
+    }
+    return tuple(hop for hop, asked in wanted.items() if asked)
 
 
 def named(kind: str, targets: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from chaoskit.alerting import routing
+from chaoskit.alerting.model import PromisedNotice, Route
 from chaoskit.alerting.windows_expression import range_of
 from chaoskit.events import Notice
 from chaoskit.plan.model import Plan, PlannedAlert
@@ -185,7 +186,8 @@ def _repeats(plan: Plan, evidence: Evidence, since: float, until: float) -> list
         if before is None or before[1] != content or elsewhen(notice.sent, since, until):
             continue
         gap = (notice.sent[1] - before[0].sent[0]) * plan.time_scale
-        if gap < route.repeat_interval_s:
+        least_s, governed = _least_between(plan, notice, route)
+        if gap < least_s:
             # An alert that flaps for want of a processor is told again, and rightly.
             span = (before[0].sent[0], notice.sent[1])
             busy = processor.starved(evidence.processor, _REPEATERS, *span, plan.time_scale)
@@ -194,8 +196,7 @@ def _repeats(plan: Plan, evidence: Evidence, since: float, until: float) -> list
                 _finding(
                     describe(labels),
                     f"{notice.receiver} ({notice.integration}) was notified of the same again after {gap:.1f} s"
-                    f"{busy and f', but {busy}'}; governed by repeat_interval: "
-                    f"{format_duration(route.repeat_interval_s)} ({route.place})",
+                    f"{busy and f', but {busy}'}; governed by {governed}",
                     Result.UNKNOWN if busy else Result.FAIL,
                 )
             )
@@ -208,6 +209,20 @@ def _hung(evidence: Evidence, notice: Notice, begin: float, end: float) -> str:
     away = evidence.away((sink,), begin, end)
     lasted_s = away.lasted_s(end) if away is not None else evidence.lag((sink,), begin, end)[0]
     return f"the {sink} stood still for up to {lasted_s:.1f} real s meanwhile" if away or lasted_s > _HUNG_S else ""
+
+
+def _least_between(plan: Plan, notice: Notice, route: Route) -> tuple[float, str]:
+    """How long before the same may be told again, by the route or a promise of longer, and what says so."""
+    promises = plan.config.promise.notices
+    told = {item.labels.get("alertname", "") for item in notice.alerts}
+    promised = min((p for name in told if (p := promises.get((name, route.receiver)))), key=_repeat_s, default=None)
+    if promised is not None and promised.repeat_s > route.repeat_interval_s:
+        return promised.repeat_s, f"the promise's repeat: {format_duration(promised.repeat_s)} ({promised.place})"
+    return route.repeat_interval_s, f"repeat_interval: {format_duration(route.repeat_interval_s)} ({route.place})"
+
+
+def _repeat_s(promised: PromisedNotice) -> float:
+    return promised.repeat_s
 
 
 def _finding(about: str, reason: str, result: Result = Result.FAIL) -> Row:

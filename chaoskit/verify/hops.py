@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from chaoskit.alerting.windows import Window
+from chaoskit.errors import Place
 from chaoskit.events import Interval, Notice
 from chaoskit.plan.model import PlannedAlert, PlannedNotice
 from chaoskit.units import amount, format_duration
@@ -65,6 +66,8 @@ class HopJudge:
         for notice in self.alert.notices:
             if notice.all_clear is not None:
                 rows.append(self._all_clear(notice, notice.all_clear, resolved, episode))
+            elif notice.no_all_clear is not None:
+                rows.append(self._no_all_clear(notice, notice.no_all_clear, resolved, episode))
         return rows
 
     def _standing(self, hop: Hop) -> Row | None:
@@ -156,6 +159,21 @@ class HopJudge:
         # Who was never told of an alert is not told of its end either: that failure has been named already.
         told = heard is not None or self.heard(notice, episode, "firing") is not None
         return self._timed(hop, resolved if told else None, heard.sent if heard else None, episode)
+
+    def _no_all_clear(
+        self, notice: PlannedNotice, promised: Place, resolved: Interval | None, episode: Episode | None
+    ) -> Row:
+        hop = self._hop("all-clear", notice.notify, ("prometheus", "alertmanager", sink_of(notice)), notice.to)
+        where = f"the promise's resolved: false ({promised})"
+        if resolved is None:
+            reason = f"not judged: {self._who(hop)} it was not seen to resolve; governed by {where}"
+            return self._row(hop, Result.UNKNOWN, reason)
+        if (heard := self.heard(notice, episode, "resolved")) is not None:
+            after = sentences.s((heard.sent[1] - resolved[0]) * self.scale)
+            what = f"the end was told {after} after resolved, and no all-clear is promised"
+            return self._row(hop, Result.FAIL, f"{self._who(hop)} {what}; governed by {where}")
+        trouble = self._excuses.unwatched(hop, resolved, self.evidence.known_to(self.end_of_watch))
+        return self._silent(hop, trouble, where, resolved)
 
     def _still_firing(self, episode: Episode | None) -> Row:
         hop = self._hop("clear", self.alert.clear, ("prometheus",))

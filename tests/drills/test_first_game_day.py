@@ -105,6 +105,27 @@ def test_a_deleted_route_fails_notify_as_never(drill: Drill) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.parametrize(
+    ("gone", "to"),
+    [
+        (
+            "    webhook_configs:\n      - url: http://localhost:8080/alerts/critical\n        send_resolved: true\n",
+            "critical-alerts",
+        ),
+        (MAIL_OF_WORKER_ALERTS, "worker-alerts"),
+    ],
+)
+def test_without_one_of_its_integrations_a_receiver_fails(drill: Drill, gone: str, to: str) -> None:
+    """The webhook of two, and the only mail: whatever came by other ways is no evidence of what is gone."""
+    left = "  - name: worker-alerts\n" if gone.startswith("  - name") else ""
+    ended = drill.change("alertmanager.yml", gone, left).run()
+    assert ended.code == 1, ended.said
+    [row] = [row for row in ended.rows("notify") if row["result"] == "FAIL"]
+    assert row["to"].startswith(to)
+    assert "integration" in row["reason"]
+
+
+@pytest.mark.long
 def test_a_longer_group_wait_fails_notify_as_late(drill: Drill) -> None:
     """critical's group_wait 10s -> 90s."""
     ended = drill.change("alertmanager.yml", "\n      group_wait: 10s", "\n      group_wait: 90s").run()

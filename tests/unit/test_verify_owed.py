@@ -292,3 +292,31 @@ def test_a_subject_that_no_mail_of_the_receiver_can_show_is_unknown() -> None:
     assert results(verify(kept(notifying(how))), "content", "critical-alerts") == {PASS}
     verdict = verify(kept(notifying(how), (ALERTMANAGER, without("critical-alerts", "email_configs"))))
     assert row(verdict, "content", "critical-alerts (webhook)").result is UNKNOWN
+
+
+def test_an_all_clear_that_is_promised_not_to_come_is_judged() -> None:
+    """A machine that only counts heartbeats is told no end."""
+    line = "  worker-alerts: {recipients: [w.aroca@insaing.com], resolved: "
+    no_end = (PROMISE, lambda old: old.replace(f"{line}true", f"{line}false"))
+    told_all_the_same = kept(no_end)
+    found = row(verify(told_all_the_same), "all-clear", "worker-alerts (email)")
+    assert found.result is FAIL
+    assert "the promise's resolved: false (notification_windows.yml:" in found.reason
+    quiet = mapped(told_all_the_same, lambda e: None if _mail(e) and e.status == "resolved" else e)
+    kept_quiet = row(verify(quiet), "all-clear", "worker-alerts (email)")
+    assert kept_quiet.result is PASS
+    assert kept_quiet.rests_on.startswith("nothing in ")
+    blind = mapped(quiet, lambda e: None if getattr(e, "sink", "") == "mail-sink" else e)
+    assert row(verify(blind), "all-clear", "worker-alerts (email)").result is UNKNOWN
+
+
+def test_what_is_told_again_before_the_promise_says_so_is_a_finding_though_the_route_allows_it() -> None:
+    """Two hours are promised to worker-alerts; the route says one minute, and the same mail comes twice."""
+    first = next(e for e in recorded("kept").of(Notice) if e.receiver == "worker-alerts" and e.status == "firing")
+    again = msgspec.structs.replace(first, t=first.t + 2.0, sent=(first.sent[0] + 2.0, first.sent[1] + 2.0))
+    often = (ALERTMANAGER, lambda old: old.replace("repeat_interval: 2h", "repeat_interval: 1m"))
+    twice = kept(often)
+    twice = with_events(twice, sorted([*twice.events, again], key=lambda e: e.t))
+    verdict = verify(twice)
+    assert results(verdict, "finding") == {FAIL}
+    assert "governed by the promise's repeat: 2h (notification_windows.yml:" in " ".join(r.reason for r in verdict.rows)
