@@ -34,7 +34,9 @@ USER = 1000
 HOMES = {"root": "root", "user": "home/user"}
 _APT = ("apt.conf", "apt.conf.d", "auth.conf", "auth.conf.d", "keyrings", "trusted.gpg", "trusted.gpg.d")
 _PIP_OF_USER = (".config/pip/pip.conf", ".pip/pip.conf")
-_PASSED_ON = re.compile(r"PIP_\w+|(?i:\w+_proxy)|SSL_CERT_\w+|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|GIT_SSL_CAINFO")
+_PASSED_ON = re.compile(
+    r"PYTEST_ADDOPTS|PIP_\w+|(?i:\w+_proxy)|SSL_CERT_\w+|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|GIT_SSL_CAINFO"
+)
 _INSIDE = "--inside"
 _BUSY = 3  # the exit code of a drill that this machine was too busy for; it is tried once more
 
@@ -88,7 +90,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(_INSIDE, action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args(arguments)
     wrong = [part for part in asked.parts if part not in PARTS]
-    missing = [tool for tool in ("debootstrap", "unshare", "chroot", "mount", "git") if shutil.which(tool) is None]
+    missing = [
+        tool for tool in ("debootstrap", "unshare", "setpriv", "chroot", "mount", "git") if shutil.which(tool) is None
+    ]
     source = archive_of(asked.suite)
     if wrong:
         say(f"no such part: {', '.join(wrong)} (there are {', '.join(PARTS)})")
@@ -130,7 +134,18 @@ def _in_namespaces(arguments: Sequence[str]) -> int:
 
     signal.signal(signal.SIGTERM, told)
     signal.signal(signal.SIGHUP, told)
-    unshare = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private"]
+    unshare = [
+        "setpriv",
+        "--pdeathsig",
+        "KILL",
+        "unshare",
+        "--mount",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--propagation",
+        "private",
+    ]
     child = subprocess.Popen([*unshare, sys.executable, __file__, *arguments, _INSIDE])
     try:
         return child.wait()

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from chaoskit import bundle
-from chaoskit.cli import chaoskit as commands
 from chaoskit.cli import run as chaoskit
+from chaoskit.cli.all import chaoskit as commands
 from chaoskit.cli.console import Terminal
 from chaoskit.history import read_history
 from chaoskit.report.checklist import checklist_view
