@@ -150,7 +150,7 @@ def _absent(windows: Sequence[LoadWindow], span: Interval, what: str, zero: floa
     if first.asked_users is not None:
         found = f"{first.users} of {first.asked_users:g} users were alive"
     else:
-        found = f"{first.started} of {first.asked_requests or 0:g} requests were due"
+        found = f"{first.started} of {first.asked_requests or 0:g} requests that were due had begun"
     stood = sum(not w.beats for w in short)
     why = f"; the generator stood still for {stood} s of it" if stood else ""
     ended = [(w, reason) for w in windows for reason in w.ended if w.second[0] <= short[-1].second[0]]

@@ -248,7 +248,7 @@ def test_a_generator_that_stood_still_is_unknown_in_both_models() -> None:
 def test_requests_that_were_due_and_never_begun_are_unknown_and_dropped_ones_were_begun() -> None:
     windows = asked(seconds(20), rate=40)
     few = altered(windows, 6, 12, started=19, finished=19)
-    assert "19 of 40 requests were due" in judged(some_load(few))[0]
+    assert "19 of 40 requests that were due had begun" in judged(some_load(few))[0]
     assert judged(some_load(altered(windows, 6, 12, started=20, finished=20))) == []
     assert judged(some_load(altered(windows, 6, 12, finished=0, dropped=40))) == []
 
