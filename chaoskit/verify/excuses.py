@@ -62,7 +62,7 @@ class Excuses:
         equipment = hop.needs + group
         outage = self.evidence.outage(equipment, start[0] - _RETRY_REAL_S, seen[1])
         if outage is not None:
-            return f"{outage.equipment} was down meanwhile ({outage.detail})"
+            return self._was_down(outage, hop, start)
         if stood := self._stood_still(hop, start[0], seen[1]):
             return f"{stood} meanwhile"
         if late_vs <= 0:
@@ -93,6 +93,16 @@ class Excuses:
                 f"for up to {way_s:.2f} real s"
             )
         return self.starved(hop, start[0], seen[1])
+
+    def _was_down(self, outage: Outage, hop: Hop, start: Interval) -> str:
+        """Which equipment was down, from when to when after the hop's beginning, and why."""
+
+        def after(at: float) -> str:
+            return sentences.s((at - start[1]) * self.scale)
+
+        begin = f"{after(outage.begin)} after" if outage.begin > start[1] else "before"
+        end = "on" if outage.end is None else f"to {after(outage.end)} after it"
+        return f"{outage.equipment} was down from {begin} {sentences.SINCE[hop.name]} {end} ({outage.detail})"
 
     def _stood_still(self, hop: Hop, begin: float, end: float) -> str:
         """Which processes of the target stood still, by none of our doing."""
@@ -132,7 +142,7 @@ class Excuses:
         """Why nobody can know what happened in between; empty where somebody was looking. `group` as in `late`."""
         outage = self.evidence.outage(hop.needs, start[0], latest)
         if outage is not None:
-            return f"{outage.equipment} was down ({outage.detail})"
+            return self._was_down(outage, hop, start)
         if stood := self._stood_still(hop, start[0], latest):
             return stood
         silent = self.evidence.silence(hop.needs, start[0], latest)
@@ -147,7 +157,7 @@ class Excuses:
         others = tuple(one for one in group if one not in hop.needs)
         gone = self.evidence.outage(others, start[0] - _RETRY_REAL_S, latest)
         if gone is not None:
-            return f"{gone.equipment} was down ({gone.detail}), by which the same receiver is told"
+            return f"{self._was_down(gone, hop, start)}, by which the same receiver is told"
         away = self._away(others, start[0], latest)
         if away is not None:
             return self._held_up(away, latest)
