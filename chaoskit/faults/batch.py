@@ -14,8 +14,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from chaoskit.faults.base import FaultError, Lapsed, Made, Seen, Target, Undo
+from chaoskit.faults.base import FaultError, Made, Seen, Target, Undo
 from chaoskit.faults.interface import Interface, Watch, get, interface, take_back, vouched
+from chaoskit.faults.strength import Strength
 
 Level = Annotated[int, Field(ge=1, le=5000)]
 """A number of messages."""
@@ -24,6 +25,8 @@ What = Literal["depth", "dead_letters"]
 
 _LEVEL_S = 10.0
 _LOOK_S = 0.1
+_WEAK_S = 1.0
+"""For so long a queue may be far below its level while it is being filled up again."""
 _CLEAN_LOOKS = 2
 _PATHS: dict[What, str] = {"depth": "/queue/messages", "dead_letters": "/dead-letters"}
 
@@ -76,18 +79,18 @@ def sink(undo: Undo, what: What, level: int) -> None:
 
 def hold(undo: Undo, what: What, ended: threading.Event, **more: Any) -> None:
     """Puts new messages whenever the level of the token is no longer reached; raises Lapsed when that is in vain."""
-    watch, below_since = Watch(), 0.0
+    watch, strength = Watch(), Strength(f"messages in {undo['queue']} ({what})", _WEAK_S)
     while not ended.wait(_LOOK_S):
         found = watch.look(lambda: census(undo["at"]))
         if found is None:
             continue
         missing = undo["level"] - found[what]
-        if missing <= 0 or not undo["kept"]:
-            below_since = 0.0
+        if not undo["kept"]:
             continue
-        below_since = below_since or time.monotonic()
-        if time.monotonic() - below_since > _LEVEL_S:
-            raise Lapsed(f"{undo['queue']}: {what} stays below {undo['level']}, however much is put")
+        if not ended.is_set():
+            strength.look(found[what], undo["level"])
+        if missing <= 0:
+            continue
         watch.look(lambda n=missing: put(undo, what, n + spare(undo["level"]), **more))  # type: ignore[misc]
 
 

@@ -22,6 +22,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,7 @@ import psutil
 from chaoskit import giving_way, waiting
 from chaoskit.faults import processes
 from chaoskit.faults.base import FaultError, Lapsed, Made, Seen, Target, Undo
+from chaoskit.faults.strength import ENOUGH
 from chaoskit.fresh import fresh
 
 MARK = "CHAOSKIT_BURN"
@@ -41,8 +43,9 @@ _LOOKS = 4
 """After how many good looks in a row they give way again."""
 _ALL = 0.9
 """Less than this part of what was asked for, in one look, and they give way no longer."""
-_ENOUGH = 0.7
-"""Which part of it is still the fault that was asked for."""
+_LITTLE = 0.7
+"""Less than this part in one span is too weak at once; less than ENOUGH over the long span as well."""
+_LONG_S = 5.0
 
 _lit: dict[str, list[subprocess.Popen[bytes]]] = {}
 """This process's own burners by token, to be reaped; what others started is not ours to wait for."""
@@ -141,28 +144,34 @@ def alive(process: psutil.Process) -> bool:
         return False
 
 
-def watch(undo: Undo, count: int, ended: threading.Event, cores: float = 0.0) -> None:
-    """Until the end; raises Lapsed when a burner is gone, or when they get far less than `cores` of processor time.
+def watch(
+    undo: Undo, count: int, ended: threading.Event, cores: float = 0.0, look: Callable[[], None] = lambda: None
+) -> None:
+    """Until the end; raises Lapsed when a burner is gone, or when they get less than `cores` of processor time.
+
+    `look` is called now and then, and may raise Lapsed as well.
 
     As long as they get that, they leave the processors to others: burning is for the slice's figures, not for
     making whoever else is on this machine late.
     """
     burners = find(undo)
-    begun = before = (time.monotonic(), _used_s(burners))
+    begun = long = before = (time.monotonic(), _used_s(burners))
     manners = _Manners()
     while not ended.wait(_LOOK_S):
         if sum(map(alive, burners)) < count and not ended.is_set():
             raise Lapsed("a process that burns for this fault is gone")
+        look()
         now = (time.monotonic(), _used_s(burners))
         if cores:
             manners.look(_got(before, now) >= _ALL * cores)
         before = now
-        if (span_s := now[0] - begun[0]) < _SPAN_S:
+        if now[0] - begun[0] < _SPAN_S:
             continue
-        got = _got(begun, now)
-        if got < _ENOUGH * cores and not ended.is_set():
-            raise Lapsed(f"this machine is too busy: the burners got {got:.2f} cores in {span_s:.1f} s, not {cores:g}")
-        begun = now
+        for since, part in ((begun, _LITTLE), (long, ENOUGH if now[0] - long[0] >= _LONG_S else 0.0)):
+            if (got := _got(since, now)) < part * cores and not ended.is_set():
+                over = f"the burners got {got:.2f} of {cores:g} cores in {now[0] - since[0]:.1f} s"
+                raise Lapsed(f"this machine is too busy: {over}")
+        begun, long = now, now if now[0] - long[0] >= _LONG_S else long
 
 
 class _Manners:

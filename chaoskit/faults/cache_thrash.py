@@ -27,6 +27,7 @@ from chaoskit import waiting
 from chaoskit.faults.base import FaultError, Lapsed, Made, Seen, Settings, Target, Undo
 from chaoskit.faults.interface import ANSWER_S, SILENCE_S, Watch, get, interface, take_back, vouched
 from chaoskit.faults.quantities import Ratio
+from chaoskit.faults.strength import Strength
 
 _EFFECT_S = 18.0
 _FIRST_S = 1.0
@@ -34,6 +35,9 @@ _PATIENCE_S = 15.0
 """By then the cache is filled at once, however few look-ups others have made."""
 _LOOK_S = 0.05
 _BURST = 50
+_SPAN_LOOKUPS = 500
+_LATE = 5
+"""So many new keys may still be on their way when the cache is asked."""
 _ROUND = 1.1
 _REPEATS = 9
 
@@ -74,12 +78,14 @@ class CacheThrash:
     def hold(cls, undo: Undo, ended: threading.Event) -> None:
         """Adds new keys to the look-ups of others; raises Lapsed when the service or the cache stops answering."""
         watch, thrasher = Watch(), _Thrasher(undo)
+        pushed = _Pushed(undo)
         silent_since = 0.0
         while not ended.wait(_LOOK_S):
             found = watch.look(lambda: _statistics(undo))
             try:
                 if found is not None:
                     thrasher.dose(found, ended)
+                    pushed.look(found, ended)
                 silent_since = 0.0
             except FaultError as error:
                 silent_since = silent_since or time.monotonic()
@@ -120,6 +126,27 @@ class CacheThrash:
         if not waiting.await_true(lambda: _statistics(undo)["evictions"] > before, _EFFECT_S, _LOOK_S):
             raise FaultError(f"nothing was pushed out of the cache within {_EFFECT_S:g} s of the change")
         return Seen((begun, time.time()), f"{undo['ratio']:.0%} of all look-ups are for new keys")
+
+
+class _Pushed:
+    """How much of all look-ups pushes another entry out, counted by the cache, over spans of enough look-ups."""
+
+    def __init__(self, undo: Undo) -> None:
+        self._undo = undo
+        self._since: dict[str, Any] = {}
+        self._ratio = 0.0
+        self._strength = Strength("of all look-ups push an entry out")
+
+    def look(self, found: dict[str, Any], ended: threading.Event) -> None:
+        """Takes the cache's counts; raises Lapsed when it is less than asked for in two spans running."""
+        if self._undo["ratio"] != self._ratio or _lookups(found) < _lookups(self._since or found):
+            self._ratio, self._since = self._undo["ratio"], found
+        count = _lookups(found) - _lookups(self._since or found)
+        if count < _SPAN_LOOKUPS:
+            return
+        pushed, self._since = found["evictions"] - self._since["evictions"], found
+        if not ended.is_set():
+            self._strength.look((pushed + _LATE) / count, self._ratio)
 
 
 class _Thrasher:

@@ -59,13 +59,15 @@ class DbError:
 
     @classmethod
     def start(cls, undo: Undo) -> Seen:
-        """Makes the trigger and sees it there."""
+        """Makes the trigger and sees it there, and a statement of that kind refused where one can be tried."""
         begun = time.time()
         with connected(undo["file"]) as database:
             database.execute(
                 f"CREATE TRIGGER {_name(undo)} BEFORE {undo['operation'].upper()} ON {undo['table']} "
                 "BEGIN SELECT RAISE(ABORT, 'refused for a drill'); END"
             )
+            if not _refused(database, undo):
+                raise FaultError(f"the trigger was made, and an {undo['operation']} on {undo['table']} is not refused")
         if not _there(undo):
             raise FaultError("the trigger was made, and is not there")
         return Seen((begun, time.time()), f"every {undo['operation']} on {undo['table']} is refused")
@@ -109,6 +111,24 @@ def connected(file: str) -> Iterator[sqlite3.Connection]:
         raise FaultError(f"{file}: {error}") from None
     finally:
         database.close()
+
+
+def _refused(database: sqlite3.Connection, undo: Undo) -> bool:
+    """Tries one such statement, and takes it back at once; an empty table has no row to try it on."""
+    table, one = undo["table"], f"rowid = (SELECT min(rowid) FROM {undo['table']})"
+    column = database.execute(f"SELECT name FROM pragma_table_info('{table}')").fetchone()[0]
+    statement = {
+        "insert": f"INSERT INTO {table} DEFAULT VALUES",
+        "update": f'UPDATE {table} SET "{column}" = "{column}" WHERE {one}',
+        "delete": f"DELETE FROM {table} WHERE {one}",
+    }[undo["operation"]]
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        return database.execute(statement).rowcount == 0
+    except sqlite3.Error:  # by our trigger; or it cannot be tried, and the trigger that is there must do
+        return True
+    finally:
+        database.execute("ROLLBACK")
 
 
 def _name(undo: Undo) -> str:

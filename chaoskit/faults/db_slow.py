@@ -17,8 +17,10 @@ from pydantic import Field, model_validator
 from chaoskit.faults.base import FaultError, Lapsed, Made, Seen, Settings, Target, Undo, is_gone
 from chaoskit.faults.db_error import connected
 from chaoskit.faults.quantities import Duration
+from chaoskit.faults.strength import Strength
 
 _FREE_S = 6.0
+_SPAN_PULSES = 10
 
 
 class DbSlowSettings(Settings):
@@ -67,13 +69,22 @@ class DbSlow:
 
     @classmethod
     def hold(cls, undo: Undo, ended: threading.Event) -> None:
-        """Pulse after pulse; raises Lapsed when the lock cannot be had any more."""
+        """Pulse after pulse; raises Lapsed when the lock cannot be had any more, or for too little of the time."""
+        strength = Strength("of the time locked")
+        asked = undo["locked_s"] / (undo["locked_s"] + undo["gap_s"])
         try:
             with connected(undo["file"]) as database:
+                since, locked_s, pulses = time.monotonic(), 0.0, 0
                 while not ended.wait(undo["gap_s"]):
                     database.execute("BEGIN IMMEDIATE")
+                    begun = time.monotonic()
                     ended.wait(undo["locked_s"])
+                    locked_s += time.monotonic() - begun
                     database.execute("ROLLBACK")
+                    pulses += 1
+                    if pulses >= _SPAN_PULSES and not ended.is_set():
+                        strength.look(locked_s / (time.monotonic() - since), asked)
+                        since, locked_s, pulses = time.monotonic(), 0.0, 0
         except FaultError as error:
             if not ended.is_set():
                 raise Lapsed(str(error)) from None

@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator, Field
 
 from chaoskit.faults.base import FaultError, Lapsed, Made, Seen, Settings, Target, Undo, is_gone
+from chaoskit.faults.strength import told
 from chaoskit.units import parse_size
 
 _LOOK_S = 0.25
@@ -63,7 +64,7 @@ class DiskFill:
             raise FaultError(f"{undo['file']} could not be filled: {error.strerror}") from None
         held = _blocks(undo)
         if held < undo["size"]:
-            raise FaultError(f"{undo['file']} was made, but holds only {held} bytes")
+            raise FaultError(f"{undo['file']} was made; {told(held / 2**20, undo['size'] / 2**20, 'MiB')}")
         return Seen((begun, time.time()), f"{held / 2**20:.0f} MiB filled")
 
     @classmethod
@@ -71,7 +72,8 @@ class DiskFill:
         """Watches that the file stays."""
         while not ended.wait(_LOOK_S):
             if _blocks(undo) < undo["size"] and not ended.is_set():
-                raise Lapsed(f"somebody else removed {undo['file']}")
+                left = told(_blocks(undo) / 2**20, undo["size"] / 2**20, "MiB")
+                raise Lapsed(f"something else made {undo['file']} smaller, or removed it; {left}")
 
     @classmethod
     def stop(cls, undo: Undo) -> Seen:

@@ -24,6 +24,7 @@ from pydantic import BeforeValidator
 from chaoskit.faults.base import FaultError, Lapsed, Made, Seen, Settings, Target, Undo, refuse_beyond
 from chaoskit.faults.interface import Watch, ask, get, interface, take_back, vouched
 from chaoskit.faults.quantities import Ratio
+from chaoskit.faults.strength import told, too_few
 
 _LOOK_S = 0.25
 _HIT_LOOK_S = 0.02
@@ -96,11 +97,25 @@ class LinkFault:
     @classmethod
     def hold(cls, undo: Undo, ended: threading.Event) -> None:
         """Looks whether the toxic is still listed; raises Lapsed when it is not, or nobody can tell."""
-        watch = Watch()
-        while not ended.wait(_LOOK_S):
+        watch, over, ever = Watch(), False, False
+        while not over:
+            over = ended.wait(_LOOK_S)
             answer = watch.look(lambda: ask(undo["at"], "GET", _path(undo)))
-            if answer is not None and answer[0] == 404 and not ended.is_set():
-                raise Lapsed(f"somebody else took {cls.kind} off {undo['link']}")
+            if answer is not None and answer[0] == 404 and not over and not ended.is_set():
+                raise Lapsed(f"something else took {cls.kind} off {undo['link']}")
+            if answer is not None and answer[0] == 200:
+                ever = ever or bool(answer[1]["hit"])  # a change counts anew
+                cls._weigh(undo, answer[1], over and not ever)
+
+    @classmethod
+    def _weigh(cls, undo: Undo, shown: dict[str, Any], never: bool) -> None:
+        """Raises Lapsed where fewer calls were hit than asked for, or, at the end, never one."""
+        seen, hit, ratio = int(shown["seen"]), int(shown["hit"]), undo["toxic"]["ratio"]
+        if too_few(hit, seen, ratio):
+            raise Lapsed(told(hit, seen * ratio, f"calls on {undo['link']} hit"))
+        if never and ratio:
+            matching = f" whose path matches {undo['toxic']['path']}" if undo["toxic"]["path"] else ""
+            raise Lapsed(f"no call on {undo['link']} was ever hit by {cls.kind}: {seen} calls{matching} came by")
 
     @classmethod
     def stop(cls, undo: Undo) -> Seen:

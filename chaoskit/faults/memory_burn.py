@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field
 from chaoskit import waiting
 from chaoskit.faults import burners
 from chaoskit.faults.base import FaultError, Made, Seen, Settings, Target, Undo, refuse_beyond
+from chaoskit.faults.strength import Strength, told
 from chaoskit.units import parse_size
 
 _PROGRAM = """
@@ -25,6 +26,7 @@ while True:
 _CONFIRM_S = 20.0
 _SOME = 0.25
 """The part of it from which on its effect may be seen."""
+_WEAK_S = 0.5
 _SPARE = 0.8
 """At most this part of the machine's free memory is ever taken, whatever the limits say."""
 
@@ -74,14 +76,19 @@ class MemoryBurn:
         some = waiting.since_true(lambda: _resident(lit.burners[0]) >= undo["size"] * _SOME, _CONFIRM_S)
         full = waiting.since_true(lambda: _resident(lit.burners[0]) >= undo["size"], _CONFIRM_S)
         if some is None or full is None:
-            raise FaultError("the process was started, but does not get the memory")
+            raise FaultError(
+                told(_resident(lit.burners[0]) / 2**20, undo["size"] / 2**20, "MiB, all that the process gets")
+            )
         # An alert may already be about a part of it, and on a busy machine it takes a while to take all.
         return Seen((some[0], full[1]), f"{undo['size'] / 2**20:.0f} MiB held")
 
     @classmethod
     def hold(cls, undo: Undo, ended: threading.Event) -> None:
-        """Watches that it stays."""
-        burners.watch(undo, 1, ended)
+        """Watches that it stays, and stays in memory."""
+        held, strength = burners.find(undo), Strength("MiB held", _WEAK_S)
+        burners.watch(
+            undo, 1, ended, look=lambda: strength.look(sum(map(_resident, held)) / 2**20, undo["size"] / 2**20)
+        )
 
     @classmethod
     def stop(cls, undo: Undo) -> Seen:

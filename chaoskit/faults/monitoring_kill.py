@@ -16,10 +16,11 @@ from typing import ClassVar
 
 from chaoskit import waiting
 from chaoskit.faults import processes
-from chaoskit.faults.base import FaultError, Made, Seen, Settings, Target, Undo
+from chaoskit.faults.base import FaultError, Lapsed, Made, Seen, Settings, Target, Undo
 
 _CONFIRM_S = 5.0
 _BACK_S = 15.0
+_LOOK_S = 0.5
 _FAITHFUL_SCALE = 2.5
 
 
@@ -72,8 +73,11 @@ class MonitoringKill:
 
     @classmethod
     def hold(cls, undo: Undo, ended: threading.Event) -> None:
-        """Its owner leaves it down as long as the note lies there."""
-        ended.wait()
+        """Its owner leaves it down as long as the note lies there; raises Lapsed when it answers all the same."""
+        while not ended.wait(_LOOK_S):
+            up = [name for name, ports in undo["ports"].items() if ports and all(map(_open, ports))]
+            if up and not ended.is_set():
+                raise Lapsed(f"{', '.join(up)} was started again by something else")
 
     @classmethod
     def stop(cls, undo: Undo) -> Seen:

@@ -125,6 +125,9 @@ class ByHand:
         self._leave = leave
         self._ended = threading.Event()
         self._interrupted = False
+        self._taking_back = False
+        self._weak = False
+        """Told at the end: what was in force acted on nothing."""
         self._journal = Journal(folder / "events.jsonl", listen)
 
     def run(self) -> ExitCode:
@@ -191,9 +194,10 @@ class ByHand:
             return self._taken_over(guard)
         if not self._take_back(held):
             return ExitCode.NOT_HEALED
-        return ExitCode.ABORTED if self._interrupted else ExitCode.PASS if seen else ExitCode.UNKNOWN
+        return ExitCode.ABORTED if self._interrupted else ExitCode.PASS if seen and not self._weak else ExitCode.UNKNOWN
 
     def _take_back(self, held: HeldFault) -> bool:
+        self._taking_back = True
         self._write(UndoBegin(fault=FAULT))
         try:
             gone = held.take_back()
@@ -217,7 +221,7 @@ class ByHand:
 
     def _lapsed(self, reason: str) -> None:
         self._write(FaultFail(fault=FAULT, reason=reason, lapsed=True))
-        self._interrupted = True
+        self._weak, self._interrupted = self._taking_back, self._interrupted or not self._taking_back
         self._ended.set()
 
     def _write(self, event: Event) -> None:
