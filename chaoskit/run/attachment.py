@@ -32,6 +32,15 @@ def wrong_for_attached(
     `there`: what this host has, handle to names. `kinds` and `actions`: those that are known, by name.
     """
     problems = [*_load_problems(scenario, profile, target), *_limit_problems(profile, target)]
+    problems += [
+        Problem(
+            profile.handles.places.get(f"role.{name}", target.place),
+            f"the role '{name}' says process: {role.process} beside match:, which nothing reads on an attached target",
+            "its processes are found by match: alone; remove process:",
+        )
+        for name, role in profile.handles.role.items()
+        if role.match and role.process
+    ]
     for spec, known in _specs(scenario, kinds, actions):
         problems += _unreachable(spec, known.get(spec.kind), profile, target, there)
     return problems

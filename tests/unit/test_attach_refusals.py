@@ -136,6 +136,12 @@ def test_faults_that_cannot_reach_the_target_are_refused_by_name(
     assert case.complaints() == [f"drill.yml:5: {complaint}"]
 
 
+def test_a_process_beside_match_that_nothing_would_read_is_refused(case: Case) -> None:
+    case.match = "w (?P<name>.+)', process: 'NONSENSE"
+    case.scenario = injecting("command", "    with: {start: [/bin/true], stop: [/bin/true]}\n")
+    assert any("the role 'worker' says process: NONSENSE beside match:" in said for said in case.complaints())
+
+
 def test_a_command_fault_needs_no_handle(case: Case) -> None:
     case.scenario = injecting("command", "    with: {start: [/bin/true], stop: [/bin/true]}\n")
     assert case.plan()[0].steps[0].faults[0].handle == ""

@@ -177,6 +177,18 @@ def test_waivers_prove_nothing_without_a_witness_every_receiver_is_unknown() -> 
     assert results(verdict, "finding") == {UNKNOWN}
 
 
+def test_a_witness_beside_no_integration_is_no_person_told() -> None:
+    """The witness's own entry hears of it; whoever is promised a mail does not."""
+    history = attached(told(Truth()), WITNESS + "waive: [critical-alerts/email, critical-alerts/webhook]")
+    text = history.header.sources["alertmanager:alertmanager.yml"]
+    begin = text.index("email_configs", text.index("- name: worker-alerts"))
+    end = text.index("- name:", begin)
+    sources = {**history.header.sources, "alertmanager:alertmanager.yml": text[:begin] + "\n  " + text[end:]}
+    verdict = verify(with_header(history, msgspec.structs.replace(history.header, sources=sources)))
+    assert failed(verdict) == {("WorkerUnhealthy worker-1", "notify", "worker-alerts")}
+    assert results(verdict, "notify", "worker-alerts (witness)") == {PASS}
+
+
 def test_without_a_witness_the_all_clear_and_the_words_are_unknown_too() -> None:
     verdict = verify(attached(told(Truth()), "label: environment"))
     for hop in ("all-clear", "content"):
