@@ -62,7 +62,8 @@ class Alerts:
         yield from self._asked(before, after)
         told = [*self._receivers(old, new)]
         yield from told
-        self._undecided(before, after, waits=not told)
+        if not all(each.certain for each in (*old.heard, *new.heard)):
+            self._undecided(before, after, waits=not told)
         yield from self._mutes(before, after)
 
     def _told(self, people: People, subject: Subject) -> Told:

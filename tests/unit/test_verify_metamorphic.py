@@ -25,6 +25,7 @@ from chaoskit.events import (
     LoadWindow,
     Notice,
     Poll,
+    Stranger,
     Suppression,
     UndoOk,
     Watch,
@@ -347,3 +348,19 @@ def test_equipment_that_the_scenario_takes_down_excuses_nothing() -> None:
 def _unanswered(event: AnyEvent) -> AnyEvent:
     looks = isinstance(event, Poll) and event.source == "alertmanager"
     return msgspec.structs.replace(event, ok=False, detail="no connection") if looks else event
+
+
+@pytest.mark.parametrize("name", [GREEN[0], FAILING[0], "mailbox-died", "run-killed"])
+def test_what_strangers_said_is_counted_and_changes_no_row(name: str) -> None:
+    was = recorded(name)
+    forged = [
+        Stranger(
+            sink="mail-sink", receiver="ops", integration="email", index=0, reason="no word", count=count, t=was.last_t
+        )
+        for count in (2, 3)
+    ]
+    before = verify(was)
+    after = verify(with_events(was, [*was.events[:-1], *forged, was.events[-1]]))
+    assert (after.rows, after.result, after.exit_code) == (before.rows, before.result, before.exit_code)
+    said = "mail-sink refused 5 from strangers, at the door of ops (email): no word; it counts for nothing"
+    assert after.notes == [*before.notes, said]
