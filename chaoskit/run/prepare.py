@@ -33,7 +33,7 @@ from chaoskit.stack.local import LocalStack
 from chaoskit.stack.localize import Ports, localize
 from chaoskit.stack.monitoring import check_alertmanager, check_rules
 from chaoskit.stack.ports import reserve
-from chaoskit.stack.witness import await_answer
+from chaoskit.stack.witness import asks_for_no_token, await_answer
 
 LATEST = "latest"
 _LONGEST_PATH = 400
@@ -108,6 +108,8 @@ def _attached(
     if profile.target.witness:
         with session_for(profile.target, "witness") as session:
             await_answer(profile.target.witness, session)
+        if asks_for_no_token(profile.target.witness):
+            notes.append("the witness asks for no token: what any process of its machine posts to it is believed")
     before = lingering(planned[0][0])
     check_own_load(planned[0][0])
     folders = [folder(each[0]) for each in planned]

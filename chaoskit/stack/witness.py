@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from requests import Session
+from requests import RequestException, Session
 
+from chaoskit.access import plain_session
 from chaoskit.errors import EquipmentError
 from chaoskit.events import Equipment, Event, Notice, Watch
 from chaoskit.observe.payload import read_payload
 from chaoskit.plan.witnesses import WITNESS
 from chaoskit.witness.client import Watched, WitnessClient, Witnessed
 
+_ANSWER_S = 5.0
 _HINT = "start it with `chaoskit witness serve`, or leave witness: out of the profile to run without"
 
 
@@ -20,6 +22,15 @@ def await_answer(url: str, session: Session) -> None:
     """Returns once the witness has answered; raises EquipmentError, with what to do, when it does not."""
     with _explained():
         WitnessClient(url, session).ask()
+
+
+def asks_for_no_token(url: str) -> bool:
+    """Whether the witness answers, and so believes, whoever comes; False where it does not tell."""
+    with plain_session() as session:
+        try:
+            return session.get(f"{url.rstrip('/')}/notices", timeout=_ANSWER_S).ok
+        except RequestException:
+            return False
 
 
 @contextmanager

@@ -19,8 +19,9 @@ from chaoskit.events import AlertState, Equipment, Event, Notice, Poll, StepBegi
 from chaoskit.gate.candidate import Candidate
 from chaoskit.run.planning import Asked, plan_for
 from chaoskit.run.progress import Progress
-from chaoskit.stack.witness import WitnessObserver, await_answer
+from chaoskit.stack.witness import WitnessObserver, asks_for_no_token, await_answer
 from chaoskit.waiting import await_true
+from chaoskit.witness.server import Settings
 from tests.witness_examples import bearing, message, post, witness, witness_again
 
 LIMIT_S = 20.0
@@ -44,6 +45,15 @@ class Heard:
     def await_some(self, kind: type[Any], count: int = 1) -> list[Any]:
         assert await_true(lambda: len(self.of(kind)) >= count, LIMIT_S), self.events
         return self.of(kind)
+
+
+def test_a_witness_that_believes_any_process_of_its_machine_is_known() -> None:
+    with witness() as server:
+        assert not asks_for_no_token(server.url)
+        url = server.url
+    assert not asks_for_no_token(url)  # nothing answers there any more
+    with witness(Settings(port=0)) as server:
+        assert asks_for_no_token(f"{server.url}/")
 
 
 def test_what_the_witness_hears_becomes_notices_and_watches() -> None:
