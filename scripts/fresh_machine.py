@@ -146,7 +146,7 @@ def _in_namespaces(arguments: Sequence[str]) -> int:
         "--propagation",
         "private",
     ]
-    child = subprocess.Popen([*unshare, sys.executable, __file__, *arguments, _INSIDE])
+    child = subprocess.Popen([*unshare, sys.executable, __file__, *arguments, _INSIDE], start_new_session=True)
     try:
         return child.wait()
     except KeyboardInterrupt:
