@@ -75,7 +75,7 @@ def run_stack(
         with signals_end(lambda _why: ended.set()):
             try:
                 stack.start(listen)
-                up(_addresses(stack, smtp), localized.notes)
+                up(addresses(stack, smtp), localized.notes)
                 while not ended.wait(_LOOK_S):
                     _complain(stack)
             finally:
@@ -91,7 +91,8 @@ def _witnessed(localized: Localized, wanted: Wanted) -> Localized:
     return dataclasses.replace(localized, files={**localized.files, name: text})
 
 
-def _addresses(stack: LocalStack, smtp: int | None) -> dict[str, str]:
+def addresses(stack: LocalStack, smtp: int | None) -> dict[str, str]:
+    """Where its parts are, by what a person calls them; of a token only the file."""
     found = {
         "Prometheus": stack.prometheus_url,
         "Alertmanager": stack.alertmanager_url,
