@@ -54,7 +54,7 @@ class Asked:
     only: frozenset[str] | None = None
     notes: tuple[str, ...] = ()
     given: tuple[Given, ...] = ()
-    """Scenarios to play instead of deriving any."""
+    """Scenarios to play instead of deriving series for the alerts that they expect."""
     side_by_side: int = 2
     """How many stacks at once."""
     require_told: bool = False
@@ -70,14 +70,18 @@ class Session:
     say: Say
 
     def rehearse(self) -> Rehearsed:
-        """Plays the given scenarios, or derives series for every rule; raises BadInput, Refused or EquipmentError."""
+        """Plays the given scenarios, and derives series for every rule that they leave.
+
+        Raises BadInput, Refused or EquipmentError.
+        """
         begun = time.monotonic()
         done = Performed(notes=list(self.asked.notes))
         proven: list[Proven] = []
         if self.asked.given:
             self._play_given(done)
-        else:
-            proven = self._derive(done)
+        subjects, without = self._subjects(done.outcomes)
+        if (subjects or without or not self.asked.given) and not done.codes:
+            proven = self._derive(subjects, without, done)
         outcomes = self._with_static(done.outcomes, proven)
         return Rehearsed(
             outcomes=outcomes,
@@ -127,11 +131,12 @@ class Session:
     def _slower(self, scale: float) -> float:
         return self.asked.time_scale or max(1.0, scale / 2)
 
-    def _derive(self, done: Performed) -> list[Proven]:
+    def _derive(
+        self, subjects: Sequence[Subject], without: Sequence[tuple[Rule, str]], done: Performed
+    ) -> list[Proven]:
         asked = self.asked
         most = self._most_in_a_wave()
         records = recording_rules(asked.config.rules)
-        subjects, without = self._subjects()
         self.say(f"deriving series for {len(subjects)} alert rules")
         proven, unproven = prove(subjects, records, self.binaries.promtool, asked.folder / "proof", asked.interval_s)
         self.say(f"{len(proven)} of {len(subjects)} made to fire and to fall back by promtool")
@@ -191,10 +196,13 @@ class Session:
 
     # -- what can be rehearsed
 
-    def _subjects(self) -> tuple[list[Subject], list[tuple[Rule, str]]]:
+    def _subjects(self, done: Mapping[str, RuleOutcome]) -> tuple[list[Subject], list[tuple[Rule, str]]]:
+        """The rules for which series are to be derived, and those for which they cannot be, with the reason."""
         subjects, without = [], []
         for number, rule in enumerate(self.asked.config.rules):
-            if not rule.alert or (self.asked.only is not None and rule.alert not in self.asked.only):
+            if not rule.alert or key_of(rule) in done:
+                continue
+            if self.asked.only is not None and rule.alert not in self.asked.only:
                 continue
             span = range_of(self.asked.config, rule)
             if span > _LONGEST_SPAN_S:

@@ -200,7 +200,7 @@ def test_a_route_that_leads_nowhere_is_seen(team: Team) -> None:
 
 def test_a_scenario_of_ones_own_and_promtools_tests_script_the_series(team: Team) -> None:
     scenario, tests = team.write("full.yml", SCENARIO), team.write("tests.yml", TESTS)
-    code, said = team.rehearse(scenario, "--from-tests", tests)
+    code, said = team.rehearse(scenario, "--from-tests", tests, "--alert", "QueueFull")
     (rule_,) = said["rules"]
     assert (code, rule_["alert"], rule_["result"]) == (0, "QueueFull", "PASS"), said
     assert rule_["notices"][0]["receiver"] == "chat"
@@ -208,7 +208,7 @@ def test_a_scenario_of_ones_own_and_promtools_tests_script_the_series(team: Team
 
 def test_a_scenario_whose_series_do_not_cross_the_threshold_does_not_pass(team: Team) -> None:
     scenario = team.write("full.yml", SCENARIO.replace("50 500x100", "50x100"))
-    code, said = team.rehearse(scenario)
+    code, said = team.rehearse(scenario, "--alert", "QueueFull")
     assert (code, said["rules"][0]["result"]) == (3, "UNKNOWN"), said
     assert "did not make it fire" in said["rules"][0]["reasons"][0]
 

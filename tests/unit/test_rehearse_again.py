@@ -20,7 +20,7 @@ import pytest
 
 from chaoskit import waiting
 from chaoskit.alerting.model import AlertConfig
-from chaoskit.errors import EquipmentError, Interrupted
+from chaoskit.errors import EquipmentError, ExitCode, Interrupted
 from chaoskit.history import read_history
 from chaoskit.observe import pressure
 from chaoskit.observe.pressure import MOST_S, Pressure
@@ -28,8 +28,9 @@ from chaoskit.rehearse import lanes, session
 from chaoskit.rehearse.derive import key_of
 from chaoskit.rehearse.lanes import Lane
 from chaoskit.rehearse.outcome import Rehearsed, RuleOutcome, judge_wave
-from chaoskit.rehearse.output import text_lines
+from chaoskit.rehearse.output import exit_code, text_lines
 from chaoskit.rehearse.perform import Performed
+from chaoskit.rehearse.proof import Proven, Subject, Unproven
 from chaoskit.rehearse.scenarios import Given
 from chaoskit.rehearse.session import Asked, Session
 from chaoskit.rehearse.stub import stub_for
@@ -71,7 +72,8 @@ def rehearse(
     def run(attempts: Attempts) -> tuple[Rehearsed, list[str]]:
         monkeypatch.setattr(session, "play", attempts)
         said: list[str] = []
-        asked = Asked(config, 15.0, tmp_path, False, given=(Given("one.yml", text),))
+        first = frozenset({alerts(config)[0].alert})
+        asked = Asked(config, 15.0, tmp_path, False, only=first, given=(Given("one.yml", text),))
         return Session(asked, Binaries(NONE, NONE, NONE, NONE, {}), said.append).rehearse(), said
 
     return run
@@ -98,6 +100,28 @@ def test_what_failed_is_never_played_again(rehearse: Any, result: Result) -> Non
     found, _ = rehearse(attempts)
     assert len(attempts.played) == 1
     assert [one.result for one in found.outcomes] == [result]
+
+
+def test_rules_that_no_given_scenario_expects_are_derived_and_counted(
+    config: AlertConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None is dropped without a word: here promtool finds series for none of them, which is UNKNOWN."""
+    text = stub_for(alerts(config)[0], "m").replace("job:errors:rate5m", "errors_total").replace("FILL-IN", "'1'")
+    asked_for: list[str] = []
+
+    def prove(subjects: Sequence[Subject], *_: object) -> tuple[list[Proven], list[Unproven]]:
+        asked_for.extend(one.rule.alert for one in subjects)
+        return [], [Unproven(one, "none was found") for one in subjects]
+
+    monkeypatch.setattr(session, "play", Attempts(Result.PASS, Result.PASS))
+    monkeypatch.setattr(session, "prove", prove)
+    asked = Asked(config, 15.0, tmp_path, False, given=(Given("one.yml", text),))
+    found = Session(asked, Binaries(NONE, NONE, NONE, NONE, {}), lambda line: None).rehearse()
+    every = [rule.alert for rule in alerts(config)]
+    assert [one.rule.alert for one in found.outcomes] == every
+    assert asked_for == every[1:]
+    assert [one.result for one in found.outcomes] == [Result.PASS, *[Result.UNKNOWN] * (len(every) - 1)]
+    assert exit_code(found) is ExitCode.UNKNOWN
 
 
 def busy(share: float) -> Pressure:
