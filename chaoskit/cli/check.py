@@ -22,7 +22,7 @@ from chaoskit.cli.console import console
 from chaoskit.cli.sources import config_options, load_config
 from chaoskit.errors import BadInput, ExitCode, Place, Problem
 from chaoskit.report.text import clean
-from chaoskit.scenario.catalog import SUFFIXES, find_profile, folders, profile_names, scenario_names
+from chaoskit.scenario.catalog import SUFFIXES, find_profile, is_shipped, profile_names, scenario_names
 from chaoskit.scenario.loader import load_scenario_file
 from chaoskit.scenario.model import Profile, Scenario
 from chaoskit.scenario.profile import load_profile_file
@@ -67,7 +67,9 @@ def check_command(
     folder = bundle if own else shipped.folder()
     problems: list[Problem] = []
     config = _try(lambda: load_config(bundle, rules, alertmanager, prometheus, promise), problems)
-    found = _scenarios(scenarios, own, problems)
+    # A folder laid out like the shipped configuration is checked with the scenarios here, those of a clone too.
+    here = Path("scenarios").resolve() if bundle else None
+    found = _scenarios(scenarios, own, here, problems)
     profiles = _profiles(own, problems)
     known = _try(lambda: _metrics(metrics, folder), problems)
     if config is None or problems:
@@ -104,20 +106,23 @@ def _try(read: Callable[[], T], problems: list[Problem]) -> T | None:
         return None
 
 
-def _scenarios(folder: Path | None, own: bool, problems: list[Problem]) -> list[Scenario]:
-    """Those of the folder; else all that are known, the shipped ones only with the shipped configuration."""
+def _scenarios(folder: Path | None, own: bool, here: Path | None, problems: list[Problem]) -> list[Scenario]:
+    """Those of the folder; else all that are known, but with another configuration, of the shipped ones, those here."""
     if folder is not None:
         if not folder.is_dir():
             problems.append(Problem(Place(str(folder)), "is not a folder", "give the folder that holds the scenarios"))
         paths = sorted(path for path in folder.glob("*") if path.suffix in SUFFIXES and path.is_file())
     else:
-        paths = [path for path in scenario_names().values() if not (own and _is_shipped(path, "scenarios"))]
+        known = scenario_names().values()
+        paths = [
+            path for path in known if not own or path.parent.resolve() == here or not is_shipped(path, "scenarios")
+        ]
     read = (_try(partial(load_scenario_file, _near(path)), problems) for path in paths)
     return [each for each in read if each is not None]
 
 
 def _profiles(own: bool, problems: list[Problem]) -> list[Profile]:
-    paths = [path for path in profile_names().values() if not (own and _is_shipped(path, "profiles"))]
+    paths = [path for path in profile_names().values() if not (own and is_shipped(path, "profiles"))]
     read = (_try(partial(load_profile_file, _near(path)), problems) for path in paths)
     return [each for each in read if each is not None]
 
@@ -125,11 +130,6 @@ def _profiles(own: bool, problems: list[Problem]) -> list[Profile]:
 def _plannable(profiles: list[Profile]) -> list[Profile]:
     """The profiles that scenarios are planned with: the one that `plan` takes by itself where there are none."""
     return profiles or [load_profile_file(find_profile("local"))]
-
-
-def _is_shipped(path: Path, kind: str) -> bool:
-    """Whether it came with chaoskit: those speak of the shipped configuration and of no other."""
-    return any(path.resolve().is_relative_to(each.resolve()) for each in folders(kind, Path("/nonexistent")))
 
 
 def _near(path: Path) -> Path:

@@ -14,7 +14,7 @@ from chaoskit import bundle
 from chaoskit.cli.console import console
 from chaoskit.cli.outputs import ResultFile
 from chaoskit.errors import BadInput, ExitCode, Problem, Refused, worst
-from chaoskit.gate.candidate import Candidate, candidate, conflict
+from chaoskit.gate.candidate import Candidate, LeftOut, candidate, conflict, proves
 from chaoskit.gate.coverage import KINDS, could_prove, covered, proven_by
 from chaoskit.gate.gate import Gate, Outcome, Settings
 from chaoskit.gate.index import write_index
@@ -30,7 +30,9 @@ from chaoskit.run.planning import Asked, plan_for
 from chaoskit.run.preflight import refuse_unconfirmed
 from chaoskit.run.prepare import make_folder
 from chaoskit.run.signals import signals_end
-from chaoskit.scenario.catalog import find_scenario, scenario_names
+from chaoskit.scenario.catalog import find_scenario, is_shipped, scenario_names
+from chaoskit.scenario.loader import load_scenario_file
+from chaoskit.scenario.model import Scenario
 from chaoskit.surroundings import leave
 from chaoskit.units import amount, parse_duration
 
@@ -96,21 +98,21 @@ def gate_command(
     used = folder or bundle.folder()
     shared = Settings(profile, used, settings, time_scale, seed, first, confirm)
     wanted = Wanted(scenarios, keyword, tag, failed, budget, count)
-    everyone, left_out = _candidates(wanted.names, shared, record)
+    everyone, left_out = _candidates(wanted, shared, record)
     known = record.at(everyone[0].plan.time_scale) if everyone else AtScale()
     side_by_side = jobs or _side_by_side(os.cpu_count() or 1, idle_cores())
-    chosen = _select(everyone, wanted, known, side_by_side)
+    chosen, more = _select(everyone, wanted, known, side_by_side)
+    left_out = sorted([*left_out, *more], key=lambda one: one.name)
+    screen = console()
     if not chosen:
+        print_to(screen, Group(*left_out_lines(left_out, known)))
         raise BadInput(
             Problem(None, "no scenario is selected", "see `chaoskit list`, or loosen -k, -m, --lf, --budget")
         )
     schedule = _schedule(chosen, side_by_side, tries=_TRIES)
-    screen = console()
     print_to(screen, schedule_view(schedule, why=dry_run))
-    for line in left_out:
-        screen.print(line, markup=False, highlight=False, style="yellow")
     if dry_run:
-        print_to(screen, Group(*left_out_lines([one for one in everyone if one not in chosen], known)))
+        print_to(screen, Group(*left_out_lines(left_out, known)))
         return ExitCode.PASS
     refuse_unconfirmed(chosen[0].plan, confirm)
     codes: list[ExitCode] = []
@@ -123,7 +125,7 @@ def gate_command(
             leave(junitxml, junit("chaoskit gate", cases), named=True)
 
     while len(codes) < count:
-        codes.append(_play(schedule, shared, out, record, require_coverage, keep, everyone))
+        codes.append(_play(schedule, shared, out, record, require_coverage, keep, left_out))
         if codes[-1] == ExitCode.ABORTED or (first and codes[-1] != ExitCode.PASS):
             break
     return worst(codes)
@@ -144,7 +146,7 @@ def _play(
     record: Record,
     require: float | None,
     keep: Callable[[Sequence[Outcome]], None],
-    everyone: Sequence[Candidate],
+    not_chosen: Sequence[LeftOut],
 ) -> ExitCode:
     screen = console()
     where = make_folder(out, "gate", latest=False)
@@ -165,7 +167,8 @@ def _play(
     proofs = [proven_by(one.candidate.plan, one.verdict) for one in outcomes if one.verdict is not None]
     coverage = covered(config, proofs, standing)
     ran = {one.candidate.name for one in outcomes}
-    left_out = [one for one in everyone if one.name not in ran]
+    members = [one for stack in schedule.stacks for one in stack.members]
+    left_out = [*not_chosen, *(_left(one, "the gate ended before it began") for one in members if one.name not in ran)]
     print_to(screen, gate_view(outcomes, coverage, known, left_out))
     keep(outcomes)
     codes = [ExitCode(one.exit_code) for one in outcomes]
@@ -176,63 +179,96 @@ def _play(
         screen.print(f"coverage is {coverage.percent:.0f} %, {require:g} % is required: {gaps} without proof")
         codes.append(ExitCode.FAIL)
     ending = worst(codes)
-    index = write_index(where, outcomes, coverage, [one.name for one in left_out], ending)
+    index = write_index(where, outcomes, coverage, left_out, ending)
     screen.print(f"report: {index}", highlight=False, markup=False)
     screen.print(f"{'release' if ending == ExitCode.PASS else 'do not release'} (exit {int(ending)})", highlight=False)
     return ending
 
 
-def _candidates(names: tuple[str, ...], shared: Settings, record: Record) -> tuple[list[Candidate], list[str]]:
-    """Every scenario's plan, and what is left out since it cannot be played at this scale or within these limits.
+def _candidates(wanted: Wanted, shared: Settings, record: Record) -> tuple[list[Candidate], list[LeftOut]]:
+    """The plans of the scenarios that are selected, and what is left out, with the reason.
 
-    Raises BadInput with the problems of all of them; a scenario that was named is never left out silently.
+    Left out are scenarios that are not selected, that cannot be played at this scale or within these limits, or that
+    came with chaoskit and do not fit another configuration. Of whatever else is selected all problems are raised at
+    once, as BadInput; a scenario that was named is never left out.
     """
-    files = {Path(find_scenario(name)).stem: str(find_scenario(name)) for name in names}
-    found = files or {name: str(path) for name, path in scenario_names().items()}
+    files = {Path(find_scenario(name)).stem: find_scenario(name) for name in wanted.names}
+    narrowed = wanted.tag is not None or wanted.failed or wanted.budget is not None
+    selected = _tests(wanted, record)
     problems: list[Problem] = []
-    candidates, left_out = [], []
-    for name, file in found.items():
-        asked = Asked(file, shared.profile, shared.bundle, shared.settings, shared.time_scale, shared.seed)
+    candidates: list[Candidate] = []
+    left_out: list[LeftOut] = []
+    for name, path in (files or scenario_names()).items():
+        scenario = None
         try:
+            scenario = load_scenario_file(path)
+            if why := selected(name, scenario):
+                left_out.append(LeftOut(name, why, proves(scenario)))
+                continue
+            asked = Asked(str(path), shared.profile, shared.bundle, shared.settings, shared.time_scale, shared.seed)
             plan = plan_for(asked)[0]
-            candidates.append(candidate(name, file, plan, record.at(plan.time_scale).took_s(name)))
-        except Refused as refusal:
-            if files:
-                problems += refusal.problems
-            left_out += [f"{name} is left out: {problem}" for problem in refusal.problems]
+            candidates.append(candidate(name, str(path), plan, record.at(plan.time_scale).took_s(name)))
         except BadInput as error:
-            problems += error.problems
+            its_own = all(problem.place and Path(problem.place.file).name == path.name for problem in error.problems)
+            foreign = its_own and shared.bundle != bundle.folder() and is_shipped(path, "scenarios")
+            unread = scenario is None and (narrowed or bool(selected(name, None)))
+            if name in files or not (isinstance(error, Refused) or foreign or unread):
+                problems += error.problems
+            said = "; ".join(str(problem) for problem in error.problems)
+            left_out.append(LeftOut(name, said, proves(scenario) if scenario else ""))
     if problems:
         raise BadInput(dict.fromkeys(problems))
     return candidates, left_out
 
 
-def _select(everyone: list[Candidate], wanted: Wanted, known: AtScale, side_by_side: int) -> list[Candidate]:
-    chosen = everyone
-    if wanted.keyword is not None:
-        test = expression(wanted.keyword, "-k", whole=False)
-        chosen = [one for one in chosen if test([one.name, one.plan.scenario.title, *one.expects])]
-    if wanted.tag is not None:
-        test = expression(wanted.tag, "-m", whole=True)
-        chosen = [one for one in chosen if test(one.tags)]
-    if wanted.failed:
-        chosen = [one for one in chosen if one.name in known.failed_last()]
+def _tests(wanted: Wanted, record: Record) -> Callable[[str, Scenario | None], str]:
+    """Why a scenario is not selected by its words, its tags or its last end; of one that cannot be read only the name
+    is known. Raises BadInput for what is no expression."""
+    words = expression(wanted.keyword, "-k", whole=False) if wanted.keyword is not None else None
+    tags = expression(wanted.tag, "-m", whole=True) if wanted.tag is not None else None
+    failed = {name for at in record.scales.values() for name in at.failed_last()}
+
+    def why_not(name: str, scenario: Scenario | None) -> str:
+        expects = [one.alert for one in scenario.expect] if scenario else []
+        if words is not None and not words([name, scenario.title if scenario else "", *expects]):
+            return f"not selected by -k '{wanted.keyword}'"
+        if tags is not None and not tags(scenario.tags if scenario else ()):
+            return f"not selected by -m '{wanted.tag}'"
+        if wanted.failed and name not in failed:
+            return "not selected by --lf: it did not fail last time"
+        return ""
+
+    return why_not
+
+
+def _left(one: Candidate, why: str) -> LeftOut:
+    return LeftOut(one.name, why, proves(one.plan.scenario))
+
+
+def _select(
+    everyone: list[Candidate], wanted: Wanted, known: AtScale, side_by_side: int
+) -> tuple[list[Candidate], list[LeftOut]]:
+    """What is played, and what is not: it passed last time at this scale, or does not fit the budget."""
+    failed = known.failed_last() if wanted.failed else {one.name for one in everyone}
+    chosen = [one for one in everyone if one.name in failed]
+    left_out = [_left(one, "not selected by --lf: it did not fail last time") for one in everyone if one not in chosen]
     if wanted.budget is None or not chosen:
-        return chosen
+        return chosen, left_out
     try:
         budget_s = parse_duration(wanted.budget)
     except ValueError as error:
         raise BadInput(Problem(None, f"--budget: {error}", "write for example 20m")) from None
     by_name = {one.name: one for one in chosen}
-    proves = {
+    proven = {
         one.name: frozenset(f"{kind}/{name}" for kind, names in could_prove(one.plan).items() for name in names)
         for one in chosen
     }
     apart = _apart(chosen)
     picked = within_budget(
-        proves, lambda names: _schedule([by_name[n] for n in names], side_by_side, apart).bound_s, budget_s
+        proven, lambda names: _schedule([by_name[n] for n in names], side_by_side, apart).bound_s, budget_s
     )
-    return [by_name[name] for name in picked]
+    left_out += [_left(one, f"it does not fit --budget {wanted.budget}") for one in chosen if one.name not in picked]
+    return [by_name[name] for name in picked], left_out
 
 
 def _schedule(chosen: list[Candidate], side_by_side: int, apart: Conflict | None = None, tries: int = 1) -> Schedule:

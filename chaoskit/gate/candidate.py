@@ -45,6 +45,20 @@ class Candidate:
         return self.plan.scenario.tags
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A scenario that a gate does not play, and why; `proves` is empty where it cannot be read."""
+
+    name: str
+    why: str
+    proves: str = ""
+
+
+def proves(scenario: Scenario) -> str:
+    """The alerts that a scenario expects, for a sentence."""
+    return ", ".join(sorted({one.alert for one in scenario.expect})) or "that nothing fires"
+
+
 def candidate(name: str, file: str, plan: Plan, took_s: float | None = None) -> Candidate:
     """The scenario of a plan; `took_s` is what it took last time, if that is known."""
     scenario = plan.scenario

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+import msgspec
+
 from chaoskit.errors import ExitCode
+from chaoskit.gate.candidate import LeftOut
 from chaoskit.gate.coverage import KINDS, Coverage
 from chaoskit.gate.gate import Outcome
 from chaoskit.gate.view import reasons_of
@@ -16,14 +19,16 @@ from chaoskit.report.written import PAGE
 from chaoskit.surroundings import leave
 
 INDEX = "index.html"
+SUMMARY = "gate.json"
 _MOST_REASONS = 5
 _WORST_FIRST = ("FAIL", "ERROR", "UNKNOWN", "PASS")
 
 
 def write_index(
-    folder: Path, outcomes: Sequence[Outcome], coverage: Coverage, left_out: Sequence[str], ending: ExitCode
+    folder: Path, outcomes: Sequence[Outcome], coverage: Coverage, left_out: Sequence[LeftOut], ending: ExitCode
 ) -> Path:
-    """Writes the page beside the scenarios' folders; the path. What did not pass stands first."""
+    """Writes the page, what did not pass first, and the same for machines, beside the scenarios' folders; its path."""
+    leave(folder / SUMMARY, _summary(outcomes, coverage, left_out, ending))
     listed = sorted(outcomes, key=lambda one: (_WORST_FIRST.index(_result(one)), one.candidate.name))
     file = folder / INDEX
     leave(
@@ -44,6 +49,27 @@ def write_index(
         ),
     )
     return file
+
+
+def _summary(outcomes: Sequence[Outcome], coverage: Coverage, left_out: Sequence[LeftOut], ending: ExitCode) -> bytes:
+    found = {
+        "exit_code": int(ending),
+        "scenarios": [
+            {
+                "name": one.candidate.name,
+                "result": _result(one),
+                "exit_code": one.exit_code,
+                "took_s": one.took_s,
+                "attempt": one.attempt,
+                "run": one.folder.name,
+                "reasons": reasons_of(one),
+            }
+            for one in outcomes
+        ],
+        "left_out": left_out,
+        "unproven": {kind: coverage.missing(kind) for kind in KINDS},
+    }
+    return msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n"
 
 
 def _result(outcome: Outcome) -> str:

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from chaoskit.gate.candidate import Candidate
+from chaoskit.gate.candidate import LeftOut
 from chaoskit.gate.coverage import KINDS, Coverage
 from chaoskit.gate.gate import Outcome
 from chaoskit.gate.record import AtScale
@@ -46,7 +46,7 @@ def outcome_line(outcome: Outcome) -> Text:
 
 
 def gate_view(
-    outcomes: Sequence[Outcome], coverage: Coverage, record: AtScale, unproven: Sequence[Candidate]
+    outcomes: Sequence[Outcome], coverage: Coverage, record: AtScale, left_out: Sequence[LeftOut]
 ) -> RenderableType:
     """The table, the reasons of whatever did not pass, and the coverage."""
     shown = table("", "scenario", "alerts", "checklist", "took", "history")
@@ -61,7 +61,7 @@ def gate_view(
         for reason in reasons_of(outcome):
             reasons.append(Padding(Text(f"• {clean(outcome.candidate.name)}: {clean(reason)}"), (0, 0, 0, 1)))
     key = Text(f"checklist: {', '.join(ITEMS)}; + pass, F fail, ? unknown, - not promised", style="dim")
-    return Group(shown, key, Text(""), *reasons, *_coverage(coverage), *left_out_lines(unproven, record))
+    return Group(shown, key, Text(""), *reasons, *_coverage(coverage), *left_out_lines(left_out, record))
 
 
 def reasons_of(outcome: Outcome) -> list[str]:
@@ -89,16 +89,14 @@ def _coverage(coverage: Coverage) -> list[Text]:
     return lines
 
 
-def left_out_lines(left_out: Sequence[Candidate], record: AtScale) -> list[Text]:
-    """What stays unproven: a line for each scenario that is not played, with when it last passed at this scale."""
+def left_out_lines(left_out: Sequence[LeftOut], record: AtScale) -> list[Text]:
+    """What is not played: a line for each scenario, with why, and when it last passed at this scale."""
     lines = []
     for one in left_out:
         known = record.scenarios.get(one.name)
         when = "never" if known is None or known.passed_at is None else _ago(time.time() - known.passed_at)
-        proves = ", ".join(sorted(one.expects)) or "that nothing fires"
-        lines.append(
-            Text(f"  left out: {clean(one.name)}, which proves {clean(proves)} (last passed: {when})", style="dim")
-        )
+        what = f"{one.name}, which proves {one.proves}" if one.proves else one.name
+        lines.append(Text(f"  left out: {clean(what)} (last passed: {when}): {clean(one.why)}", style="dim"))
     return lines
 
 

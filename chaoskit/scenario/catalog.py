@@ -70,6 +70,11 @@ def list_scenarios(here: Path | None = None) -> tuple[Listed, ...]:
     return tuple(_listed(name, path) for name, path in scenario_names(here).items())
 
 
+def is_shipped(path: Path, kind: str) -> bool:
+    """Whether it came with chaoskit: those speak of the shipped configuration and of no other."""
+    return any(path.resolve().is_relative_to(each.resolve()) for each in folders(kind, Path("/nonexistent")))
+
+
 def _names(kind: str, here: Path | None) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for folder in folders(kind, here):

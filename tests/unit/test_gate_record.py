@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from chaoskit.errors import ExitCode
+from chaoskit.gate.candidate import LeftOut
 from chaoskit.gate.gate import Outcome, _again
 from chaoskit.gate.record import FILE, load_record, save_record
 from chaoskit.gate.schedule import StackPlan, Wave
@@ -46,10 +47,11 @@ def test_a_record_without_scales_or_one_that_cannot_be_read_is_an_empty_one(tmp_
 def test_what_is_left_out_is_named_with_what_it_proves_and_when_it_last_passed() -> None:
     known = load_record(Path("/nowhere")).at(60)
     known.note("a", 0, 0.0, 10.0, "run")
-    said = [str(line) for line in left_out_lines([one("a", expects="A"), one("b")], known)]
+    said = [str(line) for line in left_out_lines([LeftOut("a", "no time", "A"), LeftOut("b", "x.yml:3: bad")], known)]
     assert "left out: a, which proves A (last passed: " in said[0]
     assert "days ago" in said[0]
-    assert said[1].endswith("left out: b, which proves that nothing fires (last passed: never)")
+    assert said[0].endswith("): no time")
+    assert said[1].endswith("left out: b (last passed: never): x.yml:3: bad")
 
 
 def test_a_second_attempt_keeps_the_company_of_the_first() -> None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
-from chaoskit.errors import BadInput
+from chaoskit.cli import run as chaoskit
+from chaoskit.errors import BadInput, ExitCode
 from chaoskit.gate.select import expression, within_budget
+
+Gate = Callable[..., tuple[ExitCode, str]]
 
 WORDS = ["worker-unhealthy", "One worker dies", "WorkerUnhealthy"]
 
@@ -53,13 +59,85 @@ def takes(names: object) -> float:
     return sum(TAKES_S[name] for name in names)
 
 
-def test_a_budget_takes_what_adds_most_for_its_time_and_nothing_twice() -> None:
-    assert set(within_budget(PROVES, takes, 100)) == {"wide", "other"}
-    assert set(within_budget(PROVES, takes, 40)) == {"wide", "other"}
+def test_a_budget_takes_what_adds_most_for_its_time_and_then_whatever_still_fits() -> None:
+    """`narrow` proves nothing that `wide` does not: it is taken where there is time left, and never in its place."""
+    assert within_budget(PROVES, takes, 100)[-1] == "narrow"
+    assert set(within_budget(PROVES, takes, 100)) == {"wide", "other", "narrow"}
+    assert set(within_budget(PROVES, takes, 44)) == {"wide", "other"}
     assert within_budget(PROVES, takes, 12) == ["narrow"]
     assert within_budget(PROVES, takes, 4) == []
 
 
 def test_a_large_budget_takes_everything_that_proves_something() -> None:
-    chosen = within_budget(PROVES | {"nothing": frozenset()}, takes, 1e6)
+    chosen = within_budget(PROVES, takes, 1e6)
     assert frozenset().union(*(PROVES[name] for name in chosen)) == frozenset("abcdefg")
+
+
+BROKEN = "chaoskit: 1\ntitle: broken\nsteps: 3\n"
+FOREIGN = (Path(__file__).parents[2] / "scenarios" / "worker-unhealthy.yml").read_text()
+
+
+@pytest.fixture
+def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Gate:
+    """`chaoskit gate --dry-run` in a folder with two scenarios of its own; one expects an alert that no rule is for."""
+    own = tmp_path / "scenarios"
+    own.mkdir()
+    (own / "broken.yml").write_text(BROKEN)
+    (own / "foreign.yml").write_text(FOREIGN.replace("WorkerUnhealthy", "NoSuchAlert"))
+    monkeypatch.chdir(tmp_path)
+
+    def run(*options: str) -> tuple[ExitCode, str]:
+        code = chaoskit(["gate", "--dry-run", *options])
+        said = capsys.readouterr()
+        return code, " ".join((said.out + said.err).split())
+
+    return run
+
+
+@pytest.mark.parametrize("options", [("-k", "disk-space-low"), ("-m", "documented"), ("worker-unhealthy",)])
+def test_what_is_not_selected_is_not_checked(gate: Gate, options: tuple[str, ...]) -> None:
+    code, said = gate(*options)
+    assert code is ExitCode.PASS, said
+    assert "NoSuchAlert' is" not in said
+
+
+def test_what_is_left_out_is_listed_with_the_reason(gate: Gate) -> None:
+    _, said = gate("-k", "disk-space-low")
+    assert "left out: broken (last passed: never): " in said
+    assert "broken.yml:3: " in said
+    assert (
+        "left out: foreign, which proves NoSuchAlert (last passed: never): not selected by -k 'disk-space-low'" in said
+    )
+    assert "left out: worker-unhealthy, which proves WorkerUnhealthy (last passed: never): not selected by -k" in said
+
+
+@pytest.mark.parametrize("options", [(), ("-k", "broken or foreign"), ("broken", "foreign")])
+def test_what_is_selected_is_checked_and_all_problems_are_said_at_once(gate: Gate, options: tuple[str, ...]) -> None:
+    code, said = gate(*(f"scenarios/{one}.yml" if one in ("broken", "foreign") else one for one in options))
+    assert code is ExitCode.USAGE
+    assert "broken.yml:3: " in said
+    assert "NoSuchAlert" in said
+
+
+def test_what_does_not_fit_the_budget_or_cannot_be_read_is_listed(gate: Gate, tmp_path: Path) -> None:
+    (tmp_path / "scenarios" / "foreign.yml").unlink()
+    code, said = gate("--budget", "60s")
+    assert code is ExitCode.PASS, said
+    assert "it does not fit --budget 60s" in said
+    assert "left out: broken (last passed: never): " in said
+
+
+def test_shipped_scenarios_that_do_not_fit_another_configuration_are_left_out(gate: Gate, tmp_path: Path) -> None:
+    """They are named with the reason, and are no complaint; what is wrong with the configuration itself is one."""
+    for one in (tmp_path / "scenarios").iterdir():
+        one.unlink()
+    folder = tmp_path / "bundle"
+    assert chaoskit(["bundle", "render", "--out", str(folder)]) is ExitCode.PASS
+    rules, promise = folder / "prometheus_alerts.yml", folder / "notification_windows.yml"
+    rules.write_text(rules.read_text().replace("alert: DiskSpaceLow", "alert: DiskNearlyFull"))
+    code, said = gate("--bundle", str(folder), "-k", "disk or healthy")
+    assert (code, "notification_windows.yml" in said) == (ExitCode.USAGE, True), said
+    promise.write_text(promise.read_text().replace("DiskSpaceLow", "DiskNearlyFull"))
+    code, said = gate("--bundle", str(folder), "-k", "disk or healthy")
+    assert "left out: disk-space-low, which proves DiskSpaceLow (last passed: never): " in said, said
+    assert code is ExitCode.PASS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -13,10 +14,10 @@ from html_page import Page, read_page
 from chaoskit import bundle
 from chaoskit.cli import commands, run
 from chaoskit.errors import ExitCode
-from chaoskit.gate.candidate import candidate
+from chaoskit.gate.candidate import LeftOut, candidate
 from chaoskit.gate.coverage import could_prove, covered
 from chaoskit.gate.gate import Outcome
-from chaoskit.gate.index import INDEX, write_index
+from chaoskit.gate.index import INDEX, SUMMARY, write_index
 from chaoskit.report.junit import junit, promises
 from chaoskit.report.written import PAGE
 from chaoskit.run.planning import Asked, plan_for
@@ -37,7 +38,7 @@ def outcome(folder: Path, name: str, verdict: Verdict | None, attempt: int = 1, 
     return Outcome(candidate(name, "x.yml", PLAN, None), code, 12.4, where, attempt, 1, verdict, trouble)
 
 
-def index(folder: Path, outcomes: list[Outcome], ending: ExitCode, left_out: tuple[str, ...] = ()) -> Page:
+def index(folder: Path, outcomes: list[Outcome], ending: ExitCode, left_out: tuple[LeftOut, ...] = ()) -> Page:
     coverage = covered(PLAN.config, [could_prove(PLAN)], ())
     file = write_index(folder, outcomes, coverage, left_out, ending)
     assert file == folder / INDEX
@@ -62,18 +63,28 @@ def test_a_gates_page_links_every_report_and_says_why_what_failed_did(tmp_path: 
 
 
 def test_a_gate_that_passed_says_release(tmp_path: Path) -> None:
-    found = index(tmp_path, [outcome(tmp_path, "a", verify(recorded("kept")))], ExitCode.PASS, ("later",))
+    found = index(
+        tmp_path,
+        [outcome(tmp_path, "a", verify(recorded("kept")))],
+        ExitCode.PASS,
+        (LeftOut("later", "it does not fit --budget 3m", "LaterAlert"),),
+    )
     said = " ".join(found.text.split())
     assert "do not release" not in said
     assert "release 1 of 1 scenarios passed" in said
-    assert "left out: later" in said
+    assert "Left out scenario would prove why not played later LaterAlert it does not fit --budget 3m" in said
+    summary = json.loads((tmp_path / SUMMARY).read_bytes())
+    assert (summary["exit_code"], [one["result"] for one in summary["scenarios"]]) == (0, ["PASS"])
+    assert summary["left_out"] == [
+        {"name": "later", "why": "it does not fit --budget 3m", "proves": "LaterAlert"},
+    ]
 
 
 def test_a_scenario_without_a_verdict_has_its_trouble_in_place_of_a_link(tmp_path: Path) -> None:
-    found = index(tmp_path, [outcome(tmp_path, "a", None, trouble=EVIL)], ExitCode.BUG, (EVIL,))
+    found = index(tmp_path, [outcome(tmp_path, "a", None, trouble=EVIL)], ExitCode.BUG, (LeftOut(EVIL, EVIL, EVIL),))
     assert not links(found)
     assert "ERROR" in found.text
-    assert found.text.count("<b>\"'\\x1b\\x202e") == 2
+    assert found.text.count("<b>\"'\\x1b\\x202e") == 4
 
 
 def test_junit_of_a_run_has_a_case_for_each_promise() -> None:
