@@ -16,6 +16,8 @@ from chaoskit.units import format_duration
 from chaoskit.yaml_source import Node
 
 INTERVAL_S = 60.0
+ASSUMED_INTERVAL_S = 15.0
+"""Of scrapes and evaluations, wherever no Prometheus configuration is shown; every command that assumes it says so."""
 TIMEOUT_S = 10.0
 
 _TOP_KEYS = (
@@ -35,8 +37,8 @@ class PrometheusFile:
     rule_files: tuple[Node, ...]
 
 
-def read_prometheus(reading: Reading, text: str, file: str) -> PrometheusFile:
-    """Read the file; every problem goes to `reading`."""
+def read_prometheus(reading: Reading, text: str, file: str, *, needs_jobs: bool = True) -> PrometheusFile:
+    """Read the file; every problem goes to `reading`. Without `needs_jobs` it may be there for its intervals alone."""
     root = reading.root(text, file)
     reading.known_keys(root, _TOP_KEYS, "the Prometheus configuration")
     general = reading.mapping(root, "global")
@@ -52,7 +54,7 @@ def read_prometheus(reading: Reading, text: str, file: str) -> PrometheusFile:
     elsewhere = reading.get(root, "scrape_config_files")
     if elsewhere is not None:
         reading.say(elsewhere.place, "scrape_config_files is not followed", "write the jobs into scrape_configs")
-    elif not jobs:
+    elif needs_jobs and not jobs:
         reading.say(Place(file), "no scrape_configs: no rule would ever see data", "add the job of the service")
     return PrometheusFile(
         tuple(jobs),

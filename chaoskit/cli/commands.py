@@ -22,7 +22,7 @@ from chaoskit.errors import BadInput, ExitCode, Place, Problem, worst
 from chaoskit.events import Event, Notice, Stranger
 from chaoskit.history import read_history
 from chaoskit.report.checklist import checklist_view
-from chaoskit.report.junit import junit, promises
+from chaoskit.report.junit import Case, junit, promises
 from chaoskit.report.live import LiveView, PlainLines
 from chaoskit.report.table import table
 from chaoskit.report.terminal import plan_view, print_to, verdict_view
@@ -101,15 +101,14 @@ def run_command(
         for plan in plans:
             print_to(terminal(), plan_view(plan))
         return ExitCode.PASS
-    verdicts = []
+    verdicts: list[Verdict] = []
+    cases: list[Case] = []
     for one in asked:
+        begun = time.monotonic()
         verdicts.append(_run_one(one, out, keep))
+        cases += promises(verdicts[-1], time.monotonic() - begun)
         if junitxml is not None:
-            leave(
-                junitxml,
-                junit("chaoskit run", [case for verdict in verdicts for case in promises(verdict)]),
-                named=True,
-            )
+            leave(junitxml, junit("chaoskit run", cases), named=True)
     return worst(ExitCode(verdict.exit_code) for verdict in verdicts)
 
 

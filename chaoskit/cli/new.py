@@ -38,6 +38,7 @@ def new_command(alert: str, folder: Path | None, profile: str, out: Path | None)
     file = out or Path("scenarios") / f"{_name(alert)}.yml"
     _write(file, made.text)
     given = f" --bundle {folder}" if folder else ""
+    given += f" --profile {profile}" if profile != "local" else ""
     click.echo(f"wrote {file}" + (f", with the fault of {made.model}" if made.model else ""))
     if not made.model:
         click.echo("how to raise this alert is not known: put your programs where it says ./break-it and ./mend-it")

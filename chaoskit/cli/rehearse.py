@@ -11,12 +11,14 @@ from chaoskit.cli.console import console
 from chaoskit.cli.outputs import ResultFile
 from chaoskit.cli.rehearse_inputs import (
     ASSUMED,
+    EVERY,
     at_home,
     changed_alerts,
     check_rule_files,
     relabels,
     scrape_interval,
     sorted_inputs,
+    with_a_job,
     with_templates,
 )
 from chaoskit.cli.sources import given, load_config
@@ -81,14 +83,15 @@ def rehearse_command(
     if prometheus is None:
         prometheus = folder / "assumed-prometheus.yml"
         prometheus.write_text(ASSUMED, encoding="utf-8")
-        notes.append("scrape and evaluation every 15s are assumed; give --prometheus for yours")
+        notes.append(f"scrape and evaluation every {EVERY} are assumed; give --prometheus for yours")
     elif relabels(prometheus):
         notes.append("alert_relabel_configs are in force, but receivers are expected by the labels before them")
+    original = alertmanager
     if templates:
-        original, alertmanager = alertmanager, with_templates(alertmanager, templates, folder)
-        config = at_home(load_config(None, rules, alertmanager, prometheus, promise), alertmanager, original)
-    else:
-        config = load_config(None, rules, alertmanager, prometheus, promise)
+        alertmanager = with_templates(alertmanager, templates, folder)
+    config = with_a_job(load_config(None, rules, alertmanager, prometheus, promise, needs_jobs=False))
+    if templates:
+        config = at_home(config, alertmanager, original)
     check_rule_files(config, binaries)
     for file in from_tests:
         found_tests, said = tests_as_scenarios(read_text(file), str(file), config.rules)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
+import re
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -11,17 +12,20 @@ from typing import Any
 
 import yaml
 
-from chaoskit.alerting.model import AlertConfig, Route
+from chaoskit.alerting.model import AlertConfig, Route, ScrapeJob
+from chaoskit.alerting.prometheus_config import ASSUMED_INTERVAL_S
 from chaoskit.cli.manifests import rule_texts
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.fresh import fresh
 from chaoskit.rehearse.scenarios import Given, is_scenario
 from chaoskit.stack.binaries import Binaries
 from chaoskit.stack.monitoring import check_rules
-from chaoskit.units import parse_duration
+from chaoskit.units import format_duration, parse_duration
 from chaoskit.yaml_source import read, read_text
 
-ASSUMED = "global: {scrape_interval: 15s, evaluation_interval: 15s}\nscrape_configs: [{job_name: any}]\n"
+_JOB = "scrape_configs: [{job_name: any}]\n"
+EVERY = format_duration(ASSUMED_INTERVAL_S)
+ASSUMED = f"global: {{scrape_interval: {EVERY}, evaluation_interval: {EVERY}}}\n{_JOB}"
 """What a rehearsal without a Prometheus configuration takes for granted."""
 
 
@@ -63,6 +67,18 @@ def scrape_interval(prometheus: Path) -> float:
     general = document.get("global") if isinstance(document, dict) else None
     written = general.get("scrape_interval") if isinstance(general, dict) else None
     return parse_duration(str(written)) if written else 60.0
+
+
+def with_a_job(config: AlertConfig) -> AlertConfig:
+    """The same where something is scraped; else with a job, for a rehearsal scrapes its own series."""
+    if config.jobs:
+        return config
+    job = ScrapeJob("any", config.evaluation_interval_s, config.evaluation_interval_s)
+    sources = {
+        key: f"{re.sub(r'(?m)^scrape_configs:.*$', '', text)}\n{_JOB}" if key.startswith("prometheus:") else text
+        for key, text in config.sources.items()
+    }
+    return replace(config, jobs=(job,), sources=sources)
 
 
 def relabels(prometheus: Path) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import glob
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -27,7 +28,7 @@ from chaoskit.alerting.config_alertmanager import (
 from chaoskit.alerting.config_fields import Reading
 from chaoskit.alerting.config_secrets import redact
 from chaoskit.alerting.model import AlertConfig, Promise, Route
-from chaoskit.alerting.prometheus_config import INTERVAL_S, PrometheusFile, read_prometheus
+from chaoskit.alerting.prometheus_config import ASSUMED_INTERVAL_S, PrometheusFile, read_prometheus
 from chaoskit.alerting.promise import NO_PROMISE, read_promise
 from chaoskit.alerting.rules import read_rules
 from chaoskit.cli.manifests import rule_texts
@@ -45,7 +46,7 @@ _OPTIONS = (
     click.option("--prometheus", type=_FILE, metavar="FILE", help="The Prometheus configuration."),
     click.option("--promise", type=_FILE, metavar="FILE", help="The promise: who hears of what, and when."),
 )
-_NO_PROMETHEUS = PrometheusFile((), INTERVAL_S, 0.0, {}, ())
+_NO_PROMETHEUS = PrometheusFile((), ASSUMED_INTERVAL_S, 0.0, {}, ())
 _NO_ROUTE = Route((), "", (), GROUP_WAIT_S, GROUP_INTERVAL_S, REPEAT_INTERVAL_S, (), False, (), Place(""))
 
 _NO_ALERTMANAGER = AlertmanagerFile(_NO_ROUTE, {}, (), ())
@@ -64,12 +65,15 @@ def load_config(
     alertmanager: Path | None = None,
     prometheus: Path | None = None,
     promise: Path | None = None,
+    *,
+    needs_jobs: bool = True,
 ) -> AlertConfig:
     """The configuration that these options name; the shipped one where they name nothing.
 
     A file beside `bundle` takes the place of the folder's own; `rules` replaces the files that the Prometheus
     configuration names. What is neither given nor found is empty: ask `given`. A promise may speak of alerts and
-    receivers that the configuration lacks. Raises BadInput with every problem.
+    receivers that the configuration lacks; without `needs_jobs` nothing need be scraped. Raises BadInput with every
+    problem.
     """
     patterns = tuple(rules)
     if bundle is None and not (patterns or alertmanager or prometheus or promise):
@@ -86,7 +90,7 @@ def load_config(
             reading.say(Place(str(bundle)), "holds neither a Prometheus nor an Alertmanager configuration", hint)
     texts = _Texts(reading)
     configurations = [path for path in (prometheus, alertmanager, promise) if path is not None]
-    read_p = texts.read("prometheus", prometheus, read_prometheus, _NO_PROMETHEUS)
+    read_p = texts.read("prometheus", prometheus, partial(read_prometheus, needs_jobs=needs_jobs), _NO_PROMETHEUS)
     read_a = texts.read("alertmanager", alertmanager, read_alertmanager, _NO_ALERTMANAGER)
     promised = texts.read("promise", promise, _promised, NO_PROMISE)
     rule_files = _asked(reading, patterns)

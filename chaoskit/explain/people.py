@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from chaoskit.alerting.model import AlertConfig, Integration, PromisedNotice, Route, Rule, ScrapeJob
-from chaoskit.alerting.prometheus_config import INTERVAL_S, TIMEOUT_S
+from chaoskit.alerting.prometheus_config import TIMEOUT_S
 from chaoskit.alerting.windows import Window, delivery_of, live_notify
 from chaoskit.alerting.windows_alert import AlertWindows, Delivery, windows_for
 from chaoskit.alerting.windows_expression import NAME, Selector, selectors
@@ -66,12 +66,16 @@ class Told:
         return _sum(self.windows.clear)
 
 
+def _any_job(every_s: float) -> ScrapeJob:
+    return ScrapeJob("", every_s, min(TIMEOUT_S, every_s))
+
+
 class People:
     """A configuration, prepared for asking who hears of what."""
 
     def __init__(self, config: AlertConfig) -> None:
-        # Who shows no Prometheus configuration gets Prometheus's own defaults.
-        self.config = config if config.jobs else replace(config, jobs=(ScrapeJob("", INTERVAL_S, TIMEOUT_S),))
+        # Where no job is shown, one that is scraped as often as rules are evaluated.
+        self.config = config if config.jobs else replace(config, jobs=(_any_job(config.evaluation_interval_s),))
         self.facts = Facts(self.config)
         self._delivery_s = delivery_of(config, 1.0)
         self._position = {id(rule): number for number, rule in enumerate(config.rules)}

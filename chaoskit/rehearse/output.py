@@ -154,19 +154,23 @@ def to_github(found: Rehearsed) -> Iterator[str]:
     yield f"::notice title=rehearsal::{summary(found)}; {SYNTHETIC}"
 
 
+_SUITE = "chaoskit rehearse"
+
+
 def to_junit(found: Rehearsed) -> bytes:
     """One case a rule, and one for whatever else happened; what could not be rehearsed is no case."""
     cases = [
         Case(
             one.rule.alert,
             str(one.rule.place),
-            0.0,
+            found.took_s,
             str(one.result),
             one.reasons or ("",),
+            _SUITE,
             said=(one.told_to_nobody,) if one.told_to_nobody else (),
         )
         for one in found.rehearsed
     ]
     beside = [row for row in found.findings if row.result is not Result.PASS]
-    cases += [Case(row.about, row.hop, 0.0, str(row.result), (row.reason,)) for row in beside]
-    return junit("chaoskit rehearse", cases)
+    cases += [Case(row.about, row.hop, found.took_s, str(row.result), (row.reason,), _SUITE) for row in beside]
+    return junit(_SUITE, cases)

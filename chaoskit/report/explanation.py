@@ -19,7 +19,7 @@ from chaoskit.units import format_duration
 
 _MOST = 12
 _ASSUMED = {
-    "prometheus": "no Prometheus configuration was given: its defaults (1m intervals, 10s time-out) are assumed",
+    "prometheus": "no Prometheus configuration was given: scrape and evaluation every 15s are assumed",
     "alertmanager": "no Alertmanager configuration was given: who hears of it cannot be said",
     "promise": "no promise was given: how long the service itself takes to show the fault is not counted",
 }

@@ -30,7 +30,9 @@ def junit(suite: str, cases: Sequence[Case]) -> bytes:
     """The document. FAIL is a failure; UNKNOWN and ERROR are errors: nobody knows whether the promise holds."""
     failures = sum(case.result == "FAIL" for case in cases)
     errors = sum(case.result in ("UNKNOWN", "ERROR") for case in cases)
-    took = f"{sum(case.took_s for case in cases):.3f}"
+    # The promises of one run are kept, or not, side by side: together they take as long as the run.
+    whole = {case.group or f"{n}": case.took_s for n, case in enumerate(cases)}
+    took = f"{sum(whole.values()):.3f}"
     counts = {"tests": str(len(cases)), "failures": str(failures), "errors": str(errors), "time": took}
     root = ET.Element("testsuites", counts)
     element = ET.SubElement(root, "testsuite", {"name": suite, **counts})
@@ -49,14 +51,17 @@ def junit(suite: str, cases: Sequence[Case]) -> bytes:
     return document + b"\n"
 
 
-def promises(verdict: Verdict) -> list[Case]:
-    """A case for each promise of a run: an alert's instance with all its hops, or what else is judged by itself."""
+def promises(verdict: Verdict, took_s: float) -> list[Case]:
+    """A case for each promise of a run: an alert's instance with all its hops, or what else is judged by itself.
+
+    `took_s` is how long the run took, in real seconds.
+    """
     found: dict[str, list[Row]] = {}
     for row in verdict.rows:
         found.setdefault(row.about, []).append(row)
     results = {about: str(worst_of(row.result for row in rows)) for about, rows in found.items()}
     return [
-        Case(about, verdict.title, 0.0, results[about], tuple(telling(rows)), verdict.scenario)
+        Case(about, verdict.title, took_s, results[about], tuple(telling(rows)), verdict.scenario)
         for about, rows in found.items()
     ]
 

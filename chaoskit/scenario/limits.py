@@ -16,10 +16,12 @@ MOST_CPUS = 1024
 
 
 def plural(handle: str) -> str:
-    """How a handle's name is written for several: worker -> workers, proxy -> proxies, box -> boxes."""
+    """How a handle's name is written for several: worker -> workers, proxy -> proxies, box -> boxes; payments stays."""
+    if handle.endswith("s") and not handle.endswith("ss"):
+        return handle
     if handle.endswith("y") and handle[-2:-1] not in "aeiou":
         return handle[:-1] + "ies"
-    return handle + ("es" if handle.endswith(("s", "x", "z", "ch", "sh")) else "s")
+    return handle + ("es" if handle.endswith(("ss", "x", "z", "ch", "sh")) else "s")
 
 
 def read_limits(handles: Iterable[str]) -> Reader[Limits]:

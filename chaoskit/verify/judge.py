@@ -24,8 +24,9 @@ def judge(observed: Interval, allowed: Interval, resolution_vs: float) -> Result
 
 
 def margin_vs(observed: Interval, allowed: Interval) -> float:
-    """How far inside the window the observation stays at its nearest end; negative: how far it sticks out."""
-    return min(observed[0] - allowed[0], allowed[1] - observed[1])
+    """How much earlier or later it could have been without a FAIL; negative: by how much it misses the window."""
+    slack = min(observed[1] - allowed[0], allowed[1] - observed[0])
+    return slack if abs(slack) > DUST_VS else 0.0
 
 
 def between(later: Interval, earlier: Interval, scale: float) -> Interval:

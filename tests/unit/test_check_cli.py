@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from chaoskit import bundle as shipped
 from chaoskit.check.findings import LINTS
 from chaoskit.cli import run
 from chaoskit.cli.sources import given, load_config
@@ -86,6 +87,19 @@ def test_an_error_fails_and_says_where_what_why_and_what_to_do(
     assert "at alerts/alertmanager.yml:6 has 1h [promise-repeat]" in out
     assert f"why: {LINTS['promise-repeat'].why}" in out
     assert "do:  make the two agree" in out
+
+
+def test_in_a_clone_the_scenarios_here_are_checked_though_they_came_with_chaoskit(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a folder as the configuration; elsewhere what came with chaoskit speaks of no other than the shipped one."""
+    folder = str(shipped.folder().resolve())
+    monkeypatch.chdir(Path(__file__).parents[2])
+    assert check("--bundle", folder) == 0
+    assert "scenarios exercise 22 of 22 alerts" in capsys.readouterr().out
+    monkeypatch.chdir(tmp_path)
+    assert check("--bundle", folder) == 0
+    assert "scenarios exercise 22 of 22 alerts" not in capsys.readouterr().out
 
 
 def test_a_warning_fails_only_when_strict_and_not_when_ignored(bundle: Path) -> None:

@@ -100,10 +100,14 @@ def test_an_unknown_alert_is_refused_with_the_nearest_name(here: Path, capsys: p
     assert not list(here.iterdir())
 
 
-def test_without_the_handles_of_the_known_fault_it_is_left_to_fill_in(here: Path) -> None:
+def test_without_the_handles_of_the_known_fault_it_is_left_to_fill_in(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The fault that is known needs a part that this profile does not name; what the profile names is listed."""
     (here / "own.yml").write_text(PROFILE)
     assert run(["new", "--alert", "WorkerUnhealthy", "--profile", "own.yml", "--out", "first.yml"]) is ExitCode.PASS
+    next_ = "next: chaoskit plan first.yml --profile own.yml, then: chaoskit run first.yml --profile own.yml\n"
+    assert capsys.readouterr().out.endswith(next_)
     scenario = load_scenario_file(here / "first.yml")
     assert kinds(scenario) == ["command"]
     assert expected_at(scenario, "WorkerUnhealthy") == {"critical-alerts", "worker-alerts"}

@@ -139,7 +139,15 @@ def test_the_shipped_local_profile_can_be_run_in_real_time() -> None:
 
 @pytest.mark.parametrize(
     ("one", "several"),
-    [("worker", "workers"), ("proxy", "proxies"), ("relay", "relays"), ("box", "boxes"), ("batch", "batches")],
+    [
+        ("worker", "workers"),
+        ("proxy", "proxies"),
+        ("relay", "relays"),
+        ("box", "boxes"),
+        ("batch", "batches"),
+        ("payments", "payments"),
+        ("pass", "passes"),
+    ],
 )
 def test_plurals(one: str, several: str) -> None:
     assert plural(one) == several

@@ -11,9 +11,18 @@ import pytest
 import yaml
 
 from chaoskit.alerting.model import AlertConfig
-from chaoskit.cli.rehearse_inputs import ASSUMED, at_home, changed_alerts, relabels, sorted_inputs, with_templates
+from chaoskit.cli import run as chaoskit
+from chaoskit.cli.rehearse_inputs import (
+    ASSUMED,
+    at_home,
+    changed_alerts,
+    relabels,
+    sorted_inputs,
+    with_a_job,
+    with_templates,
+)
 from chaoskit.cli.sources import load_config
-from chaoskit.errors import BadInput, Place
+from chaoskit.errors import BadInput, ExitCode, Place
 from chaoskit.events import Notice
 from chaoskit.observe.mail_header import HEADER_TEMPLATE
 from chaoskit.rehearse import marker
@@ -128,6 +137,43 @@ def test_changed_labels_of_alerts_are_noticed(tmp_path: Path) -> None:
     assert relabels(file)
     file.write_text(ASSUMED, encoding="utf-8")
     assert not relabels(file)
+
+
+def test_a_prometheus_configuration_for_its_intervals_alone_needs_no_job(tmp_path: Path) -> None:
+    """A rehearsal scrapes its own series; every other command says that no rule would see data."""
+    prometheus = tmp_path / "prometheus.yml"
+    prometheus.write_text("global: {scrape_interval: 30s, evaluation_interval: 30s}\n", encoding="utf-8")
+    with pytest.raises(BadInput, match="no scrape_configs"):
+        load_config(prometheus=prometheus)
+    for empty in ("", "scrape_configs:\n", "scrape_configs: []  # none yet\n"):
+        prometheus.write_text(f"global: {{scrape_interval: 30s, evaluation_interval: 30s}}\n{empty}", encoding="utf-8")
+        config = with_a_job(load_config(prometheus=prometheus, needs_jobs=False))
+        (name,) = config.sources
+        prometheus.write_text(config.sources[name], encoding="utf-8")
+        assert load_config(prometheus=prometheus).jobs[0].name == config.jobs[0].name == "any"
+
+
+def test_every_command_assumes_the_same_intervals_where_none_are_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rules = tmp_path / "rules.yml"
+    rules.write_text(RULES, encoding="utf-8")
+    assumed = tmp_path / "prometheus.yml"
+    assumed.write_text(ASSUMED, encoding="utf-8")
+    routes = tmp_path / "am.yml"
+    routes.write_text(ROUTES, encoding="utf-8")
+    said = []
+    for options in ((), ("--prometheus", str(assumed))):
+        alert = load_config(rules=[str(rules)]).rules[-1].alert
+        assert (
+            chaoskit(["explain", alert, "--rules", str(rules), "--alertmanager", str(routes), *options])
+            is ExitCode.PASS
+        )
+        said.append(capsys.readouterr().out)
+    note = "no Prometheus configuration was given: scrape and evaluation every 15s are assumed"
+    assert (note in said[0], note in said[1]) == (True, False)
+    phones = [next(line for line in each.splitlines() if line.startswith("From fault to phone")) for each in said]
+    assert phones[0] == phones[1]
 
 
 def git(folder: Path, *words: str) -> None:

@@ -89,11 +89,12 @@ def test_a_scenario_without_a_verdict_has_its_trouble_in_place_of_a_link(tmp_pat
 
 def test_junit_of_a_run_has_a_case_for_each_promise() -> None:
     verdict = verify(recorded("notified-late"))
-    root = ET.fromstring(junit("chaoskit run", promises(verdict)))
-    assert root.attrib == {"tests": "5", "failures": "1", "errors": "0", "time": "0.000"}
+    root = ET.fromstring(junit("chaoskit run", promises(verdict, 21.5)))
+    assert root.attrib == {"tests": "5", "failures": "1", "errors": "0", "time": "21.500"}
     cases = {case.get("name"): case for case in root.iter("testcase")}
     assert [name for name, case in cases.items() if len(case)] == ["WorkerUnhealthy worker-1"]
     assert {case.get("classname") for case in cases.values()} == {"worker-unhealthy"}
+    assert {case.get("time") for case in cases.values()} == {"21.500"}, "side by side: each as long as the run"
     failure = cases["WorkerUnhealthy worker-1"][0]
     assert failure.tag == "failure"
     assert "74.4 s too late" in (failure.text or "")
@@ -101,7 +102,7 @@ def test_junit_of_a_run_has_a_case_for_each_promise() -> None:
 
 
 def test_what_nobody_knows_is_an_error_and_no_failure() -> None:
-    root = ET.fromstring(junit("chaoskit run", promises(verify(recorded("load-died")))))
+    root = ET.fromstring(junit("chaoskit run", promises(verify(recorded("load-died")), 1.0)))
     assert (root.get("failures"), root.get("errors")) == ("0", "1")
 
 
