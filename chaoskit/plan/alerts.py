@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
 from chaoskit.alerting import routing, windows
-from chaoskit.alerting.model import AlertConfig, PromisedNotice, Receiver, Route, Rule
+from chaoskit.alerting.model import AlertConfig, Integration, PromisedNotice, Receiver, Route, Rule
 from chaoskit.alerting.outputs import carries
 from chaoskit.alerting.windows_alert import from_fault, from_undo
 from chaoskit.errors import Place, Problem
@@ -187,7 +187,7 @@ class AlertPlanner:
                 index=integration.index,
                 notify=bounds,
                 configured=windows.notify(rule, route, delivery_vs=self._delivery_vs) if route else None,
-                all_clear=all_clear if self._hears_all_clear(expectation, receiver, ask) else None,
+                all_clear=all_clear if self._hears_all_clear(expectation, receiver, ask, integration) else None,
                 recipients=self._recipients(name) if integration.kind == "email" else (),
                 sends_resolved=integration.send_resolved,
                 ask=ask,
@@ -224,11 +224,16 @@ class AlertPlanner:
             setting += f", not_before: {ask.not_before_vs:g} s"
         return dataclasses.replace(window, lo_vs=low, hi_vs=high, setting=setting)
 
-    def _hears_all_clear(self, expectation: Expectation, receiver: Receiver, ask: Notify) -> bool:
+    def _hears_all_clear(
+        self, expectation: Expectation, receiver: Receiver, ask: Notify, door: Integration | None = None
+    ) -> bool:
+        """As promised; else through each integration that sends it, and a witness hears what any of them does."""
         if ask.mode == "never" or expectation.until_step == "never":
             return False
         promised = self._config.promise.receivers.get(receiver.name)
-        return promised.resolved if promised else any(i.send_resolved for i in receiver.integrations)
+        if promised is not None:
+            return promised.resolved
+        return any(i.send_resolved for i in receiver.integrations if door not in receiver.integrations or i == door)
 
     def _recipients(self, receiver: str) -> tuple[str, ...]:
         promised = self._config.promise.receivers.get(receiver)

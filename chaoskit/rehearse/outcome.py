@@ -14,6 +14,7 @@ from chaoskit.observe.pressure import Pressure
 from chaoskit.plan.model import Plan, PlannedAlert
 from chaoskit.rehearse.marker import headline
 from chaoskit.rehearse.rendering import NOTHING, Unrendered
+from chaoskit.report.text import telling
 from chaoskit.verify.anchors import assign
 from chaoskit.verify.evidence import Episode, Evidence, gather
 from chaoskit.verify.verdict import Result, Row, Verdict, worst_of
@@ -171,7 +172,7 @@ def _outcome(
     if muted and not heard:
         reason = f"{alert.rule.alert}: it was muted by {', '.join(muted)}, which fired on the same series"
         rows = [_excused(row, reason) for row in rows]
-    problems = tuple(dict.fromkeys(row.reason for row in rows if row.result is not Result.PASS and row.reason))
+    problems = tuple(telling(rows))
     result = worst_of(row.result for row in rows)
     fired = any(episode.firing is not None for episode in episodes)
     return RuleOutcome(alert.rule, result, problems, heard, muted_by=muted, rows=tuple(rows), wave=wave, fired=fired)

@@ -186,6 +186,17 @@ def test_a_receiver_without_integration_fails_what_a_promise_or_a_scenario_expec
     assert worst_of({PASS} | {row.result for row in unproved_rows(alert, "CheckoutDown")}) is wanted
 
 
+def test_where_nothing_is_promised_only_what_sends_the_all_clear_owes_it() -> None:
+    """Slack sends none unless told to, PagerDuty does: no fault of the one beside the other."""
+    both = DEAF + "  slack_configs: [{channel: c}]\n  pagerduty_configs: [{routing_key: k}]\n"
+    own = load_texts({"rules:rules.yml": RULE, "alertmanager:am.yml": both, "prometheus:prometheus.yml": ASSUMED})
+    [alert] = given_drill(Given("given.yml", GIVEN.format("")), own, False, 60.0, 15.0).plan.alerts
+    assert {notice.integration: notice.all_clear is not None for notice in alert.notices} == {
+        "slack": False,
+        "pagerduty": True,
+    }
+
+
 RULE = """groups:
 - name: shop
   rules:
