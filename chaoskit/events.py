@@ -52,6 +52,10 @@ class Header(Event, frozen=True, kw_only=True, tag="header"):
     """Statements the reader must know: pinned time intervals, replaced integrations."""
     lingering: list[dict[str, str]] = []
     """Label sets of alerts that had fired on an attached target shortly before: their groups may have lived on."""
+    set_aside: dict[str, str] = {}
+    """By expression: rules that no promtool here takes, and its words."""
+    doubts: list[str] = []
+    """What nobody could settle: what only a program older than the user's refuses, what is loaded and unknown here."""
     beside: list[str] = []
     """Alerts that other scenarios expect, which ran on the same stack: they may fire."""
 

@@ -25,10 +25,17 @@ class Inputs:
     config: AlertConfig
 
 
-def read_inputs(sources: Mapping[str, str], scenario: str, profile: str, settings: Sequence[str]) -> Inputs:
+def read_inputs(
+    sources: Mapping[str, str],
+    scenario: str,
+    profile: str,
+    settings: Sequence[str],
+    set_aside: Mapping[str, str] | None = None,
+) -> Inputs:
     """Reads `scenario:FILE`, `profile:FILE` and the configuration's roles from texts.
 
-    Raises BadInput with the problems of all of them at once.
+    Rules of the expressions `set_aside` are left out, each with the reason. Raises BadInput with the problems of all
+    of them at once.
     """
     problems: list[Problem] = []
     read_scenario = _try(lambda: load_scenario(_source(sources, "scenario", scenario), scenario, settings), problems)
@@ -36,7 +43,7 @@ def read_inputs(sources: Mapping[str, str], scenario: str, profile: str, setting
     config = _try(lambda: load_texts({k: v for k, v in sources.items() if _configures(k)}), problems)
     if read_scenario is None or read_profile is None or config is None:
         raise BadInput(dict.fromkeys(problems))
-    return Inputs(read_scenario, read_profile, config)
+    return Inputs(read_scenario, read_profile, config.without(set_aside or {}))
 
 
 def _source(sources: Mapping[str, str], role: str, name: str) -> str:

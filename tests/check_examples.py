@@ -45,6 +45,7 @@ groups:
           runbook: https://runbooks.example.com/all-workers-down
 """
 ALERTMANAGER = """\
+global: {smtp_smarthost: 'localhost:25', smtp_from: a@example.com}
 route:
   receiver: everybody
   group_by: [alertname]

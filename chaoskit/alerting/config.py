@@ -8,13 +8,14 @@ these texts, so a history rebuilds exactly what its run saw.
 from __future__ import annotations
 
 import glob
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 from chaoskit.alerting.config_alertmanager import read_alertmanager
 from chaoskit.alerting.config_fields import Reading
-from chaoskit.alerting.config_secrets import redact
+from chaoskit.alerting.config_secrets import redacted
 from chaoskit.alerting.model import AlertConfig, Promise, Rule
 from chaoskit.alerting.prometheus_config import read_prometheus
 from chaoskit.alerting.promise import NO_PROMISE, read_promise
@@ -81,9 +82,9 @@ def load_files(
             take(role, file, file.parent)
     reading.finish()
     configurations = tuple(paths.values())
-    for file in rules or _named(reading, texts, "prometheus", prometheus.parent, configurations):
+    for file in rules or _rule_files(reading, texts, prometheus.parent, configurations):
         take("rules", file, prometheus.parent)
-    for file in _named(reading, texts, "alertmanager", alertmanager.parent, configurations):
+    for file in _templates(reading, texts, alertmanager.parent, configurations):
         take("template", file, alertmanager.parent)
     try:
         config = load_texts(texts)
@@ -91,7 +92,8 @@ def load_files(
         reading.problems.extend(bad.problems)
     reading.problems[:] = dict.fromkeys(_opened(problem, paths) for problem in reading.problems)
     reading.finish()
-    return config
+    puzzles = (replace(each, problem=_opened(each.problem, paths)) for each in config.not_understood)
+    return replace(config, not_understood=tuple(puzzles))
 
 
 def load_texts(sources: Mapping[str, str]) -> AlertConfig:
@@ -114,11 +116,12 @@ def _read(sources: tuple[tuple[str, str], ...]) -> AlertConfig:
     for file, text in named["rules"].items():
         rules += read_rules(reading, text, file, prometheus)
     alertmanager = read_alertmanager(reading, *_only(named, "alertmanager"))
-    if not any(rule.alert for rule in rules):
+    if not any(rule.alert for rule in rules) and not reading.not_understood:
         reading.say(Place(_only(named, "prometheus")[1]), "there is no alerting rule", "name them under rule_files")
     promise: Promise = NO_PROMISE
     for file, text in named["promise"].items():
-        alerts = dict.fromkeys(rule.alert for rule in rules if rule.alert)
+        unread = [name for each in reading.not_understood for name in each.of]
+        alerts = dict.fromkeys([*(rule.alert for rule in rules if rule.alert), *unread])
         promise = read_promise(reading, text, file, alerts, alertmanager.receivers)
     reading.finish()
     return AlertConfig(
@@ -129,8 +132,9 @@ def _read(sources: tuple[tuple[str, str], ...]) -> AlertConfig:
         alertmanager.receivers,
         alertmanager.inhibit_rules,
         promise,
-        {key: redact(text) if key.startswith(("prometheus:", "alertmanager:")) else text for key, text in sources},
+        {key: redacted(key, text) for key, text in sources},
         prometheus.external_labels,
+        tuple(reading.not_understood),
     )
 
 
@@ -155,29 +159,59 @@ def _only(named: Mapping[str, Mapping[str, str]], role: str) -> tuple[str, str]:
     return text, file
 
 
-def _named(reading: Reading, texts: Mapping[str, str], role: str, folder: Path, taken: Collection[Path]) -> list[Path]:
+def _rule_files(reading: Reading, texts: Mapping[str, str], folder: Path, taken: Collection[Path]) -> list[Path]:
+    file, text = _text_of(texts, "prometheus")
+    return files_named(reading, folder, read_prometheus(Reading(), text, file).rule_files, taken) if text else []
+
+
+def _templates(reading: Reading, texts: Mapping[str, str], folder: Path, taken: Collection[Path]) -> list[Path]:
+    file, text = _text_of(texts, "alertmanager")
+    return templates_named(reading, folder, read_alertmanager(Reading(), text, file).templates, taken) if text else []
+
+
+def _text_of(texts: Mapping[str, str], role: str) -> tuple[str, str]:
+    """Name and text of the role's file, for a first look: load_texts reads it again and reports what is wrong in it."""
+    return next(((key.partition(":")[2], text) for key, text in texts.items() if key.startswith(f"{role}:")), ("", ""))
+
+
+def files_named(reading: Reading, folder: Path, patterns: Iterable[Node], taken: Collection[Path]) -> list[Path]:
     """The files that the patterns of a configuration lead to, each once, in the order Prometheus reads them."""
-    key, text = next(((key, text) for key, text in texts.items() if key.startswith(f"{role}:")), ("", ""))
-    if not key:
-        return []
-    ignored = Reading()  # load_texts reads the text again and reports what is wrong in it
-    file = key.partition(":")[2]
-    patterns: tuple[Node, ...]
-    if role == "prometheus":
-        patterns = read_prometheus(ignored, text, file).rule_files
-    else:
-        patterns = read_alertmanager(ignored, text, file).templates
     found: dict[Path, None] = {}
     for pattern in patterns:
         matches = matching(folder, pattern.raw, taken)
         if not matches:
-            reading.say(
-                pattern.place,
-                f"'{pattern.raw}' leads to no file",
-                f"looked in {folder}; what a pattern does not find is silently missing in production",
-            )
+            _say_missing(reading, folder, pattern)
         found.update(dict.fromkeys(matches))
     return list(found)
+
+
+def templates_named(reading: Reading, folder: Path, patterns: Iterable[Node], taken: Collection[Path]) -> list[Path]:
+    """The same for templates, whose texts are kept: they must lie below the folder, whatever the links say.
+
+    Else anybody's configuration could have any file copied that its reader may read.
+    """
+    found: dict[Path, None] = {}
+    home = folder.resolve()
+    for pattern in patterns:
+        matches = matching(folder, pattern.raw, taken)
+        inside = [file for file in matches if file.resolve().is_relative_to(home)]
+        if not inside and Path(pattern.raw).is_absolute():
+            near = matching(folder, Path(pattern.raw).name, taken)
+            inside = [file for file in near if file.resolve().is_relative_to(home)]
+        elif len(inside) < len(matches):
+            inside = []
+        if matches and not inside:
+            hint = f"only templates below {folder} are read: put them there"
+            reading.say(pattern.place, f"'{pattern.raw}' leads out of the configuration's folder", hint)
+        elif not inside:
+            _say_missing(reading, folder, pattern)
+        found.update(dict.fromkeys(inside))
+    return list(found)
+
+
+def _say_missing(reading: Reading, folder: Path, pattern: Node) -> None:
+    hint = f"looked in {folder}; what a pattern does not find is silently missing in production"
+    reading.say(pattern.place, f"'{pattern.raw}' leads to no file", hint)
 
 
 def matching(folder: Path, pattern: str, taken: Collection[Path]) -> list[Path]:

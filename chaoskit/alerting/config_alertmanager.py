@@ -24,11 +24,11 @@ REPEAT_INTERVAL_S = 4 * 3600.0
 
 _TOP_KEYS = (
     "global", "templates", "route", "inhibit_rules", "receivers",
-    "mute_time_intervals", "time_intervals", "tracing",
+    "mute_time_intervals", "time_intervals", "tracing", "event_recorder",
 )  # fmt: skip
 _ROUTE_KEYS = (
     "receiver", "group_by", "group_wait", "group_interval", "repeat_interval", "match", "match_re",
-    "matchers", "continue", "routes", "mute_time_intervals", "active_time_intervals",
+    "matchers", "continue", "routes", "mute_time_intervals", "active_time_intervals", "labels",
 )  # fmt: skip
 _INHIBIT_KEYS = (
     "name", "source_match", "source_match_re", "source_matchers",
@@ -67,8 +67,8 @@ class _Names:
 
 def read_alertmanager(reading: Reading, text: str, file: str) -> AlertmanagerFile:
     """Read the file; every problem goes to `reading`."""
-    root = reading.root(text, file)
-    reading.known_keys(root, _TOP_KEYS, "the Alertmanager configuration")
+    root = reading.root(text, file, "alertmanager")
+    reading.known_keys(root, _TOP_KEYS, "the Alertmanager configuration", ())
     receivers = read_receivers(reading, root)
     intervals = tuple(
         reading.required(each, "name", "a time interval")
@@ -100,8 +100,9 @@ def _check_root(reading: Reading, node: Node) -> None:
 
 
 def _route(reading: Reading, node: Node, path: tuple[int, ...], above: _Inherited, names: _Names) -> Route:
-    reading.known_keys(node, _ROUTE_KEYS, "a route")
     receiver = reading.get(node, "receiver")
+    # Who would be told otherwise is anybody's guess: the siblings of a route may be meant as well.
+    reading.known_keys(node, _ROUTE_KEYS, "a route", ())
     if receiver is not None and receiver.kind == "scalar" and receiver.raw not in names.receivers:
         reading.undefined(receiver.place, "the receiver", receiver.raw, names.receivers, "receivers")
     own = _Inherited(
@@ -159,7 +160,7 @@ def _intervals(reading: Reading, node: Node, defined: tuple[str, ...]) -> tuple[
 
 
 def _inhibition(reading: Reading, node: Node) -> InhibitRule:
-    reading.known_keys(node, _INHIBIT_KEYS, "an inhibit rule")
+    reading.known_keys(node, _INHIBIT_KEYS, "an inhibit rule", ())
     return InhibitRule(
         _matchers(reading, node, "source_"),
         _matchers(reading, node, "target_"),

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from chaoskit.alerting.config_secrets import Secrets, secrets_of
+from chaoskit.alerting.model import NotUnderstood
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.units import parse_duration
 from chaoskit.yaml_source import Node, nearest, read
@@ -24,15 +26,31 @@ _FALSE = {"false", "no", "off", "n"}
 
 @dataclass(slots=True)
 class Reading:
-    """The problems found so far, and getters that add to them."""
+    """The problems found so far, and getters that add to them.
+
+    `not_understood` is beside them: what Prometheus or Alertmanager may take, for it may be newer than this reader.
+    """
 
     problems: list[Problem] = field(default_factory=list)
+    not_understood: list[NotUnderstood] = field(default_factory=list)
+    _secret: list[tuple[str, str]] = field(default_factory=list)
 
     def say(self, place: Place, message: str, hint: str = "") -> None:
         self.problems.append(Problem(place, message, hint))
 
-    def root(self, text: str, file: str) -> Node:
-        """The root mapping of a file; an empty one when the text cannot be read as such."""
+    def puzzle(
+        self, place: Place, message: str, hint: str = "", of: Iterable[str] = (), newer: bool = False, expr: str = ""
+    ) -> None:
+        """Something that is not understood, and whom it concerns: names of alerts or receivers, none for everybody."""
+        self.not_understood.append(NotUnderstood(Problem(place, message, hint), tuple(of), newer, expr))
+
+    def root(self, text: str, file: str, secrets: str = "") -> Node:
+        """The root mapping of a file; an empty one when the text cannot be read as such.
+
+        With the role of a file that holds `secrets`, no problem that is told in the end shows one.
+        """
+        if secrets:
+            self._secret.append((text, secrets))
         try:
             node = read(text, file)
         except BadInput as bad:
@@ -48,13 +66,20 @@ class Reading:
             self.say(node.place, f"{what} is {node.described()}, expected keys and values")
         return _nothing(node.place)
 
-    def known_keys(self, node: Node, known: Iterable[str], what: str) -> None:
-        """Every key outside `known` is a problem that names the nearest known one."""
+    def known_keys(self, node: Node, known: Iterable[str], what: str, of: Iterable[str] | None = None) -> None:
+        """Every key outside `known` is a problem that names the nearest known one.
+
+        With `of` it is of a program's file, and only not understood; it concerns those.
+        """
         names = tuple(known)
         for key, _ in node.pairs:
             if key.raw not in names:
                 hint = nearest(key.raw, names) or f"known keys: {', '.join(names)}"
-                self.say(key.place, f"unknown key '{key.raw}' in {what}", hint)
+                message = f"unknown key '{key.raw}' in {what}"
+                if of is None:
+                    self.say(key.place, message, hint)
+                else:
+                    self.puzzle(key.place, message, hint, of)
 
     def get(self, node: Node, key: str) -> Node | None:
         """The value under the key; None when it is absent or null."""
@@ -155,9 +180,25 @@ class Reading:
         self.say(place, f"{what} '{name}' is not defined in {where}", hint)
 
     def finish(self) -> None:
-        """Raise BadInput with all problems, by file and line; do nothing when there is none."""
+        """Raise BadInput with all problems, by file and line; do nothing when there is none.
+
+        What is not understood is told with them, and alone no reason to raise.
+        """
         if self.problems:
-            raise BadInput(sorted(self.problems, key=lambda problem: problem.place or Place("")))
+            secrets = self.secrets()
+            unsure = [each.problem for each in self.not_understood if not each.newer]
+            masked = (
+                replace(each, message=secrets.mask(each.message), hint=secrets.mask(each.hint))
+                for each in [*self.problems, *unsure]
+            )
+            raise BadInput(sorted(masked, key=lambda problem: problem.place or Place("")))
+
+    def secrets(self) -> Secrets:
+        """What may be shown of none of the files that were read."""
+        found = Secrets()
+        for text, role in self._secret:
+            found |= secrets_of(text, role)
+        return found
 
 
 def _nothing(place: Place) -> Node:

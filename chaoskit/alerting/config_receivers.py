@@ -43,7 +43,7 @@ def read_receivers(reading: Reading, root: Node) -> dict[str, Receiver]:
     found: dict[str, Receiver] = {}
     for node in reading.mappings(root, "receivers", "a receiver"):
         name = reading.required(node, "name", "a receiver")
-        integrations = tuple(each for key, _ in node.pairs for each in _integrations(reading, node, key))
+        integrations = tuple(each for key, _ in node.pairs for each in _integrations(reading, node, key, name))
         if name in found:
             line = found[name].place.line
             reading.say(node.place, f"the receiver '{name}' is defined twice", f"first on line {line}; rename one")
@@ -52,16 +52,16 @@ def read_receivers(reading: Reading, root: Node) -> dict[str, Receiver]:
     return found
 
 
-def _integrations(reading: Reading, receiver: Node, key: Node) -> tuple[Integration, ...]:
-    if key.raw == "name":
+def _integrations(reading: Reading, receiver: Node, key: Node, name: str) -> tuple[Integration, ...]:
+    if key.raw in ("name", "labels"):
         return ()
     kind = key.raw.removesuffix(_SUFFIX)
-    near = nearest(kind, SEND_RESOLVED)
-    if kind == key.raw or (kind not in SEND_RESOLVED and near):
-        # A kind that is like none known may be newer than this list: amtool has the last word on it.
+    if kind not in SEND_RESOLVED:
+        # It may be newer than this list: amtool has the last word on it.
         hint = nearest(key.raw, ("name", *(each + _SUFFIX for each in SEND_RESOLVED)))
-        reading.say(key.place, f"unknown key '{key.raw}' in a receiver", hint)
-        return ()
+        reading.puzzle(key.place, f"unknown key '{key.raw}' in a receiver", hint, [name])
+        if kind == key.raw or nearest(kind, SEND_RESOLVED):
+            return ()
     return tuple(
         Integration(
             kind,

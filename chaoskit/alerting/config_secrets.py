@@ -1,9 +1,10 @@
-"""Secrets taken out of configuration texts before they are kept in a history or shown to anyone.
+"""Secrets taken out of configuration texts before they are kept in a history, and out of words about them.
 
 A text keeps its lines and everything else that it says, so that it can be read again to the same
-configuration, and places in it still hold. What counts as secret follows the Secret and SecretURL fields of
-Prometheus and Alertmanager; a file that holds a secret (`password_file`) is no secret itself, nor are
-labels, whatever their names.
+configuration, and places in it still hold. Of Alertmanager's file nothing below `receivers` and `global` is shown but
+what is known to be no secret: names, addresses without their paths, and the settings that make up a notice's words.
+So a secret in a setting that does not exist, or where a mapping belongs, is hidden as well. Of Prometheus's file what
+counts as secret follows its Secret fields. Labels are no secrets, whatever their names.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -20,29 +22,94 @@ REDACTED = "<secret>"
 # Both count characters, so the places agree; the one in C is twenty times as fast.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+_CONTENTS = (
+    "to from hello headers html text threading max_alerts timeout payload channel username color title title_link "
+    "pretext message message_text fields short_fields footer fallback callback_id icon_emoji icon_url image_url "
+    "thumb_url link_names mrkdwn_in actions client client_url description details images links source severity class "
+    "component group entity responders tags note priority update_alerts message_type state_message "
+    "entity_display_name monitoring_tool custom_fields corp_id to_user to_party to_tag agent_id topic_arn "
+    "phone_number target_arn subject attributes chat_id message_thread_id disable_notifications parse_mode content "
+    "avatar_url room_id summary emoji author_name author_link author_icon attachments type props update_message "
+    "post_updates_to_thread project labels issue_type reopen_transition resolve_transition wont_fix_resolution "
+    "reopen_duration url_title device sound retry expire ttl monospace"
+)
+CONTENTS = frozenset(_CONTENTS.split())
+"""Settings of integrations that people are shown in the notice, or that say to whom of a service it goes."""
+
 _SECRET_KEY = re.compile(r"(?:.*_)?(?:password|secret|token|token_id|credentials|key)")
 # Addresses that are their own password: whoever knows them may post there.
 _SECRET_ADDRESS = {"slack_api_url", "webhook_url"}
-_PUBLIC = {"route", "inhibit_rules", "time_intervals", "mute_time_intervals", "templates", "external_labels"}
-_PUBLIC |= {"labels", "annotations", "relabel_configs", "metric_relabel_configs", "alert_relabel_configs"}
+_OPEN = {"route", "inhibit_rules", "time_intervals", "mute_time_intervals", "templates"}
+_OPEN_GLOBALS = {"resolve_timeout", "smtp_from", "smtp_hello"}
+_PUBLIC = _OPEN | {"external_labels", "labels", "annotations"}
+_PUBLIC |= {"relabel_configs", "metric_relabel_configs", "alert_relabel_configs"}
+# In their place Prometheus wants a mapping: a text there is a secret that was meant to stand below.
+_SECTIONS = {"authorization", "basic_auth", "oauth2", "tls_config", "http_config", "http_headers", "sigv4", "azuread"}
 _HEADERS = {"headers", "http_headers"}
 _SECRET_MAPS = {"proxy_connect_header", "endpoint_params"}
 _SECRET_HEADER = re.compile(r"authorization|proxy-authorization|cookie|.*(?:key|token|secret).*", re.IGNORECASE)
-_PASSWORD_IN_URL = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]*(?=@)")
-_QUERY = re.compile(r"(?<=\?).+")
+_PASSWORD_IN_URL = re.compile(r"(?<=://)[^/\s@]*(?=@)")
+_PLAIN_WORD = re.compile(r"v\d+|[a-z]{1,20}(?:[-_][a-z]{1,20}){0,4}")
+_URL = re.compile(
+    r"(?P<scheme>https?://)(?P<user>[^/\s?#]*@)?(?P<host>(?:[\w.-]+|\[[\da-fA-F:.]+\])(?::\d+)?)"
+    r"(?P<path>/[^\s?#]*)?(?P<rest>[?#]\S*)?"
+)
+_PATH = re.compile(r"[\w.-]*(?:/[\w.-]+)+")
+_HOST_PORT = re.compile(r"(?:[\w.-]*|\[[\da-fA-F:.]+\]):\d+")
 _TOKEN_IN_PATH = re.compile(r"(?<=/)(?=[^/?]*\d)[A-Za-z0-9_-]{16,}(?=[/?]|$)")
+_WORDS = {"true", "false", "yes", "no", "on", "off", "y", "n"}
+_QUOTED = re.compile(r"([\"`'])(?P<inside>.+?)\1")
+_LINE = re.compile(r"\s*(?:- +)*(?P<key>[^\s:#]+)\s*:(?P<value>.*)")
+_SHOWN_LINES = {"name", "receiver", "matchers", "group_by", "alertname"}
+_SHORTEST = 4
+"""Characters from which on a secret is looked for outside of quotes: shorter ones would hide half of any sentence."""
 
 
-def redact(text: str) -> str:
-    """The YAML text with every secret replaced by `<secret>`; a text that is no YAML comes back unchanged."""
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """The values of configurations that may not be shown; `shown` are those that may, though they look alike."""
+
+    hidden: frozenset[str] = frozenset()
+    shown: frozenset[str] = frozenset()
+
+    def __or__(self, other: Secrets) -> Secrets:
+        return Secrets(self.hidden | other.hidden, self.shown | other.shown)
+
+    def mask(self, words: str) -> str:
+        """The words (a program's, or a message's) without any of the secrets, whole, quoted or cut short."""
+        folded = [each.casefold() for each in self.hidden]
+
+        def quoted(match: re.Match[str]) -> str:
+            core = match["inside"].strip().removesuffix("...").removesuffix("…").lstrip(":").casefold()
+            if match["inside"] in self.shown or not core or not any(core in each for each in folded):
+                return match[0]
+            return f"{match[1]}{REDACTED}{match[1]}"
+
+        for each in sorted(self.hidden, key=len, reverse=True):
+            if len(each) >= _SHORTEST and each not in self.shown:
+                for spelt in {
+                    each,
+                    json.dumps(each, ensure_ascii=False)[1:-1],
+                    json.dumps(each)[1:-1],
+                    repr(each)[1:-1],
+                }:
+                    words = words.replace(spelt, REDACTED)
+        return _QUOTED.sub(quoted, words)
+
+
+def redact(text: str, role: str = "alertmanager") -> str:
+    """The YAML text of a role's file with every secret replaced by `<secret>`.
+
+    A text that is no YAML has no place in a history: it comes back as one comment.
+    """
     try:
         root = yaml.compose(text, Loader=_LOADER)
     except (yaml.YAMLError, RecursionError):
-        return text
+        return "# a text that is no YAML is not kept\n"
     cleaned = {
         (node.start_mark.index, node.end_mark.index): clean
         for path, node in _scalars(root)
-        if (clean := _clean(path, node.value)) != node.value
+        if (clean := _clean(role, path, node.value)) != node.value
     }
     for (begin, end), clean in sorted(cleaned.items(), reverse=True):
         # A block text ends on the line after it: the line breaks stay, and with them every place below.
@@ -50,9 +117,59 @@ def redact(text: str) -> str:
     return text
 
 
+def secrets_of(text: str, role: str = "alertmanager") -> Secrets:
+    """What `redact` takes out of the text; of one that is no YAML every value that may be one."""
+    try:
+        root = yaml.compose(text, Loader=_LOADER)
+    except (yaml.YAMLError, RecursionError):
+        return _of_lines(text)
+    hidden: set[str] = set()
+    shown: set[str] = set()
+    for path, node in _scalars(root):
+        clean = _clean(role, path, node.value)
+        if clean == node.value:
+            shown.add(node.value)
+            continue
+        hidden.add(node.value)
+        if host := _URL.fullmatch(clean):
+            shown.add(host["host"])
+        if not node.tag.startswith("tag:yaml.org,"):
+            hidden.add(node.tag.lstrip("!"))
+    return Secrets(frozenset(hidden - {""}), frozenset(shown))
+
+
+def redacted(key: str, text: str) -> str:
+    """A text of a configuration's `sources`, by its role:FILE, as it may be kept."""
+    role = key.partition(":")[0]
+    return redact(text, role) if role in ("prometheus", "alertmanager") else text
+
+
 def is_token_like(segment: str) -> bool:
     """Whether a path's segment may be a capability: long, of letters and digits."""
     return bool(_TOKEN_IN_PATH.fullmatch(f"/{segment}", 1))
+
+
+def shown_url(value: str) -> str:
+    """What may be shown of an address: where it leads, and the plain words of its path."""
+    match = _URL.fullmatch(value.strip())
+    if match is None:
+        return REDACTED
+    path = "/".join(
+        each if not each or _PLAIN_WORD.fullmatch(each) else REDACTED for each in (match["path"] or "").split("/")
+    )
+    user = f"{REDACTED}@" if match["user"] else ""
+    rest = f"{match['rest'][0]}{REDACTED}" if match["rest"] else ""
+    return f"{match['scheme']}{user}{match['host']}{path}{rest}"
+
+
+def _of_lines(text: str) -> Secrets:
+    hidden: set[str] = set()
+    for line in text.splitlines():
+        match = _LINE.match(line)
+        if match is None or match["key"].strip("\"'") not in _SHOWN_LINES:
+            value = (match["value"] if match else line).strip()
+            hidden |= {value.strip("\"'"), *re.findall(r"[^\s\"'\[\]{},&*!|>]{3,}", value)}
+    return Secrets(frozenset(hidden - {""}))
 
 
 def _scalars(root: yaml.Node | None) -> Iterator[tuple[tuple[str, ...], yaml.ScalarNode]]:
@@ -70,17 +187,63 @@ def _scalars(root: yaml.Node | None) -> Iterator[tuple[tuple[str, ...], yaml.Sca
                 left.append(((*path, str(key.value)) if key else path, value))
 
 
-def _clean(path: tuple[str, ...], value: str) -> str:
+def _clean(role: str, path: tuple[str, ...], value: str) -> str:
     """What may be shown of a value that stands below these keys."""
-    if not value or _PUBLIC.intersection(path) or not path:
+    if not value:
+        return value
+    if not path:
+        return REDACTED
+    return _clean_prometheus(path, value) if role == "prometheus" else _clean_alertmanager(path, value)
+
+
+def _clean_alertmanager(path: tuple[str, ...], value: str) -> str:
+    section, *below = path
+    if section in _OPEN:
+        return value
+    if section == "global" and below:
+        if below[0] in _OPEN_GLOBALS:
+            return _PASSWORD_IN_URL.sub(REDACTED, value)
+        return _setting(below, value)
+    if section == "receivers" and below:
+        if below in (["name"], ["labels", below[-1]]):
+            return value
+        if below[0].endswith("_configs") and len(below) > 1:
+            if below[1] not in CONTENTS:
+                return REDACTED if below[:2] == ["slack_configs", "api_url"] else _setting(below[1:], value)
+            return _content(below[1:], value)
+    return REDACTED
+
+
+def _setting(path: list[str], value: str) -> str:
+    """A setting that no notice shows: an address or a yes or no of the integration itself is open, all else is not."""
+    key = path[0]
+    if path[-1].endswith("_file") and _PATH.fullmatch(value):
+        return value
+    if len(path) > 1 or _SECRET_KEY.fullmatch(key) or key in _SECRET_ADDRESS:
+        return REDACTED
+    if value.lower() in _WORDS:
+        return value
+    if key.endswith("url"):
+        return shown_url(value)
+    return value if key.endswith("smarthost") and _HOST_PORT.fullmatch(value) else REDACTED
+
+
+def _content(path: list[str], value: str) -> str:
+    if any(map(_SECRET_KEY.fullmatch, path)) or (path[0] == "headers" and any(map(_SECRET_HEADER.fullmatch, path[1:]))):
+        return REDACTED
+    return _PASSWORD_IN_URL.sub(REDACTED, value)
+
+
+def _clean_prometheus(path: tuple[str, ...], value: str) -> str:
+    if _PUBLIC.intersection(path):
         return value
     key = path[-1].lower()
-    if _SECRET_MAPS.intersection(path[:-1]):
+    if key in _SECTIONS or _SECRET_MAPS.intersection(path[:-1]):
         return REDACTED
     if _HEADERS.intersection(path[:-1]):
         return REDACTED if any(map(_SECRET_HEADER.fullmatch, path)) else value
-    if _SECRET_KEY.fullmatch(key) or key in _SECRET_ADDRESS or path[-2:] == ("slack_configs", "api_url"):
+    if _SECRET_KEY.fullmatch(key):
         return REDACTED
     if key.endswith("url") and "{{" not in value:
-        value = _TOKEN_IN_PATH.sub(REDACTED, _QUERY.sub(REDACTED, value))
+        return shown_url(value)
     return _PASSWORD_IN_URL.sub(REDACTED, value)

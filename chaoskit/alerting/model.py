@@ -5,10 +5,10 @@ Everything here is in the configuration's own, unscaled seconds (virtual seconds
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
-from chaoskit.errors import Place
+from chaoskit.errors import Place, Problem
 
 Labels = Mapping[str, str]
 
@@ -30,6 +30,34 @@ class Rule:
     place: Place
     query_offset_s: float = 0.0
     """How far in the past its group evaluates (query_offset); delays what it sees by as much."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotUnderstood:
+    """What a file of Prometheus or Alertmanager says and this reader does not know; the programs may be newer.
+
+    `of` names the alerts, records or receivers that it concerns; empty where it may concern everything.
+    """
+
+    problem: Problem
+    of: tuple[str, ...] = ()
+    newer: bool = False
+    """Whether it is known to be of a newer version, so that no program need be asked."""
+    expr: str = ""
+    """The expression of a rule that could not be read."""
+
+    def concerns(self, names: Iterable[str]) -> bool:
+        """Whether anything that rests on these names rests on it."""
+        return not self.of or not set(self.of).isdisjoint(names)
+
+    @property
+    def told(self) -> str:
+        """What it is, without its place."""
+        return f"not understood: {self.problem.message}"
+
+    def __str__(self) -> str:
+        place, message = self.problem.place, self.problem.message
+        return f"not understood: {place}: {message}" if place else self.told
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +186,33 @@ class AlertConfig:
     sources: Mapping[str, str]
     external_labels: Labels = field(default_factory=dict)
     """What Prometheus adds to every alert that it sends, unless the alert has such a label already."""
+    not_understood: tuple[NotUnderstood, ...] = ()
+    """What was left out in reading; rules among it are not in `rules`."""
+    set_aside: Mapping[str, str] = field(default_factory=dict)
+    """By expression: rules that the programs do not take, and why; they are not in `rules` either."""
+
+    @property
+    def unread(self) -> frozenset[str]:
+        """Names of alerts, records and receivers of which something is not understood."""
+        return frozenset(name for each in self.not_understood for name in each.of)
+
+    def without(self, set_aside: Mapping[str, str]) -> AlertConfig:
+        """The same without the rules of these expressions, each with the reason why nothing can be said of it."""
+        lost = [rule for rule in self.rules if rule.expr in set_aside]
+        puzzles = (
+            NotUnderstood(Problem(rule.place, set_aside[rule.expr]), (rule.alert or rule.record,), True)
+            for rule in lost
+        )
+        kept = tuple(rule for rule in self.rules if rule.expr not in set_aside)
+        # Where a program has words for it, they are better than this reader's.
+        puzzled = (
+            *(
+                replace(p, problem=replace(p.problem, message=set_aside.get(p.expr, p.problem.message)))
+                for p in self.not_understood
+            ),
+            *puzzles,
+        )
+        return replace(self, rules=kept, not_understood=puzzled, set_aside={**self.set_aside, **set_aside})
 
     def alert_rules(self, name: str) -> tuple[Rule, ...]:
         """All alerting rules of this name; Prometheus allows several."""

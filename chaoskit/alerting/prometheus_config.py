@@ -39,8 +39,8 @@ class PrometheusFile:
 
 def read_prometheus(reading: Reading, text: str, file: str, *, needs_jobs: bool = True) -> PrometheusFile:
     """Read the file; every problem goes to `reading`. Without `needs_jobs` it may be there for its intervals alone."""
-    root = reading.root(text, file)
-    reading.known_keys(root, _TOP_KEYS, "the Prometheus configuration")
+    root = reading.root(text, file, "prometheus")
+    reading.known_keys(root, _TOP_KEYS, "the Prometheus configuration", ())
     general = reading.mapping(root, "global")
     interval_s = _positive(reading, general, "scrape_interval", INTERVAL_S)
     timeout_s = _timeout(reading, general, interval_s, TIMEOUT_S, "the global settings")

@@ -11,7 +11,7 @@ the first. That number is what is kept, whatever the rounding of interval and ho
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -26,31 +26,37 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Refusal:
-    """A rule that was left out: its group, its alert or record name, and why it cannot be compressed."""
+    """A rule that was left out: its group, its alert or record name, and why it cannot be compressed (or read)."""
 
     group: str
     rule: str
     reason: str
+    unread: bool = False
 
     def __str__(self) -> str:
         return f"{self.group}/{self.rule}: {self.reason}"
 
 
 def scale_rules(
-    doc: Mapping[str, Any], k: Scale, eval_interval_s: float, *, instants: Collection[str] = ()
+    doc: Mapping[str, Any],
+    k: Scale,
+    eval_interval_s: float,
+    *,
+    instants: Collection[str] = (),
+    unread: Callable[[str], str] = lambda expr: "",
 ) -> tuple[Document, list[Refusal]]:
     """A rule file (as parsed YAML) for k virtual seconds a second, and the rules that had to be left out.
 
     `eval_interval_s` is the global evaluation interval before compression, which groups without an interval have.
     `instants` names recorded metrics of other files whose value is a point on the real clock (`instant_records`).
+    `unread` says why an expression cannot be read at all; such a rule is left out at every k.
     The document given is not changed; k = 1 gives an equal one.
     """
     factor, scaled = as_fraction(k), copy.deepcopy(dict(doc))
-    if factor == 1:
+    refused, lost = _take_out(scaled, unread)
+    if factor == 1 and not lost:
         return scaled, []
     known = frozenset(instants) | instant_records([doc])
-    refused: list[Refusal] = []
-    lost: set[tuple[str, str]] = set()
     for group in scaled.get("groups") or []:
         kept: list[Any] = []
         for rule, new, fault in _scaled_rules(group, factor, eval_interval_s, known):
@@ -64,6 +70,19 @@ def scale_rules(
     for group in scaled.get("groups") or []:
         group["rules"] = [new for _, new in group["rules"]]
     return scaled, refused
+
+
+def _take_out(scaled: Document, unread: Callable[[str], str]) -> tuple[list[Refusal], set[tuple[str, str]]]:
+    refused: list[Refusal] = []
+    lost: set[tuple[str, str]] = set()
+    for group in scaled.get("groups") or []:
+        why = [(rule, unread(str(rule.get("expr", "")))) for rule in group.get("rules") or []]
+        group["rules"] = [rule for rule, reason in why if not reason]
+        for rule, reason in why:
+            if reason:
+                refused.append(Refusal(str(group.get("name")), name_of(rule), reason, True))
+                lost.add(_what(rule))
+    return refused, lost
 
 
 def name_of(rule: Mapping[str, Any]) -> str:
@@ -149,7 +168,7 @@ def _without_readers(groups: list[Document], lost: set[tuple[str, str]]) -> list
                 if not missing:
                     kept.append((rule, new))
                     continue
-                reason = f"it reads {', '.join(missing)}, which cannot be compressed"
+                reason = f"it reads {', '.join(missing)}, which is left out"
                 refused.append(Refusal(str(group.get("name")), name_of(rule), reason))
                 lost.add(_what(rule))
             group["rules"] = kept

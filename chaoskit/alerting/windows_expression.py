@@ -67,6 +67,12 @@ def feeding_jobs(config: AlertConfig, rule: Rule) -> tuple[ScrapeJob, ...]:
     return tuple(job for job in config.jobs if job in found) or config.jobs
 
 
+def unread_below(config: AlertConfig, rule: Rule) -> tuple[str, ...]:
+    """The records that the rule rests on and that could not be read."""
+    leaves = list(_sources(config, rule, set())) if config.not_understood else []
+    return tuple(name for name in config.unread if any(leaf.selects(NAME, name) for leaf in leaves))
+
+
 def _selectors(node: Any, reach_s: float) -> Iterator[Selector]:
     match node:
         case promql_parser.VectorSelector():

@@ -50,7 +50,7 @@ class Facts:
             return self.metrics is not None
         if part == "runbooks":
             return self.runbooks is not None
-        if part in ("promtool", "amtool"):
+        if part in ("promtool", "amtool", "not-understood"):
             return part in self.elsewhere
         return any(key.startswith(f"{part}:") for key in self.config.sources)
 

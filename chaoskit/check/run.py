@@ -20,6 +20,7 @@ _MISSING = {
     "metrics": "there is no list of known metrics (metrics.txt beside the rules, or --metrics FILE)",
     "runbooks": "there is no folder runbooks beside the configuration",
     "promtool": "promtool was not found or not asked (chaoskit doctor --install fetches it)",
+    "not-understood": "promtool and amtool were not asked",
     "amtool": "amtool was not found or not asked (chaoskit doctor --install fetches it)",
 }
 

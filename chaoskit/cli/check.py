@@ -11,6 +11,7 @@ import click
 from rich.text import Text
 
 from chaoskit import bundle as shipped
+from chaoskit.alerting.model import AlertConfig
 from chaoskit.check.facts import Facts
 from chaoskit.check.findings import LINTS, Finding, Severity
 from chaoskit.check.metrics import Metrics, read_metrics
@@ -19,13 +20,15 @@ from chaoskit.check.run import Outcome, check
 from chaoskit.cli.check_plans import ask_faults, ask_plans
 from chaoskit.cli.check_tools import ask_programs
 from chaoskit.cli.console import console
-from chaoskit.cli.sources import config_options, load_config
+from chaoskit.cli.sources import config_options, load_config, versions_of, yours_option
 from chaoskit.errors import BadInput, ExitCode, Place, Problem
 from chaoskit.report.text import clean
 from chaoskit.scenario.catalog import SUFFIXES, find_profile, is_shipped, profile_names, scenario_names
 from chaoskit.scenario.loader import load_scenario_file
 from chaoskit.scenario.model import Profile, Scenario
 from chaoskit.scenario.profile import load_profile_file
+from chaoskit.stack.binaries import Tool
+from chaoskit.stack.original import Answer, ask
 from chaoskit.yaml_source import nearest, read_text
 
 T = TypeVar("T")
@@ -45,6 +48,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--ignore", multiple=True, metavar="ID", help="Leave out this lint's findings; repeatable.")
 @click.option("--strict", is_flag=True, help="Warnings count like errors.")
 @click.option("--no-programs", is_flag=True, help="Do not ask promtool and amtool.")
+@yours_option
 def check_command(
     bundle: Path | None,
     rules: tuple[str, ...],
@@ -57,10 +61,12 @@ def check_command(
     ignore: tuple[str, ...],
     strict: bool,
     no_programs: bool,
+    yours: tuple[str, ...],
 ) -> ExitCode:
     """Compare promise, configuration and scenarios, and lint them; starts nothing.
 
-    Exit codes: 0 nothing wrong, 1 an error was found (with --strict also a warning), 2 something cannot be read.
+    Exit codes: 0 nothing wrong, 1 an error was found (with --strict also a warning), 2 something cannot be read, or
+    promtool or amtool refuses it, 3 what is promised or expected rests on something that is not understood.
     """
     _known(ignore)
     own = bool(bundle or rules or alertmanager or prometheus or promise)
@@ -73,9 +79,12 @@ def check_command(
     profiles = _profiles(own, problems)
     known = _try(lambda: _metrics(metrics, folder), problems)
     if config is None or problems:
+        problems += [each.problem for each in config.not_understood if not each.newer] if config else []
         raise BadInput(dict.fromkeys(problems))
+    versions = versions_of(yours)
+    tools: dict[str, Tool] | None = {} if no_programs else None
     elsewhere = {"scenario-fault": ask_faults(found), "scenario-plan": ask_plans(found, _plannable(profiles), config)}
-    elsewhere |= {} if no_programs else ask_programs(config)
+    elsewhere |= ask_programs(config, versions, tools)
     outcome = check(Facts(config, found, profiles, known, _runbooks(folder), elsewhere), ignore)
     if format_ == "json":
         click.echo(to_json(outcome))
@@ -84,9 +93,20 @@ def check_command(
             click.echo(line)
     else:
         _print(outcome)
+    if any(each.id in ("promtool", "amtool") for each in outcome.findings):
+        return ExitCode.USAGE
     worst = outcome.worst()
-    fails = worst is not None and worst >= (Severity.WARNING if strict else Severity.ERROR)
-    return ExitCode.FAIL if fails else ExitCode.PASS
+    if worst is not None and worst >= (Severity.WARNING if strict else Severity.ERROR):
+        return ExitCode.FAIL
+    return ExitCode.UNKNOWN if _in_doubt(config, found, ask(config, Path(), versions, tools)) else ExitCode.PASS
+
+
+def _in_doubt(config: AlertConfig, scenarios: list[Scenario], answer: Answer) -> bool:
+    """Whether something that is promised or expected rests on what is not understood."""
+    names = {name for notice in config.promise.notices for name in notice}
+    names |= {each.alert for scenario in scenarios for each in scenario.expect}
+    puzzles = config.without(answer.set_aside).not_understood
+    return bool(names) and (any(each.concerns(names) for each in puzzles) or bool(answer.rows))
 
 
 def _known(ids: tuple[str, ...]) -> None:

@@ -12,22 +12,20 @@ import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from chaoskit.alerting.model import AlertConfig, Rule
+from chaoskit.alerting.model import AlertConfig
 from chaoskit.check.findings import Said
 from chaoskit.errors import BadInput, EquipmentError, Place, Problem
-from chaoskit.stack.binaries import Found, find
-from chaoskit.stack.monitoring import check_alertmanager, check_rules
+from chaoskit.stack.binaries import Tool
+from chaoskit.stack.original import ask, checkers
 from chaoskit.stack.process import tied
 from chaoskit.yaml_source import Node, read
 
 _LIMIT_S = 60.0
-_RULE = re.compile(r'group "(?P<group>.*?)", rule (?P<number>\d+), ".*?": (?P<said>.*)', re.DOTALL)
 _TEMPLATE_ERROR = re.compile(r"amtool: error: (?:failed to (?:execute|parse) the template, error: )?")
-_DOCUMENT = re.compile(r" \(document \d+\)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,83 +38,33 @@ class _Text:
     where: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Programs:
-    """The programs by path; one that was not found keeps its bare name, and is not called."""
-
-    prometheus: Path
-    promtool: Path
-    alertmanager: Path
-    amtool: Path
-
-
-def ask_programs(config: AlertConfig, found: Found | None = None) -> dict[str, tuple[Said, ...]]:
+def ask_programs(
+    config: AlertConfig, yours: Mapping[str, str] | None = None, found: Mapping[str, Tool] | None = None
+) -> dict[str, tuple[Said, ...]]:
     """What the programs say, by lint id; no entry for a program that is not there or has nothing to look at.
 
-    `found` takes the place of looking for them. Starts processes, and writes to a temporary folder only.
+    `yours` are the versions that the user has, `found` takes the place of looking for the programs. Starts processes,
+    and writes to a temporary folder only. Raises BadInput for what is not understood and no program can settle.
     """
-    found = found or find()
+    found = checkers(yours) if found is None else found
     said: dict[str, tuple[Said, ...]] = {}
-    roles = {key.partition(":")[0] for key in config.sources}
     with tempfile.TemporaryDirectory(prefix="chaoskit-check-") as folder, ThreadPoolExecutor(4) as pool:
-        rules = pool.submit(_rules, config, found, Path(folder)) if found.promtool.path and "rules" in roles else None
-        prometheus = pool.submit(_prometheus, config, found) if found.promtool.path and "prometheus" in roles else None
-        if found.amtool.path and "alertmanager" in roles:
-            valid = pool.submit(_alertmanager, config, found)
-            said["template-fails"] = _templates(config, found.amtool.path, Path(folder), pool)
-            said["amtool"] = valid.result()
-        if rules or prometheus:
-            said["promtool"] = (*(prometheus.result() if prometheus else ()), *(rules.result() if rules else ()))
+        asked = pool.submit(ask, config, Path(), yours, found)
+        amtool = found["amtool"].path if "amtool" in found and _texts(config, "alertmanager") else None
+        if amtool is not None:
+            said["template-fails"] = _templates(config, amtool, Path(folder), pool)
+        answer = asked.result()
+    for lint, roles in (("amtool", ("alertmanager",)), ("promtool", ("prometheus", "rules"))):
+        if answer.asked.intersection(roles):
+            said[lint] = tuple(_said(each.plain) for each in answer.refusals if each.role in roles and not each.yours)
+    if unsure := [each.problem for each in answer.unsettled(config)]:
+        raise BadInput(unsure)
+    refused = {each.problem.place for each in answer.refusals}
+    puzzles = [each for each in config.without(answer.set_aside).not_understood if each.problem.place not in refused]
+    told = [replace(each.problem, message=each.told) for each in puzzles]
+    told += [replace(each.problem, message=each.told) for each in answer.refusals if each.yours]
+    said["not-understood"] = tuple(map(_said, told))
     return said
-
-
-def _rules(config: AlertConfig, found: Found, folder: Path) -> tuple[Said, ...]:
-    """The rule files as they were read, so that manifests are checked as the rule files that they hold."""
-    names: dict[str, str] = {}
-    for number, (name, text) in enumerate(_texts(config, "rules").items()):
-        file = folder / f"{number}.yml"
-        file.write_text(text)
-        names[str(file)] = _DOCUMENT.sub("", name)
-    problems = check_rules(_programs(found), [Path(name) for name in names])
-    by_group: dict[tuple[str, str], list[Rule]] = {}
-    for rule in config.rules:
-        by_group.setdefault((rule.place.file, rule.group), []).append(rule)
-    return tuple(_said(_named(problem, names, by_group)) for problem in problems)
-
-
-def _named(problem: Problem, names: Mapping[str, str], by_group: Mapping[tuple[str, str], list[Rule]]) -> Problem:
-    """The problem at its place in the user's file; a template's has no line, but says which rule it is in."""
-    place = problem.place or Place("")
-    place = Place(names.get(place.file, place.file), place.line)
-    message = problem.message
-    for file, name in names.items():
-        message = message.replace(file, name)
-    match = _RULE.match(message)
-    if match and not place.line:
-        rules = by_group.get((place.file, match["group"]), [])
-        number = int(match["number"]) - 1
-        place = rules[number].place if number < len(rules) else place
-    return Problem(place, message)
-
-
-def _prometheus(config: AlertConfig, found: Found) -> tuple[Said, ...]:
-    file = next(iter(_texts(config, "prometheus")))
-    argv = [found.promtool.path, "check", "config", "--syntax-only", file]
-    code, said = _run([str(word) for word in argv])
-    if code == 0:
-        return ()
-    reason = said.partition("FAILED:")[2].strip() or said.strip()
-    return (_said(Problem(Place(file), reason)),)
-
-
-def _alertmanager(config: AlertConfig, found: Found) -> tuple[Said, ...]:
-    file = next(iter(_texts(config, "alertmanager")))
-    programs = _programs(found)
-    return tuple(_said(problem) for problem in check_alertmanager(programs, Path(file)))
-
-
-def _programs(found: Found) -> _Programs:
-    return _Programs(*(tool.path or Path(tool.name) for tool in found.tools))
 
 
 def _said(problem: Problem) -> Said:
@@ -129,7 +77,9 @@ def _texts(config: AlertConfig, role: str) -> dict[str, str]:
 
 def _templates(config: AlertConfig, amtool: Path, folder: Path, pool: ThreadPoolExecutor) -> tuple[Said, ...]:
     """Each text that cannot be rendered, once. All of a kind are tried together first: most often that is enough."""
-    globs = [f"--template.glob={name}" for name in _texts(config, "template")]
+    none = folder / "none.tmpl"  # amtool wants a glob, also where the configuration names no template
+    none.touch()
+    globs = [f"--template.glob={name}" for name in _texts(config, "template") or (none,)]
     texts = list(_template_texts(config))
     data = list(_data_files(config, folder))
 

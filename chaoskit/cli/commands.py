@@ -18,6 +18,7 @@ from chaoskit.cli.console import Commands
 from chaoskit.cli.console import console as terminal
 from chaoskit.cli.doctor import examine, examine_profile, mend, to_json
 from chaoskit.cli.outputs import ResultFile
+from chaoskit.cli.sources import versions_of, yours_option
 from chaoskit.errors import BadInput, ExitCode, Place, Problem, worst
 from chaoskit.events import Event, Notice, Stranger
 from chaoskit.history import read_history
@@ -57,6 +58,7 @@ _ASKING = (
         type=click.Path(path_type=Path, file_okay=False),
         help="A folder laid out like the shipped alert configuration.",
     ),
+    yours_option,
 )
 
 
@@ -87,6 +89,7 @@ def run_command(
     settings: tuple[str, ...],
     seed: int,
     folder: Path | None,
+    yours: tuple[str, ...],
     out: Path,
     confirm: str,
     keep: bool,
@@ -95,7 +98,8 @@ def run_command(
 ) -> ExitCode:
     """Run scenarios (names or files) and judge them."""
     used = folder or bundle.folder()
-    asked = [Asked(one, profile, used, settings, time_scale, seed, confirm) for one in scenarios]
+    mine = versions_of(yours)
+    asked = [Asked(one, profile, used, settings, time_scale, seed, confirm, yours=mine) for one in scenarios]
     plans = [plan_for(one)[0] for one in asked]
     if dry_run:
         for plan in plans:
@@ -116,10 +120,17 @@ def run_command(
 @click.argument("scenario")
 @_asking
 def plan_command(
-    scenario: str, profile: str, time_scale: float | None, settings: tuple[str, ...], seed: int, folder: Path | None
+    scenario: str,
+    profile: str,
+    time_scale: float | None,
+    settings: tuple[str, ...],
+    seed: int,
+    folder: Path | None,
+    yours: tuple[str, ...],
 ) -> ExitCode:
     """Show targets, timeline and windows; touches nothing."""
-    plan = plan_for(Asked(scenario, profile, folder or bundle.folder(), settings, time_scale, seed))[0]
+    used = folder or bundle.folder()
+    plan = plan_for(Asked(scenario, profile, used, settings, time_scale, seed, yours=versions_of(yours)))[0]
     print_to(terminal(), plan_view(plan))
     return ExitCode.PASS
 

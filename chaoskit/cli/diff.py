@@ -21,6 +21,7 @@ from chaoskit.diff.output import to_github, to_json
 from chaoskit.errors import BadInput, ExitCode, Place, Problem
 from chaoskit.report.difference import NOTHING, difference_view
 from chaoskit.report.terminal import print_to
+from chaoskit.stack.original import understood
 from chaoskit.yaml_source import Node, read, read_text
 
 T = TypeVar("T", Problem, Change, Broken, Doubt)
@@ -63,7 +64,7 @@ def diff_command(
         raise BadInput(Problem(None, f"{len(paths)} paths were given", f"give {what}"))
 
     def load(path: Path) -> AlertConfig:
-        return _load(path, bundle, rules, alertmanager, prometheus, promise)
+        return understood(_load(path, bundle, rules, alertmanager, prometheus, promise))
 
     new = Path(paths[-1])
     with ExitStack() as stack:

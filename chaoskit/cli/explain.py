@@ -18,6 +18,7 @@ from chaoskit.report.text import clean
 from chaoskit.scenario.catalog import SUFFIXES, folders, scenario_names
 from chaoskit.scenario.loader import load_scenario_file
 from chaoskit.scenario.model import Scenario
+from chaoskit.stack.original import understood
 
 _FILE = click.Path(path_type=Path)
 
@@ -45,11 +46,16 @@ def explain_command(
 
     LABEL=VALUE says what a label is that only the series know, as worker_name=worker-1.
 
-    Exit codes: 0 explained, 2 no such alert, or something cannot be read.
+    Exit codes: 0 explained, 2 no such alert, or something cannot be read, 3 the alert's rule is not understood.
     """
     given = _given(labels)
     own = bool(bundle or rules or alertmanager or prometheus or promise)
-    config = load_config(bundle, rules, alertmanager, prometheus, promise)
+    config = understood(load_config(bundle, rules, alertmanager, prometheus, promise))
+    if doubts := [str(each) for each in config.not_understood if each.concerns([alert])]:
+        for doubt in doubts:
+            click.echo(clean(doubt), err=True)
+        if not config.alert_rules(alert):
+            return ExitCode.UNKNOWN
     found = explain(config, alert, given, _scenarios(_paths(scenarios, own)))
     if format_ == "json":
         click.echo(to_json(found))

@@ -13,6 +13,7 @@ from rich.console import Group
 from chaoskit import bundle
 from chaoskit.cli.console import console
 from chaoskit.cli.outputs import ResultFile
+from chaoskit.cli.sources import versions_of, yours_option
 from chaoskit.errors import BadInput, ExitCode, Problem, Refused, worst
 from chaoskit.gate.candidate import Candidate, LeftOut, candidate, conflict, proves
 from chaoskit.gate.coverage import KINDS, could_prove, covered, proven_by
@@ -73,6 +74,7 @@ class Wanted:
 @click.option("--junitxml", type=ResultFile(), help="Write the results as JUnit XML.")
 @click.option("--confirm", default="", metavar="NAME", help="The environment of an attached target, to break it.")
 @click.option("--dry-run", is_flag=True, help="Explain the schedule and touch nothing.")
+@yours_option
 def gate_command(
     scenarios: tuple[str, ...],
     profile: str,
@@ -92,11 +94,12 @@ def gate_command(
     junitxml: Path | None,
     confirm: str,
     dry_run: bool,
+    yours: tuple[str, ...],
 ) -> ExitCode:
     """Run many scenarios and answer whether to release; without SCENARIOS, all that are known."""
     record = load_record(out)
     used = folder or bundle.folder()
-    shared = Settings(profile, used, settings, time_scale, seed, first, confirm)
+    shared = Settings(profile, used, settings, time_scale, seed, first, confirm, versions_of(yours))
     wanted = Wanted(scenarios, keyword, tag, failed, budget, count)
     everyone, left_out = _candidates(wanted, shared, record)
     known = record.at(everyone[0].plan.time_scale) if everyone else AtScale()
@@ -205,7 +208,8 @@ def _candidates(wanted: Wanted, shared: Settings, record: Record) -> tuple[list[
             if why := selected(name, scenario):
                 left_out.append(LeftOut(name, why, proves(scenario)))
                 continue
-            asked = Asked(str(path), shared.profile, shared.bundle, shared.settings, shared.time_scale, shared.seed)
+            mine = (shared.profile, shared.bundle, shared.settings, shared.time_scale, shared.seed)
+            asked = Asked(str(path), *mine, yours=shared.yours)
             plan = plan_for(asked)[0]
             candidates.append(candidate(name, str(path), plan, record.at(plan.time_scale).took_s(name)))
         except BadInput as error:

@@ -17,6 +17,7 @@ from chaoskit.scenario.catalog import find_profile, scenario_names
 from chaoskit.scenario.profile import load_profile_file
 from chaoskit.scenario.schema import profile_schema, scenario_schema
 from chaoskit.stack.local import inventory
+from chaoskit.stack.original import understood
 
 _SCHEMAS = {"scenario": scenario_schema, "profile": profile_schema}
 _WORDS = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|\d+")
@@ -32,7 +33,8 @@ def new_command(alert: str, folder: Path | None, profile: str, out: Path | None)
 
     Exit codes: 0 written, 2 the file is there already, no such alert, or something cannot be read.
     """
-    config = load_folder(folder or bundle.folder())
+    used = folder or bundle.folder()
+    config = understood(load_folder(used), used)
     read = load_profile_file(find_profile(profile))
     made = draft(config, alert, scenario_names().values(), read, Inventory(inventory()))
     file = out or Path("scenarios") / f"{_name(alert)}.yml"

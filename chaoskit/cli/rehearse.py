@@ -12,16 +12,14 @@ from chaoskit.cli.outputs import ResultFile
 from chaoskit.cli.rehearse_inputs import (
     ASSUMED,
     EVERY,
-    at_home,
     changed_alerts,
-    check_rule_files,
     relabels,
     scrape_interval,
     sorted_inputs,
+    template_files,
     with_a_job,
-    with_templates,
 )
-from chaoskit.cli.sources import given, load_config
+from chaoskit.cli.sources import given, load_config, versions_of, yours_option
 from chaoskit.errors import BadInput, ExitCode, Problem
 from chaoskit.rehearse.output import exit_code, text_lines, to_github, to_json, to_junit
 from chaoskit.rehearse.scenarios import from_tests as tests_as_scenarios
@@ -29,6 +27,7 @@ from chaoskit.rehearse.session import Asked, Session
 from chaoskit.report.text import clean
 from chaoskit.run.prepare import make_folder
 from chaoskit.stack.binaries import require
+from chaoskit.stack.original import able, ask
 from chaoskit.surroundings import leave
 from chaoskit.units import parse_duration
 from chaoskit.yaml_source import read_text
@@ -54,6 +53,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--format", "format_", type=click.Choice(("text", "json", "github")), default="text", show_default=True)
 @click.option("--junitxml", type=ResultFile(), metavar="FILE", help="Write the results as JUnit XML.")
 @click.option("--out", type=_FILE, default=RUNS, show_default=True, help="Where runs are kept.")
+@yours_option
 def rehearse_command(
     inputs: tuple[str, ...],
     alertmanager: Path | None,
@@ -71,12 +71,12 @@ def rehearse_command(
     format_: str,
     junitxml: Path | None,
     out: Path,
+    yours: tuple[str, ...],
 ) -> ExitCode:
     """Rehearse alert rules on scripted series: real Prometheus, real Alertmanager, every receiver a sink."""
     if not inputs or alertmanager is None:
         hint = "chaoskit rehearse rules/*.yml --alertmanager alertmanager.yml"
         raise BadInput(Problem(None, "a rehearsal needs rule files and an Alertmanager configuration", hint))
-    binaries = require()
     rules, given_scenarios = sorted_inputs(inputs)
     folder = make_folder(out, "rehearsal")
     notes = []
@@ -86,13 +86,12 @@ def rehearse_command(
         notes.append(f"scrape and evaluation every {EVERY} are assumed; give --prometheus for yours")
     elif relabels(prometheus):
         notes.append("alert_relabel_configs are in force, but receivers are expected by the labels before them")
-    original = alertmanager
-    if templates:
-        alertmanager = with_templates(alertmanager, templates, folder)
-    config = with_a_job(load_config(None, rules, alertmanager, prometheus, promise, needs_jobs=False))
-    if templates:
-        config = at_home(config, alertmanager, original)
-    check_rule_files(config, binaries)
+    found_files = template_files(templates)
+    config = load_config(None, rules, alertmanager, prometheus, promise, found_files, needs_jobs=False)
+    answer = ask(config, Path(), versions_of(yours))
+    config = with_a_job(answer.settle(config))
+    binaries = able(require(), answer)
+    notes += answer.notes
     for file in from_tests:
         found_tests, said = tests_as_scenarios(read_text(file), str(file), config.rules)
         given_scenarios += found_tests
@@ -106,7 +105,7 @@ def rehearse_command(
         if len(only) == 0:
             click.echo(f"no alert rule has changed since {changed_since}", err=True)
             return ExitCode.PASS
-    unknown = sorted(set(alerts) - {rule.alert for rule in config.rules})
+    unknown = sorted(set(alerts) - {rule.alert for rule in config.rules} - config.unread)
     if unknown:
         raise BadInput([Problem(None, f"no rule is called {name}", "see --alert") for name in unknown])
     asked = Asked(
@@ -121,6 +120,7 @@ def rehearse_command(
         given=tuple(given_scenarios),
         side_by_side=jobs or os.cpu_count() or 1,
         require_told=require_told,
+        doubts=answer.rows,
     )
     screen = console()
     quiet = format_ != "text"

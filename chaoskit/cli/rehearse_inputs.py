@@ -6,20 +6,17 @@ import glob
 import json
 import re
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from chaoskit.alerting.model import AlertConfig, Route, ScrapeJob
+from chaoskit.alerting.model import AlertConfig, ScrapeJob
 from chaoskit.alerting.prometheus_config import ASSUMED_INTERVAL_S
 from chaoskit.cli.manifests import rule_texts
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.fresh import fresh
 from chaoskit.rehearse.scenarios import Given, is_scenario
-from chaoskit.stack.binaries import Binaries
-from chaoskit.stack.monitoring import check_rules
 from chaoskit.units import format_duration, parse_duration
 from chaoskit.yaml_source import read, read_text
 
@@ -42,23 +39,6 @@ def sorted_inputs(inputs: tuple[str, ...]) -> tuple[list[str], list[Given]]:
     if not rules:
         raise BadInput(Problem(None, "only scenarios were given", "name the rule files as well"))
     return rules, scenarios
-
-
-def check_rule_files(config: AlertConfig, binaries: Binaries) -> None:
-    """Raises BadInput with what promtool finds in the rule files that we do not, such as a template that is none."""
-    names = [key.partition(":")[2] for key in config.sources if key.startswith("rules:")]
-    problems = check_rules(binaries, [Path(name) for name in names if Path(name).is_file()])
-    if problems:
-        raise BadInput([_at_its_rule(problem, config) for problem in problems])
-
-
-def _at_its_rule(problem: Problem, config: AlertConfig) -> Problem:
-    """promtool counts rules, people count lines."""
-    if problem.place is None or problem.place.line:
-        return problem
-    named = [rule for rule in config.rules if f'"{rule.alert or rule.record}"' in problem.message]
-    place = next((rule.place for rule in named if rule.place.file == problem.place.file), problem.place)
-    return replace(problem, place=place)
 
 
 def scrape_interval(prometheus: Path) -> float:
@@ -88,45 +68,12 @@ def relabels(prometheus: Path) -> bool:
     return bool(isinstance(alerting, dict) and alerting.get("alert_relabel_configs"))
 
 
-def with_templates(alertmanager: Path, patterns: tuple[str, ...], folder: Path) -> Path:
-    """A copy of the configuration that loads these templates instead of those it names; raises BadInput.
-
-    Its lines stay where they are: the entry is blanked and written anew at the end.
-    """
-    files = [Path(name).resolve() for pattern in patterns for name in sorted(glob.glob(pattern))]  # noqa: PTH207
-    if not files:
+def template_files(patterns: tuple[str, ...]) -> list[Path]:
+    """The files that --template leads to; raises BadInput where they are none."""
+    files = [Path(name) for pattern in patterns for name in sorted(glob.glob(pattern))]  # noqa: PTH207
+    if patterns and not files:
         raise BadInput(Problem(Place(" ".join(patterns)), "--template leads to no file", "put quotes around a pattern"))
-    text = read_text(alertmanager)
-    node = yaml.compose(text)
-    lines = text.splitlines()
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            if key.value == "templates":
-                last = max(key.start_mark.line + 1, value.end_mark.line + (1 if value.end_mark.column else 0))
-                lines[key.start_mark.line : last] = [""] * (last - key.start_mark.line)
-    lines.append(f"templates: {json.dumps([str(file) for file in files])}")
-    copy = folder / alertmanager.name
-    copy.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return copy
-
-
-def at_home(config: AlertConfig, copy: Path, original: Path) -> AlertConfig:
-    """The configuration read from a copy, with its places in the file that the copy was made of."""
-    here = Path.cwd()
-    shown = (copy.absolute().relative_to(here) if copy.absolute().is_relative_to(here) else copy).as_posix()
-
-    def moved(place: Place) -> Place:
-        return Place(str(original), place.line) if place.file == shown else place
-
-    def route(one: Route) -> Route:
-        return replace(one, place=moved(one.place), children=tuple(map(route, one.children)))
-
-    return replace(
-        config,
-        route=route(config.route),
-        receivers={name: replace(one, place=moved(one.place)) for name, one in config.receivers.items()},
-        inhibit_rules=tuple(replace(one, place=moved(one.place)) for one in config.inhibit_rules),
-    )
+    return files
 
 
 def changed_alerts(config: AlertConfig, revision: str) -> frozenset[str]:

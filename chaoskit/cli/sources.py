@@ -8,7 +8,7 @@ Files are named in places and in `sources` as a reader standing here can open th
 from __future__ import annotations
 
 import glob
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import ParamSpec, TypeVar
 import click
 
 from chaoskit import bundle as shipped
-from chaoskit.alerting.config import ALERTMANAGER_NAMES, PROMETHEUS_NAMES, PROMISE_NAMES, matching
+from chaoskit.alerting.config import ALERTMANAGER_NAMES, PROMETHEUS_NAMES, PROMISE_NAMES, files_named, templates_named
 from chaoskit.alerting.config_alertmanager import (
     GROUP_INTERVAL_S,
     GROUP_WAIT_S,
@@ -26,14 +26,15 @@ from chaoskit.alerting.config_alertmanager import (
     read_alertmanager,
 )
 from chaoskit.alerting.config_fields import Reading
-from chaoskit.alerting.config_secrets import redact
+from chaoskit.alerting.config_secrets import redacted
 from chaoskit.alerting.model import AlertConfig, Promise, Route
 from chaoskit.alerting.prometheus_config import ASSUMED_INTERVAL_S, PrometheusFile, read_prometheus
 from chaoskit.alerting.promise import NO_PROMISE, read_promise
 from chaoskit.alerting.rules import read_rules
 from chaoskit.cli.manifests import rule_texts
 from chaoskit.errors import BadInput, Place, Problem
-from chaoskit.yaml_source import Node, read_text
+from chaoskit.stack.binaries import numbers
+from chaoskit.yaml_source import read_text
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -46,6 +47,14 @@ _OPTIONS = (
     click.option("--prometheus", type=_FILE, metavar="FILE", help="The Prometheus configuration."),
     click.option("--promise", type=_FILE, metavar="FILE", help="The promise: who hears of what, and when."),
 )
+_SERVERS = ("prometheus", "alertmanager")
+yours_option = click.option(
+    "--yours",
+    multiple=True,
+    metavar="NAME=VERSION",
+    help="Version of your server, as alertmanager=0.33; repeatable.",
+)
+"""Adds --yours, for `versions_of`."""
 _NO_PROMETHEUS = PrometheusFile((), ASSUMED_INTERVAL_S, 0.0, {}, ())
 _NO_ROUTE = Route((), "", (), GROUP_WAIT_S, GROUP_INTERVAL_S, REPEAT_INTERVAL_S, (), False, (), Place(""))
 
@@ -65,15 +74,16 @@ def load_config(
     alertmanager: Path | None = None,
     prometheus: Path | None = None,
     promise: Path | None = None,
+    templates: Sequence[Path] = (),
     *,
     needs_jobs: bool = True,
 ) -> AlertConfig:
     """The configuration that these options name; the shipped one where they name nothing.
 
     A file beside `bundle` takes the place of the folder's own; `rules` replaces the files that the Prometheus
-    configuration names. What is neither given nor found is empty: ask `given`. A promise may speak of alerts and
-    receivers that the configuration lacks; without `needs_jobs` nothing need be scraped. Raises BadInput with every
-    problem.
+    configuration names, `templates` those of Alertmanager's. What is neither given nor found is empty: ask `given`. A
+    promise may speak of alerts and receivers that the configuration lacks; without `needs_jobs` nothing need be
+    scraped. Raises BadInput with every problem.
     """
     patterns = tuple(rules)
     if bundle is None and not (patterns or alertmanager or prometheus or promise):
@@ -95,9 +105,11 @@ def load_config(
     promised = texts.read("promise", promise, _promised, NO_PROMISE)
     rule_files = _asked(reading, patterns)
     if prometheus is not None and not patterns:
-        rule_files = _named(reading, prometheus.parent, read_p.rule_files, configurations)
-    templates = _named(reading, alertmanager.parent, read_a.templates, configurations) if alertmanager else ()
-    for role, files in (("rules", rule_files), ("template", templates)):
+        rule_files = files_named(reading, prometheus.parent, read_p.rule_files, configurations)
+    named = templates
+    if alertmanager is not None and not templates:
+        named = templates_named(reading, alertmanager.parent, read_a.templates, configurations)
+    for role, files in (("rules", rule_files), ("template", named)):
         for file in files:
             texts.take(role, file)
     read_r = [rule for name, text in texts.of("rules") for rule in read_rules(reading, text, name, read_p)]
@@ -113,7 +125,17 @@ def load_config(
         promised,
         texts.redacted(),
         read_p.external_labels,
+        tuple(replace(each, problem=texts.opened(each.problem)) for each in reading.not_understood),
     )
+
+
+def versions_of(yours: Iterable[str]) -> dict[str, str]:
+    """The user's versions by server (prometheus, alertmanager), as --yours names them; raises BadInput."""
+    found = dict(each.partition("=")[::2] for each in yours)
+    wrong = [f"{n}={v}" for n, v in found.items() if n not in _SERVERS or not numbers(v)]
+    if wrong:
+        raise BadInput(Problem(None, f"--yours: '{each}' is no version", "as alertmanager=0.33") for each in wrong)
+    return found
 
 
 def given(config: AlertConfig, role: str) -> bool:
@@ -163,10 +185,7 @@ class _Texts:
         return replace(problem, place=self.place(problem.place)) if problem.place else problem
 
     def redacted(self) -> dict[str, str]:
-        return {
-            key: redact(text) if key.startswith(("prometheus:", "alertmanager:")) else text
-            for key, text in self.found.items()
-        }
+        return {key: redacted(key, text) for key, text in self.found.items()}
 
 
 def _shown(file: Path) -> str:
@@ -195,18 +214,6 @@ def _asked(reading: Reading, patterns: Iterable[str]) -> Iterable[Path]:
         if not files:
             reading.say(Place(pattern), "--rules leads to no file", "check the path; put quotes around a pattern")
         found.update(dict.fromkeys(files))
-    return found
-
-
-def _named(reading: Reading, folder: Path, patterns: Iterable[Node], taken: list[Path]) -> Iterable[Path]:
-    """The files that a configuration's patterns lead to, each once."""
-    found: dict[Path, None] = {}
-    for pattern in patterns:
-        matches = matching(folder, pattern.raw, taken)
-        if not matches:
-            hint = f"looked in {folder}; what a pattern does not find is silently missing in production"
-            reading.say(pattern.place, f"'{pattern.raw}' leads to no file", hint)
-        found.update(dict.fromkeys(matches))
     return found
 
 

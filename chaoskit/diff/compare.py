@@ -12,11 +12,12 @@ from dataclasses import replace
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.check.facts import Facts
 from chaoskit.diff.alerts import Alerts
-from chaoskit.diff.model import KINDS, Broken, Change, Difference
+from chaoskit.diff.model import KINDS, Broken, Change, Difference, Doubt
 from chaoskit.diff.pairs import pairs
 from chaoskit.diff.prometheus import Shown, prometheus_changes, prometheus_doubts, silenced
 from chaoskit.diff.receivers import receiver_changes
 from chaoskit.diff.written import Written
+from chaoskit.errors import Place
 from chaoskit.explain.people import People
 from chaoskit.explain.promises import Departure, departures, without_places
 
@@ -33,8 +34,17 @@ def diff(old: AlertConfig, new: AlertConfig, *, rules_given: bool = False) -> Di
     alerts = Alerts(before, after, (Written(old), Written(new)))
     changes = tuple(_changes(before, after, alerts, shown))
     broken, mended = _promises(before.facts, after.facts)
-    doubts = dict.fromkeys((*prometheus_doubts(*shown, rules_given=rules_given), *alerts.doubts))
+    doubts = dict.fromkeys((*prometheus_doubts(*shown, rules_given=rules_given), *alerts.doubts, *_unread(old, new)))
     return Difference(changes, (*silenced(*shown), *broken), mended, tuple(doubts))
+
+
+def _unread(old: AlertConfig, new: AlertConfig) -> Iterator[Doubt]:
+    """What is not understood on either side, unless both say the same, word by word."""
+    texts = [
+        sorted(text for key, text in each.sources.items() if not key.startswith("promise:")) for each in (old, new)
+    ]
+    for puzzle in (*old.not_understood, *new.not_understood) if texts[0] != texts[1] else ():
+        yield Doubt(puzzle.told, puzzle.problem.place or Place(""))
 
 
 def _changes(before: People, after: People, alerts: Alerts, shown: tuple[Shown, Shown]) -> Iterator[Change]:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from chaoskit.alerting.config_alertmanager import read_alertmanager
 from chaoskit.alerting.config_fields import Reading
 from chaoskit.alerting.routing import match_routes
-from chaoskit.errors import EquipmentError
+from chaoskit.errors import BadInput, EquipmentError
 from chaoskit.examine.endpoint import Checked, Endpoint
 from chaoskit.observe.payload import read_payload
 from chaoskit.scenario.model import Attached
@@ -34,20 +34,25 @@ def labels_of_canary(target: Attached, identity: str = "") -> dict[str, str]:
 
 
 def who_hears(target: Attached, original: str) -> tuple[str, ...]:
-    """The receivers to which a loaded configuration leads a canary; none where it cannot be read."""
+    """The receivers to which a loaded configuration leads a canary; raises BadInput where its routes cannot be read.
+
+    What is not understood of it is passed over: an Alertmanager shows nothing that it has not accepted.
+    """
     reading = Reading()
-    file = read_alertmanager(reading, original, "alertmanager")
-    if reading.problems:
-        return ()
+    file = read_alertmanager(reading, original, "what is loaded")
+    reading.finish()
     return tuple(route.receiver for route in match_routes(file.route, labels_of_canary(target, "x")))
 
 
 def send_canary(target: Attached, alertmanager: Endpoint, witness: WitnessClient, original: str) -> Checked:
     """Sends one and waits, for a bounded time, until the witness heard it fire and end; raises NoAnswer."""
     mend = f"chaoskit witness config --alertmanager FILE --url {target.witness}"
-    hearing = who_hears(target, original)
+    try:
+        hearing = who_hears(target, original)
+    except BadInput as error:
+        return Checked(WHAT, "missing", f"not sent: its route cannot be told, {error.problems[0]}", "")
     if hearing != (RECEIVER,):
-        people = ", ".join(hearing) or "nobody knows whom"
+        people = ", ".join(hearing)
         return Checked(WHAT, "missing", f"not sent: its route is not loaded, it would go to {people}", mend)
     identity = uuid.uuid4().hex
     labels = labels_of_canary(target, identity)

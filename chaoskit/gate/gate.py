@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from chaoskit.gate.job import Job, Part, Said
 from chaoskit.gate.schedule import Schedule, StackPlan, Wave
 from chaoskit.observe.pressure import Busy
 from chaoskit.report.written import VERDICT, read_checklists
+from chaoskit.stack.original import Answer, ask
 from chaoskit.stack.process import Child, spawn
 from chaoskit.verify.checklist import Checklist
 from chaoskit.verify.verdict import Result, Verdict
@@ -69,6 +70,8 @@ class Settings:
     seed: int
     stop_at_first: bool = False
     confirm: str = ""
+    yours: Mapping[str, str] = field(default_factory=dict)
+    """Versions of the user's own servers, by name."""
 
 
 @dataclass(slots=True)
@@ -167,6 +170,8 @@ class Gate:
             seed=mine.seed,
             waves=waves,
             confirm=mine.confirm,
+            yours=dict(mine.yours),
+            answer=self._answer(plan),
         )
         child = spawn(
             [sys.executable, "-m", "chaoskit.gate.job"],
@@ -183,6 +188,11 @@ class Gate:
         running.reader = threading.Thread(target=_listen, args=(running,), name=name, daemon=True)
         running.reader.start()
         self._running.append(running)
+
+    def _answer(self, plan: StackPlan) -> Answer | None:
+        """What promtool and amtool said of the bundle when the gate was planned, so that no stack asks again."""
+        first = plan.members[0].plan
+        return None if first.attached else ask(first.config, self._settings.bundle, self._settings.yours)
 
     def _end(self, one: _Running) -> list[Candidate]:
         """Takes in what a stack's process left; the scenarios to try again."""

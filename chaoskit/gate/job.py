@@ -24,6 +24,7 @@ from chaoskit.events import Event, Phase
 from chaoskit.run.planning import Asked
 from chaoskit.run.prepare import prepare
 from chaoskit.run.runner import Runner
+from chaoskit.stack.original import Answer
 from chaoskit.surroundings import lacking
 
 
@@ -47,6 +48,9 @@ class Job(msgspec.Struct, frozen=True):
     seed: int
     waves: list[list[Part]]
     confirm: str = ""
+    yours: dict[str, str] = {}
+    answer: Answer | None = None
+    """What promtool and amtool said of the bundle, where they were asked."""
 
     @property
     def parts(self) -> list[Part]:
@@ -132,6 +136,8 @@ def _asked(job: Job, part: Part) -> Asked:
         job.seed,
         job.confirm,
         tuple(part.beside),
+        job.yours,
+        job.answer,
     )
 
 

@@ -81,6 +81,8 @@ class AlertPlanner:
 
     def _rule(self, expectation: Expectation) -> Rule | None:
         rules = self._config.alert_rules(expectation.alert)
+        if not rules and expectation.alert in self._config.unread:
+            return None  # the verdict says so
         if not rules:
             known = {rule.alert for rule in self._config.rules if rule.alert}
             self.problems.append(undefined("alert", expectation.alert, known, expectation.place))

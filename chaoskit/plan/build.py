@@ -98,7 +98,7 @@ def _choose_targets(scenario: Scenario, targets: TargetPlanner) -> dict[str, tup
 
 
 def _undefined_names(scenario: Scenario, config: AlertConfig) -> list[Problem]:
-    alerts = {rule.alert for rule in config.rules if rule.alert}
+    alerts = {rule.alert for rule in config.rules if rule.alert} | config.unread
     problems = [
         undefined("alert", allow.alert, alerts, allow.place) for allow in scenario.allow if allow.alert not in alerts
     ]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from chaoskit.alerting.model import AlertConfig, Rule
+from chaoskit.alerting.model import AlertConfig, NotUnderstood, Rule
 from chaoskit.alerting.windows import Window
+from chaoskit.alerting.windows_expression import unread_below
 from chaoskit.errors import Place
 from chaoskit.scenario.model import Expectation, FaultSpec, Notify, Profile, Scenario, Step
 
@@ -155,6 +156,16 @@ class Plan:
         return self.profile.target != "local"
 
     @property
+    def puzzles(self) -> tuple[NotUnderstood, ...]:
+        """What is not understood of the configuration, where something that is expected rests on it."""
+        expected = [expectation.alert for expectation in self.scenario.expect]
+        muting = [each.suppressed_by for each in self.scenario.expect if each.suppressed_by]
+        told = [name for alert in self.alerts for name in alert.receivers]
+        read = [name for alert in self.alerts for name in unread_below(self.config, alert.rule)]
+        names = [*expected, *muting, *told, *read]
+        return tuple(each for each in self.config.not_understood if each.concerns(names))
+
+    @property
     def own_alerts(self) -> frozenset[str] | None:
         """Names of the configuration's alerts, where others' may be among those that are seen; else None."""
         return frozenset(rule.alert for rule in self.config.rules if rule.alert) if self.attached else None
@@ -181,6 +192,6 @@ class Plan:
 
     def allowed(self, alertname: str) -> bool:
         """Whether this alert may fire though nobody expects it."""
-        if alertname in self.profile.standing or alertname in self.beside:
+        if alertname in self.profile.standing or alertname in self.beside or alertname in self.config.unread:
             return True
         return any(alertname == allow.alert for allow in self.scenario.allow)

@@ -13,6 +13,7 @@ import yaml
 
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.alerting.promql_rules import instant_records, scale_rules
+from chaoskit.alerting.rules import why_left_out
 from chaoskit.events import SCHEMA, Header
 from chaoskit.history import read_history
 from chaoskit.rehearse.derive import key_of
@@ -87,7 +88,13 @@ def perform(
         None if any(drill.rules is None for drill in drills) else frozenset().union(*(d.rules or () for d in drills))
     )
     localized = localize(
-        with_rules(config, every), folder / "stack", ports, scale, DoorBook(ports.webhook), frozenset()
+        with_rules(config, every),
+        folder / "stack",
+        ports,
+        scale,
+        DoorBook(ports.webhook),
+        frozenset(),
+        config.set_aside,
     )
     # Each wave's files have names of their own, by which a reload is known to be done.
     rules = [
@@ -146,6 +153,7 @@ def _header(
         ],
         targets={},
         notes=list(notes),
+        set_aside=dict(config.set_aside),
         beside=sorted(drill.plan.beside),
     )
 
@@ -182,7 +190,9 @@ def with_rules(config: AlertConfig, wanted: frozenset[str] | None) -> dict[str, 
         document: dict[str, Any] = dict(read(text, name).plain() or {})
         groups = []
         for group in document.get("groups") or []:
-            kept = [one for one in group.get("rules") or [] if _is_wanted(key_of(next(rules)), wanted)]
+            members = group.get("rules") or []
+            known = [one for one in members if not why_left_out(str(one.get("expr", "")), config.set_aside)]
+            kept = [one for one in known if _is_wanted(key_of(next(rules)), wanted)]
             if kept:
                 groups.append({**group, "rules": kept})
         if groups:

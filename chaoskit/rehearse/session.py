@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +12,7 @@ from chaoskit.alerting.model import AlertConfig, PromisedNotice, Rule
 from chaoskit.alerting.promql import CannotScale, scale_query
 from chaoskit.alerting.routing import receivers_of
 from chaoskit.alerting.virtual import instant_records
-from chaoskit.alerting.windows_expression import range_of
+from chaoskit.alerting.windows_expression import range_of, unread_below
 from chaoskit.observe.pressure import is_busy
 from chaoskit.rehearse.derive import closure, key_of, recording_rules
 from chaoskit.rehearse.drill import Drill, wave_drill
@@ -35,6 +35,7 @@ from chaoskit.rehearse.waves import (
 )
 from chaoskit.stack.binaries import Binaries
 from chaoskit.units import amount
+from chaoskit.verify.verdict import Result, Row
 
 Say = Callable[[str], None]
 AGAIN = "-again"
@@ -59,6 +60,8 @@ class Asked:
     """How many stacks at once."""
     require_told: bool = False
     """Whether an alert fails where none of its receivers has an integration."""
+    doubts: tuple[str, ...] = ()
+    """What only a program older than the user's refuses in their own files."""
 
 
 @dataclass(slots=True)
@@ -85,7 +88,9 @@ class Session:
         outcomes = self._with_static(done.outcomes, proven)
         return Rehearsed(
             outcomes=outcomes,
-            findings=tuple(row for rows in done.findings.values() for row in rows),
+            findings=tuple(
+                dict.fromkeys([*self._in_doubt(outcomes), *(row for rows in done.findings.values() for row in rows)])
+            ),
             unreached=self._unreached(outcomes),
             notes=tuple(dict.fromkeys(done.notes)),
             promise="given" if self.asked.promise_given else NAME,
@@ -205,7 +210,9 @@ class Session:
             if self.asked.only is not None and rule.alert not in self.asked.only:
                 continue
             span = range_of(self.asked.config, rule)
-            if span > _LONGEST_SPAN_S:
+            if unread := unread_below(self.asked.config, rule):
+                without.append((rule, f"it reads {', '.join(unread)}, which is not understood"))
+            elif span > _LONGEST_SPAN_S:
                 without.append((rule, f"it looks back {span / 86400:.0f} days, too far for a rehearsal"))
             else:
                 subjects.append(Subject(number, rule, span))
@@ -263,6 +270,20 @@ class Session:
             if rule.alert and key_of(rule) not in here:
                 reached |= set(receivers_of(self.asked.config, {**rule.labels, "alertname": rule.alert}))
         return tuple(name for name in self.asked.config.receivers if name not in reached)
+
+    def _in_doubt(self, outcomes: Sequence[RuleOutcome]) -> Iterator[Row]:
+        """A row for whatever is not understood of the rules that were asked for, or of who hears of them."""
+        asked, config = self.asked, self.asked.config
+        names = {rule.alert for rule in config.rules if rule.alert} | config.unread - config.receivers.keys()
+        names = names if asked.only is None else names & asked.only
+        told = {receiver for one in outcomes for receiver in one.receivers}
+        read = {name for one in outcomes for name in unread_below(config, one.rule)}
+        for each in config.not_understood:
+            if each.concerns(names | told | read):
+                about = each.of[0] if each.of else "configuration"
+                yield Row(about=about, hop="configuration", result=Result.UNKNOWN, reason=str(each))
+        for doubt in asked.doubts:
+            yield Row(about="configuration", hop="configuration", result=Result.UNKNOWN, reason=doubt)
 
     def promise_text(self, rules: Sequence[RuleOutcome]) -> str:
         """The promise that the configuration implies for the rules of this rehearsal."""

@@ -7,6 +7,7 @@ that is a problem; what else differs is a note. Spelling does not count: express
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import msgspec
 
@@ -66,19 +67,25 @@ def compare_rules(plan: Plan, groups: list[LoadedGroup], where: str, notes: list
 
 
 def compare_routes(
-    plan: Plan, original: str, sources: Mapping[str, str], where: str, notes: list[str]
+    plan: Plan, original: str, sources: Mapping[str, str], where: str, doubts: list[str]
 ) -> Iterator[Problem]:
     """One problem for each expected alert of which the Alertmanager there tells others, or after other waits.
 
-    `original` is its configuration as it shows it, `sources` are the texts of the one to be tested, by role:FILE.
+    `original` is its configuration as it shows it, `sources` are the texts of the one to be tested, by role:FILE. What
+    of it is not understood goes to `doubts` where an expected alert rests on it.
     """
     name = next((key for key in sources if key.startswith("alertmanager:")), "alertmanager:alertmanager.yml")
     rest = {key: text for key, text in sources.items() if not key.startswith(("scenario:", "profile:"))}
     try:
         there = load_texts({**rest, name: original})
     except BadInput as error:
-        notes.append(f"what {where} has loaded could not be compared: {error.problems[0]}")
+        message = f"what {where} has loaded could not be compared: {error.problems[0]}"
+        yield Problem(None, message, "a run whose routes are not known to be these would prove nothing")
         return
+    known = {each.problem.message for each in plan.config.not_understood}
+    for puzzle in replace(plan, config=replace(plan.config, not_understood=there.not_understood)).puzzles:
+        if puzzle.problem.message not in known:
+            doubts.append(f"loaded in {where}, and not understood: {puzzle.problem.message}")
     for alert in plan.alerts:
         labels = {**plan.config.external_labels, **alert.rule.labels, "alertname": alert.rule.alert}
         if alert.names:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from chaoskit.alerting.config import load_folder
+from chaoskit.alerting.model import AlertConfig
 from chaoskit.alerting.promql import CannotScale
 from chaoskit.alerting.promql import scale as scale_expression
 from chaoskit.alerting.rules import parse_expression
@@ -28,6 +29,7 @@ from chaoskit.scenario.model import Change, Do, FaultSpec, Inject, Scenario
 from chaoskit.stack import attached, local
 from chaoskit.stack.handles import wrong_handles
 from chaoskit.stack.local import MIX
+from chaoskit.stack.original import Answer, ask
 from chaoskit.yaml_source import read_text
 
 
@@ -45,6 +47,14 @@ class Asked:
     """The environment that the user is about to break, by name; only an attached target wants it."""
     beside: tuple[str, ...] = ()
     """Alerts that other scenarios expect, which are to run on the same stack."""
+    yours: Mapping[str, str] = field(default_factory=dict)
+    """Versions of the user's own prometheus and alertmanager, as far as they are known."""
+    answer: Answer | None = None
+    """What promtool and amtool said of the bundle, where they were asked before."""
+
+    def answer_on(self, config: AlertConfig) -> Answer:
+        """What promtool and amtool say of the bundle, which is `config`."""
+        return self.answer or ask(config, self.bundle, self.yours)
 
 
 Planned = tuple[Plan, dict[str, str], str, str]
@@ -68,14 +78,20 @@ def plan_for(asked: Asked) -> Planned:
             names[role] = str(file)
         except BadInput as error:
             problems += error.problems
+    config: AlertConfig | None = None
     try:
-        sources |= load_folder(asked.bundle).sources
+        config = load_folder(asked.bundle)
+        sources |= config.sources
     except BadInput as error:
         problems += error.problems
-    if problems:
+    if problems or config is None:
         problems += _readable(sources, names, asked)
         raise BadInput(dict.fromkeys(problems))
     inputs = read_inputs(sources, names["scenario"], names["profile"], asked.settings)
+    if inputs.profile.target == "local" or asked.yours:
+        answer = asked.answer_on(config)
+        answer.settle(config)
+        inputs = replace(inputs, config=inputs.config.without(answer.set_aside))
     plan = plan_inputs(inputs, asked.time_scale, asked.seed, asked.beside)
     return plan, sources, names["scenario"], names["profile"]
 

@@ -7,7 +7,7 @@ It only reads. Everything that is wrong is told at once, and then nothing was to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -47,8 +47,17 @@ class _Config(msgspec.Struct):
     original: str = ""
 
 
-class _Status(msgspec.Struct):
+class _Version(msgspec.Struct, frozen=True):
+    version: str = ""
+
+
+class _Status(msgspec.Struct, rename="camel"):
     config: _Config
+    version_info: _Version = _Version()
+
+
+class _Build(msgspec.Struct):
+    data: _Version
 
 
 def refuse_unconfirmed(plan: Plan, confirm: str) -> None:
@@ -61,19 +70,21 @@ def refuse_unconfirmed(plan: Plan, confirm: str) -> None:
     raise Refused(Problem(target.place, message, f"add --confirm {target.environment}"))
 
 
-def preflight(plan: Plan, sources: Mapping[str, str]) -> list[str]:
-    """What the reader of the history must know of the target; raises Refused with everything that speaks against it.
+def preflight(plan: Plan, sources: Mapping[str, str], unasked: Sequence[str] = ()) -> tuple[list[str], list[str]]:
+    """What the reader of the history must know of the target, and what of it is unknown, beginning with `unasked`.
 
-    `sources` are the texts of the alert configuration, by role:FILE.
+    `sources` are the texts of the alert configuration, by role:FILE. Raises Refused with everything that speaks
+    against the run, a look that could not be taken included.
     """
     target = plan.profile.target
     assert isinstance(target, Attached)
     problems: list[Problem] = []
     notes: list[str] = []
+    doubts = list(unasked)
     checks: list[Callable[[], Iterator[Problem]]] = [
         lambda: _environment(target),
         lambda: _rules(plan, target, notes),
-        lambda: _routes(plan, target, sources, notes),
+        lambda: _routes(plan, target, sources, doubts),
     ]
     for check in checks:
         try:
@@ -82,7 +93,17 @@ def preflight(plan: Plan, sources: Mapping[str, str]) -> list[str]:
             problems += error.problems
     if problems:
         raise Refused(dict.fromkeys(problems))
-    return notes
+    return notes, doubts
+
+
+def running(target: Attached) -> dict[str, str]:
+    """The versions of the prometheus and the alertmanager that run there; raises Refused where one does not answer."""
+    try:
+        build = _decoded(target, "prometheus", "/api/v1/status/buildinfo", _Build).data.version
+        status = _decoded(target, "alertmanager", "/api/v2/status", _Status).version_info.version
+    except BadInput as error:
+        raise Refused(error.problems) from None
+    return {name: version for name, version in (("prometheus", build), ("alertmanager", status)) if version}
 
 
 def lingering(plan: Plan) -> list[dict[str, str]]:
@@ -117,10 +138,10 @@ def _rules(plan: Plan, target: Attached, notes: list[str]) -> Iterator[Problem]:
     yield from compare_rules(plan, answer.data.groups, target.prometheus, notes)
 
 
-def _routes(plan: Plan, target: Attached, sources: Mapping[str, str], notes: list[str]) -> Iterator[Problem]:
+def _routes(plan: Plan, target: Attached, sources: Mapping[str, str], doubts: list[str]) -> Iterator[Problem]:
     original = _decoded(target, "alertmanager", "/api/v2/status", _Status).config.original
     yield from _unled(plan, target, original)
-    yield from compare_routes(plan, original, sources, target.alertmanager, notes)
+    yield from compare_routes(plan, original, sources, target.alertmanager, doubts)
 
 
 def _unled(plan: Plan, target: Attached, original: str) -> Iterator[Problem]:

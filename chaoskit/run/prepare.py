@@ -8,7 +8,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from chaoskit.faults.registry import known
 from chaoskit.plan.model import Plan
 from chaoskit.plan.witnesses import doors_of
 from chaoskit.run.planning import Asked, Planned, plan_for
-from chaoskit.run.preflight import lingering, preflight, refuse_unconfirmed
+from chaoskit.run.preflight import lingering, preflight, refuse_unconfirmed, running
 from chaoskit.run.track import Track
 from chaoskit.run.traffic import check_own_load
 from chaoskit.safety.lever import refuse_if_blocked
@@ -31,7 +31,7 @@ from chaoskit.stack.doors import Door, DoorBook
 from chaoskit.stack.interface import Stack
 from chaoskit.stack.local import LocalStack
 from chaoskit.stack.localize import Ports, localize
-from chaoskit.stack.monitoring import check_alertmanager, check_rules
+from chaoskit.stack.original import able
 from chaoskit.stack.ports import reserve
 from chaoskit.stack.witness import asks_for_no_token, await_answer
 
@@ -75,19 +75,20 @@ def prepare(
     plan, sources = planned[0][:2]
     if isinstance(plan.profile.target, Attached):
         return _attached(asks, planned, folder, stack_folder)
-    binaries = require()
-    check_configuration(binaries, asks[0].bundle, sources)
+    answer = asks[0].answer_on(plan.config)
+    binaries = able(require(), answer)
     check_own_load(plan)
     ports = Ports(*reserve(len(Ports.__dataclass_fields__)))
     book = DoorBook(ports.webhook)
     folders = [folder(each[0]) for each in planned]
     where = stack_folder(folders) if stack_folder else folders[0] / "stack"
     needed = frozenset(name for each in planned for name in _needed(each[0]))
-    localized = localize(sources, where, ports, plan.time_scale, book, needed)
+    localized = localize(sources, where, ports, plan.time_scale, book, needed, plan.config.set_aside)
+    notes = (*localized.notes, *answer.notes)
     stack = LocalStack(where, binaries, localized, ports, plan.time_scale, None)
     doors = [_described(door) for door in localized.doors]
     runs = tuple(
-        PreparedRun(each[0], _header(one, each, run_folder, doors, localized.notes, binaries), run_folder)
+        PreparedRun(each[0], _header(one, each, run_folder, doors, notes, binaries, answer.rows), run_folder)
         for one, each, run_folder in zip(asks, planned, folders, strict=True)
     )
     return Prepared(stack, runs)
@@ -104,7 +105,12 @@ def _attached(
     assert isinstance(profile.target, Attached)
     for one, each in zip(asks, planned, strict=True):
         refuse_unconfirmed(each[0], one.confirm)
-    notes = list(dict.fromkeys(note for plan, sources, *_ in planned for note in preflight(plan, sources)))
+    # The files are judged by programs of the versions that run there.
+    asks = [replace(one, yours=running(profile.target)) for one in asks]
+    planned = [plan_for(one) for one in asks]
+    answer = asks[0].answer_on(config)
+    looked = [preflight(plan, sources, answer.rows) for plan, sources, *_ in planned]
+    notes = list(dict.fromkeys([*(note for found, _ in looked for note in found), *answer.notes]))
     if profile.target.witness:
         with session_for(profile.target, "witness") as session:
             await_answer(profile.target.witness, session)
@@ -121,8 +127,10 @@ def _attached(
         for door in doors_of(profile, one)
     ]
     runs = tuple(
-        PreparedRun(each[0], _header(one, each, run_folder, doors, notes, None, before), run_folder)
-        for one, each, run_folder in zip(asks, planned, folders, strict=True)
+        PreparedRun(
+            each[0], _header(one, each, run_folder, doors, notes, None, [*answer.rows, *doubts], before), run_folder
+        )
+        for one, each, run_folder, (_, doubts) in zip(asks, planned, folders, looked, strict=True)
     )
     return Prepared(stack, runs)
 
@@ -138,6 +146,7 @@ def _header(
     doors: list[dict[str, Any]],
     notes: Sequence[str],
     binaries: Binaries | None,
+    doubts: Sequence[str],
     lingering: Sequence[dict[str, str]] = (),
 ) -> Header:
     plan, sources, scenario, profile = planned
@@ -155,19 +164,10 @@ def _header(
         targets={handle: list(names) for handle, names in plan.inventory.names.items()},
         notes=list(notes),
         lingering=list(lingering),
+        set_aside=dict(plan.config.set_aside),
+        doubts=list(doubts),
         beside=list(asked.beside),
     )
-
-
-def check_configuration(binaries: Binaries, bundle: Path, sources: Mapping[str, str]) -> None:
-    """Lets promtool and amtool have their word on the files as they are; raises BadInput with all they say."""
-    rules = [bundle / key.partition(":")[2] for key in sources if key.startswith("rules:")]
-    managers = [bundle / key.partition(":")[2] for key in sources if key.startswith("alertmanager:")]
-    problems = list(check_rules(binaries, rules))
-    for file in managers:
-        problems += check_alertmanager(binaries, file)
-    if problems:
-        raise BadInput(problems)
 
 
 def make_folder(out: Path | None, name: str, *, latest: bool = True) -> Path:

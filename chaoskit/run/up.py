@@ -15,12 +15,12 @@ from chaoskit.alerting.config import load_folder
 from chaoskit.errors import BadInput, EquipmentError, Problem
 from chaoskit.events import Event
 from chaoskit.run.metrics import RunMetrics
-from chaoskit.run.prepare import check_configuration
 from chaoskit.run.signals import signals_end
 from chaoskit.stack.binaries import require
 from chaoskit.stack.doors import DoorBook
 from chaoskit.stack.local import LocalStack
 from chaoskit.stack.localize import Localized, Ports, localize
+from chaoskit.stack.original import able, ask
 from chaoskit.stack.ports import LOOPBACK, check_free, reserve
 from chaoskit.witness.config import patched
 
@@ -54,9 +54,10 @@ def run_stack(
 
     Raises BadInput for taken ports (all of them at once), EquipmentError when something does not stay up.
     """
-    binaries = require()
     config = load_folder(wanted.bundle)
-    check_configuration(binaries, wanted.bundle, config.sources)
+    answer = ask(config, wanted.bundle)
+    answer.settle(config)
+    binaries = able(require(), answer)
     smtp: int | None = None
     if wanted.free_ports:
         ports = Ports(*reserve(len(Ports.__dataclass_fields__)))
@@ -67,7 +68,7 @@ def run_stack(
     with tempfile.TemporaryDirectory(prefix="chaoskit-up-") as temporary:
         folder = Path(temporary) / "stack"
         book = DoorBook(ports.webhook)
-        localized = localize(config.sources, folder, ports, wanted.scale, book, frozenset())
+        localized = localize(config.sources, folder, ports, wanted.scale, book, frozenset(), answer.set_aside)
         if wanted.witness:
             localized = _witnessed(localized, wanted)
         stack = LocalStack(folder, binaries, localized, ports, wanted.scale, smtp, wanted.environment, catch_all=True)

@@ -15,6 +15,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from chaoskit.errors import BadInput, Problem
@@ -122,6 +123,44 @@ def require(generation: str | None = None, *, env: Mapping[str, str] | None = No
         )
     paths = {tool.name: tool.path for tool in found.tools if tool.path is not None}
     return Binaries(**paths, versions={tool.name: tool.version or "" for tool in found.tools})
+
+
+def installed(name: str) -> tuple[Tool, ...]:
+    """Every program of this name that runs here, the own one first: what the environment names, else PATH and cache."""
+    return _installed(name, tuple(_candidates(name, None, os.environ)))
+
+
+@lru_cache(maxsize=8)
+def _installed(name: str, candidates: tuple[tuple[Path, str], ...]) -> tuple[Tool, ...]:
+    if candidates and candidates[0][1].startswith("CHAOSKIT_"):
+        candidates = candidates[:1]
+    with ThreadPoolExecutor(4) as pool:
+        versions = pool.map(lambda each: _version(each[0])[0], candidates)
+    found = (Tool(name, path, version, where) for (path, where), version in zip(candidates, versions, strict=True))
+    return tuple(tool for tool in found if tool.version)
+
+
+def nearest(name: str, yours: str = "") -> Tool | None:
+    """The installed program that judges files of version `yours` best: the first that is no older, else the newest.
+
+    Without a version it is the newest; None where none is installed.
+    """
+    tools = sorted(installed(name), key=lambda tool: numbers(tool.version or ""))
+    able = [tool for tool in tools if yours and not is_older(tool.version or "", yours)]
+    return able[0] if able else tools[-1] if tools else None
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """A version as numbers that can be compared: `0.28.1+ds` is (0, 28, 1)."""
+    match = re.match(r"v?(\d+(?:\.\d+)*)", version)
+    return tuple(map(int, match[1].split("."))) if match else ()
+
+
+def is_older(version: str, yours: str) -> bool:
+    """Whether a version is before another, as far as both say: 0.33 and 0.33.1 are the same."""
+    mine, other = numbers(version), numbers(yours)
+    size = min(len(mine), len(other))
+    return mine[:size] < other[:size]
 
 
 def cached(name: str, folder: Path) -> Path | None:

@@ -16,6 +16,7 @@ import yaml
 
 from chaoskit.alerting.promql_durations import CannotScale
 from chaoskit.alerting.promql_rules import instant_records, scale_rules
+from chaoskit.alerting.rules import why_left_out
 from chaoskit.alerting.virtual import scale_alertmanager, scale_prometheus
 from chaoskit.errors import Place, Problem, Refused
 from chaoskit.observe.mail_header import HEADER_NAME, HEADER_TEMPLATE
@@ -50,18 +51,25 @@ class Localized:
 
 
 def localize(
-    sources: Mapping[str, str], folder: Path, ports: Ports, scale: float, book: DoorBook, needed: frozenset[str]
+    sources: Mapping[str, str],
+    folder: Path,
+    ports: Ports,
+    scale: float,
+    book: DoorBook,
+    needed: frozenset[str],
+    set_aside: Mapping[str, str],
 ) -> Localized:
     """The configuration in `sources` (by role:FILE) for a stack in `folder` at a time scale.
 
-    A rule that cannot be compressed exactly is left out and named; one that the scenario needs is Refused.
+    A rule that cannot be compressed exactly is left out and named; one that the scenario needs is Refused. Rules that
+    cannot be read, and those of the expressions `set_aside`, are left out and named as well.
     """
     k = Fraction(scale).limit_denominator(1000)
     by_role = _documents(sources)
     (_, prometheus), (_, alertmanager) = by_role["prometheus"][0], by_role["alertmanager"][0]
     notes: list[str] = []
     try:
-        rule_files = _rules(by_role.get("rules", []), prometheus, k, needed, notes)
+        rule_files = _rules(by_role.get("rules", []), prometheus, k, needed, set_aside, notes)
         prometheus = scale_prometheus(prometheus, k)
         alertmanager = scale_alertmanager(alertmanager, k)
     except CannotScale as error:
@@ -99,6 +107,7 @@ def _rules(
     prometheus: Mapping[str, Any],
     k: Fraction,
     needed: frozenset[str],
+    set_aside: Mapping[str, str],
     notes: list[str],
 ) -> dict[str, dict[str, Any]]:
     from chaoskit.units import parse_duration
@@ -107,9 +116,13 @@ def _rules(
     instants = instant_records([document for _, document in documents])
     scaled, problems = {}, []
     for name, document in documents:
-        scaled[PurePosixPath(name).name], refusals = scale_rules(document, k, every_s, instants=instants)
+        scaled[PurePosixPath(name).name], refusals = scale_rules(
+            document, k, every_s, instants=instants, unread=lambda expr: why_left_out(expr, set_aside)
+        )
         for refusal in refusals:
-            if refusal.rule in needed:
+            if refusal.unread:
+                notes.append(f"rule {refusal.rule} is left out: {refusal.reason}")
+            elif refusal.rule in needed:
                 problems.append(
                     Problem(Place(name), f"rule {refusal} (at scale {float(k):g})", "run it at --time-scale 1")
                 )

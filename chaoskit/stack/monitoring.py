@@ -34,7 +34,19 @@ _WITH_LINE = (
 )
 
 
-class Programs(Protocol):
+class Checkers(Protocol):
+    """Where the two checkers are."""
+
+    @property
+    def promtool(self) -> Path:
+        """Prometheus's checker."""
+
+    @property
+    def amtool(self) -> Path:
+        """Alertmanager's checker."""
+
+
+class Programs(Checkers, Protocol):
     """Where the four programs are, such as `binaries.Binaries`."""
 
     @property
@@ -42,16 +54,8 @@ class Programs(Protocol):
         """The Prometheus server."""
 
     @property
-    def promtool(self) -> Path:
-        """Its checker."""
-
-    @property
     def alertmanager(self) -> Path:
         """The Alertmanager server."""
-
-    @property
-    def amtool(self) -> Path:
-        """Its checker."""
 
 
 def contained_environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -148,17 +152,22 @@ def await_discovery(
     wait_until(complete, timeout_s=timeout_s, what=lambda: "still " + "; ".join(missing), child=child)
 
 
-def check_rules(binaries: Programs, files: Sequence[Path]) -> tuple[Problem, ...]:
+def check_rules(binaries: Checkers, files: Sequence[Path]) -> tuple[Problem, ...]:
     """What promtool finds wrong in rule files, with the line where it tells one; empty when they are valid."""
     return _check([binaries.promtool, "check", "rules", "--lint=none", *files], files[0]) if files else ()
 
 
-def check_prometheus(binaries: Programs, file: Path) -> tuple[Problem, ...]:
+def check_syntax(binaries: Checkers, file: Path) -> tuple[Problem, ...]:
+    """What promtool finds wrong in a Prometheus configuration alone, wherever the files are that it names."""
+    return _check([binaries.promtool, "check", "config", "--lint=none", "--syntax-only", file], file)
+
+
+def check_prometheus(binaries: Checkers, file: Path) -> tuple[Problem, ...]:
     """What promtool finds wrong in a Prometheus configuration and the rule files that it names."""
     return _check([binaries.promtool, "check", "config", "--lint=none", file], file)
 
 
-def check_alertmanager(binaries: Programs, file: Path) -> tuple[Problem, ...]:
+def check_alertmanager(binaries: Checkers, file: Path) -> tuple[Problem, ...]:
     """What amtool finds wrong in an Alertmanager configuration and the templates that it names."""
     return _check([binaries.amtool, "check-config", file], file)
 

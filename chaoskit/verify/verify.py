@@ -38,7 +38,7 @@ _TAIL_SLACK_S = 1.5
 
 def plan_of(header: Header) -> Plan:
     """The plan that the run followed, made again from its header."""
-    inputs = read_inputs(header.sources, header.scenario, header.profile, header.settings)
+    inputs = read_inputs(header.sources, header.scenario, header.profile, header.settings, header.set_aside)
     return make_plan(
         inputs.scenario,
         inputs.profile,
@@ -64,6 +64,7 @@ def judge_all(history: History, plan: Plan | None = None) -> tuple[Verdict, list
     figures: list[Figure] = []
     checklists: list[Checklist] = []
     notes: list[str] = []
+    rows += _guarded("configuration", lambda: _configuration(plan, history.header))
     rows += _guarded("conditions", lambda: judge_conditions(plan, history, evidence))
     steady = next(history.of(Steady), None)
     abouts = [(alert, [about for _, about in instances(alert, [])]) for alert in plan.alerts]
@@ -107,6 +108,13 @@ def judge_all(history: History, plan: Plan | None = None) -> tuple[Verdict, list
         ],
     )
     return verdict, checklists
+
+
+def _configuration(plan: Plan, header: Header) -> list[Row]:
+    """What nobody could read or settle of the files, where something that is expected rests on it."""
+    reasons = [(each.of[0] if each.of else "configuration", str(each)) for each in plan.puzzles]
+    reasons += [("configuration", each) for each in header.doubts]
+    return [Row(about=a, hop="configuration", result=Result.UNKNOWN, reason=reason) for a, reason in reasons]
 
 
 def company_of(plan: Plan, evidence: Evidence, history: History) -> Company:

@@ -16,9 +16,13 @@ ROUTE = "route: {receiver: a}\nreceivers: [{name: a}]\n"
 
 
 def problems(**texts: str) -> list[str]:
-    with pytest.raises(BadInput) as caught:
-        load(**texts)
-    return [str(problem) for problem in caught.value.problems]
+    """What is wrong, and what is not understood, which the programs would have to settle."""
+    try:
+        config = load(**texts)
+    except BadInput as bad:
+        return [str(problem) for problem in bad.problems]
+    assert config.not_understood
+    return [str(each.problem) for each in config.not_understood]
 
 
 def test_rules_are_read_in_order_with_their_places_and_defaults() -> None:
@@ -240,10 +244,11 @@ def test_a_pattern_that_leads_to_no_file_is_a_problem_and_so_is_a_missing_file(t
 
 
 def test_problems_in_a_folder_name_paths_that_can_be_opened(tmp_path: Path) -> None:
+    (puzzle,) = load_folder(folder(tmp_path, **{"rules.yml": RULES.replace("for:", "fro:")})).not_understood
+    assert puzzle.problem.place == Place(str(tmp_path / "rules.yml"), 7)
     with pytest.raises(BadInput) as caught:
-        load_folder(folder(tmp_path, **{"rules.yml": RULES.replace("for:", "fro:")}))
-    (problem,) = caught.value.problems
-    assert problem.place == Place(str(tmp_path / "rules.yml"), 7)
+        load_folder(folder(tmp_path, **{"alertmanager.yml": ALERTMANAGER + "route: []\n"}))
+    assert {each.place.file for each in caught.value.problems if each.place} == {str(tmp_path / "alertmanager.yml")}
 
 
 def test_files_of_one_name_in_two_folders_are_told_apart(tmp_path: Path) -> None:

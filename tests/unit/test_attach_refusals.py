@@ -245,7 +245,7 @@ def checked(case: Case, **changes: str) -> list[str]:
         plan, sources = case.plan()[:2]
         assert lingering(plan) == [{"alertname": "WorkerUnhealthy", "worker_name": "w-2"}]
         try:
-            return preflight(plan, sources)
+            return [said for part in preflight(plan, sources) for said in part]
         except Refused as refused:
             return [
                 str(problem).replace(system.url, "URL").replace(f"{case.folder}/", "") for problem in refused.problems
@@ -300,6 +300,27 @@ def test_routes_that_are_others_there_are_refused(case: Case) -> None:
     assert len(found) == 1
     assert "group_wait 30s" in found[0]
     assert "group_wait 2s" in found[0]
+
+
+def status(text: str) -> dict[str, str]:
+    return {"/api/v2/status": json.dumps({"config": {"original": text}})}
+
+
+def test_what_a_newer_alertmanager_shows_is_read(case: Case) -> None:
+    """0.33 has labels in its receivers, and a later one something more: only what the expected alert rests on counts."""
+    newer = ROUTES.replace("name: everybody", "name: everybody\n    labels: {team: one}")
+    assert newer != ROUTES
+    assert checked(case, **status(newer + "event_recorder: {file_outputs: [{path: x}]}\n")) == []
+    (doubt,) = checked(case, **status(newer.replace("labels:", "outputs:")))
+    assert "loaded in" in doubt
+    assert "not understood: unknown key 'outputs' in a receiver" in doubt
+    assert checked(case, **status(newer + "  - {name: elsewhere, outputs: [x]}\n")) == []
+
+
+def test_routes_that_cannot_be_compared_end_the_run(case: Case) -> None:
+    (refused,) = checked(case, **status(ROUTES.replace("group_wait: 2s", "group_wait: [2s]")))
+    assert "what URL has loaded could not be compared: " in refused
+    assert "'group_wait' is a list" in refused
 
 
 def test_a_system_that_does_not_answer_is_said_by_endpoint(case: Case) -> None:

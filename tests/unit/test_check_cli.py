@@ -84,7 +84,7 @@ def test_an_error_fails_and_says_where_what_why_and_what_to_do(
     assert check("--bundle", "alerts") == 1
     out = capsys.readouterr().out
     assert "error   alerts/notification_windows.yml:10: ManyErrors is promised to web with repeat_interval 4h" in out
-    assert "at alerts/alertmanager.yml:6 has 1h [promise-repeat]" in out
+    assert "at alerts/alertmanager.yml:7 has 1h [promise-repeat]" in out
     assert f"why: {LINTS['promise-repeat'].why}" in out
     assert "do:  make the two agree" in out
 
@@ -126,7 +126,7 @@ def test_every_problem_of_every_unreadable_file_is_listed(bundle: Path, capsys: 
     (bundle.parent / "scenarios" / "one.yml").write_text("chaoskit: 1\n")
     assert check("--bundle", "alerts", "--metrics", "nowhere.txt") == 2
     said = capsys.readouterr().err
-    for part in ("alerts/rules.yml:8", "alerts/alertmanager.yml:5", "scenarios/one.yml", "nowhere.txt", "did you mean"):
+    for part in ("alerts/rules.yml:8", "alerts/alertmanager.yml:6", "scenarios/one.yml", "nowhere.txt", "did you mean"):
         assert part in said
     assert "Traceback" not in said
 

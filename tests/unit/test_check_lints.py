@@ -33,7 +33,14 @@ def record(expr: str, name: str = "a:b") -> Edit:
 
 
 def said(id_: str) -> dict[str, Any]:
-    return {"elsewhere": {"promtool": (), "amtool": (), id_: (Said(Place("rules.yml", 5), "it says no", "mend it"),)}}
+    return {
+        "elsewhere": {
+            "promtool": (),
+            "amtool": (),
+            "not-understood": (),
+            id_: (Said(Place("rules.yml", 5), "it says no", "mend it"),),
+        }
+    }
 
 
 # id, changes, part of the line that is pointed at
@@ -192,9 +199,10 @@ def test_what_only_looks_like_a_fault_is_left_alone(id_: str, edits: list[Edit])
     assert [each for each in found(edits) if each.id == id_] == []
 
 
-@pytest.mark.parametrize("id_", ["promtool", "amtool", "template-fails"])
+@pytest.mark.parametrize("id_", ["promtool", "amtool", "template-fails", "not-understood"])
 def test_what_a_program_says_is_a_finding_and_its_silence_is_none(id_: str) -> None:
-    assert [(each.id, each.severity) for each in found([], **said(id_)) if each.id == id_] == [(id_, Severity.ERROR)]
+    how_bad = Severity.WARNING if id_ == "not-understood" else Severity.ERROR
+    assert [(each.id, each.severity) for each in found([], **said(id_)) if each.id == id_] == [(id_, how_bad)]
     assert not [each for each in found([]) if each.id == id_]
 
 
@@ -203,6 +211,6 @@ def test_the_example_itself_has_no_warning() -> None:
 
 
 def test_every_lint_has_a_case_in_which_it_speaks_and_one_in_which_it_does_not() -> None:
-    programs = {"promtool", "amtool", "template-fails"}
+    programs = {"promtool", "amtool", "template-fails", "not-understood"}
     assert {case[0] for case in FAULTS} | programs == set(LINTS)
     assert {case[0] for case in HARMLESS} | programs == set(LINTS)

@@ -58,13 +58,13 @@ def test_secrets_go_and_everything_else_stays() -> None:
         "api_url": "https://api.telegram.org",
     }
     assert receiver["webhook_configs"][0]["url"] == "https://<secret>@hooks/alerts/critical?<secret>"
-    assert receiver["sns_configs"][0]["sigv4"] == {"access_key": secret, "secret_key": secret, "region": "eu"}
+    assert receiver["sns_configs"][0]["sigv4"] == {"access_key": secret, "secret_key": secret, "region": secret}
     assert receiver["pushover_configs"] == [{"user_key_file": "/run/key", "token": secret}]
     client = receiver["webhook_configs"][0]["http_config"]
-    assert client["authorization"] == {"type": "Bearer", "credentials": secret}
-    assert client["oauth2"] == {"client_secret": secret, "endpoint_params": {"any": secret}, "scopes": ["x"]}
+    assert client["authorization"] == {"type": secret, "credentials": secret}
+    assert client["oauth2"] == {"client_secret": secret, "endpoint_params": {"any": secret}, "scopes": [secret]}
     assert client["proxy_connect_header"] == {"Proxy-Authorization": [secret]}
-    assert client["http_headers"] == {"X": {"secrets": [secret], "files": ["/f"]}}
+    assert client["http_headers"] == {"X": {"secrets": [secret], "files": [secret]}}
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,11 @@ def test_secrets_go_and_everything_else_stays() -> None:
         ("https://user:pw@host/path", "https://<secret>@host/path"),
         ("https://host/hooks/T0123456789abcdef0", "https://host/hooks/<secret>"),
         ("http://localhost:8080/alerts/critical", "http://localhost:8080/alerts/critical"),
-        ("http://[", "http://["),
+        ("https://host/Hooks/alerts?x#y", "https://host/<secret>/alerts?<secret>"),
+        ("http://[", "<secret>"),
+        ("http://host/%zzS", "http://host/<secret>"),
+        ("S", "<secret>"),
+        ("https://host/{{ .S }}", "<secret>"),
     ],
 )
 def test_urls_keep_what_tells_where_they_lead(url: str, shown: str) -> None:
@@ -81,5 +85,16 @@ def test_urls_keep_what_tells_where_they_lead(url: str, shown: str) -> None:
     assert redact(config)["receivers"][0]["webhook_configs"][0]["url"] == shown
 
 
-def test_credentials_in_any_text_go() -> None:
-    assert redact({"global": {"note": "see ftp://me:S@host"}}) == {"global": {"note": "see ftp://<secret>@host"}}
+def test_what_is_not_known_to_be_none_is_a_secret_and_credentials_in_any_text_go() -> None:
+    assert redact({"global": {"note": "S", "smtp_from": "ftp://me:S@host"}}) == {
+        "global": {"note": "<secret>", "smtp_from": "ftp://<secret>@host"}
+    }
+    receivers = ["S", {"name": "a", "slack_configs": "S"}, {"name": "b", "slack_configs": ["S", {"text": "shown"}]}]
+    assert redact({"tracing": {"endpoint": "S"}, "receivers": receivers}) == {
+        "tracing": {"endpoint": "<secret>"},
+        "receivers": [
+            "<secret>",
+            {"name": "a", "slack_configs": "<secret>"},
+            {"name": "b", "slack_configs": ["<secret>", {"text": "shown"}]},
+        ],
+    }

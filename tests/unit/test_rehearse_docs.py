@@ -16,6 +16,7 @@ from chaoskit.errors import ExitCode
 from chaoskit.rehearse.fault import OneSeries, read
 from chaoskit.scenario.loader import load_scenario
 from chaoskit.scenario.model import Inject
+from chaoskit.stack.original import Answer
 
 DOCS = Path(__file__).parents[2] / "docs"
 OPTIONS = {option for parameter in rehearse_command.params for option in parameter.opts}
@@ -82,7 +83,7 @@ def test_the_commands_of_a_pipeline_run_on_a_team_repository(
     git("fetch", "-q", ".", "main")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("chaoskit.cli.rehearse.require", lambda: None)
-    monkeypatch.setattr("chaoskit.cli.rehearse.check_rule_files", lambda config, binaries: None)
+    monkeypatch.setattr("chaoskit.cli.rehearse.ask", lambda config, folder, yours: Answer())
     install, rehearse = commands(name)
     assert install == ["chaoskit", "doctor", "--install"]
     ended = CliRunner().invoke(rehearse_command, rehearse[2:], standalone_mode=False)

@@ -14,12 +14,11 @@ from chaoskit.alerting.model import AlertConfig
 from chaoskit.cli import run as chaoskit
 from chaoskit.cli.rehearse_inputs import (
     ASSUMED,
-    at_home,
     changed_alerts,
     relabels,
     sorted_inputs,
+    template_files,
     with_a_job,
-    with_templates,
 )
 from chaoskit.cli.sources import load_config
 from chaoskit.errors import BadInput, ExitCode, Place
@@ -116,19 +115,18 @@ def test_scenarios_are_told_from_rule_files(config: AlertConfig, tmp_path: Path)
         sorted_inputs((str(scenario),))
 
 
-def test_templates_replace_those_that_are_named_and_places_stay(config: AlertConfig, tmp_path: Path) -> None:
+def test_templates_replace_those_that_are_named(config: AlertConfig, tmp_path: Path) -> None:
     original = tmp_path / "am.yml"
-    original.write_text("templates:\n  - /etc/nowhere/*.tmpl\n" + ROUTES, encoding="utf-8")
+    original.write_text("templates:\n  - /etc/nowhere/*.gone\n" + ROUTES, encoding="utf-8")
     (tmp_path / "a.tmpl").write_text('{{ define "x" }}y{{ end }}', encoding="utf-8")
-    folder = tmp_path / "copy"
-    folder.mkdir()
-    copy = with_templates(original, (str(tmp_path / "*.tmpl"),), folder)
-    read_ = load_config(None, [str(tmp_path / "rules.yml")], copy, tmp_path / "prometheus.yml")
-    assert any(key.startswith("template:") for key in read_.sources)
-    moved = at_home(read_, copy, original)
-    assert str(moved.route.children[0].place) == f"{original}:7"
+    given = template_files((str(tmp_path / "*.tmpl"),))
+    rules, prometheus = [str(tmp_path / "rules.yml")], tmp_path / "prometheus.yml"
+    read_ = load_config(None, rules, original, prometheus, templates=given)
+    assert [key for key in read_.sources if key.startswith("template:")] == [f"template:{tmp_path / 'a.tmpl'}"]
     with pytest.raises(BadInput, match="leads to no file"):
-        with_templates(original, (str(tmp_path / "*.none"),), folder)
+        load_config(None, rules, original, prometheus)
+    with pytest.raises(BadInput, match="leads to no file"):
+        template_files((str(tmp_path / "*.none"),))
 
 
 def test_changed_labels_of_alerts_are_noticed(tmp_path: Path) -> None:

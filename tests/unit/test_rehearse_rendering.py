@@ -6,15 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from chaoskit.alerting.model import AlertConfig
-from chaoskit.cli.rehearse_inputs import check_rule_files
-from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.rehearse.outcome import judge_wave
 from chaoskit.rehearse.rendering import NOTHING, Unrendered, unrendered
-from chaoskit.stack.binaries import Binaries
 from chaoskit.verify.verdict import Result, Row
 from chaoskit.verify.verify import plan_of
-from tests.rehearse_examples import KEPT, alerts
+from tests.rehearse_examples import KEPT
 from tests.rehearse_examples import config as config
 
 # As Prometheus 2.42 and Alertmanager 0.25 write them.
@@ -72,15 +68,3 @@ def test_a_notice_that_was_given_up_says_which_template_and_one_that_came_is_lef
     assert "template: no such field" in first.reason
     assert str(config.receivers[receiver].place) in first.reason
     assert second == came
-
-
-def test_what_promtool_says_of_a_rule_gets_the_line_of_that_rule(
-    config: AlertConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rule = alerts(config)[1]
-    said = Problem(Place(rule.place.file), f'group "one", rule 3, "{rule.alert}": annotation "a": undefined variable')
-    monkeypatch.setattr("chaoskit.cli.rehearse_inputs.check_rules", lambda binaries, files: (said,))
-    with pytest.raises(BadInput) as caught:
-        check_rule_files(config, Binaries(*[Path("/none")] * 4, {}))
-    assert str(caught.value.problems[0]).startswith(f"{rule.place}: ")
-    assert rule.place.line

@@ -109,7 +109,7 @@ def test_rules_that_read_a_lost_one_are_lost_with_it_across_groups_and_whatever_
     scaled, refused = scale_rules(doc, 60, 15)
     assert {one.rule for one in refused} == {"a:one", "b:two", "C"}
     assert [rule for group in scaled["groups"] for rule in group["rules"]] == [{"alert": "D", "expr": "y > 1"}]
-    assert [one.reason for one in refused if one.rule == "C"] == ["it reads b:two, which cannot be compressed"]
+    assert [one.reason for one in refused if one.rule == "C"] == ["it reads b:two, which is left out"]
 
 
 def test_a_rule_that_reads_the_alerts_of_a_lost_one_is_lost_with_it() -> None:

@@ -33,6 +33,18 @@ def amtool(facts: Facts) -> Iterator[Said]:
 
 
 @lint(
+    "not-understood",
+    Severity.WARNING,
+    "programs",
+    "Something is newer than the programs here, or than this reader.",
+    "Nothing is said of what rests on it, and its neighbours are checked without it.",
+    ("not-understood",),
+)
+def not_understood(facts: Facts) -> Iterator[Said]:
+    return iter(facts.elsewhere.get("not-understood", ()))
+
+
+@lint(
     "template-fails",
     Severity.ERROR,
     "programs",

@@ -49,7 +49,7 @@ def unknown_alert(facts: Facts) -> Iterator[Said]:
     for notice in promise.notices.values():
         places.setdefault(notice.alert, notice.place)
     for name in dict.fromkeys((*(alert for alert, _ in promise.notices), *promise.appears_s, *promise.clears_s)):
-        if name not in facts.by_name:
+        if name not in facts.by_name and name not in facts.config.unread:
             place = places.get(name) or next(
                 (each.place for each in promise.receivers.values()), facts.config.route.place
             )

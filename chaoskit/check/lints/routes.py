@@ -129,7 +129,7 @@ def matcher_without_alert(facts: Facts) -> Iterator[Said]:
     for rule in facts.config.inhibit_rules:
         places.append(((*rule.source, *rule.target), rule.place, "an inhibition"))
     for matchers, place, what in places:
-        for name in sorted(_alert_names(matchers) - set(facts.by_name)):
+        for name in sorted(_alert_names(matchers) - set(facts.by_name) - facts.config.unread):
             near = facts.near(name, facts.by_name)
             yield Said(place, f"{what} names the alert {name}, which no rule defines", near or "correct the name")
 

@@ -42,7 +42,7 @@ def unknown_alert(facts: Facts) -> Iterator[Said]:
         names += [(name, profile.place) for name in profile.standing]
         names += [(each.alert, each.place) for each in profile.abort if each.alert]
     for name, place in names:
-        if name not in facts.by_name:
+        if name not in facts.by_name and name not in facts.config.unread:
             yield Said(
                 place, f"no rule defines the alert {name}", facts.near(name, facts.by_name) or "correct the name"
             )

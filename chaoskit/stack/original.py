@@ -1,0 +1,291 @@
+"""The user's own files, shown to the real programs before anything is made of them.
+
+    alertmanager.yml  ->  amtool check-config               the installed generation nearest the user's version:
+    prometheus.yml    ->  promtool check config             of an attached system what it says of itself,
+    rule files        ->  promtool check rules              else the newest
+
+What is started later are rewritten files, which may be valid where these are not. A refusal by a program that is no
+older than the user's counts; one by an older program is told, and decides nothing. A rule whose expression is newer
+than promtool is set aside, with its words, and its neighbours go on. Nothing that is said here shows a secret.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from chaoskit.alerting.config_secrets import secrets_of
+from chaoskit.alerting.model import AlertConfig, NotUnderstood
+from chaoskit.alerting.promql_newer import newer_construct
+from chaoskit.alerting.rules import why_unread
+from chaoskit.errors import BadInput, Place, Problem
+from chaoskit.stack.binaries import Binaries, Tool, installed, is_older, nearest
+from chaoskit.stack.monitoring import check_alertmanager, check_rules, check_syntax
+from chaoskit.yaml_source import Node, read
+
+_RULE = re.compile(r'group "(?P<group>.*?)", rule (?P<number>\d+), ".*?": (?P<said>.*)', re.DOTALL)
+_EXPRESSION = "could not parse expression: "
+_NOT_KNOWN = re.compile(r"unknown function|unexpected|not enabled")
+_DOCUMENT = re.compile(r" \(document \d+\)$")
+_CHECKERS = {"prometheus": "promtool", "rules": "promtool", "alertmanager": "amtool"}
+_SERVERS = {"amtool": "alertmanager", "promtool": "prometheus"}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a program has against a file: at the user's place, without secrets."""
+
+    role: str
+    problem: Problem
+    program: str
+    """Its name and version."""
+    yours: str = ""
+    """The user's version, where it is newer and was not asked: then this decides nothing."""
+
+    @property
+    def plain(self) -> Problem:
+        """The problem as it is told where the refusal counts."""
+        return replace(self.problem, message=f"{self.program} refuses it: {self.problem.message}")
+
+    @property
+    def told(self) -> str:
+        """What is told of it where it decides nothing, without its place."""
+        return f"refused by {self.program}; your {self.yours} was not asked: {self.problem.message}"
+
+    def __str__(self) -> str:
+        place = f"{self.problem.place}: " if self.problem.place else ""
+        return f"{place}{self.told}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the programs say of a configuration as it was given."""
+
+    refusals: tuple[Refusal, ...] = ()
+    set_aside: dict[str, str] = field(default_factory=dict)
+    """By expression: why no promtool here takes it."""
+    notes: tuple[str, ...] = ()
+    asked: frozenset[str] = frozenset()
+    """The roles of the files that a program has seen."""
+    run_with: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Path and version of the programs of another generation to run with, where the own one refuses what was taken."""
+
+    @property
+    def refused(self) -> tuple[Problem, ...]:
+        """What a program of the user's version or a newer one refuses."""
+        return tuple(each.plain for each in self.refusals if not each.yours)
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """What only an older program refuses: unknown."""
+        return tuple(str(each) for each in self.refusals if each.yours)
+
+    def unsettled(self, config: AlertConfig) -> tuple[NotUnderstood, ...]:
+        """What is not understood and no program has seen: it may as well be a slip of the pen."""
+        roles = {key.partition(":")[2]: key.partition(":")[0] for key in config.sources}
+        unsure = (each for each in config.not_understood if not each.newer)
+        return tuple(each for each in unsure if _role_of(each.problem, roles) not in self.asked)
+
+    def settle(self, config: AlertConfig) -> AlertConfig:
+        """The configuration with what was set aside left out; raises BadInput for what a program refuses.
+
+        What this reader does not understand is refused as well where no program has taken it.
+        """
+        unsure = [each.problem for each in self.unsettled(config)]
+        if self.refused or unsure:
+            raise BadInput(dict.fromkeys([*self.refused, *unsure]))
+        return config.without(self.set_aside)
+
+
+@dataclass(frozen=True, slots=True)
+class _Checkers:
+    promtool: Path = Path("promtool")
+    amtool: Path = Path("amtool")
+
+
+_ANSWERS: dict[object, Answer] = {}
+
+
+def checkers(yours: Mapping[str, str] | None = None) -> dict[str, Tool]:
+    """The installed promtool and amtool that judge best for a user with these servers; without what is missing."""
+    wanted = ((name, (yours or {}).get(server, "")) for name, server in _SERVERS.items())
+    return {name: tool for name, version in wanted if (tool := nearest(name, version))}
+
+
+def ask(
+    config: AlertConfig,
+    folder: Path = Path(),
+    yours: Mapping[str, str] | None = None,
+    tools: Mapping[str, Tool] | None = None,
+) -> Answer:
+    """Lets the programs that are installed have their word; each is called once for its files, whatever asks again.
+
+    `config` was read from `folder`. `yours` are the versions that the user has, by server (prometheus, alertmanager).
+    `tools` takes the place of looking for the checkers. Raises EquipmentError where a program does not run.
+    """
+    versions = dict(yours or {})
+    tools = checkers(versions) if tools is None else tools
+    key = (tuple(config.sources.items()), folder.resolve(), tuple(versions.items()), tuple(tools.values()))
+    if key not in _ANSWERS:
+        _ANSWERS[key] = _ask(config, folder, versions, tools)
+    return _ANSWERS[key]
+
+
+def understood(config: AlertConfig, folder: Path = Path()) -> AlertConfig:
+    """The configuration, once the programs have settled what of it is not understood; raises BadInput if they refuse.
+
+    Programs are asked only where something is in doubt.
+    """
+    return config if all(each.newer for each in config.not_understood) else ask(config, folder).settle(config)
+
+
+def able(binaries: Binaries, answer: Answer) -> Binaries:
+    """These programs, or those of the generation that takes what these refuse."""
+    for name, (path, version) in answer.run_with.items():
+        binaries = replace(binaries, **{name: Path(path)}, versions={**binaries.versions, name: version})
+    return binaries
+
+
+def _ask(config: AlertConfig, folder: Path, yours: Mapping[str, str], tools: Mapping[str, Tool]) -> Answer:
+    aside: dict[str, str] = {}
+    roles = [role for role, name in _CHECKERS.items() if name in tools and _names(config, role)]
+
+    def of(role: str) -> list[Refusal]:
+        return _of_role(role, config, folder, yours, tools[_CHECKERS[role]], aside)
+
+    with ThreadPoolExecutor(len(_CHECKERS)) as pool:
+        refusals = tuple(each for refused in pool.map(of, roles) for each in refused)
+    refused = {each.role for each in refusals}
+    run_with: dict[str, tuple[str, str]] = {}
+    for role in ("alertmanager", "rules"):
+        if role in roles and role not in refused:
+            run_with |= _instead(role, config, folder, tools[_CHECKERS[role]], aside)
+    return Answer(refusals, aside, tuple(_missing_files(config, folder)), frozenset(roles), run_with)
+
+
+def _instead(
+    role: str, config: AlertConfig, folder: Path, tool: Tool, aside: Mapping[str, str]
+) -> dict[str, tuple[str, str]]:
+    """The asked generation's programs, where the own one refuses what they take."""
+    own = installed(tool.name)[0]
+    servers = [each for each in installed(_SERVERS[tool.name]) if _folder_of(each) == _folder_of(tool)]
+    if own.path == tool.path or not servers:
+        return {}
+    theirs: dict[str, str] = {}
+    if not _of_role(role, config, folder, {}, own, theirs) and theirs.keys() <= aside.keys():
+        return {}
+    return {each.name: (str(each.path), each.version or "") for each in (tool, servers[0])}
+
+
+def _folder_of(tool: Tool) -> Path | None:
+    return tool.path.parent if tool.path else None
+
+
+def _of_role(
+    role: str,
+    config: AlertConfig,
+    folder: Path,
+    yours: Mapping[str, str],
+    tool: Tool,
+    aside: dict[str, str],
+) -> list[Refusal]:
+    version, mine = tool.version or "", yours.get(_SERVERS[tool.name], "")
+    program = f"{tool.name} {version}".strip()
+    unasked = mine if mine and is_older(version, mine) else ""
+    problems = _rules(config, folder, tool) if role == "rules" else _configuration(role, config, folder, tool)
+    found = []
+    for problem, expr in problems:
+        if expr and (unasked or _is_newer(expr, problem.message)):
+            who = f"refused by {program}; your {mine} was not asked" if unasked else f"{program} refuses it"
+            aside[expr] = f"{who}: {problem.message}"
+        else:
+            found.append(
+                Refusal(role, replace(problem, hint=problem.hint or f"{program} refuses it"), program, unasked)
+            )
+    return found
+
+
+def _is_newer(expr: str, said: str) -> bool:
+    """Whether what promtool does not take is newer than it, or none of its default: not a slip of the pen."""
+    known_here = not why_unread(expr)[0]
+    return bool(newer_construct(expr)) or "not enabled" in said or (known_here and bool(_NOT_KNOWN.search(said)))
+
+
+def _configuration(role: str, config: AlertConfig, folder: Path, tool: Tool) -> Iterator[tuple[Problem, str]]:
+    check = check_alertmanager if role == "alertmanager" else check_syntax
+    for name in _names(config, role):
+        path = folder / name
+        secrets = secrets_of(path.read_text(encoding="utf-8", errors="replace"), role)
+        for problem in check(_checkers(tool), path):
+            place = problem.place or Place(str(path))
+            yield Problem(place, secrets.mask(problem.message), problem.hint), ""
+
+
+def _rules(config: AlertConfig, folder: Path, tool: Tool) -> Iterator[tuple[Problem, str]]:
+    """Each problem with the expression that it is about; the rule files as they were read, manifests included."""
+    with tempfile.TemporaryDirectory(prefix="chaoskit-check-") as where:
+        names: dict[str, str] = {}
+        for number, name in enumerate(_names(config, "rules")):
+            copy = Path(where) / f"{number}.yml"
+            copy.write_text(config.sources[f"rules:{name}"], encoding="utf-8")
+            names[str(copy)] = name
+        for problem in check_rules(_checkers(tool), list(map(Path, names))):
+            place, message = problem.place or Place(""), problem.message
+            part = names.get(place.file, place.file)
+            for file, name in names.items():
+                message = message.replace(file, _DOCUMENT.sub("", name))
+            line, expr = place.line, ""
+            shown = _DOCUMENT.sub("", part)
+            if match := _RULE.match(message):
+                rule = _rule_at(config.sources.get(f"rules:{part}", ""), part, match["group"], int(match["number"]))
+                line = line or (rule.place.line if rule else 0)
+                if rule and match["said"].startswith(_EXPRESSION):
+                    written = rule.get("expr")
+                    expr, message = written.raw if written else "", match["said"].removeprefix(_EXPRESSION)
+            yield Problem(Place(str(folder / shown), line), message, problem.hint), expr
+
+
+def _rule_at(text: str, name: str, group: str, number: int) -> Node | None:
+    try:
+        groups = read(text, name).get("groups")
+    except BadInput:
+        return None
+    for each in groups.items if groups else ():
+        called, rules = each.get("name"), each.get("rules")
+        if called and called.raw == group and rules and 0 < number <= len(rules.items):
+            return rules.items[number - 1]
+    return None
+
+
+def _missing_files(config: AlertConfig, folder: Path) -> Iterator[str]:
+    """Files of tokens and certificates that only the user's own machine has: promtool would mind, and need not."""
+    for name in _names(config, "prometheus"):
+        left = [read((folder / name).read_text(encoding="utf-8-sig"), name)]
+        while left:
+            node = left.pop()
+            left += node.items
+            for key, value in node.pairs:
+                left.append(value)
+                named = value.raw if key.raw.endswith("_file") and value.kind == "scalar" else ""
+                if named and not (folder / name).parent.joinpath(named).is_file():
+                    yield f"{folder / name}:{value.place.line}: {key.raw} names a file that is not on this machine"
+
+
+def _checkers(tool: Tool) -> _Checkers:
+    assert tool.path is not None
+    return replace(_Checkers(), **{tool.name: tool.path})
+
+
+def _names(config: AlertConfig, role: str) -> list[str]:
+    return [key.partition(":")[2] for key in config.sources if key.startswith(f"{role}:")]
+
+
+def _role_of(problem: Problem, roles: Mapping[str, str]) -> str:
+    """The role of the file that a problem is in, by its name or the end of its path."""
+    file = problem.place.file if problem.place else ""
+    near = (role for name, role in roles.items() if file == name or file.endswith(f"/{_DOCUMENT.sub('', name)}"))
+    return next(near, "")
