@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from chaoskit.errors import Place
+
+_URL_WITH_PASSWORD = re.compile(r"(?<=://)[^/\s@]*@\S*")
 
 Scalar = str | int | float | bool | None
 Kind = Literal["scalar", "sequence", "mapping"]
@@ -57,7 +60,8 @@ class Node:
             return "a list" if self.kind == "sequence" else "a mapping"
         if self.value is None:
             return "nothing"
-        shown = self.raw if len(self.raw) <= 60 else self.raw[:57] + "..."
+        shown = _URL_WITH_PASSWORD.sub("<secret>", self.raw)
+        shown = shown if len(shown) <= 60 else shown[:57] + "..."
         if isinstance(self.value, str):
             return f"the text {shown!r}"
         return shown if isinstance(self.value, bool) else f"the number {shown}"

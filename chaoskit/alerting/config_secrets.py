@@ -24,8 +24,8 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _CONTENTS = (
     "to from hello headers html text threading max_alerts timeout payload channel username color title title_link "
-    "pretext message message_text fields short_fields footer fallback callback_id icon_emoji icon_url image_url "
-    "thumb_url link_names mrkdwn_in actions client client_url description details images links source severity class "
+    "pretext message message_text fields short_fields footer footer_icon fallback callback_id icon_emoji icon_url "
+    "image_url thumb_url link_names mrkdwn_in actions client client_url description details images links source severity class "
     "component group entity responders tags note priority update_alerts message_type state_message "
     "entity_display_name monitoring_tool custom_fields corp_id to_user to_party to_tag agent_id topic_arn "
     "phone_number target_arn subject attributes chat_id message_thread_id disable_notifications parse_mode content "
@@ -45,6 +45,7 @@ _PUBLIC = _OPEN | {"external_labels", "labels", "annotations"}
 _PUBLIC |= {"relabel_configs", "metric_relabel_configs", "alert_relabel_configs"}
 # In their place Prometheus wants a mapping: a text there is a secret that was meant to stand below.
 _SECTIONS = {"authorization", "basic_auth", "oauth2", "tls_config", "http_config", "http_headers", "sigv4", "azuread"}
+_TELLING = re.compile(r"password|bearer|secret|token|authorization|credential|\baccess\b|headers|_key\b", re.IGNORECASE)
 _HEADERS = {"headers", "http_headers"}
 _SECRET_MAPS = {"proxy_connect_header", "endpoint_params"}
 _SECRET_HEADER = re.compile(r"authorization|proxy-authorization|cookie|.*(?:key|token|secret).*", re.IGNORECASE)
@@ -160,6 +161,13 @@ def shown_url(value: str) -> str:
     user = f"{REDACTED}@" if match["user"] else ""
     rest = f"{match['rest'][0]}{REDACTED}" if match["rest"] else ""
     return f"{match['scheme']}{user}{match['host']}{path}{rest}"
+
+
+def shown_value(key: str, value: str) -> str:
+    """What may be shown of a value that somebody gave for a key, as on a command line."""
+    if _TELLING.search(f"{key}: {value}"):
+        return REDACTED
+    return _PASSWORD_IN_URL.sub(REDACTED, value)
 
 
 def _of_lines(text: str) -> Secrets:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from chaoskit.alerting.config_secrets import shown_value
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.yaml_source import MAX_DEPTH, Node, nearest, read
 
@@ -34,8 +35,8 @@ def parse_override(option: str) -> Override:
 
     Raises BadInput when it is not of that form.
     """
-    place = Place(f"--set {option}")
     key, equals, value = option.partition("=")
+    place = Place(f"--set {key}{equals}{shown_value(key, value)}")
     path = tuple(part.strip() for part in key.split("."))
     if not equals or not all(path) or len(path) > MAX_DEPTH:
         raise BadInput(Problem(place, "is not of the form key=value", _USAGE))

@@ -203,9 +203,7 @@ def _of_role(
             who = f"refused by {program}; your {mine} was not asked" if unasked else f"{program} refuses it"
             aside[expr] = f"{who}: {problem.message}"
         else:
-            found.append(
-                Refusal(role, replace(problem, hint=problem.hint or f"{program} refuses it"), program, unasked)
-            )
+            found.append(Refusal(role, problem, program, unasked))
     return found
 
 

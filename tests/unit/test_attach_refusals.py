@@ -307,7 +307,7 @@ def status(text: str) -> dict[str, str]:
 
 
 def test_what_a_newer_alertmanager_shows_is_read(case: Case) -> None:
-    """0.33 has labels in its receivers, and a later one something more: only what the expected alert rests on counts."""
+    """0.33 has labels in its receivers, a later one something more: only what the expected alert rests on counts."""
     newer = ROUTES.replace("name: everybody", "name: everybody\n    labels: {team: one}")
     assert newer != ROUTES
     assert checked(case, **status(newer + "event_recorder: {file_outputs: [{path: x}]}\n")) == []

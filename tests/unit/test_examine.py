@@ -146,22 +146,31 @@ def test_a_healthy_system_has_nothing_missing_and_its_canary_comes_through(syste
     assert "endsAt" in ended
 
 
-def test_a_canary_finds_its_way_through_a_configuration_of_a_newer_alertmanager(system: tuple[Fake, Attached]) -> None:
+def shown(fake: Fake) -> str:
+    """The configuration that Alertmanager shows."""
+    return str(fake.pages["/api/v2/status"]["config"]["original"])
+
+
+@pytest.mark.parametrize(
+    "newer",
+    [("receivers:", "later: {x: y}\nreceivers:"), ("- name:", "- labels: {team: one}\n    name:")],
+)
+def test_a_canary_finds_its_way_through_a_newer_configuration(
+    system: tuple[Fake, Attached], newer: tuple[str, str]
+) -> None:
     fake, target = system
-    newer = canary_module.who_hears(target, original(fake).replace("receivers:", "later: x\nreceivers:", 1))
-    assert newer == canary_module.who_hears(target, original(fake)) == (RECEIVER,)
-    labelled = original(fake).replace("- name:", "- labels: {team: one}\n    name:")
-    assert labelled != original(fake)
-    assert canary_module.who_hears(target, labelled) == (RECEIVER,)
+    text = shown(fake).replace(*newer)
+    assert text != shown(fake)
+    assert canary_module.who_hears(target, text) == canary_module.who_hears(target, shown(fake)) == (RECEIVER,)
 
 
 def test_of_routes_that_cannot_be_read_it_is_not_said_that_one_is_missing(system: tuple[Fake, Attached]) -> None:
     fake, target = system
-    broken = original(fake).replace("group_by:", "group_by: 1\n  was:", 1)
-    fake.pages["/api/v2/status"] = {"config": {"original": broken}}
-    line = next(one for one in found(target) if one.what == "canary")
-    assert (line.state, line.found.startswith("not sent: its route cannot be told")) == ("missing", True)
-    assert "not loaded" not in line.found
+    fake.pages["/api/v2/status"]["config"]["original"] = shown(fake).replace("group_by:", "group_by: 1\n  was:", 1)
+    line = look(target, canary=True)["canary"]
+    assert (line.state, "its route cannot be told" in line.detail) == ("missing", True)
+    assert "'group_by' is the number 1" in line.detail
+    assert not fake.posted
 
 
 def test_no_canary_is_sent_unless_asked(system: tuple[Fake, Attached]) -> None:
