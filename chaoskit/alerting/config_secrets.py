@@ -25,8 +25,8 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _CONTENTS = (
     "to from hello headers html text threading max_alerts timeout payload channel username color title title_link "
     "pretext message message_text fields short_fields footer footer_icon fallback callback_id icon_emoji icon_url "
-    "image_url thumb_url link_names mrkdwn_in actions client client_url description details images links source severity class "
-    "component group entity responders tags note priority update_alerts message_type state_message "
+    "image_url thumb_url link_names mrkdwn_in actions client client_url description details images links source "
+    "severity class component group entity responders tags note priority update_alerts message_type state_message "
     "entity_display_name monitoring_tool custom_fields corp_id to_user to_party to_tag agent_id topic_arn "
     "phone_number target_arn subject attributes chat_id message_thread_id disable_notifications parse_mode content "
     "avatar_url room_id summary emoji author_name author_link author_icon attachments type props update_message "
