@@ -6,10 +6,9 @@ import glob
 import json
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from chaoskit.alerting.model import AlertConfig, ScrapeJob
 from chaoskit.alerting.prometheus_config import ASSUMED_INTERVAL_S
