@@ -28,6 +28,7 @@ QUICK = {
     "chaoskit heal --all": 0,
     "chaoskit stop": 0,
     "chaoskit unlock": 0,
+    "chaoskit runs prune --keep 50": 0,
     "chaoskit inject --help": 0,
     "chaoskit doctor": 0,
     "chaoskit doctor --profile local": 0,

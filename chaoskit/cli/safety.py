@@ -175,7 +175,7 @@ def _run_line(run: RunSeen) -> str:
     owner = f"process {run.pid}" if run.pid else "not noted here"
     beat = f", last beat {run.beat_s:.1f} s ago of {run.lease_s:g} s" if run.beat_s is not None else ""
     if run.foreign and not run.pid:
-        return f"foreign {run.folder}  left alone: {run.foreign}"
+        return f"foreign {run.folder}  {len(run.faults)} in force; left alone: {run.foreign}"
     faults = f"{len(run.faults)} in force" if run.faults else "nothing in force"
     return f"{run.state:8}{run.folder}  {owner}{beat}; {faults}" + (f"; {run.trouble}" if run.trouble else "")
 

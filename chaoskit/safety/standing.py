@@ -72,16 +72,17 @@ class Ledger:
                 self.standing.pop(event.fault, None)
 
 
-def read_standing(folder: Path, *, obeyed: bool = False) -> Ledger:
+def read_standing(folder: Path, *, obeyed: bool = False, most: int = HISTORY) -> Ledger:
     """What a run's journal and heal book leave standing, oldest first; raises OSError when no journal can be read.
 
-    With `obeyed` also where the journal's file is another user's, or a link: what it says is going to be done.
+    It holds at most so many bytes. With `obeyed` raises also where the file is another user's, or a link: what it says
+    is going to be done.
     A last line without its newline is no line: a fault begins only once its line is whole and on disk.
     """
     ledger = Ledger({})
     file = folder / JOURNAL
     fd = open_own(file) if obeyed else open_regular(file)
-    for line in read_descriptor(fd, HISTORY, file).split(b"\n")[:-1]:
+    for line in read_descriptor(fd, most, file).split(b"\n")[:-1]:
         ledger.feed(line)
     for fault in read_book(folder / BOOK).undone:
         ledger.standing.pop(fault, None)
@@ -99,9 +100,11 @@ class Tail:
     def look(self) -> list[Standing]:
         """What stands now; as before where the file cannot be read."""
         try:
-            with os.fdopen(open_own(self._file), "rb") as file:
-                file.seek(self._offset)
-                data = file.read(HISTORY)
+            fd = open_own(self._file)
+            try:
+                data = os.pread(fd, max(0, os.fstat(fd).st_size - self._offset), self._offset)
+            finally:
+                os.close(fd)
         except OSError:
             data = b""
         whole = data[: data.rfind(b"\n") + 1]

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from chaoskit.files import HISTORY, SMALL
 from chaoskit.safety.lever import blocked
 from chaoskit.safety.lock import Note, locks, others_locks
 from chaoskit.safety.standing import JOURNAL, Standing, in_use, read_standing
@@ -76,7 +77,7 @@ def survey(out: Path) -> Survey:
     for folder in run_folders(out):
         if folder not in seen:
             run = _seen(folder, None, None)
-            if run.faults or run.trouble or run.foreign or run.state == "running":
+            if run.faults or run.trouble or run.state == "running":
                 runs.append(run)
     others += [f"lock {path} is held by {owner}" for path, owner in others_locks()]
     return Survey(tuple(runs), tuple(locks()), blocked(), tuple(others), tuple(unread))
@@ -115,10 +116,8 @@ def _seen(folder: Path, entry: Entry | None, beat_s: float | None) -> RunSeen:
     silent = alive and beat_s is not None and lease_s is not None and beat_s > lease_s
     state = "silent" if silent else "running" if alive else "gone"
     foreign = distrust(folder, JOURNAL)
-    if foreign and entry is None:
-        return RunSeen(folder, state, beat_s, lease_s, pid, (), "", foreign)
     try:
-        ledger = read_standing(folder)
+        ledger = read_standing(folder, most=16 * SMALL if foreign else HISTORY)
     except OSError as error:
         trouble = f"its journal cannot be read: {error.strerror}"
         return RunSeen(folder, state, beat_s, lease_s, pid, (), trouble, foreign)
