@@ -66,7 +66,7 @@ PARTS = {
     "mail sink": Part(_word("observe.mail_sink"), _BLIND, _BLIND),
     "webhook sink": Part(_word("observe.webhook_sink"), _BLIND, _BLIND),
     "prometheus": Part(_program("prometheus"), frozenset({3, 4}), frozenset({3, 4})),
-    "alertmanager": Part(_program("alertmanager"), _BLIND, _BLIND),
+    "alertmanager": Part(_program("prometheus-alertmanager"), _BLIND, _BLIND),
     "watchdog": Part(_word("safety.watchdog"), _ENDED, _ENDED),
     "holder": Part(_holders, _HARMLESS, _BLIND),
     "nursery": Part(_word(NURSERY), _HARMLESS, _HARMLESS),

@@ -61,6 +61,14 @@ def ticks(pid: int) -> int:
     return int(_stat(pid)[19])
 
 
+def stopped(pid: int) -> bool:
+    """Whether a signal, or a debugger, has stopped the process with this pid; False where it is gone."""
+    try:
+        return _stat(pid)[0] in ("T", "t")
+    except OSError:
+        return False
+
+
 def age_s(pid: int) -> float:
     """For how long a process has lived, by the clock that does not jump; raises as `ticks`."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks(pid) / os.sysconf("SC_CLK_TCK")

@@ -115,6 +115,9 @@ class Gate:
                 while waiting and self._room(schedule) and not self._interrupted.is_set():
                     self._begin(*waiting.pop(0))
                 time.sleep(_LOOK_S)  # not for an event: whether there is room is a matter of asking again and again
+                for one in self._running:
+                    if one.child.stands_still():
+                        one.child.kill()
                 for one in [each for each in self._running if not each.child.alive]:
                     self._running.remove(one)
                     again = self._end(one)
@@ -226,7 +229,8 @@ class Gate:
             trouble = "; ".join(one.refused.refused)
             return Outcome(member, int(ExitCode.UNKNOWN), 0.0, folder, one.attempt, number, None, trouble)
         trouble = f"its stack ended with {one.child.returncode}: {one.child.tail(5)}"
-        code = int(ExitCode.ABORTED if self._interrupted.is_set() else ExitCode.BUG)
+        killed = (one.child.returncode or 0) < 0
+        code = int(ExitCode.ABORTED if self._interrupted.is_set() else ExitCode.UNKNOWN if killed else ExitCode.BUG)
         return Outcome(member, code, 0.0, folder, one.attempt, number, None, trouble)
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psutil
 
+from chaoskit import identity
 from chaoskit.events import Event, Processor
 
 EVERY_S = 1.0
@@ -92,11 +93,11 @@ def _session(pid: int) -> int:
 
 def _stopped(pid: int) -> str:
     """The title of a process that a signal has stopped; empty for one that may run."""
+    if not identity.stopped(pid):
+        return ""
     try:
-        if Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] not in (b"T", b"t"):
-            return ""
         words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    except (OSError, IndexError):
+    except OSError:
         return ""  # it has ended
     return " ".join(words.split())[:_MOST_TITLE] or "a process"
 

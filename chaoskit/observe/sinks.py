@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 import subprocess
 import sys
 import threading
@@ -83,7 +81,7 @@ class SinkChild:
         self.child.wait(grace_s)
         if self.child.alive:
             # Paused or stuck: once it is killed, the reader finds the end of the pipe.
-            _kill_group(self.child)
+            self.child.kill()
             self.child.wait(grace_s)
         self._reader.join(grace_s)
         self.child.stop(grace_s)
@@ -122,7 +120,7 @@ def _handshake(child: Child, config: bytes, name: str) -> _Ready:
 
     def give_up() -> None:
         overdue.set()
-        _kill_group(child)
+        child.kill()
 
     timer = threading.Timer(_READY_S, give_up)
     timer.daemon = True
@@ -143,9 +141,3 @@ def _handshake(child: Child, config: bytes, name: str) -> _Ready:
     if not ready.ready:
         raise EquipmentError(name, f"cannot open its doors: {ready.error}", "are the ports free?")
     return ready
-
-
-def _kill_group(child: Child) -> None:
-    # The child is reaped by its stop() alone, so until then the number is nobody else's.
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)

@@ -19,12 +19,16 @@ from pathlib import Path
 
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.errors import EquipmentError, Interrupted
+from chaoskit.rehearse.derive import key_of
 from chaoskit.rehearse.drill import Drill
+from chaoskit.rehearse.outcome import RuleOutcome
 from chaoskit.rehearse.perform import Performed
 from chaoskit.run.signals import signals_end
 from chaoskit.stack.binaries import Binaries
 from chaoskit.stack.process import Child, spawn
+from chaoskit.verify.verdict import Result
 
+_LOOK_S = 1.0
 _START_REAL_S = 9.0
 """What it takes to start a stack: discovery alone is 5 s."""
 
@@ -77,6 +81,7 @@ def play(
     and then Interrupted is raised. To be used in the main thread, with which the lanes' processes end."""
     reasons: list[str] = []
     running: dict[int, Child] = {}
+    played: dict[int, Lane] = {}
     lock = threading.Lock()
 
     def interrupt(reason: str) -> None:
@@ -94,7 +99,7 @@ def play(
                 return
             child = spawn(_LANE, name=lane.name, log=where / "lane.log", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
             assert child.stdout is not None
-            running[child.stdout.fileno()] = child
+            running[child.stdout.fileno()], played[child.stdout.fileno()] = child, lane
         selector.register(child.stdout, selectors.EVENT_READ)
         _give(child, job)
 
@@ -106,18 +111,20 @@ def play(
                     begin(waiting.pop(0))
                 if not running:
                     break
-                for key, _ in selector.select():
+                for child in [one for one in running.values() if one.stands_still()]:
+                    child.kill()  # which lets its pipe end
+                for key, _ in selector.select(_LOOK_S):
                     block = os.read(key.fd, 1 << 16)
                     if block:
                         said[key.fd] = said.get(key.fd, b"") + block
                         continue
                     selector.unregister(key.fileobj)
                     with lock:
-                        child = running.pop(key.fd)
+                        child, lane = running.pop(key.fd), played.pop(key.fd)
                         child.stop()
                     result = said.pop(key.fd, b"")
                     if result or not reasons:
-                        yield _heard(child, result)
+                        yield _heard(child, result) if result else _unheard(child, lane)
         finally:
             with lock:
                 for child in running.values():
@@ -140,13 +147,24 @@ def _give(child: Child, job: bytes) -> None:
 
 
 def _heard(child: Child, result: bytes) -> Performed:
-    """What a lane's process said at its end, or the error that it met."""
+    """What a lane's process said at its end; raises the error that it met."""
     try:
         found = pickle.loads(result)
     except (EOFError, pickle.UnpicklingError):
-        why = f"a stack's process ended with {child.returncode}, uninvited"
-        raise EquipmentError("rehearsal", why, f"the end of {child.log}:\n{child.tail()}") from None
+        raise EquipmentError("rehearsal", f"half a word of a stack's process ({child.log})", child.tail()) from None
     if isinstance(found, BaseException):
         raise found
     assert isinstance(found, Performed)
     return found
+
+
+def _unheard(child: Child, lane: Lane) -> Performed:
+    """A lane whose process was killed, or stood still: nobody knows of its rules, and the others go on."""
+    why = f"its stack's process ended with {child.returncode}, uninvited; see {child.log}"
+    return Performed(
+        {
+            key_of(alert.rule): RuleOutcome(alert.rule, Result.UNKNOWN, (why,), wave=drill.name)
+            for drill in lane.drills
+            for alert in drill.plan.alerts
+        }
+    )

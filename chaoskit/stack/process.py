@@ -33,6 +33,8 @@ from chaoskit.errors import EquipmentError
 from chaoskit.fresh import fresh
 
 _vouched = threading.local()
+STILL_S = 10.0
+"""Real seconds after which a child that is stopped is not waited for any more."""
 _TAIL_BYTES = 64 * 1024
 
 # setpriv sets the signal and then becomes the shell, which leaves unless its parent is still us (we may have
@@ -56,6 +58,7 @@ class Child:
         self._log_start = log_start
         self.identity = identity.token(process.pid)
         self._reaped = False
+        self._still_since = 0.0
 
     def __repr__(self) -> str:
         return f"<Child {self.name} pid {self.pid} {'alive' if self.alive else f'ended {self.returncode}'}>"
@@ -80,6 +83,14 @@ class Child:
         """None while it runs, then its exit status, or the negative number of the signal that ended it."""
         return self._process.returncode if self._reaped else self._ending()
 
+    def stands_still(self, longer_than_s: float = STILL_S) -> bool:
+        """Whether a signal had stopped it at every look for so long; to be asked again and again."""
+        if self.alive and identity.stopped(self.pid):
+            self._still_since = self._still_since or time.monotonic()
+            return time.monotonic() - self._still_since > longer_than_s
+        self._still_since = 0.0
+        return False
+
     def wait(self, timeout_s: float) -> bool:
         """Wait at most that long for the child to end; whether it has ended. Does not reap it."""
         if not self.alive:
@@ -100,6 +111,12 @@ class Child:
         if self.alive:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGTERM)  # not reaped, so the number is still its own
+
+    def kill(self) -> None:
+        """End the child's process group at once; it is reaped by `stop` alone."""
+        if not self._reaped:  # so the number is still its own
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
 
     def stop(self, grace_s: float = 5.0) -> int | None:
         """End the child's process group and reap the child; idempotent; gives its return code.

@@ -34,6 +34,7 @@ from chaoskit.rehearse.proof import Proven, Subject, Unproven
 from chaoskit.rehearse.scenarios import Given
 from chaoskit.rehearse.session import Asked, Session
 from chaoskit.rehearse.stub import stub_for
+from chaoskit.stack import process
 from chaoskit.stack.binaries import Binaries
 from chaoskit.verify.verdict import Result, Row
 from chaoskit.verify.verify import plan_of, verify
@@ -200,7 +201,8 @@ def lanes_that_say(
 ) -> Iterator[Performed]:
     """Two lanes, one after the other, whose processes say that right away."""
     monkeypatch.setattr(lanes, "_LANE", (sys.executable, "-c", SAYS, pickle.dumps(found).hex()))
-    two: Any = [Lane((SimpleNamespace(name=name),)) for name in ("one", "two")]  # type: ignore[arg-type]
+    plan = SimpleNamespace(alerts=[SimpleNamespace(rule=config.rules[1])])
+    two: Any = [Lane((SimpleNamespace(name=name, plan=plan),)) for name in ("one", "two")]  # type: ignore[arg-type]
     return lanes.play(two, 1, config, tmp_path, Binaries(NONE, NONE, NONE, NONE, {}), 15.0, say)
 
 
@@ -225,13 +227,21 @@ def test_an_error_of_a_stack_s_process_is_told_as_it_was(
         next(lanes_that_say(error, monkeypatch, tmp_path, config, print))
 
 
-def test_a_stack_s_process_that_ends_without_a_word_is_an_error(
-    config: AlertConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_of_a_stack_s_process_that_is_killed_or_stands_still_nobody_knows_and_the_others_go_on(
+    number: signal.Signals, config: AlertConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    playing = lanes_that_say(None, monkeypatch, tmp_path, config, print)
-    monkeypatch.setattr(lanes, "_LANE", ("false",))
-    with pytest.raises(EquipmentError, match="ended with 1, uninvited"):
-        next(playing)
+    monkeypatch.setattr(process.Child.stands_still, "__defaults__", (0.2,))
+    monkeypatch.setattr(lanes, "_LOOK_S", 0.05)
+    playing = lanes_that_say(Performed(codes=[1]), monkeypatch, tmp_path, config, print)
+    well = lanes._LANE
+    monkeypatch.setattr(lanes, "_LANE", (sys.executable, "-c", f"import os; os.kill(os.getpid(), {int(number)})"))
+    found = next(playing)
+    (outcome,) = found.outcomes.values()
+    assert (outcome.result, outcome.wave) == (Result.UNKNOWN, "one")
+    assert "uninvited" in outcome.reasons[0]
+    monkeypatch.setattr(lanes, "_LANE", well)
+    assert next(playing).codes == [1]
 
 
 PARENT = """
