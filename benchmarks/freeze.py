@@ -30,6 +30,8 @@ from chaoskit import waiting
 from chaoskit.safety.heal import NURSERY, find_holders
 from chaoskit.safety.state import FOLDER_VARIABLE
 
+_SCALE = 30
+"""Slow enough that the fault is still in force when the blow falls."""
 _PENDING_S = 60.0
 _LONGEST_S = 150.0
 _GONE_S = 10.0
@@ -94,7 +96,7 @@ def trial(part: str, deed: str, at: Path) -> Trial:
     """One drill with one blow; raises Unusable where the blow could not be dealt."""
     state, out = at / "state", at / "runs"
     mark = {**environment(), FOLDER_VARIABLE: str(state)}
-    argv = [sys.executable, "-m", "chaoskit", "run", "worker-unhealthy", "--out", str(out)]
+    argv = [sys.executable, "-m", "chaoskit", "run", "worker-unhealthy", "--time-scale", str(_SCALE), "--out", str(out)]
     with (at / "said.txt").open("wb") as said, contextlib.ExitStack() as strangers:
         run = subprocess.Popen(argv, env=mark, stdout=said, stderr=said, start_new_session=True)
         try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any, cast
@@ -12,10 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaoskit.cli.gate import _side_by_side
+from chaoskit.errors import ExitCode
+from chaoskit.gate import gate as gate_module
 from chaoskit.gate.candidate import Candidate, conflict
-from chaoskit.gate.gate import Gate, Settings, _Running
+from chaoskit.gate.gate import Gate, Outcome, Settings, _Running
 from chaoskit.gate.schedule import START_S, STOP_S, WAVE_S, StackPlan, Wave, make_schedule
 from chaoskit.observe.pressure import Busy
+from chaoskit.stack import process
 
 
 def one(
@@ -198,3 +203,18 @@ def test_a_stack_starts_while_another_ends_but_never_two_and_none_where_one_at_a
     gate = Gate(tmp_path, Settings("local", tmp_path, (), None, 0), lambda outcome: None, busy=lambda: False)
     monkeypatch.setattr(gate, "_running", [_running(ago_s) for ago_s in since_s])
     assert gate._room(make_schedule([], clash, side_by_side)) is begins
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_stack_that_is_killed_or_stands_still_says_nothing_and_is_no_bug_of_ours(
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not waited for for ever."""
+    dies = [sys.executable, "-c", f"import os, sys; sys.stdin.readline(); os.kill(os.getpid(), {int(number)})"]
+    monkeypatch.setattr(gate_module, "spawn", lambda argv, **more: process.spawn(dies, **more))
+    monkeypatch.setattr(process.Child.stands_still, "__defaults__", (0.2,))
+    heard: list[Outcome] = []
+    gate = Gate(tmp_path, Settings("local", tmp_path, (), None, 0, True), heard.append, busy=lambda: False)
+    gate.run(make_schedule([one("a")], clash, 1))
+    assert heard[0].exit_code == ExitCode.UNKNOWN
+    assert "its stack ended with -9" in heard[0].trouble
