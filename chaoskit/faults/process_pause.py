@@ -48,7 +48,8 @@ class ProcessPause:
                 if not processes.stands_still(victim):
                     if ended.is_set():
                         return
-                    raise Lapsed(f"{victim['name']} is no longer paused")
+                    how = "is no longer paused" if processes.alive(victim) else processes.ENDED
+                    raise Lapsed(f"{victim['name']} {how}")
 
     @classmethod
     def stop(cls, undo: Undo) -> Seen:

@@ -37,11 +37,6 @@ class Standing:
     invoke: Invoke | None = None
     """The event that began it."""
 
-    @property
-    def until(self) -> float:
-        """When it should be undone whatever happens."""
-        return self.since + self.max_s
-
 
 @dataclass(slots=True)
 class Ledger:

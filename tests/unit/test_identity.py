@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import pytest
 
 from chaoskit import identity, waiting
 from chaoskit.faults import processes
-from chaoskit.faults.base import FaultError, Target
+from chaoskit.faults.base import FaultError, Lapsed, Target
 from chaoskit.faults.process_kill import KillSettings, ProcessKill
 from chaoskit.faults.process_pause import PauseSettings, ProcessPause
 from chaoskit.identity import Fate
@@ -134,6 +135,8 @@ def test_an_undo_says_of_a_process_that_it_ended_by_itself(sleeper: psutil.Proce
     undo = paused()
     sleeper.kill()
     assert waiting.await_true(lambda: not processes.alive(undo["victims"][0]), 10)
+    with pytest.raises(Lapsed, match="w1 ended by itself"):
+        ProcessPause.hold(undo, threading.Event())
     assert ProcessPause.stop(undo).detail == "0 let go, w1 ended by itself"
 
 

@@ -52,6 +52,23 @@ def test_what_a_run_refuses_by_limits_a_plan_refuses(
         assert said in told
 
 
+@pytest.mark.parametrize(
+    ("seen", "code", "said"),
+    [
+        ("{query: 'rate(broken[5m]) > 0', within: 30s}", 0, ""),
+        ("{query: 'rate(broken[5m]'}", 2, "too-much.yml:4"),
+        ("{query: up, within: 30}", 2, "has no unit"),
+        ("{query: hour() > 7}", 2, "cannot be asked"),
+    ],
+)
+def test_a_command_may_be_seen_by_a_query_that_can_be_asked_at_the_scale(
+    tmp_path: Path, seen: str, code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asking = COMMAND.replace("with: {", f"with: {{seen: {seen}, ")
+    assert chaoskit(["plan", scenario(tmp_path, asking)]) == code
+    assert said in " ".join("".join(capsys.readouterr()).split())
+
+
 def test_check_says_of_a_scenario_s_programs_that_the_profile_forbids_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
