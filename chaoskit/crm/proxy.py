@@ -15,6 +15,7 @@ import asyncio
 import re
 import socket
 import struct
+import time
 from contextlib import suppress
 
 import uvloop
@@ -72,8 +73,10 @@ class Link:
                 await writer.drain()
                 return True
             case HttpSlow(delay_vs=delay_vs):
+                since = time.monotonic()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(toxic.gone.wait(), self._clock.real_s(delay_vs))
+                toxic.held(self._clock.virtual_vs(time.monotonic() - since))
             case TcpReset():
                 _reset(writer)
                 return True

@@ -88,14 +88,21 @@ class Toxic:
         self.gone = asyncio.Event()
         self._dose = Dose(settings.ratio)
         self._path = re.compile(settings.path)
+        self._held_vs: float | None = None
 
     def hits(self, path: str) -> bool:
         """Whether this call is dosed; counts it when its path matches."""
         return bool(self._path.search(path)) and self._dose.take()
 
     def describe(self) -> dict[str, Any]:
-        """Settings, and how many calls matched and were hit."""
-        return {**msgspec.to_builtins(self.settings), "seen": self._dose.seen, "hit": self._dose.hit}
+        """Settings, how many calls matched and were hit, and for how long those that were held were at least."""
+        held = {} if self._held_vs is None else {"held_vs": self._held_vs}
+        return {**msgspec.to_builtins(self.settings), "seen": self._dose.seen, "hit": self._dose.hit, **held}
+
+    def held(self, for_vs: float) -> None:
+        """Notes for how many virtual seconds a call was held."""
+        if not self.gone.is_set():
+            self._held_vs = min(for_vs, self._held_vs or for_vs)
 
 
 class Toxics:

@@ -22,6 +22,12 @@ Every fault is data before it is an effect: its undo token is on disk first, a c
 its standard input is open, and its effect counts from the instant at which it was *seen*. Durations are virtual.
 `change:` gives another level to the kinds that have one. An action (`do:`) is done once and has nothing to take back.
 
+Its strength is measured where it acts for as long as it is in force: cores, resident memory, blocks on disk, messages
+in a queue, calls hit on a link and how long they are held, look-ups that push an entry out, time locked, deaths. Below
+nine tenths of what was asked for it has lapsed ("the burners got 0.50 of 1.2 cores"), and what depends on it is
+UNKNOWN. How the sinks answer under `receiver.answer`, and what a `command` without `seen` does, is believed. Of several
+processes with one name none is hit: that is refused, with their pids.
+
 Kinds of your own: a class with `kind`, `handles`, `settings`, `prepare`, `start`, `hold` and `stop`, and with `vouch`
 if tokens that it cannot have made shall be told from its own, registered under
 the entry point group `chaoskit.faults` (`chaoskit.actions` for an action, with `run`). See `chaoskit/faults/base.py`.

@@ -24,7 +24,7 @@ from pydantic import BeforeValidator
 from chaoskit.faults.base import FaultError, Lapsed, Made, Seen, Settings, Target, Undo, refuse_beyond
 from chaoskit.faults.interface import Watch, ask, get, interface, take_back, vouched
 from chaoskit.faults.quantities import Ratio
-from chaoskit.faults.strength import told, too_few
+from chaoskit.faults.strength import ENOUGH, told, too_few
 
 _LOOK_S = 0.25
 _HIT_LOOK_S = 0.02
@@ -113,6 +113,9 @@ class LinkFault:
         seen, hit, ratio = int(shown["seen"]), int(shown["hit"]), undo["toxic"]["ratio"]
         if too_few(hit, seen, ratio):
             raise Lapsed(told(hit, seen * ratio, f"calls on {undo['link']} hit"))
+        delay_vs = undo["toxic"].get("delay_vs", 0.0)
+        if (held_vs := float(shown.get("held_vs", delay_vs))) < ENOUGH * delay_vs:
+            raise Lapsed(told(held_vs, delay_vs, f"virtual s for which a call on {undo['link']} was held"))
         if never and ratio:
             matching = f" whose path matches {undo['toxic']['path']}" if undo["toxic"]["path"] else ""
             raise Lapsed(f"no call on {undo['link']} was ever hit by {cls.kind}: {seen} calls{matching} came by")

@@ -14,7 +14,7 @@ from typing import ClassVar
 import psutil
 from pydantic import Field
 
-from chaoskit import waiting
+from chaoskit import identity, waiting
 from chaoskit.faults import processes
 from chaoskit.faults.base import Lapsed, Made, Seen, Settings, Target, Undo
 from chaoskit.faults.quantities import Duration
@@ -75,7 +75,7 @@ class ProcessCrashLoop:
     def stop(cls, undo: Undo) -> Seen:
         """Nothing is held, so nothing is taken back; waits until each process is there again, if it is replaced."""
         begun = time.time()
-        if not processes.still_here(undo):
+        if undo["boot"] != identity.boot_id():
             return Seen((begun, begun), processes.RESTARTED)
         names = {victim["name"] for victim in undo["victims"]}
         back = waiting.await_true(lambda: names <= processes.find(undo["pattern"]).keys(), _CONFIRM_S)

@@ -168,6 +168,20 @@ def test_a_replacement_that_gets_its_title_just_after_a_look_is_stopped_at_the_n
     assert "1 let go" in ProcessKill.stop(undo).detail
 
 
+def test_a_replacement_is_known_by_its_ticks_whatever_the_clock_says(
+    supervisor: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A creation time in seconds moves when the clock is set; by it, nothing would be born later."""
+    undo = ProcessKill.prepare(target(), KillSettings(hold=True))
+    ProcessKill.start(undo)
+    newborn = worker()
+    monkeypatch.setattr(psutil.Process, "create_time", lambda _: 0.0)
+    newborn.send_signal(signal.SIGSTOP)
+    assert waiting.await_true(lambda: processes.stopped(newborn), 5)
+    assert "1 let go" in ProcessKill.stop(undo).detail
+    assert not processes.stopped(newborn)
+
+
 def test_a_newborn_without_a_title_is_looked_at_for_some_seconds(
     supervisor: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

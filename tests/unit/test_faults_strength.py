@@ -60,10 +60,12 @@ def test_an_exact_dose_is_never_too_small_and_half_of_it_is_once_there_are_enoug
     assert too_few(int(seen * ratio / 2), seen, ratio) or seen * ratio < 60
 
 
-def link(monkeypatch: pytest.MonkeyPatch, shown: list[dict[str, int]], ratio: float = 0.5, path: str = "") -> Any:
+def link(
+    monkeypatch: pytest.MonkeyPatch, shown: list[dict[str, int]], ratio: float = 0.5, path: str = "", **more: float
+) -> Any:
     left = iter(shown)
     monkeypatch.setattr("chaoskit.faults.link.ask", lambda *_: (200, next(left, shown[-1])))
-    undo = {"at": {}, "link": "upstream", "id": "x", "toxic": {"ratio": ratio, "path": path}}
+    undo = {"at": {}, "link": "upstream", "id": "x", "toxic": {"ratio": ratio, "path": path, **more}}
     return HttpError.hold(undo, Ticks(len(shown) - 1, monkeypatch))  # type: ignore[arg-type]
 
 
@@ -71,6 +73,12 @@ def test_a_link_on_which_fewer_calls_are_hit_than_asked_for_lapses(monkeypatch: 
     link(monkeypatch, [{"seen": 0, "hit": 0}, {"seen": 400, "hit": 200}])
     with pytest.raises(Lapsed, match=r"weaker than asked for: 100 of 200 calls on upstream hit"):
         link(monkeypatch, [{"seen": 4, "hit": 2}, {"seen": 400, "hit": 100}])
+
+
+def test_calls_that_are_held_for_less_than_asked_for_lapse(monkeypatch: pytest.MonkeyPatch) -> None:
+    link(monkeypatch, [{"seen": 4, "hit": 4, "held_vs": 15}], ratio=1.0, delay_vs=15.0)
+    with pytest.raises(Lapsed, match=r"4 of 15 virtual s for which a call on upstream was held"):
+        link(monkeypatch, [{"seen": 4, "hit": 4, "held_vs": 4}], ratio=1.0, delay_vs=15.0)
 
 
 def test_a_link_on_which_no_call_was_ever_hit_says_so_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
