@@ -6,6 +6,7 @@ Instants are intervals in real seconds since the epoch, on our clock. Nothing is
 from __future__ import annotations
 
 import bisect
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -135,15 +136,17 @@ class Evidence:
             reached = max(reached, b)
 
     def stopped(self, equipment: tuple[str, ...], begin: float, end: float) -> str:
-        """Which processes of it a signal had stopped in [begin, end], though no fault did; empty where all ran."""
-        found = [
-            f"{name} ({', '.join(titles)})"
-            for each in self.processor
-            if each.during[0] <= end and each.during[1] >= begin
-            for name in equipment
-            if (titles := [t for t in each.stopped.get(name, ()) if not self._is_hit(t, each.during[1])])
-        ]
-        return found[0] if found else ""
+        """Which processes of it a signal kept stopped in [begin, end], though no fault did; empty where all ran.
+
+        Two looks must show it: a fault may stop a newborn process for a moment, to see whether it is its own.
+        """
+        for one, other in itertools.pairwise(self.processor):
+            since, until = one.during[1], other.during[1]
+            for name in equipment if since <= end and until >= begin else ():
+                both = [title for title in one.stopped.get(name, ()) if title in other.stopped.get(name, ())]
+                if titles := [title for title in both if not self._is_hit(title, since)]:
+                    return f"{name} ({', '.join(titles)})"
+        return ""
 
     def _is_hit(self, title: str, at: float) -> bool:
         """Whether a fault in force has this process among what it acts on."""

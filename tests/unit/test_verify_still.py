@@ -95,14 +95,23 @@ def target_is_killed(history: History) -> History:
     return beside(history, Equipment(name="target", state="down", detail="it ended with -9", t=at))
 
 
-def a_process_stops(title: str) -> Callable[[History], History]:
-    """A process of the target, for a second from the fault on."""
+def a_process_stops(title: str, looks: int = 2) -> Callable[[History], History]:
+    """A process of the target, at so many looks from the fault on."""
 
     def stop(history: History) -> History:
+        others = mapped(history, lambda e: None if isinstance(e, Processor) else e)
         at = next(history.of(FaultOk)).effect[1] + 0.5
-        used = {"target": 0.1}
-        seen = Processor(during=(at - 1, at), used_s=used, waited_s={}, stopped={"target": [title]}, t=at)
-        return beside(history, seen)
+        seen = [
+            Processor(
+                during=(at + n - 1, at + n),
+                used_s={"target": 0.1},
+                waited_s={},
+                stopped={"target": [title]} if 0 <= n < looks else {},
+                t=at + n,
+            )
+            for n in range(-2, 6)
+        ]
+        return beside(others, *seen)
 
     return stop
 
@@ -165,6 +174,10 @@ def test_a_target_that_the_scenario_itself_kills_excuses_nothing() -> None:
     mine = beside(mapped(history, lambda e: kill if isinstance(e, Invoke) else e), up)
     assert results(verify(mine), "hold") == {FAIL}
     assert results(verify(beside(history, up)), "hold") == {UNKNOWN}
+
+
+def test_a_process_that_one_look_found_stopped_excuses_nothing() -> None:
+    assert results(verify(a_process_stops("crm[k] supervisor", looks=1)(never_pending())), "detect") == {FAIL}
 
 
 def test_the_process_that_a_fault_stops_excuses_nothing() -> None:
