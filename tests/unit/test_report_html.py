@@ -295,7 +295,7 @@ def test_a_run_has_its_page_beside_its_history_and_verify_renders_the_same_bytes
 ) -> None:
     for name, code in (("kept", 0), ("notified-late", 1), ("interrupted", 4)):
         folder = stored(tmp_path / name, (FOLDER / f"{name}.jsonl").read_bytes())
-        verdict = judge_folder(folder)
+        verdict, _ = judge_folder(folder)
         assert (folder / VERDICT).read_bytes() == to_json(verdict) == (FOLDER / f"{name}.verdict.json").read_bytes()
         again = tmp_path / f"{name}.html"
         assert run(["verify", str(folder), "--html", str(again)]) == code
