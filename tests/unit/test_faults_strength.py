@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chaoskit.events import FaultFail, FaultOk, UndoBegin, UndoOk
 from chaoskit.faults import batch, burners, cache_thrash, db_error, db_slow, memory_burn, monitoring_kill, processes
 from chaoskit.faults.base import FaultError, Lapsed, Target
 from chaoskit.faults.cache_thrash import CacheThrash
@@ -24,7 +25,10 @@ from chaoskit.faults.memory_burn import MemoryBurn
 from chaoskit.faults.monitoring_kill import MonitoringKill
 from chaoskit.faults.process_crash_loop import ProcessCrashLoop
 from chaoskit.faults.queue_flood import QueueFlood
-from chaoskit.faults.strength import Strength, too_few
+from chaoskit.faults.strength import Strength, told, too_few
+from chaoskit.verify.verdict import Result
+from chaoskit.verify.verify import verify
+from tests.golden.doctored import recorded, with_events
 
 
 class Ticks:
@@ -58,6 +62,22 @@ def test_what_is_too_weak_for_a_while_lapses_and_a_moment_is_forgiven(monkeypatc
 def test_an_exact_dose_is_never_too_small_and_half_of_it_is_once_there_are_enough(seen: int, ratio: float) -> None:
     assert not too_few(int(seen * ratio), seen, ratio)
     assert too_few(int(seen * ratio / 2), seen, ratio) or seen * ratio < 60
+
+
+@pytest.mark.parametrize("told_at", [FaultOk, UndoBegin, UndoOk])
+@pytest.mark.parametrize("name", ["never-detected", "never-held"])
+def test_an_alert_is_not_blamed_for_a_fault_that_was_too_weak(name: str, told_at: type[Any]) -> None:
+    """Whether that is told while it is in force, or only at its end."""
+    history = recorded(name)
+    assert verify(history).result is Result.FAIL, "the control"
+    events: list[Any] = []
+    for event in history.events:
+        events.append(event)
+        if isinstance(event, told_at):
+            events.append(FaultFail(fault=event.fault, reason=told(0.5, 1.2, "cores"), lapsed=True, t=event.t))
+    verdict = verify(with_events(history, events))
+    assert verdict.result is Result.UNKNOWN
+    assert any("0.5 of 1.2 cores" in row.reason for row in verdict.rows if row.hop == "effect")
 
 
 def link(
