@@ -70,7 +70,7 @@ class Excuses:
             # samples are missing since the scrapes just before took too long.
             before = min(start[0], seen[0] - FLAP_REAL_S)
             return self.starved(hop, before, seen[1]) if hop.name == "clear" else ""
-        for sink in (observer for observer in hop.needs if observer.endswith("-sink")):
+        for sink in (observer for observer in hop.needs if observer in self.evidence.witnesses):
             blind = self.evidence.blind_from(sink, start[1], seen[0])
             if blind is not None:
                 since = sentences.s((blind - start[1]) * self.scale)
@@ -111,7 +111,7 @@ class Excuses:
 
     def _away(self, equipment: tuple[str, ...], begin: float, end: float) -> Outage | None:
         """When one of the sinks among this equipment was not looking; a delivery is tried for a while after that."""
-        sinks = tuple(one for one in equipment if one.endswith("-sink"))
+        sinks = tuple(one for one in equipment if one in self.evidence.witnesses)
         return self.evidence.away(sinks, begin - _RETRY_REAL_S, min(end, self.end_of_watch))
 
     def _held_up(self, away: Outage, end: float) -> str:
