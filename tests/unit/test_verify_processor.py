@@ -6,6 +6,8 @@ Literals in virtual seconds after the fault; one real second is a virtual minute
 from __future__ import annotations
 
 import itertools
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -254,9 +256,16 @@ def test_an_observer_counts_what_a_session_of_processes_uses() -> None:
         while sum(event.used_s["target"] for event in heard if isinstance(event, Processor)) < 0.1:
             assert time.monotonic() < end
             observer.look_once()
+        assert all(event.stopped == {} for event in heard if isinstance(event, Processor))
+        busy.send_signal(signal.SIGSTOP)
+        os.waitpid(busy.pid, os.WUNTRACED)
+        observer.look_once()
     finally:
         busy.kill()
         busy.wait(10)
+    assert isinstance(heard[-1], Processor)
+    (title,) = heard[-1].stopped["target"]
+    assert "while True: pass" in title
     seen = [event for event in heard if isinstance(event, Processor)]
     assert all(event.waited_s["target"] >= 0 for event in seen)
     assert all(a.during[1] == b.during[0] for a, b in itertools.pairwise(seen))
