@@ -109,7 +109,7 @@ def timeline(what: str, folder: Path) -> bool:
 
 
 def xml(what: str, folder: Path) -> bool:
-    root = ET.fromstring(junit("chaoskit run", promises(seeded(what)[0])))
+    root = ET.fromstring(junit("chaoskit run", promises(seeded(what)[0], 1.0)))
     [failure] = root.findall(".//failure")
     [case] = [one for one in root.iter("testcase") if one.find("failure") is not None]
     return case.get("name") == ROWS[what][0] and WHY in (failure.get("message") or "")

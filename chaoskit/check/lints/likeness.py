@@ -1,0 +1,119 @@
+"""Does a rule bear the labels that its like bear, by the same names and with values that stand elsewhere too?
+
+The one idea: labels decide who is told, and a label that is missing, misspelt or has a value of its own is no error to
+any program. It shows only beside the other rules of its file, and by what routes and inhibitions match on.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from chaoskit.alerting.model import Labels, Rule
+from chaoskit.alerting.routing import receivers_of
+from chaoskit.check.facts import Facts
+from chaoskit.check.findings import Said, Severity, lint
+
+_LEAST = 3
+"""Rules in a file before anything is said to be usual there."""
+_NEAR = 0.75
+
+
+@lint(
+    "unlike-its-like",
+    Severity.WARNING,
+    "rules",
+    "A label that nearly all rules of a file set, or that routes or inhibitions match on, is missing, misspelt or has a"
+    " value that stands nowhere else.",
+    "Labels decide who is told and what is muted: the alert goes another way than its like, and no program objects.",
+    ("rules",),
+)
+def unlike_its_like(facts: Facts) -> Iterator[Said]:
+    every = [alert.rule for alert in facts.alerts]
+    matched = _matched(facts)
+    names = Counter(name for rule in every for name in rule.labels)
+    by_file: dict[str, list[Rule]] = {}
+    for rule in every:
+        by_file.setdefault(rule.place.file, []).append(rule)
+    for mine in by_file.values():
+        like = mine if len(mine) >= _LEAST else every
+        if len(like) < _LEAST:
+            continue
+        set_here = Counter(name for rule in like for name in rule.labels)
+        for rule in mine:
+            for label, count in set_here.items():
+                others = len(like) - 1
+                if label not in rule.labels and (2 * count > others if label in matched else 10 * count >= 9 * others):
+                    yield from _missing(facts, rule, label, count, like, names)
+                elif label in rule.labels and (label in matched or 10 * (count - 1) >= 9 * others):
+                    yield from _alone(facts, rule, label, every, matched.get(label, frozenset()))
+
+
+def _matched(facts: Facts) -> dict[str, frozenset[str]]:
+    """The labels that routes and inhibitions match on, with the values that stand in their matchers."""
+    sides = [route.matchers for route in facts.tree.routes]
+    sides += [side for rule in facts.config.inhibit_rules for side in (rule.source, rule.target)]
+    found: dict[str, frozenset[str]] = {}
+    for matcher in (each for side in sides for each in side if each.label != "alertname"):
+        values = frozenset(matcher.value.split("|"))
+        found[matcher.label] = found.get(matcher.label, frozenset()) | values
+    return found
+
+
+def _missing(
+    facts: Facts, rule: Rule, label: str, count: int, like: Sequence[Rule], names: Counter[str]
+) -> Iterator[Said]:
+    own = [name for name in rule.labels if names[name] == 1 and _near(name, label)]
+    # The most of them may miss it, and an expression that speaks of it may bring it.
+    if not own and (count < len(like) - max(1, len(like) // 10) or re.search(rf"\b{re.escape(label)}\b", rule.expr)):
+        return
+    usual = Counter(each.labels[label] for each in like if label in each.labels).most_common(1)[0][0]
+    share = "every other rule" if count == len(like) - 1 else f"{count} of {len(like)} rules"
+    value = rule.labels[own[0]] if own else usual
+    said = f'"{own[0]}" stands once and "{label}" in {share}; ' if own else ""
+    more = "" if own else f", which {share} of its kind has" if count == len(like) - 1 else f", which {share} have"
+    yield Said(
+        facts.at(rule.place, "labels"),
+        f"{said}{rule.alert} has no {label}{more}{_consequence(facts, rule, {label: value})}",
+        f"call it {label}" if own else f"add {label}",
+    )
+
+
+def _alone(facts: Facts, rule: Rule, label: str, every: Sequence[Rule], named: frozenset[str]) -> Iterator[Said]:
+    value = rule.labels[label]
+    others = Counter(each.labels[label] for each in every if each is not rule and label in each.labels)
+    # Where others have values of their own too, one more says nothing; nor does one that is matched on by its name.
+    few = sum(others.values()) >= _LEAST and len(others) <= max(1, sum(others.values()) // 3)
+    if value in others or value in named or "{{" in value or not few:
+        return
+    near = difflib.get_close_matches(value, others, n=1, cutoff=_NEAR)
+    usual = near[0] if near else others.most_common(1)[0][0]
+    known = ", ".join(sorted(others))
+    yield Said(
+        facts.at(rule.place, "labels"),
+        f'{label} "{value}" of {rule.alert} stands nowhere else; other rules have {known}'
+        f"{_consequence(facts, rule, {label: usual})}",
+        f"write {usual}" if near else f"write one of {known}, or lead {value} to a receiver",
+    )
+
+
+def _near(name: str, label: str) -> bool:
+    return difflib.SequenceMatcher(None, name.casefold(), label.casefold()).ratio() >= _NEAR
+
+
+def _consequence(facts: Facts, rule: Rule, mended: Labels) -> str:
+    """Who hears of it as it stands, and who would with the label of its like."""
+    if not facts.has("alertmanager"):
+        return ""
+    labels = {**facts.config.external_labels, **rule.labels, "alertname": rule.alert}
+    now = receivers_of(facts.config, labels)
+    like = receivers_of(facts.config, {**labels, **mended})
+    if now == like:
+        return ""
+    return f", so it goes to {_all(now)} where its like go to {_all(like)}"
+
+
+def _all(receivers: Sequence[str]) -> str:
+    return " and ".join(receivers) or "no receiver"
