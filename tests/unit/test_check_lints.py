@@ -4,12 +4,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import chaoskit.check.lints  # noqa: F401 - fills the registry
+from chaoskit.alerting.model import Rule
+from chaoskit.check.facts import Facts
 from chaoskit.check.findings import LINTS, Said, Severity
+from chaoskit.check.run import check
+from chaoskit.cli.sources import load_config
 from chaoskit.errors import Place
 from tests.check_examples import Edit, found, line_of
 
@@ -97,6 +103,10 @@ FAULTS: list[tuple[str, list[Edit], str]] = [
     ("promise-group-wait", [(A, "      group_wait: 10s\n", "      group_wait: 20s\n")], "web: {for"),
     ("promise-repeat", [(A, "repeat_interval: 4h", "repeat_interval: 2h")], "repeat: 4h"),
     ("promise-recipients", [(P, "everybody: {recipients: [ops@example.com]", "everybody: {recipients: [you@example.com]")], "everybody"),
+    ("unlike-its-like", [(R, "labels: {severity: warning, team: work}", "labels: {severty: warning, team: work}")], "labels:"),
+    ("unlike-its-like", [(R, "labels: {severity: warning, team: work}", "labels: {severity: warning}")], "labels:"),
+    ("unlike-its-like", [(R, "labels: {severity: warning, team: work}", "labels: {severity: warning, Team: work}")], "labels:"),
+    ("unlike-its-like", [rule("worker_up == 1")], "team: x"),
     ("promise-resolved", [(A, "        send_resolved: true\n", "")], "everybody"),
     ("promise-resolved", [(P, "web: {resolved: true}", "web: {resolved: false}")], "web:"),
     ("promise-to-nobody", [(A, "    webhook_configs:\n      - url: http://localhost:9/\n", "")], "- name: web"),
@@ -126,6 +136,10 @@ FAULTS: list[tuple[str, list[Edit], str]] = [
 
 # id, changes: each comes near the fault and is none
 HARMLESS: list[tuple[str, list[Edit]]] = [
+    ("unlike-its-like", []),
+    ("unlike-its-like", [(R, "worker_up == 0\n        for: 2m\n        labels: {severity: warning, team: work}", "worker_up{team=~'.+'} == 0\n        for: 2m\n        labels: {severity: warning}")]),
+    ("unlike-its-like", [(R, "labels: {severity: warning, team: work}", "labels: {severity: warning, team: work, area: x}")]),
+    ("unlike-its-like", [(R, "labels: {severity: warning, team: work}", "labels: {severity: info, team: work}")]),
     ("unknown-metric", [rule("up == 0"), rule('ALERTS{alertstate="firing"} == 1', "Second"), rule("'{__name__=~\"http_.+\"} > 1'", "Third")]),
     ("unknown-metric", [(M, "", "process_*\n"), rule("process_cpu_seconds_total > 1")]),
     ("fires-always", [rule("absent(worker_up)"), rule("worker_up unless on (job) http_requests_total", "B"), rule("vector(1)", "Heartbeat"), rule('ALERTS{alertstate="firing"}', "C")]),
@@ -204,6 +218,44 @@ def test_what_a_program_says_is_a_finding_and_its_silence_is_none(id_: str) -> N
     how_bad = Severity.WARNING if id_ == "not-understood" else Severity.ERROR
     assert [(each.id, each.severity) for each in found([], **said(id_)) if each.id == id_] == [(id_, how_bad)]
     assert not [each for each in found([]) if each.id == id_]
+
+
+def test_a_label_that_its_like_bear_says_who_hears_of_the_alert_without_it(tmp_path: Path) -> None:
+    """Where nearly all rules of the file bear it, by a name that is nearly the same."""
+    rules, routes = tmp_path / "rules.yml", tmp_path / "am.yml"
+    rule_ = "- {{alert: {0}Down, expr: {1}_up == 0, for: 1m, labels: {{{2}: critical}}}}\n"
+    written = [("Checkout", "checkout", "severty"), ("Cart", "cart", "severity"), ("Search", "search", "severity")]
+    rules.write_text("groups:\n- name: shop\n  rules:\n" + "".join(f"  {rule_.format(*each)}" for each in written))
+    routes.write_text(
+        "route: {receiver: chat, routes: [{matchers: [severity=critical], receiver: pager}]}\n"
+        "receivers: [{name: chat}, {name: pager}]\n"
+    )
+    config = load_config(rules=[str(rules)], alertmanager=routes)
+    (said_,) = [each for each in check(Facts(config)).findings if each.id == "unlike-its-like"]
+    assert str(said_.place) == f"{rules}:4"
+    assert said_.message == (
+        '"severty" stands once and "severity" in every other rule; CheckoutDown has no severity,'
+        " so it goes to chat where its like go to pager"
+    )
+
+
+def test_every_change_of_a_label_of_a_shipped_alert_is_noticed() -> None:
+    """Each missing, misspelt, or with a value of its own; as they are, nothing is said."""
+    config = load_config()
+
+    def noticed(*rules: Rule) -> bool:
+        return any(LINTS["unlike-its-like"].find(Facts(replace(config, rules=rules))))
+
+    assert not noticed(*config.rules)
+    missed = []
+    for rule_ in (each for each in config.rules if each.alert):
+        for label in ("severity", "component", "team"):
+            rest = {name: value for name, value in rule_.labels.items() if name != label}
+            value = rule_.labels[label]
+            for labels in (rest, {**rest, f"{label}s": value}, {**rest, label: value[1:]}, {**rest, label: "zzz"}):
+                if not noticed(*(replace(one, labels=labels) if one is rule_ else one for one in config.rules)):
+                    missed.append((rule_.alert, labels))
+    assert missed == []
 
 
 def test_the_example_itself_has_no_warning() -> None:

@@ -19,6 +19,8 @@ from chaoskit.check.findings import Said, Severity, lint
 _LEAST = 3
 """Rules in a file before anything is said to be usual there."""
 _NEAR = 0.75
+_FEW = 3
+"""Values of a label beside which one more is odd, though it is like none of them."""
 
 
 @lint(
@@ -85,10 +87,12 @@ def _alone(facts: Facts, rule: Rule, label: str, every: Sequence[Rule], named: f
     value = rule.labels[label]
     others = Counter(each.labels[label] for each in every if each is not rule and label in each.labels)
     # Where others have values of their own too, one more says nothing; nor does one that is matched on by its name.
-    few = sum(others.values()) >= _LEAST and len(others) <= max(1, sum(others.values()) // 3)
-    if value in others or value in named or "{{" in value or not few:
-        return
+    rules = sum(others.values())
     near = difflib.get_close_matches(value, others, n=1, cutoff=_NEAR)
+    few = len(others) <= max(1, rules // 3) and (bool(near) or len(others) <= _FEW)
+    told_apart = 3 * sum(others[each] for each in named) >= 2 * rules
+    if value in others or value in named or "{{" in value or rules < _LEAST or not (few or told_apart):
+        return
     usual = near[0] if near else others.most_common(1)[0][0]
     known = ", ".join(sorted(others))
     yield Said(
