@@ -19,6 +19,7 @@ from chaoskit.faults import processes
 from chaoskit.faults.base import FaultError
 from chaoskit.files import read_regular
 from chaoskit.safety.heal import Healed, heal, remove_scratch
+from chaoskit.safety.lock import tidy
 from chaoskit.safety.standing import in_use
 from chaoskit.safety.state import Entry, entries, state_folder, write_whole
 from chaoskit.trust import user
@@ -110,6 +111,7 @@ def sweep(by: str) -> list[Healed]:
     for file, entry in entries():
         if entry.owner.gone:
             found += _settle(file, entry, by, "its run is gone")
+    tidy()
     return found
 
 

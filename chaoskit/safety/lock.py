@@ -24,6 +24,7 @@ from chaoskit.errors import Place, Problem, Refused
 from chaoskit.events import decode_with
 from chaoskit.files import SMALL, open_regular, read_regular
 from chaoskit.safety.heal import heal
+from chaoskit.safety.standing import read_standing
 from chaoskit.safety.state import Owner, me, mode_in, state_folder
 from chaoskit.trust import open_own, read_own, user
 
@@ -108,6 +109,26 @@ def others_locks() -> list[tuple[Path, str]]:
             if (uid := path.lstat().st_uid) != os.geteuid() and _held(path):
                 found.append((path, user(uid)))
     return found
+
+
+def tidy() -> None:
+    """Removes this user's locks that nothing holds and whose runs left nothing standing, as far as can be read.
+
+    A process that is no more is locked by no next run, so what a dead owner said of it would stay.
+    """
+    for path in state_folder("locks").glob("*.lock"):
+        with contextlib.suppress(OSError, msgspec.DecodeError):
+            if path.lstat().st_uid != os.geteuid():
+                continue
+            fd = open_own(path, os.O_RDWR, once=True)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                note = _note(os.pread(fd, SMALL, 0))
+                left = [read_standing(Path(folder)) for folder in note.folders] if note else []
+                if _is(fd, path) and not any(one.standing or one.damaged for one in left):
+                    path.unlink()
+            finally:
+                os.close(fd)
 
 
 def _key(target: str) -> str:

@@ -279,6 +279,23 @@ def test_an_order_by_hand_that_makes_no_sense_is_refused_and_touches_nothing(
         assert all(json.loads(line)["type"] != "invoke" for line in file.read_text().splitlines())
 
 
+def test_what_a_dead_owner_said_goes_once_nothing_is_left_of_its_runs_and_stays_as_long_as_that_is_not_known(
+    tmp_path: Path,
+) -> None:
+    """The lock of a process that is no more is taken by no next run."""
+    (tmp_path / "room").mkdir()
+    undo = filled(tmp_path / "room")
+    journal(tmp_path / "healed").close()
+    journal(tmp_path / "standing", invoke("disk.fill", undo)).close()
+    for name in ("healed", "standing", "unseen"):
+        TargetLock.take(name, [tmp_path / name]).release(healed=False)
+    held = TargetLock.take("held", [tmp_path / "healed"])
+    sweep("test")
+    assert {note.target for note, _ in locks()} == {"standing", "unseen", "held"}
+    held.release(healed=True)
+    Path(undo["file"]).unlink()
+
+
 OTHERWISE = ("--target", "role:other=w1", "--at", f"pattern={PATTERN.replace('S+', 'S{1,9}')}")
 
 
