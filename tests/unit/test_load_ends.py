@@ -113,9 +113,9 @@ def test_a_parent_that_stands_still_does_not_go_on_loading_the_target(target: Ta
         from chaoskit.load.engine import LoadChild
         from chaoskit.load.model import LoadSpec
         spec, log = LoadSpec.from_json(sys.argv[1]), Path(sys.argv[2])
-        load = LoadChild.start(spec, log=log, on_event=lambda event: None, lease_s=1.0)
+        load = LoadChild.start(spec, log=log, on_event=lambda event: None, lease_s=2.0)
         assert load.first_window.wait(10)
-        threading.Event().wait(1.2)
+        threading.Event().wait(2.3)
         sys.stdout.write(f"{load.pid} {load.alive}\\n")
         sys.stdout.flush()
         threading.Event().wait(60)

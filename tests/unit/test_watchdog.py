@@ -142,10 +142,10 @@ def test_a_watchdog_that_stands_still_is_as_good_as_dead_and_does_not_stay_behin
     """Positive control: one that answers is no trouble for as long, nor is one in a run that stood still itself."""
     trouble: list[str] = []
     one = journal(tmp_path)
-    lease = Lease([tmp_path], tmp_path / "watchdog.log", trouble.append, lease_s=0.8)
+    lease = Lease([tmp_path], tmp_path / "watchdog.log", trouble.append, lease_s=1.2)
     lease.begin()
     watchdog = psutil.Process(lease.watchdog)
-    threading.Event().wait(2.0)
+    threading.Event().wait(2.4)
     assert trouble == []
     watchdog.suspend()
     assert waiting.await_true(lambda: bool(trouble), 10)
