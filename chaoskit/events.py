@@ -340,6 +340,8 @@ class LoadTotals(Event, frozen=True, kw_only=True, tag="load-totals"):
     oldest_ms: float = 0.0
     late: float = 0.0
     """As in a window, of the whole load."""
+    unreported: dict[str, int] = {}
+    """Of those finished, by name, how many were answered and never reported to Locust, which did not count them."""
 
 
 class Deadline(Event, frozen=True, kw_only=True, tag="deadline"):

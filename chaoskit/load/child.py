@@ -29,6 +29,7 @@ from chaoskit.errors import BadInput
 from chaoskit.load.closed_users import ClosedUsers
 from chaoskit.load.counters import Counters
 from chaoskit.load.ends import watch_users
+from chaoskit.load.locust_count import LocustCount
 from chaoskit.load.messages import Change, Line, LoadState, Start, Stop, decode_command, encode
 from chaoskit.load.mix import Mix
 from chaoskit.load.open_arrivals import OpenArrivals
@@ -115,6 +116,7 @@ class Load:
             self.at.gate,
             (spec.connect_timeout_s, spec.network_timeout_s),
         )
+        self._locust = LocustCount(self._traffic.environment)
         watch_users(self._traffic.environment, self.at)
         test_stop: Any = locust.events.test_stop
         test_stop.add_listener(lambda **_: self.end("the locustfile ended the load"))
@@ -132,9 +134,10 @@ class Load:
             self._mouth.say(LoadState(state="ended", t=clock(), detail=self._why))
         self._traffic.drain(self.at.spec.drain_for_s)
         gevent.killall([ticking, beating])
+        self.at.counters.settle(clock())
         self._roll(end=True)
-        total = self._traffic.environment.stats.total
-        self._mouth.say(self.at.counters.totals(locust_requests=total.num_requests, locust_failures=total.num_failures))
+        requests, failures = self._locust.both
+        self._mouth.say(self.at.counters.totals(locust_requests=requests, locust_failures=failures))
 
     def heard(self) -> None:
         """The parent said something: it lives, and so does its lease."""

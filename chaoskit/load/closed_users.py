@@ -88,9 +88,9 @@ class ClosedUsers:
         elif request.body is not None:
             more["data"] = render(request.body, n)
         user.asking = ticket = self._at.counters.begin(clock(), name)
+        more[TICKET] = ticket
         try:
-            context = {TICKET: ticket}
-            user.client.request(request.method, render(request.path, n), name=ticket.name, context=context, **more)
+            user.client.request(request.method, render(request.path, n), name=ticket.name, **more)
         finally:
             user.asking = None
 

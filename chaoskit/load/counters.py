@@ -26,11 +26,13 @@ OTHER = "(other)"
 
 @dataclass(slots=True)
 class Ticket:
-    """An open request. `due_s` is where its latency begins; `answered` while only its report is outstanding."""
+    """An open request. `due_s` is where its latency begins; `answered`, after `took_ms`, while only its report is
+    outstanding."""
 
     name: str
     due_s: float
     answered: bool = False
+    took_ms: float = 0.0
 
 
 @dataclass(slots=True)
@@ -75,6 +77,8 @@ class Counters:
         self._whole_by_name: dict[str, ByName] = {}
         self._whole_failures: dict[str, int] = {}
         self._whole_latency: dict[int, int] = {}
+        self._unreported: dict[str, int] = {}
+        self._thrown_away: list[tuple[float, Ticket]] = []
 
     def begin(self, now_s: float, name: str, due_s: float | None = None) -> Ticket:
         """A request begins. Where it was due earlier, its latency counts from then."""
@@ -113,6 +117,15 @@ class Counters:
         if self.open.pop(id(ticket), None) is not None:
             self.cut += 1
 
+    def throw_away(self, now_s: float, ticket: Ticket) -> None:
+        """It was answered, and the response is gone unreported. May be called at any moment (by the garbage
+        collector), so it only takes a note; the next roll counts it as finished."""
+        self._thrown_away.append((now_s, ticket))
+
+    def settle(self, now_s: float) -> None:
+        """The load is over: what was answered will not be reported any more."""
+        self._thrown_away += [(now_s, one) for one in self.open.values() if one.answered]
+
     def unannounced(self, now_s: float, name: str, latency_ms: float, failure: str | None) -> None:
         """A request became known only by its outcome: counted as started in the same instant."""
         name = self._known(name)
@@ -147,6 +160,10 @@ class Counters:
         `cpu_s` is the process's CPU time so far, spread over these windows; `level` gives what is asked for at an
         instant, for seconds without a beat.
         """
+        thrown_away, self._thrown_away = self._thrown_away, []
+        for at_s, ticket in thrown_away:
+            if self.finish(at_s, ticket, ticket.took_ms, None):
+                self._unreported[ticket.name] = self._unreported.get(ticket.name, 0) + 1
         edges = [float(s) for s in range(math.floor(self._rolled_to) + 1, math.floor(now_s) + 1)]
         if end and now_s > (edges[-1] if edges else self._rolled_to):
             edges.append(now_s)
@@ -165,9 +182,10 @@ class Counters:
                 f"started {self.started} is not finished {self.finished} + in flight {in_flight}"
                 f" + dropped {self.dropped}"
             )
-        if (self.finished, self.failed) != (locust_requests, locust_failures):
+        reported = self.finished - sum(self._unreported.values())
+        if (reported, self.failed) != (locust_requests, locust_failures):
             wrong.append(
-                f"finished {self.finished} (failed {self.failed}), but Locust says {locust_requests}"
+                f"finished and reported {reported} (failed {self.failed}), but Locust says {locust_requests}"
                 f" ({locust_failures})"
             )
         return LoadTotals(
@@ -177,7 +195,7 @@ class Counters:
             oldest_ms=self._worst["oldest_ms"], lag_ms=self._worst["lag_ms"], busy=self._worst["busy"],
             late=_share(self._late, self._moments), reconciled=not wrong, detail="; ".join(wrong),
             by_name=self._whole_by_name, failures=self._whole_failures, latency=self._whole_latency,
-            **percentiles(self._whole_latency),
+            unreported=self._unreported, **percentiles(self._whole_latency),
         )  # fmt: skip
 
     def _window(self, edge_s: float, level: Callable[[float], float], busy: float) -> LoadWindow:

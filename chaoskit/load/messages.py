@@ -145,6 +145,8 @@ class LoadTotals(Line, frozen=True, tag="totals"):
     by_name: dict[str, ByName] = {}
     failures: dict[str, int] = {}
     latency: dict[int, int] = {}
+    unreported: dict[str, int] = {}
+    """Of those finished, by name: answered, and never reported to Locust."""
     p50_ms: float | None = None
     p95_ms: float | None = None
     p99_ms: float | None = None
@@ -156,7 +158,7 @@ class LoadTotals(Line, frozen=True, tag="totals"):
             dropped=self.dropped, locust_requests=self.locust_requests, locust_failures=self.locust_failures,
             p50_ms=self.p50_ms, p95_ms=self.p95_ms, p99_ms=self.p99_ms, reconciled=self.reconciled, detail=self.detail,
             span=self.second, cut=self.cut, untracked=self.untracked, cpu_s=self.cpu_s, busy=self.busy,
-            lag_ms=self.lag_ms, late=self.late, oldest_ms=self.oldest_ms,
+            lag_ms=self.lag_ms, late=self.late, oldest_ms=self.oldest_ms, unreported=self.unreported,
         )  # fmt: skip
 
 
@@ -225,6 +227,7 @@ def join_totals(parts: list[LoadTotals]) -> LoadTotals:
         detail="; ".join(sorted({p.detail for p in parts if p.detail})),
         by_name=join_names([p.by_name for p in parts]),
         failures=merge([p.failures for p in parts]),
+        unreported=merge([p.unreported for p in parts]),
         latency=latency,
         **percentiles(latency),
         **{n: sum(getattr(p, n) for p in parts) for n in (*_SUMMED, "cut", "locust_requests", "locust_failures")},

@@ -1,8 +1,9 @@
 """Enters every HTTP request of Locust's two clients in our books when it begins, not only when it is over.
 
-Both sessions' `request` is wrapped: it issues a ticket and sends it along in the request's context, which Locust
-hands to its `request` event; there the ticket is struck off. So an outcome is matched with its own beginning, in our
-users and in those of anybody's locustfile. Other clients fire the event themselves and are counted as untracked.
+Both sessions' `request` is wrapped and issues a ticket, which Locust's `request` event strikes off. The two are
+matched by the greenlet, which is inside `request` when the event fires, or else by the response, which is reported
+later (`catch_response`): nothing of ours is seen by anybody's listeners. A response that is thrown away unreported is
+an answer all the same. Other clients fire the event themselves and are counted as untracked.
 
 Runs in the child only: it imports Locust.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import functools
 import socket
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +28,7 @@ from locust.exception import StopUser
 from chaoskit.load.counters import Counters, Ticket
 
 TICKET = "chaoskit_ticket"
+"""The argument of a session's `request` by which our own users hand over the ticket that they have."""
 _EPOCH = time.time() - time.perf_counter()
 
 
@@ -59,23 +62,53 @@ def track(environment: Environment, counters: Counters, gate: Gate, timeout: tup
     """Begin to count. `timeout` (connect, network) is given to requests of HttpSession that have none: it waits
     for ever by itself."""
     _never_send_twice()
-    _wrap(FastHttpSession, counters, gate, {})
-    _wrap(HttpSession, counters, gate, {"timeout": timeout})
+    open_requests = _OpenRequests(counters)
+    _wrap(FastHttpSession, open_requests, gate, {})
+    _wrap(HttpSession, open_requests, gate, {"timeout": timeout})
 
     def on_request(
         name: str,
         response_time: float,
         exception: BaseException | None = None,
-        context: Any = None,
+        response: Any = None,
         **_rest: Any,
     ) -> None:
         failure = None if not exception else kind_of(exception)
-        ticket = context.get(TICKET) if isinstance(context, dict) else None
-        if not isinstance(ticket, Ticket) or not counters.finish(clock(), ticket, response_time, failure):
+        ticket = open_requests.of(response)
+        if ticket is None or not counters.finish(clock(), ticket, response_time, failure):
             counters.unannounced(clock(), name, response_time, failure)
 
     event: Any = environment.events.request
     event.add_listener(on_request)
+
+
+class _OpenRequests:
+    """Whose outcome an event tells: of the request that this greenlet is in, or of a response kept for later."""
+
+    def __init__(self, counters: Counters) -> None:
+        self.counters = counters
+        self.inside: dict[Any, Ticket] = {}
+        """The innermost request of each greenlet."""
+        self._kept: dict[int, tuple[Ticket, Any]] = {}
+        """By the identity of the response that the event will carry."""
+
+    def of(self, response: Any) -> Ticket | None:
+        kept = self._kept.pop(id(response), None) if self._kept else None
+        return self.inside.get(gevent.getcurrent()) if kept is None else kept[0]
+
+    def keep(self, answered: Any, ticket: Ticket) -> None:
+        """The report is outstanding; where the response dies first, there will be none."""
+        ticket.answered = True
+        meta = getattr(answered, "request_meta", None) or {}
+        ticket.took_ms = meta.get("response_time", 0.0)
+        response = meta.get("response", answered)
+        key = id(response)
+
+        def forget(_dead: Any) -> None:
+            if self._kept.pop(key, None) is not None:
+                self.counters.throw_away(clock(), ticket)
+
+        self._kept[key] = (ticket, weakref.ref(response, forget))
 
 
 def kind_of(exception: BaseException) -> str:
@@ -109,28 +142,36 @@ _WORDS = {
 }
 
 
-def _wrap(session: type[Any], counters: Counters, gate: Gate, defaults: dict[str, Any]) -> None:
+def _wrap(session: type[Any], open_requests: _OpenRequests, gate: Gate, defaults: dict[str, Any]) -> None:
     original: Callable[..., Any] = session.request
+    counters, inside = open_requests.counters, open_requests.inside
 
     @functools.wraps(original)
     def request(self: Any, method: Any, url: Any, *args: Any, **kwargs: Any) -> Any:
         for key, value in defaults.items():
             if kwargs.get(key) is None:
                 kwargs[key] = value
-        context = kwargs.get("context") or {}
-        ticket = context.get(TICKET)
+        ticket = kwargs.pop(TICKET, None)
         if ticket is None:
             if not gate.enter():
                 raise StopUser
             name = (args[0] if args else kwargs.get("name")) or self.request_name or url
             ticket = counters.begin(clock(), str(name))
-            kwargs["context"] = {**context, TICKET: ticket}
+        greenlet = gevent.getcurrent()
+        around = inside.get(greenlet)
+        inside[greenlet] = ticket
         try:
             response = original(self, method, url, *args, **kwargs)
         except BaseException:  # the user was stopped, or its code failed: there will be no outcome
             counters.cut_off(ticket)
             raise
-        ticket.answered = True
+        finally:
+            if around is None:
+                del inside[greenlet]
+            else:
+                inside[greenlet] = around
+        if id(ticket) in counters.open:
+            open_requests.keep(response, ticket)
         return response
 
     session.request = request

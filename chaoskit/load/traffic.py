@@ -88,9 +88,8 @@ def send(client: Any, at: Situation, request: RequestSpec, ticket: Ticket, n: in
             request.method,
             render(request.path, n),
             name=ticket.name,
-            context={TICKET: ticket},
             catch_response=True,
-            **kwargs,
+            **{TICKET: ticket, **kwargs},
         ) as response,
     ):
         response.request_meta["response_time"] = (clock() - ticket.due_s) * 1000

@@ -14,7 +14,7 @@ dropped ones with them) with the level. A second in which the generator gave no 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from chaoskit.events import Equipment, Interval, LoadTotals, LoadWindow
 from chaoskit.history import History
@@ -42,6 +42,9 @@ _LEAST_ABSENT = 2
 _WHOLE_S = 0.99
 _FEW = 4.0
 """Requests that must have been due before their absence says anything."""
+
+_NAMED = 5
+"""How many names a sentence holds."""
 
 _COUNTED = ("started", "finished", "failed", "dropped")
 
@@ -81,6 +84,12 @@ def load_notes(history: History) -> list[str]:
         f"load: {totals.started} requests started, {totals.finished} finished, {totals.failed} failed, "
         f"{totals.in_flight} in flight at the end, {totals.dropped} dropped; P95 {p95} (real)"
     ]
+    if totals.unreported:
+        names = ", ".join(f"{name} {count}" for name, count in _most(totals.unreported))
+        notes.append(
+            f"load: {sum(totals.unreported.values())} requests were answered and never reported to Locust, which does "
+            f"not count them (catch_response=True without `with`): {names}"
+        )
     if totals.busy is not None and totals.span is not None:
         lasted_s = totals.span[1] - totals.span[0]
         notes.append(
@@ -89,6 +98,11 @@ def load_notes(history: History) -> list[str]:
             f"longest wait for an answer at a second's end {totals.oldest_ms:.0f} ms (real)"
         )
     return notes
+
+
+def _most(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """The most frequent, most frequent first."""
+    return sorted(counts.items(), key=lambda one: -one[1])[:_NAMED]
 
 
 def _books(windows: Sequence[LoadWindow], totals: Sequence[LoadTotals]) -> list[str]:
@@ -119,9 +133,10 @@ def _books(windows: Sequence[LoadWindow], totals: Sequence[LoadTotals]) -> list[
     ]
     if different:
         found.append(f"the load's windows and its totals disagree: in the windows {'; '.join(different)}")
-    if (total.finished, total.failed) != (total.locust_requests, total.locust_failures):
+    reported = total.finished - sum(total.unreported.values())
+    if (reported, total.failed) != (total.locust_requests, total.locust_failures):
         found.append(
-            f"the generator counted {total.finished} finished and {total.failed} failed, Locust's own statistics say "
+            f"the generator counted {reported} finished and {total.failed} failed, Locust's own statistics say "
             f"{total.locust_requests} and {total.locust_failures}"
         )
     return found

@@ -179,6 +179,15 @@ def test_a_frozen_target_is_not_the_generators_doing() -> None:
     assert judged(some_load([*seconds(8), *frozen, after])) == []
 
 
+def test_answers_that_were_never_reported_are_named_and_cost_nothing_else() -> None:
+    """Locust does not count them; whatever else it does not count is still UNKNOWN."""
+    told = {"locust_requests": 790, "unreported": {"forgot": 7, "lost": 3}}
+    assert judged(some_load(seconds(20), **told)) == []
+    assert "10 requests were answered and never reported" in load_notes(some_load(seconds(20), **told))[1]
+    assert "forgot 7, lost 3" in load_notes(some_load(seconds(20), **told))[1]
+    assert "Locust's own statistics" in " ".join(judged(some_load(seconds(20), **{**told, "locust_requests": 789})))
+
+
 def test_the_notes_tell_what_the_generator_cost() -> None:
     told = {"span": (1000.0, 1020.0), "cpu_s": 1.24, "busy": 0.31, "lag_ms": 48.2, "late": 0.012, "oldest_ms": 730.0}
     first, second = load_notes(some_load(seconds(20), **told))
