@@ -49,6 +49,7 @@ ROWS = {
     "load": ("load", ""),
     "clock": ("clocks", ""),
     "end": ("run", ""),
+    "configuration": ("NotUnderstood", ""),
     "detect": (ABOUT, ""),
     "hold": (ABOUT, ""),
     "clear": (ABOUT, ""),
