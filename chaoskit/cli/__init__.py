@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import atexit
-import importlib
 import os
 import signal
 import sys
-import traceback
-from types import FrameType
 
-from chaoskit import files
-from chaoskit.errors import BadInput, ExitCode
+TYPE_CHECKING = False  # importing typing takes as long as Python takes to start
+if TYPE_CHECKING:  # nothing more is imported before signals are heeded
+    from types import FrameType
+
+    from chaoskit.errors import ExitCode
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _JUDGING = ("run", "gate", "rehearse", "verify", "check", "diff", "doctor")
@@ -22,6 +21,9 @@ def main() -> None:
     """The entry point; exits with a code of `ExitCode`."""
     # Importing takes the better part of a second, in which nothing is begun that would have to be taken back.
     _on_signals(_end_early)
+    import atexit
+    import importlib
+
     atexit.register(_on_signals, signal.SIG_IGN)  # the last word: else a second Ctrl-C would be the exit code
     from chaoskit.cli import outputs
 
@@ -37,9 +39,13 @@ def main() -> None:
 
 def run(arguments: list[str]) -> ExitCode:
     """Runs one command line and returns how it ended; prints what a person must know to standard error."""
+    import traceback
+
     import click
 
+    from chaoskit import files
     from chaoskit.cli.all import chaoskit
+    from chaoskit.errors import BadInput, ExitCode
     from chaoskit.report.text import clean, clean_lines
     from chaoskit.surroundings import lacking
 
@@ -79,7 +85,7 @@ def _on_signals(handler: signal._HANDLER) -> None:
 
 def _end_early(number: int, frame: FrameType | None) -> None:
     os.write(2, b"interrupted\n")
-    os._exit(int(ExitCode.ABORTED))
+    os._exit(4)  # ExitCode.ABORTED, which is not imported yet
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
