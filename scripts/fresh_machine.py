@@ -19,7 +19,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -38,6 +38,8 @@ _PASSED_ON = re.compile(
     r"PYTEST_ADDOPTS|PIP_\w+|(?i:\w+_proxy)|SSL_CERT_\w+|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|GIT_SSL_CAINFO"
 )
 _INSIDE = "--inside"
+# Not chroot alone: the kernel gives no user namespace to a process in one, and a machine does.
+_PIVOT = """cd "$0" && pivot_root . mnt && exec chroot . sh -c 'umount -l /mnt && exec "$@"' sh "$@" """
 _BUSY = 3  # the exit code of a drill that this machine was too busy for; it is tried once more
 
 
@@ -51,7 +53,7 @@ class Machine:
 
     def run(self, who: str, *argv: str, folder: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command inside as root or as the user, in its clone or `folder`; it is shown and kept."""
-        identity = [] if who == "root" else [f"--userspec={USER}:{USER}", "--groups="]
+        identity = [] if who == "root" else ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups"]
         home = f"/{HOMES[who]}"
         environment = {**self.environment, "HOME": home, "USER": who, "LOGNAME": who}
         words = [f"{name}={value}" for name, value in environment.items()]
@@ -59,7 +61,8 @@ class Machine:
         say(f"{who}: {' '.join(argv)}")
         started = time.monotonic()
         lines = []
-        command = ["chroot", *identity, str(self.folder), "env", "-i", *words, *inside]
+        own_root = ["unshare", "--mount", "--propagation", "private", "sh", "-c", _PIVOT, str(self.folder)]
+        command = [*own_root, *identity, "env", "-i", *words, *inside]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as child:
             assert child.stdout is not None
             for line in child.stdout:
@@ -91,7 +94,9 @@ def main(arguments: Sequence[str]) -> int:
     asked = parser.parse_args(arguments)
     wrong = [part for part in asked.parts if part not in PARTS]
     missing = [
-        tool for tool in ("debootstrap", "unshare", "setpriv", "chroot", "mount", "git") if shutil.which(tool) is None
+        tool
+        for tool in ("debootstrap", "unshare", "setpriv", "pivot_root", "mount", "git")
+        if shutil.which(tool) is None
     ]
     source = archive_of(asked.suite)
     if wrong:
@@ -103,7 +108,7 @@ def main(arguments: Sequence[str]) -> int:
     elif source is None:
         say("/etc/apt names no Debian archive of this machine's own suite to take the packages from")
     elif asked.inside:
-        return _inside(asked.suite, asked.parts or PARTS, source)
+        return _reaping(lambda: _inside(asked.suite, asked.parts or PARTS, source))
     else:
         return _in_namespaces([str(asked.suite), *asked.parts])
     return 2
@@ -154,6 +159,26 @@ def _in_namespaces(arguments: Sequence[str]) -> int:
         child.wait()
         say("interrupted; nothing is left")
         return 130
+
+
+def _reaping(work: Callable[[], int]) -> int:
+    """Do the work in a child, and meanwhile what a machine's first process does: take leave of orphans that ended."""
+    worker = os.fork()
+    if worker == 0:
+        code = 70
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)  # a machine does not know what nohup or & had ignored here
+        try:
+            code = work()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        finally:
+            sys.stdout.flush()
+            os._exit(code)
+    while True:
+        pid, status = os.wait()
+        if pid == worker:
+            return os.waitstatus_to_exitcode(status)
 
 
 def _inside(suite: str, parts: Sequence[str], source: Source) -> int:
