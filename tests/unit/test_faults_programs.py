@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -279,17 +280,23 @@ def deaf() -> Iterator[None]:
 
 def of(pid: int) -> str:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return " ".join(" ".join(line.split()) for line in lines if line.startswith(("SigBlk", "SigIgn")))
+    return told_of("\n".join(line for line in lines if line.startswith(("SigBlk", "SigIgn"))))
+
+
+def told_of(report: str) -> str:
+    """The two masks in one line, without signals 32 and 33: they are glibc's own, no program can set them, and make's
+    way to start programs leaves them ignored."""
+    return re.sub(r"(?<=SigIgn: )\w+", lambda mask: f"{int(mask[0], 16) & ~(3 << 31):016x}", " ".join(report.split()))
 
 
 @pytest.mark.usefixtures("deaf")
 def test_programs_of_faults_and_actions_and_equipment_start_with_default_signals(tmp_path: Path) -> None:
     assert of(os.getpid()) != NONE, "the control"
-    assert act(REPORT, shell=True)["output"] == NONE
-    assert act(["grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"])["output"] == NONE
+    assert told_of(act(REPORT, shell=True)["output"]) == NONE
+    assert told_of(act(["grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"])["output"]) == NONE
     child = spawn(["sh", "-c", REPORT], name="x", log=tmp_path / "log", stdout=subprocess.PIPE)
     assert child.stdout is not None
-    assert " ".join(child.stdout.read().decode().split()) == NONE
+    assert told_of(child.stdout.read().decode()) == NONE
     child.stop()
     undo = {"burn": "b", "mark": {"name": "M", "value": "m"}, **processes.origin()}
     lit = burners.ignite(undo, "begun(); os.read(0, 1)", [], 1)
@@ -306,7 +313,7 @@ def test_what_a_holder_and_a_watchdog_start_hears_signals(tmp_path: Path) -> Non
     held.await_armed()
     held.go()
     held.await_effect()
-    assert " ".join(told.read_text().split()) == NONE
+    assert told_of(told.read_text()) == NONE
     assert of(held._holder.pid).endswith("0000000001000000"), "itself it ignores what any interpreter does"
     os.kill(held._holder.pid, signal.SIGTERM)
     held.take_back()

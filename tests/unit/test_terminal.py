@@ -58,6 +58,7 @@ def test_what_is_printed_holds_no_control_character_and_no_markup_is_obeyed(wrap
 def test_colours_of_our_own_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same check finds an escape where there is one."""
     monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
     screen = console()
     screen.file = io.StringIO()
