@@ -29,6 +29,7 @@ fresh-machine: setup
 generations: setup
 	-$(BIN)/python -m chaoskit.stack.install --suite bookworm
 	-$(BIN)/python -m chaoskit.stack.install --suite trixie
+	-$(BIN)/python -m chaoskit.stack.install --suite sid
 
 lint: setup
 	$(BIN)/ruff check .

@@ -6,9 +6,20 @@ import pytest
 from hypothesis import settings
 
 from chaoskit.stack.binaries import Binaries, require
-from tests.generations import generation
+from tests.generations import (
+    generation,
+    pytest_collection_modifyitems,
+    pytest_report_header,
+    pytest_runtest_makereport,
+)
 
-__all__ = ["binaries", "generation"]
+__all__ = [
+    "binaries",
+    "generation",
+    "pytest_collection_modifyitems",
+    "pytest_report_header",
+    "pytest_runtest_makereport",
+]
 
 # How long an example takes says how busy the machine is, not whether the code is right.
 settings.register_profile("untimed", deadline=None)

@@ -3,7 +3,8 @@
 Interpreted strictly are routes, inhibitions and receivers' names; what an integration is told beside
 `send_resolved` and its recipients is amtool's to check. Rules and defaults follow Alertmanager's config and
 dispatch packages (0.25 to 0.34): a route inherits receiver, grouping and timings, an empty `group_by: []`
-inherits as well, `['...']` means every label, time intervals are not inherited.
+inherits as well (which 0.33 no longer does, so that is said), `['...']` means every label, time intervals are not
+inherited.
 """
 
 from __future__ import annotations
@@ -116,6 +117,10 @@ def _route(reading: Reading, node: Node, path: tuple[int, ...], above: _Inherite
         _route(reading, child, (*path, index), own, names)
         for index, child in enumerate(reading.mappings(node, "routes", "a route"))
     )
+    written = reading.get(node, "group_by")
+    if written is not None and written.kind == "sequence" and not written.items and above.group_by != ():
+        message = "'group_by: []' inherits up to Alertmanager 0.28, and groups by nothing in 0.33"
+        reading.puzzle(written.place, message, "write what is meant", _receivers(own.receiver, children), True)
     return Route(
         path, own.receiver, own.group_by, own.group_wait_s, own.group_interval_s, own.repeat_interval_s,
         matchers=_matchers(reading, node, ""),
@@ -124,6 +129,10 @@ def _route(reading: Reading, node: Node, path: tuple[int, ...], above: _Inherite
         place=node.place,
         time_intervals=_intervals(reading, node, names.time_intervals),
     )  # fmt: skip
+
+
+def _receivers(own: str, children: tuple[Route, ...]) -> list[str]:
+    return [own, *(name for child in children for name in _receivers(child.receiver, child.children))]
 
 
 def _positive(reading: Reading, node: Node, key: str, default: float) -> float:

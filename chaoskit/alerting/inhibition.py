@@ -3,7 +3,8 @@
 A rule mutes a target while a firing source matches its source side, the target its target side, and both
 have equal values in every `equal` label; a missing label equals an empty one. An alert that matches both
 sides is only muted by sources that do not match the target side, so that nothing mutes itself, and two such
-alerts do not mute each other. Whether the source is itself muted does not matter.
+alerts do not mute each other. Whether the source is itself muted does not matter. (0.33 remembers one source for each
+set of equal values: where that one matches both sides too, it lets such an alert through, whatever else fires.)
 """
 
 from __future__ import annotations

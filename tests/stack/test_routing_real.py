@@ -20,8 +20,8 @@ import requests
 from alerting_examples import alertmanager_text, load, random_labels, random_matchers, random_route
 
 from chaoskit.alerting.inhibition import muting_rules
-from chaoskit.alerting.model import AlertConfig
-from chaoskit.alerting.routing import group_key, group_labels, match_routes
+from chaoskit.alerting.model import AlertConfig, InhibitRule
+from chaoskit.alerting.routing import group_key, group_labels, match_routes, matches_all
 from chaoskit.stack.binaries import Binaries
 from chaoskit.stack.monitoring import start_alertmanager
 from chaoskit.stack.ports import reserve
@@ -83,7 +83,7 @@ def test_group_keys_are_those_in_the_webhooks_of_a_live_alertmanager(binaries: B
         for seed in range(6):
             received.clear()
             rng = random.Random(seed)
-            text = alertmanager_text(random_route(rng, group_wait="0s", group_interval="1h"), url)
+            text = alertmanager_text(grouped(random_route(rng, group_wait="0s", group_interval="1h"), binaries), url)
             alerts = [random_labels(rng) for _ in range(10)]
             config = load(alertmanager=text)
             handled = [(labels, route) for labels in alerts for route in match_routes(config.route, labels)]
@@ -99,6 +99,12 @@ def test_group_keys_are_those_in_the_webhooks_of_a_live_alertmanager(binaries: B
             assert {(each["receiver"]["name"], flat(each["labels"])) for each in listed} == groups
             keys += len(expected)
     assert keys >= 40
+
+
+def grouped(route: dict[str, Any], binaries: Binaries) -> dict[str, Any]:
+    """The route as it means the same to this version: an empty group_by no longer inherits in 0.33."""
+    kept = {key: value for key, value in route.items() if value != [] or version(binaries) < (0, 29)}
+    return kept | {"routes": [grouped(child, binaries) for child in route.get("routes") or []]}
 
 
 INHIBITING = """
@@ -147,16 +153,27 @@ def test_random_inhibitions_are_those_of_a_live_alertmanager(binaries: Binaries,
         alerts = list({flat(labels): labels for labels in (random_labels(rng) for _ in range(16))}.values())
         config = load(alertmanager=text)
         control = [target for target in alerts if any(muting_rules(config, source, target) for source in alerts)]
+        if version(binaries) >= (0, 29):
+            control = [one for one in control if not any(two_sided(rule, one) for rule in config.inhibit_rules)]
+        every = alerts
         found = inhibited(binaries, tmp_path / str(seed), text, alerts, control)
-        assert_same(config, alerts, found)
+        if version(binaries) >= (0, 29):  # there an alert on both sides of a rule is muted or not by what came last
+            alerts = [one for one in alerts if not any(two_sided(rule, one) for rule in config.inhibit_rules)]
+        assert_same(config, alerts, found, sources=every)
         muted += len(found)
     assert 20 <= muted <= 108, "muting must be neither the rule nor the exception for this to prove anything"
 
 
-def assert_same(config: AlertConfig, alerts: list[Labels], found: dict[str, set[str]]) -> None:
+def two_sided(rule: InhibitRule, labels: Labels) -> bool:
+    return matches_all(rule.source, labels) and matches_all(rule.target, labels)
+
+
+def assert_same(
+    config: AlertConfig, alerts: list[Labels], found: dict[str, set[str]], sources: list[Labels] | None = None
+) -> None:
     """Each alert is muted iff computed, and by sources that are computed (0.25 names the first it finds)."""
     for target in alerts:
-        ours = {flat(source) for source in alerts if muting_rules(config, source, target)}
+        ours = {flat(source) for source in sources or alerts if muting_rules(config, source, target)}
         theirs = found.get(flat(target), set())
         assert bool(theirs) == bool(ours), f"{target} by {ours or 'nothing'}, Alertmanager says {theirs or 'nothing'}"
         assert theirs <= ours

@@ -57,10 +57,32 @@ def test_amtool_takes_the_patched_configuration(generation: Binaries, tmp_path: 
     file = folder / "alertmanager.yml"
     file.write_text(patched(file.read_text(), "http://127.0.0.1:9765", "/etc/alertmanager/witness-token"))
     assert check_alertmanager(generation, file) == ()
+    assert run(["check", "--strict", "--no-programs", "--bundle", str(folder)]) == 0
     routed = [generation.amtool, "config", "routes", "test", f"--config.file={file}"]
     for labels, receivers in (("alertname=ChaoskitCanary", "chaoskit-witness"), ("alertname=X", "default-receiver")):
         said = subprocess.run([*routed, labels], check=True, capture_output=True, text=True, timeout=60).stdout
         assert said.split() == [receivers]
+
+
+ROOTS = ("", "group_by: ['...']", "routes: []", "routes: [{receiver: b, matchers: [team=x], continue: true}]")
+RECEIVERS = ("", "webhook_configs: []", "webhook_configs: [{url: 'http://h/', send_resolved: false}]")
+
+
+@pytest.mark.parametrize("root", ROOTS)
+@pytest.mark.parametrize("entry", RECEIVERS)
+def test_what_is_written_is_refused_by_nobody(
+    generation: Binaries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: str, entry: str
+) -> None:
+    """Neither by check, with its lints, nor by amtool; patched again it is the same."""
+    lines = ["route:", "  receiver: a", *([f"  {root}"] if root else []), "receivers:"]
+    for name in "ab":
+        lines += [f"  - name: {name}", *([f"    {entry}"] if entry else [])]
+    text = patched("\n".join(lines) + "\n", "http://127.0.0.1:9765", "/run/token")
+    monkeypatch.setenv("CHAOSKIT_AMTOOL", str(generation.amtool))
+    monkeypatch.chdir(tmp_path)
+    Path("am.yml").write_text(text)
+    assert run(["check", "--alertmanager", "am.yml"]) == 0
+    assert patched(text, "http://127.0.0.1:9765", "/run/token") == text
 
 
 @contextmanager

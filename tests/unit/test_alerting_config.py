@@ -308,3 +308,12 @@ def test_secrets_are_left_out_of_the_sources_and_nothing_else_changes() -> None:
     assert text.count("\n") == SECRETS.count("\n")
     again = load_texts(config.sources)
     assert again == config
+
+
+def test_an_empty_group_by_means_another_thing_to_a_newer_alertmanager() -> None:
+    """It inherits up to 0.28 and groups by nothing in 0.33, which only matters below a route that groups."""
+    text = "route: {receiver: a, group_by: [x], routes: [{receiver: b, group_by: [], routes: [{receiver: c}]}]}\n"
+    receivers = "receivers: [{name: a}, {name: b}, {name: c}]\n"
+    (puzzle,) = load(alertmanager=text + receivers).not_understood
+    assert (puzzle.of, puzzle.newer) == (("b", "c"), True)
+    assert load(alertmanager=text.replace("[x]", "[]") + receivers).not_understood == ()

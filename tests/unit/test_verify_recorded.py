@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from chaoskit.errors import BadInput
 from chaoskit.events import AlertState, Invoke, Notice, Phase, Poll, Watch, decode, encode
 from chaoskit.history import parse_history
 from chaoskit.verify.verdict import Result, Row, to_json
-from chaoskit.verify.verify import verify
+from chaoskit.verify.verify import plan_of, verify
 from tests.golden.doctored import FOLDER, NAMES, failed, mapped, recorded, results, with_events
 from tests.golden.recipes import RECIPES
 from tests.golden.renew import missing, scrubbed
@@ -181,3 +183,21 @@ def test_events_are_written_the_same_way_every_time() -> None:
 
 def test_numbering_anew_changes_nothing() -> None:
     assert with_events(KEPT, KEPT.events) == KEPT
+
+
+def test_what_could_not_be_settled_is_a_row_and_never_a_pass() -> None:
+    """A refusal by an older program, and an expected alert whose rule no promtool took; the control is PASS."""
+    assert verify(KEPT).result is Result.PASS
+    doubt = "alertmanager.yml: refused by amtool 0.25.0; your 0.33 was not asked: field later not found"
+    verdict = verify(replace(KEPT, header=structs.replace(KEPT.header, doubts=[doubt])))
+    assert (verdict.result, verdict.exit_code) == (Result.UNKNOWN, 3)
+    assert [(row.hop, row.reason) for row in verdict.rows if row.result is not Result.PASS] == [
+        ("configuration", doubt)
+    ]
+    expected = plan_of(KEPT.header).alerts[0].rule
+    aside = {expected.expr: "promtool 3.5 refuses it: unexpected identifier"}
+    verdict = verify(replace(KEPT, header=structs.replace(KEPT.header, set_aside=aside)))
+    row = next(row for row in verdict.rows if row.hop == "configuration")
+    assert (verdict.result, row.about, row.result) == (Result.UNKNOWN, expected.alert, Result.UNKNOWN)
+    assert "not understood: " in row.reason
+    assert "promtool 3.5 refuses it" in row.reason

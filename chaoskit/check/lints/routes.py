@@ -11,6 +11,9 @@ from chaoskit.check.findings import Said, Severity, lint
 from chaoskit.check.reach import dead_routes
 from chaoskit.units import format_duration
 
+_SENT = ("ChaoskitCanary",)
+"""Alerts that no rule defines: doctor's, whose route `witness config` writes."""
+
 
 @lint(
     "unreachable-route",
@@ -129,7 +132,7 @@ def matcher_without_alert(facts: Facts) -> Iterator[Said]:
     for rule in facts.config.inhibit_rules:
         places.append(((*rule.source, *rule.target), rule.place, "an inhibition"))
     for matchers, place, what in places:
-        for name in sorted(_alert_names(matchers) - set(facts.by_name) - facts.config.unread):
+        for name in sorted(_alert_names(matchers) - {*facts.by_name, *_SENT} - facts.config.unread):
             near = facts.near(name, facts.by_name)
             yield Said(place, f"{what} names the alert {name}, which no rule defines", near or "correct the name")
 
