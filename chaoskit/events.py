@@ -342,6 +342,8 @@ class LoadTotals(Event, frozen=True, kw_only=True, tag="load-totals"):
     """As in a window, of the whole load."""
     unreported: dict[str, int] = {}
     """Of those finished, by name, how many were answered and never reported to Locust, which did not count them."""
+    cut_short: list[str] = []
+    """What of a locustfile's own code did not come to its end when the load ended, a sentence each."""
 
 
 class Deadline(Event, frozen=True, kw_only=True, tag="deadline"):

@@ -29,6 +29,7 @@ from chaoskit.errors import BadInput
 from chaoskit.load.closed_users import ClosedUsers
 from chaoskit.load.counters import Counters
 from chaoskit.load.ends import watch_users
+from chaoskit.load.farewell import Farewell
 from chaoskit.load.locust_count import LocustCount
 from chaoskit.load.messages import Change, Line, LoadState, Start, Stop, decode_command, encode
 from chaoskit.load.mix import Mix
@@ -117,7 +118,8 @@ class Load:
             (spec.connect_timeout_s, spec.network_timeout_s),
         )
         self._locust = LocustCount(self._traffic.environment)
-        watch_users(self._traffic.environment, self.at)
+        self._farewell = Farewell(self._traffic.environment.runner, self.at)
+        watch_users(self._traffic.environment, self.at, self._farewell.leaves)
         test_stop: Any = locust.events.test_stop
         test_stop.add_listener(lambda **_: self.end("the locustfile ended the load"))
 
@@ -129,25 +131,30 @@ class Load:
         self._enough.wait(timeout=self.at.spec.limit_s)
         if not self._enough.is_set():
             self.end(f"its limit of {self.at.spec.limit_s:g} s is reached")
-        self.at.gate.shut = True
+        self.at.begin_drain()
         if self._why:
             self._mouth.say(LoadState(state="ended", t=clock(), detail=self._why))
-        self._traffic.drain(self.at.spec.drain_for_s)
+        self._traffic.drain()
+        cut_short = self._farewell.end()
         gevent.killall([ticking, beating])
         self.at.counters.settle(clock())
         self._roll(end=True)
         requests, failures = self._locust.both
-        self._mouth.say(self.at.counters.totals(locust_requests=requests, locust_failures=failures))
+        self._mouth.say(
+            self.at.counters.totals(locust_requests=requests, locust_failures=failures, cut_short=cut_short)
+        )
 
     def heard(self) -> None:
         """The parent said something: it lives, and so does its lease."""
         self._unheard_s = 0.0
 
-    def end(self, why: str = "") -> None:
-        """Stop soon; `why` unless the parent asked for it."""
+    def end(self, why: str = "", *, hurried: bool = False) -> None:
+        """Stop soon; `why` unless the parent asked for it; `hurried` with no more than the usual drain."""
         if not self._enough.is_set():
             self._why = why
             self._enough.set()
+        if hurried:
+            self.at.begin_drain(hurried=True)
 
     def change(self, change: Change) -> None:
         """Another level, mix or shape from now on."""
@@ -174,7 +181,7 @@ class Load:
             self._unheard_s += min(now_s - before_s, 2 * _BEAT_S)
             before_s = now_s
             if self._lease_s is not None and self._unheard_s > self._lease_s:
-                self.end(f"the run said nothing for {self._lease_s:g} s: it stands still, or is gone")
+                self.end(f"the run said nothing for {self._lease_s:g} s: it stands still, or is gone", hurried=True)
 
     def _roll(self, end: bool = False) -> None:
         cpu_s = time.process_time() - self._cpu_before_s
@@ -229,7 +236,7 @@ def _obey(ears: Ears, load: Load) -> None:
         if isinstance(command, Change):
             load.change(command)
         elif isinstance(command, Stop):
-            load.end()
+            load.end(hurried=command.hurried)
     os._exit(_CUT_SHORT)  # the parent is gone: nobody would read the totals, and nobody would stop us
 
 

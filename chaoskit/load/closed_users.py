@@ -19,7 +19,7 @@ from locust.exception import StopUser
 from chaoskit.load.counters import Ticket
 from chaoskit.load.mix import render, render_json
 from chaoskit.load.tracking import TICKET, clock
-from chaoskit.load.traffic import LEVELS_S, Situation, end_users, environment_of, user_class
+from chaoskit.load.traffic import LEVELS_S, Situation, environment_of, user_class
 
 
 class ClosedUsers:
@@ -50,8 +50,8 @@ class ClosedUsers:
         gevent.spawn(self._follow)
         gevent.spawn(self._end_overdue)
 
-    def drain(self, timeout_s: float) -> None:
-        end_users(self.environment, timeout_s)
+    def drain(self) -> None:
+        pass
 
     def _follow(self) -> None:
         """Have as many users as the level asks for; one that must go finishes its request first."""

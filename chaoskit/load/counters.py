@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from chaoskit.load.histogram import bucket, merge
@@ -173,7 +173,9 @@ class Counters:
             self._cpu_s = cpu_s
         return windows
 
-    def totals(self, *, locust_requests: int, locust_failures: int, extra: str = "") -> LoadTotals:
+    def totals(
+        self, *, locust_requests: int, locust_failures: int, extra: str = "", cut_short: Sequence[str] = ()
+    ) -> LoadTotals:
         """The whole load, after the last roll. Says, rather than hides, where the sums or Locust disagree."""
         in_flight = len(self.open) + self.cut
         wrong = [extra] if extra else []
@@ -195,7 +197,7 @@ class Counters:
             oldest_ms=self._worst["oldest_ms"], lag_ms=self._worst["lag_ms"], busy=self._worst["busy"],
             late=_share(self._late, self._moments), reconciled=not wrong, detail="; ".join(wrong),
             by_name=self._whole_by_name, failures=self._whole_failures, latency=self._whole_latency,
-            unreported=self._unreported, **percentiles(self._whole_latency),
+            unreported=self._unreported, cut_short=list(cut_short), **percentiles(self._whole_latency),
         )  # fmt: skip
 
     def _window(self, edge_s: float, level: Callable[[float], float], busy: float) -> LoadWindow:

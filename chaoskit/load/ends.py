@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import functools
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from locust import User
 from locust.env import Environment
 
+from chaoskit.load.theirs import theirs
 from chaoskit.load.tracking import clock
 from chaoskit.load.traffic import Situation
 
@@ -23,15 +25,16 @@ ITSELF = "it stopped itself (StopUser)"
 _MOST_TEXT = 160
 
 
-def watch_users(environment: Environment, at: Situation) -> None:
-    """Begins to count, for every user that this environment's runner makes from now on."""
+def watch_users(environment: Environment, at: Situation, leaves: Callable[[Any], bool]) -> None:
+    """Begins to count, for every user that this environment's runner makes from now on; `leaves` says whether one was
+    asked to go."""
     runner: Any = environment.runner
     told: set[int] = set()
     user: Any = User
     run, stop, spawn = user.run, user.stop, runner.spawn_users
 
-    def note(error: BaseException | None = None) -> None:
-        if at.gate.open:
+    def note(error: BaseException | None = None, user: Any = None) -> None:
+        if at.gate.open and not leaves(user):
             at.counters.end_user(clock(), ITSELF if error is None else reason_of(error))
 
     @functools.wraps(run)
@@ -39,11 +42,11 @@ def watch_users(environment: Environment, at: Situation) -> None:
         try:
             run(self)
         except BaseException as error:
-            note(error)
+            note(error, self)
             raise
         else:
             if id(self) not in told:
-                note()
+                note(user=self)
         finally:
             told.discard(id(self))
 
@@ -66,7 +69,6 @@ def watch_users(environment: Environment, at: Situation) -> None:
 def reason_of(error: BaseException) -> str:
     """The exception in a line, with the place in the file of whoever wrote it; bounded."""
     frames = traceback.extract_tb(error.__traceback__)
-    theirs = [frame for frame in frames if "site-packages" not in frame.filename and "chaoskit" not in frame.filename]
-    last = (theirs or list(frames))[-1:]
+    last = ([frame for frame in frames if theirs(frame.filename)] or list(frames))[-1:]
     where = "".join(f" ({Path(frame.filename).name}:{frame.lineno})" for frame in last)
     return f"{type(error).__name__}: {error}".splitlines()[0][:_MOST_TEXT] + where

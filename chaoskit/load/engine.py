@@ -37,6 +37,7 @@ from chaoskit.stack.process import Child, spawn
 
 _NAME = "load"
 _LAST_LINES_S = 5.0
+_LOOK_S = 0.1
 _BEATS = 8
 """Of them to a lease."""
 
@@ -55,7 +56,7 @@ class LoadChild:
         self._ready = [False] * len(children)
         self._changed = 0
         self._news = threading.Condition(self._lock)
-        self._stopping = False
+        self._stopping = self._over = False
         self._down = ""
         self._readers = [
             threading.Thread(target=self._hear, args=(shard, child), name=f"load-{shard}", daemon=True)
@@ -143,17 +144,24 @@ class LoadChild:
                 raise EquipmentError(_NAME, f"a change was not confirmed within {timeout_s:g} s", self._down)
             self.spec = spec
 
-    def stop(self, timeout_s: float | None = None) -> LoadTotals:
+    def stop(self, timeout_s: float | None = None, *, hurry: Callable[[], bool] = lambda: False) -> LoadTotals:
         """End the load: nothing new, await open answers, count. Idempotent.
 
-        `timeout_s` (default: what the spec lets answers take, and a margin) bounds the wait; then it is killed. A
-        load that died or was killed has totals too: what its windows told until then, not reconciled.
+        `timeout_s` (default: what the spec lets the end take, and a margin) bounds the wait; then it is killed. As
+        soon as `hurry` says so, the end takes no longer than without a `drain_s`. A load that died or was killed has
+        totals too: what its windows told until then, not reconciled.
         """
         bound_s = self.spec.drain_for_s + _LAST_LINES_S if timeout_s is None else timeout_s
+        until_s = time.monotonic() + bound_s
+        hurried = False
         with self._news:
             self._stopping = True
             self._tell([Stop()] * len(self._children))
-            self._news.wait_for(lambda: self._tally.totals is not None or self._down, bound_s)
+            while self._tally.totals is None and not self._down and (left_s := until_s - time.monotonic()) > 0:
+                if not hurried and hurry():
+                    hurried = True
+                    self._tell([Stop(hurried=True)] * len(self._children))
+                self._news.wait(min(left_s, _LOOK_S))
         self._end(bound_s / 10)
         with self._lock:
             totals = self._tally.totals
@@ -180,15 +188,16 @@ class LoadChild:
     def _keep(self, every_s: float) -> None:
         """Tells the children that this process runs, for as long as the load is to flow."""
         with self._news:
-            while not self._news.wait_for(lambda: self._stopping, every_s):
+            while not self._news.wait_for(lambda: self._over, every_s):
                 for child in self._children:
                     # One that stands still reads nothing; its pipe must keep room for the word to stop.
                     if child.stdin is not None and select.select([], [child.stdin], [], 0)[1]:
                         _send(child, Beat())
 
     def _end(self, grace_s: float) -> None:
-        with self._lock:
-            self._stopping = True
+        with self._news:
+            self._stopping = self._over = True
+            self._news.notify_all()
         for child in self._children:
             child.stop(grace_s)
         for reader in self._readers:

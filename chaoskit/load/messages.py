@@ -41,7 +41,10 @@ class Beat(Line, frozen=True, tag="beat"):
 
 
 class Stop(Line, frozen=True, tag="stop"):
-    """Nothing new from now on; await answers, count, say goodbye."""
+    """Nothing new from now on; await answers, count, say goodbye. May be said again, to hurry."""
+
+    hurried: bool = False
+    """With no more than the usual drain, whatever the spec says."""
 
 
 class ByName(msgspec.Struct, array_like=True):
@@ -147,6 +150,8 @@ class LoadTotals(Line, frozen=True, tag="totals"):
     latency: dict[int, int] = {}
     unreported: dict[str, int] = {}
     """Of those finished, by name: answered, and never reported to Locust."""
+    cut_short: list[str] = []
+    """What of the locustfile's own code did not come to its end, a sentence each."""
     p50_ms: float | None = None
     p95_ms: float | None = None
     p99_ms: float | None = None
@@ -159,6 +164,7 @@ class LoadTotals(Line, frozen=True, tag="totals"):
             p50_ms=self.p50_ms, p95_ms=self.p95_ms, p99_ms=self.p99_ms, reconciled=self.reconciled, detail=self.detail,
             span=self.second, cut=self.cut, untracked=self.untracked, cpu_s=self.cpu_s, busy=self.busy,
             lag_ms=self.lag_ms, late=self.late, oldest_ms=self.oldest_ms, unreported=self.unreported,
+            cut_short=self.cut_short,
         )  # fmt: skip
 
 
@@ -228,6 +234,7 @@ def join_totals(parts: list[LoadTotals]) -> LoadTotals:
         by_name=join_names([p.by_name for p in parts]),
         failures=merge([p.failures for p in parts]),
         unreported=merge([p.unreported for p in parts]),
+        cut_short=[text for p in parts for text in p.cut_short],
         latency=latency,
         **percentiles(latency),
         **{n: sum(getattr(p, n) for p in parts) for n in (*_SUMMED, "cut", "locust_requests", "locust_failures")},

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from chaoskit.errors import BadInput, Problem
+from chaoskit.scenario.model import LONGEST_DRAIN_S
 from chaoskit.scenario.shape import Shape, factor
 
 MOST_IN_FLIGHT = 900
@@ -66,7 +67,8 @@ class LoadSpec:
     """Open model: how many requests may be unanswered at once; what is due beyond is dropped and counted. None:
     as many as can come together until they time out."""
     drain_s: float | None = None
-    """How long answers are awaited at the end. None: until every open request has its answer or time-out."""
+    """How long the end may take, LONGEST_DRAIN_S at most: open answers, and what users still send. None: as the
+    time-outs say."""
     processes: int = 1
     limit_s: float = 900.0
     limit_requests: int = 1_000_000
@@ -174,6 +176,8 @@ class LoadSpec:
         for name, value in (("think_s", self.think_s), ("drain_s", self.drain_s or 0.0)):
             if not 0 <= value < math.inf:
                 found.append(Problem(None, f"load: {name} is {value:g}", "write 0 or more"))
+        if (self.drain_s or 0.0) > LONGEST_DRAIN_S:
+            found.append(Problem(None, f"load: drain_s is {self.drain_s:g}", f"write at most {LONGEST_DRAIN_S:g}"))
         if self.users is not None and self.processes > max(1, self.users):
             found.append(
                 Problem(
@@ -190,9 +194,14 @@ class LoadSpec:
         return self.connect_timeout_s + self.network_timeout_s
 
     @property
+    def usual_drain_s(self) -> float:
+        """Until every open request of ours has its answer or its time-out."""
+        return min(self.longest_s + 0.5, LONGEST_DRAIN_S)
+
+    @property
     def drain_for_s(self) -> float:
-        """How long the end waits for open requests."""
-        return self.longest_s + 0.5 if self.drain_s is None else self.drain_s
+        """How long the end may take."""
+        return self.usual_drain_s if self.drain_s is None else self.drain_s
 
     @property
     def in_flight_bound(self) -> int:

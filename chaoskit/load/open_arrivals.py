@@ -17,7 +17,7 @@ from locust.exception import StopUser
 from chaoskit.load.arrivals import Arrivals
 from chaoskit.load.model import MOST_IN_FLIGHT
 from chaoskit.load.tracking import clock
-from chaoskit.load.traffic import Situation, end_users, environment_of, send, user_class
+from chaoskit.load.traffic import LEVELS_S, Situation, environment_of, send, user_class
 
 _AHEAD_S = 0.01
 """How far the schedule looks ahead; a change of rate takes effect after it."""
@@ -37,10 +37,10 @@ class OpenArrivals:
     def begin(self) -> None:
         self._runner.start(1, spawn_rate=1)
 
-    def drain(self, timeout_s: float) -> None:
-        self._sending.join(timeout=timeout_s)
+    def drain(self) -> None:
+        while len(self._sending) and (left_s := self._at.left_s) > 0:
+            self._sending.join(timeout=min(left_s, LEVELS_S))
         self._sending.kill(timeout=1)
-        end_users(self.environment, 0.0)
 
     def _schedule(self, user: Any) -> None:
         at = self._at

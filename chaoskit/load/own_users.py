@@ -16,7 +16,7 @@ from locust.util.load_locustfile import load_locustfile
 
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.load.tracking import clock
-from chaoskit.load.traffic import LEVELS_S, Situation, end_users, environment_of
+from chaoskit.load.traffic import LEVELS_S, Situation, environment_of
 
 
 def user_classes(path: str) -> dict[str, type[Any]]:
@@ -61,8 +61,8 @@ class OwnUsers:
     def begin(self) -> None:
         gevent.spawn(self._follow)
 
-    def drain(self, timeout_s: float) -> None:
-        end_users(self.environment, timeout_s)
+    def drain(self) -> None:
+        pass
 
     def _follow(self) -> None:
         asked = 0

@@ -65,7 +65,8 @@ class Tally:
             second=self._span or (0.0, 0.0), in_flight=in_flight, cut=0, locust_requests=0, locust_failures=0,
             cpu_s=round(self._cpu_s, 4), oldest_ms=self._worst["oldest_ms"],
             lag_ms=self._worst["lag_ms"], busy=self._worst["busy"], reconciled=False, detail=why, by_name=self._by_name,
-            failures=self._failures, latency=self._latency, unreported={}, **self._sum, **percentiles(self._latency),
+            failures=self._failures, latency=self._latency, unreported={}, cut_short=[],
+            **self._sum, **percentiles(self._latency),
         )  # fmt: skip
 
     def _complete(self) -> list[LoadWindow]:

@@ -23,7 +23,6 @@ import requests
 from locust.clients import HttpSession
 from locust.contrib.fasthttp import FastHttpSession
 from locust.env import Environment
-from locust.exception import StopUser
 
 from chaoskit.load.counters import Counters, Ticket
 
@@ -38,12 +37,18 @@ def clock() -> float:
 
 
 class Gate:
-    """Says how many more requests may begin; bounds a load in count."""
+    """Says whether another request may begin; bounds a load in count."""
 
     def __init__(self, limit: int) -> None:
         self.left = limit
         self.shut = False
         """Nothing new from now on: the load is ending."""
+        self.leaving = False
+        """Some users must go, while the others stay."""
+        self.begins: Callable[[Any], None] = lambda user: None
+        """Asked, once anybody must go, before a request of this user (or of none); does not return when it may not."""
+        self.inside: dict[Any, Ticket] = {}
+        """The innermost open request of each greenlet that is in one."""
 
     @property
     def open(self) -> bool:
@@ -57,12 +62,18 @@ class Gate:
         self.left -= 1
         return True
 
+    def enter_own(self, user: Any) -> None:
+        """One more request of a locustfile's user begins."""
+        if self.shut or self.leaving or self.left <= 0:
+            self.begins(user)
+        self.left -= 1
+
 
 def track(environment: Environment, counters: Counters, gate: Gate, timeout: tuple[float, float]) -> None:
     """Begin to count. `timeout` (connect, network) is given to requests of HttpSession that have none: it waits
     for ever by itself."""
     _never_send_twice()
-    open_requests = _OpenRequests(counters)
+    open_requests = _OpenRequests(counters, gate)
     _wrap(FastHttpSession, open_requests, gate, {})
     _wrap(HttpSession, open_requests, gate, {"timeout": timeout})
 
@@ -85,16 +96,15 @@ def track(environment: Environment, counters: Counters, gate: Gate, timeout: tup
 class _OpenRequests:
     """Whose outcome an event tells: of the request that this greenlet is in, or of a response kept for later."""
 
-    def __init__(self, counters: Counters) -> None:
+    def __init__(self, counters: Counters, gate: Gate) -> None:
         self.counters = counters
-        self.inside: dict[Any, Ticket] = {}
-        """The innermost request of each greenlet."""
+        self._inside = gate.inside
         self._kept: dict[int, tuple[Ticket, Any]] = {}
         """By the identity of the response that the event will carry."""
 
     def of(self, response: Any) -> Ticket | None:
         kept = self._kept.pop(id(response), None) if self._kept else None
-        return self.inside.get(gevent.getcurrent()) if kept is None else kept[0]
+        return self._inside.get(gevent.getcurrent()) if kept is None else kept[0]
 
     def keep(self, answered: Any, ticket: Ticket) -> None:
         """The report is outstanding; where the response dies first, there will be none."""
@@ -144,7 +154,7 @@ _WORDS = {
 
 def _wrap(session: type[Any], open_requests: _OpenRequests, gate: Gate, defaults: dict[str, Any]) -> None:
     original: Callable[..., Any] = session.request
-    counters, inside = open_requests.counters, open_requests.inside
+    counters, inside = open_requests.counters, gate.inside
 
     @functools.wraps(original)
     def request(self: Any, method: Any, url: Any, *args: Any, **kwargs: Any) -> Any:
@@ -153,8 +163,7 @@ def _wrap(session: type[Any], open_requests: _OpenRequests, gate: Gate, defaults
                 kwargs[key] = value
         ticket = kwargs.pop(TICKET, None)
         if ticket is None:
-            if not gate.enter():
-                raise StopUser
+            gate.enter_own(self.user)
             name = (args[0] if args else kwargs.get("name")) or self.request_name or url
             ticket = counters.begin(clock(), str(name))
         greenlet = gevent.getcurrent()

@@ -1,13 +1,14 @@
 """What the three ways to make requests share: open arrivals, our closed users, and a locustfile's own users.
 
-Each ends in two steps: the gate is shut, so that nothing new begins, then answers are awaited (`drain`). What is still
-open after that is cut off by Locust's own end, and counted.
+Each ends in two steps: the gate is shut, so that nothing new begins, then answers are awaited, for as long as the drain
+lasts. What is still open after that is cut off, and counted.
 
 Runs in the child only: it imports Locust.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -24,8 +25,6 @@ from chaoskit.load.tracking import TICKET, Gate, clock
 
 LEVELS_S = 0.25
 """How often the number of users is brought to the level of the moment."""
-_STUCK_S = 3.0
-"""For users whose own code does not let itself be ended."""
 
 
 @dataclass(slots=True)
@@ -40,6 +39,22 @@ class Situation:
     """Where the shape's time begins."""
     shard: int = 0
     shards: int = 1
+    drain_s: float = math.inf
+    """How long the end may take, once it has begun."""
+    ends_since_s: float | None = None
+
+    @property
+    def left_s(self) -> float:
+        """What is left of the drain; infinite until the end begins."""
+        return math.inf if self.ends_since_s is None else self.ends_since_s + self.drain_s - clock()
+
+    def begin_drain(self, *, hurried: bool = False) -> None:
+        """The end begins, if it has not: nothing new from now on. `hurried` also shortens a drain under way."""
+        self.gate.shut = True
+        if self.ends_since_s is None:
+            self.ends_since_s, self.drain_s = clock(), self.spec.drain_for_s
+        if hurried:
+            self.drain_s = min(self.drain_s, self.spec.usual_drain_s)
 
     def level(self, now_s: float) -> float:
         return self.spec.level(now_s - self.since_s)
@@ -66,8 +81,8 @@ class Traffic(Protocol):
     def begin(self) -> None:
         """Let it flow; returns at once."""
 
-    def drain(self, timeout_s: float) -> None:
-        """The gate is shut: wait until every open request has an outcome, at most that long; then end the users."""
+    def drain(self) -> None:
+        """The gate is shut: wait until every open request that is no user's has an outcome, or the drain is over."""
 
     @property
     def users(self) -> int:
@@ -126,11 +141,3 @@ def environment_of(classes: list[type[Any]], at: Situation) -> Environment:
     init: Any = locust.events.init
     init.fire(environment=environment, runner=environment.runner, web_ui=None)
     return environment
-
-
-def end_users(environment: Environment, timeout_s: float) -> None:
-    """Locust ends those who wait at once, lets the others finish, and after the time-out ends them too."""
-    environment.stop_timeout = timeout_s
-    runner: Any = environment.runner
-    with gevent.Timeout(timeout_s + _STUCK_S, False):
-        runner.quit()

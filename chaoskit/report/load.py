@@ -21,6 +21,8 @@ def load_line(load: LoadPlan) -> str:
     if load.processes > 1:
         parts.append(f"{load.processes} processes")
     parts.append(f"time-out {format_duration(load.timeout_s)}")
+    if load.drain_s is not None:
+        parts.append(f"the end may take {format_duration(load.drain_s)}")
     return "; ".join(parts) + " (real)"
 
 

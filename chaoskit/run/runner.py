@@ -217,7 +217,7 @@ class Runner:
             observer.stop()
         if self._load is not None:
             with contextlib.suppress(ChaoskitError):
-                totals = self._load.stop()
+                totals = self._load.stop(hurry=self._interrupted.is_set)
                 if not totals.reconciled:
                     self._say(totals.event())
         self._equipment.quiet()

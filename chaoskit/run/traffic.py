@@ -70,6 +70,7 @@ def load_spec(plan: Plan, host: str, requests: Mapping[str, list[dict[str, Any]]
         connect_timeout_s=load.timeout_s,
         network_timeout_s=load.timeout_s,
         think_s=load.think_s,
+        drain_s=load.drain_s,
         max_in_flight=load.in_flight,
         processes=load.processes,
         limit_s=plan.profile.limits.run_s + _STARTUP_S,

@@ -11,13 +11,13 @@ from typing import Any
 
 from chaoskit.errors import Place
 from chaoskit.scenario.fields import Fields, Problems, positive_int, text
-from chaoskit.scenario.model import THINK_S, TIMEOUT_S, LoadPlan
+from chaoskit.scenario.model import LONGEST_DRAIN_S, THINK_S, TIMEOUT_S, LoadPlan
 from chaoskit.scenario.quantities import duration, duration_or_zero, number, rate, share
 from chaoskit.scenario.shape import Shape
 from chaoskit.yaml_node import Node
 from chaoskit.yaml_source import nearest
 
-KEYS = ("rate", "users", "locustfile", "mix", "shape", "processes", "timeout", "think", "in_flight")
+KEYS = ("rate", "users", "locustfile", "mix", "shape", "processes", "timeout", "think", "in_flight", "drain")
 CHANGE_KEYS = ("rate", "users", "mix", "shape")
 """What may change while the load flows."""
 SHAPES = {
@@ -75,6 +75,7 @@ def read_load(node: Node, what: str, problems: Problems) -> LoadPlan | None:
         timeout_s=fields.take("timeout", _timeout, TIMEOUT_S),
         think_s=fields.take("think", duration_or_zero, THINK_S),
         in_flight=fields.take("in_flight", positive_int, None),
+        drain_s=fields.take("drain", _drain, None),
         places={"load": node.place, **{key: value.place for key in KEYS if (value := node.get(key))}},
     )
     _bounded(plan, node, problems)
@@ -193,9 +194,16 @@ def _at_most(most: int) -> Callable[[Node, str, Problems], int | None]:
 
 
 def _timeout(node: Node, what: str, problems: Problems) -> float | None:
-    seconds = duration(node, what, problems)
-    if seconds is not None and seconds > LONGEST_TIMEOUT_S:
-        problems.say(node.place, f"{what} is longer than {LONGEST_TIMEOUT_S:g} s: {node.raw}", "write 2s")
+    return _no_longer(LONGEST_TIMEOUT_S, duration(node, what, problems), node, what, problems)
+
+
+def _drain(node: Node, what: str, problems: Problems) -> float | None:
+    return _no_longer(LONGEST_DRAIN_S, duration_or_zero(node, what, problems), node, what, problems)
+
+
+def _no_longer(most_s: float, seconds: float | None, node: Node, what: str, problems: Problems) -> float | None:
+    if seconds is not None and seconds > most_s:
+        problems.say(node.place, f"{what} is longer than {most_s:g} s: {node.raw}", "write 2s")
         return None
     return seconds
 

@@ -232,6 +232,8 @@ class Attached:
 
 TIMEOUT_S = 2.0
 THINK_S = 1.0
+LONGEST_DRAIN_S = 30.0
+"""Real seconds that the end of a load may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +253,8 @@ class LoadPlan:
     """A user's mean wait after each answer."""
     in_flight: int | None = None
     """How many requests of a rate may be unanswered at once; what is due beyond is dropped, and counted."""
+    drain_s: float | None = None
+    """How long the end of the load may take; None: as long as the time-outs, and half a second."""
     places: Mapping[str, Place] = field(default_factory=dict, compare=False)
     """Where each key was written, and the whole under `load`."""
 

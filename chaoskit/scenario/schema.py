@@ -222,6 +222,7 @@ def _load() -> Schema:
         "timeout": _DURATION,
         "think": _ZERO_TOO,
         "in_flight": _COUNT,
+        "drain": _ZERO_TOO,
     }
     apart = (("rate", "users"), ("rate", "locustfile"), ("mix", "locustfile"), ("think", "locustfile"),
              ("think", "rate"), ("in_flight", "users"), ("in_flight", "locustfile"))  # fmt: skip

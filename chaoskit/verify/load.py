@@ -90,6 +90,7 @@ def load_notes(history: History) -> list[str]:
             f"load: {sum(totals.unreported.values())} requests were answered and never reported to Locust, which does "
             f"not count them (catch_response=True without `with`): {names}"
         )
+    notes += [f"load: {text}; load: {{drain: …}} lets the end take longer" for text in totals.cut_short]
     if totals.busy is not None and totals.span is not None:
         lasted_s = totals.span[1] - totals.span[0]
         notes.append(

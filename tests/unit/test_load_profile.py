@@ -108,11 +108,12 @@ def test_what_is_read_is_what_the_generator_gets(tmp_path: Path) -> None:
     plan = planned(
         tmp_path,
         "users: 30\n  mix: {leads: 3, reports: 1, opportunities: 0}\n  shape: {soak: {up: 1s, for: 5s}}\n"
-        "  processes: 2\n  timeout: 700ms\n  think: 250ms",
+        "  processes: 2\n  timeout: 700ms\n  think: 250ms\n  drain: 12s",
     )
     spec = load_spec(plan, HOST, REQUESTS)
     assert (spec.rate, spec.users, spec.processes, spec.think_s) == (None, 30, 2, 0.25)
     assert (spec.connect_timeout_s, spec.network_timeout_s) == (0.7, 0.7)
+    assert (spec.drain_for_s, spec.usual_drain_s) == (12.0, pytest.approx(1.9))
     assert spec.shape == Shape(kind="soak", start_s=1, length_s=5)
     assert spec.mix == {"leads/1": 3, "leads/2": 3, "reports": 2}
     assert spec.requests["leads/2"].method == "POST"
@@ -149,6 +150,7 @@ RULES = [
     ("shape: {soak: {for: 0s}}", "p.yml:5: 'for' must be longer than 0 (write a duration such as 30s or 5m)"),
     ("processes: 0", "p.yml:5: 'processes' must be a whole number of 1 or more, found the number 0"),
     ("processes: 65", "p.yml:5: 'processes' must be at most 64, found the number 65"),
+    ("drain: 11m", "p.yml:5: 'drain' is longer than 30 s: 11m (write 2s)"),
     ("timeout: 11m", "p.yml:5: 'timeout' is longer than 600 s: 11m (write 2s)"),
     ("timeout: 2", "p.yml:5: 'timeout' has no unit: 2 (write 2s for seconds or 2m for minutes)"),
 ]  # fmt: skip
@@ -290,6 +292,7 @@ def test_the_plan_shows_the_load_in_one_line() -> None:
     assert load_line(read_load("locustfile: a.py\n  shape: {spike: {to: 2.5, at: 1m, for: 10s}}")) == (
         "10 users in a closed model; spike to 2.5 times it after 1m for 10s; tasks of a.py; time-out 2s (real)"
     )
+    assert load_line(read_load("users: 1\n  drain: 9s")).endswith("; the end may take 9s (real)")
     assert "ramp from 10% of it within 30s" in load_line(read_load("users: 1\n  shape: {ramp: {over: 30s}}"))
     assert "up within 5s, 1m at full level, then down" in load_line(
         read_load("users: 1\n  shape: {soak: {up: 5s, for: 1m}}")

@@ -188,6 +188,11 @@ def test_answers_that_were_never_reported_are_named_and_cost_nothing_else() -> N
     assert "Locust's own statistics" in " ".join(judged(some_load(seconds(20), **{**told, "locust_requests": 789})))
 
 
+def test_what_the_end_cut_short_is_noted() -> None:
+    told = ["a user of Clerk had not ended when 4.5 s were over, and was cut in own.py:7"]
+    assert f"load: {told[0]};" in load_notes(some_load(seconds(20), cut_short=told))[1]
+
+
 def test_the_notes_tell_what_the_generator_cost() -> None:
     told = {"span": (1000.0, 1020.0), "cpu_s": 1.24, "busy": 0.31, "lag_ms": 48.2, "late": 0.012, "oldest_ms": 730.0}
     first, second = load_notes(some_load(seconds(20), **told))

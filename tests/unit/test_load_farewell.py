@@ -1,0 +1,212 @@
+"""How users go: what a locustfile does at its end is sent and counted, nothing else is, and what does not end is cut
+and named. In the middle of a request nobody is ended, at the end or at a lower level."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from chaoskit.load.messages import LoadTotals
+from chaoskit.load.theirs import cleans_up, place
+from tests.load_examples import Start, Target, adds_up, start, target
+
+__all__ = ["start", "target"]
+
+LEAVING = """
+import time
+import gevent
+from locust import FastHttpUser, HttpUser, TaskSet, constant, events, task
+
+class Base(FastHttpUser):
+    abstract = True
+    wait_time = constant(0.1)
+    def on_start(self):
+        self.client.post("/login", data="x")
+    def on_stop(self):
+        try:
+            self.client.get("/logout")
+        finally:
+            gevent.spawn(self.client.get, "/farewell").join()
+
+class Long(Base):
+    @task
+    def steps(self):
+        for _ in range(1000):
+            self.client.post("/create", data="x")
+            try:
+                for _ in range(3):
+                    try:
+                        self.client.get("/list")
+                    except Exception:
+                        pass
+                    time.sleep(0.02)
+            finally:
+                self.client.get("/delete")
+
+class Waits(Base):
+    @task
+    def look(self):
+        self.client.get("/look")
+
+class Sleeps(Base):
+    @task
+    def doze(self):
+        try:
+            time.sleep(60)
+        finally:
+            self.client.get("/woken")
+
+class Nested(HttpUser):
+    wait_time = constant(0.1)
+    @task
+    class Inner(TaskSet):
+        @task
+        def both(self):
+            gevent.joinall([gevent.spawn(self.client.get, "/inner") for _ in range(2)])
+        def on_stop(self):
+            self.client.get("/inner-left")
+
+@events.test_stop.add_listener
+def tidy(environment, **_):
+    from locust.clients import HttpSession
+    client = HttpSession(environment.host, environment.events.request, None)
+    for _ in range(150):
+        client.get("/tidy")
+"""
+
+
+def test_what_a_locustfile_does_at_its_end_is_sent_and_nothing_else(
+    start: Start, target: Target, tmp_path: Path
+) -> None:
+    """`finally:`, on_stop of users and of task sets, and test_stop; a thousand steps are not."""
+    own = tmp_path / "own.py"
+    own.write_text(LEAVING)
+    load, heard = start(users=8, locustfile=str(own), connect_timeout_s=0.5, network_timeout_s=0.5)
+    heard.wait(lambda windows: sum(window.finished for window in windows) > 150)
+    before = target.counts()
+    totals = load.stop()
+    adds_up(heard, totals)
+    counts = target.counts()
+    assert sum(counts.values()) == totals.finished == totals.started
+    assert counts["/create"] == counts["/delete"]
+    assert counts["/login"] == counts["/logout"] == counts["/farewell"] == 6
+    assert counts["/woken"] == counts["/inner-left"] == 2
+    assert counts.get("/tidy") == 150, totals
+    assert counts["/list"] - before["/list"] < 12
+    assert totals.cut_short == []
+    assert totals.second[1] - heard.events[-2].second[0] < 3
+
+
+SWALLOWS = """
+import time
+from locust import FastHttpUser, constant, events, task
+
+class Stubborn(FastHttpUser):
+    wait_time = constant(0)
+    @task
+    def on_and_on(self):
+        while True:
+            try:
+                self.client.get("/again")
+            except:
+                pass
+
+@events.test_stop.add_listener
+def slow(**_):
+    time.sleep(60)
+"""
+
+
+def test_code_that_swallows_its_end_is_bounded_cut_and_named(start: Start, target: Target, tmp_path: Path) -> None:
+    own = tmp_path / "own.py"
+    own.write_text(SWALLOWS)
+    load, heard = start(users=2, locustfile=str(own), drain_s=0.5)
+    before = time.monotonic()
+    totals = load.stop()
+    assert time.monotonic() - before < 10
+    adds_up(heard, totals)
+    refused, caught, listener = sorted(totals.cut_short, key=lambda text: "refused more than 100" not in text)
+    assert "a user of Stubborn was refused more than 100 requests at its end in own.py:11 (2 times)" in refused
+    assert "a user of Stubborn caught its own end (a bare except?) and still went on" in caught
+    assert "was cut in own.py:11 (2 times)" in caught
+    assert "a listener to test_stopping or test_stop had not ended when the drain of 0.5 s was over" in listener
+    assert "was cut in own.py:17" in listener
+
+
+PATIENT = """
+from locust import HttpUser, constant, task
+
+class Patient(HttpUser):
+    wait_time = constant(0.01)
+    @task
+    def look(self):
+        self.client.get("/drip", timeout=20)
+        self.client.get("/after")
+"""
+
+
+@pytest.mark.long
+def test_reducing_users_lets_requests_finish(start: Start, target: Target, tmp_path: Path) -> None:
+    """Who must go counts no more, and is not cut off; up and down, and back."""
+    own = tmp_path / "own.py"
+    own.write_text(PATIENT.replace('"/drip", timeout=20', '"/look"').replace("0.01", "0.001"))
+    load, heard = start(users=6, locustfile=str(own))
+    heard.wait(lambda windows: windows[-1].users == 6)
+    for users in (2, 5, 1):
+        load.change(replace(load.spec, users=users))
+        heard.wait(lambda windows, users=users: windows[-1].users == users)
+    totals = load.stop()
+    adds_up(heard, totals)
+    assert totals.cut == totals.in_flight == 0
+    assert sum(target.counts().values()) == totals.finished
+    assert not {reason for window in heard.events if hasattr(window, "ended") for reason in window.ended}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("hurry", [False, True])
+def test_the_drain_is_as_long_as_was_asked_for_and_the_usual_one_in_a_hurry(
+    start: Start, target: Target, tmp_path: Path, hurry: bool
+) -> None:
+    own = tmp_path / "own.py"
+    own.write_text(PATIENT.replace("/drip", "/look"))
+    load, heard = start(users=2, locustfile=str(own), connect_timeout_s=0.2, network_timeout_s=0.2, drain_s=20.0)
+    heard.wait(lambda windows: windows[-1].users == 2)
+    target.freeze()
+    heard.wait(lambda windows: windows[-1].in_flight == 2 and windows[-1].oldest_ms > 500)
+    before = time.monotonic()
+    looks = iter(range(100))
+
+    def thaw_after_a_second() -> bool:
+        if next(looks) == 15:
+            target.thaw()
+        return hurry
+
+    totals = load.stop(hurry=thaw_after_a_second)
+    assert isinstance(totals, LoadTotals)
+    assert totals.cut == (2 if hurry else 0)
+    assert time.monotonic() - before < 10
+    adds_up(heard, totals)
+
+
+def test_where_code_cleans_up_is_seen_by_its_lines(tmp_path: Path) -> None:
+    """In a `finally:` that nothing has ended, too."""
+    import sys
+
+    found = []
+
+    def look() -> None:
+        found.append((cleans_up(sys._getframe()), place(sys._getframe(1)).split(":")[0]))
+
+    look()
+    try:
+        look()
+    finally:
+        look()
+    assert found == [
+        (False, "test_load_farewell.py"),
+        (False, "test_load_farewell.py"),
+        (True, "test_load_farewell.py"),
+    ]
