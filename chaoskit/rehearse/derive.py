@@ -12,6 +12,7 @@ from chaoskit.alerting.model import Matcher, Rule
 from chaoskit.alerting.windows_expression import selectors
 from chaoskit.rehearse.placing import Choices
 from chaoskit.rehearse.script import CannotDerive
+from chaoskit.rehearse.search import searched
 from chaoskit.rehearse.selectors import label_values
 from chaoskit.rehearse.series import Scripted
 from chaoskit.rehearse.solve import Solver
@@ -38,6 +39,9 @@ _TRIED = (
     Choices(3, shared=False),
     Choices(4, shared=False),
 )
+SEARCHED = 160
+"""How many sets of levels are drawn where no way backwards holds."""
+_USUAL_SAMPLES = 500
 _IN_TEMPLATE = re.compile(r"\$?\.?[lL]abels\.([a-zA-Z_][a-zA-Z0-9_]*)")
 
 
@@ -90,6 +94,14 @@ def guesses(rule: Rule, records: Mapping[str, Rule], mark: str, interval_s: floa
         if series and series not in seen:
             seen.add(series)
             yield Guess(series, mark)
+    # What looks far back costs the engine as many samples for each try.
+    span_s = max(
+        (each.reach_s for expr in (rule.expr, *(r.expr for r in read.values())) for each in selectors(expr)),
+        default=0.0,
+    )
+    most = int(SEARCHED * min(1.0, _USUAL_SAMPLES * interval_s / max(span_s, 1.0)))
+    for series in searched(rule, read, labels, shared, mark, interval_s, max(8, most)):
+        yield Guess(series, mark)
 
 
 def closure(rule: Rule, records: Mapping[str, Rule]) -> dict[str, Rule]:

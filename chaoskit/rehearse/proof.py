@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from chaoskit.stack.process import tied
 from chaoskit.units import format_duration
 
 _CHUNK = 60
+_TURNS, _ONE_BY_ONE, _TOGETHER = 60, 6, 12
+"""The likeliest guesses are asked about one by one, the others so many at once."""
 _PROMTOOL_S = 120.0
 _SIDE_BY_SIDE = 2
 _MARK = re.compile(r'expr: "(?:[^"\\]|\\.)*?# chaoskit (?P<number>\d+) (?P<when>\w+)", time: (?P<rest>.*)')
@@ -34,6 +37,10 @@ _RESULT = re.compile(r"(\{.*?\}) [-+.\dENaInf]+(?:, (?=\{)|$)")
 _TRIED_SERIES = "the series that were tried"
 _SETTLE = 4
 """Intervals until a change is certainly seen."""
+_LATE = 60
+"""Intervals that a condition must last beyond its `for`, so that it may wait for others in its wave."""
+_NOTICE_S = 150.0
+"""What a condition that ends by itself must leave for the notification after its `for`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,10 @@ class Proven:
     subject: Subject
     guess: Guess
     results: tuple[Mapping[str, str], ...]
+    lasts_s: float | None = None
+    """For a condition that ends by itself: how long after the fault it certainly still holds."""
+    at_once: bool = False
+    """Whether it holds as soon as the fault is seen, before its range is filled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,21 +88,21 @@ def prove(
     }
     proven: list[Proven] = []
     folder.mkdir(parents=True, exist_ok=True)
-    for turn in range(40):
+    for turn in range(_TURNS):
         trying: list[tuple[Subject, Guess]] = []
         for number, (subject, more) in list(left.items()):
-            guess = next(more, None)
-            if guess is None:
+            some = list(islice(more, 1 if turn < _ONE_BY_ONE else _TOGETHER))
+            if not some:
                 del left[number]
-            else:
-                trying.append((subject, guess))
+            trying += [(subject, guess) for guess in some]
         if not trying:
             break
         for subject, guess, outcome in _round(trying, records, promtool, folder, interval_s, turn):
             if isinstance(outcome, str):
                 reasons[subject.number].append(outcome)
-            else:
-                proven.append(Proven(subject, guess, outcome))
+            elif subject.number in left:
+                results, lasts, at_once = outcome
+                proven.append(Proven(subject, guess, results, lasts and lasts * interval_s, at_once))
                 del left[subject.number]
     done = {each.subject.number for each in proven}
     unproven = [Unproven(s, _telling(reasons[s.number])) for s in subjects if s.number not in done]
@@ -111,7 +122,7 @@ def _round(
     folder: Path,
     interval_s: float,
     turn: int,
-) -> Iterable[tuple[Subject, Guess, tuple[Mapping[str, str], ...] | str]]:
+) -> Iterable[tuple[Subject, Guess, _Held | str]]:
     """What promtool says of one guess each; rules that read recording rules get a file with those rules."""
     by_rules: dict[tuple[str, ...], list[tuple[Subject, Guess]]] = {}
     for subject, guess in trying:
@@ -122,14 +133,14 @@ def _round(
         for at in range(0, len(members), _CHUNK):
             part = members[at : at + _CHUNK]
             file = folder / f"tests-{turn}-{number}-{at}.yml"
-            tests = [_test(subject, guess, interval_s) for subject, guess in part]
+            tests = [_test(at, subject, guess, interval_s) for at, (subject, guess) in enumerate(part)]
             document = {"rule_files": files, "evaluation_interval": format_duration(interval_s), "tests": tests}
             file.write_text(_dump(document), encoding="utf-8")
             jobs.append((file, part))
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
         for (_, part), said in zip(jobs, pool.map(lambda job: _ask(promtool, job[0]), jobs), strict=True):
-            for subject, guess in part:
-                yield subject, guess, _outcome(said, subject)
+            for at, (subject, guess) in enumerate(part):
+                yield subject, guess, _outcome(said.get(at, {}), instants(subject, guess, interval_s))
 
 
 def _rule_file(path: Path, records: Sequence[Rule], interval_s: float) -> list[str]:
@@ -141,8 +152,21 @@ def _rule_file(path: Path, records: Sequence[Rule], interval_s: float) -> list[s
     return [str(path)]
 
 
-def instants(subject: Subject, guess: Guess, interval_s: float) -> tuple[int, int, int, int]:
-    """In intervals: the end of the rest, the filled range, the end of the fault, the end of the fall.
+@dataclass(frozen=True, slots=True)
+class Instants:
+    """When a condition is asked for, in intervals from the beginning; the fault begins at `rest`, ends at `late`."""
+
+    rest: int
+    early: int
+    early_end: int
+    filled: int
+    end: int
+    late: int
+    fallen: int
+
+
+def instants(subject: Subject, guess: Guess, interval_s: float) -> Instants:
+    """The end of the rest, the filled range, the end of `for`, long after it, the end of the fall.
 
     promtool's time begins at 0, and a time stamp must not lie before it.
     """
@@ -150,27 +174,38 @@ def instants(subject: Subject, guess: Guess, interval_s: float) -> tuple[int, in
     ago_s = max((-value for one in guess.series if one.clock for value in _levels(one)), default=0.0)
     rest = span + math.ceil(max(ago_s, 0.0) / interval_s)
     held = math.ceil(subject.rule.for_s / interval_s) + _SETTLE
-    return rest, rest + span, rest + span + held, rest + span + held + span
+    early = rest + _SETTLE
+    late = rest + span + held + _LATE
+    early_end = min(early + held + math.ceil(_NOTICE_S / interval_s), late)
+    return Instants(rest, early, early_end, rest + span, rest + span + held, late, late + span)
 
 
 def _levels(series: Scripted) -> list[float]:
     return [s.start for values in (series.rest, series.values) for s in values.segments if s.start is not None]
 
 
-def _test(subject: Subject, guess: Guess, interval_s: float) -> dict[str, Any]:
-    rest, filled, end, fallen = instants(subject, guess, interval_s)
-    course = Course(0.0, rest * interval_s, end * interval_s)
+def _test(number: int, subject: Subject, guess: Guess, interval_s: float) -> dict[str, Any]:
+    when_ = instants(subject, guess, interval_s)
+    course = Course(0.0, when_.rest * interval_s, when_.late * interval_s)
     series = []
     for one in guess.series:
-        values = [value_at(one, course, i * interval_s, interval_s) for i in range(fallen + 1)]
+        values = [value_at(one, course, i * interval_s, interval_s) for i in range(when_.fallen + 1)]
         if one.clock:
             values = [None if v is None else v + i * interval_s for i, v in enumerate(values)]
         series.append({"series": one.key, "values": notation(values)})
-    whens = {"rest": rest - 1, "filled": filled - 1, "end": end - 1, "fallen": fallen}
+    whens = {
+        "rest": when_.rest - 1,
+        "early": when_.early,
+        "early_end": when_.early_end - 1,
+        "filled": when_.filled - 1,
+        "end": when_.end - 1,
+        "late": when_.late - 1,
+        "fallen": when_.fallen,
+    }
     expr = subject.rule.expr.strip()
     asked = [
         {
-            "expr": f"{expr}\n# chaoskit {subject.number} {when}",
+            "expr": f"{expr}\n# chaoskit {number} {when}",
             "eval_time": format_duration(at * interval_s),
             "exp_samples": [],
         }
@@ -180,7 +215,7 @@ def _test(subject: Subject, guess: Guess, interval_s: float) -> dict[str, Any]:
 
 
 def _ask(promtool: Path, file: Path) -> dict[int, dict[str, str]]:
-    """By rule and instant, what promtool found where nothing was expected."""
+    """By test and instant, what promtool found where nothing was expected."""
     try:
         run = subprocess.run(
             tied([promtool, "test", "rules", file]),
@@ -208,18 +243,24 @@ def _ask(promtool: Path, file: Path) -> dict[int, dict[str, str]]:
     return found
 
 
-def _outcome(said: Mapping[int, Mapping[str, str]], subject: Subject) -> tuple[Mapping[str, str], ...] | str:
-    mine = said.get(subject.number, {})
+_Held = tuple[tuple[Mapping[str, str], ...], int | None, bool]
+"""The results, after how many intervals the condition may end by itself, and whether it holds at once."""
+
+
+def _outcome(mine: Mapping[str, str], when: Instants) -> _Held | str:
     broken = next((text for text in mine.values() if text.startswith("error ")), "")
     if broken:
         return f"the engine refuses it with such series: {broken.removeprefix('error ')}"
-    wrong = [when for when, wanted in _WANTED.items() if (when in mine) != wanted]
-    if not wrong:
-        return _results(mine["end"])
-    return f"{_TRIED_SERIES} {_LACKS[wrong[0]]}"
+    for instant in ("rest", "fallen"):
+        if instant in mine:
+            return f"{_TRIED_SERIES} {_LACKS[instant]}"
+    if "filled" in mine and "end" in mine:
+        return _results(mine["end"]), None if "late" in mine else when.end - when.rest, False
+    if "early" in mine and "early_end" in mine:
+        return _results(mine["early_end"]), when.early_end - when.rest, True
+    return f"{_TRIED_SERIES} {_LACKS['end' if 'filled' in mine or 'early' in mine else 'filled']}"
 
 
-_WANTED = {"filled": True, "end": True, "rest": False, "fallen": False}
 _LACKS = {
     "filled": "do not make it true",
     "end": "do not keep it true for as long as its `for`: it ends by itself",

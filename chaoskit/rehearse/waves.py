@@ -7,11 +7,12 @@ a stack with a larger time scale, so that nobody waits for hours.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from chaoskit.alerting.model import AlertConfig, Rule
-from chaoskit.alerting.routing import alert_labels, matches_all
+from chaoskit.alerting.routing import alert_labels, match_routes, matches_all
 from chaoskit.rehearse.derive import closure, metric_names
 from chaoskit.rehearse.proof import Proven
 
@@ -20,6 +21,7 @@ MOST_WHEN_BUSY = 40
 """On a machine with other work, and when what remained unknown is played once more."""
 SCALES = (60.0, 120.0, 200.0)
 _SHORT_REAL_S = 20.0
+_SLACK_S = 60.0
 _LEAST_TICK_REAL_S = 0.075
 """Evaluations that follow each other faster than this are not told apart on a busy machine."""
 
@@ -32,6 +34,10 @@ class Wave:
     names: set[str] = field(default_factory=set)
     scripted: set[str] = field(default_factory=set)
     watched: set[str] = field(default_factory=set)
+    need_s: float = 0.0
+    """How long the fault must last until every member is noticed."""
+    lasts_s: float = math.inf
+    """How long the conditions of all members hold."""
     sources: set[tuple[int, tuple[str, ...]]] = field(default_factory=set)
     targets: set[tuple[int, tuple[str, ...]]] = field(default_factory=set)
 
@@ -40,6 +46,17 @@ def length_s(proven: Proven) -> float:
     """What a rule needs from the fault to firing, and as long again: its range, its `for`, its `keep_firing_for`."""
     rule = proven.subject.rule
     return proven.subject.span_s + max(rule.for_s, rule.keep_firing_for_s)
+
+
+def needed_s(config: AlertConfig, proven: Proven) -> float:
+    """How long the fault must last until the rule's alert is noticed: its range unless it holds at once, `for`, waits."""
+    rule = proven.subject.rule
+    waits = [
+        route.group_wait_s
+        for result in proven.results
+        for route in match_routes(config.route, labels_of(config, proven, result))
+    ]
+    return (0.0 if proven.at_once else proven.subject.span_s) + rule.for_s + max(waits, default=0.0) + _SLACK_S
 
 
 def scale_for(proven: Proven, interval_s: float, asked: float | None, longest_real_s: float) -> float | None:
@@ -79,12 +96,14 @@ def make_waves(
         exprs = [rule.expr, *(record.expr for record in closure(rule, records).values())]
         watched = set() if marked(one) else scripted | {name for expr in exprs for name in metric_names(expr)}
         sources, targets = _mutes(config, one)
+        need_s, lasts_s = needed_s(config, one), math.inf if one.lasts_s is None else one.lasts_s
         wave = next(
             (
                 wave
                 for wave in waves
                 if len(wave.members) < most
                 and rule.alert not in wave.names
+                and max(need_s, wave.need_s) <= min(lasts_s, wave.lasts_s)
                 and not (scripted & wave.watched or watched & (wave.scripted | wave.watched))
                 and not (sources & wave.targets or targets & wave.sources)
             ),
@@ -95,6 +114,7 @@ def make_waves(
             waves.append(wave)
         wave.members.append(one)
         wave.names.add(rule.alert)
+        wave.need_s, wave.lasts_s = max(need_s, wave.need_s), min(lasts_s, wave.lasts_s)
         wave.scripted |= scripted
         wave.watched |= watched
         wave.sources |= sources

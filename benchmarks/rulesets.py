@@ -1,0 +1,144 @@
+"""How published rule sets fare in a rehearsal: `python -m benchmarks.rulesets FOLDER [--only NAME] [--derive] [--markdown]`.
+
+FOLDER holds collections; a collection is a folder of rule files (each a set) or of folders (each a set, test files
+left out). For every set: how many alerting rules were read, how many were rehearsed, how many were not and why, how many
+FAILed and why. `--derive` stops after promtool has confirmed the series, which takes a tenth of the time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.rehearse_many import ALERTMANAGER
+from chaoskit.cli.rehearse_inputs import ASSUMED
+from chaoskit.cli.sources import load_config
+from chaoskit.errors import ChaoskitError
+from chaoskit.rehearse.derive import recording_rules
+from chaoskit.rehearse.proof import prove
+from chaoskit.rehearse.session import Asked, Session
+from chaoskit.stack.binaries import require
+
+INTERVAL_S = 15.0
+_NUMBERS = re.compile(r"'[^']*'|\d+(\.\d+)?|[a-z_:]+_[a-z0-9_:]+")
+
+
+@dataclass
+class Tally:
+    """What came of one set."""
+
+    name: str
+    read: int = 0
+    rehearsed: int = 0
+    took_s: float = 0.0
+    refused: str = ""
+    not_rehearsed: list[tuple[str, str, str]] = field(default_factory=list)
+    """Place and name of a rule, its expression, and the reason."""
+    failed: list[tuple[str, str, str]] = field(default_factory=list)
+    unknown: list[tuple[str, str, str]] = field(default_factory=list)
+
+
+def sets(folder: Path) -> dict[str, list[Path]]:
+    """The sets below a folder of collections, each with its rule files."""
+    found: dict[str, list[Path]] = {}
+    for collection in sorted(p for p in folder.iterdir() if p.is_dir()):
+        for part in sorted(collection.iterdir()):
+            files = [part] if part.is_file() else sorted(part.rglob("*.y*ml"))
+            rules = [f for f in files if f.suffix in (".yml", ".yaml") and not f.stem.endswith("_test")]
+            if any(re.search(r"(?m)^\s*-?\s*\"?alert\"?:", f.read_text(encoding="utf-8")) for f in rules):
+                found[f"{collection.name}/{part.name}"] = rules
+    return found
+
+
+def tried(name: str, files: list[Path], derive_only: bool, jobs: int) -> Tally:
+    """One set read, and rehearsed or derived."""
+    tally = Tally(name)
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="rulesets-") as scratch:
+        folder = Path(scratch)
+        (folder / "am.yml").write_text(ALERTMANAGER, encoding="utf-8")
+        (folder / "prometheus.yml").write_text(ASSUMED, encoding="utf-8")
+        try:
+            config = load_config(None, [str(f) for f in files], folder / "am.yml", folder / "prometheus.yml")
+            tally.read = sum(1 for rule in config.rules if rule.alert)
+            session = Session(Asked(config, INTERVAL_S, folder / "run", False, side_by_side=jobs), require(), _nothing)
+            if derive_only:
+                subjects, without = session._subjects()
+                records = recording_rules(config.rules)
+                proven, unproven = prove(subjects, records, require().promtool, folder / "proof", INTERVAL_S)
+                tally.rehearsed = len(proven)
+                reasons = [*without, *((u.subject.rule, u.reason) for u in unproven)]
+                tally.not_rehearsed = [(f"{r.place} {r.alert}", r.expr, why) for r, why in reasons]
+            else:
+                found = session.rehearse()
+                for one in found.outcomes:
+                    row = (f"{one.rule.place} {one.rule.alert}", one.rule.expr, "; ".join(one.reasons))
+                    if one.result is None:
+                        tally.not_rehearsed.append(row)
+                        continue
+                    tally.rehearsed += 1
+                    if str(one.result) == "FAIL":
+                        tally.failed.append(row)
+                    elif str(one.result) == "UNKNOWN":
+                        tally.unknown.append(row)
+        except ChaoskitError as error:
+            tally.refused = str(error).splitlines()[0]
+        except Exception:
+            tally.refused = f"TRACEBACK {traceback.format_exc().splitlines()[-1]}"
+    tally.took_s = time.monotonic() - begun
+    return tally
+
+
+def _nothing(line: str) -> None:
+    """Says nothing."""
+
+
+def kind(reason: str) -> str:
+    """A reason without what differs from rule to rule."""
+    return _NUMBERS.sub("…", reason.splitlines()[0] if reason else "?")[:110]
+
+
+def main() -> int:
+    """Reads the options, tries every set, prints a line each and the reasons by number."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--only", default="", help="sets whose name holds this")
+    parser.add_argument("--derive", action="store_true", help="stop where promtool has confirmed the series")
+    parser.add_argument("--json", type=Path, help="write every row here")
+    parser.add_argument("-j", type=int, default=2, dest="jobs", help="stacks side by side")
+    options = parser.parse_args()
+    tallies = []
+    for name, files in sets(options.folder).items():
+        if options.only in name:
+            tally = tried(name, files, options.derive, options.jobs)
+            tallies.append(tally)
+            print(
+                f"{name}: {tally.read} read, {tally.rehearsed} rehearsed, {len(tally.failed)} FAIL, "
+                f"{len(tally.unknown)} UNKNOWN, {tally.took_s:.0f} s {tally.refused}",
+                flush=True,
+            )
+    read, rehearsed = sum(t.read for t in tallies), sum(t.rehearsed for t in tallies)
+    print(f"{rehearsed} of {read} ({100 * rehearsed / max(1, read):.1f} %) in {len(tallies)} sets")
+    for title, rows in (
+        ("not rehearsed", [r for t in tallies for r in t.not_rehearsed]),
+        ("FAIL", [r for t in tallies for r in t.failed]),
+        ("UNKNOWN", [r for t in tallies for r in t.unknown]),
+    ):
+        print(f"{title}: {len(rows)}")
+        for why, number in Counter(kind(row[2]) for row in rows).most_common(40):
+            print(f"  {number:4}  {why}")
+    if options.json:
+        options.json.write_text(json.dumps([vars(t) for t in tallies], indent=1), encoding="utf-8")
+    return int(any(t.refused for t in tallies))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,250 @@
+"""Series for an expression by trial: every series that it reads gets a level out of its own numbers, again and again.
+
+Where a condition cannot be walked backwards (one series on both sides of a comparison, a sum that holds its own part,
+a count of versions, a ratio of overlapping selectors), a small search finds levels nevertheless: the numbers in the
+expression and their neighbours are where its truth changes. The choices are drawn by a generator that is seeded with
+the expression, so the same rule gets the same series everywhere. The real engine says which of them hold.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import promql_parser as promql
+
+from chaoskit.alerting.model import Rule
+from chaoskit.rehearse.placing import Choices
+from chaoskit.rehearse.script import CannotDerive
+from chaoskit.rehearse.series import ENDLESS, NEVER, Scripted, Segment, Values, constant, slope
+from chaoskit.rehearse.solve import Solver
+from chaoskit.rehearse.tree import COMPARISONS, children, is_constant, metric_of, reads_clock
+
+Use = Literal["value", "slope", "toggle", "bucket"]
+_SLOPE_CALLS = frozenset({"rate", "irate", "increase", "delta", "idelta", "deriv", "predict_linear"})
+_TOGGLE_CALLS = frozenset({"changes", "resets"})
+_MOST_COPIES = 2
+_DAY_S = 86400.0
+_LONGEST_AGO_S = 2 * _DAY_S
+_EDGES_S = (0.005, 0.05, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 600.0, 1e6, math.inf)
+_GROWTH = 60
+"""Steps of a value that multiplies itself, after which it stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One series that an expression reads, and how."""
+
+    name: str
+    labels: tuple[tuple[str, str], ...]
+    use: Use
+    clocked: bool = False
+
+
+def reads(node: Any, solver: Solver, varied: frozenset[str]) -> dict[str, Read]:
+    """The series below a node, one for each selector, by identity; `varied` labels tell the copies apart."""
+    found: dict[str, Read] = {}
+
+    def walk(one: Any, use: Use, clocked: bool) -> None:
+        match one:
+            case promql.VectorSelector():
+                if (record := solver._record(one)) is not None:
+                    solver._through(record, one, lambda inner: walk(inner, use, clocked))
+                    return
+                labels = dict(solver._labels(one))
+                if solver.copy:
+                    wanted = {m.name for m in one.matchers.matchers if str(m.op).endswith("Equal")}
+                    labels |= {label: f"{solver.mark}-{solver.copy}" for label in varied - wanted if label in labels}
+                name = metric_of(one)
+                if name in ("ALERTS", "ALERTS_FOR_STATE"):
+                    raise CannotDerive("it reads the state of other alerts")
+                kind: Use = "bucket" if name.endswith("_bucket") else use
+                read = Read(name, tuple(sorted(labels.items())), kind, clocked)
+                key = f"{name}{read.labels}"
+                there = found.get(key)
+                # Read as a value and as a slope, a series must grow.
+                found[key] = read if there is None or there.use == "value" else replace(there, use=there.use)
+            case promql.Call():
+                inner: Use = use
+                if one.func.name in _SLOPE_CALLS:
+                    inner = "slope"
+                elif one.func.name in _TOGGLE_CALLS:
+                    inner = "toggle"
+                for arg in one.args:
+                    walk(arg, inner, clocked)
+            case promql.MatrixSelector():
+                walk(one.vector_selector, use, clocked)
+            case promql.BinaryExpr() if str(one.op) in COMPARISONS:
+                for side in children(one):
+                    walk(side, use, clocked or reads_clock(one))
+            case _:
+                for child in children(one):
+                    walk(child, use, clocked)
+
+    walk(node, "value", False)
+    return found
+
+
+def numbers(rule: Rule, read_records: Mapping[str, Rule]) -> list[float]:
+    """The numbers that stand in an expression and in the records that it reads, with constant arithmetic done."""
+    found: set[float] = set()
+
+    def walk(node: Any) -> None:
+        if isinstance(node, promql.NumberLiteral):
+            found.add(abs(float(node.val)))
+        elif is_constant(node) and (value := _constant(node)) is not None:
+            found.add(abs(value))
+        for child in children(node):
+            walk(child)
+
+    for expr in (rule.expr, *(record.expr for record in read_records.values())):
+        walk(promql.parse(expr))
+    return sorted(n for n in found if math.isfinite(n) and n < 1e15)
+
+
+def _constant(node: Any) -> float | None:
+    try:
+        known = Solver({}, {}, "", 1.0, Choices()).known(node)
+    except (CannotDerive, ZeroDivisionError, OverflowError):
+        return None
+    return known[0] if known else None
+
+
+def searched(
+    rule: Rule,
+    read_records: Mapping[str, Rule],
+    labels: Mapping[str, str],
+    shared: Mapping[str, str],
+    mark: str,
+    interval_s: float,
+    most: int,
+) -> Iterator[tuple[Scripted, ...]]:
+    """At most so many series sets to try, each once; none where the expression reads nothing that can be scripted."""
+    node = promql.parse(rule.expr)
+    draw = random.Random(zlib.crc32(rule.expr.encode()))
+    own = numbers(rule, read_records)
+    varied = frozenset(_varied(node)) | {name for r in read_records.values() for name in _varied(promql.parse(r.expr))}
+    kept = _kept(node)
+    variants: list[list[Read]] = []
+    for choices in (Choices(), Choices(expand=False), Choices(shared=False)):
+        for copies in range(1, _MOST_COPIES + 1):
+            all_of: dict[str, Read] = {}
+            for copy in range(copies):
+                solver = Solver(read_records, labels, mark, interval_s, choices, shared)
+                solver.copy = copy
+                try:
+                    all_of |= reads(node, solver, varied - kept if copy else frozenset())
+                except CannotDerive:
+                    break
+            found = list(all_of.values())
+            if found and found not in variants and len(found) <= 12:
+                variants.append(found)
+    if not variants:
+        return
+    seen: set[tuple[Scripted, ...]] = set()
+    for number in range(most):
+        leaves = variants[number % len(variants)]
+        common = draw.choice(_levels(draw, own))
+        alike = draw.random() < 0.2
+        series: list[Scripted] = []
+        for leaf in leaves:
+            up = common if alike else draw.choice(_levels(draw, own))
+            series += _scripted(leaf, up, draw, number % 3, interval_s, own)
+        made = tuple(series)
+        if made not in seen:
+            seen.add(made)
+            yield made
+
+
+def _levels(draw: random.Random, own: list[float]) -> list[float]:
+    """Where truth may change: nothing, one, a few, much, and either side of each number of the expression."""
+    found = [0.0, 0.0, 1.0, 1.0, 2.0, 5.0, 20.0, 100.0, 1000.0]
+    for number in own:
+        found += [number, number * 0.5, number * 0.9, number * 1.1, number * 2, number + 1, max(0.0, number - 1)]
+        if draw.random() < 0.3:
+            found += [number / 100, number * 100]
+    return found
+
+
+def _scripted(
+    leaf: Read, up: float, draw: random.Random, way: int, interval_s: float, own: list[float]
+) -> list[Scripted]:
+    name, labels = leaf.name, leaf.labels
+    down = {0: None, 1: 0.0, 2: draw.choice([*own, 0.0, 1.0, 100.0, up])}[way]
+    if leaf.use == "bucket":
+        high = draw.choice([*_EDGES_S[:-1], *own])
+        low = draw.choice([high / 100, high * 100])
+        return _histogram(leaf, low, high, up or 1.0, interval_s)
+    if leaf.use == "slope":
+        speed = up * draw.choice([1.0, 1.0, 0.1, 0.01, 1 / 300])
+        rest = slope(100.0, 0.0 if not down else down * interval_s) if way else NEVER
+        kind = draw.random()
+        if kind < 0.15:  # a gauge that falls, or rises to a level and stays
+            start = draw.choice([1.0, 100.0, 1e6])
+            return [Scripted(name, labels, constant(start), slope(start, draw.choice([-1, 1]) * speed * interval_s))]
+        return [Scripted(name, labels, rest, slope(100.0, speed * interval_s), counter=bool(way))]
+    if leaf.use == "toggle":
+        flips = Values((Segment(up or 1.0, 0.0, 1), Segment(0.0, 0.0, 1)), repeat=True)
+        return [Scripted(name, labels, constant(up or 1.0), flips)]
+    if leaf.clocked and draw.random() < 0.8:
+        ago = draw.choice([-60.0, 0.0, 60.0, 600.0, -600.0, *(s * n for n in own for s in (-0.9, -1.1, 0.9, 1.1)), up])
+        days = draw.choice([1.0, 1.0, 1.0, _DAY_S])
+        # promtool's time begins at 0: a time stamp of long ago wants as many samples before it.
+        ago = max(ago, -_LONGEST_AGO_S / days)
+        before = draw.choice([0.0, -60.0, 10 * _DAY_S, 100 * _DAY_S]) if way else None
+        rest = NEVER if before is None else constant(before)
+        return [Scripted(name, labels, rest, constant(ago * days), clock=True)]
+    rest = NEVER if down is None else constant(down)
+    kind = draw.random()
+    if kind < 0.12:  # grows for as long as it lasts
+        return [Scripted(name, labels, rest, slope(up, draw.choice([1, -1, 10]) * max(up, 1.0) / 20))]
+    if kind < 0.2:  # multiplies itself
+        factor = draw.choice([1.05, 1.2, 0.9])
+        steps = tuple(Segment(max(up, 1.0) * factor**n, 0.0, 1) for n in range(_GROWTH))
+        return [Scripted(name, labels, constant(max(up, 1.0)), Values(steps))]
+    if kind < 0.3:  # goes away, or stays as it was
+        return [Scripted(name, labels, constant(up), NEVER if draw.random() < 0.5 else constant(up))]
+    return [Scripted(name, labels, rest, constant(up))]
+
+
+def _histogram(leaf: Read, low: float, high: float, speed: float, interval_s: float) -> list[Scripted]:
+    """Everything in the bucket that ends at `low` at rest, and in that which ends at `high` during the fault."""
+    edges = sorted({low * 0.9, low * 1.1, high * 0.9, high * 1.1, math.inf})
+    found = []
+    for edge in edges:
+        le = "+Inf" if math.isinf(edge) else f"{edge:.9g}"
+        labels = tuple(sorted({**dict(leaf.labels), "le": le}.items()))
+        rest, during = (100.0 * speed * interval_s if edge >= level else 0.0 for level in (low, high))
+        found.append(Scripted(leaf.name, labels, slope(0.0, rest), slope(0.0, during), counter=True))
+    return found
+
+
+def _varied(node: Any) -> set[str]:
+    """The labels by which something below is grouped, counted or matched."""
+    found: set[str] = set()
+    modifier = getattr(node, "modifier", None)
+    if isinstance(node, promql.AggregateExpr) and modifier is not None:
+        found |= set(modifier.labels)
+    for child in children(node):
+        found |= _varied(child)
+    return found
+
+
+def _kept(node: Any) -> frozenset[str]:
+    """The labels by which the outermost aggregation groups: copies must agree on them to be counted together."""
+    if isinstance(node, promql.AggregateExpr):
+        modifier = node.modifier
+        if modifier is not None and "by" in str(modifier.type).lower():
+            return frozenset(modifier.labels)
+        return frozenset()
+    for child in children(node):
+        if not is_constant(child):
+            return _kept(child)
+    return frozenset()
+
+
+__all__ = ["ENDLESS", "Read", "numbers", "reads", "searched"]
