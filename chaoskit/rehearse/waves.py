@@ -49,7 +49,7 @@ def length_s(proven: Proven) -> float:
 
 
 def needed_s(config: AlertConfig, proven: Proven) -> float:
-    """How long the fault must last until the rule's alert is noticed: its range unless it holds at once, `for`, waits."""
+    """How long the fault must last until the alert is noticed: its range (unless it holds at once), `for`, waits."""
     rule = proven.subject.rule
     waits = [
         route.group_wait_s
