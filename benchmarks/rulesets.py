@@ -1,7 +1,7 @@
-"""How published rule sets fare in a rehearsal: `python -m benchmarks.rulesets FOLDER [--only NAME] [--derive] [--markdown]`.
+"""How published rule sets fare in a rehearsal: `python -m benchmarks.rulesets FOLDER [--only NAME] [--derive]`.
 
-FOLDER holds collections; a collection is a folder of rule files (each a set) or of folders (each a set, test files
-left out). For every set: how many alerting rules were read, how many were rehearsed, how many were not and why, how many
+FOLDER holds collections; a collection is a folder of rule files (each a set) or of folders (each a set, without test
+files). For every set: how many alerting rules were read, how many were rehearsed, how many were not and why, how many
 FAILed and why. `--derive` stops after promtool has confirmed the series, which takes a tenth of the time.
 """
 
@@ -17,6 +17,8 @@ import traceback
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import click
 
 from benchmarks.rehearse_many import ALERTMANAGER
 from chaoskit.cli.rehearse_inputs import ASSUMED
@@ -71,7 +73,7 @@ def tried(name: str, files: list[Path], derive_only: bool, jobs: int) -> Tally:
             tally.read = sum(1 for rule in config.rules if rule.alert)
             session = Session(Asked(config, INTERVAL_S, folder / "run", False, side_by_side=jobs), require(), _nothing)
             if derive_only:
-                subjects, without = session._subjects()
+                subjects, without = session._subjects({})
                 records = recording_rules(config.rules)
                 proven, unproven = prove(subjects, records, require().promtool, folder / "proof", INTERVAL_S)
                 tally.rehearsed = len(proven)
@@ -120,21 +122,20 @@ def main() -> int:
         if options.only in name:
             tally = tried(name, files, options.derive, options.jobs)
             tallies.append(tally)
-            print(
+            click.echo(
                 f"{name}: {tally.read} read, {tally.rehearsed} rehearsed, {len(tally.failed)} FAIL, "
                 f"{len(tally.unknown)} UNKNOWN, {tally.took_s:.0f} s {tally.refused}",
-                flush=True,
             )
     read, rehearsed = sum(t.read for t in tallies), sum(t.rehearsed for t in tallies)
-    print(f"{rehearsed} of {read} ({100 * rehearsed / max(1, read):.1f} %) in {len(tallies)} sets")
+    click.echo(f"{rehearsed} of {read} ({100 * rehearsed / max(1, read):.1f} %) in {len(tallies)} sets")
     for title, rows in (
         ("not rehearsed", [r for t in tallies for r in t.not_rehearsed]),
         ("FAIL", [r for t in tallies for r in t.failed]),
         ("UNKNOWN", [r for t in tallies for r in t.unknown]),
     ):
-        print(f"{title}: {len(rows)}")
+        click.echo(f"{title}: {len(rows)}")
         for why, number in Counter(kind(row[2]) for row in rows).most_common(40):
-            print(f"  {number:4}  {why}")
+            click.echo(f"  {number:4}  {why}")
     if options.json:
         options.json.write_text(json.dumps([vars(t) for t in tallies], indent=1), encoding="utf-8")
     return int(any(t.refused for t in tallies))

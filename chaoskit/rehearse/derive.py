@@ -39,7 +39,7 @@ _TRIED = (
     Choices(3, shared=False),
     Choices(4, shared=False),
 )
-SEARCHED = 160
+SEARCHED = 96
 """How many sets of levels are drawn where no way backwards holds."""
 _USUAL_SAMPLES = 500
 _IN_TEMPLATE = re.compile(r"\$?\.?[lL]abels\.([a-zA-Z_][a-zA-Z0-9_]*)")

@@ -21,6 +21,7 @@ import yaml
 from chaoskit.alerting.model import Rule
 from chaoskit.errors import EquipmentError
 from chaoskit.rehearse.derive import Guess, closure, guesses
+from chaoskit.rehearse.mismatch import queries, reason
 from chaoskit.rehearse.series import Course, Scripted, notation, value_at
 from chaoskit.stack.monitoring import contained_environment
 from chaoskit.stack.process import tied
@@ -34,6 +35,8 @@ _SIDE_BY_SIDE = 2
 _MARK = re.compile(r'expr: "(?:[^"\\]|\\.)*?# chaoskit (?P<number>\d+) (?P<when>\w+)", time: (?P<rest>.*)')
 _LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
 _RESULT = re.compile(r"(\{.*?\}) [-+.\dENaInf]+(?:, (?=\{)|$)")
+_ASKED_WHY = 6
+"""So many of the guesses that had no result are asked about again, part by part."""
 _TRIED_SERIES = "the series that were tried"
 _SETTLE = 4
 """Intervals until a change is certainly seen."""
@@ -87,6 +90,7 @@ def prove(
         s.number: (s, guesses(s.rule, records, s.mark, interval_s, reasons[s.number])) for s in subjects
     }
     proven: list[Proven] = []
+    failed: dict[int, list[tuple[Subject, Guess]]] = {}
     folder.mkdir(parents=True, exist_ok=True)
     for turn in range(_TURNS):
         trying: list[tuple[Subject, Guess]] = []
@@ -97,15 +101,22 @@ def prove(
             trying += [(subject, guess) for guess in some]
         if not trying:
             break
-        for subject, guess, outcome in _round(trying, records, promtool, folder, interval_s, turn):
+        for subject, guess, answers in _round(trying, records, promtool, folder, interval_s, str(turn)):
+            outcome = _outcome(answers, instants(subject, guess, interval_s))
             if isinstance(outcome, str):
                 reasons[subject.number].append(outcome)
+                if outcome.endswith(_LACKS["filled"]):
+                    failed.setdefault(subject.number, []).append((subject, guess))
             elif subject.number in left:
                 results, lasts, at_once = outcome
                 proven.append(Proven(subject, guess, results, lasts and lasts * interval_s, at_once))
                 del left[subject.number]
     done = {each.subject.number for each in proven}
-    unproven = [Unproven(s, _telling(reasons[s.number])) for s in subjects if s.number not in done]
+    why = [pair for n, some in failed.items() if n not in done for pair in some[-_ASKED_WHY:]]
+    never = _never(_round(why, records, promtool, folder, interval_s, "why"))
+    unproven = [
+        Unproven(s, never.get(s.number) or _telling(reasons[s.number])) for s in subjects if s.number not in done
+    ]
     return sorted(proven, key=lambda each: each.subject.number), unproven
 
 
@@ -115,15 +126,27 @@ def _telling(reasons: list[str]) -> str:
     return (tried or reasons or ["it reads no series"])[0]
 
 
+def _never(asked: Iterable[tuple[Subject, Guess, Mapping[str, str]]]) -> dict[int, str]:
+    """By rule, why it can never be true, where two of its sides never match."""
+    found: dict[int, str] = {}
+    for subject, _, answers in asked:
+        if why := reason(subject.rule.expr, answers):
+            found.setdefault(subject.number, why)
+    return found
+
+
 def _round(
     trying: Sequence[tuple[Subject, Guess]],
     records: Mapping[str, Rule],
     promtool: Path,
     folder: Path,
     interval_s: float,
-    turn: int,
-) -> Iterable[tuple[Subject, Guess, _Held | str]]:
-    """What promtool says of one guess each; rules that read recording rules get a file with those rules."""
+    turn: str,
+) -> Iterable[tuple[Subject, Guess, Mapping[str, str]]]:
+    """What promtool says of one guess each; rules that read recording rules get a file with those rules.
+
+    In the turn `why` it is asked about the parts of the expression as well.
+    """
     by_rules: dict[tuple[str, ...], list[tuple[Subject, Guess]]] = {}
     for subject, guess in trying:
         by_rules.setdefault(tuple(sorted(closure(subject.rule, records))), []).append((subject, guess))
@@ -133,14 +156,14 @@ def _round(
         for at in range(0, len(members), _CHUNK):
             part = members[at : at + _CHUNK]
             file = folder / f"tests-{turn}-{number}-{at}.yml"
-            tests = [_test(at, subject, guess, interval_s) for at, (subject, guess) in enumerate(part)]
+            tests = [_test(at, subject, guess, interval_s, turn == "why") for at, (subject, guess) in enumerate(part)]
             document = {"rule_files": files, "evaluation_interval": format_duration(interval_s), "tests": tests}
             file.write_text(_dump(document), encoding="utf-8")
             jobs.append((file, part))
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
         for (_, part), said in zip(jobs, pool.map(lambda job: _ask(promtool, job[0]), jobs), strict=True):
             for at, (subject, guess) in enumerate(part):
-                yield subject, guess, _outcome(said.get(at, {}), instants(subject, guess, interval_s))
+                yield subject, guess, said.get(at, {})
 
 
 def _rule_file(path: Path, records: Sequence[Rule], interval_s: float) -> list[str]:
@@ -184,7 +207,7 @@ def _levels(series: Scripted) -> list[float]:
     return [s.start for values in (series.rest, series.values) for s in values.segments if s.start is not None]
 
 
-def _test(number: int, subject: Subject, guess: Guess, interval_s: float) -> dict[str, Any]:
+def _test(number: int, subject: Subject, guess: Guess, interval_s: float, parts: bool) -> dict[str, Any]:
     when_ = instants(subject, guess, interval_s)
     course = Course(0.0, when_.rest * interval_s, when_.late * interval_s)
     series = []
@@ -203,13 +226,16 @@ def _test(number: int, subject: Subject, guess: Guess, interval_s: float) -> dic
         "fallen": when_.fallen,
     }
     expr = subject.rule.expr.strip()
+    texts = {when: (expr, at) for when, at in whens.items()}
+    if parts:
+        texts |= {word: (text, when_.filled - 1) for word, text in queries(expr).items()}
     asked = [
         {
-            "expr": f"{expr}\n# chaoskit {number} {when}",
+            "expr": f"{text}\n# chaoskit {number} {word}",
             "eval_time": format_duration(at * interval_s),
             "exp_samples": [],
         }
-        for when, at in whens.items()
+        for word, (text, at) in texts.items()
     ]
     return {"interval": format_duration(interval_s), "input_series": series, "promql_expr_test": asked}
 

@@ -20,14 +20,14 @@ import promql_parser as promql
 from chaoskit.alerting.model import Rule
 from chaoskit.rehearse.placing import Choices
 from chaoskit.rehearse.script import CannotDerive
-from chaoskit.rehearse.series import ENDLESS, NEVER, Scripted, Segment, Values, constant, slope
+from chaoskit.rehearse.series import NEVER, Scripted, Segment, Values, constant, slope
 from chaoskit.rehearse.solve import Solver
 from chaoskit.rehearse.tree import COMPARISONS, children, is_constant, metric_of, reads_clock
 
 Use = Literal["value", "slope", "toggle", "bucket"]
 _SLOPE_CALLS = frozenset({"rate", "irate", "increase", "delta", "idelta", "deriv", "predict_linear"})
 _TOGGLE_CALLS = frozenset({"changes", "resets"})
-_MOST_COPIES = 2
+_MOST_COPIES = 150
 _DAY_S = 86400.0
 _LONGEST_AGO_S = 2 * _DAY_S
 _EDGES_S = (0.005, 0.05, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 600.0, 1e6, math.inf)
@@ -128,21 +128,16 @@ def searched(
     draw = random.Random(zlib.crc32(rule.expr.encode()))
     own = numbers(rule, read_records)
     varied = frozenset(_varied(node)) | {name for r in read_records.values() for name in _varied(promql.parse(r.expr))}
-    kept = _kept(node)
+    numbers_of_series = [1, 2, *(math.ceil(n) + 1 for n in own if 1 < n < _MOST_COPIES)][:4]
     variants: list[list[Read]] = []
     for choices in (Choices(), Choices(expand=False), Choices(shared=False)):
-        for copies in range(1, _MOST_COPIES + 1):
-            all_of: dict[str, Read] = {}
-            for copy in range(copies):
-                solver = Solver(read_records, labels, mark, interval_s, choices, shared)
-                solver.copy = copy
-                try:
-                    all_of |= reads(node, solver, varied - kept if copy else frozenset())
-                except CannotDerive:
-                    break
-            found = list(all_of.values())
-            if found and found not in variants and len(found) <= 12:
-                variants.append(found)
+        for copies in numbers_of_series:
+            for apart in dict.fromkeys((_apart(node, varied), frozenset[str]())):
+                found = list(
+                    _copied(node, Solver(read_records, labels, mark, interval_s, choices, shared), copies, apart)
+                )
+                if found and found not in variants and len(found) <= max(12, copies):
+                    variants.append(found)
     if not variants:
         return
     seen: set[tuple[Scripted, ...]] = set()
@@ -152,12 +147,25 @@ def searched(
         alike = draw.random() < 0.2
         series: list[Scripted] = []
         for leaf in leaves:
-            up = common if alike else draw.choice(_levels(draw, own))
-            series += _scripted(leaf, up, draw, number % 3, interval_s, own)
+            # Many series of one kind are alike, or the levels of so many would never fit.
+            up = common if alike or len(leaves) > 12 else draw.choice(_levels(draw, own))
+            series += _scripted(leaf, up, draw, draw.randrange(3), interval_s, own)
         made = tuple(series)
         if made not in seen:
             seen.add(made)
             yield made
+
+
+def _copied(node: Any, solver: Solver, copies: int, apart: frozenset[str]) -> Iterator[Read]:
+    """The series of so many instances, of which the further ones differ in `instance` and the labels of `apart`."""
+    found: dict[str, Read] = {}
+    for copy in range(copies):
+        solver.copy = copy
+        try:
+            found |= reads(node, solver, apart if copy else frozenset())
+        except CannotDerive:
+            return
+    yield from found.values()
 
 
 def _levels(draw: random.Random, own: list[float]) -> list[float]:
@@ -234,17 +242,10 @@ def _varied(node: Any) -> set[str]:
     return found
 
 
-def _kept(node: Any) -> frozenset[str]:
-    """The labels by which the outermost aggregation groups: copies must agree on them to be counted together."""
+def _apart(node: Any, varied: frozenset[str]) -> frozenset[str]:
+    """Of these labels, those that the outermost aggregation lets differ among the series that it takes together."""
     if isinstance(node, promql.AggregateExpr):
-        modifier = node.modifier
-        if modifier is not None and "by" in str(modifier.type).lower():
-            return frozenset(modifier.labels)
-        return frozenset()
-    for child in children(node):
-        if not is_constant(child):
-            return _kept(child)
-    return frozenset()
-
-
-__all__ = ["ENDLESS", "Read", "numbers", "reads", "searched"]
+        named = frozenset(node.modifier.labels) if node.modifier is not None else frozenset()
+        by = node.modifier is None or "by" in str(node.modifier.type).lower()
+        return varied - named if by else varied & named
+    return next((_apart(child, varied) for child in children(node) if not is_constant(child)), varied)

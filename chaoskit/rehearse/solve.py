@@ -32,7 +32,7 @@ from chaoskit.rehearse.tree import (
     reads_clock,
 )
 
-_MOST_SERIES = 60
+_MOST_SERIES = 200
 
 
 class Solver(Functions):
