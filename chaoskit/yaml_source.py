@@ -5,8 +5,9 @@ several are reported at once, and depth and size are bounded before anything is 
 
 Of YAML 1.1's implicit types only `true`/`false`, `null`, decimal integers and decimal floats are kept.
 `on`, `yes`, `1:30`, `010`, `0x1f`, `1_000`, `.inf` and dates stay the strings that they look like. Anchors
-and aliases work; merge keys (`<<`), tags other than `!!str`, keys that are not strings, duplicate keys and a
-second document are refused.
+and aliases work, and so do merge keys (`<<`, of one mapping or a list of them: what is written beside them wins, and
+of several the first). Tags other than those of plain types, keys that are not strings, duplicate keys and a second
+document are refused.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ _WORDS: dict[str, bool | None] = {
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
 _FLOAT = re.compile(r"[-+]?(?=\.?[0-9])(?:0|[1-9][0-9]{0,17})?(?:\.[0-9]{0,40})?(?:[eE][-+]?[0-9]{1,3})?")
 _STRING_TAGS = ("!", "tag:yaml.org,2002:str")
+_PLAIN_TAGS = tuple(f"tag:yaml.org,2002:{name}" for name in ("int", "float", "bool", "null", "map", "seq"))
+_MERGE = "<<"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -77,10 +80,13 @@ def read_text(path: Path) -> str:
         raise BadInput(Problem(Place(str(path), line), found, "save the file as UTF-8")) from None
 
 
-def read(text: str, file: str) -> Node:
-    """The root node of a YAML text; `file` names it in places. Raises BadInput with every problem found."""
+def read(text: str, file: str, *, first: bool = False) -> Node:
+    """The root node of a YAML text; `file` names it in places. Raises BadInput with every problem found.
+
+    With `first`, further documents are left unread, as Prometheus and Alertmanager leave them; else they are refused.
+    """
     _refuse_unreadable(text, file)
-    composer = _Composer(file)
+    composer = _Composer(file, first)
     try:
         for event in _events(text):
             composer.take(event)
@@ -176,8 +182,9 @@ class _Open:
 class _Composer:
     """Builds nodes from parser events; everything wrong goes to `problems`."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, first: bool = False) -> None:
         self.file = file
+        self.first = first
         self.problems: list[Problem] = []
         self.root: Node | None = None
         self._stack: list[_Open] = []
@@ -187,6 +194,8 @@ class _Composer:
     def take(self, event: Any) -> None:
         place = Place(self.file, event.start_mark.line + 1)
         match event:
+            case yaml.DocumentStartEvent() if self.root is not None and self.first:
+                raise _Enough
             case yaml.DocumentStartEvent() if self.root is not None:
                 self._stop(place, "a second document begins", "keep one document in a file")
             case yaml.ScalarEvent():
@@ -211,13 +220,15 @@ class _Composer:
         raw = str(event.value)
         if event.tag is None:
             return Node("scalar", scalar(raw) if event.implicit[0] else raw, place, raw)
+        if event.tag in _PLAIN_TAGS:
+            return Node("scalar", scalar(raw), place, raw)
         if event.tag not in _STRING_TAGS:
             self._say(place, f"the tag {event.tag} is not supported", "write the plain value, without a tag")
         return Node("scalar", raw, place, raw)
 
     def _open(self, event: Any, place: Place) -> None:
         kind: Kind = "sequence" if isinstance(event, yaml.SequenceStartEvent) else "mapping"
-        if event.tag not in (None, "!"):
+        if event.tag not in (None, "!", *_PLAIN_TAGS):
             self._say(place, f"the tag {event.tag} is not supported", "write the plain value, without a tag")
         if len(self._stack) >= MAX_DEPTH:
             self._stop(place, f"is nested more than {MAX_DEPTH} levels deep", "flatten it")
@@ -229,9 +240,25 @@ class _Composer:
         if done.kind == "sequence":
             node = Node("sequence", tuple(done.values), done.place)
         else:
-            node = Node("mapping", tuple(zip(done.keys.values(), done.values, strict=True)), done.place)
+            node = Node("mapping", self._merged(done), done.place)
         self._anchor(done.anchor, (node, done.size, done.height))
         self._add(node, done.size, done.height)
+
+    def _merged(self, done: _Open) -> tuple[tuple[Node, Node], ...]:
+        """A mapping's pairs, those of its merge key last: its own win, and of several mappings the first."""
+        own = list(zip(done.keys.values(), done.values, strict=True))
+        merge = next((value for key, value in own if key.value == _MERGE), None)
+        if merge is None:
+            return tuple(own)
+        pairs = {str(key.value): (key, value) for key, value in own if key.value != _MERGE}
+        for source in (merge,) if merge.kind == "mapping" else merge.items or (merge,):
+            if source.kind != "mapping":
+                self._say(
+                    source.place, f"{source.described()} cannot be merged", "<< takes a mapping, or a list of them"
+                )
+            for key, value in source.pairs:
+                pairs.setdefault(str(key.value), (key, value))
+        return tuple(pairs.values())
 
     def _alias(self, name: str | None, place: Place) -> None:
         if name is None or name not in self._anchors:
@@ -268,8 +295,6 @@ class _Composer:
     def _usable_key(self, node: Node, place: Place) -> Node:
         if node.kind != "scalar":
             self._say(place, f"{node.described()} cannot be a key", "keys are names")
-        elif node.raw == "<<":
-            self._say(place, "merge keys (<<) are not supported", "write the keys out")
         elif not isinstance(node.value, str):
             self._say(place, f"{node.described()} cannot be a key", f'keys are text: write "{node.raw}" in quotes')
         return node

@@ -52,7 +52,7 @@ class Reading:
         if secrets:
             self._secret.append((text, secrets))
         try:
-            node = read(text, file)
+            node = read(text, file, first=True)
         except BadInput as bad:
             self.problems.extend(bad.problems)
             return _nothing(Place(file, 1))

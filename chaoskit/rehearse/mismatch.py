@@ -48,7 +48,8 @@ def reason(expr: str, answers: Mapping[str, str]) -> str:
                 continue
             text = promql_text(promql.parse(whole))
             return (
-                f"'{text}' never has a result: its sides carry {_labels(left)} and {_labels(right)}, which never match"
+                f"with the series that were tried, both sides of '{text}' have results, but their labels do not match: "
+                f"{_labels(left)} and {_labels(right)}"
             )
     return ""
 

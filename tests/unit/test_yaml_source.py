@@ -56,10 +56,32 @@ def test_aliases_are_expanded() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("- &x {b: 1, c: 2}\n- {<<: *x, c: 3}\n", [{"b": 1, "c": 2}, {"c": 3, "b": 1}]),
+        ("- &x {b: 1}\n- &y {b: 2, d: 4}\n- <<: [*x, *y]\n", [{"b": 1}, {"b": 2, "d": 4}, {"b": 1, "d": 4}]),
+        ("- &x {b: 1}\n- &y {<<: *x, c: 2}\n- {<<: *y}\n", [{"b": 1}, {"c": 2, "b": 1}, {"c": 2, "b": 1}]),
+        ("a: !!str 5\nb: !!int 5\nc: !!map {d: !!seq [!!null ]}\n", {"a": "5", "b": 5, "c": {"d": [None]}}),
+        ("a: >-\n  x\n  y\nb: |\n  z\n", {"a": "x y", "b": "z\n"}),
+        ("a: 1\t# told\r\nb: 2\r\n", {"a": 1, "b": 2}),
+    ],
+)
+def test_what_yaml_lets_people_write_is_read_as_they_mean_it(text: str, value: object) -> None:
+    """A merge key brings in what is not written beside it; of several mappings the first one wins."""
+    assert read(text, "a.yml").plain() == value
+
+
+def test_of_several_documents_the_first_can_be_read_alone_as_prometheus_does() -> None:
+    assert read("a: 1\n---\nb: [\n", "a.yml", first=True).plain() == {"a": 1}
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("a: 1\nb: 2\n'a': 3\n", "a.yml:3: the key 'a' appears twice (first on line 1; keep one)"),
-        ("a: &x {b: 1}\nc:\n  <<: *x\n", "a.yml:3: merge keys (<<) are not supported (write the keys out)"),
+        ("a: &x 1\nc:\n  <<: *x\n", "a.yml:1: the number 1 cannot be merged (<< takes a mapping, or a list of them)"),
+        ("c:\n  <<: [{a: 1}, [2]]\n", "a.yml:2: a list cannot be merged (<< takes a mapping, or a list of them)"),
+        ("a: !!x {b}\n", "a.yml:1: the tag tag:yaml.org,2002:x is not supported (write the plain value, without a tag)"),
         ("a:\n  - &x [1, *x]\n", "a.yml:2: the alias *x contains itself (write the values out)"),
         ("a: *nope\n", "a.yml:1: the alias *nope names no anchor (quote a value that begins with *)"),
         ("\n1: a\n", 'a.yml:2: the number 1 cannot be a key (keys are text: write "1" in quotes)'),
