@@ -40,6 +40,7 @@ _ASKED_WHY = 6
 _TRIED_SERIES = "the series that were tried"
 _SETTLE = 4
 """Intervals until a change is certainly seen."""
+_LONGEST_AGO_S = 2 * 86400.0
 _LATE = 60
 """Intervals that a condition must last beyond its `for`, so that it may wait for others in its wave."""
 _NOTICE_S = 150.0
@@ -191,11 +192,12 @@ class Instants:
 def instants(subject: Subject, guess: Guess, interval_s: float) -> Instants:
     """The end of the rest, the filled range, the end of `for`, long after it, the end of the fall.
 
-    promtool's time begins at 0, and a time stamp must not lie before it.
+    promtool's time begins at 0, and a time stamp should not lie before it; one of weeks ago does, for its samples
+    would be too many.
     """
     span = math.ceil(subject.span_s / interval_s) + _SETTLE
     ago_s = max((-value for one in guess.series if one.clock for value in _levels(one)), default=0.0)
-    rest = span + math.ceil(max(ago_s, 0.0) / interval_s)
+    rest = span + math.ceil(ago_s / interval_s if 0 < ago_s <= _LONGEST_AGO_S else 0)
     held = math.ceil(subject.rule.for_s / interval_s) + _SETTLE
     early = rest + _SETTLE
     late = rest + span + held + _LATE

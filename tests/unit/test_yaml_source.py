@@ -81,7 +81,7 @@ def test_of_several_documents_the_first_can_be_read_alone_as_prometheus_does() -
         ("a: 1\nb: 2\n'a': 3\n", "a.yml:3: the key 'a' appears twice (first on line 1; keep one)"),
         ("a: &x 1\nc:\n  <<: *x\n", "a.yml:1: the number 1 cannot be merged (<< takes a mapping, or a list of them)"),
         ("c:\n  <<: [{a: 1}, [2]]\n", "a.yml:2: a list cannot be merged (<< takes a mapping, or a list of them)"),
-        ("a: !!x {b}\n", "a.yml:1: the tag tag:yaml.org,2002:x is not supported (write the plain value, without a tag)"),
+        ("!!x {b}\n", "a.yml:1: the tag tag:yaml.org,2002:x is not supported (write the plain value, without a tag)"),
         ("a:\n  - &x [1, *x]\n", "a.yml:2: the alias *x contains itself (write the values out)"),
         ("a: *nope\n", "a.yml:1: the alias *nope names no anchor (quote a value that begins with *)"),
         ("\n1: a\n", 'a.yml:2: the number 1 cannot be a key (keys are text: write "1" in quotes)'),

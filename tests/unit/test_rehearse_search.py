@@ -1,0 +1,94 @@
+"""Series found by trial where no way backwards holds, and the reason where two sides can never match."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from chaoskit.alerting.model import Rule
+from chaoskit.alerting.windows_expression import selectors
+from chaoskit.errors import Place
+from chaoskit.rehearse import mismatch
+from chaoskit.rehearse.proof import Proven, Subject, Unproven, prove
+from chaoskit.rehearse.search import searched
+from chaoskit.stack.binaries import Binaries
+
+FOUND = {
+    "two versions at once": 'count(count by (version) (shop_build_info{job="shop"})) > 1',
+    "two values of one setting": 'count(count_values("hash", shop_config_hash)) > 1',
+    "a part and its whole": "sum by (shop) (tills{state='busy'}) / sum by (shop) (tills{state=~'busy|free'}) > 0.8",
+    "still and yet full": "delta(shop_records_read[5m]) == 0 and shop_records_read > 0",
+    "one of several is down": "up == 0 unless on (job) (sum by (job) (up) == 0)",
+    "differs from its own past": "shop_leader != shop_leader offset 10m",
+    "gone since": "count by (instance) (till_info offset 1h) unless count by (instance) (till_info)",
+    "faster than before": "rate(till_hits_total[5m]) / clamp_min(rate(till_hits_total[15m] offset 5m), 0.001) > 2",
+    "within two bounds": "3 <= round((max_over_time(cert_expiry_time[10m]) - time()) / 86400, 0.1) < 20",
+    "more than a few": "count by (shop) (count by (shop, till) (till_up)) > 4",
+}
+
+
+def subject(expr: str, for_s: float = 0.0, number: int = 7) -> Subject:
+    rule = Rule("A", "", expr, for_s, 0.0, {}, {}, "g", 15.0, Place("r.yml", 1))
+    return Subject(number, rule, max((one.reach_s for one in selectors(expr)), default=0.0))
+
+
+def proof(subjects: list[Subject], binaries: Binaries, folder: Path) -> tuple[list[Proven], list[Unproven]]:
+    return prove(subjects, {}, binaries.promtool, folder, 15.0)
+
+
+def test_what_cannot_be_walked_backwards_is_found_by_trial(binaries: Binaries, tmp_path: Path) -> None:
+    """The engine confirms each: nothing at rest, a result for as long as it must last, nothing after the fall."""
+    subjects = [subject(expr, number=number) for number, expr in enumerate(FOUND.values())]
+    _, missing = proof(subjects, binaries, tmp_path)
+    assert [(one.subject.rule.expr, one.reason) for one in missing] == []
+
+
+def test_the_series_of_an_expression_are_the_same_everywhere() -> None:
+    one, other = (
+        list(searched(subject(FOUND["a part and its whole"]).rule, {}, {"job": "m"}, {}, "m", 15.0, 20)) for _ in "ab"
+    )
+    assert one == other
+    assert one
+
+
+def test_a_condition_that_ends_by_itself_says_how_long_it_lasts(binaries: Binaries, tmp_path: Path) -> None:
+    """Who was there an hour ago and is gone is told for an hour; who is still gone is told for as long as it lasts."""
+    passing = subject("shop_leader offset 1h unless shop_leader", 120.0, 0)
+    lasting = subject("shop_leader == 0", 120.0, 1)
+    found = {one.subject.number: one for one in proof([passing, lasting], binaries, tmp_path)[0]}
+    assert found[0].at_once
+    assert found[0].lasts_s is not None
+    assert 120.0 < found[0].lasts_s < 3600.0
+    assert (found[1].at_once, found[1].lasts_s) == (False, None)
+
+
+def test_a_rule_that_can_never_be_true_says_which_two_sides_do_not_match(binaries: Binaries, tmp_path: Path) -> None:
+    """Two states of one metric are added without a word about the label that differs."""
+    expr = 'tills{state="busy"} / (tills{state="busy"} + tills{state="free"}) > 0.8'
+    found, (never,) = proof([subject(expr)], binaries, tmp_path)
+    assert found == []
+    assert "both sides of" in never.reason
+    assert 'tills{state="busy"} + tills{state="free"}' in never.reason
+    assert 'state="busy"} and {' in never.reason
+
+
+@pytest.mark.parametrize(
+    ("answers", "told"),
+    [
+        ({"left0": 'got:{job="a"} 1', "right0": 'got:{job="b"} 1'}, True),
+        ({"left0": 'got:{job="a"} 1', "right0": 'got:{job="a"} 1', "whole0": 'got:{job="a"} 2'}, False),
+        ({"left0": 'got:{job="a"} 1'}, False),
+        ({"left0": "error many-to-many", "right0": 'got:{job="a"} 1'}, False),
+        ({}, False),
+    ],
+)
+def test_only_two_sides_that_both_answer_are_called_a_mismatch(answers: dict[str, str], told: bool) -> None:
+    assert bool(mismatch.reason("a + b > 1", answers)) is told
+
+
+def test_comparisons_and_alternatives_are_no_mismatch() -> None:
+    assert mismatch.queries("a > b") == {}
+    assert mismatch.queries("a or b unless c") == {}
+    assert mismatch.queries("a * 2 > 1") == {}
+    assert mismatch.queries("a and b") == {"left0": "a{}", "right0": "b{}", "whole0": "a{} and  b{}"}
