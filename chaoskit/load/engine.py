@@ -32,6 +32,7 @@ from chaoskit.load.messages import (
     encode,
 )
 from chaoskit.load.model import LoadSpec
+from chaoskit.load.output import BoundedOutput
 from chaoskit.load.tally import Tally
 from chaoskit.stack.process import Child, spawn
 
@@ -45,11 +46,14 @@ _BEATS = 8
 class LoadChild:
     """Load that flows; made by `start`. Its methods may be called from any thread."""
 
-    def __init__(self, spec: LoadSpec, children: list[Child], on_event: Callable[[Report], None]) -> None:
+    def __init__(
+        self, spec: LoadSpec, children: list[Child], output: BoundedOutput, on_event: Callable[[Report], None]
+    ) -> None:
         self.spec = spec
         self.first_window = threading.Event()
         """Set once a window told of a finished request: load flows, whatever its outcome."""
         self._children = children
+        self._output = output
         self._on_event = on_event
         self._lock = threading.RLock()
         self._tally = Tally(len(children))
@@ -74,7 +78,8 @@ class LoadChild:
         any_thread: bool = False,
         lease_s: float | None = None,
     ) -> LoadChild:
-        """Start the children and return once each is able to send; their standard error goes to `log`.
+        """Start the children and return once each is able to send; what they print goes to `log`, which
+        keeps its beginning and its end (MOST_BYTES).
 
         `on_event` is called from reading threads, one call at a time, should return soon, and must not wait
         for a thread that uses this object. `any_thread` as in
@@ -82,6 +87,7 @@ class LoadChild:
         Raises EquipmentError, with the end of the log, when they are not ready in time.
         """
         children: list[Child] = []
+        output = BoundedOutput(log)
         try:
             for shard in range(spec.processes):
                 children.append(
@@ -91,6 +97,7 @@ class LoadChild:
                         log=log,
                         stdin=subprocess.PIPE,
                         stdout=subprocess.PIPE,
+                        stderr=output.fd,
                         any_thread=any_thread,
                     )
                 )
@@ -98,7 +105,9 @@ class LoadChild:
             for child in children:
                 child.stop(0)
             raise
-        load = cls(spec, children, on_event)
+        finally:
+            output.started()
+        load = cls(spec, children, output, on_event)
         try:
             load._begin(ready_s, lease_s)
         except BaseException:
@@ -181,6 +190,7 @@ class LoadChild:
             if not all(self._ready):
                 why = self._down or f"not ready within {ready_s:g} s"
                 self._stopping = True
+                self._output.close()
                 raise EquipmentError(_NAME, why, f"the end of {self._children[0].log}:\n{self._children[0].tail()}")
         if lease_s is not None:
             threading.Thread(target=self._keep, args=(lease_s / _BEATS,), name="load-lease", daemon=True).start()
@@ -256,6 +266,7 @@ class LoadChild:
             self._on_event(report)
 
     def _gone(self, shard: int, child: Child) -> None:
+        self._output.close()
         with self._news:
             if not self._stopping and not self._tally.has_total(shard):
                 self._fail(f"{child.name} (pid {child.pid}) ended with {child.returncode}:\n{child.tail()}")

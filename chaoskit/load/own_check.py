@@ -9,13 +9,16 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from chaoskit.errors import BadInput, Place, Problem
+from chaoskit.load.output import BoundedOutput
 from chaoskit.stack.process import tied
 
 _LONGEST_S = 30.0
 _TAIL = 500
+_MOST_PRINTED = 100_000
 
 
 def check_locustfile(path: Path, timeout_s: float = _LONGEST_S) -> list[Problem]:
@@ -25,15 +28,20 @@ def check_locustfile(path: Path, timeout_s: float = _LONGEST_S) -> list[Problem]
     """
     command = [sys.executable, "-m", "chaoskit.load.own_check", str(path)]
     try:
-        done = subprocess.run(
-            tied(command),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-            start_new_session=True,  # a Ctrl-C is ours to hear
-        )
+        with tempfile.TemporaryDirectory() as folder:
+            printed = Path(folder) / "printed"
+            with BoundedOutput(printed, _MOST_PRINTED) as output:
+                done = subprocess.run(
+                    tied(command),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=output.fd,
+                    text=True,
+                    timeout=timeout_s,
+                    check=False,
+                    start_new_session=True,  # a Ctrl-C is ours to hear
+                )
+            said = printed.read_text(errors="replace").strip()[-_TAIL:]
     except subprocess.TimeoutExpired:
         return [
             Problem(Place(str(path)), f"is not imported within {timeout_s:g} s", "move what takes long into its tasks")
@@ -41,7 +49,6 @@ def check_locustfile(path: Path, timeout_s: float = _LONGEST_S) -> list[Problem]
     if done.returncode == 0:
         found = [json.loads(line) for line in done.stdout.splitlines()]
         return [Problem(Place(one["file"], one["line"]), one["message"], one["hint"]) for one in found]
-    said = done.stderr.strip()[-_TAIL:]
     return [Problem(Place(str(path)), f"ended the process that imported it with {done.returncode}", said)]
 
 

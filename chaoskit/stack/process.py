@@ -184,12 +184,14 @@ def spawn(
     cwd: Path | None = None,
     stdin: int | None = None,
     stdout: int | None = None,
+    stderr: int | None = None,
     any_thread: bool = False,
 ) -> Child:
     """Start a child that dies with us; standard error, and output unless piped, are appended to `log`.
 
-    `stdin` and `stdout` take subprocess.PIPE (or a descriptor); input is empty by default. Outside the main
-    thread it raises RuntimeError unless `any_thread` says that the calling thread outlives the child.
+    `stderr` may be a descriptor whose reader writes the log instead. `stdin` and `stdout` take subprocess.PIPE (or a
+    descriptor); input is empty by default. Outside the main thread it raises RuntimeError unless `any_thread` says
+    that the calling thread outlives the child.
     Raises EquipmentError when the program cannot be started.
     """
     vouched = any_thread or getattr(_vouched, "yes", False)
@@ -211,7 +213,7 @@ def spawn(
                 fresh([*_tied_to_us(), program, *words[1:]]),
                 stdin=subprocess.DEVNULL if stdin is None else stdin,
                 stdout=output if stdout is None else stdout,
-                stderr=output,
+                stderr=output if stderr is None else stderr,
                 env=None if env is None else dict(env),
                 cwd=cwd,
                 close_fds=True,
