@@ -67,11 +67,12 @@ class Phase(Event, frozen=True, kw_only=True, tag="phase"):
 
 
 class Equipment(Event, frozen=True, kw_only=True, tag="equipment"):
-    """Something the run relies on came up, went down uninvited, or was stopped by us at the end."""
+    """Something the run relies on came up, went down uninvited, has said nothing for long though it runs, or was
+    stopped by us at the end."""
 
     name: str
     """prometheus, alertmanager, mail-sink, webhook-sink, witness, load, target, or an observer."""
-    state: Literal["up", "down", "stopped"]
+    state: Literal["up", "down", "silent", "stopped"]
     detail: str = ""
     invited: bool = False
     """Down because the scenario wants it down: judged by what the scenario expects, not excused."""

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from chaoskit import identity
 from chaoskit.errors import EquipmentError
 from chaoskit.load.messages import (
     Beat,
@@ -37,6 +38,8 @@ from chaoskit.load.tally import Tally
 from chaoskit.stack.process import Child, spawn
 
 _NAME = "load"
+SILENT_S = 5.0
+"""Real seconds without a word after which a process that runs is told to be silent."""
 _LAST_LINES_S = 5.0
 _LOOK_S = 0.1
 _BEATS = 8
@@ -58,6 +61,7 @@ class LoadChild:
         self._lock = threading.RLock()
         self._tally = Tally(len(children))
         self._ready = [False] * len(children)
+        self._unheard_s = [0.0] * len(children)
         self._changed = 0
         self._news = threading.Condition(self._lock)
         self._stopping = self._over = False
@@ -192,17 +196,31 @@ class LoadChild:
                 self._stopping = True
                 self._output.close()
                 raise EquipmentError(_NAME, why, f"the end of {self._children[0].log}:\n{self._children[0].tail()}")
-        if lease_s is not None:
-            threading.Thread(target=self._keep, args=(lease_s / _BEATS,), name="load-lease", daemon=True).start()
+        every_s = SILENT_S / _BEATS if lease_s is None else min(lease_s, SILENT_S) / _BEATS
+        threading.Thread(target=self._keep, args=(every_s, lease_s), name="load-lease", daemon=True).start()
 
-    def _keep(self, every_s: float) -> None:
-        """Tells the children that this process runs, for as long as the load is to flow."""
+    def _keep(self, every_s: float, lease_s: float | None) -> None:
+        """Tells the children that this process runs, until they have ended, and notices which of them says nothing."""
+        before_s = time.monotonic()
         with self._news:
             while not self._news.wait_for(lambda: self._over, every_s):
+                now_s = time.monotonic()
+                # While this process itself stood still, it could hear nobody.
+                self._listen(min(now_s - before_s, 2 * every_s))
+                before_s = now_s
                 for child in self._children:
                     # One that stands still reads nothing; its pipe must keep room for the word to stop.
-                    if child.stdin is not None and select.select([], [child.stdin], [], 0)[1]:
+                    if lease_s is not None and child.stdin is not None and select.select([], [child.stdin], [], 0)[1]:
                         _send(child, Beat())
+
+    def _listen(self, passed_s: float) -> None:
+        for shard, child in enumerate(self._children):
+            was_s = self._unheard_s[shard]
+            self._unheard_s[shard] += passed_s
+            if was_s < SILENT_S <= self._unheard_s[shard] and child.alive and not self._down:
+                why = "a signal stopped it" if identity.stopped(child.pid) else "it hangs, or has no time to speak"
+                detail = f"{child.name} (pid {child.pid}) has said nothing for {SILENT_S:g} s: {why}; "
+                self._on_event(LoadState(state="silent", t=time.time(), detail=f"{detail}see {child.log.name}"))
 
     def _end(self, grace_s: float) -> None:
         with self._news:
@@ -231,6 +249,9 @@ class LoadChild:
 
     def _take(self, shard: int, report: Report) -> None:
         with self._news:
+            if self._unheard_s[shard] >= SILENT_S:
+                self._on_event(LoadState(state="heard", t=time.time(), detail="it is heard again"))
+            self._unheard_s[shard] = 0.0
             match report:
                 case LoadWindow():
                     for window in self._tally.window(shard, report):

@@ -164,8 +164,10 @@ class Farewell:
             after = f"when {clock() - begun_s:.1f} s were over, and was cut{_in(last)}"
             if last.swallowed:
                 self._tell(f"{_name(last)} caught its own end (a bare except?) and still went on {after}")
-            elif not self._asks(last):
-                self._tell(f"{_name(last)} had not ended {after}")
+            else:
+                self._tell(
+                    f"{_name(last)} {'still awaited an answer' if self._asks(last) else 'had not ended'} {after}"
+                )
             last.user.greenlet.kill(block=False)
         gevent.joinall([last.user.greenlet for last in lasts], timeout=_LEAST_S)
         self._alive(lasts)

@@ -58,9 +58,10 @@ class ByName(msgspec.Struct, array_like=True):
 
 class LoadState(Line, frozen=True, tag="state"):
     """`ready`: able to send. `changed`: a change is in force. `ended`: a limit or the shape ended the load.
-    `down`: it died uninvited (said by the parent), or could not begin."""
+    `down`: it died uninvited (said by the parent), or could not begin. `silent`: a process runs and says nothing (said
+    by the parent), `heard`: it does again."""
 
-    state: Literal["ready", "changed", "ended", "down"]
+    state: Literal["ready", "changed", "ended", "down", "silent", "heard"]
     t: float
     detail: str = ""
 

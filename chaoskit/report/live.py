@@ -188,6 +188,8 @@ class PlainLines:
                 return f"{event}"
             case Equipment(state="down"):
                 return f"{event.name} is DOWN: {event.detail.splitlines()[0] if event.detail else ''}"
+            case Equipment(state="silent"):
+                return f"{event.name} is SILENT: {event.detail}"
             case Interruption():
                 return f"ending early: {event.reason}"
             case End():

@@ -234,6 +234,8 @@ class Progress:
                 self._down[f"strangers at {event.sink}"] = f"{event}"
             case Equipment(state="down"):
                 self._down[event.name] = f"{event.name} is down: {event.detail.splitlines()[0] if event.detail else ''}"
+            case Equipment(state="silent"):
+                self._down[event.name] = f"{event.name}: {event.detail}"
             case Equipment(state="up"):
                 self._down.pop(event.name, None)
             case Phase():

@@ -13,7 +13,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import requests
 
@@ -44,6 +44,10 @@ _POLL_MOST_S = 1.0
 _POLL_LEAST_S = 0.1
 _FIRST_REQUEST_S = 20.0
 _AT_ONCE_S = 20.0
+_LOAD_STATES: dict[str, Literal["up", "down", "silent"]] = {
+    "down": "down", "ended": "down", "silent": "silent", "heard": "up"
+}  # fmt: skip
+"""What a state of the load is for the run; of others it takes no note."""
 """How long the end at once waits for what is in force to be undone."""
 
 
@@ -236,8 +240,9 @@ class Runner:
 
     def _loaded(self, report: LoadState | LoadWindow | LoadTotals) -> None:
         if isinstance(report, LoadState):
-            if report.state in ("down", "ended") and not self._ending.is_set():
-                self._say(Equipment(name="load", state="down", detail=report.detail or report.state))
+            state = _LOAD_STATES.get(report.state)
+            if state is not None and not self._ending.is_set():
+                self._say(Equipment(name="load", state=state, detail=report.detail or report.state))
         else:
             self._say(report.event())
 

@@ -15,9 +15,10 @@ import psutil
 import pytest
 
 from chaoskit import waiting
+from chaoskit.load import engine
 from chaoskit.load.engine import LoadChild
 from chaoskit.load.messages import LoadState, LoadTotals, LoadWindow, Report
-from tests.load_examples import Start, Target, a_spec, adds_up, start, target
+from tests.load_examples import Heard, Start, Target, a_spec, adds_up, start, target
 
 __all__ = ["start", "target"]
 
@@ -141,7 +142,50 @@ def test_a_generator_that_stood_still_says_so_of_every_second(start: Start, mode
     threading.Event().wait(3.5)
     os.kill(load.pid, signal.SIGCONT)
     heard.wait(lambda windows: sum(not window.beats for window in windows) >= 2)
+    assert heard.states() == ["ready"]
     still = [window for window in heard.of(LoadWindow) if not window.beats]
     assert [window.users for window in still] == [0] * len(still)
     assert all((window.asked_requests or window.asked_users) in (50.0, 8.0) for window in still)
     assert load.stop().reconciled
+
+
+HANGING = """
+import subprocess, sys, time
+from locust import FastHttpUser, constant, task
+class Hangs(FastHttpUser):
+    wait_time = constant(0.1)
+    @task
+    def look(self):
+        self.client.get("/look")
+        if self.environment.runner.stats.total.num_requests > 5:
+            end = time.perf_counter() + 2.5
+            while time.perf_counter() < end:
+                pass
+            self.environment.runner.stats.reset_all()
+"""
+
+
+def test_a_generator_that_hangs_is_told_once_and_so_is_that_it_is_heard_again(
+    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the load goes on, and its parent: with the log to look into, and without taking it for dead."""
+    monkeypatch.setattr(engine, "SILENT_S", 1.0)
+    own = tmp_path / "own.py"
+    own.write_text(HANGING)
+    heard = Heard()
+    load = LoadChild.start(a_spec(target, users=1, locustfile=str(own)), log=tmp_path / "load.log", on_event=heard)
+    heard.wait(lambda states: states[-1].state == "heard", LoadState)
+    load.stop()
+    assert heard.states()[:3] == ["ready", "silent", "heard"]
+    silent = heard.of(LoadState)[1]
+    assert f"load (pid {load.pid}) has said nothing for 1 s: it hangs" in silent.detail
+    assert "see load.log" in silent.detail
+
+
+def test_a_generator_that_a_signal_stopped_is_told_as_such(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "SILENT_S", 0.8)
+    load, heard = start(rate=20.0)
+    os.kill(load.pid, signal.SIGSTOP)
+    heard.wait(lambda states: states[-1].state == "silent", LoadState)
+    assert "a signal stopped it" in heard.of(LoadState)[-1].detail
+    load.stop(0.1)

@@ -187,6 +187,8 @@ def test_the_drain_is_as_long_as_was_asked_for_and_the_usual_one_in_a_hurry(
     totals = load.stop(hurry=thaw_after_a_second)
     assert isinstance(totals, LoadTotals)
     assert totals.cut == (2 if hurry else 0)
+    assert len(totals.cut_short) == hurry
+    assert all("a user of Patient still awaited an answer" in text and "own.py:8" in text for text in totals.cut_short)
     assert time.monotonic() - before < 10
     adds_up(heard, totals)
 

@@ -19,7 +19,7 @@ import yaml
 from chaoskit import bundle
 from chaoskit.cli import run as chaoskit
 from chaoskit.cli.console import Terminal
-from chaoskit.events import AlertState, AnyEvent, Invoke, Notice, StepBegin, UndoBegin, UndoFail
+from chaoskit.events import AlertState, AnyEvent, Equipment, Invoke, Notice, StepBegin, UndoBegin, UndoFail
 from chaoskit.gate.candidate import candidate
 from chaoskit.gate.coverage import could_prove, covered
 from chaoskit.gate.gate import Outcome
@@ -148,6 +148,21 @@ def test_a_run_told_in_lines_says_each_thing_in_one() -> None:
         lines.feed(event)
     assert all(quiet(line) and "\n" not in line for line in said)
     assert sum("\\x1b[31mb" in line for line in said) >= 6
+
+
+def test_equipment_that_is_silent_is_told_until_it_is_heard_again() -> None:
+    plan = plan_of(recorded("kept").header)
+    said: list[str] = []
+    lines, progress = PlainLines(plan, said.append), Progress(plan)
+    for event in (
+        Equipment(name="load", state="silent", detail="it hangs", t=1.0),
+        Equipment(name="load", state="up", detail="it is heard again", t=2.0),
+    ):
+        lines.feed(event)
+        progress.feed(event)
+        assert progress.snapshot().trouble == (["load: it hangs"] if event.state == "silent" else [])
+    (line,) = said
+    assert line.endswith("load is SILENT: it hangs")
 
 
 def test_the_views_print_through_the_same_screen() -> None:
