@@ -311,6 +311,8 @@ class LoadWindow(Event, frozen=True, kw_only=True, tag="load"):
     """Signs of life that the generator gave itself inside; without any it stood still, and its users with it."""
     ended: dict[str, int] = {}
     """Users that ended though nobody asked them to, by reason."""
+    raised: dict[str, int] = {}
+    """Exceptions of a locustfile's own code, by their place."""
 
 
 class LoadTotals(Event, frozen=True, kw_only=True, tag="load-totals"):
@@ -345,6 +347,12 @@ class LoadTotals(Event, frozen=True, kw_only=True, tag="load-totals"):
     """Of those finished, by name, how many were answered and never reported to Locust, which did not count them."""
     cut_short: list[str] = []
     """What of a locustfile's own code did not come to its end when the load ended, a sentence each."""
+    raised: dict[str, int] = {}
+    """As in a window, of the whole load."""
+    odd: dict[str, int] = {}
+    """What the locustfile told of its requests that makes no sense, such as a response time that is a text."""
+    exit_code: int | None = None
+    """The process_exit_code that the locustfile set; None where it set none."""
 
 
 class Deadline(Event, frozen=True, kw_only=True, tag="deadline"):

@@ -16,3 +16,13 @@ def clean_lines(text: str) -> str:
         return text
     lines = text.replace("\r\n", "\n").split("\n")
     return "\n".join(line if line.isprintable() else clean(line) for line in lines)
+
+
+def plain(value: object, most: int = 160) -> str:
+    """Any value as one short line that can be counted and written as UTF-8; never raises."""
+    try:
+        text = " ".join(str(value).split())
+    except Exception:  # a __str__ of somebody's own
+        text = f"({type(value).__name__})"
+    text = clean(text.encode("utf-8", "replace").decode())
+    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -117,7 +117,7 @@ class Load:
             self.at.gate,
             (spec.connect_timeout_s, spec.network_timeout_s),
         )
-        self._locust = LocustCount(self._traffic.environment)
+        self._locust = LocustCount(self._traffic.environment, self.at.counters.note_odd)
         self._farewell = Farewell(self._traffic.environment.runner, self.at)
         watch_users(self._traffic.environment, self.at, self._farewell.leaves)
         test_stop: Any = locust.events.test_stop

@@ -87,7 +87,7 @@ class ClosedUsers:
             more["json"] = render_json(request.json, n)
         elif request.body is not None:
             more["data"] = render(request.body, n)
-        user.asking = ticket = self._at.counters.begin(clock(), name)
+        user.asking = ticket = self._at.counters.begin(clock(), name, kind=request.method)
         more[TICKET] = ticket
         try:
             user.client.request(request.method, render(request.path, n), name=ticket.name, **more)

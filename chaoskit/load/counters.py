@@ -12,16 +12,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from chaoskit.load.histogram import bucket, merge
-from chaoskit.load.messages import WORST, ByName, LoadTotals, LoadWindow, join_names, percentiles
+from chaoskit.load.messages import WORST, ByName, LoadTotals, LoadWindow, add_names, percentiles
+from chaoskit.printable import plain
 
 LATE_S = 0.05
 """The generator's delay that shows in a percentile: more than a quick request takes, less than a person notices."""
 
 _SHORTEST_S = 1e-3
 _MOST_NAMES = 200
+_MOST_FAILURES = 50
 _MOST_REASONS = 8
 OTHER = "(other)"
-"""Where requests are counted once there are 200 names: a user's locustfile may put an id in each URL."""
+"""Where requests are counted once there are 200 names: a user's locustfile may put an id in each URL. Likewise texts
+of failures, places that raise, and what is odd."""
 
 
 @dataclass(slots=True)
@@ -31,8 +34,25 @@ class Ticket:
 
     name: str
     due_s: float
+    label: str = ""
+    """Its kind and name, as it is counted."""
     answered: bool = False
     took_ms: float = 0.0
+
+
+@dataclass(slots=True)
+class _Name:
+    started: int = 0
+    finished: int = 0
+    failed: int = 0
+    dropped: int = 0
+    failures: dict[str, int] = field(default_factory=dict)
+    latencies_ms: list[float] = field(default_factory=list)
+    """As they came; sorted into buckets when the second is over, which costs the requests themselves nothing."""
+
+    def counts(self) -> ByName:
+        latency = dict(Counter(map(bucket, self.latencies_ms)))
+        return ByName(self.started, self.finished, self.failed, self.dropped, latency, self.failures)
 
 
 @dataclass(slots=True)
@@ -49,11 +69,9 @@ class _Second:
     level: float = 0.0
     """The sum of what was asked at each beat."""
     ended: dict[str, int] = field(default_factory=dict)
+    raised: dict[str, int] = field(default_factory=dict)
     late: int = 0
-    by_name: dict[str, ByName] = field(default_factory=dict)
-    failures: dict[str, int] = field(default_factory=dict)
-    latencies_ms: list[float] = field(default_factory=list)
-    """As they came; sorted into buckets when the second is over, which costs the requests themselves nothing."""
+    by_name: dict[str, _Name] = field(default_factory=dict)
 
 
 class Counters:
@@ -73,36 +91,44 @@ class Counters:
         self._cpu_s = 0.0
         self._moments = self._late = 0
         self._worst = dict.fromkeys(WORST, 0.0)
-        self._names: set[str] = set()
+        self._labels: dict[tuple[object, object], str] = {}
+        self._failures: set[str] = set()
+        self._raised: dict[str, str] = {}
+        self._odd: dict[str, int] = {}
         self._whole_by_name: dict[str, ByName] = {}
-        self._whole_failures: dict[str, int] = {}
-        self._whole_latency: dict[int, int] = {}
+        self._whole_raised: dict[str, int] = {}
         self._unreported: dict[str, int] = {}
         self._thrown_away: list[tuple[float, Ticket]] = []
 
-    def begin(self, now_s: float, name: str, due_s: float | None = None) -> Ticket:
-        """A request begins. Where it was due earlier, its latency counts from then."""
-        name = self._known(name)
-        ticket = Ticket(name, now_s if due_s is None else min(due_s, now_s))
+    def begin(self, now_s: float, name: str, due_s: float | None = None, kind: object = "") -> Ticket:
+        """A request begins; its `kind` is its method. Where it was due earlier, its latency counts from then."""
+        ticket = Ticket(name, now_s if due_s is None else min(due_s, now_s), self.label(kind, name))
         self.open[id(ticket)] = ticket
         self.started += 1
         second = self._second(now_s)
         second.started += 1
         if due_s is not None:
             self._moment(second, now_s - ticket.due_s)
-        _names(second, name).started += 1
+        _names(second, ticket.label).started += 1
         return ticket
 
-    def finish(self, now_s: float, ticket: Ticket, latency_ms: float, failure: str | None) -> bool:
-        """It has an outcome; `failure` says which when it is a bad one. False if it had one already."""
+    def finish(
+        self, now_s: float, ticket: Ticket, latency_ms: float | None, failure: str | None, label: str = ""
+    ) -> bool:
+        """It has an outcome; `failure` says which when it is a bad one. A `latency_ms` of None is in no percentile.
+        False if it had one already. `label`: by another name than it began with."""
         if self.open.pop(id(ticket), None) is None:
             return False
-        self._outcome(self._second(now_s), ticket.name, latency_ms, failure)
+        second = self._second(now_s)
+        if label and label != ticket.label:
+            _names(second, ticket.label).started -= 1
+            _names(second, label).started += 1
+        self._outcome(second, label or ticket.label, latency_ms, failure)
         return True
 
-    def drop(self, now_s: float, name: str) -> None:
+    def drop(self, now_s: float, name: str, kind: object = "") -> None:
         """A request was due and could not even be sent, because too many are unanswered."""
-        name = self._known(name)
+        name = self.label(kind, name)
         self.started += 1
         self.dropped += 1
         second = self._second(now_s)
@@ -126,16 +152,18 @@ class Counters:
         """The load is over: what was answered will not be reported any more."""
         self._thrown_away += [(now_s, one) for one in self.open.values() if one.answered]
 
-    def unannounced(self, now_s: float, name: str, latency_ms: float, failure: str | None) -> None:
+    def unannounced(
+        self, now_s: float, name: object, latency_ms: float | None, failure: str | None, kind: object = ""
+    ) -> None:
         """A request became known only by its outcome: counted as started in the same instant."""
-        name = self._known(name)
+        label = self.label(kind, name)
         self.started += 1
         self.untracked += 1
         second = self._second(now_s)
         second.started += 1
         second.untracked += 1
-        _names(second, name).started += 1
-        self._outcome(second, name, latency_ms, failure)
+        _names(second, label).started += 1
+        self._outcome(second, label, latency_ms, failure)
 
     def beat(self, now_s: float, due_s: float, *, users: int, level: float) -> None:
         """The generator looked at the clock, and should have done so when it was due; `users` were alive then, and
@@ -152,6 +180,32 @@ class Counters:
         reason = reason if reason in ended or len(ended) < _MOST_REASONS else OTHER
         ended[reason] = ended.get(reason, 0) + 1
 
+    def label(self, kind: object, name: object) -> str:
+        """By which name requests of a kind are counted, whatever their author took for a name."""
+        try:
+            return self._labels[kind, name]
+        except KeyError:
+            key = (kind, name)
+        except TypeError:  # nothing that can be looked up
+            key = ("", plain(name))
+        if len(self._labels) < _MOST_NAMES:
+            label = " ".join(part for part in (plain(kind, 20).replace(" ", "-"), plain(name)) if part)
+            return self._labels.setdefault(key, label)
+        return OTHER
+
+    def note_odd(self, what: str) -> None:
+        """A locustfile told something of a request that makes no sense; it is counted all the same."""
+        what = what if what in self._odd or len(self._odd) < _MOST_REASONS else OTHER
+        self._odd[what] = self._odd.get(what, 0) + 1
+
+    def raise_one(self, now_s: float, where: str, reason: str) -> None:
+        """The locustfile's own code raised, there; of one place the first reason stands for all."""
+        if where not in self._raised:
+            self._raised[where] = reason if len(self._raised) < _MOST_FAILURES else OTHER
+        raised = self._second(now_s).raised
+        reason = self._raised[where]
+        raised[reason] = raised.get(reason, 0) + 1
+
     def roll(
         self, now_s: float, *, level: Callable[[float], float], cpu_s: float, end: bool = False
     ) -> list[LoadWindow]:
@@ -163,7 +217,7 @@ class Counters:
         thrown_away, self._thrown_away = self._thrown_away, []
         for at_s, ticket in thrown_away:
             if self.finish(at_s, ticket, ticket.took_ms, None):
-                self._unreported[ticket.name] = self._unreported.get(ticket.name, 0) + 1
+                self._unreported[ticket.label] = self._unreported.get(ticket.label, 0) + 1
         edges = [float(s) for s in range(math.floor(self._rolled_to) + 1, math.floor(now_s) + 1)]
         if end and now_s > (edges[-1] if edges else self._rolled_to):
             edges.append(now_s)
@@ -174,7 +228,13 @@ class Counters:
         return windows
 
     def totals(
-        self, *, locust_requests: int, locust_failures: int, extra: str = "", cut_short: Sequence[str] = ()
+        self,
+        *,
+        locust_requests: int,
+        locust_failures: int,
+        extra: str = "",
+        cut_short: Sequence[str] = (),
+        exit_code: int | None = None,
     ) -> LoadTotals:
         """The whole load, after the last roll. Says, rather than hides, where the sums or Locust disagree."""
         in_flight = len(self.open) + self.cut
@@ -190,14 +250,16 @@ class Counters:
                 f"finished and reported {reported} (failed {self.failed}), but Locust says {locust_requests}"
                 f" ({locust_failures})"
             )
+        latency = merge(one.latency for one in self._whole_by_name.values())
         return LoadTotals(
             second=(self._start_s, self._rolled_to), started=self.started, finished=self.finished, failed=self.failed,
             dropped=self.dropped, in_flight=in_flight, cut=self.cut, untracked=self.untracked,
             locust_requests=locust_requests, locust_failures=locust_failures, cpu_s=round(self._cpu_s, 4),
             oldest_ms=self._worst["oldest_ms"], lag_ms=self._worst["lag_ms"], busy=self._worst["busy"],
             late=_share(self._late, self._moments), reconciled=not wrong, detail="; ".join(wrong),
-            by_name=self._whole_by_name, failures=self._whole_failures, latency=self._whole_latency,
-            unreported=self._unreported, cut_short=list(cut_short), **percentiles(self._whole_latency),
+            by_name=self._whole_by_name, failures=merge(one.failures for one in self._whole_by_name.values()),
+            latency=latency, unreported=self._unreported, raised=self._whole_raised, odd=self._odd,
+            exit_code=exit_code, cut_short=list(cut_short), **percentiles(latency),
         )  # fmt: skip
 
     def _window(self, edge_s: float, level: Callable[[float], float], busy: float) -> LoadWindow:
@@ -207,11 +269,11 @@ class Counters:
             self._now_to_s = self._now_from_s
         asked = one.level / one.beats if one.beats else level((begin_s + edge_s) / 2)
         due = asked * (edge_s - begin_s)
-        latency = dict(Counter(map(bucket, one.latencies_ms)))
+        by_name = {label: name.counts() for label, name in one.by_name.items()}
+        latency = merge(name.latency for name in by_name.values())
         self._in_flight += one.started - one.finished - one.dropped
-        self._whole_by_name = join_names([self._whole_by_name, one.by_name])
-        self._whole_latency = merge([self._whole_latency, latency])
-        self._whole_failures = merge([self._whole_failures, one.failures])
+        add_names(self._whole_by_name, by_name)
+        self._whole_raised = merge([self._whole_raised, one.raised])
         self._moments += one.moments
         self._late += one.late
         oldest_s = min((t.due_s for t in self.open.values() if not t.answered), default=edge_s)
@@ -224,23 +286,28 @@ class Counters:
         return LoadWindow(
             second=(begin_s, edge_s), started=one.started, finished=one.finished, failed=one.failed,
             dropped=one.dropped, in_flight=self._in_flight, users=one.users, untracked=one.untracked,
-            late=_share(one.late, one.moments), cpu_s=round(busy * (edge_s - begin_s), 4), by_name=one.by_name,
-            failures=one.failures, latency=latency, beats=one.beats, ended=one.ended,
+            late=_share(one.late, one.moments), cpu_s=round(busy * (edge_s - begin_s), 4), by_name=by_name,
+            failures=merge(name.failures for name in by_name.values()), latency=latency, beats=one.beats,
+            ended=one.ended, raised=one.raised,
             asked_requests=round(due, 3) if self._is_open else None,
             asked_users=None if self._is_open else round(asked, 3), **worst, **percentiles(latency),
         )  # fmt: skip
 
-    def _outcome(self, second: _Second, name: str, latency_ms: float, failure: str | None) -> None:
+    def _outcome(self, second: _Second, label: str, latency_ms: float | None, failure: str | None) -> None:
         self.finished += 1
         second.finished += 1
-        counts = _names(second, name)
+        counts = _names(second, label)
         counts.finished += 1
-        second.latencies_ms.append(latency_ms)
+        if latency_ms is not None:
+            counts.latencies_ms.append(latency_ms)
         if failure is not None:
             self.failed += 1
             second.failed += 1
             counts.failed += 1
-            second.failures[failure] = second.failures.get(failure, 0) + 1
+            if failure not in self._failures:
+                failure = failure if len(self._failures) < _MOST_FAILURES else OTHER
+                self._failures.add(failure)
+            counts.failures[failure] = counts.failures.get(failure, 0) + 1
 
     def _moment(self, second: _Second, late_s: float) -> None:
         second.moments += 1
@@ -255,19 +322,13 @@ class Counters:
         self._now_from_s, self._now_to_s = float(key), key + 1.0
         return self._now
 
-    def _known(self, name: str) -> str:
-        if name in self._names or len(self._names) < _MOST_NAMES:
-            self._names.add(name)
-            return name
-        return OTHER
-
 
 def _share(part: int, whole: int) -> float:
     return round(part / whole, 4) if whole else 0.0
 
 
-def _names(second: _Second, name: str) -> ByName:
-    found = second.by_name.get(name)
+def _names(second: _Second, label: str) -> _Name:
+    found = second.by_name.get(label)
     if found is None:
-        found = second.by_name[name] = ByName()
+        found = second.by_name[label] = _Name()
     return found

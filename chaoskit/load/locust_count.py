@@ -1,7 +1,8 @@
-"""Locust's own count of requests, whole however often its statistics are emptied meanwhile.
+"""Locust's own count of requests, whole however often its statistics are emptied, and whatever they cannot take.
 
 A locustfile may call `stats.reset_all()` after its warm-up, Locust does it itself where it is told to, and forgets in
-`test_start` what was asked for earlier. What such a call throws away is added up here.
+`test_start` what was asked for earlier. What such a call throws away is added up here; so is an event with a value at
+which Locust's own listener raises.
 
 Runs in the child only: it imports Locust.
 """
@@ -9,17 +10,24 @@ Runs in the child only: it imports Locust.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 from locust.env import Environment
 from locust.stats import RequestStats, StatsEntry
 
+from chaoskit.load.outcome import failure_of
+from chaoskit.printable import plain
+
 
 class LocustCount:
     """Requests and failures that Locust counted since this was made."""
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, note_odd: Callable[[str], None]) -> None:
+        """`note_odd` hears what is wrong with an event that Locust does not take."""
         self._stats = environment.stats
+        self._note_odd = note_odd
+        self._wrap_listener(environment.events.request)
         self._emptied = (-self._stats.total.num_requests, -self._stats.total.num_failures)
         entry: Any = StatsEntry
         stats: Any = RequestStats
@@ -42,6 +50,31 @@ class LocustCount:
         """Requests, and those of them that failed."""
         total = self._stats.total
         return self._emptied[0] + total.num_requests, self._emptied[1] + total.num_failures
+
+    def _wrap_listener(self, event: Any) -> None:
+        """The runner's listener goes on in its place among the others."""
+        handlers = event._handlers
+        places = [n for n, one in enumerate(handlers) if one.__qualname__.startswith("Runner.__init__")]
+        if not places:
+            raise RuntimeError("this Locust counts its requests in a way that is not known here; install 2.47")
+        listener = handlers[places[0]]
+
+        @functools.wraps(listener)
+        def counting(**told: Any) -> None:
+            total = self._stats.total
+            requests, failures = total.num_requests, total.num_failures
+            try:
+                listener(**told)
+            except Exception as error:
+                failed = failure_of(told.get("exception")) is not None
+                self._emptied = (
+                    self._emptied[0] + 1 - (total.num_requests - requests),
+                    self._emptied[1] + failed - (total.num_failures - failures),
+                )
+                said = f"Locust's own statistics raise {type(error).__name__}: {plain(error, 80)}"
+                self._note_odd(f"{plain(told.get('request_type'), 20)} {plain(told.get('name'))}: {said}")
+
+        handlers[places[0]] = counting
 
     def _keep(self, entry: StatsEntry) -> None:
         if entry is self._stats.total:

@@ -48,12 +48,15 @@ class Stop(Line, frozen=True, tag="stop"):
 
 
 class ByName(msgspec.Struct, array_like=True):
-    """The counts of one name of the mix."""
+    """The counts of one kind and name of request, such as `GET leads`."""
 
     started: int = 0
     finished: int = 0
     failed: int = 0
     dropped: int = 0
+    latency: dict[int, int] = {}
+    """Buckets of chaoskit.load.histogram, of those finished whose latency is known."""
+    failures: dict[str, int] = {}
 
 
 class LoadState(Line, frozen=True, tag="state"):
@@ -91,6 +94,8 @@ class LoadWindow(Line, frozen=True, tag="window"):
     """How often the generator looked at the clock."""
     ended: dict[str, int] = {}
     """Users that ended though nobody asked them to, by reason."""
+    raised: dict[str, int] = {}
+    """Exceptions of the locustfile's own code, by their place."""
     oldest_ms: float = 0.0
     """The age of the longest unanswered request at the end, from when it was due."""
     lag_ms: float = 0.0
@@ -120,6 +125,7 @@ class LoadWindow(Line, frozen=True, tag="window"):
             p95_ms=self.p95_ms, p99_ms=self.p99_ms, cpu_s=self.cpu_s, failures=self.failures,
             oldest_ms=self.oldest_ms, lag_ms=self.lag_ms, late=self.late, busy=self.busy,
             asked_requests=self.asked_requests, asked_users=self.asked_users, beats=self.beats, ended=self.ended,
+            raised=self.raised,
         )  # fmt: skip
 
 
@@ -153,6 +159,12 @@ class LoadTotals(Line, frozen=True, tag="totals"):
     """Of those finished, by name: answered, and never reported to Locust."""
     cut_short: list[str] = []
     """What of the locustfile's own code did not come to its end, a sentence each."""
+    raised: dict[str, int] = {}
+    """As in a window."""
+    odd: dict[str, int] = {}
+    """What the locustfile told of its requests that makes no sense."""
+    exit_code: int | None = None
+    """The process_exit_code that the locustfile set."""
     p50_ms: float | None = None
     p95_ms: float | None = None
     p99_ms: float | None = None
@@ -165,7 +177,7 @@ class LoadTotals(Line, frozen=True, tag="totals"):
             p50_ms=self.p50_ms, p95_ms=self.p95_ms, p99_ms=self.p99_ms, reconciled=self.reconciled, detail=self.detail,
             span=self.second, cut=self.cut, untracked=self.untracked, cpu_s=self.cpu_s, busy=self.busy,
             lag_ms=self.lag_ms, late=self.late, oldest_ms=self.oldest_ms, unreported=self.unreported,
-            cut_short=self.cut_short,
+            cut_short=self.cut_short, raised=self.raised, odd=self.odd, exit_code=self.exit_code,
         )  # fmt: skip
 
 
@@ -208,6 +220,7 @@ def join_windows(parts: list[LoadWindow]) -> LoadWindow:
         by_name=join_names([p.by_name for p in parts]),
         failures=merge([p.failures for p in parts]),
         ended=merge([p.ended for p in parts]),
+        raised=merge([p.raised for p in parts]),
         latency=latency,
         **percentiles(latency),
         **{n: sum(getattr(p, n) for p in parts) for n in (*_SUMMED, "users", "beats")},
@@ -236,6 +249,9 @@ def join_totals(parts: list[LoadTotals]) -> LoadTotals:
         failures=merge([p.failures for p in parts]),
         unreported=merge([p.unreported for p in parts]),
         cut_short=[text for p in parts for text in p.cut_short],
+        raised=merge([p.raised for p in parts]),
+        odd=merge([p.odd for p in parts]),
+        exit_code=max((p.exit_code for p in parts if p.exit_code is not None), key=abs, default=None),
         latency=latency,
         **percentiles(latency),
         **{n: sum(getattr(p, n) for p in parts) for n in (*_SUMMED, "cut", "locust_requests", "locust_failures")},
@@ -252,12 +268,17 @@ def join_names(parts: list[dict[str, ByName]]) -> dict[str, ByName]:
     """The counts of each name together."""
     total: dict[str, ByName] = {}
     for part in parts:
-        for name, one in part.items():
-            old = total.get(name, ByName())
-            total[name] = ByName(
-                old.started + one.started,
-                old.finished + one.finished,
-                old.failed + one.failed,
-                old.dropped + one.dropped,
-            )
+        add_names(total, part)
     return total
+
+
+def add_names(total: dict[str, ByName], more: dict[str, ByName]) -> None:
+    """Adds the counts of each name to a total."""
+    for name, one in more.items():
+        old = total.setdefault(name, ByName())
+        old.started += one.started
+        old.finished += one.finished
+        old.failed += one.failed
+        old.dropped += one.dropped
+        old.latency = merge([old.latency, one.latency])
+        old.failures = merge([old.failures, one.failures])

@@ -58,7 +58,8 @@ class OpenArrivals:
     def _send_one(self, client: Any, due_s: float) -> None:
         at = self._at
         name, n = at.mix.next()
+        request = at.spec.requests[name]
         if len(self._sending) >= at.spec.in_flight_bound:
-            at.counters.drop(clock(), name)
+            at.counters.drop(clock(), name, request.method)
             return
-        self._sending.spawn(send, client, at, at.spec.requests[name], at.counters.begin(clock(), name, due_s), n)
+        self._sending.spawn(send, client, at, request, at.counters.begin(clock(), name, due_s, request.method), n)

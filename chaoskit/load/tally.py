@@ -13,7 +13,7 @@ from chaoskit.load.messages import (
     ByName,
     LoadTotals,
     LoadWindow,
-    join_names,
+    add_names,
     join_totals,
     join_windows,
     percentiles,
@@ -33,8 +33,7 @@ class Tally:
         self._cpu_s = 0.0
         self._worst = dict.fromkeys(WORST, 0.0)
         self._span: tuple[float, float] | None = None
-        self._latency: dict[int, int] = {}
-        self._failures: dict[str, int] = {}
+        self._raised: dict[str, int] = {}
         self._by_name: dict[str, ByName] = {}
 
     def window(self, shard: int, window: LoadWindow) -> list[LoadWindow]:
@@ -61,12 +60,13 @@ class Tally:
     def without_totals(self, why: str) -> LoadTotals:
         """What the windows told, for a load that did not end by itself: not reconciled, for this reason."""
         in_flight = sum(self._in_flight)
+        latency = merge(one.latency for one in self._by_name.values())
         return LoadTotals(
             second=self._span or (0.0, 0.0), in_flight=in_flight, cut=0, locust_requests=0, locust_failures=0,
             cpu_s=round(self._cpu_s, 4), oldest_ms=self._worst["oldest_ms"],
             lag_ms=self._worst["lag_ms"], busy=self._worst["busy"], reconciled=False, detail=why, by_name=self._by_name,
-            failures=self._failures, latency=self._latency, unreported={}, cut_short=[],
-            **self._sum, **percentiles(self._latency),
+            failures=merge(one.failures for one in self._by_name.values()), latency=latency, unreported={},
+            cut_short=[], raised=self._raised, **self._sum, **percentiles(latency),  # type: ignore[arg-type]
         )  # fmt: skip
 
     def _complete(self) -> list[LoadWindow]:
@@ -81,6 +81,5 @@ class Tally:
         self._worst = {name: max(value, getattr(window, name)) for name, value in self._worst.items()}
         first, last = self._span or window.second
         self._span = (min(first, window.second[0]), max(last, window.second[1]))
-        self._latency = merge([self._latency, window.latency])
-        self._by_name = join_names([self._by_name, window.by_name])
-        self._failures = merge([self._failures, window.failures])
+        add_names(self._by_name, window.by_name)
+        self._raised = merge([self._raised, window.raised])

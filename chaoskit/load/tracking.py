@@ -11,7 +11,6 @@ Runs in the child only: it imports Locust.
 from __future__ import annotations
 
 import functools
-import socket
 import time
 import weakref
 from collections.abc import Callable
@@ -19,12 +18,12 @@ from typing import Any
 
 import gevent
 import geventhttpclient.client
-import requests
 from locust.clients import HttpSession
 from locust.contrib.fasthttp import FastHttpSession
 from locust.env import Environment
 
 from chaoskit.load.counters import Counters, Ticket
+from chaoskit.load.outcome import failure_of, latency_of
 
 TICKET = "chaoskit_ticket"
 """The argument of a session's `request` by which our own users hand over the ticket that they have."""
@@ -78,16 +77,21 @@ def track(environment: Environment, counters: Counters, gate: Gate, timeout: tup
     _wrap(HttpSession, open_requests, gate, {"timeout": timeout})
 
     def on_request(
-        name: str,
-        response_time: float,
-        exception: BaseException | None = None,
+        request_type: object = "",
+        name: object = "",
+        response_time: object = None,
+        exception: object = None,
         response: Any = None,
         **_rest: Any,
     ) -> None:
-        failure = None if not exception else kind_of(exception)
+        failure = failure_of(exception)
+        label = counters.label(request_type, name)
+        latency_ms, odd = latency_of(response_time)
+        if odd:
+            counters.note_odd(f"{label}: {odd}")
         ticket = open_requests.of(response)
-        if ticket is None or not counters.finish(clock(), ticket, response_time, failure):
-            counters.unannounced(clock(), name, response_time, failure)
+        if ticket is None or not counters.finish(clock(), ticket, latency_ms, failure, label):
+            counters.unannounced(clock(), name, latency_ms, failure, request_type)
 
     event: Any = environment.events.request
     event.add_listener(on_request)
@@ -110,7 +114,7 @@ class _OpenRequests:
         """The report is outstanding; where the response dies first, there will be none."""
         ticket.answered = True
         meta = getattr(answered, "request_meta", None) or {}
-        ticket.took_ms = meta.get("response_time", 0.0)
+        ticket.took_ms = latency_of(meta.get("response_time"))[0] or 0.0
         response = meta.get("response", answered)
         key = id(response)
 
@@ -119,37 +123,6 @@ class _OpenRequests:
                 self.counters.throw_away(clock(), ticket)
 
         self._kept[key] = (ticket, weakref.ref(response, forget))
-
-
-def kind_of(exception: BaseException) -> str:
-    """A failure in a few words that can be counted: `HTTP 503`, `timeout`, `refused`, `reset`, or the class."""
-    exception = getattr(exception, "original", None) or exception  # what a client's "retries exceeded" wraps
-    status = getattr(exception, "code", None) or getattr(getattr(exception, "response", None), "status_code", None)
-    if isinstance(status, int) and status:
-        return f"HTTP {status}"
-    if isinstance(exception, (TimeoutError, gevent.Timeout, requests.Timeout)):
-        return "timeout"
-    if isinstance(exception, ConnectionRefusedError):
-        return "refused"
-    if isinstance(exception, socket.gaierror):
-        return "unknown host"
-    text = repr(exception).lower()
-    for word, kind in _WORDS.items():
-        if word in text:
-            return kind
-    return type(exception).__name__
-
-
-_WORDS = {
-    "timed out": "timeout",
-    "timeout": "timeout",
-    "refused": "refused",
-    "reset": "reset",
-    "connectionclosed": "closed",
-    "connection closed": "closed",
-    "remotedisconnected": "closed",
-    "broken pipe": "reset",
-}
 
 
 def _wrap(session: type[Any], open_requests: _OpenRequests, gate: Gate, defaults: dict[str, Any]) -> None:
@@ -165,7 +138,7 @@ def _wrap(session: type[Any], open_requests: _OpenRequests, gate: Gate, defaults
         if ticket is None:
             gate.enter_own(self.user)
             name = (args[0] if args else kwargs.get("name")) or self.request_name or url
-            ticket = counters.begin(clock(), str(name))
+            ticket = counters.begin(clock(), name, kind=method)
         greenlet = gevent.getcurrent()
         around = inside.get(greenlet)
         inside[greenlet] = ticket

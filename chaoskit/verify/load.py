@@ -91,6 +91,9 @@ def load_notes(history: History) -> list[str]:
             f"not count them (catch_response=True without `with`): {names}"
         )
     notes += [f"load: {text}; load: {{drain: …}} lets the end take longer" for text in totals.cut_short]
+    if totals.odd:
+        odd = ", ".join(f"{what} ({count} times)" for what, count in _most(totals.odd))
+        notes.append(f"load: odd events `request` of the locustfile, counted all the same: {odd}")
     if totals.busy is not None and totals.span is not None:
         lasted_s = totals.span[1] - totals.span[0]
         notes.append(

@@ -30,13 +30,15 @@ def test_an_open_load_is_what_the_server_and_locust_counted(start: Start, target
     adds_up(heard, totals)
     counts = target.counts()
     assert sum(counts.values()) == totals.finished == totals.started == totals.locust_requests
-    assert totals.by_name["look"].finished == counts["/look/0"] + counts["/look/1"]
+    assert totals.by_name["GET look"].finished == counts["/look/0"] + counts["/look/1"]
     assert counts["/look/0"] - counts["/look/1"] in (0, 1)
     assert (totals.failed, totals.in_flight, totals.dropped) == (0, 0, 0)
     whole = [w for w in heard.of(LoadWindow) if w.second[1] - w.second[0] == 1]
-    assert [whole[0].started, whole[0].by_name["look"].started, whole[0].by_name["write"].started] == pytest.approx(
-        [80, 60, 20], abs=3
-    )
+    assert [
+        whole[0].started,
+        whole[0].by_name["GET look"].started,
+        whole[0].by_name["POST write"].started,
+    ] == pytest.approx([80, 60, 20], abs=3)
     assert min(w.started for w in whole) >= 15
     assert all(w.cpu_s > 0 for w in whole)
     assert heard.states() == ["ready", "changed", "changed"]
@@ -60,7 +62,7 @@ def test_a_closed_load_is_what_the_server_and_locust_counted(start: Start, targe
     totals = load.stop()
     adds_up(heard, totals)
     assert sum(target.counts().values()) == totals.finished == totals.locust_requests
-    assert abs(totals.by_name["look"].started - 3 * totals.by_name["write"].started) <= 3
+    assert abs(totals.by_name["GET look"].started - 3 * totals.by_name["POST write"].started) <= 3
     assert totals.cut == 0
 
 
@@ -175,6 +177,6 @@ def test_failures_are_counted_by_what_they_were(start: Start, target: Target) ->
     totals = load.stop()
     adds_up(heard, totals)
     assert totals.failed == totals.finished == totals.locust_failures
-    assert [totals.by_name[name].finished for name in ("close", "drip")] == [counts["/close"], counts["/drip"]]
+    assert [totals.by_name[f"GET {name}"].finished for name in ("close", "drip")] == [counts["/close"], counts["/drip"]]
     assert totals.failures["timeout"] == counts["/drip"]
     assert max(value_ms(index) for index in totals.latency) < 3000

@@ -66,10 +66,10 @@ def test_a_locustfile_of_ones_own_is_counted_the_same_way(start: Start, target: 
     counts = target.counts()
     names = totals.by_name
     assert totals.in_flight == totals.cut == 4
-    for name, path in (("/fast", "/fast"), ("/slow", "/slow"), ("checked", "/checked")):
+    for name, path in (("GET /fast", "/fast"), ("GET /slow", "/slow"), ("POST checked", "/checked")):
         assert 0 < names[name].finished <= counts[path] <= names[name].started
-    assert names["checked"].failed == names["checked"].finished
-    assert totals.untracked == names["told"].finished == names["told"].started > 0
+    assert names["POST checked"].failed == names["POST checked"].finished
+    assert totals.untracked == names["x told"].finished == names["x told"].started > 0
 
 
 BURNING = """
@@ -107,7 +107,9 @@ def test_time_outs_are_given_to_clients_that_have_none(start: Start, target: Tar
     load, heard = start(users=6, locustfile=str(own), network_timeout_s=0.5)
     heard.wait(lambda windows: windows[-1].users == 6)
     target.freeze()
-    heard.wait(lambda ws: all(any(w.by_name.get(n) and w.by_name[n].failed for w in ws) for n in ("/fast", "/slow")))
+    heard.wait(
+        lambda ws: all(any(w.by_name.get(n) and w.by_name[n].failed for w in ws) for n in ("GET /fast", "GET /slow"))
+    )
     totals = load.stop()
     adds_up(heard, totals)
     assert totals.failures["timeout"] >= 4

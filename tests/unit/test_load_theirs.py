@@ -71,9 +71,9 @@ def test_what_a_locustfile_does_to_locust_costs_no_run_its_evidence(
     adds_up(heard, totals)
     assert totals.in_flight == 0
     assert totals.finished == sum(target.counts().values())
-    assert totals.unreported == {"forgot": totals.by_name["forgot"].finished}
-    assert totals.locust_requests == totals.finished - totals.unreported["forgot"]
-    assert totals.failed == totals.by_name["later"].failed == totals.by_name["later"].finished / 2 > 0
+    assert totals.unreported == {"GET forgot": totals.by_name["GET forgot"].finished}
+    assert totals.locust_requests == totals.finished - totals.unreported["GET forgot"]
+    assert totals.failed == totals.by_name["GET later"].failed == totals.by_name["GET later"].finished / 2 > 0
     told = [json.loads(line) for line in side.read_text().splitlines()]
     assert {frozenset(one.items()) for one in told if one["name"] == "/look"} == {
         frozenset({"name": "/look", "who": "fast", "step": 1}.items()),
