@@ -23,6 +23,8 @@ SETS = frozenset(["and", "or", "unless"])
 _LEVELS = {"or": 1, "and": 2, "unless": 2, **dict.fromkeys(COMPARISONS, 3), "+": 4, "-": 4}
 _LEVELS |= {"*": 5, "/": 5, "%": 5, "atan2": 5, "^": 7}
 _UNARY = 6
+NO_LIST = "()"
+"""Among an operator's modifiers: the `group_left` or `group_right` before it has no list, and none needs to be written."""
 _MODIFIERS = frozenset(["bool", "on", "ignoring", "group_left", "group_right", "fill", "fill_left", "fill_right"])
 
 
@@ -100,6 +102,8 @@ class _Reader:
             found.append(self.take().text.lower())
             if found[-1] != "bool" and self.here.text == "(":
                 self.skip("(", ")")
+            elif found[-1].startswith("group_"):
+                found.append(NO_LIST)
         return tuple(found)
 
     def skip(self, opening: str, closing: str) -> Token:

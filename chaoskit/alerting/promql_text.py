@@ -8,7 +8,7 @@ from fractions import Fraction
 from chaoskit.alerting.promql_durations import spell
 from chaoskit.alerting.promql_lockstep import Inserted
 from chaoskit.alerting.promql_meaning import Kind
-from chaoskit.alerting.promql_syntax import Form, Node
+from chaoskit.alerting.promql_syntax import NO_LIST, Form, Node
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -63,9 +63,12 @@ class Writing:
 
     def built(self, node: Node, children: list[Seen], kind: Kind, **more: object) -> Seen:
         """The node around its children's new texts, with everything that they assumed and inserted."""
-        spans = zip(node.children, children, strict=True)
+        texts = [seen.text for seen in children]
+        if node.modifiers[-1:] == (NO_LIST,) and texts[-1].startswith("("):
+            texts[-1] = f"() {texts[-1]}"  # else what is in the parentheses would be read as the missing list
+        spans = zip(node.children, texts, strict=True)
         return Seen(
-            self.joined(node, [(child.start, child.end, seen.text) for child, seen in spans]),
+            self.joined(node, [(child.start, child.end, text) for child, text in spans]),
             kind,
             assumptions=frozenset().union(*(seen.assumptions for seen in children)),
             inserted=sum((seen.inserted for seen in children), NOTHING),

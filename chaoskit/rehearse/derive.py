@@ -42,6 +42,7 @@ _TRIED = (
 SEARCHED = 96
 """How many sets of levels are drawn where no way backwards holds."""
 _USUAL_SAMPLES = 500
+BUG = "chaoskit itself failed at deriving series for it, which is a bug of ours:"
 _IN_TEMPLATE = re.compile(r"\$?\.?[lL]abels\.([a-zA-Z_][a-zA-Z0-9_]*)")
 
 
@@ -68,7 +69,14 @@ def recording_rules(rules: tuple[Rule, ...]) -> dict[str, Rule]:
 
 
 def guesses(rule: Rule, records: Mapping[str, Rule], mark: str, interval_s: float, why: list[str]) -> Iterator[Guess]:
-    """The guesses, each once; `why` collects the reasons where a way led nowhere."""
+    """The guesses, each once; `why` collects the reasons where a way led nowhere, one that begins with BUG among them."""
+    try:
+        yield from _guesses(rule, records, mark, interval_s, why)
+    except Exception as error:  # the other rules have nothing to do with it
+        why.append(f"{BUG} {type(error).__name__}: {error}")
+
+
+def _guesses(rule: Rule, records: Mapping[str, Rule], mark: str, interval_s: float, why: list[str]) -> Iterator[Guess]:
     try:
         node = promql.parse(rule.expr)
     except ValueError as error:

@@ -11,7 +11,7 @@ import promql_parser as promql
 from chaoskit.rehearse.inverse import FUNCTIONS, each
 from chaoskit.rehearse.known import Knowing
 from chaoskit.rehearse.script import CannotDerive, Pair
-from chaoskit.rehearse.tree import BASE, CALENDAR, LIKE_INNER, SLOPES, calls, is_constant, only_selector, span_s
+from chaoskit.rehearse.tree import BASE, CALENDAR, LIKE_INNER, SLOPES, calls, first_open, only_selector, span_s
 
 
 class Functions(Knowing):
@@ -50,7 +50,7 @@ class Functions(Knowing):
         elif name in ("count_over_time", "present_over_time", "absent", "absent_over_time"):
             self.call_truth(node, want[0] > 0, want[1] > 0)
         elif name in LIKE_INNER:
-            self._inner(next(a for a in args if not is_constant(a)), want)
+            self._inner(first_open(args), want)
         elif name in FUNCTIONS:
             self.invert(args[0], each(lambda w, _: FUNCTIONS[name](w), want, want))
         elif name == "timestamp":

@@ -19,9 +19,8 @@ _WIDEST = 110
 
 def exit_code(found: Rehearsed) -> ExitCode:
     """The worst of all rules and findings; nothing rehearsed at all is UNKNOWN, for nobody knows anything."""
-    results = [one.result for one in found.rehearsed if one.result] + [row.result for row in found.findings]
-    if not found.rehearsed:
-        return ExitCode.UNKNOWN
+    results = [one.result for one in found.rehearsed if one.result]
+    results += [row.result for row in found.findings] if results else [Result.UNKNOWN]
     return worst([*(_CODES[result] for result in results), *map(ExitCode, found.codes)])
 
 

@@ -13,8 +13,9 @@ from chaoskit.alerting.promql import CannotScale, scale_query
 from chaoskit.alerting.routing import receivers_of
 from chaoskit.alerting.virtual import instant_records
 from chaoskit.alerting.windows_expression import range_of, unread_below
+from chaoskit.errors import ExitCode
 from chaoskit.observe.pressure import is_busy
-from chaoskit.rehearse.derive import closure, key_of, recording_rules
+from chaoskit.rehearse.derive import BUG, closure, key_of, recording_rules
 from chaoskit.rehearse.drill import Drill, wave_drill
 from chaoskit.rehearse.lanes import Lane, deal, play
 from chaoskit.rehearse.mutes import muted_by
@@ -173,6 +174,7 @@ class Session:
             {scale: left for scale, left in slower.items() if left}, records, MOST_WHEN_BUSY, AGAIN
         )
         self._once_more(deal(again, 1), len(unknown), done)
+        done.codes += {ExitCode.BUG for one in unproven if one.reason.startswith(BUG)}
         return proven
 
     def _most_in_a_wave(self) -> int:

@@ -25,6 +25,7 @@ from chaoskit.rehearse.tree import (
     THROUGH,
     base_for,
     counts_matches,
+    first_open,
     is_bool,
     is_constant,
     metrics_below,
@@ -84,12 +85,10 @@ class Solver(Functions):
             return
         if name in CALENDAR or name == "time":
             raise CannotDerive(f"{name}() depends on the time of day, which no series can set")
-        if name in ("vector", "scalar") and is_constant(node.args[0]):
-            raise CannotDerive("it has a result whatever the series say: it always fires")
         if name in ("changes", "resets", "rate", "irate", "increase", "delta", "idelta", "deriv"):
             self.invert(node, (1.0, 1.0))
             return
-        self.truth(next(a for a in node.args if not is_constant(a)), down, up)
+        self.truth(first_open(node.args), down, up)
 
     def _compare(self, node: Any, down: bool, up: bool) -> None:
         before = self.clocked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import promql_parser as promql
@@ -90,6 +91,14 @@ def only_selector(node: Any) -> Any:
 
 def is_constant(node: Any) -> bool:
     return not selectors_below(node)
+
+
+def first_open(arguments: Sequence[Any]) -> Any:
+    """The first argument that reads a series; raises CannotDerive where they all are constants."""
+    found = next((each for each in arguments if not is_constant(each)), None)
+    if found is None:
+        raise CannotDerive("it has a result whatever the series say: it always fires")
+    return found
 
 
 def reads_clock(node: Any) -> bool:

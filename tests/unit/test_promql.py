@@ -111,6 +111,26 @@ def test_metrics_are_found_wherever_they_stand() -> None:
     assert metrics(expr) == {"a:b", "c", "e.f"}
 
 
+@pytest.mark.parametrize(
+    ("expr", "compressed"),
+    [
+        ("a / on (b) group_left rate(c[5m]) > 1", "a / on (b) group_left () (rate(c[5s]) / 60) > 1"),
+        ("a / on (b) group_right\nrate(c[5m])", "a / on (b) group_right\n() (rate(c[5s]) / 60)"),
+        ("a / on (b) group_left # the\n irate(c[5m])", "a / on (b) group_left # the\n () (irate(c[5s]) / 60)"),
+        ("a / on (b) group_left (d) rate(c[5m])", "a / on (b) group_left (d) (rate(c[5s]) / 60)"),
+        ("a / on (b) group_left sum(rate(c[5m]))", "a / on (b) group_left sum(rate(c[5s]) / 60)"),
+        ("a + on (b) GROUP_LEFT rate(c[5m]) * 2", "a + on (b) GROUP_LEFT () (rate(c[5s]) / 60) * 2"),
+        ("a * on (b) group_left (max(c) - time())", None),
+    ],
+)
+def test_a_bare_group_left_takes_no_inserted_parentheses_for_its_list(expr: str, compressed: str | None) -> None:
+    if compressed is None:  # PromQL reads the parentheses as a list of labels
+        with pytest.raises(CannotScale):
+            scale(expr, 60)
+    else:
+        assert scale(expr, 60) == compressed
+
+
 def test_deep_nesting_is_refused_rather_than_crashing() -> None:
     with pytest.raises(CannotScale):
         scale("(" * 5000 + "x" + ")" * 5000, 60)

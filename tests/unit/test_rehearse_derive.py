@@ -7,10 +7,11 @@ import pytest
 from chaoskit.alerting.model import Matcher, Rule
 from chaoskit.alerting.routing import matches_all
 from chaoskit.errors import Place
-from chaoskit.rehearse.derive import Guess, closure, guesses, recording_rules
+from chaoskit.rehearse.derive import BUG, Guess, closure, guesses, recording_rules
 from chaoskit.rehearse.levels import CHOICES, level
 from chaoskit.rehearse.selectors import example, label_values
 from chaoskit.rehearse.series import Course, value_at
+from chaoskit.rehearse.solve import Solver
 
 
 def rule(expr: str, alert: str = "A", record: str = "") -> Rule:
@@ -156,3 +157,31 @@ def test_labels_satisfy_every_matcher_or_nothing_is_given() -> None:
     assert found is not None
     assert matches_all(matchers, found)
     assert label_values([Matcher("a", "=", "1"), Matcher("a", "=", "2")], {}, "mark") is None
+
+
+@pytest.mark.parametrize(
+    "expr",
+    [
+        'sum(up{job="replica"}) or vector(0) == 0',
+        "label_replace(vector(1), 'a', 'b', '', '') == 1",
+        "clamp_max(vector(3), 2) > 1",
+        "scalar(vector(1)) == bool 1",
+        "absent(vector(1))",
+        "max_over_time(vector(1)[5m:]) > 0",
+        "vector(time()) > 0",
+    ],
+)
+def test_a_call_of_nothing_but_constants_is_a_reason_and_no_crash(expr: str) -> None:
+    why: list[str] = []
+    list(guesses(rule(expr), {}, "mark", 15.0, why))
+    assert not [each for each in why if each.startswith(BUG)]
+
+
+def test_a_bug_at_one_rule_is_a_reason_of_this_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise IndexError("no such thing")
+
+    monkeypatch.setattr(Solver, "truth", broken)
+    why: list[str] = []
+    assert list(guesses(rule("a > 1"), {}, "mark", 15.0, why)) == []
+    assert why == [f"{BUG} IndexError: no such thing"]
