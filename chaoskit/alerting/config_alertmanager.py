@@ -127,7 +127,8 @@ def _route(reading: Reading, node: Node, path: tuple[int, ...], above: _Inherite
         continues=reading.boolean(node, "continue", False),
         children=children,
         place=node.place,
-        time_intervals=_intervals(reading, node, names.time_intervals),
+        muted_in=_intervals(reading, node, "mute_time_intervals", names.time_intervals),
+        active_in=_intervals(reading, node, "active_time_intervals", names.time_intervals),
     )  # fmt: skip
 
 
@@ -160,8 +161,8 @@ def _group_by(reading: Reading, node: Node, above: tuple[str, ...] | None) -> tu
     return tuple(labels) if labels else above
 
 
-def _intervals(reading: Reading, node: Node, defined: tuple[str, ...]) -> tuple[str, ...]:
-    named = [item for key in ("mute_time_intervals", "active_time_intervals") for item in reading.texts(node, key)]
+def _intervals(reading: Reading, node: Node, key: str, defined: tuple[str, ...]) -> tuple[str, ...]:
+    named = list(reading.texts(node, key))
     for item in named:
         if item.raw not in defined:
             reading.undefined(item.place, "the time interval", item.raw, defined, "time_intervals")

@@ -115,8 +115,10 @@ class Route:
     continues: bool
     children: tuple[Route, ...]
     place: Place
-    time_intervals: tuple[str, ...] = ()
-    """Names of mute and active time intervals set on this node (runs pin them)."""
+    muted_in: tuple[str, ...] = ()
+    """Time intervals set on this node, in which it tells nothing (runs pin them)."""
+    active_in: tuple[str, ...] = ()
+    """Time intervals outside of which it tells nothing; empty: always."""
 
 
 @dataclass(frozen=True, slots=True)

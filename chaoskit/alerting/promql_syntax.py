@@ -24,7 +24,7 @@ _LEVELS = {"or": 1, "and": 2, "unless": 2, **dict.fromkeys(COMPARISONS, 3), "+":
 _LEVELS |= {"*": 5, "/": 5, "%": 5, "atan2": 5, "^": 7}
 _UNARY = 6
 NO_LIST = "()"
-"""Among an operator's modifiers: the `group_left` or `group_right` before it has no list, and none needs to be written."""
+"""Among an operator's modifiers: the `group_left` or `group_right` before it stands there without a list."""
 _MODIFIERS = frozenset(["bool", "on", "ignoring", "group_left", "group_right", "fill", "fill_left", "fill_right"])
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from chaoskit.alerting.model import Matcher
 from chaoskit.check.expression import COMPARISONS, SETS, Expr
 
-_KEEPS_EACH = {"topk", "bottomk", "limitk", "limit_ratio"}
+KEEPS_EACH = {"topk", "bottomk", "limitk", "limit_ratio"}
 _LOSES_ALL = {"scalar", "vector", "time", "pi"}
 _ABSENT = {"absent", "absent_over_time"}
 
@@ -97,7 +97,7 @@ def _called(node: Expr) -> LabelSet:
 
 def _aggregated(node: Expr) -> LabelSet:
     inner = labels_of(node.left)
-    if node.name in _KEEPS_EACH:
+    if node.name in KEEPS_EACH:
         return inner
     if node.mode == "by":
         found = inner.keep(node.labels)

@@ -19,7 +19,7 @@ from chaoskit.diff.written import Written
 from chaoskit.errors import Place
 from chaoskit.explain.people import Heard, People, Span, Told
 from chaoskit.explain.subject import Subject
-from chaoskit.explain.words import span
+from chaoskit.explain.words import quiet, span
 from chaoskit.units import format_duration
 
 _DURATIONS = {
@@ -143,9 +143,9 @@ class Alerts:
                 yield Change("gained", name, receiver, "", NEVER, _all(is_[receiver], _phone), why, heard.route.place)
             else:
                 yield from _differently(name, receiver, was[receiver], is_[receiver], old, new)
-                quiet = _quiet(self.written[0], was[receiver]), _quiet(self.written[1], is_[receiver])
-                if quiet[0] != quiet[1]:
-                    yield Change("quiet", name, receiver, "", *quiet, "", is_[receiver][0].route.place)
+                silent = _quiet(was[receiver]), _quiet(is_[receiver])
+                if silent[0] != silent[1]:
+                    yield Change("quiet", name, receiver, "", *silent, "", is_[receiver][0].route.place)
 
     def _mutes(self, before: Subject, after: Subject) -> Iterator[Change]:
         was = dict(self._old.mutes.names(before.alert))
@@ -240,8 +240,8 @@ def _grouped(heard: Heard) -> str:
     return "set of labels" if heard.group_labels is None else ", ".join(heard.group_labels) or "receiver"
 
 
-def _quiet(written: Written, heard: tuple[Heard, ...]) -> str:
-    return " and ".join(sorted({written.quiet(each.route) or "always told" for each in heard}))
+def _quiet(heard: tuple[Heard, ...]) -> str:
+    return " and ".join(sorted({quiet(each.route) or "always told" for each in heard}))
 
 
 def _muted(source: str, by: Mapping[str, bool]) -> str:

@@ -53,7 +53,7 @@ def possible(route: Route, alert: Alert, *, waits: bool) -> Ways:
             below.append(possible(child, alert, waits=waits))
         if found is Answer.YES and not child.continues:
             break
-    times = (route.group_wait_s, route.group_interval_s, route.repeat_interval_s, route.time_intervals)
+    times = (route.group_wait_s, route.group_interval_s, route.repeat_interval_s, route.muted_in, route.active_in)
     group = None if route.group_by is None else frozenset(route.group_by)
     open_ = tuple(sorted({m for m in route.matchers if answer(m, alert) is Answer.MAYBE}, key=repr))
     continues = route.continues and bool(open_ or route.path)

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from functools import cached_property
 
-from chaoskit.alerting.model import AlertConfig, Route, Rule
+from chaoskit.alerting.model import AlertConfig, Rule
 from chaoskit.yaml_source import Node, read
 
 Settings = Mapping[str, str]
@@ -77,22 +77,6 @@ class Written:
     def limit(self, rule: Rule) -> str:
         """How many alerts the rule may have before its group takes that for a mistake; `none` where any number."""
         return self._limits.get((rule.place.file, rule.group), "none")
-
-    def quiet(self, route: Route) -> str:
-        """When the route is silent: `silent in nights; only in office-hours`; "" where always told."""
-        if not route.time_intervals:
-            return ""
-        node = self._get("route")
-        for index in route.path:
-            children = node.get("routes") if node else None
-            node = children.items[index] if children else None
-        said = []
-        for key, what in (("mute_time_intervals", "silent in"), ("active_time_intervals", "only in")):
-            names = (
-                sorted(each.raw for each in (node.get(key) or Node("sequence", (), route.place)).items) if node else []
-            )
-            said += [f"{what} {', '.join(names)}"] if names else []
-        return "; ".join(said)
 
     def _get(self, key: str) -> Node | None:
         return self._root.get(key) if self._root else None

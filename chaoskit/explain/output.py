@@ -82,7 +82,8 @@ def _heard(explanation: Explanation, heard: Heard) -> dict[str, Any]:
             }
             for route in explanation.passed[heard.route.path]
         ],
-        "time_intervals": list(heard.route.time_intervals),
+        "mute_time_intervals": list(heard.route.muted_in),
+        "active_time_intervals": list(heard.route.active_in),
         "integrations": [
             {"kind": each.kind, "to": list(each.to), "send_resolved": each.send_resolved} for each in heard.integrations
         ],

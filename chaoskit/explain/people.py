@@ -12,7 +12,7 @@ from functools import cached_property
 
 from chaoskit.alerting.model import AlertConfig, Integration, PromisedNotice, Route, Rule, ScrapeJob
 from chaoskit.alerting.prometheus_config import TIMEOUT_S
-from chaoskit.alerting.windows import Window, delivery_of, live_notify
+from chaoskit.alerting.windows import Window, delivery_of, live_notify, repeats_after
 from chaoskit.alerting.windows_alert import AlertWindows, Delivery, windows_for
 from chaoskit.alerting.windows_expression import NAME, Selector, selectors
 from chaoskit.check.alerts import Alert, values_of
@@ -43,6 +43,7 @@ class Heard:
     all_clear_s: Span | None
     """From the undo to the resolved notice; None where the receiver sends none."""
     repeat_s: float
+    """How long after a notice the next one comes while it fires: at a tick of its group."""
     integrations: tuple[Integration, ...]
     promised: PromisedNotice | None
 
@@ -126,7 +127,7 @@ class People:
             phone_s=_sum(found.detect, found.hold, delivery.notify),
             phone_live_s=_sum(found.detect, found.hold, live_notify(route, self._delivery_s)),
             all_clear_s=_sum(found.clear, delivery.all_clear) if delivery.all_clear else None,
-            repeat_s=route.repeat_interval_s,
+            repeat_s=repeats_after(route),
             integrations=self.config.receivers[receiver].integrations if receiver in self.config.receivers else (),
             promised=promised,
         )

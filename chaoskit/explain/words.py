@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chaoskit.alerting.model import Route
 from chaoskit.units import format_duration
 
 _LONG_S = 600.0
@@ -14,3 +15,9 @@ def span(window: tuple[float, float]) -> str:
         return f"exactly {low:g} s" if low == high else f"{low:g}–{high:g} s"
     texts = format_duration(low), format_duration(high)
     return f"exactly {texts[0]}" if low == high else "–".join(texts)
+
+
+def quiet(route: Route) -> str:
+    """When the route is silent: `silent in nights; only in office-hours`; "" where always told."""
+    names = (("silent in", route.muted_in), ("only in", route.active_in))
+    return "; ".join(f"{what} {', '.join(sorted(some))}" for what, some in names if some)

@@ -69,7 +69,7 @@ def recording_rules(rules: tuple[Rule, ...]) -> dict[str, Rule]:
 
 
 def guesses(rule: Rule, records: Mapping[str, Rule], mark: str, interval_s: float, why: list[str]) -> Iterator[Guess]:
-    """The guesses, each once; `why` collects the reasons where a way led nowhere, one that begins with BUG among them."""
+    """The guesses, each once; `why` collects the reasons where a way led nowhere; one begins with BUG."""
     try:
         yield from _guesses(rule, records, mark, interval_s, why)
     except Exception as error:  # the other rules have nothing to do with it

@@ -12,7 +12,7 @@ from rich.text import Text
 from chaoskit.alerting.model import Route
 from chaoskit.explain.alert import Explanation, MutedBy, first_to_hear
 from chaoskit.explain.people import Heard
-from chaoskit.explain.words import span
+from chaoskit.explain.words import quiet, span
 from chaoskit.report.table import table
 from chaoskit.report.text import clean
 from chaoskit.units import format_duration
@@ -103,11 +103,14 @@ def _receivers(explanation: Explanation) -> Iterator[RenderableType]:
         table.add_row("  group has told before", f"{span(heard.phone_live_s)}, at its next tick")
         ends = span(heard.all_clear_s) if heard.all_clear_s else "never: no integration sends resolved notices"
         table.add_row("undo to all-clear", ends)
-        table.add_row("again", f"every {format_duration(heard.repeat_s)} while it fires")
+        tick = f", often a tick ({format_duration(heard.route.group_interval_s)}) later" * (
+            heard.repeat_s == heard.route.repeat_interval_s  # as long ago as the notice, which was out after its tick
+        )
+        table.add_row("again", f"every {format_duration(heard.repeat_s)} while it fires{tick}")
         table.add_row("route", _route(explanation.passed[heard.route.path], heard.route))
         table.add_row("group", clean(heard.group_key))
-        if heard.route.time_intervals:
-            table.add_row("quiet times", clean(", ".join(heard.route.time_intervals)))
+        if when := quiet(heard.route):
+            table.add_row("quiet times", clean(when))
         yield Padding(table, (0, 0, 0, 2))
 
 

@@ -84,10 +84,10 @@ time_intervals: [{name: night}]
     ).route
     assert (root.group_wait_s, root.group_interval_s, root.repeat_interval_s, root.group_by) == (30, 300, 3600, ())
     child = root.children[0]
-    assert (child.receiver, child.group_wait_s, child.continues, child.time_intervals) == ("b", 10, True, ("night",))
+    assert (child.receiver, child.group_wait_s, child.continues, child.muted_in) == ("b", 10, True, ("night",))
     below = child.children[0]
     assert (below.path, below.receiver, below.group_wait_s, below.group_interval_s) == ((0, 0), "b", 10, 120)
-    assert (below.continues, below.time_intervals) == (False, ())
+    assert (below.continues, below.muted_in, child.active_in) == (False, (), ())
 
 
 def test_only_some_integrations_tell_of_the_end_unless_told_to() -> None:

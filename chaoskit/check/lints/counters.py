@@ -10,6 +10,7 @@ from chaoskit.alerting.routing import matches_all
 from chaoskit.check.expression import Expr, expression, walk
 from chaoskit.check.facts import Facts
 from chaoskit.check.findings import Said, Severity, lint
+from chaoskit.check.labels import KEEPS_EACH
 from chaoskit.units import format_duration
 
 _COUNTER_FUNCTIONS = {"rate", "irate", "increase", "resets"}
@@ -78,10 +79,15 @@ def rate_over_gauge(facts: Facts) -> Iterator[Said]:
 
 def _falls(tree: Expr) -> bool:
     """Whether the recorded value can fall although counters only rise."""
-    return any(
-        node.kind == "aggregate" or (node.kind == "call" and node.name in _RATES | _GAUGE_FUNCTIONS)
-        for node in walk(tree)
-    )
+    if tree.kind == "aggregate" and tree.name not in KEEPS_EACH:
+        return True
+    if tree.kind == "call" and tree.name in _RATES | _GAUGE_FUNCTIONS:
+        return True
+    if tree.many or tree.name in ("and", "unless"):  # the other side only chooses, or brings labels
+        return _falls(tree.right if tree.many == "right" else tree.left)
+    if tree.name == "*" and tree.mode:  # the same of a join of one with one
+        return all(map(_falls, tree.children))
+    return any(map(_falls, tree.children))
 
 
 @lint(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from chaoskit.alerting.model import InhibitRule, Matcher
 from chaoskit.check.alerts import Alert, Answer, answer_all
+from chaoskit.check.expression import expression, walk
 from chaoskit.check.facts import Facts, Sides
 from chaoskit.check.findings import Said, Severity, lint
 
@@ -27,11 +29,21 @@ def never_equal(facts: Facts) -> Iterator[Said]:
             place = facts.at(sides.rule.place, "equal")
             if (lacking := _lacking(sources, targets)) is not None:
                 message = f"equal lists {label}, which {lacking} of this inhibition never carry, and the others may"
-                yield Said(place, message, "leave it out of equal, or keep the label in the expression")
+                todo = "leave it out of equal, or keep the label in the expression"
+                yield Said(place, message, todo, Severity.INFO if _is_general(sides.rule) else None)
             elif None not in sources and None not in targets and not set(sources) & set(targets):
                 values = f"{_some(sources)} on one side, {_some(targets)} on the other"
-                message = f"equal lists {label}, and its values never agree: {values}"
-                yield Said(place, message, "leave it out of equal", Severity.ERROR)
+                if _is_general(sides.rule):
+                    message = f"no two alerts of these rules agree in {label}, which equal lists: {values}"
+                    yield Said(place, message, "leave it as it is where it is meant for other rules", Severity.INFO)
+                else:
+                    message = f"equal lists {label}, and its values never agree: {values}"
+                    yield Said(place, message, "leave it out of equal", Severity.ERROR)
+
+
+def _is_general(rule: InhibitRule) -> bool:
+    """Whether it is written for rules that come from many places: it names no alert on either side."""
+    return not any(matcher.label == "alertname" for matcher in (*rule.source, *rule.target))
 
 
 def _lacking(sources: list[str | None], targets: list[str | None]) -> str | None:
@@ -58,7 +70,8 @@ def without_alert(facts: Facts) -> Iterator[Said]:
         empty = [what for what, side in (("source", sides.sources), ("target", sides.targets)) if not side]
         if empty:
             message = f"no rule's alert can be the {' or the '.join(empty)} of this inhibition"
-            yield Said(sides.rule.place, message, "correct the matchers, or remove it")
+            severity = Severity.INFO if _is_general(sides.rule) else None
+            yield Said(sides.rule.place, message, "correct the matchers, or remove it", severity)
 
 
 @lint(
@@ -94,6 +107,7 @@ def circle(facts: Facts) -> Iterator[Said]:
     both = {id(a) for _, s, _ in rules for a in s} & {id(a) for _, _, t in rules for a in t}
     if not 0 < len(both) <= _LARGEST_CIRCLE:
         return
+    both -= {each for each in both if _is_helper(facts, alerts[each])}
     edges: dict[int, dict[int, Sides]] = {}
     for sides, sources, targets in rules:
         for source in (a for a in sources if id(a) in both):
@@ -105,6 +119,28 @@ def circle(facts: Facts) -> Iterator[Said]:
         places = ", ".join(str(edges[a][b].rule.place) for a, b in zip(found, [*found[1:], found[0]], strict=True))
         message = f"{' mutes '.join([*names, names[0]])} (inhibitions at {places})"
         yield Said(edges[found[0]][found[1]].rule.place, message, "remove one of these inhibitions, or narrow it")
+
+
+def _is_helper(facts: Facts, alert: Alert) -> bool:
+    """Whether it only mutes and is never to be heard: a circle through it keeps nothing from anybody.
+
+    It is mute by itself (no receiver that it reaches has an integration), every other alert mutes it, or it is made of
+    nothing but other alerts and calls its own severity none.
+    """
+    known = facts.config.receivers
+    receivers = [known[each.route.receiver] for each in facts.reached(alert) if each.route.receiver in known]
+    if receivers and not any(each.integrations for each in receivers):
+        return True
+    mutes = (s.rule for s in facts.inhibitions if any(a is alert and found is Answer.YES for a, found in s.targets))
+    if any(not rule.equal and all(_excepts(each, alert) for each in rule.source) for rule in mutes):
+        return True
+    read = {each.name for each in walk(expression(alert.rule.expr)) if each.kind == "selector"}
+    return read == {"ALERTS"} and alert.value("severity") == "none"
+
+
+def _excepts(matcher: Matcher, alert: Alert) -> bool:
+    """Whether the matcher lets everything through, or everything but this alert."""
+    return matcher == Matcher("alertname", "!=", alert.name) or (matcher.op == "=~" and matcher.value in (".*", ".+"))
 
 
 def _certain(side: tuple[tuple[Alert, Answer], ...]) -> list[Alert]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chaoskit.alerting.model import Matcher, Route
+from chaoskit.alerting.windows import repeats_after
 from chaoskit.check.alerts import values_of
 from chaoskit.check.facts import Facts
 from chaoskit.check.findings import Said, Severity, lint
@@ -81,9 +82,8 @@ def group_wait_longer(facts: Facts) -> Iterator[Said]:
 )
 def repeat_off_beat(facts: Facts) -> Iterator[Said]:
     for route in _own_times(facts.config.route, None, "group_interval_s", "repeat_interval_s"):
-        repeat, tick = round(route.repeat_interval_s * 1000), round(route.group_interval_s * 1000)
-        if repeat % tick:
-            real = -(-repeat // tick) * tick / 1000
+        real = repeats_after(route)
+        if real > route.repeat_interval_s:
             message = (
                 f"{called(route)} repeats every {format_duration(route.repeat_interval_s)}, but speaks only every"
                 f" {format_duration(route.group_interval_s)}: it repeats after {format_duration(real)}"
