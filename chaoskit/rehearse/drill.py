@@ -78,7 +78,9 @@ def wave_drill(
     scenario = load_scenario(text, f"{name}.yml")
     own = config_for(config, members, promise_given)
     plan = planned(scenario, own, scale, [rule.alert for rule in config.rules if rule.alert])
-    steady_vs = max(m.subject.span_s for m in members) + _SLACK_VS_INTERVALS * interval_s
+    steady_vs = (
+        max(m.subject.span_s if m.rest_s is None else m.rest_s for m in members) + _SLACK_VS_INTERVALS * interval_s
+    )
     plan = replace(unpromised(plan, config, promise_given), steady_vs=steady_vs)
     records = recording_rules(config.rules)
     rules = {key_of(m.subject.rule) for m in members}

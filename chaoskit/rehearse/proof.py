@@ -11,7 +11,7 @@ import re
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,8 @@ _RESULT = re.compile(r"(\{.*?\}) [-+.\dENaInf]+(?:, (?=\{)|$)")
 _ASKED_WHY = 6
 """So many of the guesses that had no result are asked about again, part by part."""
 _TRIED_SERIES = "the series that were tried"
+_REST = 8
+"""Intervals of rest that most conditions can do with."""
 _SETTLE = 4
 """Intervals until a change is certainly seen."""
 _LONGEST_AGO_S = 2 * 86400.0
@@ -72,6 +74,8 @@ class Proven:
     """For a condition that ends by itself: how long after the fault it certainly still holds."""
     at_once: bool = False
     """Whether it holds as soon as the fault is seen, before its range is filled."""
+    rest_s: float | None = None
+    """For how long its series must be at rest before the fault; None where its whole range must be filled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +117,28 @@ def prove(
                 proven.append(Proven(subject, guess, results, lasts and lasts * interval_s, at_once))
                 del left[subject.number]
     done = {each.subject.number for each in proven}
+    proven = _rested(proven, records, promtool, folder, interval_s)
     why = [pair for n, some in failed.items() if n not in done for pair in some[-_ASKED_WHY:]]
     never = _never(_round(why, records, promtool, folder, interval_s, "why"))
     unproven = [
         Unproven(s, never.get(s.number) or _telling(reasons[s.number])) for s in subjects if s.number not in done
     ]
     return sorted(proven, key=lambda each: each.subject.number), unproven
+
+
+def _rested(
+    proven: Sequence[Proven], records: Mapping[str, Rule], promtool: Path, folder: Path, interval_s: float
+) -> list[Proven]:
+    """The same, with a short rest where the engine says that it is as good as a filled range."""
+    far = {p.subject.number: p for p in proven if p.subject.span_s > _REST * interval_s and not p.at_once}
+    short: dict[int, Proven] = {}
+    for subject, guess, answers in _round(
+        [(p.subject, p.guess) for p in far.values()], records, promtool, folder, interval_s, "short"
+    ):
+        outcome = _outcome(answers, instants(subject, guess, interval_s))
+        if not isinstance(outcome, str) and outcome[0] == far[subject.number].results:
+            short[subject.number] = replace(far[subject.number], rest_s=_REST * interval_s)
+    return [short.get(p.subject.number, p) for p in proven]
 
 
 def _telling(reasons: list[str]) -> str:
@@ -146,7 +166,8 @@ def _round(
 ) -> Iterable[tuple[Subject, Guess, Mapping[str, str]]]:
     """What promtool says of one guess each; rules that read recording rules get a file with those rules.
 
-    In the turn `why` it is asked about the parts of the expression as well.
+    In the turn `why` it is asked about the parts of the expression as well; in the turn `short` the series begin
+    shortly before the fault.
     """
     by_rules: dict[tuple[str, ...], list[tuple[Subject, Guess]]] = {}
     for subject, guess in trying:
@@ -157,7 +178,7 @@ def _round(
         for at in range(0, len(members), _CHUNK):
             part = members[at : at + _CHUNK]
             file = folder / f"tests-{turn}-{number}-{at}.yml"
-            tests = [_test(at, subject, guess, interval_s, turn == "why") for at, (subject, guess) in enumerate(part)]
+            tests = [_test(at, subject, guess, interval_s, turn) for at, (subject, guess) in enumerate(part)]
             document = {"rule_files": files, "evaluation_interval": format_duration(interval_s), "tests": tests}
             file.write_text(_dump(document), encoding="utf-8")
             jobs.append((file, part))
@@ -209,12 +230,15 @@ def _levels(series: Scripted) -> list[float]:
     return [s.start for values in (series.rest, series.values) for s in values.segments if s.start is not None]
 
 
-def _test(number: int, subject: Subject, guess: Guess, interval_s: float, parts: bool) -> dict[str, Any]:
+def _test(number: int, subject: Subject, guess: Guess, interval_s: float, turn: str) -> dict[str, Any]:
     when_ = instants(subject, guess, interval_s)
     course = Course(0.0, when_.rest * interval_s, when_.late * interval_s)
     series = []
+    begin = max(0, when_.rest - _REST) if turn == "short" else 0
     for one in guess.series:
-        values = [value_at(one, course, i * interval_s, interval_s) for i in range(when_.fallen + 1)]
+        values = [
+            None if i < begin else value_at(one, course, i * interval_s, interval_s) for i in range(when_.fallen + 1)
+        ]
         if one.clock:
             values = [None if v is None else v + i * interval_s for i, v in enumerate(values)]
         series.append({"series": one.key, "values": notation(values)})
@@ -229,7 +253,7 @@ def _test(number: int, subject: Subject, guess: Guess, interval_s: float, parts:
     }
     expr = subject.rule.expr.strip()
     texts = {when: (expr, at) for when, at in whens.items()}
-    if parts:
+    if turn == "why":
         texts |= {word: (text, when_.filled - 1) for word, text in queries(expr).items()}
     asked = [
         {

@@ -63,6 +63,14 @@ def test_a_condition_that_ends_by_itself_says_how_long_it_lasts(binaries: Binari
     assert (found[1].at_once, found[1].lasts_s) == (False, None)
 
 
+def test_a_short_rest_is_enough_where_the_engine_says_so(binaries: Binaries, tmp_path: Path) -> None:
+    """An increase over an hour needs no hour of rest; a metric beside what it was an hour ago does."""
+    quick, slow = subject("increase(shop_errors_total[1h]) > 3", number=0), subject("x - x offset 1h > 5", number=1)
+    found = {one.subject.number: one for one in proof([quick, slow], binaries, tmp_path)[0]}
+    assert found[0].rest_s == 120.0
+    assert found[1].rest_s is None
+
+
 def test_a_rule_that_can_never_be_true_says_which_two_sides_do_not_match(binaries: Binaries, tmp_path: Path) -> None:
     """Two states of one metric are added without a word about the label that differs."""
     expr = 'tills{state="busy"} / (tills{state="busy"} + tills{state="free"}) > 0.8'
