@@ -64,8 +64,9 @@ def test_a_condition_that_ends_by_itself_says_how_long_it_lasts(binaries: Binari
 
 
 def test_a_short_rest_is_enough_where_the_engine_says_so(binaries: Binaries, tmp_path: Path) -> None:
-    """An increase over an hour needs no hour of rest; a metric beside what it was an hour ago does."""
-    quick, slow = subject("increase(shop_errors_total[1h]) > 3", number=0), subject("x - x offset 1h > 5", number=1)
+    """Many errors in an hour need no hour of rest before them; too few orders in an hour need one with enough."""
+    quick = subject("increase(shop_errors_total[1h]) > 3", number=0)
+    slow = subject("increase(shop_orders_total[1h]) < 10", number=1)
     found = {one.subject.number: one for one in proof([quick, slow], binaries, tmp_path)[0]}
     assert found[0].rest_s == 120.0
     assert found[1].rest_s is None
