@@ -313,6 +313,8 @@ class LoadWindow(Event, frozen=True, kw_only=True, tag="load"):
     """Users that ended though nobody asked them to, by reason."""
     raised: dict[str, int] = {}
     """Exceptions of a locustfile's own code, by their place."""
+    still: dict[str, float] = {}
+    """Of several processes of the generator those that stood still, with the share of the load that each bears."""
 
 
 class LoadTotals(Event, frozen=True, kw_only=True, tag="load-totals"):

@@ -31,10 +31,11 @@ from chaoskit.load.counters import Counters
 from chaoskit.load.ends import watch_users
 from chaoskit.load.farewell import Farewell
 from chaoskit.load.locust_count import LocustCount
-from chaoskit.load.messages import Change, Line, LoadState, Start, Stop, decode_command, encode
+from chaoskit.load.messages import Change, Line, LoadState, Start, Stop, Together, decode_command, encode
 from chaoskit.load.mix import Mix
 from chaoskit.load.open_arrivals import OpenArrivals
 from chaoskit.load.own_users import OwnUsers
+from chaoskit.load.together import Master, Worker
 from chaoskit.load.tracking import Gate, clock, track
 from chaoskit.load.traffic import Situation, Traffic
 
@@ -100,17 +101,17 @@ class Load:
         self._cpu_before_s = time.process_time()
         self._lease_s = start.lease_s
         self._unheard_s = 0.0
-        now_s = clock()
+        now_s, together = clock(), start.together
         self.at = Situation(
             spec=spec,
-            counters=Counters(now_s, is_open=spec.users is None),
+            counters=Counters(now_s, is_open=spec.users is None, is_asked=together is None or together.is_master),
             gate=Gate(spec.limit_requests),
             mix=Mix(spec.mix, first=start.shard, stride=start.shards),
             since_s=now_s,
             shard=start.shard,
             shards=start.shards,
         )
-        self._traffic = _traffic(self.at)
+        self._traffic = _traffic(self.at, together)
         track(
             self._traffic.environment,
             self.at.counters,
@@ -136,13 +137,14 @@ class Load:
             self._mouth.say(LoadState(state="ended", t=clock(), detail=self._why))
         self._traffic.drain()
         cut_short = self._farewell.end()
+        self._traffic.settle()
         gevent.killall([ticking, beating])
         self.at.counters.settle(clock())
         self._roll(end=True)
-        requests, failures = self._locust.both
-        self._mouth.say(
-            self.at.counters.totals(locust_requests=requests, locust_failures=failures, cut_short=cut_short)
-        )
+        requests, failures = self._locust.own
+        totals = self.at.counters.totals(locust_requests=requests, locust_failures=failures, cut_short=cut_short)
+        requests, failures = self._locust.told
+        self._mouth.say(msgspec.structs.replace(totals, locust_requests=requests, locust_failures=failures))
 
     def heard(self) -> None:
         """The parent said something: it lives, and so does its lease."""
@@ -218,8 +220,10 @@ def main() -> int:
     return 0
 
 
-def _traffic(at: Situation) -> Traffic:
+def _traffic(at: Situation, together: Together | None) -> Traffic:
     """What the spec asks for; raises BadInput when a locustfile cannot be used."""
+    if together is not None:
+        return Master(at, together) if together.is_master else Worker(at, together)
     if at.spec.locustfile is not None:
         return OwnUsers(at)
     return OpenArrivals(at) if at.spec.rate is not None else ClosedUsers(at)

@@ -53,6 +53,9 @@ class ClosedUsers:
     def drain(self) -> None:
         pass
 
+    def settle(self) -> None:
+        pass
+
     def _follow(self) -> None:
         """Have as many users as the level asks for; one that must go finishes its request first."""
         runner = self._runner

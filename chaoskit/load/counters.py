@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from chaoskit.load.histogram import bucket, merge
 from chaoskit.load.messages import WORST, ByName, LoadTotals, LoadWindow, add_names, percentiles
@@ -77,9 +78,11 @@ class _Second:
 class Counters:
     """All instants are seconds of one clock that never goes back and reads like the epoch."""
 
-    def __init__(self, start_s: float, *, is_open: bool = True) -> None:
-        """`is_open`: what is asked for are requests a second, not users."""
+    def __init__(self, start_s: float, *, is_open: bool = True, is_asked: bool = True) -> None:
+        """`is_open`: what is asked for are requests a second, not users; `is_asked`: of this process, and not of
+        another one."""
         self._is_open = is_open
+        self._is_asked = is_asked
         self.started = self.finished = self.failed = self.dropped = self.cut = self.untracked = 0
         self.open: dict[int, Ticket] = {}
         """Requests that have begun and have no outcome, kept on its own: it checks the sums."""
@@ -277,7 +280,7 @@ class Counters:
         self._moments += one.moments
         self._late += one.late
         oldest_s = min((t.due_s for t in self.open.values() if not t.answered), default=edge_s)
-        worst = {
+        worst: dict[str, Any] = {
             "oldest_ms": round(max(0.0, edge_s - oldest_s) * 1000, 1),
             "lag_ms": round(one.lag_s * 1000, 3),
             "busy": round(busy, 4),
@@ -289,8 +292,9 @@ class Counters:
             late=_share(one.late, one.moments), cpu_s=round(busy * (edge_s - begin_s), 4), by_name=by_name,
             failures=merge(name.failures for name in by_name.values()), latency=latency, beats=one.beats,
             ended=one.ended, raised=one.raised,
-            asked_requests=round(due, 3) if self._is_open else None,
-            asked_users=None if self._is_open else round(asked, 3), **worst, **percentiles(latency),
+            asked_requests=round(due, 3) if self._is_asked and self._is_open else None,
+            asked_users=round(asked, 3) if self._is_asked and not self._is_open else None,
+            **worst, **percentiles(latency),
         )  # fmt: skip
 
     def _outcome(self, second: _Second, label: str, latency_ms: float | None, failure: str | None) -> None:

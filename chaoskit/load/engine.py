@@ -1,7 +1,9 @@
 """The parent's side of the load: start it, hear it, change it, stop it, and notice when it dies by itself.
 
-Locust never runs in this process. One child per `processes` of the spec, each with its own share; what they report is
-joined second by second, so the listener hears one load. Nothing is bound: commands and counts go through pipes.
+Locust never runs in this process. One child per `processes` of the spec, each with its own share, and for a
+locustfile in several of them one more, Locust's master, which shares out the users. What they report is joined second
+by second, so the listener hears one load. No port is opened: commands and counts go through pipes, what master and
+workers say through a socket in a folder of this load's own.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import contextlib
 import select
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -29,12 +32,13 @@ from chaoskit.load.messages import (
     Report,
     Start,
     Stop,
+    Together,
     decode_report,
     encode,
 )
 from chaoskit.load.model import LoadSpec
 from chaoskit.load.output import BoundedOutput
-from chaoskit.load.tally import Tally
+from chaoskit.load.tally import Tally, process_name
 from chaoskit.stack.process import Child, spawn
 
 _NAME = "load"
@@ -50,16 +54,23 @@ class LoadChild:
     """Load that flows; made by `start`. Its methods may be called from any thread."""
 
     def __init__(
-        self, spec: LoadSpec, children: list[Child], output: BoundedOutput, on_event: Callable[[Report], None]
+        self,
+        spec: LoadSpec,
+        children: list[Child],
+        output: BoundedOutput,
+        meeting: tempfile.TemporaryDirectory[str] | None,
+        on_event: Callable[[Report], None],
     ) -> None:
         self.spec = spec
         self.first_window = threading.Event()
         """Set once a window told of a finished request: load flows, whatever its outcome."""
         self._children = children
         self._output = output
+        self._meeting = meeting
+        """Where Locust's master and workers meet."""
         self._on_event = on_event
         self._lock = threading.RLock()
-        self._tally = Tally(len(children))
+        self._tally = Tally(len(children), spec.processes)
         self._ready = [False] * len(children)
         self._unheard_s = [0.0] * len(children)
         self._changed = 0
@@ -92,12 +103,17 @@ class LoadChild:
         """
         children: list[Child] = []
         output = BoundedOutput(log)
+        processes, meeting = spec.processes, None
         try:
-            for shard in range(spec.processes):
+            if spec.locustfile is not None and spec.processes > 1:
+                processes += 1
+                log.parent.mkdir(parents=True, exist_ok=True)
+                meeting = tempfile.TemporaryDirectory(prefix="load-", dir=log.parent)
+            for shard in range(processes):
                 children.append(
                     spawn(
                         [sys.executable, "-m", "chaoskit.load.child"],
-                        name=_NAME if spec.processes == 1 else f"{_NAME}-{shard}",
+                        name=process_name(shard, spec.processes),
                         log=log,
                         stdin=subprocess.PIPE,
                         stdout=subprocess.PIPE,
@@ -108,10 +124,12 @@ class LoadChild:
         except BaseException:
             for child in children:
                 child.stop(0)
+            if meeting is not None:
+                meeting.cleanup()
             raise
         finally:
             output.started()
-        load = cls(spec, children, output, on_event)
+        load = cls(spec, children, output, meeting, on_event)
         try:
             load._begin(ready_s, lease_s)
         except BaseException:
@@ -185,11 +203,10 @@ class LoadChild:
             return totals
 
     def _begin(self, ready_s: float, lease_s: float | None) -> None:
-        shards = len(self._children)
         for reader in self._readers:
             reader.start()
         with self._news:
-            self._tell([Start(spec=self.spec, shard=n, shards=shards, lease_s=lease_s) for n in range(shards)])
+            self._tell(self._starts(lease_s))
             self._news.wait_for(lambda: all(self._ready) or self._down, ready_s)
             if not all(self._ready):
                 why = self._down or f"not ready within {ready_s:g} s"
@@ -198,6 +215,18 @@ class LoadChild:
                 raise EquipmentError(_NAME, why, f"the end of {self._children[0].log}:\n{self._children[0].tail()}")
         every_s = SILENT_S / _BEATS if lease_s is None else min(lease_s, SILENT_S) / _BEATS
         threading.Thread(target=self._keep, args=(every_s, lease_s), name="load-lease", daemon=True).start()
+
+    def _starts(self, lease_s: float | None) -> list[Command]:
+        shards = self.spec.processes
+        together = None if self._meeting is None else Together(folder=self._meeting.name, workers=shards)
+        starts: list[Command] = [
+            Start(spec=self.spec, shard=shard, shards=shards, together=together, lease_s=lease_s)
+            for shard in range(shards)
+        ]
+        if together is not None:
+            master = msgspec.structs.replace(together, is_master=True)
+            starts.append(Start(spec=self.spec, together=master, lease_s=lease_s))
+        return starts
 
     def _keep(self, every_s: float, lease_s: float | None) -> None:
         """Tells the children that this process runs, until they have ended, and notices which of them says nothing."""
@@ -219,7 +248,7 @@ class LoadChild:
             self._unheard_s[shard] += passed_s
             if was_s < SILENT_S <= self._unheard_s[shard] and child.alive and not self._down:
                 why = "a signal stopped it" if identity.stopped(child.pid) else "it hangs, or has no time to speak"
-                detail = f"{child.name} (pid {child.pid}) has said nothing for {SILENT_S:g} s: {why}; "
+                detail = f"{child.name} (pid {child.pid}){self._tally.bore(shard)} has said nothing for {SILENT_S:g} s: {why}; "
                 self._on_event(LoadState(state="silent", t=time.time(), detail=f"{detail}see {child.log.name}"))
 
     def _end(self, grace_s: float) -> None:
@@ -231,6 +260,8 @@ class LoadChild:
         for reader in self._readers:
             if reader.is_alive() and reader is not threading.current_thread():
                 reader.join(_LAST_LINES_S)
+        if self._meeting is not None:
+            self._meeting.cleanup()
 
     def _tell(self, commands: list[Command]) -> None:
         for child, command in zip(self._children, commands, strict=True):
@@ -290,7 +321,8 @@ class LoadChild:
         self._output.close()
         with self._news:
             if not self._stopping and not self._tally.has_total(shard):
-                self._fail(f"{child.name} (pid {child.pid}) ended with {child.returncode}:\n{child.tail()}")
+                bore = self._tally.bore(shard)
+                self._fail(f"{child.name} (pid {child.pid}){bore} ended with {child.returncode}:\n{child.tail()}")
 
     def _fail(self, why: str) -> None:
         """Once: whatever else dies in its wake is not news."""

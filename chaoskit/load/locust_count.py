@@ -44,9 +44,23 @@ class LocustCount:
             clear(self_)
 
         entry.reset, stats.clear_all = resetting, clearing
+        self._sent = self._received = (0, 0)
+        events: Any = environment.events
+        events.report_to_master.add_listener(self._send)
+        events.worker_report.add_listener(self._receive)
 
     @property
-    def both(self) -> tuple[int, int]:
+    def own(self) -> tuple[int, int]:
+        """Requests that were made in this process, and those of them that failed."""
+        return _minus(self._both, self._received)
+
+    @property
+    def told(self) -> tuple[int, int]:
+        """The same without what the master told, who adds it up: of all processes together Locust's whole count."""
+        return _minus(self._both, self._sent)
+
+    @property
+    def _both(self) -> tuple[int, int]:
         """Requests, and those of them that failed."""
         total = self._stats.total
         return self._emptied[0] + total.num_requests, self._emptied[1] + total.num_failures
@@ -78,4 +92,19 @@ class LocustCount:
 
     def _keep(self, entry: StatsEntry) -> None:
         if entry is self._stats.total:
-            self._emptied = self.both
+            self._emptied = self._both
+
+    def _send(self, data: dict[str, Any], **_: Any) -> None:
+        self._sent = _plus(self._sent, data)
+
+    def _receive(self, data: dict[str, Any], **_: Any) -> None:
+        self._received = _plus(self._received, data)
+
+
+def _minus(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
+    return one[0] - other[0], one[1] - other[1]
+
+
+def _plus(one: tuple[int, int], report: dict[str, Any]) -> tuple[int, int]:
+    total = report["stats_total"]
+    return one[0] + total["num_requests"], one[1] + total["num_failures"]

@@ -20,12 +20,22 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     """A line in either direction."""
 
 
+class Together(msgspec.Struct, frozen=True):
+    """A process is one of several under a master of Locust's."""
+
+    folder: str
+    """Where their socket is; of this load alone."""
+    workers: int
+    is_master: bool = False
+
+
 class Start(Line, frozen=True, tag="start"):
     """The first command: this process's share of the whole load, and which of how many processes it is."""
 
     spec: LoadSpec
     shard: int = 0
     shards: int = 1
+    together: Together | None = None
     lease_s: float | None = None
     """The load ends where the parent says nothing for so long; None: it may be silent."""
 
@@ -96,6 +106,8 @@ class LoadWindow(Line, frozen=True, tag="window"):
     """Users that ended though nobody asked them to, by reason."""
     raised: dict[str, int] = {}
     """Exceptions of the locustfile's own code, by their place."""
+    still: dict[str, float] = {}
+    """Those of several processes that did not look at the clock, with the share of the load that each bears."""
     oldest_ms: float = 0.0
     """The age of the longest unanswered request at the end, from when it was due."""
     lag_ms: float = 0.0
@@ -125,7 +137,7 @@ class LoadWindow(Line, frozen=True, tag="window"):
             p95_ms=self.p95_ms, p99_ms=self.p99_ms, cpu_s=self.cpu_s, failures=self.failures,
             oldest_ms=self.oldest_ms, lag_ms=self.lag_ms, late=self.late, busy=self.busy,
             asked_requests=self.asked_requests, asked_users=self.asked_users, beats=self.beats, ended=self.ended,
-            raised=self.raised,
+            raised=self.raised, still=self.still,
         )  # fmt: skip
 
 
@@ -216,11 +228,12 @@ def join_windows(parts: list[LoadWindow]) -> LoadWindow:
     latency = merge(p.latency for p in parts)
     return LoadWindow(
         second=(min(p.second[0] for p in parts), max(p.second[1] for p in parts)),
-        late=round(sum(p.late for p in parts) / len(parts), 4),
+        late=_late(parts),
         by_name=join_names([p.by_name for p in parts]),
         failures=merge([p.failures for p in parts]),
         ended=merge([p.ended for p in parts]),
         raised=merge([p.raised for p in parts]),
+        still={name: share for p in parts for name, share in p.still.items()},
         latency=latency,
         **percentiles(latency),
         **{n: sum(getattr(p, n) for p in parts) for n in (*_SUMMED, "users", "beats")},
@@ -235,16 +248,30 @@ def _sum_of(parts: list[LoadWindow], name: str) -> float | None:
     return sum(told) if told else None
 
 
+def _late(parts: list[LoadWindow] | list[LoadTotals]) -> float:
+    """Of the processes that make requests: a master that makes none has time enough."""
+    making = [p.late for p in parts if p.started or p.in_flight] or [p.late for p in parts]
+    return round(sum(making) / len(making), 4)
+
+
 def join_totals(parts: list[LoadTotals]) -> LoadTotals:
     """The totals of several processes; reconciled only if each one is."""
     if len(parts) == 1:
         return parts[0]
     latency = merge(p.latency for p in parts)
+    reported = sum(p.finished - sum(p.unreported.values()) for p in parts), sum(p.failed for p in parts)
+    by_locust = sum(p.locust_requests for p in parts), sum(p.locust_failures for p in parts)
+    details = {p.detail for p in parts if p.detail}
+    if reported != by_locust:
+        details.add(
+            f"finished and reported {reported[0]} (failed {reported[1]}), but Locust's master says {by_locust[0]}"
+            f" ({by_locust[1]})"
+        )
     return LoadTotals(
         second=(min(p.second[0] for p in parts), max(p.second[1] for p in parts)),
-        reconciled=all(p.reconciled for p in parts),
-        late=round(sum(p.late for p in parts) / len(parts), 4),
-        detail="; ".join(sorted({p.detail for p in parts if p.detail})),
+        reconciled=all(p.reconciled for p in parts) and reported == by_locust,
+        late=_late(parts),
+        detail="; ".join(sorted(details)),
         by_name=join_names([p.by_name for p in parts]),
         failures=merge([p.failures for p in parts]),
         unreported=merge([p.unreported for p in parts]),

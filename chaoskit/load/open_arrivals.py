@@ -42,6 +42,9 @@ class OpenArrivals:
             self._sending.join(timeout=min(left_s, LEVELS_S))
         self._sending.kill(timeout=1)
 
+    def settle(self) -> None:
+        pass
+
     def _schedule(self, user: Any) -> None:
         at = self._at
         arrivals = Arrivals(at.level, clock(), phase=at.shard / at.shards)

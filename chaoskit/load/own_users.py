@@ -12,6 +12,7 @@ from typing import Any
 
 import gevent
 from locust import FastHttpUser
+from locust.runners import LocalRunner
 from locust.util.load_locustfile import load_locustfile
 
 from chaoskit.errors import BadInput, Place, Problem
@@ -41,7 +42,7 @@ def user_classes(path: str) -> dict[str, type[Any]]:
 class OwnUsers:
     """The user classes of somebody's locustfile, in the numbers asked for, weighted as they say."""
 
-    def __init__(self, at: Situation) -> None:
+    def __init__(self, at: Situation, runner: type[Any] = LocalRunner) -> None:
         self._at = at
         classes = user_classes(str(at.spec.locustfile))
         for one in classes.values():
@@ -51,7 +52,7 @@ class OwnUsers:
                     one.network_timeout = at.spec.network_timeout_s
                 if one.connection_timeout == FastHttpUser.connection_timeout:
                     one.connection_timeout = at.spec.connect_timeout_s
-        self.environment = environment_of(list(classes.values()), at)
+        self.environment = environment_of(list(classes.values()), at, runner)
         self._runner: Any = self.environment.runner
 
     @property
@@ -62,6 +63,9 @@ class OwnUsers:
         gevent.spawn(self._follow)
 
     def drain(self) -> None:
+        pass
+
+    def settle(self) -> None:
         pass
 
     def _follow(self) -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 
+import msgspec
+
 from chaoskit.load.histogram import merge
 from chaoskit.load.messages import (
     WORST,
@@ -19,11 +21,25 @@ from chaoskit.load.messages import (
     percentiles,
 )
 
+WHOLE_S = 0.99
+"""Windows at the edges of a load are shorter, and may be too short for a beat."""
+
+
+def process_name(shard: int, bearing: int) -> str:
+    """How one of several processes is called; the one after those that bear load is Locust's master."""
+    if shard >= bearing:
+        return "load-master"
+    return "load" if bearing == 1 else f"load-{shard}"
+
 
 class Tally:
-    """Windows and totals of `shards` processes. A joined window is given out when no process can add to it."""
+    """Windows and totals of `shards` processes, of which the first `bearing` (all, unless told) make requests. A joined
+    window is given out when no process can add to it."""
 
-    def __init__(self, shards: int) -> None:
+    def __init__(self, shards: int, bearing: int | None = None) -> None:
+        self._bearing = shards if bearing is None else bearing
+        self._users = [0] * shards
+        """That each process had when it was last heard of."""
         self.totals: LoadTotals | None = None
         self._waiting: dict[int, list[LoadWindow]] = {}
         self._newest = [-1] * shards
@@ -39,6 +55,10 @@ class Tally:
     def window(self, shard: int, window: LoadWindow) -> list[LoadWindow]:
         """Take one process's window; gives the joined windows that are complete now."""
         second = math.floor(window.second[0])
+        if window.beats:
+            self._users[shard] = window.users
+        elif len(self._parts) > 1 and window.second[1] - window.second[0] >= WHOLE_S:
+            window = msgspec.structs.replace(window, still={process_name(shard, self._bearing): self._share(shard)})
         self._newest[shard] = second
         self._in_flight[shard] = window.in_flight
         self._waiting.setdefault(second, []).append(window)
@@ -54,6 +74,16 @@ class Tally:
             self.totals = join_totals(parts)
         return windows, self.totals
 
+    def bore(self, shard: int) -> str:
+        """What hangs on one of several processes, as a clause with its commas; empty where there is one only."""
+        users = sum(self._users)
+        if len(self._parts) == 1:
+            return ""
+        if shard >= self._bearing:
+            return ", which shares out the users,"
+        part = f"{self._users[shard]} of {users} users" if users else f"{self._share(shard):.0%} of the load"
+        return f", which bore {part},"
+
     def has_total(self, shard: int) -> bool:
         return self._parts[shard] is not None
 
@@ -68,6 +98,13 @@ class Tally:
             failures=merge(one.failures for one in self._by_name.values()), latency=latency, unreported={},
             cut_short=[], raised=self._raised, **self._sum, **percentiles(latency),  # type: ignore[arg-type]
         )  # fmt: skip
+
+    def _share(self, shard: int) -> float:
+        """The part of the load that one process bears."""
+        users = sum(self._users)
+        if shard >= self._bearing:
+            return 0.0
+        return round(self._users[shard] / users if users else 1 / self._bearing, 3)
 
     def _complete(self) -> list[LoadWindow]:
         running = [new for new, total in zip(self._newest, self._parts, strict=True) if total is None]

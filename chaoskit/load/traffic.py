@@ -17,6 +17,8 @@ import locust
 import locust.argument_parser
 from locust import FastHttpUser
 from locust.env import Environment
+from locust.runners import LocalRunner, WorkerRunner
+from locust.stats import RequestStats
 
 from chaoskit.load.counters import Counters, Ticket
 from chaoskit.load.mix import Mix, render, render_json
@@ -84,6 +86,9 @@ class Traffic(Protocol):
     def drain(self) -> None:
         """The gate is shut: wait until every open request that is no user's has an outcome, or the drain is over."""
 
+    def settle(self) -> None:
+        """The users are gone: let Locust's own processes tell each other the last of what they counted."""
+
     @property
     def users(self) -> int:
         """Users alive now."""
@@ -124,8 +129,8 @@ def user_class(at: Situation, name: str, **attributes: Any) -> type[Any]:
     )
 
 
-def environment_of(classes: list[type[Any]], at: Situation) -> Environment:
-    """Locust's environment with one local runner: no web server, no sockets but those to the target."""
+def environment_of(classes: list[type[Any]], at: Situation, runner: type[Any] = LocalRunner) -> Environment:
+    """Locust's environment with a runner: no web server, no port, no sockets but those to the target and its own."""
     # No configuration files: what runs is what the spec says.
     options = locust.argument_parser.get_parser(default_config_files=[]).parse_args(
         ["--headless", "--host", at.spec.host]
@@ -137,7 +142,10 @@ def environment_of(classes: list[type[Any]], at: Situation) -> Environment:
         parsed_options=options,
         catch_exceptions=True,
     )
-    environment.create_local_runner()
+    if issubclass(runner, WorkerRunner):
+        environment.stats = RequestStats(use_response_times_cache=False)
+    # Locust's own makers of runners take no class. Host and port are replaced by what the class meets by.
+    environment._create_runner(runner, *(() if runner is LocalRunner else ("", 0)))
     init: Any = locust.events.init
     init.fire(environment=environment, runner=environment.runner, web_ui=None)
     return environment

@@ -14,6 +14,7 @@ dropped ones with them) with the level. A second in which the generator gave no 
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from chaoskit.events import Equipment, Interval, LoadTotals, LoadWindow
@@ -43,6 +44,7 @@ _WHOLE_S = 0.99
 _FEW = 4.0
 """Requests that must have been due before their absence says anything."""
 
+_FROM_FIRST = "the time from the first step on"
 _NAMED = 5
 """How many names a sentence holds."""
 
@@ -66,8 +68,9 @@ def judge_load(history: History, evidence: Evidence) -> list[Row]:
     )
     force = evidence.in_force(span)
     absent = _absent(windows, force, "the time in force", history.events[0].t) if force else ""
-    absent = absent or _absent(windows, span, "the time from the first step on", history.events[0].t)
+    absent = absent or _absent(windows, span, _FROM_FIRST, history.events[0].t)
     reasons = [*_books(windows, totals), *_silence(windows, span), *filter(None, [absent])]
+    reasons += (_stood(windows, force, "the time in force") if force else []) or _stood(windows, span, _FROM_FIRST)
     reasons += _own_doing(windows, span)
     return [_unknown(reason) for reason in reasons] or [
         Row(about="load", hop="load", result=Result.PASS, rests_on=amount(totals[0].finished, "requests"))
@@ -179,6 +182,23 @@ def _absent(windows: Sequence[LoadWindow], span: Interval, what: str, zero: floa
         f"the load that was asked for was not there: {found} in the second from {from_s:.0f} s after the start on, and "
         f"less than half for {len(short)} s of {what} ({span[1] - span[0]:.1f} s, real){why}; see load.log"
     )
+
+
+def _stood(windows: Sequence[LoadWindow], span: Interval, what: str) -> list[str]:
+    """Each of several processes that stood still for too much of a span, and with it its share of the load."""
+    seconds: Counter[str] = Counter()
+    share: dict[str, float] = {}
+    for window in windows:
+        if window.second[1] > span[0] and window.second[0] < span[1]:
+            bearing = {name: part for name, part in window.still.items() if part}
+            seconds.update(bearing.keys())
+            share |= bearing
+    return [
+        f"process {name} of the load generator, which bore {share[name]:.0%} of the load, stood still for {count} s of "
+        f"{what} ({span[1] - span[0]:.1f} s, real); see load.log"
+        for name, count in seconds.items()
+        if count >= _LEAST_ABSENT and count > ABSENT * (span[1] - span[0])
+    ]
 
 
 def _blocks(windows: Sequence[LoadWindow]) -> Iterator[list[LoadWindow]]:
