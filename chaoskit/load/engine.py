@@ -248,8 +248,9 @@ class LoadChild:
             self._unheard_s[shard] += passed_s
             if was_s < SILENT_S <= self._unheard_s[shard] and child.alive and not self._down:
                 why = "a signal stopped it" if identity.stopped(child.pid) else "it hangs, or has no time to speak"
-                detail = f"{child.name} (pid {child.pid}){self._tally.bore(shard)} has said nothing for {SILENT_S:g} s: {why}; "
-                self._on_event(LoadState(state="silent", t=time.time(), detail=f"{detail}see {child.log.name}"))
+                who = f"{child.name} (pid {child.pid}){self._tally.bore(shard)}"
+                detail = f"{who} has said nothing for {SILENT_S:g} s: {why}; see {child.log.name}"
+                self._on_event(LoadState(state="silent", t=time.time(), detail=detail))
 
     def _end(self, grace_s: float) -> None:
         with self._news:

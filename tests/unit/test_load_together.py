@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import psutil
+import pytest
 
-from chaoskit.load.messages import LoadWindow
+from chaoskit.load.counters import Counters
+from chaoskit.load.messages import LoadState, LoadTotals, LoadWindow, join_totals
 from tests.load_examples import Start, Target, adds_up, start, target
 
 __all__ = ["start", "target"]
@@ -78,3 +85,146 @@ def test_users_are_shared_out_once_and_every_request_is_in_both_books(
         assert (noted[f"{what} in a WorkerRunner"], noted[f"{what} in a MasterRunner"]) == (2, 1)
     assert all(window.users in (0, 7) for window in heard.of(LoadWindow)[1:-1])
     assert not [path for path in tmp_path.iterdir() if path.is_dir()]
+
+
+PLAIN = """
+from locust import FastHttpUser, constant, task
+
+class Plain(FastHttpUser):
+    wait_time = constant(0.05)
+
+    @task
+    def look(self):
+        self.client.get("/plain")
+"""
+
+CHANGING = """
+import time
+from locust import FastHttpUser, constant, events, task
+
+now, calls = time.time, iter(range(10**9))
+time.time = lambda: now() - 100 * next(calls)
+
+@events.test_start.add_listener
+def warm(environment, **_):
+    environment.seen = 0
+
+@events.request.add_listener
+def reset(**_):
+    Chief.seen += 1
+    if Chief.seen % 10 == 0 and Chief.environment:
+        Chief.environment.stats.reset_all()
+
+class Chief(FastHttpUser):
+    fixed_count = 1
+    seen = 0
+    environment = None
+    wait_time = constant(0.05)
+
+    def on_start(self):
+        Chief.environment = self.environment
+
+    @task
+    def look(self):
+        self.client.get("/chief")
+
+class Clerk(FastHttpUser):
+    wait_time = constant(0.05)
+
+    @task
+    def look(self):
+        self.client.get("/clerk")
+"""
+
+
+@pytest.mark.long
+def test_users_follow_the_level_however_the_clock_is_set(start: Start, target: Target, tmp_path: Path) -> None:
+    """And where a locustfile empties a worker's statistics before the master hears of them, no request is lost."""
+    own = tmp_path / "own.py"
+    own.write_text(CHANGING)
+    load, heard = start(users=8, processes=2, locustfile=str(own))
+    for users in (8, 3, 5):
+        load.change(replace(load.spec, users=users))
+        heard.wait(lambda windows: (windows[-1].users, windows[-1].asked_users) == (users, users))  # noqa: B023
+    totals = load.stop()
+    adds_up(heard, totals)
+    assert totals.finished == sum(target.counts().values())
+
+
+def test_a_worker_that_dies_is_told_at_once_with_its_share(start: Start, tmp_path: Path) -> None:
+    own = tmp_path / "own.py"
+    own.write_text(PLAIN)
+    load, heard = start(users=8, processes=2, locustfile=str(own))
+    heard.wait(lambda windows: windows[-1].users == 8)
+    os.kill(load.pids[1], signal.SIGKILL)
+    heard.wait(lambda states: states[-1].state == "down", LoadState, at_most_s=3)
+    (*_, down) = heard.of(LoadState)
+    assert f"load-1 (pid {load.pids[1]}), which bore 4 of 8 users, ended with -9" in down.detail
+    assert not load.stop().reconciled
+
+
+@pytest.mark.long
+def test_a_worker_that_stood_still_is_told_with_its_share_of_every_second(start: Start, tmp_path: Path) -> None:
+    own = tmp_path / "own.py"
+    own.write_text(PLAIN)
+    load, heard = start(users=8, processes=2, locustfile=str(own))
+    heard.wait(lambda windows: windows[-1].users == 8)
+    os.kill(load.pids[0], signal.SIGSTOP)
+    threading.Event().wait(2.2)
+    os.kill(load.pids[0], signal.SIGCONT)
+    heard.wait(lambda windows: windows[-1].users == 8 and any(window.still for window in windows))
+    still = [window for window in heard.of(LoadWindow) if window.still]
+    assert [(window.still, window.users) for window in still] == [({"load-0": 0.5}, 4)] * len(still)
+    totals = load.stop()
+    adds_up(heard, totals)
+
+
+def test_what_never_reached_the_master_is_told() -> None:
+    parts = []
+    for locust_requests in (0, 1):
+        counters = Counters(1000.0)
+        counters.unannounced(1000.1, "look", 5.0, None)
+        counters.roll(1000.5, level=lambda _: 1.0, cpu_s=0.0, end=True)
+        own = counters.totals(locust_requests=1, locust_failures=0)
+        parts.append(msgspec.structs.replace(own, locust_requests=locust_requests))
+    joined = join_totals(parts)
+    assert not joined.reconciled
+    assert joined.detail == "finished and reported 2 (failed 0), but Locust's master says 1 (0)"
+    assert join_totals([parts[0], msgspec.structs.replace(parts[1], locust_requests=2)]).reconciled
+
+
+ENDING = """
+from locust import FastHttpUser, constant, events, task
+from locust.runners import MasterRunner
+import gevent
+
+def end_soon(environment):
+    while environment.runner.stats.total.num_requests < 20:
+        gevent.sleep(0.1)
+    environment.runner.quit()
+
+@events.test_start.add_listener
+def watch(environment, **_):
+    if isinstance(environment.runner, MasterRunner):
+        gevent.spawn(end_soon, environment)
+
+class Plain(FastHttpUser):
+    wait_time = constant(0.05)
+
+    @task
+    def look(self):
+        self.client.get("/plain")
+"""
+
+
+@pytest.mark.long
+def test_a_master_that_the_locustfile_ends_ends_the_load(start: Start, target: Target, tmp_path: Path) -> None:
+    """It sees what all workers did, as its statistics do in Locust."""
+    own = tmp_path / "own.py"
+    own.write_text(ENDING)
+    load, heard = start(users=4, processes=2, locustfile=str(own))
+    heard.wait(lambda totals: totals, LoadTotals)
+    assert "the locustfile ended the load" in [state.detail for state in heard.of(LoadState)]
+    totals = load.stop()
+    adds_up(heard, totals)
+    assert totals.finished == sum(target.counts().values()) >= 20

@@ -259,6 +259,15 @@ def test_a_generator_that_stood_still_is_unknown_in_both_models() -> None:
         assert "the generator stood still for 6 s of it" in reason
 
 
+def test_one_of_several_processes_that_stood_still_is_unknown_with_its_share() -> None:
+    """However much the others did: half of the users alive is half of the load. A master bears none."""
+    windows = asked(seconds(20), users=8)
+    (reason,) = judged(some_load(altered(windows, 6, 12, users=4, still={"load-1": 0.5})))
+    assert "process load-1 of the load generator, which bore 50% of the load, stood still for 6 s" in reason
+    assert judged(some_load(altered(windows, 6, 7, users=4, still={"load-1": 0.5}))) == []
+    assert judged(some_load(altered(windows, 6, 12, still={"load-master": 0.0}))) == []
+
+
 def test_requests_that_were_due_and_never_begun_are_unknown_and_dropped_ones_were_begun() -> None:
     windows = asked(seconds(20), rate=40)
     few = altered(windows, 6, 12, started=19, finished=19)
