@@ -16,10 +16,11 @@ Anything beyond that raises CannotScale, with the largest scale at which the sam
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
-from math import ceil, floor
+from math import ceil, floor, gcd
 
 from chaoskit.errors import Problem, Refused
 from chaoskit.units import format_duration, parse_duration
@@ -81,6 +82,19 @@ def largest_exact_scale(millis: int, k: Scale) -> int:
     """The largest whole scale up to k that divides the duration into whole milliseconds."""
     limit = min(floor(as_fraction(k)), millis)
     return next((n for n in range(limit, 0, -1) if millis % n == 0), 1)
+
+
+def nearest_exact_scale(millis: Iterable[int], wanted: float, largest: float) -> float:
+    """The scale nearest to the wanted one, and not above `largest`, that divides each duration into whole milliseconds.
+
+    It has two decimals at most. The wanted one where none from its half on does.
+    """
+    common = gcd(*millis)
+    if not common or (common / as_fraction(wanted)).denominator == 1:
+        return wanted
+    parts = range(ceil(common / largest), floor(2 * common / wanted) + 1)
+    exact = (Fraction(common, n) for n in parts if n and (100 * common) % n == 0)
+    return float(min(exact, key=lambda k: abs(k - as_fraction(wanted)), default=wanted))
 
 
 def divide(millis: int, k: Fraction, rounding: Rounding, construct: str) -> int:

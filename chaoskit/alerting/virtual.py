@@ -17,8 +17,9 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
+from chaoskit.alerting.model import AlertConfig
 from chaoskit.alerting.promql import CannotScale, scale, scale_query
-from chaoskit.alerting.promql_durations import Rounding, Scale, as_fraction, divide_text, millis_of
+from chaoskit.alerting.promql_durations import Rounding, Scale, as_fraction, divide_text, millis_of, nearest_exact_scale
 from chaoskit.alerting.promql_rules import Document, Refusal, instant_records, scale_rules
 from chaoskit.alerting.promql_text import Assumption
 
@@ -27,6 +28,7 @@ __all__ = [
     "CannotScale",
     "Refusal",
     "assumptions",
+    "exact_scale",
     "instant_records",
     "prometheus_flags",
     "scale",
@@ -50,6 +52,19 @@ _FLAGS = {
     "rules.alert.for-grace-period": ("10m", Rounding.WAIT),
     "rules.alert.for-outage-tolerance": ("1h", Rounding.WAIT),
 }
+
+
+def exact_scale(config: AlertConfig, wanted: float, faster: float = 1.0) -> float:
+    """The time scale nearest to the wanted one at which every scrape and evaluation interval is whole milliseconds.
+
+    At 60, an interval of 10s would be 166 ms, and thirty of them four virtual tenths too short. `faster` is how many
+    times the wanted one it may be at most. Real time stays real time.
+    """
+    if wanted == 1:
+        return wanted
+    every_s = {config.evaluation_interval_s, *(job.interval_s for job in config.jobs)}
+    every_s |= {rule.interval_s for rule in config.rules}
+    return nearest_exact_scale([round(each * 1000) for each in every_s], wanted, wanted * faster)
 
 
 def prometheus_flags(k: Scale) -> list[str]:

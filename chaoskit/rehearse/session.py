@@ -11,7 +11,7 @@ from pathlib import Path
 from chaoskit.alerting.model import AlertConfig, PromisedNotice, Rule
 from chaoskit.alerting.promql import CannotScale, scale_query
 from chaoskit.alerting.routing import receivers_of
-from chaoskit.alerting.virtual import instant_records
+from chaoskit.alerting.virtual import exact_scale, instant_records
 from chaoskit.alerting.windows_expression import range_of, unread_below
 from chaoskit.errors import ExitCode
 from chaoskit.observe.pressure import is_busy
@@ -101,7 +101,7 @@ class Session:
 
     def _play_given(self, done: Performed) -> None:
         asked = self.asked
-        scale = asked.time_scale or fastest(asked.interval_s, SCALES[0])
+        scale = self._exact(asked.time_scale or fastest(asked.interval_s, SCALES[0]))
         drills = self._given_drills(scale)
         for drill in drills:
             self.say(f"{drill.name}: {drill.plan.scenario.title}, at most {drill.plan.longest_real_s:.0f} s")
@@ -135,7 +135,11 @@ class Session:
         done.replace_unknown(self._play(lanes, side_by_side=1))
 
     def _slower(self, scale: float) -> float:
-        return self.asked.time_scale or max(1.0, scale / 2)
+        return scale if self.asked.time_scale else self._exact(max(1.0, scale / 2))
+
+    def _exact(self, scale: float) -> float:
+        """A scale that makes no interval shorter than it is: near the usual one, or not above the one asked for."""
+        return exact_scale(self.asked.config, scale, 1.0 if self.asked.time_scale else _FASTER)
 
     def _derive(
         self, subjects: Sequence[Subject], without: Sequence[tuple[Rule, str]], done: Performed
@@ -151,6 +155,7 @@ class Session:
         by_scale: dict[float, list[Proven]] = {}
         for one in proven:
             scale = scale_for(one, asked.interval_s, asked.time_scale, asked.longest_real_s)
+            scale = scale and self._exact(scale)
             reason = self._too_long(one) if scale is None else self._uncompressed(one.subject.rule, records, scale)
             if scale is None or reason:
                 found[key_of(one.subject.rule)] = unrehearsed(one.subject.rule, reason)
@@ -295,4 +300,5 @@ class Session:
         return write(replace(self.asked.config.promise, notices=notices))
 
 
+_FASTER = 1.05
 _LONGEST_SPAN_S = 8 * 86400.0

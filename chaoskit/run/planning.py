@@ -13,6 +13,7 @@ from chaoskit.alerting.model import AlertConfig
 from chaoskit.alerting.promql import CannotScale
 from chaoskit.alerting.promql import scale as scale_expression
 from chaoskit.alerting.rules import parse_expression
+from chaoskit.alerting.virtual import exact_scale
 from chaoskit.errors import BadInput, Place, Problem, Refused
 from chaoskit.faults.base import Action, Fault, beyond
 from chaoskit.faults.processes import HOW_TO_CHOOSE, several
@@ -108,7 +109,8 @@ def plan_inputs(
 
     `at_any_scale`: also where the time scale would falsify what a fault brings about.
     """
-    time_scale = time_scale or inputs.profile.time_scale
+    wanted = time_scale or inputs.profile.time_scale
+    time_scale = exact_scale(inputs.config, wanted)
     there = _inventory(inputs, time_scale)
     defined = [rule.alert for rule in inputs.config.rules]
     problems = wrong_with(inputs.profile.abort, defined, lambda query: _unwatchable(query, time_scale))
@@ -133,6 +135,11 @@ def plan_inputs(
         check_load(plan, () if plan.attached else MIX)
     if not at_any_scale:
         _refuse_unfaithful(plan)
+    if time_scale != wanted:
+        why = (
+            f"played at {time_scale:g}x: at {wanted:g}x, intervals would be no whole milliseconds, and holds too short"
+        )
+        plan = replace(plan, warnings=(why, *plan.warnings))
     return plan
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaoskit.alerting.config import load_folder
+from chaoskit.alerting.virtual import exact_scale
 from chaoskit.errors import BadInput, EquipmentError, Problem
 from chaoskit.events import Event
 from chaoskit.run.metrics import RunMetrics
@@ -58,6 +59,7 @@ def run_stack(
     answer = ask(config, wanted.bundle)
     answer.settle(config)
     binaries = able(require(), answer)
+    scale = exact_scale(config, wanted.scale)
     smtp: int | None = None
     if wanted.free_ports:
         ports = Ports(*reserve(len(Ports.__dataclass_fields__)))
@@ -68,10 +70,10 @@ def run_stack(
     with tempfile.TemporaryDirectory(prefix="chaoskit-up-") as temporary:
         folder = Path(temporary) / "stack"
         book = DoorBook(ports.webhook)
-        localized = localize(config.sources, folder, ports, wanted.scale, book, frozenset(), answer.set_aside)
+        localized = localize(config.sources, folder, ports, scale, book, frozenset(), answer.set_aside)
         if wanted.witness:
             localized = _witnessed(localized, wanted)
-        stack = LocalStack(folder, binaries, localized, ports, wanted.scale, smtp, wanted.environment, catch_all=True)
+        stack = LocalStack(folder, binaries, localized, ports, scale, smtp, wanted.environment, catch_all=True)
         metrics = RunMetrics(ports.own)
         with signals_end(lambda _why: ended.set()):
             try:

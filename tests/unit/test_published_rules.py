@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from chaoskit import bundle
 from chaoskit.check.facts import Facts
 from chaoskit.check.findings import Finding, Severity
 from chaoskit.check.run import check
 from chaoskit.cli import run
 from chaoskit.cli.check_tools import ask_programs
 from chaoskit.cli.sources import load_config
+from chaoskit.run.planning import Asked, plan_for
 from chaoskit.stack.binaries import installed
 
 ROUTE = "route: {receiver: desk, group_by: [alertname]}\n"
@@ -125,6 +129,17 @@ def test_diff_is_silent_where_the_tick_at_which_a_notice_comes_again_is_the_same
         said.append(capsys.readouterr().out)
     assert "again" not in said[0]
     assert "20m" in said[1]
+
+
+def test_a_plan_takes_a_scale_that_makes_no_interval_shorter_and_says_so(tmp_path: Path) -> None:
+    shutil.copytree(bundle.folder(), tmp_path / "bundle")
+    settings = tmp_path / "bundle" / "prometheus_config.yml"
+    settings.write_text(settings.read_text().replace("15s", "10s"))
+    asked = Asked("worker-unhealthy", "local", tmp_path / "bundle")
+    plan = plan_for(asked)[0]
+    assert plan.time_scale == 50
+    assert plan.warnings[0].startswith("played at 50x: at 60x")
+    assert plan_for(replace(asked, time_scale=40))[0].time_scale == 40
 
 
 # Counters that are recorded --------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaoskit.alerting.promql import reads_alert
+from chaoskit.alerting.promql_durations import nearest_exact_scale
 from chaoskit.alerting.promql_rules import scaled_hold
 from chaoskit.alerting.virtual import (
     CannotScale,
@@ -34,6 +35,48 @@ def _scaled(
 ) -> tuple[dict[str, Any], list[Refusal]]:
     doc, refused = scale_rules(_file(*rules, **group), k, eval_s)
     return doc["groups"][0], refused
+
+
+# Scales ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("every_s", "wanted", "faster", "scale"),
+    [
+        ([15, 60], 60, 1.05, 60),
+        ([15, 30, 300], 60, 1, 60),
+        ([10], 60, 1.05, 62.5),
+        ([10], 60, 1, 50),
+        ([5, 15], 60, 1.05, 62.5),
+        ([7], 60, 1.05, 62.5),
+        ([20, 25, 40], 60, 1, 50),
+        ([20, 25, 40], 120, 1.05, 125),
+        ([10], 200, 1.05, 200),
+        ([15], 45, 1, 40),
+        ([0.333], 60, 1, 55.5),
+        ([1], 13.333, 1.05, 12.5),
+        ([10], 1, 1, 1),
+        ([0.001, 0.0017], 60, 1, 60),
+        ([], 60, 1, 60),
+    ],
+)
+def test_the_nearest_scale_is_taken_that_makes_whole_milliseconds_of_every_interval(
+    every_s: list[float], wanted: float, faster: float, scale: float
+) -> None:
+    assert nearest_exact_scale([round(each * 1000) for each in every_s], wanted, wanted * faster) == scale
+
+
+@given(st.lists(st.integers(1, 600), min_size=1, max_size=4), st.integers(2, 200))
+def test_at_the_scale_that_is_taken_no_hold_becomes_shorter(every_s: list[int], wanted: int) -> None:
+    k = Fraction(str(nearest_exact_scale([each * 1000 for each in every_s], wanted, wanted)))
+    assert k <= wanted
+    for each in every_s:
+        interval = Fraction(each * 1000) / k
+        assert interval.denominator == 1
+        for held in (each, 4 * each, 360 * each + 1):
+            evaluations = -(-held // each)
+            hold = scaled_hold(held * 1000, k, each * 1000, int(interval))
+            assert -(-hold // interval) * interval * k == evaluations * each * 1000
 
 
 # Rule files --------------------------------------------------------------------------------------------------------
