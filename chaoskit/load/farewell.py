@@ -88,6 +88,8 @@ class Farewell:
                 ending.kill(block=False)
                 ending.join(_LEAST_S)
                 break
+        # A user whose own code ended the load was the only one that did not go meanwhile.
+        self._see_off([last for last in self._leaving.values() if not last.over])
         return [text + (f" ({count} times)" if count > 1 else "") for text, count in self._told.items()]
 
     def begins(self, user: Any) -> None:
@@ -159,7 +161,7 @@ class Farewell:
             gevent.joinall([last.user.greenlet for last in lasts], timeout=min(_LOOK_S, left_s()))
             if clock() - begun_s > left_s():
                 self._end_idle(lasts)
-        for last in lasts:
+        for last in (one for one in lasts if not one.over):
             last.over = True
             after = f"when {clock() - begun_s:.1f} s were over, and was cut{_in(last)}"
             if last.swallowed:
@@ -181,11 +183,17 @@ class Farewell:
         return [last for last in lasts if not last.user.greenlet.dead]
 
     def _end_idle(self, lasts: list[_Last]) -> None:
-        """Ends those who neither wait nor ask, as by a long sleep in a task: they, too, have last requests."""
+        """Ends those who neither ask nor clean up, such as in a long sleep: they, too, have last requests."""
         for last in lasts:
-            if not last.ended and not self._asks(last):
-                last.ended = True
-                _loop().run_callback(last.user.greenlet.throw, GreenletExit)
+            if not last.ended:
+                _loop().run_callback(self._end_one, last)
+
+    def _end_one(self, last: _Last) -> None:
+        """Runs between greenlets, as `_let_go` does."""
+        greenlet = last.user.greenlet
+        if not last.ended and not self._asks(last) and not cleans_up(greenlet.gr_frame):
+            last.ended = True
+            greenlet.throw(GreenletExit)
 
     def _asks(self, last: _Last) -> bool:
         inside = list(self._at.gate.inside)

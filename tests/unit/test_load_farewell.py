@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chaoskit.load.messages import LoadTotals
+from chaoskit.load.messages import LoadState, LoadTotals
 from chaoskit.load.theirs import cleans_up, place
 from tests.load_examples import Start, Target, adds_up, start, target
 
@@ -98,6 +98,39 @@ def test_what_a_locustfile_does_at_its_end_is_sent_and_nothing_else(
     assert counts["/list"] - before["/list"] < 12
     assert totals.cut_short == []
     assert totals.second[1] - heard.events[-2].second[0] < 3
+
+
+QUITS = """
+import time
+from locust import FastHttpUser, constant, events, task
+
+class Quits(FastHttpUser):
+    wait_time = constant(0.05)
+    asked = 0
+    def on_stop(self):
+        time.sleep(1)
+        self.client.get("/logout")
+    @task
+    def look(self):
+        self.client.get("/look")
+        Quits.asked += 1
+        if Quits.asked == 30:
+            self.environment.runner.quit()
+"""
+
+
+@pytest.mark.long
+def test_a_locustfile_that_ends_the_load_itself_has_its_end_too(start: Start, target: Target, tmp_path: Path) -> None:
+    """An on_stop that takes more than half of the drain before it asks is not disturbed."""
+    own = tmp_path / "own.py"
+    own.write_text(QUITS)
+    _, heard = start(users=5, locustfile=str(own), drain_s=3.0)
+    heard.wait(lambda totals: totals, LoadTotals)
+    (totals,) = heard.of(LoadTotals)
+    adds_up(heard, totals)
+    assert "the locustfile ended the load" in heard.of(LoadState)[-1].detail
+    assert target.counts() == {"/look": 30, "/logout": 5}
+    assert totals.cut_short == []
 
 
 SWALLOWS = """
