@@ -1,10 +1,10 @@
 """Secrets taken out of configuration texts before they are kept in a history, and out of words about them.
 
 A text keeps its lines and everything else that it says, so that it can be read again to the same
-configuration, and places in it still hold. Of Alertmanager's file nothing below `receivers` and `global` is shown but
-what is known to be no secret: names, addresses without their paths, and the settings that make up a notice's words.
-So a secret in a setting that does not exist, or where a mapping belongs, is hidden as well. Of Prometheus's file what
-counts as secret follows its Secret fields. Labels are no secrets, whatever their names.
+configuration, and places in it still hold. Of Alertmanager's file nothing below `receivers`, `global` and `route` is
+shown but what is known to be no secret: names, addresses without what may be a capability, and the settings that make
+up a notice's words. So a secret in a setting that does not exist, or where a mapping belongs, is hidden as well. Of
+Prometheus's file what counts as secret follows its Secret fields. Labels are no secrets, whatever their names.
 """
 
 from __future__ import annotations
@@ -27,21 +27,24 @@ _CONTENTS = (
     "pretext message message_text fields short_fields footer footer_icon fallback callback_id icon_emoji icon_url "
     "image_url thumb_url link_names mrkdwn_in actions client client_url description details images links source "
     "severity class component group entity responders tags note priority update_alerts message_type state_message "
-    "entity_display_name monitoring_tool custom_fields corp_id to_user to_party to_tag agent_id topic_arn "
-    "phone_number target_arn subject attributes chat_id message_thread_id disable_notifications parse_mode content "
-    "avatar_url room_id summary emoji author_name author_link author_icon attachments type props update_message "
+    "entity_display_name monitoring_tool custom_fields subject attributes disable_notifications parse_mode content "
+    "avatar_url summary emoji author_name author_link author_icon attachments type props update_message "
     "post_updates_to_thread project labels issue_type reopen_transition resolve_transition wont_fix_resolution "
     "reopen_duration url_title device sound retry expire ttl monospace"
 )
 CONTENTS = frozenset(_CONTENTS.split())
-"""Settings of integrations that people are shown in the notice, or that say to whom of a service it goes."""
+"""Settings of integrations that people are shown in the notice; accounts and rooms of a service are none of them."""
 
 _SECRET_KEY = re.compile(r"(?:.*_)?(?:password|secret|token|token_id|credentials|key)")
 # Addresses that are their own password: whoever knows them may post there.
 _SECRET_ADDRESS = {"slack_api_url", "webhook_url"}
-_OPEN = {"route", "inhibit_rules", "time_intervals", "mute_time_intervals", "templates"}
+_OPEN = {"inhibit_rules", "time_intervals", "mute_time_intervals", "templates"}
+_ROUTE = set(
+    "receiver group_by continue match match_re matchers group_wait group_interval repeat_interval "
+    "mute_time_intervals active_time_intervals labels".split()
+)
 _OPEN_GLOBALS = {"resolve_timeout", "smtp_from", "smtp_hello"}
-_PUBLIC = _OPEN | {"external_labels", "labels", "annotations"}
+_PUBLIC = _OPEN | {"route", "external_labels", "labels", "annotations"}
 _PUBLIC |= {"relabel_configs", "metric_relabel_configs", "alert_relabel_configs"}
 # In their place Prometheus wants a mapping: a text there is a secret that was meant to stand below.
 _SECTIONS = {"authorization", "basic_auth", "oauth2", "tls_config", "http_config", "http_headers", "sigv4", "azuread"}
@@ -206,6 +209,9 @@ def _clean(role: str, path: tuple[str, ...], value: str) -> str:
 
 def _clean_alertmanager(path: tuple[str, ...], value: str) -> str:
     section, *below = path
+    if section == "route":
+        key = next((each for each in below if each != "routes"), "")
+        return value if key in _ROUTE else REDACTED
     if section in _OPEN:
         return value
     if section == "global" and below:
@@ -239,6 +245,8 @@ def _setting(path: list[str], value: str) -> str:
 def _content(path: list[str], value: str) -> str:
     if any(map(_SECRET_KEY.fullmatch, path)) or (path[0] == "headers" and any(map(_SECRET_HEADER.fullmatch, path[1:]))):
         return REDACTED
+    if _URL.fullmatch(value) and "{{" not in value:
+        return shown_url(value)
     return _PASSWORD_IN_URL.sub(REDACTED, value)
 
 

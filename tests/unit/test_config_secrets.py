@@ -54,7 +54,7 @@ def test_secrets_go_and_everything_else_stays() -> None:
     assert receiver["slack_configs"] == [{"api_url": secret, "channel": "#a", "title_link": "https://wiki/page"}]
     assert receiver["telegram_configs"][0] == {
         "bot_token": secret,
-        "chat_id": 42,
+        "chat_id": secret,
         "api_url": "https://api.telegram.org",
     }
     assert receiver["webhook_configs"][0]["url"] == "https://<secret>@hooks/alerts/critical?<secret>"

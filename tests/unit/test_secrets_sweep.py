@@ -83,6 +83,10 @@ def entries() -> Iterator[Case]:
             yield kind, [{setting: value}]
         for client in CLIENTS:
             yield kind, [{"http_config": client}]
+    # A notice shows such an address; what may be a capability in it is hidden all the same.
+    for kind, setting in (("pagerduty", "client_url"), ("slack", "title_link"), ("discord", "avatar_url")):
+        yield kind, [{setting: VALUES[1]}]
+    yield "pagerduty", [{"links": [{"href": VALUES[1]}]}]
 
 
 def text_of(*cases: Case) -> str:
@@ -99,6 +103,8 @@ def elsewhere() -> Iterator[str]:
             {"global": {"later": value}},
             {"global": value},
             {"later": value},
+            {"route": {"receiver": "a", "later": value}},
+            {"route": {"receiver": "a", "routes": [{"receiver": "a", "routes": [{"later": value}]}]}},
         ):
             yield yaml.safe_dump({"route": {"receiver": "a"}, "receivers": [{"name": "a"}], **top})
     for broken in (
@@ -161,7 +167,11 @@ def test_what_makes_up_a_notice_is_shown() -> None:
     text = text_of(("slack", [{"channel": "#ops", "text": "{{ .CommonLabels.alertname }}", "api_url": CANARY}]))
     assert "#ops" in redact(text)
     assert "CommonLabels" in redact(text)
-    assert {setting for kind in KINDS.values() for setting in kind.contents} - CONTENTS == {"routing_key"}
+    accounts = {setting for kind in KINDS.values() for setting in kind.contents} - CONTENTS
+    assert accounts == {
+        *("routing_key", "corp_id", "agent_id", "to_user", "to_party", "to_tag", "room_id", "chat_id"),
+        *("message_thread_id", "topic_arn", "target_arn", "phone_number"),
+    }
 
 
 @pytest.mark.stack
@@ -182,6 +192,7 @@ def test_commands_and_amtool_show_none_of_a_few(
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 @pytest.mark.stack
 def test_amtools_words_on_all_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
