@@ -73,7 +73,12 @@ def make_private(folder: Path) -> None:
     if folder.is_dir():
         return
     make_private(folder.parent)
-    folder.mkdir(mode=0o700)
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:  # another process was quicker, or it is no folder
+        if not folder.is_dir():
+            raise
+        return
     folder.chmod(0o700)  # whatever the umask took away
 
 

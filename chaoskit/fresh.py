@@ -19,7 +19,10 @@ for number in signal.valid_signals():
     with contextlib.suppress(OSError):
         signal.signal(number, signal.SIG_DFL)
 signal.pthread_sigmask(signal.SIG_SETMASK, ())
-os.execvp(sys.argv[1], sys.argv[1:])
+try:
+    os.execvp(sys.argv[1], sys.argv[1:])
+except OSError as error:
+    sys.exit(f"does not run: {error.strerror}")
 """
 _RESTORED = {getattr(signal, name) for name in ("SIGPIPE", "SIGXFZ", "SIGXFSZ") if hasattr(signal, name)}
 """What Python ignores itself, and subprocess takes back in what it starts."""

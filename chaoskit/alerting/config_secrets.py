@@ -39,10 +39,8 @@ _SECRET_KEY = re.compile(r"(?:.*_)?(?:password|secret|token|token_id|credentials
 # Addresses that are their own password: whoever knows them may post there.
 _SECRET_ADDRESS = {"slack_api_url", "webhook_url"}
 _OPEN = {"inhibit_rules", "time_intervals", "mute_time_intervals", "templates"}
-_ROUTE = set(
-    "receiver group_by continue match match_re matchers group_wait group_interval repeat_interval "
-    "mute_time_intervals active_time_intervals labels".split()
-)
+_ROUTE = {"receiver", "group_by", "continue", "match", "match_re", "matchers", "group_wait", "group_interval"}
+_ROUTE |= {"repeat_interval", "mute_time_intervals", "active_time_intervals", "labels"}
 _OPEN_GLOBALS = {"resolve_timeout", "smtp_from", "smtp_hello"}
 _PUBLIC = _OPEN | {"route", "external_labels", "labels", "annotations"}
 _PUBLIC |= {"relabel_configs", "metric_relabel_configs", "alert_relabel_configs"}

@@ -13,6 +13,7 @@ import pytest
 
 from chaoskit.safety.state import FOLDER_VARIABLE
 from tests.crm.conftest import TOKEN, RunningCrm
+from tests.crm.faulting import traffic
 from tests.safety_examples import ours
 
 CANARY = "canary-4f1d2c8e9b"
@@ -81,7 +82,8 @@ def test_the_token_of_an_admin_interface_stays_in_its_file(
     token = tmp_path / "token"
     token.write_text(TOKEN)
     words = ["--target", "link:upstream=upstream", "--at", f"url={crm.url('proxy_admin', '')}"]
-    said = play(tmp_path / "ours", "http.error", *words, "--at", f"token_file={token}", code=0)
+    with traffic(lambda: crm.agent("deal-forecaster")):
+        said = play(tmp_path / "ours", "http.error", *words, "--at", f"token_file={token}", code=0)
     assert_nowhere(TOKEN, tmp_path / "ours", said)
 
 

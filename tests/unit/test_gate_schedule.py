@@ -212,6 +212,7 @@ def test_a_stack_that_is_killed_or_stands_still_says_nothing_and_is_no_bug_of_ou
     """It is not waited for for ever."""
     dies = [sys.executable, "-c", f"import os, sys; sys.stdin.readline(); os.kill(os.getpid(), {int(number)})"]
     monkeypatch.setattr(gate_module, "spawn", lambda argv, **more: process.spawn(dies, **more))
+    monkeypatch.setattr(Gate, "_answer", lambda *_: None)
     monkeypatch.setattr(process.Child.stands_still, "__defaults__", (0.2,))
     heard: list[Outcome] = []
     gate = Gate(tmp_path, Settings("local", tmp_path, (), None, 0, True), heard.append, busy=lambda: False)

@@ -20,7 +20,7 @@ from chaoskit import bundle
 from chaoskit.cli import run as chaoskit
 from chaoskit.cli.console import Terminal
 from chaoskit.events import AlertState, AnyEvent, Equipment, Invoke, Notice, StepBegin, UndoBegin, UndoFail
-from chaoskit.gate.candidate import candidate
+from chaoskit.gate.candidate import LeftOut, candidate
 from chaoskit.gate.coverage import could_prove, covered
 from chaoskit.gate.gate import Outcome
 from chaoskit.gate.record import AtScale
@@ -96,7 +96,7 @@ def test_a_gates_table_of_evil_scenarios_is_harmless(tmp_path: Path) -> None:
     ]
     coverage = covered(plan.config, [could_prove(plan)], ())
     evil = replace(coverage, all={kind: names | {EVIL} for kind, names in coverage.all.items()})
-    said = printed(gate_view(outcomes, evil, AtScale(), [one]))
+    said = printed(gate_view(outcomes, evil, AtScale(), [LeftOut(EVIL, EVIL, EVIL)]))
     said += "".join(printed(outcome_line(each)) for each in outcomes)
     assert quiet(said)
     assert said.count("[bold]g[/bold]") >= 8
