@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -135,11 +136,16 @@ class Drill:
 
 def kill(word: str) -> Callable[[psutil.Process], None]:
     """Ends, of the run's own descendants, the one whose command line has the word."""
+    return signalled(word, signal.SIGKILL)
+
+
+def signalled(word: str, number: signal.Signals) -> Callable[[psutil.Process], None]:
+    """Sends a signal to that of the run's own descendants whose command line has the word."""
 
     def end(run: psutil.Process) -> None:
         found = [child for child in run.children(recursive=True) if word in " ".join(_words(child))]
         assert found, f"no child has {word!r} in its command line"
-        found[0].kill()
+        found[0].send_signal(number)
 
     return end
 

@@ -3,12 +3,14 @@ generator was in its own way the run says that nobody knows."""
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
 
 from chaoskit.events import LoadTotals, LoadWindow
-from tests.drills.conftest import Drill, Ended
+from chaoskit.load.output import MOST_BYTES
+from tests.drills.conftest import Drill, Ended, signalled
 
 pytestmark = [pytest.mark.drill, pytest.mark.stack]
 
@@ -35,6 +37,31 @@ class Burning(FastHttpUser):
         while time.perf_counter() < end:
             pass
         self.client.get("/leads?limit=10", name="burnt")
+"""
+
+
+QUIET = "  - wait: 8m\n"
+TIDY = """
+from locust import HttpUser, constant, task
+
+class Tidy(HttpUser):
+    wait_time = constant(0.1)
+
+    def on_start(self):
+        self.client.get("/leads?limit=1", name="login")
+
+    def on_stop(self):
+        self.client.get("/leads?limit=1", name="logout")
+
+    @task
+    def flow(self):
+        self.client.post("/leads", json={"name": "drill", "email": "d@example.com"}, name="create")
+        try:
+            for _ in range(1000):
+                answer = self.client.get("/leads?limit=50", name="list")
+                print(answer.text * 20)
+        finally:
+            self.client.get("/leads?limit=1", name="delete", catch_response=True)
 """
 
 
@@ -80,6 +107,32 @@ def test_a_generator_in_its_own_way_is_unknown_and_the_alerts_are_judged(drill: 
     assert "more about the generator than about the service" in ended.reason("load")
     assert ended.results("hold")
     assert max(window.late for window in windows_of(ended)) > 0.05
+
+
+@pytest.mark.long
+def test_a_locustfile_has_its_end_and_its_output_a_bound(drill: Drill, tmp_path: Path) -> None:
+    """It prints tens of megabytes and throws away what it asks for last; nothing of it is in flight, all is counted."""
+    path = tmp_path / "tidy.py"
+    path.write_text(TIDY)
+    ended = drill.play(QUIET, "  nothing\n").run("--set", f"load={{locustfile: {path}, users: 4, drain: 3s}}")
+    assert ended.results("load") == {"PASS"}, ended.said
+    (totals,) = ended.history.of(LoadTotals)
+    assert (totals.in_flight, totals.cut_short) == (0, [])
+    assert totals.unreported["delete"] >= 4
+    log = ended.folder / "stack" / "logs" / "load.log"
+    assert 5_000_000 < log.stat().st_size <= MOST_BYTES
+    assert "answered and never reported" in ended.said
+
+
+@pytest.mark.long
+def test_a_generator_that_stands_still_is_told_while_the_run_goes_on(drill: Drill) -> None:
+    ended = drill.play(QUIET, "  nothing\n").run(
+        "--set", "load.rate=40/s", when="running the steps", do=signalled("chaoskit.load.child", signal.SIGSTOP)
+    )
+    assert ended.results("load") == {"UNKNOWN"}, ended.said
+    assert "load is SILENT: load (pid " in ended.said
+    assert "a signal stopped it; see load.log" in ended.said
+    assert ended.said.index("load is SILENT") < ended.said.index("step wait done")
 
 
 def test_an_open_load_in_steps(drill: Drill) -> None:
