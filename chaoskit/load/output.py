@@ -7,6 +7,7 @@ file, so neither memory nor disk grows with it.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import threading
 from pathlib import Path
@@ -18,6 +19,8 @@ _BEGINNING = 0.4
 _END = 0.3
 """The share that is left of the rest whenever the bound is reached."""
 _BLOCK = 1 << 16
+_AHEAD = 1 << 20
+"""What may be printed before it is read."""
 _LAST_S = 1.0
 
 
@@ -33,6 +36,8 @@ class BoundedOutput:
         self._left_out = 0
         self._note = b""
         read, self.fd = os.pipe()
+        with contextlib.suppress(AttributeError, OSError):  # Linux has it; those who print wait less for us
+            fcntl.fcntl(self.fd, fcntl.F_SETPIPE_SZ, _AHEAD)
         self._thread = threading.Thread(target=self._read, args=(read,), name="load-output", daemon=True)
         self._thread.start()
 

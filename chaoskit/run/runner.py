@@ -221,7 +221,7 @@ class Runner:
             observer.stop()
         if self._load is not None:
             with contextlib.suppress(ChaoskitError):
-                totals = self._load.stop(hurry=self._interrupted.is_set)
+                totals = self._load.stop(hurry=lambda: self._interrupted.is_set() or bool(self._lost()))
                 if not totals.reconciled:
                     self._say(totals.event())
         self._equipment.quiet()
