@@ -14,9 +14,11 @@ from typing import Any
 
 import pytest
 
+from chaoskit.errors import Problem
 from chaoskit.load.engine import LoadChild
 from chaoskit.load.messages import LoadState, LoadTotals, LoadWindow, Report
 from chaoskit.load.model import LoadSpec, RequestSpec
+from chaoskit.load.processes import Processes
 
 SERVER = """
 import asyncio, collections, json, sys
@@ -153,6 +155,15 @@ def a_spec(target: Target, **different: Any) -> LoadSpec:
     if "locustfile" in different:
         settings = {"host": target.host}
     return LoadSpec(**{**settings, **different})
+
+
+def look_at(path: Path, timeout_s: float = 30.0) -> list[Problem]:
+    """What one process says of a locustfile before there is a load."""
+    processes = Processes(1, own=True)
+    try:
+        return processes.look_at(path, timeout_s)
+    finally:
+        processes.stop()
 
 
 def adds_up(heard: Heard, totals: LoadTotals) -> None:

@@ -253,7 +253,7 @@ def _run_one(asked: Asked, out: Path, keep: bool) -> Verdict:
     plain = PlainLines(run.plan, lambda line: console.print(line, markup=False, highlight=False))
     watched = console.is_terminal
     track = run.track((lambda event: None) if watched else plain.feed)
-    runner = Runner(prepared.stack, [[track]])
+    runner = Runner(prepared.stack, [[track]], load=prepared.load)
     with LiveView(run.plan, track.progress, console) if watched else nullcontext():
         runner.run((lambda: _keep(prepared, runner, console)) if keep else None)
     folder = prepared.runs[0].folder

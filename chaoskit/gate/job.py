@@ -93,7 +93,7 @@ def _play(job: Job) -> int:
     )
     clocks = {part.name: _Clock() for part in job.parts}
     tracks = {part.name: run.track(clocks[part.name].hear) for part, run in zip(job.parts, prepared.runs, strict=True)}
-    Runner(prepared.stack, [[tracks[part.name] for part in wave] for wave in job.waves]).run()
+    Runner(prepared.stack, [[tracks[part.name] for part in wave] for wave in job.waves], load=prepared.load).run()
     giving_way.give_way()
     from chaoskit.report.written import judge_folder  # a third of a second that no stack's start need wait for
 

@@ -31,10 +31,10 @@ from chaoskit.load.counters import Counters
 from chaoskit.load.ends import watch_users
 from chaoskit.load.farewell import Farewell
 from chaoskit.load.locust_count import LocustCount
-from chaoskit.load.messages import Change, Line, LoadState, Start, Stop, Together, decode_command, encode
+from chaoskit.load.messages import Change, Line, LoadState, Look, Looked, Start, Stop, Together, decode_command, encode
 from chaoskit.load.mix import Mix
 from chaoskit.load.open_arrivals import OpenArrivals
-from chaoskit.load.own_users import OwnUsers
+from chaoskit.load.own_users import OwnUsers, problems_of
 from chaoskit.load.together import Master, Worker
 from chaoskit.load.tracking import Gate, clock, track
 from chaoskit.load.traffic import Situation, Traffic
@@ -196,13 +196,9 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     ears, mouth = Ears(), Mouth()
     try:
-        with gevent.Timeout(_FIRST_COMMAND_S):
-            first = ears.next()
-        if first is None:
+        start = _first(ears, mouth)
+        if start is None:
             return _CUT_SHORT
-        start = decode_command(first)
-        if not isinstance(start, Start):
-            raise BadInput("load: the first command must be start")
         load = Load(start, mouth)
     except (Exception, gevent.Timeout, SystemExit) as error:
         expected = isinstance(error, BadInput)
@@ -218,6 +214,20 @@ def main() -> int:
     load.run()
     mouth.close()
     return 0
+
+
+def _first(ears: Ears, mouth: Mouth) -> Start | None:
+    """The command to start, and before it, where the parent asks, a look at the locustfile; None when it is gone."""
+    with gevent.Timeout(_FIRST_COMMAND_S):
+        line = ears.next()
+    if line is not None and isinstance(command := decode_command(line), Look):
+        mouth.say(Looked(problems=problems_of(command.locustfile)))
+        line = ears.next()  # the target comes up meanwhile, or the parent goes
+    if line is None:
+        return None
+    if not isinstance(command := decode_command(line), Start):
+        raise BadInput("load: the first command must be start")
+    return command
 
 
 def _traffic(at: Situation, together: Together | None) -> Traffic:

@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import select
-import subprocess
-import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -34,12 +31,11 @@ from chaoskit.load.messages import (
     Stop,
     Together,
     decode_report,
-    encode,
 )
 from chaoskit.load.model import LoadSpec
-from chaoskit.load.output import BoundedOutput
-from chaoskit.load.tally import Tally, process_name
-from chaoskit.stack.process import Child, spawn
+from chaoskit.load.processes import Processes, send
+from chaoskit.load.tally import Tally
+from chaoskit.stack.process import Child
 
 _NAME = "load"
 SILENT_S = 5.0
@@ -53,21 +49,14 @@ _BEATS = 8
 class LoadChild:
     """Load that flows; made by `start`. Its methods may be called from any thread."""
 
-    def __init__(
-        self,
-        spec: LoadSpec,
-        children: list[Child],
-        output: BoundedOutput,
-        meeting: tempfile.TemporaryDirectory[str] | None,
-        on_event: Callable[[Report], None],
-    ) -> None:
+    def __init__(self, spec: LoadSpec, processes: Processes, meeting: str, on_event: Callable[[Report], None]) -> None:
         self.spec = spec
         self.first_window = threading.Event()
         """Set once a window told of a finished request: load flows, whatever its outcome."""
-        self._children = children
-        self._output = output
+        self._processes = processes
+        self._children = children = processes.children
         self._meeting = meeting
-        """Where Locust's master and workers meet."""
+        """The folder in which Locust's master and workers meet, where there are any."""
         self._on_event = on_event
         self._lock = threading.RLock()
         self._tally = Tally(len(children), spec.processes)
@@ -92,44 +81,22 @@ class LoadChild:
         ready_s: float = 30.0,
         any_thread: bool = False,
         lease_s: float | None = None,
+        processes: Processes | None = None,
     ) -> LoadChild:
-        """Start the children and return once each is able to send; what they print goes to `log`, which
-        keeps its beginning and its end (MOST_BYTES).
+        """Let it flow from `processes` (its own new ones unless given, and it ends them) and return once each is able
+        to send; what they print goes to `log`, which keeps its beginning and its end (MOST_BYTES).
 
         `on_event` is called from reading threads, one call at a time, should return soon, and must not wait
         for a thread that uses this object. `any_thread` as in
         chaoskit.stack.process.spawn. With `lease_s` the load ends when this process stands still for so long.
         Raises EquipmentError, with the end of the log, when they are not ready in time.
         """
-        children: list[Child] = []
-        output = BoundedOutput(log)
-        processes, meeting = spec.processes, None
+        processes = processes or Processes(spec.processes, own=spec.locustfile is not None, any_thread=any_thread)
         try:
-            if spec.locustfile is not None and spec.processes > 1:
-                processes += 1
-                log.parent.mkdir(parents=True, exist_ok=True)
-                meeting = tempfile.TemporaryDirectory(prefix="load-", dir=log.parent)
-            for shard in range(processes):
-                children.append(
-                    spawn(
-                        [sys.executable, "-m", "chaoskit.load.child"],
-                        name=process_name(shard, spec.processes),
-                        log=log,
-                        stdin=subprocess.PIPE,
-                        stdout=subprocess.PIPE,
-                        stderr=output.fd,
-                        any_thread=any_thread,
-                    )
-                )
+            load = cls(spec, processes, processes.log_to(log), on_event)
         except BaseException:
-            for child in children:
-                child.stop(0)
-            if meeting is not None:
-                meeting.cleanup()
+            processes.stop()
             raise
-        finally:
-            output.started()
-        load = cls(spec, children, output, meeting, on_event)
         try:
             load._begin(ready_s, lease_s)
         except BaseException:
@@ -211,14 +178,14 @@ class LoadChild:
             if not all(self._ready):
                 why = self._down or f"not ready within {ready_s:g} s"
                 self._stopping = True
-                self._output.close()
+                self._processes.output.close()
                 raise EquipmentError(_NAME, why, f"the end of {self._children[0].log}:\n{self._children[0].tail()}")
         every_s = SILENT_S / _BEATS if lease_s is None else min(lease_s, SILENT_S) / _BEATS
         threading.Thread(target=self._keep, args=(every_s, lease_s), name="load-lease", daemon=True).start()
 
     def _starts(self, lease_s: float | None) -> list[Command]:
         shards = self.spec.processes
-        together = None if self._meeting is None else Together(folder=self._meeting.name, workers=shards)
+        together = Together(folder=self._meeting, workers=shards) if self._meeting else None
         starts: list[Command] = [
             Start(spec=self.spec, shard=shard, shards=shards, together=together, lease_s=lease_s)
             for shard in range(shards)
@@ -240,7 +207,7 @@ class LoadChild:
                 for child in self._children:
                     # One that stands still reads nothing; its pipe must keep room for the word to stop.
                     if lease_s is not None and child.stdin is not None and select.select([], [child.stdin], [], 0)[1]:
-                        _send(child, Beat())
+                        send(child, Beat())
 
     def _listen(self, passed_s: float) -> None:
         for shard, child in enumerate(self._children):
@@ -256,17 +223,14 @@ class LoadChild:
         with self._news:
             self._stopping = self._over = True
             self._news.notify_all()
-        for child in self._children:
-            child.stop(grace_s)
+        self._processes.stop(grace_s)
         for reader in self._readers:
             if reader.is_alive() and reader is not threading.current_thread():
                 reader.join(_LAST_LINES_S)
-        if self._meeting is not None:
-            self._meeting.cleanup()
 
     def _tell(self, commands: list[Command]) -> None:
         for child, command in zip(self._children, commands, strict=True):
-            _send(child, command)
+            send(child, command)
 
     def _hear(self, shard: int, child: Child) -> None:
         for line in _lines(child):
@@ -319,7 +283,7 @@ class LoadChild:
             self._on_event(report)
 
     def _gone(self, shard: int, child: Child) -> None:
-        self._output.close()
+        self._processes.output.close()
         with self._news:
             if not self._stopping and not self._tally.has_total(shard):
                 bore = self._tally.bore(shard)
@@ -334,14 +298,6 @@ class LoadChild:
                     self._on_event(LoadState(state="down", t=time.time(), detail=why))
                 self._tell([Stop()] * len(self._children))
                 self._news.notify_all()
-
-
-def _send(child: Child, command: Command) -> None:
-    # A child that is gone is noticed, and reported, by its reader.
-    with contextlib.suppress(OSError, ValueError):
-        assert child.stdin is not None
-        child.stdin.write(encode(command))
-        child.stdin.flush()
 
 
 def _lines(child: Child) -> Iterator[bytes]:

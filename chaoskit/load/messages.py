@@ -12,12 +12,25 @@ from typing import Any, Literal
 import msgspec
 
 from chaoskit import events
+from chaoskit.errors import Problem
 from chaoskit.load.histogram import merge, percentile_ms
 from chaoskit.load.model import LoadSpec
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     """A line in either direction."""
+
+
+class Look(Line, frozen=True, tag="look"):
+    """May come before the start: import this locustfile, and answer what is wrong with it."""
+
+    locustfile: str
+
+
+class Looked(Line, frozen=True, tag="looked"):
+    """The answer."""
+
+    problems: list[Problem]
 
 
 class Together(msgspec.Struct, frozen=True):
@@ -30,7 +43,7 @@ class Together(msgspec.Struct, frozen=True):
 
 
 class Start(Line, frozen=True, tag="start"):
-    """The first command: this process's share of the whole load, and which of how many processes it is."""
+    """The load begins: this process's share of the whole load, and which of how many processes it is."""
 
     spec: LoadSpec
     shard: int = 0
@@ -193,7 +206,7 @@ class LoadTotals(Line, frozen=True, tag="totals"):
         )  # fmt: skip
 
 
-Command = Start | Change | Beat | Stop
+Command = Look | Start | Change | Beat | Stop
 Report = LoadState | LoadWindow | LoadTotals
 
 _COMMANDS: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
@@ -214,6 +227,11 @@ def decode_command(line: bytes) -> Command:
 def decode_report(line: bytes) -> Report:
     """Raises msgspec.DecodeError."""
     return _REPORTS.decode(line)
+
+
+def decode_looked(line: bytes) -> Looked:
+    """Raises msgspec.DecodeError."""
+    return msgspec.json.decode(line, type=Looked)
 
 
 def percentiles(latency: dict[int, int]) -> dict[str, Any]:

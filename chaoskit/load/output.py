@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 import threading
 from pathlib import Path
 from types import TracebackType
@@ -30,7 +31,9 @@ class BoundedOutput:
     def __init__(self, path: Path, most_bytes: int = MOST_BYTES) -> None:
         """Appends to `path`; raises OSError where it cannot be written."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._path = path
+        self._file = _open(path)
+        self._lock = threading.Lock()
         self._most = most_bytes
         self._size = os.fstat(self._file).st_size
         self._left_out = 0
@@ -54,6 +57,17 @@ class BoundedOutput:
             os.close(self.fd)
             self.fd = -1
 
+    def move_to(self, path: Path) -> None:
+        """Goes on at the end of another file, with all that was written so far; raises OSError as at first."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with self._lock, open(_open(path), "ab") as file, self._path.open("rb") as before:
+            shutil.copyfileobj(before, file)
+            file.flush()
+            if self._file >= 0:
+                os.dup2(file.fileno(), self._file, inheritable=False)
+                self._size = os.fstat(self._file).st_size
+            self._path = path
+
     def close(self) -> None:
         """Waits until all is written that ended processes printed; briefly, for others may still hold the pipe."""
         self._thread.join(_LAST_S)
@@ -61,10 +75,12 @@ class BoundedOutput:
     def _read(self, read: int) -> None:
         with contextlib.suppress(OSError):
             while block := os.read(read, min(_BLOCK, self._most // 10)):
-                with contextlib.suppress(OSError):  # a full disk must not stop those who print
+                with self._lock, contextlib.suppress(OSError):  # a full disk must not stop those who print
                     self._write(block)
         os.close(read)
-        os.close(self._file)
+        with self._lock:
+            os.close(self._file)
+            self._file = -1
 
     def _write(self, block: bytes) -> None:
         if self._size + len(block) > self._most:
@@ -81,3 +97,7 @@ class BoundedOutput:
         self._note = b"\n[%d bytes of output are left out here]\n" % self._left_out
         os.ftruncate(self._file, beginning)
         self._size = beginning + os.write(self._file, self._note + whole_lines)
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)

@@ -7,6 +7,7 @@ Runs in the child only: it imports Locust.
 
 from __future__ import annotations
 
+import functools
 import traceback
 from typing import Any
 
@@ -20,6 +21,16 @@ from chaoskit.load.tracking import clock
 from chaoskit.load.traffic import LEVELS_S, Situation, environment_of
 
 
+def problems_of(path: str) -> list[Problem]:
+    """What keeps a locustfile from being used; it is run for it, if it was not."""
+    try:
+        user_classes(path)
+    except BadInput as error:
+        return list(error.problems)
+    return []
+
+
+@functools.cache
 def user_classes(path: str) -> dict[str, type[Any]]:
     """The user classes of a locustfile, which is run for it; raises BadInput with what keeps it from being used."""
     try:

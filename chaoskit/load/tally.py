@@ -20,16 +20,10 @@ from chaoskit.load.messages import (
     join_windows,
     percentiles,
 )
+from chaoskit.load.processes import process_name
 
 WHOLE_S = 0.99
 """Windows at the edges of a load are shorter, and may be too short for a beat."""
-
-
-def process_name(shard: int, bearing: int) -> str:
-    """How one of several processes is called; the one after those that bear load is Locust's master."""
-    if shard >= bearing:
-        return "load-master"
-    return "load" if bearing == 1 else f"load-{shard}"
 
 
 class Tally:

@@ -17,12 +17,13 @@ from chaoskit.access import session_for
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.events import SCHEMA, Event, Header
 from chaoskit.faults.registry import known
+from chaoskit.load.processes import Processes
 from chaoskit.plan.model import Plan
 from chaoskit.plan.witnesses import doors_of
 from chaoskit.run.planning import Asked, Planned, plan_for
 from chaoskit.run.preflight import lingering, preflight, refuse_unconfirmed, running
 from chaoskit.run.track import Track
-from chaoskit.run.traffic import check_own_load
+from chaoskit.run.traffic import own_load
 from chaoskit.safety.lever import refuse_if_blocked
 from chaoskit.scenario.model import Attached
 from chaoskit.stack.attached import AttachedStack
@@ -47,6 +48,8 @@ class Prepared:
 
     stack: Stack
     runs: tuple[PreparedRun, ...]
+    load: Processes | None = None
+    """What will load it, where a locustfile does: it has been imported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,21 +80,21 @@ def prepare(
         return _attached(asks, planned, folder, stack_folder)
     answer = asks[0].answer_on(plan.config)
     binaries = able(require(), answer)
-    check_own_load(plan)
-    ports = Ports(*reserve(len(Ports.__dataclass_fields__)))
-    book = DoorBook(ports.webhook)
-    folders = [folder(each[0]) for each in planned]
-    where = stack_folder(folders) if stack_folder else folders[0] / "stack"
-    needed = frozenset(name for each in planned for name in _needed(each[0]))
-    localized = localize(sources, where, ports, plan.time_scale, book, needed, plan.config.set_aside)
-    notes = (*localized.notes, *answer.notes)
-    stack = LocalStack(where, binaries, localized, ports, plan.time_scale, None)
-    doors = [_described(door) for door in localized.doors]
-    runs = tuple(
-        PreparedRun(each[0], _header(one, each, run_folder, doors, notes, binaries, answer.rows), run_folder)
-        for one, each, run_folder in zip(asks, planned, folders, strict=True)
-    )
-    return Prepared(stack, runs)
+    with own_load(plan) as load:
+        ports = Ports(*reserve(len(Ports.__dataclass_fields__)))
+        book = DoorBook(ports.webhook)
+        folders = [folder(each[0]) for each in planned]
+        where = stack_folder(folders) if stack_folder else folders[0] / "stack"
+        needed = frozenset(name for each in planned for name in _needed(each[0]))
+        localized = localize(sources, where, ports, plan.time_scale, book, needed, plan.config.set_aside)
+        notes = (*localized.notes, *answer.notes)
+        stack = LocalStack(where, binaries, localized, ports, plan.time_scale, None)
+        doors = [_described(door) for door in localized.doors]
+        runs = tuple(
+            PreparedRun(each[0], _header(one, each, run_folder, doors, notes, binaries, answer.rows), run_folder)
+            for one, each, run_folder in zip(asks, planned, folders, strict=True)
+        )
+        return Prepared(stack, runs, load)
 
 
 def _attached(
@@ -117,22 +120,22 @@ def _attached(
         if asks_for_no_token(profile.target.witness):
             notes.append("the witness asks for no token: what any process of its machine posts to it is believed")
     before = lingering(planned[0][0])
-    check_own_load(planned[0][0])
-    folders = [folder(each[0]) for each in planned]
-    where = stack_folder(folders) if stack_folder else folders[0] / "stack"
-    stack = AttachedStack(where, profile.target, profile.handles, [job.name for job in config.jobs])
-    doors = [
-        {"receiver": one.name, "integration": door.kind, "index": door.index, "kind": "http", "send_resolved": True}
-        for one in config.receivers.values()
-        for door in doors_of(profile, one)
-    ]
-    runs = tuple(
-        PreparedRun(
-            each[0], _header(one, each, run_folder, doors, notes, None, [*answer.rows, *doubts], before), run_folder
+    with own_load(planned[0][0]) as load:
+        folders = [folder(each[0]) for each in planned]
+        where = stack_folder(folders) if stack_folder else folders[0] / "stack"
+        stack = AttachedStack(where, profile.target, profile.handles, [job.name for job in config.jobs])
+        doors = [
+            {"receiver": one.name, "integration": door.kind, "index": door.index, "kind": "http", "send_resolved": True}
+            for one in config.receivers.values()
+            for door in doors_of(profile, one)
+        ]
+        runs = tuple(
+            PreparedRun(
+                each[0], _header(one, each, run_folder, doors, notes, None, [*answer.rows, *doubts], before), run_folder
+            )
+            for one, each, run_folder, (_, doubts) in zip(asks, planned, folders, looked, strict=True)
         )
-        for one, each, run_folder, (_, doubts) in zip(asks, planned, folders, looked, strict=True)
-    )
-    return Prepared(stack, runs)
+        return Prepared(stack, runs, load)
 
 
 def _needed(plan: Plan) -> set[str]:

@@ -23,6 +23,7 @@ from chaoskit.events import Equipment, Event, Interruption, Notice, Phase
 from chaoskit.load.engine import LoadChild
 from chaoskit.load.messages import LoadState, LoadTotals, LoadWindow
 from chaoskit.load.model import LoadSpec
+from chaoskit.load.processes import Processes
 from chaoskit.observe.alertmanager import AlertmanagerObserver
 from chaoskit.observe.processor import ProcessorObserver
 from chaoskit.observe.prometheus import PrometheusObserver
@@ -54,9 +55,17 @@ _LOAD_STATES: dict[str, Literal["up", "down", "silent"]] = {
 class Runner:
     """Plays tracks on a stack, wave by wave. Made and used in the main thread."""
 
-    def __init__(self, stack: Stack, waves: Sequence[Sequence[Track]], leave: Callable[[int], None] = os._exit) -> None:
-        """`leave` ends the process, with an exit code, when a run that was told to stop is told so again."""
+    def __init__(
+        self,
+        stack: Stack,
+        waves: Sequence[Sequence[Track]],
+        leave: Callable[[int], None] = os._exit,
+        load: Processes | None = None,
+    ) -> None:
+        """`leave` ends the process, with an exit code, when a run that was told to stop is told so again. `load`, which
+        it ends, are processes that wait to load the stack."""
         self.stack = stack
+        self._waiting = load
         self._leave = leave
         self._guard: Guard | None = None
         self._waves = [list(wave) for wave in waves]
@@ -181,7 +190,8 @@ class Runner:
     def _start_load(self) -> None:
         spec = load_spec(self._plan, self.stack.target_url, self.stack.requests)
         log = self.stack.folder / "logs" / "load.log"
-        self._load = LoadChild.start(spec, log=log, on_event=self._loaded, lease_s=LEASE_S + SPARE_S)
+        lease_s, waiting = LEASE_S + SPARE_S, self._waiting
+        self._load = LoadChild.start(spec, log=log, on_event=self._loaded, lease_s=lease_s, processes=waiting)
         self._say(Equipment(name="load", state="up"))
         if not self._load.flows(_FIRST_REQUEST_S):
             raise EquipmentError("load", f"no request was answered within {_FIRST_REQUEST_S:g} s")
@@ -224,6 +234,8 @@ class Runner:
                 totals = self._load.stop(hurry=lambda: self._interrupted.is_set() or bool(self._lost()))
                 if not totals.reconciled:
                     self._say(totals.event())
+        elif self._waiting is not None:
+            self._waiting.stop()
         self._equipment.quiet()
         for name in (*self.stack.children, *self.stack.sinks):
             self._say(Equipment(name=name, state="stopped"))

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import dataclasses
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.files import read_regular
 from chaoskit.load.model import MOST_IN_FLIGHT, LoadSpec, RequestSpec
-from chaoskit.load.own_check import check_locustfile
+from chaoskit.load.processes import Processes
 from chaoskit.plan.model import Plan
 from chaoskit.scenario.fields import Problems
 from chaoskit.scenario.load import check_change, read_change
@@ -44,11 +45,23 @@ def check_load(plan: Plan, known: Collection[str]) -> None:
         raise BadInput(dict.fromkeys(problems))
 
 
-def check_own_load(plan: Plan) -> None:
-    """Lets a locustfile have its word, which runs its top level; raises BadInput with what keeps it from being used."""
-    path = locustfile_of(plan.profile.load)
-    if path is not None and (problems := check_locustfile(path)):
-        raise BadInput(problems)
+@contextlib.contextmanager
+def own_load(plan: Plan) -> Iterator[Processes | None]:
+    """The processes that have imported the locustfile, where there is one, and wait for the load; they outlive the
+    block unless it raises. Raises BadInput with what keeps the file from being used."""
+    load = plan.profile.load
+    path = locustfile_of(load)
+    if path is None:
+        yield None
+        return
+    processes = Processes(load.processes, own=True)
+    try:
+        if problems := processes.look_at(path):
+            raise BadInput(problems)
+        yield processes
+    except BaseException:
+        processes.stop()
+        raise
 
 
 def load_spec(plan: Plan, host: str, requests: Mapping[str, list[dict[str, Any]]]) -> LoadSpec:

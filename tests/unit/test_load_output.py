@@ -12,8 +12,7 @@ import pytest
 from chaoskit.errors import EquipmentError
 from chaoskit.load.engine import LoadChild
 from chaoskit.load.output import MOST_BYTES, BoundedOutput
-from chaoskit.load.own_check import check_locustfile
-from tests.load_examples import Heard, Target, a_spec, target
+from tests.load_examples import Heard, Target, a_spec, look_at, target
 
 __all__ = ["target"]
 
@@ -75,9 +74,9 @@ def test_a_locustfile_that_prints_without_end_costs_neither_memory_nor_disk(targ
     own, log = tmp_path / "own.py", tmp_path / "load.log"
     own.write_text(FLOOD)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert check_locustfile(own) == []
+    assert look_at(own) == []
     own.write_text(FLOOD + "\nprint('last words', file=sys.stderr, flush=True)\nimport os; os._exit(9)\n")
-    (problem,) = check_locustfile(own)
+    (problem,) = look_at(own)
     assert "ended the process that imported it with 9" in problem.message
     assert problem.hint.endswith("last words")
     with pytest.raises(EquipmentError, match="last words"):

@@ -14,7 +14,6 @@ from chaoskit import bundle
 from chaoskit.crm.traffic import REQUESTS
 from chaoskit.errors import BadInput, Place
 from chaoskit.load.model import MOST_IN_FLIGHT, LoadSpec
-from chaoskit.load.own_check import check_locustfile
 from chaoskit.plan.model import Plan
 from chaoskit.report.load import load_line
 from chaoskit.run.planning import Asked, plan_for
@@ -26,6 +25,7 @@ from chaoskit.scenario.schema import profile_schema
 from chaoskit.scenario.shape import Shape
 from chaoskit.stack.local import MIX
 from chaoskit.yaml_source import read
+from tests.load_examples import look_at
 
 HOST = "http://127.0.0.1:8000"
 
@@ -312,7 +312,7 @@ def test_the_plan_shows_the_load_in_one_line() -> None:
 def test_a_locustfile_is_tried_before_a_run(tmp_path: Path, source: str, said: str, line: int) -> None:
     path = tmp_path / "own.py"
     path.write_text(source)
-    (problem,) = check_locustfile(path)
+    (problem,) = look_at(path)
     assert said in problem.message
     assert problem.place == Place(str(path), line)
 
@@ -322,9 +322,9 @@ def test_a_good_locustfile_has_no_problem_and_one_that_hangs_is_ended(tmp_path: 
     path.write_text(
         "from locust import HttpUser, task\nclass A(HttpUser):\n    @task\n    def t(self): self.client.get('/')\n"
     )
-    assert check_locustfile(path) == []
+    assert look_at(path) == []
     path.write_text("import time\ntime.sleep(60)\n")
-    (problem,) = check_locustfile(path, timeout_s=0.5)
+    (problem,) = look_at(path, timeout_s=0.5)
     assert "is not imported within 0.5 s" in problem.message
 
 

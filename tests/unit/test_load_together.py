@@ -14,8 +14,10 @@ import psutil
 import pytest
 
 from chaoskit.load.counters import Counters
+from chaoskit.load.engine import LoadChild
 from chaoskit.load.messages import LoadState, LoadTotals, LoadWindow, join_totals
-from tests.load_examples import Start, Target, adds_up, start, target
+from chaoskit.load.processes import Processes
+from tests.load_examples import Heard, Start, Target, a_spec, adds_up, start, target
 
 __all__ = ["start", "target"]
 
@@ -177,6 +179,27 @@ def test_a_worker_that_stood_still_is_told_with_its_share_of_every_second(start:
     assert [(window.still, window.users) for window in still] == [({"load-0": 0.5}, 4)] * len(still)
     totals = load.stop()
     adds_up(heard, totals)
+
+
+def test_what_looked_at_a_locustfile_loads_it_and_imports_it_once_in_each_process(
+    target: Target, tmp_path: Path
+) -> None:
+    """It is asked before there is a target, and told it afterwards; what it printed before is in the log."""
+    own, log = tmp_path / "own.py", tmp_path / "logs" / "load.log"
+    own.write_text('print("comes-once", flush=True)\n' + PLAIN)
+    processes = Processes(2, own=True)
+    try:
+        assert processes.look_at(own) == []
+        heard = Heard()
+        spec = a_spec(target, users=2, processes=2, locustfile=str(own))
+        load = LoadChild.start(spec, log=log, on_event=heard, processes=processes)
+        assert load.pids == [child.pid for child in processes.children]
+        assert load.flows(10)
+        adds_up(heard, load.stop())
+    finally:
+        processes.stop()
+    assert log.read_text().count("comes-once") == 3
+    assert [path.name for path in log.parent.iterdir()] == ["load.log"]
 
 
 def test_what_never_reached_the_master_is_told() -> None:
