@@ -51,7 +51,18 @@ def test_a_death_is_told_once_with_what_is_known(start: Start) -> None:
     assert not load.alive
 
 
-def test_a_killed_parent_leaves_no_load_behind(target: Target, tmp_path: Path) -> None:
+PLAIN = """
+from locust import FastHttpUser, constant, task
+class Plain(FastHttpUser):
+    wait_time = constant(0.05)
+    @task
+    def look(self):
+        self.client.get("/plain")
+"""
+
+
+@pytest.mark.parametrize("processes", [1, pytest.param(3, marks=pytest.mark.long)])
+def test_a_killed_parent_leaves_no_load_behind(target: Target, tmp_path: Path, processes: int) -> None:
     """SIGKILL: no handler of the parent runs."""
     parent_code = """
         import sys, threading
@@ -64,12 +75,15 @@ def test_a_killed_parent_leaves_no_load_behind(target: Target, tmp_path: Path) -
         sys.stdout.flush()
         threading.Event().wait(60)
     """
-    spec = a_spec(target, rate=50.0).to_json()
+    own = tmp_path / "own.py"
+    own.write_text(PLAIN)
+    several: dict[str, Any] = {"users": 4, "processes": 2, "locustfile": str(own)}
+    spec = a_spec(target, **(several if processes > 1 else {"rate": 50.0})).to_json()
     argv = [sys.executable, "-c", textwrap.dedent(parent_code), spec, str(tmp_path / "load.log")]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         children = [psutil.Process(int(pid)) for pid in parent.stdout.readline().split()]
-        assert len(children) == 1
+        assert len(children) == processes
         parent.kill()
     _, alive = psutil.wait_procs(children, timeout=5)
     assert alive == []
