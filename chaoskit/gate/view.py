@@ -17,7 +17,7 @@ from chaoskit.gate.schedule import Schedule
 from chaoskit.report.checklist import marks
 from chaoskit.report.table import table
 from chaoskit.report.terminal import STYLES
-from chaoskit.report.text import clean, real, telling
+from chaoskit.report.text import clean, paragraph, real, telling
 from chaoskit.units import amount
 from chaoskit.verify.checklist import ITEMS
 
@@ -59,7 +59,7 @@ def gate_view(
         row = (clean(name), clean(alerts), marks(outcome.checklists), took, clean(outcome.folder.name))
         shown.add_row(_result(outcome), *row)
         for reason in reasons_of(outcome):
-            reasons.append(Padding(Text(f"• {clean(outcome.candidate.name)}: {clean(reason)}"), (0, 0, 0, 1)))
+            reasons.append(Padding(Text(f"• {clean(outcome.candidate.name)}: {paragraph(reason)}"), (0, 0, 0, 1)))
     key = Text(f"checklist: {', '.join(ITEMS)}; + pass, F fail, ? unknown, - not promised", style="dim")
     return Group(shown, key, Text(""), *reasons, *_coverage(coverage), *left_out_lines(left_out, record))
 

@@ -98,6 +98,7 @@ class Load:
         self._mouth = mouth
         self._enough = Event()
         self._why = ""
+        self._deserted = False
         self._cpu_before_s = time.process_time()
         self._lease_s = start.lease_s
         self._unheard_s = 0.0
@@ -179,11 +180,25 @@ class Load:
             gevent.sleep(max(0.0, due_s - clock()))
             now_s = clock()
             self.at.counters.beat(now_s, due_s, users=self._traffic.users, level=self.at.asked(now_s))
+            self._look_for_users()
             # While this process itself did not run, nobody was silent.
             self._unheard_s += min(now_s - before_s, 2 * _BEAT_S)
             before_s = now_s
             if self._lease_s is not None and self._unheard_s > self._lease_s:
                 self.end(f"the run said nothing for {self._lease_s:g} s: it stands still, or is gone", hurried=True)
+
+    def _look_for_users(self) -> None:
+        """Says once that none is left, though some were asked for."""
+        ended, asked = self.at.counters.ended, self.at.asked(clock())
+        if self._deserted or not ended or self.at.spec.users is None or not asked or self._traffic.users:
+            return
+        spawning = self._traffic.environment.runner.spawning_greenlet  # type: ignore[union-attr]
+        if self.at.gate.open and (spawning is None or spawning.ready()):
+            self._deserted = True
+            reason, count = next(iter(ended.items()))
+            others = f", and {sum(ended.values()) - count} with others" if len(ended) > 1 else ""
+            detail = f"the load has no users: of the {asked:g} asked for, {count} ended with {reason}{others}"
+            self._mouth.say(LoadState(state="deserted", t=clock(), detail=detail))
 
     def _roll(self, end: bool = False) -> None:
         cpu_s = time.process_time() - self._cpu_before_s
@@ -205,7 +220,7 @@ def main() -> int:
         if not expected:
             traceback.print_exc()
         detail = str(error) if expected else f"{type(error).__name__}: {error}"
-        mouth.say(LoadState(state="down", t=clock(), detail=detail))
+        mouth.say(LoadState(state="down", t=clock(), detail=detail, refused=expected))
         mouth.close()
         return _CUT_SHORT
     for number in (signal.SIGINT, signal.SIGTERM):

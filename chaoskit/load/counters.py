@@ -98,6 +98,8 @@ class Counters:
         self._failures: set[str] = set()
         self._raised: dict[str, str] = {}
         self._odd: dict[str, int] = {}
+        self.ended: dict[str, int] = {}
+        """Of the whole load, as in a window."""
         self._whole_by_name: dict[str, ByName] = {}
         self._whole_raised: dict[str, int] = {}
         self._unreported: dict[str, int] = {}
@@ -179,9 +181,9 @@ class Counters:
 
     def end_user(self, now_s: float, reason: str) -> None:
         """A user ended though nobody asked it to."""
-        ended = self._second(now_s).ended
-        reason = reason if reason in ended or len(ended) < _MOST_REASONS else OTHER
-        ended[reason] = ended.get(reason, 0) + 1
+        reason = reason if reason in self.ended or len(self.ended) < _MOST_REASONS else OTHER
+        for ended in (self.ended, self._second(now_s).ended):
+            ended[reason] = ended.get(reason, 0) + 1
 
     def label(self, kind: object, name: object) -> str:
         """By which name requests of a kind are counted, whatever their author took for a name."""

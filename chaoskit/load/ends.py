@@ -9,20 +9,17 @@ Runs in the child only: it imports Locust.
 from __future__ import annotations
 
 import functools
-import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from locust import User
 from locust.env import Environment
 
-from chaoskit.load.theirs import theirs
+from chaoskit.load.raised import reason_of
 from chaoskit.load.tracking import clock
 from chaoskit.load.traffic import Situation
 
 ITSELF = "it stopped itself (StopUser)"
-_MOST_TEXT = 160
 
 
 def watch_users(environment: Environment, at: Situation, leaves: Callable[[Any], bool]) -> None:
@@ -64,11 +61,3 @@ def watch_users(environment: Environment, at: Situation, leaves: Callable[[Any],
             raise
 
     user.run, user.stop, runner.spawn_users = running, stopping, spawning
-
-
-def reason_of(error: BaseException) -> str:
-    """The exception in a line, with the place in the file of whoever wrote it; bounded."""
-    frames = traceback.extract_tb(error.__traceback__)
-    last = ([frame for frame in frames if theirs(frame.filename)] or list(frames))[-1:]
-    where = "".join(f" ({Path(frame.filename).name}:{frame.lineno})" for frame in last)
-    return f"{type(error).__name__}: {error}".splitlines()[0][:_MOST_TEXT] + where

@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from chaoskit import identity
-from chaoskit.errors import EquipmentError
+from chaoskit.errors import BadInput, EquipmentError
 from chaoskit.load.messages import (
     Beat,
     Change,
@@ -65,7 +65,10 @@ class LoadChild:
         self._changed = 0
         self._news = threading.Condition(self._lock)
         self._stopping = self._over = False
-        self._down = ""
+        self._down = self.deserted = ""
+        """`deserted`: why none of the users that were asked for is left; empty where that was never so."""
+        self._refused = False
+        self._deserted: dict[int, str] = {}
         self._readers = [
             threading.Thread(target=self._hear, args=(shard, child), name=f"load-{shard}", daemon=True)
             for shard, child in enumerate(children)
@@ -89,7 +92,8 @@ class LoadChild:
         `on_event` is called from reading threads, one call at a time, should return soon, and must not wait
         for a thread that uses this object. `any_thread` as in
         chaoskit.stack.process.spawn. With `lease_s` the load ends when this process stands still for so long.
-        Raises EquipmentError, with the end of the log, when they are not ready in time.
+        Raises EquipmentError, with the end of the log, when they are not ready in time, and BadInput where that is
+        the locustfile's own doing.
         """
         processes = processes or Processes(spec.processes, own=spec.locustfile is not None, any_thread=any_thread)
         try:
@@ -122,8 +126,11 @@ class LoadChild:
     def flows(self, timeout_s: float) -> bool:
         """Wait for `first_window`, at most that long; false at once when the load is down or over."""
         with self._news:
-            self._news.wait_for(lambda: self.first_window.is_set() or self._down or self._tally.totals, timeout_s)
+            self._news.wait_for(lambda: self.first_window.is_set() or self._over_or_alone(), timeout_s)
             return self.first_window.is_set()
+
+    def _over_or_alone(self) -> bool:
+        return bool(self._down or self._tally.totals or self.deserted)
 
     def change(self, spec: LoadSpec, timeout_s: float = 5.0) -> None:
         """Go on with another rate, number of users, mix or shape, without a gap; returns when it is in force.
@@ -179,6 +186,8 @@ class LoadChild:
                 why = self._down or f"not ready within {ready_s:g} s"
                 self._stopping = True
                 self._processes.output.close()
+                if self._refused:
+                    raise BadInput(why)
                 raise EquipmentError(_NAME, why, f"the end of {self._children[0].log}:\n{self._children[0].tail()}")
         every_s = SILENT_S / _BEATS if lease_s is None else min(lease_s, SILENT_S) / _BEATS
         threading.Thread(target=self._keep, args=(every_s, lease_s), name="load-lease", daemon=True).start()
@@ -261,6 +270,7 @@ class LoadChild:
                     if totals is not None:
                         self._on_event(totals)
                 case LoadState(state="down"):
+                    self._refused = report.refused
                     self._fail(report.detail)
                 case LoadState():
                     self._state(shard, report)
@@ -275,6 +285,13 @@ class LoadChild:
         elif report.state == "changed":
             self._changed += 1
             told = self._changed % shards == 0
+        elif report.state == "deserted":
+            self._deserted[shard] = report.detail
+            told = len(self._deserted) == shards
+            if told:
+                joined = "; ".join(dict.fromkeys(self._deserted.values()))
+                self.deserted = f"{joined}; see {self._children[0].log.name}"
+                report = msgspec.structs.replace(report, detail=self.deserted)
         else:
             told = not self._stopping
             self._stopping = True
@@ -286,8 +303,8 @@ class LoadChild:
         self._processes.output.close()
         with self._news:
             if not self._stopping and not self._tally.has_total(shard):
-                bore = self._tally.bore(shard)
-                self._fail(f"{child.name} (pid {child.pid}){bore} ended with {child.returncode}:\n{child.tail()}")
+                ended = f"{child.name} (pid {child.pid}){self._tally.bore(shard)} ended with {child.returncode}"
+                self._fail(f"{ended}; the end of {child.log.name}:\n{child.tail()}")
 
     def _fail(self, why: str) -> None:
         """Once: whatever else dies in its wake is not news."""

@@ -85,11 +85,13 @@ class ByName(msgspec.Struct, array_like=True):
 class LoadState(Line, frozen=True, tag="state"):
     """`ready`: able to send. `changed`: a change is in force. `ended`: a limit or the shape ended the load.
     `down`: it died uninvited (said by the parent), or could not begin. `silent`: a process runs and says nothing (said
-    by the parent), `heard`: it does again."""
+    by the parent), `heard`: it does again. `deserted`: users were asked for, and the last one has ended by itself."""
 
-    state: Literal["ready", "changed", "ended", "down", "silent", "heard"]
+    state: Literal["ready", "changed", "ended", "down", "silent", "heard", "deserted"]
     t: float
     detail: str = ""
+    refused: bool = False
+    """It could not begin, and the locustfile is why."""
 
 
 class LoadWindow(Line, frozen=True, tag="window"):

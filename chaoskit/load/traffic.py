@@ -9,7 +9,7 @@ Runs in the child only: it imports Locust.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import gevent
@@ -20,13 +20,16 @@ from locust.env import Environment
 from locust.runners import LocalRunner, WorkerRunner
 from locust.stats import RequestStats
 
+from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.load.counters import Counters, Ticket
 from chaoskit.load.mix import Mix, render, render_json
 from chaoskit.load.model import LoadSpec, RequestSpec
+from chaoskit.load.raised import reason_of, watch_exceptions, where_of
 from chaoskit.load.tracking import TICKET, Gate, clock
 
 LEVELS_S = 0.25
 """How often the number of users is brought to the level of the moment."""
+_MOST_KEPT = 10
 
 
 @dataclass(slots=True)
@@ -44,6 +47,15 @@ class Situation:
     drain_s: float = math.inf
     """How long the end may take, once it has begun."""
     ends_since_s: float | None = None
+    raised: list[str] = field(default_factory=list)
+    """The first exceptions of the locustfile's own code."""
+
+    def note_raised(self, error: BaseException) -> None:
+        """Its own code raised; to be heard by `watch_exceptions`."""
+        reason = reason_of(error)
+        self.counters.raise_one(clock(), f"{type(error).__name__} {where_of(error)}", reason)
+        if len(self.raised) < _MOST_KEPT:
+            self.raised.append(reason)
 
     @property
     def left_s(self) -> float:
@@ -130,7 +142,11 @@ def user_class(at: Situation, name: str, **attributes: Any) -> type[Any]:
 
 
 def environment_of(classes: list[type[Any]], at: Situation, runner: type[Any] = LocalRunner) -> Environment:
-    """Locust's environment with a runner: no web server, no port, no sockets but those to the target and its own."""
+    """Locust's environment with a runner: no web server, no port, no sockets but those to the target and its own.
+
+    Raises BadInput where a listener to its `init` raises.
+    """
+    watch_exceptions(at.note_raised)
     # No configuration files: what runs is what the spec says.
     options = locust.argument_parser.get_parser(default_config_files=[]).parse_args(
         ["--headless", "--host", at.spec.host]
@@ -147,5 +163,11 @@ def environment_of(classes: list[type[Any]], at: Situation, runner: type[Any] = 
     # Locust's own makers of runners take no class. Host and port are replaced by what the class meets by.
     environment._create_runner(runner, *(() if runner is LocalRunner else ("", 0)))
     init: Any = locust.events.init
-    init.fire(environment=environment, runner=environment.runner, web_ui=None)
+    try:
+        init.fire(environment=environment, runner=environment.runner, web_ui=None)
+    except (Exception, SystemExit) as error:
+        at.note_raised(error)
+    if at.raised:  # Locust, too, goes no further
+        hint = "there is no web UI here: web_ui is None" if "NoneType" in at.raised[0] else ""
+        raise BadInput(Problem(Place(str(at.spec.locustfile)), f"a listener to init raised {at.raised[0]}", hint))
     return environment

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
-from chaoskit.report.text import clean, telling
+from chaoskit.report.text import clean, clean_lines, telling
 from chaoskit.verify.verdict import Row, Verdict, worst_of
 
 
@@ -43,7 +43,7 @@ def junit(suite: str, cases: Sequence[Case]) -> bytes:
         if case.result == "PASS":
             continue
         tag = "failure" if case.result == "FAIL" else "error"
-        text = "\n".join(clean(reason) for reason in case.reasons)
+        text = "\n".join(clean_lines(reason) for reason in case.reasons)
         first = clean(case.reasons[0]) if case.reasons else case.result
         ET.SubElement(one, tag, {"message": first, "type": case.result}).text = f"{clean(case.title)}\n{text}"
     ET.indent(root)

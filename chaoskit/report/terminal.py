@@ -11,7 +11,7 @@ from chaoskit.alerting.windows import Window
 from chaoskit.plan.model import Plan, PlannedAlert, PlannedFault
 from chaoskit.report.load import load_line
 from chaoskit.report.table import table
-from chaoskit.report.text import allowed, clean, observed, real, seconds, telling
+from chaoskit.report.text import allowed, clean, observed, paragraph, real, seconds, telling
 from chaoskit.scenario.model import Change, Do, Inject, Step, Undo, Wait
 from chaoskit.units import format_duration
 from chaoskit.verify.verdict import Figure, Result, Row, Verdict
@@ -26,7 +26,7 @@ def verdict_view(verdict: Verdict) -> RenderableType:
         parts += [Text("From fault to phone (virtual time)", style="bold"), _figures(verdict.figures), Text("")]
     parts += [_rows(verdict.rows), Text("")]
     reasons = telling(verdict.rows)
-    parts += [Padding(Text(f"• {clean(reason)}"), (0, 0, 0, 1)) for reason in reasons]
+    parts += [Padding(Text(f"• {paragraph(reason)}"), (0, 0, 0, 1)) for reason in reasons]
     parts += [Padding(Text(clean(note), style="dim"), (0, 0, 0, 1)) for note in verdict.notes]
     ending = Text.assemble(
         ("\n" if verdict.notes or reasons else ""),

@@ -8,7 +8,12 @@ from chaoskit.events import Interval
 from chaoskit.printable import clean, clean_lines
 from chaoskit.verify.verdict import ORDER, Result, Row
 
-__all__ = ["allowed", "clean", "clean_lines", "observed", "real", "seconds", "shortened", "telling"]
+__all__ = ["allowed", "clean", "clean_lines", "observed", "paragraph", "real", "seconds", "shortened", "telling"]
+
+
+def paragraph(text: str) -> str:
+    """A text with its lines, those after the first one marked, so that none can pass for a line of its own."""
+    return clean_lines(text).replace("\n", "\n  | ")
 
 
 def shortened(text: str, most: int = 240) -> str:

@@ -46,7 +46,7 @@ _POLL_LEAST_S = 0.1
 _FIRST_REQUEST_S = 20.0
 _AT_ONCE_S = 20.0
 _LOAD_STATES: dict[str, Literal["up", "down", "silent"]] = {
-    "down": "down", "ended": "down", "silent": "silent", "heard": "up"
+    "down": "down", "ended": "down", "silent": "silent", "heard": "up", "deserted": "silent"
 }  # fmt: skip
 """What a state of the load is for the run; of others it takes no note."""
 """How long the end at once waits for what is in force to be undone."""
@@ -109,6 +109,8 @@ class Runner:
                     if known is None:
                         raise
                     self._say(Interruption(reason=str(known), trouble=True))
+                    if isinstance(error, BadInput):
+                        raise
                 finally:
                     # A track that still plays is told so by the interruption, and takes back its own faults.
                     self._await_tails()
@@ -193,8 +195,8 @@ class Runner:
         lease_s, waiting = LEASE_S + SPARE_S, self._waiting
         self._load = LoadChild.start(spec, log=log, on_event=self._loaded, lease_s=lease_s, processes=waiting)
         self._say(Equipment(name="load", state="up"))
-        if not self._load.flows(_FIRST_REQUEST_S):
-            raise EquipmentError("load", f"no request was answered within {_FIRST_REQUEST_S:g} s")
+        if not self._load.flows(_FIRST_REQUEST_S) and not self._load.deserted:
+            raise EquipmentError("load", f"no request was answered within {_FIRST_REQUEST_S:g} s", f"see {log}")
 
     def _leaders(self) -> dict[int, str]:
         load = () if self._load is None else self._load.pids
@@ -207,7 +209,7 @@ class Runner:
         for track in wave:
             track.say(Phase(name="steady"))
         plans = [track.plan for track in wave]
-        missing = await_steady(plans, wave[0].progress, self.stack.await_discovery, self._interrupted)
+        missing = await_steady(plans, wave[0].progress, self.stack.await_discovery, self._interrupted, self._deserted)
         ready = [track for track in wave if track.steady(missing)]
         if ready:
             self._abort.start()
@@ -249,6 +251,9 @@ class Runner:
         self._abort.feed(event)
         # What arrives while the sinks are being stopped is still evidence; a lost journal is said elsewhere.
         self._say(self._equipment.witnessed(event), sync=isinstance(event, Notice))
+
+    def _deserted(self) -> str:
+        return "" if self._load is None else self._load.deserted
 
     def _loaded(self, report: LoadState | LoadWindow | LoadTotals) -> None:
         if isinstance(report, LoadState):

@@ -21,12 +21,17 @@ _LOOK_S = 0.1
 
 
 def await_steady(
-    plans: Sequence[Plan], progress: Progress, discover: Callable[[float], None], interrupted: threading.Event
+    plans: Sequence[Plan],
+    progress: Progress,
+    discover: Callable[[float], None],
+    interrupted: threading.Event,
+    hopeless: Callable[[], str] = lambda: "",
 ) -> list[str]:
     """Waits, bounded, for the steady state; what was still missing when patience ended, empty when it was reached.
 
     `discover` returns, within so many seconds, once Prometheus knows whom to scrape and whom to tell. The steady
-    state is the same for all plans that begin together; the longest range among them counts.
+    state is the same for all plans that begin together; the longest range among them counts. `hopeless` says why it
+    can never be reached; empty while it may.
     """
     try:
         discover(_DISCOVERY_S)
@@ -37,6 +42,8 @@ def await_steady(
     end = time.monotonic() + _PATIENCE_REAL_S + (_PATIENCE_VS + quiet_vs) / plan.time_scale
     quiet_since = time.monotonic()
     while not interrupted.is_set():
+        if why := hopeless():
+            return [why]
         missing = _missing(progress, plan.profile.load.given)
         now = time.monotonic()
         if missing:
@@ -54,7 +61,7 @@ def _missing(progress: Progress, loaded: bool) -> list[str]:
     snapshot = progress.snapshot()
     missing = progress.active() + snapshot.trouble
     if loaded and (snapshot.load is None or not snapshot.load.finished):
-        missing.append("no load is flowing")
+        missing.append("no load is flowing; see load.log")
     return missing
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from chaoskit.events import Equipment, Interval, LoadTotals, LoadWindow
 from chaoskit.history import History
@@ -53,37 +53,46 @@ _COUNTED = ("started", "finished", "failed", "dropped")
 
 def judge_load(history: History, evidence: Evidence) -> list[Row]:
     """One row that passes, or one for each thing that is wrong with the load."""
+    windows, totals = list(history.of(LoadWindow)), list(history.of(LoadTotals))
+    reasons = _wrong(history, evidence, windows, totals)
+    raised = raised_in(windows)
+    if reasons and raised:
+        reasons[0] += f"; {_raising(raised)}"
+    if reasons:
+        return [_unknown(reason) for reason in reasons]
+    more = f", {amount(sum(raised.values()), 'exceptions')} in the locustfile" if raised else ""
+    rests_on = amount(totals[0].finished, "requests") + more
+    return [Row(about="load", hop="load", result=Result.PASS, rests_on=rests_on)]
+
+
+def _wrong(
+    history: History, evidence: Evidence, windows: Sequence[LoadWindow], totals: Sequence[LoadTotals]
+) -> list[str]:
+    """Everything that is wrong with the load; a death stands for the rest."""
     down = next((e for e in history.of(Equipment) if e.name == "load" and e.state == "down"), None)
     if down is not None:
-        return [
-            _unknown(f"the load died under way ({down.detail}); what followed happened without traffic"),
-        ]
-    totals = list(history.of(LoadTotals))
+        return [f"the load died under way ({down.detail}); what followed happened without traffic"]
     if not totals:
-        return [_unknown("the load generator never gave its totals")]
-    windows = list(history.of(LoadWindow))
-    span = (
-        evidence.phases.get("steps", history.events[0].t),
-        evidence.phases.get("stopping", history.last_t),
-    )
+        return ["the load generator never gave its totals"]
+    zero = history.events[0].t
+    span = (evidence.phases.get("steps", zero), evidence.phases.get("stopping", history.last_t))
     force = evidence.in_force(span)
-    absent = _absent(windows, force, "the time in force", history.events[0].t) if force else ""
-    absent = absent or _absent(windows, span, _FROM_FIRST, history.events[0].t)
+    absent = _absent(windows, force, "the time in force", zero) if force else ""
+    absent = absent or _absent(windows, span, _FROM_FIRST, zero)
     reasons = [*_books(windows, totals), *_silence(windows, span), *filter(None, [absent])]
     reasons += (_stood(windows, force, "the time in force") if force else []) or _stood(windows, span, _FROM_FIRST)
-    reasons += _own_doing(windows, span)
-    return [_unknown(reason) for reason in reasons] or [
-        Row(about="load", hop="load", result=Result.PASS, rests_on=amount(totals[0].finished, "requests"))
-    ]
+    return [*reasons, *_own_doing(windows, span)]
 
 
 def load_notes(history: History) -> list[str]:
     """What the load was, in figures, and what the generator cost."""
     totals = next(history.of(LoadTotals), None)
+    raised = raised_in(history.of(LoadWindow))
+    notes = [f"load: {_raising(raised)}; see load.log"] if raised else []
     if totals is None:
-        return []
+        return notes
     p95 = "unknown" if totals.p95_ms is None else f"{totals.p95_ms:.1f} ms"
-    notes = [
+    notes += [
         f"load: {totals.started} requests started, {totals.finished} finished, {totals.failed} failed, "
         f"{totals.in_flight} in flight at the end, {totals.dropped} dropped; P95 {p95} (real)"
     ]
@@ -105,6 +114,20 @@ def load_notes(history: History) -> list[str]:
             f"longest wait for an answer at a second's end {totals.oldest_ms:.0f} ms (real)"
         )
     return notes
+
+
+def raised_in(windows: Iterable[LoadWindow]) -> dict[str, int]:
+    """Exceptions of the locustfile's own code, the first reason first."""
+    found: Counter[str] = Counter()
+    for window in windows:
+        found.update(window.raised)
+    return found
+
+
+def _raising(raised: Mapping[str, int]) -> str:
+    shown = ", ".join(f"{reason}: {count} times" for reason, count in _most(raised))
+    more = f" and in {len(raised) - _NAMED} more places" if len(raised) > _NAMED else ""
+    return f"the locustfile's own code raised {amount(sum(raised.values()), 'exceptions')}: {shown}{more}"
 
 
 def _most(counts: Mapping[str, int]) -> list[tuple[str, int]]:
@@ -254,4 +277,5 @@ _SPEAKS = "the latencies measured then say more about the generator than about t
 
 
 def _unknown(reason: str) -> Row:
-    return Row(about="load", hop="load", result=Result.UNKNOWN, reason=reason)
+    named = reason if "load.log" in reason else f"{reason}; see load.log"
+    return Row(about="load", hop="load", result=Result.UNKNOWN, reason=named)

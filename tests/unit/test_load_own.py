@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from chaoskit.errors import EquipmentError
+from chaoskit.errors import BadInput
 from chaoskit.load.engine import LoadChild
 from chaoskit.load.messages import LoadWindow
 from tests.load_examples import Heard, Start, Target, a_spec, adds_up, start, target
@@ -128,7 +128,7 @@ def test_a_locustfile_that_cannot_run_is_refused_with_its_reason(
     path = tmp_path / "own.py"
     path.write_text(source)
     heard = Heard()
-    with pytest.raises(EquipmentError, match=said):
+    with pytest.raises(BadInput, match=said):
         LoadChild.start(a_spec(target, users=1, locustfile=str(path)), log=tmp_path / "log", on_event=heard)
     assert heard.states() == ["down"]
 

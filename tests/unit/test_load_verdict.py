@@ -124,7 +124,7 @@ def test_a_lost_window_is_unknown() -> None:
 def test_no_totals_a_death_and_a_silence_are_unknown() -> None:
     history = some_load(seconds(20))
     without = [event for event in history.events if not isinstance(event, LoadTotals)]
-    assert judged(with_events(history, without)) == ["the load generator never gave its totals"]
+    assert judged(with_events(history, without)) == ["the load generator never gave its totals; see load.log"]
     died = [*history.events, Equipment(name="load", state="down", detail="killed", t=1010.0)]
     assert "died under way (killed)" in judged(with_events(history, died))[0]
     silent = [*seconds(5), *seconds(5, first=1005 + GAP_S + 1)]
@@ -308,3 +308,16 @@ def test_a_slow_load_is_judged_over_enough_of_its_requests() -> None:
 
 def test_a_history_that_does_not_tell_what_was_asked_for_is_judged_as_before() -> None:
     assert judged(some_load(altered(seconds(20), 6, 12, **NONE_SENT))) == []
+
+
+def test_exceptions_of_the_locustfile_are_told_in_row_and_notes() -> None:
+    """They make no verdict by themselves; beside a load that is UNKNOWN they may be why."""
+    reason = "TypeError: nothing (own.py:7)"
+    history = some_load(seconds(20, raised={reason: 2}))
+    (row,) = judge_load(history, gather(history, {}))
+    assert (row.result, row.rests_on) == (Result.PASS, "800 requests, 40 exceptions in the locustfile")
+    assert f"load: the locustfile's own code raised 40 exceptions: {reason}: 40 times; see load.log" in load_notes(
+        history
+    )
+    without = [event for event in history.events if not isinstance(event, LoadTotals)]
+    assert reason in judged(with_events(history, without))[0]
