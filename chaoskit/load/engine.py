@@ -287,7 +287,7 @@ class LoadChild:
             told = self._changed % shards == 0
         elif report.state == "deserted":
             self._deserted[shard] = report.detail
-            told = len(self._deserted) == shards
+            told = len(self._deserted) == self.spec.processes
             if told:
                 joined = "; ".join(dict.fromkeys(self._deserted.values()))
                 self.deserted = f"{joined}; see {self._children[0].log.name}"
