@@ -171,7 +171,11 @@ class LoadChild:
         with self._lock:
             totals = self._tally.totals
             if totals is None:
-                return self._tally.without_totals(self._down or f"no totals within {bound_s:g} s")
+                for window in self._tally.rest():
+                    self._on_event(window)
+                silent = self._tally.silent()
+                why = f"no totals within {bound_s:g} s" + (f": {silent}" if silent else "")
+                return self._tally.without_totals(self._down or why)
             if self._down:  # counted to the end, but not all of it was heard
                 return msgspec.structs.replace(totals, reconciled=False, detail=self._down)
             return totals

@@ -84,6 +84,10 @@ class OwnUsers:
         while self._at.gate.open:
             wanted = round(self._at.level(clock()))
             if wanted != asked:
-                self._runner.start(wanted, spawn_rate=max(1, abs(wanted - asked)))
+                self._ask(wanted, max(1, abs(wanted - asked)))
                 asked = wanted
             gevent.sleep(LEVELS_S)
+
+    def _ask(self, users: int, spawn_rate: float) -> None:
+        """Has so many from now on; returns at once."""
+        self._runner.start(users, spawn_rate)

@@ -81,6 +81,25 @@ class Tally:
     def has_total(self, shard: int) -> bool:
         return self._parts[shard] is not None
 
+    def rest(self) -> list[LoadWindow]:
+        """The windows that were held back for processes which say nothing any more: they stood still in them."""
+        seconds = sorted(self._waiting)
+        for shard, newest in enumerate(self._newest):
+            for second in seconds:
+                if self._parts[shard] is None and second > newest:
+                    span = self._waiting[second][0].second
+                    still = {process_name(shard, self._bearing): self._share(shard)}
+                    self._waiting[second].append(LoadWindow(second=span, in_flight=self._in_flight[shard], still=still))
+        return [join_windows(self._waiting.pop(second)) for second in seconds]
+
+    def silent(self) -> str:
+        """The processes that told no totals, each with what hangs on it."""
+        return "; ".join(
+            f"none from {process_name(shard, self._bearing)}{self.bore(shard).rstrip(',')}"
+            for shard, part in enumerate(self._parts)
+            if part is None and len(self._parts) > 1
+        )
+
     def without_totals(self, why: str) -> LoadTotals:
         """What the windows told, for a load that did not end by itself: not reconciled, for this reason."""
         in_flight = sum(self._in_flight)

@@ -28,6 +28,7 @@ _CONNECT_S = 600.0
 _LAST_WORDS_S = 3.0
 """How much later than the drain a worker's last report may come."""
 _LOOK_S = 0.02
+_TIME_OUTS = ("HEARTBEAT_LIVENESS", "MASTER_HEARTBEAT_TIMEOUT", "CONNECT_TIMEOUT")
 
 
 class MasterRunner(runners.MasterRunner):
@@ -81,8 +82,15 @@ class Master(OwnUsers):
         _meet_in(together.folder)
         super().__init__(at, MasterRunner)
         self._workers = together.workers
+        self._asking: gevent.Greenlet | None = None
         while len(self._runner.clients) < together.workers:
             gevent.sleep(_LOOK_S)
+
+    def _ask(self, users: int, spawn_rate: float) -> None:
+        # A master's start returns when the last user is there; a level that changes meanwhile takes its place.
+        if self._asking is not None:
+            self._asking.kill()
+        self._asking = gevent.spawn(self._runner.start, users, spawn_rate)
 
     def settle(self) -> None:
         while len(self._runner.done) < self._workers and self._at.left_s > -_LAST_WORDS_S:
@@ -108,5 +116,7 @@ def _meet_in(folder: str) -> None:
     rpc: Any = zmqrpc
     rpc.Server, rpc.Client = Server, Client
     theirs: Any = runners
+    if not all(hasattr(theirs, name) for name in _TIME_OUTS):
+        raise RuntimeError("this Locust has time-outs that are not known here; install 2.47")
     theirs.HEARTBEAT_LIVENESS = theirs.MASTER_HEARTBEAT_TIMEOUT = math.inf
     theirs.CONNECT_TIMEOUT = _CONNECT_S

@@ -17,6 +17,7 @@ from chaoskit.load.counters import Counters
 from chaoskit.load.engine import LoadChild
 from chaoskit.load.messages import LoadState, LoadTotals, LoadWindow, join_totals
 from chaoskit.load.processes import Processes
+from chaoskit.load.tally import Tally
 from tests.load_examples import Heard, Start, Target, a_spec, adds_up, start, target
 
 __all__ = ["start", "target"]
@@ -200,6 +201,28 @@ def test_what_looked_at_a_locustfile_loads_it_and_imports_it_once_in_each_proces
         processes.stop()
     assert log.read_text().count("comes-once") == 3
     assert [path.name for path in log.parent.iterdir()] == ["load.log"]
+
+
+def test_of_a_worker_that_stands_still_to_the_end_every_second_is_told_all_the_same() -> None:
+    """Its requests stay in flight, so the sums of the windows come out."""
+    tally = Tally(3, bearing=2)
+    for second in (1000.0, 1001.0, 1002.0, 1003.0):
+        span = (second, second + 1)
+        if second < 1001:
+            assert tally.window(1, LoadWindow(second=span, started=2, in_flight=2, users=6, beats=20)) == []
+        tally.window(0, LoadWindow(second=span, started=5, finished=5, users=2, beats=20))
+        tally.window(2, LoadWindow(second=span, asked_users=8.0, beats=20))
+    told = [(one.second[0], one.users, one.asked_users, one.in_flight, one.still) for one in tally.rest()]
+    assert told == [(second, 2, 8.0, 2, {"load-1": 0.75}) for second in (1001.0, 1002.0, 1003.0)]
+    tally.total(0, some_totals())
+    tally.total(2, some_totals())
+    assert tally.silent() == "none from load-1, which bore 6 of 8 users"
+
+
+def some_totals() -> LoadTotals:
+    counters = Counters(1000.0)
+    counters.roll(1000.5, level=lambda _: 1.0, cpu_s=0.0, end=True)
+    return counters.totals(locust_requests=0, locust_failures=0)
 
 
 def test_what_never_reached_the_master_is_told() -> None:
