@@ -19,9 +19,8 @@ _BEGINNING = 0.4
 """The share of the bound that is kept of the beginning for good."""
 _END = 0.3
 """The share that is left of the rest whenever the bound is reached."""
-_BLOCK = 1 << 16
-_AHEAD = 1 << 20
-"""What may be printed before it is read."""
+_BLOCK = 1 << 20
+"""What is read at once, and what may be printed before it is read."""
 _LAST_S = 1.0
 
 
@@ -40,7 +39,7 @@ class BoundedOutput:
         self._note = b""
         read, self.fd = os.pipe()
         with contextlib.suppress(AttributeError, OSError):  # Linux has it; those who print wait less for us
-            fcntl.fcntl(self.fd, fcntl.F_SETPIPE_SZ, _AHEAD)
+            fcntl.fcntl(self.fd, fcntl.F_SETPIPE_SZ, _BLOCK)
         self._thread = threading.Thread(target=self._read, args=(read,), name="load-output", daemon=True)
         self._thread.start()
 

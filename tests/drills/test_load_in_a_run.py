@@ -59,7 +59,7 @@ class Tidy(HttpUser):
         try:
             for _ in range(1000):
                 answer = self.client.get("/leads?limit=50", name="list")
-                print(answer.text * 20)
+                print(answer.text * 3)
         finally:
             self.client.get("/leads?limit=1", name="delete", catch_response=True)
 """
@@ -111,16 +111,16 @@ def test_a_generator_in_its_own_way_is_unknown_and_the_alerts_are_judged(drill: 
 
 @pytest.mark.long
 def test_a_locustfile_has_its_end_and_its_output_a_bound(drill: Drill, tmp_path: Path) -> None:
-    """It prints tens of megabytes and throws away what it asks for last; nothing of it is in flight, all is counted."""
+    """It prints each answer and throws away what it asks for last; nothing of it is in flight, all is counted."""
     path = tmp_path / "tidy.py"
     path.write_text(TIDY)
     ended = drill.play(QUIET, "  nothing\n").run("--set", f"load={{locustfile: {path}, users: 4, drain: 3s}}")
     assert ended.results("load") == {"PASS"}, ended.said
     (totals,) = ended.history.of(LoadTotals)
     assert (totals.in_flight, totals.cut_short) == (0, [])
-    assert totals.unreported["delete"] >= 4
+    assert totals.unreported["GET delete"] >= 4
     log = ended.folder / "stack" / "logs" / "load.log"
-    assert 5_000_000 < log.stat().st_size <= MOST_BYTES
+    assert 100_000 < log.stat().st_size <= MOST_BYTES
     assert "answered and never reported" in ended.said
 
 
