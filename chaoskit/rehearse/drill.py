@@ -96,7 +96,7 @@ def planned(scenario: Scenario, config: AlertConfig, scale: float, beside: Seque
     if config.promise.delivery_s is None:
         delivery_vs = max(delivery_of(config, scale), _DELIVERY_REAL_S * scale)
         config = replace(config, promise=replace(config.promise, delivery_s=delivery_vs))
-    plan = make_plan(
+    return make_plan(
         scenario,
         profile(scale),
         config,
@@ -106,7 +106,6 @@ def planned(scenario: Scenario, config: AlertConfig, scale: float, beside: Seque
         check_settings=wrong_with,
         beside=beside,
     )
-    return replace(plan, alerts=tuple(_patient(config, alert, scale) for alert in plan.alerts))
 
 
 def unpromised(plan: Plan, config: AlertConfig, promise_given: bool, named: bool = False) -> Plan:
@@ -125,8 +124,12 @@ def unpromised(plan: Plan, config: AlertConfig, promise_given: bool, named: bool
     return replace(plan, alerts=alerts)
 
 
+def patient(plan: Plan) -> Plan:
+    """The plan with the bounds of live groups: an alert that no scenario expects may have made a group before."""
+    return replace(plan, alerts=tuple(_patient(plan.config, alert, plan.time_scale) for alert in plan.alerts))
+
+
 def _patient(config: AlertConfig, alert: PlannedAlert, scale: float) -> PlannedAlert:
-    """The alert with the bound of a live group: series of other rules may have made its group before it fires."""
     notices = []
     for notice in alert.notices:
         routes = match_routes(config.route, {**alert.rule.labels, "alertname": alert.rule.alert})

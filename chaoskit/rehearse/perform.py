@@ -35,6 +35,8 @@ from chaoskit.verify.verdict import Result, Row, to_json
 from chaoskit.yaml_source import read
 
 _SWITCH_S = 0.001
+_NONE = 'groups: [{name: none, rules: [{record: "chaoskit:none", expr: "vector(0)"}]}]\n'
+"""Rules where there are none: the programs tell of them that a reload is done."""
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -96,20 +98,21 @@ def perform(
         frozenset(),
         config.set_aside,
     )
-    # Each wave's files have names of their own, by which a reload is known to be done.
-    rules = [
-        {f"{n:02d}-{name}": text for name, text in scaled_rules(config, drill.rules, scale).items()}
-        for n, drill in enumerate(drills)
-    ]
-    localized = scrape_series_only(localized, ports.metrics, folder / "stack", rules[0])
+    localized = scrape_series_only(localized, ports.metrics, folder / "stack")
     marked = mark(localized.files["alertmanager.yml"])
     localized = replace(localized, files={**localized.files, "alertmanager.yml": marked})
     stack = RehearsalStack(folder / "stack", binaries, localized, ports, scale, None)
     tracks = []
-    for drill, texts in zip(drills, rules, strict=True):
+    records = frozenset(key_of(rule) for rule in config.rules if rule.record)
+    for n, drill in enumerate(drills):
+        # Each step's files have names of their own, by which a reload is known to be done.
+        first = {f"{n:02d}-records.yml": _NONE}
+        wanted = records if drill.rules is None else drill.rules & records
+        first |= {f"{n:02d}-records-{name}": text for name, text in scaled_rules(config, wanted, scale).items()}
+        then = {f"{n:02d}-{name}": text for name, text in scaled_rules(config, drill.rules, scale).items()}
         (folder / drill.name).mkdir(parents=True)
         header = _header(config, drill, localized.notes, localized.doors, binaries)
-        tracks.append(SeriesTrack(drill.plan, header, folder / drill.name, drill.series, texts, interval_s))
+        tracks.append(SeriesTrack(drill.plan, header, folder / drill.name, drill.series, first, then, interval_s))
     stage = Stage(stack, tracks)
     stage.run()
     broken = unrendered(stack.folder / "logs")

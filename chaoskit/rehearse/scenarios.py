@@ -12,7 +12,7 @@ import yaml
 from chaoskit.alerting.model import AlertConfig, Rule
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.rehearse.derive import closure, metric_names, recording_rules
-from chaoskit.rehearse.drill import Drill, planned, unpromised
+from chaoskit.rehearse.drill import Drill, patient, planned, unpromised
 from chaoskit.rehearse.fault import KIND, read, wrong_with
 from chaoskit.rehearse.promise import computed_notices
 from chaoskit.rehearse.series import ENDLESS, Segment, Values, parse_values
@@ -50,7 +50,7 @@ def given_drill(one: Given, config: AlertConfig, promise_given: bool, scale: flo
         read(fault.settings, interval_s) for step in scenario.steps if isinstance(step, Inject) for fault in step.faults
     )
     beside = _elsewhere(config, {one.name for moved, _ in series for one in moved})
-    plan = unpromised(planned(scenario, own, scale, beside), config, promise_given, named=True)
+    plan = unpromised(patient(planned(scenario, own, scale, beside)), config, promise_given, named=True)
     plan = replace(plan, steady_vs=plan.steady_vs + _SLACK_INTERVALS * interval_s)
     return Drill(Path(one.name).stem, plan, one.text, series)
 

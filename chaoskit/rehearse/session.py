@@ -15,6 +15,7 @@ from chaoskit.alerting.virtual import exact_scale, instant_records
 from chaoskit.alerting.windows_expression import range_of, unread_below
 from chaoskit.errors import ExitCode
 from chaoskit.observe.pressure import is_busy
+from chaoskit.rehearse.apart import with_own_groups
 from chaoskit.rehearse.derive import BUG, closure, key_of, recording_rules
 from chaoskit.rehearse.drill import Drill, wave_drill
 from chaoskit.rehearse.lanes import Lane, deal, play
@@ -162,6 +163,7 @@ class Session:
             else:
                 by_scale.setdefault(scale, []).append(one)
         done.add(Performed(found))
+        self._apart([one for members in by_scale.values() for one in members])
         drills = self._all_drills(by_scale, records, most)
         lanes = deal(drills, asked.side_by_side)
         played = sum(map(len, by_scale.values()))
@@ -181,6 +183,13 @@ class Session:
         self._once_more(deal(again, 1), len(unknown), done)
         done.codes += {ExitCode.BUG for one in unproven if one.reason.startswith(BUG)}
         return proven
+
+    def _apart(self, proven: Sequence[Proven]) -> None:
+        config, labels = self.asked.config, dict[str, list[Mapping[str, str]]]()
+        for one in proven:
+            seen = labels.setdefault(one.subject.rule.alert, [])
+            seen += [labels_of(config, one, result) for result in one.results]
+        self.asked = replace(self.asked, config=with_own_groups(config, labels))
 
     def _most_in_a_wave(self) -> int:
         """Asked before anything of ours keeps the machine busy."""

@@ -48,6 +48,12 @@ class RehearsalStack(LocalStack):
             self.stop()
             raise
 
+    def restart(self, name: str) -> None:
+        """Starts equipment again without anything that it remembers; raises EquipmentError."""
+        self.children[name].stop()
+        shutil.rmtree(self.folder / "data" / name, ignore_errors=True)
+        self._starters[name]()
+
     def load_rules(self, files: Mapping[str, str]) -> None:
         """Gives Prometheus these rule files instead of those it has, and waits until it evaluates them.
 
@@ -96,8 +102,8 @@ class RehearsalStack(LocalStack):
         return left
 
 
-def scrape_series_only(localized: Localized, metrics_port: int, folder: Path, rules: Mapping[str, str]) -> Localized:
-    """The same files with one scrape job, the page, whose labels stay as they are shown, and with these rules."""
+def scrape_series_only(localized: Localized, metrics_port: int, folder: Path) -> Localized:
+    """The same files with one scrape job, the page, whose labels stay as they are shown, and no rules for now."""
     document: dict[str, Any] = yaml.safe_load(localized.files["prometheus.yml"])
     document["scrape_configs"] = [
         {
@@ -111,7 +117,6 @@ def scrape_series_only(localized: Localized, metrics_port: int, folder: Path, ru
     document["rule_files"] = [str(folder / ACTIVE / "*.yml")]
     files: Mapping[str, str] = {
         **{name: text for name, text in localized.files.items() if not name.startswith("rules/")},
-        **{f"{ACTIVE}/{name}": text for name, text in rules.items()},
         "prometheus.yml": yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120),
     }
     notes = tuple(note for note in localized.notes if not note.startswith("scrape job "))

@@ -1,6 +1,9 @@
 """Playing waves of scripted series on a stack: the runner's frame, with series in place of load and faults.
 
-start the stack -> for each wave: series at rest -> its steps -> tail -> the series are taken away -> stop
+start the stack -> for each wave: series at rest, recording rules -> alerts -> its steps -> tail -> stop
+
+Alerts are loaded only once their series are at rest and their ranges are filled: one that is true without series would
+fire before, and its group would linger. For the same reason each further wave has an Alertmanager without a memory.
 """
 
 from __future__ import annotations
@@ -28,6 +31,8 @@ from chaoskit.stack.monitoring import await_discovery
 
 _DISCOVERY_S = 40.0
 _POLL_MOST_S, _POLL_LEAST_S = 1.0, 0.1
+_SEEN_AT_REST = 2
+"""Evaluations that show alerts at rest, before their series move."""
 
 
 class SeriesTrack(Track):
@@ -39,12 +44,14 @@ class SeriesTrack(Track):
         header: Header,
         folder: Path,
         series: Sequence[tuple[tuple[Scripted, ...], float]],
+        records: Mapping[str, str],
         rules: Mapping[str, str],
         interval_s: float,
     ) -> None:
         super().__init__(plan, header, {}, folder)
         self.series = series
-        self.rules = rules
+        self.records, self.rules = records, rules
+        """Rule files: what is evaluated from the beginning, and what once the series are at rest."""
         self.disturbed = ""
         """Why this machine, not the rules, may be to blame for an alert that ended early; empty where it is not."""
         self._interval_s = interval_s
@@ -77,9 +84,7 @@ class Stage(Runner):
     def __init__(self, stack: RehearsalStack, tracks: Sequence[SeriesTrack]) -> None:
         super().__init__(stack, [[track] for track in tracks])
         self._stage = stack
-        self._current: Track | None = tracks[0]
-        self._past: list[AlertState] = []
-        """What alerts did in earlier waves: their groups may live on."""
+        self._current: SeriesTrack | None = tracks[0]
         self.pressure = Pressure()
 
     def _start(self) -> None:
@@ -97,7 +102,6 @@ class Stage(Runner):
             observer.start()
         self._equipment.start()
         self.pressure.start()
-        await_discovery(self.stack.prometheus_url, timeout_s=_DISCOVERY_S)
 
     def _stop(self) -> list[str]:
         self.pressure.stop()
@@ -109,8 +113,6 @@ class Stage(Runner):
 
     def _say(self, event: Event, *, sync: bool = False) -> None:
         """What is seen goes to the wave that plays: a dozen journals of everything would keep the observers waiting."""
-        if isinstance(event, AlertState):
-            self._past.append(event)
         if isinstance(event, AlertState | Notice | Stranger | Suppression | Poll | Watch):
             if self._current is not None:
                 self._current.say(event, sync=sync)
@@ -124,25 +126,26 @@ class Stage(Runner):
             assert isinstance(track, SeriesTrack)
             self._begin(track)
             track.say(Phase(name="steady"))
-            self._interrupted.wait(track.plan.steady_vs / track.plan.time_scale)
+            scale = track.plan.time_scale
+            self._interrupted.wait(track.plan.steady_vs / scale)
+            self._stage.load_rules(track.rules)
+            self._interrupted.wait(_SEEN_AT_REST * max(rule.interval_s for rule in track.plan.config.rules) / scale)
             # A reload makes Prometheus forget its Alertmanagers until its next discovery; what fires then is lost.
             await_discovery(self.stack.prometheus_url, timeout_s=_DISCOVERY_S)
             if track.steady([]):
                 begun = time.monotonic()
                 track.play()
                 track.disturbed = self._stage.missed_scrapes(time.monotonic() - begun)
-            for series, _ in track.series:
-                self._stage.page.remove(series)
 
     def _begin(self, track: SeriesTrack) -> None:
-        """Its rules, its series at rest, and what its groups may have been through."""
+        """Its recording rules, and its series at rest; nothing is left of the wave before."""
         track.on(self._stage)
+        before, self._current = self._current, None
+        self._stage.load_rules(track.records)
+        if before is not None and before is not track:
+            for series, _ in before.series:
+                self._stage.page.remove(series)
+            self._equipment.renew("alertmanager")
         for series, interval_s in track.series:
             self._stage.page.rest(series, interval_s)
-        if track is self._current:
-            return
-        self._current = None
-        self._stage.load_rules(track.rules)
-        for event in self._past:
-            track.say(event)
         self._current = track

@@ -1,7 +1,8 @@
 """Which rules are rehearsed together: as many as possible at once, but none that would disturb another.
 
 Two rules must not share a wave when the one looks at all series of a metric that the other scripts, when the alert of
-one mutes that of the other, or when both have one name (a promise speaks of names). And rules that look far back get
+one mutes that of the other, when both have one name (a promise speaks of names), or when both would be told in one
+notification group, whose ticks would then say when the second is told. And rules that look far back get
 a stack with a larger time scale, so that nobody waits for hours.
 """
 
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 
 from chaoskit.alerting.model import AlertConfig, Rule
 from chaoskit.alerting.routing import alert_labels, match_routes, matches_all
+from chaoskit.rehearse.apart import Group, groups_of
 from chaoskit.rehearse.derive import closure, metric_names
 from chaoskit.rehearse.proof import Proven
 
@@ -40,6 +42,7 @@ class Wave:
     """How long the conditions of all members hold."""
     sources: set[tuple[int, tuple[str, ...]]] = field(default_factory=set)
     targets: set[tuple[int, tuple[str, ...]]] = field(default_factory=set)
+    groups: set[Group] = field(default_factory=set)
 
 
 def length_s(proven: Proven) -> float:
@@ -96,6 +99,7 @@ def make_waves(
         exprs = [rule.expr, *(record.expr for record in closure(rule, records).values())]
         watched = set() if marked(one) else scripted | {name for expr in exprs for name in metric_names(expr)}
         sources, targets = _mutes(config, one)
+        groups = groups_of(config, (labels_of(config, one, result) for result in one.results))
         need_s, lasts_s = needed_s(config, one), math.inf if one.lasts_s is None else one.lasts_s
         wave = next(
             (
@@ -106,6 +110,7 @@ def make_waves(
                 and max(need_s, wave.need_s) <= min(lasts_s, wave.lasts_s)
                 and not (scripted & wave.watched or watched & (wave.scripted | wave.watched))
                 and not (sources & wave.targets or targets & wave.sources)
+                and not groups & wave.groups
             ),
             None,
         )
@@ -119,6 +124,7 @@ def make_waves(
         wave.watched |= watched
         wave.sources |= sources
         wave.targets |= targets
+        wave.groups |= groups
     return waves
 
 

@@ -27,6 +27,7 @@ class EquipmentWatch:
         self._quiet = threading.Event()
         self._closed = threading.Event()
         self._may_end = threading.Event()
+        self._changing = threading.Lock()
         self._down: dict[str, bool] = {}
         """What is down, and whether that was wanted."""
         self._thread = threading.Thread(target=self._run, name="equipment", daemon=True)
@@ -41,6 +42,11 @@ class EquipmentWatch:
             self._down[event.name] = True
             return Equipment(name=event.name, state="down", detail="taken down by the scenario", invited=True)
         return event
+
+    def renew(self, name: str) -> None:
+        """Starts equipment afresh on our own wish, of which nothing is said; raises EquipmentError."""
+        with self._changing:
+            self._stack.restart(name)
 
     def quiet(self) -> None:
         """From now on nothing is reported or started again; returns once nothing is being started."""
@@ -58,7 +64,8 @@ class EquipmentWatch:
         vouch()
         try:
             while not self._quiet.wait(_LOOK_S):
-                self._look()
+                with self._changing:
+                    self._look()
         finally:
             self._closed.set()
             self._may_end.wait()

@@ -1,0 +1,99 @@
+"""Notification groups of a rule's own: below a route that several rules end at, one child for each alert's name.
+
+Alertmanager keeps groups by route. A child that takes over everything of its parent and takes one alert's name has the
+parent's labels, waits and receiver, but groups of its own: so an alert is told group_wait after it fires, and not at
+the next tick of a group that another rule's alert began. Labels and texts of alerts stay as they are; only the key of
+a group shows it, by a matcher of a label that no alert has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import yaml
+
+from chaoskit.alerting.model import AlertConfig, Labels, Matcher, Route
+from chaoskit.alerting.routing import group_labels, match_routes, matches_all
+from chaoskit.yaml_source import read
+
+MARK = "chaoskit_apart"
+_KEPT = ("mute_time_intervals", "active_time_intervals")
+"""What a route does not take over from its parent by itself."""
+
+Group = tuple[tuple[int, ...], tuple[tuple[str, str], ...]]
+
+
+def groups_of(config: AlertConfig, labels: Iterable[Labels]) -> set[Group]:
+    """The groups, by route and labels, that alerts with these labels belong to."""
+    return {
+        (route.path, tuple(group_labels(route, one).items()))
+        for one in labels
+        for route in match_routes(config.route, one)
+    }
+
+
+def with_own_groups(config: AlertConfig, alerts: Mapping[str, Sequence[Labels]]) -> AlertConfig:
+    """The configuration in which these alerts, by name with the labels of their instances, share no group.
+
+    Names share one still where a child would tell more than its parent did: below a route with a child that says
+    `continue` and takes another instance of the alert.
+    """
+    by_group: dict[Group, set[str]] = {}
+    for name, instances in alerts.items():
+        for group in groups_of(config, instances):
+            by_group.setdefault(group, set()).add(name)
+    own: dict[tuple[int, ...], set[str]] = {}
+    for (path, _), names in by_group.items():
+        if len(names) > 1:
+            own.setdefault(path, set()).update(n for n in names if _may_stand_alone(config.route, path, alerts[n]))
+    if not any(own.values()):
+        return config
+    named = {path: sorted(names) for path, names in own.items()}
+    return replace(config, route=_divided(config.route, named), sources=_rewritten(config.sources, named))
+
+
+def _may_stand_alone(root: Route, path: tuple[int, ...], instances: Sequence[Labels]) -> bool:
+    node = root
+    for index in path:
+        node = node.children[index]
+    return not any(child.continues and matches_all(child.matchers, one) for child in node.children for one in instances)
+
+
+def _matchers(name: str) -> tuple[Matcher, Matcher]:
+    return Matcher("alertname", "=", name), Matcher(MARK, "=", "")
+
+
+def _divided(node: Route, own: Mapping[tuple[int, ...], Sequence[str]]) -> Route:
+    children = [_divided(child, own) for child in node.children]
+    for name in own.get(node.path, ()):
+        path = (*node.path, len(children))
+        children.append(replace(node, path=path, matchers=_matchers(name), continues=False, children=()))
+    return replace(node, children=tuple(children))
+
+
+def _rewritten(sources: Mapping[str, str], own: Mapping[tuple[int, ...], Sequence[str]]) -> dict[str, str]:
+    """The sources with the same children in the text of the Alertmanager configuration."""
+    return {
+        key: _with_children(text, key.partition(":")[2], own) if key.startswith("alertmanager:") else text
+        for key, text in sources.items()
+    }
+
+
+def _with_children(text: str, file: str, own: Mapping[tuple[int, ...], Sequence[str]]) -> str:
+    document: Any = read(text, file).plain()
+    # Deepest first: a child at the end moves none of those that paths count.
+    for path in sorted(own, key=len, reverse=True):
+        node = document["route"]
+        for index in path:
+            node = node["routes"][index]
+        kept = {key: node[key] for key in _KEPT if key in node}
+        more = [{"matchers": [_written(m) for m in _matchers(name)], **kept} for name in own[path]]
+        node["routes"] = [*(node.get("routes") or []), *more]
+    return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120))
+
+
+def _written(matcher: Matcher) -> str:
+    value = matcher.value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+    return f'{matcher.label}{matcher.op}"{value}"'
