@@ -21,7 +21,7 @@ from chaoskit.rehearse.fault import KIND, wrong_with
 from chaoskit.rehearse.promise import computed_notices
 from chaoskit.rehearse.proof import Proven
 from chaoskit.rehearse.series import Scripted
-from chaoskit.rehearse.waves import labels_of
+from chaoskit.rehearse.waves import labels_of, marked
 from chaoskit.rehearse.written import described
 from chaoskit.scenario.loader import load_scenario
 from chaoskit.scenario.model import Profile, Scenario
@@ -45,6 +45,8 @@ class Drill:
     series: tuple[tuple[tuple[Scripted, ...], float], ...]
     rules: frozenset[str] | None = None
     """By `key_of`, the rules that Prometheus has meanwhile; None: all of them."""
+    hasty: bool = True
+    """Whether an alert of it may be true before its series are at rest."""
 
 
 def profile_text(scale: float) -> str:
@@ -78,14 +80,21 @@ def wave_drill(
     scenario = load_scenario(text, f"{name}.yml")
     own = config_for(config, members, promise_given)
     plan = planned(scenario, own, scale, [rule.alert for rule in config.rules if rule.alert])
-    steady_vs = (
-        max(m.subject.span_s if m.rest_s is None else m.rest_s for m in members) + _SLACK_VS_INTERVALS * interval_s
-    )
+    # What looks at other rules' series as well must not see those of an earlier wave.
+    rests = [m.subject.span_s if m.rest_s is None or not marked(m) else m.rest_s for m in members]
+    steady_vs = max(rests) + _SLACK_VS_INTERVALS * interval_s
     plan = replace(unpromised(plan, config, promise_given), steady_vs=steady_vs)
     records = recording_rules(config.rules)
     rules = {key_of(m.subject.rule) for m in members}
     rules |= {key_of(record) for m in members for record in closure(m.subject.rule, records).values()}
-    return Drill(name, plan, text, tuple((m.guess.series, interval_s) for m in members), frozenset(rules))
+    return Drill(
+        name,
+        plan,
+        text,
+        tuple((m.guess.series, interval_s) for m in members),
+        frozenset(rules),
+        any(m.hasty for m in members),
+    )
 
 
 def planned(scenario: Scenario, config: AlertConfig, scale: float, beside: Sequence[str]) -> Plan:

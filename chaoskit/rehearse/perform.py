@@ -106,10 +106,12 @@ def perform(
     records = frozenset(key_of(rule) for rule in config.rules if rule.record)
     for n, drill in enumerate(drills):
         # Each step's files have names of their own, by which a reload is known to be done.
-        first = {f"{n:02d}-records.yml": _NONE}
-        wanted = records if drill.rules is None else drill.rules & records
-        first |= {f"{n:02d}-records-{name}": text for name, text in scaled_rules(config, wanted, scale).items()}
         then = {f"{n:02d}-{name}": text for name, text in scaled_rules(config, drill.rules, scale).items()}
+        first = then
+        if drill.hasty:
+            wanted = records if drill.rules is None else drill.rules & records
+            texts = {"none.yml": _NONE, **scaled_rules(config, wanted, scale)}
+            first = {f"{n:02d}-records-{name}": text for name, text in texts.items()}
         (folder / drill.name).mkdir(parents=True)
         header = _header(config, drill, localized.notes, localized.doors, binaries)
         tracks.append(SeriesTrack(drill.plan, header, folder / drill.name, drill.series, first, then, interval_s))

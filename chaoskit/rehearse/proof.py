@@ -76,6 +76,8 @@ class Proven:
     """Whether it holds as soon as the fault is seen, before its range is filled."""
     rest_s: float | None = None
     """For how long its series must be at rest before the fault; None where its whole range must be filled."""
+    hasty: bool = False
+    """Whether it is true before its series are there, or before its range is filled at rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,7 @@ def prove(
 def _rested(
     proven: Sequence[Proven], records: Mapping[str, Rule], promtool: Path, folder: Path, interval_s: float
 ) -> list[Proven]:
-    """The same, with a short rest where the engine says that it is as good as a filled range."""
+    """The same, with a short rest where the engine says that it is as good as a filled range, and the hasty named."""
     far = {p.subject.number: p for p in proven if p.subject.span_s > _REST * interval_s and not p.at_once}
     short: dict[int, Proven] = {}
     for subject, guess, answers in _round(
@@ -138,7 +140,13 @@ def _rested(
         outcome = _outcome(answers, instants(subject, guess, interval_s))
         if not isinstance(outcome, str) and outcome[0] == far[subject.number].results:
             short[subject.number] = replace(far[subject.number], rest_s=_REST * interval_s)
-    return [short.get(p.subject.number, p) for p in proven]
+    at_rest = [(p.subject, p.guess) for p in proven]
+    hasty = {
+        subject.number
+        for subject, _, answers in _round(at_rest, records, promtool, folder, interval_s, "unfilled")
+        if answers
+    }
+    return [replace(short.get(n, p), hasty=n in hasty) for p in proven for n in (p.subject.number,)]
 
 
 def _telling(reasons: list[str]) -> str:
@@ -167,7 +175,7 @@ def _round(
     """What promtool says of one guess each; rules that read recording rules get a file with those rules.
 
     In the turn `why` it is asked about the parts of the expression as well; in the turn `short` the series begin
-    shortly before the fault.
+    shortly before the fault; in the turn `unfilled` it is asked while they begin, and nothing ever moves.
     """
     by_rules: dict[tuple[str, ...], list[tuple[Subject, Guess]]] = {}
     for subject, guess in trying:
@@ -235,10 +243,11 @@ def _test(number: int, subject: Subject, guess: Guess, interval_s: float, turn: 
     course = Course(0.0, when_.rest * interval_s, when_.late * interval_s)
     series = []
     begin = max(0, when_.rest - _REST) if turn == "short" else 0
+    end = when_.fallen
+    if turn == "unfilled":
+        course, begin, end = Course(0.0), 1, math.ceil(subject.span_s / interval_s) + _SETTLE
     for one in guess.series:
-        values = [
-            None if i < begin else value_at(one, course, i * interval_s, interval_s) for i in range(when_.fallen + 1)
-        ]
+        values = [None if i < begin else value_at(one, course, i * interval_s, interval_s) for i in range(end + 1)]
         if one.clock:
             values = [None if v is None else v + i * interval_s for i, v in enumerate(values)]
         series.append({"series": one.key, "values": notation(values)})
@@ -251,6 +260,8 @@ def _test(number: int, subject: Subject, guess: Guess, interval_s: float, turn: 
         "late": when_.late - 1,
         "fallen": when_.fallen,
     }
+    if turn == "unfilled":
+        whens = {f"at{at}": at for at in (0, *(begin + 2**n - 1 for n in range(20))) if at <= end}
     expr = subject.rule.expr.strip()
     texts = {when: (expr, at) for when, at in whens.items()}
     if turn == "why":

@@ -2,8 +2,8 @@
 
 start the stack -> for each wave: series at rest, recording rules -> alerts -> its steps -> tail -> stop
 
-Alerts are loaded only once their series are at rest and their ranges are filled: one that is true without series would
-fire before, and its group would linger. For the same reason each further wave has an Alertmanager without a memory.
+Where one of them is true without series, alerts are loaded only once all are at rest and their ranges are filled: it
+would fire before, and its group would linger. For the same reason each wave has an Alertmanager without a memory.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class SeriesTrack(Track):
         super().__init__(plan, header, {}, folder)
         self.series = series
         self.records, self.rules = records, rules
-        """Rule files: what is evaluated from the beginning, and what once the series are at rest."""
+        """Rule files: what is evaluated from the beginning, and what once the series are at rest; they may be equal."""
         self.disturbed = ""
         """Why this machine, not the rules, may be to blame for an alert that ended early; empty where it is not."""
         self._interval_s = interval_s
@@ -128,8 +128,9 @@ class Stage(Runner):
             track.say(Phase(name="steady"))
             scale = track.plan.time_scale
             self._interrupted.wait(track.plan.steady_vs / scale)
-            self._stage.load_rules(track.rules)
-            self._interrupted.wait(_SEEN_AT_REST * max(rule.interval_s for rule in track.plan.config.rules) / scale)
+            if track.rules != track.records:
+                self._stage.load_rules(track.rules)
+                self._interrupted.wait(_SEEN_AT_REST * max(rule.interval_s for rule in track.plan.config.rules) / scale)
             # A reload makes Prometheus forget its Alertmanagers until its next discovery; what fires then is lost.
             await_discovery(self.stack.prometheus_url, timeout_s=_DISCOVERY_S)
             if track.steady([]):
@@ -141,11 +142,14 @@ class Stage(Runner):
         """Its recording rules, and its series at rest; nothing is left of the wave before."""
         track.on(self._stage)
         before, self._current = self._current, None
-        self._stage.load_rules(track.records)
         if before is not None and before is not track:
             for series, _ in before.series:
                 self._stage.page.remove(series)
+        self._stage.load_rules(track.records)
+        if before is not track:
             self._equipment.renew("alertmanager")
         for series, interval_s in track.series:
             self._stage.page.rest(series, interval_s)
+        if before is track:  # the first scrape waits for the first discovery
+            await_discovery(self.stack.prometheus_url, timeout_s=_DISCOVERY_S)
         self._current = track

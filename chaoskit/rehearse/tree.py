@@ -8,6 +8,7 @@ from typing import Any
 import promql_parser as promql
 
 from chaoskit.alerting.model import Matcher
+from chaoskit.alerting.promql_meaning import names_an_instant
 from chaoskit.rehearse.script import CannotDerive
 from chaoskit.rehearse.selectors import label_values
 
@@ -102,7 +103,11 @@ def first_open(arguments: Sequence[Any]) -> Any:
 
 
 def reads_clock(node: Any) -> bool:
+    """Whether a node measures distances on the clock: by `time()`, or between two time stamps."""
     if isinstance(node, promql.Call) and node.func.name == "time":
+        return True
+    minus = isinstance(node, promql.BinaryExpr) and str(node.op) == "-"
+    if minus and any(names_an_instant(str(one.name or "")) for one in selectors_below(node)):
         return True
     return any(map(reads_clock, children(node)))
 
