@@ -135,6 +135,7 @@ def _read(sources: tuple[tuple[str, str], ...]) -> AlertConfig:
         {key: redacted(key, text) for key, text in sources},
         prometheus.external_labels,
         tuple(reading.not_understood),
+        prometheus.relabels,
     )
 
 

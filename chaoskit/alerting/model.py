@@ -80,6 +80,20 @@ class Matcher:
 
 
 @dataclass(frozen=True, slots=True)
+class Relabel:
+    """One step of alert_relabel_configs, with Prometheus's defaults filled in."""
+
+    action: str
+    sources: tuple[str, ...]
+    separator: str
+    pattern: str
+    target: str
+    replacement: str
+    modulus: int
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
 class Integration:
     """One notifier inside a receiver: `kind` is email, webhook, slack, ...; `index` counts within its kind."""
 
@@ -190,6 +204,8 @@ class AlertConfig:
     """What Prometheus adds to every alert that it sends, unless the alert has such a label already."""
     not_understood: tuple[NotUnderstood, ...] = ()
     """What was left out in reading; rules among it are not in `rules`."""
+    relabels: tuple[Relabel, ...] = ()
+    """What Prometheus does to labels on their way to Alertmanager, after the external labels."""
     set_aside: Mapping[str, str] = field(default_factory=dict)
     """By expression: rules that the programs do not take, and why; they are not in `rules` either."""
 

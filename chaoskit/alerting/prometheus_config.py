@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from chaoskit.alerting.config_fields import Reading
-from chaoskit.alerting.model import ScrapeJob
+from chaoskit.alerting.model import Relabel, ScrapeJob
+from chaoskit.alerting.relabel import read_relabels
 from chaoskit.errors import Place
 from chaoskit.units import format_duration
 from chaoskit.yaml_source import Node
@@ -35,6 +36,7 @@ class PrometheusFile:
     query_offset_s: float
     external_labels: Mapping[str, str]
     rule_files: tuple[Node, ...]
+    relabels: tuple[Relabel, ...]
 
 
 def read_prometheus(reading: Reading, text: str, file: str, *, needs_jobs: bool = True) -> PrometheusFile:
@@ -62,6 +64,7 @@ def read_prometheus(reading: Reading, text: str, file: str, *, needs_jobs: bool 
         reading.duration(general, "rule_query_offset", 0.0),
         reading.string_map(general, "external_labels"),
         reading.texts(root, "rule_files"),
+        read_relabels(reading, reading.mapping(root, "alerting")),
     )
 
 

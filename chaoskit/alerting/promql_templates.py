@@ -8,8 +8,9 @@ way while it runs cannot be known beforehand and is refused.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from fractions import Fraction
+from functools import partial
 
 from chaoskit.alerting.promql import scale
 from chaoskit.alerting.promql_durations import CannotScale
@@ -30,6 +31,28 @@ def scale_template(template: str, k: Fraction, instants: Collection[str] = ()) -
     if "query" not in template:
         return template
     return _ACTION.sub(lambda action: _scale_action(action[0], k, instants), template)
+
+
+def queries_of(template: str, labels: Mapping[str, str]) -> Iterator[str]:
+    """The queries that a template runs for an alert with these labels, but for one that it puts together meanwhile."""
+    for action in _ACTION.findall(template) if "query" in template else ():
+        words = [] if action.lstrip("{- \t\n").startswith("/*") else [word[0] for word in _WORD.finditer(action)]
+        for at in (i for i, word in enumerate(words) if word == "query"):
+            try:
+                literal, formatted = _query_text(words, at)
+                text = words[literal][1:-1]
+                text = text if words[literal][0] == "`" else _unescaped(text)
+            except CannotScale:
+                continue
+            given = iter(words[literal + 1 :])
+            yield _VERB.sub(partial(_filled, given, labels), text) if formatted else text
+
+
+def _filled(given: Iterator[str], labels: Mapping[str, str], verb: re.Match[str]) -> str:
+    if verb[0] == "%%":
+        return "%"
+    value = labels.get(next(given, "").rpartition(".")[2], "")
+    return f'"{value}"' if verb[0] == "%q" else value
 
 
 def _scale_action(action: str, k: Fraction, instants: Collection[str]) -> str:

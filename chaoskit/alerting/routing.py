@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from chaoskit.alerting.config_matchers import regex
 from chaoskit.alerting.model import AlertConfig, Labels, Matcher, Route, Rule
+from chaoskit.alerting.relabel import relabelled
 
 _GO_ESCAPES = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}
 _GO_ESCAPES |= {"\\": "\\\\", '"': '\\"'}
@@ -35,18 +36,33 @@ def alert_labels(config: AlertConfig, rule: Rule, labels: Labels) -> dict[str, s
     """The labels under which Alertmanager sees an alert of this rule whose series has `labels`.
 
     The rule's own labels override the series', `alertname` comes last, external labels fill in what is
-    missing. A rule's label that is a template keeps the value given in `labels`. Alert relabelling is not
-    applied.
+    missing, and alert_relabel_configs are applied: no labels where they drop it. A rule's label that is a template
+    keeps the value given in `labels`.
     """
     own = {name: value for name, value in rule.labels.items() if "{{" not in value or name not in labels}
-    seen = {**labels, **own, "alertname": rule.alert}
-    seen = {name: value for name, value in seen.items() if value}
-    return {**config.external_labels, **seen}
+    return sent_labels(config, {**labels, **own, "alertname": rule.alert})
+
+
+def sent_labels(config: AlertConfig, labels: Labels) -> dict[str, str]:
+    """What Prometheus sends of an alert that has these labels in it; none where it sends nothing."""
+    seen = {name: value for name, value in labels.items() if value}
+    return relabelled(config.relabels, {**config.external_labels, **seen})
+
+
+def told_by(config: AlertConfig, labels: Labels) -> Labels:
+    """The labels by which an alert that has these in Prometheus is known again in what Alertmanager tells.
+
+    External labels that merely came on top are not among them; none where the alert is sent to nobody.
+    """
+    if not config.relabels:
+        return labels
+    outer = config.external_labels
+    return {k: v for k, v in sent_labels(config, labels).items() if k in labels or outer.get(k) != v}
 
 
 def match_routes(root: Route, labels: Labels) -> tuple[Route, ...]:
-    """The routes that handle an alert, in the order of the tree; empty only where the root itself does not match."""
-    if not matches_all(root.matchers, labels):
+    """The routes that handle an alert, in the order of the tree; none where it has no labels: it is not sent."""
+    if not labels or not matches_all(root.matchers, labels):
         return ()
     found: tuple[Route, ...] = ()
     for child in root.children:

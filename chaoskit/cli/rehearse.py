@@ -13,7 +13,6 @@ from chaoskit.cli.rehearse_inputs import (
     ASSUMED,
     EVERY,
     changed_alerts,
-    relabels,
     scrape_interval,
     sorted_inputs,
     template_files,
@@ -84,8 +83,6 @@ def rehearse_command(
         prometheus = folder / "assumed-prometheus.yml"
         prometheus.write_text(ASSUMED, encoding="utf-8")
         notes.append(f"scrape and evaluation every {EVERY} are assumed; give --prometheus for yours")
-    elif relabels(prometheus):
-        notes.append("alert_relabel_configs are in force, but receivers are expected by the labels before them")
     found_files = template_files(templates)
     config = load_config(None, rules, alertmanager, prometheus, promise, found_files, needs_jobs=False)
     answer = ask(config, Path(), versions_of(yours))

@@ -60,13 +60,6 @@ def with_a_job(config: AlertConfig) -> AlertConfig:
     return replace(config, jobs=(job,), sources=sources)
 
 
-def relabels(prometheus: Path) -> bool:
-    """Whether Prometheus changes the labels of alerts on their way out."""
-    document = read(read_text(prometheus), str(prometheus)).plain()
-    alerting = document.get("alerting") if isinstance(document, dict) else None
-    return bool(isinstance(alerting, dict) and alerting.get("alert_relabel_configs"))
-
-
 def template_files(patterns: tuple[str, ...]) -> list[Path]:
     """The files that --template leads to; raises BadInput where they are none."""
     files = [Path(name) for pattern in patterns for name in sorted(glob.glob(pattern))]  # noqa: PTH207

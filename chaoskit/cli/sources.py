@@ -55,7 +55,7 @@ yours_option = click.option(
     help="Version of your server, as alertmanager=0.33; repeatable.",
 )
 """Adds --yours, for `versions_of`."""
-_NO_PROMETHEUS = PrometheusFile((), ASSUMED_INTERVAL_S, 0.0, {}, ())
+_NO_PROMETHEUS = PrometheusFile((), ASSUMED_INTERVAL_S, 0.0, {}, (), ())
 _NO_ROUTE = Route((), "", (), GROUP_WAIT_S, GROUP_INTERVAL_S, REPEAT_INTERVAL_S, (), False, (), Place(""))
 
 _NO_ALERTMANAGER = AlertmanagerFile(_NO_ROUTE, {}, (), ())
@@ -126,6 +126,7 @@ def load_config(
         texts.redacted(),
         read_p.external_labels,
         tuple(replace(each, problem=texts.opened(each.problem)) for each in reading.not_understood),
+        tuple(replace(step, place=texts.place(step.place)) for step in read_p.relabels),
     )
 
 

@@ -97,7 +97,7 @@ class People:
         certain = {each.route.path for each in reached if each.certain}
         routes = [each.route for each in reached]
         labels = {**alert.known, **{name: f"<{name}>" for name in _open(routes, alert)}}
-        known = replace(self._only(rule), external_labels={})  # what is assumed of them stands in the labels
+        known = replace(self._only(rule), external_labels={}, relabels=())  # what is assumed stands in the labels
         found = windows_for(known, rule, labels, delivery_vs=self._delivery_s, routes=routes)
         heard = tuple(
             self._heard(found, each, delivery, receiver.promised, delivery.route.path in certain, alert)

@@ -87,7 +87,7 @@ class AlertPlanner:
             known = {rule.alert for rule in self._config.rules if rule.alert}
             self.problems.append(undefined("alert", expectation.alert, known, expectation.place))
             return None
-        fitting = [rule for rule in rules if all(rule.labels.get(k, v) == v for k, v in expectation.labels.items())]
+        fitting = [rule for rule in rules if _fits(rule, expectation.labels)]
         if len(fitting) != 1:
             self.problems.append(
                 Problem(
@@ -162,7 +162,8 @@ class AlertPlanner:
                 )
             )
             return []
-        route = next((r for r in routing.match_routes(self._config.route, labels) if r.receiver == name), None)
+        sent = routing.sent_labels(self._config, labels)
+        route = next((r for r in routing.match_routes(self._config.route, sent) if r.receiver == name), None)
         bounds = self._bounds(rule, route, ask, promised)
         if bounds.lo_vs > bounds.hi_vs:
             what = (
@@ -240,6 +241,11 @@ class AlertPlanner:
     def _recipients(self, receiver: str) -> tuple[str, ...]:
         promised = self._config.promise.receivers.get(receiver)
         return promised.recipients if promised else ()
+
+
+def _fits(rule: Rule, labels: Mapping[str, str]) -> bool:
+    """Whether its alert may carry these labels; a template may become anything."""
+    return all(rule.labels.get(k, v) == v or "{{" in rule.labels[k] for k, v in labels.items())
 
 
 def _binding(rule: Rule, faults: Sequence[PlannedFault]) -> tuple[str, tuple[str, ...]]:

@@ -83,8 +83,8 @@ def _guesses(rule: Rule, records: Mapping[str, Rule], mark: str, interval_s: flo
         why.append(f"it does not parse: {error}")
         return
     read = closure(rule, records)
-    labels = _labels(rule, read, mark)
-    shared = _shared(rule, read, mark)
+    labels = labels_for(rule, read, mark)
+    shared = shared_for(rule, read, mark)
     seen: set[tuple[Scripted, ...]] = set()
     for choices in _TRIED:
         if not choices.expand and not read:
@@ -131,7 +131,7 @@ def metric_names(expr: str) -> frozenset[str]:
     )
 
 
-def _labels(rule: Rule, read: Mapping[str, Rule], mark: str) -> dict[str, str]:
+def labels_for(rule: Rule, read: Mapping[str, Rule], mark: str) -> dict[str, str]:
     """What the rule groups or matches by, and what its texts mention, each with a value of this rule's own."""
     names = {"instance", "job"}
     for expr in (rule.expr, *(record.expr for record in read.values())):
@@ -153,7 +153,7 @@ def _grouped(node: object) -> set[str]:
     return found
 
 
-def _shared(rule: Rule, read: Mapping[str, Rule], mark: str) -> dict[str, str]:
+def shared_for(rule: Rule, read: Mapping[str, Rule], mark: str) -> dict[str, str]:
     """Labels that some selector asks for, each with one value that satisfies all that ask, where there is one."""
     by_label: dict[str, list[Matcher]] = {}
     for expr in (rule.expr, *(record.expr for record in read.values())):

@@ -5,14 +5,14 @@ The scenario is a text like any other, so that the history holds what was done, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
 
-from chaoskit.alerting.model import AlertConfig
-from chaoskit.alerting.routing import match_routes, receivers_of
+from chaoskit.alerting.model import AlertConfig, Route
+from chaoskit.alerting.routing import match_routes
 from chaoskit.alerting.windows import delivery_of, live_notify
 from chaoskit.plan.build import make_plan
 from chaoskit.plan.model import Inventory, Plan, PlannedAlert
@@ -47,6 +47,8 @@ class Drill:
     """By `key_of`, the rules that Prometheus has meanwhile; None: all of them."""
     hasty: bool = True
     """Whether an alert of it may be true before its series are at rest."""
+    doubts: Mapping[str, str] = field(default_factory=dict)
+    """By alert, why a failing template of its rule says nothing of it."""
 
 
 def profile_text(scale: float) -> str:
@@ -84,6 +86,7 @@ def wave_drill(
     rests = [m.subject.span_s if m.rest_s is None or not marked(m) else m.rest_s for m in members]
     steady_vs = max(rests) + _SLACK_VS_INTERVALS * interval_s
     plan = replace(unpromised(plan, config, promise_given), steady_vs=steady_vs)
+    doubts = {m.subject.rule.alert: m.doubt for m in members if m.doubt}
     records = recording_rules(config.rules)
     rules = {key_of(m.subject.rule) for m in members}
     rules |= {key_of(record) for m in members for record in closure(m.subject.rule, records).values()}
@@ -94,6 +97,7 @@ def wave_drill(
         tuple((m.guess.series, interval_s) for m in members),
         frozenset(rules),
         any(m.hasty for m in members),
+        doubts,
     )
 
 
@@ -166,19 +170,22 @@ def _scenario_text(config: AlertConfig, members: Sequence[Proven], promise_given
     series = [described(one) for member in members for one in member.guess.series]
     promised = {alert for alert, _ in config.promise.notices} if promise_given else set()
     expect = []
+    routed = _routed(config.route)
     for member in members:
         rule = member.subject.rule
-        entry: dict[str, Any] = {"alert": rule.alert, "from": STEP}
-        if labels := _telling(member):
-            entry["labels"] = labels
-        if len(member.results) > 1:
-            entry["instances"] = len(member.results)
-        if rule.alert not in promised:
-            receivers = {
-                r: None for result in member.results for r in receivers_of(config, labels_of(config, member, result))
-            }
-            entry["notifies"] = list(receivers)
-        expect.append(entry)
+        by_routes: dict[tuple[tuple[int, ...], ...], list[Mapping[str, str]]] = {}
+        for result in member.results:
+            by_routes.setdefault(tuple(r.path for r in _routes(config, member, result)), []).append(result)
+        for results in by_routes.values():
+            entry: dict[str, Any] = {"alert": rule.alert, "from": STEP}
+            if labels := _telling(member, results, routed if len(by_routes) == 1 else None):
+                entry["labels"] = labels
+            if len(results) > 1:
+                entry["instances"] = len(results)
+            if rule.alert not in promised:
+                told = list(dict.fromkeys(r.receiver for r in _routes(config, member, results[0])))
+                entry["notifies"] = told or {config.route.receiver: "never"}
+            expect.append(entry)
     document = {
         "chaoskit": 1,
         "title": f"{amount(len(members), 'alerts')} on scripted series",
@@ -194,9 +201,20 @@ def _scenario_text(config: AlertConfig, members: Sequence[Proven], promise_given
     return str(yaml.dump(document, Dumper=dumper, sort_keys=False, width=1_000_000, allow_unicode=True))
 
 
-def _telling(member: Proven) -> dict[str, str]:
-    """The labels that all results share and that tell them from other rules' alerts."""
-    first, *others = member.results
-    shared = {k: v for k, v in first.items() if all(other.get(k) == v for other in others)}
-    static = member.subject.rule.labels
-    return {k: v for k, v in shared.items() if member.guess.mark in v and k not in static}
+def _routes(config: AlertConfig, member: Proven, result: Mapping[str, str]) -> tuple[Route, ...]:
+    return match_routes(config.route, labels_of(config, member, result))
+
+
+def _telling(member: Proven, results: Sequence[Mapping[str, str]], routed: frozenset[str] | None) -> dict[str, str]:
+    """The labels that these results share and that tell them from others', or that routes go by (None: all)."""
+    first, *others = results
+    shared = {k: v for k, v in first.items() if v and all(other.get(k) == v for other in others)}
+    made = {k for k, text in member.subject.rule.labels.items() if "{{" in text}
+    own = {k: v for k, v in shared.items() if k in made or k not in member.subject.rule.labels}
+    return {k: v for k, v in own.items() if routed is None or k in routed | made or member.guess.mark in v}
+
+
+def _routed(route: Route) -> frozenset[str]:
+    """The labels by which a tree of routes decides and groups."""
+    own = {matcher.label for matcher in route.matchers} | set(route.group_by or ())
+    return frozenset(own).union(*map(_routed, route.children))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import msgspec
 
 from chaoskit.alerting.model import Receiver, Rule
+from chaoskit.alerting.routing import told_by
 from chaoskit.events import Notice
 from chaoskit.history import History
 from chaoskit.observe.pressure import Pressure
@@ -20,6 +22,7 @@ from chaoskit.verify.evidence import Episode, Evidence, gather
 from chaoskit.verify.verdict import Result, Row, Verdict, worst_of
 from chaoskit.verify.verify import verify
 
+_UNLIKE = "the scripted series did not make it fire as they did for promtool"
 SYNTHETIC = "source: synthetic; detect hop not proven"
 
 
@@ -32,6 +35,8 @@ class Heard:
     after_vs: float
     text: str
     recipients: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+    """Alerts of other names that the same notice told of: then its instant may be theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +57,16 @@ class RuleOutcome:
     attempt: int = 1
     """2: it was UNKNOWN at first, and was played once more."""
     fired: bool = False
+    unmoved: bool = False
+    """Its series did not make it fire as they did for promtool, and nothing of this machine's explains it."""
     deaf: tuple[str, ...] = ()
     """Those of its receivers that have no integration."""
 
     @property
     def told_to_nobody(self) -> str:
         """Why an alert that fired reaches nobody; empty where one of its receivers has an integration."""
+        if self.fired and not self.receivers:
+            return "told to nobody: alert_relabel_configs drop it"
         if not self.fired or not self.deaf or set(self.receivers) - set(self.deaf):
             return ""
         return f"told to nobody: {', '.join(self.deaf)} {'has' if len(self.deaf) == 1 else 'have'} no integration"
@@ -92,15 +101,17 @@ def judge_wave(
     disturbed: str = "",
     pressure: Pressure | None = None,
     unrendered: Unrendered = NOTHING,
+    derived: bool = False,
 ) -> tuple[dict[str, RuleOutcome], list[Row], Verdict]:
     """By alert name what a wave's history says of it, whatever else it shows, and the verdict as such.
 
     `disturbed` says why an alert may have ended early or never fired though the rules are right; `pressure` knows
-    how long programs waited for this machine meanwhile, `unrendered` which templates failed.
+    how long programs waited for this machine meanwhile, `unrendered` which templates failed. Of `derived` series that
+    make an alert true before their fault nobody learns anything: it counts as not rehearsed.
     """
     verdict = verify(history, plan)
     every_s = {rule.alert: rule.interval_s / plan.time_scale for rule in plan.config.rules if rule.alert}
-    evidence = gather(history, every_s)
+    evidence = gather(history, every_s, plan.witnesses, partial(told_by, plan.config))
     owners = assign(plan, evidence)
     seen = unrendered.rows(verdict.rows, plan.config)
     names = sorted((alert.rule.alert for alert in plan.alerts), key=len, reverse=True)
@@ -119,7 +130,13 @@ def judge_wave(
     found: dict[str, RuleOutcome] = {}
     for alert in plan.alerts:
         mine = [e for e in evidence.episodes if owners.get(id(e)) is alert]
-        outcome = _outcome(alert, by_name.get(alert.rule.alert, []), mine, evidence, plan, name)
+        astray = [] if alert.rule.alert not in plan.beside else list(_elsewhere(alert, mine, evidence, plan))
+        rows += astray
+        by_name.setdefault(alert.rule.alert, []).extend(astray)
+        outcome = _outcome(alert, by_name[alert.rule.alert], mine, evidence, plan, name)
+        if derived and not disturbed and (unmoved := _unmoved(outcome)):
+            at_rest = any(e.name == alert.rule.alert for e in evidence.episodes)
+            outcome = unrehearsed(alert.rule, unmoved) if at_rest else replace(outcome, unmoved=True)
         there = found.get(alert.rule.alert)
         found[alert.rule.alert] = worse(there, outcome) if there else outcome
     return found, others, replace_result(verdict, rows)
@@ -140,7 +157,7 @@ def _synthetic(row: Row) -> Row:
     """Whether a condition shows is the script's doing here, so its failure is no failure of the rules."""
     if row.hop != "detect" or row.result is not Result.FAIL:
         return row
-    reason = f"{row.about}: the scripted series did not make it fire as they did for promtool: {row.reason}"
+    reason = f"{row.about}: {_UNLIKE}: {row.reason}"
     return Row(
         about=row.about, hop=row.hop, observed=row.observed, allowed=row.allowed, result=Result.UNKNOWN, reason=reason
     )
@@ -167,7 +184,10 @@ def _waited(row: Row, lives: Sequence[Episode], pressure: Pressure, scale: float
 def _outcome(
     alert: PlannedAlert, rows: list[Row], episodes: list[Episode], evidence: Evidence, plan: Plan, wave: str
 ) -> RuleOutcome:
-    heard = tuple(h for n in alert.notices if (h := _heard(n.door, episodes, evidence, alert, plan)) is not None)
+    doors = dict.fromkeys(
+        [*(n.door for n in alert.notices), *((n.receiver, n.integration, n.index) for n in evidence.notices)]
+    )
+    heard = tuple(h for door in doors if (h := _heard(door, episodes, evidence, alert, plan)) is not None)
     muted = _muted(episodes, evidence)
     if muted and not heard:
         reason = f"{alert.rule.alert}: it was muted by {', '.join(muted)}, which fired on the same series"
@@ -176,6 +196,26 @@ def _outcome(
     result = worst_of(row.result for row in rows)
     fired = any(episode.firing is not None for episode in episodes)
     return RuleOutcome(alert.rule, result, problems, heard, muted_by=muted, rows=tuple(rows), wave=wave, fired=fired)
+
+
+def _unmoved(outcome: RuleOutcome) -> str:
+    return next((row.reason for row in outcome.rows if row.hop == "detect" and _UNLIKE in row.reason), "")
+
+
+def _elsewhere(alert: PlannedAlert, episodes: list[Episode], evidence: Evidence, plan: Plan) -> Iterator[Row]:
+    """Receivers that heard of it though nothing leads it there."""
+    doors = {notice.door for notice in alert.notices}
+    for notice in evidence.notices:
+        door = (notice.receiver, notice.integration, notice.index)
+        told = next((e for e in episodes if e.firing and _tells(notice, e)), None)
+        if door in doors or told is None or notice.refused:
+            continue
+        doors.add(door)
+        labels = ", ".join(f"{k}={v}" for k, v in sorted(told.sent.items()))
+        ways = f"routes lead it to {', '.join(alert.receivers) or 'nobody'}"
+        to = f"{notice.receiver} ({notice.integration})"
+        reason = f"{alert.rule.alert}: {to} heard of it, and {ways}; it carried {labels}"
+        yield Row(about=alert.rule.alert, hop="notify", to=to, result=Result.FAIL, reason=reason)
 
 
 def _excused(row: Row, reason: str) -> Row:
@@ -193,23 +233,21 @@ def _heard(
         for episode in episodes:
             if episode.firing is not None and _tells(notice, episode) and notice.sent[1] >= episode.firing[0]:
                 after = max(0.0, (notice.sent[1] - episode.firing[0]) * plan.time_scale)
-                return Heard(door[0], door[1], after, _text(notice, alert), tuple(notice.recipients))
+                others = {item.labels.get("alertname", "?"): None for item in notice.alerts}
+                beside = tuple(name for name in others if name not in (alert.rule.alert, episode.sent.get("alertname")))
+                return Heard(door[0], door[1], after, _text(notice, alert), tuple(notice.recipients), beside)
     return None
 
 
 def _tells(notice: Notice, episode: Episode) -> bool:
-    return any(item.status == "firing" and _covers(item.labels, episode.labels) for item in notice.alerts)
-
-
-def _covers(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
-    return all(labels.get(key) == value for key, value in wanted.items())
+    return any(item.status == "firing" and episode.is_in(item.labels) for item in notice.alerts)
 
 
 def _muted(episodes: list[Episode], evidence: Evidence) -> tuple[str, ...]:
     by = {
         source.get("alertname", "?"): None
         for event in evidence.suppressions
-        if event.state == "suppressed" and any(_covers(event.labels, episode.labels) for episode in episodes)
+        if event.state == "suppressed" and any(episode.is_in(event.labels) for episode in episodes)
         for source in event.inhibited_by
     }
     return tuple(by)

@@ -82,7 +82,8 @@ def _rule(one: RuleOutcome) -> Iterator[str]:
 def _heard(heard: Heard) -> str:
     text = " ".join(clean(heard.text).split())
     said = text if len(text) <= _WIDEST else f"{text[:_WIDEST]}…"
-    return f"{heard.receiver} ({heard.integration}) {heard.after_vs:.0f} s after firing: {said}"
+    beside = f", told with {', '.join(map(clean, heard.beside))}" if heard.beside else ""
+    return f"{heard.receiver} ({heard.integration}) {heard.after_vs:.0f} s after firing{beside}: {said}"
 
 
 def to_json(found: Rehearsed) -> str:
@@ -125,6 +126,7 @@ def _as_json(one: RuleOutcome) -> dict[str, object]:
                 "receiver": heard.receiver,
                 "integration": heard.integration,
                 "after_firing_s": round(heard.after_vs, 1),
+                "told_with": list(heard.beside),
                 "recipients": list(heard.recipients),
                 "text": heard.text,
             }

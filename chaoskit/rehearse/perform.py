@@ -19,7 +19,7 @@ from chaoskit.history import read_history
 from chaoskit.rehearse.derive import key_of
 from chaoskit.rehearse.drill import PROFILE, Drill, profile_text
 from chaoskit.rehearse.marker import mark
-from chaoskit.rehearse.outcome import RuleOutcome, judge_wave, worse
+from chaoskit.rehearse.outcome import RuleOutcome, judge_wave, unrehearsed, worse
 from chaoskit.rehearse.promise import write
 from chaoskit.rehearse.rendering import unrendered
 from chaoskit.rehearse.stack import RehearsalStack, scrape_series_only
@@ -70,7 +70,9 @@ class Performed:
             self.findings[wave] = [row for row in self.findings[wave] if row.result is not Result.UNKNOWN]
         for key in again:
             del self.outcomes[key]
-            other.outcomes[key] = replace(other.outcomes[key], attempt=2)
+            one = other.outcomes[key]
+            never = unrehearsed(one.rule, one.reasons[0]) if one.unmoved and one.result is Result.UNKNOWN else None
+            other.outcomes[key] = never or replace(one, attempt=2)
         self.add(other)
 
 
@@ -121,7 +123,11 @@ def perform(
     found = Performed(notes=list(localized.notes))
     for drill, track in zip(drills, tracks, strict=True):
         history = read_history(folder / drill.name)
-        by_name, rows, verdict = judge_wave(history, drill.plan, drill.name, track.disturbed, stage.pressure, broken)
+        sure, doubted = broken.apart(drill.doubts)
+        by_name, rows, verdict = judge_wave(
+            history, drill.plan, drill.name, track.disturbed, stage.pressure, sure, derived=drill.rules is not None
+        )
+        found.notes += doubted
         leave(folder / drill.name / "verdict.json", to_json(verdict))
         codes = [verdict.exit_code] if verdict.exit_code in (4, 5) else []
         strangers = notes_of_strangers(history)

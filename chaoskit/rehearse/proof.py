@@ -23,6 +23,7 @@ from chaoskit.errors import EquipmentError
 from chaoskit.rehearse.derive import Guess, closure, guesses
 from chaoskit.rehearse.mismatch import queries, reason
 from chaoskit.rehearse.series import Course, Scripted, notation, value_at
+from chaoskit.rehearse.texts import fed, queried
 from chaoskit.stack.monitoring import contained_environment
 from chaoskit.stack.process import tied
 from chaoskit.units import format_duration
@@ -37,6 +38,8 @@ _LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
 _RESULT = re.compile(r"(\{.*?\}) [-+.\dENaInf]+(?:, (?=\{)|$)")
 _ASKED_WHY = 6
 """So many of the guesses that had no result are asked about again, part by part."""
+_BROKEN = "<error expanding template"
+_FIRING = re.compile(r"^\s*Labels:(\{.*\})$", re.MULTILINE)
 _TRIED_SERIES = "the series that were tried"
 _REST = 8
 """Intervals of rest that most conditions can do with."""
@@ -76,6 +79,8 @@ class Proven:
     """Whether it holds as soon as the fault is seen, before its range is filled."""
     rest_s: float | None = None
     """For how long its series must be at rest before the fault; None where its whole range must be filled."""
+    doubt: str = ""
+    """Why a template that fails in the stack says nothing of the rule; empty where it says what it says."""
     hasty: bool = False
     """Whether it is true before its series are there, or before its range is filled at rest."""
 
@@ -89,9 +94,17 @@ class Unproven:
 
 
 def prove(
-    subjects: Sequence[Subject], records: Mapping[str, Rule], promtool: Path, folder: Path, interval_s: float
+    subjects: Sequence[Subject],
+    records: Mapping[str, Rule],
+    promtool: Path,
+    folder: Path,
+    interval_s: float,
+    external: Mapping[str, str] = {},
 ) -> tuple[list[Proven], list[Unproven]]:
-    """Tries the guesses of every rule, one round after another, until one holds or none is left."""
+    """Tries the guesses of every rule, one round after another, until one holds or none is left.
+
+    `external` are the external labels, which templates of labels may name.
+    """
     reasons: dict[int, list[str]] = {subject.number: [] for subject in subjects}
     left: dict[int, tuple[Subject, Iterator[Guess]]] = {
         s.number: (s, guesses(s.rule, records, s.mark, interval_s, reasons[s.number])) for s in subjects
@@ -120,6 +133,8 @@ def prove(
                 del left[subject.number]
     done = {each.subject.number for each in proven}
     proven = _rested(proven, records, promtool, folder, interval_s)
+    with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
+        proven = list(pool.map(lambda p: _told(p, records, promtool, folder, interval_s, external), proven))
     why = [pair for n, some in failed.items() if n not in done for pair in some[-_ASKED_WHY:]]
     never = _never(_round(why, records, promtool, folder, interval_s, "why"))
     unproven = [
@@ -147,6 +162,54 @@ def _rested(
         if answers
     }
     return [replace(short.get(n, p), hasty=n in hasty) for p in proven for n in (p.subject.number,)]
+
+
+def _told(
+    one: Proven,
+    records: Mapping[str, Rule],
+    promtool: Path,
+    folder: Path,
+    interval_s: float,
+    external: Mapping[str, str],
+) -> Proven:
+    """The same with the labels that the engine makes of templates, and with series for what texts query."""
+    rule, number = one.subject.rule, one.subject.number
+    asks = bool(queried(rule, {}))
+    if not asks and not any("{{" in text for text in rule.labels.values()):
+        return one
+    if asks:
+        guess = fed(rule, one.guess, records, interval_s)
+        for _, _, answers in _round([(one.subject, guess)], records, promtool, folder, interval_s, f"fed-{number}"):
+            outcome = _outcome(answers, instants(one.subject, guess, interval_s))
+            if not isinstance(outcome, str) and outcome[0] == one.results:
+                one = replace(one, guess=guess)
+    when = instants(one.subject, one.guess, interval_s)
+    at = format_duration(interval_s * ((when.early_end if one.at_once else when.end) - 1))
+    queries = {f"query{n}": text for n, text in enumerate(queried(rule, one.results[0]))}
+    test = _test(0, one.subject, one.guess, interval_s, "told") | {
+        "external_labels": dict(external),
+        "alert_rule_test": [{"alertname": rule.alert, "eval_time": at, "exp_alerts": []}],
+        "promql_expr_test": [_nothing(0, word, text, at) for word, text in queries.items()],
+    }
+    alert = {"alert": rule.alert, "expr": rule.expr, "for": format_duration(rule.for_s), "labels": dict(rule.labels)}
+    feeding = [records[name] for name in closure(rule, records)]
+    rules = _rule_file(
+        folder / f"told-{number}-rules.yml", feeding, interval_s, [{**alert, "annotations": dict(rule.annotations)}]
+    )
+    file = folder / f"told-{number}.yml"
+    document = {"rule_files": rules, "evaluation_interval": format_duration(interval_s), "tests": [test]}
+    file.write_text(_dump(document), encoding="utf-8")
+    _, said = _said(promtool, file)
+    answers = _answers(said).get(0, {})
+    found = [_labels(match[1]) for match in _FIRING.finditer(said)]
+    for labels in found:
+        labels.pop("alertname", None)
+    doubt = ""
+    if empty := next((text for word, text in queries.items() if not answers.get(word, "error").startswith("got")), ""):
+        doubt = f"no series were found for what it queries: {empty}"
+    elif asks and _BROKEN not in said:
+        doubt = "with the series of its rule alone it does not"
+    return replace(one, results=tuple(found) or one.results, doubt=doubt)
 
 
 def _telling(reasons: list[str]) -> str:
@@ -196,10 +259,12 @@ def _round(
                 yield subject, guess, said.get(at, {})
 
 
-def _rule_file(path: Path, records: Sequence[Rule], interval_s: float) -> list[str]:
-    if not records:
+def _rule_file(
+    path: Path, records: Sequence[Rule], interval_s: float, more: Sequence[Mapping[str, Any]] = ()
+) -> list[str]:
+    if not records and not more:
         return []
-    rules = [{"record": r.record, "expr": r.expr, "labels": dict(r.labels)} for r in records]
+    rules = [*({"record": r.record, "expr": r.expr, "labels": dict(r.labels)} for r in records), *more]
     groups = [{"name": "records", "interval": format_duration(interval_s), "rules": rules}]
     path.write_text(_dump({"groups": groups}), encoding="utf-8")
     return [str(path)]
@@ -266,19 +331,38 @@ def _test(number: int, subject: Subject, guess: Guess, interval_s: float, turn: 
     texts = {when: (expr, at) for when, at in whens.items()}
     if turn == "why":
         texts |= {word: (text, when_.filled - 1) for word, text in queries(expr).items()}
-    asked = [
-        {
-            "expr": f"{text}\n# chaoskit {number} {word}",
-            "eval_time": format_duration(at * interval_s),
-            "exp_samples": [],
-        }
-        for word, (text, at) in texts.items()
-    ]
+    asked = [_nothing(number, word, text, format_duration(at * interval_s)) for word, (text, at) in texts.items()]
     return {"interval": format_duration(interval_s), "input_series": series, "promql_expr_test": asked}
+
+
+def _nothing(number: int, word: str, expr: str, at: str) -> dict[str, Any]:
+    """Expects no result, so that promtool tells of any."""
+    return {"expr": f"{expr}\n# chaoskit {number} {word}", "eval_time": at, "exp_samples": []}
 
 
 def _ask(promtool: Path, file: Path) -> dict[int, dict[str, str]]:
     """By test and instant, what promtool found where nothing was expected."""
+    code, said = _said(promtool, file)
+    found = _answers(said)
+    if code and not found:
+        raise EquipmentError("promtool", f"test rules {file} said: {said.strip()[-600:]}")
+    return found
+
+
+def _answers(said: str) -> dict[int, dict[str, str]]:
+    found: dict[int, dict[str, str]] = {}
+    lines = said.splitlines()
+    for number, line in enumerate(lines):
+        match = _MARK.search(line)
+        if match is None:
+            continue
+        broken = match["rest"].partition("err: ")[2]
+        got = next((each.strip() for each in lines[number + 1 : number + 3] if each.strip().startswith("got:")), "")
+        found.setdefault(int(match["number"]), {})[match["when"]] = f"error {broken}" if broken else got
+    return found
+
+
+def _said(promtool: Path, file: Path) -> tuple[int, str]:
     try:
         run = subprocess.run(
             tied([promtool, "test", "rules", file]),
@@ -291,19 +375,7 @@ def _ask(promtool: Path, file: Path) -> dict[int, dict[str, str]]:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise EquipmentError("promtool", str(error)) from None
-    found: dict[int, dict[str, str]] = {}
-    said = run.stdout + run.stderr
-    lines = said.splitlines()
-    for number, line in enumerate(lines):
-        match = _MARK.search(line)
-        if match is None:
-            continue
-        broken = match["rest"].partition("err: ")[2]
-        got = next((each.strip() for each in lines[number + 1 : number + 3] if each.strip().startswith("got:")), "")
-        found.setdefault(int(match["number"]), {})[match["when"]] = f"error {broken}" if broken else got
-    if run.returncode and not found:
-        raise EquipmentError("promtool", f"test rules {file} said: {said.strip()[-600:]}")
-    return found
+    return run.returncode, run.stdout + run.stderr
 
 
 _Held = tuple[tuple[Mapping[str, str], ...], int | None, bool]
@@ -336,10 +408,14 @@ def _results(got: str) -> tuple[Mapping[str, str], ...]:
     text = got.removeprefix("got:").strip()
     found = []
     for match in _RESULT.finditer(text):
-        labels = {name: re.sub(r"\\(.)", r"\1", value) for name, value in _LABEL.findall(match[1])}
+        labels = _labels(match[1])
         labels.pop("__name__", None)
         found.append(labels)
     return tuple(found) or ({},)
+
+
+def _labels(text: str) -> dict[str, str]:
+    return {name: re.sub(r"\\(.)", lambda m: {"n": "\n"}.get(m[1], m[1]), raw) for name, raw in _LABEL.findall(text)}
 
 
 def _dump(document: Mapping[str, Any]) -> str:

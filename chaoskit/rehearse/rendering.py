@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -30,6 +30,12 @@ class Unrendered:
 
     alerts: Mapping[str, str] = field(default_factory=dict)
     doors: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+    def apart(self, doubts: Mapping[str, str]) -> tuple[Unrendered, list[str]]:
+        """What failed without a doubt, and of the alerts with one what is to be said; `doubts`: by alert, why."""
+        sure = {name: what for name, what in self.alerts.items() if name not in doubts}
+        said = [f"{n}: a template of its rule failed here, but {doubts[n]}" for n in self.alerts if n in doubts]
+        return replace(self, alerts=sure), said
 
     def rows(self, rows: Iterable[Row], config: AlertConfig) -> list[Row]:
         """The rows, with a reason where a notice was given up, and one more for each alert with broken texts."""

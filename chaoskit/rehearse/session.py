@@ -10,7 +10,7 @@ from pathlib import Path
 
 from chaoskit.alerting.model import AlertConfig, PromisedNotice, Rule
 from chaoskit.alerting.promql import CannotScale, scale_query
-from chaoskit.alerting.routing import receivers_of
+from chaoskit.alerting.routing import alert_labels, receivers_of
 from chaoskit.alerting.virtual import exact_scale, instant_records
 from chaoskit.alerting.windows_expression import range_of, unread_below
 from chaoskit.errors import ExitCode
@@ -149,7 +149,14 @@ class Session:
         most = self._most_in_a_wave()
         records = recording_rules(asked.config.rules)
         self.say(f"deriving series for {len(subjects)} alert rules")
-        proven, unproven = prove(subjects, records, self.binaries.promtool, asked.folder / "proof", asked.interval_s)
+        proven, unproven = prove(
+            subjects,
+            records,
+            self.binaries.promtool,
+            asked.folder / "proof",
+            asked.interval_s,
+            asked.config.external_labels,
+        )
         self.say(f"{len(proven)} of {len(subjects)} made to fire and to fall back by promtool")
         found = {key_of(rule): unrehearsed(rule, reason) for rule, reason in without}
         found |= {key_of(u.subject.rule): self._unproven(u) for u in unproven}
@@ -270,9 +277,7 @@ class Session:
             if outcome is None:
                 continue
             one = results.get(key_of(rule))
-            seen = (
-                [labels_of(config, one, r) for r in one.results] if one else [{**rule.labels, "alertname": rule.alert}]
-            )
+            seen = [labels_of(config, one, r) for r in one.results] if one else [alert_labels(config, rule, {})]
             receivers = {r: config.receivers[r] for labels in seen for r in receivers_of(config, labels)}
             muting_it = muting.get(key_of(rule), ())
             outcomes.append(with_static(outcome, receivers, muting_it, self.asked.require_told))
@@ -284,7 +289,7 @@ class Session:
         for rule in self.asked.config.rules:
             # A rule that was not asked for still reaches somebody.
             if rule.alert and key_of(rule) not in here:
-                reached |= set(receivers_of(self.asked.config, {**rule.labels, "alertname": rule.alert}))
+                reached |= set(receivers_of(self.asked.config, alert_labels(self.asked.config, rule, {})))
         return tuple(name for name in self.asked.config.receivers if name not in reached)
 
     def _in_doubt(self, outcomes: Sequence[RuleOutcome]) -> Iterator[Row]:

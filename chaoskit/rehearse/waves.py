@@ -1,8 +1,8 @@
 """Which rules are rehearsed together: as many as possible at once, but none that would disturb another.
 
-Two rules must not share a wave when the one looks at all series of a metric that the other scripts, when the alert of
-one mutes that of the other, when both have one name (a promise speaks of names), or when both would be told in one
-notification group, whose ticks would then say when the second is told. And rules that look far back get
+Two rules must not share a wave when the one, or its texts, looks at all series of a metric that the other scripts, when
+the alert of one mutes that of the other, when both have one name (a promise speaks of names), or when both would be
+told in one notification group, whose ticks would then say when the second is told. And rules that look far back get
 a stack with a larger time scale, so that nobody waits for hours.
 """
 
@@ -17,6 +17,7 @@ from chaoskit.alerting.routing import alert_labels, match_routes, matches_all
 from chaoskit.rehearse.apart import Group, groups_of
 from chaoskit.rehearse.derive import closure, metric_names
 from chaoskit.rehearse.proof import Proven
+from chaoskit.rehearse.texts import looks_at
 
 MOST_IN_A_WAVE = 120
 MOST_WHEN_BUSY = 40
@@ -36,6 +37,8 @@ class Wave:
     names: set[str] = field(default_factory=set)
     scripted: set[str] = field(default_factory=set)
     watched: set[str] = field(default_factory=set)
+    queried: set[str] = field(default_factory=set)
+    """The metrics that texts query, whatever labels they have."""
     need_s: float = 0.0
     """How long the fault must last until every member is noticed."""
     lasts_s: float = math.inf
@@ -98,6 +101,7 @@ def make_waves(
         scripted = {series.name for series in one.guess.series}
         exprs = [rule.expr, *(record.expr for record in closure(rule, records).values())]
         watched = set() if marked(one) else scripted | {name for expr in exprs for name in metric_names(expr)}
+        queried = looks_at(rule, records)
         sources, targets = _mutes(config, one)
         groups = groups_of(config, (labels_of(config, one, result) for result in one.results))
         need_s, lasts_s = needed_s(config, one), math.inf if one.lasts_s is None else one.lasts_s
@@ -109,6 +113,7 @@ def make_waves(
                 and rule.alert not in wave.names
                 and max(need_s, wave.need_s) <= min(lasts_s, wave.lasts_s)
                 and not (scripted & wave.watched or watched & (wave.scripted | wave.watched))
+                and not (scripted & wave.queried or queried & wave.scripted)
                 and not (sources & wave.targets or targets & wave.sources)
                 and not groups & wave.groups
             ),
@@ -122,6 +127,7 @@ def make_waves(
         wave.need_s, wave.lasts_s = max(need_s, wave.need_s), min(lasts_s, wave.lasts_s)
         wave.scripted |= scripted
         wave.watched |= watched
+        wave.queried |= queried
         wave.sources |= sources
         wave.targets |= targets
         wave.groups |= groups

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeVar
 
 import jinja2
 from markupsafe import Markup
 
+from chaoskit.alerting.routing import told_by
 from chaoskit.errors import BadInput
 from chaoskit.events import End, Equipment, LoadTotals
 from chaoskit.history import History
@@ -104,7 +105,7 @@ def _read(history: History, verdict: Verdict | None) -> _Read:
     except BadInput:
         plan = None
     every_s = {r.alert: r.interval_s / plan.time_scale for r in plan.config.rules if r.alert} if plan else {}
-    evidence = gather(history, every_s)
+    evidence = gather(history, every_s, sent=partial(told_by, plan.config) if plan else dict)
     return _Read(history, plan, verdict, evidence, axis_of(history, evidence))
 
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from chaoskit.alerting import windows
 from chaoskit.alerting.model import AlertConfig, Integration, Route
-from chaoskit.alerting.routing import group_labels, match_routes
+from chaoskit.alerting.routing import group_labels, match_routes, sent_labels
 from chaoskit.alerting.windows import Window
 from chaoskit.events import Suppression
 from chaoskit.plan.model import PlannedNotice
@@ -104,8 +104,7 @@ class Company:
         return (route, (episode.firing[0] - begun) * self._scale) if begun < episode.firing[0] else None
 
     def _routes(self, labels: Mapping[str, str]) -> tuple[Route, ...]:
-        return match_routes(self._config.route, {**self._config.external_labels, **labels})
+        return match_routes(self._config.route, sent_labels(self._config, labels))
 
     def _group(self, route: Route, labels: Mapping[str, str]) -> _Group:
-        seen = {**self._config.external_labels, **labels}
-        return route.path, tuple(group_labels(route, seen).items())
+        return route.path, tuple(group_labels(route, sent_labels(self._config, labels)).items())

@@ -6,7 +6,7 @@ ours, as exactly as the two clocks were compared, for spans that begin or end wi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -17,6 +17,8 @@ PROMETHEUS_TICK_S = 0.001
 """Prometheus keeps its instants in whole milliseconds."""
 
 Labels = tuple[tuple[str, str], ...]
+Sent = Callable[[Mapping[str, str]], Mapping[str, str]]
+"""From an alert's labels in Prometheus to those under which it is sent."""
 State = Literal["pending", "firing", "resolved"]
 
 
@@ -25,6 +27,8 @@ class Episode:
     """One life of one alert instance: pending, firing, resolved, each inside an interval of our clock or not seen."""
 
     labels: Mapping[str, str]
+    sent: Mapping[str, str] = field(default_factory=dict)
+    """The labels under which Alertmanager knows it, as far as they are known; none where it is sent to nobody."""
     pending: Interval | None = None
     firing: Interval | None = None
     resolved: Interval | None = None
@@ -44,17 +48,18 @@ class Episode:
         return self.labels.get("alertname", "?")
 
     def is_in(self, labels: Mapping[str, str]) -> bool:
-        """Whether these labels hold all of the alert's: external labels may have come on top on the way."""
-        return all(labels.get(key) == value for key, value in self.labels.items())
+        """Whether these labels, as Alertmanager tells them, hold all under which the alert was sent."""
+        return bool(self.sent) and all(labels.get(key) == value for key, value in self.sent.items())
 
 
 class Lives:
     """Takes the changes in order of time; `every_s`: by alert, the real seconds between two evaluations."""
 
-    def __init__(self, every_s: Mapping[str, float], clock: Clock) -> None:
+    def __init__(self, every_s: Mapping[str, float], clock: Clock, sent: Sent) -> None:
         self.episodes: list[Episode] = []
         self._every_s = every_s
         self._clock = clock
+        self._sent = sent
         self._live: dict[Labels, Episode] = {}
         self._told: set[tuple[Labels, str, float]] = set()
 
@@ -72,7 +77,7 @@ class Lives:
                 del self._live[key]
             return
         if episode is None or (event.state == "pending" and episode.firing is not None):
-            episode = self._live[key] = Episode(dict(event.labels))
+            episode = self._live[key] = Episode(dict(event.labels), self._sent(event.labels))
             self.episodes.append(episode)
         if event.state == "firing" and episode.pending is None and event.active_at is not None:
             # Samples of the first evaluations after a start of Prometheus may be missing: ActiveAt is its own word.

@@ -33,7 +33,7 @@ from chaoskit.events import (
 from chaoskit.history import History
 from chaoskit.verify.clocks import Clock, compare
 from chaoskit.verify.episodes import Episode as Episode
-from chaoskit.verify.episodes import Lives
+from chaoskit.verify.episodes import Lives, Sent
 
 _CHAIN_S = 0.25
 """Real seconds that equipment may need to look on again once it is said to be up."""
@@ -185,11 +185,17 @@ class Evidence:
 
 
 def gather(
-    history: History, every_s: Mapping[str, float], witnesses: tuple[str, ...] = ("mail-sink", "webhook-sink")
+    history: History,
+    every_s: Mapping[str, float],
+    witnesses: tuple[str, ...] = ("mail-sink", "webhook-sink"),
+    sent: Sent = lambda labels: labels,
 ) -> Evidence:
-    """Puts a history in order; total and pure. `every_s`: by alert, the real seconds between two evaluations."""
+    """Puts a history in order; total and pure. `every_s`: by alert, the real seconds between two evaluations.
+
+    `sent` tells under which labels an alert goes to Alertmanager.
+    """
     evidence = Evidence(compare(history.of(Poll)), every_s, witnesses)
-    lives = Lives(every_s, evidence.clock)
+    lives = Lives(every_s, evidence.clock, sent)
     evidence.episodes = lives.episodes
     asking = _Asking()
     down: dict[str, Equipment] = {}

@@ -95,7 +95,7 @@ def _alerts(
         expected = [alert for alert in plan.alerts if alert.matches(episode.labels)]
         what = "fired once more than expected" if expected else "fired, and the scenario neither expects nor allows it"
         heard = sorted({notice.receiver for notice in evidence.notices if _lists(notice, episode)})
-        routed = sorted({r.receiver for r in routing.match_routes(plan.config.route, episode.labels)})
+        routed = sorted({r.receiver for r in routing.match_routes(plan.config.route, episode.sent)})
         who = f"notified: {', '.join(heard)}" if heard else f"nobody was notified yet; routed to: {', '.join(routed)}"
         but = _lapsed(plan, evidence, expected, episode) or _busy(plan, evidence, episode)
         told = f"{describe(episode.labels)} {what}{but and f', but {but}'}; {who}"

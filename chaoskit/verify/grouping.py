@@ -25,7 +25,7 @@ def wrong_group(plan: Plan, evidence: Evidence, notice: Notice, episode: Episode
 
     Where several routes lead to the receiver, it is right when it fits one of them.
     """
-    labels = {**plan.config.external_labels, **episode.labels}
+    labels = routing.sent_labels(plan.config, episode.labels)
     routes = [r for r in routing.match_routes(plan.config.route, labels) if r.receiver == notice.receiver]
     wrong = [_wrong_under(plan, evidence, notice, route, labels) for route in routes]
     return "" if not wrong or "" in wrong else wrong[0]
@@ -44,8 +44,7 @@ def _wrong_under(plan: Plan, evidence: Evidence, notice: Notice, route: Route, l
             return f"it was told together with {_named(item.labels)}, which belongs to another group; {governed}"
     listed = [item.labels for item in notice.alerts]
     for other in _firing_with(evidence, notice):
-        theirs = {**plan.config.external_labels, **other}
-        same = route in routing.match_routes(root, theirs) and routing.group_labels(route, theirs) == mine
+        same = route in routing.match_routes(root, other) and routing.group_labels(route, other) == mine
         if same and not any(_covers(shown, other) for shown in listed):
             return f"it was told without {_named(other)}, which is of the same group and was firing; {governed}"
     return ""
@@ -61,9 +60,9 @@ def _firing_with(evidence: Evidence, notice: Notice) -> Iterable[Mapping[str, st
             last[key] = event
         elif event.seen[0] <= notice.sent[1]:
             changed.add(key)
-    ended = [e.labels for e in evidence.episodes if e.resolved is not None and e.resolved[0] <= notice.sent[1]]
+    ended = [e for e in evidence.episodes if e.resolved is not None and e.resolved[0] <= notice.sent[1]]
     for key, event in last.items():
-        over = any(_covers(event.labels, labels) for labels in ended)
+        over = any(e.is_in(event.labels) for e in ended)
         if event.state == "active" and key not in changed and not over:
             yield event.labels
 

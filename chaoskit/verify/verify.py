@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from chaoskit.alerting.routing import told_by
 from chaoskit.alerting.windows import delivery_of
 from chaoskit.events import End, Header, Interruption, Steady
 from chaoskit.history import History
@@ -59,7 +60,7 @@ def judge_all(history: History, plan: Plan | None = None) -> tuple[Verdict, list
     """The verdict, and the documented checklist of each expected instance."""
     plan = plan or plan_of(history.header)
     every_s = {rule.alert: rule.interval_s / plan.time_scale for rule in plan.config.rules if rule.alert}
-    evidence = gather(history, every_s, plan.witnesses)
+    evidence = gather(history, every_s, plan.witnesses, partial(told_by, plan.config))
     rows: list[Row] = []
     figures: list[Figure] = []
     checklists: list[Checklist] = []

@@ -15,7 +15,6 @@ from chaoskit.cli import run as chaoskit
 from chaoskit.cli.rehearse_inputs import (
     ASSUMED,
     changed_alerts,
-    relabels,
     sorted_inputs,
     template_files,
     with_a_job,
@@ -127,14 +126,6 @@ def test_templates_replace_those_that_are_named(config: AlertConfig, tmp_path: P
         load_config(None, rules, original, prometheus)
     with pytest.raises(BadInput, match="leads to no file"):
         template_files((str(tmp_path / "*.none"),))
-
-
-def test_changed_labels_of_alerts_are_noticed(tmp_path: Path) -> None:
-    file = tmp_path / "prometheus.yml"
-    file.write_text(f"{ASSUMED}alerting: {{alert_relabel_configs: [{{action: labeldrop, regex: replica}}]}}\n", "utf-8")
-    assert relabels(file)
-    file.write_text(ASSUMED, encoding="utf-8")
-    assert not relabels(file)
 
 
 def test_a_prometheus_configuration_for_its_intervals_alone_needs_no_job(tmp_path: Path) -> None:

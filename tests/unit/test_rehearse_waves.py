@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from chaoskit.alerting.config import load_texts
 from chaoskit.alerting.model import AlertConfig
+from chaoskit.cli.rehearse_inputs import ASSUMED
 from chaoskit.cli.sources import load_config
 from chaoskit.rehearse.derive import key_of
 from chaoskit.rehearse.drill import wave_drill
@@ -17,7 +19,7 @@ from chaoskit.rehearse.perform import scaled_rules, with_rules
 from chaoskit.rehearse.promise import computed_notices, write
 from chaoskit.rehearse.waves import make_waves, scale_for
 from chaoskit.scenario.loader import load_scenario
-from tests.rehearse_examples import alerts, config, proven
+from tests.rehearse_examples import ROUTES, alerts, config, proven
 
 __all__ = ["config"]
 
@@ -125,3 +127,59 @@ def test_the_computed_promise_is_a_promise_file_that_holds_for_its_own_configura
     read_back = load_config(None, [str(tmp_path / "rules.yml")], tmp_path / "am.yml", tmp_path / "prometheus.yml", file)
     assert read_back.promise.notices["Errors", "pager"].group_wait_s == 10
     assert read_back.promise.notices["Errors", "pager"].for_s == 120
+
+
+TEMPLATED = """\
+groups:
+  - name: one
+    rules:
+      - alert: Disk
+        expr: used > 85
+        labels: {severity: '{{ if gt $value 90.0 }}critical{{ else }}warning{{ end }}'}
+"""
+
+
+def planned(results: list[dict[str, str]], relabel: str = "") -> list[tuple[dict[str, str], int, dict[str, float]]]:
+    """By expectation of the wave of one rule: labels, instances, and by receiver the earliest notice (-1: never)."""
+    prometheus = f"{ASSUMED}alerting: {{alert_relabel_configs: [{relabel}]}}\n"
+    own = load_texts({"rules:r.yml": TEMPLATED, "alertmanager:am.yml": ROUTES, "prometheus:prometheus.yml": prometheus})
+    one = replace(proven(own.rules[0], 1, "used"), results=tuple(results))
+    return [
+        (
+            dict(alert.expectation.labels),
+            alert.count,
+            {n.receiver: -1.0 if n.ask.mode == "never" else n.notify.lo_vs for n in alert.notices},
+        )
+        for alert in wave_drill("w", own, [one], False, 60.0, 15.0).plan.alerts
+    ]
+
+
+CRITICAL = {"instance": "rehearsal-1", "severity": "critical"}
+
+
+def test_an_alert_is_expected_where_the_label_leads_that_its_template_became() -> None:
+    assert planned([CRITICAL]) == [(CRITICAL, 1, {"pager": 10.0})]
+    warning = {**CRITICAL, "severity": "warning"}
+    assert planned([warning]) == [(warning, 1, {"mail": 30.0})]
+
+
+def test_instances_that_different_routes_take_are_expected_each_at_its_own() -> None:
+    warning = {"instance": "rehearsal-1-2", "severity": "warning"}
+    assert planned([CRITICAL, warning]) == [(CRITICAL, 1, {"pager": 10.0}), (warning, 1, {"mail": 30.0})]
+
+
+def test_an_alert_is_expected_where_its_relabelled_labels_lead_and_one_that_is_dropped_nowhere() -> None:
+    lower = "{source_labels: [severity], regex: critical, target_label: severity, replacement: info}"
+    assert planned([CRITICAL], lower) == [(CRITICAL, 1, {"mail": 30.0})]
+    assert planned([CRITICAL], "{source_labels: [severity], regex: critical, action: drop}") == [
+        (CRITICAL, 1, {"mail": -1.0})
+    ]
+
+
+def test_rules_whose_texts_query_what_another_scripts_share_no_wave(config: AlertConfig) -> None:
+    errors, queue, *_ = alerts(config)
+    asks = replace(
+        errors, annotations={"summary": '{{ with query "sum(queue) by (job)" }}{{ . | first | value }}{{ end }}'}
+    )
+    waves = make_waves(calm(config), {}, [proven(asks, 1, "errors_total"), proven(queue, 2, "queue")])
+    assert [len(wave.members) for wave in waves] == [1, 1]

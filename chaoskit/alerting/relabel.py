@@ -1,0 +1,110 @@
+"""`alert_relabel_configs`: what Prometheus makes of an alert's labels on their way to Alertmanager, step by step.
+
+External labels fill in what is missing first; then each step joins its source labels and acts, as Prometheus's
+relabel.Process does. An alert that a step drops is sent to nobody.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from chaoskit.alerting.config_fields import Reading
+from chaoskit.alerting.config_matchers import regex
+from chaoskit.alerting.model import Labels, Relabel
+from chaoskit.yaml_source import Node
+
+_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_REFERENCE = re.compile(r"\$(?:(\$)|\{(\w+)\}|(\w+))")
+
+
+def read_relabels(reading: Reading, alerting: Node) -> tuple[Relabel, ...]:
+    """The steps that stand under `alerting`; what is wrong with one goes to `reading`."""
+    found = []
+    for node in reading.mappings(alerting, "alert_relabel_configs", "a relabelling step"):
+        pattern = reading.text(node, "regex", "(.*)")
+        try:
+            regex(pattern)
+        except ValueError as error:
+            reading.say(node.place, f"regex: {error}", "RE2 is the syntax of Prometheus")
+            continue
+        modulus = reading.text(node, "modulus", "0")
+        found.append(
+            Relabel(
+                reading.text(node, "action", "replace").lower(),
+                tuple(name.raw for name in reading.texts(node, "source_labels")),
+                reading.text(node, "separator", ";"),
+                pattern,
+                reading.text(node, "target_label"),
+                reading.text(node, "replacement", "$1"),
+                int(modulus) if modulus.isdigit() else 0,
+                node.place,
+            )
+        )
+    return tuple(found)
+
+
+def relabelled(steps: tuple[Relabel, ...], labels: Labels) -> dict[str, str]:
+    """The labels after all steps; none where a step drops the alert."""
+    seen = dict(labels)
+    for step in steps:
+        if not _stays(step, seen):
+            return {}
+        seen = {name: value for name, value in _changed(step, seen).items() if value}
+    return seen
+
+
+def _joined(step: Relabel, labels: Labels) -> str:
+    return step.separator.join(labels.get(name, "") for name in step.sources)
+
+
+def _stays(step: Relabel, labels: Labels) -> bool:
+    value = _joined(step, labels)
+    match step.action:
+        case "drop":
+            return not regex(step.pattern).match(value)
+        case "keep":
+            return bool(regex(step.pattern).match(value))
+        case "dropequal":
+            return labels.get(step.target, "") != value
+        case "keepequal":
+            return labels.get(step.target, "") == value
+    return True
+
+
+def _changed(step: Relabel, labels: Labels) -> Mapping[str, str]:
+    value, pattern = _joined(step, labels), regex(step.pattern)
+    match step.action:
+        case "replace":
+            found = pattern.match(value)
+            target = _expanded(step.target, found) if found else ""
+            return {**labels, target: _expanded(step.replacement, found)} if _NAME.fullmatch(target) else labels
+        case "lowercase" | "uppercase":
+            return {**labels, step.target: value.lower() if step.action == "lowercase" else value.upper()}
+        case "hashmod" if step.modulus:
+            number = int.from_bytes(hashlib.md5(value.encode(), usedforsecurity=False).digest()[8:], "big")
+            return {**labels, step.target: str(number % step.modulus)}
+        case "labelmap":
+            mapped = {_expanded(step.replacement, m): v for name, v in labels.items() if (m := pattern.match(name))}
+            return {**labels, **mapped}
+        case "labeldrop" | "labelkeep":
+            kept = step.action == "labelkeep"
+            return {name: v for name, v in labels.items() if bool(pattern.match(name)) == kept}
+    return labels
+
+
+def _expanded(template: str, found: Any) -> str:
+    """Go's Regexp.Expand: `$1`, `${1}`, `$name`; `$$` is a dollar, and a group that is not there is empty."""
+
+    def group(reference: re.Match[str]) -> str:
+        if reference[1]:
+            return "$"
+        name = reference[2] or reference[3]
+        try:
+            return found[int(name) if name.isdigit() else name] or ""
+        except (IndexError, KeyError):
+            return ""
+
+    return _REFERENCE.sub(group, template)

@@ -1,0 +1,51 @@
+"""What the texts of an alert query (`{{ with query "up == 0" }}`), and series for it beside those of the expression."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import promql_parser as promql
+
+from chaoskit.alerting.model import Rule
+from chaoskit.alerting.promql_templates import queries_of
+from chaoskit.rehearse.derive import Guess, closure, labels_for, metric_names, shared_for
+from chaoskit.rehearse.placing import Choices
+from chaoskit.rehearse.script import CannotDerive
+from chaoskit.rehearse.series import Scripted
+from chaoskit.rehearse.solve import Solver
+
+_COURSES = ((True, True), (False, True))
+"""A query should have a result all the time, or at least once the alert is there."""
+
+
+def queried(rule: Rule, labels: Mapping[str, str]) -> tuple[str, ...]:
+    """The queries of the rule's texts, for an alert with these labels."""
+    texts = (*rule.annotations.values(), *rule.labels.values())
+    return tuple(dict.fromkeys(query for text in texts for query in queries_of(text, labels)))
+
+
+def looks_at(rule: Rule, records: Mapping[str, Rule]) -> set[str]:
+    """The metrics that the rule's texts query."""
+    exprs = queried(rule, {})
+    read = {record.expr for expr in exprs for record in closure(replace(rule, expr=expr), records).values()}
+    return {name for expr in (*exprs, *read) for name in metric_names(expr)}
+
+
+def fed(rule: Rule, guess: Guess, records: Mapping[str, Rule], interval_s: float) -> Guess:
+    """The guess with series for what the texts query, each as it is where the guess has it."""
+    read = closure(rule, records)
+    labels, shared = labels_for(rule, read, guess.mark), shared_for(rule, read, guess.mark)
+    found: dict[str, Scripted] = {one.key: one for one in guess.series}
+    for query in queried(rule, labels):
+        for course in _COURSES:
+            solver = Solver(records, labels, guess.mark, interval_s, Choices(), shared)
+            try:
+                solver.truth(promql.parse(query), *course)
+            except (CannotDerive, ValueError, ArithmeticError, RecursionError):
+                continue
+            for leaf in solver.script:
+                one = leaf.scripted(interval_s)
+                found.setdefault(one.key, one)
+            break
+    return Guess(tuple(found.values()), guess.mark)

@@ -1,0 +1,119 @@
+"""Groups of a rule's own: routes that several alerts share are divided by name, and nothing else about them changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pytest
+
+from chaoskit.alerting.config import load_texts
+from chaoskit.alerting.model import AlertConfig, Labels, Route
+from chaoskit.alerting.routing import match_routes
+from chaoskit.cli.rehearse_inputs import ASSUMED
+from chaoskit.rehearse.apart import MARK, groups_of, with_own_groups
+from chaoskit.rehearse.waves import make_waves
+from tests.rehearse_examples import proven
+
+RULES = """\
+groups:
+  - name: shop
+    rules:
+      - {alert: 'A "quoted"', expr: a > 1, labels: {severity: critical}}
+      - {alert: B, expr: b > 1, labels: {severity: critical}}
+      - {alert: C, expr: c > 1, labels: {severity: info}}
+"""
+TREE = """\
+route:
+  receiver: mail
+  group_by: [namespace]
+  group_wait: 20s
+  routes:
+    - matchers: [severity="critical"]
+      receiver: pager
+      group_interval: 7m
+      mute_time_intervals: [nights]
+      routes:
+        - {matchers: [team="db"], receiver: mail}
+receivers:
+  - {name: mail, webhook_configs: [{url: http://example.com/}]}
+  - {name: pager, pagerduty_configs: [{routing_key: k}]}
+time_intervals: [{name: nights, time_intervals: [{times: [{start_time: '22:00', end_time: '24:00'}]}]}]
+"""
+ONE: Labels = {"namespace": "x", "severity": "critical"}
+
+
+def config(tree: str = TREE) -> AlertConfig:
+    return load_texts({"rules:rules.yml": RULES, "alertmanager:am.yml": tree, "prometheus:prometheus.yml": ASSUMED})
+
+
+def named(*names: str, labels: Labels = ONE) -> dict[str, Sequence[Labels]]:
+    return {name: [{**labels, "alertname": name}] for name in names}
+
+
+def groups(of: AlertConfig, alerts: Mapping[str, Sequence[Labels]]) -> list[int]:
+    """How many alerts are in each group."""
+    every = [groups_of(of, instances) for instances in alerts.values()]
+    return [sum(group in one for one in every) for group in set[object]().union(*every)]
+
+
+def settings(route: Route) -> tuple[object, ...]:
+    found = route.receiver, route.group_by, route.group_wait_s, route.group_interval_s, route.repeat_interval_s
+    return *found, route.muted_in, route.active_in, route.place
+
+
+def test_alerts_that_would_be_told_in_one_group_get_one_each_and_nothing_else_changes() -> None:
+    alerts = named('A "quoted"', "B")
+    before, after = config(), with_own_groups(config(), alerts)
+    assert (groups(before, alerts), groups(after, alerts)) == ([2], [1, 1])
+    for (labels,) in alerts.values():
+        (was,), (now,) = match_routes(before.route, labels), match_routes(after.route, labels)
+        assert settings(now) == settings(was)
+    stranger = {**ONE, "alertname": "C"}
+    assert settings(match_routes(after.route, stranger)[0]) == settings(match_routes(before.route, stranger)[0])
+    deeper = {**ONE, "alertname": "B", "team": "db"}
+    assert match_routes(after.route, deeper)[0].path == match_routes(before.route, deeper)[0].path == (0, 0)
+
+
+def test_the_text_that_alertmanager_gets_says_the_same_as_what_is_judged_by() -> None:
+    alerts = named('A "quoted"', "B")
+    after = with_own_groups(config(), alerts)
+    again = load_texts(after.sources)
+    for (labels,) in alerts.values():
+        mine, theirs = match_routes(after.route, labels)[0], match_routes(again.route, labels)[0]
+        assert (mine.path, mine.matchers, mine.muted_in) == (theirs.path, theirs.matchers, theirs.muted_in)
+        assert mine.matchers[1].label == MARK
+
+
+@pytest.mark.parametrize(
+    ("group_by", "shared"),
+    [("group_by: [alertname, job]", 0), ("group_by: ['...']", 0), ("", 2), ("group_by: [job]", 2)],
+)
+def test_only_what_shares_a_group_is_divided(group_by: str, shared: int) -> None:
+    own = config(TREE.replace("group_by: [namespace]", group_by))
+    alerts = named('A "quoted"', "B")
+    assert (with_own_groups(own, alerts) is own) == (not shared)
+    assert groups(with_own_groups(own, alerts), alerts) == [1, 1]
+
+
+def test_below_a_child_that_goes_on_and_takes_another_instance_a_group_stays_shared_and_the_waves_are_two() -> None:
+    """A child of its own would tell that instance twice."""
+    own = config(TREE.replace("receiver: mail}\nreceivers", "receiver: mail, continue: true}\nreceivers"))
+    alerts = {name: [{**one[0]}, {**one[0], "team": "db"}] for name, one in named("B", 'A "quoted"').items()}
+    after = with_own_groups(own, alerts)
+    assert sorted(groups(after, alerts)) == [1, 1, 2], "only that child itself is divided"
+    a, b, _ = own.rules
+    both = ({"namespace": "x"}, {"namespace": "x", "team": "db"})
+    guesses = [replace(proven(rule, n, rule.expr[0]), results=both) for n, rule in enumerate((a, b))]
+    assert [len(wave.members) for wave in make_waves(after, {}, guesses)] == [1, 1]
+
+
+def test_rules_that_share_no_group_any_more_share_a_wave() -> None:
+    own = config()
+    guesses = [
+        proven(rule, n, rule.expr[0], {"namespace": "x", "instance": f"rehearsal-{n}"})
+        for n, rule in enumerate(own.rules[:2])
+    ]
+    assert [len(wave.members) for wave in make_waves(own, {}, guesses)] == [1, 1]
+    after = with_own_groups(own, named('A "quoted"', "B"))
+    assert [len(wave.members) for wave in make_waves(after, {}, guesses)] == [2]
