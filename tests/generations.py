@@ -20,6 +20,8 @@ from chaoskit.stack.binaries import Binaries, numbers, os_release, require
 SUITES = ("bookworm", "trixie", "sid")
 GENERATIONS = ("own", *(suite for suite in SUITES if suite != os_release().get("VERSION_CODENAME")))
 MOVING = "sid"
+BETWEEN = SUITES[1:-1]
+"""On these tests marked `outermost` are `long`: an older and a newer generation have them in `make test`."""
 _DOZEN = 12
 SEEN = {"prometheus": {(3, 5)}, "alertmanager": {(0, 33)}}
 """Minor versions of the moving suite on which everything has passed."""
@@ -72,7 +74,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of the tests of virtual time a dozen run on the moving suite; the others are left to `make test-long`."""
+    """What is left to `make test-long`: tests of virtual time on the moving suite but for a dozen, and see BETWEEN."""
+    for item in items:
+        if item.get_closest_marker("outermost") and of_item(item) in BETWEEN:
+            item.add_marker("long")
     there = [item for item in items if "test_virtual_" in item.nodeid and of_item(item) == MOVING]
     chosen = {there[n * len(there) // _DOZEN].nodeid for n in range(_DOZEN)} if there else set()
     for item in there:

@@ -15,7 +15,7 @@ from tests.bundle_mail.page import Page
 from tests.generations import generation
 from tests.live_alertmanager import Live, mails_as_shipped
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.outermost]
 __all__ = ["generation"]
 
 K = 60.0

@@ -66,6 +66,7 @@ def test_our_model_mutes_within_one_environment_only(config: AlertConfig, source
     assert not muting_rules(config, ALERTS[source] | here, ALERTS[target])
 
 
+@pytest.mark.outermost
 @pytest.mark.stack
 def test_a_running_alertmanager_mutes_with_a_source_and_delivers_without(
     generation: Binaries, bundle: Path, tmp_path: Path

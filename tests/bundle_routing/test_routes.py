@@ -67,6 +67,7 @@ def test_the_optional_parts_change_nothing_for_the_others(binaries: Binaries, co
     assert tuple(amtool_route(binaries, folder(), ALERTS[alert])) == receivers_of(config, ALERTS[alert])
 
 
+@pytest.mark.outermost
 @pytest.mark.stack
 def test_groups_and_waits_of_a_running_alertmanager_are_the_documented_ones(
     generation: Binaries, bundle: Path, config: AlertConfig, tmp_path: Path
@@ -103,6 +104,7 @@ def test_groups_and_waits_of_a_running_alertmanager_are_the_documented_ones(
         assert tick_s - LATE_S <= between_s <= tick_s + LATE_S, f"{group}: {between_s:.3f} s, not {tick_s:g} s"
 
 
+@pytest.mark.outermost
 @pytest.mark.stack
 def test_repeats_of_a_running_alertmanager_are_the_documented_ones(
     generation: Binaries, bundle: Path, config: AlertConfig, tmp_path: Path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -37,6 +38,8 @@ def play(tmp_path: Path, *words: str, code: int) -> str:
                 lines.add(" ".join(process.cmdline()))
             except psutil.Error:
                 continue
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            run.wait(0.05)
     said, _ = run.communicate(timeout=30)
     assert run.returncode == code, said
     assert any("faults.nursery" in line for line in lines), "somebody was looked at"

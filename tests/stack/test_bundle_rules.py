@@ -230,7 +230,13 @@ DAMAGE: Mapping[str, tuple[Callable[[Rule, Group, int], None], Callable[[Case], 
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGE)
+# Whatever notices that a rule fires an evaluation late notices these as well.
+AS_LATE = ("never fires", "reads what is recorded after it")
+
+
+@pytest.mark.parametrize(
+    "damage", [pytest.param(each, marks=pytest.mark.long if each in AS_LATE else ()) for each in DAMAGE]
+)
 def test_damage_to_any_rule_is_noticed(binaries: Binaries, tmp_path: Path, damage: str) -> None:
     """Whatever it can be done to: a table that would not notice proves nothing."""
     change, concerns = DAMAGE[damage]

@@ -76,6 +76,7 @@ def disagreements(binaries: Binaries, folder: Path, seed: int, pairs: int = 5) -
     return wrong, several
 
 
+@pytest.mark.outermost
 def test_group_keys_are_those_in_the_webhooks_of_a_live_alertmanager(binaries: Binaries, tmp_path: Path) -> None:
     """Six random trees with ten alerts each: what arrives at each receiver carries exactly the keys computed."""
     keys, by_name = 0, version(binaries) >= (0, 28)
@@ -116,6 +117,7 @@ inhibit_rules:
 """
 
 
+@pytest.mark.outermost
 def test_a_live_alertmanager_mutes_the_same_alerts(binaries: Binaries, tmp_path: Path) -> None:
     """Missing labels in `equal`, and alerts on both sides of a rule; each beside a control that is muted."""
     source = {"alertname": "Many", "site": "x"}
@@ -138,6 +140,7 @@ def test_a_live_alertmanager_mutes_the_same_alerts(binaries: Binaries, tmp_path:
     assert_same(load(alertmanager=INHIBITING), muted + heard, found)
 
 
+@pytest.mark.outermost
 def test_random_inhibitions_are_those_of_a_live_alertmanager(binaries: Binaries, tmp_path: Path) -> None:
     """Eight configurations of six random rules, sixteen random alerts each, every pair compared."""
     muted = 0

@@ -44,7 +44,7 @@ def test_processes_side_by_side_are_given_different_ports_and_one_process_none_t
 ) -> None:
     """Though none of them has bound any yet: they were free for each of them."""
     found = []
-    for pid in range(70_000, 70_100):
+    for pid in range(70_000, 70_030):
         monkeypatch.setattr(os, "getpid", lambda pid=pid: pid)
         monkeypatch.setattr(ports, "_given", set())
         found += [*reserve(6), *reserve(6)]
