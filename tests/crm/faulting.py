@@ -94,6 +94,14 @@ def traffic(call: Callable[[], Any], every_s: float = 0.02) -> Iterator[list[Any
         thread.join(timeout=30)
 
 
+def answers(crm: RunningCrm, agent: str, status: int) -> bool:
+    """Whether the CRM answers an agent so; a deadline that a busy machine lets pass (504) is no answer."""
+    said = [crm.agent(agent)]
+    while said[-1] == 504 != status and len(said) < 100:
+        said.append(crm.agent(agent))
+    return said[-1] == status
+
+
 def await_true(condition: Callable[[], bool], what: str, within_s: float = 15) -> None:
     """Waits for what must come; how long it takes is no part of a test."""
     assert waiting.await_true(condition, within_s, 0.02), f"did not see within {within_s:g} s: {what}"

@@ -17,7 +17,7 @@ from chaoskit.faults.tcp_blackhole import TcpBlackhole
 from chaoskit.faults.tcp_flaky import TcpFlaky
 from chaoskit.faults.tcp_reset import TcpReset
 from tests.crm.conftest import RunningCrm
-from tests.crm.faulting import await_true, held, hold_and_kill, prepared, stop_elsewhere, target, traffic
+from tests.crm.faulting import answers, await_true, held, hold_and_kill, prepared, stop_elsewhere, target, traffic
 
 pytestmark = pytest.mark.stack
 SHORT, LONG = "lead-scorer", "deal-forecaster"
@@ -42,7 +42,7 @@ def link(crm: RunningCrm, tmp_path: Path) -> Iterator[Target]:
         crm.ask("DELETE", "proxy_admin", f"/toxics/{key}")
     assert left == {}
     for _ in range(40):
-        assert crm.agent(LONG) == 200
+        assert answers(crm, LONG, 200)
 
 
 @each_kind
@@ -51,13 +51,13 @@ def test_it_hits_what_its_path_selects_and_its_token_takes_it_back_elsewhere(
 ) -> None:
     """Before the start nothing, then only the agent that was chosen; the undo from another process; twice."""
     token = prepared(kind, link, path=SHORT, **settings)
-    assert crm.agent(SHORT) == 200, "prepare changes nothing"
+    assert answers(crm, SHORT, 200), "prepare changes nothing"
     seen = kind.start(token)
     assert seen.between[0] <= seen.between[1]
-    assert crm.agent(SHORT) == answer
-    assert crm.agent(LONG) == 200
+    assert answers(crm, SHORT, answer)
+    assert answers(crm, LONG, 200)
     assert stop_elsewhere(kind, token) == f"{kind.kind} off upstream"
-    assert crm.agent(SHORT) == 200
+    assert answers(crm, SHORT, 200)
     assert kind.stop(token).detail == "upstream was free of it", "idempotent"
 
 
@@ -73,9 +73,9 @@ def test_a_killed_runner_leaves_a_healed_link(
     crm: RunningCrm, link: Target, tmp_path: Path, kind: type[Fault], settings: dict[str, Any], answer: int
 ) -> None:
     token = prepared(kind, link, path=SHORT, **settings)
-    hold_and_kill(kind, token, tmp_path, lambda: crm.agent(SHORT) == answer)
+    hold_and_kill(kind, token, tmp_path, lambda: answers(crm, SHORT, answer))
     await_true(lambda: crm.ask("GET", "proxy_admin", "/toxics").json() == {}, "the holder heals")
-    assert crm.agent(SHORT) == 200
+    assert answers(crm, SHORT, 200)
 
 
 def test_a_ratio_is_dosed_exactly(crm: RunningCrm, link: Target) -> None:
@@ -86,11 +86,11 @@ def test_a_ratio_is_dosed_exactly(crm: RunningCrm, link: Target) -> None:
 
 
 def test_start_returns_only_after_a_hit_where_calls_come_by(crm: RunningCrm, link: Target) -> None:
-    with traffic(lambda: crm.agent(LONG)) as answers:
+    with traffic(lambda: crm.agent(LONG)) as said:
         token = prepared(HttpError, link, status=422, ratio="20%")
         seen = HttpError.start(token)
         assert seen.detail.startswith("http.error on upstream: 1 of the first ")
-        await_true(lambda: 422 in answers, "the client saw what the fault saw")
+        await_true(lambda: 422 in said, "the client saw what the fault saw")
         HttpError.stop(token)
 
 

@@ -270,18 +270,19 @@ def test_writers_wait_while_the_lock_is_held_and_get_through_in_between(
 ) -> None:
     undo = token(DbSlow, database, locked="12s", every="18s")
     hold(held, DbSlow, undo, tmp_path)
-    refused = 0
-    end = time.monotonic() + 3
-    while time.monotonic() < end:
+
+    def refused() -> bool:
         try:
             write(database, "leads")
         except sqlite3.OperationalError:
-            refused += 1
-    assert refused > 0, "no writer ever met the lock"
-    write(database, "leads", timeout_s=5)
+            return True
+        return False
+
+    assert waiting.await_true(refused, 30, 0.005), "no writer ever met the lock"
+    write(database, "leads", timeout_s=20)
     held.pop().take_back()
     for _ in range(20):
-        write(database, "leads", timeout_s=1)
+        write(database, "leads", timeout_s=20)
 
 
 @pytest.mark.parametrize(
