@@ -55,7 +55,7 @@ class Header(Event, frozen=True, kw_only=True, tag="header"):
     set_aside: dict[str, str] = {}
     """By expression: rules that no promtool here takes, and its words."""
     doubts: list[str] = []
-    """What nobody could settle: what only a program older than the user's refuses, what is loaded and unknown here."""
+    """Questions that are not settled: refusals by a program older than the user's, settings unknown here."""
     beside: list[str] = []
     """Alerts that other scenarios expect, which ran on the same stack: they may fire."""
 
@@ -304,13 +304,13 @@ class LoadWindow(Event, frozen=True, kw_only=True, tag="load"):
     busy: float | None = None
     """The share of one core that its busiest process used; None in histories that did not tell."""
     asked_requests: float | None = None
-    """Requests that an open load was to begin in this second; None of a closed one, and where nobody told."""
+    """Requests that an open load was to begin in this second; None of a closed one, and where it was not told."""
     asked_users: float | None = None
     """Users that a closed load was to have; `users` says how many it had."""
     beats: int | None = None
     """Signs of life that the generator gave itself inside; without any it stood still, and its users with it."""
     ended: dict[str, int] = {}
-    """Users that ended though nobody asked them to, by reason."""
+    """Users that ended unasked, by reason."""
     raised: dict[str, int] = {}
     """Exceptions of a locustfile's own code, by their place."""
     still: dict[str, float] = {}

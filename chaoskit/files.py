@@ -29,7 +29,7 @@ _umask: list[int] = []
 
 
 def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
-    """A descriptor of a regular file; raises OSError, without waiting, for whatever else the path names."""
+    """A descriptor of a regular file; raises OSError, without waiting, for anything else that the path names."""
     try:
         fd = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC, 0o600)
     except ValueError as error:  # a NUL in the name
@@ -47,7 +47,7 @@ def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
 
 
 def read_descriptor(fd: int, most: int, path: Path) -> bytes:
-    """What a regular file holds, which is closed; raises OSError beyond so many bytes, before it has read them."""
+    """The content of a regular file, which is closed; raises OSError beyond so many bytes, before it has read them."""
     try:
         found: list[bytes] = []
         left = most
@@ -64,7 +64,7 @@ def read_descriptor(fd: int, most: int, path: Path) -> bytes:
 
 
 def read_regular(path: Path, most: int = SMALL) -> bytes:
-    """What a regular file of at most so many bytes holds, whoever owns it; raises OSError."""
+    """The content of a regular file of at most so many bytes, of any owner; raises OSError."""
     return read_descriptor(open_regular(path), most, path)
 
 
@@ -83,7 +83,7 @@ def make_private(folder: Path) -> None:
 
 
 def keep_private() -> None:
-    """From here on whatever this process and its children write is for their user alone."""
+    """From here on all that this process and its children write is for their user alone."""
     before = os.umask(0o077)
     if not _umask:
         _umask.append(before)

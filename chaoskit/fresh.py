@@ -1,4 +1,4 @@
-"""Whatever we start begins with default signals and none blocked: what it does with them is its own affair.
+"""All that we start begins with default signals and none blocked: what it does with them is its own affair.
 
 A signal that is ignored stays ignored through exec, one that is caught becomes default. So what of ours must outlive a
 signal catches it and does nothing; and what we inherited as ignored (nohup, a shell's background) is reset on the way.
@@ -25,7 +25,7 @@ except OSError as error:
     sys.exit(f"does not run: {error.strerror}")
 """
 _RESTORED = {getattr(signal, name) for name in ("SIGPIPE", "SIGXFZ", "SIGXFSZ") if hasattr(signal, name)}
-"""What Python ignores itself, and subprocess takes back in what it starts."""
+"""Signals that Python ignores itself, and subprocess takes back in what it starts."""
 
 
 def outlive(numbers: Iterable[signal.Signals]) -> None:

@@ -30,7 +30,7 @@ _pins: dict[tuple[object, ...], int] = {}
 
 
 class Fate(enum.Enum):
-    """What is known of a token's process."""
+    """The fate of a token's process, as far as it is known."""
 
     LIVES = enum.auto()
     ENDED = enum.auto()
@@ -156,7 +156,7 @@ def _look(token: Token, key: tuple[object, ...], old: bool) -> Fate:
 
 
 def _compared(token: Token, old: bool) -> Fate:
-    """By what /proc shows of whatever has the pid."""
+    """By /proc's word on the process that has the pid."""
     pid = int(token["pid"])
     try:
         if old:

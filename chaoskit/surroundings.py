@@ -1,4 +1,4 @@
-"""What the machine does not give (disk, descriptors, threads, loopback, /proc), as errors with a reason and a code.
+"""Means that a machine lacks (disk, descriptors, threads, loopback, /proc), as errors with a reason and a code.
 
 Python says such things with errors of many kinds, from anywhere. Here, and nowhere else, they become ours: exit 2 for
 a path that cannot be used, exit 3 for a machine that gives too little.

@@ -95,7 +95,7 @@ def open_own(path: Path, flags: int = os.O_RDONLY, *, once: bool = False) -> int
 
 
 def read_own(path: Path, most: int = SMALL, *, once: bool = False) -> bytes:
-    """What a file that may be obeyed holds, of at most so many bytes; raises Distrusted, and OSError."""
+    """The content of a file that may be obeyed, of at most so many bytes; raises Distrusted, and OSError."""
     return read_descriptor(open_own(path, once=once), most, path)
 
 

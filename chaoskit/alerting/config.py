@@ -187,7 +187,7 @@ def files_named(reading: Reading, folder: Path, patterns: Iterable[Node], taken:
 
 
 def templates_named(reading: Reading, folder: Path, patterns: Iterable[Node], taken: Collection[Path]) -> list[Path]:
-    """The same for templates, whose texts are kept: they must lie below the folder, whatever the links say.
+    """The same for templates, whose texts are kept: they must lie below the folder, links resolved.
 
     Else anybody's configuration could have any file copied that its reader may read.
     """

@@ -152,7 +152,7 @@ def is_token_like(segment: str) -> bool:
 
 
 def shown_url(value: str) -> str:
-    """What may be shown of an address: where it leads, and the plain words of its path."""
+    """The part that may be shown of an address: where it leads, and the plain words of its path."""
     match = _URL.fullmatch(value.strip())
     if match is None:
         return REDACTED
@@ -165,7 +165,7 @@ def shown_url(value: str) -> str:
 
 
 def shown_value(key: str, value: str) -> str:
-    """What may be shown of a value that somebody gave for a key, as on a command line."""
+    """The part that may be shown of a value that was given for a key, as on a command line."""
     if _TELLING.search(f"{key}: {value}"):
         return REDACTED
     return _PASSWORD_IN_URL.sub(REDACTED, value)

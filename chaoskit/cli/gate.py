@@ -252,7 +252,7 @@ def _left(one: Candidate, why: str) -> LeftOut:
 def _select(
     everyone: list[Candidate], wanted: Wanted, known: AtScale, side_by_side: int
 ) -> tuple[list[Candidate], list[LeftOut]]:
-    """What is played, and what is not: it passed last time at this scale, or does not fit the budget."""
+    """The scenarios that are played, and those that passed last time at this scale or do not fit the budget."""
     failed = known.failed_last() if wanted.failed else {one.name for one in everyone}
     chosen = [one for one in everyone if one.name in failed]
     left_out = [_left(one, "not selected by --lf: it did not fail last time") for one in everyone if one not in chosen]

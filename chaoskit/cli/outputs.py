@@ -21,7 +21,7 @@ import click
 from chaoskit.errors import ExitCode
 
 _GONE = (errno.EPIPE, errno.EIO)
-"""A pipe without a reader, a terminal that was hung up: there is nobody to tell."""
+"""A pipe without a reader, a terminal that was hung up: no reader is left."""
 
 
 class Outlasting(io.FileIO):

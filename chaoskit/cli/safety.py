@@ -132,7 +132,7 @@ def _unhealed(folder: Path) -> Healed:
 
 
 def _what_it_does(fault: Standing, ledger: Ledger, folder: Path) -> str:
-    """What undoing a fault would do, or why it would be refused."""
+    """The effect of undoing a fault, or why it would be refused."""
     try:
         return f"its undo {vouched(fault, Journaled(folder, ledger.header))}"
     except FaultError as error:

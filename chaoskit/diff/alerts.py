@@ -97,7 +97,7 @@ class Alerts:
             yield Change("condition", new.alert, "", "most alerts of its group (limit)", *limits, "", new.place)
 
     def _asked(self, before: Subject, after: Subject) -> Iterator[Change]:
-        """What its labels' and annotations' templates ask Prometheus for."""
+        """The queries of its labels' and annotations' templates."""
         texts = [_asking(each.rule) for each in (before, after)]
         if texts[0] != texts[1] or not texts[0]:
             return  # no template asks, or the texts themselves are told

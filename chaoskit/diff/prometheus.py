@@ -89,7 +89,7 @@ class Shown:
 
 
 def prometheus_changes(old: Shown, new: Shown) -> Iterator[Change]:
-    """What is known to differ for everybody, or for every job; nothing where a side shows no configuration."""
+    """What is known to differ for all alerts, or for every job; nothing where a side shows no configuration."""
     if not (old.given and new.given):
         return
     if old.sends != new.sends:

@@ -61,7 +61,7 @@ class Target:
 
 
 PLACES = ("url", "service", "token_file", "file", "folder", "pattern", "control")
-"""What of an address is journaled beside a token, to be compared with it before the token is obeyed."""
+"""The part of an address that is journaled beside a token, to be compared with it before the token is obeyed."""
 
 
 def places(address: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,7 +154,7 @@ class Fault(Protocol):
 
     @classmethod
     def vouch(cls, undo: Undo, made: Made) -> str:
-        """What `stop` does with a token that was found in a journal, in words: what it runs, removes, sends where.
+        """Tells what `stop` does with a token that was found in a journal: what it runs, removes, sends where.
 
         Raises FaultError for a token that this kind cannot have made like that.
         """

@@ -1,4 +1,4 @@
-"""What a fault hits, by names that do not depend on how it was spelt: for locks, so that no two act on one thing.
+"""The things that a fault hits, by names that no spelling changes: for locks, so that no two act on one thing.
 
 A process is its pid in its own PID namespace and its start; beside it, its title below its parent, for what replaces
 it. An address is what its host resolves to and the port; a path is the file or folder it leads to.

@@ -116,7 +116,7 @@ def hit(victim: identity.Token, number: signal.Signals) -> None:
 
 
 def origin() -> dict[str, Any]:
-    """What a token notes of where and as which user the fault is made: from elsewhere its processes are not seen."""
+    """A token's notes of where and as which user the fault is made: from elsewhere its processes are not seen."""
     return {**identity.place(), "uid": os.geteuid()}
 
 
@@ -147,7 +147,7 @@ def children(parent: int) -> Iterator[int]:
 
 
 def several(pattern: str, names: Iterable[str]) -> str:
-    """What is wrong with names that more than one process has, with their pids; empty where none is."""
+    """The problems of names that more than one process has, with their pids; empty where none is."""
     there: dict[str, list[int]] = {}
     for name, process in matching(pattern):
         there.setdefault(name, []).append(process.pid)

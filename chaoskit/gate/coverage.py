@@ -57,7 +57,7 @@ def could_prove(plan: Plan) -> dict[str, frozenset[str]]:
 
 
 def proven_by(plan: Plan, verdict: Verdict) -> dict[str, frozenset[str]]:
-    """What a scenario's verdict proves: of a run that passed as a whole, what a row of its own says PASS of."""
+    """The proofs in a scenario's verdict: of a run that passed as a whole, what a row of its own says PASS of."""
     found: dict[str, set[str]] = {kind: set() for kind in KINDS}
     if verdict.result is Result.PASS:
         for alert in plan.alerts:

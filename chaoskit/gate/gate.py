@@ -193,7 +193,7 @@ class Gate:
         self._running.append(running)
 
     def _answer(self, plan: StackPlan) -> Answer | None:
-        """What promtool and amtool said of the bundle when the gate was planned, so that no stack asks again."""
+        """The words of promtool and amtool on the bundle when the gate was planned, so that no stack asks again."""
         first = plan.members[0].plan
         return None if first.attached else ask(first.config, self._settings.bundle, self._settings.yours)
 

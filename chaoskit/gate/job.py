@@ -50,7 +50,7 @@ class Job(msgspec.Struct, frozen=True):
     confirm: str = ""
     yours: dict[str, str] = {}
     answer: Answer | None = None
-    """What promtool and amtool said of the bundle, where they were asked."""
+    """The words of promtool and amtool on the bundle, where they were asked."""
 
     @property
     def parts(self) -> list[Part]:

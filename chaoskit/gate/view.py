@@ -90,7 +90,7 @@ def _coverage(coverage: Coverage) -> list[Text]:
 
 
 def left_out_lines(left_out: Sequence[LeftOut], record: AtScale) -> list[Text]:
-    """What is not played: a line for each scenario, with why, and when it last passed at this scale."""
+    """The scenarios that are not played: a line for each scenario, with why, and when it last passed at this scale."""
     lines = []
     for one in left_out:
         known = record.scenarios.get(one.name)

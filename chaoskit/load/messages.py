@@ -118,7 +118,7 @@ class LoadWindow(Line, frozen=True, tag="window"):
     beats: int = 0
     """How often the generator looked at the clock."""
     ended: dict[str, int] = {}
-    """Users that ended though nobody asked them to, by reason."""
+    """Users that ended unasked, by reason."""
     raised: dict[str, int] = {}
     """Exceptions of the locustfile's own code, by their place."""
     still: dict[str, float] = {}

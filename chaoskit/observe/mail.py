@@ -31,7 +31,7 @@ class MailDoor(msgspec.Struct, frozen=True, kw_only=True):
     index: int = 0
     port: int
     word: str = ""
-    """The password that its senders give; empty where mails of anybody are taken."""
+    """The password that its senders give; empty where every sender's mails are taken."""
 
 
 def mail_notice(door: MailDoor, *, sent: Interval, sender: str, recipients: Sequence[str], content: bytes) -> Notice:

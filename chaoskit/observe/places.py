@@ -1,8 +1,8 @@
-"""Who may stay connected to a sink: strangers who say nothing, or never an end of it, cannot keep Alertmanager out.
+"""The connections that a sink keeps: strangers who say nothing, or never an end of it, cannot keep Alertmanager out.
 
 There are so many places. Where all are taken, a newcomer gets that of the guest who has been there longest without
-having said anything that was taken; those who have, keep theirs. Whoever is sent away is counted, and the watch ends
-there: what they were about to say will never be known.
+having said anything that was taken; those who have, keep theirs. A client that is sent away is counted, and the watch
+ends there: its words will never be known.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who may be behind a request: a program that bears a token, or a web page that a browser on this machine shows.
+"""The possible senders of a request: a program that bears a token, or a web page that a browser on this machine shows.
 
 A page from anywhere can post to a port on loopback, with any body, in one of three media types, without asking
 first; by a name of its own that leads here it can read the answers too. It cannot hide its origin, nor post JSON.

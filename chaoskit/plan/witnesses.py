@@ -23,7 +23,7 @@ _SINKS = ("mail-sink", "webhook-sink")
 
 
 def witnesses_of(profile: Profile) -> tuple[str, ...]:
-    """The equipment without which no notice is seen, whatever the profile waives."""
+    """The equipment without which no notice is seen, waivers or not."""
     return (WITNESS,) if isinstance(profile.target, Attached) else _SINKS
 
 

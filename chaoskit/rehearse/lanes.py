@@ -159,7 +159,7 @@ def _heard(child: Child, result: bytes) -> Performed:
 
 
 def _unheard(child: Child, lane: Lane) -> Performed:
-    """A lane whose process was killed, or stood still: nobody knows of its rules, and the others go on."""
+    """A lane whose process was killed, or stood still: its rules are unknown, and the others go on."""
     why = f"its stack's process ended with {child.returncode}, uninvited; see {child.log}"
     return Performed(
         {

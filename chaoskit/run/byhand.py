@@ -99,7 +99,7 @@ def _secret_trouble(file: Path, place: Place) -> list[Problem]:
 
 
 def _wrong_role(handle: str, names: tuple[str, ...], address: Mapping[str, Any], place: Place) -> list[Problem]:
-    """What is wrong with how a role's processes are to be found."""
+    """The problems of how a role's processes are to be found."""
     if handle.partition(":")[0] != "role":
         return []
     example = r"as in --at 'pattern=my-app worker (?P<name>\S+)'"

@@ -51,7 +51,7 @@ class Asked:
     yours: Mapping[str, str] = field(default_factory=dict)
     """Versions of the user's own prometheus and alertmanager, as far as they are known."""
     answer: Answer | None = None
-    """What promtool and amtool said of the bundle, where they were asked before."""
+    """The words of promtool and amtool on the bundle, where they were asked before."""
 
     def answer_on(self, config: AlertConfig) -> Answer:
         """What promtool and amtool say of the bundle, which is `config`."""
@@ -209,7 +209,7 @@ def wrong_steps(scenario: Scenario, limits: Mapping[str, Any] | None = None) -> 
 
 
 def _unasked(spec: FaultSpec, kinds: Mapping[str, type[Fault]], time_scale: float) -> list[Problem]:
-    """What a fault would ask Prometheus, and cannot at this scale."""
+    """The queries that a fault would ask Prometheus, and cannot at this scale."""
     kind = kinds.get(spec.kind)
     settings = read_settings(kind, spec.settings, spec.place)[0] if kind is not None else None
     queries = getattr(kind, "queries", None)

@@ -14,7 +14,7 @@ from chaoskit.safety.lock import TargetLock
 from chaoskit.safety.state import register
 
 LOCAL = "local"
-"""What is noted of a target that lives and dies with its run: nobody else can reach it, so it needs no lock."""
+"""The note of a target that lives and dies with its run: no other run can reach it, so it needs no lock."""
 
 
 class Guard:

@@ -15,7 +15,7 @@ from chaoskit.safety.survey import noted_folders
 from chaoskit.trust import distrust, real_folder, user
 
 _NAME = re.compile(r"\d{8}-\d{6}-.+")
-"""What a run's folder is called: when it began, and what it is."""
+"""The name of a run's folder: when it began, and what it is."""
 _BEGUN_S = 3600.0
 """How long a folder without a journal may be that of a run that is just about to begin one."""
 

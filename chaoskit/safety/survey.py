@@ -46,7 +46,7 @@ class Survey:
     locks: tuple[tuple[Note, bool], ...]
     blocked: str
     others: tuple[str, ...] = ()
-    """What other users' notes and locks say, in words."""
+    """The words of other users' notes and locks."""
     unread: tuple[str, ...] = ()
     """Notes of this user's that cannot be read, and why."""
 

@@ -31,7 +31,7 @@ class Journaled:
 
 
 def vouched(fault: Standing, journaled: Journaled) -> str:
-    """What undoing this fault does, in words; raises FaultError where its kind cannot have made its token."""
+    """The effect of undoing this fault, in words; raises FaultError where its kind cannot have made its token."""
     if fault.kind in ENDS_WITH_ITS_RUN:
         return "does nothing: it ended with the run that showed it"
     kind = known().get(fault.kind)

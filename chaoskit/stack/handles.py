@@ -26,7 +26,7 @@ _BEHIND = {
 
 
 def wrong_handles(handles: Handles) -> list[Problem]:
-    """What a profile says is behind its handles, and the local target does not have there."""
+    """The entries of a profile's handles that the local target does not have."""
     problems = []
     for kind, key, name, value in _written(handles):
         place, known = handles.places.get(f"{kind}.{name}"), _BEHIND[kind].get(name)

@@ -153,17 +153,17 @@ def await_discovery(
 
 
 def check_rules(binaries: Checkers, files: Sequence[Path]) -> tuple[Problem, ...]:
-    """What promtool finds wrong in rule files, with the line where it tells one; empty when they are valid."""
+    """The problems that promtool finds in rule files, with the line where it tells one; empty when they are valid."""
     return _check([binaries.promtool, "check", "rules", "--lint=none", *files], files[0]) if files else ()
 
 
 def check_syntax(binaries: Checkers, file: Path) -> tuple[Problem, ...]:
-    """What promtool finds wrong in a Prometheus configuration alone, wherever the files are that it names."""
+    """The problems that promtool finds in a Prometheus configuration alone, wherever the files are that it names."""
     return _check([binaries.promtool, "check", "config", "--lint=none", "--syntax-only", file], file)
 
 
 def check_prometheus(binaries: Checkers, file: Path) -> tuple[Problem, ...]:
-    """What promtool finds wrong in a Prometheus configuration and the rule files that it names."""
+    """The problems that promtool finds in a Prometheus configuration and the rule files that it names."""
     return _check([binaries.promtool, "check", "config", "--lint=none", file], file)
 
 

@@ -37,7 +37,7 @@ _SERVERS = {"amtool": "alertmanager", "promtool": "prometheus"}
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What a program has against a file: at the user's place, without secrets."""
+    """A program's objection to a file: at the user's place, without secrets."""
 
     role: str
     problem: Problem
@@ -53,7 +53,7 @@ class Refusal:
 
     @property
     def told(self) -> str:
-        """What is told of it where it decides nothing, without its place."""
+        """The words for it where it decides nothing, without its place."""
         return f"refused by {self.program}; your {self.yours} was not asked: {self.problem.message}"
 
     def __str__(self) -> str:
@@ -63,7 +63,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the programs say of a configuration as it was given."""
+    """The programs' words on a configuration as it was given."""
 
     refusals: tuple[Refusal, ...] = ()
     set_aside: dict[str, str] = field(default_factory=dict)
@@ -76,12 +76,12 @@ class Answer:
 
     @property
     def refused(self) -> tuple[Problem, ...]:
-        """What a program of the user's version or a newer one refuses."""
+        """The refusals by a program of the user's version or a newer one."""
         return tuple(each.plain for each in self.refusals if not each.yours)
 
     @property
     def rows(self) -> tuple[str, ...]:
-        """What only an older program refuses: unknown."""
+        """The refusals by older programs alone: unknown."""
         return tuple(str(each) for each in self.refusals if each.yours)
 
     def unsettled(self, config: AlertConfig) -> tuple[NotUnderstood, ...]:

@@ -4,7 +4,7 @@
     an alert     detect, hold, clear; suppressed
     a receiver   notify, all-clear, content, notices; where nothing could show them, the rows that say so
 
-Whatever judges a hop may skip it or break; what is owed and has no row then is UNKNOWN, here and nowhere else.
+A judge of a hop may skip it or break; what is owed and has no row then is UNKNOWN, here and nowhere else.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NOTHING_ELSE = "nothing else"
 
 
 def owed(plan: Plan, abouts: Sequence[tuple[PlannedAlert, Sequence[str]]]) -> Iterator[Owed]:
-    """What must have a row; once for each row. `abouts`: the names of each alert's instances in rows."""
+    """Expectations that must have a row; once for each row. `abouts`: the names of each alert's instances in rows."""
     yield "before the fault", "steady", ""
     if plan.profile.load.given:
         yield "load", "load", ""
@@ -51,7 +51,7 @@ def _of_alert(alert: PlannedAlert) -> Iterator[tuple[str, str]]:
 
 
 def hops_of(notice: PlannedNotice) -> tuple[str, ...]:
-    """What is judged at one door of a receiver."""
+    """The judgement at one door of a receiver."""
     wanted = {
         "notify": True,
         "all-clear": notice.all_clear is not None or notice.no_all_clear is not None,

@@ -1,6 +1,6 @@
 """Suppressed means seen to be suppressed: by its source, and without a notice that lists it as firing meanwhile.
 
-Silence alone proves nothing: an alert that nobody routes is silent too. So Alertmanager must have shown the
+Silence alone proves nothing: an alert without a route is silent too. So Alertmanager must have shown the
 alert as suppressed with the source among its inhibitors, and the scenario names a positive control. Where the source
 itself lapsed for want of a processor, nothing tells whether it would have muted.
 """

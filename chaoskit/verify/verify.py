@@ -112,7 +112,7 @@ def judge_all(history: History, plan: Plan | None = None) -> tuple[Verdict, list
 
 
 def _configuration(plan: Plan, header: Header) -> list[Row]:
-    """What nobody could read or settle of the files, where something that is expected rests on it."""
+    """The parts of the files that could not be read or settled, where something that is expected rests on it."""
     reasons = [(each.of[0] if each.of else "configuration", str(each)) for each in plan.puzzles]
     reasons += [("configuration", each) for each in header.doubts]
     return [Row(about=a, hop="configuration", result=Result.UNKNOWN, reason=reason) for a, reason in reasons]

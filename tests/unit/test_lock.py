@@ -9,6 +9,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import psutil
@@ -19,6 +20,7 @@ from chaoskit.cli import run as chaoskit
 from chaoskit.errors import BadInput, Refused
 from chaoskit.faults import processes
 from chaoskit.faults.hit import hit
+from chaoskit.files import make_private
 from chaoskit.run.byhand import order
 from chaoskit.safety.lever import block, blocked, refuse_if_blocked, sweep, unblock
 from chaoskit.safety.lock import TargetLock, lock_file, locks
@@ -45,6 +47,7 @@ pytestmark = pytest.mark.usefixtures("state")
 _RACER = """
 import sys, time
 from pathlib import Path
+from typing import Any
 from chaoskit.errors import Refused
 from chaoskit.safety.lock import TargetLock
 time.sleep(max(0, float(sys.argv[1]) - time.time()))
@@ -244,6 +247,23 @@ def test_a_run_that_lives_is_let_be(tmp_path: Path) -> None:
     assert file.exists()
     assert list((tmp_path / "room").iterdir())
     one.close()
+
+
+def test_a_state_folder_that_another_process_makes_at_the_same_moment_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = Path.mkdir
+
+    def made_before(self: Path, *args: Any, **more: Any) -> None:
+        make(self, *args, **more)
+        make(self, *args, **more)
+
+    monkeypatch.setattr(Path, "mkdir", made_before)
+    make_private(tmp_path / "deep" / "state")
+    assert (tmp_path / "deep" / "state").is_dir()
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="exists"):
+        make_private(tmp_path / "file")
 
 
 def test_a_state_folder_that_cannot_be_made_is_said_with_what_mends_it(

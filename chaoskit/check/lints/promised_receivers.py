@@ -81,7 +81,7 @@ def to_nobody(facts: Facts) -> Iterator[Said]:
     Severity.ERROR,
     "promise",
     "A receiver lacks an integration that it is promised.",
-    "Nothing comes the promised way, whatever else does.",
+    "Nothing comes the promised way.",
     ("promise", "alertmanager"),
 )
 def missing_integration(facts: Facts) -> Iterator[Said]:

@@ -196,7 +196,7 @@ def not_muted(facts: Facts) -> Iterator[Said]:
     Severity.ERROR,
     "scenarios",
     "The control of a suppressed alert names no step, and no scenario in which the alert is delivered.",
-    "Silence alone proves nothing: an alert that nobody routes is silent too.",
+    "Silence alone proves nothing: an alert without a route is silent too.",
     ("scenarios",),
 )
 def control(facts: Facts) -> Iterator[Said]:
