@@ -161,7 +161,7 @@ def look_at(path: Path, timeout_s: float = 30.0) -> list[Problem]:
     """What one process says of a locustfile before there is a load."""
     processes = Processes(1, own=True)
     try:
-        return processes.look_at(path, timeout_s)
+        return processes.look_at(LoadSpec(host="http://127.0.0.1", users=1, locustfile=str(path)), timeout_s)
     finally:
         processes.stop()
 

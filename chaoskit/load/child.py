@@ -42,6 +42,8 @@ from chaoskit.load.traffic import Situation, Traffic
 _FIRST_COMMAND_S = 30.0
 _FLUSH_S = 5.0
 _BEAT_S = 0.05
+_QUIT_S = 1.0
+"""What listeners to Locust's last events have, after the drain."""
 _CUT_SHORT = 3
 """Exit code without totals."""
 
@@ -111,6 +113,7 @@ class Load:
             since_s=now_s,
             shard=start.shard,
             shards=start.shards,
+            whole_users=start.spec.users,
         )
         self._traffic = _traffic(self.at, together)
         track(
@@ -139,13 +142,35 @@ class Load:
         self._traffic.drain()
         cut_short = self._farewell.end()
         self._traffic.settle()
+        exit_code = self._quit()
         gevent.killall([ticking, beating])
         self.at.counters.settle(clock())
         self._roll(end=True)
         requests, failures = self._locust.own
-        totals = self.at.counters.totals(locust_requests=requests, locust_failures=failures, cut_short=cut_short)
+        totals = self.at.counters.totals(
+            locust_requests=requests, locust_failures=failures, cut_short=cut_short, exit_code=exit_code
+        )
         requests, failures = self._locust.told
         self._mouth.say(msgspec.structs.replace(totals, locust_requests=requests, locust_failures=failures))
+
+    def _quit(self) -> int | None:
+        """Locust's last two events, as its own command fires them; gives the exit code that the locustfile wants."""
+        if self.at.spec.locustfile is None:
+            return None
+        environment, runner = self._traffic.environment, self._traffic.environment.runner
+        events: Any = environment.events
+        asked: Any = None
+        with gevent.Timeout(max(_QUIT_S, self.at.left_s), False):
+            try:
+                events.quitting.fire(environment=environment, reverse=True)
+                asked = environment.process_exit_code
+                failed = bool(runner and (runner.errors or runner.exceptions))
+                events.quit.fire(exit_code=int(failed) if asked is None else asked)
+            except SystemExit as error:  # as good as the attribute
+                asked = 0 if error.code is None else error.code
+            except (Exception, gevent.GreenletExit) as error:
+                self.at.note_raised(error)
+        return asked if asked is None or isinstance(asked, int) else 1
 
     def heard(self) -> None:
         """The parent said something: it lives, and so does its lease."""
@@ -236,7 +261,7 @@ def _first(ears: Ears, mouth: Mouth) -> Start | None:
     with gevent.Timeout(_FIRST_COMMAND_S):
         line = ears.next()
     if line is not None and isinstance(command := decode_command(line), Look):
-        mouth.say(Looked(problems=problems_of(command.locustfile)))
+        mouth.say(Looked(problems=problems_of(command.spec)))
         line = ears.next()  # the target comes up meanwhile, or the parent goes
     if line is None:
         return None

@@ -63,7 +63,7 @@ class ClosedUsers:
         while self._at.gate.open:
             here = [greenlet.args[0] for greenlet in runner.user_greenlets if greenlet.args]
             staying = [user for user in here if not user.leaving]
-            missing = round(self._at.level(clock())) - len(staying)
+            missing = int(self._at.asked(clock())) - len(staying)
             if missing > 0:
                 runner.spawn_users({"Waiting": missing})
             for user in staying[: max(0, -missing)]:

@@ -22,9 +22,10 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
 
 
 class Look(Line, frozen=True, tag="look"):
-    """May come before the start: import this locustfile, and answer what is wrong with it."""
+    """May come before the start: import the load's locustfile, and answer what is wrong with it. The host is not known
+    yet."""
 
-    locustfile: str
+    spec: LoadSpec
 
 
 class Looked(Line, frozen=True, tag="looked"):

@@ -25,7 +25,20 @@ MOST_IN_FLIGHT = 900
 """Open requests of one process: beyond 1,024 descriptors the HTTP client no longer reuses its connections."""
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
-_FIXED = ("host", "locustfile", "processes", "connect_timeout_s", "network_timeout_s", "verify_tls", "seed")
+_FIXED = (
+    "host",
+    "locustfile",
+    "options",
+    "tags",
+    "exclude_tags",
+    "classes",
+    "spawn_rate",
+    "processes",
+    "connect_timeout_s",
+    "network_timeout_s",
+    "verify_tls",
+    "seed",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +69,14 @@ class LoadSpec:
     requests: Mapping[str, RequestSpec] = field(default_factory=dict)
     """What each name of the mix does on the target."""
     locustfile: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Of the locustfile's own command line."""
+    tags: tuple[str, ...] = ()
+    exclude_tags: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    """The user classes that are asked for; empty: all."""
+    spawn_rate: float | None = None
+    """How many users come or go in a second; None: all at once."""
     shape: Shape = field(default_factory=Shape)
     connect_timeout_s: float = 2.0
     network_timeout_s: float = 2.0
@@ -165,8 +186,9 @@ class LoadSpec:
     def _number_problems(self) -> list[Problem]:
         above_zero: dict[str, float | None] = {
             "rate": self.rate, "users": self.users, "connect_timeout_s": self.connect_timeout_s,
-            "network_timeout_s": self.network_timeout_s, "max_in_flight": self.max_in_flight,
-            "processes": self.processes, "limit_s": self.limit_s, "limit_requests": self.limit_requests,
+            "spawn_rate": self.spawn_rate, "network_timeout_s": self.network_timeout_s,
+            "max_in_flight": self.max_in_flight, "processes": self.processes, "limit_s": self.limit_s,
+            "limit_requests": self.limit_requests,
         }  # fmt: skip
         found = [
             Problem(None, f"load: {name} is {value:g}", "write a number above 0")
@@ -240,6 +262,7 @@ class LoadSpec:
             self,
             rate=None if self.rate is None else self.rate / shards,
             users=None if self.users is None else part(self.users),
+            spawn_rate=None if self.spawn_rate is None else self.spawn_rate / shards,
             max_in_flight=max(1, part(self.in_flight_bound)),
             limit_requests=max(1, part(self.limit_requests)),
             processes=1,

@@ -14,19 +14,31 @@ from typing import Any
 import gevent
 from locust import FastHttpUser
 from locust.runners import LocalRunner
-from locust.util.load_locustfile import load_locustfile
+from locust.util.load_locustfile import load_locustfile, load_locustfile_pytest
 
 from chaoskit.errors import BadInput, Place, Problem
+from chaoskit.load.locust_options import check_tasks, chosen, options_of, said_as_shape
+from chaoskit.load.model import LoadSpec
+from chaoskit.load.raised import reason_of, watch_exceptions
 from chaoskit.load.tracking import clock
 from chaoskit.load.traffic import LEVELS_S, Situation, environment_of
 
 
-def problems_of(path: str) -> list[Problem]:
-    """What keeps a locustfile from being used; it is run for it, if it was not."""
+def problems_of(spec: LoadSpec) -> list[Problem]:
+    """What keeps a locustfile from being this load; it is run for it, if it was not."""
+    path = str(spec.locustfile)
+    raised: list[BaseException] = []
+    forget = watch_exceptions(raised.append)
     try:
-        user_classes(path)
+        classes = chosen(spec, user_classes(path))
+        options = options_of(spec, spec.users)
+        if raised:
+            raise BadInput(Problem(Place(path), f"a listener raised {reason_of(raised[0])}"))
+        check_tasks(spec, classes, options)
     except BadInput as error:
         return list(error.problems)
+    finally:
+        forget()
     return []
 
 
@@ -35,15 +47,18 @@ def user_classes(path: str) -> dict[str, type[Any]]:
     """The user classes of a locustfile, which is run for it; raises BadInput with what keeps it from being used."""
     try:
         classes, shapes = load_locustfile(path)
+        if not classes:
+            classes = load_locustfile_pytest(path)
     except (Exception, SystemExit) as error:  # it may raise anything
         lines = [frame.lineno or 0 for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
         place = Place(path, lines[-1] if lines else getattr(error, "lineno", None) or 0)
         raise BadInput(Problem(place, f"cannot be imported: {type(error).__name__}: {error}")) from error
     if not classes:
-        hint = "write a class that inherits from FastHttpUser or HttpUser"
+        hint = "write a class that inherits from FastHttpUser or HttpUser, or a function test_something(fastsession)"
         raise BadInput(Problem(Place(path), "has no user class that is not abstract", hint))
     if shapes:
-        hint = "remove the class, and write shape: in the profile, so that a step can change it"
+        said = said_as_shape(shapes[0])
+        hint = f"remove the class, and write {said or 'shape:'} in the profile, so that a step can change it"
         raise BadInput(
             Problem(Place(path), "has a LoadTestShape, and a load here takes its shape from the profile", hint)
         )
@@ -55,15 +70,17 @@ class OwnUsers:
 
     def __init__(self, at: Situation, runner: type[Any] = LocalRunner) -> None:
         self._at = at
-        classes = user_classes(str(at.spec.locustfile))
-        for one in classes.values():
+        classes = chosen(at.spec, user_classes(str(at.spec.locustfile)))
+        for one in classes:
             if issubclass(one, FastHttpUser):
                 # Locust's own defaults, 60 s, would outlast most faults.
                 if one.network_timeout == FastHttpUser.network_timeout:
                     one.network_timeout = at.spec.network_timeout_s
                 if one.connection_timeout == FastHttpUser.connection_timeout:
                     one.connection_timeout = at.spec.connect_timeout_s
-        self.environment = environment_of(list(classes.values()), at, runner)
+        options = options_of(at.spec, at.whole_users)
+        check_tasks(at.spec, classes, options)
+        self.environment = environment_of(classes, at, runner, options)
         self._runner: Any = self.environment.runner
 
     @property
@@ -82,7 +99,7 @@ class OwnUsers:
     def _follow(self) -> None:
         asked = 0
         while self._at.gate.open:
-            wanted = round(self._at.level(clock()))
+            wanted = int(self._at.asked(clock()))
             if wanted != asked:
                 self._ask(wanted, max(1, abs(wanted - asked)))
                 asked = wanted

@@ -6,6 +6,7 @@ So what is wrong with a file is known before a run starts anything, and its top 
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 import subprocess
 import sys
@@ -15,11 +16,14 @@ from pathlib import Path
 
 from chaoskit.errors import Place, Problem
 from chaoskit.load.messages import Command, Look, decode_looked, encode
+from chaoskit.load.model import LoadSpec
 from chaoskit.load.output import BoundedOutput
 from chaoskit.stack.process import Child, spawn
 
 _IMPORT_S = 30.0
 _TAIL = 500
+_LOCUSTS = "LOCUST_"
+"""Variables by which Locust takes options: what runs is what the profile says."""
 
 
 class Processes:
@@ -44,6 +48,7 @@ class Processes:
                         stdin=subprocess.PIPE,
                         stdout=subprocess.PIPE,
                         stderr=self.output.fd,
+                        env={key: value for key, value in os.environ.items() if not key.startswith(_LOCUSTS)},
                         any_thread=any_thread,
                     )
                 )
@@ -65,19 +70,20 @@ class Processes:
         self._meeting = tempfile.TemporaryDirectory(prefix="load-", dir=log.parent)
         return self._meeting.name
 
-    def look_at(self, path: Path, timeout_s: float = _IMPORT_S) -> list[Problem]:
-        """What keeps this file from being a load, with its line where there is one; empty when nothing does.
+    def look_at(self, spec: LoadSpec, timeout_s: float = _IMPORT_S) -> list[Problem]:
+        """What keeps its locustfile from being this load, with its line where there is one; empty when nothing does.
 
         Each process runs the file's top level for it. Bounded by `timeout_s` real seconds. A problem ends them all.
         """
+        path = str(spec.locustfile)
         for child in self.children:
-            send(child, Look(locustfile=str(path)))
+            send(child, Look(spec=spec))
         end_s = time.monotonic() + timeout_s
         for child in self.children:
             assert child.stdout is not None
             if not select.select([child.stdout], [], [], max(0.0, end_s - time.monotonic()))[0]:
                 hint = "move what takes long into its tasks"
-                problems = [Problem(Place(str(path)), f"is not imported within {timeout_s:g} s", hint)]
+                problems = [Problem(Place(path), f"is not imported within {timeout_s:g} s", hint)]
             elif line := child.stdout.readline():
                 problems = decode_looked(line).problems
             else:
@@ -96,12 +102,12 @@ class Processes:
         if self._meeting is not None:
             self._meeting.cleanup()
 
-    def _ended(self, child: Child, path: Path) -> Problem:
+    def _ended(self, child: Child, path: str) -> Problem:
         for one in self.children:
             one.stop()
         self.output.close()
         said = child.tail().strip()[-_TAIL:]
-        return Problem(Place(str(path)), f"ended the process that imported it with {child.returncode}", said)
+        return Problem(Place(path), f"ended the process that imported it with {child.returncode}", said)
 
 
 def process_name(shard: int, bearing: int) -> str:

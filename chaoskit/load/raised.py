@@ -29,8 +29,8 @@ _UNCAUGHT = "Uncaught exception in "
 _TOLD = "_chaoskit_told"
 
 
-def watch_exceptions(note: Callable[[BaseException], None]) -> None:
-    """From now on `note` hears each exception of theirs, once."""
+def watch_exceptions(note: Callable[[BaseException], None]) -> Callable[[], None]:
+    """From now on `note` hears each exception of theirs, once; until what is given is called."""
 
     def tell(error: BaseException) -> None:
         if isinstance(error, _NO_ERRORS) or getattr(error, _TOLD, False):
@@ -53,10 +53,19 @@ def watch_exceptions(note: Callable[[BaseException], None]) -> None:
             tell(value)
         handle(context, kind, value, tb)
 
+    def failed(exception: BaseException, **_: Any) -> None:
+        tell(exception)
+
+    def forget() -> None:
+        user_error.remove_listener(failed)
+        logging.getLogger().removeFilter(logged)
+        hub.handle_error = handle
+
     user_error: Any = locust.events.user_error
-    user_error.add_listener(lambda exception, **_: tell(exception))
+    user_error.add_listener(failed)
     logging.getLogger().addFilter(logged)
     hub.handle_error = handling
+    return forget
 
 
 def reason_of(error: BaseException) -> str:

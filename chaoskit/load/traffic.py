@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import gevent
 import locust
-import locust.argument_parser
 from locust import FastHttpUser
 from locust.env import Environment
 from locust.runners import LocalRunner, WorkerRunner
@@ -44,6 +44,8 @@ class Situation:
     """Where the shape's time begins."""
     shard: int = 0
     shards: int = 1
+    whole_users: int | None = None
+    """Those of all processes together."""
     drain_s: float = math.inf
     """How long the end may take, once it has begun."""
     ends_since_s: float | None = None
@@ -70,8 +72,19 @@ class Situation:
         if hurried:
             self.drain_s = min(self.drain_s, self.spec.usual_drain_s)
 
+    spawned: float = 0.0
+    spawned_s: float | None = None
+    """How far spawn_rate has come, and when."""
+
     def level(self, now_s: float) -> float:
-        return self.spec.level(now_s - self.since_s)
+        level = self.spec.level(now_s - self.since_s)
+        if self.spec.spawn_rate is None:
+            return level
+        since_s = self.since_s if self.spawned_s is None else self.spawned_s
+        step = self.spec.spawn_rate * max(0.0, now_s - since_s)
+        self.spawned += min(step, max(-step, level - self.spawned))
+        self.spawned_s = max(since_s, now_s)
+        return self.spawned
 
     def asked(self, now_s: float) -> float:
         """Requests a second, or whole users."""
@@ -141,16 +154,14 @@ def user_class(at: Situation, name: str, **attributes: Any) -> type[Any]:
     )
 
 
-def environment_of(classes: list[type[Any]], at: Situation, runner: type[Any] = LocalRunner) -> Environment:
+def environment_of(
+    classes: list[type[Any]], at: Situation, runner: type[Any] = LocalRunner, options: Any = None
+) -> Environment:
     """Locust's environment with a runner: no web server, no port, no sockets but those to the target and its own.
 
     Raises BadInput where a listener to its `init` raises.
     """
     watch_exceptions(at.note_raised)
-    # No configuration files: what runs is what the spec says.
-    options = locust.argument_parser.get_parser(default_config_files=[]).parse_args(
-        ["--headless", "--host", at.spec.host]
-    )
     environment = Environment(
         user_classes=classes,
         events=locust.events,
@@ -158,6 +169,8 @@ def environment_of(classes: list[type[Any]], at: Situation, runner: type[Any] = 
         parsed_options=options,
         catch_exceptions=True,
     )
+    if at.spec.locustfile is not None:
+        environment.locustfile, environment.parsed_locustfiles = Path(at.spec.locustfile).name, [at.spec.locustfile]
     if issubclass(runner, WorkerRunner):
         environment.stats = RequestStats(use_response_times_cache=False)
     # Locust's own makers of runners take no class. Host and port are replaced by what the class meets by.

@@ -16,6 +16,8 @@ def load_line(load: LoadPlan) -> str:
         parts.append(course(load.shape))
     if load.locustfile is not None:
         parts.append(f"tasks of {load.locustfile}")
+        said = {"classes": load.classes, "tags": load.tags, "without tags": load.exclude_tags, "options": load.options}
+        parts += [f"{name} {', '.join(names)}" for name, names in said.items() if names]
     else:
         parts.append(_mix(load))
     if load.processes > 1:
@@ -39,6 +41,10 @@ def course(shape: Shape) -> str:
         case "soak":
             edges = f"up within {start}, " if shape.start_s else ""
             return f"soak: {edges}{length} at full level, then down"
+        case "stages":
+            return "stages of " + ", ".join(
+                f"{to * 100:g}% for {format_duration(length_s)}" for length_s, to, _ in shape.stages
+            )
     return "constant"
 
 
@@ -46,7 +52,8 @@ def _model(load: LoadPlan) -> str:
     if load.rate_per_s is not None:
         pool = f", at most {load.in_flight} unanswered" if load.in_flight else ""
         return f"{load.rate_per_s:g}/s in an open model{pool}"
-    think = "" if load.locustfile else f", each thinking for about {format_duration(load.think_s)}"
+    think = "" if load.spawn_rate is None else f", {load.spawn_rate:g}/s of them coming or going"
+    think += "" if load.locustfile else f", each thinking for about {format_duration(load.think_s)}"
     return f"{load.users} users in a closed model{think}"
 
 

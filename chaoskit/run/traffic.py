@@ -56,7 +56,7 @@ def own_load(plan: Plan) -> Iterator[Processes | None]:
         return
     processes = Processes(load.processes, own=True)
     try:
-        if problems := processes.look_at(path):
+        if problems := processes.look_at(load_spec(plan, _SOMEWHERE, {})):
             raise BadInput(problems)
         yield processes
     except BaseException:
@@ -79,6 +79,11 @@ def load_spec(plan: Plan, host: str, requests: Mapping[str, list[dict[str, Any]]
         locustfile=None if own is None else str(own),
         mix={} if own else weights(load.mix or dict.fromkeys(_usual(requests), 1), specs),
         requests={} if own else specs,
+        options=load.options,
+        tags=load.tags,
+        exclude_tags=load.exclude_tags,
+        classes=load.classes,
+        spawn_rate=load.spawn_rate,
         shape=load.shape,
         connect_timeout_s=load.timeout_s,
         network_timeout_s=load.timeout_s,

@@ -10,14 +10,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from chaoskit.errors import Place
-from chaoskit.scenario.fields import Fields, Problems, positive_int, text
+from chaoskit.scenario.fields import Fields, Problems, listed, positive_int, settings, text, unique_texts
 from chaoskit.scenario.model import LONGEST_DRAIN_S, THINK_S, TIMEOUT_S, LoadPlan
 from chaoskit.scenario.quantities import duration, duration_or_zero, number, rate, share
 from chaoskit.scenario.shape import Shape
 from chaoskit.yaml_node import Node
 from chaoskit.yaml_source import nearest
 
-KEYS = ("rate", "users", "locustfile", "mix", "shape", "processes", "timeout", "think", "in_flight", "drain")
+KEYS = ("rate", "users", "locustfile", "mix", "shape", "processes", "timeout", "think", "in_flight", "drain",
+        "options", "tags", "exclude_tags", "classes", "spawn_rate")  # fmt: skip
 CHANGE_KEYS = ("rate", "users", "mix", "shape")
 """What may change while the load flows."""
 SHAPES = {
@@ -26,13 +27,15 @@ SHAPES = {
     "step": ("steps", "each"),
     "soak": ("up", "for"),
 }
-"""Each shape that has settings, with their keys; `constant` has none."""
+"""Each shape that has settings, with their keys; `constant` has none, and `stages` is a list."""
+STAGE_KEYS = ("for", "to", "over")
 EXAMPLES = {
     "constant": "constant",
     "ramp": "{ramp: {from: 10%, over: 30s}}",
     "spike": "{spike: {to: 5, at: 20s, for: 5s}}",
     "step": "{step: {steps: 4, each: 15s}}",
     "soak": "{soak: {up: 20s, for: 10m}}",
+    "stages": "{stages: [{for: 1m, to: 50%, over: 10s}, {for: 5m, to: 100%}]}",
 }
 
 MOST_USERS = 100_000
@@ -64,6 +67,9 @@ def read_load(node: Node, what: str, problems: Problems) -> LoadPlan | None:
     _excluded(node, "mix", own, "stands beside 'locustfile', which has tasks of its own", problems)
     _excluded(node, "think", own, "stands beside 'locustfile', whose users have a wait_time", problems)
     _excluded(node, "think", "rate" in given, "is a user's wait, and a rate has no users", problems)
+    for key in ("options", "tags", "exclude_tags", "classes"):
+        _excluded(node, key, not own, "is for a locustfile, and this load has none", problems)
+    _excluded(node, "spawn_rate", "rate" in given, "is how fast users come, and a rate has no users", problems)
     _excluded(node, "in_flight", "rate" not in given, "bounds an open load, and this one has no 'rate'", problems)
     plan = LoadPlan(
         rate_per_s=fields.take("rate", rate, None),
@@ -76,6 +82,11 @@ def read_load(node: Node, what: str, problems: Problems) -> LoadPlan | None:
         think_s=fields.take("think", duration_or_zero, THINK_S),
         in_flight=fields.take("in_flight", positive_int, None),
         drain_s=fields.take("drain", _drain, None),
+        options=fields.take("options", _options, {}),
+        tags=fields.take("tags", unique_texts("tags: [read]"), ()),
+        exclude_tags=fields.take("exclude_tags", unique_texts("exclude_tags: [slow]"), ()),
+        classes=fields.take("classes", unique_texts("classes: [Reader]"), ()),
+        spawn_rate=fields.take("spawn_rate", rate, None),
         places={"load": node.place, **{key: value.place for key in KEYS if (value := node.get(key))}},
     )
     _bounded(plan, node, problems)
@@ -107,10 +118,10 @@ def check_change(load: LoadPlan, settings: Mapping[str, Any], place: Place, prob
 
 def read_shape(node: Node, what: str, problems: Problems) -> Shape | None:
     """`constant`, or a mapping from the name of one other shape to its settings."""
-    known = ("constant", *SHAPES)
+    known = ("constant", *SHAPES, "stages")
     if node.value == "constant":
         return Shape()
-    if node.value in SHAPES:
+    if node.value in known:
         problems.say(node.place, f"{what} {node.value} needs settings", f"write {EXAMPLES[str(node.value)]}")
         return None
     if node.kind != "mapping" or len(node.pairs) != 1:
@@ -121,6 +132,8 @@ def read_shape(node: Node, what: str, problems: Problems) -> Shape | None:
         return None
     key, inner = node.pairs[0]
     name = str(key.value)
+    if name == "stages":
+        return _stages(inner, problems)
     if name not in SHAPES:
         hint = "write shape: constant" if name == "constant" else nearest(name, known) or f"known: {', '.join(known)}"
         problems.say(key.place, f"'{name}' is no shape with settings", hint)
@@ -129,6 +142,54 @@ def read_shape(node: Node, what: str, problems: Problems) -> Shape | None:
     if inner.kind != "mapping":
         return None
     return _SHAPES[name](fields)
+
+
+def _stages(node: Node, problems: Problems) -> Shape | None:
+    stages = listed(_stage, f"shape: {EXAMPLES['stages']}")(node, "'stages'", problems)
+    if not stages or len(stages) != len(node.items):
+        return None
+    if not any(to for _, to, _ in stages):
+        problems.say(node.place, "'stages' never rise above 0", "write to: 100% in one of them")
+        return None
+    return Shape(kind="stages", stages=stages)
+
+
+def _stage(node: Node, what: str, problems: Problems) -> tuple[float, float, float] | None:
+    fields = Fields(node, "a stage", STAGE_KEYS, problems, hint="write {for: 1m, to: 50%, over: 10s}")
+    if node.kind != "mapping":
+        return None
+    length = fields.need("for", duration, "how long it lasts, with the way there")
+    to = fields.need("to", _level, "how much of the level: 50%, or 200% for twice as much")
+    over = fields.take("over", duration_or_zero, 0.0)
+    if length is None or to is None:
+        return None
+    if over > length:
+        problems.say(node.place, "'over' of a stage is longer than its 'for'", "the way there is a part of the stage")
+        return None
+    return length, to, over
+
+
+def _level(node: Node, what: str, problems: Problems) -> float | None:
+    """A share of the level from 0, which may be more than the whole."""
+    text_of = node.raw.strip()
+    percent = text_of.endswith("%")
+    try:
+        value = float(text_of.rstrip("%")) / (100 if percent else 1)
+    except ValueError:
+        value = -1.0
+    if node.kind != "scalar" or not 0 <= value <= HIGHEST_PEAK or (not percent and value > 1):
+        problems.say(node.place, f"{what} must be a share of the level, found {node.described()}", "write 50% or 200%")
+        return None
+    return value
+
+
+def _options(node: Node, what: str, problems: Problems) -> dict[str, Any] | None:
+    """Names and values of a command line: texts, numbers, truth values, and lists of them."""
+    values = settings(node, what, problems)
+    for key, value in node.pairs if values else ():
+        if any(one.kind != "scalar" or one.value is None for one in value.items or (value,)):
+            problems.say(value.place, f"'{key.value}' of {what} must be a value or a list, found {value.described()}")
+    return values
 
 
 def _ramp(fields: Fields) -> Shape | None:

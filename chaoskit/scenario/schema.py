@@ -52,6 +52,7 @@ _BOUNDS: Schema = {
     ],
     "description": "2 (exactly), 1..3, ..10 (at most) or 2.. (at least)",
 }
+_VALUE: Schema = {"type": ["string", "number", "boolean"]}
 _SETTINGS: Schema = {"type": "object", "description": "the kind's own settings"}
 _LABELS: Schema = {
     "type": "object",
@@ -223,11 +224,16 @@ def _load() -> Schema:
         "think": _ZERO_TOO,
         "in_flight": _COUNT,
         "drain": _ZERO_TOO,
+        "options": {"type": "object", "additionalProperties": {"anyOf": [_VALUE, _list(_VALUE)]}},
+        **dict.fromkeys(("tags", "exclude_tags", "classes"), _list(_TEXT, unique=True)),
+        "spawn_rate": {"type": "string", "pattern": r"^[0-9.]+(e[0-9]+)?/s$"},
     }
     apart = (("rate", "users"), ("rate", "locustfile"), ("mix", "locustfile"), ("think", "locustfile"),
-             ("think", "rate"), ("in_flight", "users"), ("in_flight", "locustfile"))  # fmt: skip
+             ("think", "rate"), ("in_flight", "users"), ("in_flight", "locustfile"),
+             ("spawn_rate", "rate"))  # fmt: skip
     return _object(load.KEYS, properties) | {
         "anyOf": [{"required": [key]} for key in ("rate", "users", "locustfile")],
+        "dependentRequired": {key: ["locustfile"] for key in ("options", "tags", "exclude_tags", "classes")},
         "not": {"anyOf": [{"required": list(pair)} for pair in apart]},
     }
 
@@ -244,6 +250,9 @@ def _shape() -> Schema:
         _object((kind,), {kind: _object(keys, properties[kind], needed[kind])}, "all")
         for kind, keys in load.SHAPES.items()
     ]
+    level = {"anyOf": [{"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?%?$"}, _number(0, 1)]}
+    stage = _object(load.STAGE_KEYS, {"for": _DURATION, "to": level, "over": _ZERO_TOO}, ("for", "to"))
+    kinds.append(_object(("stages",), {"stages": _list(stage)}, "all"))
     return {"anyOf": [{"const": "constant"}, *kinds]}
 
 

@@ -27,18 +27,23 @@ class Shape:
     * spike: 1, but `peak` from `start_s` for `length_s`.
     * step: `steps` equal stairs, each `length_s` long, the last one is 1 and stays.
     * soak: up within `start_s`, 1 for `length_s`, down to 0 within `start_s`.
+    * stages: one after the other, each as long as its first figure, to its second within its third; from 0, and the
+      last one stays.
     """
 
-    kind: Literal["constant", "ramp", "spike", "step", "soak"] = "constant"
+    kind: Literal["constant", "ramp", "spike", "step", "soak", "stages"] = "constant"
     low: float = 0.0
     peak: float = 1.0
     start_s: float = 0.0
     length_s: float = 0.0
     steps: int = 1
+    stages: tuple[tuple[float, float, float], ...] = ()
 
     @property
     def highest(self) -> float:
         """The largest factor that ever occurs."""
+        if self.kind == "stages":
+            return max((to for _, to, _ in self.stages), default=0.0)
         return max(1.0, self.peak) if self.kind == "spike" else max(1.0, self.low)
 
     def problems(self) -> list[Problem]:
@@ -48,7 +53,7 @@ class Shape:
             for name, value in (("low", self.low), ("peak", self.peak), ("start_s", self.start_s))
             if not 0 <= value < math.inf
         ]
-        if self.kind != "constant" and not 0 < self.length_s < math.inf:
+        if self.kind not in ("constant", "stages") and not 0 < self.length_s < math.inf:
             found.append(
                 Problem(None, f"load shape {self.kind}: length_s is {self.length_s:g}", "give it a length above 0")
             )
@@ -68,6 +73,8 @@ def factor(shape: Shape, t_s: float) -> float:
             return min(shape.steps, int(max(0.0, t_s) / shape.length_s) + 1) / shape.steps
         case "soak":
             return _soak(shape, t_s)
+        case "stages":
+            return _staged(shape, t_s)
     return 1.0
 
 
@@ -78,3 +85,13 @@ def _soak(shape: Shape, t_s: float) -> float:
     if over <= 0:
         return 1.0
     return max(0.0, 1 - over / shape.start_s) if shape.start_s else 0.0
+
+
+def _staged(shape: Shape, t_s: float) -> float:
+    before = 0.0
+    for length_s, to, over_s in shape.stages:
+        if t_s < length_s:
+            return to if t_s >= over_s else before + (to - before) * max(0.0, t_s) / over_s
+        t_s -= length_s
+        before = to
+    return before

@@ -133,11 +133,11 @@ def test_turns_keep_the_weights_in_proportion_exactly() -> None:
 
 RULES = [
     ("shape: ramp", "p.yml:5: 'shape' ramp needs settings (write {ramp: {from: 10%, over: 30s}})"),
-    ("shape: rampp", "p.yml:5: 'shape' must be one of constant, ramp, spike, step, soak, found the text 'rampp' (did you mean 'ramp'?)"),
+    ("shape: rampp", "p.yml:5: 'shape' must be one of constant, ramp, spike, step, soak, stages, found the text 'rampp' (did you mean 'ramp'?)"),
     ("shape: {sine: {over: 1s}}", "p.yml:5: 'sine' is no shape with settings (did you mean 'spike'?)"),
     ("shape: {constant: {}}", "p.yml:5: 'constant' is no shape with settings (write shape: constant)"),
     ("shape: {ramp: {over: 1s}, soak: {for: 1s}}",
-     "p.yml:5: 'shape' must be one of constant, ramp, spike, step, soak, found 2 of them (write constant or, for instance, {ramp: {from: 10%, over: 30s}})"),
+     "p.yml:5: 'shape' must be one of constant, ramp, spike, step, soak, stages, found 2 of them (write constant or, for instance, {ramp: {from: 10%, over: 30s}})"),
     ("shape: {ramp: 30s}", "p.yml:5: the shape 'ramp' is a mapping, found the text '30s' (write {ramp: {from: 10%, over: 30s}})"),
     ("shape: {ramp: {over: 30}}", "p.yml:5: 'over' has no unit: 30 (write 30s for seconds or 30m for minutes)"),
     ("shape: {ramp: {from: 10%}}", "p.yml:5: the shape 'ramp' needs 'over' (how long it takes)"),
@@ -150,6 +150,11 @@ RULES = [
     ("shape: {soak: {for: 0s}}", "p.yml:5: 'for' must be longer than 0 (write a duration such as 30s or 5m)"),
     ("processes: 0", "p.yml:5: 'processes' must be a whole number of 1 or more, found the number 0"),
     ("processes: 65", "p.yml:5: 'processes' must be at most 64, found the number 65"),
+    ("shape: {stages: []}", "p.yml:5: 'stages' is an empty list (write shape: {stages: [{for: 1m, to: 50%, over: 10s}, {for: 5m, to: 100%}]}, or remove the key)"),
+    ("shape: {stages: [{to: 50%}]}", "p.yml:5: a stage needs 'for' (how long it lasts, with the way there)"),
+    ("shape: {stages: [{for: 5s, to: 50}]}", "p.yml:5: 'to' must be a share of the level, found the number 50 (write 50% or 200%)"),
+    ("shape: {stages: [{for: 5s, to: 50%, ovr: 2s}]}", "p.yml:5: 'ovr' is not a key of a stage (did you mean 'over'?)"),
+    ("optoins: {a: 1}", "p.yml:5: 'optoins' is not a key of 'load' (did you mean 'options'?)"),
     ("drain: 11m", "p.yml:5: 'drain' is longer than 30 s: 11m (write 2s)"),
     ("timeout: 11m", "p.yml:5: 'timeout' is longer than 600 s: 11m (write 2s)"),
     ("timeout: 2", "p.yml:5: 'timeout' has no unit: 2 (write 2s for seconds or 2m for minutes)"),
@@ -159,6 +164,12 @@ MODELS = [
     ("users: 4\n  in_flight: 9", "p.yml:5: 'in_flight' bounds an open load, and this one has no 'rate' (remove one)"),
     ("rate: 40/s\n  locustfile: a.py", "p.yml:4: 'rate' stands beside 'locustfile', whose users take no rate (write users: 20; its users decide themselves how often they ask)"),
     ("locustfile: a.py\n  think: 1s", "p.yml:5: 'think' stands beside 'locustfile', whose users have a wait_time (remove one)"),
+    ("users: 4\n  options: {tenant: x}", "p.yml:5: 'options' is for a locustfile, and this load has none (remove one)"),
+    ("users: 4\n  tags: [read]", "p.yml:5: 'tags' is for a locustfile, and this load has none (remove one)"),
+    ("locustfile: a.py\n  options: {tenant: {a: 1}}", "p.yml:5: 'tenant' of 'options' must be a value or a list, found a mapping"),
+    ("rate: 4/s\n  spawn_rate: 2/s", "p.yml:5: 'spawn_rate' is how fast users come, and a rate has no users (remove one)"),
+    ("users: 4\n  shape: {stages: [{for: 5s, to: 50%, over: 6s}]}", "p.yml:5: 'over' of a stage is longer than its 'for' (the way there is a part of the stage)"),
+    ("users: 4\n  shape: {stages: [{for: 5s, to: 0%}]}", "p.yml:5: 'stages' never rise above 0 (write to: 100% in one of them)"),
     ("users: 3\n  processes: 4", "p.yml:5: 3 users cannot be shared by 4 processes (give each process at least one user)"),
     ("locustfile: a.py\n  processes: 11", "p.yml:5: 10 users cannot be shared by 11 processes (give each process at least one user)"),
     ("rate: 60000/s\n  shape: {spike: {to: 2, at: 1s, for: 1s}}", "p.yml:4: 'rate' is more than 100000/s at its highest: 120000/s (lower it, or the peak of its shape)"),
@@ -178,7 +189,7 @@ def test_what_is_wrong_is_refused_at_its_line(load: str, said: str) -> None:
         for line, said in RULES
         if said and "0%" not in line and "0s" not in line and "11m" not in line
     ]
-    + [one for one, _ in MODELS[:4]],
+    + [one for one, _ in MODELS[:8]],
 )
 def test_what_is_wrong_in_one_place_is_not_valid_in_an_editor(load: str) -> None:
     assert not valid(read(profile_with(load), "p.yml").plain(), profile_schema())
