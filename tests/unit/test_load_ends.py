@@ -179,6 +179,7 @@ class Hangs(FastHttpUser):
 """
 
 
+@pytest.mark.long
 def test_a_generator_that_hangs_is_told_once_and_so_is_that_it_is_heard_again(
     target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

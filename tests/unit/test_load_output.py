@@ -60,7 +60,7 @@ FLOOD = """
 import sys
 from locust import FastHttpUser, task
 print("first words")
-for _ in range(400):
+for _ in range(220):
     print("x" * 100_000)
 class U(FastHttpUser):
     @task
