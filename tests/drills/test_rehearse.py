@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -290,3 +290,122 @@ def test_the_engine_refutes_series_for_what_can_never_be_true(tmp_path: Path) ->
     proven, (unproven,) = prove([Subject(7, rule("count(a) == 0"), 300.0)], {}, require().promtool, tmp_path, 15.0)
     assert not proven
     assert "do not make it true" in unproven.reason
+
+
+@pytest.mark.parametrize(
+    ("expr", "hasty"),
+    [
+        ("absent(a)", True),
+        ("(sum(a) or vector(0)) < 1", True),
+        ("increase(a_total[30m]) < 5", True),
+        ("a > 10", False),
+        ("rate(a_total[5m]) > 1", False),
+    ],
+)
+def test_the_engine_tells_which_alerts_are_true_before_their_series_are_at_rest(
+    expr: str, hasty: bool, tmp_path: Path
+) -> None:
+    (proven,), _ = prove([Subject(7, rule(expr), 1800.0)], {}, require().promtool, tmp_path, 15.0)
+    assert proven.hasty == hasty
+
+
+def test_the_engine_renders_the_labels_by_which_an_alert_is_routed(tmp_path: Path) -> None:
+    labels = {
+        "severity": "{{ if gt $value 10.0 }}high{{ else }}low{{ end }} in {{ $externalLabels.site }}",
+        "team": "a",
+    }
+    subject = Subject(7, replace(rule("sum by (disk) (a) > 11"), labels=labels), 0.0)
+    (proven,), _ = prove([subject], {}, require().promtool, tmp_path, 15.0, {"site": "x"})
+    assert proven.results == ({"disk": "rehearsal-7", "severity": "high in x", "team": "a"},)
+
+
+@pytest.mark.parametrize(
+    ("text", "doubt"),
+    [
+        ('{{ query "count(b)" | first | value }}', "with the series of its rule alone it does not"),
+        ('{{ query "count(b)" | first | humanizeDuration }}', ""),
+        ('{{ query "hour() > 24" | first | value }}', "no series were found for what it queries: hour() > 24"),
+    ],
+)
+def test_a_template_that_queries_is_to_blame_only_where_the_engine_had_all_that_it_asks_for(
+    text: str, doubt: str, tmp_path: Path
+) -> None:
+    subject = Subject(7, rule("a > 10", annotations={"summary": text}), 0.0)
+    (proven,), _ = prove([subject], {}, require().promtool, tmp_path, 15.0)
+    assert proven.doubt == doubt
+
+
+SHARED = """\
+groups:
+  - name: shop
+    interval: 15s
+    rules:
+      - {alert: First, expr: "first_errors > 5", for: 1m, labels: {severity: critical, namespace: shop}}
+      - {alert: Second, expr: "second_errors > 5", for: 2m, labels: {severity: critical, namespace: shop}}
+      - alert: Gone
+        expr: absent(shop_up == 1)
+        for: 1m
+        labels: {severity: '{{ if eq $value 1.0 }}critical{{ else }}info{{ end }}', namespace: shop}
+        annotations: {summary: '{{ with query "sum(shop_orders)" }}{{ . | first | value }} orders{{ end }} wait'}
+      - {alert: Late, expr: "in_timestamp_seconds - out_timestamp_seconds > 120", labels: {severity: info}}
+      - {alert: Muted, expr: "noise > 5", labels: {severity: debug}}
+"""
+BY_NAMESPACE = """\
+route:
+  receiver: none
+  GROUP_BY
+  group_wait: 10s
+  group_interval: 5m
+  routes:
+    - {matchers: [severity="critical"], receiver: pager}
+    - {matchers: [severity="raised"], receiver: chat, group_wait: 20s}
+receivers:
+  - name: none
+  - {name: pager, webhook_configs: [{url: http://example.com/p}]}
+  - {name: chat, webhook_configs: [{url: http://example.com/c}]}
+"""
+RELABELS = """\
+global: {scrape_interval: 15s, evaluation_interval: 15s, external_labels: {replica: a}}
+alerting:
+  alert_relabel_configs:
+    - {action: labeldrop, regex: replica|instance}
+    - {source_labels: [severity], regex: info, target_label: severity, replacement: raised}
+    - {source_labels: [severity], regex: debug, action: drop}
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("group_by", ["group_by: [namespace]", "", "group_by: ['...']"])
+def test_every_alert_is_told_at_its_receiver_group_wait_after_it_fires_however_routes_group(
+    team: Team, group_by: str
+) -> None:
+    team.write("rules.yml", SHARED)
+    team.write("alertmanager.yml", BY_NAMESPACE.replace("GROUP_BY", group_by))
+    code, said = team.rehearse("--prometheus", team.write("prometheus.yml", RELABELS))
+    rules = by_alert(said)
+    assert (code, {one["result"] for one in rules.values()}) == (0, {"PASS"}), said
+    told = {name: {n["receiver"]: n["after_firing_s"] for n in one["notices"]} for name, one in rules.items()}
+    assert {name: set(one) for name, one in told.items()} == {
+        "First": {"pager"}, "Second": {"pager"}, "Gone": {"pager"}, "Late": {"chat"}, "Muted": set()
+    }  # fmt: skip
+    waits = {name: 20 if name == "Late" else 10 for name in told}
+    assert all(waits[name] - 2 <= after <= waits[name] + 6 for name, one in told.items() for after in one.values()), (
+        told
+    )
+    assert rules["Gone"]["notices"][0]["text"].endswith("orders wait")
+    assert "alert_relabel_configs" in rules["Muted"]["told_to_nobody"]
+    assert not any(n["told_with"] for one in rules.values() for n in one["notices"])
+
+
+@pytest.mark.long
+def test_a_wrong_group_wait_fails_though_alerts_share_a_group_or_are_true_without_series(team: Team) -> None:
+    team.write("rules.yml", SHARED)
+    team.write("alertmanager.yml", BY_NAMESPACE.replace("GROUP_BY", "group_by: [namespace]"))
+    names = ("First", "Second", "Gone")
+    owed = "".join(f"  {name}: {{notices: {{pager: {{for: {n}m, group_wait: 1m, repeat: 4h}}}}}}\n"
+                   for name, n in zip(names, (1, 2, 1), strict=True))  # fmt: skip
+    promise = team.write("promise.yml", f"chaoskit: 1\nalerts:\n{owed}")
+    asked = [word for name in names for word in ("--alert", name)]
+    code, said = team.rehearse("--promise", promise, *asked)
+    assert (code, {one["alert"]: one["result"] for one in said["rules"]}) == (1, dict.fromkeys(names, "FAIL")), said
+    assert all("group_wait 1m" in one["reasons"][0] for one in said["rules"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from chaoskit.alerting.model import Matcher, Rule
@@ -14,8 +16,8 @@ from chaoskit.rehearse.series import Course, value_at
 from chaoskit.rehearse.solve import Solver
 
 
-def rule(expr: str, alert: str = "A", record: str = "") -> Rule:
-    return Rule("" if record else alert, record, expr, 0.0, 0.0, {}, {}, "g", 15.0, Place("r.yml", 1))
+def rule(expr: str, alert: str = "A", record: str = "", annotations: Mapping[str, str] = {}) -> Rule:
+    return Rule("" if record else alert, record, expr, 0.0, 0.0, {}, annotations, "g", 15.0, Place("r.yml", 1))
 
 
 def first(expr: str, *records: Rule) -> Guess:

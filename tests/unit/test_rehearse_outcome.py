@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import msgspec
@@ -12,12 +13,16 @@ from chaoskit.alerting.config import load_texts
 from chaoskit.alerting.model import AlertConfig, Integration, Receiver
 from chaoskit.cli.rehearse_inputs import ASSUMED
 from chaoskit.errors import ExitCode, Place
+from chaoskit.events import AnyEvent, FaultOk, Notice
+from chaoskit.history import History
 from chaoskit.rehearse.outcome import Heard, Rehearsed, RuleOutcome, judge_wave, unrehearsed, with_static, worse
 from chaoskit.rehearse.output import exit_code, text_lines, to_github, to_json, to_junit
+from chaoskit.rehearse.perform import Performed
 from chaoskit.rehearse.scenarios import Given, given_drill
 from chaoskit.verify.expected import unproved_rows
 from chaoskit.verify.verdict import Result, Row, Verdict, worst_of
 from chaoskit.verify.verify import plan_of, verify
+from tests.golden.doctored import mapped, recorded
 from tests.rehearse_examples import KEPT, alerts, config
 
 __all__ = ["config"]
@@ -214,3 +219,65 @@ expect:
   - alert: CheckoutDown
     from: down{}
 """
+
+
+def wave_of(history: History, derived: bool = False, disturbed: str = "") -> list[RuleOutcome]:
+    """The outcomes of a recorded run, had it been a wave."""
+    plan = plan_of(history.header)
+    plan = replace(plan, beside=frozenset(alert.rule.alert for alert in plan.alerts))
+    return list(judge_wave(history, plan, "wave", disturbed, derived=derived)[0].values())
+
+
+def test_a_notice_where_no_route_leads_the_alert_is_shown_and_fails_its_rule() -> None:
+    outcome = next(one for one in wave_of(recorded("told-to-others")) if one.result is FAIL)
+    reason = next(reason for reason in outcome.reasons if "heard of it" in reason)
+    to = reason.partition(": ")[2].partition(" (")[0]
+    assert f"{to} (" in reason
+    assert "it carried alertname=" in reason
+    assert to in {heard.receiver for heard in outcome.heard}
+    assert not any("heard of it" in reason for one in wave_of(KEPT) for reason in one.reasons)
+
+
+def test_series_that_are_true_at_rest_in_the_stack_are_not_rehearsed_and_no_other_try_helps() -> None:
+    def later(event: AnyEvent) -> AnyEvent:
+        """The fault takes effect once the alert is there."""
+        if not isinstance(event, FaultOk):
+            return event
+        return msgspec.structs.replace(event, effect=(event.effect[0] + 0.8, event.effect[1] + 0.8))
+
+    standing = mapped(KEPT, later)
+    (derived,) = wave_of(standing, derived=True)
+    assert derived.result is None
+    assert "was pending already" in derived.reasons[0]
+    for outcomes in (wave_of(standing), wave_of(standing, derived=True, disturbed="a scrape failed")):
+        assert [one.result for one in outcomes] == [Result.UNKNOWN], "another try may tell"
+
+
+def test_series_that_never_made_it_fire_are_tried_once_more_and_then_it_is_not_rehearsed() -> None:
+    (never,) = wave_of(recorded("never-detected"), derived=True)
+    assert (never.result, never.unmoved) == (Result.UNKNOWN, True)
+    first, second = Performed({"key": never}), Performed({"key": never})
+    first.replace_unknown(second)
+    assert first.outcomes["key"].result is None
+    assert "did not make it fire" in first.outcomes["key"].reasons[0]
+
+
+def test_alerts_of_one_notice_say_with_whom_they_were_told(config: AlertConfig) -> None:
+    def joined(event: AnyEvent) -> AnyEvent:
+        if not isinstance(event, Notice) or not event.alerts:
+            return event
+        other = msgspec.structs.replace(event.alerts[0], labels={"alertname": "Other"})
+        return msgspec.structs.replace(event, alerts=[*event.alerts, other])
+
+    history = mapped(KEPT, joined)
+    outcomes = judge_wave(history, plan_of(history.header), "wave")[0].values()
+    heard = [heard for outcome in outcomes for heard in outcome.heard]
+    assert {heard.beside for heard in heard} == {("Other",)}
+    told = replace(outcome(config, PASS), heard=tuple(heard[:1]))
+    assert "after firing, told with Other: " in "\n".join(text_lines(found(told)))
+    assert json.loads(to_json(found(told)))["rules"][0]["notices"][0]["told_with"] == ["Other"]
+
+
+def test_an_alert_that_relabelling_drops_says_that_nobody_is_told(config: AlertConfig) -> None:
+    dropped = with_static(RuleOutcome(alerts(config)[0], PASS, fired=True), {}, ())
+    assert any("told to nobody: alert_relabel_configs drop it" in line for line in text_lines(found(dropped)))
