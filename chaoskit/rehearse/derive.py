@@ -146,7 +146,7 @@ def _grouped(node: object) -> set[str]:
     if isinstance(node, promql.AggregateExpr) and node.modifier is not None and "by" in str(node.modifier.type).lower():
         found |= set(node.modifier.labels)
     matching = node.modifier.matching if isinstance(node, promql.BinaryExpr) and node.modifier else None
-    if matching is not None and str(matching.type) == "on":
+    if matching is not None and str(matching.type).endswith("Include"):
         found |= set(matching.labels)
     for child in children(node):
         found |= _grouped(child)

@@ -1,8 +1,9 @@
 """Which rules are rehearsed together: as many as possible at once, but none that would disturb another.
 
 Two rules must not share a wave when the one, or its texts, looks at all series of a metric that the other scripts, when
-the alert of one mutes that of the other, when both have one name (a promise speaks of names), or when both would be
-told in one notification group, whose ticks would then say when the second is told. And rules that look far back get
+the series of one make a match in the other ambiguous, when the alert of one mutes that of the other, when both have one
+name (a promise speaks of names), or when both would be told in one notification group, whose ticks would then say when
+the second is told. And rules that look far back get
 a stack with a larger time scale, so that nobody waits for hours.
 """
 
@@ -16,7 +17,9 @@ from chaoskit.alerting.model import AlertConfig, Rule
 from chaoskit.alerting.routing import alert_labels, match_routes, matches_all
 from chaoskit.rehearse.apart import Group, groups_of
 from chaoskit.rehearse.derive import closure, metric_names
+from chaoskit.rehearse.joins import OneSide, ambiguous, one_sides
 from chaoskit.rehearse.proof import Proven
+from chaoskit.rehearse.series import Scripted
 from chaoskit.rehearse.texts import looks_at
 
 MOST_IN_A_WAVE = 120
@@ -39,6 +42,8 @@ class Wave:
     watched: set[str] = field(default_factory=set)
     queried: set[str] = field(default_factory=set)
     """The metrics that texts query, whatever labels they have."""
+    sides: list[OneSide] = field(default_factory=list)
+    series: list[Scripted] = field(default_factory=list)
     need_s: float = 0.0
     """How long the fault must last until every member is noticed."""
     lasts_s: float = math.inf
@@ -102,6 +107,7 @@ def make_waves(
         exprs = [rule.expr, *(record.expr for record in closure(rule, records).values())]
         watched = set() if marked(one) else scripted | {name for expr in exprs for name in metric_names(expr)}
         queried = looks_at(rule, records)
+        sides = [side for expr in exprs for side in one_sides(expr)]
         sources, targets = _mutes(config, one)
         groups = groups_of(config, (labels_of(config, one, result) for result in one.results))
         need_s, lasts_s = needed_s(config, one), math.inf if one.lasts_s is None else one.lasts_s
@@ -114,6 +120,8 @@ def make_waves(
                 and max(need_s, wave.need_s) <= min(lasts_s, wave.lasts_s)
                 and not (scripted & wave.watched or watched & (wave.scripted | wave.watched))
                 and not (scripted & wave.queried or queried & wave.scripted)
+                and not ambiguous([s for s in wave.sides if s.metrics & scripted], one.guess.series)
+                and not ambiguous([s for s in sides if s.metrics & wave.scripted], wave.series)
                 and not (sources & wave.targets or targets & wave.sources)
                 and not groups & wave.groups
             ),
@@ -128,6 +136,8 @@ def make_waves(
         wave.scripted |= scripted
         wave.watched |= watched
         wave.queried |= queried
+        wave.sides += sides
+        wave.series += one.guess.series
         wave.sources |= sources
         wave.targets |= targets
         wave.groups |= groups

@@ -17,9 +17,11 @@ from chaoskit.rehearse.lanes import deal
 from chaoskit.rehearse.mutes import muted_by
 from chaoskit.rehearse.perform import scaled_rules, with_rules
 from chaoskit.rehearse.promise import computed_notices, write
+from chaoskit.rehearse.series import Scripted, constant
 from chaoskit.rehearse.waves import make_waves, scale_for
 from chaoskit.scenario.loader import load_scenario
 from tests.rehearse_examples import ROUTES, alerts, config, proven
+from tests.unit.test_rehearse_derive import rule
 
 __all__ = ["config"]
 
@@ -120,8 +122,8 @@ def test_the_computed_promise_is_a_promise_file_that_holds_for_its_own_configura
     config: AlertConfig, tmp_path: Path
 ) -> None:
     notices: dict[tuple[str, str], object] = {}
-    for rule in alerts(config)[:3]:
-        notices |= computed_notices(config, rule, [rule.labels])
+    for each in alerts(config)[:3]:
+        notices |= computed_notices(config, each, [each.labels])
     file = tmp_path / "promise.yml"
     file.write_text(write(replace(config.promise, notices=notices)), encoding="utf-8")  # type: ignore[arg-type]
     read_back = load_config(None, [str(tmp_path / "rules.yml")], tmp_path / "am.yml", tmp_path / "prometheus.yml", file)
@@ -183,3 +185,27 @@ def test_rules_whose_texts_query_what_another_scripts_share_no_wave(config: Aler
     )
     waves = make_waves(calm(config), {}, [proven(asks, 1, "errors_total"), proven(queue, 2, "queue")])
     assert [len(wave.members) for wave in waves] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("expr", "apart"),
+    [
+        ("up * on(host) group_left(rack) info == 0", True),
+        ("up * on(host, disk) group_left(rack) info == 0", False),
+        ("info * on(host) group_right() up == 0", True),
+        ("info * on(host) group_left() up == 0", False),
+        ("up == ignoring(disk) info", True),
+        ("up - info > 1", False),
+        ("up and on(host) info", False),
+        ("up * on(host) group_left() max by (host) (info) == 0", False),
+    ],
+)
+def test_rules_share_no_wave_where_the_series_of_one_would_end_the_other_with_an_error(expr: str, apart: bool) -> None:
+    """Two series of `info` for one host: a match that allows only one of them fails as a whole."""
+    join, count = rule(expr, "Join"), rule("count(info) by (host) > 1", "Count")
+    two = tuple(Scripted("info", (("disk", f"d{n}"), ("host", "m")), constant(0), constant(1)) for n in (1, 2))
+    counting = proven(count, 2, "info")
+    counting = replace(counting, guess=replace(counting.guess, series=two))
+    own = load_texts({"rules:r.yml": TEMPLATED, "alertmanager:am.yml": ROUTES, "prometheus:prometheus.yml": ASSUMED})
+    for members in ([proven(join, 1, "up"), counting], [counting, proven(join, 1, "up")]):
+        assert len(make_waves(calm(own), {}, members)) == 1 + apart
