@@ -81,7 +81,9 @@ class Farewell:
         self._enders.append(ending)
         while not ending.ready():
             ending.join(_LOOK_S)
-            until_s = clock() + self._at.left_s + _LEAST_S if self._listen_until_s is None else self._listen_until_s
+            until_s = self._listen_until_s
+            if until_s is None:  # users are being seen off, and have their own second beyond the drain
+                until_s = clock() + self._at.left_s + 2 * _LEAST_S
             if clock() > until_s:
                 drain = f"the drain of {self._at.drain_s:g} s"
                 self._tell(f"{_name(self._listeners)} had not ended when {drain} was over, and was cut{_in(ending)}")
@@ -161,9 +163,10 @@ class Farewell:
             gevent.joinall([last.user.greenlet for last in lasts], timeout=min(_LOOK_S, left_s()))
             if clock() - begun_s > left_s():
                 self._end_idle(lasts)
+        took_s = clock() - begun_s
         for last in (one for one in lasts if not one.over):
             last.over = True
-            after = f"when {clock() - begun_s:.1f} s were over, and was cut{_in(last)}"
+            after = f"when {took_s:.1f} s were over, and was cut{_in(last)}"
             if last.swallowed:
                 self._tell(f"{_name(last)} caught its own end (a bare except?) and still went on {after}")
             else:
