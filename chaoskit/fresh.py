@@ -13,7 +13,8 @@ import signal
 import sys
 from collections.abc import Iterable, Sequence
 
-_GATE = """
+NO_START = "does not run: "
+_GATE = f"""
 import contextlib, os, signal, sys
 for number in signal.valid_signals():
     with contextlib.suppress(OSError):
@@ -22,7 +23,7 @@ signal.pthread_sigmask(signal.SIG_SETMASK, ())
 try:
     os.execvp(sys.argv[1], sys.argv[1:])
 except OSError as error:
-    sys.exit(f"does not run: {error.strerror}")
+    sys.exit({NO_START!r} + error.strerror)
 """
 _RESTORED = {getattr(signal, name) for name in ("SIGPIPE", "SIGXFZ", "SIGXFSZ") if hasattr(signal, name)}
 """Signals that Python ignores itself, and subprocess takes back in what it starts."""

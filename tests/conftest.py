@@ -28,7 +28,11 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 # A suite that a shell started in the background, or nohup, is told of Ctrl-C and the like as any other.
-for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+for number, handler in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGQUIT, signal.SIG_DFL),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, handler)
 

@@ -19,7 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from chaoskit.errors import BadInput, Problem
-from chaoskit.fresh import fresh
+from chaoskit.fresh import NO_START, fresh
 
 INSTALL = "chaoskit doctor --install"
 
@@ -219,9 +219,11 @@ def _version(path: Path) -> tuple[str | None, str]:
     except subprocess.TimeoutExpired:
         return None, f"did not answer --version within {_ANSWER_S:g} s"
     except OSError as error:
-        return None, f"does not run: {error.strerror}"
+        return None, f"{NO_START}{error.strerror}"
     said = (run.stdout + run.stderr).decode(errors="replace")
     match = _VERSION.search(said)
+    if said.startswith(NO_START):
+        return None, said.strip()
     if run.returncode or not match:
         return None, f"does not tell its version: {said.strip()[:200] or f'exit {run.returncode}'}"
     return match[1], ""

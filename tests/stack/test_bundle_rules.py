@@ -1,8 +1,8 @@
 """The shipped rules under promtool: they do what is documented, and the tests would notice if they did not.
 
 The worker group is tested by promtool's own file (tests/bundle_rules/worker.yml), the others by tables. Each
-generation of Prometheus that is installed has its turn. Every alert is given what it reads of its own group and nothing
-else, so a rule that needs another group fails here.
+generation of Prometheus that is installed has its turn, one that lies between two others in `make test-long`. Every
+alert is given what it reads of its own group and nothing else, so a rule that needs another group fails here.
 """
 
 from __future__ import annotations
@@ -122,6 +122,7 @@ def promtool_file(alert: str, group: Group, cases: list[Case], place: Path) -> P
     return file
 
 
+@pytest.mark.outermost
 @INSTALLED
 def test_promtool_accepts_the_configuration_and_every_rule_file(suite: str) -> None:
     binaries = programs(suite)
@@ -131,6 +132,7 @@ def test_promtool_accepts_the_configuration_and_every_rule_file(suite: str) -> N
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.outermost
 @INSTALLED
 @pytest.mark.parametrize("file", PROMTOOL_FILES, ids=lambda file: file.stem)
 def test_the_rules_keep_what_their_tests_ask(suite: str, file: Path) -> None:
@@ -138,6 +140,7 @@ def test_the_rules_keep_what_their_tests_ask(suite: str, file: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.outermost
 @INSTALLED
 @pytest.mark.parametrize("alert", dict.fromkeys(case.alert for case in CASES))
 def test_an_alert_keeps_what_its_table_asks(suite: str, alert: str, tmp_path: Path) -> None:

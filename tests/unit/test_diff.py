@@ -218,7 +218,7 @@ def test_any_configuration_is_no_different_from_itself(one: AlertConfig) -> None
     assert diff(one, one).empty
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(configurations(), configurations())
 def test_a_difference_is_empty_exactly_where_receivers_windows_and_mutes_are_equal(
     one: AlertConfig, other: AlertConfig

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import itertools
 import random
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -201,6 +203,61 @@ def test_amtools_words_on_all_of_them(tmp_path: Path, monkeypatch: pytest.Monkey
         Path("am.yml").write_text(text)
         said = told(lambda: original.ask(load_config(None, ["rules.yml"], Path("am.yml"))).refusals)
         assert CANARY[:7].lower() not in said.lower(), text
+
+
+WEBHOOK = f"https://user:{CANARY}@hooks.example.com/{CANARY}/x?token={CANARY}"
+INTEGRATIONS: dict[str, dict[str, Any]] = {
+    "webhook": {
+        "url": WEBHOOK,
+        "http_config": {
+            "basic_auth": {"username": CANARY, "password": CANARY},
+            "proxy_url": f"http://u:{CANARY}@h:9/",
+        },
+    },
+    "slack": {"api_url": WEBHOOK, "channel": "#ops", "http_config": {"authorization": {"credentials": CANARY}}},
+    "pagerduty": {"routing_key": CANARY, "url": WEBHOOK},
+    "opsgenie": {"api_key": CANARY, "api_url": WEBHOOK},
+    "victorops": {"api_key": CANARY, "routing_key": "k", "api_url": WEBHOOK},
+    "pushover": {"user_key": CANARY, "token": CANARY},
+    "wechat": {"api_secret": CANARY, "corp_id": CANARY, "agent_id": CANARY, "api_url": WEBHOOK},
+    "sns": {
+        "topic_arn": f"arn:aws:sns:us-east-2:{CANARY}",
+        "sigv4": {"access_key": CANARY, "secret_key": CANARY, "region": "us-east-2"},
+    },
+    "telegram": {"bot_token": CANARY, "chat_id": 7734},
+    "email": {
+        "to": "a@example.com",
+        "from": "b@example.com",
+        "smarthost": "mail.example.com:25",
+        "auth_username": CANARY,
+        "auth_password": CANARY,
+        "auth_secret": CANARY,
+        "auth_identity": CANARY,
+    },
+}
+
+
+@pytest.mark.long
+@pytest.mark.drill
+@pytest.mark.stack
+def test_a_whole_rehearsal_leaves_none_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor one whose rules are newer than promtool; the control is the rehearsal's own, private alertmanager.yml."""
+    monkeypatch.chdir(tmp_path)
+    Path("rules.yml").write_text(RULES + "      - {alert: Newer, expr: 'rate(x_total[5m*2]) > 1'}\n")
+    receivers = [{"name": kind, f"{kind}_configs": [one]} for kind, one in INTEGRATIONS.items()]
+    routes = [{"receiver": kind, "continue": True} for kind in INTEGRATIONS]
+    tree = {"receiver": "webhook", "group_wait": "5s", "routes": routes}
+    given = {"global": {"slack_api_url": WEBHOOK}, "route": tree, "receivers": receivers}
+    Path("am.yml").write_text(yaml.safe_dump(given))
+    command = [sys.executable, "-m", "chaoskit", "rehearse", "rules.yml", "--alertmanager", "am.yml", "--out", "runs"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=170, check=False)
+    assert "(webhook)" in done.stdout, done.stdout + done.stderr
+    assert CANARY not in done.stdout + done.stderr
+    written = [file for file in Path("runs").rglob("*") if file.is_file()]
+    held = [file for file in written if CANARY.lower() in file.read_text(errors="replace").lower()]
+    assert any(file.name == "events.jsonl" for file in written)
+    assert {(file.name, file.stat().st_mode & 0o777) for file in held} == {("alertmanager.yml", 0o600)}
+    assert f"/{CANARY}" not in "".join(file.read_text() for file in held)
 
 
 @pytest.mark.parametrize(
