@@ -45,9 +45,14 @@ KEPT = recorded("kept")
 
 @pytest.fixture
 def config(tmp_path: Path) -> AlertConfig:
-    for name, text in (("rules.yml", RULES), ("am.yml", ROUTES), ("prometheus.yml", ASSUMED)):
-        (tmp_path / name).write_text(text, encoding="utf-8")
-    return load_config(None, [str(tmp_path / "rules.yml")], tmp_path / "am.yml", tmp_path / "prometheus.yml")
+    return config_of(tmp_path, RULES)
+
+
+def config_of(folder: Path, rules: str) -> AlertConfig:
+    """What is loaded of these rules, with the routes above and no Prometheus configuration."""
+    for name, text in (("rules.yml", rules), ("am.yml", ROUTES), ("prometheus.yml", ASSUMED)):
+        (folder / name).write_text(text, encoding="utf-8")
+    return load_config(None, [str(folder / "rules.yml")], folder / "am.yml", folder / "prometheus.yml")
 
 
 def alerts(config: AlertConfig) -> list[Rule]:

@@ -21,8 +21,8 @@ from chaoskit.cli.rehearse_inputs import (
 from chaoskit.cli.sources import given, load_config, versions_of, yours_option
 from chaoskit.errors import BadInput, ExitCode, Problem
 from chaoskit.rehearse.output import exit_code, text_lines, to_github, to_json, to_junit
-from chaoskit.rehearse.scenarios import from_tests as tests_as_scenarios
 from chaoskit.rehearse.session import Asked, Session
+from chaoskit.rehearse.unit_tests import read_tests
 from chaoskit.report.text import clean
 from chaoskit.run.prepare import make_folder
 from chaoskit.stack.binaries import require
@@ -89,12 +89,6 @@ def rehearse_command(
     config = with_a_job(answer.settle(config))
     binaries = able(require(), answer)
     notes += answer.notes
-    for file in from_tests:
-        found_tests, said = tests_as_scenarios(read_text(file), str(file), config.rules)
-        given_scenarios += found_tests
-        notes += said
-    if from_tests and not given_scenarios:
-        raise BadInput(Problem(None, "no test expects an alert of these rules", "see exp_alerts in the test files"))
     only: frozenset[str] | None = frozenset(alerts) if alerts else None
     if changed_since is not None:
         changed = changed_alerts(config, changed_since)
@@ -115,6 +109,7 @@ def rehearse_command(
         only=only,
         notes=tuple(notes),
         given=tuple(given_scenarios),
+        tests=tuple(test for file in from_tests for test in read_tests(read_text(file), str(file))),
         side_by_side=jobs or os.cpu_count() or 1,
         require_told=require_told,
         doubts=answer.rows,

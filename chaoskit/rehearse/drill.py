@@ -21,6 +21,7 @@ from chaoskit.rehearse.fault import KIND, wrong_with
 from chaoskit.rehearse.promise import computed_notices
 from chaoskit.rehearse.proof import Proven
 from chaoskit.rehearse.series import Scripted
+from chaoskit.rehearse.tested import GivenTest
 from chaoskit.rehearse.waves import labels_of, marked
 from chaoskit.rehearse.written import described
 from chaoskit.scenario.loader import load_scenario
@@ -49,6 +50,8 @@ class Drill:
     """Whether an alert of it may be true before its series are at rest."""
     doubts: Mapping[str, str] = field(default_factory=dict)
     """By alert, why a failing template of its rule says nothing of it."""
+    test: GivenTest | None = None
+    """The unit test whose series it plays."""
 
 
 def profile_text(scale: float) -> str:

@@ -16,6 +16,8 @@ from chaoskit.observe.pressure import Pressure
 from chaoskit.plan.model import Plan, PlannedAlert
 from chaoskit.rehearse.marker import headline
 from chaoskit.rehearse.rendering import NOTHING, Unrendered
+from chaoskit.rehearse.tested import GivenTest, GroupRow
+from chaoskit.rehearse.tested import rows as tested_rows
 from chaoskit.report.text import telling
 from chaoskit.verify.anchors import assign
 from chaoskit.verify.evidence import Episode, Evidence, gather
@@ -87,6 +89,8 @@ class Rehearsed:
     took_s: float = 0.0
     codes: tuple[int, ...] = field(default=())
     """How the waves ended, apart from their rows: interrupted or not healed."""
+    tests: tuple[GroupRow, ...] = ()
+    """Each group of the unit tests that were given."""
 
     @property
     def rehearsed(self) -> tuple[RuleOutcome, ...]:
@@ -102,18 +106,20 @@ def judge_wave(
     pressure: Pressure | None = None,
     unrendered: Unrendered = NOTHING,
     derived: bool = False,
+    test: GivenTest | None = None,
 ) -> tuple[dict[str, RuleOutcome], list[Row], Verdict]:
     """By alert name what a wave's history says of it, whatever else it shows, and the verdict as such.
 
     `disturbed` says why an alert may have ended early or never fired though the rules are right; `pressure` knows
     how long programs waited for this machine meanwhile, `unrendered` which templates failed. Of `derived` series that
-    make an alert true before their fault nobody learns anything: it counts as not rehearsed.
+    make an alert true before their fault nobody learns anything: it counts as not rehearsed. `test` expects more.
     """
     verdict = verify(history, plan)
     every_s = {rule.alert: rule.interval_s / plan.time_scale for rule in plan.config.rules if rule.alert}
     evidence = gather(history, every_s, plan.witnesses, partial(told_by, plan.config))
     owners = assign(plan, evidence)
     seen = unrendered.rows(verdict.rows, plan.config)
+    seen += tested_rows(test, evidence, plan.time_scale) if test else []
     names = sorted((alert.rule.alert for alert in plan.alerts), key=len, reverse=True)
     by_name: dict[str, list[Row]] = {}
     rows: list[Row] = []

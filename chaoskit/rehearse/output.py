@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from chaoskit.check.output import workflow_command
 from chaoskit.errors import ExitCode, Place, worst
 from chaoskit.rehearse.outcome import SYNTHETIC, Heard, Rehearsed, RuleOutcome
+from chaoskit.rehearse.tested import GroupRow
 from chaoskit.report.junit import Case, junit
 from chaoskit.report.text import clean
 from chaoskit.verify.verdict import Result
@@ -21,6 +22,7 @@ def exit_code(found: Rehearsed) -> ExitCode:
     """The worst of all rules and findings; nothing rehearsed at all is UNKNOWN, for nobody knows anything."""
     results = [one.result for one in found.rehearsed if one.result]
     results += [row.result for row in found.findings] if results else [Result.UNKNOWN]
+    results += [row.result for row in found.tests if row.result]
     return worst([*(_CODES[result] for result in results), *map(ExitCode, found.codes)])
 
 
@@ -37,6 +39,8 @@ def text_lines(found: Rehearsed) -> Iterator[str]:
         yield f"not rehearsed: {len(left)}"
         for one in left:
             yield f"  {one.rule.alert} ({one.rule.place}): {clean(one.reasons[0])}"
+    if found.tests:
+        yield from _tests(found.tests)
     if found.unreached:
         yield ""
         yield f"receivers that no rule reaches: {', '.join(found.unreached)}"
@@ -46,6 +50,17 @@ def text_lines(found: Rehearsed) -> Iterator[str]:
     yield SYNTHETIC
     yield f"promise: {found.promise}"
     yield summary(found)
+
+
+def _tests(tests: Sequence[GroupRow]) -> Iterator[str]:
+    counts = Counter(str(row.result) for row in tests if row.drills)
+    ended = ", ".join(f"{counts[name]} {name}" for name in ("PASS", "FAIL", "UNKNOWN") if counts[name])
+    yield ""
+    yield f"test groups: {sum(bool(row.drills) for row in tests)} of {len(tests)} played: {ended or 'none'}"
+    for row in tests:
+        result = str(row.result or "not played")
+        if row.reason or row.result is not Result.PASS:
+            yield f"  {result:10}  {clean(row.title)} ({row.place}): {clean(row.reason) or 'see its alerts'}"
 
 
 def summary(found: Rehearsed) -> str:
@@ -101,6 +116,18 @@ def to_json(found: Rehearsed) -> str:
                 for row in found.findings
                 if row.result is not Result.PASS
             ],
+            "tests": [
+                {
+                    "file": row.place.file,
+                    "line": row.place.line,
+                    "title": row.title,
+                    "alerts": list(row.alerts),
+                    "drills": list(row.drills),
+                    "result": str(row.result) if row.result else "NOT PLAYED",
+                    "reason": row.reason,
+                }
+                for row in found.tests
+            ],
             "unreached_receivers": list(found.unreached),
             "notes": list(found.notes),
         },
@@ -152,6 +179,10 @@ def to_github(found: Rehearsed) -> Iterator[str]:
         if row.result is not Result.PASS:
             command = "error" if row.result is Result.FAIL else "warning"
             yield workflow_command(command, Place(""), f"rehearsal {row.result}", f"{row.about}: {row.reason}")
+    for test in found.tests:
+        if test.result not in (None, Result.PASS) and not test.drills:
+            command = "error" if test.result is Result.FAIL else "warning"
+            yield workflow_command(command, test.place, f"test {test.result}", f"{test.title}: {test.reason}")
     yield f"::notice title=rehearsal::{summary(found)}; {SYNTHETIC}"
 
 
@@ -174,4 +205,9 @@ def to_junit(found: Rehearsed) -> bytes:
     ]
     beside = [row for row in found.findings if row.result is not Result.PASS]
     cases += [Case(row.about, row.hop, found.took_s, str(row.result), (row.reason,), _SUITE) for row in beside]
+    cases += [
+        Case(row.title, str(row.place), found.took_s, str(row.result), (row.reason,), _SUITE)
+        for row in found.tests
+        if row.result and not row.drills
+    ]
     return junit(_SUITE, cases)

@@ -48,6 +48,8 @@ class Performed:
     findings: dict[str, list[Row]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     codes: list[int] = field(default_factory=list)
+    ended: dict[str, Result] = field(default_factory=dict)
+    """By drill, how it ended."""
 
     def add(self, other: Performed) -> None:
         """Takes in what came of further drills; of two outcomes of one rule the worse counts."""
@@ -56,6 +58,7 @@ class Performed:
         self.findings |= other.findings
         self.notes += other.notes
         self.codes += other.codes
+        self.ended |= other.ended
 
     @property
     def unknown(self) -> frozenset[str]:
@@ -124,14 +127,17 @@ def perform(
     for drill, track in zip(drills, tracks, strict=True):
         history = read_history(folder / drill.name)
         sure, doubted = broken.apart(drill.doubts)
+        derived = drill.rules is not None and drill.test is None
         by_name, rows, verdict = judge_wave(
-            history, drill.plan, drill.name, track.disturbed, stage.pressure, sure, derived=drill.rules is not None
+            history, drill.plan, drill.name, track.disturbed, stage.pressure, sure, derived, drill.test
         )
         found.notes += doubted
         leave(folder / drill.name / "verdict.json", to_json(verdict))
         codes = [verdict.exit_code] if verdict.exit_code in (4, 5) else []
         strangers = notes_of_strangers(history)
-        found.add(Performed({key_of(one.rule): one for one in by_name.values()}, {drill.name: rows}, strangers, codes))
+        ended = {drill.name: verdict.result}
+        by_rule = {key_of(one.rule): one for one in by_name.values()}
+        found.add(Performed(by_rule, {drill.name: rows}, strangers, codes, ended))
     return found
 
 

@@ -39,6 +39,8 @@ def write(promise: Promise) -> str:
             "group_wait": format_duration(notice.group_wait_s),
             "repeat": format_duration(notice.repeat_s),
         }
+    for alert, appears_s in sorted(promise.appears_s.items()):
+        alerts.setdefault(alert, {})["appears"] = format_duration(appears_s)
     head = (
         "# Computed from the rules and routes by `chaoskit rehearse --write-promise`. Review it: from now on the next\n"
         "# change is judged against what stands here, not against what the configuration happens to say.\n"

@@ -198,14 +198,14 @@ def _told(
     )
     file = folder / f"told-{number}.yml"
     document = {"rule_files": rules, "evaluation_interval": format_duration(interval_s), "tests": [test]}
-    file.write_text(_dump(document), encoding="utf-8")
-    _, said = _said(promtool, file)
-    answers = _answers(said).get(0, {})
+    file.write_text(dumped(document), encoding="utf-8")
+    _, said = promtool_tests(promtool, file)
+    got = answered(said).get(0, {})
     found = [_labels(match[1]) for match in _FIRING.finditer(said)]
     for labels in found:
         labels.pop("alertname", None)
     doubt = ""
-    if empty := next((text for word, text in queries.items() if not answers.get(word, "error").startswith("got")), ""):
+    if empty := next((text for word, text in queries.items() if not got.get(word, "error").startswith("got")), ""):
         doubt = f"no series were found for what it queries: {empty}"
     elif asks and _BROKEN not in said:
         doubt = "with the series of its rule alone it does not"
@@ -251,7 +251,7 @@ def _round(
             file = folder / f"tests-{turn}-{number}-{at}.yml"
             tests = [_test(at, subject, guess, interval_s, turn) for at, (subject, guess) in enumerate(part)]
             document = {"rule_files": files, "evaluation_interval": format_duration(interval_s), "tests": tests}
-            file.write_text(_dump(document), encoding="utf-8")
+            file.write_text(dumped(document), encoding="utf-8")
             jobs.append((file, part))
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
         for (_, part), said in zip(jobs, pool.map(lambda job: _ask(promtool, job[0]), jobs), strict=True):
@@ -266,7 +266,7 @@ def _rule_file(
         return []
     rules = [*({"record": r.record, "expr": r.expr, "labels": dict(r.labels)} for r in records), *more]
     groups = [{"name": "records", "interval": format_duration(interval_s), "rules": rules}]
-    path.write_text(_dump({"groups": groups}), encoding="utf-8")
+    path.write_text(dumped({"groups": groups}), encoding="utf-8")
     return [str(path)]
 
 
@@ -342,27 +342,15 @@ def _nothing(number: int, word: str, expr: str, at: str) -> dict[str, Any]:
 
 def _ask(promtool: Path, file: Path) -> dict[int, dict[str, str]]:
     """By test and instant, what promtool found where nothing was expected."""
-    code, said = _said(promtool, file)
-    found = _answers(said)
+    code, said = promtool_tests(promtool, file)
+    found = answered(said)
     if code and not found:
         raise EquipmentError("promtool", f"test rules {file} said: {said.strip()[-600:]}")
     return found
 
 
-def _answers(said: str) -> dict[int, dict[str, str]]:
-    found: dict[int, dict[str, str]] = {}
-    lines = said.splitlines()
-    for number, line in enumerate(lines):
-        match = _MARK.search(line)
-        if match is None:
-            continue
-        broken = match["rest"].partition("err: ")[2]
-        got = next((each.strip() for each in lines[number + 1 : number + 3] if each.strip().startswith("got:")), "")
-        found.setdefault(int(match["number"]), {})[match["when"]] = f"error {broken}" if broken else got
-    return found
-
-
-def _said(promtool: Path, file: Path) -> tuple[int, str]:
+def promtool_tests(promtool: Path, file: Path) -> tuple[int, str]:
+    """How `promtool test rules` ended and all it said; raises EquipmentError where it does not run or does not end."""
     try:
         run = subprocess.run(
             tied([promtool, "test", "rules", file]),
@@ -378,6 +366,20 @@ def _said(promtool: Path, file: Path) -> tuple[int, str]:
     return run.returncode, run.stdout + run.stderr
 
 
+def answered(said: str) -> dict[int, dict[str, str]]:
+    """By test and word of `# chaoskit TEST WORD`, what promtool got for expressions that were expected to be empty."""
+    found: dict[int, dict[str, str]] = {}
+    lines = said.splitlines()
+    for number, line in enumerate(lines):
+        match = _MARK.search(line)
+        if match is None:
+            continue
+        broken = match["rest"].partition("err: ")[2]
+        got = next((each.strip() for each in lines[number + 1 : number + 3] if each.strip().startswith("got:")), "")
+        found.setdefault(int(match["number"]), {})[match["when"]] = f"error {broken}" if broken else got
+    return found
+
+
 _Held = tuple[tuple[Mapping[str, str], ...], int | None, bool]
 """The results, after how many intervals the condition may end by itself, and whether it holds at once."""
 
@@ -390,9 +392,9 @@ def _outcome(mine: Mapping[str, str], when: Instants) -> _Held | str:
         if instant in mine:
             return f"{_TRIED_SERIES} {_LACKS[instant]}"
     if "filled" in mine and "end" in mine:
-        return _results(mine["end"]), None if "late" in mine else when.end - when.rest, False
+        return results_of(mine["end"]), None if "late" in mine else when.end - when.rest, False
     if "early" in mine and "early_end" in mine:
-        return _results(mine["early_end"]), when.early_end - when.rest, True
+        return results_of(mine["early_end"]), when.early_end - when.rest, True
     return f"{_TRIED_SERIES} {_LACKS['end' if 'filled' in mine or 'early' in mine else 'filled']}"
 
 
@@ -404,7 +406,8 @@ _LACKS = {
 }
 
 
-def _results(got: str) -> tuple[Mapping[str, str], ...]:
+def results_of(got: str) -> tuple[Mapping[str, str], ...]:
+    """The labels of each result in an answer, without the metric's name; one without labels where there are none."""
     text = got.removeprefix("got:").strip()
     found = []
     for match in _RESULT.finditer(text):
@@ -418,6 +421,7 @@ def _labels(text: str) -> dict[str, str]:
     return {name: re.sub(r"\\(.)", lambda m: {"n": "\n"}.get(m[1], m[1]), raw) for name, raw in _LABEL.findall(text)}
 
 
-def _dump(document: Mapping[str, Any]) -> str:
+def dumped(document: Mapping[str, Any]) -> str:
+    """A document as YAML, quickly."""
     dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     return str(yaml.dump(dict(document), Dumper=dumper, sort_keys=False, width=1_000_000))

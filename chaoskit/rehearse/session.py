@@ -26,6 +26,9 @@ from chaoskit.rehearse.promise import NAME, computed_notices, write
 from chaoskit.rehearse.proof import Proven, Subject, Unproven, prove
 from chaoskit.rehearse.scenarios import Given, given_drill
 from chaoskit.rehearse.stub import stub_for
+from chaoskit.rehearse.tested import AGAIN, GroupRow, played
+from chaoskit.rehearse.unit_tests import UnitTest
+from chaoskit.rehearse.usable import Chooser
 from chaoskit.rehearse.waves import (
     MOST_IN_A_WAVE,
     MOST_WHEN_BUSY,
@@ -40,8 +43,6 @@ from chaoskit.units import amount
 from chaoskit.verify.verdict import Result, Row
 
 Say = Callable[[str], None]
-AGAIN = "-again"
-"""Ends the names of what is played a second time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,8 @@ class Asked:
     notes: tuple[str, ...] = ()
     given: tuple[Given, ...] = ()
     """Scenarios to play instead of deriving series for the alerts that they expect."""
+    tests: tuple[UnitTest, ...] = ()
+    """Groups of promtool's unit tests, likewise."""
     side_by_side: int = 2
     """How many stacks at once."""
     require_told: bool = False
@@ -82,10 +85,11 @@ class Session:
         begun = time.monotonic()
         done = Performed(notes=list(self.asked.notes))
         proven: list[Proven] = []
-        if self.asked.given:
-            self._play_given(done)
+        given, tests = self._given()
+        if given:
+            self._play_given(given, done)
         subjects, without = self._subjects(done.outcomes)
-        if (subjects or without or not self.asked.given) and not done.codes:
+        if (subjects or without or not given) and not done.codes:
             proven = self._derive(subjects, without, done)
         outcomes = self._with_static(done.outcomes, proven)
         return Rehearsed(
@@ -98,12 +102,32 @@ class Session:
             promise="given" if self.asked.promise_given else NAME,
             took_s=time.monotonic() - begun,
             codes=tuple(done.codes),
+            tests=tuple(played(row, done.ended) for row in tests),
         )
 
-    def _play_given(self, done: Performed) -> None:
+    def _given(self) -> tuple[list[Given], list[GroupRow]]:
+        """The scenarios that were given and those that unit tests become, and a row for each group of those tests."""
+        asked = self.asked
+        if not asked.tests:
+            return list(asked.given), []
+        self.say(f"asking promtool about {amount(len(asked.tests), 'test groups')}")
+        chooser = Chooser(
+            asked.config,
+            self.binaries.promtool,
+            f"promtool {self.binaries.versions.get('promtool', '')}".strip(),
+            asked.folder / "tests",
+            asked.interval_s,
+            asked.time_scale,
+            asked.longest_real_s,
+            asked.only,
+        )
+        given, rows = chooser.choose(asked.tests)
+        return [*asked.given, *given], rows
+
+    def _play_given(self, given: Sequence[Given], done: Performed) -> None:
         asked = self.asked
         scale = self._exact(asked.time_scale or fastest(asked.interval_s, SCALES[0]))
-        drills = self._given_drills(scale)
+        drills = self._given_drills(given, scale)
         for drill in drills:
             self.say(f"{drill.name}: {drill.plan.scenario.title}, at most {drill.plan.longest_real_s:.0f} s")
         # Each on a stack of its own: nothing of one scenario lingers in the next.
@@ -111,14 +135,19 @@ class Session:
         unknown = done.unknown
         again = [
             replace(drill, name=f"{drill.name}{AGAIN}")
-            for drill in self._given_drills(self._slower(scale))
+            for drill in self._given_drills(given, scale, slower=True)
             if any(key_of(alert.rule) in unknown for alert in drill.plan.alerts)
         ]
         self._once_more([Lane((drill,)) for drill in again], len(unknown), done)
 
-    def _given_drills(self, scale: float) -> list[Drill]:
+    def _given_drills(self, given: Sequence[Given], scale: float, slower: bool = False) -> list[Drill]:
         asked = self.asked
-        return [given_drill(one, asked.config, asked.promise_given, scale, asked.interval_s) for one in asked.given]
+        found = []
+        for one in given:
+            own = self._exact(one.test.scale) if one.test else scale
+            own = self._slower(own) if slower else own
+            found.append(given_drill(one, asked.config, asked.promise_given, own, asked.interval_s))
+        return found
 
     def _play(self, lanes: Sequence[Lane], side_by_side: int | None = None) -> Performed:
         asked, found = self.asked, Performed()

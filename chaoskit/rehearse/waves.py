@@ -72,13 +72,18 @@ def needed_s(config: AlertConfig, proven: Proven) -> float:
 
 def scale_for(proven: Proven, interval_s: float, asked: float | None, longest_real_s: float) -> float | None:
     """The time scale at which a rule is rehearsed; None where it would take longer than that at any."""
+    return scale_for_length(length_s(proven), interval_s, asked, longest_real_s)
+
+
+def scale_for_length(length_vs: float, interval_s: float, asked: float | None, longest_real_s: float) -> float | None:
+    """The time scale for what takes so many virtual seconds; None where it would take longer than that at any."""
     if asked is not None:
-        return asked if length_s(proven) / asked <= longest_real_s else None
+        return asked if length_vs / asked <= longest_real_s else None
     possible = [scale for scale in SCALES if scale <= fastest(interval_s, scale)] or [fastest(interval_s, SCALES[0])]
     for scale in possible:
-        if length_s(proven) / scale <= _SHORT_REAL_S:
+        if length_vs / scale <= _SHORT_REAL_S:
             return scale
-    return possible[-1] if length_s(proven) / possible[-1] <= longest_real_s else None
+    return possible[-1] if length_vs / possible[-1] <= longest_real_s else None
 
 
 def fastest(interval_s: float, wanted: float) -> float:

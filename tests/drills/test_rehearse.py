@@ -87,9 +87,15 @@ TESTS = """\
 rule_files: [rules.yml]
 tests:
   - interval: 1m
-    input_series: [{series: 'queue_depth{instance="b:80"}', values: '1 500x10'}]
+    input_series: [{series: 'queue_depth{instance="b:80"}', values: '1x9 500x10'}]
     alert_rule_test:
-      - {alertname: QueueFull, eval_time: 5m, exp_alerts: [{exp_labels: {instance: 'b:80', severity: warning}}]}
+      - {alertname: QueueFull, eval_time: 10m, exp_alerts: []}
+      - alertname: QueueFull
+        eval_time: 12m
+        exp_alerts: [{exp_labels: {instance: 'b:80', severity: warning}, exp_annotations: {summary: b:80 is full}}]
+  - interval: 1m
+    input_series: [{series: 'queue_depth{instance="b:80"}', values: '1x9'}]
+    promql_expr_test: [{expr: queue_depth > 9, eval_time: 5m}]
 """
 
 
@@ -204,6 +210,7 @@ def test_a_scenario_of_ones_own_and_promtools_tests_script_the_series(team: Team
     (rule_,) = said["rules"]
     assert (code, rule_["alert"], rule_["result"]) == (0, "QueueFull", "PASS"), said
     assert rule_["notices"][0]["receiver"] == "chat"
+    assert [(row["result"], row["line"]) for row in said["tests"]] == [("PASS", 3), ("NOT PLAYED", 10)]
 
 
 def test_a_scenario_whose_series_do_not_cross_the_threshold_does_not_pass(team: Team) -> None:

@@ -25,40 +25,13 @@ from chaoskit.events import Notice
 from chaoskit.observe.mail_header import HEADER_TEMPLATE
 from chaoskit.rehearse import marker
 from chaoskit.rehearse.derive import recording_rules
-from chaoskit.rehearse.fault import read, wrong_with
-from chaoskit.rehearse.scenarios import Given, from_tests, given_drill
+from chaoskit.rehearse.fault import wrong_with
+from chaoskit.rehearse.scenarios import Given, given_drill
 from chaoskit.rehearse.stub import stub_for
-from chaoskit.scenario.loader import load_scenario
-from chaoskit.scenario.model import FaultSpec, Inject
+from chaoskit.scenario.model import FaultSpec
 from tests.rehearse_examples import ROUTES, RULES, alerts, config
 
 __all__ = ["config"]
-
-
-def test_promtools_tests_become_scenarios_whose_series_go_on(config: AlertConfig) -> None:
-    text = """\
-tests:
-  - interval: 1m
-    input_series: [{series: 'queue{instance="a"}', values: '0x2 200x3'}]
-    alert_rule_test:
-      - {alertname: Queue, eval_time: 5m, exp_alerts: [{exp_labels: {severity: warning}}]}
-      - {alertname: Gone, eval_time: 5m, exp_alerts: [{}]}
-      - {alertname: AllQueues, eval_time: 5m, exp_alerts: []}
-"""
-    (one,), notes = from_tests(text, "tests.yml", config.rules)
-    scenario = load_scenario(one.text, one.name)
-    assert [expectation.alert for expectation in scenario.expect] == ["Queue"]
-    assert "Gone" in notes[0]
-    step = scenario.steps[0]
-    assert isinstance(step, Inject)
-    (series,), interval_s = read(step.faults[0].settings, 15.0)
-    assert interval_s == 60
-    assert [series.values.at(float(i)) for i in (0, 2, 3, 999)] == [0, 0, 200, 200]
-
-
-def test_a_file_without_tests_is_said_to_be_none() -> None:
-    with pytest.raises(BadInput, match="holds no tests"):
-        from_tests("groups: []", "rules.yml", ())
 
 
 def test_a_scenario_may_only_script_series(config: AlertConfig) -> None:

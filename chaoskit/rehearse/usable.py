@@ -1,0 +1,452 @@
+"""Which of promtool's unit tests a rehearsal can play, and how: promtool is asked, as it is for series of our own.
+
+First the test as it stands: what fails there already fails here. Then each way to script its series, scraped as often
+as the rehearsal does: no alert at rest, the test's alerts at their instant and still when they have been noticed, none
+after the series are at rest again.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from chaoskit.alerting.model import AlertConfig, Rule
+from chaoskit.alerting.routing import alert_labels, match_routes, receivers_of
+from chaoskit.alerting.windows_expression import range_of
+from chaoskit.errors import EquipmentError
+from chaoskit.rehearse.derive import closure, key_of, recording_rules
+from chaoskit.rehearse.drill import STEP
+from chaoskit.rehearse.fault import KIND
+from chaoskit.rehearse.mutes import muted_by
+from chaoskit.rehearse.perform import with_rules
+from chaoskit.rehearse.proof import answered, dumped, promtool_tests, results_of
+from chaoskit.rehearse.scenarios import Given
+from chaoskit.rehearse.series import Course, notation, value_at
+from chaoskit.rehearse.tested import GivenTest, GroupRow, Quiet, Told
+from chaoskit.rehearse.unit_tests import UnitTest, Wanted, Way, ways
+from chaoskit.rehearse.waves import scale_for_length
+from chaoskit.rehearse.written import described
+from chaoskit.units import format_duration
+from chaoskit.verify.verdict import Result
+
+_SETTLE = 4
+"""Intervals until a change is certainly seen."""
+_MARGIN_S = 120.0
+"""What the alert must last beyond its group_wait."""
+_SIDE_BY_SIDE = 2
+_NO_MARK = "\0"
+_FAILED = re.compile(
+    r"^\s+alertname: (?P<alert>.*), time: (?P<time>\S+), *\n\s+exp:(?P<exp>.*?), *\n\s+got:(?P<got>.*?\])$",
+    re.MULTILINE | re.DOTALL,
+)
+_MOST = 300
+_TIME_OF_DAY = re.compile(r"\b(hour|minute|month|year|day_of_\w+|days_in_month)\s*\(")
+_BY_CLOCK = re.compile(r"\btime\s*\(\s*\)")
+_OTHER_ALERTS = re.compile(r"\bALERTS(_FOR_STATE)?\b")
+_GLOBALS = re.compile(r"\$?external(Labels|URL)|\bpathPrefix\b")
+
+Labels = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Chooser:
+    """Finds the drills of unit tests."""
+
+    config: AlertConfig
+    promtool: Path
+    version: str
+    """promtool's, for people."""
+    folder: Path
+    interval_s: float
+    time_scale: float | None
+    longest_real_s: float
+    only: frozenset[str] | None = None
+
+    def choose(self, tests: Sequence[UnitTest]) -> tuple[list[Given], list[GroupRow]]:
+        """The drills of all groups that can be played, and a row for every group."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
+            found = list(pool.map(self._chosen, range(len(tests)), tests))
+        return [one for given, _ in found for one in given], [row for _, row in found]
+
+    def _chosen(self, number: int, test: UnitTest) -> tuple[list[Given], GroupRow]:
+        try:
+            return self._choose(number, test)
+        except (EquipmentError, ValueError, OverflowError) as error:
+            return [], GroupRow(test.place, test.title, tuple(test.expected), result=Result.UNKNOWN, reason=str(error))
+
+    def _choose(self, number: int, test: UnitTest) -> tuple[list[Given], GroupRow]:
+        row = GroupRow(test.place, test.title, tuple(test.expected))
+        if test.wrong:
+            return [], replace(row, result=Result.UNKNOWN, reason=test.wrong)
+        if not test.expected:
+            said = "expects no alert to fire" if test.wanted else "tests no alert"
+            return [], replace(row, reason=f"it {said}")
+        rules = self._rules(test)
+        known = {rule.alert for rule in rules}
+        missing = [name for name in test.expected if name not in known]
+        asked = [n for n in test.expected if n in known and (self.only is None or n in self.only)]
+        left = [f"no given rule is called {name}" for name in missing]
+        if not asked:
+            return [], replace(row, reason="; ".join(left) or "its alerts were not asked for")
+        loaded = self._loaded(rules)
+        if why := self._unplayable(test, loaded):
+            return [], replace(row, reason=why)
+        name = f"{Path(test.place.file).stem}-{number:03d}"
+        broken, _ = _Trial(self, test, loaded, name).as_it_stands(asked, known)
+        if broken:
+            return [], replace(row, result=broken[0], reason=broken[1])
+        given, why_not = self._drills(test, rules, loaded, asked, name)
+        return given, replace(row, drills=tuple(one.name for one in given), reason="; ".join([*why_not, *left]))
+
+    def _drills(
+        self, test: UnitTest, rules: Sequence[Rule], loaded: Sequence[Rule], asked: Sequence[str], name: str
+    ) -> tuple[list[Given], list[str]]:
+        """The drills of one group. Of rules that share name and labels one is loaded at a time, to tell them apart."""
+        alike: dict[tuple[str, tuple[tuple[str, str], ...]], list[Rule]] = {}
+        for rule in rules:
+            alike.setdefault((rule.alert, _frozen(rule.labels)), []).append(rule)
+        given: list[Given] = []
+        said: list[str] = []
+        for turn in range(max(map(len, alike.values()))):
+            others = {
+                key_of(one)
+                for some in alike.values()
+                for one in some
+                if len(some) > 1 and one not in some[turn : turn + 1]
+            }
+            mine = [some[turn] for some in alike.values() if len(some) > turn and some[0].alert in asked]
+            trial = _Trial(self, test, [one for one in loaded if key_of(one) not in others], f"{name}-{turn}")
+            _, firing = trial.as_it_stands(asked, ())
+            found, why_not = trial.drills(mine, firing)
+            given += found
+            said += why_not
+        return given, list(dict.fromkeys(said))
+
+    def _rules(self, test: UnitTest) -> list[Rule]:
+        """The alert rules that the test speaks of; those of the files that it loads, where they were given."""
+        named = {one.alert for one in test.wanted}
+        found = [rule for rule in self.config.rules if rule.alert in named]
+        own = [rule for rule in found if str(Path(rule.place.file).resolve()) in test.rule_files]
+        return own or found
+
+    def _loaded(self, rules: Sequence[Rule]) -> list[Rule]:
+        records = recording_rules(self.config.rules)
+        read = {key_of(one): one for rule in rules for one in (rule, *closure(rule, records).values())}
+        if any(_OTHER_ALERTS.search(one.expr) for one in read.values()):
+            read = {key_of(one): one for one in self.config.rules}
+        return list(read.values())
+
+    def _unplayable(self, test: UnitTest, loaded: Sequence[Rule]) -> str:
+        if not test.series:
+            return "it has no input_series"
+        if any(_TIME_OF_DAY.search(rule.expr) for rule in loaded):
+            return "its rules ask for the time of day, which promtool sets to 1970 and a rehearsal does not set"
+        return ""
+
+    def too_long(self, alerts: str, at_s: float) -> str:
+        """Why an alert that is expected so late is not played."""
+        return (
+            f"{alerts}: expected after {format_duration(at_s)}, which with what the rule looks back on takes longer "
+            f"than {self.longest_real_s:g} real seconds at the largest time scale; raise --longest"
+        )
+
+    def scale(self, length_vs: float) -> float | None:
+        """The time scale for a drill that takes so long; None where none is large enough."""
+        return scale_for_length(length_vs, self.interval_s, self.time_scale, self.longest_real_s)
+
+
+@dataclass(slots=True)
+class _Trial:
+    """One test group before promtool."""
+
+    chooser: Chooser
+    test: UnitTest
+    loaded: Sequence[Rule]
+    name: str
+
+    def as_it_stands(
+        self, asked: Sequence[str], known: Collection[str]
+    ) -> tuple[tuple[Result, str] | None, dict[float, list[Labels]]]:
+        """What is wrong with the test itself; and by instant, the alerts that fire then."""
+        test = self.test
+        instants = sorted({at for name, at in test.expected.items() if name in asked})
+        entries = [
+            {
+                "eval_time": format_duration(one.at_s) if one.at_s else "0s",
+                "alertname": one.alert,
+                "exp_alerts": [{"exp_labels": dict(each[0]), "exp_annotations": dict(each[1])} for each in one.alerts],
+            }
+            for one in test.wanted
+            if one.alert in known
+        ]
+        queries = [_query(0, f"at{n}", asked, at_s) for n, at_s in enumerate(instants)]
+        asking = {**test.asked, "alert_rule_test": entries, "promql_expr_test": queries}
+        code, said = self._ask("asis", [asking], test.evaluation)
+        found = answered(said).get(0, {})
+        if failed := [_failure(match) for match in _FAILED.finditer(said)]:
+            return (Result.FAIL, f"{self.chooser.version} fails it as it stands: {'; '.join(failed)}"), {}
+        if code and not found:
+            words = " ".join(said.replace("Unit Testing:", "").split())
+            return (Result.UNKNOWN, f"promtool refuses it: {words[-300:]}"), {}
+        return None, {at: _alerts(found.get(f"at{n}", "")) for n, at in enumerate(instants)}
+
+    def drills(self, rules: Sequence[Rule], firing: Mapping[float, list[Labels]]) -> tuple[list[Given], list[str]]:
+        """As few drills as show every expected alert, and why some are not shown."""
+        given: list[Given] = []
+        said: list[str] = []
+        left: list[Rule] = []
+        for rule in rules:
+            if _of(rule, firing.get(self.test.expected[rule.alert], [])):
+                left.append(rule)
+        while left:
+            at_s = max(self.test.expected[rule.alert] for rule in left)
+            now = [rule for rule in left if _of(rule, firing[at_s])]
+            left = [rule for rule in left if rule not in now]
+            for members, way, results in self._shown(now, at_s, said):
+                given.append(self._drill(len(given), members, way, results, at_s))
+                silent = [rule.alert for rule in members if not self._shows_texts(rule, results[rule.alert])]
+                if silent:
+                    said.append(f"exp_annotations of {', '.join(silent)} not compared: only webhooks show annotations")
+        return given, list(dict.fromkeys(said))
+
+    def _shown(
+        self, rules: list[Rule], at_s: float, said: list[str]
+    ) -> Iterator[tuple[list[Rule], Way, dict[str, tuple[Labels, ...]]]]:
+        """For groups of rules that disturb each other in nothing, a way that promtool confirms."""
+        by_clock = any(_BY_CLOCK.search(rule.expr) for rule in self.loaded)
+        tried = [way for way in ways(self.test, at_s, by_clock) if self._scale(rules, at_s - way.begins_s)]
+        if not tried:
+            said.append(self.chooser.too_long(", ".join(rule.alert for rule in rules), at_s))
+            return
+        outcomes = self._confirmed(tried, rules, at_s)
+        left = list(rules)
+        for way, found in sorted(
+            zip(tried, outcomes, strict=True), key=lambda each: -sum(not isinstance(o, str) for o in each[1].values())
+        ):
+            held = {key: result for key, result in found.items() if not isinstance(result, str)}
+            mine = [rule for rule in left if key_of(rule) in held]
+            left = [rule for rule in left if rule not in mine]
+            for members in self._apart(mine, held):
+                yield members, way, {rule.alert: held[key_of(rule)] for rule in members}
+        for rule in left:
+            reasons = [str(found[key_of(rule)]) for found in outcomes]
+            said.append(f"{rule.alert}: its series {max(reasons, key=_LACKS.index)}")
+
+    def _apart(self, rules: Sequence[Rule], held: Mapping[str, tuple[Labels, ...]]) -> list[list[Rule]]:
+        """Rules of one name, and those of which one mutes the other, are played apart."""
+        apart: list[list[Rule]] = []
+        for rule in rules:
+            for there in apart:
+                both = {key_of(one): (one, held[key_of(one)], _NO_MARK) for one in (rule, *there)}
+                if rule.alert not in {one.alert for one in there} and not muted_by(self.chooser.config, both):
+                    there.append(rule)
+                    break
+            else:
+                apart.append([rule])
+        return apart
+
+    # -- what promtool says of a way
+
+    def _confirmed(
+        self, tried: Sequence[Way], rules: Sequence[Rule], at_s: float
+    ) -> list[dict[str, tuple[Labels, ...] | str]]:
+        """By way and rule, the labels of what fires, or what the way lacks."""
+        chooser, every = self.chooser, self.chooser.interval_s
+        names = sorted({rule.alert for rule in rules})
+        span_s = max(range_of(chooser.config, rule) for rule in rules)
+        settle_s = _SETTLE * max(every, *(rule.interval_s for rule in rules))
+        rest = math.ceil((span_s + settle_s) / every)
+        keep_s = max(rule.keep_firing_for_s for rule in rules)
+        tests = []
+        for number, way in enumerate(tried):
+            held = math.ceil((at_s - way.begins_s + settle_s) / every)
+            late = held + math.ceil(max(self._noticed_s(rule) for rule in rules) / every)
+            end = rest + late + 1
+            fallen = end + math.ceil((span_s + keep_s + settle_s) / every)
+            course = Course(0.0, rest * every, end * every)
+            series = []
+            for one in way.series:
+                values = [value_at(one, course, i * every, self.test.interval_s) for i in range(fallen + 1)]
+                if one.clock:
+                    values = [None if v is None else v + i * every for i, v in enumerate(values)]
+                series.append({"series": one.key, "values": notation(values)})
+            whens = {"rest": rest - 1, "end": rest + held, "late": rest + late, "fallen": fallen}
+            queries = [_query(number, word, names, at * every, pending=word == "rest") for word, at in whens.items()]
+            tests.append({**self.test.asked, "interval": format_duration(every), "input_series": series,
+                          "promql_expr_test": queries})  # fmt: skip
+        code, said = self._ask("ways", tests, format_duration(every)) if tests else (0, "")
+        found = answered(said)
+        if code and not found:
+            raise EquipmentError("promtool", f"a test's series were refused: {' '.join(said.split())[-300:]}")
+        return [{key_of(rule): self._outcome(rule, found.get(n, {})) for rule in rules} for n in range(len(tried))]
+
+    def _outcome(self, rule: Rule, found: Mapping[str, str]) -> tuple[Labels, ...] | str:
+        at = {word: _of(rule, _alerts(got)) for word, got in found.items()}
+        if at.get("rest"):
+            return _LACKS[0]
+        if not at.get("end"):
+            return _LACKS[1]
+        if sorted(map(_frozen, at["end"])) != sorted(map(_frozen, at.get("late", []))):
+            return _LACKS[2]
+        return _LACKS[3] if at.get("fallen") else tuple(at["end"])
+
+    def _scale(self, rules: Sequence[Rule], lasts_s: float) -> float | None:
+        """The time scale for so much of the test, and for what its rules look back on."""
+        return self.chooser.scale(lasts_s + max(range_of(self.chooser.config, rule) for rule in rules))
+
+    def _noticed_s(self, rule: Rule) -> float:
+        config = self.chooser.config
+        routes = match_routes(config.route, alert_labels(config, rule, {}))
+        return max((route.group_wait_s for route in routes), default=0.0) + _MARGIN_S
+
+    def _ask(self, word: str, tests: Sequence[Mapping[str, Any]], evaluation: str) -> tuple[int, str]:
+        folder = self.chooser.folder
+        sources = with_rules(self.chooser.config, frozenset(map(key_of, self.loaded)))
+        files = []
+        for key, text in sources.items():
+            if key.startswith("rules:"):
+                file = folder / f"{self.name}-{key.partition(':')[2]}"
+                file.write_text(text, encoding="utf-8")
+                files.append(str(file))
+        document = {"rule_files": files, "evaluation_interval": evaluation, "tests": list(tests)}
+        if self.test.order:
+            document["group_eval_order"] = list(self.test.order)
+        file = folder / f"{self.name}-{word}.yml"
+        file.write_text(dumped(document), encoding="utf-8")
+        return promtool_tests(self.chooser.promtool, file)
+
+    # -- the drill
+
+    def _drill(
+        self, number: int, rules: Sequence[Rule], way: Way, results: Mapping[str, tuple[Labels, ...]], at_s: float
+    ) -> Given:
+        chooser, test = self.chooser, self.test
+        lasts_s = at_s - way.begins_s
+        scale = self._scale(rules, lasts_s)
+        assert scale is not None
+        names = {rule.alert for rule in rules}
+        others = {r.alert for r in self.loaded if r.alert} - names
+        loaded = [one for one in self.loaded if one.record or one in rules or one.alert in others]
+        document = {
+            "chaoskit": 1,
+            "title": f"{test.title} ({test.place})",
+            "steps": [
+                {
+                    "inject": KIND,
+                    "as": STEP,
+                    "with": {
+                        "interval": format_duration(test.interval_s),
+                        "series": [described(one) for one in way.series],
+                    },
+                },
+                {"wait": "settled"},
+                {"undo": STEP, "as": "rest"},
+                {"wait": "settled"},
+            ],
+            "expect": [entry for rule in rules for entry in self._expected(rule, results[rule.alert])],
+        }
+        made = GivenTest(
+            test.place,
+            frozenset(map(key_of, loaded)),
+            {rule.alert: max(0.0, lasts_s - rule.for_s) for rule in rules},
+            scale,
+            results,
+            tuple(self._told(rules, results)),
+            tuple(
+                Quiet(one.alert, one.at_s - way.begins_s, one.place)
+                for one in test.wanted
+                if not one.alerts and way.begins_s < one.at_s < at_s
+            ),
+            2 * chooser.interval_s + 2 * max(rule.interval_s for rule in rules) + test.interval_s,
+        )
+        text = yaml.safe_dump(document, sort_keys=False, width=1_000_000, allow_unicode=True)
+        return Given(f"{self.name}-{number + 1}.yml", text, made)
+
+    def _expected(self, rule: Rule, results: Sequence[Labels]) -> Iterator[dict[str, Any]]:
+        """An entry for those that the same receivers hear of."""
+        config = self.chooser.config
+        by_receivers: dict[tuple[str, ...], list[Labels]] = {}
+        for one in results:
+            routes = match_routes(config.route, alert_labels(config, rule, one))
+            by_receivers.setdefault(tuple(dict.fromkeys(r.receiver for r in routes)), []).append(one)
+        for receivers, some in by_receivers.items():
+            shared = {k: v for k, v in some[0].items() if all(other.get(k) == v for other in some)}
+            entry: dict[str, Any] = {"alert": rule.alert, "from": STEP, "labels": shared}
+            if len(some) > 1:
+                entry["instances"] = len(some)
+            if len(by_receivers) > 1:
+                entry["notifies"] = list(receivers)
+            yield entry
+
+    def _told(self, rules: Sequence[Rule], results: Mapping[str, tuple[Labels, ...]]) -> Iterator[Told]:
+        for rule in rules:
+            if any(_GLOBALS.search(text) for text in rule.annotations.values()):
+                continue  # external labels are the test's own, and other ones here
+            for one in self.test.wanted:
+                if one.alert == rule.alert and one.at_s == self.test.expected[one.alert]:
+                    yield from self._texts(one, rule, results[rule.alert])
+
+    def _shows_texts(self, rule: Rule, results: Sequence[Labels]) -> bool:
+        """Whether a receiver of the alert hears its annotations as they are, or none are expected."""
+        config = self.chooser.config
+        expected = any(texts for one in self.test.wanted if one.alert == rule.alert for _, texts in one.alerts)
+        heard = {name for labels in results for name in receivers_of(config, alert_labels(config, rule, labels))}
+        return not expected or any(one.kind == "webhook" for n in heard for one in config.receivers[n].integrations)
+
+    @staticmethod
+    def _texts(one: Wanted, rule: Rule, results: Sequence[Labels]) -> Iterator[Told]:
+        for labels, texts in one.alerts:
+            wanted = {key: value for key, value in labels.items() if value and key != "alertname"}
+            if wanted in [dict(result) for result in results]:
+                yield Told({**wanted, "alertname": rule.alert}, texts, one.place)
+
+
+_LACKS = (
+    "make it fire before they begin",
+    "do not make it fire when they are scraped as often as here",
+    "do not keep it firing until it has been told",
+    "leave it firing after their end",
+)
+
+
+def _query(number: int, word: str, names: Sequence[str], at_s: float, pending: bool = False) -> dict[str, Any]:
+    matcher = "|".join(re.escape(name).replace("\\", "\\\\") for name in names)
+    state = "" if pending else ',alertstate="firing"'
+    return {
+        "expr": f'ALERTS{{alertname=~"{matcher}"{state}}}\n# chaoskit {number} {word}',
+        "eval_time": format_duration(at_s) if at_s else "0s",
+        "exp_samples": [],
+    }
+
+
+def _alerts(got: str) -> list[Labels]:
+    if not got.startswith("got:"):
+        return []
+    return [{k: v for k, v in one.items() if k != "alertstate"} for one in results_of(got) if one]
+
+
+def _failure(match: re.Match[str]) -> str:
+    expected, got = (" ".join(match[side].split())[:_MOST] for side in ("exp", "got"))
+    return f"{match['alert']} at {match['time']}, expected {expected}, got {got}"
+
+
+def _of(rule: Rule, alerts: Sequence[Labels]) -> list[Labels]:
+    """Those alerts that are of this rule, without the alert's name."""
+    static = {k: v for k, v in rule.labels.items() if "{{" not in v and v}
+    return [
+        {k: v for k, v in one.items() if k != "alertname"}
+        for one in alerts
+        if one.get("alertname") == rule.alert and all(one.get(k) == v for k, v in static.items())
+    ]
+
+
+def _frozen(labels: Labels) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(labels.items()))
