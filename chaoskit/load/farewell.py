@@ -67,7 +67,8 @@ class Farewell:
         self._listen_until_s: float | None = None
         self._raised: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
         self._told: Counter[str] = Counter()
-        runner.stop_users = self._stop_users
+        self._stop = runner.stop
+        runner.stop, runner.stop_users = self._stop_once, self._stop_users
         at.gate.begins = self.begins
 
     def leaves(self, user: Any) -> bool:
@@ -130,6 +131,17 @@ class Farewell:
 
     def _users(self) -> list[Any]:
         return [greenlet.args[0] for greenlet in self._runner.user_greenlets if greenlet.args]
+
+    def _stop_once(self, *args: Any) -> None:
+        """In place of the runner's own. Locust ends twice where two ask for it, and two users would await each other:
+        of theirs the second goes, of others it waits."""
+        if self._runner.state != STATE_CLEANUP:
+            self._stop(*args)
+            return
+        if gevent.getcurrent() in self._runner.user_greenlets:
+            raise GreenletExit
+        while self._runner.state == STATE_CLEANUP:
+            gevent.sleep(_LOOK_S)
 
     def _stop_users(self, counts: dict[str, int]) -> None:
         """In place of the runner's own. At a lower level it returns at once, and who must go counts no more; at

@@ -68,7 +68,8 @@ def user_classes(path: str) -> dict[str, type[Any]]:
 class OwnUsers:
     """The user classes of somebody's locustfile, in the numbers asked for, weighted as they say."""
 
-    def __init__(self, at: Situation, runner: type[Any] = LocalRunner) -> None:
+    def __init__(self, at: Situation, runner: type[Any] = LocalRunner, **said: Any) -> None:
+        """`said`: options of Locust's own by which its command tells a process what it is."""
         self._at = at
         classes = chosen(at.spec, user_classes(str(at.spec.locustfile)))
         for one in classes:
@@ -79,6 +80,7 @@ class OwnUsers:
                 if one.connection_timeout == FastHttpUser.connection_timeout:
                     one.connection_timeout = at.spec.connect_timeout_s
         options = options_of(at.spec, at.whole_users)
+        vars(options).update(said)
         check_tasks(at.spec, classes, options)
         self.environment = environment_of(classes, at, runner, options)
         self._runner: Any = self.environment.runner

@@ -63,7 +63,7 @@ class Worker(OwnUsers):
 
     def __init__(self, at: Situation, together: Together) -> None:
         _meet_in(together.folder)
-        super().__init__(at, WorkerRunner)
+        super().__init__(at, WorkerRunner, processes=together.workers, worker=True)
 
     def begin(self) -> None:
         pass
@@ -80,10 +80,10 @@ class Master(OwnUsers):
 
     def __init__(self, at: Situation, together: Together) -> None:
         _meet_in(together.folder)
-        super().__init__(at, MasterRunner)
-        self._workers = together.workers
+        self._workers = workers = together.workers
+        super().__init__(at, MasterRunner, processes=workers, master=True, expect_workers=workers)
         self._asking: gevent.Greenlet | None = None
-        while len(self._runner.clients) < together.workers:
+        while len(self._runner.clients) < workers:
             gevent.sleep(_LOOK_S)
 
     def _ask(self, users: int, spawn_rate: float) -> None:

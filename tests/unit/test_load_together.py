@@ -190,9 +190,9 @@ def test_what_looked_at_a_locustfile_loads_it_and_imports_it_once_in_each_proces
     own.write_text('print("comes-once", flush=True)\n' + PLAIN)
     processes = Processes(2, own=True)
     try:
-        assert processes.look_at(own) == []
-        heard = Heard()
         spec = a_spec(target, users=2, processes=2, locustfile=str(own))
+        assert processes.look_at(replace(spec, host="http://127.0.0.1")) == []
+        heard = Heard()
         load = LoadChild.start(spec, log=log, on_event=heard, processes=processes)
         assert load.pids == [child.pid for child in processes.children]
         assert load.flows(10)
@@ -201,6 +201,92 @@ def test_what_looked_at_a_locustfile_loads_it_and_imports_it_once_in_each_proces
         processes.stop()
     assert log.read_text().count("comes-once") == 3
     assert [path.name for path in log.parent.iterdir()] == ["load.log"]
+
+
+DEALING = """
+from pathlib import Path
+from locust import FastHttpUser, constant, events, task
+from locust.runners import MasterRunner, WorkerRunner
+
+seats = []
+
+@events.init.add_listener
+def listen(environment, **_):
+    if isinstance(environment.runner, WorkerRunner):
+        assert environment.parsed_options.worker and not environment.parsed_options.master
+        environment.runner.register_message("seats", lambda msg, **_: seats.extend(msg.data))
+    else:
+        assert environment.parsed_options.expect_workers == environment.parsed_options.processes == 2
+        environment.runner.register_message("taken", lambda msg, **_: taken.append(msg.data))
+
+taken = []
+
+@events.test_start.add_listener
+def deal(environment, **_):
+    if isinstance(environment.runner, MasterRunner):
+        for number, client in enumerate(environment.runner.clients):
+            environment.runner.send_message("seats", [f"seat-{{number}}-{{n}}" for n in range(3)], client)
+
+@events.quitting.add_listener
+def tell(environment, **_):
+    if isinstance(environment.runner, MasterRunner):
+        Path({side!r}).write_text(f"{{sorted(taken)}} {{environment.stats.total.num_requests}}")
+
+class Clerk(FastHttpUser):
+    wait_time = constant(0.05)
+
+    def on_start(self):
+        self.environment.runner.send_message("taken", seats.pop(0))
+
+    @task
+    def look(self):
+        self.client.get("/clerk")
+"""
+
+
+@pytest.mark.long
+def test_masters_and_workers_send_each_other_what_they_like(start: Start, tmp_path: Path) -> None:
+    """As a locustfile deals out its data; when it quits, its master has heard of every request."""
+    own, side = tmp_path / "own.py", tmp_path / "side.txt"
+    own.write_text(DEALING.format(side=str(side)))
+    load, heard = start(users=6, processes=2, locustfile=str(own))
+    heard.wait(lambda windows: windows[-1].users == 6)
+    totals = load.stop()
+    adds_up(heard, totals)
+    assert side.read_text() == f"{[f'seat-{number}-{n}' for number in (0, 1) for n in (0, 1, 2)]} {totals.finished}"
+
+
+LEAVING = """
+from locust import FastHttpUser, constant, task
+
+class Leaving(FastHttpUser):
+    wait_time = constant(0.05)
+    asked = 0
+
+    @task
+    def look(self):
+        self.client.get("/leaving")
+        Leaving.asked += 1
+        if Leaving.asked > 30:
+            self.environment.runner.quit()
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("processes", [1, 2])
+def test_users_that_end_the_test_together_end_the_load(
+    start: Start, target: Target, tmp_path: Path, processes: int
+) -> None:
+    """Each asks for the end while the other does: they do not wait for each other until they are cut."""
+    own = tmp_path / "own.py"
+    own.write_text(LEAVING)
+    load, heard = start(users=4, processes=processes, locustfile=str(own))
+    heard.wait(lambda totals: totals, LoadTotals)
+    assert "the locustfile ended the load" in [state.detail for state in heard.of(LoadState)]
+    totals = load.stop()
+    adds_up(heard, totals)
+    assert totals.cut_short == []
+    assert totals.finished == sum(target.counts().values())
 
 
 def test_of_a_worker_that_stands_still_to_the_end_every_second_is_told_all_the_same() -> None:
