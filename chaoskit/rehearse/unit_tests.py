@@ -94,6 +94,8 @@ def read_tests(text: str, file: str) -> list[UnitTest]:
 def _group(node: Node, whole: UnitTest) -> UnitTest:
     title = _raw(node.get("name")) or f"test {whole.number}"
     try:
+        if node.kind != "mapping":
+            raise ValueError(f"it should be a mapping with input_series and alert_rule_test, not {node.described()}")
         interval = _raw(node.get("interval")) or whole.evaluation
         series = tuple((_raw(one.get("series")), _raw(one.get("values"))) for one in _items(node, "input_series"))
         for name, values in series:

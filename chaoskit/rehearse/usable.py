@@ -79,7 +79,7 @@ class Chooser:
     def _chosen(self, number: int, test: UnitTest) -> tuple[list[Given], GroupRow]:
         try:
             return self._choose(number, test)
-        except (EquipmentError, ValueError, OverflowError) as error:
+        except (EquipmentError, ValueError, ArithmeticError) as error:
             return [], GroupRow(test.place, test.title, tuple(test.expected), result=Result.UNKNOWN, reason=str(error))
 
     def _choose(self, number: int, test: UnitTest) -> tuple[list[Given], GroupRow]:

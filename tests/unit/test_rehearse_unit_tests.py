@@ -85,16 +85,18 @@ def test_each_group_keeps_its_place_and_one_that_cannot_be_read_leaves_the_other
         group(till("1 x 5"), DOWN),
         group("{series: latency, values: '{{schema:1 sum:1 count:1}}x5'}", DOWN),
         group(till("1x5"), "{eval_time: 1m, exp_alerts: []}"),
+        "  - 3\n",
     )
     tests = read_tests(text, "tills_test.yml")
     assert [(str(one.place), one.title) for one in tests] == [
-        (f"tills_test.yml:{line}", f"test {n}") for n, line in enumerate((4, 7, 10, 13), 1)
+        (f"tills_test.yml:{line}", f"test {n}") for n, line in enumerate((4, 7, 10, 13, 16), 1)
     ]
     assert [one.wrong for one in tests] == [
         "",
         "'x' is not in promtool's notation, such as 0x5, 1+2x10, _x3 or stale",
         "latency: native histograms are not scripted",
         "an entry of alert_rule_test names no alert (tills_test.yml:15)",
+        "it should be a mapping with input_series and alert_rule_test, not the number 3",
     ]
     assert tests[0].expected == {"TillDown": 1080.0}
 
