@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 import promql_parser as promql
 
 from chaoskit.alerting.model import Matcher, Rule
+from chaoskit.alerting.promql_templates import queries_of
 from chaoskit.alerting.windows_expression import selectors
 from chaoskit.rehearse.placing import Choices
 from chaoskit.rehearse.script import CannotDerive
@@ -84,12 +86,12 @@ def _guesses(rule: Rule, records: Mapping[str, Rule], mark: str, interval_s: flo
         return
     read = closure(rule, records)
     labels = labels_for(rule, read, mark)
-    shared = shared_for(rule, read, mark)
+    shared, apart = shared_for(rule, read, mark), _apart(rule, read, labels)
     seen: set[tuple[Scripted, ...]] = set()
     for choices in _TRIED:
         if not choices.expand and not read:
             continue
-        solver = Solver(records, labels, mark, interval_s, choices, shared)
+        solver = Solver(records, labels, mark, interval_s, choices, shared, apart=apart)
         try:
             solver.truth(node, False, True)
             series = tuple(leaf.scripted(interval_s) for leaf in solver.script)
@@ -129,6 +131,23 @@ def metric_names(expr: str) -> frozenset[str]:
     return frozenset(
         m.value for each in selectors(expr) for m in each.matchers if m.label == "__name__" and m.op == "="
     )
+
+
+def queried(rule: Rule, labels: Mapping[str, str]) -> tuple[str, ...]:
+    """The queries of the rule's texts, for an alert with these labels."""
+    texts = (*rule.annotations.values(), *rule.labels.values())
+    return tuple(dict.fromkeys(query for text in texts for query in queries_of(text, labels)))
+
+
+def _apart(rule: Rule, read: Mapping[str, Rule], labels: Mapping[str, str]) -> frozenset[str]:
+    """The labels in which several series of a metric differ: what texts match by and the rule does not, too."""
+    found: set[str] = set()
+    for query in queried(rule, labels):
+        with contextlib.suppress(ValueError):
+            found |= _grouped(promql.parse(query))
+    for expr in (rule.expr, *(record.expr for record in read.values())):
+        found -= _grouped(promql.parse(expr))
+    return frozenset(found | {"instance"})
 
 
 def labels_for(rule: Rule, read: Mapping[str, Rule], mark: str) -> dict[str, str]:

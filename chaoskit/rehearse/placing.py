@@ -50,6 +50,8 @@ class Placing:
     extra: tuple[Matcher, ...] = ()
     depth: int = 0
     summing: bool = False
+    apart: frozenset[str] = frozenset({"instance"})
+    """The labels in which the series of one metric differ where several are wanted."""
 
     def _put(self, selector: Any, shape: Any, want: Pair, more: Mapping[str, str] | None = None) -> Leaf:
         labels = {**self._labels(selector), **(more or {})}
@@ -74,7 +76,7 @@ class Placing:
     def _labels(self, selector: Any) -> dict[str, str]:
         wanted = dict(self.labels)
         if self.copy:
-            wanted["instance"] = f"{wanted.get('instance', self.mark)}-{self.copy}"
+            wanted |= {label: f"{wanted.get(label, self.mark)}-{self.copy}" for label in self.apart}
         if self.choices.shared:
             wanted |= self.shared
         found = label_values((*matchers_of(selector), *self.extra), wanted, self.mark)

@@ -8,8 +8,7 @@ from dataclasses import replace
 import promql_parser as promql
 
 from chaoskit.alerting.model import Rule
-from chaoskit.alerting.promql_templates import queries_of
-from chaoskit.rehearse.derive import Guess, closure, labels_for, metric_names, shared_for
+from chaoskit.rehearse.derive import Guess, closure, labels_for, metric_names, queried, shared_for
 from chaoskit.rehearse.placing import Choices
 from chaoskit.rehearse.script import CannotDerive
 from chaoskit.rehearse.series import Scripted
@@ -17,12 +16,6 @@ from chaoskit.rehearse.solve import Solver
 
 _COURSES = ((True, True), (False, True))
 """A query should have a result all the time, or at least once the alert is there."""
-
-
-def queried(rule: Rule, labels: Mapping[str, str]) -> tuple[str, ...]:
-    """The queries of the rule's texts, for an alert with these labels."""
-    texts = (*rule.annotations.values(), *rule.labels.values())
-    return tuple(dict.fromkeys(query for text in texts for query in queries_of(text, labels)))
 
 
 def looks_at(rule: Rule, records: Mapping[str, Rule]) -> set[str]:
@@ -33,10 +26,11 @@ def looks_at(rule: Rule, records: Mapping[str, Rule]) -> set[str]:
 
 
 def fed(rule: Rule, guess: Guess, records: Mapping[str, Rule], interval_s: float) -> Guess:
-    """The guess with series for what the texts query, each as it is where the guess has it."""
+    """The guess with series for what the texts query, of metrics that it has none of."""
     read = closure(rule, records)
     labels, shared = labels_for(rule, read, guess.mark), shared_for(rule, read, guess.mark)
     found: dict[str, Scripted] = {one.key: one for one in guess.series}
+    there = {one.name for one in guess.series}
     for query in queried(rule, labels):
         for course in _COURSES:
             solver = Solver(records, labels, guess.mark, interval_s, Choices(), shared)
@@ -44,8 +38,7 @@ def fed(rule: Rule, guess: Guess, records: Mapping[str, Rule], interval_s: float
                 solver.truth(promql.parse(query), *course)
             except (CannotDerive, ValueError, ArithmeticError, RecursionError):
                 continue
-            for leaf in solver.script:
-                one = leaf.scripted(interval_s)
-                found.setdefault(one.key, one)
+            more = [leaf.scripted(interval_s) for leaf in solver.script if leaf.name not in there]
+            found |= {one.key: one for one in more if one.key not in found}
             break
     return Guess(tuple(found.values()), guess.mark)
