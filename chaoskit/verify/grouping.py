@@ -44,7 +44,8 @@ def _wrong_under(plan: Plan, evidence: Evidence, notice: Notice, route: Route, l
             return f"it was told together with {_named(item.labels)}, which belongs to another group; {governed}"
     listed = [item.labels for item in notice.alerts]
     for other in _firing_with(evidence, notice):
-        same = route in routing.match_routes(root, other) and routing.group_labels(route, other) == mine
+        same = routing.matches_all(route.matchers, other) and routing.group_labels(route, other) == mine
+        same = same and route in routing.match_routes(root, other)
         if same and not any(_covers(shown, other) for shown in listed):
             return f"it was told without {_named(other)}, which is of the same group and was firing; {governed}"
     return ""
