@@ -317,6 +317,31 @@ class LoadWindow(Event, frozen=True, kw_only=True, tag="load"):
     """Of several processes of the generator those that stood still, with the share of the load that each bears."""
 
 
+class NameCounts(msgspec.Struct, frozen=True, array_like=True):
+    """What became of the requests of one kind and name."""
+
+    finished: int = 0
+    failed: int = 0
+    dropped: int = 0
+    latency: tuple[tuple[int, int], ...] = ()
+    """Buckets of chaoskit.histogram with their counts, of those finished whose latency is known."""
+    failures: dict[str, int] = {}
+
+    @property
+    def buckets(self) -> dict[int, int]:
+        """The histogram of latencies."""
+        return dict(self.latency)
+
+
+class LoadNames(Event, frozen=True, kw_only=True, tag="load-names"):
+    """Requests by kind and name, such as `GET leads`, over a stretch of one phase; a `mixed` one holds its end."""
+
+    phase: str
+    span: Interval
+    names: dict[str, NameCounts]
+    mixed: bool = False
+
+
 class LoadTotals(Event, frozen=True, kw_only=True, tag="load-totals"):
     """The generator's own count of the whole run beside Locust's; they must reconcile."""
 
@@ -380,7 +405,7 @@ class End(Event, frozen=True, kw_only=True, tag="end"):
 AnyEvent = (
     Header | Phase | Equipment | Steady | StepBegin | StepEnd | Invoke | FaultOk | Alter | FaultFail | UndoBegin
     | UndoOk | UndoFail | ActionOk | AlertState | Poll | Watch | Processor | Suppression | Notice | Stranger
-    | LoadWindow | LoadTotals | Deadline | Interruption | End
+    | LoadWindow | LoadNames | LoadTotals | Deadline | Interruption | End
 )  # fmt: skip
 
 _DECODER: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)

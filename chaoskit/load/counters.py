@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from chaoskit.load.histogram import bucket, merge
+from chaoskit.histogram import bucket, merge
 from chaoskit.load.messages import WORST, ByName, LoadTotals, LoadWindow, add_names, percentiles
 from chaoskit.printable import plain
 

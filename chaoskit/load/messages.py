@@ -13,7 +13,7 @@ import msgspec
 
 from chaoskit import events
 from chaoskit.errors import Problem
-from chaoskit.load.histogram import merge, percentile_ms
+from chaoskit.histogram import merge, percentile_ms
 from chaoskit.load.model import LoadSpec
 
 
@@ -79,7 +79,7 @@ class ByName(msgspec.Struct, array_like=True):
     failed: int = 0
     dropped: int = 0
     latency: dict[int, int] = {}
-    """Buckets of chaoskit.load.histogram, of those finished whose latency is known."""
+    """Buckets of chaoskit.histogram, of those finished whose latency is known."""
     failures: dict[str, int] = {}
 
 
@@ -140,7 +140,7 @@ class LoadWindow(Line, frozen=True, tag="window"):
     by_name: dict[str, ByName] = {}
     failures: dict[str, int] = {}
     latency: dict[int, int] = {}
-    """Buckets of chaoskit.load.histogram."""
+    """Buckets of chaoskit.histogram."""
     p50_ms: float | None = None
     p95_ms: float | None = None
     p99_ms: float | None = None

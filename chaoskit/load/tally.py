@@ -9,7 +9,7 @@ import math
 
 import msgspec
 
-from chaoskit.load.histogram import merge
+from chaoskit.histogram import merge
 from chaoskit.load.messages import (
     WORST,
     ByName,

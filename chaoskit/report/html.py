@@ -14,6 +14,7 @@ from functools import cache, partial
 from typing import Any, TypeVar
 
 import jinja2
+import msgspec
 from markupsafe import Markup
 
 from chaoskit.alerting.routing import told_by
@@ -28,11 +29,12 @@ from chaoskit.report.html_lanes import axis_of, lines_of, other_alerts, receiver
 from chaoskit.report.html_load import load_group
 from chaoskit.report.html_notices import Told, told
 from chaoskit.report.html_tables import banner, lines, phones
+from chaoskit.report.requests import by_name, cells
 from chaoskit.report.text import clean_lines, shortened
 from chaoskit.verify.anchors import assign
 from chaoskit.verify.checklist import ITEMS, Checklist
 from chaoskit.verify.evidence import Evidence, gather
-from chaoskit.verify.verdict import Verdict
+from chaoskit.verify.verdict import ALL_PHASES, Verdict
 from chaoskit.verify.verify import plan_of
 
 T = TypeVar("T")
@@ -89,6 +91,7 @@ def page(
         checklists=checklists[:_MOST],
         phones=phones(verdict.figures, verdict.rows) if verdict else [],
         lines=lines(verdict.rows) if verdict else ([], 0),
+        requests=_requests(verdict) if verdict else [],
         findings=[row for row in verdict.rows if row.hop == "finding"][:_MOST] if verdict else [],
         notes=[shortened(note, 1000) for note in verdict.notes[:_MOST]] if verdict else [],
         timeline=_timeline(read) if read else None,
@@ -97,6 +100,17 @@ def page(
         equipment=_equipment(read) if read else [],
         inputs=_inputs(read.history) if read else [],
     )
+
+
+def _requests(verdict: Verdict) -> list[tuple[str, str, list[str], list[tuple[str, list[str]]]]]:
+    """For each name its kind, its figures, and those of each phase."""
+    rows = [] if isinstance(verdict.requests, msgspec.UnsetType) else verdict.requests
+    phases: dict[tuple[str, str], list[tuple[str, list[str]]]] = {}
+    for row in rows:
+        if row.phase != ALL_PHASES:
+            phases.setdefault((row.type, row.name), []).append((row.phase, cells(row)))
+    found = by_name(verdict)[:_MOST]
+    return [(row.type, shortened(row.name), cells(row), phases.get((row.type, row.name), [])) for row in found]
 
 
 def _read(history: History, verdict: Verdict | None) -> _Read:

@@ -25,6 +25,10 @@ def load_line(load: LoadPlan) -> str:
     parts.append(f"time-out {format_duration(load.timeout_s)}")
     if load.drain_s is not None:
         parts.append(f"the end may take {format_duration(load.drain_s)}")
+    for limit in load.fail_if:
+        most = [] if limit.failed is None else [f"{limit.failed:.4%}".rstrip("0%").rstrip(".") + "% failed"]
+        most += [f"P{percent} {format_duration(most_s)}" for percent, most_s in limit.percentiles.items()]
+        parts.append(f"fails if {limit.name or 'all'} is above {', '.join(most)}")
     return "; ".join(parts) + " (real)"
 
 

@@ -10,6 +10,7 @@ from rich.text import Text
 from chaoskit.alerting.windows import Window
 from chaoskit.plan.model import Plan, PlannedAlert, PlannedFault
 from chaoskit.report.load import load_line
+from chaoskit.report.requests import WORST, by_name, requests_table
 from chaoskit.report.table import table
 from chaoskit.report.text import allowed, clean, observed, paragraph, real, seconds, telling
 from chaoskit.scenario.model import Change, Do, Inject, Step, Undo, Wait
@@ -25,6 +26,9 @@ def verdict_view(verdict: Verdict) -> RenderableType:
     if verdict.figures:
         parts += [Text("From fault to phone (virtual time)", style="bold"), _figures(verdict.figures), Text("")]
     parts += [_rows(verdict.rows), Text("")]
+    if names := by_name(verdict):
+        more = f", the worst {WORST} of {len(names)}" if len(names) > WORST else ""
+        parts += [Text(f"Requests (real time{more})", style="bold"), requests_table(names), Text("")]
     reasons = telling(verdict.rows)
     parts += [Padding(Text(f"• {paragraph(reason)}"), (0, 0, 0, 1)) for reason in reasons]
     parts += [Padding(Text(clean(note), style="dim"), (0, 0, 0, 1)) for note in verdict.notes]

@@ -10,6 +10,7 @@ from chaoskit.errors import BadInput
 from chaoskit.files import HISTORY, read_regular
 from chaoskit.history import read_history, readable_part
 from chaoskit.report.html import page
+from chaoskit.report.requests import csv_files
 from chaoskit.surroundings import leave
 from chaoskit.verify.checklist import Checklist
 from chaoskit.verify.verdict import Verdict, to_json
@@ -27,6 +28,8 @@ def judge_folder(folder: Path) -> tuple[Verdict, list[Checklist]]:
     leave(folder / VERDICT, to_json(verdict))
     leave(folder / CHECKLIST, msgspec.json.format(msgspec.json.encode(checklists), indent=1) + b"\n")
     leave(folder / PAGE, page(history, verdict, checklists=checklists))
+    for name, content in csv_files(history).items():
+        leave(folder / name, content)
     return verdict, checklists
 
 

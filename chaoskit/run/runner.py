@@ -234,6 +234,8 @@ class Runner:
         if self._load is not None:
             with contextlib.suppress(ChaoskitError):
                 totals = self._load.stop(hurry=lambda: self._interrupted.is_set() or bool(self._lost()))
+                for track in self._tracks:
+                    track.names.close()
                 if not totals.reconciled:
                     self._say(totals.event())
         elif self._waiting is not None:
@@ -260,8 +262,13 @@ class Runner:
             state = _LOAD_STATES.get(report.state)
             if state is not None and not self._ending.is_set():
                 self._say(Equipment(name="load", state=state, detail=report.detail or report.state))
-        else:
-            self._say(report.event())
+            return
+        for track in self._tracks:
+            if isinstance(report, LoadWindow):
+                track.names.take(report)
+            else:
+                track.names.close()
+        self._say(report.event())
 
     def _say(self, event: Event, *, sync: bool = False) -> None:
         for track in self._tracks:

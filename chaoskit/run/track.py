@@ -17,6 +17,7 @@ from chaoskit.faults.base import Fault
 from chaoskit.faults.registry import known_actions
 from chaoskit.plan.model import Plan
 from chaoskit.run.journal import Journal
+from chaoskit.run.names import Names
 from chaoskit.run.progress import Progress
 from chaoskit.run.steps import StepFailed, StepRunner, World
 from chaoskit.safety.heal import HOLDER_LOG
@@ -37,6 +38,7 @@ class Track:
         self.plan = plan
         self.folder = folder
         self.progress = Progress(plan)
+        self.names = Names(self.say)
         self.journal = Journal(folder / "events.jsonl", self._feed)
         self.hears: list[Callable[[Event], None]] = [listen]
         self._header = header
@@ -133,5 +135,6 @@ class Track:
 
     def _feed(self, event: Event) -> None:
         self.progress.feed(event)
+        self.names.feed(event)
         for hear in self.hears:
             hear(event)

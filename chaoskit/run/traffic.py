@@ -32,6 +32,7 @@ def check_load(plan: Plan, known: Collection[str]) -> None:
     load = plan.profile.load
     changes = [step for step in plan.scenario.steps if isinstance(step, Change) and step.of == "load"]
     problems = [*_unknown(load.mix, known, load.place_of("mix")), *_locustfile_problems(load), *_pool_problems(load)]
+    problems += _limit_problems(load, known)
     if not problems:
         try:
             load_spec(plan, _SOMEWHERE, {name: [{"path": "/"}] for name in known})
@@ -166,6 +167,15 @@ def _unknown(mix: Any, known: Collection[str], place: Place | None) -> list[Prob
     names = [str(name) for name in mix if name not in known] if isinstance(mix, Mapping) else []
     has = f"it has {', '.join(sorted(known))}"
     return [Problem(place, f"load: the target has no request '{name}'", nearest(name, known) or has) for name in names]
+
+
+def _limit_problems(load: LoadPlan, known: Collection[str]) -> list[Problem]:
+    """Names of `fail_if` that no request of a mix can have; a locustfile's are known once it has run."""
+    if load.locustfile is not None:
+        return []
+    names = {limit.name: limit.name.rpartition(" ")[2] for limit in load.fail_if if limit.name}
+    wrong = {name: own for name, own in names.items() if not {own, own.rpartition("/")[0]} & set(known)}
+    return [found for own in wrong.values() for found in _unknown({own: 1}, known, load.place_of("fail_if"))]
 
 
 def _pool_problems(load: LoadPlan) -> list[Problem]:

@@ -11,14 +11,14 @@ from typing import Any
 
 from chaoskit.errors import Place
 from chaoskit.scenario.fields import Fields, Problems, listed, positive_int, settings, text, unique_texts
-from chaoskit.scenario.model import LONGEST_DRAIN_S, THINK_S, TIMEOUT_S, LoadPlan
+from chaoskit.scenario.model import LONGEST_DRAIN_S, THINK_S, TIMEOUT_S, FailIf, LoadPlan
 from chaoskit.scenario.quantities import duration, duration_or_zero, number, rate, share
 from chaoskit.scenario.shape import Shape
 from chaoskit.yaml_node import Node
 from chaoskit.yaml_source import nearest
 
 KEYS = ("rate", "users", "locustfile", "mix", "shape", "processes", "timeout", "think", "in_flight", "drain",
-        "options", "tags", "exclude_tags", "classes", "spawn_rate")  # fmt: skip
+        "options", "tags", "exclude_tags", "classes", "spawn_rate", "fail_if")  # fmt: skip
 CHANGE_KEYS = ("rate", "users", "mix", "shape")
 """What may change while the load flows."""
 SHAPES = {
@@ -29,6 +29,8 @@ SHAPES = {
 }
 """Each shape that has settings, with their keys; `constant` has none, and `stages` is a list."""
 STAGE_KEYS = ("for", "to", "over")
+PERCENTS = (50, 90, 95, 99)
+LIMIT_KEYS = ("name", "failed", *(f"p{percent}" for percent in PERCENTS))
 EXAMPLES = {
     "constant": "constant",
     "ramp": "{ramp: {from: 10%, over: 30s}}",
@@ -87,6 +89,7 @@ def read_load(node: Node, what: str, problems: Problems) -> LoadPlan | None:
         exclude_tags=fields.take("exclude_tags", unique_texts("exclude_tags: [slow]"), ()),
         classes=fields.take("classes", unique_texts("classes: [Reader]"), ()),
         spawn_rate=fields.take("spawn_rate", rate, None),
+        fail_if=fields.take("fail_if", listed(_limit, "fail_if: [{name: checkout, failed: 1%, p95: 800ms}]"), ()),
         places={"load": node.place, **{key: value.place for key in KEYS if (value := node.get(key))}},
     )
     _bounded(plan, node, problems)
@@ -181,6 +184,22 @@ def _level(node: Node, what: str, problems: Problems) -> float | None:
         problems.say(node.place, f"{what} must be a share of the level, found {node.described()}", "write 50% or 200%")
         return None
     return value
+
+
+def _limit(node: Node, what: str, problems: Problems) -> FailIf | None:
+    fields = Fields(node, what, LIMIT_KEYS, problems, hint="write {name: checkout, failed: 1%, p95: 800ms}")
+    if node.kind != "mapping":
+        return None
+    measures = [key for key in LIMIT_KEYS if key != "name" and fields.has(key)]
+    if not measures:
+        problems.say(node.place, f"{what} limits nothing", "write failed: 1% or p95: 800ms")
+        return None
+    taken = {percent: fields.take(f"p{percent}", duration, None) for percent in PERCENTS}
+    failed = fields.take("failed", _level, None)
+    if failed is not None and failed > 1:
+        problems.say(node.place, f"'failed' of {what} is more than all", "write 1%")
+    known = {percent: seconds for percent, seconds in taken.items() if seconds is not None}
+    return FailIf(fields.take("name", text, ""), failed, known)
 
 
 def _options(node: Node, what: str, problems: Problems) -> dict[str, Any] | None:

@@ -237,6 +237,18 @@ LONGEST_DRAIN_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
+class FailIf:
+    """More than this of a healthy service's requests fails the run."""
+
+    name: str
+    """Empty for all requests."""
+    failed: float | None
+    """Their share that may fail, dropped ones included."""
+    percentiles: Mapping[int, float]
+    """Real seconds by percent: 95 for P95."""
+
+
+@dataclass(frozen=True, slots=True)
 class LoadPlan:
     """Traffic in real requests per real second, or users; the mix names requests by weight, an empty one all alike."""
 
@@ -259,6 +271,7 @@ class LoadPlan:
     tags: tuple[str, ...] = ()
     exclude_tags: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+    fail_if: tuple[FailIf, ...] = ()
     spawn_rate: float | None = None
     """Users that come or go in a real second; None: all at once."""
     """How long the end of the load may take; None: as long as the time-outs, and half a second."""

@@ -226,6 +226,7 @@ def _load() -> Schema:
         "drain": _ZERO_TOO,
         "options": {"type": "object", "additionalProperties": {"anyOf": [_VALUE, _list(_VALUE)]}},
         **dict.fromkeys(("tags", "exclude_tags", "classes"), _list(_TEXT, unique=True)),
+        "fail_if": _list(_limit()),
         "spawn_rate": {"type": "string", "pattern": r"^[0-9.]+(e[0-9]+)?/s$"},
     }
     apart = (("rate", "users"), ("rate", "locustfile"), ("mix", "locustfile"), ("think", "locustfile"),
@@ -236,6 +237,13 @@ def _load() -> Schema:
         "dependentRequired": {key: ["locustfile"] for key in ("options", "tags", "exclude_tags", "classes")},
         "not": {"anyOf": [{"required": list(pair)} for pair in apart]},
     }
+
+
+def _limit() -> Schema:
+    share: Schema = {"anyOf": [{"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?%?$"}, _number(0, 1)]}
+    measures = dict.fromkeys(load.LIMIT_KEYS, _DURATION) | {"failed": share}
+    needed = [{"required": [key]} for key in load.LIMIT_KEYS if key != "name"]
+    return _object(load.LIMIT_KEYS, {**measures, "name": _TEXT}) | {"anyOf": needed}
 
 
 def _shape() -> Schema:

@@ -11,6 +11,7 @@ from chaoskit.scenario.model import Change, Do
 from chaoskit.verify.evidence import Evidence
 from chaoskit.verify.expected import named
 from chaoskit.verify.load import judge_load
+from chaoskit.verify.requests import judge_exit_code, judge_limits
 from chaoskit.verify.verdict import Result, Row
 
 _BACK_S = 1e-6
@@ -27,6 +28,9 @@ def judge_conditions(plan: Plan, history: History, evidence: Evidence) -> list[R
     rows += _steps(plan, history, evidence)
     if plan.profile.load.given:
         rows += judge_load(history, evidence)
+        rows += judge_limits(plan, history)
+        if plan.profile.load.locustfile is not None:
+            rows.append(judge_exit_code(history))
     rows += _clocks(history, evidence)
     return rows + _early_end(history)
 

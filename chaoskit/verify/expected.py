@@ -1,6 +1,7 @@
 """Every row that a verdict owes, derived from the plan, so that no expectation drops out of it without a word.
 
-    the run      steady, load where there is any, effect of each fault and action, finding, each bound on its volume
+    the run      steady, load where there is any, its limits and its locustfile's exit code, effect of each fault and
+                 action, finding, each bound on its volume
     an alert     detect, hold, clear; suppressed
     a receiver   notify, all-clear, content, notices; where nothing could show them, the rows that say so
 
@@ -15,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from chaoskit.plan.model import Plan, PlannedAlert, PlannedNotice
 from chaoskit.scenario.model import Change, Do, Inject
 from chaoskit.verify.outside import witnessed_as
+from chaoskit.verify.requests import limit_name
 from chaoskit.verify.verdict import Result, Row
 
 Owed = tuple[str, str, str]
@@ -27,6 +29,9 @@ def owed(plan: Plan, abouts: Sequence[tuple[PlannedAlert, Sequence[str]]]) -> It
     yield "before the fault", "steady", ""
     if plan.profile.load.given:
         yield "load", "load", ""
+        yield from ((limit_name(limit), "limit", "") for limit in plan.profile.load.fail_if)
+        if plan.profile.load.locustfile is not None:
+            yield "locustfile", "exit-code", ""
     for planned in plan.steps:
         if isinstance(planned.step, Inject):
             yield from ((named(fault.spec.kind, fault.targets), "effect", "") for fault in planned.faults)

@@ -60,6 +60,26 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     allowed_all_clear: Interval | None
 
 
+ALL_PHASES = "all"
+
+
+class Requests(msgspec.Struct, frozen=True, kw_only=True):
+    """The requests of one kind and name in one phase of the run, or in all of them. Milliseconds and rates are real."""
+
+    type: str
+    name: str
+    phase: str
+    requests: int
+    failures: int
+    dropped: int
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    requests_per_s: float
+    failed_by: dict[str, int]
+    """Failures by their kind, or by their own text."""
+
+
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """The whole judgement of one history."""
 
@@ -72,6 +92,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     figures: list[Figure]
     rows: list[Row]
     notes: list[str]
+    requests: list[Requests] | msgspec.UnsetType = msgspec.UNSET
+    """Left out where the history tells of none."""
 
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")

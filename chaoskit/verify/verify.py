@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+import msgspec
+
 from chaoskit.alerting.routing import told_by
 from chaoskit.alerting.windows import delivery_of
 from chaoskit.events import End, Header, Interruption, Steady
@@ -29,6 +31,7 @@ from chaoskit.verify.hops import HopJudge
 from chaoskit.verify.judge import between
 from chaoskit.verify.load import load_notes
 from chaoskit.verify.outside import Mutes, mutes_of, notes_of_others, notes_of_strangers, unwitnessed_rows
+from chaoskit.verify.requests import requests_of
 from chaoskit.verify.suppressed import judge_suppressed
 from chaoskit.verify.verdict import Figure, Result, Row, Verdict, exit_code, worst_of
 from chaoskit.verify.volume import counted, judge_notices
@@ -107,6 +110,7 @@ def judge_all(history: History, plan: Plan | None = None) -> tuple[Verdict, list
             *load_notes(history),
             *notes_of_strangers(history),
         ],
+        requests=requests_of(history) or msgspec.UNSET,
     )
     return verdict, checklists
 

@@ -16,6 +16,7 @@ LOWER_FIRST = [
         "files",
         "fresh",
         "giving_way",
+        "histogram",
         "identity",
         "printable",
         "surroundings",

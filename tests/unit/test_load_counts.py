@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chaoskit.histogram import bucket, merge, percentile_ms, value_ms
 from chaoskit.load.counters import OTHER, Counters, Ticket
-from chaoskit.load.histogram import bucket, merge, percentile_ms, value_ms
 from chaoskit.load.messages import (
     ByName,
     LoadState,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chaoskit.errors import BadInput
-from chaoskit.load.histogram import value_ms
+from chaoskit.histogram import value_ms
 from chaoskit.load.messages import LoadTotals, LoadWindow
 from chaoskit.load.model import RequestSpec
 from chaoskit.scenario.shape import Shape

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from chaoskit.histogram import value_ms
 from chaoskit.load.counters import OTHER, Counters
-from chaoskit.load.histogram import value_ms
 from chaoskit.printable import plain
 from tests.load_examples import Start, Target, start, target
 

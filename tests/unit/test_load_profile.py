@@ -19,7 +19,7 @@ from chaoskit.report.load import load_line
 from chaoskit.run.planning import Asked, plan_for
 from chaoskit.run.traffic import changed_spec, check_load, expand, load_spec, locustfile_of, weights
 from chaoskit.scenario import load as load_keys
-from chaoskit.scenario.model import LoadPlan
+from chaoskit.scenario.model import FailIf, LoadPlan
 from chaoskit.scenario.profile import load_profile
 from chaoskit.scenario.schema import profile_schema
 from chaoskit.scenario.shape import Shape
@@ -154,6 +154,10 @@ RULES = [
     ("shape: {stages: [{to: 50%}]}", "p.yml:5: a stage needs 'for' (how long it lasts, with the way there)"),
     ("shape: {stages: [{for: 5s, to: 50}]}", "p.yml:5: 'to' must be a share of the level, found the number 50 (write 50% or 200%)"),
     ("shape: {stages: [{for: 5s, to: 50%, ovr: 2s}]}", "p.yml:5: 'ovr' is not a key of a stage (did you mean 'over'?)"),
+    ("fail_if: [{name: leads}]", "p.yml:5: an entry of 'fail_if' limits nothing (write failed: 1% or p95: 800ms)"),
+    ("fail_if: [{faild: 1%, p95: 1s}]", "p.yml:5: 'faild' is not a key of an entry of 'fail_if' (did you mean 'failed'?)"),
+    ("fail_if: [{p95: 800}]", "p.yml:5: 'p95' has no unit: 800 (write 800s for seconds or 800m for minutes)"),
+    ("fail_if: {p95: 1s}", "p.yml:5: 'fail_if' must be a list, found a mapping (write fail_if: [{name: checkout, failed: 1%, p95: 800ms}])"),
     ("optoins: {a: 1}", "p.yml:5: 'optoins' is not a key of 'load' (did you mean 'options'?)"),
     ("drain: 11m", "p.yml:5: 'drain' is longer than 30 s: 11m (write 2s)"),
     ("timeout: 11m", "p.yml:5: 'timeout' is longer than 600 s: 11m (write 2s)"),
@@ -337,6 +341,16 @@ def test_a_good_locustfile_has_no_problem_and_one_that_hangs_is_ended(tmp_path: 
     path.write_text("import time\ntime.sleep(60)\n")
     (problem,) = look_at(path, timeout_s=0.5)
     assert "is not imported within 0.5 s" in problem.message
+
+
+def test_limits_of_a_mix_name_requests_that_the_target_has(tmp_path: Path) -> None:
+    load = planned(tmp_path, "users: 2\n  fail_if: [{name: leads, failed: 1%, p95: 800ms}, {failed: 0%}]").profile.load
+    assert load.fail_if == (FailIf("leads", 0.01, {95: 0.8}), FailIf("", 0.0, {}))
+    assert "fails if leads is above 1% failed, P95 800ms" in load_line(load)
+    plan = planned(tmp_path, "users: 2\n  fail_if: [{name: GET leads/1, p50: 1s}, {name: laeds, p50: 1s}]")
+    with pytest.raises(BadInput, match="no request 'laeds'") as found:
+        check_load(plan, ["leads"])
+    assert len(found.value.problems) == 1
 
 
 def test_a_load_is_checked_with_the_names_that_are_given(tmp_path: Path) -> None:
