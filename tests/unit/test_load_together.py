@@ -33,6 +33,7 @@ def note(text):
 SEATS = [f"seat-{{n}}" for n in range(40)]
 free = []
 note("loaded")
+print("comes-once", flush=True)
 
 @events.test_start.add_listener
 def deal(environment, **_):
@@ -67,27 +68,34 @@ class Clerk(FastHttpUser):
 """
 
 
-def test_users_are_shared_out_once_and_every_request_is_in_both_books(
-    start: Start, target: Target, tmp_path: Path
-) -> None:
-    own, side = tmp_path / "own.py", tmp_path / "side.txt"
+def test_users_are_shared_out_once_by_the_processes_that_looked_at_the_file(target: Target, tmp_path: Path) -> None:
+    """They are asked before there is a target and told it afterwards, so the file's top level runs once in each.
+    Every request is in Locust's books as well, and no port is open."""
+    own, side, log = tmp_path / "own.py", tmp_path / "side.txt", tmp_path / "logs" / "load.log"
     own.write_text(OWN.format(side=str(side)))
-    load, heard = start(users=7, processes=2, locustfile=str(own))
-    heard.wait(lambda windows: windows[-1].users == windows[-1].asked_users == 7 and windows[-1].finished > 50)
-    ports = [one for pid in load.pids for one in psutil.Process(pid).net_connections("inet") if one.status == "LISTEN"]
-    assert ports == []
-    assert len(load.pids) == 3
-    totals = load.stop()
+    spec, heard = a_spec(target, users=7, processes=2, locustfile=str(own)), Heard()
+    processes = Processes(2, own=True)
+    try:
+        assert processes.look_at(replace(spec, host="http://127.0.0.1")) == []
+        load = LoadChild.start(spec, log=log, on_event=heard, processes=processes)
+        assert load.pids == [child.pid for child in processes.children]
+        assert load.flows(10)
+        heard.wait(lambda windows: windows[-1].users == windows[-1].asked_users == 7 and windows[-1].finished > 50)
+        connections = [one for pid in load.pids for one in psutil.Process(pid).net_connections("inet")]
+        totals = load.stop()
+    finally:
+        processes.stop()
+    assert [one for one in connections if one.status == psutil.CONN_LISTEN] == []
     adds_up(heard, totals)
     assert totals.locust_requests == totals.finished == sum(target.counts().values())
     noted = Counter(side.read_text().split("\n"))
-    assert noted["loaded"] == 3
+    assert noted["loaded"] == len(processes.children) == 3
     assert noted["chief"] == 1
     assert sorted(count for word, count in noted.items() if word.startswith("seat-")) == [1] * 6
     for what in ("starts", "stops"):
         assert (noted[f"{what} in a WorkerRunner"], noted[f"{what} in a MasterRunner"]) == (2, 1)
-    assert all(window.users in (0, 7) for window in heard.of(LoadWindow)[1:-1])
-    assert not [path for path in tmp_path.iterdir() if path.is_dir()]
+    assert log.read_text().count("comes-once") == 3
+    assert [path.name for path in log.parent.iterdir()] == ["load.log"]
 
 
 PLAIN = """
@@ -180,27 +188,6 @@ def test_a_worker_that_stood_still_is_told_with_its_share_of_every_second(start:
     assert [(window.still, window.users) for window in still] == [({"load-0": 0.5}, 4)] * len(still)
     totals = load.stop()
     adds_up(heard, totals)
-
-
-def test_what_looked_at_a_locustfile_loads_it_and_imports_it_once_in_each_process(
-    target: Target, tmp_path: Path
-) -> None:
-    """It is asked before there is a target, and told it afterwards; what it printed before is in the log."""
-    own, log = tmp_path / "own.py", tmp_path / "logs" / "load.log"
-    own.write_text('print("comes-once", flush=True)\n' + PLAIN)
-    processes = Processes(2, own=True)
-    try:
-        spec = a_spec(target, users=2, processes=2, locustfile=str(own))
-        assert processes.look_at(replace(spec, host="http://127.0.0.1")) == []
-        heard = Heard()
-        load = LoadChild.start(spec, log=log, on_event=heard, processes=processes)
-        assert load.pids == [child.pid for child in processes.children]
-        assert load.flows(10)
-        adds_up(heard, load.stop())
-    finally:
-        processes.stop()
-    assert log.read_text().count("comes-once") == 3
-    assert [path.name for path in log.parent.iterdir()] == ["load.log"]
 
 
 DEALING = """
