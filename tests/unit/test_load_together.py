@@ -171,7 +171,7 @@ def test_a_worker_that_dies_is_told_at_once_with_its_share(start: Start, tmp_pat
     heard.wait(lambda states: states[-1].state == "down", LoadState, at_most_s=3)
     (*_, down) = heard.of(LoadState)
     assert f"load-1 (pid {load.pids[1]}), which bore 4 of 8 users, ended with -9" in down.detail
-    assert not load.stop().reconciled
+    assert not load.stop(0).reconciled
 
 
 @pytest.mark.long
