@@ -13,7 +13,7 @@ from typing import Any
 
 import gevent
 from locust import FastHttpUser
-from locust.runners import LocalRunner
+from locust.runners import STATE_INIT, LocalRunner
 from locust.util.load_locustfile import load_locustfile, load_locustfile_pytest
 
 from chaoskit.errors import BadInput, Place, Problem
@@ -84,6 +84,8 @@ class OwnUsers:
         check_tasks(at.spec, classes, options)
         self.environment = environment_of(classes, at, runner, options)
         self._runner: Any = self.environment.runner
+        self._asking: gevent.Greenlet | None = None
+        """Brings the users to what was asked last."""
 
     @property
     def users(self) -> int:
@@ -102,7 +104,7 @@ class OwnUsers:
         asked = 0
         while self._at.gate.open:
             wanted = int(self._at.asked(clock()))
-            if wanted != asked:
+            if wanted != asked and not self._starts():
                 self._ask(wanted, max(1, abs(wanted - asked)))
                 asked = wanted
             gevent.sleep(LEVELS_S)
@@ -110,3 +112,8 @@ class OwnUsers:
     def _ask(self, users: int, spawn_rate: float) -> None:
         """Has so many from now on; returns at once."""
         self._runner.start(users, spawn_rate)
+        self._asking = self._runner.spawning_greenlet
+
+    def _starts(self) -> bool:
+        """Whether test_start has begun and not ended: asked anew, Locust would break it off and fire it again."""
+        return self._runner.state == STATE_INIT and self._asking is not None and not self._asking.ready()

@@ -82,7 +82,6 @@ class Master(OwnUsers):
         _meet_in(together.folder)
         self._workers = workers = together.workers
         super().__init__(at, MasterRunner, processes=workers, master=True, expect_workers=workers)
-        self._asking: gevent.Greenlet | None = None
         while len(self._runner.clients) < workers:
             gevent.sleep(_LOOK_S)
 

@@ -18,6 +18,7 @@ from chaoskit.load.engine import LoadChild
 from chaoskit.load.messages import LoadState, LoadTotals, LoadWindow, join_totals
 from chaoskit.load.processes import Processes
 from chaoskit.load.tally import Tally
+from chaoskit.scenario.shape import Shape
 from tests.load_examples import Heard, Start, Target, a_spec, adds_up, start, target
 
 __all__ = ["start", "target"]
@@ -347,3 +348,42 @@ def test_a_master_that_the_locustfile_ends_ends_the_load(start: Start, target: T
     totals = load.stop()
     adds_up(heard, totals)
     assert totals.finished == sum(target.counts().values()) >= 20
+
+
+SLOW_START = """
+from pathlib import Path
+import gevent
+from locust import FastHttpUser, constant, events, task
+
+def note(text):
+    with Path({side!r}).open("a") as file:
+        file.write(text + "\\n")
+
+@events.test_start.add_listener
+def prepare(environment, **_):
+    note("begun")
+    gevent.sleep(0.8)
+    note("ended")
+
+class Plain(FastHttpUser):
+    wait_time = constant(0.05)
+
+    @task
+    def look(self):
+        self.client.get("/plain")
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_test_start_that_takes_its_time_is_neither_broken_off_nor_repeated_by_a_level_that_rises(
+    start: Start, tmp_path: Path, processes: int
+) -> None:
+    own, side = tmp_path / "own.py", tmp_path / "side.txt"
+    own.write_text(SLOW_START.format(side=str(side)))
+    ramp = Shape(kind="ramp", low=0.25, length_s=2.0)
+    load, heard = start(users=8, processes=processes, locustfile=str(own), shape=ramp)
+    heard.wait(lambda windows: windows[-1].users == 8)
+    adds_up(heard, load.stop())
+    ran_in = processes + (processes > 1)
+    assert Counter(side.read_text().split()) == {"begun": ran_in, "ended": ran_in}
