@@ -11,6 +11,7 @@ import promql_parser as promql
 
 from chaoskit.alerting.model import Matcher, Rule
 from chaoskit.alerting.promql_templates import queries_of
+from chaoskit.alerting.virtual import instant_records
 from chaoskit.alerting.windows_expression import selectors
 from chaoskit.rehearse.placing import Choices
 from chaoskit.rehearse.script import CannotDerive
@@ -87,11 +88,13 @@ def _guesses(rule: Rule, records: Mapping[str, Rule], mark: str, interval_s: flo
     read = closure(rule, records)
     labels = labels_for(rule, read, mark)
     shared, apart = shared_for(rule, read, mark), _apart(rule, read, labels)
+    feeding = [{"record": one.record, "expr": one.expr} for one in read.values()]
+    instants = instant_records([{"groups": [{"rules": feeding}]}])
     seen: set[tuple[Scripted, ...]] = set()
     for choices in _TRIED:
         if not choices.expand and not read:
             continue
-        solver = Solver(records, labels, mark, interval_s, choices, shared, apart=apart)
+        solver = Solver(records, labels, mark, interval_s, choices, shared, instants=instants, apart=apart)
         try:
             solver.truth(node, False, True)
             series = tuple(leaf.scripted(interval_s) for leaf in solver.script)

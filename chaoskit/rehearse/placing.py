@@ -50,6 +50,8 @@ class Placing:
     extra: tuple[Matcher, ...] = ()
     depth: int = 0
     summing: bool = False
+    instants: frozenset[str] = frozenset()
+    """Records whose value is a point on the clock."""
     apart: frozenset[str] = frozenset({"instance"})
     """The labels in which the series of one metric differ where several are wanted."""
 

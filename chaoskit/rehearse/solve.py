@@ -92,7 +92,7 @@ class Solver(Functions):
 
     def _compare(self, node: Any, down: bool, up: bool) -> None:
         before = self.clocked
-        self.clocked = before or reads_clock(node)
+        self.clocked = before or reads_clock(node, self.instants)
         try:
             left, right, op = node.lhs, node.rhs, str(node.op)
             threshold = self.known(right)
@@ -160,6 +160,13 @@ class Solver(Functions):
         self._compare(node, True, True)
 
     def _arithmetic(self, node: Any, want: Pair) -> None:
+        before, self.clocked = self.clocked, self.clocked or reads_clock(node, self.instants)
+        try:
+            self._operands(node, want)
+        finally:
+            self.clocked = before
+
+    def _operands(self, node: Any, want: Pair) -> None:
         left, right = self.known(node.lhs), self.known(node.rhs)
         if left is None and right is None:
             first = node.rhs if self.choices.denominator_first else node.lhs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import promql_parser as promql
@@ -102,14 +102,15 @@ def first_open(arguments: Sequence[Any]) -> Any:
     return found
 
 
-def reads_clock(node: Any) -> bool:
-    """Whether a node measures distances on the clock: by `time()`, or between two time stamps."""
+def reads_clock(node: Any, instants: Collection[str] = ()) -> bool:
+    """Whether a node measures distances on the clock: by `time()`, or between time stamps (`instants` too)."""
     if isinstance(node, promql.Call) and node.func.name == "time":
         return True
     minus = isinstance(node, promql.BinaryExpr) and str(node.op) == "-"
-    if minus and any(names_an_instant(str(one.name or "")) for one in selectors_below(node)):
+    names = {str(one.name or "") for one in selectors_below(node)} if minus else set()
+    if any(name in instants or names_an_instant(name) for name in names):
         return True
-    return any(map(reads_clock, children(node)))
+    return any(reads_clock(child, instants) for child in children(node))
 
 
 def calls(node: Any, names: frozenset[str]) -> bool:

@@ -187,3 +187,24 @@ def test_a_bug_at_one_rule_is_a_reason_of_this_rule(monkeypatch: pytest.MonkeyPa
     why: list[str] = []
     assert list(guesses(rule("a > 1"), {}, "mark", 15.0, why)) == []
     assert why == [f"{BUG} IndexError: no such thing"]
+
+
+@pytest.mark.parametrize(
+    ("expr", "records"),
+    [
+        ("in_timestamp_seconds - out_timestamp_seconds > 120", {}),
+        ("max(in_timestamp_seconds) - on() max(out_last) > 120", {}),
+        ("lag > 120", {"lag": "max(in_timestamp_seconds) - max(out_timestamp_seconds)"}),
+        ("age > 7200", {"age": "time() - max(done_timestamp_seconds)"}),
+        ("newest - newest_elsewhere > 120", {"newest": "max(in_timestamp_seconds)"}),
+    ],
+)
+def test_time_stamps_whose_distance_is_measured_move_with_the_clock(expr: str, records: dict[str, str]) -> None:
+    """Compressed time multiplies such a distance, so values that stand still would be far apart at rest."""
+    guess = first(expr, *(rule(text, record=name) for name, text in records.items()))
+    assert guess.series
+    assert all(one.clock for one in guess.series)
+
+
+def test_a_time_stamp_that_is_only_compared_with_nothing_stays_what_it_is() -> None:
+    assert not any(one.clock for one in first("done_timestamp_seconds == 0").series)
