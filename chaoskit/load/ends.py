@@ -14,6 +14,7 @@ from typing import Any
 
 from locust import User
 from locust.env import Environment
+from locust.user.users import PytestUser
 
 from chaoskit.load.raised import reason_of
 from chaoskit.load.tracking import clock
@@ -28,24 +29,27 @@ def watch_users(environment: Environment, at: Situation, leaves: Callable[[Any],
     runner: Any = environment.runner
     told: set[int] = set()
     user: Any = User
-    run, stop, spawn = user.run, user.stop, runner.spawn_users
+    stop, spawn = user.stop, runner.spawn_users
 
     def note(error: BaseException | None = None, user: Any = None) -> None:
         if at.gate.open and not leaves(user):
             at.counters.end_user(clock(), ITSELF if error is None else reason_of(error))
 
-    @functools.wraps(run)
-    def running(self: Any) -> None:
-        try:
-            run(self)
-        except BaseException as error:
-            note(error, self)
-            raise
-        else:
-            if id(self) not in told:
-                note(user=self)
-        finally:
-            told.discard(id(self))
+    def watched(run: Any) -> Any:
+        @functools.wraps(run)
+        def running(self: Any) -> None:
+            try:
+                run(self)
+            except BaseException as error:
+                note(error, self)
+                raise
+            else:
+                if id(self) not in told:
+                    note(user=self)
+            finally:
+                told.discard(id(self))
+
+        return running
 
     @functools.wraps(stop)
     def stopping(self: Any, force: bool = False) -> Any:
@@ -60,4 +64,7 @@ def watch_users(environment: Environment, at: Situation, leaves: Callable[[Any],
             note(error)
             raise
 
-    user.run, user.stop, runner.spawn_users = running, stopping, spawning
+    own: Any = PytestUser
+    for one in (user, own):  # the second has a `run` of its own
+        one.run = watched(one.run)
+    user.stop, runner.spawn_users = stopping, spawning

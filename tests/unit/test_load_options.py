@@ -202,3 +202,21 @@ def test_stages_follow_one_another_and_the_last_one_stays() -> None:
     assert found == pytest.approx([0, 0, 0.25, 0.5, 0.5, 2, 2, 2, 1.5, 1, 1])
     assert shape.highest == 2
     assert not shape.problems()
+
+
+def test_functions_for_pytest_are_users_too(start: Start, target: Target, tmp_path: Path) -> None:
+    """With Locust's fixtures `session` and `fastsession`; one that raises ends its user, and that is told."""
+    own = tmp_path / "test_own.py"
+    own.write_text(
+        "import time\n"
+        "def test_look(fastsession):\n    fastsession.get('/look', name='look')\n    time.sleep(0.1)\n"
+        "def test_slow(session):\n    session.get('/slow', name='slow')\n    raise KeyError('basket')\n"
+    )
+    load, heard = start(users=2, locustfile=str(own))
+    heard.wait(lambda windows: len(windows) >= 2)
+    totals = load.stop()
+    counts = target.counts()
+    assert totals.reconciled, totals.detail
+    assert (totals.by_name["GET look"].finished, totals.by_name["GET slow"].finished) == (counts["/look"], 1)
+    assert totals.raised == {"KeyError: 'basket' (test_own.py:7)": 1}
+    assert {reason for w in heard.of(LoadWindow) for reason in w.ended} == set(totals.raised)
