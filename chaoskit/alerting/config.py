@@ -123,6 +123,8 @@ def _read(sources: tuple[tuple[str, str], ...]) -> AlertConfig:
         unread = [name for each in reading.not_understood for name in each.of]
         alerts = dict.fromkeys([*(rule.alert for rule in rules if rule.alert), *unread])
         promise = read_promise(reading, text, file, alerts, alertmanager.receivers)
+    if not rules and all(each.broken for each in reading.not_understood):
+        reading.problems += [each.problem for each in reading.not_understood]
     reading.finish()
     return AlertConfig(
         prometheus.jobs,

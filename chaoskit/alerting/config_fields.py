@@ -7,7 +7,8 @@ problem. Whoever began the reading raises BadInput at its end.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from chaoskit.alerting.config_secrets import Secrets, secrets_of
@@ -43,6 +44,15 @@ class Reading:
     ) -> None:
         """Something that is not understood, and whom it concerns: names of alerts or receivers, none for everybody."""
         self.not_understood.append(NotUnderstood(Problem(place, message, hint), tuple(of), newer, expr))
+
+    @contextmanager
+    def left_out(self, of: Iterable[str] = ()) -> Iterator[None]:
+        """What is wrong meanwhile is wrong with these names alone: it is left out, and the others are read."""
+        before = len(self.problems)
+        yield
+        for each in self.problems[before:]:
+            self.not_understood.append(NotUnderstood(each, tuple(of), newer=True, broken=True))
+        del self.problems[before:]
 
     def root(self, text: str, file: str, secrets: str = "") -> Node:
         """The root mapping of a file; an empty one when the text cannot be read as such.
@@ -186,7 +196,7 @@ class Reading:
         """
         if self.problems:
             secrets = self.secrets()
-            unsure = [each.problem for each in self.not_understood if not each.newer]
+            unsure = [each.problem for each in self.not_understood if each.broken or not each.newer]
             masked = (
                 replace(each, message=secrets.mask(each.message), hint=secrets.mask(each.hint))
                 for each in [*self.problems, *unsure]

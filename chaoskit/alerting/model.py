@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from chaoskit.errors import Place, Problem
 
 Labels = Mapping[str, str]
+REFUSES = " refuses the rule: "
+"""In words about a rule: a program of the user's version or a newer one takes it for wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class NotUnderstood:
     """Whether it is known to be of a newer version, so that no program need be asked."""
     expr: str = ""
     """The expression of a rule that could not be read."""
+    broken: bool = False
+    """Whether it is wrong rather than newer: Prometheus does not start with it."""
 
     def concerns(self, names: Iterable[str]) -> bool:
         """Whether anything that rests on these names rests on it."""
@@ -53,11 +57,11 @@ class NotUnderstood:
     @property
     def told(self) -> str:
         """What it is, without its place."""
-        return f"not understood: {self.problem.message}"
+        return f"{'left out' if self.broken else 'not understood'}: {self.problem.message}"
 
     def __str__(self) -> str:
-        place, message = self.problem.place, self.problem.message
-        return f"not understood: {place}: {message}" if place else self.told
+        what, _, message = self.told.partition(": ")
+        return f"{what}: {self.problem.place}: {message}" if self.problem.place else self.told
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,15 +222,17 @@ class AlertConfig:
         """The same without the rules of these expressions, each with the reason why nothing can be said of it."""
         lost = [rule for rule in self.rules if rule.expr in set_aside]
         puzzles = (
-            NotUnderstood(Problem(rule.place, set_aside[rule.expr]), (rule.alert or rule.record,), True)
+            NotUnderstood(Problem(rule.place, why), (rule.alert or rule.record,), True, rule.expr, REFUSES in why)
             for rule in lost
+            for why in (set_aside[rule.expr],)
         )
         kept = tuple(rule for rule in self.rules if rule.expr not in set_aside)
         # Where a program has words for it, they are better than this reader's.
         puzzled = (
             *(
-                replace(p, problem=replace(p.problem, message=set_aside.get(p.expr, p.problem.message)))
+                replace(p, problem=replace(p.problem, message=why), broken=p.broken or REFUSES in why)
                 for p in self.not_understood
+                for why in (set_aside.get(p.expr, p.problem.message),)
             ),
             *puzzles,
         )

@@ -11,7 +11,7 @@ the first. That number is what is kept, whatever the rounding of interval and ho
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -26,12 +26,11 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Refusal:
-    """A rule that was left out: its group, its alert or record name, and why it cannot be compressed (or read)."""
+    """A rule that was left out: its group, its alert or record name, and why it cannot be compressed."""
 
     group: str
     rule: str
     reason: str
-    unread: bool = False
 
     def __str__(self) -> str:
         return f"{self.group}/{self.rule}: {self.reason}"
@@ -43,18 +42,19 @@ def scale_rules(
     eval_interval_s: float,
     *,
     instants: Collection[str] = (),
-    unread: Callable[[str], str] = lambda expr: "",
+    lost: Iterable[str] = (),
 ) -> tuple[Document, list[Refusal]]:
     """A rule file (as parsed YAML) for k virtual seconds a second, and the rules that had to be left out.
 
     `eval_interval_s` is the global evaluation interval before compression, which groups without an interval have.
     `instants` names recorded metrics of other files whose value is a point on the real clock (`instant_records`).
-    `unread` says why an expression cannot be read at all; such a rule is left out at every k.
+    `lost` names rules that are left out already: what reads one of them is left out at every k.
     The document given is not changed; k = 1 gives an equal one.
     """
     factor, scaled = as_fraction(k), copy.deepcopy(dict(doc))
-    refused, lost = _take_out(scaled, unread)
-    if factor == 1 and not lost:
+    refused: list[Refusal] = []
+    without = {(kind, name) for name in lost for kind in ("record", "alert")}
+    if factor == 1 and not without:
         return scaled, []
     known = frozenset(instants) | instant_records([doc])
     for group in scaled.get("groups") or []:
@@ -64,25 +64,12 @@ def scale_rules(
                 kept.append((rule, new))
                 continue
             refused.append(Refusal(str(group.get("name")), name_of(rule), str(fault)))
-            lost.add(_what(rule))
+            without.add(_what(rule))
         group["rules"] = kept
-    refused += _without_readers(scaled.get("groups") or [], lost)
+    refused += _without_readers(scaled.get("groups") or [], without)
     for group in scaled.get("groups") or []:
         group["rules"] = [new for _, new in group["rules"]]
     return scaled, refused
-
-
-def _take_out(scaled: Document, unread: Callable[[str], str]) -> tuple[list[Refusal], set[tuple[str, str]]]:
-    refused: list[Refusal] = []
-    lost: set[tuple[str, str]] = set()
-    for group in scaled.get("groups") or []:
-        why = [(rule, unread(str(rule.get("expr", "")))) for rule in group.get("rules") or []]
-        group["rules"] = [rule for rule, reason in why if not reason]
-        for rule, reason in why:
-            if reason:
-                refused.append(Refusal(str(group.get("name")), name_of(rule), reason, True))
-                lost.add(_what(rule))
-    return refused, lost
 
 
 def name_of(rule: Mapping[str, Any]) -> str:

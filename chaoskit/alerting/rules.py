@@ -6,8 +6,9 @@ not known here is left out and said to be not understood: whether Prometheus acc
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import promql_parser
@@ -20,6 +21,7 @@ from chaoskit.yaml_source import Node
 
 _GROUP_KEYS = ("name", "interval", "query_offset", "limit", "labels", "rules")
 _RULE_KEYS = ("alert", "record", "expr", "for", "keep_firing_for", "labels", "annotations")
+_ANY = PrometheusFile((), 1.0, 0.0, {}, ())
 _METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 
 
@@ -29,55 +31,118 @@ def parse_expression(text: str) -> Any:
 
 
 def read_rules(reading: Reading, text: str, file: str, prometheus: PrometheusFile) -> tuple[Rule, ...]:
-    """All rules of one file, in its order; every problem goes to `reading`. Names may repeat."""
-    root = reading.root(text, file)
-    reading.known_keys(root, ("groups",), "the rule file", ())
-    rules: list[Rule | None] = []
-    groups: dict[str, int] = {}
-    for group in reading.mappings(root, "groups", "a rule group"):
-        members = reading.mappings(group, "rules", "a rule")
-        names = [n for node in members if (n := reading.text(node, "alert") or reading.text(node, "record"))]
-        reading.known_keys(group, _GROUP_KEYS, "a rule group", names)
-        name = reading.required(group, "name", "a rule group")
-        if name in groups:
-            reading.say(
-                group.place, f"the group '{name}' is defined twice", f"first on line {groups[name]}; rename one"
-            )
-        groups.setdefault(name, group.place.line)
-        interval_s = reading.duration(group, "interval", 0.0) or prometheus.evaluation_interval_s
-        offset_s = reading.duration(group, "query_offset", prometheus.query_offset_s)
-        labels = reading.string_map(group, "labels")
-        rules.extend(_rule(reading, node, name, interval_s, offset_s, labels) for node in members)
-    return tuple(rule for rule in rules if rule is not None)
+    """All rules of one file that can be read, in its order; names may repeat.
+
+    A rule, a group or a file that cannot be read is left out, which is said of its names, and the others are read.
+    """
+    groups = _groups(reading, text, file, prometheus)
+    return tuple(rule for _, members in groups for _, rule in members if rule is not None)
+
+
+def rule_document(text: str, file: str, set_aside: Mapping[str, str]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """A rule file as plain data with the rules that can be read and are not set aside; the others' names, with why."""
+    reading = Reading()
+    groups, left_out = [], []
+    for group, members in _groups(reading, text, file, _ANY):
+        known = [(node, rule) for node, rule in members if rule is not None]
+        kept = [node.plain() for node, rule in known if rule.expr not in set_aside]
+        left_out += [(r.alert or r.record, set_aside[r.expr]) for _, r in known if r.expr in set_aside]
+        groups.append({**{key.raw: value.plain() for key, value in group.pairs}, "rules": kept})
+    for each in reading.not_understood:
+        why = set_aside.get(each.expr, str(each.problem))
+        left_out += [(name, why) for name in each.of or (file,)]
+    return {"groups": groups}, left_out
+
+
+def rest_of(text: str, file: str, without: Collection[str]) -> str:
+    """A rule file with what is not known to be wrong, and no rule of these expressions, every rule on its own line.
+
+    For a program that says no more of a file than the first thing that is wrong with it.
+    """
+    lines = ["groups:"]
+    for group, members in _groups(Reading(), text, file, _ANY):
+        head = {key.raw: value.plain() for key, value in group.pairs if key.raw != "rules"}
+        _put(lines, group.place.line, f'- {json.dumps(head)[:-1]}, "rules": [')
+        for node, _ in members:
+            expr = node.get("expr")
+            if expr is None or expr.raw not in without:
+                _put(lines, node.place.line, f"  {json.dumps(node.plain())},")
+        lines[-1] += "]}"
+    return "\n".join(lines)
+
+
+def _put(lines: list[str], line: int, text: str) -> None:
+    lines += [""] * (line - 1 - len(lines))
+    lines.append(text)
+
+
+def _groups(
+    reading: Reading, text: str, file: str, prometheus: PrometheusFile
+) -> list[tuple[Node, list[tuple[Node, Rule | None]]]]:
+    """The groups that are not wrong, each with its rules that are not; None for a rule that is not understood."""
+    found: list[tuple[Node, list[tuple[Node, Rule | None]]]] = []
+    lines: dict[str, int] = {}
+    if all(line.strip() == "---" or not line.partition("#")[0].strip() for line in text.splitlines()):
+        return found  # a file of nothing but comments is one without rules
+    with reading.left_out():
+        root = reading.root(text, file)
+        reading.known_keys(root, ("groups",), "the rule file", ())
+        nodes = reading.mappings(root, "groups", "a rule group")
+    for group in nodes:
+        with reading.left_out():
+            members = reading.mappings(group, "rules", "a rule")
+        names = [n for each in members if (n := _name(each))]
+        wrong = len(reading.not_understood)
+        with reading.left_out(names):
+            reading.known_keys(group, _GROUP_KEYS, "a rule group", names)
+            name = reading.required(group, "name", "a rule group")
+            if name in lines:
+                reading.say(
+                    group.place, f"the group '{name}' is defined twice", f"first on line {lines[name]}; rename one"
+                )
+            interval_s = reading.duration(group, "interval", 0.0) or prometheus.evaluation_interval_s
+            offset_s = reading.duration(group, "query_offset", prometheus.query_offset_s)
+            labels = reading.string_map(group, "labels")
+        if any(each.broken for each in reading.not_understood[wrong:]):
+            continue
+        lines.setdefault(name, group.place.line)
+        rules: list[tuple[Node, Rule | None]] = []
+        for node in members:
+            wrong = len(reading.not_understood)
+            rule = _rule(reading, node, name, interval_s, offset_s, labels)
+            if not any(each.broken for each in reading.not_understood[wrong:]):
+                rules.append((node, rule))
+        found.append((group, rules))
+    return found
+
+
+def _name(node: Node) -> str:
+    called = node.get("alert") or node.get("record")
+    return called.raw if called is not None and called.kind == "scalar" else ""
 
 
 def _rule(
     reading: Reading, node: Node, group: str, interval_s: float, offset_s: float, group_labels: dict[str, str]
 ) -> Rule | None:
-    """None for a rule that cannot be read, which is said."""
-    alert, record = reading.text(node, "alert"), reading.text(node, "record")
-    reading.known_keys(node, _RULE_KEYS, "a rule", [alert or record])
-    if bool(alert) == bool(record):
-        found = "both 'alert' and 'record'" if alert else "neither 'alert' nor 'record'"
-        reading.say(node.place, f"the rule has {found}", "a rule is one of the two")
-    if record:
-        _check_recording(reading, node, record)
-    expr = _expression(reading, node, alert or record)
+    """None for a rule whose expression cannot be read, which is said, as is whatever is wrong with it."""
+    name = _name(node)
+    with reading.left_out([name] if name else ()):
+        alert, record = reading.text(node, "alert"), reading.text(node, "record")
+        reading.known_keys(node, _RULE_KEYS, "a rule", [name])
+        if bool(alert) == bool(record):
+            found = "both 'alert' and 'record'" if alert else "neither 'alert' nor 'record'"
+            reading.say(node.place, f"the rule has {found}", "a rule is one of the two")
+        if record:
+            _check_recording(reading, node, record)
+        expr = _expression(reading, node, alert or record)
+        for_s, keep_s = reading.duration(node, "for", 0.0), reading.duration(node, "keep_firing_for", 0.0)
+        labels, annotations = reading.string_map(node, "labels"), reading.string_map(node, "annotations")
     if expr is None:
         return None
     return Rule(
-        alert,
-        record,
-        expr,
-        reading.duration(node, "for", 0.0),
-        reading.duration(node, "keep_firing_for", 0.0),
-        {**group_labels, **reading.string_map(node, "labels")},
-        reading.string_map(node, "annotations"),
-        group,
-        interval_s,
-        node.place,
+        alert, record, expr, for_s, keep_s, {**group_labels, **labels}, annotations, group, interval_s, node.place,
         offset_s,
-    )
+    )  # fmt: skip
 
 
 def _check_recording(reading: Reading, node: Node, record: str) -> None:
@@ -98,11 +163,6 @@ def why_unread(expr: str) -> tuple[str, bool]:
     except ValueError as error:
         return str(error).strip(), False
     return "", False
-
-
-def why_left_out(expr: str, set_aside: Mapping[str, str]) -> str:
-    """Why a rule of this expression is in no configuration that was read; empty where it is."""
-    return set_aside.get(expr) or why_unread(expr)[0]
 
 
 def _expression(reading: Reading, node: Node, name: str) -> str | None:

@@ -93,12 +93,14 @@ def check_command(
             click.echo(line)
     else:
         _print(outcome)
-    if any(each.id in ("promtool", "amtool") for each in outcome.findings):
+    answer = ask(config, Path(), versions, tools)
+    unread = any(each.broken for each in config.not_understood) or answer.unsettled(config, rules=True)
+    if unread or any(each.id in ("promtool", "amtool") for each in outcome.findings):
         return ExitCode.USAGE
     worst = outcome.worst()
     if worst is not None and worst >= (Severity.WARNING if strict else Severity.ERROR):
         return ExitCode.FAIL
-    return ExitCode.UNKNOWN if _in_doubt(config, found, ask(config, Path(), versions, tools)) else ExitCode.PASS
+    return ExitCode.UNKNOWN if _in_doubt(config, found, answer) else ExitCode.PASS
 
 
 def _in_doubt(config: AlertConfig, scenarios: list[Scenario], answer: Answer) -> bool:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from chaoskit.alerting.model import AlertConfig
-from chaoskit.check.findings import Said
+from chaoskit.check.findings import Said, Severity
 from chaoskit.errors import BadInput, EquipmentError, Place, Problem
 from chaoskit.stack.binaries import Tool
 from chaoskit.stack.original import ask, checkers
@@ -61,9 +61,13 @@ def ask_programs(
         raise BadInput(unsure)
     refused = {each.problem.place for each in answer.refusals}
     puzzles = [each for each in config.without(answer.set_aside).not_understood if each.problem.place not in refused]
-    told = [replace(each.problem, message=each.told) for each in puzzles]
-    told += [replace(each.problem, message=each.told) for each in answer.refusals if each.yours]
-    said["not-understood"] = tuple(map(_said, told))
+    unseen = answer.unsettled(config, rules=True)
+    told = [
+        (replace(each.problem, message=each.told), Severity.ERROR if each.broken or each in unseen else None)
+        for each in puzzles
+    ]
+    told += [(replace(each.problem, message=each.told), None) for each in answer.refusals if each.yours]
+    said["not-understood"] = tuple(replace(_said(problem), severity=severity) for problem, severity in told)
     return said
 
 
@@ -106,7 +110,7 @@ def _template_texts(config: AlertConfig) -> Iterator[_Text]:
     """Every text of every integration that holds a template, with its place."""
     for file, text in _texts(config, "alertmanager").items():
         try:
-            receivers = read(text, file).get("receivers")
+            receivers = read(text, file, first=True).get("receivers")
         except BadInput:
             return
         for receiver in receivers.items if receivers else ():

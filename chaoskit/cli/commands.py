@@ -132,7 +132,7 @@ def plan_command(
     used = folder or bundle.folder()
     plan = plan_for(Asked(scenario, profile, used, settings, time_scale, seed, yours=versions_of(yours)))[0]
     print_to(terminal(), plan_view(plan))
-    return ExitCode.PASS
+    return ExitCode.UNKNOWN if any(each.broken for each in plan.puzzles) else ExitCode.PASS
 
 
 @chaoskit.command("verify")

@@ -80,6 +80,8 @@ def diff_command(
     _print(difference, format_)
     if difference.broken:
         return ExitCode.FAIL
+    if difference.unread:
+        return ExitCode.USAGE
     return ExitCode.UNKNOWN if difference.doubts else ExitCode.PASS
 
 
@@ -111,6 +113,7 @@ def _compared(
         tuple(_shown(each, shown) for each in found.broken),
         tuple(shown(each) for each in found.mended),
         tuple(_shown(each, shown) for each in found.doubts),
+        found.unread,
     )
 
 
@@ -158,7 +161,7 @@ def _role(path: Path) -> str:
     text = read_text(path)
     if "PrometheusRule" in text:
         return "rules"
-    root: Node = read(text, str(path))
+    root: Node = read(text, str(path), first=True)
     found = [role for role, keys in _ROLES.items() if keys & set(root.keys)]
     if len(found) != 1:
         raise BadInput(Problem(Place(str(path)), "cannot be told what it is", f"give {_KEYS}, or a folder"))

@@ -46,22 +46,24 @@ def explain_command(
 
     LABEL=VALUE says what a label is that only the series know, as worker_name=worker-1.
 
-    Exit codes: 0 explained, 2 no such alert, or something cannot be read, 3 the alert's rule is not understood.
+    Exit codes: 0 explained, 2 no such alert, or something cannot be read (what can be is explained),
+    3 the alert's rule is not understood.
     """
     given = _given(labels)
     own = bool(bundle or rules or alertmanager or prometheus or promise)
     config = understood(load_config(bundle, rules, alertmanager, prometheus, promise))
-    if doubts := [str(each) for each in config.not_understood if each.concerns([alert])]:
-        for doubt in doubts:
-            click.echo(clean(doubt), err=True)
-        if not config.alert_rules(alert):
-            return ExitCode.UNKNOWN
+    doubts = [each for each in config.not_understood if each.broken or each.concerns([alert])]
+    for doubt in doubts:
+        click.echo(clean(str(doubt)), err=True)
+    wrong = any(each.broken for each in doubts)
+    if any(each.concerns([alert]) for each in doubts) and not config.alert_rules(alert):
+        return ExitCode.USAGE if wrong else ExitCode.UNKNOWN
     found = explain(config, alert, given, _scenarios(_paths(scenarios, own)))
     if format_ == "json":
         click.echo(to_json(found))
     else:
         print_to(console(), explanation_view(found))
-    return ExitCode.PASS
+    return ExitCode.USAGE if wrong else ExitCode.PASS
 
 
 def _given(labels: Iterable[str]) -> dict[str, str]:

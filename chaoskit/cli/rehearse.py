@@ -87,6 +87,8 @@ def rehearse_command(
     config = load_config(None, rules, alertmanager, prometheus, promise, found_files, needs_jobs=False)
     answer = ask(config, Path(), versions_of(yours))
     config = with_a_job(answer.settle(config))
+    if not any(rule.alert for rule in config.rules) and any(each.broken for each in config.not_understood):
+        raise BadInput(each.problem for each in config.not_understood)
     binaries = able(require(), answer)
     notes += answer.notes
     only: frozenset[str] | None = frozenset(alerts) if alerts else None

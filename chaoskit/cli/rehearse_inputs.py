@@ -26,15 +26,21 @@ ASSUMED = f"global: {{scrape_interval: {EVERY}, evaluation_interval: {EVERY}}}\n
 
 
 def sorted_inputs(inputs: tuple[str, ...]) -> tuple[list[str], list[Given]]:
-    """Patterns of rule files, and the scenarios among the files; raises BadInput."""
+    """Patterns of rule files, and the scenarios among the files; raises BadInput where there are no rules.
+
+    What cannot be read stands among the rules, whose reader says why.
+    """
     rules: list[str] = []
     scenarios: list[Given] = []
     for given in inputs:
         path = Path(given)
-        if path.is_file() and "steps:" in (text := read_text(path)) and is_scenario(read(text, given)):
-            scenarios.append(Given(given, text))
-        else:
-            rules.append(given)
+        try:
+            if path.is_file() and "steps:" in (text := read_text(path)) and is_scenario(read(text, given, first=True)):
+                scenarios.append(Given(given, text))
+                continue
+        except BadInput:
+            pass
+        rules.append(given)
     if not rules:
         raise BadInput(Problem(None, "only scenarios were given", "name the rule files as well"))
     return rules, scenarios
@@ -42,7 +48,7 @@ def sorted_inputs(inputs: tuple[str, ...]) -> tuple[list[str], list[Given]]:
 
 def scrape_interval(prometheus: Path) -> float:
     """The global scrape interval of a Prometheus configuration, in seconds."""
-    document = read(read_text(prometheus), str(prometheus)).plain()
+    document = read(read_text(prometheus), str(prometheus), first=True).plain()
     general = document.get("global") if isinstance(document, dict) else None
     written = general.get("scrape_interval") if isinstance(general, dict) else None
     return parse_duration(str(written)) if written else 60.0
@@ -109,7 +115,7 @@ def _rules_at(file: str, revision: str) -> set[str]:
             return set()
     found = set()
     for text in rule_texts(shown.stdout, file):
-        document = read(text, file).plain()
+        document = read(text, file, first=True).plain()
         for group in (document.get("groups") if isinstance(document, dict) else None) or []:
             for rule in group.get("rules") or []:
                 if rule.get("alert"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -159,9 +160,12 @@ class _Texts:
             text = read_text(file)
             texts = rule_texts(text, name) if role == "rules" else (text,)
         except BadInput as bad:
-            for problem in bad.problems:
-                line = problem.place.line if problem.place else 0
-                self._reading.problems.append(replace(problem, place=Place(name, line)))
+            # Rule files that cannot be read are left out; without any other file there is nothing to go by.
+            with self._reading.left_out() if role == "rules" else nullcontext():
+                for problem in bad.problems:
+                    self._reading.say(
+                        Place(name, problem.place.line if problem.place else 0), problem.message, problem.hint
+                    )
             return ""
         for number, each in enumerate(texts, 1):
             part = name if number == 1 else f"{name} (document {number})"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import PurePath
 
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.check.facts import Facts
@@ -35,7 +36,8 @@ def diff(old: AlertConfig, new: AlertConfig, *, rules_given: bool = False) -> Di
     changes = tuple(_changes(before, after, alerts, shown))
     broken, mended = _promises(before.facts, after.facts)
     doubts = dict.fromkeys((*prometheus_doubts(*shown, rules_given=rules_given), *alerts.doubts, *_unread(old, new)))
-    return Difference(changes, (*silenced(*shown), *broken), mended, tuple(doubts))
+    unread = any(each.broken for each in (*old.not_understood, *new.not_understood))
+    return Difference(changes, (*silenced(*shown), *broken), mended, tuple(doubts), unread)
 
 
 def _unread(old: AlertConfig, new: AlertConfig) -> Iterator[Doubt]:
@@ -50,7 +52,12 @@ def _unread(old: AlertConfig, new: AlertConfig) -> Iterator[Doubt]:
 def _changes(before: People, after: People, alerts: Alerts, shown: tuple[Shown, Shown]) -> Iterator[Change]:
     old, new = before.config, after.config
     found: list[Change] = [*prometheus_changes(*shown)]
+    wrong = [each for each in (*old.not_understood, *new.not_understood) if each.broken]
+    lost = {name for each in wrong for name in each.of or (_file(each.problem.place),)}
     for pair in pairs(before.subjects, after.subjects):
+        alone = pair.new if pair.old is None else pair.old if pair.new is None else None
+        if alone and not lost.isdisjoint((alone.rule.alert, _file(alone.rule.place))):
+            continue  # on the other side it may be what cannot be read
         if pair.old is None and pair.new is not None:
             found.append(alerts.added(pair.new))
         elif pair.new is None and pair.old is not None:
@@ -59,6 +66,10 @@ def _changes(before: People, after: People, alerts: Alerts, shown: tuple[Shown, 
             found += alerts.changed(pair.old, pair.new)
     found += receiver_changes(old, new, alerts.written, alerts.heard)
     yield from sorted(dict.fromkeys(found), key=lambda each: _ORDER[each.kind])
+
+
+def _file(place: Place | None) -> str:
+    return PurePath(place.file).name if place else ""
 
 
 def _promises(old: Facts, new: Facts) -> tuple[tuple[Broken, ...], tuple[str, ...]]:

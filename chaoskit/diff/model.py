@@ -60,6 +60,8 @@ class Difference:
     mended: tuple[str, ...]
     """Departures from the promise that the new configuration no longer has."""
     doubts: tuple[Doubt, ...] = ()
+    unread: bool = False
+    """Whether something of either side is wrong and left out, which the doubts then tell."""
 
     @property
     def empty(self) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from chaoskit.alerting.model import AlertConfig, Rule
+from chaoskit.alerting.rules import rule_document
 from chaoskit.yaml_source import Node, read
 
 Settings = Mapping[str, str]
@@ -24,7 +25,7 @@ class Written:
         texts = [
             (key.partition(":")[2], text) for key, text in config.sources.items() if key.startswith("alertmanager:")
         ]
-        self._root = read(texts[0][1], texts[0][0]) if texts else None
+        self._root = read(texts[0][1], texts[0][0], first=True) if texts else None
         self.file = texts[0][0] if texts else ""
         self._sources = config.sources
 
@@ -67,11 +68,10 @@ class Written:
         found: dict[tuple[str, str], str] = {}
         for key, text in self._sources.items():
             role, _, file = key.partition(":")
-            groups = read(text, file).get("groups") if role == "rules" and "limit" in text else None
-            for group in groups.items if groups else ():
-                name, limit = group.get("name"), group.get("limit")
-                if name is not None and limit is not None and limit.raw != "0":
-                    found[file, name.raw] = limit.raw
+            document = rule_document(text, file, {})[0] if role == "rules" and "limit" in text else {"groups": []}
+            for group in document["groups"]:
+                if group.get("limit"):
+                    found[file, str(group["name"])] = str(group["limit"])
         return found
 
     def limit(self, rule: Rule) -> str:

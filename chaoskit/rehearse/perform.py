@@ -13,7 +13,7 @@ import yaml
 
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.alerting.promql_rules import instant_records, scale_rules
-from chaoskit.alerting.rules import why_left_out
+from chaoskit.alerting.rules import rule_document
 from chaoskit.events import SCHEMA, Header
 from chaoskit.history import read_history
 from chaoskit.rehearse.derive import key_of
@@ -32,7 +32,6 @@ from chaoskit.stack.ports import reserve
 from chaoskit.surroundings import leave
 from chaoskit.verify.outside import notes_of_strangers
 from chaoskit.verify.verdict import Result, Row, to_json
-from chaoskit.yaml_source import read
 
 _SWITCH_S = 0.001
 _NONE = 'groups: [{name: none, rules: [{record: "chaoskit:none", expr: "vector(0)"}]}]\n'
@@ -204,12 +203,9 @@ def with_rules(config: AlertConfig, wanted: frozenset[str] | None) -> dict[str, 
             if role != "promise":
                 sources[key] = text
             continue
-        document: dict[str, Any] = dict(read(text, name).plain() or {})
         groups = []
-        for group in document.get("groups") or []:
-            members = group.get("rules") or []
-            known = [one for one in members if not why_left_out(str(one.get("expr", "")), config.set_aside)]
-            kept = [one for one in known if _is_wanted(key_of(next(rules)), wanted)]
+        for group in rule_document(text, name, config.set_aside)[0]["groups"]:
+            kept = [one for one in group["rules"] if _is_wanted(key_of(next(rules)), wanted)]
             if kept:
                 groups.append({**group, "rules": kept})
         if groups:

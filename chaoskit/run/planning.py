@@ -91,8 +91,7 @@ def plan_for(asked: Asked) -> Planned:
     inputs = read_inputs(sources, names["scenario"], names["profile"], asked.settings)
     if inputs.profile.target == "local" or asked.yours:
         answer = asked.answer_on(config)
-        answer.settle(config)
-        inputs = replace(inputs, config=inputs.config.without(answer.set_aside))
+        inputs = replace(inputs, config=inputs.config.without(answer.settle(config).set_aside))
     plan = plan_inputs(inputs, asked.time_scale, asked.seed, asked.beside)
     return plan, sources, names["scenario"], names["profile"]
 
@@ -135,6 +134,8 @@ def plan_inputs(
         check_load(plan, () if plan.attached else MIX)
     if not at_any_scale:
         _refuse_unfaithful(plan)
+    left_out = tuple(str(each) for each in plan.puzzles if each.broken)
+    plan = replace(plan, warnings=(*left_out, *plan.warnings))
     if time_scale != wanted:
         why = (
             f"played at {time_scale:g}x: at {wanted:g}x, intervals would be no whole milliseconds, and holds too short"

@@ -57,7 +57,7 @@ def run_stack(
     """
     config = load_folder(wanted.bundle)
     answer = ask(config, wanted.bundle)
-    answer.settle(config)
+    set_aside = answer.settle(config).set_aside
     binaries = able(require(), answer)
     scale = exact_scale(config, wanted.scale)
     smtp: int | None = None
@@ -70,7 +70,7 @@ def run_stack(
     with tempfile.TemporaryDirectory(prefix="chaoskit-up-") as temporary:
         folder = Path(temporary) / "stack"
         book = DoorBook(ports.webhook)
-        localized = localize(config.sources, folder, ports, scale, book, frozenset(), answer.set_aside)
+        localized = localize(config.sources, folder, ports, scale, book, frozenset(), set_aside)
         if wanted.witness:
             localized = _witnessed(localized, wanted)
         stack = LocalStack(folder, binaries, localized, ports, scale, smtp, wanted.environment, catch_all=True)

@@ -16,7 +16,7 @@ import yaml
 
 from chaoskit.alerting.promql_durations import CannotScale
 from chaoskit.alerting.promql_rules import instant_records, scale_rules
-from chaoskit.alerting.rules import why_left_out
+from chaoskit.alerting.rules import rule_document
 from chaoskit.alerting.virtual import scale_alertmanager, scale_prometheus
 from chaoskit.errors import Place, Problem, Refused
 from chaoskit.observe.mail_header import HEADER_NAME, HEADER_TEMPLATE
@@ -69,7 +69,7 @@ def localize(
     (_, prometheus), (_, alertmanager) = by_role["prometheus"][0], by_role["alertmanager"][0]
     notes: list[str] = []
     try:
-        rule_files = _rules(by_role.get("rules", []), prometheus, k, needed, set_aside, notes)
+        rule_files = _rules(_texts(sources, "rules"), prometheus, k, needed, set_aside, notes)
         prometheus = scale_prometheus(prometheus, k)
         alertmanager = scale_alertmanager(alertmanager, k)
     except CannotScale as error:
@@ -92,9 +92,9 @@ def localize(
 
 def _documents(sources: Mapping[str, str]) -> dict[str, list[tuple[str, dict[str, Any]]]]:
     found: dict[str, list[tuple[str, dict[str, Any]]]] = {}
-    for role in ("prometheus", "alertmanager", "rules"):
+    for role in ("prometheus", "alertmanager"):
         for name, text in _texts(sources, role):
-            found.setdefault(role, []).append((name, dict(read(text, name).plain() or {})))
+            found.setdefault(role, []).append((name, dict(read(text, name, first=True).plain() or {})))
     return found
 
 
@@ -103,7 +103,7 @@ def _texts(sources: Mapping[str, str], role: str) -> list[tuple[str, str]]:
 
 
 def _rules(
-    documents: list[tuple[str, dict[str, Any]]],
+    texts: list[tuple[str, str]],
     prometheus: Mapping[str, Any],
     k: Fraction,
     needed: frozenset[str],
@@ -113,16 +113,15 @@ def _rules(
     from chaoskit.units import parse_duration
 
     every_s = parse_duration(str((prometheus.get("global") or {}).get("evaluation_interval") or "1m"))
-    instants = instant_records([document for _, document in documents])
+    documents = {name: rule_document(text, name, set_aside) for name, text in texts}
+    instants = instant_records([document for document, _ in documents.values()])
+    lost = [name for _, left_out in documents.values() for name, _ in left_out]
     scaled, problems = {}, []
-    for name, document in documents:
-        scaled[PurePosixPath(name).name], refusals = scale_rules(
-            document, k, every_s, instants=instants, unread=lambda expr: why_left_out(expr, set_aside)
-        )
+    for name, (document, left_out) in documents.items():
+        notes += [f"rule {rule} is left out: {why}" for rule, why in left_out]
+        scaled[PurePosixPath(name).name], refusals = scale_rules(document, k, every_s, instants=instants, lost=lost)
         for refusal in refusals:
-            if refusal.unread:
-                notes.append(f"rule {refusal.rule} is left out: {refusal.reason}")
-            elif refusal.rule in needed:
+            if refusal.rule in needed:
                 problems.append(
                     Problem(Place(name), f"rule {refusal} (at scale {float(k):g})", "run it at --time-scale 1")
                 )

@@ -13,15 +13,15 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from chaoskit.alerting.config_secrets import secrets_of
-from chaoskit.alerting.model import AlertConfig, NotUnderstood
+from chaoskit.alerting.model import REFUSES, AlertConfig, NotUnderstood
 from chaoskit.alerting.promql_newer import newer_construct
-from chaoskit.alerting.rules import why_unread
+from chaoskit.alerting.rules import rest_of, why_unread
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.stack.binaries import Binaries, Tool, installed, is_older, nearest
 from chaoskit.stack.monitoring import check_alertmanager, check_rules, check_syntax
@@ -31,6 +31,8 @@ _RULE = re.compile(r'group "(?P<group>.*?)", rule (?P<number>\d+), ".*?": (?P<sa
 _EXPRESSION = "could not parse expression: "
 _NOT_KNOWN = re.compile(r"unknown function|unexpected|not enabled")
 _DOCUMENT = re.compile(r" \(document \d+\)$")
+_ROUNDS = 4
+"""How often promtool is asked about what is left of rule files in which it found something wrong."""
 _CHECKERS = {"prometheus": "promtool", "rules": "promtool", "alertmanager": "amtool"}
 _SERVERS = {"amtool": "alertmanager", "promtool": "prometheus"}
 
@@ -45,6 +47,8 @@ class Refusal:
     """Its name and version."""
     yours: str = ""
     """The user's version, where it is newer and was not asked: then this decides nothing."""
+    exprs: tuple[str, ...] = ()
+    """The expressions of the rules that it is about, in a rule file."""
 
     @property
     def plain(self) -> Problem:
@@ -84,21 +88,31 @@ class Answer:
         """The refusals by older programs alone: unknown."""
         return tuple(str(each) for each in self.refusals if each.yours)
 
-    def unsettled(self, config: AlertConfig) -> tuple[NotUnderstood, ...]:
-        """What is not understood and no program has seen: it may as well be a slip of the pen."""
+    def unsettled(self, config: AlertConfig, *, rules: bool = False) -> tuple[NotUnderstood, ...]:
+        """What is not understood and no program has seen: it may as well be a slip of the pen. Of rule files, or the
+        other ones."""
         roles = {key.partition(":")[2]: key.partition(":")[0] for key in config.sources}
-        unsure = (each for each in config.not_understood if not each.newer)
-        return tuple(each for each in unsure if _role_of(each.problem, roles) not in self.asked)
+        unsure = ((each, _role_of(each.problem, roles)) for each in config.not_understood if not each.newer)
+        return tuple(each for each, role in unsure if role not in self.asked and (role == "rules") is rules)
 
     def settle(self, config: AlertConfig) -> AlertConfig:
-        """The configuration with what was set aside left out; raises BadInput for what a program refuses.
+        """The configuration with what was set aside left out, and the rules that a program refuses.
 
-        What this reader does not understand is refused as well where no program has taken it.
+        Raises BadInput for any other refusal, and for what this reader does not understand and no program has taken.
         """
         unsure = [each.problem for each in self.unsettled(config)]
-        if self.refused or unsure:
+        refused = [each for each in self.refusals if not each.yours]
+        here = {_file(each.problem) for each in config.not_understood}
+        if unsure or not all(each.exprs or (each.role == "rules" and _file(each.problem) in here) for each in refused):
             raise BadInput(dict.fromkeys([*self.refused, *unsure]))
-        return config.without(self.set_aside)
+        whole = {_file(each.problem) for each in refused if not each.exprs}
+        places = {each.problem.place for each in refused}
+        puzzles = (
+            replace(p, broken=p.broken or p.problem.place in places or _file(p.problem) in whole)
+            for p in config.not_understood
+        )
+        why = {expr: f"{each.program}{REFUSES}{each.problem.message}" for each in refused for expr in each.exprs}
+        return replace(config, not_understood=tuple(puzzles)).without(why | self.set_aside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,12 +212,12 @@ def _of_role(
     unasked = mine if mine and is_older(version, mine) else ""
     problems = _rules(config, folder, tool) if role == "rules" else _configuration(role, config, folder, tool)
     found = []
-    for problem, expr in problems:
+    for problem, expr, exprs in problems:
         if expr and (unasked or _is_newer(expr, problem.message)):
             who = f"refused by {program}; your {mine} was not asked" if unasked else f"{program} refuses it"
             aside[expr] = f"{who}: {problem.message}"
         else:
-            found.append(Refusal(role, problem, program, unasked))
+            found.append(Refusal(role, problem, program, unasked, exprs))
     return found
 
 
@@ -213,56 +227,100 @@ def _is_newer(expr: str, said: str) -> bool:
     return bool(newer_construct(expr)) or "not enabled" in said or (known_here and bool(_NOT_KNOWN.search(said)))
 
 
-def _configuration(role: str, config: AlertConfig, folder: Path, tool: Tool) -> Iterator[tuple[Problem, str]]:
+_Refused = tuple[Problem, str, tuple[str, ...]]
+"""A problem, the expression that it is about, and those of the rules that it concerns."""
+
+
+def _configuration(role: str, config: AlertConfig, folder: Path, tool: Tool) -> Iterator[_Refused]:
     check = check_alertmanager if role == "alertmanager" else check_syntax
     for name in _names(config, role):
         path = folder / name
         secrets = secrets_of(path.read_text(encoding="utf-8", errors="replace"), role)
         for problem in check(_checkers(tool), path):
             place = problem.place or Place(str(path))
-            yield Problem(place, secrets.mask(problem.message), problem.hint), ""
+            yield Problem(place, secrets.mask(problem.message), problem.hint), "", ()
 
 
-def _rules(config: AlertConfig, folder: Path, tool: Tool) -> Iterator[tuple[Problem, str]]:
-    """Each problem with the expression that it is about; the rule files as they were read, manifests included."""
+def _rules(config: AlertConfig, folder: Path, tool: Tool) -> Iterator[_Refused]:
+    """Each problem with the expressions that it is about; the rule files as they were read, manifests included.
+
+    Of a file in which something is wrong promtool may tell no more than that: so it is asked again without it.
+    """
+    without: set[str] = set()
+    for _ in range(_ROUNDS):
+        found = list(_asked(config, folder, tool, without))
+        yield from (each for each in found if not without or not without.issuperset(each[2]))
+        more = {expr for _, _, exprs in found for expr in exprs} - without
+        if not more:
+            return
+        without |= more
+
+
+def _asked(config: AlertConfig, folder: Path, tool: Tool, without: Collection[str]) -> Iterator[_Refused]:
+    wrong = {_file(each.problem) for each in config.not_understood if each.broken}
     with tempfile.TemporaryDirectory(prefix="chaoskit-check-") as where:
-        names: dict[str, str] = {}
+        names: dict[str, tuple[str, str]] = {}
         for number, name in enumerate(_names(config, "rules")):
-            copy = Path(where) / f"{number}.yml"
-            copy.write_text(config.sources[f"rules:{name}"], encoding="utf-8")
-            names[str(copy)] = name
+            copy, text = Path(where) / f"{number}.yml", config.sources[f"rules:{name}"]
+            if without or str(folder / _DOCUMENT.sub("", name)) in wrong:
+                text = rest_of(text, name, without)
+            copy.write_text(text, encoding="utf-8")
+            names[str(copy)] = name, text
         for problem in check_rules(_checkers(tool), list(map(Path, names))):
             place, message = problem.place or Place(""), problem.message
-            part = names.get(place.file, place.file)
-            for file, name in names.items():
+            part, text = names.get(place.file, (place.file, ""))
+            for file, (name, _) in names.items():
                 message = message.replace(file, _DOCUMENT.sub("", name))
             line, expr = place.line, ""
-            shown = _DOCUMENT.sub("", part)
+            groups = _groups_of(text, part)
             if match := _RULE.match(message):
-                rule = _rule_at(config.sources.get(f"rules:{part}", ""), part, match["group"], int(match["number"]))
+                rule = _rule_at(groups, match["group"], int(match["number"]))
                 line = line or (rule.place.line if rule else 0)
+                concerned = [rule] if rule else []
                 if rule and match["said"].startswith(_EXPRESSION):
-                    written = rule.get("expr")
-                    expr, message = written.raw if written else "", match["said"].removeprefix(_EXPRESSION)
-            yield Problem(Place(str(folder / shown), line), message, problem.hint), expr
+                    expr, message = "".join(_exprs(concerned)), match["said"].removeprefix(_EXPRESSION)
+            else:
+                concerned = _rules_at(groups, line)
+            shown = Place(str(folder / _DOCUMENT.sub("", part)), line)
+            yield Problem(shown, message, problem.hint), expr, _exprs(concerned)
 
 
-def _rule_at(text: str, name: str, group: str, number: int) -> Node | None:
+def _groups_of(text: str, name: str) -> tuple[Node, ...]:
     try:
-        groups = read(text, name).get("groups")
+        groups = read(text, name, first=True).get("groups") if text else None
     except BadInput:
-        return None
-    for each in groups.items if groups else ():
-        called, rules = each.get("name"), each.get("rules")
-        if called and called.raw == group and rules and 0 < number <= len(rules.items):
-            return rules.items[number - 1]
+        return ()
+    return groups.items if groups else ()
+
+
+def _members(group: Node) -> tuple[Node, ...]:
+    rules = group.get("rules")
+    return rules.items if rules else ()
+
+
+def _rule_at(groups: tuple[Node, ...], group: str, number: int) -> Node | None:
+    for each in groups:
+        called, rules = each.get("name"), _members(each)
+        if called and called.raw == group and 0 < number <= len(rules):
+            return rules[number - 1]
     return None
+
+
+def _rules_at(groups: tuple[Node, ...], line: int) -> list[Node]:
+    """The rule in which this line stands; all of its group's, or the file's, where it is in none."""
+    near = [each for each in groups if each.place.line <= line][-1:]
+    members = [rule for group in near or groups for rule in _members(group)]
+    return [rule for rule in members if near and rule.place.line <= line][-1:] or members
+
+
+def _exprs(rules: list[Node]) -> tuple[str, ...]:
+    return tuple(written.raw for rule in rules if (written := rule.get("expr")))
 
 
 def _missing_files(config: AlertConfig, folder: Path) -> Iterator[str]:
     """Files of tokens and certificates that only the user's own machine has: promtool would mind, and need not."""
     for name in _names(config, "prometheus"):
-        left = [read((folder / name).read_text(encoding="utf-8-sig"), name)]
+        left = [read((folder / name).read_text(encoding="utf-8-sig"), name, first=True)]
         while left:
             node = left.pop()
             left += node.items
@@ -271,6 +329,10 @@ def _missing_files(config: AlertConfig, folder: Path) -> Iterator[str]:
                 named = value.raw if key.raw.endswith("_file") and value.kind == "scalar" else ""
                 if named and not (folder / name).parent.joinpath(named).is_file():
                     yield f"{folder / name}:{value.place.line}: {key.raw} names a file that is not on this machine"
+
+
+def _file(problem: Problem) -> str:
+    return problem.place.file if problem.place else ""
 
 
 def _checkers(tool: Tool) -> _Checkers:

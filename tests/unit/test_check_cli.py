@@ -169,10 +169,13 @@ def test_a_key_that_the_operator_takes_out_is_no_problem_in_a_manifest(bundle: P
         assert [rule.place.line for rule in load_config(rules=["alerts/k8s.yml"]).rules] == [9, 17]
 
 
-def test_a_manifest_without_rules_is_refused(bundle: Path) -> None:
+def test_a_manifest_without_rules_is_left_out(bundle: Path) -> None:
     (bundle / "k8s.yml").write_text("kind: PrometheusRule\nspec: {}\n")
-    with pytest.raises(BadInput, match=r"alerts/k8s\.yml:1: the PrometheusRule holds no spec\.groups"):
-        load_config(rules=["alerts/k8s.yml"])
+    config = load_config(rules=["alerts/k8s.yml", "alerts/rules.yml"])
+    (left_out,) = config.not_understood
+    assert left_out.broken
+    assert str(left_out) == "left out: alerts/k8s.yml:1: the PrometheusRule holds no spec.groups"
+    assert config.rules
 
 
 def test_patterns_folders_and_files_name_rules_and_one_that_leads_nowhere_is_a_problem(bundle: Path) -> None:

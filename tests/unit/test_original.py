@@ -195,7 +195,7 @@ def test_a_slip_of_the_pen_is_refused_with_or_without_promtool(
     text = RULES + "      - alert: Slip\n        expr: rats(up[5m]) > 0\n"
     (here / "rules.yml").write_text(text)
     assert check("--no-programs") == ExitCode.USAGE
-    assert "does not parse: unknown function" in capsys.readouterr().err
+    assert "does not parse: unknown function" in capsys.readouterr().out
     put("new", "promtool", "3.5.0", refuses_rules(text, {"Slip": "1:1: unknown function"}))
     assert check() == ExitCode.USAGE
     assert "promtool 3.5.0 refuses it: 1:1: unknown function" in capsys.readouterr().out

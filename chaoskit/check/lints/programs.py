@@ -36,7 +36,7 @@ def amtool(facts: Facts) -> Iterator[Said]:
     "not-understood",
     Severity.WARNING,
     "programs",
-    "Something is newer than the programs here, or than this reader.",
+    "Something is newer than the programs here, or than this reader; or it is wrong, which is an error.",
     "Nothing is said of what rests on it, and its neighbours are checked without it.",
     ("not-understood",),
 )

@@ -1,0 +1,172 @@
+"""A rule, a group or a file that cannot be read is left out, with its place and reason; the others are read."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from chaoskit import bundle
+from chaoskit.alerting.rules import rule_document
+from chaoskit.cli import run
+from chaoskit.cli.sources import load_config
+from chaoskit.errors import BadInput, ExitCode
+from chaoskit.rehearse.perform import with_rules
+from chaoskit.run.planning import Asked, plan_for
+from chaoskit.stack.original import ask, understood
+
+GOOD = "{alert: LiftStuck, expr: lift_moving == 0, for: 2m, labels: {severity: warning}}"
+ROUTES = "route: {receiver: desk}\nreceivers: [{name: desk, webhook_configs: [{url: 'http://hook.example/'}]}]\n"
+RULES = {
+    "expression": ("{alert: Wrong, expr: 'lift_load > ('}", "Wrong"),
+    "hold": ("{alert: Wrong, expr: lift_load > 1, for: 5 minutes}", "Wrong"),
+    "label": ("{alert: Wrong, expr: lift_load > 1, labels: {1st: a}}", "Wrong"),
+    "both": ("{alert: Wrong, record: wrong, expr: lift_load > 1}", "Wrong"),
+    "neither": ("{expr: lift_load > 1}", ""),
+    "no expression": ("{alert: Wrong}", "Wrong"),
+    "record": ("{record: lift load, expr: lift_load}", "lift load"),
+    "no mapping": ("[Wrong]", ""),
+    "key": ("{alert: Wrong, expr: lift_load > 1, fro: 5m}", "Wrong"),
+}
+FILES = {
+    "yaml": "groups: [{name: a, rules: [}]\n",
+    "twice": "groups:\n- name: a\n  rules:\n  - {alert: A, expr: up, expr: up == 0}\n",
+    "other": "route: {receiver: a}\n",
+    "list": "- a\n",
+    "empty group": "groups:\n- rules: []\n",
+    "latin": b"groups:\n- name: d\xfcster\n",
+}
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "am.yml").write_text(ROUTES)
+    (tmp_path / "good.yml").write_text(f"groups:\n- name: lifts\n  rules:\n  - {GOOD}\n")
+    return tmp_path
+
+
+def command(name: str, *rules: str) -> list[str]:
+    return [name, *(word for each in rules for word in ("--rules", each)), "--alertmanager", "am.yml"]
+
+
+def mixed(here: Path, rule: str) -> str:
+    """A file with this rule on line 5, between two good ones."""
+    text = f"groups:\n- name: lifts\n  rules:\n  - {GOOD}\n  - {rule}\n  - {GOOD.replace('Stuck', 'Open')}\n"
+    (here / "mixed.yml").write_text(text)
+    return text
+
+
+@pytest.mark.parametrize("kind", RULES)
+def test_a_rule_that_is_wrong_is_left_out_of_its_group_alone(here: Path, kind: str) -> None:
+    """In what is read and in what is played."""
+    rule, name = RULES[kind]
+    text = mixed(here, rule)
+    config = understood(load_config(rules=["mixed.yml"], alertmanager=here / "am.yml"))
+    assert [rule.alert for rule in config.rules] == ["LiftStuck", "LiftOpen"]
+    assert {each.problem.place.line for each in config.not_understood if each.problem.place} == {5}
+    assert all(each.broken and each.of == ((name,) if name else ()) for each in config.not_understood)
+    document, left_out = rule_document(text, "mixed.yml", config.set_aside)
+    assert [each["alert"] for each in document["groups"][0]["rules"]] == ["LiftStuck", "LiftOpen"]
+    assert {each for each, _ in left_out} == {name or "mixed.yml"}
+    played = with_rules(config, None)["rules:000-mixed.yml"]
+    assert "LiftOpen" in played
+    assert "Wrong" not in played
+
+
+@pytest.mark.parametrize("kind", ["hold", "no mapping"])
+def test_check_explain_and_diff_go_on_with_the_others_and_end_with_two(
+    here: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = mixed(here, RULES[kind][0])
+    assert run([*command("check", "mixed.yml"), "--format", "json"]) is ExitCode.USAGE
+    found = json.loads(capsys.readouterr().out)["findings"]
+    assert ("error", 5) in {(each["severity"], each["line"]) for each in found}
+    assert "no-runbook" in {each["id"] for each in found}
+    assert run(["explain", "LiftOpen", *command("explain", "mixed.yml")[1:]]) is ExitCode.USAGE
+    said = capsys.readouterr()
+    assert "From fault to phone" in said.out
+    assert "left out: mixed.yml:5: " in said.err
+    (here / "later.yml").write_text(text.replace("for: 2m", "for: 4m"))
+    assert run(["diff", "mixed.yml", "later.yml", "--alertmanager", "am.yml"]) is ExitCode.USAGE
+    said = capsys.readouterr()
+    assert "LiftOpen" in said.out
+    assert "later.yml:5" in said.out
+    assert "an alert that is gone" not in said.out
+
+
+def test_a_rule_that_only_promtool_takes_for_wrong_is_left_out_alone(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = "{alert: Wrong, expr: lift_load > 1, annotations: {summary: '{{ $labels.lift'}}"
+    (here / "mixed.yml").write_text(f"groups:\n- name: lifts\n  rules:\n  - {GOOD}\n  - {wrong}\n")
+    config = load_config(rules=["mixed.yml"])
+    settled = ask(config).settle(config)
+    assert [rule.alert for rule in settled.rules] == ["LiftStuck"]
+    (left_out,) = settled.not_understood
+    assert left_out.broken
+    assert str(left_out.problem.place) == "mixed.yml:5"
+    assert "refuses the rule: " in left_out.problem.message
+    assert run(command("check", "mixed.yml")) is ExitCode.USAGE
+    said = capsys.readouterr().out
+    assert "[promtool]" in said
+    assert "[no-runbook]" in said
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_a_file_that_cannot_be_read_is_left_out_of_its_folder(
+    here: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = FILES[kind]
+    (here / "bad.yml").write_bytes(text if isinstance(text, bytes) else text.encode())
+    config = understood(load_config(rules=["*d.yml"], alertmanager=here / "am.yml"))
+    assert [rule.alert for rule in config.rules] == ["LiftStuck"]
+    assert config.not_understood
+    assert all(str(each).startswith("left out: bad.yml:") for each in config.not_understood)
+    if kind == "latin":
+        assert run(command("check", "*d.yml")) is ExitCode.USAGE
+        said = capsys.readouterr().out
+        assert "bad.yml:" in said
+        assert "[no-runbook]" in said
+
+
+def test_the_second_of_two_groups_of_one_name_is_left_out(here: Path) -> None:
+    text = (
+        f"groups:\n- name: lifts\n  rules:\n  - {GOOD}\n- name: lifts\n  rules:\n  - {GOOD.replace('Stuck', 'Open')}\n"
+    )
+    (here / "two.yml").write_text(text)
+    config = understood(load_config(rules=["two.yml"]))
+    assert [rule.alert for rule in config.rules] == ["LiftStuck"]
+    assert [each.of for each in config.not_understood] == [("LiftOpen",)]
+    assert [each["name"] for each in rule_document(text, "two.yml", {})[0]["groups"]] == ["lifts"]
+
+
+def test_where_nothing_can_be_read_the_problems_end_a_rehearsal(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "bad.yml").write_text(FILES["yaml"])
+    assert run(["rehearse", "bad.yml", "--alertmanager", "am.yml", "--out", "runs"]) is ExitCode.USAGE
+    assert "bad.yml:1: is not valid YAML" in capsys.readouterr().err
+
+
+def test_a_file_without_rules_is_none_that_cannot_be_read(here: Path) -> None:
+    for number, text in enumerate(("", "# later\n", "---\n# later\n", "groups:\n", "groups: []\n")):
+        (here / f"{number}.yml").write_text(text)
+    config = load_config(rules=["[0-9].yml", "good.yml"])
+    assert config.not_understood == ()
+
+
+def test_a_plan_goes_on_without_a_rule_that_is_wrong_and_is_not_sure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A Prometheus with such a file would not start: a run cannot end well."""
+    shutil.copytree(bundle.folder(), tmp_path / "bundle")
+    file = tmp_path / "bundle" / "prometheus_alerts.yml"
+    file.write_text(f"{file.read_text()}\n  - name: mine\n    rules:\n      - {RULES['hold'][0]}\n")
+    plan = plan_for(Asked("worker-unhealthy", "local", tmp_path / "bundle"))[0]
+    assert [each.of for each in plan.puzzles] == [("Wrong",)]
+    assert run(["plan", "worker-unhealthy", "--bundle", str(tmp_path / "bundle")]) is ExitCode.UNKNOWN
+    assert "left out: " in capsys.readouterr().out
+    file.write_text("groups: [")
+    with pytest.raises(BadInput):
+        plan_for(Asked("worker-unhealthy", "local", tmp_path / "bundle"))
