@@ -21,7 +21,7 @@ from chaoskit.yaml_source import Node
 
 _GROUP_KEYS = ("name", "interval", "query_offset", "limit", "labels", "rules")
 _RULE_KEYS = ("alert", "record", "expr", "for", "keep_firing_for", "labels", "annotations")
-_ANY = PrometheusFile((), 1.0, 0.0, {}, ())
+_ANY = PrometheusFile((), 1.0, 0.0, {}, (), ())
 _METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 
 
