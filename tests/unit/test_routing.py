@@ -47,7 +47,8 @@ receivers: [{name: default}, {name: critical}, {name: worker}, {name: night}]
 @pytest.mark.parametrize(
     ("labels", "receivers"),
     [
-        ({}, ["default"]),
+        ({}, []),  # no labels: it is not sent
+        ({"severity": "info"}, ["default"]),
         ({"severity": "critical"}, ["critical"]),
         ({"severity": "critical", "component": "worker"}, ["critical", "worker"]),
         ({"component": "worker", "team": "night"}, ["night"]),
