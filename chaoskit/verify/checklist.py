@@ -65,8 +65,8 @@ def check(plan: Plan, judged: HopJudge, episode: Episode | None, rows: Sequence[
 
 
 def _received(evidence: Evidence, episode: Episode | None, until: float, scale: float) -> tuple[Result, str]:
-    """Alertmanager had it: it showed it, or told somebody of it."""
-    if episode is None or episode.firing is None:
+    """Alertmanager had it: it showed it, or told somebody of it. What relabelling drops never gets there."""
+    if episode is None or episode.firing is None or not episode.sent:
         return Result.UNKNOWN, ""
     begin, end = episode.firing, episode.resolved[1] if episode.resolved else until
     shown = any(
