@@ -27,7 +27,10 @@ from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.files import read_regular
 from chaoskit.yaml_node import Kind, Node, Scalar
 
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_NODES", "Node", "nearest", "read", "read_file", "read_text", "scalar"]
+__all__ = [
+    "MAX_BYTES", "MAX_DEPTH", "MAX_NODES", "Node", "nearest", "read", "read_file", "read_text", "scalar",
+    "second_document",
+]  # fmt: skip
 
 MAX_BYTES = 8 * 2**20
 MAX_NODES = 100_000
@@ -99,6 +102,19 @@ def read(text: str, file: str, *, first: bool = False) -> Node:
     if composer.root is None:
         raise BadInput(Problem(Place(file), "the file is empty", "nothing but comments and blank lines was found"))
     return composer.root
+
+
+def second_document(text: str) -> int:
+    """The line on which a second document begins; 0 where there is none."""
+    begun = 0
+    try:
+        for event in _events(text):
+            begun += isinstance(event, yaml.DocumentStartEvent)
+            if begun > 1:
+                return int(event.start_mark.line) + 1
+    except yaml.YAMLError:
+        pass
+    return 0
 
 
 def scalar(raw: str) -> Scalar:

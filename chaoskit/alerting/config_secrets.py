@@ -17,6 +17,8 @@ from typing import Any
 
 import yaml
 
+from chaoskit.yaml_source import second_document
+
 REDACTED = "<secret>"
 
 # Both count characters, so the places agree; the one in C is twenty times as fast.
@@ -102,8 +104,12 @@ class Secrets:
 def redact(text: str, role: str = "alertmanager") -> str:
     """The YAML text of a role's file with every secret replaced by `<secret>`.
 
-    A text that is no YAML has no place in a history: it comes back as one comment.
+    A text that is no YAML has no place in a history: it comes back as one comment. So does what stands behind the
+    first document, which no program reads.
     """
+    if line := second_document(text):
+        first = "".join(text.splitlines(keepends=True)[: line - 1])
+        return f"{redact(first, role)}---\n# what follows the first document is not kept\n"
     try:
         root = yaml.compose(text, Loader=_LOADER)
     except (yaml.YAMLError, RecursionError):

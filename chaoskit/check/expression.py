@@ -28,7 +28,8 @@ class Expr:
     """One construct: `name` is the metric, function, aggregation or operator.
 
     `labels` are those of by, without, on or ignoring, which `mode` tells; `range_s` is a selector's range or a
-    subquery's, in seconds, 0.0 for an instant one. An aggregation's parameter is its second child.
+    subquery's, in seconds, 0.0 for an instant one, and `text` tells its offset, so that no other instant is taken for
+    it. An aggregation's parameter is its second child.
     """
 
     kind: Kind
@@ -94,7 +95,8 @@ def _converted(node: Any) -> Expr:
         case promql.MatrixSelector():
             return _selector(node.vector_selector, _seconds(node.range))
         case promql.SubqueryExpr():
-            return Expr("subquery", children=(_converted(node.expr),), range_s=_seconds(node.range))
+            when = "".join(str(each) for each in (node.offset, node.at, node.step) if each is not None)
+            return Expr("subquery", text=when, children=(_converted(node.expr),), range_s=_seconds(node.range))
         case promql.UnaryExpr():
             return Expr("unary", "-", (_converted(node.expr),))
         case promql.Call():
@@ -112,7 +114,8 @@ def _selector(node: Any, range_s: float) -> Expr:
         Matcher(each.name, _OPS[str(each.op).rpartition(".")[2]], each.value) for each in node.matchers.matchers
     )
     named = next((each.value for each in written if each.label == "__name__" and each.op == "="), "")
-    return Expr("selector", node.name or named, matchers=written, range_s=range_s)
+    when = "".join(str(each) for each in (node.offset, node.at) if each is not None)
+    return Expr("selector", node.name or named, text=when, matchers=written, range_s=range_s)
 
 
 def _aggregate(node: Any) -> Expr:

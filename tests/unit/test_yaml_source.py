@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chaoskit.alerting.rules import rule_document
+from chaoskit.cli.sources import load_config
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.yaml_source import MAX_BYTES, MAX_NODES, nearest, read, read_file
 
@@ -69,6 +71,28 @@ def test_aliases_are_expanded() -> None:
 def test_what_yaml_lets_people_write_is_read_as_they_mean_it(text: str, value: object) -> None:
     """A merge key brings in what is not written beside it; of several mappings the first one wins."""
     assert read(text, "a.yml").plain() == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\r\n".join(["groups:", "- name: g", "  rules:", "  - {alert: A, expr: up}", ""]),
+        "groups:\n- name: g\t\n  rules:\t# none else\n  - alert: A\t\n    expr: up\t\n",
+        "groups:\n- name: g\n  rules:\n  - &a {alert: A, expr: up}\n- name: h\n  rules:\n  - *a\n",
+        "groups:\n- name: g\n  rules:\n  - alert: !!str A\n    expr: >-\n      up\n",
+        "---\ngroups:\n- name: g\n  rules:\n  - {alert: A, expr: up}\n---\ngroups: [\n",
+    ],
+)
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_rule_file_is_read_as_prometheus_reads_it(tmp_path: Path, text: str, mark: str) -> None:
+    """Byte order marks, ends of lines, tabs behind values, anchors across groups, tags, further documents."""
+    file = tmp_path / "rules.yml"
+    file.write_bytes((mark + text).encode())
+    config = load_config(rules=[str(file)])
+    assert {(rule.alert, rule.expr) for rule in config.rules} == {("A", "up")}
+    assert not config.not_understood
+    document = rule_document(config.sources[f"rules:{file}"], "rules.yml", {})[0]
+    assert document["groups"][-1]["rules"] == [{"alert": "A", "expr": "up"}]
 
 
 def test_of_several_documents_the_first_can_be_read_alone_as_prometheus_does() -> None:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from chaoskit.check.facts import Facts
 from chaoskit.check.findings import Said, Severity, lint
+from chaoskit.errors import Place
+from chaoskit.yaml_source import second_document
 
 
 @lint(
@@ -54,3 +56,19 @@ def not_understood(facts: Facts) -> Iterator[Said]:
 )
 def template_fails(facts: Facts) -> Iterator[Said]:
     return iter(facts.elsewhere.get("template-fails", ()))
+
+
+@lint(
+    "second-document",
+    Severity.WARNING,
+    "programs",
+    "A rule file or a configuration of Prometheus or Alertmanager goes on with a second YAML document.",
+    "They read the first one only: what stands behind it is in force nowhere, and nothing says so.",
+    (),
+)
+def second(facts: Facts) -> Iterator[Said]:
+    for key, text in facts.config.sources.items():
+        role, _, file = key.partition(":")
+        if role in ("rules", "alertmanager", "prometheus") and (line := second_document(text)):
+            message = "a second document begins here, which is never read"
+            yield Said(Place(file, line), message, "put it into a file of its own, or join the two")
