@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chaoskit.events import LoadTotals, LoadWindow
+from chaoskit.events import LoadNames, LoadTotals, LoadWindow
 from chaoskit.load.output import MOST_BYTES
 from tests.drills.conftest import Drill, Ended, signalled
 
@@ -142,3 +142,58 @@ def test_an_open_load_in_steps(drill: Drill) -> None:
     whole = [w.started for w in windows_of(ended) if w.second[1] - w.second[0] == 1]
     assert whole[0] == pytest.approx(20, abs=5)
     assert max(whole) == pytest.approx(80, abs=5)
+
+
+JUDGING = (
+    OWN
+    + """
+from locust import events
+
+@events.quitting.add_listener
+def judge(environment, **_):
+    environment.process_exit_code = 5
+
+class Careless(Clerk):
+    fixed_count = 1
+
+    @task
+    def careless(self):
+        with self.client.get("/leads?limit=1", catch_response=True, name="careless") as answer:
+            answer.failure("the basket is empty")
+        raise KeyError("basket")
+"""
+)
+QUIET = "  - wait: 2m\n", "  nothing\n"
+
+
+def test_names_limits_exceptions_and_an_exit_code_in_a_whole_run(drill: Drill, tmp_path: Path) -> None:
+    """Each of them in the verdict, on the terminal, and in the folder; only what was limited or set makes it FAIL."""
+    path = tmp_path / "judging.py"
+    path.write_text(JUDGING)
+    limits = "fail_if: [{name: leads, failed: 20%, p95: 10s}, {name: careless, failed: 5%}, {name: nowhere, p50: 1s}]"
+    ended = drill.play(QUIET[0], QUIET[1]).run("--set", f"load={{locustfile: {path}, users: 6, {limits}}}")
+    assert ended.code == 1, ended.said
+    assert [row["result"] for row in ended.rows("limit")] == ["PASS", "FAIL", "UNKNOWN"], ended.said
+    assert "the basket is empty" in ended.reason("limit")
+    assert "process_exit_code to 5" in ended.reason("exit-code")
+    assert ended.results("load") == {"PASS"}
+    assert "KeyError: 'basket' (judging.py:" in ended.said
+    names = {(one["name"], one["phase"]) for one in ended.verdict["requests"]}
+    assert {("leads", "steady"), ("leads", "tail"), ("careless", "all")} <= names
+    assert "the basket is empty" in (ended.folder / "load_failures.csv").read_text()
+    assert "careless" in (ended.folder / "load_stats.csv").read_text()
+    assert "judging.py" in (ended.folder / "load_exceptions.csv").read_text()
+    (totals,) = ended.history.of(LoadTotals)
+    assert sum(one.finished for each in ended.history.of(LoadNames) for one in each.names.values()) == totals.finished
+
+
+def test_users_that_cannot_log_in_end_the_run_before_its_first_step(drill: Drill, tmp_path: Path) -> None:
+    path = tmp_path / "locked.py"
+    path.write_text(
+        OWN + "\n    def on_start(self):\n        self.token = self.client.get('/leads/0').json()['token']\n"
+    )
+    ended = drill.play(QUIET[0], QUIET[1]).run("--set", f"load={{locustfile: {path}, users: 4}}")
+    assert ended.code == 3, ended.said
+    assert "the load has no users: of the 4 asked for, 4 ended with" in ended.reason("steady")
+    assert "(locked.py:" in ended.reason("steady")
+    assert "load.log" in ended.reason("steady")
