@@ -204,6 +204,7 @@ def test_stages_follow_one_another_and_the_last_one_stays() -> None:
     assert not shape.problems()
 
 
+@pytest.mark.long
 def test_functions_for_pytest_are_users_too(start: Start, target: Target, tmp_path: Path) -> None:
     """With Locust's fixtures `session` and `fastsession`; one that raises ends its user, and that is told."""
     own = tmp_path / "test_own.py"

@@ -110,7 +110,13 @@ def test_a_load_without_a_user_left_is_told_at_once(target: Target, tmp_path: Pa
         load.stop()
 
 
-@pytest.mark.parametrize("ending", ["web_ui.app.add_url_rule('/', 'a', None)", "raise SystemExit('not today')"])
+@pytest.mark.parametrize(
+    "ending",
+    [
+        "web_ui.app.add_url_rule('/', 'a', None)",
+        pytest.param("raise SystemExit('not today')", marks=pytest.mark.long),
+    ],
+)
 def test_an_init_that_raises_ends_the_load_before_it_begins(target: Target, tmp_path: Path, ending: str) -> None:
     """As in Locust; and it is the file's fault, not the generator's."""
     own = tmp_path / "own.py"
