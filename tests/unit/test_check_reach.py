@@ -51,7 +51,9 @@ def test_an_alert_whose_labels_are_all_known_reaches_exactly_what_alertmanager_g
 ) -> None:
     alert = Alert(rule(labels), {**labels, "alertname": "Alert"}, LabelSet(frozenset()))
     found = Tree(root).reached(alert)
-    assert [each.route.path for each in found] == [route.path for route in match_routes(root, labels)]
+    assert [each.route.path for each in found] == [
+        route.path for route in match_routes(root, {**labels, "alertname": "Alert"})
+    ]
     assert all(each.certain for each in found)
 
 
@@ -62,7 +64,9 @@ def test_open_labels_give_all_routes_that_are_possible_and_call_certain_only_wha
     """`a` is left to the series: any value of it may come."""
     known = {name: value for name, value in known.items() if name != "a"}
     alert = Alert(rule(known), {**known, "alertname": "Alert"}, LabelSet(frozenset(("a",))))
-    possible = [match_routes(root, known | ({"a": value} if value else {})) for value in VALUES["a"]]
+    possible = [
+        match_routes(root, {**known, "alertname": "Alert"} | ({"a": value} if value else {})) for value in VALUES["a"]
+    ]
     found = {each.route.path: each.certain for each in Tree(root).reached(alert)}
     assert {route.path for routes in possible for route in routes} <= set(found)
     for path in (path for path, certain in found.items() if certain):

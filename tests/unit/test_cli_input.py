@@ -82,13 +82,21 @@ def test_a_rule_file_that_is_no_yaml_is_told_with_its_line(refused, tmp_path: Pa
 
 
 @pytest.mark.stack
-def test_a_rule_that_promtool_refuses_is_told_in_its_words(refused, tmp_path: Path, binaries: object) -> None:  # type: ignore[no-untyped-def]
-    """Nothing is started, and no run folder is left."""
+def test_a_rule_that_promtool_refuses_is_told_in_its_words(
+    tmp_path: Path, binaries: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is expected of it is UNKNOWN; its neighbours stay, nothing is started, and no run folder is left."""
     folder = tmp_path / "mine"
     shutil.copytree(bundle.folder(), folder)
     rules = folder / "prometheus_alerts.yml"
     rules.write_text(rules.read_text().replace("insa_worker_health_status == 0\n", "rate(insa_worker_health_status)\n"))
-    assert "prometheus_alerts.yml" in refused(GOOD, "--bundle", str(folder))
+    file = tmp_path / "drill.yml"
+    file.write_text(GOOD)
+    assert run(["plan", str(file), "--bundle", str(folder)]) is ExitCode.UNKNOWN
+    said = "".join(capsys.readouterr())
+    assert "Traceback" not in said
+    assert "prometheus_alerts.yml" in said
+    assert "refuses the rule" in said
 
 
 def test_a_scale_that_the_limits_forbid_is_refused_with_the_way_out(refused) -> None:  # type: ignore[no-untyped-def]

@@ -29,7 +29,7 @@ def test_spoilt_files_are_read_or_refused_with_place_and_reason(kind: str) -> No
     assert [finding.what for finding in tally.findings] == []
     assert tally.accepted + tally.rejected == tally.files == 60
     assert tally.accepted
-    assert tally.rejected
+    assert tally.rejected or kind == "rules"  # a rule that cannot be read is left out, and its file is accepted
 
 
 def test_the_same_seed_makes_the_same_files_and_another_seed_others() -> None:

@@ -120,7 +120,7 @@ def test_a_file_that_cannot_be_read_is_left_out_of_its_folder(
     here: Path, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = FILES[kind]
-    (here / "bad.yml").write_bytes(text if isinstance(text, bytes) else text.encode())
+    (here / "bad.yml").write_bytes(text if isinstance(text, bytes) else str(text).encode())
     config = understood(load_config(rules=["*d.yml"], alertmanager=here / "am.yml"))
     assert [rule.alert for rule in config.rules] == ["LiftStuck"]
     assert config.not_understood
