@@ -17,7 +17,7 @@ from chaoskit import __version__, bundle
 from chaoskit.cli.console import Commands
 from chaoskit.cli.console import console as terminal
 from chaoskit.cli.doctor import examine, examine_profile, mend, to_json
-from chaoskit.cli.outputs import ResultFile
+from chaoskit.cli.outputs import OUT, ResultFile
 from chaoskit.cli.sources import versions_of, yours_option
 from chaoskit.errors import BadInput, ExitCode, Place, Problem, worst
 from chaoskit.events import Event, Notice, Stranger
@@ -39,7 +39,6 @@ from chaoskit.verify.verdict import Verdict
 from chaoskit.verify.verdict import to_json as verdict_json
 from chaoskit.verify.verify import verify
 
-RUNS = Path("chaoskit-runs")
 _KEEP_S = 600.0
 _SIGNS = {
     "ok": Text("ok", style="green"),
@@ -77,7 +76,7 @@ def chaoskit() -> None:
 @chaoskit.command("run")
 @click.argument("scenarios", nargs=-1, required=True)
 @_asking
-@click.option("--out", type=click.Path(path_type=Path), default=RUNS, show_default=True, help="Where runs are kept.")
+@OUT
 @click.option("--confirm", default="", metavar="NAME", help="The environment of an attached target, to break it.")
 @click.option("--keep", is_flag=True, help="After a verdict other than PASS leave the stack up for a while.")
 @click.option("--junitxml", type=ResultFile(), help="Write the results as JUnit XML.")
@@ -137,7 +136,7 @@ def plan_command(
 
 @chaoskit.command("verify")
 @click.argument("run", metavar="RUN|latest")
-@click.option("--out", type=click.Path(path_type=Path), default=RUNS, show_default=True, help="Where runs are kept.")
+@OUT
 @click.option("--write", type=ResultFile(), help="Also write the verdict to this file.")
 @click.option("--html", type=ResultFile(), help="Write the run's page to this file.")
 @click.option("--format", "format_", type=click.Choice(("text", "json")), default="text", show_default=True)

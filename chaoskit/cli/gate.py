@@ -12,7 +12,7 @@ from rich.console import Group
 
 from chaoskit import bundle
 from chaoskit.cli.console import console
-from chaoskit.cli.outputs import ResultFile
+from chaoskit.cli.outputs import OUT, ResultFile
 from chaoskit.cli.sources import versions_of, yours_option
 from chaoskit.errors import BadInput, ExitCode, Problem, Refused, worst
 from chaoskit.gate.candidate import Candidate, LeftOut, candidate, conflict, proves
@@ -37,8 +37,6 @@ from chaoskit.scenario.model import Scenario
 from chaoskit.surroundings import leave
 from chaoskit.units import amount, parse_duration
 
-RUNS = Path("chaoskit-runs")
-
 _TRIES = 64
 """Orders in which the scenarios are offered to the schedule: a quarter of a second for thirty of them."""
 
@@ -62,7 +60,7 @@ class Wanted:
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a key of every scenario's run.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Chooses among equal targets, reproducibly.")
 @click.option("--bundle", "folder", type=click.Path(path_type=Path, file_okay=False), help="Alert configuration.")
-@click.option("--out", type=click.Path(path_type=Path), default=RUNS, show_default=True, help="Where runs are kept.")
+@OUT
 @click.option("-k", "keyword", metavar="EXPR", help="Names, titles and alerts that match: 'worker and not queue'.")
 @click.option("-m", "tag", metavar="TAG", help="Tags that match: 'outage or documented'.")
 @click.option("-x", "first", is_flag=True, help="Begin nothing more after the first that does not pass.")

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from chaoskit.cli.console import console
+from chaoskit.cli.outputs import OUT
 from chaoskit.errors import BadInput, ExitCode, Place, Problem
 from chaoskit.events import Event, FaultFail, FaultOk, Interruption, UndoFail, UndoOk
 from chaoskit.report.text import clean
@@ -19,8 +20,6 @@ from chaoskit.safety.lever import refuse_if_blocked
 from chaoskit.units import parse_duration
 from chaoskit.yaml_source import scalar
 
-RUNS = Path("chaoskit-runs")
-
 
 @click.command("inject")
 @click.argument("kind")
@@ -28,7 +27,7 @@ RUNS = Path("chaoskit-runs")
 @click.option("--at", "at", multiple=True, metavar="KEY=VALUE", help="Where the target is: pattern, url, token_file, …")
 @click.option("--with", "given", multiple=True, metavar="KEY=VALUE", help="A setting of the fault.")
 @click.option("--for", "duration", required=True, metavar="TIME", help="Real time, as 30s; then it is undone.")
-@click.option("--out", type=click.Path(path_type=Path), default=RUNS, show_default=True, help="Where runs are kept.")
+@OUT
 def inject_command(
     kind: str, target: str, at: tuple[str, ...], given: tuple[str, ...], duration: str, out: Path
 ) -> ExitCode:

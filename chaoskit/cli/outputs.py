@@ -104,6 +104,10 @@ def settle(code: ExitCode, *, judges: bool) -> ExitCode:
     return ExitCode.UNKNOWN if code is ExitCode.PASS and not judges else code
 
 
+RUNS = Path("chaoskit-runs")
+"""Where runs are kept unless another folder is named."""
+
+
 class ResultFile(click.Path):
     """A file that a command writes its results to: that it can be made is found out before anything begins."""
 
@@ -113,7 +117,21 @@ class ResultFile(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The path; a usage error where there is no folder for it, or none that may be written to."""
         file = Path(os.fsdecode(super().convert(value, param, ctx)))
+        runs = ctx.params.get("out") if ctx is not None else None
+        if runs is not None and file.parent in (runs, runs.absolute()):
+            return file  # the command makes the folder of runs, or says that it cannot
         if not file.exists() and not os.access(file.parent, os.W_OK):
             why = "cannot be written to" if file.parent.is_dir() else "is not there"
             self.fail(f"{value}: the folder {file.parent} {why}", param, ctx)
         return file
+
+
+OUT = click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=RUNS,
+    show_default=True,
+    is_eager=True,  # known before the result files that may lie in it
+    help="Where runs are kept.",
+)
+"""The option of commands that make a run's folder and may write results beside it."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from chaoskit.cli.console import console
-from chaoskit.cli.outputs import ResultFile
+from chaoskit.cli.outputs import OUT, ResultFile
 from chaoskit.cli.rehearse_inputs import (
     ASSUMED,
     EVERY,
@@ -31,7 +31,6 @@ from chaoskit.surroundings import leave
 from chaoskit.units import parse_duration
 from chaoskit.yaml_source import read_text
 
-RUNS = Path("chaoskit-runs")
 _FILE = click.Path(path_type=Path)
 
 
@@ -51,7 +50,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--write-promise", type=ResultFile(), metavar="FILE", help="Write the computed windows as a promise.")
 @click.option("--format", "format_", type=click.Choice(("text", "json", "github")), default="text", show_default=True)
 @click.option("--junitxml", type=ResultFile(), metavar="FILE", help="Write the results as JUnit XML.")
-@click.option("--out", type=_FILE, default=RUNS, show_default=True, help="Where runs are kept.")
+@OUT
 @yours_option
 def rehearse_command(
     inputs: tuple[str, ...],

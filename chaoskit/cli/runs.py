@@ -8,11 +8,10 @@ import click
 from click.core import ParameterSource
 
 from chaoskit.cli.console import console
+from chaoskit.cli.outputs import OUT
 from chaoskit.errors import ExitCode, Place, Problem, Refused
 from chaoskit.report.text import clean
 from chaoskit.safety.pruning import prune
-
-RUNS = Path("chaoskit-runs")
 
 
 @click.group("runs")
@@ -22,7 +21,7 @@ def runs_group() -> None:
 
 @runs_group.command("prune")
 @click.option("--keep", type=click.IntRange(min=0), required=True, metavar="N", help="The newest so many stay.")
-@click.option("--out", type=click.Path(path_type=Path), default=RUNS, show_default=True, help="Where runs are kept.")
+@OUT
 @click.option("--dry-run", is_flag=True, help="Show what would be removed.")
 def prune_command(keep: int, out: Path, dry_run: bool) -> ExitCode:
     """Remove the folders of old runs; never one that is not healed, a live one, or another user's."""

@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from chaoskit.cli.console import console
+from chaoskit.cli.outputs import OUT
 from chaoskit.errors import BadInput, ExitCode, Place, Problem, Refused
 from chaoskit.faults.base import FaultError
 from chaoskit.report.text import clean
@@ -20,17 +21,12 @@ from chaoskit.safety.survey import RunSeen, noted_folders, run_folders, survey
 from chaoskit.safety.vouching import Journaled, vouched
 from chaoskit.trust import distrust, real_folder
 
-RUNS = Path("chaoskit-runs")
-_OUT = click.option(
-    "--out", type=click.Path(path_type=Path), default=RUNS, show_default=True, help="Where runs are kept."
-)
-
 
 @click.command("heal")
 @click.argument("run", metavar="[RUN_DIR]", required=False, type=click.Path(path_type=Path))
 @click.option("--all", "everything", is_flag=True, help="Every run that is noted on this machine, and all in --out.")
 @click.option("--trust", is_flag=True, help="Also do what a journal says that no note of yours names.")
-@_OUT
+@OUT
 def heal_command(run: Path | None, everything: bool, trust: bool, out: Path) -> ExitCode:
     """Undo what a run's journal shows as not undone: after a crash, a power cut or a reboot, as often as you like."""
     if (run is None) != everything:
@@ -54,7 +50,7 @@ def heal_command(run: Path | None, everything: bool, trust: bool, out: Path) -> 
 
 
 @click.command("status")
-@_OUT
+@OUT
 def status_command(out: Path) -> ExitCode:
     """Runs on this machine, their leases, faults in force, locks. Exit 5 when a fault stands and its run is gone."""
     found = survey(out)
@@ -79,7 +75,7 @@ def status_command(out: Path) -> ExitCode:
 @click.command("stop")
 @click.option("--grace", type=click.FloatRange(0, 600), default=30.0, show_default=True, help="Real seconds to end in.")
 @click.option("--reason", default="", help="For those who wonder why nothing runs.")
-@_OUT
+@OUT
 def stop_command(grace: float, reason: str, out: Path) -> ExitCode:
     """End every run on this machine, undo everything, and let none begin until `chaoskit unlock`."""
     _refuse_foreign(out)

@@ -130,10 +130,10 @@ _ALL = (
     Integration(
         "telegram",
         address="api_url",
-        contents=_words("chat_id message_thread_id message disable_notifications parse_mode timeout"),
-        fixed={"bot_token": f"0:{DUMMY}"},
-        absent={"chat_id": 1},
-        left_out=_words("bot_token_file chat_id_file"),
+        contents=_words("message disable_notifications parse_mode timeout"),
+        # The room is a number and hidden like every account of a service, so one of ours stands in its place.
+        fixed={"bot_token": f"0:{DUMMY}", "chat_id": 1},
+        left_out=_words("bot_token_file chat_id_file message_thread_id"),
     ),
     Integration(
         "discord",
