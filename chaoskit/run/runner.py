@@ -11,15 +11,16 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Literal
 
+import msgspec
 import requests
 
 from chaoskit.alerting.promql import scale as scale_expression
 from chaoskit.errors import BadInput, ChaoskitError, EquipmentError, ExitCode
-from chaoskit.events import Equipment, Event, Interruption, Notice, Phase
+from chaoskit.events import Equipment, Event, Interruption, Notice, Phase, Processor
 from chaoskit.load.engine import LoadChild
 from chaoskit.load.messages import LoadState, LoadTotals, LoadWindow
 from chaoskit.load.model import LoadSpec
@@ -27,6 +28,7 @@ from chaoskit.load.processes import Processes
 from chaoskit.observe.alertmanager import AlertmanagerObserver
 from chaoskit.observe.processor import ProcessorObserver
 from chaoskit.observe.prometheus import PrometheusObserver
+from chaoskit.plan.model import Plan
 from chaoskit.run import nursery
 from chaoskit.run.abort import AbortWatch
 from chaoskit.run.equipment import EquipmentWatch
@@ -272,7 +274,8 @@ class Runner:
 
     def _say(self, event: Event, *, sync: bool = False) -> None:
         for track in self._tracks:
-            track.say(event, sync=sync)
+            others = [other.plan for other in self._tracks if other is not track]
+            track.say(without_victims(event, others) if isinstance(event, Processor) else event, sync=sync)
 
     def _change_load(self, settings: Mapping[str, Any] | None) -> None:
         assert self._load is not None
@@ -293,3 +296,16 @@ class Runner:
             return bool(answer.json()["data"]["result"])
         except (requests.RequestException, BadInput, ValueError, KeyError, TypeError):
             return None
+
+
+def without_victims(event: Processor, plans: Iterable[Plan]) -> Processor:
+    """The look without the stopped processes that faults of these plans, played beside, may have stopped."""
+    if not event.stopped:
+        return event
+    targets = {name for plan in plans for step in plan.steps for fault in step.faults for name in fault.targets}
+    left = {
+        name: kept
+        for name, all_ in event.stopped.items()
+        if (kept := [t for t in all_ if not targets & set(t.split())])
+    }
+    return msgspec.structs.replace(event, stopped=left)

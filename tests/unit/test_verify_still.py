@@ -14,9 +14,10 @@ import pytest
 
 from chaoskit.events import AlertState, AnyEvent, Equipment, Event, FaultOk, Invoke, Notice, Processor, UndoOk, Watch
 from chaoskit.history import History
+from chaoskit.run.runner import without_victims
 from chaoskit.verify.verdict import Result, Verdict
-from chaoskit.verify.verify import verify
-from tests.golden.doctored import DOORS, Truth, mapped, results, told, with_events
+from chaoskit.verify.verify import plan_of, verify
+from tests.golden.doctored import DOORS, Truth, mapped, recorded, results, told, with_events
 
 FAIL, UNKNOWN, PASS = Result.FAIL, Result.UNKNOWN, Result.PASS
 MAIL, WEB = ("critical-alerts", "email"), ("critical-alerts", "webhook")
@@ -226,3 +227,13 @@ def test_equipment_that_stood_still_makes_nothing_pass() -> None:
     assert results(verdict, "hold") == {PASS}
     assert results(verdict, "all-clear", "email") == {UNKNOWN}
     assert results(verdict, "all-clear", "webhook") == {PASS}
+
+
+def test_what_a_scenario_played_beside_stops_is_no_process_that_stood_still() -> None:
+    """Several scenarios share a stack: one's held replacement must not make the other's silence UNKNOWN."""
+    plan = plan_of(recorded("kept").header)
+    look = Processor(
+        during=(1.0, 2.0), used_s={}, waited_s={}, stopped={"target": ["crm[1] worker worker-1", "crm[1] api"]}
+    )
+    assert without_victims(look, [plan]).stopped == {"target": ["crm[1] api"]}
+    assert without_victims(look, []) == look
