@@ -197,7 +197,7 @@ def test_contents_stay_as_configured_and_secrets_do_not(
     assert "<p>critical</p>" in heard["by-email"]["html"]
     assert heard["by-webhook"]["alerts"][0]["labels"]["alertname"] == "Probe"
     assert '"channel":"#oncall"' in heard["by-slack"]["text"]
-    assert '"chat_id":"42"' in heard["by-telegram"]["text"]
+    assert '"chat_id":"1"' in heard["by-telegram"]["text"]  # a room is an account of a service: one of ours
     assert "arn%3Aaws%3Asns%3Aeu-west-1" in heard["by-sns"]["text"]
     webhook = next(door for door in result.doors if door.receiver == "by-webhook")
     assert webhook.path == "/door/1/alerts/critical"

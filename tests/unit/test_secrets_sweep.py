@@ -171,8 +171,8 @@ def test_what_makes_up_a_notice_is_shown() -> None:
     assert "CommonLabels" in redact(text)
     accounts = {setting for kind in KINDS.values() for setting in kind.contents} - CONTENTS
     assert accounts == {
-        *("routing_key", "corp_id", "agent_id", "to_user", "to_party", "to_tag", "room_id", "chat_id"),
-        *("message_thread_id", "topic_arn", "target_arn", "phone_number"),
+        *("routing_key", "corp_id", "agent_id", "to_user", "to_party", "to_tag", "room_id"),
+        *("topic_arn", "target_arn", "phone_number"),
     }
 
 
