@@ -12,7 +12,7 @@ import math
 import random
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import promql_parser as promql
@@ -67,7 +67,7 @@ def reads(node: Any, solver: Solver, varied: frozenset[str]) -> dict[str, Read]:
                 key = f"{name}{read.labels}"
                 there = found.get(key)
                 # Read as a value and as a slope, a series must grow.
-                found[key] = read if there is None or there.use == "value" else replace(there, use=there.use)
+                found[key] = read if there is None or there.use == "value" else there
             case promql.Call():
                 inner: Use = use
                 if one.func.name in _SLOPE_CALLS:

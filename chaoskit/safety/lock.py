@@ -146,7 +146,7 @@ def _alone(target: str, path: Path) -> int:
         if not others:
             return fd
         os.close(fd)
-        time.sleep(random.uniform(0, _APART_S))
+        time.sleep(random.uniform(0, _APART_S))  # a lock announces nothing
     who = user(others[0].lstat().st_uid) if others[0].exists() else "another user"
     raise Refused(Problem(None, f"{target} is locked by {who} ({others[0]})", "wait for its end, or ask them"))
 
