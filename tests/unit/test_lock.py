@@ -358,7 +358,8 @@ def test_what_replaces_a_process_has_a_lock_in_common_with_it(sleeper: psutil.Pr
     before = hit({"pattern": PATTERN}, ["w1"])
     with twin(sleeper) as pid:
         sleeper.kill()
-        assert waiting.await_true(lambda: processes.find(PATTERN).get("w1", sleeper).pid == pid, 10)
+        sleeper.wait(10)
+        assert processes.find(PATTERN)["w1"].pid == pid
         assert len(set(before) & set(hit({"pattern": PATTERN}, ["w1"]))) == 1
 
 
