@@ -173,7 +173,8 @@ def _born_later(process: psutil.Process, victim: identity.Token) -> bool:
     if "ticks" not in victim:  # of an older version
         return bool(process.create_time() > victim["created"])
     try:
-        return identity.ticks(process.pid) > int(victim["ticks"])
+        # A tick is 10 ms: what was born, killed and replaced within one has the ticks of its replacement.
+        return process.pid != victim["pid"] and identity.ticks(process.pid) >= int(victim["ticks"])
     except OSError:
         return False
 

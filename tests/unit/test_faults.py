@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from chaoskit import waiting
+from chaoskit import identity, waiting
 from chaoskit.faults import processes
 from chaoskit.faults.base import FaultError, Lapsed, Target
 from chaoskit.faults.process_kill import KillSettings, ProcessKill, _Replacements
@@ -178,6 +178,8 @@ def test_a_replacement_is_known_by_its_ticks_whatever_the_clock_says(
     monkeypatch.setattr(psutil.Process, "create_time", lambda _: 0.0)
     newborn.send_signal(signal.SIGSTOP)
     assert waiting.await_true(lambda: processes.stopped(newborn), 5)
+    # A tick is 10 ms, in which a process may be born, killed and replaced.
+    undo["victims"][0]["ticks"] = identity.ticks(newborn.pid)
     assert "1 let go" in ProcessKill.stop(undo).detail
     assert not processes.stopped(newborn)
 
