@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -13,13 +14,17 @@ import msgspec
 import psutil
 import pytest
 
+from chaoskit.events import Event, LoadNames, Phase
 from chaoskit.load.counters import Counters
 from chaoskit.load.engine import LoadChild
 from chaoskit.load.messages import LoadState, LoadTotals, LoadWindow, join_totals
 from chaoskit.load.processes import Processes
 from chaoskit.load.tally import Tally
+from chaoskit.run.names import Names
+from chaoskit.scenario.model import FailIf
 from chaoskit.scenario.shape import Shape
 from tests.load_examples import Heard, Start, Target, a_spec, adds_up, start, target
+from tests.unit.test_load_names import judged, slices
 
 __all__ = ["start", "target"]
 
@@ -97,6 +102,66 @@ def test_users_are_shared_out_once_by_the_processes_that_looked_at_the_file(targ
         assert (noted[f"{what} in a WorkerRunner"], noted[f"{what} in a MasterRunner"]) == (2, 1)
     assert log.read_text().count("comes-once") == 3
     assert [path.name for path in log.parent.iterdir()] == ["load.log"]
+
+
+ASKING = """
+import json, os
+from locust import FastHttpUser, constant, events, tag, task
+
+@events.init_command_line_parser.add_listener
+def more(parser):
+    parser.add_argument("--room", required=True)
+
+@events.test_start.add_listener
+def begin(environment, **_):
+    named = {name: getattr(environment.parsed_options, name) for name in ("num_users", "room", "tags", "user_classes")}
+    with open(os.path.join(os.path.dirname(__file__), "said"), "a") as file:
+        file.write(json.dumps(named) + "\\n")
+
+class Reader(FastHttpUser):
+    wait_time = constant(0.02)
+    @task
+    @tag("read")
+    def look(self):
+        self.client.get("/look", name="look")
+    @task
+    @tag("read")
+    def fail(self):
+        self.client.get("/fail", name="fail")
+    @task
+    @tag("write")
+    def write(self):
+        self.client.post("/write", name="write")
+
+class Writer(Reader):
+    pass
+"""
+
+
+def test_options_hold_in_each_process_and_limits_over_all_of_them(start: Start, target: Target, tmp_path: Path) -> None:
+    """What a limit is judged by is the sum: counts of a name, and its percentiles from merged histograms."""
+    own = tmp_path / "own.py"
+    own.write_text(ASKING)
+    more = {"options": {"room": "blue"}, "tags": ("read",), "classes": ("Reader",)}
+    load, heard = start(users=4, processes=2, locustfile=str(own), **more)
+    heard.wait(lambda windows: sum(window.finished for window in windows) > 150)
+    totals = load.stop()
+    adds_up(heard, totals)
+    said = [json.loads(line) for line in (tmp_path / "said").read_text().splitlines()]
+    assert said == [{"num_users": 4, "room": "blue", "tags": ["read"], "user_classes": ["Reader"]}] * 3
+    counts, told = target.counts(), list[Event]()
+    book = Names(told.append)
+    book.feed(Phase(name="steady", t=0.0))
+    for window in heard.of(LoadWindow):
+        book.take(window)
+    book.close()
+    (names,) = [one.names for one in told if isinstance(one, LoadNames)]
+    assert {name: one.finished for name, one in names.items()} == {
+        "GET look": counts["/look"], "GET fail": counts["/fail"]
+    }  # fmt: skip
+    assert sum(names["GET fail"].buckets.values()) == names["GET fail"].failed == counts["/fail"]
+    limits = FailIf("look", 0.05, {95: 30.0}), FailIf("fail", 0.05, {}), FailIf("look", None, {50: 1e-6})
+    assert [result for result, _ in judged(slices(steady=names), *limits)] == ["PASS", "FAIL", "FAIL"]
 
 
 PLAIN = """
