@@ -32,15 +32,16 @@ _WORST_FIRST = (
     ExitCode.BUG,
     ExitCode.FAIL,
     ExitCode.ABORTED,
+    ExitCode.USAGE,
     ExitCode.UNKNOWN,
     ExitCode.PASS,
 )
 
 
 def worst(codes: Iterable[ExitCode]) -> ExitCode:
-    """Of several endings the one to report: not healed, bug, FAIL, aborted, UNKNOWN, PASS in this order.
+    """Of several endings the one to report: not healed, bug, FAIL, aborted, bad input, UNKNOWN, PASS in this order.
 
-    An empty collection is a usage error: nothing was selected.
+    An empty collection is bad input: nothing was selected.
     """
     found = set(codes)
     return next((code for code in _WORST_FIRST if code in found), ExitCode.USAGE)

@@ -2,7 +2,8 @@
 
 Texts are named by role and file: `prometheus:FILE` and `alertmanager:FILE` once each, `rules:FILE` and
 `template:FILE` any number of times, `promise:FILE` at most once. Reading files is nothing but collecting
-these texts, so a history rebuilds exactly what its run saw.
+these texts, so a history rebuilds exactly what its run saw. Of a rule file that cannot be opened or is no text the
+reason stands in its place, as `unread:FILE`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from chaoskit.alerting.rules import read_rules
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.yaml_source import Node, nearest, read_text
 
-ROLES = ("prometheus", "rules", "alertmanager", "promise", "template")
+ROLES = ("prometheus", "rules", "alertmanager", "promise", "template", "unread")
 
 PROMETHEUS_NAMES = ("prometheus_config.yml", "prometheus.yml", "prometheus_config.yaml", "prometheus.yaml")
 ALERTMANAGER_NAMES = ("alertmanager.yml", "alertmanager.yaml")
@@ -74,7 +75,10 @@ def load_files(
         try:
             texts[f"{role}:{name}"] = read_text(file)
         except BadInput as bad:
-            reading.problems.extend(bad.problems)
+            if role == "rules":
+                texts[f"unread:{name}"] = unread_text(bad)
+            else:
+                reading.problems.extend(bad.problems)
         paths[name] = file
 
     for role, file in (("prometheus", prometheus), ("alertmanager", alertmanager), ("promise", promise)):
@@ -115,6 +119,8 @@ def _read(sources: tuple[tuple[str, str], ...]) -> AlertConfig:
     rules: tuple[Rule, ...] = ()
     for file, text in named["rules"].items():
         rules += read_rules(reading, text, file, prometheus)
+    for file, text in named["unread"].items():
+        leave_unread(reading, text, file)
     alertmanager = read_alertmanager(reading, *_only(named, "alertmanager"))
     if not any(rule.alert for rule in rules) and not reading.not_understood:
         reading.say(Place(_only(named, "prometheus")[1]), "there is no alerting rule", "name them under rule_files")
@@ -139,6 +145,19 @@ def _read(sources: tuple[tuple[str, str], ...]) -> AlertConfig:
         tuple(reading.not_understood),
         prometheus.relabels,
     )
+
+
+def unread_text(bad: BadInput) -> str:
+    """What stands for a rule file of which nothing can be read: line, message and hint of what is wrong with it."""
+    first = bad.problems[0]
+    return f"{first.place.line if first.place else 0}\n{first.message}\n{first.hint}"
+
+
+def leave_unread(reading: Reading, text: str, file: str) -> None:
+    """Leaves the file out for which this text stands: whatever is in it, the other rule files are read."""
+    line, message, hint = (*text.split("\n", 2), "", "")[:3]
+    with reading.left_out():
+        reading.say(Place(file, int(line) if line.isdecimal() else 0), message, hint)
 
 
 def _by_role(reading: Reading, sources: Mapping[str, str]) -> dict[str, dict[str, str]]:
@@ -225,7 +244,7 @@ def matching(folder: Path, pattern: str, taken: Collection[Path]) -> list[Path]:
     for tried in (pattern, Path(pattern).name) if Path(pattern).is_absolute() else (pattern,):
         names = glob.glob(tried, root_dir=folder, include_hidden=True)  # noqa: PTH207 - Path.glob takes no absolute one
         files = [folder / name for name in sorted(names)]
-        if found := [file for file in files if file.is_file() and (tried == pattern or file not in taken)]:
+        if found := [file for file in files if not file.is_dir() and (tried == pattern or file not in taken)]:
             return found
     return []
 

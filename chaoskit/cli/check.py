@@ -13,7 +13,7 @@ from rich.text import Text
 from chaoskit import bundle as shipped
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.check.facts import Facts
-from chaoskit.check.findings import LINTS, Finding, Severity
+from chaoskit.check.findings import LINTS, Finding, Said, Severity
 from chaoskit.check.metrics import Metrics, read_metrics
 from chaoskit.check.output import to_github, to_json
 from chaoskit.check.run import Outcome, check
@@ -78,13 +78,17 @@ def check_command(
     found = _scenarios(scenarios, own, here, problems)
     profiles = _profiles(own, problems)
     known = _try(lambda: _metrics(metrics, folder), problems)
-    if config is None or problems:
-        problems += [each.problem for each in config.not_understood if not each.newer] if config else []
+    if config is None:
         raise BadInput(dict.fromkeys(problems))
     versions = versions_of(yours)
     tools: dict[str, Tool] | None = {} if no_programs else None
     elsewhere = {"scenario-fault": ask_faults(found), "scenario-plan": ask_plans(found, _plannable(profiles), config)}
-    elsewhere |= ask_programs(config, versions, tools)
+    said = _try(lambda: ask_programs(config, versions, tools), problems)
+    if said is None:
+        problems += [each.problem for each in config.not_understood if not each.newer]
+        raise BadInput(dict.fromkeys(problems))
+    elsewhere |= said
+    elsewhere["not-understood"] = (*elsewhere["not-understood"], *map(_left_out, problems))
     outcome = check(Facts(config, found, profiles, known, _runbooks(folder), elsewhere), ignore)
     if format_ == "json":
         click.echo(to_json(outcome))
@@ -95,12 +99,18 @@ def check_command(
         _print(outcome)
     answer = ask(config, Path(), versions, tools)
     unread = any(each.broken for each in config.not_understood) or answer.unsettled(config, rules=True)
-    if unread or any(each.id in ("promtool", "amtool") for each in outcome.findings):
+    if problems or unread or any(each.id in ("promtool", "amtool") for each in outcome.findings):
         return ExitCode.USAGE
     worst = outcome.worst()
     if worst is not None and worst >= (Severity.WARNING if strict else Severity.ERROR):
         return ExitCode.FAIL
     return ExitCode.UNKNOWN if _in_doubt(config, found, answer) else ExitCode.PASS
+
+
+def _left_out(problem: Problem) -> Said:
+    """What is wrong with a file beside the configuration, as a finding: the others are checked without it."""
+    message, todo = f"left out: {problem.message}", problem.hint or "correct it, and check again"
+    return Said(problem.place or Place(""), message, todo, Severity.ERROR)
 
 
 def _in_doubt(config: AlertConfig, scenarios: list[Scenario], answer: Answer) -> bool:
@@ -133,7 +143,7 @@ def _scenarios(folder: Path | None, own: bool, here: Path | None, problems: list
     if folder is not None:
         if not folder.is_dir():
             problems.append(Problem(Place(str(folder)), "is not a folder", "give the folder that holds the scenarios"))
-        paths = sorted(path for path in folder.glob("*") if path.suffix in SUFFIXES and path.is_file())
+        paths = sorted(path for path in folder.glob("*") if path.suffix in SUFFIXES and not path.is_dir())
     else:
         known = scenario_names().values()
         paths = [

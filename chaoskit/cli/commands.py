@@ -19,15 +19,16 @@ from chaoskit.cli.console import console as terminal
 from chaoskit.cli.doctor import examine, examine_profile, mend, to_json
 from chaoskit.cli.outputs import OUT, ResultFile
 from chaoskit.cli.sources import versions_of, yours_option
-from chaoskit.errors import BadInput, ExitCode, Place, Problem, worst
+from chaoskit.errors import BadInput, EquipmentError, ExitCode, Place, Problem, worst
 from chaoskit.events import Event, Notice, Stranger
 from chaoskit.history import read_history
+from chaoskit.plan.model import Plan
 from chaoskit.report.checklist import checklist_view
 from chaoskit.report.junit import Case, junit, promises
 from chaoskit.report.live import LiveView, PlainLines
 from chaoskit.report.table import table
 from chaoskit.report.terminal import plan_view, print_to, verdict_view
-from chaoskit.report.text import clean
+from chaoskit.report.text import clean, clean_lines
 from chaoskit.report.written import PAGE, judge, judge_folder
 from chaoskit.run.planning import Asked, plan_for
 from chaoskit.run.prepare import Prepared, make_folder, prepare
@@ -95,24 +96,47 @@ def run_command(
     junitxml: Path | None,
     dry_run: bool,
 ) -> ExitCode:
-    """Run scenarios (names or files) and judge them."""
+    """Run scenarios (names or files) and judge them; one that cannot be run is told, and the others are."""
     used = folder or bundle.folder()
     mine = versions_of(yours)
     asked = [Asked(one, profile, used, settings, time_scale, seed, confirm, yours=mine) for one in scenarios]
-    plans = [plan_for(one)[0] for one in asked]
-    if dry_run:
-        for plan in plans:
-            print_to(terminal(), plan_view(plan))
-        return ExitCode.PASS
-    verdicts: list[Verdict] = []
-    cases: list[Case] = []
+    plans: dict[str, Plan] = {}
+    wrong: dict[str, BadInput] = {}
     for one in asked:
+        try:
+            plans[one.scenario] = plan_for(one)[0]
+        except BadInput as error:
+            wrong[one.scenario] = error
+    problems = dict.fromkeys(problem for error in wrong.values() for problem in error.problems)
+    if not plans:
+        raise BadInput(problems)
+    for problem in problems:
+        click.echo(clean(f"left out: {problem}"), err=True)
+    codes = [error.exit_code for error in wrong.values()]
+    if dry_run:
+        for plan in plans.values():
+            print_to(terminal(), plan_view(plan))
+        return worst([*codes, ExitCode.PASS])
+    cases = [Case(name, "left out", 0.0, "ERROR", (str(error),)) for name, error in wrong.items()]
+    for one in (each for each in asked if each.scenario in plans):
         begun = time.monotonic()
-        verdicts.append(_run_one(one, out, keep))
-        cases += promises(verdicts[-1], time.monotonic() - begun)
+        try:
+            verdict, interrupted = _run_one(one, out, keep)
+        except (BadInput, EquipmentError) as error:
+            if len(asked) == 1:
+                raise
+            click.echo(clean_lines(f"{one.scenario}: {error}"), err=True)
+            codes.append(error.exit_code)
+            cases.append(Case(one.scenario, "did not begin", 0.0, "ERROR", (str(error),)))
+            interrupted = False
+        else:
+            codes.append(ExitCode(verdict.exit_code))
+            cases += promises(verdict, time.monotonic() - begun)
         if junitxml is not None:
             leave(junitxml, junit("chaoskit run", cases), named=True)
-    return worst(ExitCode(verdict.exit_code) for verdict in verdicts)
+        if interrupted:
+            break
+    return worst(codes)
 
 
 @chaoskit.command("plan")
@@ -245,7 +269,8 @@ def up_command(
     return ExitCode.PASS
 
 
-def _run_one(asked: Asked, out: Path, keep: bool) -> Verdict:
+def _run_one(asked: Asked, out: Path, keep: bool) -> tuple[Verdict, bool]:
+    """The verdict, and whether the run was ended early, so that no other is to begin."""
     console = terminal()
     prepared = prepare([asked], lambda plan: make_folder(out, plan.scenario.name))
     run = prepared.runs[0]
@@ -262,7 +287,7 @@ def _run_one(asked: Asked, out: Path, keep: bool) -> Verdict:
     for what, file in (("history", "events.jsonl"), ("report", PAGE)):
         if (folder / file).exists():
             console.print(f"{what}: {_short(folder)}/{file}", highlight=False, markup=False)
-    return verdict
+    return verdict, runner.interrupted
 
 
 def _keep(prepared: Prepared, runner: Runner, console: Console) -> None:

@@ -88,7 +88,7 @@ def _paths(folder: Path | None, own: bool) -> list[Path]:
         return [p for p in known if not (own and any(p.resolve().is_relative_to(each) for each in shipped))]
     if not folder.is_dir():
         raise BadInput(Problem(Place(str(folder)), "is not a folder", "give the folder that holds the scenarios"))
-    return sorted(path for path in folder.glob("*") if path.suffix in SUFFIXES and path.is_file())
+    return sorted(path for path in folder.glob("*") if path.suffix in SUFFIXES and not path.is_dir())
 
 
 def _scenarios(paths: Iterable[Path]) -> Iterator[Scenario]:

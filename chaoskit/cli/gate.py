@@ -114,14 +114,15 @@ def gate_command(
     print_to(screen, schedule_view(schedule, why=dry_run))
     if dry_run:
         print_to(screen, Group(*left_out_lines(left_out, known)))
-        return ExitCode.PASS
+        return ExitCode.USAGE if any(one.wrong for one in left_out) else ExitCode.PASS
     refuse_unconfirmed(chosen[0].plan, confirm)
     codes: list[ExitCode] = []
     cases: list[Case] = []
 
     def keep(outcomes: Sequence[Outcome]) -> None:
         again = f", {len(codes) + 1} of {count}" if count > 1 else ""
-        cases.extend(replace(case, name=case.name + again) for case in map(_case, outcomes))
+        found = [*map(_case, outcomes), *(_not_played(one) for one in left_out if one.wrong)]
+        cases.extend(replace(case, name=case.name + again) for case in found)
         if junitxml is not None:
             leave(junitxml, junit("chaoskit gate", cases), named=True)
 
@@ -179,6 +180,7 @@ def _play(
         gaps = ", ".join(amount(len(coverage.missing(kind)), kind) for kind in KINDS if coverage.missing(kind))
         screen.print(f"coverage is {coverage.percent:.0f} %, {require:g} % is required: {gaps} without proof")
         codes.append(ExitCode.FAIL)
+    codes += [ExitCode.USAGE for one in not_chosen if one.wrong]
     ending = worst(codes)
     index = write_index(where, outcomes, coverage, left_out, ending)
     screen.print(f"report: {index}", highlight=False, markup=False)
@@ -190,10 +192,21 @@ def _candidates(wanted: Wanted, shared: Settings, record: Record) -> tuple[list[
     """The plans of the scenarios that are selected, and what is left out, with the reason.
 
     Left out are scenarios that are not selected, that cannot be played at this scale or within these limits, or that
-    came with chaoskit and do not fit another configuration. Of whatever else is selected all problems are raised at
-    once, as BadInput; a scenario that was named is never left out.
+    came with chaoskit and do not fit another configuration. What is wrong with whatever else is selected is told beside
+    what the others show; where there is no other, all problems are raised at once, as BadInput.
     """
-    files = {Path(find_scenario(name)).stem: find_scenario(name) for name in wanted.names}
+    missing: list[Problem] = []
+    files: dict[str, Path] = {}
+    for name in wanted.names:
+        try:
+            path = find_scenario(name)
+            if files.setdefault(path.stem, path) != path:
+                what = f"{path} and {files[path.stem]} have one name, {path.stem}"
+                missing.append(Problem(None, what, "rename one, or give each a gate of its own"))
+        except BadInput as error:
+            missing += error.problems
+    if missing:
+        raise BadInput(missing)
     narrowed = wanted.tag is not None or wanted.failed or wanted.budget is not None
     selected = _tests(wanted, record)
     problems: list[Problem] = []
@@ -214,11 +227,11 @@ def _candidates(wanted: Wanted, shared: Settings, record: Record) -> tuple[list[
             its_own = all(problem.place and Path(problem.place.file).name == path.name for problem in error.problems)
             foreign = its_own and shared.bundle != bundle.folder() and is_shipped(path, "scenarios")
             unread = scenario is None and (narrowed or bool(selected(name, None)))
-            if name in files or not (isinstance(error, Refused) or foreign or unread):
-                problems += error.problems
+            wrong = name in files or not (isinstance(error, Refused) or foreign or unread)
+            problems += error.problems if wrong else ()
             said = "; ".join(str(problem) for problem in error.problems)
-            left_out.append(LeftOut(name, said, proves(scenario) if scenario else ""))
-    if problems:
+            left_out.append(LeftOut(name, said, proves(scenario) if scenario else "", wrong))
+    if problems and not candidates:
         raise BadInput(dict.fromkeys(problems))
     return candidates, left_out
 
@@ -241,6 +254,10 @@ def _tests(wanted: Wanted, record: Record) -> Callable[[str, Scenario | None], s
         return ""
 
     return why_not
+
+
+def _not_played(one: LeftOut) -> Case:
+    return Case(one.name, one.proves, 0.0, "UNKNOWN", (one.why,))
 
 
 def _left(one: Candidate, why: str) -> LeftOut:

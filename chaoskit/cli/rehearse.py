@@ -22,14 +22,13 @@ from chaoskit.cli.sources import given, load_config, versions_of, yours_option
 from chaoskit.errors import BadInput, ExitCode, Problem
 from chaoskit.rehearse.output import exit_code, text_lines, to_github, to_json, to_junit
 from chaoskit.rehearse.session import Asked, Session
-from chaoskit.rehearse.unit_tests import read_tests
+from chaoskit.rehearse.unit_tests import groups_in
 from chaoskit.report.text import clean
 from chaoskit.run.prepare import make_folder
 from chaoskit.stack.binaries import require
 from chaoskit.stack.original import able, ask
 from chaoskit.surroundings import leave
 from chaoskit.units import parse_duration
-from chaoskit.yaml_source import read_text
 
 _FILE = click.Path(path_type=Path)
 
@@ -110,7 +109,7 @@ def rehearse_command(
         only=only,
         notes=tuple(notes),
         given=tuple(given_scenarios),
-        tests=tuple(test for file in from_tests for test in read_tests(read_text(file), str(file))),
+        tests=tuple(test for file in from_tests for test in groups_in(file)),
         side_by_side=jobs or os.cpu_count() or 1,
         require_told=require_told,
         doubts=answer.rows,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,15 @@ from typing import ParamSpec, TypeVar
 import click
 
 from chaoskit import bundle as shipped
-from chaoskit.alerting.config import ALERTMANAGER_NAMES, PROMETHEUS_NAMES, PROMISE_NAMES, files_named, templates_named
+from chaoskit.alerting.config import (
+    ALERTMANAGER_NAMES,
+    PROMETHEUS_NAMES,
+    PROMISE_NAMES,
+    files_named,
+    leave_unread,
+    templates_named,
+    unread_text,
+)
 from chaoskit.alerting.config_alertmanager import (
     GROUP_INTERVAL_S,
     GROUP_WAIT_S,
@@ -161,11 +168,14 @@ class _Texts:
             texts = rule_texts(text, name) if role == "rules" else (text,)
         except BadInput as bad:
             # Rule files that cannot be read are left out; without any other file there is nothing to go by.
-            with self._reading.left_out() if role == "rules" else nullcontext():
-                for problem in bad.problems:
-                    self._reading.say(
-                        Place(name, problem.place.line if problem.place else 0), problem.message, problem.hint
-                    )
+            if role == "rules":
+                self.found[f"unread:{name}"] = unread_text(bad)
+                leave_unread(self._reading, self.found[f"unread:{name}"], name)
+                return ""
+            for problem in bad.problems:
+                self._reading.say(
+                    Place(name, problem.place.line if problem.place else 0), problem.message, problem.hint
+                )
             return ""
         for number, each in enumerate(texts, 1):
             part = name if number == 1 else f"{name} (document {number})"
@@ -209,13 +219,13 @@ def _asked(reading: Reading, patterns: Iterable[str]) -> Iterable[Path]:
     found: dict[Path, None] = {}
     for pattern in patterns:
         path = Path(pattern)
-        if path.is_file():
+        if path.is_dir():
+            files = sorted(each for each in path.iterdir() if each.suffix in (".yml", ".yaml") and not each.is_dir())
+        elif path.exists():
             files = [path]
-        elif path.is_dir():
-            files = sorted(each for each in path.iterdir() if each.suffix in (".yml", ".yaml") and each.is_file())
         else:
             names = glob.glob(pattern, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
-            files = sorted(each for each in map(Path, names) if each.is_file())
+            files = sorted(each for each in map(Path, names) if not each.is_dir())
         if not files:
             reading.say(Place(pattern), "--rules leads to no file", "check the path; put quotes around a pattern")
         found.update(dict.fromkeys(files))

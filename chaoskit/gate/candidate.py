@@ -52,6 +52,8 @@ class LeftOut:
     name: str
     why: str
     proves: str = ""
+    wrong: bool = False
+    """Whether it was selected, and something is wrong with it: then nobody knows what it would have shown."""
 
 
 def proves(scenario: Scenario) -> str:

@@ -30,6 +30,7 @@ def write_index(
     """Writes the page, what did not pass first, and the same for machines, beside the scenarios' folders; its path."""
     leave(folder / SUMMARY, _summary(outcomes, coverage, left_out, ending))
     listed = sorted(outcomes, key=lambda one: (_WORST_FIRST.index(_result(one)), one.candidate.name))
+    wrong = [one for one in left_out if one.wrong]
     file = folder / INDEX
     leave(
         file,
@@ -39,8 +40,8 @@ def write_index(
             exit_code=int(ending),
             name=folder.name,
             passed=sum(one.exit_code == ExitCode.PASS for one in outcomes),
-            outcomes=[_line(folder, one) for one in listed],
-            left_out=list(left_out),
+            outcomes=[*map(_not_played, wrong), *(_line(folder, one) for one in listed)],
+            left_out=[one for one in left_out if not one.wrong],
             percent=f"{coverage.percent:.0f}",
             coverage=[
                 (kind, len(coverage.all[kind] & coverage.proven[kind]), len(coverage.all[kind]), coverage.missing(kind))
@@ -65,8 +66,21 @@ def _summary(outcomes: Sequence[Outcome], coverage: Coverage, left_out: Sequence
                 "reasons": reasons_of(one),
             }
             for one in outcomes
+        ]
+        + [
+            {
+                "name": one.name,
+                "result": "UNKNOWN",
+                "exit_code": int(ExitCode.USAGE),
+                "took_s": 0.0,
+                "attempt": 0,
+                "run": "",
+                "reasons": [one.why],
+            }
+            for one in left_out
+            if one.wrong
         ],
-        "left_out": left_out,
+        "left_out": [one for one in left_out if not one.wrong],
         "unproven": {kind: coverage.missing(kind) for kind in KINDS},
     }
     return msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n"
@@ -74,6 +88,20 @@ def _summary(outcomes: Sequence[Outcome], coverage: Coverage, left_out: Sequence
 
 def _result(outcome: Outcome) -> str:
     return str(outcome.verdict.result) if outcome.verdict else "ERROR"
+
+
+def _not_played(one: LeftOut) -> dict[str, object]:
+    return {
+        "result": "UNKNOWN",
+        "name": one.name,
+        "title": "not played",
+        "alerts": one.proves,
+        "took": "",
+        "again": False,
+        "href": "",
+        "reasons": [shortened(one.why, 600)],
+        "more": 0,
+    }
 
 
 def _line(folder: Path, outcome: Outcome) -> dict[str, object]:

@@ -20,6 +20,7 @@ from chaoskit.report.terminal import STYLES
 from chaoskit.report.text import clean, paragraph, real, telling
 from chaoskit.units import amount
 from chaoskit.verify.checklist import ITEMS
+from chaoskit.verify.verdict import Result
 
 
 def schedule_view(schedule: Schedule, *, why: bool) -> RenderableType:
@@ -60,8 +61,12 @@ def gate_view(
         shown.add_row(_result(outcome), *row)
         for reason in reasons_of(outcome):
             reasons.append(Padding(Text(f"• {clean(outcome.candidate.name)}: {paragraph(reason)}"), (0, 0, 0, 1)))
+    for bad in (one for one in left_out if one.wrong):
+        shown.add_row(Text("UNKNOWN", style=STYLES[Result.UNKNOWN]), clean(bad.name), clean(bad.proves), "", "", "")
+        reasons.append(Padding(Text(f"• {clean(bad.name)}: not played: {clean(bad.why)}"), (0, 0, 0, 1)))
     key = Text(f"checklist: {', '.join(ITEMS)}; + pass, F fail, ? unknown, - not promised", style="dim")
-    return Group(shown, key, Text(""), *reasons, *_coverage(coverage), *left_out_lines(left_out, record))
+    others = [one for one in left_out if not one.wrong]
+    return Group(shown, key, Text(""), *reasons, *_coverage(coverage), *left_out_lines(others, record))
 
 
 def reasons_of(outcome: Outcome) -> list[str]:
@@ -96,7 +101,8 @@ def left_out_lines(left_out: Sequence[LeftOut], record: AtScale) -> list[Text]:
         known = record.scenarios.get(one.name)
         when = "never" if known is None or known.passed_at is None else _ago(time.time() - known.passed_at)
         what = f"{one.name}, which proves {one.proves}" if one.proves else one.name
-        lines.append(Text(f"  left out: {clean(what)} (last passed: {when}): {clean(one.why)}", style="dim"))
+        word, style = ("not played", "yellow") if one.wrong else ("left out", "dim")
+        lines.append(Text(f"  {word}: {clean(what)} (last passed: {when}): {clean(one.why)}", style=style))
     return lines
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaoskit.alerting.model import AlertConfig
-from chaoskit.errors import EquipmentError, Interrupted
+from chaoskit.errors import BadInput, EquipmentError, Interrupted, Refused
 from chaoskit.rehearse.derive import key_of
 from chaoskit.rehearse.drill import Drill
 from chaoskit.rehearse.outcome import RuleOutcome
@@ -77,8 +77,11 @@ def play(
     interval_s: float,
     say: Callable[[str], None],
 ) -> Iterator[Performed]:
-    """What came of each lane, as they end; errors of ours are raised. A signal ends every lane in order,
-    and then Interrupted is raised. To be used in the main thread, with which the lanes' processes end."""
+    """What came of each lane, as they end; errors of ours are raised, but for equipment and files that failed one lane.
+
+    A signal ends every lane in order, and then Interrupted is raised. To be used in the main thread, with which the
+    lanes' processes end.
+    """
     reasons: list[str] = []
     running: dict[int, Child] = {}
     played: dict[int, Lane] = {}
@@ -124,7 +127,7 @@ def play(
                         child.stop()
                     result = said.pop(key.fd, b"")
                     if result or not reasons:
-                        yield _heard(child, result) if result else _unheard(child, lane)
+                        yield _heard(child, lane, result) if result else _unheard(child, lane)
         finally:
             with lock:
                 for child in running.values():
@@ -146,12 +149,14 @@ def _give(child: Child, job: bytes) -> None:
         return
 
 
-def _heard(child: Child, result: bytes) -> Performed:
-    """What a lane's process said at its end; raises the error that it met."""
+def _heard(child: Child, lane: Lane, result: bytes) -> Performed:
+    """What a lane's process said at its end; raises the error that it met, unless it is of this stack alone."""
     try:
         found = pickle.loads(result)
     except (EOFError, pickle.UnpicklingError):
         raise EquipmentError("rehearsal", f"half a word of a stack's process ({child.log})", child.tail()) from None
+    if isinstance(found, BadInput | EquipmentError) and not isinstance(found, Refused):
+        return _nothing_of(lane, str(found))
     if isinstance(found, BaseException):
         raise found
     assert isinstance(found, Performed)
@@ -160,7 +165,10 @@ def _heard(child: Child, result: bytes) -> Performed:
 
 def _unheard(child: Child, lane: Lane) -> Performed:
     """A lane whose process was killed, or stood still: its rules are unknown, and the others go on."""
-    why = f"its stack's process ended with {child.returncode}, uninvited; see {child.log}"
+    return _nothing_of(lane, f"its stack's process ended with {child.returncode}, uninvited; see {child.log}")
+
+
+def _nothing_of(lane: Lane, why: str) -> Performed:
     return Performed(
         {
             key_of(alert.rule): RuleOutcome(alert.rule, Result.UNKNOWN, (why,), wave=drill.name)

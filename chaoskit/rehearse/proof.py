@@ -31,7 +31,10 @@ from chaoskit.units import format_duration
 _CHUNK = 60
 _TURNS, _ONE_BY_ONE, _TOGETHER = 60, 6, 12
 """The likeliest guesses are asked about one by one, the others so many at once."""
-_PROMTOOL_S = 120.0
+_PROMTOOL_S, _ALONE_S = 120.0, 30.0
+"""How long promtool may take for a file, and for a part of one that it refused as a whole."""
+_UNENDED = 124
+_REFUSED, _MOST_SAID = "refused", 300
 _SIDE_BY_SIDE = 2
 _MARK = re.compile(r'expr: "(?:[^"\\]|\\.)*?# chaoskit (?P<number>\d+) (?P<when>\w+)", time: (?P<rest>.*)')
 _LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
@@ -125,6 +128,8 @@ def prove(
             outcome = _outcome(answers, instants(subject, guess, interval_s))
             if isinstance(outcome, str):
                 reasons[subject.number].append(outcome)
+                if _REFUSED in answers:
+                    left.pop(subject.number, None)  # no other series would change that
                 if outcome.endswith(_LACKS["filled"]):
                     failed.setdefault(subject.number, []).append((subject, guess))
             elif subject.number in left:
@@ -199,7 +204,7 @@ def _told(
     file = folder / f"told-{number}.yml"
     document = {"rule_files": rules, "evaluation_interval": format_duration(interval_s), "tests": [test]}
     file.write_text(dumped(document), encoding="utf-8")
-    _, said = promtool_tests(promtool, file)
+    code, said = promtool_tests(promtool, file)
     got = answered(said).get(0, {})
     found = [_labels(match[1]) for match in _FIRING.finditer(said)]
     for labels in found:
@@ -207,6 +212,8 @@ def _told(
     doubt = ""
     if empty := next((text for word, text in queries.items() if not got.get(word, "error").startswith("got")), ""):
         doubt = f"no series were found for what it queries: {empty}"
+    elif code == _UNENDED:
+        doubt = said
     elif asks and _BROKEN not in said:
         doubt = "with the series of its rule alone it does not"
     return replace(one, results=tuple(found) or one.results, doubt=doubt)
@@ -243,18 +250,16 @@ def _round(
     by_rules: dict[tuple[str, ...], list[tuple[Subject, Guess]]] = {}
     for subject, guess in trying:
         by_rules.setdefault(tuple(sorted(closure(subject.rule, records))), []).append((subject, guess))
-    jobs: list[tuple[Path, list[tuple[Subject, Guess]]]] = []
+    jobs: list[tuple[list[tuple[Subject, Guess]], Path, Mapping[str, Any], Mapping[int, Mapping[str, Any]]]] = []
     for number, (names, members) in enumerate(by_rules.items()):
         files = _rule_file(folder / f"records-{turn}-{number}.yml", [records[name] for name in names], interval_s)
         for at in range(0, len(members), _CHUNK):
             part = members[at : at + _CHUNK]
             file = folder / f"tests-{turn}-{number}-{at}.yml"
-            tests = [_test(at, subject, guess, interval_s, turn) for at, (subject, guess) in enumerate(part)]
-            document = {"rule_files": files, "evaluation_interval": format_duration(interval_s), "tests": tests}
-            file.write_text(dumped(document), encoding="utf-8")
-            jobs.append((file, part))
+            tests = {at: _test(at, subject, guess, interval_s, turn) for at, (subject, guess) in enumerate(part)}
+            jobs.append((part, file, {"rule_files": files, "evaluation_interval": format_duration(interval_s)}, tests))
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
-        for (_, part), said in zip(jobs, pool.map(lambda job: _ask(promtool, job[0]), jobs), strict=True):
+        for (part, *_), said in zip(jobs, pool.map(lambda job: _ask(promtool, *job[1:]), jobs), strict=True):
             for at, (subject, guess) in enumerate(part):
                 yield subject, guess, said.get(at, {})
 
@@ -340,29 +345,49 @@ def _nothing(number: int, word: str, expr: str, at: str) -> dict[str, Any]:
     return {"expr": f"{expr}\n# chaoskit {number} {word}", "eval_time": at, "exp_samples": []}
 
 
-def _ask(promtool: Path, file: Path) -> dict[int, dict[str, str]]:
-    """By test and instant, what promtool found where nothing was expected."""
-    code, said = promtool_tests(promtool, file)
+def _ask(
+    promtool: Path,
+    file: Path,
+    head: Mapping[str, Any],
+    tests: Mapping[int, Mapping[str, Any]],
+    within_s: float = _PROMTOOL_S,
+) -> dict[int, dict[str, str]]:
+    """By test and instant, what promtool found where nothing was expected.
+
+    Where it refuses the whole file, each half of the tests is asked alone, until the one that it refuses is alone.
+    """
+    file.write_text(dumped({**head, "tests": list(tests.values())}), encoding="utf-8")
+    code, said = promtool_tests(promtool, file, within_s)
     found = answered(said)
-    if code and not found:
-        raise EquipmentError("promtool", f"test rules {file} said: {said.strip()[-600:]}")
+    if found or not code:
+        return found
+    numbers = list(tests)
+    if len(numbers) == 1:
+        words = " ".join(said.replace("Unit Testing:", "").replace(str(file), "").split())
+        return {numbers[0]: {_REFUSED: f"error {words[-_MOST_SAID:]}"}}
+    half = len(numbers) // 2
+    for some in (numbers[:half], numbers[half:]):
+        part = file.with_name(f"{file.stem}-from-{some[0]}-to-{some[-1]}.yml")
+        found |= _ask(promtool, part, head, {number: tests[number] for number in some}, _ALONE_S)
     return found
 
 
-def promtool_tests(promtool: Path, file: Path) -> tuple[int, str]:
-    """How `promtool test rules` ended and all it said; raises EquipmentError where it does not run or does not end."""
+def promtool_tests(promtool: Path, file: Path, within_s: float = _PROMTOOL_S) -> tuple[int, str]:
+    """How `promtool test rules` ended and all it said; raises EquipmentError where it does not run."""
     try:
         run = subprocess.run(
             tied([promtool, "test", "rules", file]),
             capture_output=True,
             text=True,
-            timeout=_PROMTOOL_S,
+            timeout=within_s,
             env=contained_environment(),
             check=False,
             start_new_session=True,  # a Ctrl-C is ours to hear
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except OSError as error:
         raise EquipmentError("promtool", str(error)) from None
+    except subprocess.TimeoutExpired:
+        return _UNENDED, f"promtool did not end within {within_s:g} s"
     return run.returncode, run.stdout + run.stderr
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from chaoskit.alerting.promql import CannotScale, scale_query
 from chaoskit.alerting.routing import alert_labels, receivers_of
 from chaoskit.alerting.virtual import exact_scale, instant_records
 from chaoskit.alerting.windows_expression import range_of, unread_below
-from chaoskit.errors import ExitCode
+from chaoskit.errors import BadInput, ExitCode
 from chaoskit.observe.pressure import is_busy
 from chaoskit.rehearse.apart import with_own_groups
 from chaoskit.rehearse.derive import BUG, closure, key_of, recording_rules
@@ -76,11 +76,14 @@ class Session:
     asked: Asked
     binaries: Binaries
     say: Say
+    _left_out: dict[str, Row] = field(default_factory=dict, init=False)
+    """By name, the scenarios that were given and cannot be played."""
 
     def rehearse(self) -> Rehearsed:
         """Plays the given scenarios, and derives series for every rule that they leave.
 
-        Raises BadInput, Refused or EquipmentError.
+        A scenario that cannot be planned is left out, and series are derived for its alerts as well. Raises BadInput,
+        Refused or EquipmentError.
         """
         begun = time.monotonic()
         done = Performed(notes=list(self.asked.notes))
@@ -95,13 +98,19 @@ class Session:
         return Rehearsed(
             outcomes=outcomes,
             findings=tuple(
-                dict.fromkeys([*self._in_doubt(outcomes), *(row for rows in done.findings.values() for row in rows)])
+                dict.fromkeys(
+                    [
+                        *self._left_out.values(),
+                        *self._in_doubt(outcomes),
+                        *(row for rows in done.findings.values() for row in rows),
+                    ]
+                )
             ),
             unreached=self._unreached(outcomes),
             notes=tuple(dict.fromkeys(done.notes)),
             promise="given" if self.asked.promise_given else NAME,
             took_s=time.monotonic() - begun,
-            codes=tuple(done.codes),
+            codes=(*done.codes, *(ExitCode.USAGE for row in self._left_out.values() if row.hop == _SCENARIO)),
             tests=tuple(played(row, done.ended) for row in tests),
         )
 
@@ -146,7 +155,12 @@ class Session:
         for one in given:
             own = self._exact(one.test.scale) if one.test else scale
             own = self._slower(own) if slower else own
-            found.append(given_drill(one, asked.config, asked.promise_given, own, asked.interval_s))
+            try:
+                found.append(given_drill(one, asked.config, asked.promise_given, own, asked.interval_s))
+            except BadInput as error:
+                reason = f"left out: {'; '.join(map(str, error.problems))}"
+                hop = "test" if one.test else _SCENARIO
+                self._left_out[one.name] = Row(about=one.name, hop=hop, result=Result.UNKNOWN, reason=reason)
         return found
 
     def _play(self, lanes: Sequence[Lane], side_by_side: int | None = None) -> Performed:
@@ -343,5 +357,6 @@ class Session:
         return write(replace(self.asked.config.promise, notices=notices))
 
 
+_SCENARIO = "scenario"
 _FASTER = 1.05
 _LONGEST_SPAN_S = 8 * 86400.0

@@ -17,7 +17,7 @@ from typing import Any
 from chaoskit.errors import BadInput, Place
 from chaoskit.rehearse.series import ENDLESS, NEVER, Scripted, Segment, Values, constant, parse_identity, parse_values
 from chaoskit.units import parse_duration
-from chaoskit.yaml_source import Node, read
+from chaoskit.yaml_source import Node, read, read_text
 
 _LOOKBACK_S = 300.0
 """So long promtool goes on seeing the last sample of a series that has a gap."""
@@ -64,13 +64,20 @@ class UnitTest:
         return found
 
 
+def groups_in(file: Path) -> list[UnitTest]:
+    """Every test group of a file, as `read_tests` gives them; for one that cannot be opened, one that says so."""
+    try:
+        return read_tests(read_text(file), str(file))
+    except BadInput as error:
+        return [_none(error, str(file))]
+
+
 def read_tests(text: str, file: str) -> list[UnitTest]:
     """Every test group of a file for `promtool test rules`; for a file that is none, one group that says so."""
     try:
         root = read(text, file)
     except BadInput as error:
-        first = error.problems[0]
-        return [UnitTest(first.place or Place(file), Path(file).name, 0, wrong=first.message)]
+        return [_none(error, file)]
     groups = root.get("tests")
     if groups is None or groups.kind != "sequence" or not groups.items:
         return [UnitTest(Place(file), Path(file).name, 0, wrong="it holds no tests for `promtool test rules`")]
@@ -89,6 +96,11 @@ def read_tests(text: str, file: str) -> list[UnitTest]:
         ),
     )
     return [_group(node, replace(whole, number=n, place=node.place)) for n, node in enumerate(groups.items, 1)]
+
+
+def _none(error: BadInput, file: str) -> UnitTest:
+    first = error.problems[0]
+    return UnitTest(first.place or Place(file), Path(file).name, 0, wrong=first.message)
 
 
 def _group(node: Node, whole: UnitTest) -> UnitTest:

@@ -77,6 +77,8 @@ class Runner:
         self._metrics: RunMetrics | None = None
         self._load: LoadChild | None = None
         self._load_at_first: LoadSpec | None = None
+        self.interrupted = False
+        """Whether a signal, an abort condition or the guard ended it early."""
         self._interrupted = threading.Event()
         self._ending = threading.Event()
         self._idling = False
@@ -138,6 +140,7 @@ class Runner:
         if not self._interrupted.is_set():
             self._interrupted.set()
             if not self._idling:
+                self.interrupted = True
                 self._say(Interruption(reason=reason))
 
     def _end_at_once(self, reason: str) -> None:

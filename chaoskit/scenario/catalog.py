@@ -85,7 +85,7 @@ def _names(kind: str, here: Path | None) -> dict[str, Path]:
 
 def _yaml_files(folder: Path) -> Iterator[Path]:
     for suffix in SUFFIXES:
-        yield from sorted(path for path in folder.glob(f"*{suffix}") if path.is_file())
+        yield from sorted(path for path in folder.glob(f"*{suffix}") if not path.is_dir())
 
 
 def _find(what: str, wanted: str, known: dict[str, Path], here: Path | None) -> Path:
@@ -94,7 +94,7 @@ def _find(what: str, wanted: str, known: dict[str, Path], here: Path | None) -> 
     if "/" in wanted or "\\" in wanted or wanted.endswith(SUFFIXES):
         path = (here or Path.cwd()) / wanted
         try:
-            if path.is_file():
+            if path.exists() and not path.is_dir():
                 return path if here else Path(wanted)
             found = "is a folder" if path.is_dir() else "no such file"
         except OSError as error:

@@ -67,7 +67,7 @@ def localize(
     k = Fraction(scale).limit_denominator(1000)
     by_role = _documents(sources)
     (_, prometheus), (_, alertmanager) = by_role["prometheus"][0], by_role["alertmanager"][0]
-    notes: list[str] = []
+    notes = [f"{name} is left out: {text.splitlines()[1]}" for name, text in _texts(sources, "unread")]
     try:
         rule_files = _rules(_texts(sources, "rules"), prometheus, k, needed, set_aside, notes)
         prometheus = scale_prometheus(prometheus, k)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
 from chaoskit import bundle
+from chaoskit.alerting.config import load_folder, load_texts
 from chaoskit.alerting.rules import rule_document
 from chaoskit.cli import run
 from chaoskit.cli.sources import load_config
 from chaoskit.errors import BadInput, ExitCode
 from chaoskit.rehearse.perform import with_rules
+from chaoskit.rehearse.unit_tests import groups_in
 from chaoskit.run.planning import Asked, plan_for
+from chaoskit.stack.doors import DoorBook
+from chaoskit.stack.localize import Ports, localize
 from chaoskit.stack.original import ask, understood
 
 GOOD = "{alert: LiftStuck, expr: lift_moving == 0, for: 2m, labels: {severity: warning}}"
@@ -170,3 +175,96 @@ def test_a_plan_goes_on_without_a_rule_that_is_wrong_and_is_not_sure(
     file.write_text("groups: [")
     with pytest.raises(BadInput):
         plan_for(Asked("worker-unhealthy", "local", tmp_path / "bundle"))
+
+
+def with_second_file(here: Path, content: bytes | None) -> tuple[Path, Path]:
+    """A copy of the shipped configuration that names a second rule file, which holds this; None makes it a FIFO."""
+    shutil.copytree(bundle.folder(), here / "bundle")
+    prometheus, second = here / "bundle" / "prometheus_config.yml", here / "bundle" / "second.yml"
+    prometheus.write_text(prometheus.read_text().replace("rule_files:", "rule_files:\n  - second.yml", 1))
+    assert "second.yml" in prometheus.read_text()
+    if content is None:
+        os.mkfifo(second)
+    else:
+        second.write_bytes(content)
+    return here / "bundle", second
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"groups: []\n# d\xfcster\n", "second.yml:2: is not UTF-8"), (None, "second.yml: cannot be read: it is a FIFO")],
+)
+def test_a_rule_file_of_a_folder_that_is_no_text_or_no_file_is_left_out(
+    tmp_path: Path, content: bytes | None, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """For every command that reads a folder; and a history reads the same again from its texts."""
+    folder, _ = with_second_file(tmp_path, content)
+    config = load_folder(folder)
+    (left_out,) = config.not_understood
+    assert (left_out.broken, left_out.of) == (True, ())
+    assert said in str(left_out)
+    again = load_texts(config.sources)
+    assert [each.problem.message for each in again.not_understood] == [left_out.problem.message]
+    assert [rule.alert for rule in again.rules] == [rule.alert for rule in load_folder(bundle.folder()).rules]
+    for command, code in (
+        (["plan", "worker-unhealthy"], ExitCode.UNKNOWN),
+        (["gate", "worker-unhealthy", "--dry-run"], ExitCode.PASS),
+        (["explain", "WorkerUnhealthy"], ExitCode.USAGE),
+        (["check"], ExitCode.USAGE),
+    ):
+        assert run([*command, "--bundle", str(folder)]) is code, command
+        shown = capsys.readouterr()
+        assert command[0] == "gate" or said.partition(": ")[2] in " ".join((shown.out + shown.err).split())
+    plan = plan_for(Asked("worker-unhealthy", "local", folder))[0]
+    assert [each.problem.message for each in plan.puzzles] == [left_out.problem.message]
+
+
+def test_where_no_rule_file_of_a_folder_can_be_read_the_reasons_are_told(tmp_path: Path) -> None:
+    folder, _ = with_second_file(tmp_path, b"\xff")
+    (folder / "prometheus_alerts.yml").write_bytes(b"\xff")
+    with pytest.raises(BadInput) as found:
+        load_folder(folder)
+    places = {str(each.place).rpartition("/")[2] for each in found.value.problems if "is not UTF-8" in each.message}
+    assert places == {"prometheus_alerts.yml:1", "second.yml:1"}
+
+
+def test_a_stack_says_which_rule_file_it_goes_without(tmp_path: Path) -> None:
+    config = load_folder(with_second_file(tmp_path, b"\xff")[0])
+    localized = localize(config.sources, tmp_path, Ports(*range(2000, 2000 + len(Ports.__dataclass_fields__))), 60.0,
+                         DoorBook(2100), frozenset(), {})  # fmt: skip
+    assert "second.yml is left out: is not UTF-8: byte 0xff" in localized.notes
+    assert "rules/second.yml" not in localized.files
+
+
+def test_check_tells_of_a_scenario_and_a_profile_that_cannot_be_read_and_checks_the_others(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "scenarios").mkdir()
+    (here / "scenarios" / "tab.yml").write_text("chaoskit: 1\n\ttitle: a\n")
+    os.mkfifo(here / "scenarios" / "pipe.yml")
+    (here / "profiles").mkdir()
+    (here / "profiles" / "mine.yml").write_bytes(b"chaoskit: 1\n# \xff\n")
+    assert run([*command("check", "good.yml"), "--format", "json"]) is ExitCode.USAGE
+    found = json.loads(capsys.readouterr().out)["findings"]
+    told = {(Path(each["file"]).name, each["line"]): each["message"] for each in found if "left out" in each["message"]}
+    assert told.keys() == {("tab.yml", 2), ("pipe.yml", 0), ("mine.yml", 2)}
+    assert "it is a FIFO" in told["pipe.yml", 0]
+    assert "no-runbook" in {each["id"] for each in found}
+    assert run(["list"]) is ExitCode.USAGE
+    said = capsys.readouterr()
+    assert "tab.yml:2: " in said.err
+    assert "worker-unhealthy" in said.out
+
+
+@pytest.mark.parametrize("kind", ["latin", "folder", "FIFO", "missing"])
+def test_a_file_of_tests_that_cannot_be_opened_is_a_group_that_says_so(tmp_path: Path, kind: str) -> None:
+    file = tmp_path / "tests.yml"
+    if kind == "latin":
+        file.write_bytes(b"tests: []\n# \xff\n")
+    elif kind == "folder":
+        file.mkdir()
+    elif kind == "FIFO":
+        os.mkfifo(file)
+    (group,) = groups_in(file)
+    assert group.wrong
+    assert (group.place.file, group.title) == (str(file), "tests.yml")

@@ -20,7 +20,7 @@ import pytest
 
 from chaoskit import waiting
 from chaoskit.alerting.model import AlertConfig
-from chaoskit.errors import EquipmentError, Interrupted
+from chaoskit.errors import BadInput, ChaoskitError, EquipmentError, ExitCode, Interrupted, Problem, Refused
 from chaoskit.history import read_history
 from chaoskit.observe import pressure
 from chaoskit.observe.pressure import MOST_S, Pressure
@@ -28,7 +28,7 @@ from chaoskit.rehearse import lanes, session
 from chaoskit.rehearse.derive import key_of
 from chaoskit.rehearse.lanes import Lane
 from chaoskit.rehearse.outcome import Rehearsed, RuleOutcome, judge_wave
-from chaoskit.rehearse.output import text_lines
+from chaoskit.rehearse.output import exit_code, text_lines
 from chaoskit.rehearse.perform import Performed
 from chaoskit.rehearse.proof import Proven, Subject, Unproven
 from chaoskit.rehearse.scenarios import Given
@@ -123,6 +123,35 @@ def test_rules_that_no_given_scenario_expects_are_derived_and_counted(
     assert asked_for == every[1:]
     assert [one.result for one in found.outcomes] == [Result.PASS, *[None] * (len(every) - 1)]
     assert list(text_lines(found))[-1].startswith(f"1 of {len(every)} alert rules rehearsed")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "place"),
+    [
+        (("alert: Errors", "alert: NoSuchAlert"), "bad.yml:"),
+        (("title:", "\ttitle:"), "bad.yml:"),
+        (("inject: series", "inject: process.kill"), "bad.yml:"),
+    ],
+)
+def test_a_given_scenario_that_cannot_be_planned_is_a_row_and_ends_none_beside_it(
+    wrong: tuple[str, str], place: str, config: AlertConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = stub_for(alerts(config)[0], "m").replace("job:errors:rate5m", "errors_total").replace("FILL-IN", "'1'")
+    assert wrong[0] in text
+    attempts = Attempts(Result.PASS, Result.PASS)
+    monkeypatch.setattr(session, "play", attempts)
+    monkeypatch.setattr(session, "prove", lambda subjects, *_: ([], [Unproven(one, "none") for one in subjects]))
+    given = (Given("bad.yml", text.replace(*wrong)), Given("one.yml", text))
+    found = Session(
+        Asked(config, 15.0, tmp_path, False, given=given), Binaries(NONE, NONE, NONE, NONE, {}), lambda line: None
+    ).rehearse()
+    assert [name for name, *_ in attempts.played] == ["one"]
+    (row,) = [each for each in found.findings if each.about == "bad.yml"]
+    assert row.result is Result.UNKNOWN
+    assert row.reason.startswith(f"left out: {place}")
+    assert found.outcomes[0].result is Result.PASS
+    assert exit_code(found) is ExitCode.USAGE
+    assert any(line.startswith("UNKNOWN  bad.yml: left out: ") for line in text_lines(found))
 
 
 def busy(share: float) -> Pressure:
@@ -222,9 +251,21 @@ def test_a_stack_that_waits_for_its_turn_does_not_start_once_the_rehearsal_is_ov
 def test_an_error_of_a_stack_s_process_is_told_as_it_was(
     config: AlertConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    error = EquipmentError("prometheus", "it ended", "see its log")
-    with pytest.raises(EquipmentError, match=re.escape(str(error))):
+    error = Refused("runs are stopped on this machine")
+    with pytest.raises(Refused, match=re.escape(str(error))):
         next(lanes_that_say(error, monkeypatch, tmp_path, config, print))
+
+
+@pytest.mark.parametrize(
+    "error", [EquipmentError("prometheus", "it ended", "see its log"), BadInput(Problem(None, "amtool refuses it"))]
+)
+def test_a_stack_that_does_not_come_up_leaves_its_rules_unknown_and_the_others_go_on(
+    error: ChaoskitError, config: AlertConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    playing = lanes_that_say(error, monkeypatch, tmp_path, config, print)
+    (outcome,) = next(playing).outcomes.values()
+    assert (outcome.result, outcome.reasons, outcome.wave) == (Result.UNKNOWN, (str(error),), "one")
+    assert next(playing).outcomes
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])

@@ -13,11 +13,12 @@ from html_page import Page, read_page
 
 from chaoskit import bundle
 from chaoskit.cli import commands, run
-from chaoskit.errors import ExitCode
+from chaoskit.errors import EquipmentError, ExitCode
 from chaoskit.gate.candidate import LeftOut, candidate
 from chaoskit.gate.coverage import could_prove, covered
-from chaoskit.gate.gate import Outcome
+from chaoskit.gate.gate import Gate, Outcome
 from chaoskit.gate.index import INDEX, SUMMARY, write_index
+from chaoskit.gate.schedule import Schedule
 from chaoskit.report.junit import junit, promises
 from chaoskit.report.written import PAGE
 from chaoskit.run.planning import Asked, plan_for
@@ -76,7 +77,7 @@ def test_a_gate_that_passed_says_release(tmp_path: Path) -> None:
     summary = json.loads((tmp_path / SUMMARY).read_bytes())
     assert (summary["exit_code"], [one["result"] for one in summary["scenarios"]]) == (0, ["PASS"])
     assert summary["left_out"] == [
-        {"name": "later", "why": "it does not fit --budget 3m", "proves": "LaterAlert"},
+        {"name": "later", "why": "it does not fit --budget 3m", "proves": "LaterAlert", "wrong": False},
     ]
 
 
@@ -110,11 +111,82 @@ def test_run_writes_junit_of_all_its_scenarios(tmp_path: Path, monkeypatch: pyte
     verdicts = [verify(recorded("kept")), msgspec.structs.replace(verify(recorded("stray-alert")), scenario="other")]
     file = tmp_path / "run.xml"
 
-    def played(*_: Any) -> Verdict:
-        return verdicts.pop(0)
+    def played(*_: Any) -> tuple[Verdict, bool]:
+        return verdicts.pop(0), False
 
     monkeypatch.setattr(commands, "_run_one", played)
     assert run(["run", "worker-unhealthy", "high-error-rate", "--junitxml", str(file)]) is ExitCode.FAIL
     root = ET.fromstring(file.read_bytes())
     assert {case.get("classname") for case in root.iter("testcase")} == {"worker-unhealthy", "other"}
     assert [case.get("name") for case in root.iter("testcase") if len(case)] == ["Stray"]
+
+
+BROKEN = "chaoskit: 1\ntitle: broken\nsteps: 3\n"
+
+
+def test_run_tells_of_a_scenario_that_is_wrong_and_runs_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "broken.yml").write_text(BROKEN)
+    played: list[str] = []
+
+    def run_one(asked: Asked, *_: Any) -> tuple[Verdict, bool]:
+        played.append(asked.scenario)
+        if asked.scenario == "high-error-rate":
+            raise EquipmentError("prometheus", "it ended")
+        return verify(recorded("kept")), False
+
+    monkeypatch.setattr(commands, "_run_one", run_one)
+    names = [str(tmp_path / "broken.yml"), "high-error-rate", "worker-unhealthy"]
+    file = tmp_path / "run.xml"
+    assert run(["run", *names, "--junitxml", str(file)]) is ExitCode.USAGE
+    assert played == names[1:]
+    said = capsys.readouterr().err
+    assert f"left out: {tmp_path}/broken.yml:3: " in said
+    assert "high-error-rate: prometheus: it ended" in said
+    wrong = [case.get("name") for case in ET.fromstring(file.read_bytes()).iter("testcase") if len(case)]
+    assert wrong == names[:2]
+
+
+def test_run_begins_no_other_scenario_after_one_that_was_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    played: list[str] = []
+
+    def run_one(asked: Asked, *_: Any) -> tuple[Verdict, bool]:
+        played.append(asked.scenario)
+        return verify(recorded("kept")), True
+
+    monkeypatch.setattr(commands, "_run_one", run_one)
+    run(["run", "worker-unhealthy", "high-error-rate"])
+    assert played == ["worker-unhealthy"]
+
+
+def test_a_gate_shows_a_scenario_that_is_wrong_beside_those_that_it_plays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On the terminal, the page, in gate.json and JUnit; the gate that passed else ends with 2 and does not release."""
+    (tmp_path / "broken.yml").write_text(BROKEN)
+
+    def play(gate: Gate, schedule: Schedule) -> list[Outcome]:
+        (tmp_path / "played").mkdir()
+        (member,) = schedule.stacks[0].members
+        kept = verify(recorded("kept"))
+        return [Outcome(member, 0, 12.0, tmp_path / "played", 1, 1, kept)]
+
+    monkeypatch.setattr(Gate, "run", play)
+    file, out = tmp_path / "gate.xml", tmp_path / "out"
+    command = ["gate", "worker-unhealthy", str(tmp_path / "broken.yml"), "--out", str(out), "--junitxml", str(file)]
+    assert run(command) is ExitCode.USAGE
+    place = f"{tmp_path}/broken.yml:"
+    said = " ".join(capsys.readouterr().out.split())
+    assert "UNKNOWN broken" in said
+    assert "do not release (exit 2)" in said
+    assert "not played: " in said
+    (summary,) = out.glob("*/gate.json")
+    rows = {one["name"]: one for one in json.loads(summary.read_bytes())["scenarios"]}
+    assert {name: one["exit_code"] for name, one in rows.items()} == {"worker-unhealthy": 0, "broken": 2}
+    assert rows["broken"]["reasons"][0].startswith(place)
+    page = " ".join(read_page(summary.with_name(INDEX).read_bytes()).text.split())
+    assert f"UNKNOWN broken not played {place}" in page
+    cases = {case.get("name"): case for case in ET.fromstring(file.read_bytes()).iter("testcase")}
+    assert cases["broken"][0].tag == "error"
+    assert not len(cases["worker-unhealthy"])

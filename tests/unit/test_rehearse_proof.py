@@ -1,0 +1,55 @@
+"""One rule that promtool refuses, or never ends on, is a reason of this rule; its neighbours are asked without it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from chaoskit.alerting.model import Rule
+from chaoskit.errors import EquipmentError, Place
+from chaoskit.rehearse import proof
+from chaoskit.rehearse.proof import Subject, promtool_tests, prove
+
+
+def rule(metric: str) -> Rule:
+    return Rule(metric.title(), "", f"{metric} > 1", 60.0, 0.0, {}, {}, "g", 15.0, Place("rules.yml", 1))
+
+
+@pytest.mark.parametrize("code", [1, 124])
+def test_a_rule_that_promtool_refuses_is_found_and_ends_no_other(
+    tmp_path: Path, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def promtool(program: Path, file: Path, within_s: float = 0.0) -> tuple[int, str]:
+        """Every series holds as it should but poison, for which the whole file is refused."""
+        text = file.read_text()
+        asked.append(text.count("input_series"))
+        if "poison" in text:
+            return code, f"Unit Testing: {file}\n  FAILED:\n    the whole file is wrong"
+        marks = [m for m in re.findall(r"# chaoskit (\d+) (\w+)", text) if m[1] in ("filled", "end", "late")]
+        said = [f'expr: "a # chaoskit {n} {when}", time: 1m,\n exp: nil\n got: {{a="b"}} 1' for n, when in marks]
+        return 1, "\n".join(said)
+
+    monkeypatch.setattr(proof, "promtool_tests", promtool)
+    subjects = [Subject(number, rule(name), 0.0) for number, name in enumerate(["a", "b", "poison", "c", "d"])]
+    proven, unproven = prove(subjects, {}, Path("promtool"), tmp_path / "proof", 15.0)
+    assert [one.subject.rule.alert for one in proven] == ["A", "B", "C", "D"]
+    (bad,) = unproven
+    assert bad.subject.rule.alert == "Poison"
+    assert bad.reason == "the engine refuses it with such series: FAILED: the whole file is wrong"
+    assert asked[:5] == [5, 2, 3, 1, 2], "the halves of what was refused, until it is alone"
+
+
+def test_a_promtool_that_does_not_end_is_ended(tmp_path: Path) -> None:
+    program = tmp_path / "promtool"
+    program.write_text("#!/bin/sh\nexec sleep 600\n")
+    program.chmod(0o755)
+    assert promtool_tests(program, tmp_path / "t.yml", 0.1) == (124, "promtool did not end within 0.1 s")
+
+
+def test_where_there_is_no_promtool_that_is_said_of_none_of_the_rules(tmp_path: Path) -> None:
+    with pytest.raises(EquipmentError, match="promtool"):
+        prove([Subject(0, rule("a"), 0.0)], {}, Path("/nonexistent/promtool"), tmp_path / "proof", 15.0)
