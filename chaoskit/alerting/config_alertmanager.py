@@ -27,11 +27,11 @@ _TOP_KEYS = (
     "global", "templates", "route", "inhibit_rules", "receivers",
     "mute_time_intervals", "time_intervals", "tracing", "event_recorder",
 )  # fmt: skip
-_ROUTE_KEYS = (
+ROUTE_KEYS = (
     "receiver", "group_by", "group_wait", "group_interval", "repeat_interval", "match", "match_re",
     "matchers", "continue", "routes", "mute_time_intervals", "active_time_intervals", "labels",
 )  # fmt: skip
-_INHIBIT_KEYS = (
+INHIBIT_KEYS = (
     "name", "source_match", "source_match_re", "source_matchers",
     "target_match", "target_match_re", "target_matchers", "equal",
 )  # fmt: skip
@@ -103,7 +103,7 @@ def _check_root(reading: Reading, node: Node) -> None:
 def _route(reading: Reading, node: Node, path: tuple[int, ...], above: _Inherited, names: _Names) -> Route:
     receiver = reading.get(node, "receiver")
     # Who would be told otherwise is anybody's guess: the siblings of a route may be meant as well.
-    reading.known_keys(node, _ROUTE_KEYS, "a route", ())
+    reading.known_keys(node, ROUTE_KEYS, "a route", ())
     if receiver is not None and receiver.kind == "scalar" and receiver.raw not in names.receivers:
         reading.undefined(receiver.place, "the receiver", receiver.raw, names.receivers, "receivers")
     own = _Inherited(
@@ -170,7 +170,7 @@ def _intervals(reading: Reading, node: Node, key: str, defined: tuple[str, ...])
 
 
 def _inhibition(reading: Reading, node: Node) -> InhibitRule:
-    reading.known_keys(node, _INHIBIT_KEYS, "an inhibit rule", ())
+    reading.known_keys(node, INHIBIT_KEYS, "an inhibit rule", ())
     return InhibitRule(
         _matchers(reading, node, "source_"),
         _matchers(reading, node, "target_"),

@@ -22,7 +22,7 @@ from chaoskit.cli.check_tools import ask_programs
 from chaoskit.cli.console import console
 from chaoskit.cli.sources import config_options, load_config, versions_of, yours_option
 from chaoskit.errors import BadInput, ExitCode, Place, Problem
-from chaoskit.report.text import clean
+from chaoskit.report.text import clean, paragraph
 from chaoskit.scenario.catalog import SUFFIXES, find_profile, is_shipped, profile_names, scenario_names
 from chaoskit.scenario.loader import load_scenario_file
 from chaoskit.scenario.model import Profile, Scenario
@@ -211,7 +211,7 @@ def _counted(counts: dict[Severity, int]) -> list[tuple[int, str]]:
 def _shown(finding: Finding) -> Iterator[Text]:
     head = Text(f"{finding.severity!s:8}", style=_STYLES[finding.severity])
     head.append(f"{clean(str(finding.place))}: ", style="not dim bold")
-    head.append(f"{clean(finding.message)} ", style="default not bold")
+    head.append(f"{paragraph(finding.message)} ", style="default not bold")
     head.append(f"[{finding.id}]", style="dim not bold")
     yield head
     yield Text(f"        why: {finding.why}", style="dim")

@@ -28,7 +28,7 @@ from chaoskit.report.junit import Case, junit, promises
 from chaoskit.report.live import LiveView, PlainLines
 from chaoskit.report.table import table
 from chaoskit.report.terminal import plan_view, print_to, verdict_view
-from chaoskit.report.text import clean, clean_lines
+from chaoskit.report.text import clean, paragraph
 from chaoskit.report.written import PAGE, judge, judge_folder
 from chaoskit.run.planning import Asked, plan_for
 from chaoskit.run.prepare import Prepared, make_folder, prepare
@@ -111,7 +111,7 @@ def run_command(
     if not plans:
         raise BadInput(problems)
     for problem in problems:
-        click.echo(clean(f"left out: {problem}"), err=True)
+        click.echo(paragraph(f"left out: {problem}"), err=True)
     codes = [error.exit_code for error in wrong.values()]
     if dry_run:
         for plan in plans.values():
@@ -125,7 +125,7 @@ def run_command(
         except (BadInput, EquipmentError) as error:
             if len(asked) == 1:
                 raise
-            click.echo(clean_lines(f"{one.scenario}: {error}"), err=True)
+            click.echo(paragraph(f"{one.scenario}: {error}"), err=True)
             codes.append(error.exit_code)
             cases.append(Case(one.scenario, "did not begin", 0.0, "ERROR", (str(error),)))
             interrupted = False
@@ -253,7 +253,7 @@ def up_command(
         for name, address in addresses.items():
             click.echo(f"{name:13} {address}")
         for note in notes:
-            click.echo(f"note: {clean(note)}")
+            click.echo(f"note: {paragraph(note)}")
         click.echo("Ctrl-C ends it")
 
     def notice(event: Event) -> None:

@@ -14,7 +14,7 @@ from chaoskit.explain.alert import explain
 from chaoskit.explain.output import to_json
 from chaoskit.report.explanation import explanation_view
 from chaoskit.report.terminal import print_to
-from chaoskit.report.text import clean
+from chaoskit.report.text import paragraph
 from chaoskit.scenario.catalog import SUFFIXES, folders, scenario_names
 from chaoskit.scenario.loader import load_scenario_file
 from chaoskit.scenario.model import Scenario
@@ -54,7 +54,7 @@ def explain_command(
     config = understood(load_config(bundle, rules, alertmanager, prometheus, promise))
     doubts = [each for each in config.not_understood if each.broken or each.concerns([alert])]
     for doubt in doubts:
-        click.echo(clean(str(doubt)), err=True)
+        click.echo(paragraph(str(doubt)), err=True)
     wrong = any(each.broken for each in doubts)
     if any(each.concerns([alert]) for each in doubts) and not config.alert_rules(alert):
         return ExitCode.USAGE if wrong else ExitCode.UNKNOWN
@@ -98,5 +98,5 @@ def _scenarios(paths: Iterable[Path]) -> Iterator[Scenario]:
         try:
             yield load_scenario_file(path.relative_to(here) if path.is_relative_to(here) else path)
         except BadInput as error:
-            said = clean(str(error.problems[0]))
+            said = paragraph(str(error.problems[0]))
             console(stderr=True).print(f"left out, cannot be read: {said}", soft_wrap=True)

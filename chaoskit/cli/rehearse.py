@@ -23,7 +23,7 @@ from chaoskit.errors import BadInput, ExitCode, Problem
 from chaoskit.rehearse.output import exit_code, text_lines, to_github, to_json, to_junit
 from chaoskit.rehearse.session import Asked, Session
 from chaoskit.rehearse.unit_tests import groups_in
-from chaoskit.report.text import clean
+from chaoskit.report.text import clean_lines
 from chaoskit.run.prepare import make_folder
 from chaoskit.stack.binaries import require
 from chaoskit.stack.original import able, ask
@@ -133,5 +133,5 @@ def rehearse_command(
             click.echo(line)
     else:
         for line in text_lines(found):
-            screen.print(clean(line), markup=False, highlight=False, soft_wrap=True)
+            screen.print(clean_lines(line), markup=False, highlight=False, soft_wrap=True)
     return exit_code(found)

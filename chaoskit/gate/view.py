@@ -63,7 +63,7 @@ def gate_view(
             reasons.append(Padding(Text(f"• {clean(outcome.candidate.name)}: {paragraph(reason)}"), (0, 0, 0, 1)))
     for bad in (one for one in left_out if one.wrong):
         shown.add_row(Text("UNKNOWN", style=STYLES[Result.UNKNOWN]), clean(bad.name), clean(bad.proves), "", "", "")
-        reasons.append(Padding(Text(f"• {clean(bad.name)}: not played: {clean(bad.why)}"), (0, 0, 0, 1)))
+        reasons.append(Padding(Text(f"• {clean(bad.name)}: not played: {paragraph(bad.why)}"), (0, 0, 0, 1)))
     key = Text(f"checklist: {', '.join(ITEMS)}; + pass, F fail, ? unknown, - not promised", style="dim")
     others = [one for one in left_out if not one.wrong]
     return Group(shown, key, Text(""), *reasons, *_coverage(coverage), *left_out_lines(others, record))
@@ -102,7 +102,7 @@ def left_out_lines(left_out: Sequence[LeftOut], record: AtScale) -> list[Text]:
         when = "never" if known is None or known.passed_at is None else _ago(time.time() - known.passed_at)
         what = f"{one.name}, which proves {one.proves}" if one.proves else one.name
         word, style = ("not played", "yellow") if one.wrong else ("left out", "dim")
-        lines.append(Text(f"  {word}: {clean(what)} (last passed: {when}): {clean(one.why)}", style=style))
+        lines.append(Text(f"  {word}: {clean(what)} (last passed: {when}): {paragraph(one.why)}", style=style))
     return lines
 
 

@@ -11,7 +11,7 @@ from chaoskit.errors import ExitCode, Place, worst
 from chaoskit.rehearse.outcome import SYNTHETIC, Heard, Rehearsed, RuleOutcome
 from chaoskit.rehearse.tested import GroupRow
 from chaoskit.report.junit import Case, junit
-from chaoskit.report.text import clean
+from chaoskit.report.text import clean, paragraph
 from chaoskit.verify.verdict import Result
 
 _CODES = {Result.PASS: ExitCode.PASS, Result.FAIL: ExitCode.FAIL, Result.UNKNOWN: ExitCode.UNKNOWN}
@@ -32,13 +32,13 @@ def text_lines(found: Rehearsed) -> Iterator[str]:
         yield from _rule(one)
     for row in found.findings:
         if row.result is not Result.PASS:
-            yield f"{row.result:7}  {clean(row.about)}: {clean(row.reason)}"
+            yield f"{row.result:7}  {clean(row.about)}: {paragraph(row.reason)}"
     left = [one for one in found.outcomes if one.result is None]
     if left:
         yield ""
         yield f"not rehearsed: {len(left)}"
         for one in left:
-            yield f"  {one.rule.alert} ({one.rule.place}): {clean(one.reasons[0])}"
+            yield f"  {one.rule.alert} ({one.rule.place}): {paragraph(one.reasons[0])}"
     if found.tests:
         yield from _tests(found.tests)
     if found.unreached:
@@ -46,7 +46,7 @@ def text_lines(found: Rehearsed) -> Iterator[str]:
         yield f"receivers that no rule reaches: {', '.join(found.unreached)}"
     yield ""
     for note in found.notes:
-        yield f"note: {clean(note)}"
+        yield f"note: {paragraph(note)}"
     yield SYNTHETIC
     yield f"promise: {found.promise}"
     yield summary(found)
@@ -60,7 +60,7 @@ def _tests(tests: Sequence[GroupRow]) -> Iterator[str]:
     for row in tests:
         result = str(row.result or "not played")
         if row.reason or row.result is not Result.PASS:
-            yield f"  {result:10}  {clean(row.title)} ({row.place}): {clean(row.reason) or 'see its alerts'}"
+            yield f"  {result:10}  {clean(row.title)} ({row.place}): {paragraph(row.reason) or 'see its alerts'}"
 
 
 def summary(found: Rehearsed) -> str:
@@ -91,7 +91,7 @@ def _rule(one: RuleOutcome) -> Iterator[str]:
     if one.muted_by:
         yield f"           muted by: {', '.join(one.muted_by)}"
     for reason in one.reasons:
-        yield f"           {clean(reason)}"
+        yield f"           {paragraph(reason)}"
 
 
 def _heard(heard: Heard) -> str:

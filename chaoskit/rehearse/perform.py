@@ -27,6 +27,7 @@ from chaoskit.rehearse.stage import SeriesTrack, Stage
 from chaoskit.run.prepare import versions
 from chaoskit.stack.binaries import Binaries
 from chaoskit.stack.doors import Door, DoorBook
+from chaoskit.stack.fitting import fitted
 from chaoskit.stack.localize import Ports, localize
 from chaoskit.stack.ports import reserve
 from chaoskit.surroundings import leave
@@ -93,14 +94,12 @@ def perform(
     every = (
         None if any(drill.rules is None for drill in drills) else frozenset().union(*(d.rules or () for d in drills))
     )
-    localized = localize(
-        with_rules(config, every),
-        folder / "stack",
-        ports,
-        scale,
-        DoorBook(ports.webhook),
-        frozenset(),
-        config.set_aside,
+    sources, where = with_rules(config, every), folder / "stack"
+    localized = fitted(
+        lambda too_new: localize(
+            sources, where, ports, scale, DoorBook(ports.webhook), frozenset(), config.set_aside, too_new
+        ),
+        binaries,
     )
     localized = scrape_series_only(localized, ports.metrics, folder / "stack")
     marked = mark(localized.files["alertmanager.yml"])

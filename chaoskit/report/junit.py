@@ -44,7 +44,7 @@ def junit(suite: str, cases: Sequence[Case]) -> bytes:
             continue
         tag = "failure" if case.result == "FAIL" else "error"
         text = "\n".join(clean_lines(reason) for reason in case.reasons)
-        first = clean(case.reasons[0]) if case.reasons else case.result
+        first = clean(" ".join(case.reasons[0].split())) if case.reasons else case.result
         ET.SubElement(one, tag, {"message": first, "type": case.result}).text = f"{clean(case.title)}\n{text}"
     ET.indent(root)
     document: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)

@@ -74,7 +74,9 @@ class LiveView:
             (f"virtual {real(virtual)}   real {real(now - self._begun)}", "cyan"),
         )
         rows = [head, _load(snapshot), _faults(snapshot), *_alerts(self._plan, self._progress, now)]
-        rows += [Text(f"! {clean(trouble)}", style="yellow") for trouble in snapshot.trouble[-4:]]
+        rows += [
+            Text(f"! {clean(' | '.join(trouble.splitlines()))}", style="yellow") for trouble in snapshot.trouble[-4:]
+        ]
         if snapshot.notices:
             rows += [Text("notices", style="dim"), *map(_notice, snapshot.notices[-_LAST_NOTICES:])]
         return Group(*rows)
@@ -157,7 +159,7 @@ class PlainLines:
             if isinstance(event, Phase) and event.name == "steps":
                 self._zero = event.t
             virtual = f"{(event.t - self._zero) * self._scale:8.1f}v" if self._zero else " " * 9
-            self._say(f"{event.t - self._begun:7.1f}s {virtual}  {clean(text)}")
+            self._say(f"{event.t - self._begun:7.1f}s {virtual}  {clean(' | '.join(text.splitlines()))}")
 
     def _text(self, event: Event) -> str:
         match event:
@@ -200,3 +202,8 @@ class PlainLines:
                 )
             case _:
                 return ""
+
+
+def _in_one(text: str) -> str:
+    """Several lines as one."""
+    return clean(" | ".join(text.splitlines()))

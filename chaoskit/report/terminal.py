@@ -31,7 +31,7 @@ def verdict_view(verdict: Verdict) -> RenderableType:
         parts += [Text(f"Requests (real time{more})", style="bold"), requests_table(names), Text("")]
     reasons = telling(verdict.rows)
     parts += [Padding(Text(f"• {paragraph(reason)}"), (0, 0, 0, 1)) for reason in reasons]
-    parts += [Padding(Text(clean(note), style="dim"), (0, 0, 0, 1)) for note in verdict.notes]
+    parts += [Padding(Text(paragraph(note), style="dim"), (0, 0, 0, 1)) for note in verdict.notes]
     ending = Text.assemble(
         ("\n" if verdict.notes or reasons else ""),
         (f"{verdict.result}", STYLES[verdict.result]),
@@ -92,7 +92,7 @@ def plan_view(plan: Plan) -> RenderableType:
     steps.add_row("tail", "look on, so that late differs from never", "", seconds(plan.tail_vs))
     unseen = dict.fromkeys(one for alert in plan.alerts for one in alert.unwitnessed)
     said = [*plan.warnings, *(f"{one} will be UNKNOWN: nobody sees whether it delivers" for one in unseen)]
-    warnings = [Text(f"warning: {clean(warning)}", style="yellow") for warning in said]
+    warnings = [Text(f"warning: {paragraph(warning)}", style="yellow") for warning in said]
     return Group(head, Text(load), Text(""), steps, Text(""), _windows(plan), *warnings)
 
 

@@ -29,6 +29,7 @@ from chaoskit.scenario.model import Attached
 from chaoskit.stack.attached import AttachedStack
 from chaoskit.stack.binaries import Binaries, require
 from chaoskit.stack.doors import Door, DoorBook
+from chaoskit.stack.fitting import fitted
 from chaoskit.stack.interface import Stack
 from chaoskit.stack.local import LocalStack
 from chaoskit.stack.localize import Ports, localize
@@ -82,11 +83,14 @@ def prepare(
     binaries = able(require(), answer)
     with own_load(plan) as load:
         ports = Ports(*reserve(len(Ports.__dataclass_fields__)))
-        book = DoorBook(ports.webhook)
         folders = [folder(each[0]) for each in planned]
         where = stack_folder(folders) if stack_folder else folders[0] / "stack"
         needed = frozenset(name for each in planned for name in _needed(each[0]))
-        localized = localize(sources, where, ports, plan.time_scale, book, needed, plan.config.set_aside)
+        scale, aside = plan.time_scale, plan.config.set_aside
+        localized = fitted(
+            lambda too_new: localize(sources, where, ports, scale, DoorBook(ports.webhook), needed, aside, too_new),
+            binaries,
+        )
         notes = (*localized.notes, *answer.notes)
         stack = LocalStack(where, binaries, localized, ports, plan.time_scale, None)
         doors = [_described(door) for door in localized.doors]

@@ -19,6 +19,7 @@ from chaoskit.run.metrics import RunMetrics
 from chaoskit.run.signals import signals_end
 from chaoskit.stack.binaries import require
 from chaoskit.stack.doors import DoorBook
+from chaoskit.stack.fitting import fitted
 from chaoskit.stack.local import LocalStack
 from chaoskit.stack.localize import Localized, Ports, localize
 from chaoskit.stack.original import able, ask
@@ -69,8 +70,12 @@ def run_stack(
         ports = Ports(own=reserve(1)[0], **_DOCUMENTED)
     with tempfile.TemporaryDirectory(prefix="chaoskit-up-") as temporary:
         folder = Path(temporary) / "stack"
-        book = DoorBook(ports.webhook)
-        localized = localize(config.sources, folder, ports, scale, book, frozenset(), set_aside)
+        localized = fitted(
+            lambda too_new: localize(
+                config.sources, folder, ports, scale, DoorBook(ports.webhook), frozenset(), set_aside, too_new
+            ),
+            binaries,
+        )
         if wanted.witness:
             localized = _witnessed(localized, wanted)
         stack = LocalStack(folder, binaries, localized, ports, scale, smtp, wanted.environment, catch_all=True)

@@ -14,7 +14,7 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ import requests
 
 from chaoskit.access import plain_session
 from chaoskit.alerting.virtual import prometheus_flags
-from chaoskit.errors import EquipmentError
+from chaoskit.errors import BadInput, EquipmentError
 from chaoskit.events import Event
 from chaoskit.observe.sinks import SinkChild
 from chaoskit.stack.binaries import Binaries
@@ -234,24 +234,26 @@ class LocalStack:
 
     def _start_prometheus(self) -> None:
         data, logs = self.folder / "data", self.folder / "logs"
-        self.children["prometheus"] = start_prometheus(
-            self._binaries,
-            self.folder / "prometheus.yml",
-            data / "prometheus",
-            self.ports.prometheus,
-            logs / "prometheus.log",
-            flags=prometheus_flags(self._scale),
-        )
+        with _with_files_of_ours("Prometheus"):
+            self.children["prometheus"] = start_prometheus(
+                self._binaries,
+                self.folder / "prometheus.yml",
+                data / "prometheus",
+                self.ports.prometheus,
+                logs / "prometheus.log",
+                flags=prometheus_flags(self._scale),
+            )
 
     def _start_alertmanager(self) -> None:
         data, logs = self.folder / "data", self.folder / "logs"
-        self.children["alertmanager"] = start_alertmanager(
-            self._binaries,
-            self.folder / "alertmanager.yml",
-            data / "alertmanager",
-            self.ports.alertmanager,
-            logs / "alertmanager.log",
-        )
+        with _with_files_of_ours("Alertmanager"):
+            self.children["alertmanager"] = start_alertmanager(
+                self._binaries,
+                self.folder / "alertmanager.yml",
+                data / "alertmanager",
+                self.ports.alertmanager,
+                logs / "alertmanager.log",
+            )
 
     def _spawn_target(self) -> None:
         data = self._target_data
@@ -316,6 +318,15 @@ class LocalStack:
             self.addresses = json.loads(said[0])
         except ValueError:
             raise EquipmentError("target", f"said {said[0][:200]!r} instead of its addresses", child.tail()) from None
+
+
+@contextlib.contextmanager
+def _with_files_of_ours(name: str) -> Iterator[None]:
+    """The user's own files were asked about before: what is refused now says nothing of them."""
+    try:
+        yield
+    except BadInput as error:
+        raise EquipmentError(name, f"does not start with what was made for it here: {error}") from None
 
 
 def mail_door(door: Door) -> dict[str, Any]:

@@ -6,7 +6,7 @@ written files stay in the run's folder.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
@@ -21,7 +21,7 @@ from chaoskit.alerting.virtual import scale_alertmanager, scale_prometheus
 from chaoskit.errors import Place, Problem, Refused
 from chaoskit.observe.mail_header import HEADER_NAME, HEADER_TEMPLATE
 from chaoskit.stack.doors import Door, DoorBook
-from chaoskit.stack.redirect import redirect
+from chaoskit.stack.redirect import Setting, redirect
 from chaoskit.yaml_source import read
 
 DOCUMENTED = {9090: "prometheus", 9091: "metrics", 9093: "alertmanager"}
@@ -58,11 +58,13 @@ def localize(
     book: DoorBook,
     needed: frozenset[str],
     set_aside: Mapping[str, str],
+    too_new: Collection[Setting] = (),
 ) -> Localized:
     """The configuration in `sources` (by role:FILE) for a stack in `folder` at a time scale.
 
     A rule that cannot be compressed exactly is left out and named; one that the scenario needs is Refused. Rules that
-    cannot be read, and those of the expressions `set_aside`, are left out and named as well.
+    cannot be read, and those of the expressions `set_aside`, are left out and named as well; so are settings of
+    Alertmanager that are `too_new` for the one that runs (see `fitting`).
     """
     k = Fraction(scale).limit_denominator(1000)
     by_role = _documents(sources)
@@ -79,7 +81,7 @@ def localize(
     _lead_home(prometheus, ports, scale, notes)
     templates = {f"templates/{PurePosixPath(name).name}": text for name, text in _texts(sources, "template")}
     alertmanager["templates"] = [str(folder / name) for name in templates]
-    redirected = redirect(alertmanager, book, folder=folder)
+    redirected = redirect(alertmanager, book, folder=folder, too_new=too_new)
     for receiver in redirected.config.get("receivers", []):
         for mail in receiver.get("email_configs", []):
             mail["headers"] = {**(mail.get("headers") or {}), HEADER_NAME: HEADER_TEMPLATE}

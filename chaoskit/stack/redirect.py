@@ -17,7 +17,7 @@ from __future__ import annotations
 import copy
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,10 @@ _GLOBAL_KEPT = frozenset({"resolve_timeout", "smtp_from", "smtp_hello"})
 _GLOBAL_REPLACED = re.compile(
     r"(?:smtp|slack|pagerduty|opsgenie|wechat|victorops|telegram|webex|jira|rocketchat|mattermost)_.*|http_config"
 )
-_CONFIGS = "_configs"
+CONFIGS = "_configs"
+Setting = tuple[str, str]
+"""A kind of integration and a setting of it ("" for the kind itself), or a section of the file and a key below it."""
+_TOO_NEW = "the Alertmanager here does not know it"
 _GO_GLOB = re.compile(r"([*?\[\\])")
 
 
@@ -67,12 +70,15 @@ class Redirected:
     pinned: tuple[str, ...]
 
 
-def redirect(config: Mapping[str, Any], doors: DoorBook, *, folder: Path) -> Redirected:
+def redirect(
+    config: Mapping[str, Any], doors: DoorBook, *, folder: Path, too_new: Collection[Setting] = ()
+) -> Redirected:
     """The parsed alertmanager.yml with every notification led to a door of `doors`.
 
-    `folder` is where the file lies: template globs are relative to it. The original is left as it is. Raises
-    BadInput where the structure is not that of an Alertmanager configuration; `monitoring.check_alertmanager`
-    says more about such a file.
+    `folder` is where the file lies: template globs are relative to it. What is `too_new` for the program that is to
+    read it is left out and named; an integration that cannot do without becomes a webhook. The original is left as it
+    is. Raises BadInput where the structure is not that of an Alertmanager configuration;
+    `monitoring.check_alertmanager` says more about such a file.
     """
     problems = list(_structure_problems(config))
     if problems:
@@ -83,14 +89,17 @@ def redirect(config: Mapping[str, Any], doors: DoorBook, *, folder: Path) -> Red
         if key not in _KEPT and key not in _PINNED_AWAY and key != "global"
     ]
     new: dict[str, Any] = {}
-    settings, unknown = _global(config.get("global") or {})
+    settings, unknown = _global(config.get("global") or {}, too_new)
     replaced += unknown
     if settings:
         new["global"] = settings
     new.update({key: copy.deepcopy(config[key]) for key in _KEPT if config.get(key) is not None})
+    for section in _KEPT:
+        left_out = _without(new.get(section), {key for top, key in too_new if top == section})
+        replaced += [Replaced(f"{section}, {key}", f"left out: {_TOO_NEW}") for key in dict.fromkeys(left_out)]
     new["receivers"] = []
     for receiver in config.get("receivers") or []:
-        rebuilt, remarks = _receiver(receiver, doors)
+        rebuilt, remarks = _receiver(receiver, doors, too_new)
         new["receivers"].append(rebuilt)
         replaced += remarks
     if new.get("templates"):
@@ -106,33 +115,50 @@ def absolute_glob(folder: Path, pattern: str) -> str:
     return posixpath.join(_GO_GLOB.sub(r"\\\1", str(folder.resolve())), pattern)
 
 
-def _global(settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[Replaced]]:
-    kept = {key: value for key, value in settings.items() if key in _GLOBAL_KEPT}
+def _without(node: Any, keys: Collection[str]) -> Iterator[str]:
+    """Takes the keys out of a route and those below, or of each inhibition rule; says which it found."""
+    if isinstance(node, list):
+        for each in node:
+            yield from _without(each, keys)
+    elif isinstance(node, dict):
+        for key in [each for each in node if each in keys]:
+            del node[key]
+            yield key
+        yield from _without(node.get("routes"), keys)
+
+
+def _global(settings: Mapping[str, Any], too_new: Collection[Setting]) -> tuple[dict[str, Any], list[Replaced]]:
+    kept = {key: value for key, value in settings.items() if key in _GLOBAL_KEPT and ("global", key) not in too_new}
     unknown = [key for key in settings if key not in _GLOBAL_KEPT and not _GLOBAL_REPLACED.fullmatch(str(key))]
     return kept, [Replaced(f"global.{key}", "not known, so left out") for key in unknown]
 
 
-def _receiver(receiver: Mapping[str, Any], doors: DoorBook) -> tuple[dict[str, Any], list[Replaced]]:
+def _receiver(
+    receiver: Mapping[str, Any], doors: DoorBook, too_new: Collection[Setting]
+) -> tuple[dict[str, Any], list[Replaced]]:
     """The receiver with each integration led to a door of its own; those replaced follow its own webhooks."""
     name = str(receiver["name"])
     rebuilt: dict[str, Any] = {"name": name}
     webhooks: list[dict[str, Any]] = []
     remarks: list[Replaced] = []
     for key, entries in receiver.items():
-        if not key.endswith(_CONFIGS):
+        if not key.endswith(CONFIGS):
             if key != "name":
                 remarks.append(Replaced(f"receiver {name}, {key}", "not known, so left out"))
             continue
-        kind = key.removesuffix(_CONFIGS)
+        kind = key.removesuffix(CONFIGS)
         for index, entry in enumerate(entries or []):
             where = f"receiver {name}, {kind} {index}"
-            reason = _no_door(kind, entry)
+            reason = _no_door(kind, entry, too_new)
             if reason:
                 webhooks.append(_webhook_instead(name, kind, index, entry, doors))
                 remarks.append(Replaced(where, f"sent as a webhook: {reason}"))
                 continue
             integration = KINDS[kind]
-            rebuilt.setdefault(key, []).append(_led_to_door(name, integration, index, entry, doors))
+            lost = [setting for setting in entry if (kind, setting) in too_new]
+            kept = {setting: value for setting, value in entry.items() if setting not in lost}
+            rebuilt.setdefault(key, []).append(_led_to_door(name, integration, index, kept, doors))
+            remarks += [Replaced(f"{where}, {setting}", f"left out: {_TOO_NEW}") for setting in lost]
             remarks += [
                 Replaced(f"{where}, {setting}", why) for setting, why in integration.noted.items() if entry.get(setting)
             ]
@@ -141,11 +167,13 @@ def _receiver(receiver: Mapping[str, Any], doors: DoorBook) -> tuple[dict[str, A
     return rebuilt, remarks
 
 
-def _no_door(kind: str, entry: Mapping[str, Any]) -> str:
+def _no_door(kind: str, entry: Mapping[str, Any], too_new: Collection[Setting]) -> str:
     """Why an integration cannot be led to a door as it is; empty when it can."""
     integration = KINDS.get(kind)
     if integration is None:
         return "this kind of integration is not known"
+    if any(own == kind and setting not in integration.contents for own, setting in too_new):
+        return _TOO_NEW
     unknown = sorted(str(key) for key in entry if key not in integration.known)
     if unknown and not integration.no_door:
         return f"its setting {', '.join(unknown)} is not known"
@@ -248,7 +276,7 @@ def _receiver_problems(receiver: Mapping[Any, Any], where: str) -> Iterator[Prob
     for key, entries in receiver.items():
         if not isinstance(key, str):
             yield Problem(None, f"{where}.{key} is not a setting")
-        elif key.endswith(_CONFIGS) and not _is_list_of(entries, Mapping):
+        elif key.endswith(CONFIGS) and not _is_list_of(entries, Mapping):
             yield Problem(None, f"{where}.{key} is not a list of mappings")
 
 

@@ -281,3 +281,15 @@ def test_alerts_of_one_notice_say_with_whom_they_were_told(config: AlertConfig) 
 def test_an_alert_that_relabelling_drops_says_that_nobody_is_told(config: AlertConfig) -> None:
     dropped = with_static(RuleOutcome(alerts(config)[0], PASS, fired=True), {}, ())
     assert any("told to nobody: alert_relabel_configs drop it" in line for line in text_lines(found(dropped)))
+
+
+def test_a_reason_of_several_lines_keeps_them_and_begins_no_line_of_its_own(config: AlertConfig) -> None:
+    long = "Alertmanager: ended\nlevel=error\nPASS  Everything"
+    row = Row(about="run", hop="end", result=Result.UNKNOWN, reason=long)
+    of = found(outcome(config, Result.UNKNOWN, long), unrehearsed(alerts(config)[1], long), findings=(row,))
+    said = "\n".join(text_lines(replace(of, notes=(long,))))
+    assert "UNKNOWN  run: Alertmanager: ended\n  | level=error\n  | PASS  Everything" in said
+    assert said.count("\n  | PASS  Everything") == 4
+    assert "x0a" not in said
+    (message,) = [each.get("message") for each in ET.fromstring(to_junit(found(findings=(row,)))).iter("error")]
+    assert message == "Alertmanager: ended level=error PASS Everything"
