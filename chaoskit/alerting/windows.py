@@ -15,14 +15,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 from chaoskit.alerting.model import AlertConfig, PromisedNotice, Route, Rule
 from chaoskit.alerting.windows_expression import feeding_jobs, recording_delay
 from chaoskit.errors import Place
+from chaoskit.hop import Hop
 from chaoskit.units import format_duration
-
-Hop = Literal["detect", "hold", "notify", "clear", "all-clear"]
 
 # How exactly an instant must be known to tell a kept promise from a broken one: half of the setting that
 # governs the hop (a wrong setting is rarely nearer), at most as much as matters to a person on call. The
@@ -89,7 +87,7 @@ def detect(config: AlertConfig, rule: Rule, appears_vs: float = 0.0) -> Window:
     """
     seen_vs, setting = _seen(config, rule)
     resolution_vs = _seen_resolution(rule, config, appears_vs)
-    return _window("detect", 0.0, appears_vs + seen_vs, _after(setting, appears_vs), rule.place, resolution_vs)
+    return _window(Hop.DETECT, 0.0, appears_vs + seen_vs, _after(setting, appears_vs), rule.place, resolution_vs)
 
 
 def hold(rule: Rule, missed: int = 0) -> Window:
@@ -97,7 +95,7 @@ def hold(rule: Rule, missed: int = 0) -> Window:
     held_vs = up(rule.for_s, rule.interval_s)
     setting = f"for {format_duration(rule.for_s)}" + _rounded(rule.for_s, held_vs)
     resolution_vs = _resolution(rule.for_s or rule.interval_s, COARSEST_HOLD_VS)
-    return _window("hold", held_vs, held_vs + missed * rule.interval_s, setting, rule.place, resolution_vs)
+    return _window(Hop.HOLD, held_vs, held_vs + missed * rule.interval_s, setting, rule.place, resolution_vs)
 
 
 def promised_hold(promised: PromisedNotice, rule: Rule, missed: int = 0) -> Window:
@@ -105,7 +103,7 @@ def promised_hold(promised: PromisedNotice, rule: Rule, missed: int = 0) -> Wind
     held_vs = up(promised.for_s, rule.interval_s)
     setting = f"promised for {format_duration(promised.for_s)}" + _rounded(promised.for_s, held_vs)
     resolution_vs = _resolution(promised.for_s or rule.interval_s, COARSEST_HOLD_VS)
-    return _window("hold", held_vs, held_vs + missed * rule.interval_s, setting, promised.place, resolution_vs)
+    return _window(Hop.HOLD, held_vs, held_vs + missed * rule.interval_s, setting, promised.place, resolution_vs)
 
 
 def notify(rule: Rule, route: Route, delivery_vs: float, live: bool = False, lost_posts: int = 0) -> Window:
@@ -121,7 +119,7 @@ def notify(rule: Rule, route: Route, delivery_vs: float, live: bool = False, los
     wait_vs = route.group_wait_s
     setting = f"group_wait {format_duration(wait_vs)}"
     resolution_vs = _resolution(wait_vs, COARSEST_NOTIFY_VS)
-    return _window("notify", wait_vs, wait_vs + lost_vs + delivery_vs, setting, route.place, resolution_vs)
+    return _window(Hop.NOTIFY, wait_vs, wait_vs + lost_vs + delivery_vs, setting, route.place, resolution_vs)
 
 
 def promised_notify(promised: PromisedNotice, delivery_vs: float, live: Route | None = None) -> Window:
@@ -131,12 +129,12 @@ def promised_notify(promised: PromisedNotice, delivery_vs: float, live: Route | 
     wait_vs = promised.group_wait_s
     setting = f"promised group_wait {format_duration(wait_vs)}"
     resolution_vs = _resolution(wait_vs, COARSEST_NOTIFY_VS)
-    return _window("notify", wait_vs, wait_vs + delivery_vs, setting, promised.place, resolution_vs)
+    return _window(Hop.NOTIFY, wait_vs, wait_vs + delivery_vs, setting, promised.place, resolution_vs)
 
 
 def live_notify(route: Route, delivery_vs: float) -> Window:
     """From firing to the notice of a group that has notified before, or lingers: its next tick."""
-    return _ticking("notify", route, delivery_vs, COARSEST_NOTIFY_VS)
+    return _ticking(Hop.NOTIFY, route, delivery_vs, COARSEST_NOTIFY_VS)
 
 
 def clear(config: AlertConfig, rule: Rule, clears_vs: float = 0.0) -> Window:
@@ -151,12 +149,12 @@ def clear(config: AlertConfig, rule: Rule, clears_vs: float = 0.0) -> Window:
         setting += f" + {kept}" + _rounded(rule.keep_firing_for_s, kept_vs)
     hi_vs = clears_vs + seen_vs + kept_vs
     resolution_vs = _seen_resolution(rule, config, clears_vs)
-    return _window("clear", kept_vs, hi_vs, _after(setting, clears_vs), rule.place, resolution_vs)
+    return _window(Hop.CLEAR, kept_vs, hi_vs, _after(setting, clears_vs), rule.place, resolution_vs)
 
 
 def all_clear(route: Route, delivery_vs: float) -> Window:
     """From resolved to the resolved notice: the group's next tick."""
-    return _ticking("all-clear", route, delivery_vs, COARSEST_ALL_CLEAR_VS)
+    return _ticking(Hop.ALL_CLEAR, route, delivery_vs, COARSEST_ALL_CLEAR_VS)
 
 
 def repeats_after(route: Route) -> float:

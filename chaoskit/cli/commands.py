@@ -22,6 +22,7 @@ from chaoskit.cli.sources import versions_of, yours_option
 from chaoskit.errors import BadInput, EquipmentError, ExitCode, Place, Problem, worst
 from chaoskit.events import Event, Notice, Stranger
 from chaoskit.history import read_history
+from chaoskit.hop import Hop
 from chaoskit.plan.model import Plan
 from chaoskit.report.checklist import checklist_view
 from chaoskit.report.junit import Case, junit, promises
@@ -294,7 +295,7 @@ def _keep(prepared: Prepared, runner: Runner, console: Console) -> None:
     """Leaves the stack up for a bounded time when what is known so far is not a PASS."""
     so_far = verify(read_history(prepared.runs[0].folder)).rows
     # The load's totals and the run's end are still to come.
-    if all(row.result == "PASS" for row in so_far if row.hop not in ("load", "end")):
+    if all(row.result == "PASS" for row in so_far if row.hop not in (Hop.LOAD, Hop.END)):
         return
     stack = prepared.stack
     console.print(f"kept for {_KEEP_S / 60:.0f} minutes, Ctrl-C ends it:", highlight=False)

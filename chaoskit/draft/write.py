@@ -135,7 +135,8 @@ def _comments(explanation: Explanation, plan: Plan, profile: Profile, model: str
 
 def _windows(plan: Plan, name: str) -> Iterator[str]:
     alert = next(each for each in plan.alerts if each.rule.alert == name)
-    for hop, to, since, window in hops_of(alert):
+    for to, window in hops_of(alert):
+        hop, since = window.hop, window.hop.since
         where = f" at {to}" if to else ""
         yield f"  {hop:9} {span((window.lo_vs, window.hi_vs))} after {since}{where}; {window.setting}"
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from chaoskit.alerting.inhibition import muting_rules
 from chaoskit.alerting.model import AlertConfig, Route
 from chaoskit.alerting.routing import match_routes
+from chaoskit.hop import Hop
 from chaoskit.plan.model import Plan, PlannedAlert
 from chaoskit.verify.verdict import Result, Verdict
 
@@ -64,7 +65,7 @@ def proven_by(plan: Plan, verdict: Verdict) -> dict[str, frozenset[str]]:
             name = alert.rule.alert
             mine = [row for row in verdict.rows if row.about == name or row.about.startswith(f"{name} ")]
             if mine:
-                _add(plan, alert, found, {row.to.partition(" (")[0] for row in mine if row.hop == "notify"})
+                _add(plan, alert, found, {row.to.partition(" (")[0] for row in mine if row.hop is Hop.NOTIFY})
     return {kind: frozenset(names) for kind, names in found.items()}
 
 

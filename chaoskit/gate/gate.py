@@ -21,6 +21,7 @@ from chaoskit.files import HISTORY, read_regular
 from chaoskit.gate.candidate import Candidate
 from chaoskit.gate.job import Job, Part, Said
 from chaoskit.gate.schedule import Schedule, StackPlan, Wave
+from chaoskit.hop import Hop
 from chaoskit.observe.pressure import Busy
 from chaoskit.report.written import VERDICT, read_checklists
 from chaoskit.stack.original import Answer, ask
@@ -55,7 +56,7 @@ class Outcome:
     def says_nothing(self) -> bool:
         """UNKNOWN, or ended before anything was broken, as where a part of its stack did not come up."""
         rows = self.verdict.rows if self.verdict else []
-        never_began = any(row.hop == "steady" and row.result is Result.UNKNOWN for row in rows)
+        never_began = any(row.hop is Hop.STEADY and row.result is Result.UNKNOWN for row in rows)
         return self.exit_code == ExitCode.UNKNOWN or (self.exit_code == ExitCode.ABORTED and never_began)
 
 

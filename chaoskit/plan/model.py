@@ -9,6 +9,7 @@ from chaoskit.alerting.model import AlertConfig, NotUnderstood, Rule
 from chaoskit.alerting.windows import Window
 from chaoskit.alerting.windows_expression import unread_below
 from chaoskit.errors import Place
+from chaoskit.hop import Hop
 from chaoskit.scenario.model import Expectation, FaultSpec, Notify, Profile, Scenario, Step
 
 
@@ -85,7 +86,7 @@ class Unproved:
 
     to: str
     """The receiver, or one integration of it as `critical-alerts (webhook)`."""
-    hops: tuple[str, ...]
+    hops: tuple[Hop, ...]
     reason: str
     broken: bool = False
     """Whether the configuration alone shows that the promise cannot be kept."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 from chaoskit.alerting.model import AlertConfig, Integration, PromisedReceiver, Receiver
 from chaoskit.alerting.promise import lacking
 from chaoskit.errors import Problem
+from chaoskit.hop import Hop
 from chaoskit.plan.model import Unproved
 from chaoskit.plan.names import undefined
 from chaoskit.scenario.model import Attached, Notify, Profile
@@ -54,28 +55,28 @@ def unproved(
     if not receiver.integrations:
         if ask.mode == "never":
             reason = f"{name} has no integration, so nothing could show a notice that must not come"
-            return [Unproved(name, ("notify",), reason)]
+            return [Unproved(name, (Hop.NOTIFY,), reason)]
         reason = f"told to nobody: {name} has no integration ({receiver.place})"
-        return [Unproved(name, ("notify",), reason, broken=True)]
+        return [Unproved(name, (Hop.NOTIFY,), reason, broken=True)]
     found = []
     if ask.mode != "never" and promised is not None:
         found = [
             Unproved(
                 f"{name} ({kind})",
-                ("notify",),
+                (Hop.NOTIFY,),
                 f"{name} has no {kind} integration ({receiver.place}), and is promised one ({promised.place})",
                 broken=True,
             )
             for kind in lacking(promised, receiver)
         ]
     if not doors_of(profile, receiver) and isinstance(target, Attached):
-        hops: tuple[str, ...] = () if ask.mode == "never" else ("content",)
+        hops: tuple[Hop, ...] = () if ask.mode == "never" else (Hop.CONTENT,)
         if all_clear:
-            hops = ("all-clear", *hops)
+            hops = (Hop.ALL_CLEAR, *hops)
         if unwitnessed(target, receiver):
             why = "the profile names no witness"
         else:
-            hops = ("notify", *hops)
+            hops = (Hop.NOTIFY, *hops)
             why = "every integration of it is waived and the profile names no witness; a waiver proves nothing"
         if hops:
             found.append(Unproved(name, hops, f"nobody sees what {name} is told: {why}"))

@@ -12,6 +12,7 @@ from chaoskit.alerting.model import Receiver, Rule
 from chaoskit.alerting.routing import told_by
 from chaoskit.events import Notice
 from chaoskit.history import History
+from chaoskit.hop import Hop
 from chaoskit.observe.pressure import Pressure
 from chaoskit.plan.model import Plan, PlannedAlert
 from chaoskit.rehearse.marker import headline
@@ -126,7 +127,7 @@ def judge_wave(
     others: list[Row] = []
     for row in (_disturbed(_synthetic(row), disturbed) for row in seen if _counts(row)):
         of = next(
-            (n for n in names if row.hop != "finding" and (row.about == n or row.about.startswith(f"{n} "))), None
+            (n for n in names if row.hop is not Hop.FINDING and (row.about == n or row.about.startswith(f"{n} "))), None
         )
         if of and pressure is not None:
             lives = [e for e in evidence.episodes if (owner := owners.get(id(e))) and owner.rule.alert == of]
@@ -156,12 +157,14 @@ def replace_result(verdict: Verdict, rows: Sequence[Row]) -> Verdict:
 
 def _counts(row: Row) -> bool:
     """A rehearsal has no load, and what moved the series was no fault of a service: when it shows is not judged."""
-    return row.hop != "load" and not (row.hop == "detect" and (row.result is Result.PASS or row.observed is not None))
+    return row.hop is not Hop.LOAD and not (
+        row.hop is Hop.DETECT and (row.result is Result.PASS or row.observed is not None)
+    )
 
 
 def _synthetic(row: Row) -> Row:
     """Whether a condition shows is the script's doing here, so its failure is no failure of the rules."""
-    if row.hop != "detect" or row.result is not Result.FAIL:
+    if row.hop is not Hop.DETECT or row.result is not Result.FAIL:
         return row
     reason = f"{row.about}: {_UNLIKE}: {row.reason}"
     return Row(
@@ -170,17 +173,21 @@ def _synthetic(row: Row) -> Row:
 
 
 def _disturbed(row: Row, why: str) -> Row:
-    if not why or row.result is not Result.FAIL or row.hop not in ("hold", "clear", "notify", "all-clear"):
+    if not why or row.result is not Result.FAIL or (not row.hop.timed or row.hop is Hop.DETECT):
         return row
     return msgspec.structs.replace(row, result=Result.UNKNOWN, reason=f"{row.reason}; but {why}")
 
 
 def _waited(row: Row, lives: Sequence[Episode], pressure: Pressure, scale: float) -> Row:
     """A notice that came no later than programs had to wait for a core says nothing of anybody's configuration."""
-    if row.result is not Result.FAIL or row.hop not in ("notify", "all-clear") or not (row.observed and row.allowed):
+    if (
+        row.result is not Result.FAIL
+        or row.hop not in (Hop.NOTIFY, Hop.ALL_CLEAR)
+        or not (row.observed and row.allowed)
+    ):
         return row
     late_s, after_s = (row.observed[0] - row.allowed[1]) / scale, row.observed[1] / scale
-    starts = [start for e in lives if (start := e.firing if row.hop == "notify" else e.resolved) is not None]
+    starts = [start for e in lives if (start := e.firing if row.hop is Hop.NOTIFY else e.resolved) is not None]
     if late_s <= 0 or not any(pressure.explains(late_s, start[0], start[1] + after_s) for start in starts):
         return row
     why = f"programs waited for this busy machine as long as the {late_s:.2f} real s by which it was late"
@@ -205,7 +212,7 @@ def _outcome(
 
 
 def _unmoved(outcome: RuleOutcome) -> str:
-    return next((row.reason for row in outcome.rows if row.hop == "detect" and _UNLIKE in row.reason), "")
+    return next((row.reason for row in outcome.rows if row.hop is Hop.DETECT and _UNLIKE in row.reason), "")
 
 
 def _elsewhere(alert: PlannedAlert, episodes: list[Episode], evidence: Evidence, plan: Plan) -> Iterator[Row]:
@@ -221,11 +228,11 @@ def _elsewhere(alert: PlannedAlert, episodes: list[Episode], evidence: Evidence,
         ways = f"routes lead it to {', '.join(alert.receivers) or 'nobody'}"
         to = f"{notice.receiver} ({notice.integration})"
         reason = f"{alert.rule.alert}: {to} heard of it, and {ways}; it carried {labels}"
-        yield Row(about=alert.rule.alert, hop="notify", to=to, result=Result.FAIL, reason=reason)
+        yield Row(about=alert.rule.alert, hop=Hop.NOTIFY, to=to, result=Result.FAIL, reason=reason)
 
 
 def _excused(row: Row, reason: str) -> Row:
-    if row.result is not Result.FAIL or row.hop not in ("notify", "all-clear", "content"):
+    if row.result is not Result.FAIL or row.hop not in (Hop.NOTIFY, Hop.ALL_CLEAR, Hop.CONTENT):
         return row
     return Row(about=row.about, hop=row.hop, to=row.to, result=Result.UNKNOWN, reason=reason)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from chaoskit.alerting.model import AlertConfig
+from chaoskit.hop import Hop
 from chaoskit.verify.verdict import Result, Row
 
 _TEXT = r'"((?:[^"\\]|\\.)*)"'
@@ -44,11 +45,11 @@ class Unrendered:
         for rule in config.rules:
             if rule.alert in self.alerts and rule.alert in judged:
                 reason = f"{rule.alert}: a template of the rule fails: {self.alerts[rule.alert]} ({rule.place})"
-                found.append(Row(about=rule.alert, hop="content", result=Result.FAIL, reason=reason))
+                found.append(Row(about=rule.alert, hop=Hop.CONTENT, result=Result.FAIL, reason=reason))
         return found
 
     def _explained(self, row: Row, config: AlertConfig) -> Row:
-        if row.result is not Result.FAIL or row.hop != "notify":
+        if row.result is not Result.FAIL or row.hop is not Hop.NOTIFY:
             return row
         for (receiver, integration), what in self.doors.items():
             if row.to.startswith(f"{receiver} ({integration}"):

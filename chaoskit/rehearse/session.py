@@ -14,6 +14,7 @@ from chaoskit.alerting.routing import alert_labels, receivers_of
 from chaoskit.alerting.virtual import exact_scale, instant_records
 from chaoskit.alerting.windows_expression import range_of, unread_below
 from chaoskit.errors import BadInput, ExitCode
+from chaoskit.hop import Hop
 from chaoskit.observe.pressure import is_busy
 from chaoskit.rehearse.apart import with_own_groups
 from chaoskit.rehearse.derive import BUG, closure, key_of, recording_rules
@@ -345,9 +346,9 @@ class Session:
         for each in config.not_understood:
             if each.concerns(names | told | read):
                 about = each.of[0] if each.of else "configuration"
-                yield Row(about=about, hop="configuration", result=Result.UNKNOWN, reason=str(each))
+                yield Row(about=about, hop=Hop.CONFIGURATION, result=Result.UNKNOWN, reason=str(each))
         for doubt in asked.doubts:
-            yield Row(about="configuration", hop="configuration", result=Result.UNKNOWN, reason=doubt)
+            yield Row(about="configuration", hop=Hop.CONFIGURATION, result=Result.UNKNOWN, reason=doubt)
 
     def promise_text(self, rules: Sequence[RuleOutcome]) -> str:
         """The promise that the configuration implies for the rules of this rehearsal."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chaoskit.errors import Place
+from chaoskit.hop import Hop
 from chaoskit.verify.evidence import Evidence
 from chaoskit.verify.verdict import Result, Row, worst_of
 
@@ -75,9 +76,11 @@ def _texts(tested: GivenTest, evidence: Evidence) -> Iterator[Row]:
         alert = each.labels["alertname"]
         if wrong:
             reason = f"{alert}: {'; '.join(wrong.values())} ({each.place})"
-            yield Row(about=alert, hop="content", result=Result.FAIL, reason=reason)
+            yield Row(about=alert, hop=Hop.CONTENT, result=Result.FAIL, reason=reason)
         elif compared:
-            yield Row(about=alert, hop="content", result=Result.PASS, rests_on=f"exp_annotations in {compared} notices")
+            yield Row(
+                about=alert, hop=Hop.CONTENT, result=Result.PASS, rests_on=f"exp_annotations in {compared} notices"
+            )
 
 
 def _words(text: str) -> str:
@@ -104,7 +107,7 @@ def _not_quiet(tested: GivenTest, evidence: Evidence, scale: float) -> Iterator[
                 since = (begun[0] + quiet.at_vs / scale - episode.firing[1]) * scale
                 what = f"it had been firing for {since:.0f} s when the test expects none"
                 reason = f"{quiet.alert}: {what} ({quiet.place})"
-                yield Row(about=quiet.alert, hop="hold", result=Result.FAIL, reason=reason)
+                yield Row(about=quiet.alert, hop=Hop.HOLD, result=Result.FAIL, reason=reason)
                 break
 
 

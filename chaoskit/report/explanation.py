@@ -137,14 +137,14 @@ def _route(passed: tuple[Route, ...], route: Route) -> Text:
 def _hops(explanation: Explanation) -> RenderableType:
     windows = explanation.told.windows
     shown = table("hop", "to", "takes", "governed by")
-    rows = [("detect", "", windows.detect)]
-    rows += [("hold", "", windows.hold)] if windows.hold else []
-    rows += [("notify", heard.receiver, heard.notify) for heard in explanation.told.heard]
-    rows.append(("clear", "", windows.clear))
-    rows += [("all-clear", r.receiver, d.all_clear) for r in windows.receivers for d in r.deliveries if d.all_clear]
-    for hop, to, window in rows:
+    rows = [("", windows.detect)]
+    rows += [("", windows.hold)] if windows.hold else []
+    rows += [(heard.receiver, heard.notify) for heard in explanation.told.heard]
+    rows.append(("", windows.clear))
+    rows += [(r.receiver, d.all_clear) for r in windows.receivers for d in r.deliveries if d.all_clear]
+    for to, window in rows:
         where = f"{clean(window.setting)}  {window.place}" if window.place else clean(window.setting)
-        shown.add_row(hop, clean(to), span((window.lo_vs, window.hi_vs)), where)
+        shown.add_row(window.hop, clean(to), span((window.lo_vs, window.hi_vs)), where)
     return shown
 
 

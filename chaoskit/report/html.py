@@ -10,18 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import cache
 from typing import Any, TypeVar
 
 import jinja2
 import msgspec
 from markupsafe import Markup
 
-from chaoskit.alerting.routing import told_by
 from chaoskit.errors import BadInput
 from chaoskit.events import End, Equipment, LoadTotals
 from chaoskit.history import History
-from chaoskit.plan.model import Plan, PlannedAlert
+from chaoskit.hop import Lane
 from chaoskit.report.html_axis import Axis, Group
 from chaoskit.report.html_axis import Line as Instant
 from chaoskit.report.html_expected import expected_groups
@@ -31,7 +30,7 @@ from chaoskit.report.html_notices import Told, told
 from chaoskit.report.html_tables import banner, lines, phones
 from chaoskit.report.requests import by_name, cells
 from chaoskit.report.text import clean_lines, shortened
-from chaoskit.verify.anchors import assign
+from chaoskit.verify.case import Case, case_of
 from chaoskit.verify.checklist import ITEMS, Checklist
 from chaoskit.verify.evidence import Evidence, gather
 from chaoskit.verify.verdict import ALL_PHASES, Verdict
@@ -42,14 +41,16 @@ T = TypeVar("T")
 NOT_DRAWN = "this part could not be drawn"
 _MOST = 60
 _LONGEST_INPUT = 120_000
+_DAMAGED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+"""What a history may bring about that is damaged in ways that nobody foresaw."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """A history put in order; `plan` and `verdict` are None where it cannot be judged."""
+    """A history put in order; `case` and `verdict` are None where it cannot be judged."""
 
     history: History
-    plan: Plan | None
+    case: Case | None
     verdict: Verdict | None
     evidence: Evidence
     axis: Axis
@@ -92,7 +93,7 @@ def page(
         phones=phones(verdict.figures, verdict.rows) if verdict else [],
         lines=lines(verdict.rows) if verdict else ([], 0),
         requests=_requests(verdict) if verdict else [],
-        findings=[row for row in verdict.rows if row.hop == "finding"][:_MOST] if verdict else [],
+        findings=[row for row in verdict.rows if row.hop.lane is Lane.FINDING][:_MOST] if verdict else [],
         notes=[shortened(note, 1000) for note in verdict.notes[:_MOST]] if verdict else [],
         timeline=_timeline(read) if read else None,
         notices=_guarded(lambda: told(read.evidence.notices, read.axis), unheard) if read else unheard,
@@ -115,22 +116,20 @@ def _requests(verdict: Verdict) -> list[tuple[str, str, list[str], list[tuple[st
 
 def _read(history: History, verdict: Verdict | None) -> _Read:
     try:
-        plan: Plan | None = plan_of(history.header)
-    except BadInput:
-        plan = None
-    every_s = {r.alert: r.interval_s / plan.time_scale for r in plan.config.rules if r.alert} if plan else {}
-    evidence = gather(history, every_s, sent=partial(told_by, plan.config) if plan else dict)
-    return _Read(history, plan, verdict, evidence, axis_of(history, evidence))
+        case: Case | None = case_of(history, plan_of(history.header))
+    except (BadInput, *_DAMAGED):
+        case = None
+    evidence = case.evidence if case else gather(history, {}, sent=dict)
+    return _Read(history, case, verdict, evidence, axis_of(history, evidence))
 
 
 def _timeline(read: _Read) -> dict[str, Any]:
     """Groups of lanes over one axis."""
-    history, plan, evidence, axis = read.history, read.plan, read.evidence, read.axis
-    nobody: dict[int, PlannedAlert] = {}
-    owners = _guarded(lambda: assign(plan, evidence) if plan else nobody, nobody)
+    history, case, evidence, axis = read.history, read.case, read.evidence, read.axis
+    plan, owners = (case.plan, case.owners) if case else (None, {})
     groups = [
         *_groups(lambda: [scenario_group(history, plan, axis, evidence)]),
-        *_groups(lambda: expected_groups(plan, history, evidence, read.verdict, axis, owners)),
+        *_groups(lambda: expected_groups(case, read.verdict, axis)),
         *_groups(lambda: [other_alerts(plan, axis, evidence, owners)]),
         *_groups(lambda: [receivers_group(plan, axis, evidence)]),
         *_groups(lambda: [load_group(history, axis)]),
@@ -145,10 +144,10 @@ def _groups(draw: Callable[[], Sequence[Group | None]]) -> list[Group]:
 
 
 def _guarded(draw: Callable[[], T], instead: T) -> T:
-    """A history may be damaged in ways that nobody foresaw: what cannot be drawn does not cost the rest."""
+    """What cannot be drawn does not cost the rest."""
     try:
         return draw()
-    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError):
+    except _DAMAGED:
         return instead
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chaoskit.errors import ExitCode
+from chaoskit.hop import Hop
 from chaoskit.report.text import allowed, observed, seconds, shortened, telling
 from chaoskit.verify.verdict import ORDER, Figure, Result, Row, Verdict
 
@@ -193,8 +194,8 @@ def phones(figures: Sequence[Figure], rows: Sequence[Row]) -> list[Phone]:
             f"within {seconds(one.allowed[1])}",
             observed(one.undo_to_all_clear) if one.allowed_all_clear else "none promised",
             f"within {seconds(one.allowed_all_clear[1])}" if one.allowed_all_clear else "",
-            results.get((one.about, "notify", one.to), ""),
-            results.get((one.about, "all-clear", one.to), ""),
+            results.get((one.about, Hop.NOTIFY, one.to), ""),
+            results.get((one.about, Hop.ALL_CLEAR, one.to), ""),
         )
         for one in figures[:_MOST_ROWS]
     ]

@@ -131,12 +131,12 @@ def _windows(plan: Plan) -> RenderableType:
     shown = table("alert", "hop", "to", "from", "allowed", "governed by", title="Windows (virtual)")
     for alert in plan.alerts:
         who = " ".join([alert.rule.alert, *alert.names])
-        for number, (hop, to, since, window) in enumerate(hops_of(alert)):
+        for number, (to, window) in enumerate(hops_of(alert)):
             shown.add_row(
                 "" if number else clean(who),
-                hop,
+                window.hop,
                 clean(to),
-                since,
+                window.hop.since,
                 allowed((window.lo_vs, window.hi_vs)),
                 clean(window.setting),
             )
@@ -146,13 +146,12 @@ def _windows(plan: Plan) -> RenderableType:
     return shown
 
 
-def hops_of(alert: PlannedAlert) -> list[tuple[str, str, str, Window]]:
-    """What is judged of an alert, in the order in which it happens: hop, receiver, from when, window."""
-    hops = [("detect", "", "the fault", alert.detect), ("hold", "", "pending", alert.hold)]
-    hops += [("notify", n.to, "firing", n.notify) for n in alert.notices if n.ask.mode != "never"]
-    hops.append(("clear", "", "the undo", alert.clear))
-    hops += [("all-clear", n.to, "resolved", n.all_clear) for n in alert.notices if n.all_clear is not None]
-    return hops
+def hops_of(alert: PlannedAlert) -> list[tuple[str, Window]]:
+    """What is judged of an alert, in the order in which it happens: receiver, window."""
+    hops = [("", alert.detect), ("", alert.hold)]
+    hops += [(n.to, n.notify) for n in alert.notices if n.ask.mode != "never"]
+    hops.append(("", alert.clear))
+    return hops + [(n.to, n.all_clear) for n in alert.notices if n.all_clear is not None]
 
 
 def print_to(console: Console, view: RenderableType) -> None:

@@ -6,11 +6,24 @@ fault; for an alert bound to a target, with what happened to that target.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from chaoskit.events import FaultFail, Interval
 from chaoskit.plan.model import Plan, PlannedAlert
 from chaoskit.scenario.model import Change, Do, Inject, Undo
 from chaoskit.verify.evidence import Episode, Evidence
-from chaoskit.verify.excuses import Anchors
+
+
+@dataclass(frozen=True, slots=True)
+class Anchors:
+    """When the clocks of an instance start: the fault's effect, and its undo; None where that was not seen."""
+
+    fault: Interval | None
+    undo: Interval | None
+    ended: tuple[float, str] | None = None
+    """The earliest instant at which we may have ended the fault, and what did."""
+    lapsed: str = ""
+    """Why the effect ended by itself at an instant that nobody knows; empty where it did not."""
 
 
 def anchors_of(plan: Plan, evidence: Evidence, alert: PlannedAlert, episode: Episode | None) -> Anchors:

@@ -11,17 +11,17 @@ held; where they fail, the verdict has a row for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
-from chaoskit.alerting.model import Promise
-from chaoskit.plan.model import Plan, PlannedAlert, PlannedNotice
-from chaoskit.verify import processor
+from chaoskit.hop import Hop
+from chaoskit.plan.model import PlannedAlert, PlannedNotice
+from chaoskit.units import amount
+from chaoskit.verify.case import Instance
+from chaoskit.verify.check import Check, Need, Strict, broken, but, kept, unknown
 from chaoskit.verify.content import wrong_html, wrong_people
-from chaoskit.verify.evidence import Episode, Evidence
 from chaoskit.verify.grouping import wrong_group
-from chaoskit.verify.hops import HopJudge
 from chaoskit.verify.verdict import Result, Row, worst_of
 
 ITEMS = ("pending", "firing", "received", "grouped", "mailed", "html", "resolved", "all-clear")
@@ -36,38 +36,35 @@ class Checklist(msgspec.Struct, frozen=True, kw_only=True):
     answers: dict[str, Result | None]
 
 
-def check(plan: Plan, judged: HopJudge, episode: Episode | None, rows: Sequence[Row]) -> tuple[Checklist, list[Row]]:
-    """The answers, and a row for each of the two found here that is a failure. `rows`: all rows of the instance."""
-    alert = judged.alert
-    received, why_received = _received(judged.evidence, episode, judged.end_of_watch, judged.scale)
-    grouped, why_grouped = _grouped(plan, judged, alert, episode)
+def checklist(one: Instance, rows: Sequence[Row]) -> Checklist:
+    """The answers for an instance. `rows`: all of its rows."""
+    alert = one.alert
     mails = [n for n in alert.notices if n.integration == "email" and n.ask.mode != "never"]
-    people, html = _mails(judged, alert, mails, episode, plan.config.promise)
-    told = _worst(row.result for row in rows if row.hop == "notify" and (_to(row, mails) or _is_mail_too(row, alert)))
+    people, html = _mails(one, mails)
+    told = _of(rows, Hop.NOTIFY, lambda row: _to(row, mails) or _is_mail_too(row, alert))
     clears = [notice for notice in mails if notice.all_clear is not None]
     ends = alert.expectation.until_step != "never"
+    found = (told, people, _broken(rows, Hop.SUPPRESSED))
     answers = {
-        "pending": _worst(row.result for row in rows if row.hop == "detect"),
-        "firing": _worst(row.result for row in rows if row.hop == "hold"),
-        "received": received,
-        "grouped": grouped,
-        "mailed": _worst(each for each in (told, people, _broken(rows, "suppressed")) if each is not None),
+        "pending": _of(rows, Hop.DETECT),
+        "firing": _of(rows, Hop.HOLD),
+        "received": _of(rows, Hop.RECEIVED),
+        "grouped": _of(rows, Hop.GROUPED),
+        "mailed": _worst(each for each in found if each is not None),
         "html": html,
-        "resolved": _worst(row.result for row in rows if row.hop == "clear") if ends else _broken(rows, "clear"),
-        "all-clear": _worst(row.result for row in rows if row.hop == "all-clear" and _to(row, clears)),
+        "resolved": _of(rows, Hop.CLEAR) if ends else _broken(rows, Hop.CLEAR),
+        "all-clear": _of(rows, Hop.ALL_CLEAR, lambda row: _to(row, clears)),
     }
-    failures = [
-        Row(about=judged.about, hop=hop, result=Result.FAIL, reason=f"{judged.about}, {hop}: {why}")
-        for hop, result, why in (("received", received, why_received), ("grouped", grouped, why_grouped))
-        if result is Result.FAIL
-    ]
-    return Checklist(about=judged.about, answers=answers), failures
+    return Checklist(about=one.about, answers=answers)
 
 
-def _received(evidence: Evidence, episode: Episode | None, until: float, scale: float) -> tuple[Result, str]:
+def _received(one: Instance) -> Iterator[Strict]:
     """Alertmanager had it: it showed it, or told somebody of it. What relabelling drops never gets there."""
+    case, episode = one.case, one.episode
+    evidence, until = case.evidence, case.until
     if episode is None or episode.firing is None or not episode.sent:
-        return Result.UNKNOWN, ""
+        yield unknown(Hop.RECEIVED, one.about, f"not judged: {one.about}: it was not seen firing, or is sent to nobody")
+        return
     begin, end = episode.firing, episode.resolved[1] if episode.resolved else until
     shown = any(
         event.state != "gone" and event.seen[1] >= begin[0] and episode.is_in(event.labels)
@@ -77,59 +74,63 @@ def _received(evidence: Evidence, episode: Episode | None, until: float, scale: 
         notice.sent[1] >= begin[0] and any(episode.is_in(item.labels) for item in notice.alerts)
         for notice in evidence.notices
     )
-    if shown or told:
-        return Result.PASS, ""
     watched_to = min(end, evidence.known_to(until))
-    unknown = (
-        watched_to - begin[1] < _BRIEF_S
-        or evidence.outage(("alertmanager",), begin[0], end) is not None
-        or evidence.silence(("alertmanager",), begin[0], end) is not None
-        or evidence.blind_from("alertmanager", begin[1], watched_to) is not None
-        or processor.starved(evidence.processor, ("prometheus", "alertmanager"), begin[0], end, scale) != ""
+    why = (
+        f"{one.about}, received: it fired for {(end - begin[0]) * case.scale:.1f} s, and Alertmanager, which was asked "
+        "all the time, never had it; governed by alerting: alertmanagers of the Prometheus configuration, and "
+        "alert_relabel_configs"
     )
-    if unknown:
-        return Result.UNKNOWN, ""
-    fired_vs = (end - begin[0]) * scale
-    return Result.FAIL, (
-        f"it fired for {fired_vs:.1f} s, and Alertmanager, which was asked all the time, never had it; "
-        "governed by alerting: alertmanagers of the Prometheus configuration, and alert_relabel_configs"
-    )
+    if shown or told:
+        yield kept(Hop.RECEIVED, one.about, "shown, or told")
+    elif watched_to - begin[1] < _BRIEF_S:
+        yield unknown(Hop.RECEIVED, one.about, f"not judged: {one.about}: it fired for too short a time")
+    else:
+        busy = ("prometheus", "alertmanager")
+        up = Need((begin[0], end), but(why), begin[1], "firing", equipment=("alertmanager",), busy=busy)
+        looked = Need((begin[0], watched_to), but(why), begin[1], "firing", observers=("alertmanager",))
+        yield broken(Hop.RECEIVED, one.about, why, up, looked)
 
 
-def _grouped(plan: Plan, judged: HopJudge, alert: PlannedAlert, episode: Episode | None) -> tuple[Result | None, str]:
+def _grouped(one: Instance) -> Iterator[Strict]:
     """None where nobody was to hear of it; UNKNOWN where nobody did."""
-    asked = [notice for notice in alert.notices if notice.ask.mode != "never"]
-    if not asked or alert.expectation.suppressed_by is not None:
-        return None, ""
-    heard = [n for planned in asked if (n := judged.heard(planned, episode, "firing")) is not None]
-    if not heard or episode is None:
-        return Result.UNKNOWN, ""
+    asked = [notice for notice in one.alert.notices if notice.ask.mode != "never"]
+    if not asked or one.alert.expectation.suppressed_by is not None:
+        return
+    heard = [n for planned in asked if (n := one.heard(planned, "firing")) is not None]
+    if not heard or one.episode is None:
+        yield unknown(Hop.GROUPED, one.about, f"not judged: {one.about}: no notice was seen")
+        return
     for notice in heard:
-        if wrong := wrong_group(plan, judged.evidence, notice, episode):
-            return Result.FAIL, f"at {notice.receiver} ({notice.integration}) {wrong}"
-    return Result.PASS, ""
+        if wrong := wrong_group(one.case.plan, one.case.evidence, notice, one.episode):
+            where = f"{notice.receiver} ({notice.integration})"
+            yield broken(Hop.GROUPED, one.about, f"{one.about}, grouped: at {where} {wrong}")
+            return
+    yield kept(Hop.GROUPED, one.about, amount(len(heard), "notices"))
 
 
-def _mails(
-    judged: HopJudge,
-    alert: PlannedAlert,
-    mails: Sequence[PlannedNotice],
-    episode: Episode | None,
-    promise: Promise,
-) -> tuple[Result | None, Result | None]:
+RECEIVED = Check("whether Alertmanager had it", Instance, _received)
+GROUPED = Check("grouping", Instance, _grouped)
+
+
+def _mails(one: Instance, mails: Sequence[PlannedNotice]) -> tuple[Result | None, Result | None]:
     """The recipients of the mails that came, and their HTML; UNKNOWN where a mail is missing."""
-    if not mails or alert.expectation.suppressed_by is not None:
+    if not mails or one.alert.expectation.suppressed_by is not None:
         return None, None
     people, html = [], []
     for planned in mails:
-        came = judged.heard(planned, episode, "firing")
+        came = one.heard(planned, "firing")
         if came is None:
             people.append(Result.UNKNOWN)
             html.append(Result.UNKNOWN)
             continue
         people.append(Result.FAIL if wrong_people(came, planned) else Result.PASS)
-        html.append(Result.FAIL if wrong_html(came, planned, alert, promise) else Result.PASS)
+        wrong = wrong_html(came, planned, one.alert, one.case.plan.config.promise)
+        html.append(Result.FAIL if wrong else Result.PASS)
     return worst_of(people), worst_of(html)
+
+
+def _of(rows: Sequence[Row], hop: Hop, counts: Callable[[Row], bool] = lambda _: True) -> Result | None:
+    return _worst(row.result for row in rows if row.hop is hop and counts(row))
 
 
 def _worst(results: Iterable[Result]) -> Result | None:
@@ -137,9 +138,9 @@ def _worst(results: Iterable[Result]) -> Result | None:
     return worst_of(found) if found else None
 
 
-def _broken(rows: Sequence[Row], hop: str) -> Result | None:
+def _broken(rows: Sequence[Row], hop: Hop) -> Result | None:
     """FAIL where the hop did; None where it did not, for then nothing of the kind is asked."""
-    return Result.FAIL if any(row.hop == hop and row.result is Result.FAIL for row in rows) else None
+    return Result.FAIL if any(row.hop is hop and row.result is Result.FAIL for row in rows) else None
 
 
 def _is_mail_too(row: Row, alert: PlannedAlert) -> bool:

@@ -17,6 +17,7 @@ from chaoskit.alerting.model import AlertConfig, Integration, Route
 from chaoskit.alerting.routing import group_labels, match_routes, sent_labels
 from chaoskit.alerting.windows import Window
 from chaoskit.events import Suppression
+from chaoskit.hop import Hop
 from chaoskit.plan.model import PlannedNotice
 from chaoskit.units import format_duration
 from chaoskit.verify import sentences
@@ -94,7 +95,7 @@ class Company:
 
         An instance that fired at the same evaluation is no other.
         """
-        if episode is None or episode.firing is None or notice.notify.hop != "notify":
+        if episode is None or episode.firing is None or notice.notify.hop is not Hop.NOTIFY:
             return None
         route = next((r for r in self._routes(episode.labels) if r.receiver == notice.receiver), None)
         if route is None:

@@ -8,15 +8,49 @@ from __future__ import annotations
 
 import html as html_text
 import re
+from collections.abc import Iterator
 
 from chaoskit.alerting.model import Promise
 from chaoskit.events import Notice
+from chaoskit.hop import Hop
 from chaoskit.plan.model import PlannedAlert, PlannedNotice
 from chaoskit.plan.witnesses import WITNESS
+from chaoskit.units import amount
+from chaoskit.verify.case import Instance
+from chaoskit.verify.check import Check, Strict, broken, kept, unknown
 
 _TAG = re.compile(r"<(style|script|head)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 _TEMPLATED = "{{"
 _MAIL = "email"
+
+
+def _judge(one: Instance) -> Iterator[Strict]:
+    promise = one.case.plan.config.promise
+    for planned in one.alert.notices:
+        if planned.ask.mode == "never":
+            continue
+        due = ("firing", "resolved") if planned.all_clear is not None else ("firing",)
+        came = {status: one.heard(planned, status) for status in ("firing", "resolved")}
+        heard = [notice for notice in came.values() if notice is not None]
+        wrong = list(dict.fromkeys(w for notice in heard for w in wrong_with(notice, planned, one.alert, promise)))
+        unseen = [f"no {status} notice was seen" for status in due if came[status] is None]
+        unseen += _unshown(planned, one.alert)
+        who = f"{one.about} -> {planned.to}"
+        if wrong:
+            reason = f"{who}: the notice came, but {'; '.join(wrong)}"
+            yield broken(Hop.CONTENT, one.about, reason, to=planned.to)
+        elif unseen:
+            yield unknown(Hop.CONTENT, one.about, f"not judged: {who}: {'; '.join(unseen)}", planned.to)
+        else:
+            yield kept(Hop.CONTENT, one.about, amount(len(heard), "notices"), to=planned.to)
+
+
+CONTENT = Check(
+    "content",
+    Instance,
+    _judge,
+    lambda one: [(one.about, Hop.CONTENT, each.to) for each in one.alert.notices if each.ask.mode != "never"],
+)
 
 
 def wrong_with(notice: Notice, planned: PlannedNotice, alert: PlannedAlert, promise: Promise) -> list[str]:
@@ -41,7 +75,7 @@ def wrong_html(notice: Notice, planned: PlannedNotice, alert: PlannedAlert, prom
     return [*notice.problems, *_mail(notice, alert, promise), *_lacks(notice, planned)]
 
 
-def unshown(planned: PlannedNotice, alert: PlannedAlert) -> list[str]:
+def _unshown(planned: PlannedNotice, alert: PlannedAlert) -> list[str]:
     """What a receiver is to be told and no integration of it that is seen could show: only mails have subjects."""
     mails = any(one.receiver == planned.receiver and one.integration == _MAIL for one in alert.notices)
     return [] if mails or "subject" not in planned.ask.contains else [f"no mail to {planned.receiver} is seen"]

@@ -135,17 +135,17 @@ class Evidence:
                 yield Outage(sink, reached, min(a, end), full or "it stood still, or was gone")
             reached = max(reached, b)
 
-    def stopped(self, equipment: tuple[str, ...], begin: float, end: float) -> str:
-        """Which processes of it a signal kept stopped in [begin, end], though no fault did; empty where all ran.
+    def stopped(self, begin: float, end: float) -> str:
+        """Which processes of the target a signal kept stopped in [begin, end], though no fault did; empty where none.
 
         Two looks must show it: a fault may stop a newborn process for a moment, to see whether it is its own.
         """
         for one, other in itertools.pairwise(self.processor):
             since, until = one.during[1], other.during[1]
-            for name in equipment if since <= end and until >= begin else ():
-                both = [title for title in one.stopped.get(name, ()) if title in other.stopped.get(name, ())]
+            if since <= end and until >= begin:
+                both = [title for title in one.stopped.get(TARGET, ()) if title in other.stopped.get(TARGET, ())]
                 if titles := [title for title in both if not self._is_hit(title, since)]:
-                    return f"{name} ({', '.join(titles)})"
+                    return f"{TARGET} ({', '.join(titles)})"
         return ""
 
     def _is_hit(self, title: str, at: float) -> bool:
@@ -157,20 +157,17 @@ class Evidence:
             if invoke.t <= at <= self.gone.get(fault, (math.inf, math.inf))[1] + _LOOK_S:
                 yield invoke
 
-    def target_gone(self, begin: float, end: float) -> str:
-        """Whether the target was down or stood still in [begin, end] by none of our doing, in words; else empty.
-
-        What a command of the scenario did to it is its own doing.
-        """
-        outage = self.outage((TARGET,), begin, end)
-        if outage is not None and not any(invoke.kind == "command" for invoke in self._in_force(outage.begin)):
-            return f"the target was down ({outage.detail})"
-        stood = self.stopped((TARGET,), begin, end)
-        return f"{stood} stood still" if stood else ""
-
     def outage(self, equipment: tuple[str, ...], begin: float, end: float) -> Outage | None:
-        """The first outage of any of this equipment that touches [begin, end]."""
-        return min(_touching(self.outages, equipment, begin, end), key=lambda outage: outage.begin, default=None)
+        """The first outage of any of this equipment that touches [begin, end].
+
+        What a command of the scenario did to the target is its own doing.
+        """
+        found = [
+            one
+            for one in _touching(self.outages, equipment, begin, end)
+            if one.equipment != TARGET or not any(invoke.kind == "command" for invoke in self._in_force(one.begin))
+        ]
+        return min(found, key=lambda outage: outage.begin, default=None)
 
     def silence(self, equipment: tuple[str, ...], begin: float, end: float) -> Outage | None:
         """The longest span touching [begin, end] in which any of this equipment answered no look."""

@@ -1,178 +1,180 @@
-"""Why a hop that looks broken may not be the alert's failure: what we ourselves did, missed, or held up.
+"""Why a row that was judged strictly cannot be known: what we ourselves did, missed, or held up. The one place.
 
-Each answer is a few words for the sentence that says UNKNOWN; an empty one means that there is no excuse.
+A FAIL, or a PASS that rests on nothing being seen, becomes UNKNOWN where its `Need` was not met. Nothing else
+does, and no excuse makes anything pass. Asked in this order:
+
+    known      what the check itself found: its fault had lapsed, its muter was about
+    muted      others' silences and alerts on an attached target
+    unseen     an observer did not look, equipment was down or stood still, a group waited for another integration
+    delayed    the same for what was seen at the wrong time: only what lasted as long as it is late explains it
+    ended      our own undo, before it was due
+    busy       the machine left too little processor time; only for a FAIL, and never in real time
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
-from chaoskit.alerting.windows import Window
-from chaoskit.events import Interval
+from chaoskit.hop import Hop, Lane
 from chaoskit.verify import processor, sentences
-from chaoskit.verify.evidence import TARGET, Episode, Evidence, Outage
+from chaoskit.verify.case import Case
+from chaoskit.verify.check import Need, Strict
+from chaoskit.verify.evidence import TARGET, Outage
+from chaoskit.verify.verdict import Result, Row
 
 FLAP_REAL_S = 2.0
 """Real seconds before an alert resolved in which the scrapes lie whose samples it then lacks."""
 _RETRY_REAL_S = 10.0
 """Real seconds for which Alertmanager at least tries one delivery again."""
+SINKS = {"email": "mail-sink", "witness": "witness"}
+"""What sees which integration's notices; every other one comes through the web."""
 
 
-@dataclass(frozen=True, slots=True)
-class Anchors:
-    """When the clocks of an instance start: the fault's effect, and its undo; None where that was not seen."""
-
-    fault: Interval | None
-    undo: Interval | None
-    ended: tuple[float, str] | None = None
-    """The earliest instant at which we may have ended the fault, and what did."""
-    lapsed: str = ""
-    """Why the effect ended by itself at an instant that nobody knows; empty where it did not."""
+def sink_of(integration: str) -> str:
+    """The equipment that sees the notices of this integration."""
+    return SINKS.get(integration, "webhook-sink")
 
 
-@dataclass(frozen=True, slots=True)
-class Hop:
-    """One hop of the instance, `to` a receiver or empty; `needs` is the equipment without which it is not seen."""
-
-    name: str
-    to: str
-    window: Window
-    needs: tuple[str, ...]
-    setting: str
-    can_come: bool = True
-    """Whether what was not seen could have come at all: no route of the configuration may lead to the receiver."""
-
-
-@dataclass(frozen=True, slots=True)
-class Excuses:
-    """The excuses that the evidence holds for the hops of one instance."""
-
-    evidence: Evidence
-    scale: float
-    anchors: Anchors
-    end_of_watch: float
-    every_s: float
-    """Real seconds between two evaluations of the alert's rule."""
-
-    def late(self, hop: Hop, group: tuple[str, ...], start: Interval, seen: Interval, late_vs: float) -> str:
-        """What of our own equipment may have made it so; empty where nothing did.
-
-        `group`: the sinks of the same receiver's integrations, which its group waits for.
-        """
-        equipment = hop.needs + group
-        outage = self.evidence.outage(equipment, start[0] - _RETRY_REAL_S, seen[1])
-        if outage is not None:
-            return self._was_down(outage, hop, start)
-        if stood := self._stood_still(hop, start[0], seen[1]):
-            return f"{stood} meanwhile"
-        if late_vs <= 0:
-            # Nothing comes too early for want of a processor, save the end of an alert that flaps: of one whose
-            # samples are missing since the scrapes just before took too long.
-            before = min(start[0], seen[0] - FLAP_REAL_S)
-            return self.starved(hop, before, seen[1]) if hop.name == "clear" else ""
-        for sink in (observer for observer in hop.needs if observer in self.evidence.witnesses):
-            blind = self.evidence.blind_from(sink, start[1], seen[0])
-            if blind is not None:
-                since = sentences.s((blind - start[1]) * self.scale)
-                return f"{sink} was not watched from {since} on and may have missed an earlier one"
-        late_s = late_vs / self.scale
-        silent = self.evidence.silence(equipment, start[0], seen[1])
-        if silent is not None and late_s <= silent.lasted_s(seen[1]) + _RETRY_REAL_S:
-            lasted = silent.lasted_s(seen[1])
-            return f"{silent.equipment} answered nobody for {lasted:.1f} real s meanwhile ({silent.detail})"
-        away = self._away(equipment, start[0], seen[1])
-        if away is not None and late_s <= away.lasted_s(seen[1]) + _RETRY_REAL_S:
-            return self._held_up(away, seen[1])
-        lag_s, sink = self.evidence.lag(equipment, start[0], seen[1])
-        if late_s <= lag_s:
-            return f"the {sink} stood still for up to {lag_s:.2f} real s meanwhile, and who waits for it speaks later"
-        way_s = processor.on_the_way_s(self.evidence.processor, self.every_s, start[0], seen[1], self.scale)
-        if hop.to and late_s <= way_s:
-            return (
-                "this machine was busy: on the way of the notice Prometheus and Alertmanager waited for a processor "
-                f"for up to {way_s:.2f} real s"
+def excuse(one: Strict, case: Case) -> Row:
+    """The row, UNKNOWN where what it rests on was not given."""
+    row = one.row
+    if row.result is Result.UNKNOWN or not row.hop.excusable:
+        return row
+    for need in one.needs:
+        if trouble := _trouble(row, need, case):
+            return msgspec.structs.replace(
+                row,
+                result=Result.UNKNOWN,
+                reason=need.says(trouble),
+                rests_on="",
+                allowed=None if need.observers and not row.observed else row.allowed,
             )
-        return self.starved(hop, start[0], seen[1])
+    return row
 
-    def _was_down(self, outage: Outage, hop: Hop, start: Interval) -> str:
-        """Which equipment was down, from when to when after the hop's beginning, and why."""
 
-        def after(at: float) -> str:
-            return sentences.s((at - start[1]) * self.scale)
+def _trouble(row: Row, need: Need, case: Case) -> str:
+    heard = row.hop.lane is Lane.RECEIVER
+    episode = need.instance.episode if need.instance else None
+    trouble = need.known or (case.mutes.of(episode, *need.span) if heard else "")
+    group = _same_group(row, need, case) if heard and (need.observers or need.late_s is not None) else ()
+    if need.late_s is None:
+        trouble = trouble or unseen(need, case, group) or _ended(row, need, case)
+    else:
+        trouble = trouble or _delayed(row, need, need.late_s, case, group)
+    if trouble or row.result is Result.PASS:
+        return trouble
+    return processor.starved(case.evidence.processor, need.busy, *need.span, case.scale)
 
-        begin = f"{after(outage.begin)} after" if outage.begin > start[1] else "before"
-        end = "on" if outage.end is None else f"to {after(outage.end)} after it"
-        return f"{outage.equipment} was down from {begin} {sentences.SINCE[hop.name]} {end} ({outage.detail})"
 
-    def _stood_still(self, hop: Hop, begin: float, end: float) -> str:
-        """Which processes of the target stood still, by none of our doing."""
-        stood = self.evidence.stopped((TARGET,), begin, end) if TARGET in hop.needs else ""
-        return f"{stood} stood still" if stood else ""
+def _same_group(row: Row, need: Need, case: Case) -> tuple[str, ...]:
+    """Sinks of all integrations of the same receiver, though nothing is expected there.
 
-    def _away(self, equipment: tuple[str, ...], begin: float, end: float) -> Outage | None:
-        """When one of the sinks among this equipment was not looking; a delivery is tried for a while after that."""
-        sinks = tuple(one for one in equipment if one in self.evidence.witnesses)
-        return self.evidence.away(sinks, begin - _RETRY_REAL_S, min(end, self.end_of_watch))
+    A group's next notice waits until every integration of its receiver is done with the last one, and one
+    that meets a closed door tries for max(group_interval, 10 s), which no time scale shortens.
+    """
+    notices = need.instance.alert.notices if need.instance else ()
+    receiver = next((n.receiver for n in notices if n.to == row.to), "")
+    kinds = {one.kind for one in case.company.integrations(receiver)}
+    return tuple(sorted({sink_of(kind) for kind in kinds} & set(case.evidence.witnesses)))
 
-    def _held_up(self, away: Outage, end: float) -> str:
-        """Alertmanager begins with a group's next notice when every integration has taken, or refused, the last."""
-        return (
-            f"the {away.equipment} was not watched for {away.lasted_s(end):.1f} real s meanwhile ({away.detail}), and "
-            "Alertmanager tells no integration of a receiver of what is new before it is done with the others"
-        )
 
-    def starved(self, hop: Hop, begin: float, end: float) -> str:
-        """Whether the machine left the equipment, or the target, too little processor time in between.
+def unseen(need: Need, case: Case, group: tuple[str, ...] = ()) -> str:
+    """Why something may have happened in the span unseen; empty where all was up and looking.
 
-        What cannot come is not late for want of a processor.
-        """
-        if not hop.can_come:
-            return ""
-        return processor.starved(self.evidence.processor, (*hop.needs, "target"), begin, end, self.scale)
+    `group`: the sinks of the same receiver's integrations, which its group waits for.
+    """
+    evidence, (begin, end) = case.evidence, need.span
+    if outage := evidence.outage(need.equipment, begin, end):
+        return _was_down(outage, need, case)
+    if TARGET in need.equipment and (stood := evidence.stopped(begin, end)):
+        return f"{stood} stood still"
+    if silent := evidence.silence(need.equipment, begin, end):
+        return f"{silent.equipment} answered nobody for {silent.lasted_s(end):.1f} real s ({silent.detail})"
+    looked = {name: evidence.blind_from(name, need.zero, end) for name in need.observers if end <= case.until}
+    if blind := {name: at for name, at in looked.items() if at is not None}:
+        after = sentences.s((min(blind.values()) - need.zero) * case.scale)
+        return f"{', '.join(blind)} was not watched all the time (blind from {after} after {need.since} on)"
+    others = tuple(one for one in group if one not in need.equipment)
+    if gone := evidence.outage(others, begin - _RETRY_REAL_S, end):
+        return f"{_was_down(gone, need, case)}, by which the same receiver is told"
+    if away := _away(others, need, case):
+        return _held_up(away, end)
+    if need.observers and end > case.until:
+        ended = sentences.s(max(0.0, case.until - need.zero) * case.scale)
+        return f"the run ended {ended} after {need.since}"
+    return ""
 
-    def clocks(self, hop: Hop, start: Interval) -> str:
-        """What of an uncertainty is that of the clocks, where it is most of what the hop can bear."""
-        skew = self.evidence.clock.skew(start[0])
-        share_vs = (skew[1] - skew[0]) * self.scale
-        if hop.name == "hold" or share_vs < hop.window.resolution_vs / 2:
-            return ""
-        return f" ({sentences.s(share_vs)} of it is between Prometheus's clock and ours)"
 
-    def unwatched(self, hop: Hop, start: Interval, latest: float, group: tuple[str, ...] = ()) -> str:
-        """Why nobody can know what happened in between; empty where somebody was looking. `group` as in `late`."""
-        outage = self.evidence.outage(hop.needs, start[0], latest)
-        if outage is not None:
-            return self._was_down(outage, hop, start)
-        if stood := self._stood_still(hop, start[0], latest):
-            return stood
-        silent = self.evidence.silence(hop.needs, start[0], latest)
-        if silent is not None:
-            return f"{silent.equipment} answered nobody for {silent.lasted_s(latest):.1f} real s ({silent.detail})"
-        for observer in hop.needs:
-            if observer in ("target", "alertmanager"):
-                continue
-            blind = self.evidence.blind_from(observer, start[1], min(latest, self.end_of_watch))
-            if blind is not None and latest <= self.end_of_watch:
-                return f"{observer} was not watched from {sentences.s((blind - start[1]) * self.scale)} on"
-        others = tuple(one for one in group if one not in hop.needs)
-        gone = self.evidence.outage(others, start[0] - _RETRY_REAL_S, latest)
-        if gone is not None:
-            return f"{self._was_down(gone, hop, start)}, by which the same receiver is told"
-        away = self._away(others, start[0], latest)
-        if away is not None:
-            return self._held_up(away, latest)
-        if latest > self.end_of_watch:
-            ended = sentences.s(max(0.0, self.end_of_watch - start[1]) * self.scale)
-            return f"the run ended {ended} after {sentences.SINCE[hop.name]}"
+def _delayed(row: Row, need: Need, late_s: float, case: Case, group: tuple[str, ...]) -> str:
+    """What of our own equipment may have moved what was seen; empty where nothing did."""
+    evidence, (begin, end) = case.evidence, need.span
+    equipment = need.equipment + group
+    if outage := evidence.outage(equipment, begin - _RETRY_REAL_S, end):
+        return _was_down(outage, need, case)
+    if TARGET in need.equipment and (stood := evidence.stopped(begin, end)):
+        return f"{stood} stood still meanwhile"
+    if late_s <= 0:
         return ""
+    for sink in (one for one in need.observers if one in evidence.witnesses):
+        blind = evidence.blind_from(sink, need.zero, need.seen_from)
+        if blind is not None:
+            since = sentences.s((blind - need.zero) * case.scale)
+            return f"{sink} was not watched from {since} on and may have missed an earlier one"
+    silent = evidence.silence(equipment, begin, end)
+    if silent is not None and late_s <= silent.lasted_s(end) + _RETRY_REAL_S:
+        lasted = silent.lasted_s(end)
+        return f"{silent.equipment} answered nobody for {lasted:.1f} real s meanwhile ({silent.detail})"
+    away = _away(equipment, need, case)
+    if away is not None and late_s <= away.lasted_s(end) + _RETRY_REAL_S:
+        return _held_up(away, end)
+    lag_s, sink = evidence.lag(equipment, begin, end)
+    if late_s <= lag_s:
+        return f"the {sink} stood still for up to {lag_s:.2f} real s meanwhile, and who waits for it speaks later"
+    every_s = evidence.every_s.get(need.instance.alert.rule.alert, 0.0) if need.instance else 0.0
+    way_s = processor.on_the_way_s(evidence.processor, every_s, begin, end, case.scale)
+    if row.hop.lane is Lane.RECEIVER and late_s <= way_s:
+        return (
+            "this machine was busy: on the way of the notice Prometheus and Alertmanager waited for a processor "
+            f"for up to {way_s:.2f} real s"
+        )
+    return ""
 
-    def ended_early(self, hop: Hop, start: Interval, latest: float, episode: Episode | None) -> str:
-        """Whether we took the fault back before the hop was due, so that it could not come."""
-        ended = self.anchors.ended
-        if ended is None or hop.name not in ("detect", "hold", "notify") or ended[0] >= latest:
-            return ""
-        resolved = episode.resolved if episode else None
-        if hop.name != "detect" and (resolved is None or not ended[0] <= resolved[1] or resolved[0] >= latest):
-            return ""
-        after = sentences.s(max(0.0, (ended[0] - start[1]) * self.scale))
-        return f"{ended[1]} {after} after {sentences.SINCE[hop.name]}, before it was due"
+
+def _was_down(outage: Outage, need: Need, case: Case) -> str:
+    """Which equipment was down, from when to when after `need.zero`, and why."""
+
+    def after(at: float) -> str:
+        return sentences.s((at - need.zero) * case.scale)
+
+    begin = f"{after(outage.begin)} after" if outage.begin > need.zero else "before"
+    end = "on" if outage.end is None else f"to {after(outage.end)} after it"
+    return f"{outage.equipment} was down from {begin} {need.since} {end} ({outage.detail})"
+
+
+def _away(equipment: tuple[str, ...], need: Need, case: Case) -> Outage | None:
+    """When one of the sinks among this equipment was not looking; a delivery is tried for a while after that."""
+    sinks = tuple(one for one in equipment if one in case.evidence.witnesses)
+    return case.evidence.away(sinks, need.span[0] - _RETRY_REAL_S, min(need.span[1], case.until))
+
+
+def _held_up(away: Outage, end: float) -> str:
+    """Alertmanager begins with a group's next notice when every integration has taken, or refused, the last."""
+    return (
+        f"the {away.equipment} was not watched for {away.lasted_s(end):.1f} real s meanwhile ({away.detail}), and "
+        "Alertmanager tells no integration of a receiver of what is new before it is done with the others"
+    )
+
+
+def _ended(row: Row, need: Need, case: Case) -> str:
+    """Whether we took the fault back before the hop was due, so that it could not come."""
+    one, latest = need.instance, need.span[1]
+    ended = one.anchors.ended if one else None
+    if row.result is Result.PASS or one is None or ended is None or ended[0] >= latest:
+        return ""
+    if row.hop not in (Hop.DETECT, Hop.HOLD, Hop.NOTIFY):
+        return ""
+    resolved = one.episode.resolved if one.episode else None
+    if row.hop is not Hop.DETECT and (resolved is None or not ended[0] <= resolved[1] or resolved[0] >= latest):
+        return ""
+    after = sentences.s(max(0.0, (ended[0] - need.zero) * case.scale))
+    return f"{ended[1]} {after} after {need.since}, before it was due"

@@ -1,291 +1,138 @@
-"""The five hops of one alert instance, each with its own beginning, budget and blame.
+"""The five timed hops of one alert instance, each with its own beginning, budget and blame (`chaoskit.hop`).
 
-    fault ──detect──> pending ──hold──> firing ──notify──> receiver
-    undo  ──clear───> resolved ──all-clear──> receiver
-
-A hop that was seen is judged against its window. One that was not seen is FAIL ("never") only where somebody
-was looking until the last allowed instant, all the equipment it needs was up, and we ourselves had not ended the
-fault before it was due; otherwise UNKNOWN, as is a notice that what the scenario itself calls its muter kept back. What
-was pending before its fault, and stayed, shows nothing of the fault: FAIL. What came too late while our own equipment
-stood still, or while the machine was too busy to let it run, is UNKNOWN too; what no route of the configuration leads
-to its receiver cannot come, so that is FAIL however busy the machine was.
+A hop that was seen is judged against its window; one that was not seen is FAIL ("never"). What was pending before its
+fault, and stayed, shows nothing of the fault: FAIL. UNKNOWN is only what lacks its beginning, or is known less exactly
+than it takes to decide. What no route of the configuration leads to its receiver cannot come, so no want of a
+processor explains it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from chaoskit.alerting.windows import Window
-from chaoskit.errors import Place
-from chaoskit.events import Interval, Notice
-from chaoskit.plan.model import PlannedAlert, PlannedNotice
+from chaoskit.events import Interval
+from chaoskit.hop import Hop
+from chaoskit.plan.model import PlannedNotice
 from chaoskit.units import amount, format_duration
 from chaoskit.verify import sentences
-from chaoskit.verify.company import Company
-from chaoskit.verify.evidence import Episode, Evidence
-from chaoskit.verify.excuses import Anchors, Excuses, Hop
+from chaoskit.verify.case import Case, Instance
+from chaoskit.verify.check import Check, Need, Owed, Strict, but, unknown
+from chaoskit.verify.excuses import FLAP_REAL_S, sink_of
 from chaoskit.verify.judge import between, judge, margin_vs
-from chaoskit.verify.outside import Mutes
 from chaoskit.verify.verdict import Result, Row
 
-SINKS = {"email": "mail-sink", "witness": "witness"}
-"""What sees which integration's notices; every other one comes through the web."""
+_RULES = ("prometheus", "target")
+_SENDERS = ("prometheus", "alertmanager", "target")
 
 
 @dataclass(frozen=True, slots=True)
-class HopJudge:
-    """Judges the hops of one instance; `about` names it in rows."""
+class _Promise:
+    """One hop of one instance, at a receiver or none: its window, the equipment that it takes, what governs it."""
 
-    evidence: Evidence
-    alert: PlannedAlert
-    scale: float
-    about: str
-    anchors: Anchors
-    end_of_watch: float
-    company: Company
-    mutes: Mutes = field(default_factory=Mutes)
-    strays: tuple[Episode, ...] = ()
-    """Episodes of this very instance that no expectation has to do with."""
-
-    def rows(self, episode: Episode | None) -> list[Row]:
-        """All hops of this instance, in the order in which they happen."""
-        pending = (episode.pending or episode.firing) if episode else None
-        firing = episode.firing if episode else None
-        resolved = episode.resolved if episode and firing else None
-        detect = self._hop("detect", self.alert.detect, ("prometheus", "target"))
-        standing = self._standing(detect) if episode is None else None
-        rows = [
-            standing or self._timed(detect, self.anchors.fault, pending, episode),
-            self._hold(pending, firing, episode),
-        ]
-        for notice in self.alert.notices:
-            rows.append(self._notify(notice, episode, firing))
-        if self.alert.expectation.until_step == "never":
-            return [*rows, self._still_firing(episode)]
-        rows.append(self._clear(firing, resolved, episode))
-        for notice in self.alert.notices:
-            if notice.all_clear is not None:
-                rows.append(self._all_clear(notice, notice.all_clear, resolved, episode))
-            elif notice.no_all_clear is not None:
-                rows.append(self._no_all_clear(notice, notice.no_all_clear, resolved, episode))
-        return rows
-
-    def _standing(self, hop: Hop) -> Row | None:
-        """What was there before the fault and stayed, so that nothing tells what the fault brings about."""
-        fault = self.anchors.fault
-        if fault is None:
-            return None
-        for one in self.strays:
-            if one.begun[1] >= fault[0] or (one.resolved is not None and one.resolved[0] <= fault[1]):
-                continue
-            before = sentences.s((fault[0] - one.begun[1]) * self.scale)
-            busy = self._excuses.starved(hop, one.begun[0] - hop.window.hi_vs / self.scale, fault[1])
-            reason = sentences.standing(self._who(hop), before, busy, hop.setting)
-            return self._row(hop, Result.UNKNOWN if busy else Result.FAIL, reason, allowed=_allowed(hop))
-        return None
-
-    def heard(self, notice: PlannedNotice, episode: Episode | None, status: str) -> Notice | None:
-        """The first notice at this door that lists the instance with the status, within its episode."""
-        if episode is None:
-            return None
-        since = episode.begun[0] if status == "firing" or episode.resolved is None else episode.resolved[0]
-        for seen in self.evidence.notices:
-            if (seen.receiver, seen.integration, seen.index) != notice.door or seen.sent[1] < since or seen.refused:
-                continue
-            if any(item.status == status and episode.is_in(item.labels) for item in seen.alerts):
-                return seen
-        return None
-
-    def _hold(self, pending: Interval | None, firing: Interval | None, episode: Episode | None) -> Row:
-        hop = self._hop("hold", self.alert.hold, ("prometheus", "target"), more=self._hold_setting())
-        if episode is None or firing is None:
-            return self._timed(hop, pending, firing, episode)
-        # Both ends are Prometheus's own instants: no other clock has a part in it.
-        own = episode.own
-        return self._judged(hop, own.get("pending", own["firing"]), own["firing"], (pending or firing, firing), episode)
-
-    def _notify(self, notice: PlannedNotice, episode: Episode | None, firing: Interval | None) -> Row:
-        heard = self.heard(notice, episode, "firing")
-        needs = ("prometheus", "alertmanager", "target", sink_of(notice))
-        window = self.company.window(notice, episode)
-        hop = self._hop("notify", window, needs, notice.to, self._notice_setting(notice))
-        hop = replace(hop, can_come=heard is not None or notice.configured is not None)
-        if notice.ask.mode != "never":
-            if heard is None and (muted := self.company.muted(notice, episode)):
-                return self._row(hop, Result.UNKNOWN, self._unseen(hop, muted))
-            return self._timed(hop, firing, heard.sent if heard else None, episode)
-        if firing is None:
-            return self._unreached(hop)
-        where = f"the scenario's notifies: never ({self.alert.expectation.place})"
-        if heard is not None:
-            after = sentences.s((heard.sent[1] - firing[0]) * self.scale)
-            what = f"it was notified {after} after firing, and the scenario says never"
-            return self._row(hop, Result.FAIL, f"{self._who(hop)} {what}; governed by {where}")
-        known_to = self.evidence.known_to(self.end_of_watch)
-        trouble = self.mutes.of(episode, firing[0], known_to) or self._excuses.unwatched(hop, firing, known_to)
-        return self._silent(hop, trouble, where, firing)
-
-    def _clear(self, firing: Interval | None, resolved: Interval | None, episode: Episode | None) -> Row:
-        hop = self._hop("clear", self.alert.clear, ("prometheus", "target"))
-        if self.alert.expectation.resolves == "false_alarm" and firing is not None and self.anchors.undo is not None:
-            return self._false_alarm(hop, resolved, self.anchors.undo)
-        if self.anchors.lapsed and firing is not None:
-            trouble = f"the fault had ended by itself at an instant that nobody knows ({self.anchors.lapsed})"
-            return self._row(hop, Result.UNKNOWN, self._unseen(hop, trouble))
-        return self._timed(hop, self.anchors.undo if firing else None, resolved, episode)
-
-    def _false_alarm(self, hop: Hop, resolved: Interval | None, undo: Interval) -> Row:
-        """The scenario says that it resolves though nobody mended anything: before the undo, whenever that is."""
-        where = f"the scenario's resolves: false_alarm ({self.alert.expectation.place})"
-        if resolved is None:
-            trouble = self._excuses.unwatched(hop, undo, self.evidence.known_to(self.end_of_watch))
-            result = Result.UNKNOWN if trouble else Result.FAIL
-            what = trouble or "it never resolved, and the scenario says that it does so falsely"
-            return self._row(hop, result, f"{self._who(hop)} {what}; governed by {where}")
-        if resolved[1] <= undo[0]:
-            before = sentences.s((undo[0] - resolved[1]) * self.scale)
-            return self._row(hop, Result.PASS, rests_on=f"{before} before the undo")
-        result = Result.FAIL if resolved[0] >= undo[1] else Result.UNKNOWN
-        after = sentences.s((resolved[1] - undo[0]) * self.scale)
-        what = f"it resolved {after} after the undo, and the scenario says that it does so before, falsely"
-        return self._row(hop, result, f"{self._who(hop)} {what}; governed by {where}")
-
-    def _all_clear(
-        self, notice: PlannedNotice, window: Window, resolved: Interval | None, episode: Episode | None
-    ) -> Row:
-        needs = ("prometheus", "alertmanager", "target", sink_of(notice))
-        hop = self._hop("all-clear", window, needs, notice.to, self._all_clear_setting(notice))
-        heard = self.heard(notice, episode, "resolved")
-        # Who was never told of an alert is not told of its end either: that failure has been named already.
-        told = heard is not None or self.heard(notice, episode, "firing") is not None
-        return self._timed(hop, resolved if told else None, heard.sent if heard else None, episode)
-
-    def _no_all_clear(
-        self, notice: PlannedNotice, promised: Place, resolved: Interval | None, episode: Episode | None
-    ) -> Row:
-        hop = self._hop("all-clear", notice.notify, ("prometheus", "alertmanager", sink_of(notice)), notice.to)
-        where = f"the promise's resolved: false ({promised})"
-        if resolved is None:
-            reason = f"not judged: {self._who(hop)} it was not seen to resolve; governed by {where}"
-            return self._row(hop, Result.UNKNOWN, reason)
-        if (heard := self.heard(notice, episode, "resolved")) is not None:
-            after = sentences.s((heard.sent[1] - resolved[0]) * self.scale)
-            what = f"the end was told {after} after resolved, and no all-clear is promised"
-            return self._row(hop, Result.FAIL, f"{self._who(hop)} {what}; governed by {where}")
-        trouble = self._excuses.unwatched(hop, resolved, self.evidence.known_to(self.end_of_watch))
-        return self._silent(hop, trouble, where, resolved)
-
-    def _still_firing(self, episode: Episode | None) -> Row:
-        hop = self._hop("clear", self.alert.clear, ("prometheus",))
-        if episode is None or episode.firing is None:
-            return self._unreached(hop)
-        where = f"the scenario's until: never ({self.alert.expectation.place})"
-        if episode.resolved is not None:
-            after = sentences.s((episode.resolved[1] - episode.firing[0]) * self.scale)
-            what = f"it resolved {after} after firing, and the scenario says until: never"
-            busy = self._excuses.starved(hop, episode.firing[0], episode.resolved[1])
-            busy = busy or self.evidence.target_gone(episode.firing[0], episode.resolved[1])
-            result = Result.UNKNOWN if busy else Result.FAIL
-            return self._row(hop, result, f"{self._who(hop)} {what}{busy and f', but {busy}'}; governed by {where}")
-        trouble = self._excuses.unwatched(hop, episode.firing, self.evidence.known_to(self.end_of_watch))
-        return self._silent(hop, trouble, where, episode.firing)
-
-    def _silent(self, hop: Hop, trouble: str, where: str, since: Interval) -> Row:
-        """Nothing came, as it should be: PASS where somebody was looking."""
-        if not trouble:
-            watched = sentences.s((self.end_of_watch - since[1]) * self.scale)
-            return self._row(hop, Result.PASS, rests_on=f"nothing in {watched}")
-        return self._row(hop, Result.UNKNOWN, f"{self._who(hop)} nothing was seen, but {trouble}; governed by {where}")
-
-    def _timed(self, hop: Hop, start: Interval | None, seen: Interval | None, episode: Episode | None) -> Row:
-        if start is None:
-            return self._unreached(hop)
-        if not self.evidence.clock.known:
-            trouble = "Prometheus's clock was never compared with ours"
-            return self._row(hop, Result.UNKNOWN, self._unseen(hop, trouble), allowed=_allowed(hop))
-        if seen is not None:
-            return self._judged(hop, start, seen, (start, seen), episode)
-        latest = start[1] + hop.window.hi_vs / self.scale
-        excuses = self._excuses
-        trouble = self._muted(hop, episode, start[0], latest) or excuses.unwatched(
-            hop, start, latest, self._same_group(hop.to)
-        )
-        trouble = trouble or excuses.ended_early(hop, start, latest, episode)
-        if trouble := trouble or excuses.starved(hop, start[0], latest):
-            return self._row(hop, Result.UNKNOWN, self._unseen(hop, trouble))
-        watched_vs = (self.end_of_watch - start[1]) * self.scale
-        reason = sentences.never(self._who(hop), hop.name, hop.window.hi_vs, watched_vs, hop.setting)
-        return self._row(hop, Result.FAIL, reason, allowed=_allowed(hop))
-
-    def _muted(self, hop: Hop, episode: Episode | None, begin: float, end: float) -> str:
-        """What kept the alert from its receivers meanwhile and is not of this run."""
-        return self.mutes.of(episode, begin, end) if hop.to else ""
-
-    def _judged(
-        self,
-        hop: Hop,
-        start: Interval,
-        seen: Interval,
-        ours: tuple[Interval, Interval],
-        episode: Episode | None,
-    ) -> Row:
-        """From `start` to `seen`, on one clock; `ours` are the same two on our own."""
-        observed, allowed = between(seen, start, self.scale), _allowed(hop)
-        result, reason = judge(observed, allowed, hop.window.resolution_vs), ""
-        if result is Result.FAIL:
-            trouble = self._muted(hop, episode, ours[0][0], ours[1][1])
-            late_vs = observed[0] - allowed[1]
-            trouble = trouble or self._excuses.late(hop, self._same_group(hop.to), *ours, late_vs)
-            if trouble:
-                result = Result.UNKNOWN
-                reason = sentences.excused(self._who(hop), hop.name, observed, allowed, trouble, hop.setting)
-            else:
-                reason = sentences.wrong_time(self._who(hop), hop.name, observed, allowed, hop.setting)
-        elif result is Result.UNKNOWN:
-            width = observed[1] - observed[0]
-            why = self._excuses.clocks(hop, ours[0])
-            reason = sentences.too_coarse(self._who(hop), hop.name, width, hop.window, why, hop.setting)
-        return self._row(hop, result, reason, observed=observed, allowed=allowed)
-
-    def _same_group(self, to: str) -> tuple[str, ...]:
-        """Sinks of all integrations of the same receiver, whoever is expected to hear of the alert there.
-
-        A group's next notice waits until every integration of its receiver is done with the last one, and one
-        that meets a closed door tries for max(group_interval, 10 s), which no time scale shortens.
-        """
-        receiver = next((n.receiver for n in self.alert.notices if n.to == to), None)
-        kinds = {one.kind for one in self.company.integrations(receiver or "")}
-        return tuple(sorted({SINKS.get(kind, "webhook-sink") for kind in kinds} & set(self.evidence.witnesses)))
+    one: Instance
+    hop: Hop
+    window: Window
+    equipment: tuple[str, ...] = _RULES
+    to: str = ""
+    more: str = ""
+    """More of what governs it."""
+    can_come: bool = True
 
     @property
-    def _excuses(self) -> Excuses:
-        every_s = self.evidence.every_s.get(self.alert.rule.alert, 0.0)
-        return Excuses(self.evidence, self.scale, self.anchors, self.end_of_watch, every_s)
+    def case(self) -> Case:
+        return self.one.case
 
-    def _unseen(self, hop: Hop, trouble: str) -> str:
-        return sentences.unseen(self._who(hop), hop.name, hop.window.hi_vs, trouble, hop.setting)
+    @property
+    def who(self) -> str:
+        return sentences.who(self.one.about, self.to, self.hop)
 
-    def _unreached(self, hop: Hop) -> Row:
-        reason = sentences.unreached(self._who(hop), hop.name, hop.window, hop.setting)
-        return self._row(hop, Result.UNKNOWN, reason)
+    @property
+    def setting(self) -> str:
+        return f"{self.window.setting}{self.more}"
 
-    def _hop(self, name: str, window: Window, needs: tuple[str, ...], to: str = "", more: str = "") -> Hop:
-        return Hop(name, to, window, needs, f"{window.setting}{more}")
+    @property
+    def allowed(self) -> Interval:
+        return (self.window.lo_vs, self.window.hi_vs)
 
-    def _row(
+    def vs(self, begin: float, end: float) -> str:
+        """The virtual seconds from one instant to another, in words."""
+        return sentences.s((end - begin) * self.case.scale)
+
+    def timed(self, start: Interval | None, seen: Interval | None, known: str = "") -> Strict:
+        """From `start` to `seen`, on our clock; `known` may explain that it was not seen."""
+        if start is None:
+            return self.row(Result.UNKNOWN, sentences.unreached(self.who, self.hop, self.window, self.setting))
+        if not self.case.evidence.clock.known:
+            return self.row(
+                Result.UNKNOWN, self._unseen("Prometheus's clock was never compared with ours"), allowed=self.allowed
+            )
+        if seen is not None:
+            return self.judged(start, seen, (start, seen))
+        latest = start[1] + self.window.hi_vs / self.case.scale
+        watched_vs = (self.case.until - start[1]) * self.case.scale
+        reason = sentences.never(self.who, self.hop, self.window.hi_vs, watched_vs, self.setting)
+        need = self.need(start, latest, self._unseen, known)
+        return self.row(Result.FAIL, reason, need, allowed=self.allowed)
+
+    def judged(self, start: Interval, seen: Interval, ours: tuple[Interval, Interval]) -> Strict:
+        """From `start` to `seen`, on one clock; `ours` are the same two on our own."""
+        observed, allowed, scale = between(seen, start, self.case.scale), self.allowed, self.case.scale
+        result, reason = judge(observed, allowed, self.window.resolution_vs), ""
+        if result is Result.UNKNOWN:
+            width = observed[1] - observed[0]
+            reason = sentences.too_coarse(self.who, self.hop, width, self.window, self._clocks(ours[0]), self.setting)
+        if result is not Result.FAIL:
+            return self.row(result, reason, observed=observed, allowed=allowed)
+
+        def excused(trouble: str) -> str:
+            return sentences.excused(self.who, self.hop, observed, allowed, trouble, self.setting)
+
+        late_s, begin, busy = (observed[0] - allowed[1]) / scale, ours[0][0], self._busy
+        if late_s <= 0:
+            # Nothing comes too early for want of a processor, save the end of an alert that flaps: of one whose
+            # samples are missing since the scrapes just before took too long.
+            busy = busy if self.hop is Hop.CLEAR else ()
+            begin = min(begin, ours[1][0] - FLAP_REAL_S) if self.hop is Hop.CLEAR else begin
+        need = Need(
+            (begin, ours[1][1]), excused, ours[0][1], self.hop.since, self._observers, self.equipment, busy,
+            late_s, ours[1][0], self.one,
+        )  # fmt: skip
+        reason = sentences.wrong_time(self.who, self.hop, observed, allowed, self.setting)
+        return self.row(result, reason, need, observed=observed, allowed=allowed)
+
+    def silent(self, since: Interval, where: str) -> Strict:
+        """Nothing came, as it should be; `where` that is said."""
+        watched = self.vs(since[1], self.case.until)
+        return self.row(Result.PASS, "", self.until_end(since, where), rests_on=f"nothing in {watched}")
+
+    def until_end(self, since: Interval, where: str, before: str = "nothing was seen, but ") -> Need:
+        """What it takes to know that nothing came to the end of looking on."""
+        known_to = self.case.evidence.known_to(self.case.until)
+        return self.need(since, known_to, lambda trouble: f"{self.who} {before}{trouble}; governed by {where}")
+
+    def need(self, start: Interval, end: float, says: Callable[[str], str], known: str = "") -> Need:
+        """What it takes to know that nothing came from `start` to `end`."""
+        return Need(
+            (start[0], end), says, start[1], self.hop.since, self._observers, self.equipment, self._busy,
+            instance=self.one, known=known,
+        )  # fmt: skip
+
+    def row(
         self,
-        hop: Hop,
         result: Result,
-        reason: str = "",
-        *,
+        reason: str,
+        *needs: Need,
         observed: Interval | None = None,
         allowed: Interval | None = None,
         rests_on: str = "",
-    ) -> Row:
-        return Row(
-            about=self.about,
-            hop=hop.name,
-            to=hop.to,
+    ) -> Strict:
+        """A row of this hop."""
+        row = Row(
+            about=self.one.about,
+            hop=self.hop,
+            to=self.to,
             observed=observed,
             allowed=allowed,
             margin_vs=round(margin_vs(observed, allowed), 3) if observed and allowed else None,
@@ -294,34 +141,199 @@ class HopJudge:
             reason=reason,
             rests_on=rests_on,
         )
+        return Strict(row, needs)
 
-    def _who(self, hop: Hop) -> str:
-        return sentences.who(self.about, hop.to, hop.name)
+    def wrong(self, what: str, where: str, *needs: Need) -> Strict:
+        """FAIL of something that has no window."""
+        return self.row(Result.FAIL, f"{self.who} {what}; governed by {where}", *needs)
 
-    def _hold_setting(self) -> str:
-        rule = self.alert.rule
-        return f"; the rule says for: {format_duration(rule.for_s)} ({rule.place})"
+    def _unseen(self, trouble: str) -> str:
+        return sentences.unseen(self.who, self.hop, self.window.hi_vs, trouble, self.setting)
 
-    def _all_clear_setting(self, notice: PlannedNotice) -> str:
-        if not notice.sends_resolved:
-            return f" and send_resolved, which is false for this {notice.integration} of {notice.receiver}"
-        return f" ({notice.all_clear.place})" if notice.all_clear else ""
+    @property
+    def _observers(self) -> tuple[str, ...]:
+        return tuple(one for one in self.equipment if one not in ("target", "alertmanager"))
 
-    def _notice_setting(self, notice: PlannedNotice) -> str:
-        refused = [
-            n for n in self.evidence.notices if (n.receiver, n.integration, n.index) == notice.door and n.refused
-        ]
-        if refused:
-            return f"; the receiver refused it {amount(len(refused), 'times')}, with {refused[0].refused}"
-        if notice.configured is None:
-            return f"; no route of the configuration leads this alert to {notice.receiver}"
-        return f"; the configuration says {notice.configured.setting} ({notice.configured.place})"
+    @property
+    def _busy(self) -> tuple[str, ...]:
+        return (*self.equipment, "target") if self.can_come else ()
 
-
-def _allowed(hop: Hop) -> Interval:
-    return (hop.window.lo_vs, hop.window.hi_vs)
+    def _clocks(self, start: Interval) -> str:
+        """What of an uncertainty is that of the clocks, where it is most of what the hop can bear."""
+        skew = self.case.evidence.clock.skew(start[0])
+        share_vs = (skew[1] - skew[0]) * self.case.scale
+        if self.hop is Hop.HOLD or share_vs < self.window.resolution_vs / 2:
+            return ""
+        return f" ({sentences.s(share_vs)} of it is between Prometheus's clock and ours)"
 
 
-def sink_of(notice: PlannedNotice) -> str:
-    """The equipment that sees the notices of this integration."""
-    return SINKS.get(notice.integration, "webhook-sink")
+def _begun(one: Instance) -> Interval | None:
+    return (one.episode.pending or one.episode.firing) if one.episode else None
+
+
+def _fired(one: Instance) -> Interval | None:
+    return one.episode.firing if one.episode else None
+
+
+def _resolved(one: Instance) -> Interval | None:
+    return one.episode.resolved if one.episode and one.episode.firing else None
+
+
+def _detect(one: Instance) -> Iterator[Strict]:
+    promise = _Promise(one, Hop.DETECT, one.alert.detect)
+    standing = _standing(promise) if one.episode is None else None
+    yield standing or promise.timed(one.anchors.fault, _begun(one))
+
+
+def _standing(promise: _Promise) -> Strict | None:
+    """What was there before the fault and stayed, so that nothing tells what the fault brings about."""
+    fault = promise.one.anchors.fault
+    if fault is None:
+        return None
+    for stray in promise.one.strays:
+        if stray.begun[1] >= fault[0] or (stray.resolved is not None and stray.resolved[0] <= fault[1]):
+            continue
+        before = promise.vs(stray.begun[1], fault[0])
+
+        def says(busy: str, before: str = before) -> str:
+            return sentences.standing(promise.who, before, busy, promise.setting)
+
+        span = (stray.begun[0] - promise.window.hi_vs / promise.case.scale, fault[1])
+        need = Need(span, says, busy=(*promise.equipment, "target"))
+        return promise.row(Result.FAIL, says(""), need, allowed=promise.allowed)
+    return None
+
+
+def _hold(one: Instance) -> Iterator[Strict]:
+    rule, pending, firing = one.alert.rule, _begun(one), _fired(one)
+    more = f"; the rule says for: {format_duration(rule.for_s)} ({rule.place})"
+    promise = _Promise(one, Hop.HOLD, one.alert.hold, more=more)
+    if one.episode is None or firing is None:
+        yield promise.timed(pending, firing)
+        return
+    # Both ends are Prometheus's own instants: no other clock has a part in it.
+    own = one.episode.own
+    yield promise.judged(own.get("pending", own["firing"]), own["firing"], (pending or firing, firing))
+
+
+def _notify(one: Instance) -> Iterator[Strict]:
+    for notice in one.alert.notices:
+        yield _notified(one, notice)
+
+
+def _notified(one: Instance, notice: PlannedNotice) -> Strict:
+    heard, firing = one.heard(notice, "firing"), _fired(one)
+    company = one.case.company
+    promise = _Promise(
+        one, Hop.NOTIFY, company.window(notice, one.episode), (*_SENDERS, sink_of(notice.integration)), notice.to,
+        _notice_setting(one, notice), heard is not None or notice.configured is not None,
+    )  # fmt: skip
+    if notice.ask.mode != "never":
+        muted = company.muted(notice, one.episode) if heard is None else ""
+        return promise.timed(firing, heard.sent if heard else None, muted)
+    if firing is None:
+        return promise.timed(None, None)
+    where = f"the scenario's notifies: never ({one.alert.expectation.place})"
+    if heard is None:
+        return promise.silent(firing, where)
+    after = promise.vs(firing[0], heard.sent[1])
+    return promise.wrong(f"it was notified {after} after firing, and the scenario says never", where)
+
+
+def _notice_setting(one: Instance, notice: PlannedNotice) -> str:
+    notices = one.case.evidence.notices
+    refused = [n for n in notices if (n.receiver, n.integration, n.index) == notice.door and n.refused]
+    if refused:
+        return f"; the receiver refused it {amount(len(refused), 'times')}, with {refused[0].refused}"
+    if notice.configured is None:
+        return f"; no route of the configuration leads this alert to {notice.receiver}"
+    return f"; the configuration says {notice.configured.setting} ({notice.configured.place})"
+
+
+def _clear(one: Instance) -> Iterator[Strict]:
+    firing, resolved, undo = _fired(one), _resolved(one), one.anchors.undo
+    ends = one.alert.expectation.until_step != "never"
+    promise = _Promise(one, Hop.CLEAR, one.alert.clear, _RULES if ends else ("prometheus",))
+    if not ends:
+        yield _still_firing(promise, firing, resolved)
+    elif one.alert.expectation.resolves == "false_alarm" and firing is not None and undo is not None:
+        yield _false_alarm(promise, resolved, undo)
+    elif one.anchors.lapsed and firing is not None:
+        trouble = f"the fault had ended by itself at an instant that nobody knows ({one.anchors.lapsed})"
+        yield promise.row(Result.UNKNOWN, promise._unseen(trouble))
+    else:
+        yield promise.timed(undo if firing else None, resolved)
+
+
+def _false_alarm(promise: _Promise, resolved: Interval | None, undo: Interval) -> Strict:
+    """The scenario says that it resolves though nobody mended anything: before the undo, whenever that is."""
+    where = f"the scenario's resolves: false_alarm ({promise.one.alert.expectation.place})"
+    if resolved is None:
+        what = "it never resolved, and the scenario says that it does so falsely"
+        return promise.wrong(what, where, promise.until_end(undo, where, ""))
+    if resolved[1] <= undo[0]:
+        return promise.row(Result.PASS, "", rests_on=f"{promise.vs(resolved[1], undo[0])} before the undo")
+    after = promise.vs(undo[0], resolved[1])
+    what = f"it resolved {after} after the undo, and the scenario says that it does so before, falsely"
+    result = Result.FAIL if resolved[0] >= undo[1] else Result.UNKNOWN
+    return promise.row(result, f"{promise.who} {what}; governed by {where}")
+
+
+def _still_firing(promise: _Promise, firing: Interval | None, resolved: Interval | None) -> Strict:
+    if firing is None:
+        return promise.timed(None, None)
+    where = f"the scenario's until: never ({promise.one.alert.expectation.place})"
+    if resolved is None:
+        return promise.silent(firing, where)
+    what = f"it resolved {promise.vs(firing[0], resolved[1])} after firing, and the scenario says until: never"
+    need = Need(
+        (firing[0], resolved[1]),
+        but(f"{promise.who} {what}", f"; governed by {where}"),
+        firing[1],
+        "firing",
+        equipment=("target",),
+        busy=_RULES,
+    )
+    return promise.wrong(what, where, need)
+
+
+def _all_clear(one: Instance) -> Iterator[Strict]:
+    for notice in one.alert.notices:
+        needs = (*_SENDERS, sink_of(notice.integration))
+        resolved, heard = _resolved(one), one.heard(notice, "resolved")
+        if one.alert.expectation.until_step == "never":
+            continue
+        if notice.all_clear is not None:
+            more = f" ({notice.all_clear.place})"
+            if not notice.sends_resolved:
+                more = f" and send_resolved, which is false for this {notice.integration} of {notice.receiver}"
+            promise = _Promise(one, Hop.ALL_CLEAR, notice.all_clear, needs, notice.to, more)
+            # Who was never told of an alert is not told of its end either: that failure has been named already.
+            told = heard is not None or one.heard(notice, "firing") is not None
+            yield promise.timed(resolved if told else None, heard.sent if heard else None)
+        elif notice.no_all_clear is not None:
+            promise = _Promise(one, Hop.ALL_CLEAR, notice.notify, tuple(n for n in needs if n != "target"), notice.to)
+            where = f"the promise's resolved: false ({notice.no_all_clear})"
+            if resolved is None:
+                reason = f"not judged: {promise.who} it was not seen to resolve; governed by {where}"
+                yield unknown(Hop.ALL_CLEAR, one.about, reason, notice.to)
+            elif heard is not None:
+                after = promise.vs(resolved[0], heard.sent[1])
+                yield promise.wrong(f"the end was told {after} after resolved, and no all-clear is promised", where)
+            else:
+                yield promise.silent(resolved, where)
+
+
+def _owes_clear(one: Instance) -> Iterator[Owed]:
+    for notice in one.alert.notices:
+        if notice.all_clear is not None or notice.no_all_clear is not None:
+            yield one.about, Hop.ALL_CLEAR, notice.to
+
+
+HOPS = (
+    Check("detection", Instance, _detect, lambda one: [(one.about, Hop.DETECT, "")]),
+    Check("holding", Instance, _hold, lambda one: [(one.about, Hop.HOLD, "")]),
+    Check("notification", Instance, _notify, lambda one: [(one.about, Hop.NOTIFY, n.to) for n in one.alert.notices]),
+    Check("clearing", Instance, _clear, lambda one: [(one.about, Hop.CLEAR, "")]),
+    Check("the all-clear", Instance, _all_clear, _owes_clear),
+)

@@ -19,9 +19,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from chaoskit.events import Equipment, Interval, LoadTotals, LoadWindow
 from chaoskit.history import History
+from chaoskit.hop import Hop
 from chaoskit.units import amount
+from chaoskit.verify.case import Case
+from chaoskit.verify.check import Check, Strict, kept, unknown
 from chaoskit.verify.evidence import Evidence
-from chaoskit.verify.verdict import Result, Row
 
 GAP_S = 3.0
 """Real seconds without a word from the load generator after which nobody knows whether there was load."""
@@ -51,18 +53,23 @@ _NAMED = 5
 _COUNTED = ("started", "finished", "failed", "dropped")
 
 
-def judge_load(history: History, evidence: Evidence) -> list[Row]:
-    """One row that passes, or one for each thing that is wrong with the load."""
-    windows, totals = list(history.of(LoadWindow)), list(history.of(LoadTotals))
-    reasons = _wrong(history, evidence, windows, totals)
+def _judge(case: Case) -> Iterator[Strict]:
+    """One row that passes, or one for each thing that is wrong with the load; none where there is none."""
+    if not case.plan.profile.load.given:
+        return
+    windows, totals = list(case.history.of(LoadWindow)), list(case.history.of(LoadTotals))
+    reasons = _wrong(case.history, case.evidence, windows, totals)
     raised = raised_in(windows)
     if reasons and raised:
         reasons[0] += f"; {_raising(raised)}"
-    if reasons:
-        return [_unknown(reason) for reason in reasons]
-    more = f", {amount(sum(raised.values()), 'exceptions')} in the locustfile" if raised else ""
-    rests_on = amount(totals[0].finished, "requests") + more
-    return [Row(about="load", hop="load", result=Result.PASS, rests_on=rests_on)]
+    for reason in reasons:
+        yield unknown(Hop.LOAD, "load", reason if "load.log" in reason else f"{reason}; see load.log")
+    if not reasons:
+        more = f", {amount(sum(raised.values()), 'exceptions')} in the locustfile" if raised else ""
+        yield kept(Hop.LOAD, "load", amount(totals[0].finished, "requests") + more)
+
+
+LOAD = Check("load", Case, _judge, lambda case: [("load", Hop.LOAD, "")] if case.plan.profile.load.given else [])
 
 
 def _wrong(
@@ -274,8 +281,3 @@ def _own_doing(windows: Sequence[LoadWindow], span: Interval) -> list[str]:
 
 
 _SPEAKS = "the latencies measured then say more about the generator than about the service"
-
-
-def _unknown(reason: str) -> Row:
-    named = reason if "load.log" in reason else f"{reason}; see load.log"
-    return Row(about="load", hop="load", result=Result.UNKNOWN, reason=named)

@@ -12,10 +12,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from chaoskit.events import LoadNames, LoadTotals, NameCounts, Notice
 from chaoskit.histogram import merge, percentile_ms
 from chaoskit.history import History
-from chaoskit.plan.model import Plan
+from chaoskit.hop import Hop
 from chaoskit.scenario.model import FailIf
 from chaoskit.units import amount
-from chaoskit.verify.verdict import ALL_PHASES, Requests, Result, Row
+from chaoskit.verify.case import Case
+from chaoskit.verify.check import Check, Strict, broken, kept, unknown
+from chaoskit.verify.verdict import ALL_PHASES, Requests
 
 
 def requests_of(history: History) -> list[Requests]:
@@ -46,43 +48,54 @@ def joined(parts: Iterable[NameCounts]) -> NameCounts:
     )
 
 
-def limit_name(limit: FailIf) -> str:
+def _limit_name(limit: FailIf) -> str:
     """What a row of `fail_if` is about."""
     return f"load {limit.name or 'all requests'}"
 
 
-def judge_limits(plan: Plan, history: History) -> list[Row]:
+def _limits(case: Case) -> Iterator[Strict]:
     """A row for each entry of `fail_if`."""
-    slices = list(_healthy(history))
-    known = dict.fromkeys(name for one in history.of(LoadNames) for name in one.names)
-    rows = []
-    for limit in plan.profile.load.fail_if:
+    slices = list(_healthy(case.history))
+    known = dict.fromkeys(name for one in case.history.of(LoadNames) for name in one.names)
+    for limit in case.plan.profile.load.fail_if:
         mine = [name for name in known if is_named(name, limit.name)]
-        counts = joined(one.names[name] for one in slices for name in mine if name in one.names)
-        about = limit_name(limit)
-        if history.header.beside:
+        about = _limit_name(limit)
+        if case.history.header.beside:
             reason = "other scenarios' faults met the same load; play this one by itself"
+            yield unknown(Hop.LIMIT, about, f"{about}: not known: {reason}")
         elif not mine:
             reason = f"no request of this name was made; there were {', '.join(known) or 'none'}"
+            yield unknown(Hop.LIMIT, about, f"{about}: not known: {reason}")
         else:
-            rows.append(_judged(limit, about, counts))
-            continue
-        rows.append(_unknown(about, f"not known: {reason}"))
-    return rows
+            yield _judged(limit, about, joined(one.names[name] for one in slices for name in mine if name in one.names))
 
 
-def judge_exit_code(history: History) -> Row:
+def _exit_code(case: Case) -> Iterator[Strict]:
     """What the locustfile itself made of the load, by Locust's process_exit_code."""
-    totals = next(history.of(LoadTotals), None)
-    about = "locustfile"
+    if case.plan.profile.load.locustfile is None:
+        return
+    totals, about = next(case.history.of(LoadTotals), None), "locustfile"
     if totals is None:
         reason = "the load never came to its end, where the locustfile sets its process_exit_code; see load.log"
-        return Row(about=about, hop="exit-code", result=Result.UNKNOWN, reason=reason)
-    if totals.exit_code:
-        reason = f"the locustfile set process_exit_code to {totals.exit_code}; see load.log"
-        return Row(about=about, hop="exit-code", result=Result.FAIL, reason=reason)
-    said = "none was set" if totals.exit_code is None else "it is 0"
-    return Row(about=about, hop="exit-code", result=Result.PASS, rests_on=said)
+        yield unknown(Hop.EXIT_CODE, about, reason)
+    elif totals.exit_code:
+        yield broken(Hop.EXIT_CODE, about, f"the locustfile set process_exit_code to {totals.exit_code}; see load.log")
+    else:
+        yield kept(Hop.EXIT_CODE, about, "none was set" if totals.exit_code is None else "it is 0")
+
+
+LIMITS = Check(
+    "the load's limits",
+    Case,
+    _limits,
+    lambda case: [(_limit_name(limit), Hop.LIMIT, "") for limit in case.plan.profile.load.fail_if],
+)
+EXIT_CODE = Check(
+    "the locustfile's exit code",
+    Case,
+    _exit_code,
+    lambda case: [] if case.plan.profile.load.locustfile is None else [("locustfile", Hop.EXIT_CODE, "")],
+)
 
 
 def is_named(label: str, name: str) -> bool:
@@ -101,8 +114,8 @@ def _healthy(history: History) -> Iterator[LoadNames]:
             yield one
 
 
-def _judged(limit: FailIf, about: str, counts: NameCounts) -> Row:
-    seen, broken, few = [amount(counts.finished + counts.dropped, "requests")], [], []
+def _judged(limit: FailIf, about: str, counts: NameCounts) -> Strict:
+    seen, wrong, few = [amount(counts.finished + counts.dropped, "requests")], [], []
     of, bad = counts.finished + counts.dropped, counts.failed + counts.dropped
     if limit.failed is not None:
         least = math.ceil(1 / limit.failed) if limit.failed else 1
@@ -111,7 +124,7 @@ def _judged(limit: FailIf, about: str, counts: NameCounts) -> Row:
         if of < least:
             few.append(f"{limit.failed:.4g} of them may fail, which {least} are needed for")
         elif share > limit.failed:
-            broken.append(f"{share:.2%} of {of} requests failed{_worst(counts.failures)}, more than {limit.failed:.4g}")
+            wrong.append(f"{share:.2%} of {of} requests failed{_worst(counts.failures)}, more than {limit.failed:.4g}")
     for percent, most_s in limit.percentiles.items():
         least = math.ceil(100 / (100 - percent))
         took_ms = percentile_ms(counts.buckets, percent / 100)
@@ -120,14 +133,13 @@ def _judged(limit: FailIf, about: str, counts: NameCounts) -> Row:
             continue
         seen.append(f"P{percent} {took_ms:.4g} ms")
         if took_ms > most_s * 1000:
-            broken.append(f"P{percent} of {of} requests is {took_ms:.4g} ms, more than {most_s * 1000:.4g} ms (real)")
+            wrong.append(f"P{percent} of {of} requests is {took_ms:.4g} ms, more than {most_s * 1000:.4g} ms (real)")
     when = "before the first step and after the last all-clear"
-    if broken:
-        reason = f"{about}: {'; '.join(broken)}, {when}; governed by fail_if"
-        return Row(about=about, hop="limit", result=Result.FAIL, reason=reason)
+    if wrong:
+        return broken(Hop.LIMIT, about, f"{about}: {'; '.join(wrong)}, {when}; governed by fail_if")
     if few:
-        return _unknown(about, f"too few requests {when}: {of}; {'; '.join(few)}")
-    return Row(about=about, hop="limit", result=Result.PASS, rests_on=", ".join(seen))
+        return unknown(Hop.LIMIT, about, f"{about}: too few requests {when}: {of}; {'; '.join(few)}")
+    return kept(Hop.LIMIT, about, ", ".join(seen))
 
 
 def _worst(failures: Mapping[str, int]) -> str:
@@ -145,7 +157,3 @@ def _row(name: str, phase: str, counts: NameCounts, lasted_s: float) -> Requests
         failures=counts.failed, dropped=counts.dropped, p50_ms=p50, p95_ms=p95, p99_ms=p99,
         requests_per_s=round(counts.finished / lasted_s, 3) if lasted_s else 0.0, failed_by=counts.failures,
     )  # fmt: skip
-
-
-def _unknown(about: str, reason: str) -> Row:
-    return Row(about=about, hop="limit", result=Result.UNKNOWN, reason=f"{about}: {reason}")

@@ -7,58 +7,30 @@ from __future__ import annotations
 
 from chaoskit.alerting.windows import Window
 from chaoskit.events import Interval
-
-SINCE = {
-    "detect": "the fault",
-    "hold": "pending",
-    "notify": "firing",
-    "clear": "the undo",
-    "all-clear": "resolved",
-}
-_START = {
-    "detect": "the fault's effect",
-    "hold": "pending",
-    "notify": "firing",
-    "clear": "firing, or the undo,",
-    "all-clear": "a notice, or the resolve,",
-}
-_DID = {
-    "detect": "became pending",
-    "hold": "fired",
-    "notify": "was notified",
-    "clear": "resolved",
-    "all-clear": "heard the all-clear",
-}
-_NEVER = {
-    "detect": "never became pending",
-    "hold": "never fired",
-    "notify": "was never notified",
-    "clear": "never resolved",
-    "all-clear": "never heard the all-clear",
-}
+from chaoskit.hop import Hop
 
 
-def who(about: str, to: str, hop: str) -> str:
+def who(about: str, to: str, hop: Hop) -> str:
     """`WorkerUnhealthy worker-1 -> worker-alerts (email), notify:`."""
     return f"{about} -> {to}, {hop}:" if to else f"{about}, {hop}:"
 
 
-def wrong_time(subject: str, hop: str, observed: Interval, allowed: Interval, setting: str) -> str:
+def wrong_time(subject: str, hop: Hop, observed: Interval, allowed: Interval, setting: str) -> str:
     """It came, at the wrong time."""
     late = observed[0] > allowed[1]
     off = observed[0] - allowed[1] if late else allowed[0] - observed[1]
     bound = f"at most {s(allowed[1])}" if late else f"at least {s(allowed[0])}"
     when = f"{s(observed[1])} after" if observed[1] >= 0 else f"{s(-observed[1])} before"
     return (
-        f"{subject} {_DID[hop]} {when} {SINCE[hop]}, {s(off)} too {'late' if late else 'early'} "
+        f"{subject} {hop.did} {when} {hop.since}, {s(off)} too {'late' if late else 'early'} "
         f"({bound} promised); governed by {setting}"
     )
 
 
-def never(subject: str, hop: str, high_vs: float, watched_vs: float, setting: str) -> str:
+def never(subject: str, hop: Hop, high_vs: float, watched_vs: float, setting: str) -> str:
     """It did not come, and somebody was looking."""
     return (
-        f"{subject} {_NEVER[hop]} within {s(high_vs)} of {SINCE[hop]}, nor in the {s(watched_vs)} that were watched; "
+        f"{subject} {hop.never} within {s(high_vs)} of {hop.since}, nor in the {s(watched_vs)} that were watched; "
         f"governed by {setting}"
     )
 
@@ -71,20 +43,20 @@ def standing(subject: str, before: str, busy: str, setting: str) -> str:
     )
 
 
-def excused(subject: str, hop: str, observed: Interval, allowed: Interval, trouble: str, setting: str) -> str:
+def excused(subject: str, hop: Hop, observed: Interval, allowed: Interval, trouble: str, setting: str) -> str:
     """It came at the wrong time, and something that is not judged may be why."""
     return (
-        f"{subject} seen {s(observed[1])} after {SINCE[hop]}, where {span(allowed)} was promised, but {trouble}; "
+        f"{subject} seen {s(observed[1])} after {hop.since}, where {span(allowed)} was promised, but {trouble}; "
         f"governed by {setting}"
     )
 
 
-def unseen(subject: str, hop: str, high_vs: float, trouble: str, setting: str) -> str:
+def unseen(subject: str, hop: Hop, high_vs: float, trouble: str, setting: str) -> str:
     """It was not seen, and nobody can say that it did not come."""
-    return f"{subject} not seen within {s(high_vs)} of {SINCE[hop]}, and {trouble}; governed by {setting}"
+    return f"{subject} not seen within {s(high_vs)} of {hop.since}, and {trouble}; governed by {setting}"
 
 
-def too_coarse(subject: str, hop: str, width_vs: float, window: Window, why: str, setting: str) -> str:
+def too_coarse(subject: str, hop: Hop, width_vs: float, window: Window, why: str, setting: str) -> str:
     """It was seen, but not exactly enough to decide."""
     return (
         f"{subject} known only to lie within {s(width_vs)}{why}, and telling it from a wrong promise takes "
@@ -92,10 +64,10 @@ def too_coarse(subject: str, hop: str, width_vs: float, window: Window, why: str
     )
 
 
-def unreached(subject: str, hop: str, window: Window, setting: str) -> str:
+def unreached(subject: str, hop: Hop, window: Window, setting: str) -> str:
     """Its beginning was not seen, so there is nothing to judge."""
     allowed = span((window.lo_vs, window.hi_vs))
-    return f"not judged: {subject} {_START[hop]} was not seen; {allowed} promised; governed by {setting}"
+    return f"not judged: {subject} {hop.start} was not seen; {allowed} promised; governed by {setting}"
 
 
 def span(allowed: Interval) -> str:

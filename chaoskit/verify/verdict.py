@@ -9,6 +9,7 @@ import msgspec
 
 from chaoskit.errors import ExitCode
 from chaoskit.events import Interval
+from chaoskit.hop import Hop
 
 
 class Result(StrEnum):
@@ -34,8 +35,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     about: str
     """The alert and its instance, or what else is judged."""
-    hop: str
-    """detect, hold, notify, content, clear, all-clear, suppressed; or steady, effect, load, finding."""
+    hop: Hop
     to: str = ""
     observed: Interval | None = None
     allowed: Interval | None = None

@@ -7,78 +7,83 @@ then too few is UNKNOWN, and so is "not too many"; too many is too many all the 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 import msgspec
 
-from chaoskit.events import Notice
-from chaoskit.plan.model import Plan, PlannedNotice
+from chaoskit.events import Interval, Notice
+from chaoskit.hop import Hop
+from chaoskit.plan.model import PlannedNotice
 from chaoskit.units import amount
-from chaoskit.verify import processor
-from chaoskit.verify.evidence import Episode, Evidence
-from chaoskit.verify.hops import HopJudge, sink_of
+from chaoskit.verify.case import Case, Instance
+from chaoskit.verify.check import Check, Need, Strict, but, unknown
+from chaoskit.verify.evidence import Episode
+from chaoskit.verify.excuses import sink_of
 from chaoskit.verify.verdict import Result, Row
 
-_Bounds = tuple[int, int | None]
+_CHAIN = ("alertmanager", "prometheus", "target")
 
 
-def judge_volumes(plan: Plan, evidence: Evidence, since: float, until: float, blind: Sequence[str]) -> list[Row]:
-    """One row for each of the scenario's `notices`. `blind`: the sinks that were not watched all the time."""
-    notices = counted(plan, evidence, since, until)
+def _volumes(case: Case) -> Iterator[Strict]:
+    """One row for each of the scenario's `notices`."""
+    evidence, since, until = case.evidence, case.since, case.until
+    notices = counted(case)
     counts = Counter(notice.receiver for notice in notices)
     counts["total"] = len(notices)
-    busy = processor.starved(evidence.processor, ("target",), since, until, plan.time_scale)
-    busy = busy or evidence.target_gone(since, until)
-    unwatched = f"{', '.join(blind)} was not watched all the time" if blind else ""
-    rows = []
-    for name, bounds in plan.scenario.notices.items():
-        result, said = _judged(counts[name], bounds, unwatched, busy)
-        row = Row(about=f"notices {name}", hop="finding", result=result)
-        rows.append(_saying(row, said, f"{name} got {said}"))
-    return rows
+    for name, bounds in case.plan.scenario.notices.items():
+        need = Need((since, until), str, since, equipment=("target",), busy=("target",))
+        watched = Need((since, evidence.known_to(until)), str, since, observers=evidence.witnesses)
+        row = Row(about=f"notices {name}", hop=Hop.FINDING, result=Result.PASS)
+        yield _judged(row, counts[name], bounds, f"{name} got", "", watched, need)
 
 
-def judge_notices(judged: HopJudge, planned: PlannedNotice, episode: Episode | None) -> list[Row]:
-    """One row where the scenario says how many notices this door gets of an instance; none where it does not."""
-    bounds = planned.ask.notices
-    if bounds is None:
-        return []
-    result, said = Result.UNKNOWN, "not judged: it was not seen firing, so no notice counts"
-    if episode is not None and episode.firing is not None:
-        result, said = _of_instance(judged, planned, episode, bounds)
-    place = judged.alert.expectation.place
-    reason = f"{judged.about} -> {planned.to}: {said}; governed by the scenario's notices: of the receiver ({place})"
-    return [_saying(Row(about=judged.about, hop="notices", to=planned.to, result=result), said, reason)]
+def _notices(one: Instance) -> Iterator[Strict]:
+    """One row for each door at which the scenario says how many notices it gets of an instance."""
+    for planned in one.alert.notices:
+        if planned.ask.notices is None:
+            continue
+        governed = f"governed by the scenario's notices: of the receiver ({one.alert.expectation.place})"
+        who = f"{one.about} -> {planned.to}"
+        if one.episode is None or one.episode.firing is None:
+            reason = f"{who}: not judged: it was not seen firing, so no notice counts; {governed}"
+            yield unknown(Hop.NOTICES, one.about, reason, planned.to)
+        else:
+            row = Row(about=one.about, hop=Hop.NOTICES, to=planned.to, result=Result.PASS)
+            needs = _needs(one, one.episode, sink_of(planned.integration))
+            count = _of_instance(one, planned, one.episode, needs[1].span)
+            yield _judged(row, count, planned.ask.notices, f"{who}: it got", f"; {governed}", *needs)
 
 
-def _of_instance(judged: HopJudge, planned: PlannedNotice, episode: Episode, bounds: _Bounds) -> tuple[Result, str]:
-    evidence, sink = judged.evidence, sink_of(planned)
+def _needs(one: Instance, episode: Episode, sink: str) -> tuple[Need, Need]:
+    """That the sink looked for as long as this life lasts, and that nothing muted or starved what leads to it."""
+    evidence, begin = one.case.evidence, episode.begun[0]
     later = [e.begun[0] for e in evidence.episodes if e.labels == episode.labels and e.begun > episode.begun]
-    until = min(later, default=judged.end_of_watch)
-    known_to = min(later, default=evidence.known_to(judged.end_of_watch))
-    begin = episode.begun[0]
-    mine = [
-        notice
-        for notice in evidence.notices
-        if (notice.receiver, notice.integration, notice.index) == planned.door
-        and not notice.refused
-        and begin <= notice.sent[1] <= until
-        and any(episode.is_in(item.labels) for item in notice.alerts)
-    ]
-    unwatched = evidence.blind_from(sink, begin, known_to) is not None or evidence.outage((sink,), begin, until)
-    busy = judged.mutes.of(episode, begin, until) or processor.starved(
-        evidence.processor, ("alertmanager", "prometheus", "target"), begin, until, judged.scale
+    until = min(later, default=one.case.until)
+    known_to = min(later, default=evidence.known_to(until))
+    return (
+        Need((begin, known_to), str, begin, "pending", (sink,), (sink,)),
+        Need((begin, until), str, begin, "pending", busy=_CHAIN, instance=one),
     )
-    result, said = _judged(len(mine), bounds, f"{sink} was not watched all the time" if unwatched else "", busy)
-    return result, said if result is Result.PASS else f"it got {said}"
 
 
-def counted(plan: Plan, evidence: Evidence, since: float, until: float) -> list[Notice]:
-    """The notices of a span, save those that were refused and those that tell of nothing but others' alerts."""
+def _of_instance(one: Instance, planned: PlannedNotice, episode: Episode, span: Interval) -> int:
+    return sum(
+        (notice.receiver, notice.integration, notice.index) == planned.door
+        and not notice.refused
+        and span[0] <= notice.sent[1] <= span[1]
+        and any(episode.is_in(item.labels) for item in notice.alerts)
+        for notice in one.case.evidence.notices
+    )
+
+
+def counted(case: Case) -> list[Notice]:
+    """The notices since the first step, save those that were refused and those that tell of nothing but others'."""
+    plan = case.plan
     return [
         notice
-        for notice in evidence.notices
-        if since <= notice.sent[1] <= until
+        for notice in case.evidence.notices
+        if case.since <= notice.sent[1] <= case.until
         and not notice.refused
         and not tells_only(notice, plan.foreign)
         and not tells_only(notice, plan.only_beside)
@@ -90,19 +95,30 @@ def tells_only(notice: Notice, others: Callable[[Mapping[str, str]], bool]) -> b
     return bool(notice.alerts) and all(others(item.labels) for item in notice.alerts)
 
 
-def _judged(count: int, bounds: _Bounds, unwatched: str, busy: str) -> tuple[Result, str]:
-    """How many there were against how many there may be, in words, with why that is no PASS."""
+def _judged(
+    row: Row, count: int, bounds: tuple[int, int | None], got: str, governed: str, watched: Need, running: Need
+) -> Strict:
+    """How many there were against how many there may be. Who did not watch may have missed some."""
     least, most = bounds
-    too_many = most is not None and count > most
-    if not too_many and count >= least and not (unwatched and most is not None):
-        return Result.PASS, amount(count, "notices")
     wanted = str(least) if least == most else f"{least}..{'' if most is None else most}"
-    said = f"{amount(count, 'notices')}, the scenario says {wanted}"
-    trouble = busy if too_many else unwatched or busy
-    return (Result.UNKNOWN, f"{said}, but {trouble}") if trouble else (Result.FAIL, said)
+    said = f"{got} {amount(count, 'notices')}, the scenario says {wanted}"
+    watched, running = (replace(need, says=but(said, governed)) for need in (watched, running))
+    too_many = most is not None and count > most
+    if too_many or count < least:
+        failed = msgspec.structs.replace(row, result=Result.FAIL, reason=f"{said}{governed}")
+        return Strict(failed, (running,) if too_many else (watched, running))
+    return Strict(msgspec.structs.replace(row, rests_on=amount(count, "notices")), () if most is None else (watched,))
 
 
-def _saying(row: Row, said: str, reason: str) -> Row:
-    if row.result is Result.PASS:
-        return msgspec.structs.replace(row, rests_on=said)
-    return msgspec.structs.replace(row, reason=reason)
+VOLUMES = Check(
+    "volumes",
+    Case,
+    _volumes,
+    lambda case: [(f"notices {name}", Hop.FINDING, "") for name in case.plan.scenario.notices],
+)
+NOTICES = Check(
+    "how many notices",
+    Instance,
+    _notices,
+    lambda one: [(one.about, Hop.NOTICES, each.to) for each in one.alert.notices if each.ask.notices is not None],
+)

@@ -10,6 +10,7 @@ from chaoskit.alerting import windows
 from chaoskit.errors import Place
 from chaoskit.events import AlertState, AnyEvent, Notice, Suppression
 from chaoskit.history import History
+from chaoskit.hop import Hop
 from chaoskit.plan.model import PlannedNotice
 from chaoskit.scenario.model import Notify
 from chaoskit.verify.company import Company
@@ -31,7 +32,7 @@ receivers:
     webhook_configs: [{url: 'http://localhost/'}]
 """
 )
-PROMISED = windows.Window("notify", 10.0, 15.0, "promised group_wait 10s", Place("promise.yml", 1), 5.0)
+PROMISED = windows.Window(Hop.NOTIFY, 10.0, 15.0, "promised group_wait 10s", Place("promise.yml", 1), 5.0)
 
 
 def notice() -> PlannedNotice:

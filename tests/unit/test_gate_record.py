@@ -13,6 +13,7 @@ from chaoskit.gate.gate import Outcome, _again
 from chaoskit.gate.record import FILE, load_record, save_record
 from chaoskit.gate.schedule import StackPlan, Wave
 from chaoskit.gate.view import left_out_lines
+from chaoskit.hop import Hop
 from chaoskit.verify.verdict import Result, Row, Verdict
 from tests.unit.test_gate_schedule import one
 
@@ -85,7 +86,7 @@ def test_what_says_nothing_is_tried_again_and_so_is_a_stack_that_never_came_up(
         result=Result.UNKNOWN,
         exit_code=int(exit_code),
         figures=[],
-        rows=[Row(about="before the fault", hop="steady", result=steady)],
+        rows=[Row(about="before the fault", hop=Hop.STEADY, result=steady)],
         notes=[],
     )
     outcome = Outcome(cast(Any, None), int(exit_code), 0.0, Path(), 1, 1, verdict)

@@ -17,6 +17,7 @@ LOWER_FIRST = [
         "fresh",
         "giving_way",
         "histogram",
+        "hop",
         "identity",
         "printable",
         "surroundings",

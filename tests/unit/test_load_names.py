@@ -22,9 +22,9 @@ from chaoskit.report.requests import EXCEPTIONS_COLUMNS, FAILURES_COLUMNS, STATS
 from chaoskit.report.terminal import verdict_view
 from chaoskit.run.names import Names
 from chaoskit.scenario.model import FailIf
-from chaoskit.verify.expected import owed
-from chaoskit.verify.requests import is_named, judge_exit_code, judge_limits
-from chaoskit.verify.verdict import ALL_PHASES, Result
+from chaoskit.verify.case import case_of
+from chaoskit.verify.requests import EXIT_CODE, LIMITS, is_named
+from chaoskit.verify.verdict import ALL_PHASES, Result, Row
 from chaoskit.verify.verify import plan_of, verify
 from tests.golden.doctored import recorded
 
@@ -51,8 +51,9 @@ def slices(**phases: dict[str, NameCounts]) -> History:
 
 def judged(history: History, *limits: FailIf) -> list[tuple[str, str]]:
     plan = replace(PLAN, profile=replace(PLAN.profile, load=replace(PLAN.profile.load, fail_if=limits)))
-    rows = judge_limits(plan, history)
-    assert [about for about, hop, _ in owed(plan, ()) if hop == "limit"] == [row.about for row in rows]
+    case = case_of(history, plan)
+    rows = [one.row for one in LIMITS.judge(case)]
+    assert [about for about, _, _ in LIMITS.owes(case)] == [row.about for row in rows]
     return [(str(row.result), row.reason or row.rests_on) for row in rows]
 
 
@@ -86,7 +87,7 @@ def test_a_slice_ends_where_a_phase_begins_and_what_is_mixed_belongs_to_none() -
     assert decode(encode(found[0])) == found[0]
 
 
-LIMITS = [
+CASES = [
     (FailIf("checkout", 0.01, {95: 0.8}), {"GET checkout": NameCounts(100, 1, 0, FAST)}, "PASS", "1.00% failed, P95"),
     (FailIf("checkout", 0.01, {}), {"GET checkout": NameCounts(100, 2, 0, FAST, {"HTTP 500": 2})}, "FAIL",
      "2.00% of 100 requests failed (2 of them: HTTP 500), more than 0.01"),
@@ -102,7 +103,7 @@ LIMITS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("limit", "names", "result", "said"), LIMITS)
+@pytest.mark.parametrize(("limit", "names", "result", "said"), CASES)
 def test_more_than_a_limit_fails_and_too_few_requests_are_unknown(
     limit: FailIf, names: dict[str, NameCounts], result: str, said: str
 ) -> None:
@@ -143,13 +144,20 @@ def test_a_limit_names_requests_by_their_name(label: str, name: str, meant: bool
     assert is_named(label, name) is meant
 
 
+def exit_code_row(history: History) -> Row:
+    load = replace(PLAN.profile.load, locustfile="own.py")
+    plan = replace(PLAN, profile=replace(PLAN.profile, load=load))
+    [one] = EXIT_CODE.judge(case_of(history, plan))
+    return one.row
+
+
 @pytest.mark.parametrize(("code", "result"), [(None, "PASS"), (0, "PASS"), (3, "FAIL")])
 def test_an_exit_code_of_the_locustfile_is_a_row(code: int | None, result: str) -> None:
     totals = next(KEPT.of(LoadTotals))
     told = [msgspec.structs.replace(e, exit_code=code) if e == totals else e for e in KEPT.events]
-    assert judge_exit_code(with_events(KEPT, told)).result == result
+    assert exit_code_row(with_events(KEPT, told)).result == result
     without = [event for event in KEPT.events if not isinstance(event, LoadTotals)]
-    assert judge_exit_code(with_events(KEPT, without)).result is Result.UNKNOWN
+    assert exit_code_row(with_events(KEPT, without)).result is Result.UNKNOWN
 
 
 def shown() -> History:

@@ -12,12 +12,13 @@ import pytest
 
 from chaoskit.events import AnyEvent, Equipment, FaultOk, LoadTotals, LoadWindow, Phase, UndoOk, decode, encode
 from chaoskit.history import History, parse_history
-from chaoskit.verify.evidence import gather
-from chaoskit.verify.load import GAP_S, judge_load, load_notes
-from chaoskit.verify.verdict import Result
-from chaoskit.verify.verify import verify
+from chaoskit.verify.case import case_of
+from chaoskit.verify.load import GAP_S, LOAD, load_notes
+from chaoskit.verify.verdict import Result, Row
+from chaoskit.verify.verify import plan_of, verify
 
 KEPT = parse_history((Path(__file__).parents[1] / "golden" / "kept.jsonl").read_bytes(), "kept.jsonl")
+PLAN = plan_of(KEPT.header)
 
 
 def with_events(history: History, events: Sequence[AnyEvent]) -> History:
@@ -48,9 +49,13 @@ def some_load(windows: list[LoadWindow], **different: Any) -> History:
     return with_events(KEPT, events)
 
 
+def judge_load(history: History) -> list[Row]:
+    return [one.row for one in LOAD.judge(case_of(history, PLAN))]
+
+
 def judged(history: History) -> list[str]:
     """The reasons why the load is not passed; empty when it is, by one row."""
-    rows = judge_load(history, gather(history, {}))
+    rows = judge_load(history)
     assert all(row.hop == row.about == "load" for row in rows)
     assert {row.result for row in rows} <= {Result.PASS, Result.UNKNOWN}
     if rows[0].result is Result.PASS:
@@ -314,7 +319,7 @@ def test_exceptions_of_the_locustfile_are_told_in_row_and_notes() -> None:
     """They make no verdict by themselves; beside a load that is UNKNOWN they may be why."""
     reason = "TypeError: nothing (own.py:7)"
     history = some_load(seconds(20, raised={reason: 2}))
-    (row,) = judge_load(history, gather(history, {}))
+    (row,) = judge_load(history)
     assert (row.result, row.rests_on) == (Result.PASS, "800 requests, 40 exceptions in the locustfile")
     assert f"load: the locustfile's own code raised 40 exceptions: {reason}: 40 times; see load.log" in load_notes(
         history

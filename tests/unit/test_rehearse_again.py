@@ -22,6 +22,7 @@ from chaoskit import waiting
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.errors import BadInput, ChaoskitError, EquipmentError, ExitCode, Interrupted, Problem, Refused
 from chaoskit.history import read_history
+from chaoskit.hop import Hop
 from chaoskit.observe import pressure
 from chaoskit.observe.pressure import MOST_S, Pressure
 from chaoskit.rehearse import lanes, session
@@ -56,7 +57,7 @@ class Attempts:
         for lane in stacks:
             for drill in lane.drills:
                 self.played.append((drill.name, drill.plan.time_scale, side_by_side))
-                rows = [Row(about="nothing else", hop="finding", result=Result.UNKNOWN, reason="blind")]
+                rows = [Row(about="nothing else", hop=Hop.FINDING, result=Result.UNKNOWN, reason="blind")]
                 found = {
                     key_of(a.rule): RuleOutcome(a.rule, result, (f"it is {result}",), wave=drill.name)
                     for a in drill.plan.alerts

@@ -15,11 +15,13 @@ from chaoskit.cli.rehearse_inputs import ASSUMED
 from chaoskit.errors import ExitCode, Place
 from chaoskit.events import AnyEvent, FaultOk, Notice
 from chaoskit.history import History
+from chaoskit.hop import Hop
 from chaoskit.rehearse.outcome import Heard, Rehearsed, RuleOutcome, judge_wave, unrehearsed, with_static, worse
 from chaoskit.rehearse.output import exit_code, text_lines, to_github, to_json, to_junit
 from chaoskit.rehearse.perform import Performed
 from chaoskit.rehearse.scenarios import Given, given_drill
-from chaoskit.verify.expected import unproved_rows
+from chaoskit.verify.case import case_of
+from chaoskit.verify.unproved import UNPROVED
 from chaoskit.verify.verdict import Result, Row, Verdict, worst_of
 from chaoskit.verify.verify import plan_of, verify
 from tests.golden.doctored import mapped, recorded
@@ -46,7 +48,7 @@ def test_the_exit_code_is_that_of_the_worst_rule(config: AlertConfig) -> None:
     assert exit_code(found(good, open_, bad)) == ExitCode.FAIL
     assert exit_code(found(good, codes=(4,))) == ExitCode.ABORTED
     assert exit_code(found(unrehearsed(alerts(config)[0], "no series"))) == ExitCode.UNKNOWN
-    row = Row(about="x", hop="finding", result=Result.FAIL, reason="surprise")
+    row = Row(about="x", hop=Hop.FINDING, result=Result.FAIL, reason="surprise")
     assert exit_code(found(good, findings=(row,))) == ExitCode.FAIL
 
 
@@ -69,7 +71,7 @@ def test_github_gets_a_command_beside_the_line_of_what_failed(config: AlertConfi
 
 
 def test_github_and_junit_tell_of_what_happened_besides_and_no_text_ends_a_command_early(config: AlertConfig) -> None:
-    row = Row(about="Stray", hop="finding", result=Result.FAIL, reason="50%\n::error::it fired")
+    row = Row(about="Stray", hop=Hop.FINDING, result=Result.FAIL, reason="50%\n::error::it fired")
     result = found(outcome(config, Result.PASS), findings=(row,))
     lines = list(to_github(result))
     assert lines[0] == "::error title=rehearsal FAIL::Stray: 50%25%0A::error::it fired"
@@ -93,7 +95,7 @@ def test_of_two_outcomes_of_one_rule_the_worse_counts(config: AlertConfig) -> No
 
 def failed(hop: str) -> Verdict:
     verdict = verify(KEPT)
-    row = Row(about=f"{verdict.rows[3].about}", hop=hop, result=Result.FAIL, reason="never fired")
+    row = Row(about=f"{verdict.rows[3].about}", hop=Hop(hop), result=Result.FAIL, reason="never fired")
     return msgspec.structs.replace(verdict, rows=[row])
 
 
@@ -187,8 +189,8 @@ def test_a_receiver_without_integration_fails_what_a_promise_or_a_scenario_expec
     expects = "\n    notifies: [team-chat]" if named else ""
     text = GIVEN.format(expects) if not promised else GIVEN.format("")
     drill = given_drill(Given("given.yml", text), own, promised, 60.0, 15.0)
-    [alert] = drill.plan.alerts
-    assert worst_of({PASS} | {row.result for row in unproved_rows(alert, "CheckoutDown")}) is wanted
+    [instance] = case_of(recorded("kept"), drill.plan).instances
+    assert worst_of({PASS} | {one.row.result for one in UNPROVED.judge(instance)}) is wanted
 
 
 def test_where_nothing_is_promised_only_what_sends_the_all_clear_owes_it() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from chaoskit.hop import Hop
 from chaoskit.rehearse.outcome import judge_wave
 from chaoskit.rehearse.rendering import NOTHING, Unrendered, unrendered
 from chaoskit.verify.verdict import Result, Row
@@ -62,8 +63,8 @@ def test_a_notice_that_was_given_up_says_which_template_and_one_that_came_is_lef
     config = plan_of(KEPT.header).config
     receiver = next(iter(config.receivers))
     broken = Unrendered(doors={(receiver, "email"): "template: no such field"})
-    never = Row(about="A", hop="notify", to=f"{receiver} (email)", result=Result.FAIL, reason="was never notified")
-    came = Row(about="A", hop="notify", to=f"{receiver} (webhook)", result=Result.FAIL, reason="late")
+    never = Row(about="A", hop=Hop.NOTIFY, to=f"{receiver} (email)", result=Result.FAIL, reason="was never notified")
+    came = Row(about="A", hop=Hop.NOTIFY, to=f"{receiver} (webhook)", result=Result.FAIL, reason="late")
     first, second = broken.rows([never, came], config)
     assert "template: no such field" in first.reason
     assert str(config.receivers[receiver].place) in first.reason

@@ -14,6 +14,7 @@ from chaoskit.cli import run
 from chaoskit.errors import ExitCode
 from chaoskit.events import AlertState, AnyEvent, Header, Invoke, LoadWindow, Notice, Suppression
 from chaoskit.history import History, parse_history
+from chaoskit.hop import Hop
 from chaoskit.report import html
 from chaoskit.report.html import NOT_DRAWN, page
 from chaoskit.report.html_load import load_group
@@ -250,8 +251,8 @@ def test_a_long_history_stays_a_page_that_can_be_opened() -> None:
     history = with_events(kept, [*kept.events[:stopping], *more, *kept.events[stopping:]])
     assert len(history.events) > 100_000
     verdict = verify(kept)
-    rows = [Row(about=f"Many {n}", hop="finding", result=Result.PASS, reason="") for n in range(20_000)]
-    rows.append(Row(about="Last", hop="finding", result=Result.FAIL, reason="this one matters"))
+    rows = [Row(about=f"Many {n}", hop=Hop.FINDING, result=Result.PASS, reason="") for n in range(20_000)]
+    rows.append(Row(about="Last", hop=Hop.FINDING, result=Result.FAIL, reason="this one matters"))
     data = page(history, msgspec.structs.replace(verdict, rows=[*verdict.rows, *rows]))
     assert len(data) < MOST_BYTES
     found = read_page(data)

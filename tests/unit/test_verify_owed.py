@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -24,6 +25,9 @@ from chaoskit.plan.model import Plan, PlannedAlert
 from chaoskit.run.planning import Asked, plan_for
 from chaoskit.scenario.catalog import scenario_names
 from chaoskit.verify import verify as judging
+from chaoskit.verify.case import Instance, case_of
+from chaoskit.verify.check import Check
+from chaoskit.verify.checks import CHECKS
 from chaoskit.verify.verdict import Result, Row, Verdict
 from chaoskit.verify.verify import plan_of, verify
 from tests.golden.doctored import failed, mapped, recorded, results, with_events
@@ -177,10 +181,8 @@ def test_before_the_steady_state_every_expectation_is_unknown() -> None:
     assert {row.result for row in verdict.rows} == {UNKNOWN}
 
 
-@pytest.mark.parametrize(
-    "broken", ["_content", "judge_notices", "unproved_rows", "find", "judge_conditions", "_alert", "unwitnessed_rows"]
-)
-def test_what_no_check_gave_a_row_is_unknown(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("forgetful", CHECKS, ids=lambda check: check.name)
+def test_what_no_check_gave_a_row_is_unknown(forgetful: Check[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """A check that forgets its rows leaves as many behind as one that does not."""
     history = kept(
         notifying("{critical-alerts: {within: 3m, notices: 2}, worker-alerts: promised}"),
@@ -189,7 +191,8 @@ def test_what_no_check_gave_a_row_is_unknown(broken: str, monkeypatch: pytest.Mo
         promising("subject_contains: [Worker]"),
     )
     owed = {(row.about, row.hop, row.to) for row in verify(history).rows if row.hop != "finding"}
-    monkeypatch.setattr(judging, broken, lambda *_: [])
+    silent = [replace(check, judge=lambda _: []) if check is forgetful else check for check in CHECKS]
+    monkeypatch.setattr(judging, "CHECKS", silent)
     verdict = verify(history)
     assert {(row.about, row.hop, row.to) for row in verdict.rows if row.hop != "finding"} == owed
     assert results(verdict, "finding")
@@ -198,7 +201,10 @@ def test_what_no_check_gave_a_row_is_unknown(broken: str, monkeypatch: pytest.Mo
         for row in verdict.rows
         if row.reason.startswith("not judged: ") and "nothing that was recorded" in row.reason
     ]
-    assert bool(lost) is (broken != "unwitnessed_rows")
+    case = case_of(history, plan_of(history.header))
+    subjects: list[Any] = list(case.instances) if forgetful.of is Instance else [case]
+    owes = [one for subject in subjects for one in forgetful.owes(subject)]
+    assert len(lost) == len(owes)
 
 
 CHOICES = [

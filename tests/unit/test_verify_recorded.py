@@ -11,6 +11,9 @@ from msgspec import structs
 from chaoskit.errors import BadInput
 from chaoskit.events import AlertState, Invoke, Notice, Phase, Poll, Watch, decode, encode
 from chaoskit.history import parse_history
+from chaoskit.verify.check import Strict
+from chaoskit.verify.checks import CHECKS
+from chaoskit.verify.findings import FINDINGS
 from chaoskit.verify.verdict import Result, Row, to_json
 from chaoskit.verify.verify import plan_of, verify
 from tests.golden.doctored import FOLDER, NAMES, failed, mapped, recorded, results, with_events
@@ -131,10 +134,11 @@ def test_a_change_told_again_after_its_alert_s_end_is_no_second_alert(state: str
 
 
 def test_a_check_that_throws_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> list[Row]:
+    def broken(_: object) -> list[Strict]:
         raise ZeroDivisionError("by accident")
 
-    monkeypatch.setattr("chaoskit.verify.verify.find", broken)
+    replaced = [replace(check, judge=broken) if check is FINDINGS else check for check in CHECKS]
+    monkeypatch.setattr("chaoskit.verify.verify.CHECKS", replaced)
     verdict = verify(KEPT)
     assert verdict.result is Result.UNKNOWN
     assert any("by accident" in row.reason for row in verdict.rows)

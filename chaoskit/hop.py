@@ -1,0 +1,96 @@
+"""What a row of a verdict judges: the five timed hops from a fault to a receiver and back, and all else that is owed.
+
+    fault ──detect──> pending ──hold──> firing ──notify──> receiver
+    undo  ──clear───> resolved ──all-clear──> receiver
+
+JSON, tables and pages spell a hop as its value. What is to be known of a hop stands here, not where it is used.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, StrEnum
+
+
+class Lane(Enum):
+    """Where a report draws a hop."""
+
+    RUN = "the run"
+    ALERT = "the alert itself"
+    RECEIVER = "a receiver"
+    FINDING = "what else happened"
+
+
+class Hop(StrEnum):
+    """One kind of row."""
+
+    lane: Lane
+    excusable: bool
+    """Whether what was not watched, or too slow, may stand behind a failure; what came and is wrong has no excuse."""
+    scripted: bool
+    """Whether scripted series, without load, fault or service, tell anything of it."""
+    only_failures: bool
+    """Whether a verdict shows its rows only where they fail; the checklist answers them always."""
+    since: str
+    """Where its clock starts, for people; empty for a hop that is not timed."""
+    start: str
+    """What must have been seen for its clock to start."""
+    did: str
+    """What happens at its end, for people."""
+
+    STEADY = "steady", Lane.RUN
+    CONFIGURATION = "configuration", Lane.RUN
+    LOAD = "load", Lane.RUN, False, False
+    LIMIT = "limit", Lane.RUN, False, False
+    EXIT_CODE = "exit-code", Lane.RUN, False, False
+    EFFECT = "effect", Lane.RUN
+    CLOCK = "clock", Lane.RUN
+    END = "end", Lane.RUN
+    DETECT = "detect", Lane.ALERT, True, False, False, "the fault", "the fault's effect", "became pending"
+    HOLD = "hold", Lane.ALERT, True, True, False, "pending", "pending", "fired"
+    CLEAR = "clear", Lane.ALERT, True, True, False, "the undo", "firing, or the undo,", "resolved"
+    SUPPRESSED = "suppressed", Lane.ALERT, True
+    RECEIVED = "received", Lane.ALERT, True, True, True
+    GROUPED = "grouped", Lane.ALERT, False, True, True
+    NOTIFY = "notify", Lane.RECEIVER, True, True, False, "firing", "firing", "was notified"
+    ALL_CLEAR = (
+        "all-clear",
+        Lane.RECEIVER,
+        True,
+        True,
+        False,
+        "resolved",
+        "a notice, or the resolve,",
+        "heard the all-clear",
+    )
+    CONTENT = "content", Lane.RECEIVER
+    NOTICES = "notices", Lane.RECEIVER, True
+    FINDING = "finding", Lane.FINDING, True
+
+    def __new__(
+        cls,
+        spelled: str,
+        lane: Lane,
+        excusable: bool = False,
+        scripted: bool = True,
+        only_failures: bool = False,
+        since: str = "",
+        start: str = "",
+        did: str = "",
+    ) -> Hop:
+        """A member of these attributes, spelled so."""
+        hop = str.__new__(cls, spelled)
+        hop._value_ = spelled
+        hop.lane, hop.excusable, hop.scripted, hop.only_failures = lane, excusable, scripted, only_failures
+        hop.since, hop.start, hop.did = since, start, did
+        return hop
+
+    @property
+    def timed(self) -> bool:
+        """Whether it is judged against a window."""
+        return bool(self.since)
+
+    @property
+    def never(self) -> str:
+        """What it says of one that did not come: `never fired`, `was never notified`."""
+        verb, _, rest = self.did.partition(" ")
+        return f"was never {rest}" if verb == "was" else f"never {self.did}"

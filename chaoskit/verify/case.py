@@ -1,0 +1,136 @@
+"""What is judged: one run with its plan and its evidence, and every instance of an alert that the plan expects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+
+from chaoskit.alerting.routing import told_by
+from chaoskit.alerting.windows import delivery_of
+from chaoskit.events import Interruption, Notice, Steady
+from chaoskit.history import History
+from chaoskit.plan.model import Plan, PlannedAlert, PlannedNotice
+from chaoskit.verify.anchors import Anchors, anchors_of, assign
+from chaoskit.verify.company import Company
+from chaoskit.verify.episodes import Episode, describe
+from chaoskit.verify.evidence import Evidence, gather
+from chaoskit.verify.mutes import Mutes, mutes_of
+
+_TAIL_SLACK_S = 1.5
+"""Real seconds between the last word of any observer and the end of looking on."""
+
+
+@dataclass(slots=True)
+class Case:
+    """One run."""
+
+    plan: Plan
+    history: History
+    evidence: Evidence
+    owners: dict[int, PlannedAlert]
+    """By id(episode), the expectation that it fulfils."""
+    company: Company
+    mutes: Mutes
+    since: float
+    """The first step, in real seconds like `until`."""
+    until: float
+    """The end of looking on."""
+    began: bool
+    """Whether the steady state was reached, so that faults were injected."""
+    instances: list[Instance] = field(default_factory=list)
+
+    @property
+    def scale(self) -> float:
+        """Virtual seconds in a real one."""
+        return self.plan.time_scale
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One instance of an alert that an expectation asks for; `about` names it in rows."""
+
+    case: Case
+    alert: PlannedAlert
+    episode: Episode | None
+    """Its life; None for one that never showed."""
+    about: str
+    anchors: Anchors
+
+    @property
+    def strays(self) -> list[Episode]:
+        """Episodes of this very instance that no expectation has to do with."""
+        alert, owners = self.alert, self.case.owners
+        found = [e for e in self.case.evidence.episodes if id(e) not in owners and alert.matches(e.labels)]
+        return [e for e in found if not alert.names or f"{alert.rule.alert} {e.labels.get(alert.label)}" == self.about]
+
+    def heard(self, notice: PlannedNotice, status: str) -> Notice | None:
+        """The first notice at this door that lists the instance with the status, within its episode."""
+        episode = self.episode
+        if episode is None:
+            return None
+        since = episode.begun[0] if status == "firing" or episode.resolved is None else episode.resolved[0]
+        for seen in self.case.evidence.notices:
+            if (seen.receiver, seen.integration, seen.index) != notice.door or seen.sent[1] < since or seen.refused:
+                continue
+            if any(item.status == status and episode.is_in(item.labels) for item in seen.alerts):
+                return seen
+        return None
+
+
+def case_of(history: History, plan: Plan) -> Case:
+    """A history put in order; total and pure."""
+    every_s = {rule.alert: rule.interval_s / plan.time_scale for rule in plan.config.rules if rule.alert}
+    evidence = gather(history, every_s, plan.witnesses, partial(told_by, plan.config))
+    until = evidence.phases.get("stopping", history.last_t)
+    evidence.whole = _whole(plan, evidence, history, until)
+    steady = next(history.of(Steady), None)
+    case = Case(
+        plan,
+        history,
+        evidence,
+        assign(plan, evidence),
+        _company(plan, evidence, history),
+        mutes_of(plan, evidence),
+        evidence.phases.get("steps", history.events[0].t),
+        until,
+        steady is not None and steady.reached,
+    )
+    case.instances += [one for alert in plan.alerts for one in _instances(case, alert)]
+    return case
+
+
+def _instances(case: Case, alert: PlannedAlert) -> list[Instance]:
+    mine = [episode for episode in case.evidence.episodes if case.owners.get(id(episode)) is alert]
+    lives: list[tuple[Episode | None, str]]
+    if alert.names:
+        by_name = {episode.labels.get(alert.label): episode for episode in mine}
+        lives = [(by_name.get(name), f"{alert.rule.alert} {name}") for name in alert.names]
+    else:
+        static = {**alert.rule.labels, **alert.expectation.labels}
+        lives = [(episode, describe(episode.labels, static)) for episode in mine]
+        lives += [(None, alert.rule.alert)] * (alert.count - len(mine))
+    return [
+        Instance(case, alert, episode, about, anchors_of(case.plan, case.evidence, alert, episode))
+        for episode, about in lives
+    ]
+
+
+def _company(plan: Plan, evidence: Evidence, history: History) -> Company:
+    """Who else was in the groups of a run's alerts, what had fired before anybody looked among them."""
+    owed = {(alert.rule.alert, alert.expectation.suppressed_by) for alert in plan.alerts}
+    mutes = [
+        event
+        for event in evidence.suppressions
+        if event.state == "suppressed"
+        and any((event.labels.get("alertname"), by.get("alertname")) in owed for by in event.inhibited_by)
+    ]
+    delivery_vs = delivery_of(plan.config, plan.time_scale)
+    return Company(plan.config, evidence.episodes, plan.time_scale, delivery_vs, history.header.lingering, mutes)
+
+
+def _whole(plan: Plan, evidence: Evidence, history: History, until: float) -> bool:
+    """Whether the run looked on as long as it was to, so that what did not happen can be said not to happen."""
+    tail = evidence.phases.get("tail")
+    if tail is None or next(history.of(Interruption), None) is not None:
+        return False
+    return until >= tail + plan.tail_vs / plan.time_scale - _TAIL_SLACK_S

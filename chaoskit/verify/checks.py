@@ -1,0 +1,39 @@
+"""Every check of the verifier, in the order in which a verdict shows their rows: the run, each instance, what else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chaoskit.verify.check import Check
+from chaoskit.verify.checklist import GROUPED, RECEIVED
+from chaoskit.verify.conditions import CLOCKS, CONFIGURATION, EFFECTS, END, STEADY, STEPS
+from chaoskit.verify.content import CONTENT
+from chaoskit.verify.findings import FINDINGS
+from chaoskit.verify.hops import HOPS
+from chaoskit.verify.load import LOAD
+from chaoskit.verify.requests import EXIT_CODE, LIMITS
+from chaoskit.verify.suppressed import SUPPRESSED
+from chaoskit.verify.unproved import UNPROVED, UNWITNESSED
+from chaoskit.verify.volume import NOTICES, VOLUMES
+
+CHECKS: tuple[Check[Any], ...] = (
+    CONFIGURATION,
+    STEADY,
+    EFFECTS,
+    STEPS,
+    LOAD,
+    LIMITS,
+    EXIT_CODE,
+    CLOCKS,
+    END,
+    *HOPS,
+    UNPROVED,
+    CONTENT,
+    NOTICES,
+    SUPPRESSED,
+    RECEIVED,
+    GROUPED,
+    UNWITNESSED,
+    FINDINGS,
+    VOLUMES,
+)

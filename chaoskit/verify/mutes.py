@@ -1,0 +1,69 @@
+"""What kept an alert of ours quiet from outside on an attached target: silences and alerts that are not of this run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from chaoskit.events import Suppression
+from chaoskit.plan.model import Plan
+from chaoskit.verify.episodes import Episode
+from chaoskit.verify.evidence import Evidence
+
+FOREVER = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Mute:
+    """An alert was kept from everybody from outside, at some time in [begin, end]; `words` say by what."""
+
+    labels: Mapping[str, str]
+    begin: float
+    end: float
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mutes:
+    """All of a run; empty where the target is our own."""
+
+    all: tuple[Mute, ...] = ()
+
+    def of(self, episode: Episode | None, begin: float, end: float) -> str:
+        """What kept this alert from being told in [begin, end]; empty where nothing did."""
+        if episode is None:
+            return ""
+        words = [
+            mute.words for mute in self.all if mute.begin <= end and mute.end >= begin and episode.is_in(mute.labels)
+        ]
+        return "; ".join(dict.fromkeys(words))
+
+
+def mutes_of(plan: Plan, evidence: Evidence) -> Mutes:
+    """What was silenced or inhibited from outside, from Alertmanager's own word."""
+    if not plan.attached:
+        return Mutes()
+    found: list[Mute] = []
+    open_: dict[tuple[tuple[str, str], ...], tuple[float, str]] = {}
+    for event in sorted(evidence.suppressions, key=lambda one: one.seen[1]):
+        key = tuple(sorted(event.labels.items()))
+        before = open_.pop(key, None)
+        words = _words(plan, event)
+        if before is not None:
+            found.append(Mute(event.labels, before[0], event.seen[1], before[1]))
+        if words:
+            open_[key] = (event.seen[0], words)
+    found += [Mute(dict(key), begin, FOREVER, words) for key, (begin, words) in open_.items()]
+    return Mutes(tuple(found))
+
+
+def _words(plan: Plan, event: Suppression) -> str:
+    if event.state != "suppressed":
+        return ""
+    said = [f"silence {one} kept it quiet ({event.silences.get(one, 'not explained')})" for one in event.silenced_by]
+    said += [
+        f"{by.get('alertname', by.get('fingerprint', '?'))} inhibited it, an alert that is not of this run"
+        for by in event.inhibited_by
+        if not any(alert.matches(by) for alert in plan.alerts)
+    ]
+    return " and ".join(said)
