@@ -41,6 +41,11 @@ def format_duration(seconds: float) -> str:
     return ("-" if seconds < 0 else "") + "".join(parts)
 
 
+def seconds(value: float) -> str:
+    """Seconds for people, to a tenth: `12.3 s`."""
+    return f"{value:.1f} s"
+
+
 def amount(count: int, things: str) -> str:
     """So many of them, for a sentence: `1 alert`, `2 alerts`; `things` is a plural in s."""
     return f"{count} {things.removesuffix('s') if count == 1 else things}"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from chaoskit.events import Interval
 from chaoskit.printable import clean, clean_lines
+from chaoskit.units import seconds
 from chaoskit.verify.verdict import ORDER, Result, Row
 
 __all__ = ["allowed", "clean", "clean_lines", "observed", "paragraph", "real", "seconds", "shortened", "telling"]
@@ -27,11 +28,6 @@ def telling(rows: Sequence[Row]) -> list[str]:
     reasons = dict.fromkeys(row.reason for row in worst_first if row.result is not Result.PASS and row.reason)
     causes = [reason for reason in reasons if not reason.startswith("not judged:")]
     return causes or list(reasons)
-
-
-def seconds(value: float) -> str:
-    """Virtual seconds, to a tenth."""
-    return f"{value:.1f} s"
 
 
 def observed(interval: Interval | None) -> str:

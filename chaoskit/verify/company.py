@@ -19,8 +19,7 @@ from chaoskit.alerting.windows import Window
 from chaoskit.events import Suppression
 from chaoskit.hop import Hop
 from chaoskit.plan.model import PlannedNotice
-from chaoskit.units import format_duration
-from chaoskit.verify import sentences
+from chaoskit.units import format_duration, seconds
 from chaoskit.verify.evidence import Episode
 
 _Group = tuple[tuple[int, ...], tuple[tuple[str, str], ...]]
@@ -86,7 +85,7 @@ class Company:
         for mute in self._mutes:
             if episode.is_in(mute.labels) and episode.firing[0] <= mute.seen[1] and mute.seen[0] <= latest:
                 source = ", ".join(by.get("alertname", "?") for by in mute.inhibited_by)
-                before = sentences.s(before_vs)
+                before = seconds(before_vs)
                 return f"{source} muted it before its group's next notice; another had fired {before} before it"
         return ""
 

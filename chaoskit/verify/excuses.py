@@ -16,7 +16,8 @@ from __future__ import annotations
 import msgspec
 
 from chaoskit.hop import Hop, Lane
-from chaoskit.verify import processor, sentences
+from chaoskit.units import seconds
+from chaoskit.verify import processor
 from chaoskit.verify.case import Case
 from chaoskit.verify.check import Need, Strict
 from chaoskit.verify.evidence import TARGET, Outage
@@ -92,7 +93,7 @@ def unseen(need: Need, case: Case, group: tuple[str, ...] = ()) -> str:
         return f"{silent.equipment} answered nobody for {silent.lasted_s(end):.1f} real s ({silent.detail})"
     looked = {name: evidence.blind_from(name, need.zero, end) for name in need.observers if end <= case.until}
     if blind := {name: at for name, at in looked.items() if at is not None}:
-        after = sentences.s((min(blind.values()) - need.zero) * case.scale)
+        after = seconds((min(blind.values()) - need.zero) * case.scale)
         return f"{', '.join(blind)} was not watched all the time (blind from {after} after {need.since} on)"
     others = tuple(one for one in group if one not in need.equipment)
     if gone := evidence.outage(others, begin - _RETRY_REAL_S, end):
@@ -100,7 +101,7 @@ def unseen(need: Need, case: Case, group: tuple[str, ...] = ()) -> str:
     if away := _away(others, need, case):
         return _held_up(away, end)
     if need.observers and end > case.until:
-        ended = sentences.s(max(0.0, case.until - need.zero) * case.scale)
+        ended = seconds(max(0.0, case.until - need.zero) * case.scale)
         return f"the run ended {ended} after {need.since}"
     return ""
 
@@ -118,7 +119,7 @@ def _delayed(row: Row, need: Need, late_s: float, case: Case, group: tuple[str, 
     for sink in (one for one in need.observers if one in evidence.witnesses):
         blind = evidence.blind_from(sink, need.zero, need.seen_from)
         if blind is not None:
-            since = sentences.s((blind - need.zero) * case.scale)
+            since = seconds((blind - need.zero) * case.scale)
             return f"{sink} was not watched from {since} on and may have missed an earlier one"
     silent = evidence.silence(equipment, begin, end)
     if silent is not None and late_s <= silent.lasted_s(end) + _RETRY_REAL_S:
@@ -144,7 +145,7 @@ def _was_down(outage: Outage, need: Need, case: Case) -> str:
     """Which equipment was down, from when to when after `need.zero`, and why."""
 
     def after(at: float) -> str:
-        return sentences.s((at - need.zero) * case.scale)
+        return seconds((at - need.zero) * case.scale)
 
     begin = f"{after(outage.begin)} after" if outage.begin > need.zero else "before"
     end = "on" if outage.end is None else f"to {after(outage.end)} after it"
@@ -176,5 +177,5 @@ def _ended(row: Row, need: Need, case: Case) -> str:
     resolved = one.episode.resolved if one.episode else None
     if row.hop is not Hop.DETECT and (resolved is None or not ended[0] <= resolved[1] or resolved[0] >= latest):
         return ""
-    after = sentences.s(max(0.0, (ended[0] - need.zero) * case.scale))
+    after = seconds(max(0.0, (ended[0] - need.zero) * case.scale))
     return f"{ended[1]} {after} after {need.since}, before it was due"

@@ -15,10 +15,9 @@ from chaoskit.alerting.windows import Window
 from chaoskit.events import Interval
 from chaoskit.hop import Hop
 from chaoskit.plan.model import PlannedNotice
-from chaoskit.units import amount, format_duration
-from chaoskit.verify import sentences
+from chaoskit.units import amount, format_duration, seconds
 from chaoskit.verify.case import Case, Instance
-from chaoskit.verify.check import Check, Need, Owed, Strict, but, unknown
+from chaoskit.verify.check import Check, Need, Owed, Strict
 from chaoskit.verify.excuses import FLAP_REAL_S, sink_of
 from chaoskit.verify.judge import between, judge, margin_vs
 from chaoskit.verify.verdict import Result, Row
@@ -45,49 +44,48 @@ class _Promise:
         return self.one.case
 
     @property
-    def who(self) -> str:
-        return sentences.who(self.one.about, self.to, self.hop)
-
-    @property
-    def setting(self) -> str:
-        return f"{self.window.setting}{self.more}"
-
-    @property
     def allowed(self) -> Interval:
         return (self.window.lo_vs, self.window.hi_vs)
 
+    def says(self, what: str, where: str = "") -> str:
+        """`WorkerUnhealthy worker-1 -> worker-alerts (email), notify: what; governed by where`, a setting."""
+        who = f"{self.one.about} -> {self.to}" if self.to else self.one.about
+        return f"{who}, {self.hop}: {what}; governed by {where or self.window.setting + self.more}"
+
     def vs(self, begin: float, end: float) -> str:
         """The virtual seconds from one instant to another, in words."""
-        return sentences.s((end - begin) * self.case.scale)
+        return seconds((end - begin) * self.case.scale)
 
     def timed(self, start: Interval | None, seen: Interval | None, known: str = "") -> Strict:
         """From `start` to `seen`, on our clock; `known` may explain that it was not seen."""
         if start is None:
-            return self.row(Result.UNKNOWN, sentences.unreached(self.who, self.hop, self.window, self.setting))
+            what = self.says(f"{self.hop.start} was not seen; {_span(self.allowed)} promised")
+            return self.row(Result.UNKNOWN, f"not judged: {what}")
         if not self.case.evidence.clock.known:
-            return self.row(
-                Result.UNKNOWN, self._unseen("Prometheus's clock was never compared with ours"), allowed=self.allowed
-            )
+            trouble = "Prometheus's clock was never compared with ours"
+            return self.row(Result.UNKNOWN, self.unseen(trouble), allowed=self.allowed)
         if seen is not None:
             return self.judged(start, seen, (start, seen))
         latest = start[1] + self.window.hi_vs / self.case.scale
-        watched_vs = (self.case.until - start[1]) * self.case.scale
-        reason = sentences.never(self.who, self.hop, self.window.hi_vs, watched_vs, self.setting)
-        need = self.need(start, latest, self._unseen, known)
-        return self.row(Result.FAIL, reason, need, allowed=self.allowed)
+        watched = f"nor in the {self.vs(start[1], self.case.until)} that were watched"
+        reason = self.says(f"{self.hop.never} within {seconds(self.window.hi_vs)} of {self.hop.since}, {watched}")
+        return self.row(Result.FAIL, reason, self.need(start, latest, self.unseen, known), allowed=self.allowed)
 
     def judged(self, start: Interval, seen: Interval, ours: tuple[Interval, Interval]) -> Strict:
         """From `start` to `seen`, on one clock; `ours` are the same two on our own."""
         observed, allowed, scale = between(seen, start, self.case.scale), self.allowed, self.case.scale
         result, reason = judge(observed, allowed, self.window.resolution_vs), ""
         if result is Result.UNKNOWN:
-            width = observed[1] - observed[0]
-            reason = sentences.too_coarse(self.who, self.hop, width, self.window, self._clocks(ours[0]), self.setting)
+            width, enough = seconds(observed[1] - observed[0]), seconds(self.window.resolution_vs)
+            known = f"known only to lie within {width}{self._clocks(ours[0])}"
+            reason = self.says(f"{known}, and telling it from a wrong promise takes {enough}")
         if result is not Result.FAIL:
             return self.row(result, reason, observed=observed, allowed=allowed)
 
+        late, after = observed[0] > allowed[1], f"{seconds(observed[1])} after {self.hop.since}"
+
         def excused(trouble: str) -> str:
-            return sentences.excused(self.who, self.hop, observed, allowed, trouble, self.setting)
+            return self.says(f"seen {after}, where {_span(allowed)} was promised, but {trouble}")
 
         late_s, begin, busy = (observed[0] - allowed[1]) / scale, ours[0][0], self._busy
         if late_s <= 0:
@@ -99,7 +97,10 @@ class _Promise:
             (begin, ours[1][1]), excused, ours[0][1], self.hop.since, self._observers, self.equipment, busy,
             late_s, ours[1][0], self.one,
         )  # fmt: skip
-        reason = sentences.wrong_time(self.who, self.hop, observed, allowed, self.setting)
+        when = after if observed[1] >= 0 else f"{seconds(-observed[1])} before {self.hop.since}"
+        off = seconds(observed[0] - allowed[1] if late else allowed[0] - observed[1])
+        bound = f"at most {seconds(allowed[1])}" if late else f"at least {seconds(allowed[0])}"
+        reason = self.says(f"{self.hop.did} {when}, {off} too {'late' if late else 'early'} ({bound} promised)")
         return self.row(result, reason, need, observed=observed, allowed=allowed)
 
     def silent(self, since: Interval, where: str) -> Strict:
@@ -110,7 +111,7 @@ class _Promise:
     def until_end(self, since: Interval, where: str, before: str = "nothing was seen, but ") -> Need:
         """What it takes to know that nothing came to the end of looking on."""
         known_to = self.case.evidence.known_to(self.case.until)
-        return self.need(since, known_to, lambda trouble: f"{self.who} {before}{trouble}; governed by {where}")
+        return self.need(since, known_to, lambda trouble: self.says(f"{before}{trouble}", where))
 
     def need(self, start: Interval, end: float, says: Callable[[str], str], known: str = "") -> Need:
         """What it takes to know that nothing came from `start` to `end`."""
@@ -145,10 +146,11 @@ class _Promise:
 
     def wrong(self, what: str, where: str, *needs: Need) -> Strict:
         """FAIL of something that has no window."""
-        return self.row(Result.FAIL, f"{self.who} {what}; governed by {where}", *needs)
+        return self.row(Result.FAIL, self.says(what, where), *needs)
 
-    def _unseen(self, trouble: str) -> str:
-        return sentences.unseen(self.who, self.hop, self.window.hi_vs, trouble, self.setting)
+    def unseen(self, trouble: str) -> str:
+        """The reason of what was not seen, though it may have come."""
+        return self.says(f"not seen within {seconds(self.window.hi_vs)} of {self.hop.since}, and {trouble}")
 
     @property
     def _observers(self) -> tuple[str, ...]:
@@ -164,7 +166,12 @@ class _Promise:
         share_vs = (skew[1] - skew[0]) * self.case.scale
         if self.hop is Hop.HOLD or share_vs < self.window.resolution_vs / 2:
             return ""
-        return f" ({sentences.s(share_vs)} of it is between Prometheus's clock and ours)"
+        return f" ({seconds(share_vs)} of it is between Prometheus's clock and ours)"
+
+
+def _span(allowed: Interval) -> str:
+    """A window as people say it."""
+    return seconds(allowed[0]) if allowed[0] == allowed[1] else f"{allowed[0]:.1f}–{seconds(allowed[1])}"
 
 
 def _begun(one: Instance) -> Interval | None:
@@ -193,14 +200,15 @@ def _standing(promise: _Promise) -> Strict | None:
     for stray in promise.one.strays:
         if stray.begun[1] >= fault[0] or (stray.resolved is not None and stray.resolved[0] <= fault[1]):
             continue
-        before = promise.vs(stray.begun[1], fault[0])
+        before = f"was pending already {promise.vs(stray.begun[1], fault[0])} before the fault"
+        what = f"{before}, so what the fault brings about was not seen"
 
-        def says(busy: str, before: str = before) -> str:
-            return sentences.standing(promise.who, before, busy, promise.setting)
+        def says(busy: str, what: str = what) -> str:
+            return promise.says(f"{what}; but {busy}")
 
         span = (stray.begun[0] - promise.window.hi_vs / promise.case.scale, fault[1])
         need = Need(span, says, busy=(*promise.equipment, "target"))
-        return promise.row(Result.FAIL, says(""), need, allowed=promise.allowed)
+        return promise.row(Result.FAIL, promise.says(what), need, allowed=promise.allowed)
     return None
 
 
@@ -260,7 +268,7 @@ def _clear(one: Instance) -> Iterator[Strict]:
         yield _false_alarm(promise, resolved, undo)
     elif one.anchors.lapsed and firing is not None:
         trouble = f"the fault had ended by itself at an instant that nobody knows ({one.anchors.lapsed})"
-        yield promise.row(Result.UNKNOWN, promise._unseen(trouble))
+        yield promise.row(Result.UNKNOWN, promise.unseen(trouble))
     else:
         yield promise.timed(undo if firing else None, resolved)
 
@@ -276,7 +284,7 @@ def _false_alarm(promise: _Promise, resolved: Interval | None, undo: Interval) -
     after = promise.vs(undo[0], resolved[1])
     what = f"it resolved {after} after the undo, and the scenario says that it does so before, falsely"
     result = Result.FAIL if resolved[0] >= undo[1] else Result.UNKNOWN
-    return promise.row(result, f"{promise.who} {what}; governed by {where}")
+    return promise.row(result, promise.says(what, where))
 
 
 def _still_firing(promise: _Promise, firing: Interval | None, resolved: Interval | None) -> Strict:
@@ -288,7 +296,7 @@ def _still_firing(promise: _Promise, firing: Interval | None, resolved: Interval
     what = f"it resolved {promise.vs(firing[0], resolved[1])} after firing, and the scenario says until: never"
     need = Need(
         (firing[0], resolved[1]),
-        but(f"{promise.who} {what}", f"; governed by {where}"),
+        lambda trouble: promise.says(f"{what}, but {trouble}", where),
         firing[1],
         "firing",
         equipment=("target",),
@@ -315,8 +323,7 @@ def _all_clear(one: Instance) -> Iterator[Strict]:
             promise = _Promise(one, Hop.ALL_CLEAR, notice.notify, tuple(n for n in needs if n != "target"), notice.to)
             where = f"the promise's resolved: false ({notice.no_all_clear})"
             if resolved is None:
-                reason = f"not judged: {promise.who} it was not seen to resolve; governed by {where}"
-                yield unknown(Hop.ALL_CLEAR, one.about, reason, notice.to)
+                yield promise.row(Result.UNKNOWN, f"not judged: {promise.says('it was not seen to resolve', where)}")
             elif heard is not None:
                 after = promise.vs(resolved[0], heard.sent[1])
                 yield promise.wrong(f"the end was told {after} after resolved, and no all-clear is promised", where)
