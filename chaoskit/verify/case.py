@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -12,8 +13,7 @@ from chaoskit.history import History
 from chaoskit.plan.model import Plan, PlannedAlert, PlannedNotice
 from chaoskit.verify.anchors import Anchors, anchors_of, assign
 from chaoskit.verify.company import Company
-from chaoskit.verify.episodes import Episode, describe
-from chaoskit.verify.evidence import Evidence, gather
+from chaoskit.verify.evidence import Episode, Evidence, gather
 from chaoskit.verify.mutes import Mutes, mutes_of
 
 _TAIL_SLACK_S = 1.5
@@ -134,3 +134,12 @@ def _whole(plan: Plan, evidence: Evidence, history: History, until: float) -> bo
     if tail is None or next(history.of(Interruption), None) is not None:
         return False
     return until >= tail + plan.tail_vs / plan.time_scale - _TAIL_SLACK_S
+
+
+def describe(labels: Mapping[str, str], rule_labels: Mapping[str, str] = {}) -> str:
+    """An instance for people: its name and whatever tells it from others of its rule."""
+    own = [f"{value}" for key, value in sorted(labels.items()) if key not in _COMMON and key not in rule_labels]
+    return " ".join([labels.get("alertname", "?"), *own])
+
+
+_COMMON = frozenset({"alertname", "severity", "component", "team", "job", "instance"})

@@ -100,12 +100,3 @@ def _instant(event: AlertState, every_s: float) -> Interval:
         return (event.active_at or 0.0, end)
     exact = event.at - event.previous < 1.5 * every_s
     return (event.at if exact else event.previous, end)
-
-
-def describe(labels: Mapping[str, str], rule_labels: Mapping[str, str] = {}) -> str:
-    """An instance for people: its name and whatever tells it from others of its rule."""
-    own = [f"{value}" for key, value in sorted(labels.items()) if key not in _COMMON and key not in rule_labels]
-    return " ".join([labels.get("alertname", "?"), *own])
-
-
-_COMMON = frozenset({"alertname", "severity", "component", "team", "job", "instance"})

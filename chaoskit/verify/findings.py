@@ -19,10 +19,9 @@ from chaoskit.plan.model import Plan, PlannedAlert
 from chaoskit.scenario.model import Attached
 from chaoskit.units import format_duration
 from chaoskit.verify.anchors import lapses
-from chaoskit.verify.case import Case
+from chaoskit.verify.case import Case, describe
 from chaoskit.verify.check import Check, Need, Strict, broken, but, kept, unknown
-from chaoskit.verify.episodes import Episode, describe
-from chaoskit.verify.evidence import Evidence
+from chaoskit.verify.evidence import Episode, Evidence
 from chaoskit.verify.excuses import sink_of
 from chaoskit.verify.judge import elsewhen
 from chaoskit.verify.volume import tells_only

@@ -1,9 +1,12 @@
-"""One interval against one window: the only place where PASS, FAIL and UNKNOWN are told apart.
+"""One interval against one window: how a hop that was seen is judged, strictly.
 
 window            lo |--------------| hi
 FAIL        [a b]                          the two do not meet: whatever the truth is, it is outside
 PASS                     [a b]             they meet, and [a, b] is narrow enough to tell this promise
-UNKNOWN       [a                    b]     from a wrong one; otherwise nobody can know
+UNKNOWN       [a                    b]     from a wrong one; otherwise the truth may be on either side
+
+What was not seen, and what has no window, the checks judge themselves. Afterwards `excuses.excuse` makes a FAIL, or a
+PASS of silence, UNKNOWN where its observers did not look or its equipment could not run.
 """
 
 from __future__ import annotations

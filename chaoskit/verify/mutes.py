@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from chaoskit.events import Suppression
 from chaoskit.plan.model import Plan
-from chaoskit.verify.episodes import Episode
-from chaoskit.verify.evidence import Evidence
+from chaoskit.verify.evidence import Episode, Evidence
 
 FOREVER = float("inf")
 
