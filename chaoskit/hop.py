@@ -39,6 +39,8 @@ class Hop(StrEnum):
 
     STEADY = "steady", Lane.RUN
     CONFIGURATION = "configuration", Lane.RUN
+    SCENARIO = "scenario", Lane.RUN
+    TEST = "test", Lane.RUN
     LOAD = "load", Lane.RUN, False, False
     LIMIT = "limit", Lane.RUN, False, False
     EXIT_CODE = "exit-code", Lane.RUN, False, False

@@ -111,7 +111,7 @@ class Session:
             notes=tuple(dict.fromkeys(done.notes)),
             promise="given" if self.asked.promise_given else NAME,
             took_s=time.monotonic() - begun,
-            codes=(*done.codes, *(ExitCode.USAGE for row in self._left_out.values() if row.hop == _SCENARIO)),
+            codes=(*done.codes, *(ExitCode.USAGE for row in self._left_out.values() if row.hop is Hop.SCENARIO)),
             tests=tuple(played(row, done.ended) for row in tests),
         )
 
@@ -160,7 +160,7 @@ class Session:
                 found.append(given_drill(one, asked.config, asked.promise_given, own, asked.interval_s))
             except BadInput as error:
                 reason = f"left out: {'; '.join(map(str, error.problems))}"
-                hop = "test" if one.test else _SCENARIO
+                hop = Hop.TEST if one.test else Hop.SCENARIO
                 self._left_out[one.name] = Row(about=one.name, hop=hop, result=Result.UNKNOWN, reason=reason)
         return found
 
@@ -358,6 +358,5 @@ class Session:
         return write(replace(self.asked.config.promise, notices=notices))
 
 
-_SCENARIO = "scenario"
 _FASTER = 1.05
 _LONGEST_SPAN_S = 8 * 86400.0

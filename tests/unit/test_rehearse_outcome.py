@@ -287,7 +287,7 @@ def test_an_alert_that_relabelling_drops_says_that_nobody_is_told(config: AlertC
 
 def test_a_reason_of_several_lines_keeps_them_and_begins_no_line_of_its_own(config: AlertConfig) -> None:
     long = "Alertmanager: ended\nlevel=error\nPASS  Everything"
-    row = Row(about="run", hop="end", result=Result.UNKNOWN, reason=long)
+    row = Row(about="run", hop=Hop.END, result=Result.UNKNOWN, reason=long)
     of = found(outcome(config, Result.UNKNOWN, long), unrehearsed(alerts(config)[1], long), findings=(row,))
     said = "\n".join(text_lines(replace(of, notes=(long,))))
     assert "UNKNOWN  run: Alertmanager: ended\n  | level=error\n  | PASS  Everything" in said

@@ -120,7 +120,7 @@ def test_every_hop_but_those_of_accidents_is_owed_by_a_check() -> None:
     made = {
         one.row.hop for name in NAMES for one in strict_rows(case_of(recorded(name), plan_of(recorded(name).header)))
     }
-    rare = {Hop.CONFIGURATION, Hop.CLOCK, Hop.LIMIT, Hop.EXIT_CODE, Hop.NOTICES}
+    rare = {Hop.CONFIGURATION, Hop.SCENARIO, Hop.TEST, Hop.CLOCK, Hop.LIMIT, Hop.EXIT_CODE, Hop.NOTICES}
     assert made | rare == set(Hop)
     assert len({check.name for check in CHECKS}) == len(CHECKS)
     assert {check.of for check in CHECKS} == {Case, Instance}

@@ -51,6 +51,8 @@ ROWS = {
     "clock": ("clocks", ""),
     "end": ("run", ""),
     "configuration": ("NotUnderstood", ""),
+    "scenario": ("given.yml", ""),
+    "test": ("tests.yml", ""),
     "detect": (ABOUT, ""),
     "hold": (ABOUT, ""),
     "clear": (ABOUT, ""),
