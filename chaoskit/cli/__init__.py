@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 
 TYPE_CHECKING = False  # importing typing takes as long as Python takes to start
 if TYPE_CHECKING:  # nothing more is imported before signals are heeded
+    import signal
     from types import FrameType
 
     from chaoskit.errors import ExitCode
+else:
+    import _signal as signal  # the part in C: around it the module makes enums, which takes as long again
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _JUDGING = ("run", "gate", "rehearse", "verify", "check", "diff", "doctor")
@@ -79,7 +81,7 @@ def run(arguments: list[str]) -> ExitCode:
 def _on_signals(handler: signal._HANDLER) -> None:
     """Ctrl-C, SIGTERM and SIGHUP lead there; those that were ignored at the start (nohup) stay ignored."""
     for number in _ENDING:
-        if signal.getsignal(number) is not signal.SIG_IGN:
+        if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, handler)
 
 

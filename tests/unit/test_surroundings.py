@@ -275,6 +275,12 @@ def test_a_signal_while_commands_are_still_imported_ends_with_a_word(number: int
     assert (ended.returncode, ended.stderr) == (code, said)
 
 
+def test_nothing_is_imported_before_signals_are_heeded() -> None:
+    """Until then Ctrl-C is Python's, with a traceback: the entry point takes no longer than it must."""
+    ended = python("import sys; before = set(sys.modules); import chaoskit.cli; print(*set(sys.modules) - before)")
+    assert set(ended.stdout.split()) <= {"__future__", "chaoskit", "chaoskit.cli"}, ended.stdout
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_before_a_run_begins_ends_the_command_with_four(
     number: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
