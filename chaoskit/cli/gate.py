@@ -14,7 +14,7 @@ from chaoskit import bundle
 from chaoskit.cli.console import console
 from chaoskit.cli.outputs import OUT, ResultFile
 from chaoskit.cli.sources import versions_of, yours_option
-from chaoskit.errors import BadInput, ExitCode, Problem, Refused, worst
+from chaoskit.errors import BadInput, ExitCode, Place, Problem, Refused, worst
 from chaoskit.gate.candidate import Candidate, LeftOut, candidate, conflict, proves
 from chaoskit.gate.coverage import KINDS, could_prove, covered, proven_by
 from chaoskit.gate.gate import Gate, Outcome, Settings
@@ -195,24 +195,22 @@ def _candidates(wanted: Wanted, shared: Settings, record: Record) -> tuple[list[
     came with chaoskit and do not fit another configuration. What is wrong with whatever else is selected is told beside
     what the others show; where there is no other, all problems are raised at once, as BadInput.
     """
-    missing: list[Problem] = []
+    problems: list[Problem] = []
+    candidates: list[Candidate] = []
+    left_out: list[LeftOut] = []
     files: dict[str, Path] = {}
     for name in wanted.names:
         try:
             path = find_scenario(name)
             if files.setdefault(path.stem, path) != path:
-                what = f"{path} and {files[path.stem]} have one name, {path.stem}"
-                missing.append(Problem(None, what, "rename one, or give each a gate of its own"))
+                what = f"it has one name with {files[path.stem]}"
+                raise BadInput(Problem(Place(str(path)), what, "rename one, or give each a gate of its own"))
         except BadInput as error:
-            missing += error.problems
-    if missing:
-        raise BadInput(missing)
+            problems += error.problems
+            left_out.append(LeftOut(name, "; ".join(map(str, error.problems)), wrong=True))
     narrowed = wanted.tag is not None or wanted.failed or wanted.budget is not None
     selected = _tests(wanted, record)
-    problems: list[Problem] = []
-    candidates: list[Candidate] = []
-    left_out: list[LeftOut] = []
-    for name, path in (files or scenario_names()).items():
+    for name, path in (files if wanted.names else scenario_names()).items():
         scenario = None
         try:
             scenario = load_scenario_file(path)

@@ -141,3 +141,22 @@ def test_shipped_scenarios_that_do_not_fit_another_configuration_are_left_out(ga
     code, said = gate("--bundle", str(folder), "-k", "disk or healthy")
     assert "left out: disk-space-low, which proves DiskSpaceLow (last passed: never): " in said, said
     assert code is ExitCode.PASS
+
+
+def test_a_named_scenario_that_is_not_there_or_not_the_only_one_of_its_name_ends_no_other(
+    gate: Gate, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "foreign.yml").write_text(FOREIGN)
+    (tmp_path / "scenarios" / "foreign.yml").write_text(FOREIGN)
+    code, said = gate("foreign", "elsewhere/foreign.yml", "nowhere", "scenarios/gone.yml")
+    assert code is ExitCode.USAGE
+    assert "1 scenario in 1 stack" in said
+    assert "not played: elsewhere/foreign.yml (last passed: never): elsewhere/foreign.yml: it has one name with" in said
+    assert "not played: nowhere (last passed: never): no scenario is called 'nowhere'" in said
+    assert "scenarios/gone.yml: no such file, so it is no scenario" in said
+    code, said = gate("nowhere", "gone.yml")
+    assert code is ExitCode.USAGE
+    assert "1 stack" not in said
+    assert "no scenario is called 'nowhere'" in said
+    assert "gone.yml: no such file" in said
