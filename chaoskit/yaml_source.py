@@ -65,8 +65,11 @@ def read_file(path: Path) -> Node:
     return read(read_text(path), str(path))
 
 
-def read_text(path: Path) -> str:
-    """The text of a file, without a byte order mark; raises BadInput unless UTF-8 of at most MAX_BYTES."""
+def read_text(path: Path, *, any_bytes: bool = False) -> str:
+    """The text of a file, without a byte order mark; raises BadInput unless UTF-8 of at most MAX_BYTES.
+
+    With `any_bytes`, what is not UTF-8 becomes U+FFFD, as it does in the notices of an Alertmanager with such a template.
+    """
     place = Place(str(path))
     try:
         data = read_regular(path, MAX_BYTES)
@@ -76,7 +79,7 @@ def read_text(path: Path) -> str:
         hint = "check the path and its permissions"
         raise BadInput(Problem(place, f"cannot be read: {error.strerror}", hint)) from None
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8-sig", "replace" if any_bytes else "strict")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         found = f"is not UTF-8: byte 0x{data[error.start]:02x}"

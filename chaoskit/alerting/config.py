@@ -73,7 +73,7 @@ def load_files(
         if paths.get(name, file) != file:  # two folders, one name: places must stay unambiguous
             name = file.as_posix()
         try:
-            texts[f"{role}:{name}"] = read_text(file)
+            texts[f"{role}:{name}"] = read_text(file, any_bytes=role == "template")
         except BadInput as bad:
             if role == "rules":
                 texts[f"unread:{name}"] = unread_text(bad)

@@ -164,7 +164,7 @@ class _Texts:
         """The name under which the file's text is kept; "" and a problem when it cannot be read."""
         name = _shown(file)
         try:
-            text = read_text(file)
+            text = read_text(file, any_bytes=role == "template")
             texts = rule_texts(text, name) if role == "rules" else (text,)
         except BadInput as bad:
             # Rule files that cannot be read are left out; without any other file there is nothing to go by.

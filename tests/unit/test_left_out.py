@@ -268,3 +268,19 @@ def test_a_file_of_tests_that_cannot_be_opened_is_a_group_that_says_so(tmp_path:
     (group,) = groups_in(file)
     assert group.wrong
     assert (group.place.file, group.title) == (str(file), "tests.yml")
+
+
+def test_a_template_that_is_not_utf_8_is_taken_as_alertmanager_takes_it(tmp_path: Path) -> None:
+    """Its odd bytes reach people as U+FFFD; one that is no file is a reason that names it."""
+    folder = tmp_path / "bundle"
+    shutil.copytree(bundle.folder(), folder)
+    template = next(folder.rglob("*.tmpl"))
+    template.write_bytes(template.read_bytes() + b'{{ define "mine" }}d\xfcster{{ end }}\n')
+    for config in (load_folder(folder), load_config(folder)):
+        (text,) = [text for key, text in config.sources.items() if key.endswith(template.name)]
+        assert text.endswith('{{ define "mine" }}d\ufffdster{{ end }}\n')
+    template.unlink()
+    os.mkfifo(template)
+    for load in (load_folder, load_config):
+        with pytest.raises(BadInput, match=f"{template.name}: cannot be read: it is a FIFO"):
+            load(folder)
