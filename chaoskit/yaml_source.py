@@ -68,7 +68,7 @@ def read_file(path: Path) -> Node:
 def read_text(path: Path, *, any_bytes: bool = False) -> str:
     """The text of a file, without a byte order mark; raises BadInput unless UTF-8 of at most MAX_BYTES.
 
-    With `any_bytes`, what is not UTF-8 becomes U+FFFD, as it does in the notices of an Alertmanager with such a template.
+    With `any_bytes`, what is not UTF-8 becomes U+FFFD, as it does in notices: Alertmanager takes such templates.
     """
     place = Place(str(path))
     try:
