@@ -22,15 +22,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
 import psutil
 
 from chaoskit import giving_way, waiting
 from chaoskit.faults import processes
-from chaoskit.faults.base import FaultError, Lapsed, Made, Seen, Target, Undo
+from chaoskit.faults.base import FaultError, Lapsed, Made, Seen, Settings, Target, Undo
 from chaoskit.faults.strength import ENOUGH
 from chaoskit.fresh import fresh
 
@@ -202,24 +203,47 @@ def _used_s(burners: list[psutil.Process]) -> float:
     return used_s
 
 
-def put_out(undo: Undo) -> Seen:
-    """Ends every burner of the token and sees none left; raises FaultError."""
-    if not processes.still_here(undo):
-        now = time.time()
-        return Seen((now, now), processes.RESTARTED)
-    burners = find(undo)
-    begun = time.time()
-    for process in burners:
-        processes.send(process, signal.SIGKILL)
-    if not waiting.await_true(lambda: not any(map(alive, burners)), _CONFIRM_S):
-        raise FaultError("SIGKILL was sent, but a burner is still there")
-    for child in _lit.pop(undo["burn"], []):
-        child.wait(_CONFIRM_S)
-    return Seen((begun, time.time()), f"{len(burners)} put out")
+class Burn:
+    """What the kinds that burn share: their limit, and how they end."""
 
+    kind: ClassVar[str]
+    handles: ClassVar[tuple[str, ...]] = ("slice",)
+    limit: ClassVar[str]
+    """The profile's limit, in the unit of what is asked for."""
+    unit: ClassVar[str]
 
-def vouch(undo: Undo, made: Made) -> str:
-    """Only processes with a mark that this kind makes up."""
-    if not re.fullmatch(r"[0-9a-f]{16}", undo["burn"]):
-        raise FaultError(f"{undo['burn']!r} is no mark of a burner")
-    return f"ends the processes with {MARK}={undo['burn']} in their environment"
+    @classmethod
+    def asked(cls, settings: Settings) -> float:
+        """How much is asked for."""
+        raise NotImplementedError
+
+    @classmethod
+    def beyond(cls, settings: Settings, limits: Mapping[str, Any]) -> str:
+        """Why the profile's limits forbid it; empty where they do not."""
+        asked, most = cls.asked(settings), limits.get(cls.limit)
+        if most is None or asked <= most:
+            return ""
+        return f"{cls.kind} of {asked:.15g} {cls.unit} is beyond the profile's limits.{cls.limit} of {most:.15g}"
+
+    @classmethod
+    def stop(cls, undo: Undo) -> Seen:
+        """Ends every burner of the token and sees none left; raises FaultError."""
+        if not processes.still_here(undo):
+            now = time.time()
+            return Seen((now, now), processes.RESTARTED)
+        burners = find(undo)
+        begun = time.time()
+        for process in burners:
+            processes.send(process, signal.SIGKILL)
+        if not waiting.await_true(lambda: not any(map(alive, burners)), _CONFIRM_S):
+            raise FaultError("SIGKILL was sent, but a burner is still there")
+        for child in _lit.pop(undo["burn"], []):
+            child.wait(_CONFIRM_S)
+        return Seen((begun, time.time()), f"{len(burners)} put out")
+
+    @classmethod
+    def vouch(cls, undo: Undo, made: Made) -> str:
+        """Only processes with a mark that such a kind makes up."""
+        if not re.fullmatch(r"[0-9a-f]{16}", undo["burn"]):
+            raise FaultError(f"{undo['burn']!r} is no mark of a burner")
+        return f"ends the processes with {MARK}={undo['burn']} in their environment"

@@ -8,13 +8,12 @@ where they do not, they take their part like anybody, and since one process then
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
 from chaoskit.faults import burners
-from chaoskit.faults.base import FaultError, Made, Seen, Settings, Target, Undo, refuse_beyond
+from chaoskit.faults.base import FaultError, Seen, Settings, Target, Undo, refuse_beyond
 
 PROGRAM = """
 import time
@@ -47,21 +46,19 @@ class CpuBurnSettings(Settings):
     """Among how many processes it is divided."""
 
 
-class CpuBurn:
+class CpuBurn(burners.Burn):
     """Uses up the slice's processor time."""
 
     kind: ClassVar[str] = "cpu.burn"
-    handles: ClassVar[tuple[str, ...]] = ("slice",)
+    limit: ClassVar[str] = "cpu"
+    unit: ClassVar[str] = "cores"
     settings: ClassVar[type[Settings]] = CpuBurnSettings
 
     @classmethod
-    def beyond(cls, settings: Settings, limits: Mapping[str, Any]) -> str:
-        """Why the profile's limits forbid it; empty where they do not."""
+    def asked(cls, settings: Settings) -> float:
+        """Cores, in sum."""
         assert isinstance(settings, CpuBurnSettings)
-        most = limits.get("cpu")
-        if most is None or settings.cores <= most:
-            return ""
-        return f"cpu.burn of {settings.cores:g} cores is beyond the profile's limits.cpu of {most:g}"
+        return settings.cores
 
     @classmethod
     def prepare(cls, target: Target, settings: Settings) -> Undo:
@@ -85,13 +82,3 @@ class CpuBurn:
     def hold(cls, undo: Undo, ended: threading.Event) -> None:
         """Watches that none of them goes, and that the machine has the time for them."""
         burners.watch(undo, undo["burners"], ended, undo["cores"])
-
-    @classmethod
-    def stop(cls, undo: Undo) -> Seen:
-        """Ends them all and sees none left."""
-        return burners.put_out(undo)
-
-    @classmethod
-    def vouch(cls, undo: Undo, made: Made) -> str:
-        """See `burners.vouch`."""
-        return burners.vouch(undo, made)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 import psutil
@@ -11,7 +10,7 @@ from pydantic import BeforeValidator, Field
 
 from chaoskit import waiting
 from chaoskit.faults import burners
-from chaoskit.faults.base import FaultError, Made, Seen, Settings, Target, Undo, refuse_beyond
+from chaoskit.faults.base import FaultError, Seen, Settings, Target, Undo, refuse_beyond
 from chaoskit.faults.strength import Strength, told
 from chaoskit.units import parse_size
 
@@ -42,21 +41,19 @@ class MemoryBurnSettings(Settings):
     """How much, as `200MiB`; at most the profile's limits.memory."""
 
 
-class MemoryBurn:
+class MemoryBurn(burners.Burn):
     """Uses up the slice's memory."""
 
     kind: ClassVar[str] = "memory.burn"
-    handles: ClassVar[tuple[str, ...]] = ("slice",)
+    limit: ClassVar[str] = "memory"
+    unit: ClassVar[str] = "bytes"
     settings: ClassVar[type[Settings]] = MemoryBurnSettings
 
     @classmethod
-    def beyond(cls, settings: Settings, limits: Mapping[str, Any]) -> str:
-        """Why the profile's limits forbid it; empty where they do not."""
+    def asked(cls, settings: Settings) -> float:
+        """Bytes."""
         assert isinstance(settings, MemoryBurnSettings)
-        most = limits.get("memory")
-        if most is None or settings.size <= most:
-            return ""
-        return f"memory.burn of {settings.size} bytes is beyond limits.memory of the profile: {most:.0f}"
+        return settings.size
 
     @classmethod
     def prepare(cls, target: Target, settings: Settings) -> Undo:
@@ -89,16 +86,6 @@ class MemoryBurn:
         burners.watch(
             undo, 1, ended, look=lambda: strength.look(sum(map(_resident, held)) / 2**20, undo["size"] / 2**20)
         )
-
-    @classmethod
-    def stop(cls, undo: Undo) -> Seen:
-        """Ends it and sees it gone."""
-        return burners.put_out(undo)
-
-    @classmethod
-    def vouch(cls, undo: Undo, made: Made) -> str:
-        """See `burners.vouch`."""
-        return burners.vouch(undo, made)
 
 
 def _resident(process: psutil.Process) -> int:

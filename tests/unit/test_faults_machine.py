@@ -117,7 +117,7 @@ def test_a_memory_burn_holds_every_page_of_it(held: list[HeldFault], tmp_path: P
     ("kind", "settings", "limits", "said"),
     [
         (CpuBurn, {"cores": 2.0}, {"cpu": 1.0}, "limits.cpu of 1"),
-        (MemoryBurn, {"size": "2GiB"}, {"memory": 2**30}, "beyond limits.memory"),
+        (MemoryBurn, {"size": "2GiB"}, {"memory": 2**30}, "limits.memory of 1073741824"),
         (MemoryBurn, {"size": "900000GiB"}, {}, "endanger this machine"),
         (DiskFill, {"size": "900000GiB"}, {}, "endanger this machine"),
     ],

@@ -301,7 +301,7 @@ def test_programs_of_faults_and_actions_and_equipment_start_with_default_signals
     undo = {"burn": "b", "mark": {"name": "M", "value": "m"}, **processes.origin()}
     lit = burners.ignite(undo, "begun(); os.read(0, 1)", [], 1)
     assert of(lit.burners[0].pid).endswith("SigIgn: 0000000001001000"), "SIGPIPE and SIGXFSZ any interpreter ignores"
-    burners.put_out(undo)
+    burners.Burn.stop(undo)
 
 
 @pytest.mark.usefixtures("deaf")

@@ -31,7 +31,7 @@ def scenario(tmp_path: Path, steps: str) -> str:
 @pytest.mark.parametrize(
     ("steps", "limit", "line", "said"),
     [
-        (BURN, "memory=1GiB", 4, "memory.burn of 2147483648 bytes is beyond limits.memory of the profile: 1073741824"),
+        (BURN, "memory=1GiB", 4, "memory.burn of 2147483648 bytes is beyond the profile's limits.memory of 1073741824"),
         (CPU, "cpu=1", 4, "cpu.burn of 1.5 cores is beyond the profile's limits.cpu of 1"),
         (RAISE, "connections=50%", 8, "http.error on 0.8 of the calls is beyond the profile's limits.connections"),
         (COMMAND, "commands=false", 4, "limits.commands is false: its scenarios run no programs"),
