@@ -33,7 +33,7 @@ from chaoskit.report.explanation import explanation_view
 from chaoskit.report.terminal import plan_view, print_to, verdict_view
 from chaoskit.run.planning import Asked, plan_for
 from chaoskit.safety.healbook import BOOK, read_book
-from chaoskit.safety.standing import JOURNAL, Tail, read_standing
+from chaoskit.safety.unhealed import JOURNAL, Tail, read_standing
 from chaoskit.scenario.loader import load_scenario_file
 from chaoskit.scenario.profile import load_profile_file
 from chaoskit.verify import verdict as verdicts

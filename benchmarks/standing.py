@@ -9,6 +9,7 @@ from pathlib import Path
 
 from chaoskit import bundle
 from chaoskit.events import Event
+from chaoskit.fold import Fold
 from chaoskit.load.model import LoadSpec
 from chaoskit.plan.model import Plan
 from chaoskit.run.journal import Journal
@@ -46,8 +47,9 @@ def standing_stack(folder: Path, scale: float) -> Iterator[Standing]:
     asked = Asked("worker-unhealthy", "local", bundle.folder(), longer, time_scale=scale)
     prepared = prepare([asked], lambda plan: folder)
     run = prepared.runs[0]
-    metrics = RunMetrics(prepared.stack.metrics_port)
-    journal = Journal(folder / "events.jsonl", metrics.feed)
+    fold = Fold()
+    metrics = RunMetrics(prepared.stack.metrics_port, [fold])
+    journal = Journal(folder / "events.jsonl", fold.take)
     journal.write(run.header)
 
     def keep(event: Event) -> None:

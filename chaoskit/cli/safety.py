@@ -11,13 +11,14 @@ from click.core import ParameterSource
 from chaoskit.cli.console import console
 from chaoskit.cli.outputs import OUT
 from chaoskit.errors import BadInput, ExitCode, Place, Problem, Refused
+from chaoskit.events import Invoke
 from chaoskit.faults.base import FaultError
 from chaoskit.report.text import clean
 from chaoskit.safety.heal import Healed, Undone, heal
 from chaoskit.safety.lever import block, stop_all, sweep, unblock
-from chaoskit.safety.standing import JOURNAL, Ledger, Standing, in_use, read_standing
 from chaoskit.safety.state import notes
 from chaoskit.safety.survey import RunSeen, noted_folders, run_folders, survey
+from chaoskit.safety.unhealed import JOURNAL, FaultLedger, in_use, read_standing
 from chaoskit.safety.vouching import Journaled, vouched
 from chaoskit.trust import distrust, real_folder
 
@@ -127,7 +128,7 @@ def _unhealed(folder: Path) -> Healed:
     return Healed(folder, tuple(faults), (*trouble, *([why] if faults else [])), bool(ledger.damaged))
 
 
-def _what_it_does(fault: Standing, ledger: Ledger, folder: Path) -> str:
+def _what_it_does(fault: Invoke, ledger: FaultLedger, folder: Path) -> str:
     """The effect of undoing a fault, or why it would be refused."""
     try:
         return f"its undo {vouched(fault, Journaled(folder, ledger.header))}"
@@ -176,8 +177,8 @@ def _run_line(run: RunSeen) -> str:
     return f"{run.state:8}{run.folder}  {owner}{beat}; {faults}" + (f"; {run.trouble}" if run.trouble else "")
 
 
-def _fault_line(fault: Standing) -> str:
-    at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(fault.since))
+def _fault_line(fault: Invoke) -> str:
+    at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(fault.t))
     return f"{fault.fault} {fault.kind} {', '.join(fault.targets)} since {at}, at most {fault.max_s:g} s"
 
 

@@ -157,6 +157,11 @@ class Plan:
         return self.profile.target != "local"
 
     @property
+    def every_s(self) -> dict[str, float]:
+        """By alert, the real seconds between two evaluations."""
+        return {rule.alert: rule.interval_s / self.time_scale for rule in self.config.rules if rule.alert}
+
+    @property
     def puzzles(self) -> tuple[NotUnderstood, ...]:
         """What is not understood of the configuration, where something that is expected rests on it, and what is wrong
         in it: Prometheus would not start with that."""

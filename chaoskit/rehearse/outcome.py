@@ -116,8 +116,7 @@ def judge_wave(
     make an alert true before their fault nobody learns anything: it counts as not rehearsed. `test` expects more.
     """
     verdict = verify(history, plan)
-    every_s = {rule.alert: rule.interval_s / plan.time_scale for rule in plan.config.rules if rule.alert}
-    evidence = gather(history, every_s, plan.witnesses, partial(told_by, plan.config))
+    evidence = gather(history, plan.every_s, plan.witnesses, partial(told_by, plan.config))
     owners = assign(plan, evidence)
     seen = unrendered.rows(verdict.rows, plan.config)
     seen += tested_rows(test, evidence, plan.time_scale) if test else []

@@ -29,11 +29,12 @@ from chaoskit.events import (
     UndoFail,
     UndoOk,
 )
+from chaoskit.fold import Episode, Fold
 from chaoskit.plan.model import Plan, PlannedAlert
 from chaoskit.report.table import table
 from chaoskit.report.terminal import describe
 from chaoskit.report.text import clean, real
-from chaoskit.run.progress import Instance, Progress, Snapshot
+from chaoskit.run.progress import Progress
 
 _PHASES = {
     "starting": "starting the stack",
@@ -64,33 +65,34 @@ class LiveView:
         self._live.stop()
 
     def _view(self) -> RenderableType:
-        now, snapshot = time.time(), self._progress.snapshot()
-        if snapshot.phase == "steps" and self._steps_begun is None:
+        now, fold = time.time(), self._progress.fold
+        if fold.phase == "steps" and self._steps_begun is None:
             self._steps_begun = now
         virtual = (now - self._steps_begun) * self._plan.time_scale if self._steps_begun else 0.0
         head = Text.assemble(
             (f"{clean(self._plan.scenario.title)}\n", "bold"),
-            f"{_PHASES[snapshot.phase]}{_step(self._plan, snapshot)}   ",
+            f"{_PHASES[fold.phase]}{_step(self._plan, fold)}   ",
             (f"virtual {real(virtual)}   real {real(now - self._begun)}", "cyan"),
         )
-        rows = [head, _load(snapshot), _faults(snapshot), *_alerts(self._plan, self._progress, now)]
+        rows = [head, _load(fold), _faults(fold), *_alerts(self._plan, self._progress, now)]
         rows += [
-            Text(f"! {clean(' | '.join(trouble.splitlines()))}", style="yellow") for trouble in snapshot.trouble[-4:]
+            Text(f"! {clean(' | '.join(trouble.splitlines()))}", style="yellow") for trouble in fold.trouble[-4:]
         ]
-        if snapshot.notices:
-            rows += [Text("notices", style="dim"), *map(_notice, snapshot.notices[-_LAST_NOTICES:])]
+        if fold.notices:
+            rows += [Text("notices", style="dim"), *map(_notice, fold.notices[-_LAST_NOTICES:])]
         return Group(*rows)
 
 
-def _step(plan: Plan, snapshot: Snapshot) -> str:
-    step = next((p.step for p in plan.steps if p.step.name == snapshot.step), None)
-    return f": {clean(describe(step))} ({snapshot.steps_done + 1} of {len(plan.steps)})" if step else ""
+def _step(plan: Plan, fold: Fold) -> str:
+    running = fold.step
+    found = next(((n, p.step) for n, p in enumerate(plan.steps, 1) if p.step.name == running), None)
+    return f": {clean(describe(found[1]))} ({found[0]} of {len(plan.steps)})" if found else ""
 
 
-def _load(snapshot: Snapshot) -> Text:
-    load = snapshot.load
-    if load is None:
+def _load(fold: Fold) -> Text:
+    if not fold.windows:
         return Text("load: none yet", style="dim")
+    load = fold.windows[-1]
     length = max(load.second[1] - load.second[0], 1e-3)
     p95 = "–" if load.p95_ms is None else f"{load.p95_ms:.0f} ms"
     return Text(
@@ -98,41 +100,42 @@ def _load(snapshot: Snapshot) -> Text:
     )
 
 
-def _faults(snapshot: Snapshot) -> Text:
-    if not snapshot.faults:
+def _faults(fold: Fold) -> Text:
+    standing = list(fold.faults.standing.values())
+    if not standing:
         return Text("no fault in force", style="dim")
-    names = ", ".join(f"{fault.kind} on {', '.join(fault.targets)}" for fault in snapshot.faults.values())
+    names = ", ".join(f"{fault.kind} on {', '.join(fault.targets)}" for fault in standing)
     return Text(f"in force: {clean(names)}", style="red")
 
 
 def _alerts(plan: Plan, progress: Progress, now: float) -> list[RenderableType]:
     shown = table("", "", "", header=False)
     for alert in plan.alerts:
-        instances = progress.instances_of(alert)
-        if not instances:
+        episodes = progress.episodes_of(alert)
+        if not episodes:
             shown.add_row(clean(alert.rule.alert), Text("inactive", style="dim"), "")
-        for instance in instances:
-            name = " ".join([alert.rule.alert, instance.labels.get(alert.label, "") if alert.label else ""])
-            shown.add_row(clean(name), _state(instance), _countdown(alert, instance, plan.time_scale, now))
+        for episode in episodes:
+            name = " ".join([alert.rule.alert, episode.labels.get(alert.label, "") if alert.label else ""])
+            shown.add_row(clean(name), _state(episode), _countdown(alert, episode, plan.time_scale, now))
     return [shown]
 
 
-def _state(instance: Instance) -> Text:
-    style = {"pending": "yellow", "firing": "bold red", "resolved": "green"}.get(instance.state, "dim")
-    return Text(instance.state, style=style)
+def _state(episode: Episode) -> Text:
+    style = {"pending": "yellow", "firing": "bold red", "resolved": "green"}.get(episode.state, "dim")
+    return Text(episode.state, style=style)
 
 
-def _countdown(alert: PlannedAlert, instance: Instance, scale: float, now: float) -> str:
-    if instance.state == "pending":
-        return f"fires in {max(0.0, alert.hold.lo_vs - (now - instance.at) * scale):.0f} s"
-    firing, resolved = instance.firing_at, instance.resolved_at
+def _countdown(alert: PlannedAlert, episode: Episode, scale: float, now: float) -> str:
+    if episode.state == "pending":
+        return f"fires in {max(0.0, alert.hold.lo_vs - (now - episode.begun[1]) * scale):.0f} s"
+    firing, resolved = episode.firing, episode.resolved
     waiting = []
     for notice in alert.notices:
-        if resolved is not None and notice.all_clear is not None and notice.door not in instance.cleared:
-            left = notice.all_clear.hi_vs - (now - resolved) * scale
+        if resolved is not None and notice.all_clear is not None and notice.door not in episode.cleared:
+            left = notice.all_clear.hi_vs - (now - resolved[1]) * scale
             waiting.append(f"{notice.to} hears the all-clear within {max(0.0, left):.0f} s")
-        elif resolved is None and firing is not None and notice.door not in instance.told:
-            left = notice.notify.hi_vs - (now - firing) * scale
+        elif resolved is None and firing is not None and notice.door not in episode.told:
+            left = notice.notify.hi_vs - (now - firing[1]) * scale
             waiting.append(f"{notice.to} hears within {max(0.0, left):.0f} s" if left > 0 else f"{notice.to} is late")
     return clean("; ".join(waiting))
 

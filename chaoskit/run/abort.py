@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from chaoskit.errors import Problem
@@ -21,7 +21,7 @@ BLIND_S = 10.0
 
 
 class AbortWatch:
-    """Tells `abort` once, from another thread, which condition came true. Feed it with the run's events."""
+    """Tells `abort` once, from another thread, which condition came true. Feed it after `firing` knows of an event."""
 
     def __init__(
         self,
@@ -29,6 +29,7 @@ class AbortWatch:
         ask: Callable[[str], bool | None],
         excused: Callable[[], bool],
         abort: Callable[[str], None],
+        firing: Callable[[str], bool],
     ) -> None:
         self._queries = [one for one in conditions if one.query is not None]
         self._alerts = {one.alert: one for one in conditions if one.alert is not None}
@@ -39,7 +40,7 @@ class AbortWatch:
         self._abort = abort
         self._ended = threading.Event()
         self._armed = threading.Event()
-        self._firing: dict[str, set[tuple[tuple[str, str], ...]]] = {name: set() for name in self._alerts if name}
+        self._firing = firing
         self._said = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="abort", daemon=True)
 
@@ -48,8 +49,7 @@ class AbortWatch:
         if self._armed.is_set() or self._ended.is_set() or not (self._queries or self._alerts):
             return
         self._armed.set()
-        for name in self._firing:
-            self._check(name)
+        self._check(self._alerts)
         if self._queries:
             self._thread.start()
 
@@ -60,22 +60,14 @@ class AbortWatch:
             self._thread.join(BLIND_S)
 
     def feed(self, event: Event) -> None:
-        """Takes an event of the run; cheap."""
-        if not isinstance(event, AlertState):
-            return
-        name = event.labels.get("alertname", "")
-        if name not in self._firing:
-            return
-        instance = tuple(sorted(event.labels.items()))
-        if event.state == "firing":
-            self._firing[name].add(instance)
-        else:
-            self._firing[name].discard(instance)
-        self._check(name)
+        """Looks again after an event of the run; cheap."""
+        if isinstance(event, AlertState):
+            self._check(self._alerts.keys() & {event.labels.get("alertname", "")})
 
-    def _check(self, name: str) -> None:
-        if self._armed.is_set() and self._firing[name]:
-            self._tell(f"abort condition ({_where(self._alerts[name])}): {name} is firing")
+    def _check(self, alerts: Iterable[str]) -> None:
+        for name in alerts:
+            if self._armed.is_set() and self._firing(name):
+                self._tell(f"abort condition ({_where(self._alerts[name])}): {name} is firing")
 
     def _run(self) -> None:
         answered = time.monotonic()

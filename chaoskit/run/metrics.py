@@ -1,71 +1,59 @@
 """chaoskit's own metrics: load, faults in force and steps, on a page that the local Prometheus scrapes.
 
-So that a dashboard can show faults and alerts on one time axis. Fed by the journal like everything else.
+So that a dashboard can show faults and alerts on one time axis. Read from the runs' folds whenever it is asked for.
 """
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
-from chaoskit.events import Event, FaultOk, Invoke, LoadWindow, Notice, StepBegin, StepEnd, UndoOk
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from chaoskit.fold import Fold
 
 
-class RunMetrics:
-    """A page of metrics on a loopback port; `close` ends it."""
+class RunMetrics(Collector):
+    """A page of metrics on a loopback port; `close` ends it. What all runs on a stack hear, the first tells."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, folds: Sequence[Fold] = ()) -> None:
+        self._folds = folds
         registry = CollectorRegistry()
-        self._fault = Gauge(
-            "chaoskit_fault_in_force", "1 while a fault is in force", ["fault", "kind"], registry=registry
-        )
-        self._step = Gauge("chaoskit_step_running", "1 while a step runs", ["step"], registry=registry)
-        self._notices = Counter(
-            "chaoskit_notices", "Notices that arrived at the sinks", ["receiver", "integration"], registry=registry
-        )
-        self._requests = Counter(
-            "chaoskit_load_requests", "Requests of the load by outcome", ["outcome"], registry=registry
-        )
-        self._in_flight = Gauge("chaoskit_load_in_flight", "Requests without an answer yet", registry=registry)
-        self._p95 = Gauge("chaoskit_load_p95_seconds", "95th percentile of the last second, real", registry=registry)
-        for outcome in ("ok", "failed", "dropped"):
-            self._requests.labels(outcome)
-        self._kinds: dict[str, str] = {}
+        registry.register(self)
         self._server, self._thread = start_http_server(port, addr="127.0.0.1", registry=registry)
 
-    def feed(self, event: Event) -> None:
-        """Takes one event."""
-        self.feed_own(event)
-        self._feed_shared(event)
-
-    def feed_own(self, event: Event) -> None:
-        """Takes one event of a further track on the same stack: its faults and steps, not what all tracks hear."""
-        match event:
-            case Invoke():
-                self._kinds[event.fault] = event.kind
-                self._fault.labels(event.fault, event.kind).set(0)
-            case FaultOk():
-                self._fault.labels(event.fault, self._kinds.get(event.fault, "")).set(1)
-            case UndoOk():
-                self._fault.labels(event.fault, self._kinds.get(event.fault, "")).set(0)
-            case StepBegin():
-                self._step.labels(event.step).set(1)
-            case StepEnd():
-                self._step.labels(event.step).set(0)
-            case _:
-                pass
-
-    def _feed_shared(self, event: Event) -> None:
-        match event:
-            case Notice():
-                self._notices.labels(event.receiver, event.integration).inc()
-            case LoadWindow():
-                self._requests.labels("ok").inc(event.finished - event.failed)
-                self._requests.labels("failed").inc(event.failed)
-                self._requests.labels("dropped").inc(event.dropped)
-                self._in_flight.set(event.in_flight)
-                self._p95.set((event.p95_ms or 0.0) / 1000)
-            case _:
-                pass
+    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+        """The metrics as they stand."""
+        first = self._folds[0] if self._folds else Fold()
+        fault = GaugeMetricFamily("chaoskit_fault_in_force", "1 while a fault is in force", labels=["fault", "kind"])
+        step = GaugeMetricFamily("chaoskit_step_running", "1 while a step runs", labels=["step"])
+        in_force: Counter[tuple[str, str]] = Counter()
+        running: Counter[str] = Counter()
+        for fold in self._folds:  # Two runs may call a step alike.
+            running.update(dict(fold.steps))
+            effects, gone = fold.faults.effects, fold.faults.gone
+            for name, invoke in list(fold.faults.invokes.items()):
+                in_force[name, invoke.kind] += name in effects and name not in gone
+        for labels, count in in_force.items():
+            fault.add_metric(labels, count > 0)
+        for name, count in running.items():
+            step.add_metric([name], count > 0)
+        notices = CounterMetricFamily(
+            "chaoskit_notices", "Notices that arrived at the sinks", labels=["receiver", "integration"]
+        )
+        for where, count in Counter((one.receiver, one.integration) for one in first.notices).items():
+            notices.add_metric(where, count)
+        requests = CounterMetricFamily("chaoskit_load_requests", "Requests of the load by outcome", labels=["outcome"])
+        for outcome, count in first.requests.items():
+            requests.add_metric([outcome], count)
+        last = first.windows[-1] if first.windows else None
+        yield from (fault, step, notices, requests)
+        in_flight = last.in_flight if last else 0
+        yield GaugeMetricFamily("chaoskit_load_in_flight", "Requests without an answer yet", in_flight)
+        p95_s = ((last.p95_ms if last else None) or 0.0) / 1000
+        yield GaugeMetricFamily("chaoskit_load_p95_seconds", "95th percentile of the last second, real", p95_s)
 
     def close(self) -> None:
         """Ends the page and its thread."""

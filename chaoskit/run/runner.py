@@ -86,8 +86,13 @@ class Runner:
         self._playing: list[threading.Thread] = []
         self._observers: list[PrometheusObserver | AlertmanagerObserver | ProcessorObserver] = []
         self._equipment = EquipmentWatch(stack, self._say)
-        profile = self._plan.profile
-        self._abort = AbortWatch(profile.abort, self._ask, lambda: stack.wanted_down("prometheus"), self.interrupt)
+        self._abort = AbortWatch(
+            self._plan.profile.abort,
+            self._ask,
+            lambda: stack.wanted_down("prometheus"),
+            self.interrupt,
+            self._tracks[0].progress.fold.firing,
+        )
 
     def run(self, keep: Callable[[], None] | None = None) -> bool:
         """The whole life; whether everything was undone. `keep` is called before the stack is stopped.
@@ -160,9 +165,7 @@ class Runner:
     def _start(self) -> None:
         self._say(Phase(name="starting"))
         if self.stack.metrics_port is not None:
-            self._metrics = RunMetrics(self.stack.metrics_port)
-            for number, track in enumerate(self._tracks):
-                track.hears.append(self._metrics.feed if number == 0 else self._metrics.feed_own)
+            self._metrics = RunMetrics(self.stack.metrics_port, [track.progress.fold for track in self._tracks])
         if any(step.faults for track in self._tracks for step in track.plan.steps):
             # It comes up beside the stack, and not where the first faults would wait for it.
             nursery.warm_up()
@@ -232,7 +235,7 @@ class Runner:
     def _stop(self) -> list[str]:
         self._ending.set()
         for track in self._tracks:
-            if track.progress.snapshot().phase != "stopping":
+            if track.progress.fold.phase != "stopping":
                 track.say(Phase(name="stopping"))
         for observer in self._observers:
             observer.stop()
@@ -255,9 +258,9 @@ class Runner:
         return left
 
     def _witnessed(self, event: Event) -> None:
-        self._abort.feed(event)
         # What arrives while the sinks are being stopped is still evidence; a lost journal is said elsewhere.
         self._say(self._equipment.witnessed(event), sync=isinstance(event, Notice))
+        self._abort.feed(event)
 
     def _deserted(self) -> str:
         return "" if self._load is None else self._load.deserted

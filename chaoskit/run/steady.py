@@ -58,9 +58,9 @@ def await_steady(
 
 
 def _missing(progress: Progress, loaded: bool) -> list[str]:
-    snapshot = progress.snapshot()
-    missing = progress.active() + snapshot.trouble
-    if loaded and (snapshot.load is None or not snapshot.load.finished):
+    windows = progress.fold.windows
+    missing = progress.active() + progress.fold.trouble
+    if loaded and not (windows and windows[-1].finished):
         missing.append("no load is flowing; see load.log")
     return missing
 

@@ -23,12 +23,12 @@ import psutil
 
 from chaoskit import waiting
 from chaoskit.errors import BadInput
-from chaoskit.events import UndoBegin, UndoFail, UndoOk
+from chaoskit.events import Invoke, UndoBegin, UndoFail, UndoOk
 from chaoskit.faults import processes
 from chaoskit.faults.base import FaultError, Seen, longest_s
 from chaoskit.faults.registry import known
 from chaoskit.safety.healbook import BOOK, Busy, HealBegin, HealBook, HealEnd
-from chaoskit.safety.standing import JOURNAL, Standing, read_standing
+from chaoskit.safety.unhealed import JOURNAL, read_standing
 from chaoskit.safety.vouching import ENDS_WITH_ITS_RUN, Journaled, vouched
 from chaoskit.trust import real_folder
 
@@ -48,7 +48,7 @@ _SIDE_BY_SIDE = 16
 class Undone:
     """What became of one fault."""
 
-    fault: Standing
+    fault: Invoke
     ok: bool
     detail: str
 
@@ -169,14 +169,14 @@ def _open(folder: Path) -> HealBook:
             time.sleep(0.05)  # a lock of the kernel that is let go tells nobody who may not have it
 
 
-def _undo(faults: list[Standing], journaled: Journaled, book: HealBook) -> list[Undone]:
+def _undo(faults: list[Invoke], journaled: Journaled, book: HealBook) -> list[Undone]:
     if not faults:
         return []
     with ThreadPoolExecutor(min(len(faults), _SIDE_BY_SIDE)) as pool:
         return list(pool.map(lambda one: _undo_one(one, journaled, book), faults))
 
 
-def _undo_one(fault: Standing, journaled: Journaled, book: HealBook) -> Undone:
+def _undo_one(fault: Invoke, journaled: Journaled, book: HealBook) -> Undone:
     book.write(UndoBegin(fault=fault.fault))
     try:
         vouched(fault, journaled)
@@ -189,7 +189,7 @@ def _undo_one(fault: Standing, journaled: Journaled, book: HealBook) -> Undone:
     return Undone(fault, True, seen.detail)
 
 
-def _bounded(fault: Standing) -> Seen:
+def _bounded(fault: Invoke) -> Seen:
     """The kind's own stop, in a thread that is left behind when it takes too long; raises FaultError."""
     if fault.kind in ENDS_WITH_ITS_RUN:
         return Seen((time.time(), time.time()), "it ended with the run that showed it")

@@ -53,11 +53,6 @@ class Book:
     events: tuple[AnyHeal, ...] = ()
 
     @property
-    def undone(self) -> set[str]:
-        """Faults whose undo was seen."""
-        return {event.fault for event in self.events if isinstance(event, UndoOk)}
-
-    @property
     def healed(self) -> bool | None:
         """How the last healing ended; None while there was none."""
         ends = [event.healed for event in self.events if isinstance(event, HealEnd)]

@@ -20,8 +20,8 @@ from chaoskit.faults.base import FaultError
 from chaoskit.files import read_regular
 from chaoskit.safety.heal import Healed, heal, remove_scratch
 from chaoskit.safety.lock import tidy
-from chaoskit.safety.standing import in_use
 from chaoskit.safety.state import Entry, entries, state_folder, write_whole
+from chaoskit.safety.unhealed import in_use
 from chaoskit.trust import user
 
 _BLOCK = "stopped"

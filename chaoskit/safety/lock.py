@@ -24,8 +24,8 @@ from chaoskit.errors import Place, Problem, Refused
 from chaoskit.events import decode_with
 from chaoskit.files import SMALL, open_regular, read_regular
 from chaoskit.safety.heal import heal
-from chaoskit.safety.standing import read_standing
 from chaoskit.safety.state import Owner, me, mode_in, state_folder
+from chaoskit.safety.unhealed import read_standing
 from chaoskit.trust import open_own, read_own, user
 
 _WRITTEN_S = 1.0

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaoskit.safety.standing import JOURNAL, in_use, read_standing
 from chaoskit.safety.survey import noted_folders
+from chaoskit.safety.unhealed import JOURNAL, in_use, read_standing
 from chaoskit.trust import distrust, real_folder, user
 
 _NAME = re.compile(r"\d{8}-\d{6}-.+")

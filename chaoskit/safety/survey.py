@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from chaoskit.events import Invoke
 from chaoskit.files import HISTORY, SMALL
 from chaoskit.safety.lever import blocked
 from chaoskit.safety.lock import Note, locks, others_locks
-from chaoskit.safety.standing import JOURNAL, Standing, in_use, read_standing
 from chaoskit.safety.state import Entry, Noted, notes
+from chaoskit.safety.unhealed import JOURNAL, in_use, read_standing
 from chaoskit.trust import distrust
 
 
@@ -26,7 +27,7 @@ class RunSeen:
     """For how long its watchdog has not heard of it; None where it is not noted."""
     lease_s: float | None
     pid: int | None
-    faults: tuple[Standing, ...]
+    faults: tuple[Invoke, ...]
     trouble: str = ""
     foreign: str = ""
     """Why what it says is not obeyed; empty for a run that is this user's."""

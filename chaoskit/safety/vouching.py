@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaoskit.errors import BadInput
-from chaoskit.events import Header
+from chaoskit.events import Header, Invoke
 from chaoskit.faults.base import FaultError, Made, Settings
 from chaoskit.faults.command import Command
 from chaoskit.faults.registry import known, read_settings
 from chaoskit.inputs import read_inputs
-from chaoskit.safety.standing import Standing
 from chaoskit.scenario.model import Inject
 
 ENDS_WITH_ITS_RUN = ("series",)
@@ -30,7 +29,7 @@ class Journaled:
     header: Header | None
 
 
-def vouched(fault: Standing, journaled: Journaled) -> str:
+def vouched(fault: Invoke, journaled: Journaled) -> str:
     """The effect of undoing this fault, in words; raises FaultError where its kind cannot have made its token."""
     if fault.kind in ENDS_WITH_ITS_RUN:
         return "does nothing: it ended with the run that showed it"
@@ -40,13 +39,7 @@ def vouched(fault: Standing, journaled: Journaled) -> str:
     vouch = getattr(kind, "vouch", None)
     if vouch is None:
         return f"does what {fault.kind} does with {fault.undo}"
-    invoke = fault.invoke
-    made = Made(
-        journaled.folder,
-        fault.targets,
-        invoke.settings if invoke else {},
-        invoke.address if invoke else {},
-    )
+    made = Made(journaled.folder, tuple(fault.targets), fault.settings, fault.address)
     try:
         said = str(vouch(fault.undo, made))
     except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
@@ -56,9 +49,9 @@ def vouched(fault: Standing, journaled: Journaled) -> str:
     return said
 
 
-def _planned(fault: Standing, header: Header | None) -> None:
+def _planned(fault: Invoke, header: Header | None) -> None:
     """Raises FaultError unless the programs are those that the journal's own scenario has; by hand there is none."""
-    if header is None or fault.invoke is None:
+    if header is None:
         raise FaultError("its journal has lost its beginning, so what it planned to run is not known")
     if not header.scenario:
         return
@@ -67,9 +60,9 @@ def _planned(fault: Standing, header: Header | None) -> None:
     except BadInput as error:
         raise FaultError(f"the plan in its journal cannot be read: {error.problems[0]}") from None
     for step in steps:
-        if isinstance(step, Inject) and step.name == fault.invoke.step:
+        if isinstance(step, Inject) and step.name == fault.step:
             for spec in (one for one in step.faults if one.kind == fault.kind):
                 settings, _ = read_settings(Command, spec.settings, spec.place)
-                if isinstance(settings, Settings) and settings.model_dump(mode="json") == fault.invoke.settings:
+                if isinstance(settings, Settings) and settings.model_dump(mode="json") == fault.settings:
                     return
     raise FaultError("the plan in its journal runs no such programs")

@@ -22,8 +22,8 @@ from chaoskit.faults.holder import leave_signals_to_the_runner
 from chaoskit.faults.registry import known
 from chaoskit.safety.heal import GRACE_S, Healed, heal, remove_scratch
 from chaoskit.safety.lease import BEAT, BYE, HEAL
-from chaoskit.safety.standing import Tail, in_use
 from chaoskit.safety.state import entries
+from chaoskit.safety.unhealed import Tail, in_use
 
 _LOOK_S = 0.5
 _OVERDUE_S = 5.0
@@ -99,7 +99,7 @@ def _watch(tails: list[Tail], lease_s: float, entry: Path | None) -> str:
         elif time.monotonic() - heard > lease_s and not select.select([0], [], [], 0)[0]:
             return f"the run was silent for more than {lease_s:g} s"
         for number, fault in ((number, fault) for number, tail in enumerate(tails) for fault in tail.look()):
-            since = begun.setdefault(f"{number} {fault.fault} {fault.since}", time.monotonic())
+            since = begun.setdefault(f"{number} {fault.fault} {fault.t}", time.monotonic())
             if time.monotonic() > since + fault.max_s + _OVERDUE_S:
                 return f"{fault.fault} was in force for longer than its {fault.max_s:g} s"
 

@@ -79,8 +79,7 @@ class Instance:
 
 def case_of(history: History, plan: Plan) -> Case:
     """A history put in order; total and pure."""
-    every_s = {rule.alert: rule.interval_s / plan.time_scale for rule in plan.config.rules if rule.alert}
-    evidence = gather(history, every_s, plan.witnesses, partial(told_by, plan.config))
+    evidence = gather(history, plan.every_s, plan.witnesses, partial(told_by, plan.config))
     until = evidence.phases.get("stopping", history.last_t)
     evidence.whole = _whole(plan, evidence, history, until)
     steady = next(history.of(Steady), None)

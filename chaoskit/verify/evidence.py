@@ -11,32 +11,12 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from chaoskit.events import (
-    ActionOk,
-    AlertState,
-    AnyEvent,
-    Equipment,
-    FaultFail,
-    FaultOk,
-    Interval,
-    Invoke,
-    Notice,
-    Phase,
-    Poll,
-    Processor,
-    Suppression,
-    UndoBegin,
-    UndoFail,
-    UndoOk,
-    Watch,
-)
+from chaoskit.events import FaultFail, Interval, Invoke, Notice, Poll, Processor, Suppression, UndoFail, Watch
+from chaoskit.fold import Episode as Episode
+from chaoskit.fold import Fold, Sent
+from chaoskit.fold import Outage as Outage
 from chaoskit.history import History
 from chaoskit.verify.clocks import Clock, compare
-from chaoskit.verify.episodes import Episode as Episode
-from chaoskit.verify.episodes import Lives, Sent
-
-_CHAIN_S = 0.25
-"""Real seconds that equipment may need to look on again once it is said to be up."""
 
 _LOOK_S = 1.0
 """Real seconds between two looks at which processes stand still."""
@@ -45,20 +25,6 @@ TARGET = "target"
 
 _LAST_LOOK_S = 1.2
 """Real seconds between the last word of an observer and the end of the run."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outage:
-    """Equipment was down uninvited from `begin` until `end`, or for good."""
-
-    equipment: str
-    begin: float
-    end: float | None
-    detail: str
-
-    def lasted_s(self, until: float) -> float:
-        """Real seconds that it lasted; one that did not end, until then."""
-        return (until if self.end is None else self.end) - self.begin
 
 
 @dataclass(slots=True)
@@ -191,120 +157,33 @@ def gather(
 
     `sent` tells under which labels an alert goes to Alertmanager.
     """
-    evidence = Evidence(compare(history.of(Poll)), every_s, witnesses)
-    lives = Lives(every_s, evidence.clock, sent)
-    evidence.episodes = lives.episodes
-    asking = _Asking()
-    down: dict[str, Equipment] = {}
-    away: dict[str, float] = {}
-    covered: dict[str, list[Interval]] = {}
+    clock = compare(history.of(Poll))
+    fold = Fold(every_s, sent, clock.ours)
     for event in history.events:
-        if isinstance(event, AlertState):
-            lives.take(event)
-        elif isinstance(event, Poll | Equipment):
-            asking.take(event)
-        _sort(event, evidence, down, away, covered)
-    evidence.unanswered = asking.ended()
-    evidence.outages += [Outage(e.name, e.t, None, e.detail) for e in down.values()]
-    pids = {e.name: int(e.detail.split()[1]) for e in history.of(Equipment) if e.detail.startswith("pid ")}
-    evidence.outages = [o for o in evidence.outages if not _killed_by_fault(evidence, o, pids.get(o.equipment))]
-    evidence.outages.sort(key=lambda outage: outage.begin)
-    evidence.notices.sort(key=lambda notice: notice.sent[1])
-    evidence.seen = {name: _merged(spans) for name, spans in covered.items()}
+        fold.take(event)
+    faults = fold.faults
+    evidence = Evidence(
+        clock,
+        every_s,
+        witnesses,
+        episodes=fold.episodes,
+        notices=sorted(fold.notices, key=lambda notice: notice.sent[1]),
+        unanswered=fold.unanswered,
+        lags=fold.watches,
+        processor=fold.processor,
+        suppressions=fold.suppressions,
+        invokes=faults.invokes,
+        effects=faults.effects,
+        gone=faults.gone,
+        actions=fold.actions,
+        fault_problems=faults.problems,
+        undo_begun=faults.undo_begun,
+        phases=fold.phases,
+        seen={name: _merged(spans) for name, spans in fold.seen.items()},
+    )
+    outages = [o for o in fold.outages if not _killed_by_fault(evidence, o, fold.pids.get(o.equipment))]
+    evidence.outages = sorted(outages, key=lambda outage: outage.begin)
     return evidence
-
-
-def _sort(
-    event: AnyEvent,
-    evidence: Evidence,
-    down: dict[str, Equipment],
-    away: dict[str, float],
-    covered: dict[str, list[Interval]],
-) -> None:
-    match event:
-        case Notice():
-            evidence.notices.append(event)
-        case Watch():
-            covered.setdefault(event.sink, []).append(event.seen)
-            evidence.lags.append(event)
-        case Poll(ok=True, seen_to=float(seen_to)):
-            spans = covered.setdefault(event.source, [])
-            ours = evidence.clock.ours((seen_to, seen_to))[0]
-            spans.append((spans[-1][1] if spans else ours, ours))
-        case Poll(ok=True):
-            spans = covered.setdefault(event.source, [])
-            spans.append((spans[-1][1] if spans else event.asked, event.asked))
-        case Equipment(state="down", invited=True):
-            away.setdefault(event.name, event.t)
-        case Equipment(state="up") if event.name in away:
-            # What the scenario took down could neither send nor take anything: that is known, not unseen.
-            spans = covered.setdefault(event.name, [])
-            begun = spans[-1][1] if spans else away[event.name]
-            spans.append((begun, event.t + _CHAIN_S))
-            del away[event.name]
-        case Equipment(state="down"):
-            down.setdefault(event.name, event)
-        case Equipment(state="up") if event.name in down:
-            was = down.pop(event.name)
-            evidence.outages.append(Outage(event.name, was.t, event.t, was.detail))
-        case Processor():
-            evidence.processor.append(event)
-        case Suppression():
-            evidence.suppressions.append(event)
-        case Invoke():
-            evidence.invokes[event.fault] = event
-        case FaultOk():
-            evidence.effects.setdefault(event.fault, event.effect)
-        case UndoBegin():
-            evidence.undo_begun.setdefault(event.fault, event.t)
-        case UndoOk():
-            evidence.gone.setdefault(event.fault, event.gone)
-        case ActionOk():
-            evidence.actions.setdefault(event.step, event.done)
-        case FaultFail() | UndoFail():
-            evidence.fault_problems.append(event)
-        case Phase():
-            evidence.phases.setdefault(event.name, event.t)
-        case _:
-            pass
-
-
-class _Asking:
-    """Spans between good answers in which none was good."""
-
-    def __init__(self) -> None:
-        self._good: dict[str, float] = {}
-        self._silent: dict[str, Poll] = {}
-        self._found: list[Outage] = []
-        self._invited: dict[str, bool] = {}
-        """Taken down by the scenario, which excuses nothing; True once it is up again, until it answers."""
-
-    def take(self, event: Poll | Equipment) -> None:
-        if isinstance(event, Equipment):
-            if event.state == "down" and event.invited:
-                self._invited[event.name] = False
-                self._silent.pop(event.name, None)
-            elif event.state == "up" and event.name in self._invited:
-                self._invited[event.name] = True
-            return
-        self._poll(event)
-
-    def _poll(self, poll: Poll) -> None:
-        if not poll.ok:
-            if poll.source not in self._invited:
-                self._silent.setdefault(poll.source, poll)
-            return
-        if self._invited.get(poll.source):
-            del self._invited[poll.source]
-        if poll.source in self._silent:
-            self._found.append(self._span(self._silent.pop(poll.source), poll.asked))
-        self._good[poll.source] = poll.asked
-
-    def ended(self) -> list[Outage]:
-        return [*self._found, *(self._span(first, None) for first in self._silent.values())]
-
-    def _span(self, first: Poll, end: float | None) -> Outage:
-        return Outage(first.source, self._good.get(first.source, first.asked), end, first.detail)
 
 
 def _names(invoke: Invoke) -> list[str]:
@@ -314,10 +193,10 @@ def _names(invoke: Invoke) -> list[str]:
     return [*invoke.targets, *named]
 
 
-def _killed_by_fault(evidence: Evidence, outage: Outage, pid: int | None) -> bool:
-    """Whether a fault in force had this very process among its victims."""
+def _killed_by_fault(evidence: Evidence, outage: Outage, pid: str | None) -> bool:
+    """Whether a fault in force had this very process, told as `pid 12`, among its victims."""
     return pid is not None and any(
-        isinstance(one, dict) and one.get("pid") == pid
+        isinstance(one, dict) and f"pid {one.get('pid')}" == pid
         for invoke in evidence._in_force(outage.begin)
         for one in invoke.undo.get("victims", ())
     )

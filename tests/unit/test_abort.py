@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import pytest
 
 from chaoskit.errors import Place
-from chaoskit.events import AlertState, Phase
+from chaoskit.events import AlertState, Event, Phase
+from chaoskit.fold import Fold
 from chaoskit.run import abort
 from chaoskit.run.abort import AbortWatch, wrong_with
 from chaoskit.scenario.model import Abort
@@ -43,20 +45,34 @@ def alert(state: str, name: str = "RealTrouble", instance: str = "a") -> AlertSt
     )
 
 
-def watch(told: Told, *conditions: Abort, answers: bool | None = False, excused: bool = False) -> AbortWatch:
-    return AbortWatch(conditions, lambda query: answers, lambda: excused, told)
+def watch(
+    told: Told, *conditions: Abort, answers: bool | None = False, excused: bool = False, fold: Fold | None = None
+) -> AbortWatch:
+    return AbortWatch(conditions, lambda query: answers, lambda: excused, told, (fold or Fold()).firing)
+
+
+def feeding(told: Told, *conditions: Abort) -> tuple[AbortWatch, Callable[[Event], None]]:
+    """A watch, and what gives an event to the fold and then to it."""
+    fold = Fold()
+    one = watch(told, *conditions, fold=fold)
+
+    def feed(event: Event) -> None:
+        fold.take(event)
+        one.feed(event)
+
+    return one, feed
 
 
 def test_a_forbidden_alert_that_fires_aborts_once_and_names_its_line() -> None:
     told = Told()
-    one = watch(told, ALERT)
+    one, feed = feeding(told, ALERT)
     one.start()
-    one.feed(alert("pending"))
-    one.feed(alert("firing", name="Another"))
-    one.feed(Phase(name="tail"))
+    feed(alert("pending"))
+    feed(alert("firing", name="Another"))
+    feed(Phase(name="tail"))
     assert not told.heard.wait(0.05)
-    one.feed(alert("firing"))
-    one.feed(alert("firing", instance="b"))
+    feed(alert("firing"))
+    feed(alert("firing", instance="b"))
     assert told.heard.wait(5)
     one.stop()
     assert told.reasons == ["abort condition (p.yml:7): RealTrouble is firing"]
@@ -64,13 +80,13 @@ def test_a_forbidden_alert_that_fires_aborts_once_and_names_its_line() -> None:
 
 def test_what_fired_and_was_over_before_the_first_step_aborts_nothing_what_still_fires_does() -> None:
     told = Told()
-    one = watch(told, ALERT)
-    one.feed(alert("firing"))
-    one.feed(alert("inactive"))
+    one, feed = feeding(told, ALERT)
+    feed(alert("firing"))
+    feed(alert("inactive"))
     one.start()
     assert not told.heard.wait(0.05)
-    other = watch(told, ALERT)
-    other.feed(alert("firing"))
+    other, feed = feeding(told, ALERT)
+    feed(alert("firing"))
     assert not told.heard.wait(0.05)
     other.start()
     assert told.heard.wait(5)

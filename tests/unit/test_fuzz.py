@@ -15,7 +15,7 @@ from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.events import encode
 from chaoskit.history import parse_history
 from chaoskit.safety.healbook import BOOK, read_book
-from chaoskit.safety.standing import JOURNAL, read_standing
+from chaoskit.safety.unhealed import JOURNAL, read_standing
 from chaoskit.verify.verify import verify
 from tests.golden.doctored import FOLDER, recorded
 from tests.safety_examples import invoke, journal

@@ -10,6 +10,7 @@ import pytest
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.errors import Place
 from chaoskit.events import Notice, NoticedAlert
+from chaoskit.fold import Episode
 from chaoskit.rehearse.scenarios import given_drill
 from chaoskit.rehearse.series import Course, value_at
 from chaoskit.rehearse.tested import AGAIN, GivenTest, GroupRow, Quiet, Told, played, rows
@@ -17,7 +18,6 @@ from chaoskit.rehearse.unit_tests import UnitTest, Way, read_tests, ways
 from chaoskit.rehearse.usable import Chooser
 from chaoskit.stack.binaries import Binaries
 from chaoskit.verify.clocks import compare
-from chaoskit.verify.episodes import Episode
 from chaoskit.verify.evidence import Evidence
 from chaoskit.verify.verdict import Result
 from tests.rehearse_examples import config_of

@@ -10,7 +10,7 @@ from chaoskit.alerting.config import load_texts
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.alerting.routing import match_routes, sent_labels, told_by
 from chaoskit.errors import BadInput
-from chaoskit.verify.episodes import Episode
+from chaoskit.fold import Episode
 
 RULES = "groups: [{name: g, rules: [{alert: A, expr: a > 1}]}]\n"
 ROUTES = "route: {receiver: mail}\nreceivers: [{name: mail}]\n"

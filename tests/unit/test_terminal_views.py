@@ -160,7 +160,7 @@ def test_equipment_that_is_silent_is_told_until_it_is_heard_again() -> None:
     ):
         lines.feed(event)
         progress.feed(event)
-        assert progress.snapshot().trouble == (["load: it hangs"] if event.state == "silent" else [])
+        assert progress.fold.trouble == (["load: it hangs"] if event.state == "silent" else [])
     (line,) = said
     assert line.endswith("load is SILENT: it hangs")
 

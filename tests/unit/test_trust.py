@@ -28,7 +28,6 @@ from chaoskit.run.prepare import make_folder
 from chaoskit.safety.heal import heal
 from chaoskit.safety.lever import block, blocked, sweep, unblock
 from chaoskit.safety.lock import TargetLock, lock_file
-from chaoskit.safety.standing import Standing
 from chaoskit.safety.state import FOLDER_VARIABLE, Entry, entries, me, notes, register, state_folder
 from chaoskit.safety.vouching import Journaled, vouched
 from chaoskit.trust import Distrusted, open_own, read_own, read_secret, real_folder
@@ -339,8 +338,7 @@ def test_no_file_but_the_targets_token_is_sent_to_the_target_alone(tmp_path: Pat
 
 def vouch(kind: str, undo: dict[str, Any], folder: Path, **more: Any) -> str:
     event: Invoke = msgspec.structs.replace(invoke(kind, undo), **more)
-    fault = Standing("one#0", kind, tuple(event.targets), undo, 0, 60, event)
-    return vouched(fault, Journaled(folder, header()))
+    return vouched(event, Journaled(folder, header()))
 
 
 AT = {"url": "http://127.0.0.1:1", "token_file": "", "owner": None}
@@ -418,9 +416,7 @@ def test_a_command_runs_what_its_settings_and_its_plan_say(tmp_path: Path) -> No
         with pytest.raises(FaultError):
             vouch("command", wrong, tmp_path, settings=as_set)
     planned = msgspec.structs.replace(header(), scenario="s.yml", profile="local.yml", sources={})
-    fault = Standing(
-        "one#0", "command", (), token, 0, 60, msgspec.structs.replace(invoke("command", token), settings=as_set)
-    )
+    fault = msgspec.structs.replace(invoke("command", token), settings=as_set)
     with pytest.raises(FaultError, match="the plan in its journal"):
         vouched(fault, Journaled(tmp_path, planned))
 
@@ -445,13 +441,12 @@ expect:
     settings = CommandSettings(start=["true"], stop=[ran, "x"], timeout_s=3)
     token = Command.prepare(Target("", (), {}), settings)
     event = msgspec.structs.replace(invoke("command", token), settings=settings.model_dump(mode="json"))
-    fault = Standing("one#0", "command", (), token, 0, 60, event)
     journaled = Journaled(tmp_path, msgspec.structs.replace(kept, sources=sources))
     if ran == "touch":
-        assert "touch" in vouched(fault, journaled)
+        assert "touch" in vouched(event, journaled)
     else:
         with pytest.raises(FaultError, match="runs no such programs"):
-            vouched(fault, journaled)
+            vouched(event, journaled)
 
 
 # One state folder for several users

@@ -23,8 +23,8 @@ from chaoskit.observe.manners import GOOD, manners
 from chaoskit.run.journal import Journal
 from chaoskit.safety.healbook import BOOK, read_book
 from chaoskit.safety.lever import blocked
-from chaoskit.safety.standing import in_use
 from chaoskit.safety.state import Entry, me, state_folder
+from chaoskit.safety.unhealed import in_use
 from chaoskit.scenario.model import Access, Attached, Secret
 from chaoskit.witness.token import read_token
 from chaoskit.yaml_source import read_text

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import fcntl
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from chaoskit.events import Alter, Header, Invoke, UndoOk, decode
+from chaoskit.events import Header, Invoke, decode
 from chaoskit.files import HISTORY, open_regular, read_descriptor
+from chaoskit.fold import Faults
 from chaoskit.safety.healbook import BOOK, read_book
 from chaoskit.trust import open_own
 
@@ -23,29 +23,19 @@ JOURNAL = "events.jsonl"
 _MATTER = (b'"invoke"', b'"alter"', b'"undo-ok"')
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """A fault that nobody has seen undone."""
-
-    fault: str
-    kind: str
-    targets: tuple[str, ...]
-    undo: dict[str, Any]
-    since: float
-    """When it was about to take effect, in seconds since the epoch."""
-    max_s: float
-    invoke: Invoke | None = None
-    """The event that began it."""
-
-
 @dataclass(slots=True)
-class Ledger:
+class FaultLedger:
     """Faults by identity, fed line by line."""
 
-    standing: dict[str, Standing]
+    faults: Faults = field(default_factory=Faults)
     damaged: int = 0
     """Whole lines that could not be read: what they said of faults is lost."""
     header: Header | None = None
+
+    @property
+    def standing(self) -> dict[str, Invoke]:
+        """Those that were not seen undone, oldest first, each with the token that undoes it now."""
+        return self.faults.standing
 
     def feed(self, line: bytes) -> None:
         """Takes one line of a journal, without its newline."""
@@ -54,33 +44,25 @@ class Ledger:
         except (msgspec.DecodeError, UnicodeDecodeError):
             self.damaged += 1
             return
-        match event:
-            case Header():
-                self.header = event
-            case Invoke():
-                self.standing[event.fault] = Standing(
-                    event.fault, event.kind, tuple(event.targets), event.undo, event.t, event.max_s, event
-                )
-            case Alter() if event.fault in self.standing:
-                self.standing[event.fault] = replace(self.standing[event.fault], undo=event.undo)
-            case UndoOk():
-                self.standing.pop(event.fault, None)
+        if isinstance(event, Header):
+            self.header = event
+        self.faults.take(event)
 
 
-def read_standing(folder: Path, *, obeyed: bool = False, most: int = HISTORY) -> Ledger:
+def read_standing(folder: Path, *, obeyed: bool = False, most: int = HISTORY) -> FaultLedger:
     """What a run's journal and heal book leave standing, oldest first; raises OSError when no journal can be read.
 
     It holds at most so many bytes. With `obeyed` raises also where the file is another user's, or a link: what it says
     is going to be done.
     A last line without its newline is no line: a fault begins only once its line is whole and on disk.
     """
-    ledger = Ledger({})
+    ledger = FaultLedger()
     file = folder / JOURNAL
     fd = open_own(file) if obeyed else open_regular(file)
     for line in read_descriptor(fd, most, file).split(b"\n")[:-1]:
         ledger.feed(line)
-    for fault in read_book(folder / BOOK).undone:
-        ledger.standing.pop(fault, None)
+    for event in read_book(folder / BOOK).events:
+        ledger.faults.take(event)
     return ledger
 
 
@@ -90,9 +72,9 @@ class Tail:
     def __init__(self, folder: Path) -> None:
         self._file = folder / JOURNAL
         self._offset = 0
-        self._ledger = Ledger({})
+        self._ledger = FaultLedger()
 
-    def look(self) -> list[Standing]:
+    def look(self) -> list[Invoke]:
         """What stands now; as before where the file cannot be read."""
         try:
             fd = open_own(self._file)

@@ -1,0 +1,122 @@
+"""One account of a run, event by event: the verifier, waits, the metrics page and healing all read it."""
+
+from __future__ import annotations
+
+import urllib.request
+from pathlib import Path
+
+from chaoskit.events import AlertState, Equipment, FaultOk, Notice, Phase, Poll, StepEnd, UndoOk
+from chaoskit.fold import Faults, Fold
+from chaoskit.history import read_history
+from chaoskit.run.metrics import RunMetrics
+from chaoskit.run.progress import Progress
+from chaoskit.stack.ports import reserve
+from chaoskit.verify.evidence import gather
+from chaoskit.verify.verify import plan_of
+
+KEPT = read_history(Path(__file__).parents[1] / "golden" / "kept.jsonl")
+ALERT = "WorkerUnhealthy"
+
+
+def folded(*types: type) -> list[Fold]:
+    """The account as it stands before each event of these types, and at the end."""
+    found = []
+    fold = Fold()
+    for event in KEPT.events:
+        if isinstance(event, types):
+            found.append(fold_copy(event.n))
+        fold.take(event)
+    return [*found, fold]
+
+
+def fold_copy(until: int) -> Fold:
+    fold = Fold()
+    for event in KEPT.events[:until]:
+        fold.take(event)
+    return fold
+
+
+def test_it_says_at_each_moment_what_is_in_force_and_what_fires() -> None:
+    before, at_work, end = folded(FaultOk, UndoOk)
+    assert list(before.faults.standing) == list(at_work.faults.standing) == ["kill#0"]
+    assert (before.faults.effects.keys(), at_work.faults.effects.keys()) == (set(), {"kill#0"})
+    assert not before.firing(ALERT)
+    assert at_work.firing(ALERT)
+    assert (end.faults.standing, end.firing(ALERT), end.live) == ({}, False, [])
+    (episode,) = end.named(ALERT)
+    assert episode.state == "resolved"
+    assert episode.told == episode.cleared == {(n.receiver, n.integration, n.index) for n in end.notices}
+
+
+def test_what_a_run_waits_for_and_what_is_judged_are_the_same_episodes() -> None:
+    plan = plan_of(KEPT.header)
+    progress = Progress(plan)
+    for event in KEPT.events:
+        progress.feed(event)
+    judged = gather(KEPT, plan.every_s)
+    assert [(e.labels, e.own) for e in progress.fold.episodes] == [(e.labels, e.own) for e in judged.episodes]
+    assert progress.fold.faults.effects == judged.effects
+    assert progress.fold.outages == judged.outages
+
+
+def test_a_step_runs_until_its_end() -> None:
+    *moments, end = folded(StepEnd)
+    assert [fold.step for fold in moments] == [e.step for e in KEPT.of(StepEnd)]
+    assert (end.step, end.phase) == ("", [e.name for e in KEPT.of(Phase)][-1])
+
+
+def test_an_alert_that_is_told_of_twice_has_one_episode() -> None:
+    fold = Fold()
+    for state in ("firing", "inactive", "firing"):
+        fold.take(AlertState(labels={"alertname": "A"}, state=state, at=1.0, previous=0.5))  # type: ignore[arg-type]
+    assert [(e.state, e.firing) for e in fold.episodes] == [("resolved", (0.5, 1.001))]
+
+
+def test_equipment_that_is_down_is_trouble_until_it_is_up_and_an_outage_for_good() -> None:
+    fold = Fold()
+    fold.take(Equipment(name="prometheus", state="down", detail="it ended\nlong story", t=5.0))
+    assert fold.trouble == ["prometheus is down: it ended"]
+    assert [(o.begin, o.end) for o in fold.outages] == [(5.0, None)]
+    fold.take(Equipment(name="prometheus", state="up", t=7.0))
+    assert (fold.trouble, [(o.begin, o.end) for o in fold.outages]) == ([], [(5.0, 7.0)])
+
+
+def test_no_answer_is_a_silence_unless_the_scenario_took_it_down() -> None:
+    def look(at: float, ok: bool) -> Poll:
+        return Poll(source="prometheus", asked=at, ok=ok, t=at)
+
+    blind, excused = Fold(), Fold()
+    excused.take(Equipment(name="prometheus", state="down", invited=True, t=1.5))
+    for fold in (blind, excused):
+        for event in (look(1.0, True), look(2.0, False), look(3.0, True)):
+            fold.take(event)
+    assert [(o.begin, o.end) for o in blind.unanswered] == [(1.0, 3.0)]
+    assert (excused.unanswered, excused.outages) == ([], [])
+
+
+def test_healing_needs_no_more_than_the_faults() -> None:
+    faults = Faults()
+    for event in KEPT.events:
+        if not isinstance(event, UndoOk):
+            faults.take(event)
+    assert list(faults.standing) == ["kill#0"]
+
+
+def test_the_page_of_metrics_shows_two_runs_of_a_stack_as_they_stand() -> None:
+    _, at_work, end = folded(FaultOk, UndoOk)
+    page = RunMetrics((port := reserve(1)[0]), [end, at_work])
+    try:
+        text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read().decode()
+    finally:
+        page.close()
+    told = sum(1 for n in KEPT.of(Notice) if n.integration == "webhook")
+    finished = sum(w.finished - w.failed for w in end.windows)
+    for line in (
+        'chaoskit_fault_in_force{fault="kill#0",kind="process.kill"} 1.0',
+        'chaoskit_step_running{step="kill"} 0.0',
+        f'chaoskit_notices_total{{integration="webhook",receiver="critical-alerts"}} {told:.1f}',
+        f'chaoskit_load_requests_total{{outcome="ok"}} {finished:.1f}',
+        f"chaoskit_load_in_flight {end.windows[-1].in_flight:.1f}",
+    ):
+        assert line in text, text
+    assert text.count("chaoskit_fault_in_force{") == 1
