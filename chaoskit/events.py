@@ -1,21 +1,24 @@
-"""The closed set of event types: everything a run may ever write to `events.jsonl`, and nothing else.
+"""The event types: everything a run may write to `events.jsonl`, and nothing else (docs/history.md).
 
 One line is one event, tagged by `type`. `n` counts from 0 without holes (a missing number is a hole, and a
 history with holes is refused). `t` is seconds since the epoch on the observer's clock. Intervals are pairs
 `(a, b)` of such instants that certainly hold the truth.
 
 The first event is always `header`: it carries the scenario, profile and alert configuration as texts, so that
-the file alone can be judged again, on any machine, years later.
+the file alone can be judged again, on any machine, years later. From schema 2 on changes only add: a field with a
+default, or a type whose events say `optional: true` where what is judged without them is judged rightly.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import msgspec
 
-SCHEMA = 1
-"""Version of this set; a reader refuses versions it does not know."""
+SCHEMA = 2
+"""Version of this set: the one that is written."""
+SCHEMAS = (1, 2)
+"""Those that are read; others are refused."""
 
 Interval = tuple[float, float]
 Labels = dict[str, Annotated[str, msgspec.Meta(max_length=2**20)]]
@@ -86,11 +89,15 @@ class Steady(Event, frozen=True, kw_only=True, tag="steady"):
 
 
 class StepBegin(Event, frozen=True, kw_only=True, tag="step-begin"):
+    """A step of the scenario begins."""
+
     step: str
     verb: Literal["inject", "change", "undo", "do", "wait"]
 
 
 class StepEnd(Event, frozen=True, kw_only=True, tag="step-end"):
+    """A step was done, failed, ran out of time, or was skipped since an earlier one failed."""
+
     step: str
     outcome: Literal["done", "failed", "timeout", "skipped"]
     detail: str = ""
@@ -140,6 +147,8 @@ class FaultFail(Event, frozen=True, kw_only=True, tag="fault-fail"):
 
 
 class UndoBegin(Event, frozen=True, kw_only=True, tag="undo-begin"):
+    """A fault is about to be taken back."""
+
     fault: str
 
 
@@ -152,11 +161,15 @@ class UndoOk(Event, frozen=True, kw_only=True, tag="undo-ok"):
 
 
 class UndoFail(Event, frozen=True, kw_only=True, tag="undo-fail"):
+    """A fault could not be taken back: it may still be in force."""
+
     fault: str
     reason: str
 
 
 class ActionOk(Event, frozen=True, kw_only=True, tag="action-ok"):
+    """An action, or the change of a level, was seen to take effect inside `done`."""
+
     step: str
     action: str
     done: Interval
@@ -214,6 +227,28 @@ class Processor(Event, frozen=True, kw_only=True, tag="processor"):
     """By equipment, the names of processes that a signal had stopped at the end; nothing where all ran."""
 
 
+class Pressure(Event, frozen=True, kw_only=True, tag="pressure"):
+    """For how long, up to each instant, some program had to wait for a core: the kernel's own sum, in real seconds."""
+
+    readings: list[Interval]
+    """Instants with the sum at each; of equal sums in a row the first and the last."""
+
+
+class LogLine(Event, frozen=True, kw_only=True, tag="log-line"):
+    """A program said in its log that a template of an alert or of a notification failed."""
+
+    source: Literal["prometheus", "alertmanager"]
+    line: str
+
+
+class Scrapes(Event, frozen=True, kw_only=True, tag="scrapes"):
+    """Whether a scrape of scripted series failed: then they are stale, and what was pending or firing ends."""
+
+    during: Interval
+    failed: bool | None
+    """None where Prometheus did not tell."""
+
+
 class Suppression(Event, frozen=True, kw_only=True, tag="suppression"):
     """Alertmanager's word on an alert it has: active or suppressed, and by which alerts or silences."""
 
@@ -227,7 +262,7 @@ class Suppression(Event, frozen=True, kw_only=True, tag="suppression"):
     """Of silences by id, who made them and why, where Alertmanager was asked."""
 
 
-class NoticedAlert(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class NoticedAlert(msgspec.Struct, frozen=True, kw_only=True):
     """One alert inside a notice, as the payload told it; mails carry what can be read from their text."""
 
     status: Literal["firing", "resolved"]
@@ -402,13 +437,21 @@ class End(Event, frozen=True, kw_only=True, tag="end"):
     left: list[str]
 
 
+class Later(Event, frozen=True, kw_only=True, tag="later"):
+    """An optional event of a type that this chaoskit does not know, as it stands; written by a later one."""
+
+    fields: dict[str, Any]
+
+
 AnyEvent = (
     Header | Phase | Equipment | Steady | StepBegin | StepEnd | Invoke | FaultOk | Alter | FaultFail | UndoBegin
-    | UndoOk | UndoFail | ActionOk | AlertState | Poll | Watch | Processor | Suppression | Notice | Stranger
-    | LoadWindow | LoadNames | LoadTotals | Deadline | Interruption | End
+    | UndoOk | UndoFail | ActionOk | AlertState | Poll | Watch | Processor | Pressure | LogLine | Scrapes | Suppression
+    | Notice | Stranger | LoadWindow | LoadNames | LoadTotals | Deadline | Interruption | End | Later
 )  # fmt: skip
 
 _DECODER: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
+_FIELDS = {kind.__struct_config__.tag: {"type", *kind.__struct_fields__} for kind in get_args(AnyEvent)}
+_ANYTHING: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 
 
@@ -419,7 +462,24 @@ def encode(event: Event) -> bytes:
 
 def decode(line: bytes) -> AnyEvent:
     """The event of one line; raises msgspec.DecodeError or ValidationError with what is wrong."""
-    return decode_with(_DECODER, line)
+    return decode_all(line)[0]
+
+
+def decode_all(line: bytes) -> tuple[AnyEvent, dict[str, Any]]:
+    """The event of one line, and its fields that a later chaoskit has added, as they stand; raises as `decode`."""
+    try:
+        return decode_with(_DECODER, line), {}
+    except msgspec.ValidationError:
+        raw = decode_with(_ANYTHING, line)
+        if not isinstance(raw, dict) or not isinstance(raw.get("type"), str):
+            raise
+        known = _FIELDS.get(raw["type"])
+        if known is None and raw.get("optional") is True:
+            return msgspec.convert({"type": "later", **{k: raw.get(k) for k in ("n", "t")}, "fields": raw}, Later), {}
+        added = {key: raw.pop(key) for key in list(raw) if known and key not in known}
+        if not added:
+            raise
+        return msgspec.convert(raw, AnyEvent), added
 
 
 def decode_with(decoder: msgspec.json.Decoder[T], line: bytes) -> T:

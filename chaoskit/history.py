@@ -2,20 +2,21 @@
 
 A run that died leaves at most one torn last line, which is dropped and said. Anything else that is not a whole,
 known event in its place (a hole in the numbers, a broken line in the middle, an unknown type) is refused: a
-verdict over half the evidence would be worse than none.
+verdict over half the evidence would be worse than none. What a later chaoskit has added is kept and not read: further
+fields, and events of further types that say `optional: true`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from chaoskit.errors import BadInput, Place, Problem
-from chaoskit.events import SCHEMA, AnyEvent, Event, Header, decode
+from chaoskit.events import SCHEMAS, AnyEvent, Event, Header, Later, decode_all
 from chaoskit.files import HISTORY, read_regular
 
 E = TypeVar("E", bound=Event)
@@ -28,10 +29,19 @@ class History:
     header: Header
     events: tuple[AnyEvent, ...]
     torn: bool
+    unread: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    """By an event's number, its fields that this chaoskit does not know."""
 
     def of(self, kind: type[E]) -> Iterator[E]:
         """All events of one type, in order."""
         return (event for event in self.events if isinstance(event, kind))
+
+    @property
+    def later(self) -> list[str]:
+        """What a later chaoskit has added and this one does not read, by name: `notice.priority`, `event x`."""
+        kinds = {number: self.events[number].__struct_config__.tag for number in self.unread}
+        fields = {f"{kinds[number]}.{name}": None for number, added in self.unread.items() for name in added}
+        return [*fields, *dict.fromkeys(f"event {event.fields['type']}" for event in self.of(Later))]
 
     @property
     def last_t(self) -> float:
@@ -55,16 +65,19 @@ def parse_history(data: bytes, file: str) -> History:
     tail = lines.pop()
     torn = bool(tail)
     events: list[AnyEvent] = []
+    unread: dict[int, dict[str, Any]] = {}
     for number, line in enumerate(lines):
-        events.append(_event(line, number, Place(file, number + 1)))
+        event, added = _event(line, number, Place(file, number + 1))
+        events.append(event)
+        if added:
+            unread[number] = added
     if not events or not isinstance(events[0], Header):
         raise BadInput(Problem(Place(file, 1), "no run's history: it does not begin with a header event"))
     header = events[0]
-    if header.schema != SCHEMA:
-        raise BadInput(
-            Problem(Place(file, 1), f"schema {header.schema} is not known", f"this chaoskit reads schema {SCHEMA}")
-        )
-    return History(header, tuple(events), torn)
+    if header.schema not in SCHEMAS:
+        reads = f"this chaoskit reads schemas {' and '.join(map(str, SCHEMAS))}; judge it with the one that wrote it"
+        raise BadInput(Problem(Place(file, 1), f"schema {header.schema} is not known", reads))
+    return History(header, tuple(events), torn, unread)
 
 
 def readable_part(path: Path) -> History | None:
@@ -76,19 +89,19 @@ def readable_part(path: Path) -> History | None:
     events: list[AnyEvent] = []
     try:
         for number, line in enumerate(read_regular(file, HISTORY).split(b"\n")[:-1]):
-            events.append(_event(line, number, Place(str(file), number + 1)))
+            events.append(_event(line, number, Place(str(file), number + 1))[0])
     except (OSError, BadInput):
         pass
-    if not events or not isinstance(events[0], Header) or events[0].schema != SCHEMA:
+    if not events or not isinstance(events[0], Header) or events[0].schema not in SCHEMAS:
         return None
     return History(events[0], tuple(events), torn=True)
 
 
-def _event(line: bytes, number: int, place: Place) -> AnyEvent:
+def _event(line: bytes, number: int, place: Place) -> tuple[AnyEvent, dict[str, Any]]:
     try:
-        event = decode(line)
+        event, added = decode_all(line)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadInput(Problem(place, f"not an event: {error}", "the history is damaged; run again")) from None
     if event.n != number:
         raise BadInput(Problem(place, f"event {number} is missing, {event.n} stands here", "the history has a hole"))
-    return event
+    return event, added

@@ -87,6 +87,7 @@ def judge_all(history: History, plan: Plan | None = None) -> tuple[Verdict, list
             *_volume(case),
             *load_notes(history),
             *notes_of_strangers(history),
+            *_later(history),
         ],
         requests=requests_of(history) or msgspec.UNSET,
     )
@@ -136,6 +137,12 @@ def _figures(one: Instance) -> Iterator[Figure]:
             undo_to_all_clear=between(resolved.sent, undo, scale) if resolved and undo and clear else None,
             allowed_all_clear=(alert.clear.lo_vs, alert.clear.hi_vs + clear.hi_vs) if clear else None,
         )
+
+
+def _later(history: History) -> list[str]:
+    """That the history holds what this chaoskit cannot read; nothing where it reads all."""
+    later = history.later
+    return [f"a later chaoskit wrote this history; not read here: {', '.join(later)}"] if later else []
 
 
 def _healed(case: Case) -> bool:
