@@ -27,6 +27,7 @@ from chaoskit.events import (
     Event,
     FaultFail,
     FaultOk,
+    Interruption,
     Interval,
     Invoke,
     LoadTotals,
@@ -174,6 +175,7 @@ class Fold:
         self.begun: dict[str, float] = {}
         """When a step began."""
         self.actions: dict[str, Interval] = {}
+        self.interruptions: list[Interruption] = []
         self.windows: list[LoadWindow] = []
         self.totals: list[LoadTotals] = []
         self.requests: Counter[str] = Counter(ok=0, failed=0, dropped=0)
@@ -219,6 +221,7 @@ class Fold:
             LoadWindow: self._window,
             LoadTotals: self.totals.append,
             Processor: self.processor.append,
+            Interruption: self.interruptions.append,
         }
 
     def take(self, event: Event) -> None:

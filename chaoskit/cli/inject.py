@@ -12,9 +12,9 @@ import click
 from chaoskit.cli.console import console
 from chaoskit.cli.outputs import OUT
 from chaoskit.errors import BadInput, ExitCode, Place, Problem
-from chaoskit.events import Event, FaultFail, FaultOk, Interruption, UndoFail, UndoOk
+from chaoskit.events import Event, FaultFail, FaultOk, Interruption, StepEnd, UndoFail, UndoOk
 from chaoskit.report.text import clean
-from chaoskit.run.byhand import ByHand, order
+from chaoskit.run.inject import inject, order
 from chaoskit.run.prepare import make_folder
 from chaoskit.safety.lever import refuse_if_blocked
 from chaoskit.units import parse_duration
@@ -41,9 +41,13 @@ def inject_command(
     settings = _pairs("--with", given)
     asked = order(kind, handle, tuple(filter(None, names.split(","))), address, settings, for_s)
     refuse_if_blocked()
-    folder = make_folder(out, f"by-hand-{kind}", latest=False)
-    console().print(clean(f"journal: {folder}/events.jsonl"), markup=False, highlight=False, soft_wrap=True)
-    return ByHand(asked, folder, _hear, os._exit).run()
+
+    def folder() -> Path:
+        made = make_folder(out, f"by-hand-{kind}", latest=False)
+        _say(f"journal: {made}/events.jsonl")
+        return made
+
+    return inject(asked, folder, _hear, os._exit)
 
 
 def _pairs(option: str, given: tuple[str, ...]) -> dict[str, Any]:
@@ -68,8 +72,8 @@ def _hear(event: Event) -> None:
     match event:
         case FaultOk():
             line = f"in force: {event.detail}"
-        case FaultFail():
-            line = f"not in force: {event.reason}"
+        case StepEnd(outcome="failed", detail=reason) | FaultFail(lapsed=True, reason=reason):
+            line = f"not in force: {reason}"
         case UndoOk():
             line = f"undone: {event.detail}"
         case UndoFail():
@@ -78,4 +82,8 @@ def _hear(event: Event) -> None:
             line = event.reason
         case _:
             return
+    _say(line)
+
+
+def _say(line: str) -> None:
     console().print(clean(line), markup=False, highlight=False, soft_wrap=True)

@@ -75,9 +75,7 @@ class LiveView:
             (f"virtual {real(virtual)}   real {real(now - self._begun)}", "cyan"),
         )
         rows = [head, _load(fold), _faults(fold), *_alerts(self._plan, self._progress, now)]
-        rows += [
-            Text(f"! {clean(' | '.join(trouble.splitlines()))}", style="yellow") for trouble in fold.trouble[-4:]
-        ]
+        rows += [Text(f"! {clean(' | '.join(trouble.splitlines()))}", style="yellow") for trouble in fold.trouble[-4:]]
         if fold.notices:
             rows += [Text("notices", style="dim"), *map(_notice, fold.notices[-_LAST_NOTICES:])]
         return Group(*rows)

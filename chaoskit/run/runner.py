@@ -141,10 +141,10 @@ class Runner:
         return all(track.healed for track in self._tracks)
 
     def interrupt(self, reason: str) -> None:
-        """Ends the run early and in order; returns at once."""
+        """Ends the run early and in order; returns at once. The history gets the reason, where there is one."""
         if not self._interrupted.is_set():
             self._interrupted.set()
-            if not self._idling:
+            if reason and not self._idling:
                 self.interrupted = True
                 self._say(Interruption(reason=reason))
 
@@ -173,9 +173,17 @@ class Runner:
         pids = self.stack.leaders()
         for name in (*self.stack.children, *self.stack.sinks):
             self._say(Equipment(name=name, state="up", detail=f"pid {pids[name]}" if name in pids else ""))
+        self._observers = self._watch() if self.stack.prometheus_url else []
+        for observer in self._observers:
+            observer.start()
+        self._equipment.start()
+        if self._plan.profile.load.given:
+            self._start_load()
+
+    def _watch(self) -> list[PrometheusObserver | AlertmanagerObserver | ProcessorObserver]:
         evaluation_s = self._plan.config.evaluation_interval_s / self._plan.time_scale
         every_s = min(_POLL_MOST_S, max(_POLL_LEAST_S, evaluation_s / 2))
-        self._observers = [
+        return [
             PrometheusObserver(
                 self.stack.prometheus_url,
                 every_s=every_s,
@@ -191,11 +199,6 @@ class Runner:
             ),
             ProcessorObserver(self._leaders, self._witnessed),
         ]
-        for observer in self._observers:
-            observer.start()
-        self._equipment.start()
-        if self._plan.profile.load.given:
-            self._start_load()
 
     def _start_load(self) -> None:
         spec = load_spec(self._plan, self.stack.target_url, self.stack.requests)
@@ -217,7 +220,9 @@ class Runner:
         for track in wave:
             track.say(Phase(name="steady"))
         plans = [track.plan for track in wave]
-        missing = await_steady(plans, wave[0].progress, self.stack.await_discovery, self._interrupted, self._deserted)
+        discover, missing = self.stack.await_discovery, list[str]()
+        if self.stack.prometheus_url:
+            missing = await_steady(plans, wave[0].progress, discover, self._interrupted, self._deserted)
         ready = [track for track in wave if track.steady(missing)]
         if ready:
             self._abort.start()

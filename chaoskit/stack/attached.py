@@ -5,7 +5,7 @@ What faults can reach is what this host shows: processes by the titles that a ro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +29,26 @@ def inventory(handles: Handles) -> dict[str, tuple[str, ...]]:
 
 
 class AttachedStack:
-    """A running system with its monitoring; `jobs` are those whose targets must be up before anything is broken."""
+    """A running system with its monitoring; `jobs` are those whose targets must be up before anything is broken.
 
-    def __init__(self, folder: Path, target: Attached, handles: Handles, jobs: Collection[str]) -> None:
+    `given` by hand are its address and the names by which it is locked, where there is no profile to tell them.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        target: Attached,
+        handles: Handles,
+        jobs: Collection[str],
+        given: tuple[Mapping[str, Any], Sequence[str]] | None = None,
+    ) -> None:
         self.folder = folder
         self.children: dict[str, Child] = {}
         self.sinks: dict[str, SinkChild] = {}
         self._target = target
         self._handles = handles
         self._jobs = jobs
+        self._given = given
         self._witness: WitnessObserver | None = None
 
     @property
@@ -69,8 +80,10 @@ class AttachedStack:
         """A session that may ask this endpoint; raises BadInput where its secrets cannot be read."""
         return session_for(self._target, endpoint)
 
-    def address(self, handle: str) -> dict[str, Any]:
+    def address(self, handle: str) -> Mapping[str, Any]:
         """How faults find the processes behind a role; for anything else, where the service answers."""
+        if self._given is not None:
+            return self._given[0]
         kind, _, name = handle.partition(":")
         prometheus = {"url": self.prometheus_url, "access": access_data(self._target, "prometheus")}
         common = {"time_scale": 1.0, "prometheus": prometheus}
@@ -80,6 +93,8 @@ class AttachedStack:
 
     def hit(self) -> list[str]:
         """Its metrics page and its service, and the processes behind every role."""
+        if self._given is not None:
+            return list(self._given[1])
         found = set(hit({"metrics": self._target.metrics, "service": self._target.service}))
         return sorted(found.union(*(hit({"pattern": role.match}) for role in self._handles.role.values())))
 
@@ -102,7 +117,8 @@ class AttachedStack:
 
     def start(self, on_event: Callable[[Event], None]) -> None:
         """Begins to follow the witness, where there is one; raises EquipmentError when it does not answer."""
-        (self.folder / "logs").mkdir(parents=True, exist_ok=True)
+        if self._given is None:
+            (self.folder / "logs").mkdir(parents=True, exist_ok=True)
         if self._target.witness:
             self._witness = WitnessObserver(self._target.witness, self.session("witness"), on_event)
             self._witness.start()

@@ -21,7 +21,7 @@ from chaoskit.errors import BadInput, Refused
 from chaoskit.faults import processes
 from chaoskit.faults.hit import hit
 from chaoskit.files import make_private
-from chaoskit.run.byhand import order
+from chaoskit.run.inject import order
 from chaoskit.safety.lever import block, blocked, refuse_if_blocked, sweep, unblock
 from chaoskit.safety.lock import TargetLock, lock_file, locks
 from chaoskit.safety.state import Entry, entries, me, register, state_folder

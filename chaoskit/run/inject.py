@@ -1,0 +1,186 @@
+"""One fault by hand, for a time: a run whose plan is one step and a wait, on whatever its address names.
+
+The runner plays it like any other, with the same journal, holder, lease, lock and watchdog. Nothing is watched and
+nothing is judged: there is neither a Prometheus nor an Alertmanager to ask.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chaoskit.alerting.model import AlertConfig, Promise, Route
+from chaoskit.errors import BadInput, ExitCode, Place, Problem
+from chaoskit.events import SCHEMA, Event, FaultFail, Header
+from chaoskit.faults.base import Fault, FaultError, Settings, Target
+from chaoskit.faults.hit import hit
+from chaoskit.faults.registry import known, read_settings
+from chaoskit.plan.model import Inventory, Plan, PlannedFault, PlannedStep
+from chaoskit.plan.names import undefined
+from chaoskit.run.prepare import versions
+from chaoskit.run.runner import Runner
+from chaoskit.run.track import Track
+from chaoskit.scenario.model import Attached, FaultSpec, Handles, Inject, Limits, LoadPlan, Profile, Scenario, Wait
+from chaoskit.stack.attached import AttachedStack
+from chaoskit.trust import read_secret
+
+STEP = "by-hand"
+FAULT = f"{STEP}#0"
+LONGEST_S = 3600.0
+_SPARE_S = 5.0
+"""How much longer than asked for the holder keeps the effect, should nobody take it back in time."""
+_PATHS = ("file", "folder", "token_file", "control")
+_HERE = Place("the command line")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be done by hand."""
+
+    kind: type[Fault]
+    settings: Settings
+    given: Mapping[str, Any]
+    """The settings as they were given."""
+    target: Target
+    for_s: float
+
+    def locks(self) -> list[str]:
+        """The names under which what it hits is locked, however that was spelt; its handle where it names nothing."""
+        return hit(self.target.address, self.target.names) or [f"{self.kind.kind} {self.target.handle}".strip()]
+
+
+def order(
+    kind: str,
+    handle: str,
+    names: tuple[str, ...],
+    address: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    for_s: float,
+) -> Order:
+    """What was asked for, checked; touches nothing. Raises BadInput with every problem."""
+    kinds, place = known(), _HERE
+    if kind not in kinds:
+        raise BadInput(undefined("fault kind", kind, kinds, place))
+    fault = kinds[kind]
+    found, problems = read_settings(fault, settings, place)
+    if fault.handles and handle.partition(":")[0] not in fault.handles:
+        wanted = " or ".join(f"{one}:NAME" for one in fault.handles)
+        problems.append(Problem(place, f"{kind} cannot act on '{handle}'", f"write --target {wanted}"))
+    problems += _wrong_role(handle, names, address, place)
+    if not 0 < for_s <= LONGEST_S:
+        problems.append(Problem(place, f"--for {for_s:g}s is out of bounds", f"at most {LONGEST_S:g}s"))
+    # Whoever heals may do it from another folder.
+    whole = {key: str(Path(value).absolute()) for key, value in address.items() if key in _PATHS and value}
+    if "token_file" in whole:
+        problems += _secret_trouble(Path(whole["token_file"]), place)
+    if problems or found is None:
+        raise BadInput(problems)
+    return Order(fault, found, settings, Target(handle, names, {"time_scale": 1.0, **address, **whole}), for_s)
+
+
+def _secret_trouble(file: Path, place: Place) -> list[Problem]:
+    try:
+        read_secret(file)
+    except OSError as error:
+        return [Problem(place, f"the token in {file} cannot be used: {error.strerror}", "name a file of yours")]
+    return []
+
+
+def _wrong_role(handle: str, names: tuple[str, ...], address: Mapping[str, Any], place: Place) -> list[Problem]:
+    """The problems of how a role's processes are to be found."""
+    if handle.partition(":")[0] != "role":
+        return []
+    example = r"as in --at 'pattern=my-app worker (?P<name>\S+)'"
+    if "pattern" not in address:
+        return [Problem(place, f"nothing says how the processes of {handle} are found", f"by their titles, {example}")]
+    try:
+        named = "name" in re.compile(str(address["pattern"])).groupindex
+    except re.error as error:
+        return [Problem(place, f"the pattern {address['pattern']} is no regular expression: {error}", example)]
+    if not named:
+        return [Problem(place, f"the pattern {address['pattern']} has no group called name", example)]
+    return [] if names else [Problem(place, f"no process of {handle} is named", f"write --target {handle}=NAME,…")]
+
+
+def inject(
+    order: Order, make_folder: Callable[[], Path], listen: Callable[[Event], None], leave: Callable[[int], None]
+) -> ExitCode:
+    """PASS after an effect that was seen and taken back in its time; ABORTED, UNKNOWN or NOT_HEALED otherwise.
+
+    Played into a new folder, from the main thread. `leave` ends the process when it is told twice to stop. Raises
+    BadInput, and makes no folder, where the target is not there; Refused, with nothing touched, where it is locked.
+    """
+    try:
+        order.kind.prepare(order.target, order.settings)
+    except FaultError as error:
+        raise BadInput(Problem(None, f"{order.kind.kind}: {error}", "nothing was touched")) from None
+    folder, plan = make_folder(), _plan(order)
+    target = plan.profile.target
+    assert isinstance(target, Attached)
+    stack = AttachedStack(folder, target, Handles(), (), given=(order.target.address, order.locks()))
+    track = Track(plan, _header(folder), known(), folder, listen)
+    runner = Runner(stack, [[track]], leave)
+    track.hears.append(lambda event: _end_early(event, track, runner))
+    if not runner.run():
+        return ExitCode.NOT_HEALED
+    return _outcome(track)
+
+
+def _end_early(event: Event, track: Track, runner: Runner) -> None:
+    """An effect that went by itself is not waited for any longer."""
+    if isinstance(event, FaultFail) and event.lapsed:
+        runner.interrupt("")
+
+
+def _outcome(track: Track) -> ExitCode:
+    faults = track.progress.fold.faults
+    taken_back_at = faults.undo_begun.get(FAULT, float("inf"))
+    lapsed = any(isinstance(one, FaultFail) and one.lapsed and one.t < taken_back_at for one in faults.problems)
+    if lapsed or any(not one.trouble for one in track.progress.fold.interruptions):
+        return ExitCode.ABORTED
+    return ExitCode.PASS if FAULT in faults.effects and not faults.problems else ExitCode.UNKNOWN
+
+
+def _plan(order: Order) -> Plan:
+    spec = FaultSpec(order.kind.kind, {}, order.given, _HERE)
+    fault = PlannedFault(FAULT, spec, order.target.handle, order.target.names, "")
+    steps = (
+        PlannedStep(Inject(STEP, (spec,), _HERE), (fault,)),
+        PlannedStep(Wait("for", _HERE, duration_vs=order.for_s), at_most_vs=order.for_s),
+    )
+    scenario = Scenario(STEP, "one fault by hand", "", (), tuple(s.step for s in steps), (), (), {}, _HERE)
+    profile = Profile(
+        name="",
+        target=Attached("", "", "", ""),
+        time_scale=1.0,
+        load=LoadPlan(None, None, None, {}),
+        standing=(),
+        handles=Handles(),
+        limits=Limits(fault_s=order.for_s + _SPARE_S),
+        abort=(),
+        place=_HERE,
+    )
+    route = Route((), "", (), 0.0, 0.0, 0.0, (), False, (), _HERE)
+    config = AlertConfig((), 15.0, (), route, {}, (), Promise({}, {}), {})
+    return Plan(scenario, profile, config, 1.0, 0, Inventory({}), steps, (), 0.0, 0.0, 0.0, ())
+
+
+def _header(folder: Path) -> Header:
+    return Header(
+        schema=SCHEMA,
+        run_id=folder.name,
+        scenario="",
+        profile="",
+        sources={},
+        settings=[],
+        time_scale=1.0,
+        seed=0,
+        versions=versions(None),
+        doors=[],
+        targets={},
+        notes=[f"one fault by hand at {time.strftime('%Y-%m-%d %H:%M:%S')}; there is nothing to judge"],
+    )
