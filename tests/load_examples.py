@@ -20,6 +20,16 @@ from chaoskit.load.messages import LoadState, LoadTotals, LoadWindow, Report
 from chaoskit.load.model import LoadSpec, RequestSpec
 from chaoskit.load.processes import Processes
 
+PLAIN = """
+from locust import FastHttpUser, constant, task
+
+class Plain(FastHttpUser):
+    wait_time = constant(0.05)
+
+    @task
+    def look(self):
+        self.client.get("/plain")
+"""
 SERVER = """
 import asyncio, collections, json, sys
 
@@ -128,11 +138,14 @@ Start = Callable[..., tuple[LoadChild, Heard]]
 
 @pytest.fixture
 def start(target: Target, tmp_path: Path) -> Iterator[Start]:
-    """Start load on the target; whatever a test leaves running is stopped."""
+    """Start load on the target, of the locustfile `own` if one is given; whatever a test leaves running is stopped."""
     running: list[LoadChild] = []
 
-    def begin(**different: Any) -> tuple[LoadChild, Heard]:
+    def begin(own: str = "", **different: Any) -> tuple[LoadChild, Heard]:
         heard = Heard()
+        if own:
+            different["locustfile"] = str(tmp_path / "own.py")
+            (tmp_path / "own.py").write_text(own)
         load = LoadChild.start(a_spec(target, **different), log=tmp_path / "load.log", on_event=heard)
         running.append(load)
         assert load.flows(10)

@@ -130,12 +130,9 @@ def inject(
             str(out),
             *target,
         ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, **more},
         env=environment(state),
         start_new_session=True,
-        **more,
     )
 
 

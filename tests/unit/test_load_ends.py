@@ -18,7 +18,7 @@ from chaoskit import waiting
 from chaoskit.load import engine
 from chaoskit.load.engine import LoadChild
 from chaoskit.load.messages import LoadState, LoadTotals, LoadWindow, Report
-from tests.load_examples import Heard, Start, Target, a_spec, adds_up, start, target
+from tests.load_examples import PLAIN, Heard, Start, Target, a_spec, adds_up, start, target
 
 __all__ = ["start", "target"]
 
@@ -49,16 +49,6 @@ def test_a_death_is_told_once_with_what_is_known(start: Start) -> None:
     assert "ended with -9" in totals.detail
     assert totals.started > 0
     assert not load.alive
-
-
-PLAIN = """
-from locust import FastHttpUser, constant, task
-class Plain(FastHttpUser):
-    wait_time = constant(0.05)
-    @task
-    def look(self):
-        self.client.get("/plain")
-"""
 
 
 @pytest.mark.parametrize("processes", [1, pytest.param(3, marks=pytest.mark.long)])

@@ -53,9 +53,7 @@ class Talker(FastHttpUser):
 
 def test_odd_events_are_counted_told_once_and_end_no_books(start: Start, target: Target, tmp_path: Path) -> None:
     """A response time that is none is in no percentile, and Locust's own count is compared all the same."""
-    own = tmp_path / "own.py"
-    own.write_text(ODD)
-    load, heard = start(users=2, locustfile=str(own))
+    load, heard = start(users=2, own=ODD)
     heard.wait(lambda windows: len(windows) >= 2)
     totals = load.stop()
     looked = totals.by_name["GET look"].finished

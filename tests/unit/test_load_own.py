@@ -163,9 +163,7 @@ class Dies(Base):
 
 def test_users_that_end_by_themselves_are_told_with_the_reason_and_the_line(start: Start, tmp_path: Path) -> None:
     """Locust starts no other in place of one that ended, or that could not even be made."""
-    own = tmp_path / "own.py"
-    own.write_text(ENDING)
-    load, heard = start(users=4, locustfile=str(own))
+    load, heard = start(users=4, own=ENDING)
     heard.wait(lambda windows: windows[-1].users == 1 and windows[-1].asked_users == 4)
     load.stop()
     told = {reason: count for window in heard.of(LoadWindow) for reason, count in window.ended.items()}

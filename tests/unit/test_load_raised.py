@@ -60,9 +60,7 @@ class Broken(FastHttpUser):
 
 
 def test_every_exception_of_theirs_is_told_once_with_its_line(start: Start, target: Target, tmp_path: Path) -> None:
-    own = tmp_path / "own.py"
-    own.write_text(RAISING)
-    load, heard = start(users=2, locustfile=str(own))
+    load, heard = start(users=2, own=RAISING)
     heard.wait(lambda windows: any("KeyError: 'token'" in reason for w in windows for reason in w.raised))
     heard.wait(lambda windows: {"GET look", "GET buy"} <= {name for w in windows for name in w.by_name})
     totals = load.stop()

@@ -23,7 +23,7 @@ from chaoskit.load.tally import Tally
 from chaoskit.run.names import Names
 from chaoskit.scenario.model import FailIf
 from chaoskit.scenario.shape import Shape
-from tests.load_examples import Heard, Start, Target, a_spec, adds_up, start, target
+from tests.load_examples import PLAIN, Heard, Start, Target, a_spec, adds_up, start, target
 from tests.unit.test_load_names import judged, slices
 
 __all__ = ["start", "target"]
@@ -164,17 +164,6 @@ def test_options_hold_in_each_process_and_limits_over_all_of_them(start: Start, 
     assert [result for result, _ in judged(slices(steady=names), *limits)] == ["PASS", "FAIL", "FAIL"]
 
 
-PLAIN = """
-from locust import FastHttpUser, constant, task
-
-class Plain(FastHttpUser):
-    wait_time = constant(0.05)
-
-    @task
-    def look(self):
-        self.client.get("/plain")
-"""
-
 CHANGING = """
 import time
 from locust import FastHttpUser, constant, events, task
@@ -217,9 +206,7 @@ class Clerk(FastHttpUser):
 @pytest.mark.long
 def test_users_follow_the_level_however_the_clock_is_set(start: Start, target: Target, tmp_path: Path) -> None:
     """And where a locustfile empties a worker's statistics before the master hears of them, no request is lost."""
-    own = tmp_path / "own.py"
-    own.write_text(CHANGING)
-    load, heard = start(users=8, processes=2, locustfile=str(own))
+    load, heard = start(users=8, processes=2, own=CHANGING)
     for users in (8, 3, 5):
         load.change(replace(load.spec, users=users))
         heard.wait(lambda windows: (windows[-1].users, windows[-1].asked_users) == (users, users))  # noqa: B023
@@ -229,9 +216,7 @@ def test_users_follow_the_level_however_the_clock_is_set(start: Start, target: T
 
 
 def test_a_worker_that_dies_is_told_at_once_with_its_share(start: Start, tmp_path: Path) -> None:
-    own = tmp_path / "own.py"
-    own.write_text(PLAIN)
-    load, heard = start(users=8, processes=2, locustfile=str(own))
+    load, heard = start(users=8, processes=2, own=PLAIN)
     heard.wait(lambda windows: windows[-1].users == 8)
     os.kill(load.pids[1], signal.SIGKILL)
     heard.wait(lambda states: states[-1].state == "down", LoadState, at_most_s=3)
@@ -242,9 +227,7 @@ def test_a_worker_that_dies_is_told_at_once_with_its_share(start: Start, tmp_pat
 
 @pytest.mark.long
 def test_a_worker_that_stood_still_is_told_with_its_share_of_every_second(start: Start, tmp_path: Path) -> None:
-    own = tmp_path / "own.py"
-    own.write_text(PLAIN)
-    load, heard = start(users=8, processes=2, locustfile=str(own))
+    load, heard = start(users=8, processes=2, own=PLAIN)
     heard.wait(lambda windows: windows[-1].users == 8)
     os.kill(load.pids[0], signal.SIGSTOP)
     threading.Event().wait(2.2)
@@ -331,9 +314,7 @@ def test_users_that_end_the_test_together_end_the_load(
     start: Start, target: Target, tmp_path: Path, processes: int
 ) -> None:
     """Each asks for the end while the other does: they do not wait for each other until they are cut."""
-    own = tmp_path / "own.py"
-    own.write_text(LEAVING)
-    load, heard = start(users=4, processes=processes, locustfile=str(own))
+    load, heard = start(users=4, processes=processes, own=LEAVING)
     heard.wait(lambda totals: totals, LoadTotals)
     assert "the locustfile ended the load" in [state.detail for state in heard.of(LoadState)]
     totals = load.stop()
@@ -405,9 +386,7 @@ class Plain(FastHttpUser):
 @pytest.mark.long
 def test_a_master_that_the_locustfile_ends_ends_the_load(start: Start, target: Target, tmp_path: Path) -> None:
     """It sees what all workers did, as its statistics do in Locust."""
-    own = tmp_path / "own.py"
-    own.write_text(ENDING)
-    load, heard = start(users=4, processes=2, locustfile=str(own))
+    load, heard = start(users=4, processes=2, own=ENDING)
     heard.wait(lambda totals: totals, LoadTotals)
     assert "the locustfile ended the load" in [state.detail for state in heard.of(LoadState)]
     totals = load.stop()

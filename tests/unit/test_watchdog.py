@@ -238,26 +238,8 @@ def test_the_invoke_is_on_disk_before_the_effect(run: subprocess.Popen[str], sle
 def test_a_run_whose_terminal_is_closed_heals_and_ends(state: Path, tmp_path: Path, sleeper: psutil.Process) -> None:
     """A real terminal: nobody can be told anything any more, and writing to it fails."""
     ours_end, theirs = pty.openpty()
-    run = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "chaoskit",
-            "inject",
-            "process.pause",
-            "--for",
-            "60s",
-            "--out",
-            str(tmp_path / "runs"),
-            *TARGET,
-        ],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env=environment(state),
-        start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-    )
+    tell = dict.fromkeys(("stdin", "stdout", "stderr"), theirs)
+    run = inject(state, tmp_path / "runs", **tell, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
     os.close(theirs)
     try:
         assert waiting.await_true(lambda: processes.stopped(sleeper), 60)
