@@ -173,7 +173,7 @@ def _ask(config: AlertConfig, folder: Path, yours: Mapping[str, str], tools: Map
 
     with ThreadPoolExecutor(len(_CHECKERS)) as pool:
         refusals = tuple(each for refused in pool.map(of, roles) for each in refused)
-    refused = {each.role for each in refusals}
+    refused = {each.role for each in refusals if not each.yours}
     run_with: dict[str, tuple[str, str]] = {}
     for role in ("alertmanager", "rules"):
         if role in roles and role not in refused:

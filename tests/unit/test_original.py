@@ -138,6 +138,24 @@ def test_a_refusal_of_an_older_one_is_unknown_and_no_end(
     ]
 
 
+def test_what_is_newer_than_every_program_is_played_with_the_newest(here: Path, put: Put) -> None:
+    """It knows the most of it; where the own one refuses nothing, that one stays."""
+    later = refuses("line 9: field later not found in type config.plain")
+    for generation, version, body in (("a", "0.25.0", ""), ("b", "0.33.0", later)):
+        put(generation, "amtool", version, body)
+        put(generation, "alertmanager", version)
+    config = load_config(Path())
+    assert original.ask(config, yours={"alertmanager": "0.40"}).run_with == {}
+    put("a", "amtool", "0.25.0", later)
+    original._ANSWERS.clear()
+    answer = original.ask(config, yours={"alertmanager": "0.40"})
+    assert answer.refused == ()
+    assert {name: version for name, (_, version) in answer.run_with.items()} == {
+        "amtool": "0.33.0",
+        "alertmanager": "0.33.0",
+    }
+
+
 def test_a_version_that_is_none_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert check("--yours", "grafana=1", "--yours", "alertmanager=new") == ExitCode.USAGE
     assert capsys.readouterr().err.count("is no version (as alertmanager=0.33)") == 2
