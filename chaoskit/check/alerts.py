@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 
+from chaoskit.alerting.expression import expression
+from chaoskit.alerting.labels import LabelSet, labels_of
 from chaoskit.alerting.model import Labels, Matcher, Rule
 from chaoskit.alerting.routing import matches
-from chaoskit.check.expression import expression
-from chaoskit.check.labels import LabelSet, labels_of
 
 _LITERAL = re.compile(r"[\w\-:/ ]*")
 

@@ -11,7 +11,7 @@ import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chaoskit.check.expression import Expr
+from chaoskit.alerting.expression import Expr
 
 # Never below zero: numbers of things, rates of counters, spreads, absolute values.
 _FROM_ZERO = {

@@ -11,8 +11,9 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
 from chaoskit.alerting import routing, windows
+from chaoskit.alerting.expression import expression
+from chaoskit.alerting.labels import labels_of
 from chaoskit.alerting.model import AlertConfig, Integration, PromisedNotice, Receiver, Route, Rule
-from chaoskit.alerting.outputs import carries
 from chaoskit.alerting.windows_alert import from_fault, from_undo
 from chaoskit.errors import Place, Problem
 from chaoskit.plan.model import PlannedAlert, PlannedFault, PlannedNotice, Unproved
@@ -249,9 +250,9 @@ def _fits(rule: Rule, labels: Mapping[str, str]) -> bool:
 
 
 def _binding(rule: Rule, faults: Sequence[PlannedFault]) -> tuple[str, tuple[str, ...]]:
-    labels = {fault.label for fault in faults if fault.label}
-    for label in sorted(labels):
-        if label not in rule.labels and carries(rule.expr, label):
+    carried = labels_of(expression(rule.expr))
+    for label in sorted({fault.label for fault in faults if fault.label}):
+        if label not in rule.labels and carried.may_have(label):
             return label, tuple(name for fault in faults if fault.label == label for name in fault.targets)
     return "", ()
 

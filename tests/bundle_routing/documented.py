@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import yaml
 
-from chaoskit.alerting.outputs import carries
+from chaoskit.alerting.expression import expression
+from chaoskit.alerting.labels import labels_of
 from chaoskit.bundle import folder
 
 BY_NAME = ("alertname", "severity", "component")
@@ -57,7 +58,8 @@ def _alerts() -> dict[str, dict[str, str]]:
             for rule in group["rules"]:
                 if "alert" in rule:
                     series = {"instance": "crm:9091", "job": "insa-crm", "worker_name": "worker-2"}
-                    kept = {name: value for name, value in series.items() if carries(rule["expr"], name)}
+                    carried = labels_of(expression(rule["expr"]))
+                    kept = {name: value for name, value in series.items() if carried.may_have(name)}
                     found[rule["alert"]] = kept | rule["labels"] | {"alertname": rule["alert"]}
     return found
 

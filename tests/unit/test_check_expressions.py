@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from chaoskit.check.expression import expression
-from chaoskit.check.labels import labels_of
+from chaoskit.alerting.expression import expression
+from chaoskit.alerting.labels import labels_of
 from chaoskit.check.metrics import read_metrics
 from chaoskit.check.ranges import interval_of
 from chaoskit.errors import BadInput

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from chaoskit.alerting.expression import Expr, expression, selectors, walk
+from chaoskit.alerting.labels import is_comparison
 from chaoskit.alerting.model import Rule
 from chaoskit.alerting.routing import matches
-from chaoskit.check.expression import Expr, expression, selectors, walk
 from chaoskit.check.facts import Facts
 from chaoskit.check.findings import Said, Severity, lint
-from chaoskit.check.labels import is_comparison
 from chaoskit.check.ranges import allowed, comparison, constant, interval_of
 
 _WHERE = {"job", "instance", "environment", "env", "cluster", "namespace", "region"}

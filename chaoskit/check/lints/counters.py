@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from chaoskit.alerting.expression import Expr, expression, walk
+from chaoskit.alerting.labels import KEEPS_EACH
 from chaoskit.alerting.model import Rule
 from chaoskit.alerting.routing import matches_all
-from chaoskit.check.expression import Expr, expression, walk
 from chaoskit.check.facts import Facts
 from chaoskit.check.findings import Said, Severity, lint
-from chaoskit.check.labels import KEEPS_EACH
 from chaoskit.units import format_duration
 
 _COUNTER_FUNCTIONS = {"rate", "irate", "increase", "resets"}

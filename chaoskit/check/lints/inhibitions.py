@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from chaoskit.alerting.expression import expression, walk
 from chaoskit.alerting.model import InhibitRule, Matcher
 from chaoskit.check.alerts import Alert, Answer, answer_all
-from chaoskit.check.expression import expression, walk
 from chaoskit.check.facts import Facts, Sides
 from chaoskit.check.findings import Said, Severity, lint
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from chaoskit.check.expression import Expr, expression, walk
+from chaoskit.alerting.expression import Expr, expression, walk
+from chaoskit.alerting.labels import is_comparison, is_scalar
 from chaoskit.check.facts import Facts
 from chaoskit.check.findings import Said, Severity, lint
-from chaoskit.check.labels import is_comparison, is_scalar
 from chaoskit.check.ranges import allowed, comparison, constant
 
 _RATES = {"rate", "irate", "increase"}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from chaoskit.alerting.expression import expression
 from chaoskit.alerting.model import Rule
 from chaoskit.alerting.windows import up
-from chaoskit.check.expression import expression
 from chaoskit.check.facts import Facts
 from chaoskit.check.findings import Said, Severity, lint
 from chaoskit.units import format_duration

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from chaoskit.alerting.expression import Expr, expression, walk
 from chaoskit.check.exercised import meant
-from chaoskit.check.expression import Expr, expression, walk
 from chaoskit.check.facts import Facts
 from chaoskit.check.findings import Said, Severity, lint
 from chaoskit.check.ranges import comparison

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from chaoskit.alerting.expression import expression
+from chaoskit.alerting.labels import labels_of
 from chaoskit.check.alerts import Alert
-from chaoskit.check.expression import expression
 from chaoskit.check.facts import Facts
 from chaoskit.check.findings import Said, Severity, lint
-from chaoskit.check.labels import labels_of
 
 _ACTION = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _LABEL = re.compile(r"(?<![\w.)\]$])\$labels\.([A-Za-z_]\w*)|\bindex\s+\$labels\s+\"([A-Za-z_]\w*)\"")

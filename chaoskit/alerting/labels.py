@@ -1,15 +1,16 @@
 """Which labels the results of an expression can carry, as Prometheus's engine hands them on.
 
 The one idea: a set of labels is either known name by name, or everything except some. Scraped series may carry
-anything; every aggregation and every vector match narrows it.
+anything; every aggregation and every vector match narrows it. An alert is bound to what a fault hit only where its rule
+still tells that apart: `health == 0` keeps `worker_name`, `count(health == 0)` does not.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from chaoskit.alerting.expression import COMPARISONS, SETS, Expr
 from chaoskit.alerting.model import Matcher
-from chaoskit.check.expression import COMPARISONS, SETS, Expr
 
 KEEPS_EACH = {"topk", "bottomk", "limitk", "limit_ratio"}
 _LOSES_ALL = {"scalar", "vector", "time", "pi"}
@@ -84,15 +85,12 @@ def _called(node: Expr) -> LabelSet:
         written = [each.label for each in node.left.matchers] if node.left.kind == "selector" else []
         named = node.left.matchers if node.left.kind == "selector" else ()
         return LabelSet(frozenset(m.label for m in named if m.op == "=" and m.value and written.count(m.label) == 1))
-    below = [labels_of(child) for child in node.children if child.kind not in ("number", "string")]
-    found = below[0] if below else NONE
-    for other in below[1:]:
-        found = found.either(other) if node.name == "info" else found
+    if node.name == "info":
+        return ANY
+    found = next((labels_of(child) for child in node.children if child.kind != "string" and not is_scalar(child)), NONE)
     if node.name in ("label_replace", "label_join"):
         return found.add(frozenset((node.children[1].text,)))
-    if node.name == "histogram_quantile":
-        return labels_of(node.right).drop(frozenset(("le",)))
-    return ANY if node.name == "info" else found
+    return found.drop(frozenset(("le",))) if node.name in ("histogram_quantile", "histogram_fraction") else found
 
 
 def _aggregated(node: Expr) -> LabelSet:
@@ -112,8 +110,10 @@ def _aggregated(node: Expr) -> LabelSet:
 
 def _combined(node: Expr) -> LabelSet:
     left, right = labels_of(node.left), labels_of(node.right)
-    if node.name in ("and", "unless"):
+    if node.name == "unless":
         return left
+    if node.name == "and":
+        return _matching(left, right, node)
     if node.name == "or":
         return left.either(right)
     if is_scalar(node.right):
@@ -123,12 +123,9 @@ def _combined(node: Expr) -> LabelSet:
     if node.many:
         many, one = (left, right) if node.many == "left" else (right, left)
         carried = frozenset(label for label in node.included if one.may_have(label))
-        return many.drop(node.included - carried).add(carried)
-    if node.mode == "on":
-        return _both(left, right).keep(node.labels)
-    if node.mode == "ignoring":
-        return _both(left, right).drop(node.labels)
-    return _both(left, right)
+        return _matching(many, one, node).drop(node.included - carried).add(carried)
+    found = _matching(left, right, node)
+    return found.keep(node.labels) if node.mode == "on" else found.drop(node.labels)
 
 
 def is_scalar(node: Expr) -> bool:
@@ -140,13 +137,13 @@ def is_scalar(node: Expr) -> bool:
     return node.kind == "number" or (node.kind == "call" and node.name in ("scalar", "time", "pi"))
 
 
-def _both(left: LabelSet, right: LabelSet) -> LabelSet:
-    """One-to-one matches have equal labels on both sides, so what either side cannot have is not there."""
-    if left.only is not None:
-        return LabelSet(frozenset(label for label in left.only if right.may_have(label)))
-    if right.only is not None:
-        return LabelSet(frozenset(label for label in right.only if left.may_have(label)))
-    return LabelSet(None, left.never | right.never)
+def _matching(side: LabelSet, other: LabelSet, node: Expr) -> LabelSet:
+    """This side's labels in a match: those that must agree are not there unless the other side can have them too."""
+    if node.mode == "on":
+        return side.drop(frozenset(label for label in node.labels if not other.may_have(label)))
+    if other.only is not None:
+        return side.keep(other.only | node.labels)
+    return side.drop(other.never - node.labels)
 
 
 def is_comparison(node: Expr) -> bool:
