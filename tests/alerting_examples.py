@@ -51,6 +51,9 @@ def load(
 NAMES = ("severity", "component", "team", "zone", "zone2", "alertname")
 VALUES = ("critical", "warning", "api", "db", "a b", 'q"uote', "x,y", "é", "back\\slash", "{brace}", "two\nlines", "7")
 PATTERNS = ("crit.*", ".+", "api|db", ".*", "", "a.b", "[a-z]+", r"\d", 'q"uote|x,y', "(?i)CRITICAL", ".*lines", r"\S+")
+ACTIONS = (
+    "replace replace replace keep drop keepequal dropequal hashmod labelmap labeldrop labelkeep lowercase uppercase"
+)
 RECEIVERS = tuple(f"r{number}" for number in range(6))
 
 
@@ -89,6 +92,39 @@ def random_matchers(rng: random.Random, side: str = "") -> dict[str, Any]:
         forms = (written, [", ".join(written)], ["{" + ",".join(written) + "}"], ["{" + ", ".join(written) + ",}"])
         keys[f"{side}matchers"] = rng.choice(forms)
     return keys
+
+
+def random_step(rng: random.Random) -> dict[str, Any]:
+    """One step of alert_relabel_configs that every version takes."""
+    action = rng.choice(ACTIONS)
+    sources = rng.sample((*NAMES, "cluster"), rng.choice((1, 1, 2)))
+    target = rng.choice((*NAMES, "cluster", "made1"))
+    pattern = rng.choice((*PATTERNS, "(.*)", "(c|w|d)(.*)", "A(1?[02468])", "(?P<all>.+)"))
+    match action:
+        case "replace":
+            to = rng.choice((target, target, target, "made$1", "${1}x"))
+            with_ = rng.choice(("$1", "critical", "", "db", "${1}-$$-$all", "$2"))
+            given = {"regex": pattern} if rng.random() < 0.8 else {"separator": "-"}
+            return {
+                "source_labels": sources,
+                "target_label": to,
+                "replacement": with_,
+                **given,
+            }
+        case "keep" | "drop":
+            return {
+                "action": action,
+                "source_labels": sources,
+                "regex": "A?(1|[2468]|.*[cd].*)" if action == "keep" else pattern,
+            }
+        case "labelmap":
+            name = rng.choice(("z(.*)", "(t).*m", "(severity)", "comp(.+)"))
+            return {"action": action, "regex": name, "replacement": rng.choice(("made$1", "$1", "zone", "made1"))}
+        case "labeldrop" | "labelkeep":
+            names = "|".join(rng.sample(NAMES, 2 if action == "labeldrop" else 5))
+            return {"action": action, "regex": rng.choice((names, "z.*", "[a-t].*"))}
+    more = {"modulus": 4} if action == "hashmod" else {}
+    return {"action": action, "source_labels": sources, "target_label": target, **more}
 
 
 def _children(rng: random.Random, depth: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from chaoskit.alerting.config_fields import Reading
 from chaoskit.alerting.model import Relabel, ScrapeJob
-from chaoskit.alerting.relabel import read_relabels
+from chaoskit.alerting.relabel import read_alerting
 from chaoskit.errors import Place
 from chaoskit.units import format_duration
 from chaoskit.yaml_source import Node
@@ -64,7 +64,7 @@ def read_prometheus(reading: Reading, text: str, file: str, *, needs_jobs: bool 
         reading.duration(general, "rule_query_offset", 0.0),
         reading.string_map(general, "external_labels"),
         reading.texts(root, "rule_files"),
-        read_relabels(reading, reading.mapping(root, "alerting")),
+        read_alerting(reading, reading.mapping(root, "alerting")),
     )
 
 

@@ -1,14 +1,16 @@
 """`alert_relabel_configs`: what Prometheus makes of an alert's labels on their way to Alertmanager, step by step.
 
 External labels fill in what is missing first; then each step joins its source labels and acts, as Prometheus's
-relabel.Process does. An alert that a step drops is sent to nobody.
+relabel.Process does. An alert that a step drops is sent to nobody. Where only the series know a label, `value_after`
+and `passes` tell what is known all the same.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from chaoskit.alerting.config_fields import Reading
@@ -16,12 +18,27 @@ from chaoskit.alerting.config_matchers import regex
 from chaoskit.alerting.model import Labels, Relabel
 from chaoskit.yaml_source import Node
 
+Known = Callable[[str], str | None]
+"""A label's value by its name: "" where it is missing, None where only the series know it."""
+_ANYTHING = ("(.*)", ".*")
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _REFERENCE = re.compile(r"\$(?:(\$)|\{(\w+)\}|(\w+))")
 
 
-def read_relabels(reading: Reading, alerting: Node) -> tuple[Relabel, ...]:
-    """The steps that stand under `alerting`; what is wrong with one goes to `reading`."""
+def read_alerting(reading: Reading, alerting: Node) -> tuple[Relabel, ...]:
+    """The steps for every Alertmanager and then its own ones; what is wrong with one goes to `reading`.
+
+    Where Alertmanagers have different ones it is not known to which the configuration shown belongs.
+    """
+    own = [(node, _read(reading, node)) for node in reading.mappings(alerting, "alertmanagers", "an Alertmanager")]
+    node, steps = own[0] if own else (alerting, ())
+    if len({tuple(replace(step, place=node.place) for step in each) for _, each in own}) > 1:
+        message = "alert_relabel_configs of the Alertmanagers differ: which labels this one's alerts have is not known"
+        reading.puzzle(node.place, message, "show a Prometheus configuration with the one whose routes these are")
+    return (*_read(reading, alerting), *steps)
+
+
+def _read(reading: Reading, alerting: Node) -> tuple[Relabel, ...]:
     found = []
     for node in reading.mappings(alerting, "alert_relabel_configs", "a relabelling step"):
         pattern = reading.text(node, "regex", "(.*)")
@@ -54,6 +71,45 @@ def relabelled(steps: tuple[Relabel, ...], labels: Labels) -> dict[str, str]:
             return {}
         seen = {name: value for name, value in _changed(step, seen).items() if value}
     return seen
+
+
+def value_after(steps: tuple[Relabel, ...], label: str, before: Known) -> str | None:
+    """The label's value after all steps that drop nothing, as far as `before` knows the labels that they read."""
+    if not steps:
+        return before(label)
+    *earlier, step = steps
+    old = value_after(tuple(earlier), label, before)
+    if step.action in ("labeldrop", "labelkeep"):
+        return old if bool(regex(step.pattern).match(label)) == (step.action == "labelkeep") else ""
+    made_by = step.replacement if step.action == "labelmap" else step.target
+    if not re.fullmatch(".*".join(map(re.escape, _REFERENCE.sub("\0", made_by).split("\0"))), label):
+        return old
+    if step.action == "labelmap":
+        return None
+    values = {name: value_after(tuple(earlier), name, before) for name in step.sources}
+    known = {name: value for name, value in values.items() if value is not None}
+    if len(known) == len(values):
+        made = _changed(step, known).get(label)
+        return old if made is None or made == known.get(label) else made
+    if step.action != "replace" or "$" in step.replacement or "$" in step.target:
+        return None
+    return step.replacement if old == step.replacement or step.pattern in _ANYTHING else None
+
+
+def passes(steps: tuple[Relabel, ...], before: Known) -> bool | None:
+    """Whether an alert is sent in spite of all steps; None where labels decide that only the series know."""
+    sure: bool | None = True
+    for number, step in enumerate(steps):
+        read = (*step.sources, step.target) if step.action.endswith("equal") else step.sources
+        if step.action in ("drop", "keep", "dropequal", "keepequal"):
+            values = {name: value_after(steps[:number], name, before) for name in read}
+            known = {name: value for name, value in values.items() if value is not None}
+            if len(known) == len(values) or (step.pattern in _ANYTHING and step.action in ("drop", "keep")):
+                if not _stays(step, known):
+                    return False
+            else:
+                sure = None
+    return sure
 
 
 def _joined(step: Relabel, labels: Labels) -> str:

@@ -43,6 +43,12 @@ def alert_labels(config: AlertConfig, rule: Rule, labels: Labels) -> dict[str, s
     return sent_labels(config, {**labels, **own, "alertname": rule.alert})
 
 
+def labels_of(config: AlertConfig, alert: str) -> list[dict[str, str]]:
+    """By rule of this name, the labels under which Alertmanager sees its alerts, those of their series left aside."""
+    sent = (alert_labels(config, rule, {}) for rule in config.alert_rules(alert))
+    return [labels for labels in sent if labels]
+
+
 def sent_labels(config: AlertConfig, labels: Labels) -> dict[str, str]:
     """What Prometheus sends of an alert that has these labels in it; none where it sends nothing."""
     seen = {name: value for name, value in labels.items() if value}

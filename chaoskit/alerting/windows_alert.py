@@ -93,9 +93,9 @@ def windows_for(
     """The windows of an alert of this rule whose series has `labels`, at every receiver it is routed to.
 
     `live` takes its groups for live ones; `delivery_vs` replaces the promised or default tolerance;
-    `routes` are those that lead on, where the caller knows them already.
+    `routes` are those that lead on, where the caller knows them already: `labels` are then those at Alertmanager.
     """
-    seen = alert_labels(config, rule, labels)
+    seen = alert_labels(config, rule, labels) if routes is None else labels
     tolerance_vs = delivery_of(config, time_scale) if delivery_vs is None else delivery_vs
     by_receiver: dict[str, list[Route]] = {}
     for route in match_routes(config.route, seen) if routes is None else routes:

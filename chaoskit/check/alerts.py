@@ -7,14 +7,15 @@ The one idea: a label's value is known (the rule sets it), known to be missing (
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from enum import IntEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from chaoskit.alerting.expression import expression
 from chaoskit.alerting.labels import LabelSet, labels_of
-from chaoskit.alerting.model import Labels, Matcher, Rule
+from chaoskit.alerting.model import Labels, Matcher, Relabel, Rule
+from chaoskit.alerting.relabel import passes, relabelled, value_after
 from chaoskit.alerting.routing import matches
 
 _LITERAL = re.compile(r"[\w\-:/ ]*")
@@ -26,22 +27,33 @@ class Answer(IntEnum):
     YES = 2
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Alert:
-    """An alerting rule with what is known of its alerts' labels."""
+    """An alerting rule with what is known of its alerts' labels, and what relabelling makes of them on their way."""
 
     rule: Rule
     known: Labels
-    """Labels whose value the rule or the configuration sets."""
+    """Labels whose value the rule or the configuration sets, as the alert leaves Prometheus's rules."""
     open: LabelSet
     """Labels that the series may bring, beside the known ones."""
+    steps: tuple[Relabel, ...] = ()
+    """alert_relabel_configs."""
+    _values: dict[str, str | None] = field(init=False, default_factory=dict)
 
     @property
     def name(self) -> str:
         return self.rule.alert
 
     def value(self, label: str) -> str | None:
-        """The label's value, "" where it is missing, None where the series decide."""
+        """The label's value at Alertmanager, "" where it is missing, None where the series decide."""
+        if not self.steps:
+            return self.own(label)
+        if label not in self._values:
+            self._values[label] = value_after(self.steps, label, self.own)
+        return self._values[label]
+
+    def own(self, label: str) -> str | None:
+        """The same before relabelling."""
         found = self.known.get(label)
         if found is not None:
             return found
@@ -50,16 +62,31 @@ class Alert:
     def may_have(self, label: str) -> bool:
         return self.value(label) != ""
 
+    @cached_property
+    def sent(self) -> Answer:
+        """Whether it is sent at all: relabelling may drop it."""
+        found = passes(self.steps, self.own)
+        return Answer.MAYBE if found is None else Answer.YES if found else Answer.NO
 
-def alert_of(rule: Rule, external_labels: Mapping[str, str]) -> Alert:
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels that are known at Alertmanager."""
+        if not self.steps:
+            return dict(self.known)
+        names = {*self.known, *(step.target for step in self.steps), *relabelled(self.steps, self.known)}
+        return {name: value for name in sorted(names) if (value := self.value(name))}
+
+
+def alert_of(rule: Rule, external_labels: Labels, steps: tuple[Relabel, ...] = ()) -> Alert:
     """The rule's alert as Alertmanager may see it."""
     carried = labels_of(expression(rule.expr))
     # A label with a template in it is set, but to what only the series can tell; an empty one removes it.
     templated = frozenset(name for name, value in rule.labels.items() if "{{" in value)
     plain = {name: value for name, value in rule.labels.items() if name not in templated}
-    outer = {n: v for n, v in external_labels.items() if n not in rule.labels and not carried.may_have(n)}
-    known = {**outer, **plain, "alertname": rule.alert}
-    return Alert(rule, known, carried.add(templated))
+    open_ = carried.drop(frozenset(plain)).add(templated)
+    outer = {name: value for name, value in external_labels.items() if not open_.may_have(name)}
+    known = {**outer, **{name: value for name, value in plain.items() if value or name not in outer}}
+    return Alert(rule, known | {"alertname": rule.alert}, open_, steps)
 
 
 def answer(matcher: Matcher, alert: Alert) -> Answer:
@@ -79,6 +106,11 @@ def answer_all(matchers: Iterable[Matcher], alert: Alert) -> Answer:
             return found
         worst = min(worst, found)
     return worst
+
+
+def takes(matchers: Iterable[Matcher], alert: Alert) -> Answer:
+    """Whether the alert reaches Alertmanager and satisfies all of them."""
+    return min(alert.sent, answer_all(matchers, alert))
 
 
 @lru_cache(maxsize=8192)

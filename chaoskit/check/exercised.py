@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Exercised:
-    """What the scenarios exercise, by identity; and of how many each."""
+    """What the scenarios exercise, by identity."""
 
     alerts: frozenset[str]
     routes: frozenset[tuple[int, ...]]
@@ -61,5 +61,5 @@ def meant(facts: Facts, expectation: Expectation) -> tuple[Alert, ...]:
     return tuple(
         alert
         for alert in facts.by_name.get(expectation.alert, ())
-        if all(alert.value(name) in (None, value) for name, value in expectation.labels.items())
+        if all(alert.own(name) in (None, value) for name, value in expectation.labels.items())
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from chaoskit.alerting.model import AlertConfig, InhibitRule, Matcher, Route, Rule
-from chaoskit.check.alerts import Alert, Answer, alert_of, answer_all, values_of
+from chaoskit.check.alerts import Alert, Answer, alert_of, takes, values_of
 from chaoskit.check.exercised import Exercised, exercised
 from chaoskit.check.findings import Said
 from chaoskit.check.metrics import Metrics
@@ -57,7 +57,8 @@ class Facts:
     @cached_property
     def alerts(self) -> tuple[Alert, ...]:
         """The alerting rules, in their order."""
-        return tuple(alert_of(rule, self.config.external_labels) for rule in self.config.rules if rule.alert)
+        config = self.config
+        return tuple(alert_of(rule, config.external_labels, config.relabels) for rule in config.rules if rule.alert)
 
     @cached_property
     def by_name(self) -> Mapping[str, tuple[Alert, ...]]:
@@ -92,7 +93,7 @@ class Facts:
         )
 
     def _matching(self, matchers: Sequence[Matcher]) -> tuple[tuple[Alert, Answer], ...]:
-        answers = ((alert, answer_all(matchers, alert)) for alert in self._pool(matchers))
+        answers = ((alert, takes(matchers, alert)) for alert in self._pool(matchers))
         return tuple((alert, found) for alert, found in answers if found is not Answer.NO)
 
     def _pool(self, matchers: Sequence[Matcher]) -> Sequence[Alert]:

@@ -32,14 +32,18 @@ class Tree:
         self.routes = tuple(_all(root))
         self._labels = sorted({m.label for route in self.routes for m in route.matchers})
         self._indexes: dict[tuple[int, ...], _Index] = {r.path: _Index(r.children) for r in self.routes if r.children}
-        self._seen: dict[tuple[str | None, ...], tuple[Reached, ...]] = {}
+        self._seen: dict[tuple[Answer | str | None, ...], tuple[Reached, ...]] = {}
 
     def reached(self, alert: Alert) -> tuple[Reached, ...]:
         """Every route that the alert may reach, in the order of the tree."""
-        key = tuple(alert.value(label) for label in self._labels)
+        if alert.sent is Answer.NO:
+            return ()
+        key = (alert.sent, *(alert.value(label) for label in self._labels))
         found = self._seen.get(key)
         if found is None:
-            found = self._seen[key] = tuple(self._below(self.root, alert))
+            sure = alert.sent is Answer.YES
+            below = self._below(self.root, alert)
+            found = self._seen[key] = tuple(Reached(each.route, each.certain and sure) for each in below)
         return found
 
     def _below(self, node: Route, alert: Alert) -> Iterator[Reached]:

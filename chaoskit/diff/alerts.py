@@ -12,6 +12,7 @@ from functools import cached_property
 
 from chaoskit.alerting.model import Rule
 from chaoskit.alerting.windows import Window
+from chaoskit.check.alerts import Answer
 from chaoskit.diff.expressions import Recorded, meaning
 from chaoskit.diff.model import NEVER, Change, Doubt
 from chaoskit.diff.reasons import called, possible, why_lost
@@ -119,7 +120,10 @@ class Alerts:
             possible(side.config.route, subject.alert, waits=waits)
             for side, subject in ((self._old, before), (self._new, after))
         ]
-        if ways[0] != ways[1] and not (ways[0].certain and ways[1].certain):
+        sent = before.alert.sent, after.alert.sent
+        if (ways[0] != ways[1] or sent[0] != sent[1]) and not (
+            ways[0].certain and ways[1].certain and Answer.MAYBE not in sent
+        ):
             rule = after.rule
             what = f"whether {rule.alert} goes where it went: that hangs on labels of its series, and the routes differ"
             self.doubts.append(Doubt(what, self._new.config.route.place))

@@ -21,6 +21,8 @@ def called(route: Route) -> str:
 
 def why_lost(old: Route, config: AlertConfig, alert: Alert) -> str:
     """What in the new configuration keeps the alert, as it is there, off this route of the old one."""
+    if alert.sent is Answer.NO:
+        return f"alert_relabel_configs drop the alert ({config.relabels[0].place})"
     if old.receiver not in config.receivers:
         return f"the receiver {old.receiver} is gone"
     there = sorted(_likest(old, config.route), key=lambda way: (way[-1].path != old.path, way[-1].path))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import replace
 
 import msgspec
 
 from chaoskit.alerting.model import AlertConfig, Matcher, Rule
-from chaoskit.alerting.routing import matches
+from chaoskit.check.alerts import Answer, alert_of, takes
 from chaoskit.examine.endpoint import Checked, Endpoint
 from chaoskit.scenario.model import Attached
 from chaoskit.witness.config import led
@@ -88,30 +89,18 @@ def silences(endpoint: Endpoint, target: Attached, config: AlertConfig) -> Itera
 def _muting(silence: _Silence, rules: list[Rule], target: Attached, config: AlertConfig) -> Checked | None:
     """What a silence hides of these rules' alerts; None where it hides nothing."""
     matchers = [_matcher(one) for one in silence.matchers]
-    sure: set[str] = set()
-    maybe: set[str] = set()
+    muted: dict[Answer, set[str]] = {answer: set() for answer in Answer}
     for rule in rules:
-        known = {**config.external_labels, target.label: target.environment, **_known(rule.labels)}
-        told = _mutes(matchers, known | {"alertname": rule.alert})
-        if told is not None:
-            (sure if told else maybe).add(rule.alert)
+        alert = alert_of(rule, config.external_labels, config.relabels)
+        alert = replace(alert, known={target.label: target.environment, **alert.known})
+        muted[takes(matchers, alert)].add(rule.alert)
+    sure, maybe = muted[Answer.YES], muted[Answer.MAYBE]
     if not (sure or maybe):
         return None
     who = f"{silence.id} ({silence.created_by or 'nobody'}, until {silence.ends_at or 'unknown'})"
     said = f"{who} {'mutes' if sure else 'may mute'} {_listed(sorted(sure or maybe))}"
     mend = f"amtool silence expire {silence.id}, once its author agrees"
     return Checked("silences", "missing" if sure else "warning", said, mend)
-
-
-def _mutes(matchers: list[Matcher], known: Mapping[str, str]) -> bool | None:
-    """True where it certainly does, False where it depends on labels that are not known, None where it does not."""
-    if any(one.label in known and not matches(one, known) for one in matchers):
-        return None
-    return all(one.label in known for one in matchers)
-
-
-def _known(labels: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in labels.items() if "{{" not in value}
 
 
 def _matcher(one: _Matcher) -> Matcher:

@@ -123,7 +123,7 @@ def _proofs(scenarios: Iterable[Scenario], subject: Subject) -> Iterator[Proof]:
 def _meant(expectation: Expectation, subject: Subject) -> bool:
     alert = subject.alert
     return expectation.alert == alert.name and all(
-        alert.value(label) in (None, value) for label, value in expectation.labels.items()
+        alert.own(label) in (None, value) for label, value in expectation.labels.items()
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from chaoskit.alerting.model import InhibitRule, Matcher
-from chaoskit.check.alerts import Alert, Answer, answer, answer_all, values_of
+from chaoskit.check.alerts import Alert, Answer, answer, answer_all, takes, values_of
 
 _Values = tuple[str | None, ...]
 
@@ -65,7 +65,7 @@ class Mutes:
         found = []
         for number in self._candidates(target):
             rule = self._rules[number]
-            if answer_all(rule.target, target) is Answer.NO:
+            if takes(rule.target, target) is Answer.NO:
                 continue
             values = tuple(target.value(label) for label in rule.equal)
             doubts = tuple(_doubts(rule.target, target, "its"))
@@ -130,7 +130,7 @@ class _Pool:
         literals = [(m.label, v) for m in matchers if (v := values_of(m)) is not None]
         pools = [[a for value in (*sorted(v), None) for a in self._with(label).get(value, ())] for label, v in literals]
         pool = min(pools, key=len, default=self._alerts)
-        return (alert for alert in pool if answer_all(matchers, alert) is not Answer.NO)
+        return (alert for alert in pool if takes(matchers, alert) is not Answer.NO)
 
     def _with(self, label: str) -> dict[str | None, list[Alert]]:
         if label not in self._by:
@@ -146,6 +146,8 @@ def _may_agree(source: _Values, target: _Values) -> bool:
 
 
 def _doubts(matchers: Sequence[Matcher], alert: Alert, whose: str) -> Iterator[str]:
+    if alert.sent is Answer.MAYBE:
+        yield f"alert_relabel_configs do not drop {'it' if whose == 'its' else alert.name}"
     for each in matchers:
         if answer(each, alert) is Answer.MAYBE:
             yield f'{whose} labels satisfy {each.label}{each.op}"{each.value}"'

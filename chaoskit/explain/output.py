@@ -31,8 +31,9 @@ def _alert(explanation: Explanation) -> dict[str, Any]:
         "for_s": rule.for_s,
         "keep_firing_for_s": rule.keep_firing_for_s,
         "group": rule.group,
+        "sent": alert.sent.name.lower(),
         "labels": {
-            "known": dict(alert.known),
+            "known": dict(alert.labels),
             "given": dict(told.subject.given),
             "assumed": dict(told.subject.assumed),
             "open": list(explanation.open_labels),

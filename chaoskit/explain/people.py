@@ -96,9 +96,8 @@ class People:
         reached = self.facts.reached(alert) if self.config.receivers else ()
         certain = {each.route.path for each in reached if each.certain}
         routes = [each.route for each in reached]
-        labels = {**alert.known, **{name: f"<{name}>" for name in _open(routes, alert)}}
-        known = replace(self._only(rule), external_labels={}, relabels=())  # what is assumed stands in the labels
-        found = windows_for(known, rule, labels, delivery_vs=self._delivery_s, routes=routes)
+        labels = {**alert.labels, **{name: f"<{name}>" for name in _open(routes, alert)}}
+        found = windows_for(self._only(rule), rule, labels, delivery_vs=self._delivery_s, routes=routes)
         heard = tuple(
             self._heard(found, each, delivery, receiver.promised, delivery.route.path in certain, alert)
             for receiver in found.receivers

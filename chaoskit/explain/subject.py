@@ -35,12 +35,12 @@ def subject_of(config: AlertConfig, rule: Rule, given: Mapping[str, str] | None 
     assumed = {
         name: value
         for name, value in config.external_labels.items()
-        if name not in found.known and name not in rule.labels and name not in given
+        if not found.known.get(name) and "{{" not in rule.labels.get(name, "") and name not in given
     }
-    known = {**assumed, **found.known, **given}
+    known = {**found.known, **assumed, **given}
     # An assumption that the expression leaves no doubt about is none.
     doubtful = {name: value for name, value in assumed.items() if found.open.may_have(name)}
-    return Subject(Alert(rule, known, found.open), given, doubtful)
+    return Subject(Alert(rule, known, found.open, config.relabels), given, doubtful)
 
 
 def find_subjects(config: AlertConfig, name: str, given: Mapping[str, str]) -> tuple[Subject, ...]:

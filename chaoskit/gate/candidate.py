@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from chaoskit.alerting.inhibition import muting_rules
 from chaoskit.alerting.model import AlertConfig
+from chaoskit.alerting.routing import labels_of
 from chaoskit.plan.model import Plan
 from chaoskit.scenario.model import Change, Do, FaultSpec, Inject, Scenario
 from chaoskit.scenario.targets import HANDLES
@@ -97,16 +98,11 @@ def conflict(config: AlertConfig, one: Candidate, other: Candidate) -> str:
 
 
 def _mutes(config: AlertConfig, source: Candidate, target: Candidate) -> str:
-    for mute in source.expects | source.allows:
-        for muted in target.expects:
-            if muting_rules(config, _labels(config, mute), _labels(config, muted)):
-                return muted
+    muting = [labels for alert in source.expects | source.allows for labels in labels_of(config, alert)]
+    for alert in target.expects:
+        if any(muting_rules(config, one, other) for other in labels_of(config, alert) for one in muting):
+            return alert
     return ""
-
-
-def _labels(config: AlertConfig, alert: str) -> dict[str, str]:
-    rules = config.alert_rules(alert)
-    return {**config.external_labels, **(rules[0].labels if rules else {}), "alertname": alert}
 
 
 def _needs(scenario: Scenario) -> Iterable[str]:

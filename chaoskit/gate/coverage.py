@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from chaoskit.alerting.inhibition import muting_rules
 from chaoskit.alerting.model import AlertConfig, Route
-from chaoskit.alerting.routing import match_routes
+from chaoskit.alerting.routing import labels_of, match_routes
 from chaoskit.hop import Hop
 from chaoskit.plan.model import Plan, PlannedAlert
 from chaoskit.verify.verdict import Result, Verdict
@@ -80,24 +80,16 @@ def covered(config: AlertConfig, proofs: Iterable[Mapping[str, frozenset[str]]],
 def _add(plan: Plan, alert: PlannedAlert, found: dict[str, set[str]], heard: Collection[str] | None = None) -> None:
     """`heard`: the receivers that a row is about; None: all that are expected to hear of it."""
     config = plan.config
-    labels = {**config.external_labels, **_labels(config, alert.rule.alert), **alert.expectation.labels}
-    if alert.names:
-        labels[alert.label] = alert.names[0]
     found["alerts"].add(alert.rule.alert)
     source = alert.expectation.suppressed_by
     if source is not None:
-        rules = muting_rules(config, _labels(config, source), labels)
+        rules = (rule for by in labels_of(config, source) for rule in muting_rules(config, by, alert.labels))
         found["inhibition rules"].update(str(rule.place) for rule in rules)
         return
     told = {notice.receiver for notice in alert.notices if notice.ask.mode != "never"}
     told = told if heard is None else told & set(heard)
     found["receivers"] |= told
-    found["routes"] |= {_named(route) for route in match_routes(config.route, labels) if route.receiver in told}
-
-
-def _labels(config: AlertConfig, alert: str) -> dict[str, str]:
-    rules = config.alert_rules(alert)
-    return {**config.external_labels, **(rules[0].labels if rules else {}), "alertname": alert}
+    found["routes"] |= {_named(route) for route in match_routes(config.route, alert.labels) if route.receiver in told}
 
 
 def _leaves(route: Route) -> list[Route]:

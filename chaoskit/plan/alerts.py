@@ -42,9 +42,9 @@ class AlertPlanner:
         if rule is None:
             return None
         label, names = _binding(rule, faults)
-        labels = {**rule.labels, **expectation.labels, "alertname": rule.alert}
-        if names:
-            labels[label] = names[0]
+        labels = routing.alert_labels(
+            self._config, rule, {**expectation.labels, **({label: names[0]} if names else {})}
+        )
         promises = self._promises(expectation)
         count = expectation.instances or len(names) or 1
         asked = self._asked(expectation, promises)
@@ -65,6 +65,7 @@ class AlertPlanner:
             rule=rule,
             label=label if names else "",
             names=names,
+            labels=labels,
             count=count,
             detect=detect,
             hold=hold,
@@ -163,8 +164,7 @@ class AlertPlanner:
                 )
             )
             return []
-        sent = routing.sent_labels(self._config, labels)
-        route = next((r for r in routing.match_routes(self._config.route, sent) if r.receiver == name), None)
+        route = next((r for r in routing.match_routes(self._config.route, labels) if r.receiver == name), None)
         bounds = self._bounds(rule, route, ask, promised)
         if bounds.lo_vs > bounds.hi_vs:
             what = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from chaoskit.alerting.model import AlertConfig, NotUnderstood, Rule
+from chaoskit.alerting.model import AlertConfig, Labels, NotUnderstood, Rule
 from chaoskit.alerting.windows import Window
 from chaoskit.alerting.windows_expression import unread_below
 from chaoskit.errors import Place
@@ -101,6 +101,8 @@ class PlannedAlert:
     rule: Rule
     label: str
     names: tuple[str, ...]
+    labels: Labels
+    """The labels of its first instance at Alertmanager, as far as they are known; none where it is not sent."""
     count: int
     detect: Window
     hold: Window

@@ -148,7 +148,7 @@ def patient(plan: Plan) -> Plan:
 def _patient(config: AlertConfig, alert: PlannedAlert, scale: float) -> PlannedAlert:
     notices = []
     for notice in alert.notices:
-        routes = match_routes(config.route, {**alert.rule.labels, "alertname": alert.rule.alert})
+        routes = match_routes(config.route, alert.labels)
         route = next((r for r in routes if r.receiver == notice.receiver), config.route)
         notices.append(replace(notice, live=live_notify(route, delivery_of(config, scale))))
     latest_vs = max((n.latest_vs for n in notices), default=0.0)

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chaoskit.alerting.model import Route
+from chaoskit.check.alerts import Answer
 from chaoskit.explain.alert import Explanation, MutedBy, first_to_hear
 from chaoskit.explain.people import Heard
 from chaoskit.explain.words import quiet, span
@@ -38,7 +39,7 @@ def _alert(explanation: Explanation) -> Iterator[RenderableType]:
     told = explanation.told
     rule, alert = told.subject.rule, told.subject.alert
     head = Text(clean(rule.alert), style="bold")
-    head.append(f"  {clean(alert.known.get('severity', 'no severity'))}", style="not bold")
+    head.append(f"  {clean(alert.labels.get('severity', 'no severity'))}", style="not bold")
     head.append(f"  {rule.place}", style="dim not bold")
     yield head
     first = first_to_hear(told.heard)
@@ -81,7 +82,7 @@ def _facts(explanation: Explanation) -> RenderableType:
     held += f", kept for {format_duration(rule.keep_firing_for_s)} longer" if rule.keep_firing_for_s else ""
     table.add_row("fires", f"{held}: {span(told.firing_s)} after the fault; evaluated every {rule.interval_s:g} s")
     table.add_row("resolves", f"{span(told.resolved_s)} after the undo")
-    labels = ", ".join(f"{k}={v}" for k, v in sorted(alert.known.items()) if k != "alertname" and v)
+    labels = ", ".join(f"{k}={v}" for k, v in sorted(alert.labels.items()) if k != "alertname" and v)
     table.add_row("labels", clean(labels or "none of its own"))
     for name in ("summary", "runbook", "runbook_url"):
         if name in rule.annotations:
@@ -202,6 +203,9 @@ def _assumptions(explanation: Explanation) -> Iterator[RenderableType]:
     subject = explanation.told.subject
     for name, value in subject.assumed.items():
         yield Text(f"{clean(name)}={clean(value)} from external_labels, since its series bring no {clean(name)}")
+    if subject.alert.sent is not Answer.YES:
+        verb = "drop it" if subject.alert.sent is Answer.NO else "drop it where labels say so that only the series know"
+        yield Text(f"alert_relabel_configs {verb} ({subject.alert.steps[0].place})", style="yellow")
     if explanation.open_labels:
         names = ", ".join(explanation.open_labels)
         example = f"{explanation.open_labels[0]}=..."

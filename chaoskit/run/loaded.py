@@ -87,10 +87,7 @@ def compare_routes(
         if puzzle.problem.message not in known:
             doubts.append(f"loaded in {where}, and not understood: {puzzle.problem.message}")
     for alert in plan.alerts:
-        labels = {**plan.config.external_labels, **alert.rule.labels, "alertname": alert.rule.alert}
-        if alert.names:
-            labels[alert.label] = alert.names[0]
-        ours, theirs = _told(plan.config, labels), _told(there, labels)
+        ours, theirs = _told(plan.config, alert.labels), _told(there, alert.labels)
         if ours != theirs:
             message = f"{where} tells {', '.join(theirs) or 'nobody'} of {alert.rule.alert}, where this configuration "
             message += f"tells {', '.join(ours) or 'nobody'}"

@@ -156,8 +156,12 @@ def _lead_home(prometheus: dict[str, Any], ports: Ports, scale: float, notes: li
     jobs.append({"job_name": "chaoskit", "static_configs": [own]})
     prometheus["scrape_configs"] = jobs
     manager = {"targets": [f"127.0.0.1:{ports.alertmanager}"]}
+    alerting = prometheus.get("alerting") or {}
+    parts = (alerting, *(alerting.get("alertmanagers") or ())[:1])
+    steps = [step for part in parts for step in part.get("alert_relabel_configs") or ()]
     prometheus["alerting"] = {
-        **{k: v for k, v in (prometheus.get("alerting") or {}).items() if k == "alert_relabel_configs"},
+        # An Alertmanager's own steps come after those for all; written so, every version takes them.
+        **({"alert_relabel_configs": steps} if steps else {}),
         "alertmanagers": [{"api_version": "v2", "timeout": "10s", "static_configs": [manager]}],
     }
 

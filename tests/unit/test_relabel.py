@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
+import json
+import random
 from dataclasses import replace
+from functools import partial
 
 import pytest
+from alerting_examples import NAMES, random_labels, random_step
 
 from chaoskit.alerting.config import load_texts
 from chaoskit.alerting.model import AlertConfig
+from chaoskit.alerting.relabel import passes, relabelled, value_after
 from chaoskit.alerting.routing import match_routes, sent_labels, told_by
+from chaoskit.check.alerts import Answer
+from chaoskit.check.facts import Facts
+from chaoskit.diff.compare import diff
 from chaoskit.errors import BadInput
+from chaoskit.explain.alert import explain
 from chaoskit.fold import Episode
+from chaoskit.gate.coverage import could_prove
+from chaoskit.rehearse.drill import planned
+from chaoskit.rehearse.promise import computed_notices
+from chaoskit.scenario.loader import load_scenario
 
 RULES = "groups: [{name: g, rules: [{alert: A, expr: a > 1}]}]\n"
 ROUTES = "route: {receiver: mail}\nreceivers: [{name: mail}]\n"
+RENAMED = "{source_labels: [severity], regex: page, target_label: severity, replacement: critical}"
+ROUTED = """route:
+  receiver: mail
+  routes: [{receiver: phone, group_by: [severity], matchers: ['cluster="c1"', severity="critical"]}]
+receivers: [{name: mail}, {name: phone, webhook_configs: [{url: "http://127.0.0.1:1/"}]}]
+"""
+SCENARIO = """chaoskit: 1
+title: it fires
+steps: [{inject: series, as: s, with: {series: [{series: a, values: "2"}]}}, {undo: s, as: rest}]
+expect: [{alert: A, from: s, notifies: {phone: {within: 2m}}}]
+"""
 ALERT = {"alertname": "A", "replica": "b", "zone": "eu-1", "severity": "page"}
 
 
@@ -21,6 +45,14 @@ def config(steps: str, outer: str = "{cluster: c1, replica: a}") -> AlertConfig:
     prometheus = f"global: {{external_labels: {outer}}}\nalerting: {{alert_relabel_configs: [{steps}]}}\n"
     prometheus += "scrape_configs: [{job_name: any}]\n"
     return load_texts({"rules:r.yml": RULES, "alertmanager:am.yml": ROUTES, "prometheus:prometheus.yml": prometheus})
+
+
+def routed(alerting: str) -> AlertConfig:
+    """One alert, `severity: page`; `phone` is told of critical ones in the cluster c1, `mail` of the rest."""
+    prometheus = f"global: {{external_labels: {{cluster: c1}}}}\nalerting: {{{alerting}}}\n"
+    rules = "groups: [{name: g, rules: [{alert: A, expr: sum(a) > 1, labels: {severity: page}}]}]\n"
+    prometheus += "scrape_configs: [{job_name: any}]\n"
+    return load_texts({"prometheus:prometheus.yml": prometheus, "rules:r.yml": rules, "alertmanager:am.yml": ROUTED})
 
 
 @pytest.mark.parametrize(
@@ -82,3 +114,73 @@ def test_an_alert_is_known_again_by_what_is_left_of_its_labels_and_not_by_what_c
 def test_a_pattern_that_does_not_parse_is_named_with_its_place() -> None:
     with pytest.raises(BadInput, match=r"prometheus.yml:2: regex: '\('"):
         config("{regex: '(', action: labeldrop}")
+
+
+def open_but_for(labels: dict[str, str], hidden: set[str], name: str) -> str | None:
+    return None if name in hidden else labels.get(name, "")
+
+
+def test_what_is_known_before_the_series_are_there_never_contradicts_what_comes() -> None:
+    """Random steps, random labels of which some are left to the series: a value that is told is the right one."""
+    told = 0
+    for seed in range(200):
+        rng = random.Random(seed)
+        own = config(", ".join(json.dumps(random_step(rng)) for _ in range(3)), "{}")
+        labels = random_labels(rng)
+        hidden = set(rng.sample(NAMES, rng.randint(0, 3)))
+
+        known = partial(open_but_for, labels, hidden)
+        seen = relabelled(own.relabels, labels)
+        assert passes(own.relabels, known) in (None, bool(seen)), seed
+        for name in (*NAMES, "made1", "cluster") if seen else ():
+            value = value_after(own.relabels, name, known)
+            assert value in (None, seen.get(name, "")), (seed, name)
+            told += value is not None
+        if not hidden and not any(step.action == "labelmap" for step in own.relabels):
+            assert passes(own.relabels, known) is not None
+    assert told > 500
+
+
+@pytest.mark.parametrize(
+    "alerting",
+    [
+        f"alert_relabel_configs: [{RENAMED}]",
+        f"alertmanagers: [{{static_configs: [], alert_relabel_configs: [{RENAMED}]}}]",
+    ],
+)
+def test_every_command_routes_an_alert_by_the_labels_that_alertmanager_sees(alerting: str) -> None:
+    """The route asks for an external label and for a severity that only relabelling makes."""
+    own = routed(alerting)
+    scenario = load_scenario(SCENARIO, "s.yml")
+    facts = Facts(own, [scenario])
+    (alert,) = facts.alerts
+    assert [(each.route.receiver, each.certain) for each in facts.reached(alert)] == [("phone", True)]
+    (explained,) = explain(own, "A")
+    assert [each.receiver for each in explained.told.heard] == ["phone"]
+    assert explained.told.heard[0].group_key == '{}/{cluster="c1",severity="critical"}:{severity="critical"}'
+    plan = planned(scenario, own, 60.0, ())
+    assert plan.alerts[0].labels == {"alertname": "A", "severity": "critical", "cluster": "c1"}
+    (notice,) = plan.alerts[0].notices
+    assert notice.configured is not None
+    assert could_prove(plan)["routes"] == {"phone (am.yml:3)"}
+    assert [r for _, r in computed_notices(own, own.rules[0], [{}])] == ["phone"]
+    found = diff(routed(""), own)
+    assert [(c.kind, c.receiver) for c in found.changes if c.alert == "A"] == [("lost", "mail"), ("gained", "phone")]
+
+
+def test_an_alert_that_relabelling_drops_is_promised_and_explained_to_nobody() -> None:
+    own = routed("alert_relabel_configs: [{source_labels: [severity], regex: page, action: drop}]")
+    assert Facts(own).reached(Facts(own).alerts[0]) == ()
+    (explained,) = explain(own, "A")
+    assert (explained.told.heard, explained.told.subject.alert.sent) == ((), Answer.NO)
+    lost = [change for change in diff(routed(""), own).changes if change.kind == "lost"]
+    assert [(change.receiver, change.why) for change in lost] == [
+        ("mail", "alert_relabel_configs drop the alert (prometheus.yml:2)")
+    ]
+
+
+def test_alertmanagers_that_are_sent_different_labels_leave_open_which_of_them_is_meant() -> None:
+    own = routed(f"alertmanagers: [{{alert_relabel_configs: [{RENAMED}]}}, {{static_configs: []}}]")
+    (puzzle,) = own.not_understood
+    assert (puzzle.of, str(puzzle.problem.place)) == ((), "prometheus.yml:2")
+    assert "differ" in puzzle.problem.message

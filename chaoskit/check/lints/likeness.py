@@ -10,9 +10,10 @@ import difflib
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from chaoskit.alerting.model import Labels, Rule
-from chaoskit.alerting.routing import receivers_of
+from chaoskit.alerting.routing import alert_labels, receivers_of
 from chaoskit.check.facts import Facts
 from chaoskit.check.findings import Said, Severity, lint
 
@@ -111,9 +112,8 @@ def _consequence(facts: Facts, rule: Rule, mended: Labels) -> str:
     """Who hears of it as it stands, and who would with the label of its like."""
     if not facts.has("alertmanager"):
         return ""
-    labels = {**facts.config.external_labels, **rule.labels, "alertname": rule.alert}
-    now = receivers_of(facts.config, labels)
-    like = receivers_of(facts.config, {**labels, **mended})
+    both = rule, replace(rule, labels={**rule.labels, **mended})
+    now, like = (receivers_of(facts.config, alert_labels(facts.config, each, {})) for each in both)
     if now == like:
         return ""
     return f", so it goes to {_all(now)} where its like go to {_all(like)}"
