@@ -18,8 +18,8 @@ from typing import cast
 import uvloop
 
 from benchmarks.shared import environment
-from chaoskit.stack.ports import LOOPBACK
-from chaoskit.stack.process import spawn
+from chaoskit.host.ports import LOOPBACK
+from chaoskit.host.process import spawn
 
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)", re.IGNORECASE)

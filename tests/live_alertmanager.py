@@ -24,9 +24,9 @@ import yaml
 from aiosmtpd.controller import Controller
 
 from chaoskit.alerting.virtual import scale_alertmanager
+from chaoskit.host.ports import reserve
 from chaoskit.stack.binaries import Binaries
 from chaoskit.stack.monitoring import start_alertmanager
-from chaoskit.stack.ports import reserve
 
 PATIENCE_S = 60.0
 

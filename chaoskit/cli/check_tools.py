@@ -19,9 +19,9 @@ from typing import Any
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.check.findings import Said, Severity
 from chaoskit.errors import BadInput, EquipmentError, Place, Problem
+from chaoskit.host.process import tied
 from chaoskit.stack.binaries import Tool
 from chaoskit.stack.original import ask, checkers
-from chaoskit.stack.process import tied
 from chaoskit.yaml_source import Node, read
 
 _LIMIT_S = 60.0

@@ -22,10 +22,10 @@ from chaoskit.gate.candidate import Candidate
 from chaoskit.gate.job import Job, Part, Said
 from chaoskit.gate.schedule import Schedule, StackPlan, Wave
 from chaoskit.hop import Hop
+from chaoskit.host.process import Child, spawn
 from chaoskit.observe.pressure import Busy
 from chaoskit.report.written import VERDICT, read_checklists
 from chaoskit.stack.original import Answer, ask
-from chaoskit.stack.process import Child, spawn
 from chaoskit.verify.checklist import Checklist
 from chaoskit.verify.verdict import Result, Verdict
 

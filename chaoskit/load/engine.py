@@ -19,6 +19,7 @@ import msgspec
 
 from chaoskit import identity
 from chaoskit.errors import BadInput, EquipmentError
+from chaoskit.host.process import Child
 from chaoskit.load.messages import (
     Beat,
     Change,
@@ -35,7 +36,6 @@ from chaoskit.load.messages import (
 from chaoskit.load.model import LoadSpec
 from chaoskit.load.processes import Processes, send
 from chaoskit.load.tally import Tally
-from chaoskit.stack.process import Child
 
 _NAME = "load"
 SILENT_S = 5.0
@@ -91,7 +91,7 @@ class LoadChild:
 
         `on_event` is called from reading threads, one call at a time, should return soon, and must not wait
         for a thread that uses this object. `any_thread` as in
-        chaoskit.stack.process.spawn. With `lease_s` the load ends when this process stands still for so long.
+        chaoskit.host.process.spawn. With `lease_s` the load ends when this process stands still for so long.
         Raises EquipmentError, with the end of the log, when they are not ready in time, and BadInput where that is
         the locustfile's own doing.
         """

@@ -15,10 +15,10 @@ import time
 from pathlib import Path
 
 from chaoskit.errors import Place, Problem
+from chaoskit.host.process import Child, spawn
 from chaoskit.load.messages import Command, Look, decode_looked, encode
 from chaoskit.load.model import LoadSpec
 from chaoskit.load.output import BoundedOutput
-from chaoskit.stack.process import Child, spawn
 
 _IMPORT_S = 30.0
 _TAIL = 500
@@ -31,7 +31,7 @@ class Processes:
 
     def __init__(self, bearing: int, *, own: bool, any_thread: bool = False) -> None:
         """Starts `bearing` processes that make requests, and the master where it is for a locustfile (`own`).
-        `any_thread` as in chaoskit.stack.process.spawn. Raises EquipmentError."""
+        `any_thread` as in chaoskit.host.process.spawn. Raises EquipmentError."""
         self.children: list[Child] = []
         self.bearing = bearing
         self._meeting: tempfile.TemporaryDirectory[str] | None = None

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import msgspec
 
 from chaoskit.events import Interval, Notice, NoticedAlert
-from chaoskit.observe.mail_header import HEADER_NAME, parse_header
+from chaoskit.localize.mail_header import HEADER_NAME, parse_header
 from chaoskit.observe.status import Status, of_alerts
 
 PART_LIMIT = 1_000_000

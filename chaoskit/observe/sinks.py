@@ -14,7 +14,7 @@ import msgspec
 
 from chaoskit.errors import EquipmentError
 from chaoskit.events import Equipment, Event, decode
-from chaoskit.stack.process import Child, spawn
+from chaoskit.host.process import Child, spawn
 
 _READY_S = 20.0
 _LOG_LINES = 8

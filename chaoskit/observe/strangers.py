@@ -1,7 +1,7 @@
 """Strangers: what came to a door of ours from something else than it is for, how that is told, and how it is counted.
 
 Every process of the machine reaches a port on loopback, and so does every web page in a browser on it. Alertmanager
-carries a word (`stack.doors`), a page betrays itself by its headers (`web_pages`), and a socket belongs to a process.
+carries a word (`localize.doors`), a page betrays itself by its headers (`web_pages`), a socket belongs to a process.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from http import HTTPStatus
 import msgspec
 
 from chaoskit.events import Notice
+from chaoskit.localize.doors import Door, content_type, reply_to
 from chaoskit.observe.child import Emit, run_sink
 from chaoskit.observe.http_server import CONNECTIONS_AT_ONCE, Answer, Connection, Request
 from chaoskit.observe.lookout import Lookout
@@ -26,7 +27,6 @@ from chaoskit.observe.payload import Contents, read_payload
 from chaoskit.observe.places import Places
 from chaoskit.observe.strangers import Strangers, sent_by
 from chaoskit.observe.web_pages import bears, oddity
-from chaoskit.stack.doors import Door, content_type, reply_to
 
 _DOOR = re.compile(r"/door/\d+(?=/|$)")
 

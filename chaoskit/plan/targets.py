@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import random
+from random import Random
 
 from chaoskit.errors import Problem
 from chaoskit.plan.model import Inventory, PlannedFault
@@ -95,7 +95,7 @@ class TargetPlanner:
             )
             return None
         # One generator a fault, so that another step more or less does not change who is hit here.
-        return tuple(sorted(random.Random(f"{self._seed}/{fault_id}").sample(sorted(free), count)))
+        return tuple(sorted(Random(f"{self._seed}/{fault_id}").sample(sorted(free), count)))
 
     def _count(self, spec: FaultSpec, there: int, free: int) -> int | None:
         target = spec.target

@@ -19,13 +19,13 @@ from pathlib import Path
 
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.errors import BadInput, EquipmentError, Interrupted, Refused
+from chaoskit.host.process import Child, spawn
 from chaoskit.rehearse.derive import key_of
 from chaoskit.rehearse.drill import Drill
 from chaoskit.rehearse.outcome import RuleOutcome
 from chaoskit.rehearse.perform import Performed
 from chaoskit.run.signals import signals_end
 from chaoskit.stack.binaries import Binaries
-from chaoskit.stack.process import Child, spawn
 from chaoskit.verify.verdict import Result
 
 _LOOK_S = 1.0

@@ -17,7 +17,7 @@ import msgspec
 import yaml
 
 from chaoskit.events import Notice
-from chaoskit.observe.mail_header import HEADER_TEMPLATE, parse_header
+from chaoskit.localize.mail_header import HEADER_TEMPLATE, parse_header
 
 _MARK = re.compile(r"\s*\(chaoskit (.*?)(?:\) ?|$)", re.DOTALL)
 TEMPLATE = f"(chaoskit {HEADER_TEMPLATE})"

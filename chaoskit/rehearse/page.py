@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from chaoskit.host.ports import LOOPBACK
 from chaoskit.rehearse.series import Course, Scripted, value_at
-from chaoskit.stack.ports import LOOPBACK
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

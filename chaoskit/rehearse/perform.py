@@ -16,6 +16,9 @@ from chaoskit.alerting.promql_rules import instant_records, scale_rules
 from chaoskit.alerting.rules import rule_document
 from chaoskit.events import SCHEMA, Header
 from chaoskit.history import read_history
+from chaoskit.host.ports import reserve
+from chaoskit.localize.configuration import Ports, localize
+from chaoskit.localize.doors import Door, DoorBook
 from chaoskit.rehearse.derive import key_of
 from chaoskit.rehearse.drill import PROFILE, Drill, profile_text
 from chaoskit.rehearse.marker import mark
@@ -26,10 +29,7 @@ from chaoskit.rehearse.stack import RehearsalStack, scrape_series_only
 from chaoskit.rehearse.stage import SeriesTrack, Stage
 from chaoskit.run.prepare import versions
 from chaoskit.stack.binaries import Binaries
-from chaoskit.stack.doors import Door, DoorBook
 from chaoskit.stack.fitting import fitted
-from chaoskit.stack.localize import Ports, localize
-from chaoskit.stack.ports import reserve
 from chaoskit.surroundings import leave
 from chaoskit.verify.outside import notes_of_strangers
 from chaoskit.verify.verdict import Result, Row, to_json

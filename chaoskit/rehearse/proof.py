@@ -20,12 +20,12 @@ import yaml
 
 from chaoskit.alerting.model import Rule
 from chaoskit.errors import EquipmentError
+from chaoskit.host.process import tied
 from chaoskit.rehearse.derive import Guess, closure, guesses, queried
 from chaoskit.rehearse.mismatch import queries, reason
 from chaoskit.rehearse.series import Course, Scripted, notation, value_at
 from chaoskit.rehearse.texts import fed
 from chaoskit.stack.monitoring import contained_environment
-from chaoskit.stack.process import tied
 from chaoskit.units import format_duration
 
 _CHUNK = 60

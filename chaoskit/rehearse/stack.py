@@ -14,11 +14,11 @@ import requests
 import yaml
 
 from chaoskit.events import Event
+from chaoskit.host.ports import LOOPBACK
+from chaoskit.host.process import wait_until
+from chaoskit.localize.configuration import Localized
 from chaoskit.rehearse.page import Page
 from chaoskit.stack.local import LocalStack
-from chaoskit.stack.localize import Localized
-from chaoskit.stack.ports import LOOPBACK
-from chaoskit.stack.process import wait_until
 
 JOB = "chaoskit-series"
 ACTIVE = "active"

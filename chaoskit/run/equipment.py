@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 from chaoskit.errors import EquipmentError
 from chaoskit.events import Equipment, Event
+from chaoskit.host.process import vouch
 from chaoskit.stack.interface import Stack
-from chaoskit.stack.process import vouch
 
 _LOOK_S = 0.05
 _END_S = 10.0

@@ -17,7 +17,10 @@ from chaoskit.access import session_for
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.events import SCHEMA, Event, Header
 from chaoskit.faults.registry import known
+from chaoskit.host.ports import reserve
 from chaoskit.load.processes import Processes
+from chaoskit.localize.configuration import Ports, localize
+from chaoskit.localize.doors import Door, DoorBook
 from chaoskit.plan.model import Plan
 from chaoskit.plan.witnesses import doors_of
 from chaoskit.run.planning import Asked, Planned, plan_for
@@ -28,13 +31,10 @@ from chaoskit.safety.lever import refuse_if_blocked
 from chaoskit.scenario.model import Attached
 from chaoskit.stack.attached import AttachedStack
 from chaoskit.stack.binaries import Binaries, require
-from chaoskit.stack.doors import Door, DoorBook
 from chaoskit.stack.fitting import fitted
 from chaoskit.stack.interface import Stack
 from chaoskit.stack.local import LocalStack
-from chaoskit.stack.localize import Ports, localize
 from chaoskit.stack.original import able
-from chaoskit.stack.ports import reserve
 from chaoskit.stack.witness import asks_for_no_token, await_answer
 
 LATEST = "latest"

@@ -15,15 +15,15 @@ from chaoskit.alerting.config import load_folder
 from chaoskit.alerting.virtual import exact_scale
 from chaoskit.errors import BadInput, EquipmentError, Problem
 from chaoskit.events import Event
+from chaoskit.host.ports import LOOPBACK, check_free, reserve
+from chaoskit.localize.configuration import Localized, Ports, localize
+from chaoskit.localize.doors import DoorBook
 from chaoskit.run.metrics import RunMetrics
 from chaoskit.run.signals import signals_end
 from chaoskit.stack.binaries import require
-from chaoskit.stack.doors import DoorBook
 from chaoskit.stack.fitting import fitted
 from chaoskit.stack.local import LocalStack
-from chaoskit.stack.localize import Localized, Ports, localize
 from chaoskit.stack.original import able, ask
-from chaoskit.stack.ports import LOOPBACK, check_free, reserve
 from chaoskit.witness.config import patched
 
 SMTP_PORT, SMTP_PORT_UNPRIVILEGED = 25, 1025

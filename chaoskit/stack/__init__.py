@@ -1,1 +1,1 @@
-"""The local stack: its binaries, ports, processes, and the doors behind which every notice ends."""
+"""The system that a run plays on, with its monitoring: started here, or found running; and the programs for it."""

@@ -16,10 +16,10 @@ from chaoskit.errors import EquipmentError
 from chaoskit.events import Event
 from chaoskit.faults.hit import hit
 from chaoskit.faults.processes import find
+from chaoskit.host.process import Child
 from chaoskit.observe.sinks import SinkChild
 from chaoskit.scenario.model import Attached, Handles
 from chaoskit.stack.monitoring import await_discovery
-from chaoskit.stack.process import Child
 from chaoskit.stack.witness import WitnessObserver
 
 

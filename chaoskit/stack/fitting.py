@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from chaoskit.alerting.config_alertmanager import INHIBIT_KEYS, ROUTE_KEYS
-from chaoskit.stack.localize import Localized
+from chaoskit.localize.configuration import Localized
+from chaoskit.localize.redirect import CONFIGS, Setting
 from chaoskit.stack.monitoring import Checkers, check_alertmanager
-from chaoskit.stack.redirect import CONFIGS, Setting
 from chaoskit.yaml_source import Node, read
 
 _FILE = "alertmanager.yml"

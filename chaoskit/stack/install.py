@@ -28,10 +28,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from chaoskit.errors import BadInput, ChaoskitError, EquipmentError, Place, Problem
+from chaoskit.host.ports import reserve
+from chaoskit.host.process import tied, wait_until
 from chaoskit.stack.binaries import ELSEWHERE, INSTALL, NAMES, Binaries, cache_folder, cached, os_release
 from chaoskit.stack.monitoring import start_alertmanager
-from chaoskit.stack.ports import reserve
-from chaoskit.stack.process import tied, wait_until
 from chaoskit.stack.sources import Source, at_suite, machine_sources, own_archive
 
 Progress = Callable[[str], None]

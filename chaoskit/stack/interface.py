@@ -9,8 +9,8 @@ from typing import Any, Protocol
 from requests import Session
 
 from chaoskit.events import Event
+from chaoskit.host.process import Child
 from chaoskit.observe.sinks import SinkChild
-from chaoskit.stack.process import Child
 
 
 class Stack(Protocol):

@@ -24,13 +24,13 @@ from chaoskit.access import plain_session
 from chaoskit.alerting.virtual import prometheus_flags
 from chaoskit.errors import BadInput, EquipmentError
 from chaoskit.events import Event
+from chaoskit.host.ports import LOOPBACK
+from chaoskit.host.process import Child, spawn, wait_until
+from chaoskit.localize.configuration import Localized, Ports
+from chaoskit.localize.doors import Door
 from chaoskit.observe.sinks import SinkChild
 from chaoskit.stack.binaries import Binaries
-from chaoskit.stack.doors import Door
-from chaoskit.stack.localize import Localized, Ports
 from chaoskit.stack.monitoring import await_discovery, start_alertmanager, start_prometheus
-from chaoskit.stack.ports import LOOPBACK
-from chaoskit.stack.process import Child, spawn, wait_until
 
 WORKERS = 4
 EQUIPMENT = ("prometheus", "alertmanager", "mail-sink", "webhook-sink")

@@ -19,8 +19,8 @@ import requests
 
 from chaoskit.access import plain_session
 from chaoskit.errors import BadInput, EquipmentError, Place, Problem
-from chaoskit.stack.ports import LOOPBACK, check_free
-from chaoskit.stack.process import Child, spawn, tied, wait_until
+from chaoskit.host.ports import LOOPBACK, check_free
+from chaoskit.host.process import Child, spawn, tied, wait_until
 
 _READY_S = 30.0
 _CHECK_S = 60.0

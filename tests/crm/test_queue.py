@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
 
 from chaoskit.crm import queue as queue_module
 from chaoskit.crm.config import Config
@@ -117,11 +119,25 @@ def test_a_lease_outlasts_the_work(queue: Queue) -> None:
 
 
 def test_closing_leaves_no_connection_behind(tmp_path: Path) -> None:
+    """Each connection is closed, not only forgotten: this test holds them, so that nothing is closed by itself."""
+    opened: list[sqlite3.Connection] = []
     config = Config(slice="q", data_dir=str(tmp_path))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+
+    def hold(connection: sqlite3.Connection, _record: object) -> None:
+        opened.append(connection)
+
+    event.listen(Pool, "connect", hold)
+    try:
         queue_module.prepare(config)
-        Queue(config, None).close()
+        queue = Queue(config, None)
+        assert opened[-1].execute("select 1").fetchone() == (1,)
+        queue.close()
+    finally:
+        event.remove(Pool, "connect", hold)
+    assert len(opened) == 2
+    for connection in opened:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            connection.execute("select 1")
 
 
 def test_a_batch_is_found_again_without_ids_and_goes_newest_first(queue: Queue) -> None:

@@ -26,12 +26,12 @@ import yaml
 from msgspec import to_builtins
 
 from chaoskit.events import Event, Notice, Watch
+from chaoskit.host.ports import reserve
+from chaoskit.host.process import wait_until
+from chaoskit.localize.doors import Door
 from chaoskit.observe.sinks import SinkChild
-from chaoskit.stack.doors import Door
 from chaoskit.stack.local import mail_door, web_door
 from chaoskit.stack.monitoring import start_alertmanager
-from chaoskit.stack.ports import reserve
-from chaoskit.stack.process import wait_until
 
 SIOCSIFFLAGS, IFF_UP, IFF_RUNNING = 0x8914, 0x1, 0x40
 

@@ -22,9 +22,9 @@ import requests
 from aiosmtpd.controller import Controller
 
 from chaoskit.bundle import folder
+from chaoskit.host.ports import reserve
+from chaoskit.host.process import wait_until
 from chaoskit.stack.monitoring import start_alertmanager
-from chaoskit.stack.ports import reserve
-from chaoskit.stack.process import wait_until
 
 if TYPE_CHECKING:
     from chaoskit.stack.binaries import Binaries

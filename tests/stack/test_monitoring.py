@@ -16,6 +16,7 @@ import requests
 import yaml
 
 from chaoskit.errors import BadInput, EquipmentError, Place
+from chaoskit.host.ports import reserve
 from chaoskit.stack.monitoring import (
     await_discovery,
     check_alertmanager,
@@ -25,7 +26,6 @@ from chaoskit.stack.monitoring import (
     start_alertmanager,
     start_prometheus,
 )
-from chaoskit.stack.ports import reserve
 
 pytestmark = pytest.mark.stack
 

@@ -15,13 +15,13 @@ import requests
 import yaml
 
 from chaoskit.events import AlertState, Event, Notice, Poll, Suppression, Watch
+from chaoskit.host.ports import reserve
+from chaoskit.host.process import Child, spawn, wait_until
+from chaoskit.localize.mail_header import HEADER_NAME, HEADER_TEMPLATE
 from chaoskit.observe.alertmanager import AlertmanagerObserver
-from chaoskit.observe.mail_header import HEADER_NAME, HEADER_TEMPLATE
 from chaoskit.observe.prometheus import PrometheusObserver
 from chaoskit.observe.sinks import SinkChild
 from chaoskit.stack.monitoring import start_alertmanager
-from chaoskit.stack.ports import reserve
-from chaoskit.stack.process import Child, spawn, wait_until
 
 pytestmark = pytest.mark.stack
 

@@ -15,13 +15,13 @@ import pytest
 
 from chaoskit import identity
 from chaoskit.errors import EquipmentError
-from chaoskit.stack import process
-from chaoskit.stack.process import spawn, wait_until
+from chaoskit.host import process
+from chaoskit.host.process import spawn, wait_until
 
 PARENT = """
 import json, sys
 from pathlib import Path
-from chaoskit.stack import process
+from chaoskit.host import process
 if sys.argv[2] == "python":
     process.shutil.which = lambda name, path=None: None if name == "setpriv" else name
 child = lambda name: process.spawn(["/bin/sleep", "1000"], name=name, log=Path(sys.argv[1]))

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 import yaml
 
-from chaoskit.stack.doors import DoorBook
-from chaoskit.stack.integrations import KINDS
+from chaoskit.host.ports import reserve
+from chaoskit.localize.doors import DoorBook
+from chaoskit.localize.integrations import KINDS
+from chaoskit.localize.redirect import Redirected, redirect
 from chaoskit.stack.monitoring import check_alertmanager
-from chaoskit.stack.ports import reserve
-from chaoskit.stack.redirect import Redirected, redirect
 
 pytestmark = pytest.mark.stack
 

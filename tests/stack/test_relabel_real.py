@@ -23,9 +23,9 @@ from chaoskit.alerting.model import AlertConfig
 from chaoskit.alerting.routing import alert_labels, receivers_of
 from chaoskit.check.alerts import Answer
 from chaoskit.check.facts import Facts
+from chaoskit.host.ports import reserve
 from chaoskit.stack.binaries import Binaries, numbers
 from chaoskit.stack.monitoring import start_alertmanager, start_prometheus
-from chaoskit.stack.ports import reserve
 from tests.generations import GENERATIONS, programs
 
 pytestmark = pytest.mark.stack

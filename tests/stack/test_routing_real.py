@@ -22,9 +22,9 @@ from alerting_examples import alertmanager_text, load, random_labels, random_mat
 from chaoskit.alerting.inhibition import muting_rules
 from chaoskit.alerting.model import AlertConfig, InhibitRule
 from chaoskit.alerting.routing import group_key, group_labels, match_routes, matches_all
+from chaoskit.host.ports import reserve
 from chaoskit.stack.binaries import Binaries
 from chaoskit.stack.monitoring import start_alertmanager
-from chaoskit.stack.ports import reserve
 
 pytestmark = pytest.mark.stack
 

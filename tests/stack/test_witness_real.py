@@ -21,11 +21,11 @@ from chaoskit.cli import run
 from chaoskit.errors import ExitCode
 from chaoskit.examine.attached import examine_attached
 from chaoskit.examine.endpoint import Checked
+from chaoskit.host.ports import reserve
+from chaoskit.host.process import spawn
 from chaoskit.scenario.model import Access, Attached, Handles, RoleHandle, Secret
 from chaoskit.stack.binaries import Binaries
 from chaoskit.stack.monitoring import await_discovery, check_alertmanager, start_alertmanager
-from chaoskit.stack.ports import reserve
-from chaoskit.stack.process import spawn
 from chaoskit.witness.config import led, patched
 from chaoskit.witness.server import WitnessServer
 from tests.witness_examples import TOKEN, witness

@@ -25,9 +25,9 @@ from chaoskit.faults import burners, processes
 from chaoskit.faults.base import FaultError, Lapsed, Target
 from chaoskit.faults.command import Command, CommandSettings
 from chaoskit.faults.command_action import CommandAction, CommandActionSettings
+from chaoskit.host.process import spawn
 from chaoskit.run.held import HeldFault
 from chaoskit.safety.lease import Lease
-from chaoskit.stack.process import spawn
 
 NOWHERE = Target("", (), {})
 

@@ -9,14 +9,14 @@ import pytest
 import yaml
 
 from chaoskit.errors import EquipmentError, Place, Problem
+from chaoskit.localize.configuration import Localized, Ports, localize
+from chaoskit.localize.doors import DoorBook
+from chaoskit.localize.redirect import Setting
 from chaoskit.stack import fitting
 from chaoskit.stack.binaries import Binaries
-from chaoskit.stack.doors import DoorBook
 from chaoskit.stack.fitting import fitted
 from chaoskit.stack.local import LocalStack
-from chaoskit.stack.localize import Localized, Ports, localize
 from chaoskit.stack.monitoring import check_alertmanager
-from chaoskit.stack.redirect import Setting
 
 NEWER = """\
 route:

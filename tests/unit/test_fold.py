@@ -8,9 +8,9 @@ from pathlib import Path
 from chaoskit.events import AlertState, Equipment, FaultOk, Notice, Phase, Poll, StepEnd, UndoOk
 from chaoskit.fold import Faults, Fold
 from chaoskit.history import read_history
+from chaoskit.host.ports import reserve
 from chaoskit.run.metrics import RunMetrics
 from chaoskit.run.progress import Progress
-from chaoskit.stack.ports import reserve
 from chaoskit.verify.evidence import gather
 from chaoskit.verify.verify import plan_of
 

@@ -19,8 +19,8 @@ from chaoskit.gate import gate as gate_module
 from chaoskit.gate.candidate import Candidate, conflict
 from chaoskit.gate.gate import Gate, Outcome, Settings, _Running
 from chaoskit.gate.schedule import START_S, STOP_S, WAVE_S, StackPlan, Wave, make_schedule
+from chaoskit.host import process
 from chaoskit.observe.pressure import Busy
-from chaoskit.stack import process
 
 
 def one(

@@ -25,7 +25,7 @@ _SAYS = """
 import os, sys
 from pathlib import Path
 from chaoskit import giving_way, waiting
-from chaoskit.stack.process import spawn
+from chaoskit.host.process import spawn
 once = giving_way._set
 giving_way._set = lambda leader, nice: waiting.await_true(lambda: once(leader, nice), 30, 0.03)
 log = Path(sys.argv[1])

@@ -15,11 +15,11 @@ from chaoskit.alerting.rules import rule_document
 from chaoskit.cli import run
 from chaoskit.cli.sources import load_config
 from chaoskit.errors import BadInput, ExitCode
+from chaoskit.localize.configuration import Ports, localize
+from chaoskit.localize.doors import DoorBook
 from chaoskit.rehearse.perform import with_rules
 from chaoskit.rehearse.unit_tests import groups_in
 from chaoskit.run.planning import Asked, plan_for
-from chaoskit.stack.doors import DoorBook
-from chaoskit.stack.localize import Ports, localize
 from chaoskit.stack.original import ask, understood
 
 GOOD = "{alert: LiftStuck, expr: lift_moving == 0, for: 2m, labels: {severity: warning}}"

@@ -7,10 +7,10 @@ import threading
 import requests
 
 from chaoskit.events import Event, Poll, Suppression
+from chaoskit.host.ports import reserve
 from chaoskit.observe.alertmanager import AlertmanagerObserver, SuppressionStates, _Alert, _Receiver, _Status
 from chaoskit.observe.poller import LookFailed, Poller
 from chaoskit.observe.prometheus import PrometheusObserver
-from chaoskit.stack.ports import reserve
 
 
 class Script:

@@ -23,6 +23,7 @@ from chaoskit.alerting.model import AlertConfig
 from chaoskit.errors import BadInput, ChaoskitError, EquipmentError, ExitCode, Interrupted, Problem, Refused
 from chaoskit.history import read_history
 from chaoskit.hop import Hop
+from chaoskit.host import process
 from chaoskit.observe import pressure
 from chaoskit.observe.pressure import MOST_S, Pressure
 from chaoskit.rehearse import lanes, session
@@ -35,7 +36,6 @@ from chaoskit.rehearse.proof import Proven, Subject, Unproven
 from chaoskit.rehearse.scenarios import Given
 from chaoskit.rehearse.session import Asked, Session
 from chaoskit.rehearse.stub import stub_for
-from chaoskit.stack import process
 from chaoskit.stack.binaries import Binaries
 from chaoskit.verify.verdict import Result, Row
 from chaoskit.verify.verify import plan_of, verify

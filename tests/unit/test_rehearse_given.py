@@ -22,7 +22,7 @@ from chaoskit.cli.rehearse_inputs import (
 from chaoskit.cli.sources import load_config
 from chaoskit.errors import BadInput, ExitCode, Place
 from chaoskit.events import Notice
-from chaoskit.observe.mail_header import HEADER_TEMPLATE
+from chaoskit.localize.mail_header import HEADER_TEMPLATE
 from chaoskit.rehearse import marker
 from chaoskit.rehearse.derive import recording_rules
 from chaoskit.rehearse.fault import wrong_with

@@ -7,6 +7,7 @@ import urllib.request
 import psutil
 import pytest
 
+from chaoskit.host.ports import reserve
 from chaoskit.rehearse.page import Page
 from chaoskit.rehearse.series import (
     NEVER,
@@ -21,7 +22,6 @@ from chaoskit.rehearse.series import (
     slope,
     value_at,
 )
-from chaoskit.stack.ports import reserve
 
 
 def played(text: str, count: int) -> list[float | None]:

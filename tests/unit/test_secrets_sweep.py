@@ -23,9 +23,9 @@ from chaoskit.alerting.config_secrets import CONTENTS, redact, secrets_of
 from chaoskit.cli import run
 from chaoskit.cli.sources import load_config
 from chaoskit.errors import BadInput
+from chaoskit.localize.integrations import KINDS
 from chaoskit.stack import original
 from chaoskit.stack.binaries import nearest
-from chaoskit.stack.integrations import KINDS
 from chaoskit.witness.config import additions
 from tests.check_examples import PROMETHEUS, RULES
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from chaoskit.errors import BadInput, EquipmentError
-from chaoskit.stack import ports
-from chaoskit.stack.ports import check_free, ephemeral_range, reserve
+from chaoskit.host import ports
+from chaoskit.host.ports import check_free, ephemeral_range, reserve
 
 
 def test_reserved_ports_are_different_free_and_outside_the_range_of_outgoing_connections() -> None:

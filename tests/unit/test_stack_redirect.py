@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaoskit.errors import BadInput, EquipmentError
-from chaoskit.stack.doors import DoorBook, reply_to
-from chaoskit.stack.integrations import KINDS
-from chaoskit.stack.redirect import Redirected, absolute_glob, redirect
+from chaoskit.localize.doors import DoorBook, reply_to
+from chaoskit.localize.integrations import KINDS
+from chaoskit.localize.redirect import Redirected, absolute_glob, redirect
 
 FOLDER = Path("/etc/alertmanager")
 

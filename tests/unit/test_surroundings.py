@@ -199,7 +199,7 @@ def test_an_error_of_another_kind_is_a_bug(monkeypatch: pytest.MonkeyPatch, caps
 
 
 LOOPBACK = (
-    "from chaoskit.stack.ports import reserve\nimport resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n"
+    "from chaoskit.host.ports import reserve\nimport resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n"
 )
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from chaoskit.localize.configuration import Localized, Ports
 from chaoskit.run.up import addresses
 from chaoskit.stack.binaries import Binaries
 from chaoskit.stack.local import LocalStack
-from chaoskit.stack.localize import Localized, Ports
 
 
 def test_every_address_that_a_fault_by_hand_is_given_is_named(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from chaoskit.errors import EquipmentError
-from chaoskit.stack.ports import LOOPBACK, reserve
+from chaoskit.host.ports import LOOPBACK, reserve
 
 _DOOR_PATH = re.compile(r"/door/(\d+)(?:/.*)?")
 

@@ -19,9 +19,9 @@ from chaoskit.alerting.promql_rules import instant_records, scale_rules
 from chaoskit.alerting.rules import rule_document
 from chaoskit.alerting.virtual import scale_alertmanager, scale_prometheus
 from chaoskit.errors import Place, Problem, Refused
-from chaoskit.observe.mail_header import HEADER_NAME, HEADER_TEMPLATE
-from chaoskit.stack.doors import Door, DoorBook
-from chaoskit.stack.redirect import Setting, redirect
+from chaoskit.localize.doors import Door, DoorBook
+from chaoskit.localize.mail_header import HEADER_NAME, HEADER_TEMPLATE
+from chaoskit.localize.redirect import Setting, redirect
 from chaoskit.yaml_source import read
 
 DOCUMENTED = {9090: "prometheus", 9091: "metrics", 9093: "alertmanager"}

@@ -25,8 +25,8 @@ from urllib.parse import urlsplit
 
 from chaoskit.alerting.config_secrets import is_token_like
 from chaoskit.errors import BadInput, Problem
-from chaoskit.stack.doors import Door, DoorBook
-from chaoskit.stack.integrations import KINDS, Integration
+from chaoskit.localize.doors import Door, DoorBook
+from chaoskit.localize.integrations import KINDS, Integration
 
 _KEPT = ("route", "receivers", "inhibit_rules", "templates")
 _PINNED_AWAY = frozenset({"time_intervals", "mute_time_intervals"})
