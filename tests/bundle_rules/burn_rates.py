@@ -1,6 +1,6 @@
 """Service levels: six burn rates over two windows each, two latencies, the cache.
 
-`up` between 0 and 1 stands for many targets of which a part is down; the rule takes their average anyway.
+`up` between 0 and 1 stands for many targets of which a part is down; the rule counts their samples.
 """
 
 from __future__ import annotations
