@@ -4,8 +4,7 @@ ChaoskitError
 ├── BadInput         the user's files or arguments: every problem at once, exit 2
 ├── Refused          understood, but not done here: locked, unsafe, impossible at this scale, exit 2
 ├── EquipmentError   Prometheus, Alertmanager, a sink, the load or the target failed us, exit 3
-├── Interrupted      somebody stopped the run; everything was healed, exit 4
-└── NotHealed        an undo could not be verified, exit 5
+└── Interrupted      a signal or an abort condition stopped the run; everything was healed, exit 4
 """
 
 from __future__ import annotations
@@ -115,9 +114,3 @@ class Interrupted(ChaoskitError):
     """A signal or an abort condition ended the run; whatever was in force was undone."""
 
     exit_code = ExitCode.ABORTED
-
-
-class NotHealed(ChaoskitError):
-    """An undo failed or could not be verified: something may still be broken."""
-
-    exit_code = ExitCode.NOT_HEALED

@@ -72,14 +72,6 @@ def lift_own() -> bool:
     return os.getsid(0) == os.getpid() and _set(os.getpid(), 0)
 
 
-def niceness(leader: int) -> int | None:
-    """How nice a session is; None where the kernel does not say."""
-    try:
-        return int(_path(leader).read_text(encoding="ascii").split()[-1])
-    except (OSError, ValueError, IndexError):
-        return None
-
-
 def _set(leader: int, nice: int) -> bool:
     try:
         _path(leader).write_text(str(nice), encoding="ascii")

@@ -9,7 +9,10 @@ from typing import Any
 import yaml
 
 from chaoskit.alerting.config import load_texts
-from chaoskit.alerting.model import AlertConfig
+from chaoskit.alerting.model import AlertConfig, Labels, Rule
+from chaoskit.alerting.routing import alert_labels, match_routes
+from chaoskit.alerting.windows import delivery_of
+from chaoskit.alerting.windows_alert import AlertWindows, windows_for
 
 PROMETHEUS = """
 global: {scrape_interval: 15s, evaluation_interval: 15s}
@@ -46,6 +49,12 @@ def load(
         "alertmanager:alertmanager.yml": alertmanager,
     }
     return load_texts(texts | ({"promise:notification_windows.yml": promise} if promise else {}))
+
+
+def windows_of(config: AlertConfig, rule: Rule, labels: Labels, time_scale: float = 1.0) -> AlertWindows:
+    """The windows of an alert of this rule whose series has `labels`, at every receiver that it is routed to."""
+    sent = alert_labels(config, rule, labels)
+    return windows_for(config, rule, sent, match_routes(config.route, sent), delivery_of(config, time_scale))
 
 
 NAMES = ("severity", "component", "team", "zone", "zone2", "alertname")

@@ -36,7 +36,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from chaoskit.alerting.promql_durations import CannotScale, Scale, as_fraction
 from chaoskit.alerting.promql_lex import words
@@ -44,17 +43,8 @@ from chaoskit.alerting.promql_lockstep import compare
 from chaoskit.alerting.promql_meaning import Kind
 from chaoskit.alerting.promql_rewrite import Rewriting
 from chaoskit.alerting.promql_syntax import metrics_of, read, selectors_of
-from chaoskit.alerting.promql_text import Assumption
 
-__all__ = ["Assumption", "CannotScale", "Scaled", "is_instant", "metrics", "reads_alert", "scale", "scale_query"]
-
-
-@dataclass(frozen=True, slots=True)
-class Scaled:
-    """A compressed expression and what had to be assumed for it."""
-
-    text: str
-    assumptions: tuple[Assumption, ...] = ()
+__all__ = ["CannotScale", "is_instant", "metrics", "reads_alert", "scale"]
 
 
 def scale(expr: str, k: Scale, *, instants: Collection[str] = ()) -> str:
@@ -63,14 +53,9 @@ def scale(expr: str, k: Scale, *, instants: Collection[str] = ()) -> str:
     `instants` names further metrics whose value is a point on the real clock (recording rules of `time()`, say).
     Raises CannotScale, which names the construct.
     """
-    return scale_query(expr, k, instants=instants).text
-
-
-def scale_query(expr: str, k: Scale, *, instants: Collection[str] = ()) -> Scaled:
-    """As `scale`, with the assumptions that the result rests on."""
     factor = as_fraction(k)
     if factor == 1:
-        return Scaled(expr)
+        return expr
     try:
         tree = read(expr)
         seen = Rewriting(expr, factor, frozenset(instants)).visit(tree, bare=True)
@@ -80,7 +65,7 @@ def scale_query(expr: str, k: Scale, *, instants: Collection[str] = ()) -> Scale
         raise CannotScale("nesting", "the expression is nested too deeply to be followed") from None
     if found != seen.inserted:
         raise CannotScale("expression", f"the check of the result found {found} where {seen.inserted} was meant")
-    return Scaled(text, tuple(sorted(seen.assumptions)))
+    return text
 
 
 def is_instant(expr: str, instants: Collection[str] = ()) -> bool:

@@ -76,8 +76,3 @@ def names_an_instant(metric: str) -> bool:
 def names_an_own_length(metric: str) -> bool:
     """Whether it is a length that Prometheus or Alertmanager measured on itself: in real seconds, unlike a target's."""
     return bool(_OWN_LENGTH.fullmatch(metric)) and not names_an_instant(metric)
-
-
-def counts_seconds(metric: str) -> bool:
-    """Whether a metric's name says that it counts seconds, so that its rate is a share of time."""
-    return metric.endswith("_seconds_total")

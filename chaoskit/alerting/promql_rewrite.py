@@ -22,13 +22,12 @@ from chaoskit.alerting.promql_meaning import (
     PER_SECOND,
     PLAIN_ONLY,
     Kind,
-    counts_seconds,
     names_an_instant,
     names_an_own_length,
 )
 from chaoskit.alerting.promql_operators import Operators
-from chaoskit.alerting.promql_syntax import Form, Node, metrics_of
-from chaoskit.alerting.promql_text import FROM_THE_CLOCK, IN_VIRTUAL_SECONDS, Assumption, Seen
+from chaoskit.alerting.promql_syntax import Form, Node
+from chaoskit.alerting.promql_text import Seen
 from chaoskit.units import format_duration
 
 
@@ -77,10 +76,7 @@ class Rewriting(Operators):
                 raise CannotScale(metric, "it is a length in real seconds and stands where an instant is needed")
             return self.multiplied(Seen(text, Kind.PLAIN), node, bare)
         if as_instant or metric in self.instants or names_an_instant(metric):
-            assumed = (
-                frozenset() if metric in self.instants else frozenset([Assumption(metric or text, FROM_THE_CLOCK)])
-            )
-            return Seen(text, Kind.INSTANT, assumptions=assumed)
+            return Seen(text, Kind.INSTANT)
         return Seen(text, Kind.OPEN)
 
     def _wrapped(self, node: Node, as_instant: bool, roundings: list[Rounding]) -> Seen:
@@ -164,9 +160,7 @@ class Rewriting(Operators):
             raise CannotScale(f"{name}()", "it is applied to instants of the real clock, which do not scale through it")
         seen = self.built(node, children, Kind.PLAIN)
         if name in PER_SECOND:
-            counted = {Assumption(name, IN_VIRTUAL_SECONDS) for name in metrics_of(node) if counts_seconds(name)}
-            divided = self.divided(seen, node, bare, Inserted(per_second=1))
-            return replace(divided, inexact=True, assumptions=seen.assumptions | counted)
+            return replace(self.divided(seen, node, bare, Inserted(per_second=1)), inexact=True)
         return seen
 
     def raw(self, node: Node) -> Seen:

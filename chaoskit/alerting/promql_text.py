@@ -10,19 +10,6 @@ from chaoskit.alerting.promql_lockstep import Inserted
 from chaoskit.alerting.promql_meaning import Kind
 from chaoskit.alerting.promql_syntax import NO_LIST, Form, Node
 
-
-@dataclass(frozen=True, slots=True, order=True)
-class Assumption:
-    """A metric and what it was taken for, because nothing in the expression shows it."""
-
-    metric: str
-    taken_for: str
-
-
-FROM_THE_CLOCK = "stamped from the real clock during the run: every distance from now counts k-fold"
-IN_VIRTUAL_SECONDS = "counted in virtual seconds: a counter of real seconds, such as CPU time, grows k times too slowly"
-
-
 NOTHING = Inserted()
 
 
@@ -38,7 +25,6 @@ class Seen:
     kind: Kind
     value: float = 0.0
     unit: Fraction | None = None
-    assumptions: frozenset[Assumption] = frozenset()
     inserted: Inserted = NOTHING
     inexact: bool = False
 
@@ -62,7 +48,7 @@ class Writing:
         return out + self.source[at : node.end]
 
     def built(self, node: Node, children: list[Seen], kind: Kind, **more: object) -> Seen:
-        """The node around its children's new texts, with everything that they assumed and inserted."""
+        """The node around its children's new texts, with everything that they inserted."""
         texts = [seen.text for seen in children]
         if node.modifiers[-1:] == (NO_LIST,) and texts[-1].startswith("("):
             texts[-1] = f"() {texts[-1]}"  # else what is in the parentheses would be read as the missing list
@@ -70,7 +56,6 @@ class Writing:
         return Seen(
             self.joined(node, [(child.start, child.end, text) for child, text in spans]),
             kind,
-            assumptions=frozenset().union(*(seen.assumptions for seen in children)),
             inserted=sum((seen.inserted for seen in children), NOTHING),
             inexact=any(seen.inexact for seen in children),
             **more,  # type: ignore[arg-type]

@@ -18,23 +18,19 @@ from fractions import Fraction
 from typing import Any
 
 from chaoskit.alerting.model import AlertConfig
-from chaoskit.alerting.promql import CannotScale, scale, scale_query
+from chaoskit.alerting.promql import CannotScale, scale
 from chaoskit.alerting.promql_durations import Rounding, Scale, as_fraction, divide_text, millis_of, nearest_exact_scale
 from chaoskit.alerting.promql_rules import Document, Refusal, instant_records, scale_rules
-from chaoskit.alerting.promql_text import Assumption
 
 __all__ = [
-    "Assumption",
     "CannotScale",
     "Refusal",
-    "assumptions",
     "exact_scale",
     "instant_records",
     "prometheus_flags",
     "scale",
     "scale_alertmanager",
     "scale_prometheus",
-    "scale_query",
     "scale_rules",
 ]
 
@@ -109,21 +105,6 @@ def scale_alertmanager(doc: Mapping[str, Any], k: Scale) -> Document:
         root[name] = default if root.get(name) is None else root[name]
     scaled["route"] = _scaled_route(root, factor, "route")
     return scaled
-
-
-def assumptions(doc: Mapping[str, Any], k: Scale) -> list[tuple[str, str, Assumption]]:
-    """Group, rule and assumption wherever a rule can be compressed only by taking a metric for something."""
-    known = instant_records([doc])
-    found = []
-    for group in doc.get("groups") or []:
-        for rule in group.get("rules") or []:
-            try:
-                scaled = scale_query(str(rule.get("expr", "")), k, instants=known)
-            except CannotScale:
-                continue  # scale_rules names it
-            name = str(rule.get("alert") or rule.get("record"))
-            found += [(str(group.get("name")), name, assumed) for assumed in scaled.assumptions]
-    return found
 
 
 def _shorter(one: str, other: str) -> str:

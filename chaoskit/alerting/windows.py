@@ -36,9 +36,6 @@ DELIVERY_VS = 2.0
 COMPRESSED_DELIVERY_VS = 5.0
 """A delivery takes real milliseconds (4-24 measured, 64 at worst): at 60 times, up to 4 virtual seconds."""
 
-RESEND_DELAY_S = 60.0
-"""Prometheus's --rules.alert.resend-delay."""
-
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -72,12 +69,6 @@ def up(seconds: float, interval_s: float) -> float:
     return -(-micros // interval) * interval / 1e6
 
 
-def resend_period(rule: Rule, resend_delay_s: float = RESEND_DELAY_S) -> float:
-    """Seconds between two posts of a firing alert: the first evaluation *after* the re-send delay."""
-    interval = _micros(rule.interval_s)
-    return interval * (_micros(resend_delay_s) // interval + 1) / 1e6
-
-
 def detect(config: AlertConfig, rule: Rule, appears_vs: float = 0.0) -> Window:
     """From T_x to pending, or to firing where the rule has no `for`.
 
@@ -90,42 +81,32 @@ def detect(config: AlertConfig, rule: Rule, appears_vs: float = 0.0) -> Window:
     return _window(Hop.DETECT, 0.0, appears_vs + seen_vs, _after(setting, appears_vs), rule.place, resolution_vs)
 
 
-def hold(rule: Rule, missed: int = 0) -> Window:
-    """From pending to firing: exactly `for`, rounded up to evaluations; up to `missed` of them may not take place."""
+def hold(rule: Rule) -> Window:
+    """From pending to firing: exactly `for`, rounded up to evaluations."""
     held_vs = up(rule.for_s, rule.interval_s)
     setting = f"for {format_duration(rule.for_s)}" + _rounded(rule.for_s, held_vs)
     resolution_vs = _resolution(rule.for_s or rule.interval_s, COARSEST_HOLD_VS)
-    return _window(Hop.HOLD, held_vs, held_vs + missed * rule.interval_s, setting, rule.place, resolution_vs)
+    return _window(Hop.HOLD, held_vs, held_vs, setting, rule.place, resolution_vs)
 
 
-def promised_hold(promised: PromisedNotice, rule: Rule, missed: int = 0) -> Window:
+def promised_hold(promised: PromisedNotice, rule: Rule) -> Window:
     """The same for the promised `for`, at the rounding that the rule's evaluations impose."""
     held_vs = up(promised.for_s, rule.interval_s)
     setting = f"promised for {format_duration(promised.for_s)}" + _rounded(promised.for_s, held_vs)
     resolution_vs = _resolution(promised.for_s or rule.interval_s, COARSEST_HOLD_VS)
-    return _window(Hop.HOLD, held_vs, held_vs + missed * rule.interval_s, setting, promised.place, resolution_vs)
+    return _window(Hop.HOLD, held_vs, held_vs, setting, promised.place, resolution_vs)
 
 
-def notify(rule: Rule, route: Route, delivery_vs: float, live: bool = False, lost_posts: int = 0) -> Window:
-    """From firing to the first notice of the route's receiver.
-
-    A clean group waits `group_wait` from its first alert. A `live` one (it has notified before, or its
-    alert was resolved less than 15 minutes ago, or another of its alerts may come first) tells at its next
-    tick, anywhere up to `group_interval`. A lost post is made up for when Prometheus sends the alert again.
-    """
-    lost_vs = lost_posts * resend_period(rule)
-    if live:
-        return live_notify(route, delivery_vs + lost_vs)
+def notify(route: Route, delivery_vs: float) -> Window:
+    """From firing to the first notice of the route's receiver: a group waits `group_wait` from its first alert."""
     wait_vs = route.group_wait_s
     setting = f"group_wait {format_duration(wait_vs)}"
     resolution_vs = _resolution(wait_vs, COARSEST_NOTIFY_VS)
-    return _window(Hop.NOTIFY, wait_vs, wait_vs + lost_vs + delivery_vs, setting, route.place, resolution_vs)
+    return _window(Hop.NOTIFY, wait_vs, wait_vs + delivery_vs, setting, route.place, resolution_vs)
 
 
-def promised_notify(promised: PromisedNotice, delivery_vs: float, live: Route | None = None) -> Window:
-    """The same from the promised group wait; with `live`, the bound that this route's group_interval sets."""
-    if live is not None:
-        return live_notify(live, delivery_vs)
+def promised_notify(promised: PromisedNotice, delivery_vs: float) -> Window:
+    """The same from the promised group wait."""
     wait_vs = promised.group_wait_s
     setting = f"promised group_wait {format_duration(wait_vs)}"
     resolution_vs = _resolution(wait_vs, COARSEST_NOTIFY_VS)
@@ -133,7 +114,10 @@ def promised_notify(promised: PromisedNotice, delivery_vs: float, live: Route | 
 
 
 def live_notify(route: Route, delivery_vs: float) -> Window:
-    """From firing to the notice of a group that has notified before, or lingers: its next tick."""
+    """From firing to the notice of a live group: its next tick.
+
+    It has notified before, or its alert was resolved less than 15 minutes ago, or another of its alerts came first.
+    """
     return _ticking(Hop.NOTIFY, route, delivery_vs, COARSEST_NOTIFY_VS)
 
 
@@ -165,11 +149,6 @@ def repeats_after(route: Route) -> float:
     """
     repeat_ms, tick_ms = round(route.repeat_interval_s * 1000), round(route.group_interval_s * 1000)
     return -(-repeat_ms // tick_ms) * tick_ms / 1000
-
-
-def repeat(route: Route, delivery_vs: float = 0.0) -> tuple[float, float]:
-    """Earliest and latest repeat after a notice: the first tick strictly after `repeat_interval`."""
-    return route.repeat_interval_s, _exact(route.repeat_interval_s + route.group_interval_s + delivery_vs)
 
 
 def largest_scale(window: Window, jitter_real_s: float) -> float:

@@ -6,22 +6,12 @@ delay, as promised, and the expression's range, which a change may need to fill.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from chaoskit.alerting.model import AlertConfig, Labels, PromisedNotice, Route, Rule
-from chaoskit.alerting.routing import alert_labels, group_key, match_routes
-from chaoskit.alerting.windows import (
-    Window,
-    all_clear,
-    clear,
-    delivery_of,
-    detect,
-    hold,
-    notify,
-    promised_hold,
-    promised_notify,
-)
+from chaoskit.alerting.model import AlertConfig, Labels, Route, Rule
+from chaoskit.alerting.routing import group_key
+from chaoskit.alerting.windows import Window, all_clear, clear, detect, hold, notify
 from chaoskit.alerting.windows_expression import range_of
 
 
@@ -37,19 +27,6 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
-class ReceiverWindows:
-    """What one receiver hears of an alert."""
-
-    receiver: str
-    deliveries: tuple[Delivery, ...]
-    """One for each group the alert is in at this receiver: two routes may lead to it."""
-    promised: PromisedNotice | None
-    promised_hold: Window | None
-    promised_notify: Window | None
-    """From firing; None where nothing is promised to this receiver."""
-
-
-@dataclass(frozen=True, slots=True)
 class AlertWindows:
     """The five hops of one alert: `detect` counts from the fault, `clear` from its undo."""
 
@@ -60,14 +37,8 @@ class AlertWindows:
     hold: Window | None
     """None for a rule without `for`: it is never pending, and `detect` ends at firing."""
     clear: Window
-    receivers: tuple[ReceiverWindows, ...]
-
-    def first_notice_vs(self) -> tuple[float, float]:
-        """From the fault to the first notice anywhere: (earliest, latest); raises ValueError without receivers."""
-        notices = [each.notify for receiver in self.receivers for each in receiver.deliveries]
-        held = (self.hold.lo_vs, self.hold.hi_vs) if self.hold else (0.0, 0.0)
-        earliest = self.detect.lo_vs + held[0] + min(window.lo_vs for window in notices)
-        return round(earliest, 6), round(self.detect.hi_vs + held[1] + min(window.hi_vs for window in notices), 6)
+    deliveries: Mapping[str, tuple[Delivery, ...]]
+    """By receiver, one for each group that the alert is in there: two routes may lead to it."""
 
 
 def from_fault(config: AlertConfig, rule: Rule) -> Window:
@@ -81,56 +52,33 @@ def from_undo(config: AlertConfig, rule: Rule) -> Window:
 
 
 def windows_for(
-    config: AlertConfig,
-    rule: Rule,
-    labels: Labels,
-    *,
-    live: bool = False,
-    delivery_vs: float | None = None,
-    time_scale: float = 1.0,
-    routes: Iterable[Route] | None = None,
+    config: AlertConfig, rule: Rule, labels: Labels, routes: Iterable[Route], delivery_vs: float
 ) -> AlertWindows:
-    """The windows of an alert of this rule whose series has `labels`, at every receiver it is routed to.
-
-    `live` takes its groups for live ones; `delivery_vs` replaces the promised or default tolerance;
-    `routes` are those that lead on, where the caller knows them already: `labels` are then those at Alertmanager.
-    """
-    seen = alert_labels(config, rule, labels) if routes is None else labels
-    tolerance_vs = delivery_of(config, time_scale) if delivery_vs is None else delivery_vs
+    """The windows of an alert of this rule that has `labels` at Alertmanager, at every receiver of these routes."""
     by_receiver: dict[str, list[Route]] = {}
-    for route in match_routes(config.route, seen) if routes is None else routes:
+    for route in routes:
         by_receiver.setdefault(route.receiver, []).append(route)
     return AlertWindows(
         rule,
-        seen,
+        labels,
         from_fault(config, rule),
         hold(rule) if rule.for_s else None,
         from_undo(config, rule),
-        tuple(
-            _receiver(config, rule, seen, receiver, found, live, tolerance_vs)
+        {
+            receiver: _deliveries(config, labels, receiver, found, delivery_vs)
             for receiver, found in by_receiver.items()
-        ),
+        },
     )
 
 
-def _receiver(
-    config: AlertConfig, rule: Rule, labels: Labels, receiver: str, routes: list[Route], live: bool, tolerance_vs: float
-) -> ReceiverWindows:
+def _deliveries(
+    config: AlertConfig, labels: Labels, receiver: str, routes: Iterable[Route], delivery_vs: float
+) -> tuple[Delivery, ...]:
     hears = receiver in config.receivers and any(each.send_resolved for each in config.receivers[receiver].integrations)
-    deliveries: dict[str, Delivery] = {}
+    found: dict[str, Delivery] = {}
     # Two routes with one group key share Alertmanager's notification log: the quicker one is heard.
     for route in sorted(routes, key=lambda each: (each.group_wait_s, each.path)):
         key = group_key(config.route, route, labels)
-        ending = all_clear(route, tolerance_vs) if hears else None
-        deliveries.setdefault(key, Delivery(route, key, notify(rule, route, tolerance_vs, live), ending))
-    in_order = tuple(sorted(deliveries.values(), key=lambda each: each.route.path))
-    promised = config.promise.notices.get((rule.alert, receiver))
-    if promised is None:
-        return ReceiverWindows(receiver, in_order, None, None, None)
-    return ReceiverWindows(
-        receiver,
-        in_order,
-        promised,
-        promised_hold(promised, rule),
-        promised_notify(promised, tolerance_vs, in_order[0].route if live else None),
-    )
+        ending = all_clear(route, delivery_vs) if hears else None
+        found.setdefault(key, Delivery(route, key, notify(route, delivery_vs), ending))
+    return tuple(sorted(found.values(), key=lambda each: each.route.path))

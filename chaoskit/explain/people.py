@@ -97,24 +97,16 @@ class People:
         certain = {each.route.path for each in reached if each.certain}
         routes = [each.route for each in reached]
         labels = {**alert.labels, **{name: f"<{name}>" for name in _open(routes, alert)}}
-        found = windows_for(self._only(rule), rule, labels, delivery_vs=self._delivery_s, routes=routes)
-        heard = tuple(
-            self._heard(found, each, delivery, receiver.promised, delivery.route.path in certain, alert)
-            for receiver in found.receivers
-            for each, delivery in ((receiver.receiver, delivery) for delivery in receiver.deliveries)
-        )
+        found = windows_for(self._only(rule), rule, labels, routes, self._delivery_s)
+        heard = [
+            self._heard(found, delivery, delivery.route.path in certain, alert)
+            for deliveries in found.deliveries.values()
+            for delivery in deliveries
+        ]
         return Told(subject, found, tuple(sorted(heard, key=lambda each: each.route.path)))
 
-    def _heard(
-        self,
-        found: AlertWindows,
-        receiver: str,
-        delivery: Delivery,
-        promised: PromisedNotice | None,
-        certain: bool,
-        alert: Alert,
-    ) -> Heard:
-        route = delivery.route
+    def _heard(self, found: AlertWindows, delivery: Delivery, certain: bool, alert: Alert) -> Heard:
+        route, receiver = delivery.route, delivery.route.receiver
         named = route.group_by
         return Heard(
             receiver=receiver,
@@ -128,7 +120,7 @@ class People:
             all_clear_s=_sum(found.clear, delivery.all_clear) if delivery.all_clear else None,
             repeat_s=repeats_after(route),
             integrations=self.config.receivers[receiver].integrations if receiver in self.config.receivers else (),
-            promised=promised,
+            promised=self.config.promise.notices.get((alert.name, receiver)),
         )
 
     def _only(self, rule: Rule) -> AlertConfig:

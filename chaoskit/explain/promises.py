@@ -16,7 +16,6 @@ from chaoskit.check.findings import LINTS, Severity
 from chaoskit.errors import Place
 
 TOPIC = "promise"
-RECIPIENTS = "promise-recipients"
 
 
 @dataclass(frozen=True, slots=True)

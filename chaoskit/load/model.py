@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import msgspec
-
 from chaoskit.errors import BadInput, Problem
 from chaoskit.scenario.model import LONGEST_DRAIN_S
 from chaoskit.scenario.shape import Shape, factor
@@ -267,15 +265,3 @@ class LoadSpec:
             limit_requests=max(1, part(self.limit_requests)),
             processes=1,
         )
-
-    def to_json(self) -> str:
-        """The spec as one line of JSON."""
-        return msgspec.json.encode(self).decode()
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> LoadSpec:
-        """The spec of a line of JSON; raises BadInput with what is wrong."""
-        try:
-            return msgspec.json.decode(text, type=cls)
-        except msgspec.DecodeError as error:
-            raise BadInput(f"load: not a load spec: {error}") from error

@@ -14,7 +14,6 @@ its own, random, which its integration carries where Alertmanager shows no one w
 from __future__ import annotations
 
 import json
-import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,8 +21,6 @@ from typing import Literal
 
 from chaoskit.errors import EquipmentError
 from chaoskit.host.ports import LOOPBACK, reserve
-
-_DOOR_PATH = re.compile(r"/door/(\d+)(?:/.*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,17 +145,6 @@ class DoorBook:
         """
         path = f"/door/{len(self._doors)}{tail}"
         return self._add("http", receiver, integration, index, self.http_port, path, send_resolved, speaks, worded)
-
-    def at_path(self, path: str) -> Door | None:
-        """The HTTP door that a request path leads to, whatever follows the door's number."""
-        match = _DOOR_PATH.fullmatch(path.partition("?")[0])
-        number = int(match[1]) if match else -1
-        found = self._doors[number] if 0 <= number < len(self._doors) else None
-        return found if found and found.kind == "http" else None
-
-    def at_port(self, port: int) -> Door | None:
-        """The mail door on that port."""
-        return next((door for door in self._doors if door.kind == "smtp" and door.port == port), None)
 
     def _add(
         self,

@@ -15,7 +15,7 @@ from chaoskit.alerting.expression import expression
 from chaoskit.alerting.labels import labels_of
 from chaoskit.alerting.model import AlertConfig, Integration, PromisedNotice, Receiver, Route, Rule
 from chaoskit.alerting.windows_alert import from_fault, from_undo
-from chaoskit.errors import Place, Problem
+from chaoskit.errors import Problem
 from chaoskit.plan.model import PlannedAlert, PlannedFault, PlannedNotice, Unproved
 from chaoskit.plan.names import undefined
 from chaoskit.plan.witnesses import doors_of, unproved, unwitnessed
@@ -190,7 +190,7 @@ class AlertPlanner:
                 integration=integration.kind,
                 index=integration.index,
                 notify=bounds,
-                configured=windows.notify(rule, route, delivery_vs=self._delivery_vs) if route else None,
+                configured=windows.notify(route, self._delivery_vs) if route else None,
                 all_clear=all_clear if self._hears_all_clear(expectation, receiver, ask, integration) else None,
                 recipients=self._recipients(name) if integration.kind == "email" else (),
                 sends_resolved=integration.send_resolved,
@@ -213,7 +213,7 @@ class AlertPlanner:
         if promised is not None:
             window = windows.promised_notify(promised, delivery_vs=self._delivery_vs)
         else:
-            window = windows.notify(rule, route or self._config.route, delivery_vs=self._delivery_vs)
+            window = windows.notify(route or self._config.route, self._delivery_vs)
         if ask.mode != "bounded":
             return window
         # A scenario's own bounds count from pending, as promises do; windows count from FiredAt.
@@ -255,8 +255,3 @@ def _binding(rule: Rule, faults: Sequence[PlannedFault]) -> tuple[str, tuple[str
         if label not in rule.labels and carried.may_have(label):
             return label, tuple(name for fault in faults if fault.label == label for name in fault.targets)
     return "", ()
-
-
-def place_of(notice: PlannedNotice) -> Place | None:
-    """Where the setting that governs a notice stands in the configuration, if a route leads to it."""
-    return notice.configured.place if notice.configured else None

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from chaoskit.alerting.config_matchers import regex
 from chaoskit.alerting.model import Matcher
 from chaoskit.alerting.routing import matches
 
@@ -30,11 +29,6 @@ def label_values(matchers: Iterable[Matcher], wanted: Mapping[str, str], mark: s
             return None
         labels[label] = found
     return {label: value for label, value in labels.items() if value}
-
-
-def example(pattern: str) -> str | None:
-    """A text that an RE2 expression matches from end to end; None where none was found."""
-    return next((text for text in _examples(pattern) if regex(pattern).match(text)), None)
 
 
 def _all(matchers: list[Matcher], label: str, value: str) -> bool:

@@ -9,7 +9,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from chaoskit.alerting.model import AlertConfig, PromisedNotice, Rule
-from chaoskit.alerting.promql import CannotScale, scale_query
+from chaoskit.alerting.promql import CannotScale
+from chaoskit.alerting.promql import scale as scale_expression
 from chaoskit.alerting.routing import alert_labels, receivers_of
 from chaoskit.alerting.virtual import exact_scale, instant_records
 from chaoskit.alerting.windows_expression import range_of, unread_below
@@ -302,7 +303,7 @@ class Session:
         factor = Fraction(scale).limit_denominator(1000)
         for one in (rule, *closure(rule, records).values()):
             try:
-                scale_query(one.expr, factor, instants=instants)
+                scale_expression(one.expr, factor, instants=instants)
             except CannotScale as error:
                 return f"it cannot run {scale:g} times as fast: {error}; rehearse it with --time-scale 1"
         return ""

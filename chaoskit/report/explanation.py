@@ -142,7 +142,7 @@ def _hops(explanation: Explanation) -> RenderableType:
     rows += [("", windows.hold)] if windows.hold else []
     rows += [(heard.receiver, heard.notify) for heard in explanation.told.heard]
     rows.append(("", windows.clear))
-    rows += [(r.receiver, d.all_clear) for r in windows.receivers for d in r.deliveries if d.all_clear]
+    rows += [(to, d.all_clear) for to, of in windows.deliveries.items() for d in of if d.all_clear]
     for to, window in rows:
         where = f"{clean(window.setting)}  {window.place}" if window.place else clean(window.setting)
         shown.add_row(window.hop, clean(to), span((window.lo_vs, window.hi_vs)), where)

@@ -82,11 +82,6 @@ class Lease:
         # From the beginning: what is started before the first fault may take longer than a lease.
         threading.Thread(target=self._beat, name="lease", daemon=True).start()
 
-    @property
-    def watchdog(self) -> int:
-        """The watchdog's pid."""
-        return self._watchdog.pid
-
     def begin(self) -> None:
         """Waits until the watchdog watches; raises EquipmentError when it does not come up."""
         if self._answer(_READY_S, "ready") != "ready":

@@ -44,7 +44,6 @@ class Tool:
     name: str
     path: Path | None
     version: str | None
-    found_in: str
     problem: str = ""
 
 
@@ -136,7 +135,7 @@ def _installed(name: str, candidates: tuple[tuple[Path, str], ...]) -> tuple[Too
         candidates = candidates[:1]
     with ThreadPoolExecutor(4) as pool:
         versions = pool.map(lambda each: _version(each[0])[0], candidates)
-    found = (Tool(name, path, version, where) for (path, where), version in zip(candidates, versions, strict=True))
+    found = (Tool(name, path, version) for (path, _), version in zip(candidates, versions, strict=True))
     return tuple(tool for tool in found if tool.version)
 
 
@@ -174,11 +173,11 @@ def _find(name: str, generation: str | None, env: Mapping[str, str]) -> Tool:
     for path, where in _candidates(name, generation, env):
         version, problem = _version(path)
         if not problem:
-            return Tool(name, path, version, where)
+            return Tool(name, path, version)
         tried.append(f"{path} (from {where}) {problem}")
         if where.startswith("CHAOSKIT_"):  # named explicitly: another one would not be what was asked for
             break
-    return Tool(name, None, None, "", "; ".join(tried) or "not found")
+    return Tool(name, None, None, "; ".join(tried) or "not found")
 
 
 def _candidates(name: str, generation: str | None, env: Mapping[str, str]) -> Iterator[tuple[Path, str]]:

@@ -27,9 +27,7 @@ Checkers = Mapping[str, Tool]
 @pytest.fixture
 def programs(generation: Binaries) -> Checkers:
     """The checkers of each generation."""
-    return {
-        name: Tool(name, getattr(generation, name), generation.versions[name], "") for name in ("promtool", "amtool")
-    }
+    return {name: Tool(name, getattr(generation, name), generation.versions[name]) for name in ("promtool", "amtool")}
 
 
 @pytest.fixture

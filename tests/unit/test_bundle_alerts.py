@@ -13,13 +13,13 @@ import yaml
 from chaoskit.alerting.config import load_folder
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.alerting.routing import alert_labels, match_routes
-from chaoskit.alerting.virtual import assumptions, scale_rules
-from chaoskit.alerting.windows_alert import windows_for
+from chaoskit.alerting.virtual import scale_rules
 from chaoskit.alerting.windows_expression import range_of, recording_delay, selectors
 from chaoskit.bundle import folder
 from chaoskit.bundle.render import render
 from chaoskit.crm.contract import metrics
 from chaoskit.units import format_duration, parse_duration
+from tests.alerting_examples import windows_of
 from tests.bundle_rules import CASES
 from tests.bundle_rules.case import FILES, alerts
 from tests.bundle_rules.documented import DOCUMENTED_RULES, LOOKS_BACK, kebab
@@ -106,7 +106,6 @@ def test_rules_read_only_what_the_service_exports(file: str) -> None:
 def test_every_rule_can_be_compressed_for_virtual_time(file: str) -> None:
     scaled, refused = scale_rules(parsed(file), 60, 15)
     assert not refused
-    assert not assumptions(parsed(file), 60)
     written = [str(rule["expr"]) for group in parsed(file)["groups"] for rule in group["rules"]]
     divided = [str(rule["expr"]) for group in scaled["groups"] for rule in group["rules"]]
     for before, after in zip(written, divided, strict=True):
@@ -145,7 +144,7 @@ def test_what_a_rule_looks_back_over_is_known_through_its_records(alert: str) ->
 def test_the_promise_speaks_of_the_service_and_the_configuration_adds_its_own(alert: str) -> None:
     """Ranges, scrape and evaluation stand in the windows once, however the promise is read."""
     promise = CONFIG.promise
-    windows = windows_for(CONFIG, RULES[alert], {"worker_name": "worker-2"})
+    windows = windows_of(CONFIG, RULES[alert], {"worker_name": "worker-2"})
     seen_s = 15 + 10 + 15
     kept_s = RULES[alert].keep_firing_for_s
     assert windows.detect.hi_vs == promise.appears_s[alert] + LOOKS_BACK[alert] + seen_s

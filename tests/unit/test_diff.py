@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from chaoskit.alerting.config import load_texts
 from chaoskit.alerting.inhibition import mutes
 from chaoskit.alerting.model import AlertConfig
-from chaoskit.alerting.windows_alert import windows_for
 from chaoskit.diff.compare import diff
 from chaoskit.diff.model import KINDS, Difference
 from chaoskit.diff.output import sentence, to_github, to_json, together
+from tests.alerting_examples import windows_of
 
 
 def told(difference: Difference) -> list[str]:
@@ -197,9 +197,9 @@ def seen(config_: AlertConfig) -> object:
         (
             rule.alert,
             {
-                (each.receiver, d.notify.lo_vs, d.notify.hi_vs, d.all_clear is None)
-                for each in windows_for(config_, rule, rule.labels).receivers
-                for d in each.deliveries
+                (receiver, d.notify.lo_vs, d.notify.hi_vs, d.all_clear is None)
+                for receiver, deliveries in windows_of(config_, rule, rule.labels).deliveries.items()
+                for d in deliveries
             },
             {
                 source.alert

@@ -14,7 +14,6 @@ from rich.console import Console
 from chaoskit.alerting.inhibition import mutes
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.alerting.routing import match_routes
-from chaoskit.alerting.windows_alert import windows_for
 from chaoskit.errors import BadInput
 from chaoskit.explain.alert import Explanation, explain
 from chaoskit.explain.output import to_json
@@ -22,6 +21,7 @@ from chaoskit.explain.people import People
 from chaoskit.explain.words import span
 from chaoskit.report.explanation import explanation_view
 from chaoskit.scenario.loader import load_scenario
+from tests.alerting_examples import windows_of
 
 OPEN = """\
 groups:
@@ -195,10 +195,10 @@ def test_routes_windows_and_mutes_are_those_of_the_exact_semantics(random: Alert
     for subject in people.subjects:
         told = people.told(subject)
         own = labels[subject.rule.alert]
-        exact = windows_for(random, subject.rule, subject.rule.labels)
+        exact = windows_of(random, subject.rule, subject.rule.labels)
         assert {each.route.path for each in told.heard} <= {r.path for r in match_routes(random.route, own)}
         assert {(h.receiver, h.notify) for h in told.heard} == {
-            (r.receiver, d.notify) for r in exact.receivers for d in r.deliveries
+            (receiver, d.notify) for receiver, deliveries in exact.deliveries.items() for d in deliveries
         }
         assert (told.windows.detect, told.windows.clear) == (exact.detect, exact.clear)
         muting = {n for n, source in labels.items() if any(mutes(r, source, own) for r in random.inhibit_rules)}

@@ -319,8 +319,8 @@ def test_what_a_holder_and_a_watchdog_start_hears_signals(tmp_path: Path) -> Non
     held.take_back()
     lease = Lease([tmp_path], tmp_path / "w.log", lambda _: None)
     lease.begin()
-    assert of(lease.watchdog).endswith("SigIgn: 0000000001000000")
-    os.kill(lease.watchdog, signal.SIGTERM)
+    assert of(lease._watchdog.pid).endswith("SigIgn: 0000000001000000")
+    os.kill(lease._watchdog.pid, signal.SIGTERM)
     lease.end(healed=True)
 
 

@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psutil
 import pytest
 
@@ -58,8 +59,10 @@ def test_a_killed_parent_leaves_no_load_behind(target: Target, tmp_path: Path, p
         import sys, threading
         from pathlib import Path
         from chaoskit.load.engine import LoadChild
+        import msgspec
         from chaoskit.load.model import LoadSpec
-        load = LoadChild.start(LoadSpec.from_json(sys.argv[1]), log=Path(sys.argv[2]), on_event=lambda event: None)
+        spec = msgspec.json.decode(sys.argv[1], type=LoadSpec)
+        load = LoadChild.start(spec, log=Path(sys.argv[2]), on_event=lambda event: None)
         assert load.first_window.wait(10)
         sys.stdout.write(" ".join(map(str, load.pids)) + "\\n")
         sys.stdout.flush()
@@ -68,8 +71,14 @@ def test_a_killed_parent_leaves_no_load_behind(target: Target, tmp_path: Path, p
     own = tmp_path / "own.py"
     own.write_text(PLAIN)
     several: dict[str, Any] = {"users": 4, "processes": 2, "locustfile": str(own)}
-    spec = a_spec(target, **(several if processes > 1 else {"rate": 50.0})).to_json()
-    argv = [sys.executable, "-c", textwrap.dedent(parent_code), spec, str(tmp_path / "load.log")]
+    spec = a_spec(target, **(several if processes > 1 else {"rate": 50.0}))
+    argv = [
+        sys.executable,
+        "-c",
+        textwrap.dedent(parent_code),
+        msgspec.json.encode(spec).decode(),
+        str(tmp_path / "load.log"),
+    ]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         children = [psutil.Process(int(pid)) for pid in parent.stdout.readline().split()]
@@ -116,8 +125,9 @@ def test_a_parent_that_stands_still_does_not_go_on_loading_the_target(target: Ta
         import sys, threading
         from pathlib import Path
         from chaoskit.load.engine import LoadChild
+        import msgspec
         from chaoskit.load.model import LoadSpec
-        spec, log = LoadSpec.from_json(sys.argv[1]), Path(sys.argv[2])
+        spec, log = msgspec.json.decode(sys.argv[1], type=LoadSpec), Path(sys.argv[2])
         load = LoadChild.start(spec, log=log, on_event=lambda event: None, lease_s=2.0)
         assert load.first_window.wait(10)
         threading.Event().wait(2.3)
@@ -125,8 +135,14 @@ def test_a_parent_that_stands_still_does_not_go_on_loading_the_target(target: Ta
         sys.stdout.flush()
         threading.Event().wait(60)
     """
-    spec = a_spec(target, rate=50.0).to_json()
-    argv = [sys.executable, "-c", textwrap.dedent(parent_code), spec, str(tmp_path / "load.log")]
+    spec = a_spec(target, rate=50.0)
+    argv = [
+        sys.executable,
+        "-c",
+        textwrap.dedent(parent_code),
+        msgspec.json.encode(spec).decode(),
+        str(tmp_path / "load.log"),
+    ]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         pid, alive = parent.stdout.readline().split()

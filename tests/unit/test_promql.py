@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from chaoskit.alerting.promql import CannotScale, is_instant, metrics, scale, scale_query
+from chaoskit.alerting.promql import CannotScale, is_instant, metrics, scale
 from chaoskit.alerting.promql_durations import Rounding, divide, largest_exact_scale, spell
 from chaoskit.alerting.promql_lex import words
 from chaoskit.alerting.promql_lockstep import Inserted, compare
@@ -82,13 +82,6 @@ def test_the_refusal_of_a_duration_names_the_largest_scale_that_fits() -> None:
     with pytest.raises(CannotScale, match="50 is the largest whole scale up to 60"):
         scale("rate(x[10s])", 60)
     assert scale("rate(x[10s])", 50) == "rate(x[200ms]) / 50"
-
-
-def test_what_was_assumed_is_reported() -> None:
-    scaled = scale_query("time() - backup_done > 60 and rate(cpu_seconds_total[5m]) > 0.5", 60)
-    assert [assumed.metric for assumed in scaled.assumptions] == ["backup_done", "cpu_seconds_total"]
-    assert "real clock" in scaled.assumptions[0].taken_for
-    assert scale_query("rate(x[5m])", 60).assumptions == ()
 
 
 def test_a_metric_known_to_be_an_instant_needs_no_telling_name() -> None:

@@ -33,11 +33,11 @@ def test_the_environment_comes_before_path_and_path_before_the_cache(tmp_path: P
     }
 
     found = find(env=env)
-    assert [(tool.version, tool.found_in) for tool in found.tools] == [
-        ("0.1.0+ds", "CHAOSKIT_PROMETHEUS"),
-        ("0.2.0", "PATH"),
-        ("0.2.1", "PATH"),
-        ("0.3.0", "cache (bookworm)"),
+    assert [(tool.version, tool.path) for tool in found.tools] == [
+        ("0.1.0+ds", named),
+        ("0.2.0", tmp_path / "path" / "promtool"),
+        ("0.2.1", tmp_path / "path" / "prometheus-alertmanager"),
+        ("0.3.0", cache / "amtool"),
     ]
     assert require(env=env).versions == {
         "prometheus": "0.1.0+ds", "promtool": "0.2.0", "alertmanager": "0.2.1", "amtool": "0.3.0",
@@ -50,7 +50,7 @@ def test_this_systems_own_generation_comes_first(tmp_path: Path) -> None:
         program(tmp_path / "binaries" / generation / "usr/bin/promtool", f"1.{len(generation)}")
     own = os_release().get("VERSION_CODENAME")
     found = find(env={"PATH": "/bin", "CHAOSKIT_CACHE": str(tmp_path)})
-    assert found.promtool.found_in == f"cache ({own or 'aaa'})"
+    assert found.promtool.path == tmp_path / "binaries" / (own or "aaa") / "usr/bin/promtool"
 
 
 def test_a_program_that_does_not_answer_in_time_is_said_with_how_long_it_had(

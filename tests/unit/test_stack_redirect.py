@@ -173,7 +173,6 @@ def test_a_folder_with_a_bracket_in_its_name_is_no_glob() -> None:
 def test_the_path_of_a_webhook_follows_only_where_it_is_plain(url: str, path: str) -> None:
     result = run(with_receiver(webhook_configs=[{"url": url}]))
     assert result.doors[0].path == path
-    assert book().at_path(path) is None
 
 
 def test_the_original_is_left_as_it_is() -> None:
@@ -201,15 +200,6 @@ def test_two_mail_doors_never_share_a_port() -> None:
     doors.smtp("a", "email", 0, send_resolved=False)
     with pytest.raises(EquipmentError, match="20001 was given out twice"):
         doors.smtp("a", "email", 1, send_resolved=False)
-
-
-def test_a_door_is_found_by_its_address() -> None:
-    doors = book()
-    mail = doors.smtp("a", "email", 0, send_resolved=False)
-    hook = doors.http("a", "webhook", 0, send_resolved=True, speaks="webhook", tail="/alerts")
-    assert doors.at_port(mail.port) is mail
-    assert doors.at_path("/door/1/alerts?x=1") is hook
-    assert [doors.at_path(path) for path in ("/door/0", "/door/2", "/door/11", "/other", "/door/1x")] == [None] * 5
 
 
 def test_a_token_request_is_no_notice() -> None:

@@ -16,7 +16,6 @@ from chaoskit.alerting.promql_rules import scaled_hold
 from chaoskit.alerting.virtual import (
     CannotScale,
     Refusal,
-    assumptions,
     instant_records,
     prometheus_flags,
     scale_alertmanager,
@@ -130,7 +129,6 @@ def test_real_time_changes_nothing_and_the_input_is_never_changed() -> None:
 )
 def test_an_empty_file_is_no_fault(doc: dict[str, Any]) -> None:
     assert scale_rules(doc, 60, 15)[1] == []
-    assert assumptions(doc, 60) == []
 
 
 def test_a_rule_that_cannot_be_compressed_is_named_and_left_out() -> None:
@@ -248,17 +246,6 @@ def test_a_hold_follows_the_groups_interval_and_else_the_global_one() -> None:
     assert _scaled(rule, interval="10s")[0]["rules"][0]["for"] == "996ms"  # six evaluations, 166 ms apart
     assert _scaled(rule, eval_s=10)[0]["rules"][0]["for"] == "996ms"
     assert _scaled(rule, eval_s=15)[0]["rules"][0]["for"] == "1s"
-
-
-def test_what_is_assumed_of_a_metric_is_listed_by_group_and_rule() -> None:
-    doc = _file(
-        {"alert": "A", "expr": "time() - backup_done > 60"},
-        {"alert": "B", "expr": "x"},
-        {"alert": "C", "expr": "hour()"},
-    )
-    assert [(group, rule, assumed.metric) for group, rule, assumed in assumptions(doc, 60)] == [
-        ("g", "A", "backup_done")
-    ]
 
 
 # Templates ---------------------------------------------------------------------------------------------------------

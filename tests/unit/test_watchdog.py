@@ -144,7 +144,7 @@ def test_a_watchdog_that_stands_still_is_as_good_as_dead_and_does_not_stay_behin
     one = journal(tmp_path)
     lease = Lease([tmp_path], tmp_path / "watchdog.log", trouble.append, lease_s=1.2)
     lease.begin()
-    watchdog = psutil.Process(lease.watchdog)
+    watchdog = psutil.Process(lease._watchdog.pid)
     threading.Event().wait(2.4)
     assert trouble == []
     watchdog.suspend()

@@ -7,7 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 import pytest
-from alerting_examples import ALERTMANAGER, PROMETHEUS, RULES, load
+from alerting_examples import ALERTMANAGER, PROMETHEUS, RULES, load, windows_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,14 +21,12 @@ from chaoskit.alerting.windows import (
     detect,
     hold,
     largest_scale,
+    live_notify,
     notify,
     promised_hold,
     promised_notify,
-    repeat,
-    resend_period,
     up,
 )
-from chaoskit.alerting.windows_alert import windows_for
 from chaoskit.errors import Place
 
 
@@ -45,7 +43,7 @@ def test_the_worked_example_of_two_minutes_at_fifteen_seconds() -> None:
     """s = I = 15s, d <= 10s, F = 2m, GW = 30s, GI = 5m: firing in [120, 160], noticed in [150, 190], cleared by 340."""
     config = load()
     rule, route = config.rules[0], config.route
-    seen, held, told = detect(config, rule), hold(rule), notify(rule, route, 0)
+    seen, held, told = detect(config, rule), hold(rule), notify(route, 0)
     assert bounds(seen) == (0, 40)
     assert bounds(held) == (120, 120)
     assert bounds(told) == (30, 30)
@@ -58,10 +56,10 @@ def test_the_worked_example_of_two_minutes_at_fifteen_seconds() -> None:
 
 def test_deliveries_have_a_tolerance_at_their_end_only() -> None:
     config = load()
-    rule, route = config.rules[0], config.route
-    assert bounds(notify(rule, route, 2)) == (30, 32)
+    route = config.route
+    assert bounds(notify(route, 2)) == (30, 32)
     assert bounds(all_clear(route, 5)) == (0, 305)
-    assert bounds(notify(rule, route, 2, live=True)) == (0, 302)
+    assert bounds(live_notify(route, 2)) == (0, 302)
 
 
 def test_for_is_rounded_up_to_evaluations() -> None:
@@ -70,7 +68,6 @@ def test_for_is_rounded_up_to_evaluations() -> None:
     window = hold(replace(rule, interval_s=3))
     assert bounds(window) == (6, 6)
     assert window.setting == "for 5s, 6s in whole evaluations"
-    assert bounds(hold(replace(rule, interval_s=3), missed=2)) == (6, 12)
 
 
 def test_an_alert_is_kept_for_keep_firing_for_in_whole_evaluations() -> None:
@@ -90,30 +87,12 @@ def test_what_the_service_needs_widens_only_the_end_of_detection() -> None:
     assert window.place == rule.place
 
 
-@pytest.mark.parametrize(("interval_s", "period_s"), [(15, 75), (60, 120), (7, 63), (61, 61), (0.25, 60.25)])
-def test_a_firing_alert_is_sent_again_at_the_first_evaluation_after_the_delay(
-    interval_s: float, period_s: float
-) -> None:
-    _, rule = rule_with("for: 1m")
-    assert resend_period(replace(rule, interval_s=interval_s)) == period_s
-
-
-def test_a_lost_post_costs_one_period_of_sending_again() -> None:
-    config, rule = rule_with("for: 1m")
-    assert bounds(notify(rule, config.route, 2, lost_posts=1)) == (30, 107)
-
-
-def test_repeats_come_at_the_first_tick_strictly_after_the_interval() -> None:
-    assert repeat(load().route, 2) == (4 * 3600, 4 * 3600 + 302)
-
-
 def test_the_promise_counts_as_it_was_given_and_not_as_it_is_configured() -> None:
-    config, rule = rule_with("for: 5m")
+    _, rule = rule_with("for: 5m")
     promised = PromisedNotice("A", "everyone", 60, 10, 7200, Place("promise", 3))
     assert bounds(promised_hold(promised, rule)) == (60, 60)
     assert bounds(promised_notify(promised, 2)) == (10, 12)
     assert promised_notify(promised, 2).place == promised.place
-    assert bounds(promised_notify(promised, 2, live=config.route)) == (0, 302)
     assert bounds(promised_hold(replace(promised, for_s=50), rule)) == (60, 60)
 
 
@@ -126,7 +105,7 @@ def test_the_default_tolerance_is_two_seconds_and_five_when_time_is_compressed()
 @pytest.mark.parametrize(("wait", "resolution_vs"), [("0s", 2), ("3s", 2), ("10s", 5), ("30s", 15), ("5m", 15)])
 def test_a_notice_must_be_known_to_half_its_group_wait(wait: str, resolution_vs: float) -> None:
     config = load(alertmanager=ALERTMANAGER.replace("30s", wait))
-    assert notify(config.rules[0], config.route, 2).resolution_vs == resolution_vs
+    assert notify(config.route, 2).resolution_vs == resolution_vs
 
 
 def test_the_other_hops_must_be_known_to_half_of_what_governs_them() -> None:
@@ -143,7 +122,7 @@ def test_the_other_hops_must_be_known_to_half_of_what_governs_them() -> None:
 
 def test_the_largest_scale_is_where_the_uncertainty_fills_the_resolution() -> None:
     config = load(alertmanager=ALERTMANAGER.replace("30s", "10s"))
-    window = notify(config.rules[0], config.route, 5)
+    window = notify(config.route, 5)
     assert largest_scale(window, 0.05) == 100
     assert largest_scale(window, 0) == math.inf
 
@@ -176,7 +155,7 @@ def test_a_window_is_never_empty_and_never_finer_than_two_seconds(
     config = load()
     rule = replace(config.rules[0], interval_s=interval_s, for_s=for_s, keep_firing_for_s=keep_s)
     route = replace(config.route, group_wait_s=wait_s, group_interval_s=wait_s)
-    windows = [detect(config, rule), hold(rule), notify(rule, route, 0), clear(config, rule), all_clear(route, 0)]
+    windows = [detect(config, rule), hold(rule), notify(route, 0), clear(config, rule), all_clear(route, 0)]
     assert [window.hop for window in windows] == ["detect", "hold", "notify", "clear", "all-clear"]
     for window in windows:
         assert 0 <= window.lo_vs <= window.hi_vs
@@ -209,33 +188,20 @@ alerts:
 
 def test_a_receiver_reached_by_two_routes_has_two_groups() -> None:
     config = load(alertmanager=TWICE, promise=PROMISE)
-    windows = windows_for(config, config.rules[0], {"worker": "w1"}, time_scale=60)
-    everyone, quiet = windows.receivers
-    assert [(each.group_key, bounds(each.notify)) for each in everyone.deliveries] == [
+    windows = windows_of(config, config.rules[0], {"worker": "w1"}, time_scale=60)
+    everyone, quiet = windows.deliveries["everyone"], windows.deliveries["quiet"]
+    assert [(each.group_key, bounds(each.notify)) for each in everyone] == [
         ('{}/{severity="critical"}:{alertname="WorkerDown"}', (10, 15)),
         ('{}/{component="worker"}:{alertname="WorkerDown", worker="w1"}', (30, 35)),
     ]
-    assert all(each.all_clear and bounds(each.all_clear) == (0, 305) for each in everyone.deliveries)
-    assert everyone.promised_notify
-    assert bounds(everyone.promised_notify) == (10, 15)
-    assert (quiet.receiver, quiet.promised, quiet.promised_notify) == ("quiet", None, None)
-    assert quiet.deliveries[0].all_clear is None
+    assert all(each.all_clear and bounds(each.all_clear) == (0, 305) for each in everyone)
+    assert quiet[0].all_clear is None
     assert bounds(windows.detect) == (0, 46)
-    assert windows.first_notice_vs() == (130, 181)
 
 
 def test_the_way_from_the_fault_includes_the_expressions_range() -> None:
     config = load(RULES.replace("worker_health == 0", "rate(errors[5m]) > 1").replace("for: 2m", "for: 0s"))
-    windows = windows_for(config, config.rules[0], {})
+    windows = windows_of(config, config.rules[0], {})
     assert bounds(windows.detect) == (0, 340)
     assert bounds(windows.clear) == (0, 340)
     assert windows.hold is None
-    assert windows.first_notice_vs() == (30, 372)
-
-
-def test_live_groups_are_bound_by_the_group_interval_at_every_receiver() -> None:
-    config = load(promise=PROMISE)
-    (everyone,) = windows_for(config, config.rules[0], {}, live=True).receivers
-    assert bounds(everyone.deliveries[0].notify) == (0, 302)
-    assert everyone.promised_notify
-    assert bounds(everyone.promised_notify) == (0, 302)
