@@ -74,7 +74,7 @@ class Functions(Knowing):
         if horizon is None:
             raise CannotDerive("the horizon of predict_linear() is not a number")
         selector = only_selector(node.args[0])
-        labels = self._labels(selector)
+        labels = self.labels_for(selector)
         leaf = self.script.get(selector.name or "", labels)
         if leaf is None or leaf.shape == "present":
             start = max(abs(want[0]), abs(want[1]), BASE)
@@ -99,9 +99,9 @@ class Functions(Knowing):
             self._put(inner, shape, (BASE * at_rest, BASE * during), {"le": le})
 
     def _place(self, selector: Any, shape: str, want: Pair) -> None:
-        record = self._record(selector)
+        record = self.record_of(selector)
         if record is not None and shape == "value":
-            self._through(record, selector, lambda inner: self.invert(inner, want))
+            self.through(record, selector, lambda inner: self.invert(inner, want))
             return
         if selector.offset:
             raise CannotDerive("a value in the past cannot be set apart from the present one")

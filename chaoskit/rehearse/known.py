@@ -36,7 +36,7 @@ class Knowing(Placing):
 
     def _clock_only(self, node: Any) -> bool:
         """Whether the node reads time stamps that were decided as distances from now."""
-        leaves = [self.script.get(metric_of(one), self._labels(one)) for one in selectors_below(node)]
+        leaves = [self.script.get(metric_of(one), self.labels_for(one)) for one in selectors_below(node)]
         return bool(leaves) and all(leaf is not None and leaf.clock for leaf in leaves)
 
     def known(self, node: Any) -> Pair | None:
@@ -98,11 +98,11 @@ class Knowing(Placing):
         return None
 
     def _known_leaf(self, selector: Any, shape: str) -> Pair | None:
-        if (record := self._record(selector)) is not None and shape == "value":
+        if (record := self.record_of(selector)) is not None and shape == "value":
             found: list[Pair | None] = []
-            self._through(record, selector, lambda inner: found.append(self.known(inner)))
+            self.through(record, selector, lambda inner: found.append(self.known(inner)))
             return found[0]
-        leaf = self.script.get(metric_of(selector), self._labels(selector))
+        leaf = self.script.get(metric_of(selector), self.labels_for(selector))
         if leaf is None or leaf.shape != shape:
             return None
         return (leaf.levels[0], leaf.levels[0]) if selector.offset else leaf.levels

@@ -56,7 +56,7 @@ class Placing:
     """The labels in which the series of one metric differ where several are wanted."""
 
     def _put(self, selector: Any, shape: Any, want: Pair, more: Mapping[str, str] | None = None) -> Leaf:
-        labels = {**self._labels(selector), **(more or {})}
+        labels = {**self.labels_for(selector), **(more or {})}
         name = metric_of(selector)
         if name in ("ALERTS", "ALERTS_FOR_STATE"):
             raise CannotDerive("it reads the state of other alerts")
@@ -75,7 +75,8 @@ class Placing:
             if other.summed and other.shape == leaf.shape and min(left) >= 0:
                 other.levels = left
 
-    def _labels(self, selector: Any) -> dict[str, str]:
+    def labels_for(self, selector: Any) -> dict[str, str]:
+        """The labels of a series that the selector picks; raises CannotDerive where none satisfy its matchers."""
         wanted = dict(self.labels)
         if self.copy:
             wanted |= {label: f"{wanted.get(label, self.mark)}-{self.copy}" for label in self.apart}
@@ -86,12 +87,14 @@ class Placing:
             raise CannotDerive(f"no labels satisfy all matchers of '{promql_text(selector)}'")
         return found
 
-    def _record(self, selector: Any) -> Rule | None:
+    def record_of(self, selector: Any) -> Rule | None:
+        """The recording rule behind a selector, where such rules are followed."""
         if not self.choices.expand or self.depth > 8:
             return None
         return self.records.get(selector.name or "")
 
-    def _through(self, record: Rule, selector: Any, go: Callable[[Any], None]) -> None:
+    def through(self, record: Rule, selector: Any, go: Callable[[Any], None]) -> None:
+        """Goes on into a recording rule's expression; raises CannotDerive where its own labels are not asked for."""
         kept = [m for m in matchers_of(selector) if m.label not in record.labels]
         fixed = [m for m in matchers_of(selector) if m.label in record.labels]
         if not matches_all(fixed, record.labels):

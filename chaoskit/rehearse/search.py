@@ -52,10 +52,10 @@ def reads(node: Any, solver: Solver, varied: frozenset[str]) -> dict[str, Read]:
     def walk(one: Any, use: Use, clocked: bool) -> None:
         match one:
             case promql.VectorSelector():
-                if (record := solver._record(one)) is not None:
-                    solver._through(record, one, lambda inner: walk(inner, use, clocked))
+                if (record := solver.record_of(one)) is not None:
+                    solver.through(record, one, lambda inner: walk(inner, use, clocked))
                     return
-                labels = dict(solver._labels(one))
+                labels = dict(solver.labels_for(one))
                 if solver.copy:
                     wanted = {m.name for m in one.matchers.matchers if str(m.op).endswith("Equal")}
                     labels |= {label: f"{solver.mark}-{solver.copy}" for label in varied - wanted if label in labels}

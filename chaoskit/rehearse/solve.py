@@ -226,7 +226,7 @@ class Solver(Functions):
 
     def _presence(self, node: Any, down: bool, up: bool) -> None:
         selector = node.vector_selector if isinstance(node, promql.MatrixSelector) else node
-        if (record := self._record(selector)) is not None:
-            self._through(record, selector, lambda inner: self.truth(inner, down, up))
+        if (record := self.record_of(selector)) is not None:
+            self.through(record, selector, lambda inner: self.truth(inner, down, up))
         elif down or up:
             self._put(selector, "present", (float(down), float(up)))
