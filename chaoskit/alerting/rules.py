@@ -39,6 +39,11 @@ def read_rules(reading: Reading, text: str, file: str, prometheus: PrometheusFil
     return tuple(rule for _, members in groups for _, rule in members if rule is not None)
 
 
+def rules_in(text: str, file: str) -> tuple[Rule, ...]:
+    """The rules of one file that can be read, with the intervals that Prometheus assumes."""
+    return read_rules(Reading(), text, file, _ANY)
+
+
 def rule_document(text: str, file: str, set_aside: Mapping[str, str]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     """A rule file as plain data with the rules that can be read and are not set aside; the others' names, with why."""
     reading = Reading()

@@ -10,8 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from chaoskit.alerting.model import AlertConfig, ScrapeJob
+from chaoskit.alerting.model import AlertConfig, Rule, ScrapeJob
 from chaoskit.alerting.prometheus_config import ASSUMED_INTERVAL_S
+from chaoskit.alerting.rules import rules_in
 from chaoskit.cli.manifests import rule_texts
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.fresh import fresh
@@ -87,7 +88,7 @@ def changed_alerts(config: AlertConfig, revision: str) -> frozenset[str]:
     )
 
 
-def _written(rule: Any) -> dict[str, Any]:
+def _written(rule: Rule) -> dict[str, Any]:
     return {
         "alert": rule.alert,
         "expr": " ".join(rule.expr.split()),
@@ -113,19 +114,16 @@ def _rules_at(file: str, revision: str) -> set[str]:
         shown = _git(path, "show", f"{revision}:{before}")
         if not before or shown.returncode:
             return set()
-    found = set()
-    for text in rule_texts(shown.stdout, file):
-        document = read(text, file, first=True).plain()
-        for group in (document.get("groups") if isinstance(document, dict) else None) or []:
-            for rule in group.get("rules") or []:
-                if rule.get("alert"):
-                    found.add(_told(_plain(rule, group)))
-    return found
+    try:
+        texts = rule_texts(shown.stdout, file)
+    except BadInput:
+        return set()
+    return {_told(_written(rule)) for text in texts for rule in rules_in(text, file) if rule.alert}
 
 
 def _git(beside: Path, *words: str) -> subprocess.CompletedProcess[str]:
     command = ["git", "-C", str(beside.absolute().parent), *words]
-    return subprocess.run(fresh(command), capture_output=True, text=True, check=False)
+    return subprocess.run(fresh(command), capture_output=True, text=True, errors="replace", check=False)
 
 
 def _renamed_from(path: Path, revision: str) -> str:
@@ -134,17 +132,3 @@ def _renamed_from(path: Path, revision: str) -> str:
     listed = _git(path, "diff", "--find-renames", "--diff-filter=R", "--name-status", "-z", revision).stdout.split("\0")
     # Triples: R and how alike they are, the old name, the new one.
     return next((listed[n + 1] for n in range(0, len(listed) - 2, 3) if listed[n + 2] == inside), "")
-
-
-def _plain(rule: dict[str, Any], group: dict[str, Any]) -> dict[str, Any]:
-    def seconds(key: str) -> float:
-        return parse_duration(str(rule[key])) if rule.get(key) else 0.0
-
-    return {
-        "alert": str(rule["alert"]),
-        "expr": " ".join(str(rule.get("expr", "")).split()),
-        "for": seconds("for"),
-        "keep": seconds("keep_firing_for"),
-        "labels": {k: str(v) for k, v in {**(group.get("labels") or {}), **(rule.get("labels") or {})}.items()},
-        "annotations": {k: str(v) for k, v in (rule.get("annotations") or {}).items()},
-    }

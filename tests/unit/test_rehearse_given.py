@@ -167,5 +167,25 @@ def test_only_rules_that_changed_since_a_revision_are_taken(config: AlertConfig,
         changed_alerts(changed, "nowhere")
 
 
+@pytest.mark.parametrize(
+    ("was", "changed"),
+    [
+        (RULES.replace("> 1000", "> 1000  # d\xfcster").encode("latin-1"), {"AllQueues"}),
+        (b"groups: [", {"Errors", "Queue", "AllQueues"}),
+        (b"kind: PrometheusRule\n", {"Errors", "Queue", "AllQueues"}),
+        (RULES.replace("for: 2m", "for: 2 minutes").encode(), {"Errors"}),
+        (b"groups: [[], {rules: 5}, {name: a, rules: [5]}]\n", {"Errors", "Queue", "AllQueues"}),
+    ],
+)
+def test_a_rule_that_cannot_be_read_in_the_revision_is_a_new_one(
+    config: AlertConfig, tmp_path: Path, was: bytes, changed: set[str]
+) -> None:
+    now = (tmp_path / "rules.yml").read_bytes()
+    (tmp_path / "rules.yml").write_bytes(was)
+    committed(tmp_path)
+    (tmp_path / "rules.yml").write_bytes(now)
+    assert changed_alerts(config, "HEAD") == changed
+
+
 def test_recording_rules_are_known_by_name(config: AlertConfig) -> None:
     assert set(recording_rules(config.rules)) == {"job:errors:rate5m"}
