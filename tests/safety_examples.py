@@ -17,6 +17,7 @@ from chaoskit.events import SCHEMA, Header, Invoke
 from chaoskit.faults import processes
 from chaoskit.faults.base import Target, Undo
 from chaoskit.faults.disk_fill import DiskFill, DiskFillSettings
+from chaoskit.handles.address import Address
 from chaoskit.run.journal import Journal
 from chaoskit.safety.state import FOLDER_VARIABLE
 
@@ -99,7 +100,7 @@ def journal(folder: Path, *events: Any) -> Journal:
 
 def filled(folder: Path) -> Undo:
     """A disk.fill in force in this folder; its token."""
-    undo = DiskFill.prepare(Target("slice:crm", ("crm",), {"folder": str(folder)}), DiskFillSettings(size=4096))
+    undo = DiskFill.prepare(Target("slice:crm", ("crm",), Address(folder=str(folder))), DiskFillSettings(size=4096))
     DiskFill.start(undo)
     return undo
 

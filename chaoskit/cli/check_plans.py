@@ -9,8 +9,8 @@ from chaoskit.check.findings import Said, Severity
 from chaoskit.errors import BadInput, Problem
 from chaoskit.inputs import Inputs
 from chaoskit.run.planning import plan_inputs, wrong_steps
-from chaoskit.scenario.model import Inject, Profile, Scenario
-from chaoskit.stack.handles import wrong_handles
+from chaoskit.scenario.model import Profile, Scenario
+from chaoskit.stack.local import wrong_handles
 
 
 def ask_faults(scenarios: Iterable[Scenario]) -> tuple[Said, ...]:
@@ -43,10 +43,10 @@ def _refused(inputs: Inputs) -> list[Said]:
 
 
 def _only_attached(scenario: Scenario, local: Profile, profiles: Iterable[Profile]) -> bool:
-    """Whether a scenario acts on a role that only an attached target's profile defines."""
-    specs = [spec for step in scenario.steps if isinstance(step, Inject) for spec in step.faults]
-    roles = {str(spec.target["role"]) for spec in specs if "role" in spec.target} - set(local.handles.role)
-    return any(roles & set(profile.handles.role) for profile in profiles if profile.target != "local")
+    """Whether a scenario acts on a handle that only an attached target's profile defines."""
+    wanted = {f"{kind}:{spec.target[kind]}" for _, spec in scenario.faults() for kind in spec.target}
+    wanted -= dict(local.handles.each()).keys()
+    return any(wanted & dict(profile.handles.each()).keys() for profile in profiles if profile.target != "local")
 
 
 def _said(problem: Problem, about: Scenario | Profile, severity: Severity | None = None) -> Said:

@@ -21,7 +21,7 @@ from chaoskit.plan.model import Inventory, Plan
 from chaoskit.report.terminal import hops_of
 from chaoskit.report.text import clean
 from chaoskit.scenario.loader import load_scenario
-from chaoskit.scenario.model import Do, Inject, Profile, Scenario
+from chaoskit.scenario.model import Profile
 from chaoskit.units import format_duration
 
 _TEMPLATE = """\
@@ -65,7 +65,7 @@ def draft(config: AlertConfig, alert: str, files: Iterable[Path], profile: Profi
         return text, plan
 
     for model in models(alert, files):
-        if not _kinds(model.scenario) <= {*known(), *known_actions()}:
+        if not {spec.kind for _, spec in model.scenario.faults()} <= {*known(), *known_actions()}:
             continue
         try:
             text, plan = planned(_runbook(model), model.body(notifies, labels))
@@ -102,11 +102,6 @@ def _apart(explanations: tuple[Explanation, ...]) -> dict[str, str]:
     first, *others = (each.told.subject.rule.labels for each in explanations)
     differing = {k: v for k, v in first.items() if any(other.get(k) != v for other in others)}
     return differing if others else {}
-
-
-def _kinds(scenario: Scenario) -> set[str]:
-    kinds = {fault.kind for step in scenario.steps if isinstance(step, Inject) for fault in step.faults}
-    return kinds | {step.action for step in scenario.steps if isinstance(step, Do)}
 
 
 def _runbook(model: Model) -> dict[str, str]:

@@ -14,8 +14,8 @@ from chaoskit.errors import EquipmentError
 from chaoskit.examine import alertmanager, prometheus
 from chaoskit.examine.canary import send_canary
 from chaoskit.examine.endpoint import Checked, Endpoint, NoAnswer
-from chaoskit.faults.processes import find
 from chaoskit.scenario.model import Attached, Handles
+from chaoskit.stack.attached import inventory
 from chaoskit.witness.client import WitnessClient
 
 _NAMED = 5
@@ -34,7 +34,7 @@ def examine_attached(target: Attached, handles: Handles, config: AlertConfig, *,
         asked = None
         yield error.checked
     yield from _guarded(lambda: iter([_metrics(Endpoint(target, "metrics"), target)]))
-    yield from _roles(handles)
+    yield from _behind(handles)
     if not target.witness:
         said = "none is named: what arrives is heard by nobody, and only a waived receiver can do without"
         yield Checked("witness", "warning", said, "witness: URL of the profile; chaoskit witness serve")
@@ -86,18 +86,15 @@ def _metrics(endpoint: Endpoint, target: Attached) -> Checked:
     return Checked("metrics", "ok", said)
 
 
-def _roles(handles: Handles) -> Iterator[Checked]:
+def _behind(handles: Handles) -> Iterator[Checked]:
     """The processes on this host that faults can reach."""
-    for name, role in handles.role.items():
-        if not role.match:
-            continue
-        found = sorted(find(role.match))
+    for handle, found in inventory(handles).items():
+        kind, _, name = handle.partition(":")
         if found:
             more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-            yield Checked(f"role {name}", "ok", f"{len(found)} processes here: {', '.join(found[:_NAMED])}{more}")
-        else:
-            mend = "compare match: of the profile with `ps -eo args`; the whole title must match"
-            yield Checked(f"role {name}", "missing", f"no process of this host has a title like '{role.match}'", mend)
+            yield Checked(f"{kind} {name}", "ok", f"{len(found)} processes here: {', '.join(found[:_NAMED])}{more}")
+        elif trouble := handles.of(kind)[name].unreachable(name, found):
+            yield Checked(f"{kind} {name}", "missing", *trouble)
 
 
 def _witness(target: Attached) -> tuple[WitnessClient | None, Checked]:

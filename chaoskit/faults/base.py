@@ -16,15 +16,17 @@ from __future__ import annotations
 
 import os
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict
 
 from chaoskit.events import Interval
+from chaoskit.handles.address import Address
 
 Undo = dict[str, Any]
 """An undo token: JSON data that is enough to take the fault back, in another process, after a crash."""
@@ -51,24 +53,7 @@ class Target:
     handle: str
     """As `role:worker`."""
     names: tuple[str, ...]
-    address: Mapping[str, Any]
-    """How the target's things are found: `pattern` for processes, a URL for a proxy, and so on; always `time_scale`."""
-
-    @property
-    def time_scale(self) -> float:
-        """Virtual seconds per real second, for settings that are virtual durations."""
-        return float(self.address.get("time_scale", 1.0))
-
-
-PLACES = ("url", "service", "token_file", "file", "folder", "pattern", "control")
-"""The part of an address that is journaled beside a token, to be compared with it before the token is obeyed."""
-
-
-def places(address: Mapping[str, Any]) -> dict[str, Any]:
-    """Where an address says that the target is, as data without a secret."""
-    prometheus = address.get("prometheus", "")
-    found = {key: address[key] for key in PLACES if key in address}
-    return {**found, "prometheus": prometheus if isinstance(prometheus, str) else prometheus["url"]}
+    address: Address = field(default_factory=Address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,23 +110,42 @@ def is_gone(file: Path) -> bool:
     return False
 
 
-class Fault(Protocol):
-    """One kind of fault; a class registered under its kind."""
+class Kind(ABC):
+    """What a kind of fault and an action have in common; a class is never made into an object."""
 
     kind: ClassVar[str]
+    """As scenarios write it."""
     handles: ClassVar[tuple[str, ...]]
-    """Which handles it acts on: role, link, queue, or none."""
+    """Kinds of handle that it acts on, one of which a target must name; none: it needs no target."""
     settings: ClassVar[type[Settings]]
 
     @classmethod
+    def beyond(cls, settings: Settings, limits: Mapping[str, Any]) -> str:
+        """Why a profile's limits forbid it; empty where they do not."""
+        return ""
+
+    @classmethod
+    def refuse_beyond(cls, settings: Settings, target: Target) -> None:
+        """Raises FaultError where the limits that the target's address tells forbid it."""
+        if why := cls.beyond(settings, target.address.limits):
+            raise FaultError(why)
+
+
+class Fault(Kind):
+    """A kind of fault. What is not abstract has an answer that is right for most kinds."""
+
+    @classmethod
+    @abstractmethod
     def prepare(cls, target: Target, settings: Settings) -> Undo:
         """Resolves the target and returns the undo token; changes nothing. Raises FaultError."""
 
     @classmethod
+    @abstractmethod
     def start(cls, undo: Undo) -> Seen:
         """Brings the effect about and returns once it was seen. Raises FaultError."""
 
     @classmethod
+    @abstractmethod
     def hold(cls, undo: Undo, ended: threading.Event) -> None:
         """Keeps the effect in force until `ended` is set; raises Lapsed when it is gone uninvited.
 
@@ -149,6 +153,7 @@ class Fault(Protocol):
         """
 
     @classmethod
+    @abstractmethod
     def stop(cls, undo: Undo) -> Seen:
         """Takes the effect back, from the token alone; idempotent, bounded, verified. Raises FaultError."""
 
@@ -158,45 +163,42 @@ class Fault(Protocol):
 
         Raises FaultError for a token that this kind cannot have made like that.
         """
+        return f"does what {cls.kind} does with {undo}"
+
+    @classmethod
+    def longest_s(cls, undo: Undo) -> float:
+        """How much longer than others its start or stop may take, in real seconds."""
+        return 0.0
+
+    @classmethod
+    def largest_scale(cls, names: tuple[str, ...]) -> tuple[float, str]:
+        """Up to which time scale its consequences on these things are not falsified, and why no further."""
+        return float("inf"), ""
+
+    @classmethod
+    def queries(cls, settings: Settings) -> tuple[str, ...]:
+        """The PromQL that it will ask the target's Prometheus."""
+        return ()
 
 
-def beyond(kind: Any, settings: Settings, limits: Mapping[str, Any]) -> str:
-    """Why a profile's limits forbid this of a kind of fault or action; empty where they do not."""
-    found = getattr(kind, "beyond", None)
-    return str(found(settings, limits)) if found else ""
-
-
-def refuse_beyond(kind: Any, settings: Settings, target: Target) -> None:
-    """Raises FaultError where the limits that the target's address tells forbid it."""
-    if why := beyond(kind, settings, target.address.get("limits", {})):
-        raise FaultError(why)
-
-
-def longest_s(kind: type[Fault], undo: Undo) -> float:
-    """What a kind's own settings add to how long its start or stop may take, in real seconds; 0 for most."""
-    found = getattr(kind, "longest_s", None)
-    return float(found(undo)) if found else 0.0
-
-
-class Changeable(Fault, Protocol):
+class Changeable(Fault):
     """A kind whose level can be changed while it is in force."""
 
     @classmethod
+    @abstractmethod
     def alter(cls, undo: Undo, settings: Settings) -> Undo:
         """The token that undoes the present level and the one of these settings; changes nothing. Raises FaultError."""
 
     @classmethod
+    @abstractmethod
     def change(cls, undo: Undo) -> Seen:
         """Brings the token's level about, with no gap at none, and returns once it was seen. Raises FaultError."""
 
 
-class Action(Protocol):
-    """Something done once, with nothing to take back; a class registered under its name."""
-
-    kind: ClassVar[str]
-    handles: ClassVar[tuple[str, ...]]
-    settings: ClassVar[type[Settings]]
+class Action(Kind):
+    """Something done once, with nothing to take back."""
 
     @classmethod
+    @abstractmethod
     def run(cls, target: Target, settings: Settings) -> tuple[Seen, dict[str, Any]]:
         """Does it and returns once the result is confirmed, with that result as data. Bounded; raises FaultError."""

@@ -31,7 +31,7 @@ import psutil
 
 from chaoskit import giving_way, waiting
 from chaoskit.faults import processes
-from chaoskit.faults.base import FaultError, Lapsed, Made, Seen, Settings, Target, Undo
+from chaoskit.faults.base import Fault, FaultError, Lapsed, Made, Seen, Settings, Target, Undo
 from chaoskit.faults.strength import ENOUGH
 from chaoskit.fresh import fresh
 
@@ -80,7 +80,7 @@ class Lit:
 
 def token(target: Target) -> Undo:
     """The part of a token that finds the burners; raises FaultError where the target has no slice."""
-    mark = target.address.get("mark")
+    mark = target.address.mark
     if not mark:
         raise FaultError(f"{target.handle}: the target does not say how its slice's processes are marked")
     return {**processes.origin(), "burn": secrets.token_hex(8), "mark": dict(mark)}
@@ -203,7 +203,7 @@ def _used_s(burners: list[psutil.Process]) -> float:
     return used_s
 
 
-class Burn:
+class Burn(Fault):
     """What the kinds that burn share: their limit, and how they end."""
 
     kind: ClassVar[str]

@@ -24,7 +24,7 @@ from urllib.parse import quote, urlsplit
 from pydantic import Field
 
 from chaoskit import waiting
-from chaoskit.faults.base import FaultError, Lapsed, Made, Seen, Settings, Target, Undo
+from chaoskit.faults.base import Changeable, FaultError, Lapsed, Made, Seen, Settings, Target, Undo
 from chaoskit.faults.interface import ANSWER_S, SILENCE_S, Watch, get, interface, take_back, vouched
 from chaoskit.faults.quantities import Ratio
 from chaoskit.faults.strength import Strength
@@ -51,7 +51,7 @@ class CacheThrashSettings(Settings):
     """Share of keys never asked for before in all look-ups: once the cache is full, so many evictions a look-up."""
 
 
-class CacheThrash:
+class CacheThrash(Changeable):
     """Requests keys never asked for before, in proportion to the look-ups of others."""
 
     kind: ClassVar[str] = "cache.thrash"
@@ -62,11 +62,11 @@ class CacheThrash:
     def prepare(cls, target: Target, settings: Settings) -> Undo:
         """Finds the cache and the service before it; raises FaultError when the cache's interface does not answer."""
         at = interface(target)
-        if "service" not in target.address:
+        if not target.address.service:
             raise FaultError(f"{target.handle}: the target does not tell where its service answers")
         get(at, "GET", "/cache")
         return cls.alter(
-            {"at": at, "service": target.address["service"], "prefix": f"thrash-{secrets.token_hex(4)}-"}, settings
+            {"at": at, "service": target.address.service, "prefix": f"thrash-{secrets.token_hex(4)}-"}, settings
         )
 
     @classmethod

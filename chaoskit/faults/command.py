@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from chaoskit import waiting
 from chaoskit.faults import programs, query
-from chaoskit.faults.base import FaultError, Lapsed, Made, Seen, Settings, Target, Undo, refuse_beyond
+from chaoskit.faults.base import Fault, FaultError, Lapsed, Made, Seen, Settings, Target, Undo
 from chaoskit.faults.interface import Watch
 from chaoskit.faults.query import Query
 
@@ -37,7 +37,7 @@ class CommandSettings(programs.ProgramSettings):
     believed."""
 
 
-class Command:
+class Command(Fault):
     """Runs a program that breaks something, and one that mends it."""
 
     kind: ClassVar[str] = "command"
@@ -53,7 +53,7 @@ class Command:
     def prepare(cls, target: Target, settings: Settings) -> Undo:
         """Finds the programs; raises FaultError for one that is not there."""
         assert isinstance(settings, CommandSettings)
-        refuse_beyond(cls, settings, target)
+        cls.refuse_beyond(settings, target)
         seen = settings.seen
         return {
             "start": programs.resolved(settings.start),
@@ -63,10 +63,10 @@ class Command:
         }
 
     @classmethod
-    def queries(cls, settings: Settings) -> list[str]:
+    def queries(cls, settings: Settings) -> tuple[str, ...]:
         """What it would ask Prometheus."""
         seen = getattr(settings, "seen", None)
-        return [seen.query] if isinstance(seen, Query) else []
+        return (seen.query,) if isinstance(seen, Query) else ()
 
     @classmethod
     def longest_s(cls, undo: Undo) -> float:

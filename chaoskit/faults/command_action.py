@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, model_validator
 
 from chaoskit.faults import programs
-from chaoskit.faults.base import FaultError, Seen, Settings, Target, refuse_beyond
+from chaoskit.faults.base import Action, FaultError, Seen, Settings, Target
 
 
 class CommandActionSettings(programs.ProgramSettings):
@@ -31,7 +31,7 @@ class CommandActionSettings(programs.ProgramSettings):
         return self
 
 
-class CommandAction:
+class CommandAction(Action):
     """Runs a program once."""
 
     kind: ClassVar[str] = "command"
@@ -47,7 +47,7 @@ class CommandAction:
     def run(cls, target: Target, settings: Settings) -> tuple[Seen, dict[str, Any]]:
         """Runs it to its end; raises FaultError when it ends otherwise than expected, or not in time."""
         assert isinstance(settings, CommandActionSettings)
-        refuse_beyond(cls, settings, target)
+        cls.refuse_beyond(settings, target)
         argv = settings.run if isinstance(settings.run, str) else programs.resolved(settings.run)
         begun = time.time()
         code, said = programs.run(argv, programs.orders(target, settings), settings.shell)

@@ -13,7 +13,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from chaoskit.faults import burners
-from chaoskit.faults.base import FaultError, Seen, Settings, Target, Undo, refuse_beyond
+from chaoskit.faults.base import FaultError, Seen, Settings, Target, Undo
 
 PROGRAM = """
 import time
@@ -64,7 +64,7 @@ class CpuBurn(burners.Burn):
     def prepare(cls, target: Target, settings: Settings) -> Undo:
         """Checks the limit; raises FaultError beyond it."""
         assert isinstance(settings, CpuBurnSettings)
-        refuse_beyond(cls, settings, target)
+        cls.refuse_beyond(settings, target)
         return {**burners.token(target), "cores": settings.cores, "burners": settings.burners}
 
     @classmethod

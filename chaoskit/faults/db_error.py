@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from pydantic import Field
 
-from chaoskit.faults.base import FaultError, Lapsed, Made, Seen, Settings, Target, Undo, is_gone
+from chaoskit.faults.base import Fault, FaultError, Lapsed, Made, Seen, Settings, Target, Undo, is_gone
 
 _BUSY_S = 5.0
 _LOOK_S = 0.5
@@ -33,7 +33,7 @@ class DbErrorSettings(Settings):
     """Which statements are refused."""
 
 
-class DbError:
+class DbError(Fault):
     """Makes statements on a table fail."""
 
     kind: ClassVar[str] = "db.error"
@@ -45,7 +45,7 @@ class DbError:
         """Finds the table; raises FaultError where it is not."""
         assert isinstance(settings, DbErrorSettings)
         undo = {
-            "file": target.address["file"],
+            "file": target.address.file,
             "trigger": f"chaoskit_{secrets.token_hex(6)}",
             "table": settings.table,
             "operation": settings.operation,

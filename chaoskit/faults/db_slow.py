@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from pydantic import Field, model_validator
 
-from chaoskit.faults.base import FaultError, Lapsed, Made, Seen, Settings, Target, Undo, is_gone
+from chaoskit.faults.base import Fault, FaultError, Lapsed, Made, Seen, Settings, Target, Undo, is_gone
 from chaoskit.faults.db_error import connected
 from chaoskit.faults.quantities import Duration
 from chaoskit.faults.strength import Strength
@@ -38,7 +38,7 @@ class DbSlowSettings(Settings):
         return self
 
 
-class DbSlow:
+class DbSlow(Fault):
     """Holds the write lock in pulses."""
 
     kind: ClassVar[str] = "db.slow"
@@ -49,10 +49,10 @@ class DbSlow:
     def prepare(cls, target: Target, settings: Settings) -> Undo:
         """Finds the database; raises FaultError where it is not."""
         assert isinstance(settings, DbSlowSettings)
-        file = str(target.address["file"])
+        file = target.address.file
         if not Path(file).exists():
             raise FaultError(f"there is no database {file}")
-        scale = target.time_scale
+        scale = target.address.time_scale
         return {"file": file, "locked_s": settings.locked / scale, "gap_s": (settings.every - settings.locked) / scale}
 
     @classmethod

@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field
 
-from chaoskit.faults.base import FaultError, Lapsed, Made, Seen, Settings, Target, Undo, is_gone
+from chaoskit.faults.base import Fault, FaultError, Lapsed, Made, Seen, Settings, Target, Undo, is_gone
 from chaoskit.faults.strength import told
 from chaoskit.units import parse_size
 
@@ -33,7 +33,7 @@ class DiskFillSettings(Settings):
     """How much, as `200MiB`."""
 
 
-class DiskFill:
+class DiskFill(Fault):
     """Fills the slice's disk quota."""
 
     kind: ClassVar[str] = "disk.fill"
@@ -44,8 +44,8 @@ class DiskFill:
     def prepare(cls, target: Target, settings: Settings) -> Undo:
         """Chooses a name; raises FaultError where there is no folder, or too little room on the machine itself."""
         assert isinstance(settings, DiskFillSettings)
-        folder = Path(target.address.get("folder", ""))
-        if not target.address.get("folder") or not folder.is_dir():
+        folder = Path(target.address.folder)
+        if not target.address.folder or not folder.is_dir():
             raise FaultError(f"{target.handle}: the target does not say which folder its quota is about")
         free = shutil.disk_usage(folder).free
         if settings.size + _SPARE_BYTES > free:

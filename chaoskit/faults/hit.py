@@ -7,35 +7,30 @@ it. An address is what its host resolves to and the port; a path is the file or 
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
 
 from chaoskit import identity
 from chaoskit.faults import processes
-
-_URLS = ("url", "service", "metrics")
-_PATHS = ("file", "folder", "control")
+from chaoskit.handles.address import Address
 
 
-def hit(address: Mapping[str, Any], names: Iterable[str] | None = None) -> list[str]:
+def hit(address: Address, names: Iterable[str] | None = None) -> list[str]:
     """The names of whatever an address leads to, of its processes only those that are called so; maybe none."""
     found = set()
-    if pattern := address.get("pattern"):
-        for name, process in processes.matching(str(pattern)):
+    for _, pattern in address.ways("pattern"):
+        for name, process in processes.matching(pattern):
             if names is None or name in names:
                 found |= set(_process(process))
-    for key in _URLS:
-        if url := address.get(key):
-            found |= set(_listener(str(url)))
-    for key in _PATHS:
-        if path := address.get(key):
-            found.add(_file(Path(str(path))))
-    if mark := address.get("mark"):
-        found.add(f"processes marked {mark['name']}={mark['value']}" if isinstance(mark, Mapping) else f"{mark}")
+    for _, url in address.ways("url"):
+        found |= set(_listener(url))
+    for _, path in address.ways("path"):
+        found.add(_file(Path(path)))
+    if address.mark:
+        found.add(f"processes marked {address.mark['name']}={address.mark['value']}")
     return sorted(found, key=lambda name: (name.startswith("'"), name))
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from chaoskit.faults.base import FaultError, Seen, Settings, Target
+from chaoskit.faults.base import Action, FaultError, Seen, Settings, Target
 
 _SHOWN = 500
 
@@ -34,7 +34,7 @@ class HttpRequestSettings(Settings):
     """Longest wait for the answer, in real seconds."""
 
 
-class HttpRequest:
+class HttpRequest(Action):
     """Makes one request to the target."""
 
     kind: ClassVar[str] = "http.request"
@@ -50,7 +50,7 @@ class HttpRequest:
         if target.handle:
             raise FaultError(f"http.request asks the target's service and has no handle such as {target.handle}")
         what, begun = f"{settings.method} {settings.path}", time.time()
-        url = target.address["url"].rstrip("/") + settings.path
+        url = target.address.url.rstrip("/") + settings.path
         with requests.Session() as session:
             # Neither proxies nor credentials of this machine's user belong to a drill.
             session.trust_env = False

@@ -43,12 +43,10 @@ class Unreachable(FaultError):
 def interface(target: Target) -> Interface:
     """The control interface of what a handle names; raises FaultError when the profile's target tells none."""
     address = target.address
-    if "url" not in address:
+    if not address.url:
         raise FaultError(f"{target.handle}: the target does not tell the address of its control interface")
-    owner = None
-    if "owner" in address:
-        owner = processes.token(address["owner"], "owner")
-    return {"url": address["url"], "token_file": address.get("token_file", ""), "owner": owner}
+    owner = None if address.owner is None else processes.token(address.owner, "owner")
+    return {"url": address.url, "token_file": address.token_file, "owner": owner}
 
 
 def ask(

@@ -21,7 +21,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator
 
-from chaoskit.faults.base import FaultError, Lapsed, Made, Seen, Settings, Target, Undo, refuse_beyond
+from chaoskit.faults.base import Changeable, FaultError, Lapsed, Made, Seen, Settings, Target, Undo
 from chaoskit.faults.interface import Watch, ask, get, interface, take_back, vouched
 from chaoskit.faults.quantities import Ratio
 from chaoskit.faults.strength import ENOUGH, told, too_few
@@ -51,7 +51,7 @@ class LinkSettings(Settings):
     """Only calls whose path this regular expression is found in; empty for all."""
 
 
-class LinkFault:
+class LinkFault(Changeable):
     """A toxic on a link; a kind adds its name, its settings, and what the proxy is told of them."""
 
     kind: ClassVar[str] = ""
@@ -69,11 +69,11 @@ class LinkFault:
 
         Raises FaultError when its control interface does not answer, or beyond the profile's limits.connections.
         """
-        refuse_beyond(cls, settings, target)
-        most = target.address.get("limits", {}).get("connections")
+        cls.refuse_beyond(settings, target)
+        most = target.address.limits.get("connections")
         at = interface(target)
         get(at, "GET", "/toxics")
-        max_s = target.address.get("max_s")
+        max_s = target.address.max_s
         return {
             "at": at,
             "link": ", ".join(target.names) or target.handle,

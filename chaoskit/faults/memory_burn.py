@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field
 
 from chaoskit import waiting
 from chaoskit.faults import burners
-from chaoskit.faults.base import FaultError, Seen, Settings, Target, Undo, refuse_beyond
+from chaoskit.faults.base import FaultError, Seen, Settings, Target, Undo
 from chaoskit.faults.strength import Strength, told
 from chaoskit.units import parse_size
 
@@ -59,7 +59,7 @@ class MemoryBurn(burners.Burn):
     def prepare(cls, target: Target, settings: Settings) -> Undo:
         """Checks the limit and the machine's free memory; raises FaultError beyond them."""
         assert isinstance(settings, MemoryBurnSettings)
-        refuse_beyond(cls, settings, target)
+        cls.refuse_beyond(settings, target)
         free = psutil.virtual_memory().available
         if settings.size > _SPARE * free:
             raise FaultError(f"memory.burn of {settings.size} bytes would endanger this machine: {free} are free")

@@ -16,7 +16,8 @@ from typing import ClassVar
 
 from chaoskit import waiting
 from chaoskit.faults import processes
-from chaoskit.faults.base import FaultError, Lapsed, Made, Seen, Settings, Target, Undo
+from chaoskit.faults.base import Fault, FaultError, Lapsed, Made, Seen, Settings, Target, Undo
+from chaoskit.handles.equipment import EquipmentAddress
 
 _CONFIRM_S = 5.0
 _BACK_S = 15.0
@@ -28,7 +29,7 @@ class MonitoringKillSettings(Settings):
     """It has no settings: dead is dead."""
 
 
-class MonitoringKill:
+class MonitoringKill(Fault):
     """Takes down what should have watched, and lets it come back."""
 
     kind: ClassVar[str] = "monitoring.kill"
@@ -51,15 +52,17 @@ class MonitoringKill:
     def prepare(cls, target: Target, settings: Settings) -> Undo:
         """Finds the equipment and its owner; raises FaultError for what is not running."""
         address = target.address
+        assert isinstance(address, EquipmentAddress)
+        assert address.owner is not None
         victims = []
         for name in target.names:
-            victims.append(processes.token(address["pids"][name], name))
+            victims.append(processes.token(address.pids[name], name))
         return {
             **processes.origin(),
             "victims": victims,
-            "control": address["control"],
-            "ports": {name: address["ports"][name] for name in target.names},
-            "owner": processes.token(address["owner"], "owner"),
+            "control": address.control,
+            "ports": {name: address.ports[name] for name in target.names},
+            "owner": processes.token(address.owner, "owner"),
         }
 
     @classmethod

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from chaoskit import identity, waiting
 from chaoskit.faults import processes
-from chaoskit.faults.base import Lapsed, Made, Seen, Settings, Target, Undo
+from chaoskit.faults.base import Fault, Lapsed, Made, Seen, Settings, Target, Undo
 from chaoskit.faults.quantities import Duration
 
 _CONFIRM_S = 5.0
@@ -33,7 +33,7 @@ class CrashLoopSettings(Settings):
     """Virtual time that a replacement lives before it dies in its turn."""
 
 
-class ProcessCrashLoop:
+class ProcessCrashLoop(Fault):
     """Kills processes and, some time after each rebirth, their replacements."""
 
     kind: ClassVar[str] = "process.crash-loop"
@@ -47,7 +47,7 @@ class ProcessCrashLoop:
         return {
             **processes.prepare(target),
             "times": settings.times,
-            "every_s": settings.every / target.time_scale,
+            "every_s": settings.every / target.address.time_scale,
         }
 
     @classmethod

@@ -16,7 +16,7 @@ import psutil
 
 from chaoskit import identity, waiting
 from chaoskit.faults import processes
-from chaoskit.faults.base import FaultError, Lapsed, Made, Seen, Settings, Target, Undo
+from chaoskit.faults.base import Fault, FaultError, Lapsed, Made, Seen, Settings, Target, Undo
 
 _CONFIRM_S = 5.0
 _NEWBORN_S = 5.0
@@ -34,7 +34,7 @@ class KillSettings(Settings):
     """Keep it down: stop a supervisor's replacement as soon as it appears."""
 
 
-class ProcessKill:
+class ProcessKill(Fault):
     """Kills processes, and with `hold` keeps their replacements from coming up."""
 
     kind: ClassVar[str] = "process.kill"

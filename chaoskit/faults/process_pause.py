@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from chaoskit import waiting
 from chaoskit.faults import processes
-from chaoskit.faults.base import FaultError, Lapsed, Made, Seen, Settings, Target, Undo
+from chaoskit.faults.base import Fault, FaultError, Lapsed, Made, Seen, Settings, Target, Undo
 
 _CONFIRM_S = 5.0
 _LOOK_S = 0.05
@@ -19,7 +19,7 @@ class PauseSettings(Settings):
     """process.pause has no settings."""
 
 
-class ProcessPause:
+class ProcessPause(Fault):
     """Stops processes with SIGSTOP: they keep their sockets and answer nobody."""
 
     kind: ClassVar[str] = "process.pause"

@@ -160,7 +160,7 @@ HOW_TO_CHOOSE = "let the pattern's group name take in what tells them apart in t
 
 def prepare(target: Target) -> Undo:
     """The token that process faults share: where, pattern, and the victims; raises FaultError for missing ones."""
-    pattern = str(target.address["pattern"])
+    pattern = target.address.pattern
     there = find(pattern)
     if missing := [name for name in target.names if name not in there]:
         running = ", ".join(sorted(there)) or "none"

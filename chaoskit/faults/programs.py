@@ -76,8 +76,12 @@ def is_resolved(argv: list[str], found: list[str]) -> bool:
 
 def orders(target: Target, settings: ProgramSettings) -> dict[str, Any]:
     """What a run of a program needs besides its arguments, as data: names, never values, of variables."""
-    url = target.address.get("url", "")
-    found = {"env": list(settings.env), "timeout_s": settings.timeout_s, "url": url, "folder": str(Path.cwd())}
+    found = {
+        "env": list(settings.env),
+        "timeout_s": settings.timeout_s,
+        "url": target.address.url,
+        "folder": str(Path.cwd()),
+    }
     return {**found, "umask": users_umask()}
 
 

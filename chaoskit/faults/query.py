@@ -44,17 +44,17 @@ class Query(Settings):
 
 def asked(target: Target, settings: Query) -> dict[str, Any]:
     """The question as data; raises FaultError where no Prometheus is known or the scale cannot be applied to it."""
-    given = target.address.get("prometheus")
+    given = target.address.prometheus
     if not given:
         raise FaultError("no Prometheus is known to ask 'seen' of; by hand: --at prometheus=URL")
     at: dict[str, Any] = {"url": given} if isinstance(given, str) else dict(given)
     if "owner" in at:
         at["owner"] = processes.token(at["owner"], "its owner")
     try:
-        scaled = scale_expression(settings.query, Fraction(target.time_scale).limit_denominator(1000))
+        scaled = scale_expression(settings.query, Fraction(target.address.time_scale).limit_denominator(1000))
     except CannotScale as error:
         raise FaultError(f"'{settings.query}' cannot be asked at this time scale: {error}") from None
-    return {"query": scaled, "within_s": settings.within / target.time_scale, "at": at}
+    return {"query": scaled, "within_s": settings.within / target.address.time_scale, "at": at}
 
 
 def holds(question: dict[str, Any]) -> bool:

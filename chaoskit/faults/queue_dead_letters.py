@@ -9,7 +9,7 @@ import threading
 from typing import ClassVar
 
 from chaoskit.faults import batch
-from chaoskit.faults.base import FaultError, Made, Seen, Settings, Target, Undo
+from chaoskit.faults.base import Changeable, FaultError, Made, Seen, Settings, Target, Undo
 
 
 class QueueDeadLettersSettings(Settings):
@@ -21,7 +21,7 @@ class QueueDeadLettersSettings(Settings):
     """Whether a replay of them succeeds; otherwise each attempt fails, and they are dead letters again."""
 
 
-class QueueDeadLetters:
+class QueueDeadLetters(Changeable):
     """Raises the number of dead letters to a level."""
 
     kind: ClassVar[str] = "queue.dead-letters"

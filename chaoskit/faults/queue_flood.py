@@ -7,7 +7,7 @@ import time
 from typing import ClassVar
 
 from chaoskit.faults import batch
-from chaoskit.faults.base import FaultError, Made, Seen, Settings, Target, Undo
+from chaoskit.faults.base import Changeable, FaultError, Made, Seen, Settings, Target, Undo
 
 
 class QueueFloodSettings(Settings):
@@ -19,7 +19,7 @@ class QueueFloodSettings(Settings):
     """Puts new ones as the workers take them; otherwise it is one flood, which they work off."""
 
 
-class QueueFlood:
+class QueueFlood(Changeable):
     """Fills a queue up to a level and, unless told otherwise, keeps it there."""
 
     kind: ClassVar[str] = "queue.flood"

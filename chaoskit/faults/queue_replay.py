@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from chaoskit.faults.base import FaultError, Seen, Settings, Target
+from chaoskit.faults.base import Action, FaultError, Seen, Settings, Target
 from chaoskit.faults.batch import census
 from chaoskit.faults.interface import get, interface
 
@@ -27,7 +27,7 @@ class QueueReplaySettings(Settings):
     them is dead again it is the outcome in either case."""
 
 
-class QueueReplay:
+class QueueReplay(Action):
     """Replays dead letters; done when every one has either been handled or is a dead letter again."""
 
     kind: ClassVar[str] = "queue.replay"

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from pydantic import Field, model_validator
 
-from chaoskit.faults.base import FaultError, Lapsed, Made, Seen, Settings, Target, Undo, is_gone
+from chaoskit.faults.base import Fault, FaultError, Lapsed, Made, Seen, Settings, Target, Undo, is_gone
 from chaoskit.faults.quantities import Duration
 
 _LOOK_S = 0.2
@@ -37,7 +37,7 @@ class ReceiverAnswerSettings(Settings):
         return self
 
 
-class ReceiverAnswer:
+class ReceiverAnswer(Fault):
     """Makes a sink refuse notices, or answer slowly."""
 
     kind: ClassVar[str] = "receiver.answer"
@@ -51,8 +51,8 @@ class ReceiverAnswer:
         others = [name for name in target.names if not name.endswith("-sink")]
         if others:
             raise FaultError(f"{', '.join(others)} receives no notices; name mail-sink or webhook-sink")
-        answer = {"status": settings.status, "delay_s": settings.delay / target.time_scale}
-        control = Path(target.address["control"])
+        answer = {"status": settings.status, "delay_s": settings.delay / target.address.time_scale}
+        control = Path(target.address.control)
         return {"files": [str(control / f"{name}.manners") for name in target.names], "answer": answer}
 
     @classmethod

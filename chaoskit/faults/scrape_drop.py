@@ -26,7 +26,7 @@ class ScrapeDrop(ProcessPause):
     @classmethod
     def prepare(cls, target: Target, settings: Settings) -> Undo:
         """Finds the process behind the page; raises FaultError where there is none."""
-        return {**super().prepare(target, settings), "url": target.address["url"]}
+        return {**super().prepare(target, settings), "url": target.address.url}
 
     @classmethod
     def start(cls, undo: Undo) -> Seen:

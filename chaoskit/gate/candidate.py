@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from chaoskit.alerting.inhibition import muting_rules
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.alerting.routing import labels_of
+from chaoskit.handles import handle_kinds
 from chaoskit.plan.model import Plan
-from chaoskit.scenario.model import Change, Do, FaultSpec, Inject, Scenario
-from chaoskit.scenario.targets import HANDLES
+from chaoskit.scenario.model import Change, Scenario
 
 ALONE_TAG = "alone"
 """A scenario with this tag shares its stack's time with no other."""
@@ -106,28 +107,24 @@ def _mutes(config: AlertConfig, source: Candidate, target: Candidate) -> str:
 
 
 def _needs(scenario: Scenario) -> Iterable[str]:
-    for step in scenario.steps:
-        if isinstance(step, Inject):
-            for spec in step.faults:
-                yield from _handles(spec)
-        elif isinstance(step, Do):
-            yield from _handles(FaultSpec(step.action, step.target, step.settings, step.place))
-        elif isinstance(step, Change) and step.of == "load":
-            yield "load"
+    yield from (f"{kind} {name}" for kind, name in _handles(scenario))
+    if any(isinstance(step, Change) and step.of == "load" for step in scenario.steps):
+        yield "load"
 
 
-def _handles(spec: FaultSpec) -> Iterable[str]:
-    for key in HANDLES:
-        if key in spec.target:
-            yield f"{key} {spec.target[key]}"
+def _handles(scenario: Scenario) -> Iterator[tuple[str, Any]]:
+    """The handles that its faults and actions are aimed at, by kind and name."""
+    return (
+        (kind, spec.target[kind]) for _, spec in scenario.faults() for kind in handle_kinds() if kind in spec.target
+    )
 
 
 def _alone(scenario: Scenario) -> str:
-    """What says something of the whole stack, or harms what watches all, shares it with nobody."""
+    """Why it must have its stack to itself; empty when it need not."""
     if not scenario.expect:
         return "for it says that nothing may fire"
     if scenario.notices:
         return "for it counts all notices"
-    if any(need.startswith(("equipment ", "scrape ")) for need in _needs(scenario)):
+    if any(handle_kinds()[kind].watches for kind, _ in _handles(scenario)):
         return "for it harms what watches everybody"
     return "as its tags say" if ALONE_TAG in scenario.tags else ""

@@ -50,7 +50,7 @@ def make_plan(
         if alert is not None:
             alerts.append(alert)
     if check_settings is not None:
-        specs = [spec for step in scenario.steps if isinstance(step, Inject) for spec in step.faults]
+        specs = [spec for step, spec in scenario.faults() if isinstance(step, Inject)]
         problems += [problem for spec in specs for problem in check_settings(spec)]
         # Only before it is played: a history is judged by what came, however long its waits were allowed to be.
         problems += _unbounded_waits(scenario, config)
@@ -86,7 +86,7 @@ def _choose_targets(scenario: Scenario, targets: TargetPlanner) -> dict[str, tup
             chosen = [targets.choose(f"{step.name}#{i}", spec) for i, spec in enumerate(step.faults)]
             faults[step.name] = tuple(fault for fault in chosen if fault is not None)
         elif isinstance(step, Do) and step.target:
-            chosen_for = targets.choose(step.name, FaultSpec(step.action, step.target, step.settings, step.place))
+            chosen_for = targets.choose(step.name, *step.faults)
             if chosen_for is not None:
                 faults[step.name] = (chosen_for,)
                 targets.release(chosen_for)

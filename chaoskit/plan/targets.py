@@ -6,17 +6,13 @@ import math
 from random import Random
 
 from chaoskit.errors import Problem
+from chaoskit.handles import handle_kinds
 from chaoskit.plan.model import Inventory, PlannedFault
 from chaoskit.plan.names import undefined
-from chaoskit.scenario.handles import EQUIPMENT
 from chaoskit.scenario.limits import plural
-from chaoskit.scenario.model import FaultSpec, Handles, Limits, RoleHandle
-from chaoskit.scenario.targets import HANDLES
+from chaoskit.scenario.model import FaultSpec, Handles, Limits
+from chaoskit.scenario.targets import CHOICES
 from chaoskit.units import parse_ratio
-
-_EXCLUSIVE = ("role", "scrape", EQUIPMENT)
-"""Kinds of which one thing bears one fault at a time; a link or a slice bears several that add up."""
-_CHOICES = ("count", "share", "all", "name")
 
 
 class TargetPlanner:
@@ -32,31 +28,31 @@ class TargetPlanner:
 
     def choose(self, fault_id: str, spec: FaultSpec) -> PlannedFault | None:
         """The fault with its targets, which are now taken; None where that is impossible (see `problems`)."""
-        kind = next((key for key in HANDLES if key in spec.target), None)
+        kinds = handle_kinds()
+        kind = next((kind for name, kind in kinds.items() if name in spec.target), None)
         if kind is None:
             if spec.target:
-                self._problem(spec, f"target has none of {', '.join(HANDLES)}")
+                self._problem(spec, f"target has none of {', '.join(kinds)}")
                 return None
             return PlannedFault(fault_id, spec, "", (), "")
-        name = str(spec.target[kind])
-        handles = self._handles.of(kind)
-        if kind == EQUIPMENT:
-            handles = {key.partition(":")[2]: key for key in self._inventory.names if key.startswith(f"{EQUIPMENT}:")}
-        handle = handles.get(name)
-        if handle is None:
-            self.problems.append(undefined(f"{kind} handle", name, handles, spec.place))
+        name = str(spec.target[kind.kind])
+        key = f"{kind.kind}:{name}"
+        handle = self._handles.of(kind.kind).get(name)
+        known = [one.partition(":")[2] for one in self._inventory.names if one.startswith(f"{kind.kind}:")]
+        if kind.in_profiles:
+            known = list(self._handles.of(kind.kind))
+        if name not in known:
+            self.problems.append(undefined(f"{kind.kind} handle", name, known, spec.place))
             return None
-        unknown = set(spec.target) - {kind, *_CHOICES}
-        for key in sorted(unknown):
-            self.problems.append(undefined("target key", key, (kind, *_CHOICES), spec.place))
-        key = f"{kind}:{name}"
+        for one in sorted(set(spec.target) - {kind.kind, *CHOICES}):
+            self.problems.append(undefined("target key", one, (kind.kind, *CHOICES), spec.place))
         there = self._inventory.names.get(key, ())
         chosen = self._pick(fault_id, spec, key, there)
         if chosen is None:
             return None
-        if kind in _EXCLUSIVE:
+        if kind.exclusive:
             self._take(spec, key, plural(name), chosen, there)
-        return PlannedFault(fault_id, spec, key, chosen, handle.label if isinstance(handle, RoleHandle) else "")
+        return PlannedFault(fault_id, spec, key, chosen, handle.alert_label if handle else "")
 
     def _take(self, spec: FaultSpec, key: str, several: str, chosen: tuple[str, ...], there: tuple[str, ...]) -> None:
         taken = self._taken.setdefault(key, set())

@@ -6,16 +6,15 @@ limits are checked against the machine that they speak of.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import psutil
 
 from chaoskit.errors import Problem
-from chaoskit.scenario.model import Attached, Change, Do, FaultSpec, Inject, Profile, Scenario
-from chaoskit.scenario.targets import HANDLES
+from chaoskit.handles import handle_kinds
+from chaoskit.scenario.model import Attached, Change, Do, FaultSpec, Profile, Scenario
 
-_REACHED = "role"
 _INSTEAD = "use a process fault on a role with match:, or the command fault with programs of your own"
 
 
@@ -32,52 +31,45 @@ def wrong_for_attached(
     `there`: what this host has, handle to names. `kinds` and `actions`: those that are known, by name.
     """
     problems = [*_load_problems(scenario, profile, target), *_limit_problems(profile, target)]
-    problems += [
-        Problem(
-            profile.handles.places.get(f"role.{name}", target.place),
-            f"the role '{name}' says process: {role.process} beside match:, which nothing reads on an attached target",
-            "its processes are found by match: alone; remove process:",
-        )
-        for name, role in profile.handles.role.items()
-        if role.match and role.process
-    ]
-    for spec, known in _specs(scenario, kinds, actions):
-        problems += _unreachable(spec, known.get(spec.kind), profile, target, there)
+    for handle, one in profile.handles.each():
+        if unread := one.unread(handle.partition(":")[2]):
+            problems.append(Problem(profile.handles.places.get(handle, target.place), *unread))
+    for step, spec in scenario.faults():
+        kind = (actions if isinstance(step, Do) else kinds).get(spec.kind)
+        problems += _unreachable(spec, kind, profile, target, there)
     return problems
 
 
-def _specs(
-    scenario: Scenario, kinds: Mapping[str, Any], actions: Mapping[str, Any]
-) -> Iterator[tuple[FaultSpec, Mapping[str, Any]]]:
-    for step in scenario.steps:
-        if isinstance(step, Inject):
-            yield from ((spec, kinds) for spec in step.faults)
-        elif isinstance(step, Do):
-            yield FaultSpec(step.action, step.target, step.settings, step.place), actions
+def unread_handles(profile: Profile) -> tuple[str, ...]:
+    """The handles of a profile for a target that runs already which no fault can reach there, for a sentence each."""
+    left_out = [handle for handle, one in profile.handles.each() if not one.attached]
+    return tuple(
+        f"{profile.handles.places.get(handle, profile.place)}: {handle} cannot be reached on an attached target, "
+        "so nothing reads it"
+        for handle in left_out
+    )
 
 
 def _unreachable(
     spec: FaultSpec, kind: Any, profile: Profile, target: Attached, there: Mapping[str, tuple[str, ...]]
 ) -> list[Problem]:
-    wanted = [key for key in HANDLES if key in spec.target]
-    needed = tuple(kind.handles) if kind is not None else ()
-    if (needed and _REACHED not in needed) or any(key != _REACHED for key in wanted):
-        what = (wanted or list(needed))[0]
+    known = handle_kinds()
+    wanted = [name for name in known if name in spec.target]
+    needed = list(kind.handles) if kind is not None else []
+    if (needed and not any(known[name].attached for name in needed)) or not all(
+        known[name].attached for name in wanted
+    ):
+        what = (wanted or needed)[0]
         article = "an" if what[0] in "aeiou" else "a"
         message = f"{spec.kind} acts on {article} {what} handle, which cannot be reached on an attached target"
         return [Problem(spec.place, message, _INSTEAD)]
     if spec.kind == "http.request" and not target.service:
         return [Problem(spec.place, "http.request needs the target's service", "add service: URL to attached:")]
-    role = profile.handles.role.get(str(spec.target.get(_REACHED)))
-    if role is None:
-        return []  # No role, or one that is defined nowhere, which is said where targets are chosen.
-    name = spec.target[_REACHED]
-    if not role.match:
-        message = f"the role '{name}' has no match:, so its processes cannot be found on this host"
-        return [Problem(spec.place, message, r"write match: 'TITLE (?P<name>\S+)' in the profile's handles")]
-    if not there.get(f"{_REACHED}:{name}"):
-        message = f"no process of this host has a title like '{role.match}' (role '{name}')"
-        return [Problem(spec.place, message, "compare it with what `ps -eo args` shows; the whole title must match")]
+    for name in wanted:
+        handle = profile.handles.of(name).get(str(spec.target[name]))
+        # One that is defined nowhere is spoken of where targets are chosen.
+        if handle and (trouble := handle.unreachable(spec.target[name], there.get(f"{name}:{spec.target[name]}", ()))):
+            return [Problem(spec.place, *trouble)]
     return []
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from chaoskit.faults import processes
-from chaoskit.faults.base import Fault, FaultError, Seen, Undo, longest_s
+from chaoskit.faults.base import Fault, FaultError, Seen, Undo
 from chaoskit.run import nursery
 
 _ARM_S = 20.0
@@ -102,7 +102,7 @@ class HeldFault:
 
     @property
     def _longer_s(self) -> float:
-        return longest_s(self._fault, self._undo)
+        return self._fault.longest_s(self._undo)
 
     def discard(self) -> None:
         """Ends a holder that was never asked to begin; nothing is in force, so nothing is undone."""

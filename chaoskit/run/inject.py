@@ -6,12 +6,13 @@ nothing is judged: there is neither a Prometheus nor an Alertmanager to ask.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from chaoskit.alerting.model import AlertConfig, Promise, Route
 from chaoskit.errors import BadInput, ExitCode, Place, Problem
@@ -19,6 +20,9 @@ from chaoskit.events import SCHEMA, Event, FaultFail, Header
 from chaoskit.faults.base import Fault, FaultError, Settings, Target
 from chaoskit.faults.hit import hit
 from chaoskit.faults.registry import known, read_settings
+from chaoskit.handles import handle_kinds
+from chaoskit.handles.address import Address
+from chaoskit.handles.base import Handle
 from chaoskit.plan.model import Inventory, Plan, PlannedFault, PlannedStep
 from chaoskit.plan.names import undefined
 from chaoskit.run.prepare import versions
@@ -33,7 +37,6 @@ FAULT = f"{STEP}#0"
 LONGEST_S = 3600.0
 _SPARE_S = 5.0
 """How much longer than asked for the holder keeps the effect, should nobody take it back in time."""
-_PATHS = ("file", "folder", "token_file", "control")
 _HERE = Place("the command line")
 
 
@@ -70,16 +73,14 @@ def order(
     if fault.handles and handle.partition(":")[0] not in fault.handles:
         wanted = " or ".join(f"{one}:NAME" for one in fault.handles)
         problems.append(Problem(place, f"{kind} cannot act on '{handle}'", f"write --target {wanted}"))
-    problems += _wrong_role(handle, names, address, place)
+    kind_of_handle = handle_kinds().get(handle.partition(":")[0], Handle)
+    where, wrong = _address(kind_of_handle, handle, names, address, place)
+    problems += wrong
     if not 0 < for_s <= LONGEST_S:
         problems.append(Problem(place, f"--for {for_s:g}s is out of bounds", f"at most {LONGEST_S:g}s"))
-    # Whoever heals may do it from another folder.
-    whole = {key: str(Path(value).absolute()) for key, value in address.items() if key in _PATHS and value}
-    if "token_file" in whole:
-        problems += _secret_trouble(Path(whole["token_file"]), place)
     if problems or found is None:
         raise BadInput(problems)
-    return Order(fault, found, settings, Target(handle, names, {"time_scale": 1.0, **address, **whole}), for_s)
+    return Order(fault, found, settings, Target(handle, names, where), for_s)
 
 
 def _secret_trouble(file: Path, place: Place) -> list[Problem]:
@@ -90,20 +91,22 @@ def _secret_trouble(file: Path, place: Place) -> list[Problem]:
     return []
 
 
-def _wrong_role(handle: str, names: tuple[str, ...], address: Mapping[str, Any], place: Place) -> list[Problem]:
-    """The problems of how a role's processes are to be found."""
-    if handle.partition(":")[0] != "role":
-        return []
-    example = r"as in --at 'pattern=my-app worker (?P<name>\S+)'"
-    if "pattern" not in address:
-        return [Problem(place, f"nothing says how the processes of {handle} are found", f"by their titles, {example}")]
+def _address(
+    kind: type[Handle], handle: str, names: tuple[str, ...], given: Mapping[str, Any], place: Place
+) -> tuple[Address, list[Problem]]:
+    """The address that was given, and what is wrong with it for handles of this kind."""
+    known = {one.name for one in fields(kind.address)}
+    problems = [undefined("key of --at", key, known, place) for key in given if key not in known]
     try:
-        named = "name" in re.compile(str(address["pattern"])).groupindex
-    except re.error as error:
-        return [Problem(place, f"the pattern {address['pattern']} is no regular expression: {error}", example)]
-    if not named:
-        return [Problem(place, f"the pattern {address['pattern']} has no group called name", example)]
-    return [] if names else [Problem(place, f"no process of {handle} is named", f"write --target {handle}=NAME,…")]
+        found = msgspec.convert({key: value for key, value in given.items() if key in known}, kind.address)
+    except msgspec.ValidationError as error:
+        return Address(), [*problems, Problem(place, f"--at: {error}", "see `chaoskit list --handles`")]
+    # Healing may be done from another folder.
+    whole: dict[str, Any] = {key: str(Path(value).absolute()) for key, value in found.ways("path", "secret")}
+    found = replace(found, **whole)
+    problems += [each for key, file in found.ways("secret") for each in _secret_trouble(Path(file), place)]
+    problems += [Problem(place, *trouble) for trouble in kind.wrong_by_hand(handle, names, found)]
+    return found, problems
 
 
 def inject(

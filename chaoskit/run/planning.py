@@ -15,7 +15,7 @@ from chaoskit.alerting.promql import scale as scale_expression
 from chaoskit.alerting.rules import parse_expression
 from chaoskit.alerting.virtual import exact_scale
 from chaoskit.errors import BadInput, Place, Problem, Refused
-from chaoskit.faults.base import Action, Fault, beyond
+from chaoskit.faults.base import Fault, Kind
 from chaoskit.faults.processes import HOW_TO_CHOOSE, several
 from chaoskit.faults.registry import changeable, known, known_actions, read_settings
 from chaoskit.inputs import Inputs, read_inputs
@@ -23,13 +23,12 @@ from chaoskit.plan.build import make_plan
 from chaoskit.plan.model import Inventory, Plan
 from chaoskit.plan.names import undefined
 from chaoskit.run.abort import wrong_with
-from chaoskit.run.attachment import wrong_for_attached
+from chaoskit.run.attachment import unread_handles, wrong_for_attached
 from chaoskit.run.traffic import check_load
 from chaoskit.scenario.catalog import find_profile, find_scenario
 from chaoskit.scenario.model import Change, Do, FaultSpec, Inject, Scenario
 from chaoskit.stack import attached, local
-from chaoskit.stack.handles import wrong_handles
-from chaoskit.stack.local import MIX
+from chaoskit.stack.local import MIX, wrong_handles
 from chaoskit.stack.original import Answer, ask
 from chaoskit.yaml_source import read_text
 
@@ -135,7 +134,8 @@ def plan_inputs(
     if not at_any_scale:
         _refuse_unfaithful(plan)
     left_out = tuple(str(each) for each in plan.puzzles if each.broken)
-    plan = replace(plan, warnings=(*left_out, *plan.warnings))
+    unread = unread_handles(plan.profile) if plan.attached else ()
+    plan = replace(plan, warnings=(*left_out, *unread, *plan.warnings))
     if time_scale != wanted:
         why = (
             f"played at {time_scale:g}x: at {wanted:g}x, intervals would be no whole milliseconds, and holds too short"
@@ -146,12 +146,12 @@ def plan_inputs(
 
 def _refuse_ambiguous(plan: Plan) -> None:
     """Raises Refused where a fault would hit any one of several processes of the same name."""
+    handles = dict(plan.profile.handles.each())
     problems = []
-    for fault in (one for step in plan.steps for one in step.faults if plan.attached):
-        kind, _, name = fault.handle.partition(":")
-        role = plan.profile.handles.role.get(name) if kind == "role" else None
-        if role is not None and role.match and (wrong := several(role.match, fault.targets)):
-            problems.append(Problem(fault.spec.place, f"{fault.handle}: {wrong}", f"{HOW_TO_CHOOSE}: {role.match}"))
+    for fault in (one for step in plan.steps for one in step.faults if plan.attached and one.handle):
+        for _, pattern in handles[fault.handle].at_attached("").ways("pattern"):
+            if wrong := several(pattern, fault.targets):
+                problems.append(Problem(fault.spec.place, f"{fault.handle}: {wrong}", f"{HOW_TO_CHOOSE}: {pattern}"))
     if problems:
         raise Refused(dict.fromkeys(problems))
 
@@ -195,17 +195,14 @@ def wrong_steps(scenario: Scenario, limits: Mapping[str, Any] | None = None) -> 
     limits = limits or {}
     kinds, actions = known(), known_actions()
     problems: list[Problem] = []
-    injected: dict[str, tuple[FaultSpec, ...]] = {}
-    for step in scenario.steps:
-        if isinstance(step, Inject):
-            injected[step.name] = step.faults
-            problems += [problem for spec in step.faults for problem in _wrong_with(spec, kinds, "fault kind", limits)]
-        elif isinstance(step, Do):
-            spec = FaultSpec(step.action, step.target, step.settings, step.place)
+    for step, spec in scenario.faults():
+        if isinstance(step, Do):
             problems += _wrong_with(spec, actions, "action", limits)
-        elif isinstance(step, Change) and step.of != "load":
-            for spec in injected.get(step.of, ()):
-                problems += _wrong_with_change(step, spec, kinds, limits)
+        else:
+            problems += _wrong_with(spec, kinds, "fault kind", limits)
+    for change in (one for one in scenario.steps if isinstance(one, Change) and one.of != "load"):
+        changed = [spec for step, spec in scenario.faults() if step.name == change.of]
+        problems += [each for spec in changed for each in _wrong_with_change(change, spec, kinds, limits)]
     return problems
 
 
@@ -213,10 +210,9 @@ def _unasked(spec: FaultSpec, kinds: Mapping[str, type[Fault]], time_scale: floa
     """The queries that a fault would ask Prometheus, and cannot at this scale."""
     kind = kinds.get(spec.kind)
     settings = read_settings(kind, spec.settings, spec.place)[0] if kind is not None else None
-    queries = getattr(kind, "queries", None)
     return [
         Problem(spec.place, f"{spec.kind}: '{query}' cannot be asked: {why}", "write another query, or --time-scale 1")
-        for query in (queries(settings) if queries and settings is not None else ())
+        for query in (kind.queries(settings) if kind and settings is not None else ())
         if (why := _unwatchable(query, time_scale))
     ]
 
@@ -245,10 +241,10 @@ def _wrong_with(spec: FaultSpec, kinds: Mapping[str, Any], what: str, limits: Ma
 
 
 def _wrong_settings(
-    kind: type[Fault] | type[Action], given: Mapping[str, Any], place: Place, limits: Mapping[str, Any]
+    kind: type[Kind], given: Mapping[str, Any], place: Place, limits: Mapping[str, Any]
 ) -> list[Problem]:
     settings, problems = read_settings(kind, given, place)
-    if settings is not None and (why := beyond(kind, settings, limits)):
+    if settings is not None and (why := kind.beyond(settings, limits)):
         problems.append(Problem(place, why, "stay within it, or change 'limits' in the profile"))
     return problems
 
@@ -270,10 +266,7 @@ def _refuse_unfaithful(plan: Plan) -> None:
     problems = []
     for step in plan.steps:
         for fault in step.faults if isinstance(step.step, Inject) else ():
-            largest_scale = getattr(known()[fault.spec.kind], "largest_scale", None)
-            if largest_scale is None:
-                continue
-            largest, reason = largest_scale(fault.targets)
+            largest, reason = known()[fault.spec.kind].largest_scale(fault.targets)
             if plan.time_scale > largest:
                 what = f"{fault.spec.kind} on {', '.join(fault.targets)} is not faithful at scale {plan.time_scale:g}"
                 hint = f"choose --time-scale {largest:g} or less"

@@ -6,7 +6,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,8 +24,9 @@ from chaoskit.events import (
     UndoFail,
     UndoOk,
 )
-from chaoskit.faults.base import Action, Changeable, Fault, FaultError, Seen, Target, places
+from chaoskit.faults.base import Action, Changeable, Fault, FaultError, Seen, Target
 from chaoskit.faults.registry import read_settings
+from chaoskit.handles.address import Address
 from chaoskit.plan.model import Plan, PlannedFault, PlannedStep
 from chaoskit.run.held import HeldFault
 from chaoskit.run.journal import Journal
@@ -53,7 +54,7 @@ class InForce:
 class World:
     """What steps may ask of the stack: where things are, another load, whether a query has a result."""
 
-    address: Callable[[str], Mapping[str, Any]]
+    address: Callable[[str], Address]
     change_load: Callable[[Mapping[str, Any] | None], None]
     """Gives the load another level; None gives it back the one it began with."""
     query: Callable[[str], bool]
@@ -161,7 +162,7 @@ class StepRunner:
         if settings is None:
             raise StepFailed("; ".join(map(str, problems)))
         bounds = self.plan.profile.limits.bounds
-        address = {**self.world.address(fault.handle), "max_s": max_s, "limits": bounds}
+        address = replace(self.world.address(fault.handle), max_s=max_s, limits=bounds)
         undo = kind.prepare(Target(fault.handle, fault.targets, address), settings)
         held = HeldFault(kind, undo, max_s, self.log, lambda reason: self._lapsed(fault.id, reason), self.world.lost)
         invoke = Invoke(
@@ -173,7 +174,7 @@ class StepRunner:
             settings=settings.model_dump(mode="json"),
             undo=undo,
             max_s=max_s,
-            address=places(address),
+            address=address.journaled(),
         )
         return InForce(fault, held), invoke
 
@@ -215,7 +216,7 @@ class StepRunner:
             raise StepFailed("; ".join(map(str, problems)))
         handle, names = (chosen[0].handle, chosen[0].targets) if chosen else ("", ())
         try:
-            address = {**self.world.address(handle), "limits": self.plan.profile.limits.bounds}
+            address = replace(self.world.address(handle), limits=self.plan.profile.limits.bounds)
             seen, result = kind.run(Target(handle, names, address), settings)
         except FaultError as error:
             raise StepFailed(str(error)) from None

@@ -107,11 +107,11 @@ def addresses(stack: LocalStack, smtp: int | None) -> dict[str, str]:
         "metrics": f"http://{LOOPBACK}:{stack.ports.metrics}/metrics",
         "CRM": stack.target_url,
         "webhook": f"http://{LOOPBACK}:{stack.ports.webhook}/alerts/critical",
-        "worker title": stack.address("role:worker")["pattern"],
-        "proxy": stack.address("link:upstream")["url"],
-        "queue": stack.address("queue:agent-tasks")["url"],
-        "token file": stack.address("queue:agent-tasks")["token_file"],
-        "database": stack.address("database:crm")["file"],
+        "worker title": stack.address("role:worker").pattern,
+        "proxy": stack.address("link:upstream").url,
+        "queue": stack.address("queue:agent-tasks").url,
+        "token file": stack.address("queue:agent-tasks").token_file,
+        "database": stack.address("database:crm").file,
     }
     return found | ({"SMTP": f"{LOOPBACK}:{smtp}"} if smtp is not None else {})
 

@@ -25,7 +25,7 @@ from chaoskit import waiting
 from chaoskit.errors import BadInput
 from chaoskit.events import Invoke, UndoBegin, UndoFail, UndoOk
 from chaoskit.faults import processes
-from chaoskit.faults.base import FaultError, Seen, longest_s
+from chaoskit.faults.base import FaultError, Seen
 from chaoskit.faults.registry import known
 from chaoskit.safety.healbook import BOOK, Busy, HealBegin, HealBook, HealEnd
 from chaoskit.safety.unhealed import JOURNAL, read_standing
@@ -205,7 +205,7 @@ def _bounded(fault: Invoke) -> Seen:
 
     thread = threading.Thread(target=work, name=f"undo {fault.fault}", daemon=True)
     thread.start()
-    within_s = _UNDO_S + longest_s(kind, fault.undo)
+    within_s = _UNDO_S + kind.longest_s(fault.undo)
     thread.join(within_s)
     if failed:
         raise failed[0]

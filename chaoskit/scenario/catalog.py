@@ -12,7 +12,6 @@ from pathlib import Path
 
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.scenario.loader import load_scenario_file
-from chaoskit.scenario.model import Do, Inject, Scenario
 from chaoskit.yaml_source import nearest
 
 SUFFIXES = (".yml", ".yaml")
@@ -119,13 +118,5 @@ def _listed(name: str, path: Path) -> Listed:
     except BadInput as error:
         return Listed(name, path, "", "", (), (), (), error.problems)
     alerts = tuple(dict.fromkeys(expectation.alert for expectation in scenario.expect))
-    kinds = tuple(dict.fromkeys(_kinds(scenario)))
+    kinds = tuple(dict.fromkeys(spec.kind for _, spec in scenario.faults()))
     return Listed(name, path, scenario.title, scenario.runbook, scenario.tags, kinds, alerts)
-
-
-def _kinds(scenario: Scenario) -> Iterator[str]:
-    for step in scenario.steps:
-        if isinstance(step, Inject):
-            yield from (fault.kind for fault in step.faults)
-        elif isinstance(step, Do):
-            yield step.action

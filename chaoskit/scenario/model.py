@@ -5,11 +5,12 @@ Frozen dataclasses with no behaviour; `place` says where each thing stands in th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from chaoskit.errors import Place
+from chaoskit.handles.base import Handle
 from chaoskit.scenario.shape import Shape
 
 Settings = Mapping[str, Any]
@@ -59,6 +60,11 @@ class Do:
     target: Settings
     settings: Settings
     place: Place
+
+    @property
+    def faults(self) -> tuple[FaultSpec, ...]:
+        """The action with its target, as an inject step has its faults."""
+        return (FaultSpec(self.action, self.target, self.settings, self.place),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,52 +136,26 @@ class Scenario:
     """Bounds on a run's volume per receiver, or under `total`."""
     place: Place
 
-
-@dataclass(frozen=True, slots=True)
-class RoleHandle:
-    """Processes: `process` names them at the target, `label` is the alert label that carries their name.
-
-    `match` finds them on this host by their titles instead; its group `name` is what an alert calls one of them.
-    """
-
-    process: str
-    label: str = ""
-    match: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class LinkHandle:
-    proxy: str
-
-
-@dataclass(frozen=True, slots=True)
-class QueueHandle:
-    admin: str
-
-
-@dataclass(frozen=True, slots=True)
-class PlainHandle:
-    """A cache, a database, a slice of the machine or a scrape endpoint: `at` says where the target keeps it."""
-
-    at: str
+    def faults(self) -> Iterator[tuple[Inject | Do, FaultSpec]]:
+        """Everything that acts on the target, in order, each with its step; an action is one of a `do` step."""
+        return ((step, spec) for step in self.steps if isinstance(step, Inject | Do) for spec in step.faults)
 
 
 @dataclass(frozen=True, slots=True)
 class Handles:
-    role: Mapping[str, RoleHandle] = field(default_factory=dict)
-    link: Mapping[str, LinkHandle] = field(default_factory=dict)
-    queue: Mapping[str, QueueHandle] = field(default_factory=dict)
-    cache: Mapping[str, PlainHandle] = field(default_factory=dict)
-    database: Mapping[str, PlainHandle] = field(default_factory=dict)
-    slice: Mapping[str, PlainHandle] = field(default_factory=dict)
-    scrape: Mapping[str, PlainHandle] = field(default_factory=dict)
-    places: Mapping[str, Place] = field(default_factory=dict, compare=False)
-    """Where each was written, as `role.worker`."""
+    """The handles of a profile, by kind and name."""
 
-    def of(self, kind: str) -> Mapping[str, object]:
+    by_kind: Mapping[str, Mapping[str, Handle]] = field(default_factory=dict)
+    places: Mapping[str, Place] = field(default_factory=dict, compare=False)
+    """Where each was written, as `role:worker`."""
+
+    def of(self, kind: str) -> Mapping[str, Handle]:
         """The handles of one kind by name; none for a kind that profiles do not name, such as equipment."""
-        found: Mapping[str, object] = getattr(self, kind, {})
-        return found
+        return self.by_kind.get(kind, {})
+
+    def each(self) -> Iterator[tuple[str, Handle]]:
+        """Every handle, as `role:worker` and what it is."""
+        return ((f"{kind}:{name}", one) for kind, named in self.by_kind.items() for name, one in named.items())
 
 
 @dataclass(frozen=True, slots=True)

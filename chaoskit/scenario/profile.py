@@ -10,7 +10,7 @@ from chaoskit.errors import Place
 from chaoskit.scenario.attached import USAGE as _ATTACHED
 from chaoskit.scenario.attached import read_attached
 from chaoskit.scenario.fields import Fields, Problems, listed, text, version_ok
-from chaoskit.scenario.handles import HANDLE_KEYS, read_handles
+from chaoskit.scenario.handles import read_handles
 from chaoskit.scenario.limits import read_limits
 from chaoskit.scenario.load import USAGE as LOAD_USAGE
 from chaoskit.scenario.load import read_load
@@ -63,7 +63,7 @@ def _profile(root: Node, file: str, problems: Problems) -> Profile:
     if attached and time_scale != 1 and (node := root.get("time_scale")):
         problems.say(node.place, "an attached target runs in real time", "write time_scale: 1, or remove it")
     handles = fields.take("handles", read_handles, Handles())
-    names = [one for kind in HANDLE_KEYS for one in handles.of(kind)]
+    names = [handle.partition(":")[2] for handle, _ in handles.each()]
     return Profile(
         name=Path(file).stem,
         target=target,

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from chaoskit.handles import handle_kinds
+from chaoskit.handles.base import Handle
 from chaoskit.scenario import (
     attached,
     expectations,
@@ -22,7 +24,7 @@ from chaoskit.scenario import (
     targets,
     waits,
 )
-from chaoskit.scenario.handles import HANDLE_KEYS, ROLE_INSTEAD
+from chaoskit.scenario.handles import needed_keys, profile_kinds
 
 Schema = dict[str, Any]
 
@@ -82,6 +84,7 @@ def scenario_schema() -> Schema:
 
 def profile_schema() -> Schema:
     """The JSON Schema (draft 2020-12) of a profile file."""
+    kinds = profile_kinds()
     described = _object(
         profile.KEYS,
         {
@@ -90,7 +93,7 @@ def profile_schema() -> Schema:
             "time_scale": {"type": "number", "minimum": 1, "maximum": profile.LARGEST_TIME_SCALE},
             "load": _load(),
             "standing": {"type": "array", "items": _TEXT, "uniqueItems": True},
-            "handles": _object(tuple(HANDLE_KEYS), {kind: _handles(keys) for kind, keys in HANDLE_KEYS.items()}),
+            "handles": _object(tuple(kinds), {name: _handles(kind) for name, kind in kinds.items()}),
             "limits": {
                 "type": "object",
                 "properties": dict(
@@ -136,9 +139,9 @@ def _size() -> Schema:
 
 
 def _target() -> Schema:
-    properties: Schema = dict.fromkeys((*targets.HANDLES, "name"), _TEXT)
+    properties: Schema = dict.fromkeys((*handle_kinds(), "name"), _TEXT)
     properties |= {"count": _COUNT, "share": _SHARE, "all": {"const": True}}
-    return _object(targets.KEYS, properties) | {"minProperties": 1}
+    return _object((*handle_kinds(), *targets.CHOICES), properties) | {"minProperties": 1}
 
 
 def _step(verb: str) -> Schema:
@@ -264,8 +267,8 @@ def _shape() -> Schema:
     return {"anyOf": [{"const": "constant"}, *kinds]}
 
 
-def _handles(keys: tuple[str, ...]) -> Schema:
-    one = _object(keys, dict.fromkeys(keys, _TEXT), () if ROLE_INSTEAD in keys else keys[:1])
-    if ROLE_INSTEAD in keys:
-        one |= {"anyOf": [{"required": [key]} for key in (keys[0], ROLE_INSTEAD)]}
+def _handles(kind: type[Handle]) -> Schema:
+    one = _object(kind.key_names(), dict.fromkeys(kind.key_names(), _TEXT), needed_keys(kind))
+    if kind.either:
+        one |= {"anyOf": [{"required": [key]} for key in kind.either]}
     return {"type": "object", "minProperties": 1, "propertyNames": _NAME, "additionalProperties": one}

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from chaoskit.handles import handle_kinds
 from chaoskit.scenario.fields import Fields, Problems, text
 from chaoskit.scenario.fields import positive_int as count
-from chaoskit.scenario.handles import EQUIPMENT, HANDLE_KEYS
 from chaoskit.scenario.quantities import share
 from chaoskit.yaml_source import Node
 
-HANDLES = (*HANDLE_KEYS, EQUIPMENT)
 AMOUNTS = ("count", "share", "all")
-KEYS = (*HANDLES, "name", *AMOUNTS)
+CHOICES = ("name", *AMOUNTS)
 
 _EXAMPLE = "write for example {role: worker, count: 1} or {link: upstream}"
 
@@ -26,15 +25,16 @@ def target(node: Node, what: str, problems: Problems) -> dict[str, Any] | None:
     if node.kind != "mapping" or not node.pairs:
         problems.say(node.place, f"{what} must be a mapping with a handle, found {node.described()}", _EXAMPLE)
         return None
-    fields = Fields(node, "a target", KEYS, problems)
-    for key in (*HANDLES, "name"):
+    kinds = tuple(handle_kinds())
+    fields = Fields(node, "a target", (*kinds, *CHOICES), problems)
+    for key in (*kinds, "name"):
         fields.take(key, text, None)
     fields.take("count", count, None)
     fields.take("share", share, None)
     fields.take("all", _only_true, None)
-    _at_most_one(fields, HANDLES, problems)
+    _at_most_one(fields, tuple(key for key in fields.node.keys if key in kinds), problems)
     _at_most_one(fields, AMOUNTS, problems)
-    if not any(fields.has(key) for key in (*HANDLES, "name")):
+    if not any(fields.has(key) for key in (*kinds, "name")):
         problems.say(node.place, f"{what} names no handle", _EXAMPLE)
     plain: dict[str, Any] = node.plain()
     return plain

@@ -6,6 +6,7 @@ What faults can reach is what this host shows: processes by the titles that a ro
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from chaoskit.errors import EquipmentError
 from chaoskit.events import Event
 from chaoskit.faults.hit import hit
 from chaoskit.faults.processes import find
+from chaoskit.handles.address import Address
 from chaoskit.host.process import Child
 from chaoskit.observe.sinks import SinkChild
 from chaoskit.scenario.model import Attached, Handles
@@ -24,8 +26,9 @@ from chaoskit.stack.witness import WitnessObserver
 
 
 def inventory(handles: Handles) -> dict[str, tuple[str, ...]]:
-    """The processes behind each role that has a `match`, as they run on this host now: handle to names."""
-    return {f"role:{name}": tuple(sorted(find(role.match))) for name, role in handles.role.items() if role.match}
+    """What is behind the handles that can be reached on this host now: handle to names."""
+    found = ((handle, one.things(find)) for handle, one in handles.each())
+    return {handle: things for handle, things in found if things is not None}
 
 
 class AttachedStack:
@@ -40,7 +43,7 @@ class AttachedStack:
         target: Attached,
         handles: Handles,
         jobs: Collection[str],
-        given: tuple[Mapping[str, Any], Sequence[str]] | None = None,
+        given: tuple[Address, Sequence[str]] | None = None,
     ) -> None:
         self.folder = folder
         self.children: dict[str, Child] = {}
@@ -80,23 +83,22 @@ class AttachedStack:
         """A session that may ask this endpoint; raises BadInput where its secrets cannot be read."""
         return session_for(self._target, endpoint)
 
-    def address(self, handle: str) -> Mapping[str, Any]:
-        """How faults find the processes behind a role; for anything else, where the service answers."""
+    def address(self, handle: str) -> Address:
+        """How faults find the things behind a handle; for none, where the service answers."""
         if self._given is not None:
             return self._given[0]
-        kind, _, name = handle.partition(":")
         prometheus = {"url": self.prometheus_url, "access": access_data(self._target, "prometheus")}
-        common = {"time_scale": 1.0, "prometheus": prometheus}
-        if kind == "role":
-            return common | {"pattern": self._handles.role[name].match}
-        return common | ({"url": self._target.service} if self._target.service else {})
+        one = dict(self._handles.each()).get(handle)
+        address = one.at_attached(self._target.service) if one else Address(url=self._target.service)
+        return replace(address, prometheus=prometheus)
 
     def hit(self) -> list[str]:
-        """Its metrics page and its service, and the processes behind every role."""
+        """Its metrics page and its service, and what is behind every handle that can be reached."""
         if self._given is not None:
             return list(self._given[1])
-        found = set(hit({"metrics": self._target.metrics, "service": self._target.service}))
-        return sorted(found.union(*(hit({"pattern": role.match}) for role in self._handles.role.values())))
+        own = Address(metrics=self._target.metrics, service=self._target.service)
+        reached = [one.at_attached("") for _, one in self._handles.each() if one.attached]
+        return sorted({name for address in (own, *reached) for name in hit(address)})
 
     def await_discovery(self, timeout_s: float) -> None:
         """Returns once the targets of our jobs are up and an Alertmanager is known; raises EquipmentError."""

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from requests import Session
 
 from chaoskit.events import Event
+from chaoskit.handles.address import Address
 from chaoskit.host.process import Child
 from chaoskit.observe.sinks import SinkChild
 
@@ -45,7 +46,7 @@ class Stack(Protocol):
     def session(self, endpoint: str) -> Session:
         """A session that may ask `prometheus` or `alertmanager`."""
 
-    def address(self, handle: str) -> Mapping[str, Any]:
+    def address(self, handle: str) -> Address:
         """How the things behind a handle are found by faults; secrets only as the files that hold them."""
 
     def hit(self) -> list[str]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import secrets
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,39 +22,36 @@ import requests
 
 from chaoskit.access import plain_session
 from chaoskit.alerting.virtual import prometheus_flags
-from chaoskit.errors import BadInput, EquipmentError
+from chaoskit.errors import BadInput, EquipmentError, Problem
 from chaoskit.events import Event
+from chaoskit.handles import handle_kinds
+from chaoskit.handles.address import Address
+from chaoskit.handles.base import Local
+from chaoskit.handles.role import WORKERS
 from chaoskit.host.ports import LOOPBACK
 from chaoskit.host.process import Child, spawn, wait_until
 from chaoskit.localize.configuration import Localized, Ports
 from chaoskit.localize.doors import Door
 from chaoskit.observe.sinks import SinkChild
+from chaoskit.scenario.model import Handles
 from chaoskit.stack.binaries import Binaries
 from chaoskit.stack.monitoring import await_discovery, start_alertmanager, start_prometheus
 
-WORKERS = 4
-EQUIPMENT = ("prometheus", "alertmanager", "mail-sink", "webhook-sink")
-"""What watches, and may itself be taken down by a scenario."""
 MIX = ("leads", "opportunities", "reports", "agent-requests", "cold-reports", "background-tasks")
 """What a load's mix may name, known before the target runs and tells what each name does."""
 _TARGET_READY_S = 30.0
 _TARGET_MODULE = "chaoskit.crm"
-_SLICE_ENV = "CHAOSKIT_SLICE"
-"""The variable by which the target knows the processes that are its own."""
 
 
 def inventory() -> dict[str, tuple[str, ...]]:
     """What the local target has, known before it runs: handle to names."""
-    return {
-        "role:worker": tuple(f"worker-{n + 1}" for n in range(WORKERS)),
-        "link:upstream": ("upstream",),
-        "queue:agent-tasks": ("agent-tasks",),
-        "cache:reports": ("reports",),
-        "database:crm": ("crm",),
-        "slice:crm": ("crm",),
-        "scrape:crm": ("metrics",),
-        **{f"equipment:{name}": (name,) for name in EQUIPMENT},
-    }
+    return {f"{name}:{part}": its.things for name, kind in handle_kinds().items() for part, its in kind.parts.items()}
+
+
+def wrong_handles(handles: Handles) -> list[Problem]:
+    """The entries of a profile's handles that the local target does not have."""
+    found = ((handle, one.wrong_locally(handle.partition(":")[2])) for handle, one in handles.each())
+    return [Problem(handles.places.get(handle), *trouble) for handle, trouble in found if trouble]
 
 
 class LocalStack:
@@ -127,41 +124,16 @@ class LocalStack:
         await_discovery(self.prometheus_url, timeout_s=timeout_s)
 
     @property
-    def _metrics_url(self) -> str:
-        return f"http://{LOOPBACK}:{self.ports.metrics}/metrics"
-
-    @property
     def requests(self) -> Mapping[str, list[dict[str, Any]]]:
         """What each name of a load's mix does on the target."""
         found: Mapping[str, list[dict[str, Any]]] = self.addresses["requests"]
         return found
 
-    def address(self, handle: str) -> dict[str, Any]:
+    def address(self, handle: str) -> Address:
         """How the things behind a handle are found by faults; secrets only as the files that hold them."""
         kind, _, name = handle.partition(":")
-        prometheus = {"url": self.prometheus_url, "owner": os.getpid()}
-        common = {"time_scale": self._scale, "prometheus": prometheus}
-        match kind:
-            case "role":
-                return common | {"pattern": rf"crm\[{re.escape(self.slice)}\] {re.escape(name)} (?P<name>\S+)"}
-            case "scrape":
-                pattern = rf"crm\[{re.escape(self.slice)}\] (?P<name>metrics)"
-                return common | {"pattern": pattern, "url": self._metrics_url}
-            case "link":
-                return common | self._door("proxy_admin")
-            case "queue":
-                return common | self._door("admin")
-            case "cache":
-                return common | self._door("admin") | {"service": self.target_url}
-            case "database":
-                return common | {"file": str(self._target_data / "crm.db")}
-            case "slice":
-                mark = {"name": _SLICE_ENV, "value": self.slice}
-                return common | {"mark": mark, "folder": str(self._target_data), "metrics": self._metrics_url}
-            case "equipment":
-                return common | self._equipment()
-            case _:
-                return common | {"url": self.target_url}
+        address = handle_kinds()[kind].at_local(name, self._told()) if handle else Address(url=self.target_url)
+        return replace(address, time_scale=self._scale, prometheus={"url": self.prometheus_url, "owner": os.getpid()})
 
     def wanted_down(self, name: str) -> bool:
         """Whether a scenario has taken this equipment down and not yet given it back."""
@@ -176,23 +148,27 @@ class LocalStack:
         self.children[name].stop()
         self._starters[name]()
 
-    def _door(self, port: str) -> dict[str, Any]:
-        url, token = f"http://{LOOPBACK}:{self.addresses[port]}", str(self._target_data / "token")
-        return {"url": url, "token_file": token, "owner": os.getpid()}
-
     def leaders(self) -> dict[str, int]:
         """By equipment name, the process whose session is all of it."""
         sinks = {name: sink.child for name, sink in self.sinks.items()}
         return {name: child.pid for name, child in (self.children | sinks).items()}
 
-    def _equipment(self) -> dict[str, Any]:
-        ports = {
-            "prometheus": [self.ports.prometheus],
-            "alertmanager": [self.ports.alertmanager],
-            "mail-sink": [door.port for door in self._localized.doors if door.kind == "smtp"],
-            "webhook-sink": [self.ports.webhook],
-        }
-        return {"pids": self.leaders(), "ports": ports, "control": str(self._control), "owner": os.getpid()}
+    def _told(self) -> Local:
+        return Local(
+            told=self.addresses,
+            slice=self.slice,
+            data=self._target_data,
+            metrics=f"http://{LOOPBACK}:{self.ports.metrics}/metrics",
+            pids=self.leaders(),
+            ports={
+                "prometheus": [self.ports.prometheus],
+                "alertmanager": [self.ports.alertmanager],
+                "mail-sink": [door.port for door in self._localized.doors if door.kind == "smtp"],
+                "webhook-sink": [self.ports.webhook],
+            },
+            control=self._control,
+            owner=os.getpid(),
+        )
 
     def start(self, on_event: Callable[[Event], None]) -> None:
         """Writes the files and starts everything; raises BadInput or EquipmentError, with nothing left running."""

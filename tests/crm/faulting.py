@@ -13,6 +13,7 @@ from typing import Any
 
 from chaoskit import waiting
 from chaoskit.faults.base import Fault, Target, Undo
+from chaoskit.handles.address import Address
 from chaoskit.run.held import HeldFault
 from tests.crm.conftest import TOKEN, RunningCrm
 
@@ -31,8 +32,9 @@ def target(crm: RunningCrm, folder: Path, handle: str, port: str, **more: Any) -
     """A handle as a stack resolves it: the token in a file, the CRM's own process as its owner."""
     file = folder / "token"
     file.write_text(TOKEN + "\n", encoding="utf-8")
-    address = {"time_scale": 60.0, "url": crm.url(port, ""), "token_file": str(file), "owner": crm.process.pid}
-    return Target(handle, (handle.partition(":")[2],), {**address, **more})
+    url, owner = crm.url(port, ""), crm.process.pid
+    address = Address(**{"time_scale": 60.0, "url": url, "token_file": str(file), "owner": owner, **more})
+    return Target(handle, (handle.partition(":")[2],), address)
 
 
 def prepared(kind: type[Fault], where: Target, **settings: Any) -> Undo:

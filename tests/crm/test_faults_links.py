@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,7 @@ def test_a_change_leaves_no_instant_without_a_toxic(
 
 
 def crm_headers(link: Target) -> dict[str, str]:
-    return {"Authorization": f"Bearer {Path(link.address['token_file']).read_text().strip()}"}
+    return {"Authorization": f"Bearer {Path(link.address.token_file).read_text().strip()}"}
 
 
 def test_a_toxic_that_somebody_else_takes_away_is_a_lapse(crm: RunningCrm, link: Target) -> None:
@@ -157,13 +158,13 @@ def test_an_interface_that_does_not_answer_or_know_us_is_named_before_anything_h
     crm: RunningCrm, link: Target, tmp_path: Path
 ) -> None:
     with pytest.raises(FaultError, match="nobody listens there"):
-        prepared(TcpReset, Target("link:upstream", ("upstream",), {**link.address, "url": "http://127.0.0.1:9"}))
+        prepared(TcpReset, Target("link:upstream", ("upstream",), replace(link.address, url="http://127.0.0.1:9")))
     stranger = tmp_path / "stranger"
     stranger.write_text("wrong")
     with pytest.raises(FaultError, match=r"the token in .*stranger is not accepted"):
-        prepared(TcpReset, Target("link:upstream", ("upstream",), {**link.address, "token_file": str(stranger)}))
+        prepared(TcpReset, Target("link:upstream", ("upstream",), replace(link.address, token_file=str(stranger))))
     with pytest.raises(FaultError, match="does not tell the address"):
-        prepared(TcpReset, Target("link:upstream", ("upstream",), {}))
+        prepared(TcpReset, Target("link:upstream", ("upstream",)))
 
 
 def test_what_ended_with_its_owner_is_healed(start_crm: Any, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from chaoskit.faults.interface import get
 from chaoskit.faults.queue_dead_letters import QueueDeadLetters
 from chaoskit.faults.queue_flood import QueueFlood
 from chaoskit.faults.queue_replay import QueueReplay, QueueReplaySettings
+from chaoskit.handles.address import Address
 from tests.crm.conftest import RunningCrm
 from tests.crm.faulting import await_true, held, hold_and_kill, prepared, stop_elsewhere, target, traffic
 
@@ -269,7 +270,7 @@ def share(before: dict[str, int], after: dict[str, int], what: str) -> float:
 
 
 def test_a_request_is_made_once_and_its_status_decides(crm: RunningCrm) -> None:
-    service = Target("", (), {"url": crm.url("api", "")})
+    service = Target("", (), Address(url=crm.url("api", "")))
     body: dict[str, Any] = {"name": "Ada", "email": "ada@example.com"}
     asked = HttpRequestSettings(method="POST", path="/leads", body=body, expect=201)
     seen, result = HttpRequest.run(service, asked)
@@ -279,5 +280,5 @@ def test_a_request_is_made_once_and_its_status_decides(crm: RunningCrm) -> None:
         HttpRequest.run(service, HttpRequestSettings(path="/leads/999999"))
     with pytest.raises(FaultError, match=r"GET /health: no answer within 0\.5 s"):
         HttpRequest.run(
-            Target("", (), {"url": "http://127.0.0.1:9"}), HttpRequestSettings(path="/health", timeout_s=0.5)
+            Target("", (), Address(url="http://127.0.0.1:9")), HttpRequestSettings(path="/health", timeout_s=0.5)
         )

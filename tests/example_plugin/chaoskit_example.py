@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import ClassVar
 
-from chaoskit.faults.base import FaultError, Lapsed, Seen, Settings, Target, Undo
+from chaoskit.faults.base import Fault, FaultError, Lapsed, Seen, Settings, Target, Undo
 
 
 class FlagSettings(Settings):
@@ -17,7 +17,7 @@ class FlagSettings(Settings):
     """The file that is there while the fault is in force."""
 
 
-class FileFlag:
+class FileFlag(Fault):
     """Puts a flag file where a service finds it."""
 
     kind: ClassVar[str] = "file.flag"

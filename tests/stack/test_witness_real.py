@@ -21,9 +21,10 @@ from chaoskit.cli import run
 from chaoskit.errors import ExitCode
 from chaoskit.examine.attached import examine_attached
 from chaoskit.examine.endpoint import Checked
+from chaoskit.handles.role import Role
 from chaoskit.host.ports import reserve
 from chaoskit.host.process import spawn
-from chaoskit.scenario.model import Access, Attached, Handles, RoleHandle, Secret
+from chaoskit.scenario.model import Access, Attached, Handles, Secret
 from chaoskit.stack.binaries import Binaries
 from chaoskit.stack.monitoring import await_discovery, check_alertmanager, start_alertmanager
 from chaoskit.witness.config import led, patched
@@ -147,7 +148,7 @@ def test_a_canary_makes_it_through_the_real_alertmanager_and_everything_is_as_pr
     generation: Binaries, tmp_path: Path
 ) -> None:
     with witness() as server, staging(generation, tmp_path, server) as target:
-        handles = Handles(role={"self": RoleHandle("", "", r".*pytest(?P<name>.*)")})
+        handles = Handles({"role": {"self": Role(match=r".*pytest(?P<name>.*)")}})
         lines = list(examine_attached(target, handles, load_folder(SHIPPED), canary=True))
         assert [line for line in lines if line.state != "ok"] == []
         found = by_name(iter(lines))

@@ -21,7 +21,8 @@ from chaoskit.examine import canary as canary_module
 from chaoskit.examine.attached import examine_attached
 from chaoskit.examine.endpoint import Checked
 from chaoskit.examine.prometheus import skewed
-from chaoskit.scenario.model import Access, Attached, Handles, RoleHandle, Secret
+from chaoskit.handles.role import Role
+from chaoskit.scenario.model import Access, Attached, Handles, Secret
 from chaoskit.witness.config import RECEIVER, patched
 from tests.witness_examples import TOKEN, message, post, witness
 
@@ -134,7 +135,7 @@ def look(target: Attached, handles: Handles | None = None, *, canary: bool = Fal
 
 def test_a_healthy_system_has_nothing_missing_and_its_canary_comes_through(system: tuple[Fake, Attached]) -> None:
     fake, target = system
-    handles = Handles(role={"self": RoleHandle("", "", r".*pytest(?P<name>.*)")})
+    handles = Handles({"role": {"self": Role(match=r".*pytest(?P<name>.*)")}})
     found = look(target, handles, canary=True)
     assert [line for line in found.values() if line.state != "ok"] == []
     assert {"prometheus", "alertmanager", "metrics", "witness", "rules", "silences", "canary", "role self"} <= set(
@@ -283,7 +284,7 @@ def test_a_canary_that_nobody_hears_is_missing_and_is_ended_all_the_same(
 
 
 def test_a_role_without_processes_is_missing() -> None:
-    handles = Handles(role={"worker": RoleHandle("", "", r"no such process (?P<name>\S+)")})
+    handles = Handles({"role": {"worker": Role(match=r"no such process (?P<name>\S+)")}})
     nobody = Attached("http://127.0.0.1:1", "http://127.0.0.1:1", "http://127.0.0.1:1", "staging")
     found = look(nobody, handles)
     assert found["role worker"].state == "missing"

@@ -20,6 +20,7 @@ from chaoskit.faults import processes
 from chaoskit.faults.base import FaultError, Lapsed, Target
 from chaoskit.faults.process_kill import KillSettings, ProcessKill, _Replacements
 from chaoskit.faults.process_pause import PauseSettings, ProcessPause
+from chaoskit.handles.address import Address
 from chaoskit.run.held import HeldFault
 
 MARK = f"faulttest{os.getpid()}"
@@ -60,7 +61,7 @@ def supervisor() -> Iterator[subprocess.Popen[str]]:
 
 
 def target(*names: str) -> Target:
-    return Target("role:worker", names or ("w1",), {"pattern": PATTERN})
+    return Target("role:worker", names or ("w1",), Address(pattern=PATTERN))
 
 
 def worker() -> psutil.Process:

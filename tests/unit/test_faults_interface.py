@@ -21,6 +21,7 @@ from chaoskit.faults.queue_dead_letters import QueueDeadLetters
 from chaoskit.faults.queue_flood import QueueFlood
 from chaoskit.faults.queue_replay import QueueReplay, QueueReplaySettings
 from chaoskit.faults.tcp_reset import TcpReset
+from chaoskit.handles.address import Address
 
 Answer = tuple[int, Any]
 EMPTY = {"depth": 0, "dead_letters": 0, "replaying": 0}
@@ -61,7 +62,7 @@ class Liar:
         self.answers[key] = lambda: (status, body)
 
     def target(self, handle: str, **more: Any) -> Target:
-        return Target(handle, (handle.partition(":")[2],), {"url": self.url, "service": self.url, **more})
+        return Target(handle, (handle.partition(":")[2],), Address(**{"url": self.url, "service": self.url, **more}))
 
     def stop(self) -> None:
         self.server.shutdown()

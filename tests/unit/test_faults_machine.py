@@ -30,6 +30,7 @@ from chaoskit.faults.memory_burn import MemoryBurn
 from chaoskit.faults.process_crash_loop import ProcessCrashLoop
 from chaoskit.faults.registry import read_settings
 from chaoskit.faults.scrape_drop import ScrapeDrop
+from chaoskit.handles.address import Address
 from chaoskit.run.held import HeldFault
 
 MARK = f"machine{os.getpid()}"
@@ -45,7 +46,8 @@ server.serve_forever()
 
 
 def slice_of(folder: Path, **limits: float) -> Target:
-    address = {"mark": {"name": "A_SLICE", "value": MARK}, "folder": str(folder), "limits": limits, "time_scale": 60}
+    mark = {"name": "A_SLICE", "value": MARK}
+    address = Address(mark=mark, folder=str(folder), limits=limits, time_scale=60)
     return Target("slice:crm", ("crm",), address)
 
 
@@ -238,11 +240,11 @@ def database(tmp_path: Path) -> Target:
         connection.execute("CREATE TABLE audit (id INTEGER PRIMARY KEY, action TEXT)")
         connection.execute("CREATE TABLE leads (id INTEGER PRIMARY KEY)")
     connection.close()
-    return Target("database:crm", ("crm",), {"file": str(file), "time_scale": 60})
+    return Target("database:crm", ("crm",), Address(file=str(file), time_scale=60))
 
 
 def write(target: Target, table: str, timeout_s: float = 0.0) -> None:
-    connection = sqlite3.connect(target.address["file"], timeout=timeout_s)
+    connection = sqlite3.connect(target.address.file, timeout=timeout_s)
     try:
         with connection:
             connection.execute(f"INSERT INTO {table} DEFAULT VALUES")
@@ -309,7 +311,7 @@ def test_a_silenced_page_times_out_and_answers_after_the_undo() -> None:
         assert server.stdout is not None
         port = int(server.stdout.readline())
         target = Target(
-            "scrape:crm", ("metrics",), {"pattern": rf"{MARK} (?P<name>metrics)", "url": f"http://127.0.0.1:{port}/"}
+            "scrape:crm", ("metrics",), Address(pattern=rf"{MARK} (?P<name>metrics)", url=f"http://127.0.0.1:{port}/")
         )
         undo = token(ScrapeDrop, target)
         assert "is silent" in ScrapeDrop.start(undo).detail
@@ -349,7 +351,7 @@ def test_a_crash_loop_kills_exactly_so_often_and_then_leaves_it_alone(held: list
     try:
         pattern = rf"{MARK} worker (?P<name>\S+)"
         assert waiting.await_true(lambda: "w1" in processes.find(pattern), 10)
-        target = Target("role:worker", ("w1",), {"pattern": pattern, "time_scale": 60})
+        target = Target("role:worker", ("w1",), Address(pattern=pattern, time_scale=60))
         hold(held, ProcessCrashLoop, token(ProcessCrashLoop, target, times=3, every="12s"), tmp_path)
         assert parent.stdout is not None
         assert [parent.stdout.readline().strip() for _ in range(4)] == ["1", "2", "3", "4"]

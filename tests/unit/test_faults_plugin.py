@@ -30,7 +30,7 @@ from chaoskit.run.held import HeldFault
 kind = known()["file.flag"]
 path = Path(sys.argv[1])
 settings, _ = read_settings(kind, {"path": str(path)}, Place("x", 1))
-held = HeldFault(kind, kind.prepare(Target("", (), {}), settings), 60.0, path.parent / "log", print)
+held = HeldFault(kind, kind.prepare(Target("", ()), settings), 60.0, path.parent / "log", print)
 held.await_armed(); held.go(); held.await_effect()
 print("there" if path.exists() else "missing")
 held.take_back()

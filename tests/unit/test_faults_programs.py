@@ -25,11 +25,12 @@ from chaoskit.faults import burners, processes
 from chaoskit.faults.base import FaultError, Lapsed, Target
 from chaoskit.faults.command import Command, CommandSettings
 from chaoskit.faults.command_action import CommandAction, CommandActionSettings
+from chaoskit.handles.address import Address
 from chaoskit.host.process import spawn
 from chaoskit.run.held import HeldFault
 from chaoskit.safety.lease import Lease
 
-NOWHERE = Target("", (), {})
+NOWHERE = Target("", ())
 
 
 def settings(flag: Path, **more: Any) -> CommandSettings:
@@ -154,7 +155,7 @@ def test_a_child_left_behind_does_not_keep_it_waiting(tmp_path: Path) -> None:
 
 def test_the_target_s_address_is_told() -> None:
     given = CommandActionSettings.model_validate({"run": "echo $TARGET_URL", "shell": True})
-    result = CommandAction.run(Target("", (), {"url": "http://127.0.0.1:1"}), given)[1]
+    result = CommandAction.run(Target("", (), Address(url="http://127.0.0.1:1")), given)[1]
     assert result["output"] == "http://127.0.0.1:1"
 
 
@@ -199,7 +200,7 @@ def oracle() -> Iterator[Oracle]:
 
 def asking(flag: Path, oracle: Oracle, scale: float = 60.0, **more: Any) -> dict[str, Any]:
     """The token of a fault that consists of a file, seen by a query; within 30 virtual seconds."""
-    target = Target("", (), {"time_scale": scale, "prometheus": {"url": oracle.url}})
+    target = Target("", (), Address(time_scale=scale, prometheus={"url": oracle.url}))
     given = settings(flag, seen={"query": "rate(broken[5m]) > 0", "within": "30s"}, **more)
     return json.loads(json.dumps(Command.prepare(target, given)))  # type: ignore[no-any-return]
 

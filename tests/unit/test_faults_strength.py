@@ -26,6 +26,7 @@ from chaoskit.faults.monitoring_kill import MonitoringKill
 from chaoskit.faults.process_crash_loop import ProcessCrashLoop
 from chaoskit.faults.queue_flood import QueueFlood
 from chaoskit.faults.strength import Strength, told, too_few
+from chaoskit.handles.address import Address
 from chaoskit.verify.verdict import Result
 from chaoskit.verify.verify import verify
 from tests.golden.doctored import recorded, with_events
@@ -207,7 +208,7 @@ def test_a_lock_that_is_held_for_less_of_the_time_than_asked_for_lapses(
 def test_statements_that_are_not_really_refused_are_no_effect(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: str
 ) -> None:
-    target = Target("database:d", ("d",), {"file": database(tmp_path)})
+    target = Target("database:d", ("d",), Address(file=database(tmp_path)))
     undo = DbError.prepare(target, DbErrorSettings.model_validate({"table": "audit", "operation": operation}))
     DbError.start(undo)
     DbError.stop(undo)

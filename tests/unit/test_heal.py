@@ -17,6 +17,7 @@ from chaoskit.faults import processes
 from chaoskit.faults.base import FaultError, Seen, Target, Undo
 from chaoskit.faults.disk_fill import DiskFill
 from chaoskit.faults.process_pause import PauseSettings, ProcessPause
+from chaoskit.handles.address import Address
 from chaoskit.safety import heal as healing
 from chaoskit.safety.heal import heal
 from chaoskit.safety.healbook import BOOK, Busy, HealBook, HealEnd, read_book
@@ -119,7 +120,7 @@ def test_a_journal_that_cannot_be_read_is_no_healed_run(tmp_path: Path) -> None:
 
 
 def test_a_token_of_an_earlier_boot_is_void_and_hits_nobody(tmp_path: Path, sleeper: psutil.Process) -> None:
-    undo = ProcessPause.prepare(Target("role:worker", ("w1",), {"pattern": PATTERN}), PauseSettings())
+    undo = ProcessPause.prepare(Target("role:worker", ("w1",), Address(pattern=PATTERN)), PauseSettings())
     ProcessPause.start(undo)
     journal(tmp_path / "run", invoke("process.pause", undo | {"boot": "another"})).close()
     found = heal(tmp_path / "run", "test", "after a reboot")

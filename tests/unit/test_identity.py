@@ -21,6 +21,7 @@ from chaoskit.faults import processes
 from chaoskit.faults.base import FaultError, Lapsed, Target
 from chaoskit.faults.process_kill import KillSettings, ProcessKill
 from chaoskit.faults.process_pause import PauseSettings, ProcessPause
+from chaoskit.handles.address import Address
 from chaoskit.identity import Fate
 from chaoskit.safety.state import Owner, me, register
 from tests.safety_examples import PATTERN, in_force, inject, journal, sleeper, state, twin
@@ -50,7 +51,7 @@ def child() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def paused(target: str = PATTERN) -> dict[str, Any]:
-    undo = ProcessPause.prepare(Target("role:worker", ("w1",), {"pattern": target}), PauseSettings())
+    undo = ProcessPause.prepare(Target("role:worker", ("w1",), Address(pattern=target)), PauseSettings())
     undo = json.loads(json.dumps(undo))
     ProcessPause.start(undo)
     return undo
@@ -144,7 +145,7 @@ def test_an_undo_in_another_pid_namespace_or_as_another_user_is_no_undo(
     sleeper: psutil.Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     undo = paused()
-    held = ProcessKill.prepare(Target("role:worker", ("w1",), {"pattern": PATTERN}), KillSettings(hold=True))
+    held = ProcessKill.prepare(Target("role:worker", ("w1",), Address(pattern=PATTERN)), KillSettings(hold=True))
     for kind, one in ((ProcessPause, undo), (ProcessKill, held)):
         with pytest.raises(FaultError, match="another PID namespace"):
             kind.stop({**one, "space": 1})
@@ -159,7 +160,7 @@ def test_an_undo_in_another_pid_namespace_or_as_another_user_is_no_undo(
 def test_several_processes_of_one_name_are_refused_with_their_pids_and_how_to_choose(sleeper: psutil.Process) -> None:
     with twin(sleeper) as pid:
         with pytest.raises(FaultError, match="several processes have one name: w1") as refused:
-            ProcessPause.prepare(Target("role:worker", ("w1",), {"pattern": PATTERN}), PauseSettings())
+            ProcessPause.prepare(Target("role:worker", ("w1",), Address(pattern=PATTERN)), PauseSettings())
         assert {str(sleeper.pid), str(pid)} <= set(re.findall(r"\d+", str(refused.value)))
         assert "group name" in str(refused.value)
     assert not processes.stopped(sleeper)

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from chaoskit.scenario.handles import HANDLE_KEYS
-from chaoskit.scenario.model import Handles
+from chaoskit.handles import handle_kinds
 
 ROOT = Path(__file__).parents[2] / "chaoskit"
-MODELS = ("scenario/model.py", "scenario/shape.py", "alerting/model.py")
+HANDLES = tuple(f"handles/{file.name}" for file in sorted((ROOT / "handles").glob("*.py")))
+MODELS = ("scenario/model.py", "scenario/shape.py", "alerting/model.py", *HANDLES)
 READERS = (
     "scenario/", "alerting/config", "alerting/promise.py", "alerting/rules.py", "alerting/prometheus_config.py",
     "diff/",
@@ -30,8 +30,8 @@ CARRIERS = frozenset(
     for name in ("scenario.model", "scenario.shape", "alerting.model", "plan.model", "inputs", "check.facts",
                  "check.alerts", "run.track", "explain.people", "explain.alert", "verify.hops", "faults.base")
 )  # fmt: skip
-BY_NAME = {f"Handles.{kind}" for kind in HANDLE_KEYS}
-"""`Handles.of` reads them by the kind that a target names."""
+FIRST_KEYS = {f"{kind.__name__}.{kind.key_names()[0]}" for kind in handle_kinds().values() if kind.key_names()}
+"""`Handle.said` reads the first key of every kind, whatever it is called."""
 
 
 @cache
@@ -85,7 +85,7 @@ def unused(texts: Mapping[str, str]) -> list[str]:
         near = [other for at, other in faults.items() if at in module.imported or name in other.imported]
         mine = module.loaded.union(*(other.loaded for other in near))
         found += [f"{cls}.{f}" for cls, bases, f in module.fields if bases.endswith("Settings") and f not in mine]
-    return sorted(set(found) - BY_NAME)
+    return sorted(set(found) - FIRST_KEYS)
 
 
 def unread(texts: Mapping[str, str]) -> list[str]:
@@ -114,14 +114,10 @@ def test_whatever_a_reader_knows_it_reads() -> None:
     assert unread(sources()) == []
 
 
-def test_handles_that_are_read_by_name_are_those_that_can_be_written() -> None:
-    assert set(HANDLE_KEYS) | {"places"} == set(Handles.__dataclass_fields__)
-
-
 @pytest.mark.parametrize(("module", "after", "planted", "name"), [
     ("scenario/model.py", "class Notify:\n", "    planted_vs: float\n", "Notify.planted_vs"),
     ("alerting/model.py", "class PromisedReceiver:\n", "    planted: str\n", "PromisedReceiver.planted"),
-    ("scenario/model.py", "class RoleHandle:\n", "    planted: str\n", "RoleHandle.planted"),
+    ("handles/role.py", "class Role(Handle):\n", "    planted: str\n", "Role.planted"),
     ("faults/cpu_burn.py", "Settings):\n", "    planted: float\n", ".planted"),
 ])  # fmt: skip
 def test_a_planted_key_is_found(module: str, after: str, planted: str, name: str) -> None:

@@ -21,11 +21,13 @@ from chaoskit.errors import BadInput, Refused
 from chaoskit.faults import processes
 from chaoskit.faults.hit import hit
 from chaoskit.files import make_private
+from chaoskit.handles.address import Address
+from chaoskit.handles.role import Role
 from chaoskit.run.inject import order
 from chaoskit.safety.lever import block, blocked, refuse_if_blocked, sweep, unblock
 from chaoskit.safety.lock import TargetLock, lock_file, locks
 from chaoskit.safety.state import Entry, entries, me, register, state_folder
-from chaoskit.scenario.model import Attached, Handles, RoleHandle
+from chaoskit.scenario.model import Attached, Handles
 from chaoskit.stack.attached import AttachedStack
 from tests.safety_examples import (
     PATTERN,
@@ -343,24 +345,24 @@ def test_an_attached_run_and_a_fault_by_hand_have_the_locks_of_what_both_can_hit
     tmp_path: Path, sleeper: psutil.Process
 ) -> None:
     target = Attached("http://p:9090", "http://a:9093", "http://localhost:9091/metrics", "staging")
-    role = RoleHandle("worker", "", PATTERN.replace(r"\S+", ".+"))
-    attached = set(AttachedStack(tmp_path, target, Handles(role={"w": role}), []).hit())
+    role = Role("worker", "", PATTERN.replace(r"\S+", ".+"))
+    attached = set(AttachedStack(tmp_path, target, Handles({"role": {"w": role}}), []).hit())
     by_hand = order("process.pause", "role:any", ("w1",), {"pattern": PATTERN}, {}, 5).locks()
     assert attached.issuperset(by_hand)
     assert len(by_hand) == 2
     spelt = order("http.error", "link:l", (), {"url": "http://127.0.0.1:9091/x/"}, {"status": 500}, 5)
     assert attached.issuperset(spelt.locks())
-    assert hit({"folder": str(tmp_path)}) == hit({"folder": str(tmp_path / ".." / tmp_path.name)})
-    assert not attached & set(hit({"pattern": PATTERN}, ["another"]))
+    assert hit(Address(folder=str(tmp_path))) == hit(Address(folder=str(tmp_path / ".." / tmp_path.name)))
+    assert not attached & set(hit(Address(pattern=PATTERN), ["another"]))
 
 
 def test_what_replaces_a_process_has_a_lock_in_common_with_it(sleeper: psutil.Process) -> None:
-    before = hit({"pattern": PATTERN}, ["w1"])
+    before = hit(Address(pattern=PATTERN), ["w1"])
     with twin(sleeper) as pid:
         sleeper.kill()
         sleeper.wait(10)
         assert processes.find(PATTERN)["w1"].pid == pid
-        assert len(set(before) & set(hit({"pattern": PATTERN}, ["w1"]))) == 1
+        assert len(set(before) & set(hit(Address(pattern=PATTERN), ["w1"]))) == 1
 
 
 @pytest.mark.parametrize(

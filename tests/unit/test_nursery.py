@@ -18,6 +18,7 @@ from chaoskit.faults import processes
 from chaoskit.faults.base import FaultError, Target
 from chaoskit.faults.command import Command, CommandSettings
 from chaoskit.faults.process_pause import PauseSettings, ProcessPause
+from chaoskit.handles.address import Address
 from chaoskit.run import nursery
 from chaoskit.run.held import HeldFault
 from chaoskit.safety.heal import HOLDER_LOG, find_holders
@@ -53,7 +54,7 @@ def parents(*held: HeldFault) -> list[int]:
 
 
 def paused(sleeper: psutil.Process, hold: Hold, lapses: list[str]) -> HeldFault:
-    undo = ProcessPause.prepare(Target("role:worker", ("w1",), {"pattern": PATTERN}), PauseSettings())
+    undo = ProcessPause.prepare(Target("role:worker", ("w1",), Address(pattern=PATTERN)), PauseSettings())
     held = hold(undo=undo, lapses=lapses)
     held.go()
     held.await_effect()
@@ -132,7 +133,7 @@ def test_a_holder_has_the_environment_of_the_runner_at_that_time(
     out = tmp_path / "said"
     start = ["/bin/sh", "-c", f"echo $SET_LATER > {out}"]
     settings = CommandSettings.model_validate({"start": start, "stop": ["/bin/true"], "env": ["SET_LATER"]})
-    undo = Command.prepare(Target("", (), {"max_s": 60, "time_scale": 1}), settings)
+    undo = Command.prepare(Target("", (), Address(max_s=60)), settings)
     held = hold("another", Command, undo)
     held.go()
     held.await_effect()

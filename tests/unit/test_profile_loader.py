@@ -8,6 +8,13 @@ from pathlib import Path
 import pytest
 
 from chaoskit.errors import BadInput, Place
+from chaoskit.handles.cache import Cache
+from chaoskit.handles.database import Database
+from chaoskit.handles.link import Link
+from chaoskit.handles.queue import Queue
+from chaoskit.handles.role import Role
+from chaoskit.handles.scrape import Scrape
+from chaoskit.handles.slice import Slice
 from chaoskit.scenario.limits import plural
 from chaoskit.scenario.model import (
     Abort,
@@ -16,11 +23,7 @@ from chaoskit.scenario.model import (
     Handles,
     Header,
     Limits,
-    LinkHandle,
     LoadPlan,
-    PlainHandle,
-    QueueHandle,
-    RoleHandle,
     Secret,
 )
 from chaoskit.scenario.profile import load_profile, load_profile_file
@@ -54,9 +57,11 @@ def test_a_local_profile_as_written() -> None:
     assert profile.load == LoadPlan(12.5, None, None, {"leads": 3, "reports": 0})
     assert profile.standing == ("Watchdog",)
     assert profile.handles == Handles(
-        {"worker": RoleHandle("worker", "worker_name"), "api": RoleHandle("api")},
-        {"upstream": LinkHandle("up")},
-        {"agent-tasks": QueueHandle("crm")},
+        {
+            "role": {"worker": Role("worker", "worker_name"), "api": Role("api")},
+            "link": {"upstream": Link("up")},
+            "queue": {"agent-tasks": Queue("crm")},
+        }
     )
     assert profile.limits == Limits(90.0, 600.0, {"workers": 0.75, "apis": 1.0}, 2**30, 0.5, 0.5)
     assert profile.abort == (
@@ -90,7 +95,7 @@ def test_an_attached_profile_as_written() -> None:
         "staging.yml",
     )
     assert not profile.load.given
-    assert profile.handles.role == {"worker": RoleHandle("", "worker_name", "w (?P<name>.+)")}
+    assert profile.handles.of("role") == {"worker": Role("", "worker_name", "w (?P<name>.+)")}
     assert profile.target == Attached(
         "https://h/prometheus",
         "https://h/am",
@@ -120,13 +125,15 @@ def test_the_shipped_local_profile_is_what_its_comments_say() -> None:
         25.0, None, None, {"leads": 3, "opportunities": 1, "reports": 1, "agent-requests": 5}
     )
     assert profile.handles == Handles(
-        {"worker": RoleHandle("worker", "worker_name")},
-        {"upstream": LinkHandle("upstream")},
-        {"agent-tasks": QueueHandle("crm")},
-        {"reports": PlainHandle("crm")},
-        {"crm": PlainHandle("crm")},
-        {"crm": PlainHandle("crm")},
-        {"crm": PlainHandle("metrics")},
+        {
+            "role": {"worker": Role("worker", "worker_name")},
+            "link": {"upstream": Link("upstream")},
+            "queue": {"agent-tasks": Queue("crm")},
+            "cache": {"reports": Cache("crm")},
+            "database": {"crm": Database("crm")},
+            "slice": {"crm": Slice("crm")},
+            "scrape": {"crm": Scrape("metrics")},
+        }
     )
     assert profile.limits == Limits(120.0, 900.0, {"workers": 0.75}, 2**30, 1.0, 1.0)
 

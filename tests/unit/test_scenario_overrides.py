@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from chaoskit.errors import BadInput, Place
+from chaoskit.handles.role import Role
 from chaoskit.scenario.loader import load_scenario
 from chaoskit.scenario.model import Inject
 from chaoskit.scenario.overrides import override, parse_override
@@ -51,7 +52,7 @@ def test_values_are_yaml_and_missing_mappings_are_made() -> None:
     )
     assert profile.load.mix == {"leads": 1}
     assert profile.standing == ("Watchdog",)
-    assert profile.handles.role["worker"].process == "worker"
+    assert profile.handles.of("role") == {"worker": Role("worker", "")}
 
 
 def test_the_last_of_several_wins() -> None:

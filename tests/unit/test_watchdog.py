@@ -22,6 +22,7 @@ from chaoskit.events import End, FaultFail, Interruption, Invoke, UndoOk
 from chaoskit.faults import processes
 from chaoskit.faults.base import Target
 from chaoskit.faults.process_pause import PauseSettings, ProcessPause
+from chaoskit.handles.address import Address
 from chaoskit.history import read_history
 from chaoskit.safety.heal import find_holders
 from chaoskit.safety.healbook import BOOK, HealBegin, read_book
@@ -201,7 +202,7 @@ def test_a_fault_that_outlasts_its_maximum_is_undone_though_its_holder_stands_st
     state: Path, tmp_path: Path, sleeper: psutil.Process
 ) -> None:
     """Here without any holder: the watchdog alone bounds it."""
-    undo = ProcessPause.prepare(Target("role:worker", ("w1",), {"pattern": PATTERN}), PauseSettings())
+    undo = ProcessPause.prepare(Target("role:worker", ("w1",), Address(pattern=PATTERN)), PauseSettings())
     lost: list[str] = []
     one = journal(tmp_path)
     lease = Lease([tmp_path], tmp_path / "watchdog.log", lost.append)

@@ -11,8 +11,8 @@ from chaoskit.check.facts import Facts
 from chaoskit.check.findings import Said, Severity, lint
 from chaoskit.check.ranges import comparison
 from chaoskit.errors import Place
-from chaoskit.scenario.handles import HANDLE_KEYS
-from chaoskit.scenario.model import Change, Do, Expectation, Inject, Scenario, Settings
+from chaoskit.scenario.handles import profile_kinds
+from chaoskit.scenario.model import Change, Expectation, Inject, Scenario
 from chaoskit.units import parse_ratio
 
 _NEEDS = ("scenarios", "rules")
@@ -82,21 +82,13 @@ def plan(facts: Facts) -> Iterator[Said]:
 )
 def unknown_handle(facts: Facts) -> Iterator[Said]:
     for scenario in facts.scenarios:
-        for target, place in _targets(scenario):
-            for kind in (each for each in HANDLE_KEYS if each in target):
+        for _, spec in scenario.faults():
+            for kind in (each for each in profile_kinds() if each in spec.target):
+                name = spec.target[kind]
                 known = {name for profile in facts.profiles for name in profile.handles.of(kind)}
-                if target[kind] not in known:
-                    defined = f"profiles define: {', '.join(sorted(known)) or 'none'}"
-                    todo = facts.near(str(target[kind]), known) or defined
-                    yield Said(place, f"no profile defines the {kind} {target[kind]}", todo)
-
-
-def _targets(scenario: Scenario) -> Iterator[tuple[Settings, Place]]:
-    for step in scenario.steps:
-        if isinstance(step, Inject):
-            yield from ((fault.target, fault.place) for fault in step.faults)
-        elif isinstance(step, Do):
-            yield step.target, step.place
+                if name not in known:
+                    todo = facts.near(str(name), known) or f"profiles define: {', '.join(sorted(known)) or 'none'}"
+                    yield Said(spec.place, f"no profile defines the {kind} {name}", todo)
 
 
 @lint(

@@ -1,0 +1,38 @@
+"""equipment: what watches, and may itself be taken down. No profile defines it: every local stack has the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from chaoskit.handles.address import Address
+from chaoskit.handles.base import Handle, Local, Part
+
+NAMES = ("prometheus", "alertmanager", "mail-sink", "webhook-sink")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EquipmentAddress(Address):
+    """All of a stack's equipment, by name, beside the folder by which it is ruled."""
+
+    pids: Mapping[str, int] = field(default_factory=dict)
+    ports: Mapping[str, list[int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Equipment(Handle):
+    """Prometheus, Alertmanager and the sinks."""
+
+    kind: ClassVar[str] = "equipment"
+    in_profiles: ClassVar[bool] = False
+    exclusive: ClassVar[bool] = True
+    watches: ClassVar[bool] = True
+    parts: ClassVar = {name: Part("", (name,)) for name in NAMES}
+    address: ClassVar[type[Address]] = EquipmentAddress
+    needs: ClassVar[tuple[str, ...]] = ("control",)
+
+    @classmethod
+    def at_local(cls, name: str, there: Local) -> Address:
+        """Its processes and ports."""
+        return EquipmentAddress(pids=there.pids, ports=there.ports, control=str(there.control), owner=there.owner)

@@ -1,0 +1,98 @@
+"""role: processes of the target that do the same work."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from chaoskit.handles.address import Address
+from chaoskit.handles.base import Handle, Local, Part, Trouble, pattern_trouble
+
+WORKERS = 4
+"""How many of them the local target has."""
+
+
+@dataclass(frozen=True)
+class Role(Handle):
+    """Processes: `process` names them at the local target, `match` finds them on this host by their titles."""
+
+    kind: ClassVar[str] = "role"
+    either: ClassVar[tuple[str, ...]] = ("process", "match")
+    exclusive: ClassVar[bool] = True
+    attached: ClassVar[bool] = True
+    parts: ClassVar = {"worker": Part("worker", tuple(f"worker-{n + 1}" for n in range(WORKERS)))}
+    needs: ClassVar[tuple[str, ...]] = ("pattern",)
+
+    process: str = ""
+    label: str = ""
+    """The label of alerts that carries the process's name."""
+    match: str = ""
+    """A pattern for whole titles; its group `name` is what an alert calls one of them."""
+
+    @classmethod
+    def at_local(cls, name: str, there: Local) -> Address:
+        """By the titles that the target gives its processes."""
+        return Address(pattern=there.titles(rf"{re.escape(name)} (?P<name>\S+)"))
+
+    @classmethod
+    def wrong_by_hand(cls, handle: str, names: tuple[str, ...], at: Address) -> Iterator[Trouble]:
+        """No pattern, one that names no process, or no names."""
+        example = r"as in --at 'pattern=my-app worker (?P<name>\S+)'"
+        if not at.pattern:
+            yield f"nothing says how the processes of {handle} are found", f"by their titles, {example}"
+        elif why := pattern_trouble(at.pattern):
+            yield f"the pattern {at.pattern} {why}{' called name' if why == 'has no group' else ''}", example
+        elif not names:
+            yield f"no process of {handle} is named", f"write --target {handle}=NAME,…"
+
+    @property
+    def said(self) -> tuple[str, str]:
+        """`match` where it is given."""
+        return ("match", self.match) if self.match else ("process", self.process)
+
+    @property
+    def alert_label(self) -> str:
+        """As the profile says."""
+        return self.label
+
+    def wrong(self) -> Iterator[tuple[str, str, str]]:
+        """A `match` that is no pattern, or names no process."""
+        if self.match and (why := pattern_trouble(self.match)):
+            end = " that is the process's name" if why == "has no group" else ""
+            yield "match", f"{why}{end}", r"write 'crm worker (?P<name>\S+)'"
+
+    def wrong_locally(self, name: str) -> Trouble | None:
+        """As any handle; a pattern is for targets that run already."""
+        found = super().wrong_locally(name)
+        if found and self.match and name in self.parts:
+            return found[0], "only a target that runs already is searched by titles"
+        return found
+
+    def things(self, find: Callable[[str], Iterable[str]]) -> tuple[str, ...] | None:
+        """The processes that run on this host now."""
+        return tuple(sorted(find(self.match))) if self.match else None
+
+    def at_attached(self, service: str) -> Address:
+        """By its pattern."""
+        return Address(pattern=self.match)
+
+    def unreachable(self, name: str, things: tuple[str, ...]) -> Trouble | None:
+        """Without `match` nothing is searched for, and what matches must run here."""
+        if not self.match:
+            message = f"the role '{name}' has no match:, so its processes cannot be found on this host"
+            return message, r"write match: 'TITLE (?P<name>\S+)' in the profile's handles"
+        if not things:
+            message = f"no process of this host has a title like '{self.match}' (role '{name}')"
+            return message, "compare it with what `ps -eo args` shows; the whole title must match"
+        return None
+
+    def unread(self, name: str) -> Trouble | None:
+        """`process` beside `match`."""
+        if not (self.match and self.process):
+            return None
+        what = (
+            f"the role '{name}' says process: {self.process} beside match:, which nothing reads on an attached target"
+        )
+        return what, "its processes are found by match: alone; remove process:"

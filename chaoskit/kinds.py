@@ -1,0 +1,66 @@
+"""Kinds that register themselves: every class of a package, one a module, and those of other packages by entry point.
+
+A new kind is one file: nothing imports it by name, and no table lists it. A plugin is checked when it is read, and
+every problem is named together with the offending definition.
+"""
+
+from __future__ import annotations
+
+import inspect
+import pkgutil
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, TypeVar
+
+from chaoskit.errors import BadInput, Problem
+
+T = TypeVar("T")
+
+
+def kinds_of(base: type[T], package: str, group: str, what: str) -> Mapping[str, type[T]]:
+    """By its `kind`, every concrete class derived from `base` in the modules of a package and in an entry point group.
+
+    `what` is the word for one in messages. Raises BadInput with every plugin that cannot be used.
+    """
+    path = import_module(package).__path__
+    modules = [import_module(f"{package}.{found.name}") for found in pkgutil.iter_modules(path)]
+    classes = [one for module in modules for one in vars(module).values() if _is_kind(one, base, module.__name__)]
+    kinds: dict[str, Any] = {one.kind: one for one in sorted(classes, key=lambda one: str(one.kind))}
+    problems = []
+    for entry in entry_points(group=group):
+        if entry.name in kinds:
+            continue
+        kinds[entry.name], wrong = _load(entry, base)
+        if wrong:
+            problems.append(Problem(None, f"{what} '{entry.name}' ({entry.value}): {wrong}", "mend the plugin"))
+    if problems:
+        raise BadInput(problems)
+    return kinds
+
+
+def _is_kind(found: Any, base: type, module: str) -> bool:
+    """Whether it is a kind that this module defines: a shared base of several kinds is none."""
+    return isinstance(found, type) and issubclass(found, base) and found.__module__ == module and _is_whole(found)
+
+
+def _is_whole(found: type) -> bool:
+    return bool(vars(found).get("kind")) and not inspect.isabstract(found)
+
+
+def _load(entry: EntryPoint, base: type) -> tuple[Any, str]:
+    try:
+        found: Any = entry.load()
+    except Exception as error:
+        return None, f"cannot be imported: {error}"
+    needed = [name for name in base.__annotations__ if not hasattr(base, name)]
+    needed += sorted(getattr(base, "__abstractmethods__", ()))
+    if missing := [name for name in needed if not hasattr(found, name)]:
+        return None, f"lacks {', '.join(missing)}"
+    if not issubclass(found, base):
+        return None, f"is not derived from {base.__module__}.{base.__name__}"
+    if inspect.isabstract(found):
+        return None, f"lacks {', '.join(sorted(found.__abstractmethods__))}"
+    if found.kind != entry.name:
+        return None, f"calls itself '{found.kind}'"
+    return found, ""
