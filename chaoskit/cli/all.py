@@ -9,6 +9,7 @@ from chaoskit.cli.diff import diff_command
 from chaoskit.cli.explain import explain_command
 from chaoskit.cli.gate import gate_command
 from chaoskit.cli.inject import inject_command
+from chaoskit.cli.listing import list_command
 from chaoskit.cli.new import new_command, schema_command
 from chaoskit.cli.rehearse import rehearse_command
 from chaoskit.cli.runs import runs_group
@@ -25,6 +26,7 @@ for command in (
     gate_command,
     heal_command,
     inject_command,
+    list_command,
     new_command,
     rehearse_command,
     runs_group,

@@ -35,7 +35,6 @@ from chaoskit.run.planning import Asked, plan_for
 from chaoskit.run.prepare import Prepared, make_folder, prepare
 from chaoskit.run.runner import Runner
 from chaoskit.run.up import Wanted, run_stack
-from chaoskit.scenario.catalog import list_scenarios
 from chaoskit.surroundings import leave
 from chaoskit.verify.verdict import Verdict
 from chaoskit.verify.verdict import to_json as verdict_json
@@ -181,20 +180,6 @@ def verify_command(run: str, out: Path, write: Path | None, html: Path | None, f
         print_to(terminal(), checklist_view(checklists))
         print_to(terminal(), verdict_view(verdict))
     return ExitCode(verdict.exit_code)
-
-
-@chaoskit.command("list")
-def list_command() -> ExitCode:
-    """Scenarios, what they break, and which alerts they prove."""
-    shown = table("scenario", "title", "breaks with", "proves")
-    listed = list_scenarios()
-    for one in listed:
-        shown.add_row(one.name, clean(one.title or "cannot be read"), ", ".join(one.faults), ", ".join(one.alerts))
-    print_to(terminal(), shown)
-    problems = [problem for one in listed for problem in one.problems]
-    if problems:
-        raise BadInput(problems)
-    return ExitCode.PASS
 
 
 @chaoskit.command("doctor")

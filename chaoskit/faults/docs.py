@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from chaoskit.faults.base import Action, Changeable, Kind
 from chaoskit.faults.quantities import Duration, Ratio
 from chaoskit.faults.registry import changeable, known, known_actions
+from chaoskit.handles import handle_kinds
 
 _HEAD = """# Faults and actions
 
@@ -28,18 +31,45 @@ nine tenths of what was asked for it has lapsed ("the burners got 0.50 of 1.2 co
 UNKNOWN. How the sinks answer under `receiver.answer`, and what a `command` without `seen` does, is believed. Of several
 processes with one name none is hit: that is refused, with their pids.
 
-Kinds of your own: a class with `kind`, `handles`, `settings`, `prepare`, `start`, `hold` and `stop`, and with `vouch`
-if tokens that it cannot have made shall be told from its own, registered under
-the entry point group `chaoskit.faults` (`chaoskit.actions` for an action, with `run`). See `chaoskit/faults/base.py`.
+`chaoskit list --faults` and `--handles` print what is known here. Kinds of your own: [extending.md](extending.md).
 
 """
+
+_HANDLES = """What a target may name, and what a profile says of it. The names in the third column are those that a
+profile for the local target can give; on a target that runs already only processes are reached, by the `match` of
+their role.
+
+"""
+FAULTS = ("kind", "target", "change", "what it does")
+HANDLES = ("kind", "keys", "on the local target", "faults", "what it is")
 
 
 def render() -> str:
     """The whole page."""
     faults = "".join(_section(name, kind, changeable(kind)) for name, kind in sorted(known().items()))
     actions = "".join(_section(name, kind, False) for name, kind in sorted(known_actions().items()))
-    return f"{_HEAD}## Faults\n\n{faults}## Actions\n\n{actions}".rstrip() + "\n"
+    handles = "".join(f"| {' | '.join(row)} |\n" for row in (HANDLES, ("---",) * len(HANDLES), *handle_rows()))
+    return f"{_HEAD}## Faults\n\n{faults}## Actions\n\n{actions}## Handles\n\n{_HANDLES}{handles}"
+
+
+def fault_rows() -> Iterator[tuple[str, ...]]:
+    """Every fault and action: its kind, which targets it needs, whether it has levels, what it does."""
+    kinds: list[type[Kind]] = [*known().values(), *known_actions().values()]
+    for kind in kinds:
+        levels = "yes" if issubclass(kind, Changeable) else "action" if issubclass(kind, Action) else ""
+        yield kind.kind, " or ".join(kind.handles), levels, _summary(kind)
+
+
+def handle_rows() -> Iterator[tuple[str, ...]]:
+    """Every kind of handle: its keys, what the local target has of it, how many faults a thing bears, what it is."""
+    for kind in handle_kinds().values():
+        keys = ", ".join(kind.key_names()) or "not in profiles"
+        bears = "one at a time" if kind.exclusive else "several"
+        yield kind.kind, keys, ", ".join(kind.parts), bears, _summary(kind)
+
+
+def _summary(kind: type) -> str:
+    return (inspect.getdoc(kind) or "").partition("\n")[0]
 
 
 def _section(name: str, kind: Any, levels: bool) -> str:

@@ -53,10 +53,9 @@ class MonitoringKill(Fault):
         """Finds the equipment and its owner; raises FaultError for what is not running."""
         address = target.address
         assert isinstance(address, EquipmentAddress)
-        assert address.owner is not None
-        victims = []
-        for name in target.names:
-            victims.append(processes.token(address.pids[name], name))
+        if address.owner is None or not {*target.names} <= address.pids.keys() & address.ports.keys():
+            raise FaultError(f"{target.handle}: the target does not tell its process, its ports and what started it")
+        victims = [processes.token(address.pids[name], name) for name in target.names]
         return {
             **processes.origin(),
             "victims": victims,

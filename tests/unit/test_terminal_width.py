@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from chaoskit import bundle
+from chaoskit.check.findings import LINTS
 from chaoskit.cli import run as chaoskit
 from chaoskit.cli.all import chaoskit as commands
 from chaoskit.cli.console import Terminal
+from chaoskit.faults.registry import known, known_actions
+from chaoskit.handles import handle_kinds
 from chaoskit.history import read_history
 from chaoskit.report.checklist import checklist_view
 from chaoskit.report.terminal import plan_view, print_to, verdict_view
@@ -50,20 +53,29 @@ def test_a_plan_fits(name: str) -> None:
     whole(plan_view(plan_for(Asked(name, "local", bundle.folder()))[0]))
 
 
-@pytest.mark.parametrize("command", ["list", "doctor"])
-def test_the_first_screens_fit(
+FIRST_SCREENS = {
+    "list": [one.name for one in list_scenarios()],
+    "list --faults": [*known(), *known_actions()],
+    "list --handles": list(handle_kinds()),
+    "list --lints": list(LINTS),
+    "doctor": ["ok", "MISSING"],
+}
+
+
+@pytest.mark.parametrize("command", FIRST_SCREENS)
+def test_the_first_screens_fit_and_list_all_that_is_registered(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """Doctor also where a program lies deep, and where it says what mends."""
-    monkeypatch.setattr("chaoskit.cli.commands.terminal", lambda: Terminal(width=COLUMNS))
+    for name in ("commands.terminal", "listing.console"):
+        monkeypatch.setattr(f"chaoskit.cli.{name}", lambda: Terminal(width=COLUMNS))
     monkeypatch.setenv("CHAOSKIT_PROMETHEUS", str(tmp_path / "-".join(["deep"] * 30)))
-    chaoskit([command])
+    chaoskit(command.split())
     said = capsys.readouterr().out
     assert max(map(len, said.splitlines())) <= COLUMNS
     assert "…" not in said
     first = "".join(line[: len(line.split("  ")[0])] for line in said.splitlines())
-    names = [one.name for one in list_scenarios()] if command == "list" else ["ok", "MISSING"]
-    assert [name for name in names if name not in first] == []
+    assert [name for name in FIRST_SCREENS[command] if name not in first] == []
 
 
 def test_help_says_each_sentence_to_its_end(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,35 +1,9 @@
-"""Every lint, by topic; importing this fills the registry."""
+"""Every lint, by topic: importing this imports each module here, which fills the registry."""
 
 from __future__ import annotations
 
-from chaoskit.check.lints import (
-    conditions,
-    counters,
-    coverage,
-    inhibitions,
-    likeness,
-    programs,
-    promise,
-    promised_receivers,
-    ratios,
-    routes,
-    rules,
-    scenarios,
-    texts,
-)
+import pkgutil
+from importlib import import_module
 
-__all__ = [
-    "conditions",
-    "counters",
-    "coverage",
-    "inhibitions",
-    "likeness",
-    "programs",
-    "promise",
-    "promised_receivers",
-    "ratios",
-    "routes",
-    "rules",
-    "scenarios",
-    "texts",
-]
+for _module in pkgutil.iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")

@@ -1,0 +1,51 @@
+"""`list`: the scenarios, or whatever registers itself: faults and actions, handles, lints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import click
+
+import chaoskit.check.lints  # noqa: F401 - fills the registry
+from chaoskit.check.findings import LINTS
+from chaoskit.cli.console import console
+from chaoskit.errors import BadInput, ExitCode
+from chaoskit.faults.docs import FAULTS, HANDLES, fault_rows, handle_rows
+from chaoskit.report.table import table
+from chaoskit.report.terminal import print_to
+from chaoskit.report.text import clean
+from chaoskit.scenario.catalog import list_scenarios
+
+
+@click.command("list")
+@click.option("--faults", is_flag=True, help="Kinds of faults and actions instead.")
+@click.option("--handles", is_flag=True, help="Kinds of handles instead.")
+@click.option("--lints", is_flag=True, help="The lints of `check` instead.")
+def list_command(faults: bool, handles: bool, lints: bool) -> ExitCode:
+    """Scenarios, what they break, and which alerts they prove; or the kinds that there are."""
+    if faults:
+        _show(FAULTS, fault_rows())
+    if handles:
+        _show(HANDLES, handle_rows())
+    if lints:
+        _show(
+            ("id", "severity", "what it looks for"), ((one.id, str(one.severity), one.what) for one in LINTS.values())
+        )
+    if faults or handles or lints:
+        return ExitCode.PASS
+    listed = list_scenarios()
+    _show(
+        ("scenario", "title", "breaks with", "proves"),
+        ((one.name, one.title or "cannot be read", ", ".join(one.faults), ", ".join(one.alerts)) for one in listed),
+    )
+    problems = [problem for one in listed for problem in one.problems]
+    if problems:
+        raise BadInput(problems)
+    return ExitCode.PASS
+
+
+def _show(titles: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
+    shown = table(*titles)
+    for row in rows:
+        shown.add_row(*map(clean, row))
+    print_to(console(), shown)
