@@ -10,24 +10,18 @@ file or as text, on the same model and with the same verdict.
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from chaoskit.errors import BadInput
-from chaoskit.files import HISTORY, read_regular
-from chaoskit.fresh import fresh
 from chaoskit.report.text import telling
 from chaoskit.verify.verdict import Result, Verdict
 from chaoskit.yaml_source import read_text
 
 _SUFFIXES = (".yml", ".yaml")
-_LONGEST_S = 3600.0
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -60,13 +54,17 @@ class ScenarioItem(pytest.Item):
 
     def runtest(self) -> None:
         """Plays it; raises with the findings unless it passes."""
+        from chaoskit.api import play  # only where a scenario is played: it takes half a second
+
         out = _out(self.config, self.name)
-        verdict = play(str(self.path), out, _options(self.config))
+        verdict = play(self.path, out=out, **_options(self.config))
         if verdict.result is not Result.PASS:
             raise NotPassed(verdict)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> str:
         """The verdict's sentences in place of a traceback."""
+        from chaoskit.api import CannotRun
+
         if isinstance(excinfo.value, NotPassed | CannotRun):
             return str(excinfo.value)
         return str(super().repr_failure(excinfo))
@@ -84,20 +82,6 @@ class NotPassed(AssertionError):
         super().__init__("\n".join([f"{verdict.result}: {verdict.title}", *reasons]))
 
 
-class CannotRun(RuntimeError):
-    """No verdict: what chaoskit said instead."""
-
-
-def play(scenario: str, out: Path, options: Sequence[str] = ()) -> Verdict:
-    """Runs a scenario in a process of its own and gives its verdict; raises CannotRun where there is none."""
-    command = [sys.executable, "-m", "chaoskit", "run", scenario, "--out", str(out), *options]
-    done = subprocess.run(fresh(command), capture_output=True, text=True, timeout=_LONGEST_S, check=False)
-    written = out / "latest" / "verdict.json"
-    if not written.exists():
-        raise CannotRun(done.stderr.strip() or done.stdout.strip() or f"chaoskit ended with {done.returncode}")
-    return msgspec.json.decode(read_regular(written, HISTORY), type=Verdict)
-
-
 @pytest.fixture
 def chaoskit_run(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Verdict]:
     """Plays a scenario, given its name, its file, or its text, and gives the verdict."""
@@ -107,8 +91,10 @@ def chaoskit_run(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[...
             file = tmp_path / "scenario.yml"
             file.write_text(scenario, encoding="utf-8")
             scenario = str(file)
-        chosen = [word for setting in settings for word in ("--set", setting)]
-        return play(scenario, tmp_path / "chaoskit-runs", [*_options(request.config), *chosen, *arguments])
+        from chaoskit.api import play
+
+        out = tmp_path / "chaoskit-runs"
+        return play(scenario, settings=settings, arguments=arguments, out=out, **_options(request.config))
 
     return run
 
@@ -123,12 +109,13 @@ def _is_scenario(path: Path) -> bool:
     return bool(keys) and keys[0] == "chaoskit" and "steps" in keys
 
 
-def _options(config: pytest.Config) -> list[str]:
-    options = ["--profile", config.getoption("--chaoskit-profile")]
-    for name, option in (("--time-scale", "--chaoskit-scale"), ("--bundle", "--chaoskit-bundle")):
-        if config.getoption(option) is not None:
-            options += [name, config.getoption(option)]
-    return options
+def _options(config: pytest.Config) -> dict[str, Any]:
+    scale, bundle = config.getoption("--chaoskit-scale"), config.getoption("--chaoskit-bundle")
+    return {
+        "profile": config.getoption("--chaoskit-profile"),
+        "time_scale": None if scale is None else float(scale),
+        "bundle": None if bundle is None else Path(bundle),
+    }
 
 
 def _out(config: pytest.Config, name: str) -> Path:
