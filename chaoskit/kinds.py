@@ -53,7 +53,8 @@ def _load(entry: EntryPoint, base: type) -> tuple[Any, str]:
         found: Any = entry.load()
     except Exception as error:
         return None, f"cannot be imported: {error}"
-    needed = [name for name in base.__annotations__ if not hasattr(base, name)]
+    declared = (name for one in reversed(base.__mro__) for name in inspect.get_annotations(one))
+    needed = [name for name in declared if not hasattr(base, name)]
     needed += sorted(getattr(base, "__abstractmethods__", ()))
     if missing := [name for name in needed if not hasattr(found, name)]:
         return None, f"lacks {', '.join(missing)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import click
 
@@ -10,7 +10,8 @@ import chaoskit.check.lints  # noqa: F401 - fills the registry
 from chaoskit.check.findings import LINTS
 from chaoskit.cli.console import console
 from chaoskit.errors import BadInput, ExitCode
-from chaoskit.faults.docs import FAULTS, HANDLES, fault_rows, handle_rows
+from chaoskit.faults.docs import fault_rows, summary
+from chaoskit.handles import handle_kinds
 from chaoskit.report.table import table
 from chaoskit.report.terminal import print_to
 from chaoskit.report.text import clean
@@ -24,9 +25,9 @@ from chaoskit.scenario.catalog import list_scenarios
 def list_command(faults: bool, handles: bool, lints: bool) -> ExitCode:
     """Scenarios, what they break, and which alerts they prove; or the kinds that there are."""
     if faults:
-        _show(FAULTS, fault_rows())
+        _show(("kind", "target", "change", "what it does"), fault_rows())
     if handles:
-        _show(HANDLES, handle_rows())
+        _show(("kind", "keys", "on the local target", "faults", "what it is"), _handles())
     if lints:
         _show(
             ("id", "severity", "what it looks for"), ((one.id, str(one.severity), one.what) for one in LINTS.values())
@@ -42,6 +43,14 @@ def list_command(faults: bool, handles: bool, lints: bool) -> ExitCode:
     if problems:
         raise BadInput(problems)
     return ExitCode.PASS
+
+
+def _handles() -> Iterator[tuple[str, ...]]:
+    """Every kind of handle: its keys, what the local target has of it, how many faults a thing bears, what it is."""
+    for kind in handle_kinds().values():
+        keys = ", ".join(kind.key_names()) or "not in profiles"
+        bears = "one at a time" if kind.exclusive else "several"
+        yield kind.kind, keys, ", ".join(kind.parts), bears, summary(kind)
 
 
 def _show(titles: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:

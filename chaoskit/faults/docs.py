@@ -17,7 +17,6 @@ from pydantic_core import PydanticUndefined
 from chaoskit.faults.base import Action, Changeable, Kind
 from chaoskit.faults.quantities import Duration, Ratio
 from chaoskit.faults.registry import changeable, known, known_actions
-from chaoskit.handles import handle_kinds
 
 _HEAD = """# Faults and actions
 
@@ -35,21 +34,12 @@ processes with one name none is hit: that is refused, with their pids.
 
 """
 
-_HANDLES = """What a target may name, and what a profile says of it. The names in the third column are those that a
-profile for the local target can give; on a target that runs already only processes are reached, by the `match` of
-their role.
-
-"""
-FAULTS = ("kind", "target", "change", "what it does")
-HANDLES = ("kind", "keys", "on the local target", "faults", "what it is")
-
 
 def render() -> str:
     """The whole page."""
     faults = "".join(_section(name, kind, changeable(kind)) for name, kind in sorted(known().items()))
     actions = "".join(_section(name, kind, False) for name, kind in sorted(known_actions().items()))
-    handles = "".join(f"| {' | '.join(row)} |\n" for row in (HANDLES, ("---",) * len(HANDLES), *handle_rows()))
-    return f"{_HEAD}## Faults\n\n{faults}## Actions\n\n{actions}## Handles\n\n{_HANDLES}{handles}"
+    return f"{_HEAD}## Faults\n\n{faults}## Actions\n\n{actions}".rstrip() + "\n"
 
 
 def fault_rows() -> Iterator[tuple[str, ...]]:
@@ -57,18 +47,11 @@ def fault_rows() -> Iterator[tuple[str, ...]]:
     kinds: list[type[Kind]] = [*known().values(), *known_actions().values()]
     for kind in kinds:
         levels = "yes" if issubclass(kind, Changeable) else "action" if issubclass(kind, Action) else ""
-        yield kind.kind, " or ".join(kind.handles), levels, _summary(kind)
+        yield kind.kind, " or ".join(kind.handles), levels, summary(kind)
 
 
-def handle_rows() -> Iterator[tuple[str, ...]]:
-    """Every kind of handle: its keys, what the local target has of it, how many faults a thing bears, what it is."""
-    for kind in handle_kinds().values():
-        keys = ", ".join(kind.key_names()) or "not in profiles"
-        bears = "one at a time" if kind.exclusive else "several"
-        yield kind.kind, keys, ", ".join(kind.parts), bears, _summary(kind)
-
-
-def _summary(kind: type) -> str:
+def summary(kind: type) -> str:
+    """The first line of what its class says."""
     return (inspect.getdoc(kind) or "").partition("\n")[0]
 
 
