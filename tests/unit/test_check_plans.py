@@ -36,6 +36,13 @@ PROFILE = f"chaoskit: 1\ntarget: local\ntime_scale: 60\nload: {{rate: 1/s}}\n{HA
 REFUSED = {
     "a handle of another kind": (SCENARIO, "target: {role: worker, count: 1}", "target: {link: upstream}"),
     "more than there are": (SCENARIO, "count: 1", "count: 9"),
+    "three of one link": (SCENARIO, WAIT, "  - {inject: tcp.reset, target: {link: upstream, count: 3}}\n" + WAIT),
+    "a kind that there is not": (SCENARIO, "process.kill", "process.kil"),
+    "an action of no known kind": (SCENARIO, WAIT, "  - {do: queue.repaly, target: {queue: agent-tasks}}\n" + WAIT),
+    "an action of another handle": (SCENARIO, WAIT, "  - {do: queue.replay, target: {role: worker}}\n" + WAIT),
+    "an action on more than there are": (
+        SCENARIO, WAIT, "  - {do: queue.replay, target: {queue: agent-tasks, count: 3}}\n" + WAIT,
+    ),
     "no such one": (SCENARIO, "count: 1", "name: worker-9"),
     "a change of a kind without levels": (SCENARIO, WAIT, "  - {change: kill, with: {hold: false}}\n" + WAIT),
     "a setting that the kind refuses": (SCENARIO, "hold: true", "hold: maybe"),
@@ -108,13 +115,23 @@ def test_a_role_that_only_an_attached_target_has_is_not_asked_of_a_local_one(tmp
     assert ask_plans([load_scenario_file(scenario)], both[:1], config())
 
 
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("more than there are", "9 of role:worker are wanted, 4 of 4 are free"),
+        ("three of one link", "3 of link:upstream are wanted, 1 of 1 are free"),
+        ("a handle of another kind", "process.kill needs a target with role"),
+        ("a change of a kind without levels", "kill cannot be changed while in force"),
+    ],
+)
 def test_the_command_ends_with_1_for_what_plan_ends_with_2(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    what: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    scenario, _ = written(tmp_path, "more than there are")
+    scenario, _ = written(tmp_path, what)
     (tmp_path / "scenarios").mkdir()
     scenario.rename(tmp_path / "scenarios" / "one.yml")
     assert run(["check", "--no-programs", "--scenarios", str(tmp_path / "scenarios")]) == 1
-    assert "9 of role:worker are wanted, 4 of 4 are free" in capsys.readouterr().out
+    assert said in capsys.readouterr().out
     assert run(["plan", str(tmp_path / "scenarios" / "one.yml")]) == 2
+    assert said in capsys.readouterr().err
