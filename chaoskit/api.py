@@ -30,13 +30,17 @@ from chaoskit.events import (
     Header,
     Interruption,
     Invoke,
+    Later,
     LoadNames,
     LoadTotals,
     LoadWindow,
+    LogLine,
     Notice,
     Phase,
     Poll,
+    Pressure,
     Processor,
+    Scrapes,
     Steady,
     StepBegin,
     StepEnd,
@@ -64,10 +68,10 @@ from chaoskit.verify.verify import verify
 __all__ = [
     "Action", "ActionOk", "Address", "AlertState", "Alter", "BadInput", "CannotRun", "Changeable", "ChaoskitError",
     "Deadline", "End", "Equipment", "Event", "Fault", "FaultError", "FaultFail", "FaultOk", "Handle", "Header",
-    "History", "Interruption", "Invoke", "Lapsed", "LoadNames", "LoadTotals", "LoadWindow", "Made", "Notice",
-    "Phase", "Plan", "Poll", "Processor", "Result", "Row", "Scenario", "Seen", "Settings", "Steady", "StepBegin",
-    "StepEnd", "Stranger", "Suppression", "Target", "UndoBegin", "UndoFail", "UndoOk", "Verdict", "Watch", "judge",
-    "load_scenario", "make_plan", "play", "read_history",
+    "History", "Interruption", "Invoke", "Lapsed", "Later", "LoadNames", "LoadTotals", "LoadWindow", "LogLine",
+    "Made", "Notice", "Phase", "Plan", "Poll", "Pressure", "Processor", "Result", "Row", "Scenario", "Scrapes",
+    "Seen", "Settings", "Steady", "StepBegin", "StepEnd", "Stranger", "Suppression", "Target", "UndoBegin",
+    "UndoFail", "UndoOk", "Verdict", "Watch", "judge", "load_scenario", "make_plan", "play", "read_history",
 ]  # fmt: skip
 
 _LONGEST_S = 3600.0

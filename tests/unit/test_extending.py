@@ -53,7 +53,7 @@ def test_the_map_has_every_package_and_each_says_what_it_is() -> None:
 
 @pytest.mark.parametrize("package", MAP)
 def test_a_package_imports_only_from_those_above_it_in_the_map(package: str) -> None:
-    assert imported(package) - set(MAP[: MAP.index(package)]) - ({"stack"} if package == "observe" else set()) == set()
+    assert imported(package) - set(MAP[: MAP.index(package)]) == set()
 
 
 def test_what_the_page_shows_works_where_it_says(tmp_path: Path) -> None:

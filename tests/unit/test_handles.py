@@ -13,7 +13,7 @@ from chaoskit.handles import handle_kinds
 from chaoskit.handles.base import Handle, Local
 from chaoskit.handles.role import Role
 from chaoskit.run.attachment import unread_handles
-from chaoskit.run.byhand import order
+from chaoskit.run.inject import order
 from chaoskit.scenario.profile import load_profile
 from chaoskit.stack.local import inventory, wrong_handles
 
