@@ -216,7 +216,7 @@ class Session:
                 by_scale.setdefault(scale, []).append(one)
         done.add(Performed(found))
         self._apart([one for members in by_scale.values() for one in members])
-        drills = self._all_drills(by_scale, records, most)
+        drills = self._all_drills(by_scale, records, most, done)
         lanes = deal(drills, asked.side_by_side)
         played = sum(map(len, by_scale.values()))
         lengths = [lane.longest_real_s for lane in lanes]
@@ -230,7 +230,7 @@ class Session:
             left = [one for one in members if key_of(one.subject.rule) in unknown]
             slower.setdefault(self._slower(scale), []).extend(left)
         again = self._all_drills(
-            {scale: left for scale, left in slower.items() if left}, records, MOST_WHEN_BUSY, AGAIN
+            {scale: left for scale, left in slower.items() if left}, records, MOST_WHEN_BUSY, done, AGAIN
         )
         self._once_more(deal(again, 1), len(unknown), done)
         done.codes += {ExitCode.BUG for one in unproven if one.reason.startswith(BUG)}
@@ -251,21 +251,32 @@ class Session:
         return MOST_WHEN_BUSY
 
     def _all_drills(
-        self, by_scale: Mapping[float, Sequence[Proven]], records: Mapping[str, Rule], most: int, suffix: str = ""
+        self,
+        by_scale: Mapping[float, Sequence[Proven]],
+        records: Mapping[str, Rule],
+        most: int,
+        done: Performed,
+        suffix: str = "",
     ) -> list[Drill]:
-        asked = self.asked
         return [
-            wave_drill(
-                f"at-{scale:g}x-wave-{n}{suffix}",
-                asked.config,
-                wave.members,
-                asked.promise_given,
-                scale,
-                asked.interval_s,
-            )
+            drill
             for scale, members in sorted(by_scale.items())
-            for n, wave in enumerate(make_waves(asked.config, records, members, most), 1)
+            for n, wave in enumerate(make_waves(self.asked.config, records, members, most), 1)
+            for drill in self._wave(f"at-{scale:g}x-wave-{n}{suffix}", wave.members, scale, done)
         ]
+
+    def _wave(self, name: str, members: Sequence[Proven], scale: float, done: Performed) -> list[Drill]:
+        """The wave's drill; where it cannot be planned, its halves', until the rule that is the reason is alone."""
+        asked, half = self.asked, len(members) // 2
+        try:
+            return [wave_drill(name, asked.config, members, asked.promise_given, scale, asked.interval_s)]
+        except BadInput as error:
+            if half:
+                parts = (f"{name}-first", members[:half]), (f"{name}-second", members[half:])
+                return [drill for called, some in parts for drill in self._wave(called, some, scale, done)]
+            rule, reasons = members[0].subject.rule, tuple(problem.message for problem in error.problems)
+            done.add(Performed({key_of(rule): RuleOutcome(rule, Result.UNKNOWN, reasons, wave=name)}))
+            return []
 
     # -- what can be rehearsed
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,8 +20,8 @@ import psutil
 import pytest
 
 from chaoskit import waiting
-from chaoskit.alerting.model import AlertConfig
-from chaoskit.errors import BadInput, ChaoskitError, EquipmentError, ExitCode, Interrupted, Problem, Refused
+from chaoskit.alerting.model import AlertConfig, PromisedNotice
+from chaoskit.errors import BadInput, ChaoskitError, EquipmentError, ExitCode, Interrupted, Place, Problem, Refused
 from chaoskit.history import read_history
 from chaoskit.hop import Hop
 from chaoskit.host import process
@@ -39,7 +40,7 @@ from chaoskit.rehearse.stub import stub_for
 from chaoskit.stack.binaries import Binaries
 from chaoskit.verify.verdict import Result, Row
 from chaoskit.verify.verify import plan_of, verify
-from tests.rehearse_examples import KEPT, alerts
+from tests.rehearse_examples import KEPT, alerts, proven
 from tests.rehearse_examples import config as config
 
 NONE = Path("/nonexistent")
@@ -153,6 +154,29 @@ def test_a_given_scenario_that_cannot_be_planned_is_a_row_and_ends_none_beside_i
     assert found.outcomes[0].result is Result.PASS
     assert exit_code(found) is ExitCode.USAGE
     assert any(line.startswith("UNKNOWN  bad.yml: left out: ") for line in text_lines(found))
+
+
+def test_a_rule_whose_wave_cannot_be_planned_is_a_row_and_the_others_of_the_wave_are_played(
+    config: AlertConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the promise names a receiver that is defined nowhere."""
+    wrong = PromisedNotice("AllQueues", "gone", 0, 30, 14400, Place("promise.yml", 3))
+    promise = replace(config.promise, notices={("AllQueues", "gone"): wrong})
+    attempts = Attempts(Result.PASS, Result.PASS)
+    monkeypatch.setattr(session, "play", attempts)
+
+    def prove(subjects: Sequence[Subject], *_: object) -> tuple[list[Proven], list[Unproven]]:
+        return [proven(one.rule, one.number, f"m{one.number}") for one in subjects], []
+
+    monkeypatch.setattr(session, "prove", prove)
+    asked = Asked(replace(config, promise=promise), 15.0, tmp_path, True)
+    found = Session(asked, Binaries(NONE, NONE, NONE, NONE, {}), lambda line: None).rehearse()
+    results = {key_of(one.rule): one.result for one in found.outcomes}
+    (bad,) = [one for one in found.outcomes if one.result is not Result.PASS]
+    assert (bad.rule.alert, bad.result) == ("AllQueues", Result.UNKNOWN)
+    assert "receiver 'gone' is defined nowhere" in bad.reasons[0]
+    assert len(results) == len(alerts(config))
+    assert exit_code(found) is ExitCode.UNKNOWN
 
 
 def busy(share: float) -> Pressure:
