@@ -60,9 +60,8 @@ def windows_of(config: AlertConfig, rule: Rule, labels: Labels, time_scale: floa
 NAMES = ("severity", "component", "team", "zone", "zone2", "alertname")
 VALUES = ("critical", "warning", "api", "db", "a b", 'q"uote', "x,y", "é", "back\\slash", "{brace}", "two\nlines", "7")
 PATTERNS = ("crit.*", ".+", "api|db", ".*", "", "a.b", "[a-z]+", r"\d", 'q"uote|x,y', "(?i)CRITICAL", ".*lines", r"\S+")
-ACTIONS = (
-    "replace replace replace keep drop keepequal dropequal hashmod labelmap labeldrop labelkeep lowercase uppercase"
-)
+ACTIONS = ("replace", "replace", "keep", "drop", "keepequal", "dropequal", "hashmod", "labelmap", "labeldrop",
+           "labelkeep", "lowercase", "uppercase")  # fmt: skip
 RECEIVERS = tuple(f"r{number}" for number in range(6))
 
 

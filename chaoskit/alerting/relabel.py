@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -96,8 +96,11 @@ def value_after(steps: tuple[Relabel, ...], label: str, before: Known) -> str | 
     return step.replacement if old == step.replacement or step.pattern in _ANYTHING else None
 
 
-def passes(steps: tuple[Relabel, ...], before: Known) -> bool | None:
-    """Whether an alert is sent in spite of all steps; None where labels decide that only the series know."""
+def passes(steps: tuple[Relabel, ...], before: Known, names: Iterable[str]) -> bool | None:
+    """Whether an alert is sent in spite of all steps; None where labels decide that only the series know.
+
+    `names` are labels that are known: one of them must be left, for what has no label is not sent.
+    """
     sure: bool | None = True
     for number, step in enumerate(steps):
         read = (*step.sources, step.target) if step.action.endswith("equal") else step.sources
@@ -109,7 +112,8 @@ def passes(steps: tuple[Relabel, ...], before: Known) -> bool | None:
                     return False
             else:
                 sure = None
-    return sure
+    left = (*names, *(step.target for step in steps))
+    return sure if any(value_after(steps, name, before) for name in left) else None
 
 
 def _joined(step: Relabel, labels: Labels) -> str:

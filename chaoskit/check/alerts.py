@@ -65,7 +65,7 @@ class Alert:
     @cached_property
     def sent(self) -> Answer:
         """Whether it is sent at all: relabelling may drop it."""
-        found = passes(self.steps, self.own)
+        found = passes(self.steps, self.own, self.known) if self.steps else True
         return Answer.MAYBE if found is None else Answer.YES if found else Answer.NO
 
     @property

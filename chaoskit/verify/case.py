@@ -44,6 +44,10 @@ class Case:
         """Virtual seconds in a real one."""
         return self.plan.time_scale
 
+    def origin(self, labels: Mapping[str, str]) -> Mapping[str, str]:
+        """The labels in Prometheus of an alert that is told with these; the same where relabelling changes nothing."""
+        return self.evidence.origin(labels) if self.plan.config.relabels else labels
+
 
 @dataclass(frozen=True, slots=True)
 class Instance:

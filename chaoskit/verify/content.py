@@ -25,14 +25,13 @@ _MAIL = "email"
 
 
 def _judge(one: Instance) -> Iterator[Strict]:
-    promise = one.case.plan.config.promise
     for planned in one.alert.notices:
         if planned.ask.mode == "never":
             continue
         due = ("firing", "resolved") if planned.all_clear is not None else ("firing",)
         came = {status: one.heard(planned, status) for status in ("firing", "resolved")}
         heard = [notice for notice in came.values() if notice is not None]
-        wrong = list(dict.fromkeys(w for notice in heard for w in wrong_with(notice, planned, one.alert, promise)))
+        wrong = list(dict.fromkeys(w for notice in heard for w in wrong_with(notice, planned, one)))
         unseen = [f"no {status} notice was seen" for status in due if came[status] is None]
         unseen += _unshown(planned, one.alert)
         who = f"{one.about} -> {planned.to}"
@@ -53,13 +52,13 @@ CONTENT = Check(
 )
 
 
-def wrong_with(notice: Notice, planned: PlannedNotice, alert: PlannedAlert, promise: Promise) -> list[str]:
+def wrong_with(notice: Notice, planned: PlannedNotice, one: Instance) -> list[str]:
     """Everything that is wrong with what this notice says of this alert; an empty list is what was promised."""
-    wrong = list(notice.problems)
+    wrong, alert, promise = list(notice.problems), one.alert, one.case.plan.config.promise
     if planned.integration == _MAIL:
         wrong += wrong_people(notice, planned) + _mail(notice, alert, promise)
     elif planned.integration in ("webhook", WITNESS):
-        wrong += _webhook(notice, alert, promise)
+        wrong += _webhook(notice, one)
     return wrong + _lacks(notice, planned)
 
 
@@ -110,9 +109,9 @@ def _mail(notice: Notice, alert: PlannedAlert, promise: Promise) -> list[str]:
     return wrong
 
 
-def _webhook(notice: Notice, alert: PlannedAlert, promise: Promise) -> list[str]:
-    link = runbook_link(alert, promise)
-    mine = [item for item in notice.alerts if alert.matches(item.labels)]
+def _webhook(notice: Notice, one: Instance) -> list[str]:
+    link = runbook_link(one.alert, one.case.plan.config.promise)
+    mine = [item for item in notice.alerts if one.alert.matches(one.case.origin(item.labels))]
     if link and mine and not any(link in item.annotations.values() for item in mine):
         return [f"no annotation links the runbook {link}"]
     return []

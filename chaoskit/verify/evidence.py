@@ -55,6 +55,10 @@ class Evidence:
     seen: dict[str, list[Interval]] = field(default_factory=dict)
     """By observer: spans of real time in which nothing could have happened unnoticed."""
 
+    def origin(self, labels: Mapping[str, str]) -> Mapping[str, str]:
+        """The labels in Prometheus of the alert that is told with these; the same where none is known."""
+        return next((episode.labels for episode in self.episodes if episode.is_in(labels)), labels)
+
     def blind_from(self, observer: str, begin: float, end: float) -> float | None:
         """The first instant in [begin, end] at which nobody was looking; None when somebody was all the time."""
         spans = self.seen.get(observer, [])

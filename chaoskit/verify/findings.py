@@ -117,10 +117,11 @@ def _strangers(case: Case) -> Iterator[Strict]:
                 yield unknown(Hop.FINDING, to, what)
             told.add((door, ""))
         for item in notice.alerts:
-            name = item.labels.get("alertname", "?")
-            if plan.allowed(name) or (door, name) in told or plan.foreign(item.labels):
+            labels = case.origin(item.labels)
+            name = labels.get("alertname", "?")
+            if plan.allowed(name) or (door, name) in told or plan.foreign(labels):
                 continue
-            owners = [alert for alert in plan.alerts if alert.matches(item.labels)]
+            owners = [alert for alert in plan.alerts if alert.matches(labels)]
             if any(planned.door == door for alert in owners for planned in alert.notices):
                 continue
             if any(alert.expectation.suppressed_by for alert in owners):
@@ -140,7 +141,7 @@ def _repeats(case: Case) -> Iterator[Strict]:
     last: dict[tuple[str, str, int, str], tuple[Notice, frozenset[tuple[tuple[tuple[str, str], ...], str]]]] = {}
     for notice in evidence.notices:
         content = frozenset((tuple(sorted(item.labels.items())), item.status) for item in notice.alerts)
-        if not content or notice.refused or tells_only(notice, plan.foreign):
+        if not content or notice.refused or tells_only(case, notice, plan.foreign):
             continue  # What was refused has not been told; sending it again is right.
         labels = notice.alerts[0].labels
         route = next(

@@ -47,7 +47,7 @@ def mutes_of(plan: Plan, evidence: Evidence) -> Mutes:
     for event in sorted(evidence.suppressions, key=lambda one: one.seen[1]):
         key = tuple(sorted(event.labels.items()))
         before = open_.pop(key, None)
-        words = _words(plan, event)
+        words = _words(plan, evidence, event)
         if before is not None:
             found.append(Mute(event.labels, before[0], event.seen[1], before[1]))
         if words:
@@ -56,13 +56,14 @@ def mutes_of(plan: Plan, evidence: Evidence) -> Mutes:
     return Mutes(tuple(found))
 
 
-def _words(plan: Plan, event: Suppression) -> str:
+def _words(plan: Plan, evidence: Evidence, event: Suppression) -> str:
     if event.state != "suppressed":
         return ""
     said = [f"silence {one} kept it quiet ({event.silences.get(one, 'not explained')})" for one in event.silenced_by]
     said += [
         f"{by.get('alertname', by.get('fingerprint', '?'))} inhibited it, an alert that is not of this run"
         for by in event.inhibited_by
-        if not any(alert.matches(by) for alert in plan.alerts)
+        for labels in (evidence.origin(by) if plan.config.relabels else by,)
+        if not any(alert.matches(labels) for alert in plan.alerts)
     ]
     return " and ".join(said)

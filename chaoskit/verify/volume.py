@@ -85,14 +85,14 @@ def counted(case: Case) -> list[Notice]:
         for notice in case.evidence.notices
         if case.since <= notice.sent[1] <= case.until
         and not notice.refused
-        and not tells_only(notice, plan.foreign)
-        and not tells_only(notice, plan.only_beside)
+        and not tells_only(case, notice, plan.foreign)
+        and not tells_only(case, notice, plan.only_beside)
     ]
 
 
-def tells_only(notice: Notice, others: Callable[[Mapping[str, str]], bool]) -> bool:
+def tells_only(case: Case, notice: Notice, others: Callable[[Mapping[str, str]], bool]) -> bool:
     """Whether a notice is of nothing but alerts that are others'."""
-    return bool(notice.alerts) and all(others(item.labels) for item in notice.alerts)
+    return bool(notice.alerts) and all(others(case.origin(item.labels)) for item in notice.alerts)
 
 
 def _judged(

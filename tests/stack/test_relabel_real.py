@@ -1,8 +1,8 @@
 """Under which labels an alert arrives, and whom it reaches, is what a real Prometheus tells a real Alertmanager.
 
-Prometheus is asked once with many Alertmanagers that are all the same one: each entry has random steps of its own and
-marks what it sends, so that one start shows many configurations. A version that knows no steps of an Alertmanager's own
-shows those for all.
+Four Prometheus at once tell one Alertmanager: each has random steps, and marks what it sends. Where its version knows
+steps of an Alertmanager's own, some of them are there. (Several Alertmanagers with different steps cannot be
+compared: Prometheus relabels for the second one what it has relabelled for the first.)
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def test_labels_and_receivers_are_those_of_a_live_alertmanager(suite: str, tmp_p
 
 def compare(binaries: Binaries, folder: Path, rng: random.Random) -> None:
     own_steps = numbers(binaries.versions["prometheus"])[:2] >= (2, 51)
-    chains = [[*steps(rng, 3), mark(n)] for n in range(12 if own_steps else 4)]
+    chains = [[*steps(rng, 3), mark(n)] for n in range(4)]
     common = steps(rng, 2)
     rules = [
         {
@@ -60,16 +60,14 @@ def compare(binaries: Binaries, folder: Path, rng: random.Random) -> None:
     ]
     routes = alertmanager_text(random_route(rng, group_wait="1h"))
     outer = {name: rng.choice(VALUES[:4]) for name in rng.sample((*NAMES[:5], "cluster"), 3)}
-    if own_steps:
-        apart = [prometheus(outer, common, [each]) for each in chains]
-        started = [prometheus(outer, common, chains)]
-    else:
-        apart = started = [prometheus(outer, [*common, *each], [[]]) for each in chains]
+    texts = [
+        prometheus(outer, common, each) if own_steps else prometheus(outer, [*common, *each], []) for each in chains
+    ]
     written = yaml.safe_dump({"groups": [{"name": "g", "rules": rules}]})
-    configs = [load(written, routes, text) for text in apart]
+    configs = [load(written, routes, text) for text in texts]
     wanted = {flat(labels): who for config in configs for labels, who in expected(config).values() if labels}
-    assert arrived(binaries, folder, written, routes, started, wanted) == wanted
-    assert len(wanted) > 2 * len(chains), "too few alerts are left to prove anything"
+    assert arrived(binaries, folder, written, routes, texts, wanted) == wanted
+    assert len(wanted) > len(chains), "too few alerts are left to prove anything"
     for config in configs:
         contradicts_nothing(config)
 
@@ -111,33 +109,30 @@ def series(rng: random.Random) -> str:
     return text
 
 
-def prometheus(outer: dict[str, str], common: list[Any], entries: list[list[Any]]) -> str:
-    managers = [
-        {"static_configs": [{"targets": ["127.0.0.1:1"]}], **({"alert_relabel_configs": each} if each else {})}
-        for each in entries
-    ]
+def prometheus(outer: dict[str, str], common: list[Any], own: list[Any]) -> str:
+    manager = {"static_configs": [{"targets": ["127.0.0.1:1"]}], **({"alert_relabel_configs": own} if own else {})}
     return yaml.safe_dump(
         {
             "global": {"evaluation_interval": "1s", "external_labels": outer},
             "rule_files": ["rules.yml"],
             "scrape_configs": [{"job_name": "none", "static_configs": []}],
-            "alerting": {"alert_relabel_configs": common, "alertmanagers": managers},
+            "alerting": {"alert_relabel_configs": common, "alertmanagers": [manager]},
         }
     )
 
 
 def arrived(
-    binaries: Binaries, folder: Path, rules: str, routes: str, started: list[str], wanted: Sized
+    binaries: Binaries, folder: Path, rules: str, routes: str, texts: list[str], wanted: Sized
 ) -> dict[str, frozenset[str]]:
     """By labels, the receivers of each alert that Alertmanager shows, once all that are wanted are there."""
     folder.mkdir(parents=True)
     (folder / "alertmanager.yml").write_text(routes, encoding="utf-8")
     (folder / "rules.yml").write_text(rules, encoding="utf-8")
-    port, *ports = reserve(1 + len(started))
+    port, *ports = reserve(1 + len(texts))
     with ExitStack() as running:
         manager = start_alertmanager(binaries, folder / "alertmanager.yml", folder / "am", port, folder / "am.log")
         running.callback(manager.stop)
-        for own, text in zip(ports, started, strict=True):
+        for own, text in zip(ports, texts, strict=True):
             file = folder / f"prometheus-{own}.yml"
             file.write_text(text.replace("127.0.0.1:1\n", f"127.0.0.1:{port}\n"), encoding="utf-8")
             flags = ["--rules.alert.resend-delay=1s"]

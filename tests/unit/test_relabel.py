@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 from dataclasses import replace
 from functools import partial
 
+import msgspec
 import pytest
 from alerting_examples import NAMES, random_labels, random_step
 
@@ -18,12 +20,16 @@ from chaoskit.check.alerts import Answer
 from chaoskit.check.facts import Facts
 from chaoskit.diff.compare import diff
 from chaoskit.errors import BadInput
+from chaoskit.events import AnyEvent, Notice, Suppression
 from chaoskit.explain.alert import explain
 from chaoskit.fold import Episode
 from chaoskit.gate.coverage import could_prove
 from chaoskit.rehearse.drill import planned
 from chaoskit.rehearse.promise import computed_notices
 from chaoskit.scenario.loader import load_scenario
+from chaoskit.verify.verdict import Result
+from chaoskit.verify.verify import verify
+from tests.golden.doctored import mapped, recorded, with_events
 
 RULES = "groups: [{name: g, rules: [{alert: A, expr: a > 1}]}]\n"
 ROUTES = "route: {receiver: mail}\nreceivers: [{name: mail}]\n"
@@ -131,13 +137,14 @@ def test_what_is_known_before_the_series_are_there_never_contradicts_what_comes(
 
         known = partial(open_but_for, labels, hidden)
         seen = relabelled(own.relabels, labels)
-        assert passes(own.relabels, known) in (None, bool(seen)), seed
+        passed = passes(own.relabels, known, labels)
+        assert passed in (None, bool(seen)), seed
         for name in (*NAMES, "made1", "cluster") if seen else ():
             value = value_after(own.relabels, name, known)
             assert value in (None, seen.get(name, "")), (seed, name)
             told += value is not None
-        if not hidden and not any(step.action == "labelmap" for step in own.relabels):
-            assert passes(own.relabels, known) is not None
+        if not hidden and seen and not any(step.action == "labelmap" for step in own.relabels):
+            assert passed
     assert told > 500
 
 
@@ -184,3 +191,35 @@ def test_alertmanagers_that_are_sent_different_labels_leave_open_which_of_them_i
     (puzzle,) = own.not_understood
     assert (puzzle.of, str(puzzle.problem.place)) == ((), "prometheus.yml:2")
     assert "differ" in puzzle.problem.message
+
+
+def test_what_a_relabelled_alert_tells_is_judged_like_any_other() -> None:
+    """The alert is `team: platform` in Prometheus and in the scenario, and is told as `team: ops`."""
+    history = recorded("kept")
+    sources = dict(history.header.sources)
+    step = "  alert_relabel_configs: [{source_labels: [team], regex: platform, target_label: team, replacement: ops}]"
+    for role, old, new in (
+        ("prometheus:", "alerting:\n", f"alerting:\n{step}\n"),
+        ("scenario:", "  - alert: WorkerUnhealthy #", "  - alert: WorkerUnhealthy\n    labels: {team: platform} #"),
+    ):
+        key = next(key for key in sources if key.startswith(role))
+        assert old in sources[key]
+        sources[key] = sources[key].replace(old, new, 1)
+    header = msgspec.structs.replace(history.header, sources=sources)
+    history = dataclasses.replace(with_events(history, [header, *history.events[1:]]), header=header)
+    told = mapped(history, partial(as_ops, linked=True))
+    kept = [(row.hop, row.to, row.result) for row in verify(recorded("kept")).rows]
+    assert [(row.hop, row.to, row.result) for row in verify(told).rows] == kept
+    unlinked = verify(mapped(history, partial(as_ops, linked=False)))
+    assert any("links the runbook" in row.reason for row in unlinked.rows if row.result is Result.FAIL)
+
+
+def as_ops(event: AnyEvent, *, linked: bool) -> AnyEvent:
+    """What Alertmanager tells, of another team; without its annotations where it does not link the runbook."""
+    if isinstance(event, Suppression):
+        return msgspec.structs.replace(event, labels={**event.labels, "team": "ops"})
+    if not isinstance(event, Notice):
+        return event
+    alerts = [msgspec.structs.replace(each, labels={**each.labels, "team": "ops"}) for each in event.alerts]
+    alerts = alerts if linked else [msgspec.structs.replace(each, annotations={}) for each in alerts]
+    return msgspec.structs.replace(event, alerts=alerts)
