@@ -28,7 +28,6 @@ from chaoskit.errors import ChaoskitError
 from chaoskit.rehearse.derive import recording_rules
 from chaoskit.rehearse.proof import prove
 from chaoskit.rehearse.session import Asked, Session
-from chaoskit.rehearse.waves import scale_for
 from chaoskit.stack.binaries import require
 
 INTERVAL_S = 15.0
@@ -42,6 +41,9 @@ class Tally:
     name: str
     read: int = 0
     rehearsed: int = 0
+    far: int = 0
+    """Of those with a past that is written, with `--derive`; `endless` are those of them whose end is not played."""
+    endless: int = 0
     took_s: float = 0.0
     refused: str = ""
     not_rehearsed: list[tuple[str, str, str]] = field(default_factory=list)
@@ -78,10 +80,10 @@ def tried(name: str, files: list[Path], derive_only: bool, jobs: int) -> Tally:
                 subjects, without = session._subjects({})
                 records = recording_rules(config.rules)
                 proven, unproven = prove(subjects, records, require().promtool, folder / "proof", INTERVAL_S)
-                long = [p for p in proven if scale_for(p, INTERVAL_S, None, session.asked.longest_real_s) is None]
-                tally.rehearsed = len(proven) - len(long)
+                tally.rehearsed = len(proven)
+                far = [one.far for one, _ in session.paced(proven) if one.far is not None]
+                tally.far, tally.endless = len(far), sum(not each.ends for each in far)
                 reasons = [*without, *((u.subject.rule, u.reason) for u in unproven)]
-                reasons += [(p.subject.rule, "its range and `for` outlast --longest") for p in long]
                 tally.not_rehearsed = [(f"{r.place} {r.alert}", r.expr, why) for r, why in reasons]
             else:
                 found = session.rehearse()
@@ -131,6 +133,8 @@ def main() -> int:
                 f"{len(tally.unknown)} UNKNOWN, {tally.took_s:.0f} s {tally.refused}",
             )
     read, rehearsed = sum(t.read for t in tallies), sum(t.rehearsed for t in tallies)
+    far, endless = sum(t.far for t in tallies), sum(t.endless for t in tallies)
+    click.echo(f"with a past: {far}, of which without an end: {endless}")
     click.echo(f"{rehearsed} of {read} ({100 * rehearsed / max(1, read):.1f} %) in {len(tallies)} sets")
     for collection in dict.fromkeys(t.name.partition("/")[0] for t in tallies):
         own = [t for t in tallies if t.name.startswith(f"{collection}/")]

@@ -19,7 +19,7 @@ from chaoskit.rehearse.search import searched
 from chaoskit.rehearse.selectors import label_values
 from chaoskit.rehearse.series import Scripted
 from chaoskit.rehearse.solve import Solver
-from chaoskit.rehearse.tree import children
+from chaoskit.rehearse.tree import children, grouped_by
 
 _TRIED = (
     Choices(),
@@ -42,6 +42,8 @@ _TRIED = (
     Choices(3, shared=False),
     Choices(4, shared=False),
 )
+SPARE = "copy"
+"""The label in which the series of a metric differ where `instance` tells what is counted from what is not."""
 SEARCHED = 96
 """How many sets of levels are drawn where no way backwards holds."""
 _USUAL_SAMPLES = 500
@@ -113,7 +115,7 @@ def _guesses(rule: Rule, records: Mapping[str, Rule], mark: str, interval_s: flo
         default=0.0,
     )
     most = int(SEARCHED * min(1.0, _USUAL_SAMPLES * interval_s / max(span_s, 1.0)))
-    for series in searched(rule, read, labels, shared, mark, interval_s, max(8, most)):
+    for series in searched(rule, read, labels, shared, mark, interval_s, max(8, most), apart):
         yield Guess(series, mark)
 
 
@@ -148,9 +150,12 @@ def _apart(rule: Rule, read: Mapping[str, Rule], labels: Mapping[str, str]) -> f
     for query in queried(rule, labels):
         with contextlib.suppress(ValueError):
             found |= _grouped(promql.parse(query))
+    kept: set[str] = set()
     for expr in (rule.expr, *(record.expr for record in read.values())):
-        found -= _grouped(promql.parse(expr))
-    return frozenset(found | {"instance"})
+        node = promql.parse(expr)
+        found -= _grouped(node)
+        kept |= grouped_by(node)
+    return frozenset(found | {SPARE if "instance" in kept else "instance"})
 
 
 def labels_for(rule: Rule, read: Mapping[str, Rule], mark: str) -> dict[str, str]:

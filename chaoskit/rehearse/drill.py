@@ -14,10 +14,13 @@ import yaml
 from chaoskit.alerting.model import AlertConfig, Route
 from chaoskit.alerting.routing import match_routes
 from chaoskit.alerting.windows import delivery_of, live_notify
+from chaoskit.alerting.windows_expression import range_of
 from chaoskit.plan.build import make_plan
 from chaoskit.plan.model import Inventory, Plan, PlannedAlert
 from chaoskit.rehearse.derive import closure, key_of, recording_rules
 from chaoskit.rehearse.fault import KIND, wrong_with
+from chaoskit.rehearse.outcome import RESTORED
+from chaoskit.rehearse.past import LEFT_REAL_S, Remembered, ahead_s, restores
 from chaoskit.rehearse.promise import computed_notices
 from chaoskit.rehearse.proof import Proven
 from chaoskit.rehearse.series import Scripted
@@ -25,9 +28,9 @@ from chaoskit.rehearse.tested import GivenTest
 from chaoskit.rehearse.waves import labels_of, marked
 from chaoskit.rehearse.written import described
 from chaoskit.scenario.loader import load_scenario
-from chaoskit.scenario.model import Profile, Scenario
+from chaoskit.scenario.model import Profile, Scenario, Wait
 from chaoskit.scenario.profile import load_profile
-from chaoskit.units import amount
+from chaoskit.units import amount, format_duration
 
 STEP = "script"
 PROFILE = "rehearsal.yml"
@@ -52,6 +55,12 @@ class Drill:
     """By alert, why a failing template of its rule says nothing of it."""
     test: GivenTest | None = None
     """The unit test whose series it plays."""
+    past: tuple[Remembered, ...] = ()
+    """What Prometheus remembers when it begins."""
+    stay: frozenset[str] = frozenset()
+    """The series whose end is not played."""
+    how: Mapping[str, str] = field(default_factory=dict)
+    """By alert, what of it is not played as it is in life."""
 
 
 def profile_text(scale: float) -> str:
@@ -62,7 +71,7 @@ def profile_text(scale: float) -> str:
             "target": "local",
             "time_scale": scale,
             "load": {"rate": "1/s"},
-            "limits": {"fault": "4h", "run": "8h"},
+            "limits": {"fault": "2d", "run": "8d"},
         }
     )
 
@@ -81,14 +90,16 @@ def wave_drill(
     interval_s: float,
 ) -> Drill:
     """The drill of a wave; without a promise of its own an alert gets the computed one."""
-    text = _scenario_text(config, members, promise_given)
+    text = _scenario_text(config, members, promise_given, interval_s)
     scenario = load_scenario(text, f"{name}.yml")
     own = config_for(config, members, promise_given)
     plan = planned(scenario, own, scale, [rule.alert for rule in config.rules if rule.alert])
     # What looks at other rules' series as well must not see those of an earlier wave.
     rests = [m.subject.span_s if m.rest_s is None or not marked(m) else m.rest_s for m in members]
-    steady_vs = max(rests) + _SLACK_VS_INTERVALS * interval_s
-    plan = replace(unpromised(plan, config, promise_given), steady_vs=steady_vs)
+    plan = unpromised(plan, config, promise_given)
+    past = tuple(_remembered(m, rest_s, interval_s) for m, rest_s in zip(members, rests, strict=True) if m.far)
+    steady_vs = 0.0 if past else max(rests) + _SLACK_VS_INTERVALS * interval_s
+    plan = replace(_soon(plan, members, past) if past else plan, steady_vs=steady_vs)
     doubts = {m.subject.rule.alert: m.doubt for m in members if m.doubt}
     records = recording_rules(config.rules)
     rules = {key_of(m.subject.rule) for m in members}
@@ -101,7 +112,53 @@ def wave_drill(
         frozenset(rules),
         any(m.hasty for m in members),
         doubts,
+        past=past,
+        stay=frozenset(one.key for m in members if m.far and not m.far.ends for one in m.guess.series),
+        how={m.subject.rule.alert: said for m in members if (said := _how(m, scale))},
     )
+
+
+def _remembered(one: Proven, rest_s: float, interval_s: float) -> Remembered:
+    assert one.far is not None
+    rule = one.subject.rule
+    fixed = {name: text for name, text in rule.labels.items() if "{{" not in text}
+    alerts = ({**result, **fixed, "alertname": rule.alert} for result in one.results)
+    shown = tuple({name: value for name, value in labels.items() if value} for labels in alerts)
+    return Remembered(one.guess.series, shown, rest_s, interval_s, rule.for_s, one.far)
+
+
+def _soon(plan: Plan, members: Sequence[Proven], past: Sequence[Remembered]) -> Plan:
+    """The plan with the bounds of what is left to be played: most of every wait is over when it begins."""
+    by_name = {m.subject.rule.alert: m for m in members}
+    left_vs = (ahead_s(past) + LEFT_REAL_S) * plan.time_scale
+    alerts = []
+    for alert in plan.alerts:
+        rule, far = alert.rule, by_name[alert.rule.alert].far
+        assert far is not None
+        held_vs = 0.0 if restores(rule.for_s, plan.time_scale) else rule.for_s
+        told_vs = left_vs + held_vs + max((n.latest_vs for n in alert.notices), default=0.0)
+        seen_vs = alert.clear.hi_vs - range_of(plan.config, rule)
+        ended_vs = far.fall_s + seen_vs + max((n.all_clear.hi_vs for n in alert.notices if n.all_clear), default=0.0)
+        alerts.append(replace(alert, latest_notice_vs=told_vs, latest_all_clear_vs=ended_vs + left_vs))
+    told_vs = max(alert.latest_notice_vs for alert in alerts)
+    end_vs = max((a.latest_all_clear_vs for a in alerts if a.expectation.until_step != "never"), default=0.0)
+    bounds = iter((told_vs, end_vs))
+    steps = tuple(replace(s, at_most_vs=next(bounds)) if isinstance(s.step, Wait) else s for s in plan.steps)
+    return replace(plan, alerts=tuple(alerts), steps=steps, end_vs=end_vs)
+
+
+def _how(one: Proven, scale: float) -> str:
+    if one.far is None:
+        return ""
+    rule, said = one.subject.rule, []
+    if restores(rule.for_s, scale):
+        said.append(f"{RESTORED}: pending for {format_duration(rule.for_s)}, of which the end was played")
+    if one.far.rise_s * 2 > LEFT_REAL_S * scale:
+        said.append(f"looks back {format_duration(one.subject.span_s)}, which was written and not waited for")
+    if not one.far.ends:
+        more_s = (one.far.fall_s + rule.keep_firing_for_s) / scale
+        said.append(f"end not played: that takes {more_s:.0f} s more; raise --longest")
+    return "; ".join(said)
 
 
 def planned(scenario: Scenario, config: AlertConfig, scale: float, beside: Sequence[str]) -> Plan:
@@ -169,7 +226,7 @@ def config_for(config: AlertConfig, members: Sequence[Proven], promise_given: bo
     return replace(config, rules=rules, promise=replace(config.promise, notices=notices))
 
 
-def _scenario_text(config: AlertConfig, members: Sequence[Proven], promise_given: bool) -> str:
+def _scenario_text(config: AlertConfig, members: Sequence[Proven], promise_given: bool, interval_s: float) -> str:
     series = [described(one) for member in members for one in member.guess.series]
     promised = {alert for alert, _ in config.promise.notices} if promise_given else set()
     expect = []
@@ -181,6 +238,8 @@ def _scenario_text(config: AlertConfig, members: Sequence[Proven], promise_given
             by_routes.setdefault(tuple(r.path for r in _routes(config, member, result)), []).append(result)
         for results in by_routes.values():
             entry: dict[str, Any] = {"alert": rule.alert, "from": STEP}
+            if member.far and not member.far.ends:
+                entry["until"] = "never"
             if labels := _telling(member, results, routed if len(by_routes) == 1 else None):
                 entry["labels"] = labels
             if len(results) > 1:
@@ -193,7 +252,7 @@ def _scenario_text(config: AlertConfig, members: Sequence[Proven], promise_given
         "chaoskit": 1,
         "title": f"{amount(len(members), 'alerts')} on scripted series",
         "steps": [
-            {"inject": KIND, "as": STEP, "with": {"series": series}},
+            {"inject": KIND, "as": STEP, "with": {"interval": format_duration(interval_s), "series": series}},
             {"wait": "settled"},
             {"undo": STEP, "as": "rest"},
             {"wait": "settled"},

@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from chaoskit.errors import Problem
-from chaoskit.events import Invoke
+from chaoskit.events import Interval, Invoke
 from chaoskit.faults.base import FaultError, Seen
 from chaoskit.plan.model import PlannedFault
 from chaoskit.rehearse.page import Page
@@ -109,6 +109,10 @@ class PageHold:
     series: tuple[Scripted, ...]
     interval_s: float
     token: dict[str, Any]
+    begin: Callable[[], Interval] | None = None
+    """Begins the script in place of the page; the first and last instant at which series began."""
+    stay: frozenset[str] = frozenset()
+    """Series that never go back to rest."""
 
     def await_armed(self) -> None:
         """Nothing has to come up."""
@@ -121,12 +125,14 @@ class PageHold:
 
     def await_effect(self) -> Seen:
         """Begins the script; from this instant on every scrape shows it."""
+        if self.begin is not None:
+            return Seen(self.begin(), f"{len(self.series)} series have followed the script since before the start")
         at = self.page.start(self.series, self.interval_s)
         return Seen((at, max(at, time.time())), f"{len(self.series)} series follow the script")
 
     def take_back(self) -> Seen:
         """Ends the script."""
-        at = self.page.stop(self.series)
+        at = self.page.stop([one for one in self.series if one.key not in self.stay])
         return Seen((at, max(at, time.time())), "the series are at rest")
 
     def change(self, token: Mapping[str, Any]) -> Seen:
@@ -140,7 +146,8 @@ class SeriesSteps(StepRunner):
 
     page: Page | None = None
     interval_s: float = 15.0
-    begun: Callable[[], None] = field(default=lambda: None)
+    begin: Callable[[], Interval] | None = None
+    stay: frozenset[str] = frozenset()
 
     def _arm(self, step: str, fault: PlannedFault, max_s: float) -> tuple[InForce, Invoke]:
         assert self.page is not None
@@ -149,7 +156,7 @@ class SeriesSteps(StepRunner):
         except ValueError as error:
             raise FaultError(str(error)) from None
         token: dict[str, Any] = {"series": [one.key for one in series]}
-        hold = PageHold(self.page, series, interval_s, token)
+        hold = PageHold(self.page, series, interval_s, token, self.begin, self.stay)
         invoke = Invoke(
             step=step,
             fault=fault.id,

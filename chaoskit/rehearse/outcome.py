@@ -26,6 +26,8 @@ from chaoskit.verify.verdict import Result, Row, Verdict, worst_of
 from chaoskit.verify.verify import verify
 
 _UNLIKE = "the scripted series did not make it fire as they did for promtool"
+RESTORED = "`for` restored"
+"""How an outcome says that Prometheus was to take over since when the alert is pending."""
 SYNTHETIC = "source: synthetic; detect hop not proven"
 
 
@@ -62,6 +64,8 @@ class RuleOutcome:
     fired: bool = False
     unmoved: bool = False
     """Its series did not make it fire as they did for promtool, and nothing of this machine's explains it."""
+    how: str = ""
+    """What of it was not played as it is in life; empty where all was."""
     deaf: tuple[str, ...] = ()
     """Those of its receivers that have no integration."""
 
@@ -108,12 +112,14 @@ def judge_wave(
     unrendered: Unrendered = NOTHING,
     derived: bool = False,
     test: GivenTest | None = None,
+    how: Mapping[str, str] = {},
 ) -> tuple[dict[str, RuleOutcome], list[Row], Verdict]:
     """By alert name what a wave's history says of it, whatever else it shows, and the verdict as such.
 
     `disturbed` says why an alert may have ended early or never fired though the rules are right; `pressure` knows
     how long programs waited for this machine meanwhile, `unrendered` which templates failed. Of `derived` series that
-    make an alert true before their fault nobody learns anything: it counts as not rehearsed. `test` expects more.
+    make an alert true before their fault nobody learns anything: it counts as not rehearsed. `test` expects more. `how`
+    says by alert what is not played as it is in life.
     """
     verdict = verify(history, plan)
     evidence = gather(history, plan.every_s, plan.witnesses, partial(told_by, plan.config))
@@ -143,9 +149,18 @@ def judge_wave(
         if derived and not disturbed and (unmoved := _unmoved(outcome)):
             at_rest = any(e.name == alert.rule.alert for e in evidence.episodes)
             outcome = unrehearsed(alert.rule, unmoved) if at_rest else replace(outcome, unmoved=True)
+        if derived and RESTORED in how.get(alert.rule.alert, "") and not all(_is_restored(e, evidence) for e in mine):
+            outcome = unrehearsed(alert.rule, f"Prometheus did not restore since when it was pending: {mine[0].own}")
+        outcome = replace(outcome, how=how.get(alert.rule.alert, ""))
         there = found.get(alert.rule.alert)
         found[alert.rule.alert] = worse(there, outcome) if there else outcome
     return found, others, replace_result(verdict, rows)
+
+
+def _is_restored(episode: Episode, evidence: Evidence) -> bool:
+    """Whether it has been pending since before the step that started Prometheus."""
+    begun = min((invoke.t for invoke in evidence.invokes.values()), default=0.0)
+    return episode.own.get("pending", (0.0, 0.0))[0] < begun
 
 
 def replace_result(verdict: Verdict, rows: Sequence[Row]) -> Verdict:

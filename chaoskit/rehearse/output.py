@@ -90,7 +90,7 @@ def _rule(one: RuleOutcome) -> Iterator[str]:
         yield f"           heard nothing: {', '.join(silent)}"
     if one.muted_by:
         yield f"           muted by: {', '.join(one.muted_by)}"
-    for reason in one.reasons:
+    for reason in (*one.reasons, *([one.how] if one.how else ())):
         yield f"           {paragraph(reason)}"
 
 
@@ -147,6 +147,7 @@ def _as_json(one: RuleOutcome) -> dict[str, object]:
         "receivers": list(one.receivers),
         "fired": one.fired,
         "told_to_nobody": one.told_to_nobody,
+        "how": one.how,
         "muted_by": list(one.muted_by),
         "notices": [
             {

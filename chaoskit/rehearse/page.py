@@ -6,7 +6,6 @@ as the script says it is for the rules.
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -14,6 +13,7 @@ from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from chaoskit.host.ports import LOOPBACK
+from chaoskit.rehearse.past import sample
 from chaoskit.rehearse.series import Course, Scripted, value_at
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -80,6 +80,12 @@ class Page:
                 self._shown[one.key] = _Shown(one, Course(begun, now), interval_s)
         return at
 
+    def resume(self, series: Iterable[Scripted], interval_s: float, rest: float, fault: float) -> None:
+        """Shows series whose rest and fault began at these instants, in seconds since the epoch."""
+        course = Course((rest - self._opened) * self._scale, (fault - self._opened) * self._scale)
+        with self._lock:
+            self._shown |= {one.key: _Shown(one, course, interval_s) for one in series}
+
     def stop(self, series: Iterable[Scripted]) -> float:
         """The fault ends for these series; the instant, in seconds since the epoch."""
         with self._lock:
@@ -109,7 +115,7 @@ class Page:
                     continue
                 if shown.series.clock:
                     value = now_real + value / self._scale
-                lines.append(f"{key} {_sample(value)}\n")
+                lines.append(f"{key} {sample(value)}\n")
         return "".join(lines)
 
     def _value(self, shown: _Shown, now_vs: float) -> float | None:
@@ -131,9 +137,3 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A scraper that hangs up, as one that is being stopped does, is no trouble of the page's."""
-
-
-def _sample(value: float) -> str:
-    if math.isinf(value):
-        return "+Inf" if value > 0 else "-Inf"
-    return "NaN" if math.isnan(value) else f"{value:.17g}"

@@ -111,13 +111,17 @@ def perform(
         # Each step's files have names of their own, by which a reload is known to be done.
         then = {f"{n:02d}-{name}": text for name, text in scaled_rules(config, drill.rules, scale).items()}
         first = then
-        if drill.hasty:
+        if drill.hasty or drill.past:
             wanted = records if drill.rules is None else drill.rules & records
             texts = {"none.yml": _NONE, **scaled_rules(config, wanted, scale)}
             first = {f"{n:02d}-records-{name}": text for name, text in texts.items()}
         (folder / drill.name).mkdir(parents=True)
         header = _header(config, drill, localized.notes, localized.doors, binaries)
-        tracks.append(SeriesTrack(drill.plan, header, folder / drill.name, drill.series, first, then, interval_s))
+        tracks.append(
+            SeriesTrack(
+                drill.plan, header, folder / drill.name, drill.series, first, then, interval_s, drill.past, drill.stay
+            )
+        )
     stage = Stage(stack, tracks)
     stage.run()
     broken = unrendered(stack.folder / "logs")
@@ -127,7 +131,7 @@ def perform(
         sure, doubted = broken.apart(drill.doubts)
         derived = drill.rules is not None and drill.test is None
         by_name, rows, verdict = judge_wave(
-            history, drill.plan, drill.name, track.disturbed, stage.pressure, sure, derived, drill.test
+            history, drill.plan, drill.name, track.disturbed, stage.pressure, sure, derived, drill.test, drill.how
         )
         found.notes += doubted
         leave(folder / drill.name / "verdict.json", to_json(verdict))

@@ -16,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import promql_parser as promql
 import yaml
 
 from chaoskit.alerting.model import Rule
@@ -23,8 +24,10 @@ from chaoskit.errors import EquipmentError
 from chaoskit.host.process import tied
 from chaoskit.rehearse.derive import Guess, closure, guesses, queried
 from chaoskit.rehearse.mismatch import queries, reason
+from chaoskit.rehearse.past import Far
 from chaoskit.rehearse.series import Course, Scripted, notation, value_at
 from chaoskit.rehearse.texts import fed
+from chaoskit.rehearse.tree import longest_range_s
 from chaoskit.stack.monitoring import contained_environment
 from chaoskit.units import format_duration
 
@@ -39,8 +42,11 @@ _SIDE_BY_SIDE = 2
 _MARK = re.compile(r'expr: "(?:[^"\\]|\\.)*?# chaoskit (?P<number>\d+) (?P<when>\w+)", time: (?P<rest>.*)')
 _LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
 _RESULT = re.compile(r"(\{.*?\}) [-+.\dENaInf]+(?:, (?=\{)|$)")
+_MOST_SAMPLES, _SPARSEST_S = 8000, 120.0
 _ASKED_WHY = 6
 """So many of the guesses that had no result are asked about again, part by part."""
+_NARROWED, _AT_ONCE = 5, 24
+"""Rounds in which an edge is looked for, and instants that are asked about in each."""
 _BROKEN = "<error expanding template"
 _FIRING = re.compile(r"^\s*Labels:(\{.*\})$", re.MULTILINE)
 _TRIED_SERIES = "the series that were tried"
@@ -68,6 +74,11 @@ class Subject:
         """The label value of its series."""
         return f"rehearsal-{self.number}"
 
+    def every_s(self, interval_s: float) -> float:
+        """Seconds between two samples of its series: a range of a week has more than promtool's engine takes."""
+        reads = longest_range_s(promql.parse(self.rule.expr)) / interval_s
+        return interval_s * min(max(1, math.ceil(reads / _MOST_SAMPLES)), max(1, int(_SPARSEST_S / interval_s)))
+
 
 @dataclass(frozen=True, slots=True)
 class Proven:
@@ -84,6 +95,8 @@ class Proven:
     """For how long its series must be at rest before the fault; None where its whole range must be filled."""
     doubt: str = ""
     """Why a template that fails in the stack says nothing of the rule; empty where it says what it says."""
+    far: Far | None = None
+    """How it is played where it takes too long as it is."""
     hasty: bool = False
     """Whether it is true before its series are there, or before its range is filled at rest."""
 
@@ -108,6 +121,24 @@ def prove(
 
     `external` are the external labels, which templates of labels may name.
     """
+    apart: dict[float, list[Subject]] = {}
+    for subject in subjects:
+        apart.setdefault(subject.every_s(interval_s), []).append(subject)
+    every = [
+        _prove(some, records, promtool, folder / f"{every_s:g}s", every_s, external) for every_s, some in apart.items()
+    ]
+    proven = [one for found, _ in every for one in found]
+    return sorted(proven, key=lambda each: each.subject.number), [one for _, lacking in every for one in lacking]
+
+
+def _prove(
+    subjects: Sequence[Subject],
+    records: Mapping[str, Rule],
+    promtool: Path,
+    folder: Path,
+    interval_s: float,
+    external: Mapping[str, str],
+) -> tuple[list[Proven], list[Unproven]]:
     reasons: dict[int, list[str]] = {subject.number: [] for subject in subjects}
     left: dict[int, tuple[Subject, Iterator[Guess]]] = {
         s.number: (s, guesses(s.rule, records, s.mark, interval_s, reasons[s.number])) for s in subjects
@@ -145,7 +176,52 @@ def prove(
     unproven = [
         Unproven(s, never.get(s.number) or _telling(reasons[s.number])) for s in subjects if s.number not in done
     ]
-    return sorted(proven, key=lambda each: each.subject.number), unproven
+    return proven, unproven
+
+
+def edges(
+    proven: Sequence[Proven], records: Mapping[str, Rule], promtool: Path, folder: Path, interval_s: float
+) -> dict[int, tuple[float, float]]:
+    """By rule, how long after its fault the condition becomes true, and how long after the end it ceases to be.
+
+    Both to the interval; the second is 0 for what ends by itself.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    found: dict[int, list[tuple[int, int]]] = {}
+    whens = {p.subject.number: instants(p.subject, p.guess, p.subject.every_s(interval_s)) for p in proven}
+    for one in proven:
+        w = whens[one.subject.number]
+        rise = (w.rest - 1, w.early if one.at_once else w.filled - 1)
+        found[one.subject.number] = [rise, (w.late, w.late if one.lasts_s else w.fallen)]
+    for turn in range(_NARROWED):
+        asked = {n: [at for low, high in each for at in _between(low, high)] for n, each in found.items()}
+        for every_s in {p.subject.every_s(interval_s) for p in proven}:
+            some = [(p.subject, p.guess) for p in proven if p.subject.every_s(interval_s) == every_s]
+            some = [(subject, guess) for subject, guess in some if asked[subject.number]]
+            answers = _round(some, records, promtool, folder, every_s, f"edge{turn}-{every_s:g}", asked)
+            for subject, _, got in answers:
+                rise, fall = found[subject.number]
+                true = {int(word[2:]) for word in got}
+                found[subject.number] = [_narrowed(rise, true, True), _narrowed(fall, true, False)]
+    by_number = {p.subject.number: p for p in proven}
+    return {
+        n: ((rise[1] - whens[n].rest) * every_s, (fall[1] - whens[n].late) * every_s)
+        for n, (rise, fall) in found.items()
+        for every_s in (by_number[n].subject.every_s(interval_s),)
+    }
+
+
+def _between(low: int, high: int) -> list[int]:
+    """Instants between two, so many at most."""
+    step = max(1, math.ceil((high - low) / _AT_ONCE))
+    return list(range(low + step, high, step))
+
+
+def _narrowed(edge: tuple[int, int], true: set[int], rises: bool) -> tuple[int, int]:
+    """The two neighbours among which the condition changes for the first time."""
+    at = [*_between(*edge), edge[1]]
+    changed = next((n for n in at if (n in true) == rises), edge[1])
+    return (([edge[0], *at])[at.index(changed)], changed)
 
 
 def _rested(
@@ -241,11 +317,13 @@ def _round(
     folder: Path,
     interval_s: float,
     turn: str,
+    asked: Mapping[int, Sequence[int]] = {},
 ) -> Iterable[tuple[Subject, Guess, Mapping[str, str]]]:
     """What promtool says of one guess each; rules that read recording rules get a file with those rules.
 
     In the turn `why` it is asked about the parts of the expression as well; in the turn `short` the series begin
-    shortly before the fault; in the turn `unfilled` it is asked while they begin, and nothing ever moves.
+    shortly before the fault; in the turn `unfilled` it is asked while they begin, and nothing ever moves. `asked` are
+    other instants, in intervals by rule.
     """
     by_rules: dict[tuple[str, ...], list[tuple[Subject, Guess]]] = {}
     for subject, guess in trying:
@@ -256,7 +334,10 @@ def _round(
         for at in range(0, len(members), _CHUNK):
             part = members[at : at + _CHUNK]
             file = folder / f"tests-{turn}-{number}-{at}.yml"
-            tests = {at: _test(at, subject, guess, interval_s, turn) for at, (subject, guess) in enumerate(part)}
+            tests = {
+                at: _test(at, subject, guess, interval_s, turn, asked.get(subject.number, ()))
+                for at, (subject, guess) in enumerate(part)
+            }
             jobs.append((part, file, {"rule_files": files, "evaluation_interval": format_duration(interval_s)}, tests))
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
         for (part, *_), said in zip(jobs, pool.map(lambda job: _ask(promtool, *job[1:]), jobs), strict=True):
@@ -308,7 +389,9 @@ def _levels(series: Scripted) -> list[float]:
     return [s.start for values in (series.rest, series.values) for s in values.segments if s.start is not None]
 
 
-def _test(number: int, subject: Subject, guess: Guess, interval_s: float, turn: str) -> dict[str, Any]:
+def _test(
+    number: int, subject: Subject, guess: Guess, interval_s: float, turn: str, at: Sequence[int] = ()
+) -> dict[str, Any]:
     when_ = instants(subject, guess, interval_s)
     course = Course(0.0, when_.rest * interval_s, when_.late * interval_s)
     series = []
@@ -332,6 +415,8 @@ def _test(number: int, subject: Subject, guess: Guess, interval_s: float, turn: 
     }
     if turn == "unfilled":
         whens = {f"at{at}": at for at in (0, *(begin + 2**n - 1 for n in range(20))) if at <= end}
+    if at:
+        whens = {f"at{each}": each for each in at}
     expr = subject.rule.expr.strip()
     texts = {when: (expr, at) for when, at in whens.items()}
     if turn == "why":

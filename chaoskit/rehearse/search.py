@@ -122,8 +122,12 @@ def searched(
     mark: str,
     interval_s: float,
     most: int,
+    told_apart: frozenset[str] = frozenset({"instance"}),
 ) -> Iterator[tuple[Scripted, ...]]:
-    """At most so many series sets to try, each once; none where the expression reads nothing that can be scripted."""
+    """At most so many series sets to try, each once; none where the expression reads nothing that can be scripted.
+
+    Copies differ in the labels `told_apart`.
+    """
     node = promql.parse(rule.expr)
     draw = random.Random(zlib.crc32(rule.expr.encode()))
     own = numbers(rule, read_records)
@@ -132,10 +136,9 @@ def searched(
     variants: list[list[Read]] = []
     for choices in (Choices(), Choices(expand=False), Choices(shared=False)):
         for copies in numbers_of_series:
-            for apart in dict.fromkeys((_apart(node, varied), frozenset[str]())):
-                found = list(
-                    _copied(node, Solver(read_records, labels, mark, interval_s, choices, shared), copies, apart)
-                )
+            for apart in dict.fromkeys((_apart(node, varied), frozenset[str](), frozenset(labels) - varied)):
+                solver = Solver(read_records, labels, mark, interval_s, choices, shared, apart=told_apart)
+                found = list(_copied(node, solver, copies, apart))
                 if found and found not in variants and len(found) <= max(12, copies):
                     variants.append(found)
     if not variants:

@@ -5,6 +5,7 @@ The mark tells the series of one rule from those of every other that reads the s
 
 from __future__ import annotations
 
+import re
 import re._constants as ops  # type: ignore[import-not-found]
 import re._parser as parser  # type: ignore[import-not-found]
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,6 +16,7 @@ from chaoskit.alerting.model import Matcher
 from chaoskit.alerting.routing import matches
 
 _TRIED = 40
+_ANYTHING = re.compile(r"\.[*+]")
 
 
 def label_values(matchers: Iterable[Matcher], wanted: Mapping[str, str], mark: str) -> dict[str, str] | None:
@@ -40,6 +42,10 @@ def _tries(label: str, matchers: list[Matcher], wanted: Mapping[str, str], mark:
         yield wanted[label]
     yield from (each.value for each in matchers if each.op == "=")
     yield mark
+    for each in matchers:
+        if each.op == "=~":  # what may be anything is what tells one series from another
+            own = _ANYTHING.sub(lambda _: wanted.get(label, mark), each.value)
+            yield from islice(_examples(own), _TRIED)
     for each in matchers:
         if each.op == "=~":
             yield from islice(_examples(each.value), _TRIED)

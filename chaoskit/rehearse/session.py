@@ -25,7 +25,7 @@ from chaoskit.rehearse.mutes import muted_by
 from chaoskit.rehearse.outcome import Rehearsed, RuleOutcome, unrehearsed, with_static
 from chaoskit.rehearse.perform import Performed
 from chaoskit.rehearse.promise import NAME, computed_notices, write
-from chaoskit.rehearse.proof import Proven, Subject, Unproven, prove
+from chaoskit.rehearse.proof import Proven, Subject, Unproven, edges, prove
 from chaoskit.rehearse.scenarios import Given, given_drill
 from chaoskit.rehearse.stub import stub_for
 from chaoskit.rehearse.tested import AGAIN, GroupRow, played
@@ -39,12 +39,15 @@ from chaoskit.rehearse.waves import (
     labels_of,
     make_waves,
     scale_for,
+    with_a_past,
 )
 from chaoskit.stack.binaries import Binaries
 from chaoskit.units import amount
 from chaoskit.verify.verdict import Result, Row
 
 Say = Callable[[str], None]
+Pace = tuple[float, bool, float]
+"""A time scale, whether a past is written, and the seconds between two values of the series."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,15 +208,14 @@ class Session:
         self.say(f"{len(proven)} of {len(subjects)} made to fire and to fall back by promtool")
         found = {key_of(rule): unrehearsed(rule, reason) for rule, reason in without}
         found |= {key_of(u.subject.rule): self._unproven(u) for u in unproven}
-        by_scale: dict[float, list[Proven]] = {}
-        for one in proven:
-            scale = scale_for(one, asked.interval_s, asked.time_scale, asked.longest_real_s)
-            scale = scale and self._exact(scale)
-            reason = self._too_long(one) if scale is None else self._uncompressed(one.subject.rule, records, scale)
-            if scale is None or reason:
+        by_scale: dict[Pace, list[Proven]] = {}
+        for one, wanted in self.paced(proven):
+            scale = self._exact(wanted)
+            if reason := self._uncompressed(one.subject.rule, records, scale):
                 found[key_of(one.subject.rule)] = unrehearsed(one.subject.rule, reason)
             else:
-                by_scale.setdefault(scale, []).append(one)
+                pace = (scale, one.far is not None, one.subject.every_s(asked.interval_s))
+                by_scale.setdefault(pace, []).append(one)
         done.add(Performed(found))
         self._apart([one for members in by_scale.values() for one in members])
         drills = self._all_drills(by_scale, records, most, done)
@@ -225,16 +227,32 @@ class Session:
         self.say("{} in {} on {}, at most {:.0f} s".format(*parts, took_s))
         done.add(self._play(lanes))
         unknown = done.unknown
-        slower: dict[float, list[Proven]] = {}
-        for scale, members in by_scale.items():
+        slower: dict[Pace, list[Proven]] = {}
+        for (scale, far, every_s), members in by_scale.items():
             left = [one for one in members if key_of(one.subject.rule) in unknown]
-            slower.setdefault(self._slower(scale), []).extend(left)
+            slower.setdefault((self._slower(scale), far, every_s), []).extend(left)
         again = self._all_drills(
-            {scale: left for scale, left in slower.items() if left}, records, MOST_WHEN_BUSY, done, AGAIN
+            {pace: left for pace, left in slower.items() if left}, records, MOST_WHEN_BUSY, done, AGAIN
         )
         self._once_more(deal(again, 1), len(unknown), done)
         done.codes += {ExitCode.BUG for one in unproven if one.reason.startswith(BUG)}
         return proven
+
+    def paced(self, proven: Sequence[Proven]) -> list[tuple[Proven, float]]:
+        """Each with its time scale; what takes too long as it is, with a past."""
+        asked = self.asked
+        scales = {
+            p.subject.number: scale_for(p, asked.interval_s, asked.time_scale, asked.longest_real_s) for p in proven
+        }
+        long = [p for p in proven if scales[p.subject.number] is None]
+        records = recording_rules(asked.config.rules)
+        known = edges(long, records, self.binaries.promtool, asked.folder / "proof" / "edges", asked.interval_s)
+        return [
+            (p, scale)
+            if (scale := scales[p.subject.number]) is not None
+            else with_a_past(p, known[p.subject.number], asked.interval_s, asked.time_scale, asked.longest_real_s)
+            for p in proven
+        ]
 
     def _apart(self, proven: Sequence[Proven]) -> None:
         config, labels = self.asked.config, dict[str, list[Mapping[str, str]]]()
@@ -252,7 +270,7 @@ class Session:
 
     def _all_drills(
         self,
-        by_scale: Mapping[float, Sequence[Proven]],
+        by_scale: Mapping[Pace, Sequence[Proven]],
         records: Mapping[str, Rule],
         most: int,
         done: Performed,
@@ -260,16 +278,19 @@ class Session:
     ) -> list[Drill]:
         return [
             drill
-            for scale, members in sorted(by_scale.items())
+            for (scale, far, every_s), members in sorted(by_scale.items())
             for n, wave in enumerate(make_waves(self.asked.config, records, members, most), 1)
-            for drill in self._wave(f"at-{scale:g}x-wave-{n}{suffix}", wave.members, scale, done)
+            for drill in self._wave(
+                f"at-{scale:g}x-{f'past-{every_s:g}s-' if far else ''}wave-{n}{suffix}", wave.members, scale, done
+            )
         ]
 
     def _wave(self, name: str, members: Sequence[Proven], scale: float, done: Performed) -> list[Drill]:
         """The wave's drill; where it cannot be planned, its halves', until the rule that is the reason is alone."""
         asked, half = self.asked, len(members) // 2
         try:
-            return [wave_drill(name, asked.config, members, asked.promise_given, scale, asked.interval_s)]
+            every_s = members[0].subject.every_s(asked.interval_s) if members[0].far else asked.interval_s
+            return [wave_drill(name, asked.config, members, asked.promise_given, scale, every_s)]
         except BadInput as error:
             if half:
                 parts = (f"{name}-first", members[:half]), (f"{name}-second", members[half:])
@@ -299,13 +320,6 @@ class Session:
 
     def _unproven(self, one: Unproven) -> RuleOutcome:
         return unrehearsed(one.subject.rule, one.reason, stub_for(one.subject.rule, one.subject.mark))
-
-    def _too_long(self, one: Proven) -> str:
-        span, held = one.subject.span_s, one.subject.rule.for_s
-        return (
-            f"it looks back {span:g} s and holds for {held:g} s, which takes longer than {self.asked.longest_real_s:g} "
-            "real seconds at the largest time scale; raise --longest"
-        )
 
     def _uncompressed(self, rule: Rule, records: Mapping[str, Rule], scale: float) -> str:
         instants = instant_records(
@@ -371,4 +385,4 @@ class Session:
 
 
 _FASTER = 1.05
-_LONGEST_SPAN_S = 8 * 86400.0
+_LONGEST_SPAN_S = 31 * 86400.0

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ from typing import Any
 import requests
 import yaml
 
-from chaoskit.events import Event
+from chaoskit.events import Event, Interval
 from chaoskit.host.ports import LOOPBACK
 from chaoskit.host.process import wait_until
 from chaoskit.localize.configuration import Localized
+from chaoskit.rehearse import past
 from chaoskit.rehearse.page import Page
+from chaoskit.rehearse.past import Remembered
 from chaoskit.stack.local import LocalStack
 
 JOB = "chaoskit-series"
@@ -32,6 +35,7 @@ class RehearsalStack(LocalStack):
     """What a rehearsal starts; `page` is where its series are shown."""
 
     page: Page
+    _past: tuple[Sequence[Remembered], float] | None = None
 
     def start(self, on_event: Callable[[Event], None]) -> None:
         """Writes the files and starts everything; raises BadInput or EquipmentError, with nothing left running."""
@@ -52,24 +56,52 @@ class RehearsalStack(LocalStack):
         """Starts equipment again without anything that it remembers; raises EquipmentError."""
         self.children[name].stop()
         shutil.rmtree(self.folder / "data" / name, ignore_errors=True)
+        if name == "prometheus" and self._past is not None:
+            remembered, now = self._past
+            lines = past.openmetrics(
+                remembered, now, self._scale, self._interval_s, JOB, f"{LOOPBACK}:{self.ports.metrics}"
+            )
+            past.write_blocks(
+                self._binaries.promtool, lines, self.folder / "past.txt", self.folder / "data" / "prometheus"
+            )
         self._starters[name]()
+
+    def remember(self, remembered: Sequence[Remembered], files: Mapping[str, str], interval_s: float) -> Interval:
+        """Prometheus starts anew at its next `restart`, with this past and these rules; when their faults began."""
+        now = time.time()
+        self._past, self._interval_s = (remembered, now), interval_s
+        self._write_rules(files)
+        config = self.folder / "prometheus.yml"
+        document = yaml.safe_load(config.read_text(encoding="utf-8"))
+        document["storage"] = {"tsdb": {"out_of_order_time_window": past.OUT_OF_ORDER}}
+        config.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120), encoding="utf-8")
+        self._flags = [flag for flag in self._flags if flag[2:].partition("=")[0] not in past.FLAGS]
+        self._flags += [f"--{name}={value}" for name, value in past.FLAGS.items()]
+        lead_s = past.ahead_s(remembered)
+        for one in remembered:
+            when = past.begun(one, now, lead_s, self._scale, interval_s)
+            self.page.resume(one.series, one.every_s, when.rest, when.fault)
+        return past.span(remembered, now, self._scale, interval_s)
 
     def load_rules(self, files: Mapping[str, str]) -> None:
         """Gives Prometheus these rule files instead of those it has, and waits until it evaluates them.
 
         Raises EquipmentError. A restart would take 5 s for discovery; a reload takes about one.
         """
+        wanted = self._write_rules(files)
+        child = self.children["prometheus"]
+        os.kill(child.pid, signal.SIGHUP)
+        wait_until(
+            lambda: self._loaded() == wanted, timeout_s=_RELOAD_S, what="Prometheus reloads its rules", child=child
+        )
+
+    def _write_rules(self, files: Mapping[str, str]) -> set[str]:
         folder = self.folder / ACTIVE
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         for name, text in files.items():
             (folder / name).write_text(text, encoding="utf-8")
-        child = self.children["prometheus"]
-        os.kill(child.pid, signal.SIGHUP)
-        wanted = {str(folder / name) for name in files}
-        wait_until(
-            lambda: self._loaded() == wanted, timeout_s=_RELOAD_S, what="Prometheus reloads its rules", child=child
-        )
+        return {str(folder / name) for name in files}
 
     def missed_scrapes(self, real_s: float) -> str:
         """What is to be said of scrapes of the page that failed in the last so many seconds; empty where none did.

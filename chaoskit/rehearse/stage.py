@@ -2,6 +2,9 @@
 
 start the stack -> for each wave: series at rest, recording rules -> alerts -> its steps -> tail -> stop
 
+A wave with a past begins in another way: its fault's step starts Prometheus anew, with all its rules, on what it
+would remember (`chaoskit.rehearse.past`).
+
 Where one of them is true without series, alerts are loaded only once all are at rest and their ranges are filled: it
 would fire before, and its group would linger. For the same reason each wave has an Alertmanager without a memory.
 """
@@ -10,10 +13,25 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
-from chaoskit.events import AlertState, Equipment, Event, Header, Notice, Phase, Poll, Stranger, Suppression, Watch
+from chaoskit.errors import EquipmentError
+from chaoskit.events import (
+    AlertState,
+    Equipment,
+    Event,
+    Header,
+    Interval,
+    Notice,
+    Phase,
+    Poll,
+    Stranger,
+    Suppression,
+    Watch,
+)
+from chaoskit.faults.base import FaultError
 from chaoskit.faults.registry import known_actions
 from chaoskit.observe.alertmanager import AlertmanagerObserver
 from chaoskit.observe.pressure import Pressure
@@ -21,6 +39,7 @@ from chaoskit.observe.prometheus import PrometheusObserver
 from chaoskit.plan.model import Plan
 from chaoskit.rehearse.fault import SeriesSteps
 from chaoskit.rehearse.marker import read as read_mark
+from chaoskit.rehearse.past import Remembered
 from chaoskit.rehearse.series import Scripted
 from chaoskit.rehearse.stack import RehearsalStack
 from chaoskit.run.runner import Runner
@@ -47,14 +66,18 @@ class SeriesTrack(Track):
         records: Mapping[str, str],
         rules: Mapping[str, str],
         interval_s: float,
+        past: Sequence[Remembered] = (),
+        stay: frozenset[str] = frozenset(),
     ) -> None:
         super().__init__(plan, header, {}, folder)
+        self.past, self.stay = past, stay
+        """What Prometheus remembers of the fault when it begins; the series whose end is not played."""
         self.series = series
         self.records, self.rules = records, rules
         """Rule files: what is evaluated from the beginning, and what once the series are at rest; they may be equal."""
         self.disturbed = ""
         """Why this machine, not the rules, may be to blame for an alert that ended early; empty where it is not."""
-        self._interval_s = interval_s
+        self.interval_s = interval_s
         self.stack: RehearsalStack | None = None
 
     def open(self, world: World, interrupted: threading.Event) -> None:
@@ -69,13 +92,15 @@ class SeriesTrack(Track):
             world=world,
             log=self.folder / HOLDER_LOG,
             interrupted=interrupted,
-            interval_s=self._interval_s,
+            interval_s=self.interval_s,
+            stay=self.stay,
         )
 
-    def on(self, stack: RehearsalStack) -> None:
-        """From now on its steps act on this stack's page."""
+    def on(self, stack: RehearsalStack, begin: Callable[[], Interval]) -> None:
+        """From now on its steps act on this stack's page; a fault with a past begins by `begin`."""
         assert isinstance(self._steps, SeriesSteps)
         self._steps.page = stack.page
+        self._steps.begin = begin if self.past else None
 
 
 class Stage(Runner):
@@ -93,15 +118,18 @@ class Stage(Runner):
         for name in (*self.stack.children, *self.stack.sinks):
             self._say(Equipment(name=name, state="up"))
         evaluation_s = min(rule.interval_s for rule in self._plan.config.rules) / self._plan.time_scale
-        every_s = min(_POLL_MOST_S, max(_POLL_LEAST_S, evaluation_s / 2))
+        self._every_s = min(_POLL_MOST_S, max(_POLL_LEAST_S, evaluation_s / 2))
         self._observers = [
-            PrometheusObserver(self.stack.prometheus_url, every_s=every_s, on_event=self._witnessed),
-            AlertmanagerObserver(self.stack.alertmanager_url, every_s=every_s, on_event=self._witnessed),
+            self._watch_prometheus(),
+            AlertmanagerObserver(self.stack.alertmanager_url, every_s=self._every_s, on_event=self._witnessed),
         ]
         for observer in self._observers:
             observer.start()
         self._equipment.start()
         self.pressure.start()
+
+    def _watch_prometheus(self) -> PrometheusObserver:
+        return PrometheusObserver(self.stack.prometheus_url, every_s=self._every_s, on_event=self._witnessed)
 
     def _stop(self) -> list[str]:
         self.pressure.stop()
@@ -128,7 +156,7 @@ class Stage(Runner):
             track.say(Phase(name="steady"))
             scale = track.plan.time_scale
             self._interrupted.wait(track.plan.steady_vs / scale)
-            if track.rules != track.records:
+            if track.rules != track.records and not track.past:
                 self._stage.load_rules(track.rules)
                 self._interrupted.wait(_SEEN_AT_REST * max(rule.interval_s for rule in track.plan.config.rules) / scale)
             # A reload makes Prometheus forget its Alertmanagers until its next discovery; what fires then is lost.
@@ -140,7 +168,7 @@ class Stage(Runner):
 
     def _begin(self, track: SeriesTrack) -> None:
         """Its recording rules, and its series at rest; nothing is left of the wave before."""
-        track.on(self._stage)
+        track.on(self._stage, partial(self._remember, track))
         before, self._current = self._current, None
         if before is not None and before is not track:
             for series, _ in before.series:
@@ -148,8 +176,21 @@ class Stage(Runner):
         self._stage.load_rules(track.records)
         if before is not track:
             self._equipment.renew("alertmanager")
-        for series, interval_s in track.series:
+        for series, interval_s in track.series if not track.past else ():
             self._stage.page.rest(series, interval_s)
         if before is track:  # the first scrape waits for the first discovery
             await_discovery(self.stack.prometheus_url, timeout_s=_DISCOVERY_S)
         self._current = track
+
+    def _remember(self, track: SeriesTrack) -> Interval:
+        """Prometheus anew, on the track's past and with its rules; when its faults began."""
+        self._observers[0].stop()
+        faults = self._stage.remember(track.past, track.rules, track.interval_s)
+        try:
+            self._equipment.renew("prometheus")
+            self._observers[0] = self._watch_prometheus()
+            self._observers[0].start()
+            await_discovery(self.stack.prometheus_url, timeout_s=_DISCOVERY_S)
+        except EquipmentError as error:
+            raise FaultError(f"Prometheus did not start on its past: {error}") from None
+        return faults

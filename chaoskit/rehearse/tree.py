@@ -135,5 +135,30 @@ def is_bool(node: Any) -> bool:
     return bool(node.modifier and node.modifier.return_bool)
 
 
+def grouped_by(node: Any) -> set[str]:
+    """The labels that aggregations keep, and those that such labels are made of."""
+    found: set[str] = set()
+    if isinstance(node, promql.AggregateExpr) and node.modifier is not None and "by" in str(node.modifier.type).lower():
+        found |= set(node.modifier.labels)
+        found |= {one for made, sources in _made(node.expr) if made in found for one in sources}
+    return found.union(*map(grouped_by, children(node)))
+
+
+def _made(node: Any) -> list[tuple[str, tuple[str, ...]]]:
+    """The labels that label_replace and label_join make below a node, each with those that they read."""
+    own = []
+    if isinstance(node, promql.Call) and node.func.name in ("label_replace", "label_join"):
+        texts = [one.val for one in node.args if isinstance(one, promql.StringLiteral)]
+        read = texts[2:3] if node.func.name == "label_replace" else texts[2:]
+        own = [(texts[0], tuple(read))] if texts else []
+    return own + [found for child in children(node) for found in _made(child)]
+
+
+def longest_range_s(node: Any) -> float:
+    """The longest range of samples that a node reads at once."""
+    own = span_s(node) if isinstance(node, promql.MatrixSelector) else 0.0
+    return max([own, *map(longest_range_s, children(node))])
+
+
 def span_s(node: Any) -> float:
     return float(node.range.total_seconds())

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from chaoskit.alerting.model import AlertConfig, Rule
 from chaoskit.alerting.routing import alert_labels, match_routes, matches_all
 from chaoskit.rehearse.apart import Group, groups_of
 from chaoskit.rehearse.derive import closure, metric_names
 from chaoskit.rehearse.joins import OneSide, ambiguous, one_sides
+from chaoskit.rehearse.past import Far
 from chaoskit.rehearse.proof import Proven
 from chaoskit.rehearse.series import Scripted
 from chaoskit.rehearse.texts import looks_at
@@ -67,7 +68,31 @@ def needed_s(config: AlertConfig, proven: Proven) -> float:
         for result in proven.results
         for route in match_routes(config.route, labels_of(config, proven, result))
     ]
-    return (0.0 if proven.at_once else proven.subject.span_s) + rule.for_s + max(waits, default=0.0) + _SLACK_S
+    # What is played with a past has it all behind it but the waits.
+    before_s = 0.0 if proven.far else (0.0 if proven.at_once else proven.subject.span_s) + rule.for_s
+    return before_s + max(waits, default=0.0) + _SLACK_S
+
+
+def held_to_s(proven: Proven) -> float:
+    """For how long its condition holds, counted as `needed_s` is."""
+    if proven.lasts_s is None:
+        return math.inf
+    return proven.lasts_s - (proven.far.rise_s + proven.subject.rule.for_s if proven.far else 0.0)
+
+
+def with_a_past(
+    proven: Proven, edges: tuple[float, float], interval_s: float, asked: float | None, longest_real_s: float
+) -> tuple[Proven, float]:
+    """A rule that takes too long, to be played with a past, and its time scale.
+
+    That is the smallest at which its end takes no longer than `longest_real_s`; where it does at any, the end is not
+    played.
+    """
+    rise_s, fall_s = edges
+    end_s = fall_s + proven.subject.rule.keep_firing_for_s
+    scale = scale_for_length(end_s, interval_s, asked, longest_real_s)
+    far = Far(rise_s, fall_s, scale is not None)
+    return replace(proven, far=far), scale or asked or fastest(interval_s, SCALES[0])
 
 
 def scale_for(proven: Proven, interval_s: float, asked: float | None, longest_real_s: float) -> float | None:
@@ -115,7 +140,7 @@ def make_waves(
         sides = [side for expr in exprs for side in one_sides(expr)]
         sources, targets = _mutes(config, one)
         groups = groups_of(config, (labels_of(config, one, result) for result in one.results))
-        need_s, lasts_s = needed_s(config, one), math.inf if one.lasts_s is None else one.lasts_s
+        need_s, lasts_s = needed_s(config, one), held_to_s(one)
         wave = next(
             (
                 wave

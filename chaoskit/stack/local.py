@@ -89,6 +89,7 @@ class LocalStack:
         self._on_event: Callable[[Event], None] = lambda event: None
         self._target_data = folder / "data" / "target"
         self._control = folder / "data" / "control"
+        self._flags = prometheus_flags(scale)
         self._starters = {"prometheus": self._start_prometheus, "alertmanager": self._start_alertmanager}
 
     @property
@@ -217,7 +218,7 @@ class LocalStack:
                 data / "prometheus",
                 self.ports.prometheus,
                 logs / "prometheus.log",
-                flags=prometheus_flags(self._scale),
+                flags=self._flags,
             )
 
     def _start_alertmanager(self) -> None:

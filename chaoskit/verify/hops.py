@@ -9,10 +9,11 @@ processor explains it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chaoskit.alerting.windows import Window
 from chaoskit.events import Interval
+from chaoskit.fold import PROMETHEUS_TICK_S
 from chaoskit.hop import Hop
 from chaoskit.plan.model import PlannedNotice
 from chaoskit.units import amount, format_duration, seconds
@@ -22,6 +23,7 @@ from chaoskit.verify.excuses import FLAP_REAL_S, sink_of
 from chaoskit.verify.judge import between, judge, margin_vs
 from chaoskit.verify.verdict import Result, Row
 
+_TICKS_S = 2 * PROMETHEUS_TICK_S
 _RULES = ("prometheus", "target")
 _SENDERS = ("prometheus", "alertmanager", "target")
 
@@ -221,6 +223,13 @@ def _hold(one: Instance) -> Iterator[Strict]:
         return
     # Both ends are Prometheus's own instants: no other clock has a part in it.
     own = one.episode.own
+    every_s = rule.interval_s / one.case.scale
+    beyond_s = (own["firing"][0] - own.get("pending", own["firing"])[0]) % every_s
+    if _TICKS_S < beyond_s < every_s - _TICKS_S:
+        # The evaluation that ends it comes up to an interval after the whole of it is over.
+        window = replace(one.alert.hold, hi_vs=one.alert.hold.hi_vs + rule.interval_s)
+        more += "; Prometheus restored since when it is pending, which lies between two evaluations"
+        promise = replace(promise, window=window, more=more)
     yield promise.judged(own.get("pending", own["firing"]), own["firing"], (pending or firing, firing))
 
 
