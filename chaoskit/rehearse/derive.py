@@ -46,7 +46,7 @@ SPARE = "copy"
 """The label in which the series of a metric differ where `instance` tells what is counted from what is not."""
 SEARCHED = 96
 """How many sets of levels are drawn where no way backwards holds."""
-_USUAL_SAMPLES = 500
+_USUAL_SAMPLES, _LEAST = 500, 30
 BUG = "chaoskit itself failed at deriving series for it, which is a bug of ours:"
 _IN_TEMPLATE = re.compile(r"\$?\.?[lL]abels\.([a-zA-Z_][a-zA-Z0-9_]*)")
 
@@ -115,7 +115,7 @@ def _guesses(rule: Rule, records: Mapping[str, Rule], mark: str, interval_s: flo
         default=0.0,
     )
     most = int(SEARCHED * min(1.0, _USUAL_SAMPLES * interval_s / max(span_s, 1.0)))
-    for series in searched(rule, read, labels, shared, mark, interval_s, max(8, most), apart):
+    for series in searched(rule, read, labels, shared, mark, interval_s, max(_LEAST, most), apart):
         yield Guess(series, mark)
 
 

@@ -20,7 +20,7 @@ from chaoskit.plan.model import Inventory, Plan, PlannedAlert
 from chaoskit.rehearse.derive import closure, key_of, recording_rules
 from chaoskit.rehearse.fault import KIND, wrong_with
 from chaoskit.rehearse.outcome import RESTORED
-from chaoskit.rehearse.past import LEFT_REAL_S, Remembered, ahead_s, restores
+from chaoskit.rehearse.past import Remembered, ahead_s, restores
 from chaoskit.rehearse.promise import computed_notices
 from chaoskit.rehearse.proof import Proven
 from chaoskit.rehearse.series import Scripted
@@ -97,7 +97,7 @@ def wave_drill(
     # What looks at other rules' series as well must not see those of an earlier wave.
     rests = [m.subject.span_s if m.rest_s is None or not marked(m) else m.rest_s for m in members]
     plan = unpromised(plan, config, promise_given)
-    past = tuple(_remembered(m, rest_s, interval_s) for m, rest_s in zip(members, rests, strict=True) if m.far)
+    past = tuple(_remembered(m, interval_s) for m in members if m.far)
     steady_vs = 0.0 if past else max(rests) + _SLACK_VS_INTERVALS * interval_s
     plan = replace(_soon(plan, members, past) if past else plan, steady_vs=steady_vs)
     doubts = {m.subject.rule.alert: m.doubt for m in members if m.doubt}
@@ -114,28 +114,30 @@ def wave_drill(
         doubts,
         past=past,
         stay=frozenset(one.key for m in members if m.far and not m.far.ends for one in m.guess.series),
-        how={m.subject.rule.alert: said for m in members if (said := _how(m, scale))},
+        how={m.subject.rule.alert: said for m in members if (said := _how(m, scale, ahead_s(past)))},
     )
 
 
-def _remembered(one: Proven, rest_s: float, interval_s: float) -> Remembered:
+def _remembered(one: Proven, interval_s: float) -> Remembered:
     assert one.far is not None
     rule = one.subject.rule
     fixed = {name: text for name, text in rule.labels.items() if "{{" not in text}
     alerts = ({**result, **fixed, "alertname": rule.alert} for result in one.results)
     shown = tuple({name: value for name, value in labels.items() if value} for labels in alerts)
-    return Remembered(one.guess.series, shown, rest_s, interval_s, rule.for_s, one.far)
+    # At rest for the whole range, as when its edges were found.
+    return Remembered(one.guess.series, shown, one.subject.span_s, interval_s, rule.for_s, one.far)
 
 
 def _soon(plan: Plan, members: Sequence[Proven], past: Sequence[Remembered]) -> Plan:
     """The plan with the bounds of what is left to be played: most of every wait is over when it begins."""
     by_name = {m.subject.rule.alert: m for m in members}
-    left_vs = (ahead_s(past) + LEFT_REAL_S) * plan.time_scale
+    lead_s = ahead_s(past)
+    left_vs = 2 * lead_s * plan.time_scale
     alerts = []
     for alert in plan.alerts:
         rule, far = alert.rule, by_name[alert.rule.alert].far
         assert far is not None
-        held_vs = 0.0 if restores(rule.for_s, plan.time_scale) else rule.for_s
+        held_vs = 0.0 if restores(rule.for_s, plan.time_scale, lead_s) else rule.for_s
         told_vs = left_vs + held_vs + max((n.latest_vs for n in alert.notices), default=0.0)
         seen_vs = alert.clear.hi_vs - range_of(plan.config, rule)
         ended_vs = far.fall_s + seen_vs + max((n.all_clear.hi_vs for n in alert.notices if n.all_clear), default=0.0)
@@ -147,13 +149,13 @@ def _soon(plan: Plan, members: Sequence[Proven], past: Sequence[Remembered]) -> 
     return replace(plan, alerts=tuple(alerts), steps=steps, end_vs=end_vs)
 
 
-def _how(one: Proven, scale: float) -> str:
+def _how(one: Proven, scale: float, lead_s: float) -> str:
     if one.far is None:
         return ""
     rule, said = one.subject.rule, []
-    if restores(rule.for_s, scale):
+    if restores(rule.for_s, scale, lead_s):
         said.append(f"{RESTORED}: pending for {format_duration(rule.for_s)}, of which the end was played")
-    if one.far.rise_s * 2 > LEFT_REAL_S * scale:
+    if one.far.rise_s > lead_s * scale:
         said.append(f"looks back {format_duration(one.subject.span_s)}, which was written and not waited for")
     if not one.far.ends:
         more_s = (one.far.fall_s + rule.keep_firing_for_s) / scale

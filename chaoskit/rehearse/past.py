@@ -27,10 +27,11 @@ from chaoskit.rehearse.series import Course, Scripted, escaped, identity, value_
 from chaoskit.stack.monitoring import contained_environment
 from chaoskit.host.process import tied
 
-LEFT_REAL_S = 9.0
-"""What is left of a restored `for` once it is restored: Prometheus knows its Alertmanager 5 s after its start."""
-_AHEAD_REAL_S = 14.0
-"""So long after now the blocks end, and alerts that nothing is restored of become true."""
+_AHEAD_REAL_S = 13.0
+"""So long after now the blocks end: Prometheus's first scrape and its first word to Alertmanager come 5 s after its
+start. Prometheus 3 writes no result of a rule before that, so that no alert may fire earlier."""
+_SEEN_REAL_S = 2.0
+"""From the end of the blocks until what is restored fires, in which it is seen pending."""
 _SAMPLES_PER_S = 100_000
 _PROMTOOL_S = 300.0
 _SETTLE = 2
@@ -78,16 +79,17 @@ class Begun:
 def begun(one: Remembered, now: float, ahead_s: float, scale: float, interval_s: float) -> Begun:
     """When everything of a past must have begun for the alert to fire soon after now. Whole seconds for `pending`,
     where it is restored: Prometheus keeps it so."""
-    restored = restores(one.for_s, scale)
-    pending = float(math.floor(now) - math.floor(one.for_s / scale - LEFT_REAL_S)) if restored else now + ahead_s
+    restored = restores(one.for_s, scale, ahead_s)
+    held_s = math.floor(one.for_s / scale - ahead_s - _SEEN_REAL_S)
+    pending = float(math.floor(now) - held_s) if restored else now + ahead_s + 2 * interval_s / scale
     # One evaluation earlier than needed where it is past: it must have been true when it is said to have been.
     fault = pending - (one.far.rise_s + (interval_s if restored else 0.0)) / scale
     return Begun(fault - (one.rest_s + _SETTLE * interval_s) / scale, fault, pending, restored)
 
 
-def restores(for_s: float, scale: float) -> bool:
+def restores(for_s: float, scale: float, ahead_s: float) -> bool:
     """Whether a `for` is longer than what is played, so that it begins before."""
-    return for_s / scale >= LEFT_REAL_S + 1
+    return for_s / scale >= ahead_s + _SEEN_REAL_S + 1
 
 
 def ahead_s(past: Sequence[Remembered]) -> float:

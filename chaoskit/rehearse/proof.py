@@ -302,11 +302,14 @@ def _telling(reasons: list[str]) -> str:
 
 
 def _never(asked: Iterable[tuple[Subject, Guess, Mapping[str, str]]]) -> dict[int, str]:
-    """By rule, why it can never be true, where two of its sides never match."""
+    """By rule, why it can never be true, where two of its sides never match, whatever the guess."""
     found: dict[int, str] = {}
+    all_of: dict[int, list[tuple[str, Mapping[str, str]]]] = {}
     for subject, _, answers in asked:
-        if why := reason(subject.rule.expr, answers):
-            found.setdefault(subject.number, why)
+        all_of.setdefault(subject.number, []).append((subject.rule.expr, answers))
+    for number, some in all_of.items():
+        matched = {word: got for _, answers in some for word, got in answers.items() if word.startswith("whole")}
+        found[number] = next((why for expr, answers in some if (why := reason(expr, {**matched, **answers}))), "")
     return found
 
 

@@ -416,3 +416,47 @@ def test_a_wrong_group_wait_fails_though_alerts_share_a_group_or_are_true_withou
     code, said = team.rehearse("--promise", promise, *asked)
     assert (code, {one["alert"]: one["result"] for one in said["rules"]}) == (1, dict.fromkeys(names, "FAIL")), said
     assert all("group_wait 1m" in one["reasons"][0] for one in said["rules"])
+
+
+LONG = """\
+groups:
+  - name: long
+    rules:
+      - {alert: Kept, expr: queue > 100, for: 6h, labels: {severity: warning}}
+      - {alert: TooLong, expr: backlog > 100, for: 3h, labels: {severity: warning}}
+      - {alert: TooShort, expr: waiting > 100, for: 1h, labels: {severity: warning}}
+      - {alert: LooksFarBack, expr: "min_over_time(free[1d]) > total * 0.8", labels: {severity: warning}}
+      - {alert: Both, expr: "increase(failed_total[1d]) > 5", for: 1h, labels: {severity: warning}}
+"""
+OWED = """\
+chaoskit: 1
+alerts:
+  Kept: {notices: {chat: {for: 6h, group_wait: 30s, repeat: 4h}}}
+  TooLong: {notices: {chat: {for: 2h55m, group_wait: 30s, repeat: 4h}}}
+  TooShort: {notices: {chat: {for: 1h5m, group_wait: 30s, repeat: 4h}}}
+  LooksFarBack: {notices: {chat: {for: 0s, group_wait: 30s, repeat: 4h}}}
+  Both: {notices: {chat: {for: 1h, group_wait: 30s, repeat: 4h}}}
+"""
+
+
+@pytest.mark.long
+def test_a_for_of_hours_and_a_range_of_a_day_are_played_on_a_past_and_judged_to_the_interval(team: Team) -> None:
+    """Prometheus restores what has been pending; five minutes more or less than promised in hours are a FAIL."""
+    team.write("rules.yml", LONG)
+    code, said = team.rehearse("--promise", team.write("promise.yml", OWED))
+    rules = by_alert(said)
+    ended = {name: (one["result"], one["reasons"]) for name, one in rules.items()}
+    assert {name: result for name, (result, _) in ended.items()} == {
+        "Kept": "PASS",
+        "TooLong": "FAIL",
+        "TooShort": "FAIL",
+        "LooksFarBack": "PASS",
+        "Both": "PASS",
+    }, ended
+    assert code == 1
+    assert "3h" in " ".join(rules["TooLong"]["reasons"]), ended
+    assert "restored" in rules["Kept"]["how"]
+    assert "looks back 1d" in rules["LooksFarBack"]["how"]
+    assert "end not played" in rules["Both"]["how"]
+    assert all(one["notices"] for one in rules.values())
+    assert said["took_s"] < 170
