@@ -23,9 +23,9 @@ from pathlib import Path
 
 from chaoskit.errors import EquipmentError
 from chaoskit.events import Interval
+from chaoskit.host.process import tied
 from chaoskit.rehearse.series import Course, Scripted, escaped, identity, value_at
 from chaoskit.stack.monitoring import contained_environment
-from chaoskit.host.process import tied
 
 _AHEAD_REAL_S = 13.0
 """So long after now the blocks end: Prometheus's first scrape and its first word to Alertmanager come 5 s after its
