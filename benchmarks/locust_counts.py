@@ -1,13 +1,14 @@
 """The same locustfiles under plain Locust and under chaoskit: requests, failures and exceptions, name by name.
 
-Each file's users do so much and no more, so both must come to the same numbers: `locust --headless --csv` in one
+Each file's users do so much and no more, so both must come to the same numbers: `locust --headless` in one
 process, chaoskit's load in another, against a server that costs nothing. Beside that: the memory of a load whose
 locustfile puts a number into each URL, with 19,000 names, its own and Locust's statistics together.
 """
 
 from __future__ import annotations
 
-import csv
+import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -27,9 +28,7 @@ from chaoskit.load.model import LoadSpec
 USERS = 6
 NAMES = 19_000
 MOST_MIB = 100.0
-_WORK_S = 5.0
-"""Enough for every file; a load that takes longer differs, and shows it."""
-_NAMES_S = 120.0
+_LONGEST_S = 120.0
 
 HEAD = """\
 import gevent
@@ -190,6 +189,28 @@ class Told(Some, HttpUser):
         self.client.get("/look", context={"more": 1})
 """,
 }
+ENDS = """
+@events.spawning_complete.add_listener
+def ends(user_count, **_):
+    @gevent.spawn
+    def look():
+        while RUNNER.user_count:
+            gevent.sleep(0.1)
+        RUNNER.quit()
+
+@events.init.add_listener
+def knows(environment, **_):
+    global RUNNER
+    RUNNER = environment.runner
+
+@events.quitting.add_listener
+def tell(environment, **_):
+    import json
+    names = {f"{one.method} {one.name}": (one.num_requests, one.num_failures)
+             for one in environment.stats.entries.values()}
+    print("counted", json.dumps([names, sum(one["count"] for one in RUNNER.exceptions.values())]), flush=True)
+"""
+"""What ends plain Locust when the users' work is done, for it would go on without users, and tells what it counted."""
 MANY_NAMES = (
     HEAD
     + """
@@ -222,34 +243,31 @@ class Counts:
 
 
 def under_locust(file: Path, host: str) -> Counts:
-    """What Locust's own CSV files say; raises Unusable where it wrote none."""
+    """What Locust's own statistics say at the end; raises Unusable where they were not told."""
+    file = Path(shutil.copy(file, file.with_stem(f"{file.stem}_plain")))
+    with file.open("a", encoding="utf-8") as text:
+        text.write(ENDS)
     command = [sys.executable, "-m", "locust", "-f", str(file), "--headless", "--only-summary", "-H", host]
-    command += ["-u", str(USERS), "-r", str(USERS), "-t", f"{_WORK_S:g}s", "--csv", str(file.with_suffix(""))]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment(), check=False)
-    rows = {}
-    for what in ("stats", "exceptions"):
-        path = file.with_name(f"{file.stem}_{what}.csv")
-        if not path.exists():
-            raise Unusable(f"plain Locust wrote no {path.name}; the end of its log:\n{run.stderr[-800:]}")
-        with path.open(encoding="utf-8", newline="") as text:
-            rows[what] = list(csv.DictReader(text))
-    names = {
-        f"{row['Type']} {row['Name']}": (int(row["Request Count"]), int(row["Failure Count"]))
-        for row in rows["stats"]
-        if row["Name"] != "Aggregated"
-    }
-    return Counts(names, sum(int(row["Count"]) for row in rows["exceptions"]))
+    command += ["-u", str(USERS), "-r", str(USERS), "-t", f"{_LONGEST_S:g}s"]
+    run = subprocess.run(
+        command, capture_output=True, text=True, timeout=2 * _LONGEST_S, env=environment(), check=False
+    )
+    for line in run.stdout.splitlines():
+        if line.startswith("counted "):
+            names, raised = json.loads(line.partition(" ")[2])
+            return Counts({name: tuple(one) for name, one in names.items()}, raised)
+    raise Unusable(f"plain Locust counted nothing; the end of its log:\n{run.stderr[-800:]}")
 
 
 def under_chaoskit(file: Path, host: str) -> Counts:
     """What chaoskit's totals say, without answers that were never reported, which Locust does not count."""
-    totals, _ = _load(file, host, USERS, _WORK_S)
+    totals, _ = _load(file, host, USERS)
     names = {name: (one.finished - totals.unreported.get(name, 0), one.failed) for name, one in totals.by_name.items()}
     return Counts({name: one for name, one in names.items() if one[0]}, sum(totals.raised.values()))
 
 
-def _load(file: Path, host: str, users: int, longest_s: float) -> tuple[LoadTotals, float]:
-    """A load to the end of its work, or that long; with the most memory of its process, MiB."""
+def _load(file: Path, host: str, users: int) -> tuple[LoadTotals, float]:
+    """A load to the end of its work; with the most memory of its process, MiB."""
     ended: list[LoadState] = []
 
     def heard(report: LoadState | LoadWindow | LoadTotals) -> None:
@@ -259,7 +277,7 @@ def _load(file: Path, host: str, users: int, longest_s: float) -> tuple[LoadTota
     spec = LoadSpec(host=host, users=users, locustfile=str(file))
     load = LoadChild.start(spec, log=file.with_suffix(".log"), on_event=heard)
     try:
-        waiting.await_true(lambda: bool(ended) or not load.alive, longest_s, 0.1)
+        waiting.await_true(lambda: bool(ended) or not load.alive, _LONGEST_S, 0.1)
         most = psutil.Process(load.pid).memory_info().rss / 2**20
     finally:
         totals = load.stop()
@@ -286,9 +304,9 @@ def main(names: bool) -> None:
         if names:
             file = folder / "names.py"
             file.write_text(MANY_NAMES, encoding="utf-8")
-            totals, most = _load(file, host, 10, _NAMES_S)
+            totals, most = _load(file, host, 10)
             if totals.finished != NAMES:
-                raise Unusable(f"{totals.finished} of {NAMES} requests were made within {_NAMES_S:g} s")
+                raise Unusable(f"{totals.finished} of {NAMES} requests were made within {_LONGEST_S:g} s")
             click.echo(f"memory of a load with {NAMES} names: {verdict_on(most, MOST_MIB, ' MiB')}")
     click.echo(machine())
     if equal != len(FILES):

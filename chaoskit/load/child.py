@@ -199,23 +199,26 @@ class Load:
 
     def _beat(self) -> None:
         """Twenty times a second, on a schedule of its own: shows how late everything here is, in any model."""
-        due_s = before_s = clock()
+        before_s = clock()
+        due_s = before_s - before_s % _BEAT_S  # together with all that pauses
         while True:
             due_s += _BEAT_S
             gevent.sleep(max(0.0, due_s - clock()))
             now_s = clock()
-            self.at.counters.beat(now_s, due_s, users=self._traffic.users, level=self.at.asked(now_s))
-            self._look_for_users()
+            users, asked = self._traffic.users, self.at.asked(now_s)
+            self.at.counters.beat(now_s, due_s, users=users, level=asked)
+            if asked and not users and not self._deserted and self.at.counters.ended:
+                self._look_for_users(asked)
             # While this process itself did not run, nobody was silent.
             self._unheard_s += min(now_s - before_s, 2 * _BEAT_S)
             before_s = now_s
             if self._lease_s is not None and self._unheard_s > self._lease_s:
                 self.end(f"the run said nothing for {self._lease_s:g} s: it stands still, or is gone", hurried=True)
 
-    def _look_for_users(self) -> None:
+    def _look_for_users(self, asked: float) -> None:
         """Says once that none is left, though some were asked for."""
-        ended, asked = self.at.counters.ended, self.at.asked(clock())
-        if self._deserted or not ended or self.at.spec.users is None or not asked or self._traffic.users:
+        ended = self.at.counters.ended
+        if self.at.spec.users is None:
             return
         spawning = self._traffic.environment.runner.spawning_greenlet  # type: ignore[union-attr]
         if self.at.gate.open and (spawning is None or spawning.ready()):

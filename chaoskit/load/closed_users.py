@@ -18,7 +18,7 @@ from locust.exception import StopUser
 
 from chaoskit.load.counters import Ticket
 from chaoskit.load.mix import render, render_json
-from chaoskit.load.tracking import TICKET, clock
+from chaoskit.load.tracking import TICKET, clock, pause
 from chaoskit.load.traffic import LEVELS_S, Situation, environment_of, user_class
 
 
@@ -36,7 +36,7 @@ class ClosedUsers:
             leaving=False,
             asking=None,
             on_start=lambda user: self._settle(user),  # a bound method would not be given the user
-            wait_time=lambda user: self._think(user),
+            wait_time=lambda user: at.spec.think_s * user.dice.uniform(0.5, 1.5),
         )
         self.environment = environment_of([user], at)
         self._runner: Any = self.environment.runner
@@ -69,7 +69,7 @@ class ClosedUsers:
             for user in staying[: max(0, -missing)]:
                 user.leaving = True
                 user.stop(force=False)
-            gevent.sleep(LEVELS_S)
+            pause(LEVELS_S)
 
     def _settle(self, user: Any) -> None:
         """Users born together must not move in step: each has dice of its own, and first waits a part of a wait."""
@@ -77,20 +77,18 @@ class ClosedUsers:
         self._born += 1
         gevent.sleep(user.dice.random() * self._at.spec.think_s)
 
-    def _think(self, user: Any) -> float:
-        return float(self._at.spec.think_s * user.dice.uniform(0.5, 1.5))
-
     def _visit(self, user: Any) -> None:
-        if not self._at.gate.enter():
+        at = self._at
+        if not at.gate.enter():
             raise StopUser
-        name, n = self._at.mix.next()
-        request = self._at.spec.requests[name]
+        name, n = at.mix.next()
+        request = at.spec.requests[name]
         more: dict[str, Any] = {"headers": request.headers} if request.headers else {}
         if request.json is not None:
             more["json"] = render_json(request.json, n)
         elif request.body is not None:
             more["data"] = render(request.body, n)
-        user.asking = ticket = self._at.counters.begin(clock(), name, kind=request.method)
+        user.asking = ticket = at.counters.begin(clock(), name, kind=request.method)
         more[TICKET] = ticket
         try:
             user.client.request(request.method, render(request.path, n), name=ticket.name, **more)
@@ -104,7 +102,7 @@ class ClosedUsers:
         """
         loop = gevent.get_hub().loop
         while True:
-            gevent.sleep(LEVELS_S)
+            pause(LEVELS_S)
             since_s = clock() - self._at.spec.longest_s
             for greenlet in list(self._runner.user_greenlets):
                 ticket = greenlet.args[0].asking if greenlet.args else None

@@ -7,7 +7,7 @@ Every entry goes to the second in which it was made, so a window is exact howeve
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -72,7 +72,7 @@ class _Second:
     ended: dict[str, int] = field(default_factory=dict)
     raised: dict[str, int] = field(default_factory=dict)
     late: int = 0
-    by_name: dict[str, _Name] = field(default_factory=dict)
+    by_name: defaultdict[str, _Name] = field(default_factory=lambda: defaultdict(_Name))
 
 
 class Counters:
@@ -110,11 +110,11 @@ class Counters:
         ticket = Ticket(name, now_s if due_s is None else min(due_s, now_s), self.label(kind, name))
         self.open[id(ticket)] = ticket
         self.started += 1
-        second = self._second(now_s)
+        second = self._now if self._now_from_s <= now_s < self._now_to_s else self._second(now_s)
         second.started += 1
         if due_s is not None:
             self._moment(second, now_s - ticket.due_s)
-        _names(second, ticket.label).started += 1
+        second.by_name[ticket.label].started += 1
         return ticket
 
     def finish(
@@ -124,10 +124,10 @@ class Counters:
         False if it had one already. `label`: by another name than it began with."""
         if self.open.pop(id(ticket), None) is None:
             return False
-        second = self._second(now_s)
+        second = self._now if self._now_from_s <= now_s < self._now_to_s else self._second(now_s)
         if label and label != ticket.label:
-            _names(second, ticket.label).started -= 1
-            _names(second, label).started += 1
+            second.by_name[ticket.label].started -= 1
+            second.by_name[label].started += 1
         self._outcome(second, label or ticket.label, latency_ms, failure)
         return True
 
@@ -139,7 +139,7 @@ class Counters:
         second = self._second(now_s)
         second.started += 1
         second.dropped += 1
-        counts = _names(second, name)
+        counts = second.by_name[name]
         counts.started += 1
         counts.dropped += 1
 
@@ -167,7 +167,7 @@ class Counters:
         second = self._second(now_s)
         second.started += 1
         second.untracked += 1
-        _names(second, label).started += 1
+        second.by_name[label].started += 1
         self._outcome(second, label, latency_ms, failure)
 
     def beat(self, now_s: float, due_s: float, *, users: int, level: float) -> None:
@@ -302,7 +302,7 @@ class Counters:
     def _outcome(self, second: _Second, label: str, latency_ms: float | None, failure: str | None) -> None:
         self.finished += 1
         second.finished += 1
-        counts = _names(second, label)
+        counts = second.by_name[label]
         counts.finished += 1
         if latency_ms is not None:
             counts.latencies_ms.append(latency_ms)
@@ -321,8 +321,6 @@ class Counters:
         second.lag_s = max(second.lag_s, late_s)
 
     def _second(self, now_s: float) -> _Second:
-        if self._now_from_s <= now_s < self._now_to_s:
-            return self._now
         key = math.floor(now_s)
         self._now = self._seconds.setdefault(key, _Second())
         self._now_from_s, self._now_to_s = float(key), key + 1.0
@@ -331,10 +329,3 @@ class Counters:
 
 def _share(part: int, whole: int) -> float:
     return round(part / whole, 4) if whole else 0.0
-
-
-def _names(second: _Second, label: str) -> _Name:
-    found = second.by_name.get(label)
-    if found is None:
-        found = second.by_name[label] = _Name()
-    return found

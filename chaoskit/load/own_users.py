@@ -20,7 +20,7 @@ from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.load.locust_options import check_tasks, chosen, options_of, said_as_shape
 from chaoskit.load.model import LoadSpec
 from chaoskit.load.raised import reason_of, watch_exceptions
-from chaoskit.load.tracking import clock
+from chaoskit.load.tracking import clock, pause
 from chaoskit.load.traffic import LEVELS_S, Situation, environment_of
 
 
@@ -107,7 +107,7 @@ class OwnUsers:
             if wanted != asked and not self._starts():
                 self._ask(wanted, max(1, abs(wanted - asked)))
                 asked = wanted
-            gevent.sleep(LEVELS_S)
+            pause(LEVELS_S)
 
     def _ask(self, users: int, spawn_rate: float) -> None:
         """Has so many from now on; returns at once."""
