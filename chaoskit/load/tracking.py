@@ -5,8 +5,8 @@ matched by the greenlet, which is inside `request` when the event fires, or else
 later (`catch_response`): nothing of ours is seen by anybody's listeners. A response that is thrown away unreported is
 an answer all the same. Other clients fire the event themselves and are counted as untracked.
 
-What runs for each request is written out where calls would make it neater: its code is cold whenever a greenlet wakes
-up, and each function more costs a request its share of a millisecond's thousandths.
+What runs for each request is written out where calls would be neater: its code is cold whenever a greenlet wakes up,
+so each call more costs a request a microsecond or so.
 
 Runs in the child only: it imports Locust.
 """
@@ -40,8 +40,8 @@ def clock() -> float:
 
 
 def pause(every_s: float) -> None:
-    """Sleep to the next whole `every_s` of the clock: whoever looks at something now and then does so together, since
-    to wake up costs more than to look."""
+    """Sleep to the next whole `every_s` seconds of the clock. Greenlets that look at something now and then look
+    together, since waking up costs more than looking."""
     gevent.sleep(every_s - clock() % every_s)
 
 
