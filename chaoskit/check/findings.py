@@ -6,6 +6,7 @@ said once in its registration and printed with every finding and in the document
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
@@ -72,15 +73,17 @@ LINTS: dict[str, Lint] = {}
 Find = Callable[["Facts"], Iterator[Said]]
 
 
-def lint(
-    id_: str, severity: Severity, topic: str, what: str, why: str, needs: tuple[str, ...]
-) -> Callable[[Find], Find]:
-    """Registers the function as the lint of this id; raises ValueError for an id that is taken."""
+def lint(id_: str, severity: Severity, topic: str, needs: tuple[str, ...]) -> Callable[[Find], Find]:
+    """Registers the function as the lint of this id: its docstring says what it looks for, then why that matters.
+
+    Raises ValueError for an id that is taken, and where one of the two paragraphs is missing.
+    """
 
     def register(find: Find) -> Find:
-        if id_ in LINTS:
-            raise ValueError(f"the lint '{id_}' is registered twice")
-        LINTS[id_] = Lint(id_, severity, topic, what, why, needs, find)
+        what, _, why = (inspect.getdoc(find) or "").partition("\n\n")
+        if id_ in LINTS or not why:
+            raise ValueError(f"the lint '{id_}' is registered twice, or does not say what it looks for and why")
+        LINTS[id_] = Lint(id_, severity, topic, " ".join(what.split()), " ".join(why.split()), needs, find)
         return find
 
     return register

@@ -18,15 +18,12 @@ _CONDITIONS = {"absent", "absent_over_time"}
 _PRESENCE = {"count", "group", "count_over_time", "present_over_time", *_CONDITIONS}
 
 
-@lint(
-    "unknown-metric",
-    Severity.ERROR,
-    "rules",
-    "A selector names a metric that no rule records and the list of known metrics does not hold.",
-    "A selector that finds nothing raises no error: the alert stays silent for ever.",
-    ("rules", "metrics"),
-)
+@lint("unknown-metric", Severity.ERROR, "rules", ("rules", "metrics"))
 def unknown_metric(facts: Facts) -> Iterator[Said]:
+    """A selector names a metric that no rule records and the list of known metrics does not hold.
+
+    A selector that finds nothing raises no error: the alert stays silent for ever.
+    """
     metrics = facts.metrics
     if metrics is None:
         return
@@ -45,15 +42,12 @@ def unknown_metric(facts: Facts) -> Iterator[Said]:
                     yield Said(facts.at(rule.place, "expr"), message, "correct the pattern, or add the metrics")
 
 
-@lint(
-    "fires-always",
-    Severity.WARNING,
-    "rules",
-    "An alert's expression compares nothing, so that any value fires it, 0 included.",
-    "An alert fires for every series that its expression returns, whatever the value.",
-    ("rules",),
-)
+@lint("fires-always", Severity.WARNING, "rules", ("rules",))
 def fires_always(facts: Facts) -> Iterator[Said]:
+    """An alert's expression compares nothing, so that any value fires it, 0 included.
+
+    An alert fires for every series that its expression returns, whatever the value.
+    """
     for alert in facts.alerts:
         tree = expression(alert.rule.expr)
         # Without any selector it is meant: a heartbeat such as vector(1).
@@ -96,15 +90,12 @@ def _conditional(facts: Facts, node: Expr, seen: tuple[str, ...]) -> bool:
     return any(_conditional(facts, child, seen) for child in node.children)
 
 
-@lint(
-    "never-true",
-    Severity.ERROR,
-    "rules",
-    "A comparison can hold for no value: count(x) == 0, rate(x[5m]) < 0, x > 5 and x < 3.",
-    "The alert can never fire. Where nothing is left to count, count() returns nothing at all, and not 0.",
-    ("rules",),
-)
+@lint("never-true", Severity.ERROR, "rules", ("rules",))
 def never_true(facts: Facts) -> Iterator[Said]:
+    """A comparison can hold for no value: count(x) == 0, rate(x[5m]) < 0, x > 5 and x < 3.
+
+    The alert can never fire. Where nothing is left to count, count() returns nothing at all, and not 0.
+    """
     for rule in facts.config.rules:
         for node in walk(expression(rule.expr)):
             if reason := _impossible(node):
@@ -135,15 +126,12 @@ def _impossible(node: Expr) -> str:
     return f"{what} is never {sign} {value:g}"
 
 
-@lint(
-    "always-true",
-    Severity.WARNING,
-    "rules",
-    "A comparison holds for every value that its left side can have: rate(x[5m]) >= 0.",
-    "A condition that cannot fail is none: the alert fires as soon as its series exist.",
-    ("rules",),
-)
+@lint("always-true", Severity.WARNING, "rules", ("rules",))
 def always_true(facts: Facts) -> Iterator[Said]:
+    """A comparison holds for every value that its left side can have: rate(x[5m]) >= 0.
+
+    A condition that cannot fail is none: the alert fires as soon as its series exist.
+    """
     for rule in facts.config.rules:
         for node in walk(expression(rule.expr)):
             compared = comparison(node) if is_comparison(node) else None

@@ -53,15 +53,12 @@ def _type(facts: Facts, name: str) -> str:
     return "gauge" if name.endswith(_GAUGE_NAMES) else ""
 
 
-@lint(
-    "rate-over-gauge",
-    Severity.WARNING,
-    "rules",
-    "rate, irate, increase or resets is applied to a gauge, or to a recorded sum or rate.",
-    "They take every fall of the value for a restart from zero and add it on: the result is far too large.",
-    ("rules",),
-)
+@lint("rate-over-gauge", Severity.WARNING, "rules", ("rules",))
 def rate_over_gauge(facts: Facts) -> Iterator[Said]:
+    """rate, irate, increase or resets is applied to a gauge, or to a recorded sum or rate.
+
+    They take every fall of the value for a restart from zero and add it on: the result is far too large.
+    """
     for use in _uses(facts, _COUNTER_FUNCTIONS):
         name = use.selector.name
         recorded = [expression(rule.expr) for rule in facts.recorded.get(name, ())]
@@ -90,15 +87,12 @@ def _falls(tree: Expr) -> bool:
     return any(map(_falls, tree.children))
 
 
-@lint(
-    "delta-over-counter",
-    Severity.WARNING,
-    "rules",
-    "delta, deriv or predict_linear is applied to a counter.",
-    "They know nothing of restarts: a counter that begins again at zero looks like a steep fall.",
-    ("rules",),
-)
+@lint("delta-over-counter", Severity.WARNING, "rules", ("rules",))
 def delta_over_counter(facts: Facts) -> Iterator[Said]:
+    """delta, deriv or predict_linear is applied to a counter.
+
+    They know nothing of restarts: a counter that begins again at zero looks like a steep fall.
+    """
     for use in _uses(facts, _GAUGE_FUNCTIONS):
         name = use.selector.name
         if name not in facts.recorded and _type(facts, name) == "counter":
@@ -107,15 +101,12 @@ def delta_over_counter(facts: Facts) -> Iterator[Said]:
             yield Said(facts.at(use.rule.place, "expr"), message, f"use {instead}")
 
 
-@lint(
-    "short-range",
-    Severity.WARNING,
-    "rules",
-    "A range holds fewer than four scrapes of its metric.",
-    "A rate needs two samples; with fewer than four, one failed scrape leaves it with none, and the alert resolves.",
-    ("rules", "prometheus"),
-)
+@lint("short-range", Severity.WARNING, "rules", ("rules", "prometheus"))
 def short_range(facts: Facts) -> Iterator[Said]:
+    """A range holds fewer than four scrapes of its metric.
+
+    A rate needs two samples; with fewer than four, one failed scrape leaves it with none, and the alert resolves.
+    """
     every: dict[tuple[object, ...], float] = {}
     for use in _uses(facts, _RATES | _GAUGE_FUNCTIONS):
         key = (use.selector.name, *(m for m in use.selector.matchers if m.label == "job"))

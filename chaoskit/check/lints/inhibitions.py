@@ -14,15 +14,12 @@ _NEEDS = ("alertmanager", "rules")
 _LARGEST_CIRCLE = 300
 
 
-@lint(
-    "inhibition-never-equal",
-    Severity.WARNING,
-    "inhibitions",
-    "`equal` names a label that the alerts on one side never carry, or whose values never agree.",
-    "A missing label equals only a missing one, so that nothing, or almost nothing, is muted.",
-    _NEEDS,
-)
+@lint("inhibition-never-equal", Severity.WARNING, "inhibitions", _NEEDS)
 def never_equal(facts: Facts) -> Iterator[Said]:
+    """`equal` names a label that the alerts on one side never carry, or whose values never agree.
+
+    A missing label equals only a missing one, so that nothing, or almost nothing, is muted.
+    """
     for sides in facts.inhibitions:
         for label in sides.rule.equal if sides.sources and sides.targets else ():
             sources, targets = ([a.value(label) for a, _ in side] for side in (sides.sources, sides.targets))
@@ -57,15 +54,12 @@ def _some(values: list[str | None]) -> str:
     return " or ".join(sorted({value or "nothing" for value in values})[:3])
 
 
-@lint(
-    "inhibition-without-alert",
-    Severity.WARNING,
-    "inhibitions",
-    "No alerting rule can stand on one side of an inhibition.",
-    "It mutes nothing; the notices that it was written against go out.",
-    _NEEDS,
-)
+@lint("inhibition-without-alert", Severity.WARNING, "inhibitions", _NEEDS)
 def without_alert(facts: Facts) -> Iterator[Said]:
+    """No alerting rule can stand on one side of an inhibition.
+
+    It mutes nothing; the notices that it was written against go out.
+    """
     for sides in facts.inhibitions:
         empty = [what for what, side in (("source", sides.sources), ("target", sides.targets)) if not side]
         if empty:
@@ -74,15 +68,12 @@ def without_alert(facts: Facts) -> Iterator[Said]:
             yield Said(sides.rule.place, message, "correct the matchers, or remove it", severity)
 
 
-@lint(
-    "inhibition-of-itself",
-    Severity.WARNING,
-    "inhibitions",
-    "Every alert that an inhibition could mute is also one of its sources.",
-    "An alert that matches both sides is never muted by one that does too: the inhibition does nothing.",
-    _NEEDS,
-)
+@lint("inhibition-of-itself", Severity.WARNING, "inhibitions", _NEEDS)
 def of_itself(facts: Facts) -> Iterator[Said]:
+    """Every alert that an inhibition could mute is also one of its sources.
+
+    An alert that matches both sides is never muted by one that does too: the inhibition does nothing.
+    """
     for sides in facts.inhibitions:
         sources = {id(alert) for alert, found in sides.sources if found is Answer.YES}
         both = [a for a, found in sides.targets if found is Answer.YES and id(a) in sources]
@@ -92,15 +83,12 @@ def of_itself(facts: Facts) -> Iterator[Said]:
             yield Said(sides.rule.place, message, "make the source side narrower, or exclude it from the target side")
 
 
-@lint(
-    "inhibition-circle",
-    Severity.ERROR,
-    "inhibitions",
-    "Alerts mute each other, directly or in a circle.",
-    "While all of them fire, each is muted by another, and nobody is told anything.",
-    _NEEDS,
-)
+@lint("inhibition-circle", Severity.ERROR, "inhibitions", _NEEDS)
 def circle(facts: Facts) -> Iterator[Said]:
+    """Alerts mute each other, directly or in a circle.
+
+    While all of them fire, each is muted by another, and nobody is told anything.
+    """
     rules = [(sides, _certain(sides.sources), _certain(sides.targets)) for sides in facts.inhibitions]
     alerts = {id(alert): alert for _, sources, targets in rules for alert in (*sources, *targets)}
     # Only what is a target here and a source there can be part of a circle.

@@ -24,16 +24,13 @@ _FEW = 3
 """Values of a label beside which one more is odd, though it is like none of them."""
 
 
-@lint(
-    "unlike-its-like",
-    Severity.WARNING,
-    "rules",
-    "A label that nearly all rules of a file set, or that routes or inhibitions match on, is missing, misspelt or has a"
-    " value that stands nowhere else.",
-    "Labels decide who is told and what is muted: the alert goes another way than its like, and no program objects.",
-    ("rules",),
-)
+@lint("unlike-its-like", Severity.WARNING, "rules", ("rules",))
 def unlike_its_like(facts: Facts) -> Iterator[Said]:
+    """A label that nearly all rules of a file set, or that routes or inhibitions match on, is missing, misspelt or has
+    a value that stands nowhere else.
+
+    Labels decide who is told and what is muted: the alert goes another way than its like, and no program objects.
+    """
     every = [alert.rule for alert in facts.alerts]
     matched = _matched(facts)
     names = Counter(name for rule in every for name in rule.labels)

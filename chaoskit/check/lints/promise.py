@@ -35,15 +35,12 @@ def _routed(facts: Facts) -> Iterator[tuple[PromisedNotice, Alert, tuple[Route, 
         yield notice, alert, certain or tuple(each.route for each in to_it)
 
 
-@lint(
-    "promise-unknown-alert",
-    Severity.ERROR,
-    "promise",
-    "The promise speaks of an alert that no rule defines.",
-    "People count on an alert that cannot come.",
-    ("promise", "rules"),
-)
+@lint("promise-unknown-alert", Severity.ERROR, "promise", ("promise", "rules"))
 def unknown_alert(facts: Facts) -> Iterator[Said]:
+    """The promise speaks of an alert that no rule defines.
+
+    People count on an alert that cannot come.
+    """
     promise = facts.config.promise
     places: dict[str, Place] = {}
     for notice in promise.notices.values():
@@ -57,15 +54,12 @@ def unknown_alert(facts: Facts) -> Iterator[Said]:
             yield Said(place, f"{name} is promised, and no rule defines it", todo)
 
 
-@lint(
-    "promise-unknown-receiver",
-    Severity.ERROR,
-    "promise",
-    "The promise speaks of a receiver that the Alertmanager configuration does not define.",
-    "Nothing can be delivered there.",
-    ("promise", "alertmanager"),
-)
+@lint("promise-unknown-receiver", Severity.ERROR, "promise", ("promise", "alertmanager"))
 def unknown_receiver(facts: Facts) -> Iterator[Said]:
+    """The promise speaks of a receiver that the Alertmanager configuration does not define.
+
+    Nothing can be delivered there.
+    """
     promise = facts.config.promise
     places = {receiver.receiver: receiver.place for receiver in promise.receivers.values()}
     for notice in promise.notices.values():
@@ -76,15 +70,12 @@ def unknown_receiver(facts: Facts) -> Iterator[Said]:
             yield Said(place, f"the receiver {name} is promised notices, and is not defined", todo)
 
 
-@lint(
-    "not-promised",
-    Severity.WARNING,
-    "promise",
-    "An alert, or one of the receivers that it certainly reaches, has no row in the promise.",
-    "Nobody wrote down who is told of it and when, so no run can say whether that is kept.",
-    _ALL,
-)
+@lint("not-promised", Severity.WARNING, "promise", _ALL)
 def not_promised(facts: Facts) -> Iterator[Said]:
+    """An alert, or one of the receivers that it certainly reaches, has no row in the promise.
+
+    Nobody wrote down who is told of it and when, so no run can say whether that is kept.
+    """
     promise = facts.config.promise
     promised = {alert for alert, _ in promise.notices}
     for name, alerts in facts.by_name.items():
@@ -100,15 +91,12 @@ def not_promised(facts: Facts) -> Iterator[Said]:
                     yield Said(alert.rule.place, message, f"add a row for {receiver} to the promise for {name}")
 
 
-@lint(
-    "promise-not-routed",
-    Severity.ERROR,
-    "promise",
-    "An alert cannot reach a receiver to which it is promised.",
-    "Who was told to expect it never hears of it.",
-    _ALL,
-)
+@lint("promise-not-routed", Severity.ERROR, "promise", _ALL)
 def not_routed(facts: Facts) -> Iterator[Said]:
+    """An alert cannot reach a receiver to which it is promised.
+
+    Who was told to expect it never hears of it.
+    """
     for notice, alert, routes in _routed(facts):
         if not routes and notice.receiver in facts.config.receivers:
             reached = ", ".join(dict.fromkeys(each.route.receiver for each in facts.reached(alert)))
@@ -116,15 +104,12 @@ def not_routed(facts: Facts) -> Iterator[Said]:
             yield Said(notice.place, message, "correct the labels, the routes, or the promise")
 
 
-@lint(
-    "promise-for",
-    Severity.ERROR,
-    "promise",
-    "A rule's `for` is not the promised one.",
-    "The alert fires earlier or later than people were told.",
-    ("promise", "rules"),
-)
+@lint("promise-for", Severity.ERROR, "promise", ("promise", "rules"))
 def promised_for(facts: Facts) -> Iterator[Said]:
+    """A rule's `for` is not the promised one.
+
+    The alert fires earlier or later than people were told.
+    """
     said: set[tuple[int, float]] = set()
     for notice, alert in _rows(facts):
         rule = alert.rule
@@ -139,27 +124,21 @@ def promised_for(facts: Facts) -> Iterator[Said]:
             yield Said(notice.place, message, "make the two agree")
 
 
-@lint(
-    "promise-group-wait",
-    Severity.ERROR,
-    "promise",
-    "The group_wait of the route to a receiver is not the promised one.",
-    "The first notice comes earlier or later than people were told.",
-    _ALL,
-)
+@lint("promise-group-wait", Severity.ERROR, "promise", _ALL)
 def group_wait(facts: Facts) -> Iterator[Said]:
+    """The group_wait of the route to a receiver is not the promised one.
+
+    The first notice comes earlier or later than people were told.
+    """
     yield from _differs(facts, "group_wait", "group_wait_s", "group_wait_s")
 
 
-@lint(
-    "promise-repeat",
-    Severity.ERROR,
-    "promise",
-    "The repeat_interval of the route to a receiver is not the promised one.",
-    "People hear of an open problem more often, or less often, than they were told.",
-    _ALL,
-)
+@lint("promise-repeat", Severity.ERROR, "promise", _ALL)
 def repeat(facts: Facts) -> Iterator[Said]:
+    """The repeat_interval of the route to a receiver is not the promised one.
+
+    People hear of an open problem more often, or less often, than they were told.
+    """
     yield from _differs(facts, "repeat_interval", "repeat_s", "repeat_interval_s")
 
 

@@ -16,15 +16,12 @@ def _both(facts: Facts) -> Iterator[tuple[PromisedReceiver, Receiver]]:
             yield promised, facts.config.receivers[name]
 
 
-@lint(
-    "promise-recipients",
-    Severity.ERROR,
-    "promise",
-    "A receiver's mails do not go to the promised recipients.",
-    "Somebody who should be told is not, or somebody else is.",
-    ("promise", "alertmanager"),
-)
+@lint("promise-recipients", Severity.ERROR, "promise", ("promise", "alertmanager"))
 def recipients(facts: Facts) -> Iterator[Said]:
+    """A receiver's mails do not go to the promised recipients.
+
+    Somebody who should be told is not, or somebody else is.
+    """
     for promised, receiver in _both(facts):
         mails = [each for each in receiver.integrations if each.kind == "email"]
         written = {address for mail in mails for address in mail.to}
@@ -40,15 +37,12 @@ def recipients(facts: Facts) -> Iterator[Said]:
             yield Said(promised.place, message, "make the two agree")
 
 
-@lint(
-    "promise-resolved",
-    Severity.ERROR,
-    "promise",
-    "A receiver is promised the all-clear and does not send it, or the other way round.",
-    "People wait for a notice that never comes, or are woken by one that they did not want.",
-    ("promise", "alertmanager"),
-)
+@lint("promise-resolved", Severity.ERROR, "promise", ("promise", "alertmanager"))
 def resolved(facts: Facts) -> Iterator[Said]:
+    """A receiver is promised the all-clear and does not send it, or the other way round.
+
+    People wait for a notice that never comes, or are woken by one that they did not want.
+    """
     for promised, receiver in _both(facts):
         for integration in receiver.integrations:
             if integration.send_resolved != promised.resolved:
@@ -60,15 +54,12 @@ def resolved(facts: Facts) -> Iterator[Said]:
                 yield Said(promised.place, message, todo)
 
 
-@lint(
-    "promise-to-nobody",
-    Severity.ERROR,
-    "promise",
-    "A receiver that is promised notices has no integration.",
-    "Alertmanager drops what is sent to it, without a word.",
-    ("promise", "alertmanager"),
-)
+@lint("promise-to-nobody", Severity.ERROR, "promise", ("promise", "alertmanager"))
 def to_nobody(facts: Facts) -> Iterator[Said]:
+    """A receiver that is promised notices has no integration.
+
+    Alertmanager drops what is sent to it, without a word.
+    """
     promised = {receiver for _, receiver in facts.config.promise.notices} | set(facts.config.promise.receivers)
     for name, receiver in facts.config.receivers.items():
         if name in promised and not receiver.integrations:
@@ -76,15 +67,12 @@ def to_nobody(facts: Facts) -> Iterator[Said]:
             yield Said(receiver.place, f"the receiver {name} is promised notices and has no integration", todo)
 
 
-@lint(
-    "promise-integration",
-    Severity.ERROR,
-    "promise",
-    "A receiver lacks an integration that it is promised.",
-    "Nothing comes the promised way.",
-    ("promise", "alertmanager"),
-)
+@lint("promise-integration", Severity.ERROR, "promise", ("promise", "alertmanager"))
 def missing_integration(facts: Facts) -> Iterator[Said]:
+    """A receiver lacks an integration that it is promised.
+
+    Nothing comes the promised way.
+    """
     for promised, receiver in _both(facts):
         # Without any there is nothing to compare: promise-to-nobody says so.
         for kind in lacking(promised, receiver) if receiver.integrations else ():
@@ -92,15 +80,12 @@ def missing_integration(facts: Facts) -> Iterator[Said]:
             yield Said(promised.place, message, f"add {kind}_configs, or take it out of the promise")
 
 
-@lint(
-    "promise-runbook",
-    Severity.ERROR,
-    "promise",
-    "An alert's runbook link is missing, or not below the promised address.",
-    "Every notice was promised to link to its runbook there.",
-    ("promise", "rules"),
-)
+@lint("promise-runbook", Severity.ERROR, "promise", ("promise", "rules"))
 def runbook(facts: Facts) -> Iterator[Said]:
+    """An alert's runbook link is missing, or not below the promised address.
+
+    Every notice was promised to link to its runbook there.
+    """
     base = facts.config.promise.runbook_base
     promised = {alert for alert, _ in facts.config.promise.notices}
     for alert in facts.alerts if base else ():

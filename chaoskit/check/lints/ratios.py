@@ -21,15 +21,12 @@ _IGNORES = {"count", "group", "max", "min", "count_over_time", "max_over_time", 
 _NEVER = {"absent", "absent_over_time", "changes", "clamp_min"}
 
 
-@lint(
-    "unguarded-ratio",
-    Severity.WARNING,
-    "rules",
-    "A ratio that is 0/0 without traffic is recorded, summed up, averaged or compared with !=.",
-    "NaN spreads: one idle series makes a whole sum or average NaN, and the alert on it silent, or != always true.",
-    ("rules",),
-)
+@lint("unguarded-ratio", Severity.WARNING, "rules", ("rules",))
 def unguarded_ratio(facts: Facts) -> Iterator[Said]:
+    """A ratio that is 0/0 without traffic is recorded, summed up, averaged or compared with !=.
+
+    NaN spreads: one idle series makes a whole sum or average NaN, and the alert on it silent, or != always true.
+    """
     for rule in facts.config.rules:
         tree = expression(rule.expr)
         place = facts.at(rule.place, "expr")

@@ -16,15 +16,12 @@ _SENT = ("ChaoskitCanary",)
 """Alerts that no rule defines: doctor's, whose route `witness config` writes."""
 
 
-@lint(
-    "unreachable-route",
-    Severity.ERROR,
-    "routes",
-    "No alert can reach a route: an earlier one without `continue` takes it all, or its matchers exclude each other.",
-    "Its receiver waits for alerts that others get.",
-    ("alertmanager",),
-)
+@lint("unreachable-route", Severity.ERROR, "routes", ("alertmanager",))
 def unreachable_route(facts: Facts) -> Iterator[Said]:
+    """No alert can reach a route: an earlier one without `continue` takes it all, or its matchers exclude each other.
+
+    Its receiver waits for alerts that others get.
+    """
     for dead in dead_routes(facts.config.route):
         route = dead.route
         if dead.hidden_by is None:
@@ -38,30 +35,24 @@ def unreachable_route(facts: Facts) -> Iterator[Said]:
         yield Said(route.place, message, todo)
 
 
-@lint(
-    "unused-receiver",
-    Severity.WARNING,
-    "routes",
-    "A receiver to which no route leads.",
-    "Whoever is behind it believes to be told, and never is.",
-    ("alertmanager",),
-)
+@lint("unused-receiver", Severity.WARNING, "routes", ("alertmanager",))
 def unused_receiver(facts: Facts) -> Iterator[Said]:
+    """A receiver to which no route leads.
+
+    Whoever is behind it believes to be told, and never is.
+    """
     used = {route.receiver for route in facts.tree.routes}
     for name, receiver in facts.config.receivers.items():
         if name not in used:
             yield Said(receiver.place, f"no route leads to the receiver {name}", "add a route, or remove it")
 
 
-@lint(
-    "group-wait-longer",
-    Severity.WARNING,
-    "routes",
-    "group_wait is longer than group_interval.",
-    "The first notice of a group then takes longer than the news after it: new problems come later than known ones.",
-    ("alertmanager",),
-)
+@lint("group-wait-longer", Severity.WARNING, "routes", ("alertmanager",))
 def group_wait_longer(facts: Facts) -> Iterator[Said]:
+    """group_wait is longer than group_interval.
+
+    The first notice of a group then takes longer than the news after it: new problems come later than known ones.
+    """
     for route in _own_times(facts.config.route, None, "group_wait_s", "group_interval_s"):
         if route.group_wait_s > route.group_interval_s:
             message = (
@@ -72,15 +63,12 @@ def group_wait_longer(facts: Facts) -> Iterator[Said]:
             yield Said(place, message, "make group_wait the shorter one")
 
 
-@lint(
-    "repeat-off-beat",
-    Severity.WARNING,
-    "routes",
-    "repeat_interval is no multiple of group_interval.",
-    "A group speaks only at its ticks, so a repeat comes at the first tick after repeat_interval: later than written.",
-    ("alertmanager",),
-)
+@lint("repeat-off-beat", Severity.WARNING, "routes", ("alertmanager",))
 def repeat_off_beat(facts: Facts) -> Iterator[Said]:
+    """repeat_interval is no multiple of group_interval.
+
+    A group speaks only at its ticks, so a repeat comes at the first tick after repeat_interval: later than written.
+    """
     for route in _own_times(facts.config.route, None, "group_interval_s", "repeat_interval_s"):
         real = repeats_after(route)
         if real > route.repeat_interval_s:
@@ -100,15 +88,12 @@ def _own_times(route: Route, above: Route | None, *names: str) -> Iterator[Route
         yield from _own_times(child, route, *names)
 
 
-@lint(
-    "resolved-off",
-    Severity.WARNING,
-    "routes",
-    "An integration does not send resolved notices, which is the default for mail and Slack.",
-    "People go on working on what has ended, or learn to ignore what never ends.",
-    ("alertmanager",),
-)
+@lint("resolved-off", Severity.WARNING, "routes", ("alertmanager",))
 def resolved_off(facts: Facts) -> Iterator[Said]:
+    """An integration does not send resolved notices, which is the default for mail and Slack.
+
+    People go on working on what has ended, or learn to ignore what never ends.
+    """
     for name, receiver in facts.config.receivers.items():
         if name in facts.config.promise.receivers:
             continue  # the promise says what is wanted, and is compared by a lint of its own
@@ -119,15 +104,12 @@ def resolved_off(facts: Facts) -> Iterator[Said]:
                 yield Said(place, message, "add send_resolved: true, or promise resolved: false")
 
 
-@lint(
-    "matcher-without-alert",
-    Severity.WARNING,
-    "routes",
-    "A route's or an inhibition's matcher names an alert that no rule defines.",
-    "Most often the alert was renamed: it takes another route now, or is no longer muted.",
-    ("alertmanager", "rules"),
-)
+@lint("matcher-without-alert", Severity.WARNING, "routes", ("alertmanager", "rules"))
 def matcher_without_alert(facts: Facts) -> Iterator[Said]:
+    """A route's or an inhibition's matcher names an alert that no rule defines.
+
+    Most often the alert was renamed: it takes another route now, or is no longer muted.
+    """
     places = [(route.matchers, route.place, called(route)) for route in facts.tree.routes]
     for rule in facts.config.inhibit_rules:
         places.append(((*rule.source, *rule.target), rule.place, "an inhibition"))

@@ -21,15 +21,12 @@ def _twice(rules: Iterable[tuple[Rule, tuple[object, ...]]]) -> Iterator[tuple[R
             yield rule, first
 
 
-@lint(
-    "duplicate-alert",
-    Severity.WARNING,
-    "rules",
-    "Two alerting rules have the same name, labels and expression.",
-    "Both raise the same alert: Alertmanager cannot tell them apart, and one resolves what the other still fires.",
-    ("rules",),
-)
+@lint("duplicate-alert", Severity.WARNING, "rules", ("rules",))
 def duplicate_alert(facts: Facts) -> Iterator[Said]:
+    """Two alerting rules have the same name, labels and expression.
+
+    Both raise the same alert: Alertmanager cannot tell them apart, and one resolves what the other still fires.
+    """
     keyed = (
         (rule, (rule.alert, frozenset(rule.labels.items()), expression(rule.expr)))
         for rule in facts.config.rules
@@ -39,30 +36,24 @@ def duplicate_alert(facts: Facts) -> Iterator[Said]:
         yield Said(rule.place, f"{rule.alert} is the same alert as at {first.place}", "keep one of them")
 
 
-@lint(
-    "duplicate-record",
-    Severity.WARNING,
-    "rules",
-    "Two recording rules write the same series name with the same labels.",
-    "Where their series overlap, one of two samples for the same instant is thrown away, and which is chance.",
-    ("rules",),
-)
+@lint("duplicate-record", Severity.WARNING, "rules", ("rules",))
 def duplicate_record(facts: Facts) -> Iterator[Said]:
+    """Two recording rules write the same series name with the same labels.
+
+    Where their series overlap, one of two samples for the same instant is thrown away, and which is chance.
+    """
     keyed = ((r, (r.record, frozenset(r.labels.items()))) for r in facts.config.rules if r.record)
     for rule, first in _twice(keyed):
         message = f"{rule.record} is also recorded at {first.place}"
         yield Said(rule.place, message, "rename one, or give each a label of its own")
 
 
-@lint(
-    "for-off-beat",
-    Severity.WARNING,
-    "rules",
-    "`for` or `keep_firing_for` is no multiple of the evaluation interval.",
-    "Prometheus looks at its clock only when it evaluates, so the time is rounded up, and the alert is late.",
-    ("rules",),
-)
+@lint("for-off-beat", Severity.WARNING, "rules", ("rules",))
 def for_off_beat(facts: Facts) -> Iterator[Said]:
+    """`for` or `keep_firing_for` is no multiple of the evaluation interval.
+
+    Prometheus looks at its clock only when it evaluates, so the time is rounded up, and the alert is late.
+    """
     for rule in facts.config.rules:
         if not _interval_known(facts, rule):
             continue
@@ -82,15 +73,12 @@ def _interval_known(facts: Facts, rule: Rule) -> bool:
     return facts.has("prometheus") or rule.interval_s != facts.config.evaluation_interval_s
 
 
-@lint(
-    "interval-off-beat",
-    Severity.INFO,
-    "rules",
-    "A group's interval is neither a multiple nor a divisor of the global evaluation interval.",
-    "Its recorded series then go out of step with rules in other groups, which see them older from time to time.",
-    ("rules", "prometheus"),
-)
+@lint("interval-off-beat", Severity.INFO, "rules", ("rules", "prometheus"))
 def interval_off_beat(facts: Facts) -> Iterator[Said]:
+    """A group's interval is neither a multiple nor a divisor of the global evaluation interval.
+
+    Its recorded series then go out of step with rules in other groups, which see them older from time to time.
+    """
     general = round(facts.config.evaluation_interval_s * 1000)
     seen: set[tuple[str, str]] = set()
     for rule in facts.config.rules:

@@ -24,15 +24,12 @@ def _expected(facts: Facts) -> Iterator[tuple[Scenario, Expectation]]:
     return ((scenario, each) for scenario in facts.scenarios for each in scenario.expect)
 
 
-@lint(
-    "scenario-unknown-alert",
-    Severity.ERROR,
-    "scenarios",
-    "A scenario or a profile names an alert that no rule defines.",
-    "The scenario cannot pass, or allows nothing.",
-    _NEEDS,
-)
+@lint("scenario-unknown-alert", Severity.ERROR, "scenarios", _NEEDS)
 def unknown_alert(facts: Facts) -> Iterator[Said]:
+    """A scenario or a profile names an alert that no rule defines.
+
+    The scenario cannot pass, or allows nothing.
+    """
     names: list[tuple[str, Place]] = []
     for scenario in facts.scenarios:
         names += [(each.alert, each.place) for each in scenario.expect]
@@ -48,39 +45,30 @@ def unknown_alert(facts: Facts) -> Iterator[Said]:
             )
 
 
-@lint(
-    "scenario-fault",
-    Severity.ERROR,
-    "scenarios",
-    "A scenario's fault or action is of no known kind, or has settings that its kind refuses.",
-    "The scenario cannot be planned.",
-    ("scenarios",),
-)
+@lint("scenario-fault", Severity.ERROR, "scenarios", ("scenarios",))
 def fault(facts: Facts) -> Iterator[Said]:
+    """A scenario's fault or action is of no known kind, or has settings that its kind refuses.
+
+    The scenario cannot be planned.
+    """
     return iter(facts.elsewhere.get("scenario-fault", ()))
 
 
-@lint(
-    "scenario-plan",
-    Severity.ERROR,
-    "scenarios",
-    "A scenario cannot be planned with any local profile, or such a profile has a handle with nothing behind it.",
-    "`plan`, `run` and `gate` refuse it.",
-    ("scenarios", "rules", "alertmanager"),
-)
+@lint("scenario-plan", Severity.ERROR, "scenarios", ("scenarios", "rules", "alertmanager"))
 def plan(facts: Facts) -> Iterator[Said]:
+    """A scenario cannot be planned with any local profile, or such a profile has a handle with nothing behind it.
+
+    `plan`, `run` and `gate` refuse it.
+    """
     return iter(facts.elsewhere.get("scenario-plan", ()))
 
 
-@lint(
-    "scenario-unknown-handle",
-    Severity.ERROR,
-    "scenarios",
-    "A scenario's fault or action is aimed at a handle that no profile defines.",
-    "There is nothing behind the name, so that the scenario cannot be planned.",
-    ("scenarios", "profiles"),
-)
+@lint("scenario-unknown-handle", Severity.ERROR, "scenarios", ("scenarios", "profiles"))
 def unknown_handle(facts: Facts) -> Iterator[Said]:
+    """A scenario's fault or action is aimed at a handle that no profile defines.
+
+    There is nothing behind the name, so that the scenario cannot be planned.
+    """
     for scenario in facts.scenarios:
         for _, spec in scenario.faults():
             for kind in (each for each in profile_kinds() if each in spec.target):
@@ -91,30 +79,24 @@ def unknown_handle(facts: Facts) -> Iterator[Said]:
                     yield Said(spec.place, f"no profile defines the {kind} {name}", todo)
 
 
-@lint(
-    "scenario-labels",
-    Severity.ERROR,
-    "scenarios",
-    "A scenario expects labels that no rule of the alert's name can give.",
-    "The expected alert never fires, whatever the fault does.",
-    _NEEDS,
-)
+@lint("scenario-labels", Severity.ERROR, "scenarios", _NEEDS)
 def labels(facts: Facts) -> Iterator[Said]:
+    """A scenario expects labels that no rule of the alert's name can give.
+
+    The expected alert never fires, whatever the fault does.
+    """
     for _, each in _expected(facts):
         if each.labels and each.alert in facts.by_name and not meant(facts, each):
             wanted = ", ".join(f"{name}={value}" for name, value in each.labels.items())
             yield Said(each.place, f"no rule called {each.alert} gives an alert {wanted}", "correct the labels")
 
 
-@lint(
-    "scenario-not-routed",
-    Severity.ERROR,
-    "scenarios",
-    "A scenario expects a notice at a receiver that the alert cannot reach, or that is not defined.",
-    "The run waits for it in vain, and fails.",
-    (*_NEEDS, "alertmanager"),
-)
+@lint("scenario-not-routed", Severity.ERROR, "scenarios", (*_NEEDS, "alertmanager"))
 def not_routed(facts: Facts) -> Iterator[Said]:
+    """A scenario expects a notice at a receiver that the alert cannot reach, or that is not defined.
+
+    The run waits for it in vain, and fails.
+    """
     for _, each in _expected(facts):
         wanted = [name for name, notify in (each.notifies or {}).items() if notify.mode != "never"]
         reached = {found.route.receiver for alert in meant(facts, each) for found in facts.reached(alert)}
@@ -124,15 +106,12 @@ def not_routed(facts: Facts) -> Iterator[Said]:
                 yield Said(each.place, f"{each.alert} is expected at {name}, and no route takes it there", hint)
 
 
-@lint(
-    "scenario-missing-receiver",
-    Severity.ERROR,
-    "scenarios",
-    "A scenario names an alert's receivers and leaves out one that the alert certainly reaches.",
-    "Exactly the named ones are expected, so that the notice to the other one is a finding, and fails the run.",
-    (*_NEEDS, "alertmanager"),
-)
+@lint("scenario-missing-receiver", Severity.ERROR, "scenarios", (*_NEEDS, "alertmanager"))
 def missing_receiver(facts: Facts) -> Iterator[Said]:
+    """A scenario names an alert's receivers and leaves out one that the alert certainly reaches.
+
+    Exactly the named ones are expected, so that the notice to the other one is a finding, and fails the run.
+    """
     for _, each in _expected(facts):
         alerts = meant(facts, each)
         if each.notifies is None or each.suppressed_by is not None or len(alerts) != 1:
@@ -145,15 +124,12 @@ def missing_receiver(facts: Facts) -> Iterator[Said]:
                 yield Said(each.place, message, f"add {name} to notifies:")
 
 
-@lint(
-    "scenario-not-promised",
-    Severity.ERROR,
-    "scenarios",
-    "A scenario expects a notice as promised, and nothing is promised for that alert and receiver.",
-    "There is no window to judge the notice against, so that the scenario cannot be planned.",
-    (*_NEEDS, "promise"),
-)
+@lint("scenario-not-promised", Severity.ERROR, "scenarios", (*_NEEDS, "promise"))
 def not_promised(facts: Facts) -> Iterator[Said]:
+    """A scenario expects a notice as promised, and nothing is promised for that alert and receiver.
+
+    There is no window to judge the notice against, so that the scenario cannot be planned.
+    """
     promised = facts.config.promise.notices
     for _, each in _expected(facts):
         if each.suppressed_by is not None or each.alert not in facts.by_name:
@@ -166,15 +142,12 @@ def not_promised(facts: Facts) -> Iterator[Said]:
                 yield Said(each.place, message, "add the row to the promise, or give it a within:")
 
 
-@lint(
-    "scenario-not-muted",
-    Severity.ERROR,
-    "scenarios",
-    "A scenario expects an alert to be suppressed by another, and no inhibition can do that.",
-    "The notice goes out, and the run fails.",
-    (*_NEEDS, "alertmanager"),
-)
+@lint("scenario-not-muted", Severity.ERROR, "scenarios", (*_NEEDS, "alertmanager"))
 def not_muted(facts: Facts) -> Iterator[Said]:
+    """A scenario expects an alert to be suppressed by another, and no inhibition can do that.
+
+    The notice goes out, and the run fails.
+    """
     for _, each in _expected(facts):
         sources = facts.by_name.get(each.suppressed_by or "", ())
         pairs = [(source, target) for source in sources for target in meant(facts, each)]
@@ -183,15 +156,12 @@ def not_muted(facts: Facts) -> Iterator[Said]:
             yield Said(each.place, message, "add the inhibition, or correct the expectation")
 
 
-@lint(
-    "scenario-control",
-    Severity.ERROR,
-    "scenarios",
-    "The control of a suppressed alert names no step, and no scenario in which the alert is delivered.",
-    "Silence alone proves nothing: an alert without a route is silent too.",
-    ("scenarios",),
-)
+@lint("scenario-control", Severity.ERROR, "scenarios", ("scenarios",))
 def control(facts: Facts) -> Iterator[Said]:
+    """The control of a suppressed alert names no step, and no scenario in which the alert is delivered.
+
+    Silence alone proves nothing: an alert without a route is silent too.
+    """
     by_name = {scenario.name: scenario for scenario in facts.scenarios}
     for scenario, each in _expected(facts):
         if each.control is None or any(step.name == each.control for step in scenario.steps):
@@ -205,15 +175,12 @@ def control(facts: Facts) -> Iterator[Said]:
             yield Said(each.place, message, f"name a scenario that expects {each.alert} without suppressed_by")
 
 
-@lint(
-    "level-near-threshold",
-    Severity.WARNING,
-    "scenarios",
-    "A fault's ratio or level lies within 10 % of the threshold of the rule that it should trip or clear.",
-    "So near to it every evaluation is a coin toss, and so is the verdict.",
-    _NEEDS,
-)
+@lint("level-near-threshold", Severity.WARNING, "scenarios", _NEEDS)
 def level_near_threshold(facts: Facts) -> Iterator[Said]:
+    """A fault's ratio or level lies within 10 % of the threshold of the rule that it should trip or clear.
+
+    So near to it every evaluation is a coin toss, and so is the verdict.
+    """
     for scenario in facts.scenarios:
         told: set[tuple[Place, str]] = set()
         for each in scenario.expect:

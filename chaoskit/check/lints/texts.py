@@ -20,15 +20,12 @@ _RUNBOOK = re.compile(r"runbook|playbook", re.IGNORECASE)
 _TEXTS = ("summary", "description", "message", "title", "impact")
 
 
-@lint(
-    "lost-label",
-    Severity.WARNING,
-    "annotations",
-    "An annotation or label names a label that the expression's results cannot carry.",
-    "It renders as nothing, so the notice does not say which of many it is about.",
-    ("rules",),
-)
+@lint("lost-label", Severity.WARNING, "annotations", ("rules",))
 def lost_label(facts: Facts) -> Iterator[Said]:
+    """An annotation or label names a label that the expression's results cannot carry.
+
+    It renders as nothing, so the notice does not say which of many it is about.
+    """
     for alert in facts.alerts:
         carried = labels_of(expression(alert.rule.expr))
         for where in (alert.rule.annotations, alert.rule.labels):
@@ -61,15 +58,12 @@ def _names(action: str, dots: bool) -> Iterator[str]:
         yield from (match[1] for match in _DOT_LABEL.finditer(bare))
 
 
-@lint(
-    "no-summary",
-    Severity.WARNING,
-    "annotations",
-    "An alert has no annotation that says what happened.",
-    "The notice shows a name and labels; whoever is on call has to find out what it means.",
-    ("rules",),
-)
+@lint("no-summary", Severity.WARNING, "annotations", ("rules",))
 def no_summary(facts: Facts) -> Iterator[Said]:
+    """An alert has no annotation that says what happened.
+
+    The notice shows a name and labels; whoever is on call has to find out what it means.
+    """
     for alert in facts.alerts:
         # Other teams have other names for it: any text but a link will do.
         says = [k for k, v in alert.rule.annotations.items() if v.strip() and (k in _TEXTS or " " in v.strip())]
@@ -78,15 +72,12 @@ def no_summary(facts: Facts) -> Iterator[Said]:
             yield Said(alert.rule.place, f"{alert.name} has no summary and no description", todo)
 
 
-@lint(
-    "no-runbook",
-    Severity.WARNING,
-    "annotations",
-    "An alert has no link to a runbook, where others of the same set have one.",
-    "At night nobody should have to think of the steps: without a link they are not found.",
-    ("rules",),
-)
+@lint("no-runbook", Severity.WARNING, "annotations", ("rules",))
 def no_runbook(facts: Facts) -> Iterator[Said]:
+    """An alert has no link to a runbook, where others of the same set have one.
+
+    At night nobody should have to think of the steps: without a link they are not found.
+    """
     without = [alert for alert in facts.alerts if not _runbook(alert)]
     if without and len(without) == len(facts.alerts) and not facts.config.promise.runbook_base:
         first = without[0].rule.place
@@ -97,15 +88,12 @@ def no_runbook(facts: Facts) -> Iterator[Said]:
         yield Said(alert.rule.place, f"{alert.name} links to no runbook", "add an annotation runbook_url")
 
 
-@lint(
-    "no-runbook-file",
-    Severity.WARNING,
-    "annotations",
-    "An alert or scenario names a runbook that is not in the folder `runbooks` beside the configuration.",
-    "The link in the notice leads nowhere once the folder is published.",
-    ("rules", "runbooks"),
-)
+@lint("no-runbook-file", Severity.WARNING, "annotations", ("rules", "runbooks"))
 def no_runbook_file(facts: Facts) -> Iterator[Said]:
+    """An alert or scenario names a runbook that is not in the folder `runbooks` beside the configuration.
+
+    The link in the notice leads nowhere once the folder is published.
+    """
     for alert in facts.alerts:
         link = _runbook(alert).split("#")[0].split("?")[0].rstrip("/")
         name = link.rpartition("/")[2]
