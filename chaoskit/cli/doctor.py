@@ -11,7 +11,7 @@ from pathlib import Path
 
 from chaoskit import bundle
 from chaoskit.alerting.config import load_folder
-from chaoskit.errors import BadInput
+from chaoskit.errors import BadInput, Problem
 from chaoskit.examine.attached import examine_attached
 from chaoskit.examine.endpoint import Checked
 from chaoskit.scenario.catalog import find_profile
@@ -38,17 +38,26 @@ def examine() -> list[Checked]:
 
 
 def examine_profile(name: str, folder: Path | None, *, canary: bool) -> Iterator[Checked]:
-    """Looks at what a profile names: a system that runs already is asked; raises BadInput for wrong files.
+    """Looks at what a profile names: a system that runs already is asked; what is wrong in a file is a line.
 
     `folder` holds the alert configuration that should be loaded there, the shipped one unless told.
     """
-    file = find_profile(name)
-    profile = load_profile_file(file)
-    if profile.target == "local":
-        yield Checked("target", "ok", f"{file}: local, so everything is started by the run itself")
-        return
-    config = load_folder(folder or bundle.folder())
-    yield from examine_attached(profile.target, profile.handles, config, canary=canary)
+    try:
+        file = find_profile(name)
+        profile = load_profile_file(file)
+        if profile.target == "local":
+            yield Checked("target", "ok", f"{file}: local, so everything is started by the run itself")
+            return
+        config = load_folder(folder or bundle.folder())
+        yield from (_wrong(each.problem) for each in config.not_understood if each.broken)
+        yield from examine_attached(profile.target, profile.handles, config, canary=canary)
+    except BadInput as error:
+        yield from map(_wrong, error.problems)
+
+
+def _wrong(problem: Problem) -> Checked:
+    where = f"{problem.place}: " if problem.place else ""
+    return Checked("file", "missing", f"{where}{problem.message}", problem.hint)
 
 
 def to_json(lines: Iterable[Checked]) -> str:

@@ -284,3 +284,14 @@ def test_a_template_that_is_not_utf_8_is_taken_as_alertmanager_takes_it(tmp_path
     for load in (load_folder, load_config):
         with pytest.raises(BadInput, match=f"{template.name}: cannot be read: it is a FIFO"):
             load(folder)
+
+
+def test_doctor_tells_of_a_profile_that_cannot_be_read_beside_what_it_found(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "mine.yml").write_text("chaoskit: 1\n\ttarget: local\n")
+    assert run(["doctor", "--profile", "mine.yml", "--format", "json"]) is ExitCode.USAGE
+    lines = {each["what"]: each for each in json.loads(capsys.readouterr().out)}
+    assert lines["file"]["state"] == "missing"
+    assert lines["file"]["detail"].startswith("mine.yml:2: is not valid YAML")
+    assert lines["promtool"]["state"] == "ok"
