@@ -41,7 +41,7 @@ from chaoskit.load.traffic import Situation, Traffic
 
 _FIRST_COMMAND_S = 30.0
 _FLUSH_S = 5.0
-_BEAT_S = 0.05
+_BEAT_S = 0.1
 _QUIT_S = 1.0
 """What listeners to Locust's last events have, after the drain."""
 _CUT_SHORT = 3
@@ -198,7 +198,7 @@ class Load:
                 self.end(f"its limit of {self.at.spec.limit_requests} requests is reached")
 
     def _beat(self) -> None:
-        """Twenty times a second, on a schedule of its own: shows how late everything here is, in any model."""
+        """Ten times a second, on a schedule of its own: shows how late everything here is, in any model."""
         before_s = clock()
         due_s = before_s - before_s % _BEAT_S  # together with all that pauses
         while True:
