@@ -42,7 +42,9 @@ _SIDE_BY_SIDE = 2
 _MARK = re.compile(r'expr: "(?:[^"\\]|\\.)*?# chaoskit (?P<number>\d+) (?P<when>\w+)", time: (?P<rest>.*)')
 _LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
 _RESULT = re.compile(r"(\{.*?\}) [-+.\dENaInf]+(?:, (?=\{)|$)")
-_MOST_SAMPLES, _SPARSEST_S = 8000, 120.0
+_MOST_SAMPLES, _SPARSEST_S = 9600, 270.0
+"""promtool's engine takes 10,000 samples at once, and looks back 5m for one."""
+_NO_STEP = re.compile(r":\s*\]")
 _ASKED_WHY = 6
 """So many of the guesses that had no result are asked about again, part by part."""
 _NARROWED, _AT_ONCE = 5, 24
@@ -420,7 +422,8 @@ def _test(
         whens = {f"at{at}": at for at in (0, *(begin + 2**n - 1 for n in range(20))) if at <= end}
     if at:
         whens = {f"at{each}": each for each in at}
-    expr = subject.rule.expr.strip()
+    # promtool takes another step than Prometheus, whose own is the interval of evaluation.
+    expr = _NO_STEP.sub(f":{format_duration(interval_s)}]", subject.rule.expr.strip())
     texts = {when: (expr, at) for when, at in whens.items()}
     if turn == "why":
         texts |= {word: (text, when_.filled - 1) for word, text in queries(expr).items()}

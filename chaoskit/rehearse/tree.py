@@ -155,8 +155,10 @@ def _made(node: Any) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def longest_range_s(node: Any) -> float:
-    """The longest range of samples that a node reads at once."""
+    """The longest range of samples that a node reads at once; a subquery without a step holds each of them twice."""
     own = span_s(node) if isinstance(node, promql.MatrixSelector) else 0.0
+    if isinstance(node, promql.SubqueryExpr) and node.step is None:
+        own = 2 * span_s(node)
     return max([own, *map(longest_range_s, children(node))])
 
 
