@@ -150,7 +150,7 @@ def judge_wave(
             at_rest = any(e.name == alert.rule.alert for e in evidence.episodes)
             outcome = unrehearsed(alert.rule, unmoved) if at_rest else replace(outcome, unmoved=True)
         if derived and RESTORED in how.get(alert.rule.alert, "") and not all(_is_restored(e, evidence) for e in mine):
-            outcome = unrehearsed(alert.rule, f"Prometheus did not restore since when it was pending: {mine[0].own}")
+            outcome = unrehearsed(alert.rule, "Prometheus did not restore since when it was pending")
         outcome = replace(outcome, how=how.get(alert.rule.alert, ""))
         there = found.get(alert.rule.alert)
         found[alert.rule.alert] = worse(there, outcome) if there else outcome

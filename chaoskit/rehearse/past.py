@@ -80,10 +80,14 @@ def begun(one: Remembered, now: float, ahead_s: float, scale: float, interval_s:
     """When everything of a past must have begun for the alert to fire soon after now. Whole seconds for `pending`,
     where it is restored: Prometheus keeps it so."""
     restored = restores(one.for_s, scale, ahead_s)
-    held_s = math.floor(one.for_s / scale - ahead_s - _SEEN_REAL_S)
-    pending = float(math.floor(now) - held_s) if restored else now + ahead_s + 2 * interval_s / scale
-    # One evaluation earlier than needed where it is past: it must have been true when it is said to have been.
-    fault = pending - (one.far.rise_s + (interval_s if restored else 0.0)) / scale
+    if restored:
+        pending = float(math.floor(now) - math.floor(one.for_s / scale - ahead_s - _SEEN_REAL_S))
+        # An evaluation earlier than needed: it must have been true when it is said to have been.
+        rise_s = min(one.far.rise_s, one.rest_s) + interval_s
+    else:
+        pending = now + ahead_s + (one.every_s + 2 * interval_s) / scale
+        rise_s = one.far.rise_s
+    fault = pending - rise_s / scale
     return Begun(fault - (one.rest_s + _SETTLE * interval_s) / scale, fault, pending, restored)
 
 

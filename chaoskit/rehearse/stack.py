@@ -65,6 +65,9 @@ class RehearsalStack(LocalStack):
                 self._binaries.promtool, lines, self.folder / "past.txt", self.folder / "data" / "prometheus"
             )
         self._starters[name]()
+        if name == "prometheus" and self._past is not None:
+            # Whoever looks before finds rules that were never evaluated, and calls that no answer.
+            self._await_rules({str(file) for file in (self.folder / ACTIVE).iterdir()})
 
     def remember(self, remembered: Sequence[Remembered], files: Mapping[str, str], interval_s: float) -> Interval:
         """Prometheus starts anew at its next `restart`, with this past and these rules; when their faults began."""
@@ -89,10 +92,15 @@ class RehearsalStack(LocalStack):
         Raises EquipmentError. A restart would take 5 s for discovery; a reload takes about one.
         """
         wanted = self._write_rules(files)
-        child = self.children["prometheus"]
-        os.kill(child.pid, signal.SIGHUP)
+        os.kill(self.children["prometheus"].pid, signal.SIGHUP)
+        self._await_rules(wanted)
+
+    def _await_rules(self, wanted: set[str]) -> None:
         wait_until(
-            lambda: self._loaded() == wanted, timeout_s=_RELOAD_S, what="Prometheus reloads its rules", child=child
+            lambda: self._loaded() == wanted,
+            timeout_s=_RELOAD_S,
+            what="Prometheus evaluates its rules",
+            child=self.children["prometheus"],
         )
 
     def _write_rules(self, files: Mapping[str, str]) -> set[str]:

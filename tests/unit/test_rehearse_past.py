@@ -8,16 +8,24 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from chaoskit.alerting.model import AlertConfig
+from chaoskit.events import AlertState, AnyEvent, FaultOk
+from chaoskit.history import History
+from chaoskit.hop import Hop
 from chaoskit.rehearse.drill import wave_drill
+from chaoskit.rehearse.outcome import RESTORED, judge_wave
 from chaoskit.rehearse.past import Far, Remembered, ahead_s, begun, openmetrics, restores, write_blocks
 from chaoskit.rehearse.proof import Subject, edges, prove
 from chaoskit.rehearse.series import Scripted, constant, slope
 from chaoskit.rehearse.waves import held_to_s, needed_s, with_a_past
 from chaoskit.stack.binaries import require
-from tests.rehearse_examples import alerts, config, proven
+from chaoskit.verify.verdict import Result
+from chaoskit.verify.verify import plan_of, verify
+from tests.golden.doctored import mapped
+from tests.rehearse_examples import KEPT, alerts, config, proven
 from tests.unit.test_rehearse_derive import rule
 
 __all__ = ["config"]
@@ -39,14 +47,14 @@ def test_what_is_left_of_a_long_for_is_the_same_whatever_its_length(for_s: float
     assert when.pending == int(when.pending), "Prometheus keeps whole seconds"
     left_s = when.pending + for_s / scale - int(NOW)
     assert 16.0 <= left_s < 17.0
-    assert when.rest < when.fault <= when.pending - 600.0 / scale
+    assert when.rest < when.fault == when.pending - 315.0 / scale
 
 
 def test_what_has_no_long_for_becomes_pending_in_sight() -> None:
     when = begun(remembered(0.0, DAY_S), NOW, 14.0, 60.0, 15.0)
     assert not when.restored
-    assert when.pending == NOW + 14.5
-    assert when.fault == pytest.approx(NOW + 14.5 - DAY_S / 60.0)
+    assert when.pending == NOW + 14.75
+    assert when.fault == pytest.approx(NOW + 14.75 - DAY_S / 60.0)
     assert not restores(300.0, 60.0, 14.0)
 
 
@@ -131,3 +139,34 @@ def test_an_end_that_takes_too_long_is_not_waited_for_and_said(config: AlertConf
     assert "`for` restored: pending for 2h" in said
     assert "looks back 1d" in said
     assert "end not played: that takes 1440 s more; raise --longest" in said
+
+
+def test_what_prometheus_was_to_restore_and_did_not_is_not_rehearsed() -> None:
+    """Its hold would be that of a `for` which began at the start of Prometheus, and so say nothing."""
+    plan = plan_of(KEPT.header)
+    name = plan.alerts[0].rule.alert
+    by_name, _, _ = judge_wave(KEPT, plan, "w", derived=True, how={name: f"{RESTORED}: pending for 6h"})
+    assert by_name[name].result is None
+    assert "did not restore" in by_name[name].reasons[0]
+    assert judge_wave(KEPT, plan, "w", derived=True, how={name: "end not played"})[0][name].how == "end not played"
+
+
+def test_a_hold_that_begins_between_two_evaluations_ends_at_the_next_and_no_later() -> None:
+    """As it does after a restart: a for that is shorter by a second or longer by more than an interval is a FAIL."""
+    plan = plan_of(KEPT.header)
+    planned = next(alert for alert in plan.alerts if alert.rule.for_s)
+    name, every_s = planned.rule.alert, planned.rule.interval_s / plan.time_scale
+
+    def began(earlier_s: float) -> History:
+        def change(event: AnyEvent) -> AnyEvent:
+            if isinstance(event, AlertState) and event.labels["alertname"] == name and event.active_at is not None:
+                return msgspec.structs.replace(event, active_at=event.active_at - earlier_s)
+            if isinstance(event, FaultOk):
+                return msgspec.structs.replace(event, effect=(event.effect[0] - 1, event.effect[1] - 1))
+            return event
+
+        return mapped(KEPT, change)
+
+    holds = [{r.result for r in verify(began(s)).rows if r.hop == Hop.HOLD and r.about.startswith(name)}
+             for s in (0.0, 0.4 * every_s, -0.4 * every_s, 1.4 * every_s)]  # fmt: skip
+    assert holds == [{Result.PASS}, {Result.PASS}, {Result.FAIL}, {Result.FAIL}]
