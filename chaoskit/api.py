@@ -57,6 +57,7 @@ from chaoskit.fresh import fresh
 from chaoskit.handles.address import Address
 from chaoskit.handles.base import Handle
 from chaoskit.history import History, read_history
+from chaoskit.hop import Hop
 from chaoskit.plan.model import Plan
 from chaoskit.run.planning import Asked, plan_for
 from chaoskit.scenario.catalog import find_scenario
@@ -68,7 +69,7 @@ from chaoskit.verify.verify import verify
 __all__ = [
     "Action", "ActionOk", "Address", "AlertState", "Alter", "BadInput", "CannotRun", "Changeable", "ChaoskitError",
     "Deadline", "End", "Equipment", "Event", "Fault", "FaultError", "FaultFail", "FaultOk", "Handle", "Header",
-    "History", "Interruption", "Invoke", "Lapsed", "Later", "LoadNames", "LoadTotals", "LoadWindow", "LogLine",
+    "History", "Hop", "Interruption", "Invoke", "Lapsed", "Later", "LoadNames", "LoadTotals", "LoadWindow", "LogLine",
     "Made", "Notice", "Phase", "Plan", "Poll", "Pressure", "Processor", "Result", "Row", "Scenario", "Scrapes",
     "Seen", "Settings", "Steady", "StepBegin", "StepEnd", "Stranger", "Suppression", "Target", "UndoBegin",
     "UndoFail", "UndoOk", "Verdict", "Watch", "judge", "load_scenario", "make_plan", "play", "read_history",

@@ -1,4 +1,4 @@
-"""`list`: the scenarios, or whatever registers itself: faults and actions, handles, lints."""
+"""`list`: the scenarios, or what else there is of a kind: faults and actions, handles, checks, lints."""
 
 from __future__ import annotations
 
@@ -16,23 +16,28 @@ from chaoskit.report.table import table
 from chaoskit.report.terminal import print_to
 from chaoskit.report.text import clean
 from chaoskit.scenario.catalog import list_scenarios
+from chaoskit.verify.case import Instance
+from chaoskit.verify.checks import CHECKS
 
 
 @click.command("list")
 @click.option("--faults", is_flag=True, help="Kinds of faults and actions instead.")
 @click.option("--handles", is_flag=True, help="Kinds of handles instead.")
+@click.option("--checks", is_flag=True, help="The checks of a verdict instead, in its order.")
 @click.option("--lints", is_flag=True, help="The lints of `check` instead.")
-def list_command(faults: bool, handles: bool, lints: bool) -> ExitCode:
+def list_command(faults: bool, handles: bool, checks: bool, lints: bool) -> ExitCode:
     """Scenarios, what they break, and which alerts they prove; or the kinds that there are."""
     if faults:
         _show(("kind", "target", "change", "what it does"), fault_rows())
     if handles:
         _show(("kind", "keys", "on the local target", "faults", "what it is"), _handles())
+    if checks:
+        _show(("check", "judges", "what it does"), _checks())
     if lints:
         _show(
             ("id", "severity", "what it looks for"), ((one.id, str(one.severity), one.what) for one in LINTS.values())
         )
-    if faults or handles or lints:
+    if faults or handles or checks or lints:
         return ExitCode.PASS
     listed = list_scenarios()
     _show(
@@ -51,6 +56,12 @@ def _handles() -> Iterator[tuple[str, ...]]:
         keys = ", ".join(kind.key_names()) or "not in profiles"
         bears = "one at a time" if kind.exclusive else "several"
         yield kind.kind, keys, ", ".join(kind.parts), bears, summary(kind)
+
+
+def _checks() -> Iterator[tuple[str, ...]]:
+    """Every check: its name, what it judges, and what it says of it."""
+    for check in CHECKS:
+        yield check.name, "each alert" if check.of is Instance else "the run", summary(check.judge)
 
 
 def _show(titles: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:

@@ -10,11 +10,11 @@ import re
 import secrets
 import threading
 import time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from chaoskit.faults.base import FaultError, Made, Seen, Target, Undo
+from chaoskit.faults.base import Changeable, FaultError, Made, Seen, Target, Undo
 from chaoskit.faults.interface import Interface, Watch, get, interface, take_back, vouched
 from chaoskit.faults.strength import Strength
 
@@ -77,49 +77,54 @@ def sink(undo: Undo, what: What, level: int) -> None:
         take(undo, over)
 
 
-def hold(undo: Undo, what: What, ended: threading.Event, **more: Any) -> None:
-    """Puts new messages whenever the level of the token is no longer reached; raises Lapsed when that is in vain."""
-    watch, strength = Watch(), Strength(f"messages in {undo['queue']} ({what})", _WEAK_S)
-    while not ended.wait(_LOOK_S):
-        found = watch.look(lambda: census(undo["at"]))
-        if found is None:
-            continue
-        missing = undo["level"] - found[what]
-        if not undo["kept"]:
-            continue
-        if not ended.is_set():
-            strength.look(found[what], undo["level"])
-        if missing <= 0:
-            continue
-        watch.look(lambda n=missing: put(undo, what, n + spare(undo["level"]), **more))  # type: ignore[misc]
-
-
 def spare(level: int) -> int:
     """How many more than needed are put, so that a queue that is worked off stays above its level."""
     return max(2, level // 20)
 
 
-def stop(undo: Undo) -> Seen:
-    """Removes the batch wherever its messages stand, and sees that none is left."""
+class BatchFault(Changeable):
+    """A level of messages in a queue; a kind says of which, and how it is reached."""
 
-    def remove() -> tuple[float, str]:
-        gone = clean = 0
-        gone_by = 0.0
-        # A put that was on its way when its sender died may still come in.
-        while clean < _CLEAN_LOOKS:
-            removed = get(undo["at"], "DELETE", "/queue/messages", {"batch": undo["batch"]})["removed"]
-            if removed or not clean:
-                gone_by = time.time()
-            gone += removed
-            left = census(undo["at"], undo["batch"])
-            clean = 0 if left["depth"] or left["dead_letters"] else clean + 1
-        return gone_by, f"{undo['queue']}: {gone} messages removed"
+    handles: ClassVar[tuple[str, ...]] = ("queue",)
+    what: ClassVar[What]
 
-    return take_back(undo["at"], remove)
+    @classmethod
+    def hold(cls, undo: Undo, ended: threading.Event) -> None:
+        """Puts new messages whenever a level that is kept is no longer reached; raises Lapsed when that is in vain."""
+        watch, strength = Watch(), Strength(f"messages in {undo['queue']} ({cls.what})", _WEAK_S)
+        while not ended.wait(_LOOK_S):
+            found = watch.look(lambda: census(undo["at"]))
+            if found is None or not undo["kept"]:
+                continue
+            missing = undo["level"] - found[cls.what]
+            if not ended.is_set():
+                strength.look(found[cls.what], undo["level"])
+            if missing > 0:
+                more = missing + spare(undo["level"])
+                watch.look(lambda count=more: put(undo, cls.what, count))  # type: ignore[misc]
+
+    @classmethod
+    def stop(cls, undo: Undo) -> Seen:
+        """Removes the batch wherever its messages stand, also what is being replayed, and sees that none is left."""
+        return take_back(undo["at"], lambda: _remove(undo))
+
+    @classmethod
+    def vouch(cls, undo: Undo, made: Made) -> str:
+        """Only a batch of a name that the kind makes up, at the target's queue."""
+        if not re.fullmatch(rf"{re.escape(cls.kind)}-[0-9a-f]{{12}}", undo["batch"]):
+            raise FaultError(f"{undo['batch']!r} is no batch of {cls.kind}")
+        return f"sends DELETE {vouched(undo['at'], made)}/queue/messages of batch {undo['batch']}"
 
 
-def vouch(undo: Undo, kind: str, made: Made) -> str:
-    """Only a batch of a name that the kind makes up, at the target's queue; raises FaultError."""
-    if not re.fullmatch(rf"{re.escape(kind)}-[0-9a-f]{{12}}", undo["batch"]):
-        raise FaultError(f"{undo['batch']!r} is no batch of {kind}")
-    return f"sends DELETE {vouched(undo['at'], made)}/queue/messages of batch {undo['batch']}"
+def _remove(undo: Undo) -> tuple[float, str]:
+    gone = clean = 0
+    gone_by = 0.0
+    # A put that was on its way when its sender died may still come in.
+    while clean < _CLEAN_LOOKS:
+        removed = get(undo["at"], "DELETE", "/queue/messages", {"batch": undo["batch"]})["removed"]
+        if removed or not clean:
+            gone_by = time.time()
+        gone += removed
+        left = census(undo["at"], undo["batch"])
+        clean = 0 if left["depth"] or left["dead_letters"] else clean + 1
+    return gone_by, f"{undo['queue']}: {gone} messages removed"

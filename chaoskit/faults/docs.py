@@ -50,8 +50,8 @@ def fault_rows() -> Iterator[tuple[str, ...]]:
         yield kind.kind, " or ".join(kind.handles), levels, summary(kind)
 
 
-def summary(kind: type) -> str:
-    """The first line of what its class says."""
+def summary(kind: object) -> str:
+    """The first line of what a class or a function says of itself."""
     return (inspect.getdoc(kind) or "").partition("\n")[0]
 
 

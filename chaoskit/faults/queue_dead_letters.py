@@ -5,11 +5,10 @@ They are parked as a restore would park them. A fall is no lapse: being replayed
 
 from __future__ import annotations
 
-import threading
 from typing import ClassVar
 
 from chaoskit.faults import batch
-from chaoskit.faults.base import Changeable, FaultError, Made, Seen, Settings, Target, Undo
+from chaoskit.faults.base import FaultError, Seen, Settings, Target, Undo
 
 
 class QueueDeadLettersSettings(Settings):
@@ -21,11 +20,11 @@ class QueueDeadLettersSettings(Settings):
     """Whether a replay of them succeeds; otherwise each attempt fails, and they are dead letters again."""
 
 
-class QueueDeadLetters(Changeable):
+class QueueDeadLetters(batch.BatchFault):
     """Raises the number of dead letters to a level."""
 
     kind: ClassVar[str] = "queue.dead-letters"
-    handles: ClassVar[tuple[str, ...]] = ("queue",)
+    what: ClassVar[batch.What] = "dead_letters"
     settings: ClassVar[type[Settings]] = QueueDeadLettersSettings
 
     @classmethod
@@ -33,7 +32,7 @@ class QueueDeadLetters(Changeable):
         """Finds the queue; raises FaultError when there are more dead letters than wanted already."""
         assert isinstance(settings, QueueDeadLettersSettings)
         undo = batch.prepare(target, cls.kind)
-        there = batch.census(undo["at"])["dead_letters"]
+        there = batch.census(undo["at"])[cls.what]
         if there > settings.level:
             raise FaultError(f"{undo['queue']} has {there} dead letters already, so {settings.level} is no rise")
         return cls.alter(undo, settings)
@@ -41,22 +40,7 @@ class QueueDeadLetters(Changeable):
     @classmethod
     def start(cls, undo: Undo) -> Seen:
         """Parks letters until the queue's census shows the level."""
-        return batch.rise(undo, "dead_letters", undo["level"], replayable=undo["replayable"])
-
-    @classmethod
-    def hold(cls, undo: Undo, ended: threading.Event) -> None:
-        """Looks whether the queue still answers; raises Lapsed when it does not."""
-        batch.hold(undo, "dead_letters", ended)
-
-    @classmethod
-    def stop(cls, undo: Undo) -> Seen:
-        """Removes what was parked, wherever it stands, also what is being replayed."""
-        return batch.stop(undo)
-
-    @classmethod
-    def vouch(cls, undo: Undo, made: Made) -> str:
-        """See `batch.vouch`."""
-        return batch.vouch(undo, cls.kind, made)
+        return batch.rise(undo, cls.what, undo["level"], replayable=undo["replayable"])
 
     @classmethod
     def alter(cls, undo: Undo, settings: Settings) -> Undo:
@@ -67,9 +51,9 @@ class QueueDeadLetters(Changeable):
     @classmethod
     def change(cls, undo: Undo) -> Seen:
         """Parks more, or removes the newest, until the level is reached."""
-        batch.sink(undo, "dead_letters", undo["level"])
+        batch.sink(undo, cls.what, undo["level"])
         seen = cls.start(undo)
-        now = batch.census(undo["at"])["dead_letters"]
+        now = batch.census(undo["at"])[cls.what]
         if now > undo["level"]:
             raise FaultError(f"{undo['queue']}: {now} dead letters are there, {undo['level']} were wanted")
         return seen

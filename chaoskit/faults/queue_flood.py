@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import ClassVar
 
 from chaoskit.faults import batch
-from chaoskit.faults.base import Changeable, FaultError, Made, Seen, Settings, Target, Undo
+from chaoskit.faults.base import FaultError, Seen, Settings, Target, Undo
 
 
 class QueueFloodSettings(Settings):
@@ -19,11 +18,11 @@ class QueueFloodSettings(Settings):
     """Puts new ones as the workers take them; otherwise it is one flood, which they work off."""
 
 
-class QueueFlood(Changeable):
+class QueueFlood(batch.BatchFault):
     """Fills a queue up to a level and, unless told otherwise, keeps it there."""
 
     kind: ClassVar[str] = "queue.flood"
-    handles: ClassVar[tuple[str, ...]] = ("queue",)
+    what: ClassVar[batch.What] = "depth"
     settings: ClassVar[type[Settings]] = QueueFloodSettings
 
     @classmethod
@@ -34,22 +33,7 @@ class QueueFlood(Changeable):
     @classmethod
     def start(cls, undo: Undo) -> Seen:
         """Puts messages until the queue's census shows the level."""
-        return batch.rise(undo, "depth", undo["level"], batch.spare(undo["level"]))
-
-    @classmethod
-    def hold(cls, undo: Undo, ended: threading.Event) -> None:
-        """Tops the queue up as it falls; raises Lapsed when that is in vain or nobody answers any more."""
-        batch.hold(undo, "depth", ended)
-
-    @classmethod
-    def stop(cls, undo: Undo) -> Seen:
-        """Removes what was put, wherever it stands."""
-        return batch.stop(undo)
-
-    @classmethod
-    def vouch(cls, undo: Undo, made: Made) -> str:
-        """See `batch.vouch`."""
-        return batch.vouch(undo, cls.kind, made)
+        return batch.rise(undo, cls.what, undo["level"], batch.spare(undo["level"]))
 
     @classmethod
     def alter(cls, undo: Undo, settings: Settings) -> Undo:
@@ -62,9 +46,9 @@ class QueueFlood(Changeable):
         """Raises or lowers the queue to the new level."""
         begun, level = time.time(), undo["level"]
         most = level + batch.spare(level)
-        batch.sink(undo, "depth", most)
-        seen = batch.rise(undo, "depth", level, batch.spare(level))
-        now = batch.census(undo["at"])["depth"]
-        if now > most + batch.spare(level) and batch.census(undo["at"], undo["batch"])["depth"]:
+        batch.sink(undo, cls.what, most)
+        seen = batch.rise(undo, cls.what, level, batch.spare(level))
+        now = batch.census(undo["at"])[cls.what]
+        if now > most + batch.spare(level) and batch.census(undo["at"], undo["batch"])[cls.what]:
             raise FaultError(f"{undo['queue']}: depth is {now}, and did not fall to {level}")
         return Seen((begun, time.time()), seen.detail)

@@ -25,6 +25,7 @@ def _configuration(case: Case) -> Iterator[Strict]:
 
 
 def _steady(case: Case) -> Iterator[Strict]:
+    """Whether the run had a steady state to begin from."""
     event, about = next(case.history.of(Steady), None), "before the fault"
     if event is None:
         yield unknown(Hop.STEADY, about, "the run ended before the steady state was reached")
@@ -36,6 +37,7 @@ def _steady(case: Case) -> Iterator[Strict]:
 
 
 def _effects(case: Case) -> Iterator[Strict]:
+    """Whether each fault's effect was seen, and lasted."""
     for fault, invoke in case.evidence.invokes.items():
         about = _named(invoke.kind, invoke.targets)
         failed = [_said(event) for event in case.evidence.fault_problems if event.fault == fault]
@@ -98,6 +100,7 @@ def _clocks(case: Case) -> Iterator[Strict]:
 
 
 def _end(case: Case) -> Iterator[Strict]:
+    """Whether the run came to its end, with everything taken back."""
     for event in case.history.of(Interruption):
         yield unknown(Hop.END, "run", f"the run was ended early: {event.reason}")
     if next(case.history.of(End), None) is None:

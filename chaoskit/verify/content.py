@@ -25,6 +25,7 @@ _MAIL = "email"
 
 
 def _judge(one: Instance) -> Iterator[Strict]:
+    """What each receiver's notices say: recipients, subject, body, runbook."""
     for planned in one.alert.notices:
         if planned.ask.mode == "never":
             continue

@@ -33,6 +33,7 @@ _REPEATERS = ("alertmanager", "prometheus", "target")
 
 
 def _judge(case: Case) -> Iterator[Strict]:
+    """Alerts and notices that nothing promised or allowed."""
     found = [*_alerts(case), *_strangers(case), *_repeats(case)]
     yield from found or [_nothing_else(case)]
 

@@ -189,6 +189,7 @@ def _resolved(one: Instance) -> Interval | None:
 
 
 def _detect(one: Instance) -> Iterator[Strict]:
+    """From the fault's effect to pending."""
     promise = _Promise(one, Hop.DETECT, one.alert.detect)
     standing = _standing(promise) if one.episode is None else None
     yield standing or promise.timed(one.anchors.fault, _begun(one))
@@ -215,6 +216,7 @@ def _standing(promise: _Promise) -> Strict | None:
 
 
 def _hold(one: Instance) -> Iterator[Strict]:
+    """From pending to firing: the rule's `for`."""
     rule, pending, firing = one.alert.rule, _begun(one), _fired(one)
     more = f"; the rule says for: {format_duration(rule.for_s)} ({rule.place})"
     promise = _Promise(one, Hop.HOLD, one.alert.hold, more=more)
@@ -234,6 +236,7 @@ def _hold(one: Instance) -> Iterator[Strict]:
 
 
 def _notify(one: Instance) -> Iterator[Strict]:
+    """From firing to each receiver's first notice."""
     for notice in one.alert.notices:
         yield _notified(one, notice)
 
@@ -268,6 +271,7 @@ def _notice_setting(one: Instance, notice: PlannedNotice) -> str:
 
 
 def _clear(one: Instance) -> Iterator[Strict]:
+    """From the undo to resolved; or that it goes on firing."""
     firing, resolved, undo = _fired(one), _resolved(one), one.anchors.undo
     ends = one.alert.expectation.until_step != "never"
     promise = _Promise(one, Hop.CLEAR, one.alert.clear, _RULES if ends else ("prometheus",))
@@ -315,6 +319,7 @@ def _still_firing(promise: _Promise, firing: Interval | None, resolved: Interval
 
 
 def _all_clear(one: Instance) -> Iterator[Strict]:
+    """From resolved to each receiver's all-clear."""
     for notice in one.alert.notices:
         needs = (*_SENDERS, sink_of(notice.integration))
         resolved, heard = _resolved(one), one.heard(notice, "resolved")

@@ -23,6 +23,7 @@ _CHAIN = ("prometheus", "alertmanager", "target")
 
 
 def _judge(one: Instance) -> Iterator[Strict]:
+    """A suppressed alert fires and is not heard of, for its source mutes it."""
     source, firing = one.alert.expectation.suppressed_by, one.episode.firing if one.episode else None
     if source is None:
         return

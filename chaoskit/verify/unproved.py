@@ -11,6 +11,7 @@ from chaoskit.verify.check import Check, Strict, broken, unknown
 
 
 def _unproved(one: Instance) -> Iterator[Strict]:
+    """What is promised and no integration that is seen could show."""
     for each in one.alert.unproved:
         for hop in each.hops:
             reason = f"{one.about}, {hop}: {each.reason}"

@@ -12,21 +12,27 @@ from pathlib import Path
 import pytest
 
 import chaoskit
+from chaoskit.faults.registry import known, known_actions
+from chaoskit.handles import handle_kinds
+from chaoskit.verify.checks import CHECKS
 
 ROOT = Path(chaoskit.__file__).parent
 PAGE = (ROOT.parent / "docs" / "extending.md").read_text(encoding="utf-8")
 MAP = re.findall(r"^\| `(\w+)` \| [^|]+ \|$", PAGE, re.MULTILINE)
 CODE = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-PLACES = ("faults", "handles", "check.lints")
+PLACES = ("faults", "handles", "verify", "check.lints")
 EXAMPLES = {place: (CODE[2 * number], CODE[2 * number + 1]) for number, place in enumerate(PLACES)}
 """By the package that it belongs to, a module and its test."""
 CONFTEST = """
 from importlib import import_module
 from pathlib import Path
 
-for name in ("faults", "handles", "check.lints"):
+from chaoskit.verify import verify
+
+for name in ("faults", "handles", "verify", "check.lints"):
     import_module(f"chaoskit.{name}").__path__.append(str(Path(__file__).parent / name))
 import_module("chaoskit.check.lints.example")
+verify.CHECKS = (*verify.CHECKS, import_module("chaoskit.verify.example").FLOOD)
 """
 
 
@@ -48,7 +54,12 @@ def imported(package: str) -> set[str]:
 
 def test_the_map_has_every_package_and_each_says_what_it_is() -> None:
     assert sorted(MAP) == packages()
-    assert [name for name in MAP if not import_module(f"chaoskit.{name}").__doc__] in ([], ["verify"])
+    assert [name for name in MAP if not import_module(f"chaoskit.{name}").__doc__] == []
+
+
+def test_everything_that_is_listed_says_what_it_is() -> None:
+    listed: list[object] = [*known().values(), *known_actions().values(), *handle_kinds().values()]
+    assert [one for one in [*listed, *(check.judge for check in CHECKS)] if not one.__doc__] == []
 
 
 @pytest.mark.parametrize("package", MAP)
@@ -63,5 +74,7 @@ def test_what_the_page_shows_works_where_it_says(tmp_path: Path) -> None:
         (tmp_path / place / "example.py").write_text(module)
         (tmp_path / f"test_{place.replace('.', '_')}.py").write_text(its_test)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
-    done = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False)
-    assert "4 passed" in done.stdout, done.stdout + done.stderr
+    done = subprocess.run(
+        [*command, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT.parent
+    )
+    assert "7 passed" in done.stdout, done.stdout + done.stderr

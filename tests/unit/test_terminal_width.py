@@ -20,6 +20,7 @@ from chaoskit.report.checklist import checklist_view
 from chaoskit.report.terminal import plan_view, print_to, verdict_view
 from chaoskit.run.planning import Asked, plan_for
 from chaoskit.scenario.catalog import list_scenarios
+from chaoskit.verify.checks import CHECKS
 from chaoskit.verify.verify import judge_all
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -57,6 +58,7 @@ FIRST_SCREENS = {
     "list": [one.name for one in list_scenarios()],
     "list --faults": [*known(), *known_actions()],
     "list --handles": list(handle_kinds()),
+    "list --checks": [check.name for check in CHECKS],
     "list --lints": list(LINTS),
     "doctor": ["ok", "MISSING"],
 }
