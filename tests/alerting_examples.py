@@ -113,6 +113,8 @@ def random_step(rng: random.Random) -> dict[str, Any]:
             to = rng.choice((target, target, target, "made$1", "${1}x"))
             with_ = rng.choice(("$1", "critical", "", "db", "${1}-$$-$all", "$2"))
             given = {"regex": pattern} if rng.random() < 0.8 else {"separator": "-"}
+            if "$" in to:  # a name that is not ASCII is one for Prometheus 3 only
+                given = {"regex": "([a-z]+)(.*)"}
             return {
                 "source_labels": sources,
                 "target_label": to,

@@ -11,11 +11,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from chaoskit.alerting.model import AlertConfig, InhibitRule, Matcher, Route, Rule
-from chaoskit.check.alerts import Alert, Answer, alert_of, takes, values_of
+from chaoskit.alerting.model import AlertConfig, InhibitRule, Route, Rule
+from chaoskit.check.alerts import Alert, Answer, alert_of
 from chaoskit.check.exercised import Exercised, exercised
 from chaoskit.check.findings import Said
 from chaoskit.check.metrics import Metrics
+from chaoskit.check.mutes import Pool, conditions
 from chaoskit.check.reach import Reached, Tree
 from chaoskit.errors import Place
 from chaoskit.scenario.model import Profile, Scenario
@@ -37,7 +38,6 @@ class Facts:
     elsewhere: Mapping[str, Sequence[Said]] = field(default_factory=dict)
     """What was found by others, by lint: by promtool and amtool, which have no entry when not asked, and by faults."""
     _lines: dict[str, list[str]] = field(default_factory=dict)
-    _by_value: dict[str, dict[str | None, list[int]]] = field(default_factory=dict)
     _comparisons: int = _MOST_COMPARISONS
 
     def has(self, part: str) -> bool:
@@ -88,27 +88,11 @@ class Facts:
     @cached_property
     def inhibitions(self) -> tuple[Sides, ...]:
         """Each inhibition rule with the alerts that can stand on either side."""
+        pool = Pool(self.alerts)
         return tuple(
-            Sides(rule, self._matching(rule.source), self._matching(rule.target)) for rule in self.config.inhibit_rules
+            Sides(rule, tuple(pool.matching(rule.source)), tuple(pool.matching(rule.target)))
+            for rule in self.config.inhibit_rules
         )
-
-    def _matching(self, matchers: Sequence[Matcher]) -> tuple[tuple[Alert, Answer], ...]:
-        answers = ((alert, takes(matchers, alert)) for alert in self._pool(matchers))
-        return tuple((alert, found) for alert, found in answers if found is not Answer.NO)
-
-    def _pool(self, matchers: Sequence[Matcher]) -> Sequence[Alert]:
-        """The alerts that may satisfy the matchers: those with the values that the rarest literal one names."""
-        pools = [self._valued(m.label, values) for m in matchers if (values := values_of(m)) is not None]
-        return min(pools, key=len, default=self.alerts)
-
-    def _valued(self, label: str, values: frozenset[str]) -> list[Alert]:
-        index = self._by_value.get(label)
-        if index is None:
-            index = self._by_value[label] = {}
-            for number, alert in enumerate(self.alerts):
-                index.setdefault(alert.value(label), []).append(number)
-        numbers = {number for value in (*values, None) for number in index.get(value, ())}
-        return [self.alerts[number] for number in sorted(numbers)]
 
     def near(self, name: str, known: Collection[str]) -> str:
         """A hint with the known name most like this one; "" once looking for one has cost too much."""
@@ -171,17 +155,6 @@ class Sides:
     sources: tuple[tuple[Alert, Answer], ...]
     targets: tuple[tuple[Alert, Answer], ...]
 
-    @cached_property
-    def _ids(self) -> tuple[frozenset[int], frozenset[int]]:
-        sources, targets = (frozenset(id(alert) for alert, _ in side) for side in (self.sources, self.targets))
-        return sources, targets
-
     def may_mute(self, source: Alert, target: Alert) -> bool:
         """Whether the source can mute the target, for some values of what the series decide."""
-        pairs = ((source.value(label), target.value(label)) for label in self.rule.equal)
-        sources, targets = self._ids
-        return (
-            id(source) in sources
-            and id(target) in targets
-            and all(None in pair or pair[0] == pair[1] for pair in pairs)
-        )
+        return conditions(self.rule, source, target) is not None

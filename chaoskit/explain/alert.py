@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from chaoskit.alerting.model import AlertConfig, PromisedNotice, Route
+from chaoskit.check.mutes import Mute
 from chaoskit.errors import Place
-from chaoskit.explain.mutes import Mute
 from chaoskit.explain.people import Heard, People, Span, Told
 from chaoskit.explain.promises import Departure, departures_of
 from chaoskit.explain.subject import Subject, find_subjects

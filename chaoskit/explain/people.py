@@ -17,7 +17,7 @@ from chaoskit.alerting.windows_alert import AlertWindows, Delivery, windows_for
 from chaoskit.alerting.windows_expression import NAME, Selector, selectors
 from chaoskit.check.alerts import Alert, values_of
 from chaoskit.check.facts import Facts
-from chaoskit.explain.mutes import Mutes
+from chaoskit.check.mutes import Mutes
 from chaoskit.explain.subject import Subject, subject_of
 
 Span = tuple[float, float]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from chaoskit.alerting.expression import expression, walk
 from chaoskit.alerting.model import InhibitRule, Matcher
-from chaoskit.check.alerts import Alert, Answer, answer_all
+from chaoskit.check.alerts import Alert, Answer
 from chaoskit.check.facts import Facts, Sides
 from chaoskit.check.findings import Said, Severity, lint
 
@@ -136,18 +136,9 @@ def _certain(side: tuple[tuple[Alert, Answer], ...]) -> list[Alert]:
 
 
 def _surely_mutes(sides: Sides, source: Alert, target: Alert) -> bool:
-    if source is target:
-        return False
-    rule = sides.rule
-    for label in rule.equal:
-        values = source.value(label), target.value(label)
-        if None not in values and values[0] != values[1]:
-            return False
-        # What one of them never carries and the other may, agrees only by chance.
-        if (values[0] == "") != (values[1] == ""):
-            return False
-    twice = answer_all(rule.source, target) is Answer.YES and answer_all(rule.target, source) is Answer.YES
-    return not twice
+    # What one of them never carries and the other may, agrees only by chance.
+    lacking = any((source.value(label) == "") != (target.value(label) == "") for label in sides.rule.equal)
+    return source is not target and not lacking and sides.may_mute(source, target)
 
 
 def _circles(edges: dict[int, dict[int, Sides]]) -> Iterator[list[int]]:

@@ -17,6 +17,20 @@ from chaoskit.check.alerts import Alert, Answer, answer, answer_all, takes, valu
 _Values = tuple[str | None, ...]
 
 
+def conditions(rule: InhibitRule, source: Alert, target: Alert) -> tuple[str, ...] | None:
+    """What the labels must be like for the source to mute the target; empty: whenever it fires; None: never."""
+    if takes(rule.source, source) is Answer.NO or takes(rule.target, target) is Answer.NO:
+        return None
+    own, both = answer_all(rule.source, target), answer_all(rule.target, source)
+    values = [(label, source.value(label), target.value(label)) for label in rule.equal]
+    if own is both is Answer.YES or any(None not in (a, b) and a != b for _, a, b in values):
+        return None
+    open_ = [f"{label} is the same for both" for label, a, b in values if None in (a, b)]
+    if Answer.NO not in (own, both):
+        open_.append("not both of them match both sides of the inhibition")
+    return (*_doubts(rule.target, target, "its"), *_doubts(rule.source, source, f"{source.name}'s"), *open_)
+
+
 @dataclass(frozen=True, slots=True)
 class Mute:
     """One alert that can hold another back, by one inhibition rule."""
@@ -32,7 +46,7 @@ class Mutes:
 
     def __init__(self, alerts: Sequence[Alert], rules: Sequence[InhibitRule]) -> None:
         self._rules = rules
-        self._pool = _Pool(alerts)
+        self._pool = Pool(alerts)
         self._by: dict[str, dict[str, list[int]]] = {}
         self._always: list[int] = []
         for number, rule in enumerate(rules):
@@ -72,7 +86,7 @@ class Mutes:
             own = answer_all(rule.source, target)
             key = (number, values, doubts, own is Answer.YES, own is Answer.MAYBE)
             if key not in self._seen:
-                self._seen[key] = tuple(self._muting(number, values, doubts, own))
+                self._seen[key] = tuple(self._muting(number, values, target))
             if self._seen[key]:
                 found.append(self._seen[key])
         return found
@@ -87,58 +101,50 @@ class Mutes:
                 numbers.update(by_value.get(value, ()))
         return sorted(numbers)
 
-    def _muting(self, number: int, values: _Values, doubts: tuple[str, ...], own: Answer) -> Iterator[Mute]:
+    def _muting(self, number: int, values: _Values, target: Alert) -> Iterator[Mute]:
         rule = self._rules[number]
         groups = self._grouped(number)
         if None in values or any(None in group for group in groups):
             some = [each for each in groups if _may_agree(each, values)]
         else:
             some = [values] if values in groups else []
-        for group in some:
-            open_ = [
-                f"{label} is the same for both"
-                for label, a, b in zip(rule.equal, group, values, strict=True)
-                if a is None or b is None
-            ]
-            for source in groups[group]:
-                both = answer_all(rule.target, source)
-                if own is Answer.YES and both is Answer.YES:
-                    continue
-                conditions = [*doubts, *_doubts(rule.source, source, f"{source.name}'s"), *open_]
-                if own is not Answer.NO and both is not Answer.NO:
-                    conditions.append("not both of them match both sides of the inhibition")
-                yield Mute(source, rule, tuple(conditions))
+        for source in (source for group in some for source in groups[group]):
+            found = conditions(rule, source, target)
+            if found is not None:
+                yield Mute(source, rule, found)
 
     def _grouped(self, number: int) -> dict[_Values, list[Alert]]:
         if number not in self._sources:
             rule = self._rules[number]
             groups: dict[_Values, list[Alert]] = {}
-            for alert in self._pool.matching(rule.source):
+            for alert, _ in self._pool.matching(rule.source):
                 groups.setdefault(tuple(alert.value(label) for label in rule.equal), []).append(alert)
             self._sources[number] = groups
         return self._sources[number]
 
 
-class _Pool:
-    """Alerts by what is known of a label."""
+class Pool:
+    """Alerts by what is known of a label, so that only those are looked at that a matcher's literal values leave."""
 
     def __init__(self, alerts: Sequence[Alert]) -> None:
         self._alerts = alerts
-        self._by: dict[str, dict[str | None, list[Alert]]] = {}
+        self._by: dict[str, dict[str | None, list[int]]] = {}
 
-    def matching(self, matchers: Sequence[Matcher]) -> Iterator[Alert]:
-        literals = [(m.label, v) for m in matchers if (v := values_of(m)) is not None]
-        pools = [[a for value in (*sorted(v), None) for a in self._with(label).get(value, ())] for label, v in literals]
-        pool = min(pools, key=len, default=self._alerts)
-        return (alert for alert in pool if takes(matchers, alert) is not Answer.NO)
+    def matching(self, matchers: Sequence[Matcher]) -> Iterator[tuple[Alert, Answer]]:
+        """The alerts that may reach Alertmanager and satisfy the matchers, in their order, each with the answer."""
+        pools = [self._valued(m.label, values) for m in matchers if (values := values_of(m)) is not None]
+        for number in min(pools, key=len, default=range(len(self._alerts))):
+            alert = self._alerts[number]
+            if (found := takes(matchers, alert)) is not Answer.NO:
+                yield alert, found
 
-    def _with(self, label: str) -> dict[str | None, list[Alert]]:
-        if label not in self._by:
-            by: dict[str | None, list[Alert]] = {}
-            for alert in self._alerts:
-                by.setdefault(alert.value(label), []).append(alert)
-            self._by[label] = by
-        return self._by[label]
+    def _valued(self, label: str, values: frozenset[str]) -> Sequence[int]:
+        index = self._by.get(label)
+        if index is None:
+            index = self._by[label] = {}
+            for number, alert in enumerate(self._alerts):
+                index.setdefault(alert.value(label), []).append(number)
+        return sorted(number for value in (*values, None) for number in index.get(value, ()))
 
 
 def _may_agree(source: _Values, target: _Values) -> bool:
