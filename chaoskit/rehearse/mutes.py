@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from chaoskit.alerting.inhibition import Part, parts
 from chaoskit.alerting.model import AlertConfig, Rule
-from chaoskit.alerting.routing import alert_labels, matches_all
+from chaoskit.alerting.routing import alert_labels
 
 _ANY = "*"
 _MOST = 12
@@ -18,29 +19,22 @@ def muted_by(
 
     A label that carries a rule's own mark may have any value in life, so two such labels may be equal.
     """
-    sides: list[tuple[str, str, dict[str, str], dict[str, str]]] = []
+    sources: dict[tuple[int, bool], dict[tuple[str, ...], dict[str, None]]] = {}
+    targets: list[tuple[Part, str, str]] = []
     for number, (rule, results, mark) in alerts.items():
         for result in results:
             labels = alert_labels(config, rule, result)
-            sides.append((number, rule.alert, labels, {k: _ANY if mark in v else v for k, v in labels.items()}))
+            loose = {name: _ANY if mark in value else value for name, value in labels.items()}
+            muting, muted = parts(config, labels, loose)
+            for inhibition, on_both, values in muting:
+                sources.setdefault((inhibition, on_both), {}).setdefault(values, {})[rule.alert] = None
+            targets += [(part, number, rule.alert) for part in muted]
     found: dict[str, dict[str, None]] = {}
-    for inhibit in config.inhibit_rules:
-        sources: dict[tuple[str, ...], dict[str, None]] = {}
-        both: set[str] = set()
-        for number, name, labels, loose in sides:
-            if matches_all(inhibit.source, labels):
-                sources.setdefault(tuple(loose.get(one, "") for one in inhibit.equal), {})[name] = None
-                if matches_all(inhibit.target, labels):
-                    both.add(number)
-        for number, name, labels, loose in sides:
-            if number in both or not matches_all(inhibit.target, labels):
-                continue
-            key = tuple(loose.get(one, "") for one in inhibit.equal)
-            for source in (name for values, names in sources.items() if _may_equal(values, key) for name in names):
-                if source != name or "alertname" not in inhibit.equal:
-                    found.setdefault(number, {})[source] = None
-                elif source == name:
-                    found.setdefault(number, {})[f"{source} (another severity)"] = None
+    for (inhibition, on_both, key), number, name in sorted(targets, key=lambda each: each[0]):
+        by_values = sources.get((inhibition, on_both), {})
+        for source in (one for values, names in by_values.items() if _may_equal(values, key) for one in names):
+            same = source == name and "alertname" in config.inhibit_rules[inhibition].equal
+            found.setdefault(number, {})[f"{source} (another severity)" if same else source] = None
     return {number: _few(tuple(names)) for number, names in found.items()}
 
 

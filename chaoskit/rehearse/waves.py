@@ -13,8 +13,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from chaoskit.alerting.inhibition import Part, parts
 from chaoskit.alerting.model import AlertConfig, Rule
-from chaoskit.alerting.routing import alert_labels, match_routes, matches_all
+from chaoskit.alerting.routing import alert_labels, match_routes
 from chaoskit.rehearse.apart import Group, groups_of
 from chaoskit.rehearse.derive import closure, metric_names
 from chaoskit.rehearse.joins import OneSide, ambiguous, one_sides
@@ -49,8 +50,8 @@ class Wave:
     """How long the fault must last until every member is noticed."""
     lasts_s: float = math.inf
     """How long the conditions of all members hold."""
-    sources: set[tuple[int, tuple[str, ...]]] = field(default_factory=set)
-    targets: set[tuple[int, tuple[str, ...]]] = field(default_factory=set)
+    sources: set[Part] = field(default_factory=set)
+    targets: set[Part] = field(default_factory=set)
     groups: set[Group] = field(default_factory=set)
 
 
@@ -138,7 +139,8 @@ def make_waves(
         watched = set() if marked(one) else scripted | {name for expr in exprs for name in metric_names(expr)}
         queried = looks_at(rule, records)
         sides = [side for expr in exprs for side in one_sides(expr)]
-        sources, targets = _mutes(config, one)
+        mine = [parts(config, labels_of(config, one, result)) for result in one.results]
+        sources, targets = (set[Part]().union(*(each[side] for each in mine)) for side in (0, 1))
         groups = groups_of(config, (labels_of(config, one, result) for result in one.results))
         need_s, lasts_s = needed_s(config, one), held_to_s(one)
         wave = next(
@@ -172,22 +174,3 @@ def make_waves(
         wave.targets |= targets
         wave.groups |= groups
     return waves
-
-
-def _mutes(
-    config: AlertConfig, one: Proven
-) -> tuple[set[tuple[int, tuple[str, ...]]], set[tuple[int, tuple[str, ...]]]]:
-    """By inhibition rule and its equal labels' values: where the alert is a source, and where a target."""
-    sources: set[tuple[int, tuple[str, ...]]] = set()
-    targets: set[tuple[int, tuple[str, ...]]] = set()
-    for result in one.results:
-        labels = labels_of(config, one, result)
-        for number, rule in enumerate(config.inhibit_rules):
-            key = (number, tuple(labels.get(name, "") for name in rule.equal))
-            is_source, is_target = matches_all(rule.source, labels), matches_all(rule.target, labels)
-            # Who is on both sides neither mutes nor is muted by another such alert.
-            if is_source:
-                sources.add(key)
-            if is_target and not is_source:
-                targets.add(key)
-    return sources, targets

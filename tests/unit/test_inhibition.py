@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from alerting_examples import load
+import itertools
+import random
 
-from chaoskit.alerting.inhibition import muting_rules
+from alerting_examples import NAMES, alertmanager_text, load, random_labels, random_matchers
+
+from chaoskit.alerting.inhibition import muting_rules, parts
 from chaoskit.alerting.model import AlertConfig
 
 ROUTE = "route: {receiver: a}\nreceivers: [{name: a}]\n"
@@ -61,3 +64,21 @@ def test_all_rules_that_mute_are_named_in_order() -> None:
         "{source_match: {a: x}, target_match: {b: y}, equal: [c]}",
     )
     assert muting_rules(found, {"a": "x"}, {"b": "y"}) == (found.inhibit_rules[0], found.inhibit_rules[2])
+
+
+def test_parts_meet_exactly_where_one_alert_mutes_another() -> None:
+    """Random rules and alerts, many of them on both sides."""
+    met = 0
+    for seed in range(12):
+        rng = random.Random(seed)
+        rules = [
+            random_matchers(rng, "source_") | random_matchers(rng, "target_") | {"equal": rng.sample(NAMES[:4], 1)}
+            for _ in range(4)
+        ]
+        own = load(alertmanager=alertmanager_text({"receiver": "r0"}, inhibit_rules=rules))
+        alerts = [random_labels(rng) for _ in range(12)]
+        for source, target in itertools.product(alerts, alerts):
+            meets = bool(parts(own, source)[0] & parts(own, target)[1])
+            assert meets == bool(muting_rules(own, source, target)), (seed, source, target)
+            met += meets
+    assert met > 40
