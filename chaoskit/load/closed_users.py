@@ -60,15 +60,19 @@ class ClosedUsers:
         """Have as many users as the level asks for; one that must go finishes its request first."""
         runner = self._runner
         runner.spawning_greenlet.join(timeout=10)
+        before = 0
         while self._at.gate.open:
-            here = [greenlet.args[0] for greenlet in runner.user_greenlets if greenlet.args]
-            staying = [user for user in here if not user.leaving]
-            missing = int(self._at.asked(clock())) - len(staying)
-            if missing > 0:
-                runner.spawn_users({"Waiting": missing})
-            for user in staying[: max(0, -missing)]:
-                user.leaving = True
-                user.stop(force=False)
+            wanted = int(self._at.asked(clock()))
+            if wanted != before or wanted != self.users:  # most often neither, and nobody is asked
+                before = wanted
+                here = [greenlet.args[0] for greenlet in runner.user_greenlets if greenlet.args]
+                staying = [user for user in here if not user.leaving]
+                missing = wanted - len(staying)
+                if missing > 0:
+                    runner.spawn_users({"Waiting": missing})
+                for user in staying[: max(0, -missing)]:
+                    user.leaving = True
+                    user.stop(force=False)
             pause(LEVELS_S)
 
     def _settle(self, user: Any) -> None:
@@ -98,12 +102,14 @@ class ClosedUsers:
     def _end_overdue(self) -> None:
         """A time-out of the socket ends a silence; this one also ends an answer that trickles for ever.
 
-        Looks at all users a few times a second: a timer for each request would cost as much as our counting does.
+        Looks at all requests a few times a second: a timer for each would cost as much as our counting does.
         """
         loop = gevent.get_hub().loop
         while True:
             pause(LEVELS_S)
             since_s = clock() - self._at.spec.longest_s
+            if not any(ticket.due_s < since_s for ticket in self._at.counters.open.values()):
+                continue
             for greenlet in list(self._runner.user_greenlets):
                 ticket = greenlet.args[0].asking if greenlet.args else None
                 if ticket is not None and ticket.due_s < since_s:
