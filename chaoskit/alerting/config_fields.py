@@ -171,11 +171,11 @@ class Reading:
         value = self.get(node, key)
         return _nothing(node.place) if value is None else self.as_mapping(value, f"'{key}'")
 
-    def string_map(self, node: Node, key: str, *, label_names: bool = True) -> dict[str, str]:
-        """A mapping of texts to texts, such as labels; label names are checked unless told otherwise."""
+    def string_map(self, node: Node, key: str) -> dict[str, str]:
+        """Labels: a mapping of texts to texts."""
         found = {}
         for name, value in self.mapping(node, key).pairs:
-            if label_names and not LABEL_NAME.fullmatch(name.raw):
+            if not LABEL_NAME.fullmatch(name.raw):
                 self.say(name.place, f"'{name.raw}' in '{key}' is not a label name")
             elif value.kind != "scalar":
                 self.say(value.place, f"'{name.raw}' in '{key}' is {value.described()}, expected a text")

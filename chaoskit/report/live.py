@@ -203,8 +203,3 @@ class PlainLines:
                 )
             case _:
                 return ""
-
-
-def _in_one(text: str) -> str:
-    """Several lines as one."""
-    return clean(" | ".join(text.splitlines()))
