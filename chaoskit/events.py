@@ -33,6 +33,37 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     t: float = 0.0
 
 
+class ExpectedTexts(msgspec.Struct, frozen=True, kw_only=True):
+    """The annotations that a unit test expects of the alert with these labels; `place` is where it says so."""
+
+    labels: Labels
+    annotations: dict[str, str]
+    place: str
+
+
+class ExpectedQuiet(msgspec.Struct, frozen=True, kw_only=True):
+    """So many virtual seconds after the series began, a unit test expects no alert of the name; `place` says where."""
+
+    alert: str
+    at_vs: float
+    place: str
+
+
+class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run on scripted series is judged by, beside its scenario."""
+
+    rules: list[str] | None = None
+    """The rules that were loaded, each by its place and name; None: all."""
+    owed: list[str] = []
+    """Expectations that break where a receiver has no integration; elsewhere that is only said."""
+    doubts: dict[str, str] = {}
+    """By alert, why a template of its rule that fails says nothing of it."""
+    texts: list[ExpectedTexts] = []
+    quiet: list[ExpectedQuiet] = []
+    late_vs: float = 60.0
+    """By so much an evaluation may be later than a unit test's."""
+
+
 class Header(Event, frozen=True, kw_only=True, tag="header"):
     """What was run: texts of the inputs, versions, seed. `sources` maps role/file to text, secrets redacted."""
 
@@ -61,6 +92,8 @@ class Header(Event, frozen=True, kw_only=True, tag="header"):
     """Questions that are not settled: refusals by a program older than the user's, settings unknown here."""
     beside: list[str] = []
     """Alerts that other scenarios expect, which ran on the same stack: they may fire."""
+    rehearsal: Rehearsal | None = None
+    """None where the run has a target."""
 
 
 class Phase(Event, frozen=True, kw_only=True, tag="phase"):

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from chaoskit.alerting.model import AlertConfig, Rule
 from chaoskit.cli.rehearse_inputs import ASSUMED
 from chaoskit.cli.sources import load_config
+from chaoskit.events import SCHEMA, AnyEvent, Rehearsal
+from chaoskit.history import History
 from chaoskit.rehearse.derive import Guess
 from chaoskit.rehearse.proof import Proven, Subject
 from chaoskit.rehearse.series import Scripted, constant
-from tests.golden.doctored import recorded
+from tests.golden.doctored import recorded, with_events
 
 RULES = """\
 groups:
@@ -41,6 +46,14 @@ inhibit_rules:
 
 KEPT = recorded("kept")
 """The history of a run in which every promise was kept."""
+
+
+def as_wave(history: History, *told: AnyEvent, **judged_by: Any) -> History:
+    """The history of a run as if it had been a wave of a rehearsal, with further events before its end."""
+    header = msgspec.structs.replace(history.header, schema=SCHEMA, rehearsal=Rehearsal(**judged_by))
+    last = history.events[-1]
+    events = [header, *history.events[1:-1], *(msgspec.structs.replace(one, t=last.t) for one in told), last]
+    return replace(with_events(history, events), header=header)
 
 
 @pytest.fixture

@@ -33,6 +33,11 @@ class Rule:
     query_offset_s: float = 0.0
     """How far in the past its group evaluates (query_offset); delays what it sees by as much."""
 
+    @property
+    def key(self) -> str:
+        """Where it stands, which tells it from every other, in other processes too."""
+        return f"{self.place} {self.alert or self.record}"
+
 
 @dataclass(frozen=True, slots=True)
 class NotUnderstood:

@@ -3,7 +3,7 @@
     idle_cores   before anything of ours begins: have others the cores already?
     is_busy      the same by the last ten seconds
     Busy         under way, asked again and again: has this machine room for more?
-    Pressure     afterwards: how much of a delay may have been its doing?
+    Readings     for the history, from which verify tells how much of a delay may have been its doing
 
 Minutes are played in seconds, so what a busy machine adds to a delivery is soon as long as a group_wait. The
 kernel keeps the sum of all time in which somebody waited for a core (`/proc/pressure/cpu`); read again and again, it
@@ -29,8 +29,6 @@ _BUSY_PERCENT = 50.0
 _LATELY_S = 5.0
 _BUSY = 0.75
 _EVERY_S = 0.05
-MOST_S = 0.2
-"""Real seconds of a delay that waiting may excuse: more than this, on a machine however busy, is somebody's setting."""
 
 
 def _stalled_s() -> float | None:
@@ -80,8 +78,8 @@ class Busy:
         return now - since >= _LATELY_S and stalled - before >= _BUSY * (now - since)
 
 
-class Pressure:
-    """Reads the sum until `stop`, in a thread of its own; where the kernel keeps none, nothing is ever excused."""
+class Readings:
+    """Reads the sum until `stop`, in a thread of its own; nothing where the kernel keeps none."""
 
     def __init__(self, stalled_s: Callable[[], float | None] = _stalled_s) -> None:
         self._stalled_s = stalled_s
@@ -107,17 +105,12 @@ class Pressure:
             self._at.append(at)
             self._sums.append(found)
 
-    def waited_s(self, begin: float, end: float) -> float:
-        """For how much of [begin, end] somebody waited for a core, in real seconds; 0 where nobody knows."""
-        first = bisect.bisect_right(self._at, begin) - 1
-        last = bisect.bisect_left(self._at, end)
-        if first < 0 or not self._at:
-            return 0.0
-        return self._sums[min(last, len(self._sums) - 1)] - self._sums[first]
-
-    def explains(self, late_s: float, begin: float, end: float) -> bool:
-        """Whether so much of a delay in [begin, end] may be the machine's doing."""
-        return late_s <= min(self.waited_s(begin, end), MOST_S)
+    def readings(self, begin: float, end: float) -> list[tuple[float, float]]:
+        """What was read in [begin, end], and just before: instants and sums; of equal ones the first and the last."""
+        first = max(0, bisect.bisect_right(self._at, begin) - 1)
+        some = list(zip(self._at, self._sums, strict=True))[first : bisect.bisect_left(self._at, end) + 1]
+        kept = [b for a, b, c in zip(some, some[1:], some[2:], strict=False) if not a[1] == b[1] == c[1]]
+        return [*some[:1], *kept, *some[1:][-1:]]
 
     def _run(self) -> None:
         while not self._over.wait(_EVERY_S):

@@ -61,7 +61,7 @@ class Guess:
 
 def key_of(rule: Rule) -> str:
     """Where a rule stands, which tells it from every other, in other processes too."""
-    return f"{rule.place} {rule.alert or rule.record}"
+    return rule.key
 
 
 def recording_rules(rules: tuple[Rule, ...]) -> dict[str, Rule]:

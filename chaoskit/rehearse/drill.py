@@ -15,6 +15,7 @@ from chaoskit.alerting.model import AlertConfig, Route
 from chaoskit.alerting.routing import match_routes
 from chaoskit.alerting.windows import delivery_of, live_notify
 from chaoskit.alerting.windows_expression import range_of
+from chaoskit.events import Rehearsal
 from chaoskit.plan.build import make_plan
 from chaoskit.plan.model import Inventory, Plan, PlannedAlert
 from chaoskit.rehearse.derive import closure, key_of, recording_rules
@@ -61,6 +62,18 @@ class Drill:
     """The series whose end is not played."""
     how: Mapping[str, str] = field(default_factory=dict)
     """By alert, what of it is not played as it is in life."""
+
+    @property
+    def judged_by(self) -> Rehearsal:
+        """What its history is judged by, beside its scenario."""
+        return Rehearsal(
+            rules=None if self.rules is None else sorted(self.rules),
+            owed=[alert.id for alert in self.plan.alerts if alert.unproved],
+            doubts=dict(self.doubts),
+            texts=list(self.test.texts) if self.test else [],
+            quiet=list(self.test.quiet) if self.test else [],
+            late_vs=self.test.late_vs if self.test else 0.0,
+        )
 
 
 def profile_text(scale: float) -> str:

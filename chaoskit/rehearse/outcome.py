@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
-
-import msgspec
 
 from chaoskit.alerting.model import Receiver, Rule
-from chaoskit.alerting.routing import told_by
-from chaoskit.events import Notice
-from chaoskit.history import History
+from chaoskit.events import Notice, Scrapes
 from chaoskit.hop import Hop
-from chaoskit.observe.pressure import Pressure
-from chaoskit.plan.model import Plan, PlannedAlert
+from chaoskit.plan.model import PlannedAlert
 from chaoskit.rehearse.marker import headline
-from chaoskit.rehearse.rendering import NOTHING, Unrendered
-from chaoskit.rehearse.tested import GivenTest, GroupRow
-from chaoskit.rehearse.tested import rows as tested_rows
+from chaoskit.rehearse.tested import GroupRow
 from chaoskit.report.text import telling
-from chaoskit.verify.anchors import assign
-from chaoskit.verify.evidence import Episode, Evidence, gather
+from chaoskit.verify.case import Case
+from chaoskit.verify.evidence import Episode, Evidence
+from chaoskit.verify.scripted import UNLIKE, muted_by
 from chaoskit.verify.verdict import Result, Row, Verdict, worst_of
-from chaoskit.verify.verify import verify
+from chaoskit.verify.verify import judge_case
 
-_UNLIKE = "the scripted series did not make it fire as they did for promtool"
 RESTORED = "`for` restored"
 """How an outcome says that Prometheus was to take over since when the alert is pending."""
 SYNTHETIC = "source: synthetic; detect hop not proven"
@@ -104,57 +96,37 @@ class Rehearsed:
 
 
 def judge_wave(
-    history: History,
-    plan: Plan,
-    name: str,
-    disturbed: str = "",
-    pressure: Pressure | None = None,
-    unrendered: Unrendered = NOTHING,
-    derived: bool = False,
-    test: GivenTest | None = None,
-    how: Mapping[str, str] = {},
-) -> tuple[dict[str, RuleOutcome], list[Row], Verdict]:
-    """By alert name what a wave's history says of it, whatever else it shows, and the verdict as such.
+    case: Case, name: str, derived: bool = False, how: Mapping[str, str] = {}
+) -> tuple[Verdict, dict[str, RuleOutcome], list[Row]]:
+    """The verdict on a wave, by alert name what it says of it, and the rows of whatever else it shows.
 
-    `disturbed` says why an alert may have ended early or never fired though the rules are right; `pressure` knows
-    how long programs waited for this machine meanwhile, `unrendered` which templates failed. Of `derived` series that
-    make an alert true before their fault nobody learns anything: it counts as not rehearsed. `test` expects more. `how`
-    says by alert what is not played as it is in life.
+    Of `derived` series that make an alert true before their fault nobody learns anything: it counts as not rehearsed.
+    `how` says by alert what is not played as it is in life.
     """
-    verdict = verify(history, plan)
-    evidence = gather(history, plan.every_s, plan.witnesses, partial(told_by, plan.config))
-    owners = assign(plan, evidence)
-    seen = unrendered.rows(verdict.rows, plan.config)
-    seen += tested_rows(test, evidence, plan.time_scale) if test else []
-    names = sorted((alert.rule.alert for alert in plan.alerts), key=len, reverse=True)
+    verdict, _ = judge_case(case)
+    names = sorted((alert.rule.alert for alert in case.plan.alerts), key=len, reverse=True)
     by_name: dict[str, list[Row]] = {}
-    rows: list[Row] = []
     others: list[Row] = []
-    for row in (_disturbed(_synthetic(row), disturbed) for row in seen if _counts(row)):
+    for row in verdict.rows:
         of = next(
             (n for n in names if row.hop is not Hop.FINDING and (row.about == n or row.about.startswith(f"{n} "))), None
         )
-        if of and pressure is not None:
-            lives = [e for e in evidence.episodes if (owner := owners.get(id(e))) and owner.rule.alert == of]
-            row = _waited(row, lives, pressure, plan.time_scale)
-        rows.append(row)
         (by_name.setdefault(of, []) if of else others).append(row)
+    disturbed = any(one.failed is not False for one in case.history.of(Scrapes))
     found: dict[str, RuleOutcome] = {}
-    for alert in plan.alerts:
-        mine = [e for e in evidence.episodes if owners.get(id(e)) is alert]
-        astray = [] if alert.rule.alert not in plan.beside else list(_elsewhere(alert, mine, evidence, plan))
-        rows += astray
-        by_name.setdefault(alert.rule.alert, []).extend(astray)
-        outcome = _outcome(alert, by_name[alert.rule.alert], mine, evidence, plan, name)
+    for alert in case.plan.alerts:
+        mine = case.lives_of(alert)
+        outcome = _outcome(case, alert, by_name.get(alert.rule.alert, []), name)
         if derived and not disturbed and (unmoved := _unmoved(outcome)):
-            at_rest = any(e.name == alert.rule.alert for e in evidence.episodes)
+            at_rest = any(e.name == alert.rule.alert for e in case.evidence.episodes)
             outcome = unrehearsed(alert.rule, unmoved) if at_rest else replace(outcome, unmoved=True)
-        if derived and RESTORED in how.get(alert.rule.alert, "") and not all(_is_restored(e, evidence) for e in mine):
+        missed = any(not _is_restored(one, case.evidence) for one in mine)
+        if derived and missed and RESTORED in how.get(alert.rule.alert, ""):
             outcome = unrehearsed(alert.rule, "Prometheus did not restore since when it was pending")
         outcome = replace(outcome, how=how.get(alert.rule.alert, ""))
         there = found.get(alert.rule.alert)
         found[alert.rule.alert] = worse(there, outcome) if there else outcome
-    return found, others, replace_result(verdict, rows)
+    return verdict, found, others
 
 
 def _is_restored(episode: Episode, evidence: Evidence) -> bool:
@@ -163,103 +135,28 @@ def _is_restored(episode: Episode, evidence: Evidence) -> bool:
     return episode.own.get("pending", (0.0, 0.0))[0] < begun
 
 
-def replace_result(verdict: Verdict, rows: Sequence[Row]) -> Verdict:
-    """The verdict with these rows."""
-    result = worst_of(row.result for row in rows)
-    return msgspec.structs.replace(verdict, rows=list(rows), result=result)
-
-
-def _counts(row: Row) -> bool:
-    """A rehearsal has no load, and what moved the series was no fault of a service: when it shows is not judged."""
-    return row.hop is not Hop.LOAD and not (
-        row.hop is Hop.DETECT and (row.result is Result.PASS or row.observed is not None)
-    )
-
-
-def _synthetic(row: Row) -> Row:
-    """Whether a condition shows is the script's doing here, so its failure is no failure of the rules."""
-    if row.hop is not Hop.DETECT or row.result is not Result.FAIL:
-        return row
-    reason = f"{row.about}: {_UNLIKE}: {row.reason}"
-    return Row(
-        about=row.about, hop=row.hop, observed=row.observed, allowed=row.allowed, result=Result.UNKNOWN, reason=reason
-    )
-
-
-def _disturbed(row: Row, why: str) -> Row:
-    if not why or row.result is not Result.FAIL or (not row.hop.timed or row.hop is Hop.DETECT):
-        return row
-    return msgspec.structs.replace(row, result=Result.UNKNOWN, reason=f"{row.reason}; but {why}")
-
-
-def _waited(row: Row, lives: Sequence[Episode], pressure: Pressure, scale: float) -> Row:
-    """A notice that came no later than programs had to wait for a core says nothing of anybody's configuration."""
-    if (
-        row.result is not Result.FAIL
-        or row.hop not in (Hop.NOTIFY, Hop.ALL_CLEAR)
-        or not (row.observed and row.allowed)
-    ):
-        return row
-    late_s, after_s = (row.observed[0] - row.allowed[1]) / scale, row.observed[1] / scale
-    starts = [start for e in lives if (start := e.firing if row.hop is Hop.NOTIFY else e.resolved) is not None]
-    if late_s <= 0 or not any(pressure.explains(late_s, start[0], start[1] + after_s) for start in starts):
-        return row
-    why = f"programs waited for this busy machine as long as the {late_s:.2f} real s by which it was late"
-    return msgspec.structs.replace(row, result=Result.UNKNOWN, reason=f"{row.reason}; but {why}")
-
-
-def _outcome(
-    alert: PlannedAlert, rows: list[Row], episodes: list[Episode], evidence: Evidence, plan: Plan, wave: str
-) -> RuleOutcome:
-    doors = dict.fromkeys(
-        [*(n.door for n in alert.notices), *((n.receiver, n.integration, n.index) for n in evidence.notices)]
-    )
-    heard = tuple(h for door in doors if (h := _heard(door, episodes, evidence, alert, plan)) is not None)
-    muted = _muted(episodes, evidence)
-    if muted and not heard:
-        reason = f"{alert.rule.alert}: it was muted by {', '.join(muted)}, which fired on the same series"
-        rows = [_excused(row, reason) for row in rows]
-    problems = tuple(telling(rows))
-    result = worst_of(row.result for row in rows)
+def _outcome(case: Case, alert: PlannedAlert, rows: list[Row], wave: str) -> RuleOutcome:
+    episodes = case.lives_of(alert)
+    heard_at = ((n.receiver, n.integration, n.index) for n in case.evidence.notices)
+    doors = dict.fromkeys([*(n.door for n in alert.notices), *heard_at])
+    heard = tuple(h for door in doors if (h := _heard(door, episodes, case, alert)) is not None)
+    muted = tuple(dict.fromkeys(name for episode in episodes for name in muted_by(case, episode)))
+    result, problems = worst_of(row.result for row in rows), tuple(telling(rows))
     fired = any(episode.firing is not None for episode in episodes)
     return RuleOutcome(alert.rule, result, problems, heard, muted_by=muted, rows=tuple(rows), wave=wave, fired=fired)
 
 
 def _unmoved(outcome: RuleOutcome) -> str:
-    return next((row.reason for row in outcome.rows if row.hop is Hop.DETECT and _UNLIKE in row.reason), "")
+    return next((row.reason for row in outcome.rows if row.hop is Hop.DETECT and UNLIKE in row.reason), "")
 
 
-def _elsewhere(alert: PlannedAlert, episodes: list[Episode], evidence: Evidence, plan: Plan) -> Iterator[Row]:
-    """Receivers that heard of it though nothing leads it there."""
-    doors = {notice.door for notice in alert.notices}
-    for notice in evidence.notices:
-        door = (notice.receiver, notice.integration, notice.index)
-        told = next((e for e in episodes if e.firing and _tells(notice, e)), None)
-        if door in doors or told is None or notice.refused:
-            continue
-        doors.add(door)
-        labels = ", ".join(f"{k}={v}" for k, v in sorted(told.sent.items()))
-        ways = f"routes lead it to {', '.join(alert.receivers) or 'nobody'}"
-        to = f"{notice.receiver} ({notice.integration})"
-        reason = f"{alert.rule.alert}: {to} heard of it, and {ways}; it carried {labels}"
-        yield Row(about=alert.rule.alert, hop=Hop.NOTIFY, to=to, result=Result.FAIL, reason=reason)
-
-
-def _excused(row: Row, reason: str) -> Row:
-    if row.result is not Result.FAIL or row.hop not in (Hop.NOTIFY, Hop.ALL_CLEAR, Hop.CONTENT):
-        return row
-    return Row(about=row.about, hop=row.hop, to=row.to, result=Result.UNKNOWN, reason=reason)
-
-
-def _heard(
-    door: tuple[str, str, int], episodes: list[Episode], evidence: Evidence, alert: PlannedAlert, plan: Plan
-) -> Heard | None:
-    for notice in evidence.notices:
+def _heard(door: tuple[str, str, int], episodes: list[Episode], case: Case, alert: PlannedAlert) -> Heard | None:
+    for notice in case.evidence.notices:
         if (notice.receiver, notice.integration, notice.index) != door or notice.refused:
             continue
         for episode in episodes:
             if episode.firing is not None and _tells(notice, episode) and notice.sent[1] >= episode.firing[0]:
-                after = max(0.0, (notice.sent[1] - episode.firing[0]) * plan.time_scale)
+                after = max(0.0, (notice.sent[1] - episode.firing[0]) * case.scale)
                 others = {item.labels.get("alertname", "?"): None for item in notice.alerts}
                 beside = tuple(name for name in others if name not in (alert.rule.alert, episode.sent.get("alertname")))
                 return Heard(door[0], door[1], after, _text(notice, alert), tuple(notice.recipients), beside)
@@ -268,16 +165,6 @@ def _heard(
 
 def _tells(notice: Notice, episode: Episode) -> bool:
     return any(item.status == "firing" and episode.is_in(item.labels) for item in notice.alerts)
-
-
-def _muted(episodes: list[Episode], evidence: Evidence) -> tuple[str, ...]:
-    by = {
-        source.get("alertname", "?"): None
-        for event in evidence.suppressions
-        if event.state == "suppressed" and any(episode.is_in(event.labels) for episode in episodes)
-        for source in event.inhibited_by
-    }
-    return tuple(by)
 
 
 def _text(notice: Notice, alert: PlannedAlert) -> str:

@@ -24,15 +24,17 @@ from chaoskit.rehearse.drill import PROFILE, Drill, profile_text
 from chaoskit.rehearse.marker import mark
 from chaoskit.rehearse.outcome import RuleOutcome, judge_wave, unrehearsed, worse
 from chaoskit.rehearse.promise import write
-from chaoskit.rehearse.rendering import unrendered
 from chaoskit.rehearse.stack import RehearsalStack, scrape_series_only
 from chaoskit.rehearse.stage import SeriesTrack, Stage
 from chaoskit.run.prepare import versions
 from chaoskit.stack.binaries import Binaries
 from chaoskit.stack.fitting import fitted
 from chaoskit.surroundings import leave
+from chaoskit.verify.case import case_of
 from chaoskit.verify.outside import notes_of_strangers
+from chaoskit.verify.scripted import template_notes
 from chaoskit.verify.verdict import Result, Row, to_json
+from chaoskit.verify.verify import plan_of
 
 _SWITCH_S = 0.001
 _NONE = 'groups: [{name: none, rules: [{record: "chaoskit:none", expr: "vector(0)"}]}]\n'
@@ -124,16 +126,13 @@ def perform(
         )
     stage = Stage(stack, tracks)
     stage.run()
-    broken = unrendered(stack.folder / "logs")
     found = Performed(notes=list(localized.notes))
-    for drill, track in zip(drills, tracks, strict=True):
+    for drill in drills:
         history = read_history(folder / drill.name)
-        sure, doubted = broken.apart(drill.doubts)
+        case = case_of(history, plan_of(history.header))
         derived = drill.rules is not None and drill.test is None
-        by_name, rows, verdict = judge_wave(
-            history, drill.plan, drill.name, track.disturbed, stage.pressure, sure, derived, drill.test, drill.how
-        )
-        found.notes += doubted
+        verdict, by_name, rows = judge_wave(case, drill.name, derived, drill.how)
+        found.notes += template_notes(case)
         leave(folder / drill.name / "verdict.json", to_json(verdict))
         codes = [verdict.exit_code] if verdict.exit_code in (4, 5) else []
         strangers = notes_of_strangers(history)
@@ -174,6 +173,7 @@ def _header(
         notes=list(notes),
         set_aside=dict(config.set_aside),
         beside=sorted(drill.plan.beside),
+        rehearsal=drill.judged_by,
     )
 
 

@@ -111,18 +111,15 @@ class RehearsalStack(LocalStack):
             (folder / name).write_text(text, encoding="utf-8")
         return {str(folder / name) for name in files}
 
-    def missed_scrapes(self, real_s: float) -> str:
-        """What is to be said of scrapes of the page that failed in the last so many seconds; empty where none did.
-
-        A scrape that fails makes every series stale, and so ends what was pending.
-        """
+    def missed_scrapes(self, real_s: float) -> bool | None:
+        """Whether a scrape of the page failed in the last so many seconds; None where Prometheus does not tell."""
         query = f'count_over_time((up{{job="{JOB}"}} == 0)[{int(real_s * 1000) + 1}ms:{_STEP_MS}ms])'
         try:
             answer = requests.get(f"{self.prometheus_url}/api/v1/query", params={"query": query}, timeout=10).json()
             result = answer["data"]["result"]
         except (requests.RequestException, ValueError, KeyError):
-            return "nobody knows whether all scrapes of the series succeeded"
-        return "a scrape of the series failed, for this machine was too busy" if result else ""
+            return None
+        return bool(result)
 
     def _loaded(self) -> set[str]:
         try:

@@ -27,6 +27,8 @@ from chaoskit.events import (
     Notice,
     Phase,
     Poll,
+    Pressure,
+    Scrapes,
     Stranger,
     Suppression,
     Watch,
@@ -34,7 +36,8 @@ from chaoskit.events import (
 from chaoskit.faults.base import FaultError
 from chaoskit.faults.registry import known_actions
 from chaoskit.observe.alertmanager import AlertmanagerObserver
-from chaoskit.observe.pressure import Pressure
+from chaoskit.observe.logs import failed_lines
+from chaoskit.observe.pressure import Readings
 from chaoskit.observe.prometheus import PrometheusObserver
 from chaoskit.plan.model import Plan
 from chaoskit.rehearse.fault import SeriesSteps
@@ -75,8 +78,6 @@ class SeriesTrack(Track):
         self.series = series
         self.records, self.rules = records, rules
         """Rule files: what is evaluated from the beginning, and what once the series are at rest; they may be equal."""
-        self.disturbed = ""
-        """Why this machine, not the rules, may be to blame for an alert that ended early; empty where it is not."""
         self.interval_s = interval_s
         self.stack: RehearsalStack | None = None
 
@@ -110,7 +111,7 @@ class Stage(Runner):
         super().__init__(stack, [[track] for track in tracks])
         self._stage = stack
         self._current: SeriesTrack | None = tracks[0]
-        self.pressure = Pressure()
+        self.pressure = Readings()
 
     def _start(self) -> None:
         self._say(Phase(name="starting"))
@@ -133,6 +134,8 @@ class Stage(Runner):
 
     def _stop(self) -> list[str]:
         self.pressure.stop()
+        for line in failed_lines(self.stack.folder / "logs"):
+            self._say(line)
         return super()._stop()
 
     def _witnessed(self, event: Event) -> None:
@@ -162,9 +165,11 @@ class Stage(Runner):
             # A reload makes Prometheus forget its Alertmanagers until its next discovery; what fires then is lost.
             await_discovery(self.stack.prometheus_url, timeout_s=_DISCOVERY_S)
             if track.steady([]):
-                begun = time.monotonic()
+                begun = time.time()
                 track.play()
-                track.disturbed = self._stage.missed_scrapes(time.monotonic() - begun)
+                during = (begun, time.time())
+                track.say(Scrapes(during=during, failed=self._stage.missed_scrapes(during[1] - begun)))
+                track.say(Pressure(readings=self.pressure.readings(*during)))
 
     def _begin(self, track: SeriesTrack) -> None:
         """Its recording rules, and its series at rest; nothing is left of the wave before."""

@@ -21,6 +21,7 @@ from chaoskit.alerting.model import AlertConfig, Rule
 from chaoskit.alerting.routing import alert_labels, match_routes, receivers_of
 from chaoskit.alerting.windows_expression import range_of
 from chaoskit.errors import EquipmentError
+from chaoskit.events import ExpectedQuiet, ExpectedTexts
 from chaoskit.rehearse.derive import closure, key_of, recording_rules
 from chaoskit.rehearse.drill import STEP
 from chaoskit.rehearse.fault import KIND
@@ -29,7 +30,7 @@ from chaoskit.rehearse.perform import with_rules
 from chaoskit.rehearse.proof import answered, dumped, promtool_tests, results_of
 from chaoskit.rehearse.scenarios import Given
 from chaoskit.rehearse.series import Course, notation, value_at
-from chaoskit.rehearse.tested import GivenTest, GroupRow, Quiet, Told
+from chaoskit.rehearse.tested import GivenTest, GroupRow
 from chaoskit.rehearse.unit_tests import UnitTest, Wanted, Way, ways
 from chaoskit.rehearse.waves import scale_for_length
 from chaoskit.rehearse.written import described
@@ -361,7 +362,7 @@ class _Trial:
             results,
             tuple(self._told(rules, results)),
             tuple(
-                Quiet(one.alert, one.at_s - way.begins_s, one.place)
+                ExpectedQuiet(alert=one.alert, at_vs=one.at_s - way.begins_s, place=str(one.place))
                 for one in test.wanted
                 if not one.alerts and way.begins_s < one.at_s < at_s
             ),
@@ -386,7 +387,7 @@ class _Trial:
                 entry["notifies"] = list(receivers)
             yield entry
 
-    def _told(self, rules: Sequence[Rule], results: Mapping[str, tuple[Labels, ...]]) -> Iterator[Told]:
+    def _told(self, rules: Sequence[Rule], results: Mapping[str, tuple[Labels, ...]]) -> Iterator[ExpectedTexts]:
         for rule in rules:
             if any(_GLOBALS.search(text) for text in rule.annotations.values()):
                 continue  # external labels are the test's own, and other ones here
@@ -402,11 +403,12 @@ class _Trial:
         return not expected or any(one.kind == "webhook" for n in heard for one in config.receivers[n].integrations)
 
     @staticmethod
-    def _texts(one: Wanted, rule: Rule, results: Sequence[Labels]) -> Iterator[Told]:
+    def _texts(one: Wanted, rule: Rule, results: Sequence[Labels]) -> Iterator[ExpectedTexts]:
         for labels, texts in one.alerts:
             wanted = {key: value for key, value in labels.items() if value and key != "alertname"}
             if wanted in [dict(result) for result in results]:
-                yield Told({**wanted, "alertname": rule.alert}, texts, one.place)
+                named = {**wanted, "alertname": rule.alert}
+                yield ExpectedTexts(labels=named, annotations=dict(texts), place=str(one.place))
 
 
 _LACKS = (

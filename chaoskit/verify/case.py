@@ -8,13 +8,14 @@ from functools import partial
 
 from chaoskit.alerting.routing import told_by
 from chaoskit.alerting.windows import delivery_of
-from chaoskit.events import Interruption, Notice, Steady
+from chaoskit.events import Interruption, Interval, LogLine, Notice, Pressure, Rehearsal, Steady
 from chaoskit.history import History
 from chaoskit.plan.model import Plan, PlannedAlert, PlannedNotice
 from chaoskit.verify.anchors import Anchors, anchors_of, assign
 from chaoskit.verify.company import Company
 from chaoskit.verify.evidence import Episode, Evidence, gather
 from chaoskit.verify.mutes import Mutes, mutes_of
+from chaoskit.verify.templates import Templates, failed_templates
 
 _TAIL_SLACK_S = 1.5
 """Real seconds between the last word of any observer and the end of looking on."""
@@ -37,7 +38,24 @@ class Case:
     """The end of looking on."""
     began: bool
     """Whether the steady state was reached, so that faults were injected."""
+    templates: Templates
+    readings: list[Interval]
+    """Instants, each with the time until then in which any program waited for a core; empty where it was not read."""
     instances: list[Instance] = field(default_factory=list)
+
+    @property
+    def rehearsal(self) -> Rehearsal | None:
+        """What it is judged by where it is a rehearsal; None for a run that has a target."""
+        return self.history.header.rehearsal
+
+    @property
+    def loaded(self) -> bool:
+        """Whether there is to be load."""
+        return self.plan.profile.load.given and self.rehearsal is None
+
+    def lives_of(self, alert: PlannedAlert) -> list[Episode]:
+        """The episodes that fulfil an expectation."""
+        return [episode for episode in self.evidence.episodes if self.owners.get(id(episode)) is alert]
 
     @property
     def scale(self) -> float:
@@ -97,13 +115,15 @@ def case_of(history: History, plan: Plan) -> Case:
         evidence.phases.get("steps", history.events[0].t),
         until,
         steady is not None and steady.reached,
+        failed_templates(history.of(LogLine)),
+        sorted(reading for one in history.of(Pressure) for reading in one.readings),
     )
     case.instances += [one for alert in plan.alerts for one in _instances(case, alert)]
     return case
 
 
 def _instances(case: Case, alert: PlannedAlert) -> list[Instance]:
-    mine = [episode for episode in case.evidence.episodes if case.owners.get(id(episode)) is alert]
+    mine = case.lives_of(alert)
     lives: list[tuple[Episode | None, str]]
     if alert.names:
         by_name = {episode.labels.get(alert.label): episode for episode in mine}

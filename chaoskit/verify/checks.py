@@ -12,7 +12,9 @@ from chaoskit.verify.findings import FINDINGS
 from chaoskit.verify.hops import HOPS
 from chaoskit.verify.load import LOAD
 from chaoskit.verify.requests import EXIT_CODE, LIMITS
+from chaoskit.verify.scripted import SCRIPTED
 from chaoskit.verify.suppressed import SUPPRESSED
+from chaoskit.verify.unit_tests import UNIT_TESTS
 from chaoskit.verify.unproved import UNPROVED, UNWITNESSED
 from chaoskit.verify.volume import NOTICES, VOLUMES
 
@@ -36,4 +38,6 @@ CHECKS: tuple[Check[Any], ...] = (
     UNWITNESSED,
     FINDINGS,
     VOLUMES,
+    *SCRIPTED,
+    *UNIT_TESTS,
 )

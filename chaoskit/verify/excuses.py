@@ -8,6 +8,7 @@ does, and no excuse makes anything pass. Asked in this order:
     unseen     an observer did not look, equipment was down or stood still, a group waited for another integration
     delayed    the same for what was seen at the wrong time: only what lasted as long as it is late explains it
     ended      our own undo, before it was due
+    unscraped  scripted series went stale; only for a FAIL
     busy       the machine left too little processor time; only for a FAIL, and never in real time
 """
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import msgspec
 
+from chaoskit.events import Scrapes
 from chaoskit.hop import Hop, Lane
 from chaoskit.units import seconds
 from chaoskit.verify import processor
@@ -64,7 +66,15 @@ def _trouble(row: Row, need: Need, case: Case) -> str:
         trouble = trouble or _delayed(row, need, need.late_s, case, group)
     if trouble or row.result is Result.PASS:
         return trouble
-    return processor.starved(case.evidence.processor, need.busy, *need.span, case.scale)
+    return _unscraped(row, case) or processor.starved(case.evidence.processor, need.busy, *need.span, case.scale)
+
+
+def _unscraped(row: Row, case: Case) -> str:
+    """Whether scripted series may have gone stale, which ends what is pending or fires."""
+    failed = [one.failed for one in case.history.of(Scrapes)] if row.hop.timed and row.hop is not Hop.DETECT else []
+    if True in failed:
+        return "a scrape of the series failed, for this machine was too busy"
+    return "Prometheus did not tell whether all scrapes of the series succeeded" if None in failed else ""
 
 
 def _same_group(row: Row, need: Need, case: Case) -> tuple[str, ...]:
@@ -132,7 +142,7 @@ def _delayed(row: Row, need: Need, late_s: float, case: Case, group: tuple[str, 
     if late_s <= lag_s:
         return f"the {sink} stood still for up to {lag_s:.2f} real s meanwhile, and who waits for it speaks later"
     every_s = evidence.every_s.get(need.instance.alert.rule.alert, 0.0) if need.instance else 0.0
-    way_s = processor.on_the_way_s(evidence.processor, every_s, begin, end, case.scale)
+    way_s = processor.on_the_way_s(evidence.processor, case.readings, every_s, begin, end, case.scale)
     if row.hop.lane is Lane.RECEIVER and late_s <= way_s:
         return (
             "this machine was busy: on the way of the notice Prometheus and Alertmanager waited for a processor "

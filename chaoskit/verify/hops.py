@@ -21,6 +21,7 @@ from chaoskit.verify.case import Case, Instance
 from chaoskit.verify.check import Check, Need, Owed, Strict
 from chaoskit.verify.excuses import FLAP_REAL_S, sink_of
 from chaoskit.verify.judge import between, judge, margin_vs
+from chaoskit.verify.scripted import UNLIKE, muted_by
 from chaoskit.verify.verdict import Result, Row
 
 _TICKS_S = 2 * PROMETHEUS_TICK_S
@@ -192,7 +193,11 @@ def _detect(one: Instance) -> Iterator[Strict]:
     """From the fault's effect to pending."""
     promise = _Promise(one, Hop.DETECT, one.alert.detect)
     standing = _standing(promise) if one.episode is None else None
-    yield standing or promise.timed(one.anchors.fault, _begun(one))
+    found = standing or promise.timed(one.anchors.fault, _begun(one))
+    if one.case.rehearsal is not None:
+        why = Need((0.0, 0.0), lambda _: f"{one.about}: {UNLIKE}: {found.row.reason}", known=UNLIKE)
+        found = Strict(found.row, (*found.needs, why))
+    yield found
 
 
 def _standing(promise: _Promise) -> Strict | None:
@@ -250,6 +255,8 @@ def _notified(one: Instance, notice: PlannedNotice) -> Strict:
     )  # fmt: skip
     if notice.ask.mode != "never":
         muted = company.muted(notice, one.episode) if heard is None else ""
+        if one.case.rehearsal and heard is None and one.episode and (by := muted_by(one.case, one.episode)):
+            muted = f"it was muted by {', '.join(by)}, which fired on the same series"
         return promise.timed(firing, heard.sent if heard else None, muted)
     if firing is None:
         return promise.timed(None, None)
@@ -265,6 +272,8 @@ def _notice_setting(one: Instance, notice: PlannedNotice) -> str:
     refused = [n for n in notices if (n.receiver, n.integration, n.index) == notice.door and n.refused]
     if refused:
         return f"; the receiver refused it {amount(len(refused), 'times')}, with {refused[0].refused}"
+    if what := one.case.templates.doors.get((notice.receiver, notice.integration)):
+        return f"; its template fails: {what} ({one.case.plan.config.receivers[notice.receiver].place})"
     if notice.configured is None:
         return f"; no route of the configuration leads this alert to {notice.receiver}"
     return f"; the configuration says {notice.configured.setting} ({notice.configured.place})"

@@ -55,7 +55,7 @@ _COUNTED = ("started", "finished", "failed", "dropped")
 
 def _judge(case: Case) -> Iterator[Strict]:
     """One row that passes, or one for each thing that is wrong with the load; none where there is none."""
-    if not case.plan.profile.load.given:
+    if not case.loaded:
         return
     windows, totals = list(case.history.of(LoadWindow)), list(case.history.of(LoadTotals))
     reasons = _wrong(case.history, case.evidence, windows, totals)
@@ -69,7 +69,7 @@ def _judge(case: Case) -> Iterator[Strict]:
         yield kept(Hop.LOAD, "load", amount(totals[0].finished, "requests") + more)
 
 
-LOAD = Check("load", Case, _judge, lambda case: [("load", Hop.LOAD, "")] if case.plan.profile.load.given else [])
+LOAD = Check("load", Case, _judge, lambda case: [("load", Hop.LOAD, "")] if case.loaded else [])
 
 
 def _wrong(

@@ -16,10 +16,11 @@ seconds in gates whose scenarios all passed, none to four in 400 reach SHARE, al
 
 from __future__ import annotations
 
+import bisect
 import itertools
 from collections.abc import Sequence
 
-from chaoskit.events import Processor
+from chaoskit.events import Interval, Processor
 
 SHARE = 0.85
 """The part of its ready time that equipment spends waiting from which on it is starved.
@@ -34,6 +35,8 @@ SECOND = 0.90
 a gate of three stacks on idle cores, none in gates of two beside two busy loops that kept every promise, and 27 in one
 with a third stack beside those, in which alerts of latency fired and others flapped.
 """
+MOST_S = 0.2
+"""Real seconds of lateness that waiting of no matter which program may explain: more is somebody's setting."""
 PART = 0.25
 """How much of the span it must have waited besides, in sum: who hardly has anything to do waits for most of that, and
 is late by next to nothing."""
@@ -59,20 +62,33 @@ def starved(seen: Sequence[Processor], equipment: Sequence[str], begin: float, e
     )
 
 
-def on_the_way_s(seen: Sequence[Processor], every_s: float, begin: float, end: float, scale: float) -> float:
+def on_the_way_s(
+    seen: Sequence[Processor], readings: Sequence[Interval], every_s: float, begin: float, end: float, scale: float
+) -> float:
     """How much later a notice may have come for want of a processor on its way in [begin, end], in real seconds.
 
     Prometheus tells of an alert at the end of an evaluation, one each `every_s`, and what it waited for in a second is
     shared among those of that second; Alertmanager does nothing but pass on, so all that it waited for may have been
     this notice's. In a second in which Prometheus waited for 1.2 s in sum a notice was 0.24 s late, though neither was
-    starved. No time in real time, where slowness is real.
+    starved. Where the kernel told only for how long any program waited (`readings`, instants with the sum until then),
+    it may have been this notice, for MOST_S. No time in real time, where slowness is real.
     """
     if scale <= 1:
         return 0.0
     inside = _inside(seen, begin, end)
     evaluating = max((_waited(each, "prometheus") * every_s for each in inside), default=0.0)
     passing_on = max((_waited(each, "alertmanager") for each in inside), default=0.0)
-    return evaluating + passing_on
+    return max(evaluating + passing_on, min(_any_waited_s(readings, begin, end), MOST_S))
+
+
+def _any_waited_s(readings: Sequence[Interval], begin: float, end: float) -> float:
+    first = bisect.bisect_right(readings, begin, key=_instant) - 1
+    last = min(bisect.bisect_left(readings, end, key=_instant), len(readings) - 1)
+    return readings[last][1] - readings[first][1] if first >= 0 else 0.0
+
+
+def _instant(reading: Interval) -> float:
+    return reading[0]
 
 
 def _inside(seen: Sequence[Processor], begin: float, end: float) -> list[Processor]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -31,6 +32,7 @@ from chaoskit.verify.judge import between
 from chaoskit.verify.load import load_notes
 from chaoskit.verify.outside import notes_of_others, notes_of_strangers
 from chaoskit.verify.requests import requests_of
+from chaoskit.verify.scripted import template_notes
 from chaoskit.verify.verdict import Figure, Result, Row, Verdict, exit_code, worst_of
 from chaoskit.verify.volume import counted
 
@@ -38,15 +40,22 @@ from chaoskit.verify.volume import counted
 def plan_of(header: Header) -> Plan:
     """The plan that the run followed, made again from its header."""
     inputs = read_inputs(header.sources, header.scenario, header.profile, header.settings, header.set_aside)
-    return make_plan(
+    config, rehearsal = inputs.config, header.rehearsal
+    if rehearsal is not None and rehearsal.rules is not None:
+        loaded = tuple(rule for rule in config.rules if rule.record or rule.key in rehearsal.rules)
+        config = replace(config, rules=loaded)
+    plan = make_plan(
         inputs.scenario,
         inputs.profile,
-        inputs.config,
+        config,
         Inventory({handle: tuple(names) for handle, names in header.targets.items()}),
         time_scale=header.time_scale,
         seed=header.seed,
         beside=header.beside,
     )
+    owed = [alert.id for alert in plan.alerts] if rehearsal is None else rehearsal.owed
+    alerts = tuple(alert if alert.id in owed else replace(alert, unproved=()) for alert in plan.alerts)
+    return replace(plan, alerts=alerts)
 
 
 def verify(history: History, plan: Plan | None = None) -> Verdict:
@@ -56,18 +65,24 @@ def verify(history: History, plan: Plan | None = None) -> Verdict:
 
 def judge_all(history: History, plan: Plan | None = None) -> tuple[Verdict, list[Checklist]]:
     """The verdict, and the documented checklist of each expected instance."""
-    case = case_of(history, plan or plan_of(history.header))
-    plan, rows, owing, checklists = case.plan, list[Row](), list[Owed](), list[Checklist]()
+    return judge_case(case_of(history, plan or plan_of(history.header)))
+
+
+def judge_case(case: Case) -> tuple[Verdict, list[Checklist]]:
+    """The same of what is in order already."""
+    history = case.history
+    plan, rows, hidden, owing, checklists = case.plan, list[Row](), list[Row](), list[Owed](), list[Checklist]()
     for of, group in itertools.groupby(CHECKS, key=lambda check: check.of):
         checks = list(group)
         subjects: Sequence[Any] = case.instances if of is Instance else [case]
         for subject in subjects:
             owing += _by_receiver(owed for check in checks for owed in check.owes(subject))
             mine = [row for check in checks if case.began or check.always for row in _rows(check, subject, case)]
-            rows += [row for row in mine if row.result is Result.FAIL or not row.hop.only_failures]
+            rows += [row for row in mine if _is_shown(row, case)]
+            hidden += [row for row in mine if not _is_shown(row, case)]
             if case.began and of is Instance:
                 checklists.append(checklist(subject, mine))
-    rows += _not_judged(owing, rows, case.began)
+    rows += _not_judged(owing, [*rows, *hidden], case.began)
     result = worst_of(row.result for row in rows)
     interrupted = any(not event.trouble for event in history.of(Interruption))
     code = exit_code(result, healed=_healed(case), interrupted=interrupted)
@@ -87,6 +102,7 @@ def judge_all(history: History, plan: Plan | None = None) -> tuple[Verdict, list
             *_volume(case),
             *load_notes(history),
             *notes_of_strangers(history),
+            *template_notes(case),
             *_later(history),
         ],
         requests=requests_of(history) or msgspec.UNSET,
@@ -101,6 +117,13 @@ def _rows(check: Check[Any], subject: Any, case: Case) -> list[Row]:
     except Exception as error:
         reason = f"the check of {check.name} broke: {type(error).__name__}: {error}"
         return [Row(about=check.name, hop=Hop.FINDING, result=Result.UNKNOWN, reason=reason)]
+
+
+def _is_shown(row: Row, case: Case) -> bool:
+    """Whether the verdict has it; of what scripted series cannot show, only that nobody knows."""
+    if row.hop.only_failures:
+        return row.result is Result.FAIL
+    return row.hop.scripted or case.rehearsal is None or (row.result is not Result.PASS and row.observed is None)
 
 
 def _by_receiver(owed: Iterable[Owed]) -> list[Owed]:

@@ -15,22 +15,19 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import msgspec
 import psutil
 import pytest
 
 from chaoskit import waiting
 from chaoskit.alerting.model import AlertConfig, PromisedNotice
 from chaoskit.errors import BadInput, ChaoskitError, EquipmentError, ExitCode, Interrupted, Place, Problem, Refused
-from chaoskit.history import read_history
 from chaoskit.hop import Hop
 from chaoskit.host import process
 from chaoskit.observe import pressure
-from chaoskit.observe.pressure import MOST_S, Pressure
 from chaoskit.rehearse import lanes, session
 from chaoskit.rehearse.derive import key_of
 from chaoskit.rehearse.lanes import Lane
-from chaoskit.rehearse.outcome import Rehearsed, RuleOutcome, judge_wave
+from chaoskit.rehearse.outcome import Rehearsed, RuleOutcome
 from chaoskit.rehearse.output import exit_code, text_lines
 from chaoskit.rehearse.perform import Performed
 from chaoskit.rehearse.proof import Proven, Subject, Unproven
@@ -39,8 +36,7 @@ from chaoskit.rehearse.session import Asked, Session
 from chaoskit.rehearse.stub import stub_for
 from chaoskit.stack.binaries import Binaries
 from chaoskit.verify.verdict import Result, Row
-from chaoskit.verify.verify import plan_of, verify
-from tests.rehearse_examples import KEPT, alerts, proven
+from tests.rehearse_examples import alerts, proven
 from tests.rehearse_examples import config as config
 
 NONE = Path("/nonexistent")
@@ -177,61 +173,6 @@ def test_a_rule_whose_wave_cannot_be_planned_is_a_row_and_the_others_of_the_wave
     assert "receiver 'gone' is defined nowhere" in bad.reasons[0]
     assert len(results) == len(alerts(config))
     assert exit_code(found) is ExitCode.UNKNOWN
-
-
-def busy(share: float) -> Pressure:
-    """A machine on which programs wait for this share of the time, over the whole kept history."""
-    stalled = [0.0]
-    found = Pressure(lambda: stalled[0])
-    history = read_history(Path(__file__).parents[1] / "golden" / "kept.jsonl")
-    begun = history.events[0].t
-    for n in range(4000):
-        stalled[0] = n * 0.05 * share
-        found.read(begun + n * 0.05)
-    return found
-
-
-def judged(monkeypatch: pytest.MonkeyPatch, late_vs: float, share: float) -> list[Result]:
-    """The notify rows of the kept history, had each notice been so many virtual seconds late."""
-    verdict = verify(KEPT)
-
-    def late(row: Row) -> Row:
-        if row.hop != "notify" or row.allowed is None:
-            return row
-        seen = (row.allowed[1] + late_vs, row.allowed[1] + late_vs + 1)
-        return msgspec.structs.replace(row, observed=seen, result=Result.FAIL, reason="late")
-
-    doctored = msgspec.structs.replace(verdict, rows=[late(row) for row in verdict.rows])
-    monkeypatch.setattr("chaoskit.rehearse.outcome.verify", lambda history, plan: doctored)
-    rows = judge_wave(KEPT, plan_of(KEPT.header), "wave", "", busy(share))[2].rows
-    return [row.result for row in rows if row.hop == "notify"]
-
-
-def test_lateness_that_waiting_for_a_core_explains_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert set(judged(monkeypatch, 5.0, 0.9)) == {Result.UNKNOWN}
-
-
-def test_on_a_calm_machine_the_same_lateness_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert set(judged(monkeypatch, 5.0, 0.01)) == {Result.FAIL}
-
-
-def test_no_machine_is_busy_enough_to_excuse_a_wrong_setting(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert set(judged(monkeypatch, MOST_S * 60 + 5, 1.0)) == {Result.FAIL}
-
-
-def test_where_the_kernel_keeps_no_sum_nothing_is_excused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pressure, "_FILE", NONE)
-    found = Pressure()
-    found.read(1.0)
-    assert not found.explains(0.01, 0.0, 2.0)
-
-
-def test_waiting_is_counted_only_inside_the_span() -> None:
-    sums = iter((0.0, 0.0, 1.0, 1.0))
-    found = Pressure(lambda: next(sums))
-    for at in (1.0, 2.0, 3.0, 4.0):
-        found.read(at)
-    assert (found.waited_s(1.5, 2.5), found.waited_s(3.5, 9.0), found.waited_s(0.0, 9.0)) == (1.0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize(("percent", "most"), [(0.5, 120), (96.1, 40)])

@@ -13,7 +13,7 @@ from chaoskit.alerting.config import load_texts
 from chaoskit.alerting.model import AlertConfig, Integration, Receiver
 from chaoskit.cli.rehearse_inputs import ASSUMED
 from chaoskit.errors import ExitCode, Place
-from chaoskit.events import AnyEvent, FaultOk, Notice
+from chaoskit.events import AnyEvent, FaultOk, Notice, Scrapes
 from chaoskit.history import History
 from chaoskit.hop import Hop
 from chaoskit.rehearse.outcome import Heard, Rehearsed, RuleOutcome, judge_wave, unrehearsed, with_static, worse
@@ -22,10 +22,10 @@ from chaoskit.rehearse.perform import Performed
 from chaoskit.rehearse.scenarios import Given, given_drill
 from chaoskit.verify.case import case_of
 from chaoskit.verify.unproved import UNPROVED
-from chaoskit.verify.verdict import Result, Row, Verdict, worst_of
-from chaoskit.verify.verify import plan_of, verify
+from chaoskit.verify.verdict import Result, Row, worst_of
+from chaoskit.verify.verify import plan_of
 from tests.golden.doctored import mapped, recorded
-from tests.rehearse_examples import KEPT, alerts, config
+from tests.rehearse_examples import KEPT, alerts, as_wave, config
 
 __all__ = ["config"]
 
@@ -91,45 +91,6 @@ def test_of_two_outcomes_of_one_rule_the_worse_counts(config: AlertConfig) -> No
     good, bad = outcome(config, Result.PASS), outcome(config, Result.FAIL, "late")
     assert worse(good, bad).result is worse(bad, good).result is Result.FAIL
     assert worse(unrehearsed(good.rule, "why"), good).result is Result.PASS
-
-
-def failed(hop: str) -> Verdict:
-    verdict = verify(KEPT)
-    row = Row(about=f"{verdict.rows[3].about}", hop=Hop(hop), result=Result.FAIL, reason="never fired")
-    return msgspec.structs.replace(verdict, rows=[row])
-
-
-def judged(monkeypatch: pytest.MonkeyPatch, hop: str, disturbed: str = "") -> list[Row]:
-    monkeypatch.setattr("chaoskit.rehearse.outcome.verify", lambda history, plan: failed(hop))
-    return judge_wave(KEPT, plan_of(KEPT.header), "wave", disturbed)[2].rows
-
-
-@pytest.mark.parametrize("hop", ["hold", "notify", "clear", "all-clear"])
-def test_a_scrape_that_failed_excuses_what_ends_early_or_never_begins(
-    monkeypatch: pytest.MonkeyPatch, hop: str
-) -> None:
-    assert [row.result for row in judged(monkeypatch, hop)] == [Result.FAIL]
-    (row,) = judged(monkeypatch, hop, "a scrape failed")
-    assert row.result is Result.UNKNOWN
-    assert row.reason.endswith("but a scrape failed")
-
-
-def test_a_wrong_content_is_not_excused_by_a_failed_scrape(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [row.result for row in judged(monkeypatch, "content", "a scrape failed")] == [Result.FAIL]
-
-
-def test_a_script_that_does_not_make_its_alert_fire_is_our_failure_not_the_rules(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    (row,) = judged(monkeypatch, "detect")
-    assert row.result is Result.UNKNOWN
-    assert "did not make it fire" in row.reason
-
-
-def test_a_rehearsal_has_no_load_and_no_detect_hop_to_judge() -> None:
-    hops = {row.hop for row in judge_wave(KEPT, plan_of(KEPT.header), "wave")[2].rows}
-    assert {"hold", "notify", "clear", "all-clear"} <= hops
-    assert not hops & {"load", "detect"}
 
 
 DEAF = """route: {receiver: team-chat, group_by: [alertname], group_wait: 10s, group_interval: 1m, repeat_interval: 4h}
@@ -223,11 +184,12 @@ expect:
 """
 
 
-def wave_of(history: History, derived: bool = False, disturbed: str = "") -> list[RuleOutcome]:
+def wave_of(history: History, derived: bool = False, *told: AnyEvent) -> list[RuleOutcome]:
     """The outcomes of a recorded run, had it been a wave."""
-    plan = plan_of(history.header)
+    wave = as_wave(history, *told)
+    plan = plan_of(wave.header)
     plan = replace(plan, beside=frozenset(alert.rule.alert for alert in plan.alerts))
-    return list(judge_wave(history, plan, "wave", disturbed, derived=derived)[0].values())
+    return list(judge_wave(case_of(wave, plan), "wave", derived)[1].values())
 
 
 def test_a_notice_where_no_route_leads_the_alert_is_shown_and_fails_its_rule() -> None:
@@ -251,7 +213,8 @@ def test_series_that_are_true_at_rest_in_the_stack_are_not_rehearsed_and_no_othe
     (derived,) = wave_of(standing, derived=True)
     assert derived.result is None
     assert "was pending already" in derived.reasons[0]
-    for outcomes in (wave_of(standing), wave_of(standing, derived=True, disturbed="a scrape failed")):
+    failed = Scrapes(during=(0.0, 1.0), failed=True)
+    for outcomes in (wave_of(standing), wave_of(standing, True, failed)):
         assert [one.result for one in outcomes] == [Result.UNKNOWN], "another try may tell"
 
 
@@ -272,8 +235,7 @@ def test_alerts_of_one_notice_say_with_whom_they_were_told(config: AlertConfig) 
         return msgspec.structs.replace(event, alerts=[*event.alerts, other])
 
     history = mapped(KEPT, joined)
-    outcomes = judge_wave(history, plan_of(history.header), "wave")[0].values()
-    heard = [heard for outcome in outcomes for heard in outcome.heard]
+    heard = [heard for outcome in wave_of(history) for heard in outcome.heard]
     assert {heard.beside for heard in heard} == {("Other",)}
     told = replace(outcome(config, PASS), heard=tuple(heard[:1]))
     assert "after firing, told with Other: " in "\n".join(text_lines(found(told)))

@@ -6,7 +6,6 @@ import pytest
 
 from chaoskit.alerting.promql_templates import queries_of
 from chaoskit.rehearse.derive import Guess, recording_rules
-from chaoskit.rehearse.rendering import Unrendered
 from chaoskit.rehearse.series import Scripted, constant
 from chaoskit.rehearse.texts import fed, looks_at
 from tests.unit.test_rehearse_derive import rule
@@ -51,9 +50,3 @@ def test_texts_look_at_the_metrics_that_they_query_and_at_what_feeds_those() -> 
         *("up", "machine_info", "job:load:sum", "load")
     }
     assert looks_at(rule("x > 1"), {}) == set()
-
-
-def test_a_template_that_fails_where_nothing_was_found_for_its_query_is_a_note_and_any_other_fails() -> None:
-    sure, said = Unrendered({"A": "no elements", "B": "bad number"}).apart({"A": "no series were found for: x"})
-    assert dict(sure.alerts) == {"B": "bad number"}
-    assert said == ["A: a template of its rule failed here, but no series were found for: x"]

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.errors import Place
-from chaoskit.events import Notice, NoticedAlert
-from chaoskit.fold import Episode
+from chaoskit.events import AlertState, AnyEvent, ExpectedQuiet, ExpectedTexts, FaultOk, Notice, NoticedAlert
 from chaoskit.rehearse.scenarios import given_drill
 from chaoskit.rehearse.series import Course, value_at
-from chaoskit.rehearse.tested import AGAIN, GivenTest, GroupRow, Quiet, Told, played, rows
+from chaoskit.rehearse.tested import AGAIN, GroupRow, played
 from chaoskit.rehearse.unit_tests import UnitTest, Way, read_tests, ways
 from chaoskit.rehearse.usable import Chooser
 from chaoskit.stack.binaries import Binaries
-from chaoskit.verify.clocks import compare
-from chaoskit.verify.evidence import Evidence
-from chaoskit.verify.verdict import Result
-from tests.rehearse_examples import config_of
+from chaoskit.verify.case import case_of
+from chaoskit.verify.unit_tests import UNIT_TESTS
+from chaoskit.verify.verdict import Result, Row
+from chaoskit.verify.verify import plan_of
+from tests.golden.doctored import mapped
+from tests.rehearse_examples import KEPT, as_wave, config_of
+
+PLAN = plan_of(KEPT.header)
 
 RULES = """\
 groups:
@@ -242,42 +246,50 @@ def test_what_takes_too_long_is_a_row(chooser: Chooser) -> None:
 # -- what is judged besides
 
 
-def evidence(*episodes: Episode, texts: dict[str, str] | None = None) -> Evidence:
-    told = NoticedAlert(status="firing", labels={"alertname": "A", "till": "1"}, annotations=texts or {})
-    notice = Notice(receiver="r", integration="webhook", index=0, sent=(9, 9), status="firing", alerts=[told])
-    return Evidence(compare([]), {}, episodes=list(episodes), notices=[notice], effects={"script#0": (100.0, 100.0)})
+def judged(*told: AnyEvent, **test: Any) -> list[Row]:
+    """What a test's own checks say of a kept run in which this happened as well."""
+    case = case_of(
+        as_wave(mapped(KEPT, lambda e: None if isinstance(e, Notice | AlertState) else e), *told, **test), PLAN
+    )
+    return [one.row for check in UNIT_TESTS for one in check.judge(case)]
 
 
-def expecting(*quiet: Quiet, annotations: dict[str, str] | None = None) -> GivenTest:
-    told = (Told({"alertname": "A", "till": "1"}, annotations, Place("t.yml", 3)),) if annotations else ()
-    return GivenTest(Place("t.yml", 1), frozenset(), {}, 60.0, {}, told, quiet)
+def a_notice(say: str) -> Notice:
+    told = NoticedAlert(status="firing", labels={"alertname": "A", "till": "1"}, annotations={"say": say})
+    return Notice(receiver="r", integration="webhook", index=0, sent=(9, 9), status="firing", alerts=[told])
 
 
 def test_annotations_are_compared_with_what_was_told_but_for_numbers() -> None:
-    expected = expecting(annotations={"say": "till 1 lost 20.5% in 1h 3m"})
-    (row,) = rows(expected, evidence(texts={"say": "till 1 lost 19% in 58m"}), 60.0)
+    expected = ExpectedTexts(
+        labels={"alertname": "A", "till": "1"}, annotations={"say": "till 1 lost 20.5% in 1h 3m"}, place="t.yml:3"
+    )
+    (row,) = judged(a_notice("till 1 lost 19% in 58m"), texts=[expected])
     assert (row.result, row.hop) == (Result.PASS, "content")
-    (row,) = rows(expected, evidence(texts={"say": "till 1 won 19% in 58m"}), 60.0)
+    (row,) = judged(a_notice("till 1 won 19% in 58m"), texts=[expected])
     assert (row.result, row.reason) == (
         Result.FAIL,
         "A: say says 'till 1 won 19% in 58m', the test expects 'till 1 lost 20.5% in 1h 3m' (t.yml:3)",
     )
-    assert rows(expected, evidence(), 60.0) == []  # no notice shows them
+    assert judged(texts=[expected]) == []  # no notice shows them
 
 
 def test_what_fires_when_the_test_expects_no_alert_fails() -> None:
-    quiet = expecting(Quiet("A", 600.0, Place("t.yml", 5)))
+    quiet = ExpectedQuiet(alert="A", at_vs=600.0, place="t.yml:5")
+    begun = next(KEPT.of(FaultOk)).effect[0]
 
-    def firing(at: float, resolved: float | None) -> Episode:
-        return Episode({"alertname": "A"}, firing=(at, at), resolved=(resolved, resolved) if resolved else None)
+    def fires(after_s: float, for_s: float | None) -> list[Row]:
+        states = [("firing", after_s)] + ([("inactive", after_s + for_s)] if for_s else [])
+        told: list[Any] = [
+            AlertState(labels={"alertname": "A"}, state=state, at=begun + at, previous=begun + at - 0.1)  # type: ignore[arg-type]
+            for state, at in states
+        ]
+        return judged(*told, quiet=[quiet])
 
-    (row,) = rows(quiet, evidence(firing(102.0, None)), 60.0)
-    assert (row.result, row.reason) == (
-        Result.FAIL,
-        "A: it had been firing for 480 s when the test expects none (t.yml:5)",
-    )
-    assert rows(quiet, evidence(firing(111.0, None)), 60.0) == []
-    assert rows(quiet, evidence(firing(102.0, 105.0)), 60.0) == []
+    (row,) = fires(2.0, None)
+    assert (row.result, row.reason[:30]) == (Result.FAIL, "A: it had been firing for 480 ")
+    assert row.reason.endswith(" s when the test expects none (t.yml:5)")
+    assert fires(11.0, None) == []
+    assert fires(2.0, 3.0) == []
 
 
 def test_a_row_is_as_bad_as_its_worst_drill_and_a_second_attempt_counts_for_what_was_unknown() -> None:

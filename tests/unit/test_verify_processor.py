@@ -20,7 +20,7 @@ import pytest
 from chaoskit.events import AlertState, AnyEvent, Event, FaultOk, Notice, Processor, Suppression, UndoBegin
 from chaoskit.history import History
 from chaoskit.observe.processor import ProcessorObserver
-from chaoskit.verify.processor import SECOND, SHARE, on_the_way_s, starved
+from chaoskit.verify.processor import MOST_S, SECOND, SHARE, on_the_way_s, starved
 from chaoskit.verify.verdict import Result, Verdict
 from chaoskit.verify.verify import plan_of, verify
 from tests.golden.doctored import DOORS, Truth, mapped, recorded, results, told, with_events
@@ -234,9 +234,13 @@ def test_a_notice_is_unknown_where_it_is_no_later_than_its_way_waited_for_a_proc
 
 def test_a_notice_s_way_excuses_nothing_in_real_time_and_no_other_hop() -> None:
     seen = [Processor(during=(0.0, 1.0), used_s={}, waited_s={"prometheus": 0.8, "alertmanager": 0.1})]
-    assert on_the_way_s(seen, 0.25, 0.0, 1.0, 60.0) == pytest.approx(0.3)
-    assert on_the_way_s(seen, 0.25, 1.0, 2.0, 60.0) == 0.0
-    assert on_the_way_s(seen, 0.25, 0.0, 1.0, 1.0) == 0.0
+    assert on_the_way_s(seen, [], 0.25, 0.0, 1.0, 60.0) == pytest.approx(0.3)
+    assert on_the_way_s(seen, [], 0.25, 1.0, 2.0, 60.0) == 0.0
+    assert on_the_way_s(seen, [], 0.25, 0.0, 1.0, 1.0) == 0.0
+    readings = [(1.0, 0.0), (2.0, 0.0), (3.0, 0.1), (4.0, 0.1), (5.0, 9.0)]
+    spans = ((1.5, 2.5), (3.5, 3.9), (0.0, 9.0), (4.0, 9.0))
+    assert [on_the_way_s([], readings, 0.25, *span, SCALE) for span in spans] == [0.1, 0.0, 0.0, MOST_S]
+    assert on_the_way_s([], readings, 0.25, 4.0, 9.0, 1.0) == 0.0
     late = told(Truth(pending_vs=90.0))
     assert results(verify(running(late, always(), WAITING, "prometheus")), "detect") == {FAIL}
 

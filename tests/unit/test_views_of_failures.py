@@ -154,8 +154,8 @@ def rehearsal(what: str, folder: Path) -> bool:
     if not Hop(HOPS.get(what, what)).scripted:
         return True
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rehearsing, "verify", lambda *_: seeded(what)[0])
-        by_name, others, verdict = rehearsing.judge_wave(KEPT, PLAN, "a")
+        patch.setattr(rehearsing, "judge_case", lambda _: seeded(what))
+        verdict, by_name, others = rehearsing.judge_wave(case_of(KEPT, PLAN), "a")
     found = Rehearsed(tuple(by_name.values()), tuple(others), (), (), "given")
     return (
         verdict.result is Result.FAIL

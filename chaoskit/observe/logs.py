@@ -1,0 +1,28 @@
+"""Lines of the programs' logs that a verdict rests on: templates that failed with an alert in hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from chaoskit.events import LogLine
+
+_TELLING: dict[Literal["prometheus", "alertmanager"], str] = {
+    "prometheus": "Expanding alert template failed",
+    "alertmanager": "template: ",
+}
+
+
+def failed_lines(logs: Path) -> Iterator[LogLine]:
+    """The lines, each once but for when it was written; nothing where there are no logs."""
+    for source, having in _TELLING.items():
+        log, seen = logs / f"{source}.log", set[str]()
+        if not log.is_file():
+            continue
+        with log.open(encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                said = line.partition("caller=")[2] or line
+                if having in line and said not in seen:
+                    seen.add(said)
+                    yield LogLine(source=source, line=line.rstrip("\n"))

@@ -1,0 +1,63 @@
+"""What a run on scripted series is judged on besides: templates of its rules that failed, and notices that went astray.
+
+When a condition shows is the script's doing, and there is no load: neither is judged (`Hop.scripted`). An alert that
+never shows says that the script does not move it as it did for promtool: UNKNOWN, never the rule's failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chaoskit.hop import Hop
+from chaoskit.verify.case import Case
+from chaoskit.verify.check import Check, Strict, broken
+from chaoskit.verify.evidence import Episode
+
+UNLIKE = "the scripted series did not make it fire as they did for promtool"
+
+
+def _templates(case: Case) -> Iterator[Strict]:
+    """A row for each expected alert with broken texts."""
+    expected, doubts = {alert.rule.alert for alert in case.plan.alerts}, _doubts(case)
+    for rule in case.plan.config.rules:
+        if rule.alert in expected and rule.alert in case.templates.alerts and rule.alert not in doubts:
+            what = f"a template of the rule fails: {case.templates.alerts[rule.alert]} ({rule.place})"
+            yield broken(Hop.CONTENT, rule.alert, f"{rule.alert}: {what}")
+
+
+def template_notes(case: Case) -> list[str]:
+    """The templates that failed for a reason that says nothing of them."""
+    doubts = _doubts(case).items()
+    return [f"{a}: a template of its rule failed here, but {why}" for a, why in doubts if a in case.templates.alerts]
+
+
+def _doubts(case: Case) -> dict[str, str]:
+    return case.rehearsal.doubts if case.rehearsal else {}
+
+
+def _astray(case: Case) -> Iterator[Strict]:
+    """Receivers that heard of an expected alert though nothing leads it there, and nothing else says so."""
+    for alert in case.plan.alerts if case.rehearsal else ():
+        lives = [episode for episode in case.lives_of(alert) if episode.firing]
+        doors = {notice.door for notice in alert.notices}
+        for notice in case.evidence.notices if alert.rule.alert in case.plan.beside else ():
+            door = (notice.receiver, notice.integration, notice.index)
+            firing = [item.labels for item in notice.alerts if item.status == "firing"]
+            told = next((e for e in lives if any(e.is_in(labels) for labels in firing)), None)
+            if door in doors or told is None or notice.refused:
+                continue
+            doors.add(door)
+            labels = ", ".join(f"{k}={v}" for k, v in sorted(told.sent.items()))
+            ways = f"routes lead it to {', '.join(alert.receivers) or 'nobody'}"
+            to = f"{notice.receiver} ({notice.integration})"
+            reason = f"{alert.rule.alert}: {to} heard of it, and {ways}; it carried {labels}"
+            yield broken(Hop.NOTIFY, alert.rule.alert, reason, to=to)
+
+
+def muted_by(case: Case, episode: Episode) -> list[str]:
+    """The alerts that muted it, by Alertmanager's word; none where none did."""
+    mutes = (e for e in case.evidence.suppressions if e.state == "suppressed" and episode.is_in(e.labels))
+    return list(dict.fromkeys(source.get("alertname", "?") for event in mutes for source in event.inhibited_by))
+
+
+SCRIPTED = (Check("templates", Case, _templates), Check("notices that went astray", Case, _astray))
