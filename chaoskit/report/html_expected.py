@@ -69,7 +69,7 @@ class _Instance:
         resolved = episode.resolved if episode and firing else None
         bars: list[Bar] = []
         if notice.ask.mode != "never":
-            bars += self._window(self.one.case.company.window(notice, episode), notice.to, firing)
+            bars += self._window(self.one.case.groups.window(notice, episode), notice.to, firing)
         if notice.all_clear is not None:
             bars += self._window(notice.all_clear, notice.to, resolved)
         marks: list[Mark] = []

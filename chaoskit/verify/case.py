@@ -12,8 +12,8 @@ from chaoskit.events import Interruption, Interval, LogLine, Notice, Pressure, R
 from chaoskit.history import History
 from chaoskit.plan.model import Plan, PlannedAlert, PlannedNotice
 from chaoskit.verify.anchors import Anchors, anchors_of, assign
-from chaoskit.verify.company import Company
 from chaoskit.verify.evidence import Episode, Evidence, gather
+from chaoskit.verify.live_groups import GroupHistory
 from chaoskit.verify.mutes import Mutes, mutes_of
 from chaoskit.verify.templates import Templates, failed_templates
 
@@ -30,7 +30,7 @@ class Case:
     evidence: Evidence
     owners: dict[int, PlannedAlert]
     """By id(episode), the expectation that it fulfils."""
-    company: Company
+    groups: GroupHistory
     mutes: Mutes
     since: float
     """The first step, in real seconds like `until`."""
@@ -103,14 +103,14 @@ def case_of(history: History, plan: Plan) -> Case:
     """A history put in order; total and pure."""
     evidence = gather(history, plan.every_s, plan.witnesses, partial(told_by, plan.config))
     until = evidence.phases.get("stopping", history.last_t)
-    evidence.whole = _whole(plan, evidence, history, until)
+    evidence.complete = _complete(plan, evidence, history, until)
     steady = next(history.of(Steady), None)
     case = Case(
         plan,
         history,
         evidence,
         assign(plan, evidence),
-        _company(plan, evidence, history),
+        _group_history(plan, evidence, history),
         mutes_of(plan, evidence),
         evidence.phases.get("steps", history.events[0].t),
         until,
@@ -138,7 +138,7 @@ def _instances(case: Case, alert: PlannedAlert) -> list[Instance]:
     ]
 
 
-def _company(plan: Plan, evidence: Evidence, history: History) -> Company:
+def _group_history(plan: Plan, evidence: Evidence, history: History) -> GroupHistory:
     """Who else was in the groups of a run's alerts, what had fired before anybody looked among them."""
     owed = {(alert.rule.alert, alert.expectation.suppressed_by) for alert in plan.alerts}
     mutes = [
@@ -148,10 +148,10 @@ def _company(plan: Plan, evidence: Evidence, history: History) -> Company:
         and any((event.labels.get("alertname"), by.get("alertname")) in owed for by in event.inhibited_by)
     ]
     delivery_vs = delivery_of(plan.config, plan.time_scale)
-    return Company(plan.config, evidence.episodes, plan.time_scale, delivery_vs, history.header.lingering, mutes)
+    return GroupHistory(plan.config, evidence.episodes, plan.time_scale, delivery_vs, history.header.lingering, mutes)
 
 
-def _whole(plan: Plan, evidence: Evidence, history: History, until: float) -> bool:
+def _complete(plan: Plan, evidence: Evidence, history: History, until: float) -> bool:
     """Whether the run looked on as long as it was to, so that what did not happen can be said not to happen."""
     tail = evidence.phases.get("tail")
     if tail is None or next(history.of(Interruption), None) is not None:

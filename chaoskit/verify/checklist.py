@@ -20,8 +20,8 @@ from chaoskit.plan.model import PlannedAlert, PlannedNotice
 from chaoskit.units import amount
 from chaoskit.verify.case import Instance
 from chaoskit.verify.check import Check, Need, Strict, broken, but, kept, unknown
-from chaoskit.verify.content import wrong_html, wrong_people
 from chaoskit.verify.grouping import wrong_group
+from chaoskit.verify.notification_content import wrong_html, wrong_people
 from chaoskit.verify.verdict import Result, Row, worst_of
 
 ITEMS = ("pending", "firing", "received", "grouped", "mailed", "html", "resolved", "all-clear")

@@ -6,11 +6,11 @@ from typing import Any
 
 from chaoskit.verify.check import Check
 from chaoskit.verify.checklist import GROUPED, RECEIVED
-from chaoskit.verify.conditions import CLOCKS, CONFIGURATION, EFFECTS, END, STEADY, STEPS
-from chaoskit.verify.content import CONTENT
 from chaoskit.verify.findings import FINDINGS
 from chaoskit.verify.hops import HOPS
 from chaoskit.verify.load import LOAD
+from chaoskit.verify.notification_content import CONTENT
+from chaoskit.verify.preconditions import CLOCKS, CONFIGURATION, EFFECTS, END, STEADY, STEPS
 from chaoskit.verify.requests import EXIT_CODE, LIMITS
 from chaoskit.verify.scripted import SCRIPTED
 from chaoskit.verify.suppressed import SUPPRESSED

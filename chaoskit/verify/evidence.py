@@ -16,7 +16,7 @@ from chaoskit.fold import Episode as Episode
 from chaoskit.fold import Fold, Sent
 from chaoskit.fold import Outage as Outage
 from chaoskit.history import History
-from chaoskit.verify.clocks import Clock, compare
+from chaoskit.verify.clock_skew import Clock, compare
 
 _LOOK_S = 1.0
 """Real seconds between two looks at which processes stand still."""
@@ -50,7 +50,7 @@ class Evidence:
     fault_problems: list[FaultFail | UndoFail] = field(default_factory=list)
     undo_begun: dict[str, float] = field(default_factory=dict)
     phases: dict[str, float] = field(default_factory=dict)
-    whole: bool = True
+    complete: bool = True
     """Whether the run was watched to the end that its plan foresaw; if not, no silence is complete."""
     seen: dict[str, list[Interval]] = field(default_factory=dict)
     """By observer: spans of real time in which nothing could have happened unnoticed."""
@@ -86,7 +86,7 @@ class Evidence:
         The last evaluation before the end is known of only at the look after it, and that look is no more. What
         was to be watched longer is never known: infinity.
         """
-        if not self.whole:
+        if not self.complete:
             return math.inf
         return end - _LAST_LOOK_S - 2 * max(self.every_s.values(), default=0.0)
 

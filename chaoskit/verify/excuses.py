@@ -85,7 +85,7 @@ def _same_group(row: Row, need: Need, case: Case) -> tuple[str, ...]:
     """
     notices = need.instance.alert.notices if need.instance else ()
     receiver = next((n.receiver for n in notices if n.to == row.to), "")
-    kinds = {one.kind for one in case.company.integrations(receiver)}
+    kinds = {one.kind for one in case.groups.integrations(receiver)}
     return tuple(sorted({sink_of(kind) for kind in kinds} & set(case.evidence.witnesses)))
 
 

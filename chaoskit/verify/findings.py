@@ -23,7 +23,7 @@ from chaoskit.verify.case import Case, describe
 from chaoskit.verify.check import Check, Need, Strict, broken, but, kept, unknown
 from chaoskit.verify.evidence import Episode, Evidence
 from chaoskit.verify.excuses import sink_of
-from chaoskit.verify.judge import elsewhen
+from chaoskit.verify.judge import outside_span
 from chaoskit.verify.volume import tells_only
 
 NOTHING_ELSE = "nothing else"
@@ -41,7 +41,7 @@ def _judge(case: Case) -> Iterator[Strict]:
 def _nothing_else(case: Case) -> Strict:
     """Nothing was found; that rests on everything having been watched."""
     evidence, target, watched = case.evidence, case.plan.profile.target, (case.until - case.since) * case.scale
-    if not evidence.whole:
+    if not evidence.complete:
         reason = f"until the run ended early, {watched:.1f} s after the first step, so nobody knows"
         return unknown(Hop.FINDING, NOTHING_ELSE, f"nothing else was seen {reason}")
     if isinstance(target, Attached) and not target.witness:
@@ -62,7 +62,7 @@ def _alerts(case: Case) -> Iterator[Strict]:
     for episode in evidence.episodes:
         if episode.firing is None or id(episode) in case.owners or plan.allowed(episode.name):
             continue
-        if plan.foreign(episode.labels) or elsewhen(episode.firing, case.since, case.until):
+        if plan.foreign(episode.labels) or outside_span(episode.firing, case.since, case.until):
             continue  # Said in a note: it is not the tested configuration's, or not of this scenario's time.
         expected = [alert for alert in plan.alerts if alert.matches(episode.labels)]
         what = "fired once more than expected" if expected else "fired, and the scenario neither expects nor allows it"
@@ -108,7 +108,7 @@ def _strangers(case: Case) -> Iterator[Strict]:
     plan, evidence = case.plan, case.evidence
     told: set[tuple[object, str]] = set()
     for notice in evidence.notices:
-        if elsewhen(notice.sent, case.since, case.until):
+        if outside_span(notice.sent, case.since, case.until):
             continue
         door = (notice.receiver, notice.integration, notice.index)
         to = f"{notice.receiver or 'an unknown door'} ({notice.integration})"
@@ -156,7 +156,7 @@ def _repeats(case: Case) -> Iterator[Strict]:
             continue
         before = last.get(key)
         last[key] = (notice, content)
-        if before is None or before[1] != content or elsewhen(notice.sent, case.since, case.until):
+        if before is None or before[1] != content or outside_span(notice.sent, case.since, case.until):
             continue
         gap = (notice.sent[1] - before[0].sent[0]) * plan.time_scale
         least_s, governed = _least_between(plan, notice, route)

@@ -232,7 +232,7 @@ def _hold(one: Instance) -> Iterator[Strict]:
     own = one.episode.own
     every_s = rule.interval_s / one.case.scale
     beyond_s = (own["firing"][0] - own.get("pending", own["firing"])[0]) % every_s
-    if _TICKS_S < beyond_s < every_s - _TICKS_S:
+    if one.case.rehearsal is not None and _TICKS_S < beyond_s < every_s - _TICKS_S:
         # The evaluation that ends it comes up to an interval after the whole of it is over.
         window = replace(one.alert.hold, hi_vs=one.alert.hold.hi_vs + rule.interval_s)
         more += "; Prometheus restored since when it is pending, which lies between two evaluations"
@@ -248,13 +248,13 @@ def _notify(one: Instance) -> Iterator[Strict]:
 
 def _notified(one: Instance, notice: PlannedNotice) -> Strict:
     heard, firing = one.heard(notice, "firing"), _fired(one)
-    company = one.case.company
+    groups = one.case.groups
     promise = _Promise(
-        one, Hop.NOTIFY, company.window(notice, one.episode), (*_SENDERS, sink_of(notice.integration)), notice.to,
+        one, Hop.NOTIFY, groups.window(notice, one.episode), (*_SENDERS, sink_of(notice.integration)), notice.to,
         _notice_setting(one, notice), heard is not None or notice.configured is not None,
     )  # fmt: skip
     if notice.ask.mode != "never":
-        muted = company.muted(notice, one.episode) if heard is None else ""
+        muted = groups.muted(notice, one.episode) if heard is None else ""
         if one.case.rehearsal and heard is None and one.episode and (by := muted_by(one.case, one.episode)):
             muted = f"it was muted by {', '.join(by)}, which fired on the same series"
         return promise.timed(firing, heard.sent if heard else None, muted)

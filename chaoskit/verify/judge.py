@@ -37,6 +37,6 @@ def between(later: Interval, earlier: Interval, scale: float) -> Interval:
     return (round((later[0] - earlier[1]) * scale, 3), round((later[1] - earlier[0]) * scale, 3))
 
 
-def elsewhen(seen: Interval, since: float, until: float) -> bool:
+def outside_span(seen: Interval, since: float, until: float) -> bool:
     """Whether what was seen happened outside [since, until] for certain."""
     return seen[1] < since or seen[0] > until

@@ -28,9 +28,9 @@ from chaoskit.verify.checklist import Checklist, checklist
 from chaoskit.verify.checks import CHECKS
 from chaoskit.verify.excuses import excuse
 from chaoskit.verify.findings import NOTHING_ELSE
+from chaoskit.verify.foreign_effects import notes_of_others, notes_of_strangers
 from chaoskit.verify.judge import between
 from chaoskit.verify.load import load_notes
-from chaoskit.verify.outside import notes_of_others, notes_of_strangers
 from chaoskit.verify.requests import requests_of
 from chaoskit.verify.scripted import template_notes
 from chaoskit.verify.verdict import Figure, Result, Row, Verdict, exit_code, worst_of

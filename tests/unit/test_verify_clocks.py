@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from chaoskit.events import Interval, Poll
 from chaoskit.history import History
-from chaoskit.verify.clocks import DRIFT, compare
+from chaoskit.verify.clock_skew import DRIFT, compare
 from chaoskit.verify.verdict import Result
 from chaoskit.verify.verify import verify
 from tests.golden.doctored import DOORS, Truth, failed, mapped, results, told

@@ -13,8 +13,8 @@ from chaoskit.history import History
 from chaoskit.hop import Hop
 from chaoskit.plan.model import PlannedNotice
 from chaoskit.scenario.model import Notify
-from chaoskit.verify.company import Company
 from chaoskit.verify.evidence import Episode
+from chaoskit.verify.live_groups import GroupHistory
 from chaoskit.verify.verdict import Result, Row
 from chaoskit.verify.verify import verify
 from tests.golden.doctored import mapped, recorded
@@ -44,7 +44,7 @@ def firing(at: float, **labels: str) -> Episode:
 
 
 def bounds(mine: Episode, *others: Episode) -> tuple[float, float]:
-    window = Company(CONFIG, [mine, *others], scale=60.0, delivery_vs=5.0).window(notice(), mine)
+    window = GroupHistory(CONFIG, [mine, *others], scale=60.0, delivery_vs=5.0).window(notice(), mine)
     return window.lo_vs, window.hi_vs
 
 
@@ -78,7 +78,7 @@ def test_an_alert_of_another_name_is_in_another_group() -> None:
 def test_without_a_route_to_the_receiver_the_promise_stands() -> None:
     mine = firing(100.0, worker="1")
     nobody = PlannedNotice("somebody-else", "webhook", 0, PROMISED, None, None, (), True, Notify("promised"))
-    assert Company(CONFIG, [mine, firing(90.0)], 60.0, 5.0).window(nobody, mine) is PROMISED
+    assert GroupHistory(CONFIG, [mine, firing(90.0)], 60.0, 5.0).window(nobody, mine) is PROMISED
 
 
 APART_S = 0.25  # an evaluation of 15 virtual seconds, more than group_wait

@@ -25,7 +25,7 @@ from chaoskit.verify.evidence import Episode
 _Group = tuple[tuple[int, ...], tuple[tuple[str, str], ...]]
 
 
-class Company:
+class GroupHistory:
     """Who else was in an alert's groups before it fired."""
 
     def __init__(
