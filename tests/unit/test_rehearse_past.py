@@ -22,10 +22,11 @@ from chaoskit.rehearse.proof import Subject, edges, prove
 from chaoskit.rehearse.series import Scripted, constant, slope
 from chaoskit.rehearse.waves import held_to_s, needed_s, with_a_past
 from chaoskit.stack.binaries import require
+from chaoskit.verify.case import case_of
 from chaoskit.verify.verdict import Result
 from chaoskit.verify.verify import plan_of, verify
 from tests.golden.doctored import mapped
-from tests.rehearse_examples import KEPT, alerts, config, proven
+from tests.rehearse_examples import KEPT, alerts, as_wave, config, proven
 from tests.unit.test_rehearse_derive import rule
 
 __all__ = ["config"]
@@ -145,10 +146,11 @@ def test_what_prometheus_was_to_restore_and_did_not_is_not_rehearsed() -> None:
     """Its hold would be that of a `for` which began at the start of Prometheus, and so say nothing."""
     plan = plan_of(KEPT.header)
     name = plan.alerts[0].rule.alert
-    by_name, _, _ = judge_wave(KEPT, plan, "w", derived=True, how={name: f"{RESTORED}: pending for 6h"})
+    case = case_of(as_wave(KEPT), plan)
+    by_name = judge_wave(case, "w", derived=True, how={name: f"{RESTORED}: pending for 6h"})[1]
     assert by_name[name].result is None
     assert "did not restore" in by_name[name].reasons[0]
-    assert judge_wave(KEPT, plan, "w", derived=True, how={name: "end not played"})[0][name].how == "end not played"
+    assert judge_wave(case, "w", derived=True, how={name: "end not played"})[1][name].how == "end not played"
 
 
 def test_a_hold_that_begins_between_two_evaluations_ends_at_the_next_and_no_later() -> None:
@@ -165,7 +167,7 @@ def test_a_hold_that_begins_between_two_evaluations_ends_at_the_next_and_no_late
                 return msgspec.structs.replace(event, effect=(event.effect[0] - 1, event.effect[1] - 1))
             return event
 
-        return mapped(KEPT, change)
+        return as_wave(mapped(KEPT, change))
 
     holds = [{r.result for r in verify(began(s)).rows if r.hop == Hop.HOLD and r.about.startswith(name)}
              for s in (0.0, 0.4 * every_s, -0.4 * every_s, 1.4 * every_s)]  # fmt: skip
