@@ -58,6 +58,10 @@ def read_promise(
     root = reading.root(text, file)
     reading.known_keys(root, _TOP_KEYS, "the promise file")
     _check_format(reading, root)
+    subjects = reading.texts(root, "subject_contains")
+    for each in (*subjects, reading.get(root, "runbook")):
+        if each is not None and each.kind == "scalar" and not each.raw.strip():
+            reading.say(each.place, "an empty text, which every notice holds", "write the text, or leave the key out")
     promised = {}
     for key, value in reading.mapping(root, "receivers").pairs:
         _check_name(reading, key, "receiver", receivers)
@@ -83,7 +87,7 @@ def read_promise(
         clears,
         reading.optional_duration(root, "delivery"),
         reading.text(root, "runbook"),
-        tuple(item.raw for item in reading.texts(root, "subject_contains")),
+        tuple(item.raw for item in subjects),
     )
 
 

@@ -1,12 +1,10 @@
 """Whether an effect shows in the metrics: a PromQL query to the Prometheus of the run, as data in an undo token.
 
-It counts as true while it has a result; a scalar while it is not 0. A Prometheus that gives no answer says neither.
+A Prometheus that gives no answer says neither.
 """
 
 from __future__ import annotations
 
-import math
-from fractions import Fraction
 from typing import Annotated, Any
 
 import msgspec
@@ -15,9 +13,7 @@ from pydantic import AfterValidator, Field
 
 from chaoskit import identity, waiting
 from chaoskit.access import session_at, trouble
-from chaoskit.alerting.promql import CannotScale
-from chaoskit.alerting.promql import scale as scale_expression
-from chaoskit.alerting.rules import parse_expression
+from chaoskit.alerting.asking import at_scale, says_yes
 from chaoskit.errors import BadInput
 from chaoskit.faults import processes
 from chaoskit.faults.base import FaultError, Settings, Target
@@ -29,7 +25,7 @@ _EVERY_S = 0.1
 
 
 def _parsed(query: str) -> str:
-    parse_expression(query)
+    at_scale(query, 1)
     return query
 
 
@@ -51,8 +47,8 @@ def asked(target: Target, settings: Query) -> dict[str, Any]:
     if "owner" in at:
         at["owner"] = processes.token(at["owner"], "its owner")
     try:
-        scaled = scale_expression(settings.query, Fraction(target.address.time_scale).limit_denominator(1000))
-    except CannotScale as error:
+        scaled = at_scale(settings.query, target.address.time_scale)
+    except ValueError as error:
         raise FaultError(f"'{settings.query}' cannot be asked at this time scale: {error}") from None
     return {"query": scaled, "within_s": settings.within / target.address.time_scale, "at": at}
 
@@ -67,11 +63,7 @@ def holds(question: dict[str, Any]) -> bool:
         found = answer.json()
         if found["status"] != "success":
             raise FaultError(f"{url}: '{question['query']}': {found.get('error', 'no success')}"[:400])
-        kind, result = found["data"]["resultType"], found["data"]["result"]
-        if kind == "scalar":
-            value = float(result[1])
-            return value != 0 and not math.isnan(value)
-        return bool(result)
+        return says_yes(found["data"])
     except requests.RequestException as error:
         raise FaultError(f"{url} gives no answer: {trouble(error)}") from None
     except (ValueError, KeyError, TypeError, IndexError):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
 
 from pydantic import ValidationError
 
@@ -41,10 +42,28 @@ def read_settings(fault: type[Kind], given: Mapping[str, Any], place: Place) -> 
     except ValidationError as error:
         known_keys = ", ".join(fault.settings.model_fields) or "none"
         return None, [
-            Problem(
-                place,
-                f"{fault.kind}: with.{'.'.join(str(part) for part in item['loc'])}: {item['msg']}",
-                f"its settings are: {known_keys}",
-            )
-            for item in error.errors()
+            Problem(place, f"{fault.kind}: with.{said}", f"its settings are: {known_keys}")
+            for said in _said(fault.settings, error)
         ]
+
+
+def _said(settings: type[Settings], error: ValidationError) -> list[str]:
+    """Each error as keys and message; of a key with several forms, what is wrong with the one that was meant."""
+    fields = {name: field.annotation for name, field in settings.model_fields.items()}
+    several = {
+        name
+        for name, wanted in fields.items()
+        if get_origin(wanted) in (Union, UnionType) and len(set(get_args(wanted)) - {NoneType}) > 1
+    }
+    found = []
+    for each in error.errors():
+        keys = each["loc"]
+        if keys and keys[0] in several:
+            keys = (keys[0], *keys[2:])  # The second one names the form, in pydantic's own words.
+        found.append((keys, each["msg"]))
+    deepest = {name: max((len(keys) for keys, _ in found if keys[:1] == (name,)), default=0) for name in several}
+    return [
+        f"{'.'.join(map(str, keys))}: {said}"
+        for keys, said in found
+        if not keys or len(keys) >= deepest.get(str(keys[0]), 0)
+    ]

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 
 from chaoskit.alerting import windows
+from chaoskit.alerting.asking import unaskable
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.alerting.windows_expression import range_of
 from chaoskit.errors import BadInput, Problem, Refused
@@ -53,7 +54,7 @@ def make_plan(
         specs = [spec for step, spec in scenario.faults() if isinstance(step, Inject)]
         problems += [problem for spec in specs for problem in check_settings(spec)]
         # Only before it is played: a history is judged by what came, however long its waits were allowed to be.
-        problems += _unbounded_waits(scenario, config)
+        problems += _unbounded_waits(scenario, config) + _unaskable_waits(scenario, time_scale)
     problems += targets.problems + planner.problems + _undefined_names(scenario, config)
     problems += wrong_waivers(profile, config)
     if problems:
@@ -112,6 +113,15 @@ def _undefined_names(scenario: Scenario, config: AlertConfig) -> list[Problem]:
     known = {*config.receivers, "total"}
     return problems + [
         undefined("receiver", name, known, scenario.place) for name in scenario.notices if name not in known
+    ]
+
+
+def _unaskable_waits(scenario: Scenario, time_scale: float) -> list[Problem]:
+    """Waits for what Prometheus cannot be asked at this scale."""
+    return [
+        Problem(step.place, f"wait: '{step.query}' cannot be asked: {why}", "write another query, or --time-scale 1")
+        for step in scenario.steps
+        if isinstance(step, Wait) and step.query is not None and (why := unaskable(step.query, time_scale))
     ]
 
 

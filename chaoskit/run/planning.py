@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from chaoskit.alerting.asking import unaskable
 from chaoskit.alerting.config import load_folder
 from chaoskit.alerting.model import AlertConfig
-from chaoskit.alerting.promql import CannotScale
-from chaoskit.alerting.promql import scale as scale_expression
-from chaoskit.alerting.rules import parse_expression
 from chaoskit.alerting.virtual import exact_scale
 from chaoskit.errors import BadInput, Place, Problem, Refused
 from chaoskit.faults.base import Fault, Kind
@@ -111,7 +108,7 @@ def plan_inputs(
     time_scale = exact_scale(inputs.config, wanted)
     there = _inventory(inputs, time_scale)
     defined = [rule.alert for rule in inputs.config.rules]
-    problems = wrong_with(inputs.profile.abort, defined, lambda query: _unwatchable(query, time_scale))
+    problems = wrong_with(inputs.profile.abort, defined, lambda query: unaskable(query, time_scale))
     problems += wrong_steps(inputs.scenario, inputs.profile.limits.bounds)
     try:
         plan = make_plan(
@@ -213,18 +210,8 @@ def _unasked(spec: FaultSpec, kinds: Mapping[str, type[Fault]], time_scale: floa
     return [
         Problem(spec.place, f"{spec.kind}: '{query}' cannot be asked: {why}", "write another query, or --time-scale 1")
         for query in (kind.queries(settings) if kind and settings is not None else ())
-        if (why := _unwatchable(query, time_scale))
+        if (why := unaskable(query, time_scale))
     ]
-
-
-def _unwatchable(query: str, time_scale: float) -> str:
-    """Why a query cannot be asked at this scale; empty where it can."""
-    try:
-        parse_expression(query)
-        scale_expression(query, Fraction(time_scale).limit_denominator(1000))
-    except (CannotScale, ValueError) as error:
-        return str(error)
-    return ""
 
 
 def _wrong_with(spec: FaultSpec, kinds: Mapping[str, Any], what: str, limits: Mapping[str, Any]) -> list[Problem]:

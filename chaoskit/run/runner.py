@@ -12,13 +12,12 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from fractions import Fraction
 from typing import Any, Literal
 
 import msgspec
 import requests
 
-from chaoskit.alerting.promql import scale as scale_expression
+from chaoskit.alerting.asking import at_scale, says_yes
 from chaoskit.errors import BadInput, ChaoskitError, EquipmentError, ExitCode
 from chaoskit.events import Equipment, Event, Interruption, Notice, Phase, Processor
 from chaoskit.load.engine import LoadChild
@@ -299,12 +298,12 @@ class Runner:
         return bool(self._ask(query))
 
     def _ask(self, query: str) -> bool | None:
-        """Whether a query has a result; None where Prometheus does not tell."""
-        scaled = scale_expression(query, Fraction(self._plan.time_scale).limit_denominator(1000))
+        """Whether Prometheus says yes to a query; None where it does not tell."""
+        scaled = at_scale(query, self._plan.time_scale)
         try:
             with self.stack.session("prometheus") as session:
                 answer = session.get(f"{self.stack.prometheus_url}/api/v1/query", params={"query": scaled}, timeout=5)
-            return bool(answer.json()["data"]["result"])
+            return says_yes(answer.json()["data"])
         except (requests.RequestException, BadInput, ValueError, KeyError, TypeError):
             return None
 

@@ -55,5 +55,7 @@ def _notify(node: Node, what: str, problems: Problems) -> Notify | None:
         if key.value not in CONTAINS:
             hint = nearest(str(key.value), CONTAINS) or f"known: {', '.join(CONTAINS)}"
             problems.say(key.place, f"'{key.value}' is not a key of 'contains'", hint)
+        elif contains and not contains.get(str(key.value), "-").strip():
+            problems.say(key.place, f"{what}: contains an empty {key.value}, which every notice does", "write the text")
     bounded = fields.has("within") or fields.has("not_before")
     return Notify("bounded" if bounded else "promised", within, not_before, notices, contains)

@@ -110,3 +110,17 @@ def test_every_kind_and_every_setting_says_what_it_is() -> None:
             for name in fields:
                 after = source.partition(f"    {name}:")[2].partition("\n")[2]
                 assert after.lstrip().startswith('"""'), f"{kind.kind}: {name} has no words"
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        ({"query": "up =="}, ["with.seen.query: Value error, invalid promql query"]),
+        ({"query": '"text"'}, ["with.seen.query: Value error, its answer is a text, which is neither yes nor no"]),
+        ({"qery": "up"}, ["with.seen.query: Field required", "with.seen.qery: Extra inputs are not permitted"]),
+    ],
+)
+def test_of_a_setting_with_several_forms_the_one_that_was_meant_is_told(seen: dict[str, str], said: list[str]) -> None:
+    given = {**GOOD["command"], "seen": seen}
+    _, problems = registry.read_settings(registry.known()["command"], given, PLACE)
+    assert [each.message for each in problems] == [f"command: {each}" for each in said]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from chaoskit import bundle
+from chaoskit.alerting.asking import says_yes
 from chaoskit.errors import BadInput
 from chaoskit.plan.model import Plan
 from chaoskit.run.planning import Asked, plan_for
@@ -69,3 +70,31 @@ def test_an_alert_that_does_not_exist_is_said_once(tmp_path: Path) -> None:
     with pytest.raises(BadInput) as refused:
         plan(tmp_path, "{alert: HighErrorRat, state: pending}")
     assert len(refused.value.problems) == 1
+
+
+@pytest.mark.parametrize("query", ["up ==", "rate(up)", "1d1d", "'text'", "day_of_week() > 2"])
+def test_a_query_that_prometheus_cannot_be_asked_is_refused_before_anything_is_broken(
+    tmp_path: Path, query: str
+) -> None:
+    with pytest.raises(BadInput) as refused:
+        plan(tmp_path, f'{{query: "{query}", at_most: 1m}}')
+    (said,) = refused.value.problems
+    assert said.place is not None
+    assert said.place.line == 8
+    assert f"'{query}' cannot be asked" in said.message
+
+
+@pytest.mark.parametrize(
+    ("kind", "result", "yes"),
+    [
+        ("vector", [{"metric": {}, "value": [1, "0"]}], True),
+        ("vector", [], False),
+        ("matrix", [{"metric": {}, "values": [[1, "0"]]}], True),
+        ("scalar", [1, "2"], True),
+        ("scalar", [1, "0"], False),
+        ("scalar", [1, "NaN"], False),
+        ("string", [1, "text"], False),
+    ],
+)
+def test_an_answer_says_yes_by_its_result_and_a_scalar_by_its_value(kind: str, result: list[object], yes: bool) -> None:
+    assert says_yes({"resultType": kind, "result": result}) is yes

@@ -72,6 +72,15 @@ def test_a_mistake_is_named_with_its_place(wrong: str, right: str, expected: str
     assert expected in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("written", "line"), [("runbook: https://docs.example.com/runbooks/", 3), ("subject_contains: [ALERT]", 4)]
+)
+def test_an_empty_text_that_every_notice_holds_is_no_promise(written: str, line: int) -> None:
+    empty = {3: "runbook: ''", 4: "subject_contains: [' ']"}[line]
+    with pytest.raises(BadInput, match=f"notification_windows.yml:{line}: an empty text, which every notice holds"):
+        load(promise=PROMISE.replace(written, empty))
+
+
 def test_a_notice_without_one_of_its_three_figures_is_refused() -> None:
     for key in ("for: 1m, ", "group_wait: 30s, ", ", repeat: 2h"):
         with pytest.raises(BadInput, match="does not say"):

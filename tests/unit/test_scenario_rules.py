@@ -267,6 +267,8 @@ NOTIFIES = [
      "s.yml:6: 'notifies' for 'r': no notice at all (write never instead of {notices: 0})"),
     (notifies("{r: {contains: {subject: x}}}"), notifies("{r: {contains: {subjct: x}}}"),
      "s.yml:6: 'subjct' is not a key of 'contains' (did you mean 'subject'?)"),
+    (notifies("{r: {contains: {subject: x}}}"), notifies("{r: {contains: {subject: ' '}}}"),
+     "s.yml:6: 'notifies' for 'r': contains an empty subject, which every notice does (write the text)"),
 ]  # fmt: skip
 
 BOTH = ("{alert: A, from: kill}", "{alert: B, from: kill}")
