@@ -100,35 +100,37 @@ class Runner:
         stopped on this machine or somebody else is at work on the target.
         """
         world = World(self.stack.address, self._change_load, self._query, self._lost)
+        signals = contextlib.ExitStack()
         try:
             for track in self._tracks:
                 track.open(world, self._interrupted)
             folders = [track.folder for track in self._tracks]
             self._guard = Guard(self.stack.hit(), folders, [self.stack.folder / "data"], self.interrupt)
-            with signals_end(self.interrupt, self._end_at_once):
-                try:
-                    self._start()
-                    self._guard.begin()
-                    for wave in self._waves:
-                        self._play(wave)
-                    self._await_tails()
-                except Exception as error:
-                    known = lacking(error)
-                    if known is None:
-                        raise
-                    self._say(Interruption(reason=str(known), trouble=True))
-                    if isinstance(error, BadInput):
-                        raise
-                finally:
-                    # A track that still plays is told so by the interruption, and takes back its own faults.
-                    self._await_tails()
-                    for track in self._tracks:
-                        track.heal()
-                if keep is not None:
-                    keep()
+            signals.enter_context(signals_end(self.interrupt, self._end_at_once))
+            try:
+                self._start()
+                self._guard.begin()
+                for wave in self._waves:
+                    self._play(wave)
+                self._await_tails()
+            except Exception as error:
+                known = lacking(error)
+                if known is None:
+                    raise
+                self._say(Interruption(reason=str(known), trouble=True))
+                if isinstance(error, BadInput):
+                    raise
+            finally:
+                # A track that still plays is told so by the interruption, and takes back its own faults.
+                self._await_tails()
+                for track in self._tracks:
+                    track.heal()
+            if keep is not None:
+                keep()
         finally:
             self._abort.stop()
-            left = self._stop()
+            with signals:  # the end of the load may take its time, and Ctrl-C then shortens it
+                left = self._stop()
             if self._guard is not None and self._lost():
                 healed = self._guard.lease.healed
                 for track in self._tracks:
