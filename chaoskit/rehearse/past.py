@@ -16,16 +16,14 @@ ago that its condition becomes true then.
 from __future__ import annotations
 
 import math
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from chaoskit.errors import EquipmentError
 from chaoskit.events import Interval
-from chaoskit.host.process import tied
+from chaoskit.rehearse.promtool import ask
 from chaoskit.rehearse.series import Course, Scripted, escaped, identity, value_at
-from chaoskit.stack.monitoring import contained_environment
 
 _AHEAD_REAL_S = 13.0
 """So long after now the blocks end: Prometheus's first scrape and its first word to Alertmanager come 5 s after its
@@ -148,21 +146,12 @@ def write_blocks(promtool: Path, lines: Iterator[str], text: Path, data: Path) -
     with text.open("w", encoding="utf-8") as file:
         file.writelines(lines)
     try:
-        run = subprocess.run(
-            tied([promtool, "tsdb", "create-blocks-from", "openmetrics", "-q", text, data]),
-            capture_output=True,
-            text=True,
-            timeout=_PROMTOOL_S,
-            env=contained_environment(),
-            check=False,
-            start_new_session=True,  # a Ctrl-C is ours to hear
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise EquipmentError("promtool", str(error)) from None
+        words = ("tsdb", "create-blocks-from", "openmetrics", "-q", text, data)
+        code, said = ask(promtool, *words, within_s=_PROMTOOL_S)
     finally:
         text.unlink(missing_ok=True)
-    if run.returncode:
-        raise EquipmentError("promtool", f"tsdb create-blocks-from said: {(run.stdout + run.stderr).strip()[-600:]}")
+    if code:
+        raise EquipmentError("promtool", f"tsdb create-blocks-from said: {said.strip()[-600:]}")
 
 
 def span(past: Sequence[Remembered], now: float, scale: float, interval_s: float) -> Interval:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -20,15 +19,13 @@ import promql_parser as promql
 import yaml
 
 from chaoskit.alerting.model import Rule
-from chaoskit.errors import EquipmentError
-from chaoskit.host.process import tied
 from chaoskit.rehearse.derive import Guess, closure, guesses, queried
 from chaoskit.rehearse.mismatch import queries, reason
 from chaoskit.rehearse.past import Far
+from chaoskit.rehearse.promtool import UNENDED, ask
 from chaoskit.rehearse.series import Course, Scripted, notation, value_at
 from chaoskit.rehearse.texts import fed
 from chaoskit.rehearse.tree import longest_range_s
-from chaoskit.stack.monitoring import contained_environment
 from chaoskit.units import format_duration
 
 _CHUNK = 60
@@ -36,7 +33,6 @@ _TURNS, _ONE_BY_ONE, _TOGETHER = 60, 6, 12
 """The likeliest guesses are asked about one by one, the others so many at once."""
 _PROMTOOL_S, _ALONE_S = 120.0, 30.0
 """How long promtool may take for a file, and for a part of one that it refused as a whole."""
-_UNENDED = 124
 _REFUSED, _MOST_SAID = "refused", 300
 _SIDE_BY_SIDE = 2
 _MARK = re.compile(r'expr: "(?:[^"\\]|\\.)*?# chaoskit (?P<number>\d+) (?P<when>\w+)", time: (?P<rest>.*)')
@@ -290,7 +286,7 @@ def _told(
     doubt = ""
     if empty := next((text for word, text in queries.items() if not got.get(word, "error").startswith("got")), ""):
         doubt = f"no series were found for what it queries: {empty}"
-    elif code == _UNENDED:
+    elif code == UNENDED:
         doubt = said
     elif asks and _BROKEN not in said:
         doubt = "with the series of its rule alone it does not"
@@ -465,21 +461,7 @@ def _ask(
 
 def promtool_tests(promtool: Path, file: Path, within_s: float = _PROMTOOL_S) -> tuple[int, str]:
     """How `promtool test rules` ended and all it said; raises EquipmentError where it does not run."""
-    try:
-        run = subprocess.run(
-            tied([promtool, "test", "rules", file]),
-            capture_output=True,
-            text=True,
-            timeout=within_s,
-            env=contained_environment(),
-            check=False,
-            start_new_session=True,  # a Ctrl-C is ours to hear
-        )
-    except OSError as error:
-        raise EquipmentError("promtool", str(error)) from None
-    except subprocess.TimeoutExpired:
-        return _UNENDED, f"promtool did not end within {within_s:g} s"
-    return run.returncode, run.stdout + run.stderr
+    return ask(promtool, "test", "rules", file, within_s=within_s)
 
 
 def answered(said: str) -> dict[int, dict[str, str]]:

@@ -423,8 +423,8 @@ groups:
   - name: long
     rules:
       - {alert: Kept, expr: queue > 100, for: 6h, labels: {severity: warning}}
-      - {alert: TooLong, expr: backlog > 100, for: 3h, labels: {severity: warning}}
-      - {alert: TooShort, expr: waiting > 100, for: 1h, labels: {severity: warning}}
+      - {alert: TooLong, expr: backlog > 100, for: 5h, labels: {severity: warning}}
+      - {alert: TooShort, expr: waiting > 100, for: 4h, labels: {severity: warning}}
       - {alert: LooksFarBack, expr: "min_over_time(free[1d]) > total * 0.8", labels: {severity: warning}}
       - {alert: Both, expr: "increase(failed_total[1d]) > 5", for: 1h, labels: {severity: warning}}
 """
@@ -432,8 +432,8 @@ OWED = """\
 chaoskit: 1
 alerts:
   Kept: {notices: {chat: {for: 6h, group_wait: 30s, repeat: 4h}}}
-  TooLong: {notices: {chat: {for: 2h55m, group_wait: 30s, repeat: 4h}}}
-  TooShort: {notices: {chat: {for: 1h5m, group_wait: 30s, repeat: 4h}}}
+  TooLong: {notices: {chat: {for: 4h55m, group_wait: 30s, repeat: 4h}}}
+  TooShort: {notices: {chat: {for: 4h5m, group_wait: 30s, repeat: 4h}}}
   LooksFarBack: {notices: {chat: {for: 0s, group_wait: 30s, repeat: 4h}}}
   Both: {notices: {chat: {for: 1h, group_wait: 30s, repeat: 4h}}}
 """
@@ -454,8 +454,8 @@ def test_a_for_of_hours_and_a_range_of_a_day_are_played_on_a_past_and_judged_to_
         "Both": "PASS",
     }, ended
     assert code == 1
-    assert "3h" in " ".join(rules["TooLong"]["reasons"]), ended
-    assert "restored" in rules["Kept"]["how"]
+    assert "5h" in " ".join(rules["TooLong"]["reasons"]), ended
+    assert all("restored" in rules[name]["how"] for name in ("Kept", "TooLong", "TooShort", "Both"))
     assert "looks back 1d" in rules["LooksFarBack"]["how"]
     assert "end not played" in rules["Both"]["how"]
     assert all(one["notices"] for one in rules.values())
