@@ -327,6 +327,11 @@ class Notice(Event, frozen=True, kw_only=True, tag="notice"):
     refused: int = 0
     """The code with which the receiver refused it; 0 when it was taken. What was refused has not been heard."""
 
+    @property
+    def door(self) -> tuple[str, str, int]:
+        """The sink's door it came through: receiver, integration, index."""
+        return (self.receiver, self.integration, self.index)
+
 
 class Stranger(Event, frozen=True, kw_only=True, tag="stranger"):
     """What the run's Alertmanager did not send came to a sink's door: refused, and no evidence of anything."""

@@ -102,6 +102,10 @@ class Episode:
         """Whether these labels, as Alertmanager tells them, hold all under which the alert was sent."""
         return bool(self.sent) and all(labels.get(key) == value for key, value in self.sent.items())
 
+    def is_told(self, notice: Notice, status: str = "") -> bool:
+        """Whether a notice lists it, with this status where one is given."""
+        return any(status in ("", item.status) and self.is_in(item.labels) for item in notice.alerts)
+
 
 @dataclass(frozen=True, slots=True)
 class Outage:
@@ -316,11 +320,10 @@ class Fold:
         self.notices.append(event)
         if event.refused:
             return
-        door = (event.receiver, event.integration, event.index)
         for item in event.alerts:
             for episode in self._known.get(item.labels.get("alertname", ""), ()):
                 if episode.is_in(item.labels):
-                    (episode.told if item.status == "firing" else episode.cleared).add(door)
+                    (episode.told if item.status == "firing" else episode.cleared).add(event.door)
 
     def _suppression(self, event: Suppression) -> None:
         self.suppressions.append(event)

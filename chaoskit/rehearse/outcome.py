@@ -137,8 +137,7 @@ def _is_restored(episode: Episode, evidence: Evidence) -> bool:
 
 def _outcome(case: Case, alert: PlannedAlert, rows: list[Row], wave: str) -> RuleOutcome:
     episodes = case.lives_of(alert)
-    heard_at = ((n.receiver, n.integration, n.index) for n in case.evidence.notices)
-    doors = dict.fromkeys([*(n.door for n in alert.notices), *heard_at])
+    doors = dict.fromkeys([*(n.door for n in alert.notices), *(n.door for n in case.evidence.notices)])
     heard = tuple(h for door in doors if (h := _heard(door, episodes, case, alert)) is not None)
     muted = tuple(dict.fromkeys(name for episode in episodes for name in muted_by(case, episode)))
     result, problems = worst_of(row.result for row in rows), tuple(telling(rows))
@@ -152,19 +151,15 @@ def _unmoved(outcome: RuleOutcome) -> str:
 
 def _heard(door: tuple[str, str, int], episodes: list[Episode], case: Case, alert: PlannedAlert) -> Heard | None:
     for notice in case.evidence.notices:
-        if (notice.receiver, notice.integration, notice.index) != door or notice.refused:
+        if notice.door != door or notice.refused:
             continue
         for episode in episodes:
-            if episode.firing is not None and _tells(notice, episode) and notice.sent[1] >= episode.firing[0]:
+            if episode.firing is not None and episode.is_told(notice, "firing") and notice.sent[1] >= episode.firing[0]:
                 after = max(0.0, (notice.sent[1] - episode.firing[0]) * case.scale)
                 others = {item.labels.get("alertname", "?"): None for item in notice.alerts}
                 beside = tuple(name for name in others if name not in (alert.rule.alert, episode.sent.get("alertname")))
                 return Heard(door[0], door[1], after, _text(notice, alert), tuple(notice.recipients), beside)
     return None
-
-
-def _tells(notice: Notice, episode: Episode) -> bool:
-    return any(item.status == "firing" and episode.is_in(item.labels) for item in notice.alerts)
 
 
 def _text(notice: Notice, alert: PlannedAlert) -> str:

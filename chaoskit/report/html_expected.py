@@ -51,8 +51,7 @@ class _Instance:
 
     def _state(self) -> Lane:
         alert, episode, anchors = self.one.alert, self.one.episode, self.one.anchors
-        pending = (episode.pending or episode.firing) if episode else None
-        bars = [*self._window(alert.detect, "", anchors.fault), *self._window(alert.hold, "", pending)]
+        bars = [*self._window(alert.detect, "", anchors.fault), *self._window(alert.hold, "", self.one.begun)]
         if alert.expectation.until_step != "never":
             bars += self._window(alert.clear, "", anchors.undo)
         bars += life(self.axis, episode) if episode else []
@@ -65,13 +64,11 @@ class _Instance:
 
     def _receiver(self, notice: PlannedNotice) -> Lane:
         episode = self.one.episode
-        firing = episode.firing if episode else None
-        resolved = episode.resolved if episode and firing else None
         bars: list[Bar] = []
         if notice.ask.mode != "never":
-            bars += self._window(self.one.case.groups.window(notice, episode), notice.to, firing)
+            bars += self._window(self.one.case.groups.window(notice, episode), notice.to, self.one.firing)
         if notice.all_clear is not None:
-            bars += self._window(notice.all_clear, notice.to, resolved)
+            bars += self._window(notice.all_clear, notice.to, self.one.resolved)
         marks: list[Mark] = []
         for status, kind, of in (("firing", "told", hop.Hop.NOTIFY), ("resolved", "cleared", hop.Hop.ALL_CLEAR)):
             heard = self.one.heard(notice, status)

@@ -79,6 +79,19 @@ class Instance:
     anchors: Anchors
 
     @property
+    def begun(self) -> Interval | None:
+        """When it first showed; None where that, like the two that follow, was not seen."""
+        return self.episode.begun if self.episode else None
+
+    @property
+    def firing(self) -> Interval | None:
+        return self.episode.firing if self.episode else None
+
+    @property
+    def resolved(self) -> Interval | None:
+        return self.episode.resolved if self.episode and self.episode.firing else None
+
+    @property
     def strays(self) -> list[Episode]:
         """Episodes of this very instance that no expectation has to do with."""
         alert, owners = self.alert, self.case.owners
@@ -91,12 +104,8 @@ class Instance:
         if episode is None:
             return None
         since = episode.begun[0] if status == "firing" or episode.resolved is None else episode.resolved[0]
-        for seen in self.case.evidence.notices:
-            if (seen.receiver, seen.integration, seen.index) != notice.door or seen.sent[1] < since or seen.refused:
-                continue
-            if any(item.status == status and episode.is_in(item.labels) for item in seen.alerts):
-                return seen
-        return None
+        came = (one for one in self.case.evidence.notices if one.door == notice.door and not one.refused)
+        return next((one for one in came if one.sent[1] >= since and episode.is_told(one, status)), None)
 
 
 def case_of(history: History, plan: Plan) -> Case:

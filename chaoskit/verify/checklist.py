@@ -70,10 +70,7 @@ def _received(one: Instance) -> Iterator[Strict]:
         event.state != "gone" and event.seen[1] >= begin[0] and episode.is_in(event.labels)
         for event in evidence.suppressions
     )
-    told = any(
-        notice.sent[1] >= begin[0] and any(episode.is_in(item.labels) for item in notice.alerts)
-        for notice in evidence.notices
-    )
+    told = any(notice.sent[1] >= begin[0] and episode.is_told(notice) for notice in evidence.notices)
     watched_to = min(end, evidence.known_to(until))
     why = (
         f"{one.about}, received: it fired for {(end - begin[0]) * case.scale:.1f} s, and Alertmanager, which was asked "

@@ -106,7 +106,7 @@ def unseen(need: Need, case: Case, group: tuple[str, ...] = ()) -> str:
         after = seconds((min(blind.values()) - need.zero) * case.scale)
         return f"{', '.join(blind)} was not watched all the time (blind from {after} after {need.since} on)"
     others = tuple(one for one in group if one not in need.equipment)
-    if gone := evidence.outage(others, begin - _RETRY_REAL_S, end):
+    if gone := evidence.outage(others, _retried_from(need), end):
         return f"{_was_down(gone, need, case)}, by which the same receiver is told"
     if away := _away(others, need, case):
         return _held_up(away, end)
@@ -120,7 +120,7 @@ def _delayed(row: Row, need: Need, late_s: float, case: Case, group: tuple[str, 
     """What of our own equipment may have moved what was seen; empty where nothing did."""
     evidence, (begin, end) = case.evidence, need.span
     equipment = need.equipment + group
-    if outage := evidence.outage(equipment, begin - _RETRY_REAL_S, end):
+    if outage := evidence.outage(equipment, _retried_from(need), end):
         return _was_down(outage, need, case)
     if TARGET in need.equipment and (stood := evidence.stopped(begin, end)):
         return f"{stood} stood still meanwhile"
@@ -162,10 +162,15 @@ def _was_down(outage: Outage, need: Need, case: Case) -> str:
     return f"{outage.equipment} was down from {begin} {need.since} {end} ({outage.detail})"
 
 
+def _retried_from(need: Need) -> float:
+    """From when on a delivery that failed may still be tried again within the span."""
+    return need.span[0] - (_RETRY_REAL_S if need.instance else 0.0)
+
+
 def _away(equipment: tuple[str, ...], need: Need, case: Case) -> Outage | None:
     """When one of the sinks among this equipment was not looking; a delivery is tried for a while after that."""
     sinks = tuple(one for one in equipment if one in case.evidence.witnesses)
-    return case.evidence.away(sinks, need.span[0] - _RETRY_REAL_S, min(need.span[1], case.until))
+    return case.evidence.away(sinks, _retried_from(need), min(need.span[1], case.until))
 
 
 def _held_up(away: Outage, end: float) -> str:

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from chaoskit.alerting import routing
-from chaoskit.alerting.model import PromisedNotice, Route
+from chaoskit.alerting.model import Route
 from chaoskit.alerting.windows_expression import range_of
 from chaoskit.events import Notice
+from chaoskit.fold import Door
 from chaoskit.hop import Hop
 from chaoskit.plan.model import Plan, PlannedAlert
 from chaoskit.scenario.model import Attached
@@ -66,7 +67,7 @@ def _alerts(case: Case) -> Iterator[Strict]:
             continue  # Said in a note: it is not the tested configuration's, or not of this scenario's time.
         expected = [alert for alert in plan.alerts if alert.matches(episode.labels)]
         what = "fired once more than expected" if expected else "fired, and the scenario neither expects nor allows it"
-        heard = sorted({notice.receiver for notice in evidence.notices if _lists(notice, episode)})
+        heard = sorted({notice.receiver for notice in evidence.notices if episode.is_told(notice, "firing")})
         routed = sorted({r.receiver for r in routing.match_routes(plan.config.route, episode.sent)})
         who = f"notified: {', '.join(heard)}" if heard else f"nobody was notified yet; routed to: {', '.join(routed)}"
         name = describe(episode.labels)
@@ -96,10 +97,6 @@ def _lapsed(plan: Plan, evidence: Evidence, expected: Sequence[PlannedAlert], ep
     return ""
 
 
-def _lists(notice: Notice, episode: Episode) -> bool:
-    return any(item.status == "firing" and episode.is_in(item.labels) for item in notice.alerts)
-
-
 def _fired(labels: Mapping[str, str], evidence: Evidence) -> bool:
     return any(episode.firing is not None and episode.is_in(labels) for episode in evidence.episodes)
 
@@ -110,8 +107,7 @@ def _strangers(case: Case) -> Iterator[Strict]:
     for notice in evidence.notices:
         if outside_span(notice.sent, case.since, case.until):
             continue
-        door = (notice.receiver, notice.integration, notice.index)
-        to = f"{notice.receiver or 'an unknown door'} ({notice.integration})"
+        door, to = notice.door, f"{notice.receiver or 'an unknown door'} ({notice.integration})"
         if not notice.alerts:
             if (door, "") not in told:
                 what = f"{to} got a notice whose alerts cannot be told: {notice.subject or notice.text[:80]!r}"
@@ -139,7 +135,7 @@ def _strangers(case: Case) -> Iterator[Strict]:
 
 def _repeats(case: Case) -> Iterator[Strict]:
     plan, evidence = case.plan, case.evidence
-    last: dict[tuple[str, str, int, str], tuple[Notice, frozenset[tuple[tuple[tuple[str, str], ...], str]]]] = {}
+    last: dict[tuple[Door, str], tuple[Notice, frozenset[tuple[tuple[tuple[str, str], ...], str]]]] = {}
     for notice in evidence.notices:
         content = frozenset((tuple(sorted(item.labels.items())), item.status) for item in notice.alerts)
         if not content or notice.refused or tells_only(case, notice, plan.foreign):
@@ -150,7 +146,7 @@ def _repeats(case: Case) -> Iterator[Strict]:
         )
         if route is None:
             continue
-        key = (notice.receiver, notice.integration, notice.index, str(routing.group_labels(route, labels)))
+        key = (notice.door, str(routing.group_labels(route, labels)))
         if all(status == "resolved" for _, status in content):
             last.pop(key, None)
             continue
@@ -180,14 +176,11 @@ def _least_between(plan: Plan, notice: Notice, route: Route) -> tuple[float, str
     """How long before the same may be told again, by the route or a promise of longer, and what says so."""
     promises = plan.config.promise.notices
     told = {item.labels.get("alertname", "") for item in notice.alerts}
-    promised = min((p for name in told if (p := promises.get((name, route.receiver)))), key=_repeat_s, default=None)
+    said = [promised for name in told if (promised := promises.get((name, route.receiver)))]
+    promised = min(said, key=lambda each: each.repeat_s, default=None)
     if promised is not None and promised.repeat_s > route.repeat_interval_s:
         return promised.repeat_s, f"the promise's repeat: {format_duration(promised.repeat_s)} ({promised.place})"
     return route.repeat_interval_s, f"repeat_interval: {format_duration(route.repeat_interval_s)} ({route.place})"
-
-
-def _repeat_s(promised: PromisedNotice) -> float:
-    return promised.repeat_s
 
 
 FINDINGS = Check("findings", Case, _judge, lambda _: [(NOTHING_ELSE, Hop.FINDING, "")])

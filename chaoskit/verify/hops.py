@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from chaoskit.alerting.windows import Window
 from chaoskit.events import Interval
@@ -77,13 +78,19 @@ class _Promise:
     def judged(self, start: Interval, seen: Interval, ours: tuple[Interval, Interval]) -> Strict:
         """From `start` to `seen`, on one clock; `ours` are the same two on our own."""
         observed, allowed, scale = between(seen, start, self.case.scale), self.allowed, self.case.scale
+        figures: dict[str, Any] = {
+            "observed": observed,
+            "allowed": allowed,
+            "margin_vs": round(margin_vs(observed, allowed), 3),
+            "uncertainty_vs": round(observed[1] - observed[0], 3),
+        }
         result, reason = judge(observed, allowed, self.window.resolution_vs), ""
         if result is Result.UNKNOWN:
             width, enough = seconds(observed[1] - observed[0]), seconds(self.window.resolution_vs)
             known = f"known only to lie within {width}{self._clocks(ours[0])}"
             reason = self.says(f"{known}, and telling it from a wrong promise takes {enough}")
         if result is not Result.FAIL:
-            return self.row(result, reason, observed=observed, allowed=allowed)
+            return self.row(result, reason, **figures)
 
         late, after = observed[0] > allowed[1], f"{seconds(observed[1])} after {self.hop.since}"
 
@@ -104,7 +111,7 @@ class _Promise:
         off = seconds(observed[0] - allowed[1] if late else allowed[0] - observed[1])
         bound = f"at most {seconds(allowed[1])}" if late else f"at least {seconds(allowed[0])}"
         reason = self.says(f"{self.hop.did} {when}, {off} too {'late' if late else 'early'} ({bound} promised)")
-        return self.row(result, reason, need, observed=observed, allowed=allowed)
+        return self.row(result, reason, need, **figures)
 
     def silent(self, since: Interval, where: str) -> Strict:
         """Nothing came, as it should be; `where` that is said."""
@@ -123,28 +130,9 @@ class _Promise:
             instance=self.one, known=known,
         )  # fmt: skip
 
-    def row(
-        self,
-        result: Result,
-        reason: str,
-        *needs: Need,
-        observed: Interval | None = None,
-        allowed: Interval | None = None,
-        rests_on: str = "",
-    ) -> Strict:
+    def row(self, result: Result, reason: str, *needs: Need, **more: Any) -> Strict:
         """A row of this hop."""
-        row = Row(
-            about=self.one.about,
-            hop=self.hop,
-            to=self.to,
-            observed=observed,
-            allowed=allowed,
-            margin_vs=round(margin_vs(observed, allowed), 3) if observed and allowed else None,
-            uncertainty_vs=round(observed[1] - observed[0], 3) if observed else None,
-            result=result,
-            reason=reason,
-            rests_on=rests_on,
-        )
+        row = Row(about=self.one.about, hop=self.hop, to=self.to, result=result, reason=reason, **more)
         return Strict(row, needs)
 
     def wrong(self, what: str, where: str, *needs: Need) -> Strict:
@@ -177,23 +165,11 @@ def _span(allowed: Interval) -> str:
     return seconds(allowed[0]) if allowed[0] == allowed[1] else f"{allowed[0]:.1f}–{seconds(allowed[1])}"
 
 
-def _begun(one: Instance) -> Interval | None:
-    return (one.episode.pending or one.episode.firing) if one.episode else None
-
-
-def _fired(one: Instance) -> Interval | None:
-    return one.episode.firing if one.episode else None
-
-
-def _resolved(one: Instance) -> Interval | None:
-    return one.episode.resolved if one.episode and one.episode.firing else None
-
-
 def _detect(one: Instance) -> Iterator[Strict]:
     """From the fault's effect to pending."""
     promise = _Promise(one, Hop.DETECT, one.alert.detect)
     standing = _standing(promise) if one.episode is None else None
-    found = standing or promise.timed(one.anchors.fault, _begun(one))
+    found = standing or promise.timed(one.anchors.fault, one.begun)
     if one.case.rehearsal is not None:
         why = Need((0.0, 0.0), lambda _: f"{one.about}: {UNLIKE}: {found.row.reason}", known=UNLIKE)
         found = Strict(found.row, (*found.needs, why))
@@ -222,7 +198,7 @@ def _standing(promise: _Promise) -> Strict | None:
 
 def _hold(one: Instance) -> Iterator[Strict]:
     """From pending to firing: the rule's `for`."""
-    rule, pending, firing = one.alert.rule, _begun(one), _fired(one)
+    rule, pending, firing = one.alert.rule, one.begun, one.firing
     more = f"; the rule says for: {format_duration(rule.for_s)} ({rule.place})"
     promise = _Promise(one, Hop.HOLD, one.alert.hold, more=more)
     if one.episode is None or firing is None:
@@ -247,7 +223,7 @@ def _notify(one: Instance) -> Iterator[Strict]:
 
 
 def _notified(one: Instance, notice: PlannedNotice) -> Strict:
-    heard, firing = one.heard(notice, "firing"), _fired(one)
+    heard, firing = one.heard(notice, "firing"), one.firing
     groups = one.case.groups
     promise = _Promise(
         one, Hop.NOTIFY, groups.window(notice, one.episode), (*_SENDERS, sink_of(notice.integration)), notice.to,
@@ -269,7 +245,7 @@ def _notified(one: Instance, notice: PlannedNotice) -> Strict:
 
 def _notice_setting(one: Instance, notice: PlannedNotice) -> str:
     notices = one.case.evidence.notices
-    refused = [n for n in notices if (n.receiver, n.integration, n.index) == notice.door and n.refused]
+    refused = [n for n in notices if n.door == notice.door and n.refused]
     if refused:
         return f"; the receiver refused it {amount(len(refused), 'times')}, with {refused[0].refused}"
     if what := one.case.templates.doors.get((notice.receiver, notice.integration)):
@@ -281,7 +257,7 @@ def _notice_setting(one: Instance, notice: PlannedNotice) -> str:
 
 def _clear(one: Instance) -> Iterator[Strict]:
     """From the undo to resolved; or that it goes on firing."""
-    firing, resolved, undo = _fired(one), _resolved(one), one.anchors.undo
+    firing, resolved, undo = one.firing, one.resolved, one.anchors.undo
     ends = one.alert.expectation.until_step != "never"
     promise = _Promise(one, Hop.CLEAR, one.alert.clear, _RULES if ends else ("prometheus",))
     if not ends:
@@ -331,7 +307,7 @@ def _all_clear(one: Instance) -> Iterator[Strict]:
     """From resolved to each receiver's all-clear."""
     for notice in one.alert.notices:
         needs = (*_SENDERS, sink_of(notice.integration))
-        resolved, heard = _resolved(one), one.heard(notice, "resolved")
+        resolved, heard = one.resolved, one.heard(notice, "resolved")
         if one.alert.expectation.until_step == "never":
             continue
         if notice.all_clear is not None:

@@ -41,12 +41,10 @@ def _astray(case: Case) -> Iterator[Strict]:
         lives = [episode for episode in case.lives_of(alert) if episode.firing]
         doors = {notice.door for notice in alert.notices}
         for notice in case.evidence.notices if alert.rule.alert in case.plan.beside else ():
-            door = (notice.receiver, notice.integration, notice.index)
-            firing = [item.labels for item in notice.alerts if item.status == "firing"]
-            told = next((e for e in lives if any(e.is_in(labels) for labels in firing)), None)
-            if door in doors or told is None or notice.refused:
+            told = next((episode for episode in lives if episode.is_told(notice, "firing")), None)
+            if notice.door in doors or told is None or notice.refused:
                 continue
-            doors.add(door)
+            doors.add(notice.door)
             labels = ", ".join(f"{k}={v}" for k, v in sorted(told.sent.items()))
             ways = f"routes lead it to {', '.join(alert.receivers) or 'nobody'}"
             to = f"{notice.receiver} ({notice.integration})"

@@ -110,8 +110,7 @@ def _lapsed(one: Instance, source: str, told: Sequence[Notice], reason: str) -> 
 def _tells_of(notice: Notice, episode: Episode, episodes: Sequence[Episode]) -> bool:
     """Whether a notice lists this life of the alert as firing, and not an earlier or a later one of the same labels."""
     assert episode.firing is not None
-    listed = any(item.status == "firing" and episode.is_in(item.labels) for item in notice.alerts)
-    if not listed or notice.sent[1] < episode.firing[0]:
+    if not episode.is_told(notice, "firing") or notice.sent[1] < episode.firing[0]:
         return False
     later = [e.firing[0] for e in episodes if e.firing and e.labels == episode.labels and e.firing > episode.firing]
     return all(notice.sent[1] < begun for begun in later)

@@ -69,10 +69,10 @@ def _needs(one: Instance, episode: Episode, sink: str) -> tuple[Need, Need]:
 
 def _of_instance(one: Instance, planned: PlannedNotice, episode: Episode, span: Interval) -> int:
     return sum(
-        (notice.receiver, notice.integration, notice.index) == planned.door
+        notice.door == planned.door
         and not notice.refused
         and span[0] <= notice.sent[1] <= span[1]
-        and any(episode.is_in(item.labels) for item in notice.alerts)
+        and episode.is_told(notice)
         for notice in one.case.evidence.notices
     )
 
