@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from chaoskit.events import LoadTotals
+from chaoskit.events import LoadNames, LoadTotals
 from chaoskit.history import read_history
 from chaoskit.load.output import MOST_BYTES
 from tests.drills.conftest import Drill
@@ -382,14 +382,16 @@ def test_a_run_on_a_locustfile_says_what_it_did_and_counts_all_of_it(name: str, 
     said += "\n".join(row["reason"] for row in rows)
     assert not [part for part in kind.said if part not in said], said
     assert kind.noted(noted), noted
-    (totals,) = read_history(folder).of(LoadTotals)
+    history = read_history(folder)
+    (totals,) = history.of(LoadTotals)
     assert totals.reconciled, totals.detail
     assert totals.in_flight == 0
-    for label, counts in totals.by_name.items():
-        if noted[label.removeprefix("GET ")]:  # what the file noted of its requests is what was counted
-            assert counts.finished == noted[label.removeprefix("GET ")], label
+    names = [counts for each in history.of(LoadNames) for counts in each.names.items()]
+    for label in dict(names):
+        if asked := noted[label.removeprefix("GET ")]:  # what the file noted of its requests is what was counted
+            assert sum(one.finished for name_, one in names if name_ == label) == asked, label
     if name == "failures with words of their own":
-        assert set(totals.failures) == TEXTS
+        assert {text for _, one in names for text in one.failures} == TEXTS
     log = folder / "stack" / "logs" / "load.log"
     assert kind.log in log.read_text()
     assert log.stat().st_size <= MOST_BYTES
