@@ -64,7 +64,7 @@ def sets(folder: Path) -> dict[str, list[Path]]:
     return found
 
 
-def tried(name: str, files: list[Path], derive_only: bool, jobs: int) -> Tally:
+def tried(name: str, files: list[Path], derive_only: bool, jobs: int | None) -> Tally:
     """One set read, and rehearsed or derived."""
     tally = Tally(name)
     begun = time.monotonic()
@@ -121,7 +121,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="sets whose name holds this")
     parser.add_argument("--derive", action="store_true", help="stop where promtool has confirmed the series")
     parser.add_argument("--json", type=Path, help="write every row here")
-    parser.add_argument("-j", type=int, default=2, dest="jobs", help="stacks side by side")
+    parser.add_argument("-j", type=int, dest="jobs", help="stacks side by side")
     options = parser.parse_args()
     tallies = []
     for name, files in sets(options.folder).items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
@@ -43,7 +42,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--from-tests", multiple=True, type=_FILE, metavar="FILE", help="Take the series of promtool tests.")
 @click.option("--changed-since", metavar="GITREV", help="Only alerts whose rule is new or differs since then.")
 @click.option("--time-scale", type=click.FloatRange(min=1), help="Virtual seconds per real second; default: chosen.")
-@click.option("-j", "jobs", type=click.IntRange(1, 64), help="Stacks side by side.  [default: one for each core]")
+@click.option("-j", "jobs", type=click.IntRange(1, 64), help="Stacks side by side.  [default: one or two a core]")
 @click.option("--longest", default="60s", show_default=True, metavar="TIME", help="Real time that one rule may take.")
 @click.option("--require-told", is_flag=True, help="An alert that no receiver with an integration hears of fails.")
 @click.option("--write-promise", type=ResultFile(), metavar="FILE", help="Write the computed windows as a promise.")
@@ -110,7 +109,7 @@ def rehearse_command(
         notes=tuple(notes),
         given=tuple(given_scenarios),
         tests=tuple(test for file in from_tests for test in groups_in(file)),
-        side_by_side=jobs or os.cpu_count() or 1,
+        side_by_side=jobs,
         require_told=require_told,
         doubts=answer.rows,
     )

@@ -25,7 +25,7 @@ class _Shown:
     course: Course
     interval_s: float
     scraped: int = 0
-    """How often it was shown since the fault began: what alternates must do so from one scrape to the next."""
+    """How often it was shown while its values repeat: what alternates must do so from one scrape to the next."""
 
 
 class Page:
@@ -120,9 +120,11 @@ class Page:
 
     def _value(self, shown: _Shown, now_vs: float) -> float | None:
         course = shown.course
-        if shown.series.values.repeat and course.during_vs is not None and course.after_vs is None:
+        at_rest = course.during_vs is None or course.after_vs is not None
+        phase = shown.series.rest if at_rest else shown.series.values
+        if phase.repeat:
             shown.scraped += 1
-            return shown.series.values.at(float(shown.scraped))
+            return phase.at(float(shown.scraped))
         return value_at(shown.series, course, now_vs, shown.interval_s)
 
     def close(self) -> None:

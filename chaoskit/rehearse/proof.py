@@ -7,6 +7,7 @@ none after the fall. What promtool finds there are the labels that the alert wil
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,18 +24,19 @@ from chaoskit.rehearse.derive import Guess, closure, guesses, queried
 from chaoskit.rehearse.mismatch import queries, reason
 from chaoskit.rehearse.past import Far
 from chaoskit.rehearse.promtool import UNENDED, ask
-from chaoskit.rehearse.series import Course, Scripted, notation, value_at
+from chaoskit.rehearse.series import Course, Scripted, notation
 from chaoskit.rehearse.texts import fed
 from chaoskit.rehearse.tree import longest_range_s
 from chaoskit.units import format_duration
 
-_CHUNK = 60
+_CHUNK, _LEAST_CHUNK = 60, 6
+"""So many guesses are put to one promtool: few enough to keep every core busy, enough to be worth its start."""
 _TURNS, _ONE_BY_ONE, _TOGETHER = 60, 6, 12
 """The likeliest guesses are asked about one by one, the others so many at once."""
 _PROMTOOL_S, _ALONE_S = 120.0, 30.0
 """How long promtool may take for a file, and for a part of one that it refused as a whole."""
 _REFUSED, _MOST_SAID = "refused", 300
-_SIDE_BY_SIDE = 2
+_SIDE_BY_SIDE = os.cpu_count() or 1
 _MARK = re.compile(r'expr: "(?:[^"\\]|\\.)*?# chaoskit (?P<number>\d+) (?P<when>\w+)", time: (?P<rest>.*)')
 _LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
 _RESULT = re.compile(r"(\{.*?\}) [-+.\dENaInf]+(?:, (?=\{)|$)")
@@ -326,24 +328,24 @@ def _round(
     shortly before the fault; in the turn `unfilled` it is asked while they begin, and nothing ever moves. `asked` are
     other instants, in intervals by rule.
     """
-    by_rules: dict[tuple[str, ...], list[tuple[Subject, Guess]]] = {}
-    for subject, guess in trying:
-        by_rules.setdefault(tuple(sorted(closure(subject.rule, records))), []).append((subject, guess))
-    jobs: list[tuple[list[tuple[Subject, Guess]], Path, Mapping[str, Any], Mapping[int, Mapping[str, Any]]]] = []
+    by_rules: dict[tuple[str, ...], list[int]] = {}
+    for at, (subject, _) in enumerate(trying):
+        by_rules.setdefault(tuple(sorted(closure(subject.rule, records))), []).append(at)
+    jobs: list[tuple[list[int], Path, Mapping[str, Any], Mapping[int, Mapping[str, Any]]]] = []
+    chunk = min(_CHUNK, max(_LEAST_CHUNK, math.ceil(len(trying) / _SIDE_BY_SIDE)))
     for number, (names, members) in enumerate(by_rules.items()):
         files = _rule_file(folder / f"records-{turn}-{number}.yml", [records[name] for name in names], interval_s)
-        for at in range(0, len(members), _CHUNK):
-            part = members[at : at + _CHUNK]
-            file = folder / f"tests-{turn}-{number}-{at}.yml"
-            tests = {
-                at: _test(at, subject, guess, interval_s, turn, asked.get(subject.number, ()))
-                for at, (subject, guess) in enumerate(part)
-            }
+        parts = math.ceil(len(members) / chunk)
+        for first in range(parts):
+            part = members[first::parts]
+            file = folder / f"tests-{turn}-{number}-{first}.yml"
+            tests = {at: _test(at, *trying[at], interval_s, turn, asked.get(trying[at][0].number, ())) for at in part}
             jobs.append((part, file, {"rule_files": files, "evaluation_interval": format_duration(interval_s)}, tests))
+    said: dict[int, Mapping[str, str]] = {}
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
-        for (part, *_), said in zip(jobs, pool.map(lambda job: _ask(promtool, *job[1:]), jobs), strict=True):
-            for at, (subject, guess) in enumerate(part):
-                yield subject, guess, said.get(at, {})
+        for (part, *_), answers in zip(jobs, pool.map(lambda job: _ask(promtool, *job[1:]), jobs), strict=True):
+            said |= {at: answers.get(at, {}) for at in part}
+    return [(*pair, said[at]) for at, pair in enumerate(trying)]
 
 
 def _rule_file(
@@ -401,10 +403,8 @@ def _test(
     if turn == "unfilled":
         course, begin, end = Course(0.0), 1, math.ceil(subject.span_s / interval_s) + _SETTLE
     for one in guess.series:
-        values = [None if i < begin else value_at(one, course, i * interval_s, interval_s) for i in range(end + 1)]
-        if one.clock:
-            values = [None if v is None else v + i * interval_s for i, v in enumerate(values)]
-        series.append({"series": one.key, "values": notation(values)})
+        values = notation(one, course, interval_s, end + 1, interval_s, begin)
+        series.append({"series": one.key, "values": values})
     whens = {
         "rest": when_.rest - 1,
         "early": when_.early,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chaoskit.alerting.model import AlertConfig
+from chaoskit.alerting.windows_expression import range_of
 from chaoskit.errors import BadInput
 from chaoskit.rehearse.derive import closure, key_of, metric_names, recording_rules
 from chaoskit.rehearse.drill import Drill, patient, planned, unpromised
@@ -52,8 +53,11 @@ def given_drill(one: Given, config: AlertConfig, promise_given: bool, scale: flo
         expected = {each.alert for each in scenario.expect}
         beside = [rule.alert for rule in config.rules if rule.alert and rule.alert not in expected]
     plan = unpromised(patient(planned(scenario, own, scale, beside)), config, promise_given, named=test is None)
-    plan = replace(plan, steady_vs=plan.steady_vs + _SLACK_INTERVALS * interval_s)
-    return Drill(Path(one.name).stem, plan, one.text, series, test.rules if test else None, test=test)
+    # Nothing of a test played before on the same stack is in sight of any rule that is loaded.
+    spans = [range_of(loaded, rule) for rule in loaded.rules if test and rule.alert]
+    plan = replace(plan, steady_vs=max([plan.steady_vs, *spans]) + _SLACK_INTERVALS * interval_s)
+    rules, hasty = (test.rules, test.hasty) if test else (None, True)
+    return Drill(Path(one.name).stem, plan, one.text, series, rules, hasty, test=test)
 
 
 def _loaded(config: AlertConfig, test: GivenTest) -> AlertConfig:

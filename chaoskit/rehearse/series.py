@@ -11,9 +11,10 @@ does), or follow the `clock` (its values are virtual seconds before or after now
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 _ITEM = re.compile(
@@ -175,28 +176,50 @@ def parse_identity(text: str) -> tuple[str, dict[str, str]]:
     return name, labels
 
 
-def notation(values: Sequence[float | None]) -> str:
-    """Values in promtool's notation, runs and slopes shortened; the first missing one after others is an end."""
-    words: list[str] = []
-    i = 0
-    while i < len(values):
-        start = values[i]
-        j = i + 1
-        if start is None:
-            while j < len(values) and values[j] is None:
-                j += 1
-            words.append("stale" if words else "_")
-            if j - i > 1:
-                words.append(f"_x{j - i - 1}")
-        elif j < len(values) and (following := values[j]) is not None:
-            step = following - start
-            while j < len(values) and (now := values[j]) is not None and _same(now, start + step * (j - i)):
-                j += 1
-            words.append(f"{_number(start)}{_signed(step)}x{j - i - 1}" if j - i > 1 else _number(start))
+def notation(series: Scripted, course: Course, every_s: float, count: int, interval_s: float, begin: int = 0) -> str:
+    """What the series shows in so many samples, in promtool's notation; none before number `begin`.
+
+    A sample is taken every `every_s` from instant 0 on, values of the script are `interval_s` apart. The first missing
+    one after others is an end. Between the instants where a course bends, two samples tell all.
+    """
+
+    def value(i: int) -> float | None:
+        found = None if i < begin else value_at(series, course, i * every_s, interval_s)
+        return found + i * every_s if series.clock and found is not None else found
+
+    bends = (math.ceil(at / every_s - 1e-9) for at in _bends(series, course, (count - 1) * every_s, interval_s))
+    edges = sorted({0, min(begin, count), count, *(i for i in bends if 0 < i < count)})
+    runs: list[tuple[float | None, float, int]] = []
+    for low, high in itertools.pairwise(edges):
+        start, last, n = value(low), value(high - 1), high - low
+        step = 0.0 if start is None or n == 1 else (value(low + 1) or 0.0) - start
+        if start is None or last is None or not _same(last, start + step * (n - 1)):
+            # Missing, endless, or rounding put a bend beside its sample.
+            runs += [(each, 0.0, len(list(some))) for each, some in itertools.groupby(map(value, range(low, high)))]
         else:
-            words.append(_number(start))
-        i = j
+            runs.append((start, step, n))
+    words: list[str] = []
+    for start, step, n in runs:
+        if start is None:
+            words += ["stale" if words and words[-1][0] not in "_s" else "_", *([f"_x{n - 1}"] if n > 1 else [])]
+        else:
+            words.append(f"{_number(start)}{_signed(step)}x{n - 1}" if n > 1 else _number(start))
     return " ".join(words)
+
+
+def _bends(series: Scripted, course: Course, until_vs: float, interval_s: float) -> Iterator[float]:
+    """The instants up to one at which a series may leave its straight course."""
+    during = until_vs if course.during_vs is None else course.during_vs
+    after = until_vs if course.after_vs is None else course.after_vs
+    phases = ((series.rest, course.rest_vs, during), (series.values, during, after), (series.rest, after, until_vs))
+    for sequence, since, end in phases:
+        yield since
+        at = since
+        for segment in itertools.cycle(sequence.segments) if sequence.repeat else sequence.segments:
+            at += segment.count * interval_s
+            if at > end:
+                break
+            yield at
 
 
 def _same(a: float, b: float) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -32,6 +33,8 @@ from chaoskit.rehearse.tested import AGAIN, GroupRow, played
 from chaoskit.rehearse.unit_tests import UnitTest
 from chaoskit.rehearse.usable import Chooser
 from chaoskit.rehearse.waves import (
+    CALM,
+    FEW,
     MOST_IN_A_WAVE,
     MOST_WHEN_BUSY,
     SCALES,
@@ -66,8 +69,8 @@ class Asked:
     """Scenarios to play instead of deriving series for the alerts that they expect."""
     tests: tuple[UnitTest, ...] = ()
     """Groups of promtool's unit tests, likewise."""
-    side_by_side: int = 2
-    """How many stacks at once."""
+    side_by_side: int | None = None
+    """How many stacks at once; None: by the cores, and by how much their waves hold."""
     require_told: bool = False
     """Whether an alert fails where none of its receivers has an integration."""
     doubts: tuple[str, ...] = ()
@@ -83,6 +86,7 @@ class Session:
     say: Say
     _left_out: dict[str, Row] = field(default_factory=dict, init=False)
     """By name, the scenarios that were given and cannot be played."""
+    _busy: bool = field(default=False, init=False)
 
     def rehearse(self) -> Rehearsed:
         """Plays the given scenarios, and derives series for every rule that they leave.
@@ -91,6 +95,9 @@ class Session:
         Refused or EquipmentError.
         """
         begun = time.monotonic()
+        if busy := is_busy():  # before anything of ours keeps the machine busy
+            self.say(f"this machine is busy with other work: at most {MOST_WHEN_BUSY} alerts at once, and slower")
+        self._busy = busy
         done = Performed(notes=list(self.asked.notes))
         proven: list[Proven] = []
         given, tests = self._given()
@@ -134,6 +141,7 @@ class Session:
             asked.time_scale,
             asked.longest_real_s,
             asked.only,
+            self._least(len(asked.tests)),
         )
         given, rows = chooser.choose(asked.tests)
         return [*asked.given, *given], rows
@@ -144,15 +152,21 @@ class Session:
         drills = self._given_drills(given, scale)
         for drill in drills:
             self.say(f"{drill.name}: {drill.plan.scenario.title}, at most {drill.plan.longest_real_s:.0f} s")
-        # Each on a stack of its own: nothing of one scenario lingers in the next.
-        done.add(self._play([Lane((drill,)) for drill in drills]))
+        places = self._places(drills)
+        done.add(self._play(self._dealt(drills, places), places))
         unknown = done.unknown
         again = [
             replace(drill, name=f"{drill.name}{AGAIN}")
             for drill in self._given_drills(given, scale, slower=True)
             if any(key_of(alert.rule) in unknown for alert in drill.plan.alerts)
         ]
-        self._once_more([Lane((drill,)) for drill in again], len(unknown), done)
+        self._once_more(self._dealt(again, 1), len(unknown), done)
+
+    @staticmethod
+    def _dealt(drills: Sequence[Drill], side_by_side: int) -> list[Lane]:
+        """Unit tests share stacks; a scenario has one of its own, for rules that it does not name look back as well."""
+        own = [Lane((drill,)) for drill in drills if drill.test is None]
+        return [*own, *deal([drill for drill in drills if drill.test is not None], side_by_side)]
 
     def _given_drills(self, given: Sequence[Given], scale: float, slower: bool = False) -> list[Drill]:
         asked = self.asked
@@ -168,10 +182,16 @@ class Session:
                 self._left_out[one.name] = Row(about=one.name, hop=hop, result=Result.UNKNOWN, reason=reason)
         return found
 
-    def _play(self, lanes: Sequence[Lane], side_by_side: int | None = None) -> Performed:
+    def _places(self, drills: Sequence[Drill]) -> int:
+        """How many stacks at once: a stack waits most of the time, so a core bears two whose waves are small."""
+        cores = os.cpu_count() or 1
+        largest = max((len(drill.plan.alerts) for drill in drills), default=1)
+        room = cores if self._busy else cores * MOST_IN_A_WAVE // largest
+        return self.asked.side_by_side or max(cores, min(2 * cores, room))
+
+    def _play(self, lanes: Sequence[Lane], side_by_side: int) -> Performed:
         asked, found = self.asked, Performed()
-        at_once = side_by_side or asked.side_by_side
-        for one in play(lanes, at_once, asked.config, asked.folder, self.binaries, asked.interval_s, self.say):
+        for one in play(lanes, side_by_side, asked.config, asked.folder, self.binaries, asked.interval_s, self.say):
             found.add(one)
         return found
 
@@ -181,7 +201,7 @@ class Session:
             return
         longest_s = sum(lane.longest_real_s for lane in lanes)
         self.say(f"{amount(unknown, 'alerts')} UNKNOWN: once more, half as fast, at most {longest_s:.0f} s")
-        done.replace_unknown(self._play(lanes, side_by_side=1))
+        done.replace_unknown(self._play(lanes, 1))
 
     def _slower(self, scale: float) -> float:
         return scale if self.asked.time_scale else self._exact(max(1.0, scale / 2))
@@ -194,7 +214,7 @@ class Session:
         self, subjects: Sequence[Subject], without: Sequence[tuple[Rule, str]], done: Performed
     ) -> list[Proven]:
         asked = self.asked
-        most = self._most_in_a_wave()
+        most = MOST_WHEN_BUSY if self._busy else MOST_IN_A_WAVE
         records = recording_rules(asked.config.rules)
         self.say(f"deriving series for {len(subjects)} alert rules")
         proven, unproven = prove(
@@ -219,13 +239,14 @@ class Session:
         done.add(Performed(found))
         self._apart([one for members in by_scale.values() for one in members])
         drills = self._all_drills(by_scale, records, most, done)
-        lanes = deal(drills, asked.side_by_side)
+        places = self._places(drills)
+        lanes = deal(drills, places)
         played = sum(map(len, by_scale.values()))
         lengths = [lane.longest_real_s for lane in lanes]
-        took_s = max([sum(lengths) / asked.side_by_side, *lengths])
+        took_s = max([sum(lengths) / places, *lengths])
         parts = (amount(played, "alerts"), amount(len(drills), "waves"), amount(len(lanes), "stacks"))
         self.say("{} in {} on {}, at most {:.0f} s".format(*parts, took_s))
-        done.add(self._play(lanes))
+        done.add(self._play(lanes, places))
         unknown = done.unknown
         slower: dict[Pace, list[Proven]] = {}
         for (scale, far, every_s), members in by_scale.items():
@@ -241,8 +262,10 @@ class Session:
     def paced(self, proven: Sequence[Proven]) -> list[tuple[Proven, float]]:
         """Each with its time scale; what takes too long as it is, with a past."""
         asked = self.asked
+        least = self._least(len(proven))
         scales = {
-            p.subject.number: scale_for(p, asked.interval_s, asked.time_scale, asked.longest_real_s) for p in proven
+            p.subject.number: scale_for(p, asked.interval_s, asked.time_scale, asked.longest_real_s, least)
+            for p in proven
         }
         long = [p for p in proven if scales[p.subject.number] is None]
         records = recording_rules(asked.config.rules)
@@ -261,12 +284,11 @@ class Session:
             seen += [labels_of(config, one, result) for result in one.results]
         self.asked = replace(self.asked, config=with_own_groups(config, labels))
 
-    def _most_in_a_wave(self) -> int:
-        """Asked before anything of ours keeps the machine busy."""
-        if not is_busy():
-            return MOST_IN_A_WAVE
-        self.say(f"this machine is busy with other work: at most {MOST_WHEN_BUSY} alerts at once")
-        return MOST_WHEN_BUSY
+    def _least(self, rules: int) -> float:
+        """The least time scale for so many rules: a promise's own bounds, and a busy machine, want more real time."""
+        if self._busy or self.asked.promise_given:
+            return SCALES[0]
+        return FEW if rules <= MOST_WHEN_BUSY else CALM
 
     def _all_drills(
         self,

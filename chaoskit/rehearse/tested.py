@@ -26,6 +26,8 @@ class GivenTest:
     quiet: tuple[ExpectedQuiet, ...] = ()
     late_vs: float = 60.0
     """By so much scrapes and evaluations may be later than promtool's."""
+    hasty: bool = True
+    """Whether an alert that is loaded may be true before the series are at rest."""
 
 
 @dataclass(frozen=True, slots=True)

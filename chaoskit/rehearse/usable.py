@@ -8,6 +8,7 @@ after the series are at rest again.
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,10 +30,10 @@ from chaoskit.rehearse.mutes import muted_by
 from chaoskit.rehearse.perform import with_rules
 from chaoskit.rehearse.proof import answered, dumped, promtool_tests, results_of
 from chaoskit.rehearse.scenarios import Given
-from chaoskit.rehearse.series import Course, notation, value_at
+from chaoskit.rehearse.series import Course, notation
 from chaoskit.rehearse.tested import GivenTest, GroupRow
 from chaoskit.rehearse.unit_tests import UnitTest, Wanted, Way, ways
-from chaoskit.rehearse.waves import scale_for_length
+from chaoskit.rehearse.waves import SCALES, scale_for_length
 from chaoskit.rehearse.written import described
 from chaoskit.units import format_duration
 from chaoskit.verify.verdict import Result
@@ -41,8 +42,9 @@ _SETTLE = 4
 """Intervals until a change is certainly seen."""
 _MARGIN_S = 120.0
 """What the alert must last beyond its group_wait."""
-_SIDE_BY_SIDE = 2
+_SIDE_BY_SIDE = os.cpu_count() or 1
 _NO_MARK = "\0"
+_EARLY = "early"
 _FAILED = re.compile(
     r"^\s+alertname: (?P<alert>.*), time: (?P<time>\S+), *\n\s+exp:(?P<exp>.*?), *\n\s+got:(?P<got>.*?\])$",
     re.MULTILINE | re.DOTALL,
@@ -69,6 +71,8 @@ class Chooser:
     time_scale: float | None
     longest_real_s: float
     only: frozenset[str] | None = None
+    least: float = SCALES[0]
+    """The least time scale."""
 
     def choose(self, tests: Sequence[UnitTest]) -> tuple[list[Given], list[GroupRow]]:
         """The drills of all groups that can be played, and a row for every group."""
@@ -161,7 +165,7 @@ class Chooser:
 
     def scale(self, length_vs: float) -> float | None:
         """The time scale for a drill that takes so long; None where none is large enough."""
-        return scale_for_length(length_vs, self.interval_s, self.time_scale, self.longest_real_s)
+        return scale_for_length(length_vs, self.interval_s, self.time_scale, self.longest_real_s, self.least)
 
 
 @dataclass(slots=True)
@@ -211,8 +215,8 @@ class _Trial:
             at_s = max(self.test.expected[rule.alert] for rule in left)
             now = [rule for rule in left if _of(rule, firing[at_s])]
             left = [rule for rule in left if rule not in now]
-            for members, way, results in self._shown(now, at_s, said):
-                given.append(self._drill(len(given), members, way, results, at_s))
+            for members, way, results, hasty in self._shown(now, at_s, said):
+                given.append(self._drill(len(given), members, way, results, at_s, hasty))
                 silent = [rule.alert for rule in members if not self._shows_texts(rule, results[rule.alert])]
                 if silent:
                     said.append(f"exp_annotations of {', '.join(silent)} not compared: only webhooks show annotations")
@@ -220,23 +224,25 @@ class _Trial:
 
     def _shown(
         self, rules: list[Rule], at_s: float, said: list[str]
-    ) -> Iterator[tuple[list[Rule], Way, dict[str, tuple[Labels, ...]]]]:
-        """For groups of rules that disturb each other in nothing, a way that promtool confirms."""
+    ) -> Iterator[tuple[list[Rule], Way, dict[str, tuple[Labels, ...]], bool]]:
+        """For groups of rules that disturb each other in nothing, a way that promtool confirms; whether it is hasty."""
         by_clock = any(_BY_CLOCK.search(rule.expr) for rule in self.loaded)
         tried = [way for way in ways(self.test, at_s, by_clock) if self._scale(rules, at_s - way.begins_s)]
         if not tried:
             said.append(self.chooser.too_long(", ".join(rule.alert for rule in rules), at_s))
             return
-        outcomes = self._confirmed(tried, rules, at_s)
+        confirmed = self._confirmed(tried, rules, at_s)
+        outcomes = [found for found, _ in confirmed]
         left = list(rules)
-        for way, found in sorted(
-            zip(tried, outcomes, strict=True), key=lambda each: -sum(not isinstance(o, str) for o in each[1].values())
+        for way, (found, hasty) in sorted(
+            zip(tried, confirmed, strict=True),
+            key=lambda each: -sum(not isinstance(o, str) for o in each[1][0].values()),
         ):
             held = {key: result for key, result in found.items() if not isinstance(result, str)}
             mine = [rule for rule in left if key_of(rule) in held]
             left = [rule for rule in left if rule not in mine]
             for members in self._apart(mine, held):
-                yield members, way, {rule.alert: held[key_of(rule)] for rule in members}
+                yield members, way, {rule.alert: held[key_of(rule)] for rule in members}, hasty
         for rule in left:
             reasons = [str(found[key_of(rule)]) for found in outcomes]
             said.append(f"{rule.alert}: its series {max(reasons, key=_LACKS.index)}")
@@ -258,10 +264,12 @@ class _Trial:
 
     def _confirmed(
         self, tried: Sequence[Way], rules: Sequence[Rule], at_s: float
-    ) -> list[dict[str, tuple[Labels, ...] | str]]:
-        """By way and rule, the labels of what fires, or what the way lacks."""
+    ) -> list[tuple[dict[str, tuple[Labels, ...] | str], bool]]:
+        """By way: by rule, the labels of what fires, or what the way lacks; and whether any alert that is loaded is
+        true before the series are there, or while they rest."""
         chooser, every = self.chooser, self.chooser.interval_s
         names = sorted({rule.alert for rule in rules})
+        loaded = sorted({rule.alert for rule in self.loaded if rule.alert})
         span_s = max(range_of(chooser.config, rule) for rule in rules)
         settle_s = _SETTLE * max(every, *(rule.interval_s for rule in rules))
         rest = math.ceil((span_s + settle_s) / every)
@@ -275,19 +283,23 @@ class _Trial:
             course = Course(0.0, rest * every, end * every)
             series = []
             for one in way.series:
-                values = [value_at(one, course, i * every, self.test.interval_s) for i in range(fallen + 1)]
-                if one.clock:
-                    values = [None if v is None else v + i * every for i, v in enumerate(values)]
-                series.append({"series": one.key, "values": notation(values)})
+                values = notation(one, course, every, fallen + 1, self.test.interval_s, begin=1)
+                series.append({"series": one.key, "values": values})
             whens = {"rest": rest - 1, "end": rest + held, "late": rest + late, "fallen": fallen}
             queries = [_query(number, word, names, at * every, pending=word == "rest") for word, at in whens.items()]
+            early = [at for at in (0, *(2**n for n in range(20))) if at < rest]
+            queries += [_query(number, f"{_EARLY}{at}", loaded, at * every, pending=True) for at in early]
             tests.append({**self.test.asked, "interval": format_duration(every), "input_series": series,
                           "promql_expr_test": queries})  # fmt: skip
         code, said = self._ask("ways", tests, format_duration(every)) if tests else (0, "")
         found = answered(said)
         if code and not found:
             raise EquipmentError("promtool", f"a test's series were refused: {' '.join(said.split())[-300:]}")
-        return [{key_of(rule): self._outcome(rule, found.get(n, {})) for rule in rules} for n in range(len(tried))]
+        said_of = [found.get(n, {}) for n in range(len(tried))]
+        return [
+            ({key_of(r): self._outcome(r, mine) for r in rules}, any(word.startswith(_EARLY) for word in mine))
+            for mine in said_of
+        ]
 
     def _outcome(self, rule: Rule, found: Mapping[str, str]) -> tuple[Labels, ...] | str:
         at = {word: _of(rule, _alerts(got)) for word, got in found.items()}
@@ -327,7 +339,13 @@ class _Trial:
     # -- the drill
 
     def _drill(
-        self, number: int, rules: Sequence[Rule], way: Way, results: Mapping[str, tuple[Labels, ...]], at_s: float
+        self,
+        number: int,
+        rules: Sequence[Rule],
+        way: Way,
+        results: Mapping[str, tuple[Labels, ...]],
+        at_s: float,
+        hasty: bool,
     ) -> Given:
         chooser, test = self.chooser, self.test
         lasts_s = at_s - way.begins_s
@@ -367,6 +385,7 @@ class _Trial:
                 if not one.alerts and way.begins_s < one.at_s < at_s
             ),
             2 * chooser.interval_s + 2 * max(rule.interval_s for rule in rules) + test.interval_s,
+            hasty,
         )
         text = yaml.safe_dump(document, sort_keys=False, width=1_000_000, allow_unicode=True)
         return Given(f"{self.name}-{number + 1}.yml", text, made)

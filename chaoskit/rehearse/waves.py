@@ -1,23 +1,25 @@
 """Which rules are rehearsed together: as many as possible at once, but none that would disturb another.
 
-Two rules must not share a wave when the one, or its texts, looks at all series of a metric that the other scripts, when
-the series of one make a match in the other ambiguous, when the alert of one mutes that of the other, when both have one
-name (a promise speaks of names), or when both would be told in one notification group, whose ticks would then say when
-the second is told. And rules that look far back get
-a stack with a larger time scale, so that nobody waits for hours.
+Two rules must not share a wave when a selector of the one finds what the other scripts (unless its results carry a mark
+of their own), when its texts query such a metric, when the series of one make a match in the other ambiguous, when the
+alert of one mutes that of the other, when both have one name (a promise speaks of names), or when both would be told in
+one notification group, whose ticks would then say when the second is told. And rules that look far back get a stack
+with a larger time scale, so that nobody waits for hours.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from chaoskit.alerting.inhibition import Part, parts
-from chaoskit.alerting.model import AlertConfig, Rule
-from chaoskit.alerting.routing import alert_labels, match_routes
+from chaoskit.alerting.model import AlertConfig, Matcher, Rule
+from chaoskit.alerting.routing import alert_labels, match_routes, matches_all
+from chaoskit.alerting.windows_expression import selectors
 from chaoskit.rehearse.apart import Group, groups_of
-from chaoskit.rehearse.derive import closure, metric_names
+from chaoskit.rehearse.derive import closure
 from chaoskit.rehearse.joins import OneSide, ambiguous, one_sides
 from chaoskit.rehearse.past import Far
 from chaoskit.rehearse.proof import Proven
@@ -28,6 +30,9 @@ MOST_IN_A_WAVE = 120
 MOST_WHEN_BUSY = 40
 """On a machine with other work, and when what remained unknown is played once more."""
 SCALES = (60.0, 120.0, 200.0)
+CALM, FEW = 120.0, 150.0
+"""The least where nothing else keeps this machine busy, and no promise is to be held against its own bounds; and where
+there are no more rules than a busy machine plays at once."""
 _SHORT_REAL_S = 20.0
 _SLACK_S = 60.0
 _LEAST_TICK_REAL_S = 0.075
@@ -41,7 +46,10 @@ class Wave:
     members: list[Proven] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
     scripted: set[str] = field(default_factory=set)
-    watched: set[str] = field(default_factory=set)
+    shown: dict[str, list[Mapping[str, str]]] = field(default_factory=dict)
+    """By metric, the labels of the scripted series."""
+    watched: dict[str, list[Sequence[Matcher]]] = field(default_factory=dict)
+    """By metric, the selectors of rules whose results carry no mark of their own; under "" those that name none."""
     queried: set[str] = field(default_factory=set)
     """The metrics that texts query, whatever labels they have."""
     sides: list[OneSide] = field(default_factory=list)
@@ -96,16 +104,25 @@ def with_a_past(
     return replace(proven, far=far), scale or asked or fastest(interval_s, SCALES[0])
 
 
-def scale_for(proven: Proven, interval_s: float, asked: float | None, longest_real_s: float) -> float | None:
+def scale_for(
+    proven: Proven, interval_s: float, asked: float | None, longest_real_s: float, least: float = SCALES[0]
+) -> float | None:
     """The time scale at which a rule is rehearsed; None where it would take longer than that at any."""
-    return scale_for_length(length_s(proven), interval_s, asked, longest_real_s)
+    every_s = min(interval_s, proven.subject.rule.interval_s)
+    return scale_for_length(length_s(proven), every_s, asked, longest_real_s, least)
 
 
-def scale_for_length(length_vs: float, interval_s: float, asked: float | None, longest_real_s: float) -> float | None:
-    """The time scale for what takes so many virtual seconds; None where it would take longer than that at any."""
+def scale_for_length(
+    length_vs: float, interval_s: float, asked: float | None, longest_real_s: float, least: float = SCALES[0]
+) -> float | None:
+    """The time scale for what takes so many virtual seconds; None where it would take longer than that at any.
+
+    `least`: none below it is taken, but where evaluations would follow each other too fast.
+    """
     if asked is not None:
         return asked if length_vs / asked <= longest_real_s else None
-    possible = [scale for scale in SCALES if scale <= fastest(interval_s, scale)] or [fastest(interval_s, SCALES[0])]
+    steps = [least, *(scale for scale in SCALES if scale > least)]
+    possible = [scale for scale in steps if scale <= fastest(interval_s, scale)] or [fastest(interval_s, least)]
     for scale in possible:
         if length_vs / scale <= _SHORT_REAL_S:
             return scale
@@ -136,7 +153,10 @@ def make_waves(
         rule = one.subject.rule
         scripted = {series.name for series in one.guess.series}
         exprs = [rule.expr, *(record.expr for record in closure(rule, records).values())]
-        watched = set() if marked(one) else scripted | {name for expr in exprs for name in metric_names(expr)}
+        watched = {} if marked(one) else _watched(exprs)
+        shown: dict[str, list[Mapping[str, str]]] = {}
+        for series in one.guess.series:
+            shown.setdefault(series.name, []).append({**dict(series.labels), "__name__": series.name})
         queried = looks_at(rule, records)
         sides = [side for expr in exprs for side in one_sides(expr)]
         mine = [parts(config, labels_of(config, one, result)) for result in one.results]
@@ -150,7 +170,7 @@ def make_waves(
                 if len(wave.members) < most
                 and rule.alert not in wave.names
                 and max(need_s, wave.need_s) <= min(lasts_s, wave.lasts_s)
-                and not (scripted & wave.watched or watched & (wave.scripted | wave.watched))
+                and not (_finds(wave.watched, shown) or _finds(watched, wave.shown))
                 and not (scripted & wave.queried or queried & wave.scripted)
                 and not ambiguous([s for s in wave.sides if s.metrics & scripted], one.guess.series)
                 and not ambiguous([s for s in sides if s.metrics & wave.scripted], wave.series)
@@ -166,7 +186,10 @@ def make_waves(
         wave.names.add(rule.alert)
         wave.need_s, wave.lasts_s = max(need_s, wave.need_s), min(lasts_s, wave.lasts_s)
         wave.scripted |= scripted
-        wave.watched |= watched
+        for name, found in watched.items():
+            wave.watched.setdefault(name, []).extend(found)
+        for name, labels in shown.items():
+            wave.shown.setdefault(name, []).extend(labels)
         wave.queried |= queried
         wave.sides += sides
         wave.series += one.guess.series
@@ -174,3 +197,21 @@ def make_waves(
         wave.targets |= targets
         wave.groups |= groups
     return waves
+
+
+def _watched(exprs: Iterable[str]) -> dict[str, list[Sequence[Matcher]]]:
+    found: dict[str, list[Sequence[Matcher]]] = {}
+    for each in (each for expr in exprs for each in selectors(expr)):
+        name = next((m.value for m in each.matchers if m.label == "__name__" and m.op == "="), "")
+        found.setdefault(name, []).append(each.matchers)
+    return found
+
+
+def _finds(watched: Mapping[str, list[Sequence[Matcher]]], shown: Mapping[str, list[Mapping[str, str]]]) -> bool:
+    """Whether a selector finds one of the series."""
+    return any(
+        matches_all(matchers, labels)
+        for name, all_of in watched.items()
+        for labels in (shown.get(name, ()) if name else itertools.chain(*shown.values()))
+        for matchers in all_of
+    )

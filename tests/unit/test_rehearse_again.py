@@ -34,6 +34,7 @@ from chaoskit.rehearse.proof import Proven, Subject, Unproven
 from chaoskit.rehearse.scenarios import Given
 from chaoskit.rehearse.session import Asked, Session
 from chaoskit.rehearse.stub import stub_for
+from chaoskit.rehearse.waves import CALM, FEW
 from chaoskit.stack.binaries import Binaries
 from chaoskit.verify.verdict import Result, Row
 from tests.rehearse_examples import alerts, proven
@@ -72,7 +73,7 @@ def rehearse(
         monkeypatch.setattr(session, "play", attempts)
         said: list[str] = []
         first = frozenset({alerts(config)[0].alert})
-        asked = Asked(config, 15.0, tmp_path, False, only=first, given=(Given("one.yml", text),))
+        asked = Asked(config, 15.0, tmp_path, False, only=first, given=(Given("one.yml", text),), side_by_side=2)
         return Session(asked, Binaries(NONE, NONE, NONE, NONE, {}), said.append).rehearse(), said
 
     return run
@@ -175,17 +176,20 @@ def test_a_rule_whose_wave_cannot_be_planned_is_a_row_and_the_others_of_the_wave
     assert exit_code(found) is ExitCode.UNKNOWN
 
 
-@pytest.mark.parametrize(("percent", "most"), [(0.5, 120), (96.1, 40)])
-def test_a_busy_machine_gets_smaller_waves(
-    percent: float, most: int, config: AlertConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("percent", "promise", "scale"), [(0.5, False, 120), (0.5, True, 60), (96.1, False, 60)])
+def test_a_busy_machine_and_a_promise_get_more_real_time(
+    percent: float, promise: bool, scale: float, config: AlertConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "cpu"
     file.write_text(f"some avg10={percent:.2f} avg60=0.00 avg300=0.00 total=5\n", encoding="ascii")
     monkeypatch.setattr(pressure, "_FILE", file)
     said: list[str] = []
-    of = Session(Asked(config, 15.0, tmp_path, False), Binaries(NONE, NONE, NONE, NONE, {}), said.append)
-    assert of._most_in_a_wave() == most
-    assert bool(said) == (most == 40)
+    asked = Asked(config, 15.0, tmp_path, promise, only=frozenset())
+    of = Session(asked, Binaries(NONE, NONE, NONE, NONE, {}), said.append)
+    of.rehearse()
+    assert of._least(100) == scale
+    assert of._least(5) == (FEW if scale == CALM else scale)
+    assert any("at most 40 alerts at once" in line for line in said) == (percent > 50)
 
 
 SAYS = "import sys; sys.stdin.buffer.read(); sys.stdout.buffer.write(bytes.fromhex(sys.argv[1]))"

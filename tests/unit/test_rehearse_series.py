@@ -51,10 +51,23 @@ def test_what_is_not_in_the_notation_is_named(text: str) -> None:
         parse_values(text)
 
 
-@pytest.mark.parametrize("text", ["0x4 5x10", "0+15x10", "1 stale", "1 2 4 8", "3-0.5x4 1x3", "_x3 7x2"])
-def test_values_written_out_and_shortened_again_are_the_same(text: str) -> None:
-    values = played(text, 20)
-    assert [parse_values(notation(values)).at(float(i)) for i in range(20)] == values
+@pytest.mark.parametrize("rest", ["1", "0+3x10000", "_"])
+@pytest.mark.parametrize(
+    "text", ["0x4 5x10", "0+15x10", "1 stale", "1 2 4 8", "3-0.5x4 1x3", "_x3 7x2", "inf", "1 nan"]
+)
+@pytest.mark.parametrize("every_s", [15.0, 7.0])
+@pytest.mark.parametrize("kind", ["", "counter", "clock", "repeat"])
+def test_what_promtool_is_given_is_what_the_page_would_show(rest: str, text: str, every_s: float, kind: str) -> None:
+    """Sample by sample: through rest, fault and fall, however often it is sampled."""
+    values = Values(parse_values(text).segments, repeat=kind == "repeat")
+    one = Scripted("m", (), parse_values(rest), values, counter=kind == "counter", clock=kind == "clock")
+    course = Course(0.0, 600.0, 1500.0)
+    written = parse_values(notation(one, course, every_s, 140, 60.0, begin=2))
+    assert sum(segment.count for segment in written.segments) == 140
+    for i in range(140):
+        shown = None if i < 2 else value_at(one, course, i * every_s, 60.0)
+        shown = shown + i * every_s if shown is not None and kind == "clock" else shown
+        assert written.at(float(i)) == (shown if shown is None else pytest.approx(shown, nan_ok=True)), i
 
 
 def test_a_repeated_sequence_begins_anew() -> None:
@@ -131,6 +144,13 @@ def test_what_alternates_does_so_from_scrape_to_scrape_whatever_the_clock_says(p
     page.rest([series], 15.0)
     page.start([series], 15.0)
     assert [page.text() for _ in range(4)] == ["leader 0\n", "leader 1\n", "leader 0\n", "leader 1\n"]
+    beats = Scripted("beat", (), series.values, constant(1))
+    page.remove([series])
+    page.rest([beats], 15.0)
+    assert len({page.text() for _ in range(2)}) == 2, "at rest, too"
+    page.start([beats], 15.0)
+    page.stop([beats])
+    assert len({page.text() for _ in range(2)}) == 2
 
 
 def test_the_page_is_served_with_the_content_type_that_prometheus_3_insists_on(clock: list[float]) -> None:

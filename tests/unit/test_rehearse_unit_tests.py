@@ -183,6 +183,8 @@ def test_case_by_case_each_group_is_played_or_says_why_not(chooser: Chooser) -> 
     assert found[6].reason.startswith("promtool fails it as it stands: TillDown at 9m, expected [ 0: Labels:{")
     assert "time of day" in found[7].reason
     down, full, absent, old = given
+    hasty = [one.name for one in given if one.test and one.test.hasty]
+    assert hasty == [absent.name], "what is true without series is loaded once they rest"
     assert down.test is not None
     assert absent.test is not None
     assert down.test.appears_s == {"TillDown": 120.0}  # of 18 minutes 11 are lead-in, 5 are `for`

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,15 +12,19 @@ from chaoskit.alerting.config import load_texts
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.cli.rehearse_inputs import ASSUMED
 from chaoskit.cli.sources import load_config
+from chaoskit.errors import Place
 from chaoskit.rehearse.derive import key_of
-from chaoskit.rehearse.drill import wave_drill
+from chaoskit.rehearse.drill import Drill, wave_drill
 from chaoskit.rehearse.lanes import deal
 from chaoskit.rehearse.mutes import muted_by
 from chaoskit.rehearse.perform import scaled_rules, with_rules
 from chaoskit.rehearse.promise import computed_notices, write
 from chaoskit.rehearse.series import Scripted, constant
-from chaoskit.rehearse.waves import make_waves, scale_for
+from chaoskit.rehearse.session import Asked, Session
+from chaoskit.rehearse.tested import GivenTest
+from chaoskit.rehearse.waves import CALM, make_waves, scale_for
 from chaoskit.scenario.loader import load_scenario
+from chaoskit.stack.binaries import Binaries
 from tests.rehearse_examples import ROUTES, alerts, config, proven
 from tests.unit.test_rehearse_derive import rule
 
@@ -79,12 +84,16 @@ def test_who_looks_far_back_gets_a_larger_scale_or_none_in_time(
 ) -> None:
     one = proven(alerts(config)[1], 1, "queue", span_s=span_s)
     assert scale_for(one, 15.0, asked, 60.0) == scale
+    calm = scale if asked or scale != 60 else CALM
+    assert scale_for(one, 15.0, asked, 60.0, CALM) == calm
 
 
 def test_no_scale_makes_evaluations_indistinguishable(config: AlertConfig) -> None:
     scale = scale_for(proven(alerts(config)[1], 1, "queue"), 1.0, None, 60.0)
     assert scale is not None
     assert 1.0 / scale >= 0.05
+    hurried = proven(replace(alerts(config)[1], interval_s=3.0), 1, "queue")
+    assert scale_for(hurried, 15.0, None, 60.0, CALM) == 3.0 / 0.075
 
 
 def test_work_is_dealt_out_evenly_and_scales_are_kept_apart(config: AlertConfig) -> None:
@@ -98,6 +107,31 @@ def test_work_is_dealt_out_evenly_and_scales_are_kept_apart(config: AlertConfig)
     assert sorted(d.name for lane in lanes for d in lane.drills) == sorted(d.name for d in drills)
     assert all(len({d.plan.time_scale for d in lane.drills}) == 1 for lane in lanes)
     assert len({lane.name for lane in lanes}) == len(lanes)
+
+
+def test_unit_tests_share_stacks_and_a_given_scenario_has_its_own(config: AlertConfig) -> None:
+    one = wave_drill("w", calm(config), [proven(alerts(config)[1], 0, "queue")], False, 60.0, 15.0)
+    test = GivenTest(Place("t.yml"), frozenset(), {}, 60.0, {})
+    drills = [replace(one, name=f"t{n}", test=test if n else None) for n in range(5)]
+    assert sorted(len(lane.drills) for lane in Session._dealt(drills, 2)) == [1, 2, 2]
+
+
+def test_a_core_bears_two_stacks_whose_waves_are_small_unless_their_number_is_given(
+    config: AlertConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    small = wave_drill("w", calm(config), [proven(alerts(config)[1], 0, "queue")], False, 60.0, 15.0)
+    large = replace(small, plan=replace(small.plan, alerts=small.plan.alerts * 100))
+
+    none = Path("/nonexistent")
+
+    def places(drill: Drill, asked: int | None = None) -> int:
+        of = Session(
+            Asked(config, 15.0, tmp_path, False, side_by_side=asked), Binaries(none, none, none, none, {}), print
+        )
+        return of._places([drill])
+
+    assert [places(small), places(large), places(small, 1), places(large, 3)] == [4, 2, 1, 3]
 
 
 def test_a_waves_stack_has_only_its_rules_and_those_that_feed_them(config: AlertConfig) -> None:
@@ -185,6 +219,28 @@ def test_rules_whose_texts_query_what_another_scripts_share_no_wave(config: Aler
     )
     waves = make_waves(calm(config), {}, [proven(asks, 1, "errors_total"), proven(queue, 2, "queue")])
     assert [len(wave.members) for wave in waves] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("selector", "apart"),
+    [
+        ('jobs{team="b"}', False),
+        ('jobs{team=~"a|b"}', True),
+        ("jobs", True),
+        ('{__name__=~"jobs.*",team="b"}', False),
+        ('{__name__=~"jobs.*"}', True),
+    ],
+)
+def test_rules_of_one_metric_share_a_wave_where_neither_finds_the_others_series(selector: str, apart: bool) -> None:
+    """Results without a mark of their own: what else has the metric, and is found, would count as theirs."""
+    members = []
+    for number, (team, reads) in enumerate((("a", 'jobs{team="a"}'), ("b", selector))):
+        one = proven(rule(f"absent({reads})", f"No{team}"), number, "jobs", {"team": team})
+        series = (Scripted("jobs", (("team", team),), constant(1), constant(0)),)
+        members.append(replace(one, guess=replace(one.guess, series=series)))
+    own = load_texts({"rules:r.yml": TEMPLATED, "alertmanager:am.yml": ROUTES, "prometheus:prometheus.yml": ASSUMED})
+    for some in (members, members[::-1]):
+        assert len(make_waves(calm(own), {}, some)) == 1 + apart
 
 
 @pytest.mark.parametrize(
