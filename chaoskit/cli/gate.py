@@ -15,6 +15,7 @@ from chaoskit.cli.console import console
 from chaoskit.cli.outputs import OUT, ResultFile
 from chaoskit.cli.sources import versions_of, yours_option
 from chaoskit.errors import BadInput, ExitCode, Place, Problem, Refused, worst
+from chaoskit.examine.preflight import refuse_unconfirmed
 from chaoskit.gate.candidate import Candidate, LeftOut, candidate, conflict, proves
 from chaoskit.gate.coverage import KINDS, could_prove, covered, proven_by
 from chaoskit.gate.gate import Gate, Outcome, Settings
@@ -28,7 +29,6 @@ from chaoskit.report.checklist import lines
 from chaoskit.report.junit import Case, junit
 from chaoskit.report.terminal import print_to
 from chaoskit.run.planning import Asked, plan_for
-from chaoskit.run.preflight import refuse_unconfirmed
 from chaoskit.run.prepare import make_folder
 from chaoskit.run.signals import signals_end
 from chaoskit.scenario.catalog import find_scenario, is_shipped, scenario_names

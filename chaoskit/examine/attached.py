@@ -72,18 +72,31 @@ def _prometheus(target: Attached, config: AlertConfig) -> Iterator[Checked]:
 def _metrics(endpoint: Endpoint, target: Attached) -> Checked:
     """Whether the page says that it is the environment of the profile; raises NoAnswer."""
     reply = endpoint.get("")
-    wanted = f'{target.label}="{target.environment}"'
     mend = "metrics:, label: and environment: of the profile; is this the system that you mean?"
     try:
-        samples = [one for family in text_string_to_metric_families(reply.text) for one in family.samples]
-    except (ValueError, KeyError, IndexError):
+        wrong, series = wrong_environment(reply.text, target)
+    except ValueError:
         return Checked("metrics", "missing", f"{endpoint.url} is no page of metrics", "metrics: URL of the profile")
+    if wrong:
+        return Checked("metrics", "missing", f"{endpoint.url} {wrong}", mend)
+    wanted = f'{target.label}="{target.environment}"'
+    return Checked("metrics", "ok", f"{series} series, {wanted}  {endpoint.url}  {reply.took_s * 1000:.0f} ms")
+
+
+def wrong_environment(page: str, target: Attached) -> tuple[str, int]:
+    """How a page of metrics does not say the target's environment, empty where it does, and how many series it has.
+
+    Raises ValueError where it is no page of metrics.
+    """
+    try:
+        samples = [one for family in text_string_to_metric_families(page) for one in family.samples]
+    except (KeyError, IndexError) as error:
+        raise ValueError(str(error)) from None
     found = sorted({one.labels[target.label] for one in samples if target.label in one.labels})
-    if target.environment not in found:
-        said = f"it says {', '.join(found[:_NAMED])}" if found else "no series carries that label"
-        return Checked("metrics", "missing", f"{endpoint.url} does not say {wanted}: {said}", mend)
-    said = f"{len(samples)} series, {wanted}  {endpoint.url}  {reply.took_s * 1000:.0f} ms"
-    return Checked("metrics", "ok", said)
+    if target.environment in found:
+        return "", len(samples)
+    said = f"it says {', '.join(found[:_NAMED])}" if found else "no series carries that label"
+    return f'does not say {target.label}="{target.environment}": {said}', len(samples)
 
 
 def _behind(handles: Handles) -> Iterator[Checked]:

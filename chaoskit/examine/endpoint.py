@@ -105,9 +105,9 @@ def _refused(name: str, url: str, path: str, status: int) -> tuple[str, str]:
 
 def _trouble(error: requests.RequestException) -> str:
     if "NameResolutionError" in str(error) or "Failed to resolve" in str(error):
-        return "no host of that name"
+        return "no connection: there is no host of that name"
     if "refused" in str(error):
-        return "nobody listens there"
+        return "no connection: nobody listens there"
     return trouble(error)
 
 

@@ -11,8 +11,8 @@ import msgspec
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.events import Interval
 from chaoskit.examine.endpoint import Checked, Endpoint
+from chaoskit.examine.loaded import LoadedRules, wrong_with
 from chaoskit.observe.payload import instant
-from chaoskit.run.loaded import LoadedRules, wrong_with
 from chaoskit.scenario.model import Attached
 
 SKEW_S = 1.0
@@ -24,7 +24,9 @@ class _Build(msgspec.Struct):
     version: str = ""
 
 
-class _BuildInfo(msgspec.Struct):
+class BuildInfo(msgspec.Struct):
+    """What is read of `/api/v1/status/buildinfo`."""
+
     data: _Build
 
 
@@ -66,7 +68,7 @@ class _Scraped(msgspec.Struct):
 
 def answers(endpoint: Endpoint) -> Checked:
     """That it answers, and its version; raises NoAnswer."""
-    build, reply = endpoint.decoded("/api/v1/status/buildinfo", _BuildInfo)
+    build, reply = endpoint.decoded("/api/v1/status/buildinfo", BuildInfo)
     version = build.data.version or "version unknown"
     return Checked(endpoint.name, "ok", f"{version}  {endpoint.url}  {reply.took_s * 1000:.0f} ms")
 

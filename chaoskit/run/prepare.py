@@ -16,6 +16,7 @@ from chaoskit import __version__, files
 from chaoskit.access import session_for
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.events import SCHEMA, Event, Header
+from chaoskit.examine.preflight import lingering, preflight, refuse_unconfirmed, running
 from chaoskit.faults.registry import known
 from chaoskit.host.ports import reserve
 from chaoskit.load.processes import Processes
@@ -24,7 +25,6 @@ from chaoskit.localize.doors import Door, DoorBook
 from chaoskit.plan.model import Plan
 from chaoskit.plan.witnesses import doors_of
 from chaoskit.run.planning import Asked, Planned, plan_for
-from chaoskit.run.preflight import lingering, preflight, refuse_unconfirmed, running
 from chaoskit.run.track import Track
 from chaoskit.run.traffic import own_load
 from chaoskit.safety.lever import refuse_if_blocked

@@ -13,8 +13,8 @@ import pytest
 
 from chaoskit.cli import run
 from chaoskit.errors import BadInput, ExitCode, Refused
+from chaoskit.examine.preflight import lingering, preflight, refuse_unconfirmed
 from chaoskit.run.planning import Asked, Planned, plan_for
-from chaoskit.run.preflight import lingering, preflight, refuse_unconfirmed
 from chaoskit.run.traffic import load_spec
 from tests.attached_system import ROUTES, SCENARIO, write_bundle
 from tests.reverse_proxy import Proxy, proxied

@@ -8,27 +8,21 @@ It only reads. Everything that is wrong is told at once, and then nothing was to
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TypeVar
-from urllib.parse import quote
 
 import msgspec
-import requests
-from prometheus_client.parser import text_string_to_metric_families
 
-from chaoskit.access import session_for, trouble
-from chaoskit.errors import BadInput, Problem, Refused
+from chaoskit.errors import Problem, Refused
+from chaoskit.examine.alertmanager import Status
+from chaoskit.examine.attached import wrong_environment
+from chaoskit.examine.endpoint import Endpoint, NoAnswer
+from chaoskit.examine.loaded import LoadedRules, compare_routes, compare_rules
+from chaoskit.examine.prometheus import BuildInfo
 from chaoskit.plan.model import Plan
-from chaoskit.run.loaded import LoadedRules, compare_routes, compare_rules
 from chaoskit.scenario.model import Attached
 from chaoskit.witness.config import led
 
-_ANSWER_S = 10.0
-_NAMED = 5
-
 _RECENT = 'last_over_time(ALERTS{alertstate="firing"}[20m])'
 """Prometheus tells of a resolved alert for 15 minutes, and up to Alertmanager 0.31 that keeps its group alive."""
-
-T = TypeVar("T")
 
 
 class _Sample(msgspec.Struct):
@@ -41,23 +35,6 @@ class _Samples(msgspec.Struct):
 
 class _Vector(msgspec.Struct):
     data: _Samples
-
-
-class _Config(msgspec.Struct):
-    original: str = ""
-
-
-class _Version(msgspec.Struct, frozen=True):
-    version: str = ""
-
-
-class _Status(msgspec.Struct, rename="camel"):
-    config: _Config
-    version_info: _Version = _Version()
-
-
-class _Build(msgspec.Struct):
-    data: _Version
 
 
 def refuse_unconfirmed(plan: Plan, confirm: str) -> None:
@@ -89,21 +66,27 @@ def preflight(plan: Plan, sources: Mapping[str, str], unasked: Sequence[str] = (
     for check in checks:
         try:
             problems += check()
-        except BadInput as error:
-            problems += error.problems
+        except NoAnswer as error:
+            problems.append(_unanswered(target, error))
     if problems:
         raise Refused(dict.fromkeys(problems))
     return notes, doubts
 
 
+def _unanswered(target: Attached, error: NoAnswer) -> Problem:
+    said = error.checked
+    return Problem(target.place, f"{said.what}: {said.detail}", said.mend)
+
+
 def running(target: Attached) -> dict[str, str]:
     """The versions of the prometheus and the alertmanager that run there; raises Refused where one does not answer."""
     try:
-        build = _decoded(target, "prometheus", "/api/v1/status/buildinfo", _Build).data.version
-        status = _decoded(target, "alertmanager", "/api/v2/status", _Status).version_info.version
-    except BadInput as error:
-        raise Refused(error.problems) from None
-    return {name: version for name, version in (("prometheus", build), ("alertmanager", status)) if version}
+        build, _ = Endpoint(target, "prometheus").decoded("/api/v1/status/buildinfo", BuildInfo)
+        status, _ = Endpoint(target, "alertmanager").decoded("/api/v2/status", Status)
+    except NoAnswer as error:
+        raise Refused(_unanswered(target, error)) from None
+    found = {"prometheus": build.data.version, "alertmanager": status.version_info.version}
+    return {name: version for name, version in found.items() if version}
 
 
 def lingering(plan: Plan) -> list[dict[str, str]]:
@@ -111,37 +94,33 @@ def lingering(plan: Plan) -> list[dict[str, str]]:
     target = plan.profile.target
     assert isinstance(target, Attached)
     try:
-        answer = _decoded(target, "prometheus", f"/api/v1/query?query={quote(_RECENT)}", _Vector)
-    except BadInput as error:
-        raise Refused(error.problems) from None
+        answer, _ = Endpoint(target, "prometheus").decoded("/api/v1/query", _Vector, query=_RECENT)
+    except NoAnswer as error:
+        raise Refused(_unanswered(target, error)) from None
     unwanted = {"__name__", "alertstate"}
     return [{key: text for key, text in one.metric.items() if key not in unwanted} for one in answer.data.result]
 
 
 def _environment(target: Attached) -> Iterator[Problem]:
-    page = _get(target, "metrics", "")
     try:
-        samples = [one for family in text_string_to_metric_families(page) for one in family.samples]
-    except (ValueError, KeyError, IndexError) as error:
+        wrong, _ = wrong_environment(Endpoint(target, "metrics").get("").text, target)
+    except ValueError as error:
         yield Problem(target.place, f"{target.metrics} is no page of metrics: {error}"[:400], "name the page itself")
         return
-    found = sorted({one.labels[target.label] for one in samples if target.label in one.labels})
-    if target.environment in found:
-        return
-    said = f"it says {', '.join(found[:_NAMED])}" if found else "no series carries that label"
-    message = f'{target.metrics} does not say {target.label}="{target.environment}": {said}'
-    yield Problem(target.place, message, "is this the system that you mean? Name its own label and value")
+    if wrong:
+        hint = "is this the system that you mean? Name its own label and value"
+        yield Problem(target.place, f"{target.metrics} {wrong}", hint)
 
 
 def _rules(plan: Plan, target: Attached, notes: list[str]) -> Iterator[Problem]:
-    answer = _decoded(target, "prometheus", "/api/v1/rules?type=alert", LoadedRules)
+    answer, _ = Endpoint(target, "prometheus").decoded("/api/v1/rules", LoadedRules, type="alert")
     yield from compare_rules(plan, answer.data.groups, target.prometheus, notes)
 
 
 def _routes(plan: Plan, target: Attached, sources: Mapping[str, str], doubts: list[str]) -> Iterator[Problem]:
-    original = _decoded(target, "alertmanager", "/api/v2/status", _Status).config.original
-    yield from _unled(plan, target, original)
-    yield from compare_routes(plan, original, sources, target.alertmanager, doubts)
+    status, _ = Endpoint(target, "alertmanager").decoded("/api/v2/status", Status)
+    yield from _unled(plan, target, status.config.original)
+    yield from compare_routes(plan, status.config.original, sources, target.alertmanager, doubts)
 
 
 def _unled(plan: Plan, target: Attached, original: str) -> Iterator[Problem]:
@@ -156,32 +135,3 @@ def _unled(plan: Plan, target: Attached, original: str) -> Iterator[Problem]:
         message = f"{target.alertmanager} does not tell the witness what it tells {', '.join(lacking)}"
         hint = f"add what `chaoskit witness config --alertmanager FILE --url {target.witness}` prints"
         yield Problem(target.place, message, hint)
-
-
-def _decoded(target: Attached, endpoint: str, path: str, kind: type[T]) -> T:
-    text = _get(target, endpoint, path)
-    try:
-        return msgspec.json.decode(text, type=kind)
-    except msgspec.MsgspecError as error:
-        url = str(getattr(target, endpoint))
-        raise BadInput(
-            Problem(target.place, f"{url}{path}: no answer of {endpoint}: {error}"[:400], "is this its address?")
-        ) from None
-
-
-def _get(target: Attached, endpoint: str, path: str) -> str:
-    """The answer's text; raises BadInput where there is none."""
-    url = f"{getattr(target, endpoint)}{path}"
-    with session_for(target, endpoint) as session:
-        try:
-            answer = session.get(url, timeout=_ANSWER_S)
-        except requests.RequestException as error:
-            raise BadInput(
-                Problem(target.place, f"{endpoint}: {url}: {trouble(error)}", "does it run there?")
-            ) from None
-    if answer.status_code in (401, 403):
-        hint = f"access: {{{endpoint}: …}} says who asks"
-        raise BadInput(Problem(target.place, f"{endpoint}: {url}: status {answer.status_code}", hint))
-    if answer.status_code != requests.codes.ok:
-        raise BadInput(Problem(target.place, f"{endpoint}: {url}: status {answer.status_code}", "is the path right?"))
-    return answer.text
