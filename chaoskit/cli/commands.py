@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -14,11 +15,11 @@ from rich.console import Console
 from rich.text import Text
 
 from chaoskit import __version__, bundle
+from chaoskit.cli.asking import BUNDLE, asking
 from chaoskit.cli.console import Commands
 from chaoskit.cli.console import console as terminal
 from chaoskit.cli.doctor import examine, examine_profile, mend, to_json
 from chaoskit.cli.outputs import OUT, ResultFile
-from chaoskit.cli.sources import versions_of, yours_option
 from chaoskit.errors import BadInput, EquipmentError, ExitCode, Place, Problem, worst
 from chaoskit.events import Event, Notice, Stranger
 from chaoskit.history import read_history
@@ -47,26 +48,6 @@ _SIGNS = {
     "missing": Text("MISSING", style="bold red"),
 }
 
-_ASKING = (
-    click.option("--profile", default="local", show_default=True, help="Where and how hard: a name or a file."),
-    click.option("--time-scale", type=click.FloatRange(min=1), help="Virtual seconds per real second; 1 is real time."),
-    click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a key, as load.rate=20/s."),
-    click.option("--seed", type=int, default=0, show_default=True, help="Chooses among equal targets, reproducibly."),
-    click.option(
-        "--bundle",
-        "folder",
-        type=click.Path(path_type=Path, file_okay=False),
-        help="A folder laid out like the shipped alert configuration.",
-    ),
-    yours_option,
-)
-
-
-def _asking(command: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
-    for option in reversed(_ASKING):
-        command = option(command)
-    return command
-
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, package_name="chaoskit")
@@ -76,7 +57,7 @@ def chaoskit() -> None:
 
 @chaoskit.command("run")
 @click.argument("scenarios", nargs=-1, required=True)
-@_asking
+@asking
 @OUT
 @click.option("--confirm", default="", metavar="NAME", help="The environment of an attached target, to break it.")
 @click.option("--keep", is_flag=True, help="After a verdict other than PASS leave the stack up for a while.")
@@ -84,12 +65,7 @@ def chaoskit() -> None:
 @click.option("--dry-run", is_flag=True, help="Print the plan and touch nothing.")
 def run_command(
     scenarios: tuple[str, ...],
-    profile: str,
-    time_scale: float | None,
-    settings: tuple[str, ...],
-    seed: int,
-    folder: Path | None,
-    yours: tuple[str, ...],
+    asked: Asked,
     out: Path,
     confirm: str,
     keep: bool,
@@ -97,12 +73,10 @@ def run_command(
     dry_run: bool,
 ) -> ExitCode:
     """Run scenarios (names or files) and judge them; one that cannot be run is told, and the others are."""
-    used = folder or bundle.folder()
-    mine = versions_of(yours)
-    asked = [Asked(one, profile, used, settings, time_scale, seed, confirm, yours=mine) for one in scenarios]
+    each = [replace(asked, scenario=one, confirm=confirm) for one in scenarios]
     plans: dict[str, Plan] = {}
     wrong: dict[str, BadInput] = {}
-    for one in asked:
+    for one in each:
         try:
             plans[one.scenario] = plan_for(one)[0]
         except BadInput as error:
@@ -118,12 +92,12 @@ def run_command(
             print_to(terminal(), plan_view(plan))
         return worst([*codes, ExitCode.PASS])
     cases = [Case(name, "left out", 0.0, "ERROR", (str(error),)) for name, error in wrong.items()]
-    for one in (each for each in asked if each.scenario in plans):
+    for one in (mine for mine in each if mine.scenario in plans):
         begun = time.monotonic()
         try:
             verdict, interrupted = _run_one(one, out, keep)
         except (BadInput, EquipmentError) as error:
-            if len(asked) == 1:
+            if len(each) == 1:
                 raise
             click.echo(paragraph(f"{one.scenario}: {error}"), err=True)
             codes.append(error.exit_code)
@@ -141,19 +115,10 @@ def run_command(
 
 @chaoskit.command("plan")
 @click.argument("scenario")
-@_asking
-def plan_command(
-    scenario: str,
-    profile: str,
-    time_scale: float | None,
-    settings: tuple[str, ...],
-    seed: int,
-    folder: Path | None,
-    yours: tuple[str, ...],
-) -> ExitCode:
+@asking
+def plan_command(scenario: str, asked: Asked) -> ExitCode:
     """Show targets, timeline and windows; touches nothing."""
-    used = folder or bundle.folder()
-    plan = plan_for(Asked(scenario, profile, used, settings, time_scale, seed, yours=versions_of(yours)))[0]
+    plan = plan_for(replace(asked, scenario=scenario))[0]
     print_to(terminal(), plan_view(plan))
     return ExitCode.UNKNOWN if any(each.broken for each in plan.puzzles) else ExitCode.PASS
 
@@ -185,12 +150,7 @@ def verify_command(run: str, out: Path, write: Path | None, html: Path | None, f
 @chaoskit.command("doctor")
 @click.option("--install", is_flag=True, help="Fetch what is missing into the private cache, without root.")
 @click.option("--profile", help="Also look at what this profile names: a running system is asked.")
-@click.option(
-    "--bundle",
-    "folder",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="The alert configuration that should be loaded there.",
-)
+@BUNDLE
 @click.option("--canary/--no-canary", default=True, help="Send an alert of nobody's through to the witness.")
 @click.option("--format", "format_", type=click.Choice(("text", "json")), default="text", show_default=True)
 def doctor_command(install: bool, profile: str | None, folder: Path | None, canary: bool, format_: str) -> ExitCode:
@@ -212,7 +172,7 @@ def doctor_command(install: bool, profile: str | None, folder: Path | None, cana
 
 @chaoskit.command("up")
 @click.option("--time-scale", type=click.FloatRange(min=1), default=1.0, show_default=True, help="1 is real time.")
-@click.option("--bundle", "folder", type=click.Path(path_type=Path, file_okay=False), help="Alert configuration.")
+@BUNDLE
 @click.option("--ports", type=click.Choice(["documented", "free"]), default="documented", show_default=True)
 @click.option("--environment", default="local", show_default=True, help="What its metrics page says of where it is.")
 @click.option("--witness", default="", metavar="URL", help="A witness that every receiver tells as well.")

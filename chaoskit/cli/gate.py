@@ -11,14 +11,14 @@ import click
 from rich.console import Group
 
 from chaoskit import bundle
+from chaoskit.cli.asking import asking
 from chaoskit.cli.console import console
 from chaoskit.cli.outputs import OUT, ResultFile
-from chaoskit.cli.sources import versions_of, yours_option
 from chaoskit.errors import BadInput, ExitCode, Place, Problem, Refused, worst
 from chaoskit.examine.preflight import refuse_unconfirmed
 from chaoskit.gate.candidate import Candidate, LeftOut, candidate, conflict, proves
 from chaoskit.gate.coverage import KINDS, could_prove, covered, proven_by
-from chaoskit.gate.gate import Gate, Outcome, Settings
+from chaoskit.gate.gate import Gate, Outcome
 from chaoskit.gate.index import write_index
 from chaoskit.gate.record import AtScale, Record, load_record, save_record
 from chaoskit.gate.schedule import Conflict, Schedule, make_schedule
@@ -55,11 +55,7 @@ class Wanted:
 
 @click.command("gate")
 @click.argument("scenarios", nargs=-1)
-@click.option("--profile", default="local", show_default=True, help="Where and how hard: a name or a file.")
-@click.option("--time-scale", type=click.FloatRange(min=1), help="Virtual seconds per real second; 1 is real time.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a key of every scenario's run.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Chooses among equal targets, reproducibly.")
-@click.option("--bundle", "folder", type=click.Path(path_type=Path, file_okay=False), help="Alert configuration.")
+@asking
 @OUT
 @click.option("-k", "keyword", metavar="EXPR", help="Names, titles and alerts that match: 'worker and not queue'.")
 @click.option("-m", "tag", metavar="TAG", help="Tags that match: 'outage or documented'.")
@@ -72,14 +68,9 @@ class Wanted:
 @click.option("--junitxml", type=ResultFile(), help="Write the results as JUnit XML.")
 @click.option("--confirm", default="", metavar="NAME", help="The environment of an attached target, to break it.")
 @click.option("--dry-run", is_flag=True, help="Explain the schedule and touch nothing.")
-@yours_option
 def gate_command(
     scenarios: tuple[str, ...],
-    profile: str,
-    time_scale: float | None,
-    settings: tuple[str, ...],
-    seed: int,
-    folder: Path | None,
+    asked: Asked,
     out: Path,
     keyword: str | None,
     tag: str | None,
@@ -92,12 +83,10 @@ def gate_command(
     junitxml: Path | None,
     confirm: str,
     dry_run: bool,
-    yours: tuple[str, ...],
 ) -> ExitCode:
     """Run many scenarios and answer whether to release; without SCENARIOS, all that are known."""
     record = load_record(out)
-    used = folder or bundle.folder()
-    shared = Settings(profile, used, settings, time_scale, seed, first, confirm, versions_of(yours))
+    shared = replace(asked, confirm=confirm)
     wanted = Wanted(scenarios, keyword, tag, failed, budget, count)
     everyone, left_out = _candidates(wanted, shared, record)
     known = record.at(everyone[0].plan.time_scale) if everyone else AtScale()
@@ -127,7 +116,7 @@ def gate_command(
             leave(junitxml, junit("chaoskit gate", cases), named=True)
 
     while len(codes) < count:
-        codes.append(_play(schedule, shared, out, record, require_coverage, keep, left_out))
+        codes.append(_play(schedule, shared, first, out, record, require_coverage, keep, left_out))
         if codes[-1] == ExitCode.ABORTED or (first and codes[-1] != ExitCode.PASS):
             break
     return worst(codes)
@@ -143,7 +132,8 @@ def _side_by_side(cores: int, idle: float) -> int:
 
 def _play(
     schedule: Schedule,
-    shared: Settings,
+    shared: Asked,
+    first: bool,
     out: Path,
     record: Record,
     require: float | None,
@@ -156,7 +146,7 @@ def _play(
     def hear(outcome: Outcome) -> None:
         print_to(screen, outcome_line(outcome))
 
-    gate = Gate(where, shared, hear)
+    gate = Gate(where, shared, hear, stop_at_first=first)
     with signals_end(gate.interrupt):
         outcomes = gate.run(schedule)
     known = record.at(schedule.stacks[0].members[0].plan.time_scale)
@@ -188,7 +178,7 @@ def _play(
     return ending
 
 
-def _candidates(wanted: Wanted, shared: Settings, record: Record) -> tuple[list[Candidate], list[LeftOut]]:
+def _candidates(wanted: Wanted, shared: Asked, record: Record) -> tuple[list[Candidate], list[LeftOut]]:
     """The plans of the scenarios that are selected, and what is left out, with the reason.
 
     Left out are scenarios that are not selected, that cannot be played at this scale or within these limits, or that
@@ -217,9 +207,7 @@ def _candidates(wanted: Wanted, shared: Settings, record: Record) -> tuple[list[
             if why := selected(name, scenario):
                 left_out.append(LeftOut(name, why, proves(scenario)))
                 continue
-            mine = (shared.profile, shared.bundle, shared.settings, shared.time_scale, shared.seed)
-            asked = Asked(str(path), *mine, yours=shared.yours)
-            plan = plan_for(asked)[0]
+            plan = plan_for(replace(shared, scenario=str(path)))[0]
             candidates.append(candidate(name, str(path), plan, record.at(plan.time_scale).took_s(name)))
         except BadInput as error:
             its_own = all(problem.place and Path(problem.place.file).name == path.name for problem in error.problems)

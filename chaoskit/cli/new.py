@@ -10,6 +10,7 @@ import click
 
 from chaoskit import bundle
 from chaoskit.alerting.config import load_folder
+from chaoskit.cli.asking import BUNDLE, PROFILE
 from chaoskit.draft.write import draft
 from chaoskit.errors import BadInput, ExitCode, Place, Problem
 from chaoskit.plan.model import Inventory
@@ -25,8 +26,8 @@ _WORDS = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|\d+")
 
 @click.command("new")
 @click.option("--alert", required=True, metavar="NAME", help="The alert that it is to prove.")
-@click.option("--bundle", "folder", type=click.Path(path_type=Path, file_okay=False), help="Alert configuration.")
-@click.option("--profile", default="local", show_default=True, help="What there is to break: a name or a file.")
+@BUNDLE
+@PROFILE
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The file.  [default: scenarios/NAME.yml]")
 def new_command(alert: str, folder: Path | None, profile: str, out: Path | None) -> ExitCode:
     """Write a first scenario for an alert; starts nothing, and never overwrites a file.

@@ -9,8 +9,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -25,6 +25,7 @@ from chaoskit.hop import Hop
 from chaoskit.host.process import Child, spawn
 from chaoskit.observe.pressure import Busy
 from chaoskit.report.written import VERDICT, read_checklists
+from chaoskit.run.planning import Asked
 from chaoskit.stack.original import Answer, ask
 from chaoskit.verify.checklist import Checklist
 from chaoskit.verify.verdict import Result, Verdict
@@ -60,21 +61,6 @@ class Outcome:
         return self.exit_code == ExitCode.UNKNOWN or (self.exit_code == ExitCode.ABORTED and never_began)
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What all stacks share."""
-
-    profile: str
-    bundle: Path
-    settings: tuple[str, ...]
-    time_scale: float | None
-    seed: int
-    stop_at_first: bool = False
-    confirm: str = ""
-    yours: Mapping[str, str] = field(default_factory=dict)
-    """Versions of the user's own servers, by name."""
-
-
 @dataclass(slots=True)
 class _Running:
     number: int
@@ -94,14 +80,16 @@ class Gate:
     def __init__(
         self,
         folder: Path,
-        settings: Settings,
+        asked: Asked,
         hear: Callable[[Outcome], None],
         busy: Callable[[], bool] | None = None,
+        stop_at_first: bool = False,
     ) -> None:
         self._folder = folder
         self._busy = busy or Busy()
         self._begun_at = 0.0
-        self._settings = settings
+        self._asked = asked
+        self._stop_at_first = stop_at_first
         self._hear = hear
         self._running: list[_Running] = []
         self._outcomes: list[Outcome] = []
@@ -164,19 +152,7 @@ class Gate:
                 parts[one.name] = folder
                 listed.append(Part(one.file, one.name, str(folder), sorted(plan.beside(one))))
             waves.append(listed)
-        mine = self._settings
-        job = Job(
-            folder=str(self._folder / name),
-            profile=mine.profile,
-            bundle=str(mine.bundle),
-            settings=list(mine.settings),
-            time_scale=mine.time_scale,
-            seed=mine.seed,
-            waves=waves,
-            confirm=mine.confirm,
-            yours=dict(mine.yours),
-            answer=self._answer(plan),
-        )
+        job = Job(str(self._folder / name), replace(self._asked, answer=self._answer(plan)), waves)
         child = spawn(
             [sys.executable, "-m", "chaoskit.gate.job"],
             name=name,
@@ -187,7 +163,7 @@ class Gate:
         giving_way.lower(child.pid)
         running = _Running(self._count, plan, attempt, child, parts)
         assert child.stdin is not None
-        child.stdin.write(msgspec.json.encode(job) + b"\n")
+        child.stdin.write(msgspec.json.encode(job, enc_hook=str) + b"\n")
         child.stdin.flush()
         running.reader = threading.Thread(target=_listen, args=(running,), name=name, daemon=True)
         running.reader.start()
@@ -196,7 +172,7 @@ class Gate:
     def _answer(self, plan: StackPlan) -> Answer | None:
         """The words of promtool and amtool on the bundle when the gate was planned, so that no stack asks again."""
         first = plan.members[0].plan
-        return None if first.attached else ask(first.config, self._settings.bundle, self._settings.yours)
+        return None if first.attached else ask(first.config, self._asked.bundle, self._asked.yours)
 
     def _end(self, one: _Running) -> list[Candidate]:
         """Takes in what a stack's process left; the scenarios to try again."""
@@ -210,7 +186,7 @@ class Gate:
             self._hear(outcome)
             if outcome.says_nothing and one.attempt == 1 and not self._interrupted.is_set():
                 again.append(member)
-            elif outcome.exit_code != ExitCode.PASS and self._settings.stop_at_first:
+            elif outcome.exit_code != ExitCode.PASS and self._stop_at_first:
                 self.interrupt("a scenario did not pass")
         return again
 

@@ -1,6 +1,6 @@
 """One stack of a gate, in a process of its own: `python -m chaoskit.gate.job`, the job as JSON on standard input.
 
-    <- {"folder": ..., "profile": ..., "bundle": ..., "settings": [...], "time_scale": 60, "seed": 0,
+    <- {"folder": ..., "asked": {"profile": ..., "bundle": ..., "settings": [...], "time_scale": 60, "seed": 0},
         "waves": [[{"scenario": FILE, "name": ..., "folder": ..., "beside": [...]}]]}
     -> {"name": ..., "exit_code": 0, "took_s": 31.4}          for each scenario, in the order of their end
     -> {"refused": [...], "exit_code": 2}                     in place of all of them, where nothing could begin
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -24,7 +24,6 @@ from chaoskit.events import Event, Phase
 from chaoskit.run.planning import Asked
 from chaoskit.run.prepare import prepare
 from chaoskit.run.runner import Runner
-from chaoskit.stack.original import Answer
 from chaoskit.surroundings import lacking
 
 
@@ -41,16 +40,9 @@ class Job(msgspec.Struct, frozen=True):
     """What one stack is to play."""
 
     folder: str
-    profile: str
-    bundle: str
-    settings: list[str]
-    time_scale: float | None
-    seed: int
+    asked: Asked
+    """What all its scenarios are asked for with."""
     waves: list[list[Part]]
-    confirm: str = ""
-    yours: dict[str, str] = {}
-    answer: Answer | None = None
-    """The words of promtool and amtool on the bundle, where they were asked."""
 
     @property
     def parts(self) -> list[Part]:
@@ -71,7 +63,7 @@ def main() -> int:
     """Plays the job of standard input; the worst exit code of its scenarios."""
     # Other stacks are being watched: until this one is up, and once it is over, it leaves the processors to them.
     giving_way.come_up_gently()
-    job = msgspec.json.decode(sys.stdin.buffer.readline(), type=Job)
+    job = msgspec.json.decode(sys.stdin.buffer.readline(), type=Job, dec_hook=lambda kind, given: kind(given))
     try:
         return _play(job)
     except Exception as error:
@@ -87,7 +79,7 @@ def _play(job: Job) -> int:
     folders = {part.name: Path(part.folder) for part in job.parts}
     left = list(folders.values())
     prepared = prepare(
-        [_asked(job, part) for part in job.parts],
+        [replace(job.asked, scenario=part.scenario, beside=tuple(part.beside)) for part in job.parts],
         lambda plan: left.pop(0),
         lambda run_folders: Path(job.folder),
     )
@@ -123,22 +115,6 @@ class _Clock:
         """0 when it never came to its end."""
         begun, ended = self._at.get("steps"), self._at.get("stopping")
         return round(ended - begun, 3) if begun is not None and ended is not None else 0.0
-
-
-def _asked(job: Job, part: Part) -> Asked:
-    settings: Sequence[str] = job.settings
-    return Asked(
-        part.scenario,
-        job.profile,
-        Path(job.bundle),
-        tuple(settings),
-        job.time_scale,
-        job.seed,
-        job.confirm,
-        tuple(part.beside),
-        job.yours,
-        job.answer,
-    )
 
 
 def _say(said: Said) -> None:

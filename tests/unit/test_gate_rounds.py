@@ -27,7 +27,7 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Played:
     rounds: list[str] = []
 
     class Played:
-        def __init__(self, where: Path, *_: Any) -> None:
+        def __init__(self, where: Path, *_: Any, **__: Any) -> None:
             self.where = where
 
         def interrupt(self, reason: str) -> None:

@@ -17,10 +17,11 @@ from chaoskit.cli.gate import _side_by_side
 from chaoskit.errors import ExitCode
 from chaoskit.gate import gate as gate_module
 from chaoskit.gate.candidate import Candidate, conflict
-from chaoskit.gate.gate import Gate, Outcome, Settings, _Running
+from chaoskit.gate.gate import Gate, Outcome, _Running
 from chaoskit.gate.schedule import START_S, STOP_S, WAVE_S, StackPlan, Wave, make_schedule
 from chaoskit.host import process
 from chaoskit.observe.pressure import Busy
+from chaoskit.run.planning import Asked
 
 
 def one(
@@ -170,7 +171,7 @@ def test_a_machine_is_busy_where_somebody_waited_for_a_core_most_of_the_last_sec
 def test_a_further_stack_begins_only_where_the_machine_has_room_and_the_first_one_always(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, busy: bool, beside: bool
 ) -> None:
-    settings = Settings("local", tmp_path, (), None, 0)
+    settings = Asked("", "local", tmp_path)
     gate = Gate(tmp_path, settings, lambda outcome: None, busy=lambda: busy)
     schedule = make_schedule([], clash, 2)
     assert gate._room(schedule)
@@ -200,7 +201,7 @@ def test_a_stack_starts_while_another_ends_but_never_two_and_none_where_one_at_a
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, side_by_side: int, since_s: list[float], begins: bool
 ) -> None:
     """A stack of 20 s (8 to start, 1 for the wave, 10, 1 to stop) is about to end from its 12th second on."""
-    gate = Gate(tmp_path, Settings("local", tmp_path, (), None, 0), lambda outcome: None, busy=lambda: False)
+    gate = Gate(tmp_path, Asked("", "local", tmp_path), lambda outcome: None, busy=lambda: False)
     monkeypatch.setattr(gate, "_running", [_running(ago_s) for ago_s in since_s])
     assert gate._room(make_schedule([], clash, side_by_side)) is begins
 
@@ -215,7 +216,7 @@ def test_a_stack_that_is_killed_or_stands_still_says_nothing_and_is_no_bug_of_ou
     monkeypatch.setattr(Gate, "_answer", lambda *_: None)
     monkeypatch.setattr(process.Child.stands_still, "__defaults__", (0.2,))
     heard: list[Outcome] = []
-    gate = Gate(tmp_path, Settings("local", tmp_path, (), None, 0, True), heard.append, busy=lambda: False)
+    gate = Gate(tmp_path, Asked("", "local", tmp_path), heard.append, busy=lambda: False, stop_at_first=True)
     gate.run(make_schedule([one("a")], clash, 1))
     assert heard[0].exit_code == ExitCode.UNKNOWN
     assert "its stack ended with -9" in heard[0].trouble
