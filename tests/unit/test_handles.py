@@ -11,7 +11,6 @@ from chaoskit.errors import BadInput
 from chaoskit.faults.base import FaultError
 from chaoskit.handles import handle_kinds
 from chaoskit.handles.base import Handle, Local
-from chaoskit.handles.role import Role
 from chaoskit.run.attachment import unread_handles
 from chaoskit.run.inject import order
 from chaoskit.scenario.profile import load_profile
@@ -69,7 +68,7 @@ def test_handles_that_an_attached_target_cannot_reach_are_said_to_be_unread() ->
     profile = load_profile(text, "p.yml")
     unread = unread_handles(profile)
     assert [line.split()[1] for line in unread] == [
-        handle for handle, one in profile.handles.each() if not isinstance(one, Role)
+        handle for handle, one in profile.handles.each() if not one.attached
     ]
     assert "p.yml:4: cache:reports cannot be reached on an attached target, so nothing reads it" in unread
 
