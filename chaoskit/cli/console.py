@@ -12,7 +12,7 @@ import click
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from chaoskit.report.text import clean_lines
+from chaoskit.report.text import clean, clean_lines
 
 _PLAIN_WIDTH = 180
 
@@ -34,6 +34,11 @@ def console(*, stderr: bool = False) -> Console:
     """A console for this terminal, or for a file or pipe."""
     found = Terminal(stderr=stderr)
     return found if found.is_terminal else Terminal(stderr=stderr, width=_PLAIN_WIDTH)
+
+
+def say(line: str) -> None:
+    """One line to the terminal, never folded."""
+    console().print(clean(line), soft_wrap=True)
 
 
 class Commands(click.Group):

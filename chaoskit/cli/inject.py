@@ -9,11 +9,10 @@ from typing import Any
 
 import click
 
-from chaoskit.cli.console import console
+from chaoskit.cli.console import say
 from chaoskit.cli.outputs import OUT
 from chaoskit.errors import BadInput, ExitCode, Place, Problem
 from chaoskit.events import Event, FaultFail, FaultOk, Interruption, StepEnd, UndoFail, UndoOk
-from chaoskit.report.text import clean
 from chaoskit.run.inject import inject, order
 from chaoskit.run.prepare import make_folder
 from chaoskit.safety.lever import refuse_if_blocked
@@ -44,7 +43,7 @@ def inject_command(
 
     def folder() -> Path:
         made = make_folder(out, f"by-hand-{kind}", latest=False)
-        _say(f"journal: {made}/events.jsonl")
+        say(f"journal: {made}/events.jsonl")
         return made
 
     return inject(asked, folder, _hear, os._exit)
@@ -82,8 +81,4 @@ def _hear(event: Event) -> None:
             line = event.reason
         case _:
             return
-    _say(line)
-
-
-def _say(line: str) -> None:
-    console().print(clean(line), markup=False, highlight=False, soft_wrap=True)
+    say(line)

@@ -7,10 +7,9 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from chaoskit.cli.console import console
+from chaoskit.cli.console import say
 from chaoskit.cli.outputs import OUT
 from chaoskit.errors import ExitCode, Place, Problem, Refused
-from chaoskit.report.text import clean
 from chaoskit.safety.pruning import prune
 
 
@@ -28,19 +27,15 @@ def prune_command(keep: int, out: Path, dry_run: bool) -> ExitCode:
     removed = kept = 0
     named = click.get_current_context().get_parameter_source("out") is ParameterSource.COMMANDLINE
     if not named and not out.exists():
-        _say(f"there are no runs in {out}")
+        say(f"there are no runs in {out}")
         return ExitCode.PASS
     try:
         for one in prune(out, keep, remove=not dry_run):
             removed, kept = removed + (not one.kept), kept + bool(one.kept)
             word = "kept       " if one.kept else "would go   " if dry_run else "removed    "
-            _say(f"{word}{one.folder}" + (f": {one.kept}" if one.kept else ""))
+            say(f"{word}{one.folder}" + (f": {one.kept}" if one.kept else ""))
     except OSError as error:
         why = f"no runs of yours can be removed here: {error.strerror}"
         raise Refused(Problem(Place(str(out)), why, "name another folder with --out")) from None
-    _say(f"{removed} {'would be removed' if dry_run else 'removed'}, {kept} kept beyond the newest {keep}")
+    say(f"{removed} {'would be removed' if dry_run else 'removed'}, {kept} kept beyond the newest {keep}")
     return ExitCode.PASS
-
-
-def _say(line: str) -> None:
-    console().print(clean(line), markup=False, highlight=False, soft_wrap=True)

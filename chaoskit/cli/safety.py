@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from chaoskit.cli.console import console
+from chaoskit.cli.console import say
 from chaoskit.cli.outputs import OUT
 from chaoskit.errors import BadInput, ExitCode, Place, Problem, Refused
 from chaoskit.events import Invoke
@@ -40,9 +40,9 @@ def heal_command(run: Path | None, everything: bool, trust: bool, out: Path) -> 
     done = {one.folder for one in results}
     for folder in run_folders(out):
         if in_use(folder):
-            _say(f"{folder}: still running, left alone (chaoskit stop ends it)")
+            say(f"{folder}: still running, left alone (chaoskit stop ends it)")
         elif why := distrust(folder, JOURNAL):
-            _say(f"{folder}: left alone: {why}")
+            say(f"{folder}: left alone: {why}")
         elif folder not in done:
             results.append(_heal_by_hand(folder) if trust or folder in noted else _unhealed(folder))
     for unread in (one for one in notes() if one.trouble and not one.owner):
@@ -56,20 +56,20 @@ def status_command(out: Path) -> ExitCode:
     """Runs on this machine, their leases, faults in force, locks. Exit 5 when a fault stands and its run is gone."""
     found = survey(out)
     for run in found.runs:
-        _say(_run_line(run))
+        say(_run_line(run))
         for fault in run.faults:
-            _say(f"    {_fault_line(fault)}")
+            say(f"    {_fault_line(fault)}")
     for line in found.unread:
-        _say(f"trouble {line}")
+        say(f"trouble {line}")
     for line in found.others:
-        _say(f"foreign {line}; left alone")
+        say(f"foreign {line}; left alone")
     for note, held in found.locks:
         how = f"held for {note.age_s:.0f} s" if held else "left behind; the next run on it heals first"
-        _say(f"lock    {note.target}  process {note.owner.pid}, {how}  {', '.join(note.folders)}")
+        say(f"lock    {note.target}  process {note.owner.pid}, {how}  {', '.join(note.folders)}")
     if found.blocked:
-        _say(f"stopped since {found.blocked}; chaoskit unlock allows runs again")
+        say(f"stopped since {found.blocked}; chaoskit unlock allows runs again")
     if not (found.runs or found.locks or found.blocked or found.unread):
-        _say("nothing runs, nothing is in force")
+        say("nothing runs, nothing is in force")
     return ExitCode.NOT_HEALED if found.broken else ExitCode.PASS
 
 
@@ -84,20 +84,20 @@ def stop_command(grace: float, reason: str, out: Path) -> ExitCode:
     results: list[Healed] = []
     for ended in stop_all(grace):
         how = "did not end by itself and was killed" if ended.forced else "ended"
-        _say(f"process {ended.entry.owner.pid} {how}: {', '.join(ended.entry.folders)}")
+        say(f"process {ended.entry.owner.pid} {how}: {', '.join(ended.entry.folders)}")
         results += ended.results
     code = _told(results)
     left = [run for run in survey(out).runs if run.may_be_broken or (run.state != "gone" and not run.foreign)]
     for run in left:
-        _say(_run_line(run))
-    _say("no run begins on this machine until: chaoskit unlock")
+        say(_run_line(run))
+    say("no run begins on this machine until: chaoskit unlock")
     return ExitCode.NOT_HEALED if left else code
 
 
 @click.command("unlock")
 def unlock_command() -> ExitCode:
     """Let runs begin again after `chaoskit stop`."""
-    _say("runs may begin again" if unblock() else "runs were not stopped")
+    say("runs may begin again" if unblock() else "runs were not stopped")
     return ExitCode.PASS
 
 
@@ -157,14 +157,14 @@ def _told(results: list[Healed]) -> ExitCode:
     for one in results:
         for undone in one.faults:
             word = "undone     " if undone.ok else "NOT UNDONE "
-            _say(f"{word} {_fault_line(undone.fault)}: {undone.detail}  ({one.folder})")
+            say(f"{word} {_fault_line(undone.fault)}: {undone.detail}  ({one.folder})")
         for trouble in one.trouble:
-            _say(f"trouble     {one.folder}: {trouble}")
+            say(f"trouble     {one.folder}: {trouble}")
     if all(one.ok for one in results):
         if not any(one.faults for one in results):
-            _say("nothing was left to undo")
+            say("nothing was left to undo")
         return ExitCode.PASS
-    _say("something may still be broken: see above, mend what is named, and heal again")
+    say("something may still be broken: see above, mend what is named, and heal again")
     return ExitCode.NOT_HEALED
 
 
@@ -180,7 +180,3 @@ def _run_line(run: RunSeen) -> str:
 def _fault_line(fault: Invoke) -> str:
     at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(fault.t))
     return f"{fault.fault} {fault.kind} {', '.join(fault.targets)} since {at}, at most {fault.max_s:g} s"
-
-
-def _say(line: str) -> None:
-    console().print(clean(line), markup=False, highlight=False, soft_wrap=True)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import ValidationError
 
-from chaoskit.errors import Place, Problem
+from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.faults.base import Action, Changeable, Fault, Kind, Settings
+from chaoskit.handles import handle_kinds
 from chaoskit.kinds import kinds_of
 
+K = TypeVar("K", bound=Kind)
 _PACKAGE = "chaoskit.faults"
 GROUP = "chaoskit.faults"
 ACTIONS = "chaoskit.actions"
@@ -21,13 +23,26 @@ ACTIONS = "chaoskit.actions"
 @functools.cache
 def known() -> Mapping[str, type[Fault]]:
     """Every kind of fault by name; raises BadInput when a registered plugin is not a fault."""
-    return kinds_of(Fault, _PACKAGE, GROUP, "fault kind")  # type: ignore[type-abstract]  # it looks for what is not
+    kinds = kinds_of(Fault, _PACKAGE, GROUP, "fault kind")  # type: ignore[type-abstract]  # it looks for what is not
+    return _on_handles(kinds)
 
 
 @functools.cache
 def known_actions() -> Mapping[str, type[Action]]:
     """Every action by name; raises BadInput when a registered plugin is not an action."""
-    return kinds_of(Action, _PACKAGE, ACTIONS, "action")  # type: ignore[type-abstract]
+    return _on_handles(kinds_of(Action, _PACKAGE, ACTIONS, "action"))  # type: ignore[type-abstract]
+
+
+def _on_handles(kinds: Mapping[str, type[K]]) -> Mapping[str, type[K]]:
+    """Raises BadInput for those that act on handles of no known kind."""
+    problems = []
+    for name, kind in kinds.items():
+        if unknown := sorted({*kind.handles} - handle_kinds().keys()):
+            what = f"{name} acts on handles of no known kind: {', '.join(unknown)}"
+            problems.append(Problem(None, what, f"known: {', '.join(handle_kinds())}"))
+    if problems:
+        raise BadInput(problems)
+    return kinds
 
 
 def changeable(fault: type[Fault]) -> bool:

@@ -7,11 +7,12 @@ limits are checked against the machine that they speak of.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import psutil
 
 from chaoskit.errors import Problem
+from chaoskit.faults.base import Kind
+from chaoskit.faults.registry import known, known_actions
 from chaoskit.handles import handle_kinds
 from chaoskit.scenario.model import Attached, Change, Do, FaultSpec, Profile, Scenario
 
@@ -23,42 +24,36 @@ def wrong_for_attached(
     profile: Profile,
     target: Attached,
     there: Mapping[str, tuple[str, ...]],
-    kinds: Mapping[str, Any],
-    actions: Mapping[str, Any],
 ) -> list[Problem]:
-    """Everything in a scenario and a profile that cannot be done on this target.
-
-    `there`: what this host has, handle to names. `kinds` and `actions`: those that are known, by name.
-    """
+    """Everything in a scenario and a profile that cannot be done on this target; `there` is what this host has."""
     problems = [*_load_problems(scenario, profile, target), *_limit_problems(profile, target)]
     for handle, one in profile.handles.each():
         if unread := one.unread(handle.partition(":")[2]):
             problems.append(Problem(profile.handles.places.get(handle, target.place), *unread))
     for step, spec in scenario.faults():
-        kind = (actions if isinstance(step, Do) else kinds).get(spec.kind)
-        problems += _unreachable(spec, kind, profile, target, there)
+        kinds: Mapping[str, type[Kind]] = known_actions() if isinstance(step, Do) else known()
+        problems += _unreachable(spec, kinds.get(spec.kind), profile, target, there)
     return problems
 
 
 def unread_handles(profile: Profile) -> tuple[str, ...]:
     """The handles of a profile for a target that runs already which no fault can reach there, for a sentence each."""
-    left_out = [handle for handle, one in profile.handles.each() if not one.attached]
     return tuple(
         f"{profile.handles.places.get(handle, profile.place)}: {handle} cannot be reached on an attached target, "
         "so nothing reads it"
-        for handle in left_out
+        for handle, one in profile.handles.each()
+        if not one.attached
     )
 
 
 def _unreachable(
-    spec: FaultSpec, kind: Any, profile: Profile, target: Attached, there: Mapping[str, tuple[str, ...]]
+    spec: FaultSpec, kind: type[Kind] | None, profile: Profile, target: Attached, there: Mapping[str, tuple[str, ...]]
 ) -> list[Problem]:
-    known = handle_kinds()
-    wanted = [name for name in known if name in spec.target]
+    known_handles = handle_kinds()
+    wanted = [name for name in known_handles if name in spec.target]
     needed = list(kind.handles) if kind is not None else []
-    if (needed and not any(known[name].attached for name in needed)) or not all(
-        known[name].attached for name in wanted
-    ):
+    reached = {name for name, one in known_handles.items() if one.attached}
+    if (needed and not reached & {*needed}) or not reached >= {*wanted}:
         what = (wanted or needed)[0]
         article = "an" if what[0] in "aeiou" else "a"
         message = f"{spec.kind} acts on {article} {what} handle, which cannot be reached on an attached target"

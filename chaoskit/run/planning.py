@@ -176,7 +176,7 @@ def _inventory(inputs: Inputs, time_scale: float) -> Mapping[str, tuple[str, ...
             raise BadInput(wrong)
         return local.inventory()
     there = attached.inventory(inputs.profile.handles)
-    problems = wrong_for_attached(inputs.scenario, inputs.profile, target, there, known(), known_actions())
+    problems = wrong_for_attached(inputs.scenario, inputs.profile, target, there)
     if time_scale != 1:
         problems.append(Problem(target.place, "an attached target runs in real time", "leave --time-scale out"))
     if problems:

@@ -94,3 +94,13 @@ def test_a_plugin_that_is_no_fault_is_named_with_what_it_lacks(tmp_path: Path) -
     done = python(tmp_path, "-m", "chaoskit", "list", "--handles")
     assert done.returncode == 2
     assert "handle kind 'role-2' (json:JSONDecoder): lacks kind" in done.stderr
+
+
+def test_a_plugin_on_handles_of_no_known_kind_is_named(tmp_path: Path, plugin: Path) -> None:
+    (tmp_path / "elsewhere.py").write_text(
+        (plugin / "chaoskit_example.py").read_text().replace("tuple[str, ...]] = ()", 'tuple[str, ...]] = ("volumn",)')
+    )
+    installed(tmp_path, "elsewhere", "[chaoskit.faults]\nfile.flag = elsewhere:FileFlag\n")
+    done = python(tmp_path, "-m", "chaoskit", "list", "--faults")
+    assert done.returncode == 2
+    assert "file.flag acts on handles of no known kind: volumn" in done.stderr
