@@ -3,6 +3,7 @@
     .venv/bin/python -m tests.corpus.record gate FOLDER        stores every run below FOLDER as gate-NAME
     .venv/bin/python -m tests.corpus.record --judge            runs nothing: writes what verify says anew, and names it
 
+A run's own verdict must be the one that verify gives: a rehearsal has no other judge.
 What tells of the machine that recorded them is taken out. A verdict that changes is read before it is stored.
 """
 
@@ -73,7 +74,9 @@ def main(kind: str | None, folders: tuple[Path, ...], judge: bool) -> None:
     for folder in folders:
         for path in sorted(folder.rglob("events.jsonl")):
             name = f"{kind}-{re.sub('^[0-9TZ-]+-', '', path.parent.name)}"
-            data = path.read_bytes()
+            data, verdict = path.read_bytes(), path.with_name("verdict.json")
+            if verdict.exists() and said(data, name) != verdict.read_bytes():
+                raise click.ClickException(f"verify says something else of {path.parent} than was said when it ran")
             for place, instead in ((PROJECT, b"PROJECT"), (Path.home(), b"HOME")):
                 data = data.replace(str(place).encode(), instead)
             store(name, scrubbed(data, folder.resolve()))
