@@ -21,69 +21,55 @@ class Lane(Enum):
 
 
 class Hop(StrEnum):
-    """One kind of row."""
+    """One kind of row.
+
+    lane            where a report draws it
+    excusable       whether what was not watched, or too slow, may stand behind a failure; what came wrong has no excuse
+    since           a timed one: where its clock starts, for people
+    start           what must have been seen for its clock to start
+    did             what happens at its end
+    scripted        whether scripted series, without load, fault or service, tell anything of it
+    only_failures   whether a verdict shows its rows only where they fail; the checklist answers them always
+    """
 
     lane: Lane
     excusable: bool
-    """Whether what was not watched, or too slow, may stand behind a failure; what came and is wrong has no excuse."""
-    scripted: bool
-    """Whether scripted series, without load, fault or service, tell anything of it."""
-    only_failures: bool
-    """Whether a verdict shows its rows only where they fail; the checklist answers them always."""
     since: str
-    """Where its clock starts, for people; empty for a hop that is not timed."""
     start: str
-    """What must have been seen for its clock to start."""
     did: str
-    """What happens at its end, for people."""
+    scripted: bool
+    only_failures: bool
 
     STEADY = "steady", Lane.RUN
     CONFIGURATION = "configuration", Lane.RUN
     SCENARIO = "scenario", Lane.RUN
     TEST = "test", Lane.RUN
-    LOAD = "load", Lane.RUN, False, False
-    LIMIT = "limit", Lane.RUN, False, False
-    EXIT_CODE = "exit-code", Lane.RUN, False, False
+    LOAD = "load", Lane.RUN, False, "", "", "", False
+    LIMIT = "limit", Lane.RUN, False, "", "", "", False
+    EXIT_CODE = "exit-code", Lane.RUN, False, "", "", "", False
     EFFECT = "effect", Lane.RUN
     CLOCK = "clock", Lane.RUN
     END = "end", Lane.RUN
-    DETECT = "detect", Lane.ALERT, True, False, False, "the fault", "the fault's effect", "became pending"
-    HOLD = "hold", Lane.ALERT, True, True, False, "pending", "pending", "fired"
-    CLEAR = "clear", Lane.ALERT, True, True, False, "the undo", "firing, or the undo,", "resolved"
+    DETECT = "detect", Lane.ALERT, True, "the fault", "the fault's effect", "became pending", False
+    HOLD = "hold", Lane.ALERT, True, "pending", "pending", "fired"
+    CLEAR = "clear", Lane.ALERT, True, "the undo", "firing, or the undo,", "resolved"
     SUPPRESSED = "suppressed", Lane.ALERT, True
-    RECEIVED = "received", Lane.ALERT, True, True, True
-    GROUPED = "grouped", Lane.ALERT, False, True, True
-    NOTIFY = "notify", Lane.RECEIVER, True, True, False, "firing", "firing", "was notified"
-    ALL_CLEAR = (
-        "all-clear",
-        Lane.RECEIVER,
-        True,
-        True,
-        False,
-        "resolved",
-        "a notice, or the resolve,",
-        "heard the all-clear",
-    )
+    RECEIVED = "received", Lane.ALERT, True, "", "", "", True, True
+    GROUPED = "grouped", Lane.ALERT, False, "", "", "", True, True
+    NOTIFY = "notify", Lane.RECEIVER, True, "firing", "firing", "was notified"
+    ALL_CLEAR = "all-clear", Lane.RECEIVER, True, "resolved", "a notice, or the resolve,", "heard the all-clear"
     CONTENT = "content", Lane.RECEIVER
     NOTICES = "notices", Lane.RECEIVER, True
     FINDING = "finding", Lane.FINDING, True
 
     def __new__(
-        cls,
-        spelled: str,
-        lane: Lane,
-        excusable: bool = False,
-        scripted: bool = True,
-        only_failures: bool = False,
-        since: str = "",
-        start: str = "",
-        did: str = "",
-    ) -> Hop:
+        cls, spelled: str, lane: Lane, excusable: bool = False, since: str = "", start: str = "", did: str = "",
+        scripted: bool = True, only_failures: bool = False,
+    ) -> Hop:  # fmt: skip
         """A member of these attributes, spelled so."""
         hop = str.__new__(cls, spelled)
-        hop._value_ = spelled
-        hop.lane, hop.excusable, hop.scripted, hop.only_failures = lane, excusable, scripted, only_failures
-        hop.since, hop.start, hop.did = since, start, did
+        hop._value_, hop.lane, hop.excusable, hop.scripted = spelled, lane, excusable, scripted
+        hop.since, hop.start, hop.did, hop.only_failures = since, start, did, only_failures
         return hop
 
     @property

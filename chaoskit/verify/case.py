@@ -14,7 +14,7 @@ from chaoskit.plan.model import Plan, PlannedAlert, PlannedNotice
 from chaoskit.verify.anchors import Anchors, anchors_of, assign
 from chaoskit.verify.evidence import Episode, Evidence, gather
 from chaoskit.verify.live_groups import GroupHistory
-from chaoskit.verify.mutes import Mutes, mutes_of
+from chaoskit.verify.mutes import Mute, mutes_of
 from chaoskit.verify.templates import Templates, failed_templates
 
 _TAIL_SLACK_S = 1.5
@@ -31,7 +31,7 @@ class Case:
     owners: dict[int, PlannedAlert]
     """By id(episode), the expectation that it fulfils."""
     groups: GroupHistory
-    mutes: Mutes
+    mutes: list[Mute]
     since: float
     """The first step, in real seconds like `until`."""
     until: float

@@ -57,8 +57,7 @@ def excuse(one: Strict, case: Case) -> Row:
 
 def _trouble(row: Row, need: Need, case: Case) -> str:
     heard = row.hop.lane is Lane.RECEIVER
-    episode = need.instance.episode if need.instance else None
-    trouble = need.known or (case.mutes.of(episode, *need.span) if heard else "")
+    trouble = need.known or (_muted(need, case) if heard else "")
     group = _same_group(row, need, case) if heard and (need.observers or need.late_s is not None) else ()
     if need.late_s is None:
         trouble = trouble or unseen(need, case, group) or _ended(row, need, case)
@@ -67,6 +66,13 @@ def _trouble(row: Row, need: Need, case: Case) -> str:
     if trouble or row.result is Result.PASS:
         return trouble
     return _unscraped(row, case) or processor.starved(case.evidence.processor, need.busy, *need.span, case.scale)
+
+
+def _muted(need: Need, case: Case) -> str:
+    """What kept the alert from being told in the span from outside; empty where nothing did."""
+    episode, (begin, end) = need.instance.episode if need.instance else None, need.span
+    mutes = (one for one in case.mutes if episode and one.begin <= end and one.end >= begin)
+    return "; ".join(dict.fromkeys(one.words for one in mutes if episode and episode.is_in(one.labels)))
 
 
 def _unscraped(row: Row, case: Case) -> str:
@@ -84,8 +90,8 @@ def _same_group(row: Row, need: Need, case: Case) -> tuple[str, ...]:
     that meets a closed door tries for max(group_interval, 10 s), which no time scale shortens.
     """
     notices = need.instance.alert.notices if need.instance else ()
-    receiver = next((n.receiver for n in notices if n.to == row.to), "")
-    kinds = {one.kind for one in case.groups.integrations(receiver)}
+    receivers = [case.plan.config.receivers.get(n.receiver) for n in notices if n.to == row.to]
+    kinds = {one.kind for receiver in receivers if receiver for one in receiver.integrations}
     return tuple(sorted({sink_of(kind) for kind in kinds} & set(case.evidence.witnesses)))
 
 

@@ -13,7 +13,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from chaoskit.alerting import windows
-from chaoskit.alerting.model import AlertConfig, Integration, Route
+from chaoskit.alerting.model import AlertConfig, Route
 from chaoskit.alerting.routing import group_labels, match_routes, sent_labels
 from chaoskit.alerting.windows import Window
 from chaoskit.events import Suppression
@@ -65,10 +65,6 @@ class GroupHistory:
             return dataclasses.replace(notice.notify, lo_vs=0.0, setting=setting)
         live = windows.live_notify(route, self._delivery_vs)
         return dataclasses.replace(live, setting=f"{live.setting}, for its group had notified before")
-
-    def integrations(self, receiver: str) -> tuple[Integration, ...]:
-        """All that a notice to this receiver goes out by, whoever is expected to hear of it."""
-        return next((one.integrations for one in self._config.receivers.values() if one.name == receiver), ())
 
     def muted(self, notice: PlannedNotice, episode: Episode | None) -> str:
         """What muted an instance that had to wait for its group's next tick before that came; empty where nothing did.

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from chaoskit.events import Suppression
 from chaoskit.plan.model import Plan
-from chaoskit.verify.evidence import Episode, Evidence
-
-FOREVER = float("inf")
+from chaoskit.verify.evidence import Evidence
 
 
-@dataclass(frozen=True, slots=True)
-class Mute:
+class Mute(NamedTuple):
     """An alert was kept from everybody from outside, at some time in [begin, end]; `words` say by what."""
 
     labels: Mapping[str, str]
@@ -22,29 +20,11 @@ class Mute:
     words: str
 
 
-@dataclass(frozen=True, slots=True)
-class Mutes:
-    """All of a run; empty where the target is our own."""
-
-    all: tuple[Mute, ...] = ()
-
-    def of(self, episode: Episode | None, begin: float, end: float) -> str:
-        """What kept this alert from being told in [begin, end]; empty where nothing did."""
-        if episode is None:
-            return ""
-        words = [
-            mute.words for mute in self.all if mute.begin <= end and mute.end >= begin and episode.is_in(mute.labels)
-        ]
-        return "; ".join(dict.fromkeys(words))
-
-
-def mutes_of(plan: Plan, evidence: Evidence) -> Mutes:
-    """What was silenced or inhibited from outside, from Alertmanager's own word."""
-    if not plan.attached:
-        return Mutes()
+def mutes_of(plan: Plan, evidence: Evidence) -> list[Mute]:
+    """What was silenced or inhibited from outside, by Alertmanager's own word; nothing where the target is our own."""
     found: list[Mute] = []
     open_: dict[tuple[tuple[str, str], ...], tuple[float, str]] = {}
-    for event in sorted(evidence.suppressions, key=lambda one: one.seen[1]):
+    for event in sorted(evidence.suppressions if plan.attached else (), key=lambda one: one.seen[1]):
         key = tuple(sorted(event.labels.items()))
         before = open_.pop(key, None)
         words = _words(plan, evidence, event)
@@ -52,8 +32,7 @@ def mutes_of(plan: Plan, evidence: Evidence) -> Mutes:
             found.append(Mute(event.labels, before[0], event.seen[1], before[1]))
         if words:
             open_[key] = (event.seen[0], words)
-    found += [Mute(dict(key), begin, FOREVER, words) for key, (begin, words) in open_.items()]
-    return Mutes(tuple(found))
+    return [*found, *(Mute(dict(key), begin, math.inf, words) for key, (begin, words) in open_.items())]
 
 
 def _words(plan: Plan, evidence: Evidence, event: Suppression) -> str:
