@@ -48,6 +48,8 @@ def lacking(error: BaseException) -> ChaoskitError | None:
         return BadInput(Problem(None, f"a name is not UTF-8: {error.object!r}", "rename it"))
     if not isinstance(error, OSError) or error.errno is None:
         return None
+    if error.errno == errno.ENOENT and _nowhere():
+        return BadInput(Problem(None, "the folder in which chaoskit was started is gone", "cd to one that is there"))
     where, said = error.filename, error.strerror or str(error)
     if error.errno in _LACKING:
         named = f"{said}: {where}" if isinstance(where, str) else said
@@ -55,6 +57,14 @@ def lacking(error: BaseException) -> ChaoskitError | None:
     if isinstance(where, str):
         return BadInput(Problem(Place(where), f"cannot be used: {said}"))
     return None
+
+
+def _nowhere() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def leave(file: Path, result: bytes, *, named: bool = False) -> None:

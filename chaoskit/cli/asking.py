@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from chaoskit import bundle
+from chaoskit.cli.numbers import TIME_SCALE
 from chaoskit.cli.sources import versions_of, yours_option
 from chaoskit.errors import ExitCode
 from chaoskit.run.planning import Asked
@@ -23,7 +24,7 @@ BUNDLE = click.option(
 )
 _OPTIONS = (
     PROFILE,
-    click.option("--time-scale", type=click.FloatRange(min=1), help="Virtual seconds per real second; 1 is real time."),
+    click.option("--time-scale", type=TIME_SCALE, help="Virtual seconds per real second; 1 is real time."),
     click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a key, as load.rate=20/s."),
     click.option("--seed", type=int, default=0, show_default=True, help="Chooses among equal targets, reproducibly."),
     BUNDLE,

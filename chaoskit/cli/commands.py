@@ -19,6 +19,7 @@ from chaoskit.cli.asking import BUNDLE, asking
 from chaoskit.cli.console import Commands
 from chaoskit.cli.console import console as terminal
 from chaoskit.cli.doctor import examine, examine_profile, mend, to_json
+from chaoskit.cli.numbers import TIME_SCALE
 from chaoskit.cli.outputs import OUT, ResultFile
 from chaoskit.errors import BadInput, EquipmentError, ExitCode, Place, Problem, worst
 from chaoskit.events import Event, Notice, Stranger
@@ -171,7 +172,7 @@ def doctor_command(install: bool, profile: str | None, folder: Path | None, cana
 
 
 @chaoskit.command("up")
-@click.option("--time-scale", type=click.FloatRange(min=1), default=1.0, show_default=True, help="1 is real time.")
+@click.option("--time-scale", type=TIME_SCALE, default=1.0, show_default=True, help="1 is real time.")
 @BUNDLE
 @click.option("--ports", type=click.Choice(["documented", "free"]), default="documented", show_default=True)
 @click.option("--environment", default="local", show_default=True, help="What its metrics page says of where it is.")

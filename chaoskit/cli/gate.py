@@ -13,6 +13,7 @@ from rich.console import Group
 from chaoskit import bundle
 from chaoskit.cli.asking import asking
 from chaoskit.cli.console import console
+from chaoskit.cli.numbers import Number
 from chaoskit.cli.outputs import OUT, ResultFile
 from chaoskit.errors import BadInput, ExitCode, Place, Problem, Refused, worst
 from chaoskit.examine.preflight import refuse_unconfirmed
@@ -64,7 +65,7 @@ class Wanted:
 @click.option("--count", type=click.IntRange(1, 1000), default=1, show_default=True, help="All of it so many times.")
 @click.option("--lf", "failed", is_flag=True, help="Only what did not pass last time.")
 @click.option("--budget", metavar="TIME", help="Pick what proves the most in so much time, as 20m.")
-@click.option("--require-coverage", type=click.FloatRange(0, 100), metavar="PERCENT", help="A gap is a failure.")
+@click.option("--require-coverage", type=Number(0, 100), metavar="PERCENT", help="A gap is a failure.")
 @click.option("--junitxml", type=ResultFile(), help="Write the results as JUnit XML.")
 @click.option("--confirm", default="", metavar="NAME", help="The environment of an attached target, to break it.")
 @click.option("--dry-run", is_flag=True, help="Explain the schedule and touch nothing.")

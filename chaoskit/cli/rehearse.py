@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from chaoskit.cli.console import console
+from chaoskit.cli.numbers import TIME_SCALE
 from chaoskit.cli.outputs import OUT, ResultFile
 from chaoskit.cli.rehearse_inputs import (
     ASSUMED,
@@ -41,7 +42,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--alert", "alerts", multiple=True, metavar="NAME", help="Only this alert; repeatable.")
 @click.option("--from-tests", multiple=True, type=_FILE, metavar="FILE", help="Take the series of promtool tests.")
 @click.option("--changed-since", metavar="GITREV", help="Only alerts whose rule is new or differs since then.")
-@click.option("--time-scale", type=click.FloatRange(min=1), help="Virtual seconds per real second; default: chosen.")
+@click.option("--time-scale", type=TIME_SCALE, help="Virtual seconds per real second; default: chosen.")
 @click.option("-j", "jobs", type=click.IntRange(1, 64), help="Stacks side by side.  [default: one or two a core]")
 @click.option("--longest", default="60s", show_default=True, metavar="TIME", help="Real time that one rule may take.")
 @click.option("--require-told", is_flag=True, help="An alert that no receiver with an integration hears of fails.")

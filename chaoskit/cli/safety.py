@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from chaoskit.cli.console import say
+from chaoskit.cli.numbers import Number
 from chaoskit.cli.outputs import OUT
 from chaoskit.errors import BadInput, ExitCode, Place, Problem, Refused
 from chaoskit.events import Invoke
@@ -74,7 +75,7 @@ def status_command(out: Path) -> ExitCode:
 
 
 @click.command("stop")
-@click.option("--grace", type=click.FloatRange(0, 600), default=30.0, show_default=True, help="Real seconds to end in.")
+@click.option("--grace", type=Number(0, 600), default=30.0, show_default=True, help="Real seconds to end in.")
 @click.option("--reason", default="", help="For those who wonder why nothing runs.")
 @OUT
 def stop_command(grace: float, reason: str, out: Path) -> ExitCode:

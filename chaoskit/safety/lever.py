@@ -17,7 +17,7 @@ from chaoskit import waiting
 from chaoskit.errors import Place, Problem, Refused
 from chaoskit.faults import processes
 from chaoskit.faults.base import FaultError
-from chaoskit.files import read_regular
+from chaoskit.files import SMALL, open_regular, read_descriptor
 from chaoskit.safety.heal import Healed, heal, remove_scratch
 from chaoskit.safety.lock import tidy
 from chaoskit.safety.state import Entry, entries, state_folder, write_whole
@@ -50,7 +50,8 @@ def block(reason: str) -> None:
 def blocked() -> str:
     """Since when, why and by which other user no run may begin; empty when it may.
 
-    Every user's word counts here: that nothing is broken harms nobody.
+    Every user's word counts here: that nothing is broken harms nobody. Where it is a link, whose content may be for
+    its reader alone, none of it is told.
     """
     file = state_folder() / _BLOCK
     try:
@@ -58,7 +59,7 @@ def blocked() -> str:
     except OSError:
         return ""
     try:
-        said = read_regular(file).decode(errors="replace").strip()
+        said = read_descriptor(open_regular(file, os.O_NOFOLLOW), SMALL, file).decode(errors="replace").strip()
     except OSError as error:
         said = f"{file} cannot be read: {error.strerror}"
     return (said or "stopped") + ("" if uid == os.geteuid() else f" (by {user(uid)})")

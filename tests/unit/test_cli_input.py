@@ -116,6 +116,9 @@ def test_a_scale_that_the_limits_forbid_is_refused_with_the_way_out(refused) -> 
         (["run"], "Missing argument"),
         (["verify", "no-such-run"], "no such run"),
         (["frobnicate"], "No such command"),
+        (["plan", "worker-unhealthy", "--time-scale", "nan"], "nan is no number of 1<=x<=1000"),
+        (["plan", "worker-unhealthy", "--time-scale", "inf"], "not in the range"),
+        (["gate", "--require-coverage", "nan"], "nan is no number of 0<=x<=100"),
     ],
 )
 def test_a_wrong_command_line_is_told(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -192,6 +192,18 @@ def test_what_the_machine_does_not_give_has_a_code_and_a_reason(
     assert "Traceback" not in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("arguments", [["list"], ["check"], ["plan", "healthy"], ["new", "--alert", "A"], ["gate"]])
+def test_a_folder_that_is_gone_is_said(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert cli.run(arguments) is ExitCode.USAGE
+    assert "the folder in which chaoskit was started is gone" in capsys.readouterr().err
+
+
 def test_an_error_of_another_kind_is_a_bug(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(chaoskit, "main", lambda *_, **__: {}["x"])
     assert cli.run([]) is ExitCode.BUG

@@ -525,6 +525,17 @@ def test_every_user_may_stop_all_runs_and_only_they_or_root_let_them_begin_again
     assert as_stranger(blocked) == ""
 
 
+@needs_root
+def test_a_word_that_is_a_link_stops_runs_and_tells_nothing_of_where_it_leads(shared: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("CANARY")
+    as_stranger(lambda: os.symlink(secret, shared / "stopped"))
+    assert re.search(r"stopped cannot be read: .* \(by user nobody\)", blocked())
+    assert "CANARY" not in blocked()
+    assert unblock()
+    assert secret.read_text() == "CANARY"
+
+
 # For this user alone
 
 
