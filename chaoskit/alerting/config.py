@@ -16,7 +16,7 @@ from pathlib import Path
 
 from chaoskit.alerting.config_alertmanager import read_alertmanager
 from chaoskit.alerting.config_fields import Reading
-from chaoskit.alerting.config_secrets import redacted
+from chaoskit.alerting.config_secrets import marked, unmarked
 from chaoskit.alerting.model import AlertConfig, Promise, Rule
 from chaoskit.alerting.prometheus_config import read_prometheus
 from chaoskit.alerting.promise import NO_PROMISE, read_promise
@@ -132,6 +132,7 @@ def _read(sources: tuple[tuple[str, str], ...]) -> AlertConfig:
     if not rules and all(each.broken for each in reading.not_understood):
         reading.problems += [each.problem for each in reading.not_understood]
     reading.finish()
+    texts = marked(sources)
     return AlertConfig(
         prometheus.jobs,
         prometheus.evaluation_interval_s,
@@ -140,10 +141,11 @@ def _read(sources: tuple[tuple[str, str], ...]) -> AlertConfig:
         alertmanager.receivers,
         alertmanager.inhibit_rules,
         promise,
-        {key: redacted(key, text) for key, text in sources},
+        {key: unmarked(text) for key, text in texts.items()},
         prometheus.external_labels,
         tuple(reading.not_understood),
         prometheus.relabels,
+        marked=texts,
     )
 
 

@@ -9,9 +9,11 @@ Prometheus's file what counts as secret follows its Secret fields. Labels are no
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +22,8 @@ import yaml
 from chaoskit.yaml_source import second_document
 
 REDACTED = "<secret>"
+_MARKED = re.compile(r"<secret [0-9a-f]{12}>")
+_SALT = os.urandom(16)
 
 # Both count characters, so the places agree; the one in C is twenty times as fast.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -101,21 +105,21 @@ class Secrets:
         return _QUOTED.sub(quoted, words)
 
 
-def redact(text: str, role: str = "alertmanager") -> str:
-    """The YAML text of a role's file with every secret replaced by `<secret>`.
+def redact(text: str, role: str = "alertmanager", marks: bool = False) -> str:
+    """The YAML text of a role's file with every secret replaced by `<secret>`, or by `<secret MARK>` with marks.
 
     A text that is no YAML has no place in a history: it comes back as one comment. So does what stands behind the
     first document, which no program reads.
     """
     if line := second_document(text):
         first = "".join(text.splitlines(keepends=True)[: line - 1])
-        return f"{redact(first, role)}---\n# what follows the first document is not kept\n"
+        return f"{redact(first, role, marks)}---\n# what follows the first document is not kept\n"
     try:
         root = yaml.compose(text, Loader=_LOADER)
     except (yaml.YAMLError, RecursionError):
         return "# a text that is no YAML is not kept\n"
     cleaned = {
-        (node.start_mark.index, node.end_mark.index): clean
+        (node.start_mark.index, node.end_mark.index): _mark(clean, node.value) if marks else clean
         for path, node in _scalars(root)
         if (clean := _clean(role, path, node.value)) != node.value
     }
@@ -146,10 +150,28 @@ def secrets_of(text: str, role: str = "alertmanager") -> Secrets:
     return Secrets(frozenset(hidden - {""}), frozenset(shown))
 
 
-def redacted(key: str, text: str) -> str:
-    """A text of a configuration's `sources`, by its role:FILE, as it may be kept."""
-    role = key.partition(":")[0]
-    return redact(text, role) if role in ("prometheus", "alertmanager") else text
+def marked(sources: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """A configuration's texts by their role:FILE, without secrets, which marks tell apart within this process only."""
+    roles = ("prometheus", "alertmanager")
+    return {
+        k: redact(text, role, marks=True) if (role := k.partition(":")[0]) in roles else text for k, text in sources
+    }
+
+
+def unmarked(text: str) -> str:
+    """The text as it may be kept and shown."""
+    return _MARKED.sub(REDACTED, text)
+
+
+def becoming(was: str, is_: str) -> tuple[str, str]:
+    """Two different texts with marks as they may be shown: where only a secret differs, the second one says so."""
+    shown = unmarked(was), unmarked(is_)
+    return shown if shown[0] != shown[1] else (shown[0], f"{shown[1]}, another one")
+
+
+def _mark(clean: str, value: str) -> str:
+    mark = hashlib.blake2b(value.encode(errors="surrogatepass"), key=_SALT, digest_size=6).hexdigest()
+    return clean.replace(REDACTED, f"<secret {mark}>")
 
 
 def is_token_like(segment: str) -> bool:

@@ -217,6 +217,13 @@ class AlertConfig:
     """What Prometheus does to labels on their way to Alertmanager, after the external labels."""
     set_aside: Mapping[str, str] = field(default_factory=dict)
     """By expression: rules that the programs do not take, and why; they are not in `rules` either."""
+    marked: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    """`sources` with marks that tell secrets apart, which mean nothing outside this process: only to be compared."""
+
+    @property
+    def told_apart(self) -> Mapping[str, str]:
+        """The sources as they are compared with another configuration's."""
+        return {key: self.marked.get(key, text) for key, text in self.sources.items()}
 
     @property
     def unread(self) -> frozenset[str]:

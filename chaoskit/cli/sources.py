@@ -34,7 +34,7 @@ from chaoskit.alerting.config_alertmanager import (
     read_alertmanager,
 )
 from chaoskit.alerting.config_fields import Reading
-from chaoskit.alerting.config_secrets import redacted
+from chaoskit.alerting.config_secrets import marked, unmarked
 from chaoskit.alerting.model import AlertConfig, Promise, Route
 from chaoskit.alerting.prometheus_config import ASSUMED_INTERVAL_S, PrometheusFile, read_prometheus
 from chaoskit.alerting.promise import NO_PROMISE, read_promise
@@ -123,6 +123,7 @@ def load_config(
     read_r = [rule for name, text in texts.of("rules") for rule in read_rules(reading, text, name, read_p)]
     reading.problems[:] = dict.fromkeys(texts.opened(problem) for problem in reading.problems)
     reading.finish()
+    kept = marked(texts.found.items())
     return AlertConfig(
         read_p.jobs,
         read_p.evaluation_interval_s,
@@ -131,10 +132,11 @@ def load_config(
         read_a.receivers,
         read_a.inhibit_rules,
         promised,
-        texts.redacted(),
+        {key: unmarked(text) for key, text in kept.items()},
         read_p.external_labels,
         tuple(replace(each, problem=texts.opened(each.problem)) for each in reading.not_understood),
         tuple(replace(step, place=texts.place(step.place)) for step in read_p.relabels),
+        marked=kept,
     )
 
 
@@ -198,9 +200,6 @@ class _Texts:
 
     def opened(self, problem: Problem) -> Problem:
         return replace(problem, place=self.place(problem.place)) if problem.place else problem
-
-    def redacted(self) -> dict[str, str]:
-        return {key: redacted(key, text) for key, text in self.found.items()}
 
 
 def _shown(file: Path) -> str:

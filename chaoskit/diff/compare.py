@@ -43,7 +43,7 @@ def diff(old: AlertConfig, new: AlertConfig, *, rules_given: bool = False) -> Di
 def _unread(old: AlertConfig, new: AlertConfig) -> Iterator[Doubt]:
     """What is not understood on either side, unless both say the same, word by word."""
     texts = [
-        sorted(text for key, text in each.sources.items() if not key.startswith("promise:")) for each in (old, new)
+        sorted(text for key, text in each.told_apart.items() if not key.startswith("promise:")) for each in (old, new)
     ]
     for puzzle in (*old.not_understood, *new.not_understood) if texts[0] != texts[1] else ():
         yield Doubt(puzzle.told, puzzle.problem.place or Place(""))

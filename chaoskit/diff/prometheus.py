@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 
+from chaoskit.alerting.config_secrets import becoming, unmarked
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.diff.model import NEVER, Broken, Change, Doubt
 from chaoskit.errors import Place
@@ -37,7 +38,9 @@ class Shown:
     """One side's Prometheus configuration as it is written; `given` is False where none was shown."""
 
     def __init__(self, config: AlertConfig) -> None:
-        texts = [(key.partition(":")[2], text) for key, text in config.sources.items() if key.startswith("prometheus:")]
+        texts = [
+            (key.partition(":")[2], text) for key, text in config.told_apart.items() if key.startswith("prometheus:")
+        ]
         self.given = bool(texts)
         self.config = config
         self._root = read(texts[0][1], texts[0][0]) if texts else None
@@ -74,7 +77,7 @@ class Shown:
     def told(self) -> str:
         """The Alertmanagers that are named."""
         named = {target for section in self.managers for target in _targets(section.get(_TARGETS))}
-        return ", ".join(sorted(named)) or "none by name"
+        return unmarked(", ".join(sorted(named))) or "none by name"
 
     @cached_property
     def jobs(self) -> Mapping[str, Settings]:
@@ -159,7 +162,7 @@ def _differing(what: str, was: Settings, is_: Settings, new: Shown) -> Iterator[
         if texts[0] != texts[1]:
             there = is_.get(key) or was.get(key)
             place = there.place if there is not None and key in is_ else new.place
-            yield Doubt(f"{what} {key}: {texts[0]} becomes {texts[1]}", place)
+            yield Doubt(f"{what} {key}: {' becomes '.join(becoming(*texts))}", place)
 
 
 def _place(old: Shown, new: Shown, key: str) -> Place:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from chaoskit.alerting.config_secrets import becoming
 from chaoskit.alerting.model import AlertConfig, Integration, Receiver
 from chaoskit.diff.model import Change
 from chaoskit.diff.written import Settings, Written
@@ -69,7 +70,7 @@ def _differing(old: Settings, new: Settings) -> Iterator[tuple[str, str, str]]:
     for key in sorted(old.keys() | new.keys()):
         was, is_ = old.get(key, ""), new.get(key, "")
         if was != is_:
-            yield key, was or "nothing", is_ or "nothing"
+            yield key, *becoming(was or "nothing", is_ or "nothing")
 
 
 def _change(receiver: Receiver, what: str, old: str, new: str) -> Change:

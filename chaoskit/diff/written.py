@@ -1,7 +1,7 @@
 """What a configuration's files say beyond routes and windows: where notices go, in which words, when there is quiet.
 
 The one idea: these settings are compared as values, one by one and by name; order, spelling and comments are lost in
-reading. Secrets were taken out before, so that a change of nothing but a secret is not seen.
+reading. Secrets were taken out before; marks in their place tell only whether they are the same.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Written:
 
     def __init__(self, config: AlertConfig) -> None:
         texts = [
-            (key.partition(":")[2], text) for key, text in config.sources.items() if key.startswith("alertmanager:")
+            (key.partition(":")[2], text) for key, text in config.told_apart.items() if key.startswith("alertmanager:")
         ]
         self._root = read(texts[0][1], texts[0][0], first=True) if texts else None
         self.file = texts[0][0] if texts else ""

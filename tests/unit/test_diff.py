@@ -110,6 +110,11 @@ def test_what_was_broken_before_is_not_this_changes_doing() -> None:
             "localhost/other",
             "webhook url: http://localhost/critical becomes http://localhost/oth",
         ),
+        (
+            "localhost/critical",
+            "localhost/T0123456789abcdef",
+            "url: http://localhost/critical becomes http://localhost/<s",
+        ),
         ("group_by: [alertname]", "group_by: [severity]", "one notice for each: alertname becomes severity"),
         ('component="worker"', 'component="workers"', "route 2 wants component=\"workers\", and component is 'worker'"),
         ("      receiver: workers", "      receiver: everybody", "no route leads to workers any more"),
@@ -165,6 +170,36 @@ def test_the_texts_of_notices_are_what_people_read() -> None:
     before = replace(config(), sources={**config().sources, "template:t.tmpl": "a"})
     after = replace(config(), sources={**config().sources, "template:t.tmpl": "b"})
     assert [each.kind for each in diff(before, after).changes] == ["text"]
+
+
+SECRETS = [
+    "slack_configs: [{api_url: 'https://chat.example.com/KEY', channel: '#shop'}]",
+    "pagerduty_configs: [{routing_key: KEY}]",
+    "webhook_configs: [{url: 'http://h/', http_config: {basic_auth: {username: KEY, password: same}}}]",
+    "telegram_configs: [{bot_token: same, chat_id: KEY}]",
+]
+
+
+@pytest.mark.parametrize("integration", SECRETS)
+def test_a_secret_that_decides_who_hears_is_told_to_be_another_and_not_shown(integration: str) -> None:
+    first, same, other = (
+        config(alertmanager=ALERTMANAGER.replace("webhook_configs: [{url: http://localhost/critical}]", written))
+        for written in (integration, f"{integration} # again", integration.replace("KEY", "CANARY-0123456789"))
+    )
+    assert diff(first, same).empty
+    assert not diff(first, other).empty
+    assert any("another one" in line for line in told(diff(first, other))), told(diff(first, other))
+    assert "CANARY" not in str(diff(first, other))
+    assert "<secret " not in str((diff(first, other), first.sources))
+
+
+def test_a_password_that_prometheus_needs_is_another_one_of_which_nobody_can_tell() -> None:
+    given = "  - job_name: other\n    basic_auth: {username: u, password: KEY}"
+    sides = [shown(PROMETHEUS.replace("  - job_name: other", given.replace("KEY", key))) for key in ("one", "CANARY")]
+    (doubt,) = diff(*sides).doubts
+    assert doubt.message.endswith(", another one")
+    assert "CANARY" not in doubt.message
+    assert "<secret " not in doubt.message
 
 
 def test_alike_changes_of_many_alerts_are_told_once() -> None:
