@@ -13,8 +13,8 @@ from pathlib import Path
 
 import yaml
 
-from chaoskit.cli.rehearse_inputs import ASSUMED
 from chaoskit.cli.sources import load_config
+from chaoskit.rehearse.inputs import ASSUMED
 from chaoskit.rehearse.output import summary
 from chaoskit.rehearse.session import Asked, Session
 from chaoskit.stack.binaries import require

@@ -22,10 +22,10 @@ from pathlib import Path
 import click
 
 from benchmarks.rehearse_many import ALERTMANAGER
-from chaoskit.cli.rehearse_inputs import ASSUMED
 from chaoskit.cli.sources import load_config
 from chaoskit.errors import ChaoskitError
 from chaoskit.rehearse.derive import recording_rules
+from chaoskit.rehearse.inputs import ASSUMED
 from chaoskit.rehearse.proof import prove
 from chaoskit.rehearse.session import Asked, Session
 from chaoskit.stack.binaries import require

@@ -11,11 +11,11 @@ import msgspec
 import pytest
 
 from chaoskit.alerting.model import AlertConfig, Rule
-from chaoskit.cli.rehearse_inputs import ASSUMED
 from chaoskit.cli.sources import load_config
 from chaoskit.events import SCHEMA, AnyEvent, Rehearsal
 from chaoskit.history import History
 from chaoskit.rehearse.derive import Guess
+from chaoskit.rehearse.inputs import ASSUMED
 from chaoskit.rehearse.proof import Proven, Subject
 from chaoskit.rehearse.series import Scripted, constant
 from tests.golden.doctored import recorded, with_events

@@ -17,17 +17,17 @@ from chaoskit.check.findings import LINTS, Finding, Said, Severity
 from chaoskit.check.metrics import Metrics, read_metrics
 from chaoskit.check.output import to_github, to_json
 from chaoskit.check.run import Outcome, check
-from chaoskit.cli.check_plans import ask_faults, ask_plans
-from chaoskit.cli.check_tools import ask_programs
 from chaoskit.cli.console import console
 from chaoskit.cli.sources import config_options, load_config, versions_of, yours_option
 from chaoskit.errors import BadInput, ExitCode, Place, Problem
 from chaoskit.report.text import clean, paragraph
+from chaoskit.run.check_plans import ask_faults, ask_plans
 from chaoskit.scenario.catalog import SUFFIXES, find_profile, is_shipped, profile_names, scenario_names
 from chaoskit.scenario.loader import load_scenario_file
 from chaoskit.scenario.model import Profile, Scenario
 from chaoskit.scenario.profile import load_profile_file
 from chaoskit.stack.binaries import Tool
+from chaoskit.stack.check_programs import ask_programs
 from chaoskit.stack.original import Answer, ask
 from chaoskit.yaml_source import nearest, read_text
 

@@ -13,12 +13,12 @@ import click
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.cli.collector import no_collection
 from chaoskit.cli.console import console
-from chaoskit.cli.revisions import at_revision
 from chaoskit.cli.sources import config_options, load_config
 from chaoskit.diff.compare import diff
 from chaoskit.diff.model import Broken, Change, Difference, Doubt
 from chaoskit.diff.output import to_github, to_json
 from chaoskit.errors import BadInput, ExitCode, Place, Problem
+from chaoskit.host.revisions import at_revision
 from chaoskit.report.difference import NOTHING, difference_view
 from chaoskit.report.terminal import print_to
 from chaoskit.stack.original import understood

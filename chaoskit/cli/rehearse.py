@@ -9,7 +9,9 @@ import click
 from chaoskit.cli.console import console
 from chaoskit.cli.numbers import TIME_SCALE
 from chaoskit.cli.outputs import OUT, ResultFile
-from chaoskit.cli.rehearse_inputs import (
+from chaoskit.cli.sources import given, load_config, versions_of, yours_option
+from chaoskit.errors import BadInput, ExitCode, Problem
+from chaoskit.rehearse.inputs import (
     ASSUMED,
     EVERY,
     changed_alerts,
@@ -18,8 +20,6 @@ from chaoskit.cli.rehearse_inputs import (
     template_files,
     with_a_job,
 )
-from chaoskit.cli.sources import given, load_config, versions_of, yours_option
-from chaoskit.errors import BadInput, ExitCode, Problem
 from chaoskit.rehearse.output import exit_code, text_lines, to_github, to_json, to_junit
 from chaoskit.rehearse.session import Asked, Session
 from chaoskit.rehearse.unit_tests import groups_in

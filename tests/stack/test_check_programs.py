@@ -10,9 +10,9 @@ import pytest
 from chaoskit.check.facts import Facts
 from chaoskit.check.run import check
 from chaoskit.cli import run
-from chaoskit.cli.check_tools import ask_programs
 from chaoskit.cli.sources import load_config
 from chaoskit.stack.binaries import Binaries, Tool
+from chaoskit.stack.check_programs import ask_programs
 from tests.check_examples import ALERTMANAGER, PROMETHEUS, RULES
 
 pytestmark = pytest.mark.stack

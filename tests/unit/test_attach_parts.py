@@ -13,10 +13,10 @@ import pytest
 
 from chaoskit import bundle
 from chaoskit.access import plain_session
-from chaoskit.cli.gate import _schedule
 from chaoskit.errors import EquipmentError
 from chaoskit.events import AlertState, Equipment, Event, Notice, Poll, StepBegin, Watch
 from chaoskit.gate.candidate import Candidate
+from chaoskit.gate.choose import scheduled
 from chaoskit.run.planning import Asked, plan_for
 from chaoskit.run.progress import Progress
 from chaoskit.stack.witness import WitnessObserver, asks_for_no_token, await_answer
@@ -125,7 +125,7 @@ def test_one_scenario_at_a_time_breaks_an_attached_target() -> None:
     candidates = [
         Candidate(name, f"{name}.yml", plan, frozenset({name}), nothing, nothing, "", 60.0) for name in ("one", "other")
     ]
-    schedule = _schedule(candidates, 4)
+    schedule = scheduled(candidates, 4)
     assert len(schedule.stacks) == 1
     assert [[member.name for member in wave.members] for wave in schedule.stacks[0].waves] == [["one"], ["other"]]
 

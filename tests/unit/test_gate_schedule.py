@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaoskit.cli.gate import _side_by_side
 from chaoskit.errors import ExitCode
 from chaoskit.gate import gate as gate_module
 from chaoskit.gate.candidate import Candidate, conflict
+from chaoskit.gate.choose import stacks_side_by_side
 from chaoskit.gate.gate import Gate, Outcome, _Running
 from chaoskit.gate.schedule import START_S, STOP_S, WAVE_S, StackPlan, Wave, make_schedule
 from chaoskit.host import process
@@ -150,8 +150,8 @@ def test_any_schedule_is_whole_free_of_clashes_and_no_longer_than_one_after_the_
 
 
 def test_fewer_stacks_stand_side_by_side_where_others_have_the_cores_already() -> None:
-    assert [_side_by_side(2, idle) for idle in (0.0, 0.4, 0.6, 2.0)] == [2, 2, 3, 3]
-    assert [_side_by_side(1, idle) for idle in (0.0, 1.0)] == [1, 1]
+    assert [stacks_side_by_side(2, idle) for idle in (0.0, 0.4, 0.6, 2.0)] == [2, 2, 3, 3]
+    assert [stacks_side_by_side(1, idle) for idle in (0.0, 1.0)] == [1, 1]
 
 
 def test_a_machine_is_busy_where_somebody_waited_for_a_core_most_of_the_last_seconds() -> None:

@@ -14,10 +14,10 @@ from chaoskit.check.facts import Facts
 from chaoskit.check.findings import Finding, Severity
 from chaoskit.check.run import check
 from chaoskit.cli import run
-from chaoskit.cli.check_tools import ask_programs
 from chaoskit.cli.sources import load_config
 from chaoskit.run.planning import Asked, plan_for
 from chaoskit.stack.binaries import installed
+from chaoskit.stack.check_programs import ask_programs
 
 ROUTE = "route: {receiver: desk, group_by: [alertname]}\n"
 DESK = "receivers: [{name: desk, webhook_configs: [{url: 'http://hook.example/desk'}]}]\n"

@@ -10,8 +10,8 @@ import pytest
 from chaoskit.alerting.config import load_texts
 from chaoskit.alerting.model import AlertConfig, Labels, Route
 from chaoskit.alerting.routing import match_routes
-from chaoskit.cli.rehearse_inputs import ASSUMED
 from chaoskit.rehearse.apart import MARK, groups_of, with_own_groups
+from chaoskit.rehearse.inputs import ASSUMED
 from chaoskit.rehearse.waves import make_waves
 from tests.rehearse_examples import proven
 

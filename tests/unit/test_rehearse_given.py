@@ -12,13 +12,6 @@ import yaml
 
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.cli import run as chaoskit
-from chaoskit.cli.rehearse_inputs import (
-    ASSUMED,
-    changed_alerts,
-    sorted_inputs,
-    template_files,
-    with_a_job,
-)
 from chaoskit.cli.sources import load_config
 from chaoskit.errors import BadInput, ExitCode, Place
 from chaoskit.events import Notice
@@ -26,6 +19,13 @@ from chaoskit.localize.mail_header import HEADER_TEMPLATE
 from chaoskit.rehearse import marker
 from chaoskit.rehearse.derive import recording_rules
 from chaoskit.rehearse.fault import wrong_with
+from chaoskit.rehearse.inputs import (
+    ASSUMED,
+    changed_alerts,
+    sorted_inputs,
+    template_files,
+    with_a_job,
+)
 from chaoskit.rehearse.scenarios import Given, given_drill
 from chaoskit.rehearse.stub import stub_for
 from chaoskit.scenario.model import FaultSpec

@@ -11,11 +11,11 @@ import pytest
 
 from chaoskit.alerting.config import load_texts
 from chaoskit.alerting.model import AlertConfig, Integration, Receiver
-from chaoskit.cli.rehearse_inputs import ASSUMED
 from chaoskit.errors import ExitCode, Place
 from chaoskit.events import AnyEvent, FaultOk, Notice, Scrapes
 from chaoskit.history import History
 from chaoskit.hop import Hop
+from chaoskit.rehearse.inputs import ASSUMED
 from chaoskit.rehearse.outcome import Heard, Rehearsed, RuleOutcome, judge_wave, unrehearsed, with_static, worse
 from chaoskit.rehearse.output import exit_code, text_lines, to_github, to_json, to_junit
 from chaoskit.rehearse.perform import Performed

@@ -10,11 +10,11 @@ import pytest
 
 from chaoskit.alerting.config import load_texts
 from chaoskit.alerting.model import AlertConfig
-from chaoskit.cli.rehearse_inputs import ASSUMED
 from chaoskit.cli.sources import load_config
 from chaoskit.errors import Place
 from chaoskit.rehearse.derive import key_of
 from chaoskit.rehearse.drill import Drill, wave_drill
+from chaoskit.rehearse.inputs import ASSUMED
 from chaoskit.rehearse.lanes import deal
 from chaoskit.rehearse.mutes import muted_by
 from chaoskit.rehearse.perform import scaled_rules, with_rules

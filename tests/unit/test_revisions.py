@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chaoskit.cli.revisions import _unpack, at_revision
+from chaoskit.host.revisions import _unpack, at_revision
 
 
 @pytest.fixture

@@ -1,0 +1,154 @@
+"""Which scenarios a gate plays, and which it leaves out and why; then their schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from chaoskit import bundle
+from chaoskit.errors import BadInput, Place, Problem, Refused
+from chaoskit.gate.candidate import Candidate, LeftOut, candidate, conflict, proves
+from chaoskit.gate.coverage import could_prove
+from chaoskit.gate.record import AtScale, Record
+from chaoskit.gate.schedule import Conflict, Schedule, make_schedule
+from chaoskit.gate.select import expression, within_budget
+from chaoskit.run.planning import Asked, plan_for
+from chaoskit.scenario.catalog import find_scenario, is_shipped, scenario_names
+from chaoskit.scenario.loader import load_scenario_file
+from chaoskit.scenario.model import Scenario
+from chaoskit.units import parse_duration
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which of the scenarios, as asked on the command line."""
+
+    names: tuple[str, ...]
+    keyword: str | None
+    tag: str | None
+    failed: bool
+    budget: str | None
+    count: int
+
+
+def stacks_side_by_side(cores: int, idle: float) -> int:
+    """A stack starts, settles and looks on for half of its time, and needs about half a core for the rest.
+
+    Where others have all the cores already it gets its share and no more, and three for two cores are always late.
+    """
+    return cores if idle < cores / 4 else cores * 3 // 2
+
+
+def candidates(wanted: Wanted, shared: Asked, record: Record) -> tuple[list[Candidate], list[LeftOut]]:
+    """The plans of the scenarios that are selected, and what is left out, with the reason.
+
+    Left out are scenarios that are not selected, that cannot be played at this scale or within these limits, or that
+    came with chaoskit and do not fit another configuration. What is wrong with whatever else is selected is told beside
+    what the others show; where there is no other, all problems are raised at once, as BadInput.
+    """
+    problems: list[Problem] = []
+    found: list[Candidate] = []
+    left_out: list[LeftOut] = []
+    files: dict[str, Path] = {}
+    for name in wanted.names:
+        try:
+            path = find_scenario(name)
+            if files.setdefault(path.stem, path) != path:
+                what = f"it has one name with {files[path.stem]}"
+                raise BadInput(Problem(Place(str(path)), what, "rename one, or give each a gate of its own"))
+        except BadInput as error:
+            problems += error.problems
+            left_out.append(LeftOut(name, "; ".join(map(str, error.problems)), wrong=True))
+    narrowed = wanted.tag is not None or wanted.failed or wanted.budget is not None
+    selected = _tests(wanted, record)
+    for name, path in (files if wanted.names else scenario_names()).items():
+        scenario = None
+        try:
+            scenario = load_scenario_file(path)
+            if why := selected(name, scenario):
+                left_out.append(LeftOut(name, why, proves(scenario)))
+                continue
+            plan = plan_for(replace(shared, scenario=str(path)))[0]
+            found.append(candidate(name, str(path), plan, record.at(plan.time_scale).took_s(name)))
+        except BadInput as error:
+            its_own = all(problem.place and Path(problem.place.file).name == path.name for problem in error.problems)
+            foreign = its_own and shared.bundle != bundle.folder() and is_shipped(path, "scenarios")
+            unread = scenario is None and (narrowed or bool(selected(name, None)))
+            wrong = name in files or not (isinstance(error, Refused) or foreign or unread)
+            problems += error.problems if wrong else ()
+            said = "; ".join(str(problem) for problem in error.problems)
+            left_out.append(LeftOut(name, said, proves(scenario) if scenario else "", wrong))
+    if problems and not found:
+        raise BadInput(dict.fromkeys(problems))
+    return found, left_out
+
+
+def _tests(wanted: Wanted, record: Record) -> Callable[[str, Scenario | None], str]:
+    """Why a scenario is not selected by its words, its tags or its last end; of one that cannot be read only the name
+    is known. Raises BadInput for what is no expression."""
+    words = expression(wanted.keyword, "-k", whole=False) if wanted.keyword is not None else None
+    tags = expression(wanted.tag, "-m", whole=True) if wanted.tag is not None else None
+    failed = {name for at in record.scales.values() for name in at.failed_last()}
+
+    def why_not(name: str, scenario: Scenario | None) -> str:
+        expects = [one.alert for one in scenario.expect] if scenario else []
+        if words is not None and not words([name, scenario.title if scenario else "", *expects]):
+            return f"not selected by -k '{wanted.keyword}'"
+        if tags is not None and not tags(scenario.tags if scenario else ()):
+            return f"not selected by -m '{wanted.tag}'"
+        if wanted.failed and name not in failed:
+            return "not selected by --lf: it did not fail last time"
+        return ""
+
+    return why_not
+
+
+def left(one: Candidate, why: str) -> LeftOut:
+    return LeftOut(one.name, why, proves(one.plan.scenario))
+
+
+def select(
+    everyone: list[Candidate], wanted: Wanted, known: AtScale, side_by_side: int
+) -> tuple[list[Candidate], list[LeftOut]]:
+    """The scenarios that are played, and those that passed last time at this scale or do not fit the budget."""
+    failed = known.failed_last() if wanted.failed else {one.name for one in everyone}
+    chosen = [one for one in everyone if one.name in failed]
+    left_out = [left(one, "not selected by --lf: it did not fail last time") for one in everyone if one not in chosen]
+    if wanted.budget is None or not chosen:
+        return chosen, left_out
+    try:
+        budget_s = parse_duration(wanted.budget)
+    except ValueError as error:
+        raise BadInput(Problem(None, f"--budget: {error}", "write for example 20m")) from None
+    by_name = {one.name: one for one in chosen}
+    proven = {
+        one.name: frozenset(f"{kind}/{name}" for kind, names in could_prove(one.plan).items() for name in names)
+        for one in chosen
+    }
+    apart = _apart(chosen)
+    picked = within_budget(
+        proven, lambda names: scheduled([by_name[n] for n in names], side_by_side, apart).bound_s, budget_s
+    )
+    left_out += [left(one, f"it does not fit --budget {wanted.budget}") for one in chosen if one.name not in picked]
+    return [by_name[name] for name in picked], left_out
+
+
+def scheduled(chosen: list[Candidate], side_by_side: int, apart: Conflict | None = None, tries: int = 1) -> Schedule:
+    if any(one.plan.attached for one in chosen):
+        return make_schedule(chosen, lambda one, other: "an attached target bears one scenario at a time", 1)
+    return make_schedule(chosen, apart or _apart(chosen), side_by_side, tries)
+
+
+def _apart(chosen: list[Candidate]) -> Conflict:
+    """Who cannot run with whom, found once for each two."""
+    config = chosen[0].plan.config
+    found: dict[tuple[str, str], str] = {}
+
+    def why(one: Candidate, other: Candidate) -> str:
+        names = (one.name, other.name)
+        if names not in found:
+            found[names] = conflict(config, one, other)
+        return found[names]
+
+    return why
