@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import subprocess
 import sys
@@ -49,18 +48,3 @@ def test_a_run_that_is_told_to_stop_heals_and_says_so(drill: Drill, number: sign
     assert next(ended.history.of(Interruption)).reason == f"{number.name} was received"
     assert next(ended.history.of(UndoOk)).fault == "kill#0"
     assert next(read_history(ended.folder).of(End)).healed
-
-
-def test_every_door_of_a_run_is_on_loopback(drill: Drill) -> None:
-    """Its own page of metrics, Prometheus, Alertmanager, the sinks, the CRM and what the load is told by."""
-    doors: set[tuple[str, int]] = set()
-
-    def look(run: psutil.Process) -> None:
-        for one in (psutil.Process(run.pid), *psutil.Process(run.pid).children(recursive=True)):
-            with contextlib.suppress(psutil.NoSuchProcess):  # one may end while the others are looked at
-                doors.update(each.laddr for each in one.net_connections("inet") if each.status == psutil.CONN_LISTEN)
-        run.send_signal(signal.SIGINT)
-
-    drill.run(when="kill#0 in force", do=look)
-    assert len(doors) > 7
-    assert {host for host, _ in doors} <= {"127.0.0.1", "::1"}

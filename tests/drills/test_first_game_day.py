@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.drills.conftest import Drill, Ended, kill
@@ -58,9 +60,22 @@ def assert_unknown(ended: Ended, hop: str, to: str, *words: str) -> None:
 
 
 def test_the_promise_is_kept_and_judged_again_byte_for_byte(drill: Drill) -> None:
-    """PASS on every hop and receiver, exit 0; `verify` gives the same verdict and page from the history alone."""
-    ended = drill.run()
+    """PASS on every hop and receiver, exit 0; `verify` gives the same verdict and page from the history alone.
+
+    Meanwhile it listens on loopback alone: with its own page of metrics, Prometheus, Alertmanager, the sinks, the CRM
+    and what the load is told by.
+    """
+    doors: set[tuple[str, int]] = set()
+
+    def look(run: psutil.Process) -> None:
+        for one in (psutil.Process(run.pid), *psutil.Process(run.pid).children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):  # one may end while the others are looked at
+                doors.update(each.laddr for each in one.net_connections("inet") if each.status == psutil.CONN_LISTEN)
+
+    ended = drill.run(when="kill#0 in force", do=look)
     assert ended.code == 0, ended.said
+    assert len(doors) > 7
+    assert {host for host, _ in doors} <= {"127.0.0.1", "::1"}
     assert {row["result"] for row in ended.verdict["rows"]} == {"PASS"}
     for hop in ("notify", "all-clear", "content"):
         assert {row["to"] for row in ended.rows(hop)} == {
@@ -84,6 +99,7 @@ def test_the_promise_is_kept_and_judged_again_byte_for_byte(drill: Drill) -> Non
     assert new["--html"].read_bytes() == page
 
 
+@pytest.mark.long
 def test_for_longer_than_promised_fails_hold_as_late(drill: Drill) -> None:
     """`for: 1m` -> 5m."""
     drill.change("prometheus_alerts.yml", "        for: 1m\n", "        for: 5m\n")

@@ -67,6 +67,7 @@ def over(run: subprocess.Popen[str], state: Path) -> None:
     assert waiting.await_true(lambda: not ours(state), 20), ours(state)
 
 
+@pytest.mark.long
 def test_told_twice_to_stop_a_run_ends_at_once_healed_with_4(state: Path, tmp_path: Path, binaries: object) -> None:
     run = started(state, tmp_path)
     run.send_signal(signal.SIGINT)
@@ -77,6 +78,7 @@ def test_told_twice_to_stop_a_run_ends_at_once_healed_with_4(state: Path, tmp_pa
     over(run, state)
 
 
+@pytest.mark.long
 def test_a_run_that_stands_still_is_healed_and_touches_nothing_when_it_goes_on(
     state: Path, tmp_path: Path, binaries: object
 ) -> None:

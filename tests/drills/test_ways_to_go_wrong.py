@@ -61,6 +61,7 @@ def test_without_continue_the_components_receiver_is_never_told(drill: Drill) ->
     assert ended.results("notify", "critical-alerts") == {"PASS"}
 
 
+@pytest.mark.long
 def test_a_misspelt_severity_never_reaches_the_critical_receiver(drill: Drill) -> None:
     """Prometheus and Alertmanager accept `critcal`; nobody gets up."""
     drill.change("prometheus_alerts.yml", "severity: critical", "severity: critcal")
@@ -69,6 +70,7 @@ def test_a_misspelt_severity_never_reaches_the_critical_receiver(drill: Drill) -
     assert ended.results("notify", "worker-alerts") == {"PASS"}
 
 
+@pytest.mark.long
 def test_a_template_that_fails_to_render_fails_content_or_notify(drill: Drill) -> None:
     """amtool's check accepts it; 0.25 then mails an empty body, newer ones mail nothing."""
     broken = MAIL_OF_WORKER_ALERTS.replace('{{ template "insa.html" . }}', '{{ template "insa.html" .Alerts.Nothing }}')
