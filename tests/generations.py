@@ -74,15 +74,16 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What is left to `make test-long`: tests of virtual time on the moving suite but for a dozen, and see BETWEEN."""
+    """What is left to `make test-long`: tests of virtual time but for a dozen on each other suite, and see BETWEEN."""
     for item in items:
         if item.get_closest_marker("outermost") and of_item(item) in BETWEEN:
             item.add_marker("long")
-    there = [item for item in items if "test_virtual_" in item.nodeid and of_item(item) == MOVING]
-    chosen = {there[n * len(there) // _DOZEN].nodeid for n in range(_DOZEN)} if there else set()
-    for item in there:
-        if item.nodeid not in chosen:
-            item.add_marker("long")
+    for suite in (MOVING, *BETWEEN):
+        there = [item for item in items if "test_virtual_" in item.nodeid and of_item(item) == suite]
+        chosen = {there[n * len(there) // _DOZEN].nodeid for n in range(_DOZEN)} if there else set()
+        for item in there:
+            if item.nodeid not in chosen:
+                item.add_marker("long")
 
 
 def pytest_report_header() -> list[str]:
