@@ -34,12 +34,15 @@ def groups_of(config: AlertConfig, labels: Iterable[Labels]) -> set[Group]:
     }
 
 
-def with_own_groups(config: AlertConfig, alerts: Mapping[str, Sequence[Labels]]) -> AlertConfig:
-    """The configuration in which these alerts, by name with the labels of their instances, share no group.
+def with_own_groups(config: AlertConfig, sent: Iterable[Labels]) -> AlertConfig:
+    """The configuration in which alerts that come with these labels share no group with those of another name.
 
     Names share one still where a child would tell more than its parent did: below a route with a child that says
     `continue` and takes another instance of the alert.
     """
+    alerts: dict[str, list[Labels]] = {}
+    for labels in sent:
+        alerts.setdefault(labels.get("alertname", ""), []).append(labels)
     by_group: dict[Group, set[str]] = {}
     for name, instances in alerts.items():
         for group in groups_of(config, instances):

@@ -278,11 +278,9 @@ class Session:
         ]
 
     def _apart(self, proven: Sequence[Proven]) -> None:
-        config, labels = self.asked.config, dict[str, list[Mapping[str, str]]]()
-        for one in proven:
-            seen = labels.setdefault(one.subject.rule.alert, [])
-            seen += [labels_of(config, one, result) for result in one.results]
-        self.asked = replace(self.asked, config=with_own_groups(config, labels))
+        config = self.asked.config
+        sent = [labels_of(config, one, result) for one in proven for result in one.results]
+        self.asked = replace(self.asked, config=with_own_groups(config, sent))
 
     def _least(self, rules: int) -> float:
         """The least time scale for so many rules: a promise's own bounds, and a busy machine, want more real time."""

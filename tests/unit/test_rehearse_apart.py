@@ -62,9 +62,18 @@ def settings(route: Route) -> tuple[object, ...]:
     return *found, route.muted_in, route.active_in, route.place
 
 
+def each(alerts: Mapping[str, list[Labels]]) -> list[Labels]:
+    return [labels for some in alerts.values() for labels in some]
+
+
+def test_an_alert_that_relabelling_renames_has_a_group_of_its_own_by_the_name_that_it_is_sent_with() -> None:
+    alerts = {"A": [{**ONE, "alertname": "Renamed"}], "B": [{**ONE, "alertname": "B"}]}
+    assert groups(with_own_groups(config(), each(alerts)), alerts) == [1, 1]
+
+
 def test_alerts_that_would_be_told_in_one_group_get_one_each_and_nothing_else_changes() -> None:
     alerts = named('A "quoted"', "B")
-    before, after = config(), with_own_groups(config(), alerts)
+    before, after = config(), with_own_groups(config(), each(alerts))
     assert (groups(before, alerts), groups(after, alerts)) == ([2], [1, 1])
     for (labels,) in alerts.values():
         (was,), (now,) = match_routes(before.route, labels), match_routes(after.route, labels)
@@ -77,7 +86,7 @@ def test_alerts_that_would_be_told_in_one_group_get_one_each_and_nothing_else_ch
 
 def test_the_text_that_alertmanager_gets_says_the_same_as_what_is_judged_by() -> None:
     alerts = named('A "quoted"', "B")
-    after = with_own_groups(config(), alerts)
+    after = with_own_groups(config(), each(alerts))
     again = load_texts(after.sources)
     for (labels,) in alerts.values():
         mine, theirs = match_routes(after.route, labels)[0], match_routes(again.route, labels)[0]
@@ -92,15 +101,15 @@ def test_the_text_that_alertmanager_gets_says_the_same_as_what_is_judged_by() ->
 def test_only_what_shares_a_group_is_divided(group_by: str, shared: int) -> None:
     own = config(TREE.replace("group_by: [namespace]", group_by))
     alerts = named('A "quoted"', "B")
-    assert (with_own_groups(own, alerts) is own) == (not shared)
-    assert groups(with_own_groups(own, alerts), alerts) == [1, 1]
+    assert (with_own_groups(own, each(alerts)) is own) == (not shared)
+    assert groups(with_own_groups(own, each(alerts)), alerts) == [1, 1]
 
 
 def test_below_a_child_that_goes_on_and_takes_another_instance_a_group_stays_shared_and_the_waves_are_two() -> None:
     """A child of its own would tell that instance twice."""
     own = config(TREE.replace("receiver: mail}\nreceivers", "receiver: mail, continue: true}\nreceivers"))
     alerts = {name: [{**one[0]}, {**one[0], "team": "db"}] for name, one in named("B", 'A "quoted"').items()}
-    after = with_own_groups(own, alerts)
+    after = with_own_groups(own, each(alerts))
     assert sorted(groups(after, alerts)) == [1, 1, 2], "only that child itself is divided"
     a, b, _ = own.rules
     both = ({"namespace": "x"}, {"namespace": "x", "team": "db"})
@@ -115,5 +124,5 @@ def test_rules_that_share_no_group_any_more_share_a_wave() -> None:
         for n, rule in enumerate(own.rules[:2])
     ]
     assert [len(wave.members) for wave in make_waves(own, {}, guesses)] == [1, 1]
-    after = with_own_groups(own, named('A "quoted"', "B"))
+    after = with_own_groups(own, each(named('A "quoted"', "B")))
     assert [len(wave.members) for wave in make_waves(after, {}, guesses)] == [2]
