@@ -38,9 +38,9 @@ def read_inputs(
     of them at once.
     """
     problems: list[Problem] = []
-    read_scenario = _try(lambda: load_scenario(_source(sources, "scenario", scenario), scenario, settings), problems)
-    read_profile = _try(lambda: load_profile(_source(sources, "profile", profile), profile, settings), problems)
-    config = _try(lambda: load_texts({k: v for k, v in sources.items() if _configures(k)}), problems)
+    read_scenario = attempt(lambda: load_scenario(_source(sources, "scenario", scenario), scenario, settings), problems)
+    read_profile = attempt(lambda: load_profile(_source(sources, "profile", profile), profile, settings), problems)
+    config = attempt(lambda: load_texts({k: v for k, v in sources.items() if _configures(k)}), problems)
     if read_scenario is None or read_profile is None or config is None:
         raise BadInput(dict.fromkeys(problems))
     return Inputs(read_scenario, read_profile, config.without(set_aside or {}))
@@ -57,7 +57,8 @@ def _configures(key: str) -> bool:
     return not key.startswith(("scenario:", "profile:"))
 
 
-def _try(read: Callable[[], T], problems: list[Problem]) -> T | None:
+def attempt(read: Callable[[], T], problems: list[Problem]) -> T | None:
+    """What was read, or None with its problems added to the others', so that reading goes on."""
     try:
         return read()
     except BadInput as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +20,7 @@ from chaoskit.check.run import Outcome, check
 from chaoskit.cli.console import console
 from chaoskit.cli.sources import config_options, load_config, versions_of, yours_option
 from chaoskit.errors import BadInput, ExitCode, Place, Problem
+from chaoskit.inputs import attempt
 from chaoskit.report.text import clean, paragraph
 from chaoskit.run.check_plans import ask_faults, ask_plans
 from chaoskit.scenario.catalog import SUFFIXES, find_profile, is_shipped, profile_names, scenario_names
@@ -72,18 +73,18 @@ def check_command(
     own = bool(bundle or rules or alertmanager or prometheus or promise)
     folder = bundle if own else shipped.folder()
     problems: list[Problem] = []
-    config = _try(lambda: load_config(bundle, rules, alertmanager, prometheus, promise), problems)
+    config = attempt(lambda: load_config(bundle, rules, alertmanager, prometheus, promise), problems)
     # A folder laid out like the shipped configuration is checked with the scenarios here, those of a clone too.
     here = Path("scenarios").resolve() if bundle else None
     found = _scenarios(scenarios, own, here, problems)
     profiles = _profiles(own, problems)
-    known = _try(lambda: _metrics(metrics, folder), problems)
+    known = attempt(lambda: _metrics(metrics, folder), problems)
     if config is None:
         raise BadInput(dict.fromkeys(problems))
     versions = versions_of(yours)
     tools: dict[str, Tool] | None = {} if no_programs else None
     elsewhere = {"scenario-fault": ask_faults(found), "scenario-plan": ask_plans(found, _plannable(profiles), config)}
-    said = _try(lambda: ask_programs(config, versions, tools), problems)
+    said = attempt(lambda: ask_programs(config, versions, tools), problems)
     if said is None:
         problems += [each.problem for each in config.not_understood if not each.newer]
         raise BadInput(dict.fromkeys(problems))
@@ -130,14 +131,6 @@ def _known(ids: tuple[str, ...]) -> None:
         )
 
 
-def _try(read: Callable[[], T], problems: list[Problem]) -> T | None:
-    try:
-        return read()
-    except BadInput as error:
-        problems += error.problems
-        return None
-
-
 def _scenarios(folder: Path | None, own: bool, here: Path | None, problems: list[Problem]) -> list[Scenario]:
     """Those of the folder; else all that are known, but with another configuration, of the shipped ones, those here."""
     if folder is not None:
@@ -149,13 +142,13 @@ def _scenarios(folder: Path | None, own: bool, here: Path | None, problems: list
         paths = [
             path for path in known if not own or path.parent.resolve() == here or not is_shipped(path, "scenarios")
         ]
-    read = (_try(partial(load_scenario_file, _near(path)), problems) for path in paths)
+    read = (attempt(partial(load_scenario_file, _near(path)), problems) for path in paths)
     return [each for each in read if each is not None]
 
 
 def _profiles(own: bool, problems: list[Problem]) -> list[Profile]:
     paths = [path for path in profile_names().values() if not (own and is_shipped(path, "profiles"))]
-    read = (_try(partial(load_profile_file, _near(path)), problems) for path in paths)
+    read = (attempt(partial(load_profile_file, _near(path)), problems) for path in paths)
     return [each for each in read if each is not None]
 
 

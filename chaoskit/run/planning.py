@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from chaoskit.errors import BadInput, Place, Problem, Refused
 from chaoskit.faults.base import Fault, Kind
 from chaoskit.faults.processes import HOW_TO_CHOOSE, several
 from chaoskit.faults.registry import changeable, known, known_actions, read_settings
-from chaoskit.inputs import Inputs, read_inputs
+from chaoskit.inputs import Inputs, attempt, read_inputs
 from chaoskit.plan.build import make_plan
 from chaoskit.plan.model import Inventory, Plan
 from chaoskit.plan.names import undefined
@@ -75,12 +76,8 @@ def plan_for(asked: Asked) -> Planned:
             names[role] = str(file)
         except BadInput as error:
             problems += error.problems
-    config: AlertConfig | None = None
-    try:
-        config = load_folder(asked.bundle)
-        sources |= config.sources
-    except BadInput as error:
-        problems += error.problems
+    config = attempt(lambda: load_folder(asked.bundle), problems)
+    sources |= config.sources if config else {}
     if problems or config is None:
         problems += _readable(sources, names, asked)
         raise BadInput(dict.fromkeys(problems))
@@ -161,10 +158,8 @@ def _readable(sources: Mapping[str, str], names: Mapping[str, str], asked: Asked
     problems: list[Problem] = []
     for role, load in (("scenario", load_scenario), ("profile", load_profile)):
         if role in names:
-            try:
-                load(sources[f"{role}:{names[role]}"], names[role], asked.settings)
-            except BadInput as error:
-                problems += error.problems
+            text = sources[f"{role}:{names[role]}"]
+            attempt(partial(load, text, names[role], asked.settings), problems)
     return problems
 
 
