@@ -16,6 +16,7 @@ import os
 import pwd
 import stat
 from pathlib import Path
+from shlex import quote
 
 from chaoskit.files import SMALL, open_regular, read_descriptor
 
@@ -136,7 +137,7 @@ def _believe_folder(path: str) -> None:
     if not is_ours(found.st_uid) and found.st_uid != os.lstat("/").st_uid:
         raise Distrusted(path, f"the folder {path} belongs to {user(found.st_uid)}")
     if _open_to_others(found) and not found.st_mode & stat.S_ISVTX:
-        raise Distrusted(path, f"other users may write to the folder {path}; take that away: chmod go-w {path}")
+        raise Distrusted(path, f"other users may write to the folder {path}; take that away: chmod go-w {quote(path)}")
 
 
 def _open_to_others(found: os.stat_result) -> bool:

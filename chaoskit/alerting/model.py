@@ -252,4 +252,4 @@ class AlertConfig:
 
     def alert_rules(self, name: str) -> tuple[Rule, ...]:
         """All alerting rules of this name; Prometheus allows several."""
-        return tuple(rule for rule in self.rules if rule.alert == name)
+        return tuple(rule for rule in self.rules if rule.alert and rule.alert == name)

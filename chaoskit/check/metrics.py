@@ -61,12 +61,17 @@ def read_metrics(text: str, file: str) -> Metrics:
                 _add(types, named[1], named[2] or "")
         else:
             hint = f"write a name, and its type behind it: {', '.join(TYPES[:4])}"
-            problems.append(Problem(Place(file, number), f"'{line[:60]}' names no metric", hint))
+            problems.append(Problem(Place(file, number), f"'{_first(line)}' names no metric", hint))
     if not problems and not types and not patterns:
         problems.append(Problem(Place(file), "lists no metric", "write one name a line"))
     if problems:
         raise BadInput(problems)
     return Metrics(types, tuple(patterns), file)
+
+
+def _first(line: str) -> str:
+    """The word that is no name; what follows may be a secret, where this is no file of metrics at all."""
+    return re.split(r"[\s:={]", line.strip(), maxsplit=1)[0][:60]
 
 
 def _add(types: dict[str, str], name: str, type_: str) -> None:

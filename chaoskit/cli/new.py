@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -40,12 +41,13 @@ def new_command(alert: str, folder: Path | None, profile: str, out: Path | None)
     made = draft(config, alert, scenario_names().values(), read, Inventory(inventory()))
     file = out or Path("scenarios") / f"{_name(alert)}.yml"
     _write(file, made.text)
-    given = f" --bundle {folder}" if folder else ""
-    given += f" --profile {profile}" if profile != "local" else ""
+    given = f" --bundle {quote(str(folder))}" if folder else ""
+    given += f" --profile {quote(profile)}" if profile != "local" else ""
     click.echo(f"wrote {file}" + (f", with the fault of {made.model}" if made.model else ""))
     if not made.model:
         click.echo("how to raise this alert is not known: put your programs where it says ./break-it and ./mend-it")
-    click.echo(f"next: chaoskit plan {file}{given}, then: chaoskit run {file}{given}")
+    given = f"{quote(str(file))}{given}"
+    click.echo(f"next: chaoskit plan {given}, then: chaoskit run {given}")
     return ExitCode.PASS
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from shlex import quote
 
 import click
 from click.core import ParameterSource
@@ -123,7 +124,7 @@ def _unhealed(folder: Path) -> Healed:
         ledger = read_standing(folder, obeyed=True)
     except OSError as error:
         return Healed(folder, trouble=(f"its journal cannot be read: {error.strerror}",), damaged=True)
-    why = f"no note of yours names this run, so nothing was done; to do it: chaoskit heal {folder} --trust"
+    why = f"no note of yours names this run, so nothing was done; to do it: chaoskit heal {quote(str(folder))} --trust"
     faults = [Undone(one, False, _what_it_does(one, ledger, folder)) for one in ledger.standing.values()]
     trouble = [f"{ledger.damaged} lines of its journal are damaged"] if ledger.damaged else []
     return Healed(folder, tuple(faults), (*trouble, *([why] if faults else [])), bool(ledger.damaged))

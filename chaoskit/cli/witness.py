@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -71,7 +72,7 @@ def serve_command(
         if token_file is not None:
             click.echo(f"token    in {token_file}")
             if readable_by_others(token_file):
-                click.echo(f"note: every user of this machine can read the token: chmod o-r {token_file}")
+                click.echo(f"note: every user of this machine can read the token: chmod o-r {quote(str(token_file))}")
             if tls_cert is None and not is_loopback(host):
                 click.echo("note: without --tls-cert the token and the notices travel in clear")
         for line in _next(server.url, token_file):

@@ -16,6 +16,7 @@ import random
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 
 import msgspec
 
@@ -244,6 +245,7 @@ def _settle(target: str, path: Path, before: Note | None) -> None:
                 Problem(
                     None,
                     f"{target} may still be broken by an earlier run: {said}",
-                    f"run: chaoskit heal {folder}; where that run was removed on purpose: truncate -s 0 {path}",
+                    f"run: chaoskit heal {quote(folder)}; where that run was removed on purpose: "
+                    f"truncate -s 0 {quote(str(path))}",
                 )
             )

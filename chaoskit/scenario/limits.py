@@ -26,7 +26,7 @@ def plural(handle: str) -> str:
 
 def read_limits(handles: Iterable[str]) -> Reader[Limits]:
     """A reader for `limits`, given the names of the profile's handles."""
-    plurals = tuple(plural(handle) for handle in handles)
+    plurals = tuple(dict.fromkeys(plural(handle) for handle in handles))
 
     def read(node: Node, what: str, problems: Problems) -> Limits | None:
         fields = Fields(node, what, (*KEYS, *plurals), problems)

@@ -54,13 +54,13 @@ def test_there_are_shipped_alerts_to_try() -> None:
 
 @pytest.mark.parametrize("alert", ALERTS)
 def test_every_shipped_alert_gets_a_scenario_that_loads_plans_and_names_its_receivers(alert: str, here: Path) -> None:
-    assert run(["new", "--alert", alert, "--out", "first.yml"]) is ExitCode.PASS
-    scenario = load_scenario_file(here / "first.yml")
+    assert run(["new", "--alert", alert, "--out", "my first.yml"]) is ExitCode.PASS
+    scenario = load_scenario_file(here / "my first.yml")
     promised = {receiver for name, receiver in SHIPPED.promise.notices if name == alert}
     assert promised
     assert expected_at(scenario, alert) == promised
     assert "command" not in kinds(scenario)
-    assert run(["plan", "first.yml"]) is ExitCode.PASS
+    assert run(["plan", "my first.yml"]) is ExitCode.PASS
 
 
 def test_what_was_written_is_clean_for_check(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,6 +94,11 @@ def test_a_place_that_cannot_be_written_is_said(here: Path, capsys: pytest.Captu
     assert "Traceback" not in capsys.readouterr().err
 
 
+def test_a_recording_rule_is_no_alert_without_a_name(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["new", "--alert", ""]) is ExitCode.USAGE
+    assert "no alerting rule is called ''" in capsys.readouterr().err
+
+
 def test_an_unknown_alert_is_refused_with_the_nearest_name(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["new", "--alert", "WorkerUnhealty"]) is ExitCode.USAGE
     assert "did you mean 'WorkerUnhealthy'?" in capsys.readouterr().err
@@ -105,16 +110,18 @@ def test_without_the_handles_of_the_known_fault_it_is_left_to_fill_in(
 ) -> None:
     """The fault that is known needs a part that this profile does not name; what the profile names is listed."""
     (here / "own.yml").write_text(PROFILE)
-    assert run(["new", "--alert", "WorkerUnhealthy", "--profile", "own.yml", "--out", "first.yml"]) is ExitCode.PASS
-    next_ = "next: chaoskit plan first.yml --profile own.yml, then: chaoskit run first.yml --profile own.yml\n"
+    assert run(["new", "--alert", "WorkerUnhealthy", "--profile", "own.yml", "--out", "my first.yml"]) is ExitCode.PASS
+    next_ = (
+        "next: chaoskit plan 'my first.yml' --profile own.yml, then: chaoskit run 'my first.yml' --profile own.yml\n"
+    )
     assert capsys.readouterr().out.endswith(next_)
-    scenario = load_scenario_file(here / "first.yml")
+    scenario = load_scenario_file(here / "my first.yml")
     assert kinds(scenario) == ["command"]
     assert expected_at(scenario, "WorkerUnhealthy") == {"critical-alerts", "worker-alerts"}
-    text = (here / "first.yml").read_text()
+    text = (here / "my first.yml").read_text()
     assert "target: {link: upstream}" in text
     assert "process.kill" not in text
-    assert run(["plan", "first.yml", "--profile", "own.yml"]) is ExitCode.PASS
+    assert run(["plan", "my first.yml", "--profile", "own.yml"]) is ExitCode.PASS
 
 
 def test_another_teams_alert_gets_a_template_with_its_own_receivers_and_condition(
