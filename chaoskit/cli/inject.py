@@ -56,6 +56,8 @@ def _pairs(option: str, given: tuple[str, ...]) -> dict[str, Any]:
         key, sign, value = one.partition("=")
         if not sign or not key:
             problems.append(Problem(Place(option), f"'{one}' is no KEY=VALUE", "write it as key=value"))
+        if key in found:
+            problems.append(Problem(Place(option), f"'{key}' is given twice", "leave one out"))
         try:
             found[key] = json.loads(value) if value[:1] in ("{", "[") else scalar(value)
         except ValueError as error:

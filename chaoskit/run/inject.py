@@ -118,10 +118,10 @@ def inject(
     BadInput, and makes no folder, where the target is not there; Refused, with nothing touched, where it is locked.
     """
     try:
-        order.kind.prepare(order.target, order.settings)
+        longest_s = order.kind.longest_s(order.kind.prepare(order.target, order.settings))
     except FaultError as error:
         raise BadInput(Problem(None, f"{order.kind.kind}: {error}", "nothing was touched")) from None
-    folder, plan = make_folder(), _plan(order)
+    folder, plan = make_folder(), _plan(order, longest_s)
     target = plan.profile.target
     assert isinstance(target, Attached)
     stack = AttachedStack(folder, target, Handles(), (), given=(order.target.address, order.locks()))
@@ -148,7 +148,7 @@ def _outcome(track: Track) -> ExitCode:
     return ExitCode.PASS if FAULT in faults.effects and not faults.problems else ExitCode.UNKNOWN
 
 
-def _plan(order: Order) -> Plan:
+def _plan(order: Order, longest_s: float) -> Plan:
     spec = FaultSpec(order.kind.kind, {}, order.given, _HERE)
     fault = PlannedFault(FAULT, spec, order.target.handle, order.target.names, "")
     steps = (
@@ -163,7 +163,7 @@ def _plan(order: Order) -> Plan:
         load=LoadPlan(None, None, None, {}),
         standing=(),
         handles=Handles(),
-        limits=Limits(fault_s=order.for_s + _SPARE_S),
+        limits=Limits(fault_s=order.for_s + _SPARE_S + longest_s),
         abort=(),
         place=_HERE,
     )

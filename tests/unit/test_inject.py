@@ -47,3 +47,12 @@ def test_an_effect_that_is_not_seen_is_told_once_and_is_unknown(
     said = capsys.readouterr().out
     assert said.count("not in force: ") == 1
     assert "undone: " in said
+    # It may take its time to be seen: 15 s for the program, which no maximum duration cuts short.
+    (invoke,) = read_history(next(tmp_path.glob("*-by-hand-command"))).of(Invoke)
+    assert invoke.max_s == 1 + 5 + 15
+
+
+def test_a_setting_that_is_given_twice_is_refused(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = [word for one in ('start=["true"]', 'start=["false"]', 'stop=["true"]') for word in ("--with", one)]
+    assert chaoskit(["inject", "command", "--for", "1s", *given]) == 2
+    assert "--with: 'start' is given twice (leave one out)" in capsys.readouterr().err
