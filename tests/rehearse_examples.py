@@ -13,11 +13,11 @@ import pytest
 from chaoskit.alerting.model import AlertConfig, Rule
 from chaoskit.cli.sources import load_config
 from chaoskit.events import SCHEMA, AnyEvent, Rehearsal
+from chaoskit.faults.scripted import Scripted, constant
 from chaoskit.history import History
 from chaoskit.rehearse.derive import Guess
 from chaoskit.rehearse.inputs import ASSUMED
 from chaoskit.rehearse.proof import Proven, Subject
-from chaoskit.rehearse.series import Scripted, constant
 from tests.golden.doctored import recorded, with_events
 
 RULES = """\

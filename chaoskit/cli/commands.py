@@ -36,6 +36,7 @@ from chaoskit.report.written import PAGE, judge, judge_folder
 from chaoskit.run.planning import Asked, plan_for
 from chaoskit.run.prepare import Prepared, make_folder, prepare
 from chaoskit.run.runner import Runner
+from chaoskit.run.target import Live
 from chaoskit.run.up import Wanted, run_stack
 from chaoskit.surroundings import leave
 from chaoskit.verify.verdict import Verdict
@@ -224,7 +225,7 @@ def _run_one(asked: Asked, out: Path, keep: bool) -> tuple[Verdict, bool]:
     plain = PlainLines(run.plan, lambda line: console.print(line, markup=False, highlight=False))
     watched = console.is_terminal
     track = run.track((lambda event: None) if watched else plain.feed)
-    runner = Runner(prepared.stack, [[track]], load=prepared.load)
+    runner = Runner(Live(prepared.stack), [[track]], load=prepared.load)
     with LiveView(run.plan, track.progress, console) if watched else nullcontext():
         runner.run((lambda: _keep(prepared, runner, console)) if keep else None)
     folder = prepared.runs[0].folder

@@ -118,6 +118,8 @@ class Kind(ABC):
     handles: ClassVar[tuple[str, ...]]
     """Kinds of handle that it acts on, one of which a target must name; none: it needs no target."""
     settings: ClassVar[type[Settings]]
+    in_process: ClassVar[bool] = False
+    """Whether the run's own process shows the effect, which ends with it: then no child holds it."""
 
     @classmethod
     def beyond(cls, settings: Settings, limits: Mapping[str, Any]) -> str:

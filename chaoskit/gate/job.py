@@ -24,6 +24,7 @@ from chaoskit.events import Event, Phase
 from chaoskit.run.planning import Asked
 from chaoskit.run.prepare import prepare
 from chaoskit.run.runner import Runner
+from chaoskit.run.target import Live
 from chaoskit.surroundings import lacking
 
 
@@ -85,7 +86,7 @@ def _play(job: Job) -> int:
     )
     clocks = {part.name: _Clock() for part in job.parts}
     tracks = {part.name: run.track(clocks[part.name].hear) for part, run in zip(job.parts, prepared.runs, strict=True)}
-    Runner(prepared.stack, [[tracks[part.name] for part in wave] for wave in job.waves], load=prepared.load).run()
+    Runner(Live(prepared.stack), [[tracks[part.name] for part in wave] for wave in job.waves], load=prepared.load).run()
     giving_way.give_way()
     from chaoskit.report.written import judge_folder  # a third of a second that no stack's start need wait for
 

@@ -159,6 +159,12 @@ class Plan:
         return self.profile.target != "local"
 
     @property
+    def scripted(self) -> bool:
+        """Whether scripted series stand for a service: then there is no load, and a condition shows when they say."""
+        kinds = {fault.spec.kind for step in self.steps for fault in step.faults}
+        return kinds == {"series"}
+
+    @property
     def every_s(self) -> dict[str, float]:
         """By alert, the real seconds between two evaluations."""
         return {rule.alert: rule.interval_s / self.time_scale for rule in self.config.rules if rule.alert}

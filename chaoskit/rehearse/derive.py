@@ -13,11 +13,11 @@ from chaoskit.alerting.model import Matcher, Rule
 from chaoskit.alerting.promql_templates import queries_of
 from chaoskit.alerting.virtual import instant_records
 from chaoskit.alerting.windows_expression import selectors
+from chaoskit.faults.scripted import Scripted
 from chaoskit.rehearse.placing import Choices
 from chaoskit.rehearse.script import CannotDerive
 from chaoskit.rehearse.search import searched
 from chaoskit.rehearse.selectors import label_values
-from chaoskit.rehearse.series import Scripted
 from chaoskit.rehearse.solve import Solver
 from chaoskit.rehearse.tree import children, grouped_by
 

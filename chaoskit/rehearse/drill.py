@@ -15,21 +15,23 @@ from chaoskit.alerting.model import AlertConfig, Route
 from chaoskit.alerting.routing import match_routes
 from chaoskit.alerting.windows import delivery_of, live_notify
 from chaoskit.alerting.windows_expression import range_of
+from chaoskit.errors import Problem
 from chaoskit.events import Rehearsal
+from chaoskit.faults.registry import read_settings
+from chaoskit.faults.scripted import Scripted
+from chaoskit.faults.series import Series
 from chaoskit.plan.build import make_plan
 from chaoskit.plan.model import Inventory, Plan, PlannedAlert
 from chaoskit.rehearse.derive import closure, key_of, recording_rules
-from chaoskit.rehearse.fault import KIND, wrong_with
 from chaoskit.rehearse.outcome import RESTORED
 from chaoskit.rehearse.past import Remembered, ahead_s, restores
 from chaoskit.rehearse.promise import computed_notices
 from chaoskit.rehearse.proof import Proven
-from chaoskit.rehearse.series import Scripted
 from chaoskit.rehearse.tested import GivenTest
 from chaoskit.rehearse.waves import labels_of, marked
 from chaoskit.rehearse.written import described
 from chaoskit.scenario.loader import load_scenario
-from chaoskit.scenario.model import Profile, Scenario, Wait
+from chaoskit.scenario.model import FaultSpec, Profile, Scenario, Wait
 from chaoskit.scenario.profile import load_profile
 from chaoskit.units import amount, format_duration
 
@@ -74,6 +76,14 @@ class Drill:
             quiet=list(self.test.quiet) if self.test else [],
             late_vs=self.test.late_vs if self.test else 0.0,
         )
+
+
+def wrong_with(spec: FaultSpec) -> list[Problem]:
+    """What is wrong with a fault of a rehearsal's scenario."""
+    if spec.kind != Series.kind:
+        hint = f"a rehearsal has no application: use {Series.kind}, or `chaoskit run` for real faults"
+        return [Problem(spec.place, f"'{spec.kind}' cannot be injected here", hint)]
+    return read_settings(Series, spec.settings, spec.place)[1]
 
 
 def profile_text(scale: float) -> str:
@@ -267,7 +277,7 @@ def _scenario_text(config: AlertConfig, members: Sequence[Proven], promise_given
         "chaoskit": 1,
         "title": f"{amount(len(members), 'alerts')} on scripted series",
         "steps": [
-            {"inject": KIND, "as": STEP, "with": {"interval": format_duration(interval_s), "series": series}},
+            {"inject": Series.kind, "as": STEP, "with": {"interval": format_duration(interval_s), "series": series}},
             {"wait": "settled"},
             {"undo": STEP, "as": "rest"},
             {"wait": "settled"},

@@ -11,7 +11,7 @@ from typing import Any
 
 import promql_parser as promql
 
-from chaoskit.rehearse.series import Scripted
+from chaoskit.faults.scripted import Scripted
 from chaoskit.rehearse.tree import children, is_constant, selectors_below
 
 _SETS = frozenset({"and", "or", "unless"})

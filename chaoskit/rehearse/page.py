@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from chaoskit.faults.scripted import Course, Scripted, value_at
 from chaoskit.host.ports import LOOPBACK
 from chaoskit.rehearse.past import sample
-from chaoskit.rehearse.series import Course, Scripted, value_at
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -22,8 +22,8 @@ from pathlib import Path
 
 from chaoskit.errors import EquipmentError
 from chaoskit.events import Interval
+from chaoskit.faults.scripted import Course, Scripted, escaped, identity, value_at
 from chaoskit.rehearse.promtool import ask
-from chaoskit.rehearse.series import Course, Scripted, escaped, identity, value_at
 
 _AHEAD_REAL_S = 13.0
 """So long after now the blocks end: Prometheus's first scrape and its first word to Alertmanager come 5 s after its

@@ -15,6 +15,7 @@ from chaoskit.alerting.model import AlertConfig
 from chaoskit.alerting.promql_rules import instant_records, scale_rules
 from chaoskit.alerting.rules import rule_document
 from chaoskit.events import SCHEMA, Header
+from chaoskit.faults.registry import known
 from chaoskit.history import read_history
 from chaoskit.host.ports import reserve
 from chaoskit.localize.configuration import Ports, localize
@@ -25,8 +26,10 @@ from chaoskit.rehearse.marker import mark
 from chaoskit.rehearse.outcome import RuleOutcome, judge_wave, unrehearsed, worse
 from chaoskit.rehearse.promise import write
 from chaoskit.rehearse.stack import RehearsalStack, scrape_series_only
-from chaoskit.rehearse.stage import SeriesTrack, Stage
-from chaoskit.run.prepare import versions
+from chaoskit.rehearse.target import Script, SeriesTarget
+from chaoskit.run.prepare import described, versions
+from chaoskit.run.runner import Runner
+from chaoskit.run.track import Track
 from chaoskit.stack.binaries import Binaries
 from chaoskit.stack.fitting import fitted
 from chaoskit.surroundings import leave
@@ -107,7 +110,7 @@ def perform(
     marked = mark(localized.files["alertmanager.yml"])
     localized = replace(localized, files={**localized.files, "alertmanager.yml": marked})
     stack = RehearsalStack(folder / "stack", binaries, localized, ports, scale, None)
-    tracks = []
+    target, tracks = SeriesTarget(stack, interval_s), []
     records = frozenset(key_of(rule) for rule in config.rules if rule.record)
     for n, drill in enumerate(drills):
         # Each step's files have names of their own, by which a reload is known to be done.
@@ -119,13 +122,10 @@ def perform(
             first = {f"{n:02d}-records-{name}": text for name, text in texts.items()}
         (folder / drill.name).mkdir(parents=True)
         header = _header(config, drill, localized.notes, localized.doors, binaries)
-        tracks.append(
-            SeriesTrack(
-                drill.plan, header, folder / drill.name, drill.series, first, then, interval_s, drill.past, drill.stay
-            )
-        )
-    stage = Stage(stack, tracks)
-    stage.run()
+        track = Track(drill.plan, header, known(), folder / drill.name)
+        tracks.append(track)
+        target.scripts[track] = Script(drill.series, first, then, drill.past, drill.stay)
+    Runner(target, [[track] for track in tracks]).run()
     found = Performed(notes=list(localized.notes))
     for drill in drills:
         history = read_history(folder / drill.name)
@@ -159,16 +159,7 @@ def _header(
         time_scale=drill.plan.time_scale,
         seed=0,
         versions=versions(binaries),
-        doors=[
-            {
-                "receiver": door.receiver,
-                "integration": door.integration,
-                "index": door.index,
-                "kind": door.kind,
-                "send_resolved": door.send_resolved,
-            }
-            for door in doors
-        ],
+        doors=[described(door) for door in doors],
         targets={},
         notes=list(notes),
         set_aside=dict(config.set_aside),

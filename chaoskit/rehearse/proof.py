@@ -20,11 +20,11 @@ import promql_parser as promql
 import yaml
 
 from chaoskit.alerting.model import Rule
+from chaoskit.faults.scripted import Course, Scripted, notation
 from chaoskit.rehearse.derive import Guess, closure, guesses, queried
 from chaoskit.rehearse.mismatch import queries, reason
 from chaoskit.rehearse.past import Far
 from chaoskit.rehearse.promtool import UNENDED, ask
-from chaoskit.rehearse.series import Course, Scripted, notation
 from chaoskit.rehearse.texts import fed
 from chaoskit.rehearse.tree import longest_range_s
 from chaoskit.units import format_duration

@@ -9,9 +9,9 @@ from pathlib import Path
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.alerting.windows_expression import range_of
 from chaoskit.errors import BadInput
+from chaoskit.faults.series import SeriesSettings
 from chaoskit.rehearse.derive import closure, key_of, metric_names, recording_rules
-from chaoskit.rehearse.drill import Drill, patient, planned, unpromised
-from chaoskit.rehearse.fault import read, wrong_with
+from chaoskit.rehearse.drill import Drill, patient, planned, unpromised, wrong_with
 from chaoskit.rehearse.promise import computed_notices
 from chaoskit.rehearse.tested import GivenTest
 from chaoskit.scenario.loader import load_scenario
@@ -38,15 +38,14 @@ def is_scenario(root: Node) -> bool:
 def given_drill(one: Given, config: AlertConfig, promise_given: bool, scale: float, interval_s: float) -> Drill:
     """The drill of a scenario; alerts without a promise get the computed one. Raises BadInput."""
     scenario = load_scenario(one.text, one.name)
-    problems = [p for step in scenario.steps if isinstance(step, Inject) for s in step.faults for p in wrong_with(s)]
+    injected = [spec for step, spec in scenario.faults() if isinstance(step, Inject)]
+    problems = [problem for spec in injected for problem in wrong_with(spec)]
     if problems:
         raise BadInput(problems)
     test = one.test
     loaded = config if test is None else _loaded(config, test)
     own = _with_promise(loaded, scenario, promise_given, test.results if test else {})
-    series = tuple(
-        read(fault.settings, interval_s) for step in scenario.steps if isinstance(step, Inject) for fault in step.faults
-    )
+    series = tuple(SeriesSettings.model_validate(dict(fault.settings)).scripted(interval_s) for fault in injected)
     if test is None:
         beside = _elsewhere(config, {one.name for moved, _ in series for one in moved})
     else:

@@ -18,9 +18,9 @@ from typing import Any, Literal
 import promql_parser as promql
 
 from chaoskit.alerting.model import Rule
+from chaoskit.faults.scripted import NEVER, Scripted, Segment, Values, constant, slope
 from chaoskit.rehearse.placing import Choices
 from chaoskit.rehearse.script import CannotDerive
-from chaoskit.rehearse.series import NEVER, Scripted, Segment, Values, constant, slope
 from chaoskit.rehearse.solve import Solver
 from chaoskit.rehearse.tree import COMPARISONS, children, is_constant, metric_of, reads_clock
 

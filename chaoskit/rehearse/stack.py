@@ -15,6 +15,7 @@ import requests
 import yaml
 
 from chaoskit.events import Event, Interval
+from chaoskit.handles.address import Address
 from chaoskit.host.ports import LOOPBACK
 from chaoskit.host.process import wait_until
 from chaoskit.localize.configuration import Localized
@@ -36,6 +37,16 @@ class RehearsalStack(LocalStack):
 
     page: Page
     _past: tuple[Sequence[Remembered], float] | None = None
+    metrics_port = None
+
+    @property
+    def page_url(self) -> str:
+        """Where its series are shown: the address by which faults find them."""
+        return f"http://{LOOPBACK}:{self.ports.metrics}"
+
+    def address(self, handle: str) -> Address:
+        """The page, whatever the handle."""
+        return Address(time_scale=self._scale, url=self.page_url)
 
     def start(self, on_event: Callable[[Event], None]) -> None:
         """Writes the files and starts everything; raises BadInput or EquipmentError, with nothing left running."""

@@ -6,8 +6,8 @@ import promql_parser as promql
 import yaml
 
 from chaoskit.alerting.model import Rule
+from chaoskit.faults.scripted import identity
 from chaoskit.rehearse.selectors import label_values
-from chaoskit.rehearse.series import identity
 from chaoskit.rehearse.tree import matchers_of, selectors_below
 
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 import promql_parser as promql
 
 from chaoskit.alerting.model import Rule
+from chaoskit.faults.scripted import Scripted
 from chaoskit.rehearse.derive import Guess, closure, labels_for, metric_names, queried, shared_for
 from chaoskit.rehearse.placing import Choices
 from chaoskit.rehearse.script import CannotDerive
-from chaoskit.rehearse.series import Scripted
 from chaoskit.rehearse.solve import Solver
 
 _COURSES = ((True, True), (False, True))

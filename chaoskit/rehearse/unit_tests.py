@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from chaoskit.errors import BadInput, Place
-from chaoskit.rehearse.series import ENDLESS, NEVER, Scripted, Segment, Values, constant, parse_identity, parse_values
+from chaoskit.faults.scripted import ENDLESS, NEVER, Scripted, Segment, Values, constant, parse_identity, parse_values
 from chaoskit.units import parse_duration
 from chaoskit.yaml_source import Node, read, read_text
 

@@ -23,14 +23,14 @@ from chaoskit.alerting.routing import alert_labels, match_routes, receivers_of
 from chaoskit.alerting.windows_expression import range_of
 from chaoskit.errors import EquipmentError
 from chaoskit.events import ExpectedQuiet, ExpectedTexts
+from chaoskit.faults.scripted import Course, notation
+from chaoskit.faults.series import Series
 from chaoskit.rehearse.derive import closure, key_of, recording_rules
 from chaoskit.rehearse.drill import STEP
-from chaoskit.rehearse.fault import KIND
 from chaoskit.rehearse.mutes import muted_by
 from chaoskit.rehearse.perform import with_rules
 from chaoskit.rehearse.proof import answered, dumped, promtool_tests, results_of
 from chaoskit.rehearse.scenarios import Given
-from chaoskit.rehearse.series import Course, notation
 from chaoskit.rehearse.tested import GivenTest, GroupRow
 from chaoskit.rehearse.unit_tests import UnitTest, Wanted, Way, ways
 from chaoskit.rehearse.waves import SCALES, scale_for_length
@@ -359,7 +359,7 @@ class _Trial:
             "title": f"{test.title} ({test.place})",
             "steps": [
                 {
-                    "inject": KIND,
+                    "inject": Series.kind,
                     "as": STEP,
                     "with": {
                         "interval": format_duration(test.interval_s),

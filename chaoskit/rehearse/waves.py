@@ -18,12 +18,12 @@ from chaoskit.alerting.inhibition import Part, parts
 from chaoskit.alerting.model import AlertConfig, Matcher, Rule
 from chaoskit.alerting.routing import alert_labels, match_routes, matches_all
 from chaoskit.alerting.windows_expression import selectors
+from chaoskit.faults.scripted import Scripted
 from chaoskit.rehearse.apart import Group, groups_of
 from chaoskit.rehearse.derive import closure
 from chaoskit.rehearse.joins import OneSide, ambiguous, one_sides
 from chaoskit.rehearse.past import Far
 from chaoskit.rehearse.proof import Proven
-from chaoskit.rehearse.series import Scripted
 from chaoskit.rehearse.texts import looks_at
 
 MOST_IN_A_WAVE = 120

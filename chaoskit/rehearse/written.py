@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chaoskit.rehearse.series import ENDLESS, Scripted, Segment, Values
+from chaoskit.faults.scripted import ENDLESS, Scripted, Segment, Values
 
 
 def described(series: Scripted) -> dict[str, Any]:

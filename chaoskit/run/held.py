@@ -14,10 +14,10 @@ import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from chaoskit.faults import processes
-from chaoskit.faults.base import Fault, FaultError, Seen, Undo
+from chaoskit.faults.base import Changeable, Fault, FaultError, Seen, Undo
 from chaoskit.run import nursery
 
 _ARM_S = 20.0
@@ -162,6 +162,36 @@ class HeldFault:
             self._on_lapse(f"its holder died, and the undo failed: {error}")
         else:
             self._on_lapse("its holder died, so it was undone")
+
+
+class HeldHere:
+    """A fault that the run's own process shows: it ends with it by itself, so there is no holder."""
+
+    def __init__(self, fault: type[Fault], undo: Undo) -> None:
+        self._fault = fault
+        self.token = undo
+
+    def await_armed(self) -> None:
+        """Nothing has to come up."""
+
+    def go(self) -> None:
+        """The effect comes with `await_effect`."""
+
+    def discard(self) -> None:
+        """Nothing was begun."""
+
+    def await_effect(self) -> Seen:
+        """Brings it about; raises FaultError."""
+        return self._fault.start(self.token)
+
+    def change(self, altered: Undo) -> Seen:
+        """Gives it the level of an altered token; raises FaultError."""
+        self.token = altered
+        return cast(type[Changeable], self._fault).change(altered)
+
+    def take_back(self) -> Seen:
+        """Undoes it; raises FaultError."""
+        return self._fault.stop(self.token)
 
 
 def _lapse(answer: dict[str, Any]) -> str:

@@ -27,6 +27,7 @@ from chaoskit.plan.model import Inventory, Plan, PlannedFault, PlannedStep
 from chaoskit.plan.names import undefined
 from chaoskit.run.prepare import versions
 from chaoskit.run.runner import Runner
+from chaoskit.run.target import Live
 from chaoskit.run.track import Track
 from chaoskit.scenario.model import Attached, FaultSpec, Handles, Inject, Limits, LoadPlan, Profile, Scenario, Wait
 from chaoskit.stack.attached import AttachedStack
@@ -125,18 +126,17 @@ def inject(
     target = plan.profile.target
     assert isinstance(target, Attached)
     stack = AttachedStack(folder, target, Handles(), (), given=(order.target.address, order.locks()))
-    track = Track(plan, _header(folder), known(), folder, listen)
-    runner = Runner(stack, [[track]], leave)
-    track.hears.append(lambda event: _end_early(event, track, runner))
+
+    def hear(event: Event) -> None:
+        listen(event)
+        if isinstance(event, FaultFail) and event.lapsed:
+            runner.interrupt("")  # An effect that went by itself is not waited for any longer.
+
+    track = Track(plan, _header(folder), known(), folder, hear)
+    runner = Runner(Live(stack), [[track]], leave)
     if not runner.run():
         return ExitCode.NOT_HEALED
     return _outcome(track)
-
-
-def _end_early(event: Event, track: Track, runner: Runner) -> None:
-    """An effect that went by itself is not waited for any longer."""
-    if isinstance(event, FaultFail) and event.lapsed:
-        runner.interrupt("")
 
 
 def _outcome(track: Track) -> ExitCode:

@@ -214,6 +214,9 @@ def _wrong_with(spec: FaultSpec, kinds: Mapping[str, Any], what: str, limits: Ma
     if kind is None:
         return [undefined(what, spec.kind, kinds, spec.place)]
     problems = _wrong_settings(kind, spec.settings, spec.place, limits)
+    if kind.in_process:
+        message = f"{spec.kind} has no page here that could show it"
+        problems.append(Problem(spec.place, message, "play it with `chaoskit rehearse`, or use a real fault"))
     if kind.handles and not any(handle in spec.target for handle in kind.handles):
         wanted = " or ".join(kind.handles)
         problems.append(

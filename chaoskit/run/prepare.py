@@ -93,7 +93,7 @@ def prepare(
         )
         notes = (*localized.notes, *answer.notes)
         stack = LocalStack(where, binaries, localized, ports, plan.time_scale, None)
-        doors = [_described(door) for door in localized.doors]
+        doors = [described(door) for door in localized.doors]
         runs = tuple(
             PreparedRun(each[0], _header(one, each, run_folder, doors, notes, binaries, answer.rows), run_folder)
             for one, each, run_folder in zip(asks, planned, folders, strict=True)
@@ -239,7 +239,8 @@ def _by_name(sources: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _described(door: Door) -> dict[str, Any]:
+def described(door: Door) -> dict[str, Any]:
+    """A sink's address as a history's header has it."""
     return {
         "receiver": door.receiver,
         "integration": door.integration,

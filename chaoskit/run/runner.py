@@ -19,31 +19,36 @@ import requests
 
 from chaoskit.alerting.asking import at_scale, says_yes
 from chaoskit.errors import BadInput, ChaoskitError, EquipmentError, ExitCode
-from chaoskit.events import Equipment, Event, Interruption, Notice, Phase, Processor
+from chaoskit.events import (
+    AlertState,
+    Equipment,
+    Event,
+    Interruption,
+    Notice,
+    Phase,
+    Poll,
+    Processor,
+    Stranger,
+    Suppression,
+    Watch,
+)
 from chaoskit.load.engine import LoadChild
 from chaoskit.load.messages import LoadState, LoadTotals, LoadWindow
 from chaoskit.load.model import LoadSpec
 from chaoskit.load.processes import Processes
-from chaoskit.observe.alertmanager import AlertmanagerObserver
-from chaoskit.observe.processor import ProcessorObserver
-from chaoskit.observe.prometheus import PrometheusObserver
 from chaoskit.plan.model import Plan
-from chaoskit.run import nursery
 from chaoskit.run.abort import AbortWatch
 from chaoskit.run.equipment import EquipmentWatch
 from chaoskit.run.metrics import RunMetrics
 from chaoskit.run.signals import signals_end
-from chaoskit.run.steady import await_steady
 from chaoskit.run.steps import World
+from chaoskit.run.target import Target
 from chaoskit.run.track import Track
 from chaoskit.run.traffic import changed_spec, load_spec
 from chaoskit.safety.guard import Guard
 from chaoskit.safety.lease import LEASE_S, SPARE_S
-from chaoskit.stack.interface import Stack
 from chaoskit.surroundings import lacking
 
-_POLL_MOST_S = 1.0
-_POLL_LEAST_S = 0.1
 _FIRST_REQUEST_S = 20.0
 _AT_ONCE_S = 20.0
 _LOAD_STATES: dict[str, Literal["up", "down", "silent"]] = {
@@ -53,19 +58,23 @@ _LOAD_STATES: dict[str, Literal["up", "down", "silent"]] = {
 """How long the end at once waits for what is in force to be undone."""
 
 
+_SEEN = (AlertState, Notice, Stranger, Suppression, Poll, Watch)
+"""What observers and sinks tell."""
+
+
 class Runner:
-    """Plays tracks on a stack, wave by wave. Made and used in the main thread."""
+    """Plays tracks on a target, wave by wave. Made and used in the main thread."""
 
     def __init__(
         self,
-        stack: Stack,
+        target: Target,
         waves: Sequence[Sequence[Track]],
         leave: Callable[[int], None] = os._exit,
         load: Processes | None = None,
     ) -> None:
         """`leave` ends the process, with an exit code, when a run that was told to stop is told so again. `load`, which
         it ends, are processes that wait to load the stack."""
-        self.stack = stack
+        self.stack, self._target = target.stack, target
         self._waiting = load
         self._leave = leave
         self._guard: Guard | None = None
@@ -83,12 +92,13 @@ class Runner:
         self._idling = False
         """Everything is judged already; ending early takes nothing away."""
         self._playing: list[threading.Thread] = []
-        self._observers: list[PrometheusObserver | AlertmanagerObserver | ProcessorObserver] = []
-        self._equipment = EquipmentWatch(stack, self._say)
+        self._hearing = self._waves[0] if target.alone else self._tracks
+        """Those whose journals get what is seen: what watches would wait for a dozen of them."""
+        self._equipment = EquipmentWatch(self.stack, self._say)
         self._abort = AbortWatch(
             self._plan.profile.abort,
             self._ask,
-            lambda: stack.wanted_down("prometheus"),
+            lambda: self.stack.wanted_down("prometheus"),
             self.interrupt,
             self._tracks[0].progress.fold.firing,
         )
@@ -167,39 +177,14 @@ class Runner:
         self._say(Phase(name="starting"))
         if self.stack.metrics_port is not None:
             self._metrics = RunMetrics(self.stack.metrics_port, [track.progress.fold for track in self._tracks])
-        if any(step.faults for track in self._tracks for step in track.plan.steps):
-            # It comes up beside the stack, and not where the first faults would wait for it.
-            nursery.warm_up()
-        self.stack.start(self._witnessed)
+        self._target.start(self._tracks, self._witnessed)
         pids = self.stack.leaders()
         for name in (*self.stack.children, *self.stack.sinks):
             self._say(Equipment(name=name, state="up", detail=f"pid {pids[name]}" if name in pids else ""))
-        self._observers = self._watch() if self.stack.prometheus_url else []
-        for observer in self._observers:
-            observer.start()
+        self._target.watch(self._tracks, self._leaders, self._witnessed)
         self._equipment.start()
-        if self._plan.profile.load.given:
+        if self._plan.profile.load.given and not self._plan.scripted:
             self._start_load()
-
-    def _watch(self) -> list[PrometheusObserver | AlertmanagerObserver | ProcessorObserver]:
-        evaluation_s = self._plan.config.evaluation_interval_s / self._plan.time_scale
-        every_s = min(_POLL_MOST_S, max(_POLL_LEAST_S, evaluation_s / 2))
-        return [
-            PrometheusObserver(
-                self.stack.prometheus_url,
-                every_s=every_s,
-                on_event=self._witnessed,
-                session=self.stack.session("prometheus"),
-                alerts=self._plan.own_alerts,
-            ),
-            AlertmanagerObserver(
-                self.stack.alertmanager_url,
-                every_s=every_s,
-                on_event=self._witnessed,
-                session=self.stack.session("alertmanager"),
-            ),
-            ProcessorObserver(self._leaders, self._witnessed),
-        ]
 
     def _start_load(self) -> None:
         spec = load_spec(self._plan, self.stack.target_url, self.stack.requests)
@@ -218,15 +203,23 @@ class Runner:
         """One wave: all its tracks begin from the same steady state. It is over once each only looks on."""
         if self._interrupted.is_set():
             return
+        if self._target.alone:
+            self._hearing = []
+        self._target.begin(wave, self._equipment.renew)
+        if self._target.alone:
+            self._hearing = wave
         for track in wave:
             track.say(Phase(name="steady"))
-        plans = [track.plan for track in wave]
-        discover, missing = self.stack.await_discovery, list[str]()
-        if self.stack.prometheus_url:
-            missing = await_steady(plans, wave[0].progress, discover, self._interrupted, self._deserted)
+        missing = self._target.await_ready(wave, self._interrupted, self._deserted)
         ready = [track for track in wave if track.steady(missing)]
         if ready:
             self._abort.start()
+        if self._target.alone:
+            # In this thread, with which whatever its faults start anew would end.
+            for track in ready:
+                track.play()
+                self._target.over(track)
+            return
         for track in ready:
             thread = threading.Thread(target=track.play, name=track.plan.scenario.name)
             thread.start()
@@ -243,8 +236,7 @@ class Runner:
         for track in self._tracks:
             if track.progress.fold.phase != "stopping":
                 track.say(Phase(name="stopping"))
-        for observer in self._observers:
-            observer.stop()
+        self._target.unwatch()
         if self._load is not None:
             with contextlib.suppress(ChaoskitError):
                 totals = self._load.stop(hurry=lambda: self._interrupted.is_set() or bool(self._lost()))
@@ -264,8 +256,9 @@ class Runner:
         return left
 
     def _witnessed(self, event: Event) -> None:
-        # What arrives while the sinks are being stopped is still evidence; a lost journal is said elsewhere.
-        self._say(self._equipment.witnessed(event), sync=isinstance(event, Notice))
+        # What arrives while the sinks are being stopped is still evidence; a lost journal is said elsewhere. Where
+        # hundreds of notices come at once, nothing has to outlive a crash.
+        self._say(self._equipment.witnessed(event), sync=isinstance(event, Notice) and not self._target.alone)
         self._abort.feed(event)
 
     def _deserted(self) -> str:
@@ -285,7 +278,7 @@ class Runner:
         self._say(report.event())
 
     def _say(self, event: Event, *, sync: bool = False) -> None:
-        for track in self._tracks:
+        for track in self._hearing if isinstance(event, _SEEN) else self._tracks:
             others = [other.plan for other in self._tracks if other is not track]
             track.say(without_victims(event, others) if isinstance(event, Processor) else event, sync=sync)
 

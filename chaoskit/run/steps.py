@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,7 +29,7 @@ from chaoskit.faults.base import Action, Changeable, Fault, FaultError, Seen, Ta
 from chaoskit.faults.registry import read_settings
 from chaoskit.handles.address import Address
 from chaoskit.plan.model import Plan, PlannedFault, PlannedStep
-from chaoskit.run.held import HeldFault
+from chaoskit.run.held import HeldFault, HeldHere
 from chaoskit.run.journal import Journal
 from chaoskit.run.progress import Progress
 from chaoskit.scenario.model import Change, Do, Inject, Undo, Wait
@@ -46,7 +47,7 @@ class InForce:
     """A fault in force: its plan and its holder."""
 
     planned: PlannedFault
-    held: HeldFault
+    held: HeldFault | HeldHere
     undone: bool = False
 
 
@@ -164,7 +165,12 @@ class StepRunner:
         bounds = self.plan.profile.limits.bounds
         address = replace(self.world.address(fault.handle), max_s=max_s, limits=bounds)
         undo = kind.prepare(Target(fault.handle, fault.targets, address), settings)
-        held = HeldFault(kind, undo, max_s, self.log, lambda reason: self._lapsed(fault.id, reason), self.world.lost)
+        held: HeldFault | HeldHere
+        if kind.in_process:
+            held = HeldHere(kind, undo)
+        else:
+            lapsed = partial(self._lapsed, fault.id)
+            held = HeldFault(kind, undo, max_s, self.log, lapsed, self.world.lost)
         invoke = Invoke(
             step=step,
             fault=fault.id,

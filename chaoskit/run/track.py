@@ -40,7 +40,7 @@ class Track:
         self.progress = Progress(plan)
         self.names = Names(self.say)
         self.journal = Journal(folder / "events.jsonl", self._feed)
-        self.hears: list[Callable[[Event], None]] = [listen]
+        self._listen = listen
         self._header = header
         self._kinds = kinds
         self.played = threading.Event()
@@ -136,5 +136,4 @@ class Track:
     def _feed(self, event: Event) -> None:
         self.progress.feed(event)
         self.names.feed(event)
-        for hear in self.hears:
-            hear(event)
+        self._listen(event)

@@ -29,7 +29,7 @@ from chaoskit.faults.base import FaultError, Seen
 from chaoskit.faults.registry import known
 from chaoskit.safety.healbook import BOOK, Busy, HealBegin, HealBook, HealEnd
 from chaoskit.safety.unhealed import JOURNAL, read_standing
-from chaoskit.safety.vouching import ENDS_WITH_ITS_RUN, Journaled, vouched
+from chaoskit.safety.vouching import Journaled, vouched
 from chaoskit.trust import real_folder
 
 HOLDER_LOG = "holder.log"
@@ -191,8 +191,6 @@ def _undo_one(fault: Invoke, journaled: Journaled, book: HealBook) -> Undone:
 
 def _bounded(fault: Invoke) -> Seen:
     """The kind's own stop, in a thread that is left behind when it takes too long; raises FaultError."""
-    if fault.kind in ENDS_WITH_ITS_RUN:
-        return Seen((time.time(), time.time()), "it ended with the run that showed it")
     kind = known()[fault.kind]
     found: list[Seen] = []
     failed: list[BaseException] = []

@@ -17,9 +17,6 @@ from chaoskit.faults.registry import known, read_settings
 from chaoskit.inputs import read_inputs
 from chaoskit.scenario.model import Inject
 
-ENDS_WITH_ITS_RUN = ("series",)
-"""Kinds that a process of the run itself shows, so that they are gone when it is: a rehearsal's scripted series."""
-
 
 @dataclass(frozen=True, slots=True)
 class Journaled:
@@ -31,8 +28,6 @@ class Journaled:
 
 def vouched(fault: Invoke, journaled: Journaled) -> str:
     """The effect of undoing this fault, in words; raises FaultError where its kind cannot have made its token."""
-    if fault.kind in ENDS_WITH_ITS_RUN:
-        return "does nothing: it ended with the run that showed it"
     kind = known().get(fault.kind)
     if kind is None:
         raise FaultError(f"there is no fault kind {fault.kind} here; install the package that brings it")

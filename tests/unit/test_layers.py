@@ -184,3 +184,19 @@ def test_a_module_that_imports_upwards_would_be_seen(tmp_path: Path) -> None:
     wrong.write_text("def late():\n    from chaoskit.run.runner import Runner\n")
     assert imported(wrong) == {"run"}
     assert LEVEL["run"] > LEVEL["verify"]
+
+
+def derived_from(source: str, names: set[str]) -> list[str]:
+    """Classes of a module that derive from one of these."""
+    classes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ClassDef)]
+    return [one.name for one in classes if names & {ast.unparse(base).rpartition(".")[2] for base in one.bases}]
+
+
+def test_there_is_one_runner() -> None:
+    """What a run plays on is a target; nothing outside derives from what plays it."""
+    one = {"Runner", "Track", "StepRunner"}
+    outside = {
+        str(path): derived_from(path.read_text(), one) for path in MODULES if part_of(path) not in ("run", "load")
+    }
+    assert {path: found for path, found in outside.items() if found} == {}
+    assert derived_from("class Stage(runner.Runner): ...\nclass Other(Base): ...", one) == ["Stage"]

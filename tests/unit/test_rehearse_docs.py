@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from chaoskit.cli.rehearse import rehearse_command
 from chaoskit.errors import ExitCode
-from chaoskit.rehearse.fault import OneSeries, read
+from chaoskit.faults.series import OneSeries, SeriesSettings
 from chaoskit.scenario.loader import load_scenario
 from chaoskit.scenario.model import Inject
 from chaoskit.stack.original import Answer
@@ -41,7 +41,7 @@ def test_the_shown_scenario_is_one() -> None:
     scenario = load_scenario(text, "shown.yml")
     step = scenario.steps[0]
     assert isinstance(step, Inject)
-    (series,), interval_s = read(step.faults[0].settings, 15.0)
+    (series,), interval_s = SeriesSettings.model_validate(dict(step.faults[0].settings)).scripted(15.0)
     assert (series.name, interval_s) == ("queue_depth", 60)
 
 

@@ -18,7 +18,7 @@ from chaoskit.events import Notice
 from chaoskit.localize.mail_header import HEADER_TEMPLATE
 from chaoskit.rehearse import marker
 from chaoskit.rehearse.derive import recording_rules
-from chaoskit.rehearse.fault import wrong_with
+from chaoskit.rehearse.drill import wrong_with
 from chaoskit.rehearse.inputs import (
     ASSUMED,
     changed_alerts,

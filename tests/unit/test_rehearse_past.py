@@ -13,13 +13,13 @@ import pytest
 
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.events import AlertState, AnyEvent, FaultOk
+from chaoskit.faults.scripted import Scripted, constant, slope
 from chaoskit.history import History
 from chaoskit.hop import Hop
 from chaoskit.rehearse.drill import wave_drill
 from chaoskit.rehearse.outcome import RESTORED, judge_wave
 from chaoskit.rehearse.past import Far, Remembered, ahead_s, begun, openmetrics, restores, write_blocks
 from chaoskit.rehearse.proof import Subject, edges, prove
-from chaoskit.rehearse.series import Scripted, constant, slope
 from chaoskit.rehearse.waves import held_to_s, needed_s, with_a_past
 from chaoskit.stack.binaries import require
 from chaoskit.verify.case import case_of

@@ -7,9 +7,7 @@ import urllib.request
 import psutil
 import pytest
 
-from chaoskit.host.ports import reserve
-from chaoskit.rehearse.page import Page
-from chaoskit.rehearse.series import (
+from chaoskit.faults.scripted import (
     NEVER,
     Course,
     Scripted,
@@ -22,6 +20,8 @@ from chaoskit.rehearse.series import (
     slope,
     value_at,
 )
+from chaoskit.host.ports import reserve
+from chaoskit.rehearse.page import Page
 
 
 def played(text: str, count: int) -> list[float | None]:

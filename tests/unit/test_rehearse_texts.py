@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from chaoskit.alerting.promql_templates import queries_of
+from chaoskit.faults.scripted import Scripted, constant
 from chaoskit.rehearse.derive import Guess, recording_rules
-from chaoskit.rehearse.series import Scripted, constant
 from chaoskit.rehearse.texts import fed, looks_at
 from tests.unit.test_rehearse_derive import rule
 

@@ -11,8 +11,8 @@ import pytest
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.errors import Place
 from chaoskit.events import AlertState, AnyEvent, ExpectedQuiet, ExpectedTexts, FaultOk, Notice, NoticedAlert
+from chaoskit.faults.scripted import Course, value_at
 from chaoskit.rehearse.scenarios import given_drill
-from chaoskit.rehearse.series import Course, value_at
 from chaoskit.rehearse.tested import AGAIN, GroupRow, played
 from chaoskit.rehearse.unit_tests import UnitTest, Way, read_tests, ways
 from chaoskit.rehearse.usable import Chooser

@@ -12,6 +12,7 @@ from chaoskit.alerting.config import load_texts
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.cli.sources import load_config
 from chaoskit.errors import Place
+from chaoskit.faults.scripted import Scripted, constant
 from chaoskit.rehearse.derive import key_of
 from chaoskit.rehearse.drill import Drill, wave_drill
 from chaoskit.rehearse.inputs import ASSUMED
@@ -19,7 +20,6 @@ from chaoskit.rehearse.lanes import deal
 from chaoskit.rehearse.mutes import muted_by
 from chaoskit.rehearse.perform import scaled_rules, with_rules
 from chaoskit.rehearse.promise import computed_notices, write
-from chaoskit.rehearse.series import Scripted, constant
 from chaoskit.rehearse.session import Asked, Session
 from chaoskit.rehearse.tested import GivenTest
 from chaoskit.rehearse.waves import CALM, make_waves, scale_for
