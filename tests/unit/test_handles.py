@@ -11,9 +11,12 @@ from chaoskit.errors import BadInput
 from chaoskit.faults.base import FaultError
 from chaoskit.handles import handle_kinds
 from chaoskit.handles.base import Handle, Local
+from chaoskit.handles.role import Role
 from chaoskit.run.attachment import unread_handles
 from chaoskit.run.inject import order
+from chaoskit.scenario.model import Attached, Handles
 from chaoskit.scenario.profile import load_profile
+from chaoskit.stack.attached import AttachedStack
 from chaoskit.stack.local import inventory, wrong_handles
 
 LOCAL = "chaoskit: 1\ntarget: local\nload: {users: 1}\nhandles:\n"
@@ -95,6 +98,14 @@ def test_equipment_that_is_not_told_by_hand_is_not_hit() -> None:
     asked = order("monitoring.kill", "equipment:prometheus", ("prometheus",), {"control": "/x"}, {}, 5)
     with pytest.raises(FaultError, match="the target does not tell its process"):
         asked.kind.prepare(asked.target, asked.settings)
+
+
+def test_an_attached_target_tells_a_role_s_pattern_and_else_its_service(tmp_path: Path) -> None:
+    target = Attached("http://p", "http://a", "http://m", "staging", service="http://s")
+    stack = AttachedStack(tmp_path, target, Handles({"role": {"w": Role(match="w (?P<name>.)")}}), [])
+    assert (stack.address("role:w").pattern, stack.address("role:w").url) == ("w (?P<name>.)", "")
+    assert (stack.address("").url, stack.address("").pattern) == ("http://s", "")
+    assert stack.address("role:w").journaled() == {"pattern": "w (?P<name>.)", "prometheus": "http://p"}
 
 
 def test_every_key_is_text_and_the_first_says_what_is_behind_it() -> None:
