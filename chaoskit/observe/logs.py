@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Literal
 
@@ -17,12 +18,7 @@ _TELLING: dict[Literal["prometheus", "alertmanager"], str] = {
 def failed_lines(logs: Path) -> Iterator[LogLine]:
     """The lines, each once but for when it was written; nothing where there are no logs."""
     for source, having in _TELLING.items():
-        log, seen = logs / f"{source}.log", set[str]()
-        if not log.is_file():
-            continue
-        with log.open(encoding="utf-8", errors="replace") as lines:
-            for line in lines:
-                said = line.partition("caller=")[2] or line
-                if having in line and said not in seen:
-                    seen.add(said)
-                    yield LogLine(source=source, line=line.rstrip("\n"))
+        log = logs / f"{source}.log"
+        with log.open(encoding="utf-8", errors="replace") if log.is_file() else nullcontext(()) as lines:
+            said = {line.partition("caller=")[2] or line: line for line in lines if having in line}
+        yield from (LogLine(source=source, line=line.rstrip("\n")) for line in said.values())

@@ -1,14 +1,7 @@
 """A check: what it owes, and how it judges, strictly. It never asks whether anything excuses a failure: it says what
 would have had to work for its row to count, and `excuses.excuse` asks that of the evidence, once, for all of them.
 
-A new check is a file with a `Check` in it, its line in `checks.CHECKS`, its test and its golden history:
-
-    def _judge(case: Case) -> Iterator[Strict]:
-        late = [event for event in case.history.of(Late) if event.by_s > 1]
-        need = Need((case.since, case.until), but("nothing was late"), case.since, observers=("prometheus",))
-        yield broken(Hop.LATE, "run", f"{len(late)} too late") if late else kept(Hop.LATE, "run", "none late", need)
-
-    LATE = Check("lateness", Case, _judge, lambda case: [("run", Hop.LATE, "")])
+A new check is a file with a `Check` in it, its line in `checks.CHECKS`, its test and its golden: docs/extending.md.
 """
 
 from __future__ import annotations

@@ -29,13 +29,11 @@ FLAP_REAL_S = 2.0
 """Real seconds before an alert resolved in which the scrapes lie whose samples it then lacks."""
 _RETRY_REAL_S = 10.0
 """Real seconds for which Alertmanager at least tries one delivery again."""
-SINKS = {"email": "mail-sink", "witness": "witness"}
-"""What sees which integration's notices; every other one comes through the web."""
 
 
 def sink_of(integration: str) -> str:
-    """The equipment that sees the notices of this integration."""
-    return SINKS.get(integration, "webhook-sink")
+    """The equipment that sees the notices of this integration: most come through the web."""
+    return {"email": "mail-sink", "witness": "witness"}.get(integration, "webhook-sink")
 
 
 def excuse(one: Strict, case: Case) -> Row:

@@ -12,9 +12,8 @@ from dataclasses import replace
 
 import msgspec
 
-from chaoskit.events import Interval, Notice
+from chaoskit.events import Notice
 from chaoskit.hop import Hop
-from chaoskit.plan.model import PlannedNotice
 from chaoskit.units import amount
 from chaoskit.verify.case import Case, Instance
 from chaoskit.verify.check import Check, Need, Strict, but, unknown
@@ -50,9 +49,15 @@ def _notices(one: Instance) -> Iterator[Strict]:
             yield unknown(Hop.NOTICES, one.about, reason, planned.to)
         else:
             row = Row(about=one.about, hop=Hop.NOTICES, to=planned.to, result=Result.PASS)
-            needs = _needs(one, one.episode, sink_of(planned.integration))
-            count = _of_instance(one, planned, one.episode, needs[1].span)
-            yield _judged(row, count, planned.ask.notices, f"{who}: it got", f"; {governed}", *needs)
+            watched, running = _needs(one, one.episode, sink_of(planned.integration))
+            count = sum(
+                notice.door == planned.door
+                and not notice.refused
+                and running.span[0] <= notice.sent[1] <= running.span[1]
+                and one.episode.is_told(notice)
+                for notice in one.case.evidence.notices
+            )
+            yield _judged(row, count, planned.ask.notices, f"{who}: it got", f"; {governed}", watched, running)
 
 
 def _needs(one: Instance, episode: Episode, sink: str) -> tuple[Need, Need]:
@@ -64,16 +69,6 @@ def _needs(one: Instance, episode: Episode, sink: str) -> tuple[Need, Need]:
     return (
         Need((begin, known_to), str, begin, "pending", (sink,), (sink,)),
         Need((begin, until), str, begin, "pending", busy=_CHAIN, instance=one),
-    )
-
-
-def _of_instance(one: Instance, planned: PlannedNotice, episode: Episode, span: Interval) -> int:
-    return sum(
-        notice.door == planned.door
-        and not notice.refused
-        and span[0] <= notice.sent[1] <= span[1]
-        and episode.is_told(notice)
-        for notice in one.case.evidence.notices
     )
 
 
