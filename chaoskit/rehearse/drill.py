@@ -23,7 +23,7 @@ from chaoskit.faults.series import Series
 from chaoskit.plan.build import make_plan
 from chaoskit.plan.model import Inventory, Plan, PlannedAlert
 from chaoskit.rehearse.derive import closure, key_of, recording_rules
-from chaoskit.rehearse.outcome import RESTORED
+from chaoskit.rehearse.outcome import NO_END, RESTORED
 from chaoskit.rehearse.past import Remembered, ahead_s, restores
 from chaoskit.rehearse.promise import computed_notices
 from chaoskit.rehearse.proof import Proven
@@ -182,7 +182,7 @@ def _how(one: Proven, scale: float, lead_s: float) -> str:
         said.append(f"looks back {format_duration(one.subject.span_s)}, which was written and not waited for")
     if not one.far.ends:
         more_s = (one.far.fall_s + rule.keep_firing_for_s) / scale
-        said.append(f"end not played: that takes {more_s:.0f} s more; raise --longest")
+        said.append(f"{NO_END}: that takes {more_s:.0f} s more; raise --longest")
     return "; ".join(said)
 
 

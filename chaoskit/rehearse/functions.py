@@ -11,7 +11,17 @@ import promql_parser as promql
 from chaoskit.rehearse.inverse import FUNCTIONS, each
 from chaoskit.rehearse.known import Knowing
 from chaoskit.rehearse.script import CannotDerive, Pair
-from chaoskit.rehearse.tree import BASE, CALENDAR, LIKE_INNER, SLOPES, calls, first_open, only_selector, span_s
+from chaoskit.rehearse.tree import (
+    BASE,
+    CALENDAR,
+    COUNTERS,
+    LIKE_INNER,
+    SLOPES,
+    calls,
+    first_open,
+    only_selector,
+    span_s,
+)
 
 
 class Functions(Knowing):
@@ -33,6 +43,8 @@ class Functions(Knowing):
             inner = args[0]
             if not isinstance(inner, promql.MatrixSelector):
                 raise CannotDerive(f"{name}() of a subquery has no course that could be computed backwards")
+            if name in COUNTERS and min(want) < 0:
+                raise CannotDerive(f"{name}() of a counter is never below zero")
             span = inner.range.total_seconds()
             per = {"increase": span, "delta": span, "idelta": self.interval_s}.get(name, 1.0)
             self._place(inner.vector_selector, "slope", (want[0] / per, want[1] / per))

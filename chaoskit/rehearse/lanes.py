@@ -31,6 +31,8 @@ from chaoskit.verify.verdict import Result
 _LOOK_S = 1.0
 _START_REAL_S = 9.0
 """What it takes to start a stack: discovery alone is 5 s."""
+_WORTH_S = 2.0
+"""What another stack must save at least, for it takes processor time and memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +53,36 @@ class Lane:
 
 
 def deal(drills: Sequence[Drill], side_by_side: int) -> list[Lane]:
-    """As few stacks as keep every place busy: a scale with most of the work is split among several."""
+    """As few stacks as end soonest: the longest is split again and again, and the best of all that is kept."""
     by_scale: dict[float, list[Drill]] = {}
-    for drill in drills:
+    for drill in sorted(drills, key=lambda one: -one.plan.longest_real_s):
         by_scale.setdefault(drill.plan.time_scale, []).append(drill)
-    total_s = sum(drill.plan.longest_real_s for drill in drills)
-    fair_s = max(total_s / max(side_by_side, 1), _START_REAL_S)
-    lanes = []
-    for group in by_scale.values():
-        share = sum(drill.plan.longest_real_s for drill in group)
-        count = max(1, min(len(group), round(share / fair_s)))
-        heaps: list[list[Drill]] = [[] for _ in range(count)]
-        for drill in sorted(group, key=lambda one: -one.plan.longest_real_s):
-            min(heaps, key=lambda heap: sum(one.plan.longest_real_s for one in heap)).append(drill)
-        lanes += [Lane(tuple(heap)) for heap in heaps]
-    return sorted(lanes, key=lambda lane: -lane.longest_real_s)
+    lanes = {scale: _split(group, 1) for scale, group in by_scale.items()}
+    best = every = [lane for some in lanes.values() for lane in some]
+    while every:
+        scale = max(every, key=lambda lane: lane.longest_real_s).drills[0].plan.time_scale
+        if len(lanes[scale]) == len(by_scale[scale]):
+            break
+        lanes[scale] = _split(by_scale[scale], len(lanes[scale]) + 1)
+        every = [lane for some in lanes.values() for lane in some]
+        best = min(best, every, key=lambda some: took_s(some, side_by_side) + _WORTH_S * len(some))
+    return sorted(best, key=lambda lane: -lane.longest_real_s)
+
+
+def _split(drills: Sequence[Drill], count: int) -> list[Lane]:
+    """So many lanes about equally long, of drills that begin with the longest."""
+    heaps: list[list[Drill]] = [[] for _ in range(count)]
+    for drill in drills:
+        min(heaps, key=lambda heap: sum(one.plan.longest_real_s for one in heap)).append(drill)
+    return [Lane(tuple(heap)) for heap in heaps]
+
+
+def took_s(lanes: Sequence[Lane], side_by_side: int) -> float:
+    """When the last of them ends, in real seconds from the first's start, at most."""
+    places = [0.0] * max(side_by_side, 1)
+    for length_s in sorted((lane.longest_real_s for lane in lanes), reverse=True):
+        places[places.index(min(places))] += length_s
+    return max(places)
 
 
 def play(

@@ -13,13 +13,15 @@ from chaoskit.rehearse.marker import headline
 from chaoskit.rehearse.tested import GroupRow
 from chaoskit.report.text import telling
 from chaoskit.verify.case import Case
-from chaoskit.verify.evidence import Episode, Evidence
-from chaoskit.verify.scripted import UNLIKE, muted_by
+from chaoskit.verify.evidence import Episode
+from chaoskit.verify.scripted import UNLIKE, is_restored, muted_by
 from chaoskit.verify.verdict import Result, Row, Verdict, worst_of
 from chaoskit.verify.verify import judge_case
 
 RESTORED = "`for` restored"
 """How an outcome says that Prometheus was to take over since when the alert is pending."""
+NO_END = "end not played"
+"""How it says that the series stay as the fault made them."""
 SYNTHETIC = "source: synthetic; detect hop not proven"
 
 
@@ -120,19 +122,13 @@ def judge_wave(
         if derived and not disturbed and (unmoved := _unmoved(outcome)):
             at_rest = any(e.name == alert.rule.alert for e in case.evidence.episodes)
             outcome = unrehearsed(alert.rule, unmoved) if at_rest else replace(outcome, unmoved=True)
-        missed = any(not _is_restored(one, case.evidence) for one in mine)
+        missed = any(not is_restored(one, case.evidence) for one in mine)
         if derived and missed and RESTORED in how.get(alert.rule.alert, ""):
             outcome = unrehearsed(alert.rule, "Prometheus did not restore since when it was pending")
         outcome = replace(outcome, how=how.get(alert.rule.alert, ""))
         there = found.get(alert.rule.alert)
         found[alert.rule.alert] = worse(there, outcome) if there else outcome
     return verdict, found, others
-
-
-def _is_restored(episode: Episode, evidence: Evidence) -> bool:
-    """Whether it has been pending since before the step that started Prometheus."""
-    begun = min((invoke.t for invoke in evidence.invokes.values()), default=0.0)
-    return episode.own.get("pending", (0.0, 0.0))[0] < begun
 
 
 def _outcome(case: Case, alert: PlannedAlert, rows: list[Row], wave: str) -> RuleOutcome:

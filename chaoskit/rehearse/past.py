@@ -45,11 +45,13 @@ OUT_OF_ORDER = "1h"
 @dataclass(frozen=True, slots=True)
 class Far:
     """How a rule is played that takes too long: `rise_s` after the fault it is true, `fall_s` after its end not any
-    more. With `ends` its end is played as well."""
+    more. With `ends` its end is played as well. What is not restored becomes pending at one instant, and the rule
+    fires at most `left_s` after that."""
 
     rise_s: float
     fall_s: float
     ends: bool
+    left_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,11 @@ def begun(one: Remembered, now: float, ahead_s: float, scale: float, interval_s:
 def restores(for_s: float, scale: float, ahead_s: float) -> bool:
     """Whether a `for` is longer than what is played, so that it begins before."""
     return for_s / scale >= ahead_s + _SEEN_REAL_S + 1
+
+
+def left_s(for_s: float, scale: float) -> float:
+    """How much of a `for` is played, at most: all of it where it begins in sight."""
+    return min(for_s, 2 * (_AHEAD_REAL_S + _SEEN_REAL_S) * scale)
 
 
 def ahead_s(past: Sequence[Remembered]) -> float:

@@ -22,10 +22,10 @@ from chaoskit.faults.scripted import NEVER, Scripted, Segment, Values, constant,
 from chaoskit.rehearse.placing import Choices
 from chaoskit.rehearse.script import CannotDerive
 from chaoskit.rehearse.solve import Solver
-from chaoskit.rehearse.tree import COMPARISONS, children, is_constant, metric_of, reads_clock
+from chaoskit.rehearse.tree import COMPARISONS, COUNTERS, children, is_constant, metric_of, reads_clock
 
-Use = Literal["value", "slope", "toggle", "bucket"]
-_SLOPE_CALLS = frozenset({"rate", "irate", "increase", "delta", "idelta", "deriv", "predict_linear"})
+Use = Literal["value", "slope", "counter", "toggle", "bucket"]
+_SLOPE_CALLS = frozenset({"delta", "idelta", "deriv", "predict_linear"})
 _TOGGLE_CALLS = frozenset({"changes", "resets"})
 _MOST_COPIES = 150
 _DAY_S = 86400.0
@@ -70,7 +70,9 @@ def reads(node: Any, solver: Solver, varied: frozenset[str]) -> dict[str, Read]:
                 found[key] = read if there is None or there.use == "value" else there
             case promql.Call():
                 inner: Use = use
-                if one.func.name in _SLOPE_CALLS:
+                if one.func.name in COUNTERS:
+                    inner = "counter"
+                elif one.func.name in _SLOPE_CALLS:
                     inner = "slope"
                 elif one.func.name in _TOGGLE_CALLS:
                     inner = "toggle"
@@ -190,13 +192,14 @@ def _scripted(
         high = draw.choice([*_EDGES_S[:-1], *own])
         low = draw.choice([high / 100, high * 100])
         return _histogram(leaf, low, high, up or 1.0, interval_s)
-    if leaf.use == "slope":
+    if leaf.use in ("slope", "counter"):
         speed = up * draw.choice([1.0, 1.0, 0.1, 0.01, 1 / 300])
         rest = slope(100.0, 0.0 if not down else down * interval_s) if way else NEVER
         kind = draw.random()
-        if kind < 0.15:  # a gauge that falls, or rises to a level and stays
-            start = draw.choice([1.0, 100.0, 1e6])
-            return [Scripted(name, labels, constant(start), slope(start, draw.choice([-1, 1]) * speed * interval_s))]
+        if kind < 0.15:  # a gauge that falls, which no counter does, or that rises
+            start, sign = draw.choice([1.0, 100.0, 1e6]), draw.choice([-1, 1])
+            change = speed * interval_s if leaf.use == "counter" else sign * speed * interval_s
+            return [Scripted(name, labels, constant(start), slope(start, change))]
         return [Scripted(name, labels, rest, slope(100.0, speed * interval_s), counter=bool(way))]
     if leaf.use == "toggle":
         flips = Values((Segment(up or 1.0, 0.0, 1), Segment(0.0, 0.0, 1)), repeat=True)

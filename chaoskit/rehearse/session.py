@@ -21,7 +21,7 @@ from chaoskit.observe.pressure import is_busy
 from chaoskit.rehearse.apart import with_own_groups
 from chaoskit.rehearse.derive import BUG, closure, key_of, recording_rules
 from chaoskit.rehearse.drill import Drill, wave_drill
-from chaoskit.rehearse.lanes import Lane, deal, play
+from chaoskit.rehearse.lanes import Lane, deal, play, took_s
 from chaoskit.rehearse.mutes import muted_by
 from chaoskit.rehearse.outcome import Rehearsed, RuleOutcome, unrehearsed, with_static
 from chaoskit.rehearse.perform import Performed
@@ -242,10 +242,8 @@ class Session:
         places = self._places(drills)
         lanes = deal(drills, places)
         played = sum(map(len, by_scale.values()))
-        lengths = [lane.longest_real_s for lane in lanes]
-        took_s = max([sum(lengths) / places, *lengths])
         parts = (amount(played, "alerts"), amount(len(drills), "waves"), amount(len(lanes), "stacks"))
-        self.say("{} in {} on {}, at most {:.0f} s".format(*parts, took_s))
+        self.say("{} in {} on {}, at most {:.0f} s".format(*parts, took_s(lanes, places)))
         done.add(self._play(lanes, places))
         unknown = done.unknown
         slower: dict[Pace, list[Proven]] = {}

@@ -28,6 +28,8 @@ LIKE_INNER = frozenset(
 """Functions that give a steady value back, or one close to it."""
 
 SLOPES = frozenset({"rate", "irate", "deriv"})
+COUNTERS = frozenset({"rate", "irate", "increase"})
+"""Functions of what only grows."""
 CALENDAR = frozenset(["hour", "minute", "month", "year", "day_of_week", "day_of_month", "day_of_year", "days_in_month"])
 BASE, _FEW = 100.0, 4.0
 

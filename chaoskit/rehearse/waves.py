@@ -22,7 +22,7 @@ from chaoskit.faults.scripted import Scripted
 from chaoskit.rehearse.apart import Group, groups_of
 from chaoskit.rehearse.derive import closure
 from chaoskit.rehearse.joins import OneSide, ambiguous, one_sides
-from chaoskit.rehearse.past import Far
+from chaoskit.rehearse.past import Far, left_s
 from chaoskit.rehearse.proof import Proven
 from chaoskit.rehearse.texts import looks_at
 
@@ -77,8 +77,8 @@ def needed_s(config: AlertConfig, proven: Proven) -> float:
         for result in proven.results
         for route in match_routes(config.route, labels_of(config, proven, result))
     ]
-    # What is played with a past has it all behind it but the waits.
-    before_s = 0.0 if proven.far else (0.0 if proven.at_once else proven.subject.span_s) + rule.for_s
+    # What is played with a past has it all behind it but the waits, and what is left of its `for`.
+    before_s = proven.far.left_s if proven.far else (0.0 if proven.at_once else proven.subject.span_s) + rule.for_s
     return before_s + max(waits, default=0.0) + _SLACK_S
 
 
@@ -86,7 +86,10 @@ def held_to_s(proven: Proven) -> float:
     """For how long its condition holds, counted as `needed_s` is."""
     if proven.lasts_s is None:
         return math.inf
-    return proven.lasts_s - (proven.far.rise_s + proven.subject.rule.for_s if proven.far else 0.0)
+    if proven.far is None:
+        return proven.lasts_s
+    for_s = proven.subject.rule.for_s
+    return proven.lasts_s - proven.far.rise_s - (0.0 if proven.far.left_s >= for_s else for_s)
 
 
 def with_a_past(
@@ -100,8 +103,8 @@ def with_a_past(
     rise_s, fall_s = edges
     end_s = fall_s + proven.subject.rule.keep_firing_for_s
     scale = scale_for_length(end_s, interval_s, asked, longest_real_s)
-    far = Far(rise_s, fall_s, scale is not None)
-    return replace(proven, far=far), scale or asked or fastest(interval_s, SCALES[0])
+    ends, scale = scale is not None, scale or asked or fastest(interval_s, SCALES[0])
+    return replace(proven, far=Far(rise_s, fall_s, ends, left_s(proven.subject.rule.for_s, scale))), scale
 
 
 def scale_for(

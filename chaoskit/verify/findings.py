@@ -154,6 +154,8 @@ def _repeats(case: Case) -> Iterator[Strict]:
         last[key] = (notice, content)
         if before is None or before[1] != content or outside_span(notice.sent, case.since, case.until):
             continue
+        if any(e.firing and e.firing[0] > before[0].sent[1] and e.is_told(notice, "firing") for e in evidence.episodes):
+            continue  # It had ended meanwhile, of which this receiver hears nothing, and fired anew.
         gap = (notice.sent[1] - before[0].sent[0]) * plan.time_scale
         least_s, governed = _least_between(plan, notice, route)
         if gap >= least_s:

@@ -14,7 +14,6 @@ from typing import Any
 
 from chaoskit.alerting.windows import Window
 from chaoskit.events import Interval
-from chaoskit.fold import PROMETHEUS_TICK_S
 from chaoskit.hop import Hop
 from chaoskit.plan.model import PlannedNotice
 from chaoskit.units import amount, format_duration, seconds
@@ -22,10 +21,9 @@ from chaoskit.verify.case import Case, Instance
 from chaoskit.verify.check import Check, Need, Owed, Strict
 from chaoskit.verify.excuses import FLAP_REAL_S, sink_of
 from chaoskit.verify.judge import between, judge, margin_vs
-from chaoskit.verify.scripted import UNLIKE, muted_by
+from chaoskit.verify.scripted import UNLIKE, is_restored, muted_by
 from chaoskit.verify.verdict import Result, Row
 
-_TICKS_S = 2 * PROMETHEUS_TICK_S
 _RULES = ("prometheus", "target")
 _SENDERS = ("prometheus", "alertmanager", "target")
 
@@ -206,9 +204,7 @@ def _hold(one: Instance) -> Iterator[Strict]:
         return
     # Both ends are Prometheus's own instants: no other clock has a part in it.
     own = one.episode.own
-    every_s = rule.interval_s / one.case.scale
-    beyond_s = (own["firing"][0] - own.get("pending", own["firing"])[0]) % every_s
-    if one.case.rehearsal is not None and _TICKS_S < beyond_s < every_s - _TICKS_S:
+    if one.case.rehearsal is not None and "pending" in own and is_restored(one.episode, one.case.evidence):
         # The evaluation that ends it comes up to an interval after the whole of it is over.
         window = replace(one.alert.hold, hi_vs=one.alert.hold.hi_vs + rule.interval_s)
         more += "; Prometheus restored since when it is pending, which lies between two evaluations"

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from chaoskit.hop import Hop
 from chaoskit.verify.case import Case
 from chaoskit.verify.check import Check, Strict, broken
-from chaoskit.verify.evidence import Episode
+from chaoskit.verify.evidence import Episode, Evidence
 
 UNLIKE = "the scripted series did not make it fire as they did for promtool"
 
@@ -50,6 +50,12 @@ def _astray(case: Case) -> Iterator[Strict]:
             to = f"{notice.receiver} ({notice.integration})"
             reason = f"{alert.rule.alert}: {to} heard of it, and {ways}; it carried {labels}"
             yield broken(Hop.NOTIFY, alert.rule.alert, reason, to=to)
+
+
+def is_restored(episode: Episode, evidence: Evidence) -> bool:
+    """Whether it has been pending since before the first step, such as that which starts Prometheus on a past."""
+    begun = min((invoke.t for invoke in evidence.invokes.values()), default=0.0)
+    return episode.own.get("pending", (0.0, 0.0))[0] < begun
 
 
 def muted_by(case: Case, episode: Episode) -> list[str]:

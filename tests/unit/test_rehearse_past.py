@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from chaoskit.alerting.model import AlertConfig
-from chaoskit.events import AlertState, AnyEvent, FaultOk
+from chaoskit.events import AlertState, AnyEvent, FaultOk, Invoke
 from chaoskit.faults.scripted import Scripted, constant, slope
 from chaoskit.history import History
 from chaoskit.hop import Hop
@@ -20,7 +20,7 @@ from chaoskit.rehearse.drill import wave_drill
 from chaoskit.rehearse.outcome import RESTORED, judge_wave
 from chaoskit.rehearse.past import Far, Remembered, ahead_s, begun, openmetrics, restores, write_blocks
 from chaoskit.rehearse.proof import Subject, edges, prove
-from chaoskit.rehearse.waves import held_to_s, needed_s, with_a_past
+from chaoskit.rehearse.waves import held_to_s, make_waves, needed_s, with_a_past
 from chaoskit.stack.binaries import require
 from chaoskit.verify.case import case_of
 from chaoskit.verify.verdict import Result
@@ -111,13 +111,17 @@ def test_a_range_of_a_week_is_proven_on_sparser_series(tmp_path: Path) -> None:
 def test_the_end_is_played_where_it_comes_in_time(config: AlertConfig) -> None:
     one = proven(alerts(config)[1], 1, "queue", span_s=7 * DAY_S)
     soon, scale = with_a_past(one, (7 * DAY_S, 30.0), 15.0, None, 60.0)
-    assert soon.far == Far(7 * DAY_S, 30.0, True)
+    left_s = one.subject.rule.for_s
+    assert soon.far == Far(7 * DAY_S, 30.0, True, left_s)
     assert scale == 60.0
     late, scale = with_a_past(one, (30.0, 7 * DAY_S), 15.0, None, 60.0)
-    assert late.far == Far(30.0, 7 * DAY_S, False)
+    assert late.far == Far(30.0, 7 * DAY_S, False, left_s)
     assert scale == 60.0
     assert with_a_past(one, (30.0, 11_000.0), 15.0, None, 60.0)[1] == 200.0
-    assert with_a_past(one, (30.0, 11_000.0), 15.0, 10.0, 60.0) == (replace(one, far=Far(30.0, 11_000.0, False)), 10.0)
+    assert with_a_past(one, (30.0, 11_000.0), 15.0, 10.0, 60.0) == (
+        replace(one, far=Far(30.0, 11_000.0, False, left_s)),
+        10.0,
+    )
 
 
 def test_what_ends_by_itself_has_what_is_left_after_its_past(config: AlertConfig) -> None:
@@ -153,22 +157,43 @@ def test_what_prometheus_was_to_restore_and_did_not_is_not_rehearsed() -> None:
     assert judge_wave(case, "w", derived=True, how={name: "end not played"})[1][name].how == "end not played"
 
 
-def test_a_hold_that_begins_between_two_evaluations_ends_at_the_next_and_no_later() -> None:
-    """As it does after a restart: a for that is shorter by a second or longer by more than an interval is a FAIL."""
+def test_a_hold_that_is_restored_ends_at_the_next_evaluation_and_no_later() -> None:
+    """As it does after a restart, even where it began a moment after one: a for that is shorter by a second or longer
+    by more than an interval is a FAIL, and so is any other that is not exact."""
     plan = plan_of(KEPT.header)
     planned = next(alert for alert in plan.alerts if alert.rule.for_s)
     name, every_s = planned.rule.alert, planned.rule.interval_s / plan.time_scale
 
-    def began(earlier_s: float) -> History:
+    def began(earlier_s: float, restored: bool = True) -> History:
         def change(event: AnyEvent) -> AnyEvent:
             if isinstance(event, AlertState) and event.labels["alertname"] == name and event.active_at is not None:
                 return msgspec.structs.replace(event, active_at=event.active_at - earlier_s)
             if isinstance(event, FaultOk):
                 return msgspec.structs.replace(event, effect=(event.effect[0] - 1, event.effect[1] - 1))
+            if isinstance(event, Invoke):
+                return msgspec.structs.replace(event, t=event.t + (1000 if restored else -1000))
             return event
 
         return as_wave(mapped(KEPT, change))
 
-    holds = [{r.result for r in verify(began(s)).rows if r.hop == Hop.HOLD and r.about.startswith(name)}
-             for s in (0.0, 0.4 * every_s, -0.4 * every_s, 1.4 * every_s)]  # fmt: skip
-    assert holds == [{Result.PASS}, {Result.PASS}, {Result.FAIL}, {Result.FAIL}]
+    def result(history: History) -> set[Result]:
+        return {r.result for r in verify(history).rows if r.hop == Hop.HOLD and r.about.startswith(name)}
+
+    holds = [result(began(s * every_s)) for s in (0.0, 0.4, 0.995, -0.4, 1.4)]
+    assert holds == [{Result.PASS}, {Result.PASS}, {Result.PASS}, {Result.FAIL}, {Result.FAIL}]
+    assert result(began(0.995 * every_s, restored=False)) == {Result.FAIL}
+
+
+def test_what_ends_by_itself_waits_only_for_what_is_told_in_time(config: AlertConfig) -> None:
+    """A `for` that begins in sight is played whole, although a past is behind it."""
+    rules = [replace(rule, for_s=for_s) for rule, for_s in zip(alerts(config)[1:4], (0.0, 900.0, 86400.0), strict=True)]
+    brief, held, restored = (replace(proven(one, n, f"queue{n}", span_s=DAY_S)) for n, one in enumerate(rules))
+    brief = replace(brief, lasts_s=600.0, at_once=True)
+    all_far = [with_a_past(one, (15.0, 30.0), 15.0, None, 60.0)[0] for one in (brief, held, restored)]
+    brief, held, restored = all_far
+    assert held_to_s(brief) == 585.0
+    assert needed_s(config, held) >= 900.0
+    assert needed_s(config, restored) < DAY_S
+    calm = replace(config, inhibit_rules=())
+    waves = make_waves(calm, {}, all_far)
+    assert sorted(len(wave.members) for wave in waves) == [1, 2]

@@ -109,6 +109,29 @@ def test_work_is_dealt_out_evenly_and_scales_are_kept_apart(config: AlertConfig)
     assert len({lane.name for lane in lanes}) == len(lanes)
 
 
+@pytest.mark.parametrize(
+    ("by_scale", "places", "lengths"),
+    [
+        ({60.0: 16, 120.0: 2}, 2, [80, 80, 20]),
+        ({60.0: 4, 120.0: 4}, 4, [20, 20, 20, 20]),
+        ({60.0: 2}, 1, [20]),
+        ({60.0: 1, 120.0: 1}, 2, [10, 10]),
+    ],
+)
+def test_the_longest_lane_is_split_so_that_all_end_together(
+    config: AlertConfig, by_scale: dict[float, int], places: int, lengths: list[int]
+) -> None:
+    """Of drills of 10 s each; and in no more stacks than that takes."""
+    drills = []
+    for scale, number in by_scale.items():
+        one = wave_drill("w", calm(config), [proven(alerts(config)[1], 0, "queue")], False, scale, 15.0)
+        plan = replace(one.plan, steps=(), steady_vs=0.0, end_vs=0.0)
+        plan = replace(plan, end_vs=(10.0 - plan.longest_real_s) * scale)
+        drills += [replace(one, name=f"w{scale}-{n}", plan=plan) for n in range(number)]
+    found = [round(sum(d.plan.longest_real_s for d in lane.drills)) for lane in deal(drills, places)]
+    assert found == lengths
+
+
 def test_unit_tests_share_stacks_and_a_given_scenario_has_its_own(config: AlertConfig) -> None:
     one = wave_drill("w", calm(config), [proven(alerts(config)[1], 0, "queue")], False, 60.0, 15.0)
     test = GivenTest(Place("t.yml"), frozenset(), {}, 60.0, {})
