@@ -52,6 +52,19 @@ def test_the_series_of_an_expression_are_the_same_everywhere() -> None:
     assert one
 
 
+def test_no_counter_falls_or_is_below_zero_to_make_a_rule_true(binaries: Binaries, tmp_path: Path) -> None:
+    """A share of at most 1 is never above 25, though negative counters would make it so; a gauge may fall."""
+    share = "rate(shop_failed_total[5m]) / clamp_min(rate(shop_failed_total[5m]) + rate(shop_sold_total[5m]), 1) > 25"
+    falls = "deriv(shop_stock[5m]) < -1"
+    found, missing = proof([subject(share, number=0), subject(falls, number=1)], binaries, tmp_path)
+    assert [one.subject.number for one in found] == [1]
+    assert [one.subject.number for one in missing] == [0]
+    for series in searched(subject(share).rule, {}, {"job": "m"}, {}, "m", 15.0, 200):
+        for one in series:
+            values = [values.at(n) or 0.0 for values in (one.rest, one.values) for n in (0.0, 1.0, 100.0)]
+            assert min(values) >= 0
+
+
 def test_a_condition_that_ends_by_itself_says_how_long_it_lasts(binaries: Binaries, tmp_path: Path) -> None:
     """Who was there an hour ago and is gone is told for an hour; who is still gone is told for as long as it lasts."""
     passing = subject("shop_leader offset 1h unless shop_leader", 120.0, 0)

@@ -214,6 +214,29 @@ def test_a_notice_that_is_told_again_is_a_failure_on_a_calm_machine_and_unknown_
     assert "notified of the same again" in finding(verdict)
 
 
+def test_what_ended_and_fired_anew_is_rightly_told_again() -> None:
+    """A mail without an all-clear says the same both times."""
+    history = told(Truth())
+    first = next(n for n in history.of(Notice) if n.status == "firing")
+    at = first.sent[1]
+    fired = next(
+        e
+        for e in history.of(AlertState)
+        if e.state == "firing" and e.labels["alertname"] == first.alerts[0].labels["alertname"]
+    )
+    anew = [
+        msgspec.structs.replace(fired, t=t, at=t, previous=t - 0.02, state=state, active_at=active_at)
+        for t, state, active_at in (
+            (at + 0.05, "inactive", None), (at + 0.1, "pending", at + 0.1),
+            (at + 0.15, "firing", at + 0.1),
+        )
+    ]  # fmt: skip
+    again = msgspec.structs.replace(first, t=at + 0.2, sent=(first.sent[0] + 0.2, first.sent[1] + 0.2))
+    verdict = verify(running(merged(history, [*anew, again]), iter([]), BUSY, "target"))
+    assert "fired once more than expected" in finding(verdict)
+    assert "notified of the same again" not in finding(verdict)
+
+
 @pytest.mark.parametrize(
     ("late_vs", "waits", "expected"),
     [(15.0, WAITING, UNKNOWN), (15.0, CALM, FAIL), (35.0, WAITING, FAIL), (2.0, WAITING, PASS)],
