@@ -146,7 +146,7 @@ def main() -> int:
     """Reads the options, tries every set, prints a line each and the reasons by number."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--only", default="", help="sets whose name holds this")
+    parser.add_argument("--only", action="append", help="sets whose name holds this, or one of these")
     parser.add_argument("--derive", action="store_true", help="stop where promtool has confirmed the series")
     parser.add_argument("--json", type=Path, help="write every row here")
     parser.add_argument("-j", type=int, dest="jobs", help="stacks side by side")
@@ -154,7 +154,9 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave the histories there")
     options = parser.parse_args()
     tallies = []
-    chosen = {name: files for name, files in sets(options.folder).items() if options.only in name}
+    chosen = {
+        name: files for name, files in sets(options.folder).items() if any(one in name for one in options.only or [""])
+    }
     for name, files in (joined(chosen, options.join) if options.join else chosen).items():
         tally = tried(name, files, options.derive, options.jobs, options.keep)
         tallies.append(tally)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -52,11 +53,14 @@ class OneSeries(BaseModel):
         return Scripted(
             name,
             tuple(sorted(labels.items())),
-            rest,
-            Values(values.segments, self.repeat),
+            self._played(rest),
+            self._played(values),
             counter=self.counter,
             clock=self.clock,
         )
+
+    def _played(self, values: Values) -> Values:
+        return replace(values, repeat=self.repeat and sum(segment.count for segment in values.segments) > 1)
 
 
 def _first(values: Values) -> Segment:
@@ -71,7 +75,7 @@ class SeriesSettings(Settings):
     """Each with `series`, its name and labels, and `values`, in the notation of promtool's input_series, which begin
     when the fault does; the last one stays. `rest` holds before and after, and is the first of the values where it is
     not given; `_` means missing. `counter` goes on from the value that was reached, `clock` reads values as seconds
-    before or after now, `repeat` plays the values over and over."""
+    before or after now, `repeat` plays both over and over."""
     interval: str | None = None
     """Between two values; the scrape interval where it is not given."""
 

@@ -19,7 +19,7 @@ from chaoskit.rehearse.script import CannotDerive
 from chaoskit.rehearse.search import searched
 from chaoskit.rehearse.selectors import label_values
 from chaoskit.rehearse.solve import Solver
-from chaoskit.rehearse.tree import children, grouped_by
+from chaoskit.rehearse.tree import calls, children, grouped_by
 
 _TRIED = (
     Choices(),
@@ -42,6 +42,8 @@ _TRIED = (
     Choices(3, shared=False),
     Choices(4, shared=False),
 )
+_OF_TWO, _WIDE = frozenset({"irate", "idelta"}), 1
+"""What two samples tell is off by as much as one was scraped late, so levels far from the threshold go first."""
 SPARE = "copy"
 """The label in which the series of a metric differ where `instance` tells what is counted from what is not."""
 SEARCHED = 96
@@ -93,7 +95,8 @@ def _guesses(rule: Rule, records: Mapping[str, Rule], mark: str, interval_s: flo
     feeding = [{"record": one.record, "expr": one.expr} for one in read.values()]
     instants = instant_records([{"groups": [{"rules": feeding}]}])
     seen: set[tuple[Scripted, ...]] = set()
-    for choices in _TRIED:
+    of_two = any(calls(promql.parse(expr), _OF_TWO) for expr in (rule.expr, *(one.expr for one in read.values())))
+    for choices in sorted(_TRIED, key=lambda one: of_two and one.generosity != _WIDE):
         if not choices.expand and not read:
             continue
         solver = Solver(records, labels, mark, interval_s, choices, shared, instants=instants, apart=apart)

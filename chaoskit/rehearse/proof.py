@@ -26,7 +26,7 @@ from chaoskit.rehearse.mismatch import queries, reason
 from chaoskit.rehearse.past import Far
 from chaoskit.rehearse.promtool import UNENDED, ask
 from chaoskit.rehearse.texts import fed
-from chaoskit.rehearse.tree import longest_range_s
+from chaoskit.rehearse.tree import has_subquery, longest_range_s
 from chaoskit.units import format_duration
 
 _CHUNK, _LEAST_CHUNK = 60, 6
@@ -241,6 +241,14 @@ def _rested(
         subject.number
         for subject, _, answers in _round(at_rest, records, promtool, folder, interval_s, "unfilled")
         if answers
+    }
+    # The steps of a subquery lie otherwise than promtool's, so nothing says that it is false while they are few.
+    hasty |= {
+        p.subject.number
+        for p in proven
+        if p.subject.number not in short
+        and p.subject.span_s > _REST * interval_s
+        and has_subquery(promql.parse(p.subject.rule.expr))
     }
     return [replace(short.get(n, p), hasty=n in hasty) for p in proven for n in (p.subject.number,)]
 

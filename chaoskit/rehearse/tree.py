@@ -121,6 +121,10 @@ def calls(node: Any, names: frozenset[str]) -> bool:
     return any(calls(child, names) for child in children(node))
 
 
+def has_subquery(node: Any) -> bool:
+    return isinstance(node, promql.SubqueryExpr) or any(map(has_subquery, children(node)))
+
+
 def counts_matches(node: Any) -> bool:
     """Whether a sum over the node counts how often a condition holds."""
     while isinstance(node, promql.ParenExpr):

@@ -14,7 +14,8 @@ def described(series: Scripted) -> dict[str, Any]:
         "values": described_values(series.values),
         "rest": described_values(series.rest),
     }
-    for flag, value in (("counter", series.counter), ("clock", series.clock), ("repeat", series.values.repeat)):
+    repeat = series.values.repeat or series.rest.repeat
+    for flag, value in (("counter", series.counter), ("clock", series.clock), ("repeat", repeat)):
         if value:
             found[flag] = True
     return found

@@ -85,6 +85,24 @@ def test_a_short_rest_is_enough_where_the_engine_says_so(binaries: Binaries, tmp
     assert found[1].rest_s is None
 
 
+def test_a_rule_with_a_subquery_that_needs_its_whole_range_is_loaded_once_that_is_filled(
+    binaries: Binaries, tmp_path: Path
+) -> None:
+    mean = "avg_over_time(rate(shop_sold_total[5m])[1h:5m])"
+    deviates = subject(f"abs(rate(shop_sold_total[5m]) - {mean}) / {mean} > 0.25", number=0)
+    plain = subject("increase(shop_orders_total[1h]) < 10", number=1)
+    found = {one.subject.number: one for one in proof([deviates, plain], binaries, tmp_path)[0]}
+    assert found[0].hasty
+
+
+def test_what_two_samples_tell_is_kept_far_from_its_threshold(binaries: Binaries, tmp_path: Path) -> None:
+    (found,), _ = proof([subject("irate(shop_errors_total[5m]) >= 1")], binaries, tmp_path)
+    (series,) = found.guess.series
+    rest, during = ((values.at(2.0) or 0.0) - (values.at(1.0) or 0.0) for values in (series.rest, series.values))
+    assert rest == 0
+    assert during >= 2 * 15
+
+
 def test_a_rule_that_can_never_be_true_says_which_two_sides_do_not_match(binaries: Binaries, tmp_path: Path) -> None:
     """Two states of one metric are added without a word about the label that differs."""
     expr = 'tills{state="busy"} / (tills{state="busy"} + tills{state="free"}) > 0.8'

@@ -20,8 +20,10 @@ from chaoskit.faults.scripted import (
     slope,
     value_at,
 )
+from chaoskit.faults.series import SeriesSettings
 from chaoskit.host.ports import reserve
 from chaoskit.rehearse.page import Page
+from chaoskit.rehearse.written import described
 
 
 def played(text: str, count: int) -> list[float | None]:
@@ -73,6 +75,14 @@ def test_what_promtool_is_given_is_what_the_page_would_show(rest: str, text: str
 def test_a_repeated_sequence_begins_anew() -> None:
     flips = Values(parse_values("1 0").segments, repeat=True)
     assert [flips.at(float(i)) for i in range(5)] == [1, 0, 1, 0, 1]
+
+
+@pytest.mark.parametrize(("rest", "during"), [("1 0", "1"), ("1", "1 0"), ("1 0", "5 6 7"), ("1", "5")])
+def test_a_scenario_that_is_read_has_the_series_that_were_written(rest: str, during: str) -> None:
+    """What alternates at rest does so again after the fault."""
+    before, then = (Values(v.segments, sum(s.count for s in v.segments) > 1) for v in map(parse_values, (rest, during)))
+    series = Scripted("leader", (("job", "m"),), before, then)
+    assert SeriesSettings.model_validate({"series": [described(series)]}).scripted(15.0)[0] == (series,)
 
 
 def test_a_gauge_follows_its_phases() -> None:
