@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import ssl
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from urllib.parse import urljoin, urlsplit
 
 import msgspec
 import requests
+import urllib3
 from requests.auth import AuthBase, HTTPBasicAuth
 
 from chaoskit.errors import BadInput, Place, Problem
@@ -29,6 +31,11 @@ from chaoskit.scenario.model import Access, Attached, Secret
 from chaoskit.trust import read_secret
 
 _CERTIFICATES = 8 * SMALL
+_CHUNK = 2**16
+LARGEST = 64 * 2**20
+"""An answer of a server with tens of thousands of rules or targets is smaller."""
+ANSWER_S = 10.0
+"""How long one answer may take."""
 
 
 def plain_session() -> requests.Session:
@@ -123,7 +130,7 @@ class _Credentials(AuthBase):
 
 
 class _Loyal(requests.Session):
-    """A session that follows no answer to another host, port or scheme."""
+    """A session that follows no answer to another host, port or scheme, and reads none without an end."""
 
     def __init__(self, url: str) -> None:
         super().__init__()
@@ -131,7 +138,8 @@ class _Loyal(requests.Session):
         self._origin = _origin(url)
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """Where the answer leads; raises TooManyRedirects where that is not the endpoint."""
+        """Where the answer, which is read, leads; raises TooManyRedirects where that is not the endpoint."""
+        _read_whole(resp)
         target = super().get_redirect_target(resp)
         if target is not None and _origin(urljoin(resp.url, target)) != self._origin:
             elsewhere = urlsplit(urljoin(resp.url, target))
@@ -140,6 +148,27 @@ class _Loyal(requests.Session):
                 "which is another address: name that one in the profile"
             )
         return target
+
+
+def _read_whole(response: requests.Response) -> None:
+    """Reads an answer before anything else does; raises RequestException beyond its size or its time."""
+    until, found, left = time.monotonic() + ANSWER_S, [], LARGEST
+    try:
+        while chunk := response.raw.read1(_CHUNK, decode_content=True):
+            found.append(chunk)
+            left -= len(chunk)
+            if left < 0:
+                raise requests.exceptions.ContentDecodingError(f"its answer is larger than {LARGEST // 2**20} MiB")
+            if time.monotonic() > until:
+                raise requests.ReadTimeout("no answer in time")
+    except requests.RequestException:  # some of which are urllib3's as well
+        response.close()
+        raise
+    except urllib3.exceptions.HTTPError as error:
+        response.close()
+        timed_out = isinstance(error, urllib3.exceptions.TimeoutError)
+        raise (requests.ReadTimeout if timed_out else requests.ConnectionError)(error) from None
+    response._content, response._content_consumed = b"".join(found), True  # type: ignore[attr-defined]
 
 
 def _origin(url: str) -> tuple[str, str, int]:

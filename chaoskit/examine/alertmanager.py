@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Annotated
 
 import msgspec
 
@@ -12,12 +13,13 @@ from chaoskit.check.alerts import Answer, alert_of, takes
 from chaoskit.examine.endpoint import Checked, Endpoint
 from chaoskit.scenario.model import Attached
 from chaoskit.witness.config import led
+from chaoskit.yaml_source import MAX_BYTES
 
 _NAMED = 5
 
 
 class _Config(msgspec.Struct, frozen=True):
-    original: str = ""
+    original: Annotated[str, msgspec.Meta(max_length=MAX_BYTES)] = ""
 
 
 class _Version(msgspec.Struct, frozen=True):

@@ -12,12 +12,9 @@ from typing import Literal, TypeVar
 import msgspec
 import requests
 
-from chaoskit.access import session_for, trouble
+from chaoskit.access import ANSWER_S, session_for, trouble
 from chaoskit.errors import BadInput
 from chaoskit.scenario.model import Attached
-
-ANSWER_S = 10.0
-"""How long one answer may take."""
 
 T = TypeVar("T")
 
@@ -76,7 +73,7 @@ class Endpoint:
         reply = self.get(path, **query)
         try:
             return msgspec.json.decode(reply.content, type=kind), reply
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError):
             mend = f"{self.name}: URL of the profile, with its path prefix where it has one"
             raise NoAnswer(self.name, f"{self.url} answers, but not as {self.name} does", mend) from None
 

@@ -146,7 +146,7 @@ def await_discovery(
     missing = ["no answer from Prometheus"]
 
     def complete() -> bool:
-        missing[:] = _undiscovered(prometheus_url, targets, session, jobs)
+        missing[:] = undiscovered(prometheus_url, targets, session, jobs)
         return not missing
 
     wait_until(complete, timeout_s=timeout_s, what=lambda: "still " + "; ".join(missing), child=child)
@@ -210,7 +210,7 @@ def _get(url: str, session: requests.Session | None = None) -> requests.Response
         return response if response.ok else None
 
 
-def _undiscovered(
+def undiscovered(
     prometheus_url: str, targets: int, session: requests.Session | None, jobs: Collection[str] | None
 ) -> list[str]:
     """What Prometheus does not know yet, in words."""
@@ -219,16 +219,21 @@ def _undiscovered(
         response = _get(f"{prometheus_url.rstrip('/')}/api/v1/{what}", session)
         if response is None:
             return ["no answer from Prometheus"]
-        answers |= response.json()["data"]
-    active = [one for one in answers["activeTargets"] if jobs is None or one["labels"].get("job") in jobs]
-    missing = [
-        f"target {target['scrapeUrl']} is {target['health']} {target.get('lastError', '')}".rstrip()
-        for target in active
-        if target["health"] != "up"
-    ]
+        with contextlib.suppress(ValueError, KeyError, TypeError):  # what is no answer lacks all that is looked for
+            answers |= response.json()["data"]
+    try:
+        active = [one for one in answers["activeTargets"] if jobs is None or one["labels"].get("job") in jobs]
+        missing = [
+            f"target {target['scrapeUrl']} is {target['health']} {target.get('lastError', '')}".rstrip()
+            for target in active
+            if target["health"] != "up"
+        ]
+        managers = answers["activeAlertmanagers"]
+    except (KeyError, TypeError, AttributeError):
+        return ["Prometheus does not tell its targets as Prometheus does"]
     if len(active) < targets:
         missing.append(f"{len(active)} of {targets} targets are known")
-    if not answers["activeAlertmanagers"]:
+    if not managers:
         missing.append("no Alertmanager is active")
     return missing
 

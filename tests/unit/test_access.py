@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socketserver
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +17,11 @@ import requests
 from chaoskit.access import plain_session, session_for, trouble
 from chaoskit.errors import BadInput, Place
 from chaoskit.events import Event, Poll
+from chaoskit.examine.alertmanager import Status
+from chaoskit.examine.endpoint import Endpoint, NoAnswer
 from chaoskit.observe.prometheus import PrometheusObserver
 from chaoskit.scenario.model import Access, Attached, Header, Secret
+from chaoskit.stack.monitoring import undiscovered
 from tests.reverse_proxy import Proxy, certificate, proxied
 
 SECRET = "geheim-7391"
@@ -47,6 +55,72 @@ def complaints(access: Access) -> list[str]:
     with pytest.raises(BadInput) as caught:
         session_for(target("http://p", access), "prometheus")
     return [str(problem) for problem in caught.value.problems]
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+ENDLESS = HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"10000\r\n" + b" " * 65536 + b"\r\n"
+DRIP = HEAD + b"Content-Length: 1000000\r\n\r\n", b" "
+LEADING_ON = b"HTTP/1.1 302 Found\r\nLocation: /other\r\nContent-Length: 1000000\r\n\r\n", b" "
+CUT = HEAD + b"Content-Length: 10\r\n\r\nab", b""
+NO_UTF8 = HEAD + b'Content-Length: 28\r\n\r\n{"config":{"original":"\xff\xfe"}}', b""
+
+
+@contextmanager
+def answering(first: bytes, again: bytes) -> Iterator[str]:
+    """A server that answers whatever it is asked with some bytes, and others again and again until it is left."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with contextlib.suppress(OSError):
+                self.request.recv(65536)
+                self.request.sendall(first)
+                while again and not ended.wait(0.0 if len(again) > 1 else 0.02):
+                    self.request.sendall(again)
+
+    ended = threading.Event()
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            ended.set()
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (ENDLESS, "its answer is larger than 2 MiB"),
+        (DRIP, "no answer in time"),
+        (LEADING_ON, "no answer in time"),
+        (CUT, "no connection"),
+    ],
+    ids=["endless", "drip", "a redirect that drips", "cut"],
+)
+def test_an_answer_without_an_end_is_told_and_not_read_for_ever(
+    answer: tuple[bytes, bytes], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chaoskit.access.ANSWER_S", 0.3)
+    monkeypatch.setattr("chaoskit.access.LARGEST", 2 * 2**20)
+    with answering(*answer) as url, session_for(target(url), "prometheus") as session:
+        with pytest.raises(requests.RequestException) as caught:
+            session.get(url, timeout=5)
+        assert trouble(caught.value) == said
+
+
+@pytest.mark.parametrize("content", [NO_UTF8, (HEAD + b"Content-Length: 4\r\n\r\nnull", b"")], ids=["no UTF-8", "null"])
+def test_an_answer_that_is_none_is_told(content: tuple[bytes, bytes]) -> None:
+    with answering(*content) as url, pytest.raises(NoAnswer, match="answers, but not as alertmanager does"):
+        Endpoint(replace(target(url), alertmanager=url), "alertmanager").decoded("/api/v2/status", Status)
+
+
+@pytest.mark.parametrize("data", [b"{}", b"[]", b'{"activeTargets":[7],"activeAlertmanagers":[]}'])
+def test_a_prometheus_that_does_not_tell_its_targets_has_not_begun(data: bytes) -> None:
+    body = b'{"status":"success","data":%s}' % data
+    with answering(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body, b"") as url, plain_session() as session:
+        assert undiscovered(url, 1, session, None) == ["Prometheus does not tell its targets as Prometheus does"]
 
 
 def test_a_bearer_token_and_headers_go_with_every_request(behind: Proxy, tmp_path: Path) -> None:
