@@ -241,7 +241,7 @@ INTEGRATIONS: dict[str, dict[str, Any]] = {
 @pytest.mark.drill
 @pytest.mark.stack
 def test_a_whole_rehearsal_leaves_none_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor one whose rules are newer than promtool; the control is the rehearsal's own, private alertmanager.yml."""
+    """Nor one whose rules are newer than promtool; the rehearsal's own, private alertmanager.yml has none either."""
     monkeypatch.chdir(tmp_path)
     Path("rules.yml").write_text(RULES + "      - {alert: Newer, expr: 'rate(x_total[5m*2]) > 1'}\n")
     receivers = [{"name": kind, f"{kind}_configs": [one]} for kind, one in INTEGRATIONS.items()]
@@ -256,7 +256,10 @@ def test_a_whole_rehearsal_leaves_none_behind(tmp_path: Path, monkeypatch: pytes
     written = [file for file in Path("runs").rglob("*") if file.is_file()]
     held = [file for file in written if CANARY.lower() in file.read_text(errors="replace").lower()]
     assert any(file.name == "events.jsonl" for file in written)
-    assert {(file.name, file.stat().st_mode & 0o777) for file in held} == {("alertmanager.yml", 0o600)}
+    assert held == []
+    own = [file for file in written if file.name == "alertmanager.yml"]
+    assert {file.stat().st_mode & 0o777 for file in own} == {0o600}
+    assert all("sns_configs" in file.read_text() for file in own)
     assert f"/{CANARY}" not in "".join(file.read_text() for file in held)
 
 
