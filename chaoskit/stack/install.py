@@ -108,6 +108,8 @@ def _fetch(work: Path, sources: Sequence[Source], progress: Progress) -> Path:
         folder.mkdir()
     progress("reading the package lists of " + ", ".join(sorted({source.suite for source in sources})))
     _run(["apt-get", *options, "update"], work)
+    if not _candidate(_PACKAGES[0], options, work):  # Lists that could not be fetched are no error to apt by itself.
+        _run(["apt-get", *options, "update", "-o", "APT::Update::Error-Mode=any"], work)
     packages = list(_PACKAGES)
     packages += [name for name in _OPTIONAL if _candidate(name, options, work)]
     progress("downloading " + ", ".join(packages))

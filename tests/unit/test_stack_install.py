@@ -158,6 +158,16 @@ def test_a_failing_update_says_what_apt_said_and_leaves_nothing(
     assert [path.name for path in (tmp_path / "binaries").iterdir()] == [".lock"]
 
 
+def test_lists_that_could_not_be_fetched_are_said_though_apt_calls_them_no_error(
+    machine: Path, apt_folder: Path, tmp_path: Path
+) -> None:
+    failing = "true ;; *Error-Mode=any) echo 'E: Failed to fetch http://mirror.example/' >&2; exit 100"
+    script(tmp_path / "tools" / "apt-get", APT_GET.format(calls=tmp_path / "calls", update=failing))
+    script(tmp_path / "tools" / "apt-cache", APT_CACHE.format(promtool="(none)"))
+    with pytest.raises(EquipmentError, match=r"update failed with 100 \(E: Failed to fetch http://mirror\.example/\)"):
+        install(cache=tmp_path, apt_folder=apt_folder, release=RELEASE)
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
