@@ -196,10 +196,12 @@ def _scripted(
         speed = up * draw.choice([1.0, 1.0, 0.1, 0.01, 1 / 300])
         rest = slope(100.0, 0.0 if not down else down * interval_s) if way else NEVER
         kind = draw.random()
-        if kind < 0.15:  # a gauge that falls, which no counter does, or that rises
+        if kind < 0.15:  # a gauge that falls or rises; a counter never falls, but may grow ever faster
             start, sign = draw.choice([1.0, 100.0, 1e6]), draw.choice([-1, 1])
-            change = speed * interval_s if leaf.use == "counter" else sign * speed * interval_s
-            return [Scripted(name, labels, constant(start), slope(start, change))]
+            values = slope(start, sign * speed * interval_s)
+            if leaf.use == "counter":
+                values = _multiplied(start, draw.choice([1.05, 1.2]))
+            return [Scripted(name, labels, constant(start), values)]
         return [Scripted(name, labels, rest, slope(100.0, speed * interval_s), counter=bool(way))]
     if leaf.use == "toggle":
         flips = Values((Segment(up or 1.0, 0.0, 1), Segment(0.0, 0.0, 1)), repeat=True)
@@ -217,12 +219,15 @@ def _scripted(
     if kind < 0.12:  # grows for as long as it lasts
         return [Scripted(name, labels, rest, slope(up, draw.choice([1, -1, 10]) * max(up, 1.0) / 20))]
     if kind < 0.2:  # multiplies itself
-        factor = draw.choice([1.05, 1.2, 0.9])
-        steps = tuple(Segment(max(up, 1.0) * factor**n, 0.0, 1) for n in range(_GROWTH))
-        return [Scripted(name, labels, constant(max(up, 1.0)), Values(steps))]
+        start = max(up, 1.0)
+        return [Scripted(name, labels, constant(start), _multiplied(start, draw.choice([1.05, 1.2, 0.9])))]
     if kind < 0.3:  # goes away, or stays as it was
         return [Scripted(name, labels, constant(up), NEVER if draw.random() < 0.5 else constant(up))]
     return [Scripted(name, labels, rest, constant(up))]
+
+
+def _multiplied(start: float, factor: float) -> Values:
+    return Values(tuple(Segment(start * factor**n, 0.0, 1) for n in range(_GROWTH)))
 
 
 def _histogram(leaf: Read, low: float, high: float, speed: float, interval_s: float) -> list[Scripted]:
