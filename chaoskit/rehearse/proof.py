@@ -26,7 +26,7 @@ from chaoskit.rehearse.mismatch import queries, reason
 from chaoskit.rehearse.past import Far
 from chaoskit.rehearse.promtool import UNENDED, ask
 from chaoskit.rehearse.texts import fed
-from chaoskit.rehearse.tree import has_subquery, longest_range_s
+from chaoskit.rehearse.tree import has_subquery, longest_range_s, shortest_range_s
 from chaoskit.units import format_duration
 
 _CHUNK, _LEAST_CHUNK = 60, 6
@@ -89,8 +89,8 @@ class Proven:
     results: tuple[Mapping[str, str], ...]
     lasts_s: float | None = None
     """For a condition that ends by itself: how long after the fault it certainly still holds."""
-    at_once: bool = False
-    """Whether it holds as soon as the fault is seen, before its range is filled."""
+    within_s: float | None = None
+    """So soon after the fault it holds, where that is before its range is filled: 0 where as soon as it is seen."""
     rest_s: float | None = None
     """For how long its series must be at rest before the fault; None where its whole range must be filled."""
     doubt: str = ""
@@ -164,8 +164,9 @@ def _prove(
                 if outcome.endswith(_LACKS["filled"]):
                     failed.setdefault(subject.number, []).append((subject, guess))
             elif subject.number in left:
-                results, lasts, at_once = outcome
-                proven.append(Proven(subject, guess, results, lasts and lasts * interval_s, at_once))
+                results, lasts, within = outcome
+                within_s = None if within is None else within * interval_s
+                proven.append(Proven(subject, guess, results, lasts and lasts * interval_s, within_s))
                 del left[subject.number]
     done = {each.subject.number for each in proven}
     proven = _rested(proven, records, promtool, folder, interval_s)
@@ -191,7 +192,7 @@ def edges(
     whens = {p.subject.number: instants(p.subject, p.guess, p.subject.every_s(interval_s)) for p in proven}
     for one in proven:
         w = whens[one.subject.number]
-        rise = (w.rest - 1, w.early if one.at_once else w.filled - 1)
+        rise = (w.rest - 1, w.held(one.within_s)[0])
         found[one.subject.number] = [rise, (w.late, w.late if one.lasts_s else w.fallen)]
     for turn in range(_NARROWED):
         asked = {n: [at for low, high in each for at in _between(low, high)] for n, each in found.items()}
@@ -228,7 +229,7 @@ def _rested(
     proven: Sequence[Proven], records: Mapping[str, Rule], promtool: Path, folder: Path, interval_s: float
 ) -> list[Proven]:
     """The same, with a short rest where the engine says that it is as good as a filled range, and the hasty named."""
-    far = {p.subject.number: p for p in proven if p.subject.span_s > _REST * interval_s and not p.at_once}
+    far = {p.subject.number: p for p in proven if p.subject.span_s > _REST * interval_s and p.within_s is None}
     short: dict[int, Proven] = {}
     for subject, guess, answers in _round(
         [(p.subject, p.guess) for p in far.values()], records, promtool, folder, interval_s, "short"
@@ -273,7 +274,7 @@ def _told(
             if not isinstance(outcome, str) and outcome[0] == one.results:
                 one = replace(one, guess=guess)
     when = instants(one.subject, one.guess, interval_s)
-    at = format_duration(interval_s * ((when.early_end if one.at_once else when.end) - 1))
+    at = format_duration(interval_s * when.held(one.within_s)[1])
     queries = {f"query{n}": text for n, text in enumerate(queried(rule, one.results[0]))}
     test = _test(0, one.subject, one.guess, interval_s, "told") | {
         "external_labels": dict(external),
@@ -374,14 +375,24 @@ class Instants:
     rest: int
     early: int
     early_end: int
+    soon: int
+    soon_end: int
     filled: int
     end: int
     late: int
     fallen: int
 
+    def held(self, within_s: float | None) -> tuple[int, int]:
+        """From when to when a condition is known to hold that does so this soon after the fault."""
+        if within_s is None:
+            return self.filled - 1, self.end - 1
+        return (self.soon, self.soon_end - 1) if within_s else (self.early, self.early_end - 1)
+
 
 def instants(subject: Subject, guess: Guess, interval_s: float) -> Instants:
     """The end of the rest, the filled range, the end of `for`, long after it, the end of the fall.
+
+    Between them, for what ends by itself: as soon as the fault is seen, and once the shortest range is filled.
 
     promtool's time begins at 0, and a time stamp should not lie before it; one of weeks ago does, for its samples
     would be too many.
@@ -392,8 +403,12 @@ def instants(subject: Subject, guess: Guess, interval_s: float) -> Instants:
     held = math.ceil(subject.rule.for_s / interval_s) + _SETTLE
     early = rest + _SETTLE
     late = rest + span + held + _LATE
-    early_end = min(early + held + math.ceil(_NOTICE_S / interval_s), late)
-    return Instants(rest, early, early_end, rest + span, rest + span + held, late, late + span)
+    lasts = held + math.ceil(_NOTICE_S / interval_s)
+    soon = min(early + math.ceil(shortest_range_s(subject.rule.expr) / interval_s), rest + span)
+    return Instants(
+        rest, early, min(early + lasts, late), soon, min(soon + lasts, late),
+        rest + span, rest + span + held, late, late + span,
+    )  # fmt: skip
 
 
 def _levels(series: Scripted) -> list[float]:
@@ -417,11 +432,15 @@ def _test(
         "rest": when_.rest - 1,
         "early": when_.early,
         "early_end": when_.early_end - 1,
+        "soon": when_.soon,
+        "soon_end": when_.soon_end - 1,
         "filled": when_.filled - 1,
         "end": when_.end - 1,
         "late": when_.late - 1,
         "fallen": when_.fallen,
     }
+    if when_.soon in (when_.early, when_.filled):
+        del whens["soon"], whens["soon_end"]
     if turn == "unfilled":
         whens = {f"at{at}": at for at in (0, *(begin + 2**n - 1 for n in range(20))) if at <= end}
     if at:
@@ -486,8 +505,9 @@ def answered(said: str) -> dict[int, dict[str, str]]:
     return found
 
 
-_Held = tuple[tuple[Mapping[str, str], ...], int | None, bool]
-"""The results, after how many intervals the condition may end by itself, and whether it holds at once."""
+_Held = tuple[tuple[Mapping[str, str], ...], int | None, int | None]
+"""The results, after how many intervals the condition may end by itself, and within how many it holds, where that is
+before its range is filled."""
 
 
 def _outcome(mine: Mapping[str, str], when: Instants) -> _Held | str:
@@ -498,10 +518,12 @@ def _outcome(mine: Mapping[str, str], when: Instants) -> _Held | str:
         if instant in mine:
             return f"{_TRIED_SERIES} {_LACKS[instant]}"
     if "filled" in mine and "end" in mine:
-        return results_of(mine["end"]), None if "late" in mine else when.end - when.rest, False
+        return results_of(mine["end"]), None if "late" in mine else when.end - when.rest, None
     if "early" in mine and "early_end" in mine:
-        return results_of(mine["early_end"]), when.early_end - when.rest, True
-    return f"{_TRIED_SERIES} {_LACKS['end' if 'filled' in mine or 'early' in mine else 'filled']}"
+        return results_of(mine["early_end"]), when.early_end - when.rest, 0
+    if "soon" in mine and "soon_end" in mine:
+        return results_of(mine["soon_end"]), when.soon_end - when.rest, when.soon - when.rest
+    return f"{_TRIED_SERIES} {_LACKS['end' if {'filled', 'early', 'soon'} & mine.keys() else 'filled']}"
 
 
 _LACKS = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from typing import Any
 
 import promql_parser as promql
@@ -166,6 +167,17 @@ def longest_range_s(node: Any) -> float:
     if isinstance(node, promql.SubqueryExpr) and node.step is None:
         own = 2 * span_s(node)
     return max([own, *map(longest_range_s, children(node))])
+
+
+@lru_cache(maxsize=4096)
+def shortest_range_s(expr: str) -> float:
+    """The shortest range of samples that an expression reads; 0 where it reads none."""
+    return min(_ranges_s(promql.parse(expr)), default=0.0)
+
+
+def _ranges_s(node: Any) -> list[float]:
+    own = [span_s(node)] if isinstance(node, promql.MatrixSelector) else []
+    return [*own, *(each for child in children(node) for each in _ranges_s(child))]
 
 
 def span_s(node: Any) -> float:

@@ -78,7 +78,8 @@ def needed_s(config: AlertConfig, proven: Proven) -> float:
         for route in match_routes(config.route, labels_of(config, proven, result))
     ]
     # What is played with a past has it all behind it but the waits, and what is left of its `for`.
-    before_s = proven.far.left_s if proven.far else (0.0 if proven.at_once else proven.subject.span_s) + rule.for_s
+    rise_s = proven.subject.span_s if proven.within_s is None else proven.within_s
+    before_s = proven.far.left_s if proven.far else rise_s + rule.for_s
     return before_s + max(waits, default=0.0) + _SLACK_S
 
 

@@ -126,7 +126,7 @@ def test_the_end_is_played_where_it_comes_in_time(config: AlertConfig) -> None:
 
 def test_what_ends_by_itself_has_what_is_left_after_its_past(config: AlertConfig) -> None:
     held = replace(alerts(config)[1], for_s=3600.0)
-    one = replace(proven(held, 1, "queue", span_s=DAY_S), lasts_s=DAY_S, at_once=True)
+    one = replace(proven(held, 1, "queue", span_s=DAY_S), lasts_s=DAY_S, within_s=0.0)
     far = replace(one, far=Far(60.0, 0.0, False))
     assert needed_s(config, far) == needed_s(config, one) - 3600.0
     assert held_to_s(far) == DAY_S - 3660.0
@@ -188,7 +188,7 @@ def test_what_ends_by_itself_waits_only_for_what_is_told_in_time(config: AlertCo
     """A `for` that begins in sight is played whole, although a past is behind it."""
     rules = [replace(rule, for_s=for_s) for rule, for_s in zip(alerts(config)[1:4], (0.0, 900.0, 86400.0), strict=True)]
     brief, held, restored = (replace(proven(one, n, f"queue{n}", span_s=DAY_S)) for n, one in enumerate(rules))
-    brief = replace(brief, lasts_s=600.0, at_once=True)
+    brief = replace(brief, lasts_s=600.0, within_s=0.0)
     all_far = [with_a_past(one, (15.0, 30.0), 15.0, None, 60.0)[0] for one in (brief, held, restored)]
     brief, held, restored = all_far
     assert held_to_s(brief) == 585.0

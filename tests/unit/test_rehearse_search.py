@@ -70,10 +70,21 @@ def test_a_condition_that_ends_by_itself_says_how_long_it_lasts(binaries: Binari
     passing = subject("shop_leader offset 1h unless shop_leader", 120.0, 0)
     lasting = subject("shop_leader == 0", 120.0, 1)
     found = {one.subject.number: one for one in proof([passing, lasting], binaries, tmp_path)[0]}
-    assert found[0].at_once
+    assert found[0].within_s == 0
     assert found[0].lasts_s is not None
     assert 120.0 < found[0].lasts_s < 3600.0
-    assert (found[1].at_once, found[1].lasts_s) == (False, None)
+    assert (found[1].within_s, found[1].lasts_s) == (None, None)
+
+
+def test_what_falls_below_its_own_past_is_true_once_the_shortest_range_is_filled(
+    binaries: Binaries, tmp_path: Path
+) -> None:
+    """Until the mean has fallen as well; so it is noticed in between."""
+    drop = subject("rate(shop_sold_total[5m]) < 0.5 * avg_over_time(rate(shop_sold_total[5m])[1h:])", 120.0)
+    (found,), _ = proof([drop], binaries, tmp_path)
+    assert found.within_s == 360.0
+    assert found.lasts_s is not None
+    assert 480.0 < found.lasts_s < 3600.0
 
 
 def test_a_short_rest_is_enough_where_the_engine_says_so(binaries: Binaries, tmp_path: Path) -> None:
