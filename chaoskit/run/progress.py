@@ -36,8 +36,12 @@ class Progress:
             self.news.notify_all()
 
     def episodes_of(self, alert: PlannedAlert) -> list[Episode]:
-        """The episodes that an expectation speaks of and that showed since its `from` step."""
-        since = self.fold.begun.get(alert.expectation.from_step, float("inf"))
+        """The episodes that an expectation speaks of and that showed since its `from` step, or since its effect where
+        that lies before, as a past does."""
+        step = alert.expectation.from_step
+        ids = [fault.id for planned in self.plan.steps if planned.step.name == step for fault in planned.faults]
+        effects = [self.fold.faults.effects[one][0] for one in ids if one in self.fold.faults.effects]
+        since = min([self.fold.begun.get(step, float("inf")), *effects])
         named = self.fold.named(alert.expectation.alert)
         return [one for one in named if alert.matches(one.labels) and one.begun[1] >= since]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import urllib.request
 from pathlib import Path
 
+import msgspec
+
 from chaoskit.events import AlertState, Equipment, FaultOk, Notice, Phase, Poll, StepEnd, UndoOk
 from chaoskit.fold import Faults, Fold
 from chaoskit.history import read_history
@@ -57,6 +59,25 @@ def test_what_a_run_waits_for_and_what_is_judged_are_the_same_episodes() -> None
     assert [(e.labels, e.own) for e in progress.fold.episodes] == [(e.labels, e.own) for e in judged.episodes]
     assert progress.fold.faults.effects == judged.effects
     assert progress.fold.outages == judged.outages
+
+
+def test_what_is_pending_since_before_its_step_is_waited_for_where_its_fault_began_before_that() -> None:
+    """As where Prometheus restores it; what was pending before a fault that begins with its step is not of it."""
+    plan = plan_of(KEPT.header)
+    (alert,) = [one for one in plan.alerts if one.rule.alert == ALERT]
+
+    def waited_for(fault_earlier_s: float) -> int:
+        progress = Progress(plan)
+        for event in KEPT.events:
+            if isinstance(event, AlertState) and event.active_at is not None:
+                event = msgspec.structs.replace(event, active_at=event.active_at - 500)
+            elif isinstance(event, FaultOk):
+                begun, seen = event.effect
+                event = msgspec.structs.replace(event, effect=(begun - fault_earlier_s, seen - fault_earlier_s))
+            progress.feed(event)
+        return len(progress.episodes_of(alert))
+
+    assert [waited_for(1000.0), waited_for(0.0)] == [1, 0]
 
 
 def test_a_step_runs_until_its_end() -> None:
