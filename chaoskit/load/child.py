@@ -17,6 +17,7 @@ import signal
 import sys
 import time
 import traceback
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -35,6 +36,7 @@ from chaoskit.load.messages import Change, Line, LoadState, Look, Looked, Start,
 from chaoskit.load.mix import Mix
 from chaoskit.load.open_arrivals import OpenArrivals
 from chaoskit.load.own_users import OwnUsers, problems_of
+from chaoskit.load.raised import exit_code_of, reason_of, watch_exits
 from chaoskit.load.together import Master, Worker
 from chaoskit.load.tracking import Gate, clock, track
 from chaoskit.load.traffic import Situation, Traffic
@@ -76,15 +78,19 @@ class Mouth:
 
 
 class Ears:
-    """Our standard input: one command a line; None when it ends, and the parent with it."""
+    """Our standard input, for commands only: one a line; None when it ends, and the parent with it. Whatever else
+    reads, such as an `input()` in a locustfile, finds nothing there."""
 
     def __init__(self) -> None:
-        make_nonblocking(0)
+        self._fd = os.dup(0)
+        with Path(os.devnull).open() as nothing:
+            os.dup2(nothing.fileno(), 0)
+        make_nonblocking(self._fd)
         self._rest = b""
 
     def next(self) -> bytes | None:
         while b"\n" not in self._rest:
-            block = nb_read(0, 65536)
+            block = nb_read(self._fd, 65536)
             if not block:
                 return None
             self._rest += block
@@ -104,6 +110,7 @@ class Load:
         self._cpu_before_s = time.process_time()
         self._lease_s = start.lease_s
         self._unheard_s = 0.0
+        self._exit_code: int | None = None
         now_s, together = clock(), start.together
         self.at = Situation(
             spec=spec,
@@ -125,6 +132,7 @@ class Load:
         self._locust = LocustCount(self._traffic.environment, self.at.counters.note_odd)
         self._farewell = Farewell(self._traffic.environment.runner, self.at)
         watch_users(self._traffic.environment, self.at, self._farewell.leaves)
+        watch_exits(self._exit)
         test_stop: Any = locust.events.test_stop
         test_stop.add_listener(lambda **_: self.end("the locustfile ended the load"))
 
@@ -167,10 +175,17 @@ class Load:
                 failed = bool(runner and (runner.errors or runner.exceptions))
                 events.quit.fire(exit_code=int(failed) if asked is None else asked)
             except SystemExit as error:  # as good as the attribute
-                asked = 0 if error.code is None else error.code
+                asked = exit_code_of(error)
             except (Exception, gevent.GreenletExit) as error:
                 self.at.note_raised(error)
+        asked = self._exit_code if asked is None else asked
         return asked if asked is None or isinstance(asked, int) else 1
+
+    def _exit(self, error: BaseException) -> None:
+        """Its own code called sys.exit, in a task or a listener, which ends a Locust."""
+        if self._exit_code is None:
+            self._exit_code = exit_code_of(error)
+        self.end(f"the locustfile ended the load: {reason_of(error)}")
 
     def heard(self) -> None:
         """The parent said something: it lives, and so does its lease."""

@@ -65,8 +65,9 @@ class LoadChild:
         self._changed = 0
         self._news = threading.Condition(self._lock)
         self._stopping = self._over = False
-        self._down = self.deserted = ""
-        """`deserted`: why none of the users that were asked for is left; empty where that was never so."""
+        self._down = self.deserted = self.ended = ""
+        """`deserted`: why none of the users that were asked for is left; `ended`: why it ended unasked; empty where
+        that was never so."""
         self._refused = False
         self._deserted: dict[int, str] = {}
         self._readers = [
@@ -298,6 +299,7 @@ class LoadChild:
                 report = msgspec.structs.replace(report, detail=self.deserted)
         else:
             told = not self._stopping
+            self.ended = report.detail if told else self.ended
             self._stopping = True
             self._tell([Stop()] * shards)
         if told:
@@ -315,6 +317,7 @@ class LoadChild:
         with self._news:
             if not self._down:
                 self._down = why
+                self.ended = self.ended or why
                 with contextlib.suppress(Exception):  # it may be the listener that failed
                     self._on_event(LoadState(state="down", t=time.time(), detail=why))
                 self._tell([Stop()] * len(self._children))

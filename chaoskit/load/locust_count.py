@@ -44,6 +44,9 @@ class LocustCount:
             clear(self_)
 
         entry.reset, stats.clear_all = resetting, clearing
+        self._listens = False
+        self._leave_out("log_request", (1, 0))
+        self._leave_out("log_error", (0, 1))
         self._sent = self._received = (0, 0)
         events: Any = environment.events
         events.report_to_master.add_listener(self._send)
@@ -66,7 +69,8 @@ class LocustCount:
         return self._emptied[0] + total.num_requests, self._emptied[1] + total.num_failures
 
     def _wrap_listener(self, event: Any) -> None:
-        """The runner's listener goes on in its place among the others."""
+        """The runner's listener goes on, before a locustfile's: where one of those ends the task, the request was
+        made all the same."""
         handlers = event._handlers
         places = [n for n, one in enumerate(handlers) if one.__qualname__.startswith("Runner.__init__")]
         if not places:
@@ -77,6 +81,7 @@ class LocustCount:
         def counting(**told: Any) -> None:
             total = self._stats.total
             requests, failures = total.num_requests, total.num_failures
+            self._listens = True
             try:
                 listener(**told)
             except Exception as error:
@@ -87,8 +92,24 @@ class LocustCount:
                 )
                 said = f"Locust's own statistics raise {type(error).__name__}: {plain(error, 80)}"
                 self._note_odd(f"{plain(told.get('request_type'), 20)} {plain(told.get('name'))}: {said}")
+            finally:
+                self._listens = False
 
-        handlers[places[0]] = counting
+        del handlers[places[0]]
+        handlers.insert(0, counting)
+
+    def _leave_out(self, name: str, one: tuple[int, int]) -> None:
+        """What a locustfile writes into the statistics by itself is no event, so it is named and not compared."""
+        log = getattr(self._stats, name)
+
+        @functools.wraps(log)
+        def logging(method: object, entry: object, *more: Any) -> None:
+            log(method, entry, *more)
+            if not self._listens:
+                self._emptied = _minus(self._emptied, one)
+                self._note_odd(f"{plain(method, 20)} {plain(entry)}: {name} without an event, not counted here")
+
+        setattr(self._stats, name, logging)
 
     def _keep(self, entry: StatsEntry) -> None:
         if entry is self._stats.total:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
 import locust
@@ -67,7 +67,19 @@ def check_tasks(spec: LoadSpec, classes: list[type[Any]], options: Any) -> None:
     except ValueError as error:
         hint = "give one a weight above 0" if "weight" in str(error) else ""
         raise BadInput(Problem(place, str(error).rstrip("."), hint)) from error
+    most = sum(one.fixed_count for one in classes)
+    if all(one.fixed_count for one in classes) and most < (options.num_users or 0) / 2:  # the load would not be there
+        hint = f"write users: {most}, or take fixed_count from a class"
+        said = f"each of its classes has a fixed_count, {most} together, and {options.num_users} users are asked for"
+        raise BadInput(Problem(place, said, hint))
     environment._filter_tasks_by_tags()
+    if problems := [
+        _never_runs(task, place)
+        for one in classes
+        for task in dict.fromkeys(_functions(one.tasks))
+        if _makes_no_call(task)
+    ]:
+        raise BadInput(problems)
     idle = [one for one in environment.user_classes if _has_no_task(one)]
     if not idle:
         return
@@ -182,6 +194,23 @@ def _is_empty(one: type[Any]) -> bool:
     functions = [value for parent in one.__mro__ for value in vars(parent).values() if inspect.isfunction(value)]
     theirs = [function for function in functions if not function.__module__.startswith("locust")]
     return not any({"tasks", "get_next_task"} & {*f.__code__.co_names, f.__name__} for f in theirs)
+
+
+def _functions(tasks: Iterable[Any]) -> Iterator[Any]:
+    for task in tasks:
+        yield from _functions(getattr(task, "tasks", None) or ()) if inspect.isclass(task) else (task,)
+
+
+def _makes_no_call(task: Any) -> bool:
+    return inspect.iscoroutinefunction(task) or inspect.isgeneratorfunction(task)
+
+
+def _never_runs(task: Any, place: Place) -> Problem:
+    code = task.__code__
+    kind = "async def" if inspect.iscoroutinefunction(task) else "a generator (it yields)"
+    where = Place(code.co_filename, code.co_firstlineno)
+    hint = "write def: while one user waits for an answer, gevent lets the others run"
+    return Problem(where, f"the task {code.co_name} is {kind}, and Locust runs nothing of it", hint)
 
 
 def _tags(task: Any) -> set[str]:

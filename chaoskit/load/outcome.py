@@ -8,6 +8,7 @@ Runs in the child only: it imports Locust's clients.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import math
 import re
@@ -42,8 +43,9 @@ def latency_of(value: object) -> tuple[float | None, str]:
     """The latency in milliseconds, None where there is none; and what is odd about it, in words."""
     if value is None:  # as Locust documents it
         return None, ""
-    if isinstance(value, (int, float)) and -math.inf < value < math.inf:
-        return float(value), ""
+    with contextlib.suppress(OverflowError):  # an int may be larger than any float
+        if isinstance(value, (int, float)) and math.isfinite(value):
+            return float(value), ""
     return None, f"a response_time of {plain(repr(value), 40)}"
 
 

@@ -8,7 +8,9 @@ Runs in the child only: it imports Locust.
 from __future__ import annotations
 
 import functools
+import sys
 import traceback
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -19,7 +21,8 @@ from locust.util.load_locustfile import load_locustfile, load_locustfile_pytest
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.load.locust_options import check_tasks, chosen, options_of, said_as_shape
 from chaoskit.load.model import LoadSpec
-from chaoskit.load.raised import reason_of, watch_exceptions
+from chaoskit.load.raised import RAISED, reason_of, watch_exceptions
+from chaoskit.load.theirs import theirs
 from chaoskit.load.tracking import clock, pause
 from chaoskit.load.traffic import LEVELS_S, Situation, environment_of
 
@@ -37,6 +40,8 @@ def problems_of(spec: LoadSpec) -> list[Problem]:
         check_tasks(spec, classes, options)
     except BadInput as error:
         return list(error.problems)
+    except RAISED as error:  # such as a sys.exit in a listener
+        return [Problem(Place(path), f"cannot be used: {reason_of(error)}")]
     finally:
         forget()
     return []
@@ -45,14 +50,13 @@ def problems_of(spec: LoadSpec) -> list[Problem]:
 @functools.cache
 def user_classes(path: str) -> dict[str, type[Any]]:
     """The user classes of a locustfile, which is run for it; raises BadInput with what keeps it from being used."""
+    sys.path.insert(0, str(Path(path).parent))  # for good, since its tasks may import what is beside it
     try:
         classes, shapes = load_locustfile(path)
         if not classes:
             classes = load_locustfile_pytest(path)
-    except (Exception, SystemExit) as error:  # it may raise anything
-        lines = [frame.lineno or 0 for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
-        place = Place(path, lines[-1] if lines else getattr(error, "lineno", None) or 0)
-        raise BadInput(Problem(place, f"cannot be imported: {type(error).__name__}: {error}")) from error
+    except RAISED as error:
+        raise BadInput(_not_imported(error, path)) from error
     if not classes:
         hint = "write a class that inherits from FastHttpUser or HttpUser, or a function test_something(fastsession)"
         raise BadInput(Problem(Place(path), "has no user class that is not abstract", hint))
@@ -63,6 +67,20 @@ def user_classes(path: str) -> dict[str, type[Any]]:
             Problem(Place(path), "has a LoadTestShape, and a load here takes its shape from the profile", hint)
         )
     return classes
+
+
+def _not_imported(error: BaseException, path: str) -> Problem:
+    """With the innermost line of theirs, which may be in a module beside the file."""
+    places = [Place(one.filename, one.lineno or 0) for one in traceback.extract_tb(error.__traceback__)]
+    if isinstance(error, SyntaxError) and error.filename:
+        places.append(Place(error.filename, error.lineno or 0))
+    places = [place for place in places if theirs(place.file)] or [Place(path)]
+    hints = [f"{place.file}:{place.line} imports it" for place in places[:-1] if place.file != places[-1].file][-1:]
+    if isinstance(error, FileNotFoundError) and (Path(path).parent / str(error.filename)).is_file():
+        hints.append(
+            f"it is beside the file: open(Path(__file__).parent / '{error.filename}') finds it from everywhere"
+        )
+    return Problem(places[-1], f"cannot be imported: {type(error).__name__}: {error}", "; ".join(hints))
 
 
 class OwnUsers:

@@ -9,6 +9,8 @@ Runs in the child only: it imports Locust.
 from __future__ import annotations
 
 import contextlib
+import functools
+import inspect
 import logging
 import sys
 import traceback
@@ -18,14 +20,18 @@ from typing import Any
 
 import gevent
 import locust
+from locust import TaskSet, User
 from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser
 
 from chaoskit.load.theirs import theirs
 from chaoskit.printable import plain
 
 _NO_ERRORS = (gevent.GreenletExit, StopUser, StopTest, InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately)
+RAISED = (Exception, SystemExit, KeyboardInterrupt, gevent.GreenletExit, gevent.Timeout)
+"""All that code of theirs may raise where it is called."""
 _UNCAUGHT = "Uncaught exception in "
 """How Locust logs what an on_stop of a TaskSet or a listener raised: no event tells of those."""
+_EXITS = (SystemExit, KeyboardInterrupt)
 _TOLD = "_chaoskit_told"
 
 
@@ -39,17 +45,21 @@ def watch_exceptions(note: Callable[[BaseException], None]) -> Callable[[], None
             setattr(error, _TOLD, True)
         note(error)
 
-    def logged(record: logging.LogRecord) -> bool:
+    log: Any = logging
+    log_error = log.error
+
+    @functools.wraps(log_error)
+    def logging_error(text: object, *args: object, **more: Any) -> None:
         error = sys.exc_info()[1]
-        if error is not None and str(record.msg).startswith(_UNCAUGHT):
+        if error is not None and str(text).startswith(_UNCAUGHT):
             tell(error)
-        return True
+        log_error(text, *args, **{**more, "stacklevel": more.get("stacklevel", 1) + 1})
 
     hub = gevent.get_hub()
     handle = hub.handle_error
 
     def handling(context: Any, kind: Any, value: Any, tb: Any) -> None:
-        if isinstance(value, Exception) and where_of(value):
+        if not isinstance(value, _EXITS) and where_of(value):
             tell(value)
         handle(context, kind, value, tb)
 
@@ -58,25 +68,61 @@ def watch_exceptions(note: Callable[[BaseException], None]) -> Callable[[], None
 
     def forget() -> None:
         user_error.remove_listener(failed)
-        logging.getLogger().removeFilter(logged)
+        log.error = log_error
         hub.handle_error = handle
 
     user_error: Any = locust.events.user_error
     user_error.add_listener(failed)
-    logging.getLogger().addFilter(logged)
+    log.error = logging_error  # a locustfile may set up logging in a way of its own
     hub.handle_error = handling
     return forget
 
 
+def watch_exits(ended: Callable[[BaseException], None]) -> None:
+    """From now on a sys.exit of theirs, in whatever greenlet, ends no process: `ended` hears it."""
+    hub = gevent.get_hub()
+    handle = hub.handle_error
+
+    def handling(context: Any, kind: Any, value: Any, tb: Any) -> None:
+        if isinstance(value, _EXITS) and where_of(value):
+            ended(value)
+        else:
+            handle(context, kind, value, tb)
+
+    hub.handle_error = handling
+
+
+def exit_code_of(error: BaseException) -> int:
+    """With which Python would end for it."""
+    code = error.code if isinstance(error, SystemExit) else 1
+    return 0 if code is None else code if isinstance(code, int) else 1
+
+
 def reason_of(error: BaseException) -> str:
-    """The exception in a line, with the place in the file of whoever wrote it; bounded."""
-    where = where_of(error) or _place(traceback.extract_tb(error.__traceback__)[-1:])
+    """The exception in a line, with the place in the file of whoever wrote it, or else their class; bounded."""
+    where = where_of(error) or _class_of(error) or _place(traceback.extract_tb(error.__traceback__)[-1:])
     return plain(f"{type(error).__name__}: {error}") + (f" ({where})" if where else "")
 
 
 def where_of(error: BaseException) -> str:
     """The place in their own code, as `file.py:12`; empty where it is nowhere there."""
     return _place([one for one in traceback.extract_tb(error.__traceback__) if theirs(one.filename)][-1:])
+
+
+def _class_of(error: BaseException) -> str:
+    """Of the user for which Locust itself raised: where a class says `wait_time = 1`, nothing else does."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    found = [frame.f_locals.get(name) for frame in frames for name in ("self", "new_user")]
+    users = [getattr(one, "user", None) if isinstance(one, TaskSet) else one for one in found]
+    own = [type(one) for one in users if isinstance(one, User)]
+    return _defined(own[-1]) if own else ""
+
+
+@functools.cache
+def _defined(one: type[Any]) -> str:
+    with contextlib.suppress(OSError, TypeError):
+        return f"class {one.__name__}, {Path(inspect.getfile(one)).name}:{inspect.getsourcelines(one)[1]}"
+    return f"class {one.__name__}"
 
 
 def _place(frames: list[traceback.FrameSummary]) -> str:

@@ -19,7 +19,8 @@ _PYTHONS = sysconfig.get_paths()["stdlib"] + os.sep
 
 def theirs(file: str) -> bool:
     """Whether this file was written by whoever wrote the locustfile."""
-    return not (installed(file) or file.startswith((_PYTHONS, "<")))
+    # Compiled code has no absolute path.
+    return file.startswith(os.sep) and not installed(file) and not file.startswith(_PYTHONS)
 
 
 def installed(file: str) -> bool:

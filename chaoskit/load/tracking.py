@@ -108,8 +108,8 @@ def track(environment: Environment, counters: Counters, gate: Gate, timeout: tup
         if ticket is None or not counters.finish(clock(), ticket, latency_ms, failure, label):
             counters.unannounced(clock(), name, latency_ms, failure, request_type)
 
-    event: Any = environment.events.request
-    event.add_listener(on_request)
+    # Before their listeners: one that raises StopUser or RescheduleTask lets no later one hear of the request.
+    environment.events.request._handlers.insert(0, on_request)
 
 
 class _OpenRequests:

@@ -193,7 +193,8 @@ class Runner:
         self._load = LoadChild.start(spec, log=log, on_event=self._loaded, lease_s=lease_s, processes=waiting)
         self._say(Equipment(name="load", state="up"))
         if not self._load.flows(_FIRST_REQUEST_S) and not self._load.deserted:
-            raise EquipmentError("load", f"no request was answered within {_FIRST_REQUEST_S:g} s", f"see {log}")
+            why = self._load.ended or f"no request was answered within {_FIRST_REQUEST_S:g} s"
+            raise EquipmentError("load", why, f"see {log}")
 
     def _leaders(self) -> dict[int, str]:
         load = () if self._load is None else self._load.pids

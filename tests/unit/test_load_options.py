@@ -76,6 +76,22 @@ CASES: dict[str, tuple[str, dict[str, Any], list[str]]] = {
         {},
         ["a listener raised TypeError", "own.py:7"],
     ),
+    "a listener that exits": (
+        GOOD + "@events.init_command_line_parser.add_listener\ndef more(parser): raise SystemExit('no VPN')\n",
+        {},
+        ["cannot be used: SystemExit: no VPN (own.py:7)"],
+    ),
+    "a coroutine": (
+        HEAD
+        + "class Asks(TaskSet):\n    @task\n    async def ask(self): pass\nclass Idle(User):\n    tasks = [Asks]\n",
+        {},
+        [":3: the task ask is async def, and Locust runs nothing of it (write def"],
+    ),
+    "fewer than asked for": (
+        GOOD + "    fixed_count = 1\n",
+        {},
+        ["has a fixed_count, 1 together, and 4 users are asked for (write users: 1"],
+    ),
     "an exit": ("raise SystemExit('no')", {}, ["own.py:1: cannot be imported: SystemExit: no"]),
     "a shape": (
         STAIRS,

@@ -332,6 +332,18 @@ def test_a_locustfile_is_tried_before_a_run(tmp_path: Path, source: str, said: s
     assert problem.place == Place(str(path), line)
 
 
+def test_what_a_module_beside_it_raises_is_told_with_the_modules_own_line(tmp_path: Path) -> None:
+    path, beside = tmp_path / "own.py", tmp_path / "beside.py"
+    path.write_text("import beside\n")
+    beside.write_text("a = 1\nrows = open('users.csv')\n")
+    (tmp_path / "users.csv").touch()
+    (problem,) = look_at(path)
+    assert problem.place == Place(str(beside), 2)
+    assert problem.hint == (
+        f"{path}:1 imports it; it is beside the file: open(Path(__file__).parent / 'users.csv') finds it from everywhere"
+    )
+
+
 def test_a_good_locustfile_has_no_problem_and_one_that_hangs_is_ended(tmp_path: Path) -> None:
     path = tmp_path / "own.py"
     path.write_text(

@@ -16,7 +16,7 @@ from tests.load_examples import Heard, Start, Target, a_spec, start, target
 __all__ = ["start", "target"]
 
 RAISING = """
-import gevent
+import gevent, logging; logging.disable(logging.CRITICAL)
 from locust import FastHttpUser, TaskSet, constant, events, task
 
 @events.test_start.add_listener
@@ -56,12 +56,25 @@ class Broken(FastHttpUser):
     @task
     def look(self):
         pass
+
+class Late(Broken):
+    def on_start(self):
+        with gevent.Timeout(0.01):
+            gevent.sleep(1)
+
+class Odd(FastHttpUser):
+    fixed_count = 1
+    wait_time = 1
+    @task
+    def look(self):
+        pass
 """
 
 
 def test_every_exception_of_theirs_is_told_once_with_its_line(start: Start, target: Target, tmp_path: Path) -> None:
-    load, heard = start(users=2, own=RAISING)
-    heard.wait(lambda windows: any("KeyError: 'token'" in reason for w in windows for reason in w.raised))
+    load, heard = start(users=4, own=RAISING)
+    for what in ("KeyError: 'token'", "Timeout", "class Odd"):
+        heard.wait(lambda windows, what=what: any(what in reason for w in windows for reason in w.raised))
     heard.wait(lambda windows: {"GET look", "GET buy"} <= {name for w in windows for name in w.by_name})
     totals = load.stop()
     counts, raised = target.counts(), totals.raised
@@ -70,12 +83,14 @@ def test_every_exception_of_theirs_is_told_once_with_its_line(start: Start, targ
         "RuntimeError: no seed data (own.py:7)",
         "KeyError: 'watched' (own.py:11)",
         "KeyError: 'token' (own.py:38)",
+        "Timeout: 0.01 seconds (own.py:46)",
     }
     assert {reason: raised[reason] for reason in once} == dict.fromkeys(once, 1)
     assert raised["ValueError: heard (own.py:16)"] == counts["/look"]
     assert raised["OSError: till (own.py:20)"] >= counts["/buy"] - 1
     assert raised["TypeError: nothing in {} (own.py:33)"] >= counts["/look"] - 1
-    assert len(raised) == 6
+    assert raised["TypeError: 'int' object is not callable (class Odd, own.py:48)"] >= 1
+    assert len(raised) == 8
     assert raised == raised_in([w.event() for w in heard.of(LoadWindow)])
     assert isinstance(heard.of(LoadWindow)[0].event(), Told)
 

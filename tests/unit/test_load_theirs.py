@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chaoskit.load.counters import Counters
-from chaoskit.load.messages import join_totals
+from chaoskit.load.messages import LoadState, join_totals
 from tests.load_examples import Start, Target, adds_up, start, target
 
 __all__ = ["start", "target"]
@@ -111,3 +111,70 @@ def test_totals_of_several_processes_name_all_that_was_never_reported() -> None:
     joined = join_totals(parts)
     assert joined.unreported == {"a": 1, "b": 1}
     assert joined.event().unreported == joined.unreported
+
+
+HARD = """
+import subprocess, sys
+import gevent
+from locust import FastHttpUser, constant, events, task
+from locust.exception import RescheduleTask
+
+events.request.add_listener(lambda exception=None, **_: again() if exception else None)
+
+def again():
+    raise RescheduleTask
+
+class Hard(FastHttpUser):
+    wait_time = constant(0.1)
+    @task
+    def fails(self):
+        subprocess.run(["cat"], check=True)
+        assert sys.stdin.read() == ""
+        self.environment.stats.log_request("CUSTOM", "own", 12, 0)
+        self.environment.stats.log_error("CUSTOM", "own", "bad")
+        self.environment.events.request.fire(
+            request_type="WS", name="huge", response_time=10**400, response_length=0, exception=None, context={}
+        )
+        self.client.get("/fail")
+        self.client.get("/never")
+"""
+
+
+def test_a_request_counts_whatever_their_listeners_make_of_it(start: Start, target: Target) -> None:
+    """One that begins the task anew keeps Locust's and our own from no outcome; what is written into the statistics
+    without an event costs nothing; and whatever reads standard input takes none of our commands."""
+    load, heard = start(users=2, own=HARD)
+    heard.wait(lambda windows: sum(window.failed for window in windows) > 4)
+    totals = load.stop()
+    assert totals.reconciled, totals.detail
+    failed = totals.by_name["GET /fail"]
+    assert failed.failed == failed.finished == target.counts()["/fail"] == totals.failed
+    assert totals.by_name["WS huge"].finished >= failed.finished
+    assert set(totals.by_name) == {"GET /fail", "WS huge"}
+    assert totals.odd["CUSTOM own: log_request without an event, not counted here"] >= failed.finished
+
+
+EXITS = """
+import sys
+from locust import FastHttpUser, constant, task
+class Gives(FastHttpUser):
+    wait_time = constant(0.05)
+    @task
+    def up(self):
+        self.client.get("/look")
+        sys.exit({code})
+"""
+
+
+@pytest.mark.parametrize(("code", "exit_code"), [("4", 4), ("'no token'", 1)])
+def test_an_exit_in_a_task_ends_the_load_with_its_place_and_code(
+    start: Start, target: Target, code: str, exit_code: int
+) -> None:
+    """As it ends a Locust; but what was counted until then is told, and no process dies with a traceback."""
+    load, heard = start(own=EXITS.format(code=code), users=2)
+    heard.wait(lambda states: states[-1].state == "ended", LoadState)
+    totals = load.stop()
+    assert load.ended == f"the locustfile ended the load: SystemExit: {code.strip(chr(39))} (own.py:9)"
+    assert totals.reconciled, totals.detail
+    assert totals.exit_code == exit_code
+    assert totals.finished == target.counts()["/look"] > 0
