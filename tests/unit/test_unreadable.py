@@ -182,6 +182,6 @@ def test_an_ordinary_file_is_read_whole_up_to_its_bound(tmp_path: Path) -> None:
         read_regular(tmp_path / "file", 99)
     (tmp_path / "link").symlink_to("file")
     assert read_regular(tmp_path / "link") == b"x" * 100
-    with pytest.raises(OSError, match="null byte"):
+    with pytest.raises(OSError, match="null"):
         open_regular(Path("a\0b"))
     assert read_regular(Path("/proc/self/stat")), "its size is said to be 0"
