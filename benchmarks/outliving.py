@@ -23,6 +23,7 @@ from typing import Any
 import psutil
 
 from chaoskit.faults import processes
+from chaoskit.handles.slice import VARIABLE
 from chaoskit.safety.state import FOLDER_VARIABLE
 
 _SLICE_ENV = "CHAOSKIT_SLICE"
@@ -163,14 +164,12 @@ def outliving(folder: Path, time_scale: float = 60.0) -> Iterator[Outliving]:
     (folder / "token").write_text(token + "\n", encoding="utf-8")
     slice_ = f"k{os.getpid()}-{secrets.token_hex(2)}"
     config = {
-        "slice": slice_,
         "data_dir": str(folder / "data"),
-        "ports": {"metrics": 0},
         "time_scale": time_scale,
         "admin_token_file": str(folder / "token"),
     }
     (folder / "crm.json").write_text(json.dumps(config), encoding="utf-8")
-    environment = {key: value for key, value in os.environ.items() if key != FOLDER_VARIABLE}
+    environment = {key: value for key, value in os.environ.items() if key != FOLDER_VARIABLE} | {VARIABLE: slice_}
     process = subprocess.Popen(
         [sys.executable, "-m", "chaoskit.crm", "--config", str(folder / "crm.json")],
         stdout=subprocess.PIPE,

@@ -1,23 +1,21 @@
 """Administration of the queue and the cache, behind a token, on a port of its own.
 
-    GET    /queue?batch=NAME                               -> {"depth", "dead_letters", "replaying"}
-    POST   /queue/messages    {"count", "kind", "payload"} -> 201 {"ids"}; default: campaigns of 20 virtual s each
-    DELETE /queue/messages    {"ids"}                      -> {"removed"}; wherever they stand; idempotent
-                              {"batch", "count"}           the newest of a batch; all without a count
-    GET    /dead-letters?limit=100
-    POST   /dead-letters      {"count", "replayable"}      -> 201 {"ids"}: parks letters, as a restore would
-    POST   /dead-letters/replay {"count"} or {"ids"}       -> 202 {"ids"}; done when "replaying" is 0 again
-    GET    /cache?prefix=TEXT                              -> {"entries", "capacity", "hits", "misses", "evictions"}
-    DELETE /cache?prefix=TEXT                              -> {"dropped"}
-    POST   /upstream          {"agent", "lead_id"}         the workers' way to the gateway
+    GET    /queue?batch=NAME                                        -> {"depth", "dead_letters", "replaying"}
+    POST   /queue/messages      {"count", "kind", "payload", "batch"} -> 201 {"ids"}; campaigns of 20 virtual s each
+    DELETE /queue/messages      {"batch", "count"}                  -> {"removed"}; wherever they stand, the newest
+                                                                    of the batch or all; idempotent
+    POST   /dead-letters        {"count", "replayable", "batch"}    -> 201 {"ids"}: parks letters, as a restore would
+    POST   /dead-letters/replay {"count"}                           -> 202 {"ids"}; done when "replaying" is 0 again
+    GET    /cache?prefix=TEXT                                       -> {"entries", "capacity", "hits", "misses", ...}
+    DELETE /cache?prefix=TEXT                                       -> {"dropped"}
+    POST   /upstream            {"agent", "lead_id"}                the workers' way to the gateway
 
-Messages may be put with a "batch", a name by which whoever put them finds them again without their ids.
+Messages may be put with a "batch", a name by which the one that put them finds them again without their ids.
 These act on real messages and real entries; there is none that sets a metric, a health or a breaker's state.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -44,8 +42,7 @@ class MessagesIn(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class GoneIn(msgspec.Struct, forbid_unknown_fields=True):
-    ids: list[int] | None = None
-    batch: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    batch: Annotated[str, msgspec.Meta(min_length=1)]
     count: _Count | None = None
 
 
@@ -56,8 +53,7 @@ class LettersIn(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ReplayIn(msgspec.Struct, forbid_unknown_fields=True):
-    count: _Count | None = None
-    ids: list[int] | None = None
+    count: _Count
 
 
 class UpstreamIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -70,33 +66,25 @@ def admin(crm: Crm) -> Starlette:
 
     async def queue(request: Request) -> Response:
         batch = request.query_params.get("batch")
-        census = await crm.queued(lambda: crm.queue.census(batch))
-        return answer({"depth": census.depth, "dead_letters": census.dead, "replaying": census.replaying})
+        return answer(await crm.queued(lambda: crm.queue.census(batch)))
 
-    async def messages(request: Request) -> Response:
-        body = await request.body()
-        if request.method == "DELETE":
-            return await _removed(crm, msgspec.json.decode(body, type=GoneIn))
-        given = msgspec.json.decode(body, type=MessagesIn)
-        drafts = [replace(draft(given.kind, given.payload), batch=given.batch)] * given.count
+    async def put(request: Request) -> Response:
+        given = msgspec.json.decode(await request.body(), type=MessagesIn)
+        drafts = [draft(given.kind, given.payload, given.batch)] * given.count
         return answer({"ids": await crm.queued(lambda: crm.queue.put(drafts))}, 201)
 
-    async def letters(request: Request) -> Response:
-        if request.method == "GET":
-            try:
-                limit = min(1000, max(1, int(request.query_params.get("limit", "100"))))
-            except ValueError:
-                return answer({"error": "limit is a number from 1 to 1000"}, 400)
-            return answer(await crm.queued(lambda: crm.queue.dead_letters(limit)))
+    async def remove(request: Request) -> Response:
+        given = msgspec.json.decode(await request.body(), type=GoneIn)
+        return answer({"removed": await crm.queued(lambda: crm.queue.remove(given.batch, given.count))})
+
+    async def park(request: Request) -> Response:
         given = msgspec.json.decode(await request.body(), type=LettersIn)
-        drafts = [replace(parked_letter(given.replayable), batch=given.batch)] * given.count
+        drafts = [parked_letter(given.replayable, given.batch)] * given.count
         return answer({"ids": await crm.queued(lambda: crm.queue.put(drafts))}, 201)
 
     async def replay(request: Request) -> Response:
         given = msgspec.json.decode(await request.body(), type=ReplayIn)
-        if (given.count is None) == (given.ids is None):
-            return answer({"error": "give either 'count' or 'ids'"}, 400)
-        return answer({"ids": await crm.queued(lambda: crm.queue.replay(given.count, given.ids))}, 202)
+        return answer({"ids": await crm.queued(lambda: crm.queue.replay(given.count))}, 202)
 
     async def cache(request: Request) -> Response:
         prefix = request.query_params.get("prefix", "")
@@ -116,21 +104,11 @@ def admin(crm: Crm) -> Starlette:
 
     routes = [
         Route("/queue", queue),
-        Route("/queue/messages", messages, methods=["POST", "DELETE"]),
-        Route("/dead-letters", letters, methods=["GET", "POST"]),
+        Route("/queue/messages", put, methods=["POST"]),
+        Route("/queue/messages", remove, methods=["DELETE"]),
+        Route("/dead-letters", park, methods=["POST"]),
         Route("/dead-letters/replay", replay, methods=["POST"]),
         Route("/cache", cache, methods=["GET", "DELETE"]),
         Route("/upstream", upstream, methods=["POST"]),
     ]
     return Starlette(routes=routes, exception_handlers=handlers)
-
-
-async def _removed(crm: Crm, gone: GoneIn) -> Response:
-    """Takes messages away by their ids or by their batch."""
-    if (gone.ids is None) == (gone.batch is None):
-        return answer({"error": "give either 'ids' or 'batch'"}, 400)
-    if gone.batch is not None:
-        batch = gone.batch
-        return answer({"removed": await crm.queued(lambda: crm.queue.remove_batch(batch, gone.count))})
-    ids = gone.ids or []
-    return answer({"removed": await crm.queued(lambda: crm.queue.remove(ids))})

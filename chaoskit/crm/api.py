@@ -1,10 +1,8 @@
-"""The API process: leads, opportunities, agent requests, reports and health, for everybody.
+"""The API process: leads, opportunities, agent requests and reports, for everybody.
 
-    GET  /health
     GET  /leads?limit=20            POST /leads          {"name", "email"}              -> 201, queues a follow-up
     GET  /leads/ID
     GET  /opportunities?limit=20    POST /opportunities  {"lead_id", "title", "amount"} -> 201
-    GET  /opportunities/ID
     GET  /reports/ID                any text; 1 to 40 are warm at start
     POST /agent-requests            {"agent", "lead_id": 1, "mode": "interactive"}
                                     -> 200, 422 rejected, 502 failed, 503 breaker open, 504 deadline passed
@@ -21,12 +19,11 @@ import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 import uvloop
-from sqlalchemy import Connection, Table
+from sqlalchemy import Table
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -72,12 +69,12 @@ class Crm:
 
     def __init__(self, wiring: Wiring) -> None:
         config = wiring.config
-        self._config, self._clock = config, config.clock
+        self._clock = config.clock
         self.emitter = wiring.emitter()
-        self.cache = ReportCache(config.cache_entries, self.emitter)
+        self.cache = ReportCache(physics.CACHE_ENTRIES, self.emitter)
         self.queue = Queue(config, wiring.bell.write, connections=2)
         self.gateway = Gateway(wiring.port("proxy"), config.clock, self.emitter)
-        self._database = database.Database(config, _THREADS)
+        self._database = database.Database(config, _THREADS, self.emitter)
         self._threads = ThreadPoolExecutor(_THREADS, "database")
         self._queue_threads = ThreadPoolExecutor(2, "queue")
         self._audits: set[asyncio.Task[None]] = set()
@@ -85,37 +82,31 @@ class Crm:
     def routes(self) -> list[Route]:
         """The public routes."""
         return [
-            Route("/health", self.health),
             Route("/leads", self.leads, methods=["GET", "POST"]),
             Route("/leads/{id:int}", self.lead),
             Route("/opportunities", self.opportunities, methods=["GET", "POST"]),
-            Route("/opportunities/{id:int}", self.opportunity),
             Route("/agent-requests", self.agent_requests, methods=["POST"]),
             Route("/reports/{id}", self.report),
         ]
 
-    async def transact(self, operation: str, work: Callable[[Connection], Result]) -> Result:
+    async def transact(self, operation: str, work: database.Work[Result]) -> Result:
         """One measured transaction, on a thread."""
-        with database.Measured(self._config, self.emitter, operation) as measured:
-            transaction = partial(self._database.transact, work)
-            return await asyncio.get_running_loop().run_in_executor(self._threads, measured.run, transaction)
+        with database.Measured(self._database, operation) as measured:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, measured.run, work)
 
     async def queued(self, work: Callable[[], Result]) -> Result:
         """One operation on the queue, on a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._queue_threads, work)
 
     def _audit(self, action: str, subject: str) -> None:
-        task = asyncio.ensure_future(self._write_audit(action, subject))
+        async def write() -> None:
+            # An error is counted where it is measured; a missing audit entry must not fail the request.
+            with suppress(SQLAlchemyError):
+                await self.transact("audit", database.add_audit(action, subject))
+
+        task = asyncio.ensure_future(write())
         self._audits.add(task)
         task.add_done_callback(self._audits.discard)
-
-    async def _write_audit(self, action: str, subject: str) -> None:
-        # An error is counted where it is measured; a missing audit entry must not fail the request.
-        with suppress(SQLAlchemyError):
-            await self.transact("audit", database.add_audit(action, subject))
-
-    async def health(self, _request: Request) -> Response:
-        return answer({"status": "ok"})
 
     async def leads(self, request: Request) -> Response:
         if request.method == "GET":
@@ -127,7 +118,8 @@ class Crm:
         return answer({"id": lead_id}, 201)
 
     async def lead(self, request: Request) -> Response:
-        return await self._one(database.leads, request)
+        row = await self.transact("select", database.lead(request.path_params["id"]))
+        return answer(row) if row else answer({"error": "not in leads"}, 404)
 
     async def opportunities(self, request: Request) -> Response:
         if request.method == "GET":
@@ -138,9 +130,6 @@ class Crm:
         self._audit("opportunity created", str(deal_id))
         return answer({"id": deal_id}, 201)
 
-    async def opportunity(self, request: Request) -> Response:
-        return await self._one(database.opportunities, request)
-
     async def _newest(self, table: Table, request: Request) -> Response:
         try:
             limit = min(100, max(1, int(request.query_params.get("limit", "20"))))
@@ -148,16 +137,9 @@ class Crm:
             return answer({"error": "limit is a number from 1 to 100"}, 400)
         return answer(await self.transact("select", database.newest(table, limit)))
 
-    async def _one(self, table: Table, request: Request) -> Response:
-        row = await self.transact("select", database.one(table, request.path_params["id"]))
-        return answer(row) if row else answer({"error": f"not in {table.name}"}, 404)
-
     async def report(self, request: Request) -> Response:
         key = request.path_params["id"]
-        found = self.cache.lookup(key)
-        if found is None:
-            found = await self._compute(key)
-        return answer(found)
+        return answer(self.cache.lookup(key) or await self._compute(key))
 
     async def _compute(self, key: str) -> dict[str, Any]:
         segment = zlib.crc32(key.encode()) % database.SEGMENTS
@@ -172,9 +154,6 @@ class Crm:
         if given.mode == "background":
             task = draft("agent-task", {"agent": given.agent, "lead_id": given.lead_id})
             return answer({"task": (await self.queued(lambda: self.queue.put([task])))[0]}, 202)
-        return await self._interactive(given)
-
-    async def _interactive(self, given: AgentRequestIn) -> Response:
         start_vs = self._clock.now_vs()
         call = self.gateway.call(f"/v1/agents/{given.agent}", {"lead_id": given.lead_id}, physics.AGENTS[given.agent])
         status, response = await outcome(call)
@@ -203,7 +182,7 @@ def run(wiring: Wiring, ready: int) -> None:
             if not crm.emitter.flush():
                 loop.call_later(_FLUSH_S, flush)
 
-        crm.emitter.schedule_with(lambda: loop.call_later(_FLUSH_S, flush))
+        crm.emitter.on_first = lambda: loop.call_later(_FLUSH_S, flush)
         flush()
         public = for_programs(Starlette(routes=crm.routes(), exception_handlers=handlers))
         private = with_token(wiring.token, admin(crm))

@@ -1,7 +1,7 @@
-"""The configuration file of a CRM, checked as a whole: every problem is reported at once.
+"""The configuration of a CRM: a file that the program which starts it has written, and the mark of its processes.
 
-The administration token is a secret, so it is neither in the file nor on the command line: `admin_token_file`
-names a file that holds it, otherwise it is taken from the environment variable CHAOSKIT_CRM_TOKEN.
+The mark (the slice) comes by the environment variable CHAOSKIT_SLICE, because /proc shows other processes the
+environment of the last exec only. The administration token is a secret: a file that holds it is named.
 """
 
 from __future__ import annotations
@@ -18,48 +18,19 @@ from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.files import read_regular
 from chaoskit.trust import read_own
 
-TOKEN_ENV = "CHAOSKIT_CRM_TOKEN"  # the variable's name, not the secret
 SLICE_ENV = "CHAOSKIT_SLICE"
-
-_Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
-_Positive = Annotated[float, msgspec.Meta(gt=0)]
-_Bytes = Annotated[int, msgspec.Meta(ge=1 << 20)]
-
-
-class Ports(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Ports on 127.0.0.1; 0 takes a free one."""
-
-    api: _Port = 0
-    metrics: _Port = 9091
-    admin: _Port = 0
-    proxy: _Port = 0
-    proxy_admin: _Port = 0
-    upstream: _Port = 0
-
-
-class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the slice may use: the denominators of the system metrics."""
-
-    memory_bytes: _Bytes = 224 << 20
-    cpu_share: _Positive = 0.5
-    """Cores."""
-    disk_bytes: _Bytes = 256 << 20
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One CRM: `slice` marks its processes, `time_scale` is virtual seconds per real second."""
+    """One CRM; `time_scale` is virtual seconds per real second, `environment` what the metrics page says of it."""
 
-    slice: str
     data_dir: str
-    time_scale: _Positive = 60.0
+    admin_token_file: str
+    time_scale: Annotated[float, msgspec.Meta(gt=0)] = 60.0
     workers: Annotated[int, msgspec.Meta(ge=1, le=32)] = 4
-    ports: Ports = Ports()
-    admin_token_file: str = ""
-    limits: Limits = Limits()
-    cache_entries: Annotated[int, msgspec.Meta(ge=1)] = 64
-    seed: int = 0
+    metrics_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
+    """0 takes a free one, as every other listener does."""
     environment: Annotated[str, msgspec.Meta(min_length=1, max_length=63)] = "local"
-    """What the metrics page says of where this is."""
 
     @property
     def clock(self) -> Clock:
@@ -69,64 +40,34 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def worker_names(self) -> tuple[str, ...]:
         return tuple(f"worker-{number}" for number in range(1, self.workers + 1))
 
-    @property
-    def database(self) -> Path:
-        return Path(self.data_dir) / "crm.db"
-
-    @property
-    def queue(self) -> Path:
-        return Path(self.data_dir) / "queue.db"
-
 
 def load(path: Path) -> Config:
-    """The configuration in a JSON file; raises BadInput with everything that is wrong with it."""
-    place = Place(str(path))
+    """The configuration in a JSON file; raises BadInput."""
     try:
-        raw = msgspec.json.decode(read_regular(path))
+        return msgspec.json.decode(read_regular(path), type=Config)
     except OSError as error:
-        raise BadInput(Problem(place, f"cannot be read: {error.strerror}")) from None
+        raise BadInput(Problem(Place(str(path)), f"cannot be read: {error.strerror}")) from None
     except msgspec.DecodeError as error:
-        raise BadInput(Problem(place, f"is not JSON: {error}")) from None
-    if not isinstance(raw, dict):
-        raise BadInput(Problem(place, f"holds a {type(raw).__name__}", "write a JSON object"))
-    problems = [Problem(place, text) for text in _faulty_keys(raw)]
-    mark = raw.get("slice")
-    if isinstance(mark, str) and not re.fullmatch(r"[A-Za-z0-9_.-]{1,24}", mark):
+        raise BadInput(Problem(Place(str(path)), f"is no configuration of a CRM: {error}")) from None
+
+
+def own_slice() -> str:
+    """The mark that this process carries; raises BadInput when it cannot mark processes."""
+    mark = os.environ.get(SLICE_ENV, "")
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,24}", mark):
         hint = "use 1 to 24 letters, digits, dots, dashes or underscores: it is part of process titles"
-        problems.append(Problem(place, f"slice '{mark}' cannot mark processes", hint))
-    if problems:
-        raise BadInput(problems)
-    return msgspec.convert(raw, Config)
-
-
-def _faulty_keys(raw: dict[str, object]) -> list[str]:
-    """One message per key that is missing, unknown or wrong, found by checking each key by itself."""
-    known = {field.name: field for field in msgspec.structs.fields(Config)}
-    found = [f"'{key}' is missing" for key, field in known.items() if field.required and key not in raw]
-    for key, value in raw.items():
-        if key not in known:
-            found.append(f"'{key}' is unknown; known are {', '.join(known)}")
-            continue
-        try:
-            msgspec.convert(value, known[key].type)
-        except msgspec.ValidationError as error:
-            found.append(f"'{key}': {error}")
-    return found
+        raise BadInput(Problem(Place(f"${SLICE_ENV}"), f"'{mark}' cannot mark processes", hint))
+    return mark
 
 
 def admin_token(config: Config) -> str:
     """The secret that administration requests must present; raises BadInput when there is none."""
-    if config.admin_token_file:
-        path = Path(config.admin_token_file)
-        try:
-            token = read_own(path).decode().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "no text"
-            raise BadInput(Problem(Place(str(path)), f"the token cannot be read: {why}")) from None
-        place = Place(str(path))
-    else:
-        token, place = os.environ.get(TOKEN_ENV, ""), Place(f"${TOKEN_ENV}")
+    try:
+        token = read_own(Path(config.admin_token_file)).decode().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "no text"
+        raise BadInput(Problem(Place(config.admin_token_file), f"the token cannot be read: {why}")) from None
     if not token:
-        hint = f"set {TOKEN_ENV}, or let 'admin_token_file' name a file with a random string"
-        raise BadInput(Problem(place, "there is no administration token", hint))
+        hint = "let 'admin_token_file' name a file with a random string"
+        raise BadInput(Problem(Place(config.admin_token_file), "there is no administration token", hint))
     return token

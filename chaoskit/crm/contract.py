@@ -58,13 +58,7 @@ def metrics(workers: tuple[str, ...], environment: str) -> tuple[Metric, ...]:
         Metric("insa_cache_hits_total", "counter", "Report look-ups answered from the cache."),
         Metric("insa_cache_misses_total", "counter", "Report look-ups that had to compute."),
         Metric("insa_cache_evictions_total", "counter", "Entries pushed out of the full cache."),
-        Metric(
-            "insa_circuit_breaker_state",
-            "gauge",
-            "0 closed, 1 half-open, 2 open.",
-            ("breaker",),
-            ((BREAKER,),),
-        ),
+        Metric("insa_circuit_breaker_state", "gauge", "0 closed, 1 half-open, 2 open.", ("breaker",), ((BREAKER,),)),
         Metric(
             "insa_circuit_breaker_transitions_total",
             "counter",
@@ -73,13 +67,7 @@ def metrics(workers: tuple[str, ...], environment: str) -> tuple[Metric, ...]:
             tuple((BREAKER, *pair) for pair in TRANSITIONS),
         ),
         Metric("insa_dead_letter_queue_size", "gauge", "Messages given up and kept for a replay."),
-        Metric(
-            "insa_dlq_replays_total",
-            "counter",
-            "Replayed dead letters by result.",
-            ("result",),
-            success_failure,
-        ),
+        Metric("insa_dlq_replays_total", "counter", "Replayed dead letters by result.", ("result",), success_failure),
         Metric(
             "insa_retry_attempts_total",
             "counter",
@@ -111,12 +99,7 @@ def metrics(workers: tuple[str, ...], environment: str) -> tuple[Metric, ...]:
         Metric("insa_worker_restarts_total", "counter", "Replacements started.", ("worker_name",), per_worker),
         Metric("insa_system_memory_usage_ratio", "gauge", "The slice's memory (PSS) over its limit."),
         Metric("insa_system_cpu_usage_ratio", "gauge", "The slice's CPU time over its share."),
-        Metric(
-            "insa_system_disk_free_ratio",
-            "gauge",
-            "Part of the data folder's quota that is free.",
-            initial=1.0,
-        ),
+        Metric("insa_system_disk_free_ratio", "gauge", "Part of the data folder's quota that is free.", initial=1.0),
         Metric(
             "insa_environment_info", "gauge", "Where this CRM runs.", ("environment",), ((environment,),), initial=1.0
         ),

@@ -13,20 +13,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, TypeVar
 
-from sqlalchemy import (
-    Column,
-    Connection,
-    Float,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    func,
-    insert,
-    select,
-)
-from sqlalchemy import update as sql_update
+import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from chaoskit.crm.config import Config
@@ -35,152 +22,140 @@ from chaoskit.crm.sqlite import open_engine
 
 SEGMENTS = 50
 _SEED_LEADS = 200
+_FILE = "crm.db"
 
-schema = MetaData()
-leads = Table(
+schema = sa.MetaData()
+leads = sa.Table(
     "leads",
     schema,
-    Column("id", Integer, primary_key=True),
-    Column("name", String, nullable=False),
-    Column("email", String, nullable=False),
-    Column("score", Float, nullable=False, server_default="0"),
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("email", sa.String, nullable=False),
+    sa.Column("score", sa.Float, nullable=False, server_default="0"),
 )
-opportunities = Table(
+opportunities = sa.Table(
     "opportunities",
     schema,
-    Column("id", Integer, primary_key=True),
-    Column("lead_id", Integer, nullable=False),
-    Column("title", String, nullable=False),
-    Column("amount", Float, nullable=False),
-    Column("segment", Integer, nullable=False),
-    Index("opportunities_by_segment", "segment", "amount"),
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("lead_id", sa.Integer, nullable=False),
+    sa.Column("title", sa.String, nullable=False),
+    sa.Column("amount", sa.Float, nullable=False),
+    sa.Column("segment", sa.Integer, nullable=False),
+    sa.Index("opportunities_by_segment", "segment", "amount"),
 )
-audit = Table(
+audit = sa.Table(
     "audit",
     schema,
-    Column("id", Integer, primary_key=True),
-    Column("action", String, nullable=False),
-    Column("subject", String, nullable=False),
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("action", sa.String, nullable=False),
+    sa.Column("subject", sa.String, nullable=False),
 )
 
 Result = TypeVar("Result")
+Work = Callable[[sa.Connection], Result]
+"""What one transaction does."""
 
 
 def prepare(config: Config) -> None:
-    """Create the tables and, in a new file, a first stock of leads and opportunities drawn from the seed."""
-    engine = open_engine(config.database, config.clock, 1)
+    """Create the tables and, in a new file, a first stock of leads and opportunities."""
+    engine = open_engine(config, _FILE, 1)
     schema.create_all(engine)
     with engine.begin() as connection:
-        if not connection.scalar(select(func.count()).select_from(leads)):
-            chance = Random(config.seed)
-            numbers = range(1, _SEED_LEADS + 1)
+        if not connection.scalar(sa.select(sa.func.count()).select_from(leads)):
+            chance, numbers = Random(0), range(1, _SEED_LEADS + 1)
             people = [{"name": f"Lead {n}", "email": f"lead{n}@example.com"} for n in numbers]
-            connection.execute(insert(leads), people)
-            deals = [
-                {
-                    "lead_id": n,
-                    "title": f"Deal {n}",
-                    "amount": chance.randint(1, 900) * 100.0,
-                    "segment": n % SEGMENTS,
-                }
-                for n in numbers
-            ]
-            connection.execute(insert(opportunities), deals)
+            deals = [_deal(n, f"Deal {n}", chance.randint(1, 900) * 100.0) for n in numbers]
+            connection.execute(sa.insert(leads), people)
+            connection.execute(sa.insert(opportunities), deals)
     engine.dispose()
 
 
+def _deal(lead_id: int, title: str, amount: float) -> dict[str, Any]:
+    return {"lead_id": lead_id, "title": title, "amount": amount, "segment": lead_id % SEGMENTS}
+
+
 class Database:
-    """One process's access; methods block and may be called from several threads."""
+    """One process's access, for several threads; what transactions took goes to the emitter."""
 
-    def __init__(self, config: Config, connections: int) -> None:
-        self._engine = open_engine(config.database, config.clock, connections)
-
-    def transact(self, work: Callable[[Connection], Result]) -> Result:
-        """Run `work` in one transaction; raises SQLAlchemyError."""
-        with self._engine.begin() as connection:
-            return work(connection)
+    def __init__(self, config: Config, connections: int, emitter: Emitter) -> None:
+        self.engine, self.clock, self.emitter = open_engine(config, _FILE, connections), config.clock, emitter
 
 
 class Measured:
-    """Counts and times one transaction: `with Measured(config, emitter, "insert") as measured: measured.run(...)`.
+    """Counts and times one transaction: `with Measured(database, "insert") as measured: measured.run(work)`.
 
     It may run on another thread; what it took is told by the one that entered, so far where that waits no longer.
     """
 
-    def __init__(self, config: Config, emitter: Emitter, operation: str) -> None:
-        self._clock, self._emitter, self._operation = config.clock, emitter, operation
+    def __init__(self, database: Database, operation: str) -> None:
+        self._database, self._operation = database, operation
         self._start_s = time.monotonic()
         self._end_s: float | None = None
 
     def __enter__(self) -> Measured:
         return self
 
-    def run(self, transaction: Callable[[], Result]) -> Result:
-        """Does it, and takes the time."""
+    def run(self, work: Work[Result]) -> Result:
+        """Runs `work` in the transaction; raises SQLAlchemyError."""
         self._start_s = time.monotonic()
         try:
-            return transaction()
+            with self._database.engine.begin() as connection:
+                return work(connection)
         finally:
             self._end_s = time.monotonic()
 
     def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
         status = "error" if isinstance(error, SQLAlchemyError) else "success"
         took_s = (time.monotonic() if self._end_s is None else self._end_s) - self._start_s
-        self._emitter.inc("insa_database_operations_total", self._operation, status)
-        self._emitter.observe("insa_database_query_duration_seconds", self._clock.virtual_vs(took_s))
+        emitter = self._database.emitter
+        emitter.inc("insa_database_operations_total", self._operation, status)
+        emitter.observe("insa_database_query_duration_seconds", self._database.clock.virtual_vs(took_s))
 
 
-def add_lead(name: str, email: str) -> Callable[[Connection], int]:
+def add_lead(name: str, email: str) -> Work[int]:
     """A transaction that stores a lead and gives its id."""
-    row = insert(leads).values(name=name, email=email).returning(leads.c.id)
+    row = sa.insert(leads).values(name=name, email=email).returning(leads.c.id)
     return lambda connection: connection.execute(row).scalar_one()
 
 
-def add_opportunity(lead_id: int, title: str, amount: float) -> Callable[[Connection], int]:
+def add_opportunity(lead_id: int, title: str, amount: float) -> Work[int]:
     """A transaction that stores an opportunity and gives its id."""
-    values = {"lead_id": lead_id, "title": title, "amount": amount, "segment": lead_id % SEGMENTS}
-    row = insert(opportunities).values(values).returning(opportunities.c.id)
+    row = sa.insert(opportunities).values(_deal(lead_id, title, amount)).returning(opportunities.c.id)
     return lambda connection: connection.execute(row).scalar_one()
 
 
-def add_audit(action: str, subject: str) -> Callable[[Connection], None]:
+def add_audit(action: str, subject: str) -> Work[object]:
     """A transaction that notes who did what."""
-
-    def work(connection: Connection) -> None:
-        connection.execute(insert(audit).values(action=action, subject=subject))
-
-    return work
+    return lambda connection: connection.execute(sa.insert(audit).values(action=action, subject=subject))
 
 
-def score_lead(lead_id: int, score: float) -> Callable[[Connection], bool]:
-    """A transaction that sets a lead's score; False when there is no such lead."""
-    change = sql_update(leads).where(leads.c.id == lead_id).values(score=score)
-    return lambda connection: connection.execute(change).rowcount == 1
+def score_lead(lead_id: int, score: float) -> Work[object]:
+    """A transaction that sets a lead's score."""
+    return lambda connection: connection.execute(sa.update(leads).where(leads.c.id == lead_id).values(score=score))
 
 
-def one(table: Table, row_id: int) -> Callable[[Connection], dict[str, Any] | None]:
-    """A transaction that reads one row."""
+def lead(lead_id: int) -> Work[dict[str, Any] | None]:
+    """A transaction that reads one lead."""
 
-    def work(connection: Connection) -> dict[str, Any] | None:
-        row = connection.execute(select(table).where(table.c.id == row_id)).mappings().first()
+    def work(connection: sa.Connection) -> dict[str, Any] | None:
+        row = connection.execute(sa.select(leads).where(leads.c.id == lead_id)).mappings().first()
         return dict(row) if row else None
 
     return work
 
 
-def newest(table: Table, limit: int) -> Callable[[Connection], list[dict[str, Any]]]:
+def newest(table: sa.Table, limit: int) -> Work[list[dict[str, Any]]]:
     """A transaction that reads the newest rows."""
-    query = select(table).order_by(table.c.id.desc()).limit(limit)
+    query = sa.select(table).order_by(table.c.id.desc()).limit(limit)
     return lambda connection: [dict(row) for row in connection.execute(query).mappings()]
 
 
-def pipeline(segment: int) -> Callable[[Connection], dict[str, Any]]:
+def pipeline(segment: int) -> Work[dict[str, Any]]:
     """A transaction that sums up one segment's opportunities."""
-    query = select(func.count(), func.coalesce(func.sum(opportunities.c.amount), 0.0)).where(
-        opportunities.c.segment == segment
-    )
+    totals = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(opportunities.c.amount), 0.0))
+    query = totals.where(opportunities.c.segment == segment)
 
-    def work(connection: Connection) -> dict[str, Any]:
+    def work(connection: sa.Connection) -> dict[str, Any]:
         deals, amount = connection.execute(query).one()
         return {"segment": segment, "deals": deals, "amount": amount}
 

@@ -19,7 +19,7 @@ import stamina
 from stamina.instrumentation import set_on_retry_hooks
 
 from chaoskit.crm import physics
-from chaoskit.crm.breaker import Breaker, BreakerOpen
+from chaoskit.crm.breaker import Breaker
 from chaoskit.crm.clock import Clock
 from chaoskit.crm.contract import BREAKER, STATES
 from chaoskit.crm.emit import Emitter
@@ -36,9 +36,6 @@ class Rejected(Exception):
 
 class DeadlineExceeded(Exception):
     """The request's deadline passed without an answer."""
-
-
-__all__ = ["BreakerOpen", "DeadlineExceeded", "Gateway", "Rejected", "UpstreamFailed"]
 
 
 class Gateway:
@@ -93,7 +90,7 @@ class Gateway:
                 permit.answered()
                 raise Rejected(f"{path}: the upstream answered {status}")
             if status >= 500:
-                raise UpstreamFailed(f"{path}: the upstream answered {status}")
+                raise UpstreamFailed(f"the upstream answered {status}")
             permit.succeeded()
             result = "success"
             answer: dict[str, Any] = json.loads(text)
@@ -103,10 +100,7 @@ class Gateway:
             if limit_vs < remaining_vs:
                 raise UpstreamFailed(f"{path}: the probe got no answer within {limit_vs:g} virtual s") from None
             raise DeadlineExceeded(f"{path}: no answer before the deadline") from None
-        except UpstreamFailed:
-            permit.failed()
-            raise
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, UpstreamFailed) as error:
             permit.failed()
             raise UpstreamFailed(f"{path}: {error}") from None
         finally:

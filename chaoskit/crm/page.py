@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from typing import Any
 
 import msgspec
 import uvloop
@@ -26,6 +27,7 @@ from chaoskit.crm.wiring import Wiring
 
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """The text format that Prometheus 2 and 3 both take."""
+_CLASSES: dict[str, Any] = {"counter": Counter, "gauge": Gauge, "histogram": Histogram}
 _decode = msgspec.json.Decoder(list[Entry]).decode
 
 
@@ -36,10 +38,10 @@ class Page:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         self._metrics: dict[str, Counter | Gauge | Histogram] = {}
-        self._children: dict[tuple[str, tuple[str, ...]], Counter | Gauge | Histogram] = {}
         self._rest = b""
         for metric in contract:
-            made = _make(metric, self._registry)
+            buckets = {"buckets": metric.buckets} if metric.buckets else {}
+            made = _CLASSES[metric.kind](metric.name, metric.help, metric.labels, registry=self._registry, **buckets)
             self._metrics[metric.name] = made
             for labels in metric.label_sets:
                 child = self._child(metric.name, labels)
@@ -47,11 +49,8 @@ class Page:
                     child.set(metric.initial)
 
     def _child(self, name: str, labels: tuple[str, ...]) -> Counter | Gauge | Histogram:
-        child = self._children.get((name, labels))
-        if child is None:
-            metric = self._metrics[name]
-            child = self._children[name, labels] = metric.labels(*labels) if labels else metric
-        return child
+        metric = self._metrics[name]
+        return metric.labels(*labels) if labels else metric
 
     def take_in(self, data: bytes) -> None:
         """Apply the batches in what was read from the pipe; an incomplete last line waits for its rest."""
@@ -73,14 +72,6 @@ class Page:
     def render(self) -> bytes:
         """The page in the text format."""
         return generate_latest(self._registry)
-
-
-def _make(metric: Metric, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
-    if metric.kind == "counter":
-        return Counter(metric.name, metric.help, metric.labels, registry=registry)
-    if metric.kind == "gauge":
-        return Gauge(metric.name, metric.help, metric.labels, registry=registry)
-    return Histogram(metric.name, metric.help, metric.labels, registry=registry, buckets=metric.buckets)
 
 
 def run(wiring: Wiring, ready: int) -> None:

@@ -51,3 +51,10 @@ DATABASE_BUSY_FLOOR_S = 0.5
 
 WARM_REPORTS = 40
 """Reports 1 to 40 are computed at start, so that an empty cache is not mistaken for a bad one."""
+
+CACHE_ENTRIES = 64
+MEMORY_BYTES = 224 << 20
+CPU_SHARE = 0.5
+"""Cores."""
+DISK_BYTES = 256 << 20
+"""What the slice may use: the denominators of the system metrics."""

@@ -26,8 +26,8 @@ def title(mark: str, role: str) -> str:
     return f"crm[{mark}] {role}"
 
 
-def fork(mark: str, role: str, data_dir: Path, close: tuple[int, ...], main: Callable[[], None]) -> int:
-    """Start `main` in a child and return its pid; the child closes the fds in `close` and never returns.
+def fork(mark: str, role: str, data_dir: Path, main: Callable[[], None]) -> int:
+    """Start `main` in a child, which never returns, and return its pid.
 
     The child's output goes to crm.log in the data folder, so that it holds no pipe of the starter open.
     """
@@ -38,13 +38,18 @@ def fork(mark: str, role: str, data_dir: Path, close: tuple[int, ...], main: Cal
     status = 1
     try:
         setproctitle(title(mark, role))
-        _die_with(parent)
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0):
+            raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
+        if os.getppid() != parent:
+            os._exit(1)  # it died before we asked
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
-        _redirect_output(data_dir / _LOG)
-        for fd in close:
-            os.close(fd)
+        null = os.open(os.devnull, os.O_RDWR)
+        log = os.open(data_dir / _LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        for source, stream in ((null, 0), (log, 1), (log, 2)):
+            os.dup2(source, stream)
         main()
         status = 0
     except BaseException:
@@ -52,21 +57,3 @@ def fork(mark: str, role: str, data_dir: Path, close: tuple[int, ...], main: Cal
     finally:
         sys.stderr.flush()
         os._exit(status)
-
-
-def _die_with(parent: int) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0):
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
-    if os.getppid() != parent:
-        os._exit(1)  # it died before we asked
-
-
-def _redirect_output(log: Path) -> None:
-    null = os.open(os.devnull, os.O_RDWR)
-    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    os.dup2(null, 0)
-    os.dup2(out, 1)
-    os.dup2(out, 2)
-    os.close(null)
-    os.close(out)

@@ -1,6 +1,6 @@
-"""The link to the upstream: a proxy that faults can bend, and its control interface.
+"""The link to the upstream: a proxy that faults can bend, its control interface, and the upstream behind it.
 
-    API --> proxy port --> [toxics] --> upstream
+    API --> proxy port --> [toxics] --> upstream port: a language service that answers every request at once
                control: PUT/GET/DELETE /toxics/ID, GET /toxics (token)
 
 One connection carries one request, so that "every tenth call" and "every tenth connection" are the same thing and
@@ -49,7 +49,7 @@ class Link:
             body = await reader.readexactly(int(length[1])) if length else b""
             path = head.split(b" ", 2)[1].decode("latin-1")
             flaky = False
-            for toxic in self._toxics.hitting(path):
+            for toxic in [one for one in self._toxics.values() if one.hits(path)]:
                 if await self._apply(toxic, reader, writer):
                     return
                 flaky = flaky or isinstance(toxic.settings, TcpFlaky)
@@ -126,7 +126,7 @@ def control(toxics: Toxics) -> Starlette:
     """The control interface's routes."""
 
     async def every(_request: Request) -> Response:
-        return JSONResponse({key: toxic.describe() for key, toxic in toxics.all().items()})
+        return JSONResponse({key: toxic.describe() for key, toxic in toxics.items()})
 
     async def one(request: Request) -> Response:
         key = request.path_params["id"]
@@ -146,10 +146,20 @@ def control(toxics: Toxics) -> Starlette:
     return Starlette(routes=routes)
 
 
+async def _upstream(request: Request) -> Response:
+    agent = request.path_params["agent"]
+    asked = await request.body()
+    return JSONResponse({"agent": agent, "text": f"{agent} has read {len(asked)} bytes and suggests a call."})
+
+
 def run(wiring: Wiring, ready: int) -> None:
     """Carry calls until killed."""
     toxics = Toxics()
     link = Link(wiring.port("upstream"), wiring.config.clock, toxics)
+    paths = ("/v1/agents/{agent}", "/v1/background/{agent}")
+    upstream = Starlette(routes=[Route(path, _upstream, methods=["POST"]) for path in paths])
+    admin = with_token(wiring.token, control(toxics))
+    serve = server({wiring.sockets["proxy_admin"]: admin, wiring.sockets["upstream"]: upstream})
 
     async def main() -> None:
         carrier = await asyncio.start_server(link.carry, sock=wiring.sockets["proxy"])
@@ -157,5 +167,4 @@ def run(wiring: Wiring, ready: int) -> None:
         async with carrier:
             await serve()
 
-    serve = server({wiring.sockets["proxy_admin"]: with_token(wiring.token, control(toxics))})
     uvloop.run(main())

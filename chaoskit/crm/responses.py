@@ -10,21 +10,24 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from chaoskit.crm.gateway import BreakerOpen, DeadlineExceeded, Rejected, UpstreamFailed
+from chaoskit.crm.breaker import BreakerOpen
+from chaoskit.crm.gateway import DeadlineExceeded, Rejected, UpstreamFailed
+
+_ENDINGS: dict[type[Exception], tuple[str, int]] = {
+    Rejected: ("error", 422),
+    BreakerOpen: ("error", 503),
+    UpstreamFailed: ("error", 502),
+    DeadlineExceeded: ("timeout", 504),
+}
 
 
 async def outcome(call: Awaitable[dict[str, Any]]) -> tuple[str, Response]:
     """How a call through the gateway ended, as the metric's status and as an HTTP response."""
     try:
         return "success", answer(await call)
-    except Rejected as error:
-        return "error", answer({"error": str(error)}, 422)
-    except BreakerOpen as error:
-        return "error", answer({"error": str(error)}, 503)
-    except UpstreamFailed as error:
-        return "error", answer({"error": str(error)}, 502)
-    except DeadlineExceeded as error:
-        return "timeout", answer({"error": str(error)}, 504)
+    except tuple(_ENDINGS) as error:
+        status, code = _ENDINGS[type(error)]
+        return status, answer({"error": str(error)}, code)
 
 
 def answer(content: Any, status: int = 200) -> Response:

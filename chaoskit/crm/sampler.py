@@ -10,22 +10,19 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 
+import psutil
 from sqlalchemy.exc import SQLAlchemyError
 
+from chaoskit.crm import physics
 from chaoskit.crm.config import SLICE_ENV
 from chaoskit.crm.queue import Queue
 from chaoskit.crm.serve import tell_ready
 from chaoskit.crm.wiring import Wiring
 
-_PROC = Path("/proc")
-_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _SETTLED_S = 2.0
 """A process may still be between fork and exec when first seen; after this long its mark is final."""
 
@@ -39,33 +36,37 @@ _PSS_REFRESH_S = 5.0
 """PSS is expensive to ask for, so it is read anew when a process grew or shrank by so much, or after so long."""
 
 
-@dataclass(slots=True)
 class Slice:
     """The processes that carry a mark."""
 
-    mark: str
-    _first_seen_s: dict[int, float] = field(default_factory=dict)
-    _members: dict[int, bool] = field(default_factory=dict)
+    def __init__(self, mark: str) -> None:
+        self._mark = mark
+        self._seen: dict[int, tuple[float, psutil.Process | None]] = {}
+        """By pid: when it was first seen, and the process if it carries the mark."""
 
-    def pids(self) -> list[int]:
+    def processes(self) -> list[psutil.Process]:
         """Its processes now. An environment is read once, or a few times while a process is young."""
         now = time.monotonic()
-        present = {int(name) for name in os.listdir(_PROC) if name.isdigit()}  # noqa: PTH208 - names only, cheaply
-        for pid in self._first_seen_s.keys() - present:
-            del self._first_seen_s[pid], self._members[pid]
-        wanted = f"{SLICE_ENV}={self.mark}".encode()
-        for pid in present:
-            first = self._first_seen_s.setdefault(pid, now)
-            if pid not in self._members or now - first < _SETTLED_S:
-                self._members[pid] = wanted in _read(pid, "environ").split(b"\0")
-        return [pid for pid, member in self._members.items() if member]
+        seen: dict[int, tuple[float, psutil.Process | None]] = {}
+        for pid in psutil.pids():
+            first, found = self._seen.get(pid, (now, None))
+            if pid not in self._seen or now - first < _SETTLED_S:
+                with suppress(psutil.Error):  # gone, or another user's
+                    process = psutil.Process(pid)
+                    found = process if process.environ().get(SLICE_ENV) == self._mark else None
+            seen[pid] = first, found
+        self._seen = seen
+        return [process for _, process in seen.values() if process]
 
 
-def _read(pid: int, name: str) -> bytes:
-    try:
-        return (_PROC / str(pid) / name).read_bytes()
-    except OSError:
-        return b""  # gone, or somebody else's
+def cpu_seconds(processes: list[psutil.Process]) -> dict[int, float]:
+    """Processor time that each process has used so far, by pid."""
+    used = {}
+    for process in processes:
+        with suppress(psutil.Error):
+            times = process.cpu_times()
+            used[process.pid] = times.user + times.system
+    return used
 
 
 class Memory:
@@ -74,59 +75,28 @@ class Memory:
     def __init__(self) -> None:
         self._known: dict[int, tuple[int, int, float]] = {}
 
-    def pss_bytes(self, pids: list[int], now_s: float) -> int:
+    def pss_bytes(self, processes: list[psutil.Process], now_s: float) -> int:
         """Memory of these processes; pages that several of them share are counted once."""
         known: dict[int, tuple[int, int, float]] = {}
-        for pid in pids:
-            resident = _resident_bytes(pid)
-            before = self._known.get(pid)
-            if before and abs(resident - before[1]) < _PSS_STEP_BYTES and now_s - before[2] < _PSS_REFRESH_S:
-                known[pid] = before
-            else:
-                known[pid] = (_pss_bytes(pid), resident, now_s)
+        for process in processes:
+            with suppress(psutil.Error):
+                resident = process.memory_info().rss
+                pss, before, at_s = self._known.get(process.pid, (0, -_PSS_STEP_BYTES, now_s))
+                if abs(resident - before) >= _PSS_STEP_BYTES or now_s - at_s >= _PSS_REFRESH_S:
+                    pss, before, at_s = process.memory_full_info().pss, resident, now_s
+                known[process.pid] = pss, before, at_s
         self._known = known
         return sum(pss for pss, _, _ in known.values())
-
-
-def _resident_bytes(pid: int) -> int:
-    fields = _read(pid, "statm").split()
-    return int(fields[1]) * _PAGE_BYTES if fields else 0
-
-
-def _pss_bytes(pid: int) -> int:
-    for line in _read(pid, "smaps_rollup").splitlines():
-        if line.startswith(b"Pss:"):
-            return int(line.split()[1]) * 1024
-    return 0
-
-
-def cpu_seconds(pids: list[int]) -> dict[int, float]:
-    """Processor time that each process has used so far."""
-    used = {}
-    for pid in pids:
-        _, _, rest = _read(pid, "stat").rpartition(b") ")
-        fields = rest.split()
-        if fields:
-            used[pid] = (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
-    return used
 
 
 def disk_bytes(folder: Path) -> int:
     """Blocks that the files under a folder occupy."""
     total = 0
-    for entry in _files(folder):
-        with suppress(FileNotFoundError):
-            total += entry.stat(follow_symlinks=False).st_blocks * 512
+    for where, _, files in os.walk(folder):
+        for name in files:
+            with suppress(FileNotFoundError):
+                total += os.lstat(f"{where}/{name}").st_blocks * 512
     return total
-
-
-def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
-    with suppress(FileNotFoundError), os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                yield from _files(Path(entry.path))
-            else:
-                yield entry
 
 
 class CpuShare:
@@ -137,18 +107,15 @@ class CpuShare:
         self._last: dict[int, float] = {}
         self._total = 0.0
 
-    def measure(self, pids: list[int]) -> float:
+    def measure(self, processes: list[psutil.Process]) -> float:
         """Reads what these have used by now; cores used on average over the window.
 
-        The instant is that of the reading. Finding the pids is no part of it: on a busy machine that takes a good part
-        of the window, once long and once short, which would look like a change of the rate.
+        The instant is that of the reading. Finding the processes is no part of it: on a busy machine that takes a good
+        part of the window, once long and once short, which would look like a change of the rate.
         """
         begun_s = time.monotonic()
-        used = cpu_seconds(pids)
-        return self.rate(used, (begun_s + time.monotonic()) / 2)
-
-    def rate(self, used: dict[int, float], now_s: float) -> float:
-        """Take in a sample; cores used on average over the window."""
+        used = cpu_seconds(processes)
+        now_s = (begun_s + time.monotonic()) / 2
         self._total += sum(max(0.0, total - self._last[pid]) for pid, total in used.items() if pid in self._last)
         self._last = used
         self._samples.append((now_s, self._total))
@@ -160,21 +127,21 @@ class CpuShare:
 
 def run(wiring: Wiring, ready: int) -> None:
     """Sample until killed."""
-    config, limits = wiring.config, wiring.config.limits
-    emitter, queue = wiring.emitter(), Queue(config, None)
-    marked, share, memory, pause = Slice(config.slice), CpuShare(), Memory(), Event()
+    folder = Path(wiring.config.data_dir)
+    emitter, queue = wiring.emitter(), Queue(wiring.config, None)
+    marked, share, memory, pause = Slice(wiring.slice), CpuShare(), Memory(), Event()
     round_number = 0
     while True:
         with suppress(SQLAlchemyError):
             census = queue.census()
             emitter.level("insa_worker_queue_depth", census.depth)
-            emitter.level("insa_dead_letter_queue_size", census.dead)
+            emitter.level("insa_dead_letter_queue_size", census.dead_letters)
         if round_number % _SYSTEM_EVERY == 0:
-            pids = marked.pids()
-            emitter.level("insa_system_cpu_usage_ratio", share.measure(pids) / limits.cpu_share)
-            used = memory.pss_bytes(pids, time.monotonic())
-            emitter.level("insa_system_memory_usage_ratio", used / limits.memory_bytes)
-            free = 1 - disk_bytes(Path(config.data_dir)) / limits.disk_bytes
+            processes = marked.processes()
+            emitter.level("insa_system_cpu_usage_ratio", share.measure(processes) / physics.CPU_SHARE)
+            used = memory.pss_bytes(processes, time.monotonic())
+            emitter.level("insa_system_memory_usage_ratio", used / physics.MEMORY_BYTES)
+            free = 1 - disk_bytes(folder) / physics.DISK_BYTES
             emitter.level("insa_system_disk_free_ratio", max(0.0, free))
         emitter.flush()
         if round_number == 0:

@@ -11,14 +11,14 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, event
 
 from chaoskit.crm import physics
-from chaoskit.crm.clock import Clock
+from chaoskit.crm.config import Config
 
 
-def open_engine(path: Path, clock: Clock, connections: int) -> Engine:
-    """An engine for one process; open it after the fork, or dispose of it before."""
-    busy_s = max(clock.real_s(physics.DATABASE_BUSY_VS), physics.DATABASE_BUSY_FLOOR_S)
+def open_engine(config: Config, file: str, connections: int) -> Engine:
+    """An engine for one process on a file of the data folder; open it after the fork, or dispose of it before."""
+    busy_s = max(config.clock.real_s(physics.DATABASE_BUSY_VS), physics.DATABASE_BUSY_FLOOR_S)
     engine = create_engine(
-        f"sqlite:///{path}",
+        f"sqlite:///{Path(config.data_dir) / file}",
         connect_args={"timeout": busy_s, "check_same_thread": False},
         pool_size=connections,
         max_overflow=0,

@@ -22,7 +22,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaoskit.crm import api, page, physics, proxy, sampler, upstream, worker
+from chaoskit.crm import api, page, physics, proxy, sampler, worker
 from chaoskit.crm.health import Pulse, silence_s
 from chaoskit.crm.process import fork
 from chaoskit.crm.wiring import Pipe, Wiring
@@ -33,7 +33,6 @@ _STOP_GRACE_S = 1.2
 _LONGEST_SLEEP_S = 1.0
 _SERVICES: dict[str, Callable[[Wiring, int], None]] = {
     "metrics": page.run,
-    "upstream": upstream.run,
     "proxy": proxy.run,
     "api": api.run,
     "sampler": sampler.run,
@@ -62,7 +61,7 @@ class Supervisor:
 
     def __init__(self, wiring: Wiring) -> None:
         self._wiring = wiring
-        self._mark, self._folder = wiring.config.slice, Path(wiring.config.data_dir)
+        self._folder = Path(wiring.config.data_dir)
         self._silence_s = silence_s(wiring.config.clock)
         self._emitter = wiring.emitter()
         self._services = {role: Child(role) for role in _SERVICES}
@@ -192,13 +191,11 @@ class Supervisor:
 
         def main() -> None:
             if is_worker:
-                worker.run(self._wiring, name, inbox.write)
+                worker.run(self._wiring, inbox.write)
             else:
                 _SERVICES[child.role](self._wiring, inbox.write)
 
-        others = [one.inbox for one in self._children() if one.inbox >= 0]
-        private = (self._selector_fd(), self._wakeup.read, self._wakeup.write, inbox.read, *others)
-        child.pid = fork(self._mark, child.role, self._folder, private, main)
+        child.pid = fork(self._wiring.slice, child.role, self._folder, main)
         os.close(inbox.write)
         child.inbox = inbox.read
         self._selector.register(inbox.read, selectors.EVENT_READ, child)
@@ -209,9 +206,6 @@ class Supervisor:
         elif replaced and child.role == "metrics":
             for one in self._workers.values():
                 one.reported = None  # the new page knows nothing yet
-
-    def _selector_fd(self) -> int:
-        return self._selector.fileno() if isinstance(self._selector, selectors.EpollSelector) else -1
 
     def _report(self) -> None:
         now = time.monotonic()

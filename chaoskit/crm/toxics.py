@@ -86,9 +86,16 @@ class Toxic:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.gone = asyncio.Event()
+        self.expiry: asyncio.TimerHandle | None = None
         self._dose = Dose(settings.ratio)
         self._path = re.compile(settings.path)
         self._held_vs: float | None = None
+
+    def end(self) -> None:
+        """It is in force no longer."""
+        self.gone.set()
+        if self.expiry:
+            self.expiry.cancel()
 
     def hits(self, path: str) -> bool:
         """Whether this call is dosed; counts it when its path matches."""
@@ -105,46 +112,21 @@ class Toxic:
             self._held_vs = min(for_vs, self._held_vs or for_vs)
 
 
-class Toxics:
+class Toxics(dict[str, Toxic]):
     """The toxics of one link by id, in the order in which they were put."""
 
-    def __init__(self) -> None:
-        self._by_id: dict[str, Toxic] = {}
-        self._expiries: dict[str, asyncio.TimerHandle] = {}
-
-    def put(self, key: str, settings: Settings) -> Toxic:
+    def put(self, key: str, settings: Settings) -> None:
         """Add a toxic, or replace the one with this id without a gap; its dose starts from nothing."""
-        self._stop_timer(key)
-        old = self._by_id.get(key)
-        new = self._by_id[key] = Toxic(settings)
+        old, new = self.get(key), Toxic(settings)
+        self[key] = new
         if old:
-            old.gone.set()
+            old.end()
         if settings.expires_s is not None:
-            loop = asyncio.get_running_loop()
-            self._expiries[key] = loop.call_later(settings.expires_s, self.remove, key)
-        return new
+            new.expiry = asyncio.get_running_loop().call_later(settings.expires_s, self.remove, key)
 
     def remove(self, key: str) -> bool:
         """Take a toxic away; False when there was none, which is just as well."""
-        self._stop_timer(key)
-        toxic = self._by_id.pop(key, None)
+        toxic = self.pop(key, None)
         if toxic:
-            toxic.gone.set()
+            toxic.end()
         return toxic is not None
-
-    def _stop_timer(self, key: str) -> None:
-        timer = self._expiries.pop(key, None)
-        if timer:
-            timer.cancel()
-
-    def get(self, key: str) -> Toxic | None:
-        """The toxic with this id."""
-        return self._by_id.get(key)
-
-    def all(self) -> dict[str, Toxic]:
-        """Every toxic by id."""
-        return dict(self._by_id)
-
-    def hitting(self, path: str) -> list[Toxic]:
-        """The toxics that this call gets; every matching one counts it."""
-        return [toxic for toxic in self._by_id.values() if toxic.hits(path)]

@@ -16,6 +16,7 @@ from chaoskit.crm.emit import Emitter
 from chaoskit.errors import BadInput, Problem
 
 HOST = "127.0.0.1"
+_LISTENERS = ("api", "metrics", "admin", "proxy", "proxy_admin", "upstream")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,10 @@ class Pipe:
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """`bell` wakes idle workers: whoever queues a message writes a byte."""
+    """`slice` marks the processes, `bell` wakes idle workers: a byte is written when a message is queued."""
 
     config: Config
+    slice: str
     token: str
     sockets: dict[str, socket.socket]
     metrics_pipe: Pipe
@@ -54,21 +56,15 @@ class Wiring:
         return Emitter(self.metrics_pipe.write, self.contract)
 
 
-def open_wiring(config: Config, token: str) -> Wiring:
-    """Bind every port and open the pipes; raises BadInput naming each port that is taken."""
-    sockets: dict[str, socket.socket] = {}
-    problems = []
-    for name in config.ports.__struct_fields__:
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        port: int = getattr(config.ports, name)
+def open_wiring(config: Config, mark: str, token: str) -> Wiring:
+    """Bind every port and open the pipes; raises BadInput when the port for the metrics is taken."""
+    sockets = {}
+    for name in _LISTENERS:
+        port = config.metrics_port if name == "metrics" else 0
         try:
-            listener.bind((HOST, port))
-            listener.listen(512)
+            sockets[name] = socket.create_server((HOST, port), backlog=512)
         except OSError as error:
-            hint = f"choose another 'ports.{name}', or 0 for a free one"
-            problems.append(Problem(None, f"port {port} for {name}: {error.strerror}", hint))
-        sockets[name] = listener
-    if problems:
-        raise BadInput(problems)
-    return Wiring(config, token, sockets, Pipe.open(), Pipe.open(), metrics(config.worker_names, config.environment))
+            hint = "choose another 'metrics_port', or 0 for a free one"
+            raise BadInput(Problem(None, f"port {port} for {name}: {error.strerror}", hint)) from None
+    contract = metrics(config.worker_names, config.environment)
+    return Wiring(config, mark, token, sockets, Pipe.open(), Pipe.open(), contract)

@@ -12,18 +12,18 @@ import json
 import os
 import select
 import struct
-import threading
 import time
 from contextlib import suppress
+from threading import Event, Thread
+from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from chaoskit.crm import physics
-from chaoskit.crm.database import Database, Measured
-from chaoskit.crm.emit import Emitter
+from chaoskit.crm.database import Database, Measured, add_lead, score_lead
 from chaoskit.crm.health import heartbeat_s
 from chaoskit.crm.queue import Message, Queue
-from chaoskit.crm.tasks import GivenUp, Poison, Tasks
+from chaoskit.crm.tasks import why_poison
 from chaoskit.crm.wiring import HOST, Wiring
 
 BEAT = struct.Struct("d")
@@ -31,25 +31,34 @@ BEAT = struct.Struct("d")
 _CALL_MARGIN_S = 5.0
 
 
-class Worker:
-    """Takes messages and settles them."""
+class GivenUp(Exception):
+    """It failed for good: no other attempt is made unless the dead letter is replayed."""
 
-    def __init__(self, wiring: Wiring, name: str) -> None:
+
+class Worker:
+    """Takes messages and settles them; calls to the upstream go through the API's gateway, on a kept connection.
+
+    A payload that no attempt can digest is dead at once, and so is a call that the gateway's retries could not save;
+    a locked database is tried again.
+    """
+
+    def __init__(self, wiring: Wiring) -> None:
         config = wiring.config
-        self._name = name
+        self._clock = config.clock
         self._bell = wiring.bell.read
         self._poll_s = max(config.clock.real_s(physics.QUEUE_POLL_VS), physics.QUEUE_POLL_FLOOR_S)
-        self._emitter: Emitter = wiring.emitter()
+        self._emitter = wiring.emitter()
         self._queue = Queue(config, wiring.bell.write)
-        database = Database(config, 1)
-        call = UpstreamCalls(wiring).call
-        self._tasks = Tasks(config.clock, database, lambda op: Measured(config, self._emitter, op), call)
+        self._database = Database(config, 1, self._emitter)
+        longest_s = config.clock.real_s(max(physics.AGENTS.values())) + _CALL_MARGIN_S
+        self._gateway = http.client.HTTPConnection(HOST, wiring.port("admin"), timeout=longest_s)
+        self._headers = {"Authorization": f"Bearer {wiring.token}", "Content-Type": "application/json"}
 
     def work(self) -> None:
         """Take tasks for ever: at once when the bell rings, otherwise at every poll."""
         while True:
             try:
-                while (message := self._queue.take(self._name)) is not None:
+                while (message := self._queue.take()) is not None:
                     self._handle(message)
             except SQLAlchemyError:
                 pass  # the queue is locked for longer than we wait; leases and polls take care of the rest
@@ -59,57 +68,52 @@ class Worker:
                 os.read(self._bell, 1)
 
     def _handle(self, message: Message) -> None:
-        if message.attempts > message.max_attempts:
-            self._bury(message, f"given up after {message.max_attempts} attempts whose worker died", True)
-            return
         try:
-            self._tasks.run(message)
-        except Poison as error:
-            self._bury(message, str(error), replayable=False)
-        except GivenUp as error:
-            self._bury(message, str(error), replayable=True)
+            if message.attempts > message.max_attempts:
+                raise GivenUp  # the workers that took it for its last attempts died
+            self._run(message.kind, message.payload)
         except Exception as error:
-            if message.attempts < message.max_attempts:
-                self._queue.retry(message, str(error), physics.TASK_BACKOFF_VS * message.attempts)
-            else:
-                self._bury(message, str(error), replayable=True)
+            if message.attempts < message.max_attempts and not isinstance(error, GivenUp):
+                self._queue.retry(message, physics.TASK_BACKOFF_VS * message.attempts)
+            elif self._queue.bury(message) and message.replay:
+                self._emitter.inc("insa_dlq_replays_total", "failure")
         else:
             if self._queue.finish(message) and message.replay:
                 self._emitter.inc("insa_dlq_replays_total", "success")
         self._emitter.flush()
 
-    def _bury(self, message: Message, reason: str, replayable: bool) -> None:
-        if self._queue.bury(message, reason, replayable) and message.replay:
-            self._emitter.inc("insa_dlq_replays_total", "failure")
+    def _run(self, kind: str, payload: dict[str, Any]) -> None:
+        """Do a task; raises GivenUp, or anything else for what is worth another attempt."""
+        if why_poison(kind, payload):
+            raise GivenUp
+        match kind:
+            case "follow-up":
+                lead_id = payload["lead_id"]
+                with Measured(self._database, "update") as measured:
+                    measured.run(score_lead(lead_id, float(lead_id * 37 % 100)))
+            case "import-record":
+                with Measured(self._database, "insert") as measured:
+                    measured.run(add_lead(payload["record"]["name"], payload["record"]["email"]))
+            case "campaign":
+                Event().wait(self._clock.real_s(payload["recipients"] * physics.MAIL_PACE_VS))
+            case "agent-task":
+                self._call(payload)
 
-
-class UpstreamCalls:
-    """Calls through the API's gateway, on one connection that is kept."""
-
-    def __init__(self, wiring: Wiring) -> None:
-        longest_s = wiring.config.clock.real_s(max(physics.AGENTS.values())) + _CALL_MARGIN_S
-        self._connection = http.client.HTTPConnection(HOST, wiring.port("admin"), timeout=longest_s)
-        self._headers = {"Authorization": f"Bearer {wiring.token}", "Content-Type": "application/json"}
-
-    def call(self, agent: str, lead_id: int) -> None:
-        """Call an agent in the background; raises Poison for a 4xx and GivenUp for everything else."""
-        body = json.dumps({"agent": agent, "lead_id": lead_id})
+    def _call(self, payload: dict[str, Any]) -> None:
         try:
-            self._connection.request("POST", "/upstream", body, self._headers)
-            response = self._connection.getresponse()
-            text = response.read().decode()
-        except (OSError, http.client.HTTPException) as error:
-            self._connection.close()
-            raise GivenUp(f"the gateway did not answer: {error}") from None
-        if 400 <= response.status < 500:
-            raise Poison(text)
-        if response.status >= 500:
-            raise GivenUp(text)
+            self._gateway.request("POST", "/upstream", json.dumps(payload), self._headers)
+            response = self._gateway.getresponse()
+            response.read()
+        except (OSError, http.client.HTTPException):
+            self._gateway.close()
+            raise GivenUp from None
+        if response.status >= 400:
+            raise GivenUp
 
 
-def _beat(fd: int, interval_s: float, warm: threading.Event) -> None:
+def _beat(fd: int, interval_s: float, warm: Event) -> None:
     """Beat for ever; the first time after one full interval. Set `warm` after the third."""
-    beats, pause = 0, threading.Event()
+    beats, pause = 0, Event()
     while True:
         pause.wait(interval_s)
         with suppress(BlockingIOError):
@@ -119,10 +123,10 @@ def _beat(fd: int, interval_s: float, warm: threading.Event) -> None:
             warm.set()
 
 
-def run(wiring: Wiring, name: str, beats: int) -> None:
+def run(wiring: Wiring, beats: int) -> None:
     """Work until killed."""
-    warm = threading.Event()
+    warm = Event()
     interval_s = heartbeat_s(wiring.config.clock)
-    threading.Thread(target=_beat, args=(beats, interval_s, warm), daemon=True, name="heart").start()
+    Thread(target=_beat, args=(beats, interval_s, warm), daemon=True, name="heart").start()
     warm.wait()
-    Worker(wiring, name).work()
+    Worker(wiring).work()

@@ -28,6 +28,7 @@ from chaoskit.handles import handle_kinds
 from chaoskit.handles.address import Address
 from chaoskit.handles.base import Local
 from chaoskit.handles.role import WORKERS
+from chaoskit.handles.slice import VARIABLE
 from chaoskit.host.ports import LOOPBACK
 from chaoskit.host.process import Child, spawn, wait_until
 from chaoskit.localize.configuration import Localized, Ports
@@ -74,6 +75,9 @@ class LocalStack:
         """
         self.folder = folder
         self.ports = ports
+        self.prometheus_url = f"http://{LOOPBACK}:{ports.prometheus}"
+        self.alertmanager_url = f"http://{LOOPBACK}:{ports.alertmanager}"
+        self.metrics_port = ports.own
         self.slice = secrets.token_hex(4)
         self.children: dict[str, Child] = {}
         """By equipment name: prometheus, alertmanager, target."""
@@ -93,24 +97,9 @@ class LocalStack:
         self._starters = {"prometheus": self._start_prometheus, "alertmanager": self._start_alertmanager}
 
     @property
-    def prometheus_url(self) -> str:
-        """Where Prometheus answers."""
-        return f"http://{LOOPBACK}:{self.ports.prometheus}"
-
-    @property
-    def alertmanager_url(self) -> str:
-        """Where Alertmanager answers."""
-        return f"http://{LOOPBACK}:{self.ports.alertmanager}"
-
-    @property
     def target_url(self) -> str:
         """Where load goes."""
         return f"http://{LOOPBACK}:{self.addresses['api']}"
-
-    @property
-    def metrics_port(self) -> int | None:
-        """Where its Prometheus scrapes a page of chaoskit's own metrics."""
-        return self.ports.own
 
     def session(self, endpoint: str) -> requests.Session:
         """A session for one of its endpoints; they ask for nothing."""
@@ -240,11 +229,10 @@ class LocalStack:
         token.write_text(secrets.token_urlsafe(24), encoding="utf-8")
         config = data / "config.json"
         settings: dict[str, Any] = {
-            "slice": self.slice,
             "data_dir": str(data),
             "time_scale": self._scale,
             "workers": WORKERS,
-            "ports": {"metrics": self.ports.metrics},
+            "metrics_port": self.ports.metrics,
             "admin_token_file": str(token),
         }
         if self._environment:
@@ -254,6 +242,7 @@ class LocalStack:
             [sys.executable, "-m", _TARGET_MODULE, "--config", config],
             name="target",
             log=self.folder / "logs" / "target.log",
+            env={**os.environ, VARIABLE: self.slice},
             stdout=subprocess.PIPE,
         )
 

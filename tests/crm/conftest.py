@@ -17,6 +17,7 @@ import pytest
 import requests
 
 from chaoskit import waiting
+from chaoskit.handles.slice import VARIABLE
 
 TOKEN = "only-for-tests"
 _SAMPLE = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)")
@@ -28,14 +29,14 @@ class RunningCrm:
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.slice = f"t{os.getpid()}-{folder.name}"[:24]
         self.data_dir = folder / "data"
-        ports = {"metrics": 0}
-        config = {"slice": self.slice, "data_dir": str(self.data_dir), "ports": ports, **settings}
-        path = folder / "crm.json"
+        token, path = folder / "token", folder / "crm.json"
+        token.write_text(TOKEN, encoding="utf-8")
+        config = {"data_dir": str(self.data_dir), "admin_token_file": str(token), **settings}
         path.write_text(json.dumps(config), encoding="utf-8")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "chaoskit.crm", "--config", str(path)],
             stdout=subprocess.PIPE,
-            env={**os.environ, "CHAOSKIT_CRM_TOKEN": TOKEN},
+            env={**os.environ, VARIABLE: self.slice},
         )
         self.http = requests.Session()
         assert self.process.stdout

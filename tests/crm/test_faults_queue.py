@@ -102,7 +102,7 @@ def test_dead_letters_are_a_level_and_a_replay_of_fifty_leaves_twenty_five(
     crm: RunningCrm, queue: Target, tmp_path: Path
 ) -> None:
     """Ten that were there count; the fault's own are gone after the undo, and the ten are not touched."""
-    ids = crm.ask("POST", "admin", "/dead-letters", {"count": 10, "replayable": False}).json()["ids"]
+    crm.ask("POST", "admin", "/dead-letters", {"count": 10, "replayable": False, "batch": "others"})
     try:
         lapses: list[str] = []
         one = held(QueueDeadLetters, prepared(QueueDeadLetters, queue, level=75), tmp_path, lapses)
@@ -117,7 +117,7 @@ def test_dead_letters_are_a_level_and_a_replay_of_fifty_leaves_twenty_five(
         assert lapses == [], "being replayed is no lapse"
         assert census(crm)["dead_letters"] == 10
     finally:
-        crm.ask("DELETE", "admin", "/queue/messages", {"ids": ids})
+        crm.ask("DELETE", "admin", "/queue/messages", {"batch": "others"})
 
 
 def test_letters_that_cannot_be_replayed_are_dead_again(crm: RunningCrm, queue: Target) -> None:
@@ -169,12 +169,12 @@ def test_messages_of_a_put_whose_answer_was_lost_are_found_by_the_undo(
     """Nobody ever learned their ids; others' messages stay."""
     kind: type[Changeable] = QueueFlood if what == "depth" else QueueDeadLetters
     token = prepared(kind, queue, level=1)
-    others = crm.ask("POST", "admin", "/dead-letters", {"count": 3}).json()["ids"]
+    crm.ask("POST", "admin", "/dead-letters", {"count": 3, "batch": "others"})
     batch.put(token, what, 40)
     kind.stop(token)
     left = census(crm)
     assert (left["depth"], left["dead_letters"]) == (0, 3)
-    crm.ask("DELETE", "admin", "/queue/messages", {"ids": others})
+    crm.ask("DELETE", "admin", "/queue/messages", {"batch": "others"})
 
 
 @pytest.mark.parametrize("kind", [QueueFlood, QueueDeadLetters], ids=lambda kind: kind.kind)

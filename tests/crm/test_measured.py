@@ -5,6 +5,7 @@ Literals in real seconds; one of them is a virtual minute.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -46,21 +47,21 @@ def now(monkeypatch: pytest.MonkeyPatch) -> Now:
 
 
 def measured(now: Now) -> database.Measured:
-    config = SimpleNamespace(clock=Clock(60.0))
-    return database.Measured(cast(Any, config), cast(Any, now), "insert")
+    engine = SimpleNamespace(begin=nullcontext)
+    return database.Measured(cast(Any, SimpleNamespace(engine=engine, clock=Clock(60.0), emitter=now)), "insert")
 
 
 def test_only_the_transaction_itself_counts(now: Now) -> None:
     with measured(now) as one:
         now.at_s += 0.5
-        assert one.run(lambda: now.work(0.01)) == "done"
+        assert one.run(lambda _: now.work(0.01)) == "done"
         now.at_s += 0.5
     assert now.counted == [("insert", "success")]
     assert now.took_vs == [0.6]
 
 
 def test_one_that_fails_counts_as_an_error_with_what_it_took(now: Now) -> None:
-    def fails() -> None:
+    def fails(_: object) -> None:
         now.work(0.02)
         raise OperationalError("insert", {}, Exception("locked"))
 

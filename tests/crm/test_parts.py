@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from chaoskit.crm import physics
 from chaoskit.crm.cache import ReportCache
 from chaoskit.crm.clock import Clock
-from chaoskit.crm.config import Config, Ports, admin_token, load
+from chaoskit.crm.config import SLICE_ENV, Config, admin_token, load, own_slice
 from chaoskit.crm.contract import Metric, metrics
 from chaoskit.crm.emit import Emitter
 from chaoskit.crm.health import Pulse, heartbeat_s, silence_s
@@ -63,8 +63,7 @@ def test_who_dies_while_the_first_is_replaced_is_reported_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two workers killed at once: a scrape that sees one of them down sees the other down too."""
-    ports = Ports(**dict.fromkeys(Ports.__struct_fields__, 0))
-    wiring = open_wiring(Config(slice="q", data_dir=str(tmp_path), ports=ports), "token")
+    wiring = open_wiring(Config(data_dir=str(tmp_path), admin_token_file=""), "q", "token")
     supervisor = Supervisor(wiring)
     first, second, *_ = supervisor._workers.values()
     alive: list[subprocess.Popen[bytes]] = []
@@ -137,6 +136,7 @@ def test_settings_that_do_not_fit_are_refused_by_name(settings: dict[str, Any], 
 def pipe() -> Any:
     read, write = os.pipe()
     os.set_blocking(read, False)
+    os.set_blocking(write, False)
     yield read, write
     os.close(read)
     os.close(write)
@@ -224,21 +224,37 @@ def test_a_full_cache_evicts_the_least_recently_used_and_counts_it(pipe: Any) ->
     assert counted == [1, 1, 1], "a flush is no eviction"
 
 
-def test_every_problem_of_a_configuration_is_named_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [({"time_scale": 0}, r"time_scale"), ({"wrokers": 2}, "wrokers"), ({"workers": 0}, r"workers")],
+)
+def test_a_setting_that_does_not_fit_is_refused_by_name(
+    tmp_path: Path, settings: dict[str, Any], complaint: str
+) -> None:
     path = tmp_path / "crm.json"
-    path.write_text('{"slice": "a b", "time_scale": 0, "wrokers": 2, "ports": {"api": 99999}}', encoding="utf-8")
-    with pytest.raises(BadInput) as caught:
+    path.write_text(json.dumps({"data_dir": "x", "admin_token_file": "y", **settings}), encoding="utf-8")
+    with pytest.raises(BadInput, match=complaint):
         load(path)
-    text = str(caught.value)
-    assert all(part in text for part in ("data_dir", "time_scale", "wrokers", "ports", "slice 'a b'"))
 
 
-def test_a_crm_without_an_administration_token_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "crm.json"
-    path.write_text(json.dumps({"slice": "x", "data_dir": str(tmp_path)}), encoding="utf-8")
-    monkeypatch.delenv("CHAOSKIT_CRM_TOKEN", raising=False)
-    with pytest.raises(BadInput, match="CHAOSKIT_CRM_TOKEN"):
-        admin_token(load(path))
+@pytest.mark.parametrize("mark", ["", "a b", "x" * 25])
+def test_a_slice_that_cannot_mark_processes_is_refused(mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SLICE_ENV, mark)
+    with pytest.raises(BadInput, match=f"'{mark}' cannot mark processes"):
+        own_slice()
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"), [(None, "cannot be read"), ("\n", "there is no administration token")]
+)
+def test_a_crm_without_an_administration_token_does_not_start(
+    tmp_path: Path, content: str | None, complaint: str
+) -> None:
+    token = tmp_path / "token"
+    if content is not None:
+        token.write_text(content, encoding="utf-8")
+    with pytest.raises(BadInput, match=complaint):
+        admin_token(Config(data_dir=str(tmp_path), admin_token_file=str(token)))
 
 
 def test_the_contract_lists_each_label_set_once() -> None:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event
-from sqlalchemy.pool import Pool
 
 from chaoskit.crm import queue as queue_module
 from chaoskit.crm.config import Config
@@ -36,19 +32,19 @@ def wall(monkeypatch: pytest.MonkeyPatch) -> FakeTime:
 
 @pytest.fixture
 def queue(tmp_path: Path, wall: FakeTime) -> Iterator[Queue]:
-    config = Config(slice="q", data_dir=str(tmp_path), time_scale=10)
+    config = Config(data_dir=str(tmp_path), admin_token_file="", time_scale=10)
     queue_module.prepare(config)
     one = Queue(config, None)
     yield one
-    one.close()
+    one.engine.dispose()
 
 
 def test_a_message_is_leased_to_one_worker_and_gone_when_finished(queue: Queue) -> None:
     [number] = queue.put([Draft("follow-up", {"lead_id": 7})])
-    message = queue.take("worker-1")
+    message = queue.take()
     assert message
     assert (message.id, message.payload, message.attempts) == (number, {"lead_id": 7}, 1)
-    assert queue.take("worker-2") is None
+    assert queue.take() is None
     assert queue.census().depth == 1, "leased messages are still in the queue"
     assert queue.finish(message)
     assert queue.census().depth == 0
@@ -56,60 +52,55 @@ def test_a_message_is_leased_to_one_worker_and_gone_when_finished(queue: Queue) 
 
 def test_a_lease_that_runs_out_makes_it_available_and_its_old_holder_powerless(queue: Queue, wall: FakeTime) -> None:
     queue.put([Draft("follow-up", {}, lease_vs=30)])
-    first = queue.take("worker-1")
+    first = queue.take()
     wall.now += 2.9
-    assert queue.take("worker-2") is None
+    assert queue.take() is None
     wall.now += 0.2
-    second = queue.take("worker-2")
+    second = queue.take()
     assert first
     assert second
     assert second.attempts == 2
     assert not queue.finish(first)
-    assert not queue.bury(first, "late", True)
+    assert not queue.bury(first)
     assert queue.finish(second)
 
 
 def test_a_retry_waits_its_time(queue: Queue, wall: FakeTime) -> None:
     queue.put([Draft("follow-up", {})])
-    message = queue.take("worker-1")
+    message = queue.take()
     assert message
-    assert queue.retry(message, "locked", after_vs=20)
+    assert queue.retry(message, after_vs=20)
     wall.now += 1.9
-    assert queue.take("worker-1") is None
+    assert queue.take() is None
     wall.now += 0.2
-    assert queue.take("worker-1")
+    assert queue.take()
 
 
 def test_messages_are_taken_oldest_first(queue: Queue) -> None:
     numbers = queue.put([Draft("follow-up", {})] * 5)
-    taken = [queue.take("worker-1") for _ in numbers]
+    taken = [queue.take() for _ in numbers]
     assert [message.id for message in taken if message] == numbers
 
 
 def test_a_replay_takes_as_many_as_asked_keeps_ids_and_gets_one_attempt(queue: Queue) -> None:
     numbers = queue.put([parked_letter(True)] * 5)
-    assert queue.census().dead == 5
+    assert queue.census().dead_letters == 5
     assert queue.replay(count=3) == numbers[:3]
     census = queue.census()
-    assert (census.depth, census.dead, census.replaying) == (3, 2, 3)
-    message = queue.take("worker-1")
+    assert (census.depth, census.dead_letters, census.replaying) == (3, 2, 3)
+    message = queue.take()
     assert message
     assert (message.replay, message.max_attempts, message.id) == (True, 1, numbers[0])
-    assert queue.bury(message, "still broken", False)
-    assert numbers[0] in [letter["id"] for letter in queue.dead_letters(10)]
-    assert queue.replay(ids=[numbers[1], 4711]) == [], "one is queued already, the other never was"
-
-
-def test_dead_letters_carry_whether_a_replay_can_succeed(queue: Queue) -> None:
-    queue.put([parked_letter(True), parked_letter(False)])
-    assert [letter["replayable"] for letter in queue.dead_letters(10)] == [True, False]
+    assert queue.bury(message)
+    assert queue.census().dead_letters == 3
+    assert queue.replay(count=10) == [numbers[0], *numbers[3:]], "two are queued already"
 
 
 def test_messages_are_removed_wherever_they_stand_and_ids_are_never_used_again(queue: Queue) -> None:
-    numbers = queue.put([Draft("follow-up", {}), parked_letter(True)])
-    queue.take("worker-1")
-    assert queue.remove([*numbers, 4711]) == 2
-    assert queue.remove(numbers) == 0
+    numbers = queue.put([Draft("follow-up", {}, batch="b"), parked_letter(True, "b")])
+    queue.take()
+    assert queue.remove("b") == 2
+    assert queue.remove("b") == 0
     assert queue.put([Draft("follow-up", {})])[0] > max(numbers)
 
 
@@ -118,38 +109,16 @@ def test_a_lease_outlasts_the_work(queue: Queue) -> None:
     assert draft("agent-task", {"agent": "account-researcher", "lead_id": 1}).lease_vs == 150
 
 
-def test_closing_leaves_no_connection_behind(tmp_path: Path) -> None:
-    """Each connection is closed, not only forgotten: this test holds them, so that nothing is closed by itself."""
-    opened: list[sqlite3.Connection] = []
-    config = Config(slice="q", data_dir=str(tmp_path))
-
-    def hold(connection: sqlite3.Connection, _record: object) -> None:
-        opened.append(connection)
-
-    event.listen(Pool, "connect", hold)
-    try:
-        queue_module.prepare(config)
-        queue = Queue(config, None)
-        assert opened[-1].execute("select 1").fetchone() == (1,)
-        queue.close()
-    finally:
-        event.remove(Pool, "connect", hold)
-    assert len(opened) == 2
-    for connection in opened:
-        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
-            connection.execute("select 1")
-
-
 def test_a_batch_is_found_again_without_ids_and_goes_newest_first(queue: Queue) -> None:
-    ours = queue.put([replace(draft("follow-up", {"lead_id": 1}), batch="b1")] * 3)
-    queue.put([replace(parked_letter(True), batch="b1"), Draft("follow-up", {}, batch="b2")])
+    ours = queue.put([draft("follow-up", {"lead_id": 1}, "b1")] * 3)
+    queue.put([parked_letter(True, "b1"), Draft("follow-up", {}, batch="b2")])
     census = queue.census("b1")
-    assert (census.depth, census.dead) == (3, 1)
+    assert (census.depth, census.dead_letters) == (3, 1)
     assert queue.census("nobody's").depth == 0
-    assert queue.remove_batch("b1", 2) == 2
-    left = queue.take("worker-1")
+    assert queue.remove("b1", 2) == 2
+    left = queue.take()
     assert left
     assert left.id == ours[0]
-    assert queue.remove_batch("b1") == 2, "also what is leased"
-    assert queue.remove_batch("b1") == 0
+    assert queue.remove("b1") == 2, "also what is leased"
+    assert queue.remove("b1") == 0
     assert queue.census().depth == 1
