@@ -70,6 +70,7 @@ def read_alertmanager(reading: Reading, text: str, file: str) -> AlertmanagerFil
     """Read the file; every problem goes to `reading`."""
     root = reading.root(text, file, "alertmanager")
     reading.known_keys(root, _TOP_KEYS, "the Alertmanager configuration", ())
+    reading.mapping(root, "global")
     receivers = read_receivers(reading, root)
     intervals = tuple(
         reading.required(each, "name", "a time interval")

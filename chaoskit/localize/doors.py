@@ -120,15 +120,7 @@ class DoorBook:
         """All doors so far, by number."""
         return tuple(self._doors)
 
-    def smtp(self, receiver: str, integration: str, index: int, *, send_resolved: bool) -> Door:
-        """A new mail door, on a port of its own; raises EquipmentError when it is not its own."""
-        taken = {self.http_port, *(door.port for door in self._doors)}
-        port = self._smtp_port() if self._smtp_port else reserve(1, avoid=taken)[0]
-        if port in taken:
-            raise EquipmentError("mail sink", f"port {port} was given out twice")
-        return self._add("smtp", receiver, integration, index, port, "", send_resolved, integration)
-
-    def http(
+    def add(
         self,
         receiver: str,
         integration: str,
@@ -139,26 +131,21 @@ class DoorBook:
         tail: str = "",
         worded: bool = True,
     ) -> Door:
-        """A new HTTP door; `tail` is a path such as `/alerts/critical` that follows the door's own.
+        """A new door: for what speaks `email` on a port of its own, else an HTTP path.
 
-        `worded` says whether its messages can bear a word.
+        `tail` is a path such as `/alerts/critical` that follows the door's own; `worded` says whether its messages can
+        bear a word. Raises EquipmentError when a mail door's port is not its own.
         """
-        path = f"/door/{len(self._doors)}{tail}"
-        return self._add("http", receiver, integration, index, self.http_port, path, send_resolved, speaks, worded)
-
-    def _add(
-        self,
-        kind: Literal["smtp", "http"],
-        receiver: str,
-        integration: str,
-        index: int,
-        port: int,
-        path: str,
-        send_resolved: bool,
-        speaks: str,
-        worded: bool = True,
-    ) -> Door:
-        number, word = len(self._doors), secrets.token_urlsafe(24) if worded else ""
+        number = len(self._doors)
+        kind: Literal["smtp", "http"] = "http"
+        port, path = self.http_port, f"/door/{number}{tail}"
+        if speaks == "email":
+            taken = {self.http_port, *(door.port for door in self._doors)}
+            kind, path = "smtp", ""
+            port = self._smtp_port() if self._smtp_port else reserve(1, avoid=taken)[0]
+            if port in taken:
+                raise EquipmentError("mail sink", f"port {port} was given out twice")
+        word = secrets.token_urlsafe(24) if worded else ""
         door = Door(number, receiver, integration, index, kind, port, path, send_resolved, speaks, word)
         self._doors.append(door)
         return door

@@ -28,7 +28,7 @@ class Integration:
     dummies), `absent` are set only where missing; `left_out` are known and dropped, and those among them in
     `noted` are worth telling, with the reason. `word_at` is where the door's word goes: it is sent along, and
     Alertmanager shows no one what stands there (empty where there is no such place: the socket alone tells then who
-    sends). `resolved` is the default of send_resolved. `no_door` says why this kind cannot be pointed at a door.
+    sends). `no_door` says why this kind cannot be pointed at a door.
     """
 
     kind: str
@@ -38,7 +38,6 @@ class Integration:
     absent: Mapping[str, Any] = field(default_factory=dict)
     left_out: frozenset[str] = frozenset()
     noted: Mapping[str, str] = field(default_factory=dict)
-    resolved: bool = True
     word_at: tuple[str, ...] = ("http_config", "authorization", "credentials")
     no_door: str = ""
 
@@ -57,7 +56,6 @@ _ALL = (
         fixed={"require_tls": False, "auth_username": DUMMY},
         word_at=("auth_password",),
         left_out=_words("auth_password_file auth_secret auth_secret_file auth_identity tls_config force_implicit_tls"),
-        resolved=False,
     ),
     Integration(
         "webhook",
@@ -77,7 +75,6 @@ _ALL = (
             "update_message": "works with Slack's own address only; each notice comes as a message of its own",
             "post_updates_to_thread": "works with Slack's own address only; notices come outside threads",
         },
-        resolved=False,
     ),
     Integration(
         "pagerduty",
@@ -116,7 +113,6 @@ _ALL = (
         fixed={"api_secret": DUMMY},
         absent={"corp_id": DUMMY},
         left_out=_words("api_secret_file"),
-        resolved=False,
     ),
     Integration(
         "sns",
@@ -168,7 +164,6 @@ _ALL = (
         ),
         fixed={"token": DUMMY, "token_id": DUMMY},
         left_out=_words("token_file token_id_file"),
-        resolved=False,
     ),
     Integration(
         "incidentio",

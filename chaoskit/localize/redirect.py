@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from chaoskit.alerting.config_receivers import SEND_RESOLVED
 from chaoskit.alerting.config_secrets import is_token_like
-from chaoskit.errors import BadInput, Problem
 from chaoskit.localize.doors import Door, DoorBook
 from chaoskit.localize.integrations import KINDS, Integration
 
@@ -77,12 +77,8 @@ def redirect(
 
     `folder` is where the file lies: template globs are relative to it. What is `too_new` for the program that is to
     read it is left out and named; an integration that cannot do without becomes a webhook. The original is left as it
-    is. Raises BadInput where the structure is not that of an Alertmanager configuration;
-    `monitoring.check_alertmanager` says more about such a file.
+    is; its structure has been checked when it was read (`config_alertmanager`).
     """
-    problems = list(_structure_problems(config))
-    if problems:
-        raise BadInput(problems)
     replaced = [
         Replaced(str(key), "not known, so left out")
         for key in config
@@ -191,12 +187,10 @@ def _led_to_door(
         **contents,
         **copy.deepcopy(dict(integration.fixed)),
     }
-    if kind == "email":
-        door = doors.smtp(receiver, kind, index, send_resolved=resolved)
-    else:
-        tail = _tail(entry.get(integration.address)) if kind == "webhook" else ""
-        worded = bool(integration.word_at)
-        door = doors.http(receiver, kind, index, send_resolved=resolved, speaks=kind, tail=tail, worded=worded)
+    tail = _tail(entry.get(integration.address)) if kind == "webhook" else ""
+    worded = bool(integration.word_at)
+    door = doors.add(receiver, kind, index, send_resolved=resolved, speaks=kind, tail=tail, worded=worded)
+    if kind != "email":
         rebuilt["http_config"] = {"follow_redirects": False}
     _give_word(rebuilt, integration, door)
     rebuilt[integration.address] = door.address
@@ -206,7 +200,7 @@ def _led_to_door(
 
 def _webhook_instead(receiver: str, kind: str, index: int, entry: Mapping[str, Any], doors: DoorBook) -> dict[str, Any]:
     resolved = _send_resolved(kind, entry)
-    door = doors.http(receiver, kind, index, send_resolved=resolved, speaks="webhook")
+    door = doors.add(receiver, kind, index, send_resolved=resolved, speaks="webhook")
     rebuilt = {"url": door.address, "send_resolved": resolved, "http_config": {"follow_redirects": False}}
     _give_word(rebuilt, KINDS["webhook"], door)
     return rebuilt
@@ -226,8 +220,7 @@ def _send_resolved(kind: str, entry: Mapping[str, Any]) -> bool:
     written = entry.get("send_resolved")
     if isinstance(written, str):  # a reader that knows no YAML 1.1 leaves its other words as they stand
         return written.lower() in ("true", "yes", "on", "y")
-    default = KINDS[kind].resolved if kind in KINDS else True
-    return default if written is None else bool(written)
+    return SEND_RESOLVED.get(kind, True) if written is None else bool(written)
 
 
 def _tail(url: object) -> str:
@@ -251,49 +244,3 @@ def _pin(route: dict[str, Any], where: str) -> Iterator[str]:
             yield f"{where}{receiver}: {key} {', '.join(map(str, names))} left out: the route {meaning}"
     for number, child in enumerate(route.get("routes") or []):
         yield from _pin(child, f"{where}.routes[{number}]")
-
-
-def _structure_problems(config: object) -> Iterator[Problem]:
-    """What would keep `redirect` from reading the configuration; its meaning is for amtool to check."""
-    if not isinstance(config, Mapping):
-        yield Problem(None, "an Alertmanager configuration is a mapping", "start it with route: and receivers:")
-        return
-    if not isinstance(config.get("global") or {}, Mapping):
-        yield Problem(None, "global is not a mapping")
-    if not _is_list_of(config.get("templates"), str):
-        yield Problem(None, "templates is not a list of file names")
-    if not _is_list_of(config.get("receivers"), Mapping):
-        yield Problem(None, "receivers is not a list of mappings")
-    else:
-        for number, receiver in enumerate(config.get("receivers") or []):
-            yield from _receiver_problems(receiver, f"receivers[{number}]")
-    yield from _route_problems(config.get("route") or {}, "route")
-
-
-def _receiver_problems(receiver: Mapping[Any, Any], where: str) -> Iterator[Problem]:
-    if not receiver.get("name"):
-        yield Problem(None, f"{where} has no name")
-    for key, entries in receiver.items():
-        if not isinstance(key, str):
-            yield Problem(None, f"{where}.{key} is not a setting")
-        elif key.endswith(CONFIGS) and not _is_list_of(entries, Mapping):
-            yield Problem(None, f"{where}.{key} is not a list of mappings")
-
-
-def _route_problems(route: object, where: str) -> Iterator[Problem]:
-    if not isinstance(route, Mapping):
-        yield Problem(None, f"{where} is not a mapping")
-        return
-    for key in _INTERVALS:
-        if not _is_list_of(route.get(key), str):
-            yield Problem(None, f"{where}.{key} is not a list of names")
-    children = route.get("routes") or []
-    if not isinstance(children, list):
-        yield Problem(None, f"{where}.routes is not a list")
-        return
-    for number, child in enumerate(children):
-        yield from _route_problems(child, f"{where}.routes[{number}]")
-
-
-def _is_list_of(value: object, kind: type) -> bool:
-    return value is None or (isinstance(value, list) and all(isinstance(item, kind) for item in value))

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaoskit.errors import BadInput, EquipmentError
+from chaoskit.alerting.config_alertmanager import read_alertmanager
+from chaoskit.alerting.config_fields import Reading
+from chaoskit.errors import EquipmentError
 from chaoskit.localize.doors import DoorBook, reply_to
 from chaoskit.localize.integrations import KINDS
 from chaoskit.localize.redirect import Redirected, absolute_glob, redirect
@@ -184,29 +187,43 @@ def test_the_original_is_left_as_it_is() -> None:
     assert config == before
 
 
-def test_every_problem_of_structure_is_named_at_once() -> None:
-    with pytest.raises(BadInput) as caught:
-        run({"route": {"routes": [7]}, "receivers": [{"email_configs": {"to": "a"}}], "templates": "x"})
-    assert [str(problem) for problem in caught.value.problems] == [
-        "templates is not a list of file names",
-        "receivers[0] has no name",
-        "receivers[0].email_configs is not a list of mappings",
-        "route.routes[0] is not a mapping",
-    ]
+@pytest.mark.parametrize(
+    ("wrong", "complaint"),
+    [
+        ({"global": "x"}, "'global' is the text 'x', expected keys"),
+        ({"templates": "x"}, "'templates' is"),
+        ({"templates": [{"a": "b"}]}, "'templates'"),
+        ({"receivers": {"name": "ops"}}, "'receivers' is"),
+        ({"receivers": [7]}, "a receiver is"),
+        ({"receivers": [{"email_configs": []}]}, "'name'"),
+        (
+            {"receivers": [{"name": "ops", "email_configs": {"to": "a"}}]},
+            "'email_configs' is",
+        ),
+        ({"route": {"receiver": "ops", "routes": [7]}}, "a route is"),
+        ({"route": {"receiver": "ops", "routes": {}}}, "'routes' is"),
+        ({"route": {"receiver": "ops", "routes": [{"mute_time_intervals": [{}]}]}}, "'mute_time_intervals'"),
+    ],
+    ids=str,
+)
+def test_what_could_not_be_redirected_is_refused_when_it_is_read(wrong: dict[str, Any], complaint: str) -> None:
+    reading = Reading()
+    read_alertmanager(reading, yaml.safe_dump(with_receiver() | wrong), "alertmanager.yml")
+    assert any(complaint in str(problem) for problem in reading.problems), reading.problems
 
 
 def test_two_mail_doors_never_share_a_port() -> None:
     doors = DoorBook(20000, lambda: 20001)
-    doors.smtp("a", "email", 0, send_resolved=False)
+    doors.add("a", "email", 0, send_resolved=False, speaks="email")
     with pytest.raises(EquipmentError, match="20001 was given out twice"):
-        doors.smtp("a", "email", 1, send_resolved=False)
+        doors.add("a", "email", 1, send_resolved=False, speaks="email")
 
 
 def test_a_token_request_is_no_notice() -> None:
-    wechat = book().http("a", "wechat", 0, send_resolved=False, speaks="wechat")
+    wechat = book().add("a", "wechat", 0, send_resolved=False, speaks="wechat")
     assert not wechat.is_notice("GET", "/door/0/gettoken?corpid=c")
     assert wechat.is_notice("POST", "/door/0/message/send?access_token=x")
-    opsgenie = book().http("a", "opsgenie", 0, send_resolved=True, speaks="opsgenie")
+    opsgenie = book().add("a", "opsgenie", 0, send_resolved=True, speaks="opsgenie")
     assert opsgenie.is_notice("POST", "/door/0/v2/alerts")
     assert not opsgenie.is_notice("PUT", "/door/0/v2/alerts/x/message")
 
