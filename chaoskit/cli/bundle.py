@@ -50,8 +50,8 @@ def render_command(out: Path, parts: tuple[str, ...], settings: tuple[str, ...],
             unchecked.append("promtool and amtool were not found, so they had no say; see: chaoskit doctor")
             return
         problems = (
-            *check_prometheus(binaries, folder / PROMETHEUS),
-            *check_alertmanager(binaries, folder / "alertmanager.yml"),
+            *check_prometheus(binaries.promtool, folder / PROMETHEUS),
+            *check_alertmanager(binaries.amtool, folder / "alertmanager.yml"),
         )
         if problems:
             raise BadInput(problems)

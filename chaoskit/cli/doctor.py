@@ -80,7 +80,7 @@ def _programs() -> list[Checked]:
         Checked(tool.name, "ok", f"{tool.version or 'version unknown'}  {tool.path}")
         if tool.path is not None
         else Checked(tool.name, "missing", "not found", "run: chaoskit doctor --install")
-        for tool in found.tools
+        for tool in found.values()
     ]
 
 

@@ -104,7 +104,7 @@ def perform(
         lambda too_new: localize(
             sources, where, ports, scale, DoorBook(ports.webhook), frozenset(), config.set_aside, too_new
         ),
-        binaries,
+        binaries.amtool,
     )
     localized = scrape_series_only(localized, ports.metrics, folder / "stack")
     marked = mark(localized.files["alertmanager.yml"])

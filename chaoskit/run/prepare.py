@@ -89,7 +89,7 @@ def prepare(
         scale, aside = plan.time_scale, plan.config.set_aside
         localized = fitted(
             lambda too_new: localize(sources, where, ports, scale, DoorBook(ports.webhook), needed, aside, too_new),
-            binaries,
+            binaries.amtool,
         )
         notes = (*localized.notes, *answer.notes)
         stack = LocalStack(where, binaries, localized, ports, plan.time_scale, None)

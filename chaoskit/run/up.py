@@ -74,7 +74,7 @@ def run_stack(
             lambda too_new: localize(
                 config.sources, folder, ports, scale, DoorBook(ports.webhook), frozenset(), set_aside, too_new
             ),
-            binaries,
+            binaries.amtool,
         )
         if wanted.witness:
             localized = _witnessed(localized, wanted)

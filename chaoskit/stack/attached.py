@@ -48,36 +48,20 @@ class AttachedStack:
         self.folder = folder
         self.children: dict[str, Child] = {}
         self.sinks: dict[str, SinkChild] = {}
+        self.prometheus_url, self.alertmanager_url, self.target_url = (
+            target.prometheus,
+            target.alertmanager,
+            target.service,
+        )
+        self.requests: Mapping[str, list[dict[str, Any]]] = {}
+        """None: a system that runs already does not tell what can be asked of it."""
+        self.metrics_port: int | None = None
+        """None: its Prometheus scrapes what it is told to, and not us."""
         self._target = target
         self._handles = handles
         self._jobs = jobs
         self._given = given
         self._witness: WitnessObserver | None = None
-
-    @property
-    def prometheus_url(self) -> str:
-        """Where Prometheus answers."""
-        return self._target.prometheus
-
-    @property
-    def alertmanager_url(self) -> str:
-        """Where Alertmanager answers."""
-        return self._target.alertmanager
-
-    @property
-    def target_url(self) -> str:
-        """Where load goes."""
-        return self._target.service
-
-    @property
-    def requests(self) -> Mapping[str, list[dict[str, Any]]]:
-        """None: a system that runs already does not tell what can be asked of it."""
-        return {}
-
-    @property
-    def metrics_port(self) -> int | None:
-        """None: its Prometheus scrapes what it is told to, and not us."""
-        return None
 
     def session(self, endpoint: str) -> Session:
         """A session that may ask this endpoint; raises BadInput where its secrets cannot be read."""

@@ -48,21 +48,6 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What there is of the four."""
-
-    prometheus: Tool
-    promtool: Tool
-    alertmanager: Tool
-    amtool: Tool
-
-    @property
-    def tools(self) -> tuple[Tool, ...]:
-        """All four, present or not."""
-        return (self.prometheus, self.promtool, self.alertmanager, self.amtool)
-
-
-@dataclass(frozen=True, slots=True)
 class Binaries:
     """The four programs, all there; `versions` by name, such as {"prometheus": "2.42.0+ds"}."""
 
@@ -96,21 +81,20 @@ def os_release() -> dict[str, str]:
         return {}
 
 
-def find(generation: str | None = None, *, env: Mapping[str, str] | None = None) -> Found:
-    """Look for the four programs and ask each for its version; at most 30 s each, all at once.
+def find(generation: str | None = None, *, env: Mapping[str, str] | None = None) -> dict[str, Tool]:
+    """The four programs by name, each asked for its version; at most 30 s each, all at once.
 
     With a `generation`, such as `trixie`, only that one of the private cache is looked at.
     """
     env = os.environ if env is None else env
     with ThreadPoolExecutor(len(NAMES)) as pool:
-        tools = dict(zip(NAMES, pool.map(lambda name: _find(name, generation, env), NAMES), strict=True))
-    return Found(**tools)
+        return dict(zip(NAMES, pool.map(lambda name: _find(name, generation, env), NAMES), strict=True))
 
 
 def require(generation: str | None = None, *, env: Mapping[str, str] | None = None) -> Binaries:
     """The four programs; raises BadInput that lists what is missing and the command that mends it."""
     found = find(generation, env=env)
-    missing = [tool for tool in found.tools if tool.path is None]
+    missing = [tool for tool in found.values() if tool.path is None]
     if missing:
         command = f"python -m chaoskit.stack.install --suite {generation}" if generation else INSTALL
         by_problem: dict[str, list[str]] = {}
@@ -120,8 +104,8 @@ def require(generation: str | None = None, *, env: Mapping[str, str] | None = No
             Problem(None, f"{', '.join(names)}: {problem}", f"install with: {command}")
             for problem, names in by_problem.items()
         )
-    paths = {tool.name: tool.path for tool in found.tools if tool.path is not None}
-    return Binaries(**paths, versions={tool.name: tool.version or "" for tool in found.tools})
+    paths = {name: tool.path for name, tool in found.items() if tool.path is not None}
+    return Binaries(**paths, versions={name: tool.version or "" for name, tool in found.items()})
 
 
 def installed(name: str) -> tuple[Tool, ...]:

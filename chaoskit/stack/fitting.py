@@ -15,7 +15,7 @@ from pathlib import Path
 from chaoskit.alerting.config_alertmanager import INHIBIT_KEYS, ROUTE_KEYS
 from chaoskit.localize.configuration import Localized
 from chaoskit.localize.redirect import CONFIGS, Setting
-from chaoskit.stack.monitoring import Checkers, check_alertmanager
+from chaoskit.stack.monitoring import check_alertmanager
 from chaoskit.yaml_source import Node, read
 
 _FILE = "alertmanager.yml"
@@ -26,7 +26,7 @@ _ROUNDS = 4
 """Most settings are named at once; a type with a reader of its own is looked at only when the others are right."""
 
 
-def fitted(make: Callable[[frozenset[Setting]], Localized], programs: Checkers) -> Localized:
+def fitted(make: Callable[[frozenset[Setting]], Localized], amtool: Path) -> Localized:
     """What `make` gives without the settings that amtool does not know; it is called again while there are any.
 
     Whatever else amtool refuses stays as it is, and is found when Alertmanager is started. Raises EquipmentError where
@@ -35,7 +35,7 @@ def fitted(make: Callable[[frozenset[Setting]], Localized], programs: Checkers) 
     unknown: frozenset[Setting] = frozenset()
     localized = make(unknown)
     for _ in range(_ROUNDS):
-        more = _unknown_to(programs, localized.files[_FILE]) - unknown
+        more = _unknown_to(amtool, localized.files[_FILE]) - unknown
         if not more:
             break
         unknown |= more
@@ -43,12 +43,12 @@ def fitted(make: Callable[[frozenset[Setting]], Localized], programs: Checkers) 
     return localized
 
 
-def _unknown_to(programs: Checkers, text: str) -> frozenset[Setting]:
+def _unknown_to(amtool: Path, text: str) -> frozenset[Setting]:
     with tempfile.TemporaryDirectory(prefix="chaoskit-fit-") as folder:
         file = Path(folder) / _FILE
         file.touch(mode=0o600)  # the doors' words are in it
         file.write_text(text, encoding="utf-8")
-        problems = check_alertmanager(programs, file)
+        problems = check_alertmanager(amtool, file)
     named = {(p.place.line, m["key"]) for p in problems if p.place and (m := _UNKNOWN.fullmatch(p.message))}
     return frozenset(
         s for line, path in _keys(read(text, _FILE)) if (line, path[-1]) in named and (s := _setting(path))

@@ -77,7 +77,6 @@ class LocalStack:
         self.ports = ports
         self.prometheus_url = f"http://{LOOPBACK}:{ports.prometheus}"
         self.alertmanager_url = f"http://{LOOPBACK}:{ports.alertmanager}"
-        self.metrics_port = ports.own
         self.slice = secrets.token_hex(4)
         self.children: dict[str, Child] = {}
         """By equipment name: prometheus, alertmanager, target."""
@@ -95,6 +94,11 @@ class LocalStack:
         self._control = folder / "data" / "control"
         self._flags = prometheus_flags(scale)
         self._starters = {"prometheus": self._start_prometheus, "alertmanager": self._start_alertmanager}
+
+    @property
+    def metrics_port(self) -> int | None:
+        """Where its Prometheus scrapes a page of chaoskit's own metrics."""
+        return self.ports.own
 
     @property
     def target_url(self) -> str:

@@ -13,7 +13,7 @@ import re
 import subprocess
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import requests
 
@@ -21,6 +21,7 @@ from chaoskit.access import plain_session
 from chaoskit.errors import BadInput, EquipmentError, Place, Problem
 from chaoskit.host.ports import LOOPBACK, check_free
 from chaoskit.host.process import Child, spawn, tied, wait_until
+from chaoskit.stack.binaries import Binaries
 
 _READY_S = 30.0
 _CHECK_S = 60.0
@@ -32,30 +33,6 @@ _WITH_LINE = (
     re.compile(r"(?:yaml: )?line (?P<line>\d+): (?P<message>.*)"),
     re.compile(r"template: (?P<file>[^:]+):(?P<line>\d+): (?P<message>.*)"),
 )
-
-
-class Checkers(Protocol):
-    """Where the two checkers are."""
-
-    @property
-    def promtool(self) -> Path:
-        """Prometheus's checker."""
-
-    @property
-    def amtool(self) -> Path:
-        """Alertmanager's checker."""
-
-
-class Programs(Checkers, Protocol):
-    """Where the four programs are, such as `binaries.Binaries`."""
-
-    @property
-    def prometheus(self) -> Path:
-        """The Prometheus server."""
-
-    @property
-    def alertmanager(self) -> Path:
-        """The Alertmanager server."""
 
 
 def contained_environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -73,21 +50,20 @@ def contained_environment(env: Mapping[str, str] | None = None) -> dict[str, str
 
 
 def start_prometheus(
-    binaries: Programs,
+    binaries: Binaries,
     config_file: Path,
     data_dir: Path,
     port: int,
     log: Path,
     *,
     flags: Sequence[str] = (),
-    ready_s: float = _READY_S,
 ) -> Child:
     """Start Prometheus on 127.0.0.1 and wait until it is ready; `flags` are further ones of its command line.
 
     Ready means that it evaluates and answers, not that it has scraped: see `await_discovery`. Raises BadInput for
     a bad configuration or a taken port, EquipmentError (with the end of the log) when it does not come up.
     """
-    _refuse(check_prometheus(binaries, config_file))
+    _refuse(check_prometheus(binaries.promtool, config_file))
     argv: list[str | Path] = [
         binaries.prometheus,
         f"--config.file={config_file.absolute()}",
@@ -97,25 +73,24 @@ def start_prometheus(
         "--web.cors.origin=none",
         *flags,
     ]
-    return _start("Prometheus", argv, data_dir, port, log, ready_s)
+    return _start("Prometheus", argv, data_dir, port, log)
 
 
 def start_alertmanager(
-    binaries: Programs,
+    binaries: Binaries,
     config_file: Path,
     data_dir: Path,
     port: int,
     log: Path,
     *,
     flags: Sequence[str] = (),
-    ready_s: float = _READY_S,
 ) -> Child:
     """Start Alertmanager on 127.0.0.1, alone, and wait until it is ready; raises like `start_prometheus`.
 
     With a cluster address it would wait 10 s for peers before its first notification, so it gets none. It runs in
     the folder that its package was unpacked to, where a relocated copy looks for its default templates.
     """
-    _refuse(check_alertmanager(binaries, config_file))
+    _refuse(check_alertmanager(binaries.amtool, config_file))
     argv: list[str | Path] = [
         binaries.alertmanager,
         f"--config.file={config_file.absolute()}",
@@ -124,19 +99,18 @@ def start_alertmanager(
         "--cluster.listen-address=",
         *flags,
     ]
-    return _start("Alertmanager", argv, data_dir, port, log, ready_s, cwd=_package_root(binaries.alertmanager))
+    return _start("Alertmanager", argv, data_dir, port, log, cwd=_package_root(binaries.alertmanager))
 
 
 def await_discovery(
     prometheus_url: str,
     *,
     timeout_s: float = 30.0,
-    targets: int = 1,
     child: Child | None = None,
     session: requests.Session | None = None,
     jobs: Collection[str] | None = None,
 ) -> None:
-    """Wait until every target (`targets` or more) is up after a scrape, and an Alertmanager is active.
+    """Wait until every target is up after a scrape, and an Alertmanager is active.
 
     `session` may ask a Prometheus that does not answer everybody; with `jobs`, only their targets count.
 
@@ -146,30 +120,30 @@ def await_discovery(
     missing = ["no answer from Prometheus"]
 
     def complete() -> bool:
-        missing[:] = undiscovered(prometheus_url, targets, session, jobs)
+        missing[:] = undiscovered(prometheus_url, session, jobs)
         return not missing
 
     wait_until(complete, timeout_s=timeout_s, what=lambda: "still " + "; ".join(missing), child=child)
 
 
-def check_rules(binaries: Checkers, files: Sequence[Path]) -> tuple[Problem, ...]:
+def check_rules(promtool: Path, files: Sequence[Path]) -> tuple[Problem, ...]:
     """The problems that promtool finds in rule files, with the line where it tells one; empty when they are valid."""
-    return _check([binaries.promtool, "check", "rules", "--lint=none", *files], files[0]) if files else ()
+    return _check([promtool, "check", "rules", "--lint=none", *files], files[0]) if files else ()
 
 
-def check_syntax(binaries: Checkers, file: Path) -> tuple[Problem, ...]:
+def check_syntax(promtool: Path, file: Path) -> tuple[Problem, ...]:
     """The problems that promtool finds in a Prometheus configuration alone, wherever the files are that it names."""
-    return _check([binaries.promtool, "check", "config", "--lint=none", "--syntax-only", file], file)
+    return _check([promtool, "check", "config", "--lint=none", "--syntax-only", file], file)
 
 
-def check_prometheus(binaries: Checkers, file: Path) -> tuple[Problem, ...]:
+def check_prometheus(promtool: Path, file: Path) -> tuple[Problem, ...]:
     """The problems that promtool finds in a Prometheus configuration and the rule files that it names."""
-    return _check([binaries.promtool, "check", "config", "--lint=none", file], file)
+    return _check([promtool, "check", "config", "--lint=none", file], file)
 
 
-def check_alertmanager(binaries: Checkers, file: Path) -> tuple[Problem, ...]:
+def check_alertmanager(amtool: Path, file: Path) -> tuple[Problem, ...]:
     """What amtool finds wrong in an Alertmanager configuration and the templates that it names."""
-    return _check([binaries.amtool, "check-config", file], file)
+    return _check([amtool, "check-config", file], file)
 
 
 def _start(
@@ -178,7 +152,6 @@ def _start(
     data_dir: Path,
     port: int,
     log: Path,
-    ready_s: float,
     cwd: Path | None = None,
 ) -> Child:
     check_free(port)
@@ -186,7 +159,7 @@ def _start(
     child = spawn(argv, name=name, log=log, env=contained_environment(), cwd=cwd)
     url = f"http://{LOOPBACK}:{port}/-/ready"
     try:
-        wait_until(lambda: _get(url) is not None, timeout_s=ready_s, what=f"{url} answers", child=child)
+        wait_until(lambda: _get(url) is not None, timeout_s=_READY_S, what=f"{url} answers", child=child)
     except BaseException:
         child.stop()
         raise
@@ -210,9 +183,7 @@ def _get(url: str, session: requests.Session | None = None) -> requests.Response
         return response if response.ok else None
 
 
-def undiscovered(
-    prometheus_url: str, targets: int, session: requests.Session | None, jobs: Collection[str] | None
-) -> list[str]:
+def undiscovered(prometheus_url: str, session: requests.Session | None, jobs: Collection[str] | None) -> list[str]:
     """What Prometheus does not know yet, in words."""
     answers: dict[str, Any] = {}
     for what in ("targets?state=active", "alertmanagers"):
@@ -231,8 +202,8 @@ def undiscovered(
         managers = answers["activeAlertmanagers"]
     except (KeyError, TypeError, AttributeError):
         return ["Prometheus does not tell its targets as Prometheus does"]
-    if len(active) < targets:
-        missing.append(f"{len(active)} of {targets} targets are known")
+    if not active:
+        missing.append("0 of 1 targets are known")
     if not managers:
         missing.append("no Alertmanager is active")
     return missing

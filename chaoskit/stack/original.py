@@ -115,12 +115,6 @@ class Answer:
         return replace(config, not_understood=tuple(puzzles)).without(why | self.set_aside)
 
 
-@dataclass(frozen=True, slots=True)
-class _Checkers:
-    promtool: Path = Path("promtool")
-    amtool: Path = Path("amtool")
-
-
 _ANSWERS: dict[object, Answer] = {}
 
 
@@ -186,17 +180,13 @@ def _instead(
 ) -> dict[str, tuple[str, str]]:
     """The asked generation's programs, where the own one refuses what they take."""
     own = installed(tool.name)[0]
-    servers = [each for each in installed(_SERVERS[tool.name]) if _folder_of(each) == _folder_of(tool)]
+    servers = [each for each in installed(_SERVERS[tool.name]) if _path(each).parent == _path(tool).parent]
     if own.path == tool.path or not servers:
         return {}
     theirs: dict[str, str] = {}
     if not _of_role(role, config, folder, {}, own, theirs) and theirs.keys() <= aside.keys():
         return {}
     return {each.name: (str(each.path), each.version or "") for each in (tool, servers[0])}
-
-
-def _folder_of(tool: Tool) -> Path | None:
-    return tool.path.parent if tool.path else None
 
 
 def _of_role(
@@ -236,7 +226,7 @@ def _configuration(role: str, config: AlertConfig, folder: Path, tool: Tool) -> 
     for name in _names(config, role):
         path = folder / name
         secrets = secrets_of(path.read_text(encoding="utf-8", errors="replace"), role)
-        for problem in check(_checkers(tool), path):
+        for problem in check(_path(tool), path):
             place = problem.place or Place(str(path))
             yield Problem(place, secrets.mask(problem.message), problem.hint), "", ()
 
@@ -266,7 +256,7 @@ def _asked(config: AlertConfig, folder: Path, tool: Tool, without: Collection[st
                 text = rest_of(text, name, without)
             copy.write_text(text, encoding="utf-8")
             names[str(copy)] = name, text
-        for problem in check_rules(_checkers(tool), list(map(Path, names))):
+        for problem in check_rules(_path(tool), list(map(Path, names))):
             place, message = problem.place or Place(""), problem.message
             part, text = names.get(place.file, (place.file, ""))
             for file, (name, _) in names.items():
@@ -335,9 +325,9 @@ def _file(problem: Problem) -> str:
     return problem.place.file if problem.place else ""
 
 
-def _checkers(tool: Tool) -> _Checkers:
-    assert tool.path is not None
-    return replace(_Checkers(), **{tool.name: tool.path})
+def _path(tool: Tool) -> Path:
+    assert tool.path is not None  # only programs that run here are asked
+    return tool.path
 
 
 def _names(config: AlertConfig, role: str) -> list[str]:

@@ -65,9 +65,9 @@ def test_what_is_rendered_is_valid_for_each_generation(
         "prometheus_alerts.yml",
         *(f"{part}_alerts.yml" for part in parts),
     ]
-    assert check_rules(generation, rules) == ()
-    assert check_prometheus(generation, out / "prometheus_config.yml") == ()
-    assert check_alertmanager(generation, out / "alertmanager.yml") == ()
+    assert check_rules(generation.promtool, rules) == ()
+    assert check_prometheus(generation.promtool, out / "prometheus_config.yml") == ()
+    assert check_alertmanager(generation.amtool, out / "alertmanager.yml") == ()
 
 
 @pytest.mark.stack
@@ -79,8 +79,8 @@ def test_the_checkers_would_say_what_is_wrong(generation: Binaries, bundle: Path
         text = (bundle / name).read_text(encoding="utf-8")
         assert right in text
         (tmp_path / name).write_text(text.replace(right, wrong), encoding="utf-8")
-    assert check_alertmanager(generation, tmp_path / "alertmanager.yml")
-    assert check_prometheus(generation, tmp_path / "prometheus_config.yml")
+    assert check_alertmanager(generation.amtool, tmp_path / "alertmanager.yml")
+    assert check_prometheus(generation.promtool, tmp_path / "prometheus_config.yml")
 
 
 @pytest.mark.parametrize("parts", CHOICES, ids=lambda parts: "+".join(parts) or "none")

@@ -149,25 +149,25 @@ def test_problems_in_rules_carry_file_and_line(binaries: Any, tmp_path: Path) ->
         "      - alert: B\n        expr: up\n        annotations: {d: '{{ $value '}\n",
     )
     strict = write(tmp_path, "strict.yml", "groups:\n  - name: g\n    rule: []\n")
-    problems = check_rules(binaries, [good, bad, strict])
+    problems = check_rules(binaries.promtool, [good, bad, strict])
     assert [problem.place for problem in problems] == [Place(str(bad), 5), Place(str(bad)), Place(str(strict), 3)]
     assert 'group "g", rule 1, "A": could not parse expression' in problems[0].message
     assert "unclosed action" in problems[1].message
-    assert check_rules(binaries, [good]) == check_rules(binaries, []) == ()
+    assert check_rules(binaries.promtool, [good]) == check_rules(binaries.promtool, []) == ()
 
 
 def test_problems_in_configurations_carry_file_and_line(binaries: Any, tmp_path: Path) -> None:
     alertmanager = write(tmp_path, "am.yml", "route: {receiver: x}\nreceivers:\n  - {name: x, mail: []}\n")
-    assert [str(problem) for problem in check_alertmanager(binaries, alertmanager)] == [
+    assert [str(problem) for problem in check_alertmanager(binaries.amtool, alertmanager)] == [
         f"{alertmanager}:3: field mail not found in type config.plain"
     ]
     write(tmp_path, "bad.tmpl", '{{ define "x" }}\n{{ end')
     templates = write(tmp_path, "t.yml", {**ALERTMANAGER, "templates": ["bad.tmpl"]})
-    (problem,) = check_alertmanager(binaries, templates)
+    (problem,) = check_alertmanager(binaries.amtool, templates)
     assert problem.place == Place("bad.tmpl", 2) or problem.place == Place("bad.tmpl", 3)
     write(tmp_path, "rules.yml", "groups:\n  - name: g\n    rule: []\n")
     prometheus = write(tmp_path, "pm.yml", {"rule_files": ["rules.yml"]})
-    (problem,) = check_prometheus(binaries, prometheus)
+    (problem,) = check_prometheus(binaries.promtool, prometheus)
     assert problem.place == Place(str(tmp_path / "rules.yml"), 3)
 
 

@@ -96,7 +96,7 @@ def known_kinds(binaries: Any, folder: Path) -> tuple[str, ...]:
     for kind in OUTSIDE:
         file = folder / f"{kind}.yml"
         file.write_text(yaml.safe_dump(outside_config((kind,))))
-        if not check_alertmanager(binaries, file):
+        if not check_alertmanager(binaries.amtool, file):
             known.append(kind)
     assert len(known) >= 10, f"this Alertmanager knows only {known}"
     return tuple(known)

@@ -57,7 +57,7 @@ def test_amtool_takes_the_patched_configuration(generation: Binaries, tmp_path: 
     shutil.copytree(SHIPPED, folder)
     file = folder / "alertmanager.yml"
     file.write_text(patched(file.read_text(), "http://127.0.0.1:9765", "/etc/alertmanager/witness-token"))
-    assert check_alertmanager(generation, file) == ()
+    assert check_alertmanager(generation.amtool, file) == ()
     assert run(["check", "--strict", "--no-programs", "--bundle", str(folder)]) == 0
     routed = [generation.amtool, "config", "routes", "test", f"--config.file={file}"]
     for labels, receivers in (("alertname=ChaoskitCanary", "chaoskit-witness"), ("alertname=X", "default-receiver")):

@@ -120,7 +120,7 @@ def test_an_answer_that_is_none_is_told(content: tuple[bytes, bytes]) -> None:
 def test_a_prometheus_that_does_not_tell_its_targets_has_not_begun(data: bytes) -> None:
     body = b'{"status":"success","data":%s}' % data
     with answering(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body, b"") as url, plain_session() as session:
-        assert undiscovered(url, 1, session, None) == ["Prometheus does not tell its targets as Prometheus does"]
+        assert undiscovered(url, session, None) == ["Prometheus does not tell its targets as Prometheus does"]
 
 
 def test_a_bearer_token_and_headers_go_with_every_request(behind: Proxy, tmp_path: Path) -> None:

@@ -53,9 +53,9 @@ def test_what_an_older_alertmanager_does_not_know_is_left_out_and_it_takes_the_r
     tmp_path: Path, generation: Binaries
 ) -> None:
     """Nobody else is told than before; whatever is lost has a note."""
-    localized = fitted(made(tmp_path), generation)
+    localized = fitted(made(tmp_path), generation.amtool)
     (tmp_path / "am.yml").write_text(localized.files["alertmanager.yml"])
-    assert check_alertmanager(generation, tmp_path / "am.yml") == ()
+    assert check_alertmanager(generation.amtool, tmp_path / "am.yml") == ()
     found = yaml.safe_load(localized.files["alertmanager.yml"])
     assert [each["receiver"] for each in (found["route"], *found["route"]["routes"])] == ["a", "b"]
     assert found["route"]["routes"][0]["matchers"] == ['x="1"']
@@ -86,7 +86,7 @@ def test_a_key_that_decides_who_is_told_is_never_taken_out(tmp_path: Path, monke
         return (Problem(Place(str(file), at), "field matchers not found in type config.plain"),)
 
     monkeypatch.setattr(fitting, "check_alertmanager", refuses)
-    localized = fitted(made(tmp_path), Binaries(*[Path("none")] * 4, {}))
+    localized = fitted(made(tmp_path), Path("none"))
     assert yaml.safe_load(localized.files["alertmanager.yml"])["route"]["routes"][0]["matchers"] == ['x="1"']
 
 
@@ -108,7 +108,7 @@ def test_a_setting_without_which_an_integration_cannot_do_makes_it_a_webhook(
         return made(tmp_path, text)(too_new)
 
     monkeypatch.setattr(fitting, "check_alertmanager", lambda p, f: refuses(p, f) if len(asked) == 1 else ())
-    localized = fitted(make, Binaries(*[Path("none")] * 4, {}))
+    localized = fitted(make, Path("none"))
     assert asked == [frozenset(), {("slack", "http_config")}]
     assert "webhook_configs" in yaml.safe_load(localized.files["alertmanager.yml"])["receivers"][0]
     assert any("receiver a, slack 0: sent as a webhook" in note for note in localized.notes)

@@ -33,7 +33,7 @@ def test_the_environment_comes_before_path_and_path_before_the_cache(tmp_path: P
     }
 
     found = find(env=env)
-    assert [(tool.version, tool.path) for tool in found.tools] == [
+    assert [(tool.version, tool.path) for tool in found.values()] == [
         ("0.1.0+ds", named),
         ("0.2.0", tmp_path / "path" / "promtool"),
         ("0.2.1", tmp_path / "path" / "prometheus-alertmanager"),
@@ -50,7 +50,7 @@ def test_this_systems_own_generation_comes_first(tmp_path: Path) -> None:
         program(tmp_path / "binaries" / generation / "usr/bin/promtool", f"1.{len(generation)}")
     own = os_release().get("VERSION_CODENAME")
     found = find(env={"PATH": "/bin", "CHAOSKIT_CACHE": str(tmp_path)})
-    assert found.promtool.path == tmp_path / "binaries" / (own or "aaa") / "usr/bin/promtool"
+    assert found["promtool"].path == tmp_path / "binaries" / (own or "aaa") / "usr/bin/promtool"
 
 
 def test_a_program_that_does_not_answer_in_time_is_said_with_how_long_it_had(
@@ -59,8 +59,8 @@ def test_a_program_that_does_not_answer_in_time_is_said_with_how_long_it_had(
     monkeypatch.setattr(binaries, "_ANSWER_S", 0.2)
     program(tmp_path / "amtool", "1.0").write_text("#!/bin/sh\nexec sleep 60\n")
     found = find(env={"PATH": f"{tmp_path}:/bin", "CHAOSKIT_CACHE": str(tmp_path / "none")})
-    assert found.amtool.path is None
-    assert "did not answer --version within 0.2 s" in found.amtool.problem
+    assert found["amtool"].path is None
+    assert "did not answer --version within 0.2 s" in found["amtool"].problem
 
 
 def test_everything_missing_is_listed_with_the_command_that_mends_it(tmp_path: Path) -> None:
@@ -77,8 +77,8 @@ def test_everything_missing_is_listed_with_the_command_that_mends_it(tmp_path: P
 def test_a_program_that_is_named_but_not_there_is_not_replaced_by_another(tmp_path: Path) -> None:
     program(tmp_path / "promtool", "1.0")
     found = find(env={"PATH": f"{tmp_path}:/bin", "CHAOSKIT_PROMTOOL": "/nowhere/promtool"})
-    assert found.promtool.path is None
-    assert found.promtool.problem == "/nowhere/promtool (from CHAOSKIT_PROMTOOL) does not exist"
+    assert found["promtool"].path is None
+    assert found["promtool"].problem == "/nowhere/promtool (from CHAOSKIT_PROMTOOL) does not exist"
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_a_program_that_does_not_run_is_not_found(tmp_path: Path, script: str, p
     broken.write_text(script)
     broken.chmod(0o755)
     for _ in range(2):
-        tool = find(env={"PATH": f"{tmp_path}:/bin", "CHAOSKIT_CACHE": str(tmp_path / "none")}).amtool
+        tool = find(env={"PATH": f"{tmp_path}:/bin", "CHAOSKIT_CACHE": str(tmp_path / "none")})["amtool"]
         assert tool.path is None
         assert tool.problem == f"{broken} (from PATH) {problem}"
         signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # as what nohup ignores: then it is started another way

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
@@ -325,7 +324,7 @@ def test_a_program_that_is_asked_does_not_hear_the_terminals_ctrl_c(tmp_path: Pa
     promtool = tmp_path / "promtool"
     promtool.write_text('#!/bin/sh\nread -r _ _ _ _ _ session _ < /proc/$$/stat\necho "session $session"\nexit 1\n')
     promtool.chmod(0o755)
-    (problem,) = check_rules(cast(Any, SimpleNamespace(promtool=promtool)), [tmp_path / "rules.yml"])
+    (problem,) = check_rules(promtool, [tmp_path / "rules.yml"])
     assert problem.message.startswith("session ")
     assert problem.message != f"session {os.getsid(0)}"
 
