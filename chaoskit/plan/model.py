@@ -173,12 +173,16 @@ class Plan:
     def puzzles(self) -> tuple[NotUnderstood, ...]:
         """What is not understood of the configuration, where something that is expected rests on it, and what is wrong
         in it: Prometheus would not start with that."""
+        return tuple(each for each in self.config.not_understood if each.broken or each.concerns(self.rests_on))
+
+    @property
+    def rests_on(self) -> frozenset[str]:
+        """The names of alerts, records and receivers that what is expected rests on."""
         expected = [expectation.alert for expectation in self.scenario.expect]
         muting = [each.suppressed_by for each in self.scenario.expect if each.suppressed_by]
         told = [name for alert in self.alerts for name in alert.receivers]
         read = [name for alert in self.alerts for name in unread_below(self.config, alert.rule)]
-        names = [*expected, *muting, *told, *read]
-        return tuple(each for each in self.config.not_understood if each.broken or each.concerns(names))
+        return frozenset([*expected, *muting, *told, *read])
 
     @property
     def own_alerts(self) -> frozenset[str] | None:

@@ -40,6 +40,8 @@ class Lane:
     """Drills of one time scale that one stack plays, and how long that may take."""
 
     drills: tuple[Drill, ...]
+    config: AlertConfig | None = None
+    """What it runs with; None: with what every other does."""
 
     @property
     def longest_real_s(self) -> float:
@@ -113,7 +115,7 @@ def play(
 
     def begin(lane: Lane) -> None:
         where = folder / lane.name
-        job = pickle.dumps((config, lane.drills, where, binaries, interval_s))
+        job = pickle.dumps((lane.config or config, lane.drills, where, binaries, interval_s))
         with lock:
             if reasons:
                 return

@@ -6,14 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from chaoskit.alerting.model import AlertConfig
+from chaoskit.alerting.model import AlertConfig, Labels
+from chaoskit.alerting.routing import alert_labels
 from chaoskit.alerting.windows_expression import range_of
 from chaoskit.errors import BadInput
 from chaoskit.faults.series import SeriesSettings
-from chaoskit.rehearse.derive import closure, key_of, metric_names, recording_rules
+from chaoskit.rehearse.apart import with_a_group_of_theirs
+from chaoskit.rehearse.derive import closure, key_of, recording_rules
 from chaoskit.rehearse.drill import Drill, patient, planned, unpromised, wrong_with
 from chaoskit.rehearse.promise import computed_notices
+from chaoskit.rehearse.series import Scripted
 from chaoskit.rehearse.tested import GivenTest
+from chaoskit.rehearse.waves import by_metric, finds, watched_by
 from chaoskit.scenario.loader import load_scenario
 from chaoskit.scenario.model import Inject, Scenario
 from chaoskit.yaml_source import Node
@@ -43,14 +47,15 @@ def given_drill(one: Given, config: AlertConfig, promise_given: bool, scale: flo
     if problems:
         raise BadInput(problems)
     test = one.test
-    loaded = config if test is None else _loaded(config, test)
-    own = _with_promise(loaded, scenario, promise_given, test.results if test else {})
     series = tuple(SeriesSettings.model_validate(dict(fault.settings)).scripted(interval_s) for fault in injected)
     if test is None:
-        beside = _elsewhere(config, {one.name for moved, _ in series for one in moved})
+        beside = _elsewhere(config, [one for moved, _ in series for one in moved])
+        config = with_a_group_of_theirs(config, _expected(config, scenario)) if beside else config
     else:
         expected = {each.alert for each in scenario.expect}
         beside = [rule.alert for rule in config.rules if rule.alert and rule.alert not in expected]
+    loaded = config if test is None else _loaded(config, test)
+    own = _with_promise(loaded, scenario, promise_given, test.results if test else {})
     plan = unpromised(patient(planned(scenario, own, scale, beside)), config, promise_given, named=test is None)
     # Nothing of a test played before on the same stack is in sight of any rule that is loaded.
     spans = [range_of(loaded, rule) for rule in loaded.rules if test and rule.alert]
@@ -65,15 +70,21 @@ def _loaded(config: AlertConfig, test: GivenTest) -> AlertConfig:
     return replace(config, rules=rules, promise=replace(config.promise, appears_s=test.appears_s))
 
 
-def _elsewhere(config: AlertConfig, scripted: set[str]) -> list[str]:
+def _elsewhere(config: AlertConfig, scripted: Sequence[Scripted]) -> list[str]:
     """Alerts that read nothing of what a scenario scripts, such as one for a job that is not there: they may fire."""
-    records = recording_rules(config.rules)
-    found = []
-    for rule in config.rules:
-        read_by = [rule, *closure(rule, records).values()]
-        if rule.alert and not any(metric_names(one.expr) & scripted for one in read_by):
-            found.append(rule.alert)
-    return found
+    records, shown = recording_rules(config.rules), by_metric(scripted)
+    return [
+        rule.alert
+        for rule in config.rules
+        if rule.alert and not finds(watched_by([rule.expr, *(r.expr for r in closure(rule, records).values())]), shown)
+    ]
+
+
+def _expected(config: AlertConfig, scenario: Scenario) -> list[Labels]:
+    """The labels with which a scenario expects its alerts."""
+    return [
+        alert_labels(config, rule, each.labels) for each in scenario.expect for rule in config.alert_rules(each.alert)
+    ]
 
 
 def _with_promise(

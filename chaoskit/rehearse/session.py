@@ -39,6 +39,7 @@ from chaoskit.rehearse.waves import (
     MOST_WHEN_BUSY,
     SCALES,
     fastest,
+    foreign_to,
     labels_of,
     make_waves,
     scale_for,
@@ -149,33 +150,47 @@ class Session:
     def _play_given(self, given: Sequence[Given], done: Performed) -> None:
         asked = self.asked
         scale = self._exact(asked.time_scale or fastest(asked.interval_s, SCALES[0]))
-        drills = self._given_drills(given, scale)
+        apart = self._tests_apart(given)
+        drills = self._given_drills(given, apart, scale)
         for drill in drills:
             self.say(f"{drill.name}: {drill.plan.scenario.title}, at most {drill.plan.longest_real_s:.0f} s")
         places = self._places(drills)
-        done.add(self._play(self._dealt(drills, places), places))
+        done.add(self._play(self._dealt(drills, apart, places), places))
         unknown = done.unknown
         again = [
             replace(drill, name=f"{drill.name}{AGAIN}")
-            for drill in self._given_drills(given, scale, slower=True)
+            for drill in self._given_drills(given, apart, scale, slower=True)
             if any(key_of(alert.rule) in unknown for alert in drill.plan.alerts)
         ]
-        self._once_more(self._dealt(again, 1), len(unknown), done)
+        self._once_more(self._dealt(again, apart, 1), len(unknown), done)
+
+    def _tests_apart(self, given: Sequence[Given]) -> AlertConfig:
+        """The configuration in which the alerts of unit tests, which share stacks, share no notification group."""
+        config, sent = self.asked.config, list[Mapping[str, str]]()
+        for test in (one.test for one in given if one.test):
+            for rule in (rule for rule in config.rules if rule.alert and key_of(rule) in test.rules):
+                seen = test.results.get(rule.alert, ({},))
+                sent += [alert_labels(config, rule, result) for result in seen]
+        return with_own_groups(config, sent)
 
     @staticmethod
-    def _dealt(drills: Sequence[Drill], side_by_side: int) -> list[Lane]:
+    def _dealt(drills: Sequence[Drill], apart: AlertConfig, side_by_side: int) -> list[Lane]:
         """Unit tests share stacks; a scenario has one of its own, for rules that it does not name look back as well."""
-        own = [Lane((drill,)) for drill in drills if drill.test is None]
-        return [*own, *deal([drill for drill in drills if drill.test is not None], side_by_side)]
+        own = [Lane((drill,), drill.plan.config) for drill in drills if drill.test is None]
+        shared = deal([drill for drill in drills if drill.test is not None], side_by_side)
+        return [*own, *(replace(lane, config=apart) for lane in shared)]
 
-    def _given_drills(self, given: Sequence[Given], scale: float, slower: bool = False) -> list[Drill]:
+    def _given_drills(
+        self, given: Sequence[Given], apart: AlertConfig, scale: float, slower: bool = False
+    ) -> list[Drill]:
         asked = self.asked
         found = []
         for one in given:
             own = self._exact(one.test.scale) if one.test else scale
             own = self._slower(own) if slower else own
+            config = apart if one.test else asked.config
             try:
-                found.append(given_drill(one, asked.config, asked.promise_given, own, asked.interval_s))
+                found.append(given_drill(one, config, asked.promise_given, own, asked.interval_s))
             except BadInput as error:
                 reason = f"left out: {'; '.join(map(str, error.problems))}"
                 hop = Hop.TEST if one.test else Hop.SCENARIO
@@ -278,7 +293,8 @@ class Session:
     def _apart(self, proven: Sequence[Proven]) -> None:
         config = self.asked.config
         sent = [labels_of(config, one, result) for one in proven for result in one.results]
-        self.asked = replace(self.asked, config=with_own_groups(config, sent))
+        foreign = foreign_to(config, recording_rules(config.rules), proven)
+        self.asked = replace(self.asked, config=with_own_groups(config, sent, foreign))
 
     def _least(self, rules: int) -> float:
         """The least time scale for so many rules: a promise's own bounds, and a busy machine, want more real time."""

@@ -157,10 +157,8 @@ def make_waves(
         rule = one.subject.rule
         scripted = {series.name for series in one.guess.series}
         exprs = [rule.expr, *(record.expr for record in closure(rule, records).values())]
-        watched = {} if marked(one) else _watched(exprs)
-        shown: dict[str, list[Mapping[str, str]]] = {}
-        for series in one.guess.series:
-            shown.setdefault(series.name, []).append({**dict(series.labels), "__name__": series.name})
+        watched = {} if marked(one) else watched_by(exprs)
+        shown = by_metric(one.guess.series)
         queried = looks_at(rule, records)
         sides = [side for expr in exprs for side in one_sides(expr)]
         mine = [parts(config, labels_of(config, one, result)) for result in one.results]
@@ -174,7 +172,7 @@ def make_waves(
                 if len(wave.members) < most
                 and rule.alert not in wave.names
                 and max(need_s, wave.need_s) <= min(lasts_s, wave.lasts_s)
-                and not (_finds(wave.watched, shown) or _finds(watched, wave.shown))
+                and not (finds(wave.watched, shown) or finds(watched, wave.shown))
                 and not (scripted & wave.queried or queried & wave.scripted)
                 and not ambiguous([s for s in wave.sides if s.metrics & scripted], one.guess.series)
                 and not ambiguous([s for s in sides if s.metrics & wave.scripted], wave.series)
@@ -203,7 +201,34 @@ def make_waves(
     return waves
 
 
-def _watched(exprs: Iterable[str]) -> dict[str, list[Sequence[Matcher]]]:
+def foreign_to(config: AlertConfig, records: Mapping[str, Rule], proven: Sequence[Proven]) -> list[dict[str, str]]:
+    """The labels of instances that alerts may have by other rules' series, each marked as that rule's."""
+    shown: dict[str, dict[int, list[Mapping[str, str]]]] = {}
+    for number, one in enumerate(proven):
+        for name, labels in by_metric(one.guess.series).items():
+            shown.setdefault(name, {})[number] = labels
+    found: list[dict[str, str]] = []
+    for number, one in enumerate(proven):
+        if not marked(one):  # no other's series is in its sight: they come in different waves
+            continue
+        rule = one.subject.rule
+        watched = watched_by([rule.expr, *(record.expr for record in closure(rule, records).values())])
+        others = {
+            other
+            for name, all_of in watched.items()
+            for labels_by in ([shown.get(name, {})] if name else shown.values())
+            for other, labels in labels_by.items()
+            if other != number and any(matches_all(matchers, each) for matchers in all_of for each in labels)
+        }
+        for mark in {proven[other].guess.mark for other in others}:
+            for result in one.results:
+                theirs = {key: value.replace(one.guess.mark, mark) for key, value in result.items()}
+                found.append(labels_of(config, one, theirs))
+    return found
+
+
+def watched_by(exprs: Iterable[str]) -> dict[str, list[Sequence[Matcher]]]:
+    """By metric, the selectors of these expressions; under "" those that name none."""
     found: dict[str, list[Sequence[Matcher]]] = {}
     for each in (each for expr in exprs for each in selectors(expr)):
         name = next((m.value for m in each.matchers if m.label == "__name__" and m.op == "="), "")
@@ -211,7 +236,15 @@ def _watched(exprs: Iterable[str]) -> dict[str, list[Sequence[Matcher]]]:
     return found
 
 
-def _finds(watched: Mapping[str, list[Sequence[Matcher]]], shown: Mapping[str, list[Mapping[str, str]]]) -> bool:
+def by_metric(series: Iterable[Scripted]) -> dict[str, list[Mapping[str, str]]]:
+    """By metric, the labels of each series, its name among them."""
+    found: dict[str, list[Mapping[str, str]]] = {}
+    for one in series:
+        found.setdefault(one.name, []).append({**dict(one.labels), "__name__": one.name})
+    return found
+
+
+def finds(watched: Mapping[str, list[Sequence[Matcher]]], shown: Mapping[str, list[Mapping[str, str]]]) -> bool:
     """Whether a selector finds one of the series."""
     return any(
         matches_all(matchers, labels)

@@ -17,8 +17,13 @@ _BACK_S = 1e-6
 
 
 def _configuration(case: Case) -> Iterator[Strict]:
-    """The parts of the files that could not be read or settled, where something that is expected rests on it."""
+    """The parts of the files that could not be read or settled, where something that is expected rests on it.
+
+    A rehearsal plays without what is wrong in its files, and names that once, not in each of its drills.
+    """
     for each in case.plan.puzzles:
+        if case.rehearsal and each.broken and case.plan.rests_on.isdisjoint(each.of):
+            continue
         yield unknown(Hop.CONFIGURATION, each.of[0] if each.of else "configuration", str(each))
     for doubt in case.history.header.doubts:
         yield unknown(Hop.CONFIGURATION, "configuration", doubt)

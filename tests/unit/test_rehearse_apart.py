@@ -10,9 +10,9 @@ import pytest
 from chaoskit.alerting.config import load_texts
 from chaoskit.alerting.model import AlertConfig, Labels, Route
 from chaoskit.alerting.routing import match_routes
-from chaoskit.rehearse.apart import MARK, groups_of, with_own_groups
+from chaoskit.rehearse.apart import MARK, groups_of, with_a_group_of_theirs, with_own_groups
 from chaoskit.rehearse.inputs import ASSUMED
-from chaoskit.rehearse.waves import make_waves
+from chaoskit.rehearse.waves import foreign_to, make_waves
 from tests.rehearse_examples import proven
 
 RULES = """\
@@ -126,3 +126,45 @@ def test_rules_that_share_no_group_any_more_share_a_wave() -> None:
     assert [len(wave.members) for wave in make_waves(own, {}, guesses)] == [1, 1]
     after = with_own_groups(own, each(named('A "quoted"', "B")))
     assert [len(wave.members) for wave in make_waves(after, {}, guesses)] == [2]
+
+
+TWO = """\
+groups:
+  - name: cart
+    rules:
+      - {alert: Waits, expr: wait > 3, labels: {severity: warning}}
+      - {alert: Hangs, expr: wait > 12, labels: {severity: critical}}
+      - {alert: Else, expr: 'wait{job="x"} > 12', labels: {severity: critical}}
+"""
+
+
+@pytest.mark.parametrize("group_by", ["[namespace]", "[instance]", "[alertname]"])
+def test_an_alert_is_told_apart_from_what_another_rules_series_make_of_it(group_by: str) -> None:
+    """What is severe for the one is more than enough for the other, and true at its rest already."""
+    texts = {"rules:r.yml": TWO, "alertmanager:am.yml": TREE.replace("[namespace]", group_by)}
+    own = load_texts({**texts, "prometheus:prometheus.yml": ASSUMED})
+    guesses = [proven(rule, n, "wait") for n, rule in enumerate(own.rules)]
+    mine = [{**g.results[0], **g.subject.rule.labels, "alertname": g.subject.rule.alert} for g in guesses]
+    foreign = foreign_to(own, {}, guesses)
+    assert sorted((one["alertname"], one["instance"]) for one in foreign) == [
+        ("Hangs", "rehearsal-0"),
+        ("Hangs", "rehearsal-2"),
+        ("Waits", "rehearsal-1"),
+        ("Waits", "rehearsal-2"),
+    ]
+    after = with_own_groups(own, mine, foreign)
+    for config in (after, load_texts(after.sources)):
+        for one in mine:
+            others = [other for other in (*mine, *foreign) if other is not one]
+            assert not groups_of(config, [one]) & groups_of(config, others), one
+    assert len(make_waves(after, {}, guesses)) == 1
+
+
+def test_what_a_scenario_expects_shares_its_group_with_nothing_else() -> None:
+    alerts = named('A "quoted"', "B")
+    after = with_a_group_of_theirs(config(), each(alerts))
+    stranger = {**ONE, "alertname": "C"}
+    for one in (after, load_texts(after.sources)):
+        assert groups(one, alerts) == [2], "as it was"
+        assert not groups_of(one, [stranger]) & groups_of(one, [labels for (labels,) in alerts.values()])
+    assert groups(config(), {**alerts, "C": [stranger]}) == [3]

@@ -17,6 +17,7 @@ from chaoskit.errors import BadInput, ExitCode, Place
 from chaoskit.events import Notice
 from chaoskit.localize.mail_header import HEADER_TEMPLATE
 from chaoskit.rehearse import marker
+from chaoskit.rehearse.apart import groups_of
 from chaoskit.rehearse.derive import recording_rules
 from chaoskit.rehearse.drill import wrong_with
 from chaoskit.rehearse.inputs import (
@@ -29,7 +30,7 @@ from chaoskit.rehearse.inputs import (
 from chaoskit.rehearse.scenarios import Given, given_drill
 from chaoskit.rehearse.stub import stub_for
 from chaoskit.scenario.model import FaultSpec
-from tests.rehearse_examples import ROUTES, RULES, alerts, config
+from tests.rehearse_examples import ROUTES, RULES, alerts, config, config_of
 
 __all__ = ["config"]
 
@@ -46,6 +47,36 @@ def test_a_given_scenario_is_judged_by_the_computed_promise_and_leaves_strangers
     drill = given_drill(Given("stub.yml", text), config, False, 60.0, 15.0)
     assert [(n.receiver, n.notify.lo_vs) for n in drill.plan.alerts[0].notices] == [("pager", 10)]
     assert drill.plan.beside == {"Queue", "AllQueues"}
+
+
+GONE = """\
+groups:
+  - name: nodes
+    rules:
+      - {alert: NodeGone, expr: 'up{job="node"} == 0', for: 1m, labels: {severity: critical}}
+      - {alert: DoorGone, expr: 'absent(up{job="door"})', labels: {severity: critical}}
+      - {alert: AnyGone, expr: 'absent(up)', labels: {severity: critical}}
+"""
+DOWN = """\
+chaoskit: 1
+title: a node goes away
+steps:
+  - {inject: series, as: down, with: {series: [{series: 'up{job="node"}', values: '0', rest: '1'}]}}
+  - wait: settled
+expect: [{alert: NodeGone, from: down}]
+"""
+
+
+def test_a_rule_whose_selector_finds_none_of_a_scenarios_series_may_fire_beside_it_and_is_told_apart(
+    tmp_path: Path,
+) -> None:
+    """They are of one metric: other labels are other series."""
+    drill = given_drill(Given("down.yml", DOWN), config_of(tmp_path, GONE), False, 60.0, 15.0)
+    assert drill.plan.beside == {"DoorGone"}
+    here, there = (
+        groups_of(drill.plan.config, [{"alertname": n, "severity": "critical"}]) for n in ("NodeGone", "DoorGone")
+    )
+    assert not {path for path, _ in here} & {path for path, _ in there}
 
 
 def test_marks_are_read_and_taken_out_again() -> None:

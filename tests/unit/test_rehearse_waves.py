@@ -136,7 +136,7 @@ def test_unit_tests_share_stacks_and_a_given_scenario_has_its_own(config: AlertC
     one = wave_drill("w", calm(config), [proven(alerts(config)[1], 0, "queue")], False, 60.0, 15.0)
     test = GivenTest(Place("t.yml"), frozenset(), {}, 60.0, {})
     drills = [replace(one, name=f"t{n}", test=test if n else None) for n in range(5)]
-    assert sorted(len(lane.drills) for lane in Session._dealt(drills, 2)) == [1, 2, 2]
+    assert sorted(len(lane.drills) for lane in Session._dealt(drills, config, 2)) == [1, 2, 2]
 
 
 def test_a_core_bears_two_stacks_whose_waves_are_small_unless_their_number_is_given(

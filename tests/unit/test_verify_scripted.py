@@ -232,3 +232,15 @@ def test_a_history_in_a_file_gives_the_verdict_of_the_rehearsal(tmp_path: Path, 
             assert to_json(verify(read)) == to_json(verdict)
             worst: Any = {one.result for one in outcomes.values()}
             assert worst <= {row.result for row in verdict.rows}
+
+
+def test_a_rule_that_cannot_be_read_leaves_no_drill_in_doubt_that_does_not_rest_on_it() -> None:
+    """A rehearsal plays without it and says so once; a run would have Prometheus refuse the file."""
+    for name, in_a_wave in (("Unreadable", {PASS}), (ALERT, {PASS, UNKNOWN})):
+        text = f"groups: [{{name: g, rules: [{{alert: {name}, expr: x, for: soon}}]}}]\n"
+        header = msgspec.structs.replace(KEPT.header, sources={**KEPT.header.sources, "rules:broken.yml": text})
+        run = dataclasses.replace(KEPT, header=header, events=(header, *KEPT.events[1:]))
+        assert said(verify(run), Hop.CONFIGURATION)
+        verdict = verify(as_wave(run))
+        assert {row.result for row in verdict.rows} == in_a_wave
+        assert bool(said(verdict, Hop.CONFIGURATION)) == (UNKNOWN in in_a_wave)
