@@ -202,7 +202,7 @@ class Shops(Base):
     tasks = [Flow]
 """,
         0,
-        ("GET begin", "GET one", "GET deep", "GET two"),
+        noted=lambda noted: all(noted[name] for name in ("begin", "one", "deep", "two")),
     ),
     "failures with words of their own": Kind(
         """
