@@ -98,7 +98,7 @@ class Ends(Base):
             raise StopUser
 """,
         3,
-        ("0 of 4 users alive", "StopUser"),
+        ("0 of 4 users were alive", "StopUser"),
         noted=lambda noted: noted["look"] == 204,
         lasts="14m",  # on a slow machine as well they end before it does
     ),
