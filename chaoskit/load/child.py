@@ -172,19 +172,20 @@ class Load:
             try:
                 events.quitting.fire(environment=environment, reverse=True)
                 asked = environment.process_exit_code
+                if asked is None:
+                    asked = self._exit_code
                 failed = bool(runner and (runner.errors or runner.exceptions))
                 events.quit.fire(exit_code=int(failed) if asked is None else asked)
             except SystemExit as error:  # as good as the attribute
-                asked = exit_code_of(error)
+                asked = error.code
             except (Exception, gevent.GreenletExit) as error:
                 self.at.note_raised(error)
-        asked = self._exit_code if asked is None else asked
-        return asked if asked is None or isinstance(asked, int) else 1
+        return asked if asked is None else exit_code_of(asked)
 
     def _exit(self, error: BaseException) -> None:
         """Its own code called sys.exit, in a task or a listener, which ends a Locust."""
         if self._exit_code is None:
-            self._exit_code = exit_code_of(error)
+            self._exit_code = exit_code_of(error.code if isinstance(error, SystemExit) else 1)
         self.end(f"the locustfile ended the load: {reason_of(error)}")
 
     def heard(self) -> None:

@@ -92,10 +92,9 @@ def watch_exits(ended: Callable[[BaseException], None]) -> None:
     hub.handle_error = handling
 
 
-def exit_code_of(error: BaseException) -> int:
-    """With which Python would end for it."""
-    code = error.code if isinstance(error, SystemExit) else 1
-    return 0 if code is None else code if isinstance(code, int) else 1
+def exit_code_of(asked: object) -> int:
+    """With which a process ends that calls sys.exit with this."""
+    return 0 if asked is None else asked & 0xFF if isinstance(asked, int) else 1
 
 
 def reason_of(error: BaseException) -> str:
