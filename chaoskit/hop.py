@@ -29,7 +29,8 @@ class Hop(StrEnum):
     start           what must have been seen for its clock to start
     did             what happens at its end
     scripted        whether scripted series, without load, fault or service, tell anything of it
-    only_failures   whether a verdict shows its rows only where they fail; the checklist answers them always
+    only_failures   whether a verdict hides its rows that pass, which are made all the same, as the checklist rests on
+                    them; not for a check that yields nothing when all is well
     """
 
     lane: Lane

@@ -1,7 +1,9 @@
 """A check: what it owes, and how it judges, strictly. It never asks whether anything excuses a failure: it says what
 would have had to work for its row to count, and `excuses.excuse` asks that of the evidence, once, for all of them.
 
-A new check is a file with a `Check` in it, its line in `checks.CHECKS`, its test and its golden: docs/extending.md.
+A new check is a file with a `Check` in it, its line in `checks.CHECKS` and its test. One that has rows only where
+something failed owes nothing and needs no golden; any other needs a recipe in tests/golden and `renew --judge`.
+docs/extending.md shows one.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ rows UNKNOWN, never the verdict green; so does one that leaves out a row that it
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -72,15 +71,13 @@ def judge_case(case: Case) -> tuple[Verdict, list[Checklist]]:
     """The same of what is in order already."""
     history = case.history
     plan, rows, hidden, owing, checklists = case.plan, list[Row](), list[Row](), list[Owed](), list[Checklist]()
-    for of, group in itertools.groupby(CHECKS, key=lambda check: check.of):
-        checks = list(group)
-        subjects: Sequence[Any] = case.instances if of is Instance else [case]
+    for checks, subjects in _by_subject(CHECKS, case):
         for subject in subjects:
             owing += _by_receiver(owed for check in checks for owed in check.owes(subject))
             mine = [row for check in checks if case.began or check.always for row in _rows(check, subject, case)]
             rows += [row for row in mine if _is_shown(row, case)]
             hidden += [row for row in mine if not _is_shown(row, case)]
-            if case.began and of is Instance:
+            if case.began and isinstance(subject, Instance):
                 checklists.append(checklist(subject, mine))
     rows += _not_judged(owing, [*rows, *hidden], case.began)
     result = worst_of(row.result for row in rows)
@@ -108,6 +105,14 @@ def judge_case(case: Case) -> tuple[Verdict, list[Checklist]]:
         requests=requests_of(history) or msgspec.UNSET,
     )
     return verdict, checklists
+
+
+def _by_subject(checks: Sequence[Check[Any]], case: Case) -> Iterator[tuple[Sequence[Check[Any]], Sequence[Any]]]:
+    """Checks with what they judge: all those of instances together, where the first of them stands."""
+    first = next((at for at, check in enumerate(checks) if check.of is Instance), len(checks))
+    yield checks[:first], [case]
+    yield [check for check in checks if check.of is Instance], case.instances
+    yield [check for check in checks[first:] if check.of is Case], [case]
 
 
 def _rows(check: Check[Any], subject: Any, case: Case) -> list[Row]:

