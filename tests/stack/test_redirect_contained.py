@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from chaoskit.alerting.config_receivers import SEND_RESOLVED
 from chaoskit.host.ports import reserve
 from chaoskit.localize.doors import DoorBook
 from chaoskit.localize.integrations import KINDS
@@ -238,4 +239,4 @@ def test_the_defaults_of_send_resolved_are_those_of_alertmanager(
         for key, entries in receiver.items()
         if key.endswith("_configs")
     }
-    assert in_force == {kind: KINDS[kind].resolved for kind in kinds}
+    assert in_force == {kind: SEND_RESOLVED.get(kind, True) for kind in kinds}

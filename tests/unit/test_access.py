@@ -57,7 +57,8 @@ def complaints(access: Access) -> list[str]:
     return [str(problem) for problem in caught.value.problems]
 
 
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+# The server hangs up after each answer: said, or a client may ask again where nothing is heard any more.
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
 ENDLESS = HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"10000\r\n" + b" " * 65536 + b"\r\n"
 DRIP = HEAD + b"Content-Length: 1000000\r\n\r\n", b" "
 LEADING_ON = b"HTTP/1.1 302 Found\r\nLocation: /other\r\nContent-Length: 1000000\r\n\r\n", b" "
