@@ -141,7 +141,9 @@ class Runner:
             self._abort.stop()
             with signals:  # the end of the load may take its time, and Ctrl-C then shortens it
                 left = self._stop()
-            if self._guard is not None and self._lost():
+            if self._guard is not None and (why := self._lost()):
+                # A run that wakes up may come to its end before the lease's next beat has said so.
+                self.interrupt(why)
                 healed = self._guard.lease.healed
                 for track in self._tracks:
                     track.taken_over(healed)
