@@ -154,12 +154,11 @@ class Runner:
         return all(track.healed for track in self._tracks)
 
     def interrupt(self, reason: str) -> None:
-        """Ends the run early and in order; returns at once. The history gets the reason, where there is one."""
-        if not self._interrupted.is_set():
-            self._interrupted.set()
-            if reason and not self._idling:
-                self.interrupted = True
-                self._say(Interruption(reason=reason))
+        """Ends the run early and in order; returns at once. The history gets the first reason, where there is one."""
+        self._interrupted.set()
+        if reason and not self._idling and not self.interrupted:
+            self.interrupted = True
+            self._say(Interruption(reason=reason))
 
     def _end_at_once(self, reason: str) -> None:
         """Everything in force is undone by the watchdog, everything started dies with us, and nothing is awaited."""

@@ -24,6 +24,7 @@ from chaoskit.faults.base import Target
 from chaoskit.faults.process_pause import PauseSettings, ProcessPause
 from chaoskit.handles.address import Address
 from chaoskit.history import read_history
+from chaoskit.run.runner import Runner
 from chaoskit.safety.heal import find_holders
 from chaoskit.safety.healbook import BOOK, HealBegin, read_book
 from chaoskit.safety.lease import Lease
@@ -89,6 +90,16 @@ def test_a_run_whose_whole_process_group_is_killed_is_healed(run: subprocess.Pop
     folder = in_force(run)
     os.killpg(run.pid, signal.SIGKILL)
     assert healed_by_watchdog(folder) == "the run is gone"
+
+
+def test_the_first_reason_is_said_also_after_an_end_without_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that wakes up hears that its effect went, which needs no word, before its lease is found lost."""
+    runner, said = Runner.__new__(Runner), list[str]()
+    runner._interrupted, runner._idling, runner.interrupted = threading.Event(), False, False
+    monkeypatch.setattr(runner, "_say", lambda event: said.append(event.reason))
+    for reason in ("", "the lease was lost", "Ctrl-C"):
+        runner.interrupt(reason)
+    assert said == ["the lease was lost"]
 
 
 def test_a_run_that_hangs_is_healed_and_keeps_its_hands_off_when_it_wakes_up(
