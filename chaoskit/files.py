@@ -9,6 +9,7 @@ used to.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 from pathlib import Path
@@ -61,6 +62,17 @@ def read_descriptor(fd: int, most: int, path: Path) -> bytes:
     finally:
         os.close(fd)
     return b"".join(found)
+
+
+def is_locked(fd: int) -> bool:
+    """Whether another process holds the lock (flock) of an open file, which is closed; True where that is not told."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+    return False
 
 
 def read_regular(path: Path, most: int = SMALL) -> bytes:

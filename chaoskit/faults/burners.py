@@ -22,6 +22,7 @@ import subprocess
 import sys
 import threading
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -213,9 +214,9 @@ class Burn(Fault):
     unit: ClassVar[str]
 
     @classmethod
+    @abstractmethod
     def asked(cls, settings: Settings) -> float:
         """How much is asked for."""
-        raise NotImplementedError
 
     @classmethod
     def beyond(cls, settings: Settings, limits: Mapping[str, Any]) -> str:

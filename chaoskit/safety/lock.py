@@ -23,7 +23,7 @@ import msgspec
 from chaoskit import waiting
 from chaoskit.errors import Place, Problem, Refused
 from chaoskit.events import decode_with
-from chaoskit.files import SMALL, open_regular, read_regular
+from chaoskit.files import SMALL, is_locked, open_regular, read_regular
 from chaoskit.safety.heal import heal
 from chaoskit.safety.state import Owner, me, mode_in, state_folder
 from chaoskit.safety.unhealed import read_standing
@@ -204,13 +204,7 @@ def _held(path: Path) -> bool:
         fd = open_regular(path, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError as error:
         return error.errno == errno.EACCES
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False
+    return is_locked(fd)
 
 
 def _read(path: Path) -> Note | None:

@@ -6,7 +6,6 @@ anything from being healed, so every line that can be read counts, and those tha
 
 from __future__ import annotations
 
-import fcntl
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from chaoskit.events import Header, Invoke, decode
-from chaoskit.files import HISTORY, open_regular, read_descriptor
+from chaoskit.files import HISTORY, is_locked, open_regular, read_descriptor
 from chaoskit.fold import Faults
 from chaoskit.safety.healbook import BOOK, read_book
 from chaoskit.trust import open_own
@@ -98,10 +97,4 @@ def in_use(folder: Path) -> bool:
         fd = open_regular(folder / JOURNAL)
     except OSError:
         return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(fd)
-    return False
+    return is_locked(fd)

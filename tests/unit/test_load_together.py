@@ -397,7 +397,7 @@ def test_a_master_that_the_locustfile_ends_ends_the_load(start: Start, target: T
 SLOW_START = """
 from pathlib import Path
 import gevent
-from locust import FastHttpUser, constant, events, task
+from locust import events
 
 def note(text):
     with Path({side!r}).open("a") as file:
@@ -408,13 +408,6 @@ def prepare(environment, **_):
     note("begun")
     gevent.sleep(0.8)
     note("ended")
-
-class Plain(FastHttpUser):
-    wait_time = constant(0.05)
-
-    @task
-    def look(self):
-        self.client.get("/plain")
 """
 
 
@@ -424,7 +417,7 @@ def test_a_test_start_that_takes_its_time_is_neither_broken_off_nor_repeated_by_
     start: Start, tmp_path: Path, processes: int
 ) -> None:
     own, side = tmp_path / "own.py", tmp_path / "side.txt"
-    own.write_text(SLOW_START.format(side=str(side)))
+    own.write_text(SLOW_START.format(side=str(side)) + PLAIN)
     ramp = Shape(kind="ramp", low=0.25, length_s=2.0)
     load, heard = start(users=8, processes=processes, locustfile=str(own), shape=ramp)
     heard.wait(lambda windows: windows[-1].users == 8)
