@@ -24,7 +24,7 @@ def niceness(leader: int) -> int | None:
     """How nice a session is; None where the kernel does not group processes by session."""
     try:
         return int(Path(f"/proc/{leader}/autogroup").read_text(encoding="ascii").split()[-1])
-    except OSError:
+    except (OSError, IndexError):  # a sandboxed kernel has the file and says nothing in it
         return None
 
 
