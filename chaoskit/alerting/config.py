@@ -17,7 +17,7 @@ from pathlib import Path
 from chaoskit.alerting.config_alertmanager import read_alertmanager
 from chaoskit.alerting.config_fields import Reading
 from chaoskit.alerting.config_secrets import marked, unmarked
-from chaoskit.alerting.model import AlertConfig, Promise, Rule
+from chaoskit.alerting.model import LOST_TEMPLATES, AlertConfig, Promise, Rule
 from chaoskit.alerting.prometheus_config import read_prometheus
 from chaoskit.alerting.promise import NO_PROMISE, read_promise
 from chaoskit.alerting.rules import read_rules
@@ -75,8 +75,8 @@ def load_files(
         try:
             texts[f"{role}:{name}"] = read_text(file, any_bytes=role == "template")
         except BadInput as bad:
-            if role == "rules":
-                texts[f"unread:{name}"] = unread_text(bad)
+            if role in ("rules", "template"):
+                texts[f"unread:{name}"] = unread_text(bad, role)
             else:
                 reading.problems.extend(bad.problems)
         paths[name] = file
@@ -149,14 +149,15 @@ def _read(sources: tuple[tuple[str, str], ...]) -> AlertConfig:
     )
 
 
-def unread_text(bad: BadInput) -> str:
-    """What stands for a rule file of which nothing can be read: line, message and hint of what is wrong with it."""
+def unread_text(bad: BadInput, role: str) -> str:
+    """What stands for a file of rules or templates that cannot be read: line, message and hint of what is wrong."""
     first = bad.problems[0]
-    return f"{first.place.line if first.place else 0}\n{first.message}\n{first.hint}"
+    lost = f"; {LOST_TEMPLATES}" if role == "template" else ""
+    return f"{first.place.line if first.place else 0}\n{first.message}{lost}\n{first.hint}"
 
 
 def leave_unread(reading: Reading, text: str, file: str) -> None:
-    """Leaves the file out for which this text stands: whatever is in it, the other rule files are read."""
+    """Leaves the file out for which this text stands: whatever is in it, the other files are read."""
     line, message, hint = (*text.split("\n", 2), "", "")[:3]
     with reading.left_out():
         reading.say(Place(file, int(line) if line.isdecimal() else 0), message, hint)

@@ -39,6 +39,10 @@ class Rule:
         return f"{self.place} {self.alert or self.record}"
 
 
+LOST_TEMPLATES = "what it defines is missing in notifications"
+"""How a file of templates that could not be read is told."""
+
+
 @dataclass(frozen=True, slots=True)
 class NotUnderstood:
     """What a file of Prometheus or Alertmanager says and this reader does not know; the programs may be newer.
@@ -229,6 +233,11 @@ class AlertConfig:
     def unread(self) -> frozenset[str]:
         """Names of alerts, records and receivers of which something is not understood."""
         return frozenset(name for each in self.not_understood for name in each.of)
+
+    @property
+    def lost_templates(self) -> str:
+        """A file of templates that could not be read, and why; empty where all were."""
+        return next((str(each) for each in self.not_understood if LOST_TEMPLATES in each.problem.message), "")
 
     def without(self, set_aside: Mapping[str, str]) -> AlertConfig:
         """The same without the rules of these expressions, each with the reason why nothing can be said of it."""

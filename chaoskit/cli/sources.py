@@ -169,9 +169,9 @@ class _Texts:
             text = read_text(file, any_bytes=role == "template")
             texts = rule_texts(text, name) if role == "rules" else (text,)
         except BadInput as bad:
-            # Rule files that cannot be read are left out; without any other file there is nothing to go by.
-            if role == "rules":
-                self.found[f"unread:{name}"] = unread_text(bad)
+            # Rules and templates that cannot be read are left out; without any other file there is nothing to go by.
+            if role in ("rules", "template"):
+                self.found[f"unread:{name}"] = unread_text(bad, role)
                 leave_unread(self._reading, self.found[f"unread:{name}"], name)
                 return ""
             for problem in bad.problems:

@@ -38,6 +38,8 @@ from chaoskit.units import amount, format_duration
 STEP = "script"
 PROFILE = "rehearsal.yml"
 _SLACK_VS_INTERVALS = 4
+_SEEN_REAL_S = 1.0
+"""Observers say what they see twice a second, and must have done so before the first step."""
 _DELIVERY_REAL_S = 0.1
 """Hundreds of notices that are due at one instant reach their sinks within about so many real seconds."""
 
@@ -121,7 +123,7 @@ def wave_drill(
     rests = [m.subject.span_s if m.rest_s is None or not marked(m) else m.rest_s for m in members]
     plan = unpromised(plan, config, promise_given)
     past = tuple(_remembered(m, interval_s) for m in members if m.far)
-    steady_vs = 0.0 if past else max(rests) + _SLACK_VS_INTERVALS * interval_s
+    steady_vs = _SEEN_REAL_S * scale if past else max(rests) + _SLACK_VS_INTERVALS * interval_s
     plan = replace(_soon(plan, members, past) if past else plan, steady_vs=steady_vs)
     doubts = {m.subject.rule.alert: m.doubt for m in members if m.doubt}
     records = recording_rules(config.rules)

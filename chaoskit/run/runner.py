@@ -212,7 +212,7 @@ class Runner:
             self._hearing = wave
         for track in wave:
             track.say(Phase(name="steady"))
-        missing = self._target.await_ready(wave, self._interrupted, self._deserted)
+        missing = self._target.await_ready(wave, self._interrupted, self._hopeless)
         ready = [track for track in wave if track.steady(missing)]
         if ready:
             self._abort.start()
@@ -263,8 +263,8 @@ class Runner:
         self._say(self._equipment.witnessed(event), sync=isinstance(event, Notice) and not self._target.alone)
         self._abort.feed(event)
 
-    def _deserted(self) -> str:
-        return "" if self._load is None else self._load.deserted
+    def _hopeless(self) -> str:
+        return "" if self._load is None else self._load.deserted or self._load.ended
 
     def _loaded(self, report: LoadState | LoadWindow | LoadTotals) -> None:
         if isinstance(report, LoadState):

@@ -51,7 +51,7 @@ def ask_programs(
     with tempfile.TemporaryDirectory(prefix="chaoskit-check-") as folder, ThreadPoolExecutor(4) as pool:
         asked = pool.submit(ask, config, Path(), yours, found)
         amtool = found["amtool"].path if "amtool" in found and _texts(config, "alertmanager") else None
-        if amtool is not None:
+        if amtool is not None and not config.lost_templates:
             said["template-fails"] = _templates(config, amtool, Path(folder), pool)
         answer = asked.result()
     for lint, roles in (("amtool", ("alertmanager",)), ("promtool", ("prometheus", "rules"))):

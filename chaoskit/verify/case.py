@@ -53,6 +53,10 @@ class Case:
         """Whether there is to be load."""
         return self.plan.profile.load.given and self.rehearsal is None
 
+    def untemplated(self, door: tuple[str, str]) -> str:
+        """Why a template of this receiver and integration fails, where one that we could not read may explain it."""
+        return self.plan.config.lost_templates if door in self.templates.doors else ""
+
     def lives_of(self, alert: PlannedAlert) -> list[Episode]:
         """The episodes that fulfil an expectation."""
         return [episode for episode in self.evidence.episodes if self.owners.get(id(episode)) is alert]

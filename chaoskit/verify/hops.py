@@ -226,7 +226,8 @@ def _notified(one: Instance, notice: PlannedNotice) -> Strict:
         _notice_setting(one, notice), heard is not None or notice.configured is not None,
     )  # fmt: skip
     if notice.ask.mode != "never":
-        muted = groups.muted(notice, one.episode) if heard is None else ""
+        lost = one.case.untemplated((notice.receiver, notice.integration))
+        muted = (groups.muted(notice, one.episode) or lost) if heard is None else ""
         if one.case.rehearsal and heard is None and one.episode and (by := muted_by(one.case, one.episode)):
             muted = f"it was muted by {', '.join(by)}, which fired on the same series"
         return promise.timed(firing, heard.sent if heard else None, muted)

@@ -17,7 +17,7 @@ from chaoskit.plan.model import PlannedAlert, PlannedNotice
 from chaoskit.plan.witnesses import WITNESS
 from chaoskit.units import amount
 from chaoskit.verify.case import Instance
-from chaoskit.verify.check import Check, Strict, broken, kept, unknown
+from chaoskit.verify.check import Check, Need, Strict, broken, but, kept, unknown
 
 _TAG = re.compile(r"<(style|script|head)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 _TEMPLATED = "{{"
@@ -38,7 +38,9 @@ def _judge(one: Instance) -> Iterator[Strict]:
         who = f"{one.about} -> {planned.to}"
         if wrong:
             reason = f"{who}: the notice came, but {'; '.join(wrong)}"
-            yield broken(Hop.CONTENT, one.about, reason, to=planned.to)
+            lost = one.case.untemplated((planned.receiver, planned.integration))
+            needs = [Need((0.0, 0.0), but(reason), known=lost)] if lost else []
+            yield broken(Hop.CONTENT, one.about, reason, *needs, to=planned.to)
         elif unseen:
             yield unknown(Hop.CONTENT, one.about, f"not judged: {who}: {'; '.join(unseen)}", planned.to)
         else:

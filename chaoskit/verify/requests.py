@@ -76,12 +76,13 @@ def _exit_code(case: Case) -> Iterator[Strict]:
         return
     totals, about = next(case.history.of(LoadTotals), None), "locustfile"
     if totals is None:
-        reason = "the load never came to its end, where the locustfile sets its process_exit_code; see load.log"
+        reason = "the load never came to its end, where a locustfile says its exit code; see load.log"
         yield unknown(Hop.EXIT_CODE, about, reason)
     elif totals.exit_code:
-        yield broken(Hop.EXIT_CODE, about, f"the locustfile set process_exit_code to {totals.exit_code}; see load.log")
+        what = f"the locustfile asked for exit code {totals.exit_code} (process_exit_code or sys.exit); see load.log"
+        yield broken(Hop.EXIT_CODE, about, what)
     else:
-        yield kept(Hop.EXIT_CODE, about, "none was set" if totals.exit_code is None else "it is 0")
+        yield kept(Hop.EXIT_CODE, about, "none was asked for" if totals.exit_code is None else "it is 0")
 
 
 LIMITS = Check(

@@ -175,7 +175,7 @@ def test_names_limits_exceptions_and_an_exit_code_in_a_whole_run(drill: Drill, t
     assert ended.code == 1, ended.said
     assert [row["result"] for row in ended.rows("limit")] == ["PASS", "FAIL", "UNKNOWN"], ended.said
     assert "the basket is empty" in ended.reason("limit")
-    assert "process_exit_code to 5" in ended.reason("exit-code")
+    assert "exit code 5" in ended.reason("exit-code")
     assert ended.results("load") == {"PASS"}
     assert "KeyError: 'basket' (judging.py:" in ended.said
     names = {(one["name"], one["phase"]) for one in ended.verdict["requests"]}

@@ -263,7 +263,7 @@ class Half(Base):
     def missing(self): self.client.get("/leads/0", name="missing")
 """,
         1,
-        ("process_exit_code to 3",),
+        ("exit code 3",),
         noted=same("quitting", "quit 3"),
     ),
     "a warm-up that is forgotten, and a log of every request": Kind(
@@ -313,6 +313,18 @@ class Plain(Base):
 """,
         0,
         log="the last line",
+    ),
+    "a task that ends it all, before anything else begins": Kind(
+        """
+class Leaves(Base):
+    @task
+    def look(self):
+        self.ask("look")
+        raise SystemExit(3)
+""",
+        1,
+        ("steady", "the locustfile ended the load: SystemExit: 3 (own.py:", "asked for exit code 3"),
+        noted=lambda noted: 1 <= noted["look"] <= 4,
     ),
     "a file that ends its process": Kind("os._exit(0)\n", 2, ("own.py", "ended the process that imported it with 0")),
     "accounts and limits over two processes": Kind(

@@ -155,7 +155,9 @@ def exit_code_row(history: History) -> Row:
 def test_an_exit_code_of_the_locustfile_is_a_row(code: int | None, result: str) -> None:
     totals = next(KEPT.of(LoadTotals))
     told = [msgspec.structs.replace(e, exit_code=code) if e == totals else e for e in KEPT.events]
-    assert exit_code_row(with_events(KEPT, told)).result == result
+    row = exit_code_row(with_events(KEPT, told))
+    assert row.result == result
+    assert code != 3 or "exit code 3 (process_exit_code or sys.exit)" in row.reason
     without = [event for event in KEPT.events if not isinstance(event, LoadTotals)]
     assert exit_code_row(with_events(KEPT, without)).result is Result.UNKNOWN
 

@@ -16,6 +16,7 @@ from chaoskit.events import AlertState, AnyEvent, FaultOk, Invoke
 from chaoskit.faults.scripted import Scripted, constant, slope
 from chaoskit.history import History
 from chaoskit.hop import Hop
+from chaoskit.observe.poller import MERGED_S
 from chaoskit.rehearse.drill import wave_drill
 from chaoskit.rehearse.outcome import RESTORED, judge_wave
 from chaoskit.rehearse.past import Far, Remembered, ahead_s, begun, openmetrics, restores, write_blocks
@@ -139,6 +140,7 @@ def test_an_end_that_takes_too_long_is_not_waited_for_and_said(config: AlertConf
     drill = wave_drill("w", replace(config, inhibit_rules=()), [one], False, 60.0, 15.0)
     assert drill.plan.longest_real_s < 120
     assert drill.stay == {one.guess.series[0].key}
+    assert drill.plan.steady_vs / 60.0 > MERGED_S, "each observer has said something before the first step"
     assert "until: never" in drill.text
     said = drill.how["AllQueues"]
     assert "`for` restored: pending for 2h" in said

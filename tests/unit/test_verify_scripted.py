@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from chaoskit.alerting.model import LOST_TEMPLATES
 from chaoskit.errors import BadInput
 from chaoskit.events import AlertState, AnyEvent, Notice, Pressure, Scrapes, Suppression, encode
 from chaoskit.history import History, parse_history
@@ -172,6 +173,16 @@ def test_a_notice_that_was_given_up_says_which_template_and_one_that_came_is_lef
     assert "its template fails: template: :1:16: executing" in reason
     assert f"({place})" in reason
     assert results(verdict, "notify", "critical-alerts") == {PASS}
+
+
+def test_a_template_that_fails_where_a_file_of_them_could_not_be_read_is_unknown(logs: Path) -> None:
+    deaf = mapped(told(Truth()), lambda e: None if isinstance(e, Notice) and e.receiver == "worker-alerts" else e)
+    sources = {**deaf.header.sources, "unread:gone.tmpl": f"0\ncannot be read: it is a FIFO; {LOST_TEMPLATES}\n"}
+    lost = dataclasses.replace(deaf, header=msgspec.structs.replace(deaf.header, sources=sources))
+    assert results(verify(as_wave(lost)), "notify") == {PASS, FAIL}, "no template failed"
+    verdict = verify(as_wave(lost, *failed_lines(logs)))
+    assert results(verdict, "notify", "worker-alerts (email)") == {UNKNOWN}
+    assert "gone.tmpl: cannot be read: it is a FIFO" in said(verdict, Hop.NOTIFY, "worker-alerts (email)")
 
 
 def test_what_another_alert_muted_on_the_same_series_is_unknown_and_names_it() -> None:
