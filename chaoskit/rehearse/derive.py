@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import promql_parser as promql
@@ -136,9 +136,16 @@ def closure(rule: Rule, records: Mapping[str, Rule]) -> dict[str, Rule]:
 
 def metric_names(expr: str) -> frozenset[str]:
     """The metrics that an expression names."""
-    return frozenset(
-        m.value for each in selectors(expr) for m in each.matchers if m.label == "__name__" and m.op == "="
-    )
+    return frozenset(watched_by([expr])) - {""}
+
+
+def watched_by(exprs: Iterable[str]) -> dict[str, list[Sequence[Matcher]]]:
+    """By metric, the selectors of these expressions; under "" those that name none."""
+    found: dict[str, list[Sequence[Matcher]]] = {}
+    for each in (each for expr in exprs for each in selectors(expr)):
+        name = next((m.value for m in each.matchers if m.label == "__name__" and m.op == "="), "")
+        found.setdefault(name, []).append(each.matchers)
+    return found
 
 
 def queried(rule: Rule, labels: Mapping[str, str]) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ import yaml
 
 from chaoskit.alerting.model import Rule
 from chaoskit.faults.scripted import Course, Scripted, notation
-from chaoskit.rehearse.derive import Guess, closure, guesses, queried
+from chaoskit.rehearse.derive import Guess, closure, guesses, queried, watched_by
 from chaoskit.rehearse.mismatch import queries, reason
 from chaoskit.rehearse.past import Far
 from chaoskit.rehearse.promtool import UNENDED, ask
@@ -43,6 +43,8 @@ _RESULT = re.compile(r"(\{.*?\}) [-+.\dENaInf]+(?:, (?=\{)|$)")
 _MOST_SAMPLES, _SPARSEST_S = 9600, 270.0
 """promtool's engine takes 10,000 samples at once, and looks back 5m for one."""
 _NO_STEP = re.compile(r":\s*\]")
+_MOST_TOGETHER = 200
+"""Series of one test, above which no rule joins it."""
 _ASKED_WHY = 6
 """So many of the guesses that had no result are asked about again, part by part."""
 _NARROWED, _AT_ONCE = 5, 24
@@ -254,6 +256,26 @@ def _rested(
     return [replace(short.get(n, p), hasty=n in hasty) for p in proven for n in (p.subject.number,)]
 
 
+def roused(
+    wave: Sequence[Proven], records: Mapping[str, Rule], promtool: Path, folder: Path, interval_s: float
+) -> frozenset[int]:
+    """The rules, by number, that have a result, or fail, while the series of their whole wave are at rest."""
+    folder.mkdir(parents=True, exist_ok=True)
+    series = {each.key: each for one in wave for each in one.guess.series}
+    end = max(instants(one.subject, one.guess, interval_s).rest for one in wave)
+    test = _test(0, wave[0].subject, Guess(tuple(series.values()), ""), interval_s, "unfilled", [end])
+    at = format_duration(end * interval_s)
+    asked = [_nothing(s.number, "rest", _stepped(s.rule.expr, interval_s), at) for s in (one.subject for one in wave)]
+    names = {name: record for one in wave for name, record in closure(one.subject.rule, records).items()}
+    name = f"wave-{wave[0].subject.number}"
+    head = {
+        "rule_files": _rule_file(folder / f"{name}-rules.yml", list(names.values()), interval_s),
+        "evaluation_interval": format_duration(interval_s),
+    }
+    tests = {-1: (frozenset[str](), {**test, "promql_expr_test": asked})}
+    return frozenset(_ask(promtool, folder / f"{name}.yml", head, tests)) - {-1}
+
+
 def _told(
     one: Proven,
     records: Mapping[str, Rule],
@@ -340,7 +362,7 @@ def _round(
     by_rules: dict[tuple[str, ...], list[int]] = {}
     for at, (subject, _) in enumerate(trying):
         by_rules.setdefault(tuple(sorted(closure(subject.rule, records))), []).append(at)
-    jobs: list[tuple[list[int], Path, Mapping[str, Any], Mapping[int, Mapping[str, Any]]]] = []
+    jobs: list[tuple[list[int], Path, Mapping[str, Any], Mapping[int, _Test]]] = []
     chunk = min(_CHUNK, max(_LEAST_CHUNK, math.ceil(len(trying) / _SIDE_BY_SIDE)))
     for number, (names, members) in enumerate(by_rules.items()):
         files = _rule_file(folder / f"records-{turn}-{number}.yml", [records[name] for name in names], interval_s)
@@ -348,13 +370,27 @@ def _round(
         for first in range(parts):
             part = members[first::parts]
             file = folder / f"tests-{turn}-{number}-{first}.yml"
-            tests = {at: _test(at, *trying[at], interval_s, turn, asked.get(trying[at][0].number, ())) for at in part}
+            tests = {
+                at: (_metrics(*trying[at], records), _test(at, *trying[at], interval_s, turn, asked.get(number, ())))
+                for at in part
+                for number in (trying[at][0].number,)
+            }
             jobs.append((part, file, {"rule_files": files, "evaluation_interval": format_duration(interval_s)}, tests))
     said: dict[int, Mapping[str, str]] = {}
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
         for (part, *_), answers in zip(jobs, pool.map(lambda job: _ask(promtool, *job[1:]), jobs), strict=True):
             said |= {at: answers.get(at, {}) for at in part}
     return [(*pair, said[at]) for at, pair in enumerate(trying)]
+
+
+_Test = tuple[frozenset[str], Mapping[str, Any]]
+"""The metrics that a test shows or reads, and the test."""
+
+
+def _metrics(subject: Subject, guess: Guess, records: Mapping[str, Rule]) -> frozenset[str]:
+    """Those that a rule reads, through recording rules or not, and those of its series; "" where one is not named."""
+    rules = (subject.rule, *closure(subject.rule, records).values())
+    return frozenset(watched_by(rule.expr for rule in rules)) | {one.name for one in guess.series}
 
 
 def _rule_file(
@@ -424,7 +460,7 @@ def _test(
     begin = max(0, when_.rest - _REST) if turn == "short" else 0
     end = when_.fallen
     if turn == "unfilled":
-        course, begin, end = Course(0.0), 1, math.ceil(subject.span_s / interval_s) + _SETTLE
+        course, begin, end = Course(0.0), 1, max([math.ceil(subject.span_s / interval_s) + _SETTLE, *at])
     for one in guess.series:
         values = notation(one, course, interval_s, end + 1, interval_s, begin)
         series.append({"series": one.key, "values": values})
@@ -445,13 +481,17 @@ def _test(
         whens = {f"at{at}": at for at in (0, *(begin + 2**n - 1 for n in range(20))) if at <= end}
     if at:
         whens = {f"at{each}": each for each in at}
-    # promtool takes another step than Prometheus, whose own is the interval of evaluation.
-    expr = _NO_STEP.sub(f":{format_duration(interval_s)}]", subject.rule.expr.strip())
+    expr = _stepped(subject.rule.expr, interval_s)
     texts = {when: (expr, at) for when, at in whens.items()}
     if turn == "why":
         texts |= {word: (text, when_.filled - 1) for word, text in queries(expr).items()}
     asked = [_nothing(number, word, text, format_duration(at * interval_s)) for word, (text, at) in texts.items()]
     return {"interval": format_duration(interval_s), "input_series": series, "promql_expr_test": asked}
+
+
+def _stepped(expr: str, interval_s: float) -> str:
+    """With a step in each subquery: promtool takes another than Prometheus, whose own is the interval of evaluation."""
+    return _NO_STEP.sub(f":{format_duration(interval_s)}]", expr.strip())
 
 
 def _nothing(number: int, word: str, expr: str, at: str) -> dict[str, Any]:
@@ -463,14 +503,14 @@ def _ask(
     promtool: Path,
     file: Path,
     head: Mapping[str, Any],
-    tests: Mapping[int, Mapping[str, Any]],
+    tests: Mapping[int, _Test],
     within_s: float = _PROMTOOL_S,
 ) -> dict[int, dict[str, str]]:
     """By test and instant, what promtool found where nothing was expected.
 
     Where it refuses the whole file, each half of the tests is asked alone, until the one that it refuses is alone.
     """
-    file.write_text(dumped({**head, "tests": list(tests.values())}), encoding="utf-8")
+    file.write_text(dumped({**head, "tests": _together(tests.values())}), encoding="utf-8")
     code, said = promtool_tests(promtool, file, within_s)
     found = answered(said)
     if found or not code:
@@ -484,6 +524,22 @@ def _ask(
         part = file.with_name(f"{file.stem}-from-{some[0]}-to-{some[-1]}.yml")
         found |= _ask(promtool, part, head, {number: tests[number] for number in some}, _ALONE_S)
     return found
+
+
+def _together(tests: Iterable[_Test]) -> list[Mapping[str, Any]]:
+    """The same tests, those in one that have no metric in common: promtool opens a store for each, which takes longer
+    than most of them."""
+    found: list[tuple[set[str], dict[str, Any]]] = []
+    for metrics, test in tests:
+        alike = (one for one in found if one[0].isdisjoint(metrics) and "" not in metrics | one[0])
+        mine, room = next((one for one in alike if len(one[1]["input_series"]) < _MOST_TOGETHER), (set(), {}))
+        if not room:
+            room |= {"interval": test["interval"], "input_series": [], "promql_expr_test": []}
+            found.append((mine, room))
+        mine |= metrics
+        for key in ("input_series", "promql_expr_test"):
+            room[key] += test[key]
+    return [room for _, room in found]
 
 
 def promtool_tests(promtool: Path, file: Path, within_s: float = _PROMTOOL_S) -> tuple[int, str]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 from chaoskit.alerting.model import AlertConfig, PromisedNotice, Rule
@@ -26,7 +28,7 @@ from chaoskit.rehearse.mutes import muted_by
 from chaoskit.rehearse.outcome import Rehearsed, RuleOutcome, unrehearsed, with_static
 from chaoskit.rehearse.perform import Performed
 from chaoskit.rehearse.promise import NAME, computed_notices, write
-from chaoskit.rehearse.proof import Proven, Subject, Unproven, edges, prove
+from chaoskit.rehearse.proof import Proven, Subject, Unproven, edges, prove, roused
 from chaoskit.rehearse.scenarios import Given, given_drill
 from chaoskit.rehearse.stub import stub_for
 from chaoskit.rehearse.tested import AGAIN, GroupRow, played
@@ -313,11 +315,24 @@ class Session:
         return [
             drill
             for (scale, far, every_s), members in sorted(by_scale.items())
-            for n, wave in enumerate(make_waves(self.asked.config, records, members, most), 1)
+            for n, wave in enumerate(self._waves(members, records, most), 1)
             for drill in self._wave(
-                f"at-{scale:g}x-{f'past-{every_s:g}s-' if far else ''}wave-{n}{suffix}", wave.members, scale, done
+                f"at-{scale:g}x-{f'past-{every_s:g}s-' if far else ''}wave-{n}{suffix}", wave, scale, done
             )
         ]
+
+    def _waves(self, left: Sequence[Proven], records: Mapping[str, Rule], most: int) -> Iterator[Sequence[Proven]]:
+        """Waves in which no alert is true while all series of its wave are at rest, as promtool says."""
+        asked = self.asked
+        ask = partial(roused, records=records, promtool=self.binaries.promtool, folder=asked.folder / "proof" / "waves")
+        while left:
+            waves = [wave.members for wave in make_waves(asked.config, records, left, most)]
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                some = [wave for wave in waves if len(wave) > 1 and not wave[0].far]
+                loud = frozenset[int]().union(*pool.map(lambda wave: ask(wave, interval_s=asked.interval_s), some))
+            left = [one for wave in waves for one in wave if one.subject.number in loud]
+            yield from (rest for wave in waves if (rest := [m for m in wave if m.subject.number not in loud]))
+            most = 1 if len(left) == sum(map(len, waves)) else most
 
     def _wave(self, name: str, members: Sequence[Proven], scale: float, done: Performed) -> list[Drill]:
         """The wave's drill; where it cannot be planned, its halves', until the rule that is the reason is alone."""

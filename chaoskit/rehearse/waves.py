@@ -17,10 +17,9 @@ from dataclasses import dataclass, field, replace
 from chaoskit.alerting.inhibition import Part, parts
 from chaoskit.alerting.model import AlertConfig, Matcher, Rule
 from chaoskit.alerting.routing import alert_labels, match_routes, matches_all
-from chaoskit.alerting.windows_expression import selectors
 from chaoskit.faults.scripted import Scripted
 from chaoskit.rehearse.apart import Group, groups_of
-from chaoskit.rehearse.derive import closure
+from chaoskit.rehearse.derive import closure, watched_by
 from chaoskit.rehearse.joins import OneSide, ambiguous, one_sides
 from chaoskit.rehearse.past import Far, left_s
 from chaoskit.rehearse.proof import Proven
@@ -224,15 +223,6 @@ def foreign_to(config: AlertConfig, records: Mapping[str, Rule], proven: Sequenc
             for result in one.results:
                 theirs = {key: value.replace(one.guess.mark, mark) for key, value in result.items()}
                 found.append(labels_of(config, one, theirs))
-    return found
-
-
-def watched_by(exprs: Iterable[str]) -> dict[str, list[Sequence[Matcher]]]:
-    """By metric, the selectors of these expressions; under "" those that name none."""
-    found: dict[str, list[Sequence[Matcher]]] = {}
-    for each in (each for expr in exprs for each in selectors(expr)):
-        name = next((m.value for m in each.matchers if m.label == "__name__" and m.op == "="), "")
-        found.setdefault(name, []).append(each.matchers)
     return found
 
 

@@ -166,6 +166,7 @@ def test_a_rule_whose_wave_cannot_be_planned_is_a_row_and_the_others_of_the_wave
         return [proven(one.rule, one.number, f"m{one.number}") for one in subjects], []
 
     monkeypatch.setattr(session, "prove", prove)
+    monkeypatch.setattr(session, "roused", lambda *_, **__: frozenset())
     asked = Asked(replace(config, promise=promise), 15.0, tmp_path, True)
     found = Session(asked, Binaries(NONE, NONE, NONE, NONE, {}), lambda line: None).rehearse()
     results = {key_of(one.rule): one.result for one in found.outcomes}

@@ -26,7 +26,7 @@ def test_a_rule_that_promtool_refuses_is_found_and_ends_no_other(
     def promtool(program: Path, file: Path, within_s: float = 0.0) -> tuple[int, str]:
         """Every series holds as it should but poison, for which the whole file is refused."""
         text = file.read_text()
-        asked.append(text.count("input_series"))
+        asked.append(len(set(re.findall(r"# chaoskit (\d+)", text))))
         if "poison" in text:
             return code, f"Unit Testing: {file}\n  FAILED:\n    the whole file is wrong"
         marks = [m for m in re.findall(r"# chaoskit (\d+) (\w+)", text) if m[1] in ("filled", "end", "late")]
@@ -53,3 +53,15 @@ def test_a_promtool_that_does_not_end_is_ended(tmp_path: Path) -> None:
 def test_where_there_is_no_promtool_that_is_said_of_none_of_the_rules(tmp_path: Path) -> None:
     with pytest.raises(EquipmentError, match="promtool"):
         prove([Subject(0, rule("a"), 0.0)], {}, Path("/nonexistent/promtool"), tmp_path / "proof", 15.0)
+
+
+def test_rules_that_see_nothing_of_each_other_are_asked_in_one_test(tmp_path: Path) -> None:
+    """promtool opens a store for each test. What reads a metric of another, or any metric, has a test of its own."""
+
+    def test(*metrics: str) -> tuple[frozenset[str], dict[str, object]]:
+        series = [{"series": metric, "values": "1"} for metric in metrics]
+        return frozenset(metrics), {"interval": "15s", "input_series": series, "promql_expr_test": [*metrics]}
+
+    found = proof._together([test("a", "b"), test("c"), test("b", "d"), test(""), test("e")])
+    assert [one["promql_expr_test"] for one in found] == [["a", "b", "c", "e"], ["b", "d"], [""]]
+    assert [len(one["input_series"]) for one in found] == [4, 2, 1]

@@ -24,7 +24,7 @@ from chaoskit.rehearse.session import Asked, Session
 from chaoskit.rehearse.tested import GivenTest
 from chaoskit.rehearse.waves import CALM, make_waves, scale_for
 from chaoskit.scenario.loader import load_scenario
-from chaoskit.stack.binaries import Binaries
+from chaoskit.stack.binaries import Binaries, require
 from tests.rehearse_examples import ROUTES, alerts, config, proven
 from tests.unit.test_rehearse_derive import rule
 
@@ -137,6 +137,20 @@ def test_unit_tests_share_stacks_and_a_given_scenario_has_its_own(config: AlertC
     test = GivenTest(Place("t.yml"), frozenset(), {}, 60.0, {})
     drills = [replace(one, name=f"t{n}", test=test if n else None) for n in range(5)]
     assert sorted(len(lane.drills) for lane in Session._dealt(drills, config, 2)) == [1, 2, 2]
+
+
+def test_an_alert_that_other_series_at_rest_make_true_is_played_without_them(
+    config: AlertConfig, tmp_path: Path
+) -> None:
+    """As where a critical alert's series lie above the warning's threshold from the beginning."""
+    of = Session(Asked(calm(config), 15.0, tmp_path, False), require(), print)
+    warning, critical, third = alerts(config)[:3]
+    low = proven(replace(warning, expr="queue > 5", for_s=0.0), 1, "queue")
+    high = proven(replace(critical, expr="queue > 50"), 2, "queue")
+    high = replace(high, guess=replace(high.guess, series=(replace(high.guess.series[0], rest=constant(40)),)))
+    other = proven(replace(third, expr="other > 5"), 3, "other")
+    waves = [{one.subject.number for one in wave} for wave in of._waves([low, high, other], {}, 120)]
+    assert sorted(waves, key=len) == [{1}, {2, 3}]
 
 
 def test_a_core_bears_two_stacks_whose_waves_are_small_unless_their_number_is_given(
