@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from typing import Any
 
 import promql_parser
@@ -45,8 +46,16 @@ def rules_in(text: str, file: str) -> tuple[Rule, ...]:
 
 
 def rule_document(text: str, file: str, set_aside: Mapping[str, str]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    """A rule file as plain data with the rules that can be read and are not set aside; the others' names, with why."""
-    reading = Reading()
+    """A rule file as plain data with the rules that can be read and are not set aside; the others' names, with why.
+
+    What is given is shared: not to be changed.
+    """
+    return _document(text, file, tuple(set_aside.items()))
+
+
+@lru_cache(maxsize=256)
+def _document(text: str, file: str, aside: tuple[tuple[str, str], ...]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    reading, set_aside = Reading(), dict(aside)
     groups, left_out = [], []
     for group, members in _groups(reading, text, file, _ANY):
         known = [(node, rule) for node, rule in members if rule is not None]

@@ -9,8 +9,6 @@ from fractions import Fraction
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import yaml
-
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.alerting.promql_rules import instant_records, scale_rules
 from chaoskit.alerting.rules import rule_document
@@ -25,6 +23,7 @@ from chaoskit.rehearse.drill import PROFILE, Drill, profile_text
 from chaoskit.rehearse.marker import mark
 from chaoskit.rehearse.outcome import RuleOutcome, judge_wave, unrehearsed, worse
 from chaoskit.rehearse.promise import write
+from chaoskit.rehearse.proof import dumped
 from chaoskit.rehearse.stack import RehearsalStack, scrape_series_only
 from chaoskit.rehearse.target import Script, SeriesTarget
 from chaoskit.run.prepare import described, versions
@@ -42,7 +41,6 @@ from chaoskit.verify.verify import plan_of
 _SWITCH_S = 0.001
 _NONE = 'groups: [{name: none, rules: [{record: "chaoskit:none", expr: "vector(0)"}]}]\n'
 """Rules where there are none: the programs tell of them that a reload is done."""
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(slots=True)
@@ -96,9 +94,8 @@ def perform(
     sys.setswitchinterval(_SWITCH_S)
     scale = drills[0].plan.time_scale
     ports = Ports(*reserve(len(Ports.__dataclass_fields__)))
-    every = (
-        None if any(drill.rules is None for drill in drills) else frozenset().union(*(d.rules or () for d in drills))
-    )
+    # What is derived is known to bear the time scale; each drill's rules are loaded when its turn comes.
+    every = None if any(drill.rules is None for drill in drills) else frozenset[str]()
     sources, where = with_rules(config, every), folder / "stack"
     localized = fitted(
         lambda too_new: localize(
@@ -170,43 +167,39 @@ def _header(
 
 def scaled_rules(config: AlertConfig, wanted: frozenset[str] | None, scale: float) -> dict[str, str]:
     """Rule files for this time scale with only these rules, by file name; what cannot be scaled is left out."""
-    documents = {
-        key.partition(":")[2]: yaml.load(text, _LOADER)
-        for key, text in with_rules(config, wanted).items()
-        if key.startswith("rules:")
-    }
+    documents = _documents(config, wanted)
     instants = instant_records(documents.values())
     factor = Fraction(scale).limit_denominator(1000)
-    found = {}
-    for name, document in documents.items():
-        scaled, _ = scale_rules(document, factor, config.evaluation_interval_s, instants=instants)
-        found[PurePosixPath(name).with_suffix(".yml").name] = yaml.safe_dump(
-            scaled, sort_keys=False, allow_unicode=True
+    return {
+        PurePosixPath(name).with_suffix(".yml").name: dumped(
+            scale_rules(document, factor, config.evaluation_interval_s, instants=instants)[0]
         )
-    return found
+        for name, document in documents.items()
+    }
 
 
 def with_rules(config: AlertConfig, wanted: frozenset[str] | None) -> dict[str, str]:
     """The sources with only these rules, by `key_of`, each rule file under a name of its own."""
-    sources: dict[str, str] = {}
+    others = {key: text for key, text in config.sources.items() if key.partition(":")[0] not in ("rules", "promise")}
+    return others | {f"rules:{name}": dumped(document) for name, document in _documents(config, wanted).items()}
+
+
+def _documents(config: AlertConfig, wanted: frozenset[str] | None) -> dict[str, dict[str, Any]]:
+    """By file name, the rule files with only these rules; none that would be empty."""
+    found: dict[str, dict[str, Any]] = {}
     rules = iter(config.rules)
-    number = 0
     for key, text in config.sources.items():
         role, _, name = key.partition(":")
         if role != "rules":
-            if role != "promise":
-                sources[key] = text
             continue
-        groups = []
-        for group in rule_document(text, name, config.set_aside)[0]["groups"]:
-            kept = [one for one in group["rules"] if _is_wanted(key_of(next(rules)), wanted)]
-            if kept:
-                groups.append({**group, "rules": kept})
+        groups = [
+            {**group, "rules": kept}
+            for group in rule_document(text, name, config.set_aside)[0]["groups"]
+            if (kept := [one for one in group["rules"] if _is_wanted(key_of(next(rules)), wanted)])
+        ]
         if groups:
-            file = f"{number:03d}-{PurePosixPath(name).name}"
-            sources[f"rules:{file}"] = yaml.safe_dump({"groups": groups}, sort_keys=False, allow_unicode=True)
-            number += 1
-    return sources
+            found[f"{len(found):03d}-{PurePosixPath(name).name}"] = {"groups": groups}
+    return found
 
 
 def _is_wanted(rule: str, wanted: frozenset[str] | None) -> bool:
