@@ -13,11 +13,11 @@ from chaoskit.errors import BadInput
 from chaoskit.faults.scripted import Scripted
 from chaoskit.faults.series import SeriesSettings
 from chaoskit.rehearse.apart import with_a_group_of_theirs
-from chaoskit.rehearse.derive import closure, key_of, recording_rules
+from chaoskit.rehearse.derive import closure, key_of, recording_rules, watched_by
 from chaoskit.rehearse.drill import Drill, patient, planned, unpromised, wrong_with
 from chaoskit.rehearse.promise import computed_notices
 from chaoskit.rehearse.tested import GivenTest
-from chaoskit.rehearse.waves import by_metric, finds, watched_by
+from chaoskit.rehearse.waves import by_metric, finds
 from chaoskit.scenario.loader import load_scenario
 from chaoskit.scenario.model import Inject, Scenario
 from chaoskit.yaml_source import Node
