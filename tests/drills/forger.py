@@ -1,8 +1,9 @@
 """A program of another user of this machine: tells the sinks of a run what Alertmanager did not say.
 
-    forger.py ALERTMANAGER_URL LABELS_JSON
+    forger.py ALERTMANAGER_URL LABELS_JSON [WEBHOOK_URL...]
 
-Every door is read where Alertmanager shows it to everybody. Each is told that these alerts are resolved, and that
+Every door is read where Alertmanager shows it to everybody; one that hides the addresses of webhooks is no help, so
+they are guessed: the given URLs. Each is told that these alerts are resolved, and that
 another one fires, in every way in which that was once believed. Prints what was answered.
 """
 
@@ -31,6 +32,7 @@ def ask(url: str, body: bytes | None = None, head: dict[str, str] | None = None)
 
 def main() -> None:
     url, labels = sys.argv[1], json.loads(sys.argv[2])
+    guessed = sys.argv[3:]
     shown = json.loads(ask(f"{url}/api/v2/status"))["config"]["original"]
     stray = {"alertname": "Forged", "severity": "critical"}
     said: list[str] = []
@@ -39,7 +41,7 @@ def main() -> None:
     for status, told in (("resolved", labels), ("firing", stray)):
         alert = {"status": status, "labels": told, "startsAt": stamp, "endsAt": stamp}
         payload = json.dumps({"version": "4", "status": status, "groupKey": "forged", "alerts": [alert]}).encode()
-        for door in re.findall(r"http://127\.0\.0\.1:\d+/door/\S+", shown):
+        for door in re.findall(r"http://127\.0\.0\.1:\d+/door/\S+", shown) or guessed:
             for form in FORMS:
                 said.append(f"{door} {ask(door, payload, {'Content-Type': form})!r}")
         for port in re.findall(r"smarthost: 127\.0\.0\.1:(\d+)", shown):
