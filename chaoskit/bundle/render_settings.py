@@ -62,6 +62,12 @@ SETTINGS: Mapping[str, Setting] = {
         "the service's metrics",
         ((PROMETHEUS, "scrape_configs/job_name=insa-crm/static_configs/*/targets/*"),),
     ),
+    "sla": Setting(
+        "HOST:PORT",
+        "what chaoskit sla serve-metrics shows",
+        ((PROMETHEUS, "scrape_configs/job_name=chaoskit-sla/static_configs/*/targets/*"),),
+        part="sla",
+    ),
     "prometheus": Setting(
         "HOST:PORT",
         "Prometheus itself",

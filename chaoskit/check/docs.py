@@ -18,6 +18,7 @@ _TOPICS = {
     "inhibitions": "Inhibitions",
     "scenarios": "Scenarios",
     "coverage": "Coverage",
+    "levels": "Service levels",
     "programs": "promtool and amtool",
 }
 

@@ -15,6 +15,7 @@ from chaoskit.alerting.model import AlertConfig, InhibitRule, Route, Rule
 from chaoskit.check.alerts import Alert, Answer, alert_of
 from chaoskit.check.exercised import Exercised, exercised
 from chaoskit.check.findings import Said
+from chaoskit.check.levels import Level, Watch, watches
 from chaoskit.check.metrics import Metrics
 from chaoskit.check.mutes import Pool, conditions
 from chaoskit.check.reach import Reached, Tree
@@ -37,17 +38,21 @@ class Facts:
     runbooks: frozenset[str] | None = None
     elsewhere: Mapping[str, Sequence[Said]] = field(default_factory=dict)
     """What was found by others, by lint: by promtool and amtool, which have no entry when not asked, and by faults."""
+    levels: Sequence[Level] | None = None
+    """The targets of service levels, where there are any."""
     _lines: dict[str, list[str]] = field(default_factory=dict)
     _comparisons: int = _MOST_COMPARISONS
 
     def has(self, part: str) -> bool:
-        """Whether this part was shown: prometheus, rules, alertmanager, promise, scenarios, metrics, runbooks."""
+        """Whether this part was shown: prometheus, rules, alertmanager, promise, scenarios, metrics, targets, ..."""
         if part == "scenarios":
             return bool(self.scenarios)
         if part == "profiles":
             return bool(self.profiles)
         if part == "metrics":
             return self.metrics is not None
+        if part == "targets":
+            return self.levels is not None
         if part == "runbooks":
             return self.runbooks is not None
         if part in ("promtool", "amtool", "not-understood"):
@@ -98,6 +103,11 @@ class Facts:
         """A hint with the known name most like this one; "" once looking for one has cost too much."""
         self._comparisons -= len(known)
         return nearest(name, known) if self._comparisons >= 0 else ""
+
+    @cached_property
+    def watches(self) -> Sequence[Watch]:
+        """The alerts about service levels."""
+        return watches(self.config, self.levels or ())
 
     @cached_property
     def exercised(self) -> Exercised:

@@ -11,9 +11,10 @@ it is made of.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from chaoskit.errors import BadInput, Place, Problem
@@ -22,6 +23,7 @@ TYPES = ("counter", "gauge", "histogram", "summary", "untyped", "unknown", "info
 _PARTS = {"histogram": ("_bucket", "_count", "_sum"), "summary": ("_count", "_sum", "")}
 _TYPE = re.compile(r"#\s*TYPE\s+(\S+)\s+(\S+)\s*")
 _SAMPLE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{.*\})?\s+[-+]?(?:[0-9.]+(?:e[-+]?\d+)?|Inf|NaN)(?:\s+-?\d+)?")
+_BUCKET = re.compile(r"(\w+)_bucket\{.*\ble=\"([^\"]+)\".*\}\s.*")
 _NAME = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*\*?)(?:\s+([a-z]+))?\s*(?:#.*)?")
 # Prometheus makes these itself.
 _OWN = re.compile(r"up|scrape_\w+|ALERTS|ALERTS_FOR_STATE")
@@ -34,6 +36,8 @@ class Metrics:
     types: Mapping[str, str]
     patterns: tuple[str, ...] = ()
     source: str = ""
+    buckets: Mapping[str, frozenset[float]] = field(default_factory=dict)
+    """Upper bounds by histogram, where samples of its buckets are listed."""
 
     def knows(self, name: str) -> bool:
         if name in self.types or _OWN.fullmatch(name):
@@ -45,6 +49,7 @@ def read_metrics(text: str, file: str) -> Metrics:
     """The metrics that a text lists; raises BadInput with every line that is not understood."""
     types: dict[str, str] = {}
     patterns: list[str] = []
+    buckets: dict[str, set[float]] = {}
     problems: list[Problem] = []
     for number, line in enumerate(text.splitlines(), 1):
         line = line.strip()
@@ -54,6 +59,8 @@ def read_metrics(text: str, file: str) -> Metrics:
             continue
         elif sample := _SAMPLE.fullmatch(line):
             types.setdefault(sample[1], "")
+            if bucket := _BUCKET.fullmatch(line):
+                buckets.setdefault(bucket[1], set()).add(_bound(bucket[2]))
         elif (named := _NAME.fullmatch(line)) and (named[2] or "") in ("", *TYPES):
             if named[1].endswith("*"):
                 patterns.append(named[1])
@@ -66,7 +73,14 @@ def read_metrics(text: str, file: str) -> Metrics:
         problems.append(Problem(Place(file), "lists no metric", "write one name a line"))
     if problems:
         raise BadInput(problems)
-    return Metrics(types, tuple(patterns), file)
+    return Metrics(types, tuple(patterns), file, {name: frozenset(some) for name, some in buckets.items()})
+
+
+def _bound(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _first(line: str) -> str:

@@ -18,6 +18,7 @@ _MISSING = {
     "scenarios": "there are no scenarios",
     "profiles": "there are no profiles",
     "metrics": "there is no list of known metrics (metrics.txt beside the rules, or --metrics FILE)",
+    "targets": "there are no targets of service levels (sla/targets.yml, or --targets FILE)",
     "runbooks": "there is no folder runbooks beside the configuration",
     "promtool": "promtool was not found or not asked (chaoskit doctor --install fetches it)",
     "not-understood": "promtool and amtool were not asked",

@@ -33,6 +33,7 @@ EVERY_SETTING = {
     "runbooks": "https://wiki.example.com/runbooks",
     "environment": "staging",
     "metrics": "crm.example.com:9100",
+    "sla": "levels.example.com:9097",
     "prometheus": "prometheus.example.com:9095",
     "alertmanager": "alertmanager.example.com:9094",
 }
@@ -154,6 +155,7 @@ def test_every_setting_arrives_where_it_belongs_and_nothing_old_is_left(tmp_path
         "insa-crm": ["crm.example.com:9100"],
         "prometheus": ["prometheus.example.com:9095"],
         "alertmanager": ["alertmanager.example.com:9094"],
+        "chaoskit-sla": ["levels.example.com:9097"],
     }
     assert prometheus["alerting"]["alertmanagers"][0]["static_configs"] == [
         {"targets": ["alertmanager.example.com:9094"]}

@@ -111,7 +111,42 @@ ROWS = (
         step_s=60,
     ),
 )
+RUNNING = 'chaoskit_sla_running{span="month",window="2026-11"}'
+LEFT = 'chaoskit_sla_budget_left_ratio{basis="contract",sla="uptime",span="month",window="2026-11"}'
+LAST = 'chaoskit_sla_budget_left_ratio{basis="contract",sla="uptime",span="month",window="2026-10"}'
+BUDGETS = (
+    Threshold(
+        "SLABudgetLow",
+        hold=0,
+        over={LEFT: 0.24, LAST: 0.1, RUNNING: 1},
+        under={LEFT: 0.25, LAST: 0.1, RUNNING: 1},
+        well={LEFT: 0.9, LAST: 0.1, RUNNING: 1},
+        said={PERCENT: "24%", "$labels.window": "2026-11", "$labels.sla": "uptime"},
+        labels={"basis": "contract", "sla": "uptime", "span": "month", "window": "2026-11"},
+        step_s=60,
+    ),
+    Threshold(
+        "SLABudgetGone",
+        hold=0,
+        over={LEFT: -0.03, LAST: -1, RUNNING: 1},
+        under={LEFT: 0.001, LAST: -1, RUNNING: 1},
+        well={LEFT: 0.9, LAST: -1, RUNNING: 1},
+        said={PERCENT: "-3%", "$labels.window": "2026-11", "$labels.sla": "uptime"},
+        labels={"basis": "contract", "sla": "uptime", "span": "month", "window": "2026-11"},
+        step_s=60,
+    ),
+    Threshold(
+        "SLAEvidenceLate",
+        hold=0,
+        over={"chaoskit_sla_evidence_age_seconds": 172860},
+        under={"chaoskit_sla_evidence_age_seconds": 172800},
+        well={"chaoskit_sla_evidence_age_seconds": 900},
+        said={"$value | humanizeDuration": "2d 0h 1m 0s"},
+        step_s=60,
+    ),
+)
 CASES = (
+    *(case for row in BUDGETS for case in row.cases()),
     *(case for row in ROWS for case in row.cases()),
     *burn("SLAUptimeFastBurn", down, 0.0144, long=60, short=5, step_s=60, beyond="1.454%"),
     *burn("SLAUptimeMediumBurn", down, 0.006, long=360, short=30, step_s=60, beyond="0.606%"),
