@@ -41,12 +41,12 @@ T = TypeVar("T")
 NOT_DRAWN = "this part could not be drawn"
 _MOST = 60
 _LONGEST_INPUT = 120_000
-_DAMAGED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+DAMAGED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
 """What a history may bring about that is damaged in ways that nobody foresaw."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
+class Read:
     """A history put in order; `case` and `verdict` are None where it cannot be judged."""
 
     history: History
@@ -95,7 +95,7 @@ def page(
         requests=_requests(verdict) if verdict else [],
         findings=[row for row in verdict.rows if row.hop.lane is Lane.FINDING][:_MOST] if verdict else [],
         notes=[shortened(note, 1000) for note in verdict.notes[:_MOST]] if verdict else [],
-        timeline=_timeline(read) if read else None,
+        timeline=timeline(read) if read else None,
         notices=_guarded(lambda: told(read.evidence.notices, read.axis), unheard) if read else unheard,
         facts=_facts(read) if read else [],
         equipment=_equipment(read) if read else [],
@@ -114,16 +114,16 @@ def _requests(verdict: Verdict) -> list[tuple[str, str, list[str], list[tuple[st
     return [(row.type, shortened(row.name), cells(row), phases.get((row.type, row.name), [])) for row in found]
 
 
-def _read(history: History, verdict: Verdict | None) -> _Read:
+def _read(history: History, verdict: Verdict | None) -> Read:
     try:
         case: Case | None = case_of(history, plan_of(history.header))
-    except (BadInput, *_DAMAGED):
+    except (BadInput, *DAMAGED):
         case = None
     evidence = case.evidence if case else gather(history, {}, sent=dict)
-    return _Read(history, case, verdict, evidence, axis_of(history, evidence))
+    return Read(history, case, verdict, evidence, axis_of(history, evidence))
 
 
-def _timeline(read: _Read) -> dict[str, Any]:
+def timeline(read: Read) -> dict[str, Any]:
     """Groups of lanes over one axis."""
     history, case, evidence, axis = read.history, read.case, read.evidence, read.axis
     plan, owners = (case.plan, case.owners) if case else (None, {})
@@ -147,11 +147,11 @@ def _guarded(draw: Callable[[], T], instead: T) -> T:
     """What cannot be drawn does not cost the rest."""
     try:
         return draw()
-    except _DAMAGED:
+    except DAMAGED:
         return instead
 
 
-def _facts(read: _Read) -> list[tuple[str, str]]:
+def _facts(read: Read) -> list[tuple[str, str]]:
     header, history = read.history.header, read.history
     facts = [
         ("run", header.run_id),
@@ -174,7 +174,7 @@ def _facts(read: _Read) -> list[tuple[str, str]]:
     return [(name, shortened(value, 1000)) for name, value in facts[:_MOST]]
 
 
-def _equipment(read: _Read) -> list[tuple[str, str]]:
+def _equipment(read: Read) -> list[tuple[str, str]]:
     """What came up and went down; at the end everything is stopped, which says nothing."""
     found = [
         (f"{read.axis.vs(e.t):.1f} s", shortened(f"{e.name} {e.state}" + (f": {e.detail}" if e.detail else ""), 500))

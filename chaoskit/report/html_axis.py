@@ -89,6 +89,13 @@ class Axis:
     end: float
     zero: float
     scale: float
+    now: float | None = None
+    """Of a run that is not over, the present: bars that have not ended end here. None of one that is over."""
+
+    @property
+    def until(self) -> float:
+        """Where what has not ended is drawn to."""
+        return self.end if self.now is None else self.now
 
     def x(self, instant: float) -> float:
         """Where an instant stands, in percent; what is outside stands at the edge."""

@@ -19,11 +19,12 @@ _Rows = Mapping[tuple[str, hop.Hop, str], Row]
 
 
 def expected_groups(case: Case | None, verdict: Verdict | None, axis: Axis) -> list[Group]:
-    """One group for each instance that the scenario expects, also for those that never showed; none unjudged."""
-    if case is None or verdict is None:
+    """One group for each instance that the scenario expects, also for those that never showed; none unjudged, unless
+    the run is not over: then with the windows that are to come."""
+    if case is None or (verdict is None and axis.now is None):
         return []
     # Of several rows of one name, what is worst counts.
-    worst_last = sorted(verdict.rows, key=lambda row: ORDER.index(row.result), reverse=True)
+    worst_last = sorted(verdict.rows if verdict else [], key=lambda row: ORDER.index(row.result), reverse=True)
     rows = {(row.about, row.hop, row.to): row for row in worst_last}
     groups = [_Instance(axis, one, rows).group() for one in case.instances]
     if len(groups) > MOST_LANES:
@@ -51,7 +52,7 @@ class _Instance:
 
     def _state(self) -> Lane:
         alert, episode, anchors = self.one.alert, self.one.episode, self.one.anchors
-        bars = [*self._window(alert.detect, "", anchors.fault), *self._window(alert.hold, "", self.one.begun)]
+        bars = [*self._window(alert.detect, "", anchors.fault), *self._window(alert.hold, "", self._begun())]
         if alert.expectation.until_step != "never":
             bars += self._window(alert.clear, "", anchors.undo)
         bars += life(self.axis, episode) if episode else []
@@ -60,15 +61,21 @@ class _Instance:
         if episode is not None and episode.resolved is not None:
             at = f"resolved {self.axis.at(episode.resolved[1])}"
             marks.append(self.axis.mark(episode.resolved[1], "cleared", at))
-        return Lane(hop.Lane.ALERT.value, bars, marks, result=self._worst(""), note="" if episode else "never seen")
+        return Lane(
+            hop.Lane.ALERT.value,
+            bars,
+            marks,
+            result=self._worst(""),
+            note="" if episode else "not yet" if self.axis.now else "never seen",
+        )
 
     def _receiver(self, notice: PlannedNotice) -> Lane:
         episode = self.one.episode
         bars: list[Bar] = []
         if notice.ask.mode != "never":
-            bars += self._window(self.one.case.groups.window(notice, episode), notice.to, self.one.firing)
+            bars += self._window(self.one.case.groups.window(notice, episode), notice.to, self._firing())
         if notice.all_clear is not None:
-            bars += self._window(notice.all_clear, notice.to, self.one.resolved)
+            bars += self._window(notice.all_clear, notice.to, self._resolved())
         marks: list[Mark] = []
         for status, kind, of in (("firing", "told", hop.Hop.NOTIFY), ("resolved", "cleared", hop.Hop.ALL_CLEAR)):
             heard = self.one.heard(notice, status)
@@ -93,6 +100,21 @@ class _Instance:
             title = f"{window.hop}: allowed {allowed((lo, hi))} after {window.hop.since}"
             yield self.axis.bar(span, "window", title)
 
+    def _begun(self) -> Interval | None:
+        """When it first showed; of a run that is not over, when it is to show: that window is still to come."""
+        return self.one.begun or self._coming(self.one.alert.detect, self.one.anchors.fault)
+
+    def _firing(self) -> Interval | None:
+        return self.one.firing or self._coming(self.one.alert.hold, self._begun())
+
+    def _resolved(self) -> Interval | None:
+        return self.one.resolved or self._coming(self.one.alert.clear, self.one.anchors.undo)
+
+    def _coming(self, window: Window, since: Interval | None) -> Interval | None:
+        if since is None or self.axis.now is None:
+            return None
+        return (since[0] + window.lo_vs / self.axis.scale, since[1] + window.hi_vs / self.axis.scale)
+
     def _suppressed(self) -> Iterator[Bar]:
         """Spans in which Alertmanager said that it holds the alert back."""
         labels = dict(self.one.episode.labels) if self.one.episode else {}
@@ -107,7 +129,7 @@ class _Instance:
                 yield self._held(since, event.seen[1])
                 since = None
         if since is not None:
-            yield self._held(since, self.axis.end)
+            yield self._held(since, self.axis.until)
 
     def _held(self, since: tuple[float, str], until: float) -> Bar:
         return self.axis.bar((since[0], until), "held", shortened(f"held back by {since[1]}"), f"held by {since[1]}")

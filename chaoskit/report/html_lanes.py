@@ -31,7 +31,8 @@ def lines_of(axis: Axis, evidence: Evidence) -> list[Line]:
     """The instants that everything is counted from: effects of faults, and their ends."""
     found = [Line(axis.x(span[1]), "fault", f"{name} in force") for name, span in evidence.effects.items()]
     found += [Line(axis.x(span[1]), "undo", f"{name} undone") for name, span in evidence.gone.items()]
-    return found[:_MOST_LINES]
+    now = [] if axis.now is None else [Line(axis.x(axis.now), "now", "now")]
+    return [*now, *found[:_MOST_LINES]]
 
 
 def scenario_group(history: History, plan: Plan | None, axis: Axis, evidence: Evidence) -> Group:
@@ -49,7 +50,7 @@ def _steps(history: History, plan: Plan | None, axis: Axis) -> Lane:
             begun[event.step] = event
         elif isinstance(event, StepEnd) and event.step in begun:
             bars.append(_step(axis, begun.pop(event.step), event.t, event.outcome, event.detail, known))
-    bars += [_step(axis, one, axis.end, "not ended", "", known) for one in begun.values()]
+    bars += [_step(axis, one, axis.until, "running" if axis.now else "not ended", "", known) for one in begun.values()]
     marks = [axis.mark(e.t, "stray", f"ended early: {shortened(e.reason)}") for e in history.of(Interruption)]
     return Lane("steps", bars, marks)
 
@@ -59,7 +60,7 @@ def _step(axis: Axis, begin: StepBegin, end: float, outcome: str, detail: str, k
     ending = "" if outcome == "done" else f", {outcome}"
     more = f": {detail}" if detail else ""
     title = f"{begin.step}: {what}{ending} {axis.at(begin.t)} for {(end - begin.t) * axis.scale:.1f} s{more}"
-    kind = ("wait" if begin.verb == "wait" else "act") if outcome == "done" else "trouble"
+    kind = ("wait" if begin.verb == "wait" else "act") if outcome in ("done", "running") else "trouble"
     return axis.bar((begin.t, end), kind, shortened(title), begin.step)
 
 
@@ -77,19 +78,21 @@ def _faults(history: History, axis: Axis, evidence: Evidence) -> Iterator[Lane]:
         what = shortened(f"{invoke.kind}{on}" + (f" ({settings})" if settings else ""))
         bars = []
         if effect is not None:
-            until = f"until {axis.vs(gone[1]):.1f} s" if gone else "never seen to be undone"
+            until = f"until {axis.vs(gone[1]):.1f} s" if gone else "" if axis.now else "never seen to be undone"
             title = f"{what}, in force {axis.at(effect[1])} {until}"
-            bars.append(axis.bar((effect[0], gone[1] if gone else axis.end), "fault", title, invoke.kind))
+            bars.append(axis.bar((effect[0], gone[1] if gone else axis.until), "fault", title.strip(), invoke.kind))
+        elif axis.now and not problems:
+            bars.append(axis.bar((invoke.t, axis.now), "wait", f"{what}: about to take effect", "begins"))
         else:
-            bars.append(axis.bar((invoke.t, axis.end), "trouble", f"{what}: its effect was never seen", "not seen"))
-        yield Lane(f"{name} {what}", bars, marks, note="" if gone else "not undone")
+            bars.append(axis.bar((invoke.t, axis.until), "trouble", f"{what}: its effect was never seen", "not seen"))
+        yield Lane(f"{name} {what}", bars, marks, note="" if gone else "in force" if axis.now else "not undone")
 
 
 def _equipment(axis: Axis, evidence: Evidence) -> list[Lane]:
     found: dict[str, list[Bar]] = {}
     for outages, what in ((evidence.outages, "down"), (evidence.unanswered, "answered no look")):
         for one in outages:
-            span = (one.begin, axis.end if one.end is None else one.end)
+            span = (one.begin, axis.until if one.end is None else one.end)
             if axis.shows(span):
                 detail = f": {one.detail}" if one.detail else ""
                 title = shortened(f"{one.equipment} {what} {axis.at(one.begin)}{detail}")
@@ -102,7 +105,7 @@ def other_alerts(plan: Plan | None, axis: Axis, evidence: Evidence, owned: Itera
     mine = set(owned)
     lanes = []
     for episode in evidence.episodes:
-        span = (episode.begun[0], axis.end if episode.resolved is None else episode.resolved[1])
+        span = (episode.begun[0], axis.until if episode.resolved is None else episode.resolved[1])
         if id(episode) in mine or not axis.shows(span):
             continue
         note = "" if plan is None else "allowed" if plan.allowed(episode.name) else "unexpected"
@@ -124,14 +127,15 @@ def named(episode: Episode) -> str:
 def life(axis: Axis, episode: Episode) -> list[Bar]:
     """Pending and firing, with what is not known about their ends drawn lighter."""
     bars = []
-    stop = axis.end if episode.resolved is None else episode.resolved[1]
+    stop = axis.until if episode.resolved is None else episode.resolved[1]
     if episode.pending is not None:
         end = episode.firing[0] if episode.firing else stop
         took = f"pending {axis.at(episode.pending[0])} for {(end - episode.pending[0]) * axis.scale:.1f} s"
         bars.append(axis.bar((episode.pending[0], end), "pending", took, "pending"))
     if episode.firing is not None:
         begin = episode.firing[0]
-        ended = "to the end" if episode.resolved is None else f"for {(stop - begin) * axis.scale:.1f} s"
+        lasted = f"for {(stop - begin) * axis.scale:.1f} s"
+        ended = lasted if episode.resolved or axis.now else "to the end"
         bars.append(axis.bar((begin, stop), "firing", f"firing {axis.at(begin)} {ended}", "firing"))
     for what in ("pending", "firing", "resolved"):
         span = getattr(episode, what)
@@ -147,7 +151,8 @@ def receivers_group(plan: Plan | None, axis: Axis, evidence: Evidence) -> Group:
         if axis.shows(notice.sent):
             doors.setdefault(door(notice), []).append(notice_mark(plan, axis, notice))
     lanes = [Lane(name, marks=marks, note=amount(len(marks), "notices")) for name, marks in sorted(doors.items())]
-    return Group("What receivers heard", first_of(lanes, "receivers") or [Lane("nobody heard of anything")])
+    nothing = f"nobody heard of anything{' yet' if axis.now else ''}"
+    return Group("What receivers heard", first_of(lanes, "receivers") or [Lane(nothing)])
 
 
 def door(notice: Notice) -> str:

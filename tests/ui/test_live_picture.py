@@ -1,0 +1,80 @@
+"""A run that is not over is drawn from its events alone: one prefix, one picture, and nothing is judged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from chaoskit.events import FaultOk, UndoOk
+from chaoskit.history import History, read_history
+from chaoskit.report.html import environment
+from chaoskit.report.html_live import Live
+
+GOLDEN = sorted((Path(__file__).parents[1] / "golden").glob("*.jsonl"))
+HELD = Path(__file__).parents[1] / "golden" / "held-too-long.jsonl"
+
+
+def drawn(history: History, count: int, now: float | None = None) -> str:
+    """The timeline after so many events, as the page has it."""
+    live = Live(history.header)
+    for event in history.events[1:count]:
+        live.feed(event)
+    template = environment().from_string('{% import "marks.html" as draw %}{{ draw.timeline(shown) }}')
+    return template.render(shown=live.picture(now or history.events[count - 1].t))
+
+
+@pytest.mark.parametrize("file", GOLDEN, ids=lambda file: file.stem)
+def test_every_recorded_run_can_be_drawn_at_any_time_and_twice_alike(file: Path) -> None:
+    history = read_history(file)
+    for part in (0.2, 0.5, 0.8, 1.0):
+        count = max(1, int(len(history.events) * part))
+        first = drawn(history, count)
+        assert first == drawn(history, count)
+        assert "could not be drawn" not in first
+        for verdict in ("PASS", "FAIL", "UNKNOWN"):
+            assert f'class="chip {verdict}"' not in first
+
+
+def test_what_has_not_ended_ends_at_the_present_and_is_no_failure() -> None:
+    history = read_history(HELD)
+    effect = next(history.of(FaultOk))
+    running = drawn(history, effect.n + 1)
+    assert "in force" in running
+    for word in ("not undone", "never seen", "not ended", "bar trouble"):
+        assert word not in running
+    assert "not yet" in running
+    # Of the same run, over, the report says the opposite where it was cut off here.
+    later = drawn(history, effect.n + 1, now=effect.t + 1)
+    assert later != running
+
+
+def test_the_axis_stands_still_until_the_plan_is_outlasted() -> None:
+    history = read_history(HELD)
+    live = Live(history.header)
+    for event in history.events[1:]:
+        live.feed(event)
+    planned = live.axis(live.zero + 1).end
+    assert live.axis(live.zero + 2).end == planned
+    beyond = live.axis(planned + 1)
+    assert beyond.end > planned + 1
+    assert live.axis(live.zero + 1).end == beyond.end
+
+
+def test_windows_that_are_to_come_are_shown_right_of_the_present() -> None:
+    """Once the fault is in force, also those of hops whose beginning was not seen yet."""
+    history = read_history(HELD)
+    before, after = next(history.of(FaultOk)).n, next(history.of(UndoOk)).n
+    live = Live(history.header)
+    for event in history.events[1 : before + 1]:
+        live.feed(event)
+    now = history.events[before].t
+    groups = {group.title: group for group in live.picture(now)["groups"]}
+    expected = groups["WorkerUnhealthy worker-1"]
+    axis = live.axis(now)
+    coming = [bar for lane in expected.lanes for bar in lane.bars if bar.kind == "window"]
+    told = [bar for lane in expected.lanes[1:] for bar in lane.bars if bar.kind == "window"]
+    assert any("hold" in bar.title for bar in coming)
+    assert told
+    assert all(bar.x > axis.x(now) for bar in told)
+    assert after > before
