@@ -14,6 +14,7 @@ from chaoskit.cli.new import new_command, schema_command
 from chaoskit.cli.rehearse import rehearse_command
 from chaoskit.cli.runs import runs_group
 from chaoskit.cli.safety import heal_command, status_command, stop_command, unlock_command
+from chaoskit.cli.ui import ui_command
 from chaoskit.cli.witness import witness_group
 
 __all__ = ["chaoskit"]
@@ -33,6 +34,7 @@ for command in (
     schema_command,
     status_command,
     stop_command,
+    ui_command,
     unlock_command,
     witness_group,
 ):

@@ -16,11 +16,12 @@ from rich.text import Text
 
 from chaoskit import __version__, bundle
 from chaoskit.cli.asking import BUNDLE, asking
-from chaoskit.cli.console import Commands
+from chaoskit.cli.console import Commands, say
 from chaoskit.cli.console import console as terminal
 from chaoskit.cli.doctor import examine, examine_profile, mend, to_json
 from chaoskit.cli.numbers import TIME_SCALE
 from chaoskit.cli.outputs import OUT, ResultFile
+from chaoskit.console import PORT
 from chaoskit.errors import BadInput, EquipmentError, ExitCode, Place, Problem, worst
 from chaoskit.events import Event, Notice, Stranger
 from chaoskit.history import read_history
@@ -65,6 +66,8 @@ def chaoskit() -> None:
 @click.option("--keep", is_flag=True, help="After a verdict other than PASS leave the stack up for a while.")
 @click.option("--junitxml", type=ResultFile(), help="Write the results as JUnit XML.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and touch nothing.")
+@click.option("--ui", is_flag=True, help="A live page beside the run, in a browser on this machine.")
+@click.option("--ui-port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="Or the next free one.")
 def run_command(
     scenarios: tuple[str, ...],
     asked: Asked,
@@ -73,6 +76,8 @@ def run_command(
     keep: bool,
     junitxml: Path | None,
     dry_run: bool,
+    ui: bool,
+    ui_port: int,
 ) -> ExitCode:
     """Run scenarios (names or files) and judge them; one that cannot be run is told, and the others are."""
     each = [replace(asked, scenario=one, confirm=confirm) for one in scenarios]
@@ -94,12 +99,25 @@ def run_command(
             print_to(terminal(), plan_view(plan))
         return worst([*codes, ExitCode.PASS])
     cases = [Case(name, "left out", 0.0, "ERROR", (str(error),)) for name, error in wrong.items()]
-    for one in (mine for mine in each if mine.scenario in plans):
+    chosen = [mine for mine in each if mine.scenario in plans]
+    if ui:
+        from chaoskit.console.beside import beside  # a web server's parts are long to import
+
+        page = beside(ui_port, out, asked.bundle, chosen[0].scenario, say, terminal=terminal().is_terminal)
+    with page if ui else nullcontext():
+        codes += _run_each(chosen, out, keep, junitxml, cases)
+    return worst(codes)
+
+
+def _run_each(chosen: list[Asked], out: Path, keep: bool, junitxml: Path | None, cases: list[Case]) -> list[ExitCode]:
+    """Runs one after another; raises where there is but one and it cannot begin. `cases` grow with each."""
+    codes = []
+    for one in chosen:
         begun = time.monotonic()
         try:
             verdict, interrupted = _run_one(one, out, keep)
         except (BadInput, EquipmentError) as error:
-            if len(each) == 1:
+            if len(chosen) == 1 and not cases:
                 raise
             click.echo(paragraph(f"{one.scenario}: {error}"), err=True)
             codes.append(error.exit_code)
@@ -112,7 +130,7 @@ def run_command(
             leave(junitxml, junit("chaoskit run", cases), named=True)
         if interrupted:
             break
-    return worst(codes)
+    return codes
 
 
 @chaoskit.command("plan")

@@ -36,7 +36,7 @@ from chaoskit.report.terminal import describe
 from chaoskit.report.text import clean, real
 from chaoskit.run.progress import Progress
 
-_PHASES = {
+PHASES = {
     "starting": "starting the stack",
     "steady": "waiting for the steady state",
     "steps": "running the steps",
@@ -71,7 +71,7 @@ class LiveView:
         virtual = (now - self._steps_begun) * self._plan.time_scale if self._steps_begun else 0.0
         head = Text.assemble(
             (f"{clean(self._plan.scenario.title)}\n", "bold"),
-            f"{_PHASES[fold.phase]}{_step(self._plan, fold)}   ",
+            f"{PHASES[fold.phase]}{_step(self._plan, fold)}   ",
             (f"virtual {real(virtual)}   real {real(now - self._begun)}", "cyan"),
         )
         rows = [head, _load(fold), _faults(fold), *_alerts(self._plan, self._progress, now)]
@@ -114,7 +114,8 @@ def _alerts(plan: Plan, progress: Progress, now: float) -> list[RenderableType]:
             shown.add_row(clean(alert.rule.alert), Text("inactive", style="dim"), "")
         for episode in episodes:
             name = " ".join([alert.rule.alert, episode.labels.get(alert.label, "") if alert.label else ""])
-            shown.add_row(clean(name), _state(episode), _countdown(alert, episode, plan.time_scale, now))
+            waiting = "; ".join(countdowns(alert, episode, plan.time_scale, now))
+            shown.add_row(clean(name), _state(episode), clean(waiting))
     return [shown]
 
 
@@ -123,9 +124,10 @@ def _state(episode: Episode) -> Text:
     return Text(episode.state, style=style)
 
 
-def _countdown(alert: PlannedAlert, episode: Episode, scale: float, now: float) -> str:
+def countdowns(alert: PlannedAlert, episode: Episode, scale: float, now: float) -> list[str]:
+    """What is awaited next of an alert, by whom, and for how many virtual seconds; empty where nothing is."""
     if episode.state == "pending":
-        return f"fires in {max(0.0, alert.hold.lo_vs - (now - episode.begun[1]) * scale):.0f} s"
+        return [f"fires in {max(0.0, alert.hold.lo_vs - (now - episode.begun[1]) * scale):.0f} s"]
     firing, resolved = episode.firing, episode.resolved
     waiting = []
     for notice in alert.notices:
@@ -135,7 +137,22 @@ def _countdown(alert: PlannedAlert, episode: Episode, scale: float, now: float) 
         elif resolved is None and firing is not None and notice.door not in episode.told:
             left = notice.notify.hi_vs - (now - firing[1]) * scale
             waiting.append(f"{notice.to} hears within {max(0.0, left):.0f} s" if left > 0 else f"{notice.to} is late")
-    return clean("; ".join(waiting))
+    return waiting
+
+
+def promised_next(progress: Progress, alert: PlannedAlert, now: float) -> list[str]:
+    """As `countdowns`, of an instance that did not show yet: by when it is to, once its step has taken effect."""
+    fold, step = progress.fold, alert.expectation.from_step
+    ids = [fault.id for planned in progress.plan.steps if planned.step.name == step for fault in planned.faults]
+    effects = [fold.faults.effects[one][1] for one in ids if one in fold.faults.effects]
+    if step in fold.actions:
+        since = fold.actions[step][1]
+    elif ids and len(effects) == len(ids):
+        since = max(effects)
+    else:
+        return []
+    left = alert.detect.hi_vs - (now - since) * progress.plan.time_scale
+    return [f"to be noticed within {left:.0f} s" if left > 0 else "not noticed yet: it is late"]
 
 
 def _notice(notice: Notice) -> Text:
@@ -165,7 +182,7 @@ class PlainLines:
     def _text(self, event: Event) -> str:
         match event:
             case Phase():
-                return _PHASES[event.name]
+                return PHASES[event.name]
             case Steady():
                 return (
                     "steady state reached" if event.reached else f"steady state NOT reached: {'; '.join(event.missing)}"

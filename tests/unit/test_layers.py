@@ -39,7 +39,7 @@ LOWER_FIRST = [
     {"run", "examine"},
     {"report"},
     {"gate", "rehearse"},
-    {"draft", "api"},
+    {"draft", "api", "console"},
     {"cli", "__main__", "pytest_plugin"},
 ]
 LEVEL = {part: number for number, parts in enumerate(LOWER_FIRST) for part in parts}

@@ -1,0 +1,26 @@
+"""The console beside a run of a terminal: `python -m chaoskit.console FOLDER FD…`, begun by that run alone.
+
+The folder holds what it is about; the descriptors are the sockets on which it listens.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from pathlib import Path
+
+import msgspec
+
+from chaoskit.console.beside import ABOUT, Told
+from chaoskit.console.server import Settings, serve
+from chaoskit.files import read_regular
+from chaoskit.safety.state import Owner
+
+if __name__ == "__main__":
+    scratch = Path(sys.argv[1])
+    told = msgspec.json.decode(read_regular(scratch / ABOUT), type=Told)
+    settings = Settings(
+        told.token, told.port, Path(told.out), scratch, Path(told.bundle),
+        owner=msgspec.convert(told.owner, Owner), scenario=told.scenario,
+    )  # fmt: skip
+    sys.exit(int(serve(settings, [socket.socket(fileno=int(fd)) for fd in sys.argv[2:]])))

@@ -1,0 +1,116 @@
+"""What a command needs to have a console: sockets, a folder for it alone, and the link that carries the token once.
+
+Beside `chaoskit run` it is a child that the kernel ends with the run; nothing leads from the run to it but files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from chaoskit import bundle
+from chaoskit.console.door import ENTER, new_token
+from chaoskit.console.server import Settings, listen, serve
+from chaoskit.errors import ExitCode
+from chaoskit.host.process import tied
+from chaoskit.safety.state import me
+
+ABOUT = "about.json"
+LINK = "link"
+"""The file that holds the link with its token, for where it is not printed."""
+_END_S = 10.0
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What the console beside a run is told of it; in a file, since arguments can be read by anybody."""
+
+    token: str
+    port: int
+    out: str
+    bundle: str
+    owner: dict[str, object]
+    scenario: str
+
+
+@contextlib.contextmanager
+def own_folder() -> Iterator[Path]:
+    """A folder for this user alone, which is gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="chaoskit-ui-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def announce(port: int, wanted: int, token: str, scratch: Path, say: Callable[[str], None], *, terminal: bool) -> None:
+    """Says where the page is. The link with the token is printed on a terminal only; elsewhere its file is named."""
+    if port != wanted and wanted:
+        say(f"port {wanted} is taken, so the page is at {port}")
+    link = f"http://127.0.0.1:{port}{ENTER}?token={token}"
+    file = scratch / LINK
+    file.touch(mode=0o600)
+    file.write_text(link + "\n")
+    say(f"page: {link}" if terminal else f"page: http://127.0.0.1:{port}/ (the link with its token is in {file})")
+
+
+def serve_here(wanted: int, out: Path, profile: str, say: Callable[[str], None], *, terminal: bool) -> ExitCode:
+    """Serves a console that begins drills, until a signal; raises Refused where no port is free."""
+    sockets, port = listen(wanted)
+    with own_folder() as scratch, contextlib.ExitStack() as opened:
+        for one in sockets:
+            opened.enter_context(one)
+        token = new_token()
+        announce(port, wanted, token, scratch, say, terminal=terminal)
+        return serve(Settings(token, port, out, scratch, bundle.folder(), profile), sockets)
+
+
+@contextlib.contextmanager
+def beside(
+    wanted: int, out: Path, used: Path, scenario: str, say: Callable[[str], None], *, terminal: bool
+) -> Iterator[None]:
+    """Within it a console shows the runs of this process. On a terminal the page then stays until Ctrl-C.
+
+    Raises Refused where no port is free.
+    """
+    sockets, port = listen(wanted)
+    with own_folder() as scratch, contextlib.ExitStack() as opened:
+        for one in sockets:
+            opened.enter_context(one)
+        token = new_token()
+        told = Told(token, port, str(out), str(used), msgspec.to_builtins(me()), scenario)
+        about = scratch / ABOUT
+        about.touch(mode=0o600)
+        about.write_bytes(msgspec.json.encode(told))
+        announce(port, wanted, token, scratch, say, terminal=terminal)
+        fds = [one.fileno() for one in sockets]
+        with (scratch / "console.log").open("ab") as log:
+            child = subprocess.Popen(
+                tied([sys.executable, "-m", "chaoskit.console", str(scratch), *map(str, fds)]),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=fds,
+                start_new_session=True,
+            )
+        for one in sockets:
+            one.close()
+        try:
+            yield
+            if terminal and child.poll() is None:
+                say("the page stays until Ctrl-C")
+                with contextlib.suppress(KeyboardInterrupt):
+                    child.wait()
+        finally:
+            child.terminate()
+            try:
+                child.wait(_END_S)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
