@@ -3,13 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: game-day test gate test-long fresh-machine generations lint setup clean
+.PHONY: game-day test gate test-long test-sla fresh-machine generations lint setup clean
 
 game-day: setup         ## set up, then run the first drill
 	$(BIN)/chaoskit run worker-unhealthy
 
 test: setup lint generations  ## set up, then pass the tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long and not drill"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long and not drill and not sla"
 	$(BIN)/python -m pytest -n 2 -m "drill and not long"
 
 gate: setup             ## every scenario, one answer
@@ -17,6 +17,11 @@ gate: setup             ## every scenario, one answer
 
 test-long: setup        ## the tests that take minutes each
 	$(BIN)/python -m pytest -m long
+
+test-sla: setup generations  ## service levels on PostgreSQL and on each generation of Prometheus
+	sh scripts/postgresql
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock "psycopg[binary]"
+	$(BIN)/python -m pytest -m sla
 
 # As root, with debootstrap: game-day and tests on a fresh Debian, of which nothing is left afterwards.
 SUITE ?= bookworm

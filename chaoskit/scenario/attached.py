@@ -35,20 +35,21 @@ def read_attached(node: Node, problems: Problems) -> Attached:
     """What a profile says of an attached target, with everything that is wrong with it."""
     fields = Fields(node, "an attached target", KEYS, problems, hint=USAGE)
     return Attached(
-        prometheus=fields.need("prometheus", _url) or "",
-        alertmanager=fields.need("alertmanager", _url) or "",
-        metrics=fields.need("metrics", _url) or "",
+        prometheus=fields.need("prometheus", read_url) or "",
+        alertmanager=fields.need("alertmanager", read_url) or "",
+        metrics=fields.need("metrics", read_url) or "",
         environment=fields.need("environment", name, "the environment that the target says it is") or "",
         label=fields.take("label", _label, "environment"),
-        witness=fields.take("witness", _url, ""),
-        service=fields.take("service", _url, ""),
+        witness=fields.take("witness", read_url, ""),
+        service=fields.take("service", read_url, ""),
         access=fields.take("access", _accesses, {}),
         waive=fields.take("waive", listed(_waived, "[critical-alerts/email]"), ()),
         place=fields.place,
     )
 
 
-def _url(node: Node, what: str, problems: Problems) -> str | None:
+def read_url(node: Node, what: str, problems: Problems) -> str | None:
+    """An address of HTTP without a user, a password, a query or a slash at its end."""
     value = text(node, what, problems)
     if value is None:
         return None
@@ -90,10 +91,11 @@ def _waived(node: Node, what: str, problems: Problems) -> str | None:
 
 def _accesses(node: Node, what: str, problems: Problems) -> dict[str, Access] | None:
     fields = Fields(node, what, ACCESSED, problems, hint="write {prometheus: {bearer_file: FILE}}")
-    return {one: fields.take(one, _access, Access()) for one in ACCESSED if fields.has(one)}
+    return {one: fields.take(one, read_access, Access()) for one in ACCESSED if fields.has(one)}
 
 
-def _access(node: Node, what: str, problems: Problems) -> Access | None:
+def read_access(node: Node, what: str, problems: Problems) -> Access | None:
+    """How one endpoint is spoken to: who asks, with which secret, headers and authority."""
     fields = Fields(node, f"{what} of 'access'", ACCESS_KEYS, problems)
     password = _secret_of(fields, "password", problems)
     bearer = _secret_of(fields, "bearer", problems)

@@ -38,7 +38,7 @@ LOWER_FIRST = [
     {"safety"},
     {"run", "examine"},
     {"report"},
-    {"gate", "rehearse"},
+    {"gate", "rehearse", "sla"},
     {"draft", "api", "console"},
     {"cli", "__main__", "pytest_plugin"},
 ]
@@ -67,6 +67,7 @@ NEUTRAL = (
     "explain",
     "diff",
     "draft",
+    "sla",
 )
 
 
