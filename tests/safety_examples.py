@@ -100,8 +100,8 @@ def journal(folder: Path, *events: Any) -> Journal:
 
 def filled(folder: Path) -> Undo:
     """A disk.fill in force in this folder; its token."""
-    undo = DiskFill.prepare(Target("slice:crm", ("crm",), Address(folder=str(folder))), DiskFillSettings(size=4096))
-    DiskFill.start(undo)
+    undo = DiskFill().prepare(Target("slice:crm", ("crm",), Address(folder=str(folder))), DiskFillSettings(size=4096))
+    DiskFill().start(undo)
     return undo
 
 

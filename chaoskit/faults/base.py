@@ -20,7 +20,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar, get_args
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict
@@ -44,6 +44,9 @@ class Settings(BaseModel):
     """Base of every kind's typed settings: unknown keys are refused, nothing is coerced."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+
+S = TypeVar("S", bound=Settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,97 +113,99 @@ def is_gone(file: Path) -> bool:
     return False
 
 
-class Kind(ABC):
-    """What a kind of fault and an action have in common; a class is never made into an object."""
+class Kind(ABC, Generic[S]):
+    """What a kind of fault and an action have in common, of settings that its class is derived with: `Fault[Mine]`."""
 
     kind: ClassVar[str]
     """As scenarios write it."""
     handles: ClassVar[tuple[str, ...]]
     """Kinds of handle that it acts on, one of which a target must name; none: it needs no target."""
-    settings: ClassVar[type[Settings]]
+    settings: ClassVar[type[Settings]] = Settings
     in_process: ClassVar[bool] = False
     """Whether the run's own process shows the effect, which ends with it: then no child holds it."""
 
-    @classmethod
-    def beyond(cls, settings: Settings, limits: Mapping[str, Any]) -> str:
+    def __init_subclass__(cls) -> None:
+        for base in vars(cls).get("__orig_bases__", ()):
+            for given in get_args(base):
+                if isinstance(given, type) and issubclass(given, Settings):
+                    cls.settings = given
+
+    def beyond(self, settings: S, limits: Mapping[str, Any]) -> str:
         """Why a profile's limits forbid it; empty where they do not."""
         return ""
 
-    @classmethod
-    def refuse_beyond(cls, settings: Settings, target: Target) -> None:
+    def refuse_beyond(self, settings: S, target: Target) -> None:
         """Raises FaultError where the limits that the target's address tells forbid it."""
-        if why := cls.beyond(settings, target.address.limits):
+        if why := self.beyond(settings, target.address.limits):
             raise FaultError(why)
 
 
-class Fault(Kind):
+class Fault(Kind[S]):
     """A kind of fault. What is not abstract has an answer that is right for most kinds."""
 
-    @classmethod
+    look_s: ClassVar[float] = 0.25
+    """Real seconds between two looks of `hold`."""
+
     @abstractmethod
-    def prepare(cls, target: Target, settings: Settings) -> Undo:
+    def prepare(self, target: Target, settings: S) -> Undo:
         """Resolves the target and returns the undo token; changes nothing. Raises FaultError."""
 
-    @classmethod
     @abstractmethod
-    def start(cls, undo: Undo) -> Seen:
+    def start(self, undo: Undo) -> Seen:
         """Brings the effect about and returns once it was seen. Raises FaultError."""
 
-    @classmethod
     @abstractmethod
-    def hold(cls, undo: Undo, ended: threading.Event) -> None:
-        """Keeps the effect in force until `ended` is set; raises Lapsed when it is gone uninvited.
+    def stop(self, undo: Undo) -> Seen:
+        """Takes the effect back, from the token alone; idempotent, bounded, verified. Raises FaultError."""
+
+    def lapse(self, undo: Undo) -> str:
+        """Why the effect that should be in force is gone; empty as long as it is there."""
+        return ""
+
+    def hold(self, undo: Undo, ended: threading.Event) -> None:
+        """Keeps the effect in force until `ended` is set; raises Lapsed when it is gone uninvited (see `lapse`).
 
         After a change `undo` holds the new token: its content is replaced in place.
         """
+        while not ended.wait(self.look_s):
+            if (why := self.lapse(undo)) and not ended.is_set():
+                raise Lapsed(why)
 
-    @classmethod
-    @abstractmethod
-    def stop(cls, undo: Undo) -> Seen:
-        """Takes the effect back, from the token alone; idempotent, bounded, verified. Raises FaultError."""
-
-    @classmethod
-    def vouch(cls, undo: Undo, made: Made) -> str:
+    def vouch(self, undo: Undo, made: Made) -> str:
         """Tells what `stop` does with a token that was found in a journal: what it runs, removes, sends where.
 
         Raises FaultError for a token that this kind cannot have made like that.
         """
-        return f"does what {cls.kind} does with {undo}"
+        return f"does what {self.kind} does with {undo}"
 
-    @classmethod
-    def longest_s(cls, undo: Undo) -> float:
+    def longest_s(self, undo: Undo) -> float:
         """How much longer than others its start or stop may take, in real seconds."""
         return 0.0
 
-    @classmethod
-    def largest_scale(cls, names: tuple[str, ...]) -> tuple[float, str]:
+    def largest_scale(self, names: tuple[str, ...]) -> tuple[float, str]:
         """Up to which time scale its consequences on these things are not falsified, and why no further."""
         return float("inf"), ""
 
-    @classmethod
-    def queries(cls, settings: Settings) -> tuple[str, ...]:
+    def queries(self, settings: S) -> tuple[str, ...]:
         """The PromQL that it will ask the target's Prometheus."""
         return ()
 
 
-class Changeable(Fault):
+class Changeable(Fault[S]):
     """A kind whose level can be changed while it is in force."""
 
-    @classmethod
     @abstractmethod
-    def alter(cls, undo: Undo, settings: Settings) -> Undo:
+    def alter(self, undo: Undo, settings: S) -> Undo:
         """The token that undoes the present level and the one of these settings; changes nothing. Raises FaultError."""
 
-    @classmethod
     @abstractmethod
-    def change(cls, undo: Undo) -> Seen:
+    def change(self, undo: Undo) -> Seen:
         """Brings the token's level about, with no gap at none, and returns once it was seen. Raises FaultError."""
 
 
-class Action(Kind):
+class Action(Kind[S]):
     """Something done once, with nothing to take back."""
 
-    @classmethod
     @abstractmethod
-    def run(cls, target: Target, settings: Settings) -> tuple[Seen, dict[str, Any]]:
+    def run(self, target: Target, settings: S) -> tuple[Seen, dict[str, Any]]:
         """Does it and returns once the result is confirmed, with that result as data. Bounded; raises FaultError."""

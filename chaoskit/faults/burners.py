@@ -1,4 +1,4 @@
-"""Processes that use up a slice's CPU or memory: marked as part of the slice, and gone with whoever holds the fault.
+"""cpu.burn and memory.burn: processes that use up a slice's CPU or memory, and go with the holder of the fault.
 
 The token is made before they are, so it knows none of their pids: it names a mark in their environment, by which
 anybody finds them. Each asks the kernel to be killed when its holder goes.
@@ -29,11 +29,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import psutil
+from pydantic import Field
 
 from chaoskit import giving_way, waiting
 from chaoskit.faults import processes
-from chaoskit.faults.base import Fault, FaultError, Lapsed, Made, Seen, Settings, Target, Undo
-from chaoskit.faults.strength import ENOUGH
+from chaoskit.faults.base import Fault, FaultError, Lapsed, Made, S, Seen, Settings, Target, Undo
+from chaoskit.faults.quantities import Size
+from chaoskit.faults.strength import ENOUGH, Strength, told
 from chaoskit.fresh import fresh
 
 MARK = "CHAOSKIT_BURN"
@@ -133,17 +135,9 @@ def find(undo: Undo) -> list[psutil.Process]:
             environment = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
         except OSError:
             continue
-        if wanted in environment and alive(process):
+        if wanted in environment and processes.lives(process):
             found.append(process)
     return found
-
-
-def alive(process: psutil.Process) -> bool:
-    """Whether it runs; a zombie burns nothing."""
-    try:
-        return bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
-        return False
 
 
 def watch(
@@ -160,7 +154,7 @@ def watch(
     begun = long = before = (time.monotonic(), _used_s(burners))
     manners = _Manners()
     while not ended.wait(_LOOK_S):
-        if sum(map(alive, burners)) < count and not ended.is_set():
+        if sum(map(processes.lives, burners)) < count and not ended.is_set():
             raise Lapsed("a process that burns for this fault is gone")
         look()
         now = (time.monotonic(), _used_s(burners))
@@ -204,30 +198,30 @@ def _used_s(burners: list[psutil.Process]) -> float:
     return used_s
 
 
-class Burn(Fault):
+class Burn(Fault[S]):
     """What the kinds that burn share: their limit, and how they end."""
 
-    kind: ClassVar[str]
-    handles: ClassVar[tuple[str, ...]] = ("slice",)
+    handles = ("slice",)
     limit: ClassVar[str]
     """The profile's limit, in the unit of what is asked for."""
     unit: ClassVar[str]
 
-    @classmethod
     @abstractmethod
-    def asked(cls, settings: Settings) -> float:
+    def asked(self, settings: S) -> float:
         """How much is asked for."""
 
-    @classmethod
-    def beyond(cls, settings: Settings, limits: Mapping[str, Any]) -> str:
-        """Why the profile's limits forbid it; empty where they do not."""
-        asked, most = cls.asked(settings), limits.get(cls.limit)
+    def prepare(self, target: Target, settings: S) -> Undo:
+        """Checks the limit; raises FaultError beyond it."""
+        self.refuse_beyond(settings, target)
+        return {**token(target), **settings.model_dump()}
+
+    def beyond(self, settings: S, limits: Mapping[str, Any]) -> str:
+        asked, most = self.asked(settings), limits.get(self.limit)
         if most is None or asked <= most:
             return ""
-        return f"{cls.kind} of {asked:.15g} {cls.unit} is beyond the profile's limits.{cls.limit} of {most:.15g}"
+        return f"{self.kind} of {asked:.15g} {self.unit} is beyond the profile's limits.{self.limit} of {most:.15g}"
 
-    @classmethod
-    def stop(cls, undo: Undo) -> Seen:
+    def stop(self, undo: Undo) -> Seen:
         """Ends every burner of the token and sees none left; raises FaultError."""
         if not processes.still_here(undo):
             now = time.time()
@@ -236,15 +230,139 @@ class Burn(Fault):
         begun = time.time()
         for process in burners:
             processes.send(process, signal.SIGKILL)
-        if not waiting.await_true(lambda: not any(map(alive, burners)), _CONFIRM_S):
+        if not waiting.await_true(lambda: not any(map(processes.lives, burners)), _CONFIRM_S):
             raise FaultError("SIGKILL was sent, but a burner is still there")
         for child in _lit.pop(undo["burn"], []):
             child.wait(_CONFIRM_S)
         return Seen((begun, time.time()), f"{len(burners)} put out")
 
-    @classmethod
-    def vouch(cls, undo: Undo, made: Made) -> str:
+    def vouch(self, undo: Undo, made: Made) -> str:
         """Only processes with a mark that such a kind makes up."""
         if not re.fullmatch(r"[0-9a-f]{16}", undo["burn"]):
             raise FaultError(f"{undo['burn']!r} is no mark of a burner")
         return f"ends the processes with {MARK}={undo['burn']} in their environment"
+
+
+PROGRAM = """
+import time
+share, chunk = float(sys.argv[2]), 20_000
+first = since, used = time.monotonic(), time.process_time()
+while True:
+    for _ in range(chunk):
+        pass
+    if first and time.process_time() > used:
+        first = begun()
+    ahead = (time.process_time() - used) - share * (time.monotonic() - since)
+    if ahead > 0:
+        time.sleep(ahead / share)  # what is not its share it leaves to others
+    elif ahead < -share * float(sys.argv[3]):
+        # The machine was busy for longer than that: what was missed is not made up for.
+        since, used = time.monotonic(), time.process_time()
+"""
+_MADE_UP_S = 0.5
+"""A burner makes up for what it missed in so long. With half a second of processor time each in place of half a
+second's part, eight of them kept a machine busy for seconds that had been busy for a moment."""
+
+
+class CpuBurnSettings(Settings):
+    """Settings of cpu.burn."""
+
+    cores: float = Field(default=0.5, gt=0, le=1024)
+    """Processor time a second, in sum; at most the profile's limits.cpu."""
+    burners: int = Field(default=4, ge=1, le=64)
+    """Among how many processes it is divided."""
+
+
+class CpuBurn(Burn[CpuBurnSettings]):
+    """Uses up the slice's processor time."""
+
+    # Each process rests whenever it is ahead of its share, so that the sum is what was asked for. As long as they get
+    # that they give way to whatever else runs on the machine; else they take their part like anything else.
+
+    kind = "cpu.burn"
+    limit = "cpu"
+    unit = "cores"
+
+    def asked(self, settings: CpuBurnSettings) -> float:
+        return settings.cores
+
+    def start(self, undo: Undo) -> Seen:
+        """Starts the burners, releases them together, and hears from each that it has used the processor."""
+        each = undo["cores"] / undo["burners"]
+        lit = ignite(undo, PROGRAM, [str(each), str(_MADE_UP_S)], undo["burners"])
+        # From the first one on the slice is busier, so the effect may be as old as the release.
+        burnt = lit.release(_CONFIRM_S, begun=True)
+        if burnt is None:
+            raise FaultError("the burners were started, but do not get the processor")
+        return Seen(burnt, f"{undo['burners']} processes burn {undo['cores']:g} cores")
+
+    def hold(self, undo: Undo, ended: threading.Event) -> None:
+        """Watches that none of them goes, and that the machine has the time for them."""
+        watch(undo, undo["burners"], ended, undo["cores"])
+
+
+_HOLDING = """
+import mmap, time
+held = mmap.mmap(-1, int(sys.argv[2]), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_POPULATE", 0))
+for at in range(0, len(held), mmap.PAGESIZE):
+    held[at] = 1
+while True:
+    time.sleep(3600)  # to hold it is all there is to do, until it is killed
+"""
+_MEMORY_S = 20.0
+_SOME = 0.25
+"""The part of it from which on its effect may be seen."""
+_WEAK_S = 0.5
+_SPARE = 0.8
+"""At most this part of the machine's free memory is ever taken, whatever the limits say."""
+
+
+class MemoryBurnSettings(Settings):
+    """Settings of memory.burn."""
+
+    size: Size
+    """How much, as `200MiB`; at most the profile's limits.memory."""
+
+
+class MemoryBurn(Burn[MemoryBurnSettings]):
+    """Uses up the slice's memory."""
+
+    kind = "memory.burn"
+    limit = "memory"
+    unit = "bytes"
+
+    def asked(self, settings: MemoryBurnSettings) -> float:
+        return settings.size
+
+    def prepare(self, target: Target, settings: MemoryBurnSettings) -> Undo:
+        """Checks the limit and the machine's free memory; raises FaultError beyond them."""
+        undo = super().prepare(target, settings)
+        free = psutil.virtual_memory().available
+        if settings.size > _SPARE * free:
+            raise FaultError(f"memory.burn of {settings.size} bytes would endanger this machine: {free} are free")
+        return undo
+
+    def start(self, undo: Undo) -> Seen:
+        """Starts the process and sees the memory resident."""
+        lit = ignite(undo, _HOLDING, [str(undo["size"])], 1)
+        lit.release(_MEMORY_S, begun=False)
+        some = waiting.since_true(lambda: _resident(lit.burners[0]) >= undo["size"] * _SOME, _MEMORY_S)
+        full = waiting.since_true(lambda: _resident(lit.burners[0]) >= undo["size"], _MEMORY_S)
+        if some is None or full is None:
+            raise FaultError(
+                told(_resident(lit.burners[0]) / 2**20, undo["size"] / 2**20, "MiB, all that the process gets")
+            )
+        # An alert may already be about a part of it, and on a busy machine it takes a while to take all.
+        return Seen((some[0], full[1]), f"{undo['size'] / 2**20:.0f} MiB held")
+
+    def hold(self, undo: Undo, ended: threading.Event) -> None:
+        """Watches that it stays, and stays in memory."""
+        held, strength = find(undo), Strength("MiB held", _WEAK_S)
+        watch(undo, 1, ended, look=lambda: strength.look(sum(map(_resident, held)) / 2**20, undo["size"] / 2**20))
+
+
+def _resident(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.Error:
+        return 0

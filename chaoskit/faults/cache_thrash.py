@@ -18,7 +18,7 @@ import secrets
 import threading
 import time
 from contextlib import suppress
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
 
 from pydantic import Field
@@ -51,31 +51,27 @@ class CacheThrashSettings(Settings):
     """Share of keys never asked for before in all look-ups: once the cache is full, so many evictions a look-up."""
 
 
-class CacheThrash(Changeable):
+class CacheThrash(Changeable[CacheThrashSettings]):
     """Requests keys never asked for before, in proportion to the look-ups of others."""
 
-    kind: ClassVar[str] = "cache.thrash"
-    handles: ClassVar[tuple[str, ...]] = ("cache",)
-    settings: ClassVar[type[Settings]] = CacheThrashSettings
+    kind = "cache.thrash"
+    handles = ("cache",)
 
-    @classmethod
-    def prepare(cls, target: Target, settings: Settings) -> Undo:
+    def prepare(self, target: Target, settings: CacheThrashSettings) -> Undo:
         """Finds the cache and the service before it; raises FaultError when the cache's interface does not answer."""
         at = interface(target)
         if not target.address.service:
             raise FaultError(f"{target.handle}: the target does not tell where its service answers")
         get(at, "GET", "/cache")
-        return cls.alter(
+        return self.alter(
             {"at": at, "service": target.address.service, "prefix": f"thrash-{secrets.token_hex(4)}-"}, settings
         )
 
-    @classmethod
-    def start(cls, undo: Undo) -> Seen:
+    def start(self, undo: Undo) -> Seen:
         """Fills the cache and returns once an entry was pushed out."""
         return _Thrasher(undo).fill()
 
-    @classmethod
-    def hold(cls, undo: Undo, ended: threading.Event) -> None:
+    def hold(self, undo: Undo, ended: threading.Event) -> None:
         """Adds new keys to the look-ups of others; raises Lapsed when the service or the cache stops answering."""
         watch, thrasher = Watch(), _Thrasher(undo)
         pushed = _Pushed(undo)
@@ -92,8 +88,7 @@ class CacheThrash(Changeable):
                 if time.monotonic() - silent_since > SILENCE_S:
                     raise Lapsed(str(error)) from None
 
-    @classmethod
-    def stop(cls, undo: Undo) -> Seen:
+    def stop(self, undo: Undo) -> Seen:
         """Drops the entries that nobody will ask for again, and sees that none is left."""
 
         def drop() -> tuple[float, str]:
@@ -106,21 +101,17 @@ class CacheThrash(Changeable):
 
         return take_back(undo["at"], drop)
 
-    @classmethod
-    def vouch(cls, undo: Undo, made: Made) -> str:
+    def vouch(self, undo: Undo, made: Made) -> str:
         """Only keys of a prefix that this kind makes up, at the target's interface."""
         if not re.fullmatch(r"thrash-[0-9a-f]{8}-", undo["prefix"]):
             raise FaultError(f"{undo['prefix']!r} is no prefix of cache.thrash")
         return f"sends DELETE {vouched(undo['at'], made)}/cache?prefix={undo['prefix']}"
 
-    @classmethod
-    def alter(cls, undo: Undo, settings: Settings) -> Undo:
+    def alter(self, undo: Undo, settings: CacheThrashSettings) -> Undo:
         """The token of the other ratio: the same keys, so it undoes either."""
-        assert isinstance(settings, CacheThrashSettings)
         return {**undo, "path": settings.path, "ratio": settings.ratio}
 
-    @classmethod
-    def change(cls, undo: Undo) -> Seen:
+    def change(self, undo: Undo) -> Seen:
         """Sees that entries are pushed out under the new ratio, which `hold` doses."""
         before, begun = _statistics(undo)["evictions"], time.time()
         if not waiting.await_true(lambda: _statistics(undo)["evictions"] > before, _EFFECT_S, _LOOK_S):

@@ -1,4 +1,4 @@
-"""command: any program with its undo.
+"""command: any program with its undo, and as an action, a program that is run once.
 
 `start` and `stop` do the work; `seen` is a question: to a program, whose exit code is 0 while the effect is there, or
 to Prometheus. The stop must bear being called at any time and any number of times, also when the start never was: it
@@ -10,11 +10,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
 
 from chaoskit import waiting
 from chaoskit.faults import programs, query
-from chaoskit.faults.base import Fault, FaultError, Lapsed, Made, Seen, Settings, Target, Undo
+from chaoskit.faults.base import Action, Fault, FaultError, Lapsed, Made, Seen, Target, Undo
 from chaoskit.faults.interface import Watch
 from chaoskit.faults.query import Query
 
@@ -37,23 +39,18 @@ class CommandSettings(programs.ProgramSettings):
     believed."""
 
 
-class Command(Fault):
+class Command(Fault[CommandSettings]):
     """Runs a program that breaks something, and one that mends it."""
 
-    kind: ClassVar[str] = "command"
-    handles: ClassVar[tuple[str, ...]] = ()
-    settings: ClassVar[type[Settings]] = CommandSettings
+    kind = "command"
+    handles = ()
 
-    @classmethod
-    def beyond(cls, settings: Settings, limits: Mapping[str, Any]) -> str:
-        """Why the profile's limits forbid it; empty where they do not."""
+    def beyond(self, settings: CommandSettings, limits: Mapping[str, Any]) -> str:
         return programs.forbidden(limits)
 
-    @classmethod
-    def prepare(cls, target: Target, settings: Settings) -> Undo:
+    def prepare(self, target: Target, settings: CommandSettings) -> Undo:
         """Finds the programs; raises FaultError for one that is not there."""
-        assert isinstance(settings, CommandSettings)
-        cls.refuse_beyond(settings, target)
+        self.refuse_beyond(settings, target)
         seen = settings.seen
         return {
             "start": programs.resolved(settings.start),
@@ -62,21 +59,16 @@ class Command(Fault):
             **programs.orders(target, settings),
         }
 
-    @classmethod
-    def queries(cls, settings: Settings) -> tuple[str, ...]:
-        """What it would ask Prometheus."""
-        seen = getattr(settings, "seen", None)
-        return (seen.query,) if isinstance(seen, Query) else ()
+    def queries(self, settings: CommandSettings) -> tuple[str, ...]:
+        return (settings.seen.query,) if isinstance(settings.seen, Query) else ()
 
-    @classmethod
-    def longest_s(cls, undo: Undo) -> float:
+    def longest_s(self, undo: Undo) -> float:
         """How long its start, or its stop, may take by its settings, in real seconds."""
         seen = undo["seen"]
         asked_s = seen["within_s"] if isinstance(seen, dict) else 0.0 if seen is None else _SEEN_S + undo["timeout_s"]
         return float(undo["timeout_s"] + asked_s)
 
-    @classmethod
-    def start(cls, undo: Undo) -> Seen:
+    def start(self, undo: Undo) -> Seen:
         """Runs `start` and waits until `seen` says yes."""
         begun = time.time()
         _work(undo, "start")
@@ -84,8 +76,7 @@ class Command(Fault):
             raise FaultError(f"start ended well, but seen does not see an effect within {_seen_s(undo):g} s")
         return Seen((begun, time.time()), _told(undo, "start"))
 
-    @classmethod
-    def hold(cls, undo: Undo, ended: threading.Event) -> None:
+    def hold(self, undo: Undo, ended: threading.Event) -> None:
         """Asks `seen` every second; raises Lapsed when it says no twice running, or a Prometheus nothing for long."""
         misses, watch = 0, Watch()
         while not ended.wait(_LOOK_S):
@@ -94,8 +85,7 @@ class Command(Fault):
             if misses >= _MISSES and not ended.is_set():
                 raise Lapsed(f"seen ({_asks(undo)}) says that the effect is gone")
 
-    @classmethod
-    def stop(cls, undo: Undo) -> Seen:
+    def stop(self, undo: Undo) -> Seen:
         """Runs `stop` and waits until `seen` says no."""
         begun = time.time()
         _work(undo, "stop")
@@ -106,8 +96,7 @@ class Command(Fault):
             raise FaultError(f"stop ended well, but seen still sees the effect after {_seen_s(undo):g} s")
         return Seen((begun, time.time()), _told(undo, "stop"))
 
-    @classmethod
-    def vouch(cls, undo: Undo, made: Made) -> str:
+    def vouch(self, undo: Undo, made: Made) -> str:
         """Only the programs of the settings."""
         settings = CommandSettings.model_validate(dict(made.settings))
         for name in ("start", "stop", "seen"):
@@ -153,3 +142,44 @@ def _asks(undo: Undo) -> str:
 
 def _told(undo: dict[str, Any], which: str) -> str:
     return f"{which} ({undo[which][0]}) ended with 0" + ("" if undo["seen"] is None else ", and seen confirms it")
+
+
+class CommandActionSettings(programs.ProgramSettings):
+    """Settings of the action command."""
+
+    run: programs.Program | str
+    """The program and its arguments as a list; with `shell: true` one line for /bin/sh."""
+    shell: bool = False
+    """Whether `run` is a line for a shell."""
+    exit: Annotated[int, Field(ge=0, le=255)] = 0
+    """The exit code that means success."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> CommandActionSettings:
+        if self.shell and not isinstance(self.run, str):
+            raise ValueError("with shell: true, run is one line; it is a list here")
+        if isinstance(self.run, str) and (not self.shell or not self.run.strip()):
+            raise ValueError("run is a list, one argument each; a line is only for shell: true")
+        return self
+
+
+class CommandAction(Action[CommandActionSettings]):
+    """Runs a program once."""
+
+    kind = "command"
+    handles = ()
+
+    def beyond(self, settings: CommandActionSettings, limits: Mapping[str, Any]) -> str:
+        return programs.forbidden(limits)
+
+    def run(self, target: Target, settings: CommandActionSettings) -> tuple[Seen, dict[str, Any]]:
+        """Runs it to its end; raises FaultError when it ends otherwise than expected, or not in time."""
+        self.refuse_beyond(settings, target)
+        argv = settings.run if isinstance(settings.run, str) else programs.resolved(settings.run)
+        begun = time.time()
+        code, said = programs.run(argv, programs.orders(target, settings), settings.shell)
+        what = argv if isinstance(argv, str) else argv[0]
+        if code != settings.exit:
+            raise FaultError(f"{what} ended with {code}, expected was {settings.exit}{said}")
+        result = {"exit": code, "output": said.removeprefix(": ")}
+        return Seen((begun, time.time()), f"{what} ended with {code}"), result

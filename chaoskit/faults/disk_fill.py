@@ -6,44 +6,32 @@ import os
 import re
 import secrets
 import shutil
-import threading
 import time
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
 
-from pydantic import BeforeValidator, Field
-
-from chaoskit.faults.base import Fault, FaultError, Lapsed, Made, Seen, Settings, Target, Undo, is_gone
+from chaoskit.faults.base import Fault, FaultError, Made, Seen, Settings, Target, Undo, is_gone
+from chaoskit.faults.quantities import Size
 from chaoskit.faults.strength import told
-from chaoskit.units import parse_size
 
-_LOOK_S = 0.25
 _SPARE_BYTES = 512 * 2**20
 """So much of the machine's own disk is left free, whatever is asked for."""
-
-
-def _size(given: Any) -> Any:
-    return parse_size(given) if isinstance(given, str) else given
 
 
 class DiskFillSettings(Settings):
     """Settings of disk.fill."""
 
-    size: Annotated[int, BeforeValidator(_size), Field(gt=0)]
+    size: Size
     """How much, as `200MiB`."""
 
 
-class DiskFill(Fault):
+class DiskFill(Fault[DiskFillSettings]):
     """Fills the slice's disk quota."""
 
-    kind: ClassVar[str] = "disk.fill"
-    handles: ClassVar[tuple[str, ...]] = ("slice",)
-    settings: ClassVar[type[Settings]] = DiskFillSettings
+    kind = "disk.fill"
+    handles = ("slice",)
 
-    @classmethod
-    def prepare(cls, target: Target, settings: Settings) -> Undo:
+    def prepare(self, target: Target, settings: DiskFillSettings) -> Undo:
         """Chooses a name; raises FaultError where there is no folder, or too little room on the machine itself."""
-        assert isinstance(settings, DiskFillSettings)
         folder = Path(target.address.folder)
         if not target.address.folder or not folder.is_dir():
             raise FaultError(f"{target.handle}: the target does not say which folder its quota is about")
@@ -52,8 +40,7 @@ class DiskFill(Fault):
             raise FaultError(f"disk.fill of {settings.size} bytes would endanger this machine: {free} are free")
         return {"file": str(folder / f"chaoskit-fill-{secrets.token_hex(6)}"), "size": settings.size}
 
-    @classmethod
-    def start(cls, undo: Undo) -> Seen:
+    def start(self, undo: Undo) -> Seen:
         """Allocates the file and sees its blocks."""
         begun = time.time()
         try:
@@ -67,16 +54,13 @@ class DiskFill(Fault):
             raise FaultError(f"{undo['file']} was made; {told(held / 2**20, undo['size'] / 2**20, 'MiB')}")
         return Seen((begun, time.time()), f"{held / 2**20:.0f} MiB filled")
 
-    @classmethod
-    def hold(cls, undo: Undo, ended: threading.Event) -> None:
-        """Watches that the file stays."""
-        while not ended.wait(_LOOK_S):
-            if _blocks(undo) < undo["size"] and not ended.is_set():
-                left = told(_blocks(undo) / 2**20, undo["size"] / 2**20, "MiB")
-                raise Lapsed(f"something else made {undo['file']} smaller, or removed it; {left}")
+    def lapse(self, undo: Undo) -> str:
+        """The file has shrunk, or is gone."""
+        held = _blocks(undo)
+        left = told(held / 2**20, undo["size"] / 2**20, "MiB")
+        return "" if held >= undo["size"] else f"something else made {undo['file']} smaller, or removed it; {left}"
 
-    @classmethod
-    def stop(cls, undo: Undo) -> Seen:
+    def stop(self, undo: Undo) -> Seen:
         """Removes the file; one that was never made is just as well."""
         begun = time.time()
         try:
@@ -86,8 +70,7 @@ class DiskFill(Fault):
             raise FaultError(f"{undo['file']} could not be removed: {error.strerror}") from None
         return Seen((begun, time.time()), "removed")
 
-    @classmethod
-    def vouch(cls, undo: Undo, made: Made) -> str:
+    def vouch(self, undo: Undo, made: Made) -> str:
         """Only a file of the name that this kind makes up, in the target's folder."""
         file = Path(undo["file"])
         made.allow("folder", str(file.parent))

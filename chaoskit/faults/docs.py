@@ -16,7 +16,7 @@ from pydantic_core import PydanticUndefined
 
 from chaoskit.faults.base import Action, Changeable, Kind
 from chaoskit.faults.quantities import Duration, Ratio
-from chaoskit.faults.registry import changeable, known, known_actions
+from chaoskit.faults.registry import known, known_actions
 
 _HEAD = """# Faults and actions
 
@@ -37,16 +37,16 @@ processes with one name none is hit: that is refused, with their pids.
 
 def render() -> str:
     """The whole page."""
-    faults = "".join(_section(name, kind, changeable(kind)) for name, kind in sorted(known().items()))
-    actions = "".join(_section(name, kind, False) for name, kind in sorted(known_actions().items()))
+    faults = "".join(_section(name, kind) for name, kind in sorted(known().items()))
+    actions = "".join(_section(name, kind) for name, kind in sorted(known_actions().items()))
     return f"{_HEAD}## Faults\n\n{faults}## Actions\n\n{actions}".rstrip() + "\n"
 
 
 def fault_rows() -> Iterator[tuple[str, ...]]:
     """Every fault and action: its kind, which targets it needs, whether it has levels, what it does."""
-    kinds: list[type[Kind]] = [*known().values(), *known_actions().values()]
+    kinds: list[Kind[Any]] = [*known().values(), *known_actions().values()]
     for kind in kinds:
-        levels = "yes" if issubclass(kind, Changeable) else "action" if issubclass(kind, Action) else ""
+        levels = "yes" if isinstance(kind, Changeable) else "action" if isinstance(kind, Action) else ""
         yield kind.kind, " or ".join(kind.handles), levels, summary(kind)
 
 
@@ -55,7 +55,7 @@ def summary(kind: object) -> str:
     return (inspect.getdoc(kind) or "").partition("\n")[0]
 
 
-def _section(name: str, kind: Any, levels: bool) -> str:
+def _section(name: str, kind: Any) -> str:
     about = inspect.getdoc(kind) or ""
     handles = " or ".join(f"`{handle}`" for handle in kind.handles) or "none"
     lines = [
@@ -63,7 +63,7 @@ def _section(name: str, kind: Any, levels: bool) -> str:
         "",
         about,
         "",
-        f"Target: {handles}. {'Its level can be changed while in force.' if levels else ''}",
+        f"Target: {handles}. {'Its level can be changed while in force.' if isinstance(kind, Changeable) else ''}",
     ]
     fields: dict[str, FieldInfo] = kind.settings.model_fields
     if fields:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -34,19 +34,16 @@ class HttpRequestSettings(Settings):
     """Longest wait for the answer, in real seconds."""
 
 
-class HttpRequest(Action):
+class HttpRequest(Action[HttpRequestSettings]):
     """Makes one request to the target."""
 
-    kind: ClassVar[str] = "http.request"
-    handles: ClassVar[tuple[str, ...]] = ()
-    settings: ClassVar[type[Settings]] = HttpRequestSettings
+    kind = "http.request"
+    handles = ()
 
-    @classmethod
-    def run(cls, target: Target, settings: Settings) -> tuple[Seen, dict[str, Any]]:
+    def run(self, target: Target, settings: HttpRequestSettings) -> tuple[Seen, dict[str, Any]]:
         """Asks once; raises FaultError when no answer comes or it has another status."""
         import requests  # a tenth of a second of CPU that every fault's holder would pay for as well
 
-        assert isinstance(settings, HttpRequestSettings)
         if target.handle:
             raise FaultError(f"http.request asks the target's service and has no handle such as {target.handle}")
         what, begun = f"{settings.method} {settings.path}", time.time()

@@ -1,4 +1,6 @@
-"""What faults on a link share: a toxic of an id of their own in the proxy that the link runs through.
+"""Faults on a link: http.error, http.slow, tcp.reset, tcp.blackhole, tcp.flaky.
+
+Each is a toxic of an id of its own in the proxy that the link runs through:
 
     prepare   an id                        nothing is changed
     start     PUT /toxics/ID               listed, and, where calls come by, seen to hit
@@ -17,13 +19,13 @@ import secrets
 import threading
 import time
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from chaoskit.faults.base import Changeable, FaultError, Lapsed, Made, Seen, Settings, Target, Undo
 from chaoskit.faults.interface import Watch, ask, get, interface, take_back, vouched
-from chaoskit.faults.quantities import Ratio
+from chaoskit.faults.quantities import Duration, Ratio
 from chaoskit.faults.strength import ENOUGH, told, too_few
 
 _LOOK_S = 0.25
@@ -51,25 +53,21 @@ class LinkSettings(Settings):
     """Only calls whose path this regular expression is found in; empty for all."""
 
 
-class LinkFault(Changeable):
+L = TypeVar("L", bound=LinkSettings)
+
+
+class LinkFault(Changeable[L]):
     """A toxic on a link; a kind adds its name, its settings, and what the proxy is told of them."""
 
-    kind: ClassVar[str] = ""
-    handles: ClassVar[tuple[str, ...]] = ("link",)
-    settings: ClassVar[type[Settings]] = LinkSettings
+    handles = ("link",)
 
-    @classmethod
-    def effect(cls, settings: Settings) -> dict[str, Any]:
+    def effect(self, settings: L) -> dict[str, Any]:
         """The toxic's own settings, beside ratio and path."""
         return {}
 
-    @classmethod
-    def prepare(cls, target: Target, settings: Settings) -> Undo:
-        """Finds the proxy and makes up an id.
-
-        Raises FaultError when its control interface does not answer, or beyond the profile's limits.connections.
-        """
-        cls.refuse_beyond(settings, target)
+    def prepare(self, target: Target, settings: L) -> Undo:
+        """Finds the proxy and makes up an id; raises FaultError where it does not answer, or beyond the limits."""
+        self.refuse_beyond(settings, target)
         most = target.address.limits.get("connections")
         at = interface(target)
         get(at, "GET", "/toxics")
@@ -77,14 +75,13 @@ class LinkFault(Changeable):
         return {
             "at": at,
             "link": ", ".join(target.names) or target.handle,
-            "id": f"{cls.kind}-{secrets.token_hex(6)}",
-            "toxic": cls._toxic(settings),
+            "id": f"{self.kind}-{secrets.token_hex(6)}",
+            "toxic": self._toxic(settings),
             "most": most,
             "until": None if max_s is None else time.time() + float(max_s) + _SPARE_S,
         }
 
-    @classmethod
-    def start(cls, undo: Undo) -> Seen:
+    def start(self, undo: Undo) -> Seen:
         """Puts the toxic and sees it listed; where calls come by, returns once one of them was hit."""
         toxic = dict(undo["toxic"])
         if undo["until"] is not None:
@@ -92,23 +89,21 @@ class LinkFault(Changeable):
         begun = time.time()
         get(undo["at"], "PUT", _path(undo), toxic)
         listed = time.time()
-        return Seen((begun, listed), f"{cls.kind} on {undo['link']}: {_first_hit(undo)}")
+        return Seen((begun, listed), f"{self.kind} on {undo['link']}: {_first_hit(undo)}")
 
-    @classmethod
-    def hold(cls, undo: Undo, ended: threading.Event) -> None:
+    def hold(self, undo: Undo, ended: threading.Event) -> None:
         """Looks whether the toxic is still listed; raises Lapsed when it is not, or nobody can tell."""
         watch, over, ever = Watch(), False, False
         while not over:
             over = ended.wait(_LOOK_S)
             answer = watch.look(lambda: ask(undo["at"], "GET", _path(undo)))
             if answer is not None and answer[0] == 404 and not over and not ended.is_set():
-                raise Lapsed(f"something else took {cls.kind} off {undo['link']}")
+                raise Lapsed(f"something else took {self.kind} off {undo['link']}")
             if answer is not None and answer[0] == 200:
                 ever = ever or bool(answer[1]["hit"])  # a change counts anew
-                cls._weigh(undo, answer[1], over and not ever)
+                self._weigh(undo, answer[1], over and not ever)
 
-    @classmethod
-    def _weigh(cls, undo: Undo, shown: dict[str, Any], never: bool) -> None:
+    def _weigh(self, undo: Undo, shown: dict[str, Any], never: bool) -> None:
         """Raises Lapsed where fewer calls were hit than asked for, or, at the end, never one."""
         seen, hit, ratio = int(shown["seen"]), int(shown["hit"]), undo["toxic"]["ratio"]
         if too_few(hit, seen, ratio):
@@ -118,10 +113,9 @@ class LinkFault(Changeable):
             raise Lapsed(told(held_vs, delay_vs, f"virtual s for which a call on {undo['link']} was held"))
         if never and ratio:
             matching = f" whose path matches {undo['toxic']['path']}" if undo["toxic"]["path"] else ""
-            raise Lapsed(f"no call on {undo['link']} was ever hit by {cls.kind}: {seen} calls{matching} came by")
+            raise Lapsed(f"no call on {undo['link']} was ever hit by {self.kind}: {seen} calls{matching} came by")
 
-    @classmethod
-    def stop(cls, undo: Undo) -> Seen:
+    def stop(self, undo: Undo) -> Seen:
         """Takes the toxic away and sees that it is no longer listed; one that never was is just as well."""
 
         def remove() -> tuple[float, str]:
@@ -129,46 +123,35 @@ class LinkFault(Changeable):
             gone_by = time.time()
             status, _ = ask(undo["at"], "GET", _path(undo))
             if status != 404:
-                raise FaultError(f"{cls.kind} was taken off {undo['link']}, and is still listed")
-            taken = f"{cls.kind} off {undo['link']}"
+                raise FaultError(f"{self.kind} was taken off {undo['link']}, and is still listed")
+            taken = f"{self.kind} off {undo['link']}"
             return gone_by, taken if found.get("removed") else f"{undo['link']} was free of it"
 
         return take_back(undo["at"], remove)
 
-    @classmethod
-    def vouch(cls, undo: Undo, made: Made) -> str:
+    def vouch(self, undo: Undo, made: Made) -> str:
         """Only a toxic of an id that this kind makes up, at the target's proxy."""
-        if not re.fullmatch(rf"{re.escape(cls.kind)}-[0-9a-f]{{12}}", undo["id"]):
-            raise FaultError(f"{undo['id']!r} is no toxic of {cls.kind}")
+        if not re.fullmatch(rf"{re.escape(self.kind)}-[0-9a-f]{{12}}", undo["id"]):
+            raise FaultError(f"{undo['id']!r} is no toxic of {self.kind}")
         return f"sends DELETE {vouched(undo['at'], made)}{_path(undo)}"
 
-    @classmethod
-    def alter(cls, undo: Undo, settings: Settings) -> Undo:
+    def alter(self, undo: Undo, settings: L) -> Undo:
         """The token of the other level: the same toxic, so it undoes either. Raises FaultError like `prepare`."""
-        if why := cls.beyond(settings, {"connections": undo.get("most")}):
+        if why := self.beyond(settings, {"connections": undo.get("most")}):
             raise FaultError(why)
-        return {**undo, "toxic": cls._toxic(settings)}
+        return {**undo, "toxic": self._toxic(settings)}
 
-    @classmethod
-    def change(cls, undo: Undo) -> Seen:
+    def change(self, undo: Undo) -> Seen:
         """Replaces the toxic's settings in one stroke and sees the new ones hit."""
-        return cls.start(undo)
+        return self.start(undo)
 
-    @classmethod
-    def beyond(cls, settings: Settings, limits: Mapping[str, Any]) -> str:
-        """Why the profile's limits forbid it; empty where they do not."""
-        assert isinstance(settings, LinkSettings)
-        most = limits.get("connections")
-        if most is None or settings.ratio <= most:
-            return ""
-        return (
-            f"{cls.kind} on {settings.ratio:.3g} of the calls is beyond the profile's limits.connections of {most:.3g}"
-        )
+    def beyond(self, settings: L, limits: Mapping[str, Any]) -> str:
+        most, asked = limits.get("connections"), f"{self.kind} on {settings.ratio:.3g} of the calls"
+        over = most is not None and settings.ratio > most
+        return f"{asked} is beyond the profile's limits.connections of {most:.3g}" if over else ""
 
-    @classmethod
-    def _toxic(cls, settings: Settings) -> dict[str, Any]:
-        assert isinstance(settings, LinkSettings)
-        return {"kind": cls.kind, "ratio": settings.ratio, "path": settings.path, **cls.effect(settings)}
+    def _toxic(self, settings: L) -> dict[str, Any]:
+        return {"kind": self.kind, "ratio": settings.ratio, "path": settings.path, **self.effect(settings)}
 
 
 def _path(undo: Undo) -> str:
@@ -189,3 +172,53 @@ def _first_hit(undo: Undo) -> str:
             came = f"{shown['seen']} calls have come by, none is due yet" if shown["seen"] else "no call has come by"
             return f"listed; {came}"
         time.sleep(_HIT_LOOK_S)  # a proxy counts its hits, and announces none
+
+
+class HttpErrorSettings(LinkSettings):
+    """Settings of http.error."""
+
+    status: Annotated[int, Field(ge=400, le=599)] = 500
+    """The answer's status. A 4xx blames the request: callers commonly neither retry it nor count it in a breaker."""
+
+
+class HttpError(LinkFault[HttpErrorSettings]):
+    """Answers calls on a link with an error status."""
+
+    kind = "http.error"
+
+    def effect(self, settings: HttpErrorSettings) -> dict[str, Any]:
+        return {"status": settings.status}
+
+
+class HttpSlowSettings(LinkSettings):
+    """Settings of http.slow."""
+
+    by: Annotated[Duration, Field(gt=0)]
+    """How long a call is held before it is passed on, in virtual time: `15s`."""
+
+
+class HttpSlow(LinkFault[HttpSlowSettings]):
+    """Holds calls on a link for a while; when it is undone, those that are held go on at once."""
+
+    kind = "http.slow"
+
+    def effect(self, settings: HttpSlowSettings) -> dict[str, Any]:
+        return {"delay_vs": settings.by}  # the proxy lives in the target's time
+
+
+class TcpReset(LinkFault[LinkSettings]):
+    """Resets connections on a link before an answer comes, as a crashed or restarted peer does."""
+
+    kind = "tcp.reset"
+
+
+class TcpBlackhole(LinkFault[LinkSettings]):
+    """Swallows calls on a link: neither answer nor end, until it is undone and what it holds is reset."""
+
+    kind = "tcp.blackhole"
+
+
+class TcpFlaky(LinkFault[LinkSettings]):
+    """Lets calls through and breaks their answers off half-way: the work was done, the caller does not know."""
+
+    kind = "tcp.flaky"

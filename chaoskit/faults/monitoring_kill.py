@@ -9,35 +9,27 @@ from __future__ import annotations
 
 import re
 import socket
-import threading
 import time
 from pathlib import Path
-from typing import ClassVar
 
 from chaoskit import waiting
 from chaoskit.faults import processes
-from chaoskit.faults.base import Fault, FaultError, Lapsed, Made, Seen, Settings, Target, Undo
+from chaoskit.faults.base import Fault, FaultError, Made, Seen, Settings, Target, Undo
 from chaoskit.handles.equipment import EquipmentAddress
 
 _CONFIRM_S = 5.0
 _BACK_S = 15.0
-_LOOK_S = 0.5
 _FAITHFUL_SCALE = 2.5
 
 
-class MonitoringKillSettings(Settings):
-    """It has no settings: dead is dead."""
-
-
-class MonitoringKill(Fault):
+class MonitoringKill(Fault[Settings]):
     """Takes down what should have watched, and lets it come back."""
 
-    kind: ClassVar[str] = "monitoring.kill"
-    handles: ClassVar[tuple[str, ...]] = ("equipment",)
-    settings: ClassVar[type[Settings]] = MonitoringKillSettings
+    kind = "monitoring.kill"
+    handles = ("equipment",)
+    look_s = 0.5
 
-    @classmethod
-    def largest_scale(cls, names: tuple[str, ...]) -> tuple[float, str]:
+    def largest_scale(self, names: tuple[str, ...]) -> tuple[float, str]:
         """Up to which time scale this is faithful, and why.
 
         A Prometheus that starts again publishes its targets on a fixed 5 s ticker but evaluates at once, so in
@@ -48,8 +40,7 @@ class MonitoringKill(Fault):
             return _FAITHFUL_SCALE, reason
         return float("inf"), ""
 
-    @classmethod
-    def prepare(cls, target: Target, settings: Settings) -> Undo:
+    def prepare(self, target: Target, settings: Settings) -> Undo:
         """Finds the equipment and its owner; raises FaultError for what is not running."""
         address = target.address
         assert isinstance(address, EquipmentAddress)
@@ -64,8 +55,7 @@ class MonitoringKill(Fault):
             "owner": processes.token(address.owner, "owner"),
         }
 
-    @classmethod
-    def start(cls, undo: Undo) -> Seen:
+    def start(self, undo: Undo) -> Seen:
         """Notes what is meant to be down, kills it, and sees that it is gone."""
         begun = time.time()
         for victim in undo["victims"]:
@@ -73,16 +63,12 @@ class MonitoringKill(Fault):
         processes.kill(undo, _CONFIRM_S)
         return Seen((begun, time.time()), ", ".join(victim["name"] for victim in undo["victims"]) + " killed")
 
-    @classmethod
-    def hold(cls, undo: Undo, ended: threading.Event) -> None:
-        """Its owner leaves it down as long as the note lies there; raises Lapsed when it answers all the same."""
-        while not ended.wait(_LOOK_S):
-            up = [name for name, ports in undo["ports"].items() if ports and all(map(_open, ports))]
-            if up and not ended.is_set():
-                raise Lapsed(f"{', '.join(up)} was started again by something else")
+    def lapse(self, undo: Undo) -> str:
+        """It answers, though its owner leaves it down as long as the note lies there."""
+        up = [name for name, ports in undo["ports"].items() if ports and all(map(_open, ports))]
+        return f"{', '.join(up)} was started again by something else" if up else ""
 
-    @classmethod
-    def stop(cls, undo: Undo) -> Seen:
+    def stop(self, undo: Undo) -> Seen:
         """Takes the notes away and waits until everything answers again, if there is still an owner."""
         begun = time.time()
         for victim in undo["victims"]:
@@ -95,8 +81,7 @@ class MonitoringKill(Fault):
             raise FaultError(f"{', '.join(down)} did not come back within {_BACK_S:g} s")
         return Seen((begun, time.time()), "back again")
 
-    @classmethod
-    def vouch(cls, undo: Undo, made: Made) -> str:
+    def vouch(self, undo: Undo, made: Made) -> str:
         """Only notes of the targets, in the stack's control folder."""
         made.allow("control", undo["control"])
         names = [victim["name"] for victim in undo["victims"]]

@@ -1,4 +1,4 @@
-"""The nursery: a process that has imported the kinds of faults once, and forks a holder whenever one is asked for.
+"""The process that has imported the kinds of faults once, and the holders that it forks, one for each fault.
 
 An interpreter with our imports takes a third of a second of processor time to come up, and the drills of a wave begin
 all at once. Ten of them together leave a target that runs beside them on two cores nothing for seconds; what it does
@@ -9,26 +9,51 @@ then is our doing, not the fault's. A fork takes some milliseconds.
     <- EOF                               nothing more is asked for; the holders live on by themselves
 
 Which run a holder belongs to is told by its stderr, the holder log in that run's folder: a fork cannot be given an
-environment or a command line of its own.
+environment or a command line of its own. It keeps its fault in force exactly as long as its stdin is held open:
+however the runner ends (by SIGKILL, say), the kernel closes that pipe, and the holder undoes the fault. It says one
+line of JSON an answer:
+
+    <- {"kind": ..., "undo": {...}, "max_s": ...}      what to hold
+    -> {"armed": true}
+    <- start
+    -> {"ok": [a, b], "detail": ...} | {"fail": reason}
+    -> {"lapsed": reason} | {"expired": max_s}         while in force, at most once
+    <- change {...}                                    the altered token, while in force
+    -> {"changed": [a, b], "detail": ...} | {"change_failed": reason}
+    <- EOF, or undo
+    -> {"undone": [a, b], "detail": ...} | {"undo_failed": reason}
+
+Signals that a terminal or a service manager sends to everybody are left to the runner: the holder outlives them,
+and hands none of that on to the programs that it starts.
 """
 
 from __future__ import annotations
 
 import gc
+import json
 import os
 import signal
 import socket
 import sys
+import threading
+from collections.abc import Callable
+from typing import Any, cast
 
-from chaoskit.faults import holder
+from chaoskit.faults.base import Changeable, Fault, FaultError, Lapsed, Seen, Undo
 from chaoskit.faults.registry import known
+from chaoskit.fresh import outlive
 
 _STREAMS = 3
 
 
+def leave_signals_to_the_runner() -> None:
+    """Whoever ends everything at once ends the runner by it; what holds a fault must outlive that to take it back."""
+    outlive((signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE))
+
+
 def main() -> int:
     """Serves the protocol above on the socket whose descriptor is the first argument, until its other end is closed."""
-    holder.leave_signals_to_the_runner()
+    leave_signals_to_the_runner()
     # Nobody waits for holders here, so the kernel shall not keep them for that.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     known()
@@ -65,12 +90,86 @@ def _become_holder(asked: socket.socket, streams: list[int]) -> None:
             os.dup2(stream, number)
             os.close(stream)
         asked.close()
-        os._exit(holder.main())
+        os._exit(hold())
     except BaseException:
         sys.excepthook(*sys.exc_info())
         sys.stderr.flush()
     finally:
         os._exit(1)
+
+
+def hold() -> int:
+    """Runs the protocol above on stdin and stdout; 0 when the fault is undone, 1 when it could not be."""
+    order = json.loads(sys.stdin.readline() or "null")
+    if order is None:
+        return 0
+    fault = known()[order["kind"]]
+    undo: Undo = order["undo"]
+    _say(armed=True)
+    if sys.stdin.readline().strip() != "start":
+        return 0
+    ended = threading.Event()
+    threading.Thread(target=_listen, args=(fault, undo, ended), daemon=True).start()
+    threading.Thread(target=_limit, args=(order["max_s"], ended), daemon=True).start()
+    try:
+        if _tried("ok", "fail", lambda: fault.start(undo)):
+            _hold(fault, undo, ended)
+    finally:
+        ended.set()
+        healed = _tried("undone", "undo_failed", lambda: fault.stop(undo))
+    sys.stdout.flush()
+    os._exit(0 if healed else 1)
+
+
+def _hold(fault: Fault[Any], undo: Undo, ended: threading.Event) -> None:
+    try:
+        fault.hold(undo, ended)
+    except Lapsed as lapse:
+        _say(lapsed=str(lapse))
+    except Exception as error:
+        _say(lapsed=_reason(error))
+    ended.wait()
+
+
+def _listen(fault: Fault[Any], undo: Undo, ended: threading.Event) -> None:
+    """Carries out changes until anything else, or the end, comes in."""
+    try:
+        while (word := sys.stdin.readline().partition(" "))[0] == "change" and not ended.is_set():
+            # The token first: from here on, healing undoes the new level too.
+            undo.update(json.loads(word[2]))
+            _tried("changed", "change_failed", lambda: cast(Changeable[Any], fault).change(undo))
+    finally:
+        ended.set()
+
+
+def _tried(done: str, failed: str, work: Callable[[], Seen]) -> bool:
+    """Whether it went well; either is said."""
+    try:
+        seen = work()
+    except Exception as error:
+        _say(**{failed: _reason(error)})
+        return False
+    _say(**{done: seen.between}, detail=seen.detail)
+    return True
+
+
+def _limit(max_s: float, ended: threading.Event) -> None:
+    if not ended.wait(max_s):
+        _say(expired=max_s)
+        ended.set()
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, FaultError) else f"{type(error).__name__}: {error}"
+
+
+def _say(**answer: Any) -> None:
+    try:
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+    except OSError:
+        # The runner is gone; healing must go on all the same.
+        return
 
 
 if __name__ == "__main__":

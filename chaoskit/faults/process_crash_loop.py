@@ -9,7 +9,6 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from typing import ClassVar
 
 import psutil
 from pydantic import Field
@@ -33,33 +32,28 @@ class CrashLoopSettings(Settings):
     """Virtual time that a replacement lives before it dies in its turn."""
 
 
-class ProcessCrashLoop(Fault):
+class ProcessCrashLoop(Fault[CrashLoopSettings]):
     """Kills processes and, some time after each rebirth, their replacements."""
 
-    kind: ClassVar[str] = "process.crash-loop"
-    handles: ClassVar[tuple[str, ...]] = ("role",)
-    settings: ClassVar[type[Settings]] = CrashLoopSettings
+    kind = "process.crash-loop"
+    handles = ("role",)
 
-    @classmethod
-    def prepare(cls, target: Target, settings: Settings) -> Undo:
+    def prepare(self, target: Target, settings: CrashLoopSettings) -> Undo:
         """Finds the processes; raises FaultError naming those that are not there."""
-        assert isinstance(settings, CrashLoopSettings)
         return {
             **processes.prepare(target),
             "times": settings.times,
             "every_s": settings.every / target.address.time_scale,
         }
 
-    @classmethod
-    def start(cls, undo: Undo) -> Seen:
+    def start(self, undo: Undo) -> Seen:
         """The first death of each, seen."""
         begun = time.time()
         processes.kill(undo, _CONFIRM_S)
         names = ", ".join(victim["name"] for victim in undo["victims"])
         return Seen((begun, time.time()), f"{names} killed, the first of {undo['times']} times")
 
-    @classmethod
-    def hold(cls, undo: Undo, ended: threading.Event) -> None:
+    def hold(self, undo: Undo, ended: threading.Event) -> None:
         """The further deaths; raises Lapsed when a process was not replaced."""
         for _ in range(undo["times"] - 1):
             born = _await_births(undo, ended)
@@ -67,12 +61,11 @@ class ProcessCrashLoop(Fault):
                 return
             for process in born:
                 processes.send(process, signal.SIGKILL)
-            if not waiting.await_true(lambda born=born: not any(map(_lives, born)), _CONFIRM_S):  # type: ignore[misc]
+            if not waiting.await_true(lambda born=born: not any(map(processes.lives, born)), _CONFIRM_S):  # type: ignore[misc]
                 raise Lapsed("SIGKILL was sent, but a replacement is still there")
         ended.wait()
 
-    @classmethod
-    def stop(cls, undo: Undo) -> Seen:
+    def stop(self, undo: Undo) -> Seen:
         """Nothing is held, so nothing is taken back; waits until each process is there again, if it is replaced."""
         begun = time.time()
         if undo["boot"] != identity.boot_id():
@@ -81,8 +74,7 @@ class ProcessCrashLoop(Fault):
         back = waiting.await_true(lambda: names <= processes.find(undo["pattern"]).keys(), _CONFIRM_S)
         return Seen((begun, time.time()), "all back" if back else "a crash loop has nothing to take back")
 
-    @classmethod
-    def vouch(cls, undo: Undo, made: Made) -> str:
+    def vouch(self, undo: Undo, made: Made) -> str:
         """Nothing is taken back, of processes that the pattern names."""
         return f"waits for what replaced {processes.vouched(undo, made)}"
 
@@ -95,17 +87,10 @@ def _await_births(undo: Undo, ended: threading.Event) -> list[psutil.Process]:
     def born() -> bool:
         found.clear()
         found.update(processes.find(undo["pattern"]))
-        return ended.is_set() or all(name in found and _lives(found[name]) for name in names)
+        return ended.is_set() or all(name in found and processes.lives(found[name]) for name in names)
 
     within_s = max(_REPLACED_S, undo["every_s"])
     if not waiting.await_true(born, within_s):
         missing = ", ".join(name for name in names if name not in found)
         raise Lapsed(f"{missing} was not replaced within {within_s:g} s, so it dies less often than asked for")
     return [found[name] for name in names if name in found]
-
-
-def _lives(process: psutil.Process) -> bool:
-    try:
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
-        return False

@@ -10,7 +10,6 @@ import re
 import signal
 import threading
 import time
-from typing import ClassVar
 
 import psutil
 
@@ -34,31 +33,26 @@ class KillSettings(Settings):
     """Keep it down: stop a supervisor's replacement as soon as it appears."""
 
 
-class ProcessKill(Fault):
+class ProcessKill(Fault[KillSettings]):
     """Kills processes, and with `hold` keeps their replacements from coming up."""
 
-    kind: ClassVar[str] = "process.kill"
-    handles: ClassVar[tuple[str, ...]] = ("role",)
-    settings: ClassVar[type[Settings]] = KillSettings
+    kind = "process.kill"
+    handles = ("role",)
 
-    @classmethod
-    def prepare(cls, target: Target, settings: Settings) -> Undo:
+    def prepare(self, target: Target, settings: KillSettings) -> Undo:
         """Finds the processes and their parents; raises FaultError naming those that are not there."""
-        assert isinstance(settings, KillSettings)
         undo = processes.prepare(target)
         for victim in undo["victims"]:
             victim["parent"] = psutil.Process(victim["pid"]).ppid()
         return undo | {"hold": settings.hold}
 
-    @classmethod
-    def start(cls, undo: Undo) -> Seen:
+    def start(self, undo: Undo) -> Seen:
         """Kills every process of the token and sees each one gone."""
         begun = time.time()
         processes.kill(undo, _CONFIRM_S)
         return Seen((begun, time.time()), ", ".join(victim["name"] for victim in undo["victims"]) + " killed")
 
-    @classmethod
-    def hold(cls, undo: Undo, ended: threading.Event) -> None:
+    def hold(self, undo: Undo, ended: threading.Event) -> None:
         """With `hold`, stops each replacement within milliseconds of its birth, before its first heartbeat."""
         if not undo["hold"]:
             ended.wait()
@@ -71,8 +65,7 @@ class ProcessKill(Fault):
             if (name := watch.missed()) and not ended.is_set():
                 raise Lapsed(f"the replacement of {name} came up before it could be held")
 
-    @classmethod
-    def stop(cls, undo: Undo) -> Seen:
+    def stop(self, undo: Undo) -> Seen:
         """Lets every stopped replacement go and sees that none stands still."""
         begun = time.time()
         if not undo["hold"]:
@@ -90,8 +83,7 @@ class ProcessKill(Fault):
             raise FaultError("SIGCONT was sent, but a replacement still stands still")
         return Seen((begun, time.time()), f"{len(held_back)} let go")
 
-    @classmethod
-    def vouch(cls, undo: Undo, made: Made) -> str:
+    def vouch(self, undo: Undo, made: Made) -> str:
         """Only replacements of the processes that the pattern names."""
         return f"lets go of what replaced {processes.vouched(undo, made)}"
 

@@ -3,36 +3,27 @@
 from __future__ import annotations
 
 import signal
-import threading
 import time
-from typing import ClassVar
 
 from chaoskit import waiting
 from chaoskit.faults import processes
-from chaoskit.faults.base import Fault, FaultError, Lapsed, Made, Seen, Settings, Target, Undo
+from chaoskit.faults.base import Fault, FaultError, Made, Seen, Settings, Target, Undo
 
 _CONFIRM_S = 5.0
-_LOOK_S = 0.05
 
 
-class PauseSettings(Settings):
-    """process.pause has no settings."""
-
-
-class ProcessPause(Fault):
+class ProcessPause(Fault[Settings]):
     """Stops processes with SIGSTOP: they keep their sockets and answer nobody."""
 
-    kind: ClassVar[str] = "process.pause"
-    handles: ClassVar[tuple[str, ...]] = ("role",)
-    settings: ClassVar[type[Settings]] = PauseSettings
+    kind = "process.pause"
+    handles = ("role",)
+    look_s = 0.05
 
-    @classmethod
-    def prepare(cls, target: Target, settings: Settings) -> Undo:
+    def prepare(self, target: Target, settings: Settings) -> Undo:
         """Finds the processes; raises FaultError naming those that are not there."""
         return processes.prepare(target)
 
-    @classmethod
-    def start(cls, undo: Undo) -> Seen:
+    def start(self, undo: Undo) -> Seen:
         """Stops every process of the token and sees them stopped."""
         begun = time.time()
         victims = processes.strike(undo, signal.SIGSTOP, "pause")
@@ -40,19 +31,14 @@ class ProcessPause(Fault):
             raise FaultError("SIGSTOP was sent, but a process still runs")
         return Seen((begun, time.time()), f"{len(victims)} stopped")
 
-    @classmethod
-    def hold(cls, undo: Undo, ended: threading.Event) -> None:
-        """Watches that they stay stopped; raises Lapsed when somebody lets one go or ends it."""
-        while not ended.wait(_LOOK_S):
-            for victim in processes.victims(undo):
-                if not processes.stands_still(victim):
-                    if ended.is_set():
-                        return
-                    how = "is no longer paused" if processes.alive(victim) else processes.ENDED
-                    raise Lapsed(f"{victim['name']} {how}")
+    def lapse(self, undo: Undo) -> str:
+        """Somebody let one go, or ended it."""
+        for victim in processes.victims(undo):
+            if not processes.stands_still(victim):
+                return f"{victim['name']} {'is no longer paused' if processes.alive(victim) else processes.ENDED}"
+        return ""
 
-    @classmethod
-    def stop(cls, undo: Undo) -> Seen:
+    def stop(self, undo: Undo) -> Seen:
         """Lets the processes go and sees that none of them stands still; one that was seen to end needs nothing.
 
         Raises FaultError where it cannot be told what became of one.
@@ -69,7 +55,6 @@ class ProcessPause(Fault):
         said = [f"{len(victims) - len(ended)} let go"] + [f"{name} {processes.ENDED}" for name in ended]
         return Seen((begun, time.time()), ", ".join(said))
 
-    @classmethod
-    def vouch(cls, undo: Undo, made: Made) -> str:
+    def vouch(self, undo: Undo, made: Made) -> str:
         """Only processes that the pattern names."""
         return f"lets go of {processes.vouched(undo, made)}"

@@ -64,6 +64,14 @@ def alive(victim: identity.Token) -> bool:
     return found is Fate.LIVES
 
 
+def lives(process: psutil.Process) -> bool:
+    """Whether it runs; a zombie, which a parent that stands still never reaps, does and holds nothing any more."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
 def stopped(process: psutil.Process) -> bool:
     """Whether the process stands still because of a stop signal."""
     try:

@@ -7,17 +7,13 @@ its status (HTTP's for webhooks, SMTP's after DATA for mails) or answered only a
 from __future__ import annotations
 
 import json
-import threading
 import time
 from pathlib import Path
-from typing import ClassVar
 
 from pydantic import Field, model_validator
 
-from chaoskit.faults.base import Fault, FaultError, Lapsed, Made, Seen, Settings, Target, Undo, is_gone
+from chaoskit.faults.base import Fault, FaultError, Made, Seen, Settings, Target, Undo, is_gone
 from chaoskit.faults.quantities import Duration
-
-_LOOK_S = 0.2
 
 
 class ReceiverAnswerSettings(Settings):
@@ -37,17 +33,14 @@ class ReceiverAnswerSettings(Settings):
         return self
 
 
-class ReceiverAnswer(Fault):
+class ReceiverAnswer(Fault[ReceiverAnswerSettings]):
     """Makes a sink refuse notices, or answer slowly."""
 
-    kind: ClassVar[str] = "receiver.answer"
-    handles: ClassVar[tuple[str, ...]] = ("equipment",)
-    settings: ClassVar[type[Settings]] = ReceiverAnswerSettings
+    kind = "receiver.answer"
+    handles = ("equipment",)
 
-    @classmethod
-    def prepare(cls, target: Target, settings: Settings) -> Undo:
+    def prepare(self, target: Target, settings: ReceiverAnswerSettings) -> Undo:
         """The file for each sink; raises FaultError for equipment that receives nothing."""
-        assert isinstance(settings, ReceiverAnswerSettings)
         others = [name for name in target.names if not name.endswith("-sink")]
         if others:
             raise FaultError(f"{', '.join(others)} receives no notices; name mail-sink or webhook-sink")
@@ -55,8 +48,7 @@ class ReceiverAnswer(Fault):
         control = Path(target.address.control)
         return {"files": [str(control / f"{name}.manners") for name in target.names], "answer": answer}
 
-    @classmethod
-    def start(cls, undo: Undo) -> Seen:
+    def start(self, undo: Undo) -> Seen:
         """Puts the files there, each at once and whole: from now on every answer follows them."""
         begun = time.time()
         for name in undo["files"]:
@@ -65,15 +57,12 @@ class ReceiverAnswer(Fault):
             fresh.replace(name)
         return Seen((begun, time.time()), f"answers: {undo['answer']}")
 
-    @classmethod
-    def hold(cls, undo: Undo, ended: threading.Event) -> None:
-        """Watches that the files stay; raises Lapsed when one is gone."""
-        while not ended.wait(_LOOK_S):
-            if not all(Path(name).exists() for name in undo["files"]) and not ended.is_set():
-                raise Lapsed("the file that tells the sink how to answer is gone")
+    def lapse(self, undo: Undo) -> str:
+        """One of the files is gone."""
+        there = all(Path(name).exists() for name in undo["files"])
+        return "" if there else "the file that tells the sink how to answer is gone"
 
-    @classmethod
-    def stop(cls, undo: Undo) -> Seen:
+    def stop(self, undo: Undo) -> Seen:
         """Takes the files away: the next notice is answered as usual."""
         begun = time.time()
         for file in map(Path, undo["files"]):
@@ -81,8 +70,7 @@ class ReceiverAnswer(Fault):
                 file.unlink(missing_ok=True)
         return Seen((begun, time.time()), "answers as usual")
 
-    @classmethod
-    def vouch(cls, undo: Undo, made: Made) -> str:
+    def vouch(self, undo: Undo, made: Made) -> str:
         """Only the targets' files, in the stack's control folder."""
         for file in map(Path, undo["files"]):
             made.allow("control", str(file.parent))

@@ -10,31 +10,31 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 from pydantic import ValidationError
 
 from chaoskit.errors import BadInput, Place, Problem
-from chaoskit.faults.base import Action, Changeable, Fault, Kind, Settings
+from chaoskit.faults.base import Action, Fault, Kind, Settings
 from chaoskit.handles import handle_kinds
 from chaoskit.kinds import kinds_of
 
-K = TypeVar("K", bound=Kind)
+K = TypeVar("K", bound=Kind[Any])
 _PACKAGE = "chaoskit.faults"
 GROUP = "chaoskit.faults"
 ACTIONS = "chaoskit.actions"
 
 
 @functools.cache
-def known() -> Mapping[str, type[Fault]]:
+def known() -> Mapping[str, Fault[Any]]:
     """Every kind of fault by name; raises BadInput when a registered plugin is not a fault."""
-    kinds = kinds_of(Fault, _PACKAGE, GROUP, "fault kind")  # type: ignore[type-abstract]  # it looks for what is not
-    return _on_handles(kinds)
+    return _kinds(Fault, GROUP, "fault kind")  # type: ignore[type-abstract]  # it looks for what is not
 
 
 @functools.cache
-def known_actions() -> Mapping[str, type[Action]]:
+def known_actions() -> Mapping[str, Action[Any]]:
     """Every action by name; raises BadInput when a registered plugin is not an action."""
-    return _on_handles(kinds_of(Action, _PACKAGE, ACTIONS, "action"))  # type: ignore[type-abstract]
+    return _kinds(Action, ACTIONS, "action")  # type: ignore[type-abstract]
 
 
-def _on_handles(kinds: Mapping[str, type[K]]) -> Mapping[str, type[K]]:
-    """Raises BadInput for those that act on handles of no known kind."""
+def _kinds(base: type[K], group: str, what: str) -> Mapping[str, K]:
+    """One object of each kind; raises BadInput also for those that act on handles of no known kind."""
+    kinds = {name: kind() for name, kind in kinds_of(base, _PACKAGE, group, what).items()}
     problems = []
     for name, kind in kinds.items():
         if unknown := sorted({*kind.handles} - handle_kinds().keys()):
@@ -45,12 +45,7 @@ def _on_handles(kinds: Mapping[str, type[K]]) -> Mapping[str, type[K]]:
     return kinds
 
 
-def changeable(fault: type[Fault]) -> bool:
-    """Whether this kind has levels that can be changed while it is in force."""
-    return issubclass(fault, Changeable)
-
-
-def read_settings(fault: type[Kind], given: Mapping[str, Any], place: Place) -> tuple[Settings | None, list[Problem]]:
+def read_settings(fault: Kind[Any], given: Mapping[str, Any], place: Place) -> tuple[Settings | None, list[Problem]]:
     """The kind's typed settings from what the scenario says, or all that is wrong with them."""
     try:
         return fault.settings.model_validate(dict(given)), []

@@ -7,11 +7,10 @@ is an alert on the scrape itself.
 from __future__ import annotations
 
 import socket
-from typing import ClassVar
 from urllib.parse import urlsplit
 
 from chaoskit.faults.base import FaultError, Seen, Settings, Target, Undo
-from chaoskit.faults.process_pause import PauseSettings, ProcessPause
+from chaoskit.faults.process_pause import ProcessPause
 
 _SILENCE_S = 0.3
 
@@ -19,17 +18,14 @@ _SILENCE_S = 0.3
 class ScrapeDrop(ProcessPause):
     """Stops the process that serves the metrics, and hears its silence."""
 
-    kind: ClassVar[str] = "scrape.drop"
-    handles: ClassVar[tuple[str, ...]] = ("scrape",)
-    settings: ClassVar[type[Settings]] = PauseSettings
+    kind = "scrape.drop"
+    handles = ("scrape",)
 
-    @classmethod
-    def prepare(cls, target: Target, settings: Settings) -> Undo:
+    def prepare(self, target: Target, settings: Settings) -> Undo:
         """Finds the process behind the page; raises FaultError where there is none."""
         return {**super().prepare(target, settings), "url": target.address.url}
 
-    @classmethod
-    def start(cls, undo: Undo) -> Seen:
+    def start(self, undo: Undo) -> Seen:
         """Stops it and asks for the page, which must not come."""
         seen = super().start(undo)
         if _answers(undo["url"]):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -90,37 +89,28 @@ class SeriesSettings(Settings):
         return tuple(one.scripted() for one in self.series), every_s
 
 
-class Series(Fault):
+class Series(Fault[SeriesSettings]):
     """Series on the page of a rehearsal follow a script, in place of a service that breaks.
 
     Only `chaoskit rehearse` shows such a page; it ends with the run, and the series with it.
     """
 
-    kind: ClassVar[str] = "series"
-    handles: ClassVar[tuple[str, ...]] = ()
-    settings: ClassVar[type[Settings]] = SeriesSettings
-    in_process: ClassVar[bool] = True
+    kind = "series"
+    handles = ()
+    in_process = True
 
-    @classmethod
-    def prepare(cls, target: Target, settings: Settings) -> Undo:
+    def prepare(self, target: Target, settings: SeriesSettings) -> Undo:
         """The scripts themselves."""
         return {"url": target.address.url, "settings": settings.model_dump()}
 
-    @classmethod
-    def start(cls, undo: Undo) -> Seen:
+    def start(self, undo: Undo) -> Seen:
         """From this instant on every scrape shows it."""
         page = PAGES.get(str(undo.get("url")))
         if page is None:
             raise FaultError("no rehearsal shows series here")
         return page.follow(*SeriesSettings.model_validate(undo["settings"]).scripted(page.interval_s))
 
-    @classmethod
-    def hold(cls, undo: Undo, ended: threading.Event) -> None:
-        """Nothing but its page can end it."""
-        ended.wait()
-
-    @classmethod
-    def stop(cls, undo: Undo) -> Seen:
+    def stop(self, undo: Undo) -> Seen:
         """Ends the script; done already where its page is gone."""
         page = PAGES.get(str(undo.get("url")))
         if page is None:
@@ -128,7 +118,6 @@ class Series(Fault):
             return Seen((now, now), "it ended with the run that showed it")
         return page.rest(SeriesSettings.model_validate(undo["settings"]).scripted(page.interval_s)[0])
 
-    @classmethod
-    def vouch(cls, undo: Undo, made: Made) -> str:
+    def vouch(self, undo: Undo, made: Made) -> str:
         """No token of this kind can do anything."""
         return "does nothing: it ended with the run that showed it"

@@ -85,7 +85,7 @@ def wrong_with(spec: FaultSpec) -> list[Problem]:
     if spec.kind != Series.kind:
         hint = f"a rehearsal has no application: use {Series.kind}, or `chaoskit run` for real faults"
         return [Problem(spec.place, f"'{spec.kind}' cannot be injected here", hint)]
-    return read_settings(Series, spec.settings, spec.place)[1]
+    return read_settings(Series(), spec.settings, spec.place)[1]
 
 
 def profile_text(scale: float) -> str:

@@ -7,6 +7,7 @@ limits are checked against the machine that they speak of.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import psutil
 
@@ -31,7 +32,7 @@ def wrong_for_attached(
         if unread := one.unread(handle.partition(":")[2]):
             problems.append(Problem(profile.handles.places.get(handle, target.place), *unread))
     for step, spec in scenario.faults():
-        kinds: Mapping[str, type[Kind]] = known_actions() if isinstance(step, Do) else known()
+        kinds: Mapping[str, Kind[Any]] = known_actions() if isinstance(step, Do) else known()
         problems += _unreachable(spec, kinds.get(spec.kind), profile, target, there)
     return problems
 
@@ -47,7 +48,7 @@ def unread_handles(profile: Profile) -> tuple[str, ...]:
 
 
 def _unreachable(
-    spec: FaultSpec, kind: type[Kind] | None, profile: Profile, target: Attached, there: Mapping[str, tuple[str, ...]]
+    spec: FaultSpec, kind: Kind[Any] | None, profile: Profile, target: Attached, there: Mapping[str, tuple[str, ...]]
 ) -> list[Problem]:
     known_handles = handle_kinds()
     wanted = [name for name in known_handles if name in spec.target]

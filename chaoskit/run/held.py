@@ -1,28 +1,39 @@
 """The runner's end of a held fault: start its holder, bring the effect about, take it back, know when it lapses.
 
-The holder is deliberately not tied to our life by a parent-death signal: it must outlive us for the moment that
+Holders come from a process that is started ahead of the first fault, for all the faults that this process begins; it
+lives as long as we do, and ends by the closing of its socket however we end.
+
+A holder is deliberately not tied to our life by a parent-death signal: it must outlive us for the moment that
 healing takes. What ties it to us is the pipe on its stdin. Its stderr is the log in the run's folder, by which
 whoever heals for us finds it. When it dies uninvited, what it held is taken back at once.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
+import os
 import queue
 import signal
+import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import IO, Any, cast
 
+import psutil
+
+from chaoskit import giving_way
 from chaoskit.faults import processes
 from chaoskit.faults.base import Changeable, Fault, FaultError, Seen, Undo
-from chaoskit.run import nursery
+from chaoskit.fresh import fresh
+from chaoskit.safety.heal import NURSERY
 
-_ARM_S = 20.0
-_EFFECT_S = 20.0
-_UNDO_S = 20.0
+_COME_UP_S = 20.0
+_ANSWER_S = 20.0
 _END_S = 5.0
 
 
@@ -35,29 +46,29 @@ class HeldFault:
 
     def __init__(
         self,
-        fault: type[Fault],
+        fault: Fault[Any],
         undo: Undo,
         max_s: float,
         log: Path,
         on_lapse: Callable[[str], None],
         lost: Callable[[], str] = lambda: "",
     ) -> None:
-        born = nursery.bear(log)
+        self._holder, self._orders, self._heard = bear(log)
         self._fault = fault
-        self._undo = undo
+        self.token = undo
+        """The present undo token."""
         self._on_lapse = on_lapse
         self._lost = lost
         self._begun = False
         self._ending = False
         self._answers: queue.Queue[dict[str, Any]] = queue.Queue()
-        self._holder, self._orders, self._heard = born.process, born.orders, born.answers
         self._listener = threading.Thread(target=self._listen, name="holder", daemon=True)
         self._listener.start()
         self._say(json.dumps({"kind": fault.kind, "undo": undo, "max_s": max_s}))
 
     def await_armed(self) -> None:
         """Returns once the holder is ready; raises FaultError."""
-        if "armed" not in self._answer(_ARM_S, "arm"):
+        if "armed" not in self._answer(_ANSWER_S, "arm"):
             raise FaultError("the holder did not come up")
 
     def go(self) -> None:
@@ -67,49 +78,37 @@ class HeldFault:
 
     def await_effect(self) -> Seen:
         """Returns when the effect was seen; raises FaultError when it was not."""
-        answer = self._answer(_EFFECT_S + self._longer_s, "bring the effect about")
-        if "ok" in answer:
-            return Seen((answer["ok"][0], answer["ok"][1]), answer.get("detail", ""))
-        raise FaultError(str(answer.get("fail", answer)))
-
-    @property
-    def token(self) -> Undo:
-        """The present undo token."""
-        return self._undo
+        return _seen(self._answer(self._within_s, "bring the effect about"), "ok", "fail")
 
     def change(self, altered: Undo) -> Seen:
         """Gives the fault in force the level of an altered token; raises FaultError when it was not seen."""
-        self._undo = altered
+        self.token = altered
         self._say("change " + json.dumps(altered))
-        answer = self._answer(_EFFECT_S, "change the effect")
-        if "changed" in answer:
-            return Seen((answer["changed"][0], answer["changed"][1]), answer.get("detail", ""))
-        raise FaultError(str(answer.get("change_failed", answer)))
+        return _seen(self._answer(_ANSWER_S, "change the effect"), "changed", "change_failed")
 
     def take_back(self) -> Seen:
         """Undoes the fault, by the holder or, if that is gone, by ourselves; raises FaultError."""
-        self._ending = True
-        with contextlib.suppress(OSError):
-            self._orders.close()
+        self._let_go()
         try:
-            answer = self._answer(_UNDO_S + self._longer_s, "undo")
+            answer = self._answer(self._within_s, "undo")
         except FaultError:
             answer = {}
         self._end()
-        if "undone" in answer:
-            return Seen((answer["undone"][0], answer["undone"][1]), answer.get("detail", ""))
-        return self._fault.stop(self._undo)
+        return _seen(answer, "undone", "") if "undone" in answer else self._fault.stop(self.token)
 
     @property
-    def _longer_s(self) -> float:
-        return self._fault.longest_s(self._undo)
+    def _within_s(self) -> float:
+        return _ANSWER_S + self._fault.longest_s(self.token)
 
     def discard(self) -> None:
         """Ends a holder that was never asked to begin; nothing is in force, so nothing is undone."""
+        self._let_go()
+        self._end()
+
+    def _let_go(self) -> None:
         self._ending = True
         with contextlib.suppress(OSError):
             self._orders.close()
-        self._end()
 
     def _end(self) -> None:
         # Its end of the pipe closes with it, which we hear of at once; it is not our child, so nobody else tells.
@@ -157,7 +156,7 @@ class HeldFault:
             self._on_lapse(f"its holder was ended: {why}")
             return
         try:
-            self._fault.stop(self._undo)
+            self._fault.stop(self.token)
         except Exception as error:
             self._on_lapse(f"its holder died, and the undo failed: {error}")
         else:
@@ -167,7 +166,7 @@ class HeldFault:
 class HeldHere:
     """A fault that the run's own process shows: it ends with it by itself, so there is no holder."""
 
-    def __init__(self, fault: type[Fault], undo: Undo) -> None:
+    def __init__(self, fault: Fault[Any], undo: Undo) -> None:
         self._fault = fault
         self.token = undo
 
@@ -187,7 +186,7 @@ class HeldHere:
     def change(self, altered: Undo) -> Seen:
         """Gives it the level of an altered token; raises FaultError."""
         self.token = altered
-        return cast(type[Changeable], self._fault).change(altered)
+        return cast(Changeable[Any], self._fault).change(altered)
 
     def take_back(self) -> Seen:
         """Undoes it; raises FaultError."""
@@ -198,3 +197,119 @@ def _lapse(answer: dict[str, Any]) -> str:
     if "expired" in answer:
         return f"its maximum duration of {answer['expired']:g} real s was over, so it was undone"
     return str(answer["lapsed"])
+
+
+def _seen(answer: dict[str, Any], done: str, failed: str) -> Seen:
+    if done in answer:
+        return Seen((answer[done][0], answer[done][1]), answer.get("detail", ""))
+    raise FaultError(str(answer.get(failed, answer)))
+
+
+class _Nursery:
+    def __init__(self) -> None:
+        self.made_in = _surroundings()
+        self._asked, theirs = socket.socketpair()
+        self._asked.settimeout(_COME_UP_S)
+        with theirs:
+            self._process = subprocess.Popen(
+                fresh([sys.executable, "-m", NURSERY, str(theirs.fileno())]),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        giving_way.started(self._process.pid)
+
+    def is_of_use(self) -> bool:
+        """Whether it lives, and was made with the environment and in the folder that we have now."""
+        return self._process.poll() is None and self.made_in == _surroundings()
+
+    def ask(self, streams: list[int]) -> int:
+        """The pid of a new holder with these streams; raises FaultError, OSError (ConnectionError: it is gone)."""
+        socket.send_fds(self._asked, [b"+"], streams)
+        said = b""
+        while not said.endswith(b"\n"):
+            if not (more := self._asked.recv(200)):
+                raise ConnectionResetError("the process that holders come from has ended")
+            said += more
+        pid, _, why = said.decode().strip().partition(" ")
+        if not int(pid):
+            raise FaultError(f"no holder could be started: {why}")
+        return int(pid)
+
+    def close(self) -> None:
+        self._asked.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_END_S)
+            return
+        self._process.kill()
+        self._process.wait(_END_S)
+
+
+_lock = threading.Lock()
+_present: list[_Nursery] = []
+"""Empty, or the one there is."""
+
+
+def warm_up() -> None:
+    """Starts the nursery without waiting for it, so that the first fault need not."""
+    with _lock:
+        _ready()
+
+
+def bear(log: Path) -> tuple[psutil.Process, IO[str], IO[str]]:
+    """A new holder, which is found by this log, and our ends of its orders and answers; raises FaultError."""
+    try:
+        try:
+            return _bear(log)
+        except ConnectionError:
+            # The nursery died since. It may have forked one that we know nothing of, whose pipes are closed by now.
+            return _bear(log)
+    except (OSError, ValueError) as error:
+        raise FaultError(f"no holder could be started: {error}") from None
+    except psutil.Error:
+        raise FaultError("the holder ended by itself") from None
+
+
+def _bear(log: Path) -> tuple[psutil.Process, IO[str], IO[str]]:
+    with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
+        errors = theirs.enter_context(log.open("ab"))
+        told, orders = os.pipe()
+        theirs.callback(os.close, told)
+        sent = ours.enter_context(os.fdopen(orders, "w"))
+        answers, says = os.pipe()
+        theirs.callback(os.close, says)
+        heard = ours.enter_context(os.fdopen(answers))
+        process = psutil.Process(_ask([told, says, errors.fileno()]))
+        ours.pop_all()
+    return process, sent, heard
+
+
+def _ask(streams: list[int]) -> int:
+    with _lock:
+        nursery = _ready()
+        try:
+            return nursery.ask(streams)
+        except OSError:
+            # Gone, or silent; and an answer that is still to come would be taken for the next one's.
+            _present.remove(nursery)
+            nursery.close()
+            raise
+
+
+def _ready() -> _Nursery:
+    if _present and not _present[0].is_of_use():
+        _present.pop().close()
+    if not _present:
+        _present.append(_Nursery())
+    return _present[0]
+
+
+def _surroundings() -> tuple[str, dict[str, str]]:
+    return str(Path.cwd()), dict(os.environ)
+
+
+@atexit.register
+def _close() -> None:
+    while _present:
+        _present.pop().close()

@@ -45,7 +45,7 @@ _HERE = Place("the command line")
 class Order:
     """What is to be done by hand."""
 
-    kind: type[Fault]
+    kind: Fault[Any]
     settings: Settings
     given: Mapping[str, Any]
     """The settings as they were given."""

@@ -13,9 +13,9 @@ from chaoskit.alerting.config import load_folder
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.alerting.virtual import exact_scale
 from chaoskit.errors import BadInput, Place, Problem, Refused
-from chaoskit.faults.base import Fault, Kind
+from chaoskit.faults.base import Changeable, Fault, Kind
 from chaoskit.faults.processes import HOW_TO_CHOOSE, several
-from chaoskit.faults.registry import changeable, known, known_actions, read_settings
+from chaoskit.faults.registry import known, known_actions, read_settings
 from chaoskit.inputs import Inputs, attempt, read_inputs
 from chaoskit.plan.build import make_plan
 from chaoskit.plan.model import Inventory, Plan
@@ -198,7 +198,7 @@ def wrong_steps(scenario: Scenario, limits: Mapping[str, Any] | None = None) -> 
     return problems
 
 
-def _unasked(spec: FaultSpec, kinds: Mapping[str, type[Fault]], time_scale: float) -> list[Problem]:
+def _unasked(spec: FaultSpec, kinds: Mapping[str, Fault[Any]], time_scale: float) -> list[Problem]:
     """The queries that a fault would ask Prometheus, and cannot at this scale."""
     kind = kinds.get(spec.kind)
     settings = read_settings(kind, spec.settings, spec.place)[0] if kind is not None else None
@@ -226,7 +226,7 @@ def _wrong_with(spec: FaultSpec, kinds: Mapping[str, Any], what: str, limits: Ma
 
 
 def _wrong_settings(
-    kind: type[Kind], given: Mapping[str, Any], place: Place, limits: Mapping[str, Any]
+    kind: Kind[Any], given: Mapping[str, Any], place: Place, limits: Mapping[str, Any]
 ) -> list[Problem]:
     settings, problems = read_settings(kind, given, place)
     if settings is not None and (why := kind.beyond(settings, limits)):
@@ -235,12 +235,12 @@ def _wrong_settings(
 
 
 def _wrong_with_change(
-    step: Change, spec: FaultSpec, kinds: Mapping[str, type[Fault]], limits: Mapping[str, Any]
+    step: Change, spec: FaultSpec, kinds: Mapping[str, Fault[Any]], limits: Mapping[str, Any]
 ) -> list[Problem]:
     kind = kinds.get(spec.kind)
     if kind is None:
         return []  # said where it is injected
-    if not changeable(kind):
+    if not isinstance(kind, Changeable):
         hint = f"{spec.kind} has no levels: undo it and inject it anew"
         return [Problem(step.place, f"{step.of} cannot be changed while in force", hint)]
     return _wrong_settings(kind, {**spec.settings, **step.settings}, step.place, limits)

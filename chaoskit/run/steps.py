@@ -68,8 +68,8 @@ class StepRunner:
     """Runs steps against the world."""
 
     plan: Plan
-    kinds: Mapping[str, type[Fault]]
-    actions: Mapping[str, type[Action]]
+    kinds: Mapping[str, Fault[Any]]
+    actions: Mapping[str, Action[Any]]
     journal: Journal
     progress: Progress
     world: World
@@ -205,7 +205,7 @@ class StepRunner:
         return "; ".join(one.detail for one in seen if one.detail) or f"{change.of} changed"
 
     def _alter(self, change: Change, one: InForce) -> Seen:
-        kind = cast(type[Changeable], self.kinds[one.planned.spec.kind])
+        kind = cast(Changeable[Any], self.kinds[one.planned.spec.kind])
         given = {**one.planned.spec.settings, **change.settings}
         settings, problems = read_settings(kind, given, change.place)
         if settings is None:

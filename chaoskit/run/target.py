@@ -15,7 +15,7 @@ from chaoskit.events import Event
 from chaoskit.observe.alertmanager import AlertmanagerObserver
 from chaoskit.observe.processor import ProcessorObserver
 from chaoskit.observe.prometheus import PrometheusObserver
-from chaoskit.run import nursery
+from chaoskit.run.held import warm_up
 from chaoskit.run.steady import await_steady
 from chaoskit.run.track import Track
 from chaoskit.stack.interface import Stack
@@ -69,7 +69,7 @@ class Live:
     def start(self, tracks: Sequence[Track], say: Say) -> None:
         """Starts the stack and, beside it, what holders come from: the first faults would wait for that."""
         if any(step.faults for track in tracks for step in track.plan.steps):
-            nursery.warm_up()
+            warm_up()
         self.stack.start(say)
 
     def watch(self, tracks: Sequence[Track], leaders: Callable[[], Mapping[int, str]], say: Say) -> None:

@@ -10,6 +10,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from chaoskit.errors import EquipmentError
 from chaoskit.events import End, Event, Header, Interruption, Phase, Steady, StepEnd
@@ -31,7 +32,7 @@ class Track:
         self,
         plan: Plan,
         header: Header,
-        kinds: Mapping[str, type[Fault]],
+        kinds: Mapping[str, Fault[Any]],
         folder: Path,
         listen: Callable[[Event], None] = lambda event: None,
     ) -> None:

@@ -120,10 +120,10 @@ def _heal(folder: Path, by: str, reason: str, grace_s: float, fence: bool) -> He
 def end_holders(folder: Path, grace_s: float) -> None:
     """Waits for a run's holders to end, and ends those that do not."""
     holders = find_holders(folder)
-    waiting.await_true(lambda: not any(map(_lives, holders)), grace_s)
+    waiting.await_true(lambda: not any(map(processes.lives, holders)), grace_s)
     for process in holders:
         processes.send(process, signal.SIGKILL)
-    waiting.await_true(lambda: not any(map(_lives, holders)), _END_S)
+    waiting.await_true(lambda: not any(map(processes.lives, holders)), _END_S)
 
 
 def find_holders(folder: Path) -> list[psutil.Process]:
@@ -133,19 +133,11 @@ def find_holders(folder: Path) -> list[psutil.Process]:
     for process in psutil.process_iter():
         try:
             ours = Path(f"/proc/{process.pid}/fd/2").readlink() == wanted and NURSERY in process.cmdline()
-            if ours and _lives(process):
+            if ours and processes.lives(process):
                 found.append(process)
         except (OSError, psutil.Error):
             continue
     return found
-
-
-def _lives(process: psutil.Process) -> bool:
-    """A dead holder whose parent stands still is never reaped: it holds nothing any more."""
-    try:
-        return bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
-        return False
 
 
 def remove_scratch(scratch: Sequence[str], folders: Sequence[str]) -> None:

@@ -31,20 +31,17 @@ def vouched(fault: Invoke, journaled: Journaled) -> str:
     kind = known().get(fault.kind)
     if kind is None:
         raise FaultError(f"there is no fault kind {fault.kind} here; install the package that brings it")
-    vouch = getattr(kind, "vouch", None)
-    if vouch is None:
-        return f"does what {fault.kind} does with {fault.undo}"
     made = Made(journaled.folder, tuple(fault.targets), fault.settings, fault.address)
     try:
-        said = str(vouch(fault.undo, made))
+        said = kind.vouch(fault.undo, made)
     except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
         raise FaultError(f"this is no token of {fault.kind}: {type(error).__name__}: {error}") from None
-    if kind is Command:
-        _planned(fault, journaled.header)
+    if isinstance(kind, Command):
+        _planned(kind, fault, journaled.header)
     return said
 
 
-def _planned(fault: Invoke, header: Header | None) -> None:
+def _planned(kind: Command, fault: Invoke, header: Header | None) -> None:
     """Raises FaultError unless the programs are those that the journal's own scenario has; by hand there is none."""
     if header is None:
         raise FaultError("its journal has lost its beginning, so what it planned to run is not known")
@@ -57,7 +54,7 @@ def _planned(fault: Invoke, header: Header | None) -> None:
     for step in steps:
         if isinstance(step, Inject) and step.name == fault.step:
             for spec in (one for one in step.faults if one.kind == fault.kind):
-                settings, _ = read_settings(Command, spec.settings, spec.place)
+                settings, _ = read_settings(kind, spec.settings, spec.place)
                 if isinstance(settings, Settings) and settings.model_dump(mode="json") == fault.settings:
                     return
     raise FaultError("the plan in its journal runs no such programs")

@@ -37,14 +37,14 @@ def target(crm: RunningCrm, folder: Path, handle: str, port: str, **more: Any) -
     return Target(handle, (handle.partition(":")[2],), address)
 
 
-def prepared(kind: type[Fault], where: Target, **settings: Any) -> Undo:
+def prepared(kind: Fault[Any], where: Target, **settings: Any) -> Undo:
     """A token that has been through JSON, as every token is."""
     token: Undo = json.loads(json.dumps(kind.prepare(where, kind.settings.model_validate(settings))))
     assert TOKEN not in json.dumps(token), "no secret in a journal"
     return token
 
 
-def stop_elsewhere(kind: type[Fault], token: Undo) -> str:
+def stop_elsewhere(kind: Fault[Any], token: Undo) -> str:
     """Undoes it in a process that knows the token and nothing else; what was seen."""
     command = [sys.executable, "-c", _ELSEWHERE, kind.kind, json.dumps(token)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
@@ -52,7 +52,7 @@ def stop_elsewhere(kind: type[Fault], token: Undo) -> str:
     return done.stdout.strip()
 
 
-def hold_and_kill(kind: type[Fault], token: Undo, folder: Path, in_force: Callable[[], bool]) -> None:
+def hold_and_kill(kind: Fault[Any], token: Undo, folder: Path, in_force: Callable[[], bool]) -> None:
     """Starts the fault from a runner that is then killed by SIGKILL, while the effect is seen to be in force."""
     command = [sys.executable, "-c", _RUNNER, kind.kind, json.dumps(token), str(folder / "holder.log")]
     runner = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -68,7 +68,7 @@ def hold_and_kill(kind: type[Fault], token: Undo, folder: Path, in_force: Callab
         runner.stdout.close()
 
 
-def held(kind: type[Fault], token: Undo, folder: Path, lapses: list[str]) -> HeldFault:
+def held(kind: Fault[Any], token: Undo, folder: Path, lapses: list[str]) -> HeldFault:
     """The fault in force, held by a holder of its own; whoever asks for one takes it back."""
     one = HeldFault(kind, token, 60, folder / "holder.log", lapses.append)
     one.await_armed()

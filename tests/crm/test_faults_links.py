@@ -12,23 +12,19 @@ import pytest
 import requests
 
 from chaoskit.faults.base import Changeable, Fault, FaultError, Lapsed, Target
-from chaoskit.faults.http_error import HttpError
-from chaoskit.faults.http_slow import HttpSlow
-from chaoskit.faults.tcp_blackhole import TcpBlackhole
-from chaoskit.faults.tcp_flaky import TcpFlaky
-from chaoskit.faults.tcp_reset import TcpReset
+from chaoskit.faults.link import HttpError, HttpSlow, TcpBlackhole, TcpFlaky, TcpReset
 from tests.crm.conftest import RunningCrm
 from tests.crm.faulting import answers, await_true, held, hold_and_kill, prepared, stop_elsewhere, target, traffic
 
 pytestmark = pytest.mark.stack
 SHORT, LONG = "lead-scorer", "deal-forecaster"
-KINDS: list[tuple[type[Fault], dict[str, Any], int]] = [
-    (HttpError, {"status": 422}, 422),
-    (HttpError, {"status": 503}, 502),
-    (HttpSlow, {"by": "30s"}, 504),
-    (TcpReset, {}, 502),
-    (TcpBlackhole, {}, 504),
-    (TcpFlaky, {}, 502),
+KINDS: list[tuple[Fault[Any], dict[str, Any], int]] = [
+    (HttpError(), {"status": 422}, 422),
+    (HttpError(), {"status": 503}, 502),
+    (HttpSlow(), {"by": "30s"}, 504),
+    (TcpReset(), {}, 502),
+    (TcpBlackhole(), {}, 504),
+    (TcpFlaky(), {}, 502),
 ]
 NAMED = [f"{kind.kind} {' '.join(map(str, settings.values()))}".strip() for kind, settings, _ in KINDS]
 each_kind = pytest.mark.parametrize(("kind", "settings", "answer"), KINDS, ids=NAMED)
@@ -48,7 +44,7 @@ def link(crm: RunningCrm, tmp_path: Path) -> Iterator[Target]:
 
 @each_kind
 def test_it_hits_what_its_path_selects_and_its_token_takes_it_back_elsewhere(
-    crm: RunningCrm, link: Target, kind: type[Fault], settings: dict[str, Any], answer: int
+    crm: RunningCrm, link: Target, kind: Fault[Any], settings: dict[str, Any], answer: int
 ) -> None:
     """Before the start nothing, then only the agent that was chosen; the undo from another process; twice."""
     token = prepared(kind, link, path=SHORT, **settings)
@@ -64,14 +60,14 @@ def test_it_hits_what_its_path_selects_and_its_token_takes_it_back_elsewhere(
 
 @each_kind
 def test_an_undo_without_a_start_is_no_error(
-    crm: RunningCrm, link: Target, kind: type[Fault], settings: dict[str, Any], answer: int
+    crm: RunningCrm, link: Target, kind: Fault[Any], settings: dict[str, Any], answer: int
 ) -> None:
     assert kind.stop(prepared(kind, link, **settings)).detail == "upstream was free of it"
 
 
 @each_kind
 def test_a_killed_runner_leaves_a_healed_link(
-    crm: RunningCrm, link: Target, tmp_path: Path, kind: type[Fault], settings: dict[str, Any], answer: int
+    crm: RunningCrm, link: Target, tmp_path: Path, kind: Fault[Any], settings: dict[str, Any], answer: int
 ) -> None:
     token = prepared(kind, link, path=SHORT, **settings)
     hold_and_kill(kind, token, tmp_path, lambda: answers(crm, SHORT, answer))
@@ -80,33 +76,35 @@ def test_a_killed_runner_leaves_a_healed_link(
 
 
 def test_a_ratio_is_dosed_exactly(crm: RunningCrm, link: Target) -> None:
-    token = prepared(HttpError, link, status=422, ratio="25%")
-    HttpError.start(token)
+    token = prepared(HttpError(), link, status=422, ratio="25%")
+    HttpError().start(token)
     assert [crm.agent(LONG) for _ in range(8)] == [200, 200, 200, 422] * 2
-    HttpError.stop(token)
+    HttpError().stop(token)
 
 
 def test_start_returns_only_after_a_hit_where_calls_come_by(crm: RunningCrm, link: Target) -> None:
     with traffic(lambda: crm.agent(LONG)) as said:
-        token = prepared(HttpError, link, status=422, ratio="20%")
-        seen = HttpError.start(token)
+        token = prepared(HttpError(), link, status=422, ratio="20%")
+        seen = HttpError().start(token)
         assert seen.detail.startswith("http.error on upstream: 1 of the first ")
         await_true(lambda: 422 in said, "the client saw what the fault saw")
-        HttpError.stop(token)
+        HttpError().stop(token)
 
 
 def test_start_says_so_where_no_call_comes_by(crm: RunningCrm, link: Target) -> None:
-    token = prepared(TcpReset, link)
-    assert TcpReset.start(token).detail == "tcp.reset on upstream: listed; no call has come by"
-    TcpReset.stop(token)
+    token = prepared(TcpReset(), link)
+    assert TcpReset().start(token).detail == "tcp.reset on upstream: listed; no call has come by"
+    TcpReset().stop(token)
 
 
-@pytest.mark.parametrize("kind", [HttpError, HttpSlow, TcpReset, TcpBlackhole, TcpFlaky], ids=lambda kind: kind.kind)
+@pytest.mark.parametrize(
+    "kind", [HttpError(), HttpSlow(), TcpReset(), TcpBlackhole(), TcpFlaky()], ids=lambda kind: kind.kind
+)
 def test_a_change_leaves_no_instant_without_a_toxic(
-    crm: RunningCrm, link: Target, tmp_path: Path, kind: type[Changeable]
+    crm: RunningCrm, link: Target, tmp_path: Path, kind: Changeable[Any]
 ) -> None:
     """Looked at all the while: the proxy lists one toxic under one id, first the old level, then the new one."""
-    levels: dict[str, Any] = {"by": "15s"} if kind is HttpSlow else {}
+    levels: dict[str, Any] = {"by": "15s"} if kind.kind == "http.slow" else {}
     lapses: list[str] = []
     token = prepared(kind, link, path=SHORT, ratio="100%", **levels)
     one = held(kind, token, tmp_path, lapses)
@@ -138,48 +136,48 @@ def crm_headers(link: Target) -> dict[str, str]:
 
 
 def test_a_toxic_that_somebody_else_takes_away_is_a_lapse(crm: RunningCrm, link: Target) -> None:
-    token = prepared(TcpReset, link)
-    TcpReset.start(token)
+    token = prepared(TcpReset(), link)
+    TcpReset().start(token)
     crm.ask("DELETE", "proxy_admin", f"/toxics/{token['id']}")
     with pytest.raises(Lapsed, match=r"something else took tcp\.reset off upstream"):
-        TcpReset.hold(token, threading.Event())
+        TcpReset().hold(token, threading.Event())
 
 
 def test_a_toxic_ends_by_itself_a_little_after_the_longest_duration(crm: RunningCrm, tmp_path: Path) -> None:
     """The second line of defence; the first one, the holder's, must have time to come before it."""
-    token = prepared(TcpReset, target(crm, tmp_path, "link:upstream", "proxy_admin", max_s=60))
-    TcpReset.start(token)
+    token = prepared(TcpReset(), target(crm, tmp_path, "link:upstream", "proxy_admin", max_s=60))
+    TcpReset().start(token)
     shown = crm.ask("GET", "proxy_admin", f"/toxics/{token['id']}").json()
     assert 60 < shown["expires_s"] <= 75
-    TcpReset.stop(token)
+    TcpReset().stop(token)
 
 
 def test_an_interface_that_does_not_answer_or_know_us_is_named_before_anything_happens(
     crm: RunningCrm, link: Target, tmp_path: Path
 ) -> None:
     with pytest.raises(FaultError, match="nobody listens there"):
-        prepared(TcpReset, Target("link:upstream", ("upstream",), replace(link.address, url="http://127.0.0.1:9")))
+        prepared(TcpReset(), Target("link:upstream", ("upstream",), replace(link.address, url="http://127.0.0.1:9")))
     stranger = tmp_path / "stranger"
     stranger.write_text("wrong")
     with pytest.raises(FaultError, match=r"the token in .*stranger is not accepted"):
-        prepared(TcpReset, Target("link:upstream", ("upstream",), replace(link.address, token_file=str(stranger))))
+        prepared(TcpReset(), Target("link:upstream", ("upstream",), replace(link.address, token_file=str(stranger))))
     with pytest.raises(FaultError, match="does not tell the address"):
-        prepared(TcpReset, Target("link:upstream", ("upstream",)))
+        prepared(TcpReset(), Target("link:upstream", ("upstream",)))
 
 
 def test_what_ended_with_its_owner_is_healed(start_crm: Any, tmp_path: Path) -> None:
     """Nobody listens any more and the owner is gone: the toxic went with them."""
     crm = start_crm(time_scale=60)
-    token = prepared(TcpReset, target(crm, tmp_path, "link:upstream", "proxy_admin"))
-    TcpReset.start(token)
+    token = prepared(TcpReset(), target(crm, tmp_path, "link:upstream", "proxy_admin"))
+    TcpReset().start(token)
     crm.process.terminate()
     crm.process.wait(timeout=15)
-    assert TcpReset.stop(token).detail == "what it belonged to is gone"
+    assert TcpReset().stop(token).detail == "what it belonged to is gone"
 
 
 def test_a_proxy_that_only_does_not_answer_is_not_taken_for_healed(link: Target) -> None:
     """Its owner lives, so nobody can know; the undo fails and can be tried again."""
-    token = prepared(TcpReset, link)
+    token = prepared(TcpReset(), link)
     token["at"]["url"] = "http://127.0.0.1:9"
     with pytest.raises(FaultError, match="nobody listens there"):
-        TcpReset.stop(token)
+        TcpReset().stop(token)

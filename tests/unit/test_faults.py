@@ -17,9 +17,9 @@ import pytest
 
 from chaoskit import identity, waiting
 from chaoskit.faults import processes
-from chaoskit.faults.base import FaultError, Lapsed, Target
+from chaoskit.faults.base import FaultError, Lapsed, Settings, Target
 from chaoskit.faults.process_kill import KillSettings, ProcessKill, _Replacements
-from chaoskit.faults.process_pause import PauseSettings, ProcessPause
+from chaoskit.faults.process_pause import ProcessPause
 from chaoskit.handles.address import Address
 from chaoskit.run.held import HeldFault
 
@@ -70,55 +70,55 @@ def worker() -> psutil.Process:
 
 
 def test_pause_stops_the_process_and_its_token_lets_it_go(supervisor: object) -> None:
-    undo = json.loads(json.dumps(ProcessPause.prepare(target(), PauseSettings())))
+    undo = json.loads(json.dumps(ProcessPause().prepare(target(), Settings())))
     assert not processes.stopped(worker()), "prepare changes nothing"
-    seen = ProcessPause.start(undo)
+    seen = ProcessPause().start(undo)
     assert processes.stopped(worker())
     assert seen.between[0] <= seen.between[1]
-    ProcessPause.stop(undo)
+    ProcessPause().stop(undo)
     assert not processes.stopped(worker())
-    ProcessPause.stop(undo)  # idempotent
+    ProcessPause().stop(undo)  # idempotent
 
 
 def test_a_pause_that_somebody_else_ends_lapses(supervisor: object) -> None:
-    undo = ProcessPause.prepare(target(), PauseSettings())
-    ProcessPause.start(undo)
+    undo = ProcessPause().prepare(target(), Settings())
+    ProcessPause().start(undo)
     worker().send_signal(signal.SIGCONT)
     with pytest.raises(Lapsed, match="w1 is no longer paused"):
-        ProcessPause.hold(undo, threading.Event())
+        ProcessPause().hold(undo, threading.Event())
 
 
 def test_a_kill_without_hold_is_seen_and_replaced(supervisor: subprocess.Popen[str]) -> None:
     before = worker()
-    undo = ProcessKill.prepare(target(), KillSettings())
-    ProcessKill.start(undo)
+    undo = ProcessKill().prepare(target(), KillSettings())
+    ProcessKill().start(undo)
     assert not processes.alive(undo["victims"][0])
     assert supervisor.stdout is not None
     assert int(supervisor.stdout.readline()) != before.pid
-    ProcessKill.stop(undo)
+    ProcessKill().stop(undo)
 
 
 def test_a_process_that_is_not_there_is_named_and_nothing_happens(supervisor: object) -> None:
     with pytest.raises(FaultError, match=r"no such process: w7 \(role:worker; running: w1\)"):
-        ProcessKill.prepare(target("w7"), KillSettings())
+        ProcessKill().prepare(target("w7"), KillSettings())
     assert worker().is_running()
 
 
 def test_a_token_of_another_process_with_the_same_pid_hits_nobody(supervisor: object) -> None:
     """A pid alone is not an identity: the start in ticks must fit."""
-    undo = ProcessPause.prepare(target(), PauseSettings())
+    undo = ProcessPause().prepare(target(), Settings())
     undo["victims"][0]["ticks"] -= 100
     with pytest.raises(FaultError, match="ended before"):
-        ProcessPause.start(undo)
+        ProcessPause().start(undo)
     assert not processes.stopped(worker())
 
 
 def test_a_token_of_an_earlier_boot_is_void(supervisor: object) -> None:
-    undo = ProcessPause.prepare(target(), PauseSettings())
-    ProcessPause.start(undo)
-    assert "restarted" in ProcessPause.stop(undo | {"boot": "another"}).detail
+    undo = ProcessPause().prepare(target(), Settings())
+    ProcessPause().start(undo)
+    assert "restarted" in ProcessPause().stop(undo | {"boot": "another"}).detail
     assert processes.stopped(worker()), "not misapplied"
-    ProcessPause.stop(undo)
+    ProcessPause().stop(undo)
 
 
 def held(kind: Any, undo: dict[str, Any], tmp_path: Path, lapses: list[str], max_s: float = 60) -> HeldFault:
@@ -133,8 +133,8 @@ def test_a_held_kill_keeps_every_replacement_stopped_until_it_is_taken_back(
     supervisor: subprocess.Popen[str], tmp_path: Path
 ) -> None:
     """Also a replacement's replacement; afterwards the last one runs."""
-    undo = ProcessKill.prepare(target(), KillSettings(hold=True))
-    one = held(ProcessKill, undo, tmp_path, [])
+    undo = ProcessKill().prepare(target(), KillSettings(hold=True))
+    one = held(ProcessKill(), undo, tmp_path, [])
     try:
         assert waiting.await_true(lambda: processes.stopped(worker()), 5)
         worker().kill()
@@ -149,8 +149,8 @@ def test_a_replacement_that_gets_its_title_just_after_a_look_is_stopped_at_the_n
     supervisor: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the first reading finds the parent's title, a second one must not take it for another worker."""
-    undo = ProcessKill.prepare(target(), KillSettings(hold=True))
-    ProcessKill.start(undo)
+    undo = ProcessKill().prepare(target(), KillSettings(hold=True))
+    ProcessKill().start(undo)
     assert supervisor.stdout is not None
     newborn = int(supervisor.stdout.readline())
     assert worker().pid == newborn
@@ -166,22 +166,22 @@ def test_a_replacement_that_gets_its_title_just_after_a_look_is_stopped_at_the_n
     assert read == [1]
     looks.look()
     assert waiting.await_true(lambda: processes.stopped(psutil.Process(newborn)), 5)
-    assert "1 let go" in ProcessKill.stop(undo).detail
+    assert "1 let go" in ProcessKill().stop(undo).detail
 
 
 def test_a_replacement_is_known_by_its_ticks_whatever_the_clock_says(
     supervisor: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A creation time in seconds moves when the clock is set; by it, nothing would be born later."""
-    undo = ProcessKill.prepare(target(), KillSettings(hold=True))
-    ProcessKill.start(undo)
+    undo = ProcessKill().prepare(target(), KillSettings(hold=True))
+    ProcessKill().start(undo)
     newborn = worker()
     monkeypatch.setattr(psutil.Process, "create_time", lambda _: 0.0)
     newborn.send_signal(signal.SIGSTOP)
     assert waiting.await_true(lambda: processes.stopped(newborn), 5)
     # A tick is 10 ms, in which a process may be born, killed and replaced.
     undo["victims"][0]["ticks"] = identity.ticks(newborn.pid)
-    assert "1 let go" in ProcessKill.stop(undo).detail
+    assert "1 let go" in ProcessKill().stop(undo).detail
     assert not processes.stopped(newborn)
 
 
@@ -189,7 +189,7 @@ def test_a_newborn_without_a_title_is_looked_at_for_some_seconds(
     supervisor: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a full machine it waits for a processor before it can call itself anything."""
-    undo = ProcessKill.prepare(target(), KillSettings(hold=True))
+    undo = ProcessKill().prepare(target(), KillSettings(hold=True))
     monkeypatch.setattr(processes, "title", lambda _: MARK)
     looks = _Replacements(undo)
     assert [looks._decide(supervisor.pid, now) for now in (0.0, 4.0, 6.0)] == [False, False, True]
@@ -197,10 +197,10 @@ def test_a_newborn_without_a_title_is_looked_at_for_some_seconds(
 
 def test_a_holder_whose_runner_is_killed_heals(supervisor: object, tmp_path: Path) -> None:
     """SIGKILL of the runner closes the pipe, and nothing more is needed."""
-    undo = ProcessPause.prepare(target(), PauseSettings())
+    undo = ProcessPause().prepare(target(), Settings())
     script = (
         "import json, sys, pathlib; from chaoskit.run.held import HeldFault; "
-        "from chaoskit.faults.process_pause import ProcessPause as P; "
+        "from chaoskit.faults.process_pause import ProcessPause; P = ProcessPause(); "
         f"h = HeldFault(P, json.loads(sys.argv[1]), 60, pathlib.Path({str(tmp_path / 'h.log')!r}), print); "
         "h.await_armed(); h.go(); h.await_effect(); print('held', flush=True); sys.stdin.read()"
     )
@@ -219,17 +219,17 @@ def test_a_holder_whose_runner_is_killed_heals(supervisor: object, tmp_path: Pat
 
 
 def test_a_holder_that_is_killed_leaves_an_undo_that_the_runner_can_do(supervisor: object, tmp_path: Path) -> None:
-    undo = ProcessPause.prepare(target(), PauseSettings())
-    one = held(ProcessPause, undo, tmp_path, [])
+    undo = ProcessPause().prepare(target(), Settings())
+    one = held(ProcessPause(), undo, tmp_path, [])
     one._holder.kill()
     assert "let go" in one.take_back().detail
     assert not processes.stopped(worker())
 
 
 def test_a_fault_is_undone_at_its_maximum_duration_and_that_is_said(supervisor: object, tmp_path: Path) -> None:
-    undo = ProcessPause.prepare(target(), PauseSettings())
+    undo = ProcessPause().prepare(target(), Settings())
     lapses: list[str] = []
-    one = held(ProcessPause, undo, tmp_path, lapses, max_s=0.3)
+    one = held(ProcessPause(), undo, tmp_path, lapses, max_s=0.3)
     assert waiting.await_true(lambda: not processes.stopped(worker()), 10)
     assert waiting.await_true(lambda: bool(lapses), 5)
     assert "maximum duration" in lapses[0]

@@ -14,13 +14,11 @@ from typing import Any
 import psutil
 import pytest
 
-from chaoskit.faults import batch, cache_thrash, interface, link, processes
+from chaoskit.faults import cache_thrash, interface, link, processes, queue_batch
 from chaoskit.faults.base import Fault, FaultError, Lapsed, Target, Undo
 from chaoskit.faults.cache_thrash import CacheThrash
-from chaoskit.faults.queue_dead_letters import QueueDeadLetters
-from chaoskit.faults.queue_flood import QueueFlood
-from chaoskit.faults.queue_replay import QueueReplay, QueueReplaySettings
-from chaoskit.faults.tcp_reset import TcpReset
+from chaoskit.faults.link import TcpReset
+from chaoskit.faults.queue_batch import QueueDeadLetters, QueueFlood, QueueReplay, QueueReplaySettings
 from chaoskit.handles.address import Address
 
 Answer = tuple[int, Any]
@@ -82,68 +80,68 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the real thing waits seconds for is given up soon."""
     monkeypatch.setattr(interface, "_UNDO_S", 0.3)
     monkeypatch.setattr(interface, "SILENCE_S", 0.3)
-    monkeypatch.setattr(batch, "_LEVEL_S", 0.3)
+    monkeypatch.setattr(queue_batch, "_LEVEL_S", 0.3)
     monkeypatch.setattr(link, "_FIRST_HIT_S", 0.3)
     monkeypatch.setattr(cache_thrash, "_EFFECT_S", 3.0)
     monkeypatch.setattr(cache_thrash, "_FIRST_S", 0.0)
 
 
-def prepared(kind: type[Fault], where: Target, **settings: Any) -> Undo:
+def prepared(kind: Fault[Any], where: Target, **settings: Any) -> Undo:
     return kind.prepare(where, kind.settings.model_validate(settings))
 
 
 def test_no_more_of_a_links_calls_are_hit_than_the_profile_allows(liar: Liar) -> None:
     where = liar.target("link:upstream", limits={"connections": 0.5})
     with pytest.raises(FaultError, match=r"tcp\.reset on 0\.6 of the calls is beyond .* limits\.connections of 0\.5"):
-        prepared(TcpReset, where, ratio="60%")
-    token = prepared(TcpReset, where, ratio="50%")
+        prepared(TcpReset(), where, ratio="60%")
+    token = prepared(TcpReset(), where, ratio="50%")
     with pytest.raises(FaultError, match=r"limits\.connections"):
-        TcpReset.alter(token, TcpReset.settings.model_validate({"ratio": "51%"}))
-    assert TcpReset.alter(token, TcpReset.settings.model_validate({"ratio": "40%"}))["toxic"]["ratio"] == 0.4
+        TcpReset().alter(token, TcpReset().settings.model_validate({"ratio": "51%"}))
+    assert TcpReset().alter(token, TcpReset().settings.model_validate({"ratio": "40%"}))["toxic"]["ratio"] == 0.4
 
 
 def test_a_toxic_that_is_taken_and_not_listed_is_no_effect(liar: Liar) -> None:
-    token = prepared(TcpReset, liar.target("link:upstream"))
+    token = prepared(TcpReset(), liar.target("link:upstream"))
     liar.says("GET /toxics", 404, {"error": "no such toxic"})
     with pytest.raises(FaultError, match="took the toxic on upstream, and does not list it"):
-        TcpReset.start(token)
+        TcpReset().start(token)
 
 
 def test_a_toxic_that_is_deleted_and_still_listed_is_not_healed(liar: Liar) -> None:
-    token = prepared(TcpReset, liar.target("link:upstream"))
+    token = prepared(TcpReset(), liar.target("link:upstream"))
     liar.says("GET /toxics", 200, {"seen": 0, "hit": 0})
     with pytest.raises(FaultError, match="is still listed"):
-        TcpReset.stop(token)
+        TcpReset().stop(token)
 
 
 def test_calls_that_come_by_and_are_not_hit_are_told(liar: Liar) -> None:
-    token = prepared(TcpReset, liar.target("link:upstream"), ratio="1%")
+    token = prepared(TcpReset(), liar.target("link:upstream"), ratio="1%")
     liar.says("GET /toxics", 200, {"seen": 7, "hit": 0})
-    assert TcpReset.start(token).detail.endswith("listed; 7 calls have come by, none is due yet")
+    assert TcpReset().start(token).detail.endswith("listed; 7 calls have come by, none is due yet")
 
 
 def test_settings_that_the_proxy_refuses_are_told_in_its_words(liar: Liar) -> None:
-    token = prepared(TcpReset, liar.target("link:upstream"))
+    token = prepared(TcpReset(), liar.target("link:upstream"))
     liar.says("PUT /toxics", 400, {"error": "no such kind"})
     with pytest.raises(FaultError, match=r"PUT \S+: answered 400: .*no such kind"):
-        TcpReset.start(token)
+        TcpReset().start(token)
 
 
 def test_an_interface_in_trouble_or_of_another_kind_is_told(liar: Liar) -> None:
     liar.says("GET /toxics", 503, {"error": "starting"})
     with pytest.raises(FaultError, match=r"answered 503.*starting"):
-        prepared(TcpReset, liar.target("link:upstream"))
+        prepared(TcpReset(), liar.target("link:upstream"))
     liar.says("GET /toxics", 200, b"<html>")
     with pytest.raises(FaultError, match="answered 200 and no JSON: <html>"):
-        prepared(TcpReset, liar.target("link:upstream"))
+        prepared(TcpReset(), liar.target("link:upstream"))
 
 
 def test_an_undo_is_tried_again_until_it_succeeds(liar: Liar) -> None:
-    token = prepared(TcpReset, liar.target("link:upstream"))
+    token = prepared(TcpReset(), liar.target("link:upstream"))
     answers: Iterator[Answer] = iter([(503, {}), (503, {})])
     liar.answers["DELETE /toxics"] = lambda: next(answers, (200, {"removed": True}))
     liar.says("GET /toxics", 404, {})
-    assert TcpReset.stop(token).detail == "tcp.reset off upstream"
+    assert TcpReset().stop(token).detail == "tcp.reset off upstream"
 
 
 def test_an_undo_is_done_by_the_answer_to_the_removal(liar: Liar) -> None:
@@ -154,14 +152,14 @@ def test_an_undo_is_done_by_the_answer_to_the_removal(liar: Liar) -> None:
         told.append(time.time())
         return 200, answer
 
-    toxic = prepared(TcpReset, liar.target("link:upstream"))
-    cache = prepared(CacheThrash, liar.target("cache:reports"), path="/reports/{key}")
+    toxic = prepared(TcpReset(), liar.target("link:upstream"))
+    cache = prepared(CacheThrash(), liar.target("cache:reports"), path="/reports/{key}")
     liar.says("GET /queue", 200, EMPTY)
-    queue = prepared(QueueDeadLetters, liar.target("queue:tasks"), level=5)
+    queue = prepared(QueueDeadLetters(), liar.target("queue:tasks"), level=5)
     for kind, token, removal, look, missing in (
-        (TcpReset, toxic, "DELETE /toxics", "GET /toxics", (404, {})),
-        (CacheThrash, cache, "DELETE /cache", "GET /cache", (200, {**FULL, "entries": 0})),
-        (QueueDeadLetters, queue, "DELETE /queue", "GET /queue", (200, EMPTY)),
+        (TcpReset(), toxic, "DELETE /toxics", "GET /toxics", (404, {})),
+        (CacheThrash(), cache, "DELETE /cache", "GET /cache", (200, {**FULL, "entries": 0})),
+        (QueueDeadLetters(), queue, "DELETE /queue", "GET /queue", (200, EMPTY)),
     ):
         told.clear()
         liar.answers[removal] = lambda: told_now({"removed": 5 if not told else 0, "dropped": 5})
@@ -176,18 +174,18 @@ def test_an_undo_is_done_by_the_answer_to_the_removal(liar: Liar) -> None:
 
 
 def test_a_hold_bears_a_moment_of_silence_and_no_more(liar: Liar) -> None:
-    token = prepared(TcpReset, liar.target("link:upstream"))
+    token = prepared(TcpReset(), liar.target("link:upstream"))
     answers: Iterator[Answer] = iter([(503, {}), (200, {"seen": 1, "hit": 1}), (503, {})])
     liar.answers["GET /toxics"] = lambda: next(answers, (404, {}))
     with pytest.raises(Lapsed, match=r"something else took tcp\.reset off upstream"):
-        TcpReset.hold(token, threading.Event())
+        TcpReset().hold(token, threading.Event())
     liar.says("GET /toxics", 503, {})
     with pytest.raises(Lapsed, match="nobody could tell whether it is still in force"):
-        TcpReset.hold(token, threading.Event())
+        TcpReset().hold(token, threading.Event())
 
 
-@pytest.mark.parametrize(("kind", "what"), [(QueueFlood, "depth"), (QueueDeadLetters, "dead_letters")])
-def test_a_level_that_is_never_reached_is_no_effect(liar: Liar, kind: type[Fault], what: str) -> None:
+@pytest.mark.parametrize(("kind", "what"), [(QueueFlood(), "depth"), (QueueDeadLetters(), "dead_letters")])
+def test_a_level_that_is_never_reached_is_no_effect(liar: Liar, kind: Fault[Any], what: str) -> None:
     liar.says("GET /queue", 200, EMPTY)
     token = prepared(kind, liar.target("queue:tasks"), level=10)
     with pytest.raises(FaultError, match=f"tasks: {what} is 0 after .* of putting, 10 were wanted"):
@@ -196,29 +194,29 @@ def test_a_level_that_is_never_reached_is_no_effect(liar: Liar, kind: type[Fault
 
 def test_a_flood_that_falls_whatever_is_put_is_a_lapse(liar: Liar) -> None:
     liar.says("GET /queue", 200, EMPTY)
-    token = prepared(QueueFlood, liar.target("queue:tasks"), level=10)
+    token = prepared(QueueFlood(), liar.target("queue:tasks"), level=10)
     with pytest.raises(Lapsed, match=r"weaker than asked for: 0 of 10 messages in tasks \(depth\)"):
-        QueueFlood.hold(token, threading.Event())
+        QueueFlood().hold(token, threading.Event())
 
 
 def test_a_level_that_does_not_sink_is_no_change(liar: Liar) -> None:
     liar.says("GET /queue", 200, {**EMPTY, "dead_letters": 90})
-    token = prepared(QueueDeadLetters, liar.target("queue:tasks"), level=90)
-    lower = QueueDeadLetters.alter(token, QueueDeadLetters.settings.model_validate({"level": 40}))
+    token = prepared(QueueDeadLetters(), liar.target("queue:tasks"), level=90)
+    lower = QueueDeadLetters().alter(token, QueueDeadLetters().settings.model_validate({"level": 40}))
     with pytest.raises(FaultError, match="90 dead letters are there, 40 were wanted"):
-        QueueDeadLetters.change(lower)
+        QueueDeadLetters().change(lower)
 
 
 def test_a_replay_that_does_not_end_is_told(liar: Liar) -> None:
     liar.says("GET /queue", 200, {**EMPTY, "dead_letters": 5, "replaying": 2})
     liar.says("POST /dead-letters", 202, {"ids": [1, 2]})
     with pytest.raises(FaultError, match=r"queue:tasks: 2 replays were not done within 0\.1 s"):
-        QueueReplay.run(liar.target("queue:tasks"), QueueReplaySettings(count=2, within_s=0.1))
+        QueueReplay().run(liar.target("queue:tasks"), QueueReplaySettings(count=2, within_s=0.1))
 
 
 def test_a_replay_of_all_where_there_are_none_asks_for_nothing(liar: Liar) -> None:
     liar.says("GET /queue", 200, EMPTY)
-    assert QueueReplay.run(liar.target("queue:tasks"), QueueReplaySettings())[1] == {"replayed": 0, "left": 0}
+    assert QueueReplay().run(liar.target("queue:tasks"), QueueReplaySettings())[1] == {"replayed": 0, "left": 0}
     assert not any(asked.startswith("POST") for asked in liar.asked)
 
 
@@ -240,7 +238,7 @@ def test_a_replay_took_effect_when_the_letters_had_left_if_that_is_asked_for_and
     liar.answers["GET /queue"] = census
     liar.says("POST /dead-letters", 202, {"ids": [1, 2]})
     settings = QueueReplaySettings.model_validate({"count": 2, "effect": effect})
-    seen, result = QueueReplay.run(liar.target("queue:tasks"), settings)
+    seen, result = QueueReplay().run(liar.target("queue:tasks"), settings)
     assert result == {"replayed": 2, "left": left}
     assert len(looks) == 4, "the outcome was awaited in any case"
     assert seen.between[0] <= looks[0]
@@ -265,7 +263,7 @@ def test_the_first_entry_pushed_out_is_known_to_one_key_however_many_are_due(lia
         return 200, {}
 
     liar.answers |= {"GET /cache": statistics, "GET /reports": look_up}
-    CacheThrash.start(prepared(CacheThrash, liar.target("cache:reports"), path="/reports/{key}"))
+    CacheThrash().start(prepared(CacheThrash(), liar.target("cache:reports"), path="/reports/{key}"))
     looks = [number for number, what in enumerate(liar.asked) if what.startswith("GET /cache")]
     assert len(set(liar.asked[looks[-2] + 1 : looks[-1]])) == 1
     assert len(looks) < 10, "the room that is left is not filled one by one"
@@ -273,18 +271,18 @@ def test_the_first_entry_pushed_out_is_known_to_one_key_however_many_are_due(lia
 
 def test_a_cache_that_pushes_nothing_out_is_not_thrashed(liar: Liar) -> None:
     liar.says("GET /cache", 200, FULL)
-    token = prepared(CacheThrash, liar.target("cache:reports"), path="/reports/{key}")
+    token = prepared(CacheThrash(), liar.target("cache:reports"), path="/reports/{key}")
     with pytest.raises(FaultError, match="pushed nothing out of the cache"):
-        CacheThrash.start(token)
+        CacheThrash().start(token)
     assert any(asked.startswith("GET /reports/thrash-") for asked in liar.asked), "it did try"
 
 
 def test_entries_that_are_dropped_and_still_there_are_not_healed(liar: Liar) -> None:
     liar.says("GET /cache", 200, FULL)
-    token = prepared(CacheThrash, liar.target("cache:reports"), path="/reports/{key}")
+    token = prepared(CacheThrash(), liar.target("cache:reports"), path="/reports/{key}")
     liar.says("DELETE /cache", 200, {"dropped": 4})
     with pytest.raises(FaultError, match=r"4 entries .* still in the cache"):
-        CacheThrash.stop(token)
+        CacheThrash().stop(token)
 
 
 def test_a_stranger_on_the_port_of_something_that_ended_with_its_owner_is_left_alone(
@@ -295,13 +293,13 @@ def test_a_stranger_on_the_port_of_something_that_ended_with_its_owner_is_left_a
     secret.write_text("x")
     owner = psutil.Popen(["sleep", "60"])
     try:
-        token = prepared(TcpReset, liar.target("link:upstream", token_file=str(secret), owner=owner.pid))
+        token = prepared(TcpReset(), liar.target("link:upstream", token_file=str(secret), owner=owner.pid))
     finally:
         owner.kill()
         owner.wait(timeout=10)
     secret.unlink()
     asked = len(liar.asked)
-    assert TcpReset.stop(token).detail == "what it belonged to is gone"
+    assert TcpReset().stop(token).detail == "what it belonged to is gone"
     assert len(liar.asked) == asked
     assert not processes.alive(token["at"]["owner"])
 
@@ -318,10 +316,10 @@ def test_a_level_is_reached_while_the_last_messages_are_put(monkeypatch: pytest.
     def put(undo: object, what: str, count: int) -> None:
         clock.now += 1.0
 
-    monkeypatch.setattr(batch, "census", census)
-    monkeypatch.setattr(batch, "put", put)
-    monkeypatch.setattr(batch, "time", SimpleNamespace(time=lambda: clock.now, monotonic=lambda: 0.0))
+    monkeypatch.setattr(queue_batch, "census", census)
+    monkeypatch.setattr(queue_batch, "put", put)
+    monkeypatch.setattr(queue_batch, "time", SimpleNamespace(time=lambda: clock.now, monotonic=lambda: 0.0))
     token = {"at": {}, "queue": "tasks", "batch": "b"}
-    assert batch.rise(token, "depth", 10).between == (111.0, 112.0)
+    assert queue_batch.rise(token, "depth", 10).between == (111.0, 112.0)
     counts = iter([10])
-    assert batch.rise(token, "depth", 10).between == (117.0, 122.0)
+    assert queue_batch.rise(token, "depth", 10).between == (117.0, 122.0)

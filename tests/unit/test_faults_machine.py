@@ -20,13 +20,11 @@ from test_giving_way import niceness
 
 from chaoskit import giving_way, waiting
 from chaoskit.errors import Place
-from chaoskit.faults import burners, cpu_burn, memory_burn, processes
+from chaoskit.faults import burners, processes
 from chaoskit.faults.base import Fault, FaultError, Lapsed, Target, Undo
-from chaoskit.faults.cpu_burn import CpuBurn
-from chaoskit.faults.db_error import DbError
-from chaoskit.faults.db_slow import DbSlow
+from chaoskit.faults.burners import CpuBurn, MemoryBurn
+from chaoskit.faults.database import DbError, DbSlow
 from chaoskit.faults.disk_fill import DiskFill
-from chaoskit.faults.memory_burn import MemoryBurn
 from chaoskit.faults.process_crash_loop import ProcessCrashLoop
 from chaoskit.faults.registry import read_settings
 from chaoskit.faults.scrape_drop import ScrapeDrop
@@ -51,7 +49,7 @@ def slice_of(folder: Path, **limits: float) -> Target:
     return Target("slice:crm", ("crm",), address)
 
 
-def token(kind: type[Fault], target: Target, **settings: Any) -> Undo:
+def token(kind: Fault[Any], target: Target, **settings: Any) -> Undo:
     found, problems = read_settings(kind, settings, Place("drill.yml", 1))
     assert found is not None, problems
     return kind.prepare(target, found)
@@ -66,7 +64,7 @@ def held(tmp_path: Path) -> Iterator[list[HeldFault]]:
         one.take_back()
 
 
-def hold(held: list[HeldFault], kind: type[Fault], undo: Undo, folder: Path) -> HeldFault:
+def hold(held: list[HeldFault], kind: Fault[Any], undo: Undo, folder: Path) -> HeldFault:
     one = HeldFault(kind, undo, 60.0, folder / "holder.log", lambda reason: None)
     held.append(one)
     one.await_armed()
@@ -78,8 +76,8 @@ def hold(held: list[HeldFault], kind: type[Fault], undo: Undo, folder: Path) -> 
 def test_a_cpu_burn_uses_about_what_was_asked_for_as_part_of_the_slice_and_never_more(
     held: list[HeldFault], tmp_path: Path
 ) -> None:
-    undo = token(CpuBurn, slice_of(tmp_path, cpu=1.0), cores=0.2, burners=2)
-    hold(held, CpuBurn, undo, tmp_path)
+    undo = token(CpuBurn(), slice_of(tmp_path, cpu=1.0), cores=0.2, burners=2)
+    hold(held, CpuBurn(), undo, tmp_path)
     burning = burners.find(undo)
     assert len(burning) == 2
     assert all(f"A_SLICE={MARK}".encode() in Path(f"/proc/{p.pid}/environ").read_bytes() for p in burning)
@@ -97,20 +95,20 @@ def test_a_cpu_burn_leaves_the_processors_to_others_unless_it_gets_too_little(
 ) -> None:
     """Its holder's session gives way; more than the machine has is never enough, so that one gives way no longer."""
     modest, greedy = (
-        token(CpuBurn, slice_of(tmp_path), cores=0.05, burners=2),
-        token(CpuBurn, slice_of(tmp_path), cores=float(4 * (os.cpu_count() or 1)), burners=2),
+        token(CpuBurn(), slice_of(tmp_path), cores=0.05, burners=2),
+        token(CpuBurn(), slice_of(tmp_path), cores=float(4 * (os.cpu_count() or 1)), burners=2),
     )
     if niceness(os.getpid()) is None:
         pytest.skip("this kernel does not group processes by session")
     for undo, nice in ((modest, giving_way.BY), (greedy, 0)):
-        hold(held, CpuBurn, undo, tmp_path)
+        hold(held, CpuBurn(), undo, tmp_path)
         leader = burners.find(undo)[0].ppid()
         assert waiting.await_true(lambda leader=leader, nice=nice: niceness(leader) == nice, 10)  # type: ignore[misc]
 
 
 def test_a_memory_burn_holds_every_page_of_it(held: list[HeldFault], tmp_path: Path) -> None:
-    undo = token(MemoryBurn, slice_of(tmp_path, memory=256 * MIB), size="64MiB")
-    hold(held, MemoryBurn, undo, tmp_path)
+    undo = token(MemoryBurn(), slice_of(tmp_path, memory=256 * MIB), size="64MiB")
+    hold(held, MemoryBurn(), undo, tmp_path)
     assert burners.find(undo)[0].memory_info().rss >= 64 * MIB
     held.pop().take_back()
     assert burners.find(undo) == []
@@ -119,14 +117,14 @@ def test_a_memory_burn_holds_every_page_of_it(held: list[HeldFault], tmp_path: P
 @pytest.mark.parametrize(
     ("kind", "settings", "limits", "said"),
     [
-        (CpuBurn, {"cores": 2.0}, {"cpu": 1.0}, "limits.cpu of 1"),
-        (MemoryBurn, {"size": "2GiB"}, {"memory": 2**30}, "limits.memory of 1073741824"),
-        (MemoryBurn, {"size": "900000GiB"}, {}, "endanger this machine"),
-        (DiskFill, {"size": "900000GiB"}, {}, "endanger this machine"),
+        (CpuBurn(), {"cores": 2.0}, {"cpu": 1.0}, "limits.cpu of 1"),
+        (MemoryBurn(), {"size": "2GiB"}, {"memory": 2**30}, "limits.memory of 1073741824"),
+        (MemoryBurn(), {"size": "900000GiB"}, {}, "endanger this machine"),
+        (DiskFill(), {"size": "900000GiB"}, {}, "endanger this machine"),
     ],
 )
 def test_a_burn_beyond_the_limits_is_refused_before_anything_burns(
-    tmp_path: Path, kind: type[Fault], settings: dict[str, Any], limits: dict[str, float], said: str
+    tmp_path: Path, kind: Fault[Any], settings: dict[str, Any], limits: dict[str, float], said: str
 ) -> None:
     with pytest.raises(FaultError, match=said):
         token(kind, slice_of(tmp_path, **limits), **settings)
@@ -134,19 +132,19 @@ def test_a_burn_beyond_the_limits_is_refused_before_anything_burns(
 
 def test_a_killed_holder_takes_its_burners_with_it(held: list[HeldFault], tmp_path: Path) -> None:
     """By the kernel, without anybody's help; the token then finds nothing left, and says so."""
-    undo = token(CpuBurn, slice_of(tmp_path), cores=0.1, burners=2)
-    hold(held, CpuBurn, undo, tmp_path)
+    undo = token(CpuBurn(), slice_of(tmp_path), cores=0.1, burners=2)
+    hold(held, CpuBurn(), undo, tmp_path)
     holder = psutil.Process(burners.find(undo)[0].ppid())
     holder.send_signal(signal.SIGKILL)
     assert waiting.await_true(lambda: not burners.find(undo), 10)
-    assert "0 put out" in CpuBurn.stop(undo).detail
+    assert "0 put out" in CpuBurn().stop(undo).detail
 
 
 def test_memory_that_is_taken_slowly_has_its_effect_from_the_first_quarter_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An alert on a part of it is no older than its fault."""
-    undo = token(MemoryBurn, slice_of(tmp_path), size="8MiB")
+    undo = token(MemoryBurn(), slice_of(tmp_path), size="8MiB")
     some: list[float] = []
 
     def resident(process: psutil.Process) -> int:
@@ -154,11 +152,11 @@ def test_memory_that_is_taken_slowly_has_its_effect_from_the_first_quarter_on(
         some.append(time.time())
         return int(undo["size"] * shares[min(len(some), len(shares)) - 1])
 
-    monkeypatch.setattr(memory_burn, "_resident", resident)
+    monkeypatch.setattr(burners, "_resident", resident)
     try:
-        begun, full = MemoryBurn.start(undo).between
+        begun, full = MemoryBurn().start(undo).between
     finally:
-        MemoryBurn.stop(undo)
+        MemoryBurn().stop(undo)
     assert some[0] <= begun <= some[2]
     assert some[6] <= full
 
@@ -191,44 +189,44 @@ def test_a_burner_makes_up_for_a_moment_and_not_for_a_machine_that_was_busy_for_
     clocks = SimpleNamespace(monotonic=lambda: now, process_time=process_time, sleep=sleep)
     monkeypatch.setitem(sys.modules, "time", clocks)
     with pytest.raises(Enough):
-        exec(cpu_burn.PROGRAM, {"sys": SimpleNamespace(argv=["", "", str(share), "0.5"]), "begun": lambda: None})
+        exec(burners.PROGRAM, {"sys": SimpleNamespace(argv=["", "", str(share), "0.5"]), "begun": lambda: None})
     assert share * (now - 100.0) - used_s == pytest.approx(share * missed_s, abs=share * 0.5)
 
 
 def test_a_burner_that_dies_is_a_lapse(tmp_path: Path) -> None:
-    undo = token(MemoryBurn, slice_of(tmp_path), size="8MiB")
-    MemoryBurn.start(undo)
+    undo = token(MemoryBurn(), slice_of(tmp_path), size="8MiB")
+    MemoryBurn().start(undo)
     try:
         threading.Timer(0.3, lambda: burners.find(undo)[0].kill()).start()
         with pytest.raises(Lapsed):
-            MemoryBurn.hold(undo, threading.Event())
+            MemoryBurn().hold(undo, threading.Event())
     finally:
-        MemoryBurn.stop(undo)
+        MemoryBurn().stop(undo)
 
 
 def test_burners_that_get_far_less_than_was_asked_for_are_a_lapse(tmp_path: Path) -> None:
     """They stand still here, as on a machine that gives them nothing: what follows says nothing of the alert."""
-    undo = token(CpuBurn, slice_of(tmp_path), cores=0.2, burners=2)
-    CpuBurn.start(undo)
+    undo = token(CpuBurn(), slice_of(tmp_path), cores=0.2, burners=2)
+    CpuBurn().start(undo)
     try:
         for process in burners.find(undo):
             process.suspend()
         with pytest.raises(Lapsed, match=r"the burners got 0\.0\d of 0\.2 cores"):
-            CpuBurn.hold(undo, threading.Event())
+            CpuBurn().hold(undo, threading.Event())
     finally:
-        CpuBurn.stop(undo)
+        CpuBurn().stop(undo)
 
 
 def test_a_filled_disk_is_really_filled_and_freed_by_the_token_alone(tmp_path: Path) -> None:
-    undo = token(DiskFill, slice_of(tmp_path), size="8MiB")
-    DiskFill.stop(undo)  # before it began: nothing to do
-    DiskFill.start(undo)
+    undo = token(DiskFill(), slice_of(tmp_path), size="8MiB")
+    DiskFill().stop(undo)  # before it began: nothing to do
+    DiskFill().start(undo)
     assert Path(undo["file"]).stat().st_blocks * 512 >= 8 * MIB
     threading.Timer(0.3, Path(undo["file"]).unlink).start()
     with pytest.raises(Lapsed, match=r"something else made .* smaller, or removed it; weaker .* 0 of 8 MiB"):
-        DiskFill.hold(undo, threading.Event())
+        DiskFill().hold(undo, threading.Event())
     for _ in range(2):
-        DiskFill.stop(undo)
+        DiskFill().stop(undo)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -253,26 +251,26 @@ def write(target: Target, table: str, timeout_s: float = 0.0) -> None:
 
 
 def test_refused_statements_fail_on_their_table_only_and_until_the_undo(database: Target) -> None:
-    undo = token(DbError, database, table="audit")
-    DbError.start(undo)
+    undo = token(DbError(), database, table="audit")
+    DbError().start(undo)
     with pytest.raises(sqlite3.IntegrityError, match="refused for a drill"):
         write(database, "audit")
     write(database, "leads")
     for _ in range(2):
-        DbError.stop(undo)
+        DbError().stop(undo)
     write(database, "audit")
 
 
 def test_a_table_that_is_not_there_is_named_with_those_that_are(database: Target) -> None:
     with pytest.raises(FaultError, match="there is no table orders; there are audit, leads"):
-        token(DbError, database, table="orders")
+        token(DbError(), database, table="orders")
 
 
 def test_writers_wait_while_the_lock_is_held_and_get_through_in_between(
     database: Target, held: list[HeldFault], tmp_path: Path
 ) -> None:
-    undo = token(DbSlow, database, locked="12s", every="18s")
-    hold(held, DbSlow, undo, tmp_path)
+    undo = token(DbSlow(), database, locked="12s", every="18s")
+    hold(held, DbSlow(), undo, tmp_path)
 
     def refused() -> bool:
         try:
@@ -291,14 +289,14 @@ def test_writers_wait_while_the_lock_is_held_and_get_through_in_between(
 @pytest.mark.parametrize(
     ("kind", "settings", "said"),
     [
-        (DbSlow, {"locked": "10s", "every": "10s"}, "leaves writers no gap"),
-        (DbSlow, {"locked": 10}, "has no unit"),
-        (DbError, {"table": "audit; DROP TABLE leads"}, "pattern"),
-        (CpuBurn, {"core": 1}, "Extra inputs are not permitted"),
-        (MemoryBurn, {}, "Field required"),
+        (DbSlow(), {"locked": "10s", "every": "10s"}, "leaves writers no gap"),
+        (DbSlow(), {"locked": 10}, "has no unit"),
+        (DbError(), {"table": "audit; DROP TABLE leads"}, "pattern"),
+        (CpuBurn(), {"core": 1}, "Extra inputs are not permitted"),
+        (MemoryBurn(), {}, "Field required"),
     ],
 )
-def test_bad_settings_are_named(kind: type[Fault], settings: dict[str, Any], said: str) -> None:
+def test_bad_settings_are_named(kind: Fault[Any], settings: dict[str, Any], said: str) -> None:
     found, problems = read_settings(kind, settings, Place("drill.yml", 7))
     assert found is None
     assert said in str(problems[0])
@@ -313,9 +311,9 @@ def test_a_silenced_page_times_out_and_answers_after_the_undo() -> None:
         target = Target(
             "scrape:crm", ("metrics",), Address(pattern=rf"{MARK} (?P<name>metrics)", url=f"http://127.0.0.1:{port}/")
         )
-        undo = token(ScrapeDrop, target)
-        assert "is silent" in ScrapeDrop.start(undo).detail
-        ScrapeDrop.stop(undo)
+        undo = token(ScrapeDrop(), target)
+        assert "is silent" in ScrapeDrop().start(undo).detail
+        ScrapeDrop().stop(undo)
         import urllib.request
 
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
@@ -352,7 +350,7 @@ def test_a_crash_loop_kills_exactly_so_often_and_then_leaves_it_alone(held: list
         pattern = rf"{MARK} worker (?P<name>\S+)"
         assert waiting.await_true(lambda: "w1" in processes.find(pattern), 10)
         target = Target("role:worker", ("w1",), Address(pattern=pattern, time_scale=60))
-        hold(held, ProcessCrashLoop, token(ProcessCrashLoop, target, times=3, every="12s"), tmp_path)
+        hold(held, ProcessCrashLoop(), token(ProcessCrashLoop(), target, times=3, every="12s"), tmp_path)
         assert parent.stdout is not None
         assert [parent.stdout.readline().strip() for _ in range(4)] == ["1", "2", "3", "4"]
         assert waiting.await_true(lambda: "w1" in processes.find(pattern), 10)

@@ -83,14 +83,14 @@ def test_another_packages_kind_is_held_and_undone(tmp_path: Path, plugin: Path) 
 
 
 def test_a_plugin_that_is_no_fault_is_named_with_what_it_lacks(tmp_path: Path) -> None:
-    kinds = "broken.kind = json:JSONDecoder\nlost.kind = nowhere:X\nother.kind = chaoskit.faults.http_error:HttpError\n"
+    kinds = "broken.kind = json:JSONDecoder\nlost.kind = nowhere:X\nother.kind = chaoskit.faults.link:HttpError\n"
     installed(tmp_path, "broken", f"[chaoskit.faults]\n{kinds}[chaoskit.handles]\nrole-2 = json:JSONDecoder\n")
     done = python(tmp_path, "-m", "chaoskit", "list", "--faults")
     assert done.returncode == 2
     assert "fault kind 'broken.kind' (json:JSONDecoder): lacks kind, handles" in done.stderr
     assert "fault kind 'lost.kind' (nowhere:X): cannot be imported" in done.stderr
     assert "Traceback" not in done.stderr
-    assert "'other.kind' (chaoskit.faults.http_error:HttpError): calls itself 'http.error'" in done.stderr
+    assert "'other.kind' (chaoskit.faults.link:HttpError): calls itself 'http.error'" in done.stderr
     done = python(tmp_path, "-m", "chaoskit", "list", "--handles")
     assert done.returncode == 2
     assert "handle kind 'role-2' (json:JSONDecoder): lacks kind" in done.stderr

@@ -23,8 +23,7 @@ import chaoskit
 from chaoskit import identity, waiting
 from chaoskit.faults import burners, processes
 from chaoskit.faults.base import FaultError, Lapsed, Target
-from chaoskit.faults.command import Command, CommandSettings
-from chaoskit.faults.command_action import CommandAction, CommandActionSettings
+from chaoskit.faults.command import Command, CommandAction, CommandActionSettings, CommandSettings
 from chaoskit.handles.address import Address
 from chaoskit.host.process import spawn
 from chaoskit.run.held import HeldFault
@@ -45,53 +44,53 @@ def settings(flag: Path, **more: Any) -> CommandSettings:
 
 def test_a_program_breaks_something_and_its_undo_mends_it_elsewhere(tmp_path: Path) -> None:
     flag = tmp_path / "broken"
-    token = json.loads(json.dumps(Command.prepare(NOWHERE, settings(flag))))
+    token = json.loads(json.dumps(Command().prepare(NOWHERE, settings(flag))))
     assert not flag.exists(), "prepare changes nothing"
-    Command.start(token)
+    Command().start(token)
     assert flag.exists()
-    code = "import json, sys; from chaoskit.faults.command import Command; Command.stop(json.loads(sys.argv[1]))"
+    code = "import json, sys; from chaoskit.faults.command import Command; Command().stop(json.loads(sys.argv[1]))"
     subprocess.run([sys.executable, "-c", code, json.dumps(token)], check=True, timeout=30, cwd="/")
     assert not flag.exists()
-    Command.stop(token)  # idempotent, and without a start
+    Command().stop(token)  # idempotent, and without a start
 
 
 def test_an_effect_that_is_gone_uninvited_is_a_lapse(tmp_path: Path) -> None:
     flag = tmp_path / "broken"
-    token = Command.prepare(NOWHERE, settings(flag))
-    Command.start(token)
+    token = Command().prepare(NOWHERE, settings(flag))
+    Command().start(token)
     flag.unlink()
     with pytest.raises(Lapsed, match=r"seen \(\S*test\) says that the effect is gone"):
-        Command.hold(token, threading.Event())
+        Command().hold(token, threading.Event())
 
 
 def test_a_start_that_fails_is_told_with_its_last_words(tmp_path: Path) -> None:
     broken = settings(tmp_path / "x", start=["sh", "-c", "echo no such device >&2; exit 4"])
     with pytest.raises(FaultError, match=r"start \(\S*sh\) ended with 4: no such device"):
-        Command.start(Command.prepare(NOWHERE, broken))
+        Command().start(Command().prepare(NOWHERE, broken))
 
 
 def test_a_start_whose_effect_is_not_seen_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its exit code alone proves nothing."""
     monkeypatch.setattr("chaoskit.faults.command._SEEN_S", 0.3)
     with pytest.raises(FaultError, match="seen does not see an effect"):
-        Command.start(Command.prepare(NOWHERE, settings(tmp_path / "x", start=["true"])))
+        Command().start(Command().prepare(NOWHERE, settings(tmp_path / "x", start=["true"])))
 
 
 def test_an_undo_that_does_not_undo_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chaoskit.faults.command._SEEN_S", 0.3)
-    token = Command.prepare(NOWHERE, settings(tmp_path / "x", stop=["true"]))
-    Command.start(token)
+    token = Command().prepare(NOWHERE, settings(tmp_path / "x", stop=["true"]))
+    Command().start(token)
     with pytest.raises(FaultError, match="seen still sees the effect"):
-        Command.stop(token)
+        Command().stop(token)
 
 
 def test_a_program_that_is_not_there_is_named_before_anything_happens(tmp_path: Path) -> None:
     with pytest.raises(FaultError, match="there is no program 'no-such-program'"):
-        Command.prepare(NOWHERE, settings(tmp_path / "x", stop=["no-such-program"]))
+        Command().prepare(NOWHERE, settings(tmp_path / "x", stop=["no-such-program"]))
 
 
 def act(run: list[str] | str, **more: Any) -> dict[str, Any]:
-    return CommandAction.run(NOWHERE, CommandActionSettings.model_validate({"run": run, **more}))[1]
+    return CommandAction().run(NOWHERE, CommandActionSettings.model_validate({"run": run, **more}))[1]
 
 
 def test_arguments_are_never_a_shell_line() -> None:
@@ -155,7 +154,7 @@ def test_a_child_left_behind_does_not_keep_it_waiting(tmp_path: Path) -> None:
 
 def test_the_target_s_address_is_told() -> None:
     given = CommandActionSettings.model_validate({"run": "echo $TARGET_URL", "shell": True})
-    result = CommandAction.run(Target("", (), Address(url="http://127.0.0.1:1")), given)[1]
+    result = CommandAction().run(Target("", (), Address(url="http://127.0.0.1:1")), given)[1]
     assert result["output"] == "http://127.0.0.1:1"
 
 
@@ -202,7 +201,7 @@ def asking(flag: Path, oracle: Oracle, scale: float = 60.0, **more: Any) -> dict
     """The token of a fault that consists of a file, seen by a query; within 30 virtual seconds."""
     target = Target("", (), Address(time_scale=scale, prometheus={"url": oracle.url}))
     given = settings(flag, seen={"query": "rate(broken[5m]) > 0", "within": "30s"}, **more)
-    return json.loads(json.dumps(Command.prepare(target, given)))  # type: ignore[no-any-return]
+    return json.loads(json.dumps(Command().prepare(target, given)))  # type: ignore[no-any-return]
 
 
 def test_an_effect_is_seen_in_the_metrics_of_the_run_in_virtual_time(tmp_path: Path, oracle: Oracle) -> None:
@@ -211,12 +210,12 @@ def test_an_effect_is_seen_in_the_metrics_of_the_run_in_virtual_time(tmp_path: P
     oracle.says = lambda: (200, vector(flag.exists()))
     token = asking(flag, oracle)
     assert token["seen"]["within_s"] == 0.5
-    Command.start(token)
+    Command().start(token)
     assert set(oracle.asked) == {"(rate(broken[5s]) / 60) > 0"}, "60 times as fast"
     oracle.says = lambda: (200, vector(False))
     with pytest.raises(Lapsed, match="the effect is gone"):
-        Command.hold(token, threading.Event())
-    assert "seen confirms it" in Command.stop(token).detail
+        Command().hold(token, threading.Event())
+    assert "seen confirms it" in Command().stop(token).detail
     assert not flag.exists()
 
 
@@ -229,18 +228,18 @@ def test_a_start_without_an_answer_in_the_metrics_is_no_effect(
 ) -> None:
     oracle.says = lambda: (503, "busy") if there is None else (200, vector(there))
     with pytest.raises(FaultError, match=said):
-        Command.start(asking(tmp_path / "broken", oracle))
+        Command().start(asking(tmp_path / "broken", oracle))
 
 
 def test_an_undo_that_the_metrics_do_not_confirm_is_no_undo(tmp_path: Path, oracle: Oracle) -> None:
     oracle.says = lambda: (200, vector(True))
     token = asking(tmp_path / "broken", oracle)
-    Command.start(token)
+    Command().start(token)
     with pytest.raises(FaultError, match="seen still sees the effect"):
-        Command.stop(token)
+        Command().stop(token)
     oracle.says = lambda: (200, {"status": "error", "error": "query timed out"})
     with pytest.raises(FaultError, match="query timed out"):
-        Command.stop(token)
+        Command().stop(token)
 
 
 def test_a_prometheus_that_ended_with_its_run_keeps_no_undo_from_being_done(tmp_path: Path, oracle: Oracle) -> None:
@@ -248,10 +247,10 @@ def test_a_prometheus_that_ended_with_its_run_keeps_no_undo_from_being_done(tmp_
     oracle.says = lambda: (200, vector(flag.exists()))
     token = asking(flag, oracle)
     token["seen"]["at"]["owner"] = {**identity.token(os.getpid()), "ticks": 1}
-    Command.start(token)
+    Command().start(token)
     oracle.server.shutdown()
     oracle.server.server_close()
-    assert "has ended with its run" in Command.stop(token).detail
+    assert "has ended with its run" in Command().stop(token).detail
     assert not flag.exists()
 
 
@@ -259,7 +258,7 @@ def test_a_query_that_is_no_promql_or_has_nobody_to_ask_is_named_before_anything
     with pytest.raises(ValueError, match="seen"):
         settings(tmp_path / "x", seen={"query": "rate(broken"})
     with pytest.raises(FaultError, match="--at prometheus=URL"):
-        Command.prepare(NOWHERE, settings(tmp_path / "x", seen={"query": "up"}))
+        Command().prepare(NOWHERE, settings(tmp_path / "x", seen={"query": "up"}))
 
 
 STARTING = {f"subprocess.{name}" for name in ("Popen", "run", "call", "check_call", "check_output")}
@@ -302,7 +301,7 @@ def test_programs_of_faults_and_actions_and_equipment_start_with_default_signals
     undo = {"burn": "b", "mark": {"name": "M", "value": "m"}, **processes.origin()}
     lit = burners.ignite(undo, "begun(); os.read(0, 1)", [], 1)
     assert of(lit.burners[0].pid).endswith("SigIgn: 0000000001001000"), "SIGPIPE and SIGXFSZ any interpreter ignores"
-    burners.Burn.stop(undo)
+    burners.CpuBurn().stop(undo)
 
 
 @pytest.mark.usefixtures("deaf")
@@ -310,7 +309,9 @@ def test_what_a_holder_and_a_watchdog_start_hears_signals(tmp_path: Path) -> Non
     """The user's own kill, in a stop, must reach what the start began."""
     flag, told = tmp_path / "broken", tmp_path / "told"
     start = ["sh", "-c", f"{REPORT} > {told}; touch {flag}"]
-    held = HeldFault(Command, Command.prepare(NOWHERE, settings(flag, start=start)), 60, tmp_path / "l", lambda _: None)
+    held = HeldFault(
+        Command(), Command().prepare(NOWHERE, settings(flag, start=start)), 60, tmp_path / "l", lambda _: None
+    )
     held.await_armed()
     held.go()
     held.await_effect()

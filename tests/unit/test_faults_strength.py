@@ -14,17 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaoskit.events import FaultFail, FaultOk, UndoBegin, UndoOk
-from chaoskit.faults import batch, burners, cache_thrash, db_error, db_slow, memory_burn, monitoring_kill, processes
+from chaoskit.faults import burners, cache_thrash, monitoring_kill, processes, queue_batch
+from chaoskit.faults import database as dbs
 from chaoskit.faults.base import FaultError, Lapsed, Target
+from chaoskit.faults.burners import CpuBurn, MemoryBurn
 from chaoskit.faults.cache_thrash import CacheThrash
-from chaoskit.faults.cpu_burn import CpuBurn
-from chaoskit.faults.db_error import DbError, DbErrorSettings
-from chaoskit.faults.db_slow import DbSlow
-from chaoskit.faults.http_error import HttpError
-from chaoskit.faults.memory_burn import MemoryBurn
+from chaoskit.faults.database import DbError, DbErrorSettings, DbSlow
+from chaoskit.faults.link import HttpError
 from chaoskit.faults.monitoring_kill import MonitoringKill
 from chaoskit.faults.process_crash_loop import ProcessCrashLoop
-from chaoskit.faults.queue_flood import QueueFlood
+from chaoskit.faults.queue_batch import QueueFlood
 from chaoskit.faults.strength import Strength, told, too_few
 from chaoskit.handles.address import Address
 from chaoskit.verify.verdict import Result
@@ -87,7 +86,7 @@ def link(
     left = iter(shown)
     monkeypatch.setattr("chaoskit.faults.link.ask", lambda *_: (200, next(left, shown[-1])))
     undo = {"at": {}, "link": "upstream", "id": "x", "toxic": {"ratio": ratio, "path": path, **more}}
-    return HttpError.hold(undo, Ticks(len(shown) - 1, monkeypatch))  # type: ignore[arg-type]
+    return HttpError().hold(undo, Ticks(len(shown) - 1, monkeypatch))  # type: ignore[arg-type]
 
 
 def test_a_link_on_which_fewer_calls_are_hit_than_asked_for_lapses(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,14 +110,14 @@ def test_a_link_on_which_no_call_was_ever_hit_says_so_at_the_end(monkeypatch: py
 
 def test_a_queue_far_below_its_level_lapses_before_an_alert_could_be_blamed(monkeypatch: pytest.MonkeyPatch) -> None:
     undo = {"at": {}, "queue": "tasks", "batch": "b", "level": 100, "kept": True}
-    monkeypatch.setattr(batch, "put", lambda *_: None)
+    monkeypatch.setattr(queue_batch, "put", lambda *_: None)
     for depth, lapses in ((95, False), (60, True)):
-        monkeypatch.setattr(batch, "census", lambda *_, depth=depth: {"depth": depth})
+        monkeypatch.setattr(queue_batch, "census", lambda *_, depth=depth: {"depth": depth})
         if lapses:
             with pytest.raises(Lapsed, match=r"weaker than asked for: 60 of 100 messages in tasks \(depth\)"):
-                QueueFlood.hold(undo, Ticks(9, monkeypatch))  # type: ignore[arg-type]
+                QueueFlood().hold(undo, Ticks(9, monkeypatch))  # type: ignore[arg-type]
         else:
-            QueueFlood.hold(undo, Ticks(9, monkeypatch))  # type: ignore[arg-type]
+            QueueFlood().hold(undo, Ticks(9, monkeypatch))  # type: ignore[arg-type]
 
 
 def test_a_cache_that_pushes_out_less_than_asked_for_lapses(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,9 +133,9 @@ def test_a_cache_that_pushes_out_less_than_asked_for_lapses(monkeypatch: pytest.
         undo = {"service": "http://127.0.0.1:1", "ratio": 0.2, "path": "/{key}", "prefix": "p"}
         if lapses:
             with pytest.raises(Lapsed, match=r"0\.105 of 0\.2 of all look-ups push an entry out"):
-                CacheThrash.hold(undo, Ticks(9, monkeypatch))  # type: ignore[arg-type]
+                CacheThrash().hold(undo, Ticks(9, monkeypatch))  # type: ignore[arg-type]
         else:
-            CacheThrash.hold(undo, Ticks(9, monkeypatch))  # type: ignore[arg-type]
+            CacheThrash().hold(undo, Ticks(9, monkeypatch))  # type: ignore[arg-type]
 
 
 def burning(monkeypatch: pytest.MonkeyPatch, cores: float) -> Ticks:
@@ -154,23 +153,23 @@ def test_burners_that_get_less_than_asked_for_over_some_seconds_lapse(
     ticks = burning(monkeypatch, got)
     if lapses:
         with pytest.raises(Lapsed, match=f"the burners got {got:.2f} of 1.2 cores"):
-            CpuBurn.hold({"burners": 0, "cores": 1.2}, ticks)  # type: ignore[arg-type]
+            CpuBurn().hold({"burners": 0, "cores": 1.2}, ticks)  # type: ignore[arg-type]
         assert ticks.now <= (5.5 if got > 0.84 else 1.5)
     else:
-        CpuBurn.hold({"burners": 0, "cores": 1.2}, ticks)  # type: ignore[arg-type]
+        CpuBurn().hold({"burners": 0, "cores": 1.2}, ticks)  # type: ignore[arg-type]
 
 
 def test_memory_that_does_not_stay_resident_lapses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Swapped out, it presses on nothing."""
     monkeypatch.setattr(burners, "find", lambda _: [psutil.Process()])
-    monkeypatch.setattr(burners, "alive", lambda _: True)
+    monkeypatch.setattr(processes, "lives", lambda _: True)
     for resident, lapses in ((400, False), (300, True)):
-        monkeypatch.setattr(memory_burn, "_resident", lambda _, resident=resident: resident * 2**20)
+        monkeypatch.setattr(burners, "_resident", lambda _, resident=resident: resident * 2**20)
         if lapses:
             with pytest.raises(Lapsed, match="weaker than asked for: 300 of 400 MiB held"):
-                MemoryBurn.hold({"size": 400 * 2**20}, Ticks(9, monkeypatch))  # type: ignore[arg-type]
+                MemoryBurn().hold({"size": 400 * 2**20}, Ticks(9, monkeypatch))  # type: ignore[arg-type]
         else:
-            MemoryBurn.hold({"size": 400 * 2**20}, Ticks(9, monkeypatch))  # type: ignore[arg-type]
+            MemoryBurn().hold({"size": 400 * 2**20}, Ticks(9, monkeypatch))  # type: ignore[arg-type]
 
 
 def database(tmp_path: Path) -> str:
@@ -197,11 +196,11 @@ def test_a_lock_that_is_held_for_less_of_the_time_than_asked_for_lapses(
     monkeypatch.setattr(ticks, "wait", wait)
     late_s = 0.2
     ticks.left = 100
-    DbSlow.hold(undo, ticks)  # type: ignore[arg-type]
+    DbSlow().hold(undo, ticks)  # type: ignore[arg-type]
     late_s, ticks.left = 1.0, 100
     with pytest.raises(Lapsed, match=r"weaker than asked for: 0\.4\d* of 0\.8 of the time locked"):
-        DbSlow.hold(undo, ticks)  # type: ignore[arg-type]
-    assert db_slow._SPAN_PULSES == 10
+        DbSlow().hold(undo, ticks)  # type: ignore[arg-type]
+    assert dbs._SPAN_PULSES == 10
 
 
 @pytest.mark.parametrize("operation", ["insert", "update", "delete"])
@@ -209,17 +208,17 @@ def test_statements_that_are_not_really_refused_are_no_effect(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: str
 ) -> None:
     target = Target("database:d", ("d",), Address(file=database(tmp_path)))
-    undo = DbError.prepare(target, DbErrorSettings.model_validate({"table": "audit", "operation": operation}))
-    DbError.start(undo)
-    DbError.stop(undo)
-    with db_error.connected(undo["file"]) as open_one:
-        tried = db_error._refused(open_one, undo)
+    undo = DbError().prepare(target, DbErrorSettings.model_validate({"table": "audit", "operation": operation}))
+    DbError().start(undo)
+    DbError().stop(undo)
+    with dbs.connected(undo["file"]) as open_one:
+        tried = dbs._refused(open_one, undo)
         assert tried is (operation == "insert"), "an insert without its column cannot be tried"
         assert open_one.execute("SELECT count(*) FROM audit").fetchone() == (1,), "it was taken back"
-    monkeypatch.setattr(db_error, "_refused", lambda *_: False)
+    monkeypatch.setattr(dbs, "_refused", lambda *_: False)
     with pytest.raises(FaultError, match=f"an {operation} on audit is not refused"):
-        DbError.start(undo)
-    DbError.stop(undo)
+        DbError().start(undo)
+    DbError().stop(undo)
 
 
 def test_a_crash_loop_whose_victim_comes_back_late_is_no_such_loop(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,11 +226,11 @@ def test_a_crash_loop_whose_victim_comes_back_late_is_no_such_loop(monkeypatch: 
     monkeypatch.setattr("chaoskit.faults.process_crash_loop._REPLACED_S", 0.05)
     undo = {"times": 3, "every_s": 0.05, "victims": [{"name": "w1"}], "pattern": "x"}
     with pytest.raises(Lapsed, match=r"w1 was not replaced within 0\.05 s, so it dies less often than asked for"):
-        ProcessCrashLoop.hold(undo, threading.Event())
+        ProcessCrashLoop().hold(undo, threading.Event())
 
 
 def test_equipment_that_answers_though_it_should_be_down_lapses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(monitoring_kill, "_open", lambda port: port == 2)
-    MonitoringKill.hold({"ports": {"prometheus": [1], "mail-sink": []}}, Ticks(3, monkeypatch))  # type: ignore[arg-type]
+    MonitoringKill().hold({"ports": {"prometheus": [1], "mail-sink": []}}, Ticks(3, monkeypatch))  # type: ignore[arg-type]
     with pytest.raises(Lapsed, match="alertmanager was started again by something else"):
-        MonitoringKill.hold({"ports": {"alertmanager": [2]}}, Ticks(3, monkeypatch))  # type: ignore[arg-type]
+        MonitoringKill().hold({"ports": {"alertmanager": [2]}}, Ticks(3, monkeypatch))  # type: ignore[arg-type]

@@ -14,9 +14,9 @@ import pytest
 from chaoskit.cli import run as chaoskit
 from chaoskit.events import UndoOk
 from chaoskit.faults import processes
-from chaoskit.faults.base import FaultError, Seen, Target, Undo
+from chaoskit.faults.base import FaultError, Seen, Settings, Target, Undo
 from chaoskit.faults.disk_fill import DiskFill
-from chaoskit.faults.process_pause import PauseSettings, ProcessPause
+from chaoskit.faults.process_pause import ProcessPause
 from chaoskit.handles.address import Address
 from chaoskit.safety import heal as healing
 from chaoskit.safety.heal import heal
@@ -67,7 +67,7 @@ def test_a_fault_that_the_run_undid_itself_is_left_alone(tmp_path: Path) -> None
     journal(tmp_path / "run", invoke("disk.fill", undo), UndoOk(fault="one#0", gone=(1, 2))).close()
     assert heal(tmp_path / "run", "test", "").faults == ()
     assert Path(undo["file"]).exists()
-    DiskFill.stop(undo)
+    DiskFill().stop(undo)
 
 
 def test_after_a_change_the_altered_token_is_the_one_that_counts(tmp_path: Path) -> None:
@@ -120,8 +120,8 @@ def test_a_journal_that_cannot_be_read_is_no_healed_run(tmp_path: Path) -> None:
 
 
 def test_a_token_of_an_earlier_boot_is_void_and_hits_nobody(tmp_path: Path, sleeper: psutil.Process) -> None:
-    undo = ProcessPause.prepare(Target("role:worker", ("w1",), Address(pattern=PATTERN)), PauseSettings())
-    ProcessPause.start(undo)
+    undo = ProcessPause().prepare(Target("role:worker", ("w1",), Address(pattern=PATTERN)), Settings())
+    ProcessPause().start(undo)
     journal(tmp_path / "run", invoke("process.pause", undo | {"boot": "another"})).close()
     found = heal(tmp_path / "run", "test", "after a reboot")
     assert found.ok
@@ -147,12 +147,11 @@ def test_an_undo_that_hangs_is_given_up_and_said(tmp_path: Path, monkeypatch: py
     release = threading.Event()
 
     class Hangs(DiskFill):
-        @classmethod
-        def stop(cls, undo: Undo) -> Seen:
+        def stop(self, undo: Undo) -> Seen:
             release.wait(30)
             raise FaultError("too late")
 
-    monkeypatch.setattr(healing, "known", lambda: {"disk.fill": Hangs})
+    monkeypatch.setattr(healing, "known", lambda: {"disk.fill": Hangs()})
     monkeypatch.setattr(healing, "_UNDO_S", 0.1)
     journal(tmp_path / "run", invoke("disk.fill", {"file": str(tmp_path / "chaoskit-fill-0123456789ab")})).close()
     found = heal(tmp_path / "run", "test", "")
@@ -254,7 +253,7 @@ def test_a_run_that_is_at_work_is_not_healed_behind_its_back(
     assert chaoskit(["heal", "--all", "--out", str(tmp_path)]) == 0
     assert Path(undo["file"]).exists()
     one.close()
-    DiskFill.stop(undo)
+    DiskFill().stop(undo)
 
 
 def test_status_tells_what_stands_and_ends_with_5_where_nobody_is_at_work_on_it(

@@ -18,9 +18,9 @@ import pytest
 
 from chaoskit import identity, waiting
 from chaoskit.faults import processes
-from chaoskit.faults.base import FaultError, Lapsed, Target
+from chaoskit.faults.base import FaultError, Lapsed, Settings, Target
 from chaoskit.faults.process_kill import KillSettings, ProcessKill
-from chaoskit.faults.process_pause import PauseSettings, ProcessPause
+from chaoskit.faults.process_pause import ProcessPause
 from chaoskit.handles.address import Address
 from chaoskit.identity import Fate
 from chaoskit.safety.state import Owner, me, register
@@ -51,9 +51,9 @@ def child() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def paused(target: str = PATTERN) -> dict[str, Any]:
-    undo = ProcessPause.prepare(Target("role:worker", ("w1",), Address(pattern=target)), PauseSettings())
+    undo = ProcessPause().prepare(Target("role:worker", ("w1",), Address(pattern=target)), Settings())
     undo = json.loads(json.dumps(undo))
-    ProcessPause.start(undo)
+    ProcessPause().start(undo)
     return undo
 
 
@@ -125,10 +125,10 @@ def test_a_token_of_an_older_version_is_compared_as_before_and_a_mismatch_cannot
         "victims": [{"name": "w1", "pid": sleeper.pid, "created": sleeper.create_time() + 5}],
     }
     with pytest.raises(FaultError, match=r"w1 .* cannot be told"):
-        ProcessPause.stop(old)
+        ProcessPause().stop(old)
     assert processes.stopped(sleeper)
     old["victims"][0]["created"] -= 5  # type: ignore[index,operator]
-    assert ProcessPause.stop(old).detail == "1 let go"
+    assert ProcessPause().stop(old).detail == "1 let go"
     assert not processes.stopped(sleeper)
 
 
@@ -137,30 +137,30 @@ def test_an_undo_says_of_a_process_that_it_ended_by_itself(sleeper: psutil.Proce
     sleeper.kill()
     assert waiting.await_true(lambda: not processes.alive(undo["victims"][0]), 10)
     with pytest.raises(Lapsed, match="w1 ended by itself"):
-        ProcessPause.hold(undo, threading.Event())
-    assert ProcessPause.stop(undo).detail == "0 let go, w1 ended by itself"
+        ProcessPause().hold(undo, threading.Event())
+    assert ProcessPause().stop(undo).detail == "0 let go, w1 ended by itself"
 
 
 def test_an_undo_in_another_pid_namespace_or_as_another_user_is_no_undo(
     sleeper: psutil.Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     undo = paused()
-    held = ProcessKill.prepare(Target("role:worker", ("w1",), Address(pattern=PATTERN)), KillSettings(hold=True))
-    for kind, one in ((ProcessPause, undo), (ProcessKill, held)):
+    held = ProcessKill().prepare(Target("role:worker", ("w1",), Address(pattern=PATTERN)), KillSettings(hold=True))
+    for kind, one in ((ProcessPause(), undo), (ProcessKill(), held)):
         with pytest.raises(FaultError, match="another PID namespace"):
             kind.stop({**one, "space": 1})
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
     with pytest.raises(FaultError, match=r"uid 0; undo it as that user|uid \d+; undo it as that user"):
-        ProcessKill.stop(held)
+        ProcessKill().stop(held)
     assert processes.stopped(sleeper)
     monkeypatch.undo()
-    ProcessPause.stop(undo)
+    ProcessPause().stop(undo)
 
 
 def test_several_processes_of_one_name_are_refused_with_their_pids_and_how_to_choose(sleeper: psutil.Process) -> None:
     with twin(sleeper) as pid:
         with pytest.raises(FaultError, match="several processes have one name: w1") as refused:
-            ProcessPause.prepare(Target("role:worker", ("w1",), Address(pattern=PATTERN)), PauseSettings())
+            ProcessPause().prepare(Target("role:worker", ("w1",), Address(pattern=PATTERN)), Settings())
         assert {str(sleeper.pid), str(pid)} <= set(re.findall(r"\d+", str(refused.value)))
         assert "group name" in str(refused.value)
     assert not processes.stopped(sleeper)
@@ -188,8 +188,9 @@ def test_after_the_clock_was_set_a_crashed_runs_pause_is_let_go(
     token = tmp_path / "token.json"
     token.write_text(json.dumps({"undo": undo, "owner": identity.token(os.getpid())}))
     script = (
-        "import json, sys; from chaoskit import identity; from chaoskit.faults.process_pause import ProcessPause as P; "
-        f"d = json.load(open({str(token)!r})); print(identity.fate(d['owner']).name, P.stop(d['undo']).detail)"
+        "import json, sys; from chaoskit import identity; from chaoskit.faults.process_pause import ProcessPause; "
+        f"d = json.load(open({str(token)!r})); "
+        "print(identity.fate(d['owner']).name, ProcessPause().stop(d['undo']).detail)"
     )
     shell = ["unshare", "--mount", "sh", "-c", _STEPPED, "sh", str(stepped(tmp_path, by_s))]
     done = subprocess.run(

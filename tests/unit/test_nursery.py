@@ -15,11 +15,11 @@ import pytest
 from chaoskit import waiting
 from chaoskit.faults import nursery as theirs
 from chaoskit.faults import processes
-from chaoskit.faults.base import FaultError, Target
+from chaoskit.faults.base import FaultError, Settings, Target
 from chaoskit.faults.command import Command, CommandSettings
-from chaoskit.faults.process_pause import PauseSettings, ProcessPause
+from chaoskit.faults.process_pause import ProcessPause
 from chaoskit.handles.address import Address
-from chaoskit.run import nursery
+from chaoskit.run import held as nursery
 from chaoskit.run.held import HeldFault
 from chaoskit.safety.heal import HOLDER_LOG, find_holders
 from tests.safety_examples import PATTERN, sleeper
@@ -35,7 +35,7 @@ def hold(tmp_path: Path) -> Iterator[Hold]:
     made: list[HeldFault] = []
 
     def one(
-        run: str = "run", kind: object = ProcessPause, undo: object = None, lapses: list[str] | None = None
+        run: str = "run", kind: object = ProcessPause(), undo: object = None, lapses: list[str] | None = None
     ) -> HeldFault:
         (tmp_path / run).mkdir(exist_ok=True)
         said = [] if lapses is None else lapses
@@ -54,7 +54,7 @@ def parents(*held: HeldFault) -> list[int]:
 
 
 def paused(sleeper: psutil.Process, hold: Hold, lapses: list[str]) -> HeldFault:
-    undo = ProcessPause.prepare(Target("role:worker", ("w1",), Address(pattern=PATTERN)), PauseSettings())
+    undo = ProcessPause().prepare(Target("role:worker", ("w1",), Address(pattern=PATTERN)), Settings())
     held = hold(undo=undo, lapses=lapses)
     held.go()
     held.await_effect()
@@ -133,8 +133,8 @@ def test_a_holder_has_the_environment_of_the_runner_at_that_time(
     out = tmp_path / "said"
     start = ["/bin/sh", "-c", f"echo $SET_LATER > {out}"]
     settings = CommandSettings.model_validate({"start": start, "stop": ["/bin/true"], "env": ["SET_LATER"]})
-    undo = Command.prepare(Target("", (), Address(max_s=60)), settings)
-    held = hold("another", Command, undo)
+    undo = Command().prepare(Target("", (), Address(max_s=60)), settings)
+    held = hold("another", Command(), undo)
     held.go()
     held.await_effect()
     assert out.read_text() == "yes\n"
@@ -142,8 +142,8 @@ def test_a_holder_has_the_environment_of_the_runner_at_that_time(
 
 def test_the_nursery_ends_with_a_runner_that_is_killed() -> None:
     script = (
-        "import sys; from chaoskit.run import nursery; nursery.warm_up(); "
-        "print(nursery._present[0]._process.pid, flush=True); sys.stdin.read()"
+        "import sys; from chaoskit.run import held; held.warm_up(); "
+        "print(held._present[0]._process.pid, flush=True); sys.stdin.read()"
     )
     runner = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     with runner:
@@ -154,7 +154,7 @@ def test_the_nursery_ends_with_a_runner_that_is_killed() -> None:
 
 
 def test_a_runner_that_ends_in_order_leaves_no_nursery() -> None:
-    script = "from chaoskit.run import nursery; nursery.warm_up(); print(nursery._present[0]._process.pid, flush=True)"
+    script = "from chaoskit.run import held; held.warm_up(); print(held._present[0]._process.pid, flush=True)"
     said = subprocess.run(
         [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=60, check=True
     )

@@ -162,7 +162,7 @@ def test_the_kind_acts_on_the_page_at_its_address_and_is_held_by_the_run_itself(
     page = Shown()
     monkeypatch.setitem(PAGES, URL, page)
     kind = known()["series"]
-    assert kind is Series
+    assert isinstance(kind, Series)
     assert kind.in_process
     given: dict[str, Any] = {"series": [{"series": 'up{job="a"}', "values": "0", "rest": "1"}]}
     token = kind.prepare(Target("", (), Address(url=URL)), kind.settings.model_validate(given))

@@ -51,7 +51,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 def broken(folder: Path, flag: Path) -> Path:
     """A dead run with a command in force whose undo makes a file: proof that it was run."""
     settings = CommandSettings(start=["true"], stop=["touch", str(flag)])
-    token = Command.prepare(Target("", ()), settings)
+    token = Command().prepare(Target("", ()), settings)
     event = msgspec.structs.replace(invoke("command", token), settings=settings.model_dump(mode="json"), targets=[])
     journal(folder, event).close()
     return folder
@@ -406,7 +406,7 @@ def test_a_token_of_another_place_than_the_targets_is_not_obeyed() -> None:
 
 def test_a_command_runs_what_its_settings_and_its_plan_say(tmp_path: Path) -> None:
     settings = CommandSettings(start=["true"], stop=["touch", "x"])
-    token = Command.prepare(Target("", ()), settings)
+    token = Command().prepare(Target("", ()), settings)
     as_set = settings.model_dump(mode="json")
     assert "touch" in vouch("command", token, tmp_path, settings=as_set)
     for wrong in (
@@ -440,7 +440,7 @@ expect:
 """
     sources = {**kept.sources, f"scenario:{kept.scenario}": text}
     settings = CommandSettings(start=["true"], stop=[ran, "x"], timeout_s=3)
-    token = Command.prepare(Target("", ()), settings)
+    token = Command().prepare(Target("", ()), settings)
     event = msgspec.structs.replace(invoke("command", token), settings=settings.model_dump(mode="json"))
     journaled = Journaled(tmp_path, msgspec.structs.replace(kept, sources=sources))
     if ran == "touch":

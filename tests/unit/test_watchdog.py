@@ -20,8 +20,8 @@ from chaoskit import waiting
 from chaoskit.errors import EquipmentError
 from chaoskit.events import End, FaultFail, Interruption, Invoke, UndoOk
 from chaoskit.faults import processes
-from chaoskit.faults.base import Target
-from chaoskit.faults.process_pause import PauseSettings, ProcessPause
+from chaoskit.faults.base import Settings, Target
+from chaoskit.faults.process_pause import ProcessPause
 from chaoskit.handles.address import Address
 from chaoskit.history import read_history
 from chaoskit.run.runner import Runner
@@ -213,13 +213,13 @@ def test_a_fault_that_outlasts_its_maximum_is_undone_though_its_holder_stands_st
     state: Path, tmp_path: Path, sleeper: psutil.Process
 ) -> None:
     """Here without any holder: the watchdog alone bounds it."""
-    undo = ProcessPause.prepare(Target("role:worker", ("w1",), Address(pattern=PATTERN)), PauseSettings())
+    undo = ProcessPause().prepare(Target("role:worker", ("w1",), Address(pattern=PATTERN)), Settings())
     lost: list[str] = []
     one = journal(tmp_path)
     lease = Lease([tmp_path], tmp_path / "watchdog.log", lost.append)
     try:
         lease.begin()
-        ProcessPause.start(undo)
+        ProcessPause().start(undo)
         one.write(invoke("process.pause", undo, max_s=-5.0))
         assert "in force for longer" in healed_by_watchdog(tmp_path)
         assert not processes.stopped(sleeper)
