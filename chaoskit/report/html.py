@@ -32,7 +32,7 @@ from chaoskit.report.requests import by_name, cells
 from chaoskit.report.text import clean_lines, shortened
 from chaoskit.verify.case import Case, case_of
 from chaoskit.verify.checklist import ITEMS, Checklist
-from chaoskit.verify.evidence import Evidence, gather
+from chaoskit.verify.evidence import Evidence
 from chaoskit.verify.verdict import ALL_PHASES, Verdict
 from chaoskit.verify.verify import plan_of
 
@@ -119,7 +119,7 @@ def _read(history: History, verdict: Verdict | None) -> Read:
         case: Case | None = case_of(history, plan_of(history.header))
     except (BadInput, *DAMAGED):
         case = None
-    evidence = case.evidence if case else gather(history, {}, sent=dict)
+    evidence = case.evidence if case else Evidence(history, {}, sent=dict)
     return Read(history, case, verdict, evidence, axis_of(history, evidence))
 
 

@@ -29,8 +29,8 @@ def axis_of(history: History, evidence: Evidence) -> Axis:
 
 def lines_of(axis: Axis, evidence: Evidence) -> list[Line]:
     """The instants that everything is counted from: effects of faults, and their ends."""
-    found = [Line(axis.x(span[1]), "fault", f"{name} in force") for name, span in evidence.effects.items()]
-    found += [Line(axis.x(span[1]), "undo", f"{name} undone") for name, span in evidence.gone.items()]
+    found = [Line(axis.x(span[1]), "fault", f"{name} in force") for name, span in evidence.faults.effects.items()]
+    found += [Line(axis.x(span[1]), "undo", f"{name} undone") for name, span in evidence.faults.gone.items()]
     now = [] if axis.now is None else [Line(axis.x(axis.now), "now", "now")]
     return [*now, *found[:_MOST_LINES]]
 
@@ -69,10 +69,10 @@ def _faults(history: History, axis: Axis, evidence: Evidence) -> Iterator[Lane]:
     for event in history.of(Alter):
         settings = ", ".join(f"{k}: {v}" for k, v in event.settings.items())
         altered.setdefault(event.fault, []).append(axis.mark(event.t, "note", shortened(f"changed to {settings}")))
-    for name, invoke in evidence.invokes.items():
-        problems = [p for p in evidence.fault_problems if p.fault == name]
+    for name, invoke in evidence.faults.invokes.items():
+        problems = [p for p in evidence.faults.problems if p.fault == name]
         marks = [*altered.get(name, []), *(axis.mark(p.t, "stray", shortened(p.reason)) for p in problems)]
-        effect, gone = evidence.effects.get(name), evidence.gone.get(name)
+        effect, gone = evidence.faults.effects.get(name), evidence.faults.gone.get(name)
         on = f" on {', '.join(invoke.targets)}" if invoke.targets else ""
         settings = ", ".join(f"{k}: {v}" for k, v in invoke.settings.items())
         what = shortened(f"{invoke.kind}{on}" + (f" ({settings})" if settings else ""))

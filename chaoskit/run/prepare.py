@@ -35,7 +35,7 @@ from chaoskit.stack.fitting import fitted
 from chaoskit.stack.interface import Stack
 from chaoskit.stack.local import LocalStack
 from chaoskit.stack.original import able
-from chaoskit.stack.witness import asks_for_no_token, await_answer
+from chaoskit.witness.client import asks_for_no_token, await_answer
 
 LATEST = "latest"
 _LONGEST_PATH = 400

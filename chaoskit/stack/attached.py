@@ -22,7 +22,7 @@ from chaoskit.host.process import Child
 from chaoskit.observe.sinks import SinkChild
 from chaoskit.scenario.model import Attached, Handles
 from chaoskit.stack.monitoring import await_discovery
-from chaoskit.stack.witness import WitnessObserver
+from chaoskit.witness.client import WitnessClient
 
 
 def inventory(handles: Handles) -> dict[str, tuple[str, ...]]:
@@ -61,7 +61,7 @@ class AttachedStack:
         self._handles = handles
         self._jobs = jobs
         self._given = given
-        self._witness: WitnessObserver | None = None
+        self._witness: WitnessClient | None = None
 
     def session(self, endpoint: str) -> Session:
         """A session that may ask this endpoint; raises BadInput where its secrets cannot be read."""
@@ -106,8 +106,8 @@ class AttachedStack:
         if self._given is None:
             (self.folder / "logs").mkdir(parents=True, exist_ok=True)
         if self._target.witness:
-            self._witness = WitnessObserver(self._target.witness, self.session("witness"), on_event)
-            self._witness.start()
+            self._witness = WitnessClient(self._target.witness, self.session("witness"))
+            self._witness.follow(on_event)
 
     def stop(self) -> list[str]:
         """Takes in the witness's last word. Nothing can be left behind."""

@@ -72,10 +72,10 @@ def anchor(plan: Plan, evidence: Evidence, step_name: str, episode: Episode | No
         return None
     step = planned.step
     if isinstance(step, Inject):
-        return _span([evidence.effects.get(fault) for fault in _faults(plan, step_name, episode)])
+        return _span([evidence.faults.effects.get(fault) for fault in _faults(plan, step_name, episode)])
     if isinstance(step, Undo):
         undone = {f.id for p in plan.steps for f in p.faults if not step.targets or p.step.name in step.targets}
-        return _span([gone for fault, gone in evidence.gone.items() if fault in undone])
+        return _span([gone for fault, gone in evidence.faults.gone.items() if fault in undone])
     if isinstance(step, Change | Do):
         return evidence.actions.get(step.name)
     return None
@@ -88,18 +88,19 @@ def undo_anchor(plan: Plan, evidence: Evidence, alert: PlannedAlert, episode: Ep
         return None
     if until != "end":
         return anchor(plan, evidence, until, episode)
-    return _span([evidence.gone.get(fault) for fault in _faults(plan, alert.expectation.from_step, None)])
+    return _span([evidence.faults.gone.get(fault) for fault in _faults(plan, alert.expectation.from_step, None)])
 
 
 def ending(plan: Plan, evidence: Evidence, alert: PlannedAlert, episode: Episode | None) -> tuple[float, str] | None:
     """The earliest instant at which what this alert speaks of may have ended by our own doing, and what ended it."""
     ends = [
-        (evidence.undo_begun[fault], f"{fault} was undone")
+        (evidence.faults.undo_begun[fault], f"{fault} was undone")
         for fault in _faults(plan, alert.expectation.from_step, episode)
-        if fault in evidence.undo_begun
+        if fault in evidence.faults.undo_begun
     ]
     for problem in lapses(plan, evidence, alert, episode):
-        ends.append((evidence.effects.get(problem.fault, (problem.t, 0.0))[0], f"{problem.fault} lapsed, perhaps"))
+        begun = evidence.faults.effects.get(problem.fault, (problem.t, 0.0))[0]
+        ends.append((begun, f"{problem.fault} lapsed, perhaps"))
     until = alert.expectation.until_step
     if until not in ("end", "never") and (changed := anchor(plan, evidence, until, episode)) is not None:
         ends.append((changed[0], f"{until} took effect"))
@@ -109,7 +110,7 @@ def ending(plan: Plan, evidence: Evidence, alert: PlannedAlert, episode: Episode
 def lapses(plan: Plan, evidence: Evidence, alert: PlannedAlert, episode: Episode | None) -> list[FaultFail]:
     """The faults behind this alert that ended by themselves, each as it was told."""
     mine = _faults(plan, alert.expectation.from_step, episode)
-    return [p for p in evidence.fault_problems if isinstance(p, FaultFail) and p.lapsed and p.fault in mine]
+    return [p for p in evidence.faults.problems if isinstance(p, FaultFail) and p.lapsed and p.fault in mine]
 
 
 def _since(plan: Plan, evidence: Evidence, alert: PlannedAlert, episode: Episode) -> float | None:
@@ -118,8 +119,8 @@ def _since(plan: Plan, evidence: Evidence, alert: PlannedAlert, episode: Episode
     effect = anchor(plan, evidence, step, episode)
     if effect is not None:
         return effect[0]
-    invoked = [evidence.invokes[fault].t for fault in _faults(plan, step, episode) if fault in evidence.invokes]
-    return min(invoked, default=None)
+    invokes = evidence.faults.invokes
+    return min((invokes[fault].t for fault in _faults(plan, step, episode) if fault in invokes), default=None)
 
 
 def _gives_way(plan: Plan, evidence: Evidence, alert: PlannedAlert, before: Episode, episode: Episode) -> bool:

@@ -12,7 +12,7 @@ from chaoskit.events import Interruption, Interval, LogLine, Notice, Pressure, R
 from chaoskit.history import History
 from chaoskit.plan.model import Plan, PlannedAlert, PlannedNotice
 from chaoskit.verify.anchors import Anchors, anchors_of, assign
-from chaoskit.verify.evidence import Episode, Evidence, gather
+from chaoskit.verify.evidence import Episode, Evidence
 from chaoskit.verify.live_groups import GroupHistory
 from chaoskit.verify.mutes import Mute, mutes_of
 from chaoskit.verify.templates import Templates, failed_templates
@@ -114,7 +114,7 @@ class Instance:
 
 def case_of(history: History, plan: Plan) -> Case:
     """A history put in order; total and pure."""
-    evidence = gather(history, plan.every_s, plan.witnesses, partial(told_by, plan.config))
+    evidence = Evidence(history, plan.every_s, plan.witnesses, partial(told_by, plan.config))
     until = evidence.phases.get("stopping", history.last_t)
     evidence.complete = _complete(plan, evidence, history, until)
     steady = next(history.of(Steady), None)

@@ -9,14 +9,14 @@ import bisect
 import itertools
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from functools import cached_property
 
-from chaoskit.events import FaultFail, Interval, Invoke, Notice, Poll, Processor, Suppression, UndoFail, Watch
+from chaoskit.events import Interval, Invoke, Poll
 from chaoskit.fold import Episode as Episode
 from chaoskit.fold import Fold, Sent
 from chaoskit.fold import Outage as Outage
 from chaoskit.history import History
-from chaoskit.verify.clock_skew import Clock, compare
+from chaoskit.verify.clock_skew import compare
 
 _LOOK_S = 1.0
 """Real seconds between two looks at which processes stand still."""
@@ -27,33 +27,35 @@ _LAST_LOOK_S = 1.2
 """Real seconds between the last word of an observer and the end of the run."""
 
 
-@dataclass(slots=True)
-class Evidence:
-    """Everything that hops and findings are judged on."""
+class Evidence(Fold):
+    """Everything that hops and findings are judged on: the account of a whole history, put in order; total and pure.
 
-    clock: Clock
-    every_s: Mapping[str, float] = field(default_factory=dict)
-    witnesses: tuple[str, ...] = ("mail-sink", "webhook-sink")
-    """The equipment without which no notice is seen."""
-    episodes: list[Episode] = field(default_factory=list)
-    notices: list[Notice] = field(default_factory=list)
-    outages: list[Outage] = field(default_factory=list)
-    unanswered: list[Outage] = field(default_factory=list)
-    """Spans in which Prometheus or Alertmanager answered no look, though it was not known to be down."""
-    lags: list[Watch] = field(default_factory=list)
-    processor: list[Processor] = field(default_factory=list)
-    suppressions: list[Suppression] = field(default_factory=list)
-    invokes: dict[str, Invoke] = field(default_factory=dict)
-    effects: dict[str, Interval] = field(default_factory=dict)
-    gone: dict[str, Interval] = field(default_factory=dict)
-    actions: dict[str, Interval] = field(default_factory=dict)
-    fault_problems: list[FaultFail | UndoFail] = field(default_factory=list)
-    undo_begun: dict[str, float] = field(default_factory=dict)
-    phases: dict[str, float] = field(default_factory=dict)
-    complete: bool = True
-    """Whether the run was watched to the end that its plan foresaw; if not, no silence is complete."""
-    seen: dict[str, list[Interval]] = field(default_factory=dict)
-    """By observer: spans of real time in which nothing could have happened unnoticed."""
+    `every_s`: by alert, the real seconds between two evaluations. `witnesses`: the equipment without which no notice
+    is seen. `sent` tells under which labels an alert goes to Alertmanager.
+    """
+
+    def __init__(
+        self,
+        history: History,
+        every_s: Mapping[str, float],
+        witnesses: tuple[str, ...] = ("mail-sink", "webhook-sink"),
+        sent: Sent = lambda labels: labels,
+    ) -> None:
+        self.clock = compare(history.of(Poll))
+        super().__init__(every_s, sent, self.clock.ours)
+        self.every_s, self.witnesses = every_s, witnesses
+        self.complete = True
+        """Whether the run was watched to the end that its plan foresaw; if not, no silence is complete."""
+        for event in history.events:
+            self.take(event)
+        self.notices.sort(key=lambda notice: notice.sent[1])
+        self.seen = {name: _merged(spans) for name, spans in self.seen.items()}
+
+    @cached_property
+    def outages(self) -> list[Outage]:
+        """When equipment was down uninvited, the earliest first."""
+        theirs = (one for one in super().outages if not self._killed_by_fault(one, self.pids.get(one.equipment)))
+        return sorted(theirs, key=lambda outage: outage.begin)
 
     def origin(self, labels: Mapping[str, str]) -> Mapping[str, str]:
         """The labels in Prometheus of the alert that is told with these; the same where none is known."""
@@ -74,10 +76,10 @@ class Evidence:
 
     def in_force(self, span: Interval) -> Interval | None:
         """From the first fault's effect to the last one's end, within the span; None where none took effect."""
-        if not self.effects:
+        if not self.faults.effects:
             return None
-        ends = [self.gone[fault][1] if fault in self.gone else span[1] for fault in self.effects]
-        begin = max(span[0], min(effect[0] for effect in self.effects.values()))
+        ends = [self.faults.gone[fault][1] if fault in self.faults.gone else span[1] for fault in self.faults.effects]
+        begin = max(span[0], min(effect[0] for effect in self.faults.effects.values()))
         return (begin, max(begin, min(span[1], max(ends))))
 
     def known_to(self, end: float) -> float:
@@ -100,7 +102,7 @@ class Evidence:
         reached = max(begin, spans[0][0]) if spans else begin
         for a, b in [*spans, (end, end)]:
             if a > reached and reached < end:
-                turned = sum(w.refused for w in self.lags if w.sink == sink and reached <= w.seen[0] <= a)
+                turned = sum(w.refused for w in self.watches if w.sink == sink and reached <= w.seen[0] <= a)
                 full = f"all its places were taken, and {turned} connections were sent away" if turned else ""
                 yield Outage(sink, reached, min(a, end), full or "it stood still, or was gone")
             reached = max(reached, b)
@@ -123,9 +125,17 @@ class Evidence:
         return any(str(name) in title.split() for invoke in self._in_force(at) for name in _names(invoke))
 
     def _in_force(self, at: float) -> Iterator[Invoke]:
-        for fault, invoke in self.invokes.items():
-            if invoke.t <= at <= self.gone.get(fault, (math.inf, math.inf))[1] + _LOOK_S:
+        for fault, invoke in self.faults.invokes.items():
+            if invoke.t <= at <= self.faults.gone.get(fault, (math.inf, math.inf))[1] + _LOOK_S:
                 yield invoke
+
+    def _killed_by_fault(self, outage: Outage, pid: str | None) -> bool:
+        """Whether a fault in force had this very process, told as `pid 12`, among its victims."""
+        return pid is not None and any(
+            isinstance(one, dict) and f"pid {one.get('pid')}" == pid
+            for invoke in self._in_force(outage.begin)
+            for one in invoke.undo.get("victims", ())
+        )
 
     def outage(self, equipment: tuple[str, ...], begin: float, end: float) -> Outage | None:
         """The first outage of any of this equipment that touches [begin, end].
@@ -147,47 +157,8 @@ class Evidence:
 
     def lag(self, sinks: tuple[str, ...], begin: float, end: float) -> tuple[float, str]:
         """The longest that any of these sinks stood still in [begin, end], in real seconds, and which it was."""
-        late = [(w.lag_s, w.sink) for w in self.lags if w.sink in sinks and w.seen[0] <= end and w.seen[1] >= begin]
+        late = [(w.lag_s, w.sink) for w in self.watches if w.sink in sinks and w.seen[0] <= end and w.seen[1] >= begin]
         return max(late, default=(0.0, ""))
-
-
-def gather(
-    history: History,
-    every_s: Mapping[str, float],
-    witnesses: tuple[str, ...] = ("mail-sink", "webhook-sink"),
-    sent: Sent = lambda labels: labels,
-) -> Evidence:
-    """Puts a history in order; total and pure. `every_s`: by alert, the real seconds between two evaluations.
-
-    `sent` tells under which labels an alert goes to Alertmanager.
-    """
-    clock = compare(history.of(Poll))
-    fold = Fold(every_s, sent, clock.ours)
-    for event in history.events:
-        fold.take(event)
-    faults = fold.faults
-    evidence = Evidence(
-        clock,
-        every_s,
-        witnesses,
-        episodes=fold.episodes,
-        notices=sorted(fold.notices, key=lambda notice: notice.sent[1]),
-        unanswered=fold.unanswered,
-        lags=fold.watches,
-        processor=fold.processor,
-        suppressions=fold.suppressions,
-        invokes=faults.invokes,
-        effects=faults.effects,
-        gone=faults.gone,
-        actions=fold.actions,
-        fault_problems=faults.problems,
-        undo_begun=faults.undo_begun,
-        phases=fold.phases,
-        seen={name: _merged(spans) for name, spans in fold.seen.items()},
-    )
-    outages = [o for o in fold.outages if not _killed_by_fault(evidence, o, fold.pids.get(o.equipment))]
-    evidence.outages = sorted(outages, key=lambda outage: outage.begin)
-    return evidence
 
 
 def _names(invoke: Invoke) -> list[str]:
@@ -195,15 +166,6 @@ def _names(invoke: Invoke) -> list[str]:
     victims = invoke.undo.get("victims", ())
     named = [one["name"] for one in victims if isinstance(one, dict) and "name" in one]
     return [*invoke.targets, *named]
-
-
-def _killed_by_fault(evidence: Evidence, outage: Outage, pid: str | None) -> bool:
-    """Whether a fault in force had this very process, told as `pid 12`, among its victims."""
-    return pid is not None and any(
-        isinstance(one, dict) and f"pid {one.get('pid')}" == pid
-        for invoke in evidence._in_force(outage.begin)
-        for one in invoke.undo.get("victims", ())
-    )
 
 
 def _touching(outages: list[Outage], equipment: tuple[str, ...], begin: float, end: float) -> list[Outage]:

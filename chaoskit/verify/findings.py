@@ -91,7 +91,7 @@ def _lapsed(plan: Plan, evidence: Evidence, expected: Sequence[PlannedAlert], ep
     """Why its own fault was not in force all the time: one that comes and goes makes its alert come and go."""
     assert episode.firing is not None
     for problem in (problem for alert in expected for problem in lapses(plan, evidence, alert, episode)):
-        effect, gone = evidence.effects.get(problem.fault), evidence.gone.get(problem.fault)
+        effect, gone = evidence.faults.effects.get(problem.fault), evidence.faults.gone.get(problem.fault)
         if effect and episode.firing[1] >= effect[0] and (gone is None or episode.begun[0] <= gone[1]):
             return f"its fault lapsed ({problem.reason})"
     return ""

@@ -43,12 +43,12 @@ def _steady(case: Case) -> Iterator[Strict]:
 
 def _effects(case: Case) -> Iterator[Strict]:
     """Whether each fault's effect was seen, and lasted."""
-    for fault, invoke in case.evidence.invokes.items():
+    for fault, invoke in case.evidence.faults.invokes.items():
         about = _named(invoke.kind, invoke.targets)
-        failed = [_said(event) for event in case.evidence.fault_problems if event.fault == fault]
+        failed = [_said(event) for event in case.evidence.faults.problems if event.fault == fault]
         if failed:
             yield unknown(Hop.EFFECT, about, f"{about}: {'; '.join(failed)}")
-        elif fault not in case.evidence.effects:
+        elif fault not in case.evidence.faults.effects:
             yield unknown(Hop.EFFECT, about, f"{about}: its effect was not seen")
         else:
             yield kept(Hop.EFFECT, about, "seen in force")

@@ -54,7 +54,7 @@ def _astray(case: Case) -> Iterator[Strict]:
 
 def is_restored(episode: Episode, evidence: Evidence) -> bool:
     """Whether it has been pending since before the first step, such as that which starts Prometheus on a past."""
-    begun = min((invoke.t for invoke in evidence.invokes.values()), default=0.0)
+    begun = min((invoke.t for invoke in evidence.faults.invokes.values()), default=0.0)
     return episode.own.get("pending", (0.0, 0.0))[0] < begun
 
 

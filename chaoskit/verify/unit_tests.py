@@ -50,7 +50,7 @@ def _short(text: str) -> str:
 
 def _quiet(case: Case) -> Iterator[Strict]:
     """A row for each alert that fired when none might."""
-    begun = next(iter(case.evidence.effects.values()), None)
+    begun = next(iter(case.evidence.faults.effects.values()), None)
     if case.rehearsal is None or begun is None:
         return
     slack_s = case.rehearsal.late_vs / case.scale + _JITTER_REAL_S

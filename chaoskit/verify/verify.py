@@ -174,8 +174,8 @@ def _later(history: History) -> list[str]:
 
 
 def _healed(case: Case) -> bool:
-    end = next(case.history.of(End), None)
-    return end.healed if end is not None else all(fault in case.evidence.gone for fault in case.evidence.invokes)
+    end, faults = next(case.history.of(End), None), case.evidence.faults
+    return end.healed if end is not None else faults.invokes.keys() <= faults.gone.keys()
 
 
 def _volume(case: Case) -> list[str]:

@@ -7,8 +7,8 @@ held back for `held_s`, and before its answer came. The narrowest recent differe
     their watch up to b    ->   ours up to b - most            shorter: nothing is claimed that was not seen
 
 Spans of the watch follow each other without a gap as long as the witness knew everything in between. After a gap
-(it was started again, or had to drop notices that nobody fetched in time) the next span begins later, and
-`on_gap` says why.
+(it was started again, or had to drop notices that nobody fetched in time) the next span begins later, and an
+Equipment event says why.
 """
 
 from __future__ import annotations
@@ -17,60 +17,58 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
 import requests
 
-from chaoskit.access import trouble
+from chaoskit.access import plain_session, trouble
 from chaoskit.errors import EquipmentError
-from chaoskit.events import Interval
+from chaoskit.events import Equipment, Event, Interval, Notice, Watch
+from chaoskit.observe.payload import read_payload
+from chaoskit.plan.witnesses import WITNESS
 from chaoskit.witness.store import Heard, Told
 
 WAIT_S = 2.0
 """How long one question may be held back; a watch comes at least so often."""
 ANSWER_LIMIT_S = 10.0
+_ANSWER_S = 5.0
+_HINT = "start it with `chaoskit witness serve`, or leave witness: out of the profile to run without"
 _AGAIN_S = (0.1, 0.5, 1.0, 2.0)
 _SKEWS = 5
 _NEWEST = 2**53
 _DECODER = msgspec.json.Decoder(Told)
 
 
-@dataclass(frozen=True, slots=True)
-class Witnessed:
-    """A notice that the witness heard."""
-
-    receiver: str
-    sent: Interval
-    """Certainly holds the instant of sending, on our clock."""
-    payload: bytes
-    """Alertmanager's webhook message as JSON, for `observe.payload.read_payload("webhook", "", payload)`."""
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except EquipmentError as error:
+        said = str(error).removeprefix(f"{WITNESS}: ")
+        raise EquipmentError(WITNESS, said, _HINT) from None
 
 
-@dataclass(frozen=True, slots=True)
-class Watched:
-    """The witness listened during the whole of `seen` (on our clock), and was never late by more than `lag_s`.
-
-    Every notice sent within it has been handed on before.
-    """
-
-    seen: Interval
-    lag_s: float
-    skew: Interval
-    """The witness's clock minus ours."""
+def await_answer(url: str, session: requests.Session) -> None:
+    """Returns once the witness has answered; raises EquipmentError, with what to do, when it does not."""
+    with _explained():
+        WitnessClient(url, session).ask()
 
 
-def _nothing(*_: object) -> None:
-    pass
+def asks_for_no_token(url: str) -> bool:
+    """Whether the witness answers, and so believes, whoever comes; False where it does not tell."""
+    with plain_session() as session:
+        try:
+            return session.get(f"{url.rstrip('/')}/notices", timeout=_ANSWER_S).ok
+        except requests.RequestException:
+            return False
 
 
 class WitnessClient:
     """Asks a witness at `url` with a session that carries the token (and whatever else the way there needs).
 
-    `follow` runs in a thread of its own until `stop`; it never raises from there. Callbacks come from that thread,
-    in the order in which things happened.
+    `follow` runs in a thread of its own until `stop`; it never raises from there.
     """
 
     def __init__(self, url: str, session: requests.Session) -> None:
@@ -80,7 +78,6 @@ class WitnessClient:
         self._after = 0
         self._their_to = self._our_to = 0.0
         self._skews: deque[Interval] = deque(maxlen=_SKEWS)
-        self._answers = True
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -131,40 +128,37 @@ class WitnessClient:
         self._boot, self._after = told.boot, told.notices[-1].n if told.notices else self._after
         return told.notices
 
-    def follow(
-        self,
-        on_notice: Callable[[Witnessed], None],
-        on_watch: Callable[[Watched], None],
-        on_gap: Callable[[str], None] = _nothing,
-        on_answer: Callable[[bool, str], None] = _nothing,
-    ) -> None:
-        """Begin to follow: what was heard before now is left out.
+    def follow(self, on_event: Callable[[Event], None]) -> None:
+        """Begins to tell, as Notice, Watch and Equipment events, what is heard from now on, in order.
 
-        `on_answer` is told when the witness stops answering, with the reason, and when it answers again. Raises
+        While the witness does not answer it is said to be down; what it hears meanwhile is told later. Raises
         EquipmentError when it does not answer now.
         """
-        first = self.newest()
+        with _explained():
+            first = self.newest()
         self._their_to = first.watch[1] if first.watch else first.now
         self._our_to = self._ours_to(self._their_to)
-
-        def run() -> None:
-            failed = 0
-            while not self._stop.is_set():
-                try:
-                    told = self.ask(WAIT_S)
-                except EquipmentError as error:
-                    self._say(False, str(error), on_answer)
-                    self._stop.wait(_AGAIN_S[min(failed, len(_AGAIN_S) - 1)])
-                    failed += 1
-                    continue
-                failed = 0
-                self._say(True, "", on_answer)
-                self._hand_on(told, on_notice, on_watch, on_gap)
-            with contextlib.suppress(EquipmentError):
-                self._hand_on(self.ask(), on_notice, on_watch, on_gap)
-
-        self._thread = threading.Thread(target=run, name="witness-client", daemon=True)
+        on_event(Equipment(name=WITNESS, state="up"))
+        self._thread = threading.Thread(target=self._run, args=(on_event,), name="witness-client", daemon=True)
         self._thread.start()
+
+    def _run(self, on_event: Callable[[Event], None]) -> None:
+        failed = 0
+        while not self._stop.is_set():
+            try:
+                told = self.ask(WAIT_S)
+            except EquipmentError as error:
+                if not failed:
+                    on_event(Equipment(name=WITNESS, state="down", detail=str(error)))
+                self._stop.wait(_AGAIN_S[min(failed, len(_AGAIN_S) - 1)])
+                failed += 1
+                continue
+            if failed:
+                on_event(Equipment(name=WITNESS, state="up", detail="answers again"))
+            failed = 0
+            self._hand_on(told, on_event)
+        with contextlib.suppress(EquipmentError):
+            self._hand_on(self.ask(), on_event)
 
     def stop(self, within_s: float = WAIT_S + ANSWER_LIMIT_S) -> None:
         """Follow no longer; idempotent. What the witness heard until now has been handed on where it answers."""
@@ -172,22 +166,20 @@ class WitnessClient:
         if self._thread is not None:
             self._thread.join(within_s)
 
-    def _hand_on(
-        self,
-        told: Told,
-        on_notice: Callable[[Witnessed], None],
-        on_watch: Callable[[Watched], None],
-        on_gap: Callable[[str], None],
-    ) -> None:
+    def _hand_on(self, told: Told, on_event: Callable[[Event], None]) -> None:
         skew = self.skew
         assert skew is not None
+        gaps = []
         if told.boot != self._boot:
-            on_gap("the witness was started again: what came while it was down was heard by nobody")
+            gaps.append("the witness was started again: what came while it was down was heard by nobody")
             self._boot, self._after, self._their_to = told.boot, 0, 0.0
         if told.dropped:
-            on_gap(f"{told.dropped} notices were dropped by the witness before they were fetched")
+            gaps.append(f"{told.dropped} notices were dropped by the witness before they were fetched")
+        for reason in gaps:
+            on_event(Equipment(name=WITNESS, state="down", detail=reason))
+            on_event(Equipment(name=WITNESS, state="up", detail="answers again"))
         for heard in told.notices:
-            on_notice(_witnessed(heard, skew))
+            on_event(_notice(heard, skew))
             self._after = heard.n
         if told.watch is None:
             return
@@ -196,19 +188,26 @@ class WitnessClient:
         begins = self._our_to if begun == self._their_to else max(self._our_to, begun - skew[0])
         self._their_to = to
         if ours > begins:
-            on_watch(Watched((begins, ours), lag_s, skew))
+            on_event(Watch(sink="witness", seen=(begins, ours), lag_s=lag_s))
             self._our_to = ours
 
     def _ours_to(self, theirs: float) -> float:
         skew = self.skew
         return theirs - skew[1] if skew else theirs
 
-    def _say(self, answers: bool, reason: str, on_answer: Callable[[bool, str], None]) -> None:
-        if answers != self._answers:
-            self._answers = answers
-            on_answer(answers, reason)
 
-
-def _witnessed(heard: Heard, skew: Interval) -> Witnessed:
+def _notice(heard: Heard, skew: Interval) -> Notice:
+    """What the witness heard, with an interval on our clock that certainly holds the instant of its sending."""
     sent = (heard.arrived[0] - skew[1], heard.arrived[1] - skew[0])
-    return Witnessed(heard.receiver, sent, bytes(heard.payload))
+    contents = read_payload("webhook", "", bytes(heard.payload))
+    return Notice(
+        receiver=heard.receiver,
+        integration=WITNESS,
+        index=0,
+        sent=sent,
+        status=contents.status,
+        alerts=contents.alerts,
+        group_key=contents.group_key,
+        text=contents.text,
+        problems=contents.problems,
+    )

@@ -19,8 +19,8 @@ from chaoskit.gate.candidate import Candidate
 from chaoskit.gate.choose import scheduled
 from chaoskit.run.planning import Asked, plan_for
 from chaoskit.run.progress import Progress
-from chaoskit.stack.witness import WitnessObserver, asks_for_no_token, await_answer
 from chaoskit.waiting import await_true
+from chaoskit.witness.client import WitnessClient, asks_for_no_token, await_answer
 from chaoskit.witness.server import Settings
 from tests.witness_examples import bearing, message, post, witness, witness_again
 
@@ -61,8 +61,8 @@ def test_what_the_witness_hears_becomes_notices_and_watches() -> None:
     heard = Heard()
     with witness() as server:
         post(server, "ops", message("BeforeTheRun"))
-        observer = WitnessObserver(server.url, bearing(), heard.take)
-        observer.start()
+        observer = WitnessClient(server.url, bearing())
+        observer.follow(heard.take)
         post(server, "critical-alerts", message(worker_name="worker-1"))
         notice: Notice = heard.await_some(Notice)[0]
         observer.stop()
@@ -84,8 +84,8 @@ def test_a_witness_that_was_started_again_has_a_gap() -> None:
     """Down, then up; and the watch does not claim what lay in between."""
     heard = Heard()
     with witness() as server:
-        observer = WitnessObserver(server.url, bearing(), heard.take)
-        observer.start()
+        observer = WitnessClient(server.url, bearing())
+        observer.follow(heard.take)
         heard.await_some(Watch)
     with witness_again(server) as again:
         post(again, "critical-alerts")

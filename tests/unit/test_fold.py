@@ -13,7 +13,7 @@ from chaoskit.history import read_history
 from chaoskit.host.ports import reserve
 from chaoskit.run.metrics import RunMetrics
 from chaoskit.run.progress import Progress
-from chaoskit.verify.evidence import gather
+from chaoskit.verify.evidence import Evidence
 from chaoskit.verify.verify import plan_of
 
 KEPT = read_history(Path(__file__).parents[1] / "golden" / "kept.jsonl")
@@ -55,9 +55,9 @@ def test_what_a_run_waits_for_and_what_is_judged_are_the_same_episodes() -> None
     progress = Progress(plan)
     for event in KEPT.events:
         progress.feed(event)
-    judged = gather(KEPT, plan.every_s)
+    judged = Evidence(KEPT, plan.every_s)
     assert [(e.labels, e.own) for e in progress.fold.episodes] == [(e.labels, e.own) for e in judged.episodes]
-    assert progress.fold.faults.effects == judged.effects
+    assert progress.fold.faults.effects == judged.faults.effects
     assert progress.fold.outages == judged.outages
 
 

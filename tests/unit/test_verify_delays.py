@@ -13,7 +13,7 @@ import pytest
 from chaoskit.events import AlertState, AnyEvent, FaultFail, FaultOk, Notice, Poll, UndoBegin, Watch
 from chaoskit.history import History
 from chaoskit.observe.alert_states import Active, AlertStates, Group, Labels, State, labels_of
-from chaoskit.verify.evidence import gather
+from chaoskit.verify.evidence import Evidence
 from chaoskit.verify.verdict import Result
 from chaoskit.verify.verify import verify
 from tests.golden.doctored import DOORS, Truth, failed, mapped, results, told, with_events
@@ -177,7 +177,7 @@ def test_a_sink_knows_nothing_beyond_its_last_look() -> None:
     history = told(Truth())
     last = [e for e in history.of(Watch) if e.sink == "mail-sink"][8]
     after = mapped(history, lambda e: None if isinstance(e, Watch) and e.n > last.n else e)
-    evidence = gather(after, {})
+    evidence = Evidence(after, {})
     assert evidence.blind_from("mail-sink", last.seen[0], last.seen[1]) is None
     assert evidence.blind_from("mail-sink", last.seen[0], last.seen[1] + 0.01) == last.seen[1]
 

@@ -13,47 +13,52 @@ import pytest
 import requests
 
 from chaoskit.errors import EquipmentError
+from chaoskit.events import Equipment, Event, Notice, Watch
 from chaoskit.witness import client as client_module
-from chaoskit.witness.client import Watched, WitnessClient, Witnessed
+from chaoskit.witness.client import WitnessClient
 from chaoskit.witness.server import Settings, WitnessServer
 from tests.witness_examples import TOKEN, bearing, message, post, witness, witness_again
 
 
 @dataclass
 class Followed:
-    """What a client handed on, in order, and waiting for it."""
+    """What a client told, in order, and waiting for it."""
 
-    told: list[object] = field(default_factory=list)
+    told: list[Event] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
 
-    def add(self, what: object) -> None:
+    def add(self, what: Event) -> None:
         with self.changed:
             self.told.append(what)
             self.changed.notify_all()
-
-    def answers(self, does: bool, reason: str) -> None:
-        self.add((does, reason))
 
     def wait(self, holds: Callable[[], object]) -> None:
         with self.changed:
             assert self.changed.wait_for(holds, 20), self.told
 
     @property
-    def notices(self) -> list[Witnessed]:
-        return [one for one in self.told if isinstance(one, Witnessed)]
+    def notices(self) -> list[Notice]:
+        return [one for one in self.told if isinstance(one, Notice)]
 
     @property
-    def watches(self) -> list[Watched]:
-        return [one for one in self.told if isinstance(one, Watched)]
+    def watches(self) -> list[Watch]:
+        return [one for one in self.told if isinstance(one, Watch)]
 
     @property
     def gaps(self) -> list[str]:
-        return [one for one in self.told if isinstance(one, str)]
+        return [one for one in self._down() if "gives no answer" not in one]
+
+    @property
+    def silences(self) -> list[str]:
+        return [one for one in self._down() if "gives no answer" in one]
+
+    def _down(self) -> list[str]:
+        return [one.detail for one in self.told if isinstance(one, Equipment) and one.state == "down"]
 
 
 def follow(client: WitnessClient) -> Followed:
     followed = Followed()
-    client.follow(followed.add, followed.add, followed.add, followed.answers)
+    client.follow(followed.add)
     return followed
 
 
@@ -82,9 +87,10 @@ def test_notices_come_in_order_with_their_sending_and_the_watch_has_no_gap(serve
     for notice in followed.notices:
         assert before - 1 < notice.sent[0] <= notice.sent[1]
         assert notice.sent[1] >= before
-        assert msgspec.json.decode(notice.payload) == message()
+        assert [one.labels for one in notice.alerts] == [one["labels"] for one in message()["alerts"]]
     watches = followed.watches
-    assert all(watch.skew[0] <= 0 <= watch.skew[1] for watch in watches)
+    assert client.skew is not None
+    assert client.skew[0] <= 0 <= client.skew[1]
     assert all(one.seen[1] == following.seen[0] for one, following in itertools.pairwise(watches))
     assert followed.gaps == []
 
@@ -103,7 +109,7 @@ def test_a_witness_that_was_started_again_leaves_a_gap_in_the_watch(server: Witn
     followed = follow(client)
     followed.wait(lambda: followed.watches)
     server.stop()
-    followed.wait(lambda: any(one for one in followed.told if isinstance(one, tuple)))
+    followed.wait(lambda: followed.silences)
     down = time.time()
     with witness_again(server) as again:
         assert post(again, "later") == 200
@@ -112,7 +118,8 @@ def test_a_witness_that_was_started_again_leaves_a_gap_in_the_watch(server: Witn
     assert [notice.receiver for notice in followed.notices] == ["later"]
     assert ["started again" in gap for gap in followed.gaps] == [True]
     assert not any(watch.seen[0] < down < watch.seen[1] for watch in followed.watches)
-    assert [one[0] for one in followed.told if isinstance(one, tuple)] == [False, True]
+    states = [one.state for one in followed.told if isinstance(one, Equipment)]
+    assert states == ["up", "down", "up", "down", "up"], "silent, and answering again; then the gap"
 
 
 def test_a_connection_that_is_lost_loses_nothing(server: WitnessServer) -> None:
@@ -132,7 +139,7 @@ def test_a_connection_that_is_lost_loses_nothing(server: WitnessServer) -> None:
     client = WitnessClient(server.url, session)
     followed = follow(client)
     session.broken = True
-    followed.wait(lambda: any(one for one in followed.told if isinstance(one, tuple)))
+    followed.wait(lambda: followed.silences)
     assert post(server, "meanwhile") == 200
     after = time.time()
     session.broken = False
@@ -154,7 +161,7 @@ def test_dropped_notices_are_a_gap() -> None:
         told = client.ask()
         assert told.dropped == 2
         followed = Followed()
-        client._hand_on(told, followed.add, followed.add, followed.add)
+        client._hand_on(told, followed.add)
         assert ["2 notices were dropped" in gap for gap in followed.gaps] == [True]
         assert len(followed.notices) == 1
 
@@ -168,7 +175,7 @@ def test_another_clock_is_taken_out(ahead_s: float) -> None:
         boot="", now=0, notices=[_heard(1000.0 + ahead_s)], watch=(900.0 + ahead_s, 1002.0 + ahead_s, 0.01)
     )
     followed = Followed()
-    client._hand_on(told, followed.add, followed.add, followed.add)
+    client._hand_on(told, followed.add)
     assert followed.notices[0].sent == pytest.approx((999.75, 1000.25))
     assert followed.watches[0].seen == pytest.approx((900.25, 1001.75))
 
