@@ -17,7 +17,9 @@ a configuration that has them already is brought up to date, and otherwise left 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -35,11 +37,12 @@ _WEBHOOKS = "webhook_configs"
 
 @dataclass(frozen=True, slots=True)
 class Addition:
-    """One thing to add: where in the file, in words, and its YAML."""
+    """One thing to add: where in the file, in words, its YAML, and how it is added to the tree."""
 
     place: Place
     what: str
     yaml: str
+    make: Callable[[], None]
 
 
 def path_for(receiver: str) -> str:
@@ -77,53 +80,42 @@ def patched(text: str, url: str, token_file: str = "", file: str = "alertmanager
     what is no Alertmanager configuration, and for an URL that is none.
     """
     root = _root(text, url, file)
-    receivers = _list(root, "receivers")
-    for receiver in receivers.value:
-        _put_entry(receiver, entry(_name(receiver), url, token_file))
-    if RECEIVER not in map(_name, receivers.value):
-        receivers.value.append(_node(_own(url, token_file)))
-    route = _get(root, "route")
-    assert isinstance(route, yaml.MappingNode)  # or it would have been refused
-    routes = _list(route, "routes")
-    routes.value = [_node(canary_route()), *(one for one in routes.value if not _is_canary(one))]
+    for each in list(_additions(root, url, token_file, file)):
+        each.make()
     return str(yaml.serialize(root, Dumper=_Dumper, allow_unicode=True, width=1000))
 
 
 def additions(text: str, url: str, token_file: str = "", file: str = "alertmanager.yml") -> list[Addition]:
     """What is not in the configuration yet, one by one, in the order of the file; raises BadInput as `patched`."""
-    root = _root(text, url, file)
+    return sorted(_additions(_root(text, url, file), url, token_file, file), key=lambda each: each.place.line)
+
+
+def _additions(root: yaml.MappingNode, url: str, token_file: str, file: str) -> Iterator[Addition]:
     receivers = _items(_get(root, "receivers"))
-    found = [each for receiver in receivers for each in _to_add(receiver, url, token_file, file)]
+    for receiver in receivers:
+        name, webhooks = _name(receiver), _items(_get(receiver, _WEBHOOKS))
+        wanted, place = entry(name, url, token_file), Place(file, receiver.start_mark.line + 1)
+        ours = [index for index, each in enumerate(webhooks) if _is_ours(each, name)]
+        if ours and _plain(webhooks[ours[0]]) == wanted:
+            continue
+        what = f"to the receiver {name}, add"
+        if webhooks:
+            what = f"to the {_WEBHOOKS} of the receiver {name}, add"
+        if ours:
+            what = f"in the receiver {name}, its entry of the witness becomes"
+        shown = _shown([wanted] if webhooks else {_WEBHOOKS: [wanted]})
+        yield Addition(place, what, shown, partial(_put, receiver, _WEBHOOKS, wanted, *ours[:1]))
     if RECEIVER not in map(_name, receivers):
-        last = receivers[-1].end_mark.line
-        found.append(Addition(Place(file, last), "to receivers, add", _shown([_own(url, token_file)])))
+        own = {"name": RECEIVER, _WEBHOOKS: [entry(RECEIVER, url, token_file)]}
+        place = Place(file, receivers[-1].end_mark.line)
+        yield Addition(place, "to receivers, add", _shown([own]), partial(_put, root, "receivers", own))
     route = _get(root, "route")
-    assert route is not None  # or it would have been refused
-    routes = _items(_get(route, "routes"))
-    if not routes or _plain(routes[0]) != canary_route():
+    assert isinstance(route, yaml.MappingNode)  # or it would have been refused
+    routes, canary = _items(_get(route, "routes")), canary_route()
+    if not routes or _plain(routes[0]) != canary:
         place = Place(file, (routes[0] if routes else route).start_mark.line + 1)
         what = "before the first of its routes, add" if routes else "to the route, add"
-        found.append(Addition(place, what, _shown([canary_route()] if routes else {"routes": [canary_route()]})))
-    return sorted(found, key=lambda each: each.place.line)
-
-
-def _to_add(receiver: yaml.MappingNode, url: str, token_file: str, file: str) -> list[Addition]:
-    name = _name(receiver)
-    wanted = entry(name, url, token_file)
-    webhooks = _items(_get(receiver, _WEBHOOKS))
-    ours = [each for each in webhooks if _is_ours(each, name)]
-    if ours and _plain(ours[0]) == wanted:
-        return []
-    place = Place(file, receiver.start_mark.line + 1)
-    if ours:
-        return [Addition(place, f"in the receiver {name}, its entry of the witness becomes", _shown([wanted]))]
-    if webhooks:
-        return [Addition(place, f"to the {_WEBHOOKS} of the receiver {name}, add", _shown([wanted]))]
-    return [Addition(place, f"to the receiver {name}, add", _shown({_WEBHOOKS: [wanted]}))]
-
-
-def _own(url: str, token_file: str) -> dict[str, Any]:
-    return {"name": RECEIVER, _WEBHOOKS: [entry(RECEIVER, url, token_file)]}
+        yield Addition(place, what, _shown([canary] if routes else {"routes": [canary]}), partial(_put_canary, route))
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,15 +178,16 @@ def _usable(url: str) -> bool:
         return False
 
 
-def _put_entry(receiver: yaml.MappingNode, wanted: dict[str, Any]) -> None:
-    """The receiver's webhooks with this one last, or in the place of an older one of the witness."""
-    name = _name(receiver)
-    entries = _list(receiver, _WEBHOOKS)
-    ours = [index for index, each in enumerate(entries.value) if _is_ours(each, name)]
-    if not ours:
-        entries.value.append(_node(wanted))
-    elif _plain(entries.value[ours[0]]) != wanted:
-        entries.value[ours[0]] = _node(wanted)
+def _put(mapping: yaml.MappingNode, key: str, wanted: dict[str, Any], at: int | None = None) -> None:
+    """The list under the key with this one last, or in the place of another."""
+    entries = _list(mapping, key).value
+    begin, end = (len(entries), len(entries)) if at is None else (at, at + 1)
+    entries[begin:end] = [_node(wanted)]
+
+
+def _put_canary(route: yaml.MappingNode) -> None:
+    routes = _list(route, "routes")
+    routes.value = [_node(canary_route()), *(one for one in routes.value if not _is_canary(one))]
 
 
 def _list(mapping: yaml.MappingNode, key: str) -> yaml.SequenceNode:
