@@ -17,7 +17,7 @@ from chaoskit.report.html import DAMAGED, Read, timeline
 from chaoskit.report.html_axis import Axis
 from chaoskit.run.progress import Progress
 from chaoskit.verify.case import case_of
-from chaoskit.verify.evidence import gather
+from chaoskit.verify.evidence import Evidence
 from chaoskit.verify.verify import plan_of
 
 _LEAD = 0.02
@@ -68,5 +68,5 @@ class Live:
             case = case_of(history, self.plan)
         except (BadInput, *DAMAGED):
             case = None
-        evidence = case.evidence if case else gather(history, {}, sent=dict)
+        evidence = case.evidence if case else Evidence(history, {}, sent=dict)
         return Read(history, case, None, evidence, self.axis(max(now, history.last_t)))
