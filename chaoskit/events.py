@@ -64,6 +64,19 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
     """By so much an evaluation may be later than a unit test's."""
 
 
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """Who began a run, and from where; for people, nothing is judged by it."""
+
+    by: str = ""
+    host: str = ""
+    commit: str = ""
+    """What git had checked out where it was begun; `-dirty` at its end: with changes. Empty where nothing was."""
+    utc_offset_s: int = 0
+    """Local time minus UTC, there and then."""
+    command: str = ""
+    """The command that does the same again."""
+
+
 class Header(Event, frozen=True, kw_only=True, tag="header"):
     """What was run: texts of the inputs, versions, seed. `sources` maps role/file to text, secrets redacted."""
 
@@ -94,6 +107,8 @@ class Header(Event, frozen=True, kw_only=True, tag="header"):
     """Alerts that other scenarios expect, which ran on the same stack: they may fire."""
     rehearsal: Rehearsal | None = None
     """None where the run has a target."""
+    origin: Origin | None = None
+    """None in histories that did not tell."""
 
 
 class Phase(Event, frozen=True, kw_only=True, tag="phase"):

@@ -23,6 +23,18 @@ _TIMEOUT_S = 60.0
 _SAID = 300
 
 
+def commit_here() -> str:
+    """What is checked out in the current folder, `-dirty` at its end where files differ; empty where git says none."""
+    try:
+        return (
+            _git(Path(), Place("."), "", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+            .decode()
+            .strip()
+        )
+    except BadInput:
+        return ""
+
+
 @contextmanager
 def at_revision(path: Path, revision: str) -> Iterator[Path]:
     """This folder or file as it was at the revision, in a temporary folder that is removed at the end.

@@ -20,7 +20,7 @@ from chaoskit.units import amount, format_duration, seconds
 from chaoskit.verify.case import Case, Instance
 from chaoskit.verify.check import Check, Need, Owed, Strict
 from chaoskit.verify.excuses import FLAP_REAL_S, sink_of
-from chaoskit.verify.judge import between, judge, margin_vs
+from chaoskit.verify.judge import between, judge, margin_vs, outside
 from chaoskit.verify.scripted import UNLIKE, is_restored, muted_by
 from chaoskit.verify.verdict import Result, Row
 
@@ -90,9 +90,8 @@ class _Promise:
         if result is not Result.FAIL:
             return self.row(result, reason, **figures)
 
-        late, after = observed[0] > allowed[1], f"{seconds(observed[1])} after {self.hop.since}"
-
         def excused(trouble: str) -> str:
+            after = f"{seconds(observed[1])} after {self.hop.since}"
             return self.says(f"seen {after}, where {_span(allowed)} was promised, but {trouble}")
 
         late_s, begin, busy = (observed[0] - allowed[1]) / scale, ours[0][0], self._busy
@@ -105,10 +104,7 @@ class _Promise:
             (begin, ours[1][1]), excused, ours[0][1], self.hop.since, self._observers, self.equipment, busy,
             late_s, ours[1][0], self.one,
         )  # fmt: skip
-        when = after if observed[1] >= 0 else f"{seconds(-observed[1])} before {self.hop.since}"
-        off = seconds(observed[0] - allowed[1] if late else allowed[0] - observed[1])
-        bound = f"at most {seconds(allowed[1])}" if late else f"at least {seconds(allowed[0])}"
-        reason = self.says(f"{self.hop.did} {when}, {off} too {'late' if late else 'early'} ({bound} promised)")
+        reason = self.says(f"{self.hop.did} {outside(observed, allowed, self.hop.since)}")
         return self.row(result, reason, need, **figures)
 
     def silent(self, since: Interval, where: str) -> Strict:

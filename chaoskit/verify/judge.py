@@ -12,6 +12,7 @@ PASS of silence, UNKNOWN where its observers did not look or its equipment could
 from __future__ import annotations
 
 from chaoskit.events import Interval
+from chaoskit.units import seconds
 from chaoskit.verify.verdict import Result
 
 DUST_VS = 1e-3
@@ -35,6 +36,20 @@ def margin_vs(observed: Interval, allowed: Interval) -> float:
 def between(later: Interval, earlier: Interval, scale: float) -> Interval:
     """The span from one uncertain instant to another, in virtual seconds, rounded to the millisecond."""
     return (round((later[0] - earlier[1]) * scale, 3), round((later[1] - earlier[0]) * scale, 3))
+
+
+def outside(observed: Interval, allowed: Interval, since: str) -> str:
+    """When it came and by how much that is outside: of what was observed the end nearest to the window, so that the
+    figures that are shown add up."""
+    late = observed[0] > allowed[1]
+    near, bound = (
+        (round(observed[0], 1), round(allowed[1], 1)) if late else (round(observed[1], 1), round(allowed[0], 1))
+    )
+    sharp = seconds(observed[0]) == seconds(observed[1])
+    words = "" if sharp else "at least " if late or near < 0 else "at most "
+    when = f"{words}{seconds(abs(near))} {'before' if near < 0 else 'after'} {since}"
+    promised = f"at {'most' if late else 'least'} {seconds(bound)} promised"
+    return f"{when}, {seconds(abs(near - bound))} too {'late' if late else 'early'} ({promised})"
 
 
 def outside_span(seen: Interval, since: float, until: float) -> bool:

@@ -77,7 +77,7 @@ def scrubbed(data: bytes, scratch: Path) -> bytes:
 
 def _scrub(event: AnyEvent) -> AnyEvent:
     if isinstance(event, Header):
-        return msgspec.structs.replace(event, versions={**event.versions, "system": "Linux"})
+        return msgspec.structs.replace(event, versions={**event.versions, "system": "Linux"}, origin=None)
     if isinstance(event, Invoke) and "boot" in event.undo:
         return msgspec.structs.replace(event, undo={**event.undo, "boot": NO_BOOT})
     return event

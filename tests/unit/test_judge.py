@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaoskit.verify.judge import DUST_VS, between, judge, margin_vs
+from chaoskit.verify.judge import DUST_VS, between, judge, margin_vs, outside
 from chaoskit.verify.verdict import Result, worst_of
 
 PASS, FAIL, UNKNOWN = Result.PASS, Result.FAIL, Result.UNKNOWN
@@ -58,6 +60,24 @@ def test_a_margin_is_negative_for_a_failure_and_for_nothing_else(
 
 def test_the_span_between_two_uncertain_instants_holds_every_possible_one() -> None:
     assert between((110.0, 110.5), (100.0, 100.25), 60) == (585.0, 630.0)
+
+
+@given(times, widths, st.integers(-1000, 1000), st.integers(0, 1000))
+def test_the_figures_of_a_failure_add_up_as_they_are_shown(a: float, width: float, low: int, length: int) -> None:
+    """`89.4 s after firing, 74.4 s too late (at most 15.0 s promised)`: 15.0 and 74.4 are 89.4."""
+    observed, allowed = (a, a + width), (low / 10, (low + length) / 10)
+    if judge(observed, allowed, 1e9) is not FAIL:
+        return
+    said = outside(observed, allowed, "firing")
+    figures = re.fullmatch(
+        r"(at least |at most )?(?P<when>[\d.]+) s (?P<side>after|before) firing, (?P<off>[\d.]+) s too "
+        r"(?P<how>late|early) \(at (most|least) (?P<bound>-?[\d.]+) s promised\)",
+        said,
+    )
+    assert figures is not None, said
+    when = float(figures["when"]) * (-1 if figures["side"] == "before" else 1)
+    off = float(figures["off"]) * (1 if figures["how"] == "late" else -1)
+    assert when - float(figures["bound"]) == pytest.approx(off, abs=1e-6)
 
 
 def test_worst_wins_and_nothing_judged_is_unknown() -> None:
