@@ -15,6 +15,7 @@ from chaoskit.errors import Place
 from chaoskit.explain.people import Heard, People, Span, Told
 from chaoskit.explain.promises import Departure, departures_of
 from chaoskit.explain.subject import Subject, find_subjects
+from chaoskit.explain.words import down
 from chaoskit.scenario.model import Expectation, Scenario
 
 
@@ -90,7 +91,7 @@ def _explained(
     shown = {key.partition(":")[0] for key in config.sources}
     return Explanation(
         told,
-        {each.route.path: tuple(_down(config.route, each.route)) for each in told.heard},
+        {each.route.path: tuple(down(config.route, each.route)) for each in told.heard},
         muted,
         promised,
         departures_of(config, subject.rule, {each.receiver for each in told.heard}),
@@ -104,13 +105,6 @@ def _muted_by(people: People, told: Told, mute: Mute) -> MutedBy:
     source = people.told(Subject(mute.source, {}, {}))
     last = max((heard.phone_s[1] for heard in told.heard), default=0.0)
     return MutedBy(mute, source.firing_s, source.resolved_s, bool(told.heard) and source.firing_s[0] > last)
-
-
-def _down(root: Route, route: Route) -> Iterator[Route]:
-    node = root
-    for index in route.path:
-        node = node.children[index]
-        yield node
 
 
 def _proofs(scenarios: Iterable[Scenario], subject: Subject) -> Iterator[Proof]:

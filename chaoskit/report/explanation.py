@@ -9,11 +9,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from chaoskit.alerting.model import Route
 from chaoskit.check.alerts import Answer
 from chaoskit.explain.alert import Explanation, MutedBy, first_to_hear
 from chaoskit.explain.people import Heard
-from chaoskit.explain.words import quiet, span
+from chaoskit.explain.words import quiet, span, way
 from chaoskit.report.table import table
 from chaoskit.report.text import clean
 from chaoskit.units import format_duration
@@ -108,7 +107,8 @@ def _receivers(explanation: Explanation) -> Iterator[RenderableType]:
             heard.repeat_s == heard.route.repeat_interval_s  # as long ago as the notice, which was out after its tick
         )
         table.add_row("again", f"every {format_duration(heard.repeat_s)} while it fires{tick}")
-        table.add_row("route", _route(explanation.passed[heard.route.path], heard.route))
+        passed = explanation.passed[heard.route.path]
+        table.add_row("route", "\n".join(map(clean, way(passed))) + ("" if passed else f"  {heard.route.place}"))
         table.add_row("group", clean(heard.group_key))
         if when := quiet(heard.route):
             table.add_row("quiet times", clean(when))
@@ -121,18 +121,6 @@ def _by(heard: Heard) -> str:
         to = f" to {', '.join(each.to)}" if each.to else ""
         said.append(f"{each.kind}{clean(to)}" + ("" if each.send_resolved else ", no resolved notices"))
     return "; ".join(said) or "has no integration: Alertmanager drops it"
-
-
-def _route(passed: tuple[Route, ...], route: Route) -> Text:
-    if not passed:
-        return Text(f"the root, which takes what no other route matches  {route.place}")
-    lines = Text()
-    for number, each in enumerate(passed):
-        lines.append("\n" if number else "")
-        matchers = ", ".join(f'{m.label}{m.op}"{m.value}"' for m in each.matchers) or "everything"
-        lines.append(f"{'.'.join(str(i + 1) for i in each.path)}  {clean(matchers)}  {each.place}")
-        lines.append("  continue: later routes are tried as well" if each.continues else "", style="dim")
-    return lines
 
 
 def _hops(explanation: Explanation) -> RenderableType:

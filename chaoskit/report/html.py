@@ -7,9 +7,10 @@ made visible, and the template engine escapes. A part that cannot be drawn says 
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from functools import cache
 from typing import Any, TypeVar
 
@@ -17,23 +18,29 @@ import jinja2
 import msgspec
 from markupsafe import Markup
 
-from chaoskit.errors import BadInput
-from chaoskit.events import End, Equipment, LoadTotals
+from chaoskit.errors import BadInput, ExitCode
+from chaoskit.events import End, Equipment, Invoke, LoadTotals
+from chaoskit.fold import Faults
 from chaoskit.history import History
 from chaoskit.hop import Lane
+from chaoskit.report.changes import changes
 from chaoskit.report.html_axis import Axis, Group
+from chaoskit.report.html_axis import Lane as Lane_
 from chaoskit.report.html_axis import Line as Instant
+from chaoskit.report.html_causes import Cause, causes
 from chaoskit.report.html_expected import expected_groups
 from chaoskit.report.html_lanes import axis_of, lines_of, other_alerts, receivers_group, scenario_group
 from chaoskit.report.html_load import load_group
 from chaoskit.report.html_notices import Told, told
-from chaoskit.report.html_tables import banner, lines, phones
+from chaoskit.report.html_tables import banner, lines, means, phones
+from chaoskit.report.html_why import Fact, why
+from chaoskit.report.notes import Note
 from chaoskit.report.requests import by_name, cells
-from chaoskit.report.text import clean_lines, shortened
+from chaoskit.report.text import clean_lines, in_words, shortened
 from chaoskit.verify.case import Case, case_of
 from chaoskit.verify.checklist import ITEMS, Checklist
 from chaoskit.verify.evidence import Evidence
-from chaoskit.verify.verdict import ALL_PHASES, Verdict
+from chaoskit.verify.verdict import ALL_PHASES, Result, Row, Verdict
 from chaoskit.verify.verify import plan_of
 
 T = TypeVar("T")
@@ -79,28 +86,85 @@ def page(
     verdict: Verdict | None,
     trouble: Sequence[str] = (),
     checklists: Sequence[Checklist] = (),
+    written: Sequence[Note] = (),
+    before: Verdict | None = None,
+    gate: str = "",
 ) -> bytes:
-    """The page of a run. Without a verdict it says why (`trouble`), and shows what could be read."""
+    """The page of a run. Without a verdict it says why (`trouble`), and shows what could be read.
+
+    `written` are people's notes of the run, `before` is the verdict that it is compared with, `gate` a link to the page
+    of the gate that it is a part of.
+    """
     read = _read(history, verdict) if history is not None else None
-    unheard: tuple[list[Told], int] = ([], 0)
+    case, bundle = (read.case if read else None), _bundle(history)
+    notices: tuple[list[Told], int] = ([], 0)
+    if read:
+        notices = _guarded(lambda: told(read.evidence.notices, read.axis), notices)
+    links = {id(one): f"#notice-{n}" for n, one in enumerate(read.evidence.notices[: len(notices[0])])} if read else {}
+    nothing: list[Cause] = []
+    found = _guarded(lambda: causes(verdict.rows, case, links, bundle), nothing) if verdict else nothing
+
+    def reasons(row: Row) -> Sequence[Fact]:
+        none: Sequence[Fact] = ()
+        return _guarded(lambda: why(row, case, bundle), none) if case else none
+
     return render(
         "report.html",
-        banner=banner(verdict, trouble),
+        unhealed=_unhealed(read.history, read.evidence.faults, verdict) if read else None,
+        banner=banner(verdict, trouble, found),
         title=verdict.title if verdict else "A history that cannot be judged",
         scenario=verdict.scenario if verdict else history.header.scenario if history else "no scenario",
+        began=_began(history) if history else "",
+        gate=gate,
         items=ITEMS,
         checklists=checklists[:_MOST],
         phones=phones(verdict.figures, verdict.rows) if verdict else [],
-        lines=lines(verdict.rows) if verdict else ([], 0),
+        means=means(verdict.figures) if verdict else "",
+        lines=lines(verdict.rows, reasons) if verdict else ([], 0),
         requests=_requests(verdict) if verdict else [],
-        findings=[row for row in verdict.rows if row.hop.lane is Lane.FINDING][:_MOST] if verdict else [],
-        notes=[shortened(note, 1000) for note in verdict.notes[:_MOST]] if verdict else [],
-        timeline=timeline(read) if read else None,
-        notices=_guarded(lambda: told(read.evidence.notices, read.axis), unheard) if read else unheard,
+        changes=changes(before, verdict) if before and verdict else None,
+        before=before.run_id if before else "",
+        findings=_findings(verdict) if verdict else [],
+        notes=[shortened(in_words(note), 1000) for note in verdict.notes[:_MOST]] if verdict else [],
+        written=[(read.axis.at(one.t), one.by, shortened(one.text, 1000)) for one in written[:_MOST]] if read else [],
+        timeline=timeline(read, written) if read else None,
+        notices=notices,
         facts=_facts(read) if read else [],
         equipment=_equipment(read) if read else [],
         inputs=_inputs(read.history) if read else [],
     )
+
+
+def _findings(verdict: Verdict) -> list[tuple[int, Row]]:
+    """What nobody promised, by its number among the rows; that there is nothing is a row like others."""
+    rows = enumerate(verdict.rows)
+    return [(n, row) for n, row in rows if row.hop.lane is Lane.FINDING and row.result is not Result.PASS][:_MOST]
+
+
+def _unhealed(history: History, faults: Faults, verdict: Verdict | None) -> dict[str, Any] | None:
+    """What may still be broken, and the commands that mend it; None where everything was seen to be undone."""
+    if verdict is None or verdict.exit_code != ExitCode.NOT_HEALED:
+        return None
+    left = [_in_force(one, faults) for one in faults.standing.values()]
+    end, header = next(history.of(End), None), history.header
+    return {
+        "left": [*left, *(end.left if end else ())][:_MOST],
+        "host": header.origin.host if header.origin else "",
+        "command": shlex.join(["chaoskit", "heal", header.run_id]),
+    }
+
+
+def _in_force(one: Invoke, faults: Faults) -> str:
+    targets = f" on {', '.join(one.targets)}" if one.targets else ""
+    since = faults.effects.get(one.fault, (one.t,))[0]
+    return f"{one.kind}{targets}, in force since {_utc(since)} and never seen to be undone"
+
+
+def _bundle(history: History | None) -> str:
+    """The folder of the configuration that was tested, as the run was asked; empty for the shipped one."""
+    origin = history.header.origin if history else None
+    words = shlex.split(origin.command) if origin else []
+    return words[words.index("--bundle") + 1] if "--bundle" in words[:-1] else ""
 
 
 def _requests(verdict: Verdict) -> list[tuple[str, str, list[str], list[tuple[str, list[str]]]]]:
@@ -120,22 +184,49 @@ def _read(history: History, verdict: Verdict | None) -> Read:
     except (BadInput, *DAMAGED):
         case = None
     evidence = case.evidence if case else Evidence(history, {}, sent=dict)
-    return Read(history, case, verdict, evidence, axis_of(history, evidence))
+    return Read(history, case, verdict, evidence, axis_of(history, evidence, _due(case) if case else None))
 
 
-def timeline(read: Read) -> dict[str, Any]:
-    """Groups of lanes over one axis."""
+def _due(case: Case) -> float:
+    """The last instant at which anything that was expected could still come in time."""
+    due = [case.since]
+    for one in case.instances:
+        alert, anchors = one.alert, one.anchors
+        for since, latest_vs in ((anchors.fault, alert.latest_notice_vs), (anchors.undo, alert.latest_all_clear_vs)):
+            due += [since[1] + latest_vs / case.scale] if since else []
+    return max(due)
+
+
+def timeline(read: Read, written: Sequence[Note] = ()) -> dict[str, Any]:
+    """Groups of lanes over one axis, people's notes first."""
     history, case, evidence, axis = read.history, read.case, read.evidence, read.axis
     plan, owners = (case.plan, case.owners) if case else (None, {})
     groups = [
+        *_groups(lambda: [_notes_group(written, axis)]),
         *_groups(lambda: [scenario_group(history, plan, axis, evidence)]),
         *_groups(lambda: expected_groups(case, read.verdict, axis)),
         *_groups(lambda: [other_alerts(plan, axis, evidence, owners)]),
-        *_groups(lambda: [receivers_group(plan, axis, evidence)]),
-        *_groups(lambda: [load_group(history, axis)]),
+        *_groups(lambda: [receivers_group(plan, axis, evidence, _shown(case))]),
+        *_groups(lambda: [load_group(history, axis, evidence)]),
     ]
     nowhere: list[Instant] = []
     return {"groups": groups, "ticks": axis.ticks, "lines": _guarded(lambda: lines_of(axis, evidence), nowhere)}
+
+
+def _notes_group(written: Sequence[Note], axis: Axis) -> Group | None:
+    marks = [axis.mark(one.t, "note", shortened(f"{one.text} {axis.at(one.t)}")) for one in written]
+    return Group("Notes", [Lane_("by people", marks=marks).bounded()]) if marks else None
+
+
+def _shown(case: Case | None) -> set[int]:
+    """The notices that stand with an expected alert, by id."""
+    found = (
+        one.heard(notice, status)
+        for one in (case.instances if case else ())
+        for notice in one.alert.notices
+        for status in ("firing", "resolved")
+    )
+    return {id(notice) for notice in found if notice is not None}
 
 
 def _groups(draw: Callable[[], Sequence[Group | None]]) -> list[Group]:
@@ -153,20 +244,22 @@ def _guarded(draw: Callable[[], T], instead: T) -> T:
 
 def _facts(read: Read) -> list[tuple[str, str]]:
     header, history = read.history.header, read.history
-    facts = [
-        ("run", header.run_id),
-        ("began", _utc(history.events[0].t)),
-        ("took", f"{history.last_t - history.events[0].t:.1f} s (real)"),
+    origin, totals, end = header.origin, next(history.of(LoadTotals), None), next(history.of(End), None)
+    facts = [("run", header.run_id)]
+    if origin is not None:
+        facts += [("by", f"{origin.by} on {origin.host}"), ("commit", origin.commit or "in no git repository")]
+    facts += [("began", _began(history)), ("took", f"{history.last_t - history.events[0].t:.1f} s (real)")]
+    if origin is not None and origin.command:
+        facts.append(("again", origin.command))
+    facts += [
         ("time scale", f"{header.time_scale:g} virtual seconds per real second"),
         ("seed", str(header.seed)),
         ("settings", ", ".join(header.settings) or "none"),
         *((f"{name} version", version) for name, version in sorted(header.versions.items())),
         *((name, ", ".join(names)) for name, names in sorted(header.targets.items())),
     ]
-    totals = next(history.of(LoadTotals), None)
     if totals is not None:
         facts.append(("load", f"{totals.started} requests started, {totals.finished} finished, {totals.failed} failed"))
-    end = next(history.of(End), None)
     if end is None:
         facts.append(("end", "the history ends before the run did"))
     elif end.left:
@@ -194,9 +287,16 @@ def _inputs(history: History) -> list[tuple[str, str]]:
     return found
 
 
-def _utc(instant: float) -> str:
+def _began(history: History) -> str:
+    """When, on the clocks of those who were there where that is known."""
+    origin = history.header.origin
+    return _utc(history.events[0].t, origin.utc_offset_s if origin else 0)
+
+
+def _utc(instant: float, away_s: int = 0) -> str:
     try:
-        return datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        zone = timezone(timedelta(seconds=away_s)) if away_s else UTC
+        return datetime.fromtimestamp(instant, zone).strftime("%Y-%m-%d %H:%M:%S %Z")
     except (ValueError, OverflowError, OSError):
         return f"{instant:g} s after the epoch"
 

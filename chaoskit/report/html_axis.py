@@ -19,16 +19,16 @@ _NARROWEST = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """An instant that goes through all lanes: `tick`, `fault` or `undo`."""
+    """An instant that goes through all lanes: `tick` with what it says, `fault`, `undo` or `now`."""
 
     x: float
     kind: str
-    title: str
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A span of a lane; `kind` is its style. `label` is shown inside, as far as there is room."""
+    """A span of a lane; `kind` is its style. `title` is said under the lane, `label` inside where there is room."""
 
     x: float
     width: float
@@ -48,15 +48,16 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A polyline in a box of 1000 by 100, and what its highest point stands for."""
+    """A polyline in a box of 1000 by 100; `name` is what the legend says of it."""
 
     kind: str
     points: str
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One line of the timeline; bars are drawn in their order, marks above them."""
+    """One line of the timeline; bars are drawn in their order, marks above them. All that they say stands below it."""
 
     label: str
     bars: Sequence[Bar] = ()
@@ -65,6 +66,23 @@ class Lane:
     result: str = ""
     note: str = ""
     tone: str = ""
+    words: Sequence[str] = ()
+    """Figures that no bar and no mark stands for."""
+    top: str = ""
+    """What the upper end of a scale that begins at 0 stands for; empty where the lane has none."""
+    bands: Sequence[Bar] = ()
+    """Spans behind everything: when a fault was in force."""
+
+    @property
+    def figures(self) -> list[str]:
+        """What happened in it, in the order of time, each once."""
+        seen = sorted([*(bar for bar in self.bars if bar.kind != "window"), *self.marks], key=lambda one: one.x)
+        return list(dict.fromkeys([*self.words, *(one.title for one in seen)]))
+
+    @property
+    def promised(self) -> list[str]:
+        """The windows that were allowed in it."""
+        return list(dict.fromkeys(bar.title for bar in self.bars if bar.kind == "window"))
 
     def bounded(self) -> Lane:
         """The lane with neighbours drawn together where there are too many."""
@@ -79,6 +97,8 @@ class Group:
     lanes: Sequence[Lane]
     result: str = ""
     tone: str = ""
+    anchor: str = ""
+    """By which links lead to it."""
 
 
 @dataclass(frozen=True, slots=True)

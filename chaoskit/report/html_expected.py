@@ -26,7 +26,7 @@ def expected_groups(case: Case | None, verdict: Verdict | None, axis: Axis) -> l
     # Of several rows of one name, what is worst counts.
     worst_last = sorted(verdict.rows if verdict else [], key=lambda row: ORDER.index(row.result), reverse=True)
     rows = {(row.about, row.hop, row.to): row for row in worst_last}
-    groups = [_Instance(axis, one, rows).group() for one in case.instances]
+    groups = [_Instance(axis, one, rows).group(f"alert-{n}") for n, one in enumerate(case.instances)]
     if len(groups) > MOST_LANES:
         more = Group(f"and {len(groups) - MOST_LANES} more expected alerts", [])
         return [*groups[:MOST_LANES], more]
@@ -41,14 +41,14 @@ class _Instance:
     one: Instance
     rows: _Rows
 
-    def group(self) -> Group:
+    def group(self, anchor: str) -> Group:
         mine = [row for key, row in self.rows.items() if key[0] == self.one.about]
         result = str(worst_of(row.result for row in mine)) if mine else ""
         heard = {notice.to for notice in self.one.alert.notices}
         silent = dict.fromkeys(row.to for row in mine if row.to and row.to not in heard)
         lanes = [self._state(), *map(self._receiver, self.one.alert.notices)]
         lanes += [Lane(to, [], [], result=self._worst(to), note="nothing can be seen here") for to in silent]
-        return Group(self.one.about, [lane.bounded() for lane in lanes], result, "expected")
+        return Group(self.one.about, [lane.bounded() for lane in lanes], result, "expected", anchor)
 
     def _state(self) -> Lane:
         alert, episode, anchors = self.one.alert, self.one.episode, self.one.anchors
@@ -97,7 +97,7 @@ class _Instance:
         lo, hi = row.allowed if row is not None and row.allowed is not None else (window.lo_vs, window.hi_vs)
         span = (since[0] + lo / self.axis.scale, since[1] + hi / self.axis.scale)
         if self.axis.shows(span):
-            title = f"{window.hop}: allowed {allowed((lo, hi))} after {window.hop.since}"
+            title = f"{window.hop} {allowed((lo, hi))} after {window.hop.since}"
             yield self.axis.bar(span, "window", title)
 
     def _begun(self) -> Interval | None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 
 from chaoskit.events import Alter, Interruption, Notice, StepBegin, StepEnd
 from chaoskit.history import History
 from chaoskit.plan.model import Plan
 from chaoskit.report.html_axis import Axis, Bar, Group, Lane, Line, Mark
-from chaoskit.report.terminal import describe
-from chaoskit.report.text import shortened
+from chaoskit.report.terminal import called
+from chaoskit.report.text import fault_name, settings_words, shortened
 from chaoskit.units import amount
 from chaoskit.verify.evidence import Episode, Evidence
 
@@ -18,31 +18,37 @@ MOST_LANES = 40
 _MOST_LINES = 24
 
 
-def axis_of(history: History, evidence: Evidence) -> Axis:
-    """From the first step, or else from the beginning, to the end of looking on."""
+def axis_of(history: History, evidence: Evidence, due: float | None = None) -> Axis:
+    """From the first step, or else from the beginning, to the end of looking on; where that goes on long after all has
+    happened that did, or was `due`, only to soon after that."""
     first = history.events[0].t
     zero = evidence.phases.get("steps", first)
     end = max(evidence.phases.get("stopping", history.last_t), zero + 1e-3)
+    if due is not None and "tail" in evidence.phases:
+        lives = [span[1] for one in evidence.episodes for span in (one.begun, one.firing, one.resolved) if span]
+        heard = [notice.sent[1] for notice in evidence.notices]
+        last = max(due, evidence.phases["tail"], *(at for at in (*lives, *heard) if at < end))
+        end = min(end, last + 0.12 * (last - zero))
     lead = 0.02 * (end - zero) if "steps" in evidence.phases else 0.0
     return Axis(max(zero - lead, first), end, zero, history.header.time_scale)
 
 
 def lines_of(axis: Axis, evidence: Evidence) -> list[Line]:
     """The instants that everything is counted from: effects of faults, and their ends."""
-    found = [Line(axis.x(span[1]), "fault", f"{name} in force") for name, span in evidence.faults.effects.items()]
-    found += [Line(axis.x(span[1]), "undo", f"{name} undone") for name, span in evidence.faults.gone.items()]
-    now = [] if axis.now is None else [Line(axis.x(axis.now), "now", "now")]
+    found = [Line(axis.x(span[1]), "fault") for span in evidence.faults.effects.values()]
+    found += [Line(axis.x(span[1]), "undo") for span in evidence.faults.gone.values()]
+    now = [] if axis.now is None else [Line(axis.x(axis.now), "now")]
     return [*now, *found[:_MOST_LINES]]
 
 
 def scenario_group(history: History, plan: Plan | None, axis: Axis, evidence: Evidence) -> Group:
     """Steps, each fault, and equipment that was down."""
-    lanes = [_steps(history, plan, axis), *_faults(history, axis, evidence), *_equipment(axis, evidence)]
+    lanes = [_steps(history, plan, axis, evidence), *_faults(history, axis, evidence), *_equipment(axis, evidence)]
     return Group("What was done", first_of(lanes, "faults"))
 
 
-def _steps(history: History, plan: Plan | None, axis: Axis) -> Lane:
-    known = {p.step.name: describe(p.step) for p in plan.steps} if plan else {}
+def _steps(history: History, plan: Plan | None, axis: Axis, evidence: Evidence) -> Lane:
+    known = {p.step.name: called(p.step) for p in plan.steps} if plan else {}
     begun: dict[str, StepBegin] = {}
     bars: list[Bar] = []
     for event in history.events:
@@ -51,41 +57,56 @@ def _steps(history: History, plan: Plan | None, axis: Axis) -> Lane:
         elif isinstance(event, StepEnd) and event.step in begun:
             bars.append(_step(axis, begun.pop(event.step), event.t, event.outcome, event.detail, known))
     bars += [_step(axis, one, axis.until, "running" if axis.now else "not ended", "", known) for one in begun.values()]
+    bars += _afterwards(axis, evidence)
     marks = [axis.mark(e.t, "stray", f"ended early: {shortened(e.reason)}") for e in history.of(Interruption)]
     return Lane("steps", bars, marks)
 
 
+def _afterwards(axis: Axis, evidence: Evidence) -> Iterator[Bar]:
+    """What follows the steps; of looking on the axis may show the beginning only."""
+    for phase, following, what in (
+        ("undo", "tail", "undoing what is in force"),
+        ("tail", "stopping", "looking on, so that late differs from never,"),
+    ):
+        if phase in evidence.phases:
+            begin, end = evidence.phases[phase], evidence.phases.get(following, axis.until)
+            title = f"{what} {axis.at(begin)} for {(end - begin) * axis.scale:.1f} s"
+            yield axis.bar((begin, end), "wait", title, what.partition(",")[0])
+
+
 def _step(axis: Axis, begin: StepBegin, end: float, outcome: str, detail: str, known: dict[str, str]) -> Bar:
-    what = known.get(begin.step, begin.verb)
+    what = known.get(begin.step, f"{begin.step}: {begin.verb}")
     ending = "" if outcome == "done" else f", {outcome}"
     more = f": {detail}" if detail else ""
-    title = f"{begin.step}: {what}{ending} {axis.at(begin.t)} for {(end - begin.t) * axis.scale:.1f} s{more}"
+    title = f"{what}{ending} {axis.at(begin.t)} for {(end - begin.t) * axis.scale:.1f} s{more}"
     kind = ("wait" if begin.verb == "wait" else "act") if outcome in ("done", "running") else "trouble"
-    return axis.bar((begin.t, end), kind, shortened(title), begin.step)
+    return axis.bar((begin.t, end), kind, shortened(title), shortened(what, 40))
 
 
 def _faults(history: History, axis: Axis, evidence: Evidence) -> Iterator[Lane]:
     altered: dict[str, list[Mark]] = {}
     for event in history.of(Alter):
-        settings = ", ".join(f"{k}: {v}" for k, v in event.settings.items())
-        altered.setdefault(event.fault, []).append(axis.mark(event.t, "note", shortened(f"changed to {settings}")))
+        changed = shortened(f"changed to {settings_words(event.settings)} {axis.at(event.t)}")
+        altered.setdefault(event.fault, []).append(axis.mark(event.t, "note", changed))
     for name, invoke in evidence.faults.invokes.items():
         problems = [p for p in evidence.faults.problems if p.fault == name]
         marks = [*altered.get(name, []), *(axis.mark(p.t, "stray", shortened(p.reason)) for p in problems)]
         effect, gone = evidence.faults.effects.get(name), evidence.faults.gone.get(name)
         on = f" on {', '.join(invoke.targets)}" if invoke.targets else ""
-        settings = ", ".join(f"{k}: {v}" for k, v in invoke.settings.items())
+        settings = settings_words(invoke.settings)
         what = shortened(f"{invoke.kind}{on}" + (f" ({settings})" if settings else ""))
         bars = []
         if effect is not None:
             until = f"until {axis.vs(gone[1]):.1f} s" if gone else "" if axis.now else "never seen to be undone"
-            title = f"{what}, in force {axis.at(effect[1])} {until}"
+            title = f"in force {axis.at(effect[1])} {until}"
             bars.append(axis.bar((effect[0], gone[1] if gone else axis.until), "fault", title.strip(), invoke.kind))
         elif axis.now and not problems:
-            bars.append(axis.bar((invoke.t, axis.now), "wait", f"{what}: about to take effect", "begins"))
+            bars.append(axis.bar((invoke.t, axis.now), "wait", "about to take effect", "begins"))
         else:
-            bars.append(axis.bar((invoke.t, axis.until), "trouble", f"{what}: its effect was never seen", "not seen"))
-        yield Lane(f"{name} {what}", bars, marks, note="" if gone else "in force" if axis.now else "not undone")
+            bars.append(axis.bar((invoke.t, axis.until), "trouble", "its effect was never seen", "not seen"))
+        yield Lane(
+            f"{fault_name(name)}: {what}", bars, marks, note="" if gone else "in force" if axis.now else "not undone"
+        )
 
 
 def _equipment(axis: Axis, evidence: Evidence) -> list[Lane]:
@@ -140,19 +161,23 @@ def life(axis: Axis, episode: Episode) -> list[Bar]:
     for what in ("pending", "firing", "resolved"):
         span = getattr(episode, what)
         if span is not None and axis.x(span[1]) - axis.x(span[0]) > 0.3:
-            bars.append(axis.bar(span, "maybe", f"{what} somewhere in these {(span[1] - span[0]) * axis.scale:.1f} s"))
+            title = f"{what} somewhere in {(span[1] - span[0]) * axis.scale:.1f} s"
+            bars.append(axis.bar(span, "maybe", title))
     return bars
 
 
-def receivers_group(plan: Plan | None, axis: Axis, evidence: Evidence) -> Group:
-    """Every notice that arrived, at the lane of its door."""
+def receivers_group(plan: Plan | None, axis: Axis, evidence: Evidence, shown: Container[int]) -> Group | None:
+    """Every notice that arrived, at the lane of its door; those aside (by `id`) that are `shown` with their alert."""
     doors: dict[str, list[Mark]] = {}
     for notice in evidence.notices:
-        if axis.shows(notice.sent):
+        if axis.shows(notice.sent) and id(notice) not in shown:
             doors.setdefault(door(notice), []).append(notice_mark(plan, axis, notice))
     lanes = [Lane(name, marks=marks, note=amount(len(marks), "notices")) for name, marks in sorted(doors.items())]
+    if not lanes and evidence.notices:
+        return None
     nothing = f"nobody heard of anything{' yet' if axis.now else ''}"
-    return Group("What receivers heard", first_of(lanes, "receivers") or [Lane(nothing)])
+    other = any(id(notice) in shown for notice in evidence.notices)
+    return Group("Other notices" if other else "Notices", first_of(lanes, "receivers") or [Lane(nothing)])
 
 
 def door(notice: Notice) -> str:

@@ -1,4 +1,5 @@
-"""The traffic under a timeline: what was started, failed and unanswered, and how long answers took."""
+"""The traffic under a timeline: what was started, failed and unanswered, and how long answers took; with its scale,
+and behind it the spans in which a fault was in force."""
 
 from __future__ import annotations
 
@@ -6,38 +7,53 @@ from collections.abc import Callable, Sequence
 
 from chaoskit.events import LoadWindow
 from chaoskit.history import History
-from chaoskit.report.html_axis import Axis, Curve, Group, Lane
+from chaoskit.report.html_axis import Axis, Bar, Curve, Group, Lane
+from chaoskit.report.text import fault_name
+from chaoskit.verify.evidence import Evidence
 
 _MOST_POINTS = 300
 _Figure = Callable[[LoadWindow], float | None]
 
 
-def load_group(history: History, axis: Axis) -> Group | None:
+def load_group(history: History, axis: Axis, evidence: Evidence) -> Group | None:
     """Small charts on the same axis as everything else; None where there was no traffic."""
-    windows = [one for one in history.of(LoadWindow) if axis.shows(one.second)]
+    windows = [one for one in history.of(LoadWindow) if one.second[1] >= axis.begin]
     if len(windows) < 2:
         return None  # a point is no course
+    bands = [
+        axis.bar((span[0], evidence.faults.gone[name][1] if name in evidence.faults.gone else axis.until), "band", fault_name(name))
+        for name, span in evidence.faults.effects.items()
+    ]
     lanes = [
-        _lane(axis, windows, "requests", "/s", [("started", _per_s("started")), ("failed", _per_s("failed"))]),
-        _lane(axis, windows, "in flight", "", [("flight", lambda one: float(one.in_flight))]),
-        _lane(
-            axis,
-            windows,
-            "latency P50, P95",
-            " ms",
-            [("p50", lambda one: one.p50_ms), ("p95", lambda one: one.p95_ms)],
-        ),
+        _lane(axis, windows, bands, "requests", "/s", {"started": _per_s("started"), "failed": _per_s("failed")}),
+        _lane(axis, windows, bands, "in flight", "", {"unanswered": lambda one: float(one.in_flight)}),
+        _lane(axis, windows, bands, "latency", " ms", {"P50": lambda one: one.p50_ms, "P95": lambda one: one.p95_ms}),
     ]
     return Group("Load (real requests, real time)", lanes, tone="load")
 
 
 def _lane(
-    axis: Axis, windows: Sequence[LoadWindow], label: str, unit: str, figures: Sequence[tuple[str, _Figure]]
+    axis: Axis,
+    windows: Sequence[LoadWindow],
+    bands: Sequence[Bar],
+    label: str,
+    unit: str,
+    figures: dict[str, _Figure],
 ) -> Lane:
-    known = [value for one in windows for _, figure in figures if (value := figure(one)) is not None]
-    top = max(known, default=0.0)
-    curves = [Curve(kind, points) for kind, figure in figures if (points := _points(axis, windows, figure, top))]
-    return Lane(label, curves=curves, note=f"up to {top:.4g}{unit}")
+    known = {name: [value for one in windows if (value := figure(one)) is not None] for name, figure in figures.items()}
+    top = max((value for values in known.values() for value in values), default=0.0)
+    drawn = [one for one in windows if axis.shows(one.second)]
+    curves = [
+        Curve(name.lower(), points, name)
+        for name, figure in figures.items()
+        if (points := _points(axis, drawn, figure, top))
+    ]
+    words = [
+        f"{name} up to {max(values):.4g}{unit}, {sum(values) / len(values):.4g}{unit} on average"
+        for name, values in known.items()
+        if values
+    ]
+    return Lane(label, curves=curves, words=words, top=f"{top:.4g}{unit}" if top else "", bands=bands)
 
 
 def _points(axis: Axis, windows: Sequence[LoadWindow], figure: _Figure, top: float) -> str:

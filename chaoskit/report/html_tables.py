@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from chaoskit.errors import ExitCode
 from chaoskit.hop import Hop
-from chaoskit.report.text import allowed, observed, seconds, shortened, telling
+from chaoskit.report.html_causes import Cause
+from chaoskit.report.html_why import Fact
+from chaoskit.report.text import allowed, in_words, observed, seconds, shortened
 from chaoskit.verify.verdict import ORDER, Figure, Result, Row, Verdict
 
 _MOST_ROWS = 400
-_MOST_REASONS = 6
+_MOST_CAUSES = 6
 _LONGEST = 1500
-_GOVERNED = "; governed by "
 NOT_JUDGED = "NOT JUDGED"
 _SENTENCES = {
     "PASS": "Every promise was kept.",
@@ -22,7 +23,6 @@ _SENTENCES = {
     "UNKNOWN": "Nobody can know whether the promises were kept.",
     NOT_JUDGED: "This history cannot be trusted, so nothing is judged.",
 }
-_NOT_HEALED = "Not everything was seen to be undone: something may still be broken. `chaoskit heal` finishes it."
 _ENDINGS = {
     ExitCode.PASS: "PASS",
     ExitCode.FAIL: "FAIL",
@@ -31,15 +31,6 @@ _ENDINGS = {
     ExitCode.ABORTED: "interrupted, everything was undone",
     ExitCode.NOT_HEALED: "not healed: something may still be broken",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """Why a verdict is no PASS; `governed` names the setting behind it."""
-
-    result: str
-    text: str
-    governed: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +43,7 @@ class Banner:
     ending: str
     lead: str
     """From fault to phone, for whoever hears first; empty where something is wrong: that comes first then."""
-    reasons: Sequence[Reason]
+    causes: Sequence[Cause]
     more: int
     counts: Sequence[tuple[str, str]]
 
@@ -67,8 +58,9 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row of the verdict as cells."""
+    """One row of the verdict as cells; `number` is its place among all rows."""
 
+    number: int
     result: str
     about: str
     first: bool
@@ -83,6 +75,7 @@ class Line:
     uncertainty: str
     reason: str
     picture: Picture | None
+    why: Sequence[Fact]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,27 +92,22 @@ class Phone:
     cleared_result: str
 
 
-def banner(verdict: Verdict | None, trouble: Sequence[str]) -> Banner:
+def banner(verdict: Verdict | None, trouble: Sequence[str], causes: Sequence[Cause]) -> Banner:
     """The result, why, and how much of what was promised was kept."""
     if verdict is None:
-        reasons = [Reason("UNKNOWN", shortened(one, _LONGEST), "") for one in trouble]
-        return _banner(NOT_JUDGED, int(ExitCode.USAGE), "", reasons, [])
-    by_reason = {row.reason: row.result for row in reversed(verdict.rows)}
-    reasons = [_reason(str(by_reason[text]), text) for text in telling(verdict.rows)]
-    reasons.sort(key=lambda reason: ORDER.index(Result(reason.result)))
-    if verdict.exit_code == ExitCode.NOT_HEALED:
-        reasons.insert(0, Reason("FAIL", _NOT_HEALED, ""))
+        found = [Cause("UNKNOWN", shortened(one, _LONGEST), "", (), 0, ()) for one in trouble]
+        return _banner(NOT_JUDGED, int(ExitCode.USAGE), "", found, [])
     kept = [sum(row.result is result for row in verdict.rows) for result in ORDER]
     names = (("broken", kept[0]), ("unknown", kept[1]), ("kept", kept[2]))
     counts = [(name, str(number)) for name, number in names if number]
     lead = _lead(verdict.figures) if verdict.result is Result.PASS else ""
-    return _banner(str(verdict.result), verdict.exit_code, lead, reasons, counts)
+    return _banner(str(verdict.result), verdict.exit_code, lead, causes, counts)
 
 
-def _banner(result: str, code: int, lead: str, reasons: Sequence[Reason], counts: Sequence[tuple[str, str]]) -> Banner:
-    more = max(0, len(reasons) - _MOST_REASONS)
+def _banner(result: str, code: int, lead: str, causes: Sequence[Cause], counts: Sequence[tuple[str, str]]) -> Banner:
+    more = max(0, len(causes) - _MOST_CAUSES)
     ending = _ENDINGS[ExitCode(code)]
-    return Banner(result, _SENTENCES[result], code, ending, lead, reasons[:_MOST_REASONS], more, counts)
+    return Banner(result, _SENTENCES[result], code, ending, lead, causes[:_MOST_CAUSES], more, counts)
 
 
 def _lead(figures: Sequence[Figure]) -> str:
@@ -130,13 +118,11 @@ def _lead(figures: Sequence[Figure]) -> str:
     return f"From fault to phone: {observed(first)}, promised within {seconds(one.allowed[1])} ({shortened(one.to)})"
 
 
-def _reason(result: str, text: str) -> Reason:
-    what, _, governed = text.partition(_GOVERNED)
-    return Reason(result, shortened(what, _LONGEST), shortened(governed, _LONGEST))
+def lines(rows: Sequence[Row], why: Callable[[Row], Sequence[Fact]] = lambda row: ()) -> tuple[list[Line], int]:
+    """The rows in their order, and how many were left out: of too many, PASS goes first, then UNKNOWN.
 
-
-def lines(rows: Sequence[Row]) -> tuple[list[Line], int]:
-    """The rows in their order, and how many were left out: of too many, PASS goes first, then UNKNOWN."""
+    `why` says of a row what its window comes from.
+    """
     kept = set(range(len(rows)))
     if len(rows) > _MOST_ROWS:
         ranked = sorted(kept, key=lambda number: (ORDER.index(rows[number].result), number))
@@ -146,13 +132,14 @@ def lines(rows: Sequence[Row]) -> tuple[list[Line], int]:
     sizes = Counter(rows[number].about for number in kept)
     for number, row in enumerate(rows):
         if number in kept:
-            found.append(_line(row, row.about != before, sizes[row.about] == 1))
+            found.append(_line(number, row, row.about != before, sizes[row.about] == 1, why(row)))
             before = row.about
     return found, len(rows) - len(kept)
 
 
-def _line(row: Row, first: bool, alone: bool) -> Line:
+def _line(number: int, row: Row, first: bool, alone: bool, why: Sequence[Fact]) -> Line:
     return Line(
+        number,
         str(row.result),
         shortened(row.about),
         first,
@@ -163,8 +150,9 @@ def _line(row: Row, first: bool, alone: bool) -> Line:
         allowed(row.allowed),
         "" if row.margin_vs is None else f"{row.margin_vs:+.1f} s",
         "" if row.uncertainty_vs is None else f"{row.uncertainty_vs:.2f} s",
-        shortened(row.reason, _LONGEST),
+        shortened(in_words(row.reason), _LONGEST),
         _picture(row),
+        why,
     )
 
 
@@ -199,3 +187,16 @@ def phones(figures: Sequence[Figure], rows: Sequence[Row]) -> list[Phone]:
         )
         for one in figures[:_MOST_ROWS]
     ]
+
+
+def means(figures: Sequence[Figure]) -> str:
+    """What all of them took on average; empty for fewer than two."""
+    said = []
+    for name, spans in (
+        ("from fault to notice", [one.fault_to_notice for one in figures if one.fault_to_notice]),
+        ("from undo to all-clear", [one.undo_to_all_clear for one in figures if one.undo_to_all_clear]),
+    ):
+        if len(spans) > 1:
+            a, b = (sum(span[end] for span in spans) / len(spans) for end in (0, 1))
+            said.append(f"{observed((a, b))} {name} ({len(spans)} of {len(figures)} came)")
+    return f"On average {', '.join(said)}." if said else ""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from typing import Any
+
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -12,7 +16,7 @@ from chaoskit.plan.model import Plan, PlannedAlert, PlannedFault
 from chaoskit.report.load import load_line
 from chaoskit.report.requests import WORST, by_name, requests_table
 from chaoskit.report.table import table
-from chaoskit.report.text import allowed, clean, observed, paragraph, real, seconds, telling
+from chaoskit.report.text import allowed, clean, observed, paragraph, real, seconds, settings_words, telling
 from chaoskit.scenario.model import Change, Do, Inject, Step, Undo, Wait
 from chaoskit.units import format_duration
 from chaoskit.verify.verdict import Figure, Result, Row, Verdict
@@ -96,6 +100,12 @@ def plan_view(plan: Plan) -> RenderableType:
     return Group(head, Text(load), Text(""), steps, Text(""), _windows(plan), *warnings)
 
 
+def called(step: Step) -> str:
+    """A step as one reads it, after the name that it was given; a name that it got by its number says nothing."""
+    given = not re.fullmatch(r"(wait|undo|change|inject)(-.*)?|[\w-]+[.+].*", step.name)
+    return f"{step.name}: {describe(step)}" if given else describe(step)
+
+
 def describe(step: Step) -> str:
     """A step as one reads it."""
     match step:
@@ -117,8 +127,8 @@ def _awaited(wait: Wait) -> str:
     return "until settled" if wait.settled else wait.query or f"for {wait.alert} to be {wait.state}"
 
 
-def _settings(settings: object) -> str:
-    return f"({', '.join(f'{k}: {v}' for k, v in dict(settings).items())})" if settings else ""  # type: ignore[call-overload]
+def _settings(settings: Mapping[str, Any]) -> str:
+    return f"({settings_words(settings)})" if settings else ""
 
 
 def _targets(faults: tuple[PlannedFault, ...]) -> str:

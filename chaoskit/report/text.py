@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from chaoskit.events import Interval
-from chaoskit.printable import clean, clean_lines
-from chaoskit.units import seconds
+from chaoskit.printable import clean as clean
+from chaoskit.printable import clean_lines as clean_lines
+from chaoskit.units import seconds as seconds
 from chaoskit.verify.verdict import ORDER, Result, Row
-
-__all__ = ["allowed", "clean", "clean_lines", "observed", "paragraph", "real", "seconds", "shortened", "telling"]
 
 
 def paragraph(text: str) -> str:
@@ -28,6 +29,35 @@ def telling(rows: Sequence[Row]) -> list[str]:
     reasons = dict.fromkeys(row.reason for row in worst_first if row.result is not Result.PASS and row.reason)
     causes = [reason for reason in reasons if not reason.startswith("not judged:")]
     return causes or list(reasons)
+
+
+def fault_name(fault: str) -> str:
+    """A fault by its step, as people know it: `kill` for kill#0, `kill (2nd fault)` for kill#1."""
+    step, _, number = fault.rpartition("#")
+    if not step or not number.isdigit():
+        return fault
+    return step if number == "0" else f"{step} ({_ordinal(int(number) + 1)} fault)"
+
+
+def in_words(text: str) -> str:
+    """A sentence with every fault in it by its step."""
+    return re.sub(r"\b[\w.+-]+#\d+\b", lambda found: fault_name(found[0]), text)
+
+
+def settings_words(settings: Mapping[str, Any]) -> str:
+    """A fault's settings for people: `hold`, `no hold`, `share 0.1, delay 15s`."""
+
+    def one(key: str, value: Any) -> str:
+        if isinstance(value, bool):
+            return key if value else f"no {key}"
+        return f"{key} {', '.join(map(str, value)) if isinstance(value, list) else value}"
+
+    return ", ".join(one(key, value) for key, value in settings.items())
+
+
+def _ordinal(number: int) -> str:
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th") if number % 100 not in (11, 12, 13) else "th"
+    return f"{number}{ending}"
 
 
 def observed(interval: Interval | None) -> str:

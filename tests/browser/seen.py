@@ -14,7 +14,8 @@ _FAINT = """(least) => {
   const colour = text => { const n = (text.match(/[\\d.]+/g) || []).map(Number);
     return text.startsWith('rgb') && n.length > 2 ? [n[0], n[1], n[2], n.length > 3 ? n[3] : 1] : null };
   const over = (a, b) => [0, 1, 2].map(i => a[i] * a[3] + b[i] * (1 - a[3])).concat(1);
-  const light = c => { const [r, g, b] = c.map(v => v / 255).map(v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+  const light = c => {
+    const [r, g, b] = c.map(v => v / 255).map(v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
     return .2126 * r + .7152 * g + .0722 * b };
   const ratio = (a, b) => { const [x, y] = [light(a), light(b)].sort((p, q) => q - p); return (x + .05) / (y + .05) };
   const grounds = element => {
@@ -32,16 +33,19 @@ _FAINT = """(least) => {
   const found = new Set(), walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const text = walker.currentNode, element = text.parentElement;
-    if (!text.textContent.trim() || element.closest('style, iframe, title') || !element.getClientRects().length) continue;
+    if (!text.textContent.trim() || !element.getClientRects().length) continue;
+    if (element.closest('style, iframe, title')) continue;
     const style = getComputedStyle(element), svg = element.closest('svg text');
     if (style.visibility === 'hidden' || style.display === 'none') continue;
     const beneath = svg && svg.parentElement.querySelector(':scope > rect');
-    const behind = svg && beneath ? [over(colour(getComputedStyle(beneath).fill), grounds(element)[0])] : grounds(element);
+    const on = grounds(element);
+    const behind = svg && beneath ? [over(colour(getComputedStyle(beneath).fill), on[0])] : on;
     let faded = 1;
     for (let e = element; e; e = e.parentElement) faded *= Number(getComputedStyle(e).opacity);
     const ink = colour(svg ? style.fill : style.color);
     const worst = Math.min(...behind.map(g => ratio(over([ink[0], ink[1], ink[2], ink[3] * faded], g), g)));
-    if (worst < least) found.add(`${worst.toFixed(2)} ${element.tagName}.${element.getAttribute('class')}: ${text.textContent.trim().slice(0, 40)}`);
+    const name = `${element.tagName}.${element.getAttribute('class')}`;
+    if (worst < least) found.add(`${worst.toFixed(2)} ${name}: ${text.textContent.trim().slice(0, 40)}`);
   }
   return [...found].sort();
 }"""

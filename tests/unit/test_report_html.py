@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,16 @@ from html_page import Page, read_page
 
 from chaoskit.cli import run
 from chaoskit.errors import ExitCode
-from chaoskit.events import AlertState, AnyEvent, Header, Invoke, LoadWindow, Notice, Suppression
+from chaoskit.events import AlertState, AnyEvent, Header, Invoke, LoadWindow, Notice, Origin, Suppression
 from chaoskit.history import History, parse_history
 from chaoskit.hop import Hop
 from chaoskit.report import html
+from chaoskit.report.changes import changes
 from chaoskit.report.html import NOT_DRAWN, page
 from chaoskit.report.html_load import load_group
-from chaoskit.report.text import clean, telling
+from chaoskit.report.html_why import why
+from chaoskit.report.notes import NOTES, read_notes
+from chaoskit.report.text import clean, fault_name, in_words, settings_words, telling
 from chaoskit.report.written import PAGE, VERDICT, judge_folder
 from chaoskit.verify.verdict import Result, Row, to_json
 from chaoskit.verify.verify import judge_all, verify
@@ -54,10 +58,11 @@ def test_the_page_says_the_verdict_why_and_every_row(name: str) -> None:
     verdict = verify(recorded(name))
     found = rendered(recorded(name))
     said = " ".join(found.text.split())
-    assert said.startswith(f"{verdict.result} {verdict.scenario} {verdict.result} ")  # the title, then the banner
+    unhealed = "NOT HEALED " if verdict.exit_code == ExitCode.NOT_HEALED else ""
+    assert said.startswith(f"{unhealed}{verdict.result} {verdict.scenario} {unhealed}")  # the title, then the banner
     assert f"exit code {verdict.exit_code} (" in said
     for reason in telling(verdict.rows)[:3]:
-        assert " ".join(clean(reason.partition("; governed by ")[0].splitlines()[0]).split()) in said
+        assert " ".join(clean(in_words(reason).partition("; governed by ")[0].splitlines()[0]).split()) in said
     for row in verdict.rows:
         assert row.about in said
         assert row.margin_vs is None or f"{row.margin_vs:+.1f} s" in said
@@ -71,7 +76,8 @@ def test_the_page_answers_the_documented_questions_for_each_expected_alert(name:
     found = read_page(page(recorded(name), verdict, checklists=checklists))
     said = " ".join(found.text.split()).partition("Checklist ")[2].partition(" Timeline ")[0]
     for one in checklists:
-        assert f"{one.about} {' '.join(answer or '–' for answer in one.answers.values())}" in said
+        answers = ("yes" if answer is Result.PASS else answer or "–" for answer in one.answers.values())
+        assert f"{one.about} {' '.join(answers)}" in said
     assert "Checklist" not in rendered(recorded(name)).text
 
 
@@ -87,10 +93,198 @@ def test_each_promise_is_drawn_over_its_window_and_a_late_notice_is_red() -> Non
     assert not doubted.shown("bad")
 
 
-def test_what_may_still_be_broken_is_said_first() -> None:
-    said = " ".join(rendered(recorded("run-killed")).text.split())
-    assert said.index("chaoskit heal") < said.index("the load generator never gave its totals")
-    assert "chaoskit heal" not in rendered(recorded("interrupted")).text
+def test_what_may_still_be_broken_is_said_first_and_in_red_with_the_whole_command() -> None:
+    found = rendered(recorded("run-killed"))
+    said = " ".join(found.text.split())
+    assert [given["class"] for given in found.shown("banner")] == ["banner unhealed", "banner UNKNOWN"]
+    assert said.index("process.kill on worker-1, in force since") < said.index("chaoskit heal --all")
+    assert f"chaoskit heal {recorded('run-killed').header.run_id}" in said
+    assert said.index("chaoskit heal --all") < said.index("the load generator never gave its totals")
+    for name in ("interrupted", "notified-late", "kept"):
+        assert "chaoskit heal" not in rendered(recorded(name)).text
+
+
+@every_recording
+def test_every_link_of_a_page_leads_somewhere_in_it(name: str) -> None:
+    found = rendered(recorded(name))
+    ids = [given["id"] for _, given in found.tags if "id" in given]
+    assert len(ids) == len(set(ids))
+    assert {given["href"] for tag, given in found.tags if tag == "a"} <= {f"#{one}" for one in ids}
+
+
+@pytest.mark.parametrize(
+    ("name", "boxes", "said"),
+    [
+        ("notified-late", [("FAIL", 2)], "promised group_wait 10s; the configuration says group_wait 1m30s"),
+        ("alertmanager-died", [("UNKNOWN", 3)], "alertmanager was down"),
+        ("alertmanager-frozen", [("UNKNOWN", 6)], "alertmanager answered nobody"),
+        ("mailbox-died", [("UNKNOWN", 4)], "mail-sink was down"),
+        ("prometheus-frozen", [("UNKNOWN", 4)], "known too inexactly"),
+        ("run-killed", [("UNKNOWN", 4)], "did not come to its end"),
+        ("not-suppressed", [("FAIL", 1), ("UNKNOWN", 1)], "although MultipleWorkersDown should mute it"),
+        ("kept", [], ""),
+    ],
+)
+def test_there_is_one_box_for_each_cause(name: str, boxes: list[tuple[str, int]], said: str) -> None:
+    verdict = verify(recorded(name))
+    found = html.causes(verdict.rows, html._read(recorded(name), verdict).case, {}, "")
+    assert [(one.result, len(one.rows)) for one in found] == boxes
+    assert len(rendered(recorded(name)).shown("cause")) == len(boxes)
+    assert not boxes or said in found[0].head
+
+
+def test_a_cause_leads_to_its_rows_mail_timeline_route_and_to_explain() -> None:
+    (late,) = html.causes(*_about_late())
+    mail, webhook = ([word for word, _ in row.links] for row in late.rows)
+    assert (mail, webhook) == (["row", "timeline", "route", "mail"], ["row", "timeline", "route", "notice"])
+    assert late.explain == ["chaoskit explain WorkerUnhealthy worker_name=worker-1 --bundle 'my bundle'"]
+    assert late.rows[0].what.startswith("was notified at least 89.4 s after firing, 74.4 s too late (at most 15.0 s")
+
+
+def _about_late() -> tuple[Any, ...]:
+    verdict = verify(recorded("notified-late"))
+    read = html._read(recorded("notified-late"), verdict)
+    return verdict.rows, read.case, {id(one): "#notice" for one in read.evidence.notices}, "my bundle"
+
+
+def test_a_stray_alert_leads_to_the_mail_that_told_of_it() -> None:
+    verdict = verify(recorded("stray-alert"))
+    read = html._read(recorded("stray-alert"), verdict)
+    links = {id(one): f"#notice-{n}" for n, one in enumerate(read.evidence.notices)}
+    (stray,) = html.causes(verdict.rows, read.case, links, "")
+    (href,) = [href for word, href in stray.rows[0].links if word in ("mail", "notice")]
+    told = read.evidence.notices[int(href.rpartition("-")[2])]
+    assert [item.labels["alertname"] for item in told.alerts] == ["Stray"]
+
+
+def test_each_hop_says_why_its_window_is_as_it_is() -> None:
+    verdict = verify(recorded("kept"))
+    read = html._read(recorded("kept"), verdict)
+    assert read.case is not None
+    known = {(row.hop, row.to): dict(why(row, read.case, "")) for row in verdict.rows}
+    rule = known[Hop.DETECT, ""]
+    assert "scrape_interval 15s" in rule["window"]
+    assert (rule["for"], "== 0" in rule["expression"]) == ("1m", True)
+    assert "prometheus_alerts.yml:23" in rule["rule"]
+    mail = known[Hop.NOTIFY, "worker-alerts (email)"]
+    assert mail["window"].startswith("30–35 s after firing: promised group_wait 30s (notification_windows.yml:")
+    assert "alertmanager.yml:35" in mail["route"] + mail.get("", "")
+    assert "group_wait 30s, group_interval 5m" in mail["timings"]
+    assert "chaoskit explain WorkerUnhealthy" in mail["more"]
+    assert known[Hop.LOAD, ""] == {}
+    found = rendered(recorded("kept"))
+    assert len(found.shown("because")) == sum(bool(one) for one in known.values()) == 12
+
+
+def test_nothing_is_said_on_hover_alone_and_no_chip_says_pass() -> None:
+    for name in ("kept", "notified-late", "suppressed"):
+        found = rendered(recorded(name))
+        assert all("chip" not in given["class"] for given in found.shown("PASS"))
+        assert [tag for tag, given in found.tags if tag == "title" or "title" in given] == ["title"] + ["iframe"] * len(
+            found.frames
+        )
+        shown = html.timeline(html._read(recorded(name), verify(recorded(name))))
+        said = " ".join(found.text.split())
+        for lane in (lane for group in shown["groups"] for lane in group.lanes):
+            for text in (*lane.figures[:12], *lane.promised):
+                assert " ".join(text.split()) in said
+
+
+def test_the_internals_have_plain_words() -> None:
+    said = rendered(recorded("kept")).text
+    assert "kill: process.kill on worker-1 (hold)" in said
+    assert "kill: inject process.kill (hold) at 0.0 s" in said
+    for internal in ("kill#0", "wait-2", "hold: True"):
+        assert internal not in said.partition("The run")[0], internal
+    assert [fault_name(name) for name in ("kill#0", "kill#1", "kill#11", "plain")] == [
+        "kill", "kill (2nd fault)", "kill (12th fault)", "plain",
+    ]  # fmt: skip
+    assert in_words("kill#0 lapsed, and a#b") == "kill lapsed, and a#b"
+    assert settings_words({"hold": True, "soft": False, "share": 0.1, "of": [1, 2]}) == (
+        "hold, no soft, share 0.1, of 1, 2"
+    )
+
+
+def test_the_axis_ends_soon_after_all_is_over_and_says_how_long_was_looked_on() -> None:
+    kept = recorded("kept")
+    read = html._read(kept, verify(kept))
+    assert read.axis.end < read.evidence.phases["stopping"]
+    last = max(notice.sent[1] for notice in read.evidence.notices)
+    assert last < read.axis.end
+    assert re.search(r"looking on, so that late differs from never, at \d+\.\d s for 3\d\d\.\d s", rendered(kept).text)
+
+
+def test_the_load_has_scales_a_legend_and_the_faults_behind_it() -> None:
+    kept = recorded("kept")
+    read = html._read(kept, None)
+    group = load_group(kept, read.axis, read.evidence)
+    assert group is not None
+    requests, flight, latency = group.lanes
+    assert [curve.name for curve in requests.curves + latency.curves] == ["started", "failed", "P50", "P95"]
+    assert requests.top.endswith("/s")
+    assert latency.top.endswith(" ms")
+    assert requests.words[0].startswith("started up to ")
+    (band,) = flight.bands
+    effect, gone = read.evidence.effects["kill#0"], read.evidence.gone["kill#0"]
+    assert band.x == read.axis.x(effect[0])
+    assert band.x + band.width == pytest.approx(read.axis.x(gone[1]), abs=0.01)
+    found = rendered(kept)
+    assert {given["class"] for given in found.shown("curve")} == {
+        f"curve {k}" for k in ("started", "failed", "unanswered", "p50", "p95")
+    }
+
+
+def test_the_page_says_who_began_it_where_from_what_and_how_to_do_it_again() -> None:
+    def told(event: AnyEvent) -> AnyEvent:
+        if not isinstance(event, Header):
+            return event
+        origin = Origin(
+            by="anna", host="box", commit="abc123-dirty", utc_offset_s=3600, command="chaoskit run x --bundle 'a b'"
+        )
+        return msgspec.structs.replace(event, origin=origin)
+
+    history = mapped(recorded("run-killed"), told)
+    history = History(next(e for e in history.events if isinstance(e, Header)), history.events, torn=False)
+    said = " ".join(rendered(history).text.split())
+    assert "by anna on box commit abc123-dirty" in said
+    assert "UTC+01:00" in said
+    assert "again chaoskit run x --bundle 'a b'" in said
+    assert "Something may still be broken on box." in said
+    assert "chaoskit explain WorkerUnhealthy worker_name=worker-1 --bundle 'a b'" in said
+    assert to_json(verify(history)) == to_json(verify(recorded("run-killed"))), "nothing is judged by it"
+
+
+def test_peoples_notes_are_merged_by_time_and_nothing_in_them_breaks_out(tmp_path: Path) -> None:
+    kept = recorded("kept")
+    at = next(kept.of(Notice)).sent[1]
+    lines = [{"t": at + 1, "text": EVIL, "by": EVIL}, {"t": at, "text": "the pager rang", "by": "anna"}]
+    (tmp_path / NOTES).write_text("\n".join([*map(json.dumps, lines), "no note", '{"t": "late"}', ""]))
+    notes = read_notes(tmp_path)
+    assert [note.text for note in notes] == ["the pager rang", EVIL]
+    assert read_notes(tmp_path / "nowhere") == []
+    found = read_page(page(kept, verify(kept), written=notes))
+    said = " ".join(found.text.split())
+    assert said.index("the pager rang at ") < said.index("What was done")
+    assert clean(EVIL) in found.text
+
+
+def test_two_runs_are_compared_by_results_and_by_times_that_certainly_moved() -> None:
+    kept, late = verify(recorded("kept")), verify(recorded("notified-late"))
+    found = changes(kept, late)
+    assert [(one.what, one.old, one.new, one.worse) for one in found[:3]] == [
+        ("verdict", "PASS", "FAIL", True),
+        ("WorkerUnhealthy worker-1, notify at critical-alerts (email)", "PASS", "FAIL", True),
+        ("WorkerUnhealthy worker-1, notify at critical-alerts (webhook)", "PASS", "FAIL", True),
+    ]
+    moved = next(one for one in found if one.what.endswith("notify at critical-alerts (email)") and "margin" in one.old)
+    assert (moved.worse, "(margin -74.4 s)" in moved.new) == (True, True)
+    assert [one.worse for one in changes(late, kept)[:3]] == [False] * 3
+    assert changes(kept, kept) == []
+    gone = msgspec.structs.replace(kept, rows=kept.rows[1:])
+    assert [(one.new, one.worse) for one in changes(kept, gone)] == [("not promised", None)]
+    found_ = read_page(page(recorded("notified-late"), late, before=kept))
+    assert "What changed since" in " ".join(found_.text.split())
+    assert "Nothing: every result is the same" in read_page(page(recorded("kept"), kept, before=kept)).text
 
 
 def test_the_axis_counts_virtual_seconds_from_the_first_step() -> None:
@@ -99,13 +293,9 @@ def test_the_axis_counts_virtual_seconds_from_the_first_step() -> None:
     assert kept.observed is not None
     assert "0 s 120 s 240 s" in " ".join(found.text.split("virtual seconds")[1].split())
     pending, firing = bars(found, "pending")[0], bars(found, "firing")[0]
-    long_vs = 1.02 * _steps_vs(recorded("kept"))
+    axis = html._read(recorded("kept"), None).axis
+    long_vs = axis.vs(axis.end) - axis.vs(axis.begin)
     assert (firing - pending) / 100 * long_vs == pytest.approx(60, abs=1)
-
-
-def _steps_vs(history: History) -> float:
-    phases = {e.name: e.t for e in history.events if e.__class__.__name__ == "Phase"}  # type: ignore[union-attr]
-    return (phases["stopping"] - phases["steps"]) * history.header.time_scale
 
 
 def test_an_alert_that_nobody_expects_is_red_and_so_is_its_notice() -> None:
@@ -149,6 +339,8 @@ def test_mails_are_shown_in_frames_in_which_nothing_runs_or_loads() -> None:
     mails = [event for event in recorded("kept").of(Notice) if event.html]
     assert len(found.frames) == len(mails) > 0
     assert "WorkerUnhealthy" in found.frames[0]
+    tags = [tag for tag, given in found.tags if tag == "iframe" or given.get("dir") == "auto"]
+    assert tags[:2] == ["iframe", "pre"], "the mail as people see it first"
 
 
 def planted(event: AnyEvent) -> AnyEvent:
@@ -228,7 +420,7 @@ def test_a_part_that_cannot_be_drawn_does_not_cost_the_others(monkeypatch: pytes
     monkeypatch.setattr(html, "expected_groups", broken)
     found = rendered(recorded("kept"))
     assert NOT_DRAWN in found.text
-    assert "What receivers heard" in found.text
+    assert "What was done" in found.text
 
 
 def test_a_long_history_stays_a_page_that_can_be_opened() -> None:
@@ -269,15 +461,16 @@ def test_a_peak_of_the_load_is_never_averaged_away() -> None:
     step = (end - begin) / 5000
     many = [
         msgspec.structs.replace(
-            windows[0], second=(begin + n * step, begin + (n + 1) * step), in_flight=77 if n == 4321 else 0
+            windows[0], second=(begin + n * step, begin + (n + 1) * step), in_flight=77 if n == 2500 else 0
         )
         for n in range(5000)
     ]
     history = with_events(kept, [*kept.events[:-1], *many, kept.events[-1]])
-    group = load_group(history, html._read(history, None).axis)
+    read = html._read(history, None)
+    group = load_group(history, read.axis, read.evidence)
     assert group is not None
     flight = next(lane for lane in group.lanes if lane.label == "in flight")
-    assert flight.note == "up to 77"
+    assert flight.top == "77"
     assert ",4.0" in flight.curves[0].points
     assert len(flight.curves[0].points.split()) <= 300
 
