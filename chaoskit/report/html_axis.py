@@ -76,7 +76,9 @@ class Lane:
     @property
     def figures(self) -> list[str]:
         """What happened in it, in the order of time, each once."""
-        seen = sorted([*(bar for bar in self.bars if bar.kind != "window"), *self.marks], key=lambda one: one.x)
+        seen: list[Bar | Mark] = sorted(
+            [*(bar for bar in self.bars if bar.kind != "window"), *self.marks], key=lambda one: one.x
+        )
         return list(dict.fromkeys([*self.words, *(one.title for one in seen)]))
 
     @property

@@ -10,6 +10,7 @@ from chaoskit.errors import BadInput
 from chaoskit.files import HISTORY, read_regular
 from chaoskit.history import read_history, readable_part
 from chaoskit.report.html import page
+from chaoskit.report.notes import read_notes
 from chaoskit.report.requests import csv_files
 from chaoskit.surroundings import leave
 from chaoskit.verify.checklist import Checklist
@@ -21,19 +22,22 @@ CHECKLIST = "checklist.json"
 PAGE = "report.html"
 
 
-def judge_folder(folder: Path) -> tuple[Verdict, list[Checklist]]:
-    """Judges the history in a run's folder and leaves verdict, checklist and page beside it."""
+def judge_folder(folder: Path, before: Verdict | None = None, gate: str = "") -> tuple[Verdict, list[Checklist]]:
+    """Judges the history in a run's folder and leaves verdict, checklist and page beside it.
+
+    `before` is a verdict to compare it with, `gate` a link from the page to that of the gate it is a part of.
+    """
     history = read_history(folder)
     verdict, checklists = judge_all(history)
     leave(folder / VERDICT, to_json(verdict))
     leave(folder / CHECKLIST, msgspec.json.format(msgspec.json.encode(checklists), indent=1) + b"\n")
-    leave(folder / PAGE, page(history, verdict, checklists=checklists))
+    leave(folder / PAGE, page(history, verdict, (), checklists, read_notes(folder), before, gate))
     for name, content in csv_files(history).items():
         leave(folder / name, content)
     return verdict, checklists
 
 
-def judge(path: Path, html: Path | None = None) -> tuple[Verdict, list[Checklist]]:
+def judge(path: Path, html: Path | None = None, before: Verdict | None = None) -> tuple[Verdict, list[Checklist]]:
     """The verdict on a stored history, which may be a run's folder; `html` is where its page goes.
 
     Raises BadInput for a history that cannot be trusted; its page is written all the same, says why, and shows what
@@ -47,7 +51,7 @@ def judge(path: Path, html: Path | None = None) -> tuple[Verdict, list[Checklist
             leave(html, page(readable_part(path), None, [str(problem) for problem in error.problems]))
         raise
     if html is not None:
-        leave(html, page(history, verdict, checklists=checklists))
+        leave(html, page(history, verdict, (), checklists, read_notes(path), before))
     return verdict, checklists
 
 

@@ -1,0 +1,53 @@
+"""A run's page as people see it: on a phone and on a screen, light and dark, it fits and can be read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from chaoskit.report.html import page
+from chaoskit.verify.verify import judge_all
+from tests.browser.conftest import Look
+from tests.browser.seen import faint, too_wide
+from tests.golden.doctored import recorded
+
+STATES = ["kept", "notified-late", "mailbox-died", "run-killed"]
+
+
+def written(name: str, folder: Path) -> str:
+    verdict, checklists = judge_all(recorded(name))
+    file = folder / f"{name}.html"
+    file.write_bytes(page(recorded(name), verdict, checklists=checklists))
+    return file.as_uri()
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_a_page_fits_a_phone_and_a_screen_and_all_its_text_can_be_read(name: str, look: Look, tmp_path: Path) -> None:
+    """Of text the contrast is at least 4.5, also on bars; folded parts are opened before."""
+    shown = look(written(name, tmp_path))
+    asked: list[str] = []
+    shown.on("request", lambda request: asked.append(request.url))
+    shown.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    for width in (400, 1400):
+        shown.set_viewport_size({"width": width, "height": 900})
+        for scheme in ("light", "dark"):
+            shown.emulate_media(color_scheme=scheme)
+            assert (too_wide(shown), faint(shown)) == ([], []), (width, scheme)
+    assert [one for one in asked if not one.startswith(("data:", "about:"))] == []
+
+
+def test_a_link_opens_what_is_folded_around_its_end(look: Look, tmp_path: Path) -> None:
+    """The mail and the reasons of a window: without a script, and by keyboard."""
+    shown = look(written("notified-late", tmp_path))
+    for word in ("mail", "route"):
+        link = shown.locator(".cause a", has_text=word).first
+        target = link.get_attribute("href")
+        assert not shown.locator(f"{target}").is_visible()
+        link.focus()
+        shown.keyboard.press("Enter")
+        shown.locator(f"{target}").wait_for(state="visible")
+
+
+def test_a_page_can_be_printed(look: Look, tmp_path: Path) -> None:
+    assert look(written("notified-late", tmp_path)).pdf().startswith(b"%PDF")
