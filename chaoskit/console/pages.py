@@ -21,6 +21,7 @@ from chaoskit.errors import ExitCode
 from chaoskit.events import Invoke, Notice
 from chaoskit.plan.model import Plan
 from chaoskit.report.html import DAMAGED, NOT_DRAWN, environment
+from chaoskit.report.html_causes import causes
 from chaoskit.report.html_live import Live
 from chaoskit.report.html_notices import told
 from chaoskit.report.html_tables import banner
@@ -165,8 +166,9 @@ def _banner(watched: Watched | None, drill: Drill, state: str, now: float) -> di
         silent_s = now - max(watched.heard, drill.began)
         if silent_s > QUIET_S:
             blind.append(f"the run has written nothing for {silent_s:.0f} s")
+    verdict = watched.verdict if watched else None
     return {
-        "shown": banner(watched.verdict, ()) if watched and watched.verdict else None,
+        "shown": banner(verdict, (), causes(verdict.rows)) if verdict else None,
         "blind": list(dict.fromkeys(blind)),
         "said": drill.said() if state in ("refused", "died") else "",
         "wrong": watched.trouble if watched else "",

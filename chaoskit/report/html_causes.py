@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from chaoskit.events import Notice
@@ -84,8 +84,13 @@ def sentence(row: Row) -> Sentence:
     return Sentence(row, what, governed, trouble[1] if trouble else "")
 
 
-def causes(rows: Sequence[Row], case: Case | None, shown: dict[int, str], bundle: str) -> list[Cause]:
-    """All causes, failures first. `shown` has the page's links to notices, by id; `bundle` is what the run was on."""
+def causes(
+    rows: Sequence[Row], case: Case | None = None, shown: Mapping[int, str] = {}, bundle: str = ""
+) -> list[Cause]:
+    """All causes, failures first; without a case they lead to rows only.
+
+    `shown` has the page's links to notices, by id; `bundle` is the configuration's folder where it is not the shipped.
+    """
     told = set(telling(rows))
     found: dict[tuple[str, ...], list[tuple[int, Sentence]]] = {}
     for number, row in enumerate(rows):
@@ -96,7 +101,7 @@ def causes(rows: Sequence[Row], case: Case | None, shown: dict[int, str], bundle
     return sorted(made, key=lambda one: ORDER.index(Result(one.result)))
 
 
-def _cause(some: list[tuple[int, Sentence]], case: Case | None, shown: dict[int, str], bundle: str) -> Cause:
+def _cause(some: list[tuple[int, Sentence]], case: Case | None, shown: Mapping[int, str], bundle: str) -> Cause:
     first = some[0][1]
     together = len({said.what for _, said in some}) > 1 or len(some) > 1
     head = first.what if not together else first.governed or first.trouble or first.what
@@ -126,7 +131,7 @@ def _who(row: Row) -> str:
     return shortened(f"{row.about}{to}, {row.hop}")
 
 
-def _links(number: int, said: Sentence, case: Case | None, shown: dict[int, str]) -> Iterator[tuple[str, str]]:
+def _links(number: int, said: Sentence, case: Case | None, shown: Mapping[int, str]) -> Iterator[tuple[str, str]]:
     row = said.row
     yield "row", f"#row-{number}"
     if case is None:
