@@ -21,7 +21,11 @@ def load_group(history: History, axis: Axis, evidence: Evidence) -> Group | None
     if len(windows) < 2:
         return None  # a point is no course
     bands = [
-        axis.bar((span[0], evidence.faults.gone[name][1] if name in evidence.faults.gone else axis.until), "band", fault_name(name))
+        axis.bar(
+            (span[0], evidence.faults.gone[name][1] if name in evidence.faults.gone else axis.until),
+            "band",
+            fault_name(name),
+        )
         for name, span in evidence.faults.effects.items()
     ]
     lanes = [

@@ -225,7 +225,7 @@ def test_the_load_has_scales_a_legend_and_the_faults_behind_it() -> None:
     assert latency.top.endswith(" ms")
     assert requests.words[0].startswith("started up to ")
     (band,) = flight.bands
-    effect, gone = read.evidence.effects["kill#0"], read.evidence.gone["kill#0"]
+    effect, gone = read.evidence.faults.effects["kill#0"], read.evidence.faults.gone["kill#0"]
     assert band.x == read.axis.x(effect[0])
     assert band.x + band.width == pytest.approx(read.axis.x(gone[1]), abs=0.01)
     found = rendered(kept)
