@@ -29,7 +29,7 @@ from chaoskit.errors import ChaoskitError
 from chaoskit.rehearse.derive import recording_rules
 from chaoskit.rehearse.inputs import ASSUMED
 from chaoskit.rehearse.outcome import NO_END, Rehearsed
-from chaoskit.rehearse.proof import prove
+from chaoskit.rehearse.proof import Engine, prove
 from chaoskit.rehearse.session import Asked, Session
 from chaoskit.stack.binaries import require
 from chaoskit.verify.verdict import Result
@@ -116,7 +116,7 @@ def tried(name: str, files: list[Path], derive_only: bool, jobs: int | None, kee
             if derive_only:
                 subjects, without = session._subjects({})
                 records = recording_rules(config.rules)
-                proven, unproven = prove(subjects, records, require().promtool, folder / "proof", INTERVAL_S)
+                proven, unproven = prove(subjects, Engine(records, require().promtool, folder / "proof", INTERVAL_S))
                 tally.rehearsed = len(proven)
                 far = [one.far for one, _ in session.paced(proven) if one.far is not None]
                 tally.far, tally.endless = len(far), sum(not each.ends for each in far)

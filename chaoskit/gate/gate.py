@@ -22,7 +22,7 @@ from chaoskit.gate.candidate import Candidate
 from chaoskit.gate.job import Job, Part, Said
 from chaoskit.gate.schedule import Schedule, StackPlan, Wave
 from chaoskit.hop import Hop
-from chaoskit.host.process import Child, spawn
+from chaoskit.host.process import Child, ended, spawn
 from chaoskit.observe.pressure import Busy
 from chaoskit.report.written import VERDICT, read_checklists
 from chaoskit.run.planning import Asked
@@ -104,10 +104,8 @@ class Gate:
                 while waiting and self._room(schedule) and not self._interrupted.is_set():
                     self._begin(*waiting.pop(0))
                 time.sleep(_LOOK_S)  # not for an event: whether there is room is a matter of asking again and again
-                for one in self._running:
-                    if one.child.stands_still():
-                        one.child.kill()
-                for one in [each for each in self._running if not each.child.alive]:
+                gone = ended(one.child for one in self._running)
+                for one in [each for each in self._running if each.child in gone]:
                     self._running.remove(one)
                     again = self._end(one)
                     if again:

@@ -24,7 +24,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -168,6 +168,15 @@ class Child:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             if identity.ticks(self.pid) == self.identity["ticks"]:
                 os.killpg(self.pid, number)
+
+
+def ended(children: Iterable[Child]) -> list[Child]:
+    """Those that have ended, to be asked for again and again: one that stands still is killed, and so ends."""
+    every = list(children)
+    for child in every:
+        if child.stands_still():
+            child.kill()
+    return [child for child in every if not child.alive]
 
 
 def vouch() -> None:

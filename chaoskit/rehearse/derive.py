@@ -1,11 +1,15 @@
-"""For one alert rule, every guess at series that make it fire and let it go again, most likely first."""
+"""For one alert rule, every guess at series that make it fire and let it go again, most likely first.
+
+Beside those of its expression, the series of what its texts query (`{{ with query "up == 0" }}`).
+"""
 
 from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import promql_parser as promql
 
@@ -14,12 +18,11 @@ from chaoskit.alerting.promql_templates import queries_of
 from chaoskit.alerting.virtual import instant_records
 from chaoskit.alerting.windows_expression import selectors
 from chaoskit.faults.scripted import Scripted
-from chaoskit.rehearse.placing import Choices
 from chaoskit.rehearse.script import CannotDerive
 from chaoskit.rehearse.search import searched
 from chaoskit.rehearse.selectors import label_values
-from chaoskit.rehearse.solve import Solver
-from chaoskit.rehearse.tree import calls, children, grouped_by
+from chaoskit.rehearse.solve import Choices, Solver
+from chaoskit.rehearse.tree import below, calls, grouped_by
 
 _TRIED = (
     Choices(),
@@ -61,11 +64,6 @@ class Guess:
     mark: str
 
 
-def key_of(rule: Rule) -> str:
-    """Where a rule stands, which tells it from every other, in other processes too."""
-    return rule.key
-
-
 def recording_rules(rules: tuple[Rule, ...]) -> dict[str, Rule]:
     """Recording rules by name; of several with one name the first."""
     found: dict[str, Rule] = {}
@@ -89,20 +87,19 @@ def _guesses(rule: Rule, records: Mapping[str, Rule], mark: str, interval_s: flo
     except ValueError as error:
         why.append(f"it does not parse: {error}")
         return
-    read = closure(rule, records)
-    labels = labels_for(rule, read, mark)
-    shared, apart = shared_for(rule, read, mark), _apart(rule, read, labels)
+    read, exprs = closure(rule, records), exprs_of(rule, records)
+    solver = solvers(rule, records, mark, interval_s)
     feeding = [{"record": one.record, "expr": one.expr} for one in read.values()]
     instants = instant_records([{"groups": [{"rules": feeding}]}])
     seen: set[tuple[Scripted, ...]] = set()
-    of_two = any(calls(promql.parse(expr), _OF_TWO) for expr in (rule.expr, *(one.expr for one in read.values())))
+    of_two = any(calls(promql.parse(expr), _OF_TWO) for expr in exprs)
     for choices in sorted(_TRIED, key=lambda one: of_two and one.generosity != _WIDE):
         if not choices.expand and not read:
             continue
-        solver = Solver(records, labels, mark, interval_s, choices, shared, instants=instants, apart=apart)
+        one = solver(choices, instants=instants)
         try:
-            solver.truth(node, False, True)
-            series = tuple(leaf.scripted(interval_s) for leaf in solver.script)
+            one.truth(node, False, True)
+            series = tuple(leaf.scripted(interval_s) for leaf in one.script)
         except CannotDerive as reason:
             why.append(str(reason))
             continue
@@ -113,13 +110,23 @@ def _guesses(rule: Rule, records: Mapping[str, Rule], mark: str, interval_s: flo
             seen.add(series)
             yield Guess(series, mark)
     # What looks far back costs the engine as many samples for each try.
-    span_s = max(
-        (each.reach_s for expr in (rule.expr, *(r.expr for r in read.values())) for each in selectors(expr)),
-        default=0.0,
-    )
+    span_s = max((each.reach_s for expr in exprs for each in selectors(expr)), default=0.0)
     most = int(SEARCHED * min(1.0, _USUAL_SAMPLES * interval_s / max(span_s, 1.0)))
-    for series in searched(rule, read, labels, shared, mark, interval_s, max(_LEAST, most), apart):
+    for series in searched(exprs, solver, interval_s, max(_LEAST, most)):
         yield Guess(series, mark)
+
+
+def solvers(rule: Rule, records: Mapping[str, Rule], mark: str, interval_s: float) -> Callable[..., Solver]:
+    """Makes solvers of the rule's expression, each with its choices."""
+    exprs = exprs_of(rule, records)
+    nodes = [promql.parse(expr) for expr in exprs]
+    names = {"instance", "job"}.union(*map(_grouped, nodes))
+    for text in _texts(rule):
+        names |= set(_IN_TEMPLATE.findall(text))
+    labels = dict.fromkeys(sorted(names - {"le", "__name__", "alertname"}), mark)
+    return partial(
+        Solver, records, labels, mark, interval_s, shared=_shared(exprs, mark), apart=_apart(rule, nodes, labels)
+    )
 
 
 def closure(rule: Rule, records: Mapping[str, Rule]) -> dict[str, Rule]:
@@ -148,59 +155,77 @@ def watched_by(exprs: Iterable[str]) -> dict[str, list[Sequence[Matcher]]]:
     return found
 
 
+def exprs_of(rule: Rule, records: Mapping[str, Rule]) -> tuple[str, ...]:
+    """The rule's expression, and those of the recording rules that it reads."""
+    return (rule.expr, *(one.expr for one in closure(rule, records).values()))
+
+
+def _texts(rule: Rule) -> tuple[str, ...]:
+    return (*rule.annotations.values(), *rule.labels.values())
+
+
 def queried(rule: Rule, labels: Mapping[str, str]) -> tuple[str, ...]:
     """The queries of the rule's texts, for an alert with these labels."""
-    texts = (*rule.annotations.values(), *rule.labels.values())
-    return tuple(dict.fromkeys(query for text in texts for query in queries_of(text, labels)))
+    return tuple(dict.fromkeys(query for text in _texts(rule) for query in queries_of(text, labels)))
 
 
-def _apart(rule: Rule, read: Mapping[str, Rule], labels: Mapping[str, str]) -> frozenset[str]:
+def _apart(rule: Rule, nodes: Sequence[object], labels: Mapping[str, str]) -> frozenset[str]:
     """The labels in which several series of a metric differ: what texts match by and the rule does not, too."""
     found: set[str] = set()
     for query in queried(rule, labels):
         with contextlib.suppress(ValueError):
             found |= _grouped(promql.parse(query))
-    kept: set[str] = set()
-    for expr in (rule.expr, *(record.expr for record in read.values())):
-        node = promql.parse(expr)
-        found -= _grouped(node)
-        kept |= grouped_by(node)
-    return frozenset(found | {SPARE if "instance" in kept else "instance"})
-
-
-def labels_for(rule: Rule, read: Mapping[str, Rule], mark: str) -> dict[str, str]:
-    """What the rule groups or matches by, and what its texts mention, each with a value of this rule's own."""
-    names = {"instance", "job"}
-    for expr in (rule.expr, *(record.expr for record in read.values())):
-        names |= _grouped(promql.parse(expr))
-    for text in (*rule.annotations.values(), *rule.labels.values()):
-        names |= set(_IN_TEMPLATE.findall(text))
-    return dict.fromkeys(sorted(names - {"le", "__name__", "alertname"}), mark)
+    found = found.difference(*map(_grouped, nodes))
+    kept = any("instance" in grouped_by(node) for node in nodes)
+    return frozenset(found | {SPARE if kept else "instance"})
 
 
 def _grouped(node: object) -> set[str]:
+    """The labels by which something below is grouped or matched."""
     found: set[str] = set()
-    if isinstance(node, promql.AggregateExpr) and node.modifier is not None and "by" in str(node.modifier.type).lower():
-        found |= set(node.modifier.labels)
-    matching = node.modifier.matching if isinstance(node, promql.BinaryExpr) and node.modifier else None
-    if matching is not None and str(matching.type).endswith("Include"):
-        found |= set(matching.labels)
-    for child in children(node):
-        found |= _grouped(child)
+    for one in below(node):
+        modifier = getattr(one, "modifier", None)
+        if isinstance(one, promql.AggregateExpr) and modifier is not None and "by" in str(modifier.type).lower():
+            found |= set(modifier.labels)
+        matching = modifier.matching if isinstance(one, promql.BinaryExpr) and modifier else None
+        if matching is not None and str(matching.type).endswith("Include"):
+            found |= set(matching.labels)
     return found
 
 
-def shared_for(rule: Rule, read: Mapping[str, Rule], mark: str) -> dict[str, str]:
+def _shared(exprs: Sequence[str], mark: str) -> dict[str, str]:
     """Labels that some selector asks for, each with one value that satisfies all that ask, where there is one."""
     by_label: dict[str, list[Matcher]] = {}
-    for expr in (rule.expr, *(record.expr for record in read.values())):
-        for each in selectors(expr):
-            for matcher in each.matchers:
-                if matcher.label not in ("__name__", "le"):
-                    by_label.setdefault(matcher.label, []).append(matcher)
-    found = {}
-    for label, matchers in by_label.items():
-        values = label_values(matchers, {}, mark)
-        if values and label in values:
-            found[label] = values[label]
-    return found
+    for matcher in (matcher for expr in exprs for each in selectors(expr) for matcher in each.matchers):
+        if matcher.label not in ("__name__", "le"):
+            by_label.setdefault(matcher.label, []).append(matcher)
+    values = {label: label_values(matchers, {}, mark) or {} for label, matchers in by_label.items()}
+    return {label: found[label] for label, found in values.items() if label in found}
+
+
+_COURSES = ((True, True), (False, True))
+"""A query should have a result all the time, or at least once the alert is there."""
+
+
+def looks_at(rule: Rule, records: Mapping[str, Rule]) -> set[str]:
+    """The metrics that the rule's texts query."""
+    exprs = {each for query in queried(rule, {}) for each in exprs_of(replace(rule, expr=query), records)}
+    return {name for expr in exprs for name in metric_names(expr)}
+
+
+def fed(rule: Rule, guess: Guess, records: Mapping[str, Rule], interval_s: float) -> Guess:
+    """The guess with series for what the texts query, of metrics that it has none of."""
+    solver = solvers(rule, records, guess.mark, interval_s)
+    found: dict[str, Scripted] = {one.key: one for one in guess.series}
+    there = {one.name for one in guess.series}
+    for query in queried(rule, solver(Choices()).labels):
+        for course in _COURSES:
+            one = solver(Choices())
+            try:
+                one.truth(promql.parse(query), *course)
+            except (CannotDerive, ValueError, ArithmeticError, RecursionError):
+                continue
+            more = (leaf.scripted(interval_s) for leaf in one.script if leaf.name not in there)
+            found |= {each.key: each for each in more} | found
+            break
+    return Guess(tuple(found.values()), guess.mark)

@@ -1,41 +1,44 @@
-"""A wave as a scenario: the series of all its rules move at once, every alert is expected at every receiver.
+"""What one track of a rehearsal plays: a wave as a scenario, or a scenario that was given, or made of a unit test.
 
-The scenario is a text like any other, so that the history holds what was done, and its plan is the planner's own.
+In a wave the series of all its rules move at once, and every alert is expected at every receiver. Its scenario is a
+text like any other, so that the history holds what was done, and its plan is the planner's own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from chaoskit.alerting.model import AlertConfig, Route
-from chaoskit.alerting.routing import match_routes
+from chaoskit.alerting.model import AlertConfig, Labels, Route, Rule
+from chaoskit.alerting.routing import alert_labels, match_routes
 from chaoskit.alerting.windows import delivery_of, live_notify
 from chaoskit.alerting.windows_expression import range_of
-from chaoskit.errors import Problem
+from chaoskit.errors import BadInput, Problem
 from chaoskit.events import Rehearsal
 from chaoskit.faults.registry import read_settings
 from chaoskit.faults.scripted import Scripted
-from chaoskit.faults.series import Series
+from chaoskit.faults.series import Series, SeriesSettings
 from chaoskit.plan.build import make_plan
-from chaoskit.plan.model import Inventory, Plan, PlannedAlert
-from chaoskit.rehearse.derive import closure, key_of, recording_rules
+from chaoskit.plan.model import Inventory, Plan
+from chaoskit.rehearse.apart import with_a_group_of_theirs
+from chaoskit.rehearse.derive import closure, exprs_of, recording_rules, watched_by
 from chaoskit.rehearse.outcome import NO_END, RESTORED
 from chaoskit.rehearse.past import Remembered, ahead_s, restores
 from chaoskit.rehearse.promise import computed_notices
+from chaoskit.rehearse.promtool import dumped
 from chaoskit.rehearse.proof import Proven
-from chaoskit.rehearse.tested import GivenTest
-from chaoskit.rehearse.waves import labels_of, marked
-from chaoskit.rehearse.written import described
+from chaoskit.rehearse.unit_tests import GivenTest
+from chaoskit.rehearse.waves import by_metric, finds, labels_of, marked
+from chaoskit.rehearse.written import STEP, described, scenario_of
 from chaoskit.scenario.loader import load_scenario
-from chaoskit.scenario.model import FaultSpec, Profile, Scenario, Wait
+from chaoskit.scenario.model import FaultSpec, Inject, Scenario, Wait
 from chaoskit.scenario.profile import load_profile
 from chaoskit.units import amount, format_duration
 
-STEP = "script"
 PROFILE = "rehearsal.yml"
 _SLACK_VS_INTERVALS = 4
 _SEEN_REAL_S = 1.0
@@ -53,7 +56,7 @@ class Drill:
     text: str
     series: tuple[tuple[tuple[Scripted, ...], float], ...]
     rules: frozenset[str] | None = None
-    """By `key_of`, the rules that Prometheus has meanwhile; None: all of them."""
+    """By `Rule.key`, the rules that Prometheus has meanwhile; None: all of them."""
     hasty: bool = True
     """Whether an alert of it may be true before its series are at rest."""
     doubts: Mapping[str, str] = field(default_factory=dict)
@@ -101,23 +104,25 @@ def profile_text(scale: float) -> str:
     )
 
 
-def profile(scale: float) -> Profile:
-    """The same, read."""
-    return load_profile(profile_text(scale), PROFILE)
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A scenario's text; `name` is its file or that of the tests it was made from."""
+
+    name: str
+    text: str
+    test: GivenTest | None = None
 
 
 def wave_drill(
-    name: str,
-    config: AlertConfig,
-    members: Sequence[Proven],
-    promise_given: bool,
-    scale: float,
-    interval_s: float,
+    name: str, config: AlertConfig, members: Sequence[Proven], promise_given: bool, scale: float, interval_s: float
 ) -> Drill:
     """The drill of a wave; without a promise of its own an alert gets the computed one."""
     text = _scenario_text(config, members, promise_given, interval_s)
     scenario = load_scenario(text, f"{name}.yml")
-    own = config_for(config, members, promise_given)
+    # Of several alerts with one name a wave sees only its own.
+    rules = {m.subject.rule.key for m in members}
+    own = replace(config, rules=tuple(rule for rule in config.rules if rule.record or rule.key in rules))
+    own = _with_promise(own, promise_given, ((m.subject.rule, m.results) for m in members))
     plan = planned(scenario, own, scale, [rule.alert for rule in config.rules if rule.alert])
     # What looks at other rules' series as well must not see those of an earlier wave.
     rests = [m.subject.span_s if m.rest_s is None or not marked(m) else m.rest_s for m in members]
@@ -127,8 +132,7 @@ def wave_drill(
     plan = replace(_soon(plan, members, past) if past else plan, steady_vs=steady_vs)
     doubts = {m.subject.rule.alert: m.doubt for m in members if m.doubt}
     records = recording_rules(config.rules)
-    rules = {key_of(m.subject.rule) for m in members}
-    rules |= {key_of(record) for m in members for record in closure(m.subject.rule, records).values()}
+    rules |= {record.key for m in members for record in closure(m.subject.rule, records).values()}
     return Drill(
         name,
         plan,
@@ -188,6 +192,58 @@ def _how(one: Proven, scale: float, lead_s: float) -> str:
     return "; ".join(said)
 
 
+def given_drill(one: Given, config: AlertConfig, promise_given: bool, scale: float, interval_s: float) -> Drill:
+    """The drill of a scenario; alerts without a promise get the computed one. Raises BadInput."""
+    scenario, test = load_scenario(one.text, one.name), one.test
+    injected = [spec for step, spec in scenario.faults() if isinstance(step, Inject)]
+    problems = [problem for spec in injected for problem in wrong_with(spec)]
+    if problems:
+        raise BadInput(problems)
+    series = tuple(SeriesSettings.model_validate(dict(fault.settings)).scripted(interval_s) for fault in injected)
+    told = [(rule, each) for each in scenario.expect for rule in config.alert_rules(each.alert)]
+    loaded, results = config, dict[str, tuple[Labels, ...]]()
+    if test is None:
+        beside = _elsewhere(config, [one for moved, _ in series for one in moved])
+        if beside:
+            loaded = config = with_a_group_of_theirs(config, [alert_labels(config, r, each.labels) for r, each in told])
+    else:
+        expected = {each.alert for each in scenario.expect}
+        beside = [rule.alert for rule in config.rules if rule.alert and rule.alert not in expected]
+        # Only the rules of the test, and its series' lead-in.
+        rules, results = tuple(rule for rule in config.rules if rule.key in test.rules), dict(test.results)
+        loaded = replace(config, rules=rules, promise=replace(config.promise, appears_s=test.appears_s))
+        told = [(rule, each) for rule, each in told if rule.key in test.rules]
+    of_all = ((rule, results.get(rule.alert) or (each.labels,)) for rule, each in told)
+    own = _with_promise(loaded, promise_given, of_all)
+    plan = unpromised(patient(planned(scenario, own, scale, beside)), config, promise_given, named=test is None)
+    # Nothing of a test played before on the same stack is in sight of any rule that is loaded.
+    spans = [range_of(loaded, rule) for rule in loaded.rules if test and rule.alert]
+    plan = replace(plan, steady_vs=max([plan.steady_vs, *spans]) + _SLACK_VS_INTERVALS * interval_s)
+    only, hasty = (test.rules, test.hasty) if test else (None, True)
+    return Drill(Path(one.name).stem, plan, one.text, series, only, hasty, test=test)
+
+
+def _elsewhere(config: AlertConfig, scripted: Sequence[Scripted]) -> list[str]:
+    """Alerts that read nothing of what a scenario scripts, such as one for a job that is not there: they may fire."""
+    records, shown = recording_rules(config.rules), by_metric(scripted)
+    return [rule.alert for rule in config.rules if rule.alert and not finds(watched_by(exprs_of(rule, records)), shown)]
+
+
+def _promised(config: AlertConfig, promise_given: bool) -> set[str]:
+    return {alert for alert, _ in config.promise.notices} if promise_given else set()
+
+
+def _with_promise(
+    config: AlertConfig, promise_given: bool, told: Iterable[tuple[Rule, Sequence[Mapping[str, str]]]]
+) -> AlertConfig:
+    """With the computed promise for what was promised nothing of these alerts, each with its instances' labels."""
+    notices, promised = dict(config.promise.notices), _promised(config, promise_given)
+    for rule, results in told:
+        if rule.alert not in promised:
+            notices |= computed_notices(config, rule, results)
+    return replace(config, promise=replace(config.promise, notices=notices))
+
+
 def planned(scenario: Scenario, config: AlertConfig, scale: float, beside: Sequence[str]) -> Plan:
     """The plan of a rehearsal's scenario; raises BadInput.
 
@@ -198,7 +254,7 @@ def planned(scenario: Scenario, config: AlertConfig, scale: float, beside: Seque
         config = replace(config, promise=replace(config.promise, delivery_s=delivery_vs))
     return make_plan(
         scenario,
-        profile(scale),
+        load_profile(profile_text(scale), PROFILE),
         config,
         Inventory({}),
         time_scale=scale,
@@ -214,7 +270,7 @@ def unpromised(plan: Plan, config: AlertConfig, promise_given: bool, named: bool
     Nobody was promised anything there, so that is said and breaks nothing. `named`: receivers that a scenario names
     itself are expected to be told.
     """
-    promised = {alert for alert, _ in config.promise.notices} if promise_given else set()
+    promised = _promised(config, promise_given)
     alerts = tuple(
         alert
         if alert.rule.alert in promised or (named and alert.expectation.notifies is not None)
@@ -226,36 +282,21 @@ def unpromised(plan: Plan, config: AlertConfig, promise_given: bool, named: bool
 
 def patient(plan: Plan) -> Plan:
     """The plan with the bounds of live groups: an alert that no scenario expects may have made a group before."""
-    return replace(plan, alerts=tuple(_patient(plan.config, alert, plan.time_scale) for alert in plan.alerts))
-
-
-def _patient(config: AlertConfig, alert: PlannedAlert, scale: float) -> PlannedAlert:
-    notices = []
-    for notice in alert.notices:
-        routes = match_routes(config.route, alert.labels)
-        route = next((r for r in routes if r.receiver == notice.receiver), config.route)
-        notices.append(replace(notice, live=live_notify(route, delivery_of(config, scale))))
-    latest_vs = max((n.latest_vs for n in notices), default=0.0)
-    held_vs = max(alert.hold.hi_vs, alert.configured_hold.hi_vs)
-    return replace(alert, notices=tuple(notices), latest_notice_vs=alert.detect.hi_vs + held_vs + latest_vs)
-
-
-def config_for(config: AlertConfig, members: Sequence[Proven], promise_given: bool) -> AlertConfig:
-    """The configuration as one wave sees it: of several alerts with one name only its own, and its promise."""
-    mine = {key_of(m.subject.rule) for m in members}
-    rules = tuple(rule for rule in config.rules if rule.record or key_of(rule) in mine)
-    notices = dict(config.promise.notices)
-    promised = {alert for alert, _ in notices}
-    for member in members:
-        rule = member.subject.rule
-        if not promise_given or rule.alert not in promised:
-            notices |= computed_notices(config, rule, member.results)
-    return replace(config, rules=rules, promise=replace(config.promise, notices=notices))
+    alerts, root, delivery_vs = [], plan.config.route, delivery_of(plan.config, plan.time_scale)
+    for alert in plan.alerts:
+        routes = {r.receiver: r for r in reversed(match_routes(root, alert.labels))}
+        live = [live_notify(routes.get(n.receiver, root), delivery_vs) for n in alert.notices]
+        notices = tuple(replace(n, live=each) for n, each in zip(alert.notices, live, strict=True))
+        latest_vs = max((n.latest_vs for n in notices), default=0.0)
+        held_vs = max(alert.hold.hi_vs, alert.configured_hold.hi_vs)
+        latest_vs += alert.detect.hi_vs + held_vs
+        alerts.append(replace(alert, notices=notices, latest_notice_vs=latest_vs))
+    return replace(plan, alerts=tuple(alerts))
 
 
 def _scenario_text(config: AlertConfig, members: Sequence[Proven], promise_given: bool, interval_s: float) -> str:
     series = [described(one) for member in members for one in member.guess.series]
-    promised = {alert for alert, _ in config.promise.notices} if promise_given else set()
+    promised = _promised(config, promise_given)
     expect = []
     routed = _routed(config.route)
     for member in members:
@@ -275,19 +316,7 @@ def _scenario_text(config: AlertConfig, members: Sequence[Proven], promise_given
                 told = list(dict.fromkeys(r.receiver for r in _routes(config, member, results[0])))
                 entry["notifies"] = told or {config.route.receiver: "never"}
             expect.append(entry)
-    document = {
-        "chaoskit": 1,
-        "title": f"{amount(len(members), 'alerts')} on scripted series",
-        "steps": [
-            {"inject": Series.kind, "as": STEP, "with": {"interval": format_duration(interval_s), "series": series}},
-            {"wait": "settled"},
-            {"undo": STEP, "as": "rest"},
-            {"wait": "settled"},
-        ],
-        "expect": expect,
-    }
-    dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    return str(yaml.dump(document, Dumper=dumper, sort_keys=False, width=1_000_000, allow_unicode=True))
+    return dumped(scenario_of(f"{amount(len(members), 'alerts')} on scripted series", interval_s, series, expect))
 
 
 def _routes(config: AlertConfig, member: Proven, result: Mapping[str, str]) -> tuple[Route, ...]:

@@ -16,7 +16,7 @@ from chaoskit.alerting.prometheus_config import ASSUMED_INTERVAL_S
 from chaoskit.alerting.rules import rules_in
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.fresh import fresh
-from chaoskit.rehearse.scenarios import Given, is_scenario
+from chaoskit.rehearse.drill import Given
 from chaoskit.units import format_duration, parse_duration
 from chaoskit.yaml_source import read, read_text
 
@@ -36,7 +36,7 @@ def sorted_inputs(inputs: tuple[str, ...]) -> tuple[list[str], list[Given]]:
     for given in inputs:
         path = Path(given)
         try:
-            if path.is_file() and "steps:" in (text := read_text(path)) and is_scenario(read(text, given, first=True)):
+            if path.is_file() and "steps:" in (text := read_text(path)) and read(text, given, first=True).get("steps"):
                 scenarios.append(Given(given, text))
                 continue
         except BadInput:

@@ -1,34 +1,36 @@
 """Several stacks side by side: drills are dealt out so that all lanes end at about the same time.
 
-Each stack lives in a process of its own (`chaoskit.rehearse.lane`), for two reasons: its children end with the thread
-that started them, and what one stack's witnesses have to say must not wait for another's. Like every child of ours it
-ends with us, and its stack with it.
+Each stack lives in a process of its own (`python -m chaoskit.rehearse.lanes`: a pickled job in, what came of it out),
+for two reasons: its children end with the thread that started them, and what one stack's witnesses have to say must not
+wait for another's. Like every child of ours it ends with us, and its stack with it.
 """
 
 from __future__ import annotations
 
 import os
 import pickle
-import selectors
-import subprocess
 import sys
+import tempfile
 import threading
+import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from chaoskit.alerting.model import AlertConfig
-from chaoskit.errors import BadInput, EquipmentError, Interrupted, Refused
-from chaoskit.host.process import Child, spawn
-from chaoskit.rehearse.derive import key_of
+from chaoskit.errors import BadInput, ChaoskitError, EquipmentError, Interrupted, Refused
+from chaoskit.host.process import Child, ended, spawn
 from chaoskit.rehearse.drill import Drill
 from chaoskit.rehearse.outcome import RuleOutcome
-from chaoskit.rehearse.perform import Performed
+from chaoskit.rehearse.perform import Performed, perform
 from chaoskit.run.signals import signals_end
 from chaoskit.stack.binaries import Binaries
 from chaoskit.verify.verdict import Result
 
-_LOOK_S = 1.0
+_LANE = (sys.executable, "-m", "chaoskit.rehearse.lanes")
+_LOOK_S = 0.1
 _START_REAL_S = 9.0
 """What it takes to start a stack: discovery alone is 5 s."""
 _WORTH_S = 2.0
@@ -102,96 +104,91 @@ def play(
     lanes' processes end.
     """
     reasons: list[str] = []
-    running: dict[int, Child] = {}
-    played: dict[int, Lane] = {}
+    running: dict[Child, tuple[Lane, IO[bytes]]] = {}
     lock = threading.Lock()
 
     def interrupt(reason: str) -> None:
         with lock:
             reasons.append(reason)
-            for child in running.values():
+            for child in running:
                 child.terminate()
         say(f"{reason}: ending in order")
 
     def begin(lane: Lane) -> None:
         where = folder / lane.name
-        job = pickle.dumps((lane.config or config, lane.drills, where, binaries, interval_s))
-        with lock:
+        with lock, tempfile.TemporaryFile() as job:
             if reasons:
                 return
-            child = spawn(_LANE, name=lane.name, log=where / "lane.log", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-            assert child.stdout is not None
-            running[child.stdout.fileno()], played[child.stdout.fileno()] = child, lane
-        selector.register(child.stdout, selectors.EVENT_READ)
-        _give(child, job)
+            job.write(pickle.dumps((lane.config or config, lane.drills, where, binaries, interval_s)))
+            job.seek(0)
+            said = tempfile.TemporaryFile()  # noqa: SIM115  # closed once it is read
+            child = spawn(_LANE, name=lane.name, log=where / "lane.log", stdin=job.fileno(), stdout=said.fileno())
+            running[child] = lane, said
 
-    waiting, said = list(lanes), dict[int, bytes]()
-    with selectors.DefaultSelector() as selector, signals_end(interrupt):
+    waiting = list(lanes)
+    with signals_end(interrupt):
         try:
             while True:
                 while waiting and not reasons and len(running) < side_by_side:
                     begin(waiting.pop(0))
                 if not running:
                     break
-                for child in [one for one in running.values() if one.stands_still()]:
-                    child.kill()  # which lets its pipe end
-                for key, _ in selector.select(_LOOK_S):
-                    block = os.read(key.fd, 1 << 16)
-                    if block:
-                        said[key.fd] = said.get(key.fd, b"") + block
-                        continue
-                    selector.unregister(key.fileobj)
+                time.sleep(_LOOK_S)
+                for child in ended(running):
                     with lock:
-                        child, lane = running.pop(key.fd), played.pop(key.fd)
+                        lane, said = running.pop(child)
                         child.stop()
-                    result = said.pop(key.fd, b"")
+                    with said:
+                        said.seek(0)
+                        result = said.read()
                     if result or not reasons:
-                        yield _heard(child, lane, result) if result else _unheard(child, lane)
+                        yield _came_of(lane, child, result)
         finally:
             with lock:
-                for child in running.values():
+                for child in running:
                     child.stop()
     if reasons:
         raise Interrupted(reasons[0])
 
 
-_LANE = (sys.executable, "-m", "chaoskit.rehearse.lane")
+def _came_of(lane: Lane, child: Child, result: bytes) -> Performed:
+    """What a lane's process said at its end; raises the error that it met, unless it is of this stack alone.
 
-
-def _give(child: Child, job: bytes) -> None:
-    """Its orders; one that is gone already shows by what it does not say."""
-    assert child.stdin is not None
+    Of one that said nothing, since it was killed or stood still, the rules are unknown, and the others go on.
+    """
     try:
-        child.stdin.write(job)
-        child.stdin.close()
-    except OSError:
-        return
-
-
-def _heard(child: Child, lane: Lane, result: bytes) -> Performed:
-    """What a lane's process said at its end; raises the error that it met, unless it is of this stack alone."""
-    try:
-        found = pickle.loads(result)
+        found = pickle.loads(result) if result else None
     except (EOFError, pickle.UnpicklingError):
         raise EquipmentError("rehearsal", f"half a word of a stack's process ({child.log})", child.tail()) from None
-    if isinstance(found, BadInput | EquipmentError) and not isinstance(found, Refused):
-        return _nothing_of(lane, str(found))
-    if isinstance(found, BaseException):
+    if isinstance(found, Performed):
+        return found
+    if isinstance(found, BaseException) and (isinstance(found, Refused) or not isinstance(found, _OF_ONE_STACK)):
         raise found
-    assert isinstance(found, Performed)
-    return found
+    why = str(found) if found else f"its stack's process ended with {child.returncode}, uninvited; see {child.log}"
+    alerts = [(alert.rule, drill.name) for drill in lane.drills for alert in drill.plan.alerts]
+    return Performed({rule.key: RuleOutcome(rule, Result.UNKNOWN, (why,), wave=name) for rule, name in alerts})
 
 
-def _unheard(child: Child, lane: Lane) -> Performed:
-    """A lane whose process was killed, or stood still: its rules are unknown, and the others go on."""
-    return _nothing_of(lane, f"its stack's process ended with {child.returncode}, uninvited; see {child.log}")
+_OF_ONE_STACK = (BadInput, EquipmentError)
 
 
-def _nothing_of(lane: Lane, why: str) -> Performed:
-    return Performed(
-        {
-            key_of(alert.rule): RuleOutcome(alert.rule, Result.UNKNOWN, (why,), wave=drill.name)
-            for drill in lane.drills
-            for alert in drill.plan.alerts
-        }
-    )
+def main() -> int:
+    """Plays the lane that standard input describes; 0 also where an error was told instead of a result.
+
+    Whatever else prints lands in the log.
+    """
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    try:
+        found: object = perform(*pickle.loads(sys.stdin.buffer.read()))
+    except Exception as error:
+        if not isinstance(error, ChaoskitError):
+            error.add_note(traceback.format_exc())
+        found = error
+    with out:
+        out.write(pickle.dumps(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -10,7 +10,7 @@ from chaoskit.events import Notice, Scrapes
 from chaoskit.hop import Hop
 from chaoskit.plan.model import PlannedAlert
 from chaoskit.rehearse.marker import headline
-from chaoskit.rehearse.tested import GroupRow
+from chaoskit.rehearse.unit_tests import GroupRow
 from chaoskit.report.text import telling
 from chaoskit.verify.case import Case
 from chaoskit.verify.evidence import Episode

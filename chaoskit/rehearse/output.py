@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from chaoskit.check.output import workflow_command
 from chaoskit.errors import ExitCode, Place, worst
 from chaoskit.rehearse.outcome import SYNTHETIC, Heard, Rehearsed, RuleOutcome
-from chaoskit.rehearse.tested import GroupRow
+from chaoskit.rehearse.unit_tests import GroupRow
 from chaoskit.report.junit import Case, junit
 from chaoskit.report.text import clean, paragraph
 from chaoskit.verify.verdict import Result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
@@ -18,12 +18,11 @@ from chaoskit.history import read_history
 from chaoskit.host.ports import reserve
 from chaoskit.localize.configuration import Ports, localize
 from chaoskit.localize.doors import Door, DoorBook
-from chaoskit.rehearse.derive import key_of
 from chaoskit.rehearse.drill import PROFILE, Drill, profile_text
 from chaoskit.rehearse.marker import mark
 from chaoskit.rehearse.outcome import RuleOutcome, judge_wave, unrehearsed, worse
 from chaoskit.rehearse.promise import write
-from chaoskit.rehearse.proof import dumped
+from chaoskit.rehearse.promtool import dumped
 from chaoskit.rehearse.stack import RehearsalStack, scrape_series_only
 from chaoskit.rehearse.target import Script, SeriesTarget
 from chaoskit.run.prepare import described, versions
@@ -45,7 +44,7 @@ _NONE = 'groups: [{name: none, rules: [{record: "chaoskit:none", expr: "vector(0
 
 @dataclass(slots=True)
 class Performed:
-    """What came of the drills: by key_of(rule) its outcome, by wave whatever else happened, notes, early ends."""
+    """What came of the drills: by rule.key its outcome, by wave whatever else happened, notes, early ends."""
 
     outcomes: dict[str, RuleOutcome] = field(default_factory=dict)
     findings: dict[str, list[Row]] = field(default_factory=dict)
@@ -65,7 +64,7 @@ class Performed:
 
     @property
     def unknown(self) -> frozenset[str]:
-        """The rules, by `key_of`, of which nobody knows yet."""
+        """The rules, by `Rule.key`, of which nobody knows yet."""
         return frozenset(key for key, one in self.outcomes.items() if one.result is Result.UNKNOWN)
 
     def replace_unknown(self, other: Performed) -> None:
@@ -108,7 +107,7 @@ def perform(
     localized = replace(localized, files={**localized.files, "alertmanager.yml": marked})
     stack = RehearsalStack(folder / "stack", binaries, localized, ports, scale, None)
     target, tracks = SeriesTarget(stack, interval_s), []
-    records = frozenset(key_of(rule) for rule in config.rules if rule.record)
+    records = frozenset(rule.key for rule in config.rules if rule.record)
     for n, drill in enumerate(drills):
         # Each step's files have names of their own, by which a reload is known to be done.
         then = {f"{n:02d}-{name}": text for name, text in scaled_rules(config, drill.rules, scale).items()}
@@ -134,7 +133,7 @@ def perform(
         codes = [verdict.exit_code] if verdict.exit_code in (4, 5) else []
         strangers = notes_of_strangers(history)
         ended = {drill.name: verdict.result}
-        by_rule = {key_of(one.rule): one for one in by_name.values()}
+        by_rule = {one.rule.key: one for one in by_name.values()}
         found.add(Performed(by_rule, {drill.name: rows}, strangers, codes, ended))
     return found
 
@@ -179,13 +178,14 @@ def scaled_rules(config: AlertConfig, wanted: frozenset[str] | None, scale: floa
 
 
 def with_rules(config: AlertConfig, wanted: frozenset[str] | None) -> dict[str, str]:
-    """The sources with only these rules, by `key_of`, each rule file under a name of its own."""
+    """The sources with only these rules, by `Rule.key`, each rule file under a name of its own."""
     others = {key: text for key, text in config.sources.items() if key.partition(":")[0] not in ("rules", "promise")}
     return others | {f"rules:{name}": dumped(document) for name, document in _documents(config, wanted).items()}
 
 
-def _documents(config: AlertConfig, wanted: frozenset[str] | None) -> dict[str, dict[str, Any]]:
+def _documents(config: AlertConfig, wanted: Collection[str] | None) -> dict[str, dict[str, Any]]:
     """By file name, the rule files with only these rules; none that would be empty."""
+    wanted = {rule.key for rule in config.rules} if wanted is None else wanted
     found: dict[str, dict[str, Any]] = {}
     rules = iter(config.rules)
     for key, text in config.sources.items():
@@ -195,12 +195,8 @@ def _documents(config: AlertConfig, wanted: frozenset[str] | None) -> dict[str, 
         groups = [
             {**group, "rules": kept}
             for group in rule_document(text, name, config.set_aside)[0]["groups"]
-            if (kept := [one for one in group["rules"] if _is_wanted(key_of(next(rules)), wanted)])
+            if (kept := [one for one in group["rules"] if next(rules).key in wanted])
         ]
         if groups:
             found[f"{len(found):03d}-{PurePosixPath(name).name}"] = {"groups": groups}
     return found
-
-
-def _is_wanted(rule: str, wanted: frozenset[str] | None) -> bool:
-    return wanted is None or rule in wanted

@@ -11,21 +11,19 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import promql_parser as promql
-import yaml
 
 from chaoskit.alerting.model import Rule
 from chaoskit.faults.scripted import Course, Scripted, notation
-from chaoskit.rehearse.derive import Guess, closure, guesses, queried, watched_by
-from chaoskit.rehearse.mismatch import queries, reason
+from chaoskit.rehearse.derive import Guess, closure, exprs_of, fed, guesses, queried, watched_by
+from chaoskit.rehearse.matching import queries, reason
 from chaoskit.rehearse.past import Far
-from chaoskit.rehearse.promtool import UNENDED, ask
-from chaoskit.rehearse.texts import fed
+from chaoskit.rehearse.promtool import TESTS_S, UNENDED, answered, asking, dumped, labels_in, results_of, run_tests
 from chaoskit.rehearse.tree import has_subquery, longest_range_s, shortest_range_s
 from chaoskit.units import format_duration
 
@@ -33,13 +31,10 @@ _CHUNK, _LEAST_CHUNK = 60, 6
 """So many guesses are put to one promtool: few enough to keep every core busy, enough to be worth its start."""
 _TURNS, _ONE_BY_ONE, _TOGETHER = 60, 6, 12
 """The likeliest guesses are asked about one by one, the others so many at once."""
-_PROMTOOL_S, _ALONE_S = 120.0, 30.0
-"""How long promtool may take for a file, and for a part of one that it refused as a whole."""
+_ALONE_S = 30.0
+"""How long promtool may take for a part of a file that it refused as a whole."""
 _REFUSED, _MOST_SAID = "refused", 300
 _SIDE_BY_SIDE = os.cpu_count() or 1
-_MARK = re.compile(r'expr: "(?:[^"\\]|\\.)*?# chaoskit (?P<number>\d+) (?P<when>\w+)", time: (?P<rest>.*)')
-_LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
-_RESULT = re.compile(r"(\{.*?\}) [-+.\dENaInf]+(?:, (?=\{)|$)")
 _MOST_SAMPLES, _SPARSEST_S = 9600, 270.0
 """promtool's engine takes 10,000 samples at once, and looks back 5m for one."""
 _NO_STEP = re.compile(r":\s*\]")
@@ -111,43 +106,56 @@ class Unproven:
     reason: str
 
 
-def prove(
-    subjects: Sequence[Subject],
-    records: Mapping[str, Rule],
-    promtool: Path,
-    folder: Path,
-    interval_s: float,
-    external: Mapping[str, str] = {},
-) -> tuple[list[Proven], list[Unproven]]:
-    """Tries the guesses of every rule, one round after another, until one holds or none is left.
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """promtool as it is asked about series whose samples are `interval_s` apart; its files lie in `folder`.
 
     `external` are the external labels, which templates of labels may name.
     """
+
+    records: Mapping[str, Rule]
+    promtool: Path
+    folder: Path
+    interval_s: float
+    external: Mapping[str, str] = field(default_factory=dict)
+
+    def instants(self, subject: Subject, guess: Guess) -> Instants:
+        """When the rule's condition is asked for."""
+        return instants(subject, guess, self.interval_s)
+
+    def head(self, name: str, records: Iterable[Rule], more: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+        """The beginning of a file of tests, with a file of these rules beside it."""
+        rules = [*({"record": r.record, "expr": r.expr, "labels": dict(r.labels)} for r in records), *more]
+        every, files = format_duration(self.interval_s), []
+        if rules:
+            path = self.folder / f"{name}.yml"
+            path.write_text(dumped({"groups": [{"name": "records", "interval": every, "rules": rules}]}), "utf-8")
+            files = [str(path)]
+        return {"rule_files": files, "evaluation_interval": every}
+
+
+def prove(subjects: Sequence[Subject], engine: Engine) -> tuple[list[Proven], list[Unproven]]:
+    """Tries the guesses of every rule, one round after another, until one holds or none is left."""
     apart: dict[float, list[Subject]] = {}
     for subject in subjects:
-        apart.setdefault(subject.every_s(interval_s), []).append(subject)
+        apart.setdefault(subject.every_s(engine.interval_s), []).append(subject)
     every = [
-        _prove(some, records, promtool, folder / f"{every_s:g}s", every_s, external) for every_s, some in apart.items()
+        _prove(some, replace(engine, folder=engine.folder / f"{every_s:g}s", interval_s=every_s))
+        for every_s, some in apart.items()
     ]
     proven = [one for found, _ in every for one in found]
     return sorted(proven, key=lambda each: each.subject.number), [one for _, lacking in every for one in lacking]
 
 
-def _prove(
-    subjects: Sequence[Subject],
-    records: Mapping[str, Rule],
-    promtool: Path,
-    folder: Path,
-    interval_s: float,
-    external: Mapping[str, str],
-) -> tuple[list[Proven], list[Unproven]]:
+def _prove(subjects: Sequence[Subject], engine: Engine) -> tuple[list[Proven], list[Unproven]]:
+    interval_s = engine.interval_s
     reasons: dict[int, list[str]] = {subject.number: [] for subject in subjects}
     left: dict[int, tuple[Subject, Iterator[Guess]]] = {
-        s.number: (s, guesses(s.rule, records, s.mark, interval_s, reasons[s.number])) for s in subjects
+        s.number: (s, guesses(s.rule, engine.records, s.mark, interval_s, reasons[s.number])) for s in subjects
     }
     proven: list[Proven] = []
     failed: dict[int, list[tuple[Subject, Guess]]] = {}
-    folder.mkdir(parents=True, exist_ok=True)
+    engine.folder.mkdir(parents=True, exist_ok=True)
     for turn in range(_TURNS):
         trying: list[tuple[Subject, Guess]] = []
         for number, (subject, more) in list(left.items()):
@@ -157,8 +165,8 @@ def _prove(
             trying += [(subject, guess) for guess in some]
         if not trying:
             break
-        for subject, guess, answers in _round(trying, records, promtool, folder, interval_s, str(turn)):
-            outcome = _outcome(answers, instants(subject, guess, interval_s))
+        for subject, guess, answers in _round(trying, engine, str(turn)):
+            outcome = _outcome(answers, engine.instants(subject, guess))
             if isinstance(outcome, str):
                 reasons[subject.number].append(outcome)
                 if _REFUSED in answers:
@@ -171,46 +179,43 @@ def _prove(
                 proven.append(Proven(subject, guess, results, lasts and lasts * interval_s, within_s))
                 del left[subject.number]
     done = {each.subject.number for each in proven}
-    proven = _rested(proven, records, promtool, folder, interval_s)
+    proven = _rested(proven, engine)
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
-        proven = list(pool.map(lambda p: _told(p, records, promtool, folder, interval_s, external), proven))
+        proven = list(pool.map(lambda p: _told(p, engine), proven))
     why = [pair for n, some in failed.items() if n not in done for pair in some[-_ASKED_WHY:]]
-    never = _never(_round(why, records, promtool, folder, interval_s, "why"))
+    never = _never(_round(why, engine, "why"))
     unproven = [
         Unproven(s, never.get(s.number) or _telling(reasons[s.number])) for s in subjects if s.number not in done
     ]
     return proven, unproven
 
 
-def edges(
-    proven: Sequence[Proven], records: Mapping[str, Rule], promtool: Path, folder: Path, interval_s: float
-) -> dict[int, tuple[float, float]]:
+def edges(proven: Sequence[Proven], engine: Engine) -> dict[int, tuple[float, float]]:
     """By rule, how long after its fault the condition becomes true, and how long after the end it ceases to be.
 
     Both to the interval; the second is 0 for what ends by itself.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    engine.folder.mkdir(parents=True, exist_ok=True)
+    every = {p.subject.number: p.subject.every_s(engine.interval_s) for p in proven}
     found: dict[int, list[tuple[int, int]]] = {}
-    whens = {p.subject.number: instants(p.subject, p.guess, p.subject.every_s(interval_s)) for p in proven}
+    whens = {p.subject.number: instants(p.subject, p.guess, every[p.subject.number]) for p in proven}
     for one in proven:
         w = whens[one.subject.number]
         rise = (w.rest - 1, w.held(one.within_s)[0])
         found[one.subject.number] = [rise, (w.late, w.late if one.lasts_s else w.fallen)]
     for turn in range(_NARROWED):
         asked = {n: [at for low, high in each for at in _between(low, high)] for n, each in found.items()}
-        for every_s in {p.subject.every_s(interval_s) for p in proven}:
-            some = [(p.subject, p.guess) for p in proven if p.subject.every_s(interval_s) == every_s]
-            some = [(subject, guess) for subject, guess in some if asked[subject.number]]
-            answers = _round(some, records, promtool, folder, every_s, f"edge{turn}-{every_s:g}", asked)
-            for subject, _, got in answers:
+        for every_s in set(every.values()):
+            left = [p for p in proven if every[p.subject.number] == every_s and asked[p.subject.number]]
+            some = [(p.subject, p.guess) for p in left]
+            apart = replace(engine, interval_s=every_s)
+            for subject, _, got in _round(some, apart, f"edge{turn}-{every_s:g}", asked):
                 rise, fall = found[subject.number]
                 true = {int(word[2:]) for word in got}
                 found[subject.number] = [_narrowed(rise, true, True), _narrowed(fall, true, False)]
-    by_number = {p.subject.number: p for p in proven}
     return {
-        n: ((rise[1] - whens[n].rest) * every_s, (fall[1] - whens[n].late) * every_s)
+        n: ((rise[1] - whens[n].rest) * every[n], (fall[1] - whens[n].late) * every[n])
         for n, (rise, fall) in found.items()
-        for every_s in (by_number[n].subject.every_s(interval_s),)
     }
 
 
@@ -227,93 +232,70 @@ def _narrowed(edge: tuple[int, int], true: set[int], rises: bool) -> tuple[int, 
     return (([edge[0], *at])[at.index(changed)], changed)
 
 
-def _rested(
-    proven: Sequence[Proven], records: Mapping[str, Rule], promtool: Path, folder: Path, interval_s: float
-) -> list[Proven]:
+def _rested(proven: Sequence[Proven], engine: Engine) -> list[Proven]:
     """The same, with a short rest where the engine says that it is as good as a filled range, and the hasty named."""
-    far = {p.subject.number: p for p in proven if p.subject.span_s > _REST * interval_s and p.within_s is None}
+    rest_s = _REST * engine.interval_s
+    far = {p.subject.number: p for p in proven if p.subject.span_s > rest_s and p.within_s is None}
     short: dict[int, Proven] = {}
-    for subject, guess, answers in _round(
-        [(p.subject, p.guess) for p in far.values()], records, promtool, folder, interval_s, "short"
-    ):
-        outcome = _outcome(answers, instants(subject, guess, interval_s))
+    for subject, guess, answers in _round([(p.subject, p.guess) for p in far.values()], engine, "short"):
+        outcome = _outcome(answers, engine.instants(subject, guess))
         if not isinstance(outcome, str) and outcome[0] == far[subject.number].results:
-            short[subject.number] = replace(far[subject.number], rest_s=_REST * interval_s)
+            short[subject.number] = replace(far[subject.number], rest_s=rest_s)
     at_rest = [(p.subject, p.guess) for p in proven]
-    hasty = {
-        subject.number
-        for subject, _, answers in _round(at_rest, records, promtool, folder, interval_s, "unfilled")
-        if answers
-    }
+    hasty = {subject.number for subject, _, answers in _round(at_rest, engine, "unfilled") if answers}
     # The steps of a subquery lie otherwise than promtool's, so nothing says that it is false while they are few.
     hasty |= {
         p.subject.number
         for p in proven
         if p.subject.number not in short
-        and p.subject.span_s > _REST * interval_s
+        and p.subject.span_s > rest_s
         and has_subquery(promql.parse(p.subject.rule.expr))
     }
     return [replace(short.get(n, p), hasty=n in hasty) for p in proven for n in (p.subject.number,)]
 
 
-def roused(
-    wave: Sequence[Proven], records: Mapping[str, Rule], promtool: Path, folder: Path, interval_s: float
-) -> frozenset[int]:
+def roused(wave: Sequence[Proven], engine: Engine) -> frozenset[int]:
     """The rules, by number, that have a result, or fail, while the series of their whole wave are at rest."""
-    folder.mkdir(parents=True, exist_ok=True)
+    engine.folder.mkdir(parents=True, exist_ok=True)
     series = {each.key: each for one in wave for each in one.guess.series}
-    end = max(instants(one.subject, one.guess, interval_s).rest for one in wave)
-    test = _test(0, wave[0].subject, Guess(tuple(series.values()), ""), interval_s, "unfilled", [end])
-    at = format_duration(end * interval_s)
-    asked = [_nothing(s.number, "rest", _stepped(s.rule.expr, interval_s), at) for s in (one.subject for one in wave)]
-    names = {name: record for one in wave for name, record in closure(one.subject.rule, records).items()}
+    end = max(engine.instants(one.subject, one.guess).rest for one in wave)
+    every_s = engine.interval_s
+    test = _test(0, wave[0].subject, Guess(tuple(series.values()), ""), every_s, "unfilled", [end])
+    asked = [
+        asking(s.number, "rest", _stepped(s.rule.expr, every_s), end * every_s) for s in (one.subject for one in wave)
+    ]
+    names = {name: record for one in wave for name, record in closure(one.subject.rule, engine.records).items()}
     name = f"wave-{wave[0].subject.number}"
-    head = {
-        "rule_files": _rule_file(folder / f"{name}-rules.yml", list(names.values()), interval_s),
-        "evaluation_interval": format_duration(interval_s),
-    }
     tests = {-1: (frozenset[str](), {**test, "promql_expr_test": asked})}
-    return frozenset(_ask(promtool, folder / f"{name}.yml", head, tests)) - {-1}
+    head = engine.head(f"{name}-rules", names.values())
+    return frozenset(_ask(engine.promtool, engine.folder / f"{name}.yml", head, tests)) - {-1}
 
 
-def _told(
-    one: Proven,
-    records: Mapping[str, Rule],
-    promtool: Path,
-    folder: Path,
-    interval_s: float,
-    external: Mapping[str, str],
-) -> Proven:
+def _told(one: Proven, engine: Engine) -> Proven:
     """The same with the labels that the engine makes of templates, and with series for what texts query."""
-    rule, number = one.subject.rule, one.subject.number
+    rule, number, every_s = one.subject.rule, one.subject.number, engine.interval_s
     asks = bool(queried(rule, {}))
     if not asks and not any("{{" in text for text in rule.labels.values()):
         return one
     if asks:
-        guess = fed(rule, one.guess, records, interval_s)
-        for _, _, answers in _round([(one.subject, guess)], records, promtool, folder, interval_s, f"fed-{number}"):
-            outcome = _outcome(answers, instants(one.subject, guess, interval_s))
+        guess = fed(rule, one.guess, engine.records, every_s)
+        for _, _, answers in _round([(one.subject, guess)], engine, f"fed-{number}"):
+            outcome = _outcome(answers, engine.instants(one.subject, guess))
             if not isinstance(outcome, str) and outcome[0] == one.results:
                 one = replace(one, guess=guess)
-    when = instants(one.subject, one.guess, interval_s)
-    at = format_duration(interval_s * when.held(one.within_s)[1])
+    at_s = every_s * engine.instants(one.subject, one.guess).held(one.within_s)[1]
     queries = {f"query{n}": text for n, text in enumerate(queried(rule, one.results[0]))}
-    test = _test(0, one.subject, one.guess, interval_s, "told") | {
-        "external_labels": dict(external),
-        "alert_rule_test": [{"alertname": rule.alert, "eval_time": at, "exp_alerts": []}],
-        "promql_expr_test": [_nothing(0, word, text, at) for word, text in queries.items()],
+    test = _test(0, one.subject, one.guess, every_s, "told") | {
+        "external_labels": dict(engine.external),
+        "alert_rule_test": [{"alertname": rule.alert, "eval_time": format_duration(at_s), "exp_alerts": []}],
+        "promql_expr_test": [asking(0, word, text, at_s) for word, text in queries.items()],
     }
     alert = {"alert": rule.alert, "expr": rule.expr, "for": format_duration(rule.for_s), "labels": dict(rule.labels)}
-    feeding = [records[name] for name in closure(rule, records)]
-    rules = _rule_file(
-        folder / f"told-{number}-rules.yml", feeding, interval_s, [{**alert, "annotations": dict(rule.annotations)}]
-    )
-    file = folder / f"told-{number}.yml"
-    document = {"rule_files": rules, "evaluation_interval": format_duration(interval_s), "tests": [test]}
-    file.write_text(dumped(document), encoding="utf-8")
-    code, said = promtool_tests(promtool, file)
+    feeding = closure(rule, engine.records).values()
+    head = engine.head(f"told-{number}-rules", feeding, [{**alert, "annotations": dict(rule.annotations)}])
+    code, said = run_tests(engine.promtool, engine.folder / f"told-{number}.yml", {**head, "tests": [test]})
     got = answered(said).get(0, {})
-    found = [_labels(match[1]) for match in _FIRING.finditer(said)]
+    found = [labels_in(match[1]) for match in _FIRING.finditer(said)]
     for labels in found:
         labels.pop("alertname", None)
     doubt = ""
@@ -344,14 +326,12 @@ def _never(asked: Iterable[tuple[Subject, Guess, Mapping[str, str]]]) -> dict[in
     return found
 
 
+_Test = tuple[frozenset[str], Mapping[str, Any]]
+"""The metrics that a test shows or reads, and the test."""
+
+
 def _round(
-    trying: Sequence[tuple[Subject, Guess]],
-    records: Mapping[str, Rule],
-    promtool: Path,
-    folder: Path,
-    interval_s: float,
-    turn: str,
-    asked: Mapping[int, Sequence[int]] = {},
+    trying: Sequence[tuple[Subject, Guess]], engine: Engine, turn: str, asked: Mapping[int, Sequence[int]] = {}
 ) -> Iterable[tuple[Subject, Guess, Mapping[str, str]]]:
     """What promtool says of one guess each; rules that read recording rules get a file with those rules.
 
@@ -359,49 +339,35 @@ def _round(
     shortly before the fault; in the turn `unfilled` it is asked while they begin, and nothing ever moves. `asked` are
     other instants, in intervals by rule.
     """
+
+    def test(at: int) -> _Test:
+        subject, guess = trying[at]
+        return _metrics(subject, guess, engine.records), _test(
+            at, subject, guess, engine.interval_s, turn, asked.get(subject.number, ())
+        )
+
     by_rules: dict[tuple[str, ...], list[int]] = {}
     for at, (subject, _) in enumerate(trying):
-        by_rules.setdefault(tuple(sorted(closure(subject.rule, records))), []).append(at)
+        by_rules.setdefault(tuple(sorted(closure(subject.rule, engine.records))), []).append(at)
     jobs: list[tuple[list[int], Path, Mapping[str, Any], Mapping[int, _Test]]] = []
     chunk = min(_CHUNK, max(_LEAST_CHUNK, math.ceil(len(trying) / _SIDE_BY_SIDE)))
     for number, (names, members) in enumerate(by_rules.items()):
-        files = _rule_file(folder / f"records-{turn}-{number}.yml", [records[name] for name in names], interval_s)
+        head = engine.head(f"records-{turn}-{number}", [engine.records[name] for name in names])
         parts = math.ceil(len(members) / chunk)
         for first in range(parts):
             part = members[first::parts]
-            file = folder / f"tests-{turn}-{number}-{first}.yml"
-            tests = {
-                at: (_metrics(*trying[at], records), _test(at, *trying[at], interval_s, turn, asked.get(number, ())))
-                for at in part
-                for number in (trying[at][0].number,)
-            }
-            jobs.append((part, file, {"rule_files": files, "evaluation_interval": format_duration(interval_s)}, tests))
+            file = engine.folder / f"tests-{turn}-{number}-{first}.yml"
+            jobs.append((part, file, head, {at: test(at) for at in part}))
     said: dict[int, Mapping[str, str]] = {}
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
-        for (part, *_), answers in zip(jobs, pool.map(lambda job: _ask(promtool, *job[1:]), jobs), strict=True):
+        for (part, *_), answers in zip(jobs, pool.map(lambda job: _ask(engine.promtool, *job[1:]), jobs), strict=True):
             said |= {at: answers.get(at, {}) for at in part}
     return [(*pair, said[at]) for at, pair in enumerate(trying)]
 
 
-_Test = tuple[frozenset[str], Mapping[str, Any]]
-"""The metrics that a test shows or reads, and the test."""
-
-
 def _metrics(subject: Subject, guess: Guess, records: Mapping[str, Rule]) -> frozenset[str]:
     """Those that a rule reads, through recording rules or not, and those of its series; "" where one is not named."""
-    rules = (subject.rule, *closure(subject.rule, records).values())
-    return frozenset(watched_by(rule.expr for rule in rules)) | {one.name for one in guess.series}
-
-
-def _rule_file(
-    path: Path, records: Sequence[Rule], interval_s: float, more: Sequence[Mapping[str, Any]] = ()
-) -> list[str]:
-    if not records and not more:
-        return []
-    rules = [*({"record": r.record, "expr": r.expr, "labels": dict(r.labels)} for r in records), *more]
-    groups = [{"name": "records", "interval": format_duration(interval_s), "rules": rules}]
-    path.write_text(dumped({"groups": groups}), encoding="utf-8")
-    return [str(path)]
+    return frozenset(watched_by(exprs_of(subject.rule, records))) | {one.name for one in guess.series}
 
 
 @dataclass(frozen=True, slots=True)
@@ -485,7 +451,7 @@ def _test(
     texts = {when: (expr, at) for when, at in whens.items()}
     if turn == "why":
         texts |= {word: (text, when_.filled - 1) for word, text in queries(expr).items()}
-    asked = [_nothing(number, word, text, format_duration(at * interval_s)) for word, (text, at) in texts.items()]
+    asked = [asking(number, word, text, at * interval_s) for word, (text, at) in texts.items()]
     return {"interval": format_duration(interval_s), "input_series": series, "promql_expr_test": asked}
 
 
@@ -494,24 +460,18 @@ def _stepped(expr: str, interval_s: float) -> str:
     return _NO_STEP.sub(f":{format_duration(interval_s)}]", expr.strip())
 
 
-def _nothing(number: int, word: str, expr: str, at: str) -> dict[str, Any]:
-    """Expects no result, so that promtool tells of any."""
-    return {"expr": f"{expr}\n# chaoskit {number} {word}", "eval_time": at, "exp_samples": []}
-
-
 def _ask(
     promtool: Path,
     file: Path,
     head: Mapping[str, Any],
     tests: Mapping[int, _Test],
-    within_s: float = _PROMTOOL_S,
+    within_s: float = TESTS_S,
 ) -> dict[int, dict[str, str]]:
     """By test and instant, what promtool found where nothing was expected.
 
     Where it refuses the whole file, each half of the tests is asked alone, until the one that it refuses is alone.
     """
-    file.write_text(dumped({**head, "tests": _together(tests.values())}), encoding="utf-8")
-    code, said = promtool_tests(promtool, file, within_s)
+    code, said = run_tests(promtool, file, {**head, "tests": _together(tests.values())}, within_s)
     found = answered(said)
     if found or not code:
         return found
@@ -542,25 +502,6 @@ def _together(tests: Iterable[_Test]) -> list[Mapping[str, Any]]:
     return [room for _, room in found]
 
 
-def promtool_tests(promtool: Path, file: Path, within_s: float = _PROMTOOL_S) -> tuple[int, str]:
-    """How `promtool test rules` ended and all it said; raises EquipmentError where it does not run."""
-    return ask(promtool, "test", "rules", file, within_s=within_s)
-
-
-def answered(said: str) -> dict[int, dict[str, str]]:
-    """By test and word of `# chaoskit TEST WORD`, what promtool got for expressions that were expected to be empty."""
-    found: dict[int, dict[str, str]] = {}
-    lines = said.splitlines()
-    for number, line in enumerate(lines):
-        match = _MARK.search(line)
-        if match is None:
-            continue
-        broken = match["rest"].partition("err: ")[2]
-        got = next((each.strip() for each in lines[number + 1 : number + 3] if each.strip().startswith("got:")), "")
-        found.setdefault(int(match["number"]), {})[match["when"]] = f"error {broken}" if broken else got
-    return found
-
-
 _Held = tuple[tuple[Mapping[str, str], ...], int | None, int | None]
 """The results, after how many intervals the condition may end by itself, and within how many it holds, where that is
 before its range is filled."""
@@ -588,24 +529,3 @@ _LACKS = {
     "rest": "make it true before the fault",
     "fallen": "leave it true after the fault",
 }
-
-
-def results_of(got: str) -> tuple[Mapping[str, str], ...]:
-    """The labels of each result in an answer, without the metric's name; one without labels where there are none."""
-    text = got.removeprefix("got:").strip()
-    found = []
-    for match in _RESULT.finditer(text):
-        labels = _labels(match[1])
-        labels.pop("__name__", None)
-        found.append(labels)
-    return tuple(found) or ({},)
-
-
-def _labels(text: str) -> dict[str, str]:
-    return {name: re.sub(r"\\(.)", lambda m: {"n": "\n"}.get(m[1], m[1]), raw) for name, raw in _LABEL.findall(text)}
-
-
-def dumped(document: Mapping[str, Any]) -> str:
-    """A document as YAML, quickly."""
-    dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    return str(yaml.dump(dict(document), Dumper=dumper, sort_keys=False, width=1_000_000))

@@ -11,18 +11,16 @@ from __future__ import annotations
 import math
 import random
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import promql_parser as promql
 
-from chaoskit.alerting.model import Rule
 from chaoskit.faults.scripted import NEVER, Scripted, Segment, Values, constant, slope
-from chaoskit.rehearse.placing import Choices
 from chaoskit.rehearse.script import CannotDerive
-from chaoskit.rehearse.solve import Solver
-from chaoskit.rehearse.tree import COMPARISONS, COUNTERS, children, is_constant, metric_of, reads_clock
+from chaoskit.rehearse.solve import Choices, Solver
+from chaoskit.rehearse.tree import COMPARISONS, COUNTERS, below, children, is_constant, metric_of, reads_clock
 
 Use = Literal["value", "slope", "counter", "toggle", "bucket"]
 _SLOPE_CALLS = frozenset({"delta", "idelta", "deriv", "predict_linear"})
@@ -91,20 +89,14 @@ def reads(node: Any, solver: Solver, varied: frozenset[str]) -> dict[str, Read]:
     return found
 
 
-def numbers(rule: Rule, read_records: Mapping[str, Rule]) -> list[float]:
-    """The numbers that stand in an expression and in the records that it reads, with constant arithmetic done."""
+def numbers(nodes: Sequence[Any]) -> list[float]:
+    """The numbers that stand in expressions, with constant arithmetic done."""
     found: set[float] = set()
-
-    def walk(node: Any) -> None:
+    for node in (one for each in nodes for one in below(each)):
         if isinstance(node, promql.NumberLiteral):
             found.add(abs(float(node.val)))
         elif is_constant(node) and (value := _constant(node)) is not None:
             found.add(abs(value))
-        for child in children(node):
-            walk(child)
-
-    for expr in (rule.expr, *(record.expr for record in read_records.values())):
-        walk(promql.parse(expr))
     return sorted(n for n in found if math.isfinite(n) and n < 1e15)
 
 
@@ -117,30 +109,23 @@ def _constant(node: Any) -> float | None:
 
 
 def searched(
-    rule: Rule,
-    read_records: Mapping[str, Rule],
-    labels: Mapping[str, str],
-    shared: Mapping[str, str],
-    mark: str,
-    interval_s: float,
-    most: int,
-    told_apart: frozenset[str] = frozenset({"instance"}),
+    exprs: Sequence[str], solver: Callable[..., Solver], interval_s: float, most: int
 ) -> Iterator[tuple[Scripted, ...]]:
-    """At most so many series sets to try, each once; none where the expression reads nothing that can be scripted.
+    """At most so many series sets to try, each once; none where nothing is read that can be scripted.
 
-    Copies differ in the labels `told_apart`.
+    `exprs`: a rule's expression and those of the recording rules that it reads; `solver` makes its solvers.
     """
-    node = promql.parse(rule.expr)
-    draw = random.Random(zlib.crc32(rule.expr.encode()))
-    own = numbers(rule, read_records)
-    varied = frozenset(_varied(node)) | {name for r in read_records.values() for name in _varied(promql.parse(r.expr))}
+    nodes = [promql.parse(expr) for expr in exprs]
+    draw = random.Random(zlib.crc32(exprs[0].encode()))
+    own = numbers(nodes)
+    varied = frozenset(name for node in nodes for name in _varied(node))
     numbers_of_series = [1, 2, *(math.ceil(n) + 1 for n in own if 1 < n < _MOST_COPIES)][:4]
     variants: list[list[Read]] = []
     for choices in (Choices(), Choices(expand=False), Choices(shared=False)):
         for copies in numbers_of_series:
-            for apart in dict.fromkeys((_apart(node, varied), frozenset[str](), frozenset(labels) - varied)):
-                solver = Solver(read_records, labels, mark, interval_s, choices, shared, apart=told_apart)
-                found = list(_copied(node, solver, copies, apart))
+            one = solver(choices)
+            for apart in dict.fromkeys((_apart(nodes[0], varied), frozenset[str](), frozenset(one.labels) - varied)):
+                found = list(_copied(nodes[0], one, copies, apart))
                 if found and found not in variants and len(found) <= max(12, copies):
                     variants.append(found)
     if not variants:
@@ -243,14 +228,9 @@ def _histogram(leaf: Read, low: float, high: float, speed: float, interval_s: fl
 
 
 def _varied(node: Any) -> set[str]:
-    """The labels by which something below is grouped, counted or matched."""
-    found: set[str] = set()
-    modifier = getattr(node, "modifier", None)
-    if isinstance(node, promql.AggregateExpr) and modifier is not None:
-        found |= set(modifier.labels)
-    for child in children(node):
-        found |= _varied(child)
-    return found
+    """The labels by which something below is grouped or counted."""
+    modifiers = [one.modifier for one in below(node) if isinstance(one, promql.AggregateExpr)]
+    return {label for modifier in modifiers if modifier is not None for label in modifier.labels}
 
 
 def _apart(node: Any, varied: frozenset[str]) -> frozenset[str]:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 
 from chaoskit.alerting.model import AlertConfig, PromisedNotice, Rule
@@ -21,18 +20,15 @@ from chaoskit.errors import BadInput, ExitCode
 from chaoskit.hop import Hop
 from chaoskit.observe.pressure import is_busy
 from chaoskit.rehearse.apart import with_own_groups
-from chaoskit.rehearse.derive import BUG, closure, key_of, recording_rules
-from chaoskit.rehearse.drill import Drill, wave_drill
+from chaoskit.rehearse.derive import BUG, closure, recording_rules
+from chaoskit.rehearse.drill import Drill, Given, given_drill, wave_drill
 from chaoskit.rehearse.lanes import Lane, deal, play, took_s
 from chaoskit.rehearse.mutes import muted_by
 from chaoskit.rehearse.outcome import Rehearsed, RuleOutcome, unrehearsed, with_static
 from chaoskit.rehearse.perform import Performed
 from chaoskit.rehearse.promise import NAME, computed_notices, write
-from chaoskit.rehearse.proof import Proven, Subject, Unproven, edges, prove, roused
-from chaoskit.rehearse.scenarios import Given, given_drill
-from chaoskit.rehearse.stub import stub_for
-from chaoskit.rehearse.tested import AGAIN, GroupRow, played
-from chaoskit.rehearse.unit_tests import UnitTest
+from chaoskit.rehearse.proof import Engine, Proven, Subject, Unproven, edges, prove, roused
+from chaoskit.rehearse.unit_tests import AGAIN, GroupRow, UnitTest, played
 from chaoskit.rehearse.usable import Chooser
 from chaoskit.rehearse.waves import (
     CALM,
@@ -47,6 +43,7 @@ from chaoskit.rehearse.waves import (
     scale_for,
     with_a_past,
 )
+from chaoskit.rehearse.written import stub_for
 from chaoskit.stack.binaries import Binaries
 from chaoskit.units import amount
 from chaoskit.verify.verdict import Result, Row
@@ -162,7 +159,7 @@ class Session:
         again = [
             replace(drill, name=f"{drill.name}{AGAIN}")
             for drill in self._given_drills(given, apart, scale, slower=True)
-            if any(key_of(alert.rule) in unknown for alert in drill.plan.alerts)
+            if any(alert.rule.key in unknown for alert in drill.plan.alerts)
         ]
         self._once_more(self._dealt(again, apart, 1), len(unknown), done)
 
@@ -170,7 +167,7 @@ class Session:
         """The configuration in which the alerts of unit tests, which share stacks, share no notification group."""
         config, sent = self.asked.config, list[Mapping[str, str]]()
         for test in (one.test for one in given if one.test):
-            for rule in (rule for rule in config.rules if rule.alert and key_of(rule) in test.rules):
+            for rule in (rule for rule in config.rules if rule.alert and rule.key in test.rules):
                 seen = test.results.get(rule.alert, ({},))
                 sent += [alert_labels(config, rule, result) for result in seen]
         return with_own_groups(config, sent)
@@ -234,22 +231,15 @@ class Session:
         most = MOST_WHEN_BUSY if self._busy else MOST_IN_A_WAVE
         records = recording_rules(asked.config.rules)
         self.say(f"deriving series for {len(subjects)} alert rules")
-        proven, unproven = prove(
-            subjects,
-            records,
-            self.binaries.promtool,
-            asked.folder / "proof",
-            asked.interval_s,
-            asked.config.external_labels,
-        )
+        proven, unproven = prove(subjects, self._engine(records, "proof"))
         self.say(f"{len(proven)} of {len(subjects)} made to fire and to fall back by promtool")
-        found = {key_of(rule): unrehearsed(rule, reason) for rule, reason in without}
-        found |= {key_of(u.subject.rule): self._unproven(u) for u in unproven}
+        found = {rule.key: unrehearsed(rule, reason) for rule, reason in without}
+        found |= {u.subject.rule.key: self._unproven(u) for u in unproven}
         by_scale: dict[Pace, list[Proven]] = {}
         for one, wanted in self.paced(proven):
             scale = self._exact(wanted)
             if reason := self._uncompressed(one.subject.rule, records, scale):
-                found[key_of(one.subject.rule)] = unrehearsed(one.subject.rule, reason)
+                found[one.subject.rule.key] = unrehearsed(one.subject.rule, reason)
             else:
                 pace = (scale, one.far is not None, one.subject.every_s(asked.interval_s))
                 by_scale.setdefault(pace, []).append(one)
@@ -265,7 +255,7 @@ class Session:
         unknown = done.unknown
         slower: dict[Pace, list[Proven]] = {}
         for (scale, far, every_s), members in by_scale.items():
-            left = [one for one in members if key_of(one.subject.rule) in unknown]
+            left = [one for one in members if one.subject.rule.key in unknown]
             slower.setdefault((self._slower(scale), far, every_s), []).extend(left)
         again = self._all_drills(
             {pace: left for pace, left in slower.items() if left}, records, MOST_WHEN_BUSY, done, AGAIN
@@ -273,6 +263,11 @@ class Session:
         self._once_more(deal(again, 1), len(unknown), done)
         done.codes += {ExitCode.BUG for one in unproven if one.reason.startswith(BUG)}
         return proven
+
+    def _engine(self, records: Mapping[str, Rule], folder: str) -> Engine:
+        asked = self.asked
+        external = asked.config.external_labels
+        return Engine(records, self.binaries.promtool, asked.folder / folder, asked.interval_s, external)
 
     def paced(self, proven: Sequence[Proven]) -> list[tuple[Proven, float]]:
         """Each with its time scale; what takes too long as it is, with a past."""
@@ -283,8 +278,7 @@ class Session:
             for p in proven
         }
         long = [p for p in proven if scales[p.subject.number] is None]
-        records = recording_rules(asked.config.rules)
-        known = edges(long, records, self.binaries.promtool, asked.folder / "proof" / "edges", asked.interval_s)
+        known = edges(long, self._engine(recording_rules(asked.config.rules), "proof/edges"))
         return [
             (p, scale)
             if (scale := scales[p.subject.number]) is not None
@@ -323,13 +317,12 @@ class Session:
 
     def _waves(self, left: Sequence[Proven], records: Mapping[str, Rule], most: int) -> Iterator[Sequence[Proven]]:
         """Waves in which no alert is true while all series of its wave are at rest, as promtool says."""
-        asked = self.asked
-        ask = partial(roused, records=records, promtool=self.binaries.promtool, folder=asked.folder / "proof" / "waves")
+        engine = self._engine(records, "proof/waves")
         while left:
-            waves = [wave.members for wave in make_waves(asked.config, records, left, most)]
+            waves = [wave.members for wave in make_waves(self.asked.config, records, left, most)]
             with ThreadPoolExecutor(os.cpu_count()) as pool:
                 some = [wave for wave in waves if len(wave) > 1 and not wave[0].far]
-                loud = frozenset[int]().union(*pool.map(lambda wave: ask(wave, interval_s=asked.interval_s), some))
+                loud = frozenset[int]().union(*pool.map(lambda wave: roused(wave, engine), some))
             left = [one for wave in waves for one in wave if one.subject.number in loud]
             yield from (rest for wave in waves if (rest := [m for m in wave if m.subject.number not in loud]))
             most = 1 if len(left) == sum(map(len, waves)) else most
@@ -345,7 +338,7 @@ class Session:
                 parts = (f"{name}-first", members[:half]), (f"{name}-second", members[half:])
                 return [drill for called, some in parts for drill in self._wave(called, some, scale, done)]
             rule, reasons = members[0].subject.rule, tuple(problem.message for problem in error.problems)
-            done.add(Performed({key_of(rule): RuleOutcome(rule, Result.UNKNOWN, reasons, wave=name)}))
+            done.add(Performed({rule.key: RuleOutcome(rule, Result.UNKNOWN, reasons, wave=name)}))
             return []
 
     # -- what can be rehearsed
@@ -354,7 +347,7 @@ class Session:
         """The rules for which series are to be derived, and those for which they cannot be, with the reason."""
         subjects, without = [], []
         for number, rule in enumerate(self.asked.config.rules):
-            if not rule.alert or key_of(rule) in done:
+            if not rule.alert or rule.key in done:
                 continue
             if self.asked.only is not None and rule.alert not in self.asked.only:
                 continue
@@ -386,28 +379,28 @@ class Session:
 
     def _with_static(self, found: Mapping[str, RuleOutcome], proven: Sequence[Proven]) -> tuple[RuleOutcome, ...]:
         config = self.asked.config
-        results = {key_of(p.subject.rule): p for p in proven}
+        results = {p.subject.rule.key: p for p in proven}
         muting = muted_by(
             config, {rule_id: (p.subject.rule, p.results, p.guess.mark) for rule_id, p in results.items()}
         )
         outcomes = []
         for rule in config.rules:
-            outcome = found.get(key_of(rule))
+            outcome = found.get(rule.key)
             if outcome is None:
                 continue
-            one = results.get(key_of(rule))
+            one = results.get(rule.key)
             seen = [labels_of(config, one, r) for r in one.results] if one else [alert_labels(config, rule, {})]
             receivers = {r: config.receivers[r] for labels in seen for r in receivers_of(config, labels)}
-            muting_it = muting.get(key_of(rule), ())
+            muting_it = muting.get(rule.key, ())
             outcomes.append(with_static(outcome, receivers, muting_it, self.asked.require_told))
         return tuple(outcomes)
 
     def _unreached(self, outcomes: Sequence[RuleOutcome]) -> tuple[str, ...]:
         reached = {receiver for one in outcomes for receiver in one.receivers}
-        here = {key_of(one.rule) for one in outcomes}
+        here = {one.rule.key for one in outcomes}
         for rule in self.asked.config.rules:
             # A rule that was not asked for still reaches somebody.
-            if rule.alert and key_of(rule) not in here:
+            if rule.alert and rule.key not in here:
                 reached |= set(receivers_of(self.asked.config, alert_labels(self.asked.config, rule, {})))
         return tuple(name for name in self.asked.config.receivers if name not in reached)
 

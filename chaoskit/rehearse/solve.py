@@ -10,43 +10,68 @@ by construction: `proof` asks the real engine.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import promql_parser as promql
 
-from chaoskit.rehearse.functions import Functions
-from chaoskit.rehearse.inverse import each, holds, left_operand, right_operand
-from chaoskit.rehearse.levels import flipped, level
-from chaoskit.rehearse.script import CannotDerive, Pair
-from chaoskit.rehearse.tree import (
-    CALENDAR,
-    COMPARISONS,
-    COUNTS,
-    THROUGH,
-    base_for,
-    counts_matches,
-    first_open,
-    is_bool,
-    is_constant,
-    metrics_below,
-    promql_text,
-    reads_clock,
-)
+from chaoskit.alerting.model import Matcher, Rule
+from chaoskit.alerting.routing import matches_all
+from chaoskit.rehearse import tree
+from chaoskit.rehearse.inverse import FUNCTIONS, LEFT, RIGHT, each, flipped, holds, level, operation
+from chaoskit.rehearse.script import CannotDerive, Leaf, Pair, Script
+from chaoskit.rehearse.selectors import label_values
+from chaoskit.rehearse.tree import COMPARISONS, is_bool, is_constant, matchers_of, metric_of, promql_text
 
 _MOST_SERIES = 200
 
 
-class Solver(Functions):
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """One way of deriving, among several that are tried in turn."""
+
+    generosity: int = 0
+    shared: bool = True
+    """Every series of the rule carries the labels that any selector of it asks for, so that vectors match."""
+    expand: bool = True
+    """Recording rules are followed to their sources; otherwise their results are scripted themselves."""
+    denominator_first: bool = True
+    guards_stay: bool = False
+    """Both sides of `and` hold at rest as well, except the first."""
+    alternative: int = 0
+    """Which side of `or` is taken."""
+
+
+@dataclass(slots=True)
+class Solver:
     """One derivation, from the wish that a condition holds to the series of `script`."""
 
-    __slots__ = ()
+    records: Mapping[str, Rule]
+    labels: Mapping[str, str]
+    """What every series carries where its selector leaves the choice."""
+    mark: str
+    interval_s: float
+    choices: Choices
+    shared: Mapping[str, str] = field(default_factory=dict)
+    script: Script = field(default_factory=Script)
+    copy: int = 0
+    clocked: bool = False
+    extra: tuple[Matcher, ...] = ()
+    depth: int = 0
+    summing: bool = False
+    instants: frozenset[str] = frozenset()
+    """Records whose value is a point on the clock."""
+    apart: frozenset[str] = frozenset({"instance"})
+    """The labels in which the series of one metric differ where several are wanted."""
 
     # -- truth
 
     def truth(self, node: Any, down: bool, up: bool) -> None:
         """Decides series so that the node has a result at rest (`down`) and during the fault (`up`), or none."""
         match node:
-            case promql.ParenExpr():
+            case promql.ParenExpr() | promql.AggregateExpr() | promql.SubqueryExpr() | promql.UnaryExpr():
                 self.truth(node.expr, down, up)
             case promql.BinaryExpr() if str(node.op) in COMPARISONS and not is_bool(node):
                 self._compare(node, down, up)
@@ -59,47 +84,36 @@ class Solver(Functions):
                 self.truth(sides[0], down, up)
             case promql.BinaryExpr() if str(node.op) == "unless":
                 self.truth(node.lhs, down, up)
-            case promql.BinaryExpr():
-                self._either(node, down, up)
-            case promql.AggregateExpr():
-                self.truth(node.expr, down, up)
+            case promql.BinaryExpr():  # arithmetic has a result while both sides have one
+                for side in (side for side in (node.lhs, node.rhs) if not is_constant(side)):
+                    self.truth(side, down, up)
             case promql.Call():
-                self.call_truth(node, down, up)
+                self._call_truth(node, down, up)
             case promql.VectorSelector() | promql.MatrixSelector():
                 self._presence(node, down, up)
-            case promql.SubqueryExpr() | promql.UnaryExpr():
-                self.truth(node.expr, down, up)
             case _:
                 raise CannotDerive("it has a result whatever the series say: it always fires")
 
-    def _either(self, node: Any, down: bool, up: bool) -> None:
-        """Arithmetic has a result while both sides have one."""
-        for side in (node.lhs, node.rhs):
-            if not is_constant(side):
-                self.truth(side, down, up)
-
-    def call_truth(self, node: Any, down: bool, up: bool) -> None:
+    def _call_truth(self, node: Any, down: bool, up: bool) -> None:
         name = node.func.name
         if name in ("absent", "absent_over_time"):
             self.truth(node.args[0], not down, not up)
             return
-        if name in CALENDAR or name == "time":
+        if name in tree.CALENDAR or name == "time":
             raise CannotDerive(f"{name}() depends on the time of day, which no series can set")
         if name in ("changes", "resets", "rate", "irate", "increase", "delta", "idelta", "deriv"):
             self.invert(node, (1.0, 1.0))
             return
-        self.truth(first_open(node.args), down, up)
+        self.truth(tree.first_open(node.args), down, up)
 
     def _compare(self, node: Any, down: bool, up: bool) -> None:
-        before = self.clocked
-        self.clocked = before or reads_clock(node, self.instants)
-        try:
+        with self._for_now(clocked=self.clocked or tree.reads_clock(node, self.instants)):
             left, right, op = node.lhs, node.rhs, str(node.op)
             threshold = self.known(right)
             if threshold is None and (threshold := self.known(left)) is not None:
                 left, right, op = right, left, flipped(op)
             if threshold is None:
-                base = base_for(right)
+                base = tree.base_for(right)
                 self.invert(right, (base, base))
                 threshold = self.known(right) or (base, base)
             if not self.clocked and self._clock_only(left):
@@ -109,13 +123,20 @@ class Solver(Functions):
                 wrong = [g for g, t, w in zip(given, threshold, (down, up), strict=True) if holds(op, g, t) != w]
                 if not wrong or not is_constant(right):
                     return
-            self.invert(left, self._beyond(op, threshold, down, up))
-        finally:
-            self.clocked = before
+            choice = self.choices.generosity
+            self.invert(left, (level(op, threshold[0], down, choice), level(op, threshold[1], up, choice)))
 
-    def _beyond(self, op: str, threshold: Pair, down: bool, up: bool) -> Pair:
-        choice = self.choices.generosity
-        return (level(op, threshold[0], down, choice), level(op, threshold[1], up, choice))
+    @contextmanager
+    def _for_now(self, **state: Any) -> Iterator[None]:
+        """Within it, these fields have other values."""
+        before = {name: getattr(self, name) for name in state}
+        for name, value in state.items():
+            setattr(self, name, value)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                setattr(self, name, value)
 
     # -- values
 
@@ -160,67 +181,123 @@ class Solver(Functions):
         self._compare(node, True, True)
 
     def _arithmetic(self, node: Any, want: Pair) -> None:
-        before, self.clocked = self.clocked, self.clocked or reads_clock(node, self.instants)
-        try:
-            self._operands(node, want)
-        finally:
-            self.clocked = before
-
-    def _operands(self, node: Any, want: Pair) -> None:
-        left, right = self.known(node.lhs), self.known(node.rhs)
-        if left is None and right is None:
-            first = node.rhs if self.choices.denominator_first else node.lhs
-            base = base_for(first)
-            self.invert(first, (base, base))
+        with self._for_now(clocked=self.clocked or tree.reads_clock(node, self.instants)):
             left, right = self.known(node.lhs), self.known(node.rhs)
-        if right is not None and (left is None or is_constant(node.rhs)):
-            self.invert(node.lhs, each(lambda w, r: left_operand(str(node.op), w, r), want, right))
-        elif left is not None:
-            self.invert(node.rhs, each(lambda w, v: right_operand(str(node.op), w, v), want, left))
-        else:
-            raise CannotDerive(f"neither side of '{node.op}' could be decided")
+            if left is None and right is None:
+                first = node.rhs if self.choices.denominator_first else node.lhs
+                base = tree.base_for(first)
+                self.invert(first, (base, base))
+                left, right = self.known(node.lhs), self.known(node.rhs)
+            if right is not None and (left is None or is_constant(node.rhs)):
+                self.invert(node.lhs, each(operation(str(node.op), LEFT), want, right))
+            elif left is not None:
+                self.invert(node.rhs, each(operation(str(node.op), RIGHT), want, left))
+            else:
+                raise CannotDerive(f"neither side of '{node.op}' could be decided")
 
     def _aggregate(self, node: Any, want: Pair) -> None:
         op = str(node.op)
-        if op in COUNTS or op == "count_values":
+        if op in tree.COUNTS or op == "count_values":
             self._count(node.expr, want)
         elif op in ("stddev", "stdvar"):
             spread = want if op == "stddev" else each(lambda w, _: math.sqrt(max(w, 0.0)), want, want)
             middle = 10 * max(abs(spread[0]), abs(spread[1]), 1.0)
             for copy, sign in ((1, 1.0), (2, -1.0)):
-                self._copied(copy, node.expr, each(lambda w, _, s=sign: middle + s * w, spread, spread))  # type: ignore[misc]
-        elif op in THROUGH:
-            if op == "sum" and counts_matches(node.expr):
+                with self._for_now(copy=copy):
+                    self.invert(node.expr, (middle + sign * spread[0], middle + sign * spread[1]))
+        elif op in tree.THROUGH:
+            if op == "sum" and tree.counts_matches(node.expr):
                 self._count(node.expr, want)
                 return
-            before, self.summing = self.summing, op == "sum"
-            try:
+            with self._for_now(summing=op == "sum"):
                 self.invert(node.expr, want)
-            finally:
-                self.summing = before
         else:
             raise CannotDerive(f"no way is known to give {op}() a value")
 
-    def _copied(self, copy: int, node: Any, want: Pair) -> None:
-        before, self.copy = self.copy, copy
-        try:
-            self.invert(node, want)
-        finally:
-            self.copy = before
-
     def _count(self, node: Any, want: Pair) -> None:
         numbers = tuple(math.ceil(w - 1e-9) for w in want)
-        there = max((len(self.script.of(name)) for name in metrics_below(node)), default=0)
+        there = max((len(self.script.of(name)) for name in tree.metrics_below(node)), default=0)
         most = max(*numbers, there)
         if most > _MOST_SERIES:
             raise CannotDerive(f"it counts {most} series, more than {_MOST_SERIES}")
-        before = self.copy
-        try:
-            for copy in range(1, most + 1):
-                self.copy = copy
+        for copy in range(1, most + 1):
+            with self._for_now(copy=copy):
                 self.truth(node, copy <= numbers[0], copy <= numbers[1])
-        finally:
-            self.copy = before
+
+    # -- functions
+
+    def call(self, node: Any, want: Pair) -> None:
+        name, args = node.func.name, node.args
+        if name in tree.SLOPES or name in ("increase", "delta", "idelta"):
+            inner = args[0]
+            if not isinstance(inner, promql.MatrixSelector):
+                raise CannotDerive(f"{name}() of a subquery has no course that could be computed backwards")
+            if name in tree.COUNTERS and min(want) < 0:
+                raise CannotDerive(f"{name}() of a counter is never below zero")
+            span = inner.range.total_seconds()
+            per = {"increase": span, "delta": span, "idelta": self.interval_s}.get(name, 1.0)
+            self._place(inner.vector_selector, "slope", (want[0] / per, want[1] / per))
+        elif name in ("changes", "resets"):
+            self._place(tree.only_selector(args[0]), "toggle", (float(want[0] >= 1), float(want[1] >= 1)))
+        elif name == "histogram_quantile":
+            self._histogram(args[1], want)
+        elif name == "predict_linear":
+            self._predict(node, want)
+        elif name in ("stddev_over_time", "stdvar_over_time"):
+            self._place(tree.only_selector(args[0]), "toggle", (float(want[0] > 0), float(want[1] > 0)))
+        elif name == "sum_over_time":
+            samples = max(1.0, tree.span_s(args[0]) / self.interval_s)
+            self._inner(args[0], (want[0] / samples, want[1] / samples))
+        elif name in ("count_over_time", "present_over_time", "absent", "absent_over_time"):
+            self._call_truth(node, want[0] > 0, want[1] > 0)
+        elif name in tree.LIKE_INNER:
+            self._inner(tree.first_open(args), want)
+        elif name in FUNCTIONS:
+            self.invert(args[0], each(lambda w, _: FUNCTIONS[name](w), want, want))
+        elif name == "timestamp":
+            raise CannotDerive("timestamp() is the instant of a sample, which a scrape sets and no value can")
+        elif name in tree.CALENDAR:
+            raise CannotDerive(f"{name}() depends on the time of day, which no series can set")
+        else:
+            raise CannotDerive(f"no way is known to give {name}() a value")
+
+    def _inner(self, node: Any, want: Pair) -> None:
+        match node:
+            case promql.MatrixSelector():
+                self._place(node.vector_selector, "value", want)
+            case promql.SubqueryExpr():
+                self.invert(node.expr, want)
+            case _:
+                self.invert(node, want)
+
+    def _predict(self, node: Any, want: Pair) -> None:
+        horizon = self.known(node.args[1])
+        if horizon is None:
+            raise CannotDerive("the horizon of predict_linear() is not a number")
+        selector = tree.only_selector(node.args[0])
+        labels = self.labels_for(selector)
+        leaf = self.script.get(selector.name or "", labels)
+        if leaf is None or leaf.shape == "present":
+            start = max(abs(want[0]), abs(want[1]), tree.BASE)
+            leaf = self._put(selector, "value", (start if want[0] >= 0 else want[0], start))
+        ahead = horizon[1]
+        leaf.drift = 1.5 * (want[1] - leaf.levels[1]) / ahead if ahead else 0.0
+
+    def _histogram(self, node: Any, want: Pair) -> None:
+        inner = tree.only_selector(node)
+        low, high = sorted(want)
+        high = high if high > 0 else 1.0
+        low = low if 0 < low < high else high / 10
+        edges = (0.9 * low, 1.1 * low, 0.9 * high, 1.1 * high, math.inf)
+        if edges[1] >= edges[2]:
+            edges = (edges[0], math.sqrt(low * high), math.sqrt(low * high), edges[3], math.inf)
+        counts = {low: (0.0, 1.0, 1.0, 1.0, 1.0), high: (0.0, 0.0, 0.0, 1.0, 1.0)}
+        down = counts[low] if want[0] <= want[1] else counts[high]
+        up = counts[high] if want[0] <= want[1] else counts[low]
+        shape = "slope" if tree.calls(node, tree.SLOPES | {"increase"}) else "value"
+        for edge, at_rest, during in zip(edges, down, up, strict=True):
+            le = "+Inf" if math.isinf(edge) else f"{edge:.9g}"
+            self._put(inner, shape, (tree.BASE * at_rest, tree.BASE * during), {"le": le})
 
     # -- series
 
@@ -230,3 +307,138 @@ class Solver(Functions):
             self.through(record, selector, lambda inner: self.truth(inner, down, up))
         elif down or up:
             self._put(selector, "present", (float(down), float(up)))
+
+    def _place(self, selector: Any, shape: str, want: Pair) -> None:
+        record = self.record_of(selector)
+        if record is not None and shape == "value":
+            self.through(record, selector, lambda inner: self.invert(inner, want))
+            return
+        if selector.offset:
+            raise CannotDerive("a value in the past cannot be set apart from the present one")
+        self._put(selector, shape, want)
+
+    def _put(self, selector: Any, shape: Any, want: Pair, more: Mapping[str, str] | None = None) -> Leaf:
+        labels = {**self.labels_for(selector), **(more or {})}
+        name = metric_of(selector)
+        if name in ("ALERTS", "ALERTS_FOR_STATE"):
+            raise CannotDerive("it reads the state of other alerts")
+        if not all(map(math.isfinite, want)):
+            raise CannotDerive(f"{name} would need a value without bound")
+        leaf = Leaf(name, labels, shape, want, self.summing, self.clocked and shape == "value")
+        there = self.script.get(name, labels)
+        if there is None and self.summing:
+            self._make_room(leaf)
+        return self.script.put(leaf)
+
+    def _make_room(self, leaf: Leaf) -> None:
+        """A sum over all statuses contains that over one: what the part takes, the whole gives."""
+        for other in self.script.of(leaf.name):
+            left = each(lambda a, b: a - b, other.levels, leaf.levels)
+            if other.summed and other.shape == leaf.shape and min(left) >= 0:
+                other.levels = left
+
+    def labels_for(self, selector: Any) -> dict[str, str]:
+        """The labels of a series that the selector picks; raises CannotDerive where none satisfy its matchers."""
+        wanted = dict(self.labels)
+        if self.copy:
+            wanted |= {label: f"{wanted.get(label, self.mark)}-{self.copy}" for label in self.apart}
+        if self.choices.shared:
+            wanted |= self.shared
+        found = label_values((*matchers_of(selector), *self.extra), wanted, self.mark)
+        if found is None:
+            raise CannotDerive(f"no labels satisfy all matchers of '{promql_text(selector)}'")
+        return found
+
+    def record_of(self, selector: Any) -> Rule | None:
+        """The recording rule behind a selector, where such rules are followed."""
+        if not self.choices.expand or self.depth > 8:
+            return None
+        return self.records.get(selector.name or "")
+
+    def through(self, record: Rule, selector: Any, go: Callable[[Any], None]) -> None:
+        """Goes on into a recording rule's expression; raises CannotDerive where its own labels are not asked for."""
+        kept = [m for m in matchers_of(selector) if m.label not in record.labels]
+        fixed = [m for m in matchers_of(selector) if m.label in record.labels]
+        if not matches_all(fixed, record.labels):
+            raise CannotDerive(f"the recording rule {record.record} has other labels than are asked for")
+        with self._for_now(extra=(*self.extra, *kept), depth=self.depth + 1):
+            go(promql.parse(record.expr))
+
+    # -- values that are decided already
+
+    def _decided(self, node: Any) -> bool:
+        """Whether every series below the node has been decided."""
+        return self.known(node) is not None and not is_constant(node)
+
+    def _clock_only(self, node: Any) -> bool:
+        """Whether the node reads time stamps that were decided as distances from now."""
+        leaves = [self.script.get(metric_of(one), self.labels_for(one)) for one in tree.selectors_below(node)]
+        return bool(leaves) and all(leaf is not None and leaf.clock for leaf in leaves)
+
+    def known(self, node: Any) -> Pair | None:
+        """The node's values, where its series are decided or it has none; None where it still is open."""
+        match node:
+            case promql.NumberLiteral():
+                return (node.val, node.val)
+            case promql.ParenExpr():
+                return self.known(node.expr)
+            case promql.UnaryExpr():
+                inner = self.known(node.expr)
+                return inner and (-inner[0], -inner[1])
+            case promql.BinaryExpr() if str(node.op) in ("and", "unless") or str(node.op) in COMPARISONS:
+                return None if is_bool(node) else self.known(node.lhs)
+            case promql.BinaryExpr():
+                left, right = self.known(node.lhs), self.known(node.rhs)
+                return None if left is None or right is None else each(operation(str(node.op)), left, right)
+            case promql.AggregateExpr() if str(node.op) in tree.THROUGH:
+                return self._known_sum(node)
+            case promql.AggregateExpr() if str(node.op) in tree.COUNTS:
+                metrics = tree.metrics_below(node.expr)
+                leaves = [leaf for name in metrics for leaf in self.script.of(name)]
+                plain = isinstance(node.expr, promql.VectorSelector)
+                return (float(len(leaves)), float(len(leaves))) if leaves and plain else None
+            case promql.Call():
+                return self._known_call(node)
+            case promql.VectorSelector():
+                return self._known_leaf(node, "value")
+        return None
+
+    def _known_sum(self, node: Any) -> Pair | None:
+        inner = self.known(node.expr)
+        if inner is None or str(node.op) != "sum":
+            return inner
+        selectors = tree.selectors_below(node.expr)
+        if len(selectors) != 1:
+            return inner
+        matchers = matchers_of(selectors[0])
+        leaves = [leaf for leaf in self.script.of(metric_of(selectors[0])) if matches_all(matchers, leaf.labels)]
+        factor = self._known_leaf(selectors[0], leaves[0].shape) if leaves else None
+        if factor is None or not all(factor):
+            return inner
+        total = (sum(leaf.levels[0] for leaf in leaves), sum(leaf.levels[1] for leaf in leaves))
+        return (inner[0] / factor[0] * total[0], inner[1] / factor[1] * total[1])
+
+    def _known_call(self, node: Any) -> Pair | None:
+        name, args = node.func.name, node.args
+        if name == "time":
+            return (0.0, 0.0)
+        if name in tree.SLOPES or name == "increase":
+            if not isinstance(args[0], promql.MatrixSelector):
+                return None
+            found = self._known_leaf(args[0].vector_selector, "slope")
+            per = args[0].range.total_seconds() if name == "increase" else 1.0
+            return found and (found[0] * per, found[1] * per)
+        if name in tree.LIKE_INNER:
+            inner = next((a for a in args if not is_constant(a)), args[0])
+            return self.known(inner.vector_selector if isinstance(inner, promql.MatrixSelector) else inner)
+        return None
+
+    def _known_leaf(self, selector: Any, shape: str) -> Pair | None:
+        if (record := self.record_of(selector)) is not None and shape == "value":
+            found: list[Pair | None] = []
+            self.through(record, selector, lambda inner: found.append(self.known(inner)))
+            return found[0]
+        leaf = self.script.get(metric_of(selector), self.labels_for(selector))
+        if leaf is None or leaf.shape != shape:
+            return None
+        return (leaf.levels[0], leaf.levels[0]) if selector.offset else leaf.levels

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -77,9 +77,15 @@ def children(node: Any) -> tuple[Any, ...]:
     return ()
 
 
+def below(node: Any) -> Iterator[Any]:
+    """The node and all that is below it, each before its operands."""
+    yield node
+    for child in children(node):
+        yield from below(child)
+
+
 def selectors_below(node: Any) -> list[Any]:
-    own = [node] if isinstance(node, promql.VectorSelector) else []
-    return own + [found for child in children(node) for found in selectors_below(child)]
+    return [one for one in below(node) if isinstance(one, promql.VectorSelector)]
 
 
 def metrics_below(node: Any) -> list[str]:
@@ -107,23 +113,17 @@ def first_open(arguments: Sequence[Any]) -> Any:
 
 def reads_clock(node: Any, instants: Collection[str] = ()) -> bool:
     """Whether a node measures distances on the clock: by `time()`, or between time stamps (`instants` too)."""
-    if isinstance(node, promql.Call) and node.func.name == "time":
-        return True
-    minus = isinstance(node, promql.BinaryExpr) and str(node.op) == "-"
-    names = {str(one.name or "") for one in selectors_below(node)} if minus else set()
-    if any(name in instants or names_an_instant(name) for name in names):
-        return True
-    return any(reads_clock(child, instants) for child in children(node))
+    differences = [one for one in below(node) if isinstance(one, promql.BinaryExpr) and str(one.op) == "-"]
+    names = {str(each.name or "") for one in differences for each in selectors_below(one)}
+    return calls(node, {"time"}) or any(name in instants or names_an_instant(name) for name in names)
 
 
-def calls(node: Any, names: frozenset[str]) -> bool:
-    if isinstance(node, promql.Call) and node.func.name in names:
-        return True
-    return any(calls(child, names) for child in children(node))
+def calls(node: Any, names: Collection[str]) -> bool:
+    return any(isinstance(one, promql.Call) and one.func.name in names for one in below(node))
 
 
 def has_subquery(node: Any) -> bool:
-    return isinstance(node, promql.SubqueryExpr) or any(map(has_subquery, children(node)))
+    return any(isinstance(one, promql.SubqueryExpr) for one in below(node))
 
 
 def counts_matches(node: Any) -> bool:
@@ -134,8 +134,8 @@ def counts_matches(node: Any) -> bool:
 
 
 def base_for(node: Any) -> float:
-    counting = isinstance(node, promql.AggregateExpr) and str(node.op) in COUNTS
-    return _FEW if counting or any(base_for(child) == _FEW for child in children(node)) else BASE
+    counting = any(isinstance(one, promql.AggregateExpr) and str(one.op) in COUNTS for one in below(node))
+    return _FEW if counting else BASE
 
 
 def is_bool(node: Any) -> bool:
@@ -145,28 +145,26 @@ def is_bool(node: Any) -> bool:
 def grouped_by(node: Any) -> set[str]:
     """The labels that aggregations keep, and those that such labels are made of."""
     found: set[str] = set()
-    if isinstance(node, promql.AggregateExpr) and node.modifier is not None and "by" in str(node.modifier.type).lower():
-        found |= set(node.modifier.labels)
-        found |= {one for made, sources in _made(node.expr) if made in found for one in sources}
-    return found.union(*map(grouped_by, children(node)))
+    for one in below(node):
+        if isinstance(one, promql.AggregateExpr) and one.modifier and "by" in str(one.modifier.type).lower():
+            labels = set(one.modifier.labels)
+            made = [sources for label, sources in _made(one.expr) if label in labels]
+            found |= labels.union(*made)
+    return found
 
 
-def _made(node: Any) -> list[tuple[str, tuple[str, ...]]]:
+def _made(node: Any) -> Iterator[tuple[str, list[str]]]:
     """The labels that label_replace and label_join make below a node, each with those that they read."""
-    own = []
-    if isinstance(node, promql.Call) and node.func.name in ("label_replace", "label_join"):
-        texts = [one.val for one in node.args if isinstance(one, promql.StringLiteral)]
-        read = texts[2:3] if node.func.name == "label_replace" else texts[2:]
-        own = [(texts[0], tuple(read))] if texts else []
-    return own + [found for child in children(node) for found in _made(child)]
+    for one in below(node):
+        if isinstance(one, promql.Call) and one.func.name in ("label_replace", "label_join"):
+            texts = [each.val for each in one.args if isinstance(each, promql.StringLiteral)]
+            yield from [(texts[0], texts[2:3] if one.func.name == "label_replace" else texts[2:])] if texts else []
 
 
 def longest_range_s(node: Any) -> float:
     """The longest range of samples that a node reads at once; a subquery without a step holds each of them twice."""
-    own = span_s(node) if isinstance(node, promql.MatrixSelector) else 0.0
-    if isinstance(node, promql.SubqueryExpr) and node.step is None:
-        own = 2 * span_s(node)
-    return max([own, *map(longest_range_s, children(node))])
+    spans = [2 * span_s(o) for o in below(node) if isinstance(o, promql.SubqueryExpr) and o.step is None]
+    return max([*_ranges_s(node), *spans], default=0.0)
 
 
 @lru_cache(maxsize=4096)
@@ -176,8 +174,7 @@ def shortest_range_s(expr: str) -> float:
 
 
 def _ranges_s(node: Any) -> list[float]:
-    own = [span_s(node)] if isinstance(node, promql.MatrixSelector) else []
-    return [*own, *(each for child in children(node) for each in _ranges_s(child))]
+    return [span_s(one) for one in below(node) if isinstance(one, promql.MatrixSelector)]
 
 
 def span_s(node: Any) -> float:

@@ -1,4 +1,4 @@
-"""promtool's unit tests as they stand in a file: each group's series, and which alerts must fire when.
+"""promtool's unit tests as they stand in a file, what each is played by, and how that ended.
 
 A group that cannot be read keeps its place and says why; the others go on.
 """
@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from chaoskit.errors import BadInput, Place
+from chaoskit.events import ExpectedQuiet, ExpectedTexts
 from chaoskit.faults.scripted import ENDLESS, NEVER, Scripted, Segment, Values, constant, parse_identity, parse_values
 from chaoskit.units import parse_duration
+from chaoskit.verify.verdict import Result, worst_of
 from chaoskit.yaml_source import Node, read, read_text
 
 _LOOKBACK_S = 300.0
@@ -24,6 +26,37 @@ _LOOKBACK_S = 300.0
 _TIME_STAMP = re.compile(r"(_time|timestamp|_seconds|_expiry|_not_after|_since|_date|_last_\w+)$")
 _COUNTER = re.compile(r"_(total|count|sum|bucket)$")
 _DEFAULT = "1m"
+
+
+@dataclass(frozen=True, slots=True)
+class GivenTest:
+    """One drill of a unit test; `rules` are those that are loaded, by `Rule.key`."""
+
+    place: Place
+    rules: frozenset[str]
+    appears_s: Mapping[str, float]
+    """By alert, how long its series take to make it true: their lead-in."""
+    scale: float
+    results: Mapping[str, tuple[Mapping[str, str], ...]]
+    """By alert, the labels of each instance that fires."""
+    texts: tuple[ExpectedTexts, ...] = ()
+    quiet: tuple[ExpectedQuiet, ...] = ()
+    late_vs: float = 60.0
+    """By so much scrapes and evaluations may be later than promtool's."""
+    hasty: bool = True
+    """Whether an alert that is loaded may be true before the series are at rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRow:
+    """One test group: the drills that play it, or why none does; `result` is None where it is merely left out."""
+
+    place: Place
+    title: str
+    alerts: tuple[str, ...] = ()
+    drills: tuple[str, ...] = ()
+    result: Result | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +195,19 @@ def _texts(node: Node | None) -> list[str]:
 
 def _labels(node: Node | None) -> dict[str, str]:
     return {str(key.raw): _raw(value) for key, value in node.pairs} if node is not None else {}
+
+
+AGAIN = "-again"
+"""Ends the names of what is played a second time."""
+
+
+def played(row: GroupRow, ended: Mapping[str, Result]) -> GroupRow:
+    """The row with the worst of how its drills ended; of one that was UNKNOWN the second attempt counts."""
+    found = []
+    for drill in (Path(name).stem for name in row.drills):
+        first, again = ended.get(drill), ended.get(f"{drill}{AGAIN}")
+        found.append(again if again and first is not Result.FAIL else first or Result.UNKNOWN)
+    return replace(row, result=worst_of(found)) if found else row
 
 
 # -- the series on a page

@@ -16,25 +16,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from chaoskit.alerting.model import AlertConfig, Rule
 from chaoskit.alerting.routing import alert_labels, match_routes, receivers_of
 from chaoskit.alerting.windows_expression import range_of
 from chaoskit.errors import EquipmentError
 from chaoskit.events import ExpectedQuiet, ExpectedTexts
 from chaoskit.faults.scripted import Course, notation
-from chaoskit.faults.series import Series
-from chaoskit.rehearse.derive import closure, key_of, recording_rules
-from chaoskit.rehearse.drill import STEP
+from chaoskit.rehearse.derive import closure, recording_rules
+from chaoskit.rehearse.drill import Given
 from chaoskit.rehearse.mutes import muted_by
 from chaoskit.rehearse.perform import with_rules
-from chaoskit.rehearse.proof import answered, dumped, promtool_tests, results_of
-from chaoskit.rehearse.scenarios import Given
-from chaoskit.rehearse.tested import GivenTest, GroupRow
-from chaoskit.rehearse.unit_tests import UnitTest, Wanted, Way, ways
+from chaoskit.rehearse.promtool import answered, asking, dumped, results_of, run_tests
+from chaoskit.rehearse.unit_tests import GivenTest, GroupRow, UnitTest, Wanted, Way, ways
 from chaoskit.rehearse.waves import SCALES, scale_for_length
-from chaoskit.rehearse.written import described
+from chaoskit.rehearse.written import STEP, described, scenario_of
 from chaoskit.units import format_duration
 from chaoskit.verify.verdict import Result
 
@@ -122,13 +117,10 @@ class Chooser:
         said: list[str] = []
         for turn in range(max(map(len, alike.values()))):
             others = {
-                key_of(one)
-                for some in alike.values()
-                for one in some
-                if len(some) > 1 and one not in some[turn : turn + 1]
+                one.key for some in alike.values() for one in some if len(some) > 1 and one not in some[turn : turn + 1]
             }
             mine = [some[turn] for some in alike.values() if len(some) > turn and some[0].alert in asked]
-            trial = _Trial(self, test, [one for one in loaded if key_of(one) not in others], f"{name}-{turn}")
+            trial = _Trial(self, test, [one for one in loaded if one.key not in others], f"{name}-{turn}")
             _, firing = trial.as_it_stands(asked, ())
             found, why_not = trial.drills(mine, firing)
             given += found
@@ -144,9 +136,9 @@ class Chooser:
 
     def _loaded(self, rules: Sequence[Rule]) -> list[Rule]:
         records = recording_rules(self.config.rules)
-        read = {key_of(one): one for rule in rules for one in (rule, *closure(rule, records).values())}
+        read = {one.key: one for rule in rules for one in (rule, *closure(rule, records).values())}
         if any(_OTHER_ALERTS.search(one.expr) for one in read.values()):
-            read = {key_of(one): one for one in self.config.rules}
+            read = {one.key: one for one in self.config.rules}
         return list(read.values())
 
     def _unplayable(self, test: UnitTest, loaded: Sequence[Rule]) -> str:
@@ -185,7 +177,7 @@ class _Trial:
         instants = sorted({at for name, at in test.expected.items() if name in asked})
         entries = [
             {
-                "eval_time": format_duration(one.at_s) if one.at_s else "0s",
+                "eval_time": format_duration(one.at_s),
                 "alertname": one.alert,
                 "exp_alerts": [{"exp_labels": dict(each[0]), "exp_annotations": dict(each[1])} for each in one.alerts],
             }
@@ -239,12 +231,12 @@ class _Trial:
             key=lambda each: -sum(not isinstance(o, str) for o in each[1][0].values()),
         ):
             held = {key: result for key, result in found.items() if not isinstance(result, str)}
-            mine = [rule for rule in left if key_of(rule) in held]
+            mine = [rule for rule in left if rule.key in held]
             left = [rule for rule in left if rule not in mine]
             for members in self._apart(mine, held):
-                yield members, way, {rule.alert: held[key_of(rule)] for rule in members}, hasty
+                yield members, way, {rule.alert: held[rule.key] for rule in members}, hasty
         for rule in left:
-            reasons = [str(found[key_of(rule)]) for found in outcomes]
+            reasons = [str(found[rule.key]) for found in outcomes]
             said.append(f"{rule.alert}: its series {max(reasons, key=_LACKS.index)}")
 
     def _apart(self, rules: Sequence[Rule], held: Mapping[str, tuple[Labels, ...]]) -> list[list[Rule]]:
@@ -252,7 +244,7 @@ class _Trial:
         apart: list[list[Rule]] = []
         for rule in rules:
             for there in apart:
-                both = {key_of(one): (one, held[key_of(one)], _NO_MARK) for one in (rule, *there)}
+                both = {one.key: (one, held[one.key], _NO_MARK) for one in (rule, *there)}
                 if rule.alert not in {one.alert for one in there} and not muted_by(self.chooser.config, both):
                     there.append(rule)
                     break
@@ -297,7 +289,7 @@ class _Trial:
             raise EquipmentError("promtool", f"a test's series were refused: {' '.join(said.split())[-300:]}")
         said_of = [found.get(n, {}) for n in range(len(tried))]
         return [
-            ({key_of(r): self._outcome(r, mine) for r in rules}, any(word.startswith(_EARLY) for word in mine))
+            ({r.key: self._outcome(r, mine) for r in rules}, any(word.startswith(_EARLY) for word in mine))
             for mine in said_of
         ]
 
@@ -322,7 +314,7 @@ class _Trial:
 
     def _ask(self, word: str, tests: Sequence[Mapping[str, Any]], evaluation: str) -> tuple[int, str]:
         folder = self.chooser.folder
-        sources = with_rules(self.chooser.config, frozenset(map(key_of, self.loaded)))
+        sources = with_rules(self.chooser.config, frozenset(rule.key for rule in self.loaded))
         files = []
         for key, text in sources.items():
             if key.startswith("rules:"):
@@ -332,9 +324,7 @@ class _Trial:
         document = {"rule_files": files, "evaluation_interval": evaluation, "tests": list(tests)}
         if self.test.order:
             document["group_eval_order"] = list(self.test.order)
-        file = folder / f"{self.name}-{word}.yml"
-        file.write_text(dumped(document), encoding="utf-8")
-        return promtool_tests(self.chooser.promtool, file)
+        return run_tests(self.chooser.promtool, folder / f"{self.name}-{word}.yml", document)
 
     # -- the drill
 
@@ -354,27 +344,12 @@ class _Trial:
         names = {rule.alert for rule in rules}
         others = {r.alert for r in self.loaded if r.alert} - names
         loaded = [one for one in self.loaded if one.record or one in rules or one.alert in others]
-        document = {
-            "chaoskit": 1,
-            "title": f"{test.title} ({test.place})",
-            "steps": [
-                {
-                    "inject": Series.kind,
-                    "as": STEP,
-                    "with": {
-                        "interval": format_duration(test.interval_s),
-                        "series": [described(one) for one in way.series],
-                    },
-                },
-                {"wait": "settled"},
-                {"undo": STEP, "as": "rest"},
-                {"wait": "settled"},
-            ],
-            "expect": [entry for rule in rules for entry in self._expected(rule, results[rule.alert])],
-        }
+        expect = [entry for rule in rules for entry in self._expected(rule, results[rule.alert])]
+        series = [described(one) for one in way.series]
+        text = dumped(scenario_of(f"{test.title} ({test.place})", test.interval_s, series, expect))
         made = GivenTest(
             test.place,
-            frozenset(map(key_of, loaded)),
+            frozenset(rule.key for rule in loaded),
             {rule.alert: max(0.0, lasts_s - rule.for_s) for rule in rules},
             scale,
             results,
@@ -387,7 +362,6 @@ class _Trial:
             2 * chooser.interval_s + 2 * max(rule.interval_s for rule in rules) + test.interval_s,
             hasty,
         )
-        text = yaml.safe_dump(document, sort_keys=False, width=1_000_000, allow_unicode=True)
         return Given(f"{self.name}-{number + 1}.yml", text, made)
 
     def _expected(self, rule: Rule, results: Sequence[Labels]) -> Iterator[dict[str, Any]]:
@@ -441,11 +415,7 @@ _LACKS = (
 def _query(number: int, word: str, names: Sequence[str], at_s: float, pending: bool = False) -> dict[str, Any]:
     matcher = "|".join(re.escape(name).replace("\\", "\\\\") for name in names)
     state = "" if pending else ',alertstate="firing"'
-    return {
-        "expr": f'ALERTS{{alertname=~"{matcher}"{state}}}\n# chaoskit {number} {word}',
-        "eval_time": format_duration(at_s) if at_s else "0s",
-        "exp_samples": [],
-    }
+    return asking(number, word, f'ALERTS{{alertname=~"{matcher}"{state}}}', at_s)
 
 
 def _alerts(got: str) -> list[Labels]:

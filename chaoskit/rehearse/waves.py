@@ -19,11 +19,10 @@ from chaoskit.alerting.model import AlertConfig, Matcher, Rule
 from chaoskit.alerting.routing import alert_labels, match_routes, matches_all
 from chaoskit.faults.scripted import Scripted
 from chaoskit.rehearse.apart import Group, groups_of
-from chaoskit.rehearse.derive import closure, watched_by
-from chaoskit.rehearse.joins import OneSide, ambiguous, one_sides
+from chaoskit.rehearse.derive import exprs_of, looks_at, watched_by
+from chaoskit.rehearse.matching import OneSide, ambiguous, one_sides
 from chaoskit.rehearse.past import Far, left_s
 from chaoskit.rehearse.proof import Proven
-from chaoskit.rehearse.texts import looks_at
 
 MOST_IN_A_WAVE = 120
 MOST_WHEN_BUSY = 40
@@ -155,7 +154,7 @@ def make_waves(
     for one in sorted(proven, key=length_s):
         rule = one.subject.rule
         scripted = {series.name for series in one.guess.series}
-        exprs = [rule.expr, *(record.expr for record in closure(rule, records).values())]
+        exprs = exprs_of(rule, records)
         watched = {} if marked(one) else watched_by(exprs)
         shown = by_metric(one.guess.series)
         queried = looks_at(rule, records)
@@ -211,7 +210,7 @@ def foreign_to(config: AlertConfig, records: Mapping[str, Rule], proven: Sequenc
         if not marked(one):  # no other's series is in its sight: they come in different waves
             continue
         rule = one.subject.rule
-        watched = watched_by([rule.expr, *(record.expr for record in closure(rule, records).values())])
+        watched = watched_by(exprs_of(rule, records))
         others = {
             other
             for name, all_of in watched.items()

@@ -1,10 +1,44 @@
-"""Scripted series as a scenario writes them."""
+"""Scripted series, and scenarios of them, as texts."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chaoskit.faults.scripted import ENDLESS, Scripted, Segment, Values
+import promql_parser as promql
+import yaml
+
+from chaoskit.alerting.model import Rule
+from chaoskit.faults.scripted import ENDLESS, Scripted, Segment, Values, identity
+from chaoskit.faults.series import Series
+from chaoskit.rehearse.selectors import label_values
+from chaoskit.rehearse.tree import matchers_of, selectors_below
+from chaoskit.units import format_duration
+
+STEP = "script"
+
+
+def scenario_of(
+    title: str, interval_s: float, series: Sequence[Mapping[str, Any]], expect: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """A scenario in which described series follow their script until all is settled, and then are at rest again."""
+    settings = {"interval": format_duration(interval_s), "series": series}
+    steps = [{"inject": Series.kind, "as": STEP, "with": settings}, {"wait": "settled"}]
+    steps += [{"undo": STEP, "as": "rest"}, {"wait": "settled"}]
+    return {"chaoskit": 1, "title": title, "steps": steps, "expect": expect}
+
+
+def stub_for(rule: Rule, mark: str) -> str:
+    """A scenario to fill in, for a rule whose series could not be derived: `values` and `rest` are left open."""
+    series: dict[str, None] = {}
+    for selector in selectors_below(promql.parse(rule.expr)):
+        labels = label_values(matchers_of(selector), {"instance": mark, "job": mark}, mark) or {}
+        series[identity(selector.name or "METRIC", labels)] = None
+    open_ones = [{"series": one, "values": "FILL-IN", "rest": "FILL-IN"} for one in series]
+    document = scenario_of(f"{rule.alert} fires and clears", 0, open_ones, [{"alert": rule.alert, "from": STEP}])
+    del document["steps"][0]["with"]["interval"], document["steps"][2]["as"]
+    condition = "\n".join(f"#   {line}" for line in rule.expr.strip().splitlines())
+    return f"# Make this true, and false again:\n{condition}\n{yaml.safe_dump(document, sort_keys=False, width=120)}"
 
 
 def described(series: Scripted) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import pytest
 
 from chaoskit.history import read_history
 from chaoskit.rehearse.derive import recording_rules
-from chaoskit.rehearse.proof import Subject, prove
+from chaoskit.rehearse.proof import Engine, Subject, prove
 from chaoskit.stack.binaries import require
 from chaoskit.verify.verify import verify
 from tests.unit.test_rehearse_derive import rule
@@ -288,13 +288,15 @@ CONDITIONS = {
 def test_the_engine_confirms_the_series_of_each_construct(name: str, tmp_path: Path) -> None:
     record = rule("sum by (job) (rate(a_total[5m]))", record="job:a:rate5m")
     subject = Subject(7, rule(CONDITIONS[name]), 3600.0 if name == "prediction" else 300.0)
-    proven, unproven = prove([subject], recording_rules((record,)), require().promtool, tmp_path, 15.0)
+    proven, unproven = prove([subject], Engine(recording_rules((record,)), require().promtool, tmp_path, 15.0))
     assert not unproven
     assert proven[0].results
 
 
 def test_the_engine_refutes_series_for_what_can_never_be_true(tmp_path: Path) -> None:
-    proven, (unproven,) = prove([Subject(7, rule("count(a) == 0"), 300.0)], {}, require().promtool, tmp_path, 15.0)
+    proven, (unproven,) = prove(
+        [Subject(7, rule("count(a) == 0"), 300.0)], Engine({}, require().promtool, tmp_path, 15.0)
+    )
     assert not proven
     assert "do not make it true" in unproven.reason
 
@@ -312,7 +314,7 @@ def test_the_engine_refutes_series_for_what_can_never_be_true(tmp_path: Path) ->
 def test_the_engine_tells_which_alerts_are_true_before_their_series_are_at_rest(
     expr: str, hasty: bool, tmp_path: Path
 ) -> None:
-    (proven,), _ = prove([Subject(7, rule(expr), 1800.0)], {}, require().promtool, tmp_path, 15.0)
+    (proven,), _ = prove([Subject(7, rule(expr), 1800.0)], Engine({}, require().promtool, tmp_path, 15.0))
     assert proven.hasty == hasty
 
 
@@ -322,7 +324,7 @@ def test_the_engine_renders_the_labels_by_which_an_alert_is_routed(tmp_path: Pat
         "team": "a",
     }
     subject = Subject(7, replace(rule("sum by (disk) (a) > 11"), labels=labels), 0.0)
-    (proven,), _ = prove([subject], {}, require().promtool, tmp_path, 15.0, {"site": "x"})
+    (proven,), _ = prove([subject], Engine({}, require().promtool, tmp_path, 15.0, {"site": "x"}))
     assert proven.results == ({"disk": "rehearsal-7", "severity": "high in x", "team": "a"},)
 
 
@@ -338,7 +340,7 @@ def test_a_template_that_queries_is_to_blame_only_where_the_engine_had_all_that_
     text: str, doubt: str, tmp_path: Path
 ) -> None:
     subject = Subject(7, rule("a > 10", annotations={"summary": text}), 0.0)
-    (proven,), _ = prove([subject], {}, require().promtool, tmp_path, 15.0)
+    (proven,), _ = prove([subject], Engine({}, require().promtool, tmp_path, 15.0))
     assert proven.doubt == doubt
 
 

@@ -7,11 +7,10 @@ import random
 from pathlib import Path
 
 import pytest
-import yaml
 
 from chaoskit.alerting.expression import expression
 from chaoskit.alerting.labels import labels_of
-from chaoskit.rehearse.proof import answered, promtool_tests, results_of
+from chaoskit.rehearse.promtool import answered, asking, results_of, run_tests
 from chaoskit.stack.binaries import Binaries
 
 pytestmark = pytest.mark.stack
@@ -88,12 +87,7 @@ def answers(binaries: Binaries, folder: Path, texts: list[str]) -> dict[int, str
         for metric, labels in METRICS.items()
         for n, pairs in enumerate(itertools.product(*([f'{each}="{each}{i}"' for i in (1, 2)] for each in labels)))
     ]
-    asked = [
-        {"expr": f"{text}\n# chaoskit {number} x", "eval_time": "10m", "exp_samples": []}
-        for number, text in enumerate(texts)
-    ]
+    asked = [asking(number, "x", text, 600) for number, text in enumerate(texts)]
     tests = [{"interval": "1m", "input_series": series, "promql_expr_test": asked}]
-    file = folder / "tests.yml"
-    file.write_text(yaml.safe_dump({"tests": tests}, width=1000), encoding="utf-8")
-    _, said = promtool_tests(binaries.promtool, file)
+    _, said = run_tests(binaries.promtool, folder / "tests.yml", {"tests": tests})
     return {number: got["x"] for number, got in answered(said).items()}

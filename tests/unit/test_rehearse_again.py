@@ -25,16 +25,15 @@ from chaoskit.hop import Hop
 from chaoskit.host import process
 from chaoskit.observe import pressure
 from chaoskit.rehearse import lanes, session
-from chaoskit.rehearse.derive import key_of
+from chaoskit.rehearse.drill import Given
 from chaoskit.rehearse.lanes import Lane
 from chaoskit.rehearse.outcome import Rehearsed, RuleOutcome
 from chaoskit.rehearse.output import exit_code, text_lines
 from chaoskit.rehearse.perform import Performed
 from chaoskit.rehearse.proof import Proven, Subject, Unproven
-from chaoskit.rehearse.scenarios import Given
 from chaoskit.rehearse.session import Asked, Session
-from chaoskit.rehearse.stub import stub_for
 from chaoskit.rehearse.waves import CALM, FEW
+from chaoskit.rehearse.written import stub_for
 from chaoskit.stack.binaries import Binaries
 from chaoskit.verify.verdict import Result, Row
 from tests.rehearse_examples import alerts, proven
@@ -57,7 +56,7 @@ class Attempts:
                 self.played.append((drill.name, drill.plan.time_scale, side_by_side))
                 rows = [Row(about="nothing else", hop=Hop.FINDING, result=Result.UNKNOWN, reason="blind")]
                 found = {
-                    key_of(a.rule): RuleOutcome(a.rule, result, (f"it is {result}",), wave=drill.name)
+                    a.rule.key: RuleOutcome(a.rule, result, (f"it is {result}",), wave=drill.name)
                     for a in drill.plan.alerts
                 }
                 yield Performed(found, {drill.name: rows if result is Result.UNKNOWN else []})
@@ -169,7 +168,7 @@ def test_a_rule_whose_wave_cannot_be_planned_is_a_row_and_the_others_of_the_wave
     monkeypatch.setattr(session, "roused", lambda *_, **__: frozenset())
     asked = Asked(replace(config, promise=promise), 15.0, tmp_path, True)
     found = Session(asked, Binaries(NONE, NONE, NONE, NONE, {}), lambda line: None).rehearse()
-    results = {key_of(one.rule): one.result for one in found.outcomes}
+    results = {one.rule.key: one.result for one in found.outcomes}
     (bad,) = [one for one in found.outcomes if one.result is not Result.PASS]
     assert (bad.rule.alert, bad.result) == ("AllQueues", Result.UNKNOWN)
     assert "receiver 'gone' is defined nowhere" in bad.reasons[0]

@@ -11,7 +11,7 @@ from chaoskit.alerting.routing import matches_all
 from chaoskit.errors import Place
 from chaoskit.faults.scripted import Course, value_at
 from chaoskit.rehearse.derive import BUG, Guess, closure, guesses, recording_rules
-from chaoskit.rehearse.levels import CHOICES, level
+from chaoskit.rehearse.inverse import CHOICES, level
 from chaoskit.rehearse.selectors import label_values
 from chaoskit.rehearse.solve import Solver
 

@@ -19,7 +19,7 @@ from chaoskit.localize.mail_header import HEADER_TEMPLATE
 from chaoskit.rehearse import marker
 from chaoskit.rehearse.apart import groups_of
 from chaoskit.rehearse.derive import recording_rules
-from chaoskit.rehearse.drill import wrong_with
+from chaoskit.rehearse.drill import Given, given_drill, wrong_with
 from chaoskit.rehearse.inputs import (
     ASSUMED,
     changed_alerts,
@@ -27,8 +27,7 @@ from chaoskit.rehearse.inputs import (
     template_files,
     with_a_job,
 )
-from chaoskit.rehearse.scenarios import Given, given_drill
-from chaoskit.rehearse.stub import stub_for
+from chaoskit.rehearse.written import stub_for
 from chaoskit.scenario.model import FaultSpec
 from tests.rehearse_examples import ROUTES, RULES, alerts, config, config_of
 

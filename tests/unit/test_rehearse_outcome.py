@@ -15,11 +15,11 @@ from chaoskit.errors import ExitCode, Place
 from chaoskit.events import AnyEvent, FaultOk, Notice, Scrapes
 from chaoskit.history import History
 from chaoskit.hop import Hop
+from chaoskit.rehearse.drill import Given, given_drill
 from chaoskit.rehearse.inputs import ASSUMED
 from chaoskit.rehearse.outcome import Heard, Rehearsed, RuleOutcome, judge_wave, unrehearsed, with_static, worse
 from chaoskit.rehearse.output import exit_code, text_lines, to_github, to_json, to_junit
 from chaoskit.rehearse.perform import Performed
-from chaoskit.rehearse.scenarios import Given, given_drill
 from chaoskit.verify.case import case_of
 from chaoskit.verify.unproved import UNPROVED
 from chaoskit.verify.verdict import Result, Row, worst_of

@@ -20,7 +20,7 @@ from chaoskit.observe.poller import MERGED_S
 from chaoskit.rehearse.drill import wave_drill
 from chaoskit.rehearse.outcome import RESTORED, judge_wave
 from chaoskit.rehearse.past import Far, Remembered, ahead_s, begun, openmetrics, restores, write_blocks
-from chaoskit.rehearse.proof import Subject, edges, prove
+from chaoskit.rehearse.proof import Engine, Subject, edges, prove
 from chaoskit.rehearse.waves import held_to_s, make_waves, needed_s, with_a_past
 from chaoskit.stack.binaries import require
 from chaoskit.verify.case import case_of
@@ -90,8 +90,8 @@ def test_promtool_makes_blocks_of_it(tmp_path: Path) -> None:
 def test_the_instants_at_which_a_condition_changes_are_found_to_the_interval(tmp_path: Path) -> None:
     subject = Subject(7, rule("avg_over_time(queue[6h]) > 100"), 21600.0)
     promtool = require().promtool
-    (one,), _ = prove([subject], {}, promtool, tmp_path, 15.0)
-    rise_s, fall_s = edges([one], {}, promtool, tmp_path / "edges", 15.0)[7]
+    (one,), _ = prove([subject], Engine({}, promtool, tmp_path, 15.0))
+    rise_s, fall_s = edges([one], Engine({}, promtool, tmp_path / "edges", 15.0))[7]
     (series,) = one.guess.series
     low, high = (values.at(0.0) or 0.0 for values in (series.rest, series.values))
     assert rise_s == pytest.approx(21600.0 * (100 - low) / (high - low), abs=30.0)
@@ -102,9 +102,9 @@ def test_a_range_of_a_week_is_proven_on_sparser_series(tmp_path: Path) -> None:
     expr = "min_over_time(free[1w]) > total * 0.8"
     subject = Subject(7, rule(expr), 7 * DAY_S)
     assert subject.every_s(15.0) == 75.0
-    (one,), lacking = prove([subject], {}, require().promtool, tmp_path, 15.0)
+    (one,), lacking = prove([subject], Engine({}, require().promtool, tmp_path, 15.0))
     assert not lacking
-    (rise_s, fall_s) = edges([one], {}, require().promtool, tmp_path / "edges", 15.0)[7]
+    (rise_s, fall_s) = edges([one], Engine({}, require().promtool, tmp_path / "edges", 15.0))[7]
     assert rise_s == pytest.approx(7 * DAY_S, abs=180.0)
     assert fall_s <= 180.0
 

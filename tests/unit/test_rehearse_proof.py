@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chaoskit.alerting.model import Rule
 from chaoskit.errors import EquipmentError, Place
 from chaoskit.rehearse import proof
-from chaoskit.rehearse.proof import Subject, promtool_tests, prove
+from chaoskit.rehearse.promtool import dumped, run_tests
+from chaoskit.rehearse.proof import Engine, Subject, prove
 
 
 def rule(metric: str) -> Rule:
@@ -23,9 +26,9 @@ def test_a_rule_that_promtool_refuses_is_found_and_ends_no_other(
 ) -> None:
     asked: list[int] = []
 
-    def promtool(program: Path, file: Path, within_s: float = 0.0) -> tuple[int, str]:
+    def promtool(program: Path, file: Path, document: Mapping[str, Any], within_s: float = 0.0) -> tuple[int, str]:
         """Every series holds as it should but poison, for which the whole file is refused."""
-        text = file.read_text()
+        text = dumped(document)
         asked.append(len(set(re.findall(r"# chaoskit (\d+)", text))))
         if "poison" in text:
             return code, f"Unit Testing: {file}\n  FAILED:\n    the whole file is wrong"
@@ -33,9 +36,9 @@ def test_a_rule_that_promtool_refuses_is_found_and_ends_no_other(
         said = [f'expr: "a # chaoskit {n} {when}", time: 1m,\n exp: nil\n got: {{a="b"}} 1' for n, when in marks]
         return 1, "\n".join(said)
 
-    monkeypatch.setattr(proof, "promtool_tests", promtool)
+    monkeypatch.setattr(proof, "run_tests", promtool)
     subjects = [Subject(number, rule(name), 0.0) for number, name in enumerate(["a", "b", "poison", "c", "d"])]
-    proven, unproven = prove(subjects, {}, Path("promtool"), tmp_path / "proof", 15.0)
+    proven, unproven = prove(subjects, Engine({}, Path("promtool"), tmp_path / "proof", 15.0))
     assert [one.subject.rule.alert for one in proven] == ["A", "B", "C", "D"]
     (bad,) = unproven
     assert bad.subject.rule.alert == "Poison"
@@ -47,12 +50,12 @@ def test_a_promtool_that_does_not_end_is_ended(tmp_path: Path) -> None:
     program = tmp_path / "promtool"
     program.write_text("#!/bin/sh\nexec sleep 600\n")
     program.chmod(0o755)
-    assert promtool_tests(program, tmp_path / "t.yml", 0.1) == (124, "promtool did not end within 0.1 s")
+    assert run_tests(program, tmp_path / "t.yml", {}, 0.1) == (124, "promtool did not end within 0.1 s")
 
 
 def test_where_there_is_no_promtool_that_is_said_of_none_of_the_rules(tmp_path: Path) -> None:
     with pytest.raises(EquipmentError, match="promtool"):
-        prove([Subject(0, rule("a"), 0.0)], {}, Path("/nonexistent/promtool"), tmp_path / "proof", 15.0)
+        prove([Subject(0, rule("a"), 0.0)], Engine({}, Path("/nonexistent/promtool"), tmp_path / "proof", 15.0))
 
 
 def test_rules_that_see_nothing_of_each_other_are_asked_in_one_test(tmp_path: Path) -> None:

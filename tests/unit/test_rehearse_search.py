@@ -9,8 +9,10 @@ import pytest
 from chaoskit.alerting.model import Rule
 from chaoskit.alerting.windows_expression import selectors
 from chaoskit.errors import Place
-from chaoskit.rehearse import mismatch
-from chaoskit.rehearse.proof import Proven, Subject, Unproven, prove
+from chaoskit.faults.scripted import Scripted
+from chaoskit.rehearse import matching
+from chaoskit.rehearse.derive import solvers
+from chaoskit.rehearse.proof import Engine, Proven, Subject, Unproven, prove
 from chaoskit.rehearse.search import searched
 from chaoskit.stack.binaries import Binaries
 
@@ -33,8 +35,12 @@ def subject(expr: str, for_s: float = 0.0, number: int = 7) -> Subject:
     return Subject(number, rule, max((one.reach_s for one in selectors(expr)), default=0.0))
 
 
+def tried(expr: str, most: int) -> list[tuple[Scripted, ...]]:
+    return list(searched([expr], solvers(subject(expr).rule, {}, "m", 15.0), 15.0, most))
+
+
 def proof(subjects: list[Subject], binaries: Binaries, folder: Path) -> tuple[list[Proven], list[Unproven]]:
-    return prove(subjects, {}, binaries.promtool, folder, 15.0)
+    return prove(subjects, Engine({}, binaries.promtool, folder, 15.0))
 
 
 def test_what_cannot_be_walked_backwards_is_found_by_trial(binaries: Binaries, tmp_path: Path) -> None:
@@ -45,9 +51,7 @@ def test_what_cannot_be_walked_backwards_is_found_by_trial(binaries: Binaries, t
 
 
 def test_the_series_of_an_expression_are_the_same_everywhere() -> None:
-    one, other = (
-        list(searched(subject(FOUND["a part and its whole"]).rule, {}, {"job": "m"}, {}, "m", 15.0, 20)) for _ in "ab"
-    )
+    one, other = (tried(FOUND["a part and its whole"], 20) for _ in "ab")
     assert one == other
     assert one
 
@@ -59,7 +63,7 @@ def test_no_counter_falls_or_is_below_zero_to_make_a_rule_true(binaries: Binarie
     found, missing = proof([subject(share, number=0), subject(falls, number=1)], binaries, tmp_path)
     assert [one.subject.number for one in found] == [1]
     assert [one.subject.number for one in missing] == [0]
-    for series in searched(subject(share).rule, {}, {"job": "m"}, {}, "m", 15.0, 200):
+    for series in tried(share, 200):
         for one in series:
             values = [values.at(n) or 0.0 for values in (one.rest, one.values) for n in (0.0, 1.0, 100.0)]
             assert min(values) >= 0
@@ -135,11 +139,11 @@ def test_a_rule_that_can_never_be_true_says_which_two_sides_do_not_match(binarie
     ],
 )
 def test_only_two_sides_that_both_answer_are_called_a_mismatch(answers: dict[str, str], told: bool) -> None:
-    assert bool(mismatch.reason("a + b > 1", answers)) is told
+    assert bool(matching.reason("a + b > 1", answers)) is told
 
 
 def test_comparisons_and_alternatives_are_no_mismatch() -> None:
-    assert mismatch.queries("a > b") == {}
-    assert mismatch.queries("a or b unless c") == {}
-    assert mismatch.queries("a * 2 > 1") == {}
-    assert mismatch.queries("a and b") == {"left0": "a{}", "right0": "b{}", "whole0": "a{} and  b{}"}
+    assert matching.queries("a > b") == {}
+    assert matching.queries("a or b unless c") == {}
+    assert matching.queries("a * 2 > 1") == {}
+    assert matching.queries("a and b") == {"left0": "a{}", "right0": "b{}", "whole0": "a{} and  b{}"}

@@ -6,8 +6,7 @@ import pytest
 
 from chaoskit.alerting.promql_templates import queries_of
 from chaoskit.faults.scripted import Scripted, constant
-from chaoskit.rehearse.derive import Guess, recording_rules
-from chaoskit.rehearse.texts import fed, looks_at
+from chaoskit.rehearse.derive import Guess, fed, looks_at, recording_rules
 from tests.unit.test_rehearse_derive import rule
 
 LABELS = {"host": "m1", "zone": 'a"b'}

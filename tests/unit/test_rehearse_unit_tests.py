@@ -12,9 +12,8 @@ from chaoskit.alerting.model import AlertConfig
 from chaoskit.errors import Place
 from chaoskit.events import AlertState, AnyEvent, ExpectedQuiet, ExpectedTexts, FaultOk, Notice, NoticedAlert
 from chaoskit.faults.scripted import Course, value_at
-from chaoskit.rehearse.scenarios import given_drill
-from chaoskit.rehearse.tested import AGAIN, GroupRow, played
-from chaoskit.rehearse.unit_tests import UnitTest, Way, read_tests, ways
+from chaoskit.rehearse.drill import given_drill
+from chaoskit.rehearse.unit_tests import AGAIN, GroupRow, UnitTest, Way, played, read_tests, ways
 from chaoskit.rehearse.usable import Chooser
 from chaoskit.stack.binaries import Binaries
 from chaoskit.verify.case import case_of

@@ -13,7 +13,6 @@ from chaoskit.alerting.model import AlertConfig
 from chaoskit.cli.sources import load_config
 from chaoskit.errors import Place
 from chaoskit.faults.scripted import Scripted, constant
-from chaoskit.rehearse.derive import key_of
 from chaoskit.rehearse.drill import Drill, wave_drill
 from chaoskit.rehearse.inputs import ASSUMED
 from chaoskit.rehearse.lanes import deal
@@ -21,7 +20,7 @@ from chaoskit.rehearse.mutes import muted_by
 from chaoskit.rehearse.perform import scaled_rules, with_rules
 from chaoskit.rehearse.promise import computed_notices, write
 from chaoskit.rehearse.session import Asked, Session
-from chaoskit.rehearse.tested import GivenTest
+from chaoskit.rehearse.unit_tests import GivenTest
 from chaoskit.rehearse.waves import CALM, make_waves, scale_for
 from chaoskit.scenario.loader import load_scenario
 from chaoskit.stack.binaries import Binaries, require
@@ -61,15 +60,15 @@ def test_an_alert_shares_no_wave_with_the_one_that_mutes_it(config: AlertConfig)
 
 def test_who_mutes_whom_is_told_from_the_labels_that_alerts_carry(config: AlertConfig) -> None:
     errors, queue, *_ = alerts(config)
-    seen = {key_of(one): (one, [{"instance": f"m{n}"}], f"m{n}") for n, one in enumerate((errors, queue))}
-    assert muted_by(config, seen) == {key_of(queue): ("Errors",)}
+    seen = {one.key: (one, [{"instance": f"m{n}"}], f"m{n}") for n, one in enumerate((errors, queue))}
+    assert muted_by(config, seen) == {queue.key: ("Errors",)}
     labelled = {
         **seen,
-        key_of(errors): (errors, [{"cluster": "eu"}], "m0"),
-        key_of(queue): (queue, [{"cluster": "m1"}], "m1"),
+        errors.key: (errors, [{"cluster": "eu"}], "m0"),
+        queue.key: (queue, [{"cluster": "m1"}], "m1"),
     }
-    assert muted_by(config, labelled) == {key_of(queue): ("Errors",)}, "a made-up label may have that value in life"
-    elsewhere = {**labelled, key_of(queue): (queue, [{"cluster": "us"}], "m1")}
+    assert muted_by(config, labelled) == {queue.key: ("Errors",)}, "a made-up label may have that value in life"
+    elsewhere = {**labelled, queue.key: (queue, [{"cluster": "us"}], "m1")}
     assert muted_by(config, elsewhere) == {}
     apart = replace(config.inhibit_rules[0], equal=("severity",))
     assert muted_by(replace(config, inhibit_rules=(apart,)), seen) == {}
