@@ -200,6 +200,18 @@ class Store:
         ((begin, end),) = self._read(query)
         return None if begin is None else (int(begin), int(end))
 
+    def last_light(self, environment: str, level: str, before: int) -> int | None:
+        """The end of the last slice up to this instant that anything was seen of; None where there is none."""
+        query = sa.select(sa.func.max(slice_.c.ends_at)).where(
+            slice_.c.environment == environment,
+            slice_.c.level == level,
+            slice_.c.starts_at < before,
+            slice_.c.ends_at <= before,
+            slice_.c.coverage > 0,
+        )
+        ((found,),) = self._read(query)
+        return None if found is None else int(found)
+
     def first_seen(self, environment: str) -> int | None:
         """When the first evidence begins that says anything; None where there is none."""
         query = sa.select(sa.func.min(slice_.c.starts_at)).where(
@@ -471,10 +483,14 @@ def _result_row(one: Result, created_at: int) -> dict[str, Any]:
 
 
 def _apart(rows: Iterable[Slice]) -> list[Slice]:
-    """Rows in order of their begin, without those that span a gap which others fill."""
-    found = list(rows)
-    filled = [
-        one.ends_at - one.starts_at > SLICE_S and following is not None and following.starts_at < one.ends_at
-        for one, following in zip(found, [*found[1:], None], strict=False)
-    ]
-    return [one for one, gone in zip(found, filled, strict=True) if not gone]
+    """Rows in order of their begin: a row that spans a gap or the rows within it, whichever say more."""
+    found: list[Slice] = []
+    spanned = 0
+    for one in rows:
+        if one.starts_at < spanned and not one.coverage:
+            continue  # dark time that a row spans
+        if one.starts_at < spanned:
+            found = [other for other in found if other.ends_at <= one.starts_at]
+        found.append(one)
+        spanned = max(spanned, one.ends_at) if one.ends_at - one.starts_at > SLICE_S else 0
+    return found
