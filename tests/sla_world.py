@@ -22,7 +22,15 @@ def write_blocks(binaries: Binaries, data: Path, samples: Samples, duration: str
         for series, points in samples.items():
             file.writelines(f"{series} {value:.17g} {at:.3f}\n" for at, value in points)
         file.write("# EOF\n")
-    command = [binaries.promtool, "tsdb", "create-blocks-from", f"--max-block-duration={duration}", "openmetrics", text, data]
+    command = [
+        binaries.promtool,
+        "tsdb",
+        "create-blocks-from",
+        f"--max-block-duration={duration}",
+        "openmetrics",
+        text,
+        data,
+    ]
     subprocess.run(command, check=True, capture_output=True, timeout=120)
     text.unlink()
 

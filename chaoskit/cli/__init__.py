@@ -15,7 +15,7 @@ else:
     import _signal as signal  # the part in C: around it the module makes enums, which takes as long again
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_JUDGING = ("run", "gate", "rehearse", "verify", "check", "diff", "doctor")
+_JUDGING = ("run", "gate", "rehearse", "verify", "check", "diff", "doctor", "sla")
 """Commands whose exit code is their answer, whether or not their output can be written."""
 
 

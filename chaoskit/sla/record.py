@@ -18,7 +18,7 @@ from chaoskit.sla.fetch import HOUR_S, Asked, Fetched, Stretch, examine
 from chaoskit.sla.model import DAY_S, SETTLED_S, SLICE_S, Slice
 from chaoskit.sla.source import Server, Source
 from chaoskit.sla.store import Store
-from chaoskit.sla.targets import Targets
+from chaoskit.sla.targets import Level, Targets
 from chaoskit.units import format_duration
 
 FURTHEST_S = 400 * DAY_S
@@ -73,17 +73,19 @@ class _Recorder:
             if not begins or begin >= settled:
                 continue
             try:
-                first = _first_day(source, self.targets, begin, settled)
-                if first is None:
+                first = first_day(source, self.targets, begin, settled)
+                if first is None and not self.store.environments():
                     match = " or ".join(dict.fromkeys(Asked(one, "").up() for one in self.targets.levels))
-                    hint = "see to `match` and to what this Prometheus scrapes"
-                    place = source.at.place
-                    raise BadInput(Problem(place, f"{source.url} has no sample of {match} since {_day(begin)}", hint))
-                if first > begin + DAY_S and self.store.environments():
-                    self.say(f"{source.url} has nothing left of {_day(begin)} to {_day(first)}: that time is unknown")
+                    said = f"{source.url} has no sample of {match} since {_day(begin)}"
+                    raise BadInput(
+                        Problem(source.at.place, said, "see to `match`, and to what this Prometheus scrapes")
+                    )
+                if (first or settled) > begin + DAY_S or first is None:
+                    self.say(f"{source.url} has nothing of {_instant(begin)} to {_instant(first or settled)}: unknown")
+                first = begin if first is None else max(begin, first)
                 asked = []
                 for level in self.targets.levels:
-                    one, problems = examine(source, level, evidence_key(self.store, level), max(begin, first), settled)
+                    one, problems = self._examined(source, level, first, settled)
                     if problems:
                         yield _told(BadInput(problems), self.say)
                     else:
@@ -102,7 +104,7 @@ class _Recorder:
                     else:
                         self.say(f"{source.url} agrees with one-shot queries over the last day")
                         self.store.set_meta(f"agreed/{source.url}", server.version)
-                ready.append((source, max(begin, first), settled, asked))
+                ready.append((source, first, settled, asked))
             except (BadInput, EquipmentError) as error:
                 yield _told(error, self.say)
         if not ready:
@@ -135,6 +137,17 @@ class _Recorder:
             if source.url not in failed:
                 self.store.set_meta(f"owed/{source.url}", "")
         self.say(f"recorded {_instant(start)} to {_instant(end)} UTC: {count} slices in {self.store.url}")
+
+    def _examined(self, source: Source, level: Level, begin: int, end: int) -> tuple[Asked, list[Problem]]:
+        """A level's series since `begin`; those of the month before where they are gone, which is told."""
+        key = evidence_key(self.store, level)
+        one, problems = examine(source, level, key, begin, end)
+        if problems and begin > end - 31 * DAY_S:
+            one, earlier = examine(source, level, key, end - 31 * DAY_S, end)
+            if not earlier:
+                self.say(f"{problems[0].message} since {_instant(begin)}: counted as no traffic")
+                return one, []
+        return one, problems
 
     def _stretch(self, source: Source, begin: int, end: int) -> Stretch:
         known = self.store.environments()
@@ -170,7 +183,7 @@ class _Recorder:
         return found
 
 
-def _first_day(source: Source, targets: Targets, begin: int, end: int) -> int | None:
+def first_day(source: Source, targets: Targets, begin: int, end: int) -> int | None:
     """The begin of the first UTC day since `begin` of which the source has a sample, or `begin`; None for none."""
     day = begin - begin % DAY_S
     found = []

@@ -144,7 +144,7 @@ class Source:
 
 
 def selector(metric: str, where: Mapping[str, str], *more: str) -> str:
-    """A selector of PromQL: `up{job="insa-crm"}`; values that are patterns are matched as such."""
+    """A selector of PromQL: `up{job="shop"}`; values that are patterns are matched as such."""
     inside = [f"{key}{'=' if _plain(value) else '=~'}{_quoted(value)}" for key, value in where.items()]
     return metric + "{" + ",".join([*inside, *more]) + "}"
 

@@ -1,0 +1,325 @@
+"""`chaoskit sla`: service levels, from their targets to reports; what a command does stands in chaoskit.sla."""
+
+from __future__ import annotations
+
+import getpass
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import click
+
+from chaoskit import bundle
+from chaoskit.cli.console import Commands, console, say
+from chaoskit.cli.outputs import OUT, ResultFile
+from chaoskit.errors import BadInput, ExitCode, Problem
+from chaoskit.report.terminal import print_to
+from chaoskit.scenario.catalog import find_profile
+from chaoskit.sla.model import SLICE_S, Window
+from chaoskit.sla.targets import TARGETS as TARGETS_FILE
+from chaoskit.sla.targets import load_targets
+from chaoskit.sla.windows import between, instant, month, month_of, months_of, quarter, rolling, zone_named
+from chaoskit.surroundings import leave
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_KEPT_AT_LEAST = 13
+TARGETS = click.option(
+    "--targets", "file", type=click.Path(path_type=Path), default=TARGETS_FILE, show_default=True, help="The targets."
+)
+DB = click.option(
+    "--db",
+    default="sla/levels.db",
+    show_default=True,
+    metavar="FILE|URL",
+    help="The store; postgresql://USER@HOST/NAME.",
+)
+ENVIRONMENT = click.option("--environment", "environments", multiple=True, help="Only this one; repeatable.")
+ZONE = click.option("--zone", default="", help="Another time zone than the targets'.")
+
+
+def windowed(command: Callable[P, R]) -> Callable[P, R]:
+    """Adds --month, --quarter, --rolling, --from and --to, the arguments of `window_of`."""
+    options = (
+        click.option("--month", "month_", metavar="2026-10"),
+        click.option("--quarter", "quarter_", metavar="2026-Q4"),
+        click.option("--rolling", "rolling_", metavar="28d", help="So long, up to the last settled slice."),
+        click.option("--from", "from_", metavar="INSTANT", help="2026-10-01, or 2026-10-01T10:00 in the zone."),
+        click.option("--to", "to", metavar="INSTANT"),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def window_of(
+    month_: str | None,
+    quarter_: str | None,
+    rolling_: str | None,
+    from_: str | None,
+    to: str | None,
+    zone: str,
+    end: int,
+) -> Window:
+    """The one window that the options name, the month of `end` where they name none; raises BadInput."""
+    named = [one for one in (month_, quarter_, rolling_, from_ or to) if one]
+    if len(named) > 1 or bool(from_) != bool(to):
+        raise BadInput(
+            Problem(None, "which window is meant?", "give one of --month, --quarter, --rolling, or --from and --to")
+        )
+    zone_named(zone)
+    if month_:
+        return month(month_, zone)
+    if quarter_:
+        return quarter(quarter_, zone)
+    if rolling_:
+        return rolling(rolling_, end, zone)
+    if from_ and to:
+        return between(from_, to, zone)
+    return month_of(end - 1, zone)
+
+
+@click.group("sla", cls=Commands)
+def sla_group() -> None:
+    """Service levels: what was promised for a month or a quarter, and what came of it."""
+
+
+@sla_group.command("init")
+@click.option("--prometheus", metavar="URL", help="The Prometheus that tells.")
+@click.option("--profile", metavar="NAME", help="The profile that names it, with its credentials.")
+@click.option("--write", type=click.Path(path_type=Path), default=TARGETS_FILE, show_default=True)
+def init_command(prometheus: str | None, profile: str | None, write: Path) -> ExitCode:
+    """Write a first file of targets, and look whether their series are there."""
+    from chaoskit.sla.begin import write_targets
+
+    if bool(prometheus) == bool(profile):
+        raise BadInput(Problem(None, "which Prometheus is meant?", "give --prometheus URL or --profile NAME"))
+    if profile:
+        find_profile(profile)
+    head = f"profile: {profile}" if profile else f"prometheus: {prometheus}"
+    return write_targets(write, head, (bundle.folder() / "service_levels.yml").read_text(), say)
+
+
+@sla_group.command("check")
+@TARGETS
+def check_command(file: Path) -> ExitCode:
+    """Read the targets, offline, and tell everything that is wrong with them."""
+    targets = load_targets(file)
+    say(f"{file}: {len(targets.levels)} levels: {', '.join(one.name for one in targets.levels)}")
+    return ExitCode.PASS
+
+
+@sla_group.command("record")
+@TARGETS
+@DB
+@click.option("--since", metavar="INSTANT", help="Fetch everything again since then; better evidence stays.")
+@click.option("--check", is_flag=True, help="Also compare the last day with one-shot queries.")
+def record_command(file: Path, db: str, since: str | None, check: bool) -> ExitCode:
+    """Fetch the evidence that is missing, up to ten minutes ago.
+
+    Exit codes: 0 all is recorded, 3 a source did not answer (the next run fetches that) or disagrees, 2 something in
+    the targets cannot be recorded. What can be is recorded all the same.
+    """
+    from chaoskit.sla.record import record
+    from chaoskit.sla.store import open_store
+
+    targets = load_targets(file)
+    since_at = None if since is None else instant(since, targets.zone) // SLICE_S * SLICE_S
+    with open_store(db) as store:
+        return record(store, targets, say=say, since=since_at, check=check)
+
+
+@sla_group.command("report")
+@TARGETS
+@DB
+@windowed
+@ZONE
+@ENVIRONMENT
+@click.option("--csv", "csv_", type=ResultFile(), help="Also write a row a result to this file.")
+@click.option("--format", "format_", type=click.Choice(("text", "json")), default="text", show_default=True)
+@click.option("--gate", is_flag=True, help="Exit with 1 where a level was missed, with 3 where one is not known.")
+def report_command(
+    file: Path,
+    db: str,
+    month_: str | None,
+    quarter_: str | None,
+    rolling_: str | None,
+    from_: str | None,
+    to: str | None,
+    zone: str,
+    environments: tuple[str, ...],
+    csv_: Path | None,
+    format_: str,
+    gate: bool,
+) -> ExitCode:
+    """What came of each level in a window, from the store alone.
+
+    Both bases are shown: `contract` leaves planned time out, `all` counts it. --gate judges the contract.
+    """
+    from chaoskit.sla import report
+    from chaoskit.sla.compute import compliance, known, settled
+    from chaoskit.sla.store import open_store
+
+    targets, now = load_targets(file), int(time.time())
+    with open_store(db, create=False) as store:
+        end = _recorded(settled(store, targets, environments))
+        window = window_of(month_, quarter_, rolling_, from_, to, zone or targets.zone, end)
+        chosen = known(store, environments)
+        results = compliance(store, targets, window, now=now, environments=chosen)
+        months = months_of(window) if window.span == "quarter" else []
+        parts = [one for each in months for one in compliance(store, targets, each, now=now, environments=chosen)]
+        planned = [one for one in store.planned(None, window.starts_at, window.ends_at) if one.environment in chosen]
+        store.write_results([*results, *parts], now)
+    made = report.Report(window, results, parts, planned)
+    if csv_ is not None:
+        leave(csv_, report.to_csv([*results, *parts]).encode(), named=True)
+    if format_ == "json":
+        click.echo(report.to_json(made), nl=False)
+    else:
+        print_to(console(), report.view(made))
+    return report.gate(results) if gate else ExitCode.PASS
+
+
+@sla_group.command("status")
+@TARGETS
+@DB
+@ZONE
+@ENVIRONMENT
+def status_command(file: Path, db: str, zone: str, environments: tuple[str, ...]) -> ExitCode:
+    """What is left of the running month's budgets, and when they are gone if all goes on as of late."""
+    from chaoskit.sla.compute import compliance, settled
+    from chaoskit.sla.report import status_view
+    from chaoskit.sla.store import open_store
+
+    targets, now = load_targets(file), int(time.time())
+    with open_store(db, create=False) as store:
+        end = _recorded(settled(store, targets, environments))
+        windows = month_of(end - 1, zone or targets.zone), rolling("3d", end, zone or targets.zone)
+        results, recent = (
+            [
+                one
+                for one in compliance(store, targets, window, now=now, environments=environments)
+                if one.basis == "contract"
+            ]
+            for window in windows
+        )
+    print_to(console(), status_view(results, recent, end))
+    return ExitCode.PASS
+
+
+@sla_group.command("prune")
+@DB
+@click.option("--keep", type=int, default=36, show_default=True, metavar="MONTHS", help="At least 13.")
+@click.option("--dry-run", is_flag=True, help="Tell how much would go.")
+def prune_command(db: str, keep: int, dry_run: bool) -> ExitCode:
+    """Remove evidence older than so many months; results and planned windows stay."""
+    from chaoskit.sla.store import open_store
+
+    if keep < _KEPT_AT_LEAST:
+        raise BadInput(Problem(None, f"--keep {keep}: the last 13 months are never removed", "write 13 or more"))
+    before = month_of(int(time.time()), "UTC")
+    for _ in range(keep):
+        before = month_of(before.starts_at - 1, "UTC")
+    with open_store(db, create=False) as store:
+        count = store.prune(before.starts_at, dry_run=dry_run)
+    say(f"{count} rows {'would go' if dry_run else 'removed'}: all before {before.name}")
+    return ExitCode.PASS
+
+
+@sla_group.group("plan", cls=Commands)
+def plan_group() -> None:
+    """Planned windows: time that the contract does not count."""
+
+
+@plan_group.command("add")
+@TARGETS
+@DB
+@click.option("--from", "from_", metavar="INSTANT", required=True, help="2026-10-01T10:00, in the targets' zone.")
+@click.option("--to", "to", metavar="INSTANT", required=True)
+@click.option("--reason", required=True)
+@click.option("--by", default="", help="Who declares it; you, unless told.")
+@click.option("--environment", default="", help="Needed where there are several.")
+def add_command(file: Path, db: str, from_: str, to: str, reason: str, by: str, environment: str) -> ExitCode:
+    """Declare a planned window: maintenance if it has not begun, else a correction."""
+    from chaoskit.sla.compute import known
+    from chaoskit.sla.planning import declared
+    from chaoskit.sla.store import open_store
+
+    targets = load_targets(file)
+    starts_at, ends_at = (instant(text, targets.zone) for text in (from_, to))
+    with open_store(db) as store:
+        there = known(store, (environment,) if environment and store.environments() else ())
+        environment = environment or (there[0] if len(there) == 1 else "" if there else targets.environment)
+        if not environment:
+            raise BadInput(Problem(None, "which environment is meant?", f"--environment {' or '.join(there)}"))
+        one = declared(environment, starts_at, ends_at, reason, by or getpass.getuser(), int(time.time()))
+        number = store.plan(one)
+    say(f"{number}: {one.kind} of {environment}, {(ends_at - starts_at) / 60:g} min")
+    return ExitCode.PASS
+
+
+@plan_group.command("list")
+@TARGETS
+@DB
+@click.option("--revoked", is_flag=True, help="Those that were revoked, too.")
+def list_command(file: Path, db: str, revoked: bool) -> ExitCode:
+    """The planned windows."""
+    from chaoskit.sla.report import planned_view
+    from chaoskit.sla.store import open_store
+
+    targets = load_targets(file)
+    with open_store(db, create=False) as store:
+        found = store.planned(None, 0, 2**40, revoked=revoked)
+    if found:
+        print_to(console(), planned_view(found, targets.zone))
+    else:
+        say("no window was planned")
+    return ExitCode.PASS
+
+
+@plan_group.command("revoke")
+@DB
+@click.argument("number", type=int)
+def revoke_command(db: str, number: int) -> ExitCode:
+    """Take a planned window back; it stays in the store, and counts no longer."""
+    from chaoskit.sla.store import open_store
+
+    with open_store(db, create=False) as store:
+        if not store.revoke(number, int(time.time())):
+            raise BadInput(Problem(None, f"no planned window {number} stands", "`chaoskit sla plan list` shows them"))
+    say(f"{number}: revoked")
+    return ExitCode.PASS
+
+
+@plan_group.command("import")
+@DB
+@OUT
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+def import_command(db: str, out: Path, runs: tuple[str, ...]) -> ExitCode:
+    """Take game days as planned windows: runs of an attached target, from their first step to their end."""
+    from chaoskit.sla.planning import of_run
+    from chaoskit.sla.store import open_store
+
+    problems: list[Problem] = []
+    with open_store(db, create=False) as store:
+        for run in runs:
+            try:
+                path = Path(run) if Path(run).exists() else out / run
+                one = of_run(path, store.environments(), int(time.time()))
+            except BadInput as error:
+                problems += error.problems
+                continue
+            say(f"{store.plan(one)}: {one.reason} of {one.environment}, {(one.ends_at - one.starts_at) / 60:.1f} min")
+    if problems:
+        raise BadInput(problems)
+    return ExitCode.PASS
+
+
+def _recorded(end: int | None) -> int:
+    if end is None:
+        raise BadInput(
+            Problem(None, "nothing of these targets was recorded yet", "fill the store: chaoskit sla record")
+        )
+    return end
