@@ -28,7 +28,7 @@ from chaoskit.report.html_tables import banner
 from chaoskit.report.live import PHASES, countdowns, promised_next
 from chaoskit.report.load import load_line
 from chaoskit.report.terminal import describe, hops_of
-from chaoskit.report.text import allowed, real, seconds, shortened
+from chaoskit.report.text import allowed, clean, real, seconds, shortened
 from chaoskit.units import amount
 
 KEYS = ("status", "head", "banner", "controls", "faults", "alerts", "trouble", "timeline", "notices", "notes", "rest")
@@ -297,6 +297,36 @@ def bands(live: Live | None, now: float) -> list[dict[str, Any]]:
         if one.firing is not None
     ]
     return found[:_MOST]
+
+
+def chaos_rows(live: Live | None, now: float) -> list[dict[str, str]]:
+    """The table of Locust's Chaos tab, in which all cells are texts and rows are sorted by `name`."""
+    if live is None:
+        return []
+    fold = live.progress.fold
+    rows = [("step", f"{name}", "runs" if runs else "done", "") for name, runs in fold.steps.items()]
+    for name, invoke in fold.faults.invokes.items():
+        standing = name in fold.faults.standing
+        state = "undone" if not standing else "in force" if name in fold.faults.effects else "about to take effect"
+        most = f"undone at the latest in {real(max(0.0, invoke.t + invoke.max_s - now))} (real)" if standing else ""
+        rows.append(("fault", f"{invoke.kind} {', '.join(invoke.targets)}", state, most))
+    rows += [
+        ("alert", one["name"], one["state"], "; ".join([*one["heard"], *one["next"]])) for one in _alerts(live, now)
+    ]
+    rows += [
+        ("notice", f"{one.receiver} ({one.integration}) {live.axis(now).at(one.sent[1])}", one.status, one.subject)
+        for one in fold.notices[-_MOST:]
+    ]
+    order = {"step": 1, "fault": 2, "alert": 3, "notice": 4}
+    return [
+        {
+            "name": clean(f"{order[kind]}.{number:02d} {name}"),
+            "kind": kind,
+            "state": state,
+            "next": clean(shortened(next_)),
+        }
+        for number, (kind, name, state, next_) in enumerate(rows[: 3 * _MOST], 1)
+    ]
 
 
 def clock(instant: float) -> str:

@@ -39,18 +39,16 @@ class Mirror:
         self._child: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._told: Mapping[str, Any] = {}
-        self.tell({"folder": "", "scenarios": [], "profile": ""})
+        self.tell({"folder": "", "alive": False, "starting": False, "scenarios": []})
 
     def tell(self, more: Mapping[str, Any]) -> None:
-        """Lets the mirror know what to show."""
+        """Lets the mirror know what to show: the run's `folder`, whether it is `alive` or `starting`, `scenarios`."""
+        if self._told and self._told == {**self._told, **more}:
+            return
         self._told = {**self._told, **more}
         fresh = self._scratch / f".{FOLLOWED}"
         fresh.write_text(json.dumps(self._told))
         fresh.replace(self._scratch / FOLLOWED)
-
-    def follow(self, folder: Path | None) -> None:
-        """From now on it shows this run; with None it shows nothing, and waits for the next."""
-        self.tell({"folder": "" if folder is None else str(folder)})
 
     def start(self) -> None:
         """Starts it where it is not there; in the thread that outlives it."""

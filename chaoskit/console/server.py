@@ -19,6 +19,7 @@ from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 import uvicorn
@@ -41,7 +42,7 @@ from chaoskit.run.planning import Asked, plan_for
 from chaoskit.safety.lever import blocked
 from chaoskit.safety.state import Owner
 from chaoskit.safety.survey import survey
-from chaoskit.scenario.catalog import list_scenarios
+from chaoskit.scenario.catalog import list_scenarios, scenario_names
 
 _PORTS = 50
 _LOOPBACK = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
@@ -148,13 +149,14 @@ class Console:
             drill.find()
         if drill.folder is not None and (self.watched is None or self.watched.folder != drill.folder):
             self._watch(drill.folder)
+        folder = "" if drill.folder is None else str(drill.folder)
+        self.mirror.tell({"folder": folder, "alive": drill.alive, "starting": drill.alive and not folder})
         return self.watched is not None and self.watched.look()
 
     def _watch(self, folder: Path | None) -> None:
         if self.watched is not None:
             self.watched.close()
         self.watched = Watched(folder, self.clock) if folder is not None else None
-        self.mirror.follow(folder)
 
     def draw(self) -> Mapping[str, str]:
         """The newest picture of the drill; nothing where there is none."""
@@ -224,7 +226,9 @@ class Console:
         return Response(content, media_type=kind)
 
     async def _bands(self, request: Request) -> Response:
-        return JSONResponse(pages.bands(self.watched.live if self.watched else None, self.clock()))
+        drill, live = self.desk.drill, self.watched.live if self.watched else None
+        run = "" if drill is None else f"{drill.shown_as} {drill.began}"
+        return JSONResponse({"run": run, "bands": pages.bands(live, self.clock())})
 
     # -- what is done
 
@@ -309,9 +313,10 @@ class Console:
     async def _locust(self, request: Request) -> Response:
         path = request.path_params["path"]
         if request.method == "POST":
-            answer = self._locust_command(path, dict(await request.form()) if path == "swarm" else {})
+            answer = self._locust_command(path, dict(parse_qsl((await request.body()).decode("utf-8", "replace"))))
             if answer is not None:
                 return JSONResponse(answer)
+        self.mirror.tell({"scenarios": list(scenario_names())})
         self.mirror.start()
         return await asyncio.to_thread(self.mirror.answer, request.method, path, request.url.query, request.state.nonce)
 
@@ -377,8 +382,8 @@ def server_of(console: Console) -> uvicorn.Server:
     """What speaks HTTP for a console; nothing that it logs holds a request's path, in which the token may be."""
     config = uvicorn.Config(
         console.app(), access_log=False, log_config=None, log_level="error", lifespan="off", ws="none",
-        server_header=False, limit_concurrency=64, timeout_keep_alive=30, timeout_graceful_shutdown=1,
-        h11_max_incomplete_event_size=65536,
+        server_header=False, proxy_headers=False, limit_concurrency=64, timeout_keep_alive=30,
+        timeout_graceful_shutdown=1, h11_max_incomplete_event_size=65536,
     )  # fmt: skip
     return _Server(config)
 

@@ -88,8 +88,15 @@ class Tail:
 class Watched:
     """One run: its account, and beside it the verdict and the notes once they are there."""
 
-    def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        clock: Callable[[], float] = time.time,
+        heed: Callable[[AnyEvent], None] = lambda event: None,
+    ) -> None:
+        """`heed` gets each event once it is in the account."""
         self.folder = folder
+        self._heed = heed
         self._clock = clock
         self.live: Live | None = None
         self.end: End | None = None
@@ -110,6 +117,7 @@ class Watched:
         news = self._tail.news() if not self._wrong else []
         for event in news:
             self._take(event)
+            self._heed(event)
         if news:
             self.heard = self._clock()
         notes = read_notes(self.folder)

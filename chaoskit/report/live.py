@@ -164,10 +164,11 @@ def _notice(notice: Notice) -> Text:
 class PlainLines:
     """One line for each thing that happens; `feed` takes the run's events."""
 
-    def __init__(self, plan: Plan, say: Callable[[str], None]) -> None:
+    def __init__(self, plan: Plan, say: Callable[[str], None], begun: float | None = None) -> None:
+        """`begun`: when the run began, where that is not just now."""
         self._scale = plan.time_scale
         self._say = say
-        self._begun = time.time()
+        self._begun = time.time() if begun is None else begun
         self._zero: float | None = None
 
     def feed(self, event: Event) -> None:

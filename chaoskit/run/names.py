@@ -1,7 +1,7 @@
 """What became of each name of request, phase by phase, for one track's history: made of the load's windows.
 
-A window in which a phase begins is a slice of its own, which belongs to neither. Windows are told a second late, and
-kept for one more, so that whatever ended within one is known by then.
+A slice holds some seconds of one phase; a window in which a phase begins is one of its own, which belongs to neither.
+Windows are told a second late, and kept for one more, so that whatever ended within one is known by then.
 """
 
 from __future__ import annotations
@@ -12,6 +12,10 @@ from collections.abc import Callable
 from chaoskit.events import Event, LoadNames, NameCounts, Notice, Phase
 from chaoskit.load.messages import ByName, LoadWindow, add_names
 
+_SLICE_S = 2.0
+"""Real seconds after which a slice is written, so that who watches sees each name meanwhile."""
+_SLICE_PER_NAME_S = 0.1
+"""Or so many for each name, where that is more: with many of them the history would grow too fast."""
 _MOST_CUTS = 20
 """All-clears of a tail that begin a slice of their own: afterwards the service counts as healthy."""
 
@@ -69,6 +73,8 @@ class Names:
         if mixed:
             done += self._flush(mixed=True)
             self._phase = due[-1][1]
+        elif end - self._span[0] >= max(_SLICE_S, _SLICE_PER_NAME_S * len(self._counts)):
+            done += self._flush()
         return done
 
     def _flush(self, *, mixed: bool = False) -> list[Event]:

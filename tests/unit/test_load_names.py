@@ -76,15 +76,27 @@ def test_a_slice_ends_where_a_phase_begins_and_what_is_mixed_belongs_to_none() -
     book.close()
     found = [event for event in written if isinstance(event, LoadNames)]
     assert [(one.phase, one.span, one.mixed) for one in found] == [
-        ("steady", (100, 103), False),
+        ("steady", (100, 102), False),
+        ("steady", (102, 103), False),
         ("steady", (103, 104), True),
         ("steps", (104, 106), False),
         ("tail", (106, 107), False),
     ]
     assert [{name: one.finished for name, one in each.names.items()} for each in found] == [
-        {"GET a": 6}, {"GET a": 1, "GET b": 1}, {"GET a": 2, "GET b": 2}, {"GET b": 4},
+        {"GET a": 4}, {"GET a": 2}, {"GET a": 1, "GET b": 1}, {"GET a": 2, "GET b": 2}, {"GET b": 4},
     ]  # fmt: skip
     assert decode(encode(found[0])) == found[0]
+
+
+def test_a_slice_of_many_names_is_longer() -> None:
+    """Else a locustfile that asks a thousand names would fill the history."""
+    written: list[Event] = []
+    book = Names(written.append)
+    book.feed(Phase(name="steady", t=99.0))
+    for second in range(100, 112):
+        book.take(window(second, **{f"n{number}": 1 for number in range(50)}))
+    found = [event for event in written if isinstance(event, LoadNames)]
+    assert [one.span for one in found] == [(100, 105), (105, 110)]
 
 
 CASES = [

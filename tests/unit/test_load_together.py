@@ -23,6 +23,7 @@ from chaoskit.load.tally import Tally
 from chaoskit.run.names import Names
 from chaoskit.scenario.model import FailIf
 from chaoskit.scenario.shape import Shape
+from chaoskit.verify.requests import joined
 from tests.load_examples import PLAIN, Heard, Start, Target, a_spec, adds_up, start, target
 from tests.unit.test_load_names import judged, slices
 
@@ -155,7 +156,9 @@ def test_options_hold_in_each_process_and_limits_over_all_of_them(start: Start, 
     for window in heard.of(LoadWindow):
         book.take(window)
     book.close()
-    (names,) = [one.names for one in told if isinstance(one, LoadNames)]
+    parts = [one.names for one in told if isinstance(one, LoadNames)]
+    known = dict.fromkeys(name for one in parts for name in one)
+    names = {name: joined(one[name] for one in parts if name in one) for name in known}
     assert {name: one.finished for name, one in names.items()} == {
         "GET look": counts["/look"], "GET fail": counts["/fail"]
     }  # fmt: skip
