@@ -15,13 +15,13 @@ from chaoskit.cli.asking import BUNDLE, PROFILE
 from chaoskit.draft.write import draft
 from chaoskit.errors import BadInput, ExitCode, Place, Problem
 from chaoskit.plan.model import Inventory
+from chaoskit.scenario import loader
+from chaoskit.scenario import profile as profiles
 from chaoskit.scenario.catalog import find_profile, scenario_names
-from chaoskit.scenario.profile import load_profile_file
-from chaoskit.scenario.schema import profile_schema, scenario_schema
 from chaoskit.stack.local import inventory
 from chaoskit.stack.original import understood
 
-_SCHEMAS = {"scenario": scenario_schema, "profile": profile_schema}
+_SCHEMAS = {"scenario": loader.SCENARIO, "profile": profiles.PROFILE}
 _WORDS = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|\d+")
 
 
@@ -37,7 +37,7 @@ def new_command(alert: str, folder: Path | None, profile: str, out: Path | None)
     """
     used = folder or bundle.folder()
     config = understood(load_folder(used), used)
-    read = load_profile_file(find_profile(profile))
+    read = profiles.load_profile_file(find_profile(profile))
     made = draft(config, alert, scenario_names().values(), read, Inventory(inventory()))
     file = out or Path("scenarios") / f"{_name(alert)}.yml"
     _write(file, made.text)
@@ -55,7 +55,7 @@ def new_command(alert: str, folder: Path | None, profile: str, out: Path | None)
 @click.argument("what", type=click.Choice(tuple(_SCHEMAS)))
 def schema_command(what: str) -> ExitCode:
     """Print the JSON Schema of scenarios or profiles, for editors."""
-    click.echo(json.dumps(_SCHEMAS[what](), indent=2, ensure_ascii=False))
+    click.echo(json.dumps(_SCHEMAS[what].document, indent=2, ensure_ascii=False))
     return ExitCode.PASS
 
 

@@ -9,9 +9,9 @@ from chaoskit.errors import Problem
 from chaoskit.handles import handle_kinds
 from chaoskit.plan.model import Inventory, PlannedFault
 from chaoskit.plan.names import undefined
-from chaoskit.scenario.limits import plural
 from chaoskit.scenario.model import FaultSpec, Handles, Limits
-from chaoskit.scenario.targets import CHOICES
+from chaoskit.scenario.profile import plural
+from chaoskit.scenario.steps import CHOICES
 from chaoskit.units import parse_ratio
 
 

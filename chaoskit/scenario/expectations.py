@@ -1,47 +1,157 @@
-"""What must be noticed, what may be, and how much at most: `expect`, `allow` and `notices`.
+"""What must be noticed, by whom, what may be, and how much at most: `expect`, `allow` and `notices`.
 
 Whether alerts and receivers exist is not asked here: that is a matter between the scenario and a configuration.
 """
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from typing import Literal
 
 from chaoskit.errors import Place
-from chaoskit.scenario.fields import Fields, Problems, choice, positive_int, text, texts_by_key
-from chaoskit.scenario.model import Allow, Expectation, Wait
-from chaoskit.scenario.notifies import notifies
-from chaoskit.scenario.quantities import Bounds, bounds
-from chaoskit.scenario.steps import Steps
+from chaoskit.scenario.fields import (
+    Bounds,
+    Fields,
+    Form,
+    Problems,
+    Record,
+    bounds,
+    choice,
+    count,
+    duration,
+    duration_or_zero,
+    form,
+    listed,
+    several,
+    some,
+    text,
+    texts_by_key,
+)
+from chaoskit.scenario.model import Allow, Expectation, Notify, Wait
+from chaoskit.scenario.steps import RESERVED, Steps
 from chaoskit.yaml_source import Node, nearest
 
-KEYS = (
-    "alert", "from", "until", "instances", "labels", "notifies", "resolves", "suppressed_by", "then", "control",
-)  # fmt: skip
-ALLOW_KEYS = ("alert", "because")
 MAX_EXPECTATIONS = 250
-THEN = ("silent", "delivered")
 
-_WRITE = "write a list of - alert: NAME, or expect: nothing"
+_CONTAINS = ("subject", "runbook")
+_NOTIFIES = "write promised, never, or a mapping such as {within: 3m}"
+_EXPECT = "write a list of - alert: NAME, or expect: nothing"
+_ALLOW = "write - alert: NAME and its because: REASON"
+
+_mode = choice("promised", "never")
+_texts = Record("", dict.fromkeys(_CONTAINS, text), more={"minProperties": 1})
+_BOUNDED = Record(
+    "",
+    {
+        "within": duration,
+        "not_before": duration_or_zero,
+        "notices": bounds,
+        "contains": Form(texts_by_key.read, _texts.schema),
+    },
+    hint=_NOTIFIES,
+    more={"minProperties": 1},
+)
+_ALLOWED = Record(
+    "an entry of 'allow'", {"alert": text, "because": text}, {"alert": _ALLOW, "because": "say why it may fire"}, _ALLOW
+)
+_receivers = listed(text, "[critical-alerts]", unique=True)
 
 
-def read_expect(root: Fields, steps: Steps, problems: Problems) -> tuple[Expectation, ...]:
+@form({"anyOf": [_receivers.described, some({"anyOf": [_mode.described, _BOUNDED.schema]})]})
+def notifies(node: Node, what: str, problems: Problems) -> dict[str, Notify] | None:
+    """By receiver: a list promises exactly these; a mapping says for each what it must hear."""
+    if node.kind == "sequence" and not node.items:
+        problems.say(node.place, f"{what} is an empty list", "for nobody write a mapping: {RECEIVER: never}")
+        return None
+    if node.kind != "mapping":
+        names = _receivers(node, what, problems)
+        return None if names is None else {receiver: Notify("promised") for receiver in names}
+    if not node.pairs:
+        problems.say(node.place, f"{what} is an empty mapping", "name the receivers, or remove the key")
+        return None
+    found = {str(key.value): _notify(value, f"{what} for '{key.value}'", problems) for key, value in node.pairs}
+    return {receiver: notify for receiver, notify in found.items() if notify is not None}
+
+
+def _notify(node: Node, what: str, problems: Problems) -> Notify | None:
+    if node.kind == "scalar":
+        mode = _mode(node, what, problems)
+        return None if mode is None else Notify("never" if mode == "never" else "promised")
+    fields = Fields(node, _BOUNDED, problems, what)
+    if node.kind == "mapping" and not node.pairs:
+        problems.say(node.place, f"{what} is an empty mapping", _NOTIFIES)
+    within, not_before = fields.take("within"), fields.take("not_before")
+    if within is not None and not_before is not None and not_before >= within:
+        problems.say(node.place, f"{what}: 'not_before' is not earlier than 'within'", "swap or widen them")
+    notices = fields.take("notices")
+    if notices is not None and notices[1] == 0:
+        problems.say(node.place, f"{what}: no notice at all", f"write never instead of {{notices: {notices[1]}}}")
+    contains = fields.take("contains", {})
+    written = fields.node.get("contains")
+    for key, _ in written.pairs if written else ():
+        if key.value not in _CONTAINS:
+            hint = nearest(str(key.value), _CONTAINS) or _texts.known
+            problems.say(key.place, f"'{key.value}' is not a key of 'contains'", hint)
+        elif contains and not contains.get(str(key.value), "-").strip():
+            problems.say(key.place, f"{what}: contains an empty {key.value}, which every notice does", "write the text")
+    bounded = fields.has("within") or fields.has("not_before")
+    return Notify("bounded" if bounded else "promised", within, not_before, notices, contains)
+
+
+@form({"enum": [True, "false_alarm"]})
+def _resolves(node: Node, what: str, problems: Problems) -> Literal[True, "false_alarm"] | None:
+    if node.value is True:
+        return True
+    if node.value == "false_alarm":
+        return "false_alarm"
+    hint = nearest(node.value, ("true", "false_alarm")) if isinstance(node.value, str) else ""
+    if node.value is False:
+        hint = "for an alert that is still firing at the end write until: never"
+    problems.say(node.place, f"{what} must be true or false_alarm, found {node.described()}", hint)
+    return None
+
+
+EXPECTED = Record(
+    "an expectation",
+    {
+        "alert": text,
+        "from": text,
+        "until": text,
+        "instances": count(),
+        "labels": texts_by_key,
+        "notifies": notifies,
+        "resolves": _resolves,
+        "suppressed_by": text,
+        "then": choice("silent", "delivered"),
+        "control": text,
+    },
+    {"alert": "name the rule"},
+    "write - alert: NAME",
+    {
+        "dependentRequired": {
+            "suppressed_by": ["control"],
+            "control": ["suppressed_by"],
+            "then": ["suppressed_by"],
+        }
+    },
+)
+EXPECT_SCHEMA = {"anyOf": [{"const": "nothing"}, several(EXPECTED.schema)]}
+
+
+def read_expect(root: Fields, node: Node | None, steps: Steps, problems: Problems) -> tuple[Expectation, ...]:
     """The expectations in the order written; empty only for `expect: nothing`."""
     if not root.has("expect"):
-        problems.say(root.place, f"{root.what} says nothing about what must be noticed", _WRITE)
+        problems.say(root.place, f"{root.what} says nothing about what must be noticed", _EXPECT)
         return ()
-    node = root.get("expect")
     if node is None or (node.kind == "scalar" and node.value == "nothing"):
         return ()
     if node.kind != "sequence" or not node.items:
-        found = "an empty list" if node.kind == "sequence" else node.described()
         near = nearest(node.value, ("nothing",)) if isinstance(node.value, str) else ""
-        problems.say(node.place, f"'expect' must say what is to be noticed, found {found}", near or _WRITE)
+        message = f"'expect' must say what is to be noticed, found {_found(node)}"
+        problems.say(node.place, message, near or _EXPECT)
         return ()
     if len(node.items) > MAX_EXPECTATIONS:
-        problems.say(
-            node.place, f"'expect' has more than {MAX_EXPECTATIONS} entries", "split it into several scenarios"
-        )
+        message = f"'expect' has more than {MAX_EXPECTATIONS} entries"
+        problems.say(node.place, message, "split it into several scenarios")
         return ()
     found_all = tuple(_expectation(item, steps, problems) for item in node.items)
     _refuse_twice(found_all, problems)
@@ -51,43 +161,46 @@ def read_expect(root: Fields, steps: Steps, problems: Problems) -> tuple[Expecta
     return found_all
 
 
+def _found(node: Node) -> str:
+    return "an empty list" if node.kind == "sequence" else node.described()
+
+
 def _expectation(node: Node, steps: Steps, problems: Problems) -> Expectation:
-    fields = Fields(node, "an expectation", KEYS, problems, hint="write - alert: NAME")
+    fields = Fields(node, EXPECTED, problems)
     from_step = _from(fields, steps, problems)
-    until = fields.take("until", text, "end")
-    if (until_node := fields.node.get("until")) is not None and until not in ("end", "never"):
+    until: str = fields.take("until", "end")
+    if (until_node := node.get("until")) is not None and until not in ("end", "never"):
         _check_until(until, from_step, until_node.place, steps, problems)
-    suppressed_by = fields.take("suppressed_by", text, None)
+    suppressed_by, control = fields.take("suppressed_by"), None
     if suppressed_by is not None:
-        fields.need("control", text, "name a step or scenario in which the alert is delivered without the source")
+        needed = "name a step or scenario in which the alert is delivered without the source"
+        control = fields.take("control", needed=needed)
     elif not fields.has("suppressed_by"):
         for key in ("then", "control"):
-            if (stray := fields.node.get(key)) is not None:
+            if (stray := node.get(key)) is not None:
                 problems.say(stray.place, f"'{key}' stands without 'suppressed_by'", "remove it, or name the source")
-    resolves: Literal[True, "false_alarm"] = fields.take("resolves", _resolves, True)
+    resolves = fields.take("resolves", True)
     if resolves == "false_alarm" and until == "never":
-        problems.say(
-            node.place, "'resolves: false_alarm' means before 'until', which is never", "name the step in 'until'"
-        )
-    then = fields.take("then", choice(*THEN), "silent")
+        message = "'resolves: false_alarm' means before 'until', which is never"
+        problems.say(node.place, message, "name the step in 'until'")
     return Expectation(
-        alert=fields.need("alert", text, "name the rule") or "",
+        alert=fields.take("alert", ""),
         place=fields.place,
         from_step=from_step,
         until_step=until,
-        instances=fields.take("instances", positive_int, None),
-        labels=fields.take("labels", texts_by_key, {}),
-        notifies=fields.take("notifies", notifies, None),
+        instances=fields.take("instances"),
+        labels=fields.take("labels", {}),
+        notifies=fields.take("notifies"),
         resolves=resolves,
         suppressed_by=suppressed_by,
-        then=cast("Literal['silent', 'delivered']", then),
-        control=str(written.value).strip() if suppressed_by and (written := fields.node.get("control")) else None,
+        then=fields.take("then", "silent"),
+        control=control,
     )
 
 
 def _from(fields: Fields, steps: Steps, problems: Problems) -> str:
     if fields.has("from"):
-        given = fields.take("from", text, None)
+        given: str | None = fields.take("from")
         if given is not None and (node := fields.node.get("from")) is not None:
             _refers(given, "from", node.place, steps, problems)
         return given or ""
@@ -110,7 +223,7 @@ def _refers(wanted: str, key: str, place: Place, steps: Steps, problems: Problem
     hint = nearest(wanted, acting) or (f"known: {', '.join(acting)}" if acting else "")
     if step is not None:
         problems.say(place, f"'{key}' names '{wanted}', a wait, which changes nothing", hint)
-    elif wanted in ("end", "never", "all", "load") and key == "from":
+    elif wanted in RESERVED and key == "from":
         problems.say(place, f"'from' cannot be '{wanted}'", hint)
     elif wanted not in steps.broken:
         problems.say(place, f"'{key}' names no step: '{wanted}'", hint)
@@ -126,18 +239,6 @@ def _check_until(until: str, from_step: str, place: Place, steps: Steps, problem
         problems.say(
             place, f"'until' comes before 'from': '{until}' runs before '{from_step}'", "name a later one, or end"
         )
-
-
-def _resolves(node: Node, what: str, problems: Problems) -> Literal[True, "false_alarm"] | None:
-    if node.value is True:
-        return True
-    if node.value == "false_alarm":
-        return "false_alarm"
-    hint = nearest(node.value, ("true", "false_alarm")) if isinstance(node.value, str) else ""
-    if node.value is False:
-        hint = "for an alert that is still firing at the end write until: never"
-    problems.say(node.place, f"{what} must be true or false_alarm, found {node.described()}", hint)
-    return None
 
 
 def _refuse_twice(expectations: tuple[Expectation, ...], problems: Problems) -> None:
@@ -157,7 +258,7 @@ def _check_control(
     control = muted.control or ""
     written = node.get("control")
     place = written.place if written else muted.place
-    if control in ("end", "never", "all", "load"):
+    if control in RESERVED:
         problems.say(place, f"'control' cannot be '{control}'", "name a step here, or a scenario")
     elif control == muted.from_step:
         problems.say(place, f"'control' is the suppressed step itself: '{control}'", "name one without the source")
@@ -170,39 +271,31 @@ def _check_control(
             problems.say(place, f"the control '{control}' does not expect '{muted.alert}' to be delivered", hint)
 
 
-def read_allow(root: Fields, problems: Problems) -> tuple[Allow, ...]:
+@form(several(_ALLOWED.schema))
+def allow(node: Node, what: str, problems: Problems) -> tuple[Allow, ...]:
     """What may fire without being expected, each with its reason."""
-    node = root.get("allow")
-    if node is None:
-        return ()
-    example = "write - alert: NAME and its because: REASON"
     if node.kind != "sequence" or not node.items:
-        found = "an empty list" if node.kind == "sequence" else node.described()
-        problems.say(node.place, f"'allow' must be a list, found {found}", f"{example}, or remove the key")
+        problems.say(node.place, f"{what} must be a list, found {_found(node)}", f"{_ALLOW}, or remove the key")
         return ()
     allowed: dict[str, Allow] = {}
     for item in node.items:
-        fields = Fields(item, "an entry of 'allow'", ALLOW_KEYS, problems, hint=example)
-        alert = fields.need("alert", text, example)
-        because = fields.need("because", text, "say why it may fire")
+        fields = Fields(item, _ALLOWED, problems)
+        alert, because = fields.take("alert"), fields.take("because", "")
         if alert and alert in allowed:
-            problems.say(
-                item.place, f"'{alert}' is allowed twice", f"first on line {allowed[alert].place.line}; keep one"
-            )
+            hint = f"first on line {allowed[alert].place.line}; keep one"
+            problems.say(item.place, f"'{alert}' is allowed twice", hint)
         elif alert:
-            allowed[alert] = Allow(alert, because or "", fields.place)
+            allowed[alert] = Allow(alert, because, fields.place)
     return tuple(allowed.values())
 
 
-def read_notices(root: Fields, problems: Problems) -> dict[str, Bounds]:
+@form(lambda: some(bounds.described))
+def notices(node: Node, what: str, problems: Problems) -> dict[str, Bounds]:
     """Bounds on a run's notices, by receiver or under `total`."""
-    node = root.get("notices")
-    if node is None:
-        return {}
     if node.kind != "mapping" or not node.pairs:
-        problems.say(node.place, f"'notices' must be a mapping, found {node.described()}", "write {total: ..10}")
+        problems.say(node.place, f"{what} must be a mapping, found {node.described()}", "write {total: ..10}")
         return {}
-    found = {str(key.value): bounds(value, f"'notices' of '{key.value}'", problems) for key, value in node.pairs}
+    found = {str(key.value): bounds(value, f"{what} of '{key.value}'", problems) for key, value in node.pairs}
     return {receiver: bound for receiver, bound in found.items() if bound is not None}
 
 

@@ -1,16 +1,20 @@
-"""Reading a mapping key by key: take a key, expect a type, report what is wrong and read on.
+"""The field language of scenarios and profiles: in which form a value is written, and what is said of a wrong one.
 
-Every reader has the shape `(node, what, problems) -> value or None`; None means that a problem was reported.
-So one pass over a file finds everything that is wrong with it.
+A form is a reader and the JSON Schema by which an editor checks the same. Readers have the shape
+`(node, what, problems) -> value or None`; None means that a problem was reported, so one pass over a file finds
+everything that is wrong with it. Quantities carry their unit, in the grammar of `chaoskit.units`.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from chaoskit.errors import BadInput, Place, Problem
+from chaoskit.units import format_duration, parse_duration, parse_rate, parse_ratio, parse_size
 from chaoskit.yaml_source import Node, nearest
 
 T = TypeVar("T")
@@ -18,10 +22,24 @@ D = TypeVar("D")
 
 VERSION = 1
 """The format that this chaoskit reads."""
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+LONGEST_S = 366 * 86_400.0
 
 _ELSEWHERE = ("as", "with", "target", "kind")
-"""Keys that are right in other steps: whoever writes one has not misspelt another."""
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+"""Keys that are right in other steps: an author who writes one has not misspelt another."""
+_LOOSE = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s*([a-z]*)", re.IGNORECASE | re.ASCII)
+_SPELLINGS = {
+    0.001: ("ms", "msec", "msecs", "millis", "millisecond", "milliseconds"),
+    1.0: ("s", "sec", "secs", "second", "seconds"),
+    60.0: ("m", "min", "mins", "minute", "minutes"),
+    3600.0: ("h", "hr", "hrs", "hour", "hours"),
+    86_400.0: ("d", "day", "days"),
+}
+_SECONDS = {spelling: seconds for seconds, spellings in _SPELLINGS.items() for spelling in spellings}
+_RANGE = re.compile(r"(?P<low>\d{1,9})?(?P<dots>\.\.)?(?P<high>\d{1,9})?", re.ASCII)
+
+Schema = dict[str, Any]
+Bounds = tuple[int, int | None]
 
 
 class Problems:
@@ -45,48 +63,125 @@ class Problems:
 Reader = Callable[[Node, str, Problems], T | None]
 
 
-class Fields:
-    """One mapping of the format, its known keys, and its name in messages ("a profile", "an inject step")."""
+@dataclass(frozen=True, slots=True)
+class Form(Generic[T]):
+    """One way of writing a value: its reader, and its JSON Schema, or what makes one."""
 
-    def __init__(self, node: Node, what: str, keys: Sequence[str], problems: Problems, *, hint: str = "") -> None:
-        self.node = node
-        self.what = what
-        self.place = node.place
+    read: Reader[T]
+    schema: Schema | Callable[[], Schema]
+
+    def __call__(self, node: Node, what: str, problems: Problems) -> T | None:
+        return self.read(node, what, problems)
+
+    @property
+    def described(self) -> Schema:
+        return self.schema() if callable(self.schema) else self.schema
+
+
+def form(schema: Schema | Callable[[], Schema]) -> Callable[[Reader[T]], Form[T]]:
+    """Makes a form of the reader below."""
+    return lambda read: Form(read, schema)
+
+
+def as_node(schema: Schema | Callable[[], Schema]) -> Form[Node]:
+    """A value that is read where it is used."""
+    return Form(lambda node, what, problems: node, schema)
+
+
+def some(values: Schema) -> Schema:
+    """A mapping from any names, at least one, to such values."""
+    return {"type": "object", "minProperties": 1, "additionalProperties": values}
+
+
+def several(items: Schema, *, unique: bool = False, least: int = 1) -> Schema:
+    """A list of such values."""
+    return {"type": "array", "minItems": least, "items": items} | ({"uniqueItems": True} if unique else {})
+
+
+class Record:
+    """A mapping of the format: its name in messages, the form of each key, and the keys that it needs with their hints.
+
+    `more` are the keywords of its JSON Schema beyond these.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        forms: Mapping[str, Form[Any]],
+        needs: Mapping[str, str] | None = None,
+        hint: str = "",
+        more: Schema | None = None,
+    ) -> None:
+        self.what, self.forms, self.needs, self.hint = what, forms, needs or {}, hint
+        self._more = more or {}
+
+    @property
+    def known(self) -> str:
+        return f"known: {', '.join(self.forms)}"
+
+    @property
+    def schema(self) -> Schema:
+        """Its JSON Schema: these keys and no other."""
+        made: Schema = {"type": "object", "properties": {key: form.described for key, form in self.forms.items()}}
+        required = {"required": list(self.needs)} if self.needs else {}
+        return {**made, "additionalProperties": False, **required, **self._more}
+
+    @property
+    def document(self) -> Schema:
+        """The JSON Schema (draft 2020-12) of a file that holds one; the loader has the last word."""
+        return {"$schema": DRAFT, "title": f"chaoskit {self.what.partition(' ')[2]}", **self.schema}
+
+    @property
+    def one_of(self) -> Schema:
+        """The same with exactly one of its keys."""
+        return {**self.schema, "oneOf": [{"required": [key]} for key in self.forms]}
+
+
+class Fields:
+    """One mapping as written; what is no mapping, and keys that the record does not know, are problems."""
+
+    def __init__(self, node: Node, record: Record, problems: Problems, what: str = "") -> None:
+        self.node, self.record, self.place = node, record, node.place
+        self.what = what or record.what
         self._problems = problems
         if node.kind != "mapping":
-            problems.say(node.place, f"{what} is a mapping, found {node.described()}", hint or _known(keys))
-        unknown = [key for key, _ in node.pairs if key.value not in keys]
+            problems.say(node.place, f"{self.what} is a mapping, found {node.described()}", record.hint or record.known)
+        unknown = [key for key, _ in node.pairs if key.value not in record.forms]
         for count, key in enumerate(unknown):
             name = str(key.value)
-            # Comparing costs: who has so many unknown keys needs the list of known ones.
-            near = "" if name in _ELSEWHERE or count >= 20 else nearest(name, keys)
-            problems.say(key.place, f"'{name}' is not a key of {what}", near or _known(keys))
+            # Comparing costs: a mapping with so many unknown keys needs the list of known ones.
+            near = "" if name in _ELSEWHERE or count >= 20 else nearest(name, record.forms)
+            problems.say(key.place, f"'{name}' is not a key of {self.what}", near or record.known)
 
     def has(self, key: str) -> bool:
         """Whether the key is written, whatever its value."""
         return self.node.get(key) is not None
 
-    def get(self, key: str) -> Node | None:
-        """The key's node, or None when absent or empty (which is reported)."""
-        node = self.node.get(key)
-        if node is not None and node.kind == "scalar" and node.value is None:
-            self._problems.say(node.place, f"'{key}' of {self.what} is empty", "write its value, or remove the key")
-            return None
-        return node
+    def take(self, key: str, default: Any = None, needed: str | None = None, read: Reader[Any] | None = None) -> Any:
+        """The key's value, or the default when it is absent, empty (which is reported) or unusable.
 
-    def take(self, key: str, read: Reader[T], default: D) -> T | D:
-        """The key's value, or the default when it is absent or unusable."""
-        node = self.get(key)
-        value = None if node is None else read(node, f"'{key}'", self._problems)
+        The absence of a key that the record needs, or that is `needed` here for this reason, is a problem. `read` takes
+        the place of the record's form.
+        """
+        node = self.node.get(key)
+        if node is None:
+            hint = self.record.needs.get(key) if needed is None else needed
+            if hint is not None and self.node.kind == "mapping":
+                self._problems.say(self.place, f"{self.what} needs '{key}'", hint)
+            return default
+        if node.kind == "scalar" and node.value is None:
+            self._problems.say(node.place, f"'{key}' of {self.what} is empty", "write its value, or remove the key")
+            return default
+        value = (read or self.record.forms[key].read)(node, f"'{key}'", self._problems)
         return default if value is None else value
 
-    def need(self, key: str, read: Reader[T], hint: str = "") -> T | None:
-        """The key's value; its absence is a problem."""
-        if not self.has(key):
-            if self.node.kind == "mapping":
-                self._problems.say(self.place, f"{self.what} needs '{key}'", hint)
-            return None
-        return self.take(key, read, None)
+    def all(self, **called: str) -> dict[str, Any]:
+        """Every key that has a usable value; `called` gives some another name."""
+        read = {called.get(key, key): self.take(key) for key in self.record.forms}
+        return {key: value for key, value in read.items() if value is not None}
+
+
+VERSION_FORM = as_node({"const": VERSION, "description": "the format's version; the first key"})
 
 
 def version_ok(root: Node, what: str, problems: Problems) -> bool:
@@ -102,17 +197,15 @@ def version_ok(root: Node, what: str, problems: Problems) -> bool:
     if isinstance(node.value, bool) or not isinstance(node.value, int):
         problems.say(node.place, f"'chaoskit' is the format version, found {node.described()}", wanted)
     elif node.value != VERSION:
-        problems.say(
-            node.place,
-            f"format version {node.value} is not supported: this chaoskit reads version {VERSION}",
-            "install a chaoskit that knows it" if node.value > VERSION else wanted,
-        )
+        message = f"format version {node.value} is not supported: this chaoskit reads version {VERSION}"
+        problems.say(node.place, message, "install a chaoskit that knows it" if node.value > VERSION else wanted)
         return False
     elif root.keys[0] != "chaoskit":
         problems.say(node.place, "'chaoskit' is not the first key", "move the format version to the top")
     return True
 
 
+@form({"type": "string", "pattern": r"\S"})
 def text(node: Node, what: str, problems: Problems) -> str | None:
     """Text with something in it, without the blanks around it."""
     if not isinstance(node.value, str):
@@ -125,28 +218,43 @@ def text(node: Node, what: str, problems: Problems) -> str | None:
     return node.value.strip()
 
 
-def name(node: Node, what: str, problems: Problems) -> str | None:
-    """Text made of letters, digits, dot, dash and underscore, at most 63 characters."""
-    value = text(node, what, problems)
-    if value is not None and not _NAME.fullmatch(value):
-        problems.say(
-            node.place,
-            f"{what} must be a name, found {node.described()}",
-            "use at most 63 letters, digits, dots, dashes and underscores",
-        )
-        return None
-    return value
+def spelt(pattern: str, else_: str, hint: str) -> Form[str]:
+    """Text that the whole pattern describes; `else_` is said of any other, with what was found in place of {}."""
+
+    def read(node: Node, what: str, problems: Problems) -> str | None:
+        value = text(node, what, problems)
+        if value is not None and not re.fullmatch(pattern, value):
+            problems.say(node.place, f"{what} {else_.format(node.described())}", hint)
+            return None
+        return value
+
+    return Form(read, {"type": "string", "pattern": f"^{pattern}$"})
 
 
-def positive_int(node: Node, what: str, problems: Problems) -> int | None:
+name = spelt(
+    r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}",
+    "must be a name, found {}",
+    "use at most 63 letters, digits, dots, dashes and underscores",
+)
+
+
+def count(most: int | None = None) -> Form[int]:
     """A whole number of 1 or more."""
-    value = node.value
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        problems.say(node.place, f"{what} must be a whole number of 1 or more, found {node.described()}")
-        return None
-    return value
+
+    def read(node: Node, what: str, problems: Problems) -> int | None:
+        value = node.value
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            problems.say(node.place, f"{what} must be a whole number of 1 or more, found {node.described()}")
+            return None
+        if most is not None and value > most:
+            problems.say(node.place, f"{what} must be at most {most}, found {node.described()}")
+            return None
+        return value
+
+    return Form(read, {"type": "integer", "minimum": 1} | ({} if most is None else {"maximum": most}))
 
 
+@form({"type": "boolean"})
 def switch(node: Node, what: str, problems: Problems) -> bool | None:
     """true or false."""
     if not isinstance(node.value, bool):
@@ -155,8 +263,8 @@ def switch(node: Node, what: str, problems: Problems) -> bool | None:
     return node.value
 
 
-def choice(*options: str) -> Reader[str]:
-    """A reader for one word of these."""
+def choice(*options: str) -> Form[str]:
+    """One word of these."""
 
     def read(node: Node, what: str, problems: Problems) -> str | None:
         value = node.value
@@ -167,11 +275,12 @@ def choice(*options: str) -> Reader[str]:
         problems.say(node.place, f"{what} must be {one}, found {node.described()}", near)
         return None
 
-    return read
+    return Form(read, {"enum": list(options)})
 
 
+@form({"type": "object", "description": "the kind's own settings"})
 def settings(node: Node, what: str, problems: Problems) -> dict[str, Any] | None:
-    """A mapping kept as plain data, to be judged by whoever understands it."""
+    """A mapping kept as plain data; the kind of fault or action validates it."""
     if node.kind != "mapping":
         problems.say(node.place, f"{what} must be a mapping such as {{ratio: 95%}}, found {node.described()}")
         return None
@@ -179,39 +288,30 @@ def settings(node: Node, what: str, problems: Problems) -> dict[str, Any] | None
     return plain
 
 
-def listed(read: Reader[T], example: str) -> Reader[tuple[T, ...]]:
-    """A reader for a list of at least one; elements that are unusable are reported and left out."""
+def listed(one: Form[T], example: str, *, unique: bool = False, empty: bool = False) -> Form[tuple[T, ...]]:
+    """A list of at least one, or of none too where `empty`; unusable elements are reported and left out."""
 
-    def read_all(node: Node, what: str, problems: Problems) -> tuple[T, ...] | None:
+    def read(node: Node, what: str, problems: Problems) -> tuple[T, ...] | None:
         if node.kind != "sequence":
             problems.say(node.place, f"{what} must be a list, found {node.described()}", f"write {example}")
             return None
         if not node.items:
-            problems.say(node.place, f"{what} is an empty list", f"write {example}, or remove the key")
-            return None
-        values = [read(item, f"an entry of {what}", problems) for item in node.items]
-        return tuple(value for value in values if value is not None)
-
-    return read_all
-
-
-def unique_texts(example: str) -> Reader[tuple[str, ...]]:
-    """A reader for a list of different texts."""
-    read_all = listed(text, example)
-
-    def read(node: Node, what: str, problems: Problems) -> tuple[str, ...] | None:
-        values = read_all(node, what, problems)
+            if not empty:
+                problems.say(node.place, f"{what} is an empty list", f"write {example}, or remove the key")
+            return () if empty else None
+        values = [one.read(item, f"an entry of {what}", problems) for item in node.items]
         seen: set[str] = set()
-        for item in node.items if values else ():
+        for item in node.items if unique else ():
             written = str(item.value).strip()
             if written in seen:
                 problems.say(item.place, f"{what} lists '{written}' twice", "keep one")
             seen.add(written)
-        return values
+        return tuple(value for value in values if value is not None)
 
-    return read
+    return Form(read, lambda: several(one.described, unique=unique, least=0 if empty else 1))
 
 
+@form(some({"type": ["string", "number", "boolean"]}))
 def texts_by_key(node: Node, what: str, problems: Problems) -> dict[str, str] | None:
     """A mapping whose values are text; numbers and truth values are taken as they were written."""
     if node.kind != "mapping" or not node.pairs:
@@ -226,5 +326,151 @@ def texts_by_key(node: Node, what: str, problems: Problems) -> dict[str, str] | 
     return found
 
 
-def _known(keys: Sequence[str]) -> str:
-    return f"known: {', '.join(keys)}"
+def duration_advice(written: str) -> str:
+    """The correct spelling of a text that is no duration, or "" when that cannot be guessed."""
+    match = _LOOSE.fullmatch(written.strip())
+    if not match:
+        return ""
+    number, unit = match.groups()
+    if not unit:
+        return f"write {number}s for seconds or {number}m for minutes" if number.isdigit() else "write 30s or 5m"
+    seconds = _SECONDS.get(unit.lower())
+    return f"write {format_duration(float(number) * seconds)}" if seconds else ""
+
+
+def _duration(zero: bool, most_s: float = LONGEST_S) -> Reader[float]:
+    def read(node: Node, what: str, problems: Problems) -> float | None:
+        written, message, hint = node.raw.strip(), "", "write a duration such as 30s or 5m"
+        seconds = 0.0
+        if node.kind != "scalar" or isinstance(node.value, bool) or node.value is None:
+            message, hint = f"{what} must be a duration, found {node.described()}", "write 30s or 5m"
+        elif written.startswith("-"):
+            message = f"{what} is negative: {written}"
+        elif not (zero and written == "0") and isinstance(node.value, int | float):
+            message, hint = f"{what} has no unit: {written}", duration_advice(written)
+        else:
+            try:
+                seconds = parse_duration(written)
+            except (ValueError, OverflowError):
+                message = f"{what} is not a duration: {node.described()}"
+                hint = duration_advice(written) or "write a number with its unit, such as 30s, 5m or 1h30m"
+            else:
+                if seconds > LONGEST_S:
+                    message = f"{what} is longer than a year: {written}"
+                elif seconds > most_s:
+                    message, hint = f"{what} is longer than {most_s:g} s: {node.raw}", "write 2s"
+                elif not seconds and not zero:
+                    message = f"{what} must be longer than 0"
+        if message:
+            problems.say(node.place, message, hint)
+            return None
+        return seconds
+
+    return read
+
+
+# At least one part, in descending order, as parse_duration takes it.
+_DURATION: Schema = {
+    "type": "string",
+    "pattern": r"^(?=.)([0-9]+y)?([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$",
+    "description": "a number with its unit, such as 30s, 5m or 1h30m",
+}
+
+
+def duration_to(most_s: float, *, zero: bool = False) -> Form[float]:
+    """Seconds of a duration with its unit, more than 0 or `zero` too, up to a most."""
+    return Form(_duration(zero, most_s), {"anyOf": [_DURATION, {"const": 0}, {"const": "0"}]} if zero else _DURATION)
+
+
+duration = duration_to(LONGEST_S)
+duration_or_zero = duration_to(LONGEST_S, zero=True)
+
+_PERCENTAGE: Schema = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?%?$"}
+PART: Schema = {"anyOf": [_PERCENTAGE, {"type": "number", "minimum": 0, "maximum": 1}]}
+"""How a share is written that may be 0, or above 100%."""
+
+
+@form(
+    {
+        "anyOf": [_PERCENTAGE, {"type": "number", "exclusiveMinimum": 0, "maximum": 1}],
+        "description": "above 0% and at most 100%, such as 75%",
+    }
+)
+def share(node: Node, what: str, problems: Problems) -> float | None:
+    """A share above 0 and at most 1, written `75%` (or 0.75)."""
+    value = node.value
+    bare = isinstance(value, int | float) and not isinstance(value, bool)
+    try:
+        ratio = parse_ratio(value) if bare or isinstance(value, str) else math.nan  # type: ignore[arg-type]
+    except ValueError:
+        ratio = math.nan
+    if 0 < ratio <= 1:
+        return ratio
+    hint = f"write {value}%" if bare and 1 < value <= 100 else "write a percentage such as 75%"  # type: ignore[operator]
+    problems.say(node.place, f"{what} must be a share above 0% and at most 100%, found {node.described()}", hint)
+    return None
+
+
+def _measured(parse: Callable[[str], T], must: str, unit: str, hint: str, pattern: str) -> Form[T]:
+    """A quantity above 0 with a unit; `unit` is the hint for a number that has none."""
+
+    def read(node: Node, what: str, problems: Problems) -> T | None:
+        value: Any = node.value
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            problems.say(node.place, f"{what} has no unit: {node.raw}", unit.format(node.raw))
+            return None
+        try:
+            found: Any = parse(value) if isinstance(value, str) else 0
+        except (ValueError, OverflowError):
+            found = 0
+        if 0 < found < math.inf:
+            return found  # type: ignore[no-any-return]
+        problems.say(node.place, f"{what} must be a {must} above 0, found {node.described()}", hint)
+        return None
+
+    return Form(read, {"type": "string", "pattern": pattern})
+
+
+rate = _measured(parse_rate, "rate", "write {}/s", "write it per second, such as 40/s", r"^[0-9.]+(e[0-9]+)?/s$")
+"""Events per real second, more than 0, written `40/s`."""
+_A_SIZE = "write a size such as 64MiB or 1GiB"
+size = _measured(parse_size, "size", _A_SIZE, _A_SIZE, r"^[0-9]+(\.[0-9]+)?\s*(B|kB|MB|GB|KiB|MiB|GiB)$")
+"""Bytes, more than 0, written `1GiB`."""
+
+
+def number(low: float, high: float) -> Form[float]:
+    """A number between these two, both included."""
+
+    def read(node: Node, what: str, problems: Problems) -> float | None:
+        value = node.value
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            problems.say(node.place, f"{what} must be a number from {low:g} to {high:g}, found {node.described()}")
+            return None
+        return float(value)
+
+    return Form(read, {"type": "number", "minimum": low, "maximum": high})
+
+
+@form(
+    {
+        "anyOf": [
+            {"type": "integer", "minimum": 0},
+            {"type": "string", "pattern": r"^([0-9]+|[0-9]+\.\.|\.\.[0-9]+|[0-9]+\.\.[0-9]+)$"},
+        ],
+        "description": "2 (exactly), 1..3, ..10 (at most) or 2.. (at least)",
+    }
+)
+def bounds(node: Node, what: str, problems: Problems) -> Bounds | None:
+    """How many: `2` (exactly), `1..3`, `..10` (at most), `2..` (at least); the upper one None for no bound."""
+    match = _RANGE.fullmatch(node.raw.strip()) if node.kind == "scalar" and not isinstance(node.value, bool) else None
+    low, high = (match["low"], match["high"]) if match else (None, None)
+    if match is None or (low is None and high is None) or (match["dots"] is None and high is not None):
+        message = f"{what} must be a number or a range, found {node.described()}"
+        problems.say(node.place, message, "write 2, 1..3, ..10 or 2..")
+        return None
+    lower = int(low or 0)
+    upper = lower if match["dots"] is None else (None if high is None else int(high))
+    if upper is not None and upper < lower:
+        problems.say(node.place, f"{what} ends below its start: {node.raw}", f"write {upper}..{lower}")
+        return None
+    return lower, upper

@@ -6,14 +6,31 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from chaoskit.errors import Place
-from chaoskit.scenario.expectations import check_settled, read_allow, read_expect, read_notices
-from chaoskit.scenario.fields import Fields, Problems, text, unique_texts, version_ok
+from chaoskit.scenario.expectations import EXPECT_SCHEMA, allow, check_settled, notices, read_expect
+from chaoskit.scenario.fields import VERSION_FORM, Fields, Problems, Record, as_node, listed, text, version_ok
 from chaoskit.scenario.model import Scenario
 from chaoskit.scenario.overrides import override
 from chaoskit.scenario.steps import Steps, read_steps
 from chaoskit.yaml_source import Node, read, read_text
 
-KEYS = ("chaoskit", "title", "runbook", "tags", "steps", "expect", "allow", "notices")
+SCENARIO = Record(
+    "a scenario",
+    {
+        "chaoskit": VERSION_FORM,
+        "title": text,
+        "runbook": text,
+        "tags": listed(text, "[smoke]", unique=True),
+        "steps": read_steps,
+        "expect": as_node(EXPECT_SCHEMA),
+        "allow": allow,
+        "notices": notices,
+    },
+    {
+        "title": "say in a sentence what breaks and what follows",
+        "steps": "write a list of inject, change, undo, do and wait",
+    },
+    more={"required": ["chaoskit", "title", "steps", "expect"]},
+)
 
 
 def load_scenario_file(path: Path, overrides: Iterable[str] = ()) -> Scenario:
@@ -37,29 +54,21 @@ def load_scenario(text_: str, file: str, overrides: Iterable[str] = ()) -> Scena
 def _scenario(root: Node, file: str, problems: Problems) -> Scenario:
     if not version_ok(root, "a scenario", problems):
         problems.raise_if_any()
-    fields = Fields(root, "a scenario", KEYS, problems)
-    title = fields.need("title", text, "say in a sentence what breaks and what follows")
-    runbook = fields.take("runbook", text, "")
-    tags = fields.take("tags", unique_texts("[smoke]"), ())
-    steps = fields.need("steps", read_steps, "write a list of inject, change, undo, do and wait") or Steps(
-        incomplete=True
-    )
-    expect = read_expect(fields, steps, problems)
-    if expect or _expects_nothing(root):
+    fields = Fields(root, SCENARIO, problems)
+    read_ = fields.all()
+    steps: Steps = read_.get("steps") or Steps(incomplete=True)
+    expect = read_expect(fields, read_.get("expect"), steps, problems)
+    written = root.get("expect")
+    if expect or (written is not None and written.value == "nothing"):
         check_settled(steps, expect, problems)
     return Scenario(
         name=Path(file).stem,
-        title=title or "",
-        runbook=runbook,
-        tags=tags,
+        title=read_.get("title", ""),
+        runbook=read_.get("runbook", ""),
+        tags=read_.get("tags", ()),
         steps=tuple(steps.by_name.values()),
         expect=expect,
-        allow=read_allow(fields, problems),
-        notices=read_notices(fields, problems),
+        allow=read_.get("allow", ()),
+        notices=read_.get("notices", {}),
         place=Place(file, root.place.line),
     )
-
-
-def _expects_nothing(root: Node) -> bool:
-    node = root.get("expect")
-    return node is not None and node.value == "nothing"

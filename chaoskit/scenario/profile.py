@@ -1,38 +1,321 @@
-"""A profile from its file: where and how hard. Everything in it is real: time, machine, requests per second."""
+"""A profile from its file: where and how hard. Everything in it is real: time, machine, requests per second.
+
+An attached target's secrets are never written in a profile, for its text is part of every run's history: they are
+named by the file or by the environment variable that holds them. Kinds of handles are those of `chaoskit.handles`.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from dataclasses import MISSING
+from dataclasses import fields as fields_of
+from functools import cache
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
+from urllib.parse import urlsplit
 
 from chaoskit.errors import Place
-from chaoskit.scenario.attached import USAGE as _ATTACHED
-from chaoskit.scenario.attached import read_attached
-from chaoskit.scenario.fields import Fields, Problems, listed, text, version_ok
-from chaoskit.scenario.handles import read_handles
-from chaoskit.scenario.limits import read_limits
+from chaoskit.handles import handle_kinds
+from chaoskit.handles.base import Handle
+from chaoskit.scenario.fields import (
+    VERSION_FORM,
+    Fields,
+    Form,
+    Problems,
+    Record,
+    as_node,
+    duration,
+    form,
+    listed,
+    name,
+    number,
+    share,
+    size,
+    some,
+    spelt,
+    switch,
+    text,
+    version_ok,
+)
 from chaoskit.scenario.load import USAGE as LOAD_USAGE
 from chaoskit.scenario.load import read_load
-from chaoskit.scenario.model import (
-    Abort,
-    Attached,
-    Handles,
-    Limits,
-    LoadPlan,
-    Profile,
-)
+from chaoskit.scenario.model import Abort, Access, Attached, Handles, Header, Limits, LoadPlan, Profile, Secret
 from chaoskit.scenario.overrides import override
-from chaoskit.scenario.quantities import number
 from chaoskit.yaml_source import Node, nearest, read, read_text
 
-KEYS = ("chaoskit", "target", "time_scale", "load", "standing", "handles", "limits", "abort")
-ABORT_KEYS = ("query", "alert")
-
+ENDPOINTS = ("prometheus", "alertmanager", "metrics", "witness", "service")
 LOCAL_TIME_SCALE = 60.0
 LARGEST_TIME_SCALE = 1000.0
 
-H = TypeVar("H")
+_USAGE = "write local, or attached: {prometheus: URL, alertmanager: URL, metrics: URL, environment: NAME}"
+_SECRET_HEADER = re.compile(r"auth|cookie|token|secret|key|password", re.IGNORECASE)
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_WORD = "[A-Za-z_][A-Za-z0-9_]*"
+
+
+def profile_kinds() -> dict[str, type[Handle]]:
+    """The kinds of handle that a profile may define."""
+    return {name: kind for name, kind in handle_kinds().items() if kind.in_profiles}
+
+
+def _by_name(kind: type[Handle]) -> Form[dict[str, Handle]]:
+    """The handles of one kind: a mapping from their names to what each needs."""
+    keys = kind.key_names()
+    needed = [one.name for one in fields_of(kind) if one.default is MISSING]
+    either = {"anyOf": [{"required": [key]} for key in kind.either]} if kind.either else {}
+    record = Record("", dict.fromkeys(keys, text), dict.fromkeys(needed, ""), more=either)
+
+    def read_all(node: Node, what: str, problems: Problems) -> dict[str, Handle] | None:
+        if node.kind != "mapping" or not node.pairs:
+            example = f"write {{NAME: {{{keys[0]}: ...}}}}"
+            problems.say(node.place, f"{what} must be a mapping by name, found {node.described()}", example)
+            return None
+        found = {}
+        for key, value in node.pairs:
+            if name(key, f"a {kind.kind}", problems):
+                fields = Fields(value, record, problems, f"the {kind.kind} '{key.value}'")
+                first = () if any(map(fields.has, kind.either)) else kind.either[:1]
+                one = kind(**{each: fields.take(each, "", "" if each in first else None) for each in keys})
+                for wrong, why, hint in one.wrong():
+                    if written := value.get(wrong):
+                        problems.say(written.place, f"'{wrong}' {why}", hint)
+                found[str(key.value)] = one
+        return found
+
+    return Form(read_all, some(record.schema) | {"propertyNames": name.described})
+
+
+@cache
+def _handles() -> Record:
+    return Record("'handles'", {name: _by_name(kind) for name, kind in profile_kinds().items()})
+
+
+@form(lambda: _handles().schema)
+def handles(node: Node, what: str, problems: Problems) -> Handles:
+    """The handles of a profile, with everything that is wrong with them."""
+    places = {
+        f"{kind.value}:{name.value}": name.place
+        for kind, named in (node.pairs if node.kind == "mapping" else ())
+        for name, _ in (named.pairs if named.kind == "mapping" else ())
+    }
+    return Handles(Fields(node, _handles(), problems).all(), places)
+
+
+def plural(handle: str) -> str:
+    """How a handle's name is written for several: worker -> workers, proxy -> proxies, box -> boxes; payments stays."""
+    if handle.endswith("s") and not handle.endswith("ss"):
+        return handle
+    if handle.endswith("y") and handle[-2:-1] not in "aeiou":
+        return handle[:-1] + "ies"
+    return handle + ("es" if handle.endswith(("ss", "x", "z", "ch", "sh")) else "s")
+
+
+LIMITS = Record(
+    "'limits'",
+    {
+        "fault": duration,
+        "run": duration,
+        "memory": size,
+        "cpu": number(0.01, 1024),
+        "connections": share,
+        "commands": switch,
+    },
+)
+"""Beside them, the plural of any handle: the share of those that may be under a fault at once."""
+
+
+def _limits(node: Node, names: Iterable[str], problems: Problems) -> Limits:
+    """The most that a run may do to the machine and to the target, given the names of the profile's handles."""
+    plurals = dict.fromkeys(map(plural, names), share)
+    read = Fields(node, Record(LIMITS.what, {**plurals, **LIMITS.forms}), problems).all()
+    called = {"fault": "fault_s", "run": "run_s", "memory": "memory_bytes"}
+    own = {called.get(key, key): read[key] for key in LIMITS.forms if key in read}
+    found = Limits(**own, share={key: read[key] for key in plurals if key in read})
+    if found.fault_s > found.run_s:
+        message = f"a fault may last {found.fault_s:g} s, longer than a run with {found.run_s:g} s"
+        problems.say(node.place, message, "raise 'run' or lower 'fault'; both are real time")
+    return found
+
+
+@form({"type": "string", "pattern": r"^https?://[^\s@]+$"})
+def read_url(node: Node, what: str, problems: Problems) -> str | None:
+    """An address of HTTP without a user, a password, a query or a slash at its end."""
+    value = text(node, what, problems)
+    if value is None:
+        return None
+    if "@" in value:
+        # It may be a secret, so it is not repeated in a message.
+        hint = "write it without, and access: {NAME: {username: USER, password_file: FILE}} beside it"
+        problems.say(node.place, f"{what} carries a user or a password", hint)
+        return None
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or any(character.isspace() for character in value):
+        problems.say(node.place, f"{what} must be a URL, found {node.described()}", "write http://HOST:PORT")
+        return None
+    if parts.query or parts.fragment:
+        problems.say(node.place, f"{what} has a query or a fragment", "write the address alone")
+        return None
+    return value.rstrip("/")
+
+
+_label = spelt(_WORD, "must be a label's name, found {}", "write environment")
+# It may be the secret itself, so it is not repeated.
+_variable = spelt(_WORD, "must be the name of an environment variable", "write STAGING_PASSWORD")
+_waived = spelt(
+    "[^/]+/[a-z0-9_]+(/[0-9]+)?",
+    "names no integration: {}",
+    "write RECEIVER/INTEGRATION, such as critical-alerts/email, or RECEIVER/INTEGRATION/INDEX",
+)
+_SECRET = Record("", {"file": text, "env": _variable}, hint="write {file: FILE}")
+
+
+@form(some({"anyOf": [text.described, _SECRET.one_of]}))
+def _headers(node: Node, what: str, problems: Problems) -> tuple[Header, ...] | None:
+    if node.kind != "mapping" or not node.pairs:
+        hint = "write {X-Scope-OrgID: team}"
+        problems.say(node.place, f"{what} must be a mapping by name, found {node.described()}", hint)
+        return None
+    found = (_header(key, value, problems) for key, value in node.pairs)
+    return tuple(header for header in found if header is not None)
+
+
+def _header(key: Node, value: Node, problems: Problems) -> Header | None:
+    header = str(key.value)
+    what = f"the header '{header}'"
+    if not _HEADER_NAME.fullmatch(header):
+        problems.say(key.place, f"'{header}' is no name of a header", "write letters, digits and dashes")
+        return None
+    if value.kind == "mapping":
+        secret = Secret(**Fields(value, _SECRET, problems, what).all())
+        if bool(secret.file) == bool(secret.env):
+            problems.say(value.place, f"{what} needs 'file' or 'env'", "write one of them")
+        return Header(header, "", secret)
+    said = text(value, what, problems)
+    if said is not None and _SECRET_HEADER.search(header):
+        hint = f"write {header}: {{file: FILE}} or {{env: VARIABLE}}"
+        problems.say(value.place, f"{what} may be a secret, and a profile holds none", hint)
+        return None
+    if said is not None and not (said.isascii() and said.isprintable()):
+        problems.say(value.place, f"{what} has characters that no header may have", "write plain text")
+        return None
+    return None if said is None else Header(header, said)
+
+
+_ACCESS = Record(
+    "",
+    {
+        "username": text,
+        "password_file": text,
+        "password_env": _variable,
+        "bearer_file": text,
+        "bearer_env": _variable,
+        "headers": _headers,
+        "ca_file": text,
+    },
+)
+
+
+@form(_ACCESS.schema)
+def read_access(node: Node, what: str, problems: Problems) -> Access:
+    """How one endpoint is spoken to: who asks, with which secret, headers and authority."""
+    fields = Fields(node, _ACCESS, problems, f"{what} of 'access'")
+    password, bearer = (_secret_of(fields, each, problems) for each in ("password", "bearer"))
+    username: str = fields.take("username", "")
+    if bearer and username:
+        problems.say(fields.place, f"{fields.what} has a user and a bearer token", "keep one")
+    if (password is not None) != bool(username):
+        lacking = "username" if password else "password_file or password_env"
+        problems.say(fields.place, f"{fields.what} lacks '{lacking}'", "basic auth takes a user and a password")
+    return Access(username, password, bearer, fields.take("headers", ()), fields.take("ca_file", ""), fields.place)
+
+
+def _secret_of(fields: Fields, what: str, problems: Problems) -> Secret | None:
+    file, env = fields.take(f"{what}_file", ""), fields.take(f"{what}_env", "")
+    if file and env:
+        problems.say(fields.place, f"{fields.what} has '{what}_file' and '{what}_env'", "keep one")
+    return Secret(file, env) if file or env else None
+
+
+# The service is asked by the load's own tasks.
+_ACCESSES = Record(
+    "'access'",
+    dict.fromkeys(ENDPOINTS[:4], read_access),
+    hint="write {prometheus: {bearer_file: FILE}}",
+    more={"minProperties": 1},
+)
+
+
+@form(_ACCESSES.schema)
+def _accesses(node: Node, what: str, problems: Problems) -> dict[str, Access]:
+    return Fields(node, _ACCESSES, problems).all()
+
+
+ATTACHED = Record(
+    "an attached target",
+    {
+        **dict.fromkeys(ENDPOINTS, read_url),
+        "environment": name,
+        "label": _label,
+        "access": _accesses,
+        "waive": listed(_waived, "[critical-alerts/email]"),
+    },
+    {**dict.fromkeys(ENDPOINTS[:3], ""), "environment": "the environment that the target says it is"},
+    _USAGE,
+)
+_TARGET = Record("a target", {"attached": as_node(ATTACHED.schema)}, {"attached": _USAGE})
+
+
+@form({"anyOf": [{"const": "local"}, _TARGET.schema]})
+def _target(node: Node, what: str, problems: Problems) -> Literal["local"] | Attached | None:
+    if node.value == "local":
+        return "local"
+    if node.kind != "mapping":
+        near = nearest(node.value, ("local",)) if isinstance(node.value, str) else ""
+        problems.say(node.place, f"{what} cannot be {node.described()}", near or _USAGE)
+        return None
+    inner: Node | None = Fields(node, _TARGET, problems).take("attached")
+    if inner is None:
+        return None
+    read = {**dict.fromkeys(ATTACHED.needs, ""), **Fields(inner, ATTACHED, problems).all()}
+    return Attached(**read, place=inner.place)
+
+
+_ABORT = Record("an abort condition", {"query": text, "alert": text}, hint="write {query: PROMQL} or {alert: NAME}")
+
+
+@form(_ABORT.one_of)
+def _abort(node: Node, what: str, problems: Problems) -> Abort:
+    fields = Fields(node, _ABORT, problems)
+    given = [key for key in _ABORT.forms if fields.has(key)]
+    if len(given) != 1 and node.kind == "mapping":
+        found = "has 'query' and 'alert'" if given else "needs 'query' or 'alert'"
+        problems.say(node.place, f"an abort condition {found}", "write one condition per entry")
+    return Abort(fields.take("query"), fields.take("alert"), fields.place)
+
+
+PROFILE = Record(
+    "a profile",
+    {
+        "chaoskit": VERSION_FORM,
+        "target": _target,
+        "time_scale": number(1, LARGEST_TIME_SCALE),
+        "load": read_load,
+        "standing": listed(text, "[Watchdog]", empty=True),  # an empty one says something: nothing fires in health
+        "handles": handles,
+        "limits": as_node(LIMITS.schema | {"additionalProperties": share.described}),
+        "abort": listed(_abort, "[{query: PROMQL}]"),
+    },
+    {"target": _USAGE},
+    more={
+        "required": ["chaoskit", "target"],
+        "anyOf": [{"properties": {"target": {"type": "object"}}}, {"required": ["load"]}],
+    },
+)
 
 
 def load_profile_file(path: Path, overrides: Iterable[str] = ()) -> Profile:
@@ -56,60 +339,24 @@ def load_profile(text_: str, file: str, overrides: Iterable[str] = ()) -> Profil
 def _profile(root: Node, file: str, problems: Problems) -> Profile:
     if not version_ok(root, "a profile", problems):
         problems.raise_if_any()
-    fields = Fields(root, "a profile", KEYS, problems)
-    target: Literal["local"] | Attached = fields.need("target", _target, _ATTACHED) or "local"
+    fields = Fields(root, PROFILE, problems)
+    target: Literal["local"] | Attached = fields.take("target", "local")
     attached = isinstance(target, Attached)
-    time_scale = fields.take("time_scale", number(1, LARGEST_TIME_SCALE), 1.0 if attached else LOCAL_TIME_SCALE)
+    time_scale: float = fields.take("time_scale", 1.0 if attached else LOCAL_TIME_SCALE)
     if attached and time_scale != 1 and (node := root.get("time_scale")):
         problems.say(node.place, "an attached target runs in real time", "write time_scale: 1, or remove it")
-    handles = fields.take("handles", read_handles, Handles())
-    names = [handle.partition(":")[2] for handle, _ in handles.each()]
+    named: Handles = fields.take("handles", Handles())
+    limits: Node | None = fields.take("limits")
+    names = [handle.partition(":")[2] for handle, _ in named.each()]
     return Profile(
         name=Path(file).stem,
         target=target,
         time_scale=time_scale,
-        load=_load(fields, attached),
-        standing=fields.take("standing", _standing, ()),
-        handles=handles,
-        limits=fields.take("limits", read_limits(names), Limits()),
-        abort=fields.take("abort", listed(_abort, "[{query: PROMQL}]"), ()),
+        # A target that runs already may have a load of its own.
+        load=fields.take("load", LoadPlan(None, None, None, {}), None if attached else LOAD_USAGE),
+        standing=fields.take("standing", ()),
+        handles=named,
+        limits=Limits() if limits is None else _limits(limits, names, problems),
+        abort=fields.take("abort", ()),
         place=Place(file, root.place.line),
     )
-
-
-def _load(fields: Fields, attached: bool) -> LoadPlan:
-    """The load; a target that runs already may have its own, so there it can be left out."""
-    nothing = LoadPlan(None, None, None, {})
-    if attached:
-        return fields.take("load", read_load, nothing)
-    return fields.need("load", read_load, LOAD_USAGE) or nothing
-
-
-def _target(node: Node, what: str, problems: Problems) -> Literal["local"] | Attached | None:
-    if node.value == "local":
-        return "local"
-    if node.kind != "mapping":
-        near = nearest(node.value, ("local",)) if isinstance(node.value, str) else ""
-        problems.say(node.place, f"{what} cannot be {node.described()}", near or _ATTACHED)
-        return None
-    outer = Fields(node, "a target", ("attached",), problems)
-    inner = outer.need("attached", lambda found, _what, _problems: found, _ATTACHED)
-    if inner is None:
-        return None
-    return read_attached(inner, problems)
-
-
-def _standing(node: Node, what: str, problems: Problems) -> tuple[str, ...] | None:
-    """A list of alerts; unlike elsewhere, an empty one says something: nothing is firing in health."""
-    if node.kind == "sequence" and not node.items:
-        return ()
-    return listed(text, "[Watchdog]")(node, what, problems)
-
-
-def _abort(node: Node, what: str, problems: Problems) -> Abort | None:
-    fields = Fields(node, "an abort condition", ABORT_KEYS, problems, hint="write {query: PROMQL} or {alert: NAME}")
-    given = [key for key in ABORT_KEYS if fields.has(key)]
-    if len(given) != 1 and node.kind == "mapping":
-        found = "has 'query' and 'alert'" if given else "needs 'query' or 'alert'"
-        problems.say(node.place, f"an abort condition {found}", "write one condition per entry")
-    return Abort(fields.take("query", text, None), fields.take("alert", text, None), fields.place)

@@ -1,32 +1,125 @@
 """The steps of a scenario, read in order: what each does, what it is called, and whether it can be done then.
 
-Reading order is time order, so one pass knows at every step what has been injected and what is still in force.
+Reading order is time order, so one pass knows at every step what has been injected and what is still in force. Every
+wait is bounded: by itself, by the alert's computed window, or by `at_most`. A target's values stay as written for the
+plan, which knows the inventory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cache
+from typing import Any, Literal, get_args
 
 from chaoskit.errors import Place
-from chaoskit.scenario.fields import Fields, Problems, name, settings, text
+from chaoskit.handles import handle_kinds
+from chaoskit.scenario.fields import (
+    Fields,
+    Form,
+    Problems,
+    Record,
+    as_node,
+    choice,
+    count,
+    duration,
+    duration_advice,
+    form,
+    name,
+    settings,
+    several,
+    share,
+    text,
+)
 from chaoskit.scenario.model import Change, Do, FaultSpec, Inject, Step, Undo, Wait
-from chaoskit.scenario.targets import target
-from chaoskit.scenario.waits import read_wait
+from chaoskit.units import parse_duration
 from chaoskit.yaml_source import Node, nearest
 
-VERBS = ("inject", "change", "undo", "do", "wait")
+AMOUNTS = ("count", "share", "all")
+CHOICES = ("name", *AMOUNTS)
 RESERVED = ("end", "never", "all", "load")
 """Words with a meaning of their own where a step's name is expected."""
 MAX_STEPS = 250
-FAULT_KEYS = ("kind", "target", "with")
-KEYS = {
-    "inject": ("inject", "as", "target", "with"),
-    "change": ("change", "as", "with"),
-    "undo": ("undo", "as"),
-    "do": ("do", "as", "target", "with"),
-    "wait": ("wait", "as"),
+State = Literal["pending", "firing", "notified", "suppressed", "resolved"]
+STATES: tuple[str, ...] = get_args(State)
+
+_TARGET = "write for example {role: worker, count: 1} or {link: upstream}"
+_FAULTS = "write inject: [{kind: KIND, target: {...}, with: {...}}, ...]"
+_WAITS = "write 5m, settled, {alert: A, state: firing}, or {query: PROMQL, at_most: 5m}"
+
+
+@form({"const": True})
+def _only_true(node: Node, what: str, problems: Problems) -> bool | None:
+    if node.value is True:
+        return True
+    problems.say(node.place, f"{what} can only be true, found {node.described()}", "remove it, or write 'count'")
+    return None
+
+
+@cache
+def _target() -> Record:
+    """The keys are the format's own, so a misspelt one is caught here."""
+    handles = dict.fromkeys((*handle_kinds(), "name"), text)
+    amounts: dict[str, Form[Any]] = {"count": count(), "share": share, "all": _only_true}
+    return Record("a target", {**handles, **amounts}, more={"minProperties": 1})
+
+
+@form(lambda: _target().schema)
+def target(node: Node, what: str, problems: Problems) -> dict[str, Any] | None:
+    """The target as plain data: at most one handle, at most one amount, and a handle or a name."""
+    if node.kind != "mapping" or not node.pairs:
+        problems.say(node.place, f"{what} must be a mapping with a handle, found {node.described()}", _TARGET)
+        return None
+    fields = Fields(node, _target(), problems)
+    fields.all()
+    kinds = tuple(handle_kinds())
+    for keys in (tuple(key for key in node.keys if key in kinds), AMOUNTS):
+        if len(given := [f"'{key}'" for key in keys if fields.has(key)]) > 1:
+            problems.say(fields.place, f"a target has {' and '.join(given)}", "keep one of them")
+    if not any(fields.has(key) for key in (*kinds, "name")):
+        problems.say(node.place, f"{what} names no handle", _TARGET)
+    plain: dict[str, Any] = node.plain()
+    return plain
+
+
+_ALERT_STATE = Record(
+    "a wait", {"alert": text, "state": choice(*STATES), "at_most": duration}, {"alert": "", "state": ""}
+)
+_QUERY = Record("a wait", {"query": text, "at_most": duration}, {"query": "", "at_most": ""})
+_WAIT = Record("a wait", {**_ALERT_STATE.forms, **_QUERY.forms}, hint=_WAITS)
+_FAULT = Record("a fault", {"kind": name, "target": target, "with": settings}, {"kind": _FAULTS}, _FAULTS)
+_NEW_LEVEL = Form(settings.read, {**settings.described, "minProperties": 1})
+_STEP = {"as": Form(name.read, {**name.described, "not": {"enum": list(RESERVED)}})}
+VERBS = {
+    "inject": Record(
+        "an inject step",
+        {
+            "inject": as_node(lambda: {"anyOf": [name.described, several(_FAULT.schema)]}),
+            **_STEP,
+            "target": target,
+            "with": settings,
+        },
+        {"inject": ""},
+    ),
+    "change": Record(
+        "a change step",
+        {"change": text, **_STEP, "with": _NEW_LEVEL},
+        {"change": "", "with": "say the new level, such as with: {ratio: 4%}"},
+    ),
+    "undo": Record(
+        "an undo step",
+        {"undo": as_node({"anyOf": [text.described, several(text.described)]}), **_STEP},
+        {"undo": ""},
+    ),
+    "do": Record("a do step", {"do": name, **_STEP, "target": target, "with": settings}, {"do": ""}),
+    "wait": Record(
+        "a wait step",
+        {
+            "wait": as_node({"anyOf": [{"const": "settled"}, duration.described, _ALERT_STATE.schema, _QUERY.schema]}),
+            **_STEP,
+        },
+        {"wait": ""},
+    ),
 }
 
 
@@ -48,6 +141,7 @@ class Steps:
         return list(self.by_name).index(step)
 
 
+@form(lambda: several({"oneOf": [verb.schema for verb in VERBS.values()]}))
 def read_steps(node: Node, what: str, problems: Problems) -> Steps:
     """All steps; what is wrong with them goes to `problems`."""
     if node.kind != "sequence" or not node.items:
@@ -86,8 +180,7 @@ class _StepReader:
             self.steps.broken |= {str(given.value).strip()} if given else set()
             self.steps.incomplete |= given is None
             return
-        article = "an" if verb == "inject" else "a"
-        fields = Fields(node, f"{article} {verb} step", KEYS[verb], self._problems)
+        fields = Fields(node, VERBS[verb], self._problems)
         makers: dict[str, Callable[[Fields], Step]] = {
             "inject": self._inject,
             "change": self._change,
@@ -118,7 +211,7 @@ class _StepReader:
 
     def _name(self, fields: Fields, base: str) -> str:
         """The step's name: as written, else the base with the first free number."""
-        given = fields.take("as", name, None)
+        given: str | None = fields.take("as")
         node = fields.node.get("as")
         if given is None or node is None:
             taken = {*self.steps.by_name, *self._given, *RESERVED}
@@ -138,7 +231,7 @@ class _StepReader:
         return given
 
     def _inject(self, fields: Fields) -> Inject:
-        node = fields.get("inject")
+        node: Node | None = fields.take("inject")
         faults: tuple[FaultSpec, ...] = ()
         if node is None:
             pass
@@ -152,22 +245,21 @@ class _StepReader:
         return step
 
     def _several(self, fields: Fields, node: Node) -> tuple[FaultSpec, ...]:
-        example = "write inject: [{kind: KIND, target: {...}, with: {...}}, ...]"
         for key in ("target", "with"):
             if (written := fields.node.get(key)) is not None:
                 self._problems.say(written.place, f"'{key}' stands beside a list of faults", "give it to each fault")
         if not node.items:
-            self._problems.say(node.place, "'inject' is an empty list", example)
+            self._problems.say(node.place, "'inject' is an empty list", _FAULTS)
         faults = []
         for item in node.items:
-            one = Fields(item, "a fault", FAULT_KEYS, self._problems, hint=example)
-            if kind := one.need("kind", name, example):
+            one = Fields(item, _FAULT, self._problems)
+            if kind := one.take("kind"):
                 faults.append(_fault(kind, one))
         return tuple(faults)
 
     def _change(self, fields: Fields) -> Change:
-        of = fields.need("change", text) or ""
-        new = fields.need("with", settings, "say the new level, such as with: {ratio: 4%}")
+        of: str = fields.take("change", "")
+        new = fields.take("with")
         if new == {}:
             self._problems.say(fields.place, "'with' of a change step holds nothing", "say the new level")
         node = fields.node.get("change")
@@ -184,7 +276,7 @@ class _StepReader:
         return Change(self._name(fields, f"change-{of}"), of, new or {}, fields.place)
 
     def _undo(self, fields: Fields) -> Undo:
-        node = fields.get("undo")
+        node: Node | None = fields.take("undo")
         targets: tuple[str, ...] = ()
         if node is not None and node.kind == "scalar" and node.value == "all":
             if not self._in_force and not self._changed_load:
@@ -211,13 +303,33 @@ class _StepReader:
         return tuple(targets)
 
     def _do(self, fields: Fields) -> Do:
-        action = fields.need("do", name) or "do"
-        chosen: dict[str, Any] = fields.take("target", target, {})
-        given: dict[str, Any] = fields.take("with", settings, {})
+        action: str = fields.take("do", "do")
+        chosen, given = fields.take("target", {}), fields.take("with", {})
         return Do(self._name(fields, action), action, chosen, given, fields.place)
 
     def _wait(self, fields: Fields) -> Wait:
-        return read_wait(fields, self._name(fields, "wait"), self._problems)
+        """Seconds of waits are virtual."""
+        name = self._name(fields, "wait")
+        node: Node | None = fields.take("wait")
+        if node is None:
+            return Wait(name, fields.place)
+        if node.kind == "scalar":
+            if node.value == "settled":
+                return Wait(name, fields.place, settled=True)
+            return Wait(name, fields.place, duration_vs=_waited(node, self._problems))
+        condition = Fields(node, _WAIT, self._problems)
+        if node.kind == "mapping" and condition.has("alert") == condition.has("query"):
+            found = "has 'alert' and 'query'" if condition.has("alert") else "has neither 'alert' nor 'query'"
+            self._problems.say(node.place, f"a wait {found}", _WAITS)
+        if not condition.has("query"):
+            needed = f"one of {', '.join(STATES)}"
+            at_most_vs, state = condition.take("at_most"), condition.take("state", needed=needed)
+            return Wait(name, fields.place, alert=condition.take("alert"), state=state, at_most_vs=at_most_vs)
+        if condition.has("state") and not condition.has("alert"):
+            self._problems.say(node.place, "'state' belongs to an alert, not to a query", "remove it")
+        needed = "a query may never hold: bound the wait, such as at_most: 5m"
+        at_most_vs = condition.take("at_most", needed=needed)
+        return Wait(name, fields.place, query=condition.take("query"), at_most_vs=at_most_vs)
 
     def _usable(self, wanted: str, place: Place, done: str) -> bool:
         """Whether this names a fault in force here; says what else it is."""
@@ -266,6 +378,16 @@ class _StepReader:
 
 
 def _fault(kind: str, fields: Fields) -> FaultSpec:
-    chosen: dict[str, Any] = fields.take("target", target, {})
-    given: dict[str, Any] = fields.take("with", settings, {})
-    return FaultSpec(kind, chosen, given, fields.place)
+    return FaultSpec(kind, fields.take("target", {}), fields.take("with", {}), fields.place)
+
+
+def _waited(node: Node, problems: Problems) -> float | None:
+    """A duration; a text that looks like a misspelt word gets that word suggested."""
+    if isinstance(node.value, str) and not duration_advice(node.value):
+        try:
+            parse_duration(node.value)
+        except (ValueError, OverflowError):
+            hint = nearest(node.value, ("settled",)) or _WAITS
+            problems.say(node.place, f"'wait' cannot be {node.described()}", hint)
+            return None
+    return duration(node, "'wait'", problems)

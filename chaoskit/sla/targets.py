@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -16,12 +16,24 @@ from typing import Literal, TypeVar
 
 from chaoskit.alerting.config_matchers import regex
 from chaoskit.errors import BadInput, Place, Problem
-from chaoskit.scenario.attached import read_access, read_url
 from chaoskit.scenario.catalog import find_profile
-from chaoskit.scenario.fields import Fields, Problems, Reader, choice, listed, name, text, texts_by_key, version_ok
+from chaoskit.scenario.fields import (
+    Fields,
+    Form,
+    Problems,
+    Reader,
+    Record,
+    as_node,
+    choice,
+    duration,
+    listed,
+    name,
+    text,
+    texts_by_key,
+    version_ok,
+)
 from chaoskit.scenario.model import Access, Attached
-from chaoskit.scenario.profile import load_profile_file
-from chaoskit.scenario.quantities import duration
+from chaoskit.scenario.profile import load_profile_file, read_access, read_url
 from chaoskit.sla.model import SLICE_S
 from chaoskit.sla.windows import instant, zone_named
 from chaoskit.yaml_source import Node, read, read_text
@@ -150,34 +162,39 @@ def parse_targets(text_: str, file: str, *, offline: bool = False) -> Targets:
     problems = Problems(file)
     if not version_ok(root, "a file of targets", problems):
         problems.raise_if_any()
-    fields = Fields(root, "a file of targets", KEYS, problems)
-    zone = fields.take("zone", _zone, "UTC")
-    attached = None if offline else fields.take("profile", _profile, None)
-    sources = fields.take("prometheus", _sources, ())
+    fields = Fields(root, _keys(KEYS), problems, "a file of targets")
+    zone = fields.take("zone", "UTC", read=_zone)
+    attached = None if offline else fields.take("profile", read=_profile)
+    sources = fields.take("prometheus", (), read=_sources)
     if not offline and not sources and attached is not None:
         sources = (SourceAt(attached.prometheus, attached.access.get("prometheus"), attached.place),)
     elif sources and fields.has("profile"):
         problems.say(fields.place, "'profile' and 'prometheus' both say which Prometheus is asked", "keep one")
     elif not offline and not fields.has("profile") and not fields.has("prometheus"):
         problems.say(fields.place, "a file of targets needs 'profile' or 'prometheus'", "write prometheus: URL")
-    match = fields.take("match", selector, {})
+    match = fields.take("match", {}, read=selector)
     found = Targets(
         file=file,
         text=text_,
         spec_hash=hashlib.sha256(text_.encode()).hexdigest()[:12],
         zone=zone,
-        in_service_since=fields.take("in_service_since", _instant(zone), None),
-        environment=fields.take("environment", name, attached.environment if attached else DEFAULT_ENVIRONMENT),
-        label=fields.take("label", _label_name, attached.label if attached else "environment"),
+        in_service_since=fields.take("in_service_since", read=_instant(zone)),
+        environment=fields.take("environment", attached.environment if attached else DEFAULT_ENVIRONMENT, read=name),
+        label=fields.take("label", attached.label if attached else "environment", read=_label_name),
         sources=sources,
         match=match,
-        levels=fields.need("levels", _levels(match), USAGE) or (),
-        outage_alerts=fields.take("outage_alerts", listed(text, "[MetricsEndpointDown]"), ()),
-        planned_cap_s=fields.take("planned_cap", _cap, None),
+        levels=fields.take("levels", needed=USAGE, read=_levels(match)) or (),
+        outage_alerts=fields.take("outage_alerts", (), read=listed(text, "[MetricsEndpointDown]")),
+        planned_cap_s=fields.take("planned_cap", read=_cap),
         place=Place(file, root.place.line),
     )
     problems.raise_if_any()
     return found
+
+
+def _keys(keys: Iterable[str], hint: str = "") -> Record:
+    """A mapping with these keys, each read where it is used."""
+    return Record("", dict.fromkeys(keys, as_node({})), hint=hint)
 
 
 def selector(node: Node, what: str, problems: Problems) -> dict[str, str] | None:
@@ -237,30 +254,32 @@ def _level(called: str, node: Node, match: Mapping[str, str], problems: Problems
             kind = one  # type: ignore[assignment]
     if kind is None:
         known = tuple(dict.fromkeys(key for keys in LEVEL_KEYS.values() for key in keys))
-        Fields(node, f"the level '{called}'", known, problems, hint=USAGE)
+        Fields(node, _keys(known, USAGE), problems, f"the level '{called}'")
         if node.kind == "mapping":
             problems.say(node.place, f"the level '{called}' names no series", USAGE)
         return None
-    fields = Fields(node, f"the level '{called}'", LEVEL_KEYS[kind], problems)
-    quantile = fields.need("quantile", _quantile, "write quantile: 0.95") if kind == "latency" else None
+    fields = Fields(node, _keys(LEVEL_KEYS[kind]), problems, f"the level '{called}'")
+    quantile = fields.take("quantile", needed="write quantile: 0.95", read=_quantile) if kind == "latency" else None
     comparison, target = (">=", quantile) if kind == "latency" else _target(fields, kind, problems)
     return Level(
         name=called,
         kind=kind,
         comparison=comparison,  # type: ignore[arg-type]
         target=target or Fraction(1),
-        match=fields.take("match", selector, match),
+        match=fields.take("match", match, read=selector),
         place=node.place,
-        up=fields.need("up", _metric) or "" if kind == "uptime" else "",
-        instances=fields.take("instances", choice("mean", "any", "all"), "mean") if kind == "uptime" else "mean",
-        histogram=fields.need("histogram", _metric) or "" if kind == "latency" else "",
+        up=fields.take("up", needed="", read=_metric) or "" if kind == "uptime" else "",
+        instances=fields.take("instances", "mean", read=choice("mean", "any", "all")) if kind == "uptime" else "mean",
+        histogram=fields.take("histogram", needed="", read=_metric) or "" if kind == "latency" else "",
         quantile=quantile,
-        below_s=fields.need("below", duration, "write below: 5s") or 0.0 if kind == "latency" else 0.0,
-        total=fields.need("total", _metric) or "" if kind == "errors" else "",
-        good_where=fields.need("good", selector, "write good: {status: success}") or {} if kind == "errors" else {},
-        critical=fields.take("critical", selector, {}) if kind == "errors" else {},
-        good=fields.need("good", _metric) or "" if kind == "ratio" else "",
-        bad=fields.need("bad", _metric) or "" if kind == "ratio" else "",
+        below_s=fields.take("below", needed="write below: 5s", read=duration) or 0.0 if kind == "latency" else 0.0,
+        total=fields.take("total", needed="", read=_metric) or "" if kind == "errors" else "",
+        good_where=fields.take("good", needed="write good: {status: success}", read=selector) or {}
+        if kind == "errors"
+        else {},
+        critical=fields.take("critical", {}, read=selector) if kind == "errors" else {},
+        good=fields.take("good", needed="", read=_metric) or "" if kind == "ratio" else "",
+        bad=fields.take("bad", needed="", read=_metric) or "" if kind == "ratio" else "",
     )
 
 
@@ -272,7 +291,7 @@ def _target(fields: Fields, kind: str, problems: Problems) -> tuple[str, Fractio
         said = f"{fields.what} has {' and '.join(given)}" if given else f"{fields.what} has no target"
         problems.say(fields.place, said, f"write one of {', '.join(known)}")
         return ">=", None
-    target = fields.take(given[0], percentage, None)
+    target = fields.take(given[0], read=percentage)
     if target is not None and ((given[0] == "above" and target == 1) or (given[0] == "bad_below" and not target)):
         node = fields.node.get(given[0])
         problems.say(
@@ -338,7 +357,7 @@ def _sources(node: Node, what: str, problems: Problems) -> tuple[SourceAt, ...] 
     if node.kind != "sequence":
         one = _source(node, what, problems)
         return None if one is None else (one,)
-    found = listed(_source, "[http://HOST:9090]")(node, what, problems) or ()
+    found = listed(Form(_source, {}), "[http://HOST:9090]")(node, what, problems) or ()
     for number, each in enumerate(found):
         if each.url in (other.url for other in found[:number]):
             problems.say(each.place or node.place, f"{what} lists {each.url} twice", "keep one")
@@ -349,9 +368,9 @@ def _source(node: Node, what: str, problems: Problems) -> SourceAt | None:
     if node.kind != "mapping":
         url = read_url(node, what, problems)
         return None if url is None else SourceAt(url, None, node.place)
-    fields = Fields(node, what, ("url", "access"), problems)
-    url = fields.need("url", read_url)
-    access = fields.take("access", read_access, None)
+    fields = Fields(node, _keys(("url", "access")), problems, what)
+    url = fields.take("url", needed="", read=read_url)
+    access = fields.take("access", read=read_access)
     return None if url is None else SourceAt(url, access, node.place)
 
 

@@ -59,6 +59,7 @@ def parsed(text: str) -> Module:
     nodes = list(ast.walk(ast.parse(text)))
     whole = {ast.unparse(one.iter) for one in nodes if isinstance(one, ast.For)}
     lists = [one.value for one in nodes if isinstance(one, ast.Assign) and _is_keys(one, whole)]
+    lists += [key for record in _records(nodes) for key in record.keys if key is not None]
     listed = {id(each): each.value for value in lists for each in ast.walk(value) if isinstance(each, ast.Constant)}
     return Module(
         frozenset(one.attr for one in nodes if isinstance(one, ast.Attribute) and isinstance(one.ctx, ast.Load)),
@@ -92,7 +93,7 @@ def unused(texts: Mapping[str, str]) -> list[str]:
 def unread(texts: Mapping[str, str]) -> list[str]:
     """Keys in a reader's list of known ones that no reader takes, as file: key."""
     readers = {name: parsed(text) for name, text in texts.items() if name.startswith(("scenario/", "alerting/promise"))}
-    said = frozenset[str]().union(*(each.strings for n, each in readers.items() if n != "scenario/schema.py"))
+    said = frozenset[str]().union(*(each.strings for each in readers.values()))
     return [f"{n}: {key}" for n, each in readers.items() for key in sorted(each.keys) if not _taken(key, said)]
 
 
@@ -105,6 +106,18 @@ def _is_keys(node: ast.Assign, whole: Collection[str]) -> bool:
     """A list of keys that are taken one by one; one that is gone through as a whole is read as a whole."""
     names = [target.id for target in node.targets if isinstance(target, ast.Name)]
     return any(name.endswith("KEYS") and name not in whole for name in names)
+
+
+def _records(nodes: list[ast.AST]) -> list[ast.Dict]:
+    """The forms by key of the records that no function reads whole, by `all`."""
+    functions = [ast.unparse(one) for one in nodes if isinstance(one, ast.FunctionDef)]
+    whole = " ".join(text for text in functions if ".all(" in text)
+    return [
+        one.value.args[1]
+        for one in nodes
+        if isinstance(one, ast.Assign) and isinstance(one.value, ast.Call) and ast.unparse(one.value.func) == "Record"
+        if isinstance(one.value.args[1], ast.Dict) and not re.search(rf"\b{ast.unparse(one.targets[0])}\b", whole)
+    ]
 
 
 def test_whatever_can_be_written_is_acted_on() -> None:
@@ -125,14 +138,23 @@ def test_a_planted_key_is_found(module: str, after: str, planted: str, name: str
     """Also where its reader and `diff` speak of it."""
     texts = dict(sources())
     texts[module] = texts[module].replace(after, f"{after}{planted}", 1)
-    texts["scenario/notifies.py"] += "\n\ndef f(x): return x.planted_vs, x.planted\n"
+    texts["scenario/expectations.py"] += "\n\ndef f(x): return x.planted_vs, x.planted\n"
     texts["diff/compare.py"] += "\n\ndef f(x): return x.planted_vs, x.planted\n"
     [found] = unused(texts)
     assert found.endswith(name)
 
 
-@pytest.mark.parametrize("module", ["scenario/notifies.py", "alerting/promise.py"])
-def test_a_key_that_is_listed_and_never_taken_is_found(module: str) -> None:
+@pytest.mark.parametrize(("module", "more"), [
+    ("scenario/expectations.py", 'MORE = Record("", {"planted": text, "within": text})\n'),
+    ("alerting/promise.py", 'MORE_KEYS = ("planted", "within", "for")\n'),
+])  # fmt: skip
+def test_a_key_that_is_listed_and_never_taken_is_found(module: str, more: str) -> None:
     texts = dict(sources())
-    texts[module] += '\n\nMORE_KEYS = ("planted", "within", "for")\n'
-    assert f"{module}: planted" in unread(texts)
+    texts[module] += f"\n\n{more}"
+    assert unread(texts) == [f"{module}: planted"]
+
+
+def test_a_record_that_is_read_whole_leaves_no_key_out() -> None:
+    texts = dict(sources())
+    texts["scenario/load.py"] += '\n\nMORE = Record("", {"planted": text})\ndef f(n): return Fields(n, MORE, p).all()\n'
+    assert unread(texts) == []

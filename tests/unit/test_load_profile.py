@@ -20,8 +20,7 @@ from chaoskit.run.planning import Asked, plan_for
 from chaoskit.run.traffic import changed_spec, check_load, expand, load_spec, locustfile_of, weights
 from chaoskit.scenario import load as load_keys
 from chaoskit.scenario.model import FailIf, LoadPlan
-from chaoskit.scenario.profile import load_profile
-from chaoskit.scenario.schema import profile_schema
+from chaoskit.scenario.profile import PROFILE, load_profile
 from chaoskit.scenario.shape import Shape
 from chaoskit.stack.local import MIX
 from chaoskit.yaml_source import read
@@ -74,7 +73,7 @@ def test_each_shape_is_read_in_both_models(written: str) -> None:
     for model in ("rate: 40/s", "users: 20"):
         load = f"{model}\n  shape: {written}"
         assert read_load(load).shape == SHAPES[written]
-        assert valid(read(profile_with(load), "p.yml").plain(), profile_schema())
+        assert valid(read(profile_with(load), "p.yml").plain(), PROFILE.document)
 
 
 def test_examples_in_messages_work() -> None:
@@ -196,7 +195,7 @@ def test_what_is_wrong_is_refused_at_its_line(load: str, said: str) -> None:
     + [one for one, _ in MODELS[:8]],
 )
 def test_what_is_wrong_in_one_place_is_not_valid_in_an_editor(load: str) -> None:
-    assert not valid(read(profile_with(load), "p.yml").plain(), profile_schema())
+    assert not valid(read(profile_with(load), "p.yml").plain(), PROFILE.document)
 
 
 def test_all_problems_are_told_at_once() -> None:

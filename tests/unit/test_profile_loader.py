@@ -15,7 +15,6 @@ from chaoskit.handles.queue import Queue
 from chaoskit.handles.role import Role
 from chaoskit.handles.scrape import Scrape
 from chaoskit.handles.slice import Slice
-from chaoskit.scenario.limits import plural
 from chaoskit.scenario.model import (
     Abort,
     Access,
@@ -26,7 +25,7 @@ from chaoskit.scenario.model import (
     LoadPlan,
     Secret,
 )
-from chaoskit.scenario.profile import load_profile, load_profile_file
+from chaoskit.scenario.profile import load_profile, load_profile_file, plural
 
 ROOT = Path(__file__).parents[2]
 LOCAL = "chaoskit: 1\ntarget: local\n"

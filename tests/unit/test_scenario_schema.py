@@ -14,9 +14,10 @@ from test_scenario_rules import EXPECTATIONS, NOTIFIES, RULES, STEPS, TARGETS
 
 from chaoskit.cli import run
 from chaoskit.errors import ExitCode
-from chaoskit.scenario import expectations, loader, profile, steps
 from chaoskit.scenario.catalog import profile_names, scenario_names
-from chaoskit.scenario.schema import DRAFT, profile_schema, scenario_schema
+from chaoskit.scenario.fields import DRAFT, Record
+from chaoskit.scenario.loader import SCENARIO
+from chaoskit.scenario.profile import PROFILE
 from chaoskit.yaml_source import read, read_file
 
 TYPES: dict[str, Any] = {
@@ -85,7 +86,7 @@ KEYWORDS: dict[str, Any] = {
 
 
 def scenario_valid(text: str) -> bool:
-    return valid(read(text, "s.yml").plain(), scenario_schema())
+    return valid(read(text, "s.yml").plain(), SCENARIO.document)
 
 
 @pytest.mark.parametrize("text", [ERRORS, LETTERS, WORKERS], ids=["errors", "letters", "workers"])
@@ -100,17 +101,17 @@ def test_every_scenario_that_keeps_the_rules_is_valid(text: str) -> None:
 
 @pytest.mark.parametrize("text", list(dict.fromkeys(kept for kept, _, _ in PROFILE_RULES)))
 def test_every_profile_that_keeps_the_rules_is_valid(text: str) -> None:
-    assert valid(read(text, "p.yml").plain(), profile_schema())
+    assert valid(read(text, "p.yml").plain(), PROFILE.document)
 
 
 @pytest.mark.parametrize("path", scenario_names().values(), ids=str)
 def test_shipped_scenarios_are_valid(path: Path) -> None:
-    assert valid(read_file(path).plain(), scenario_schema())
+    assert valid(read_file(path).plain(), SCENARIO.document)
 
 
 @pytest.mark.parametrize("path", profile_names().values(), ids=str)
 def test_shipped_profiles_are_valid(path: Path) -> None:
-    assert valid(read_file(path).plain(), profile_schema())
+    assert valid(read_file(path).plain(), PROFILE.document)
 
 
 ACROSS = ("two steps", "lists '", "is expected twice", "control", "from", "until", "earlier than", "which is never",
@@ -140,33 +141,23 @@ def test_what_is_wrong_in_one_place_is_not_valid(text: str) -> None:
 )  # fmt: skip
 def test_a_profile_with_a_wrong_value_is_not_valid(change: dict[str, Any]) -> None:
     good = {"chaoskit": 1, "target": "local", "load": {"users": 1}}
-    assert valid(good, profile_schema())
-    assert not valid(good | change, profile_schema())
-
-
-def test_the_schemas_know_the_keys_that_the_loaders_know() -> None:
-    scenario = scenario_schema()
-    assert tuple(scenario["properties"]) == loader.KEYS
-    verbs = scenario["properties"]["steps"]["items"]["oneOf"]
-    assert [tuple(step["properties"]) for step in verbs] == [steps.KEYS[verb] for verb in steps.VERBS]
-    expectation = scenario["properties"]["expect"]["anyOf"][1]["items"]
-    assert tuple(expectation["properties"]) == expectations.KEYS
-    assert tuple(profile_schema()["properties"]) == profile.KEYS
+    assert valid(good, PROFILE.document)
+    assert not valid(good | change, PROFILE.document)
 
 
 def test_the_schemas_are_json() -> None:
-    for schema in (scenario_schema(), profile_schema()):
+    for schema in (SCENARIO.document, PROFILE.document):
         assert json.loads(json.dumps(schema)) == schema
         assert schema["$schema"] == DRAFT
 
 
-@pytest.mark.parametrize(("what", "schema"), [("scenario", scenario_schema), ("profile", profile_schema)])
+@pytest.mark.parametrize(("what", "schema"), [("scenario", SCENARIO), ("profile", PROFILE)])
 def test_the_command_prints_the_schema_that_the_shipped_files_keep(
-    what: str, schema: Any, capsys: pytest.CaptureFixture[str]
+    what: str, schema: Record, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["schema", what]) is ExitCode.PASS
     printed = json.loads(capsys.readouterr().out)
-    assert printed == schema()
+    assert printed == schema.document
     names = scenario_names() if what == "scenario" else profile_names()
     assert names
     assert [name for name, path in names.items() if not valid(read_file(path).plain(), printed)] == []

@@ -11,8 +11,8 @@ from chaoskit.check.facts import Facts
 from chaoskit.check.findings import Said, Severity, lint
 from chaoskit.check.ranges import comparison
 from chaoskit.errors import Place
-from chaoskit.scenario.handles import profile_kinds
 from chaoskit.scenario.model import Change, Expectation, Inject, Scenario
+from chaoskit.scenario.profile import profile_kinds
 from chaoskit.units import parse_ratio
 
 _NEEDS = ("scenarios", "rules")
