@@ -11,8 +11,7 @@ import yaml
 from chaoskit.alerting.config import load_texts
 from chaoskit.alerting.model import AlertConfig, Labels, Rule
 from chaoskit.alerting.routing import alert_labels, match_routes
-from chaoskit.alerting.windows import delivery_of
-from chaoskit.alerting.windows_alert import AlertWindows, windows_for
+from chaoskit.alerting.windows import AlertWindows, delivery_of, windows_for
 
 PROMETHEUS = """
 global: {scrape_interval: 15s, evaluation_interval: 15s}

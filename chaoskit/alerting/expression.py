@@ -1,7 +1,7 @@
-"""A PromQL expression as plain typed nodes, for questions about its meaning; parentheses are gone.
+"""A PromQL expression as plain typed nodes, for questions about its meaning and for comparing two of them.
 
-The one idea: the published parser reads the expression once, and everything here works on the result. Where a
-construct stands in the source is not kept: a finding points at the rule's expression as a whole.
+The published parser reads the expression once, and everything here works on the result. Where a construct stands in
+the source is not kept: a finding points at the rule's expression as a whole.
 """
 
 from __future__ import annotations
@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Literal
 
 import promql_parser as promql
 
 from chaoskit.alerting.model import Matcher
-from chaoskit.alerting.rules import parse_expression
 
-Kind = Literal["number", "string", "selector", "call", "aggregate", "binary", "unary", "subquery"]
+Kind = Literal["number", "string", "selector", "call", "aggregate", "binary", "unary", "subquery", "parentheses"]
 COMPARISONS = frozenset(["==", "!=", "<=", "<", ">=", ">"])
 SETS = frozenset(["and", "or", "unless"])
 _OPS = {"Equal": "=", "NotEqual": "!=", "Re": "=~", "NotRe": "!~"}
@@ -27,9 +26,8 @@ _OPS = {"Equal": "=", "NotEqual": "!=", "Re": "=~", "NotRe": "!~"}
 class Expr:
     """One construct: `name` is the metric, function, aggregation or operator.
 
-    `labels` are those of by, without, on or ignoring, which `mode` tells; `range_s` is a selector's range or a
-    subquery's, in seconds, 0.0 for an instant one, and `text` tells its offset, so that no other instant is taken for
-    it. An aggregation's parameter is its second child.
+    `labels` are those of by, without, on or ignoring, which `mode` tells. An aggregation's parameter is its second
+    child.
     """
 
     kind: Kind
@@ -37,8 +35,10 @@ class Expr:
     children: tuple[Expr, ...] = ()
     value: float = 0.0
     text: str = ""
+    """A string's or number's own; else an instant (`@`), matchers joined by `or`, or fill values."""
     matchers: tuple[Matcher, ...] = ()
-    range_s: float = 0.0
+    lengths: tuple[int | None, int | None, int | None] = (None, None, None)
+    """Range, step and offset of a selector or subquery in milliseconds; None: not given."""
     mode: Literal["", "by", "without", "on", "ignoring"] = ""
     labels: frozenset[str] = frozenset()
     many: Literal["", "left", "right"] = ""
@@ -46,6 +46,15 @@ class Expr:
     included: frozenset[str] = frozenset()
     """Labels that group_left or group_right take over from the other side."""
     returns_bool: bool = False
+
+    @property
+    def range_s(self) -> float:
+        """Seconds of the range; 0.0 for an instant selector."""
+        return (self.lengths[0] or 0) / 1000
+
+    @property
+    def offset_s(self) -> float:
+        return (self.lengths[2] or 0) / 1000
 
     @property
     def left(self) -> Expr:
@@ -62,8 +71,8 @@ class Expr:
 
 @lru_cache(maxsize=32768)
 def expression(text: str) -> Expr:
-    """The expression's tree; raises ValueError with the parser's reason."""
-    return _converted(parse_expression(text))
+    """The expression's tree without parentheses; raises ValueError with the parser's reason."""
+    return converted(promql.parse(text))
 
 
 def walk(node: Expr) -> Iterator[Expr]:
@@ -78,59 +87,51 @@ def selectors(node: Expr) -> Iterator[Expr]:
     return (each for each in walk(node) if each.kind == "selector")
 
 
-def _seconds(span: timedelta | None) -> float:
-    return span.total_seconds() if span else 0.0
-
-
-def _converted(node: Any) -> Expr:
+def converted(node: Any, parentheses: bool = False) -> Expr:
+    """The parser's tree in nodes of ours, with or without its parentheses."""
+    each = partial(converted, parentheses=parentheses)
     match node:
         case promql.ParenExpr():
-            return _converted(node.expr)
+            inner = each(node.expr)
+            return Expr("parentheses", children=(inner,)) if parentheses else inner
         case promql.NumberLiteral():
-            return Expr("number", value=node.val)
+            return Expr("number", value=node.val, text=repr(float(node.val)))
         case promql.StringLiteral():
             return Expr("string", text=node.val)
         case promql.VectorSelector():
-            return _selector(node, 0.0)
+            return _selector(node, None)
         case promql.MatrixSelector():
-            return _selector(node.vector_selector, _seconds(node.range))
+            return _selector(node.vector_selector, node.range)
         case promql.SubqueryExpr():
-            when = "".join(str(each) for each in (node.offset, node.at, node.step) if each is not None)
-            return Expr("subquery", text=when, children=(_converted(node.expr),), range_s=_seconds(node.range))
+            lengths = _millis(node.range), _millis(node.step), _millis(node.offset)
+            return Expr("subquery", text=_at(node), children=(each(node.expr),), lengths=lengths)
         case promql.UnaryExpr():
-            return Expr("unary", "-", (_converted(node.expr),))
+            return Expr("unary", "-", (each(node.expr),))
         case promql.Call():
-            return Expr("call", node.func.name, tuple(map(_converted, node.args)))
+            return Expr("call", node.func.name, tuple(map(each, node.args)))
         case promql.AggregateExpr():
-            return _aggregate(node)
+            children = tuple(each(part) for part in (node.expr, node.param) if part is not None)
+            if node.modifier is None:
+                return Expr("aggregate", str(node.op), children)
+            mode: Literal["by", "without"] = "by" if str(node.modifier.type).endswith("By") else "without"
+            return Expr("aggregate", str(node.op), children, mode=mode, labels=frozenset(node.modifier.labels))
         case promql.BinaryExpr():
-            return _binary(node)
+            return _binary(str(node.op), (each(node.lhs), each(node.rhs)), node.modifier)
     raise ValueError(f"{type(node).__name__} is not a construct that is known here")
 
 
-def _selector(node: Any, range_s: float) -> Expr:
-    # Matchers joined by `or` bind nothing for certain, so they are left out.
+def _selector(node: Any, range_: timedelta | None) -> Expr:
+    # Matchers joined by `or` bind nothing for certain, so they are told apart and nothing more.
     written = tuple(
         Matcher(each.name, _OPS[str(each.op).rpartition(".")[2]], each.value) for each in node.matchers.matchers
     )
     named = next((each.value for each in written if each.label == "__name__" and each.op == "="), "")
-    when = "".join(str(each) for each in (node.offset, node.at) if each is not None)
-    return Expr("selector", node.name or named, text=when, matchers=written, range_s=range_s)
+    when = _at(node) + (repr(node.matchers.or_matchers) if node.matchers.or_matchers else "")
+    lengths = _millis(range_), None, _millis(node.offset)
+    return Expr("selector", node.name or named, text=when, matchers=written, lengths=lengths)
 
 
-def _aggregate(node: Any) -> Expr:
-    parameter = () if node.param is None else (_converted(node.param),)
-    mode: Literal["", "by", "without"] = ""
-    if node.modifier is not None:
-        mode = "by" if str(node.modifier.type).endswith("By") else "without"
-    labels = frozenset(node.modifier.labels) if node.modifier is not None else frozenset()
-    return Expr("aggregate", str(node.op), (_converted(node.expr), *parameter), mode=mode, labels=labels)
-
-
-def _binary(node: Any) -> Expr:
-    children = (_converted(node.lhs), _converted(node.rhs))
-    operator = str(node.op)
-    modifier = node.modifier
+def _binary(operator: str, children: tuple[Expr, Expr], modifier: Any) -> Expr:
     if modifier is None:
         return Expr("binary", operator, children)
     mode: Literal["", "on", "ignoring"] = ""
@@ -139,9 +140,19 @@ def _binary(node: Any) -> Expr:
         mode = "on" if str(modifier.matching.type).endswith("Include") else "ignoring"
         labels = frozenset(modifier.matching.labels)
     sides: dict[str, Literal["", "left", "right"]] = {"ManyToOne": "left", "OneToMany": "right"}
-    many = sides.get(str(modifier.card).rpartition(".")[2], "")
-    included = frozenset(modifier.group_labels or ())
+    fill = modifier.fill_values
     return Expr(
-        "binary", operator, children, mode=mode, labels=labels, many=many, included=included,
+        "binary", operator, children, mode=mode, labels=labels,
+        many=sides.get(str(modifier.card).rpartition(".")[2], ""),
+        included=frozenset(modifier.group_labels or ()),
         returns_bool=bool(modifier.return_bool),
+        text=f"{fill.lhs} {fill.rhs}" if fill else "",
     )  # fmt: skip
+
+
+def _millis(length: timedelta | None) -> int | None:
+    return None if length is None else round(length / timedelta(milliseconds=1))
+
+
+def _at(node: Any) -> str:
+    return "" if node.at is None else f"{node.at.type} {node.at.at}"

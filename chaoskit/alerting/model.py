@@ -224,6 +224,16 @@ class AlertConfig:
     marked: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     """`sources` with marks that tell secrets apart, which mean nothing outside this process: only to be compared."""
 
+    recorded: Mapping[str, tuple[Rule, ...]] = field(init=False, compare=False, repr=False)
+    """The recording rules by the metric that they record."""
+
+    def __post_init__(self) -> None:
+        by_name: dict[str, tuple[Rule, ...]] = {}
+        for rule in self.rules:
+            if rule.record:
+                by_name[rule.record] = (*by_name.get(rule.record, ()), rule)
+        object.__setattr__(self, "recorded", by_name)
+
     @property
     def told_apart(self) -> Mapping[str, str]:
         """The sources as they are compared with another configuration's."""

@@ -34,15 +34,18 @@ cannot pass for a result.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection
+import math
+from collections.abc import Collection, Iterator
+from fractions import Fraction
+from typing import Any
 
+from chaoskit.alerting.expression import Expr, expression, selectors
 from chaoskit.alerting.promql_durations import CannotScale, Scale, as_fraction
-from chaoskit.alerting.promql_lex import words
 from chaoskit.alerting.promql_lockstep import compare
 from chaoskit.alerting.promql_meaning import Kind
 from chaoskit.alerting.promql_rewrite import Rewriting
-from chaoskit.alerting.promql_syntax import metrics_of, read, selectors_of
+from chaoskit.alerting.promql_syntax import read
+from chaoskit.alerting.routing import matches_all
 
 __all__ = ["CannotScale", "is_instant", "metrics", "reads_alert", "scale"]
 
@@ -79,21 +82,47 @@ def is_instant(expr: str, instants: Collection[str] = ()) -> bool:
 
 def metrics(expr: str) -> frozenset[str]:
     """The names of all metrics that the expression reads by name; raises CannotScale where it is no PromQL."""
-    return metrics_of(read(expr))
+    return frozenset(each.name for each in _selectors(expr) if each.name)
 
 
 def reads_alert(expr: str, alert: str) -> bool:
     """Whether the expression reads the state of that alert through ALERTS or ALERTS_FOR_STATE; raises CannotScale."""
-    found = (selector for selector in selectors_of(read(expr)) if selector.name in ("ALERTS", "ALERTS_FOR_STATE"))
-    return any(_selects_alert(expr[selector.start : selector.end], alert) for selector in found)
+    read = (each for each in _selectors(expr) if each.name in ("ALERTS", "ALERTS_FOR_STATE"))
+    return any(matches_all((m for m in each.matchers if m.label == "alertname"), {"alertname": alert}) for each in read)
 
 
-def _selects_alert(selector: str, alert: str) -> bool:
-    found = words(selector)
-    for name, sign, value in zip(found, found[1:], found[2:], strict=False):
-        if name.text == "alertname" and value.form == "string":
-            pattern = value.text[1:-1]
-            matches = bool(re.fullmatch(pattern, alert)) if "~" in sign.text else pattern == alert
-            if matches == sign.text.startswith("!"):
-                return False
-    return True
+def _selectors(expr: str) -> Iterator[Expr]:
+    try:
+        return selectors(expression(expr))
+    except ValueError as fault:
+        raise CannotScale("syntax", f"the PromQL parser does not accept it: {fault}") from None
+
+
+def at_scale(query: str, time_scale: float) -> str:
+    """The query as it is asked at a time scale; raises ValueError with the reason where it cannot be."""
+    try:
+        if expression(query).kind == "string":
+            raise ValueError("its answer is a text, which is neither yes nor no")
+        return scale(query, Fraction(time_scale).limit_denominator(1000))
+    except CannotScale as error:
+        raise ValueError(str(error)) from None
+
+
+def unaskable(query: str, time_scale: float) -> str:
+    """Why a query cannot be asked at this scale; empty where it can."""
+    try:
+        at_scale(query, time_scale)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def says_yes(data: dict[str, Any]) -> bool:
+    """What `data` of Prometheus's answer to a query says; raises KeyError, TypeError or ValueError where it is none."""
+    kind, result = data["resultType"], data["result"]
+    if kind == "string":
+        return False
+    if kind == "scalar":
+        value = float(result[1])
+        return value != 0 and not math.isnan(value)
+    return bool(result)

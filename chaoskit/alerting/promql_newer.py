@@ -8,7 +8,7 @@ x + fill(0) y        x / fill_left(1) y        what stands for a side that is mi
 from __future__ import annotations
 
 from chaoskit.alerting.promql_durations import CannotScale
-from chaoskit.alerting.promql_lex import Token, words
+from chaoskit.alerting.promql_syntax import Token, words
 
 _ENDS = ("anchored", "smoothed")
 _FILLS = ("fill", "fill_left", "fill_right")

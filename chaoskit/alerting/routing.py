@@ -7,12 +7,15 @@ answer (dispatch.Route.Match). A label that is missing equals an empty one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from chaoskit.alerting.config_matchers import regex
 from chaoskit.alerting.model import AlertConfig, Labels, Matcher, Route, Rule
 from chaoskit.alerting.relabel import relabelled
 
+_LITERAL = re.compile(r"[\w\-:/ ]*")
 _GO_ESCAPES = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}
 _GO_ESCAPES |= {"\\": "\\\\", '"': '\\"'}
 # Alertmanager puts quotes around a label name that holds one of these.
@@ -30,6 +33,24 @@ def matches(matcher: Matcher, labels: Labels) -> bool:
 def matches_all(matchers: Iterable[Matcher], labels: Labels) -> bool:
     """Whether the labels satisfy every matcher; none at all are satisfied by anything."""
     return all(matches(matcher, labels) for matcher in matchers)
+
+
+@lru_cache(maxsize=8192)
+def values_of(matcher: Matcher) -> frozenset[str] | None:
+    """The few values that the matcher lets through, where it names them one by one; otherwise None."""
+    if matcher.op == "=":
+        return frozenset((matcher.value,))
+    if matcher.op != "=~":
+        return None
+    text = matcher.value
+    if text.startswith("^"):
+        text = text[1:]
+    if text.endswith("$"):
+        text = text[:-1]
+    if text.startswith("(") and text.endswith(")") and text.count("(") == 1:
+        text = text[1:-1].removeprefix("?:")
+    parts = text.split("|")
+    return frozenset(parts) if all(map(_LITERAL.fullmatch, parts)) else None
 
 
 def alert_labels(config: AlertConfig, rule: Rule, labels: Labels) -> dict[str, str]:

@@ -26,11 +26,6 @@ _ANY = PrometheusFile((), 1.0, 0.0, {}, (), ())
 _METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 
 
-def parse_expression(text: str) -> Any:
-    """The syntax tree of a PromQL expression; raises ValueError with the parser's reason."""
-    return promql_parser.parse(text)
-
-
 def read_rules(reading: Reading, text: str, file: str, prometheus: PrometheusFile) -> tuple[Rule, ...]:
     """All rules of one file that can be read, in its order; names may repeat.
 
@@ -173,7 +168,7 @@ def why_unread(expr: str) -> tuple[str, bool]:
     if newer := newer_construct(expr):
         return f"{newer} is newer than the parser here", True
     try:
-        parse_expression(expr)
+        promql_parser.parse(expr)
     except ValueError as error:
         return str(error).strip(), False
     return "", False

@@ -8,18 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import lru_cache
-from typing import Any
 
-import promql_parser
-
+from chaoskit.alerting.expression import Expr, expression
 from chaoskit.alerting.model import AlertConfig, Matcher, Rule, ScrapeJob
-from chaoskit.alerting.routing import matches_all
-from chaoskit.alerting.rules import parse_expression
+from chaoskit.alerting.routing import matches_all, values_of
 
 NAME = "__name__"
-_OPS = {"Equal": "=", "NotEqual": "!=", "Re": "=~", "NotRe": "!~"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +36,7 @@ def selectors(expr: str) -> tuple[Selector, ...]:
 
     Ranges, subquery ranges and offsets around a selector add up, since each looks further into the past.
     """
-    return tuple(_selectors(parse_expression(expr), 0.0))
+    return tuple(_selectors(expression(expr), 0.0))
 
 
 def range_of(config: AlertConfig, rule: Rule) -> float:
@@ -73,49 +68,22 @@ def unread_below(config: AlertConfig, rule: Rule) -> tuple[str, ...]:
     return tuple(name for name in config.unread if any(leaf.selects(NAME, name) for leaf in leaves))
 
 
-def _selectors(node: Any, reach_s: float) -> Iterator[Selector]:
-    match node:
-        case promql_parser.VectorSelector():
-            yield _selector(node, reach_s)
-        case promql_parser.MatrixSelector():
-            yield _selector(node.vector_selector, reach_s + _seconds(node.range))
-        case promql_parser.SubqueryExpr():
-            yield from _selectors(node.expr, reach_s + _seconds(node.range) + _seconds(node.offset))
-        case promql_parser.BinaryExpr():
-            yield from _selectors(node.lhs, reach_s)
-            yield from _selectors(node.rhs, reach_s)
-        case promql_parser.Call():
-            for argument in node.args:
-                yield from _selectors(argument, reach_s)
-        case promql_parser.AggregateExpr():
-            yield from _selectors(node.expr, reach_s)
-            if node.param is not None:
-                yield from _selectors(node.param, reach_s)
-        case promql_parser.ParenExpr() | promql_parser.UnaryExpr():
-            yield from _selectors(node.expr, reach_s)
+def _selectors(node: Expr, reach_s: float) -> Iterator[Selector]:
+    if node.kind != "selector":
+        further_s = node.range_s + node.offset_s if node.kind == "subquery" else 0.0
+        for child in node.children:
+            yield from _selectors(child, reach_s + further_s)
+        return
+    named = node.name and not any(each.label == NAME for each in node.matchers)
+    matchers = (Matcher(NAME, "=", node.name), *node.matchers) if named else node.matchers
+    yield Selector(matchers, max(0.0, reach_s + node.range_s + node.offset_s))
 
 
-def _selector(node: Any, reach_s: float) -> Selector:
-    named = [Matcher(NAME, "=", node.name)] if node.name else []
-    written = [Matcher(each.name, _OPS[str(each.op).rpartition(".")[2]], each.value) for each in node.matchers.matchers]
-    return Selector((*named, *written), max(0.0, reach_s + _seconds(node.offset)))
-
-
-def _seconds(span: timedelta | None) -> float:
-    return span.total_seconds() if span else 0.0
-
-
-def _recorded(config: AlertConfig, selector: Selector) -> Iterator[Rule]:
+def recorded_by(config: AlertConfig, selector: Selector) -> list[Rule]:
     """The recording rules whose series the selector can select."""
-    recording = [rule for rule in config.rules if rule.record]
-    chosen = _chosen(tuple(rule.record for rule in recording), selector)
-    return (recording[number] for number in chosen)
-
-
-@lru_cache(maxsize=32_768)
-def _chosen(names: tuple[str, ...], selector: Selector) -> tuple[int, ...]:
-    """Which of these names a selector takes; asked for again by every rule that reads the same."""
-    return tuple(number for number, name in enumerate(names) if selector.selects(NAME, name))
+    named = [values for m in selector.matchers if m.label == NAME and (values := values_of(m)) is not None]
+    names = min(named, key=len) & config.recorded.keys() if named else config.recorded
+    return [rule for name in names if selector.selects(NAME, name) for rule in config.recorded[name]]
 
 
 def _reach(config: AlertConfig, rule: Rule, known: dict[int, float]) -> float:
@@ -126,7 +94,7 @@ def _reach(config: AlertConfig, rule: Rule, known: dict[int, float]) -> float:
         known[id(rule)] = max(
             (
                 selector.reach_s
-                + max((_reach(config, each, known) for each in _recorded(config, selector)), default=0.0)
+                + max((_reach(config, each, known) for each in recorded_by(config, selector)), default=0.0)
                 for selector in selectors(rule.expr)
             ),
             default=0.0,
@@ -141,7 +109,7 @@ def _delay(config: AlertConfig, rule: Rule, known: dict[int, float]) -> float:
         steps = [
             _step(config, rule, recorded) + _delay(config, recorded, known)
             for selector in selectors(rule.expr)
-            for recorded in _recorded(config, selector)
+            for recorded in recorded_by(config, selector)
             if recorded is not rule
         ]
         known[id(rule)] = rule.query_offset_s + max(steps, default=0.0)
@@ -150,16 +118,17 @@ def _delay(config: AlertConfig, rule: Rule, known: dict[int, float]) -> float:
 
 def _step(config: AlertConfig, reader: Rule, recorded: Rule) -> float:
     same_group = (reader.place.file, reader.group) == (recorded.place.file, recorded.group)
-    if same_group and config.rules.index(recorded) < config.rules.index(reader):
-        return 0.0
-    return recorded.interval_s
+    before = recorded.place.line < reader.place.line
+    if recorded.place.line == reader.place.line:
+        before = config.rules.index(recorded) < config.rules.index(reader)
+    return 0.0 if same_group and before else recorded.interval_s
 
 
 def _sources(config: AlertConfig, rule: Rule, seen: set[int]) -> Iterator[Selector]:
     """The selectors of scraped series, through recording rules, each of which is followed once."""
     seen.add(id(rule))
     for selector in selectors(rule.expr):
-        recorded = list(_recorded(config, selector))
+        recorded = recorded_by(config, selector)
         for below in recorded:
             if id(below) not in seen:
                 yield from _sources(config, below, seen)

@@ -6,19 +6,16 @@ The one idea: a label's value is known (the rule sets it), known to be missing (
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 from chaoskit.alerting.expression import expression
 from chaoskit.alerting.labels import LabelSet, labels_of
 from chaoskit.alerting.model import Labels, Matcher, Relabel, Rule
 from chaoskit.alerting.relabel import passes, relabelled, value_after
 from chaoskit.alerting.routing import matches
-
-_LITERAL = re.compile(r"[\w\-:/ ]*")
 
 
 class Answer(IntEnum):
@@ -111,21 +108,3 @@ def answer_all(matchers: Iterable[Matcher], alert: Alert) -> Answer:
 def takes(matchers: Iterable[Matcher], alert: Alert) -> Answer:
     """Whether the alert reaches Alertmanager and satisfies all of them."""
     return min(alert.sent, answer_all(matchers, alert))
-
-
-@lru_cache(maxsize=8192)
-def values_of(matcher: Matcher) -> frozenset[str] | None:
-    """The few values that the matcher lets through, where it names them one by one; otherwise None."""
-    if matcher.op == "=":
-        return frozenset((matcher.value,))
-    if matcher.op != "=~":
-        return None
-    text = matcher.value
-    if text.startswith("^"):
-        text = text[1:]
-    if text.endswith("$"):
-        text = text[:-1]
-    if text.startswith("(") and text.endswith(")") and text.count("(") == 1:
-        text = text[1:-1].removeprefix("?:")
-    parts = text.split("|")
-    return frozenset(parts) if all(map(_LITERAL.fullmatch, parts)) else None

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from chaoskit.alerting.model import AlertConfig, InhibitRule, Route, Rule
+from chaoskit.alerting.model import AlertConfig, InhibitRule, Route
 from chaoskit.check.alerts import Alert, Answer, alert_of
 from chaoskit.check.exercised import Exercised, exercised
 from chaoskit.check.findings import Said
@@ -72,15 +72,6 @@ class Facts:
         for alert in self.alerts:
             found.setdefault(alert.name, []).append(alert)
         return {name: tuple(alerts) for name, alerts in found.items()}
-
-    @cached_property
-    def recorded(self) -> Mapping[str, tuple[Rule, ...]]:
-        """The recording rules by the metric that they record."""
-        found: dict[str, list[Rule]] = {}
-        for rule in self.config.rules:
-            if rule.record:
-                found.setdefault(rule.record, []).append(rule)
-        return {name: tuple(rules) for name, rules in found.items()}
 
     @cached_property
     def tree(self) -> Tree:

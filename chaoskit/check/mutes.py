@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from chaoskit.alerting.model import InhibitRule, Matcher
-from chaoskit.check.alerts import Alert, Answer, answer, answer_all, takes, values_of
+from chaoskit.alerting.routing import values_of
+from chaoskit.check.alerts import Alert, Answer, answer, answer_all, takes
 
 _Values = tuple[str | None, ...]
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from chaoskit.alerting.model import Matcher, Route
-from chaoskit.alerting.routing import matches
-from chaoskit.check.alerts import Alert, Answer, answer_all, values_of
+from chaoskit.alerting.routing import matches, values_of
+from chaoskit.check.alerts import Alert, Answer, answer_all
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ class Alerts:
         """What differs for the alerts compared so far, and may make a difference or none."""
         self.heard: set[str] = set()
         """Receivers that hear of any alert compared so far, in either configuration."""
-        self._recorded = Recorded(old.config.rules), Recorded(new.config.rules)
+        self._recorded = Recorded(old.config), Recorded(new.config)
 
     def added(self, subject: Subject) -> Change:
         told = self._told(self._new, subject)

@@ -10,12 +10,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from chaoskit.alerting.model import AlertConfig, Integration, PromisedNotice, Route, Rule, ScrapeJob
+from chaoskit.alerting.model import AlertConfig, Integration, PromisedNotice, Route, ScrapeJob
 from chaoskit.alerting.prometheus_config import TIMEOUT_S
-from chaoskit.alerting.windows import Window, delivery_of, live_notify, repeats_after
-from chaoskit.alerting.windows_alert import AlertWindows, Delivery, windows_for
-from chaoskit.alerting.windows_expression import NAME, Selector, selectors
-from chaoskit.check.alerts import Alert, values_of
+from chaoskit.alerting.windows import (
+    AlertWindows,
+    Delivery,
+    Window,
+    delivery_of,
+    live_notify,
+    repeats_after,
+    windows_for,
+)
+from chaoskit.check.alerts import Alert
 from chaoskit.check.facts import Facts
 from chaoskit.check.mutes import Mutes
 from chaoskit.explain.subject import Subject, subject_of
@@ -79,7 +85,6 @@ class People:
         self.config = config if config.jobs else replace(config, jobs=(_any_job(config.evaluation_interval_s),))
         self.facts = Facts(self.config)
         self._delivery_s = delivery_of(config, 1.0)
-        self._position = {id(rule): number for number, rule in enumerate(config.rules)}
 
     @cached_property
     def subjects(self) -> tuple[Subject, ...]:
@@ -97,7 +102,7 @@ class People:
         certain = {each.route.path for each in reached if each.certain}
         routes = [each.route for each in reached]
         labels = {**alert.labels, **{name: f"<{name}>" for name in _open(routes, alert)}}
-        found = windows_for(self._only(rule), rule, labels, routes, self._delivery_s)
+        found = windows_for(self.config, rule, labels, routes, self._delivery_s)
         heard = [
             self._heard(found, delivery, delivery.route.path in certain, alert)
             for deliveries in found.deliveries.values()
@@ -122,24 +127,6 @@ class People:
             integrations=self.config.receivers[receiver].integrations if receiver in self.config.receivers else (),
             promised=self.config.promise.notices.get((alert.name, receiver)),
         )
-
-    def _only(self, rule: Rule) -> AlertConfig:
-        """The configuration with no more rules than this one looks at: its windows are the same, and found at once."""
-        needed = {id(rule): rule}
-        left = [rule]
-        while left:
-            for selector in selectors(left.pop().expr):
-                for recorded in self._recorded(selector):
-                    if id(recorded) not in needed:
-                        needed[id(recorded)] = recorded
-                        left.append(recorded)
-        rules = tuple(sorted(needed.values(), key=lambda each: self._position[id(each)]))
-        return replace(self.config, rules=rules)
-
-    def _recorded(self, selector: Selector) -> Iterable[Rule]:
-        named = [values for m in selector.matchers if m.label == NAME and (values := values_of(m)) is not None]
-        names = min(named, key=len) if named else self.facts.recorded
-        return (each for name in names if selector.selects(NAME, name) for each in self.facts.recorded.get(name, ()))
 
 
 def _open(routes: Iterable[Route], alert: Alert) -> list[str]:

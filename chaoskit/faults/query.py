@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field
 
 from chaoskit import identity, waiting
 from chaoskit.access import session_at, trouble
-from chaoskit.alerting.asking import at_scale, says_yes
+from chaoskit.alerting.promql import at_scale, says_yes
 from chaoskit.errors import BadInput
 from chaoskit.faults import processes
 from chaoskit.faults.base import FaultError, Settings, Target

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from chaoskit.alerting.config_receivers import SEND_RESOLVED
+from chaoskit.alerting.config_alertmanager import SEND_RESOLVED
 from chaoskit.alerting.config_secrets import is_token_like
 from chaoskit.localize.doors import Door, DoorBook
 from chaoskit.localize.integrations import KINDS, Integration

@@ -14,7 +14,7 @@ from chaoskit.alerting import routing, windows
 from chaoskit.alerting.expression import expression
 from chaoskit.alerting.labels import labels_of
 from chaoskit.alerting.model import AlertConfig, Integration, PromisedNotice, Receiver, Route, Rule
-from chaoskit.alerting.windows_alert import from_fault, from_undo
+from chaoskit.alerting.windows import from_fault, from_undo
 from chaoskit.errors import Problem
 from chaoskit.plan.model import PlannedAlert, PlannedFault, PlannedNotice, Unproved
 from chaoskit.plan.names import undefined

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 
 from chaoskit.alerting import windows
-from chaoskit.alerting.asking import unaskable
 from chaoskit.alerting.model import AlertConfig
+from chaoskit.alerting.promql import unaskable
 from chaoskit.alerting.windows_expression import range_of
 from chaoskit.errors import BadInput, Problem, Refused
 from chaoskit.plan.alerts import AlertPlanner

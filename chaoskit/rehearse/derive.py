@@ -14,7 +14,7 @@ from functools import partial
 import promql_parser as promql
 
 from chaoskit.alerting.model import Matcher, Rule
-from chaoskit.alerting.promql_templates import queries_of
+from chaoskit.alerting.promql_rules import queries_of
 from chaoskit.alerting.virtual import instant_records
 from chaoskit.alerting.windows_expression import selectors
 from chaoskit.faults.scripted import Scripted

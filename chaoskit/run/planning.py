@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from chaoskit.alerting.asking import unaskable
 from chaoskit.alerting.config import load_folder
 from chaoskit.alerting.model import AlertConfig
+from chaoskit.alerting.promql import unaskable
 from chaoskit.alerting.virtual import exact_scale
 from chaoskit.errors import BadInput, Place, Problem, Refused
 from chaoskit.faults.base import Changeable, Fault, Kind

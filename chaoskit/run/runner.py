@@ -17,7 +17,7 @@ from typing import Any, Literal
 import msgspec
 import requests
 
-from chaoskit.alerting.asking import at_scale, says_yes
+from chaoskit.alerting.promql import at_scale, says_yes
 from chaoskit.errors import BadInput, ChaoskitError, EquipmentError, ExitCode
 from chaoskit.events import (
     AlertState,

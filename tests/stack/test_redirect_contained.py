@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from chaoskit.alerting.config_receivers import SEND_RESOLVED
+from chaoskit.alerting.config_alertmanager import SEND_RESOLVED
 from chaoskit.host.ports import reserve
 from chaoskit.localize.doors import DoorBook
 from chaoskit.localize.integrations import KINDS

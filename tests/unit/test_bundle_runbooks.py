@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from chaoskit.alerting.rules import parse_expression
+from chaoskit.alerting.expression import expression
 from chaoskit.bundle import folder
 from chaoskit.crm.contract import metrics
 from tests.bundle_rules.case import FILES, PROMETHEUS, alerts
@@ -70,7 +70,7 @@ def test_what_runbooks_ask_prometheus_is_promql() -> None:
     assert len(asked) > 3 * len(alerts())
     for stem, query in asked:
         try:
-            parse_expression(query)
+            expression(query)
         except ValueError as error:
             pytest.fail(f"{stem}: {query}: {error}")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chaoskit import bundle
-from chaoskit.alerting.asking import says_yes
+from chaoskit.alerting.promql import says_yes
 from chaoskit.errors import BadInput
 from chaoskit.plan.model import Plan
 from chaoskit.run.planning import Asked, plan_for

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from chaoskit.alerting.promql import CannotScale, is_instant, metrics, scale
 from chaoskit.alerting.promql_durations import Rounding, divide, largest_exact_scale, spell
-from chaoskit.alerting.promql_lex import words
 from chaoskit.alerting.promql_lockstep import Inserted, compare
+from chaoskit.alerting.promql_syntax import words
 
 CORPUS = [
     line.removeprefix("3: ")

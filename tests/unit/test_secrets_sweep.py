@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from chaoskit.alerting.config import load_texts
-from chaoskit.alerting.config_receivers import SEND_RESOLVED
+from chaoskit.alerting.config_alertmanager import SEND_RESOLVED
 from chaoskit.alerting.config_secrets import CONTENTS, redact, secrets_of
 from chaoskit.cli import run
 from chaoskit.cli.sources import load_config

@@ -27,10 +27,10 @@ def unknown_metric(facts: Facts) -> Iterator[Said]:
     metrics = facts.metrics
     if metrics is None:
         return
-    known = (*metrics.types, *facts.recorded)
+    known = (*metrics.types, *facts.config.recorded)
     for rule in facts.config.rules:
         for name in dict.fromkeys(each.name for each in selectors(expression(rule.expr))):
-            if name and not metrics.knows(name) and name not in facts.recorded:
+            if name and not metrics.knows(name) and name not in facts.config.recorded:
                 near = facts.near(name, known)
                 todo = near or f"correct the name, or add it to {metrics.source}"
                 yield Said(facts.at(rule.place, "expr"), f"{_called(rule)} reads {name}, which nothing exports", todo)
@@ -71,7 +71,7 @@ def _conditional(facts: Facts, node: Expr, seen: tuple[str, ...]) -> bool:
     """Whether results can be missing while the series are there."""
     match node.kind:
         case "selector":
-            rules = facts.recorded.get(node.name, ())
+            rules = facts.config.recorded.get(node.name, ())
             if node.name in ("ALERTS", "ALERTS_FOR_STATE"):
                 return True
             return (

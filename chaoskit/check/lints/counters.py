@@ -61,7 +61,7 @@ def rate_over_gauge(facts: Facts) -> Iterator[Said]:
     """
     for use in _uses(facts, _COUNTER_FUNCTIONS):
         name = use.selector.name
-        recorded = [expression(rule.expr) for rule in facts.recorded.get(name, ())]
+        recorded = [expression(rule.expr) for rule in facts.config.recorded.get(name, ())]
         if recorded:
             if not any(_falls(tree) for tree in recorded):
                 continue
@@ -95,7 +95,7 @@ def delta_over_counter(facts: Facts) -> Iterator[Said]:
     """
     for use in _uses(facts, _GAUGE_FUNCTIONS):
         name = use.selector.name
-        if name not in facts.recorded and _type(facts, name) == "counter":
+        if name not in facts.config.recorded and _type(facts, name) == "counter":
             instead = "rate()" if use.function in ("deriv", "predict_linear") else "increase()"
             message = f"{_called(use.rule)} takes {use.function}() of {name}, a counter"
             yield Said(facts.at(use.rule.place, "expr"), message, f"use {instead}")
@@ -124,7 +124,7 @@ def short_range(facts: Facts) -> Iterator[Said]:
 
 def _interval(facts: Facts, selector: Expr) -> float:
     """Seconds between two samples, in the quickest job that may feed the selector."""
-    recorded = [rule.interval_s for rule in facts.recorded.get(selector.name, ())]
+    recorded = [rule.interval_s for rule in facts.config.recorded.get(selector.name, ())]
     if recorded:
         return min(recorded)
     by_job = [each for each in selector.matchers if each.label == "job"]

@@ -58,7 +58,7 @@ def _nan(facts: Facts, node: Expr, seen: tuple[str, ...]) -> bool:
     """Whether results can be NaN because a ratio in it is 0/0."""
     match node.kind:
         case "selector":
-            rules = facts.recorded.get(node.name, ()) if node.name not in seen else ()
+            rules = facts.config.recorded.get(node.name, ()) if node.name not in seen else ()
             return any(_nan(facts, expression(rule.expr), (*seen, node.name)) for rule in rules)
         case "binary" if is_comparison(node):
             return node.name == "!=" and not node.returns_bool and _nan(facts, node.left, seen)
@@ -76,7 +76,7 @@ def _idle(facts: Facts, node: Expr, seen: tuple[str, ...]) -> bool:
     """Whether the value is zero while there is no traffic: a rate, and what is made of rates alone."""
     match node.kind:
         case "selector":
-            rules = facts.recorded.get(node.name, ()) if node.name not in seen else ()
+            rules = facts.config.recorded.get(node.name, ()) if node.name not in seen else ()
             return any(_idle(facts, expression(rule.expr), (*seen, node.name)) for rule in rules)
         case "call":
             if node.name in _RATES:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chaoskit.alerting.model import Matcher, Route
+from chaoskit.alerting.routing import values_of
 from chaoskit.alerting.windows import repeats_after
-from chaoskit.check.alerts import values_of
 from chaoskit.check.facts import Facts
 from chaoskit.check.findings import Said, Severity, lint
 from chaoskit.check.reach import dead_routes

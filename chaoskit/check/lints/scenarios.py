@@ -236,5 +236,5 @@ def _thresholds(facts: Facts, tree: Expr, seen: tuple[str, ...]) -> Iterator[flo
         if compared is not None and compared[2] > 0:
             yield compared[2]
         if node.kind == "selector" and node.name not in seen:
-            for rule in facts.recorded.get(node.name, ()):
+            for rule in facts.config.recorded.get(node.name, ()):
                 yield from _thresholds(facts, expression(rule.expr), (*seen, node.name))
