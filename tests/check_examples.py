@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from chaoskit.alerting.config import load_config
 from chaoskit.check.facts import Facts
 from chaoskit.check.findings import Finding
 from chaoskit.check.metrics import read_metrics
 from chaoskit.check.run import check
-from chaoskit.cli.sources import load_config
 from chaoskit.run.check_plans import ask_faults, ask_plans
 from chaoskit.scenario.loader import load_scenario
 from chaoskit.scenario.profile import load_profile

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from chaoskit.alerting.config import load_config
 from chaoskit.alerting.model import AlertConfig, Rule
-from chaoskit.cli.sources import load_config
 from chaoskit.events import SCHEMA, AnyEvent, Rehearsal
 from chaoskit.faults.scripted import Scripted, constant
 from chaoskit.history import History

@@ -4,21 +4,31 @@ Texts are named by role and file: `prometheus:FILE` and `alertmanager:FILE` once
 `template:FILE` any number of times, `promise:FILE` at most once. Reading files is nothing but collecting
 these texts, so a history rebuilds exactly what its run saw. Of a rule file that cannot be opened or is no text the
 reason stands in its place, as `unread:FILE`.
+
+A configuration is complete, as a run needs it, or any part of it may be missing: a team that shows only its rule files
+gets them read, and `AlertConfig.shows` tells what was not shown.
 """
 
 from __future__ import annotations
 
 import glob
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-from chaoskit.alerting.config_alertmanager import read_alertmanager
+from chaoskit.alerting.config_alertmanager import (
+    GROUP_INTERVAL_S,
+    GROUP_WAIT_S,
+    REPEAT_INTERVAL_S,
+    AlertmanagerFile,
+    read_alertmanager,
+)
 from chaoskit.alerting.config_fields import Reading
 from chaoskit.alerting.config_secrets import marked, unmarked
-from chaoskit.alerting.model import LOST_TEMPLATES, AlertConfig, Promise, Rule
-from chaoskit.alerting.prometheus_config import read_prometheus
+from chaoskit.alerting.manifests import rule_texts
+from chaoskit.alerting.model import LOST_TEMPLATES, AlertConfig, Route, Rule, of_role
+from chaoskit.alerting.prometheus_config import ASSUMED_INTERVAL_S, PrometheusFile, read_prometheus
 from chaoskit.alerting.promise import NO_PROMISE, read_promise
 from chaoskit.alerting.rules import read_rules
 from chaoskit.errors import BadInput, Place, Problem
@@ -26,110 +36,118 @@ from chaoskit.yaml_source import Node, nearest, read_text
 
 ROLES = ("prometheus", "rules", "alertmanager", "promise", "template", "unread")
 
-PROMETHEUS_NAMES = ("prometheus_config.yml", "prometheus.yml", "prometheus_config.yaml", "prometheus.yaml")
-ALERTMANAGER_NAMES = ("alertmanager.yml", "alertmanager.yaml")
-PROMISE_NAMES = ("notification_windows.yml", "notification_windows.yaml")
+_NAMES = {
+    "prometheus": ("prometheus_config.yml", "prometheus.yml", "prometheus_config.yaml", "prometheus.yaml"),
+    "alertmanager": ("alertmanager.yml", "alertmanager.yaml"),
+    "promise": ("notification_windows.yml", "notification_windows.yaml"),
+}
+_SAID = {"prometheus": "Prometheus configuration", "alertmanager": "Alertmanager configuration", "promise": "promise"}
+_NO_PROMETHEUS = PrometheusFile((), ASSUMED_INTERVAL_S, 0.0, {}, (), ())
+_NO_ROUTE = Route((), "", (), GROUP_WAIT_S, GROUP_INTERVAL_S, REPEAT_INTERVAL_S, (), False, (), Place(""))
+_NO_ALERTMANAGER = AlertmanagerFile(_NO_ROUTE, {}, (), ())
 
 
 def load_folder(path: Path) -> AlertConfig:
-    """The configuration in a folder laid out like the shipped one; raises BadInput with every problem.
+    """The configuration in a folder laid out like the shipped one, complete; raises BadInput with every problem.
 
     Rule files and templates are those that the two configurations name, by patterns relative to the folder;
     of a pattern that leads elsewhere (/etc/prometheus/rules/*.yml) the last part is looked for in the folder.
     """
-    if not path.is_dir():
-        raise BadInput(Problem(Place(str(path)), "is not a folder", "give the folder that holds alertmanager.yml"))
-    problems: list[Problem] = []
-    found: list[Path] = []
-    for what, names in (
-        ("Prometheus configuration", PROMETHEUS_NAMES),
-        ("Alertmanager configuration", ALERTMANAGER_NAMES),
-        ("promise", PROMISE_NAMES),
-    ):
-        file = next((path / name for name in names if (path / name).is_file()), None)
-        if file is None:
-            problems.append(Problem(Place(str(path)), f"holds no {what}", f"it is called {' or '.join(names[:2])}"))
-        else:
-            found.append(file)
-    if problems:
-        raise BadInput(problems)
-    return load_files(found[0], found[1], found[2])
+    return load_config(path, complete=True)
 
 
-def load_files(
-    prometheus: Path, alertmanager: Path, promise: Path | None = None, rules: Sequence[Path] = ()
+def load_config(
+    bundle: Path | None = None,
+    rules: Sequence[str] = (),
+    alertmanager: Path | None = None,
+    prometheus: Path | None = None,
+    promise: Path | None = None,
+    templates: Sequence[Path] = (),
+    *,
+    complete: bool = False,
+    needs_jobs: bool = True,
 ) -> AlertConfig:
-    """The configuration in these files; `rules` replaces the rule files that `prometheus` names.
+    """The configuration that these files make up.
 
-    Files are named in `sources` relative to their configuration's folder. Raises BadInput with every
-    problem, whose places are paths as the reader can open them.
+    A file beside `bundle` takes the place of the folder's own; `rules` (files, folders, patterns) replaces the files
+    that the Prometheus configuration names, `templates` those of Alertmanager's. Of a `complete` one files are named
+    in `sources` relative to their configuration's folder, else as they can be opened from here. Unless it is complete,
+    a promise may speak of alerts and receivers that the configuration lacks; without `needs_jobs` nothing need be
+    scraped. Raises BadInput with every problem, whose places are paths as the reader can open them.
     """
     reading = Reading()
-    paths: dict[str, Path] = {}
-    texts: dict[str, str] = {}
-
-    def take(role: str, file: Path, folder: Path) -> None:
-        name = file.relative_to(folder).as_posix() if file.is_relative_to(folder) else file.as_posix()
-        if paths.get(name, file) != file:  # two folders, one name: places must stay unambiguous
-            name = file.as_posix()
-        try:
-            texts[f"{role}:{name}"] = read_text(file, any_bytes=role == "template")
-        except BadInput as bad:
-            if role in ("rules", "template"):
-                texts[f"unread:{name}"] = unread_text(bad, role)
-            else:
-                reading.problems.extend(bad.problems)
-        paths[name] = file
-
-    for role, file in (("prometheus", prometheus), ("alertmanager", alertmanager), ("promise", promise)):
-        if file is not None:
-            take(role, file, file.parent)
-    reading.finish()
-    configurations = tuple(paths.values())
-    for file in rules or _rule_files(reading, texts, prometheus.parent, configurations):
-        take("rules", file, prometheus.parent)
-    for file in _templates(reading, texts, alertmanager.parent, configurations):
-        take("template", file, alertmanager.parent)
+    files = {"prometheus": prometheus, "alertmanager": alertmanager, "promise": promise}
+    if bundle is not None:
+        files = {role: file or _first(bundle, _NAMES[role]) for role, file in files.items()}
+        _check_folder(reading, bundle, [role for role, file in files.items() if file is None], complete, bool(rules))
+    texts = _Texts(reading, complete)
+    given = {role: file for role, file in files.items() if file is not None}
+    for role, file in given.items():
+        texts.take(role, file, file.parent)
+    if complete:
+        reading.finish()
+    taken = tuple(given.values())
+    rule_files, template_files = _asked(reading, rules), templates
+    if "prometheus" in given and not rules:
+        name, text = texts.only("prometheus")
+        patterns = read_prometheus(Reading(), text, name).rule_files
+        rule_files = files_named(reading, given["prometheus"].parent, patterns, taken)
+    if "alertmanager" in given and not templates:
+        name, text = texts.only("alertmanager")
+        patterns = read_alertmanager(Reading(), text, name).templates
+        template_files = templates_named(reading, given["alertmanager"].parent, patterns, taken)
+    for role, by, found in (("rules", "prometheus", rule_files), ("template", "alertmanager", template_files)):
+        for each in found:
+            texts.take(role, each, given[by].parent if by in given else Path())
     try:
-        config = load_texts(texts)
+        config = _read(tuple(texts.found.items()), complete, needs_jobs)
     except BadInput as bad:
         reading.problems.extend(bad.problems)
-    reading.problems[:] = dict.fromkeys(_opened(problem, paths) for problem in reading.problems)
+    reading.problems[:] = dict.fromkeys(texts.opened(problem) for problem in reading.problems)
     reading.finish()
-    puzzles = (replace(each, problem=_opened(each.problem, paths)) for each in config.not_understood)
-    return replace(config, not_understood=tuple(puzzles))
+    return replace(
+        config,
+        rules=tuple(replace(rule, place=texts.whole(rule.place)) for rule in config.rules),
+        relabels=tuple(replace(step, place=texts.whole(step.place)) for step in config.relabels),
+        not_understood=tuple(replace(each, problem=texts.opened(each.problem)) for each in config.not_understood),
+    )
 
 
 def load_texts(sources: Mapping[str, str]) -> AlertConfig:
-    """The configuration in these texts, by `role:FILE`; raises BadInput with every problem.
+    """The complete configuration in these texts, by `role:FILE`; raises BadInput with every problem.
 
     Without a promise text nothing is promised. The result's `sources` are the texts without their secrets;
     read again they give the same result.
     """
-    return _read(tuple(sources.items()))
+    return _read(tuple(sources.items()), True, True)
 
 
 @lru_cache(maxsize=8)
-def _read(sources: tuple[tuple[str, str], ...]) -> AlertConfig:
+def _read(sources: tuple[tuple[str, str], ...], complete: bool, needs_jobs: bool) -> AlertConfig:
     """The same texts are read for every scenario of a gate, when planning and when judging; nothing changes them."""
     reading = Reading()
-    named = _by_role(reading, dict(sources))
+    named = _by_role(reading, dict(sources), complete)
     reading.finish()
-    prometheus = read_prometheus(reading, *_only(named, "prometheus"))
+    prometheus, alertmanager, promise = _NO_PROMETHEUS, _NO_ALERTMANAGER, NO_PROMISE
+    for file, text in named["prometheus"].items():
+        prometheus = read_prometheus(reading, text, file, needs_jobs=needs_jobs)
     rules: tuple[Rule, ...] = ()
     for file, text in named["rules"].items():
         rules += read_rules(reading, text, file, prometheus)
     for file, text in named["unread"].items():
-        leave_unread(reading, text, file)
-    alertmanager = read_alertmanager(reading, *_only(named, "alertmanager"))
-    if not any(rule.alert for rule in rules) and not reading.not_understood:
-        reading.say(Place(_only(named, "prometheus")[1]), "there is no alerting rule", "name them under rule_files")
-    promise: Promise = NO_PROMISE
+        line, message, hint = (*text.split("\n", 2), "", "")[:3]
+        with reading.left_out():  # the other files are read
+            reading.say(Place(file, int(line) if line.isdecimal() else 0), message, hint)
+    for file, text in named["alertmanager"].items():
+        alertmanager = read_alertmanager(reading, text, file)
+    if complete and not any(rule.alert for rule in rules) and not reading.not_understood:
+        reading.say(Place(next(iter(named["prometheus"]))), "there is no alerting rule", "name them under rule_files")
     for file, text in named["promise"].items():
         unread = [name for each in reading.not_understood for name in each.of]
         alerts = dict.fromkeys([*(rule.alert for rule in rules if rule.alert), *unread])
-        promise = read_promise(reading, text, file, alerts, alertmanager.receivers)
-    if not rules and all(each.broken for each in reading.not_understood):
+        known = (alerts, alertmanager.receivers) if complete else (_Anything(), _Anything())
+        promise = read_promise(reading, text, file, *known)
+    if complete and not rules and all(each.broken for each in reading.not_understood):
         reading.problems += [each.problem for each in reading.not_understood]
     reading.finish()
     texts = marked(sources)
@@ -149,21 +167,7 @@ def _read(sources: tuple[tuple[str, str], ...]) -> AlertConfig:
     )
 
 
-def unread_text(bad: BadInput, role: str) -> str:
-    """What stands for a file of rules or templates that cannot be read: line, message and hint of what is wrong."""
-    first = bad.problems[0]
-    lost = f"; {LOST_TEMPLATES}" if role == "template" else ""
-    return f"{first.place.line if first.place else 0}\n{first.message}{lost}\n{first.hint}"
-
-
-def leave_unread(reading: Reading, text: str, file: str) -> None:
-    """Leaves the file out for which this text stands: whatever is in it, the other files are read."""
-    line, message, hint = (*text.split("\n", 2), "", "")[:3]
-    with reading.left_out():
-        reading.say(Place(file, int(line) if line.isdecimal() else 0), message, hint)
-
-
-def _by_role(reading: Reading, sources: Mapping[str, str]) -> dict[str, dict[str, str]]:
+def _by_role(reading: Reading, sources: Mapping[str, str], complete: bool) -> dict[str, dict[str, str]]:
     named: dict[str, dict[str, str]] = {role: {} for role in ROLES}
     for key, text in sources.items():
         role, _, file = key.partition(":")
@@ -171,7 +175,7 @@ def _by_role(reading: Reading, sources: Mapping[str, str]) -> dict[str, dict[str
             named[role][file] = text
         else:
             reading.say(Place(key), f"'{role}' is not a role of a file", nearest(role, ROLES))
-    for role, needed in (("prometheus", True), ("alertmanager", True), ("promise", False)):
+    for role, needed in (("prometheus", complete), ("alertmanager", complete), ("promise", False)):
         if needed and not named[role]:
             reading.say(Place(role), f"no {role} configuration is given", f"give {role}:FILE")
         for file in list(named[role])[1:]:
@@ -179,24 +183,114 @@ def _by_role(reading: Reading, sources: Mapping[str, str]) -> dict[str, dict[str
     return named
 
 
-def _only(named: Mapping[str, Mapping[str, str]], role: str) -> tuple[str, str]:
-    file, text = next(iter(named[role].items()))
-    return text, file
+def _check_folder(reading: Reading, folder: Path, missing: list[str], complete: bool, rules: bool) -> None:
+    """Whether a bundle's folder holds what is needed: all three files, or enough to begin with."""
+    place = Place(str(folder))
+    if not folder.is_dir():
+        reading.say(place, "is not a folder", "give the folder that holds alertmanager.yml")
+    elif complete:
+        for role in missing:
+            reading.say(place, f"holds no {_SAID[role]}", f"it is called {' or '.join(_NAMES[role][:2])}")
+    elif not rules and {"prometheus", "alertmanager"} <= set(missing):
+        names = f"{_NAMES['prometheus'][0]} and {_NAMES['alertmanager'][0]}"
+        message = "holds neither a Prometheus nor an Alertmanager configuration"
+        reading.say(place, message, f"they are called {names}; or name files with --rules")
+    if complete:
+        reading.finish()
 
 
-def _rule_files(reading: Reading, texts: Mapping[str, str], folder: Path, taken: Collection[Path]) -> list[Path]:
-    file, text = _text_of(texts, "prometheus")
-    return files_named(reading, folder, read_prometheus(Reading(), text, file).rule_files, taken) if text else []
+class _Texts:
+    """The texts by `role:NAME`, and for names in places the paths as they can be opened from here."""
+
+    def __init__(self, reading: Reading, complete: bool) -> None:
+        self.found: dict[str, str] = {}
+        self._parts: dict[str, str] = {}
+        """The file behind each further document of one."""
+        self._paths: dict[str, Path] = {}
+        self._reading, self._complete = reading, complete
+
+    def take(self, role: str, file: Path, folder: Path) -> None:
+        """Keeps the file's text under its role and name; what keeps it from being read is a problem of its place."""
+        name = _from_here(file)
+        if self._complete:
+            name = file.relative_to(folder).as_posix() if file.is_relative_to(folder) else file.as_posix()
+            if self._paths.get(name, file) != file:  # two folders, one name: places must stay unambiguous
+                name = file.as_posix()
+            self._paths[name] = file
+        try:
+            text = read_text(file, any_bytes=role == "template")
+            texts = rule_texts(text, name) if role == "rules" else (text,)
+        except BadInput as bad:
+            # Rules and templates that cannot be read are left out; without any other file there is nothing to go by.
+            first = bad.problems[0]
+            if role in ("rules", "template"):
+                lost = f"; {LOST_TEMPLATES}" if role == "template" else ""
+                line = first.place.line if first.place else 0
+                self.found[f"unread:{name}"] = f"{line}\n{first.message}{lost}\n{first.hint}"
+                return
+            for each in bad.problems:
+                self._reading.say(Place(name, each.place.line if each.place else 0), each.message, each.hint)
+            return
+        for number, each_text in enumerate(texts, 1):
+            part = name if number == 1 else f"{name} (document {number})"
+            self.found[f"{role}:{part}"] = each_text
+            self._parts[part] = name
+
+    def only(self, role: str) -> tuple[str, str]:
+        """Name and text of the role's file, for a first look; when it is read again, its problems are said."""
+        return next(iter(of_role(self.found, role)), ("", ""))
+
+    def whole(self, place: Place) -> Place:
+        """The same place in the file itself."""
+        return Place(self._parts.get(place.file, place.file), place.line)
+
+    def opened(self, problem: Problem) -> Problem:
+        """The same problem with its place as a path that can be opened from here."""
+        if problem.place is None:
+            return problem
+        place = self.whole(problem.place)
+        return replace(problem, place=Place(str(self._paths.get(place.file, place.file)), place.line))
 
 
-def _templates(reading: Reading, texts: Mapping[str, str], folder: Path, taken: Collection[Path]) -> list[Path]:
-    file, text = _text_of(texts, "alertmanager")
-    return templates_named(reading, folder, read_alertmanager(Reading(), text, file).templates, taken) if text else []
+def _from_here(file: Path) -> str:
+    here = Path.cwd()
+    full = file if file.is_absolute() else here / file
+    return full.relative_to(here).as_posix() if full.is_relative_to(here) else file.as_posix()
 
 
-def _text_of(texts: Mapping[str, str], role: str) -> tuple[str, str]:
-    """Name and text of the role's file, for a first look: load_texts reads it again and reports what is wrong in it."""
-    return next(((key.partition(":")[2], text) for key, text in texts.items() if key.startswith(f"{role}:")), ("", ""))
+def _first(folder: Path, names: Iterable[str]) -> Path | None:
+    return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
+def _asked(reading: Reading, patterns: Iterable[str]) -> list[Path]:
+    """The rule files that were asked for, each once: a file, a folder's YAML files, or a pattern with ** and *."""
+    found: dict[Path, None] = {}
+    for pattern in patterns:
+        path = Path(pattern)
+        if path.is_dir():
+            files = sorted(each for each in path.iterdir() if each.suffix in (".yml", ".yaml") and not each.is_dir())
+        elif path.exists():
+            files = [path]
+        else:
+            names = glob.glob(pattern, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
+            files = sorted(each for each in map(Path, names) if not each.is_dir())
+        if not files:
+            reading.say(Place(pattern), "--rules leads to no file", "check the path; put quotes around a pattern")
+        found.update(dict.fromkeys(files))
+    return list(found)
+
+
+class _Anything(Collection[str]):
+    """The names of alerts or receivers that were not shown: it holds every name, and lists none."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
 
 
 def files_named(reading: Reading, folder: Path, patterns: Iterable[Node], taken: Collection[Path]) -> list[Path]:
@@ -250,11 +344,3 @@ def matching(folder: Path, pattern: str, taken: Collection[Path]) -> list[Path]:
         if found := [file for file in files if not file.is_dir() and (tried == pattern or file not in taken)]:
             return found
     return []
-
-
-def _opened(problem: Problem, paths: Mapping[str, Path]) -> Problem:
-    """The same problem with its place as a path that can be opened from here."""
-    place = problem.place
-    if place is None or place.file not in paths:
-        return problem
-    return Problem(Place(str(paths[place.file]), place.line), problem.message, problem.hint)

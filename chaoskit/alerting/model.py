@@ -15,6 +15,11 @@ REFUSES = " refuses the rule: "
 """In words about a rule: a program of the user's version or a newer one takes it for wrong."""
 
 
+def of_role(sources: Mapping[str, str], role: str) -> list[tuple[str, str]]:
+    """Name and text of every file of a role (prometheus, rules, alertmanager, promise, template, unread)."""
+    return [(key.partition(":")[2], text) for key, text in sources.items() if key.startswith(f"{role}:")]
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One rule of a rule file; `alert` or `record` is its name, the other is empty."""
@@ -233,6 +238,10 @@ class AlertConfig:
             if rule.record:
                 by_name[rule.record] = (*by_name.get(rule.record, ()), rule)
         object.__setattr__(self, "recorded", by_name)
+
+    def shows(self, role: str) -> bool:
+        """Whether a file of this role (prometheus, rules, alertmanager, promise, template) was shown."""
+        return any(key.startswith(f"{role}:") for key in self.sources)
 
     @property
     def told_apart(self) -> Mapping[str, str]:

@@ -57,7 +57,7 @@ class Facts:
             return self.runbooks is not None
         if part in ("promtool", "amtool", "not-understood"):
             return part in self.elsewhere
-        return any(key.startswith(f"{part}:") for key in self.config.sources)
+        return self.config.shows(part)
 
     @cached_property
     def alerts(self) -> tuple[Alert, ...]:

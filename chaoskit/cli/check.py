@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 from rich.text import Text
@@ -18,7 +18,8 @@ from chaoskit.check.metrics import Metrics, read_metrics
 from chaoskit.check.output import to_github, to_json
 from chaoskit.check.run import Outcome, check
 from chaoskit.cli.console import console
-from chaoskit.cli.sources import config_options, load_config, versions_of, yours_option
+from chaoskit.cli.sources import FILE as _FILE
+from chaoskit.cli.sources import config_options, load_files, versions_of, yours_option
 from chaoskit.errors import BadInput, ExitCode, Place, Problem
 from chaoskit.inputs import attempt
 from chaoskit.report.text import clean, paragraph
@@ -38,7 +39,6 @@ METRICS = "metrics.txt"
 RUNBOOKS = "runbooks"
 _MOST = 30
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "dim"}
-_FILE = click.Path(path_type=Path)
 
 
 @click.command("check")
@@ -51,11 +51,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--no-programs", is_flag=True, help="Do not ask promtool and amtool.")
 @yours_option
 def check_command(
-    bundle: Path | None,
-    rules: tuple[str, ...],
-    alertmanager: Path | None,
-    prometheus: Path | None,
-    promise: Path | None,
+    files: dict[str, Any],
     scenarios: Path | None,
     metrics: Path | None,
     format_: str,
@@ -70,10 +66,10 @@ def check_command(
     promtool or amtool refuses it, 3 what is promised or expected rests on something that is not understood.
     """
     _known(ignore)
-    own = bool(bundle or rules or alertmanager or prometheus or promise)
+    own, bundle = any(files.values()), files["bundle"]
     folder = bundle if own else shipped.folder()
     problems: list[Problem] = []
-    config = attempt(lambda: load_config(bundle, rules, alertmanager, prometheus, promise), problems)
+    config = attempt(lambda: load_files(files), problems)
     # A folder laid out like the shipped configuration is checked with the scenarios here, those of a clone too.
     here = Path("scenarios").resolve() if bundle else None
     found = _scenarios(scenarios, own, here, problems)

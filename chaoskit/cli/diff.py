@@ -13,7 +13,7 @@ import click
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.cli.collector import no_collection
 from chaoskit.cli.console import console
-from chaoskit.cli.sources import config_options, load_config
+from chaoskit.cli.sources import config_options, load_files
 from chaoskit.diff.compare import diff
 from chaoskit.diff.model import Broken, Change, Difference, Doubt
 from chaoskit.diff.output import to_github, to_json
@@ -43,11 +43,7 @@ _KEYS = "an Alertmanager or Prometheus configuration, a rule file or a promise"
 def diff_command(
     paths: tuple[str, ...],
     base: str | None,
-    bundle: Path | None,
-    rules: tuple[str, ...],
-    alertmanager: Path | None,
-    prometheus: Path | None,
-    promise: Path | None,
+    files: dict[str, Any],
     format_: str,
 ) -> ExitCode:
     """Tell what changes for people between two configurations, OLD and NEW; starts nothing.
@@ -64,7 +60,7 @@ def diff_command(
         raise BadInput(Problem(None, f"{len(paths)} paths were given", f"give {what}"))
 
     def load(path: Path) -> AlertConfig:
-        return understood(_load(path, bundle, rules, alertmanager, prometheus, promise))
+        return understood(_load(path, files))
 
     new = Path(paths[-1])
     with ExitStack() as stack:
@@ -76,7 +72,7 @@ def diff_command(
         else:
             old, shown = Path(paths[0]), str
         stack.enter_context(no_collection())
-        difference = _compared(lambda: load(old), lambda: load(new), shown, rules_given=bool(rules))
+        difference = _compared(lambda: load(old), lambda: load(new), shown, rules_given=bool(files["rules"]))
     _print(difference, format_)
     if difference.broken:
         return ExitCode.FAIL
@@ -133,27 +129,10 @@ def _renamed(old: str, new: str) -> Callable[[str], str]:
     return lambda text: text.replace(old, new)
 
 
-def _load(
-    path: Path,
-    bundle: Path | None,
-    rules: tuple[str, ...],
-    alertmanager: Path | None,
-    prometheus: Path | None,
-    promise: Path | None,
-) -> AlertConfig:
+def _load(path: Path, files: dict[str, Any]) -> AlertConfig:
     """The configuration in a folder, or the one that the options name with this file in its place."""
-    if path.is_dir():
-        return load_config(path, rules, alertmanager, prometheus, promise)
-    role = _role(path)
-    if role == "rules":
-        rules = (str(path), *rules)
-    return load_config(
-        bundle,
-        rules,
-        path if role == "alertmanager" else alertmanager,
-        path if role == "prometheus" else prometheus,
-        path if role == "promise" else promise,
-    )
+    role = "bundle" if path.is_dir() else _role(path)
+    return load_files({**files, role: (str(path), *files[role]) if role == "rules" else path})
 
 
 def _role(path: Path) -> str:

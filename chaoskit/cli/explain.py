@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
 from chaoskit.cli.console import console
-from chaoskit.cli.sources import config_options, load_config
+from chaoskit.cli.sources import FILE as _FILE
+from chaoskit.cli.sources import config_options, load_files
 from chaoskit.errors import BadInput, ExitCode, Place, Problem
 from chaoskit.explain.alert import explain
 from chaoskit.explain.output import to_json
@@ -19,8 +21,6 @@ from chaoskit.scenario.catalog import SUFFIXES, folders, scenario_names
 from chaoskit.scenario.loader import load_scenario_file
 from chaoskit.scenario.model import Scenario
 from chaoskit.stack.original import understood
-
-_FILE = click.Path(path_type=Path)
 
 
 @click.command("explain")
@@ -34,11 +34,7 @@ _FILE = click.Path(path_type=Path)
 def explain_command(
     alert: str,
     labels: tuple[str, ...],
-    bundle: Path | None,
-    rules: tuple[str, ...],
-    alertmanager: Path | None,
-    prometheus: Path | None,
-    promise: Path | None,
+    files: dict[str, Any],
     scenarios: Path | None,
     format_: str,
 ) -> ExitCode:
@@ -50,15 +46,14 @@ def explain_command(
     3 the alert's rule is not understood.
     """
     given = _given(labels)
-    own = bool(bundle or rules or alertmanager or prometheus or promise)
-    config = understood(load_config(bundle, rules, alertmanager, prometheus, promise))
+    config = understood(load_files(files))
     doubts = [each for each in config.not_understood if each.broken or each.concerns([alert])]
     for doubt in doubts:
         click.echo(paragraph(str(doubt)), err=True)
     wrong = any(each.broken for each in doubts)
     if any(each.concerns([alert]) for each in doubts) and not config.alert_rules(alert):
         return ExitCode.USAGE if wrong else ExitCode.UNKNOWN
-    found = explain(config, alert, given, _scenarios(_paths(scenarios, own)))
+    found = explain(config, alert, given, _scenarios(_paths(scenarios, any(files.values()))))
     if format_ == "json":
         click.echo(to_json(found))
     else:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 
+from chaoskit.alerting.config import load_config
 from chaoskit.cli.console import console
 from chaoskit.cli.numbers import TIME_SCALE
 from chaoskit.cli.outputs import OUT, ResultFile
-from chaoskit.cli.sources import given, load_config, versions_of, yours_option
+from chaoskit.cli.sources import FILE as _FILE
+from chaoskit.cli.sources import versions_of, yours_option
 from chaoskit.errors import BadInput, ExitCode, Problem
 from chaoskit.rehearse.inputs import (
     ASSUMED,
@@ -29,8 +31,6 @@ from chaoskit.stack.binaries import require
 from chaoskit.stack.original import able, ask
 from chaoskit.surroundings import leave
 from chaoskit.units import parse_duration
-
-_FILE = click.Path(path_type=Path)
 
 
 @click.command("rehearse")
@@ -103,7 +103,7 @@ def rehearse_command(
         config=config,
         interval_s=scrape_interval(prometheus),
         folder=folder,
-        promise_given=given(config, "promise"),
+        promise_given=config.shows("promise"),
         time_scale=time_scale,
         longest_real_s=parse_duration(longest),
         only=only,

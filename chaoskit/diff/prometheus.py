@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 from chaoskit.alerting.config_secrets import becoming, unmarked
-from chaoskit.alerting.model import AlertConfig
+from chaoskit.alerting.model import AlertConfig, of_role
 from chaoskit.diff.model import NEVER, Broken, Change, Doubt
 from chaoskit.errors import Place
 from chaoskit.units import format_duration
@@ -38,9 +38,7 @@ class Shown:
     """One side's Prometheus configuration as it is written; `given` is False where none was shown."""
 
     def __init__(self, config: AlertConfig) -> None:
-        texts = [
-            (key.partition(":")[2], text) for key, text in config.told_apart.items() if key.startswith("prometheus:")
-        ]
+        texts = of_role(config.told_apart, "prometheus")
         self.given = bool(texts)
         self.config = config
         self._root = read(texts[0][1], texts[0][0]) if texts else None

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from functools import cached_property
 
-from chaoskit.alerting.model import AlertConfig, Rule
+from chaoskit.alerting.model import AlertConfig, Rule, of_role
 from chaoskit.alerting.rules import rule_document
 from chaoskit.yaml_source import Node, read
 
@@ -22,9 +22,7 @@ class Written:
     """The Alertmanager configuration and its templates, as far as only their texts tell."""
 
     def __init__(self, config: AlertConfig) -> None:
-        texts = [
-            (key.partition(":")[2], text) for key, text in config.told_apart.items() if key.startswith("alertmanager:")
-        ]
+        texts = of_role(config.told_apart, "alertmanager")
         self._root = read(texts[0][1], texts[0][0], first=True) if texts else None
         self.file = texts[0][0] if texts else ""
         self._sources = config.sources
@@ -60,15 +58,14 @@ class Written:
     @cached_property
     def templates(self) -> frozenset[str]:
         """The texts of all templates: their files' names are nobody's business."""
-        return frozenset(text for key, text in self._sources.items() if key.startswith("template:"))
+        return frozenset(text for _, text in of_role(self._sources, "template"))
 
     @cached_property
     def _limits(self) -> Mapping[tuple[str, str], str]:
         """By file and group of rules: how many alerts a rule of it may have."""
         found: dict[tuple[str, str], str] = {}
-        for key, text in self._sources.items():
-            role, _, file = key.partition(":")
-            document = rule_document(text, file, {})[0] if role == "rules" and "limit" in text else {"groups": []}
+        for file, text in of_role(self._sources, "rules"):
+            document = rule_document(text, file, {})[0] if "limit" in text else {"groups": []}
             for group in document["groups"]:
                 if group.get("limit"):
                     found[file, str(group["name"])] = str(group["limit"])

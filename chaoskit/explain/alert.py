@@ -88,7 +88,6 @@ def _explained(
     told = people.told(subject)
     muted = tuple(_muted_by(people, told, mute) for mute in people.mutes.of(subject.alert))
     promised = tuple(each for (alert, _), each in config.promise.notices.items() if alert == subject.rule.alert)
-    shown = {key.partition(":")[0] for key in config.sources}
     return Explanation(
         told,
         {each.route.path: tuple(down(config.route, each.route)) for each in told.heard},
@@ -96,7 +95,7 @@ def _explained(
         promised,
         departures_of(config, subject.rule, {each.receiver for each in told.heard}),
         tuple(_proofs(scenarios, subject)),
-        tuple(part for part in ("prometheus", "alertmanager", "promise") if part not in shown),
+        tuple(part for part in ("prometheus", "alertmanager", "promise") if not config.shows(part)),
         others,
     )
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from chaoskit.alerting.model import of_role
 from chaoskit.alerting.promql_durations import CannotScale
 from chaoskit.alerting.promql_rules import instant_records, scale_rules
 from chaoskit.alerting.rules import rule_document
@@ -69,9 +70,9 @@ def localize(
     k = Fraction(scale).limit_denominator(1000)
     by_role = _documents(sources)
     (_, prometheus), (_, alertmanager) = by_role["prometheus"][0], by_role["alertmanager"][0]
-    notes = [f"{name} is left out: {text.splitlines()[1]}" for name, text in _texts(sources, "unread")]
+    notes = [f"{name} is left out: {text.splitlines()[1]}" for name, text in of_role(sources, "unread")]
     try:
-        rule_files = _rules(_texts(sources, "rules"), prometheus, k, needed, set_aside, notes)
+        rule_files = _rules(of_role(sources, "rules"), prometheus, k, needed, set_aside, notes)
         prometheus = scale_prometheus(prometheus, k)
         alertmanager = scale_alertmanager(alertmanager, k)
     except CannotScale as error:
@@ -79,7 +80,7 @@ def localize(
     files = {f"rules/{name}": _dump(document) for name, document in rule_files.items()}
     prometheus["rule_files"] = [str(folder / name) for name in files]
     _lead_home(prometheus, ports, scale, notes)
-    templates = {f"templates/{PurePosixPath(name).name}": text for name, text in _texts(sources, "template")}
+    templates = {f"templates/{PurePosixPath(name).name}": text for name, text in of_role(sources, "template")}
     alertmanager["templates"] = [str(folder / name) for name in templates]
     redirected = redirect(alertmanager, book, folder=folder, too_new=too_new)
     for receiver in redirected.config.get("receivers", []):
@@ -95,13 +96,9 @@ def localize(
 def _documents(sources: Mapping[str, str]) -> dict[str, list[tuple[str, dict[str, Any]]]]:
     found: dict[str, list[tuple[str, dict[str, Any]]]] = {}
     for role in ("prometheus", "alertmanager"):
-        for name, text in _texts(sources, role):
+        for name, text in of_role(sources, role):
             found.setdefault(role, []).append((name, dict(read(text, name, first=True).plain() or {})))
     return found
-
-
-def _texts(sources: Mapping[str, str], role: str) -> list[tuple[str, str]]:
-    return [(key.partition(":")[2], text) for key, text in sources.items() if key.startswith(f"{role}:")]
 
 
 def _rules(

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from chaoskit.alerting.config import load_config
 from chaoskit.check.facts import Facts
 from chaoskit.check.run import check
 from chaoskit.cli import run
-from chaoskit.cli.sources import load_config
 from chaoskit.stack.binaries import Binaries, Tool
 from chaoskit.stack.check_programs import ask_programs
 from tests.check_examples import ALERTMANAGER, PROMETHEUS, RULES

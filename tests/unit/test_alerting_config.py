@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from alerting_examples import ALERTMANAGER, PROMETHEUS, RULES, load
 
-from chaoskit.alerting.config import load_files, load_folder, load_texts
+from chaoskit.alerting.config import load_config, load_folder, load_texts
 from chaoskit.alerting.config_alertmanager import SEND_RESOLVED
 from chaoskit.alerting.model import Integration, ScrapeJob
 from chaoskit.errors import BadInput, Place
@@ -254,15 +254,16 @@ def test_problems_in_a_folder_name_paths_that_can_be_opened(tmp_path: Path) -> N
 def test_files_of_one_name_in_two_folders_are_told_apart(tmp_path: Path) -> None:
     for name, text in (("one", PROMETHEUS), ("two", ALERTMANAGER)):
         folder(tmp_path / name, **{"config.yml": text})
-    rules = [tmp_path / "one" / "rules.yml"]
-    config = load_files(tmp_path / "one" / "config.yml", tmp_path / "two" / "config.yml", rules=rules)
+    rules = [str(tmp_path / "one" / "rules.yml")]
+    one, two = tmp_path / "one" / "config.yml", tmp_path / "two" / "config.yml"
+    config = load_config(prometheus=one, alertmanager=two, rules=rules, complete=True)
     assert sorted(config.sources) == [
         f"alertmanager:{tmp_path / 'two' / 'config.yml'}",
         "prometheus:config.yml",
         "rules:rules.yml",
     ]
     with pytest.raises(BadInput, match="cannot be read"):
-        load_files(tmp_path / "gone.yml", tmp_path / "two" / "config.yml")
+        load_config(prometheus=tmp_path / "gone.yml", alertmanager=two, complete=True)
 
 
 def test_texts_without_a_role_or_twice_for_one_are_refused() -> None:

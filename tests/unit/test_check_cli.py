@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from chaoskit import bundle as shipped
+from chaoskit.alerting.config import load_config
 from chaoskit.check.findings import LINTS
 from chaoskit.cli import run
-from chaoskit.cli.sources import given, load_config
 from chaoskit.errors import BadInput
 from tests.check_examples import ALERTMANAGER, PROFILE, PROMETHEUS, PROMISE, RULES, SCENARIO
 
@@ -189,7 +189,7 @@ def test_patterns_folders_and_files_name_rules_and_one_that_leads_nowhere_is_a_p
 
 def test_what_was_not_given_is_known_as_such(bundle: Path) -> None:
     config = load_config(rules=["alerts/rules.yml"])
-    assert [given(config, role) for role in ("rules", "prometheus", "alertmanager", "promise")] == [
+    assert [config.shows(role) for role in ("rules", "prometheus", "alertmanager", "promise")] == [
         True, False, False, False,
     ]  # fmt: skip
     assert config.receivers == {}

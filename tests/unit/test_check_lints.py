@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 import chaoskit.check.lints  # noqa: F401 - fills the registry
+from chaoskit import bundle
+from chaoskit.alerting.config import load_config
 from chaoskit.alerting.model import Rule
 from chaoskit.check.facts import Facts
 from chaoskit.check.findings import LINTS, Said, Severity
 from chaoskit.check.run import check
-from chaoskit.cli.sources import load_config
 from chaoskit.errors import Place
 from tests.check_examples import Edit, found, line_of
 
@@ -247,7 +248,7 @@ def test_a_label_that_its_like_bear_says_who_hears_of_the_alert_without_it(tmp_p
 
 def test_every_change_of_a_label_of_a_shipped_alert_is_noticed() -> None:
     """Each missing, misspelt, or with a value of its own; as they are, nothing is said."""
-    config = load_config()
+    config = load_config(bundle.folder())
 
     def noticed(*rules: Rule) -> bool:
         return any(LINTS["unlike-its-like"].find(Facts(replace(config, rules=rules))))

@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from chaoskit import bundle
-from chaoskit.alerting.config import load_folder, load_texts
+from chaoskit.alerting.config import load_config, load_folder, load_texts
 from chaoskit.alerting.rules import rule_document
 from chaoskit.cli import run
-from chaoskit.cli.sources import load_config
 from chaoskit.errors import BadInput, ExitCode
 from chaoskit.localize.configuration import Ports, localize
 from chaoskit.localize.doors import DoorBook

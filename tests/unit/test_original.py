@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from chaoskit.alerting.config import load_config
 from chaoskit.cli import run
-from chaoskit.cli.sources import load_config
 from chaoskit.errors import BadInput, ExitCode
 from chaoskit.stack import original
 from chaoskit.stack.binaries import installed, is_older, nearest

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from chaoskit import bundle
+from chaoskit.alerting.config import load_config
 from chaoskit.check.facts import Facts
 from chaoskit.check.findings import Finding, Severity
 from chaoskit.check.run import check
 from chaoskit.cli import run
-from chaoskit.cli.sources import load_config
 from chaoskit.run.planning import Asked, plan_for
 from chaoskit.stack.binaries import installed
 from chaoskit.stack.check_programs import ask_programs

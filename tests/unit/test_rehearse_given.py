@@ -10,9 +10,9 @@ from urllib.parse import urlencode
 import pytest
 import yaml
 
+from chaoskit.alerting.config import load_config
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.cli import run as chaoskit
-from chaoskit.cli.sources import load_config
 from chaoskit.errors import BadInput, ExitCode, Place
 from chaoskit.events import Notice
 from chaoskit.localize.mail_header import HEADER_TEMPLATE

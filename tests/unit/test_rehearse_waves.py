@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from chaoskit.alerting.config import load_texts
+from chaoskit.alerting.config import load_config, load_texts
 from chaoskit.alerting.model import AlertConfig
-from chaoskit.cli.sources import load_config
 from chaoskit.errors import Place
 from chaoskit.faults.scripted import Scripted, constant
 from chaoskit.rehearse.drill import Drill, wave_drill

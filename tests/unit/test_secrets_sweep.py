@@ -17,11 +17,10 @@ from typing import Any
 import pytest
 import yaml
 
-from chaoskit.alerting.config import load_texts
+from chaoskit.alerting.config import load_config, load_texts
 from chaoskit.alerting.config_alertmanager import SEND_RESOLVED
 from chaoskit.alerting.config_secrets import CONTENTS, redact, secrets_of
 from chaoskit.cli import run
-from chaoskit.cli.sources import load_config
 from chaoskit.errors import BadInput
 from chaoskit.localize.integrations import KINDS
 from chaoskit.stack import original

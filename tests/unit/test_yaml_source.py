@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chaoskit.alerting.config import load_config
 from chaoskit.alerting.rules import rule_document
-from chaoskit.cli.sources import load_config
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.yaml_source import MAX_BYTES, MAX_NODES, nearest, read, read_file
 
