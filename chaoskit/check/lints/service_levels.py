@@ -150,7 +150,7 @@ def average_of_averages(facts: Facts) -> Iterator[Said]:
 
     A quiet hour counts as much as a busy one, and an instance of five minutes as much as one of a month.
     """
-    records = {name: expression(rules[0].expr) for name, rules in facts.recorded.items()}
+    records = {name: expression(rules[0].expr) for name, rules in facts.config.recorded.items()}
     metrics = {name for level in facts.levels or () for name in level.metrics}
     for rule in facts.config.rules:
         for node in walk(expression(rule.expr)):
