@@ -193,8 +193,10 @@ def notation(series: Scripted, course: Course, every_s: float, count: int, inter
     for low, high in itertools.pairwise(edges):
         start, last, n = value(low), value(high - 1), high - low
         step = 0.0 if start is None or n == 1 else (value(low + 1) or 0.0) - start
-        if start is None or last is None or not _same(last, start + step * (n - 1)):
-            # Missing, endless, or rounding put a bend beside its sample.
+        if start is None and last is None:
+            runs.append((None, 0.0, n))
+        elif start is None or last is None or not _same(last, start + step * (n - 1)):
+            # Endless, or rounding put a bend beside its sample.
             runs += [(each, 0.0, len(list(some))) for each, some in itertools.groupby(map(value, range(low, high)))]
         else:
             runs.append((start, step, n))
