@@ -32,7 +32,6 @@ from chaoskit.rehearse.unit_tests import AGAIN, GroupRow, UnitTest, played
 from chaoskit.rehearse.usable import Chooser
 from chaoskit.rehearse.waves import (
     CALM,
-    FEW,
     MOST_IN_A_WAVE,
     MOST_WHEN_BUSY,
     SCALES,
@@ -296,7 +295,7 @@ class Session:
         """The least time scale for so many rules: a promise's own bounds, and a busy machine, want more real time."""
         if self._busy or self.asked.promise_given:
             return SCALES[0]
-        return FEW if rules <= MOST_WHEN_BUSY else CALM
+        return next(scale for most, scale in CALM if rules <= most)
 
     def _all_drills(
         self,

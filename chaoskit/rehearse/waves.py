@@ -28,9 +28,9 @@ MOST_IN_A_WAVE = 120
 MOST_WHEN_BUSY = 40
 """On a machine with other work, and when what remained unknown is played once more."""
 SCALES = (60.0, 120.0, 200.0)
-CALM, FEW = 120.0, 150.0
-"""The least where nothing else keeps this machine busy, and no promise is to be held against its own bounds; and where
-there are no more rules than a busy machine plays at once."""
+CALM = ((10, 200.0), (120, 150.0), (math.inf, 120.0))
+"""The least where nothing else keeps this machine busy, and no promise is to be held against its own bounds: for so
+many rules at most."""
 _SHORT_REAL_S = 20.0
 _SLACK_S = 60.0
 _LEAST_TICK_REAL_S = 0.075

@@ -20,7 +20,7 @@ from chaoskit.rehearse.perform import scaled_rules, with_rules
 from chaoskit.rehearse.promise import computed_notices, write
 from chaoskit.rehearse.session import Asked, Session
 from chaoskit.rehearse.unit_tests import GivenTest
-from chaoskit.rehearse.waves import CALM, make_waves, scale_for
+from chaoskit.rehearse.waves import make_waves, scale_for
 from chaoskit.scenario.loader import load_scenario
 from chaoskit.stack.binaries import Binaries, require
 from tests.rehearse_examples import ROUTES, alerts, config, proven
@@ -82,8 +82,7 @@ def test_who_looks_far_back_gets_a_larger_scale_or_none_in_time(
 ) -> None:
     one = proven(alerts(config)[1], 1, "queue", span_s=span_s)
     assert scale_for(one, 15.0, asked, 60.0) == scale
-    calm = scale if asked or scale != 60 else CALM
-    assert scale_for(one, 15.0, asked, 60.0, CALM) == calm
+    assert scale_for(one, 15.0, asked, 60.0, 120.0) == (scale if asked or scale != 60 else 120)
 
 
 def test_no_scale_makes_evaluations_indistinguishable(config: AlertConfig) -> None:
@@ -91,7 +90,7 @@ def test_no_scale_makes_evaluations_indistinguishable(config: AlertConfig) -> No
     assert scale is not None
     assert 1.0 / scale >= 0.05
     hurried = proven(replace(alerts(config)[1], interval_s=3.0), 1, "queue")
-    assert scale_for(hurried, 15.0, None, 60.0, CALM) == 3.0 / 0.075
+    assert scale_for(hurried, 15.0, None, 60.0, 120.0) == 3.0 / 0.075
 
 
 def test_work_is_dealt_out_evenly_and_scales_are_kept_apart(config: AlertConfig) -> None:
