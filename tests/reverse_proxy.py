@@ -11,7 +11,7 @@ import re
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -37,6 +37,8 @@ class Proxy:
     shift_s: float = 0.0
     elsewhere: str = ""
     """Where every request is redirected to, instead of being answered."""
+    alter: Callable[[str, bytes], bytes] | None = None
+    """What becomes of an answer on its way: of its path, and what the backend said."""
     port: int = 0
     scheme: str = "http"
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
@@ -68,6 +70,8 @@ class Proxy:
         body = found.content
         if self.shift_s and "json" in found.headers.get("Content-Type", ""):
             body = json.dumps(shifted(json.loads(body), self.shift_s)).encode()
+        if self.alter is not None:
+            body = self.alter(path, body)
         return found.status_code, {"Content-Type": found.headers.get("Content-Type", "text/plain")}, body
 
 

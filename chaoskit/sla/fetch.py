@@ -302,8 +302,8 @@ class Stretch:
             rows = combined(known, self.borders, one.level.instances)
             for start, (up, down, unknown) in zip(self.borders, rows, strict=False):
                 coverage, end = (up + down) / SLICE_S, start + SLICE_S
-                row = Slice(name, one.key, start, end, up, down, unknown, coverage=coverage, source=self.source.url)
-                made.append(row)
+                source = self.source.url if coverage else ""
+                made.append(Slice(name, one.key, start, end, up, down, unknown, coverage=coverage, source=source))
         return made
 
     def _events(self, one: Asked) -> list[Slice]:
@@ -338,27 +338,25 @@ class Stretch:
                 return Tally.sum(count, chosen)
 
             last = self.last_light(name, one.key)
-            made += event_rows(
+            rows = event_rows(
                 name, one.key, self.begin, sums(None, (True,)), sums(None, all_),
                 light=light, last_light=last, source=self.source.url,
             )  # fmt: skip
+            made += rows
+            coverage = {(row.ends_at - self.begin) // SLICE_S: _told(row) for row in rows}
             for part in sorted({by for environment, by, _ in tallies if environment == name} - {""}):
-                made += self._hourly(name, f"{one.key}/{part}", sums(part, (True,)), sums(part, all_), light)
+                made += self._hourly(name, f"{one.key}/{part}", sums(part, (True,)), sums(part, all_), coverage)
         return made
 
-    def _hourly(self, name: str, key: str, good: Tally, total: Tally, light: Mapping[int, int]) -> list[Slice]:
+    def _hourly(self, name: str, key: str, good: Tally, total: Tally, told: Mapping[int, float]) -> list[Slice]:
         """Whole hours of a part of a level."""
         made, each = [], HOUR_S // SLICE_S
         for first in range(1, len(total.inside) - each + 2, each):
             numbers = range(first, first + each)
             start = self.begin + (first - 1) * SLICE_S
-            made.append(
-                Slice(
-                    name, key, start, start + HOUR_S, good=sum(map(good.rose, numbers)),
-                    total=sum(map(total.rose, numbers)), coverage=sum(number in light for number in numbers) / each,
-                    source=self.source.url,
-                )
-            )  # fmt: skip
+            coverage = sum(told.get(number, 0.0) for number in numbers) / each
+            counts = {"good": sum(map(good.rose, numbers)), "total": sum(map(total.rose, numbers))}
+            made.append(Slice(name, key, start, start + HOUR_S, **counts, coverage=coverage, source=self.source.url))
         return made
 
     def _histograms(self, several: Iterable[Asked], found: Iterable[Series]) -> list[Buckets]:
@@ -379,6 +377,11 @@ class Stretch:
             for one in several
             for (name, start), counts in sorted(rose.items())
         ]
+
+
+def _told(row: Slice) -> float:
+    """The share of a row's last slice of which the events are counted."""
+    return 1.0 if row.ends_at - row.starts_at > SLICE_S else row.coverage
 
 
 def _target(labels: Mapping[str, str]) -> tuple[str, str]:

@@ -73,9 +73,11 @@ def event_rows(
     made: list[Slice] = []
 
     def row(starts_at: int, ends_at: int, across: bool | None, coverage: float, number: int = 0) -> None:
-        one = Slice(environment, level, starts_at, ends_at, coverage=coverage, source=source)
+        one = Slice(environment, level, starts_at, ends_at, coverage=coverage)
         if across is not None:
-            one = replace(one, good=good.rose(number, across=across), total=total.rose(number, across=across))
+            one = replace(
+                one, source=source, good=good.rose(number, across=across), total=total.rose(number, across=across)
+            )
         made.append(one)
 
     # A slice that was light once, and of which no sample is left, bridges nothing.
@@ -88,8 +90,9 @@ def event_rows(
         if lit == end - SLICE_S:
             row(lit, end, True, 1.0, number)
         elif lit is None or number in total.fell or number not in total.bridged:
-            # Nobody counted what came before the first sample.
-            row(end - SLICE_S, end, False, (end * 1000 - light[number]) / (SLICE_S * 1000), number)
+            # Nobody counted what came before the first sample, which may be the slice's last instant.
+            coverage = (end * 1000 - light[number]) / (SLICE_S * 1000)
+            row(end - SLICE_S, end, False if coverage else None, coverage, number)
         else:
             row(lit, end, True, SLICE_S / (end - lit), number)
         lit = end

@@ -158,13 +158,9 @@ class _Recorder:
         buckets = {
             (one.environment, one.level, one.starts_at): one for each in reversed(several) for one in each.buckets
         }
-        for name in dict.fromkeys(one.environment for one in slices):
-            self.store.write(
-                name,
-                [one for one in slices if one.environment == name],
-                [one for one in buckets.values() if one.environment == name],
-                recorded_at=self.now,
-            )
+        # One transaction, so that no environment is behind another one.
+        names = {one.environment for one in slices}
+        self.store.write(names, slices, buckets.values(), recorded_at=self.now)
         return len(slices)
 
     def _begins(self, sources: Sequence[tuple[Source, Server, int]], since: int | None) -> dict[str, int]:

@@ -144,15 +144,16 @@ class Store:
 
     def write(
         self,
-        environment: str,
+        environment: str | Iterable[str],
         slices: Iterable[Slice] = (),
         counts: Iterable[Buckets] = (),
         episodes: Iterable[Episode] = (),
         recorded_at: int | None = None,
     ) -> None:
-        """Stores evidence of one environment in one transaction; what is there already, as good or better, stays."""
+        """Stores evidence of these environments in one transaction; what is there already, as good or better, stays."""
         now = int(time.time()) if recorded_at is None else recorded_at
-        with self._writing(environment) as connection:
+        names = [environment] if isinstance(environment, str) else sorted(environment)
+        with self._writing(*names) as connection:
             self._upsert(connection, slice_, [{**_row(one), "recorded_at": now} for one in slices], "recorded_at")
             if histograms := [_row(one) for one in counts]:
                 connection.execute(self._insert(buckets).on_conflict_do_nothing(), histograms)
@@ -310,9 +311,9 @@ class Store:
             return connection.execute(query).all()
 
     @contextlib.contextmanager
-    def _writing(self, environment: str) -> Iterator[sa.Connection]:
+    def _writing(self, *environments: str) -> Iterator[sa.Connection]:
         with _said(self.url), self._engine.begin() as connection:
-            _lock(connection, environment)
+            _lock(connection, *environments)
             yield connection
 
     def _upsert(
@@ -436,10 +437,11 @@ def _version_in(connection: sa.Connection) -> int:
     return int(connection.scalar(sa.select(meta.c.content).where(meta.c.name == "schema")) or 0)
 
 
-def _lock(connection: sa.Connection, environment: str) -> None:
+def _lock(connection: sa.Connection, *environments: str) -> None:
     """SQLite has one writer anyway; PostgreSQL's recorders of one environment wait for each other."""
     if connection.dialect.name == "postgresql":
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(f"chaoskit sla {environment}"))))
+        for name in environments:
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(f"chaoskit sla {name}"))))
 
 
 @contextlib.contextmanager

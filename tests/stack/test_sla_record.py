@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import json
+import multiprocessing
+import os
+import shutil
+import signal
 import sqlite3
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from chaoskit.errors import ExitCode
+from chaoskit.host.ports import reserve
+from chaoskit.sla.compute import compliance
 from chaoskit.sla.model import DAY_S, Slice
 from chaoskit.sla.record import record
 from chaoskit.sla.store import Store, open_store
 from chaoskit.sla.targets import Targets, parse_targets
+from chaoskit.sla.windows import between
 from chaoskit.stack.binaries import Binaries
-from tests.sla_examples import TEXT
+from tests.generations import GENERATIONS, programs
+from tests.reverse_proxy import Proxy, proxied
+from tests.sla_examples import TEXT, time_slices
 from tests.sla_history import History, history
 from tests.sla_world import prometheus, write_blocks
 
@@ -39,6 +51,12 @@ def rows(file: Path) -> list[tuple[object, ...]]:
     with sqlite3.connect(file) as connection:
         columns = "environment, level, starts_at, ends_at, up_s, down_s, unknown_s, good, total, coverage"
         return connection.execute(f"SELECT {columns} FROM sla_slice ORDER BY 1, 2, 3").fetchall()
+
+
+def assert_same(ours: Path, theirs: Path) -> None:
+    """The first store has every row of the second one, as it is there; it may have been recorded further."""
+    one, other = ({row[:3]: row for row in rows(file)} for file in (ours, theirs))
+    assert {key: one.get(key) for key in other} == other
 
 
 class World:
@@ -88,7 +106,7 @@ def test_every_row_of_events_is_what_its_samples_say_to_the_last_one(world: Worl
     with world.store() as store:
         for level, (metric, good, total) in asked.items():
             found = known(store.slices(environment, level, begin - HOUR_S, end), begin, end)
-            assert len(found) == (60 if environment == "live" else 62)
+            assert len(found) == (60 if environment == "live" else 61)
             for one in found:
                 first = one.coverage < 1 and one.ends_at - one.starts_at == 300
                 since = one.ends_at - one.coverage * 300 if first else one.starts_at
@@ -130,16 +148,278 @@ def test_each_agent_has_its_own_rows_by_the_hour(world: World) -> None:
             assert one.total == said
 
 
-def test_recording_again_or_from_the_middle_changes_no_row(world: World) -> None:
-    before = rows(world.folder / "levels.db")
+def test_recording_again_or_from_the_middle_changes_no_row(world: World, tmp_path: Path) -> None:
+    before = shutil.copy(world.folder / "levels.db", tmp_path / "before.db")
     assert world.record() is ExitCode.PASS
     assert world.record(since=world.told.begin + 90 * 60) is ExitCode.PASS
     assert world.record(since=world.told.begin + 145 * 60) is ExitCode.PASS
-    assert rows(world.folder / "levels.db") == before
+    assert_same(world.folder / "levels.db", before)
 
 
-def test_slices_agree_with_one_shot_queries(world: World) -> None:
-    """`record --check` over the last day of which there is none left says so; over one with data it agrees."""
-    world.said.clear()
-    assert world.record("checked.db", check=True) is ExitCode.PASS
-    assert any("agrees with one-shot queries" in one for one in world.said)
+@pytest.fixture(scope="module")
+def today(binaries: Binaries, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Prometheus with a service that was well all of yesterday and today."""
+    folder = tmp_path_factory.mktemp("today")
+    now = int(time.time())
+    told: dict[str, list[tuple[float, float]]] = {}
+    target = 'job="insa-crm",instance="crm:9091",agent="a"'
+    rates = {
+        f'{REQUESTS}{{{target},status="success"}}': 20,
+        f'{REQUESTS}{{{target},status="error"}}': 1,
+        f'{DURATIONS}{{{target},le="5.0"}}': 19,
+        f'{DURATIONS}{{{target},le="15.0"}}': 20,
+        f'{DURATIONS}{{{target},le="+Inf"}}': 21,
+        f"insa_cache_hits_total{{{target}}}": 9,
+        f"insa_cache_misses_total{{{target}}}": 1,
+    }
+    instants = [float(at) for at in range(now - now % 15 - 27 * HOUR_S, now, 15)]
+    told[f"up{{{target}}}"] = [(at, 1.0) for at in instants]
+    for series, rate in rates.items():
+        told[series] = [(at, 1e6 + rate * number) for number, at in enumerate(instants)]
+    write_blocks(binaries, folder / "data", told)
+    with prometheus(binaries, folder) as url:
+        yield url
+
+
+def said_by(targets: Targets, file: Path, **more: object) -> tuple[ExitCode, str]:
+    """How `record` ended, and what it said."""
+    said: list[str] = []
+    with open_store(file) as store:
+        return record(store, targets, say=said.append, **more), "\n".join(said)  # type: ignore[arg-type]
+
+
+def test_slices_agree_with_one_shot_queries_and_say_so(today: str, tmp_path: Path) -> None:
+    code, said = said_by(targets_at(today), tmp_path / "a.db", check=True)
+    assert (code, f"{today} agrees with one-shot queries over the last day" in said) == (ExitCode.PASS, True)
+
+
+def test_another_server_is_refused_unless_it_counts_alike(today: str, tmp_path: Path) -> None:
+    def mimir(path: str, body: bytes) -> bytes:
+        return body.replace(b'"version"', b'"application":"Grafana Mimir","version"') if "buildinfo" in path else body
+
+    def half(path: str, body: bytes) -> bytes:
+        """Its `up` has every second sample, and its increases are those of another length."""
+        return mimir(path, body.replace(b'.000","', b'","') if "increase" in path else body)
+
+    with proxied(Proxy({"": today}, alter=mimir)) as other:
+        targets = targets_at(other.url)
+        code, said = said_by(targets, tmp_path / "a.db")
+        assert code is ExitCode.USAGE
+        assert f"targets.yml:2: what answers at {other.url} is not Prometheus (Grafana Mimir" in said
+        assert "`chaoskit sla record --check` tries whether it counts alike" in said
+        assert rows(tmp_path / "a.db") == []
+        code, said = said_by(targets, tmp_path / "a.db", check=True)
+        assert (code, "agrees with one-shot queries" in said) == (ExitCode.PASS, True)
+        assert rows(tmp_path / "a.db")
+        assert said_by(targets, tmp_path / "a.db")[0] is ExitCode.PASS  # it has agreed once
+
+
+def test_a_server_that_counts_otherwise_is_told_with_both_figures(today: str, tmp_path: Path) -> None:
+    def otherwise(path: str, body: bytes) -> bytes:
+        if "buildinfo" in path:
+            return body.replace(b'"version"', b'"application":"Another","version"')
+        if "increase" in path:
+            found = json.loads(body)
+            for one in found["data"]["result"]:
+                one["value"][1] = str(float(one["value"][1]) * 1.01)
+            return json.dumps(found).encode()
+        return body
+
+    with proxied(Proxy({"": today}, alter=otherwise)) as other:
+        code, said = said_by(targets_at(other.url), tmp_path / "a.db", check=True)
+    assert code is ExitCode.USAGE
+    assert "errors: events of the last" in said
+    assert "does not count as Prometheus does" in said
+    assert rows(tmp_path / "a.db") == []
+
+
+def test_a_recorder_whose_clock_is_wrong_leaves_the_same_rows(
+    today: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = int(time.time()) - 2 * HOUR_S
+    stop -= stop % HOUR_S
+    stores = []
+    for wrong_s in (0, 3 * DAY_S, -3 * DAY_S):
+        monkeypatch.setattr("chaoskit.sla.record.time.time", lambda wrong_s=wrong_s: float(stop + wrong_s))
+        monkeypatch.setattr("chaoskit.sla.source.Source.now", lambda self: float(stop))
+        code, said = said_by(targets_at(today), tmp_path / f"{wrong_s}.db")
+        assert code is ExitCode.PASS
+        assert ("this machine's clock is 3d" in said) is bool(wrong_s)
+        stores.append(rows(tmp_path / f"{wrong_s}.db"))
+    assert stores[0] == stores[1] == stores[2] != []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (
+            REQUESTS,
+            "insa_agent_request_total",
+            f"there is no metric insa_agent_request_total at URL (did you mean '{REQUESTS}'?)",
+        ),
+        ("below: 5s", "below: 7s", "has no bucket of 7 s, so it cannot tell what was below it (its buckets are 5, 15"),
+        ("{status: success}", "{state: success}", "no series of insa_agent_requests_total carries the label 'state'"),
+        ("insa_cache_hits_total", "insa_cache_hit_total", "the level 'cache': there is no metric insa_cache_hit_total"),
+        ("up: up,", "up: probe_success,", "the level 'uptime': there is no metric probe_success"),
+    ],
+)
+def test_what_cannot_be_recorded_is_told_and_the_other_levels_are_recorded(
+    today: str, tmp_path: Path, old: str, new: str, says: str
+) -> None:
+    code, said = said_by(targets_at(today, old=old, new=new), tmp_path / "a.db")
+    assert code is ExitCode.USAGE
+    assert says in said.replace(today, "URL")
+    assert "targets.yml:" in said
+    with open_store(tmp_path / "a.db") as store:
+        assert len([one for one in store.levels("default") if "/" not in one]) == 4
+
+
+def test_a_match_that_no_series_has_is_told(today: str, tmp_path: Path) -> None:
+    code, said = said_by(targets_at(today, old="{job: insa-crm}", new="{job: shop}"), tmp_path / "a.db")
+    assert code is ExitCode.USAGE
+    assert 'has no sample of up{job="shop"} since' in said
+
+
+def test_a_source_that_does_not_answer_is_asked_again_for_what_it_owes(today: str, tmp_path: Path) -> None:
+    """And the other source is recorded meanwhile."""
+    dead = f"http://127.0.0.1:{reserve(1)[0]}"
+    both = targets_at(today, old=f"prometheus: {today}", new=f"prometheus: [{today}, {dead}]")
+    code, said = said_by(both, tmp_path / "a.db")
+    assert code is ExitCode.UNKNOWN
+    assert f"targets.yml:2: Prometheus at {dead}: no connection" in said
+    assert rows(tmp_path / "a.db")
+
+
+def test_replicas_that_would_count_twice_are_refused(binaries: Binaries, tmp_path: Path) -> None:
+    now = int(time.time()) - 2 * HOUR_S
+    up = {
+        f'up{{job="insa-crm",instance="a",prometheus_replica="{one}"}}': [(now + n * 15, 1) for n in range(60)]
+        for one in "ab"
+    }
+    write_blocks(binaries, tmp_path / "data", up)
+    only_up = "chaoskit: 1\nprometheus: URL\nmatch: {job: insa-crm}\nlevels: {uptime: {up: up, at_least: 99.9 %}}\n"
+    with prometheus(binaries, tmp_path) as url:
+        targets = parse_targets(only_up.replace("URL", url), "targets.yml")
+        code, said = said_by(targets, tmp_path / "a.db")
+        assert code is ExitCode.USAGE
+        assert "differ in the label 'prometheus_replica' alone: all counts twice" in said
+        one = parse_targets(only_up.replace("URL", url).replace("crm}", "crm, prometheus_replica: a}"), "targets.yml")
+        assert said_by(one, tmp_path / "a.db")[0] is ExitCode.PASS
+
+
+def test_forty_days_without_a_record_leave_unknown_time_and_no_failure(world: World, tmp_path: Path) -> None:
+    """What Prometheus no longer has is neither up nor down, and what it has is recorded."""
+    begin = world.told.begin - 40 * DAY_S
+    begin -= begin % HOUR_S
+    with open_store(tmp_path / "a.db") as store:
+        store.write("live", time_slices(begin, begin + DAY_S))
+    code, said = said_by(targets_at(world.url), tmp_path / "a.db")
+    assert code is ExitCode.PASS
+    assert f"{world.url} has nothing of" in said
+    window = between(
+        f"{datetime.fromtimestamp(begin, UTC):%Y-%m-%d}",
+        f"{datetime.fromtimestamp(begin + 41 * DAY_S, UTC):%Y-%m-%d}",
+        "UTC",
+    )
+    with open_store(tmp_path / "a.db") as store:
+        found = compliance(store, targets_at(world.url), window, now=int(time.time()), environments=["live"])
+    uptime = found[0]
+    assert (uptime.level, uptime.compliant) == ("uptime", None)
+    assert uptime.unknown > 38 * DAY_S
+    assert "nothing is known" in uptime.reason
+
+
+def test_a_prometheus_that_forgot_makes_no_row_worse(world: World, binaries: Binaries, tmp_path: Path) -> None:
+    """Recorded again when only the last half of the samples is left, every row stays what it was."""
+    shutil.copy(world.folder / "levels.db", tmp_path / "a.db")
+    half = world.told.begin + 4 * HOUR_S
+    left = {series: [one for one in points if one[0] > half] for series, points in world.told.text().items()}
+    write_blocks(binaries, tmp_path / "data", {series: points for series, points in left.items() if points})
+    with prometheus(binaries, tmp_path) as url, world.store() as store:
+        for since in (world.told.begin, half):
+            assert said_by(targets_at(url), tmp_path / "a.db", since=since)[0] is ExitCode.PASS
+            assert_same(tmp_path / "a.db", world.folder / "levels.db")
+            with open_store(tmp_path / "a.db") as again:
+                for level in store.levels("live"):
+                    span = (world.told.begin, world.told.begin + 7 * HOUR_S)
+                        ours, theirs = (one.slices("live", level, *span) for one in (again, store))
+                        assert [replace(one, source="") for one in ours] == [replace(one, source="") for one in theirs]
+
+
+def test_of_two_sources_the_one_that_saw_more_tells_and_where_both_saw_all_they_must_agree(
+    world: World, binaries: Binaries, tmp_path: Path
+) -> None:
+    """The second one was there in the first one's gaps, and says twice as many requests elsewhere."""
+    begin = world.told.begin
+    other = history(begin)
+    minute = 60
+    dark = [(130 * minute, 170 * minute), (210 * minute, 230 * minute)]
+    target = {"job": "insa-crm", "instance": "crm:9091", "environment": "live"}
+    filled = [n * 15 + 7 for a, b in dark for n in range(a // 15, b // 15)]
+    for at in filled:
+        other.add("up", target, begin + at, 1.0)
+    for key, points in other.samples.items():
+        other.samples[key] = sorted(points)
+        if key[0] == REQUESTS:
+            other.samples[key] = [(at, 2 * value) for at, value in other.samples[key]]
+    write_blocks(binaries, tmp_path / "data", other.text())
+    with prometheus(binaries, tmp_path) as url:
+        both = targets_at(world.url, old=f"prometheus: {world.url}", new=f"prometheus: [{world.url}, {url}]")
+        code, said = said_by(both, tmp_path / "a.db")
+    assert code is ExitCode.UNKNOWN
+    assert f"{world.url} and {url} disagree on errors of live on" in said
+    assert "See that both scrape the same targets" in said
+    with open_store(tmp_path / "a.db") as store, world.store() as alone:
+        slices = store.slices("live", "uptime", begin, begin + 6 * HOUR_S)
+        assert sum(one.unknown_s or 0 for one in slices) == 8
+        assert {one.source for one in slices} == {world.url, url}
+        for ours, theirs in zip(
+            store.slices("live", "errors", begin + 300, begin + HOUR_S),
+            alone.slices("live", "errors", begin + 300, begin + HOUR_S),
+            strict=True,
+        ):
+            assert ours.total == theirs.total  # the first source's where both saw all
+
+
+def _record(url: str, file: str) -> None:
+    with open_store(file) as store:
+        record(store, targets_at(url), say=lambda _: None)
+
+
+def test_killed_anywhere_or_twice_at_once_the_rows_are_the_same(world: World, tmp_path: Path) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    file = tmp_path / "a.db"
+    for wanted in (1, 400):
+        child = spawn.Process(target=_record, args=(world.url, str(file)))
+        child.start()
+        until = time.monotonic() + 60
+        while time.monotonic() < until and child.is_alive() and count(file) < wanted:
+            time.sleep(0.002)  # nothing tells of a commit in another process
+        os.kill(child.pid or 0, signal.SIGKILL)
+        child.join(60)
+    both = [spawn.Process(target=_record, args=(world.url, str(file))) for _ in range(2)]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join(120)
+    assert [one.exitcode for one in both] == [0, 0]
+    assert_same(file, world.folder / "levels.db")
+
+
+def count(file: Path) -> int:
+    try:
+        return len(rows(file))
+    except sqlite3.OperationalError:
+        return 0
+
+
+@pytest.mark.sla
+@pytest.mark.parametrize("suite", [one for one in GENERATIONS if one != "own"])
+def test_other_generations_of_prometheus_give_the_same_rows(world: World, suite: str, tmp_path: Path) -> None:
+    """Also of samples exactly on the borders, of which later ones find one fewer in a range."""
+    other = programs(suite)
+    write_blocks(other, tmp_path / "data", world.told.text())
+    with prometheus(other, tmp_path) as url:
+        code, said = said_by(targets_at(url), tmp_path / "a.db")
+        assert code is ExitCode.PASS, said
+    assert_same(tmp_path / "a.db", world.folder / "levels.db")

@@ -145,9 +145,9 @@ def _write_days(file: str, source: str, days: int) -> None:
 
 
 def test_two_at_once_wait_for_each_other_and_the_rows_are_the_same(db: Path, tmp_path: Path) -> None:
-    _write_days(str(tmp_path / "one.db"), "s", 20)
+    _write_days(str(tmp_path / "one.db"), "s", 8)
     open_store(db).__exit__()
-    both = [multiprocessing.get_context("spawn").Process(target=_write_days, args=(str(db), n, 20)) for n in "ab"]
+    both = [multiprocessing.get_context("spawn").Process(target=_write_days, args=(str(db), n, 8)) for n in "ab"]
     for one in both:
         one.start()
     for one in both:
