@@ -342,8 +342,8 @@ def test_a_prometheus_that_forgot_makes_no_row_worse(world: World, binaries: Bin
             with open_store(tmp_path / "a.db") as again:
                 for level in store.levels("live"):
                     span = (world.told.begin, world.told.begin + 7 * HOUR_S)
-                        ours, theirs = (one.slices("live", level, *span) for one in (again, store))
-                        assert [replace(one, source="") for one in ours] == [replace(one, source="") for one in theirs]
+                    ours, theirs = (one.slices("live", level, *span) for one in (again, store))
+                    assert [replace(one, source="") for one in ours] == [replace(one, source="") for one in theirs]
 
 
 def test_of_two_sources_the_one_that_saw_more_tells_and_where_both_saw_all_they_must_agree(
