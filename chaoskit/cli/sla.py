@@ -159,12 +159,12 @@ def report_command(
     Both bases are shown: `contract` leaves planned time out, `all` counts it. --gate judges the contract.
     """
     from chaoskit.sla import report
-    from chaoskit.sla.compute import compliance, known, settled
+    from chaoskit.sla.compute import compliance, known, recorded_to
     from chaoskit.sla.store import open_store
 
     targets, now = load_targets(file), int(time.time())
     with open_store(db, create=False) as store:
-        end = _recorded(settled(store, targets, environments))
+        end = _recorded(recorded_to(store, environments))
         window = window_of(month_, quarter_, rolling_, from_, to, zone or targets.zone, end)
         chosen = known(store, environments)
         results = compliance(store, targets, window, now=now, environments=chosen)
@@ -189,13 +189,13 @@ def report_command(
 @ENVIRONMENT
 def status_command(file: Path, db: str, zone: str, environments: tuple[str, ...]) -> ExitCode:
     """What is left of the running month's budgets, and when they are gone if all goes on as of late."""
-    from chaoskit.sla.compute import compliance, settled
+    from chaoskit.sla.compute import compliance, recorded_to
     from chaoskit.sla.report import status_view
     from chaoskit.sla.store import open_store
 
     targets, now = load_targets(file), int(time.time())
     with open_store(db, create=False) as store:
-        end = _recorded(settled(store, targets, environments))
+        end = _recorded(recorded_to(store, environments))
         windows = month_of(end - 1, zone or targets.zone), rolling("3d", end, zone or targets.zone)
         results, recent = (
             [

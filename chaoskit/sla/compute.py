@@ -65,14 +65,9 @@ def known(store: Store, asked: Iterable[str] = ()) -> list[str]:
     return list(asked) or there
 
 
-def settled(store: Store, targets: Targets, environments: Iterable[str] = ()) -> int | None:
-    """Up to where everything that is recorded is known; None for an empty store."""
-    ends = [
-        recorded[1]
-        for environment in known(store, environments)
-        for level in targets.levels
-        if (recorded := store.recorded(environment, evidence_key(store, level))) is not None
-    ]
+def recorded_to(store: Store, environments: Iterable[str] = ()) -> int | None:
+    """Up to where these environments were recorded; None where none was."""
+    ends = (one[1] for name in known(store, environments) if (one := store.recorded(name)) is not None)
     return max(ends, default=None)
 
 

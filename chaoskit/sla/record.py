@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from chaoskit.errors import BadInput, EquipmentError, ExitCode, Problem, worst
-from chaoskit.sla.compute import evidence_key, remember
+from chaoskit.sla.compute import evidence_key, recorded_to, remember
 from chaoskit.sla.cross_check import disagreement
 from chaoskit.sla.fetch import HOUR_S, Asked, Fetched, Stretch, examine
 from chaoskit.sla.model import DAY_S, SETTLED_S, SLICE_S, Slice
@@ -44,12 +44,12 @@ def record(store: Store, targets: Targets, *, say: Say, since: int | None = None
                 server, theirs = source.server(), source.now()
                 _tell_clock(source, theirs, say)
                 _tell_retention(source, server, say)
-                settled = int(theirs - SETTLED_S) // SLICE_S * SLICE_S
+                end = int(theirs - SETTLED_S) // SLICE_S * SLICE_S
                 if not server.genuine and not check and store.meta(f"agreed/{at.url}") != server.version:
                     hint = "`chaoskit sla record --check` tries whether it counts alike, and takes it if so"
                     said = f"what answers at {at.url} is not Prometheus ({server.version or 'it does not say what'})"
                     raise BadInput(Problem(at.place, said, hint))
-                sources.append((source, server, settled))
+                sources.append((source, server, end))
                 now = max(now, int(theirs))
             except (BadInput, EquipmentError) as error:
                 codes.append(_told(error, say))
@@ -69,9 +69,8 @@ class _Recorder:
         begins = self._begins(sources, since)
         ready: list[tuple[Source, int, int, list[Asked]]] = []
         for source, server, settled in sources:
-            begin = min(begins.values(), default=settled)
-            if not begins or begin >= settled:
-                continue
+            # The last hour is fetched again if nothing is missing.
+            begin = min([*begins.values(), settled - settled % HOUR_S - HOUR_S])
             try:
                 first = first_day(source, self.targets, begin, settled)
                 if first is None and not self.store.environments():
@@ -260,13 +259,7 @@ def _told(error: BadInput | EquipmentError, say: Say) -> ExitCode:
 def _owe(store: Store, url: str, begin: int | None) -> None:
     """Notes from when on a source has to be asked again."""
     before = store.meta(f"owed/{url}")
-    ends = [
-        recorded[1]
-        for name in store.environments()
-        for level in store.levels(name)
-        if (recorded := store.recorded(name, level)) is not None
-    ]
-    at = begin if begin is not None else max(ends, default=None)
+    at = begin if begin is not None else recorded_to(store)
     if at is not None:
         store.set_meta(f"owed/{url}", str(min(at, int(before)) if before else at))
 

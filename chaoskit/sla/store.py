@@ -193,11 +193,12 @@ class Store:
         )
         return [Buckets(*row) for row in self._read(query.order_by(buckets.c.starts_at))]
 
-    def recorded(self, environment: str, level: str) -> tuple[int, int] | None:
-        """Begin and end of what was looked at, gaps included; None where nothing was."""
-        query = sa.select(sa.func.min(slice_.c.starts_at), sa.func.max(slice_.c.ends_at)).where(
-            slice_.c.environment == environment, slice_.c.level == level
-        )
+    def recorded(self, environment: str, level: str | None = None) -> tuple[int, int] | None:
+        """Begin and end of what was looked at, gaps included, of a level or of any; None where nothing was."""
+        query = sa.select(sa.func.min(slice_.c.starts_at), sa.func.max(slice_.c.ends_at))
+        query = query.where(slice_.c.environment == environment)
+        if level is not None:
+            query = query.where(slice_.c.level == level)
         ((begin, end),) = self._read(query)
         return None if begin is None else (int(begin), int(end))
 
