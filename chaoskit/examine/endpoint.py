@@ -48,6 +48,10 @@ class Reply:
     took_s: float
 
 
+class _Whole(msgspec.Struct):
+    data: msgspec.Raw
+
+
 class Endpoint:
     """Where prometheus, alertmanager, metrics or witness answers, and who asks; raises NoAnswer in every way."""
 
@@ -71,8 +75,16 @@ class Endpoint:
     def decoded(self, path: str, kind: type[T], **query: str) -> tuple[T, Reply]:
         """The answer as what it should be, and as it came."""
         reply = self.get(path, **query)
+        return self._decoded(reply.content, kind), reply
+
+    def data(self, path: str, kind: type[T], **query: str) -> tuple[T, Reply]:
+        """The same of what Prometheus wraps in `data`."""
+        whole, reply = self.decoded(path, _Whole, **query)
+        return self._decoded(whole.data, kind), reply
+
+    def _decoded(self, content: bytes | msgspec.Raw, kind: type[T]) -> T:
         try:
-            return msgspec.json.decode(reply.content, type=kind), reply
+            return msgspec.json.decode(content, type=kind)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             mend = f"{self.name}: URL of the profile, with its path prefix where it has one"
             raise NoAnswer(self.name, f"{self.url} answers, but not as {self.name} does", mend) from None

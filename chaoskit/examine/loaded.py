@@ -40,14 +40,10 @@ class LoadedGroup(msgspec.Struct):
     rules: list[LoadedRule]
 
 
-class _Groups(msgspec.Struct):
-    groups: list[LoadedGroup]
-
-
 class LoadedRules(msgspec.Struct):
     """What is read of `/api/v1/rules`."""
 
-    data: _Groups
+    groups: list[LoadedGroup]
 
 
 def compare_rules(plan: Plan, groups: list[LoadedGroup], where: str, notes: list[str]) -> Iterator[Problem]:

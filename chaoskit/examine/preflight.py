@@ -33,10 +33,6 @@ class _Samples(msgspec.Struct):
     result: list[_Sample]
 
 
-class _Vector(msgspec.Struct):
-    data: _Samples
-
-
 def refuse_unconfirmed(plan: Plan, confirm: str) -> None:
     """Raises Refused unless the user has named the environment that is about to be broken; a local one is their own."""
     target = plan.profile.target
@@ -81,11 +77,11 @@ def _unanswered(target: Attached, error: NoAnswer) -> Problem:
 def running(target: Attached) -> dict[str, str]:
     """The versions of the prometheus and the alertmanager that run there; raises Refused where one does not answer."""
     try:
-        build, _ = Endpoint(target, "prometheus").decoded("/api/v1/status/buildinfo", BuildInfo)
+        build, _ = Endpoint(target, "prometheus").data("/api/v1/status/buildinfo", BuildInfo)
         status, _ = Endpoint(target, "alertmanager").decoded("/api/v2/status", Status)
     except NoAnswer as error:
         raise Refused(_unanswered(target, error)) from None
-    found = {"prometheus": build.data.version, "alertmanager": status.version_info.version}
+    found = {"prometheus": build.version, "alertmanager": status.version_info.version}
     return {name: version for name, version in found.items() if version}
 
 
@@ -94,11 +90,11 @@ def lingering(plan: Plan) -> list[dict[str, str]]:
     target = plan.profile.target
     assert isinstance(target, Attached)
     try:
-        answer, _ = Endpoint(target, "prometheus").decoded("/api/v1/query", _Vector, query=_RECENT)
+        answer, _ = Endpoint(target, "prometheus").data("/api/v1/query", _Samples, query=_RECENT)
     except NoAnswer as error:
         raise Refused(_unanswered(target, error)) from None
     unwanted = {"__name__", "alertstate"}
-    return [{key: text for key, text in one.metric.items() if key not in unwanted} for one in answer.data.result]
+    return [{key: text for key, text in one.metric.items() if key not in unwanted} for one in answer.result]
 
 
 def _environment(target: Attached) -> Iterator[Problem]:
@@ -113,8 +109,8 @@ def _environment(target: Attached) -> Iterator[Problem]:
 
 
 def _rules(plan: Plan, target: Attached, notes: list[str]) -> Iterator[Problem]:
-    answer, _ = Endpoint(target, "prometheus").decoded("/api/v1/rules", LoadedRules, type="alert")
-    yield from compare_rules(plan, answer.data.groups, target.prometheus, notes)
+    answer, _ = Endpoint(target, "prometheus").data("/api/v1/rules", LoadedRules, type="alert")
+    yield from compare_rules(plan, answer.groups, target.prometheus, notes)
 
 
 def _routes(plan: Plan, target: Attached, sources: Mapping[str, str], doubts: list[str]) -> Iterator[Problem]:

@@ -20,22 +20,14 @@ SKEW_S = 1.0
 _NAMED = 5
 
 
-class _Build(msgspec.Struct):
-    version: str = ""
-
-
 class BuildInfo(msgspec.Struct):
     """What is read of `/api/v1/status/buildinfo`."""
 
-    data: _Build
+    version: str = ""
 
 
 class _Scalar(msgspec.Struct):
     result: tuple[float, str]
-
-
-class _Time(msgspec.Struct):
-    data: _Scalar
 
 
 class _Alertmanager(msgspec.Struct):
@@ -44,10 +36,6 @@ class _Alertmanager(msgspec.Struct):
 
 class _Alertmanagers(msgspec.Struct, rename="camel"):
     active_alertmanagers: list[_Alertmanager] = []
-
-
-class _Known(msgspec.Struct):
-    data: _Alertmanagers
 
 
 class _Target(msgspec.Struct, rename="camel"):
@@ -62,21 +50,17 @@ class _Targets(msgspec.Struct, rename="camel"):
     active_targets: list[_Target] = []
 
 
-class _Scraped(msgspec.Struct):
-    data: _Targets
-
-
 def answers(endpoint: Endpoint) -> Checked:
     """That it answers, and its version; raises NoAnswer."""
-    build, reply = endpoint.decoded("/api/v1/status/buildinfo", BuildInfo)
-    version = build.data.version or "version unknown"
+    build, reply = endpoint.data("/api/v1/status/buildinfo", BuildInfo)
+    version = build.version or "version unknown"
     return Checked(endpoint.name, "ok", f"{version}  {endpoint.url}  {reply.took_s * 1000:.0f} ms")
 
 
 def clock(endpoint: Endpoint) -> Checked:
     """Its clock against ours; raises NoAnswer."""
-    told, reply = endpoint.decoded("/api/v1/query", _Time, query="time()")
-    theirs = told.data.result[0]
+    told, reply = endpoint.data("/api/v1/query", _Scalar, query="time()")
+    theirs = told.result[0]
     return skewed(endpoint.name, (theirs - reply.asked - reply.took_s, theirs + 0.001 - reply.asked))
 
 
@@ -90,8 +74,8 @@ def skewed(name: str, skew: Interval) -> Checked:
 def knows_alertmanager(endpoint: Endpoint, target: Attached) -> Checked:
     """Whether it sends its alerts to the Alertmanager of the profile; raises NoAnswer."""
     what = "Prometheus tells Alertmanager"
-    told, _ = endpoint.decoded("/api/v1/alertmanagers", _Known)
-    active = [one.url for one in told.data.active_alertmanagers]
+    told, _ = endpoint.data("/api/v1/alertmanagers", _Alertmanagers)
+    active = [one.url for one in told.active_alertmanagers]
     if not active:
         return Checked(what, "missing", "it knows no Alertmanager", "alerting: alertmanagers: of its configuration")
     if any(_place(url) == _place(target.alertmanager) for url in active):
@@ -105,15 +89,15 @@ def knows_alertmanager(endpoint: Endpoint, target: Attached) -> Checked:
 def scrapes(endpoint: Endpoint, target: Attached) -> Checked:
     """Whether it scrapes the page that the profile names, and how long ago; raises NoAnswer."""
     what = "Prometheus scrapes the target"
-    told, _ = endpoint.decoded("/api/v1/targets", _Scraped, state="active")
+    told, _ = endpoint.data("/api/v1/targets", _Targets, state="active")
     page = _place(target.metrics)
-    same = [one for one in told.data.active_targets if _place(one.scrape_url) == page]
-    labelled = [one for one in told.data.active_targets if one.labels.get(target.label) == target.environment]
+    same = [one for one in told.active_targets if _place(one.scrape_url) == page]
+    labelled = [one for one in told.active_targets if one.labels.get(target.label) == target.environment]
     found = same or labelled
     if not found:
         mend = "a job for it in scrape_configs, or metrics: URL of the profile as Prometheus scrapes it"
         return Checked(
-            what, "missing", f"none of its {len(told.data.active_targets)} targets is {target.metrics}", mend
+            what, "missing", f"none of its {len(told.active_targets)} targets is {target.metrics}", mend
         )
     down = [one for one in found if one.health != "up"]
     if down:
@@ -127,8 +111,8 @@ def scrapes(endpoint: Endpoint, target: Attached) -> Checked:
 
 def rules(endpoint: Endpoint, config: AlertConfig) -> Iterator[Checked]:
     """The alert rules loaded there against the bundle's; those that the bundle lacks are counted. Raises NoAnswer."""
-    told, _ = endpoint.decoded("/api/v1/rules", LoadedRules, type="alert")
-    loaded = [(group.interval, rule) for group in told.data.groups for rule in group.rules]
+    told, _ = endpoint.data("/api/v1/rules", LoadedRules, type="alert")
+    loaded = [(group.interval, rule) for group in told.groups for rule in group.rules]
     ours = [rule for rule in config.rules if rule.alert]
     wrong = [(rule, said) for rule in ours if (said := wrong_with(rule, loaded))]
     for rule, said in wrong:
