@@ -16,12 +16,11 @@ from chaoskit.errors import BadInput, ExitCode, Place, Problem, Refused
 from chaoskit.events import Invoke
 from chaoskit.faults.base import FaultError
 from chaoskit.report.text import clean
-from chaoskit.safety.heal import Healed, Undone, heal
+from chaoskit.safety.heal import Healed, Journaled, Undone, heal, vouched
 from chaoskit.safety.lever import block, stop_all, sweep, unblock
 from chaoskit.safety.state import notes
 from chaoskit.safety.survey import RunSeen, noted_folders, run_folders, survey
 from chaoskit.safety.unhealed import JOURNAL, FaultLedger, in_use, read_standing
-from chaoskit.safety.vouching import Journaled, vouched
 from chaoskit.trust import distrust, real_folder
 
 

@@ -25,8 +25,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from chaoskit.crm import physics
+from chaoskit.crm.queue import draft, parked_letter, why_poison
 from chaoskit.crm.responses import answer, handlers, outcome
-from chaoskit.crm.tasks import draft, parked_letter, why_poison
 
 if TYPE_CHECKING:
     from chaoskit.crm.api import Crm

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import re
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
-from chaoskit.crm.clock import Clock
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.files import read_regular
 from chaoskit.trust import read_own
@@ -71,3 +72,22 @@ def admin_token(config: Config) -> str:
         hint = "let 'admin_token_file' name a file with a random string"
         raise BadInput(Problem(Place(config.admin_token_file), "there is no administration token", hint))
     return token
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Converts between real (`_s`) and virtual (`_vs`) seconds."""
+
+    scale: float
+
+    def now_vs(self) -> float:
+        """Virtual seconds since the machine's monotonic clock began; all processes of a machine agree on it."""
+        return time.monotonic() * self.scale
+
+    def real_s(self, virtual_vs: float) -> float:
+        """How long to wait, in real seconds, for so many virtual ones."""
+        return virtual_vs / self.scale
+
+    def virtual_vs(self, real_s: float) -> float:
+        """How many virtual seconds a measured real duration amounts to."""
+        return real_s * self.scale

@@ -20,7 +20,7 @@ from stamina.instrumentation import set_on_retry_hooks
 
 from chaoskit.crm import physics
 from chaoskit.crm.breaker import Breaker
-from chaoskit.crm.clock import Clock
+from chaoskit.crm.config import Clock
 from chaoskit.crm.contract import BREAKER, STATES
 from chaoskit.crm.emit import Emitter
 from chaoskit.crm.wiring import HOST

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from chaoskit.crm import physics
-from chaoskit.crm.clock import Clock
+from chaoskit.crm.config import Clock
 
 
 def heartbeat_s(clock: Clock) -> float:

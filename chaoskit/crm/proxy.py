@@ -24,7 +24,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from chaoskit.crm.clock import Clock
+from chaoskit.crm.config import Clock
 from chaoskit.crm.serve import server, tell_ready, with_token
 from chaoskit.crm.toxics import HttpError, HttpSlow, TcpBlackhole, TcpFlaky, TcpReset, Toxic, Toxics, parse
 from chaoskit.crm.wiring import HOST, Wiring

@@ -22,8 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from chaoskit.crm import physics
 from chaoskit.crm.database import Database, Measured, add_lead, score_lead
 from chaoskit.crm.health import heartbeat_s
-from chaoskit.crm.queue import Message, Queue
-from chaoskit.crm.tasks import why_poison
+from chaoskit.crm.queue import Message, Queue, why_poison
 from chaoskit.crm.wiring import HOST, Wiring
 
 BEAT = struct.Struct("d")

@@ -96,9 +96,7 @@ def scrapes(endpoint: Endpoint, target: Attached) -> Checked:
     found = same or labelled
     if not found:
         mend = "a job for it in scrape_configs, or metrics: URL of the profile as Prometheus scrapes it"
-        return Checked(
-            what, "missing", f"none of its {len(told.active_targets)} targets is {target.metrics}", mend
-        )
+        return Checked(what, "missing", f"none of its {len(told.active_targets)} targets is {target.metrics}", mend)
     down = [one for one in found if one.health != "up"]
     if down:
         said = f"{down[0].scrape_url} is {down[0].health}: {down[0].last_error or 'not scraped yet'}"

@@ -1,8 +1,13 @@
 """What every sink process does alike: one line of configuration in, JSON lines out, over when its input ends.
 
-    parent -> stdin    {"doors": [...], ...}\n                     then kept open: its end is the order to stop
-    stdout -> parent   {"ready": true, "ports": [...]}\n           or {"ready": false, "error": "..."}\n
-                       {"type": "notice", ...}\n {"type": "watch", ...}\n ...
+    parent -> stdin    {"doors": [...], ...}
+                     then kept open: its end is the order to stop
+    stdout -> parent   {"ready": true, "ports": [...]}
+           or {"ready": false, "error": "..."}
+
+                       {"type": "notice", ...}
+ {"type": "watch", ...}
+ ...
 
 A sink that loses its parent loses its input and ends. Ctrl-C goes to the parent, which decides.
 """
@@ -14,11 +19,13 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from chaoskit.events import Event, encode
+from chaoskit.files import read_regular
 from chaoskit.observe.lookout import Lookout
 
 Emit = Callable[[Event], None]
@@ -62,3 +69,26 @@ def _say(line: bytes, over: asyncio.Event) -> None:
         sys.stdout.buffer.flush()
     except BrokenPipeError:  # nobody listens any more
         over.set()
+
+
+class Manners(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is answered to a notice: `status` 0 is the usual answer; both SMTP and HTTP refuse from 400 on."""
+
+    status: int = 0
+    delay_s: float = 0.0
+
+    @property
+    def refuses(self) -> bool:
+        """Whether the sender is told that its notice was not taken."""
+        return self.status >= 400
+
+
+GOOD = Manners()
+
+
+def manners(file: str) -> Manners:
+    """What the file says now; good manners where there is none, or half of one."""
+    try:
+        return msgspec.json.decode(read_regular(Path(file)), type=Manners) if file else GOOD
+    except (OSError, msgspec.DecodeError):
+        return GOOD

@@ -17,7 +17,7 @@ import msgspec
 
 from chaoskit.events import Interval, Notice, NoticedAlert
 from chaoskit.localize.mail_header import HEADER_NAME, parse_header
-from chaoskit.observe.status import Status, of_alerts
+from chaoskit.observe.payload import Status, of_alerts
 
 PART_LIMIT = 1_000_000
 """Characters of a part, or of a subject, that are kept."""

@@ -22,10 +22,9 @@ import msgspec
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from chaoskit.events import Notice
-from chaoskit.observe.child import Emit, run_sink
+from chaoskit.observe.child import Emit, manners, run_sink
 from chaoskit.observe.lookout import Lookout
 from chaoskit.observe.mail import MailDoor, mail_notice
-from chaoskit.observe.manners import manners
 from chaoskit.observe.places import Places
 from chaoskit.observe.strangers import Strangers
 

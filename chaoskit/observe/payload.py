@@ -6,6 +6,7 @@ says so, and never judged by words that a template wrote.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal
 from urllib.parse import urlsplit
@@ -13,7 +14,6 @@ from urllib.parse import urlsplit
 import msgspec
 
 from chaoskit.events import NoticedAlert
-from chaoskit.observe.status import Status, of_alerts
 
 TEXT_LIMIT = 1_000_000
 """Characters of another service's payload that are kept."""
@@ -139,3 +139,14 @@ def _text(body: bytes, problems: list[str]) -> str:
     if len(text) > TEXT_LIMIT:
         problems.append(f"the payload has {len(text)} characters; the first {TEXT_LIMIT} are kept")
     return text[:TEXT_LIMIT]
+
+
+Status = Literal["firing", "resolved", "mixed", "unknown"]
+
+
+def of_alerts(alerts: Sequence[NoticedAlert]) -> Status:
+    """Firing or resolved where all alerts are, mixed where both occur, unknown where there is none."""
+    found = {alert.status for alert in alerts}
+    if len(found) > 1:
+        return "mixed"
+    return next(iter(found), "unknown")

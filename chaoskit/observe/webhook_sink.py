@@ -19,10 +19,9 @@ import msgspec
 
 from chaoskit.events import Notice
 from chaoskit.localize.doors import Door, content_type, reply_to
-from chaoskit.observe.child import Emit, run_sink
+from chaoskit.observe.child import Emit, manners, run_sink
 from chaoskit.observe.http_server import CONNECTIONS_AT_ONCE, Answer, Connection, Request
 from chaoskit.observe.lookout import Lookout
-from chaoskit.observe.manners import manners
 from chaoskit.observe.payload import Contents, read_payload
 from chaoskit.observe.places import Places
 from chaoskit.observe.strangers import Strangers, sent_by

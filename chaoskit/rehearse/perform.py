@@ -32,7 +32,7 @@ from chaoskit.stack.binaries import Binaries
 from chaoskit.stack.fitting import fitted
 from chaoskit.surroundings import leave
 from chaoskit.verify.case import case_of
-from chaoskit.verify.foreign_effects import notes_of_strangers
+from chaoskit.verify.findings import notes_of_strangers
 from chaoskit.verify.scripted import template_notes
 from chaoskit.verify.verdict import Result, Row, to_json
 from chaoskit.verify.verify import plan_of

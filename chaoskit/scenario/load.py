@@ -33,8 +33,7 @@ from chaoskit.scenario.fields import (
 )
 from chaoskit.scenario.model import LONGEST_DRAIN_S, FailIf, LoadPlan
 from chaoskit.scenario.shape import Shape
-from chaoskit.yaml_node import Node
-from chaoskit.yaml_source import nearest
+from chaoskit.yaml_source import Node, nearest
 
 PERCENTS = (50, 90, 95, 99)
 EXAMPLES = {

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 from chaoskit.alerting.routing import told_by
 from chaoskit.alerting.windows import delivery_of
-from chaoskit.events import Interruption, Interval, LogLine, Notice, Pressure, Rehearsal, Steady
+from chaoskit.events import Interruption, Interval, LogLine, Notice, Pressure, Rehearsal, Steady, Suppression
 from chaoskit.history import History
 from chaoskit.plan.model import Plan, PlannedAlert, PlannedNotice
 from chaoskit.verify.anchors import Anchors, anchors_of, assign
 from chaoskit.verify.evidence import Episode, Evidence
 from chaoskit.verify.live_groups import GroupHistory
-from chaoskit.verify.mutes import Mute, mutes_of
-from chaoskit.verify.templates import Templates, failed_templates
+from chaoskit.verify.scripted import Templates, failed_templates
 
 _TAIL_SLACK_S = 1.5
 """Real seconds between the last word of any observer and the end of looking on."""
@@ -179,3 +180,40 @@ def describe(labels: Mapping[str, str], rule_labels: Mapping[str, str] = {}) -> 
 
 
 _COMMON = frozenset({"alertname", "severity", "component", "team", "job", "instance"})
+
+
+class Mute(NamedTuple):
+    """An alert was kept from everybody from outside, at some time in [begin, end]; `words` say by what."""
+
+    labels: Mapping[str, str]
+    begin: float
+    end: float
+    words: str
+
+
+def mutes_of(plan: Plan, evidence: Evidence) -> list[Mute]:
+    """What was silenced or inhibited from outside, by Alertmanager's own word; nothing where the target is our own."""
+    found: list[Mute] = []
+    open_: dict[tuple[tuple[str, str], ...], tuple[float, str]] = {}
+    for event in sorted(evidence.suppressions if plan.attached else (), key=lambda one: one.seen[1]):
+        key = tuple(sorted(event.labels.items()))
+        before = open_.pop(key, None)
+        words = _words(plan, evidence, event)
+        if before is not None:
+            found.append(Mute(event.labels, before[0], event.seen[1], before[1]))
+        if words:
+            open_[key] = (event.seen[0], words)
+    return [*found, *(Mute(dict(key), begin, math.inf, words) for key, (begin, words) in open_.items())]
+
+
+def _words(plan: Plan, evidence: Evidence, event: Suppression) -> str:
+    if event.state != "suppressed":
+        return ""
+    said = [f"silence {one} kept it quiet ({event.silences.get(one, 'not explained')})" for one in event.silenced_by]
+    said += [
+        f"{by.get('alertname', by.get('fingerprint', '?'))} inhibited it, an alert that is not of this run"
+        for by in event.inhibited_by
+        for labels in (evidence.origin(by) if plan.config.relabels else by,)
+        if not any(alert.matches(labels) for alert in plan.alerts)
+    ]
+    return " and ".join(said)

@@ -12,9 +12,8 @@ from chaoskit.verify.load import LOAD
 from chaoskit.verify.notification_content import CONTENT
 from chaoskit.verify.preconditions import CLOCKS, CONFIGURATION, EFFECTS, END, STEADY, STEPS
 from chaoskit.verify.requests import EXIT_CODE, LIMITS
-from chaoskit.verify.scripted import SCRIPTED
+from chaoskit.verify.scripted import SCRIPTED, UNIT_TESTS
 from chaoskit.verify.suppressed import SUPPRESSED
-from chaoskit.verify.unit_tests import UNIT_TESTS
 from chaoskit.verify.unproved import UNPROVED, UNWITNESSED
 from chaoskit.verify.volume import NOTICES, VOLUMES
 

@@ -18,9 +18,8 @@ from chaoskit.hop import Hop
 from chaoskit.plan.model import PlannedNotice
 from chaoskit.units import amount, format_duration, seconds
 from chaoskit.verify.case import Case, Instance
-from chaoskit.verify.check import Check, Need, Owed, Strict
+from chaoskit.verify.check import Check, Need, Owed, Strict, between, judge, margin_vs, outside
 from chaoskit.verify.excuses import FLAP_REAL_S, sink_of
-from chaoskit.verify.judge import between, judge, margin_vs, outside
 from chaoskit.verify.scripted import UNLIKE, is_restored, muted_by
 from chaoskit.verify.verdict import Result, Row
 

@@ -22,13 +22,11 @@ from chaoskit.plan.build import make_plan
 from chaoskit.plan.model import Inventory, Plan
 from chaoskit.units import amount
 from chaoskit.verify.case import Case, Instance, case_of
-from chaoskit.verify.check import Check, Owed
+from chaoskit.verify.check import Check, Owed, between
 from chaoskit.verify.checklist import Checklist, checklist
 from chaoskit.verify.checks import CHECKS
 from chaoskit.verify.excuses import excuse
-from chaoskit.verify.findings import NOTHING_ELSE
-from chaoskit.verify.foreign_effects import notes_of_others, notes_of_strangers
-from chaoskit.verify.judge import between
+from chaoskit.verify.findings import NOTHING_ELSE, notes_of_others, notes_of_strangers
 from chaoskit.verify.load import load_notes
 from chaoskit.verify.requests import requests_of
 from chaoskit.verify.scripted import template_notes

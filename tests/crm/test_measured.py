@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from chaoskit.crm import database
-from chaoskit.crm.clock import Clock
+from chaoskit.crm.config import Clock
 
 
 class Now:

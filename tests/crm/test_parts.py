@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 
 from chaoskit.crm import physics
 from chaoskit.crm.cache import ReportCache
-from chaoskit.crm.clock import Clock
-from chaoskit.crm.config import SLICE_ENV, Config, admin_token, load, own_slice
+from chaoskit.crm.config import SLICE_ENV, Clock, Config, admin_token, load, own_slice
 from chaoskit.crm.contract import Metric, metrics
 from chaoskit.crm.emit import Emitter
 from chaoskit.crm.health import Pulse, heartbeat_s, silence_s

@@ -9,8 +9,7 @@ import pytest
 
 from chaoskit.crm import queue as queue_module
 from chaoskit.crm.config import Config
-from chaoskit.crm.queue import Draft, Queue
-from chaoskit.crm.tasks import draft, parked_letter
+from chaoskit.crm.queue import Draft, Queue, draft, parked_letter
 
 
 class FakeTime:

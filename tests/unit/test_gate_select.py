@@ -9,7 +9,7 @@ import pytest
 
 from chaoskit.cli import run as chaoskit
 from chaoskit.errors import BadInput, ExitCode
-from chaoskit.gate.select import expression, within_budget
+from chaoskit.gate.choose import expression, within_budget
 
 Gate = Callable[..., tuple[ExitCode, str]]
 

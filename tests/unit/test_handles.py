@@ -12,8 +12,8 @@ from chaoskit.faults.base import FaultError
 from chaoskit.handles import handle_kinds
 from chaoskit.handles.base import Handle, Local
 from chaoskit.handles.role import Role
-from chaoskit.run.attachment import unread_handles
 from chaoskit.run.inject import order
+from chaoskit.run.planning import unread_handles
 from chaoskit.scenario.model import Attached, Handles
 from chaoskit.scenario.profile import load_profile
 from chaoskit.stack.attached import AttachedStack

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaoskit.verify.judge import DUST_VS, between, judge, margin_vs, outside
+from chaoskit.verify.check import DUST_VS, between, judge, margin_vs, outside
 from chaoskit.verify.verdict import Result, worst_of
 
 PASS, FAIL, UNKNOWN = Result.PASS, Result.FAIL, Result.UNKNOWN

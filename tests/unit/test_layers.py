@@ -28,7 +28,6 @@ LOWER_FIRST = [
         "trust",
         "units",
         "waiting",
-        "yaml_node",
         "yaml_source",
     },
     {"alerting", "scenario", "bundle", "events", "host"},

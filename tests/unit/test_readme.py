@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chaoskit.cli import run as chaoskit
-from chaoskit.crm.process import title
+from chaoskit.crm.supervisor import title
 from tests.readme_commands import ELSEWHERE, LONG, QUICK, ROOT, TEXT, commands, files, lay_out
 
 

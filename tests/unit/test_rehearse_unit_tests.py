@@ -17,7 +17,7 @@ from chaoskit.rehearse.unit_tests import AGAIN, GroupRow, UnitTest, Way, played,
 from chaoskit.rehearse.usable import Chooser
 from chaoskit.stack.binaries import Binaries
 from chaoskit.verify.case import case_of
-from chaoskit.verify.unit_tests import UNIT_TESTS
+from chaoskit.verify.scripted import UNIT_TESTS
 from chaoskit.verify.verdict import Result, Row
 from chaoskit.verify.verify import plan_of
 from tests.golden.doctored import mapped

@@ -12,8 +12,7 @@ import pytest
 
 from chaoskit.errors import BadInput, EquipmentError
 from chaoskit.stack.binaries import NAMES, cache_folder, cached
-from chaoskit.stack.install import install, main
-from chaoskit.stack.sources import Source, at_suite, machine_sources, own_archive
+from chaoskit.stack.install import Source, at_suite, install, machine_sources, main, own_archive
 
 RELEASE = {"ID": "debian", "VERSION_CODENAME": "bookworm"}
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"

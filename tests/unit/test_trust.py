@@ -26,11 +26,10 @@ from chaoskit.faults.registry import known
 from chaoskit.files import as_before, keep_private
 from chaoskit.history import read_history
 from chaoskit.run.prepare import make_folder
-from chaoskit.safety.heal import heal
+from chaoskit.safety.heal import Journaled, heal, vouched
 from chaoskit.safety.lever import block, blocked, sweep, unblock
 from chaoskit.safety.lock import TargetLock, lock_file
 from chaoskit.safety.state import FOLDER_VARIABLE, Entry, entries, me, notes, register, state_folder
-from chaoskit.safety.vouching import Journaled, vouched
 from chaoskit.trust import Distrusted, open_own, read_own, read_secret, real_folder
 from tests.safety_examples import (
     header,

@@ -19,7 +19,7 @@ from chaoskit.crm.config import load as crm_config
 from chaoskit.errors import BadInput, EquipmentError
 from chaoskit.files import open_regular, read_regular
 from chaoskit.history import read_history, readable_part
-from chaoskit.observe.manners import GOOD, manners
+from chaoskit.observe.child import GOOD, manners
 from chaoskit.run.journal import Journal
 from chaoskit.safety.healbook import BOOK, read_book
 from chaoskit.safety.lever import blocked

@@ -20,7 +20,7 @@ import pytest
 from chaoskit.events import AlertState, AnyEvent, Event, FaultOk, Notice, Processor, Suppression, UndoBegin
 from chaoskit.history import History
 from chaoskit.observe.processor import ProcessorObserver
-from chaoskit.verify.processor import MOST_S, SECOND, SHARE, on_the_way_s, starved
+from chaoskit.verify.excuses import MOST_S, SECOND, SHARE, on_the_way_s, starved
 from chaoskit.verify.verdict import Result, Verdict
 from chaoskit.verify.verify import plan_of, verify
 from tests.golden.doctored import DOORS, Truth, mapped, recorded, results, told, with_events
