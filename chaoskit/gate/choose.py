@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -154,7 +155,8 @@ def _apart(chosen: list[Candidate]) -> Conflict:
     return why
 
 
-_TOKEN = re.compile(r"\s*(?:(\()|(\))|([^\s()]+))")
+_WORD = re.compile(r"[^\s()]+")
+_KNOWN = (ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.Name, ast.Load)
 
 Test = Callable[[Iterable[str]], bool]
 
@@ -165,69 +167,42 @@ def expression(text: str, option: str, *, whole: bool) -> Test:
     `whole` compares whole words (tags), otherwise a word is found inside any of them (names, alerts), whatever its
     case. Raises BadInput for a text that is no such expression.
     """
-    tokens = [match.group(0).strip() for match in _TOKEN.finditer(text)]
-    parser = _Parser(tokens, whole)
+    words: dict[str, str] = {}
+
+    def named(token: re.Match[str]) -> str:
+        if token[0] in ("and", "or", "not"):
+            return token[0]
+        return words.setdefault(token[0].lower(), f"w{len(words)}")
+
     try:
-        test = parser.either()
-    except IndexError:
-        test = None
-    if test is None or parser.left:
+        tree = ast.parse(_WORD.sub(named, text).strip(), mode="eval")
+    except (SyntaxError, RecursionError, MemoryError):
+        tree = None
+    if tree is None or not all(isinstance(node, _KNOWN) for node in ast.walk(tree)):
         hint = "write for example 'worker and not cache'"
         raise BadInput(Problem(None, f"{option} {text!r} is not an expression", hint))
+    wanted, body = {name: word for word, name in words.items()}, tree.body
+
+    def test(found: Iterable[str]) -> bool:
+        among = [word.lower() for word in found]
+        if whole:
+            return _holds(body, lambda name: wanted[name] in among)
+        return _holds(body, lambda name: any(wanted[name] in word for word in among))
+
     return test
 
 
-class _Parser:
-    def __init__(self, tokens: list[str], whole: bool) -> None:
-        self.left = tokens
-        self._whole = whole
-
-    def either(self) -> Test | None:
-        found = self._both()
-        while found and self.left and self.left[0] == "or":
-            self.left.pop(0)
-            more, so_far = self._both(), found
-            if more is None:
-                return None
-            found = _any(so_far, more)
-        return found
-
-    def _both(self) -> Test | None:
-        found = self._one()
-        while found and self.left and self.left[0] == "and":
-            self.left.pop(0)
-            more, so_far = self._one(), found
-            if more is None:
-                return None
-            found = _all(so_far, more)
-        return found
-
-    def _one(self) -> Test | None:
-        token = self.left.pop(0)
-        if token == "not":
-            inner = self._one()
-            return inner and _none(inner)
-        if token == "(":
-            inner = self.either()
-            return inner if self.left.pop(0) == ")" else None
-        if token in ("and", "or", ")"):
-            return None
-        wanted = token.lower()
-        if self._whole:
-            return lambda words: wanted in (word.lower() for word in words)
-        return lambda words: any(wanted in word.lower() for word in words)
-
-
-def _any(one: Test, other: Test) -> Test:
-    return lambda words: one(words) or other(words)
-
-
-def _all(one: Test, other: Test) -> Test:
-    return lambda words: one(words) and other(words)
-
-
-def _none(one: Test) -> Test:
-    return lambda words: not one(words)
+def _holds(node: ast.AST, is_true: Callable[[str], bool]) -> bool:
+    match node:
+        case ast.BoolOp(op=ast.And(), values=values):
+            return all(_holds(value, is_true) for value in values)
+        case ast.BoolOp(values=values):
+            return any(_holds(value, is_true) for value in values)
+        case ast.UnaryOp(operand=operand):
+            return not _holds(operand, is_true)
+        case ast.Name(id=name):
+            return is_true(name)
+    raise AssertionError(node)  # `expression` has refused everything else
 
 
 Takes = Callable[[Sequence[str]], float]

@@ -160,9 +160,7 @@ class Gate:
         )
         giving_way.lower(child.pid)
         running = _Running(self._count, plan, attempt, child, parts)
-        assert child.stdin is not None
-        child.stdin.write(msgspec.json.encode(job, enc_hook=str) + b"\n")
-        child.stdin.flush()
+        child.say(msgspec.json.encode(job, enc_hook=str) + b"\n")
         running.reader = threading.Thread(target=_listen, args=(running,), name=name, daemon=True)
         running.reader.start()
         self._running.append(running)

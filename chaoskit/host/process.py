@@ -36,6 +36,8 @@ _vouched = threading.local()
 STILL_S = 10.0
 """Real seconds after which a child that is stopped is not waited for any more."""
 _TAIL_BYTES = 64 * 1024
+_LAST_S = 5.0
+"""How long a child that says no more may take to end."""
 
 # setpriv sets the signal and then becomes the shell, which leaves unless its parent is still us (we may have
 # died before the signal was set) and then becomes the program: one process all along, so one pid.
@@ -105,6 +107,23 @@ class Child:
             return bool(poller.poll(max(0.0, timeout_s) * 1000))
         finally:
             os.close(handle)
+
+    def say(self, line: bytes) -> None:
+        """Writes to its standard input; one that is gone hears nothing, and is noticed where it is read."""
+        assert self.stdin is not None
+        with contextlib.suppress(OSError, ValueError):
+            self.stdin.write(line)
+            self.stdin.flush()
+
+    def first_line(self, within_s: float, what: str) -> bytes:
+        """The first line that it says, which means `what`; raises EquipmentError where none comes in time."""
+        assert self.stdout is not None
+        if not select.select([self.stdout], [], [], max(0.0, within_s))[0]:
+            raise EquipmentError(self.name, f"not within {within_s:g} s: {what}", _log_of(self))
+        if line := self.stdout.readline():
+            return line
+        self.wait(_LAST_S)
+        raise EquipmentError(self.name, f"ended with {self.returncode} before: {what}", _log_of(self))
 
     def terminate(self) -> None:
         """Ask the child, and it alone, to end; returns at once."""

@@ -5,7 +5,6 @@ So what is wrong with a file is known before a run starts anything, and its top 
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import subprocess
@@ -118,8 +117,5 @@ def process_name(shard: int, bearing: int) -> str:
 
 
 def send(child: Child, command: Command) -> None:
-    """Says it to the child. One that is gone is noticed where it is read."""
-    with contextlib.suppress(OSError, ValueError):
-        assert child.stdin is not None
-        child.stdin.write(encode(command))
-        child.stdin.flush()
+    """Says it to the child."""
+    child.say(encode(command))

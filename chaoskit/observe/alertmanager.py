@@ -13,7 +13,6 @@ from typing import Literal
 import msgspec
 import requests
 
-from chaoskit.access import plain_session
 from chaoskit.events import Event, Interval, Poll, Suppression
 from chaoskit.observe.alert_states import Labels, labels_of
 from chaoskit.observe.poller import LookFailed, Poller
@@ -106,30 +105,21 @@ def _same(old: Suppression | None, new: Suppression) -> bool:
     return old is not None and msgspec.structs.replace(old, seen=new.seen) == new
 
 
-class AlertmanagerObserver:
+class AlertmanagerObserver(Poller):
     """Emits Suppression and Poll events from a thread of its own until `stop`; never raises from there."""
 
+    source = "alertmanager"
+
     def __init__(
-        self,
-        url: str,
-        *,
-        every_s: float,
-        on_event: Callable[[Event], None],
-        session: requests.Session | None = None,
+        self, url: str, *, every_s: float, on_event: Callable[[Event], None], session: requests.Session | None = None
     ) -> None:
-        self._url = url.rstrip("/") + "/api/v2/alerts"
-        self._on_event = on_event
-        self._session = session or plain_session()
-        self._silences_url = url.rstrip("/") + "/api/v2/silences"
+        super().__init__(url, every_s, on_event, session)
         self._silences: dict[str, str] = {}
         self._states = SuppressionStates()
-        self._poller = Poller("alertmanager", every_s, on_event, self._look, self._session)
-        self.start = self._poller.start
-        self.stop = self._poller.stop
-        self.look_once = self._poller.look_once
 
-    def _look(self, asked: float) -> tuple[Poll, bool]:
-        response = self._session.get(self._url, params=ALL, timeout=ANSWER_LIMIT_S)
+    def look(self, asked: float) -> tuple[Poll, bool]:
+        """What it has now, and what of that is new."""
+        response = self._session.get(self._url + "/api/v2/alerts", params=ALL, timeout=ANSWER_LIMIT_S)
         answered = time.time()
         if response.status_code != requests.codes.ok:
             raise LookFailed(f"status {response.status_code}, {response.text[:200]!r}")
@@ -143,7 +133,7 @@ class AlertmanagerObserver:
         if not event.silenced_by:
             return event
         if any(one not in self._silences for one in event.silenced_by):
-            response = self._session.get(self._silences_url, timeout=ANSWER_LIMIT_S)
+            response = self._session.get(self._url + "/api/v2/silences", timeout=ANSWER_LIMIT_S)
             if response.status_code == requests.codes.ok:
                 self._silences |= {one.id: _made(one) for one in _SILENCES.decode(response.content)}
         known = {one: self._silences[one] for one in event.silenced_by if one in self._silences}

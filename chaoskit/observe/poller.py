@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Literal
+from typing import ClassVar, Literal
 
 import msgspec
 import requests
 
-from chaoskit.access import trouble
+from chaoskit.access import plain_session, trouble
 from chaoskit.events import Event, Poll
 
 MERGED_S = 0.5
@@ -25,38 +26,61 @@ class LookFailed(Exception):
     """The answer was no answer, or not whole; the message says what it was."""
 
 
-class Poller:
-    """Calls `look` every `every_s`; it gets the asking instant, emits what it found, and gives (Poll, found)."""
+class Looking(ABC):
+    """Looks again and again, in a thread of its own, from `start` to `stop`."""
+
+    def __init__(self, name: str, every_s: float) -> None:
+        self._every_s = every_s
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    @abstractmethod
+    def look_once(self) -> object:
+        """One look; never raises."""
+
+    def start(self) -> None:
+        """Begins to look."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """Looks no more; idempotent."""
+        self._over.set()
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        due = time.monotonic()
+        while not self._over.is_set():
+            self.look_once()
+            # After a slow answer the next question does not follow at once, nor are missed ones made up for.
+            due = max(due + self._every_s, time.monotonic() + self._every_s / 10)
+            self._over.wait(due - time.monotonic())
+
+
+class Poller(Looking):
+    """Asks a server at `url` and emits what it finds; each look is said in a Poll, unless one was just before."""
+
+    source: ClassVar[Literal["prometheus", "alertmanager"]]
 
     def __init__(
-        self,
-        source: Literal["prometheus", "alertmanager"],
-        every_s: float,
-        on_event: Callable[[Event], None],
-        look: Callable[[float], tuple[Poll, bool]],
-        session: requests.Session,
+        self, url: str, every_s: float, on_event: Callable[[Event], None], session: requests.Session | None = None
     ) -> None:
-        """`session` is what `look` asks through; its connections end with the looking."""
-        self._source = source
-        self._every_s = every_s
+        """`session` is what is asked through; its connections end with the looking."""
+        super().__init__(f"{self.source}-observer", every_s)
+        self._url = url.rstrip("/")
         self._on_event = on_event
-        self._look = look
-        self._session = session
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"{source}-observer", daemon=True)
+        self._session = session or plain_session()
         self._said: Poll | None = None
         self._unsaid: Poll | None = None
         self._said_at = 0.0
 
-    def start(self) -> None:
-        """Begin to look."""
-        self._thread.start()
+    @abstractmethod
+    def look(self, asked: float) -> tuple[Poll, bool]:
+        """Asks now, emits what was found, and says whether there was anything; raises LookFailed and the like."""
 
     def stop(self, timeout_s: float = 10.0) -> None:
-        """Look no more; what was merged and not said yet is said. Idempotent."""
-        self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join(timeout_s)
+        """Looks no more; what was merged and not said yet is said. Idempotent."""
+        super().stop(timeout_s)
         self._session.close()
 
     def look_once(self) -> Poll:
@@ -64,9 +88,9 @@ class Poller:
         asked = time.time()
         found = False
         try:
-            poll, found = self._look(asked)
+            poll, found = self.look(asked)
         except (LookFailed, requests.RequestException, msgspec.MsgspecError, ValueError) as error:
-            poll = Poll(source=self._source, asked=asked, ok=False, detail=trouble(error))
+            poll = Poll(source=self.source, asked=asked, ok=False, detail=trouble(error))
         self._say(poll, found)
         return poll
 
@@ -89,11 +113,6 @@ class Poller:
         self._on_event(poll)
 
     def _run(self) -> None:
-        due = time.monotonic()
-        while not self._stop.is_set():
-            self.look_once()
-            # After a slow answer the next question does not follow at once, nor are missed ones made up for.
-            due = max(due + self._every_s, time.monotonic() + self._every_s / 10)
-            self._stop.wait(due - time.monotonic())
+        super()._run()
         if self._unsaid is not None:
             self._emit(self._unsaid)

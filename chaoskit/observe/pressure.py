@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import bisect
 import re
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+
+from chaoskit.observe.poller import Looking
 
 _FILE = Path("/proc/pressure/cpu")
 _TOTAL = re.compile(r"^some .*total=(\d+)$", re.MULTILINE)
@@ -78,25 +79,18 @@ class Busy:
         return now - since >= _LATELY_S and stalled - before >= _BUSY * (now - since)
 
 
-class Readings:
+class Readings(Looking):
     """Reads the sum until `stop`, in a thread of its own; nothing where the kernel keeps none."""
 
     def __init__(self, stalled_s: Callable[[], float | None] = _stalled_s) -> None:
+        super().__init__("pressure", _EVERY_S)
         self._stalled_s = stalled_s
         self._at: list[float] = []
         self._sums: list[float] = []
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="pressure", daemon=True)
 
-    def start(self) -> None:
-        """Begins to read."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Reads no more; what was read stays."""
-        self._over.set()
-        if self._thread.ident is not None:
-            self._thread.join(5)
+    def look_once(self) -> None:
+        """One reading, now."""
+        self.read(time.time())
 
     def read(self, at: float) -> None:
         """One reading, at this instant."""
@@ -111,7 +105,3 @@ class Readings:
         some = list(zip(self._at, self._sums, strict=True))[first : bisect.bisect_left(self._at, end) + 1]
         kept = [b for a, b, c in zip(some, some[1:], some[2:], strict=False) if not a[1] == b[1] == c[1]]
         return [*some[:1], *kept, *some[1:][-1:]]
-
-    def _run(self) -> None:
-        while not self._over.wait(_EVERY_S):
-            self.read(time.time())

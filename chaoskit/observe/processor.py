@@ -9,7 +9,6 @@ The kernel counts for each thread how long it ran and how long it was ready to r
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -19,6 +18,7 @@ import psutil
 
 from chaoskit import identity
 from chaoskit.events import Event, Processor
+from chaoskit.observe.poller import Looking
 
 EVERY_S = 1.0
 _NS = 1e9
@@ -29,7 +29,7 @@ _Times = tuple[int, int]
 """Nanoseconds that a thread ran and that it waited, since it began."""
 
 
-class ProcessorObserver:
+class ProcessorObserver(Looking):
     """Emits a Processor event each second from a thread of its own until `stop`; says nothing where no kernel tells.
 
     `leaders` gives the processes whose sessions are the equipment, and its names; equipment restarts, so it is asked
@@ -37,22 +37,11 @@ class ProcessorObserver:
     """
 
     def __init__(self, leaders: Callable[[], Mapping[int, str]], on_event: Callable[[Event], None]) -> None:
+        super().__init__("processor-observer", EVERY_S)
         self._leaders = leaders
         self._on_event = on_event
         self._at = time.time()
         self._before: dict[_Thread, _Times] = {}
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="processor-observer", daemon=True)
-
-    def start(self) -> None:
-        """Begins to look."""
-        self._thread.start()
-
-    def stop(self, timeout_s: float = 5.0) -> None:
-        """Looks no more. Idempotent."""
-        self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join(timeout_s)
 
     def look_once(self) -> None:
         """One look; emits what was used and waited since the one before."""
@@ -77,11 +66,6 @@ class ProcessorObserver:
             self._on_event(
                 Processor(during=during, used_s=_rounded(used), waited_s=_rounded(waited), stopped=dict(stopped))
             )
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            self.look_once()
-            self._stop.wait(EVERY_S)
 
 
 def _session(pid: int) -> int:

@@ -16,7 +16,6 @@ from typing import Any, Literal, TypeVar
 import msgspec
 import requests
 
-from chaoskit.access import plain_session
 from chaoskit.events import Event, Interval, Poll
 from chaoskit.observe.alert_states import Active, AlertStates, Group, Labels, State, labels_of, seen_to
 from chaoskit.observe.payload import instant
@@ -73,13 +72,15 @@ class _Answer(msgspec.Struct, rename="camel"):
     error: str = ""
 
 
-class PrometheusObserver:
+class PrometheusObserver(Poller):
     """Emits AlertState and Poll events from a thread of its own until `stop`; never raises from there.
 
     A Poll is `ok` when all answers came and every group has been evaluated at least once; its `seen_to` is the
     instant up to which every evaluation, of the slowest group too, has been looked at (but see `alerts`). It follows
     the AlertState events of its look. Rules that fail to evaluate are named in its detail.
     """
+
+    source = "prometheus"
 
     def __init__(
         self,
@@ -92,20 +93,15 @@ class PrometheusObserver:
     ) -> None:
         """With `alerts`, only the groups with rules of these names say how far everything is known: a slow group of
         somebody else's keeps nothing from being known in time."""
-        self._url = url.rstrip("/")
-        self._on_event = on_event
-        self._session = session or plain_session()
+        super().__init__(url, every_s, on_event, session)
         self._alerts = alerts
         self._states = AlertStates()
         self._seen_to: float | None = None
         self._skew: Interval | None = None
         self._skewed_at = 0.0
-        self._poller = Poller("prometheus", every_s, on_event, self._look, self._session)
-        self.start = self._poller.start
-        self.stop = self._poller.stop
-        self.look_once = self._poller.look_once
 
-    def _look(self, asked: float) -> tuple[Poll, bool]:
+    def look(self, asked: float) -> tuple[Poll, bool]:
+        """What the evaluations since the last look have found."""
         if self._skew is None or time.monotonic() - self._skewed_at >= MERGED_S:
             self._skew = self._measure_skew()
             self._skewed_at = time.monotonic()

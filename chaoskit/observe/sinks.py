@@ -109,35 +109,13 @@ class SinkChild:
 
 
 def _handshake(child: Child, config: bytes, name: str) -> _Ready:
-    """Give the child its configuration and wait for its first line, for a bounded time."""
-    assert child.stdin is not None
-    assert child.stdout is not None
-    with contextlib.suppress(BrokenPipeError):
-        child.stdin.write(config + b"\n")
-        child.stdin.flush()
-    # If it says nothing in time, ending it ends the reading.
-    overdue = threading.Event()
-
-    def give_up() -> None:
-        overdue.set()
-        child.kill()
-
-    timer = threading.Timer(_READY_S, give_up)
-    timer.daemon = True
-    timer.start()
-    try:
-        line = child.stdout.readline()
-    finally:
-        timer.cancel()
-    if overdue.is_set():
-        raise EquipmentError(name, f"not ready within {_READY_S:g} s", f"the end of {child.log}:\n{child.tail()}")
+    """Gives the child its configuration and waits for its first line, for a bounded time."""
+    child.say(config + b"\n")
+    line = child.first_line(_READY_S, "all its doors are open")
     try:
         ready = msgspec.json.decode(line, type=_Ready)
     except msgspec.DecodeError:
-        child.wait(5.0)
-        raise EquipmentError(
-            name, f"ended with {child.returncode} instead of being ready", f"the end of {child.log}:\n{child.tail()}"
-        ) from None
+        raise EquipmentError(name, f"said {line[:200]!r} instead of being ready", child.tail()) from None
     if not ready.ready:
         raise EquipmentError(name, f"cannot open its doors: {ready.error}", "are the ports free?")
     return ready

@@ -15,6 +15,7 @@ from typing import ClassVar, Protocol
 from chaoskit.errors import EquipmentError
 from chaoskit.events import Event
 from chaoskit.observe.alertmanager import AlertmanagerObserver
+from chaoskit.observe.poller import Looking
 from chaoskit.observe.processor import ProcessorObserver
 from chaoskit.observe.prometheus import PrometheusObserver
 from chaoskit.plan.model import Plan
@@ -67,7 +68,7 @@ class Live:
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
-        self._observers: list[PrometheusObserver | AlertmanagerObserver | ProcessorObserver] = []
+        self._observers: list[Looking] = []
 
     def start(self, tracks: Sequence[Track], say: Say) -> None:
         """Starts the stack and, beside it, what holders come from: the first faults would wait for that."""

@@ -30,7 +30,7 @@ from chaoskit.handles.base import Local
 from chaoskit.handles.role import WORKERS
 from chaoskit.handles.slice import VARIABLE
 from chaoskit.host.ports import LOOPBACK
-from chaoskit.host.process import Child, spawn, wait_until
+from chaoskit.host.process import Child, spawn
 from chaoskit.localize.configuration import Localized, Ports
 from chaoskit.localize.doors import Door
 from chaoskit.observe.sinks import SinkChild
@@ -272,22 +272,11 @@ class LocalStack:
 
     def _await_target(self) -> None:
         child = self.children["target"]
-        assert child.stdout is not None
-        stream = child.stdout
-        said: list[bytes] = []
-
-        def ready() -> bool:
-            import select
-
-            if select.select([stream], [], [], 0)[0]:
-                said.append(stream.readline())
-            return bool(said)
-
-        wait_until(ready, timeout_s=_TARGET_READY_S, what="the target tells that it serves", child=child)
+        said = child.first_line(_TARGET_READY_S, "the target tells that it serves")
         try:
-            self.addresses = json.loads(said[0])
+            self.addresses = json.loads(said)
         except ValueError:
-            raise EquipmentError("target", f"said {said[0][:200]!r} instead of its addresses", child.tail()) from None
+            raise EquipmentError("target", f"said {said[:200]!r} instead of its addresses", child.tail()) from None
 
 
 @contextlib.contextmanager

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
@@ -16,10 +17,41 @@ from chaoskit.plan.model import Plan, PlannedAlert, PlannedNotice
 from chaoskit.verify.anchors import Anchors, anchors_of, assign
 from chaoskit.verify.evidence import Episode, Evidence
 from chaoskit.verify.live_groups import GroupHistory
-from chaoskit.verify.scripted import Templates, failed_templates
 
 _TAIL_SLACK_S = 1.5
 """Real seconds between the last word of any observer and the end of looking on."""
+
+
+_QUOTED = r'"((?:[^"\\]|\\.)*)"'
+_FIELDS = re.compile(rf"(\w+)=(?:{_QUOTED}|(\S+))")
+_DOOR = re.compile(r"^(?P<receiver>.*)/(?P<integration>\w+)\[(?P<index>\d+)\]: .*?(?P<what>template: .*)", re.DOTALL)
+_ALERT = re.compile(r"template: __alert_(?P<alert>.*?):\d+:\d+: (?P<what>.*)", re.DOTALL)
+_MOST_SAID = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Templates:
+    """What failed: by alert its annotations or labels, by receiver and integration the notification."""
+
+    alerts: Mapping[str, str] = field(default_factory=dict)
+    doors: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+
+def failed_templates(lines: Iterable[LogLine]) -> Templates:
+    """What log lines say of templates; lines of other things say nothing."""
+    alerts, doors = {}, {}
+    for one in lines:
+        said = {key: _plain(quoted) or bare for key, quoted, bare in _FIELDS.findall(one.line)}.get("err", "")
+        # The alert is named in the error; what stands beside it is not always it.
+        if one.source == "prometheus" and (match := _ALERT.search(said)):
+            alerts[match["alert"]] = match["what"][:_MOST_SAID]
+        elif one.source == "alertmanager" and (match := _DOOR.match(said)):
+            doors[match["receiver"], match["integration"]] = match["what"][:_MOST_SAID]
+    return Templates(alerts, doors)
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\\(.)", lambda match: {"n": " ", "t": " "}.get(match[1], match[1]), text)
 
 
 @dataclass(slots=True)

@@ -7,10 +7,8 @@ never shows says that the script does not move it as it did for promtool: UNKNOW
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 
-from chaoskit.events import LogLine
 from chaoskit.hop import Hop
 from chaoskit.verify.case import Case
 from chaoskit.verify.check import Check, Strict, broken, kept
@@ -129,35 +127,3 @@ def _quiet(case: Case) -> Iterator[Strict]:
 
 
 UNIT_TESTS = (Check("the tests' annotations", Case, _texts), Check("when nothing may fire", Case, _quiet))
-
-
-_TEXT = r'"((?:[^"\\]|\\.)*)"'
-_FIELDS = re.compile(rf"(\w+)=(?:{_TEXT}|(\S+))")
-_DOOR = re.compile(r"^(?P<receiver>.*)/(?P<integration>\w+)\[(?P<index>\d+)\]: .*?(?P<what>template: .*)", re.DOTALL)
-_ALERT = re.compile(r"template: __alert_(?P<alert>.*?):\d+:\d+: (?P<what>.*)", re.DOTALL)
-_MOST_SAID = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Templates:
-    """What failed: by alert its annotations or labels, by receiver and integration the notification."""
-
-    alerts: Mapping[str, str] = field(default_factory=dict)
-    doors: Mapping[tuple[str, str], str] = field(default_factory=dict)
-
-
-def failed_templates(lines: Iterable[LogLine]) -> Templates:
-    """What log lines say of templates; lines of other things say nothing."""
-    alerts, doors = {}, {}
-    for one in lines:
-        said = {key: _plain(quoted) or bare for key, quoted, bare in _FIELDS.findall(one.line)}.get("err", "")
-        # The alert is named in the error; what stands beside it is not always it.
-        if one.source == "prometheus" and (match := _ALERT.search(said)):
-            alerts[match["alert"]] = match["what"][:_MOST_SAID]
-        elif one.source == "alertmanager" and (match := _DOOR.match(said)):
-            doors[match["receiver"], match["integration"]] = match["what"][:_MOST_SAID]
-    return Templates(alerts, doors)
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"\\(.)", lambda match: {"n": " ", "t": " "}.get(match[1], match[1]), text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import requests
 
@@ -13,14 +14,19 @@ from chaoskit.observe.poller import LookFailed, Poller
 from chaoskit.observe.prometheus import PrometheusObserver
 
 
-class Script:
+class Scripted(Poller):
     """Looks with the given outcomes, one after the other, and the last one for ever."""
 
-    def __init__(self, *outcomes: str) -> None:
+    source = "alertmanager"
+
+    def __init__(
+        self, every_s: float, hear: Callable[[Event], None], *outcomes: str, session: requests.Session | None = None
+    ) -> None:
+        super().__init__("http://127.0.0.1:1", every_s, hear, session)
         self.outcomes = list(outcomes)
         self.over = threading.Event()
 
-    def __call__(self, asked: float) -> tuple[Poll, bool]:
+    def look(self, asked: float) -> tuple[Poll, bool]:
         outcome = self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
         if len(self.outcomes) == 1:
             self.over.set()
@@ -31,7 +37,7 @@ class Script:
 
 def looks(*outcomes: str) -> list[tuple[bool, str]]:
     seen: list[Event] = []
-    poller = Poller("alertmanager", 9, seen.append, Script(*outcomes), requests.Session())
+    poller = Scripted(9, seen.append, *outcomes)
     for _ in outcomes:
         poller.look_once()
     return [(e.ok, e.detail) for e in seen if isinstance(e, Poll)]
@@ -50,10 +56,9 @@ def test_before_a_failure_it_is_said_how_far_the_good_looks_reached() -> None:
 
 def test_what_was_merged_is_said_at_the_end() -> None:
     seen: list[Event] = []
-    script = Script("same", "same", "same")
-    poller = Poller("alertmanager", 0.001, seen.append, script, requests.Session())
+    poller = Scripted(0.001, seen.append, "same", "same", "same")
     poller.start()
-    assert script.over.wait(10)
+    assert poller.over.wait(10)
     poller.stop()
     poller.stop()
     polls = [event for event in seen if isinstance(event, Poll)]
@@ -139,7 +144,7 @@ def test_an_observer_that_has_ended_holds_no_connection_open() -> None:
             super().close()
 
     session = Noted()
-    poller = Poller("alertmanager", 0.001, lambda event: None, Script("found"), session)
+    poller = Scripted(0.001, lambda event: None, "found", session=session)
     poller.start()
     assert not session.closed
     poller.stop()

@@ -19,9 +19,8 @@ from chaoskit.observe import pressure
 from chaoskit.observe.logs import failed_lines
 from chaoskit.observe.pressure import Readings
 from chaoskit.rehearse.outcome import judge_wave
-from chaoskit.verify.case import case_of
+from chaoskit.verify.case import Templates, case_of, failed_templates
 from chaoskit.verify.excuses import MOST_S
-from chaoskit.verify.scripted import Templates, failed_templates
 from chaoskit.verify.verdict import Result, Verdict, to_json
 from chaoskit.verify.verify import plan_of, verify
 from tests.golden.doctored import Truth, mapped, recorded, results, told
