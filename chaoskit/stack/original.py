@@ -18,6 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import yaml
+
 from chaoskit.alerting.config_secrets import secrets_of
 from chaoskit.alerting.model import REFUSES, AlertConfig, NotUnderstood
 from chaoskit.alerting.promql_newer import newer_construct
@@ -224,11 +226,19 @@ _Refused = tuple[Problem, str, tuple[str, ...]]
 def _configuration(role: str, config: AlertConfig, folder: Path, tool: Tool) -> Iterator[_Refused]:
     check = check_alertmanager if role == "alertmanager" else check_syntax
     for name in _names(config, role):
-        path = folder / name
-        secrets = secrets_of(path.read_text(encoding="utf-8", errors="replace"), role)
-        for problem in check(_path(tool), path):
-            place = problem.place or Place(str(path))
-            yield Problem(place, secrets.mask(problem.message), problem.hint), "", ()
+        path = asked = folder / name
+        text = path.read_text(encoding="utf-8", errors="replace")
+        secrets = secrets_of(text, role)
+        with tempfile.TemporaryDirectory(prefix="chaoskit-check-") as where:
+            if role == "alertmanager" and config.lost_templates:
+                # amtool would open it, and say nothing else, or wait for ever.
+                asked = Path(where) / path.name
+                asked.write_text(
+                    yaml.safe_dump({**read(text, name, first=True).plain(), "templates": []}), encoding="utf-8"
+                )
+            for problem in check(_path(tool), asked):
+                place = problem.place if problem.place and asked == path else Place(str(path))
+                yield Problem(place, secrets.mask(problem.message), problem.hint), "", ()
 
 
 def _rules(config: AlertConfig, folder: Path, tool: Tool) -> Iterator[_Refused]:

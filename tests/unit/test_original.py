@@ -5,6 +5,7 @@ The programs are stand-ins that write down how they were called, and refuse what
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -92,6 +93,17 @@ def test_each_program_is_called_once_for_its_files_whatever_asks_again(here: Pat
         ["check", "rules"],
     ]
     assert amtool.read_text().splitlines() == ["check-config alertmanager.yml"]
+
+
+def test_amtool_is_asked_without_templates_where_one_of_their_files_cannot_be_opened(here: Path, put: Put) -> None:
+    """It would open a FIFO and wait, or refuse the file for that alone; what else is wrong is told as ever."""
+    os.mkfifo(here / "gone.tmpl")
+    (here / "alertmanager.yml").write_text(f"templates: ['*.tmpl']\n{ALERTMANAGER}")
+    put("a", "amtool", "0.33.0", f"grep -q tmpl $2 && exec sleep 60; {refuses('at most one of basic_auth')}")
+    config = load_config(Path())
+    assert "gone.tmpl" in config.lost_templates
+    (refusal,) = original.ask(config).refusals
+    assert str(refusal.problem) == "alertmanager.yml: at most one of basic_auth"
 
 
 def test_the_nearest_generation_judges(put: Put) -> None:
