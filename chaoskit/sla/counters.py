@@ -9,6 +9,7 @@ No increase is extrapolated, so slices add up to what the counter counted.
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
 from collections.abc import Iterable, Mapping, Sequence
@@ -62,14 +63,16 @@ def counters(
     made: dict[Labels, Counter] = {}
     groups: dict[Labels, set[int]] = {}
     for one in found:
-        values: list[float | None] = [None] * len(borders)
-        for at, value in zip(one.times, one.values, strict=True):
-            values[(at // 1000 - borders[0]) // step] = value
+        values: list[float | None] = [*one.values]
+        if len(values) < len(borders):
+            values = [None] * len(borders)
+            for at, value in zip(one.times, one.values, strict=True):
+                values[(at // 1000 - borders[0]) // step] = value
         counter = Counter(one.labels, values, groups.setdefault(_without(one.labels, apart), set()))
         made[labels_of(one.labels)] = counter
-        for number in range(1, len(borders)):
-            if values[number] is not None and values[number - 1] is None:
-                counter.raw.add(number)
+        if None in values:
+            pairs = enumerate(itertools.pairwise(values), 1)
+            counter.raw.update(number for number, (a, b) in pairs if a is None and b is not None)
     for one in resets:
         suspect = groups.get(_without(one.labels, apart))
         if suspect is not None:

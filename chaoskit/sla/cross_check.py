@@ -56,10 +56,11 @@ def _figures(
     their_total = their_good = 0.0
     for metric, is_good in one.metrics():
         for series in source.instant(f"increase({metric}[{length_s}s])", settled):
-            value = series.values[-1]
-            good_one = is_good(series.labels)
-            their_good += value * good_one
-            their_total += value * (not (level.kind == "latency" and good_one))
+            value, good_one = series.values[-1], is_good(series.labels)
+            if good_one is not None:
+                their_good += value if good_one else 0.0
+                # A histogram's bucket without an upper bound counts the good ones as well.
+                their_total += 0.0 if level.kind == "latency" and good_one else value
     yield "events", total, their_total
     if total and their_total:
         yield "the share of good ones", good / total, their_good / their_total

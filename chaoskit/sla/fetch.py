@@ -7,10 +7,11 @@ dark slices        -> one row across them where no counter began again, else tim
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from chaoskit.errors import BadInput, Problem
 from chaoskit.sla.counters import (
@@ -33,10 +34,12 @@ from chaoskit.sla.uptime import combined, instances, seen, states
 from chaoskit.yaml_source import nearest
 
 HOUR_S = 3600
+SHOWN_S = 6 * HOUR_S
+"""How much time one histogram is about: quantiles are shown from them, and judged by slices."""
 _SLICE = "[299999ms]"
 """All of a slice but its first instant, which Prometheus 2 counts and later ones do not: it is the slice's before."""
-_SUSPECT = f"[{2 * SLICE_S + 15}s]"
-"""A slice and the one before, so that no pair of samples escapes."""
+_SLACK_S = 15
+"""Beyond a slice and the one before, so that no pair of samples escapes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,24 +49,40 @@ class Asked:
     level: Level
     key: str
     les: Mapping[float, str] = field(default_factory=dict)
+    thresholds: tuple[float, ...] = ()
+    """All that some level asks of the same histogram: they are fetched together."""
 
     def up(self) -> str:
         """The selector of what says when it was scraped."""
         return selector(self.level.up or "up", self.level.match)
 
-    def metrics(self) -> list[tuple[str, Callable[[Mapping[str, str]], bool]]]:
-        """Selectors of its counters, each with what tells which of their series are good."""
+    def metrics(self) -> list[tuple[str, Callable[[Mapping[str, str]], bool | None]]]:
+        """Selectors of its counters, each with what tells which of their series are good, and which are not its own."""
         level = self.level
         where = {**level.match, **level.critical}
         if level.kind == "ratio":
             return [(selector(level.good, where), lambda _: True), (selector(level.bad, where), lambda _: False)]
         if level.kind == "latency":
-            texts = "|".join(
-                self.les[one].replace("+", "\\\\+").replace(".", "\\\\.") for one in (level.below_s, math.inf)
-            )
+            bounds = sorted({*self.thresholds, level.below_s, math.inf})
+            texts = "|".join(self.les[one].replace("+", "\\\\+").replace(".", "\\\\.") for one in bounds)
+            own = {level.below_s: True, math.inf: False}
             metric = selector(f"{level.histogram}_bucket", where, f'le=~"{texts}"')
-            return [(metric, lambda labels: float(labels["le"]) < math.inf)]
+            return [(metric, lambda labels: own.get(float(labels["le"])))]
         return [(selector(level.total, where), lambda labels: matches(labels, level.good_where))]
+
+
+def together(asked: Sequence[Asked]) -> list[Asked]:
+    """The same, each knowing what the others ask of its histogram."""
+
+    def histogram(one: Asked) -> tuple[object, ...]:
+        return one.level.histogram, tuple(one.level.match.items())
+
+    bounds: dict[object, list[float]] = {}
+    for one in asked:
+        bounds.setdefault(histogram(one), []).append(one.level.below_s)
+    return [
+        replace(one, thresholds=tuple(bounds[histogram(one)])) if one.level.kind == "latency" else one for one in asked
+    ]
 
 
 @dataclass(slots=True)
@@ -142,29 +161,25 @@ class Stretch:
 
     def fetch(self, asked: Sequence[Asked], pool: ThreadPoolExecutor) -> Fetched:
         """The evidence of these levels; raises EquipmentError where there is no answer, BadInput for replicas."""
-        borders, step = self.borders, SLICE_S
+        borders = self.borders
         ups = {one.up(): None for one in asked}
         metrics = {metric: None for one in asked if not one.level.is_time for metric, _ in one.metrics()}
         histograms = {f"{one.level.histogram}_bucket": one for one in asked if one.level.kind == "latency"}
         margin = SETTLED_S
         raw = {up: pool.submit(self.source.raw, up, self.begin - margin, self.end + margin) for up in ups}
         ends = {
-            metric: pool.submit(self.source.range, f"last_over_time({metric}{_SLICE})", self.begin, self.end, step)
+            metric: pool.submit(self.source.range, f"last_over_time({metric}{_SLICE})", self.begin, self.end, SLICE_S)
             for metric in metrics
         }
-        resets = {
-            metric: pool.submit(self.source.range, f"resets({metric}{_SUSPECT}) > 0", self.begin + step, self.end, step)
-            for metric in metrics
-        }
-        hours = {
-            one.key: pool.submit(
-                self.source.range,
-                f"last_over_time({selector(name, {**one.level.match, **one.level.critical})}{_SLICE})",
-                self.begin, self.end - self.end % HOUR_S, HOUR_S,
+        resets = {metric: pool.submit(self._resets, metric) for metric in metrics}
+        begin, end = (at - at % SHOWN_S for at in (self.begin, self.end))
+        shown = {
+            name: pool.submit(
+                self.source.range, f"last_over_time({selector(name, one.level.match)}{_SLICE})", begin, end, SHOWN_S
             )
             for name, one in histograms.items()
-            if self.end - self.begin >= HOUR_S
-        }  # fmt: skip
+            if begin < end
+        }
         for up in ups:
             self._ups[up] = self._by_environment(up, raw[up].result())
         for metric in metrics:
@@ -178,11 +193,22 @@ class Stretch:
                 made.slices += self._time(one)
             else:
                 made.slices += self._events(one)
-        for one in histograms.values():
-            if one.key in hours:
-                same = [each for each in asked if each.level.histogram == one.level.histogram]
-                made.buckets += self._histograms(same, hours[one.key].result())
+        for name in shown:
+            same = [one for one in asked if f"{one.level.histogram}_bucket" == name]
+            made.buckets += self._histograms(same, shown[name].result())
         return made
+
+    def _resets(self, metric: str) -> list[Series]:
+        """The slices in which, or before which, a counter may have begun again: first by the hour, which costs half."""
+        first = self.begin + ((self.end - self.begin) % HOUR_S or HOUR_S)
+
+        def suspect(begin: int, step_s: int, end: int) -> list[Series]:
+            return self.source.range(f"resets({metric}[{step_s + SLICE_S + _SLACK_S}s]) > 0", begin, end, step_s)
+
+        found = []
+        for end in sorted({at // 1000 for one in suspect(first, HOUR_S, self.end) for at in one.times}):
+            found += suspect(max(self.begin, end - HOUR_S) + SLICE_S, SLICE_S, end)
+        return found
 
     def _by_environment(self, up: str, found: Iterable[Series]) -> dict[str, list[Series]]:
         found = list(found)
@@ -317,7 +343,10 @@ class Stretch:
                 target = (*_target(labels), labels.get(self.targets.label, ""))
                 if target not in targets:
                     targets[target] = self._environment_of(labels)
-                place = (targets[target], labels.get(one.level.by, ""), is_good(labels))
+                good = is_good(labels)
+                if good is None:
+                    continue
+                place = (targets[target], labels.get(one.level.by, ""), good)
                 found.setdefault(place, []).append((steps(counter), read.raw.get(key, {})))
         tallies = {
             place: Tally.of(count, (each for each, _ in several), (raw for _, raw in several))
@@ -355,25 +384,28 @@ class Stretch:
             numbers = range(first, first + each)
             start = self.begin + (first - 1) * SLICE_S
             coverage = sum(told.get(number, 0.0) for number in numbers) / each
-            counts = {"good": sum(map(good.rose, numbers)), "total": sum(map(total.rose, numbers))}
+            counts = {name_: one.rose_in(numbers) for name_, one in (("good", good), ("total", total))}
             made.append(Slice(name, key, start, start + HOUR_S, **counts, coverage=coverage, source=self.source.url))
         return made
 
     def _histograms(self, several: Iterable[Asked], found: Iterable[Series]) -> list[Buckets]:
-        """By how much all buckets rose in each hour, for each level that shows a quantile of them."""
+        """By how much all buckets rose in each quarter of a day, for each level that shows a quantile of them."""
         rose: dict[tuple[str, int], dict[str, float]] = {}
+        whole: dict[tuple[str, str], list[Series]] = {}
+        names: dict[tuple[str, ...], str] = {}
         for one in found:
-            name = self._environment_of(one.labels)
-            before = dict(zip(one.times, one.values, strict=True))
-            for at, value in before.items():
-                start = at // 1000 - HOUR_S
-                a = before.get(at - HOUR_S * 1000)
-                if a is not None:
-                    counts = rose.setdefault((name, start), {})
-                    le = one.labels.get("le", "")
-                    counts[le] = counts.get(le, 0.0) + (value - a if value >= a else value)
+            target = (*_target(one.labels), one.labels.get(self.targets.label, ""))
+            if target not in names:
+                names[target] = self._environment_of(one.labels)
+            whole.setdefault((names[target], one.labels.get("le", "")), []).append(one)
+        for (name, le), series in whole.items():
+            for one in series:
+                for (a, x), (b, y) in itertools.pairwise(zip(one.times, one.values, strict=True)):
+                    if b - a == SHOWN_S * 1000:
+                        counts = rose.setdefault((name, a // 1000), {})
+                        counts[le] = counts.get(le, 0.0) + (y - x if y >= x else y)
         return [
-            Buckets(name, one.key, start, start + HOUR_S, counts)
+            Buckets(name, one.key, start, start + SHOWN_S, counts)
             for one in several
             for (name, start), counts in sorted(rose.items())
         ]

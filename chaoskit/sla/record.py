@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from chaoskit.errors import BadInput, EquipmentError, ExitCode, Problem, worst
 from chaoskit.sla.compute import evidence_key, recorded_to, remember
 from chaoskit.sla.cross_check import disagreement
-from chaoskit.sla.fetch import HOUR_S, Asked, Fetched, Stretch, examine
+from chaoskit.sla.fetch import HOUR_S, Asked, Fetched, Stretch, examine, together
 from chaoskit.sla.model import DAY_S, SETTLED_S, SLICE_S, Slice
 from chaoskit.sla.source import Server, Source
 from chaoskit.sla.store import Store
@@ -90,7 +90,7 @@ class _Recorder:
                     else:
                         asked.append(one)
                 if asked and (check or not server.genuine):
-                    unlike = disagreement(source, self.targets, asked, settled, self.pool)
+                    unlike = disagreement(source, self.targets, together(asked), settled, self.pool)
                     for line in unlike:
                         self.say(line)
                     if unlike and not server.genuine:
@@ -103,7 +103,7 @@ class _Recorder:
                     else:
                         self.say(f"{source.url} agrees with one-shot queries over the last day")
                         self.store.set_meta(f"agreed/{source.url}", server.version)
-                ready.append((source, first, settled, asked))
+                ready.append((source, first, settled, together(asked)))
             except (BadInput, EquipmentError) as error:
                 yield _told(error, self.say)
         if not ready:

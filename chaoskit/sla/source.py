@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -28,7 +28,7 @@ class Series:
     """A series' labels, without its name, and its samples: instants in milliseconds and values, in order."""
 
     labels: Mapping[str, str]
-    times: list[int]
+    times: Sequence[int]
     values: list[float]
 
 
@@ -88,7 +88,8 @@ class Source:
     def range(self, query: str, begin: int, end: int, step_s: int) -> list[Series]:
         """A query's values at begin, begin + step and so on up to the end."""
         params = {"query": query, "start": str(begin), "end": str(end), "step": str(step_s)}
-        return _series(self._query(params, list[_Matrix], "/api/v1/query_range"))
+        grid = list(range(begin * 1000, end * 1000 + 1, step_s * 1000))
+        return _series(self._query(params, list[_Matrix], "/api/v1/query_range"), grid)
 
     def label_values(self, label: str, selector: str, begin: int, end: int) -> list[str]:
         """The values of a label on the series of a selector in this time."""
@@ -166,12 +167,14 @@ def doubled(found: Iterable[Series]) -> str:
     return ""
 
 
-def _series(found: list[_Matrix]) -> list[Series]:
+def _series(found: list[_Matrix], grid: Sequence[int] = ()) -> list[Series]:
+    """What was decoded; a series with a sample at each instant of a grid needs not have them worked out."""
     made = []
     for one in found:
         values = one.values or ([one.value] if one.value is not None else [])
         one.metric.pop("__name__", None)
-        made.append(Series(one.metric, [round(at * 1000) for at, _ in values], [float(value) for _, value in values]))
+        times = grid if len(values) == len(grid) else [round(at * 1000) for at, _ in values]
+        made.append(Series(one.metric, times, [float(value) for _, value in values]))
     return made
 
 

@@ -204,15 +204,15 @@ class Store:
 
     def last_light(self, environment: str, level: str, before: int) -> int | None:
         """The end of the last slice up to this instant that anything was seen of; None where there is none."""
-        query = sa.select(sa.func.max(slice_.c.ends_at)).where(
+        query = sa.select(slice_.c.ends_at).where(
             slice_.c.environment == environment,
             slice_.c.level == level,
             slice_.c.starts_at < before,
             slice_.c.ends_at <= before,
             slice_.c.coverage > 0,
         )
-        ((found,),) = self._read(query)
-        return None if found is None else int(found)
+        rows = self._read(query.order_by(slice_.c.starts_at.desc()).limit(1))
+        return int(rows[0][0]) if rows else None
 
     def first_seen(self, environment: str) -> int | None:
         """When the first evidence begins that says anything; None where there is none."""

@@ -46,7 +46,7 @@ def instances(found: Iterable[Series]) -> list[Series]:
         for one in several:
             if chain and chain[-1].times[-1] < one.times[0]:
                 last = chain[-1]
-                chain[-1] = Series(one.labels, last.times + one.times, last.values + one.values)
+                chain[-1] = Series(one.labels, [*last.times, *one.times], last.values + one.values)
             else:
                 chain.append(one)
         joined += chain
