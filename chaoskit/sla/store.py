@@ -294,7 +294,7 @@ class Store:
             done = (
                 insert.on_conflict_do_nothing()
                 if keep
-                else insert.on_conflict_do_update(["name"], set_={"content": value})
+                else insert.on_conflict_do_update(index_elements=["name"], set_={"content": value})
             )
             connection.execute(done)
 
