@@ -1,4 +1,4 @@
-"""What a check found, as texts for machines: JSON, and the workflow commands that GitHub shows beside the lines."""
+"""What a check found, as texts for machines: JSON, GitHub's workflow commands, and Markdown."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from chaoskit.check.findings import Finding, Severity
 from chaoskit.check.run import Outcome
 from chaoskit.errors import Place
+from chaoskit.markdown import document, folded, plain, table
 from chaoskit.printable import clean
+from chaoskit.units import amount
 
+_NAMES = {Severity.ERROR: "errors", Severity.WARNING: "warnings", Severity.INFO: "notes"}
 _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
 
 
@@ -47,6 +50,29 @@ def to_github(outcome: Outcome) -> Iterator[str]:
     for skipped in outcome.skipped:
         said = f"since {skipped.reason}: {', '.join(skipped.lints)}"
         yield f"::notice title=not checked::{_data(said)}"
+
+
+def to_markdown(outcome: Outcome) -> str:
+    """For a comment on a pull request: errors with what to do; the rest is folded."""
+    by = {severity: [one for one in outcome.findings if one.severity is severity] for severity in Severity}
+    counts = [amount(len(by[severity]), name) for severity, name in _NAMES.items() if by[severity]]
+    head = ["## chaoskit check", "", f"{', '.join(counts) or 'nothing found'}.", ""]
+    parts = [[*_item(one)] for one in by[Severity.ERROR]]
+    for severity in (Severity.WARNING, Severity.INFO):
+        lines = [line for one in by[severity] for line in _item(one)]
+        parts.append(folded(amount(len(by[severity]), _NAMES[severity]), lines))
+    coverage = [
+        (each.kind, f"{each.exercised} of {each.all}", plain(", ".join(each.missing))) for each in outcome.coverage
+    ]
+    parts.append(folded("what scenarios exercise", table(("", "exercised", "seen by none"), coverage)))
+    skipped = [f"- since {plain(each.reason)}: {plain(', '.join(each.lints))}" for each in outcome.skipped]
+    parts.append(folded("not checked", skipped))
+    return document(head, parts)
+
+
+def _item(finding: Finding) -> Iterator[str]:
+    yield f"- **{finding.severity}** {plain(str(finding.place))}: {plain(finding.message)} ({finding.id})"
+    yield f"  - do: {plain(finding.todo)}"
 
 
 def _command(finding: Finding) -> str:

@@ -15,9 +15,10 @@ from chaoskit.alerting.model import AlertConfig
 from chaoskit.check.facts import Facts
 from chaoskit.check.findings import LINTS, Finding, Said, Severity
 from chaoskit.check.metrics import Metrics, read_metrics
-from chaoskit.check.output import to_github, to_json
+from chaoskit.check.output import to_github, to_json, to_markdown
 from chaoskit.check.run import Outcome, check
 from chaoskit.cli.console import console
+from chaoskit.cli.outputs import form
 from chaoskit.cli.sources import FILE as _FILE
 from chaoskit.cli.sources import config_options, load_files, versions_of, yours_option
 from chaoskit.errors import BadInput, ExitCode, Place, Problem
@@ -45,7 +46,7 @@ _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO
 @config_options
 @click.option("--scenarios", type=_FILE, metavar="DIR", help="Scenarios to check with them; default: ./scenarios.")
 @click.option("--metrics", type=_FILE, metavar="FILE", help="Known metrics: a name a line, or a saved metrics page.")
-@click.option("--format", "format_", type=click.Choice(("table", "json", "github")), default="table", show_default=True)
+@form("table", "json", "github", "markdown")
 @click.option("--ignore", multiple=True, metavar="ID", help="Leave out this lint's findings; repeatable.")
 @click.option("--strict", is_flag=True, help="Warnings count like errors.")
 @click.option("--no-programs", is_flag=True, help="Do not ask promtool and amtool.")
@@ -89,6 +90,8 @@ def check_command(
     outcome = check(Facts(config, found, profiles, known, _runbooks(folder), elsewhere), ignore)
     if format_ == "json":
         click.echo(to_json(outcome))
+    elif format_ == "markdown":
+        click.echo(to_markdown(outcome), nl=False)
     elif format_ == "github":
         for line in to_github(outcome):
             click.echo(line)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
-from rich.console import Console
+from rich.console import Console, Group
 from rich.text import Text
 
 from chaoskit import __version__, bundle
@@ -20,16 +20,18 @@ from chaoskit.cli.console import Commands, say
 from chaoskit.cli.console import console as terminal
 from chaoskit.cli.doctor import examine, examine_profile, mend, to_json
 from chaoskit.cli.numbers import TIME_SCALE
-from chaoskit.cli.outputs import OUT, ResultFile
+from chaoskit.cli.outputs import OUT, ResultFile, form
 from chaoskit.console import PORT
 from chaoskit.errors import BadInput, EquipmentError, ExitCode, Place, Problem, worst
 from chaoskit.events import Event, Notice, Stranger
 from chaoskit.history import read_history
 from chaoskit.hop import Hop
 from chaoskit.plan.model import Plan
+from chaoskit.report.changes import compared
 from chaoskit.report.checklist import checklist_view
 from chaoskit.report.junit import Case, junit, promises
 from chaoskit.report.live import LiveView, PlainLines
+from chaoskit.report.summary import to_markdown
 from chaoskit.report.table import table
 from chaoskit.report.terminal import plan_view, print_to, verdict_view
 from chaoskit.report.text import clean, paragraph
@@ -45,6 +47,7 @@ from chaoskit.verify.verdict import to_json as verdict_json
 from chaoskit.verify.verify import verify
 
 _KEEP_S = 600.0
+COMPARE = click.option("--compare", metavar="OLD", help="Say what changed since this run: its folder, name or history.")
 _SIGNS = {
     "ok": Text("ok", style="green"),
     "warning": Text("warning", style="yellow"),
@@ -63,6 +66,7 @@ def chaoskit() -> None:
 @asking
 @OUT
 @click.option("--confirm", default="", metavar="NAME", help="The environment of an attached target, to break it.")
+@COMPARE
 @click.option("--keep", is_flag=True, help="After a verdict other than PASS leave the stack up for a while.")
 @click.option("--junitxml", type=ResultFile(), help="Write the results as JUnit XML.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and touch nothing.")
@@ -73,6 +77,7 @@ def run_command(
     asked: Asked,
     out: Path,
     confirm: str,
+    compare: str | None,
     keep: bool,
     junitxml: Path | None,
     dry_run: bool,
@@ -80,6 +85,7 @@ def run_command(
     ui_port: int,
 ) -> ExitCode:
     """Run scenarios (names or files) and judge them; one that cannot be run is told, and the others are."""
+    before = judge(_kept(compare, out))[0] if compare else None
     each = [replace(asked, scenario=one, confirm=confirm) for one in scenarios]
     plans: dict[str, Plan] = {}
     wrong: dict[str, BadInput] = {}
@@ -105,17 +111,19 @@ def run_command(
 
         page = beside(ui_port, out, asked.bundle, chosen[0].scenario, say, terminal=terminal().is_terminal)
     with page if ui else nullcontext():
-        codes += _run_each(chosen, out, keep, junitxml, cases)
+        codes += _run_each(chosen, out, keep, junitxml, cases, before)
     return worst(codes)
 
 
-def _run_each(chosen: list[Asked], out: Path, keep: bool, junitxml: Path | None, cases: list[Case]) -> list[ExitCode]:
+def _run_each(
+    chosen: list[Asked], out: Path, keep: bool, junitxml: Path | None, cases: list[Case], before: Verdict | None
+) -> list[ExitCode]:
     """Runs one after another; raises where there is but one and it cannot begin. `cases` grow with each."""
     codes = []
     for one in chosen:
         begun = time.monotonic()
         try:
-            verdict, interrupted = _run_one(one, out, keep)
+            verdict, interrupted = _run_one(one, out, keep, before)
         except (BadInput, EquipmentError) as error:
             if len(chosen) == 1 and not cases:
                 raise
@@ -148,23 +156,46 @@ def plan_command(scenario: str, asked: Asked) -> ExitCode:
 @OUT
 @click.option("--write", type=ResultFile(), help="Also write the verdict to this file.")
 @click.option("--html", type=ResultFile(), help="Write the run's page to this file.")
-@click.option("--format", "format_", type=click.Choice(("text", "json")), default="text", show_default=True)
-def verify_command(run: str, out: Path, write: Path | None, html: Path | None, format_: str) -> ExitCode:
+@COMPARE
+@form("text", "json", "markdown")
+def verify_command(
+    run: str, out: Path, write: Path | None, html: Path | None, compare: str | None, format_: str
+) -> ExitCode:
     """Judge a stored history again: same file, same verdict; no network, no clock."""
+    before = judge(_kept(compare, out))[0] if compare else None
+    verdict, checklists = judge(_kept(run, out), html, before)
+    if write is not None:
+        leave(write, verdict_json(verdict))
+    if format_ == "json":
+        click.echo(verdict_json(verdict), nl=False)
+    elif format_ == "markdown":
+        click.echo(to_markdown(verdict, before), nl=False)
+    else:
+        print_to(terminal(), checklist_view(checklists))
+        print_to(terminal(), verdict_view(verdict))
+        _print_changes(before, verdict)
+    return ExitCode(verdict.exit_code)
+
+
+def _kept(run: str, out: Path) -> Path:
+    """The folder or history of a run, by its path or its name below `out`; raises BadInput where there is none."""
     folder = Path(run) if Path(run).exists() and run != "latest" else out / run
     if not folder.exists():
         kept = sorted(path.name for path in out.glob("*") if path.is_dir() and path.name != "latest")[-3:]
         hint = f"the last ones are {', '.join(kept)}" if kept else f"there are none in {out}"
         raise BadInput(Problem(Place(str(folder)), "no such run", hint))
-    verdict, checklists = judge(folder, html)
-    if write is not None:
-        leave(write, verdict_json(verdict))
-    if format_ == "json":
-        click.echo(verdict_json(verdict), nl=False)
-    else:
-        print_to(terminal(), checklist_view(checklists))
-        print_to(terminal(), verdict_view(verdict))
-    return ExitCode(verdict.exit_code)
+    return folder
+
+
+def _print_changes(before: Verdict | None, verdict: Verdict) -> None:
+    """What differs from an earlier run, if one was named."""
+    if before is None:
+        return
+    shown = table("", "what", "before", "now")
+    for one in compared(before, verdict):
+        shown.add_row(one.direction, clean(one.what), clean(one.old), clean(one.new))
+    title = Text(f"\nWhat changed since {clean(before.run_id)}", style="bold")
+    print_to(terminal(), Group(title, shown if shown.rows else Text("nothing")))
 
 
 @chaoskit.command("doctor")
@@ -172,7 +203,7 @@ def verify_command(run: str, out: Path, write: Path | None, html: Path | None, f
 @click.option("--profile", help="Also look at what this profile names: a running system is asked.")
 @BUNDLE
 @click.option("--canary/--no-canary", default=True, help="Send an alert of nobody's through to the witness.")
-@click.option("--format", "format_", type=click.Choice(("text", "json")), default="text", show_default=True)
+@form("text", "json")
 def doctor_command(install: bool, profile: str | None, folder: Path | None, canary: bool, format_: str) -> ExitCode:
     """What was found, versions, what is missing, and the command or setting that mends it."""
     if install:
@@ -197,7 +228,7 @@ def doctor_command(install: bool, profile: str | None, folder: Path | None, cana
 @click.option("--environment", default="local", show_default=True, help="What its metrics page says of where it is.")
 @click.option("--witness", default="", metavar="URL", help="A witness that every receiver tells as well.")
 @click.option("--witness-token-file", default="", metavar="FILE", help="The file with the witness's token.")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@form("text", "json")
 def up_command(
     time_scale: float,
     folder: Path | None,
@@ -205,7 +236,7 @@ def up_command(
     environment: str,
     witness: str,
     witness_token_file: str,
-    form: str,
+    format_: str,
 ) -> ExitCode:
     """The local stack until Ctrl-C; prints addresses (with json, as the first line), and notices as they arrive."""
     ended = threading.Event()
@@ -213,7 +244,7 @@ def up_command(
     wanted = Wanted(used, time_scale, ports == "free", environment, witness, witness_token_file)
 
     def up(addresses: Mapping[str, str], notes: tuple[str, ...]) -> None:
-        if form == "json":
+        if format_ == "json":
             click.echo(json.dumps({"addresses": dict(addresses), "notes": list(notes)}))
             return
         for name, address in addresses.items():
@@ -235,7 +266,7 @@ def up_command(
     return ExitCode.PASS
 
 
-def _run_one(asked: Asked, out: Path, keep: bool) -> tuple[Verdict, bool]:
+def _run_one(asked: Asked, out: Path, keep: bool, before: Verdict | None) -> tuple[Verdict, bool]:
     """The verdict, and whether the run was ended early, so that no other is to begin."""
     console = terminal()
     prepared = prepare([asked], lambda plan: make_folder(out, plan.scenario.name))
@@ -247,9 +278,10 @@ def _run_one(asked: Asked, out: Path, keep: bool) -> tuple[Verdict, bool]:
     with LiveView(run.plan, track.progress, console) if watched else nullcontext():
         runner.run((lambda: _keep(prepared, runner, console)) if keep else None)
     folder = prepared.runs[0].folder
-    verdict, checklists = judge_folder(folder)
+    verdict, checklists = judge_folder(folder, before)
     print_to(console, checklist_view(checklists))
     print_to(console, verdict_view(verdict))
+    _print_changes(before, verdict)
     for what, file in (("history", "events.jsonl"), ("report", PAGE)):
         if (folder / file).exists():
             console.print(f"{what}: {_short(folder)}/{file}", highlight=False, markup=False)

@@ -13,10 +13,11 @@ import click
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.cli.collector import no_collection
 from chaoskit.cli.console import console
+from chaoskit.cli.outputs import form
 from chaoskit.cli.sources import config_options, load_files
 from chaoskit.diff.compare import diff
 from chaoskit.diff.model import Broken, Change, Difference, Doubt
-from chaoskit.diff.output import to_github, to_json
+from chaoskit.diff.output import to_github, to_json, to_markdown
 from chaoskit.errors import BadInput, ExitCode, Place, Problem
 from chaoskit.host.revisions import at_revision
 from chaoskit.report.difference import NOTHING, difference_view
@@ -39,7 +40,7 @@ _KEYS = "an Alertmanager or Prometheus configuration, a rule file or a promise"
 @click.argument("paths", nargs=-1, metavar="[OLD] NEW")
 @click.option("--base", metavar="REVISION", help="OLD is NEW as git has it at this branch, tag or commit.")
 @config_options
-@click.option("--format", "format_", type=click.Choice(("text", "json", "github")), default="text", show_default=True)
+@form("text", "json", "github", "markdown")
 def diff_command(
     paths: tuple[str, ...],
     base: str | None,
@@ -150,6 +151,8 @@ def _role(path: Path) -> str:
 def _print(difference: Difference, format_: str) -> None:
     if format_ == "json":
         click.echo(to_json(difference))
+    elif format_ == "markdown":
+        click.echo(to_markdown(difference), nl=False)
     elif format_ == "github":
         for line in to_github(difference) if not difference.empty else iter((f"::notice ::{NOTHING}",)):
             click.echo(line)

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from chaoskit.cli.console import console
+from chaoskit.cli.outputs import form
 from chaoskit.cli.sources import FILE as _FILE
 from chaoskit.cli.sources import config_options, load_files
 from chaoskit.errors import BadInput, ExitCode, Place, Problem
@@ -30,7 +31,7 @@ from chaoskit.stack.original import understood
 @click.option(
     "--scenarios", type=_FILE, metavar="DIR", help="Scenarios that may prove it; default: all that are known."
 )
-@click.option("--format", "format_", type=click.Choice(("text", "json")), default="text", show_default=True)
+@form("text", "json")
 def explain_command(
     alert: str,
     labels: tuple[str, ...],

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import click
-from rich.console import Group
+from rich.console import Console, Group
 
 from chaoskit.cli.asking import asking
 from chaoskit.cli.console import console
 from chaoskit.cli.numbers import Number
-from chaoskit.cli.outputs import OUT, ResultFile
+from chaoskit.cli.outputs import OUT, ResultFile, form
 from chaoskit.errors import BadInput, ExitCode, Problem, worst
 from chaoskit.examine.preflight import refuse_unconfirmed
 from chaoskit.gate.candidate import LeftOut
 from chaoskit.gate.choose import Wanted, candidates, left, scheduled, select, stacks_side_by_side
 from chaoskit.gate.coverage import KINDS, covered, proven_by
+from chaoskit.gate.earlier import Earlier, read_gate
 from chaoskit.gate.gate import Gate, Outcome
 from chaoskit.gate.index import write_index
 from chaoskit.gate.record import AtScale, Record, load_record, save_record
@@ -28,6 +30,7 @@ from chaoskit.observe.pressure import idle_cores
 from chaoskit.report.checklist import lines
 from chaoskit.report.junit import Case, junit
 from chaoskit.report.terminal import print_to
+from chaoskit.report.written import MARKDOWN
 from chaoskit.run.planning import Asked
 from chaoskit.run.prepare import make_folder
 from chaoskit.run.signals import signals_end
@@ -53,6 +56,8 @@ _TRIES = 64
 @click.option("--junitxml", type=ResultFile(), help="Write the results as JUnit XML.")
 @click.option("--confirm", default="", metavar="NAME", help="The environment of an attached target, to break it.")
 @click.option("--dry-run", is_flag=True, help="Explain the schedule and touch nothing.")
+@click.option("--compare", type=click.Path(path_type=Path), metavar="OLD", help="Say what changed since this gate.")
+@form("text", "markdown")
 def gate_command(
     scenarios: tuple[str, ...],
     asked: Asked,
@@ -68,9 +73,12 @@ def gate_command(
     junitxml: Path | None,
     confirm: str,
     dry_run: bool,
+    compare: Path | None,
+    format_: str,
 ) -> ExitCode:
     """Run many scenarios and answer whether to release; without SCENARIOS, all that are known."""
     record = load_record(out)
+    old = read_gate(compare) if compare is not None else None
     shared = replace(asked, confirm=confirm)
     wanted = Wanted(scenarios, keyword, tag, failed, budget, count)
     everyone, left_out = candidates(wanted, shared, record)
@@ -78,7 +86,7 @@ def gate_command(
     side_by_side = jobs or stacks_side_by_side(os.cpu_count() or 1, idle_cores())
     chosen, more = select(everyone, wanted, known, side_by_side)
     left_out = sorted([*left_out, *more], key=lambda one: one.name)
-    screen = console()
+    screen = console(stderr=format_ != "text")
     if not chosen:
         print_to(screen, Group(*left_out_lines(left_out, known)))
         raise BadInput(
@@ -101,7 +109,10 @@ def gate_command(
             leave(junitxml, junit("chaoskit gate", cases), named=True)
 
     while len(codes) < count:
-        codes.append(_play(schedule, shared, first, out, record, require_coverage, keep, left_out))
+        code, index = _play(schedule, shared, first, out, record, require_coverage, keep, left_out, old, screen)
+        codes.append(code)
+        if format_ == "markdown":
+            click.echo(index.with_name(MARKDOWN).read_text(encoding="utf-8"), nl=False)
         if codes[-1] == ExitCode.ABORTED or (first and codes[-1] != ExitCode.PASS):
             break
     return worst(codes)
@@ -116,16 +127,18 @@ def _play(
     require: float | None,
     keep: Callable[[Sequence[Outcome]], None],
     not_chosen: Sequence[LeftOut],
-) -> ExitCode:
-    screen = console()
+    old: Earlier | None,
+    screen: Console,
+) -> tuple[ExitCode, Path]:
     where = make_folder(out, "gate", latest=False)
 
     def hear(outcome: Outcome) -> None:
         print_to(screen, outcome_line(outcome))
 
-    gate = Gate(where, shared, hear, stop_at_first=first)
+    gate, begun_at = Gate(where, shared, hear, stop_at_first=first), time.monotonic()
     with signals_end(gate.interrupt):
         outcomes = gate.run(schedule)
+    took_s = time.monotonic() - begun_at
     known = record.at(schedule.stacks[0].members[0].plan.time_scale)
     for one in outcomes:
         at = one.folder.stat().st_mtime
@@ -149,10 +162,10 @@ def _play(
         codes.append(ExitCode.FAIL)
     codes += [ExitCode.USAGE for one in not_chosen if one.wrong]
     ending = worst(codes)
-    index = write_index(where, outcomes, coverage, left_out, ending)
+    index = write_index(where, outcomes, coverage, left_out, ending, took_s, old)
     screen.print(f"report: {index}", highlight=False, markup=False)
     screen.print(f"{'release' if ending == ExitCode.PASS else 'do not release'} (exit {int(ending)})", highlight=False)
-    return ending
+    return ending, index
 
 
 def _not_played(one: LeftOut) -> Case:

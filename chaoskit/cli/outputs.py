@@ -13,15 +13,23 @@ import locale
 import os
 import select
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from chaoskit.errors import ExitCode
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 _GONE = (errno.EPIPE, errno.EIO)
 """A pipe without a reader, a terminal that was hung up: no reader is left."""
+
+
+def form(*forms: str) -> Callable[[F], F]:
+    """The option `--format` of a command that prints in these forms, the first one by itself."""
+    return click.option("--format", "format_", type=click.Choice(forms), default=forms[0], show_default=True)
 
 
 class Outlasting(io.FileIO):

@@ -9,7 +9,7 @@ import click
 from chaoskit.alerting.config import load_config
 from chaoskit.cli.console import console
 from chaoskit.cli.numbers import TIME_SCALE
-from chaoskit.cli.outputs import OUT, ResultFile
+from chaoskit.cli.outputs import OUT, ResultFile, form
 from chaoskit.cli.sources import FILE as _FILE
 from chaoskit.cli.sources import versions_of, yours_option
 from chaoskit.errors import BadInput, ExitCode, Problem
@@ -22,10 +22,11 @@ from chaoskit.rehearse.inputs import (
     template_files,
     with_a_job,
 )
-from chaoskit.rehearse.output import exit_code, text_lines, to_github, to_json, to_junit
+from chaoskit.rehearse.output import exit_code, text_lines, to_github, to_json, to_junit, to_markdown
 from chaoskit.rehearse.session import Asked, Session
 from chaoskit.rehearse.unit_tests import groups_in
 from chaoskit.report.text import clean_lines
+from chaoskit.report.written import MARKDOWN
 from chaoskit.run.prepare import make_folder
 from chaoskit.stack.binaries import require
 from chaoskit.stack.original import able, ask
@@ -47,7 +48,7 @@ from chaoskit.units import parse_duration
 @click.option("--longest", default="60s", show_default=True, metavar="TIME", help="Real time that one rule may take.")
 @click.option("--require-told", is_flag=True, help="An alert that no receiver with an integration hears of fails.")
 @click.option("--write-promise", type=ResultFile(), metavar="FILE", help="Write the computed windows as a promise.")
-@click.option("--format", "format_", type=click.Choice(("text", "json", "github")), default="text", show_default=True)
+@form("text", "json", "github", "markdown")
 @click.option("--junitxml", type=ResultFile(), metavar="FILE", help="Write the results as JUnit XML.")
 @OUT
 @yours_option
@@ -122,12 +123,15 @@ def rehearse_command(
         (lambda line: None) if quiet else (lambda line: screen.print(line, markup=False, highlight=False)),
     )
     found = session.rehearse()
+    leave(folder / MARKDOWN, to_markdown(found).encode())
     if write_promise is not None:
         leave(write_promise, session.promise_text(found.outcomes).encode(), named=True)
     if junitxml is not None:
         leave(junitxml, to_junit(found), named=True)
     if format_ == "json":
         click.echo(to_json(found))
+    elif format_ == "markdown":
+        click.echo(to_markdown(found), nl=False)
     elif format_ == "github":
         for line in to_github(found):
             click.echo(line)

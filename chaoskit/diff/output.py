@@ -1,14 +1,19 @@
-"""A difference for machines: JSON, and the workflow commands that GitHub shows beside the lines."""
+"""A difference for machines: JSON, the workflow commands that GitHub shows beside the lines, and Markdown."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from chaoskit.check.output import workflow_command
-from chaoskit.diff.model import NEVER, Change, Difference
+from chaoskit.diff.model import KINDS, NEVER, Change, Difference
 from chaoskit.errors import Place
+from chaoskit.markdown import document, folded, plain, table
+from chaoskit.units import amount
+
+_MOST = 12
+"""Changes of Markdown that are not folded."""
 
 
 def to_json(difference: Difference) -> str:
@@ -50,6 +55,40 @@ def to_github(difference: Difference) -> Iterator[str]:
     for each in together(difference.changes):
         level = "warning" if each.change.new == NEVER or each.change.kind in ("removed", "lost") else "notice"
         yield workflow_command(level, each.change.place or Place(""), each.change.kind, sentence(each))
+
+
+def to_markdown(difference: Difference) -> str:
+    """For a comment on a pull request: broken promises, what changes for whom; every change with its reason folded."""
+    told = together(difference.changes)
+    alerts = len({each.alert for each in difference.changes if each.alert})
+    broken = amount(len(difference.broken), "promises")
+    head = ["## chaoskit diff", ""]
+    if difference.empty:
+        return document([*head, "Nothing changes for people: they hear of the same, at the same times.", ""], [])
+    head += [f"{amount(alerts, 'alerts')} differ for people; {broken} broken.", ""]
+    parts = [_listed("Promises that this breaks", [(each.message, each.place) for each in difference.broken])]
+    parts.append(_listed("What the texts do not tell", [(each.message, each.place) for each in difference.doubts]))
+    first = [f"- {plain(sentence(each))}" for each in told[:_MOST]]
+    more = [f"- and {len(told) - _MOST} more, below"] if len(told) > _MOST else []
+    parts.append([*(["**What changes for whom**", ""] if told else []), *first, *more, ""])
+    for kind, what in KINDS.items():
+        rows = [
+            (plain(c.receiver or "–"), plain(_alerts(each.alerts)), plain(c.what), plain(c.old), plain(c.new), _why(c))
+            for each in told
+            if (c := each.change).kind == kind
+        ]
+        parts.append(folded(f"{what} ({len(rows)})", table(("who", "alerts", "what", "before", "after", "why"), rows)))
+    parts.append(_listed("Promises that this mends", [(each, None) for each in difference.mended]))
+    return document(head, parts)
+
+
+def _listed(title: str, said: Sequence[tuple[str, Place | None]]) -> list[str]:
+    items = [f"- {plain(text)}{f' ({plain(str(place))})' if place else ''}" for text, place in said]
+    return [f"**{title}**", "", *items, ""] if items else []
+
+
+def _why(change: Change) -> str:
+    return plain("; ".join(part for part in (change.why, str(change.place or "")) if part))
 
 
 @dataclass(frozen=True, slots=True)

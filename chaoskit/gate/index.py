@@ -1,60 +1,124 @@
-"""A gate's folder as one page: what may not be released and why, every scenario's report, and what was proven."""
+"""A gate's folder as one page: what may not be released and why, margins, every scenario's report, and what was proven;
+the same as Markdown for a job's summary, and for machines."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
 from chaoskit.errors import ExitCode
+from chaoskit.events import Header, decode
 from chaoskit.gate.candidate import LeftOut
 from chaoskit.gate.coverage import KINDS, Coverage
+from chaoskit.gate.earlier import SUMMARY, Earlier, differences
+from chaoskit.gate.figures import Cell, by_hop, by_receiver, href_of, notices_and_alerts, promises, smallest
 from chaoskit.gate.gate import Outcome
 from chaoskit.gate.view import reasons_of
-from chaoskit.report.html import render
-from chaoskit.report.text import shortened
-from chaoskit.report.written import PAGE
+from chaoskit.markdown import document, folded, plain, table
+from chaoskit.report.html import began_at, render
+from chaoskit.report.text import in_words, real, shortened
+from chaoskit.report.written import MARKDOWN, PAGE
 from chaoskit.surroundings import leave
+from chaoskit.units import amount
+from chaoskit.verify.verdict import Result
 
 INDEX = "index.html"
-SUMMARY = "gate.json"
 _MOST_REASONS = 5
+_MOST_CHANGES = 200
 _WORST_FIRST = ("FAIL", "ERROR", "UNKNOWN", "PASS")
 
 
 def write_index(
-    folder: Path, outcomes: Sequence[Outcome], coverage: Coverage, left_out: Sequence[LeftOut], ending: ExitCode
+    folder: Path,
+    outcomes: Sequence[Outcome],
+    coverage: Coverage,
+    left_out: Sequence[LeftOut],
+    ending: ExitCode,
+    took_s: float = 0.0,
+    old: Earlier | None = None,
 ) -> Path:
-    """Writes the page, what did not pass first, and the same for machines, beside the scenarios' folders; its path."""
-    leave(folder / SUMMARY, _summary(outcomes, coverage, left_out, ending))
+    """Writes the page, what did not pass first, and the same for jobs and machines, beside the scenarios' folders.
+
+    `took_s` are the real seconds of the whole gate, `old` is an earlier one to compare it with. Returns the page.
+    """
+    leave(folder / SUMMARY, _summary(folder, outcomes, coverage, left_out, ending, took_s))
+    shown = _shown(folder, outcomes, coverage, left_out, ending, took_s, old)
+    leave(folder / INDEX, render("gate.html", **shown))
+    leave(folder / MARKDOWN, _markdown(shown).encode())
+    return folder / INDEX
+
+
+def _shown(
+    folder: Path,
+    outcomes: Sequence[Outcome],
+    coverage: Coverage,
+    left_out: Sequence[LeftOut],
+    ending: ExitCode,
+    took_s: float,
+    old: Earlier | None,
+) -> dict[str, Any]:
+    """Everything that the page and the Markdown say."""
     listed = sorted(outcomes, key=lambda one: (_WORST_FIRST.index(_result(one)), one.candidate.name))
-    wrong = [one for one in left_out if one.wrong]
-    file = folder / INDEX
-    leave(
-        file,
-        render(
-            "gate.html",
-            released=ending == ExitCode.PASS,
-            exit_code=int(ending),
-            name=folder.name,
-            passed=sum(one.exit_code == ExitCode.PASS for one in outcomes),
-            outcomes=[*map(_not_played, wrong), *(_line(folder, one) for one in listed)],
-            left_out=[one for one in left_out if not one.wrong],
-            percent=f"{coverage.percent:.0f}",
-            coverage=[
-                (kind, len(coverage.all[kind] & coverage.proven[kind]), len(coverage.all[kind]), coverage.missing(kind))
-                for kind in KINDS
-            ],
-        ),
-    )
-    return file
+    lines = [*(_not_played(one) for one in left_out if one.wrong), *(_line(folder, one) for one in listed)]
+    results = [line["result"] for line in lines]
+    told, fired = notices_and_alerts(outcomes)
+    least = min((c for one in outcomes if (c := smallest(folder, one))), key=lambda c: c.margin_vs or 0.0, default=None)
+    counts = promises(outcomes)
+    hops, receivers = by_hop(folder, outcomes), by_receiver(folder, outcomes)
+    return {
+        "released": ending == ExitCode.PASS,
+        "exit_code": int(ending),
+        "name": folder.name,
+        "passed": sum(one.exit_code == ExitCode.PASS for one in outcomes),
+        "outcomes": lines,
+        "results": [(name, results.count(name)) for name in _WORST_FIRST if name in results],
+        "unhealed": [one.candidate.name for one in listed if one.exit_code == ExitCode.NOT_HEALED],
+        "again": [line for line in lines if line["first"]],
+        "left_out": [one for one in left_out if not one.wrong],
+        "percent": f"{coverage.percent:.0f}",
+        "coverage": [
+            (kind, len(coverage.all[kind] & coverage.proven[kind]), len(coverage.all[kind]), coverage.missing(kind))
+            for kind in KINDS
+        ],
+        "matrices": [
+            ("Alerts and hops", "hop", hops, "how much later each hop could have come"),
+            (
+                "Alerts and receivers",
+                "receiver",
+                receivers,
+                "how much later any notice or all-clear there could have come",
+            ),
+        ],
+        "totals": [
+            ("took", f"{real(took_s)} min (real)" if took_s else "not known"),
+            ("scenarios one after the other", f"{real(sum(one.took_s for one in outcomes))} min (real)"),
+            ("promises", f"{counts[Result.PASS]} kept, {counts[Result.FAIL]} broken, {counts[Result.UNKNOWN]} unknown"),
+            ("notices", f"{told}, the all-clears included, for {fired} alerts that fired"),
+            ("smallest margin", f"{least.text} ({least.where})" if least else "none"),
+            ("second attempts", str(sum(one.attempt > 1 for one in outcomes))),
+        ],
+        "least": least,
+        "facts": _facts(outcomes),
+        "before": old.folder.name if old else "",
+        "changes": differences(old, outcomes, coverage)[:_MOST_CHANGES] if old else None,
+    }
 
 
-def _summary(outcomes: Sequence[Outcome], coverage: Coverage, left_out: Sequence[LeftOut], ending: ExitCode) -> bytes:
+def _summary(
+    folder: Path,
+    outcomes: Sequence[Outcome],
+    coverage: Coverage,
+    left_out: Sequence[LeftOut],
+    ending: ExitCode,
+    took_s: float,
+) -> bytes:
     found = {
         "exit_code": int(ending),
+        "took_s": round(took_s, 1),
         "scenarios": [
             {
                 "name": one.candidate.name,
@@ -64,6 +128,7 @@ def _summary(outcomes: Sequence[Outcome], coverage: Coverage, left_out: Sequence
                 "attempt": one.attempt,
                 "run": one.folder.name,
                 "reasons": reasons_of(one),
+                "smallest_margin": _as_json(smallest(folder, one)),
             }
             for one in outcomes
         ]
@@ -76,6 +141,7 @@ def _summary(outcomes: Sequence[Outcome], coverage: Coverage, left_out: Sequence
                 "attempt": 0,
                 "run": "",
                 "reasons": [one.why],
+                "smallest_margin": None,
             }
             for one in left_out
             if one.wrong
@@ -86,35 +152,133 @@ def _summary(outcomes: Sequence[Outcome], coverage: Coverage, left_out: Sequence
     return msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n"
 
 
+def _as_json(cell: Cell | None) -> Mapping[str, object] | None:
+    return {"margin_vs": cell.margin_vs, "where": cell.where} if cell else None
+
+
+def _facts(outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
+    """Who played it, when, where and with what, as the first history tells."""
+    header = next((found for one in outcomes if (found := _header(one.folder))), None)
+    if header is None:
+        return []
+    facts = [("began", began_at(header.t, header.origin))]
+    if origin := header.origin:
+        facts += [("by", f"{origin.by} on {origin.host}"), ("commit", origin.commit or "in no git repository")]
+    facts.append(("time scale", f"{header.time_scale:g} virtual seconds per real second"))
+    return [*facts, *((f"{name} version", version) for name, version in sorted(header.versions.items()))]
+
+
+def _header(folder: Path) -> Header | None:
+    try:
+        with (folder / "events.jsonl").open("rb") as file:
+            event = decode(file.readline())
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return event if isinstance(event, Header) else None
+
+
 def _result(outcome: Outcome) -> str:
     return str(outcome.verdict.result) if outcome.verdict else "ERROR"
 
 
-def _not_played(one: LeftOut) -> dict[str, object]:
+def _not_played(one: LeftOut) -> dict[str, Any]:
     return {
         "result": "UNKNOWN",
         "name": one.name,
         "title": "not played",
         "alerts": one.proves,
         "took": "",
-        "again": False,
+        "first": "",
         "href": "",
+        "margin": None,
+        "volume": "",
         "reasons": [shortened(one.why, 600)],
         "more": 0,
     }
 
 
-def _line(folder: Path, outcome: Outcome) -> dict[str, object]:
-    page = outcome.folder / PAGE
-    reasons = reasons_of(outcome)
+def _line(folder: Path, outcome: Outcome) -> dict[str, Any]:
+    reasons = [in_words(reason) for reason in reasons_of(outcome)]
+    told, fired = notices_and_alerts([outcome])
+    before = outcome.folder.with_name(outcome.candidate.name) / PAGE
+    there = before.is_file() and before.parent != outcome.folder
     return {
         "result": _result(outcome),
         "name": outcome.candidate.name,
         "title": outcome.candidate.plan.scenario.title,
         "alerts": ", ".join(sorted(outcome.candidate.expects)) or "nothing may fire",
         "took": f"{outcome.took_s:.0f} s",
-        "again": outcome.attempt > 1,
-        "href": quote(page.relative_to(folder).as_posix()) if page.is_file() else "",
+        "first": (quote(f"{before.parent.name}/{PAGE}") if there else "#scenarios") if outcome.attempt > 1 else "",
+        "href": href_of(folder, outcome),
+        "margin": smallest(folder, outcome),
+        "volume": f"{told} for {fired}" if fired else "",
         "reasons": [shortened(reason, 600) for reason in reasons[:_MOST_REASONS]],
         "more": max(0, len(reasons) - _MOST_REASONS),
     }
+
+
+def _markdown(shown: Mapping[str, Any]) -> str:
+    """For a comment or a job's summary: the answer, what did not pass and why; the rest folded."""
+    lines = shown["outcomes"]
+    answer = "release" if shown["released"] else "do not release"
+    head = [
+        f"## chaoskit gate: {answer}",
+        "",
+        f"{shown['passed']} of {len(lines)} scenarios passed, {shown['percent']} % proven (exit {shown['exit_code']}).",
+        "",
+    ]
+    if shown["unhealed"]:
+        head += [f"**NOT HEALED**: {', '.join(map(plain, shown['unhealed']))}. Run `chaoskit heal --all` there.", ""]
+    bad = [line for line in lines if line["result"] != "PASS"]
+    parts = [[f"- **{line['result']}** {plain(line['name'])}", *_reasons(line)] for line in bad]
+    parts.append([""])
+    if shown["changes"] is not None:
+        rows = [
+            (plain(scenario), plain(one.what), plain(one.old), plain(one.new), one.direction)
+            for scenario, one in shown["changes"]
+        ]
+        changed = table(("scenario", "what", "before", "now", ""), rows)
+        parts.append(
+            folded(f"{amount(len(rows), 'differences')} from {plain(shown['before'])}", changed or ["none", ""])
+        )
+    all_ = [
+        (
+            line["result"],
+            plain(line["name"]),
+            line["margin"].text if line["margin"] else "",
+            line["volume"],
+            line["took"],
+        )
+        for line in lines
+    ]
+    head_ = ("", "scenario", "smallest margin", "notices for alerts", "took")
+    parts.append(folded(f"all {len(lines)} scenarios", table(head_, all_)))
+    parts += [folded(title.lower(), _grid(what, matrix)) for title, what, matrix, _ in shown["matrices"]]
+    gaps = [
+        f"- {kind}: {proven} of {every}; without proof: {', '.join(map(plain, missing))}"
+        for kind, proven, every, missing in shown["coverage"]
+        if missing
+    ]
+    parts.append(folded("what was not proven", gaps))
+    facts = [(name, plain(value)) for name, value in (*shown["totals"], *shown["facts"])]
+    parts.append(folded("figures", table(("", ""), facts)))
+    return document(head, parts)
+
+
+def _reasons(line: Mapping[str, Any]) -> list[str]:
+    more = [f"  - and {line['more']} more"] if line["more"] else []
+    return [*(f"  - {plain(reason)}" for reason in line["reasons"]), *more]
+
+
+def _grid(what: str, matrix: Any) -> list[str]:
+    rows = [
+        (plain(alert), *(_worded(cells.get(column)) for column in matrix.columns))
+        for alert, cells in matrix.rows.items()
+    ]
+    return table(("alert", *map(plain, matrix.columns)), rows)
+
+
+def _worded(cell: Cell | None) -> str:
+    if cell is None:
+        return "–"
+    return cell.text if cell.result is Result.PASS else f"**{cell.result}** {cell.text}"

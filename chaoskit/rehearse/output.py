@@ -1,4 +1,4 @@
-"""A rehearsal as text, JSON, GitHub's workflow commands and JUnit XML, and the exit code it ends with."""
+"""A rehearsal as text, JSON, Markdown, GitHub's workflow commands and JUnit XML, and the exit code it ends with."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from chaoskit.check.output import workflow_command
 from chaoskit.errors import ExitCode, Place, worst
+from chaoskit.markdown import document, folded, plain, table
 from chaoskit.rehearse.outcome import SYNTHETIC, Heard, Rehearsed, RuleOutcome
 from chaoskit.rehearse.unit_tests import GroupRow
 from chaoskit.report.junit import Case, junit
@@ -94,9 +95,13 @@ def _rule(one: RuleOutcome) -> Iterator[str]:
         yield f"           {paragraph(reason)}"
 
 
-def _heard(heard: Heard) -> str:
+def _short(heard: Heard) -> str:
     text = " ".join(clean(heard.text).split())
-    said = text if len(text) <= _WIDEST else f"{text[:_WIDEST]}…"
+    return text if len(text) <= _WIDEST else f"{text[:_WIDEST]}…"
+
+
+def _heard(heard: Heard) -> str:
+    said = _short(heard)
     beside = f", told with {', '.join(map(clean, heard.beside))}" if heard.beside else ""
     return f"{heard.receiver} ({heard.integration}) {heard.after_vs:.0f} s after firing{beside}: {said}"
 
@@ -185,6 +190,46 @@ def to_github(found: Rehearsed) -> Iterator[str]:
             command = "error" if test.result is Result.FAIL else "warning"
             yield workflow_command(command, test.place, f"test {test.result}", f"{test.title}: {test.reason}")
     yield f"::notice title=rehearsal::{summary(found)}; {SYNTHETIC}"
+
+
+def to_markdown(found: Rehearsed) -> str:
+    """For a comment on a pull request: what did not pass and why, who would hear what; the rest folded."""
+    head = ["## chaoskit rehearse", "", f"{plain(summary(found))}.", ""]
+    parts = []
+    for one in found.rehearsed:
+        if one.result is not Result.PASS or one.told_to_nobody:
+            said = [f"  - {plain(text)}" for text in (*one.reasons, one.told_to_nobody) if text]
+            parts.append([f"- **{one.result}** {plain(one.rule.alert)} ({plain(str(one.rule.place))})", *said])
+    for row in found.findings:
+        if row.result is not Result.PASS:
+            parts.append([f"- **{row.result}** {plain(row.about)}", f"  - {plain(row.reason)}"])
+    parts.append([""])
+    heard = [
+        (
+            plain(one.rule.alert),
+            plain(f"{each.receiver} ({each.integration})"),
+            f"{each.after_vs:.0f} s",
+            plain(_short(each)),
+        )
+        for one in found.rehearsed
+        for each in one.heard
+    ]
+    parts.append(folded("who hears of what, how long after firing", table(("alert", "who", "after", "text"), heard)))
+    left = [
+        f"- {plain(one.rule.alert)} ({plain(str(one.rule.place))}): {plain(one.reasons[0])}"
+        for one in found.outcomes
+        if one.result is None
+    ]
+    parts.append(folded(f"not rehearsed: {len(left)}", left))
+    tests = [
+        (str(row.result or "not played"), plain(row.title), plain(str(row.place)), plain(row.reason))
+        for row in found.tests
+    ]
+    parts.append(folded(f"test groups: {len(tests)}", table(("", "group", "place", "why"), tests)))
+    parts.append(
+        folded("notes", [f"- {plain(note)}" for note in (*found.notes, SYNTHETIC, f"promise: {found.promise}")])
+    )
+    return document(head, parts)
 
 
 _SUITE = "chaoskit rehearse"

@@ -19,11 +19,11 @@ import msgspec
 from markupsafe import Markup
 
 from chaoskit.errors import BadInput, ExitCode
-from chaoskit.events import End, Equipment, Invoke, LoadTotals
+from chaoskit.events import End, Equipment, Invoke, LoadTotals, Origin
 from chaoskit.fold import Faults
 from chaoskit.history import History
 from chaoskit.hop import Lane
-from chaoskit.report.changes import changes
+from chaoskit.report.changes import compared
 from chaoskit.report.html_axis import Axis, Group
 from chaoskit.report.html_axis import Lane as Lane_
 from chaoskit.report.html_axis import Line as Instant
@@ -114,7 +114,7 @@ def page(
         banner=banner(verdict, trouble, found),
         title=verdict.title if verdict else "A history that cannot be judged",
         scenario=verdict.scenario if verdict else history.header.scenario if history else "no scenario",
-        began=_began(history) if history else "",
+        began=began_at(history.events[0].t, history.header.origin) if history else "",
         gate=gate,
         items=ITEMS,
         checklists=checklists[:_MOST],
@@ -122,7 +122,7 @@ def page(
         means=means(verdict.figures) if verdict else "",
         lines=lines(verdict.rows, reasons) if verdict else ([], 0),
         requests=_requests(verdict) if verdict else [],
-        changes=changes(before, verdict) if before and verdict else None,
+        changes=compared(before, verdict) if before and verdict else None,
         before=before.run_id if before else "",
         findings=_findings(verdict) if verdict else [],
         notes=[shortened(in_words(note), 1000) for note in verdict.notes[:_MOST]] if verdict else [],
@@ -248,7 +248,10 @@ def _facts(read: Read) -> list[tuple[str, str]]:
     facts = [("run", header.run_id)]
     if origin is not None:
         facts += [("by", f"{origin.by} on {origin.host}"), ("commit", origin.commit or "in no git repository")]
-    facts += [("began", _began(history)), ("took", f"{history.last_t - history.events[0].t:.1f} s (real)")]
+    facts += [
+        ("began", began_at(history.events[0].t, header.origin)),
+        ("took", f"{history.last_t - history.events[0].t:.1f} s (real)"),
+    ]
     if origin is not None and origin.command:
         facts.append(("again", origin.command))
     facts += [
@@ -287,10 +290,9 @@ def _inputs(history: History) -> list[tuple[str, str]]:
     return found
 
 
-def _began(history: History) -> str:
+def began_at(instant: float, origin: Origin | None) -> str:
     """When, on the clocks of those who were there where that is known."""
-    origin = history.header.origin
-    return _utc(history.events[0].t, origin.utc_offset_s if origin else 0)
+    return _utc(instant, origin.utc_offset_s if origin else 0)
 
 
 def _utc(instant: float, away_s: int = 0) -> str:

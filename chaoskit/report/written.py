@@ -1,4 +1,4 @@
-"""A run's verdict, its checklist and its page, beside its history."""
+"""A run's verdict, its checklist, its page and its summary, beside its history."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from chaoskit.history import read_history, readable_part
 from chaoskit.report.html import page
 from chaoskit.report.notes import read_notes
 from chaoskit.report.requests import csv_files
+from chaoskit.report.summary import to_markdown
 from chaoskit.surroundings import leave
 from chaoskit.verify.checklist import Checklist
 from chaoskit.verify.verdict import Verdict, to_json
@@ -20,10 +21,11 @@ from chaoskit.verify.verify import judge_all
 VERDICT = "verdict.json"
 CHECKLIST = "checklist.json"
 PAGE = "report.html"
+MARKDOWN = "summary.md"
 
 
 def judge_folder(folder: Path, before: Verdict | None = None, gate: str = "") -> tuple[Verdict, list[Checklist]]:
-    """Judges the history in a run's folder and leaves verdict, checklist and page beside it.
+    """Judges the history in a run's folder and leaves verdict, checklist, page and summary beside it.
 
     `before` is a verdict to compare it with, `gate` a link from the page to that of the gate it is a part of.
     """
@@ -32,6 +34,7 @@ def judge_folder(folder: Path, before: Verdict | None = None, gate: str = "") ->
     leave(folder / VERDICT, to_json(verdict))
     leave(folder / CHECKLIST, msgspec.json.format(msgspec.json.encode(checklists), indent=1) + b"\n")
     leave(folder / PAGE, page(history, verdict, (), checklists, read_notes(folder), before, gate))
+    leave(folder / MARKDOWN, to_markdown(verdict, before).encode())
     for name, content in csv_files(history).items():
         leave(folder / name, content)
     return verdict, checklists

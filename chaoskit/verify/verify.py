@@ -7,6 +7,7 @@ rows UNKNOWN, never the verdict green; so does one that leaves out a row that it
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -187,3 +188,11 @@ def _volume(case: Case) -> list[str]:
     told, names = len(counted(case)), len({episode.name for episode in fired})
     alerts, rules = amount(len(fired), "alerts"), amount(names, "rules")
     return [f"notices: {told} in all, the all-clears included, for {alerts} that fired ({rules})"]
+
+
+def volume_of(verdict: Verdict) -> tuple[int, int] | None:
+    """The notices and the alerts of `_volume`; None where the verdict does not tell."""
+    found = (
+        re.match(r"notices: (\d+) in all, the all-clears included, for (\d+) alert", note) for note in verdict.notes
+    )
+    return next(((int(one[1]), int(one[2])) for one in found if one), None)

@@ -6,8 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from chaoskit.errors import ExitCode
+from chaoskit.gate.candidate import LeftOut, candidate
+from chaoskit.gate.coverage import covered
+from chaoskit.gate.earlier import Earlier
+from chaoskit.gate.gate import Outcome
+from chaoskit.gate.index import write_index
 from chaoskit.report.html import page
-from chaoskit.verify.verify import judge_all
+from chaoskit.verify.verify import judge_all, plan_of, verify
 from tests.browser.conftest import Look
 from tests.browser.seen import faint, too_wide
 from tests.golden.doctored import recorded
@@ -35,6 +41,39 @@ def test_a_page_fits_a_phone_and_a_screen_and_all_its_text_can_be_read(name: str
             shown.emulate_media(color_scheme=scheme)
             assert (too_wide(shown), faint(shown)) == ([], []), (width, scheme)
     assert [one for one in asked if not one.startswith(("data:", "about:"))] == []
+
+
+def gate(folder: Path) -> str:
+    """The page of a gate with scenarios of each result, one at its second attempt, compared with an earlier one."""
+    plan = plan_of(recorded("kept").header)
+    outcomes = []
+    for name, of in (("b", "kept"), ("a", "notified-late"), ("died", "mailbox-died"), ("c-again", "kept")):
+        verdict, where = verify(recorded(of)), folder / name
+        where.mkdir()
+        (where / "report.html").write_text("its page")
+        one = candidate(name.removesuffix("-again"), "x.yml", plan, None)
+        outcomes.append(Outcome(one, verdict.exit_code, 12.4, where, 1 + name.endswith("-again"), 1, verdict))
+    (folder / "c").mkdir()
+    (folder / "c" / "report.html").write_text("its first page")
+    coverage = covered(plan.config, [], ())
+    for old in (None, Earlier(folder, {}, {})):
+        file = write_index(folder, outcomes, coverage, (LeftOut("d", "not selected", "X"),), ExitCode.FAIL, 61.0, old)
+    return file.as_uri()
+
+
+def test_a_gates_page_fits_can_be_read_and_is_filtered_by_keyboard(look: Look, tmp_path: Path) -> None:
+    shown = look(gate(tmp_path))
+    for width in (400, 1400):
+        shown.set_viewport_size({"width": width, "height": 900})
+        for scheme in ("light", "dark"):
+            shown.emulate_media(color_scheme=scheme)
+            assert (too_wide(shown), faint(shown)) == ([], []), (width, scheme)
+    names = shown.locator("#scenarios tbody[class] a bdi:visible")
+    assert names.all_inner_texts() == ["a", "died", "b", "c"]
+    for choice, left in (("FAIL", ["a"]), ("UNKNOWN", ["died"]), ("again", ["c"]), ("all", ["a", "died", "b", "c"])):
+        shown.locator(f"#show-{choice}").press("Space")
+        assert names.all_inner_texts() == left, choice
+    assert shown.locator("#scenarios h3").is_visible()
 
 
 def test_a_link_opens_what_is_folded_around_its_end(look: Look, tmp_path: Path) -> None:

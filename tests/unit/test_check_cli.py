@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -205,6 +206,21 @@ def test_a_file_beside_the_bundle_takes_the_place_of_its_own(bundle: Path) -> No
 def test_a_folder_with_neither_configuration_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="neither a Prometheus nor an Alertmanager configuration"):
         load_config(tmp_path)
+
+
+def test_findings_as_markdown_have_errors_with_what_to_do_and_the_rest_folded(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check("--bundle", str(bundle), "--format", "markdown")
+    before = capsys.readouterr().out
+    assert before.startswith("## chaoskit check\n\n")
+    assert "**error**" not in before.partition("<details>")[0]
+    promise = bundle / "notification_windows.yml"
+    promise.write_text(PROMISE.replace("for: 1m", "for: 9m"))
+    assert promise.read_text() != PROMISE
+    check("--bundle", str(bundle), "--format", "markdown")
+    shown = capsys.readouterr().out.partition("<details>")[0]
+    assert re.search(r"- \*\*error\*\* \S+: .*\n  - do: ", shown)
 
 
 def test_github_commands_are_escaped(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:

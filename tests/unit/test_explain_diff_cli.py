@@ -87,6 +87,21 @@ def test_a_broken_promise_ends_with_one(folder: Path, capsys: pytest.CaptureFixt
     assert out.splitlines()[0] == "Promises that this breaks"
 
 
+def test_a_difference_as_markdown_says_first_what_breaks_and_folds_the_reasons(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["diff", "old", "new", "--format", "markdown"]) is ExitCode.PASS
+    assert capsys.readouterr().out.startswith("## chaoskit diff\n\nNothing changes for people")
+    write(folder / "new", hidden())
+    assert run(["diff", "old", "new", "--format", "markdown"]) is ExitCode.FAIL
+    shown, _, folded = capsys.readouterr().out.partition("<details>")
+    assert "differ for people; 1 promise broken." in shown
+    assert shown.index("**Promises that this breaks**") < shown.index("**What changes for whom**")
+    assert "- WorkerDown -&gt; workers: 90–132 s becomes never" in shown
+    assert "| workers | WorkerDown |" in folded
+    assert "route 2 is now shadowed by route 1" in folded
+
+
 def test_a_difference_that_keeps_all_promises_ends_with_zero(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(folder / "new", ALERTMANAGER.replace("group_wait: 10s", "group_wait: 20s"))
     assert run(["diff", "old", "new"]) is ExitCode.PASS

@@ -23,6 +23,7 @@ LOWER_FIRST = [
         "hop",
         "identity",
         "kinds",
+        "markdown",
         "printable",
         "surroundings",
         "trust",

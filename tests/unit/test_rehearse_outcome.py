@@ -18,7 +18,7 @@ from chaoskit.hop import Hop
 from chaoskit.rehearse.drill import Given, given_drill
 from chaoskit.rehearse.inputs import ASSUMED
 from chaoskit.rehearse.outcome import Heard, Rehearsed, RuleOutcome, judge_wave, unrehearsed, with_static, worse
-from chaoskit.rehearse.output import exit_code, text_lines, to_github, to_json, to_junit
+from chaoskit.rehearse.output import exit_code, text_lines, to_github, to_json, to_junit, to_markdown
 from chaoskit.rehearse.perform import Performed
 from chaoskit.verify.case import case_of
 from chaoskit.verify.unproved import UNPROVED
@@ -50,6 +50,17 @@ def test_the_exit_code_is_that_of_the_worst_rule(config: AlertConfig) -> None:
     assert exit_code(found(unrehearsed(alerts(config)[0], "no series"))) == ExitCode.UNKNOWN
     row = Row(about="x", hop=Hop.FINDING, result=Result.FAIL, reason="surprise")
     assert exit_code(found(good, findings=(row,))) == ExitCode.FAIL
+
+
+def test_the_markdown_says_what_failed_and_folds_who_was_paged(config: AlertConfig) -> None:
+    left = unrehearsed(alerts(config)[1], "it always fires")
+    shown, _, folded = to_markdown(found(outcome(config, Result.FAIL, "too late"), left)).partition("<details>")
+    assert shown.startswith("## chaoskit rehearse\n\n1 of 2 alert rules rehearsed in 12 s: 1 FAIL (exit 1).")
+    assert "- **FAIL** " in shown
+    assert "  - too late" in shown
+    assert "| pager (pagerduty) | 10 s | Errors in api |" in folded
+    assert "it always fires" in folded
+    assert "detect hop not proven" in folded
 
 
 def test_the_text_says_who_was_paged_when_and_with_what_and_what_was_not_proven(config: AlertConfig) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -13,17 +15,20 @@ from html_page import Page, read_page
 
 from chaoskit import bundle
 from chaoskit.cli import commands, run
-from chaoskit.errors import EquipmentError, ExitCode
+from chaoskit.errors import BadInput, EquipmentError, ExitCode
 from chaoskit.gate.candidate import LeftOut, candidate
 from chaoskit.gate.coverage import could_prove, covered
+from chaoskit.gate.earlier import SUMMARY, Earlier, read_gate
+from chaoskit.gate.figures import by_hop, by_receiver, smallest
 from chaoskit.gate.gate import Gate, Outcome
-from chaoskit.gate.index import INDEX, SUMMARY, write_index
+from chaoskit.gate.index import INDEX, write_index
 from chaoskit.gate.schedule import Schedule
+from chaoskit.report.html import environment
 from chaoskit.report.junit import junit, promises
-from chaoskit.report.written import PAGE
+from chaoskit.report.written import MARKDOWN, PAGE
 from chaoskit.run.planning import Asked, plan_for
-from chaoskit.verify.verdict import Verdict
-from chaoskit.verify.verify import verify
+from chaoskit.verify.verdict import Result, Verdict, to_json
+from chaoskit.verify.verify import verify, volume_of
 from tests.golden.doctored import recorded
 
 PLAN = plan_for(Asked("worker-unhealthy", "local", bundle.folder()))[0]
@@ -39,15 +44,23 @@ def outcome(folder: Path, name: str, verdict: Verdict | None, attempt: int = 1, 
     return Outcome(candidate(name, "x.yml", PLAN, None), code, 12.4, where, attempt, 1, verdict, trouble)
 
 
-def index(folder: Path, outcomes: list[Outcome], ending: ExitCode, left_out: tuple[LeftOut, ...] = ()) -> Page:
+def index(
+    folder: Path,
+    outcomes: list[Outcome],
+    ending: ExitCode,
+    left_out: tuple[LeftOut, ...] = (),
+    old: Earlier | None = None,
+) -> Page:
     coverage = covered(PLAN.config, [could_prove(PLAN)], ())
-    file = write_index(folder, outcomes, coverage, left_out, ending)
+    file = write_index(folder, outcomes, coverage, left_out, ending, 146.0, old)
     assert file == folder / INDEX
     return read_page(file.read_bytes())
 
 
 def links(found: Page) -> list[str]:
-    return [given["href"] for tag, given in found.tags if tag == "a"]
+    """To scenarios' pages, each once."""
+    found_ = [given["href"] for tag, given in found.tags if tag == "a"]
+    return list(dict.fromkeys(href.partition("#")[0] for href in found_ if not href.startswith("#")))
 
 
 def test_a_gates_page_links_every_report_and_says_why_what_failed_did(tmp_path: Path) -> None:
@@ -63,6 +76,102 @@ def test_a_gates_page_links_every_report_and_says_why_what_failed_did(tmp_path: 
     assert "alerts 1 of 22; without proof: CircuitBreakerFlapping" in said
 
 
+def test_a_gates_page_has_the_smallest_margins_by_alert_and_hop_and_by_receiver(tmp_path: Path) -> None:
+    """Each leads to its row; `hold` has no room in its window, what came early is not near to breaking."""
+    kept, late = (outcome(tmp_path, name, verify(recorded(of))) for name, of in (("a", "kept"), ("b", "notified-late")))
+    hops, receivers = by_hop(tmp_path, [kept]), by_receiver(tmp_path, [kept])
+    assert hops.columns == ["detect", "hold", "clear", "notify", "all-clear", "content"]
+    cells = hops.rows["WorkerUnhealthy"]
+    rows = {(row.hop, row.to): (n, row) for n, row in enumerate(verify(recorded("kept")).rows)}
+    number, detect = rows["detect", ""]
+    assert detect.observed is not None
+    assert cells["detect"].margin_vs == pytest.approx(46 - detect.observed[0])
+    assert cells["detect"].href == f"a/report.html#row-{number}"
+    assert (cells["hold"].text, cells["hold"].margin_vs) == ("kept", None)
+    assert receivers.columns == ["critical-alerts", "worker-alerts"]
+    both = by_hop(tmp_path, [kept, late]).rows["WorkerUnhealthy"]["notify"]
+    assert (both.result, both.text, both.href.partition("#")[0]) == (Result.FAIL, "-74.5 s", "b/report.html")
+    assert smallest(tmp_path, late) == both
+    found = index(tmp_path, [kept, late], ExitCode.FAIL)
+    said = " ".join(found.text.split())
+    assert "notices 12, the all-clears included, for 2 alerts that fired" in said
+    assert "smallest margin -74.5 s (b: WorkerUnhealthy worker-1, notify at critical-alerts (webhook))" in said
+    assert "took 2:26 min (real)" in said
+    assert "b/report.html#row-" in "".join(given.get("href", "") for _, given in found.tags)
+
+
+def test_a_gates_page_is_filtered_without_a_script_and_shows_retries_apart(tmp_path: Path) -> None:
+    outcome(tmp_path, "b", verify(recorded("load-died")))
+    again = outcome(tmp_path, "b-again", verify(recorded("kept")), 2)
+    again = replace(again, candidate=candidate("b", "x.yml", PLAN, None))
+    found = index(tmp_path, [outcome(tmp_path, "a", verify(recorded("notified-late"))), again], ExitCode.FAIL)
+    radios = [given["id"] for tag, given in found.tags if tag == "input" and given["type"] == "radio"]
+    assert radios == ["show-all", "show-FAIL", "show-PASS", "show-again"]
+    assert [given["class"] for tag, given in found.tags if tag == "tbody" and "class" in given] == [
+        "FAIL",
+        "PASS again",
+    ]
+    assert "b: the first attempt; the second ended PASS" in " ".join(found.text.split())
+    assert "b/report.html" in links(found)
+    style = environment().get_template("style.css").render()
+    assert {f"show-{name}" for name in ("FAIL", "PASS", "UNKNOWN", "ERROR", "again")} == set(
+        re.findall(r"#(show-\w+):checked", style)
+    )
+
+
+def test_a_gate_that_left_something_broken_says_so_first(tmp_path: Path) -> None:
+    found = index(tmp_path, [outcome(tmp_path, "a", verify(recorded("run-killed")))], ExitCode.NOT_HEALED)
+    said = " ".join(found.text.split())
+    assert said.startswith("NOT HEALED")
+    assert said.index("chaoskit heal --all") < said.rindex("do not release")
+    assert "chaoskit heal --all" in (tmp_path / MARKDOWN).read_text()
+
+
+def test_a_gate_is_compared_with_an_earlier_one(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    for folder, of in (
+        (old, {"a": "kept", "b": "kept", "c": "kept"}),
+        (new, {"a": "notified-late", "b": "kept", "d": "kept"}),
+    ):
+        folder.mkdir()
+        outcomes = [outcome(folder, name, verify(recorded(what))) for name, what in of.items()]
+        for one in outcomes:
+            assert one.verdict is not None
+            (one.folder / "verdict.json").write_bytes(to_json(one.verdict))
+        found = index(folder, outcomes, ExitCode.FAIL, old=read_gate(old) if folder == new else None)
+    said = " ".join(found.text.split())
+    assert "What changed since old" in said
+    assert "d not played PASS" in said
+    assert "c PASS not played" in said
+    assert "worse a verdict PASS FAIL" in said
+    assert "worse a WorkerUnhealthy worker-1, notify at critical-alerts (email) PASS FAIL" in said
+    assert " b " not in said.partition("What changed")[2].partition("Alerts and hops")[0]
+    assert read_gate(old).verdict("nothing") is None
+    for wrong, what in ((tmp_path / "nowhere", "No such file"), (tmp_path, "No such file")):
+        with pytest.raises(BadInput, match=what):
+            read_gate(wrong)
+    (old / SUMMARY).write_text("[]")
+    assert run(["gate", "worker-unhealthy", "--dry-run", "--compare", str(old)]) is ExitCode.USAGE
+
+
+def test_a_gate_as_markdown_says_what_did_not_pass_and_folds_the_rest(tmp_path: Path) -> None:
+    kept, late = verify(recorded("kept")), verify(recorded("notified-late"))
+    index(tmp_path, [outcome(tmp_path, "a", kept), outcome(tmp_path, "b", late)], ExitCode.FAIL)
+    said = (tmp_path / MARKDOWN).read_text()
+    before, _, folded = said.partition("<details>")
+    assert before.startswith("## chaoskit gate: do not release\n\n1 of 2 scenarios passed, ")
+    assert "- **FAIL** b" in before
+    assert "74.4 s too late" in before
+    assert "**FAIL** -74.5 s" in folded
+    assert said.count("<details>") == said.count("</details>") >= 4
+
+
+def test_the_count_of_notices_is_read_as_it_is_written() -> None:
+    verdict = verify(recorded("kept"))
+    assert volume_of(verdict) == (6, 1)
+    assert volume_of(msgspec.structs.replace(verdict, notes=["nothing of the kind"])) is None
+
+
 def test_a_gate_that_passed_says_release(tmp_path: Path) -> None:
     found = index(
         tmp_path,
@@ -73,6 +182,7 @@ def test_a_gate_that_passed_says_release(tmp_path: Path) -> None:
     said = " ".join(found.text.split())
     assert "do not release" not in said
     assert "release 1 of 1 scenarios passed" in said
+    assert "1 PASS" in said
     assert "Left out scenario would prove why not played later LaterAlert it does not fit --budget 3m" in said
     summary = json.loads((tmp_path / SUMMARY).read_bytes())
     assert (summary["exit_code"], [one["result"] for one in summary["scenarios"]]) == (0, ["PASS"])
@@ -86,6 +196,7 @@ def test_a_scenario_without_a_verdict_has_its_trouble_in_place_of_a_link(tmp_pat
     assert not links(found)
     assert "ERROR" in found.text
     assert found.text.count("<b>\"'\\x1b\\x202e") == 4
+    assert "<b>" not in (tmp_path / MARKDOWN).read_text()
 
 
 def test_junit_of_a_run_has_a_case_for_each_promise() -> None:

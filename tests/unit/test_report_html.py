@@ -17,14 +17,14 @@ from chaoskit.events import AlertState, AnyEvent, Header, Invoke, LoadWindow, No
 from chaoskit.history import History, parse_history
 from chaoskit.hop import Hop
 from chaoskit.report import html
-from chaoskit.report.changes import changes
+from chaoskit.report.changes import changes, compared
 from chaoskit.report.html import NOT_DRAWN, page
 from chaoskit.report.html_load import load_group
 from chaoskit.report.html_why import why
 from chaoskit.report.notes import NOTES, read_notes
 from chaoskit.report.text import clean, fault_name, in_words, settings_words, telling
 from chaoskit.report.written import PAGE, VERDICT, judge_folder
-from chaoskit.verify.verdict import Result, Row, to_json
+from chaoskit.verify.verdict import Result, Row, Verdict, to_json
 from chaoskit.verify.verify import judge_all, verify
 from tests.golden.doctored import FOLDER, NAMES, mapped, recorded, with_events
 
@@ -268,6 +268,15 @@ def test_peoples_notes_are_merged_by_time_and_nothing_in_them_breaks_out(tmp_pat
     assert clean(EVIL) in found.text
 
 
+def _with_hop(verdict: Verdict, hop: Hop, **more: Any) -> Verdict:
+    """The verdict with another row of this hop at worker-alerts."""
+    rows = [
+        msgspec.structs.replace(row, **more) if (row.hop, row.to) == (hop, "worker-alerts (email)") else row
+        for row in verdict.rows
+    ]
+    return msgspec.structs.replace(verdict, rows=rows)
+
+
 def test_two_runs_are_compared_by_results_and_by_times_that_certainly_moved() -> None:
     kept, late = verify(recorded("kept")), verify(recorded("notified-late"))
     found = changes(kept, late)
@@ -276,10 +285,18 @@ def test_two_runs_are_compared_by_results_and_by_times_that_certainly_moved() ->
         ("WorkerUnhealthy worker-1, notify at critical-alerts (email)", "PASS", "FAIL", True),
         ("WorkerUnhealthy worker-1, notify at critical-alerts (webhook)", "PASS", "FAIL", True),
     ]
-    moved = next(one for one in found if one.what.endswith("notify at critical-alerts (email)") and "margin" in one.old)
-    assert (moved.worse, "(margin -74.4 s)" in moved.new) == (True, True)
+    figure = compared(kept, late)[len(found)]
+    assert (figure.what, figure.worse) == ("WorkerUnhealthy worker-1 at critical-alerts (email), fault to notice", None)
+    assert figure.new == "157.1–158.1 s"
     assert [one.worse for one in changes(late, kept)[:3]] == [False] * 3
     assert changes(kept, kept) == []
+    (wider,) = changes(kept, _with_hop(kept, Hop.NOTIFY, allowed=(30.0, 95.0)))
+    assert (wider.old, wider.new, wider.worse) == ("30–35 s", "30–95 s", None)
+    (thin,) = changes(kept, _with_hop(kept, Hop.NOTIFY, observed=(34.9, 36.0), margin_vs=0.1))
+    assert (thin.what, thin.new, thin.worse) == (
+        "WorkerUnhealthy worker-1, notify at worker-alerts (email): margin", "+0.1 s", True
+    )  # fmt: skip
+    assert changes(kept, _with_hop(kept, Hop.NOTIFY, observed=(32.0, 33.0), margin_vs=2.0)) == []
     gone = msgspec.structs.replace(kept, rows=kept.rows[1:])
     assert [(one.new, one.worse) for one in changes(kept, gone)] == [("not promised", None)]
     found_ = read_page(page(recorded("notified-late"), late, before=kept))

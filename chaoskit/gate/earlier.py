@@ -1,0 +1,101 @@
+"""An earlier gate, as its folder tells, and what differs from it: scenarios, promises, coverage."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from chaoskit.errors import BadInput, Place, Problem
+from chaoskit.files import HISTORY, SMALL, read_regular
+from chaoskit.gate.coverage import KINDS, Coverage
+from chaoskit.gate.gate import Outcome
+from chaoskit.report.changes import Changed, changes
+from chaoskit.report.written import VERDICT
+from chaoskit.verify.verdict import Verdict
+
+SUMMARY = "gate.json"
+_MOST_S = 1.5
+"""A scenario that takes so many times as long is told."""
+
+
+class Scenario(msgspec.Struct, frozen=True, kw_only=True):
+    """One scenario of a gate; what a later chaoskit adds is not read."""
+
+    name: str
+    result: str
+    run: str
+    took_s: float = 0.0
+
+
+class _Summary(msgspec.Struct, frozen=True, kw_only=True):
+    scenarios: list[Scenario]
+    unproven: dict[str, list[str]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A gate that was played before."""
+
+    folder: Path
+    scenarios: dict[str, Scenario]
+    unproven: dict[str, list[str]]
+
+    def verdict(self, name: str) -> Verdict | None:
+        """A scenario's verdict; None where it left none that can be read."""
+        with contextlib.suppress(OSError, msgspec.DecodeError, KeyError):
+            file = self.folder / Path(self.scenarios[name].run).name / VERDICT
+            return msgspec.json.decode(read_regular(file, HISTORY), type=Verdict)
+        return None
+
+
+def read_gate(folder: Path) -> Earlier:
+    """The gate of this folder; raises BadInput where it is none."""
+    try:
+        read = msgspec.json.decode(read_regular(folder / SUMMARY, 16 * SMALL), type=_Summary)
+    except (OSError, msgspec.DecodeError) as error:
+        said = error.strerror if isinstance(error, OSError) else str(error)
+        hint = f"give the folder of an earlier gate, which holds a {SUMMARY}"
+        raise BadInput(Problem(Place(str(folder / SUMMARY)), f"cannot be read: {said}", hint)) from None
+    return Earlier(folder, {one.name: one for one in read.scenarios}, read.unproven)
+
+
+def differences(old: Earlier, outcomes: Sequence[Outcome], coverage: Coverage) -> list[tuple[str, Changed]]:
+    """What differs, by scenario; coverage and scenarios that only one of the two played stand under no name."""
+    found = [("", change) for change in (*_played(old, outcomes), *_coverage(old, coverage))]
+    for outcome in sorted(outcomes, key=lambda one: one.candidate.name):
+        name, before = outcome.candidate.name, old.verdict(outcome.candidate.name)
+        if before is not None and outcome.verdict is not None:
+            found += [(name, change) for change in changes(before, outcome.verdict)]
+        if name in old.scenarios and (slower := _slower(old.scenarios[name].took_s, outcome.took_s)):
+            found.append((name, slower))
+    return found
+
+
+def _played(old: Earlier, outcomes: Sequence[Outcome]) -> Iterator[Changed]:
+    now = {one.candidate.name: one for one in outcomes}
+    for name in sorted(now.keys() - old.scenarios.keys()):
+        result = now[name].verdict.result if now[name].verdict else "ERROR"  # type: ignore[union-attr]
+        yield Changed(name, "not played", str(result), None)
+    for name in sorted(old.scenarios.keys() - now.keys()):
+        yield Changed(name, old.scenarios[name].result, "not played", None)
+    for name in sorted(name for name in now.keys() & old.scenarios.keys() if now[name].verdict is None):
+        yield Changed(name, old.scenarios[name].result, "ERROR", True)
+
+
+def _coverage(old: Earlier, coverage: Coverage) -> Iterator[Changed]:
+    for kind in KINDS:
+        before, now = set(old.unproven.get(kind, ())), set(coverage.missing(kind))
+        for name in sorted(now - before):
+            yield Changed(f"{kind}: {name}", "proven, or not there", "without proof", True)
+        for name in sorted((before - now) & coverage.all[kind]):
+            yield Changed(f"{kind}: {name}", "without proof", "proven", False)
+
+
+def _slower(old_s: float, new_s: float) -> Changed | None:
+    if not old_s or not new_s or 1 / _MOST_S < new_s / old_s < _MOST_S:
+        return None
+    return Changed("how long it took", f"{old_s:.0f} s", f"{new_s:.0f} s", None)
