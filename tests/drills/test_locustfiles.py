@@ -322,8 +322,8 @@ class Leaves(Base):
         self.ask("look")
         raise SystemExit(3)
 """,
-        1,
-        ("steady", "the locustfile ended the load: SystemExit: 3 (own.py:", "asked for exit code 3"),
+        3,
+        ("steady state not reached", "the locustfile ended the load: SystemExit: 3 (own.py:"),
         noted=lambda noted: 1 <= noted["look"] <= 4,
     ),
     "a file that ends its process": Kind("os._exit(0)\n", 2, ("own.py", "ended the process that imported it with 0")),
