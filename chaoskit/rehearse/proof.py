@@ -19,7 +19,7 @@ from typing import Any
 import promql_parser as promql
 
 from chaoskit.alerting.model import Rule
-from chaoskit.faults.scripted import Course, Scripted, notation
+from chaoskit.faults.scripted import Course, Scripted, Values, notation
 from chaoskit.rehearse.derive import Guess, closure, exprs_of, fed, guesses, queried, watched_by
 from chaoskit.rehearse.matching import queries, reason
 from chaoskit.rehearse.past import Far
@@ -40,6 +40,9 @@ _MOST_SAMPLES, _SPARSEST_S = 9600, 270.0
 _NO_STEP = re.compile(r":\s*\]")
 _MOST_TOGETHER = 200
 """Series of one test, above which no rule joins it."""
+_CLOCK, _NOW_S = re.compile(r"\btime\s*\(\s*\)"), 1.7e9
+_BETWEEN = 0.4
+"""Of an interval: evaluations are not at the instants of scrapes, and so a range of four intervals has four samples."""
 _ONE_STEP = "1000d"
 _ASKED_WHY = 6
 """So many of the guesses that had no result are asked about again, part by part."""
@@ -263,7 +266,8 @@ def roused(wave: Sequence[Proven], engine: Engine) -> frozenset[int]:
     every_s = engine.interval_s
     test = _test(0, wave[0].subject, Guess(tuple(series.values()), ""), every_s, "unfilled", [end])
     asked = [
-        asking(s.number, "rest", _stepped(s.rule.expr, every_s), end * every_s) for s in (one.subject for one in wave)
+        asking(s.number, "rest", _stepped(s.rule.expr, every_s), (end + _BETWEEN) * every_s)
+        for s in (one.subject for one in wave)
     ]
     names = {name: record for one in wave for name, record in closure(one.subject.rule, engine.records).items()}
     name = f"wave-{wave[0].subject.number}"
@@ -343,9 +347,9 @@ def _round(
 
     def test(at: int) -> _Test:
         subject, guess = trying[at]
-        return _metrics(subject, guess, engine.records), _test(
-            at, subject, guess, engine.interval_s, turn, asked.get(subject.number, ())
-        )
+        instants_ = asked.get(subject.number, ())
+        test = _test(at, subject, guess, engine.interval_s, turn, instants_, _late(subject.rule, engine.records))
+        return _metrics(subject, guess, engine.records), test
 
     by_rules: dict[tuple[str, ...], list[int]] = {}
     for at, (subject, _) in enumerate(trying):
@@ -418,8 +422,26 @@ def _levels(series: Scripted) -> list[float]:
     return [s.start for values in (series.rest, series.values) for s in values.segments if s.start is not None]
 
 
+def _late(rule: Rule, records: Mapping[str, Rule]) -> float:
+    """What is added to promtool's clock, which begins at 0: a value that is no time stamp must not pass for one."""
+    first, *others = exprs_of(rule, records)
+    odd = "timestamp(" in first or any(_CLOCK.search(expr) for expr in others)
+    return _NOW_S if _CLOCK.search(first) and not odd else 0.0
+
+
+def _moved(values: Values, by_s: float) -> Values:
+    some = (one if one.start is None else replace(one, start=one.start + by_s) for one in values.segments)
+    return replace(values, segments=tuple(some))
+
+
 def _test(
-    number: int, subject: Subject, guess: Guess, interval_s: float, turn: str, at: Sequence[int] = ()
+    number: int,
+    subject: Subject,
+    guess: Guess,
+    interval_s: float,
+    turn: str,
+    at: Sequence[int] = (),
+    late_s: float = 0.0,
 ) -> dict[str, Any]:
     when_ = instants(subject, guess, interval_s)
     course = Course(0.0, when_.rest * interval_s, when_.late * interval_s)
@@ -429,6 +451,8 @@ def _test(
     if turn == "unfilled":
         course, begin, end = Course(0.0), 1, max([math.ceil(subject.span_s / interval_s) + _SETTLE, *at])
     for one in guess.series:
+        if one.clock and late_s:
+            one = replace(one, rest=_moved(one.rest, late_s), values=_moved(one.values, late_s))
         values = notation(one, course, interval_s, end + 1, interval_s, begin)
         series.append({"series": one.key, "values": values})
     whens = {
@@ -449,10 +473,12 @@ def _test(
     if at:
         whens = {f"at{each}": each for each in at}
     expr = _stepped(subject.rule.expr, interval_s)
+    if late_s:
+        expr = _CLOCK.sub(f"(time() + {late_s:.0f})", expr)
     texts = {when: (expr, at) for when, at in whens.items()}
     if turn == "why":
         texts |= {word: (text, when_.filled - 1) for word, text in queries(expr).items()}
-    asked = [asking(number, word, text, at * interval_s) for word, (text, at) in texts.items()]
+    asked = [asking(number, word, text, (at + _BETWEEN) * interval_s) for word, (text, at) in texts.items()]
     return {"interval": format_duration(interval_s), "input_series": series, "promql_expr_test": asked}
 
 

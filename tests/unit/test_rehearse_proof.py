@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import pytest
 
 from chaoskit.alerting.model import Rule
 from chaoskit.errors import EquipmentError, Place
-from chaoskit.rehearse import proof
+from chaoskit.rehearse import derive, proof
 from chaoskit.rehearse.promtool import dumped, run_tests
-from chaoskit.rehearse.proof import Engine, Subject, prove
+from chaoskit.rehearse.proof import Engine, Proven, Subject, prove
+from chaoskit.stack.binaries import require
 
 
 def rule(metric: str) -> Rule:
@@ -68,3 +70,17 @@ def test_rules_that_see_nothing_of_each_other_are_asked_in_one_test(tmp_path: Pa
     found = proof._together([test("a", "b"), test("c"), test("b", "d"), test(""), test("e")])
     assert [one["promql_expr_test"] for one in found] == [["a", "b", "c", "e"], ["b", "d"], [""]]
     assert [len(one["input_series"]) for one in found] == [4, 2, 1]
+
+
+def test_what_holds_only_by_promtools_clock_is_not_proven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its evaluations are at the instants of samples, and its time begins at 0: in a stack neither is so."""
+
+    def proven(**exprs: str) -> list[Proven]:
+        subjects = [Subject(n, replace(rule(name), expr=expr), 60.0) for n, (name, expr) in enumerate(exprs.items())]
+        return prove(subjects, Engine({}, require().promtool, tmp_path / "proof", 15.0))[0]
+
+    (stamp,) = proven(c="3 <= round((c - time()) / 86400, 0.1) < 20")
+    assert all(one.clock for one in stamp.guess.series)
+    for setting in ("SEARCHED", "_LEAST"):
+        monkeypatch.setattr(derive, setting, 0)
+    assert [one.subject.rule.alert for one in proven(a="changes(a[1m]) > 3", b="changes(b[1m]) > 2")] == ["B"]
