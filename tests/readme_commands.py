@@ -57,6 +57,7 @@ ELSEWHERE = {
         "13 minutes in real time: planned here with the same words"
     ),
     ". .venv/bin/activate": "is the venv module's",
+    "chaoskit sla report --month 2026-10": "needs a month of evidence: tests/unit/test_sla_cli.py reports from one",
 }
 
 
