@@ -79,6 +79,10 @@ class Entry(stats.StatsEntry):
         self.num_reqs_per_sec[int(end)] += counts.finished
         self.num_fail_per_sec[int(end)] += counts.failed
         self.now_rps, self.now_failed = counts.finished / lasted_s, counts.failed / lasted_s
+        self.latencies(counts)
+
+    def latencies(self, counts: NameCounts) -> None:
+        """Adds how long these took, and nothing else."""
         for index, count in counts.latency:
             took = round(value_ms(index))
             self.response_times[stats.bucket_response_time(value_ms(index))] += count
@@ -165,7 +169,7 @@ class Account:
                 found.entries[key] = Entry(found, *key)
                 found.entries[key].start_time = begin
             found.entries[key].take(counts, end, max(end - begin, 0.1))
-            found.total.take(NameCounts(latency=counts.latency), end, 1.0)
+            found.total.latencies(counts)
             for text, count in counts.failures.items():
                 error = found.errors.setdefault(f"{label} {text}", stats.StatsError(key[1], key[0], clean(text)))
                 error.occurrences += count

@@ -41,6 +41,11 @@ class Mirror:
         self._told: Mapping[str, Any] = {}
         self.tell({"folder": "", "alive": False, "starting": False, "scenarios": []})
 
+    @property
+    def child(self) -> subprocess.Popen[bytes] | None:
+        """Its process, while there is one."""
+        return self._child
+
     def tell(self, more: Mapping[str, Any]) -> None:
         """Lets the mirror know what to show: the run's `folder`, whether it is `alive` or `starting`, `scenarios`."""
         if self._told and self._told == {**self._told, **more}:

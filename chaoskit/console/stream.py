@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -163,7 +163,13 @@ def read_verdict(folder: Path) -> Verdict | None:
 class Pictures:
     """The newest picture, and those who wait for it. `draw` makes one: {key: html}."""
 
-    def __init__(self, draw: Callable[[], Mapping[str, str]], look: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        draw: Callable[[], Mapping[str, str]],
+        look: Callable[[], bool],
+        thread_time: Callable[[], float] = time.thread_time,
+    ) -> None:
+        self._thread_time = thread_time
         self._draw = draw
         self._look = look
         self._newest: Mapping[str, str] = {}
@@ -178,15 +184,15 @@ class Pictures:
         """Whether no more listeners are taken."""
         return self._listeners >= MOST_STREAMS
 
-    async def run(self) -> None:
+    async def run(self, pause: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
         """Draws for as long as it is awaited; while nobody listens, it only looks."""
         while True:
-            begun = time.thread_time()
+            begun = self._thread_time()
             self._look()
             if self._listeners:
                 await self._renew()
-            self.cost_s = time.thread_time() - begun
-            await asyncio.sleep(max(LEAST_S, SHARE * self.cost_s))
+            self.cost_s = self._thread_time() - begun
+            await pause(max(LEAST_S, SHARE * self.cost_s))
 
     async def listen(self) -> AsyncIterator[bytes]:
         """Server-sent events: first the whole picture, then of each later one what has changed; a beat in between."""

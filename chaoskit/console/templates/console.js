@@ -2,6 +2,7 @@
   "use strict";
   const one = (what, where = document) => where.querySelector(what);
   const token = one('meta[name="chaoskit-token"]').content;
+  one("#scriptless").remove();
   const live = one("[data-stream]");
   let heard = Date.now(), spoken = 0, waiting = null;
 
