@@ -68,7 +68,7 @@ def _with_environment(source: Source, targets: Targets, text: str, now: int) -> 
     if not targets.match or targets.environment == "default":
         return text
     up = selector("up", targets.match)
-    if targets.environment not in source.label_values(targets.label, up, now - DAY_S, now):
+    if targets.environment not in source.label_values(targets.label, up, now - _MONTH_S, now):
         return text
     written = ", ".join(f"{key}: {json.dumps(value)}" for key, value in targets.match.items())
     with_it = f"match: {{{written}, {targets.label}: {targets.environment}}}"

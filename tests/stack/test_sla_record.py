@@ -16,13 +16,15 @@ from pathlib import Path
 
 import pytest
 
-from chaoskit.errors import ExitCode
+from chaoskit.cli import run
+from chaoskit.errors import BadInput, ExitCode
 from chaoskit.host.ports import reserve
+from chaoskit.sla.begin import write_targets
 from chaoskit.sla.compute import compliance
 from chaoskit.sla.model import DAY_S, Slice
 from chaoskit.sla.record import record
 from chaoskit.sla.store import Store, open_store
-from chaoskit.sla.targets import Targets, parse_targets
+from chaoskit.sla.targets import Targets, load_targets, parse_targets
 from chaoskit.sla.windows import between
 from chaoskit.stack.binaries import Binaries
 from tests.generations import GENERATIONS, programs
@@ -423,3 +425,63 @@ def test_other_generations_of_prometheus_give_the_same_rows(world: World, suite:
         code, said = said_by(targets_at(url), tmp_path / "a.db")
         assert code is ExitCode.PASS, said
     assert_same(tmp_path / "a.db", world.folder / "levels.db")
+
+
+# init
+
+
+def shop(url: str, folder: Path, said: list[str], old: str = "", new: str = "") -> ExitCode:
+    levels = TEXT.partition("prometheus: http://127.0.0.1:9090\n")[2].replace(old, new)
+    return write_targets(folder / "sla" / "targets.yml", f"prometheus: {url}", levels, said.append)
+
+
+def test_init_writes_targets_and_says_what_prometheus_has_of_them(world: World, tmp_path: Path) -> None:
+    said: list[str] = []
+    assert shop(world.url, tmp_path, said) is ExitCode.PASS
+    assert [one.name for one in load_targets(tmp_path / "sla" / "targets.yml").levels] == [
+        "uptime", "latency_p95", "latency_p99", "errors", "cache",
+    ]  # fmt: skip
+    assert any(one.startswith(f"{world.url} is Prometheus 2.") or "is Prometheus 3." in one for one in said)
+    assert f"its first data is of {datetime.fromtimestamp(world.told.begin, UTC):%Y-%m-%d}" in said
+    assert said[-1] == "next: chaoskit sla record"
+
+
+def test_init_tells_every_series_bucket_and_label_that_is_missing(world: World, tmp_path: Path) -> None:
+    said: list[str] = []
+    assert shop(world.url, tmp_path, said, "below: 5s", "below: 4s") is ExitCode.USAGE
+    assert any("has no bucket of 4 s" in one and "targets.yml:6" in one for one in said)
+    assert "errors: its series are there" in said
+
+
+def test_init_says_that_samples_are_kept_for_less_than_a_month(
+    world: World, binaries: Binaries, tmp_path: Path
+) -> None:
+    now = int(time.time())
+    write_blocks(
+        binaries, tmp_path / "data", {'up{job="insa-crm",instance="a"}': [(now - 3600 + n * 15, 1) for n in range(20)]}
+    )
+    said: list[str] = []
+    with (
+        prometheus(binaries, tmp_path, retention="15d") as url,
+        pytest.raises(BadInput, match="has no sample of") as told,
+    ):
+        shop(url, tmp_path, said, "{job: insa-crm}", "{job: shop}")
+    assert 'up{job="shop"}' in str(told.value)
+    assert any("it keeps samples for 15d, less than a month" in one for one in said)
+
+
+def test_init_with_a_profile_takes_its_environment_where_the_target_carries_it(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles" / "staging.yml").write_text(
+        f"chaoskit: 1\ntarget: {{attached: {{prometheus: '{world.url}', alertmanager: 'http://a', metrics: 'http://m', "
+        "environment: staging}}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert run(["sla", "init", "--profile", "staging"]) is ExitCode.PASS
+    targets = load_targets(Path("sla/targets.yml"))
+    assert (targets.match, targets.environment) == ({"job": "insa-crm", "environment": "staging"}, "staging")
+    assert run(["sla", "record"]) is ExitCode.PASS
+    with open_store("sla/levels.db") as store:
+        assert store.environments() == ["staging"]
