@@ -14,7 +14,7 @@ from chaoskit.cli.new import new_command, schema_command
 from chaoskit.cli.rehearse import rehearse_command
 from chaoskit.cli.runs import runs_group
 from chaoskit.cli.safety import heal_command, status_command, stop_command, unlock_command
-from chaoskit.cli.sla import sla_group
+from chaoskit.cli.sla_more import SLA
 from chaoskit.cli.ui import ui_command
 from chaoskit.cli.witness import witness_group
 
@@ -33,7 +33,7 @@ for command in (
     rehearse_command,
     runs_group,
     schema_command,
-    sla_group,
+    SLA,
     status_command,
     stop_command,
     ui_command,

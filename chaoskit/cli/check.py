@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ from chaoskit import bundle as shipped
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.check.facts import Facts
 from chaoskit.check.findings import LINTS, Finding, Said, Severity
+from chaoskit.check.levels import Level
 from chaoskit.check.metrics import Metrics, read_metrics
 from chaoskit.check.output import to_github, to_json, to_markdown
 from chaoskit.check.run import Outcome, check
@@ -29,6 +30,7 @@ from chaoskit.scenario.catalog import SUFFIXES, find_profile, is_shipped, profil
 from chaoskit.scenario.loader import load_scenario_file
 from chaoskit.scenario.model import Profile, Scenario
 from chaoskit.scenario.profile import load_profile_file
+from chaoskit.sla.targets import TARGETS, load_targets
 from chaoskit.stack.binaries import Tool
 from chaoskit.stack.check_programs import ask_programs
 from chaoskit.stack.original import Answer, ask
@@ -46,6 +48,7 @@ _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO
 @config_options
 @click.option("--scenarios", type=_FILE, metavar="DIR", help="Scenarios to check with them; default: ./scenarios.")
 @click.option("--metrics", type=_FILE, metavar="FILE", help="Known metrics: a name a line, or a saved metrics page.")
+@click.option("--targets", type=_FILE, metavar="FILE", help="Targets of service levels; default: sla/targets.yml.")
 @form("table", "json", "github", "markdown")
 @click.option("--ignore", multiple=True, metavar="ID", help="Leave out this lint's findings; repeatable.")
 @click.option("--strict", is_flag=True, help="Warnings count like errors.")
@@ -55,6 +58,7 @@ def check_command(
     files: dict[str, Any],
     scenarios: Path | None,
     metrics: Path | None,
+    targets: Path | None,
     format_: str,
     ignore: tuple[str, ...],
     strict: bool,
@@ -75,7 +79,8 @@ def check_command(
     here = Path("scenarios").resolve() if bundle else None
     found = _scenarios(scenarios, own, here, problems)
     profiles = _profiles(own, problems)
-    known = attempt(lambda: _metrics(metrics, folder), problems)
+    known = attempt(lambda: known_metrics(metrics, folder), problems)
+    levels = attempt(lambda: _levels(targets), problems)
     if config is None:
         raise BadInput(dict.fromkeys(problems))
     versions = versions_of(yours)
@@ -87,7 +92,7 @@ def check_command(
         raise BadInput(dict.fromkeys(problems))
     elsewhere |= said
     elsewhere["not-understood"] = (*elsewhere["not-understood"], *map(_left_out, problems))
-    outcome = check(Facts(config, found, profiles, known, _runbooks(folder), elsewhere), ignore)
+    outcome = check(Facts(config, found, profiles, known, _runbooks(folder), elsewhere, levels), ignore)
     if format_ == "json":
         click.echo(to_json(outcome))
     elif format_ == "markdown":
@@ -161,10 +166,18 @@ def _near(path: Path) -> Path:
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
-def _metrics(file: Path | None, folder: Path | None) -> Metrics | None:
+def known_metrics(file: Path | None, folder: Path | None) -> Metrics | None:
+    """The metrics that a file lists, or the one in the bundle's folder; None where there is neither."""
     if file is None and folder is not None and (folder / METRICS).is_file():
         file = _near(folder / METRICS)
     return None if file is None else read_metrics(read_text(file), str(file))
+
+
+def _levels(file: Path | None) -> list[Level] | None:
+    """The levels of the targets that were named, or of those here; None where there are none."""
+    from chaoskit.sla.against import watched
+
+    return watched(load_targets(file or TARGETS)) if file is not None or TARGETS.is_file() else None
 
 
 def _runbooks(folder: Path | None) -> frozenset[str] | None:
@@ -174,10 +187,7 @@ def _runbooks(folder: Path | None) -> frozenset[str] | None:
 
 def _print(outcome: Outcome) -> None:
     screen = console()
-    for finding in outcome.findings:
-        if LINTS[finding.id].topic != "coverage":
-            for line in _shown(finding):
-                screen.print(line, soft_wrap=True)
+    print_findings(finding for finding in outcome.findings if LINTS[finding.id].topic != "coverage")
     for each in outcome.coverage:
         done = f"scenarios exercise {each.exercised} of {each.all} {each.kind}{_names(each.missing)}"
         screen.print(Text(clean(done)), soft_wrap=True)
@@ -188,6 +198,14 @@ def _print(outcome: Outcome) -> None:
     said = [f"{count} {name}" for count, name in _counted(counts)]
     said += [f"{outcome.ignored} ignored"] if outcome.ignored else []
     screen.print(", ".join(said) or "nothing found", soft_wrap=True)
+
+
+def print_findings(findings: Iterable[Finding]) -> None:
+    """Each with its place, what it leads to and what to do."""
+    screen = console()
+    for finding in findings:
+        for line in _shown(finding):
+            screen.print(line, soft_wrap=True)
 
 
 def _names(missing: tuple[str, ...]) -> str:

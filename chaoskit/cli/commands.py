@@ -21,6 +21,7 @@ from chaoskit.cli.console import console as terminal
 from chaoskit.cli.doctor import examine, examine_profile, mend, to_json
 from chaoskit.cli.numbers import TIME_SCALE
 from chaoskit.cli.outputs import OUT, ResultFile, form
+from chaoskit.cli.sla_price import MAX_BUDGET, told
 from chaoskit.console import PORT
 from chaoskit.errors import BadInput, EquipmentError, ExitCode, Place, Problem, worst
 from chaoskit.events import Event, Notice, Stranger
@@ -70,6 +71,7 @@ def chaoskit() -> None:
 @click.option("--keep", is_flag=True, help="After a verdict other than PASS leave the stack up for a while.")
 @click.option("--junitxml", type=ResultFile(), help="Write the results as JUnit XML.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and touch nothing.")
+@MAX_BUDGET
 @click.option("--ui", is_flag=True, help="A live page beside the run, in a browser on this machine.")
 @click.option("--ui-port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="Or the next free one.")
 def run_command(
@@ -81,6 +83,7 @@ def run_command(
     keep: bool,
     junitxml: Path | None,
     dry_run: bool,
+    max_budget: float | None,
     ui: bool,
     ui_port: int,
 ) -> ExitCode:
@@ -91,7 +94,9 @@ def run_command(
     wrong: dict[str, BadInput] = {}
     for one in each:
         try:
-            plans[one.scenario] = plan_for(one)[0]
+            plan = plan_for(one)[0]
+            told(plan, max_budget)
+            plans[one.scenario] = plan
         except BadInput as error:
             wrong[one.scenario] = error
     problems = dict.fromkeys(problem for error in wrong.values() for problem in error.problems)
@@ -144,10 +149,12 @@ def _run_each(
 @chaoskit.command("plan")
 @click.argument("scenario")
 @asking
-def plan_command(scenario: str, asked: Asked) -> ExitCode:
-    """Show targets, timeline and windows; touches nothing."""
+@MAX_BUDGET
+def plan_command(scenario: str, asked: Asked, max_budget: float | None) -> ExitCode:
+    """Show targets, timeline and windows, and what a drill on a running system may cost; touches nothing."""
     plan = plan_for(replace(asked, scenario=scenario))[0]
     print_to(terminal(), plan_view(plan))
+    told(plan, max_budget)
     return ExitCode.UNKNOWN if any(each.broken for each in plan.puzzles) else ExitCode.PASS
 
 

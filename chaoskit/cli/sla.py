@@ -13,6 +13,7 @@ import click
 from chaoskit import bundle
 from chaoskit.cli.console import Commands, console, say
 from chaoskit.cli.outputs import OUT, ResultFile
+from chaoskit.cli.sla_config import config_of, scenarios
 from chaoskit.errors import BadInput, ExitCode, Problem
 from chaoskit.report.terminal import print_to
 from chaoskit.scenario.catalog import find_profile
@@ -137,6 +138,7 @@ def record_command(file: Path, db: str, since: str | None, check: bool) -> ExitC
 @windowed
 @ZONE
 @ENVIRONMENT
+@click.option("--html", type=ResultFile(), help="Also write a page with days, incidents and outages to this file.")
 @click.option("--csv", "csv_", type=ResultFile(), help="Also write a row a result to this file.")
 @click.option("--format", "format_", type=click.Choice(("text", "json")), default="text", show_default=True)
 @click.option("--gate", is_flag=True, help="Exit with 1 where a level was missed, with 3 where one is not known.")
@@ -150,6 +152,7 @@ def report_command(
     to: str | None,
     zone: str,
     environments: tuple[str, ...],
+    html: Path | None,
     csv_: Path | None,
     format_: str,
     gate: bool,
@@ -158,8 +161,10 @@ def report_command(
 
     Both bases are shown: `contract` leaves planned time out, `all` counts it. --gate judges the contract.
     """
-    from chaoskit.sla import report
+    from chaoskit.sla import known as heard
+    from chaoskit.sla import report, stories
     from chaoskit.sla.compute import compliance, known, recorded_to
+    from chaoskit.sla.page import page
     from chaoskit.sla.store import open_store
 
     targets, now = load_targets(file), int(time.time())
@@ -172,7 +177,12 @@ def report_command(
         parts = [one for each in months for one in compliance(store, targets, each, now=now, environments=chosen)]
         planned = [one for one in store.planned(None, window.starts_at, window.ends_at) if one.environment in chosen]
         store.write_results([*results, *parts], now)
-    made = report.Report(window, results, parts, planned)
+        made = report.Report(window, results, parts, planned)
+        if html is not None:
+            alerts = heard.known(config_of(), scenarios=scenarios())
+            reads = stories.read(store, targets, window, results)
+            told = [stories.story_of(one, window, targets, alerts) for one in reads]
+            leave(html, page(made, reads, told), named=True)
     if csv_ is not None:
         leave(csv_, report.to_csv([*results, *parts]).encode(), named=True)
     if format_ == "json":

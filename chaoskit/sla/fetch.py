@@ -27,7 +27,7 @@ from chaoskit.sla.counters import (
     steps,
 )
 from chaoskit.sla.gaps import Tally, event_rows
-from chaoskit.sla.model import DAY_S, SETTLED_S, SLICE_S, Buckets, Slice
+from chaoskit.sla.model import DAY_S, SETTLED_S, SLICE_S, Buckets, Episode, Slice
 from chaoskit.sla.source import Series, Source, doubled, environment_of, selector
 from chaoskit.sla.targets import Level, Targets, matches
 from chaoskit.sla.uptime import combined, instances, seen, states
@@ -91,6 +91,8 @@ class Fetched:
 
     slices: list[Slice] = field(default_factory=list)
     buckets: list[Buckets] = field(default_factory=list)
+    episodes: dict[str, list[Episode]] = field(default_factory=dict)
+    """Of alerts, by environment."""
 
 
 def names_of(level: Level) -> list[str]:

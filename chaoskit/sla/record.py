@@ -12,10 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from chaoskit.errors import BadInput, EquipmentError, ExitCode, Problem, worst
+from chaoskit.sla.alert_history import BEFORE_S, fetch_episodes
 from chaoskit.sla.compute import evidence_key, recorded_to, remember
 from chaoskit.sla.cross_check import disagreement
 from chaoskit.sla.fetch import HOUR_S, Asked, Fetched, Stretch, examine, together
-from chaoskit.sla.model import DAY_S, SETTLED_S, SLICE_S, Slice
+from chaoskit.sla.model import DAY_S, SETTLED_S, SLICE_S, Episode, Slice
 from chaoskit.sla.source import Server, Source
 from chaoskit.sla.store import Store
 from chaoskit.sla.targets import Level, Targets
@@ -123,7 +124,9 @@ class _Recorder:
                 if a >= b or source.url in failed or not levels:
                     continue
                 try:
-                    several.append(self._stretch(source, a, b).fetch(levels, self.pool))
+                    fetched = self._stretch(source, a, b).fetch(levels, self.pool)
+                    fetched.episodes = self._episodes(source, fetched, a, b)
+                    several.append(fetched)
                 except (BadInput, EquipmentError) as error:
                     failed.add(source.url)
                     yield _told(error, self.say)
@@ -152,14 +155,25 @@ class _Recorder:
         known = self.store.environments()
         return Stretch(source, self.targets, begin, end, lambda e, key: self.store.last_light(e, key, begin), known)
 
+    def _episodes(self, source: Source, fetched: Fetched, begin: int, end: int) -> dict[str, list[Episode]]:
+        def before(environment: str) -> list[Episode]:
+            return self.store.episodes(environment, begin - BEFORE_S, begin)
+
+        return fetch_episodes(source, self.targets, fetched.slices, before, begin, end)
+
     def _keep(self, several: Sequence[Fetched]) -> int:
         slices = _better([one.slices for one in several])
         buckets = {
             (one.environment, one.level, one.starts_at): one for each in reversed(several) for one in each.buckets
         }
+        lives = [one for each in several for some in each.episodes.values() for one in some]
+        # Of two sources the one that saw it longer.
+        longest = {
+            (one.environment, one.fingerprint, one.active_at): one for one in sorted(lives, key=lambda e: e.last_at)
+        }
         # One transaction, so that no environment is behind another one.
-        names = {one.environment for one in slices}
-        self.store.write(names, slices, buckets.values(), recorded_at=self.now)
+        names = {one.environment for one in slices} | {one.environment for one in longest.values()}
+        self.store.write(names, slices, buckets.values(), longest.values(), recorded_at=self.now)
         return len(slices)
 
     def _begins(self, sources: Sequence[tuple[Source, Server, int]], since: int | None) -> dict[str, int]:

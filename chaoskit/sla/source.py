@@ -41,6 +41,29 @@ class Server:
     retention_s: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """An alerting rule as it is loaded: how often it is evaluated, and its keep_firing_for."""
+
+    name: str
+    interval_s: float
+    kept_s: float
+
+
+class _Rule(msgspec.Struct, rename="camel"):
+    name: str
+    keep_firing_for: float = 0.0
+
+
+class _Group(msgspec.Struct):
+    interval: float
+    rules: list[_Rule]
+
+
+class _Groups(msgspec.Struct):
+    groups: list[_Group] = []
+
+
 class _Matrix(msgspec.Struct):
     metric: dict[str, str]
     values: list[tuple[float, str]] = []
@@ -95,6 +118,11 @@ class Source:
         """The values of a label on the series of a selector in this time."""
         params = {"match[]": selector, "start": str(begin), "end": str(end)}
         return self._get(f"/api/v1/label/{label}/values", params, list[str])
+
+    def rules(self) -> list[Rule]:
+        """The alerting rules that are loaded now; none where it does not tell."""
+        told = self._get("/api/v1/rules", {"type": "alert"}, _Groups, optional=True)
+        return [Rule(rule.name, group.interval, rule.keep_firing_for) for group in told.groups for rule in group.rules]
 
     def server(self) -> Server:
         """What answers there."""

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import pytest
 
+from chaoskit.alerting.config import load_config
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.bundle.render import render
 from chaoskit.check.facts import Facts
 from chaoskit.check.findings import LINTS, Finding, Severity
 from chaoskit.check.levels import Level, heard, watches
 from chaoskit.check.run import check
-from chaoskit.cli.sources import load_config
 from chaoskit.errors import Place
 from tests.check_examples import Edit, edited, facts
 
