@@ -24,10 +24,17 @@ target:
     alertmanager: http://127.0.0.1:9
     metrics: http://127.0.0.1:9/metrics
     witness: http://127.0.0.1:9
-    service: http://127.0.0.1:9
-handles: {role: {worker: {process: worker, label: worker_name}}}
-load: {rate: 1/s, mix: {leads: 1}}
-limits: {fault: 3m, run: 30m}
+limits: {fault: 4m, run: 30m}
+"""
+SCENARIO = """\
+chaoskit: 1
+title: The web server is stopped
+steps:
+  - inject: command
+    as: stopped
+    with: {start: [touch, x], stop: [rm, -f, x]}
+  - wait: 3m
+expect: nothing
 """
 TARGETS = "chaoskit: 1\nprometheus: http://127.0.0.1:9\nlevels: {uptime: {up: up, at_least: 99.9 %}}\n"
 
@@ -35,6 +42,7 @@ TARGETS = "chaoskit: 1\nprometheus: http://127.0.0.1:9\nlevels: {uptime: {up: up
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "staging.yml").write_text(PROFILE)
+    (tmp_path / "stopped.yml").write_text(SCENARIO)
     (tmp_path / "sla").mkdir()
     (tmp_path / "sla" / "targets.yml").write_text(TARGETS)
     monkeypatch.chdir(tmp_path)
@@ -42,7 +50,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def plan(*more: str) -> ExitCode:
-    return run(["plan", "worker-unhealthy", "--profile", "staging.yml", *more])
+    return run(["plan", "stopped.yml", "--profile", "staging.yml", *more])
 
 
 def test_the_price_of_an_attached_drill_is_said_and_too_dear_a_one_refused(
