@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: game-day test gate test-long test-sla test-ui fresh-machine generations lint setup clean
+.PHONY: game-day test gate test-long test-sla test-ui sla-demo fresh-machine generations lint setup clean
 
 game-day: setup         ## set up, then run the first drill
 	$(BIN)/chaoskit run worker-unhealthy
@@ -22,6 +22,9 @@ test-sla: setup generations  ## service levels on PostgreSQL and on each generat
 	sh scripts/postgresql
 	$(BIN)/python -m pip install --quiet --constraint requirements.lock "psycopg[binary]"
 	$(BIN)/python -m pytest -m sla
+
+sla-demo: setup         ## a month in a small Prometheus, recorded, as a report
+	$(BIN)/python scripts/sla_demo.py
 
 test-ui: setup          ## install Chromium where it is missing, then the tests that need it, all of them
 	command -v chromium >/dev/null || { apt-get update && apt-get install -y chromium; }

@@ -9,6 +9,8 @@ from typing import Any
 from chaoskit.bundle import folder
 
 FILES = sorted((folder() / "dashboards").glob("*.json"))
+LEVELS = folder() / "dashboards" / "chaoskit-service-levels.json"
+"""The one that is fed by recorded evidence, not by the service."""
 Dashboard = dict[str, Any]
 
 

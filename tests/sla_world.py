@@ -36,10 +36,15 @@ def write_blocks(binaries: Binaries, data: Path, samples: Samples, duration: str
 
 
 @contextmanager
-def prometheus(binaries: Binaries, folder: Path, *, retention: str = "10y") -> Iterator[str]:
-    """A Prometheus over the blocks in `folder/data`, at the URL that is given; it scrapes nothing."""
+def prometheus(binaries: Binaries, folder: Path, *, retention: str = "10y", scraped: int = 0) -> Iterator[str]:
+    """A Prometheus over the blocks in `folder/data`, at the URL that is given.
+
+    It scrapes nothing, but for a page at the port `scraped` each second, as the bundle scrapes the exporter.
+    """
     config = folder / "prometheus.yml"
-    config.write_text("global: {scrape_interval: 15s}\n")
+    where = f"static_configs: [{{targets: ['127.0.0.1:{scraped}']}}]"
+    job = f"scrape_configs: [{{job_name: sla, honor_labels: true, scrape_interval: 1s, {where}}}]\n"
+    config.write_text("global: {scrape_interval: 15s}\n" + (job if scraped else ""))
     port = reserve(1)[0]
     child = start_prometheus(
         binaries, config, folder / "data", port, folder / "prometheus.log",

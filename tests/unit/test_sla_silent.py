@@ -96,7 +96,7 @@ def test_errors_may_have_a_name_that_an_alert_does_not_read(config: AlertConfig)
 
 
 @pytest.mark.stack
-@pytest.mark.long
+@pytest.mark.sla
 @pytest.mark.parametrize("spoilt", [False, True], ids=["silent", "heard"])
 def test_promtool_finds_no_alert_in_the_known_pattern(config: AlertConfig, tmp_path: Path, spoilt: bool) -> None:
     """And one where a burst is longer than any may be."""
