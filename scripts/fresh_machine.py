@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from chaoskit.stack.binaries import os_release
-from chaoskit.stack.sources import Source, at_suite, machine_sources, own_archive
+from chaoskit.stack.install import Source, at_suite, machine_sources, own_archive
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("venv", "game-day", "test")
