@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: game-day test gate test-long test-sla test-ui sla-demo fresh-machine generations lint setup clean
+.PHONY: game-day test gate test-long test-sla test-ui screenshots sla-demo fresh-machine generations lint setup clean
 
 game-day: setup         ## set up, then run the first drill
 	$(BIN)/chaoskit run worker-unhealthy
@@ -29,6 +29,9 @@ sla-demo: setup         ## a month in a small Prometheus, recorded, as a report
 test-ui: setup          ## install Chromium where it is missing, then the tests that need it, all of them
 	command -v chromium >/dev/null || { apt-get update && apt-get install -y chromium; }
 	CHAOSKIT_BROWSER=required $(BIN)/python -m pytest -m browser
+
+screenshots: setup      ## the pictures of README and docs, taken anew
+	$(BIN)/python scripts/screenshots.py
 
 # As root, with debootstrap: game-day and tests on a fresh Debian, of which nothing is left afterwards.
 SUITE ?= bookworm

@@ -64,35 +64,34 @@ def read_gate(folder: Path) -> Earlier:
 
 
 def differences(old: Earlier, outcomes: Sequence[Outcome], coverage: Coverage) -> list[tuple[str, Changed]]:
-    """What differs, by scenario; coverage and scenarios that only one of the two played stand under no name."""
-    found = [("", change) for change in (*_played(old, outcomes), *_coverage(old, coverage))]
+    """What differs, by scenario; then, under no name, which of them only one of the two played, and what was proven."""
+    found = []
     for outcome in sorted(outcomes, key=lambda one: one.candidate.name):
         name, before = outcome.candidate.name, old.verdict(outcome.candidate.name)
         if before is not None and outcome.verdict is not None:
             found += [(name, change) for change in changes(before, outcome.verdict)]
-        if name in old.scenarios and (slower := _slower(old.scenarios[name].took_s, outcome.took_s)):
-            found.append((name, slower))
-    return found
+        if name in old.scenarios:
+            if outcome.verdict is None:
+                found.append((name, Changed("verdict", old.scenarios[name].result, "ERROR", True)))
+            elif slower := _slower(old.scenarios[name].took_s, outcome.took_s):
+                found.append((name, slower))
+    return found + [("", change) for change in (*_played(old, outcomes), *_coverage(old, coverage))]
 
 
 def _played(old: Earlier, outcomes: Sequence[Outcome]) -> Iterator[Changed]:
-    now = {one.candidate.name: one for one in outcomes}
-    for name in sorted(now.keys() - old.scenarios.keys()):
-        result = now[name].verdict.result if now[name].verdict else "ERROR"  # type: ignore[union-attr]
-        yield Changed(name, "not played", str(result), None)
-    for name in sorted(old.scenarios.keys() - now.keys()):
-        yield Changed(name, old.scenarios[name].result, "not played", None)
-    for name in sorted(name for name in now.keys() & old.scenarios.keys() if now[name].verdict is None):
-        yield Changed(name, old.scenarios[name].result, "ERROR", True)
+    now = {one.candidate.name for one in outcomes}
+    for names, words in ((now - old.scenarios.keys(), ("no", "yes")), (old.scenarios.keys() - now, ("yes", "no"))):
+        if names:
+            yield Changed(f"played: {', '.join(sorted(names))}", *words, None)
 
 
 def _coverage(old: Earlier, coverage: Coverage) -> Iterator[Changed]:
     for kind in KINDS:
         before, now = set(old.unproven.get(kind, ())), set(coverage.missing(kind))
-        for name in sorted(now - before):
-            yield Changed(f"{kind}: {name}", "proven, or not there", "without proof", True)
-        for name in sorted((before - now) & coverage.all[kind]):
-            yield Changed(f"{kind}: {name}", "without proof", "proven", False)
+        if lost := now - before:
+            yield Changed(f"{kind}: {', '.join(sorted(lost))}", "proven, or not there", "without proof", True)
+        if gained := (before - now) & coverage.all[kind]:
+            yield Changed(f"{kind}: {', '.join(sorted(gained))}", "without proof", "proven", False)
 
 
 def _slower(old_s: float, new_s: float) -> Changed | None:

@@ -70,6 +70,8 @@ def _afterwards(axis: Axis, evidence: Evidence) -> Iterator[Bar]:
     ):
         if phase in evidence.phases:
             begin, end = evidence.phases[phase], evidence.phases.get(following, axis.until)
+            if (end - begin) * axis.scale < 0.1:
+                continue  # nothing was left to undo
             title = f"{what} {axis.at(begin)} for {(end - begin) * axis.scale:.1f} s"
             yield axis.bar((begin, end), "wait", title, what.partition(",")[0])
 

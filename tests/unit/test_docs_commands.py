@@ -12,7 +12,11 @@ import pytest
 from chaoskit.cli.all import chaoskit
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.*")])
+PICTURES = (".jpg", ".png")
+PAGES = sorted(
+    [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+    + [path for path in (ROOT / "docs").rglob("*.*") if path.suffix not in PICTURES]
+)
 
 
 def shown(text: str) -> Iterator[tuple[int, str]]:
@@ -62,3 +66,20 @@ def test_the_commands_of_a_page_exist_with_their_options(page: Path) -> None:
 )
 def test_what_does_not_exist_is_found(text: str, said: str) -> None:
     assert [wrong(rest.split()) for _, rest in shown(text)] == [said]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.suffix == ".md"], ids=lambda page: page.name)
+def test_every_picture_is_there_is_small_and_says_what_it_shows(page: Path) -> None:
+    for words, target in re.findall(r"!\[(.*?)\]\((.+?)\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).stat().st_size < 200_000
+        assert len(words) > 40
+
+
+def test_every_picture_is_shown_somewhere_and_taken_by_a_command() -> None:
+    shown = {
+        Path(target).name for page in PAGES for target in re.findall(r"!\[.*?\]\((.+?)\)", page.read_text("utf-8"))
+    }
+    there = {path.name for path in (ROOT / "docs").rglob("*") if path.suffix in PICTURES}
+    taken = (ROOT / "scripts" / "screenshots.py").read_text(encoding="utf-8")
+    assert there == shown
+    assert {name for name in there if f'"{name}"' not in taken} == set()

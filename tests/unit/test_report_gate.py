@@ -141,8 +141,8 @@ def test_a_gate_is_compared_with_an_earlier_one(tmp_path: Path) -> None:
         found = index(folder, outcomes, ExitCode.FAIL, old=read_gate(old) if folder == new else None)
     said = " ".join(found.text.split())
     assert "What changed since old" in said
-    assert "d not played PASS" in said
-    assert "c PASS not played" in said
+    assert "played: d no yes" in said
+    assert "played: c yes no" in said
     assert "worse a verdict PASS FAIL" in said
     assert "worse a WorkerUnhealthy worker-1, notify at critical-alerts (email) PASS FAIL" in said
     assert " b " not in said.partition("What changed")[2].partition("Alerts and hops")[0]
