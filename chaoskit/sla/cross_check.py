@@ -25,7 +25,7 @@ def disagreement(
     begin = settled - DAY_S
     begin -= begin % HOUR_S
     length_s = settled - begin
-    slices = Stretch(source, targets, begin, settled, lambda *_: None).fetch(asked, pool).slices
+    slices = Stretch(source, targets, begin, settled, lambda *_: None).ask(asked, pool).fetch().slices
     found = []
     for one in asked:
         mine = [each for each in slices if each.level == one.key]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from chaoskit.errors import BadInput, Problem
@@ -55,6 +55,10 @@ class Asked:
     def up(self) -> str:
         """The selector of what says when it was scraped."""
         return selector(self.level.up or "up", self.level.match)
+
+    def histogram(self) -> str:
+        """The selector of all buckets of its histogram."""
+        return selector(f"{self.level.histogram}_bucket", self.level.match)
 
     def metrics(self) -> list[tuple[str, Callable[[Mapping[str, str]], bool | None]]]:
         """Selectors of its counters, each with what tells which of their series are good, and which are not its own."""
@@ -151,8 +155,11 @@ class Stretch:
     end: int
     last_light: Callable[[str, str], int | None]
     """Up to where an environment's level was known before: the end of its last slice that was not dark."""
-    known: Sequence[str] = ()
+    known: Callable[[], Sequence[str]] = tuple
     """Environments of earlier stretches: that nothing of them is found now is evidence too."""
+    _asked: Sequence[Asked] = ()
+    _answers: dict[tuple[str, str], Future[list[Series]]] = field(default_factory=dict)
+    """By what was asked for (raw, ends, resets, shown) and the selector."""
     _ups: dict[str, dict[str, list[Series]]] = field(default_factory=dict)
     _metrics: dict[str, _Metric] = field(default_factory=dict)
 
@@ -161,43 +168,44 @@ class Stretch:
         """The ends of its slices, and its begin."""
         return list(range(self.begin, self.end + 1, SLICE_S))
 
-    def fetch(self, asked: Sequence[Asked], pool: ThreadPoolExecutor) -> Fetched:
-        """The evidence of these levels; raises EquipmentError where there is no answer, BadInput for replicas."""
-        borders = self.borders
-        ups = {one.up(): None for one in asked}
-        metrics = {metric: None for one in asked if not one.level.is_time for metric, _ in one.metrics()}
-        histograms = {f"{one.level.histogram}_bucket": one for one in asked if one.level.kind == "latency"}
-        margin = SETTLED_S
-        raw = {up: pool.submit(self.source.raw, up, self.begin - margin, self.end + margin) for up in ups}
-        ends = {
-            metric: pool.submit(self.source.range, f"last_over_time({metric}{_SLICE})", self.begin, self.end, SLICE_S)
-            for metric in metrics
-        }
-        resets = {metric: pool.submit(self._resets, metric) for metric in metrics}
-        begin, end = (at - at % SHOWN_S for at in (self.begin, self.end))
-        shown = {
-            name: pool.submit(
-                self.source.range, f"last_over_time({selector(name, one.level.match)}{_SLICE})", begin, end, SHOWN_S
-            )
-            for name, one in histograms.items()
-            if begin < end
-        }
-        for up in ups:
-            self._ups[up] = self._by_environment(up, raw[up].result())
-        for metric in metrics:
-            found = ends[metric].result()
-            self._refuse_replicas(metric, found)
-            apart = "le" if "le=~" in metric else ""
-            self._metrics[metric] = self._read(metric, counters(found, resets[metric].result(), borders, apart), apart)
-        made = Fetched()
+    def ask(self, asked: Sequence[Asked], pool: ThreadPoolExecutor) -> Stretch:
+        """Begins to ask for the evidence of these levels; returns at once."""
+        self._asked = asked
+
+        def later(what: str, metric: str, *arguments: object) -> None:
+            if (what, metric) not in self._answers:
+                self._answers[what, metric] = pool.submit(*arguments)  # type: ignore[arg-type]
+
+        shown = [at - at % SHOWN_S for at in (self.begin, self.end)]
         for one in asked:
-            if one.level.is_time:
-                made.slices += self._time(one)
-            else:
-                made.slices += self._events(one)
-        for name in shown:
-            same = [one for one in asked if f"{one.level.histogram}_bucket" == name]
-            made.buckets += self._histograms(same, shown[name].result())
+            later("raw", one.up(), self.source.raw, one.up(), self.begin - SETTLED_S, self.end + SETTLED_S)
+            for metric, _ in () if one.level.is_time else one.metrics():
+                last = f"last_over_time({metric}{_SLICE})"
+                later("ends", metric, self.source.range, last, self.begin, self.end, SLICE_S)
+                later("resets", metric, self._resets, metric)
+            if one.level.kind == "latency" and shown[0] < shown[1]:
+                last = f"last_over_time({one.histogram()}{_SLICE})"
+                later("shown", one.histogram(), self.source.range, last, *shown, SHOWN_S)
+        return self
+
+    def fetch(self) -> Fetched:
+        """What was asked for; raises EquipmentError where there is no answer, BadInput for replicas."""
+        for (what, metric), answer in self._answers.items():
+            if what == "raw":
+                self._ups[metric] = self._by_environment(metric, answer.result())
+        for (what, metric), answer in self._answers.items():
+            if what == "ends":
+                found = answer.result()
+                self._refuse_replicas(metric, found)
+                apart = "le" if "le=~" in metric else ""
+                resets = self._answers["resets", metric].result()
+                self._metrics[metric] = self._read(metric, counters(found, resets, self.borders, apart), apart)
+        made = Fetched()
+        for one in self._asked:
+            made.slices += self._time(one) if one.level.is_time else self._events(one)
+            shown = self._answers.get(("shown", one.histogram()))
+            if shown is not None:
+                made.buckets += self._histogram(one.key, shown.result())
         return made
 
     def _resets(self, metric: str) -> list[Series]:
@@ -215,7 +223,7 @@ class Stretch:
     def _by_environment(self, up: str, found: Iterable[Series]) -> dict[str, list[Series]]:
         found = list(found)
         self._refuse_replicas(up, found)
-        made: dict[str, list[Series]] = {name: [] for name in self.known}
+        made: dict[str, list[Series]] = {name: [] for name in self.known()}
         for one in found:
             made.setdefault(self._environment(one.labels), []).append(one)
         return {name: instances(series) for name, series in made.items()}
@@ -260,9 +268,9 @@ class Stretch:
     def _earlier(self, metric: str) -> dict[Labels, float]:
         """The last values before this stretch: of the day before it, or since it was last known."""
         begin = self.begin - self.begin % DAY_S - DAY_S
-        for name in self.known:
-            for level in self.targets.levels:
-                last = self.last_light(name, level.name)
+        for name in self.known():
+            for one in self._asked:
+                last = self.last_light(name, one.key)
                 begin = min(begin, last - SLICE_S) if last is not None else begin
         found = self.source.instant(f"last_over_time({metric}[{self.begin - begin}s])", self.begin)
         return {labels_of(one.labels): one.values[-1] for one in found if one.values}
@@ -390,8 +398,8 @@ class Stretch:
             made.append(Slice(name, key, start, start + HOUR_S, **counts, coverage=coverage, source=self.source.url))
         return made
 
-    def _histograms(self, several: Iterable[Asked], found: Iterable[Series]) -> list[Buckets]:
-        """By how much all buckets rose in each quarter of a day, for each level that shows a quantile of them."""
+    def _histogram(self, key: str, found: Iterable[Series]) -> list[Buckets]:
+        """By how much all buckets of a level rose in each quarter of a day."""
         rose: dict[tuple[str, int], dict[str, float]] = {}
         whole: dict[tuple[str, str], list[Series]] = {}
         names: dict[tuple[str, ...], str] = {}
@@ -406,11 +414,7 @@ class Stretch:
                     if b - a == SHOWN_S * 1000:
                         counts = rose.setdefault((name, a // 1000), {})
                         counts[le] = counts.get(le, 0.0) + (y - x if y >= x else y)
-        return [
-            Buckets(name, one.key, start, start + SHOWN_S, counts)
-            for one in several
-            for (name, start), counts in sorted(rose.items())
-        ]
+        return [Buckets(name, key, start, start + SHOWN_S, counts) for (name, start), counts in sorted(rose.items())]
 
 
 def _told(row: Slice) -> float:

@@ -7,9 +7,10 @@ a recorder whose clock is wrong, that was killed, or that runs twice at once lea
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 
 from chaoskit.errors import BadInput, EquipmentError, ExitCode, Problem, worst
 from chaoskit.sla.alert_history import BEFORE_S, fetch_episodes
@@ -115,22 +116,23 @@ class _Recorder:
         end = max(settled for _, _, settled, _ in ready)
         start = min(begin for _, begin, _, _ in ready)
         count, failed = 0, set[str]()
-        for day in range(start - start % DAY_S, end, DAY_S):
-            wanted = {key for key, begin in begins.items() if begin < day + DAY_S}
+        days = range(start - start % DAY_S, end, DAY_S)
+        stretches = [self._stretches(day, ready, begins) for day in days[:1]]
+        for number, day in enumerate(days):
+            # The next day is asked for while this one is worked out.
+            stretches += [self._stretches(each, ready, begins) for each in days[number + 1 : number + 2]]
             several: list[Fetched] = []
-            for source, begin, settled, asked in ready:
-                a, b = max(day, begin), min(day + DAY_S, settled)
-                levels = [one for one in asked if one.key in wanted]
-                if a >= b or source.url in failed or not levels:
+            for stretch in stretches.pop(0):
+                if stretch.source.url in failed:
                     continue
                 try:
-                    fetched = self._stretch(source, a, b).fetch(levels, self.pool)
-                    fetched.episodes = self._episodes(source, fetched, a, b)
+                    fetched = stretch.fetch()
+                    fetched.episodes = self._episodes(stretch, fetched)
                     several.append(fetched)
                 except (BadInput, EquipmentError) as error:
-                    failed.add(source.url)
+                    failed.add(stretch.source.url)
                     yield _told(error, self.say)
-                    _owe(self.store, source.url, a)
+                    _owe(self.store, stretch.source.url, stretch.begin)
             for said in _disagreements(several, day):
                 self.say(said)
                 yield ExitCode.UNKNOWN
@@ -151,15 +153,27 @@ class _Recorder:
                 return one, []
         return one, problems
 
-    def _stretch(self, source: Source, begin: int, end: int) -> Stretch:
-        known = self.store.environments()
-        return Stretch(source, self.targets, begin, end, lambda e, key: self.store.last_light(e, key, begin), known)
+    def _stretches(
+        self, day: int, ready: Sequence[tuple[Source, int, int, list[Asked]]], begins: Mapping[str, int]
+    ) -> list[Stretch]:
+        """A day of each source, asked for."""
+        found = []
+        for source, begin, settled, asked in ready:
+            a, b = max(day, begin), min(day + DAY_S, settled)
+            levels = [one for one in asked if begins[one.key] < day + DAY_S]
+            if a < b and levels:
+                light = partial(self.store.last_light, before=a)
+                stretch = Stretch(source, self.targets, a, b, light, self.store.environments)
+                found.append(stretch.ask(levels, self.pool))
+        return found
 
-    def _episodes(self, source: Source, fetched: Fetched, begin: int, end: int) -> dict[str, list[Episode]]:
+    def _episodes(self, stretch: Stretch, fetched: Fetched) -> dict[str, list[Episode]]:
+        begin, end = stretch.begin, stretch.end
+
         def before(environment: str) -> list[Episode]:
             return self.store.episodes(environment, begin - BEFORE_S, begin)
 
-        return fetch_episodes(source, self.targets, fetched.slices, before, begin, end)
+        return fetch_episodes(stretch.source, self.targets, fetched.slices, before, begin, end)
 
     def _keep(self, several: Sequence[Fetched]) -> int:
         slices = _better([one.slices for one in several])
