@@ -115,7 +115,8 @@ def _cause(some: list[tuple[int, Sentence]], case: Case | None, shown: Mapping[i
     ]
     alerts = {one.about: one for one in case.instances} if case and case.rehearsal is None else {}
     named = dict.fromkeys(said.row.about for _, said in some if said.row.about in alerts)
-    governed = "" if together and head == first.governed else first.governed
+    settings = {said.governed for _, said in some}
+    governed = first.governed if len(settings) == 1 and head != first.governed else ""
     return Cause(
         str(first.row.result),
         shortened(head, _LONGEST),

@@ -20,7 +20,7 @@ NOT_JUDGED = "NOT JUDGED"
 _SENTENCES = {
     "PASS": "Every promise was kept.",
     "FAIL": "A promise was broken.",
-    "UNKNOWN": "Nobody can know whether the promises were kept.",
+    "UNKNOWN": "The evidence does not tell whether the promises were kept.",
     NOT_JUDGED: "This history cannot be trusted, so nothing is judged.",
 }
 _ENDINGS = {

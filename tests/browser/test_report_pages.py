@@ -88,5 +88,12 @@ def test_a_link_opens_what_is_folded_around_its_end(look: Look, tmp_path: Path) 
         shown.locator(f"{target}").wait_for(state="visible")
 
 
-def test_a_page_can_be_printed(look: Look, tmp_path: Path) -> None:
-    assert look(written("notified-late", tmp_path)).pdf().startswith(b"%PDF")
+def test_on_paper_is_what_is_folded_on_a_screen(look: Look, tmp_path: Path) -> None:
+    shown = look(written("notified-late", tmp_path))
+    mail = shown.locator("#notice-0 pre")
+    reason = shown.locator(".because dl").first
+    assert not mail.is_visible()
+    shown.emulate_media(media="print")
+    assert mail.is_visible()
+    assert reason.is_visible()
+    assert shown.pdf().startswith(b"%PDF")

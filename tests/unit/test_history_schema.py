@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
+import pwd
+import re
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 
+from chaoskit import bundle
 from chaoskit.errors import BadInput
 from chaoskit.events import SCHEMA, SCHEMAS, AnyEvent, Event, Later, LogLine, Pressure, Scrapes, decode, encode
 from chaoskit.history import History, parse_history
+from chaoskit.host.revisions import commit_here
+from chaoskit.run.planning import Asked, plan_for
+from chaoskit.run.prepare import _origin
 from chaoskit.safety.unhealed import JOURNAL, read_standing
 from chaoskit.verify.verify import verify
 from tests.golden.doctored import FOLDER
@@ -106,3 +116,28 @@ def documented(kind: type[Event]) -> str:
     fields = [f"`{name}`" for name in kind.__struct_fields__ if name not in Event.__struct_fields__]
     said = " ".join((kind.__doc__ or "").split("\n\n")[0].split())
     return f"| `{kind.__struct_config__.tag}` | {', '.join(fields)} | {said} |"
+
+
+def test_a_header_says_who_asked_where_and_the_command_that_asks_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Asked("worker-unhealthy", "local", bundle.folder(), ("load.rate=20/s",), seed=7)
+    plan, _, scenario, _ = plan_for(asked)
+    origin = _origin(asked, scenario, plan)
+    assert (origin.by, origin.host) == (pwd.getpwuid(os.getuid()).pw_name, platform.node())
+    assert (
+        origin.command == "chaoskit run worker-unhealthy --profile local --time-scale 60 --seed 7 --set load.rate=20/s"
+    )
+    folder = tmp_path / "my alerts"
+    own = _origin(replace(asked, bundle=folder, confirm="staging"), str(tmp_path / "x.yml"), plan)
+    assert own.command.endswith(f"--bundle '{folder}' --set load.rate=20/s --confirm staging")
+    monkeypatch.chdir(tmp_path)
+    assert commit_here() == ""
+    subprocess.run(["git", "init", "-q"], check=True)
+    (tmp_path / "a").write_text("a")
+    mine = ["-c", "user.name=a", "-c", "user.email=a@b.example"]
+    subprocess.run(["git", "add", "a"], check=True)
+    subprocess.run(["git", *mine, "commit", "-qm", "a"], check=True)
+    assert re.fullmatch(r"[0-9a-f]{12}", commit_here())
+    (tmp_path / "a").write_text("b")
+    assert commit_here().endswith("-dirty")

@@ -126,8 +126,10 @@ def test_every_link_of_a_page_leads_somewhere_in_it(name: str) -> None:
     ],
 )
 def test_there_is_one_box_for_each_cause(name: str, boxes: list[tuple[str, int]], said: str) -> None:
+    """It names a setting only where that is the same for all of its rows."""
     verdict = verify(recorded(name))
     found = html.causes(verdict.rows, html._read(recorded(name), verdict).case, {}, "")
+    assert not any(one.governed for one in found if len({row.what for row in one.rows}) > 1 and one.result == "UNKNOWN")
     assert [(one.result, len(one.rows)) for one in found] == boxes
     assert len(rendered(recorded(name)).shown("cause")) == len(boxes)
     assert not boxes or said in found[0].head
@@ -174,6 +176,17 @@ def test_each_hop_says_why_its_window_is_as_it_is() -> None:
     assert known[Hop.LOAD, ""] == {}
     found = rendered(recorded("kept"))
     assert len(found.shown("because")) == sum(bool(one) for one in known.values()) == 12
+
+
+@pytest.mark.parametrize("name", ["kept", "run-killed", "suppressed"])
+def test_every_picture_frame_link_and_section_has_a_name(name: str) -> None:
+    found = rendered(recorded(name))
+    assert all(given.get("aria-label") for _, given in found.tags if given.get("role") == "img")
+    assert all(given.get("title") for tag, given in found.tags if tag == "iframe")
+    assert all(given.get("aria-label") for tag, given in found.tags if tag == "nav")
+    tags = [tag for tag, _ in found.tags]
+    assert [tags[at + 1] for at, tag in enumerate(tags) if tag == "section"] == ["h2"] * tags.count("section")
+    assert tags.count("h1") == 1
 
 
 def test_nothing_is_said_on_hover_alone_and_no_chip_says_pass() -> None:
@@ -516,6 +529,21 @@ def test_a_run_has_its_page_beside_its_history_and_verify_renders_the_same_bytes
             == page(recorded(name), verdict, checklists=judge_all(recorded(name))[1])
         )
     capsys.readouterr()
+
+
+def test_verify_compares_with_another_run_on_the_terminal_the_page_and_as_markdown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old, new = str(FOLDER / "kept.jsonl"), str(FOLDER / "notified-late.jsonl")
+    out = tmp_path / "page.html"
+    assert run(["verify", new, "--compare", old, "--html", str(out)]) is ExitCode.FAIL
+    said = capsys.readouterr().out
+    assert f"What changed since {recorded('kept').header.run_id}" in said
+    assert re.search(r"worse +verdict +PASS +FAIL", said)
+    assert "What changed since" in " ".join(read_page(out.read_bytes()).text.split())
+    assert run(["verify", new, "--compare", old, "--format", "markdown"]) is ExitCode.FAIL
+    assert "| worse | verdict | PASS | FAIL |" in capsys.readouterr().out
+    assert run(["verify", new, "--compare", str(tmp_path / "nowhere")]) is ExitCode.USAGE
 
 
 def test_verify_prints_the_verdict_as_json(capsys: pytest.CaptureFixture[str]) -> None:
