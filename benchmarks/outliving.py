@@ -23,7 +23,7 @@ from typing import Any
 import psutil
 
 from chaoskit.faults import processes
-from chaoskit.handles.slice import VARIABLE
+from chaoskit.handles.practice import VARIABLE
 from chaoskit.safety.state import FOLDER_VARIABLE
 
 _SLICE_ENV = "CHAOSKIT_SLICE"

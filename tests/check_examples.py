@@ -12,7 +12,7 @@ from chaoskit.check.facts import Facts
 from chaoskit.check.findings import Finding
 from chaoskit.check.metrics import read_metrics
 from chaoskit.check.run import check
-from chaoskit.run.check_plans import ask_faults, ask_plans
+from chaoskit.run.planning import ask_faults, ask_plans
 from chaoskit.scenario.loader import load_scenario
 from chaoskit.scenario.profile import load_profile
 

@@ -13,7 +13,7 @@ import pytest
 from chaoskit.alerting.config import load_config
 from chaoskit.alerting.model import AlertConfig, Rule
 from chaoskit.events import SCHEMA, AnyEvent, Rehearsal
-from chaoskit.faults.scripted import Scripted, constant
+from chaoskit.faults.series import Scripted, constant
 from chaoskit.history import History
 from chaoskit.rehearse.derive import Guess
 from chaoskit.rehearse.inputs import ASSUMED

@@ -25,7 +25,7 @@ from chaoskit.cli.sources import config_options, load_files, versions_of, yours_
 from chaoskit.errors import BadInput, ExitCode, Place, Problem
 from chaoskit.inputs import attempt
 from chaoskit.report.text import clean, paragraph
-from chaoskit.run.check_plans import ask_faults, ask_plans
+from chaoskit.run.planning import ask_faults, ask_plans
 from chaoskit.scenario.catalog import SUFFIXES, find_profile, is_shipped, profile_names, scenario_names
 from chaoskit.scenario.loader import load_scenario_file
 from chaoskit.scenario.model import Profile, Scenario

@@ -10,7 +10,7 @@ from click.core import ParameterSource
 from chaoskit.cli.console import say
 from chaoskit.cli.outputs import OUT
 from chaoskit.errors import ExitCode, Place, Problem, Refused
-from chaoskit.safety.pruning import prune
+from chaoskit.safety.survey import prune
 
 
 @click.group("runs")

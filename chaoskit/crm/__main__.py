@@ -36,8 +36,8 @@ def _serve(config: Config, mark: str, token: str) -> None:
     from setproctitle import setproctitle
 
     from chaoskit.crm import database, queue
+    from chaoskit.crm.physics import REQUESTS
     from chaoskit.crm.supervisor import Supervisor, title
-    from chaoskit.crm.traffic import REQUESTS
     from chaoskit.crm.wiring import open_wiring
 
     setproctitle(title(mark, "supervisor"))

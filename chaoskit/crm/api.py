@@ -32,10 +32,9 @@ from starlette.routing import Route
 
 from chaoskit.crm import database, physics
 from chaoskit.crm.admin import admin
-from chaoskit.crm.cache import ReportCache
 from chaoskit.crm.gateway import Gateway
 from chaoskit.crm.queue import Queue, draft
-from chaoskit.crm.responses import answer, handlers, outcome
+from chaoskit.crm.responses import ReportCache, answer, handlers, outcome
 from chaoskit.crm.serve import for_programs, server, tell_ready, with_token
 from chaoskit.crm.wiring import Wiring
 

@@ -11,10 +11,12 @@ import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
+from sqlalchemy import Engine, create_engine, event
 
+from chaoskit.crm import physics
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.files import read_regular
 from chaoskit.trust import read_own
@@ -91,3 +93,25 @@ class Clock:
     def virtual_vs(self, real_s: float) -> float:
         """How many virtual seconds a measured real duration amounts to."""
         return real_s * self.scale
+
+
+def open_engine(config: Config, file: str, connections: int) -> Engine:
+    """An engine for one process on a file of the data folder; open it after the fork, or dispose of it before.
+
+    With a write-ahead log: with the default rollback journal every commit waits for the disk; compressed time makes
+    that seconds.
+    """
+    busy_s = max(config.clock.real_s(physics.DATABASE_BUSY_VS), physics.DATABASE_BUSY_FLOOR_S)
+    engine = create_engine(
+        f"sqlite:///{Path(config.data_dir) / file}",
+        connect_args={"timeout": busy_s, "check_same_thread": False},
+        pool_size=connections,
+        max_overflow=0,
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+    return engine

@@ -16,9 +16,8 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from chaoskit.crm.config import Config
+from chaoskit.crm.config import Config, open_engine
 from chaoskit.crm.emit import Emitter
-from chaoskit.crm.sqlite import open_engine
 
 SEGMENTS = 50
 _SEED_LEADS = 200

@@ -5,6 +5,8 @@ They are constants rather than settings: the alerts' drills are built on them.
 
 from __future__ import annotations
 
+from typing import Any
+
 HEARTBEAT_VS = 6.0
 HEARTBEAT_FLOOR_S = 0.05
 """At high scales a heartbeat still takes this long, which also is what a fault has to catch a replacement."""
@@ -58,3 +60,30 @@ CPU_SHARE = 0.5
 """Cores."""
 DISK_BYTES = 256 << 20
 """What the slice may use: the denominators of the system metrics."""
+
+
+# What healthy customers do: the requests behind each name that a load's mix may use. The CRM tells these with its
+# addresses. Several requests under one name take turns; an unusual one is made only by a mix that names it.
+REQUESTS: dict[str, list[dict[str, Any]]] = {
+    "leads": [
+        {"method": "GET", "path": "/leads?limit=10"},
+        {"method": "POST", "path": "/leads", "json": {"name": "Lead {n}", "email": "lead{n}@example.com"}},
+    ],
+    "opportunities": [
+        {"method": "GET", "path": "/opportunities?limit=10"},
+        {"method": "POST", "path": "/opportunities", "json": {"lead_id": 1, "title": "Deal {n}", "amount": 100}},
+    ],
+    "reports": [{"method": "GET", "path": "/reports/{n%40}"}],
+    "agent-requests": [
+        {"method": "POST", "path": "/agent-requests", "json": {"agent": agent, "lead_id": 1}} for agent in AGENTS
+    ],
+    "cold-reports": [{"method": "GET", "path": "/reports/cold-{n}", "unusual": True}],
+    "background-tasks": [
+        {
+            "method": "POST",
+            "path": "/agent-requests",
+            "json": {"agent": "meeting-planner", "lead_id": 1, "mode": "background"},
+            "unusual": True,
+        }
+    ],
+}

@@ -23,8 +23,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from chaoskit.crm import physics
-from chaoskit.crm.config import Config
-from chaoskit.crm.sqlite import open_engine
+from chaoskit.crm.config import Config, open_engine
 
 _FILE = "queue.db"
 

@@ -15,8 +15,7 @@ from chaoskit.errors import Problem, Refused
 from chaoskit.examine.alertmanager import Status
 from chaoskit.examine.attached import wrong_environment
 from chaoskit.examine.endpoint import Endpoint, NoAnswer
-from chaoskit.examine.loaded import LoadedRules, compare_routes, compare_rules
-from chaoskit.examine.prometheus import BuildInfo
+from chaoskit.examine.prometheus import BuildInfo, LoadedRules, compare_routes, compare_rules
 from chaoskit.plan.model import Plan
 from chaoskit.scenario.model import Attached
 from chaoskit.witness.config import led

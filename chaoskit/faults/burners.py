@@ -34,8 +34,8 @@ from pydantic import Field
 from chaoskit import giving_way, waiting
 from chaoskit.faults import processes
 from chaoskit.faults.base import Fault, FaultError, Lapsed, Made, S, Seen, Settings, Target, Undo
+from chaoskit.faults.interface import ENOUGH, Strength, told
 from chaoskit.faults.quantities import Size
-from chaoskit.faults.strength import ENOUGH, Strength, told
 from chaoskit.fresh import fresh
 
 MARK = "CHAOSKIT_BURN"

@@ -25,9 +25,8 @@ from pydantic import Field
 
 from chaoskit import waiting
 from chaoskit.faults.base import Changeable, FaultError, Lapsed, Made, Seen, Settings, Target, Undo
-from chaoskit.faults.interface import ANSWER_S, SILENCE_S, Watch, get, interface, take_back, vouched
+from chaoskit.faults.interface import ANSWER_S, SILENCE_S, Strength, Watch, get, interface, take_back, vouched
 from chaoskit.faults.quantities import Ratio
-from chaoskit.faults.strength import Strength
 
 _EFFECT_S = 18.0
 _FIRST_S = 1.0

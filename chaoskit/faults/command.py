@@ -3,22 +3,146 @@
 `start` and `stop` do the work; `seen` is a question: to a program, whose exit code is 0 while the effect is there, or
 to Prometheus. The stop must bear being called at any time and any number of times, also when the start never was: it
 is the undo.
+A program is arguments as a list, with bounded time and output. It gets PATH, HOME, LANG and the like, TARGET_URL, and
+the variables that the settings name, whose values are masked in whatever is told of its output: they are secrets.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from chaoskit import waiting
-from chaoskit.faults import programs, query
-from chaoskit.faults.base import Action, Fault, FaultError, Lapsed, Made, Seen, Target, Undo
+from chaoskit.faults import query
+from chaoskit.faults.base import Action, Fault, FaultError, Lapsed, Made, Seen, Settings, Target, Undo
 from chaoskit.faults.interface import Watch
 from chaoskit.faults.query import Query
+from chaoskit.files import users_umask
+from chaoskit.fresh import fresh
+
+_PASSED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER", "SSL_CERT_FILE")
+_SHOWN = 1000
+_MASK = "<secret>"
+
+
+def _program(given: Any) -> Any:
+    if isinstance(given, str):
+        raise ValueError("is one text; write a list, one argument each (a shell line needs shell: true in an action)")
+    if isinstance(given, list):
+        bad = [item for item in given if not isinstance(item, str) or "\0" in item]
+        if bad:
+            raise ValueError(f"{bad[0]!r} is not a text; put it in quotes")
+        if given and not given[0]:
+            raise ValueError("the program's name is empty")
+    return given
+
+
+Program = Annotated[list[str], BeforeValidator(_program), Field(min_length=1)]
+"""A program and its arguments, one text each; no shell."""
+
+
+class ProgramSettings(Settings):
+    """What all programs are given."""
+
+    env: list[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]] = Field(default_factory=list)
+    """Names of environment variables that are handed over; their values never show."""
+    timeout_s: Annotated[float, Field(gt=0, le=120)] = 15.0
+    """Longest time for one program, in real seconds; what still runs then is ended, with its children."""
+
+
+def forbidden(limits: Mapping[str, Any]) -> str:
+    """Why the profile's limits forbid scenarios their programs; empty where they do not."""
+    return (
+        "the profile's limits.commands is false: its scenarios run no programs"
+        if not limits.get("commands", True)
+        else ""
+    )
+
+
+def resolved(argv: list[str]) -> list[str]:
+    """The arguments with the program's full path; raises FaultError when there is no such program."""
+    found = shutil.which(argv[0])
+    if found is None:
+        raise FaultError(f"there is no program '{argv[0]}' here that may be run")
+    return [str(Path(found).absolute()), *argv[1:]]
+
+
+def is_resolved(argv: list[str], found: list[str]) -> bool:
+    """Whether `resolved` can have made the one of the other."""
+    return Path(found[0]).is_absolute() and Path(found[0]).name == Path(argv[0]).name and found[1:] == argv[1:]
+
+
+def orders(target: Target, settings: ProgramSettings) -> dict[str, Any]:
+    """What a run of a program needs besides its arguments, as data: names, never values, of variables."""
+    found = {
+        "env": list(settings.env),
+        "timeout_s": settings.timeout_s,
+        "url": target.address.url,
+        "folder": str(Path.cwd()),
+    }
+    return {**found, "umask": users_umask()}
+
+
+def run_program(argv: list[str] | str, given: Mapping[str, Any], shell: bool = False) -> tuple[int, str]:
+    """Exit code and the end of the output; raises FaultError when it cannot be started or takes too long."""
+    what = argv if isinstance(argv, str) else argv[0]
+    folder = given["folder"] if Path(given["folder"]).is_dir() else "/"
+    with tempfile.TemporaryFile() as output:
+        try:
+            child = subprocess.Popen(
+                fresh(["/bin/sh", "-c", argv] if isinstance(argv, str) and shell else list(argv)),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=_environment(given),
+                cwd=folder,
+                start_new_session=True,
+                umask=given.get("umask", -1),
+            )
+        except OSError as error:
+            raise FaultError(f"{what} cannot be started: {error.strerror}") from None
+        try:
+            code = child.wait(timeout=given["timeout_s"])
+        except subprocess.TimeoutExpired:
+            raise FaultError(f"{what} was not done within {given['timeout_s']:g} s{_said(output, given)}") from None
+        finally:
+            if child.poll() is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGKILL)
+                child.wait(timeout=5)
+        return code, _said(output, given)
+
+
+def _environment(given: Mapping[str, Any]) -> dict[str, str]:
+    names = (*_PASSED, *given["env"])
+    found = {name: os.environ[name] for name in names if name in os.environ}
+    return {**found, "TARGET_URL": given["url"]} if given["url"] else found
+
+
+def _said(output: Any, given: Mapping[str, Any]) -> str:
+    """The end of the output, on one line, after a colon; nothing where nothing was said."""
+    size = output.seek(0, os.SEEK_END)
+    # Masked before it is cut, so that no half of a secret is left at the edge.
+    longest = max((len(os.environ.get(name, "").encode()) for name in given["env"]), default=0)
+    output.seek(max(0, size - 4 * _SHOWN - longest))
+    text = output.read().decode(errors="replace")
+    for name in given["env"]:
+        if os.environ.get(name, "").strip():
+            text = text.replace(os.environ[name], _MASK).replace(os.environ[name].strip(), _MASK)
+    text = " ".join(text.split())[-_SHOWN:]
+    return f": {text}" if text else ""
+
 
 _SEEN_S = 15.0
 _AGAIN_S = 0.2
@@ -26,14 +150,14 @@ _LOOK_S = 1.0
 _MISSES = 2
 
 
-class CommandSettings(programs.ProgramSettings):
+class CommandSettings(ProgramSettings):
     """Settings of command."""
 
-    start: programs.Program
+    start: Program
     """Brings the effect about and ends with 0."""
-    stop: programs.Program
+    stop: Program
     """Takes it back and ends with 0, whether or not there is anything to take back."""
-    seen: programs.Program | Query | None = None
+    seen: Program | Query | None = None
     """A program that ends with 0 while the effect is there, else with something else; or a question to Prometheus,
     `{query: PROMQL, within: 30s}` (virtual), which has a result while the effect is there. Without it, exit codes are
     believed."""
@@ -46,17 +170,17 @@ class Command(Fault[CommandSettings]):
     handles = ()
 
     def beyond(self, settings: CommandSettings, limits: Mapping[str, Any]) -> str:
-        return programs.forbidden(limits)
+        return forbidden(limits)
 
     def prepare(self, target: Target, settings: CommandSettings) -> Undo:
         """Finds the programs; raises FaultError for one that is not there."""
         self.refuse_beyond(settings, target)
         seen = settings.seen
         return {
-            "start": programs.resolved(settings.start),
-            "stop": programs.resolved(settings.stop),
-            "seen": query.asked(target, seen) if isinstance(seen, Query) else programs.resolved(seen) if seen else None,
-            **programs.orders(target, settings),
+            "start": resolved(settings.start),
+            "stop": resolved(settings.stop),
+            "seen": query.asked(target, seen) if isinstance(seen, Query) else resolved(seen) if seen else None,
+            **orders(target, settings),
         }
 
     def queries(self, settings: CommandSettings) -> tuple[str, ...]:
@@ -103,7 +227,7 @@ class Command(Fault[CommandSettings]):
             wanted, found = getattr(settings, name), undo[name]
             if isinstance(wanted, Query) and isinstance(found, dict):
                 made.allow("prometheus", found["at"]["url"])
-            elif (wanted is None) != (found is None) or (wanted and not programs.is_resolved(wanted, found)):
+            elif (wanted is None) != (found is None) or (wanted and not is_resolved(wanted, found)):
                 raise FaultError(f"its {name} is not the program of its settings: {found}")
         if undo["env"] != list(settings.env) or undo["timeout_s"] != settings.timeout_s:
             raise FaultError("its variables or its time are not those of its settings")
@@ -112,7 +236,7 @@ class Command(Fault[CommandSettings]):
 
 
 def _work(undo: Undo, which: str) -> None:
-    code, said = programs.run(undo[which], undo)
+    code, said = run_program(undo[which], undo)
     if code != 0:
         raise FaultError(f"{which} ({undo[which][0]}) ended with {code}{said}")
 
@@ -121,7 +245,7 @@ def _there(undo: Undo) -> bool:
     if isinstance(undo["seen"], dict):
         return query.holds(undo["seen"])
     try:
-        return undo["seen"] is None or programs.run(undo["seen"], undo)[0] == 0
+        return undo["seen"] is None or run_program(undo["seen"], undo)[0] == 0
     except FaultError:
         return False
 
@@ -144,10 +268,10 @@ def _told(undo: dict[str, Any], which: str) -> str:
     return f"{which} ({undo[which][0]}) ended with 0" + ("" if undo["seen"] is None else ", and seen confirms it")
 
 
-class CommandActionSettings(programs.ProgramSettings):
+class CommandActionSettings(ProgramSettings):
     """Settings of the action command."""
 
-    run: programs.Program | str
+    run: Program | str
     """The program and its arguments as a list; with `shell: true` one line for /bin/sh."""
     shell: bool = False
     """Whether `run` is a line for a shell."""
@@ -170,14 +294,14 @@ class CommandAction(Action[CommandActionSettings]):
     handles = ()
 
     def beyond(self, settings: CommandActionSettings, limits: Mapping[str, Any]) -> str:
-        return programs.forbidden(limits)
+        return forbidden(limits)
 
     def run(self, target: Target, settings: CommandActionSettings) -> tuple[Seen, dict[str, Any]]:
         """Runs it to its end; raises FaultError when it ends otherwise than expected, or not in time."""
         self.refuse_beyond(settings, target)
-        argv = settings.run if isinstance(settings.run, str) else programs.resolved(settings.run)
+        argv = settings.run if isinstance(settings.run, str) else resolved(settings.run)
         begun = time.time()
-        code, said = programs.run(argv, programs.orders(target, settings), settings.shell)
+        code, said = run_program(argv, orders(target, settings), settings.shell)
         what = argv if isinstance(argv, str) else argv[0]
         if code != settings.exit:
             raise FaultError(f"{what} ended with {code}, expected was {settings.exit}{said}")

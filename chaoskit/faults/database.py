@@ -22,8 +22,8 @@ from urllib.parse import quote
 from pydantic import Field, model_validator
 
 from chaoskit.faults.base import Fault, FaultError, Lapsed, Made, S, Seen, Settings, Target, Undo, is_gone
+from chaoskit.faults.interface import Strength
 from chaoskit.faults.quantities import Duration
-from chaoskit.faults.strength import Strength
 
 _BUSY_S = 5.0
 _FREE_S = 6.0

@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 from chaoskit.faults.base import Fault, FaultError, Made, Seen, Settings, Target, Undo, is_gone
+from chaoskit.faults.interface import told
 from chaoskit.faults.quantities import Size
-from chaoskit.faults.strength import told
 
 _SPARE_BYTES = 512 * 2**20
 """So much of the machine's own disk is left free, whatever is asked for."""

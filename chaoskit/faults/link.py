@@ -24,9 +24,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BeforeValidator, Field
 
 from chaoskit.faults.base import Changeable, FaultError, Lapsed, Made, Seen, Settings, Target, Undo
-from chaoskit.faults.interface import Watch, ask, get, interface, take_back, vouched
+from chaoskit.faults.interface import ENOUGH, Watch, ask, get, interface, take_back, told, too_few, vouched
 from chaoskit.faults.quantities import Duration, Ratio
-from chaoskit.faults.strength import ENOUGH, told, too_few
 
 _LOOK_S = 0.25
 _HIT_LOOK_S = 0.02

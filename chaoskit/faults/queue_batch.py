@@ -16,8 +16,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from chaoskit.faults.base import Action, Changeable, FaultError, Made, S, Seen, Settings, Target, Undo
-from chaoskit.faults.interface import Interface, Watch, get, interface, take_back, vouched
-from chaoskit.faults.strength import Strength
+from chaoskit.faults.interface import Interface, Strength, Watch, get, interface, take_back, vouched
 
 Level = Annotated[int, Field(ge=1, le=5000)]
 """A number of messages."""

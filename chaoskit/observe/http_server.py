@@ -20,7 +20,7 @@ import httptools
 
 from chaoskit.events import Interval
 from chaoskit.observe.lookout import Lookout
-from chaoskit.observe.places import Places
+from chaoskit.observe.strangers import Places
 
 BODY_LIMIT = 5 * 1024 * 1024
 _DISCARD_LIMIT = 64 * 1024 * 1024

@@ -9,14 +9,15 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import psutil
 
 from chaoskit.events import Stranger
 from chaoskit.observe.child import Emit
+from chaoskit.observe.lookout import Lookout
 
 _LISTENING = "0A"
 _Door = tuple[str, str, int]
@@ -94,3 +95,55 @@ class Strangers:
 
 _REASONS_AT_ONCE = 20
 _REST = "for other reasons"
+
+
+class Guest(Protocol):
+    """One client's connection."""
+
+    def send_away(self) -> None:
+        """Ends it at once."""
+
+
+class Places:
+    """The guests of one sink, at most `most` of them; `on_refusal` is told of each that was sent away.
+
+    Where all places are taken, a newcomer gets that of the guest who has been there longest without having said
+    anything that was taken. A client that is sent away is counted, and the watch ends there.
+    """
+
+    def __init__(self, lookout: Lookout, most: int, on_refusal: Callable[[], None] = lambda: None) -> None:
+        self._lookout = lookout
+        self._most = most
+        self._on_refusal = on_refusal
+        self._unproven: dict[Guest, None] = {}
+        self._proven: set[Guest] = set()
+
+    def enter(self, guest: Guest) -> bool:
+        """Gives it a place; False where those who have proven themselves take up all of them."""
+        room = len(self._unproven) + len(self._proven) < self._most
+        if not room:
+            self._on_refusal()
+            self._lookout.refused()
+            if not self._unproven:
+                return False
+            oldest = next(iter(self._unproven))
+            self.leave(oldest)
+            oldest.send_away()
+        self._unproven[guest] = None
+        return True
+
+    def prove(self, guest: Guest) -> None:
+        """It said something that was taken, and keeps its place from now on."""
+        if guest in self._unproven:
+            del self._unproven[guest]
+            self._proven.add(guest)
+
+    def leave(self, guest: Guest) -> None:
+        """It is gone."""
+        self._unproven.pop(guest, None)
+        self._proven.discard(guest)
+
+    @property
+    def guests(self) -> list[Guest]:
+        """All of them."""
+        return [*self._unproven, *self._proven]

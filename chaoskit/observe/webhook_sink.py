@@ -23,8 +23,7 @@ from chaoskit.observe.child import Emit, manners, run_sink
 from chaoskit.observe.http_server import CONNECTIONS_AT_ONCE, Answer, Connection, Request
 from chaoskit.observe.lookout import Lookout
 from chaoskit.observe.payload import Contents, read_payload
-from chaoskit.observe.places import Places
-from chaoskit.observe.strangers import Strangers, sent_by
+from chaoskit.observe.strangers import Places, Strangers, sent_by
 from chaoskit.observe.web_pages import bears, oddity
 
 _DOOR = re.compile(r"/door/\d+(?=/|$)")

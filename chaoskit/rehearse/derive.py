@@ -17,7 +17,7 @@ from chaoskit.alerting.model import Matcher, Rule
 from chaoskit.alerting.promql_rules import queries_of
 from chaoskit.alerting.virtual import instant_records
 from chaoskit.alerting.windows_expression import selectors
-from chaoskit.faults.scripted import Scripted
+from chaoskit.faults.series import Scripted
 from chaoskit.rehearse.script import CannotDerive
 from chaoskit.rehearse.search import searched
 from chaoskit.rehearse.selectors import label_values

@@ -20,8 +20,7 @@ from chaoskit.alerting.windows_expression import range_of
 from chaoskit.errors import BadInput, Problem
 from chaoskit.events import Rehearsal
 from chaoskit.faults.registry import read_settings
-from chaoskit.faults.scripted import Scripted
-from chaoskit.faults.series import Series, SeriesSettings
+from chaoskit.faults.series import Scripted, Series, SeriesSettings
 from chaoskit.plan.build import make_plan
 from chaoskit.plan.model import Inventory, Plan
 from chaoskit.rehearse.apart import with_a_group_of_theirs

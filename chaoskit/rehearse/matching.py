@@ -16,7 +16,7 @@ from typing import Any
 
 import promql_parser as promql
 
-from chaoskit.faults.scripted import Scripted
+from chaoskit.faults.series import Scripted
 from chaoskit.rehearse.tree import children, is_constant, promql_text, selectors_below
 
 _SETS = frozenset({"and", "or", "unless"})

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from chaoskit.faults.scripted import Course, Scripted, value_at
+from chaoskit.faults.series import Course, Scripted, value_at
 from chaoskit.host.ports import LOOPBACK
 from chaoskit.rehearse.past import sample
 

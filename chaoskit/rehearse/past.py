@@ -22,7 +22,7 @@ from pathlib import Path
 
 from chaoskit.errors import EquipmentError
 from chaoskit.events import Interval
-from chaoskit.faults.scripted import Course, Scripted, escaped, identity, value_at
+from chaoskit.faults.series import Course, Scripted, escaped, identity, value_at
 from chaoskit.rehearse.promtool import ask
 
 _AHEAD_REAL_S = 13.0

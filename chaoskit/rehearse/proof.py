@@ -19,7 +19,7 @@ from typing import Any
 import promql_parser as promql
 
 from chaoskit.alerting.model import Rule
-from chaoskit.faults.scripted import Course, Scripted, Values, notation
+from chaoskit.faults.series import Course, Scripted, Values, notation
 from chaoskit.rehearse.derive import Guess, closure, exprs_of, fed, guesses, queried, watched_by
 from chaoskit.rehearse.matching import queries, reason
 from chaoskit.rehearse.past import Far

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from chaoskit.faults.scripted import NEVER, Scripted, Segment, Values, constant, identity, slope
+from chaoskit.faults.series import NEVER, Scripted, Segment, Values, constant, identity, slope
 
 Pair = tuple[float, float]
 """Level at rest, level during the fault."""

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import promql_parser as promql
 
-from chaoskit.faults.scripted import NEVER, Scripted, Segment, Values, constant, slope
+from chaoskit.faults.series import NEVER, Scripted, Segment, Values, constant, slope
 from chaoskit.rehearse.script import CannotDerive
 from chaoskit.rehearse.solve import Choices, Solver
 from chaoskit.rehearse.tree import COMPARISONS, COUNTERS, below, children, is_constant, metric_of, reads_clock

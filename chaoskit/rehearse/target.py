@@ -21,8 +21,7 @@ from typing import ClassVar
 from chaoskit.errors import EquipmentError
 from chaoskit.events import Interval, Notice, Pressure, Scrapes
 from chaoskit.faults.base import FaultError, Seen
-from chaoskit.faults.scripted import Scripted
-from chaoskit.faults.series import PAGES
+from chaoskit.faults.series import PAGES, Scripted
 from chaoskit.observe.alertmanager import AlertmanagerObserver
 from chaoskit.observe.logs import failed_lines
 from chaoskit.observe.pressure import Readings

@@ -16,7 +16,7 @@ from typing import Any
 
 from chaoskit.errors import BadInput, Place
 from chaoskit.events import ExpectedQuiet, ExpectedTexts
-from chaoskit.faults.scripted import ENDLESS, NEVER, Scripted, Segment, Values, constant, parse_identity, parse_values
+from chaoskit.faults.series import ENDLESS, NEVER, Scripted, Segment, Values, constant, parse_identity, parse_values
 from chaoskit.units import parse_duration
 from chaoskit.verify.verdict import Result, worst_of
 from chaoskit.yaml_source import Node, read, read_text

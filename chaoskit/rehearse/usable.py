@@ -21,7 +21,7 @@ from chaoskit.alerting.routing import alert_labels, match_routes, receivers_of
 from chaoskit.alerting.windows_expression import range_of
 from chaoskit.errors import EquipmentError
 from chaoskit.events import ExpectedQuiet, ExpectedTexts
-from chaoskit.faults.scripted import Course, notation
+from chaoskit.faults.series import Course, notation
 from chaoskit.rehearse.derive import closure, recording_rules
 from chaoskit.rehearse.drill import Given
 from chaoskit.rehearse.mutes import muted_by

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from chaoskit.alerting.inhibition import Part, parts
 from chaoskit.alerting.model import AlertConfig, Matcher, Rule
 from chaoskit.alerting.routing import alert_labels, match_routes, matches_all
-from chaoskit.faults.scripted import Scripted
+from chaoskit.faults.series import Scripted
 from chaoskit.rehearse.apart import Group, groups_of
 from chaoskit.rehearse.derive import exprs_of, looks_at, watched_by
 from chaoskit.rehearse.matching import OneSide, ambiguous, one_sides

@@ -9,8 +9,7 @@ import promql_parser as promql
 import yaml
 
 from chaoskit.alerting.model import Rule
-from chaoskit.faults.scripted import ENDLESS, Scripted, Segment, Values, identity
-from chaoskit.faults.series import Series
+from chaoskit.faults.series import ENDLESS, Scripted, Segment, Series, Values, identity
 from chaoskit.rehearse.selectors import label_values
 from chaoskit.rehearse.tree import matchers_of, selectors_below
 from chaoskit.units import format_duration

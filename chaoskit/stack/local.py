@@ -27,8 +27,8 @@ from chaoskit.events import Event
 from chaoskit.handles import handle_kinds
 from chaoskit.handles.address import Address
 from chaoskit.handles.base import Local
+from chaoskit.handles.practice import VARIABLE
 from chaoskit.handles.role import WORKERS
-from chaoskit.handles.slice import VARIABLE
 from chaoskit.host.ports import LOOPBACK
 from chaoskit.host.process import Child, spawn
 from chaoskit.localize.configuration import Localized, Ports

@@ -34,7 +34,7 @@ from chaoskit.observe import http_server
 from chaoskit.observe.http_server import Answer, Answered, Connection, Request
 from chaoskit.observe.lookout import TICK_S, Lookout
 from chaoskit.observe.payload import Contents, read_payload
-from chaoskit.observe.places import Places
+from chaoskit.observe.strangers import Places
 from chaoskit.observe.web_pages import bears, oddity
 from chaoskit.witness.store import KEEP, Heard, Store
 

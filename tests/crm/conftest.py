@@ -17,7 +17,7 @@ import pytest
 import requests
 
 from chaoskit import waiting
-from chaoskit.handles.slice import VARIABLE
+from chaoskit.handles.practice import VARIABLE
 
 TOKEN = "only-for-tests"
 _SAMPLE = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)")

@@ -15,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaoskit.crm import physics
-from chaoskit.crm.cache import ReportCache
 from chaoskit.crm.config import SLICE_ENV, Clock, Config, admin_token, load, own_slice
 from chaoskit.crm.contract import Metric, metrics
 from chaoskit.crm.emit import Emitter
 from chaoskit.crm.health import Pulse, heartbeat_s, silence_s
 from chaoskit.crm.page import Page
+from chaoskit.crm.responses import ReportCache
 from chaoskit.crm.supervisor import Child, Supervisor
 from chaoskit.crm.toxics import Dose, parse
 from chaoskit.crm.wiring import open_wiring

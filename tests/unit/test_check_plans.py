@@ -15,8 +15,7 @@ from chaoskit.check.findings import Severity
 from chaoskit.check.run import check
 from chaoskit.cli import run
 from chaoskit.errors import BadInput
-from chaoskit.run.check_plans import ask_faults, ask_plans
-from chaoskit.run.planning import Asked, plan_for
+from chaoskit.run.planning import Asked, ask_faults, ask_plans, plan_for
 from chaoskit.scenario.catalog import find_profile
 from chaoskit.scenario.loader import load_scenario_file
 from chaoskit.scenario.profile import load_profile_file

@@ -26,8 +26,8 @@ from chaoskit.faults.burners import CpuBurn, MemoryBurn
 from chaoskit.faults.database import DbError, DbSlow
 from chaoskit.faults.disk_fill import DiskFill
 from chaoskit.faults.process_crash_loop import ProcessCrashLoop
+from chaoskit.faults.process_pause import ScrapeDrop
 from chaoskit.faults.registry import read_settings
-from chaoskit.faults.scrape_drop import ScrapeDrop
 from chaoskit.handles.address import Address
 from chaoskit.run.held import HeldFault
 

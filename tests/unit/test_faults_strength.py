@@ -20,11 +20,11 @@ from chaoskit.faults.base import FaultError, Lapsed, Target
 from chaoskit.faults.burners import CpuBurn, MemoryBurn
 from chaoskit.faults.cache_thrash import CacheThrash
 from chaoskit.faults.database import DbError, DbErrorSettings, DbSlow
+from chaoskit.faults.interface import Strength, told, too_few
 from chaoskit.faults.link import HttpError
 from chaoskit.faults.monitoring_kill import MonitoringKill
 from chaoskit.faults.process_crash_loop import ProcessCrashLoop
 from chaoskit.faults.queue_batch import QueueFlood
-from chaoskit.faults.strength import Strength, told, too_few
 from chaoskit.handles.address import Address
 from chaoskit.verify.verdict import Result
 from chaoskit.verify.verify import verify

@@ -11,7 +11,7 @@ import pytest
 from test_scenario_schema import valid
 
 from chaoskit import bundle
-from chaoskit.crm.traffic import REQUESTS
+from chaoskit.crm.physics import REQUESTS
 from chaoskit.errors import BadInput, Place
 from chaoskit.load.model import MOST_IN_FLIGHT, LoadSpec
 from chaoskit.plan.model import Plan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chaoskit.crm.traffic import REQUESTS
+from chaoskit.crm.physics import REQUESTS
 from chaoskit.run.traffic import _usual, expand, weights
 from chaoskit.stack.local import MIX
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from chaoskit.events import NoticedAlert
 from chaoskit.localize.mail_header import HEADER_NAME, parse_header
-from chaoskit.observe.mail import PART_LIMIT, MailDoor, mail_notice
+from chaoskit.observe.mail_sink import PART_LIMIT, MailDoor, mail_notice
 
 DOOR = MailDoor(receiver="ops", integration="email", index=1, port=2525)
 FIRING = "firing;1795477500250000000;;alertname=A&worker+name=b%26c%3D%C3%BC&"

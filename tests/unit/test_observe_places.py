@@ -8,7 +8,7 @@ import pytest
 
 from chaoskit.events import Event, Watch
 from chaoskit.observe.lookout import Lookout
-from chaoskit.observe.places import Places
+from chaoskit.observe.strangers import Places
 from chaoskit.witness.store import Store
 
 

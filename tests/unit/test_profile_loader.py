@@ -8,13 +8,8 @@ from pathlib import Path
 import pytest
 
 from chaoskit.errors import BadInput, Place
-from chaoskit.handles.cache import Cache
-from chaoskit.handles.database import Database
-from chaoskit.handles.link import Link
-from chaoskit.handles.queue import Queue
+from chaoskit.handles.practice import Cache, Database, Link, Queue, Scrape, Slice
 from chaoskit.handles.role import Role
-from chaoskit.handles.scrape import Scrape
-from chaoskit.handles.slice import Slice
 from chaoskit.scenario.model import (
     Abort,
     Access,

@@ -9,7 +9,7 @@ import pytest
 from chaoskit.alerting.model import Matcher, Rule
 from chaoskit.alerting.routing import matches_all
 from chaoskit.errors import Place
-from chaoskit.faults.scripted import Course, value_at
+from chaoskit.faults.series import Course, value_at
 from chaoskit.rehearse.derive import BUG, Guess, closure, guesses, recording_rules
 from chaoskit.rehearse.inverse import CHOICES, level
 from chaoskit.rehearse.selectors import label_values

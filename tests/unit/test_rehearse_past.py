@@ -13,7 +13,7 @@ import pytest
 
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.events import AlertState, AnyEvent, FaultOk, Invoke
-from chaoskit.faults.scripted import Scripted, constant, slope
+from chaoskit.faults.series import Scripted, constant, slope
 from chaoskit.history import History
 from chaoskit.hop import Hop
 from chaoskit.observe.poller import MERGED_S

@@ -9,7 +9,7 @@ import pytest
 from chaoskit.alerting.model import Rule
 from chaoskit.alerting.windows_expression import selectors
 from chaoskit.errors import Place
-from chaoskit.faults.scripted import Scripted
+from chaoskit.faults.series import Scripted
 from chaoskit.rehearse import matching
 from chaoskit.rehearse.derive import solvers
 from chaoskit.rehearse.proof import Engine, Proven, Subject, Unproven, prove

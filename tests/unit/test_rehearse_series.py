@@ -7,10 +7,11 @@ import urllib.request
 import psutil
 import pytest
 
-from chaoskit.faults.scripted import (
+from chaoskit.faults.series import (
     NEVER,
     Course,
     Scripted,
+    SeriesSettings,
     Values,
     constant,
     identity,
@@ -20,7 +21,6 @@ from chaoskit.faults.scripted import (
     slope,
     value_at,
 )
-from chaoskit.faults.series import SeriesSettings
 from chaoskit.host.ports import reserve
 from chaoskit.rehearse.page import Page
 from chaoskit.rehearse.written import described

@@ -14,8 +14,7 @@ from chaoskit.errors import EquipmentError, Place
 from chaoskit.events import End, Event, FaultOk, Invoke, Phase, Poll, Pressure, Scrapes, UndoOk
 from chaoskit.faults.base import FaultError, Seen, Target
 from chaoskit.faults.registry import known
-from chaoskit.faults.scripted import Scripted, constant
-from chaoskit.faults.series import PAGES, Series
+from chaoskit.faults.series import PAGES, Scripted, Series, constant
 from chaoskit.handles.address import Address
 from chaoskit.history import read_history
 from chaoskit.rehearse import perform as performing

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chaoskit.alerting.promql_rules import queries_of
-from chaoskit.faults.scripted import Scripted, constant
+from chaoskit.faults.series import Scripted, constant
 from chaoskit.rehearse.derive import Guess, fed, looks_at, recording_rules
 from tests.unit.test_rehearse_derive import rule
 

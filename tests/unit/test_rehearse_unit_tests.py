@@ -11,7 +11,7 @@ import pytest
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.errors import Place
 from chaoskit.events import AlertState, AnyEvent, ExpectedQuiet, ExpectedTexts, FaultOk, Notice, NoticedAlert
-from chaoskit.faults.scripted import Course, value_at
+from chaoskit.faults.series import Course, value_at
 from chaoskit.rehearse.drill import given_drill
 from chaoskit.rehearse.unit_tests import AGAIN, GroupRow, UnitTest, Way, played, read_tests, ways
 from chaoskit.rehearse.usable import Chooser

@@ -11,7 +11,7 @@ import pytest
 from chaoskit.alerting.config import load_config, load_texts
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.errors import Place
-from chaoskit.faults.scripted import Scripted, constant
+from chaoskit.faults.series import Scripted, constant
 from chaoskit.rehearse.drill import Drill, wave_drill
 from chaoskit.rehearse.inputs import ASSUMED
 from chaoskit.rehearse.lanes import deal

@@ -554,15 +554,15 @@ def test_a_run_and_a_private_state_are_for_their_user_alone_whatever_the_umask(
 
 
 def test_what_a_person_names_and_what_a_program_of_theirs_writes_follow_their_umask(tmp_path: Path) -> None:
-    from chaoskit.faults import programs
+    from chaoskit.faults import command
     from chaoskit.files import write_named
 
     before = os.umask(0o022)
     try:
         make_folder(tmp_path, "x")
         write_named(tmp_path / "junit.xml", b"")
-        given = programs.orders(Target("", ()), CommandSettings(start=["true"], stop=["true"]))
-        programs.run(["/bin/sh", "-c", f"> {tmp_path}/made"], given)
+        given = command.orders(Target("", ()), CommandSettings(start=["true"], stop=["true"]))
+        command.run_program(["/bin/sh", "-c", f"> {tmp_path}/made"], given)
         (tmp_path / "ours").touch()
         modes = {name: stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("junit.xml", "made", "ours")}
         assert modes == {"junit.xml": 0o644, "made": 0o644, "ours": 0o600}
