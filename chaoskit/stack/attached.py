@@ -5,22 +5,19 @@ What faults can reach is what this host shows: processes by the titles that a ro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from requests import Session
 
 from chaoskit.access import access_data, session_for
-from chaoskit.errors import EquipmentError
 from chaoskit.events import Event
 from chaoskit.faults.hit import hit
 from chaoskit.faults.processes import find
 from chaoskit.handles.address import Address
-from chaoskit.host.process import Child
-from chaoskit.observe.sinks import SinkChild
 from chaoskit.scenario.model import Attached, Handles
+from chaoskit.stack.interface import Stack
 from chaoskit.stack.monitoring import await_discovery
 from chaoskit.witness.client import WitnessClient
 
@@ -31,7 +28,7 @@ def inventory(handles: Handles) -> dict[str, tuple[str, ...]]:
     return {handle: things for handle, things in found if things is not None}
 
 
-class AttachedStack:
+class AttachedStack(Stack):
     """A running system with its monitoring; `jobs` are those whose targets must be up before anything is broken.
 
     `given` by hand are its address and the names by which it is locked, where there is no profile to tell them.
@@ -45,26 +42,18 @@ class AttachedStack:
         jobs: Collection[str],
         given: tuple[Address, Sequence[str]] | None = None,
     ) -> None:
-        self.folder = folder
-        self.children: dict[str, Child] = {}
-        self.sinks: dict[str, SinkChild] = {}
-        self.prometheus_url, self.alertmanager_url, self.target_url = (
-            target.prometheus,
-            target.alertmanager,
-            target.service,
-        )
-        self.requests: Mapping[str, list[dict[str, Any]]] = {}
-        """None: a system that runs already does not tell what can be asked of it."""
-        self.metrics_port: int | None = None
-        """None: its Prometheus scrapes what it is told to, and not us."""
+        super().__init__(folder, target.prometheus, target.alertmanager)
         self._target = target
         self._handles = handles
         self._jobs = jobs
         self._given = given
         self._witness: WitnessClient | None = None
 
+    @property
+    def target_url(self) -> str:
+        return self._target.service
+
     def session(self, endpoint: str) -> Session:
-        """A session that may ask this endpoint; raises BadInput where its secrets cannot be read."""
         return session_for(self._target, endpoint)
 
     def address(self, handle: str) -> Address:
@@ -85,21 +74,8 @@ class AttachedStack:
         return sorted({name for address in (own, *reached) for name in hit(address)})
 
     def await_discovery(self, timeout_s: float) -> None:
-        """Returns once the targets of our jobs are up and an Alertmanager is known; raises EquipmentError."""
         with self.session("prometheus") as session:
             await_discovery(self.prometheus_url, timeout_s=timeout_s, session=session, jobs=self._jobs)
-
-    def wanted_down(self, name: str) -> bool:
-        """Never: no scenario takes down equipment that is not ours."""
-        return False
-
-    def leaders(self) -> Mapping[str, int]:
-        """None: how long processes wait for a processor is no excuse in real time."""
-        return {}
-
-    def restart(self, name: str) -> None:
-        """Nothing here was started by us; raises EquipmentError."""
-        raise EquipmentError(name, "is not ours to start")
 
     def start(self, on_event: Callable[[Event], None]) -> None:
         """Begins to follow the witness, where there is one; raises EquipmentError when it does not answer."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,13 +17,12 @@ from typing import Any
 
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.check.findings import Said, Severity
-from chaoskit.errors import BadInput, EquipmentError, Place, Problem
-from chaoskit.host.process import tied
+from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.stack.binaries import Tool
+from chaoskit.stack.monitoring import answer_of
 from chaoskit.stack.original import ask, checkers
 from chaoskit.yaml_source import Node, read
 
-_LIMIT_S = 60.0
 _TEMPLATE_ERROR = re.compile(r"amtool: error: (?:failed to (?:execute|parse) the template, error: )?")
 
 
@@ -91,7 +89,7 @@ def _templates(config: AlertConfig, amtool: Path, folder: Path, pool: ThreadPool
         kind = "html" if html else "text"
         text = "\n".join(dict.fromkeys(each.text for each in some))
         argv = [str(amtool), "template", "render", *globs, f"--template.type={kind}", f"--template.data={file}"]
-        code, said = _run([*argv, f"--template.text={text}"])
+        code, said = answer_of([*argv, f"--template.text={text}"])
         return "" if code == 0 else _TEMPLATE_ERROR.sub("", said.strip()) or f"amtool failed with {code}"
 
     batches = [([t for t in texts if t.html is html], file, html) for html in (False, True) for file in data]
@@ -168,18 +166,3 @@ def _notice(status: str, labels: Sequence[Mapping[str, str]], texts: Sequence[Ma
 def _common(maps: Iterable[Mapping[str, str]]) -> dict[str, str]:
     each = [set(one.items()) for one in maps]
     return dict(set.intersection(*each))
-
-
-def _run(argv: list[str]) -> tuple[int, str]:
-    try:
-        ended = subprocess.run(
-            tied(argv),
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            timeout=_LIMIT_S,
-            check=False,
-            start_new_session=True,  # a Ctrl-C is ours to hear
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise EquipmentError(Path(argv[0]).name, str(error)) from None
-    return ended.returncode, (ended.stdout + ended.stderr).decode(errors="replace")

@@ -2,70 +2,83 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from requests import Session
 
+from chaoskit.access import plain_session
+from chaoskit.errors import EquipmentError
 from chaoskit.events import Event
 from chaoskit.handles.address import Address
 from chaoskit.host.process import Child
 from chaoskit.observe.sinks import SinkChild
+from chaoskit.stack.monitoring import await_discovery
 
 
-class Stack(Protocol):
-    """A system under test with its monitoring; `start` and `stop` are called from the main thread."""
+class Stack(ABC):
+    """A system under test with its monitoring, of which nothing was started here; `start` and `stop` are called from
+    the main thread."""
 
-    folder: Path
-    """Where its logs and files are, inside the run's own folder."""
-    children: dict[str, Child]
-    """What was started for this run and dies with it, by equipment name; nothing on an attached target."""
-    sinks: dict[str, SinkChild]
-
-    @property
-    def prometheus_url(self) -> str:
-        """Where Prometheus answers."""
-
-    @property
-    def alertmanager_url(self) -> str:
-        """Where Alertmanager answers."""
+    def __init__(self, folder: Path, prometheus_url: str, alertmanager_url: str) -> None:
+        self.folder = folder
+        """Where its logs and files are, inside the run's own folder."""
+        self.prometheus_url = prometheus_url
+        self.alertmanager_url = alertmanager_url
+        self.children: dict[str, Child] = {}
+        """What was started for this run and dies with it, by equipment name."""
+        self.sinks: dict[str, SinkChild] = {}
 
     @property
+    @abstractmethod
     def target_url(self) -> str:
         """Where load goes."""
 
     @property
     def requests(self) -> Mapping[str, list[dict[str, Any]]]:
-        """What each name of a load's mix does on the target."""
+        """What each name of a load's mix does on the target, as far as that tells."""
+        return {}
 
     @property
     def metrics_port(self) -> int | None:
         """Where its Prometheus scrapes a page of chaoskit's own metrics; None where it does not."""
+        return None
 
     def session(self, endpoint: str) -> Session:
-        """A session that may ask `prometheus` or `alertmanager`."""
+        """A session that may ask `prometheus` or `alertmanager`; raises BadInput where secrets cannot be read."""
+        return plain_session()
 
+    @abstractmethod
     def address(self, handle: str) -> Address:
         """How the things behind a handle are found by faults; secrets only as the files that hold them."""
 
     def hit(self) -> list[str]:
         """By the names of chaoskit.faults.hit, what of it faults of other commands could hit as well."""
+        return []
 
     def await_discovery(self, timeout_s: float) -> None:
         """Returns once Prometheus has scraped what it must and knows an Alertmanager; raises EquipmentError."""
+        await_discovery(self.prometheus_url, timeout_s=timeout_s)
 
     def wanted_down(self, name: str) -> bool:
         """Whether a scenario has taken this equipment down and not yet given it back."""
+        return False
 
-    def leaders(self) -> Mapping[str, int]:
+    def leaders(self) -> dict[str, int]:
         """By equipment name, the process whose session is all of it; what is not ours has none."""
+        sinks = {name: sink.child for name, sink in self.sinks.items()}
+        return {name: child.pid for name, child in (self.children | sinks).items()}
 
     def restart(self, name: str) -> None:
         """Starts equipment again that has ended; raises EquipmentError."""
+        raise EquipmentError(name, "is not ours to start")
 
+    @abstractmethod
     def start(self, on_event: Callable[[Event], None]) -> None:
         """Starts what it needs; raises BadInput or EquipmentError, with nothing left running."""
 
+    @abstractmethod
     def stop(self) -> list[str]:
         """Stops what it started; what did not stop is named."""

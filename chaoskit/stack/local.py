@@ -18,9 +18,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import requests
-
-from chaoskit.access import plain_session
 from chaoskit.alerting.virtual import prometheus_flags
 from chaoskit.errors import BadInput, EquipmentError, Problem
 from chaoskit.events import Event
@@ -30,13 +27,14 @@ from chaoskit.handles.base import Local
 from chaoskit.handles.practice import VARIABLE
 from chaoskit.handles.role import WORKERS
 from chaoskit.host.ports import LOOPBACK
-from chaoskit.host.process import Child, spawn
+from chaoskit.host.process import spawn
 from chaoskit.localize.configuration import Localized, Ports
 from chaoskit.localize.doors import Door
 from chaoskit.observe.sinks import SinkChild
 from chaoskit.scenario.model import Handles
 from chaoskit.stack.binaries import Binaries
-from chaoskit.stack.monitoring import await_discovery, start_alertmanager, start_prometheus
+from chaoskit.stack.interface import Stack
+from chaoskit.stack.monitoring import start_alertmanager, start_prometheus
 
 MIX = ("leads", "opportunities", "reports", "agent-requests", "cold-reports", "background-tasks")
 """What a load's mix may name, known before the target runs and tells what each name does."""
@@ -55,7 +53,7 @@ def wrong_handles(handles: Handles) -> list[Problem]:
     return [Problem(handles.places.get(handle), *trouble) for handle, trouble in found if trouble]
 
 
-class LocalStack:
+class LocalStack(Stack):
     """Everything a local run starts; `start` in order, `stop` in reverse, both from the main thread."""
 
     def __init__(
@@ -73,14 +71,10 @@ class LocalStack:
 
         With `catch_all` the webhook sink takes what comes to no door, from anything on this machine, and shows it.
         """
-        self.folder = folder
+        urls = (f"http://{LOOPBACK}:{port}" for port in (ports.prometheus, ports.alertmanager))
+        super().__init__(folder, *urls)
         self.ports = ports
-        self.prometheus_url = f"http://{LOOPBACK}:{ports.prometheus}"
-        self.alertmanager_url = f"http://{LOOPBACK}:{ports.alertmanager}"
         self.slice = secrets.token_hex(4)
-        self.children: dict[str, Child] = {}
-        """By equipment name: prometheus, alertmanager, target."""
-        self.sinks: dict[str, SinkChild] = {}
         self.addresses: dict[str, Any] = {}
         """What the target said of itself when it was ready."""
         self._binaries = binaries
@@ -97,40 +91,23 @@ class LocalStack:
 
     @property
     def metrics_port(self) -> int | None:
-        """Where its Prometheus scrapes a page of chaoskit's own metrics."""
         return self.ports.own
 
     @property
     def target_url(self) -> str:
-        """Where load goes."""
         return f"http://{LOOPBACK}:{self.addresses['api']}"
-
-    def session(self, endpoint: str) -> requests.Session:
-        """A session for one of its endpoints; they ask for nothing."""
-        return plain_session()
-
-    def hit(self) -> list[str]:
-        """Nothing: it lives and dies with its run, and nobody else is told of it."""
-        return []
-
-    def await_discovery(self, timeout_s: float) -> None:
-        """Returns once Prometheus has scraped everything and knows the Alertmanager; raises EquipmentError."""
-        await_discovery(self.prometheus_url, timeout_s=timeout_s)
 
     @property
     def requests(self) -> Mapping[str, list[dict[str, Any]]]:
-        """What each name of a load's mix does on the target."""
         found: Mapping[str, list[dict[str, Any]]] = self.addresses["requests"]
         return found
 
     def address(self, handle: str) -> Address:
-        """How the things behind a handle are found by faults; secrets only as the files that hold them."""
         kind, _, name = handle.partition(":")
         address = handle_kinds()[kind].at_local(name, self._told()) if handle else Address(url=self.target_url)
         return replace(address, time_scale=self._scale, prometheus={"url": self.prometheus_url, "owner": os.getpid()})
 
     def wanted_down(self, name: str) -> bool:
-        """Whether a scenario has taken this equipment down and not yet given it back."""
         return (self._control / f"{name}.down").exists()
 
     def restart(self, name: str) -> None:
@@ -141,11 +118,6 @@ class LocalStack:
             return
         self.children[name].stop()
         self._starters[name]()
-
-    def leaders(self) -> dict[str, int]:
-        """By equipment name, the process whose session is all of it."""
-        sinks = {name: sink.child for name, sink in self.sinks.items()}
-        return {name: child.pid for name, child in (self.children | sinks).items()}
 
     def _told(self) -> Local:
         return Local(

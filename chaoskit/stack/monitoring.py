@@ -214,7 +214,8 @@ def _refuse(problems: Sequence[Problem]) -> None:
         raise BadInput(problems)
 
 
-def _check(argv: Sequence[str | Path], file: Path) -> tuple[Problem, ...]:
+def answer_of(argv: Sequence[str | Path]) -> tuple[int, str]:
+    """Exit code and output of promtool or amtool; raises EquipmentError where it cannot be run, or takes too long."""
     try:
         run = subprocess.run(
             tied(argv),
@@ -227,11 +228,15 @@ def _check(argv: Sequence[str | Path], file: Path) -> tuple[Problem, ...]:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise EquipmentError(Path(argv[0]).name, f"{error}") from None
-    if run.returncode == 0:
+    return run.returncode, run.stdout.decode(errors="replace")
+
+
+def _check(argv: Sequence[str | Path], file: Path) -> tuple[Problem, ...]:
+    code, said = answer_of(argv)
+    if code == 0:
         return ()
-    said = run.stdout.decode(errors="replace")
     problems = tuple(dict.fromkeys(_complaints(said, str(file))))
-    return problems or (Problem(Place(str(file)), said.strip() or f"{argv[0]} failed with {run.returncode}"),)
+    return problems or (Problem(Place(str(file)), said.strip() or f"{argv[0]} failed with {code}"),)
 
 
 def _complaints(said: str, file: str) -> Iterator[Problem]:
