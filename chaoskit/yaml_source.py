@@ -368,6 +368,16 @@ class Node:
         """The value under this key, or None when it is absent or this is not a mapping."""
         return next((value for name, value in self.pairs if name.value == key), None)
 
+    def walk(self, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Node, Node]]:
+        """Every key below with its value, and the names that lead there; a list's members have none, so they are told
+        as both."""
+        for key, value in self.pairs:
+            yield (*path, key.raw), key, value
+            yield from value.walk((*path, key.raw))
+        for item in self.items:
+            yield path, item, item
+            yield from item.walk(path)
+
     def plain(self) -> Any:
         """The same as ordinary Python objects: dict, list, str, int, float, bool, None."""
         if self.kind == "mapping":

@@ -21,15 +21,98 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, model_validator
+import msgspec
+import requests
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from chaoskit import waiting
-from chaoskit.faults import query
+from chaoskit import identity, waiting
+from chaoskit.access import session_at, trouble
+from chaoskit.alerting.promql import at_scale, says_yes
+from chaoskit.errors import BadInput
+from chaoskit.faults import processes
 from chaoskit.faults.base import Action, Fault, FaultError, Lapsed, Made, Seen, Settings, Target, Undo
 from chaoskit.faults.interface import Watch
-from chaoskit.faults.query import Query
+from chaoskit.faults.quantities import Duration
 from chaoskit.files import users_umask
 from chaoskit.fresh import fresh
+from chaoskit.scenario.model import Access
+
+_QUERY_S = 4.0
+_QUERY_EVERY_S = 0.1
+
+
+def _parsed(query: str) -> str:
+    at_scale(query, 1)
+    return query
+
+
+class Query(Settings):
+    """A question to Prometheus and how long its answer may take."""
+
+    query: Annotated[str, Field(min_length=1), AfterValidator(_parsed)]
+    """PromQL that has a result while the effect is there, and none before and after."""
+    within: Annotated[Duration, Field(gt=0, le=3600)] = 30.0
+    """Virtual time in which the answer must come true after the start, and false after the stop."""
+
+
+def _asked(target: Target, settings: Query) -> dict[str, Any]:
+    """The question as data; raises FaultError where no Prometheus is known or the scale cannot be applied to it."""
+    given = target.address.prometheus
+    if not given:
+        raise FaultError("no Prometheus is known to ask 'seen' of; by hand: --at prometheus=URL")
+    at: dict[str, Any] = {"url": given} if isinstance(given, str) else dict(given)
+    if "owner" in at:
+        at["owner"] = processes.token(at["owner"], "its owner")
+    try:
+        scaled = at_scale(settings.query, target.address.time_scale)
+    except ValueError as error:
+        raise FaultError(f"'{settings.query}' cannot be asked at this time scale: {error}") from None
+    return {"query": scaled, "within_s": settings.within / target.address.time_scale, "at": at}
+
+
+def _holds(question: dict[str, Any]) -> bool:
+    """The answer now; raises FaultError where Prometheus gives none."""
+    at = question["at"]
+    url = f"{at['url'].rstrip('/')}/api/v1/query"
+    try:
+        with session_at(at["url"], msgspec.convert(at.get("access"), Access | None)) as session:
+            answer = session.get(url, params={"query": question["query"]}, timeout=_QUERY_S)
+        found = answer.json()
+        if found["status"] != "success":
+            raise FaultError(f"{url}: '{question['query']}': {found.get('error', 'no success')}"[:400])
+        return says_yes(found["data"])
+    except requests.RequestException as error:
+        raise FaultError(f"{url} gives no answer: {trouble(error)}") from None
+    except (ValueError, KeyError, TypeError, IndexError):
+        raise FaultError(f"{url} answers {answer.status_code}, and not as Prometheus does") from None
+    except (BadInput, msgspec.ValidationError) as error:
+        raise FaultError(f"{url} cannot be asked: {error}") from None
+
+
+def _answers(question: dict[str, Any], there: bool) -> bool:
+    """Waits for an answer within the question's time; whether it came. Raises FaultError where none was to be had."""
+    silent: list[FaultError] = []
+
+    def looked() -> bool:
+        silent.clear()
+        try:
+            return _holds(question) is there
+        except FaultError as error:
+            silent.append(error)
+            return False
+
+    if waiting.await_true(looked, question["within_s"], min(_QUERY_EVERY_S, question["within_s"] / 10)):
+        return True
+    if silent:
+        raise silent[0]
+    return False
+
+
+def _orphaned(question: dict[str, Any]) -> bool:
+    """Whether the Prometheus that could tell is known to have ended with the run that it belonged to."""
+    owner = question["at"].get("owner")
+    return owner is not None and identity.fate(owner) is identity.Fate.ENDED
+
 
 _PASSED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER", "SSL_CERT_FILE")
 _SHOWN = 1000
@@ -179,7 +262,7 @@ class Command(Fault[CommandSettings]):
         return {
             "start": resolved(settings.start),
             "stop": resolved(settings.stop),
-            "seen": query.asked(target, seen) if isinstance(seen, Query) else resolved(seen) if seen else None,
+            "seen": _asked(target, seen) if isinstance(seen, Query) else resolved(seen) if seen else None,
             **orders(target, settings),
         }
 
@@ -213,7 +296,7 @@ class Command(Fault[CommandSettings]):
         """Runs `stop` and waits until `seen` says no."""
         begun = time.time()
         _work(undo, "stop")
-        if isinstance(undo["seen"], dict) and query.orphaned(undo["seen"]):
+        if isinstance(undo["seen"], dict) and _orphaned(undo["seen"]):
             told = f"stop ({undo['stop'][0]}) ended with 0; the Prometheus that saw the effect has ended with its run"
             return Seen((begun, time.time()), told)
         if not _becomes(undo, there=False):
@@ -243,7 +326,7 @@ def _work(undo: Undo, which: str) -> None:
 
 def _there(undo: Undo) -> bool:
     if isinstance(undo["seen"], dict):
-        return query.holds(undo["seen"])
+        return _holds(undo["seen"])
     try:
         return undo["seen"] is None or run_program(undo["seen"], undo)[0] == 0
     except FaultError:
@@ -252,7 +335,7 @@ def _there(undo: Undo) -> bool:
 
 def _becomes(undo: Undo, *, there: bool) -> bool:
     if isinstance(undo["seen"], dict):
-        return query.becomes(undo["seen"], there)
+        return _answers(undo["seen"], there)
     return undo["seen"] is None or waiting.await_true(lambda: _there(undo) == there, _SEEN_S, _AGAIN_S)
 
 

@@ -6,22 +6,19 @@ import contextlib
 import itertools
 import os
 import platform
-import pwd
-import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from chaoskit import __version__, bundle, files
+from chaoskit import __version__, files
 from chaoskit.access import session_for
 from chaoskit.errors import BadInput, Place, Problem
-from chaoskit.events import SCHEMA, Event, Header, Origin
+from chaoskit.events import SCHEMA, Event, Header
 from chaoskit.examine.preflight import lingering, preflight, refuse_unconfirmed, running
 from chaoskit.faults.registry import known
 from chaoskit.host.ports import reserve
-from chaoskit.host.revisions import commit_here
 from chaoskit.load.processes import Processes
 from chaoskit.localize.configuration import Ports, localize
 from chaoskit.localize.doors import Door, DoorBook
@@ -31,7 +28,6 @@ from chaoskit.run.planning import Asked, Planned, plan_for
 from chaoskit.run.track import Track
 from chaoskit.run.traffic import own_load
 from chaoskit.safety.lever import refuse_if_blocked
-from chaoskit.scenario.catalog import is_shipped
 from chaoskit.scenario.model import Attached
 from chaoskit.stack.attached import AttachedStack
 from chaoskit.stack.binaries import Binaries, require
@@ -95,14 +91,13 @@ def prepare(
             lambda too_new: localize(sources, where, ports, scale, DoorBook(ports.webhook), needed, aside, too_new),
             binaries.amtool,
         )
-        notes = (*localized.notes, *answer.notes)
         stack = LocalStack(where, binaries, localized, ports, plan.time_scale, None)
-        doors = [described(door) for door in localized.doors]
-        runs = tuple(
-            PreparedRun(each[0], _header(one, each, run_folder, doors, notes, binaries, answer.rows), run_folder)
-            for one, each, run_folder in zip(asks, planned, folders, strict=True)
-        )
-        return Prepared(stack, runs, load)
+        shared = {
+            "doors": [described(door) for door in localized.doors],
+            "notes": [*localized.notes, *answer.notes],
+            "versions": versions(binaries),
+        }
+        return Prepared(stack, _runs(asks, planned, folders, [answer.rows] * len(asks), shared), load)
 
 
 def _attached(
@@ -137,64 +132,45 @@ def _attached(
             for one in config.receivers.values()
             for door in doors_of(profile, one)
         ]
-        runs = tuple(
-            PreparedRun(
-                each[0], _header(one, each, run_folder, doors, notes, None, [*answer.rows, *doubts], before), run_folder
-            )
-            for one, each, run_folder, (_, doubts) in zip(asks, planned, folders, looked, strict=True)
-        )
-        return Prepared(stack, runs, load)
+        shared = {"doors": doors, "notes": notes, "versions": versions(None), "lingering": before}
+        doubts = [[*answer.rows, *found] for _, found in looked]
+        return Prepared(stack, _runs(asks, planned, folders, doubts, shared), load)
 
 
 def _needed(plan: Plan) -> set[str]:
     return {alert.rule.alert for alert in plan.alerts} | {allow.alert for allow in plan.scenario.allow}
 
 
-def _header(
-    asked: Asked,
-    planned: Planned,
-    folder: Path,
-    doors: list[dict[str, Any]],
-    notes: Sequence[str],
-    binaries: Binaries | None,
-    doubts: Sequence[str],
-    lingering: Sequence[dict[str, str]] = (),
-) -> Header:
-    plan, sources, scenario, profile = planned
-    return Header(
-        schema=SCHEMA,
-        run_id=folder.name,
-        scenario=Path(scenario).name,
-        profile=Path(profile).name,
-        sources=_by_name(sources),
-        settings=list(asked.settings),
-        time_scale=plan.time_scale,
-        seed=plan.seed,
-        versions=versions(binaries),
-        doors=doors,
-        targets={handle: list(names) for handle, names in plan.inventory.names.items()},
-        notes=list(notes),
-        lingering=list(lingering),
-        set_aside=dict(plan.config.set_aside),
-        doubts=list(doubts),
-        beside=list(asked.beside),
-        origin=_origin(asked, scenario, plan),
+def _runs(
+    asks: Sequence[Asked],
+    planned: Sequence[Planned],
+    folders: Sequence[Path],
+    doubts: Sequence[Sequence[str]],
+    shared: Mapping[str, Any],
+) -> tuple[PreparedRun, ...]:
+    """What each track needs; `shared` is what all their headers say alike."""
+    return tuple(
+        PreparedRun(
+            plan,
+            Header(
+                schema=SCHEMA,
+                run_id=folder.name,
+                scenario=Path(scenario).name,
+                profile=Path(profile).name,
+                sources=_by_name(sources),
+                settings=list(asked.settings),
+                time_scale=plan.time_scale,
+                seed=plan.seed,
+                targets={handle: list(names) for handle, names in plan.inventory.names.items()},
+                set_aside=dict(plan.config.set_aside),
+                doubts=list(said),
+                beside=list(asked.beside),
+                **shared,
+            ),
+            folder,
+        )
+        for asked, (plan, sources, scenario, profile), folder, said in zip(asks, planned, folders, doubts, strict=True)
     )
-
-
-def _origin(asked: Asked, scenario: str, plan: Plan) -> Origin:
-    """Who asked for it here and now, and the command that asks for it again."""
-    shipped = is_shipped(Path(scenario), "scenarios")
-    words = ["chaoskit", "run", Path(scenario).stem if shipped else asked.scenario, "--profile", asked.profile]
-    words += ["--time-scale", f"{plan.time_scale:g}", "--seed", str(plan.seed)]
-    words += [] if asked.bundle.resolve() == bundle.folder().resolve() else ["--bundle", str(asked.bundle)]
-    words += [word for setting in asked.settings for word in ("--set", setting)]
-    words += ["--confirm", asked.confirm] if asked.confirm else []
-    by = str(os.getuid())
-    with contextlib.suppress(KeyError):  # a user without an entry, as in a container
-        by = pwd.getpwuid(os.getuid()).pw_name
-    away_s = time.localtime().tm_gmtoff
-    return Origin(by=by, host=platform.node(), commit=commit_here(), utc_offset_s=away_s, command=shlex.join(words))
 
 
 def make_folder(out: Path | None, name: str, *, latest: bool = True) -> Path:

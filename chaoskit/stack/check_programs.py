@@ -21,7 +21,7 @@ from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.stack.binaries import Tool
 from chaoskit.stack.monitoring import answer_of
 from chaoskit.stack.original import ask, checkers
-from chaoskit.yaml_source import Node, read
+from chaoskit.yaml_source import read
 
 _TEMPLATE_ERROR = re.compile(r"amtool: error: (?:failed to (?:execute|parse) the template, error: )?")
 
@@ -115,20 +115,11 @@ def _template_texts(config: AlertConfig) -> Iterator[_Text]:
             name = receiver.get("name")
             for key, integrations in receiver.pairs:
                 for integration in integrations.items:
-                    for path, node in _scalars(integration):
+                    for path, _, node in integration.walk():
                         if "{{" in node.raw:
                             where = f"{'.'.join(path)} in {key.raw} of {name.raw if name else 'a receiver'}"
                             html = key.raw == "email_configs" and path == ("html",)
                             yield _Text(node.raw, html, node.place, where)
-
-
-def _scalars(node: Node, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Node]]:
-    if node.kind == "scalar":
-        yield path, node
-    for key, value in node.pairs:
-        yield from _scalars(value, (*path, key.raw))
-    for item in node.items:
-        yield from _scalars(item, path)
 
 
 def _data_files(config: AlertConfig, folder: Path) -> Iterator[Path]:

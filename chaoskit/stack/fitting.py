@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from chaoskit.alerting.config_alertmanager import INHIBIT_KEYS, ROUTE_KEYS
 from chaoskit.localize.configuration import Localized
 from chaoskit.localize.redirect import CONFIGS, Setting
 from chaoskit.stack.monitoring import check_alertmanager
-from chaoskit.yaml_source import Node, read
+from chaoskit.yaml_source import read
 
 _FILE = "alertmanager.yml"
 _UNKNOWN = re.compile(r"field (?P<key>\S+) not found in type .*")
@@ -50,18 +50,8 @@ def _unknown_to(amtool: Path, text: str) -> frozenset[Setting]:
         file.write_text(text, encoding="utf-8")
         problems = check_alertmanager(amtool, file)
     named = {(p.place.line, m["key"]) for p in problems if p.place and (m := _UNKNOWN.fullmatch(p.message))}
-    return frozenset(
-        s for line, path in _keys(read(text, _FILE)) if (line, path[-1]) in named and (s := _setting(path))
-    )
-
-
-def _keys(node: Node, path: tuple[str, ...] = ()) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Every key with its line and what stands above it; the members of a list have no name."""
-    for key, value in node.pairs:
-        yield key.place.line, (*path, key.raw)
-        yield from _keys(value, (*path, key.raw))
-    for item in node.items:
-        yield from _keys(item, path)
+    keys = ((key.place.line, path) for path, key, _ in read(text, _FILE).walk())
+    return frozenset(s for line, path in keys if path and (line, path[-1]) in named and (s := _setting(path)))
 
 
 def _setting(path: tuple[str, ...]) -> Setting | None:

@@ -320,15 +320,10 @@ def _exprs(rules: list[Node]) -> tuple[str, ...]:
 def _missing_files(config: AlertConfig, folder: Path) -> Iterator[str]:
     """Files of tokens and certificates that only the user's own machine has: promtool would mind, and need not."""
     for name in _names(config, "prometheus"):
-        left = [read((folder / name).read_text(encoding="utf-8-sig"), name, first=True)]
-        while left:
-            node = left.pop()
-            left += node.items
-            for key, value in node.pairs:
-                left.append(value)
-                named = value.raw if key.raw.endswith("_file") and value.kind == "scalar" else ""
-                if named and not (folder / name).parent.joinpath(named).is_file():
-                    yield f"{folder / name}:{value.place.line}: {key.raw} names a file that is not on this machine"
+        for _, key, value in read((folder / name).read_text(encoding="utf-8-sig"), name, first=True).walk():
+            named = value.raw if key is not value and key.raw.endswith("_file") and value.kind == "scalar" else ""
+            if named and not (folder / name).parent.joinpath(named).is_file():
+                yield f"{folder / name}:{value.place.line}: {key.raw} names a file that is not on this machine"
 
 
 def _file(problem: Problem) -> str:
