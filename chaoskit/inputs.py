@@ -40,7 +40,8 @@ def read_inputs(
     problems: list[Problem] = []
     read_scenario = attempt(lambda: load_scenario(_source(sources, "scenario", scenario), scenario, settings), problems)
     read_profile = attempt(lambda: load_profile(_source(sources, "profile", profile), profile, settings), problems)
-    config = attempt(lambda: load_texts({k: v for k, v in sources.items() if _configures(k)}), problems)
+    configuring = {key: text for key, text in sources.items() if not key.startswith(("scenario:", "profile:"))}
+    config = attempt(lambda: load_texts(configuring), problems)
     if read_scenario is None or read_profile is None or config is None:
         raise BadInput(dict.fromkeys(problems))
     return Inputs(read_scenario, read_profile, config.without(set_aside or {}))
@@ -51,10 +52,6 @@ def _source(sources: Mapping[str, str], role: str, name: str) -> str:
     if key not in sources:
         raise BadInput(Problem(Place(name or role), f"the text of this {role} is not given", f"give {key}"))
     return sources[key]
-
-
-def _configures(key: str) -> bool:
-    return not key.startswith(("scenario:", "profile:"))
 
 
 def attempt(read: Callable[[], T], problems: list[Problem]) -> T | None:

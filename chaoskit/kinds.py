@@ -41,10 +41,8 @@ def kinds_of(base: type[T], package: str, group: str, what: str) -> Mapping[str,
 
 def _is_kind(found: Any, base: type, module: str) -> bool:
     """Whether it is a kind that this module defines: a shared base of several kinds is none."""
-    return isinstance(found, type) and issubclass(found, base) and found.__module__ == module and _is_whole(found)
-
-
-def _is_whole(found: type) -> bool:
+    if not (isinstance(found, type) and issubclass(found, base) and found.__module__ == module):
+        return False
     return bool(vars(found).get("kind")) and not inspect.isabstract(found)
 
 

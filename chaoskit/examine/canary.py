@@ -63,9 +63,11 @@ def send_canary(target: Attached, alertmanager: Endpoint, witness: WitnessClient
         heard_s = _heard(witness, identity, "firing", sent)
         # Ended in any case, and a while ago by whichever clock: an end in the future would be no end.
         ended = time.monotonic()
-        alertmanager.post("/api/v2/alerts", [_alert(labels) | {"endsAt": _rfc3339(time.time())}])
+        alertmanager.post("/api/v2/alerts", [_alert(labels) | {"endsAt": datetime.now(UTC).isoformat()}])
         if heard_s is None:
-            return Checked(WHAT, "missing", f"sent, and not heard by the witness within {WITHIN_S:g} s", _check(target))
+            said = f"sent, and not heard by the witness within {WITHIN_S:g} s"
+            mend = f"can Alertmanager reach {target.witness}, and does it give the token? See its log and the witness's"
+            return Checked(WHAT, "missing", said, mend)
         cleared_s = _heard(witness, identity, "resolved", ended)
     except EquipmentError as error:
         return Checked(WHAT, "missing", str(error), "start it: chaoskit witness serve")
@@ -90,11 +92,3 @@ def _heard(witness: WitnessClient, identity: str, status: str, since: float) -> 
 def _alert(labels: dict[str, str]) -> dict[str, object]:
     annotations = {"summary": "chaoskit doctor looks whether the way to the witness is open; nothing is wrong"}
     return {"labels": labels, "annotations": annotations}
-
-
-def _check(target: Attached) -> str:
-    return f"can Alertmanager reach {target.witness}, and does it give the token? See its log and the witness's"
-
-
-def _rfc3339(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat()

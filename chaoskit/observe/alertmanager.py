@@ -71,7 +71,8 @@ class SuppressionStates:
         seen = (asked if self._asked is None else self._asked, answered)
         self._asked = asked
         now = {labels_of(alert.labels): self._suppression(alert, seen) for alert in alerts}
-        found = [new for labels, new in now.items() if not _same(self._known.get(labels), new)]
+        known = ((self._known.get(labels), new) for labels, new in now.items())
+        found = [new for old, new in known if old is None or msgspec.structs.replace(old, seen=new.seen) != new]
         found += [
             Suppression(
                 labels=old.labels,
@@ -99,10 +100,6 @@ class SuppressionStates:
             receivers=sorted(receiver.name for receiver in alert.receivers),
             seen=seen,
         )
-
-
-def _same(old: Suppression | None, new: Suppression) -> bool:
-    return old is not None and msgspec.structs.replace(old, seen=new.seen) == new
 
 
 class AlertmanagerObserver(Poller):

@@ -83,9 +83,11 @@ def prepare(
     binaries = able(require(), answer)
     with own_load(plan) as load:
         ports = Ports(*reserve(len(Ports.__dataclass_fields__)))
-        folders = [folder(each[0]) for each in planned]
+        plans = [each for each, *_ in planned]
+        folders = [folder(each) for each in plans]
         where = stack_folder(folders) if stack_folder else folders[0] / "stack"
-        needed = frozenset(name for each in planned for name in _needed(each[0]))
+        needed = frozenset(one.rule.alert for each in plans for one in each.alerts)
+        needed |= {allow.alert for each in plans for allow in each.scenario.allow}
         scale, aside = plan.time_scale, plan.config.set_aside
         localized = fitted(
             lambda too_new: localize(sources, where, ports, scale, DoorBook(ports.webhook), needed, aside, too_new),
@@ -135,10 +137,6 @@ def _attached(
         shared = {"doors": doors, "notes": notes, "versions": versions(None), "lingering": before}
         doubts = [[*answer.rows, *found] for _, found in looked]
         return Prepared(stack, _runs(asks, planned, folders, doubts, shared), load)
-
-
-def _needed(plan: Plan) -> set[str]:
-    return {alert.rule.alert for alert in plan.alerts} | {allow.alert for allow in plan.scenario.allow}
 
 
 def _runs(

@@ -109,7 +109,7 @@ class Runner:
         Raises EquipmentError (and others of ours) when a journal could not be begun, and Refused while runs are
         stopped on this machine or somebody else is at work on the target.
         """
-        world = World(self.stack.address, self._change_load, self._query, self._lost)
+        world = World(self.stack.address, self._change_load, lambda query: bool(self._ask(query)), self._lost)
         signals = contextlib.ExitStack()
         try:
             for track in self._tracks:
@@ -290,9 +290,6 @@ class Runner:
             self._load_at_first = self._load.spec
         before = self._load_at_first if settings is None else self._load.spec
         self._load.change(changed_spec(before, settings or {}))
-
-    def _query(self, query: str) -> bool:
-        return bool(self._ask(query))
 
     def _ask(self, query: str) -> bool | None:
         """Whether Prometheus says yes to a query; None where it does not tell."""

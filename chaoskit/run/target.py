@@ -151,7 +151,8 @@ def await_steady(
     except EquipmentError as error:
         return [str(error)]
     plan = plans[0]
-    quiet_vs = max(*(each.steady_vs for each in plans), 2 * (_scrape_s(plan) + plan.config.evaluation_interval_s))
+    scrape_s = max((job.interval_s for job in plan.config.jobs), default=15.0)
+    quiet_vs = max(*(each.steady_vs for each in plans), 2 * (scrape_s + plan.config.evaluation_interval_s))
     end = time.monotonic() + _PATIENCE_REAL_S + (_PATIENCE_VS + quiet_vs) / plan.time_scale
     quiet_since = time.monotonic()
     while not interrupted.is_set():
@@ -184,7 +185,3 @@ def _standing(missing: list[str]) -> list[str]:
     if not firing:
         return []
     return [f"an alert that always fires is named in the profile, standing: [{firing}] (--set 'standing=[{firing}]')"]
-
-
-def _scrape_s(plan: Plan) -> float:
-    return max((job.interval_s for job in plan.config.jobs), default=15.0)

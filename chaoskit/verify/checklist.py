@@ -184,7 +184,7 @@ def _wrong_under(plan: Plan, evidence: Evidence, notice: Notice, route: Route, l
     for other in _firing_with(evidence, notice):
         same = routing.matches_all(route.matchers, other) and routing.group_labels(route, other) == mine
         same = same and route in routing.match_routes(root, other)
-        if same and not any(_covers(shown, other) for shown in listed):
+        if same and not any(other.items() <= shown.items() for shown in listed):
             return f"it was told without {_named(other)}, which is of the same group and was firing; {governed}"
     return ""
 
@@ -204,10 +204,6 @@ def _firing_with(evidence: Evidence, notice: Notice) -> Iterable[Mapping[str, st
         over = any(e.is_in(event.labels) for e in ended)
         if event.state == "active" and key not in changed and not over:
             yield event.labels
-
-
-def _covers(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
-    return all(labels.get(key) == value for key, value in wanted.items())
 
 
 def _named(labels: Mapping[str, str]) -> str:

@@ -9,7 +9,7 @@ let the target run, or once more after its own fault had lapsed.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -100,10 +100,6 @@ def _lapsed(plan: Plan, evidence: Evidence, expected: Sequence[PlannedAlert], ep
     return ""
 
 
-def _fired(labels: Mapping[str, str], evidence: Evidence) -> bool:
-    return any(episode.firing is not None and episode.is_in(labels) for episode in evidence.episodes)
-
-
 def _strangers(case: Case) -> Iterator[Strict]:
     plan, evidence = case.plan, case.evidence
     told: set[tuple[object, str]] = set()
@@ -128,7 +124,7 @@ def _strangers(case: Case) -> Iterator[Strict]:
                 continue  # Whoever hears of it firing is judged there; its end may ride along with its group's.
             what = "promised to others only"
             if not owners:
-                if item.status == "resolved" or _fired(item.labels, evidence):
+                if item.status == "resolved" or any(e.firing and e.is_in(item.labels) for e in evidence.episodes):
                     continue  # The end of something from before, or an alert that is a finding already.
                 what = "which the scenario neither expects nor allows, and which no evaluation showed"
             told.add((door, name))
