@@ -8,6 +8,7 @@ refused, so that nobody has to guess whether 5 means seconds or minutes.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _DURATION = re.compile(
     r"(?:(?P<y>\d+)y)?(?:(?P<w>\d+)w)?(?:(?P<d>\d+)d)?(?:(?P<h>\d+)h)?"
@@ -49,6 +50,11 @@ def seconds(value: float) -> str:
 def amount(count: int, things: str) -> str:
     """So many of them, for a sentence: `1 alert`, `2 alerts`; `things` is a plural in s."""
     return f"{count} {things.removesuffix('s') if count == 1 else things}"
+
+
+def listed(names: Sequence[str], most: int = 5, between: str = ", ") -> str:
+    """The first of them, and how many more there are."""
+    return between.join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def parse_ratio(text: str | int | float) -> float:

@@ -12,10 +12,9 @@ from chaoskit.alerting.model import AlertConfig, Matcher, Rule
 from chaoskit.check.alerts import Answer, alert_of, takes
 from chaoskit.examine.endpoint import Checked, Endpoint
 from chaoskit.scenario.model import Attached
+from chaoskit.units import listed
 from chaoskit.witness.config import led
 from chaoskit.yaml_source import MAX_BYTES
-
-_NAMED = 5
 
 
 class _Config(msgspec.Struct, frozen=True):
@@ -69,7 +68,7 @@ def tells_the_witness(target: Attached, original: str, config: AlertConfig) -> C
     except ValueError as error:
         return Checked(what, "missing", f"its loaded configuration: {error}", "alertmanager: URL of the profile")
     if found.lacking:
-        lacking = _listed(found.lacking)
+        lacking = listed(found.lacking)
         mend = f"chaoskit witness config --alertmanager FILE --url {target.witness}"
         return Checked(what, "missing", f"{len(found.lacking)} of {len(promised)} are not: {lacking}", mend)
     hidden = f"; of {len(found.hidden)} this Alertmanager hides the address" if found.hidden else ""
@@ -100,7 +99,7 @@ def _muting(silence: _Silence, rules: list[Rule], target: Attached, config: Aler
     if not (sure or maybe):
         return None
     who = f"{silence.id} ({silence.created_by or 'nobody'}, until {silence.ends_at or 'unknown'})"
-    said = f"{who} {'mutes' if sure else 'may mute'} {_listed(sorted(sure or maybe))}"
+    said = f"{who} {'mutes' if sure else 'may mute'} {listed(sorted(sure or maybe))}"
     mend = f"amtool silence expire {silence.id}, once its author agrees"
     return Checked("silences", "missing" if sure else "warning", said, mend)
 
@@ -108,8 +107,3 @@ def _muting(silence: _Silence, rules: list[Rule], target: Attached, config: Aler
 def _matcher(one: _Matcher) -> Matcher:
     op = ("=~" if one.is_equal else "!~") if one.is_regex else ("=" if one.is_equal else "!=")
     return Matcher(one.name, op, one.value)
-
-
-def _listed(names: list[str] | tuple[str, ...]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more

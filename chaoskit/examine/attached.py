@@ -16,6 +16,7 @@ from chaoskit.examine.canary import send_canary
 from chaoskit.examine.endpoint import Checked, Endpoint, NoAnswer
 from chaoskit.scenario.model import Attached, Handles
 from chaoskit.stack.attached import inventory
+from chaoskit.units import listed
 from chaoskit.witness.client import WitnessClient
 
 _NAMED = 5
@@ -104,8 +105,7 @@ def _behind(handles: Handles) -> Iterator[Checked]:
     for handle, found in inventory(handles).items():
         kind, _, name = handle.partition(":")
         if found:
-            more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-            yield Checked(f"{kind} {name}", "ok", f"{len(found)} processes here: {', '.join(found[:_NAMED])}{more}")
+            yield Checked(f"{kind} {name}", "ok", f"{len(found)} processes here: {listed(found)}")
         elif trouble := handles.of(kind)[name].unreachable(name, found):
             yield Checked(f"{kind} {name}", "missing", *trouble)
 

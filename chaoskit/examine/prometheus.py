@@ -19,7 +19,7 @@ from chaoskit.examine.endpoint import Checked, Endpoint
 from chaoskit.observe.payload import instant
 from chaoskit.plan.model import Plan
 from chaoskit.scenario.model import Attached
-from chaoskit.units import format_duration
+from chaoskit.units import format_duration, listed
 
 SKEW_S = 1.0
 """A difference between clocks beyond which a run's intervals become useless."""
@@ -179,8 +179,7 @@ def compare_rules(plan: Plan, groups: list[LoadedGroup], where: str, notes: list
         elif wrong:
             others.append(f"{rule.alert} {wrong}")
     if others:
-        more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
-        notes.append(f"rules that differ in {where}: {'; '.join(others[:_NAMED])}{more}")
+        notes.append(f"rules that differ in {where}: {listed(others, between='; ')}")
 
 
 def compare_routes(

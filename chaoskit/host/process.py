@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from chaoskit import giving_way, identity
+from chaoskit import giving_way, identity, waiting
 from chaoskit.errors import EquipmentError
 from chaoskit.fresh import fresh
 
@@ -100,7 +100,7 @@ class Child:
         try:
             handle = os.pidfd_open(self.pid)
         except (AttributeError, OSError):  # no Linux, or an old one
-            return _poll_until(lambda: not self.alive, timeout_s)
+            return waiting.await_true(lambda: not self.alive, timeout_s, 0.01)
         try:
             poller = select.poll()
             poller.register(handle, select.POLLIN)
@@ -302,15 +302,6 @@ def _tied_to_us() -> list[str]:
     if setpriv and shell:
         return [setpriv, "--pdeathsig", "KILL", "--", shell, "-c", _SHELL_GATE, str(os.getpid())]
     return [sys.executable, "-I", "-S", "-c", _PYTHON_GATE, str(os.getpid())]
-
-
-def _poll_until(condition: Callable[[], bool], timeout_s: float) -> bool:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() >= deadline:
-            return False
-        threading.Event().wait(0.01)
-    return True
 
 
 def _said(what: str | Callable[[], str]) -> str:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from chaoskit.events import NoticedAlert
+from chaoskit.events import Interval, Notice, NoticedAlert
 
 TEXT_LIMIT = 1_000_000
 """Characters of another service's payload that are kept."""
@@ -46,6 +46,21 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
     problems: list[str] = []
     malformed: bool = False
+
+    def notice(self, receiver: str, integration: str, index: int, sent: Interval, refused: int = 0) -> Notice:
+        """The notice that brought this payload."""
+        return Notice(
+            receiver=receiver,
+            integration=integration,
+            index=index,
+            sent=sent,
+            status=self.status,
+            alerts=self.alerts,
+            group_key=self.group_key,
+            text=self.text,
+            problems=self.problems,
+            refused=refused,
+        )
 
 
 def read_payload(speaks: str, path: str, body: bytes) -> Contents:

@@ -17,7 +17,6 @@ from http import HTTPStatus
 
 import msgspec
 
-from chaoskit.events import Notice
 from chaoskit.localize.doors import Door, content_type, reply_to
 from chaoskit.observe.child import Emit, manners, run_sink
 from chaoskit.observe.http_server import CONNECTIONS_AT_ONCE, Answer, Connection, Request
@@ -103,20 +102,7 @@ class Desk:
         return self._doors.get(_stem(request.path), self._anybody)
 
     def _report(self, door: Door, request: Request, contents: Contents, refused: int = 0) -> None:
-        self._emit(
-            Notice(
-                receiver=door.receiver,
-                integration=door.integration,
-                index=door.index,
-                sent=request.sent,
-                status=contents.status,
-                alerts=contents.alerts,
-                group_key=contents.group_key,
-                text=contents.text,
-                problems=contents.problems,
-                refused=refused,
-            )
-        )
+        self._emit(contents.notice(door.receiver, door.integration, door.index, request.sent, refused))
 
 
 def _stem(path: str) -> str:

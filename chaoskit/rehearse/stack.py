@@ -55,8 +55,8 @@ class RehearsalStack(LocalStack):
             self._write_files()
             self._control.mkdir(parents=True)
             self.page = Page(self.ports.metrics, self._scale)
-            self._start_prometheus()
-            self._start_alertmanager()
+            self._start_server("prometheus")
+            self._start_server("alertmanager")
             for name in ("mail-sink", "webhook-sink"):
                 self._start_sink(name)
         except BaseException:
@@ -75,7 +75,7 @@ class RehearsalStack(LocalStack):
             past.write_blocks(
                 self._binaries.promtool, lines, self.folder / "past.txt", self.folder / "data" / "prometheus"
             )
-        self._starters[name]()
+        self._start_server(name)
         if name == "prometheus" and self._past is not None:
             # Whoever looks before finds rules that were never evaluated, and calls that no answer.
             self._await_rules({str(file) for file in (self.folder / ACTIVE).iterdir()})

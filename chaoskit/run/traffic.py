@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from chaoskit.access import file_of
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.files import read_regular
 from chaoskit.load.model import MOST_IN_FLIGHT, LoadSpec, RequestSpec
@@ -121,9 +122,7 @@ def locustfile_of(load: LoadPlan) -> Path | None:
     """Where the locustfile is: beside the profile that names it, or from here where an option names it."""
     if load.locustfile is None:
         return None
-    place = load.place_of("locustfile")
-    beside = Path(place.file).parent if place is not None and place.line else Path()
-    return (beside / Path(load.locustfile).expanduser()).absolute()
+    return file_of(load.locustfile, load.place_of("locustfile")).absolute()
 
 
 def expand(requests: Mapping[str, list[dict[str, Any]]]) -> dict[str, RequestSpec]:

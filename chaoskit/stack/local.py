@@ -13,7 +13,7 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,6 @@ class LocalStack(Stack):
         self._target_data = folder / "data" / "target"
         self._control = folder / "data" / "control"
         self._flags = prometheus_flags(scale)
-        self._starters = {"prometheus": self._start_prometheus, "alertmanager": self._start_alertmanager}
 
     @property
     def metrics_port(self) -> int | None:
@@ -117,7 +116,7 @@ class LocalStack(Stack):
             self._start_sink(name)
             return
         self.children[name].stop()
-        self._starters[name]()
+        self._start_server(name)
 
     def _told(self) -> Local:
         return Local(
@@ -142,8 +141,8 @@ class LocalStack(Stack):
             self._on_event = on_event
             self._write_files()
             self._control.mkdir(parents=True)
-            self._start_prometheus()
-            self._start_alertmanager()
+            self._start_server("prometheus")
+            self._start_server("alertmanager")
             self._spawn_target()
             for name in ("mail-sink", "webhook-sink"):
                 self._start_sink(name)
@@ -174,28 +173,20 @@ class LocalStack(Stack):
             file.touch(mode=0o600)  # the doors' words are in one of them
             file.write_text(text, encoding="utf-8")
 
-    def _start_prometheus(self) -> None:
-        data, logs = self.folder / "data", self.folder / "logs"
-        with _with_files_of_ours("Prometheus"):
-            self.children["prometheus"] = start_prometheus(
-                self._binaries,
-                self.folder / "prometheus.yml",
-                data / "prometheus",
-                self.ports.prometheus,
-                logs / "prometheus.log",
-                flags=self._flags,
-            )
-
-    def _start_alertmanager(self) -> None:
-        data, logs = self.folder / "data", self.folder / "logs"
-        with _with_files_of_ours("Alertmanager"):
-            self.children["alertmanager"] = start_alertmanager(
-                self._binaries,
-                self.folder / "alertmanager.yml",
-                data / "alertmanager",
-                self.ports.alertmanager,
-                logs / "alertmanager.log",
-            )
+    def _start_server(self, name: str) -> None:
+        """Starts Prometheus or Alertmanager. The user's own files were asked about before: what is refused now says
+        nothing of them."""
+        files = self.folder / f"{name}.yml", self.folder / "data" / name
+        log = self.folder / "logs" / f"{name}.log"
+        try:
+            if name == "prometheus":
+                child = start_prometheus(self._binaries, *files, self.ports.prometheus, log, flags=self._flags)
+            else:
+                child = start_alertmanager(self._binaries, *files, self.ports.alertmanager, log)
+        except BadInput as error:
+            message = f"does not start with what was made for it here: {error}"
+            raise EquipmentError(name.capitalize(), message) from None
+        self.children[name] = child
 
     def _spawn_target(self) -> None:
         data = self._target_data
@@ -249,15 +240,6 @@ class LocalStack(Stack):
             self.addresses = json.loads(said)
         except ValueError:
             raise EquipmentError("target", f"said {said[:200]!r} instead of its addresses", child.tail()) from None
-
-
-@contextlib.contextmanager
-def _with_files_of_ours(name: str) -> Iterator[None]:
-    """The user's own files were asked about before: what is refused now says nothing of them."""
-    try:
-        yield
-    except BadInput as error:
-        raise EquipmentError(name, f"does not start with what was made for it here: {error}") from None
 
 
 def mail_door(door: Door) -> dict[str, Any]:

@@ -199,15 +199,4 @@ class WitnessClient:
 def _notice(heard: Heard, skew: Interval) -> Notice:
     """What the witness heard, with an interval on our clock that certainly holds the instant of its sending."""
     sent = (heard.arrived[0] - skew[1], heard.arrived[1] - skew[0])
-    contents = read_payload("webhook", "", bytes(heard.payload))
-    return Notice(
-        receiver=heard.receiver,
-        integration=WITNESS,
-        index=0,
-        sent=sent,
-        status=contents.status,
-        alerts=contents.alerts,
-        group_key=contents.group_key,
-        text=contents.text,
-        problems=contents.problems,
-    )
+    return read_payload("webhook", "", bytes(heard.payload)).notice(heard.receiver, WITNESS, 0, sent)

@@ -121,4 +121,4 @@ def test_a_file_of_ours_that_the_program_refuses_is_the_equipments_failure(tmp_p
     stack._write_files()
     (tmp_path / "alertmanager.yml").write_text("route: {receiver: nobody}\nreceivers: []\n")
     with pytest.raises(EquipmentError, match=r"does not start with what was made for it here: .*undefined receiver"):
-        stack._start_alertmanager()
+        stack._start_server("alertmanager")
