@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks.check_scale import SIZES, write
 from benchmarks.shared import show
-from chaoskit.cli.collector import no_collection
+from chaoskit.cli.diff import no_collection
 from chaoskit.cli.sources import load_config
 from chaoskit.diff.compare import diff
 from chaoskit.explain.alert import explain

@@ -12,8 +12,7 @@ from chaoskit.cli.inject import inject_command
 from chaoskit.cli.listing import list_command
 from chaoskit.cli.new import new_command, schema_command
 from chaoskit.cli.rehearse import rehearse_command
-from chaoskit.cli.runs import runs_group
-from chaoskit.cli.safety import heal_command, status_command, stop_command, unlock_command
+from chaoskit.cli.safety import heal_command, runs_group, status_command, stop_command, unlock_command
 from chaoskit.cli.sla_more import SLA
 from chaoskit.cli.ui import ui_command
 from chaoskit.cli.witness import witness_group

@@ -15,13 +15,13 @@ from rich.console import Console, Group
 from rich.text import Text
 
 from chaoskit import __version__, bundle
-from chaoskit.cli.asking import BUNDLE, asking
 from chaoskit.cli.console import Commands, say
 from chaoskit.cli.console import console as terminal
 from chaoskit.cli.doctor import examine, examine_profile, mend, to_json
 from chaoskit.cli.numbers import TIME_SCALE
 from chaoskit.cli.outputs import OUT, ResultFile, form
 from chaoskit.cli.sla_price import MAX_BUDGET, told
+from chaoskit.cli.sources import BUNDLE, asking
 from chaoskit.console import PORT
 from chaoskit.errors import BadInput, EquipmentError, ExitCode, Place, Problem, worst
 from chaoskit.events import Event, Notice, Stranger

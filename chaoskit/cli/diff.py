@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,7 +12,6 @@ from typing import Any, TypeVar
 import click
 
 from chaoskit.alerting.model import AlertConfig
-from chaoskit.cli.collector import no_collection
 from chaoskit.cli.console import console
 from chaoskit.cli.outputs import form
 from chaoskit.cli.sources import config_options, load_files
@@ -24,6 +24,19 @@ from chaoskit.report.difference import NOTHING, difference_view
 from chaoskit.report.terminal import print_to
 from chaoskit.stack.original import understood
 from chaoskit.yaml_source import Node, read, read_text
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Holds the collector back inside, and leaves it as it was found."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
 
 T = TypeVar("T", Problem, Change, Broken, Doubt)
 

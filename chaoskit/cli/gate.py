@@ -11,10 +11,10 @@ from pathlib import Path
 import click
 from rich.console import Console, Group
 
-from chaoskit.cli.asking import asking
 from chaoskit.cli.console import console
 from chaoskit.cli.numbers import Number
 from chaoskit.cli.outputs import OUT, ResultFile, form
+from chaoskit.cli.sources import asking
 from chaoskit.errors import BadInput, ExitCode, Problem, worst
 from chaoskit.examine.preflight import refuse_unconfirmed
 from chaoskit.gate.candidate import LeftOut

@@ -11,7 +11,7 @@ import click
 
 from chaoskit import bundle
 from chaoskit.alerting.config import load_folder
-from chaoskit.cli.asking import BUNDLE, PROFILE
+from chaoskit.cli.sources import BUNDLE, PROFILE
 from chaoskit.draft.write import draft
 from chaoskit.errors import BadInput, ExitCode, Place, Problem
 from chaoskit.plan.model import Inventory

@@ -1,4 +1,4 @@
-"""Whose alert configuration a command is about: the options that say so."""
+"""The options that several commands have: whose alert configuration it is about, and what of a run is planned."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import click
 from chaoskit import bundle as shipped
 from chaoskit.alerting.config import load_config
 from chaoskit.alerting.model import AlertConfig
-from chaoskit.errors import BadInput, Problem
+from chaoskit.cli.numbers import TIME_SCALE
+from chaoskit.errors import BadInput, ExitCode, Problem
+from chaoskit.run.planning import Asked
 from chaoskit.stack.binaries import numbers
 
 R = TypeVar("R")
@@ -60,3 +62,33 @@ def versions_of(yours: Iterable[str]) -> dict[str, str]:
     if wrong:
         raise BadInput(Problem(None, f"--yours: '{each}' is no version", "as alertmanager=0.33") for each in wrong)
     return found
+
+
+PROFILE = click.option("--profile", default="local", show_default=True, help="Where and how hard: a name or a file.")
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_LIKE_OURS = "A folder laid out like the shipped alert configuration."
+BUNDLE = click.option("--bundle", "folder", type=_FOLDER, help=_LIKE_OURS)
+_PLANNING = (
+    PROFILE,
+    click.option("--time-scale", type=TIME_SCALE, help="Virtual seconds per real second; 1 is real time."),
+    click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a key, as load.rate=20/s."),
+    click.option("--seed", type=int, default=0, show_default=True, help="Chooses among equal targets, reproducibly."),
+    BUNDLE,
+    yours_option,
+)
+
+
+def asking(command: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
+    """Adds those options; the command's `asked` is what they say, of no scenario yet."""
+
+    @functools.wraps(command)
+    def with_asked(
+        *, profile: str, time_scale: float | None, settings: tuple[str, ...], seed: int, folder: Path | None,
+        yours: tuple[str, ...], **more: Any,
+    ) -> ExitCode:  # fmt: skip
+        used = folder or shipped.folder()
+        return command(asked=Asked("", profile, used, settings, time_scale, seed, yours=versions_of(yours)), **more)
+
+    for option in reversed(_PLANNING):
+        with_asked = option(with_asked)
+    return with_asked

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from chaoskit.cli.asking import PROFILE
 from chaoskit.cli.console import console, say
 from chaoskit.cli.outputs import OUT
+from chaoskit.cli.sources import PROFILE
 from chaoskit.console import PORT
 from chaoskit.errors import ExitCode
 from chaoskit.scenario.catalog import find_profile

@@ -17,7 +17,7 @@ from chaoskit.alerting.model import AlertConfig, Integration, PromisedNotice, Re
 from chaoskit.alerting.windows import from_fault, from_undo
 from chaoskit.errors import Problem
 from chaoskit.plan.model import PlannedAlert, PlannedFault, PlannedNotice, Unproved
-from chaoskit.plan.names import undefined
+from chaoskit.plan.targets import undefined
 from chaoskit.plan.witnesses import doors_of, unproved, unwitnessed
 from chaoskit.scenario.model import Expectation, Notify, Profile
 

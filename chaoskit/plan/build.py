@@ -12,8 +12,7 @@ from chaoskit.alerting.windows_expression import range_of
 from chaoskit.errors import BadInput, Problem, Refused
 from chaoskit.plan.alerts import AlertPlanner
 from chaoskit.plan.model import Inventory, Plan, PlannedAlert, PlannedFault, PlannedStep
-from chaoskit.plan.names import undefined
-from chaoskit.plan.targets import TargetPlanner
+from chaoskit.plan.targets import TargetPlanner, undefined
 from chaoskit.plan.witnesses import waived, witnesses_of, wrong_waivers
 from chaoskit.scenario.model import Change, Do, FaultSpec, Inject, Profile, Scenario, Undo, Wait
 

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from random import Random
 
-from chaoskit.errors import Problem
+from chaoskit.errors import Place, Problem
 from chaoskit.handles import handle_kinds
 from chaoskit.plan.model import Inventory, PlannedFault
-from chaoskit.plan.names import undefined
 from chaoskit.scenario.model import FaultSpec, Handles, Limits
 from chaoskit.scenario.profile import plural
 from chaoskit.scenario.steps import CHOICES
 from chaoskit.units import parse_ratio
+from chaoskit.yaml_source import nearest
+
+
+def undefined(what: str, name: str, known: Iterable[str], place: Place | None) -> Problem:
+    """The problem of an unknown name, with the nearest known one or the list of them."""
+    names = sorted(known)
+    hint = nearest(name, names) or f"there are: {', '.join(names) or 'none'}"
+    return Problem(place, f"{what} '{name}' is defined nowhere", hint)
 
 
 class TargetPlanner:

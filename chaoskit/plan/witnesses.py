@@ -15,7 +15,7 @@ from chaoskit.alerting.promise import lacking
 from chaoskit.errors import Problem
 from chaoskit.hop import Hop
 from chaoskit.plan.model import Unproved
-from chaoskit.plan.names import undefined
+from chaoskit.plan.targets import undefined
 from chaoskit.scenario.model import Attached, Notify, Profile
 
 WITNESS = "witness"

@@ -11,8 +11,7 @@ from rich.text import Text
 
 from chaoskit.check.alerts import Answer
 from chaoskit.explain.alert import Explanation, MutedBy, first_to_hear
-from chaoskit.explain.people import Heard
-from chaoskit.explain.words import quiet, span, way
+from chaoskit.explain.people import Heard, quiet, span, way
 from chaoskit.report.table import table
 from chaoskit.report.text import clean
 from chaoskit.units import format_duration

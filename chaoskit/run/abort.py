@@ -13,7 +13,7 @@ from pathlib import Path
 
 from chaoskit.errors import Problem
 from chaoskit.events import AlertState, Event
-from chaoskit.plan.names import undefined
+from chaoskit.plan.targets import undefined
 from chaoskit.scenario.model import Abort
 
 EVERY_S = 0.5

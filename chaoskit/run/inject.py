@@ -24,7 +24,7 @@ from chaoskit.handles import handle_kinds
 from chaoskit.handles.address import Address
 from chaoskit.handles.base import Handle
 from chaoskit.plan.model import Inventory, Plan, PlannedFault, PlannedStep
-from chaoskit.plan.names import undefined
+from chaoskit.plan.targets import undefined
 from chaoskit.run.prepare import versions
 from chaoskit.run.runner import Runner
 from chaoskit.run.target import Live

@@ -23,7 +23,7 @@ from chaoskit.handles import handle_kinds
 from chaoskit.inputs import Inputs, attempt, read_inputs
 from chaoskit.plan.build import make_plan
 from chaoskit.plan.model import Inventory, Plan
-from chaoskit.plan.names import undefined
+from chaoskit.plan.targets import undefined
 from chaoskit.run.abort import wrong_with
 from chaoskit.run.traffic import check_load
 from chaoskit.scenario.catalog import find_profile, find_scenario

@@ -17,8 +17,7 @@ from chaoskit.alerting.routing import match_routes
 from chaoskit.errors import BadInput
 from chaoskit.explain.alert import Explanation, explain
 from chaoskit.explain.output import to_json
-from chaoskit.explain.people import People
-from chaoskit.explain.words import span
+from chaoskit.explain.people import People, span
 from chaoskit.report.explanation import explanation_view
 from chaoskit.scenario.loader import load_scenario
 from tests.alerting_examples import windows_of

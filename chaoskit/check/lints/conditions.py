@@ -1,16 +1,24 @@
-"""Does the expression state a condition, one that can hold and can fail, about something that exists?"""
+"""Does the expression state a condition, one that can hold and can fail, about something that exists?
+
+Is each function given the kind of metric, and the length of time, that it is made for? And where nothing happens, a
+ratio of rates is 0/0: NaN. It is neither above nor below anything, so a comparison drops it and an alert stays silent,
+as it should. It does harm where it is stored, where it is summed up with good numbers, and where `!=` takes it for a
+difference.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from chaoskit.alerting.expression import Expr, expression, selectors, walk
-from chaoskit.alerting.labels import is_comparison
+from chaoskit.alerting.labels import KEEPS_EACH, is_comparison, is_scalar
 from chaoskit.alerting.model import Rule
-from chaoskit.alerting.routing import matches
+from chaoskit.alerting.routing import matches, matches_all
 from chaoskit.check.facts import Facts
 from chaoskit.check.findings import Said, Severity, lint
 from chaoskit.check.ranges import allowed, comparison, constant, interval_of
+from chaoskit.units import format_duration
 
 _WHERE = {"job", "instance", "environment", "env", "cluster", "namespace", "region"}
 _CONDITIONS = {"absent", "absent_over_time"}
@@ -144,5 +152,219 @@ def always_true(facts: Facts) -> Iterator[Said]:
                 yield Said(facts.at(rule.place, "expr"), message, "correct the operator or the number")
 
 
+_COUNTER_FUNCTIONS = {"rate", "irate", "increase", "resets"}
+_GAUGE_FUNCTIONS = {"delta", "idelta", "deriv", "predict_linear", "double_exponential_smoothing", "holt_winters"}
+_RATES = {"rate", "irate", "increase"}
+_COUNTER_NAMES = ("_total", "_count", "_sum", "_bucket", "_created")
+# Endings that name a state or a size, never a running total.
+_GAUGE_NAMES = (
+    "_ratio", "_percent", "_percentage", "_utilization", "_celsius", "_volts", "_amperes", "_watts", "_info", "_up",
+    "_depth", "_length", "_timestamp", "_timestamp_seconds", "_temperature", "_temp", "_free", "_available",
+    "_limit", "_capacity",
+)  # fmt: skip
+_FEWEST = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    rule: Rule
+    function: str
+    selector: Expr
+
+
+def _uses(facts: Facts, functions: set[str]) -> Iterator[_Use]:
+    """Each function of these that is called directly on a range of series."""
+    for rule in facts.config.rules:
+        for node in walk(expression(rule.expr)):
+            if node.kind == "call" and node.name in functions:
+                for child in node.children:
+                    if child.kind == "selector" and child.range_s:
+                        yield _Use(rule, node.name, child)
+
+
+def _type(facts: Facts, name: str) -> str:
+    """counter, gauge or "": from the list of metrics, else from the name's ending."""
+    known = facts.metrics.types.get(name, "") if facts.metrics else ""
+    if known in ("counter", "gauge"):
+        return known
+    if name.endswith(_COUNTER_NAMES):
+        return "counter"
+    return "gauge" if name.endswith(_GAUGE_NAMES) else ""
+
+
+@lint("rate-over-gauge", Severity.WARNING, "rules", ("rules",))
+def rate_over_gauge(facts: Facts) -> Iterator[Said]:
+    """rate, irate, increase or resets is applied to a gauge, or to a recorded sum or rate.
+
+    They take every fall of the value for a restart from zero and add it on: the result is far too large.
+    """
+    for use in _uses(facts, _COUNTER_FUNCTIONS):
+        name = use.selector.name
+        recorded = [expression(rule.expr) for rule in facts.config.recorded.get(name, ())]
+        if recorded:
+            if not any(_falls(tree) for tree in recorded):
+                continue
+            kind, todo = "a recorded aggregate, which falls when one of its parts restarts", "take the rate first"
+        elif _type(facts, name) == "gauge":
+            kind, todo = "a gauge", f"use {'deriv' if use.function in ('rate', 'irate') else 'delta or changes'}()"
+        else:
+            continue
+        message = f"{_called(use.rule)} takes {use.function}() of {name}, {kind}"
+        yield Said(facts.at(use.rule.place, "expr"), message, todo)
+
+
+def _falls(tree: Expr) -> bool:
+    """Whether the recorded value can fall although counters only rise."""
+    if tree.kind == "aggregate" and tree.name not in KEEPS_EACH:
+        return True
+    if tree.kind == "call" and tree.name in _RATES | _GAUGE_FUNCTIONS:
+        return True
+    if tree.many or tree.name in ("and", "unless"):  # the other side only chooses, or brings labels
+        return _falls(tree.right if tree.many == "right" else tree.left)
+    if tree.name == "*" and tree.mode:  # the same of a join of one with one
+        return all(map(_falls, tree.children))
+    return any(map(_falls, tree.children))
+
+
+@lint("delta-over-counter", Severity.WARNING, "rules", ("rules",))
+def delta_over_counter(facts: Facts) -> Iterator[Said]:
+    """delta, deriv or predict_linear is applied to a counter.
+
+    They know nothing of restarts: a counter that begins again at zero looks like a steep fall.
+    """
+    for use in _uses(facts, _GAUGE_FUNCTIONS):
+        name = use.selector.name
+        if name not in facts.config.recorded and _type(facts, name) == "counter":
+            instead = "rate()" if use.function in ("deriv", "predict_linear") else "increase()"
+            message = f"{_called(use.rule)} takes {use.function}() of {name}, a counter"
+            yield Said(facts.at(use.rule.place, "expr"), message, f"use {instead}")
+
+
+@lint("short-range", Severity.WARNING, "rules", ("rules", "prometheus"))
+def short_range(facts: Facts) -> Iterator[Said]:
+    """A range holds fewer than four scrapes of its metric.
+
+    A rate needs two samples; with fewer than four, one failed scrape leaves it with none, and the alert resolves.
+    """
+    every: dict[tuple[object, ...], float] = {}
+    for use in _uses(facts, _RATES | _GAUGE_FUNCTIONS):
+        key = (use.selector.name, *(m for m in use.selector.matchers if m.label == "job"))
+        if key not in every:
+            every[key] = _interval(facts, use.selector)
+        held = use.selector.range_s
+        if every[key] and held < _FEWEST * every[key]:
+            message = (
+                f"{_called(use.rule)} takes {use.function}() over {format_duration(held)}, and {use.selector.name}"
+                f" has a new sample every {format_duration(every[key])}"
+            )
+            enough = format_duration(_FEWEST * every[key])
+            yield Said(facts.at(use.rule.place, "expr"), message, f"make the range {enough} or longer")
+
+
+def _interval(facts: Facts, selector: Expr) -> float:
+    """Seconds between two samples, in the quickest job that may feed the selector."""
+    recorded = [rule.interval_s for rule in facts.config.recorded.get(selector.name, ())]
+    if recorded:
+        return min(recorded)
+    by_job = [each for each in selector.matchers if each.label == "job"]
+    jobs = [job.interval_s for job in facts.config.jobs if matches_all(by_job, {"job": job.name})]
+    return min(jobs or [job.interval_s for job in facts.config.jobs], default=0.0)
+
+
 def _called(rule: Rule) -> str:
     return rule.alert or rule.record
+
+
+_POISONED = {"sum", "avg", "stddev", "stdvar", "quantile"}
+_POISONED_OVER_TIME = {"sum_over_time", "avg_over_time", "stddev_over_time", "stdvar_over_time"}
+_IGNORES = {"count", "group", "max", "min", "count_over_time", "max_over_time", "min_over_time", "present_over_time"}
+_NEVER = {"absent", "absent_over_time", "changes", "clamp_min"}
+
+
+@lint("unguarded-ratio", Severity.WARNING, "rules", ("rules",))
+def unguarded_ratio(facts: Facts) -> Iterator[Said]:
+    """A ratio that is 0/0 without traffic is recorded, summed up, averaged or compared with !=.
+
+    NaN spreads: one idle series makes a whole sum or average NaN, and the alert on it silent, or != always true.
+    """
+    for rule in facts.config.rules:
+        tree = expression(rule.expr)
+        place = facts.at(rule.place, "expr")
+        name = _called(rule)
+        todo = "keep what has traffic: divide by (... > 0)"
+        spoilt = next((node for node in walk(tree) if _spoils(facts, node)), None)
+        if spoilt is not None:
+            how = "compares with !=" if spoilt.kind == "binary" else f"takes {spoilt.name}() of"
+            yield Said(place, f"{name} {how} a ratio that is NaN while there is no traffic", todo)
+        elif rule.record and _nan(facts, tree, ()):
+            yield Said(place, f"{name} records a ratio that is NaN while there is no traffic", todo)
+
+
+def _spoils(facts: Facts, node: Expr) -> bool:
+    """Whether this is where NaN does harm: it makes good numbers NaN as well, or passes as a difference."""
+    if node.kind == "aggregate" and node.name in _POISONED:
+        return _nan(facts, node.left, ()) and not _single(node.left)
+    if node.kind == "call" and node.name in _POISONED_OVER_TIME:
+        return _nan(facts, node.left, ())
+    return is_comparison(node) and node.name == "!=" and any(_nan(facts, child, ()) for child in node.children)
+
+
+def _single(node: Expr) -> bool:
+    """A value without series beside it: summing it up changes nothing."""
+    return node.kind == "binary" and all(c.kind == "aggregate" and not c.mode for c in node.children)
+
+
+def _nan(facts: Facts, node: Expr, seen: tuple[str, ...]) -> bool:
+    """Whether results can be NaN because a ratio in it is 0/0."""
+    match node.kind:
+        case "selector":
+            rules = facts.config.recorded.get(node.name, ()) if node.name not in seen else ()
+            return any(_nan(facts, expression(rule.expr), (*seen, node.name)) for rule in rules)
+        case "binary" if is_comparison(node):
+            return node.name == "!=" and not node.returns_bool and _nan(facts, node.left, seen)
+        case "binary" if node.name in ("and", "unless"):
+            return _nan(facts, node.left, seen) and not (node.name == "and" and node.right.filters())
+        case "binary" if node.name == "/":
+            idle = not is_scalar(node.left) and _idle(facts, node.right, seen)
+            return idle or _nan(facts, node.left, seen) or _nan(facts, node.right, seen)
+        case "call" | "aggregate" if node.name in _IGNORES | _NEVER:
+            return False
+    return any(_nan(facts, child, seen) for child in node.children)
+
+
+def _idle(facts: Facts, node: Expr, seen: tuple[str, ...]) -> bool:
+    """Whether the value is zero while there is no traffic: a rate, and what is made of rates alone."""
+    match node.kind:
+        case "selector":
+            rules = facts.config.recorded.get(node.name, ()) if node.name not in seen else ()
+            return any(_idle(facts, expression(rule.expr), (*seen, node.name)) for rule in rules)
+        case "call":
+            if node.name in _RATES:
+                return True
+            floor = constant(node.right) if node.name == "clamp_min" else None
+            return floor is None and bool(node.children) and _idle(facts, node.left, seen)
+        case "aggregate":
+            return node.name not in ("count", "group") and _idle(facts, node.left, seen)
+        case "unary" | "subquery":
+            return _idle(facts, node.left, seen)
+        case "binary":
+            return _idle_of_two(facts, node, seen)
+    return False
+
+
+def _idle_of_two(facts: Facts, node: Expr, seen: tuple[str, ...]) -> bool:
+    if node.filters():
+        compared = comparison(node)
+        kept = allowed(compared[1], compared[2]) if compared else None
+        drops_zero = compared is not None and (
+            (compared[1] == "!=" and compared[2] == 0)
+            or (kept is not None and (kept.lo > 0 or (kept.lo == 0 and kept.lo_open)))
+        )
+        return not drops_zero and _idle(facts, node.left, seen)
+    if node.name in ("and", "unless"):
+        return not (node.name == "and" and node.right.filters()) and _idle(facts, node.left, seen)
+    left, right = (_idle(facts, child, seen) for child in node.children)
+    if node.name in ("+", "or"):
+        numbers = [constant(child) for child in node.children]
+        return not any(numbers) and (left or constant(node.left) == 0) and (right or constant(node.right) == 0)
+    return left or (right and node.name == "*")
