@@ -15,31 +15,10 @@ from email.utils import getaddresses
 
 from chaoskit.alerting.config_fields import Reading
 from chaoskit.alerting.config_matchers import parse_matchers, regex
+from chaoskit.alerting.integrations import SEND_RESOLVED
 from chaoskit.alerting.model import InhibitRule, Integration, Matcher, Receiver, Route
 from chaoskit.errors import Place
 from chaoskit.yaml_source import Node, nearest
-
-SEND_RESOLVED = {
-    "discord": True,
-    "email": False,
-    "incidentio": True,
-    "jira": True,
-    "mattermost": True,
-    "msteams": True,
-    "msteamsv2": True,
-    "opsgenie": True,
-    "pagerduty": True,
-    "pushover": True,
-    "rocketchat": False,
-    "slack": False,
-    "sns": True,
-    "telegram": True,
-    "victorops": True,
-    "webex": True,
-    "webhook": True,
-    "wechat": False,
-}
-"""By kind: what `send_resolved` is when it is not written."""
 
 _SUFFIX = "_configs"
 

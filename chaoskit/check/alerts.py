@@ -56,6 +56,10 @@ class Alert:
             return found
         return None if self.open.may_have(label) else ""
 
+    def fits(self, name: str, labels: Labels) -> bool:
+        """Whether it can be the alert of this name with these labels, as a rule or its series give them."""
+        return self.name == name and all(self.own(label) in (None, value) for label, value in labels.items())
+
     def may_have(self, label: str) -> bool:
         return self.value(label) != ""
 

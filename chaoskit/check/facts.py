@@ -7,20 +7,19 @@ its first use.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from chaoskit.alerting.model import AlertConfig, InhibitRule, Route
 from chaoskit.check.alerts import Alert, Answer, alert_of
-from chaoskit.check.exercised import Exercised, exercised
 from chaoskit.check.findings import Said
 from chaoskit.check.levels import Level, Watch, watches
 from chaoskit.check.metrics import Metrics
 from chaoskit.check.mutes import Pool, conditions
 from chaoskit.check.reach import Reached, Tree
 from chaoskit.errors import Place
-from chaoskit.scenario.model import Profile, Scenario
+from chaoskit.scenario.model import Expectation, Profile, Scenario
 from chaoskit.yaml_source import nearest
 
 _MOST_COMPARISONS = 50_000
@@ -100,10 +99,37 @@ class Facts:
         """The alerts about service levels."""
         return watches(self.config, self.levels or ())
 
+    def meant(self, expectation: Expectation) -> tuple[Alert, ...]:
+        """The rules that an expectation can be about: those of its name whose labels agree."""
+        named = self.by_name.get(expectation.alert, ())
+        return tuple(one for one in named if one.fits(one.name, expectation.labels))
+
     @cached_property
-    def exercised(self) -> Exercised:
-        """What the scenarios exercise."""
-        return exercised(self)
+    def exercised(self) -> Mapping[str, Set[object]]:
+        """What the scenarios' expectations exercise; `allow` earns nothing.
+
+        `alerts` by name, `inhibitions` by number; `routes` by path and `receivers` by name, where such an alert is
+        expected to be delivered over them: of routes that it may take, all count.
+        """
+        found: dict[str, set[object]] = {kind: set() for kind in ("alerts", "routes", "receivers", "inhibitions")}
+        promised: dict[str, set[str]] = {}
+        for alert, receiver in self.config.promise.notices:
+            promised.setdefault(alert, set()).add(receiver)
+        for each in (each for scenario in self.scenarios for each in scenario.expect):
+            targets = self.meant(each)
+            found["alerts"].update(target.name for target in targets)
+            if each.suppressed_by is not None:
+                pairs = [(source, target) for source in self.by_name.get(each.suppressed_by, ()) for target in targets]
+                muting = (n for n, s in enumerate(self.inhibitions) if any(s.may_mute(*pair) for pair in pairs))
+                found["inhibitions"].update(muting)
+                continue
+            heard = promised.get(each.alert, set())
+            if each.notifies is not None:
+                heard = {name for name, notify in each.notifies.items() if notify.mode != "never"}
+            routes = [r.route for target in targets for r in self.reached(target) if r.route.receiver in heard]
+            found["routes"].update(route.path for route in routes)
+            found["receivers"].update(route.receiver for route in routes)
+        return found
 
     def at(self, place: Place, key: str) -> Place:
         """Where `key` of the mapping that begins at this place is written; the place itself where it is not."""

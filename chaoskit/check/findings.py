@@ -73,14 +73,15 @@ LINTS: dict[str, Lint] = {}
 Find = Callable[["Facts"], Iterator[Said]]
 
 
-def lint(id_: str, severity: Severity, topic: str, needs: tuple[str, ...]) -> Callable[[Find], Find]:
-    """Registers the function as the lint of this id: its docstring says what it looks for, then why that matters.
+def lint(id_: str, severity: Severity, topic: str, needs: tuple[str, ...], said: str = "") -> Callable[[Find], Find]:
+    """Registers the function as the lint of this id.
 
-    Raises ValueError for an id that is taken, and where one of the two paragraphs is missing.
+    `said`, or else its docstring, says what it looks for, then why that matters. Raises ValueError for an id that is
+    taken, and where one of the two paragraphs is missing.
     """
 
     def register(find: Find) -> Find:
-        what, _, why = (inspect.getdoc(find) or "").partition("\n\n")
+        what, _, why = (said or inspect.getdoc(find) or "").partition("\n\n")
         if id_ in LINTS or not why:
             raise ValueError(f"the lint '{id_}' is registered twice, or does not say what it looks for and why")
         LINTS[id_] = Lint(id_, severity, topic, " ".join(what.split()), " ".join(why.split()), needs, find)

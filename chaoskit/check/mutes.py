@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from chaoskit.alerting.model import InhibitRule, Matcher
 from chaoskit.alerting.routing import values_of
 from chaoskit.check.alerts import Alert, Answer, answer, answer_all, takes
+from chaoskit.check.reach import Index
 
 _Values = tuple[str | None, ...]
 
@@ -48,15 +49,7 @@ class Mutes:
     def __init__(self, alerts: Sequence[Alert], rules: Sequence[InhibitRule]) -> None:
         self._rules = rules
         self._pool = Pool(alerts)
-        self._by: dict[str, dict[str, list[int]]] = {}
-        self._always: list[int] = []
-        for number, rule in enumerate(rules):
-            literal = next(((m.label, v) for m in rule.target if (v := values_of(m)) is not None), None)
-            if literal is None:
-                self._always.append(number)
-            else:
-                for value in literal[1]:
-                    self._by.setdefault(literal[0], {}).setdefault(value, []).append(number)
+        self._index = Index([rule.target for rule in rules])
         self._sources: dict[int, dict[_Values, list[Alert]]] = {}
         self._seen: dict[tuple[int, _Values, tuple[str, ...], bool, bool], tuple[Mute, ...]] = {}
         self._names: dict[tuple[int, ...], frozenset[tuple[str, bool]]] = {}
@@ -78,7 +71,7 @@ class Mutes:
 
     def _parts(self, target: Alert) -> list[tuple[Mute, ...]]:
         found = []
-        for number in self._candidates(target):
+        for number in self._index.candidates(target):
             rule = self._rules[number]
             if takes(rule.target, target) is Answer.NO:
                 continue
@@ -91,16 +84,6 @@ class Mutes:
             if self._seen[key]:
                 found.append(self._seen[key])
         return found
-
-    def _candidates(self, target: Alert) -> list[int]:
-        numbers = set(self._always)
-        for label, by_value in self._by.items():
-            value = target.value(label)
-            if value is None:
-                numbers.update(number for some in by_value.values() for number in some)
-            else:
-                numbers.update(by_value.get(value, ()))
-        return sorted(numbers)
 
     def _muting(self, number: int, values: _Values, target: Alert) -> Iterator[Mute]:
         rule = self._rules[number]

@@ -31,7 +31,7 @@ class Tree:
         self.root = root
         self.routes = tuple(_all(root))
         self._labels = sorted({m.label for route in self.routes for m in route.matchers})
-        self._indexes: dict[tuple[int, ...], _Index] = {r.path: _Index(r.children) for r in self.routes if r.children}
+        self._indexes = {r.path: Index([child.matchers for child in r.children]) for r in self.routes if r.children}
         self._seen: dict[tuple[Answer | str | None, ...], tuple[Reached, ...]] = {}
 
     def reached(self, alert: Alert) -> tuple[Reached, ...]:
@@ -49,7 +49,8 @@ class Tree:
     def _below(self, node: Route, alert: Alert) -> Iterator[Reached]:
         taken = Answer.NO
         certain = True
-        for child in self._indexes[node.path].candidates(alert) if node.children else ():
+        for number in self._indexes[node.path].candidates(alert) if node.children else ():
+            child = node.children[number]
             matched = answer_all(child.matchers, alert)
             if matched is Answer.NO:
                 continue
@@ -63,30 +64,28 @@ class Tree:
             yield Reached(node, taken is Answer.NO)
 
 
-class _Index:
-    """Siblings by the values that one literal matcher of each lets through."""
+class Index:
+    """Matchers, filed by the values that one literal of each lets through, so that of many only few are looked at."""
 
-    def __init__(self, siblings: Sequence[Route]) -> None:
-        self._siblings = siblings
+    def __init__(self, filed: Sequence[Sequence[Matcher]]) -> None:
         self._patterns: list[tuple[int, str, str]] = []
         """Number, and a label with what its values must begin with; both empty where nothing is known."""
         self._by: dict[str, dict[str, list[int]]] = {}
-        literals = [[(m.label, v) for m in route.matchers if (v := values_of(m)) is not None] for route in siblings]
+        literals = [_literals(matchers) for matchers in filed]
         kinds: dict[str, set[str]] = {}
-        for label, values in (each for some in literals for each in some):
+        for label, values in (each for some in literals for each in some.items()):
             kinds.setdefault(label, set()).update(values)
-        for number, route in enumerate(siblings):
+        for number, matchers in enumerate(filed):
             # The label with the most values among all of them leaves the fewest over.
-            literal = max(literals[number], key=lambda each: len(kinds[each[0]]), default=None)
-            if literal is None:
-                self._patterns.append((number, *_beginning(route)))
-            else:
-                for value in literal[1]:
-                    self._by.setdefault(literal[0], {}).setdefault(value, []).append(number)
+            best = max(literals[number], key=lambda each: len(kinds[each]), default=None)
+            if best is None:
+                self._patterns.append((number, *_beginning(matchers)))
+            for value in literals[number][best] if best is not None else ():
+                self._by.setdefault(best or "", {}).setdefault(value, []).append(number)
         self._labels = {label for _, label, _ in self._patterns if label}
 
-    def candidates(self, alert: Alert) -> Iterator[Route]:
-        """The siblings that may match, in their order."""
+    def candidates(self, alert: Alert) -> list[int]:
+        """The numbers of those that the alert may satisfy, in their order."""
         known = {label: alert.value(label) for label in self._labels}
         numbers = {
             number
@@ -99,12 +98,12 @@ class _Index:
                 numbers.update(number for each in by_value.values() for number in each)
             else:
                 numbers.update(by_value.get(value, ()))
-        return (self._siblings[number] for number in sorted(numbers))
+        return sorted(numbers)
 
 
-def _beginning(route: Route) -> tuple[str, str]:
-    """A label of the route and the plain text that each of its matching values begins with."""
-    for matcher in route.matchers:
+def _beginning(matchers: Sequence[Matcher]) -> tuple[str, str]:
+    """A label and the plain text that each of its matching values begins with."""
+    for matcher in matchers:
         text = matcher.value.removeprefix("^")
         # Escapes and classes may hide a bracket; an alternative outside of brackets begins differently.
         if matcher.op == "=~" and not set(text) & {"\\", "["} and "|" not in re.sub(r"\([^()]*\)", "", text):
@@ -115,6 +114,15 @@ def _beginning(route: Route) -> tuple[str, str]:
             if beginning:
                 return matcher.label, beginning
     return "", ""
+
+
+def _literals(matchers: Sequence[Matcher]) -> dict[str, frozenset[str]]:
+    """By label, the values that all its matchers which name theirs let through."""
+    found: dict[str, frozenset[str]] = {}
+    for matcher in matchers:
+        if (values := values_of(matcher)) is not None:
+            found[matcher.label] = found.get(matcher.label, values) & values
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +157,7 @@ def _dead(node: Route, above: tuple[Matcher, ...]) -> Iterator[Dead]:
 
 def _contradicted(matchers: Sequence[Matcher]) -> str:
     """A label on which the matchers leave no value over; "" where they can all hold."""
-    literal: dict[str, frozenset[str]] = {}
-    for matcher in matchers:
-        values = values_of(matcher)
-        if values is not None:
-            literal[matcher.label] = literal.get(matcher.label, values) & values
+    literal = _literals(matchers)
     for matcher in matchers:
         values = literal.get(matcher.label)
         if values is not None:
@@ -196,11 +200,7 @@ class _Shadows:
         same = self._written.get(frozenset(route.matchers))
         if same is not None:
             return same
-        literal: dict[str, frozenset[str]] = {}
-        for matcher in route.matchers:
-            values = values_of(matcher)
-            if values is not None:
-                literal[matcher.label] = literal.get(matcher.label, values) & values
+        literal = _literals(route.matchers)
         for label, values in literal.items():
             hiding = [self._one.get(label, {}).get(value) for value in values]
             hidden = [each for each in hiding if each is not None]

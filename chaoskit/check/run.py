@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import chaoskit.check.lints  # noqa: F401 - fills the registry
 from chaoskit.check.facts import Facts
 from chaoskit.check.findings import LINTS, Finding, Severity
-from chaoskit.check.lints.routes import called
+from chaoskit.check.lints.coverage import KINDS, parts
 
 _MISSING = {
     "rules": "no rule files were given",
@@ -81,21 +81,11 @@ def check(facts: Facts, ignore: Collection[str] = ()) -> Outcome:
     findings = [each for each in findings if each.id != "scenario-plan" or each.place not in told]
     found = sorted(dict.fromkeys(findings), key=lambda each: (each.place, -each.severity, each.id, each.message))
     reasons = tuple(Skipped(reason, tuple(ids)) for reason, ids in skipped.items())
-    return Outcome(tuple(found), reasons, _coverage(facts), ignored)
+    return Outcome(tuple(found), reasons, tuple(_coverage(facts)), ignored)
 
 
-def _coverage(facts: Facts) -> tuple[Coverage, ...]:
-    if not facts.has("scenarios"):
-        return ()
-    done = facts.exercised
-    found = [Coverage("alerts", len(facts.by_name), tuple(n for n in facts.by_name if n not in done.alerts))]
-    if facts.has("alertmanager"):
-        routes = facts.tree.routes
-        missed = tuple(called(route) for route in routes if route.path not in done.routes)
-        found.append(Coverage("routes", len(routes), missed))
-        receivers = facts.config.receivers
-        found.append(Coverage("receivers", len(receivers), tuple(n for n in receivers if n not in done.receivers)))
-        places = enumerate(str(sides.rule.place) for sides in facts.inhibitions)
-        unseen = tuple(place for number, place in places if number not in done.inhibitions)
-        found.append(Coverage("inhibitions", len(facts.inhibitions), unseen))
-    return tuple(found)
+def _coverage(facts: Facts) -> Iterator[Coverage]:
+    for kind in KINDS if facts.has("scenarios") else ():
+        if kind == "alerts" or facts.has("alertmanager"):
+            found = list(parts(facts, kind))
+            yield Coverage(kind, len(found), tuple(part.name for part in found if not part.exercised))

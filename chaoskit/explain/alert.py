@@ -18,7 +18,7 @@ from chaoskit.check.mutes import Mute
 from chaoskit.errors import Place
 from chaoskit.explain.people import Heard, People, Span, Told, down
 from chaoskit.explain.subject import Subject, find_subjects
-from chaoskit.scenario.model import Expectation, Scenario
+from chaoskit.scenario.model import Scenario
 
 TOPIC = "promise"
 
@@ -157,15 +157,8 @@ def _muted_by(people: People, told: Told, mute: Mute) -> MutedBy:
 def _proofs(scenarios: Iterable[Scenario], subject: Subject) -> Iterator[Proof]:
     for scenario in scenarios:
         for expectation in scenario.expect:
-            if _meant(expectation, subject):
+            if subject.alert.fits(expectation.alert, expectation.labels):
                 yield Proof(scenario.name, scenario.title, expectation.place, expectation.suppressed_by)
-
-
-def _meant(expectation: Expectation, subject: Subject) -> bool:
-    alert = subject.alert
-    return expectation.alert == alert.name and all(
-        alert.own(label) in (None, value) for label, value in expectation.labels.items()
-    )
 
 
 def first_to_hear(heard: Iterable[Heard]) -> Span | None:

@@ -23,10 +23,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from chaoskit.alerting.config_alertmanager import SEND_RESOLVED
 from chaoskit.alerting.config_secrets import is_token_like
+from chaoskit.alerting.integrations import KINDS, SEND_RESOLVED, Integration
 from chaoskit.localize.doors import Door, DoorBook
-from chaoskit.localize.integrations import KINDS, Integration
 
 _KEPT = ("route", "receivers", "inhibit_rules", "templates")
 _PINNED_AWAY = frozenset({"time_intervals", "mute_time_intervals"})

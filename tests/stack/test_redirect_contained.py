@@ -14,10 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
-from chaoskit.alerting.config_alertmanager import SEND_RESOLVED
+from chaoskit.alerting.integrations import KINDS, SEND_RESOLVED
 from chaoskit.host.ports import reserve
 from chaoskit.localize.doors import DoorBook
-from chaoskit.localize.integrations import KINDS
 from chaoskit.localize.redirect import Redirected, redirect
 from chaoskit.stack.monitoring import check_alertmanager
 

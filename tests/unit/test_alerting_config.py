@@ -8,7 +8,7 @@ import pytest
 from alerting_examples import ALERTMANAGER, PROMETHEUS, RULES, load
 
 from chaoskit.alerting.config import load_config, load_folder, load_texts
-from chaoskit.alerting.config_alertmanager import SEND_RESOLVED
+from chaoskit.alerting.integrations import SEND_RESOLVED
 from chaoskit.alerting.model import Integration, ScrapeJob
 from chaoskit.errors import BadInput, Place
 

@@ -18,11 +18,10 @@ import pytest
 import yaml
 
 from chaoskit.alerting.config import load_config, load_texts
-from chaoskit.alerting.config_alertmanager import SEND_RESOLVED
 from chaoskit.alerting.config_secrets import CONTENTS, redact, secrets_of
+from chaoskit.alerting.integrations import KINDS, SEND_RESOLVED
 from chaoskit.cli import run
 from chaoskit.errors import BadInput
-from chaoskit.localize.integrations import KINDS
 from chaoskit.stack import original
 from chaoskit.stack.binaries import nearest
 from chaoskit.witness.config import additions

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from chaoskit.alerting.config_alertmanager import read_alertmanager
 from chaoskit.alerting.config_fields import Reading
+from chaoskit.alerting.integrations import KINDS
 from chaoskit.errors import EquipmentError
 from chaoskit.localize.doors import DoorBook, reply_to
-from chaoskit.localize.integrations import KINDS
 from chaoskit.localize.redirect import Redirected, absolute_glob, redirect
 
 FOLDER = Path("/etc/alertmanager")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import chaoskit
-from chaoskit.localize.integrations import KINDS
+from chaoskit.alerting.integrations import KINDS
 from chaoskit.observe.web_pages import JSON, bears, oddity
 
 PROGRAM = {"host": "127.0.0.1:8080", "content-type": f"{JSON}; charset=utf-8"}

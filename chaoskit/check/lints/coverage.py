@@ -1,56 +1,64 @@
-"""What no scenario exercises: alerts, routes, receivers and inhibitions that nobody has seen work."""
+"""What no scenario exercises: alerts, routes, receivers and inhibitions that nothing has shown to work."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 
 from chaoskit.check.facts import Facts
 from chaoskit.check.findings import Said, Severity, lint
 from chaoskit.check.lints.routes import called
+from chaoskit.errors import Place
+
+KINDS = {
+    "alerts": ("untested-alert", "An alert that no scenario expects."),
+    "routes": ("untested-route", "A route over which no scenario expects a notice."),
+    "receivers": ("untested-receiver", "A receiver at which no scenario expects a notice."),
+    "inhibitions": ("untested-inhibition", "An inhibition that no scenario sees suppress an alert."),
+}
+_WHY = "It may not work, and that shows only in the night in which it matters."
 
 
-@lint("untested-alert", Severity.INFO, "coverage", ("scenarios", "rules"))
-def untested_alert(facts: Facts) -> Iterator[Said]:
-    """An alert that no scenario expects.
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the configuration, as people name it, and whether a scenario exercises it."""
 
-    It may not work, and nobody would know before the night it matters.
-    """
-    tested = facts.exercised.alerts
-    for name, alerts in facts.by_name.items():
-        if name not in tested:
-            yield Said(alerts[0].rule.place, f"no scenario expects {name}", "write a scenario for it")
-
-
-@lint("untested-route", Severity.INFO, "coverage", ("scenarios", "rules", "alertmanager"))
-def untested_route(facts: Facts) -> Iterator[Said]:
-    """A route over which no scenario expects a notice.
-
-    It may not work, and nobody would know before the night it matters.
-    """
-    for route in facts.tree.routes:
-        if route.path not in facts.exercised.routes:
-            message = f"no scenario expects a notice over {called(route)}"
-            yield Said(route.place, message, "expect one of its alerts at its receiver")
+    name: str
+    exercised: bool
+    place: Place
+    message: str
+    todo: str
 
 
-@lint("untested-receiver", Severity.INFO, "coverage", ("scenarios", "rules", "alertmanager"))
-def untested_receiver(facts: Facts) -> Iterator[Said]:
-    """A receiver at which no scenario expects a notice.
+def parts(facts: Facts, kind: str) -> Iterator[Part]:
+    """Everything of a kind, in the configuration's order."""
+    done = facts.exercised[kind]
+    config = facts.config
+    notice = "no scenario expects a notice"
+    match kind:
+        case "alerts":
+            for name, alerts in facts.by_name.items():
+                message = f"no scenario expects {name}"
+                yield Part(name, name in done, alerts[0].rule.place, message, "write a scenario for it")
+        case "routes":
+            for route in facts.tree.routes:
+                todo = "expect one of its alerts at its receiver"
+                yield Part(called(route), route.path in done, route.place, f"{notice} over {called(route)}", todo)
+        case "receivers":
+            for name, receiver in config.receivers.items():
+                yield Part(name, name in done, receiver.place, f"{notice} at {name}", "expect one of its alerts there")
+        case "inhibitions":
+            for number, rule in enumerate(config.inhibit_rules):
+                todo = "expect a target with suppressed_by: and a control"
+                message = "no scenario expects this inhibition to mute an alert"
+                yield Part(str(rule.place), number in done, rule.place, message, todo)
 
-    It may not work, and nobody would know before the night it matters.
-    """
-    for name, receiver in facts.config.receivers.items():
-        if name not in facts.exercised.receivers:
-            yield Said(receiver.place, f"no scenario expects a notice at {name}", "expect one of its alerts there")
+
+def _untested(kind: str, facts: Facts) -> Iterator[Said]:
+    return (Said(part.place, part.message, part.todo) for part in parts(facts, kind) if not part.exercised)
 
 
-@lint("untested-inhibition", Severity.INFO, "coverage", ("scenarios", "rules", "alertmanager"))
-def untested_inhibition(facts: Facts) -> Iterator[Said]:
-    """An inhibition that no scenario sees suppress an alert.
-
-    It may not work, and nobody would know before the night it matters.
-    """
-    for number, sides in enumerate(facts.inhibitions):
-        if number not in facts.exercised.inhibitions:
-            todo = "expect a target with suppressed_by: and a control"
-            yield Said(sides.rule.place, "no scenario expects this inhibition to mute an alert", todo)
+for _kind, (_id, _what) in KINDS.items():
+    _needs = ("scenarios", "rules") if _kind == "alerts" else ("scenarios", "rules", "alertmanager")
+    lint(_id, Severity.INFO, "coverage", _needs, f"{_what}\n\n{_WHY}")(partial(_untested, _kind))

@@ -1,49 +1,56 @@
-"""What Prometheus's and Alertmanager's own programs say: they were asked beforehand, and their words are kept here."""
+"""What was found elsewhere: Prometheus's and Alertmanager's own programs and the planner were asked beforehand."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from chaoskit.check.facts import Facts
 from chaoskit.check.findings import Said, Severity, lint
 from chaoskit.errors import Place
 from chaoskit.yaml_source import second_document
 
+_SCENARIOS = ("scenarios", "rules", "alertmanager")
+_TOLD = (
+    (
+        "promtool", Severity.ERROR, "programs", ("promtool",),
+        "`promtool check rules` or `promtool check config` refuses a file.",
+        "Prometheus does not start with it, or goes on with the rules that it had.",
+    ),
+    (
+        "amtool", Severity.ERROR, "programs", ("amtool",),
+        "`amtool check-config` refuses the Alertmanager configuration.",
+        "Alertmanager does not start with it, or goes on with the routes that it had.",
+    ),
+    (
+        "not-understood", Severity.WARNING, "programs", ("not-understood",),
+        "Something is newer than the programs here, or than this reader; or it is wrong, which is an error.",
+        "Nothing is said of what rests on it, and its neighbours are checked without it.",
+    ),
+    (
+        "template-fails", Severity.ERROR, "programs", ("amtool",),
+        "A notice's template cannot be rendered.",
+        "amtool check-config does not see this: the notice is lost, or comes with an empty body, again and again.",
+    ),
+    (
+        "scenario-fault", Severity.ERROR, "scenarios", ("scenarios",),
+        "A scenario's fault or action is of no known kind, or has settings that its kind refuses.",
+        "The scenario cannot be planned.",
+    ),
+    (
+        "scenario-plan", Severity.ERROR, "scenarios", _SCENARIOS,
+        "A scenario cannot be planned with any local profile, or such a profile has a handle with nothing behind it.",
+        "`plan`, `run` and `gate` refuse it.",
+    ),
+)  # fmt: skip
 
-@lint("promtool", Severity.ERROR, "programs", ("promtool",))
-def promtool(facts: Facts) -> Iterator[Said]:
-    """`promtool check rules` or `promtool check config` refuses a file.
 
-    Prometheus does not start with it, or goes on with the rules that it had.
-    """
-    return iter(facts.elsewhere.get("promtool", ()))
+def _told(id_: str, facts: Facts) -> Iterator[Said]:
+    return iter(facts.elsewhere.get(id_, ()))
 
 
-@lint("amtool", Severity.ERROR, "programs", ("amtool",))
-def amtool(facts: Facts) -> Iterator[Said]:
-    """`amtool check-config` refuses the Alertmanager configuration.
-
-    Alertmanager does not start with it, or goes on with the routes that it had.
-    """
-    return iter(facts.elsewhere.get("amtool", ()))
-
-
-@lint("not-understood", Severity.WARNING, "programs", ("not-understood",))
-def not_understood(facts: Facts) -> Iterator[Said]:
-    """Something is newer than the programs here, or than this reader; or it is wrong, which is an error.
-
-    Nothing is said of what rests on it, and its neighbours are checked without it.
-    """
-    return iter(facts.elsewhere.get("not-understood", ()))
-
-
-@lint("template-fails", Severity.ERROR, "programs", ("amtool",))
-def template_fails(facts: Facts) -> Iterator[Said]:
-    """A notice's template cannot be rendered.
-
-    amtool check-config does not see this: the notice is lost, or comes with an empty body, again and again.
-    """
-    return iter(facts.elsewhere.get("template-fails", ()))
+for _id, _severity, _topic, _needs, _what, _why in _TOLD:
+    lint(_id, _severity, _topic, _needs, f"{_what}\n\n{_why}")(partial(_told, _id))
 
 
 @lint("second-document", Severity.WARNING, "programs", ())

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chaoskit.alerting.expression import Expr, expression, walk
-from chaoskit.check.exercised import meant
 from chaoskit.check.facts import Facts
 from chaoskit.check.findings import Said, Severity, lint
 from chaoskit.check.ranges import comparison
@@ -45,24 +44,6 @@ def unknown_alert(facts: Facts) -> Iterator[Said]:
             )
 
 
-@lint("scenario-fault", Severity.ERROR, "scenarios", ("scenarios",))
-def fault(facts: Facts) -> Iterator[Said]:
-    """A scenario's fault or action is of no known kind, or has settings that its kind refuses.
-
-    The scenario cannot be planned.
-    """
-    return iter(facts.elsewhere.get("scenario-fault", ()))
-
-
-@lint("scenario-plan", Severity.ERROR, "scenarios", ("scenarios", "rules", "alertmanager"))
-def plan(facts: Facts) -> Iterator[Said]:
-    """A scenario cannot be planned with any local profile, or such a profile has a handle with nothing behind it.
-
-    `plan`, `run` and `gate` refuse it.
-    """
-    return iter(facts.elsewhere.get("scenario-plan", ()))
-
-
 @lint("scenario-unknown-handle", Severity.ERROR, "scenarios", ("scenarios", "profiles"))
 def unknown_handle(facts: Facts) -> Iterator[Said]:
     """A scenario's fault or action is aimed at a handle that no profile defines.
@@ -86,7 +67,7 @@ def labels(facts: Facts) -> Iterator[Said]:
     The expected alert never fires, whatever the fault does.
     """
     for _, each in _expected(facts):
-        if each.labels and each.alert in facts.by_name and not meant(facts, each):
+        if each.labels and each.alert in facts.by_name and not facts.meant(each):
             wanted = ", ".join(f"{name}={value}" for name, value in each.labels.items())
             yield Said(each.place, f"no rule called {each.alert} gives an alert {wanted}", "correct the labels")
 
@@ -99,7 +80,7 @@ def not_routed(facts: Facts) -> Iterator[Said]:
     """
     for _, each in _expected(facts):
         wanted = [name for name, notify in (each.notifies or {}).items() if notify.mode != "never"]
-        reached = {found.route.receiver for alert in meant(facts, each) for found in facts.reached(alert)}
+        reached = {found.route.receiver for alert in facts.meant(each) for found in facts.reached(alert)}
         for name in wanted:
             if reached and name not in reached:
                 hint = facts.near(name, reached) or f"it goes to {', '.join(sorted(reached))}"
@@ -113,7 +94,7 @@ def missing_receiver(facts: Facts) -> Iterator[Said]:
     Exactly the named ones are expected, so that the notice to the other one is a finding, and fails the run.
     """
     for _, each in _expected(facts):
-        alerts = meant(facts, each)
+        alerts = facts.meant(each)
         if each.notifies is None or each.suppressed_by is not None or len(alerts) != 1:
             continue
         certain = dict.fromkeys(found.route.receiver for found in facts.reached(alerts[0]) if found.certain)
@@ -150,7 +131,7 @@ def not_muted(facts: Facts) -> Iterator[Said]:
     """
     for _, each in _expected(facts):
         sources = facts.by_name.get(each.suppressed_by or "", ())
-        pairs = [(source, target) for source in sources for target in meant(facts, each)]
+        pairs = [(source, target) for source in sources for target in facts.meant(each)]
         if pairs and not any(sides.may_mute(*pair) for sides in facts.inhibitions for pair in pairs):
             message = f"{each.alert} is expected to be muted by {each.suppressed_by}, and no inhibition does that"
             yield Said(each.place, message, "add the inhibition, or correct the expectation")
@@ -184,9 +165,7 @@ def level_near_threshold(facts: Facts) -> Iterator[Said]:
     for scenario in facts.scenarios:
         told: set[tuple[Place, str]] = set()
         for each in scenario.expect:
-            thresholds = {
-                t for alert in meant(facts, each) for t in _thresholds(facts, expression(alert.rule.expr), ())
-            }
+            thresholds = {t for alert in facts.meant(each) for t in _thresholds(facts, expression(alert.rule.expr), ())}
             for place, key, written, level in _levels(scenario, each):
                 near = next((t for t in sorted(thresholds) if _is_near(key, level, t)), None)
                 if near is not None and (place, key) not in told:

@@ -28,7 +28,8 @@ class Integration:
     dummies), `absent` are set only where missing; `left_out` are known and dropped, and those among them in
     `noted` are worth telling, with the reason. `word_at` is where the door's word goes: it is sent along, and
     Alertmanager shows no one what stands there (empty where there is no such place: the socket alone tells then who
-    sends). `no_door` says why this kind cannot be pointed at a door.
+    sends). `no_door` says why this kind cannot be pointed at a door. `resolved` is the default of `send_resolved`: off
+    where a message cannot be updated.
     """
 
     kind: str
@@ -40,6 +41,7 @@ class Integration:
     noted: Mapping[str, str] = field(default_factory=dict)
     word_at: tuple[str, ...] = ("http_config", "authorization", "credentials")
     no_door: str = ""
+    resolved: bool = True
 
     @property
     def known(self) -> frozenset[str]:
@@ -51,20 +53,17 @@ class Integration:
 _ALL = (
     Integration(
         "email",
+        resolved=False,
         address="smarthost",
         contents=_words("to from hello headers html text threading"),
         fixed={"require_tls": False, "auth_username": DUMMY},
         word_at=("auth_password",),
         left_out=_words("auth_password_file auth_secret auth_secret_file auth_identity tls_config force_implicit_tls"),
     ),
-    Integration(
-        "webhook",
-        address="url",
-        contents=_words("max_alerts timeout payload"),
-        left_out=_words("url_file"),
-    ),
+    Integration("webhook", address="url", contents=_words("max_alerts timeout payload"), left_out=_words("url_file")),
     Integration(
         "slack",
+        resolved=False,
         address="api_url",
         contents=_words(
             "channel username color title title_link pretext text message_text fields short_fields footer "
@@ -108,6 +107,7 @@ _ALL = (
     Integration("pushover", no_door="its address is fixed in Alertmanager"),
     Integration(
         "wechat",
+        resolved=False,
         address="api_url",
         contents=_words("corp_id message to_user to_party to_tag agent_id message_type"),
         fixed={"api_secret": DUMMY},
@@ -137,26 +137,15 @@ _ALL = (
         contents=_words("title message content username avatar_url"),
         left_out=_words("webhook_url_file"),
     ),
+    Integration("webex", address="api_url", contents=_words("message room_id")),
     Integration(
-        "webex",
-        address="api_url",
-        contents=_words("message room_id"),
+        "msteams", address="webhook_url", contents=_words("title summary text"), left_out=_words("webhook_url_file")
     ),
-    Integration(
-        "msteams",
-        address="webhook_url",
-        contents=_words("title summary text"),
-        left_out=_words("webhook_url_file"),
-    ),
-    Integration(
-        "msteamsv2",
-        address="webhook_url",
-        contents=_words("title text"),
-        left_out=_words("webhook_url_file"),
-    ),
+    Integration("msteamsv2", address="webhook_url", contents=_words("title text"), left_out=_words("webhook_url_file")),
     Integration("jira", no_door=_REMEMBERS),
     Integration(
         "rocketchat",
+        resolved=False,
         address="api_url",
         contents=_words(
             "channel color title title_link text fields short_fields emoji icon_url image_url thumb_url "
@@ -184,3 +173,5 @@ _ALL = (
 )
 
 KINDS: Mapping[str, Integration] = {integration.kind: integration for integration in _ALL}
+SEND_RESOLVED = {kind: one.resolved for kind, one in sorted(KINDS.items())}
+"""By kind: what `send_resolved` is when it is not written."""
