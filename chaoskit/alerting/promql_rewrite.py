@@ -14,21 +14,10 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import fmod, inf, isfinite
 
+from chaoskit.alerting import promql_meaning as meaning
 from chaoskit.alerting.promql_durations import CannotScale, Rounding, as_fraction, divide, millis_of, spell
 from chaoskit.alerting.promql_lockstep import Inserted
-from chaoskit.alerting.promql_meaning import (
-    CALENDAR,
-    COUNTING,
-    COUNTING_AGGREGATIONS,
-    FOLLOWING,
-    FOLLOWING_AGGREGATIONS,
-    INSTANTS,
-    PER_SECOND,
-    PLAIN_ONLY,
-    Kind,
-    names_an_instant,
-    names_an_own_length,
-)
+from chaoskit.alerting.promql_meaning import PER_SECOND, Kind, names_an_instant, names_an_own_length
 from chaoskit.alerting.promql_syntax import COMPARISONS, NO_LIST, SETS, Form, Node
 from chaoskit.units import format_duration
 
@@ -270,27 +259,27 @@ class Rewriting:
         if name == "predict_linear":
             return self.forecast(node)
         vector = 1 if name == "quantile_over_time" else 0
-        follow = as_instant and name in FOLLOWING
+        follow = as_instant and name in meaning.FOLLOWING
         children = [
             self.raw(child)
-            if name in COUNTING or name == "timestamp"
+            if name in meaning.COUNTING or name == "timestamp"
             else self.visit(child, bare=True, as_instant=follow and i == vector)
             for i, child in enumerate(node.children)
         ]
-        if name in INSTANTS:
+        if name in meaning.INSTANTS:
             return self.built(node, children, Kind.INSTANT, unit=Fraction(1))
-        if name in CALENDAR:
+        if name in meaning.CALENDAR:
             if not children or any(seen.kind is not Kind.CONSTANT for seen in children):
                 raise CannotScale(f"{name}()", "virtual time has no time of day and no date")
             return self.built(node, children, Kind.PLAIN)
-        if name in FOLLOWING:
+        if name in meaning.FOLLOWING:
             if len(children) <= vector:
                 raise CannotScale("syntax", f"{name}() lacks an argument")
             followed = children[vector]
             return self.built(node, children, followed.kind, unit=followed.unit, value=followed.value)
-        if name in COUNTING:
+        if name in meaning.COUNTING:
             return self.built(node, children, Kind.PLAIN)
-        if name not in PLAIN_ONLY and name not in PER_SECOND:
+        if name not in meaning.PLAIN_ONLY and name not in PER_SECOND:
             raise CannotScale(f"{name}()", "nothing is known of what this function does with time")
         if any(seen.kind is Kind.INSTANT for seen in children):
             raise CannotScale(f"{name}()", "it is applied to instants of the real clock, which do not scale through it")
@@ -319,7 +308,7 @@ class Rewriting:
 
     def _aggregate(self, node: Node, bare: bool, as_instant: bool) -> Seen:
         name = node.name
-        follow = as_instant and name in FOLLOWING_AGGREGATIONS
+        follow = as_instant and name in meaning.FOLLOWING_AGGREGATIONS
         last = len(node.children) - 1
         children = [
             self.visit(child, bare=True, as_instant=follow and i == last) for i, child in enumerate(node.children)
@@ -329,9 +318,9 @@ class Rewriting:
             raise CannotScale(
                 "count_values", "its labels would spell numbers that compression changes in the last digit"
             )
-        if name in COUNTING_AGGREGATIONS:
+        if name in meaning.COUNTING_AGGREGATIONS:
             return self.built(node, children, Kind.PLAIN)
-        if name in FOLLOWING_AGGREGATIONS:
+        if name in meaning.FOLLOWING_AGGREGATIONS:
             kind = Kind.OPEN if kind is Kind.CONSTANT else kind
             return self.built(node, children, kind, unit=children[last].unit)
         if any(seen.kind is Kind.INSTANT for seen in children):

@@ -8,24 +8,8 @@ from __future__ import annotations
 from typing import Literal
 
 from chaoskit.errors import Place
-from chaoskit.scenario.fields import (
-    Bounds,
-    Fields,
-    Form,
-    Problems,
-    Record,
-    bounds,
-    choice,
-    count,
-    duration,
-    duration_or_zero,
-    form,
-    listed,
-    several,
-    some,
-    text,
-    texts_by_key,
-)
+from chaoskit.scenario import fields as form
+from chaoskit.scenario.fields import Bounds, Fields, Form, Problems, Record
 from chaoskit.scenario.model import Allow, Expectation, Notify, Wait
 from chaoskit.scenario.steps import RESERVED, Steps
 from chaoskit.yaml_source import Node, nearest
@@ -37,26 +21,29 @@ _NOTIFIES = "write promised, never, or a mapping such as {within: 3m}"
 _EXPECT = "write a list of - alert: NAME, or expect: nothing"
 _ALLOW = "write - alert: NAME and its because: REASON"
 
-_mode = choice("promised", "never")
-_texts = Record("", dict.fromkeys(_CONTAINS, text), more={"minProperties": 1})
+_mode = form.choice("promised", "never")
+_texts = Record("", dict.fromkeys(_CONTAINS, form.text), more={"minProperties": 1})
 _BOUNDED = Record(
     "",
     {
-        "within": duration,
-        "not_before": duration_or_zero,
-        "notices": bounds,
-        "contains": Form(texts_by_key.read, _texts.schema),
+        "within": form.duration,
+        "not_before": form.duration_or_zero,
+        "notices": form.bounds,
+        "contains": Form(form.texts_by_key.read, _texts.schema),
     },
     hint=_NOTIFIES,
     more={"minProperties": 1},
 )
 _ALLOWED = Record(
-    "an entry of 'allow'", {"alert": text, "because": text}, {"alert": _ALLOW, "because": "say why it may fire"}, _ALLOW
+    "an entry of 'allow'",
+    {"alert": form.text, "because": form.text},
+    {"alert": _ALLOW, "because": "say why it may fire"},
+    _ALLOW,
 )
-_receivers = listed(text, "[critical-alerts]", unique=True)
+_receivers = form.listed(form.text, "[critical-alerts]", unique=True)
 
 
-@form({"anyOf": [_receivers.described, some({"anyOf": [_mode.described, _BOUNDED.schema]})]})
+@form.of({"anyOf": [_receivers.described, form.some({"anyOf": [_mode.described, _BOUNDED.schema]})]})
 def notifies(node: Node, what: str, problems: Problems) -> dict[str, Notify] | None:
     """By receiver: a list promises exactly these; a mapping says for each what it must hear."""
     if node.kind == "sequence" and not node.items:
@@ -97,7 +84,7 @@ def _notify(node: Node, what: str, problems: Problems) -> Notify | None:
     return Notify("bounded" if bounded else "promised", within, not_before, notices, contains)
 
 
-@form({"enum": [True, "false_alarm"]})
+@form.of({"enum": [True, "false_alarm"]})
 def _resolves(node: Node, what: str, problems: Problems) -> Literal[True, "false_alarm"] | None:
     if node.value is True:
         return True
@@ -113,16 +100,16 @@ def _resolves(node: Node, what: str, problems: Problems) -> Literal[True, "false
 EXPECTED = Record(
     "an expectation",
     {
-        "alert": text,
-        "from": text,
-        "until": text,
-        "instances": count(),
-        "labels": texts_by_key,
+        "alert": form.text,
+        "from": form.text,
+        "until": form.text,
+        "instances": form.count(),
+        "labels": form.texts_by_key,
         "notifies": notifies,
         "resolves": _resolves,
-        "suppressed_by": text,
-        "then": choice("silent", "delivered"),
-        "control": text,
+        "suppressed_by": form.text,
+        "then": form.choice("silent", "delivered"),
+        "control": form.text,
     },
     {"alert": "name the rule"},
     "write - alert: NAME",
@@ -134,7 +121,7 @@ EXPECTED = Record(
         }
     },
 )
-EXPECT_SCHEMA = {"anyOf": [{"const": "nothing"}, several(EXPECTED.schema)]}
+EXPECT_SCHEMA = {"anyOf": [{"const": "nothing"}, form.several(EXPECTED.schema)]}
 
 
 def read_expect(root: Fields, node: Node | None, steps: Steps, problems: Problems) -> tuple[Expectation, ...]:
@@ -271,7 +258,7 @@ def _check_control(
             problems.say(place, f"the control '{control}' does not expect '{muted.alert}' to be delivered", hint)
 
 
-@form(several(_ALLOWED.schema))
+@form.of(form.several(_ALLOWED.schema))
 def allow(node: Node, what: str, problems: Problems) -> tuple[Allow, ...]:
     """What may fire without being expected, each with its reason."""
     if node.kind != "sequence" or not node.items:
@@ -289,13 +276,13 @@ def allow(node: Node, what: str, problems: Problems) -> tuple[Allow, ...]:
     return tuple(allowed.values())
 
 
-@form(lambda: some(bounds.described))
+@form.of(lambda: form.some(form.bounds.described))
 def notices(node: Node, what: str, problems: Problems) -> dict[str, Bounds]:
     """Bounds on a run's notices, by receiver or under `total`."""
     if node.kind != "mapping" or not node.pairs:
         problems.say(node.place, f"{what} must be a mapping, found {node.described()}", "write {total: ..10}")
         return {}
-    found = {str(key.value): bounds(value, f"{what} of '{key.value}'", problems) for key, value in node.pairs}
+    found = {str(key.value): form.bounds(value, f"{what} of '{key.value}'", problems) for key, value in node.pairs}
     return {receiver: bound for receiver, bound in found.items() if bound is not None}
 
 

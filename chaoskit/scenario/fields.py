@@ -78,7 +78,7 @@ class Form(Generic[T]):
         return self.schema() if callable(self.schema) else self.schema
 
 
-def form(schema: Schema | Callable[[], Schema]) -> Callable[[Reader[T]], Form[T]]:
+def of(schema: Schema | Callable[[], Schema]) -> Callable[[Reader[T]], Form[T]]:
     """Makes a form of the reader below."""
     return lambda read: Form(read, schema)
 
@@ -205,7 +205,7 @@ def version_ok(root: Node, what: str, problems: Problems) -> bool:
     return True
 
 
-@form({"type": "string", "pattern": r"\S"})
+@of({"type": "string", "pattern": r"\S"})
 def text(node: Node, what: str, problems: Problems) -> str | None:
     """Text with something in it, without the blanks around it."""
     if not isinstance(node.value, str):
@@ -254,7 +254,7 @@ def count(most: int | None = None) -> Form[int]:
     return Form(read, {"type": "integer", "minimum": 1} | ({} if most is None else {"maximum": most}))
 
 
-@form({"type": "boolean"})
+@of({"type": "boolean"})
 def switch(node: Node, what: str, problems: Problems) -> bool | None:
     """true or false."""
     if not isinstance(node.value, bool):
@@ -278,7 +278,7 @@ def choice(*options: str) -> Form[str]:
     return Form(read, {"enum": list(options)})
 
 
-@form({"type": "object", "description": "the kind's own settings"})
+@of({"type": "object", "description": "the kind's own settings"})
 def settings(node: Node, what: str, problems: Problems) -> dict[str, Any] | None:
     """A mapping kept as plain data; the kind of fault or action validates it."""
     if node.kind != "mapping":
@@ -311,7 +311,7 @@ def listed(one: Form[T], example: str, *, unique: bool = False, empty: bool = Fa
     return Form(read, lambda: several(one.described, unique=unique, least=0 if empty else 1))
 
 
-@form(some({"type": ["string", "number", "boolean"]}))
+@of(some({"type": ["string", "number", "boolean"]}))
 def texts_by_key(node: Node, what: str, problems: Problems) -> dict[str, str] | None:
     """A mapping whose values are text; numbers and truth values are taken as they were written."""
     if node.kind != "mapping" or not node.pairs:
@@ -390,7 +390,7 @@ PART: Schema = {"anyOf": [_PERCENTAGE, {"type": "number", "minimum": 0, "maximum
 """How a share is written that may be 0, or above 100%."""
 
 
-@form(
+@of(
     {
         "anyOf": [_PERCENTAGE, {"type": "number", "exclusiveMinimum": 0, "maximum": 1}],
         "description": "above 0% and at most 100%, such as 75%",
@@ -451,7 +451,7 @@ def number(low: float, high: float) -> Form[float]:
     return Form(read, {"type": "number", "minimum": low, "maximum": high})
 
 
-@form(
+@of(
     {
         "anyOf": [
             {"type": "integer", "minimum": 0},

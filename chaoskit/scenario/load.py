@@ -10,27 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from chaoskit.errors import Place
-from chaoskit.scenario.fields import (
-    PART,
-    Fields,
-    Form,
-    Problems,
-    Record,
-    Schema,
-    count,
-    duration,
-    duration_or_zero,
-    duration_to,
-    form,
-    listed,
-    number,
-    rate,
-    settings,
-    several,
-    share,
-    some,
-    text,
-)
+from chaoskit.scenario import fields as form
+from chaoskit.scenario.fields import Fields, Form, Problems, Record, Schema
 from chaoskit.scenario.model import LONGEST_DRAIN_S, FailIf, LoadPlan
 from chaoskit.scenario.shape import Shape
 from chaoskit.yaml_source import Node, nearest
@@ -54,7 +35,7 @@ OWN_USERS = 10
 USAGE = "write {rate: 40/s, mix: {leads: 3, reports: 1}}, {users: 20}, or {locustfile: PATH}"
 
 
-@form(PART)
+@form.of(form.PART)
 def _level(node: Node, what: str, problems: Problems) -> float | None:
     """A share of the level from 0, which may be more than the whole."""
     text_of = node.raw.strip()
@@ -70,10 +51,10 @@ def _level(node: Node, what: str, problems: Problems) -> float | None:
 
 
 _SHAPES = {
-    "ramp": Record("", {"from": share, "over": duration}, {"over": "how long it takes"}),
+    "ramp": Record("", {"from": form.share, "over": form.duration}, {"over": "how long it takes"}),
     "spike": Record(
         "",
-        {"to": number(0, HIGHEST_PEAK), "at": duration_or_zero, "for": duration},
+        {"to": form.number(0, HIGHEST_PEAK), "at": form.duration_or_zero, "for": form.duration},
         {
             "to": "how many times the level: 5 is five times as much",
             "at": "when it begins, counted from the beginning of the load",
@@ -82,10 +63,10 @@ _SHAPES = {
     ),
     "step": Record(
         "",
-        {"steps": count(1000), "each": duration},
+        {"steps": form.count(1000), "each": form.duration},
         {"steps": "how many stairs there are to the full level", "each": "how long each stair lasts"},
     ),
-    "soak": Record("", {"up": duration_or_zero, "for": duration}, {"for": "how long the full level lasts"}),
+    "soak": Record("", {"up": form.duration_or_zero, "for": form.duration}, {"for": "how long the full level lasts"}),
 }
 """Each shape that has settings; `constant` has none, and `stages` is a list."""
 _CALLED = {
@@ -97,19 +78,19 @@ _CALLED = {
 """What a shape's settings are called in `Shape`."""
 _STAGE = Record(
     "a stage",
-    {"for": duration, "to": _level, "over": duration_or_zero},
+    {"for": form.duration, "to": _level, "over": form.duration_or_zero},
     {"for": "how long it lasts, with the way there", "to": "how much of the level: 50%, or 200% for twice as much"},
     "write {for: 1m, to: 50%, over: 10s}",
 )
 
 
 def _shape_schema() -> Schema:
-    inner = {name: record.schema for name, record in _SHAPES.items()} | {"stages": several(_STAGE.schema)}
+    inner = {name: record.schema for name, record in _SHAPES.items()} | {"stages": form.several(_STAGE.schema)}
     one = Record("", {name: Form(_level.read, schema) for name, schema in inner.items()}).one_of
     return {"anyOf": [{"const": "constant"}, one]}
 
 
-@form(_shape_schema)
+@form.of(_shape_schema)
 def read_shape(node: Node, what: str, problems: Problems) -> Shape | None:
     """`constant`, or a mapping from the name of one other shape to its settings."""
     known = tuple(EXAMPLES)
@@ -140,7 +121,7 @@ def read_shape(node: Node, what: str, problems: Problems) -> Shape | None:
 
 
 def _stages(node: Node, problems: Problems) -> Shape | None:
-    stages = listed(Form(_stage, _STAGE.schema), f"shape: {EXAMPLES['stages']}")(node, "'stages'", problems)
+    stages = form.listed(Form(_stage, _STAGE.schema), f"shape: {EXAMPLES['stages']}")(node, "'stages'", problems)
     if not stages or len(stages) != len(node.items):
         return None
     if not any(to for _, to, _ in stages):
@@ -162,13 +143,13 @@ def _stage(node: Node, what: str, problems: Problems) -> tuple[float, float, flo
 
 _LIMIT = Record(
     "",
-    {"name": text, "failed": _level, **{f"p{percent}": duration for percent in PERCENTS}},
+    {"name": form.text, "failed": _level, **{f"p{percent}": form.duration for percent in PERCENTS}},
     hint="write {name: checkout, failed: 1%, p95: 800ms}",
     more={"anyOf": [{"required": [key]} for key in ("failed", *(f"p{percent}" for percent in PERCENTS))]},
 )
 
 
-@form(_LIMIT.schema)
+@form.of(_LIMIT.schema)
 def _limit(node: Node, what: str, problems: Problems) -> FailIf | None:
     fields = Fields(node, _LIMIT, problems, what)
     if node.kind != "mapping":
@@ -186,17 +167,17 @@ def _limit(node: Node, what: str, problems: Problems) -> FailIf | None:
 _VALUE: Schema = {"type": ["string", "number", "boolean"]}
 
 
-@form({"type": "object", "additionalProperties": {"anyOf": [_VALUE, several(_VALUE)]}})
+@form.of({"type": "object", "additionalProperties": {"anyOf": [_VALUE, form.several(_VALUE)]}})
 def _options(node: Node, what: str, problems: Problems) -> dict[str, Any] | None:
     """Names and values of a command line: texts, numbers, truth values, and lists of them."""
-    values = settings(node, what, problems)
+    values = form.settings(node, what, problems)
     for key, value in node.pairs if values else ():
         if any(one.kind != "scalar" or one.value is None for one in value.items or (value,)):
             problems.say(value.place, f"'{key.value}' of {what} must be a value or a list, found {value.described()}")
     return values
 
 
-@form(some({"type": "integer", "minimum": 0}))
+@form.of(form.some({"type": "integer", "minimum": 0}))
 def _mix(node: Node, what: str, problems: Problems) -> dict[str, int] | None:
     if node.kind != "mapping" or not node.pairs:
         problems.say(node.place, f"{what} must be a mapping of weights, found {node.described()}", "write {leads: 3}")
@@ -221,22 +202,22 @@ _OWN = ("options", "tags", "exclude_tags", "classes")
 LOAD = Record(
     "",
     {
-        "rate": rate,
-        "users": count(),
-        "locustfile": text,
+        "rate": form.rate,
+        "users": form.count(),
+        "locustfile": form.text,
         "mix": _mix,
         "shape": read_shape,
-        "processes": count(64),
-        "timeout": duration_to(600.0),
-        "think": duration_or_zero,
-        "in_flight": count(),
-        "drain": duration_to(LONGEST_DRAIN_S, zero=True),
+        "processes": form.count(64),
+        "timeout": form.duration_to(600.0),
+        "think": form.duration_or_zero,
+        "in_flight": form.count(),
+        "drain": form.duration_to(LONGEST_DRAIN_S, zero=True),
         "options": _options,
-        "tags": listed(text, "tags: [read]", unique=True),
-        "exclude_tags": listed(text, "exclude_tags: [slow]", unique=True),
-        "classes": listed(text, "classes: [Reader]", unique=True),
-        "spawn_rate": rate,
-        "fail_if": listed(_limit, "fail_if: [{name: checkout, failed: 1%, p95: 800ms}]"),
+        "tags": form.listed(form.text, "tags: [read]", unique=True),
+        "exclude_tags": form.listed(form.text, "exclude_tags: [slow]", unique=True),
+        "classes": form.listed(form.text, "classes: [Reader]", unique=True),
+        "spawn_rate": form.rate,
+        "fail_if": form.listed(_limit, "fail_if: [{name: checkout, failed: 1%, p95: 800ms}]"),
     },
     hint=USAGE,
     more={
@@ -245,11 +226,13 @@ LOAD = Record(
         "not": {"anyOf": [{"required": list(pair)} for pair in _APART]},
     },
 )
-CHANGE = Record("a change of load", {"rate": rate, "users": count(MOST_USERS), "mix": _mix, "shape": read_shape})
+CHANGE = Record(
+    "a change of load", {"rate": form.rate, "users": form.count(MOST_USERS), "mix": _mix, "shape": read_shape}
+)
 """What may change while the load flows."""
 
 
-@form(LOAD.schema)
+@form.of(LOAD.schema)
 def read_load(node: Node, what: str, problems: Problems) -> LoadPlan | None:
     """The load of a profile, with everything that is wrong with it."""
     fields = Fields(node, LOAD, problems, what)

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from chaoskit.errors import Place
+from chaoskit.scenario import fields as form
 from chaoskit.scenario.expectations import EXPECT_SCHEMA, allow, check_settled, notices, read_expect
-from chaoskit.scenario.fields import VERSION_FORM, Fields, Problems, Record, as_node, listed, text, version_ok
+from chaoskit.scenario.fields import Fields, Problems, Record
 from chaoskit.scenario.model import Scenario
 from chaoskit.scenario.overrides import override
 from chaoskit.scenario.steps import Steps, read_steps
@@ -16,12 +17,12 @@ from chaoskit.yaml_source import Node, read, read_text
 SCENARIO = Record(
     "a scenario",
     {
-        "chaoskit": VERSION_FORM,
-        "title": text,
-        "runbook": text,
-        "tags": listed(text, "[smoke]", unique=True),
+        "chaoskit": form.VERSION_FORM,
+        "title": form.text,
+        "runbook": form.text,
+        "tags": form.listed(form.text, "[smoke]", unique=True),
         "steps": read_steps,
-        "expect": as_node(EXPECT_SCHEMA),
+        "expect": form.as_node(EXPECT_SCHEMA),
         "allow": allow,
         "notices": notices,
     },
@@ -52,7 +53,7 @@ def load_scenario(text_: str, file: str, overrides: Iterable[str] = ()) -> Scena
 
 
 def _scenario(root: Node, file: str, problems: Problems) -> Scenario:
-    if not version_ok(root, "a scenario", problems):
+    if not form.version_ok(root, "a scenario", problems):
         problems.raise_if_any()
     fields = Fields(root, SCENARIO, problems)
     read_ = fields.all()

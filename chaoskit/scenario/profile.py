@@ -18,26 +18,8 @@ from urllib.parse import urlsplit
 from chaoskit.errors import Place
 from chaoskit.handles import handle_kinds
 from chaoskit.handles.base import Handle
-from chaoskit.scenario.fields import (
-    VERSION_FORM,
-    Fields,
-    Form,
-    Problems,
-    Record,
-    as_node,
-    duration,
-    form,
-    listed,
-    name,
-    number,
-    share,
-    size,
-    some,
-    spelt,
-    switch,
-    text,
-    version_ok,
-)
+from chaoskit.scenario import fields as form
+from chaoskit.scenario.fields import Fields, Form, Problems, Record
 from chaoskit.scenario.load import USAGE as LOAD_USAGE
 from chaoskit.scenario.load import read_load
 from chaoskit.scenario.model import Abort, Access, Attached, Handles, Header, Limits, LoadPlan, Profile, Secret
@@ -64,7 +46,7 @@ def _by_name(kind: type[Handle]) -> Form[dict[str, Handle]]:
     keys = kind.key_names()
     needed = [one.name for one in fields_of(kind) if one.default is MISSING]
     either = {"anyOf": [{"required": [key]} for key in kind.either]} if kind.either else {}
-    record = Record("", dict.fromkeys(keys, text), dict.fromkeys(needed, ""), more=either)
+    record = Record("", dict.fromkeys(keys, form.text), dict.fromkeys(needed, ""), more=either)
 
     def read_all(node: Node, what: str, problems: Problems) -> dict[str, Handle] | None:
         if node.kind != "mapping" or not node.pairs:
@@ -73,7 +55,7 @@ def _by_name(kind: type[Handle]) -> Form[dict[str, Handle]]:
             return None
         found = {}
         for key, value in node.pairs:
-            if name(key, f"a {kind.kind}", problems):
+            if form.name(key, f"a {kind.kind}", problems):
                 fields = Fields(value, record, problems, f"the {kind.kind} '{key.value}'")
                 first = () if any(map(fields.has, kind.either)) else kind.either[:1]
                 one = kind(**{each: fields.take(each, "", "" if each in first else None) for each in keys})
@@ -83,7 +65,7 @@ def _by_name(kind: type[Handle]) -> Form[dict[str, Handle]]:
                 found[str(key.value)] = one
         return found
 
-    return Form(read_all, some(record.schema) | {"propertyNames": name.described})
+    return Form(read_all, form.some(record.schema) | {"propertyNames": form.name.described})
 
 
 @cache
@@ -91,7 +73,7 @@ def _handles() -> Record:
     return Record("'handles'", {name: _by_name(kind) for name, kind in profile_kinds().items()})
 
 
-@form(lambda: _handles().schema)
+@form.of(lambda: _handles().schema)
 def handles(node: Node, what: str, problems: Problems) -> Handles:
     """The handles of a profile, with everything that is wrong with them."""
     places = {
@@ -114,12 +96,12 @@ def plural(handle: str) -> str:
 LIMITS = Record(
     "'limits'",
     {
-        "fault": duration,
-        "run": duration,
-        "memory": size,
-        "cpu": number(0.01, 1024),
-        "connections": share,
-        "commands": switch,
+        "fault": form.duration,
+        "run": form.duration,
+        "memory": form.size,
+        "cpu": form.number(0.01, 1024),
+        "connections": form.share,
+        "commands": form.switch,
     },
 )
 """Beside them, the plural of any handle: the share of those that may be under a fault at once."""
@@ -127,7 +109,7 @@ LIMITS = Record(
 
 def _limits(node: Node, names: Iterable[str], problems: Problems) -> Limits:
     """The most that a run may do to the machine and to the target, given the names of the profile's handles."""
-    plurals = dict.fromkeys(map(plural, names), share)
+    plurals = dict.fromkeys(map(plural, names), form.share)
     read = Fields(node, Record(LIMITS.what, {**plurals, **LIMITS.forms}), problems).all()
     called = {"fault": "fault_s", "run": "run_s", "memory": "memory_bytes"}
     own = {called.get(key, key): read[key] for key in LIMITS.forms if key in read}
@@ -138,10 +120,10 @@ def _limits(node: Node, names: Iterable[str], problems: Problems) -> Limits:
     return found
 
 
-@form({"type": "string", "pattern": r"^https?://[^\s@]+$"})
+@form.of({"type": "string", "pattern": r"^https?://[^\s@]+$"})
 def read_url(node: Node, what: str, problems: Problems) -> str | None:
     """An address of HTTP without a user, a password, a query or a slash at its end."""
-    value = text(node, what, problems)
+    value = form.text(node, what, problems)
     if value is None:
         return None
     if "@" in value:
@@ -163,18 +145,18 @@ def read_url(node: Node, what: str, problems: Problems) -> str | None:
     return value.rstrip("/")
 
 
-_label = spelt(_WORD, "must be a label's name, found {}", "write environment")
+_label = form.spelt(_WORD, "must be a label's name, found {}", "write environment")
 # It may be the secret itself, so it is not repeated.
-_variable = spelt(_WORD, "must be the name of an environment variable", "write STAGING_PASSWORD")
-_waived = spelt(
+_variable = form.spelt(_WORD, "must be the name of an environment variable", "write STAGING_PASSWORD")
+_waived = form.spelt(
     "[^/]+/[a-z0-9_]+(/[0-9]+)?",
     "names no integration: {}",
     "write RECEIVER/INTEGRATION, such as critical-alerts/email, or RECEIVER/INTEGRATION/INDEX",
 )
-_SECRET = Record("", {"file": text, "env": _variable}, hint="write {file: FILE}")
+_SECRET = Record("", {"file": form.text, "env": _variable}, hint="write {file: FILE}")
 
 
-@form(some({"anyOf": [text.described, _SECRET.one_of]}))
+@form.of(form.some({"anyOf": [form.text.described, _SECRET.one_of]}))
 def _headers(node: Node, what: str, problems: Problems) -> tuple[Header, ...] | None:
     if node.kind != "mapping" or not node.pairs:
         hint = "write {X-Scope-OrgID: team}"
@@ -195,7 +177,7 @@ def _header(key: Node, value: Node, problems: Problems) -> Header | None:
         if bool(secret.file) == bool(secret.env):
             problems.say(value.place, f"{what} needs 'file' or 'env'", "write one of them")
         return Header(header, "", secret)
-    said = text(value, what, problems)
+    said = form.text(value, what, problems)
     if said is not None and _SECRET_HEADER.search(header):
         hint = f"write {header}: {{file: FILE}} or {{env: VARIABLE}}"
         problems.say(value.place, f"{what} may be a secret, and a profile holds none", hint)
@@ -209,18 +191,18 @@ def _header(key: Node, value: Node, problems: Problems) -> Header | None:
 _ACCESS = Record(
     "",
     {
-        "username": text,
-        "password_file": text,
+        "username": form.text,
+        "password_file": form.text,
         "password_env": _variable,
-        "bearer_file": text,
+        "bearer_file": form.text,
         "bearer_env": _variable,
         "headers": _headers,
-        "ca_file": text,
+        "ca_file": form.text,
     },
 )
 
 
-@form(_ACCESS.schema)
+@form.of(_ACCESS.schema)
 def read_access(node: Node, what: str, problems: Problems) -> Access:
     """How one endpoint is spoken to: who asks, with which secret, headers and authority."""
     fields = Fields(node, _ACCESS, problems, f"{what} of 'access'")
@@ -250,7 +232,7 @@ _ACCESSES = Record(
 )
 
 
-@form(_ACCESSES.schema)
+@form.of(_ACCESSES.schema)
 def _accesses(node: Node, what: str, problems: Problems) -> dict[str, Access]:
     return Fields(node, _ACCESSES, problems).all()
 
@@ -259,18 +241,18 @@ ATTACHED = Record(
     "an attached target",
     {
         **dict.fromkeys(ENDPOINTS, read_url),
-        "environment": name,
+        "environment": form.name,
         "label": _label,
         "access": _accesses,
-        "waive": listed(_waived, "[critical-alerts/email]"),
+        "waive": form.listed(_waived, "[critical-alerts/email]"),
     },
     {**dict.fromkeys(ENDPOINTS[:3], ""), "environment": "the environment that the target says it is"},
     _USAGE,
 )
-_TARGET = Record("a target", {"attached": as_node(ATTACHED.schema)}, {"attached": _USAGE})
+_TARGET = Record("a target", {"attached": form.as_node(ATTACHED.schema)}, {"attached": _USAGE})
 
 
-@form({"anyOf": [{"const": "local"}, _TARGET.schema]})
+@form.of({"anyOf": [{"const": "local"}, _TARGET.schema]})
 def _target(node: Node, what: str, problems: Problems) -> Literal["local"] | Attached | None:
     if node.value == "local":
         return "local"
@@ -285,10 +267,12 @@ def _target(node: Node, what: str, problems: Problems) -> Literal["local"] | Att
     return Attached(**read, place=inner.place)
 
 
-_ABORT = Record("an abort condition", {"query": text, "alert": text}, hint="write {query: PROMQL} or {alert: NAME}")
+_ABORT = Record(
+    "an abort condition", {"query": form.text, "alert": form.text}, hint="write {query: PROMQL} or {alert: NAME}"
+)
 
 
-@form(_ABORT.one_of)
+@form.of(_ABORT.one_of)
 def _abort(node: Node, what: str, problems: Problems) -> Abort:
     fields = Fields(node, _ABORT, problems)
     given = [key for key in _ABORT.forms if fields.has(key)]
@@ -301,14 +285,16 @@ def _abort(node: Node, what: str, problems: Problems) -> Abort:
 PROFILE = Record(
     "a profile",
     {
-        "chaoskit": VERSION_FORM,
+        "chaoskit": form.VERSION_FORM,
         "target": _target,
-        "time_scale": number(1, LARGEST_TIME_SCALE),
+        "time_scale": form.number(1, LARGEST_TIME_SCALE),
         "load": read_load,
-        "standing": listed(text, "[Watchdog]", empty=True),  # an empty one says something: nothing fires in health
+        "standing": form.listed(
+            form.text, "[Watchdog]", empty=True
+        ),  # an empty one says something: nothing fires in health
         "handles": handles,
-        "limits": as_node(LIMITS.schema | {"additionalProperties": share.described}),
-        "abort": listed(_abort, "[{query: PROMQL}]"),
+        "limits": form.as_node(LIMITS.schema | {"additionalProperties": form.share.described}),
+        "abort": form.listed(_abort, "[{query: PROMQL}]"),
     },
     {"target": _USAGE},
     more={
@@ -337,7 +323,7 @@ def load_profile(text_: str, file: str, overrides: Iterable[str] = ()) -> Profil
 
 
 def _profile(root: Node, file: str, problems: Problems) -> Profile:
-    if not version_ok(root, "a profile", problems):
+    if not form.version_ok(root, "a profile", problems):
         problems.raise_if_any()
     fields = Fields(root, PROFILE, problems)
     target: Literal["local"] | Attached = fields.take("target", "local")

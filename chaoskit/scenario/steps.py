@@ -14,23 +14,8 @@ from typing import Any, Literal, get_args
 
 from chaoskit.errors import Place
 from chaoskit.handles import handle_kinds
-from chaoskit.scenario.fields import (
-    Fields,
-    Form,
-    Problems,
-    Record,
-    as_node,
-    choice,
-    count,
-    duration,
-    duration_advice,
-    form,
-    name,
-    settings,
-    several,
-    share,
-    text,
-)
+from chaoskit.scenario import fields as form
+from chaoskit.scenario.fields import Fields, Form, Problems, Record
 from chaoskit.scenario.model import Change, Do, FaultSpec, Inject, Step, Undo, Wait
 from chaoskit.units import parse_duration
 from chaoskit.yaml_source import Node, nearest
@@ -48,7 +33,7 @@ _FAULTS = "write inject: [{kind: KIND, target: {...}, with: {...}}, ...]"
 _WAITS = "write 5m, settled, {alert: A, state: firing}, or {query: PROMQL, at_most: 5m}"
 
 
-@form({"const": True})
+@form.of({"const": True})
 def _only_true(node: Node, what: str, problems: Problems) -> bool | None:
     if node.value is True:
         return True
@@ -59,12 +44,12 @@ def _only_true(node: Node, what: str, problems: Problems) -> bool | None:
 @cache
 def _target() -> Record:
     """The keys are the format's own, so a misspelt one is caught here."""
-    handles = dict.fromkeys((*handle_kinds(), "name"), text)
-    amounts: dict[str, Form[Any]] = {"count": count(), "share": share, "all": _only_true}
+    handles = dict.fromkeys((*handle_kinds(), "name"), form.text)
+    amounts: dict[str, Form[Any]] = {"count": form.count(), "share": form.share, "all": _only_true}
     return Record("a target", {**handles, **amounts}, more={"minProperties": 1})
 
 
-@form(lambda: _target().schema)
+@form.of(lambda: _target().schema)
 def target(node: Node, what: str, problems: Problems) -> dict[str, Any] | None:
     """The target as plain data: at most one handle, at most one amount, and a handle or a name."""
     if node.kind != "mapping" or not node.pairs:
@@ -83,39 +68,41 @@ def target(node: Node, what: str, problems: Problems) -> dict[str, Any] | None:
 
 
 _ALERT_STATE = Record(
-    "a wait", {"alert": text, "state": choice(*STATES), "at_most": duration}, {"alert": "", "state": ""}
+    "a wait", {"alert": form.text, "state": form.choice(*STATES), "at_most": form.duration}, {"alert": "", "state": ""}
 )
-_QUERY = Record("a wait", {"query": text, "at_most": duration}, {"query": "", "at_most": ""})
+_QUERY = Record("a wait", {"query": form.text, "at_most": form.duration}, {"query": "", "at_most": ""})
 _WAIT = Record("a wait", {**_ALERT_STATE.forms, **_QUERY.forms}, hint=_WAITS)
-_FAULT = Record("a fault", {"kind": name, "target": target, "with": settings}, {"kind": _FAULTS}, _FAULTS)
-_NEW_LEVEL = Form(settings.read, {**settings.described, "minProperties": 1})
-_STEP = {"as": Form(name.read, {**name.described, "not": {"enum": list(RESERVED)}})}
+_FAULT = Record("a fault", {"kind": form.name, "target": target, "with": form.settings}, {"kind": _FAULTS}, _FAULTS)
+_NEW_LEVEL = Form(form.settings.read, {**form.settings.described, "minProperties": 1})
+_STEP = {"as": Form(form.name.read, {**form.name.described, "not": {"enum": list(RESERVED)}})}
 VERBS = {
     "inject": Record(
         "an inject step",
         {
-            "inject": as_node(lambda: {"anyOf": [name.described, several(_FAULT.schema)]}),
+            "inject": form.as_node(lambda: {"anyOf": [form.name.described, form.several(_FAULT.schema)]}),
             **_STEP,
             "target": target,
-            "with": settings,
+            "with": form.settings,
         },
         {"inject": ""},
     ),
     "change": Record(
         "a change step",
-        {"change": text, **_STEP, "with": _NEW_LEVEL},
+        {"change": form.text, **_STEP, "with": _NEW_LEVEL},
         {"change": "", "with": "say the new level, such as with: {ratio: 4%}"},
     ),
     "undo": Record(
         "an undo step",
-        {"undo": as_node({"anyOf": [text.described, several(text.described)]}), **_STEP},
+        {"undo": form.as_node({"anyOf": [form.text.described, form.several(form.text.described)]}), **_STEP},
         {"undo": ""},
     ),
-    "do": Record("a do step", {"do": name, **_STEP, "target": target, "with": settings}, {"do": ""}),
+    "do": Record("a do step", {"do": form.name, **_STEP, "target": target, "with": form.settings}, {"do": ""}),
     "wait": Record(
         "a wait step",
         {
-            "wait": as_node({"anyOf": [{"const": "settled"}, duration.described, _ALERT_STATE.schema, _QUERY.schema]}),
+            "wait": form.as_node(
+                {"anyOf": [{"const": "settled"}, form.duration.described, _ALERT_STATE.schema, _QUERY.schema]}
+            ),
             **_STEP,
         },
         {"wait": ""},
@@ -141,7 +128,7 @@ class Steps:
         return list(self.by_name).index(step)
 
 
-@form(lambda: several({"oneOf": [verb.schema for verb in VERBS.values()]}))
+@form.of(lambda: form.several({"oneOf": [verb.schema for verb in VERBS.values()]}))
 def read_steps(node: Node, what: str, problems: Problems) -> Steps:
     """All steps; what is wrong with them goes to `problems`."""
     if node.kind != "sequence" or not node.items:
@@ -237,7 +224,7 @@ class _StepReader:
             pass
         elif node.kind == "sequence":
             faults = self._several(fields, node)
-        elif kind := name(node, "'inject'", self._problems):
+        elif kind := form.name(node, "'inject'", self._problems):
             faults = (_fault(kind, fields),)
         base = "+".join(dict.fromkeys(fault.kind for fault in faults)) or "inject"
         step = Inject(self._name(fields, base), faults, fields.place)
@@ -294,7 +281,7 @@ class _StepReader:
             self._problems.say(node.place, "'undo' is an empty list", "name what to undo, or write undo: all")
         targets = []
         for item in items:
-            target_name = text(item, "'undo'", self._problems)
+            target_name = form.text(item, "'undo'", self._problems)
             if target_name == "all":
                 self._problems.say(item.place, "'all' stands in a list", "write undo: all, or name each step")
             elif target_name and self._usable(target_name, item.place, "undone"):
@@ -383,11 +370,11 @@ def _fault(kind: str, fields: Fields) -> FaultSpec:
 
 def _waited(node: Node, problems: Problems) -> float | None:
     """A duration; a text that looks like a misspelt word gets that word suggested."""
-    if isinstance(node.value, str) and not duration_advice(node.value):
+    if isinstance(node.value, str) and not form.duration_advice(node.value):
         try:
             parse_duration(node.value)
         except (ValueError, OverflowError):
             hint = nearest(node.value, ("settled",)) or _WAITS
             problems.say(node.place, f"'wait' cannot be {node.described()}", hint)
             return None
-    return duration(node, "'wait'", problems)
+    return form.duration(node, "'wait'", problems)
