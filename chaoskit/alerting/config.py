@@ -26,11 +26,10 @@ from chaoskit.alerting.config_alertmanager import (
 )
 from chaoskit.alerting.config_fields import Reading
 from chaoskit.alerting.config_secrets import marked, unmarked
-from chaoskit.alerting.manifests import rule_texts
 from chaoskit.alerting.model import LOST_TEMPLATES, AlertConfig, Route, Rule, of_role
 from chaoskit.alerting.prometheus_config import ASSUMED_INTERVAL_S, PrometheusFile, read_prometheus
 from chaoskit.alerting.promise import NO_PROMISE, read_promise
-from chaoskit.alerting.rules import read_rules
+from chaoskit.alerting.rules import read_rules, rule_texts
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.yaml_source import Node, nearest, read_text
 

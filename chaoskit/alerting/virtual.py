@@ -8,31 +8,305 @@ What stays real: how long a network peer is waited for (`timeout`, http settings
 time intervals of Alertmanager, which follow the wall clock. Prometheus's and Alertmanager's defaults (scrape and
 evaluation interval 1m, scrape_timeout 10s; group_wait 30s, group_interval 5m, repeat_interval 4h, resolve_timeout 5m)
 are written out, because a default that is not written cannot be divided.
+
+A rule that cannot be compressed is left out and named, and so is every rule that reads what it would have recorded (or
+its `ALERTS`): what is left in the file means the same as before. A recorded rate is divided where it is recorded, so
+its readers need nothing. `for` and `keep_firing_for` are waited in evaluations: `for: 1m` at an interval of 15s is the
+fourth evaluation after the first. That number is kept, whatever the rounding of interval and hold.
+
+A query in a template is compressed where its text stands there as a literal, by itself or as the format of a `printf`
+whose verbs stand inside PromQL strings (or are a whole one, `%q`). A query that the template puts together in another
+way while it runs cannot be known beforehand and is refused.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 from chaoskit.alerting.model import AlertConfig
-from chaoskit.alerting.promql import CannotScale, scale
-from chaoskit.alerting.promql_durations import Rounding, Scale, as_fraction, divide_text, millis_of, nearest_exact_scale
-from chaoskit.alerting.promql_rules import Document, Refusal, instant_records, scale_rules
+from chaoskit.alerting.promql import is_instant, metrics, reads_alert, scale
+from chaoskit.alerting.promql_durations import (
+    CannotScale,
+    Rounding,
+    Scale,
+    as_fraction,
+    divide,
+    divide_text,
+    millis_of,
+    nearest_exact_scale,
+)
+from chaoskit.units import format_duration
 
-__all__ = [
-    "CannotScale",
-    "Refusal",
-    "exact_scale",
-    "instant_records",
-    "prometheus_flags",
-    "scale",
-    "scale_alertmanager",
-    "scale_prometheus",
-    "scale_rules",
-]
+_ACTION = re.compile(
+    r"""\{\{-?\s*/\*.*?\*/\s*-?\}\}|\{\{(?:"(?:\\.|[^"\\])*"|`[^`]*`|'(?:\\.|[^'\\])*'|(?!\}\}).)*\}\}""", re.DOTALL
+)
+_WORD = re.compile(
+    r"""(?P<string>"(?:\\.|[^"\\])*"|`[^`]*`)|(?P<other>'(?:\\.|[^'\\])*'|[.$]?[A-Za-z_][\w.]*|:=|[^\s\w])"""
+)
+_VERB = re.compile(r"%[-+# 0]*[0-9]*(?:\.[0-9]+)?[A-Za-z%]")
+_MARK = re.compile('\x00([0-9]+)\x00|"\x01([0-9]+)\x01"')
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "\\": "\\"}
+
+
+def scale_template(template: str, k: Fraction, instants: Collection[str] = ()) -> str:
+    """The template with every query in it compressed; raises CannotScale for a query that cannot be."""
+    if "query" not in template:
+        return template
+    return _ACTION.sub(lambda action: _scale_action(action[0], k, instants), template)
+
+
+def queries_of(template: str, labels: Mapping[str, str]) -> Iterator[str]:
+    """The queries that a template runs for an alert with these labels, but for one that it puts together meanwhile."""
+    for action in _ACTION.findall(template) if "query" in template else ():
+        words = [] if action.lstrip("{- \t\n").startswith("/*") else [word[0] for word in _WORD.finditer(action)]
+        for at in (i for i, word in enumerate(words) if word == "query"):
+            try:
+                literal, formatted = _query_text(words, at)
+                text = words[literal][1:-1]
+                text = text if words[literal][0] == "`" else _unescaped(text)
+            except CannotScale:
+                continue
+            given = iter(words[literal + 1 :])
+            yield _VERB.sub(partial(_filled, given, labels), text) if formatted else text
+
+
+def _filled(given: Iterator[str], labels: Mapping[str, str], verb: re.Match[str]) -> str:
+    if verb[0] == "%%":
+        return "%"
+    value = labels.get(next(given, "").rpartition(".")[2], "")
+    return f'"{value}"' if verb[0] == "%q" else value
+
+
+def _scale_action(action: str, k: Fraction, instants: Collection[str]) -> str:
+    if action.lstrip("{- \t\n").startswith("/*"):
+        return action
+    words = list(_WORD.finditer(action))
+    texts = [word[0] for word in words]
+    replaced: dict[int, str] = {}
+    for i, text in enumerate(texts):
+        if text == "query":
+            literal, formatted = _query_text(texts, i)
+            replaced[literal] = _scale_literal(texts[literal], formatted, k, instants)
+    out, at = "", 0
+    for i, new in sorted(replaced.items()):
+        out += action[at : words[i].start()] + new
+        at = words[i].end()
+    return out + action[at:]
+
+
+def _query_text(words: list[str], at: int) -> tuple[int, bool]:
+    """Where the text of the query called at word `at` stands, and whether it is the format of a printf."""
+    following = [*words[at + 1 : at + 4], "", "", ""]
+    if _is_string(following[0]):
+        return at + 1, False
+    if following[:2] == ["(", "printf"] and _is_string(following[2]):
+        return at + 3, True
+    if at >= 2 and words[at - 1] == "|":
+        first = at - 1
+        while first > 0 and words[first - 1] not in ("{", "(", ":=", "|", "=", "-", "with", "range", "if"):
+            first -= 1
+        if _is_string(words[first]) and first == at - 2:
+            return first, False
+        if words[first] == "printf" and _is_string(words[first + 1]):
+            return first + 1, True
+    raise CannotScale("query in a template", "its expression is put together while the template runs")
+
+
+def _is_string(word: str) -> bool:
+    return word[:1] in ('"', "`") and bool(word)
+
+
+def _scale_literal(literal: str, formatted: bool, k: Fraction, instants: Collection[str]) -> str:
+    text = literal[1:-1] if literal[0] == "`" else _unescaped(literal[1:-1])
+    scaled = _scale_format(text, k, instants) if formatted else scale(text, k, instants=instants)
+    if literal[0] == "`":
+        return f"`{scaled}`"
+    for escape, char in (("\\", "\\"), ('"', '"'), ("n", "\n"), ("t", "\t"), ("r", "\r")):
+        scaled = scaled.replace(char, f"\\{escape}")
+    return f'"{scaled}"'
+
+
+def _unescaped(text: str) -> str:
+    def one(match: re.Match[str]) -> str:
+        if match[1] not in _ESCAPES:
+            raise CannotScale("query in a template", f"the escape {match[0]!r} in it is not followed")
+        return _ESCAPES[match[1]]
+
+    return re.sub(r"\\(.)", one, text, flags=re.DOTALL)
+
+
+def _scale_format(text: str, k: Fraction, instants: Collection[str]) -> str:
+    """A printf format: its verbs are set aside, and accepted only where the PromQL parser sees a string."""
+    verbs: list[str] = []
+
+    def aside(match: re.Match[str]) -> str:
+        if match[0] == "%%":
+            return "%"
+        verbs.append(match[0])
+        return f'"\x01{len(verbs) - 1}\x01"' if match[0] == "%q" else f"\x00{len(verbs) - 1}\x00"
+
+    scaled = scale(_VERB.sub(aside, text), k, instants=instants).replace("%", "%%")
+    return _MARK.sub(lambda mark: verbs[int(mark[1] or mark[2])], scaled)
+
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Refusal:
+    """A rule that was left out: its group, its alert or record name, and why it cannot be compressed."""
+
+    group: str
+    rule: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.group}/{self.rule}: {self.reason}"
+
+
+def scale_rules(
+    doc: Mapping[str, Any],
+    k: Scale,
+    eval_interval_s: float,
+    *,
+    instants: Collection[str] = (),
+    lost: Iterable[str] = (),
+) -> tuple[Document, list[Refusal]]:
+    """A rule file (as parsed YAML) for k virtual seconds a second, and the rules that had to be left out.
+
+    `eval_interval_s` is the global evaluation interval before compression, which groups without an interval have.
+    `instants` names recorded metrics of other files whose value is a point on the real clock (`instant_records`).
+    `lost` names rules that are left out already: what reads one of them is left out at every k.
+    The document given is not changed; k = 1 gives an equal one.
+    """
+    factor, scaled = as_fraction(k), copy.deepcopy(dict(doc))
+    refused: list[Refusal] = []
+    without = {(kind, name) for name in lost for kind in ("record", "alert")}
+    if factor == 1 and not without:
+        return scaled, []
+    known = frozenset(instants) | instant_records([doc])
+    for group in scaled.get("groups") or []:
+        kept: list[Any] = []
+        for rule, new, fault in _scaled_rules(group, factor, eval_interval_s, known):
+            if fault is None:
+                kept.append((rule, new))
+                continue
+            refused.append(Refusal(str(group.get("name")), name_of(rule), str(fault)))
+            without.add(_what(rule))
+        group["rules"] = kept
+    refused += _without_readers(scaled.get("groups") or [], without)
+    for group in scaled.get("groups") or []:
+        group["rules"] = [new for _, new in group["rules"]]
+    return scaled, refused
+
+
+def name_of(rule: Mapping[str, Any]) -> str:
+    """The alert's or record's name."""
+    return str(rule.get("alert") or rule.get("record") or "?")
+
+
+def instant_records(docs: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """Recorded metrics, over several rule files, whose value is a point on the real clock."""
+    records = [
+        rule
+        for doc in docs
+        for group in doc.get("groups") or []
+        for rule in group.get("rules") or []
+        if "record" in rule
+    ]
+    known: frozenset[str] = frozenset()
+    while True:
+        found = known | {str(rule["record"]) for rule in records if is_instant(str(rule.get("expr", "")), known)}
+        if found == known:
+            return known
+        known = found
+
+
+def _scaled_rules(
+    group: Document, k: Fraction, eval_interval_s: float, instants: frozenset[str]
+) -> Iterable[tuple[Document, Document, CannotScale | None]]:
+    """Scales the group's own settings in place; gives each rule before and after, or what speaks against it."""
+    rules = list(group.get("rules") or [])
+    try:
+        interval = round(eval_interval_s * 1000)
+        if group.get("interval"):
+            interval = millis_of(group["interval"], "interval") or interval
+        new_interval = divide(interval, k, Rounding.PERIOD, "interval")
+        if group.get("interval"):
+            group["interval"] = format_duration(new_interval / 1000)
+        if group.get("query_offset"):
+            offset = millis_of(group["query_offset"], "query_offset")
+            group["query_offset"] = format_duration(divide(offset, k, Rounding.SHIFT, "query_offset") / 1000)
+    except CannotScale as fault:
+        return [(rule, rule, fault) for rule in rules]
+    found: list[tuple[Document, Document, CannotScale | None]] = []
+    for rule in rules:
+        try:
+            found.append((rule, _scaled_rule(rule, k, interval, new_interval, instants), None))
+        except CannotScale as fault:
+            found.append((rule, rule, fault))
+    return found
+
+
+def _scaled_rule(rule: Document, k: Fraction, interval: int, new_interval: int, instants: frozenset[str]) -> Document:
+    new = dict(rule, expr=scale(str(rule.get("expr", "")), k, instants=instants))
+    for hold in ("for", "keep_firing_for"):
+        millis = millis_of(rule[hold], hold) if rule.get(hold) else 0
+        if millis:
+            new[hold] = format_duration(scaled_hold(millis, k, interval, new_interval) / 1000)
+    for texts in ("labels", "annotations"):
+        if rule.get(texts):
+            new[texts] = {
+                key: scale_template(value, k, instants) if isinstance(value, str) else value
+                for key, value in rule[texts].items()
+            }
+    return new
+
+
+def scaled_hold(hold: int, k: Fraction, interval: int, new_interval: int) -> int:
+    """`hold` divided by k such that it spans as many evaluations as before (all in milliseconds)."""
+    evaluations = -(-hold // interval)
+    nearest = round(hold / k)
+    return min(max(nearest, (evaluations - 1) * new_interval + 1), evaluations * new_interval)
+
+
+def _without_readers(groups: list[Document], lost: set[tuple[str, str]]) -> list[Refusal]:
+    """Takes out the rules that read a lost one, until nothing more is lost; `rules` hold (old, new) pairs here."""
+    refused: list[Refusal] = []
+    before = -1
+    while lost and before != len(refused):
+        before = len(refused)
+        for group in groups:
+            kept = []
+            for rule, new in group["rules"]:
+                missing = _read_by(rule, lost)
+                if not missing:
+                    kept.append((rule, new))
+                    continue
+                reason = f"it reads {', '.join(missing)}, which is left out"
+                refused.append(Refusal(str(group.get("name")), name_of(rule), reason))
+                lost.add(_what(rule))
+            group["rules"] = kept
+    return refused
+
+
+def _what(rule: Mapping[str, Any]) -> tuple[str, str]:
+    """A rule as others may read it: a record by its name, an alert through ALERTS."""
+    return ("record" if "record" in rule else "alert", name_of(rule))
+
+
+def _read_by(rule: Mapping[str, Any], lost: set[tuple[str, str]]) -> list[str]:
+    """Which lost records and alerts the rule's expression reads."""
+    expr = str(rule.get("expr", ""))
+    read = metrics(expr)
+    return sorted(name for kind, name in lost if (name in read if kind == "record" else reads_alert(expr, name)))
+
 
 _GLOBAL = {"scrape_interval": "1m", "scrape_timeout": "10s", "evaluation_interval": "1m"}
 _SCRAPING = {

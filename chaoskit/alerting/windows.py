@@ -83,36 +83,21 @@ def detect(config: AlertConfig, rule: Rule, appears_vs: float = 0.0) -> Window:
     return _window(Hop.DETECT, 0.0, appears_vs + seen_vs, _after(setting, appears_vs), rule.place, resolution_vs)
 
 
-def hold(rule: Rule) -> Window:
-    """From pending to firing: exactly `for`, rounded up to evaluations."""
-    held_vs = up(rule.for_s, rule.interval_s)
-    setting = f"for {format_duration(rule.for_s)}" + _rounded(rule.for_s, held_vs)
-    resolution_vs = _resolution(rule.for_s or rule.interval_s, COARSEST_HOLD_VS)
-    return _window(Hop.HOLD, held_vs, held_vs, setting, rule.place, resolution_vs)
+def hold(rule: Rule, promised: PromisedNotice | None = None) -> Window:
+    """From pending to firing: exactly `for`, as written or as promised, rounded up to the rule's evaluations."""
+    for_s, place = (promised.for_s, promised.place) if promised else (rule.for_s, rule.place)
+    held_vs = up(for_s, rule.interval_s)
+    setting = f"{'promised ' if promised else ''}for {format_duration(for_s)}" + _rounded(for_s, held_vs)
+    resolution_vs = _resolution(for_s or rule.interval_s, COARSEST_HOLD_VS)
+    return _window(Hop.HOLD, held_vs, held_vs, setting, place, resolution_vs)
 
 
-def promised_hold(promised: PromisedNotice, rule: Rule) -> Window:
-    """The same for the promised `for`, at the rounding that the rule's evaluations impose."""
-    held_vs = up(promised.for_s, rule.interval_s)
-    setting = f"promised for {format_duration(promised.for_s)}" + _rounded(promised.for_s, held_vs)
-    resolution_vs = _resolution(promised.for_s or rule.interval_s, COARSEST_HOLD_VS)
-    return _window(Hop.HOLD, held_vs, held_vs, setting, promised.place, resolution_vs)
-
-
-def notify(route: Route, delivery_vs: float) -> Window:
-    """From firing to the first notice of the route's receiver: a group waits `group_wait` from its first alert."""
-    wait_vs = route.group_wait_s
-    setting = f"group_wait {format_duration(wait_vs)}"
+def notify(by: Route | PromisedNotice, delivery_vs: float) -> Window:
+    """From firing to a receiver's first notice: a group waits the `group_wait`, configured or promised."""
+    wait_vs = by.group_wait_s
+    setting = f"{'promised ' if isinstance(by, PromisedNotice) else ''}group_wait {format_duration(wait_vs)}"
     resolution_vs = _resolution(wait_vs, COARSEST_NOTIFY_VS)
-    return _window(Hop.NOTIFY, wait_vs, wait_vs + delivery_vs, setting, route.place, resolution_vs)
-
-
-def promised_notify(promised: PromisedNotice, delivery_vs: float) -> Window:
-    """The same from the promised group wait."""
-    wait_vs = promised.group_wait_s
-    setting = f"promised group_wait {format_duration(wait_vs)}"
-    resolution_vs = _resolution(wait_vs, COARSEST_NOTIFY_VS)
-    return _window(Hop.NOTIFY, wait_vs, wait_vs + delivery_vs, setting, promised.place, resolution_vs)
+    return _window(Hop.NOTIFY, wait_vs, wait_vs + delivery_vs, setting, by.place, resolution_vs)
 
 
 def live_notify(route: Route, delivery_vs: float) -> Window:

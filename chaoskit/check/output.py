@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 
 from chaoskit.check.findings import Finding, Severity
 from chaoskit.check.run import Outcome
@@ -24,15 +25,12 @@ def to_json(outcome: Outcome) -> str:
                 {
                     "id": finding.id,
                     "severity": str(finding.severity),
-                    "file": finding.place.file,
-                    "line": finding.place.line,
-                    "message": finding.message,
-                    "why": finding.why,
-                    "todo": finding.todo,
+                    **asdict(finding.place),
+                    **{key: getattr(finding, key) for key in ("message", "why", "todo")},
                 }
                 for finding in outcome.findings
             ],
-            "skipped": [{"reason": each.reason, "lints": list(each.lints)} for each in outcome.skipped],
+            "skipped": [asdict(each) for each in outcome.skipped],
             "coverage": {
                 each.kind: {"exercised": each.exercised, "all": each.all, "missing": list(each.missing)}
                 for each in outcome.coverage

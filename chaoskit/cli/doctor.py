@@ -20,16 +20,8 @@ from chaoskit.stack.binaries import find
 from chaoskit.stack.install import install
 
 _PACKAGES = (
-    "locust",
-    "prometheus-client",
-    "click",
-    "psutil",
-    "PyYAML",
-    "pytest",
-    "promql-parser",
-    "aiosmtpd",
-    "uvicorn",
-)
+    "locust", "prometheus-client", "click", "psutil", "PyYAML", "pytest", "promql-parser", "aiosmtpd", "uvicorn",
+)  # fmt: skip
 
 
 def examine() -> list[Checked]:

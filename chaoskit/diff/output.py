@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from chaoskit.check.output import workflow_command
 from chaoskit.diff.model import KINDS, NEVER, Change, Difference
@@ -21,25 +21,13 @@ def to_json(difference: Difference) -> str:
     return json.dumps(
         {
             "different": not difference.empty,
-            "changes": [
-                {
-                    "kind": each.kind,
-                    "alert": each.alert,
-                    "receiver": each.receiver,
-                    "what": each.what,
-                    "old": each.old,
-                    "new": each.new,
-                    "why": each.why,
-                    "place": _place(each.place),
-                }
-                for each in difference.changes
-            ],
+            "changes": [asdict(each) for each in difference.changes],
             "broken": [
-                {"message": each.message, "promise": each.whose, "place": _place(each.place)}
+                {"message": each.message, "promise": each.whose, "place": asdict(each.place)}
                 for each in difference.broken
             ],
             "mended": list(difference.mended),
-            "cannot_tell": [{"message": each.message, "place": _place(each.place)} for each in difference.doubts],
+            "cannot_tell": [asdict(each) for each in difference.doubts],
         },
         indent=2,
         ensure_ascii=False,
@@ -143,7 +131,3 @@ def _mute(change: Change) -> str:
 def _alerts(names: tuple[str, ...], most: int = 3) -> str:
     shown = ", ".join(names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
-
-
-def _place(place: Place | None) -> dict[str, object] | None:
-    return {"file": place.file, "line": place.line} if place else None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 from chaoskit.alerting.windows import Window
-from chaoskit.errors import Place
 from chaoskit.explain.alert import Explanation, MutedBy, first_to_hear
 from chaoskit.explain.people import Heard
 
@@ -23,7 +23,7 @@ def _alert(explanation: Explanation) -> dict[str, Any]:
     windows = told.windows
     return {
         "alert": rule.alert,
-        "place": _place(rule.place),
+        "place": asdict(rule.place),
         "fault_to_phone_s": first_to_hear(told.heard),
         "fault_to_firing_s": told.firing_s,
         "undo_to_resolved_s": told.resolved_s,
@@ -43,21 +43,14 @@ def _alert(explanation: Explanation) -> dict[str, Any]:
         "receivers": [_heard(explanation, each) for each in told.heard],
         "muted_by": [_muted(each) for each in explanation.muted_by],
         "promised": [
-            {
-                "receiver": each.receiver,
-                "for_s": each.for_s,
-                "group_wait_s": each.group_wait_s,
-                "repeat_s": each.repeat_s,
-                "place": _place(each.place),
-            }
-            for each in explanation.promised
+            {key: value for key, value in asdict(each).items() if key != "alert"} for each in explanation.promised
         ],
         "departures": [
-            {"id": each.lint, "place": _place(each.place), "message": each.message, "broken": each.broken}
+            {"id": each.lint, "place": asdict(each.place), "message": each.message, "broken": each.broken}
             for each in explanation.departures
         ],
         "proved_by": [
-            {"scenario": each.scenario, "place": _place(each.place), "suppressed_by": each.suppressed_by}
+            {"scenario": each.scenario, "place": asdict(each.place), "suppressed_by": each.suppressed_by}
             for each in explanation.proofs
         ],
         "not_given": list(explanation.missing),
@@ -77,7 +70,7 @@ def _heard(explanation: Explanation, heard: Heard) -> dict[str, Any]:
         "routes": [
             {
                 "path": [index + 1 for index in route.path],
-                "place": _place(route.place),
+                "place": asdict(route.place),
                 "matchers": [f'{m.label}{m.op}"{m.value}"' for m in route.matchers],
                 "continue": route.continues,
             }
@@ -94,7 +87,7 @@ def _heard(explanation: Explanation, heard: Heard) -> dict[str, Any]:
 def _muted(muted: MutedBy) -> dict[str, Any]:
     return {
         "by": muted.mute.source.name,
-        "place": _place(muted.mute.rule.place),
+        "place": asdict(muted.mute.rule.place),
         "conditions": list(muted.mute.conditions),
         "source_fault_to_firing_s": muted.firing_s,
         "source_undo_to_resolved_s": muted.resolved_s,
@@ -108,9 +101,5 @@ def _window(window: Window) -> dict[str, Any]:
         "from_s": window.lo_vs,
         "to_s": window.hi_vs,
         "setting": window.setting,
-        "place": _place(window.place) if window.place else None,
+        "place": asdict(window.place) if window.place else None,
     }
-
-
-def _place(place: Place) -> dict[str, Any]:
-    return {"file": place.file, "line": place.line}

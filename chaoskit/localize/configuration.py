@@ -16,9 +16,8 @@ import yaml
 
 from chaoskit.alerting.model import of_role
 from chaoskit.alerting.promql_durations import CannotScale
-from chaoskit.alerting.promql_rules import instant_records, scale_rules
 from chaoskit.alerting.rules import rule_document
-from chaoskit.alerting.virtual import scale_alertmanager, scale_prometheus
+from chaoskit.alerting.virtual import instant_records, scale_alertmanager, scale_prometheus, scale_rules
 from chaoskit.errors import Place, Problem, Refused
 from chaoskit.localize.doors import Door, DoorBook
 from chaoskit.localize.mail_header import HEADER_NAME, HEADER_TEMPLATE

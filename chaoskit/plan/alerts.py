@@ -57,7 +57,7 @@ class AlertPlanner:
         )
         detect = from_fault(self._config, rule)
         configured_hold = windows.hold(rule)
-        hold = windows.promised_hold(next(iter(promises.values())), rule) if promises else configured_hold
+        hold = windows.hold(rule, next(iter(promises.values()), None))
         clear = from_undo(self._config, rule)
         return PlannedAlert(
             id=f"{rule.alert} from {expectation.from_step}",
@@ -91,15 +91,16 @@ class AlertPlanner:
             return None
         fitting = [rule for rule in rules if _fits(rule, expectation.labels)]
         if len(fitting) != 1:
-            self.problems.append(
-                Problem(
-                    expectation.place,
-                    f"{len(fitting)} rules are called {expectation.alert} and carry these labels",
-                    "tell them apart with labels: in the expectation",
-                )
+            self._say(
+                expectation,
+                f"{len(fitting)} rules are called {expectation.alert} and carry these labels",
+                "tell them apart with labels: in the expectation",
             )
             return None
         return fitting[0]
+
+    def _say(self, expectation: Expectation, message: str, hint: str) -> None:
+        self.problems.append(Problem(expectation.place, message, hint))
 
     def _promises(self, expectation: Expectation) -> dict[str, PromisedNotice]:
         notices = self._config.promise.notices
@@ -111,12 +112,10 @@ class AlertPlanner:
         if expectation.notifies is not None:
             return expectation.notifies
         if not promises:
-            self.problems.append(
-                Problem(
-                    expectation.place,
-                    f"nothing is promised for {expectation.alert}, and the scenario names no receivers",
-                    "add it to the promise file, or say notifies: here",
-                )
+            self._say(
+                expectation,
+                f"nothing is promised for {expectation.alert}, and the scenario names no receivers",
+                "add it to the promise file, or say notifies: here",
             )
         return dict.fromkeys(promises, _PROMISED)
 
@@ -156,12 +155,10 @@ class AlertPlanner:
             self.problems.append(undefined("receiver", name, self._config.receivers, expectation.place))
             return []
         if promised is None and ask.mode == "promised":
-            self.problems.append(
-                Problem(
-                    expectation.place,
-                    f"nothing is promised to {name} for {expectation.alert}",
-                    "add it to the promise file, or give the receiver a within: of its own",
-                )
+            self._say(
+                expectation,
+                f"nothing is promised to {name} for {expectation.alert}",
+                "add it to the promise file, or give the receiver a within: of its own",
             )
             return []
         route = next((r for r in routing.match_routes(self._config.route, labels) if r.receiver == name), None)
@@ -171,12 +168,10 @@ class AlertPlanner:
                 f"the notice of {expectation.alert} to {name} is due after {bounds.hi_vs:g} s, and must not come before"
             )
             held = windows.hold(rule).hi_vs
-            self.problems.append(
-                Problem(
-                    expectation.place,
-                    f"{what} {bounds.lo_vs:g} s after firing (not_before: {bounds.lo_vs + held:g}s)",
-                    "make not_before smaller, or say how late it may come with within:",
-                )
+            self._say(
+                expectation,
+                f"{what} {bounds.lo_vs:g} s after firing (not_before: {bounds.lo_vs + held:g}s)",
+                "make not_before smaller, or say how late it may come with within:",
             )
         joins = route is not None and self._may_join(route, rule.alert, label, count)
         live = windows.live_notify(route, self._delivery_vs) if route and joins else None
@@ -210,10 +205,7 @@ class AlertPlanner:
         return self._expected.count(alert) > 1 or (count > 1 and not apart)
 
     def _bounds(self, rule: Rule, route: Route | None, ask: Notify, promised: PromisedNotice | None) -> windows.Window:
-        if promised is not None:
-            window = windows.promised_notify(promised, delivery_vs=self._delivery_vs)
-        else:
-            window = windows.notify(route or self._config.route, self._delivery_vs)
+        window = windows.notify(promised or route or self._config.route, self._delivery_vs)
         if ask.mode != "bounded":
             return window
         # A scenario's own bounds count from pending, as promises do; windows count from FiredAt.

@@ -14,8 +14,7 @@ from functools import partial
 import promql_parser as promql
 
 from chaoskit.alerting.model import Matcher, Rule
-from chaoskit.alerting.promql_rules import queries_of
-from chaoskit.alerting.virtual import instant_records
+from chaoskit.alerting.virtual import instant_records, queries_of
 from chaoskit.alerting.windows_expression import selectors
 from chaoskit.faults.series import Scripted
 from chaoskit.rehearse.script import CannotDerive

@@ -10,10 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from chaoskit.alerting.manifests import rule_texts
 from chaoskit.alerting.model import AlertConfig, Rule, ScrapeJob
 from chaoskit.alerting.prometheus_config import ASSUMED_INTERVAL_S
-from chaoskit.alerting.rules import rules_in
+from chaoskit.alerting.rules import rule_texts, rules_in
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.fresh import fresh
 from chaoskit.rehearse.drill import Given

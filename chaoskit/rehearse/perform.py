@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from chaoskit.alerting.model import AlertConfig
-from chaoskit.alerting.promql_rules import instant_records, scale_rules
 from chaoskit.alerting.rules import rule_document
+from chaoskit.alerting.virtual import instant_records, scale_rules
 from chaoskit.events import SCHEMA, Header
 from chaoskit.faults.registry import known
 from chaoskit.history import read_history

@@ -22,7 +22,7 @@ import yaml
 
 from chaoskit.alerting.config_secrets import secrets_of
 from chaoskit.alerting.model import REFUSES, AlertConfig, NotUnderstood
-from chaoskit.alerting.promql_newer import newer_construct
+from chaoskit.alerting.promql_syntax import newer_construct
 from chaoskit.alerting.rules import rest_of, why_unread
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.stack.binaries import Binaries, Tool, installed, is_older, nearest

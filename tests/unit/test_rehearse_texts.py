@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chaoskit.alerting.promql_rules import queries_of
+from chaoskit.alerting.virtual import queries_of
 from chaoskit.faults.series import Scripted, constant
 from chaoskit.rehearse.derive import Guess, fed, looks_at, recording_rules
 from tests.unit.test_rehearse_derive import rule

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from chaoskit.alerting.promql import reads_alert
 from chaoskit.alerting.promql_durations import nearest_exact_scale
-from chaoskit.alerting.promql_rules import scaled_hold
 from chaoskit.alerting.virtual import (
     CannotScale,
     Refusal,
@@ -21,6 +20,7 @@ from chaoskit.alerting.virtual import (
     scale_alertmanager,
     scale_prometheus,
     scale_rules,
+    scaled_hold,
 )
 from chaoskit.units import parse_duration
 

@@ -23,8 +23,6 @@ from chaoskit.alerting.windows import (
     largest_scale,
     live_notify,
     notify,
-    promised_hold,
-    promised_notify,
     up,
 )
 from chaoskit.errors import Place
@@ -90,10 +88,10 @@ def test_what_the_service_needs_widens_only_the_end_of_detection() -> None:
 def test_the_promise_counts_as_it_was_given_and_not_as_it_is_configured() -> None:
     _, rule = rule_with("for: 5m")
     promised = PromisedNotice("A", "everyone", 60, 10, 7200, Place("promise", 3))
-    assert bounds(promised_hold(promised, rule)) == (60, 60)
-    assert bounds(promised_notify(promised, 2)) == (10, 12)
-    assert promised_notify(promised, 2).place == promised.place
-    assert bounds(promised_hold(replace(promised, for_s=50), rule)) == (60, 60)
+    assert bounds(hold(rule, promised)) == (60, 60)
+    assert bounds(notify(promised, 2)) == (10, 12)
+    assert notify(promised, 2).place == promised.place
+    assert bounds(hold(rule, replace(promised, for_s=50))) == (60, 60)
 
 
 def test_the_default_tolerance_is_two_seconds_and_five_when_time_is_compressed() -> None:
