@@ -9,9 +9,9 @@ from typing import Any
 import yaml
 
 from chaoskit.alerting.config import load_texts
-from chaoskit.alerting.model import AlertConfig, Labels, Rule
-from chaoskit.alerting.routing import alert_labels, match_routes
-from chaoskit.alerting.windows import AlertWindows, delivery_of, windows_for
+from chaoskit.alerting.model import AlertConfig, Route, Rule
+from chaoskit.alerting.routing import alert_labels, group_key, match_routes
+from chaoskit.alerting.windows import Window, all_clear, delivery_of, notify
 
 PROMETHEUS = """
 global: {scrape_interval: 15s, evaluation_interval: 15s}
@@ -50,10 +50,19 @@ def load(
     return load_texts(texts | ({"promise:notification_windows.yml": promise} if promise else {}))
 
 
-def windows_of(config: AlertConfig, rule: Rule, labels: Labels, time_scale: float = 1.0) -> AlertWindows:
-    """The windows of an alert of this rule whose series has `labels`, at every receiver that it is routed to."""
-    sent = alert_labels(config, rule, labels)
-    return windows_for(config, rule, sent, match_routes(config.route, sent), delivery_of(config, time_scale))
+def notices_of(config: AlertConfig, rule: Rule) -> set[tuple[str, Window, Window | None]]:
+    """Receiver, first notice and all-clear by the exact rules of routing; all labels of the alert are the rule's."""
+    labels = alert_labels(config, rule, rule.labels)
+    routes: dict[tuple[str, str], Route] = {}
+    for route in match_routes(config.route, labels):
+        key = (route.receiver, group_key(config.route, route, labels))
+        routes[key] = min(routes.get(key, route), route, key=lambda each: (each.group_wait_s, each.path))
+    delivery_vs = delivery_of(config, 1.0)
+    return {
+        (name, notify(route, delivery_vs), all_clear(route, delivery_vs) if ends else None)
+        for (name, _), route in routes.items()
+        for ends in (any(each.send_resolved for each in config.receivers[name].integrations),)
+    }
 
 
 NAMES = ("severity", "component", "team", "zone", "zone2", "alertname")

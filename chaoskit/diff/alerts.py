@@ -338,8 +338,8 @@ def _who(told: Told) -> str:
 def _settings(was: tuple[Heard, ...], is_: tuple[Heard, ...], old: Told, new: Told) -> str:
     """The hops whose settings differ, with both."""
     hops: list[tuple[Window | None, Window | None]] = [
-        (old.windows.detect, new.windows.detect),
-        (old.windows.hold, new.windows.hold),
+        (old.detect, new.detect),
+        (old.hold, new.hold),
         (was[0].notify, is_[0].notify),
     ]
     said = [_hop(a, b) for a, b in hops if _differ(a, b)]

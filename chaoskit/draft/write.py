@@ -164,7 +164,7 @@ def _receivers(explanation: Explanation) -> Any:
     names = sorted(promised | heard.keys())
     if promised >= heard.keys():
         return names
-    hold = explanation.told.windows.hold
+    hold = explanation.told.hold
     held_s = hold.hi_vs if hold else 0.0
     return {
         name: "promised" if name in promised else {"within": format_duration(round(held_s + heard[name].notify.hi_vs))}

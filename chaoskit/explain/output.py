@@ -20,7 +20,6 @@ def to_json(explanations: Iterable[Explanation]) -> str:
 def _alert(explanation: Explanation) -> dict[str, Any]:
     told = explanation.told
     rule, alert = told.subject.rule, told.subject.alert
-    windows = told.windows
     return {
         "alert": rule.alert,
         "place": asdict(rule.place),
@@ -39,7 +38,7 @@ def _alert(explanation: Explanation) -> dict[str, Any]:
             "open": list(explanation.open_labels),
         },
         "annotations": dict(rule.annotations),
-        "hops": [_window(each) for each in (windows.detect, windows.hold, windows.clear) if each is not None],
+        "hops": [_window(each) for each in (told.detect, told.hold, told.clear) if each is not None],
         "receivers": [_heard(explanation, each) for each in told.heard],
         "muted_by": [_muted(each) for each in explanation.muted_by],
         "promised": [

@@ -12,15 +12,18 @@ from functools import cached_property
 
 from chaoskit.alerting.model import AlertConfig, Integration, PromisedNotice, Route, ScrapeJob
 from chaoskit.alerting.prometheus_config import TIMEOUT_S
+from chaoskit.alerting.routing import group_key
 from chaoskit.alerting.windows import (
-    AlertWindows,
-    Delivery,
     Window,
+    all_clear,
     delivery_of,
+    from_fault,
+    from_undo,
+    hold,
     live_notify,
+    notify,
     repeats_after,
-    windows_for,
-)
+)  # fmt: skip
 from chaoskit.check.alerts import Alert
 from chaoskit.check.facts import Facts
 from chaoskit.check.mutes import Mutes
@@ -83,12 +86,14 @@ class Heard:
     group_labels: tuple[str, ...] | None
     """Names of the labels that tell this alert's groups apart; None: all of them."""
     notify: Window
+    all_clear: Window | None
+    """None where no integration of the receiver sends resolved notices."""
     phone_s: Span
     """From the fault to the first notice of a clean group, one that has not told anything yet."""
     phone_live_s: Span
     """The same where the group has told something before: at its next tick."""
     all_clear_s: Span | None
-    """From the undo to the resolved notice; None where the receiver sends none."""
+    """From the undo to the resolved notice."""
     repeat_s: float
     """How long after a notice the next one comes while it fires: at a tick of its group."""
     integrations: tuple[Integration, ...]
@@ -100,18 +105,23 @@ class Told:
     """An alert with its hops and everybody who hears of it, in the order of the routing tree."""
 
     subject: Subject
-    windows: AlertWindows
+    detect: Window
+    """From the fault."""
+    hold: Window | None
+    """None for a rule without `for`: it is never pending, and `detect` ends at firing."""
+    clear: Window
+    """From its undo."""
     heard: tuple[Heard, ...]
 
     @property
     def firing_s(self) -> Span:
         """From the fault to firing."""
-        return _sum(self.windows.detect, self.windows.hold)
+        return _sum(self.detect, self.hold)
 
     @property
     def resolved_s(self) -> Span:
         """From the undo to resolved."""
-        return _sum(self.windows.clear)
+        return _sum(self.clear)
 
 
 def _any_job(every_s: float) -> ScrapeJob:
@@ -143,30 +153,35 @@ class People:
         certain = {each.route.path for each in reached if each.certain}
         routes = [each.route for each in reached]
         labels = {**alert.labels, **{name: f"<{name}>" for name in _open(routes, alert)}}
-        found = windows_for(self.config, rule, labels, routes, self._delivery_s)
-        heard = [
-            self._heard(found, delivery, delivery.route.path in certain, alert)
-            for deliveries in found.deliveries.values()
-            for delivery in deliveries
-        ]
-        return Told(subject, found, tuple(sorted(heard, key=lambda each: each.route.path)))
+        held = hold(rule) if rule.for_s else None
+        told = Told(subject, from_fault(self.config, rule), held, from_undo(self.config, rule), ())
+        heard: dict[tuple[str, str], Heard] = {}
+        # Two routes with one group key share Alertmanager's notification log: the quicker one is heard.
+        for route in sorted(routes, key=lambda each: (each.group_wait_s, each.path)):
+            key = group_key(self.config.route, route, labels)
+            heard.setdefault((route.receiver, key), self._heard(told, route, key, route.path in certain))
+        return replace(told, heard=tuple(sorted(heard.values(), key=lambda each: each.route.path)))
 
-    def _heard(self, found: AlertWindows, delivery: Delivery, certain: bool, alert: Alert) -> Heard:
-        route, receiver = delivery.route, delivery.route.receiver
-        named = route.group_by
+    def _heard(self, told: Told, route: Route, key: str, certain: bool) -> Heard:
+        receiver = self.config.receivers.get(route.receiver)
+        integrations = receiver.integrations if receiver else ()
+        alert, named = told.subject.alert, route.group_by
+        first = notify(route, self._delivery_s)
+        ends = all_clear(route, self._delivery_s) if any(each.send_resolved for each in integrations) else None
         return Heard(
-            receiver=receiver,
+            receiver=route.receiver,
             route=route,
             certain=certain,
-            group_key=delivery.group_key,
+            group_key=key,
             group_labels=None if named is None else tuple(sorted(each for each in set(named) if alert.may_have(each))),
-            notify=delivery.notify,
-            phone_s=_sum(found.detect, found.hold, delivery.notify),
-            phone_live_s=_sum(found.detect, found.hold, live_notify(route, self._delivery_s)),
-            all_clear_s=_sum(found.clear, delivery.all_clear) if delivery.all_clear else None,
+            notify=first,
+            all_clear=ends,
+            phone_s=_sum(told.detect, told.hold, first),
+            phone_live_s=_sum(told.detect, told.hold, live_notify(route, self._delivery_s)),
+            all_clear_s=_sum(told.clear, ends) if ends else None,
             repeat_s=repeats_after(route),
-            integrations=self.config.receivers[receiver].integrations if receiver in self.config.receivers else (),
-            promised=self.config.promise.notices.get((alert.name, receiver)),
+            integrations=integrations,
+            promised=self.config.promise.notices.get((alert.name, route.receiver)),
         )
 
 

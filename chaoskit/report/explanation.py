@@ -123,13 +123,13 @@ def _by(heard: Heard) -> str:
 
 
 def _hops(explanation: Explanation) -> RenderableType:
-    windows = explanation.told.windows
+    told = explanation.told
     shown = table("hop", "to", "takes", "governed by")
-    rows = [("", windows.detect)]
-    rows += [("", windows.hold)] if windows.hold else []
-    rows += [(heard.receiver, heard.notify) for heard in explanation.told.heard]
-    rows.append(("", windows.clear))
-    rows += [(to, d.all_clear) for to, of in windows.deliveries.items() for d in of if d.all_clear]
+    rows = [("", told.detect)]
+    rows += [("", told.hold)] if told.hold else []
+    rows += [(heard.receiver, heard.notify) for heard in told.heard]
+    rows.append(("", told.clear))
+    rows += [(heard.receiver, heard.all_clear) for heard in told.heard if heard.all_clear]
     for to, window in rows:
         where = f"{clean(window.setting)}  {window.place}" if window.place else clean(window.setting)
         shown.add_row(window.hop, clean(to), span((window.lo_vs, window.hi_vs)), where)

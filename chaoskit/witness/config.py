@@ -18,7 +18,7 @@ a configuration that has them already is brought up to date, and otherwise left 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -42,7 +42,7 @@ class Addition:
     place: Place
     what: str
     yaml: str
-    make: Callable[[], None]
+    make: Callable[[], None] = field(repr=False)
 
 
 def path_for(receiver: str) -> str:

@@ -14,12 +14,12 @@ from chaoskit.alerting.config import load_folder
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.alerting.routing import alert_labels, match_routes
 from chaoskit.alerting.virtual import scale_rules
+from chaoskit.alerting.windows import from_fault, from_undo
 from chaoskit.alerting.windows_expression import range_of, recording_delay, selectors
 from chaoskit.bundle import folder
 from chaoskit.bundle.render import render
 from chaoskit.crm.contract import metrics
 from chaoskit.units import format_duration, parse_duration
-from tests.alerting_examples import windows_of
 from tests.bundle_rules import CASES
 from tests.bundle_rules.case import FILES, alerts
 from tests.bundle_rules.documented import DOCUMENTED_RULES, LOOKS_BACK, kebab
@@ -144,11 +144,10 @@ def test_what_a_rule_looks_back_over_is_known_through_its_records(alert: str) ->
 def test_the_promise_speaks_of_the_service_and_the_configuration_adds_its_own(alert: str) -> None:
     """Ranges, scrape and evaluation stand in the windows once, however the promise is read."""
     promise = CONFIG.promise
-    windows = windows_of(CONFIG, RULES[alert], {"worker_name": "worker-2"})
     seen_s = 15 + 10 + 15
     kept_s = RULES[alert].keep_firing_for_s
-    assert windows.detect.hi_vs == promise.appears_s[alert] + LOOKS_BACK[alert] + seen_s
-    assert windows.clear.hi_vs == promise.clears_s[alert] + LOOKS_BACK[alert] + seen_s + kept_s
+    assert from_fault(CONFIG, RULES[alert]).hi_vs == promise.appears_s[alert] + LOOKS_BACK[alert] + seen_s
+    assert from_undo(CONFIG, RULES[alert]).hi_vs == promise.clears_s[alert] + LOOKS_BACK[alert] + seen_s + kept_s
 
 
 @pytest.fixture(scope="module")

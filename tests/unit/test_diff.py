@@ -16,7 +16,7 @@ from chaoskit.alerting.model import AlertConfig
 from chaoskit.diff.compare import diff
 from chaoskit.diff.model import KINDS, Difference
 from chaoskit.diff.output import sentence, to_github, to_json, together
-from tests.alerting_examples import windows_of
+from tests.alerting_examples import notices_of
 
 
 def told(difference: Difference) -> list[str]:
@@ -232,9 +232,8 @@ def seen(config_: AlertConfig) -> object:
         (
             rule.alert,
             {
-                (receiver, d.notify.lo_vs, d.notify.hi_vs, d.all_clear is None)
-                for receiver, deliveries in windows_of(config_, rule, rule.labels).deliveries.items()
-                for d in deliveries
+                (receiver, notice.lo_vs, notice.hi_vs, ending is None)
+                for receiver, notice, ending in notices_of(config_, rule)
             },
             {
                 source.alert

@@ -20,7 +20,7 @@ from chaoskit.explain.output import to_json
 from chaoskit.explain.people import People, span
 from chaoskit.report.explanation import explanation_view
 from chaoskit.scenario.loader import load_scenario
-from tests.alerting_examples import windows_of
+from tests.alerting_examples import notices_of
 
 OPEN = """\
 groups:
@@ -119,7 +119,7 @@ def test_of_several_rules_with_one_name_the_labels_choose() -> None:
     assert len(explain(config(rules), "WorkerDown")) == 2
     chosen = one(config(rules), severity="warning")
     assert chosen.others == 1
-    assert chosen.told.windows.hold is None
+    assert chosen.told.hold is None
 
 
 def test_who_mutes_it_when_and_whether_that_is_too_late() -> None:
@@ -194,11 +194,7 @@ def test_routes_windows_and_mutes_are_those_of_the_exact_semantics(random: Alert
     for subject in people.subjects:
         told = people.told(subject)
         own = labels[subject.rule.alert]
-        exact = windows_of(random, subject.rule, subject.rule.labels)
         assert {each.route.path for each in told.heard} <= {r.path for r in match_routes(random.route, own)}
-        assert {(h.receiver, h.notify) for h in told.heard} == {
-            (receiver, d.notify) for receiver, deliveries in exact.deliveries.items() for d in deliveries
-        }
-        assert (told.windows.detect, told.windows.clear) == (exact.detect, exact.clear)
+        assert {(h.receiver, h.notify, h.all_clear) for h in told.heard} == notices_of(random, subject.rule)
         muting = {n for n, source in labels.items() if any(mutes(r, source, own) for r in random.inhibit_rules)}
         assert people.mutes.names(subject.alert) == {(name, True) for name in muting}

@@ -7,7 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 import pytest
-from alerting_examples import ALERTMANAGER, PROMETHEUS, RULES, load, windows_of
+from alerting_examples import ALERTMANAGER, PROMETHEUS, RULES, load
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +26,8 @@ from chaoskit.alerting.windows import (
     up,
 )
 from chaoskit.errors import Place
+from chaoskit.explain.people import People
+from chaoskit.explain.subject import subject_of
 
 
 def bounds(window: Window) -> tuple[float, float]:
@@ -186,20 +188,20 @@ alerts:
 
 def test_a_receiver_reached_by_two_routes_has_two_groups() -> None:
     config = load(alertmanager=TWICE, promise=PROMISE)
-    windows = windows_of(config, config.rules[0], {"worker": "w1"}, time_scale=60)
-    everyone, quiet = windows.deliveries["everyone"], windows.deliveries["quiet"]
+    told = People(config).told(subject_of(config, config.rules[0], {"worker": "w1"}))
+    everyone, quiet = ([each for each in told.heard if each.receiver == name] for name in ("everyone", "quiet"))
     assert [(each.group_key, bounds(each.notify)) for each in everyone] == [
-        ('{}/{severity="critical"}:{alertname="WorkerDown"}', (10, 15)),
-        ('{}/{component="worker"}:{alertname="WorkerDown", worker="w1"}', (30, 35)),
+        ('{}/{severity="critical"}:{alertname="WorkerDown"}', (10, 12)),
+        ('{}/{component="worker"}:{alertname="WorkerDown", worker="w1"}', (30, 32)),
     ]
-    assert all(each.all_clear and bounds(each.all_clear) == (0, 305) for each in everyone)
+    assert all(each.all_clear and bounds(each.all_clear) == (0, 302) for each in everyone)
     assert quiet[0].all_clear is None
-    assert bounds(windows.detect) == (0, 46)
+    assert bounds(told.detect) == (0, 46)
 
 
 def test_the_way_from_the_fault_includes_the_expressions_range() -> None:
     config = load(RULES.replace("worker_health == 0", "rate(errors[5m]) > 1").replace("for: 2m", "for: 0s"))
-    windows = windows_of(config, config.rules[0], {})
-    assert bounds(windows.detect) == (0, 340)
-    assert bounds(windows.clear) == (0, 340)
-    assert windows.hold is None
+    told = People(config).told(subject_of(config, config.rules[0]))
+    assert bounds(told.detect) == (0, 340)
+    assert bounds(told.clear) == (0, 340)
+    assert told.hold is None
