@@ -11,6 +11,7 @@ run as a user runs them, each in a process of its own, but for Prometheus's cloc
 from __future__ import annotations
 
 import argparse
+import resource
 import sqlite3
 import statistics
 import subprocess
@@ -18,9 +19,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
+import psutil
 
 from benchmarks.shared import Unusable, environment, machine, show
 from chaoskit.host.ports import reserve
@@ -103,52 +106,73 @@ def month_of_data(binaries: Binaries, agents: int, days: int, folder: Path | Non
     return base / "data"
 
 
-def timed(now: int, arguments: list[str], folder: Path) -> tuple[float, float]:
-    """Wall seconds and the largest memory (MB) of one command; raises Unusable where it fails."""
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one command took: seconds on the clock, seconds of processors (its own and Prometheus's), memory in MB."""
+
+    wall_s: float
+    own_s: float
+    prometheus_s: float
+    memory_mb: float
+
+
+def timed(now: int, prometheus: psutil.Process, arguments: list[str], folder: Path) -> Cost:
+    """One command; raises Unusable where it fails."""
     command = [sys.executable, "-c", CHILD, str(now), "sla", *arguments]
+    before = sum(prometheus.cpu_times()[:2])
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.perf_counter()
     done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True)
     took = time.perf_counter() - started
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
         raise Unusable(f"chaoskit sla {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
-    return took, int(done.stdout.rpartition("RSS ")[2]) / 1000
+    own = after.ru_utime + after.ru_stime - used.ru_utime - used.ru_stime
+    memory = int(done.stdout.rpartition("RSS ")[2]) / 1000
+    return Cost(took, own, sum(prometheus.cpu_times()[:2]) - before, memory)
 
 
-def measure(folder: Path, agents: int, days: int, repeat: int) -> None:
+def measure(folder: Path, prometheus: psutil.Process, agents: int, days: int, repeat: int) -> None:
     """Every figure beside its goal, the median of several."""
     end = BEGIN + days * DAY_S + 600
-    firsts = [timed(end, ["record", "--db", f"first-{n}.db"], folder) for n in range(repeat)]
+
+    def cost(now: int, *arguments: str) -> Cost:
+        return timed(now, prometheus, list(arguments), folder)
+
+    firsts = [cost(end, "record", "--db", f"first-{n}.db") for n in range(repeat)]
     nights = []
     for number in range(repeat):
-        db = f"night-{number}.db"
-        timed(end - DAY_S, ["record", "--db", db], folder)
-        nights.append(timed(end, ["record", "--db", db], folder))
+        cost(end - DAY_S, "record", "--db", f"night-{number}.db")
+        nights.append(cost(end, "record", "--db", f"night-{number}.db"))
     with sqlite3.connect(folder / "first-0.db") as store:
         ((found,),) = store.execute("SELECT sum(total) FROM sla_slice WHERE level = 'errors'").fetchall()
-        for back in (31, 61):  # the quarter's other months: the same evidence, moved
-            columns = "ends_at - :s, up_s, down_s, unknown_s, good, total, coverage, source, recorded_at"
+        same = "up_s, down_s, unknown_s, good, total, coverage, source, recorded_at"
+        for later in (31, 61):  # the quarter's other months: the same evidence, moved
             store.execute(
-                f"INSERT INTO sla_slice SELECT environment, level, starts_at + :s, ends_at + :s, "
-                f"{columns.partition(', ')[2]} FROM sla_slice WHERE starts_at >= {BEGIN} AND starts_at < {BEGIN} + :l",
-                {"s": back * DAY_S, "l": min(days, 30) * DAY_S},
+                f"INSERT INTO sla_slice SELECT environment, level, starts_at + :s, ends_at + :s, {same} FROM sla_slice "
+                "WHERE starts_at >= :b AND starts_at < :b + :l",
+                {"s": later * DAY_S, "b": BEGIN, "l": min(days, 30) * DAY_S},
             )
-    months = [timed(end, ["report", "--db", "first-0.db", "--month", "2026-10"], folder) for _ in range(repeat)]
-    quarters = [timed(end, ["report", "--db", "first-0.db", "--quarter", "2026-Q4"], folder) for _ in range(repeat)]
-    start = [timed(end, ["plan", "--help"], folder) for _ in range(repeat)]
-    rows = [
-        (name, f"{statistics.median(took for took, _ in several):.2f} s", goal)
-        for name, several, goal in (
-            (f"first record of {days} days, {agents} agents", firsts, "10 s"),
-            ("record of a night", nights, "1 s"),
-            ("report of a month", months, "1 s"),
-            ("report of a quarter", quarters, "2 s"),
-            ("of each of them: start of the command", start, ""),
+    report = ("report", "--db", "first-0.db")
+    months = [cost(end, *report, "--month", "2026-10") for _ in range(repeat)]
+    quarters = [cost(end, *report, "--quarter", "2026-Q4") for _ in range(repeat)]
+    starts = [cost(end, "plan", "--help") for _ in range(repeat)]
+    rows = []
+    for name, several, goal in (
+        (f"first record of {days} days, {agents} agents", firsts, "10 s"),
+        ("record of a night", nights, "1 s"),
+        ("report of a month", months, "1 s"),
+        ("report of a quarter", quarters, "2 s"),
+        ("of each: the command's start", starts, ""),
+    ):
+        walls, owns, theirs = (
+            [getattr(one, field) for one in several] for field in ("wall_s", "own_s", "prometheus_s")
         )
-    ]
-    memory = max(used for several in (firsts, nights, months, quarters) for _, used in several)
-    missing = written(agents, days) - int(found)
-    rows += [("largest memory", f"{memory:.0f} MB", "200 MB"), ("events missing of those written", f"{missing}", "0")]
-    show("service levels", ("figure", "measured", "goal"), rows)
+        middle = [f"{statistics.median(one):.2f} s" for one in (walls, owns, theirs)]
+        memory = f"{max(one.memory_mb for one in several):.0f} MB"
+        rows.append((name, *middle, memory, goal))
+    show("service levels", ("figure", "wall", "own CPU", "Prometheus CPU", "memory", "goal"), rows)
+    click.echo(f"events missing of those written: {written(agents, days) - int(found)} of {written(agents, days)}")
 
 
 def main() -> int:
@@ -171,7 +195,7 @@ def main() -> int:
         flags = ["--storage.tsdb.retention.time=10y"]
         child = start_prometheus(binaries, folder / "prometheus.yml", data, port, folder / "log", flags=flags)
         try:
-            measure(folder, asked.agents, asked.days, asked.repeat)
+            measure(folder, psutil.Process(child.pid), asked.agents, asked.days, asked.repeat)
         finally:
             child.stop()
     return 0

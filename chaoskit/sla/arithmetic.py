@@ -186,8 +186,10 @@ def _events(rows: Iterable[Slice], begin: int, end: int, spans: list[Stretch], e
             seen_s += inside
             sums.good.append(row.good)
             sums.bad.append(row.total - row.good)
-            sums.unknown.append((1 - row.coverage) * inside)
-            sums.looked_s += row.coverage * inside
+            # A row across a gap counts all of its events, however little of it was looked at.
+            told = 1.0 if inside > SLICE_S else row.coverage
+            sums.unknown.append((1 - told) * inside)
+            sums.looked_s += told * inside
     sums.unknown.append(max(0, expected_s - seen_s))
     return sums
 

@@ -81,6 +81,7 @@ def test_4_a_gap_makes_two_bounds(gap_min: float, worst: str, compliant: bool | 
 
 def test_4_a_counter_that_did_not_fall_across_a_gap_loses_nothing() -> None:
     gap = event_slice("errors", at("2026-11-12T03:00"), 3600, 0, stop=at("2026-11-12T04:05"))
+    gap = replace(gap, coverage=1 / 13)  # so much of it was looked at, and all of it was counted
     window = between("2026-11-12T02:00", "2026-11-12T06:00", "UTC")
     begin = at("2026-11-12T02:00")
     before = [event_slice("errors", start, 1000) for start in range(begin, gap.starts_at, SLICE_S)]
@@ -206,6 +207,13 @@ def test_events_of_a_gap_are_estimated_by_the_rate_of_what_is_known() -> None:
     assert (found.counted, found.unknown) == (9000, 1000)
     assert (found.worst, found.best) == (1004 / 10_000, 4 / 10_000)
     assert found.compliant is None
+
+
+def test_what_was_not_counted_of_a_slice_is_unknown() -> None:
+    begin = NOVEMBER.starts_at
+    rows = [replace(event_slice("errors", begin, 500), coverage=0.5), event_slice("errors", begin + SLICE_S, 1000)]
+    found = result("errors", NOVEMBER, rows, settled=begin + 2 * SLICE_S)
+    assert (found.counted, found.unknown, found.coverage) == (1500, 500, 0.75)
 
 
 def test_a_row_without_counts_is_a_gap_and_so_is_one_across_the_windows_border() -> None:

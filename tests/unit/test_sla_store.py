@@ -9,9 +9,12 @@ import sqlite3
 import time
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sqlalchemy.dialects import postgresql, sqlite
 
 from chaoskit.errors import BadInput, EquipmentError
@@ -69,6 +72,25 @@ def test_a_slice_that_saw_less_replaces_none_that_saw_more(db: Path) -> None:
         for one in (half, whole, half):
             store.write("live", [one])
         assert store.slices("live", "uptime", BEGIN, BEGIN + SLICE_S) == [whole]
+
+
+@settings(max_examples=25)
+@given(st.permutations(range(9)), st.integers(1, 4))
+def test_records_in_any_order_and_any_cut_leave_the_same_rows(order: list[int], size: int) -> None:
+    """Slices that saw all, half and nothing of the same time, rows across gaps among them."""
+    told = [
+        replace(one, coverage=coverage, unknown_s=300 * (1 - coverage), up_s=300 * coverage, source=str(coverage))
+        for one in time_slices(BEGIN, BEGIN + 2 * SLICE_S)
+        for coverage in (1.0, 0.5, 0.0)
+    ]
+    told.append(event_slice("errors", BEGIN, 3600, 0, stop=BEGIN + 4 * SLICE_S))
+    told[-1] = replace(told[-1], coverage=0.25)
+    told += [replace(event_slice("errors", BEGIN + n * SLICE_S, None), coverage=0.0) for n in (0, 1)]
+    with TemporaryDirectory() as folder, open_store(Path(folder) / "a.db") as store:
+        for first in range(0, len(order), size):
+            store.write("live", [told[n] for n in order[first : first + size]], recorded_at=1)
+        assert store.slices("live", "uptime", BEGIN, BEGIN + 3600) == [told[0], told[3]]
+        assert store.slices("live", "errors", BEGIN, BEGIN + 3600) == [told[6]]
 
 
 def test_of_a_row_across_a_gap_and_rows_within_it_the_latter_count(db: Path) -> None:
