@@ -86,7 +86,7 @@ class Story:
     incidents: tuple[Told, ...]
     outages: tuple[Outage, ...]
     without_outage: tuple[tuple[str, Stretch], ...]
-    """Time of alerts on outages in which nothing was down: alert and stretch."""
+    """Time of alerts on outages in which nothing was down and no target was missed: alert and stretch."""
     figures: tuple[Figures, ...]
     alert_downtime_s: int
     """The union of the alerts that stand for an outage."""
@@ -119,7 +119,15 @@ def story(
         if result.unit == "s"
         for outage in _outages(level, result, evidence, mine, known, within[1])
     ]
-    down = union((one.starts_at - SLICE_S, one.ends_at + SLICE_S) for one in outages)
+    # Where more events failed than the target allows, something was out as well.
+    failing = [
+        (one.starts_at - SLICE_S, one.ends_at + SLICE_S)
+        for level, result in evidence.results.items()
+        if result.unit == "events"
+        for one in evidence.slices[level]
+        if _bad(one, result) > float(result.allowed) * (one.total or 0.0)
+    ]
+    down = union([*((one.starts_at - SLICE_S, one.ends_at + SLICE_S) for one in outages), *failing])
     lonely = [
         (one.alertname, span)
         for one in mine

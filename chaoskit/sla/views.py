@@ -100,7 +100,7 @@ def reconciled(story: Story, zone: str) -> list[str]:
             left = "" if one.left is None else f"; {one.left:.1%} of the budget was left when it was heard of"
             lines.append(f"{when}{why}; seen by {clean(', '.join(one.alerts))}{left}")
     lines += [
-        f"{shown(begin, zone)}: {clean(alert)} open for {minutes(end - begin)}, and nothing was down"
+        f"{shown(begin, zone)}: {clean(alert)} open for {minutes(end - begin)}, and nothing was out"
         for alert, (begin, end) in story.without_outage
     ]
     return lines
