@@ -116,7 +116,7 @@ def main(seconds: float, users: int, scale: float) -> None:
         full = dataclasses.replace(standing.load, rate=None, users=users, think_s=0.0)
         for name, spec in ((f"{standing.load.rate:g}/s", standing.load), (f"{users} users, no pauses", full)):
             looks, totals, busy = measure(standing, spec, seconds)
-            span_s = totals.second[1] - totals.second[0]
+            span_s = totals.span[1] - totals.span[0]
             for source, found in sorted(looks.items()):
                 gaps = beyond_ms(found, every_s)
                 p99 = quantile(gaps, 0.99)

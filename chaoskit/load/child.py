@@ -32,7 +32,20 @@ from chaoskit.load.counters import Counters
 from chaoskit.load.ends import watch_users
 from chaoskit.load.farewell import Farewell
 from chaoskit.load.locust_count import LocustCount
-from chaoskit.load.messages import Change, Line, LoadState, Look, Looked, Start, Stop, Together, decode_command, encode
+from chaoskit.load.messages import (
+    Change,
+    Line,
+    LoadState,
+    LoadTotals,
+    LoadWindow,
+    Look,
+    Looked,
+    Start,
+    Stop,
+    Together,
+    decode_command,
+    encode,
+)
 from chaoskit.load.mix import Mix
 from chaoskit.load.open_arrivals import OpenArrivals
 from chaoskit.load.own_users import OwnUsers, problems_of
@@ -63,7 +76,7 @@ class Mouth:
         self._lines: Queue = Queue()
         self._writer = gevent.spawn(self._write)
 
-    def say(self, line: Line) -> None:
+    def say(self, line: Line | LoadWindow | LoadTotals) -> None:
         self._lines.put(encode(line))
 
     def close(self) -> None:

@@ -257,7 +257,7 @@ class Counters:
             )
         latency = merge(one.latency for one in self._whole_by_name.values())
         return LoadTotals(
-            second=(self._start_s, self._rolled_to), started=self.started, finished=self.finished, failed=self.failed,
+            span=(self._start_s, self._rolled_to), started=self.started, finished=self.finished, failed=self.failed,
             dropped=self.dropped, in_flight=in_flight, cut=self.cut, untracked=self.untracked,
             locust_requests=locust_requests, locust_failures=locust_failures, cpu_s=round(self._cpu_s, 4),
             oldest_ms=self._worst["oldest_ms"], lag_ms=self._worst["lag_ms"], busy=self._worst["busy"],

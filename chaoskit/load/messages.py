@@ -7,7 +7,7 @@ Every request that was due is in exactly one of four places, in every window and
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -18,7 +18,7 @@ from chaoskit.load.model import LoadSpec
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
-    """A line in either direction."""
+    """A line in either direction; windows and totals are such lines as well."""
 
 
 class Look(Line, frozen=True, tag="look"):
@@ -95,118 +95,58 @@ class LoadState(Line, frozen=True, tag="state"):
     """It could not begin, and the locustfile is why."""
 
 
-class LoadWindow(Line, frozen=True, tag="window"):
+class LoadWindow(events.LoadWindow, frozen=True, kw_only=True, tag="window"):
     """One second. Counts are exact: each event belongs to the second in which it happened, by its own clock.
 
     `second` holds epoch seconds; the first and last window of a load are shorter. Latencies are real milliseconds of
-    the requests that finished inside. In a window in which nothing finishes they are None; `in_flight` and
-    `oldest_ms` (the age of the longest unanswered request) then tell of a frozen target.
+    the requests that finished inside. In a window in which nothing finishes they are None; `in_flight` (which includes
+    what was cut off earlier) and `oldest_ms` then tell of a frozen target. `users` are those alive at the last beat; in
+    an open load, and where there was no beat, there are none.
     """
 
-    second: tuple[float, float]
     started: int = 0
     finished: int = 0
     failed: int = 0
     dropped: int = 0
     in_flight: int = 0
-    """At the end of the window, including requests that were cut off earlier."""
     users: int = 0
-    """Users alive at the last beat; in an open load, and where there was no beat, there are none."""
-    asked_requests: float | None = None
-    """Requests that the level of an open load made due inside."""
-    asked_users: float | None = None
-    """Users that the level of a closed load asked for."""
     beats: int = 0
-    """How often the generator looked at the clock."""
-    ended: dict[str, int] = {}
-    """Users that ended unasked, by reason."""
-    raised: dict[str, int] = {}
-    """Exceptions of the locustfile's own code, by their place."""
-    still: dict[str, float] = {}
-    """Those of several processes that did not look at the clock, with the share of the load that each bears."""
-    oldest_ms: float = 0.0
-    """The age of the longest unanswered request at the end, from when it was due."""
-    lag_ms: float = 0.0
-    """The most by which the generator was late: with a request of an open load, or with its own beat. Part of an open
-    load's latency, and the generator's own fault (or that of the machine it starves on)."""
-    late: float = 0.0
-    """Share of those moments (requests of an open load, and the beat) at which it was late by more than LATE_S."""
     cpu_s: float = 0.0
-    """CPU seconds that all processes of the generator used."""
     busy: float = 0.0
-    """The share of one core that its busiest process used; near 1 it measures itself instead of the target."""
-    untracked: int = 0
-    """Finished requests of clients that announce no beginning; they count as started when they finished."""
-    by_name: dict[str, ByName] = {}
-    failures: dict[str, int] = {}
-    latency: dict[int, int] = {}
-    """Buckets of chaoskit.histogram."""
+    """Near 1 the generator measures itself instead of the target."""
     p50_ms: float | None = None
     p95_ms: float | None = None
     p99_ms: float | None = None
+    untracked: int = 0
+    """Finished requests of clients that announce no beginning; they count as started when they finished."""
+    by_name: dict[str, ByName] = msgspec.field(default_factory=dict)
+    latency: dict[int, int] = msgspec.field(default_factory=dict)
+    """Buckets of chaoskit.histogram."""
 
     def event(self) -> events.LoadWindow:
         """The window as the journal keeps it."""
-        return events.LoadWindow(
-            second=self.second, started=self.started, finished=self.finished, failed=self.failed,
-            in_flight=self.in_flight, dropped=self.dropped, users=self.users, p50_ms=self.p50_ms,
-            p95_ms=self.p95_ms, p99_ms=self.p99_ms, cpu_s=self.cpu_s, failures=self.failures,
-            oldest_ms=self.oldest_ms, lag_ms=self.lag_ms, late=self.late, busy=self.busy,
-            asked_requests=self.asked_requests, asked_users=self.asked_users, beats=self.beats, ended=self.ended,
-            raised=self.raised, still=self.still,
-        )  # fmt: skip
+        return _kept(events.LoadWindow, self)
 
 
-class LoadTotals(Line, frozen=True, tag="totals"):
+class LoadTotals(events.LoadTotals, frozen=True, kw_only=True, tag="totals"):
     """The whole load: own counts beside Locust's. `reconciled` is false wherever they disagree, with the reason."""
 
-    second: tuple[float, float]
-    started: int
-    finished: int
-    failed: int
-    dropped: int
-    in_flight: int
-    """Without an answer when the generator let go of them; `cut` of them were still open and were cut off by it."""
-    cut: int
-    untracked: int
-    locust_requests: int
-    locust_failures: int
-    cpu_s: float
-    reconciled: bool
-    lag_ms: float = 0.0
-    """The largest of all windows; so are the next two."""
-    oldest_ms: float = 0.0
+    span: events.Interval
     busy: float = 0.0
-    late: float = 0.0
-    """Of the whole load, as in a window."""
-    detail: str = ""
-    by_name: dict[str, ByName] = {}
-    failures: dict[str, int] = {}
-    latency: dict[int, int] = {}
-    unreported: dict[str, int] = {}
-    """Of those finished, by name: answered, and never reported to Locust."""
-    cut_short: list[str] = []
-    """What of the locustfile's own code did not come to its end, a sentence each."""
-    raised: dict[str, int] = {}
-    """As in a window."""
-    odd: dict[str, int] = {}
-    """What the locustfile told of its requests that makes no sense."""
-    exit_code: int | None = None
-    """The process_exit_code that the locustfile set."""
-    p50_ms: float | None = None
-    p95_ms: float | None = None
-    p99_ms: float | None = None
+    by_name: dict[str, ByName] = msgspec.field(default_factory=dict)
+    failures: dict[str, int] = msgspec.field(default_factory=dict)
+    latency: dict[int, int] = msgspec.field(default_factory=dict)
 
     def event(self) -> events.LoadTotals:
         """The totals as the journal keeps them."""
-        return events.LoadTotals(
-            started=self.started, finished=self.finished, failed=self.failed, in_flight=self.in_flight,
-            dropped=self.dropped, locust_requests=self.locust_requests, locust_failures=self.locust_failures,
-            p50_ms=self.p50_ms, p95_ms=self.p95_ms, p99_ms=self.p99_ms, reconciled=self.reconciled, detail=self.detail,
-            span=self.second, cut=self.cut, untracked=self.untracked, cpu_s=self.cpu_s, busy=self.busy,
-            lag_ms=self.lag_ms, late=self.late, oldest_ms=self.oldest_ms, unreported=self.unreported,
-            cut_short=self.cut_short, raised=self.raised, odd=self.odd, exit_code=self.exit_code,
-        )  # fmt: skip
+        return _kept(events.LoadTotals, self)
+
+
+_Kept = TypeVar("_Kept", bound=msgspec.Struct)
+
+
+def _kept(kind: type[_Kept], line: msgspec.Struct) -> _Kept:
+    return kind(**{name: getattr(line, name) for name in kind.__struct_fields__})
 
 
 Command = Look | Start | Change | Beat | Stop
@@ -217,7 +157,7 @@ _REPORTS: msgspec.json.Decoder[Report] = msgspec.json.Decoder(Report)
 _ENCODER = msgspec.json.Encoder()
 
 
-def encode(line: Line) -> bytes:
+def encode(line: Line | events.Event) -> bytes:
     """The line with its newline."""
     return _ENCODER.encode(line) + b"\n"
 
@@ -246,21 +186,13 @@ def join_windows(parts: list[LoadWindow]) -> LoadWindow:
     """One window of several processes' windows of the same second."""
     if len(parts) == 1:
         return parts[0]
-    latency = merge(p.latency for p in parts)
     return LoadWindow(
-        second=(min(p.second[0] for p in parts), max(p.second[1] for p in parts)),
-        late=_late(parts),
-        by_name=join_names([p.by_name for p in parts]),
-        failures=merge([p.failures for p in parts]),
-        ended=merge([p.ended for p in parts]),
-        raised=merge([p.raised for p in parts]),
+        second=_around([p.second for p in parts]),
+        ended=merge(p.ended for p in parts),
         still={name: share for p in parts for name, share in p.still.items()},
-        latency=latency,
-        **percentiles(latency),
-        **{n: sum(getattr(p, n) for p in parts) for n in (*_SUMMED, "users", "beats")},
-        **{n: max(getattr(p, n) for p in parts) for n in WORST},
         asked_requests=_sum_of(parts, "asked_requests"),
         asked_users=_sum_of(parts, "asked_users"),
+        **_joined(parts, "users", "beats"),
     )
 
 
@@ -269,17 +201,31 @@ def _sum_of(parts: list[LoadWindow], name: str) -> float | None:
     return sum(told) if told else None
 
 
-def _late(parts: list[LoadWindow] | list[LoadTotals]) -> float:
-    """Of the processes that make requests: a master that makes none has time enough."""
+def _around(spans: list[events.Interval]) -> events.Interval:
+    return min(begin for begin, _ in spans), max(end for _, end in spans)
+
+
+def _joined(parts: list[LoadWindow] | list[LoadTotals], *summed: str) -> dict[str, Any]:
+    """What windows and totals of several processes have in common, as keyword arguments."""
+    latency = merge(p.latency for p in parts)
+    # A master that makes no requests has time enough.
     making = [p.late for p in parts if p.started or p.in_flight] or [p.late for p in parts]
-    return round(sum(making) / len(making), 4)
+    return {
+        "late": round(sum(making) / len(making), 4),
+        "by_name": join_names([p.by_name for p in parts]),
+        "failures": merge(p.failures for p in parts),
+        "raised": merge(p.raised for p in parts),
+        "latency": latency,
+        **percentiles(latency),
+        **{name: sum(getattr(p, name) for p in parts) for name in (*_SUMMED, *summed)},
+        **{name: max(getattr(p, name) for p in parts) for name in WORST},
+    }
 
 
 def join_totals(parts: list[LoadTotals]) -> LoadTotals:
     """The totals of several processes; reconciled only if each one is."""
     if len(parts) == 1:
         return parts[0]
-    latency = merge(p.latency for p in parts)
     reported = sum(p.finished - sum(p.unreported.values()) for p in parts), sum(p.failed for p in parts)
     by_locust = sum(p.locust_requests for p in parts), sum(p.locust_failures for p in parts)
     details = {p.detail for p in parts if p.detail}
@@ -289,21 +235,14 @@ def join_totals(parts: list[LoadTotals]) -> LoadTotals:
             f" ({by_locust[1]})"
         )
     return LoadTotals(
-        second=(min(p.second[0] for p in parts), max(p.second[1] for p in parts)),
+        span=_around([p.span for p in parts]),
         reconciled=all(p.reconciled for p in parts) and reported == by_locust,
-        late=_late(parts),
         detail="; ".join(sorted(details)),
-        by_name=join_names([p.by_name for p in parts]),
-        failures=merge([p.failures for p in parts]),
-        unreported=merge([p.unreported for p in parts]),
+        unreported=merge(p.unreported for p in parts),
         cut_short=[text for p in parts for text in p.cut_short],
-        raised=merge([p.raised for p in parts]),
-        odd=merge([p.odd for p in parts]),
+        odd=merge(p.odd for p in parts),
         exit_code=max((p.exit_code for p in parts if p.exit_code is not None), key=abs, default=None),
-        latency=latency,
-        **percentiles(latency),
-        **{n: sum(getattr(p, n) for p in parts) for n in (*_SUMMED, "cut", "locust_requests", "locust_failures")},
-        **{n: max(getattr(p, n) for p in parts) for n in WORST},
+        **_joined(parts, "cut", "locust_requests", "locust_failures"),
     )
 
 

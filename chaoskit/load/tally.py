@@ -105,7 +105,7 @@ class Tally:
         in_flight = sum(self._in_flight)
         latency = merge(one.latency for one in self._by_name.values())
         return LoadTotals(
-            second=self._span or (0.0, 0.0), in_flight=in_flight, cut=0, locust_requests=0, locust_failures=0,
+            span=self._span or (0.0, 0.0), in_flight=in_flight, cut=0, locust_requests=0, locust_failures=0,
             cpu_s=round(self._cpu_s, 4), oldest_ms=self._worst["oldest_ms"],
             lag_ms=self._worst["lag_ms"], busy=self._worst["busy"], reconciled=False, detail=why, by_name=self._by_name,
             failures=merge(one.failures for one in self._by_name.values()), latency=latency, unreported={},

@@ -219,7 +219,7 @@ def test_a_load_that_dies_leaves_what_its_windows_told() -> None:
     totals = tally.without_totals("it was killed")
     assert (totals.started, totals.finished, totals.failed, totals.in_flight) == (10, 5, 1, 5)
     assert (totals.reconciled, totals.detail, totals.failures) == (False, "it was killed", {"timeout": 1})
-    assert totals.second == (10, 11)
+    assert totals.span == (10, 11)
 
 
 @pytest.mark.parametrize(

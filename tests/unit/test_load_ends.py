@@ -35,7 +35,7 @@ def test_load_is_bounded_in_time_and_count(start: Start, bounded: dict[str, Any]
     if "limit_requests" in bounded:
         assert totals.started == 30
     else:
-        assert 1.0 < totals.second[1] - totals.second[0] < 6
+        assert 1.0 < totals.span[1] - totals.span[0] < 6
     assert load.stop() == totals
 
 

@@ -98,7 +98,7 @@ def test_what_a_locustfile_does_at_its_end_is_sent_and_nothing_else(
     assert counts["/tidy"] == 150 * (1 if processes == 1 else 1 + processes)
     assert counts["/list"] - before["/list"] < 12
     assert totals.cut_short == []
-    assert totals.second[1] - heard.events[-2].second[0] < 3
+    assert totals.span[1] - heard.events[-2].second[0] < 3
 
 
 QUITS = """
