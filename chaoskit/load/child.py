@@ -27,9 +27,7 @@ from gevent.os import make_nonblocking, nb_read, nb_write
 from gevent.queue import Queue
 
 from chaoskit.errors import BadInput
-from chaoskit.load.closed_users import ClosedUsers
 from chaoskit.load.counters import Counters
-from chaoskit.load.ends import watch_users
 from chaoskit.load.farewell import Farewell
 from chaoskit.load.locust_count import LocustCount
 from chaoskit.load.messages import (
@@ -47,10 +45,9 @@ from chaoskit.load.messages import (
     encode,
 )
 from chaoskit.load.mix import Mix
-from chaoskit.load.open_arrivals import OpenArrivals
-from chaoskit.load.own_users import OwnUsers, problems_of
-from chaoskit.load.raised import exit_code_of, reason_of, watch_exits
-from chaoskit.load.together import Master, Worker
+from chaoskit.load.mixed import ClosedUsers, OpenArrivals
+from chaoskit.load.own_users import Master, OwnUsers, Worker, problems_of
+from chaoskit.load.raised import exit_code_of, reason_of, watch_exits, watch_users
 from chaoskit.load.tracking import Gate, clock, track
 from chaoskit.load.traffic import Situation, Traffic
 
@@ -144,7 +141,7 @@ class Load:
         )
         self._locust = LocustCount(self._traffic.environment, self.at.counters.note_odd)
         self._farewell = Farewell(self._traffic.environment.runner, self.at)
-        watch_users(self._traffic.environment, self.at, self._farewell.leaves)
+        watch_users(self._traffic.environment, self._user_ended)
         watch_exits(self._exit)
         test_stop: Any = locust.events.test_stop
         test_stop.add_listener(lambda **_: self.end("the locustfile ended the load"))
@@ -200,6 +197,10 @@ class Load:
         if self._exit_code is None:
             self._exit_code = exit_code_of(error.code if isinstance(error, SystemExit) else 1)
         self.end(f"the locustfile ended the load: {reason_of(error)}")
+
+    def _user_ended(self, user: Any, reason: str) -> None:
+        if self.at.gate.open and not self._farewell.leaves(user):
+            self.at.counters.end_user(clock(), reason)
 
     def heard(self) -> None:
         """The parent said something: it lives, and so does its lease."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,20 +23,16 @@ MOST_IN_FLIGHT = 900
 """Open requests of one process: beyond 1,024 descriptors the HTTP client no longer reuses its connections."""
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
-_FIXED = (
-    "host",
-    "locustfile",
-    "options",
-    "tags",
-    "exclude_tags",
-    "classes",
-    "spawn_rate",
-    "processes",
-    "connect_timeout_s",
-    "network_timeout_s",
-    "verify_tls",
-    "seed",
+_ABOVE_ZERO = (
+    *("rate", "users", "connect_timeout_s", "spawn_rate", "network_timeout_s", "max_in_flight", "processes"),
+    *("limit_s", "limit_requests"),
 )
+_CHANGING = frozenset(
+    {"rate", "users", "mix", "requests", "shape", "think_s", "max_in_flight", "drain_s", "limit_s", "limit_requests"}
+)
+"""What may be another while the load flows."""
+_Wrong = tuple[object, str, str]
+"""Whether something is wrong, what that is, and what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,118 +91,57 @@ class LoadSpec:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        problems = [*self._model_problems(), *self._request_problems(), *self._number_problems()]
+        every = [*self._model_wrongs(), *self._request_wrongs(), *self._number_wrongs()]
+        problems = [Problem(None, f"load: {what}", hint) for wrong, what, hint in every if wrong]
         problems += self.shape.problems()
         if not problems and (self.max_in_flight or 0) > MOST_IN_FLIGHT * self.processes:
-            problems.append(
-                Problem(
-                    None,
-                    f"load: max_in_flight is {self.max_in_flight}, and a process holds {MOST_IN_FLIGHT}",
-                    f"set processes to {math.ceil((self.max_in_flight or 0) / MOST_IN_FLIGHT)}",
-                )
-            )
+            what = f"load: max_in_flight is {self.max_in_flight}, and a process holds {MOST_IN_FLIGHT}"
+            hint = f"set processes to {math.ceil((self.max_in_flight or 0) / MOST_IN_FLIGHT)}"
+            problems.append(Problem(None, what, hint))
         if problems:
             raise BadInput(problems)
 
-    def _model_problems(self) -> list[Problem]:
-        found = []
-        if (self.rate is None) == (self.users is None):
-            found.append(
-                Problem(
-                    None,
-                    "load: give exactly one of rate and users",
-                    "rate: 40/s is an open load, users: 20 a closed one",
-                )
-            )
-        url = urlsplit(self.host)
-        if url.scheme not in ("http", "https") or not url.hostname or url.path.rstrip("/") or url.query:
-            found.append(
-                Problem(
-                    None,
-                    f"load: host '{self.host}' is not the root of a service",
-                    "write http://127.0.0.1:8000",
-                )
-            )
-        if self.locustfile is not None:
-            if self.rate is not None:
-                found.append(
-                    Problem(
-                        None,
-                        "load: a locustfile has users of its own, and they take no rate",
-                        "write users: 20",
-                    )
-                )
-            if self.mix or self.requests:
-                found.append(Problem(None, "load: both a locustfile and a mix are given", "keep one of them"))
-            if not Path(self.locustfile).is_file():
-                found.append(
-                    Problem(
-                        None,
-                        f"load: locustfile '{self.locustfile}' does not exist",
-                        "give the path of a file",
-                    )
-                )
-        elif not self.mix:
-            found.append(Problem(None, "load: the mix is empty", "name at least one request with its weight"))
-        return found
+    def _model_wrongs(self) -> Iterator[_Wrong]:
+        url, file = urlsplit(self.host), self.locustfile
+        no_root = url.scheme not in ("http", "https") or not url.hostname or url.path.rstrip("/") or url.query
+        neither = (self.rate is None) == (self.users is None)
+        yield neither, "give exactly one of rate and users", "rate: 40/s is an open load, users: 20 a closed one"
+        yield no_root, f"host '{self.host}' is not the root of a service", "write http://127.0.0.1:8000"
+        if file is None:
+            yield not self.mix, "the mix is empty", "name at least one request with its weight"
+            return
+        own = "a locustfile has users of its own, and they take no rate"
+        yield self.rate is not None, own, "write users: 20"
+        yield self.mix or self.requests, "both a locustfile and a mix are given", "keep one of them"
+        yield not Path(file).is_file(), f"locustfile '{file}' does not exist", "give the path of a file"
 
-    def _request_problems(self) -> list[Problem]:
-        found = []
+    def _request_wrongs(self) -> Iterator[_Wrong]:
+        known = f"known: {', '.join(sorted(self.requests)) or 'none'}"
         for name, weight in self.mix.items():
-            if weight < 1:
-                found.append(Problem(None, f"load: the weight of '{name}' is {weight}", "write a whole number from 1"))
-            if name not in self.requests:
-                known = ", ".join(sorted(self.requests)) or "none"
-                found.append(Problem(None, f"load: '{name}' of the mix is no known request", f"known: {known}"))
-        for name, request in self.requests.items():
-            if request.method not in _METHODS:
-                found.append(
-                    Problem(
-                        None,
-                        f"load: request '{name}' has the method '{request.method}'",
-                        "one of " + ", ".join(_METHODS),
-                    )
-                )
-            if not re.fullmatch(r"/[\x21-\x7e]*", request.path) or request.path.startswith("//"):
-                found.append(
-                    Problem(
-                        None,
-                        f"load: request '{name}' has the path '{request.path}'",
-                        "begin with one /, and percent-encode blanks",
-                    )
-                )
-            if request.json is not None and request.body is not None:
-                found.append(Problem(None, f"load: request '{name}' has both json and body", "keep one of them"))
-            if "{n%0}" in f"{request.path} {request.body} {request.json}":
-                found.append(Problem(None, f"load: request '{name}' divides its counter by 0", "write {n%50}"))
-        return found
+            yield weight < 1, f"the weight of '{name}' is {weight}", "write a whole number from 1"
+            yield name not in self.requests, f"'{name}' of the mix is no known request", known
+        for name, one in self.requests.items():
+            said, methods = f"request '{name}'", "one of " + ", ".join(_METHODS)
+            no_path = not re.fullmatch(r"/[\x21-\x7e]*", one.path) or one.path.startswith("//")
+            by_0 = "{n%0}" in f"{one.path} {one.body} {one.json}"
+            both = one.json is not None and one.body is not None
+            yield one.method not in _METHODS, f"{said} has the method '{one.method}'", methods
+            yield no_path, f"{said} has the path '{one.path}'", "begin with one /, and percent-encode blanks"
+            yield both, f"{said} has both json and body", "keep one of them"
+            yield by_0, f"{said} divides its counter by 0", "write {n%50}"
 
-    def _number_problems(self) -> list[Problem]:
-        above_zero: dict[str, float | None] = {
-            "rate": self.rate, "users": self.users, "connect_timeout_s": self.connect_timeout_s,
-            "spawn_rate": self.spawn_rate, "network_timeout_s": self.network_timeout_s,
-            "max_in_flight": self.max_in_flight, "processes": self.processes, "limit_s": self.limit_s,
-            "limit_requests": self.limit_requests,
-        }  # fmt: skip
-        found = [
-            Problem(None, f"load: {name} is {value:g}", "write a number above 0")
-            for name, value in above_zero.items()
-            if value is not None and not 0 < value < math.inf
-        ]
-        for name, value in (("think_s", self.think_s), ("drain_s", self.drain_s or 0.0)):
-            if not 0 <= value < math.inf:
-                found.append(Problem(None, f"load: {name} is {value:g}", "write 0 or more"))
-        if (self.drain_s or 0.0) > LONGEST_DRAIN_S:
-            found.append(Problem(None, f"load: drain_s is {self.drain_s:g}", f"write at most {LONGEST_DRAIN_S:g}"))
-        if self.users is not None and self.processes > max(1, self.users):
-            found.append(
-                Problem(
-                    None,
-                    f"load: {self.users} users over {self.processes} processes",
-                    "fewer processes, or more users",
-                )
-            )
-        return found
+    def _number_wrongs(self) -> Iterator[_Wrong]:
+        for name in _ABOVE_ZERO:
+            value = getattr(self, name)
+            if value is not None:
+                yield not 0 < value < math.inf, f"{name} is {value:g}", "write a number above 0"
+        drain_s = self.drain_s or 0.0
+        for name, value in (("think_s", self.think_s), ("drain_s", drain_s)):
+            yield not 0 <= value < math.inf, f"{name} is {value:g}", "write 0 or more"
+        yield drain_s > LONGEST_DRAIN_S, f"drain_s is {drain_s:g}", f"write at most {LONGEST_DRAIN_S:g}"
+        if self.users is not None:
+            said = f"{self.users} users over {self.processes} processes"
+            yield self.processes > max(1, self.users), said, "fewer processes, or more users"
 
     @property
     def longest_s(self) -> float:
@@ -237,17 +172,14 @@ class LoadSpec:
 
     def check_change(self, new: LoadSpec) -> None:
         """Raise BadInput, with every reason, unless `new` can follow while the load flows."""
-        differing = [name for name in _FIXED if getattr(self, name) != getattr(new, name)]
+        fixed = [field.name for field in fields(self) if field.name not in _CHANGING]
+        differing = [name for name in fixed if getattr(self, name) != getattr(new, name)]
         if (self.rate is None) != (new.rate is None):
             differing.append("the model (rate or users)")
+        hint = "rate, users, mix, requests and shape can"
         if differing:
             raise BadInput(
-                Problem(
-                    None,
-                    f"load: {name} cannot change while the load flows",
-                    "rate, users, mix, requests and shape can",
-                )
-                for name in differing
+                Problem(None, f"load: {name} cannot change while the load flows", hint) for name in differing
             )
 
     def share(self, shard: int, shards: int) -> LoadSpec:

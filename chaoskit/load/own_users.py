@@ -2,29 +2,47 @@
 
 What is changed about it: clients that would wait a minute or for ever get the time-outs of the spec.
 
+In several processes Locust's own master and workers share out the users and nothing else. Their messages go through a
+socket in a folder of this load alone, so no port is opened. Counts, windows, ends and deaths go through our pipes; so
+the master ends no worker, forgets none, and gives its users to no other, and nothing of Locust's goes by the machine's
+clock.
+
 Runs in the child only: it imports Locust.
 """
 
 from __future__ import annotations
 
 import functools
+import math
+import os
 import sys
 import traceback
 from pathlib import Path
 from typing import Any
 
 import gevent
-from locust import FastHttpUser
+import zmq.green as zmq
+from locust import FastHttpUser, runners
+from locust.rpc import zmqrpc
+from locust.rpc.protocol import Message
 from locust.runners import STATE_INIT, LocalRunner
 from locust.util.load_locustfile import load_locustfile, load_locustfile_pytest
 
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.load.locust_options import check_tasks, chosen, options_of, said_as_shape
+from chaoskit.load.messages import Together
 from chaoskit.load.model import LoadSpec
 from chaoskit.load.raised import RAISED, reason_of, watch_exceptions
 from chaoskit.load.theirs import theirs
 from chaoskit.load.tracking import clock, pause
-from chaoskit.load.traffic import LEVELS_S, Situation, environment_of
+from chaoskit.load.traffic import LEVELS_S, Situation, Traffic, environment_of
+
+_CONNECT_S = 600.0
+"""How long a worker waits for a master that is still importing the file; the parent is less patient."""
+_LAST_WORDS_S = 3.0
+"""How much later than the drain a worker's last report may come."""
+_LOOK_S = 0.02
+_TIME_OUTS = ("HEARTBEAT_LIVENESS", "MASTER_HEARTBEAT_TIMEOUT", "CONNECT_TIMEOUT")
 
 
 def problems_of(spec: LoadSpec) -> list[Problem]:
@@ -83,12 +101,12 @@ def _not_imported(error: BaseException, path: str) -> Problem:
     return Problem(places[-1], f"cannot be imported: {type(error).__name__}: {error}", "; ".join(hints))
 
 
-class OwnUsers:
+class OwnUsers(Traffic):
     """The user classes of somebody's locustfile, in the numbers asked for, weighted as they say."""
 
     def __init__(self, at: Situation, runner: type[Any] = LocalRunner, **said: Any) -> None:
         """`said`: options of Locust's own by which its command tells a process what it is."""
-        self._at = at
+        super().__init__(at)
         classes = chosen(at.spec, user_classes(str(at.spec.locustfile)))
         for one in classes:
             if issubclass(one, FastHttpUser):
@@ -101,22 +119,11 @@ class OwnUsers:
         vars(options).update(said)
         check_tasks(at.spec, classes, options)
         self.environment = environment_of(classes, at, runner, options)
-        self._runner: Any = self.environment.runner
         self._asking: gevent.Greenlet | None = None
         """Brings the users to what was asked last."""
 
-    @property
-    def users(self) -> int:
-        return int(self._runner.user_count)
-
     def begin(self) -> None:
         gevent.spawn(self._follow)
-
-    def drain(self) -> None:
-        pass
-
-    def settle(self) -> None:
-        pass
 
     def _follow(self) -> None:
         asked = 0
@@ -135,3 +142,93 @@ class OwnUsers:
     def _starts(self) -> bool:
         """Whether test_start has begun and not ended: asked anew, Locust would break it off and fire it again."""
         return self._runner.state == STATE_INIT and self._asking is not None and not self._asking.ready()
+
+
+class MasterRunner(runners.MasterRunner):
+    """Locust's, under its name. What it would say to end a worker is said by our pipes."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.done: set[str] = set()
+        """Workers whose last report has come."""
+        super().__init__(*args, **kwargs)
+
+    def handle_message(self, client_id: str, msg: Message) -> None:
+        if msg.type == "quit":
+            self.done.add(client_id)
+        else:
+            super().handle_message(client_id, msg)
+
+    def stop(self, send_stop_to_client: bool = False) -> None:
+        super().stop(send_stop_to_client=False)
+
+    def quit(self) -> None:
+        self.stop()
+
+
+class WorkerRunner(runners.WorkerRunner):
+    """Locust's, under its name. Jobs come in order, whatever time the master's clock said they were sent."""
+
+    last_received_spawn_timestamp = property(lambda self: -math.inf, lambda self, sent_at: None)
+
+
+class Worker(OwnUsers):
+    """The users of one process, as many as the master says."""
+
+    def __init__(self, at: Situation, together: Together) -> None:
+        _meet_in(together.folder)
+        super().__init__(at, WorkerRunner, processes=together.workers, worker=True)
+
+    def begin(self) -> None:
+        """The master says when."""
+
+    def settle(self) -> None:
+        self._runner._send_stats()
+        self._runner.client.send(Message("quit", None, self._runner.client_id))  # type: ignore[no-untyped-call]
+
+
+class Master(OwnUsers):
+    """No users of its own: says to the workers how many each has."""
+
+    users = 0
+
+    def __init__(self, at: Situation, together: Together) -> None:
+        _meet_in(together.folder)
+        self._workers = workers = together.workers
+        super().__init__(at, MasterRunner, processes=workers, master=True, expect_workers=workers)
+        while len(self._runner.clients) < workers:
+            gevent.sleep(_LOOK_S)
+
+    def _ask(self, users: int, spawn_rate: float) -> None:
+        # A master's start returns when the last user is there; a level that changes meanwhile takes its place.
+        if self._asking is not None:
+            self._asking.kill()
+        self._asking = gevent.spawn(self._runner.start, users, spawn_rate)
+
+    def settle(self) -> None:
+        while len(self._runner.done) < self._workers and self._at.left_s > -_LAST_WORDS_S:
+            gevent.sleep(_LOOK_S)
+
+
+def _meet_in(folder: str) -> None:
+    """Puts Locust's messages on a socket there, and takes its time-outs away."""
+    # A socket's name has 107 bytes at most; this one is short however deep the folder lies.
+    address = f"ipc:///proc/self/fd/{os.open(folder, os.O_RDONLY)}/locust"
+
+    class Server(zmqrpc.BaseSocket):
+        def __init__(self, *_host_and_port: Any) -> None:
+            super().__init__(zmq.ROUTER, True)  # type: ignore[no-untyped-call]
+            self.socket.bind(address)
+
+    class Client(zmqrpc.BaseSocket):
+        def __init__(self, _host: str, _port: int, identity: str) -> None:
+            super().__init__(zmq.DEALER, True)  # type: ignore[no-untyped-call]
+            self.socket.setsockopt(zmq.IDENTITY, identity.encode())
+            self.socket.connect(address)
+
+    rpc: Any = zmqrpc
+    rpc.Server, rpc.Client = Server, Client
+    locusts: Any = runners
+    if not all(hasattr(locusts, name) for name in _TIME_OUTS):
+        raise RuntimeError("this Locust has time-outs that are not known here; install 2.47")
+    locusts.HEARTBEAT_LIVENESS = locusts.MASTER_HEARTBEAT_TIMEOUT = math.inf
+    locusts.CONNECT_TIMEOUT = _CONNECT_S

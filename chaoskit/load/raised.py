@@ -3,6 +3,9 @@
 Locust logs them, each where it happens, and goes on. Here they are heard once each, with their place, so that a run
 can tell of them.
 
+Users that end though nobody asked them to are heard of likewise: they stop themselves, their on_start raises, they
+cannot even be made. Locust starts no other in their place, so the load that was asked for is gone with them.
+
 Runs in the child only: it imports Locust.
 """
 
@@ -21,7 +24,9 @@ from typing import Any
 import gevent
 import locust
 from locust import TaskSet, User
+from locust.env import Environment
 from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser
+from locust.user.users import PytestUser
 
 from chaoskit.load.theirs import theirs
 from chaoskit.printable import plain
@@ -33,6 +38,7 @@ _UNCAUGHT = "Uncaught exception in "
 """How Locust logs what an on_stop of a TaskSet or a listener raised: no event tells of those."""
 _EXITS = (SystemExit, KeyboardInterrupt)
 _TOLD = "_chaoskit_told"
+ITSELF = "it stopped itself (StopUser)"
 
 
 def watch_exceptions(note: Callable[[BaseException], None]) -> Callable[[], None]:
@@ -90,6 +96,52 @@ def watch_exits(ended: Callable[[BaseException], None]) -> None:
             handle(context, kind, value, tb)
 
     hub.handle_error = handling
+
+
+def watch_users(environment: Environment, ended: Callable[[Any, str], None]) -> None:
+    """From now on `ended` hears of each user of this environment's runner (None: one that could not be made) that ends
+    by itself, and of the reason."""
+    runner: Any = environment.runner
+    told: set[int] = set()
+    user: Any = User
+    stop, spawn = user.stop, runner.spawn_users
+
+    def note(error: BaseException | None = None, user: Any = None) -> None:
+        ended(user, ITSELF if error is None else reason_of(error))
+
+    def watched(run: Any) -> Any:
+        @functools.wraps(run)
+        def running(self: Any) -> None:
+            try:
+                run(self)
+            except BaseException as error:
+                note(error, self)
+                raise
+            else:
+                if id(self) not in told:
+                    note(user=self)
+            finally:
+                told.discard(id(self))
+
+        return running
+
+    @functools.wraps(stop)
+    def stopping(self: Any, force: bool = False) -> Any:
+        told.add(id(self))
+        return stop(self, force)
+
+    @functools.wraps(spawn)
+    def spawning(counts: dict[str, int], wait: bool = False) -> Any:
+        try:
+            return spawn(counts, wait)
+        except Exception as error:
+            note(error)
+            raise
+
+    own: Any = PytestUser
+    for one in (user, own):  # the second has a `run` of its own
+        one.run = watched(one.run)
+    user.stop, runner.spawn_users = stopping, spawning
 
 
 def exit_code_of(asked: object) -> int:

@@ -11,21 +11,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import gevent
 import locust
-from locust import FastHttpUser
 from locust.env import Environment
 from locust.runners import LocalRunner, WorkerRunner
 from locust.stats import RequestStats
 
 from chaoskit.errors import BadInput, Place, Problem
-from chaoskit.load.counters import Counters, Ticket
-from chaoskit.load.mix import Mix, render, render_json
-from chaoskit.load.model import LoadSpec, RequestSpec
+from chaoskit.load.counters import Counters
+from chaoskit.load.mix import Mix
+from chaoskit.load.model import LoadSpec
 from chaoskit.load.raised import reason_of, watch_exceptions, where_of
-from chaoskit.load.tracking import TICKET, Gate, clock
+from chaoskit.load.tracking import Gate, clock
 
 LEVELS_S = 0.25
 """How often the number of users is brought to the level of the moment."""
@@ -100,10 +98,22 @@ class Situation:
         self.spec = spec
 
 
-class Traffic(Protocol):
+class Traffic:
     """Requests being made."""
 
     environment: Environment
+
+    def __init__(self, at: Situation) -> None:
+        self._at = at
+
+    @property
+    def _runner(self) -> Any:
+        return self.environment.runner
+
+    @property
+    def users(self) -> int:
+        """Users alive now."""
+        return int(self._runner.user_count)
 
     def begin(self) -> None:
         """Let it flow; returns at once."""
@@ -113,45 +123,6 @@ class Traffic(Protocol):
 
     def settle(self) -> None:
         """The users are gone: let Locust's own processes tell each other the last of what they counted."""
-
-    @property
-    def users(self) -> int:
-        """Users alive now."""
-
-
-def send(client: Any, at: Situation, request: RequestSpec, ticket: Ticket, n: int) -> None:
-    """Make one request and let Locust count it with the latency since it was due."""
-    kwargs: dict[str, Any] = {"headers": dict(request.headers)}
-    if request.json is not None:
-        kwargs["json"] = render_json(request.json, n)
-    elif request.body is not None:
-        kwargs["data"] = render(request.body, n)
-    # A time-out of the socket ends a silence; this one also ends an answer that trickles for ever.
-    with (
-        gevent.Timeout(at.spec.longest_s),
-        client.request(
-            request.method,
-            render(request.path, n),
-            name=ticket.name,
-            catch_response=True,
-            **{TICKET: ticket, **kwargs},
-        ) as response,
-    ):
-        response.request_meta["response_time"] = (clock() - ticket.due_s) * 1000
-
-
-def user_class(at: Situation, name: str, **attributes: Any) -> type[Any]:
-    return type(
-        name,
-        (FastHttpUser,),
-        {
-            "host": at.spec.host,
-            "connection_timeout": at.spec.connect_timeout_s,
-            "network_timeout": at.spec.network_timeout_s,
-            "insecure": not at.spec.verify_tls,
-            **attributes,
-        },
-    )
 
 
 def environment_of(

@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chaoskit.errors import BadInput
-from chaoskit.load.arrivals import Arrivals
 from chaoskit.load.messages import Change, Start, decode_command, encode
-from chaoskit.load.mix import Mix, render, render_json
+from chaoskit.load.mix import Arrivals, Mix, render, render_json
 from chaoskit.load.model import MOST_IN_FLIGHT, LoadSpec, RequestSpec
 from chaoskit.scenario.shape import Shape, factor
 
