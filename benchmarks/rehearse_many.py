@@ -14,9 +14,9 @@ from pathlib import Path
 import yaml
 
 from chaoskit.cli.sources import load_config
-from chaoskit.rehearse.inputs import ASSUMED
+from chaoskit.rehearse.inputs import ASSUMED, Asked
 from chaoskit.rehearse.output import summary
-from chaoskit.rehearse.session import Asked, Session
+from chaoskit.rehearse.session import Session
 from chaoskit.stack.binaries import require
 
 MOST_S = 120.0

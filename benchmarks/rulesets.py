@@ -27,10 +27,10 @@ from benchmarks.rehearse_many import ALERTMANAGER
 from chaoskit.cli.sources import load_config
 from chaoskit.errors import ChaoskitError
 from chaoskit.rehearse.derive import recording_rules
-from chaoskit.rehearse.inputs import ASSUMED
+from chaoskit.rehearse.inputs import ASSUMED, Asked
 from chaoskit.rehearse.outcome import NO_END, Rehearsed
 from chaoskit.rehearse.proof import Engine, prove
-from chaoskit.rehearse.session import Asked, Session
+from chaoskit.rehearse.session import Session
 from chaoskit.stack.binaries import require
 from chaoskit.verify.verdict import Result
 

@@ -16,6 +16,7 @@ from chaoskit.errors import BadInput, ExitCode, Problem
 from chaoskit.rehearse.inputs import (
     ASSUMED,
     EVERY,
+    Asked,
     changed_alerts,
     scrape_interval,
     sorted_inputs,
@@ -23,7 +24,7 @@ from chaoskit.rehearse.inputs import (
     with_a_job,
 )
 from chaoskit.rehearse.output import exit_code, text_lines, to_github, to_json, to_junit, to_markdown
-from chaoskit.rehearse.session import Asked, Session
+from chaoskit.rehearse.session import Session
 from chaoskit.rehearse.unit_tests import groups_in
 from chaoskit.report.text import clean_lines
 from chaoskit.report.written import MARKDOWN

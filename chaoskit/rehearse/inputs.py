@@ -6,7 +6,7 @@ import glob
 import json
 import re
 import subprocess
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from chaoskit.alerting.rules import rule_texts, rules_in
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.fresh import fresh
 from chaoskit.rehearse.drill import Given
+from chaoskit.rehearse.unit_tests import UnitTest
 from chaoskit.units import format_duration, parse_duration
 from chaoskit.yaml_source import read, read_text
 
@@ -23,6 +24,30 @@ _JOB = "scrape_configs: [{job_name: any}]\n"
 EVERY = format_duration(ASSUMED_INTERVAL_S)
 ASSUMED = f"global: {{scrape_interval: {EVERY}, evaluation_interval: {EVERY}}}\n{_JOB}"
 """What a rehearsal without a Prometheus configuration takes for granted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is rehearsed and how; `only` names alerts, None means all of them."""
+
+    config: AlertConfig
+    interval_s: float
+    folder: Path
+    promise_given: bool
+    time_scale: float | None = None
+    longest_real_s: float = 60.0
+    only: frozenset[str] | None = None
+    notes: tuple[str, ...] = ()
+    given: tuple[Given, ...] = ()
+    """Scenarios to play instead of deriving series for the alerts that they expect."""
+    tests: tuple[UnitTest, ...] = ()
+    """Groups of promtool's unit tests, likewise."""
+    side_by_side: int | None = None
+    """How many stacks at once; None: by the cores, and by how much their waves hold."""
+    require_told: bool = False
+    """Whether an alert fails where none of its receivers has an integration."""
+    doubts: tuple[str, ...] = ()
+    """What only a program older than the user's refuses in their own files."""
 
 
 def sorted_inputs(inputs: tuple[str, ...]) -> tuple[list[str], list[Given]]:

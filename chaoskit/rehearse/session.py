@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from pathlib import Path
 
 from chaoskit.alerting.model import AlertConfig, PromisedNotice, Rule
 from chaoskit.alerting.promql import CannotScale
@@ -22,13 +21,14 @@ from chaoskit.observe.pressure import is_busy
 from chaoskit.rehearse.apart import with_own_groups
 from chaoskit.rehearse.derive import BUG, closure, recording_rules
 from chaoskit.rehearse.drill import Drill, Given, given_drill, wave_drill
+from chaoskit.rehearse.inputs import Asked
 from chaoskit.rehearse.lanes import Lane, deal, play, took_s
 from chaoskit.rehearse.mutes import muted_by
 from chaoskit.rehearse.outcome import Rehearsed, RuleOutcome, unrehearsed, with_static
 from chaoskit.rehearse.perform import Performed
 from chaoskit.rehearse.promise import NAME, computed_notices, write
 from chaoskit.rehearse.proof import Engine, Proven, Subject, Unproven, edges, prove, roused
-from chaoskit.rehearse.unit_tests import AGAIN, GroupRow, UnitTest, played
+from chaoskit.rehearse.unit_tests import AGAIN, GroupRow, played
 from chaoskit.rehearse.usable import Chooser
 from chaoskit.rehearse.waves import (
     CALM,
@@ -50,30 +50,6 @@ from chaoskit.verify.verdict import Result, Row
 Say = Callable[[str], None]
 Pace = tuple[float, bool, float]
 """A time scale, whether a past is written, and the seconds between two values of the series."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What is rehearsed and how; `only` names alerts, None means all of them."""
-
-    config: AlertConfig
-    interval_s: float
-    folder: Path
-    promise_given: bool
-    time_scale: float | None = None
-    longest_real_s: float = 60.0
-    only: frozenset[str] | None = None
-    notes: tuple[str, ...] = ()
-    given: tuple[Given, ...] = ()
-    """Scenarios to play instead of deriving series for the alerts that they expect."""
-    tests: tuple[UnitTest, ...] = ()
-    """Groups of promtool's unit tests, likewise."""
-    side_by_side: int | None = None
-    """How many stacks at once; None: by the cores, and by how much their waves hold."""
-    require_told: bool = False
-    """Whether an alert fails where none of its receivers has an integration."""
-    doubts: tuple[str, ...] = ()
-    """What only a program older than the user's refuses in their own files."""
 
 
 @dataclass(slots=True)
@@ -131,17 +107,8 @@ class Session:
         if not asked.tests:
             return list(asked.given), []
         self.say(f"asking promtool about {amount(len(asked.tests), 'test groups')}")
-        chooser = Chooser(
-            asked.config,
-            self.binaries.promtool,
-            f"promtool {self.binaries.versions.get('promtool', '')}".strip(),
-            asked.folder / "tests",
-            asked.interval_s,
-            asked.time_scale,
-            asked.longest_real_s,
-            asked.only,
-            self._least(len(asked.tests)),
-        )
+        version = f"promtool {self.binaries.versions.get('promtool', '')}".strip()
+        chooser = Chooser(asked, self.binaries.promtool, version, self._least(len(asked.tests)))
         given, rows = chooser.choose(asked.tests)
         return [*asked.given, *given], rows
 

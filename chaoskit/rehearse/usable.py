@@ -24,6 +24,7 @@ from chaoskit.events import ExpectedQuiet, ExpectedTexts
 from chaoskit.faults.series import Course, notation
 from chaoskit.rehearse.derive import closure, recording_rules
 from chaoskit.rehearse.drill import Given
+from chaoskit.rehearse.inputs import Asked
 from chaoskit.rehearse.mutes import muted_by
 from chaoskit.rehearse.perform import with_rules
 from chaoskit.rehearse.promtool import answered, asking, dumped, results_of, run_tests
@@ -55,77 +56,69 @@ Labels = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Chooser:
-    """Finds the drills of unit tests."""
+    """Finds the drills of unit tests; `least` is the least time scale, `version` is promtool's, for people."""
 
-    config: AlertConfig
+    asked: Asked
     promtool: Path
     version: str
-    """promtool's, for people."""
-    folder: Path
-    interval_s: float
-    time_scale: float | None
-    longest_real_s: float
-    only: frozenset[str] | None = None
     least: float = SCALES[0]
-    """The least time scale."""
+
+    @property
+    def config(self) -> AlertConfig:
+        """What was given."""
+        return self.asked.config
 
     def choose(self, tests: Sequence[UnitTest]) -> tuple[list[Given], list[GroupRow]]:
         """The drills of all groups that can be played, and a row for every group."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.asked.folder / "tests").mkdir(parents=True, exist_ok=True)
         with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
             found = list(pool.map(self._chosen, range(len(tests)), tests))
         return [one for given, _ in found for one in given], [row for _, row in found]
 
     def _chosen(self, number: int, test: UnitTest) -> tuple[list[Given], GroupRow]:
-        try:
-            return self._choose(number, test)
-        except (EquipmentError, ValueError, ArithmeticError) as error:
-            return [], GroupRow(test.place, test.title, tuple(test.expected), result=Result.UNKNOWN, reason=str(error))
-
-    def _choose(self, number: int, test: UnitTest) -> tuple[list[Given], GroupRow]:
         row = GroupRow(test.place, test.title, tuple(test.expected))
+        try:
+            given, row = self._choose(number, test, row)
+        except (EquipmentError, ValueError, ArithmeticError) as error:
+            return [], replace(row, result=Result.UNKNOWN, reason=str(error))
+        return given, replace(row, drills=tuple(one.name for one in given))
+
+    def _choose(self, number: int, test: UnitTest, row: GroupRow) -> tuple[list[Given], GroupRow]:
         if test.wrong:
             return [], replace(row, result=Result.UNKNOWN, reason=test.wrong)
         if not test.expected:
             said = "expects no alert to fire" if test.wanted else "tests no alert"
             return [], replace(row, reason=f"it {said}")
-        rules = self._rules(test)
+        rules, only = self._rules(test), self.asked.only
         known = {rule.alert for rule in rules}
-        missing = [name for name in test.expected if name not in known]
-        asked = [n for n in test.expected if n in known and (self.only is None or n in self.only)]
-        left = [f"no given rule is called {name}" for name in missing]
+        asked = [n for n in test.expected if n in known and (only is None or n in only)]
+        left = [f"no given rule is called {name}" for name in test.expected if name not in known]
         if not asked:
             return [], replace(row, reason="; ".join(left) or "its alerts were not asked for")
+        if not test.series:
+            return [], replace(row, reason="it has no input_series")
         loaded = self._loaded(rules)
-        if why := self._unplayable(test, loaded):
+        if any(_TIME_OF_DAY.search(rule.expr) for rule in loaded):
+            why = "its rules ask for the time of day, which promtool sets to 1970 and a rehearsal does not set"
             return [], replace(row, reason=why)
         name = f"{Path(test.place.file).stem}-{number:03d}"
         broken, _ = _Trial(self, test, loaded, name).as_it_stands(asked, known)
         if broken:
             return [], replace(row, result=broken[0], reason=broken[1])
-        given, why_not = self._drills(test, rules, loaded, asked, name)
-        return given, replace(row, drills=tuple(one.name for one in given), reason="; ".join([*why_not, *left]))
-
-    def _drills(
-        self, test: UnitTest, rules: Sequence[Rule], loaded: Sequence[Rule], asked: Sequence[str], name: str
-    ) -> tuple[list[Given], list[str]]:
-        """The drills of one group. Of rules that share name and labels one is loaded at a time, to tell them apart."""
-        alike: dict[tuple[str, tuple[tuple[str, str], ...]], list[Rule]] = {}
+        # Of rules that share name and labels one is loaded at a time, to tell them apart.
+        alike: dict[object, list[Rule]] = {}
         for rule in rules:
             alike.setdefault((rule.alert, _frozen(rule.labels)), []).append(rule)
         given: list[Given] = []
-        said: list[str] = []
+        said_of: dict[str, None] = {}
         for turn in range(max(map(len, alike.values()))):
-            others = {
-                one.key for some in alike.values() for one in some if len(some) > 1 and one not in some[turn : turn + 1]
-            }
+            others = {one.key for some in alike.values() if len(some) > 1 for one in some if some.index(one) != turn}
             mine = [some[turn] for some in alike.values() if len(some) > turn and some[0].alert in asked]
             trial = _Trial(self, test, [one for one in loaded if one.key not in others], f"{name}-{turn}")
-            _, firing = trial.as_it_stands(asked, ())
-            found, why_not = trial.drills(mine, firing)
+            found, why_not = trial.drills(mine, trial.as_it_stands(asked, ())[1])
             given += found
-            said += why_not
-        return given, list(dict.fromkeys(said))
+            said_of |= dict.fromkeys(why_not)
+        return given, replace(row, reason="; ".join([*said_of, *left]))
 
     def _rules(self, test: UnitTest) -> list[Rule]:
         """The alert rules that the test speaks of; those of the files that it loads, where they were given."""
@@ -140,24 +133,6 @@ class Chooser:
         if any(_OTHER_ALERTS.search(one.expr) for one in read.values()):
             read = {one.key: one for one in self.config.rules}
         return list(read.values())
-
-    def _unplayable(self, test: UnitTest, loaded: Sequence[Rule]) -> str:
-        if not test.series:
-            return "it has no input_series"
-        if any(_TIME_OF_DAY.search(rule.expr) for rule in loaded):
-            return "its rules ask for the time of day, which promtool sets to 1970 and a rehearsal does not set"
-        return ""
-
-    def too_long(self, alerts: str, at_s: float) -> str:
-        """Why an alert that is expected so late is not played."""
-        return (
-            f"{alerts}: expected after {format_duration(at_s)}, which with what the rule looks back on takes longer "
-            f"than {self.longest_real_s:g} real seconds at the largest time scale; raise --longest"
-        )
-
-    def scale(self, length_vs: float) -> float | None:
-        """The time scale for a drill that takes so long; None where none is large enough."""
-        return scale_for_length(length_vs, self.interval_s, self.time_scale, self.longest_real_s, self.least)
 
 
 @dataclass(slots=True)
@@ -221,7 +196,11 @@ class _Trial:
         by_clock = any(_BY_CLOCK.search(rule.expr) for rule in self.loaded)
         tried = [way for way in ways(self.test, at_s, by_clock) if self._scale(rules, at_s - way.begins_s)]
         if not tried:
-            said.append(self.chooser.too_long(", ".join(rule.alert for rule in rules), at_s))
+            said.append(
+                f"{', '.join(rule.alert for rule in rules)}: expected after {format_duration(at_s)}, which with what "
+                f"the rule looks back on takes longer than {self.chooser.asked.longest_real_s:g} real seconds at the "
+                "largest time scale; raise --longest"
+            )
             return
         confirmed = self._confirmed(tried, rules, at_s)
         outcomes = [found for found, _ in confirmed]
@@ -259,7 +238,7 @@ class _Trial:
     ) -> list[tuple[dict[str, tuple[Labels, ...] | str], bool]]:
         """By way: by rule, the labels of what fires, or what the way lacks; and whether any alert that is loaded is
         true before the series are there, or while they rest."""
-        chooser, every = self.chooser, self.chooser.interval_s
+        chooser, every = self.chooser, self.chooser.asked.interval_s
         names = sorted({rule.alert for rule in rules})
         loaded = sorted({rule.alert for rule in self.loaded if rule.alert})
         span_s = max(range_of(chooser.config, rule) for rule in rules)
@@ -304,8 +283,10 @@ class _Trial:
         return _LACKS[3] if at.get("fallen") else tuple(at["end"])
 
     def _scale(self, rules: Sequence[Rule], lasts_s: float) -> float | None:
-        """The time scale for so much of the test, and for what its rules look back on."""
-        return self.chooser.scale(lasts_s + max(range_of(self.chooser.config, rule) for rule in rules))
+        """The time scale for so much of the test and what its rules look back on; None where none is large enough."""
+        asked, least = self.chooser.asked, self.chooser.least
+        length_s = lasts_s + max(range_of(asked.config, rule) for rule in rules)
+        return scale_for_length(length_s, asked.interval_s, asked.time_scale, asked.longest_real_s, least)
 
     def _noticed_s(self, rule: Rule) -> float:
         config = self.chooser.config
@@ -313,7 +294,7 @@ class _Trial:
         return max((route.group_wait_s for route in routes), default=0.0) + _MARGIN_S
 
     def _ask(self, word: str, tests: Sequence[Mapping[str, Any]], evaluation: str) -> tuple[int, str]:
-        folder = self.chooser.folder
+        folder = self.chooser.asked.folder / "tests"
         sources = with_rules(self.chooser.config, frozenset(rule.key for rule in self.loaded))
         files = []
         for key, text in sources.items():
@@ -337,8 +318,7 @@ class _Trial:
         at_s: float,
         hasty: bool,
     ) -> Given:
-        chooser, test = self.chooser, self.test
-        lasts_s = at_s - way.begins_s
+        test, lasts_s = self.test, at_s - way.begins_s
         scale = self._scale(rules, lasts_s)
         assert scale is not None
         names = {rule.alert for rule in rules}
@@ -359,7 +339,7 @@ class _Trial:
                 for one in test.wanted
                 if not one.alerts and way.begins_s < one.at_s < at_s
             ),
-            2 * chooser.interval_s + 2 * max(rule.interval_s for rule in rules) + test.interval_s,
+            2 * self.chooser.asked.interval_s + 2 * max(rule.interval_s for rule in rules) + test.interval_s,
             hasty,
         )
         return Given(f"{self.name}-{number + 1}.yml", text, made)

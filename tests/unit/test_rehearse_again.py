@@ -26,12 +26,13 @@ from chaoskit.host import process
 from chaoskit.observe import pressure
 from chaoskit.rehearse import lanes, session
 from chaoskit.rehearse.drill import Given
+from chaoskit.rehearse.inputs import Asked
 from chaoskit.rehearse.lanes import Lane
 from chaoskit.rehearse.outcome import Rehearsed, RuleOutcome
 from chaoskit.rehearse.output import exit_code, text_lines
 from chaoskit.rehearse.perform import Performed
 from chaoskit.rehearse.proof import Proven, Subject, Unproven
-from chaoskit.rehearse.session import Asked, Session
+from chaoskit.rehearse.session import Session
 from chaoskit.rehearse.written import stub_for
 from chaoskit.stack.binaries import Binaries
 from chaoskit.verify.verdict import Result, Row

@@ -13,6 +13,7 @@ from chaoskit.errors import Place
 from chaoskit.events import AlertState, AnyEvent, ExpectedQuiet, ExpectedTexts, FaultOk, Notice, NoticedAlert
 from chaoskit.faults.series import Course, value_at
 from chaoskit.rehearse.drill import given_drill
+from chaoskit.rehearse.inputs import Asked
 from chaoskit.rehearse.unit_tests import AGAIN, GroupRow, UnitTest, Way, played, read_tests, ways
 from chaoskit.rehearse.usable import Chooser
 from chaoskit.stack.binaries import Binaries
@@ -66,7 +67,7 @@ def config(tmp_path: Path) -> AlertConfig:
 
 @pytest.fixture
 def chooser(config: AlertConfig, binaries: Binaries, tmp_path: Path) -> Chooser:
-    return Chooser(config, binaries.promtool, "promtool", tmp_path / "asked", 15.0, None, 60.0)
+    return Chooser(Asked(config, 15.0, tmp_path, False), binaries.promtool, "promtool")
 
 
 def read_one(text: str) -> UnitTest:
@@ -225,7 +226,8 @@ def test_rules_that_share_name_and_labels_are_told_apart_by_their_series(chooser
 
 def test_an_alert_that_was_not_asked_for_hinders_none(chooser: Chooser) -> None:
     test = read_one(group(till("1x10 0x20"), DOWN))
-    given, (row,) = replace(chooser, only=frozenset({"DrawerFull"})).choose([test])
+    asked = replace(chooser.asked, only=frozenset({"DrawerFull"}))
+    given, (row,) = replace(chooser, asked=asked).choose([test])
     assert (given, row.reason, row.result) == ([], "its alerts were not asked for", None)
 
 
