@@ -192,7 +192,7 @@ def join_windows(parts: list[LoadWindow]) -> LoadWindow:
         still={name: share for p in parts for name, share in p.still.items()},
         asked_requests=_sum_of(parts, "asked_requests"),
         asked_users=_sum_of(parts, "asked_users"),
-        **_joined(parts, "users", "beats"),
+        **joined(parts, "users", "beats"),
     )
 
 
@@ -205,7 +205,7 @@ def _around(spans: list[events.Interval]) -> events.Interval:
     return min(begin for begin, _ in spans), max(end for _, end in spans)
 
 
-def _joined(parts: list[LoadWindow] | list[LoadTotals], *summed: str) -> dict[str, Any]:
+def joined(parts: list[LoadWindow] | list[LoadTotals], *summed: str) -> dict[str, Any]:
     """What windows and totals of several processes have in common, as keyword arguments."""
     latency = merge(p.latency for p in parts)
     # A master that makes no requests has time enough.
@@ -242,7 +242,7 @@ def join_totals(parts: list[LoadTotals]) -> LoadTotals:
         cut_short=[text for p in parts for text in p.cut_short],
         odd=merge(p.odd for p in parts),
         exit_code=max((p.exit_code for p in parts if p.exit_code is not None), key=abs, default=None),
-        **_joined(parts, "cut", "locust_requests", "locust_failures"),
+        **joined(parts, "cut", "locust_requests", "locust_failures"),
     )
 
 

@@ -9,17 +9,7 @@ import math
 
 import msgspec
 
-from chaoskit.histogram import merge
-from chaoskit.load.messages import (
-    WORST,
-    ByName,
-    LoadTotals,
-    LoadWindow,
-    add_names,
-    join_totals,
-    join_windows,
-    percentiles,
-)
+from chaoskit.load.messages import LoadTotals, LoadWindow, join_totals, join_windows, joined
 from chaoskit.load.processes import process_name
 
 WHOLE_S = 0.99
@@ -39,12 +29,8 @@ class Tally:
         self._newest = [-1] * shards
         self._parts: list[LoadTotals | None] = [None] * shards
         self._in_flight = [0] * shards
-        self._sum = dict.fromkeys(("started", "finished", "failed", "dropped", "untracked"), 0)
-        self._cpu_s = 0.0
-        self._worst = dict.fromkeys(WORST, 0.0)
-        self._span: tuple[float, float] | None = None
-        self._raised: dict[str, int] = {}
-        self._by_name: dict[str, ByName] = {}
+        self._whole: LoadWindow | None = None
+        """What all windows told, as one."""
 
     def window(self, shard: int, window: LoadWindow) -> list[LoadWindow]:
         """Take one process's window; gives the joined windows that are complete now."""
@@ -56,7 +42,7 @@ class Tally:
         self._newest[shard] = second
         self._in_flight[shard] = window.in_flight
         self._waiting.setdefault(second, []).append(window)
-        self._add(window)
+        self._whole = join_windows([window] if self._whole is None else [self._whole, window])
         return self._complete()
 
     def total(self, shard: int, totals: LoadTotals) -> tuple[list[LoadWindow], LoadTotals | None]:
@@ -102,15 +88,10 @@ class Tally:
 
     def without_totals(self, why: str) -> LoadTotals:
         """What the windows told, for a load that did not end by itself: not reconciled, for this reason."""
-        in_flight = sum(self._in_flight)
-        latency = merge(one.latency for one in self._by_name.values())
-        return LoadTotals(
-            span=self._span or (0.0, 0.0), in_flight=in_flight, cut=0, locust_requests=0, locust_failures=0,
-            cpu_s=round(self._cpu_s, 4), oldest_ms=self._worst["oldest_ms"],
-            lag_ms=self._worst["lag_ms"], busy=self._worst["busy"], reconciled=False, detail=why, by_name=self._by_name,
-            failures=merge(one.failures for one in self._by_name.values()), latency=latency, unreported={},
-            cut_short=[], raised=self._raised, **self._sum, **percentiles(latency),  # type: ignore[arg-type]
-        )  # fmt: skip
+        whole = self._whole or LoadWindow(second=(0.0, 0.0))
+        told = joined([whole]) | {"in_flight": sum(self._in_flight), "late": 0.0, "cpu_s": round(whole.cpu_s, 4)}
+        nothing = {"cut": 0, "locust_requests": 0, "locust_failures": 0}
+        return LoadTotals(span=whole.second, reconciled=False, detail=why, **told, **nothing)
 
     def _share(self, shard: int) -> float:
         """The part of the load that one process bears."""
@@ -123,13 +104,3 @@ class Tally:
         running = [new for new, total in zip(self._newest, self._parts, strict=True) if total is None]
         bound = min(running, default=math.inf)
         return [join_windows(self._waiting.pop(second)) for second in sorted(self._waiting) if second <= bound]
-
-    def _add(self, window: LoadWindow) -> None:
-        for name in self._sum:
-            self._sum[name] += getattr(window, name)
-        self._cpu_s += window.cpu_s
-        self._worst = {name: max(value, getattr(window, name)) for name, value in self._worst.items()}
-        first, last = self._span or window.second
-        self._span = (min(first, window.second[0]), max(last, window.second[1]))
-        add_names(self._by_name, window.by_name)
-        self._raised = merge([self._raised, window.raised])
