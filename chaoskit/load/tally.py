@@ -90,8 +90,8 @@ class Tally:
         """What the windows told, for a load that did not end by itself: not reconciled, for this reason."""
         whole = self._whole or LoadWindow(second=(0.0, 0.0))
         told = joined([whole]) | {"in_flight": sum(self._in_flight), "late": 0.0, "cpu_s": round(whole.cpu_s, 4)}
-        nothing = {"cut": 0, "locust_requests": 0, "locust_failures": 0}
-        return LoadTotals(span=whole.second, reconciled=False, detail=why, **told, **nothing)
+        told |= {"cut": 0, "locust_requests": 0, "locust_failures": 0, "reconciled": False, "detail": why}
+        return LoadTotals(span=whole.second, **told)
 
     def _share(self, shard: int) -> float:
         """The part of the load that one process bears."""

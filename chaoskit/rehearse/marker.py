@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -24,50 +24,40 @@ TEMPLATE = f"(chaoskit {HEADER_TEMPLATE})"
 """Nothing in it means anything to HTML or Markdown; what it holds is percent-encoded."""
 
 
-def _in_map(key: str) -> Callable[[dict[str, Any]], None]:
-    def add(entry: dict[str, Any]) -> None:
-        entry[key] = {**(entry.get(key) or {}), "chaoskit": TEMPLATE}
-
-    return add
-
-
-def _before(key: str, default: str) -> Callable[[dict[str, Any]], None]:
-    def add(entry: dict[str, Any]) -> None:
-        entry[key] = f"{TEMPLATE} {entry.get(key) or default}"
-
-    return add
-
-
 def _default(name: str) -> str:
     return f'{{{{ template "{name}" . }}}}'
 
 
-FIELDS: Mapping[str, Callable[[dict[str, Any]], None]] = {
-    "slack_configs": _before("callback_id", ""),
-    "pagerduty_configs": _in_map("details"),
-    "opsgenie_configs": _before("source", _default("opsgenie.default.source")),
-    "victorops_configs": _in_map("custom_fields"),
-    "pushover_configs": _before("message", _default("pushover.default.message")),
-    "telegram_configs": _before("message", _default("telegram.default.message")),
-    "sns_configs": _in_map("attributes"),
-    "wechat_configs": _before("message", _default("wechat.default.message")),
-    "webex_configs": _before("message", _default("webex.default.message")),
-    "discord_configs": _before("message", _default("discord.default.message")),
-    "msteams_configs": _before("text", _default("msteams.default.text")),
-    "msteamsv2_configs": _before("text", _default("msteamsv2.default.text")),
-    "rocketchat_configs": _before("text", _default("rocketchat.default.text")),
-    "mattermost_configs": _before("text", _default("mattermost.default.text")),
+FIELDS: Mapping[str, tuple[str, str | None]] = {
+    "slack_configs": ("callback_id", ""),
+    "pagerduty_configs": ("details", None),
+    "opsgenie_configs": ("source", _default("opsgenie.default.source")),
+    "victorops_configs": ("custom_fields", None),
+    "pushover_configs": ("message", _default("pushover.default.message")),
+    "telegram_configs": ("message", _default("telegram.default.message")),
+    "sns_configs": ("attributes", None),
+    "wechat_configs": ("message", _default("wechat.default.message")),
+    "webex_configs": ("message", _default("webex.default.message")),
+    "discord_configs": ("message", _default("discord.default.message")),
+    "msteams_configs": ("text", _default("msteams.default.text")),
+    "msteamsv2_configs": ("text", _default("msteamsv2.default.text")),
+    "rocketchat_configs": ("text", _default("rocketchat.default.text")),
+    "mattermost_configs": ("text", _default("mattermost.default.text")),
 }
-"""By kind, where the mark goes: a field that is not shown where the service has one, else the text's beginning."""
+"""By kind, where the mark goes: a field that is not shown where the service has one, else the text's beginning; and its
+default, None where it is a map, in which the mark is an entry of its own."""
 
 
 def mark(alertmanager: str) -> str:
     """The Alertmanager configuration, as text, with a mark in every integration that needs one."""
     document: dict[str, Any] = yaml.safe_load(alertmanager)
     for receiver in document.get("receivers") or []:
-        for key, add in FIELDS.items():
-            for entry in receiver.get(key) or []:
-                add(entry)
+        for kind, (key, default) in FIELDS.items():
+            for entry in receiver.get(kind) or []:
+                if default is None:
+                    entry[key] = {**(entry.get(key) or {}), "chaoskit": TEMPLATE}
+                else:
+                    entry[key] = f"{TEMPLATE} {entry.get(key) or default}"
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
 
 

@@ -206,7 +206,7 @@ def edges(proven: Sequence[Proven], engine: Engine) -> dict[int, tuple[float, fl
     for one in proven:
         w = whens[one.subject.number]
         rise = (w.rest - 1, w.held(one.within_s)[0])
-        found[one.subject.number] = [rise, (w.late, w.late if one.lasts_s else w.fallen)]
+        found[one.subject.number] = [rise, (w.late, w.late if one.lasts_s else w.asked["fallen"])]
     for turn in range(_NARROWED):
         asked = {n: [at for low, high in each for at in _between(low, high)] for n, each in found.items()}
         for every_s in set(every.values()):
@@ -380,20 +380,14 @@ class Instants:
     """When a condition is asked for, in intervals from the beginning; the fault begins at `rest`, ends at `late`."""
 
     rest: int
-    early: int
-    early_end: int
-    soon: int
-    soon_end: int
-    filled: int
-    end: int
     late: int
-    fallen: int
+    asked: Mapping[str, int]
+    """By a word for each instant."""
 
     def held(self, within_s: float | None) -> tuple[int, int]:
         """From when to when a condition is known to hold that does so this soon after the fault."""
-        if within_s is None:
-            return self.filled - 1, self.end - 1
-        return (self.soon, self.soon_end - 1) if within_s else (self.early, self.early_end - 1)
+        first = "filled" if within_s is None else "soon" if within_s else "early"
+        return self.asked[first], self.asked[{"filled": "end"}.get(first, f"{first}_end")]
 
 
 def instants(subject: Subject, guess: Guess, interval_s: float) -> Instants:
@@ -412,10 +406,11 @@ def instants(subject: Subject, guess: Guess, interval_s: float) -> Instants:
     late = rest + span + held + _LATE
     lasts = held + math.ceil(_NOTICE_S / interval_s)
     soon = min(early + math.ceil(shortest_range_s(subject.rule.expr) / interval_s), rest + span)
-    return Instants(
-        rest, early, min(early + lasts, late), soon, min(soon + lasts, late),
-        rest + span, rest + span + held, late, late + span,
-    )  # fmt: skip
+    asked = {"rest": rest - 1, "early": early, "early_end": min(early + lasts, late) - 1}
+    if soon not in (early, rest + span):
+        asked |= {"soon": soon, "soon_end": min(soon + lasts, late) - 1}
+    asked |= {"filled": rest + span - 1, "end": rest + span + held - 1, "late": late - 1, "fallen": late + span}
+    return Instants(rest, late, asked)
 
 
 def _levels(series: Scripted) -> list[float]:
@@ -443,11 +438,11 @@ def _test(
     at: Sequence[int] = (),
     late_s: float = 0.0,
 ) -> dict[str, Any]:
-    when_ = instants(subject, guess, interval_s)
-    course = Course(0.0, when_.rest * interval_s, when_.late * interval_s)
+    when = instants(subject, guess, interval_s)
+    course = Course(0.0, when.rest * interval_s, when.late * interval_s)
     series = []
-    begin = max(0, when_.rest - _REST) if turn == "short" else 0
-    end = when_.fallen
+    begin = max(0, when.rest - _REST) if turn == "short" else 0
+    end = when.asked["fallen"]
     if turn == "unfilled":
         course, begin, end = Course(0.0), 1, max([math.ceil(subject.span_s / interval_s) + _SETTLE, *at])
     for one in guess.series:
@@ -455,19 +450,7 @@ def _test(
             one = replace(one, rest=_moved(one.rest, late_s), values=_moved(one.values, late_s))
         values = notation(one, course, interval_s, end + 1, interval_s, begin)
         series.append({"series": one.key, "values": values})
-    whens = {
-        "rest": when_.rest - 1,
-        "early": when_.early,
-        "early_end": when_.early_end - 1,
-        "soon": when_.soon,
-        "soon_end": when_.soon_end - 1,
-        "filled": when_.filled - 1,
-        "end": when_.end - 1,
-        "late": when_.late - 1,
-        "fallen": when_.fallen,
-    }
-    if when_.soon in (when_.early, when_.filled):
-        del whens["soon"], whens["soon_end"]
+    whens = dict(when.asked)
     if turn == "unfilled":
         whens = {f"at{at}": at for at in (0, *(begin + 2**n - 1 for n in range(20))) if at <= end}
     if at:
@@ -477,7 +460,7 @@ def _test(
         expr = _CLOCK.sub(f"(time() + {late_s:.0f})", expr)
     texts = {when: (expr, at) for when, at in whens.items()}
     if turn == "why":
-        texts |= {word: (text, when_.filled - 1) for word, text in queries(expr).items()}
+        texts |= {word: (text, when.asked["filled"]) for word, text in queries(expr).items()}
     asked = [asking(number, word, text, (at + _BETWEEN) * interval_s) for word, (text, at) in texts.items()]
     return {"interval": format_duration(interval_s), "input_series": series, "promql_expr_test": asked}
 
@@ -547,12 +530,12 @@ def _outcome(mine: Mapping[str, str], when: Instants) -> _Held | str:
     for instant in ("rest", "fallen"):
         if instant in mine:
             return f"{_TRIED_SERIES} {_LACKS[instant]}"
-    if "filled" in mine and "end" in mine:
-        return results_of(mine["end"]), None if "late" in mine else when.end - when.rest, None
-    if "early" in mine and "early_end" in mine:
-        return results_of(mine["early_end"]), when.early_end - when.rest, 0
-    if "soon" in mine and "soon_end" in mine:
-        return results_of(mine["soon_end"]), when.soon_end - when.rest, when.soon - when.rest
+    for first, last in (("filled", "end"), ("early", "early_end"), ("soon", "soon_end")):
+        if first in mine and last in mine:
+            found, lasts = results_of(mine[last]), when.asked[last] + 1 - when.rest
+            if first == "filled":
+                return found, None if "late" in mine else lasts, None
+            return found, lasts, when.asked[first] - when.rest if first == "soon" else 0
     return f"{_TRIED_SERIES} {_LACKS['end' if {'filled', 'early', 'soon'} & mine.keys() else 'filled']}"
 
 

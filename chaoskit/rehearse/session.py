@@ -23,7 +23,6 @@ from chaoskit.rehearse.derive import BUG, closure, recording_rules
 from chaoskit.rehearse.drill import Drill, Given, given_drill, wave_drill
 from chaoskit.rehearse.inputs import Asked
 from chaoskit.rehearse.lanes import Lane, deal, play, took_s
-from chaoskit.rehearse.mutes import muted_by
 from chaoskit.rehearse.outcome import Rehearsed, RuleOutcome, unrehearsed, with_static
 from chaoskit.rehearse.perform import Performed
 from chaoskit.rehearse.promise import NAME, computed_notices, write
@@ -39,6 +38,7 @@ from chaoskit.rehearse.waves import (
     foreign_to,
     labels_of,
     make_waves,
+    muted_by,
     scale_for,
     with_a_past,
 )

@@ -25,11 +25,10 @@ from chaoskit.faults.series import Course, notation
 from chaoskit.rehearse.derive import closure, recording_rules
 from chaoskit.rehearse.drill import Given
 from chaoskit.rehearse.inputs import Asked
-from chaoskit.rehearse.mutes import muted_by
 from chaoskit.rehearse.perform import with_rules
 from chaoskit.rehearse.promtool import answered, asking, dumped, results_of, run_tests
 from chaoskit.rehearse.unit_tests import GivenTest, GroupRow, UnitTest, Wanted, Way, ways
-from chaoskit.rehearse.waves import SCALES, scale_for_length
+from chaoskit.rehearse.waves import SCALES, muted_by, scale_for_length
 from chaoskit.rehearse.written import STEP, described, scenario_of
 from chaoskit.units import format_duration
 from chaoskit.verify.verdict import Result

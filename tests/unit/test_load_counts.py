@@ -214,7 +214,8 @@ def test_a_second_is_told_when_no_process_can_add_to_it() -> None:
 def test_a_load_that_dies_leaves_what_its_windows_told() -> None:
     tally = Tally(2)
     names = {"GET a": ByName(9, 5, 1, 0, {0: 5}, {"timeout": 1})}
-    tally.window(0, a_window(10, started=9, finished=5, failed=1, in_flight=4, by_name=names))
+    told = {"by_name": names, "failures": {"timeout": 1}, "latency": {0: 5}}
+    tally.window(0, a_window(10, started=9, finished=5, failed=1, in_flight=4, **told))
     tally.window(1, a_window(10, started=1, in_flight=1))
     totals = tally.without_totals("it was killed")
     assert (totals.started, totals.finished, totals.failed, totals.in_flight) == (10, 5, 1, 5)

@@ -15,12 +15,11 @@ from chaoskit.faults.series import Scripted, constant
 from chaoskit.rehearse.drill import Drill, wave_drill
 from chaoskit.rehearse.inputs import ASSUMED, Asked
 from chaoskit.rehearse.lanes import deal
-from chaoskit.rehearse.mutes import muted_by
 from chaoskit.rehearse.perform import scaled_rules, with_rules
 from chaoskit.rehearse.promise import computed_notices, write
 from chaoskit.rehearse.session import Session
 from chaoskit.rehearse.unit_tests import GivenTest
-from chaoskit.rehearse.waves import make_waves, scale_for
+from chaoskit.rehearse.waves import make_waves, muted_by, scale_for
 from chaoskit.scenario.loader import load_scenario
 from chaoskit.stack.binaries import Binaries, require
 from tests.rehearse_examples import ROUTES, alerts, config, proven
