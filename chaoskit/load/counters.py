@@ -23,6 +23,7 @@ _SHORTEST_S = 1e-3
 _MOST_NAMES = 200
 _MOST_FAILURES = 50
 _MOST_REASONS = 8
+_COUNTS = ("started", "finished", "failed", "dropped")
 OTHER = "(other)"
 """Where requests are counted once there are 200 names: a user's locustfile may put an id in each URL. Likewise texts
 of failures, places that raise, and what is odd."""
@@ -42,37 +43,20 @@ class Ticket:
 
 
 @dataclass(slots=True)
-class _Name:
-    started: int = 0
-    finished: int = 0
-    failed: int = 0
-    dropped: int = 0
-    failures: dict[str, int] = field(default_factory=dict)
-    latencies_ms: list[float] = field(default_factory=list)
-    """As they came; sorted into buckets when the second is over, which costs the requests themselves nothing."""
-
-    def counts(self) -> ByName:
-        latency = dict(Counter(map(bucket, self.latencies_ms)))
-        return ByName(self.started, self.finished, self.failed, self.dropped, latency, self.failures)
-
-
-@dataclass(slots=True)
 class _Second:
-    started: int = 0
-    finished: int = 0
-    failed: int = 0
-    dropped: int = 0
     untracked: int = 0
     lag_s: float = 0.0
     moments: int = 0
+    late: int = 0
     beats: int = 0
     users: int = 0
     level: float = 0.0
     """The sum of what was asked at each beat."""
     ended: dict[str, int] = field(default_factory=dict)
     raised: dict[str, int] = field(default_factory=dict)
-    late: int = 0
-    by_name: defaultdict[str, _Name] = field(default_factory=lambda: defaultdict(_Name))
+    by_name: defaultdict[str, ByName] = field(default_factory=lambda: defaultdict(ByName))
+    latencies_ms: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """As they came; sorted into buckets when the second is over, which costs the requests themselves nothing."""
 
 
 class Counters:
@@ -111,7 +95,6 @@ class Counters:
         self.open[id(ticket)] = ticket
         self.started += 1
         second = self._now if self._now_from_s <= now_s < self._now_to_s else self._second(now_s)
-        second.started += 1
         if due_s is not None:
             self._moment(second, now_s - ticket.due_s)
         second.by_name[ticket.label].started += 1
@@ -136,10 +119,7 @@ class Counters:
         name = self.label(kind, name)
         self.started += 1
         self.dropped += 1
-        second = self._second(now_s)
-        second.started += 1
-        second.dropped += 1
-        counts = second.by_name[name]
+        counts = self._second(now_s).by_name[name]
         counts.started += 1
         counts.dropped += 1
 
@@ -165,7 +145,6 @@ class Counters:
         self.started += 1
         self.untracked += 1
         second = self._second(now_s)
-        second.started += 1
         second.untracked += 1
         second.by_name[label].started += 1
         self._outcome(second, label, latency_ms, failure)
@@ -274,9 +253,12 @@ class Counters:
             self._now_to_s = self._now_from_s
         asked = one.level / one.beats if one.beats else level((begin_s + edge_s) / 2)
         due = asked * (edge_s - begin_s)
-        by_name = {label: name.counts() for label, name in one.by_name.items()}
+        by_name = dict(one.by_name)
+        for label, latencies_ms in one.latencies_ms.items():
+            by_name[label].latency = dict(Counter(map(bucket, latencies_ms)))
+        counts = {name: sum(getattr(each, name) for each in by_name.values()) for name in _COUNTS}
         latency = merge(name.latency for name in by_name.values())
-        self._in_flight += one.started - one.finished - one.dropped
+        self._in_flight += counts["started"] - counts["finished"] - counts["dropped"]
         add_names(self._whole_by_name, by_name)
         self._whole_raised = merge([self._whole_raised, one.raised])
         self._moments += one.moments
@@ -289,26 +271,23 @@ class Counters:
         }
         self._worst = {key: max(value, worst[key]) for key, value in self._worst.items()}
         return LoadWindow(
-            second=(begin_s, edge_s), started=one.started, finished=one.finished, failed=one.failed,
-            dropped=one.dropped, in_flight=self._in_flight, users=one.users, untracked=one.untracked,
+            second=(begin_s, edge_s), in_flight=self._in_flight, users=one.users, untracked=one.untracked,
             late=_share(one.late, one.moments), cpu_s=round(busy * (edge_s - begin_s), 4), by_name=by_name,
             failures=merge(name.failures for name in by_name.values()), latency=latency, beats=one.beats,
             ended=one.ended, raised=one.raised,
             asked_requests=round(due, 3) if self._is_asked and self._is_open else None,
             asked_users=round(asked, 3) if self._is_asked and not self._is_open else None,
-            **worst, **percentiles(latency),
+            **counts, **worst, **percentiles(latency),
         )  # fmt: skip
 
     def _outcome(self, second: _Second, label: str, latency_ms: float | None, failure: str | None) -> None:
         self.finished += 1
-        second.finished += 1
         counts = second.by_name[label]
         counts.finished += 1
         if latency_ms is not None:
-            counts.latencies_ms.append(latency_ms)
+            second.latencies_ms[label].append(latency_ms)
         if failure is not None:
             self.failed += 1
-            second.failed += 1
             counts.failed += 1
             if failure not in self._failures:
                 failure = failure if len(self._failures) < _MOST_FAILURES else OTHER
