@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import requests
 import yaml
 
-from chaoskit.events import Event, Interval
+from chaoskit.events import Interval
 from chaoskit.handles.address import Address
 from chaoskit.host.ports import LOOPBACK
 from chaoskit.host.process import wait_until
@@ -48,20 +48,11 @@ class RehearsalStack(LocalStack):
         """The page, whatever the handle."""
         return Address(time_scale=self._scale, url=self.page_url)
 
-    def start(self, on_event: Callable[[Event], None]) -> None:
-        """Writes the files and starts everything; raises BadInput or EquipmentError, with nothing left running."""
-        try:
-            self._on_event = on_event
-            self._write_files()
-            self._control.mkdir(parents=True)
-            self.page = Page(self.ports.metrics, self._scale)
-            self._start_server("prometheus")
-            self._start_server("alertmanager")
-            for name in ("mail-sink", "webhook-sink"):
-                self._start_sink(name)
-        except BaseException:
-            self.stop()
-            raise
+    def _spawn_target(self) -> None:
+        self.page = Page(self.ports.metrics, self._scale)
+
+    def _await_target(self) -> None:
+        """The page is there at once."""
 
     def restart(self, name: str) -> None:
         """Starts equipment again without anything that it remembers; raises EquipmentError."""
@@ -69,12 +60,9 @@ class RehearsalStack(LocalStack):
         shutil.rmtree(self.folder / "data" / name, ignore_errors=True)
         if name == "prometheus" and self._past is not None:
             remembered, now = self._past
-            lines = past.openmetrics(
-                remembered, now, self._scale, self._interval_s, JOB, f"{LOOPBACK}:{self.ports.metrics}"
-            )
-            past.write_blocks(
-                self._binaries.promtool, lines, self.folder / "past.txt", self.folder / "data" / "prometheus"
-            )
+            instance, data = f"{LOOPBACK}:{self.ports.metrics}", self.folder / "data" / name
+            lines = past.openmetrics(remembered, now, self._scale, self._interval_s, JOB, instance)
+            past.write_blocks(self._binaries.promtool, lines, self.folder / "past.txt", data)
         self._start_server(name)
         if name == "prometheus" and self._past is not None:
             # Whoever looks before finds rules that were never evaluated, and calls that no answer.
@@ -107,12 +95,8 @@ class RehearsalStack(LocalStack):
         self._await_rules(wanted)
 
     def _await_rules(self, wanted: set[str]) -> None:
-        wait_until(
-            lambda: self._loaded() == wanted,
-            timeout_s=_RELOAD_S,
-            what="Prometheus evaluates its rules",
-            child=self.children["prometheus"],
-        )
+        said, child = "Prometheus evaluates its rules", self.children["prometheus"]
+        wait_until(lambda: self._loaded() == wanted, timeout_s=_RELOAD_S, what=said, child=child)
 
     def _write_rules(self, files: Mapping[str, str]) -> set[str]:
         folder = self.folder / ACTIVE
@@ -125,21 +109,21 @@ class RehearsalStack(LocalStack):
     def missed_scrapes(self, real_s: float) -> bool | None:
         """Whether a scrape of the page failed in the last so many seconds; None where Prometheus does not tell."""
         query = f'count_over_time((up{{job="{JOB}"}} == 0)[{int(real_s * 1000) + 1}ms:{_STEP_MS}ms])'
-        try:
-            answer = requests.get(f"{self.prometheus_url}/api/v1/query", params={"query": query}, timeout=10).json()
-            result = answer["data"]["result"]
-        except (requests.RequestException, ValueError, KeyError):
-            return None
-        return bool(result)
+        result = self._told_of("query", "result", query=query)
+        return None if result is None else bool(result)
 
     def _loaded(self) -> set[str]:
+        groups = self._told_of("rules", "groups") or []
+        late = any(str(group.get("lastEvaluation", "0001")).startswith("0001") for group in groups)
+        return set() if late else {group["file"] for group in groups}
+
+    def _told_of(self, what: str, key: str, **params: str) -> Any:
+        """What Prometheus answers; None where it does not."""
         try:
-            answer = requests.get(f"{self.prometheus_url}/api/v1/rules", timeout=5).json()
-            groups = answer["data"]["groups"]
-            late = any(str(group.get("lastEvaluation", "0001")).startswith("0001") for group in groups)
-            return set() if late else {group["file"] for group in groups}
+            answer = requests.get(f"{self.prometheus_url}/api/v1/{what}", params=params, timeout=10).json()
+            return answer["data"][key]
         except (requests.RequestException, ValueError, KeyError):
-            return set()
+            return None
 
     def stop(self) -> list[str]:
         """Stops everything, the page last; what did not stop is named."""

@@ -31,7 +31,6 @@ from chaoskit.rehearse.past import Remembered
 from chaoskit.rehearse.stack import RehearsalStack
 from chaoskit.run.target import Say, look_every_s
 from chaoskit.run.track import Track
-from chaoskit.stack.monitoring import await_discovery
 
 _DISCOVERY_S = 40.0
 _SEEN_AT_REST = 2
@@ -109,7 +108,7 @@ class SeriesTarget:
         for series, interval_s in now.series if not now.past else ():
             self.stack.page.rest(series, interval_s)
         if before is None:  # the first scrape waits for the first discovery
-            self._await_discovery()
+            self.stack.await_discovery(_DISCOVERY_S)
         self._now, self._renew = now, renew
 
     def await_ready(
@@ -123,7 +122,7 @@ class SeriesTarget:
             slowest_s = max(rule.interval_s for rule in plan.config.rules)
             interrupted.wait(_SEEN_AT_REST * slowest_s / plan.time_scale)
         # A reload makes Prometheus forget its Alertmanagers until its next discovery; what fires then is lost.
-        self._await_discovery()
+        self.stack.await_discovery(_DISCOVERY_S)
         self._begun = time.time()
         return []
 
@@ -132,9 +131,6 @@ class SeriesTarget:
         during = (self._begun, time.time())
         track.say(Scrapes(during=during, failed=self.stack.missed_scrapes(during[1] - during[0])))
         track.say(Pressure(readings=self._waiting.readings(*during)))
-
-    def _await_discovery(self) -> None:
-        await_discovery(self.stack.prometheus_url, timeout_s=_DISCOVERY_S)
 
     # -- what faults of the kind `series` do
 
@@ -160,7 +156,7 @@ class SeriesTarget:
             self._renew("prometheus")
             self._observers[0] = self._watch_prometheus()
             self._observers[0].start()
-            self._await_discovery()
+            self.stack.await_discovery(_DISCOVERY_S)
         except EquipmentError as error:
             raise FaultError(f"Prometheus did not start on its past: {error}") from None
         return faults

@@ -56,6 +56,9 @@ class Stack:
     def load_rules(self, files: dict[str, str]) -> None:
         self.done.append(("rules", *files))
 
+    def await_discovery(self, timeout_s: float) -> None:
+        """It is there at once."""
+
     def missed_scrapes(self, real_s: float) -> bool:
         return True
 
@@ -66,7 +69,6 @@ class Stack:
 
 @pytest.fixture
 def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
-    monkeypatch.setattr(rehearsing, "await_discovery", lambda url, timeout_s: None)
     monkeypatch.setattr(rehearsing, "PAGES", {})
     return Stack(tmp_path)
 
@@ -201,6 +203,9 @@ class NoPrograms(RehearsalStack):
     def restart(self, name: str) -> None:
         self.loaded.append((["renewed"], name))
 
+    def await_discovery(self, timeout_s: float) -> None:
+        """There is none to be awaited."""
+
     def missed_scrapes(self, real_s: float) -> bool | None:
         return None
 
@@ -212,7 +217,6 @@ def test_the_one_runner_plays_the_waves_one_after_the_other_into_histories_of_th
     config: AlertConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "state"))
-    monkeypatch.setattr(rehearsing, "await_discovery", lambda url, timeout_s: None)
     monkeypatch.setattr(performing, "RehearsalStack", NoPrograms)
     monkeypatch.setattr(performing, "fitted", lambda make, programs: make(frozenset()))
     rules = alerts(config)
