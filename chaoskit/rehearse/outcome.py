@@ -96,6 +96,11 @@ class Rehearsed:
         """Those that have a result."""
         return tuple(one for one in self.outcomes if one.result is not None)
 
+    @property
+    def besides(self) -> tuple[Row, ...]:
+        """What happened besides and is not well."""
+        return tuple(row for row in self.findings if row.result is not Result.PASS)
+
 
 def judge_wave(
     case: Case, name: str, derived: bool = False, how: Mapping[str, str] = {}

@@ -15,6 +15,7 @@ from chaoskit.report.junit import Case, junit
 from chaoskit.report.text import clean, paragraph
 from chaoskit.verify.verdict import Result
 
+_COMMANDS = {Result.FAIL: "error", Result.UNKNOWN: "warning"}
 _CODES = {Result.PASS: ExitCode.PASS, Result.FAIL: ExitCode.FAIL, Result.UNKNOWN: ExitCode.UNKNOWN}
 _WIDEST = 110
 
@@ -31,9 +32,8 @@ def text_lines(found: Rehearsed) -> Iterator[str]:
     """For people: rule by rule, then what could not be rehearsed, then the sum."""
     for one in found.rehearsed:
         yield from _rule(one)
-    for row in found.findings:
-        if row.result is not Result.PASS:
-            yield f"{row.result:7}  {clean(row.about)}: {paragraph(row.reason)}"
+    for row in found.besides:
+        yield f"{row.result:7}  {clean(row.about)}: {paragraph(row.reason)}"
     left = [one for one in found.outcomes if one.result is None]
     if left:
         yield ""
@@ -54,25 +54,27 @@ def text_lines(found: Rehearsed) -> Iterator[str]:
 
 
 def _tests(tests: Sequence[GroupRow]) -> Iterator[str]:
-    counts = Counter(str(row.result) for row in tests if row.drills)
-    ended = ", ".join(f"{counts[name]} {name}" for name in ("PASS", "FAIL", "UNKNOWN") if counts[name])
+    played = [row.result for row in tests if row.drills]
     yield ""
-    yield f"test groups: {sum(bool(row.drills) for row in tests)} of {len(tests)} played: {ended or 'none'}"
+    yield f"test groups: {len(played)} of {len(tests)} played: {_ended(played)}"
     for row in tests:
         result = str(row.result or "not played")
         if row.reason or row.result is not Result.PASS:
             yield f"  {result:10}  {clean(row.title)} ({row.place}): {paragraph(row.reason) or 'see its alerts'}"
 
 
+def _ended(results: Sequence[Result | None]) -> str:
+    counts = Counter(map(str, results))
+    return ", ".join(f"{counts[name]} {name}" for name in ("PASS", "FAIL", "UNKNOWN") if counts[name]) or "none"
+
+
 def summary(found: Rehearsed) -> str:
     """One line: how many of how many, and how they ended."""
-    counts = Counter(str(one.result) for one in found.rehearsed)
-    ended = ", ".join(f"{counts[name]} {name}" for name in ("PASS", "FAIL", "UNKNOWN") if counts[name])
-    code = exit_code(found)
+    ended = _ended([one.result for one in found.rehearsed])
     share = f"{len(found.rehearsed)} of {len(found.outcomes)} alert rules rehearsed in {found.took_s:.0f} s"
     fired, silent = sum(one.fired for one in found.rehearsed), sum(bool(one.told_to_nobody) for one in found.rehearsed)
     nobody = f"; {fired} of {len(found.rehearsed)} fired, {silent} told to nobody" if silent else ""
-    return f"{share}: {ended or 'none'}{nobody} (exit {int(code)})"
+    return f"{share}: {ended}{nobody} (exit {int(exit_code(found))})"
 
 
 def _rule(one: RuleOutcome) -> Iterator[str]:
@@ -117,28 +119,21 @@ def to_json(found: Rehearsed) -> str:
             "took_s": round(found.took_s, 1),
             "rules": [_as_json(one) for one in found.outcomes],
             "findings": [
-                {"about": row.about, "result": str(row.result), "reason": row.reason}
-                for row in found.findings
-                if row.result is not Result.PASS
+                {"about": row.about, "result": str(row.result), "reason": row.reason} for row in found.besides
             ],
-            "tests": [
-                {
-                    "file": row.place.file,
-                    "line": row.place.line,
-                    "title": row.title,
-                    "alerts": list(row.alerts),
-                    "drills": list(row.drills),
-                    "result": str(row.result) if row.result else "NOT PLAYED",
-                    "reason": row.reason,
-                }
-                for row in found.tests
-            ],
+            "tests": [_test_as_json(row) for row in found.tests],
             "unreached_receivers": list(found.unreached),
             "notes": list(found.notes),
         },
         indent=2,
         ensure_ascii=False,
     )
+
+
+def _test_as_json(row: GroupRow) -> dict[str, object]:
+    place = {"file": row.place.file, "line": row.place.line}
+    ended = {"result": str(row.result or "NOT PLAYED"), "reason": row.reason}
+    return place | {"title": row.title, "alerts": row.alerts, "drills": row.drills} | ended
 
 
 def _as_json(one: RuleOutcome) -> dict[str, object]:
@@ -174,21 +169,17 @@ def to_github(found: Rehearsed) -> Iterator[str]:
     for one in found.outcomes:
         if one.told_to_nobody:
             yield workflow_command("warning", one.rule.place, "rehearsal", f"{one.rule.alert}: {one.told_to_nobody}")
-        if one.result is Result.PASS:
-            continue
-        command = (
-            {Result.FAIL: "error", Result.UNKNOWN: "warning"}.get(one.result, "notice") if one.result else "notice"
+        if one.result is not Result.PASS:
+            command = _COMMANDS.get(one.result, "notice") if one.result else "notice"
+            title = f"rehearsal {one.result or 'not possible'}"
+            yield workflow_command(command, one.rule.place, title, f"{one.rule.alert}: {'; '.join(one.reasons)}")
+    for row in found.besides:
+        yield workflow_command(
+            _COMMANDS[row.result], Place(""), f"rehearsal {row.result}", f"{row.about}: {row.reason}"
         )
-        title = f"rehearsal {one.result or 'not possible'}"
-        yield workflow_command(command, one.rule.place, title, f"{one.rule.alert}: {'; '.join(one.reasons)}")
-    for row in found.findings:
-        if row.result is not Result.PASS:
-            command = "error" if row.result is Result.FAIL else "warning"
-            yield workflow_command(command, Place(""), f"rehearsal {row.result}", f"{row.about}: {row.reason}")
-    for test in found.tests:
-        if test.result not in (None, Result.PASS) and not test.drills:
-            command = "error" if test.result is Result.FAIL else "warning"
-            yield workflow_command(command, test.place, f"test {test.result}", f"{test.title}: {test.reason}")
+    for test, result in _unplayed(found):
+        if result is not Result.PASS:
+            yield workflow_command(_COMMANDS[result], test.place, f"test {result}", f"{test.title}: {test.reason}")
     yield f"::notice title=rehearsal::{summary(found)}; {SYNTHETIC}"
 
 
@@ -200,9 +191,7 @@ def to_markdown(found: Rehearsed) -> str:
         if one.result is not Result.PASS or one.told_to_nobody:
             said = [f"  - {plain(text)}" for text in (*one.reasons, one.told_to_nobody) if text]
             parts.append([f"- **{one.result}** {plain(one.rule.alert)} ({plain(str(one.rule.place))})", *said])
-    for row in found.findings:
-        if row.result is not Result.PASS:
-            parts.append([f"- **{row.result}** {plain(row.about)}", f"  - {plain(row.reason)}"])
+    parts += [[f"- **{row.result}** {plain(row.about)}", f"  - {plain(row.reason)}"] for row in found.besides]
     parts.append([""])
     heard = [
         (
@@ -232,28 +221,26 @@ def to_markdown(found: Rehearsed) -> str:
     return document(head, parts)
 
 
+def _unplayed(found: Rehearsed) -> Iterator[tuple[GroupRow, Result]]:
+    """The groups of tests that have a result although no drill plays them."""
+    return ((row, row.result) for row in found.tests if row.result and not row.drills)
+
+
 _SUITE = "chaoskit rehearse"
 
 
 def to_junit(found: Rehearsed) -> bytes:
     """One case a rule, and one for whatever else happened; what could not be rehearsed is no case."""
-    cases = [
-        Case(
-            one.rule.alert,
-            str(one.rule.place),
-            found.took_s,
-            str(one.result),
-            one.reasons or ("",),
-            _SUITE,
-            said=(one.told_to_nobody,) if one.told_to_nobody else (),
-        )
+    every: list[tuple[str, str, Result | None, tuple[str, ...], str]] = [
+        (one.rule.alert, str(one.rule.place), one.result, one.reasons or ("",), one.told_to_nobody)
         for one in found.rehearsed
     ]
-    beside = [row for row in found.findings if row.result is not Result.PASS]
-    cases += [Case(row.about, row.hop, found.took_s, str(row.result), (row.reason,), _SUITE) for row in beside]
-    cases += [
-        Case(row.title, str(row.place), found.took_s, str(row.result), (row.reason,), _SUITE)
-        for row in found.tests
-        if row.result and not row.drills
-    ]
-    return junit(_SUITE, cases)
+    every += [(row.about, row.hop, row.result, (row.reason,), "") for row in found.besides]
+    every += [(row.title, str(row.place), result, (row.reason,), "") for row, result in _unplayed(found)]
+    return junit(
+        _SUITE,
+        [
+            Case(name, title, found.took_s, str(result), reasons, _SUITE, said=(said,) if said else ())
+            for name, title, result, reasons, said in every
+        ],
+    )
