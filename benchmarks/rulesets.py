@@ -120,7 +120,8 @@ def tried(name: str, files: list[Path], derive_only: bool, jobs: int | None, kee
                 tally.rehearsed = len(proven)
                 far = [one.far for one, _ in session.paced(proven) if one.far is not None]
                 tally.far, tally.endless = len(far), sum(not each.ends for each in far)
-                reasons = [*without, *((u.subject.rule, u.reason) for u in unproven)]
+                reasons = [(one.rule, one.reasons[0]) for one in without.values()]
+                reasons += [(u.subject.rule, u.reason) for u in unproven]
                 tally.not_rehearsed = [(f"{r.place} {r.alert}", r.expr, why) for r, why in reasons]
             else:
                 found = session.rehearse()

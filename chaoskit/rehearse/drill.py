@@ -31,7 +31,7 @@ from chaoskit.rehearse.promise import computed_notices
 from chaoskit.rehearse.promtool import dumped
 from chaoskit.rehearse.proof import Proven
 from chaoskit.rehearse.unit_tests import GivenTest
-from chaoskit.rehearse.waves import by_metric, finds, labels_of, marked
+from chaoskit.rehearse.waves import by_metric, finds, marked
 from chaoskit.rehearse.written import STEP, described, scenario_of
 from chaoskit.scenario.loader import load_scenario
 from chaoskit.scenario.model import FaultSpec, Inject, Scenario, Wait
@@ -319,7 +319,7 @@ def _scenario_text(config: AlertConfig, members: Sequence[Proven], promise_given
 
 
 def _routes(config: AlertConfig, member: Proven, result: Mapping[str, str]) -> tuple[Route, ...]:
-    return match_routes(config.route, labels_of(config, member, result))
+    return match_routes(config.route, alert_labels(config, member.subject.rule, result))
 
 
 def _telling(member: Proven, results: Sequence[Mapping[str, str]], routed: frozenset[str] | None) -> dict[str, str]:

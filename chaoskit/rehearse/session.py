@@ -19,14 +19,14 @@ from chaoskit.errors import BadInput, ExitCode
 from chaoskit.hop import Hop
 from chaoskit.observe.pressure import is_busy
 from chaoskit.rehearse.apart import with_own_groups
-from chaoskit.rehearse.derive import BUG, closure, recording_rules
+from chaoskit.rehearse.derive import BUG, exprs_of, recording_rules
 from chaoskit.rehearse.drill import Drill, Given, given_drill, wave_drill
 from chaoskit.rehearse.inputs import Asked
 from chaoskit.rehearse.lanes import Lane, deal, play, took_s
 from chaoskit.rehearse.outcome import Rehearsed, RuleOutcome, unrehearsed, with_static
 from chaoskit.rehearse.perform import Performed
 from chaoskit.rehearse.promise import NAME, computed_notices, write
-from chaoskit.rehearse.proof import Engine, Proven, Subject, Unproven, edges, prove, roused
+from chaoskit.rehearse.proof import Engine, Proven, Subject, edges, prove, roused
 from chaoskit.rehearse.unit_tests import AGAIN, GroupRow, played
 from chaoskit.rehearse.usable import Chooser
 from chaoskit.rehearse.waves import (
@@ -36,7 +36,6 @@ from chaoskit.rehearse.waves import (
     SCALES,
     fastest,
     foreign_to,
-    labels_of,
     make_waves,
     muted_by,
     scale_for,
@@ -70,9 +69,9 @@ class Session:
         Refused or EquipmentError.
         """
         begun = time.monotonic()
-        if busy := is_busy():  # before anything of ours keeps the machine busy
+        self._busy = is_busy()  # before anything of ours keeps the machine busy
+        if self._busy:
             self.say(f"this machine is busy with other work: at most {MOST_WHEN_BUSY} alerts at once, and slower")
-        self._busy = busy
         done = Performed(notes=list(self.asked.notes))
         proven: list[Proven] = []
         given, tests = self._given()
@@ -81,23 +80,16 @@ class Session:
         subjects, without = self._subjects(done.outcomes)
         if (subjects or without or not given) and not done.codes:
             proven = self._derive(subjects, without, done)
-        outcomes = self._with_static(done.outcomes, proven)
+        outcomes, left_out = self._with_static(done.outcomes, proven), self._left_out.values()
+        findings = [*left_out, *self._in_doubt(outcomes), *(row for rows in done.findings.values() for row in rows)]
         return Rehearsed(
             outcomes=outcomes,
-            findings=tuple(
-                dict.fromkeys(
-                    [
-                        *self._left_out.values(),
-                        *self._in_doubt(outcomes),
-                        *(row for rows in done.findings.values() for row in rows),
-                    ]
-                )
-            ),
+            findings=tuple(dict.fromkeys(findings)),
             unreached=self._unreached(outcomes),
             notes=tuple(dict.fromkeys(done.notes)),
             promise="given" if self.asked.promise_given else NAME,
             took_s=time.monotonic() - begun,
-            codes=(*done.codes, *(ExitCode.USAGE for row in self._left_out.values() if row.hop is Hop.SCENARIO)),
+            codes=(*done.codes, *(ExitCode.USAGE for row in left_out if row.hop is Hop.SCENARIO)),
             tests=tuple(played(row, done.ended) for row in tests),
         )
 
@@ -190,72 +182,62 @@ class Session:
         """A scale that makes no interval shorter than it is: near the usual one, or not above the one asked for."""
         return exact_scale(self.asked.config, scale, 1.0 if self.asked.time_scale else _FASTER)
 
-    def _derive(
-        self, subjects: Sequence[Subject], without: Sequence[tuple[Rule, str]], done: Performed
-    ) -> list[Proven]:
-        asked = self.asked
-        most = MOST_WHEN_BUSY if self._busy else MOST_IN_A_WAVE
-        records = recording_rules(asked.config.rules)
+    def _derive(self, subjects: Sequence[Subject], found: dict[str, RuleOutcome], done: Performed) -> list[Proven]:
         self.say(f"deriving series for {len(subjects)} alert rules")
-        proven, unproven = prove(subjects, self._engine(records, "proof"))
+        proven, unproven = prove(subjects, self._engine("proof"))
         self.say(f"{len(proven)} of {len(subjects)} made to fire and to fall back by promtool")
-        found = {rule.key: unrehearsed(rule, reason) for rule, reason in without}
-        found |= {u.subject.rule.key: self._unproven(u) for u in unproven}
+        for lacking in unproven:
+            rule = lacking.subject.rule
+            found[rule.key] = unrehearsed(rule, lacking.reason, stub_for(rule, lacking.subject.mark))
         by_scale: dict[Pace, list[Proven]] = {}
         for one, wanted in self.paced(proven):
             scale = self._exact(wanted)
-            if reason := self._uncompressed(one.subject.rule, records, scale):
+            if reason := self._uncompressed(one.subject.rule, scale):
                 found[one.subject.rule.key] = unrehearsed(one.subject.rule, reason)
             else:
-                pace = (scale, one.far is not None, one.subject.every_s(asked.interval_s))
+                pace = (scale, one.far is not None, one.subject.every_s(self.asked.interval_s))
                 by_scale.setdefault(pace, []).append(one)
         done.add(Performed(found))
         self._apart([one for members in by_scale.values() for one in members])
-        drills = self._all_drills(by_scale, records, most, done)
+        drills = self._all_drills(by_scale, MOST_WHEN_BUSY if self._busy else MOST_IN_A_WAVE, done)
         places = self._places(drills)
         lanes = deal(drills, places)
-        played = sum(map(len, by_scale.values()))
-        parts = (amount(played, "alerts"), amount(len(drills), "waves"), amount(len(lanes), "stacks"))
-        self.say("{} in {} on {}, at most {:.0f} s".format(*parts, took_s(lanes, places)))
+        alerts, waves = amount(sum(map(len, by_scale.values())), "alerts"), amount(len(drills), "waves")
+        self.say(f"{alerts} in {waves} on {amount(len(lanes), 'stacks')}, at most {took_s(lanes, places):.0f} s")
         done.add(self._play(lanes, places))
         unknown = done.unknown
         slower: dict[Pace, list[Proven]] = {}
         for (scale, far, every_s), members in by_scale.items():
             left = [one for one in members if one.subject.rule.key in unknown]
             slower.setdefault((self._slower(scale), far, every_s), []).extend(left)
-        again = self._all_drills(
-            {pace: left for pace, left in slower.items() if left}, records, MOST_WHEN_BUSY, done, AGAIN
-        )
-        self._once_more(deal(again, 1), len(unknown), done)
+        self._once_more(deal(self._all_drills(slower, MOST_WHEN_BUSY, done, AGAIN), 1), len(unknown), done)
         done.codes += {ExitCode.BUG for one in unproven if one.reason.startswith(BUG)}
         return proven
 
-    def _engine(self, records: Mapping[str, Rule], folder: str) -> Engine:
-        asked = self.asked
-        external = asked.config.external_labels
-        return Engine(records, self.binaries.promtool, asked.folder / folder, asked.interval_s, external)
+    @property
+    def _records(self) -> dict[str, Rule]:
+        return recording_rules(self.asked.config.rules)
+
+    def _engine(self, folder: str) -> Engine:
+        asked, external = self.asked, self.asked.config.external_labels
+        return Engine(self._records, self.binaries.promtool, asked.folder / folder, asked.interval_s, external)
 
     def paced(self, proven: Sequence[Proven]) -> list[tuple[Proven, float]]:
         """Each with its time scale; what takes too long as it is, with a past."""
-        asked = self.asked
-        least = self._least(len(proven))
-        scales = {
-            p.subject.number: scale_for(p, asked.interval_s, asked.time_scale, asked.longest_real_s, least)
-            for p in proven
-        }
-        long = [p for p in proven if scales[p.subject.number] is None]
-        known = edges(long, self._engine(recording_rules(asked.config.rules), "proof/edges"))
+        asked, least = self.asked, self._least(len(proven))
+        bounds = asked.interval_s, asked.time_scale, asked.longest_real_s
+        scales = [scale_for(p, *bounds, least) for p in proven]
+        long = [p for p, scale in zip(proven, scales, strict=True) if scale is None]
+        known = edges(long, self._engine("proof/edges"))
         return [
-            (p, scale)
-            if (scale := scales[p.subject.number]) is not None
-            else with_a_past(p, known[p.subject.number], asked.interval_s, asked.time_scale, asked.longest_real_s)
-            for p in proven
+            with_a_past(p, known[p.subject.number], *bounds) if scale is None else (p, scale)
+            for p, scale in zip(proven, scales, strict=True)
         ]
 
     def _apart(self, proven: Sequence[Proven]) -> None:
         config = self.asked.config
-        sent = [labels_of(config, one, result) for one in proven for result in one.results]
-        foreign = foreign_to(config, recording_rules(config.rules), proven)
+        sent = [alert_labels(config, one.subject.rule, result) for one in proven for result in one.results]
+        foreign = foreign_to(config, self._records, proven)
         self.asked = replace(self.asked, config=with_own_groups(config, sent, foreign))
 
     def _least(self, rules: int) -> float:
@@ -265,27 +247,20 @@ class Session:
         return next(scale for most, scale in CALM if rules <= most)
 
     def _all_drills(
-        self,
-        by_scale: Mapping[Pace, Sequence[Proven]],
-        records: Mapping[str, Rule],
-        most: int,
-        done: Performed,
-        suffix: str = "",
+        self, by_scale: Mapping[Pace, Sequence[Proven]], most: int, done: Performed, suffix: str = ""
     ) -> list[Drill]:
-        return [
-            drill
-            for (scale, far, every_s), members in sorted(by_scale.items())
-            for n, wave in enumerate(self._waves(members, records, most), 1)
-            for drill in self._wave(
-                f"at-{scale:g}x-{f'past-{every_s:g}s-' if far else ''}wave-{n}{suffix}", wave, scale, done
-            )
-        ]
+        found = []
+        for (scale, far, every_s), members in sorted(by_scale.items()):
+            name = f"at-{scale:g}x-{f'past-{every_s:g}s-' if far else ''}wave"
+            for n, wave in enumerate(self._waves(members, most), 1):
+                found += self._wave(f"{name}-{n}{suffix}", wave, scale, done)
+        return found
 
-    def _waves(self, left: Sequence[Proven], records: Mapping[str, Rule], most: int) -> Iterator[Sequence[Proven]]:
+    def _waves(self, left: Sequence[Proven], most: int) -> Iterator[Sequence[Proven]]:
         """Waves in which no alert is true while all series of its wave are at rest, as promtool says."""
-        engine = self._engine(records, "proof/waves")
+        engine = self._engine("proof/waves")
         while left:
-            waves = [wave.members for wave in make_waves(self.asked.config, records, left, most)]
+            waves = [wave.members for wave in make_waves(self.asked.config, engine.records, left, most)]
             with ThreadPoolExecutor(os.cpu_count()) as pool:
                 some = [wave for wave in waves if len(wave) > 1 and not wave[0].far]
                 loud = frozenset[int]().union(*pool.map(lambda wave: roused(wave, engine), some))
@@ -309,34 +284,31 @@ class Session:
 
     # -- what can be rehearsed
 
-    def _subjects(self, done: Mapping[str, RuleOutcome]) -> tuple[list[Subject], list[tuple[Rule, str]]]:
-        """The rules for which series are to be derived, and those for which they cannot be, with the reason."""
-        subjects, without = [], []
-        for number, rule in enumerate(self.asked.config.rules):
-            if not rule.alert or rule.key in done:
+    def _subjects(self, done: Mapping[str, RuleOutcome]) -> tuple[list[Subject], dict[str, RuleOutcome]]:
+        """The rules for which series are to be derived, and the outcomes of those for which they cannot be."""
+        config, only = self.asked.config, self.asked.only
+        subjects, without = [], {}
+        for number, rule in enumerate(config.rules):
+            if not rule.alert or rule.key in done or (only is not None and rule.alert not in only):
                 continue
-            if self.asked.only is not None and rule.alert not in self.asked.only:
-                continue
-            span = range_of(self.asked.config, rule)
-            if unread := unread_below(self.asked.config, rule):
-                without.append((rule, f"it reads {', '.join(unread)}, which is not understood"))
+            span = range_of(config, rule)
+            if unread := unread_below(config, rule):
+                without[rule.key] = unrehearsed(rule, f"it reads {', '.join(unread)}, which is not understood")
             elif span > _LONGEST_SPAN_S:
-                without.append((rule, f"it looks back {span / 86400:.0f} days, too far for a rehearsal"))
+                reason = f"it looks back {span / 86400:.0f} days, too far for a rehearsal"
+                without[rule.key] = unrehearsed(rule, reason)
             else:
                 subjects.append(Subject(number, rule, span))
         return subjects, without
 
-    def _unproven(self, one: Unproven) -> RuleOutcome:
-        return unrehearsed(one.subject.rule, one.reason, stub_for(one.subject.rule, one.subject.mark))
-
-    def _uncompressed(self, rule: Rule, records: Mapping[str, Rule], scale: float) -> str:
-        instants = instant_records(
-            [{"groups": [{"rules": [{"record": r.record, "expr": r.expr}]}]} for r in records.values()]
-        )
-        factor = Fraction(scale).limit_denominator(1000)
-        for one in (rule, *closure(rule, records).values()):
+    def _uncompressed(self, rule: Rule, scale: float) -> str:
+        """Why a rule cannot run that much faster; empty where it can."""
+        records = self._records
+        made = [{"record": r.record, "expr": r.expr} for r in records.values()]
+        instants = instant_records([{"groups": [{"rules": made}]}])
+        for expr in exprs_of(rule, records):
             try:
-                scale_expression(one.expr, factor, instants=instants)
+                scale_expression(expr, Fraction(scale).limit_denominator(1000), instants=instants)
             except CannotScale as error:
                 return f"it cannot run {scale:g} times as fast: {error}; rehearse it with --time-scale 1"
         return ""
@@ -345,20 +317,15 @@ class Session:
 
     def _with_static(self, found: Mapping[str, RuleOutcome], proven: Sequence[Proven]) -> tuple[RuleOutcome, ...]:
         config = self.asked.config
-        results = {p.subject.rule.key: p for p in proven}
-        muting = muted_by(
-            config, {rule_id: (p.subject.rule, p.results, p.guess.mark) for rule_id, p in results.items()}
-        )
+        by_rule = {p.subject.rule.key: p for p in proven}
+        muting = muted_by(config, {key: (p.subject.rule, p.results, p.guess.mark) for key, p in by_rule.items()})
         outcomes = []
-        for rule in config.rules:
-            outcome = found.get(rule.key)
-            if outcome is None:
-                continue
-            one = results.get(rule.key)
-            seen = [labels_of(config, one, r) for r in one.results] if one else [alert_labels(config, rule, {})]
+        for rule in (rule for rule in config.rules if rule.key in found):
+            results = by_rule[rule.key].results if rule.key in by_rule else ({},)
+            seen = [alert_labels(config, rule, result) for result in results]
             receivers = {r: config.receivers[r] for labels in seen for r in receivers_of(config, labels)}
-            muting_it = muting.get(rule.key, ())
-            outcomes.append(with_static(outcome, receivers, muting_it, self.asked.require_told))
+            outcome = with_static(found[rule.key], receivers, muting.get(rule.key, ()), self.asked.require_told)
+            outcomes.append(outcome)
         return tuple(outcomes)
 
     def _unreached(self, outcomes: Sequence[RuleOutcome]) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ def needed_s(config: AlertConfig, proven: Proven) -> float:
     waits = [
         route.group_wait_s
         for result in proven.results
-        for route in match_routes(config.route, labels_of(config, proven, result))
+        for route in match_routes(config.route, alert_labels(config, proven.subject.rule, result))
     ]
     # What is played with a past has it all behind it but the waits, and what is left of its `for`.
     rise_s = proven.subject.span_s if proven.within_s is None else proven.within_s
@@ -140,11 +140,6 @@ def fastest(interval_s: float, wanted: float) -> float:
     return min(wanted, max(1.0, interval_s / _LEAST_TICK_REAL_S))
 
 
-def labels_of(config: AlertConfig, proven: Proven, result: Mapping[str, str]) -> dict[str, str]:
-    """The labels under which Alertmanager will see one result of the rule."""
-    return alert_labels(config, proven.subject.rule, result)
-
-
 def marked(proven: Proven) -> bool:
     """Whether all results carry the rule's own mark, so that other rules' series cannot be taken for its."""
     return all(any(proven.guess.mark in value for value in result.values()) for result in proven.results)
@@ -163,9 +158,9 @@ def make_waves(
         shown = by_metric(one.guess.series)
         queried = looks_at(rule, records)
         sides = [side for expr in exprs for side in one_sides(expr)]
-        mine = [parts(config, labels_of(config, one, result)) for result in one.results]
+        mine = [parts(config, alert_labels(config, one.subject.rule, result)) for result in one.results]
         sources, targets = (set[Part]().union(*(each[side] for each in mine)) for side in (0, 1))
-        groups = groups_of(config, (labels_of(config, one, result) for result in one.results))
+        groups = groups_of(config, (alert_labels(config, one.subject.rule, result) for result in one.results))
         need_s, lasts_s = needed_s(config, one), held_to_s(one)
         wave = next(
             (
@@ -225,7 +220,7 @@ def foreign_to(config: AlertConfig, records: Mapping[str, Rule], proven: Sequenc
         for mark in {proven[other].guess.mark for other in others}:
             for result in one.results:
                 theirs = {key: value.replace(one.guess.mark, mark) for key, value in result.items()}
-                found.append(labels_of(config, one, theirs))
+                found.append(alert_labels(config, one.subject.rule, theirs))
     return found
 
 
