@@ -278,7 +278,7 @@ def _load(file: Path, host: str, users: int) -> tuple[LoadTotals, float]:
     load = LoadChild.start(spec, log=file.with_suffix(".log"), on_event=heard)
     try:
         waiting.await_true(lambda: bool(ended) or not load.alive, _LONGEST_S, 0.1)
-        most = psutil.Process(load.pid).memory_info().rss / 2**20
+        most = psutil.Process(load.pids[0]).memory_info().rss / 2**20
     finally:
         totals = load.stop()
     if not totals.reconciled:

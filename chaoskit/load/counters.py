@@ -216,13 +216,12 @@ class Counters:
         *,
         locust_requests: int,
         locust_failures: int,
-        extra: str = "",
         cut_short: Sequence[str] = (),
         exit_code: int | None = None,
     ) -> LoadTotals:
         """The whole load, after the last roll. Says, rather than hides, where the sums or Locust disagree."""
         in_flight = len(self.open) + self.cut
-        wrong = [extra] if extra else []
+        wrong = []
         if self.started != self.finished + in_flight + self.dropped:
             wrong.append(
                 f"started {self.started} is not finished {self.finished} + in flight {in_flight}"

@@ -41,6 +41,7 @@ _NAME = "load"
 SILENT_S = 5.0
 """Real seconds without a word after which a process that runs is told to be silent."""
 _LAST_LINES_S = 5.0
+_READY_S = 30.0
 _LOOK_S = 0.1
 _BEATS = 8
 """Of them to a lease."""
@@ -82,37 +83,28 @@ class LoadChild:
         *,
         log: Path,
         on_event: Callable[[Report], None],
-        ready_s: float = 30.0,
-        any_thread: bool = False,
         lease_s: float | None = None,
         processes: Processes | None = None,
     ) -> LoadChild:
         """Let it flow from `processes` (its own new ones unless given, and it ends them) and return once each is able
-        to send; what they print goes to `log`, which keeps its beginning and its end (MOST_BYTES).
+        to send; what they print goes to `log`, which keeps its beginning and its end.
 
-        `on_event` is called from reading threads, one call at a time, should return soon, and must not wait
-        for a thread that uses this object. `any_thread` as in
-        chaoskit.host.process.spawn. With `lease_s` the load ends when this process stands still for so long.
-        Raises EquipmentError, with the end of the log, when they are not ready in time, and BadInput where that is
-        the locustfile's own doing.
+        `on_event` is called from reading threads, one call at a time, and must not wait for a thread that uses this
+        object. With `lease_s` the load ends when this process stands still for so long. Raises EquipmentError when
+        they are not ready in time, and BadInput where that is the locustfile's own doing.
         """
-        processes = processes or Processes(spec.processes, own=spec.locustfile is not None, any_thread=any_thread)
+        processes = processes or Processes(spec.processes, own=spec.locustfile is not None)
         try:
             load = cls(spec, processes, processes.log_to(log), on_event)
         except BaseException:
             processes.stop()
             raise
         try:
-            load._begin(ready_s, lease_s)
+            load._begin(lease_s)
         except BaseException:
             load._end(0)
             raise
         return load
-
-    @property
-    def pid(self) -> int:
-        """The first child's process id."""
-        return self._children[0].pid
 
     @property
     def pids(self) -> list[int]:
@@ -127,11 +119,10 @@ class LoadChild:
     def flows(self, timeout_s: float) -> bool:
         """Wait for `first_window`, at most that long; false at once when the load is down or over."""
         with self._news:
-            self._news.wait_for(lambda: self.first_window.is_set() or self._over_or_alone(), timeout_s)
+            self._news.wait_for(
+                lambda: self.first_window.is_set() or self._down or self._tally.totals or self.deserted, timeout_s
+            )
             return self.first_window.is_set()
-
-    def _over_or_alone(self) -> bool:
-        return bool(self._down or self._tally.totals or self.deserted)
 
     def change(self, spec: LoadSpec, timeout_s: float = 5.0) -> None:
         """Go on with another rate, number of users, mix or shape, without a gap; returns when it is in force.
@@ -181,14 +172,14 @@ class LoadChild:
                 return msgspec.structs.replace(totals, reconciled=False, detail=self._down)
             return totals
 
-    def _begin(self, ready_s: float, lease_s: float | None) -> None:
+    def _begin(self, lease_s: float | None) -> None:
         for reader in self._readers:
             reader.start()
         with self._news:
             self._tell(self._starts(lease_s))
-            self._news.wait_for(lambda: all(self._ready) or self._down, ready_s)
+            self._news.wait_for(lambda: all(self._ready) or self._down, _READY_S)
             if not all(self._ready):
-                why = self._down or f"not ready within {ready_s:g} s"
+                why = self._down or f"not ready within {_READY_S:g} s"
                 self._stopping = True
                 self._processes.output.close()
                 if self._refused:

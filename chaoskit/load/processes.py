@@ -28,9 +28,10 @@ _LOCUSTS = "LOCUST_"
 class Processes:
     """Of one load. In `children` are those that make requests and then, of a locustfile in several, Locust's master."""
 
-    def __init__(self, bearing: int, *, own: bool, any_thread: bool = False) -> None:
+    def __init__(self, bearing: int, *, own: bool) -> None:
         """Starts `bearing` processes that make requests, and the master where it is for a locustfile (`own`).
-        `any_thread` as in chaoskit.host.process.spawn. Raises EquipmentError."""
+
+        Raises EquipmentError."""
         self.children: list[Child] = []
         self.bearing = bearing
         self._meeting: tempfile.TemporaryDirectory[str] | None = None
@@ -48,7 +49,6 @@ class Processes:
                         stdout=subprocess.PIPE,
                         stderr=self.output.fd,
                         env={key: value for key, value in os.environ.items() if not key.startswith(_LOCUSTS)},
-                        any_thread=any_thread,
                     )
                 )
         except BaseException:

@@ -18,10 +18,9 @@ from chaoskit.history import read_history
 from chaoskit.host.ports import reserve
 from chaoskit.localize.configuration import Ports, localize
 from chaoskit.localize.doors import Door, DoorBook
-from chaoskit.rehearse.drill import PROFILE, Drill, profile_text
+from chaoskit.rehearse.drill import PROFILE, Drill, profile_text, promise_text
 from chaoskit.rehearse.marker import mark
 from chaoskit.rehearse.outcome import RuleOutcome, judge_wave, unrehearsed, worse
-from chaoskit.rehearse.promise import write
 from chaoskit.rehearse.promtool import dumped
 from chaoskit.rehearse.stack import RehearsalStack, scrape_series_only
 from chaoskit.rehearse.target import Script, SeriesTarget
@@ -144,7 +143,7 @@ def _header(
     sources = {key: text for key, text in config.sources.items() if not key.startswith("promise:")}
     sources[f"scenario:{drill.name}.yml"] = drill.text
     sources[f"profile:{PROFILE}"] = profile_text(drill.plan.time_scale)
-    sources["promise:promise.yml"] = write(drill.plan.config.promise)
+    sources["promise:promise.yml"] = promise_text(drill.plan.config.promise)
     return Header(
         schema=SCHEMA,
         run_id=drill.name,

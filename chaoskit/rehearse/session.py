@@ -20,12 +20,11 @@ from chaoskit.hop import Hop
 from chaoskit.observe.pressure import is_busy
 from chaoskit.rehearse.apart import with_own_groups
 from chaoskit.rehearse.derive import BUG, exprs_of, recording_rules
-from chaoskit.rehearse.drill import Drill, Given, given_drill, wave_drill
+from chaoskit.rehearse.drill import Drill, Given, computed_notices, given_drill, promise_text, wave_drill
 from chaoskit.rehearse.inputs import Asked
 from chaoskit.rehearse.lanes import Lane, deal, play, took_s
 from chaoskit.rehearse.outcome import Rehearsed, RuleOutcome, unrehearsed, with_static
 from chaoskit.rehearse.perform import Performed
-from chaoskit.rehearse.promise import NAME, computed_notices, write
 from chaoskit.rehearse.proof import Engine, Proven, Subject, edges, prove, roused
 from chaoskit.rehearse.unit_tests import AGAIN, GroupRow, played
 from chaoskit.rehearse.usable import Chooser
@@ -87,7 +86,7 @@ class Session:
             findings=tuple(dict.fromkeys(findings)),
             unreached=self._unreached(outcomes),
             notes=tuple(dict.fromkeys(done.notes)),
-            promise="given" if self.asked.promise_given else NAME,
+            promise="given" if self.asked.promise_given else "computed",
             took_s=time.monotonic() - begun,
             codes=(*done.codes, *(ExitCode.USAGE for row in left_out if row.hop is Hop.SCENARIO)),
             tests=tuple(played(row, done.ended) for row in tests),
@@ -356,7 +355,7 @@ class Session:
         notices: dict[tuple[str, str], PromisedNotice] = {}
         for one in rules:
             notices |= computed_notices(self.asked.config, one.rule, [one.rule.labels])
-        return write(replace(self.asked.config.promise, notices=notices))
+        return promise_text(replace(self.asked.config.promise, notices=notices))
 
 
 _FASTER = 1.05

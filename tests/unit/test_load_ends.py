@@ -41,7 +41,7 @@ def test_load_is_bounded_in_time_and_count(start: Start, bounded: dict[str, Any]
 
 def test_a_death_is_told_once_with_what_is_known(start: Start) -> None:
     load, heard = start(rate=50.0)
-    os.kill(load.pid, signal.SIGKILL)
+    os.kill(load.pids[0], signal.SIGKILL)
     heard.wait(lambda states: states[-1].state == "down", LoadState)
     totals = load.stop()
     assert heard.states() == ["ready", "down"]
@@ -113,7 +113,7 @@ def test_a_listener_that_fails_is_told_instead_of_unheard_load(target: Target, t
 def test_a_load_that_hangs_is_killed(start: Start) -> None:
     """Stopping is bounded even where the child obeys nothing; what its windows told remains."""
     load, _ = start(rate=50.0)
-    os.kill(load.pid, signal.SIGSTOP)
+    os.kill(load.pids[0], signal.SIGSTOP)
     totals = load.stop(0.2)
     assert not load.alive
     assert totals.started > 0
@@ -131,7 +131,7 @@ def test_a_parent_that_stands_still_does_not_go_on_loading_the_target(target: Ta
         load = LoadChild.start(spec, log=log, on_event=lambda event: None, lease_s=2.0)
         assert load.first_window.wait(10)
         threading.Event().wait(2.3)
-        sys.stdout.write(f"{load.pid} {load.alive}\\n")
+        sys.stdout.write(f"{load.pids[0]} {load.alive}\\n")
         sys.stdout.flush()
         threading.Event().wait(60)
     """
@@ -158,9 +158,9 @@ def test_a_parent_that_stands_still_does_not_go_on_loading_the_target(target: Ta
 def test_a_generator_that_stood_still_says_so_of_every_second(start: Start, model: dict[str, Any]) -> None:
     load, heard = start(**model)
     heard.wait(lambda windows: len(windows) >= 2)
-    os.kill(load.pid, signal.SIGSTOP)
+    os.kill(load.pids[0], signal.SIGSTOP)
     threading.Event().wait(3.5)
-    os.kill(load.pid, signal.SIGCONT)
+    os.kill(load.pids[0], signal.SIGCONT)
     heard.wait(lambda windows: sum(not window.beats for window in windows) >= 2)
     assert heard.states() == ["ready"]
     still = [window for window in heard.of(LoadWindow) if not window.beats]
@@ -199,14 +199,14 @@ def test_a_generator_that_hangs_is_told_once_and_so_is_that_it_is_heard_again(
     load.stop()
     assert heard.states()[:3] == ["ready", "silent", "heard"]
     silent = heard.of(LoadState)[1]
-    assert f"load (pid {load.pid}) has said nothing for 1 s: it hangs" in silent.detail
+    assert f"load (pid {load.pids[0]}) has said nothing for 1 s: it hangs" in silent.detail
     assert "see load.log" in silent.detail
 
 
 def test_a_generator_that_a_signal_stopped_is_told_as_such(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "SILENT_S", 0.8)
     load, heard = start(rate=20.0)
-    os.kill(load.pid, signal.SIGSTOP)
+    os.kill(load.pids[0], signal.SIGSTOP)
     heard.wait(lambda states: states[-1].state == "silent", LoadState)
     assert "a signal stopped it" in heard.of(LoadState)[-1].detail
     load.stop(0.1)

@@ -12,11 +12,10 @@ from chaoskit.alerting.config import load_config, load_texts
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.errors import Place
 from chaoskit.faults.series import Scripted, constant
-from chaoskit.rehearse.drill import Drill, wave_drill
+from chaoskit.rehearse.drill import Drill, computed_notices, promise_text, wave_drill
 from chaoskit.rehearse.inputs import ASSUMED, Asked
 from chaoskit.rehearse.lanes import deal
 from chaoskit.rehearse.perform import scaled_rules, with_rules
-from chaoskit.rehearse.promise import computed_notices, write
 from chaoskit.rehearse.session import Session
 from chaoskit.rehearse.unit_tests import GivenTest
 from chaoskit.rehearse.waves import make_waves, muted_by, scale_for
@@ -145,7 +144,7 @@ def test_an_alert_that_other_series_at_rest_make_true_is_played_without_them(
     high = proven(replace(critical, expr="queue > 50"), 2, "queue")
     high = replace(high, guess=replace(high.guess, series=(replace(high.guess.series[0], rest=constant(40)),)))
     other = proven(replace(third, expr="other > 5"), 3, "other")
-    waves = [{one.subject.number for one in wave} for wave in of._waves([low, high, other], {}, 120)]
+    waves = [{one.subject.number for one in wave} for wave in of._waves([low, high, other], 120)]
     assert sorted(waves, key=len) == [{1}, {2, 3}]
 
 
@@ -192,7 +191,7 @@ def test_the_computed_promise_is_a_promise_file_that_holds_for_its_own_configura
     for each in alerts(config)[:3]:
         notices |= computed_notices(config, each, [each.labels])
     file = tmp_path / "promise.yml"
-    file.write_text(write(replace(config.promise, notices=notices)), encoding="utf-8")  # type: ignore[arg-type]
+    file.write_text(promise_text(replace(config.promise, notices=notices)), encoding="utf-8")  # type: ignore[arg-type]
     read_back = load_config(None, [str(tmp_path / "rules.yml")], tmp_path / "am.yml", tmp_path / "prometheus.yml", file)
     assert read_back.promise.notices["Errors", "pager"].group_wait_s == 10
     assert read_back.promise.notices["Errors", "pager"].for_s == 120

@@ -24,8 +24,7 @@ from chaoskit.events import AnyEvent, Notice, Suppression
 from chaoskit.explain.alert import explain
 from chaoskit.fold import Episode
 from chaoskit.gate.coverage import could_prove
-from chaoskit.rehearse.drill import planned
-from chaoskit.rehearse.promise import computed_notices
+from chaoskit.rehearse.drill import computed_notices, planned
 from chaoskit.scenario.loader import load_scenario
 from chaoskit.verify.verdict import Result
 from chaoskit.verify.verify import verify
