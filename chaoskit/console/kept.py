@@ -12,10 +12,9 @@ from typing import Any
 from chaoskit.console.stream import read_verdict
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.files import HISTORY, read_regular
-from chaoskit.report.text import observed
+from chaoskit.report.changes import changes
 from chaoskit.report.written import PAGE, VERDICT
 from chaoskit.safety.survey import run_folders
-from chaoskit.verify.verdict import Verdict
 
 _MOST = 200
 _KINDS = {
@@ -87,31 +86,11 @@ def _folder(out: Path, name: str) -> Path:
 
 
 def compared(out: Path, old: str, new: str) -> Mapping[str, Any]:
-    """Two runs' verdicts, row beside row; raises BadInput where one of them has none."""
+    """Two runs' verdicts, and what differs between them; raises BadInput where one of them has none."""
     verdicts = []
     for name in (old, new):
         verdict = read_verdict(_folder(out, name))
         if verdict is None:
             raise BadInput(Problem(Place(name), "this run has no verdict", f"chaoskit verify {name}"))
         verdicts.append(verdict)
-    rows = [_rows(verdict) for verdict in verdicts]
-    lines = []
-    for key in dict.fromkeys([*rows[1], *rows[0]]):
-        before, after = rows[0].get(key), rows[1].get(key)
-        lines.append({"about": key[0], "hop": key[1], "to": key[2], "before": before, "after": after})
-    lines.sort(key=lambda one: _results(one)[0] == _results(one)[1])
-    return {"names": (old, new), "verdicts": verdicts, "lines": lines}
-
-
-def _results(line: Mapping[str, Any]) -> tuple[str, str]:
-    return tuple(one["result"] if one else "" for one in (line["before"], line["after"]))  # type: ignore[return-value]
-
-
-def _rows(verdict: Verdict) -> dict[tuple[str, str, str], dict[str, str]]:
-    return {
-        (row.about, str(row.hop), row.to): {
-            "result": str(row.result),
-            "observed": observed(row.observed) if row.allowed is not None else row.rests_on,
-        }
-        for row in verdict.rows
-    }
+    return {"names": (old, new), "verdicts": verdicts, "changes": changes(*verdicts)}

@@ -27,6 +27,7 @@ from chaoskit.report.html_notices import told
 from chaoskit.report.html_tables import banner
 from chaoskit.report.live import PHASES, countdowns, promised_next
 from chaoskit.report.load import load_line
+from chaoskit.report.notes import Note
 from chaoskit.report.terminal import describe, hops_of
 from chaoskit.report.text import allowed, clean, real, seconds, shortened
 from chaoskit.units import amount
@@ -101,7 +102,7 @@ def fragments(place: Place, drill: Drill, watched: Watched | None, now: float) -
         "faults": lambda: {"faults": _faults(live, now)},
         "alerts": lambda: {"alerts": _alerts(live, now)},
         "trouble": lambda: {"troubles": live.progress.fold.trouble[-6:] if live else []},
-        "timeline": lambda: {"shown": _picture(live, now)},
+        "timeline": lambda: {"shown": _picture(live, watched.notes if watched else (), now)},
         "notices": lambda: _notices(live, now),
         "notes": lambda: {"notes": watched.notes if watched else []},
         "rest": dict,
@@ -221,10 +222,10 @@ def _heard(alert: Any, episode: Any) -> list[str]:
     return [*told_, *(f"{n.to}: all-clear" for n in alert.notices if n.door in episode.cleared)]
 
 
-def _picture(live: Live | None, now: float) -> dict[str, Any] | None:
+def _picture(live: Live | None, notes: Sequence[Note], now: float) -> dict[str, Any] | None:
     if live is None or "steps" not in live.progress.fold.phases:
         return None
-    return live.picture(live.progress.fold.phases.get("stopping", now))
+    return live.picture(live.progress.fold.phases.get("stopping", now), notes)
 
 
 def _notices(live: Live | None, now: float) -> dict[str, Any]:

@@ -7,6 +7,7 @@ picture.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from chaoskit.errors import BadInput
@@ -15,6 +16,7 @@ from chaoskit.history import History
 from chaoskit.plan.model import Plan
 from chaoskit.report.html import DAMAGED, Read, timeline
 from chaoskit.report.html_axis import Axis
+from chaoskit.report.notes import Note
 from chaoskit.run.progress import Progress
 from chaoskit.verify.case import case_of
 from chaoskit.verify.evidence import Evidence
@@ -57,9 +59,9 @@ class Live:
             self.zero - _LEAD * self._length_s, self.zero + self._length_s, self.zero, self.header.time_scale, now=now
         )
 
-    def picture(self, now: float) -> dict[str, Any]:
-        """The timeline as the report's templates take it."""
-        return timeline(self.read(now))
+    def picture(self, now: float, written: Sequence[Note] = ()) -> dict[str, Any]:
+        """The timeline as the report's templates take it; `written` are people's notes."""
+        return timeline(self.read(now), written)
 
     def read(self, now: float) -> Read:
         """The history so far, put in order; unjudged."""
