@@ -118,6 +118,8 @@ class Console:
         self.pictures = Pictures(self.draw, self.look)
         self.mirror = Mirror(settings.scratch)
         self.over = asyncio.Event()
+        self.missing: list[dict[str, str]] = []
+        """What `chaoskit doctor` misses on this machine."""
 
     def app(self) -> Door:
         """What answers requests, behind the door."""
@@ -161,11 +163,21 @@ class Console:
     def draw(self) -> Mapping[str, str]:
         """The newest picture of the drill; nothing where there is none."""
         drill = self.desk.drill
-        return {} if drill is None else pages.fragments(self.place, drill, self.watched, self.clock())
+        return {} if drill is None else pages.fragments(self._place, drill, self.watched, self.clock())
+
+    @property
+    def _place(self) -> Place:
+        return replace(self.place, ending=self.over.is_set())
+
+    async def examine(self) -> None:
+        """Asks `chaoskit doctor` what is missing here, for the page before a drill."""
+        code, said = await carried_out(["doctor", "--format", "json"], self.settings.scratch)
+        with contextlib.suppress(msgspec.DecodeError):
+            lines = msgspec.json.decode(said, type=list[dict[str, str]])
+            self.missing = [line for line in lines if line.get("state") == "missing"] if code else []
 
     def _page(self, request: Request, template: str, **parts: Any) -> HTMLResponse:
-        place = replace(self.place, ending=self.over.is_set())
-        return HTMLResponse(pages.page(template, place, request.state.nonce, **parts))
+        return HTMLResponse(pages.page(template, self._place, request.state.nonce, **parts))
 
     async def _enter(self, request: Request) -> Response:
         if not self.key.is_token(request.query_params.get("token", "")):
@@ -193,6 +205,7 @@ class Console:
             broken=[run for run in found.runs if run.may_be_broken],
             runs=kept.runs(self.settings.out)[:5],
             drill=self.desk.drill,
+            missing=self.missing,
         )
 
     def _plan(self, request: Request) -> Response:
@@ -400,6 +413,7 @@ async def _serve(settings: Settings, sockets: Sequence[socket.socket]) -> ExitCo
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, told)
     drawing = asyncio.create_task(console.pictures.run())
+    examining = asyncio.create_task(console.examine()) if console.desk.begins else None
     serving = asyncio.create_task(server.serve(list(sockets)))
     try:
         await asyncio.wait(
@@ -412,6 +426,8 @@ async def _serve(settings: Settings, sockets: Sequence[socket.socket]) -> ExitCo
                 await asyncio.sleep(0.1)
     finally:
         drawing.cancel()
+        if examining is not None:
+            examining.cancel()
         server.should_exit = True
         console.mirror.end()
         await asyncio.wait([serving], timeout=5)
