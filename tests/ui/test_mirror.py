@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import csv
+import http.client
 import io
 import json
+import os
+import signal
 import stat
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +19,13 @@ import msgspec
 import psutil
 import pytest
 
+from chaoskit import bundle
+from chaoskit.console.beside import ABOUT, Told
+from chaoskit.console.door import new_token
 from chaoskit.console.proxy import SOCKET
+from chaoskit.console.server import listen
 from chaoskit.events import End, FaultOk, LoadNames, LoadWindow, NameCounts, decode
+from chaoskit.safety.state import me
 from tests.ui.replaying import Replay, Served, serving
 
 
@@ -177,3 +187,29 @@ def test_after_the_end_it_says_stopped_and_the_next_run_begins_with_empty_books(
     after = json.loads(served.ask("GET", "/bands.json")[2])
     assert after["bands"] == []
     assert after["run"] != before["run"]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_console_that_is_killed_leaves_nothing(stopped: bool, tmp_path: Path) -> None:
+    """Neither where it and its mirror stood still before: the kernel ends the mirror within a second."""
+    sockets, port = listen(0)
+    told_ = Told(new_token(), port, str(tmp_path), str(bundle.folder()), msgspec.to_builtins(me()), "recorded")
+    (tmp_path / ABOUT).write_bytes(msgspec.json.encode(told_))
+    fds = [one.fileno() for one in sockets]
+    words = [sys.executable, "-m", "chaoskit.console", str(tmp_path), *map(str, fds)]
+    with subprocess.Popen(words, pass_fds=fds, start_new_session=True) as console:
+        asked = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        asked.request("GET", "/locust/stats/requests", headers={"Cookie": f"chaoskit-{port}={told_.token}"})
+        assert asked.getresponse().status == 200
+        asked.close()
+        (mirror,) = psutil.Process(console.pid).children(recursive=True)
+        for one in (mirror.pid, console.pid) if stopped else ():
+            os.kill(one, signal.SIGSTOP)
+        console.kill()
+    end = time.monotonic() + 1
+    while mirror.is_running() and mirror.status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    for each in sockets:
+        each.close()
