@@ -20,7 +20,8 @@ from chaoskit.gate.gate import Outcome
 from chaoskit.gate.view import reasons_of
 from chaoskit.markdown import document, folded, plain, table
 from chaoskit.report.html import began_at, render
-from chaoskit.report.text import in_words, real, shortened
+from chaoskit.report.html_causes import Cause, causes
+from chaoskit.report.text import real, shortened
 from chaoskit.report.written import MARKDOWN, PAGE
 from chaoskit.surroundings import leave
 from chaoskit.units import amount
@@ -198,7 +199,8 @@ def _not_played(one: LeftOut) -> dict[str, Any]:
 
 
 def _line(folder: Path, outcome: Outcome) -> dict[str, Any]:
-    reasons = [in_words(reason) for reason in reasons_of(outcome)]
+    verdict = outcome.verdict
+    reasons = [_because(one) for one in causes(verdict.rows)] if verdict else reasons_of(outcome)
     told, fired = notices_and_alerts([outcome])
     before = outcome.folder.with_name(outcome.candidate.name) / PAGE
     there = before.is_file() and before.parent != outcome.folder
@@ -215,6 +217,15 @@ def _line(folder: Path, outcome: Outcome) -> dict[str, Any]:
         "reasons": [shortened(reason, 600) for reason in reasons[:_MOST_REASONS]],
         "more": max(0, len(reasons) - _MOST_REASONS),
     }
+
+
+def _because(one: Cause) -> str:
+    """A cause in a sentence: the first of its rows, and how many there are."""
+    if len(one.rows) == 1:
+        said = f"{one.rows[0].who}: {one.head}"
+    else:
+        said = f"{one.head}: {one.rows[0].who}: {one.rows[0].what}, and {len(one.rows) - 1 + one.more} more"
+    return said + (f"; governed by {one.governed}" if one.governed else "")
 
 
 def _markdown(shown: Mapping[str, Any]) -> str:

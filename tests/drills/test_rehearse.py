@@ -155,6 +155,9 @@ def test_a_team_with_only_rules_and_routes_learns_who_would_be_paged_when_and_wi
     assert "inject: series" in rules["Watchdog"]["stub"]
     assert "group_wait: 10s" in (team.folder / "promise.yml").read_text()
     assert 'failures="0"' in (team.folder / "junit.xml").read_text()
+    summary = (team.folder / "chaoskit-runs" / "latest" / "summary.md").read_text()
+    assert summary.startswith("## chaoskit rehearse\n\n2 of 3 alert rules rehearsed")
+    assert "| ManyErrors | pager (pagerduty) |" in summary
     (history,) = (team.folder / "chaoskit-runs").glob("2*/**/events.jsonl")
     assert {row.result for row in verify(read_history(history)).rows if row.hop == "notify"} == {"PASS"}
 

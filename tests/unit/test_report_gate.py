@@ -278,7 +278,7 @@ def test_a_gate_shows_a_scenario_that_is_wrong_beside_those_that_it_plays(
     (tmp_path / "broken.yml").write_text(BROKEN)
 
     def play(gate: Gate, schedule: Schedule) -> list[Outcome]:
-        (tmp_path / "played").mkdir()
+        (tmp_path / "played").mkdir(exist_ok=True)
         (member,) = schedule.stacks[0].members
         kept = verify(recorded("kept"))
         return [Outcome(member, 0, 12.0, tmp_path / "played", 1, 1, kept)]
@@ -296,6 +296,8 @@ def test_a_gate_shows_a_scenario_that_is_wrong_beside_those_that_it_plays(
     rows = {one["name"]: one for one in json.loads(summary.read_bytes())["scenarios"]}
     assert {name: one["exit_code"] for name, one in rows.items()} == {"worker-unhealthy": 0, "broken": 2}
     assert rows["broken"]["reasons"][0].startswith(place)
+    assert run([*command, "--format", "markdown"]) is ExitCode.USAGE
+    assert capsys.readouterr().out.startswith("## chaoskit gate: do not release\n"), "and nothing else there"
     page = " ".join(read_page(summary.with_name(INDEX).read_bytes()).text.split())
     assert f"UNKNOWN broken not played {place}" in page
     cases = {case.get("name"): case for case in ET.fromstring(file.read_bytes()).iter("testcase")}
