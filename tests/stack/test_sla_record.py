@@ -21,7 +21,7 @@ from chaoskit.errors import BadInput, ExitCode
 from chaoskit.host.ports import reserve
 from chaoskit.sla.begin import write_targets
 from chaoskit.sla.compute import compliance
-from chaoskit.sla.model import DAY_S, Slice
+from chaoskit.sla.model import DAY_S, Slice, Window
 from chaoskit.sla.record import record
 from chaoskit.sla.store import Store, open_store
 from chaoskit.sla.targets import Targets, load_targets, parse_targets
@@ -127,6 +127,19 @@ def test_a_gap_without_a_reset_is_one_row_and_one_with_a_reset_is_unknown(world:
         assert dark == [210 * 60, 215 * 60, 220 * 60, 225 * 60]
         after = next(one for one in found if one.starts_at == begin + 230 * 60)
         assert after.coverage == 1 - 7 / 300
+
+
+def test_a_window_over_a_gap_counts_all_events_and_knows_no_less(world: World) -> None:
+    begin = world.told.begin + HOUR_S
+    window = Window("range", "two hours", begin, begin + 2 * HOUR_S, "UTC")
+    with world.store() as store:
+        found = compliance(store, targets_at(world.url), window, now=int(time.time()), environments=["live"])
+    uptime, errors = (next(one for one in found if one.level == level) for level in ("uptime", "errors"))
+    assert (errors.counted, errors.unknown) == (
+        world.told.rose(REQUESTS, begin, begin + 2 * HOUR_S, environment="live"),
+        0,
+    )
+    assert (uptime.unknown, uptime.compliant) == (40 * 60, False)  # a minute down of 80
 
 
 def test_up_down_and_unknown_seconds_are_those_of_the_samples(world: World) -> None:
