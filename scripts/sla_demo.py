@@ -23,7 +23,8 @@ from chaoskit.cli import run
 from chaoskit.cli.console import say
 from chaoskit.host.ports import reserve
 from chaoskit.rehearse.promtool import ask
-from chaoskit.sla.windows import Window, month_of
+from chaoskit.sla.model import Window
+from chaoskit.sla.windows import month_of
 from chaoskit.stack.binaries import cache_folder, require
 from chaoskit.stack.monitoring import start_prometheus
 

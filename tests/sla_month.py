@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
+import tempfile
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 from chaoskit.observe.alert_states import labels_of
-from chaoskit.sla.compute import remember
+from chaoskit.sla.compute import compliance, remember
 from chaoskit.sla.episodes import fingerprint
+from chaoskit.sla.incidents import Known
 from chaoskit.sla.model import SLICE_S, Episode, Planned, Slice
+from chaoskit.sla.page import page
+from chaoskit.sla.report import Report
 from chaoskit.sla.store import Store, open_store
+from chaoskit.sla.stories import read, story_of
 from chaoskit.sla.targets import Targets, load_targets
 from chaoskit.sla.windows import Window, month
 
@@ -72,10 +81,28 @@ PLANNED = Planned(PRODUCTION, at(20, "14:00"), at(20, "15:00"), "maintenance", "
 def filled(folder: Path) -> tuple[Store, Targets]:
     """A store with all of November, and its targets; close the store."""
     targets = targets_in(folder)
-    store = open_store(folder / "levels.db")
-    remember(store, targets, at(1))
-    for level in targets.levels:
-        store.set_meta(f"evidence/{level.name}", level.evidence)
+    (folder / "levels.db").write_bytes(_november())
+    return open_store(folder / "levels.db"), targets
+
+
+@cache
+def _november() -> bytes:
+    """The store's file, made once."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        targets = targets_in(folder)
+        with open_store(folder / "levels.db") as store:
+            remember(store, targets, at(1))
+            for level in targets.levels:
+                store.set_meta(f"evidence/{level.name}", level.evidence)
+            store.write(PRODUCTION, _slices(), episodes=EPISODES, recorded_at=NOW)
+            store.plan(PLANNED)
+        with contextlib.closing(sqlite3.connect(folder / "levels.db")) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return (folder / "levels.db").read_bytes()
+
+
+def _slices() -> list[Slice]:
     slices = []
     for begin in range(NOVEMBER.starts_at, NOVEMBER.ends_at, SLICE_S):
         end, down = begin + SLICE_S, DOWN.get(begin, 0.0)
@@ -87,6 +114,17 @@ def filled(folder: Path) -> tuple[Store, Targets]:
         failed = 40.0 if down and begin < at(6) else 0.0
         slices.append(Slice(PRODUCTION, "errors", begin, end, good=1000 - failed, total=1000.0))
         slices.append(Slice(PRODUCTION, "cache", begin, end, good=900.0, total=1000.0))
-    store.write(PRODUCTION, slices, episodes=EPISODES, recorded_at=NOW)
-    store.plan(PLANNED)
-    return store, targets
+    return slices
+
+
+def november_page(folder: Path) -> bytes:
+    """November's page, with one alert of a hostile name more."""
+    store, targets = filled(folder)
+    with store:
+        hostile = replace(episode("<script>alert(1)</script>", at(28), at(28, "00:10")), severity="x\"'&<b>")
+        store.write_episodes(PRODUCTION, [hostile])
+        results = compliance(store, targets, NOVEMBER, now=NOW)
+        reads = read(store, targets, NOVEMBER, results)
+        planned = store.planned(None, NOVEMBER.starts_at, NOVEMBER.ends_at)
+        told = [story_of(one, NOVEMBER, targets, Known()) for one in reads]
+        return page(Report(NOVEMBER, results, (), planned), reads, told)

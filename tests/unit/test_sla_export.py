@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,16 @@ def of(found: dict[tuple[str, frozenset[tuple[str, str]]], float], name: str, **
     ]
 
 
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporter]:
+    """What is shown on November's last day."""
+    store, targets = filled(tmp_path_factory.mktemp("running"))
+    with store:
+        exporter = Exporter(store, targets, lambda: at(30, "12:00"))
+        exporter.refresh()
+        yield exporter
+
+
 def test_the_gauges_tell_what_the_report_tells(tmp_path: Path) -> None:
     store, targets = filled(tmp_path)
     with store:
@@ -57,12 +69,8 @@ def test_the_gauges_tell_what_the_report_tells(tmp_path: Path) -> None:
         assert of(samples(exporter.text()), "downtime_seconds", **where) == [45]
 
 
-def test_a_month_that_runs_is_marked(tmp_path: Path) -> None:
-    store, targets = filled(tmp_path)
-    with store:
-        exporter = Exporter(store, targets, lambda: at(30, "12:00"))
-        exporter.refresh()
-        found = samples(exporter.text())
+def test_a_month_that_runs_is_marked(running: Exporter) -> None:
+    found = samples(running.text())
     assert of(found, "running", window="2026-11", span="month", environment=PRODUCTION) == [1]
     assert of(found, "running", window="2026-Q4", span="quarter") == [1]
 
@@ -73,12 +81,8 @@ def test_thirteen_months_and_five_quarters_are_shown() -> None:
     assert names[13:] == ["2026-Q4", "2026-Q3", "2026-Q2", "2026-Q1", "2025-Q4"]
 
 
-def test_the_alerts_of_the_bundle_read_what_is_exported(tmp_path: Path) -> None:
-    store, targets = filled(tmp_path)
-    with store:
-        exporter = Exporter(store, targets, lambda: at(30, "12:00"))
-        exporter.refresh()
-        exported = samples(exporter.text())
+def test_the_alerts_of_the_bundle_read_what_is_exported(running: Exporter) -> None:
+    exported = samples(running.text())
     groups = yaml.safe_load((folder() / "sla_alerts.yml").read_text())["groups"]
     asked = [one for group in groups for rule in group["rules"] for one in selectors(rule["expr"])]
     mine = [{each.label: each.value for each in one.matchers} for one in asked]
@@ -89,26 +93,42 @@ def test_the_alerts_of_the_bundle_read_what_is_exported(tmp_path: Path) -> None:
         assert of(exported, name, **one), (name, one)
 
 
-def test_it_answers_scrapes_on_loopback_until_it_is_ended_and_says_that_a_port_is_taken(tmp_path: Path) -> None:
-    store, targets = filled(tmp_path)
+def test_it_answers_scrapes_on_loopback_until_it_is_ended_and_says_that_a_port_is_taken(running: Exporter) -> None:
     ready, ended, ports = threading.Event(), threading.Event(), []
 
     def begun(port: int) -> None:
         ports.append(port)
         ready.set()
 
-    with store:
-        exporter = Exporter(store, targets, lambda: NOW)
-        exporter.refresh()
-        thread = threading.Thread(target=exporter.serve, args=("127.0.0.1", 0, begun, ended, print))
-        thread.start()
-        try:
-            assert ready.wait(20)
-            answer = requests.get(f"http://127.0.0.1:{ports[0]}/metrics", timeout=20)
-            assert "chaoskit_sla_compliant{" in answer.text
-            with pytest.raises(EquipmentError, match="cannot listen"):
-                exporter.serve("127.0.0.1", ports[0], begun, ended, print)
-        finally:
-            ended.set()
-            thread.join(20)
+    thread = threading.Thread(target=running.serve, args=("127.0.0.1", 0, begun, ended, print))
+    thread.start()
+    try:
+        assert ready.wait(20)
+        answer = requests.get(f"http://127.0.0.1:{ports[0]}/metrics", timeout=20)
+        assert "chaoskit_sla_compliant{" in answer.text
+        with pytest.raises(EquipmentError, match="cannot listen"):
+            running.serve("127.0.0.1", ports[0], begun, ended, print)
+    finally:
+        ended.set()
+        thread.join(20)
     assert not thread.is_alive()
+
+
+def test_a_store_that_fails_is_said_and_what_was_shown_stays(tmp_path: Path) -> None:
+    store, targets = filled(tmp_path)
+    said: list[str] = []
+    ended = threading.Event()
+
+    def tell(line: str) -> None:
+        said.append(line)
+        ended.set()
+
+    with store:
+        exporter = Exporter(store, targets, lambda: at(30, "12:00"))
+        exporter.refresh()
+        shown = exporter.text()
+        with sqlite3.connect(tmp_path / "levels.db") as connection:
+            connection.execute("DROP TABLE sla_slice")
+        exporter.serve("127.0.0.1", 0, lambda port: None, ended, tell, every_s=0.05)
+        assert exporter.text() == shown
+    assert "sla_slice" in said[0] or "levels.db" in said[0]

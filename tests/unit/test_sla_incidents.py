@@ -13,6 +13,8 @@ from chaoskit.sla.known import Silence, Word, known
 from chaoskit.sla.stories import stories
 from tests.sla_month import DOWN, EPISODES, NOVEMBER, NOW, at, filled
 
+CONFIG = config_of()
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -71,11 +73,11 @@ def test_figures_stand_by_severity_and_alert(told: Story) -> None:
 
 def test_what_a_witness_heard_counts_and_else_what_is_promised() -> None:
     down = EPISODES[0]
-    promised = known(config_of()).notice(down)
+    promised = known(CONFIG).notice(down)
     assert promised is not None
     assert (promised.after_s, promised.heard) == (70, False)
     words = [Word(down.active_at + 83.0, {**down.labels, "job": "insa-crm"}), Word(down.active_at + 10.0, down.labels)]
-    heard = known(config_of(), words).notice(down)
+    heard = known(CONFIG, words).notice(down)
     assert heard is not None
     assert (heard.after_s, heard.heard) == (83.0, True)
 
@@ -84,7 +86,7 @@ def test_the_first_silence_of_an_alert_stands_for_somebody_at_work() -> None:
     matcher = '{"name": "alertname", "value": "Metrics.+", "isRegex": true, "isEqual": true}'
     text = f'[{{"id": "1", "startsAt": "2026-11-05T10:04:15Z", "matchers": [{matcher}]}}]'
     some = msgspec.json.decode(text, type=list[Silence])
-    asked = known(config_of(), silenced=some).silenced
+    asked = known(CONFIG, silenced=some).silenced
     assert asked(EPISODES[0]) == 240
     assert asked(EPISODES[1]) is None
     assert asked(EPISODES[3]) is None
@@ -93,7 +95,7 @@ def test_the_first_silence_of_an_alert_stands_for_somebody_at_work() -> None:
 def test_budget_left_at_the_first_notice_is_what_was_lost_before(folder: Path) -> None:
     store, targets = filled(folder)
     with store:
-        (one,) = stories(store, targets, NOVEMBER, known(config_of()), now=NOW)
+        (one,) = stories(store, targets, NOVEMBER, known(CONFIG), now=NOW)
     first = one.outages[0]
     # Active at 10:00:15, `for` 1m, group_wait 10s: 85 s of 2,588.4 s.
     assert first.left == pytest.approx(1 - 85 / (0.001 * (30 * 86_400 - 3600)))
@@ -103,5 +105,5 @@ def test_budget_left_at_the_first_notice_is_what_was_lost_before(folder: Path) -
 def test_incidents_whose_alert_no_scenario_rehearses_are_told(folder: Path) -> None:
     store, targets = filled(folder)
     with store:
-        (one,) = stories(store, targets, NOVEMBER, known(config_of(), scenarios=scenarios()), now=NOW)
+        (one,) = stories(store, targets, NOVEMBER, known(CONFIG, scenarios=scenarios()), now=NOW)
     assert [each.rehearsed for each in one.incidents] == [True, True, False, False]

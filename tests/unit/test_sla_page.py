@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
-from chaoskit.sla.compute import compliance
-from chaoskit.sla.incidents import Known
 from chaoskit.sla.page import page
 from chaoskit.sla.report import Report
-from chaoskit.sla.stories import read, story_of
 from tests.html_page import Page
-from tests.sla_month import NOVEMBER, NOW, PRODUCTION, at, episode, filled
+from tests.sla_month import NOVEMBER, november_page
 
 
 def drawn(folder: Path) -> tuple[bytes, Page]:
-    store, targets = filled(folder)
-    with store:
-        hostile = replace(episode("<script>alert(1)</script>", at(28), at(28, "00:10")), severity="x\"'&<b>")
-        store.write_episodes(PRODUCTION, [hostile])
-        results = compliance(store, targets, NOVEMBER, now=NOW)
-        reads = read(store, targets, NOVEMBER, results)
-        planned = store.planned(None, NOVEMBER.starts_at, NOVEMBER.ends_at)
-        told = [story_of(one, NOVEMBER, targets, Known()) for one in reads]
-        made = page(Report(NOVEMBER, results, (), planned), reads, told)
-        assert page(Report(NOVEMBER, results, (), planned), reads, told) == made
+    made = november_page(folder)
+    assert november_page(folder) == made
     found = Page()
     found.feed(made.decode())
     found.close()
