@@ -214,7 +214,7 @@ class Followed:
         """In Locust's words. A page that hears `stopping` asks no more, so a drill runs until it is healed."""
         if self.watched is None:
             return "spawning" if self._told["starting"] else "ready"
-        return "running" if self._told["alive"] and self.watched.end is None else "stopped"
+        return "running" if self._told["alive"] else "stopped"
 
     def _heed(self, event: AnyEvent) -> None:
         self._account.take(event)

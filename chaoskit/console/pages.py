@@ -70,7 +70,10 @@ def state_of(drill: Drill, watched: Watched | None, now: float) -> str:
     if watched is None or watched.live is None:
         return "starting" if drill.alive else "refused"
     if watched.verdict is not None:
-        return "not-healed" if watched.verdict.exit_code == ExitCode.NOT_HEALED else "over"
+        if watched.verdict.exit_code == ExitCode.NOT_HEALED:
+            return "not-healed"
+        # One that was begun here is over once its process is: before, no other can begin.
+        return "judging" if drill.process is not None and drill.alive else "over"
     if watched.end is not None:
         if not watched.end.healed:
             return "not-healed"

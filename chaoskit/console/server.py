@@ -152,8 +152,12 @@ class Console:
         if drill.folder is not None and (self.watched is None or self.watched.folder != drill.folder):
             self._watch(drill.folder)
         folder = "" if drill.folder is None else str(drill.folder)
-        self.mirror.tell({"folder": folder, "alive": drill.alive, "starting": drill.alive and not folder})
-        return self.watched is not None and self.watched.look()
+        news = self.watched is not None and self.watched.look()
+        # The process of a terminal lives on with its page; what was begun here is at work until its process ends.
+        ended = drill.process is None and self.watched is not None and self.watched.end is not None
+        alive = drill.alive and not ended
+        self.mirror.tell({"folder": folder, "alive": alive, "starting": alive and not folder})
+        return news
 
     def _watch(self, folder: Path | None) -> None:
         if self.watched is not None:
