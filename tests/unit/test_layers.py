@@ -201,3 +201,29 @@ def test_there_is_one_runner() -> None:
     }
     assert {path: found for path, found in outside.items() if found} == {}
     assert derived_from("class Stage(runner.Runner): ...\nclass Other(Base): ...", one) == ["Stage"]
+
+
+def test_only_commands_import_the_console_and_only_its_mirror_imports_locust() -> None:
+    """A web server's parts are long to import, and Locust patches its whole process."""
+    importing = {part_of(path) for path in MODULES if "console" in imported(path)}
+    assert importing <= {"cli", "console", "__main__"}
+    locust = [path for path in (ROOT / "console").rglob("*.py") if "locust" in outside(path.read_text())]
+    assert [path.name for path in locust] == ["mirror.py"]
+    started_at_once = [
+        one for one in (ROOT / "cli").glob("*.py") if "chaoskit.console.server" in at_top(one.read_text())
+    ]
+    assert started_at_once == []
+
+
+def outside(source: str) -> set[str]:
+    """The packages that a module's text imports, anywhere in it."""
+    nodes = list(ast.walk(ast.parse(source)))
+    named = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    return {name.partition(".")[0] for name in named} | {
+        (node.module or "").partition(".")[0] for node in nodes if isinstance(node, ast.ImportFrom)
+    }
+
+
+def at_top(source: str) -> set[str]:
+    """The modules that are imported when this one is."""
+    return {node.module or "" for node in ast.parse(source).body if isinstance(node, ast.ImportFrom)}
