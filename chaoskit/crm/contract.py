@@ -6,6 +6,8 @@ Adding a metric here is all it takes; an emitter that names another one fails at
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from typing import Literal
 
 from chaoskit.crm.physics import AGENTS
@@ -17,8 +19,8 @@ Kind = Literal["counter", "gauge", "histogram"]
 class Metric:
     """One metric family; `label_sets` exist from the first scrape on."""
 
-    name: str
     kind: Kind
+    name: str
     help: str
     labels: tuple[str, ...] = ()
     label_sets: tuple[tuple[str, ...], ...] = ((),)
@@ -37,70 +39,45 @@ OPERATIONS = ("select", "insert", "update", "audit")
 
 def metrics(workers: tuple[str, ...], environment: str) -> tuple[Metric, ...]:
     """Every metric of a CRM with these worker names, in that environment."""
-    per_worker = tuple((worker,) for worker in workers)
-    success_failure = (("success",), ("failure",))
+    counter, gauge, histogram = (partial(Metric, kind) for kind in ("counter", "gauge", "histogram"))
+    agents, per_worker = tuple((agent,) for agent in AGENTS), tuple((worker,) for worker in workers)
+    requests = tuple(product(AGENTS, ("success", "error", "timeout")))
+    transactions = tuple(product(OPERATIONS, ("success", "error")))
+    changes = tuple((BREAKER, *pair) for pair in TRANSITIONS)
+    ended = (("success",), ("failure",))
+    took = "Duration of interactive agent requests, in virtual seconds."
+    waited = "Duration of database transactions, waits for connections and locks included, in virtual seconds."
+    healthy = "1: alive and beating; 0: dead, silent, or not yet three heartbeats old."
     return (
-        Metric(
-            "insa_agent_requests_total",
-            "counter",
-            "Interactive agent requests by outcome.",
-            ("agent", "status"),
-            tuple((agent, status) for agent in AGENTS for status in ("success", "error", "timeout")),
-        ),
-        Metric(
-            "insa_agent_request_duration_seconds",
-            "histogram",
-            "Duration of interactive agent requests, in virtual seconds.",
-            ("agent",),
-            tuple((agent,) for agent in AGENTS),
-            _AGENT_BUCKETS,
-        ),
-        Metric("insa_cache_hits_total", "counter", "Report look-ups answered from the cache."),
-        Metric("insa_cache_misses_total", "counter", "Report look-ups that had to compute."),
-        Metric("insa_cache_evictions_total", "counter", "Entries pushed out of the full cache."),
-        Metric("insa_circuit_breaker_state", "gauge", "0 closed, 1 half-open, 2 open.", ("breaker",), ((BREAKER,),)),
-        Metric(
+        counter("insa_agent_requests_total", "Interactive agent requests by outcome.", ("agent", "status"), requests),
+        histogram("insa_agent_request_duration_seconds", took, ("agent",), agents, _AGENT_BUCKETS),
+        counter("insa_cache_hits_total", "Report look-ups answered from the cache."),
+        counter("insa_cache_misses_total", "Report look-ups that had to compute."),
+        counter("insa_cache_evictions_total", "Entries pushed out of the full cache."),
+        gauge("insa_circuit_breaker_state", "0 closed, 1 half-open, 2 open.", ("breaker",), ((BREAKER,),)),
+        counter(
             "insa_circuit_breaker_transitions_total",
-            "counter",
             "Changes of a circuit breaker's state.",
             ("breaker", "from", "to"),
-            tuple((BREAKER, *pair) for pair in TRANSITIONS),
+            changes,
         ),
-        Metric("insa_dead_letter_queue_size", "gauge", "Messages given up and kept for a replay."),
-        Metric("insa_dlq_replays_total", "counter", "Replayed dead letters by result.", ("result",), success_failure),
-        Metric(
-            "insa_retry_attempts_total",
-            "counter",
-            "Upstream calls after a request's first, by result.",
-            ("result",),
-            success_failure,
+        gauge("insa_dead_letter_queue_size", "Messages given up and kept for a replay."),
+        counter("insa_dlq_replays_total", "Replayed dead letters by result.", ("result",), ended),
+        counter(
+            "insa_retry_attempts_total", "Upstream calls after a request's first, by result.", ("result",), results
         ),
-        Metric(
+        counter(
             "insa_database_operations_total",
-            "counter",
             "Database transactions by outcome.",
             ("operation", "status"),
-            tuple((operation, status) for operation in OPERATIONS for status in ("success", "error")),
+            transactions,
         ),
-        Metric(
-            "insa_database_query_duration_seconds",
-            "histogram",
-            "Duration of database transactions, waits for connections and locks included, in virtual seconds.",
-            buckets=_QUERY_BUCKETS,
-        ),
-        Metric(
-            "insa_worker_health_status",
-            "gauge",
-            "1: alive and beating; 0: dead, silent, or not yet three heartbeats old.",
-            ("worker_name",),
-            per_worker,
-        ),
-        Metric("insa_worker_queue_depth", "gauge", "Messages waiting or in work."),
-        Metric("insa_worker_restarts_total", "counter", "Replacements started.", ("worker_name",), per_worker),
-        Metric("insa_system_memory_usage_ratio", "gauge", "The slice's memory (PSS) over its limit."),
-        Metric("insa_system_cpu_usage_ratio", "gauge", "The slice's CPU time over its share."),
-        Metric("insa_system_disk_free_ratio", "gauge", "Part of the data folder's quota that is free.", initial=1.0),
-        Metric(
-            "insa_environment_info", "gauge", "Where this CRM runs.", ("environment",), ((environment,),), initial=1.0
-        ),
+        histogram("insa_database_query_duration_seconds", waited, buckets=_QUERY_BUCKETS),
+        gauge("insa_worker_health_status", healthy, ("worker_name",), per_worker),
+        gauge("insa_worker_queue_depth", "Messages waiting or in work."),
+        counter("insa_worker_restarts_total", "Replacements started.", ("worker_name",), per_worker),
+        gauge("insa_system_memory_usage_ratio", "The slice's memory (PSS) over its limit."),
+        gauge("insa_system_cpu_usage_ratio", "The slice's CPU time over its share."),
+        gauge("insa_system_disk_free_ratio", "Part of the data folder's quota that is free.", initial=1.0),
+        gauge("insa_environment_info", "Where this CRM runs.", ("environment",), ((environment,),), initial=1.0),
     )
