@@ -63,9 +63,7 @@ def metrics(workers: tuple[str, ...], environment: str) -> tuple[Metric, ...]:
         ),
         gauge("insa_dead_letter_queue_size", "Messages given up and kept for a replay."),
         counter("insa_dlq_replays_total", "Replayed dead letters by result.", ("result",), ended),
-        counter(
-            "insa_retry_attempts_total", "Upstream calls after a request's first, by result.", ("result",), results
-        ),
+        counter("insa_retry_attempts_total", "Upstream calls after a request's first, by result.", ("result",), ended),
         counter(
             "insa_database_operations_total",
             "Database transactions by outcome.",
