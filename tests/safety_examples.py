@@ -16,7 +16,7 @@ import pytest
 from chaoskit.events import SCHEMA, Header, Invoke
 from chaoskit.faults import processes
 from chaoskit.faults.base import Target, Undo
-from chaoskit.faults.disk_fill import DiskFill, DiskFillSettings
+from chaoskit.faults.slice import DiskFill, DiskFillSettings
 from chaoskit.handles.address import Address
 from chaoskit.run.journal import Journal
 from chaoskit.safety.state import FOLDER_VARIABLE

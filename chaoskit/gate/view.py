@@ -43,7 +43,7 @@ def schedule_view(schedule: Schedule, *, why: bool) -> RenderableType:
 def outcome_line(outcome: Outcome) -> Text:
     """One scenario as soon as it ended."""
     again = " (second attempt, on a fresh stack)" if outcome.attempt > 1 else ""
-    return Text.assemble(_result(outcome), f"  {clean(outcome.candidate.name)}, {outcome.took_s:.1f} s{again}")
+    return Text.assemble(_shown_result(outcome), f"  {clean(outcome.candidate.name)}, {outcome.took_s:.1f} s{again}")
 
 
 def gate_view(
@@ -58,7 +58,7 @@ def gate_view(
         name = f"{outcome.candidate.name}{again}"
         took = f"{outcome.took_s:.0f} s"
         row = (clean(name), clean(alerts), marks(outcome.checklists), took, clean(outcome.folder.name))
-        shown.add_row(_result(outcome), *row)
+        shown.add_row(_shown_result(outcome), *row)
         for reason in reasons_of(outcome):
             reasons.append(Padding(Text(f"• {clean(outcome.candidate.name)}: {paragraph(reason)}"), (0, 0, 0, 1)))
     for bad in (one for one in left_out if one.wrong):
@@ -76,7 +76,7 @@ def reasons_of(outcome: Outcome) -> list[str]:
     return telling(outcome.verdict.rows)
 
 
-def _result(outcome: Outcome) -> Text:
+def _shown_result(outcome: Outcome) -> Text:
     if outcome.verdict is None:
         return Text("ERROR", style="bold red")
     return Text(str(outcome.verdict.result), style=STYLES[outcome.verdict.result])

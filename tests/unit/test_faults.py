@@ -18,8 +18,7 @@ import pytest
 from chaoskit import identity, waiting
 from chaoskit.faults import processes
 from chaoskit.faults.base import FaultError, Lapsed, Settings, Target
-from chaoskit.faults.process_kill import KillSettings, ProcessKill, _Replacements
-from chaoskit.faults.process_pause import ProcessPause
+from chaoskit.faults.process import KillSettings, ProcessKill, ProcessPause, _Replacements
 from chaoskit.handles.address import Address
 from chaoskit.run.held import HeldFault
 
@@ -200,7 +199,7 @@ def test_a_holder_whose_runner_is_killed_heals(supervisor: object, tmp_path: Pat
     undo = ProcessPause().prepare(target(), Settings())
     script = (
         "import json, sys, pathlib; from chaoskit.run.held import HeldFault; "
-        "from chaoskit.faults.process_pause import ProcessPause; P = ProcessPause(); "
+        "from chaoskit.faults.process import ProcessPause; P = ProcessPause(); "
         f"h = HeldFault(P, json.loads(sys.argv[1]), 60, pathlib.Path({str(tmp_path / 'h.log')!r}), print); "
         "h.await_armed(); h.go(); h.await_effect(); print('held', flush=True); sys.stdin.read()"
     )

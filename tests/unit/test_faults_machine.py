@@ -20,14 +20,13 @@ from test_giving_way import niceness
 
 from chaoskit import giving_way, waiting
 from chaoskit.errors import Place
-from chaoskit.faults import burners, processes
+from chaoskit.faults import processes
+from chaoskit.faults import slice as burners
 from chaoskit.faults.base import Fault, FaultError, Lapsed, Target, Undo
-from chaoskit.faults.burners import CpuBurn, MemoryBurn
 from chaoskit.faults.database import DbError, DbSlow
-from chaoskit.faults.disk_fill import DiskFill
-from chaoskit.faults.process_crash_loop import ProcessCrashLoop
-from chaoskit.faults.process_pause import ScrapeDrop
+from chaoskit.faults.process import ProcessCrashLoop, ScrapeDrop
 from chaoskit.faults.registry import read_settings
+from chaoskit.faults.slice import CpuBurn, DiskFill, MemoryBurn
 from chaoskit.handles.address import Address
 from chaoskit.run.held import HeldFault
 

@@ -21,7 +21,8 @@ import pytest
 
 import chaoskit
 from chaoskit import identity, waiting
-from chaoskit.faults import burners, processes
+from chaoskit.faults import processes
+from chaoskit.faults import slice as burners
 from chaoskit.faults.base import FaultError, Lapsed, Target
 from chaoskit.faults.command import Command, CommandAction, CommandActionSettings, CommandSettings
 from chaoskit.handles.address import Address

@@ -14,17 +14,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaoskit.events import FaultFail, FaultOk, UndoBegin, UndoOk
-from chaoskit.faults import burners, cache_thrash, monitoring_kill, processes, queue_batch
+from chaoskit.faults import cache_thrash, equipment, processes, queue_batch
 from chaoskit.faults import database as dbs
+from chaoskit.faults import slice as burners
 from chaoskit.faults.base import FaultError, Lapsed, Target
-from chaoskit.faults.burners import CpuBurn, MemoryBurn
 from chaoskit.faults.cache_thrash import CacheThrash
 from chaoskit.faults.database import DbError, DbErrorSettings, DbSlow
+from chaoskit.faults.equipment import MonitoringKill
 from chaoskit.faults.interface import Strength, told, too_few
 from chaoskit.faults.link import HttpError
-from chaoskit.faults.monitoring_kill import MonitoringKill
-from chaoskit.faults.process_crash_loop import ProcessCrashLoop
+from chaoskit.faults.process import ProcessCrashLoop
 from chaoskit.faults.queue_batch import QueueFlood
+from chaoskit.faults.slice import CpuBurn, MemoryBurn
 from chaoskit.handles.address import Address
 from chaoskit.verify.verdict import Result
 from chaoskit.verify.verify import verify
@@ -223,14 +224,14 @@ def test_statements_that_are_not_really_refused_are_no_effect(
 
 def test_a_crash_loop_whose_victim_comes_back_late_is_no_such_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "find", lambda _: {})
-    monkeypatch.setattr("chaoskit.faults.process_crash_loop._REPLACED_S", 0.05)
+    monkeypatch.setattr("chaoskit.faults.process._REPLACED_S", 0.05)
     undo = {"times": 3, "every_s": 0.05, "victims": [{"name": "w1"}], "pattern": "x"}
     with pytest.raises(Lapsed, match=r"w1 was not replaced within 0\.05 s, so it dies less often than asked for"):
         ProcessCrashLoop().hold(undo, threading.Event())
 
 
 def test_equipment_that_answers_though_it_should_be_down_lapses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(monitoring_kill, "_open", lambda port: port == 2)
+    monkeypatch.setattr(equipment, "_open", lambda port: port == 2)
     MonitoringKill().hold({"ports": {"prometheus": [1], "mail-sink": []}}, Ticks(3, monkeypatch))  # type: ignore[arg-type]
     with pytest.raises(Lapsed, match="alertmanager was started again by something else"):
         MonitoringKill().hold({"ports": {"alertmanager": [2]}}, Ticks(3, monkeypatch))  # type: ignore[arg-type]

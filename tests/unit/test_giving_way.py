@@ -14,7 +14,7 @@ import pytest
 
 from chaoskit import giving_way
 from chaoskit.events import Phase
-from chaoskit.faults import burners
+from chaoskit.faults import slice as burners
 from chaoskit.gate.job import _Clock
 
 BY = giving_way.BY

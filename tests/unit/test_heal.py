@@ -15,8 +15,8 @@ from chaoskit.cli import run as chaoskit
 from chaoskit.events import UndoOk
 from chaoskit.faults import processes
 from chaoskit.faults.base import FaultError, Seen, Settings, Target, Undo
-from chaoskit.faults.disk_fill import DiskFill
-from chaoskit.faults.process_pause import ProcessPause
+from chaoskit.faults.process import ProcessPause
+from chaoskit.faults.slice import DiskFill
 from chaoskit.handles.address import Address
 from chaoskit.safety import heal as healing
 from chaoskit.safety.heal import heal

@@ -19,8 +19,7 @@ import pytest
 from chaoskit import identity, waiting
 from chaoskit.faults import processes
 from chaoskit.faults.base import FaultError, Lapsed, Settings, Target
-from chaoskit.faults.process_kill import KillSettings, ProcessKill
-from chaoskit.faults.process_pause import ProcessPause
+from chaoskit.faults.process import KillSettings, ProcessKill, ProcessPause
 from chaoskit.handles.address import Address
 from chaoskit.identity import Fate
 from chaoskit.safety.state import Owner, me, register
@@ -188,7 +187,7 @@ def test_after_the_clock_was_set_a_crashed_runs_pause_is_let_go(
     token = tmp_path / "token.json"
     token.write_text(json.dumps({"undo": undo, "owner": identity.token(os.getpid())}))
     script = (
-        "import json, sys; from chaoskit import identity; from chaoskit.faults.process_pause import ProcessPause; "
+        "import json, sys; from chaoskit import identity; from chaoskit.faults.process import ProcessPause; "
         f"d = json.load(open({str(token)!r})); "
         "print(identity.fate(d['owner']).name, ProcessPause().stop(d['undo']).detail)"
     )

@@ -132,7 +132,7 @@ def test_whatever_a_reader_knows_it_reads() -> None:
     ("scenario/model.py", "class Notify:\n", "    planted_vs: float\n", "Notify.planted_vs"),
     ("alerting/model.py", "class PromisedReceiver:\n", "    planted: str\n", "PromisedReceiver.planted"),
     ("handles/role.py", "class Role(Handle):\n", "    planted: str\n", "Role.planted"),
-    ("faults/burners.py", "Settings):\n", "    planted: float\n", ".planted"),
+    ("faults/slice.py", "Settings):\n", "    planted: float\n", ".planted"),
 ])  # fmt: skip
 def test_a_planted_key_is_found(module: str, after: str, planted: str, name: str) -> None:
     """Also where its reader and `diff` speak of it."""

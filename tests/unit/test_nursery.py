@@ -17,7 +17,7 @@ from chaoskit.faults import nursery as theirs
 from chaoskit.faults import processes
 from chaoskit.faults.base import FaultError, Settings, Target
 from chaoskit.faults.command import Command, CommandSettings
-from chaoskit.faults.process_pause import ProcessPause
+from chaoskit.faults.process import ProcessPause
 from chaoskit.handles.address import Address
 from chaoskit.run import held as nursery
 from chaoskit.run.held import HeldFault

@@ -21,7 +21,7 @@ from chaoskit.errors import EquipmentError
 from chaoskit.events import End, FaultFail, Interruption, Invoke, UndoOk
 from chaoskit.faults import processes
 from chaoskit.faults.base import Settings, Target
-from chaoskit.faults.process_pause import ProcessPause
+from chaoskit.faults.process import ProcessPause
 from chaoskit.handles.address import Address
 from chaoskit.history import read_history
 from chaoskit.run.runner import Runner
