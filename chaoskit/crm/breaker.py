@@ -33,18 +33,16 @@ class Permit:
         self.limit_vs = limit_vs
         """A probe's time-out in virtual seconds; None for an ordinary call."""
 
-    def succeeded(self) -> None:
-        """The dependency answered well."""
-        self._settle(failed=False)
-
-    def failed(self) -> None:
-        """5xx, reset or time-out."""
-        self._settle(failed=True)
+    def settle(self, *, failed: bool) -> None:
+        """The dependency answered well, or failed: 5xx, reset or time-out."""
+        if not self._used:
+            self._used = True
+            self._breaker._settle(self._epoch, failed)
 
     def answered(self) -> None:
         """A 4xx: proof of life for a probe, otherwise not counted."""
         if self.limit_vs is not None:
-            self._settle(failed=False)
+            self.settle(failed=False)
         self._used = True
 
     def withdrawn(self) -> None:
@@ -52,11 +50,6 @@ class Permit:
         if not self._used:
             self._used = True
             self._breaker._withdraw(self._epoch)
-
-    def _settle(self, failed: bool) -> None:
-        if not self._used:
-            self._used = True
-            self._breaker._settle(self._epoch, failed)
 
 
 class Breaker:

@@ -91,17 +91,17 @@ class Gateway:
                 raise Rejected(f"{path}: the upstream answered {status}")
             if status >= 500:
                 raise UpstreamFailed(f"the upstream answered {status}")
-            permit.succeeded()
+            permit.settle(failed=False)
             result = "success"
             answer: dict[str, Any] = json.loads(text)
             return answer
         except TimeoutError:
-            permit.failed()
+            permit.settle(failed=True)
             if limit_vs < remaining_vs:
                 raise UpstreamFailed(f"{path}: the probe got no answer within {limit_vs:g} virtual s") from None
             raise DeadlineExceeded(f"{path}: no answer before the deadline") from None
         except (OSError, EOFError, UpstreamFailed) as error:
-            permit.failed()
+            permit.settle(failed=True)
             raise UpstreamFailed(f"{path}: {error}") from None
         finally:
             permit.withdrawn()  # counts only when none of the above has been said

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import uvicorn
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -86,23 +87,20 @@ def for_programs(app: ASGIApp) -> ASGIApp:
 
 async def _with_body(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     """Asks the application once the whole body is here."""
-    body = b""
+    body, wrong = b"", None
     try:
         async with asyncio.timeout(BODY_LIMIT_S):
-            more = True
-            while more:
-                message = await receive()
-                if message["type"] != "http.request":
-                    return  # the client is gone
-                body += message.get("body", b"")
-                more = message.get("more_body", False)
+            async for chunk in Request(scope, receive).stream():
+                body += chunk
                 if len(body) > BODY_LIMIT:
-                    error = {"error": f"a body is at most {BODY_LIMIT} bytes"}
-                    await JSONResponse(error, status_code=413)(scope, receive, send)
-                    return
+                    wrong = f"a body is at most {BODY_LIMIT} bytes", 413
+                    break
     except TimeoutError:
-        error = {"error": f"the body was not here within {BODY_LIMIT_S:g} s"}
-        await JSONResponse(error, status_code=408)(scope, receive, send)
+        wrong = f"the body was not here within {BODY_LIMIT_S:g} s", 408
+    except ClientDisconnect:
+        return
+    if wrong is not None:
+        await JSONResponse({"error": wrong[0]}, status_code=wrong[1])(scope, receive, send)
         return
     whole = iter([{"type": "http.request", "body": body, "more_body": False}])
 

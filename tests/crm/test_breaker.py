@@ -17,9 +17,9 @@ class Bench:
         for outcome in failed:
             permit = self.breaker.admit()
             if outcome:
-                permit.failed()
+                permit.settle(failed=True)
             else:
-                permit.succeeded()
+                permit.settle(failed=False)
 
     def trip(self) -> None:
         self.calls(*[True] * 20)
@@ -62,7 +62,7 @@ def test_lets_one_probe_through_at_a_time(bench: Bench) -> None:
     probe = bench.breaker.admit()
     with pytest.raises(BreakerOpen):
         bench.breaker.admit()
-    probe.succeeded()
+    probe.settle(failed=False)
     assert bench.breaker.state == "closed"
     assert bench.breaker.admit().limit_vs is None
 
@@ -70,7 +70,7 @@ def test_lets_one_probe_through_at_a_time(bench: Bench) -> None:
 def test_a_failed_probe_opens_for_a_full_recovery(bench: Bench) -> None:
     bench.trip()
     bench.now_vs += 60
-    bench.breaker.admit().failed()
+    bench.breaker.admit().settle(failed=True)
     bench.now_vs += 59
     with pytest.raises(BreakerOpen):
         bench.breaker.admit()
@@ -85,7 +85,7 @@ def test_a_probe_that_never_reports_back_counts_as_failed_after_ten_virtual_seco
     with pytest.raises(BreakerOpen):
         bench.breaker.admit()
     assert bench.breaker.state == "open"
-    lost.succeeded()
+    lost.settle(failed=False)
     assert bench.breaker.state == "open", "too late to count"
 
 
@@ -111,12 +111,12 @@ def test_a_4xx_is_not_counted_while_closed_and_closes_when_a_probe_gets_it(bench
 def test_a_call_admitted_before_the_breaker_opened_no_longer_counts(bench: Bench) -> None:
     late = bench.breaker.admit()
     bench.trip()
-    late.succeeded()
+    late.settle(failed=False)
     assert bench.breaker.state == "open"
 
 
 def test_a_permit_is_settled_once(bench: Bench) -> None:
     permit = bench.breaker.admit()
     for _ in range(30):
-        permit.failed()
+        permit.settle(failed=True)
     assert bench.breaker.state == "closed"
