@@ -52,6 +52,8 @@ ELSEWHERE = {
     "chaoskit run worker-unhealthy --profile staging --confirm staging": (
         "needs a profile of a system that runs already: tests/drills/test_attach.py makes both"
     ),
+    "chaoskit run worker-unhealthy --ui": "tests/drills/test_console.py plays it, and asks its page",
+    "chaoskit ui": "tests/drills/test_console.py plays drills from its page",
     "chaoskit gate": "five minutes of all scenarios: `make gate`, and tests/drills/test_gate.py plays some",
     "chaoskit run worker-unhealthy --time-scale 1 --set limits.fault=10m --set limits.run=30m": (
         "13 minutes in real time: planned here with the same words"

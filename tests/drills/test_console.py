@@ -117,3 +117,40 @@ def test_start_edit_reset_and_stop_of_locust_and_the_end_of_the_console(console:
     assert verdict(console.last())["exit_code"] == 4
     assert [pid for pid in ours if psutil.pid_exists(pid)] == []
     assert console.process.pid not in ours
+
+
+def test_a_run_with_a_page_ends_as_ever_in_a_pipe_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its page is there while it runs; exit code, verdict and history are the run's, and nothing of it stays."""
+    monkeypatch.setenv("CHAOSKIT_STATE", str(tmp_path / "state"))
+    out = tmp_path / "out"
+    words = [sys.executable, "-m", "chaoskit", "run", "worker-unhealthy", "--ui", "--ui-port", "0", "--out", str(out)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        first = run.stdout.readline()
+        file = Path(first.rpartition(" is in ")[2].strip().rstrip(")"))
+        link = file.read_text().strip()
+        port = int(link.split(":")[2].partition("/")[0])
+        seen: set[str] = set()
+
+        def asked() -> bool:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+            try:
+                connection.request("GET", "/", headers={"Cookie": f"chaoskit-{port}={link.rpartition('=')[2]}"})
+                text = connection.getresponse().read().decode()
+                seen.add(text.partition('class="phase ')[2].partition('"')[0])
+            except OSError:
+                return False
+            finally:
+                connection.close()
+            return "running" in seen
+
+        await_(asked, "the page shows that it runs")
+        ours = {one.pid for one in psutil.Process(run.pid).children(recursive=True)}
+        rest = run.stdout.read()
+    assert run.returncode == verdict(sorted(out.glob("*-*"))[-1])["exit_code"], rest
+    assert "stays until" not in rest
+    assert link.rpartition("=")[2] not in first + rest
+    assert not file.exists()
+    await_(lambda: not [pid for pid in ours if psutil.pid_exists(pid)], "none of its processes is left", 5)
