@@ -168,7 +168,7 @@ def report_command(
     from chaoskit.sla.store import open_store
 
     targets, now = load_targets(file), int(time.time())
-    with open_store(db, create=False) as store:
+    with open_store(db, create=False) as store, store.remembering():
         end = _recorded(recorded_to(store, environments))
         window = window_of(month_, quarter_, rolling_, from_, to, zone or targets.zone, end)
         chosen = known(store, environments)

@@ -197,7 +197,9 @@ def _events(rows: Iterable[Slice], begin: int, end: int, spans: list[Stretch], e
 def _inside(row: Slice, begin: int, end: int, spans: list[Stretch]) -> int:
     """Seconds of a slice that count."""
     a, b = max(row.starts_at, begin), min(row.ends_at, end)
-    return b - a - overlap(spans, a, b) if a < b else 0
+    if a >= b:
+        return 0
+    return b - a - overlap(spans, a, b) if spans else b - a
 
 
 def _share(part: Fraction, whole: Fraction) -> Fraction | None:

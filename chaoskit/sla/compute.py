@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
+from functools import partial
 
 from chaoskit.errors import BadInput, Problem
 from chaoskit.sla.arithmetic import Evidence, judge
-from chaoskit.sla.model import BASES, SETTLED_S, Result, Window
+from chaoskit.sla.model import SETTLED_S, Result, Window
 from chaoskit.sla.store import Store
 from chaoskit.sla.targets import Level, Targets, parse_targets
 from chaoskit.sla.windows import months_of
@@ -35,20 +37,23 @@ def compliance(
                 store.buckets(environment, key, window.starts_at, window.ends_at) if level.kind == "latency" else (),
                 planned,
             )
-            for basis in BASES:
-                one = judge(
-                    level,
-                    window,
-                    evidence,
-                    environment=environment,
-                    basis=basis,
-                    since=since,
-                    settled=window.ends_at if final else min(window.ends_at, recorded[1] if recorded else 0),
-                    final=final,
-                    cap_s=targets.planned_cap_s,
-                    spec_hash=targets.spec_hash,
-                )
-                found.append(one)
+            end = window.ends_at if final else min(window.ends_at, recorded[1] if recorded else 0)
+
+            on = partial(
+                judge,
+                level,
+                window,
+                evidence,
+                environment=environment,
+                since=since,
+                settled=end,
+                final=final,
+                cap_s=targets.planned_cap_s,
+                spec_hash=targets.spec_hash,
+            )
+            contract = on(basis="contract")
+            # Where nothing was planned the two are one.
+            found += [contract, on(basis="all") if planned else replace(contract, basis="all")]
     return found
 
 

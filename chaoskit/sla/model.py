@@ -19,7 +19,6 @@ DAY_S = 86_400
 Span = Literal["month", "quarter", "rolling", "range"]
 Basis = Literal["all", "contract"]
 """`contract` leaves planned time out, `all` counts it."""
-BASES: tuple[Basis, ...] = ("contract", "all")
 Kind = Literal["game-day", "maintenance", "correction"]
 
 

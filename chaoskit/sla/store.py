@@ -134,6 +134,7 @@ class Store:
         self.url = shown
         self._engine = engine
         self._reader = engine.execution_options(reading=True)
+        self._kept: dict[tuple[str, str], tuple[int, int, list[Slice]]] | None = None
         self._insert: Any = (postgresql if engine.dialect.name == "postgresql" else sqlite).insert
 
     def __enter__(self) -> Store:
@@ -174,14 +175,28 @@ class Store:
 
     def slices(self, environment: str, level: str, starts_at: int, ends_at: int) -> list[Slice]:
         """What touches this time, in order. Of a row that spans a gap and rows within it, the latter count."""
-        columns = [column for column in slice_.c if column.name != "recorded_at"]
-        query = sa.select(*columns).where(
-            slice_.c.environment == environment,
-            slice_.c.level == level,
-            slice_.c.ends_at > starts_at,
-            slice_.c.starts_at < ends_at,
-        )
-        return _apart(Slice(*row) for row in self._read(query.order_by(slice_.c.starts_at)))
+        begin, end, rows = (self._kept or {}).get((environment, level), (0, 0, []))
+        if not begin <= starts_at <= ends_at <= end:
+            columns = [column for column in slice_.c if column.name != "recorded_at"]
+            query = sa.select(*columns).where(
+                slice_.c.environment == environment,
+                slice_.c.level == level,
+                slice_.c.ends_at > starts_at,
+                slice_.c.starts_at < ends_at,
+            )
+            rows = _apart(Slice(*row) for row in self._read(query.order_by(slice_.c.starts_at)))
+            if self._kept is not None:
+                self._kept[environment, level] = starts_at, ends_at, rows
+        return [one for one in rows if one.ends_at > starts_at and one.starts_at < ends_at]
+
+    @contextlib.contextmanager
+    def remembering(self) -> Iterator[None]:
+        """Keeps what is read of slices in here, so that the months of a quarter are not read again."""
+        self._kept = {}
+        try:
+            yield
+        finally:
+            self._kept = None
 
     def buckets(self, environment: str, level: str, starts_at: int, ends_at: int) -> list[Buckets]:
         """The histograms that lie within this time."""

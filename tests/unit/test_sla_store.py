@@ -308,3 +308,16 @@ def test_what_is_kept_beside_the_evidence(db: Path) -> None:
         assert (store.meta("targets/a"), store.meta("nothing")) == ("one", None)
     assert isinstance(store, Store)
     assert slice_.name == "sla_slice"
+
+
+def test_what_is_remembered_of_slices_is_forgotten_afterwards(db: Path) -> None:
+    """An exporter that lives on must see what a recorder wrote meanwhile."""
+    day = list(time_slices(BEGIN, BEGIN + 3600))
+    with open_store(db) as store, open_store(db) as other:
+        other.write("live", day[:6])
+        with store.remembering():
+            assert store.slices("live", "uptime", BEGIN, BEGIN + 3600) == day[:6]
+            other.write("live", day)
+            assert store.slices("live", "uptime", BEGIN + 300, BEGIN + 900) == day[1:3]
+            assert store.slices("live", "uptime", BEGIN, BEGIN + 3600) == day[:6]
+        assert store.slices("live", "uptime", BEGIN, BEGIN + 3600) == day
