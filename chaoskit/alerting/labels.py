@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chaoskit.alerting.expression import COMPARISONS, SETS, Expr
-from chaoskit.alerting.model import Matcher
 
 KEEPS_EACH = {"topk", "bottomk", "limitk", "limit_ratio"}
 _LOSES_ALL = {"scalar", "vector", "time", "pi"}
@@ -61,7 +60,7 @@ def labels_of(node: Expr) -> LabelSet:
     """The labels that results of this expression can carry, the metric's name left aside."""
     match node.kind:
         case "selector":
-            return LabelSet(None, frozenset(each.label for each in node.matchers if _excludes(each)))
+            return LabelSet(None, frozenset(m.label for m in node.matchers if m.op == "=" and not m.value))
         case "subquery" | "unary":
             return labels_of(node.left)
         case "call":
@@ -71,10 +70,6 @@ def labels_of(node: Expr) -> LabelSet:
         case "binary":
             return _combined(node)
     return NONE
-
-
-def _excludes(matcher: Matcher) -> bool:
-    return matcher.op == "=" and not matcher.value
 
 
 def _called(node: Expr) -> LabelSet:

@@ -193,12 +193,12 @@ def scale_rules(
     known = frozenset(instants) | instant_records([doc])
     for group in scaled.get("groups") or []:
         kept: list[Any] = []
-        for rule, new, fault in _scaled_rules(group, factor, eval_interval_s, known):
-            if fault is None:
+        for rule, new in _scaled_rules(group, factor, eval_interval_s, known):
+            if isinstance(new, CannotScale):
+                refused.append(Refusal(str(group.get("name")), name_of(rule), str(new)))
+                without.add(_what(rule))
+            else:
                 kept.append((rule, new))
-                continue
-            refused.append(Refusal(str(group.get("name")), name_of(rule), str(fault)))
-            without.add(_what(rule))
         group["rules"] = kept
     refused += _without_readers(scaled.get("groups") or [], without)
     for group in scaled.get("groups") or []:
@@ -230,9 +230,9 @@ def instant_records(docs: Iterable[Mapping[str, Any]]) -> frozenset[str]:
 
 def _scaled_rules(
     group: Document, k: Fraction, eval_interval_s: float, instants: frozenset[str]
-) -> Iterable[tuple[Document, Document, CannotScale | None]]:
-    """Scales the group's own settings in place; gives each rule before and after, or what speaks against it."""
-    rules = list(group.get("rules") or [])
+) -> Iterator[tuple[Document, Document | CannotScale]]:
+    """Scales the group's own settings in place; gives each rule with the scaled one, or what speaks against it."""
+    rules = group.get("rules") or []
     try:
         interval = round(eval_interval_s * 1000)
         if group.get("interval"):
@@ -244,14 +244,13 @@ def _scaled_rules(
             offset = millis_of(group["query_offset"], "query_offset")
             group["query_offset"] = format_duration(divide(offset, k, Rounding.SHIFT, "query_offset") / 1000)
     except CannotScale as fault:
-        return [(rule, rule, fault) for rule in rules]
-    found: list[tuple[Document, Document, CannotScale | None]] = []
+        yield from ((rule, fault) for rule in rules)
+        return
     for rule in rules:
         try:
-            found.append((rule, _scaled_rule(rule, k, interval, new_interval, instants), None))
+            yield rule, _scaled_rule(rule, k, interval, new_interval, instants)
         except CannotScale as fault:
-            found.append((rule, rule, fault))
-    return found
+            yield rule, fault
 
 
 def _scaled_rule(rule: Document, k: Fraction, interval: int, new_interval: int, instants: frozenset[str]) -> Document:
@@ -358,7 +357,8 @@ def scale_prometheus(doc: Mapping[str, Any], k: Scale) -> Document:
         settings[name] = settings.get(name) or default
     # Prometheus shortens a timeout that it chose itself to the interval; one that is written out it would refuse.
     if not (doc.get("global") or {}).get("scrape_timeout"):
-        settings["scrape_timeout"] = _shorter(settings["scrape_timeout"], settings["scrape_interval"])
+        both = settings["scrape_timeout"], settings["scrape_interval"]
+        settings["scrape_timeout"] = min(both, key=lambda text: millis_of(text, "scrape_timeout"))
     scaled["global"] = _divided(settings, factor, _SCRAPING, "global")
     for job in scaled.get("scrape_configs") or []:
         job.update(_divided(job, factor, _SCRAPING, f"job {job.get('job_name')}"))
@@ -379,10 +379,6 @@ def scale_alertmanager(doc: Mapping[str, Any], k: Scale) -> Document:
         root[name] = default if root.get(name) is None else root[name]
     scaled["route"] = _scaled_route(root, factor, "route")
     return scaled
-
-
-def _shorter(one: str, other: str) -> str:
-    return min(one, other, key=lambda text: millis_of(text, "scrape_timeout"))
 
 
 def _divided(settings: Document, k: Fraction, ways: Mapping[str, Rounding], where: str) -> Document:

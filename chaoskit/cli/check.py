@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,9 +26,9 @@ from chaoskit.errors import BadInput, ExitCode, Place, Problem
 from chaoskit.inputs import attempt
 from chaoskit.report.text import clean, paragraph
 from chaoskit.run.planning import ask_faults, ask_plans
-from chaoskit.scenario.catalog import SUFFIXES, find_profile, is_shipped, profile_names, scenario_names
+from chaoskit.scenario.catalog import find_profile, is_shipped, near, profile_names, scenario_files
 from chaoskit.scenario.loader import load_scenario_file
-from chaoskit.scenario.model import Profile, Scenario
+from chaoskit.scenario.model import Scenario
 from chaoskit.scenario.profile import load_profile_file
 from chaoskit.sla.targets import TARGETS, load_targets
 from chaoskit.stack.binaries import Tool
@@ -77,15 +77,19 @@ def check_command(
     config = attempt(lambda: load_files(files), problems)
     # A folder laid out like the shipped configuration is checked with the scenarios here, those of a clone too.
     here = Path("scenarios").resolve() if bundle else None
-    found = _scenarios(scenarios, own, here, problems)
-    profiles = _profiles(own, problems)
+    files_found = attempt(lambda: scenario_files(scenarios, own, here), problems) or []
+    found = _read(load_scenario_file, files_found, problems)
+    mine = [near(path) for path in profile_names().values() if not (own and is_shipped(path, "profiles"))]
+    profiles = _read(load_profile_file, mine, problems)
     known = attempt(lambda: known_metrics(metrics, folder), problems)
     levels = attempt(lambda: _levels(targets), problems)
     if config is None:
         raise BadInput(dict.fromkeys(problems))
     versions = versions_of(yours)
     tools: dict[str, Tool] | None = {} if no_programs else None
-    elsewhere = {"scenario-fault": ask_faults(found), "scenario-plan": ask_plans(found, _plannable(profiles), config)}
+    # Without any, scenarios are planned with the one that `plan` takes by itself.
+    plannable = profiles or [load_profile_file(find_profile("local"))]
+    elsewhere = {"scenario-fault": ask_faults(found), "scenario-plan": ask_plans(found, plannable, config)}
     said = attempt(lambda: ask_programs(config, versions, tools), problems)
     if said is None:
         problems += [each.problem for each in config.not_understood if not each.newer]
@@ -135,41 +139,15 @@ def _known(ids: tuple[str, ...]) -> None:
         )
 
 
-def _scenarios(folder: Path | None, own: bool, here: Path | None, problems: list[Problem]) -> list[Scenario]:
-    """Those of the folder; else all that are known, but with another configuration, of the shipped ones, those here."""
-    if folder is not None:
-        if not folder.is_dir():
-            problems.append(Problem(Place(str(folder)), "is not a folder", "give the folder that holds the scenarios"))
-        paths = sorted(path for path in folder.glob("*") if path.suffix in SUFFIXES and not path.is_dir())
-    else:
-        known = scenario_names().values()
-        paths = [
-            path for path in known if not own or path.parent.resolve() == here or not is_shipped(path, "scenarios")
-        ]
-    read = (attempt(partial(load_scenario_file, _near(path)), problems) for path in paths)
+def _read(load: Callable[[Path], T], paths: Iterable[Path], problems: list[Problem]) -> list[T]:
+    read = (attempt(partial(load, path), problems) for path in paths)
     return [each for each in read if each is not None]
-
-
-def _profiles(own: bool, problems: list[Problem]) -> list[Profile]:
-    paths = [path for path in profile_names().values() if not (own and is_shipped(path, "profiles"))]
-    read = (attempt(partial(load_profile_file, _near(path)), problems) for path in paths)
-    return [each for each in read if each is not None]
-
-
-def _plannable(profiles: list[Profile]) -> list[Profile]:
-    """The profiles that scenarios are planned with: the one that `plan` takes by itself where there are none."""
-    return profiles or [load_profile_file(find_profile("local"))]
-
-
-def _near(path: Path) -> Path:
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def known_metrics(file: Path | None, folder: Path | None) -> Metrics | None:
     """The metrics that a file lists, or the one in the bundle's folder; None where there is neither."""
     if file is None and folder is not None and (folder / METRICS).is_file():
-        file = _near(folder / METRICS)
+        file = near(folder / METRICS)
     return None if file is None else read_metrics(read_text(file), str(file))
 
 

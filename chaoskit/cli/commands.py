@@ -42,6 +42,7 @@ from chaoskit.run.prepare import Prepared, make_folder, prepare
 from chaoskit.run.runner import Runner
 from chaoskit.run.target import Live
 from chaoskit.run.up import Wanted, run_stack
+from chaoskit.scenario.catalog import near
 from chaoskit.surroundings import leave
 from chaoskit.verify.verdict import Verdict
 from chaoskit.verify.verdict import to_json as verdict_json
@@ -291,7 +292,7 @@ def _run_one(asked: Asked, out: Path, keep: bool, before: Verdict | None) -> tup
     _print_changes(before, verdict)
     for what, file in (("history", "events.jsonl"), ("report", PAGE)):
         if (folder / file).exists():
-            console.print(f"{what}: {_short(folder)}/{file}", highlight=False, markup=False)
+            console.print(f"{what}: {near(folder)}/{file}", highlight=False, markup=False)
     return verdict, runner.interrupted
 
 
@@ -306,7 +307,3 @@ def _keep(prepared: Prepared, runner: Runner, console: Console) -> None:
     for name, url in (("Prometheus", stack.prometheus_url), ("Alertmanager", stack.alertmanager_url)):
         console.print(f"  {name}: {url}", highlight=False)
     runner.idle(_KEEP_S)
-
-
-def _short(path: Path) -> Path:
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -12,13 +12,13 @@ from chaoskit.cli.console import console
 from chaoskit.cli.outputs import form
 from chaoskit.cli.sources import FILE as _FILE
 from chaoskit.cli.sources import config_options, load_files
-from chaoskit.errors import BadInput, ExitCode, Place, Problem
+from chaoskit.errors import BadInput, ExitCode, Problem
 from chaoskit.explain.alert import explain
 from chaoskit.explain.output import to_json
 from chaoskit.report.explanation import explanation_view
 from chaoskit.report.terminal import print_to
 from chaoskit.report.text import paragraph
-from chaoskit.scenario.catalog import SUFFIXES, folders, scenario_names
+from chaoskit.scenario.catalog import scenario_files
 from chaoskit.scenario.loader import load_scenario_file
 from chaoskit.scenario.model import Scenario
 from chaoskit.stack.original import understood
@@ -54,7 +54,7 @@ def explain_command(
     wrong = any(each.broken for each in doubts)
     if any(each.concerns([alert]) for each in doubts) and not config.alert_rules(alert):
         return ExitCode.USAGE if wrong else ExitCode.UNKNOWN
-    found = explain(config, alert, given, _scenarios(_paths(scenarios, any(files.values()))))
+    found = explain(config, alert, given, _scenarios(scenario_files(scenarios, any(files.values()))))
     if format_ == "json":
         click.echo(to_json(found))
     else:
@@ -76,23 +76,11 @@ def _given(labels: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _paths(folder: Path | None, own: bool) -> list[Path]:
-    """The folder's scenarios; else all known ones, those that came with chaoskit only for its own configuration."""
-    if folder is None:
-        shipped = [each.resolve() for each in folders("scenarios", Path("/nonexistent"))]
-        known = scenario_names().values()
-        return [p for p in known if not (own and any(p.resolve().is_relative_to(each) for each in shipped))]
-    if not folder.is_dir():
-        raise BadInput(Problem(Place(str(folder)), "is not a folder", "give the folder that holds the scenarios"))
-    return sorted(path for path in folder.glob("*") if path.suffix in SUFFIXES and not path.is_dir())
-
-
 def _scenarios(paths: Iterable[Path]) -> Iterator[Scenario]:
     """Those that can be read; of the others a line is said, since they prove nothing."""
-    here = Path.cwd()
     for path in paths:
         try:
-            yield load_scenario_file(path.relative_to(here) if path.is_relative_to(here) else path)
+            yield load_scenario_file(path)
         except BadInput as error:
             said = paragraph(str(error.problems[0]))
             console(stderr=True).print(f"left out, cannot be read: {said}", soft_wrap=True)

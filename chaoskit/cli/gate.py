@@ -103,7 +103,10 @@ def gate_command(
 
     def keep(outcomes: Sequence[Outcome]) -> None:
         again = f", {len(codes) + 1} of {count}" if count > 1 else ""
-        found = [*map(_case, outcomes), *(_not_played(one) for one in left_out if one.wrong)]
+        found = [
+            *map(_case, outcomes),
+            *(Case(one.name, one.proves, 0.0, "UNKNOWN", (one.why,)) for one in left_out if one.wrong),
+        ]
         cases.extend(replace(case, name=case.name + again) for case in found)
         if junitxml is not None:
             leave(junitxml, junit("chaoskit gate", cases), named=True)
@@ -166,10 +169,6 @@ def _play(
     screen.print(f"report: {index}", highlight=False, markup=False)
     screen.print(f"{'release' if ending == ExitCode.PASS else 'do not release'} (exit {int(ending)})", highlight=False)
     return ending, index
-
-
-def _not_played(one: LeftOut) -> Case:
-    return Case(one.name, one.proves, 0.0, "UNKNOWN", (one.why,))
 
 
 def _case(outcome: Outcome) -> Case:

@@ -19,7 +19,7 @@ from chaoskit.diff.expressions import Recorded, meaning
 from chaoskit.diff.model import NEVER, Change, Doubt
 from chaoskit.diff.written import Written
 from chaoskit.errors import Place
-from chaoskit.explain.people import Heard, People, Span, Told, quiet, span
+from chaoskit.explain.people import Heard, People, Told, quiet, span
 from chaoskit.explain.subject import Subject
 from chaoskit.units import format_duration
 
@@ -272,7 +272,7 @@ def _differently(
     elif (texts := _pair(was, is_, lambda each: span(each.phone_live_s))) is not None:
         why = _settings(was, is_, old, new)
         yield Change("time", name, receiver, "where its group has told before", *texts, why, place)
-    if (texts := _pair(was, is_, _ended)) is not None:
+    if (texts := _pair(was, is_, lambda each: span(each.all_clear_s) if each.all_clear_s else NEVER)) is not None:
         yield Change("all-clear", name, receiver, "from undo to all-clear", *texts, "", place)
     if (texts := _pair(was, is_, lambda each: format_duration(each.repeat_s))) is not None:
         yield Change("repeat", name, receiver, "said again every", *texts, "", place)
@@ -313,10 +313,6 @@ def _phone(heard: Heard) -> str:
     return span(heard.phone_s) + ("" if heard.certain else " (if its labels say so)")
 
 
-def _ended(heard: Heard) -> str:
-    return span(heard.all_clear_s) if heard.all_clear_s else NEVER
-
-
 def _grouped(heard: Heard) -> str:
     return "set of labels" if heard.group_labels is None else ", ".join(heard.group_labels) or "receiver"
 
@@ -342,23 +338,12 @@ def _settings(was: tuple[Heard, ...], is_: tuple[Heard, ...], old: Told, new: To
         (old.hold, new.hold),
         (was[0].notify, is_[0].notify),
     ]
-    said = [_hop(a, b) for a, b in hops if _differ(a, b)]
+    both = [[(w.setting, w.lo_vs, w.hi_vs) if w else ("no for", 0.0, 0.0) for w in hop] for hop in hops]
+    said = [f"{a[0]} becomes {b[0]}" for a, b in both if a != b]
     intervals = [heard[0].route.group_interval_s for heard in (was, is_)]
     if intervals[0] != intervals[1]:
         said.append(" becomes ".join(f"group_interval {format_duration(each)}" for each in intervals))
     return "; ".join(said)
-
-
-def _differ(a: Window | None, b: Window | None) -> bool:
-    return (a.setting if a else "", _bounds(a)) != (b.setting if b else "", _bounds(b))
-
-
-def _bounds(window: Window | None) -> Span:
-    return (window.lo_vs, window.hi_vs) if window else (0.0, 0.0)
-
-
-def _hop(a: Window | None, b: Window | None) -> str:
-    return f"{a.setting if a else 'no for'} becomes {b.setting if b else 'no for'}"
 
 
 def _asking(rule: Rule) -> tuple[str, ...]:

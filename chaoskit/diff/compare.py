@@ -35,7 +35,13 @@ def pairs(old: Sequence[Subject], new: Sequence[Subject]) -> Iterator[Pair]:
     """Every alert of both, the old configuration's order first."""
     found: dict[int, Subject] = {}
     left, right = list(old), list(new)
-    for identity in (_name_labels_meaning, _name_labels, _name_meaning, _name):
+    identities: tuple[Callable[[Rule], Hashable], ...] = (
+        lambda rule: (rule.alert, frozenset(rule.labels.items()), meaning(rule.expr)),
+        lambda rule: (rule.alert, frozenset(rule.labels.items())),
+        lambda rule: (rule.alert, meaning(rule.expr)),
+        lambda rule: rule.alert,
+    )
+    for identity in identities:
         left, right = _match(left, right, identity, found)
     # A rename is told only where it is beyond doubt: one alert of that meaning went, one came.
     candidates = _unique(left, _meaning), _unique(right, _meaning)
@@ -73,28 +79,8 @@ def _unique(subjects: Iterable[Subject], identity: Callable[[Rule], Hashable]) -
     return {key: some[0] for key, some in by.items() if len(some) == 1}
 
 
-def _labels(rule: Rule) -> Hashable:
-    return frozenset(rule.labels.items())
-
-
 def _meaning(rule: Rule) -> Hashable:
     return meaning(rule.expr), rule.for_s
-
-
-def _name_labels_meaning(rule: Rule) -> Hashable:
-    return rule.alert, _labels(rule), meaning(rule.expr)
-
-
-def _name_labels(rule: Rule) -> Hashable:
-    return rule.alert, _labels(rule)
-
-
-def _name_meaning(rule: Rule) -> Hashable:
-    return rule.alert, meaning(rule.expr)
-
-
-def _name(rule: Rule) -> Hashable:
-    return rule.alert
 
 
 _ORDER = {kind: number for number, kind in enumerate(KINDS)}

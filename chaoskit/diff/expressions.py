@@ -36,7 +36,8 @@ class Recorded:
         found: dict[str, tuple[tuple[str, ...], ...]] = {}
         left = [expr]
         while left:
-            for name in self._names(left.pop()):
+            read = (rule for each in selectors(left.pop()) for rule in recorded_by(self._config, each))
+            for name in sorted({rule.record for rule in read}):
                 if name not in found:
                     rules = self._config.recorded[name]
                     labels = [",".join(f"{k}={v}" for k, v in sorted(rule.labels.items())) for rule in rules]
@@ -57,6 +58,3 @@ class Recorded:
     def rules(self, name: str) -> Sequence[Rule]:
         """The rules that record this name."""
         return self._config.recorded.get(name, ())
-
-    def _names(self, expr: str) -> list[str]:
-        return sorted({rule.record for each in selectors(expr) for rule in recorded_by(self._config, each)})

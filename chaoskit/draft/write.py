@@ -26,7 +26,7 @@ from chaoskit.plan.model import Inventory, Plan
 from chaoskit.report.terminal import hops_of
 from chaoskit.report.text import clean
 from chaoskit.scenario.loader import load_scenario
-from chaoskit.scenario.model import Expectation, Profile, Scenario
+from chaoskit.scenario.model import Profile, Scenario
 from chaoskit.units import format_duration
 from chaoskit.yaml_source import read_text
 
@@ -68,7 +68,8 @@ def models(alert: str, files: Iterable[Path]) -> list[Model]:
             scenario = load_scenario(text, str(file))
         except BadInput:
             continue
-        index = next((i for i, one in enumerate(scenario.expect) if _tells(one, alert)), None)
+        telling = (i for i, one in enumerate(scenario.expect) if one.alert == alert and one.suppressed_by is None)
+        index = next(telling, None)
         if index is not None:
             found.append(Model(scenario, text, index))
     return sorted(found, key=lambda model: model.cost)
@@ -84,10 +85,6 @@ def _dumped(key: str, value: Any) -> str:
         return yaml.safe_dump({key: value}, default_flow_style=False, width=110, allow_unicode=True)
     items = yaml.safe_dump(value, sort_keys=False, default_flow_style=None, width=110, allow_unicode=True)
     return f"{key}: {items}" if items.startswith("[") else f"{key}:\n{indent(items, '  ')}"
-
-
-def _tells(expectation: Expectation, alert: str) -> bool:
-    return expectation.alert == alert and expectation.suppressed_by is None
 
 
 def _section(text: str, key: str) -> str:
@@ -142,8 +139,9 @@ def draft(config: AlertConfig, alert: str, files: Iterable[Path], profile: Profi
     for model in models(alert, files):
         if not {spec.kind for _, spec in model.scenario.faults()} <= {*known(), *known_actions()}:
             continue
+        runbook = {"runbook": model.scenario.runbook} if model.scenario.runbook else {}
         try:
-            text, plan = planned(_runbook(model), model.body(notifies, labels))
+            text, plan = planned(runbook, model.body(notifies, labels))
         except BadInput:
             continue  # it speaks of handles or alerts that are not here
         return Draft(_comments(first, plan, profile, model.scenario.name) + text, model.scenario.name)
@@ -177,10 +175,6 @@ def _apart(explanations: tuple[Explanation, ...]) -> dict[str, str]:
     first, *others = (each.told.subject.rule.labels for each in explanations)
     differing = {k: v for k, v in first.items() if any(other.get(k) != v for other in others)}
     return differing if others else {}
-
-
-def _runbook(model: Model) -> dict[str, str]:
-    return {"runbook": model.scenario.runbook} if model.scenario.runbook else {}
 
 
 def _comments(explanation: Explanation, plan: Plan, profile: Profile, model: str) -> str:

@@ -124,16 +124,14 @@ class Told:
         return _sum(self.clear)
 
 
-def _any_job(every_s: float) -> ScrapeJob:
-    return ScrapeJob("", every_s, min(TIMEOUT_S, every_s))
-
-
 class People:
     """A configuration, prepared for asking who hears of what."""
 
     def __init__(self, config: AlertConfig) -> None:
         # Where no job is shown, one that is scraped as often as rules are evaluated.
-        self.config = config if config.jobs else replace(config, jobs=(_any_job(config.evaluation_interval_s),))
+        every_s = config.evaluation_interval_s
+        jobs = config.jobs or (ScrapeJob("", every_s, min(TIMEOUT_S, every_s)),)
+        self.config = replace(config, jobs=jobs)
         self.facts = Facts(self.config)
         self._delivery_s = delivery_of(config, 1.0)
 

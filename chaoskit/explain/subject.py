@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from chaoskit.alerting.model import AlertConfig, Rule
 from chaoskit.check.alerts import Alert, alert_of
-from chaoskit.errors import BadInput, Place, Problem
+from chaoskit.errors import BadInput, Problem
 from chaoskit.yaml_source import nearest
 
 
@@ -65,14 +65,10 @@ def _refused(rule: Rule, given: Mapping[str, str], external: Mapping[str, str]) 
         found = alert.value(label)
         if found is None or found == value or (not found and external.get(label) == value):
             continue
-        yield Problem(_place(rule), *_why(rule.alert, label, value, found))
+        yield Problem(rule.place, *_why(rule.alert, label, value, found))
 
 
 def _why(alert: str, label: str, value: str, found: str) -> tuple[str, str]:
     if found:
         return f"{label}={value} cannot be: the rule of {alert} sets {label} to '{found}'", f"leave {label} out"
     return f"{alert} never carries {label}: its expression drops it", f"leave {label} out, or keep it in the expression"
-
-
-def _place(rule: Rule) -> Place:
-    return rule.place

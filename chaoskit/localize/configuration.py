@@ -85,7 +85,7 @@ def localize(
     for receiver in redirected.config.get("receivers", []):
         for mail in receiver.get("email_configs", []):
             mail["headers"] = {**(mail.get("headers") or {}), HEADER_NAME: HEADER_TEMPLATE}
-    notes += [str(replaced) for replaced in redirected.replaced] + list(redirected.pinned)
+    notes += [*redirected.replaced, *redirected.pinned]
     files |= templates
     files["prometheus.yml"] = _dump(prometheus)
     files["alertmanager.yml"] = _dump(redirected.config)

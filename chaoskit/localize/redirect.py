@@ -46,26 +46,16 @@ _GO_GLOB = re.compile(r"([*?\[\\])")
 
 
 @dataclass(frozen=True, slots=True)
-class Replaced:
-    """Something that does not run as configured: where it stands, and why."""
-
-    where: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.reason}"
-
-
-@dataclass(frozen=True, slots=True)
 class Redirected:
     """A configuration that cannot reach outside, and what was done to make it so.
 
-    `pinned` says of each route with time intervals how it is taken in this run.
+    `replaced` says of each thing that does not run as configured where it stands, and why; `pinned` of each route with
+    time intervals how it is taken in this run.
     """
 
     config: dict[str, Any]
     doors: tuple[Door, ...]
-    replaced: tuple[Replaced, ...]
+    replaced: tuple[str, ...]
     pinned: tuple[str, ...]
 
 
@@ -79,7 +69,7 @@ def redirect(
     is; its structure has been checked when it was read (`config_alertmanager`).
     """
     replaced = [
-        Replaced(str(key), "not known, so left out")
+        f"{key}: not known, so left out"
         for key in config
         if key not in _KEPT and key not in _PINNED_AWAY and key != "global"
     ]
@@ -91,7 +81,7 @@ def redirect(
     new.update({key: copy.deepcopy(config[key]) for key in _KEPT if config.get(key) is not None})
     for section in _KEPT:
         left_out = _without(new.get(section), {key for top, key in too_new if top == section})
-        replaced += [Replaced(f"{section}, {key}", f"left out: {_TOO_NEW}") for key in dict.fromkeys(left_out)]
+        replaced += [f"{section}, {key}: left out: {_TOO_NEW}" for key in dict.fromkeys(left_out)]
     new["receivers"] = []
     for receiver in config.get("receivers") or []:
         rebuilt, remarks = _receiver(receiver, doors, too_new)
@@ -122,24 +112,24 @@ def _without(node: Any, keys: Collection[str]) -> Iterator[str]:
         yield from _without(node.get("routes"), keys)
 
 
-def _global(settings: Mapping[str, Any], too_new: Collection[Setting]) -> tuple[dict[str, Any], list[Replaced]]:
+def _global(settings: Mapping[str, Any], too_new: Collection[Setting]) -> tuple[dict[str, Any], list[str]]:
     kept = {key: value for key, value in settings.items() if key in _GLOBAL_KEPT and ("global", key) not in too_new}
     unknown = [key for key in settings if key not in _GLOBAL_KEPT and not _GLOBAL_REPLACED.fullmatch(str(key))]
-    return kept, [Replaced(f"global.{key}", "not known, so left out") for key in unknown]
+    return kept, [f"global.{key}: not known, so left out" for key in unknown]
 
 
 def _receiver(
     receiver: Mapping[str, Any], doors: DoorBook, too_new: Collection[Setting]
-) -> tuple[dict[str, Any], list[Replaced]]:
+) -> tuple[dict[str, Any], list[str]]:
     """The receiver with each integration led to a door of its own; those replaced follow its own webhooks."""
     name = str(receiver["name"])
     rebuilt: dict[str, Any] = {"name": name}
     webhooks: list[dict[str, Any]] = []
-    remarks: list[Replaced] = []
+    remarks: list[str] = []
     for key, entries in receiver.items():
         if not key.endswith(CONFIGS):
             if key != "name":
-                remarks.append(Replaced(f"receiver {name}, {key}", "not known, so left out"))
+                remarks.append(f"receiver {name}, {key}: not known, so left out")
             continue
         kind = key.removesuffix(CONFIGS)
         for index, entry in enumerate(entries or []):
@@ -147,15 +137,15 @@ def _receiver(
             reason = _no_door(kind, entry, too_new)
             if reason:
                 webhooks.append(_webhook_instead(name, kind, index, entry, doors))
-                remarks.append(Replaced(where, f"sent as a webhook: {reason}"))
+                remarks.append(f"{where}: sent as a webhook: {reason}")
                 continue
             integration = KINDS[kind]
             lost = [setting for setting in entry if (kind, setting) in too_new]
             kept = {setting: value for setting, value in entry.items() if setting not in lost}
             rebuilt.setdefault(key, []).append(_led_to_door(name, integration, index, kept, doors))
-            remarks += [Replaced(f"{where}, {setting}", f"left out: {_TOO_NEW}") for setting in lost]
+            remarks += [f"{where}, {setting}: left out: {_TOO_NEW}" for setting in lost]
             remarks += [
-                Replaced(f"{where}, {setting}", why) for setting, why in integration.noted.items() if entry.get(setting)
+                f"{where}, {setting}: {why}" for setting, why in integration.noted.items() if entry.get(setting)
             ]
     if webhooks:
         rebuilt["webhook_configs"] = [*rebuilt.get("webhook_configs", []), *webhooks]

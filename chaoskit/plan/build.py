@@ -14,7 +14,7 @@ from chaoskit.plan.alerts import AlertPlanner
 from chaoskit.plan.model import Inventory, Plan, PlannedAlert, PlannedFault, PlannedStep
 from chaoskit.plan.targets import TargetPlanner, undefined
 from chaoskit.plan.witnesses import waived, witnesses_of, wrong_waivers
-from chaoskit.scenario.model import Change, Do, FaultSpec, Inject, Profile, Scenario, Undo, Wait
+from chaoskit.scenario.model import Do, FaultSpec, Inject, Profile, Scenario, Undo, Wait
 
 SettingsCheck = Callable[[FaultSpec], list[Problem]]
 """What is wrong with a fault's kind, target or settings; the plan itself knows no kinds."""
@@ -196,37 +196,25 @@ def _refuse_beyond_limits(plan: Plan) -> None:
         elif isinstance(planned.step, Undo):
             for name in planned.step.targets or tuple(in_force):
                 _check_fault_time(plan, name, in_force.pop(name, 0.0), problems)
-        elif isinstance(planned.step, Change):
-            continue
     for name, real_s in in_force.items():
         _check_fault_time(plan, name, real_s, problems)
     if plan.longest_real_s > limits.run_s:
-        problems.append(
-            Problem(
-                plan.scenario.place,
-                f"the run may take {plan.longest_real_s:.0f} real seconds at scale {plan.time_scale:g}, "
-                f"the profile's limits.run is {limits.run_s:.0f} s",
-                f"raise it with --set limits.run={_roomy(plan.longest_real_s)}, or choose a larger --time-scale",
-            )
-        )
+        what = f"the run may take {plan.longest_real_s:.0f} real seconds"
+        problems.append(_beyond(plan, what, "run", limits.run_s, plan.longest_real_s))
     if problems:
         raise Refused(problems)
 
 
 def _check_fault_time(plan: Plan, name: str, real_s: float, problems: list[Problem]) -> None:
     if real_s > plan.profile.limits.fault_s:
-        problems.append(
-            Problem(
-                plan.scenario.place,
-                f"fault '{name}' may be in force for {real_s:.0f} real seconds at scale {plan.time_scale:g}, "
-                f"the profile's limits.fault is {plan.profile.limits.fault_s:.0f} s",
-                f"raise it with --set limits.fault={_roomy(real_s)}, or choose a larger --time-scale",
-            )
-        )
+        what = f"fault '{name}' may be in force for {real_s:.0f} real seconds"
+        problems.append(_beyond(plan, what, "fault", plan.profile.limits.fault_s, real_s))
 
 
-def _roomy(real_s: float) -> str:
-    return f"{int(real_s // 60) + 2}m"
+def _beyond(plan: Plan, what: str, key: str, most_s: float, real_s: float) -> Problem:
+    message = f"{what} at scale {plan.time_scale:g}, the profile's limits.{key} is {most_s:.0f} s"
+    hint = f"raise it with --set limits.{key}={int(real_s // 60) + 2}m, or choose a larger --time-scale"
+    return Problem(plan.scenario.place, message, hint)
 
 
 def _waived(plan: Plan) -> list[str]:

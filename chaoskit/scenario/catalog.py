@@ -69,6 +69,26 @@ def list_scenarios(here: Path | None = None) -> tuple[Listed, ...]:
     return tuple(_listed(name, path) for name, path in scenario_names(here).items())
 
 
+def scenario_files(folder: Path | None, own: bool, here: Path | None = None) -> list[Path]:
+    """The scenarios of a folder, as paths from here; else all that are known.
+
+    With a configuration of one's `own` the shipped ones are left out, unless they lie in `here`. Raises BadInput.
+    """
+    if folder is None:
+        known = scenario_names().values()
+        paths = [p for p in known if not own or p.parent.resolve() == here or not is_shipped(p, "scenarios")]
+    elif not folder.is_dir():
+        raise BadInput(Problem(Place(str(folder)), "is not a folder", "give the folder that holds the scenarios"))
+    else:
+        paths = sorted(path for path in folder.glob("*") if path.suffix in SUFFIXES and not path.is_dir())
+    return [near(path) for path in paths]
+
+
+def near(path: Path) -> Path:
+    """The path from here, where the file lies below."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 def is_shipped(path: Path, kind: str) -> bool:
     """Whether it came with chaoskit: those speak of the shipped configuration and of no other."""
     return any(path.resolve().is_relative_to(each.resolve()) for each in folders(kind, Path("/nonexistent")))

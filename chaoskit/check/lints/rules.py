@@ -55,8 +55,8 @@ def for_off_beat(facts: Facts) -> Iterator[Said]:
     Prometheus looks at its clock only when it evaluates, so the time is rounded up, and the alert is late.
     """
     for rule in facts.config.rules:
-        if not _interval_known(facts, rule):
-            continue
+        if not facts.has("prometheus") and rule.interval_s == facts.config.evaluation_interval_s:
+            continue  # only a group's own interval is known
         for key, written in (("for", rule.for_s), ("keep_firing_for", rule.keep_firing_for_s)):
             real = up(written, rule.interval_s)
             if round(real * 1000) != round(written * 1000):
@@ -66,11 +66,6 @@ def for_off_beat(facts: Facts) -> Iterator[Said]:
                     f" and so has {key}: {format_duration(real)}"
                 )
                 yield Said(facts.at(rule.place, key), message, f"write {format_duration(real)}")
-
-
-def _interval_known(facts: Facts, rule: Rule) -> bool:
-    """Without the Prometheus configuration, only a group's own interval is known."""
-    return facts.has("prometheus") or rule.interval_s != facts.config.evaluation_interval_s
 
 
 @lint("interval-off-beat", Severity.INFO, "rules", ("rules", "prometheus"))
