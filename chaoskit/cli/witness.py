@@ -14,9 +14,8 @@ from chaoskit.observe.payload import Contents
 from chaoskit.report.text import clean
 from chaoskit.run.signals import signals_end
 from chaoskit.witness.config import RECEIVER, additions, patched
-from chaoskit.witness.server import PORT, Settings, WitnessServer, is_loopback
+from chaoskit.witness.server import PORT, Settings, WitnessServer, is_loopback, read_token, readable_by_others
 from chaoskit.witness.store import KEEP, Heard
-from chaoskit.witness.token import read_token, readable_by_others
 from chaoskit.yaml_source import read_text
 
 _FILE = click.Path(path_type=Path)

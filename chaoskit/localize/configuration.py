@@ -64,7 +64,7 @@ def localize(
 
     A rule that cannot be compressed exactly is left out and named; one that the scenario needs is Refused. Rules that
     cannot be read, and those of the expressions `set_aside`, are left out and named as well; so are settings of
-    Alertmanager that are `too_new` for the one that runs (see `fitting`).
+    Alertmanager that are `too_new` for the one that runs (see `stack.original.fitted`).
     """
     k = Fraction(scale).limit_denominator(1000)
     by_role = _documents(sources)

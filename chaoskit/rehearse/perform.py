@@ -28,7 +28,7 @@ from chaoskit.run.prepare import described, versions
 from chaoskit.run.runner import Runner
 from chaoskit.run.track import Track
 from chaoskit.stack.binaries import Binaries
-from chaoskit.stack.fitting import fitted
+from chaoskit.stack.original import fitted
 from chaoskit.surroundings import leave
 from chaoskit.verify.case import case_of
 from chaoskit.verify.findings import notes_of_strangers

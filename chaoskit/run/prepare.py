@@ -31,10 +31,9 @@ from chaoskit.safety.lever import refuse_if_blocked
 from chaoskit.scenario.model import Attached
 from chaoskit.stack.attached import AttachedStack
 from chaoskit.stack.binaries import Binaries, require
-from chaoskit.stack.fitting import fitted
 from chaoskit.stack.interface import Stack
 from chaoskit.stack.local import LocalStack
-from chaoskit.stack.original import able
+from chaoskit.stack.original import able, fitted
 from chaoskit.witness.client import asks_for_no_token, await_answer
 
 LATEST = "latest"

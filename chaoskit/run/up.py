@@ -21,9 +21,8 @@ from chaoskit.localize.doors import DoorBook
 from chaoskit.run.metrics import RunMetrics
 from chaoskit.run.signals import signals_end
 from chaoskit.stack.binaries import require
-from chaoskit.stack.fitting import fitted
 from chaoskit.stack.local import LocalStack
-from chaoskit.stack.original import able, ask
+from chaoskit.stack.original import able, ask, fitted
 from chaoskit.witness.config import patched
 
 SMTP_PORT, SMTP_PORT_UNPRIVILEGED = 25, 1025

@@ -12,11 +12,11 @@ from chaoskit.errors import EquipmentError, Place, Problem
 from chaoskit.localize.configuration import Localized, Ports, localize
 from chaoskit.localize.doors import DoorBook
 from chaoskit.localize.redirect import Setting
-from chaoskit.stack import fitting
+from chaoskit.stack import original as fitting
 from chaoskit.stack.binaries import Binaries
-from chaoskit.stack.fitting import fitted
 from chaoskit.stack.local import LocalStack
 from chaoskit.stack.monitoring import check_alertmanager
+from chaoskit.stack.original import fitted
 
 NEWER = """\
 route:

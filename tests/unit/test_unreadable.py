@@ -26,7 +26,7 @@ from chaoskit.safety.lever import blocked
 from chaoskit.safety.state import Entry, me, state_folder
 from chaoskit.safety.unhealed import in_use
 from chaoskit.scenario.model import Access, Attached, Secret
-from chaoskit.witness.token import read_token
+from chaoskit.witness.server import read_token
 from chaoskit.yaml_source import read_text
 from tests.safety_examples import filled, header, invoke, journal, state
 

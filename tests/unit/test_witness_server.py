@@ -21,9 +21,8 @@ from chaoskit.observe import http_server
 from chaoskit.observe.http_server import BODY_LIMIT
 from chaoskit.observe.web_pages import bears
 from chaoskit.waiting import await_true
-from chaoskit.witness.server import Settings, WitnessServer, is_loopback
+from chaoskit.witness.server import Settings, WitnessServer, is_loopback, read_token, readable_by_others
 from chaoskit.witness.store import Store
-from chaoskit.witness.token import read_token, readable_by_others
 from tests.witness_examples import TOKEN, bearing, message, post, witness
 
 
