@@ -9,11 +9,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from chaoskit.console.stream import read_verdict
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.files import HISTORY, read_regular
 from chaoskit.report.changes import changes
-from chaoskit.report.written import PAGE, VERDICT
+from chaoskit.report.written import PAGE, VERDICT, read_verdict
 from chaoskit.safety.survey import run_folders
 
 _MOST = 200

@@ -17,10 +17,10 @@ import msgspec
 
 from chaoskit.errors import BadInput
 from chaoskit.events import SCHEMAS, AnyEvent, End, Header, decode
-from chaoskit.files import HISTORY, open_regular, read_regular
+from chaoskit.files import HISTORY, open_regular
 from chaoskit.report.html_live import Live
 from chaoskit.report.notes import Note, read_notes
-from chaoskit.report.written import VERDICT
+from chaoskit.report.written import read_verdict
 from chaoskit.verify.verdict import Verdict
 
 MOST_STREAMS = 8
@@ -150,14 +150,6 @@ class Watched:
             self.live = Live(event)
         except BadInput as error:
             self._wrong = f"no plan can be made of its header: {error}"
-
-
-def read_verdict(folder: Path) -> Verdict | None:
-    """The verdict that lies in a run's folder; None where there is none yet, or none that can be read."""
-    try:
-        return msgspec.json.decode(read_regular(folder / VERDICT, HISTORY), type=Verdict)
-    except (OSError, msgspec.DecodeError):
-        return None
 
 
 class Pictures:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +9,11 @@ from pathlib import Path
 import msgspec
 
 from chaoskit.errors import BadInput, Place, Problem
-from chaoskit.files import HISTORY, SMALL, read_regular
+from chaoskit.files import SMALL, read_regular
 from chaoskit.gate.coverage import KINDS, Coverage
 from chaoskit.gate.gate import Outcome
 from chaoskit.report.changes import Changed, changes
-from chaoskit.report.written import VERDICT
+from chaoskit.report.written import read_verdict
 from chaoskit.verify.verdict import Verdict
 
 SUMMARY = "gate.json"
@@ -46,10 +45,8 @@ class Earlier:
 
     def verdict(self, name: str) -> Verdict | None:
         """A scenario's verdict; None where it left none that can be read."""
-        with contextlib.suppress(OSError, msgspec.DecodeError, KeyError):
-            file = self.folder / Path(self.scenarios[name].run).name / VERDICT
-            return msgspec.json.decode(read_regular(file, HISTORY), type=Verdict)
-        return None
+        known = self.scenarios.get(name)
+        return read_verdict(self.folder / Path(known.run).name) if known else None
 
 
 def read_gate(folder: Path) -> Earlier:

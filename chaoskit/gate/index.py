@@ -22,7 +22,7 @@ from chaoskit.markdown import document, folded, plain, table
 from chaoskit.report.html import began_at, render
 from chaoskit.report.html_causes import Cause, causes
 from chaoskit.report.text import real, shortened
-from chaoskit.report.written import MARKDOWN, PAGE
+from chaoskit.report.written import MARKDOWN, PAGE, read_verdict
 from chaoskit.surroundings import leave
 from chaoskit.units import amount
 from chaoskit.verify.verdict import Result
@@ -189,6 +189,7 @@ def _not_played(one: LeftOut) -> dict[str, Any]:
         "title": "not played",
         "alerts": one.proves,
         "took": "",
+        "before": [],
         "first": "",
         "href": "",
         "margin": None,
@@ -204,12 +205,14 @@ def _line(folder: Path, outcome: Outcome) -> dict[str, Any]:
     told, fired = notices_and_alerts([outcome])
     before = outcome.folder.with_name(outcome.candidate.name) / PAGE
     there = before.is_file() and before.parent != outcome.folder
+    first = read_verdict(before.parent) if there and outcome.attempt > 1 else None
     return {
         "result": _result(outcome),
         "name": outcome.candidate.name,
         "title": outcome.candidate.plan.scenario.title,
         "alerts": ", ".join(sorted(outcome.candidate.expects)) or "nothing may fire",
         "took": f"{outcome.took_s:.0f} s",
+        "before": [_because(one) for one in causes(first.rows)[:2]] if first else [],
         "first": (quote(f"{before.parent.name}/{PAGE}") if there else "#scenarios") if outcome.attempt > 1 else "",
         "href": href_of(folder, outcome),
         "margin": smallest(folder, outcome),

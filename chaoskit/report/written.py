@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import msgspec
@@ -56,6 +57,13 @@ def judge(path: Path, html: Path | None = None, before: Verdict | None = None) -
     if html is not None:
         leave(html, page(history, verdict, (), checklists, read_notes(path), before))
     return verdict, checklists
+
+
+def read_verdict(folder: Path) -> Verdict | None:
+    """What `judge_folder` wrote; None where there is none that can be read."""
+    with contextlib.suppress(OSError, msgspec.DecodeError):
+        return msgspec.json.decode(read_regular(folder / VERDICT, HISTORY), type=Verdict)
+    return None
 
 
 def read_checklists(folder: Path) -> list[Checklist]:
