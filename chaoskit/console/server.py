@@ -138,7 +138,7 @@ class Console:
             Route(LOCUST, lambda _: RedirectResponse(f"{LOCUST}/"), methods=get),
             Route(LOCUST + "/{path:path}", self._locust, methods=["GET", "POST"]),
         ]
-        return Door(Starlette(routes=routes, exception_handlers={ChaoskitError: _wrong}), self.key)
+        return Door(Starlette(routes=routes, exception_handlers={ChaoskitError: self._wrong}), self.key)
 
     # -- what is shown
 
@@ -182,6 +182,13 @@ class Console:
 
     def _page(self, request: Request, template: str, **parts: Any) -> HTMLResponse:
         return HTMLResponse(pages.page(template, self._place, request.state.nonce, **parts))
+
+    async def _wrong(self, request: Request, error: Exception) -> Response:
+        """A page for what cannot be shown: every problem, where it is and what helps."""
+        problems = error.problems if isinstance(error, BadInput | Refused) else (Problem(None, str(error)),)
+        answer = self._page(request, "wrong.html", problems=problems)
+        answer.status_code = int(HTTPStatus.UNPROCESSABLE_ENTITY)
+        return answer
 
     async def _enter(self, request: Request) -> Response:
         if not self.key.is_token(request.query_params.get("token", "")):
@@ -371,10 +378,6 @@ def _told(answer: tuple[int, str]) -> dict[str, str]:
 
 def _words(error: Exception) -> str:
     return "; ".join(str(one) for one in error.problems) if isinstance(error, BadInput | Refused) else str(error)
-
-
-async def _wrong(request: Request, error: Exception) -> Response:
-    return PlainTextResponse(f"{_words(error)}\n", int(HTTPStatus.UNPROCESSABLE_ENTITY))
 
 
 class _Server(uvicorn.Server):

@@ -272,3 +272,33 @@ def test_a_command_is_a_json_object_of_texts(tmp_path: Path) -> None:
             assert served.ask("POST", "/start", served.command, body)[0] == 400
         assert served.ask("POST", "/stop", served.command, b"")[0] == 200
         assert json.loads(served.ask("POST", "/stop", served.command, b"{}")[2]) == {"text": "no drill is at work"}
+
+
+STAGING = """
+chaoskit: 1
+target: {attached: {prometheus: "http://127.0.0.1:9", alertmanager: "http://127.0.0.1:9",
+  metrics: "http://127.0.0.1:9/metrics", environment: staging}}
+time_scale: 1
+limits: {run: 2h, fault: 1h}
+"""
+
+
+def test_a_system_that_others_use_is_broken_only_where_its_name_is_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page asks for it and looks another way; the real command refuses a name that is missing or wrong."""
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles" / "staging.yml").write_text(STAGING)
+    monkeypatch.chdir(tmp_path)
+    with serving(tmp_path / "scratch", begins=True) as served:
+        text = shown(served, "/plan?scenario=healthy&profile=staging")
+        assert '<body class="attached">' in text
+        assert "This breaks <b><bdi>staging</bdi></b>" in text
+        assert 'name="confirm" required' in text
+        assert served.do("start", scenario="healthy", profile="staging", confirm="production")[0] == 200
+        drill = served.console.desk.drill
+        assert drill is not None
+        assert drill.process is not None
+        assert drill.process.wait(60) == 2
+        text = shown(served)
+        assert (state(text), "staging" in text) == ("refused", True)
