@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from chaoskit.alerting.inhibition import Part, parts
 from chaoskit.alerting.model import AlertConfig, Matcher, Rule
@@ -45,24 +45,49 @@ _MOST_TOLD = 12
 class Wave:
     """Rules that are rehearsed at the same time."""
 
-    members: list[Proven] = field(default_factory=list)
-    names: set[str] = field(default_factory=set)
-    scripted: set[str] = field(default_factory=set)
-    shown: dict[str, list[Mapping[str, str]]] = field(default_factory=dict)
+    members: list[Proven]
+    names: set[str]
+    shown: dict[str, list[Mapping[str, str]]]
     """By metric, the labels of the scripted series."""
-    watched: dict[str, list[Sequence[Matcher]]] = field(default_factory=dict)
+    watched: dict[str, list[Sequence[Matcher]]]
     """By metric, the selectors of rules whose results carry no mark of their own; under "" those that name none."""
-    queried: set[str] = field(default_factory=set)
+    queried: set[str]
     """The metrics that texts query, whatever labels they have."""
-    sides: list[OneSide] = field(default_factory=list)
-    series: list[Scripted] = field(default_factory=list)
-    need_s: float = 0.0
+    sides: list[OneSide]
+    series: list[Scripted]
+    need_s: float
     """How long the fault must last until every member is noticed."""
-    lasts_s: float = math.inf
+    lasts_s: float
     """How long the conditions of all members hold."""
-    sources: set[Part] = field(default_factory=set)
-    targets: set[Part] = field(default_factory=set)
-    groups: set[Group] = field(default_factory=set)
+    sources: set[Part]
+    targets: set[Part]
+    groups: set[Group]
+
+    def bears(self, other: Wave) -> bool:
+        """Whether neither disturbs the other."""
+        mine, theirs = self.shown.keys(), other.shown.keys()
+        return (
+            self.names.isdisjoint(other.names)
+            and max(self.need_s, other.need_s) <= min(self.lasts_s, other.lasts_s)
+            and not (finds(self.watched, other.shown) or finds(other.watched, self.shown))
+            and not (theirs & self.queried or other.queried & mine)
+            and not ambiguous([s for s in self.sides if s.metrics & theirs], other.series)
+            and not ambiguous([s for s in other.sides if s.metrics & mine], self.series)
+            and not (other.sources & self.targets or other.targets & self.sources)
+            and not other.groups & self.groups
+        )
+
+    def take(self, other: Wave) -> None:
+        """Its members are this wave's as well."""
+        for name in ("names", "queried", "sources", "targets", "groups"):
+            getattr(self, name).update(getattr(other, name))
+        for name in ("members", "sides", "series"):
+            getattr(self, name).extend(getattr(other, name))
+        for metric, labels in other.shown.items():
+            self.shown.setdefault(metric, []).extend(labels)
+        for metric, selectors in other.watched.items():
+            self.watched.setdefault(metric, []).extend(selectors)
+        self.need_s, self.lasts_s = max(self.need_s, other.need_s), min(self.lasts_s, other.lasts_s)
 
 
 def length_s(proven: Proven) -> float:
@@ -151,51 +176,24 @@ def make_waves(
     """Few waves, each without conflicts; rules that take equally long come together."""
     waves: list[Wave] = []
     for one in sorted(proven, key=length_s):
-        rule = one.subject.rule
-        scripted = {series.name for series in one.guess.series}
-        exprs = exprs_of(rule, records)
-        watched = {} if marked(one) else watched_by(exprs)
-        shown = by_metric(one.guess.series)
-        queried = looks_at(rule, records)
-        sides = [side for expr in exprs for side in one_sides(expr)]
-        mine = [parts(config, alert_labels(config, one.subject.rule, result)) for result in one.results]
-        sources, targets = (set[Part]().union(*(each[side] for each in mine)) for side in (0, 1))
-        groups = groups_of(config, (alert_labels(config, one.subject.rule, result) for result in one.results))
-        need_s, lasts_s = needed_s(config, one), held_to_s(one)
-        wave = next(
-            (
-                wave
-                for wave in waves
-                if len(wave.members) < most
-                and rule.alert not in wave.names
-                and max(need_s, wave.need_s) <= min(lasts_s, wave.lasts_s)
-                and not (finds(wave.watched, shown) or finds(watched, wave.shown))
-                and not (scripted & wave.queried or queried & wave.scripted)
-                and not ambiguous([s for s in wave.sides if s.metrics & scripted], one.guess.series)
-                and not ambiguous([s for s in sides if s.metrics & wave.scripted], wave.series)
-                and not (sources & wave.targets or targets & wave.sources)
-                and not groups & wave.groups
-            ),
-            None,
-        )
+        alone = _alone(config, records, one)
+        wave = next((wave for wave in waves if len(wave.members) < most and wave.bears(alone)), None)
         if wave is None:
-            wave = Wave()
-            waves.append(wave)
-        wave.members.append(one)
-        wave.names.add(rule.alert)
-        wave.need_s, wave.lasts_s = max(need_s, wave.need_s), min(lasts_s, wave.lasts_s)
-        wave.scripted |= scripted
-        for name, found in watched.items():
-            wave.watched.setdefault(name, []).extend(found)
-        for name, labels in shown.items():
-            wave.shown.setdefault(name, []).extend(labels)
-        wave.queried |= queried
-        wave.sides += sides
-        wave.series += one.guess.series
-        wave.sources |= sources
-        wave.targets |= targets
-        wave.groups |= groups
+            waves.append(alone)
+        else:
+            wave.take(alone)
     return waves
+
+
+def _alone(config: AlertConfig, records: Mapping[str, Rule], one: Proven) -> Wave:
+    rule, series, exprs = one.subject.rule, list(one.guess.series), exprs_of(one.subject.rule, records)
+    sent = [alert_labels(config, rule, result) for result in one.results]
+    sources, targets = (set[Part]().union(*(parts(config, labels)[side] for labels in sent)) for side in (0, 1))
+    watched = {} if marked(one) else watched_by(exprs)
+    sides = [side for expr in exprs for side in one_sides(expr)]
+    bounds, groups = (needed_s(config, one), held_to_s(one)), groups_of(config, sent)
+    shown, queried = by_metric(series), looks_at(rule, records)
+    return Wave([one], {rule.alert}, shown, watched, queried, sides, series, *bounds, sources, targets, groups)
 
 
 def foreign_to(config: AlertConfig, records: Mapping[str, Rule], proven: Sequence[Proven]) -> list[dict[str, str]]:
