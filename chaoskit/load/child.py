@@ -119,7 +119,7 @@ class Load:
         self._deserted = False
         self._cpu_before_s = time.process_time()
         self._lease_s = start.lease_s
-        self._unheard_s = 0.0
+        self.unheard_s = 0.0
         self._exit_code: int | None = None
         now_s, together = clock(), start.together
         self.at = Situation(
@@ -133,15 +133,11 @@ class Load:
             whole_users=start.spec.users,
         )
         self._traffic = _traffic(self.at, together)
-        track(
-            self._traffic.environment,
-            self.at.counters,
-            self.at.gate,
-            (spec.connect_timeout_s, spec.network_timeout_s),
-        )
-        self._locust = LocustCount(self._traffic.environment, self.at.counters.note_odd)
-        self._farewell = Farewell(self._traffic.environment.runner, self.at)
-        watch_users(self._traffic.environment, self._user_ended)
+        environment = self._traffic.environment
+        track(environment, self.at.counters, self.at.gate, (spec.connect_timeout_s, spec.network_timeout_s))
+        self._locust = LocustCount(environment, self.at.counters.note_odd)
+        self._farewell = Farewell(environment.runner, self.at)
+        watch_users(environment, self._user_ended)
         watch_exits(self._exit)
         test_stop: Any = locust.events.test_stop
         test_stop.add_listener(lambda **_: self.end("the locustfile ended the load"))
@@ -202,10 +198,6 @@ class Load:
         if self.at.gate.open and not self._farewell.leaves(user):
             self.at.counters.end_user(clock(), reason)
 
-    def heard(self) -> None:
-        """The parent said something: it lives, and so does its lease."""
-        self._unheard_s = 0.0
-
     def end(self, why: str = "", *, hurried: bool = False) -> None:
         """Stop soon; `why` unless the parent asked for it; `hurried` with no more than the usual drain."""
         if not self._enough.is_set():
@@ -237,19 +229,17 @@ class Load:
             now_s = clock()
             users, asked = self._traffic.users, self.at.asked(now_s)
             self.at.counters.beat(now_s, due_s, users=users, level=asked)
-            if asked and not users and not self._deserted and self.at.counters.ended:
+            if asked and not users and not self._deserted and self.at.counters.ended and self.at.spec.users is not None:
                 self._look_for_users(asked)
             # While this process itself did not run, nobody was silent.
-            self._unheard_s += min(now_s - before_s, 2 * _BEAT_S)
+            self.unheard_s += min(now_s - before_s, 2 * _BEAT_S)
             before_s = now_s
-            if self._lease_s is not None and self._unheard_s > self._lease_s:
+            if self._lease_s is not None and self.unheard_s > self._lease_s:
                 self.end(f"the run said nothing for {self._lease_s:g} s: it stands still, or is gone", hurried=True)
 
     def _look_for_users(self, asked: float) -> None:
         """Says once that none is left, though some were asked for."""
         ended = self.at.counters.ended
-        if self.at.spec.users is None:
-            return
         spawning = self._traffic.environment.runner.spawning_greenlet  # type: ignore[union-attr]
         if self.at.gate.open and (spawning is None or spawning.ready()):
             self._deserted = True
@@ -319,7 +309,7 @@ def _obey(ears: Ears, load: Load) -> None:
         except (BadInput, msgspec.DecodeError):
             logging.exception("not obeyed")
             continue
-        load.heard()
+        load.unheard_s = 0.0  # the parent lives, and so does its lease
         if isinstance(command, Change):
             load.change(command)
         elif isinstance(command, Stop):

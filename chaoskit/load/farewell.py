@@ -146,9 +146,8 @@ class Farewell:
     def _stop_users(self, counts: dict[str, int]) -> None:
         """In place of the runner's own. At a lower level it returns at once, and who must go counts no more; at
         Locust's end it returns when all are gone."""
-        going = []
-        for name, count in counts.items():
-            going += [user for user in self._users() if type(user).__name__ == name][:count]
+        users = self._users()
+        going = [one for name, n in counts.items() for one in [u for u in users if type(u).__name__ == name][:n]]
         lasts = [self._leaving.setdefault(id(user), _Last(user)) for user in going]
         self._at.gate.leaving = bool(self._leaving)
         for last in lasts:
@@ -174,17 +173,15 @@ class Farewell:
         while (lasts := self._alive(lasts)) and left_s() > 0:
             gevent.joinall([last.user.greenlet for last in lasts], timeout=min(_LOOK_S, left_s()))
             if clock() - begun_s > left_s():
-                self._end_idle(lasts)
+                for last in (one for one in lasts if not one.ended):
+                    _loop().run_callback(self._end_idle, last)
         took_s = clock() - begun_s
         for last in (one for one in lasts if not one.over):
             last.over = True
-            after = f"when {took_s:.1f} s were over, and was cut{_in(last)}"
+            did = "still awaited an answer" if self._asks(last) else "had not ended"
             if last.swallowed:
-                self._tell(f"{_name(last)} caught its own end (a bare except?) and still went on {after}")
-            else:
-                self._tell(
-                    f"{_name(last)} {'still awaited an answer' if self._asks(last) else 'had not ended'} {after}"
-                )
+                did = "caught its own end (a bare except?) and still went on"
+            self._tell(f"{_name(last)} {did} when {took_s:.1f} s were over, and was cut{_in(last)}")
             last.user.greenlet.kill(block=False)
         gevent.joinall([last.user.greenlet for last in lasts], timeout=_LEAST_S)
         self._alive(lasts)
@@ -197,22 +194,17 @@ class Farewell:
         self._at.gate.leaving = bool(self._leaving)
         return [last for last in lasts if not last.user.greenlet.dead]
 
-    def _end_idle(self, lasts: list[_Last]) -> None:
-        """Ends those who neither ask nor clean up, such as in a long sleep: they, too, have last requests."""
-        for last in lasts:
-            if not last.ended:
-                _loop().run_callback(self._end_one, last)
+    def _end_idle(self, last: _Last) -> None:
+        """Ends a user that neither asks nor cleans up, such as in a long sleep: it, too, has last requests.
 
-    def _end_one(self, last: _Last) -> None:
-        """Runs between greenlets, as `_let_go` does."""
+        Runs between greenlets, as `_let_go` does."""
         greenlet = last.user.greenlet
         if not last.ended and not self._asks(last) and not cleans_up(greenlet.gr_frame):
             last.ended = True
             greenlet.throw(GreenletExit)
 
     def _asks(self, last: _Last) -> bool:
-        inside = list(self._at.gate.inside)
-        return any(last.user.greenlet in _origin(greenlet) for greenlet in inside)
+        return any(last.user.greenlet in _origin(greenlet) for greenlet in list(self._at.gate.inside))
 
     def _tell(self, text: str) -> None:
         if text in self._told or len(self._told) < _MOST_TOLD:

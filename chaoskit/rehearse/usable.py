@@ -27,7 +27,7 @@ from chaoskit.rehearse.drill import Given
 from chaoskit.rehearse.inputs import Asked
 from chaoskit.rehearse.perform import with_rules
 from chaoskit.rehearse.promtool import answered, asking, dumped, results_of, run_tests
-from chaoskit.rehearse.unit_tests import GivenTest, GroupRow, UnitTest, Wanted, Way, ways
+from chaoskit.rehearse.unit_tests import GivenTest, GroupRow, UnitTest, Way, ways
 from chaoskit.rehearse.waves import SCALES, muted_by, scale_for_length
 from chaoskit.rehearse.written import STEP, described, scenario_of
 from chaoskit.units import format_duration
@@ -360,12 +360,16 @@ class _Trial:
             yield entry
 
     def _told(self, rules: Sequence[Rule], results: Mapping[str, tuple[Labels, ...]]) -> Iterator[ExpectedTexts]:
-        for rule in rules:
-            if any(_GLOBALS.search(text) for text in rule.annotations.values()):
-                continue  # external labels are the test's own, and other ones here
+        # External labels are the test's own, and other ones here.
+        for rule in (r for r in rules if not any(_GLOBALS.search(text) for text in r.annotations.values())):
+            fired = [dict(result) for result in results[rule.alert]]
             for one in self.test.wanted:
-                if one.alert == rule.alert and one.at_s == self.test.expected[one.alert]:
-                    yield from self._texts(one, rule, results[rule.alert])
+                now = one.alert == rule.alert and one.at_s == self.test.expected[one.alert]
+                for labels, texts in one.alerts if now else ():
+                    wanted = {key: value for key, value in labels.items() if value and key != "alertname"}
+                    if wanted in fired:
+                        named = {**wanted, "alertname": rule.alert}
+                        yield ExpectedTexts(labels=named, annotations=dict(texts), place=str(one.place))
 
     def _shows_texts(self, rule: Rule, results: Sequence[Labels]) -> bool:
         """Whether a receiver of the alert hears its annotations as they are, or none are expected."""
@@ -373,14 +377,6 @@ class _Trial:
         expected = any(texts for one in self.test.wanted if one.alert == rule.alert for _, texts in one.alerts)
         heard = {name for labels in results for name in receivers_of(config, alert_labels(config, rule, labels))}
         return not expected or any(one.kind == "webhook" for n in heard for one in config.receivers[n].integrations)
-
-    @staticmethod
-    def _texts(one: Wanted, rule: Rule, results: Sequence[Labels]) -> Iterator[ExpectedTexts]:
-        for labels, texts in one.alerts:
-            wanted = {key: value for key, value in labels.items() if value and key != "alertname"}
-            if wanted in [dict(result) for result in results]:
-                named = {**wanted, "alertname": rule.alert}
-                yield ExpectedTexts(labels=named, annotations=dict(texts), place=str(one.place))
 
 
 _LACKS = (
