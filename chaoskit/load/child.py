@@ -61,10 +61,8 @@ _CUT_SHORT = 3
 
 
 class Mouth:
-    """Our standard output, for lines only. Whatever else prints, such as a locustfile, lands in the log.
-
-    One greenlet writes, and waits without blocking the others when the parent is slow to read.
-    """
+    """Our standard output, for lines only. Whatever else prints, such as a locustfile, lands in the log. One greenlet
+    writes, and waits without blocking the others when the parent is slow to read."""
 
     def __init__(self) -> None:
         self._fd = os.dup(1)

@@ -193,11 +193,9 @@ class Counters:
     def roll(
         self, now_s: float, *, level: Callable[[float], float], cpu_s: float, end: bool = False
     ) -> list[LoadWindow]:
-        """The windows of all seconds that are over (at the `end`: also of the unfinished one), in order.
-
-        `cpu_s` is the process's CPU time so far, spread over these windows; `level` gives what is asked for at an
-        instant, for seconds without a beat.
-        """
+        """The windows of all seconds that are over (at the `end`: also of the unfinished one), in order. `cpu_s` is the
+        process's CPU time so far, spread over these windows; `level` gives what is asked for at an instant, for seconds
+        without a beat."""
         thrown_away, self._thrown_away = self._thrown_away, []
         for at_s, ticket in thrown_away:
             if self.finish(at_s, ticket, ticket.took_ms, None):

@@ -125,10 +125,8 @@ class LoadChild:
             return self.first_window.is_set()
 
     def change(self, spec: LoadSpec, timeout_s: float = 5.0) -> None:
-        """Go on with another rate, number of users, mix or shape, without a gap; returns when it is in force.
-
-        Raises BadInput for what cannot change while the load flows, EquipmentError when it is not confirmed in time.
-        """
+        """Go on with another rate, number of users, mix or shape, without a gap; returns when it is in force. Raises
+        BadInput for what cannot change while the load flows, EquipmentError when it is not confirmed in time."""
         self.spec.check_change(spec)
         with self._news:
             before = self._changed
@@ -142,12 +140,10 @@ class LoadChild:
             self.spec = spec
 
     def stop(self, timeout_s: float | None = None, *, hurry: Callable[[], bool] = lambda: False) -> LoadTotals:
-        """End the load: nothing new, await open answers, count. Idempotent.
-
-        `timeout_s` (default: what the spec lets the end take, and a margin) bounds the wait; then it is killed. As
-        soon as `hurry` says so, the end takes no longer than without a `drain_s`. A load that died or was killed has
-        totals too: what its windows told until then, not reconciled.
-        """
+        """End the load: nothing new, await open answers, count. Idempotent. `timeout_s` (default: what the spec lets
+        the end take, and a margin) bounds the wait; then it is killed. As soon as `hurry` says so, the end takes no
+        longer than without a `drain_s`. A load that died or was killed has totals too: what its windows told until
+        then, not reconciled."""
         bound_s = self.spec.drain_for_s + _LAST_LINES_S if timeout_s is None else timeout_s
         until_s = time.monotonic() + bound_s
         hurried = False

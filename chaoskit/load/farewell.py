@@ -4,8 +4,6 @@ A user that waits is ended as Locust does it. One that runs finishes the request
 another, it is ended there, once, by GreenletExit raised in its own greenlet, and one that begins none, at half of the
 drain. What its `finally:`, its `__exit__` and on_stop then ask for passes, up to LAST_REQUESTS, and so does what
 listeners to test_stopping and test_stop ask for. When the drain is over the rest is cut, and told.
-
-Runs in the child only: it imports Locust.
 """
 
 from __future__ import annotations

@@ -3,8 +3,6 @@
 A locustfile may call `stats.reset_all()` after its warm-up, Locust does it itself where it is told to, and forgets in
 `test_start` what was asked for earlier. What such a call throws away is added up here; so is an event with a value at
 which Locust's own listener raises.
-
-Runs in the child only: it imports Locust.
 """
 
 from __future__ import annotations

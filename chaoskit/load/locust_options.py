@@ -2,8 +2,6 @@
 
 Whatever is wrong is found before the target is there: a value that is missing, a class without a task, a name that the
 file does not know. Raises BadInput with all of one kind.
-
-Runs in the child only: it imports Locust.
 """
 
 from __future__ import annotations

@@ -80,11 +80,9 @@ def render_json(value: Any, n: int) -> Any:
 
 
 class Arrivals:
-    """The instants at which requests are due, whatever became of earlier ones.
-
-    Arrivals are where the integral of the rate passes whole numbers: evenly spaced at a constant rate, without a
-    gap or a burst where the rate changes. Only ever asked about the near future, so that a change takes effect at once.
-    """
+    """The instants at which requests are due, whatever became of earlier ones. Arrivals are where the integral of the
+    rate passes whole numbers: evenly spaced at a constant rate, without a gap or a burst where the rate changes. Only
+    ever asked about the near future, so that a change takes effect at once."""
 
     def __init__(self, rate: Callable[[float], float], start_s: float, phase: float = 0.0) -> None:
         """`rate` maps an instant (same clock as `start_s`) to arrivals per second; `phase` in [0, 1) is the part

@@ -8,8 +8,6 @@ right one, and one greenlet ends the overdue ones of all users.
 In the open model requests leave whether or not earlier ones were answered. One greenlet keeps the schedule, each
 request has one of its own. Those that find the bound of unanswered requests reached are dropped, and counted: the
 schedule itself never waits for the target.
-
-Runs in the child only: it imports Locust.
 """
 
 from __future__ import annotations
@@ -115,10 +113,8 @@ class ClosedUsers(Traffic):
             user.asking = None
 
     def _end_overdue(self) -> None:
-        """A time-out of the socket ends a silence; this one also ends an answer that trickles for ever.
-
-        Looks at all requests a few times a second: a timer for each would cost as much as our counting does.
-        """
+        """A time-out of the socket ends a silence; this one also ends an answer that trickles for ever. Looks at all
+        requests a few times a second: a timer for each would cost as much as our counting does."""
         loop = gevent.get_hub().loop
         while True:
             pause(LEVELS_S)

@@ -49,11 +49,9 @@ class RequestSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadSpec:
-    """Load on `host`: exactly one of `rate` (requests per real second) and `users`. Times are real seconds.
-
-    Raises BadInput with every problem. With a `locustfile` its own user classes are run (closed only), and `mix`
-    and `requests` stay empty.
-    """
+    """Load on `host`: exactly one of `rate` (requests per real second) and `users`. Times are real seconds. Raises
+    BadInput with every problem. With a `locustfile` its own user classes are run (closed only), and `mix` and
+    `requests` stay empty."""
 
     host: str
     rate: float | None = None

@@ -2,8 +2,6 @@
 
 Whoever fires such an event writes what they like into it. A failure counts by its own text; what the HTTP clients
 themselves raise counts by what it is (`timeout`, `HTTP 503`), never by words that happen to be in a text.
-
-Runs in the child only: it imports Locust's clients.
 """
 
 from __future__ import annotations

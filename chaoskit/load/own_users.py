@@ -6,8 +6,6 @@ In several processes Locust's own master and workers share out the users and not
 socket in a folder of this load alone, so no port is opened. Counts, windows, ends and deaths go through our pipes; so
 the master ends no worker, forgets none, and gives its users to no other, and nothing of Locust's goes by the machine's
 clock.
-
-Runs in the child only: it imports Locust.
 """
 
 from __future__ import annotations

@@ -71,9 +71,7 @@ class Processes:
 
     def look_at(self, spec: LoadSpec, timeout_s: float = _IMPORT_S) -> list[Problem]:
         """What keeps its locustfile from being this load, with its line where there is one; empty when nothing does.
-
-        Each process runs the file's top level for it. Bounded by `timeout_s` real seconds. A problem ends them all.
-        """
+        Each process runs the file's top level for it. Bounded by `timeout_s` real seconds. A problem ends them all."""
         path = str(spec.locustfile)
         for child in self.children:
             send(child, Look(spec=spec))

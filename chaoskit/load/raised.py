@@ -5,8 +5,6 @@ can tell of them.
 
 Users that end though nobody asked them to are heard of likewise: they stop themselves, their on_start raises, they
 cannot even be made. Locust starts no other in their place, so the load that was asked for is gone with them.
-
-Runs in the child only: it imports Locust.
 """
 
 from __future__ import annotations

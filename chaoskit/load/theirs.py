@@ -1,7 +1,4 @@
-"""Whose code a place is in: that of a locustfile and what it brings along, or Locust's, Python's and ours.
-
-Runs in the child only.
-"""
+"""Whose code a place is in: that of a locustfile and what it brings along, or Locust's, Python's and ours."""
 
 from __future__ import annotations
 

@@ -7,8 +7,6 @@ an answer all the same. Other clients fire the event themselves and are counted 
 
 What runs for each request is written out where calls would be neater: its code is cold whenever a greenlet wakes up,
 so each call more costs a request a microsecond or so.
-
-Runs in the child only: it imports Locust.
 """
 
 from __future__ import annotations
@@ -175,11 +173,9 @@ def _wrap(session: type[Any], open_requests: _OpenRequests, gate: Gate, defaults
 
 
 def _never_send_twice() -> None:
-    """Let the HTTP client report a lost connection instead of sending the same request again.
-
-    By itself geventhttpclient repeats a GET whose connection was closed, up to once per place in its pool: a target
-    that drops connections would look slow, and be hit by more requests than were counted.
-    """
+    """Let the HTTP client report a lost connection instead of sending the same request again. By itself
+    geventhttpclient repeats a GET whose connection was closed, up to once per place in its pool: a target that drops
+    connections would look slow, and be hit by more requests than were counted."""
     if not hasattr(geventhttpclient.client, "_may_retry_after_send_error"):
         raise RuntimeError("this geventhttpclient resends requests in a way that is not known here; install 2.6")
     geventhttpclient.client._may_retry_after_send_error = lambda method: False

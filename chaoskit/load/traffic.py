@@ -2,8 +2,6 @@
 
 Each ends in two steps: the gate is shut, so that nothing new begins, then answers are awaited, for as long as the drain
 lasts. What is still open after that is cut off, and counted.
-
-Runs in the child only: it imports Locust.
 """
 
 from __future__ import annotations
@@ -129,9 +127,7 @@ def environment_of(
     classes: list[type[Any]], at: Situation, runner: type[Any] = LocalRunner, options: Any = None
 ) -> Environment:
     """Locust's environment with a runner: no web server, no port, no sockets but those to the target and its own.
-
-    Raises BadInput where a listener to its `init` raises.
-    """
+    Raises BadInput where a listener to its `init` raises."""
     watch_exceptions(at.note_raised)
     environment = Environment(
         user_classes=classes,

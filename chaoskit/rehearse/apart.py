@@ -39,11 +39,9 @@ def groups_of(config: AlertConfig, labels: Iterable[Labels]) -> set[Group]:
 
 def with_own_groups(config: AlertConfig, sent: Iterable[Labels], foreign: Iterable[Labels] = ()) -> AlertConfig:
     """The configuration in which alerts that come with these labels share no group with those of another name.
-
-    `foreign`: the labels of further instances that they may have, apart from which they are told.
-    Names share one still where a child would tell more than its parent did: below a route with a child that says
-    `continue` and takes another instance of the alert.
-    """
+    `foreign`: the labels of further instances that they may have, apart from which they are told. Names share one still
+    where a child would tell more than its parent did: below a route with a child that says `continue` and takes another
+    instance of the alert."""
     alerts, strange = _by_name(sent), _by_name(foreign)
     by_group: dict[Group, set[str]] = {}
     only: dict[str, Matcher] = {}

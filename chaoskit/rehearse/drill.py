@@ -278,10 +278,8 @@ def _with_promise(
 
 
 def planned(scenario: Scenario, config: AlertConfig, scale: float, beside: Sequence[str]) -> Plan:
-    """The plan of a rehearsal's scenario; raises BadInput.
-
-    A promise that names no delivery tolerance gets one that a machine playing many alerts at once can keep.
-    """
+    """The plan of a rehearsal's scenario; raises BadInput. A promise that names no delivery tolerance gets one that a
+    machine playing many alerts at once can keep."""
     if config.promise.delivery_s is None:
         delivery_vs = max(delivery_of(config, scale), _DELIVERY_REAL_S * scale)
         config = replace(config, promise=replace(config.promise, delivery_s=delivery_vs))
@@ -298,11 +296,9 @@ def planned(scenario: Scenario, config: AlertConfig, scale: float, beside: Seque
 
 
 def unpromised(plan: Plan, config: AlertConfig, promise_given: bool, named: bool = False) -> Plan:
-    """The plan without what merely the configuration implies for receivers that have no integration.
-
-    Nobody was promised anything there, so that is said and breaks nothing. `named`: receivers that a scenario names
-    itself are expected to be told.
-    """
+    """The plan without what merely the configuration implies for receivers that have no integration. Nobody was
+    promised anything there, so that is said and breaks nothing. `named`: receivers that a scenario names itself are
+    expected to be told."""
     promised = _promised(config, promise_given)
     alerts = tuple(
         alert

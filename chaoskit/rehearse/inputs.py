@@ -51,10 +51,8 @@ class Asked:
 
 
 def sorted_inputs(inputs: tuple[str, ...]) -> tuple[list[str], list[Given]]:
-    """Patterns of rule files, and the scenarios among the files; raises BadInput where there are no rules.
-
-    What cannot be read stands among the rules, whose reader says why.
-    """
+    """Patterns of rule files, and the scenarios among the files; raises BadInput where there are no rules. What cannot
+    be read stands among the rules, whose reader says why."""
     rules: list[str] = []
     scenarios: list[Given] = []
     for given in inputs:

@@ -99,10 +99,8 @@ def play(
     say: Callable[[str], None],
 ) -> Iterator[Performed]:
     """What came of each lane, as they end; errors of ours are raised, but for equipment and files that failed one lane.
-
     A signal ends every lane in order, and then Interrupted is raised. To be used in the main thread, with which the
-    lanes' processes end.
-    """
+    lanes' processes end."""
     reasons: list[str] = []
     running: dict[Child, tuple[Lane, IO[bytes]]] = {}
     lock = threading.Lock()
@@ -152,10 +150,8 @@ def play(
 
 
 def _came_of(lane: Lane, child: Child, result: bytes) -> Performed:
-    """What a lane's process said at its end; raises the error that it met, unless it is of this stack alone.
-
-    Of one that said nothing, since it was killed or stood still, the rules are unknown, and the others go on.
-    """
+    """What a lane's process said at its end; raises the error that it met, unless it is of this stack alone. Of one
+    that said nothing, since it was killed or stood still, the rules are unknown, and the others go on."""
     try:
         found = pickle.loads(result) if result else None
     except (EOFError, pickle.UnpicklingError):
@@ -173,10 +169,8 @@ _OF_ONE_STACK = (BadInput, EquipmentError)
 
 
 def main() -> int:
-    """Plays the lane that standard input describes; 0 also where an error was told instead of a result.
-
-    Whatever else prints lands in the log.
-    """
+    """Plays the lane that standard input describes; 0 also where an error was told instead of a result. Whatever else
+    prints lands in the log."""
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     try:

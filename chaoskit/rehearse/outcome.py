@@ -105,11 +105,9 @@ class Rehearsed:
 def judge_wave(
     case: Case, name: str, derived: bool = False, how: Mapping[str, str] = {}
 ) -> tuple[Verdict, dict[str, RuleOutcome], list[Row]]:
-    """The verdict on a wave, by alert name what it says of it, and the rows of whatever else it shows.
-
-    Of `derived` series that make an alert true before their fault nobody learns anything: it counts as not rehearsed.
-    `how` says by alert what is not played as it is in life.
-    """
+    """The verdict on a wave, by alert name what it says of it, and the rows of whatever else it shows. Of `derived`
+    series that make an alert true before their fault nobody learns anything: it counts as not rehearsed. `how` says by
+    alert what is not played as it is in life."""
     verdict, _ = judge_case(case)
     names = sorted((alert.rule.alert for alert in case.plan.alerts), key=len, reverse=True)
     by_name: dict[str, list[Row]] = {}

@@ -28,10 +28,8 @@ _RESULT = re.compile(r"(\{.*?\}) [-+.\dENaInf]+(?:, (?=\{)|$)")
 
 
 def ask(promtool: Path, *words: str | Path, within_s: float) -> tuple[int, str]:
-    """How it ended (UNENDED where it did not in so many seconds) and all it said.
-
-    Raises EquipmentError where it does not run.
-    """
+    """How it ended (UNENDED where it did not in so many seconds) and all it said. Raises EquipmentError where it does
+    not run."""
     try:
         run = subprocess.run(
             tied([promtool, *words]),

@@ -112,10 +112,8 @@ class Unproven:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """promtool as it is asked about series whose samples are `interval_s` apart; its files lie in `folder`.
-
-    `external` are the external labels, which templates of labels may name.
-    """
+    """promtool as it is asked about series whose samples are `interval_s` apart; its files lie in `folder`. `external`
+    are the external labels, which templates of labels may name."""
 
     records: Mapping[str, Rule]
     promtool: Path
@@ -195,10 +193,8 @@ def _prove(subjects: Sequence[Subject], engine: Engine) -> tuple[list[Proven], l
 
 
 def edges(proven: Sequence[Proven], engine: Engine) -> dict[int, tuple[float, float]]:
-    """By rule, how long after its fault the condition becomes true, and how long after the end it ceases to be.
-
-    Both to the interval; the second is 0 for what ends by itself.
-    """
+    """By rule, how long after its fault the condition becomes true, and how long after the end it ceases to be. Both to
+    the interval; the second is 0 for what ends by itself."""
     engine.folder.mkdir(parents=True, exist_ok=True)
     every = {p.subject.number: p.subject.every_s(engine.interval_s) for p in proven}
     found: dict[int, list[tuple[int, int]]] = {}
@@ -338,12 +334,10 @@ _Test = tuple[frozenset[str], Mapping[str, Any]]
 def _round(
     trying: Sequence[tuple[Subject, Guess]], engine: Engine, turn: str, asked: Mapping[int, Sequence[int]] = {}
 ) -> Iterable[tuple[Subject, Guess, Mapping[str, str]]]:
-    """What promtool says of one guess each; rules that read recording rules get a file with those rules.
-
-    In the turn `why` it is asked about the parts of the expression as well; in the turn `short` the series begin
-    shortly before the fault; in the turn `unfilled` it is asked while they begin, and nothing ever moves. `asked` are
-    other instants, in intervals by rule.
-    """
+    """What promtool says of one guess each; rules that read recording rules get a file with those rules. In the turn
+    `why` it is asked about the parts of the expression as well; in the turn `short` the series begin shortly before the
+    fault; in the turn `unfilled` it is asked while they begin, and nothing ever moves. `asked` are other instants, in
+    intervals by rule."""
 
     def test(at: int) -> _Test:
         subject, guess = trying[at]
@@ -477,10 +471,8 @@ def _ask(
     tests: Mapping[int, _Test],
     within_s: float = TESTS_S,
 ) -> dict[int, dict[str, str]]:
-    """By test and instant, what promtool found where nothing was expected.
-
-    Where it refuses the whole file, each half of the tests is asked alone, until the one that it refuses is alone.
-    """
+    """By test and instant, what promtool found where nothing was expected. Where it refuses the whole file, each half
+    of the tests is asked alone, until the one that it refuses is alone."""
     together = _together(tests.values())
     if not head["rule_files"]:
         # Where nothing is recorded, one step brings all samples in; promtool takes as many as end before it does.

@@ -111,10 +111,8 @@ def _constant(node: Any) -> float | None:
 def searched(
     exprs: Sequence[str], solver: Callable[..., Solver], interval_s: float, most: int
 ) -> Iterator[tuple[Scripted, ...]]:
-    """At most so many series sets to try, each once; none where nothing is read that can be scripted.
-
-    `exprs`: a rule's expression and those of the recording rules that it reads; `solver` makes its solvers.
-    """
+    """At most so many series sets to try, each once; none where nothing is read that can be scripted. `exprs`: a rule's
+    expression and those of the recording rules that it reads; `solver` makes its solvers."""
     nodes = [promql.parse(expr) for expr in exprs]
     draw = random.Random(zlib.crc32(exprs[0].encode()))
     own = numbers(nodes)

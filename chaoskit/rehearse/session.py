@@ -62,11 +62,9 @@ class Session:
     _busy: bool = field(default=False, init=False)
 
     def rehearse(self) -> Rehearsed:
-        """Plays the given scenarios, and derives series for every rule that they leave.
-
-        A scenario that cannot be planned is left out, and series are derived for its alerts as well. Raises BadInput,
-        Refused or EquipmentError.
-        """
+        """Plays the given scenarios, and derives series for every rule that they leave. A scenario that cannot be
+        planned is left out, and series are derived for its alerts as well. Raises BadInput, Refused or
+        EquipmentError."""
         begun = time.monotonic()
         self._busy = is_busy()  # before anything of ours keeps the machine busy
         if self._busy:

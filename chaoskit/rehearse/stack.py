@@ -86,10 +86,8 @@ class RehearsalStack(LocalStack):
         return past.span(remembered, now, self._scale, interval_s)
 
     def load_rules(self, files: Mapping[str, str]) -> None:
-        """Gives Prometheus these rule files instead of those it has, and waits until it evaluates them.
-
-        Raises EquipmentError. A restart would take 5 s for discovery; a reload takes about one.
-        """
+        """Gives Prometheus these rule files instead of those it has, and waits until it evaluates them. Raises
+        EquipmentError. A restart would take 5 s for discovery; a reload takes about one."""
         wanted = self._write_rules(files)
         os.kill(self.children["prometheus"].pid, signal.SIGHUP)
         self._await_rules(wanted)

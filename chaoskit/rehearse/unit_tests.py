@@ -222,12 +222,10 @@ class Way:
 
 
 def ways(test: UnitTest, at_s: float, by_clock: bool) -> Iterator[Way]:
-    """The ways to show the series up to an instant and beyond it, best first.
-
-    A healthy lead-in is the rest before the fault and after it, so that giving the series back ends the alert. Where
-    there is none, the series are missing at rest, or else keep their first value. Beyond the instant a slope goes on,
-    or else the last value stays. `by_clock`: series named like time stamps follow the clock.
-    """
+    """The ways to show the series up to an instant and beyond it, best first. A healthy lead-in is the rest before the
+    fault and after it, so that giving the series back ends the alert. Where there is none, the series are missing at
+    rest, or else keep their first value. Beyond the instant a slope goes on, or else the last value stays. `by_clock`:
+    series named like time stamps follow the clock."""
     last = math.floor(at_s / test.interval_s + 1e-9)
     lead = _lead_in(test)
     seen: list[Way] = []

@@ -123,11 +123,8 @@ def held_to_s(proven: Proven) -> float:
 def with_a_past(
     proven: Proven, edges: tuple[float, float], interval_s: float, asked: float | None, longest_real_s: float
 ) -> tuple[Proven, float]:
-    """A rule that takes too long, to be played with a past, and its time scale.
-
-    That is the smallest at which its end takes no longer than `longest_real_s`; where it does at any, the end is not
-    played.
-    """
+    """A rule that takes too long, to be played with a past, and its time scale. That is the smallest at which its end
+    takes no longer than `longest_real_s`; where it does at any, the end is not played."""
     rise_s, fall_s = edges
     end_s = fall_s + proven.subject.rule.keep_firing_for_s
     scale = scale_for_length(end_s, interval_s, asked, longest_real_s)
@@ -146,10 +143,8 @@ def scale_for(
 def scale_for_length(
     length_vs: float, interval_s: float, asked: float | None, longest_real_s: float, least: float = SCALES[0]
 ) -> float | None:
-    """The time scale for what takes so many virtual seconds; None where it would take longer than that at any.
-
-    `least`: none below it is taken, but where evaluations would follow each other too fast.
-    """
+    """The time scale for what takes so many virtual seconds; None where it would take longer than that at any. `least`:
+    none below it is taken, but where evaluations would follow each other too fast."""
     if asked is not None:
         return asked if length_vs / asked <= longest_real_s else None
     steps = [least, *(scale for scale in SCALES if scale > least)]
@@ -243,10 +238,8 @@ def finds(watched: Mapping[str, list[Sequence[Matcher]]], shown: Mapping[str, li
 def muted_by(
     config: AlertConfig, alerts: Mapping[str, tuple[Rule, Sequence[Mapping[str, str]], str]]
 ) -> dict[str, tuple[str, ...]]:
-    """By rule, the names of the alerts that mute it.
-
-    A label that carries a rule's own mark may have any value in life, so two such labels may be equal.
-    """
+    """By rule, the names of the alerts that mute it. A label that carries a rule's own mark may have any value in life,
+    so two such labels may be equal."""
     sources: dict[tuple[int, bool], dict[tuple[str, ...], dict[str, None]]] = {}
     targets: list[tuple[Part, str, str]] = []
     for number, (rule, results, mark) in alerts.items():
