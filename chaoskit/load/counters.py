@@ -210,12 +210,7 @@ class Counters:
         return windows
 
     def totals(
-        self,
-        *,
-        locust_requests: int,
-        locust_failures: int,
-        cut_short: Sequence[str] = (),
-        exit_code: int | None = None,
+        self, *, locust_requests: int, locust_failures: int, cut_short: Sequence[str] = (), exit_code: int | None = None
     ) -> LoadTotals:
         """The whole load, after the last roll. Says, rather than hides, where the sums or Locust disagree."""
         in_flight = len(self.open) + self.cut

@@ -132,8 +132,7 @@ class LoadChild:
             before = self._changed
             self._tell([Change(spec=spec)] * len(self._children))
             done = self._news.wait_for(
-                lambda: self._changed >= before + len(self._children) or self._down or self._tally.totals,
-                timeout_s,
+                lambda: self._changed >= before + len(self._children) or self._down or self._tally.totals, timeout_s
             )
             if not done or self._changed < before + len(self._children):
                 raise EquipmentError(_NAME, f"a change was not confirmed within {timeout_s:g} s", self._down)

@@ -130,11 +130,7 @@ def environment_of(
     Raises BadInput where a listener to its `init` raises."""
     watch_exceptions(at.note_raised)
     environment = Environment(
-        user_classes=classes,
-        events=locust.events,
-        host=at.spec.host,
-        parsed_options=options,
-        catch_exceptions=True,
+        user_classes=classes, events=locust.events, host=at.spec.host, parsed_options=options, catch_exceptions=True
     )
     if at.spec.locustfile is not None:
         environment.locustfile, environment.parsed_locustfiles = Path(at.spec.locustfile).name, [at.spec.locustfile]

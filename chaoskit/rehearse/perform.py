@@ -81,11 +81,7 @@ class Performed:
 
 
 def perform(
-    config: AlertConfig,
-    drills: Sequence[Drill],
-    folder: Path,
-    binaries: Binaries,
-    interval_s: float,
+    config: AlertConfig, drills: Sequence[Drill], folder: Path, binaries: Binaries, interval_s: float
 ) -> Performed:
     """Plays drills of one time scale, one after another on one stack; raises BadInput, Refused or EquipmentError."""
     # The page must answer within a scrape interval, whatever the observers are reading meanwhile.

@@ -465,11 +465,7 @@ def _stepped(expr: str, interval_s: float) -> str:
 
 
 def _ask(
-    promtool: Path,
-    file: Path,
-    head: Mapping[str, Any],
-    tests: Mapping[int, _Test],
-    within_s: float = TESTS_S,
+    promtool: Path, file: Path, head: Mapping[str, Any], tests: Mapping[int, _Test], within_s: float = TESTS_S
 ) -> dict[int, dict[str, str]]:
     """By test and instant, what promtool found where nothing was expected. Where it refuses the whole file, each half
     of the tests is asked alone, until the one that it refuses is alone."""
