@@ -57,23 +57,22 @@ class Page:
         self._thread = threading.Thread(target=self._server.serve_forever, name="series", daemon=True)
         self._thread.start()
 
-    @property
-    def now_vs(self) -> float:
-        """Virtual seconds since the page was opened."""
-        return (self._clock() - self._opened) * self._scale
+    def _now(self) -> tuple[float, float]:
+        """Seconds since the epoch, and virtual ones since the page was opened."""
+        at = self._clock()
+        return at, (at - self._opened) * self._scale
 
     def rest(self, series: Iterable[Scripted], interval_s: float) -> None:
         """Shows series at rest from now on; those that are shown already stay as they are."""
-        now = self.now_vs
         with self._lock:
+            _, now = self._now()
             for one in series:
                 self._shown.setdefault(one.key, _Shown(one, Course(now), interval_s))
 
     def start(self, series: Iterable[Scripted], interval_s: float) -> float:
         """The fault begins for these series; the instant, in seconds since the epoch."""
         with self._lock:
-            at = self._clock()
-            now = (at - self._opened) * self._scale
+            at, now = self._now()
             for one in series:
                 there = self._shown.get(one.key)
                 begun = there.course.rest_vs if there else now
@@ -89,8 +88,7 @@ class Page:
     def stop(self, series: Iterable[Scripted]) -> float:
         """The fault ends for these series; the instant, in seconds since the epoch."""
         with self._lock:
-            at = self._clock()
-            now = (at - self._opened) * self._scale
+            at, now = self._now()
             for one in series:
                 there = self._shown.get(one.key)
                 if there is not None and there.course.during_vs is not None and there.course.after_vs is None:
@@ -106,15 +104,14 @@ class Page:
     def text(self) -> str:
         """The page as Prometheus reads it."""
         with self._lock:
-            now_real = self._clock()
-            now = (now_real - self._opened) * self._scale
+            at, now = self._now()
             lines = []
             for key, shown in self._shown.items():
                 value = self._value(shown, now)
                 if value is None:
                     continue
                 if shown.series.clock:
-                    value = now_real + value / self._scale
+                    value = at + value / self._scale
                 lines.append(f"{key} {sample(value)}\n")
         return "".join(lines)
 

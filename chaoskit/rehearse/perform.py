@@ -97,10 +97,10 @@ def perform(
         ),
         binaries.amtool,
     )
-    localized = scrape_series_only(localized, ports.metrics, folder / "stack")
+    localized = scrape_series_only(localized, ports.metrics, where)
     marked = mark(localized.files["alertmanager.yml"])
     localized = replace(localized, files={**localized.files, "alertmanager.yml": marked})
-    stack = RehearsalStack(folder / "stack", binaries, localized, ports, scale, None)
+    stack = RehearsalStack(where, binaries, localized, ports, scale, None)
     target, tracks = SeriesTarget(stack, interval_s), []
     records = frozenset(rule.key for rule in config.rules if rule.record)
     for n, drill in enumerate(drills):
