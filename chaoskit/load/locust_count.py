@@ -14,7 +14,7 @@ from typing import Any
 from locust.env import Environment
 from locust.stats import RequestStats, StatsEntry
 
-from chaoskit.load.outcome import failure_of
+from chaoskit.load.tracking import failure_of
 from chaoskit.printable import plain
 
 

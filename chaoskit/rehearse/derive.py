@@ -19,9 +19,8 @@ from chaoskit.alerting.windows_expression import selectors
 from chaoskit.faults.series import Scripted
 from chaoskit.rehearse.script import CannotDerive
 from chaoskit.rehearse.search import searched
-from chaoskit.rehearse.selectors import label_values
 from chaoskit.rehearse.solve import Choices, Solver
-from chaoskit.rehearse.tree import below, calls, grouped_by
+from chaoskit.rehearse.tree import below, calls, grouped_by, label_values
 
 _TRIED = (
     Choices(),

@@ -22,8 +22,7 @@ from chaoskit.rehearse.drill import PROFILE, Drill, profile_text, promise_text
 from chaoskit.rehearse.marker import mark
 from chaoskit.rehearse.outcome import RuleOutcome, judge_wave, unrehearsed, worse
 from chaoskit.rehearse.promtool import dumped
-from chaoskit.rehearse.stack import RehearsalStack, scrape_series_only
-from chaoskit.rehearse.target import Script, SeriesTarget
+from chaoskit.rehearse.target import RehearsalStack, Script, SeriesTarget, scrape_series_only
 from chaoskit.run.prepare import described, versions
 from chaoskit.run.runner import Runner
 from chaoskit.run.track import Track

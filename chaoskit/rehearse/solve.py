@@ -22,8 +22,7 @@ from chaoskit.alerting.routing import matches_all
 from chaoskit.rehearse import tree
 from chaoskit.rehearse.inverse import FUNCTIONS, LEFT, RIGHT, each, flipped, holds, level, operation
 from chaoskit.rehearse.script import CannotDerive, Leaf, Pair, Script
-from chaoskit.rehearse.selectors import label_values
-from chaoskit.rehearse.tree import COMPARISONS, is_bool, is_constant, matchers_of, metric_of, promql_text
+from chaoskit.rehearse.tree import COMPARISONS, is_bool, is_constant, label_values, matchers_of, metric_of, promql_text
 
 _MOST_SERIES = 200
 

@@ -10,8 +10,7 @@ import yaml
 
 from chaoskit.alerting.model import Rule
 from chaoskit.faults.series import ENDLESS, Scripted, Segment, Series, Values, identity
-from chaoskit.rehearse.selectors import label_values
-from chaoskit.rehearse.tree import matchers_of, selectors_below
+from chaoskit.rehearse.tree import label_values, matchers_of, selectors_below
 from chaoskit.units import format_duration
 
 STEP = "script"

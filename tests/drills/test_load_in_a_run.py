@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chaoskit.events import LoadNames, LoadTotals, LoadWindow
-from chaoskit.load.output import MOST_BYTES
+from chaoskit.load.processes import MOST_BYTES
 from tests.drills.conftest import Drill, Ended, signalled
 
 pytestmark = [pytest.mark.drill, pytest.mark.stack]

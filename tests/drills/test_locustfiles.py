@@ -17,7 +17,7 @@ import pytest
 
 from chaoskit.events import LoadNames, LoadTotals
 from chaoskit.history import read_history
-from chaoskit.load.output import MOST_BYTES
+from chaoskit.load.processes import MOST_BYTES
 from tests.drills.conftest import Drill
 
 pytestmark = [pytest.mark.drill, pytest.mark.stack, pytest.mark.long]

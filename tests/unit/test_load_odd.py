@@ -75,7 +75,7 @@ def test_odd_events_are_counted_told_once_and_end_no_books(start: Start, target:
 KINDS = """
 import socket, sys
 import gevent, requests, urllib3
-from chaoskit.load.outcome import failure_of, kind_of, latency_of
+from chaoskit.load.tracking import failure_of, kind_of, latency_of
 from locust.exception import CatchResponseError
 
 class OutOfStock(Exception):

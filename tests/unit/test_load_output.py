@@ -11,7 +11,7 @@ import pytest
 
 from chaoskit.errors import EquipmentError
 from chaoskit.load.engine import LoadChild
-from chaoskit.load.output import MOST_BYTES, BoundedOutput
+from chaoskit.load.processes import MOST_BYTES, BoundedOutput
 from tests.load_examples import Heard, Target, a_spec, look_at, target
 
 __all__ = ["target"]

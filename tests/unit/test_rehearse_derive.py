@@ -12,8 +12,8 @@ from chaoskit.errors import Place
 from chaoskit.faults.series import Course, value_at
 from chaoskit.rehearse.derive import BUG, Guess, closure, guesses, recording_rules
 from chaoskit.rehearse.inverse import CHOICES, level
-from chaoskit.rehearse.selectors import label_values
 from chaoskit.rehearse.solve import Solver
+from chaoskit.rehearse.tree import label_values
 
 
 def rule(expr: str, alert: str = "A", record: str = "", annotations: Mapping[str, str] = {}) -> Rule:
