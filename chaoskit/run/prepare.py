@@ -6,19 +6,22 @@ import contextlib
 import itertools
 import os
 import platform
+import pwd
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from chaoskit import __version__, files
+from chaoskit import __version__, bundle, files
 from chaoskit.access import session_for
 from chaoskit.errors import BadInput, Place, Problem
-from chaoskit.events import SCHEMA, Event, Header
+from chaoskit.events import SCHEMA, Event, Header, Origin
 from chaoskit.examine.preflight import lingering, preflight, refuse_unconfirmed, running
 from chaoskit.faults.registry import known
 from chaoskit.host.ports import reserve
+from chaoskit.host.revisions import commit_here
 from chaoskit.load.processes import Processes
 from chaoskit.localize.configuration import Ports, localize
 from chaoskit.localize.doors import Door, DoorBook
@@ -28,6 +31,7 @@ from chaoskit.run.planning import Asked, Planned, plan_for
 from chaoskit.run.track import Track
 from chaoskit.run.traffic import own_load
 from chaoskit.safety.lever import refuse_if_blocked
+from chaoskit.scenario.catalog import is_shipped
 from chaoskit.scenario.model import Attached
 from chaoskit.stack.attached import AttachedStack
 from chaoskit.stack.binaries import Binaries, require
@@ -162,12 +166,28 @@ def _runs(
                 set_aside=dict(plan.config.set_aside),
                 doubts=list(said),
                 beside=list(asked.beside),
+                origin=_origin(asked, scenario, plan),
                 **shared,
             ),
             folder,
         )
         for asked, (plan, sources, scenario, profile), folder, said in zip(asks, planned, folders, doubts, strict=True)
     )
+
+
+def _origin(asked: Asked, scenario: str, plan: Plan) -> Origin:
+    """Who asked for it here and now, and the command that asks for it again."""
+    shipped = is_shipped(Path(scenario), "scenarios")
+    words = ["chaoskit", "run", Path(scenario).stem if shipped else asked.scenario, "--profile", asked.profile]
+    words += ["--time-scale", f"{plan.time_scale:g}", "--seed", str(plan.seed)]
+    words += [] if asked.bundle.resolve() == bundle.folder().resolve() else ["--bundle", str(asked.bundle)]
+    words += [word for setting in asked.settings for word in ("--set", setting)]
+    words += ["--confirm", asked.confirm] if asked.confirm else []
+    by = str(os.getuid())
+    with contextlib.suppress(KeyError):  # a user without an entry, as in a container
+        by = pwd.getpwuid(os.getuid()).pw_name
+    away_s = time.localtime().tm_gmtoff
+    return Origin(by=by, host=platform.node(), commit=commit_here(), utc_offset_s=away_s, command=shlex.join(words))
 
 
 def make_folder(out: Path | None, name: str, *, latest: bool = True) -> Path:
