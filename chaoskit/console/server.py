@@ -29,7 +29,6 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.responses import StreamingResponse as Streaming
 from starlette.routing import Route
 
-from chaoskit import giving_way
 from chaoskit.console import kept, pages
 from chaoskit.console.commands import Busy, Desk, carried_out
 from chaoskit.console.door import ENTER, LOCUST, Door, Key
@@ -393,7 +392,6 @@ def serve(settings: Settings, sockets: Sequence[socket.socket]) -> ExitCode:
 
     A second signal does not wait. What comes back is how that drill ended where it was not healed, else PASS.
     """
-    giving_way.give_way()
     logging.getLogger("uvicorn").addHandler(logging.FileHandler(settings.scratch / "console.log"))
     return asyncio.run(_serve(settings, sockets))
 
@@ -418,7 +416,8 @@ async def _serve(settings: Settings, sockets: Sequence[socket.socket]) -> ExitCo
         (again if console.over.is_set() else console.over).set()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, told)
+        if signal.getsignal(number) != signal.SIG_IGN:
+            loop.add_signal_handler(number, told)
     drawing = asyncio.create_task(console.pictures.run())
     examining = asyncio.create_task(console.examine()) if console.desk.begins else None
     serving = asyncio.create_task(server.serve(list(sockets)))

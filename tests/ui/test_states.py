@@ -135,6 +135,7 @@ def test_a_drill_that_may_not_begin_says_why(tmp_path: Path) -> None:
         leads = [str(one.readlink()) for one in Path(f"/proc/{drill.pid}/fd").iterdir() if int(one.name) < 3]
         assert sorted(leads) == sorted(["/dev/null", str(drill.log), str(drill.log)])
         assert os.getsid(drill.pid) == drill.pid
+        assert os.getpriority(os.PRIO_PROCESS, drill.pid) == os.getpriority(os.PRIO_PROCESS, 0)
         assert drill.process.wait(60) == 2
         text = shown(served)
         assert state(text) == "refused"
