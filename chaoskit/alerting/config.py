@@ -17,16 +17,10 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-from chaoskit.alerting.config_alertmanager import (
-    GROUP_INTERVAL_S,
-    GROUP_WAIT_S,
-    REPEAT_INTERVAL_S,
-    AlertmanagerFile,
-    read_alertmanager,
-)
+from chaoskit.alerting.config_alertmanager import NO_ROUTE, AlertmanagerFile, read_alertmanager
 from chaoskit.alerting.config_fields import Reading
 from chaoskit.alerting.config_secrets import marked, unmarked
-from chaoskit.alerting.model import LOST_TEMPLATES, AlertConfig, Route, Rule, of_role
+from chaoskit.alerting.model import LOST_TEMPLATES, AlertConfig, Rule, of_role
 from chaoskit.alerting.prometheus_config import ASSUMED_INTERVAL_S, PrometheusFile, read_prometheus
 from chaoskit.alerting.promise import NO_PROMISE, read_promise
 from chaoskit.alerting.rules import read_rules, rule_texts
@@ -42,8 +36,7 @@ _NAMES = {
 }
 _SAID = {"prometheus": "Prometheus configuration", "alertmanager": "Alertmanager configuration", "promise": "promise"}
 _NO_PROMETHEUS = PrometheusFile((), ASSUMED_INTERVAL_S, 0.0, {}, (), ())
-_NO_ROUTE = Route((), "", (), GROUP_WAIT_S, GROUP_INTERVAL_S, REPEAT_INTERVAL_S, (), False, (), Place(""))
-_NO_ALERTMANAGER = AlertmanagerFile(_NO_ROUTE, {}, (), ())
+_NO_ALERTMANAGER = AlertmanagerFile(NO_ROUTE, {}, (), ())
 
 
 def load_folder(path: Path) -> AlertConfig:

@@ -10,7 +10,7 @@ inherited.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from email.utils import getaddresses
 
 from chaoskit.alerting.config_fields import Reading
@@ -99,21 +99,10 @@ class AlertmanagerFile:
     templates: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Inherited:
-    receiver: str = ""
-    group_by: tuple[str, ...] | None = ()
-    group_wait_s: float = GROUP_WAIT_S
-    group_interval_s: float = GROUP_INTERVAL_S
-    repeat_interval_s: float = REPEAT_INTERVAL_S
-
-
-@dataclass(frozen=True, slots=True)
-class _Names:
-    """What a route may refer to."""
-
-    receivers: tuple[str, ...] = field(default=())
-    time_intervals: tuple[str, ...] = field(default=())
+NO_ROUTE = Route((), "", (), GROUP_WAIT_S, GROUP_INTERVAL_S, REPEAT_INTERVAL_S, (), False, (), Place(""))
+"""What the root inherits, and the tree where no configuration is shown."""
+Names = tuple[tuple[str, ...], tuple[str, ...]]
+"""What a route may refer to: receivers and time intervals."""
 
 
 def read_alertmanager(reading: Reading, text: str, file: str) -> AlertmanagerFile:
@@ -132,8 +121,7 @@ def read_alertmanager(reading: Reading, text: str, file: str) -> AlertmanagerFil
         reading.say(Place(file), "no 'route' is given", "add route: {receiver: ...}")
     elif node.kind == "mapping":
         _check_root(reading, node)
-    names = _Names(tuple(receivers), intervals)
-    route = _route(reading, node, (), _Inherited(), names)
+    route = _route(reading, node, (), NO_ROUTE, (tuple(receivers), intervals))
     inhibitions = tuple(
         _inhibition(reading, each) for each in reading.mappings(root, "inhibit_rules", "an inhibit rule")
     )
@@ -151,18 +139,26 @@ def _check_root(reading: Reading, node: Node) -> None:
             reading.say(value.place, f"the root route must not have '{key}'", "move it to a child route")
 
 
-def _route(reading: Reading, node: Node, path: tuple[int, ...], above: _Inherited, names: _Names) -> Route:
+def _route(reading: Reading, node: Node, path: tuple[int, ...], above: Route, names: Names) -> Route:
+    receivers, intervals = names
     receiver = reading.get(node, "receiver")
     # Who would be told otherwise is anybody's guess: the siblings of a route may be meant as well.
     reading.known_keys(node, ROUTE_KEYS, "a route", ())
-    if receiver is not None and receiver.kind == "scalar" and receiver.raw not in names.receivers:
-        reading.undefined(receiver.place, "the receiver", receiver.raw, names.receivers, "receivers")
-    own = _Inherited(
+    if receiver is not None and receiver.kind == "scalar" and receiver.raw not in receivers:
+        reading.undefined(receiver.place, "the receiver", receiver.raw, receivers, "receivers")
+    own = Route(
+        path,
         reading.text(node, "receiver") or above.receiver,
         _group_by(reading, node, above.group_by),
         reading.duration(node, "group_wait", above.group_wait_s),
         _positive(reading, node, "group_interval", above.group_interval_s),
         _positive(reading, node, "repeat_interval", above.repeat_interval_s),
+        matchers=_matchers(reading, node, ""),
+        continues=reading.boolean(node, "continue", False),
+        children=(),
+        place=node.place,
+        muted_in=_intervals(reading, node, "mute_time_intervals", intervals),
+        active_in=_intervals(reading, node, "active_time_intervals", intervals),
     )
     children = tuple(
         _route(reading, child, (*path, index), own, names)
@@ -172,15 +168,7 @@ def _route(reading: Reading, node: Node, path: tuple[int, ...], above: _Inherite
     if written is not None and written.kind == "sequence" and not written.items and above.group_by != ():
         message = "'group_by: []' inherits up to Alertmanager 0.28, and groups by nothing in 0.33"
         reading.puzzle(written.place, message, "write what is meant", _receivers(own.receiver, children), True)
-    return Route(
-        path, own.receiver, own.group_by, own.group_wait_s, own.group_interval_s, own.repeat_interval_s,
-        matchers=_matchers(reading, node, ""),
-        continues=reading.boolean(node, "continue", False),
-        children=children,
-        place=node.place,
-        muted_in=_intervals(reading, node, "mute_time_intervals", names.time_intervals),
-        active_in=_intervals(reading, node, "active_time_intervals", names.time_intervals),
-    )  # fmt: skip
+    return replace(own, children=children)
 
 
 def _receivers(own: str, children: tuple[Route, ...]) -> list[str]:

@@ -38,13 +38,13 @@ def new_command(alert: str, folder: Path | None, profile: str, out: Path | None)
     used = folder or bundle.folder()
     config = understood(load_folder(used), used)
     read = profiles.load_profile_file(find_profile(profile))
-    made = draft(config, alert, scenario_names().values(), read, Inventory(inventory()))
+    text, model = draft(config, alert, scenario_names().values(), read, Inventory(inventory()))
     file = out or Path("scenarios") / f"{_name(alert)}.yml"
-    _write(file, made.text)
+    _write(file, text)
     given = f" --bundle {quote(str(folder))}" if folder else ""
     given += f" --profile {quote(profile)}" if profile != "local" else ""
-    click.echo(f"wrote {file}" + (f", with the fault of {made.model}" if made.model else ""))
-    if not made.model:
+    click.echo(f"wrote {file}" + (f", with the fault of {model}" if model else ""))
+    if not model:
         click.echo("how to raise this alert is not known: put your programs where it says ./break-it and ./mend-it")
     given = f"{quote(str(file))}{given}"
     click.echo(f"next: chaoskit plan {given}, then: chaoskit run {given}")

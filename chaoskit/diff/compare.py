@@ -7,7 +7,7 @@ what was broken before is `check`'s to say.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import PurePath
 
 from chaoskit.alerting.model import AlertConfig, Rule
@@ -23,16 +23,8 @@ from chaoskit.explain.people import People
 from chaoskit.explain.subject import Subject
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """One alert in both configurations; None on the side where it is not."""
-
-    old: Subject | None
-    new: Subject | None
-
-
-def pairs(old: Sequence[Subject], new: Sequence[Subject]) -> Iterator[Pair]:
-    """Every alert of both, the old configuration's order first."""
+def pairs(old: Sequence[Subject], new: Sequence[Subject]) -> Iterator[tuple[Subject | None, Subject | None]]:
+    """Every alert in both, the old configuration's order first; None on the side where it is not."""
     found: dict[int, Subject] = {}
     left, right = list(old), list(new)
     identities: tuple[Callable[[Rule], Hashable], ...] = (
@@ -49,10 +41,10 @@ def pairs(old: Sequence[Subject], new: Sequence[Subject]) -> Iterator[Pair]:
         found[id(candidates[0][key])] = candidates[1][key]
     taken = {id(each) for each in found.values()}
     for each in old:
-        yield Pair(each, found.get(id(each)))
+        yield each, found.get(id(each))
     for each in new:
         if id(each) not in taken:
-            yield Pair(None, each)
+            yield None, each
 
 
 def _match(
@@ -115,16 +107,14 @@ def _changes(before: People, after: People, alerts: Alerts, shown: tuple[Shown, 
     found: list[Change] = [*prometheus_changes(*shown)]
     wrong = [each for each in (*old.not_understood, *new.not_understood) if each.broken]
     lost = {name for each in wrong for name in each.of or (_file(each.problem.place),)}
-    for pair in pairs(before.subjects, after.subjects):
-        alone = pair.new if pair.old is None else pair.old if pair.new is None else None
+    for was, is_ in pairs(before.subjects, after.subjects):
+        alone = None if was and is_ else was or is_
         if alone and not lost.isdisjoint((alone.rule.alert, _file(alone.rule.place))):
             continue  # on the other side it may be what cannot be read
-        if pair.old is None and pair.new is not None:
-            found.append(alerts.added(pair.new))
-        elif pair.new is None and pair.old is not None:
-            found.append(alerts.removed(pair.old))
-        elif pair.old is not None and pair.new is not None:
-            found += alerts.changed(pair.old, pair.new)
+        if was and is_:
+            found += alerts.changed(was, is_)
+        elif alone:
+            found.append(alerts.added(alone) if is_ else alerts.removed(alone))
     found += receiver_changes(old, new, alerts.written, alerts.heard)
     yield from sorted(dict.fromkeys(found), key=lambda each: _ORDER[each.kind])
 

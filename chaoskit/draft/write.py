@@ -111,18 +111,13 @@ steps:
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A scenario's text; `model` names the scenario whose fault it has, empty where the fault is left to fill in."""
+def draft(
+    config: AlertConfig, alert: str, files: Iterable[Path], profile: Profile, inventory: Inventory
+) -> tuple[str, str]:
+    """The text of a first scenario for an alert, and the name of the one of `files` whose fault it has.
 
-    text: str
-    model: str
-
-
-def draft(config: AlertConfig, alert: str, files: Iterable[Path], profile: Profile, inventory: Inventory) -> Draft:
-    """A first scenario for an alert; `files` are the scenarios that may know how to raise it.
-
-    Raises BadInput where there is no such alert, nobody hears of it, or what is promised cannot be planned.
+    The name is empty where the fault is left to fill in. Raises BadInput where there is no such alert, no receiver
+    hears of it, or what is promised cannot be planned.
     """
     explanations = explain(config, alert)
     first = explanations[0]
@@ -144,11 +139,11 @@ def draft(config: AlertConfig, alert: str, files: Iterable[Path], profile: Profi
             text, plan = planned(runbook, model.body(notifies, labels))
         except BadInput:
             continue  # it speaks of handles or alerts that are not here
-        return Draft(_comments(first, plan, profile, model.scenario.name) + text, model.scenario.name)
+        return _comments(first, plan, profile, model.scenario.name) + text, model.scenario.name
     expectation = {"alert": alert, "from": "break", "until": "mend", "notifies": notifies}
     expectation |= {"labels": labels} if labels else {}
     text, plan = planned({}, f"{_TEMPLATE}{dumped({'expect': [expectation]})}")
-    return Draft(_comments(first, plan, profile, "") + text, "")
+    return _comments(first, plan, profile, "") + text, ""
 
 
 def _receivers(explanation: Explanation) -> Any:

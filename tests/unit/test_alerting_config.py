@@ -231,6 +231,21 @@ def test_a_folder_is_read_by_the_patterns_that_its_files_name(tmp_path: Path) ->
     assert load_texts(config.sources) == config
 
 
+def test_a_folder_may_hold_its_rules_as_kubernetes_keeps_them(tmp_path: Path) -> None:
+    """Each manifest of a file is one rule file of the history, and a rule's place is the one in the file."""
+    groups = "\n".join(f"  {line}" for line in RULES.splitlines())
+    head = "apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nspec:\n"
+    second = groups.replace("WorkerDown", "Second")
+    config = load_folder(folder(tmp_path, **{"rules.yml": f"{head}{groups}\n---\n{head}{second}\n"}))
+    assert [rule.alert for rule in config.rules] == ["WorkerDown", "Second"]
+    assert {rule.place.file for rule in config.rules} == {"rules.yml"}
+    assert [key for key in config.sources if key.startswith("rules:")] == [
+        "rules:rules.yml",
+        "rules:rules.yml (document 2)",
+    ]
+    assert [rule.alert for rule in load_texts(config.sources).rules] == ["WorkerDown", "Second"]
+
+
 def test_a_pattern_that_leads_to_no_file_is_a_problem_and_so_is_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"prometheus_config.yml:3: 'gone/\*.yml' leads to no file"):
         load_folder(folder(tmp_path, **{"prometheus_config.yml": PROMETHEUS.replace("rules.yml", "gone/*.yml")}))
