@@ -32,9 +32,10 @@ from chaoskit.load.messages import (
     Stop,
     Together,
     decode_report,
+    encode,
 )
 from chaoskit.load.model import LoadSpec
-from chaoskit.load.processes import Processes, send
+from chaoskit.load.processes import Processes
 from chaoskit.load.tally import Tally
 
 _NAME = "load"
@@ -207,7 +208,7 @@ class LoadChild:
                 for child in self._children:
                     # One that stands still reads nothing; its pipe must keep room for the word to stop.
                     if lease_s is not None and child.stdin is not None and select.select([], [child.stdin], [], 0)[1]:
-                        send(child, Beat())
+                        child.say(encode(Beat()))
 
     def _listen(self, passed_s: float) -> None:
         for shard, child in enumerate(self._children):
@@ -230,7 +231,7 @@ class LoadChild:
 
     def _tell(self, commands: list[Command]) -> None:
         for child, command in zip(self._children, commands, strict=True):
-            send(child, command)
+            child.say(encode(command))
 
     def _hear(self, shard: int, child: Child) -> None:
         for line in _lines(child):

@@ -172,11 +172,6 @@ def decode_report(line: bytes) -> Report:
     return _REPORTS.decode(line)
 
 
-def decode_looked(line: bytes) -> Looked:
-    """Raises msgspec.DecodeError."""
-    return msgspec.json.decode(line, type=Looked)
-
-
 def percentiles(latency: dict[int, int]) -> dict[str, Any]:
     """The three that windows and totals carry, as keyword arguments."""
     return {name: percentile_ms(latency, q) for name, q in (("p50_ms", 0.5), ("p95_ms", 0.95), ("p99_ms", 0.99))}

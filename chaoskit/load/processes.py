@@ -20,9 +20,11 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+import msgspec
+
 from chaoskit.errors import Place, Problem
 from chaoskit.host.process import Child, spawn
-from chaoskit.load.messages import Command, Look, decode_looked, encode
+from chaoskit.load.messages import Look, Looked, encode
 from chaoskit.load.model import LoadSpec
 
 MOST_BYTES = 20_000_000
@@ -168,7 +170,7 @@ class Processes:
         Each process runs the file's top level for it. Bounded by `timeout_s` real seconds. A problem ends them all."""
         path = str(spec.locustfile)
         for child in self.children:
-            send(child, Look(spec=spec))
+            child.say(encode(Look(spec=spec)))
         end_s = time.monotonic() + timeout_s
         for child in self.children:
             assert child.stdout is not None
@@ -176,7 +178,7 @@ class Processes:
                 hint = "move what takes long into its tasks"
                 problems = [Problem(Place(path), f"is not imported within {timeout_s:g} s", hint)]
             elif line := child.stdout.readline():
-                problems = decode_looked(line).problems
+                problems = msgspec.json.decode(line, type=Looked).problems
             else:
                 problems = [self._ended(child, path)]
             if problems:
@@ -206,8 +208,3 @@ def process_name(shard: int, bearing: int) -> str:
     if shard >= bearing:
         return "load-master"
     return "load" if bearing == 1 else f"load-{shard}"
-
-
-def send(child: Child, command: Command) -> None:
-    """Says it to the child."""
-    child.say(encode(command))
