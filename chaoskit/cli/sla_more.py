@@ -27,7 +27,7 @@ from chaoskit.cli.percent import Share
 from chaoskit.cli.sla import DB, ENVIRONMENT, TARGETS, ZONE, sla_group, window_of, windowed
 from chaoskit.cli.sla_config import config_of, scenarios
 from chaoskit.cli.sources import config_options, load_files, versions_of, yours_option
-from chaoskit.errors import BadInput, ExitCode, Place, Problem
+from chaoskit.errors import BadInput, EquipmentError, ExitCode, Place, Problem
 from chaoskit.files import write_named
 from chaoskit.report.terminal import print_to
 from chaoskit.report.written import VERDICT
@@ -115,7 +115,11 @@ def _silence(
     where.mkdir(exist_ok=True)
     say(f"{one.name}: {best[0]}, found by counting; promtool is asked, which takes a while")
     documents = silent.documents_of(*best, config, mine)
-    refuted = silent.prove(promtool.path, silent.rules_of(config, mine), documents, where)
+    try:
+        refuted = silent.prove(promtool.path, silent.rules_of(config, mine), documents, where)
+    except EquipmentError as error:
+        say(f"{one.name}: not proven: {error}")
+        return ExitCode.UNKNOWN
     if refuted:
         say(f"{one.name}: no month that is missed in silence was found: promtool refutes the last, {refuted[-200:]}")
         return ExitCode.PASS

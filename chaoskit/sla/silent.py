@@ -23,7 +23,8 @@ from chaoskit.alerting.expression import Expr, expression, selectors
 from chaoskit.alerting.model import AlertConfig, Rule
 from chaoskit.alerting.routing import matches_all
 from chaoskit.check.levels import MONTH_S, Condition, Level, Watch
-from chaoskit.rehearse.promtool import dumped, run_tests
+from chaoskit.errors import EquipmentError
+from chaoskit.rehearse.promtool import UNENDED, dumped, run_tests
 from chaoskit.units import format_duration
 
 SEARCH_S = 10.0
@@ -316,11 +317,13 @@ def _written_rule(rule: Rule) -> dict[str, Any]:
 def prove(promtool: Path, rules: Mapping[str, Any], documents: Iterable[Mapping[str, Any]], folder: Path) -> str:
     """Nothing where promtool finds the month as it was said to be; else its words. The tests are left in the folder.
 
-    Raises EquipmentError where promtool does not run.
+    Raises EquipmentError where promtool does not run, or does not end within ten minutes.
     """
     (folder / RULES).write_text(dumped(rules), encoding="utf-8")
     for number, document in enumerate(documents, 1):
         code, said = run_tests(promtool, folder / f"silent-{number}.yml", document, PROOF_S)
+        if code == UNENDED:
+            raise EquipmentError("promtool", said, "ask again where less goes on beside it")
         if code:
             return said.strip()
     return ""

@@ -75,6 +75,7 @@ def test_bad_input_is_a_sentence(
 
 @pytest.mark.stack
 @pytest.mark.sla
+@pytest.mark.timeout(1800)
 def test_a_month_that_is_missed_in_silence_fails_the_check_until_an_alert_on_the_budget_closes_it(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

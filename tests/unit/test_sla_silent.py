@@ -12,7 +12,9 @@ from chaoskit.alerting.config import load_config
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.bundle.render import render
 from chaoskit.check.levels import Level, watches
-from chaoskit.errors import Place
+from chaoskit.errors import EquipmentError, Place
+from chaoskit.rehearse.promtool import UNENDED
+from chaoskit.sla import silent
 from chaoskit.sla.against import series_of, watched
 from chaoskit.sla.silent import Kind, Silent, documents_of, holds, prove, rules_of, search
 from chaoskit.sla.targets import parse_targets
@@ -97,6 +99,7 @@ def test_errors_may_have_a_name_that_an_alert_does_not_read(config: AlertConfig)
 
 @pytest.mark.stack
 @pytest.mark.sla
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("spoilt", [False, True], ids=["silent", "heard"])
 def test_promtool_finds_no_alert_in_the_known_pattern(config: AlertConfig, tmp_path: Path, spoilt: bool) -> None:
     """And one where a burst is longer than any may be."""
@@ -106,3 +109,11 @@ def test_promtool_finds_no_alert_in_the_known_pattern(config: AlertConfig, tmp_p
     tests = documents_of(pattern, KIND, config, mine)
     said = prove(checkers({})["promtool"].path, rules_of(config, mine), tests, tmp_path)
     assert bool(said) is spoilt, said
+
+
+def test_a_promtool_that_does_not_end_proves_nothing(
+    config: AlertConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(silent, "run_tests", lambda *_: (UNENDED, "promtool did not end within 600 s"))
+    with pytest.raises(EquipmentError, match="did not end"):
+        prove(Path("promtool"), {}, [{}], tmp_path)
