@@ -41,7 +41,7 @@ from chaoskit.rehearse import past
 from chaoskit.rehearse.marker import read as read_mark
 from chaoskit.rehearse.page import Page
 from chaoskit.rehearse.past import Remembered
-from chaoskit.run.target import Say, look_every_s
+from chaoskit.run.target import Live, Say, look_every_s
 from chaoskit.run.track import Track
 from chaoskit.stack.local import LocalStack
 
@@ -194,16 +194,16 @@ class Script:
     """The series whose end is not played."""
 
 
-class SeriesTarget:
+class SeriesTarget(Live):
     """Gives each wave the stack as if it were new; `scripts` are those of the tracks, in order."""
 
     alone: ClassVar[bool] = True
 
     def __init__(self, stack: RehearsalStack, interval_s: float) -> None:
-        self.stack = stack
+        super().__init__(stack)
+        self.stack: RehearsalStack = stack
         self.interval_s = interval_s
         self.scripts: dict[Track, Script] = {}
-        self._observers: list[PrometheusObserver | AlertmanagerObserver] = []
         self._waiting = Readings()
         self._now: Script | None = None
         """That of the wave that plays."""

@@ -42,7 +42,7 @@ from chaoskit.run.equipment import EquipmentWatch
 from chaoskit.run.metrics import RunMetrics
 from chaoskit.run.signals import signals_end
 from chaoskit.run.steps import World
-from chaoskit.run.target import Target
+from chaoskit.run.target import Live
 from chaoskit.run.track import Track
 from chaoskit.run.traffic import changed_spec, load_spec
 from chaoskit.safety.guard import Guard
@@ -67,7 +67,7 @@ class Runner:
 
     def __init__(
         self,
-        target: Target,
+        target: Live,
         waves: Sequence[Sequence[Track]],
         leave: Callable[[int], None] = os._exit,
         load: Processes | None = None,

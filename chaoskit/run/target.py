@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from chaoskit.errors import EquipmentError
 from chaoskit.events import Event
@@ -30,54 +30,34 @@ _POLL_LEAST_S = 0.1
 Say = Callable[[Event], None]
 
 
-class Target(Protocol):
-    """The system of a run. All is called from the main thread."""
-
-    alone: ClassVar[bool]
-    """Whether a wave has it for itself, its tail included, and alone hears what is seen meanwhile."""
-
-    @property
-    def stack(self) -> Stack:
-        """What is started and stopped."""
-
-    def start(self, tracks: Sequence[Track], say: Say) -> None:
-        """Starts the stack; raises BadInput or EquipmentError, with nothing left running."""
-
-    def watch(self, tracks: Sequence[Track], leaders: Callable[[], Mapping[int, str]], say: Say) -> None:
-        """Begins to look at Prometheus and Alertmanager; `leaders` names the equipment of processes."""
-
-    def unwatch(self) -> None:
-        """Looks no more; idempotent."""
-
-    def begin(self, wave: Sequence[Track], renew: Callable[[str], None]) -> None:
-        """Makes the stack what a wave needs; `renew` starts equipment afresh."""
-
-    def await_ready(
-        self, wave: Sequence[Track], interrupted: threading.Event, hopeless: Callable[[], str]
-    ) -> list[str]:
-        """Returns once the steps may begin; what is missing when it gives up."""
-
-    def over(self, track: Track) -> None:
-        """Notes what its history still lacks, when all of a track's time is over."""
-
-
 class Live:
-    """A real system with a real Prometheus and Alertmanager, or one of which nothing but addresses is known."""
+    """A real system with a real Prometheus and Alertmanager, or one of which nothing but addresses is known.
+
+    All is called from the main thread.
+    """
 
     alone: ClassVar[bool] = False
+    """Whether a wave has it for itself, its tail included, and alone hears what is seen meanwhile."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
+        """What is started and stopped."""
         self._observers: list[Looking] = []
 
     def start(self, tracks: Sequence[Track], say: Say) -> None:
-        """Starts the stack and, beside it, what holders come from: the first faults would wait for that."""
+        """Starts the stack and, beside it, what holders come from: the first faults would wait for that.
+
+        Raises BadInput or EquipmentError, with nothing left running.
+        """
         if any(step.faults for track in tracks for step in track.plan.steps):
             warm_up()
         self.stack.start(say)
 
     def watch(self, tracks: Sequence[Track], leaders: Callable[[], Mapping[int, str]], say: Say) -> None:
-        """Looks twice in an evaluation, and at what waits for a processor; nowhere where nothing can be asked."""
+        """Looks twice in an evaluation, and at what waits for a processor; nowhere where nothing can be asked.
+
+        `leaders` names the equipment of processes.
+        """
         stack, plan = self.stack, tracks[0].plan
         if not stack.prometheus_url:
             return
@@ -99,24 +79,24 @@ class Live:
             observer.start()
 
     def unwatch(self) -> None:
-        """Looks no more."""
+        """Looks no more; idempotent."""
         for observer in self._observers:
             observer.stop()
 
     def begin(self, wave: Sequence[Track], renew: Callable[[str], None]) -> None:
-        """All waves find it as it is."""
+        """Makes the stack what a wave needs; `renew` starts equipment afresh. All waves find this one as it is."""
 
     def await_ready(
         self, wave: Sequence[Track], interrupted: threading.Event, hopeless: Callable[[], str]
     ) -> list[str]:
-        """Waits for the steady state, which is the same for all tracks of a wave."""
+        """Returns once the steady state, the same for all tracks, is there; what is missing when it gives up."""
         if not self.stack.prometheus_url:
             return []
         plans = [track.plan for track in wave]
         return await_steady(plans, wave[0].progress, self.stack.await_discovery, interrupted, hopeless)
 
     def over(self, track: Track) -> None:
-        """Its history lacks nothing."""
+        """Notes what its history still lacks, when all of a track's time is over."""
 
 
 def look_every_s(evaluation_s: float) -> float:
