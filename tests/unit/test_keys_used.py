@@ -70,6 +70,7 @@ def parsed(text: str) -> Module:
             if isinstance(one, ast.ClassDef)
             for field in one.body
             if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+            if not ast.unparse(field.annotation).startswith("ClassVar")  # of the kind, which nobody writes
         ),
         frozenset(str(one.value) for one in nodes if isinstance(one, ast.Constant) and id(one) not in listed),
         frozenset(value for value in listed.values() if isinstance(value, str)),
