@@ -43,7 +43,7 @@ def record(store: Store, targets: Targets, *, say: Say, since: int | None = None
         for at in targets.sources:
             source = Source(at)
             try:
-                server, theirs = source.server(), source.now()
+                theirs, server = source.now(), source.server()
                 _tell_clock(source, theirs, say)
                 _tell_retention(source, server, say)
                 end = int(theirs - SETTLED_S) // SLICE_S * SLICE_S

@@ -13,16 +13,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 
 from chaoskit.cli import run
 from chaoskit.errors import BadInput, ExitCode
-from chaoskit.host.ports import reserve
 from chaoskit.sla.begin import write_targets
-from chaoskit.sla.compute import compliance
+from chaoskit.sla.compute import compliance, evidence_key, recorded_to
 from chaoskit.sla.model import DAY_S, Slice, Window
 from chaoskit.sla.record import record
+from chaoskit.sla.source import Source
 from chaoskit.sla.store import Store, open_store
 from chaoskit.sla.targets import Targets, load_targets, parse_targets
 from chaoskit.sla.windows import between
@@ -152,6 +153,19 @@ def test_up_down_and_unknown_seconds_are_those_of_the_samples(world: World) -> N
     whole = dict.fromkeys([*range(130 * 60, 165 * 60, 300), *range(210 * 60, 225 * 60, 300)], 300.0)
     assert unknown == {**whole, 125 * 60: 8.0, 165 * 60: 292.0, 205 * 60: 8.0, 225 * 60: 292.0, 355 * 60: 8.0}
     assert sum(unknown.values()) == (40 + 20) * 60 + 8
+
+
+def test_a_threshold_that_changes_is_fetched_again_beside_what_was_kept(world: World, tmp_path: Path) -> None:
+    """And where it changes back, what was kept of it counts again."""
+    changed = targets_at(world.url, old="below: 5s", new="below: 1s")
+    for targets in (targets_at(world.url), changed, targets_at(world.url)):
+        assert said_by(targets, tmp_path / "a.db")[0] is ExitCode.PASS
+    begin, end = world.told.begin + HOUR_S, world.told.begin + 2 * HOUR_S
+    with open_store(tmp_path / "a.db") as store:
+        for targets, key, le in ((targets_at(world.url), "latency_p95", "5"), (changed, "latency_p95@2", "1")):
+            assert evidence_key(store, targets.levels[1]) == key
+            good = sum(one.good or 0 for one in store.slices("live", key, begin, end))
+            assert good == world.told.rose(DURATIONS, begin, end, environment="live", le=le)
 
 
 def test_each_agent_has_its_own_rows_by_the_hour(world: World) -> None:
@@ -295,14 +309,29 @@ def test_a_match_that_no_series_has_is_told(today: str, tmp_path: Path) -> None:
     assert 'has no sample of up{job="shop"} since' in said
 
 
-def test_a_source_that_does_not_answer_is_asked_again_for_what_it_owes(today: str, tmp_path: Path) -> None:
-    """And the other source is recorded meanwhile."""
-    dead = f"http://127.0.0.1:{reserve(1)[0]}"
-    both = targets_at(today, old=f"prometheus: {today}", new=f"prometheus: [{today}, {dead}]")
-    code, said = said_by(both, tmp_path / "a.db")
-    assert code is ExitCode.UNKNOWN
-    assert f"targets.yml:2: Prometheus at {dead}: no connection" in said
-    assert rows(tmp_path / "a.db")
+def test_a_source_that_does_not_answer_is_asked_again_for_what_it_owes(
+    today: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other source is recorded meanwhile; both are told apart by their addresses."""
+    with proxied(Proxy({"": today})) as other:
+        both = targets_at(today, old=f"prometheus: {today}", new=f"prometheus: [{today}, {other.url}]")
+        later, asked = time.time(), Source.now
+        monkeypatch.setattr(Source, "now", lambda self: asked(self) and later - 3 * HOUR_S)
+        assert said_by(both, tmp_path / "a.db")[0] is ExitCode.PASS
+        monkeypatch.setattr(Source, "now", lambda self: asked(self) and later - HOUR_S)
+        other.backends = {}
+        code, said = said_by(both, tmp_path / "a.db")
+        assert code is ExitCode.UNKNOWN
+        assert f"targets.yml:2: Prometheus at {other.url}: status 404" in said
+        with open_store(tmp_path / "a.db") as store:
+            owed = int(store.meta(f"owed/{other.url}") or 0)
+            assert owed <= later - 3 * HOUR_S < (recorded_to(store) or 0)
+        other.backends, other.asked = {"": today}, []
+        assert said_by(both, tmp_path / "a.db")[0] is ExitCode.PASS
+        begins = [parse_qs(path).get("start", ["9e9"])[0] for path, _ in other.asked if "last_over_time" in path]
+        assert min(map(float, begins)) <= owed
+        with open_store(tmp_path / "a.db") as store:
+            assert store.meta(f"owed/{other.url}") == ""
 
 
 def test_replicas_that_would_count_twice_are_refused(binaries: Binaries, tmp_path: Path) -> None:
