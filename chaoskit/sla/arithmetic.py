@@ -1,7 +1,7 @@
 """From slices to a result: sums, bounds for what is unknown, and one comparison of exact fractions; pure.
 
 No ratio is ever averaged, for an average of ratios weighs an hour without traffic like one with all of it. Time that
-nobody looked at makes a worst and a best case; the verdict is open only where the two disagree.
+was not looked at makes a worst and a best case; the verdict is open only where the two disagree.
 
     time level     up / (up + down)        budget: the allowed share of the whole window, known in advance
     event level    bad / all               budget: the allowed share of the events so far

@@ -95,7 +95,7 @@ def event_rows(
         if lit == end - SLICE_S:
             row(lit, end, True, 1.0, number)
         elif lit is None or number in total.fell or number not in total.bridged:
-            # Nobody counted what came before the first sample, which may be the slice's last instant.
+            # What came before the first sample, which may be the slice's last instant, was not counted.
             coverage = (end * 1000 - light[number]) / (SLICE_S * 1000)
             row(end - SLICE_S, end, False if coverage else None, coverage, number)
         else:

@@ -37,7 +37,7 @@ class Window:
 class Slice:
     """Evidence of one level: of time levels the seconds, of event levels the counts; the others are None.
 
-    An event slice without counts stands for time in which nobody can tell them. A slice longer than SLICE_S spans a
+    An event slice without counts stands for time of which they are not known. A slice longer than SLICE_S spans a
     gap of Prometheus across which its counters tell the sum. `coverage` is the share of it that was looked at.
     """
 

@@ -319,7 +319,7 @@ def test_up_down_and_unknown_time_is_the_whole_time_that_is_not_planned(
     found = result(
         "uptime",
         between("2026-11-01", "2026-11-01T00:40", "UTC"),
-        # What is dark was up or down; nobody knows.
+        # What is dark was up or down.
         time_slices(begin, end, _without(stretches[0], stretches[1]), stretches[1]),
         basis="all",
     )
