@@ -60,6 +60,7 @@ class Guess:
 
     series: tuple[Scripted, ...]
     mark: str
+    by_trial: bool = False
 
 
 def recording_rules(rules: tuple[Rule, ...]) -> dict[str, Rule]:
@@ -111,7 +112,7 @@ def _guesses(rule: Rule, records: Mapping[str, Rule], mark: str, interval_s: flo
     span_s = max((each.reach_s for expr in exprs for each in selectors(expr)), default=0.0)
     most = int(SEARCHED * min(1.0, _USUAL_SAMPLES * interval_s / max(span_s, 1.0)))
     for series in searched(exprs, solver, interval_s, max(_LEAST, most)):
-        yield Guess(series, mark)
+        yield Guess(series, mark, by_trial=True)
 
 
 def solvers(rule: Rule, records: Mapping[str, Rule], mark: str, interval_s: float) -> Callable[..., Solver]:

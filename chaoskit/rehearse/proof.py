@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import random
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ from typing import Any
 import promql_parser as promql
 
 from chaoskit.alerting.model import Rule
-from chaoskit.faults.series import Course, Scripted, Values, notation
+from chaoskit.faults.series import Course, Scripted, Values, notation, value_at
 from chaoskit.rehearse.derive import Guess, closure, exprs_of, fed, guesses, queried, watched_by
 from chaoskit.rehearse.matching import queries, reason
 from chaoskit.rehearse.past import Far
@@ -40,6 +41,8 @@ _MOST_SAMPLES, _SPARSEST_S = 9600, 270.0
 _NO_STEP = re.compile(r":\s*\]")
 _MOST_TOGETHER = 200
 """Series of one test, above which no rule joins it."""
+_SHAKEN, _JITTER, _LOOKS = "shaken", 0.1, 12
+"""Of an interval: how early or late a scrape may be; and how often what is at rest is then looked at."""
 _CLOCK, _NOW_S = re.compile(r"\btime\s*\(\s*\)"), 1.7e9
 _BETWEEN = 0.4
 """Of an interval: evaluations are not at the instants of scrapes, and so a range of four intervals has four samples."""
@@ -176,6 +179,9 @@ def _prove(subjects: Sequence[Subject], engine: Engine) -> tuple[list[Proven], l
                 if outcome.endswith(_LACKS["filled"]):
                     failed.setdefault(subject.number, []).append((subject, guess))
             elif subject.number in left:
+                if guess.by_trial and not _is_robust(subject, guess, outcome[2], engine):
+                    reasons[subject.number].append(f"{_TRIED_SERIES} {_LACKS['shaken']}")
+                    continue
                 results, lasts, within = outcome
                 within_s = None if within is None else within * interval_s
                 proven.append(Proven(subject, guess, results, lasts and lasts * interval_s, within_s))
@@ -190,6 +196,15 @@ def _prove(subjects: Sequence[Subject], engine: Engine) -> tuple[list[Proven], l
         Unproven(s, never.get(s.number) or _telling(reasons[s.number])) for s in subjects if s.number not in done
     ]
     return proven, unproven
+
+
+def _is_robust(subject: Subject, guess: Guess, within: int | None, engine: Engine) -> bool:
+    """Whether series that were found by trial do the same where scrapes are not on time, as they never quite are."""
+    when = engine.instants(subject, guess)
+    quiet = [*range(max(0, when.rest - _LOOKS), when.rest), when.fallen]
+    asked = {subject.number: [*quiet, *when.held(within)]}
+    ((_, _, answers),) = _round([(subject, guess)], engine, f"{_SHAKEN}-{subject.number}", asked)
+    return {int(word[2:]) for word in answers if word.startswith("at")} == set(when.held(within))
 
 
 def edges(proven: Sequence[Proven], engine: Engine) -> dict[int, tuple[float, float]]:
@@ -442,7 +457,8 @@ def _test(
     for one in guess.series:
         if one.clock and late_s:
             one = replace(one, rest=_moved(one.rest, late_s), values=_moved(one.values, late_s))
-        values = notation(one, course, interval_s, end + 1, interval_s, begin)
+        make = _shaken if turn.startswith(_SHAKEN) else notation
+        values = make(one, course, interval_s, end + 1, interval_s, begin)
         series.append({"series": one.key, "values": values})
     whens = dict(when.asked)
     if turn == "unfilled":
@@ -457,6 +473,19 @@ def _test(
         texts |= {word: (text, when.asked["filled"]) for word, text in queries(expr).items()}
     asked = [asking(number, word, text, (at + _BETWEEN) * interval_s) for word, (text, at) in texts.items()]
     return {"interval": format_duration(interval_s), "input_series": series, "promql_expr_test": asked}
+
+
+def _shaken(series: Scripted, course: Course, every_s: float, count: int, interval_s: float, begin: int) -> str:
+    """The same as `notation`, each sample as if it were scraped a little early or late."""
+    draw, words = random.Random(series.key), list[str]()
+    for i in range(count):
+        at_s = max(0.0, (i + draw.uniform(-_JITTER, _JITTER)) * every_s)
+        value = None if i < begin else value_at(series, course, at_s, interval_s)
+        if value is None:
+            words.append("stale" if words and words[-1] not in ("stale", "_") else "_")
+        else:
+            words.append(f"{value + i * every_s if series.clock else value:.17g}")
+    return " ".join(words)
 
 
 def _stepped(expr: str, interval_s: float) -> str:
@@ -532,4 +561,5 @@ _LACKS = {
     "end": "do not keep it true for as long as its `for`: it ends by itself",
     "rest": "make it true before the fault",
     "fallen": "leave it true after the fault",
+    "shaken": "make it true only where every scrape is on time",
 }

@@ -293,6 +293,7 @@ class SeriesTarget(Live):
     def _remember(self, script: Script) -> Interval:
         """Prometheus anew, on the past and with all rules; when its faults began."""
         self._observers[0].stop()
+        until = time.time() + past.ahead_s(script.past)
         faults = self.stack.remember(script.past, script.rules, self.interval_s)
         try:
             self._renew("prometheus")
@@ -301,6 +302,8 @@ class SeriesTarget(Live):
             self.stack.await_discovery(_DISCOVERY_S)
         except EquipmentError as error:
             raise FaultError(f"Prometheus did not start on its past: {error}") from None
+        if (late_s := time.time() - until) > 0:  # what fires meanwhile is told to nobody
+            raise FaultError(f"Prometheus knew its Alertmanager {late_s:.1f} real s after its past had ended")
         return faults
 
 

@@ -12,9 +12,11 @@ import pytest
 
 from chaoskit.alerting.model import Rule
 from chaoskit.errors import EquipmentError, Place
-from chaoskit.rehearse import derive, proof
+from chaoskit.faults.series import Scripted, Values, constant, parse_values, slope
+from chaoskit.rehearse import proof
+from chaoskit.rehearse.derive import Guess
 from chaoskit.rehearse.promtool import dumped, run_tests
-from chaoskit.rehearse.proof import Engine, Proven, Subject, prove
+from chaoskit.rehearse.proof import Engine, Subject, prove
 from chaoskit.stack.binaries import require
 
 
@@ -72,15 +74,28 @@ def test_rules_that_see_nothing_of_each_other_are_asked_in_one_test(tmp_path: Pa
     assert [len(one["input_series"]) for one in found] == [4, 2, 1]
 
 
-def test_what_holds_only_by_promtools_clock_is_not_proven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_holds_only_by_promtools_clock_is_not_proven(tmp_path: Path) -> None:
     """Its evaluations are at the instants of samples, and its time begins at 0: in a stack neither is so."""
+    engine = Engine({}, require().promtool, tmp_path, 15.0)
 
-    def proven(**exprs: str) -> list[Proven]:
-        subjects = [Subject(n, replace(rule(name), expr=expr), 60.0) for n, (name, expr) in enumerate(exprs.items())]
-        return prove(subjects, Engine({}, require().promtool, tmp_path / "proof", 15.0))[0]
+    def holds(expr: str, values: Values, clock: bool = False) -> bool:
+        series = Scripted("a", (("instance", "rehearsal-0"),), constant(0.0), values, clock=clock)
+        asked = [(Subject(0, replace(rule("a"), expr=expr), 60.0), Guess((series,), "rehearsal-0"))]
+        ((_, _, answers),) = proof._round(asked, engine, "0")
+        return "filled" in answers
 
-    (stamp,) = proven(c="3 <= round((c - time()) / 86400, 0.1) < 20")
-    assert all(one.clock for one in stamp.guess.series)
-    for setting in ("SEARCHED", "_LEAST"):
-        monkeypatch.setattr(derive, setting, 0)
-    assert [one.subject.rule.alert for one in proven(a="changes(a[1m]) > 3", b="changes(b[1m]) > 2")] == ["B"]
+    soon, flips = constant(18 * 86400.0), parse_values("1 0 1 0 1 0 1 0 1 0 1 0")
+    assert [holds("3 <= (a - time()) / 86400 < 20", soon, clock) for clock in (True, False)] == [True, False]
+    assert [holds(f"changes(a[1m]) > {n}", replace(flips, repeat=True)) for n in (2, 3)] == [True, False]
+
+
+def test_series_that_hold_only_where_every_scrape_is_on_time_are_not_taken(tmp_path: Path) -> None:
+    """A counter that grows fast at rest makes a difference of two rates large by itself."""
+    subject = Subject(0, replace(rule("a"), expr="abs(rate(a[1m]) - rate(a[1m] offset 1m)) > 2"), 120.0)
+    engine = Engine({}, require().promtool, tmp_path, 15.0)
+
+    def robust(rest: Values) -> bool:
+        series = Scripted("a", (("instance", "rehearsal-0"),), rest, slope(0.0, 7500.0), counter=True)
+        return proof._is_robust(subject, Guess((series,), "rehearsal-0"), 0, engine)
+
+    assert [robust(constant(1.0)), robust(slope(0.0, 3000.0))] == [True, False]

@@ -117,7 +117,10 @@ def test_its_history_gets_what_else_its_verdict_rests_on(stack: Stack, config: A
     assert isinstance(pressure, Pressure)
 
 
-def test_a_past_starts_prometheus_anew_with_all_rules_when_its_fault_begins(stack: Stack, config: AlertConfig) -> None:
+def test_a_past_starts_prometheus_anew_with_all_rules_when_its_fault_begins(
+    stack: Stack, config: AlertConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rehearsing.past, "ahead_s", lambda past: 60.0)
     past: Any = (SimpleNamespace(),)
     target, (one,) = playing(stack, config, Script([((UP,), 15.0)], {"r": ""}, {"all": ""}, past, frozenset({UP.key})))
     watched: list[str] = []
@@ -129,6 +132,10 @@ def test_a_past_starts_prometheus_anew_with_all_rules_when_its_fault_begins(stac
     assert watched == ["ended", "anew"]
     target.rest([UP, QUEUE])
     assert stack.done[-1] == ("stop", ["queue"]), "the end of the others is not played"
+
+    monkeypatch.setattr(rehearsing.past, "ahead_s", lambda past: -1.0)
+    with pytest.raises(FaultError, match="real s after its past had ended"):
+        target.follow([UP], 15.0)
 
     def broken(name: str) -> None:
         raise EquipmentError(name, "it ended")
