@@ -201,7 +201,7 @@ def _prove(subjects: Sequence[Subject], engine: Engine) -> tuple[list[Proven], l
 def _is_robust(subject: Subject, guess: Guess, within: int | None, engine: Engine) -> bool:
     """Whether series that were found by trial do the same where scrapes are not on time, as they never quite are."""
     when = engine.instants(subject, guess)
-    quiet = [*range(max(0, when.rest - _LOOKS), when.rest), when.fallen]
+    quiet = [*range(max(0, when.rest - _LOOKS), when.rest), when.asked["fallen"]]
     asked = {subject.number: [*quiet, *when.held(within)]}
     ((_, _, answers),) = _round([(subject, guess)], engine, f"{_SHAKEN}-{subject.number}", asked)
     return {int(word[2:]) for word in answers if word.startswith("at")} == set(when.held(within))
