@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +85,8 @@ def test_the_promise_is_kept_and_judged_again_byte_for_byte(drill: Drill) -> Non
             "worker-alerts (email)",
         }
     assert f"{ended.folder.name}/report.html" in ended.said
+    assert f"on {platform.node()}" in (ended.folder / "report.html").read_text(), "the header says who began it"
+    assert (ended.folder / "summary.md").read_text().startswith("## PASS: worker-unhealthy\n")
     before, page = (ended.folder / "verdict.json").read_bytes(), (ended.folder / "report.html").read_bytes()
     new = {"--write": drill.out / "again.json", "--html": drill.out / "again.html"}
     options = [str(part) for option in new.items() for part in option]
