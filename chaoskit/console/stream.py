@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -186,7 +186,7 @@ class Pictures:
             self.cost_s = self._thread_time() - begun
             await pause(max(LEAST_S, SHARE * self.cost_s))
 
-    async def listen(self) -> AsyncIterator[bytes]:
+    async def listen(self) -> AsyncGenerator[bytes, None]:
         """Server-sent events: first the whole picture, then of each later one what has changed; a beat in between."""
         self._listeners += 1
         try:

@@ -138,10 +138,10 @@ BUDGETS = (
     Threshold(
         "SLAEvidenceLate",
         hold=0,
-        over={"chaoskit_sla_evidence_age_seconds": 172860},
+        over={"chaoskit_sla_evidence_age_seconds": 172801},
         under={"chaoskit_sla_evidence_age_seconds": 172800},
         well={"chaoskit_sla_evidence_age_seconds": 900},
-        said={"$value | humanizeDuration": "2d 0h 1m 0s"},
+        said={"$value | humanizeDuration": "2d 0h 0m 1s"},
         step_s=60,
     ),
 )
