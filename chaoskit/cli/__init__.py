@@ -31,7 +31,7 @@ def main() -> None:
 
     outputs.in_utf8()
     outputs.outlast()
-    importlib.import_module("chaoskit.cli.all")
+    importlib.import_module("chaoskit.cli.all").fetch(*(sys.argv[1:2] or ("",)))
 
     _on_signals(_interrupt)
     code = run(sys.argv[1:])

@@ -1,42 +1,36 @@
-"""All commands, under one name."""
+"""All commands, under one name: the module of a command is imported when the command is asked for."""
 
 from __future__ import annotations
 
-from chaoskit.cli.bundle import bundle_group
-from chaoskit.cli.check import check_command
 from chaoskit.cli.commands import chaoskit
-from chaoskit.cli.diff import diff_command
-from chaoskit.cli.explain import explain_command
-from chaoskit.cli.gate import gate_command
-from chaoskit.cli.inject import inject_command
-from chaoskit.cli.listing import list_command
-from chaoskit.cli.new import new_command, schema_command
-from chaoskit.cli.rehearse import rehearse_command
-from chaoskit.cli.safety import heal_command, runs_group, status_command, stop_command, unlock_command
-from chaoskit.cli.sla_more import SLA
-from chaoskit.cli.ui import ui_command
-from chaoskit.cli.witness import witness_group
 
-__all__ = ["chaoskit"]
+__all__ = ["chaoskit", "fetch"]
 
-for command in (
-    bundle_group,
-    check_command,
-    diff_command,
-    explain_command,
-    gate_command,
-    heal_command,
-    inject_command,
-    list_command,
-    new_command,
-    rehearse_command,
-    runs_group,
-    schema_command,
-    SLA,
-    status_command,
-    stop_command,
-    ui_command,
-    unlock_command,
-    witness_group,
-):
-    chaoskit.add_command(command)
+chaoskit.later.update(
+    {
+        "bundle": "bundle:bundle_group",
+        "check": "check:check_command",
+        "diff": "diff:diff_command",
+        "explain": "explain:explain_command",
+        "gate": "gate:gate_command",
+        "heal": "safety:heal_command",
+        "inject": "inject:inject_command",
+        "list": "listing:list_command",
+        "new": "new:new_command",
+        "rehearse": "rehearse:rehearse_command",
+        "runs": "safety:runs_group",
+        "schema": "new:schema_command",
+        "sla": "sla_more:SLA",
+        "status": "safety:status_command",
+        "stop": "safety:stop_command",
+        "ui": "ui:ui_command",
+        "unlock": "safety:unlock_command",
+        "witness": "witness:witness_group",
+    }
+)
+
+
+def fetch(*names: str) -> None:
+    """Import the modules of these commands, of all unless told; a name that is no command's is passed over."""
+    for name in names or tuple(chaoskit.later):
+        chaoskit.fetch(name)

@@ -6,7 +6,9 @@ holds, no control character but a line's end reaches the terminal, and nothing i
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable
+from typing import Any
 
 import click
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -42,10 +44,33 @@ def say(line: str) -> None:
 
 
 class Commands(click.Group):
-    """A group whose help says of each command all of its first sentence, folded where the terminal is narrow."""
+    """A group whose help says of each command all of its first sentence, folded where the terminal is narrow.
+
+    Commands named in `later` (`module:attribute` below this package) are imported when they are asked for: together
+    they take longer than any one of them needs to start.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.later: dict[str, str] = {}
+
+    def fetch(self, name: str) -> None:
+        """Import a command's module where it was not imported yet; another name is passed over."""
+        if name in self.later and name not in self.commands:
+            module, _, attribute = self.later[name].partition(":")
+            self.add_command(getattr(importlib.import_module(f"chaoskit.cli.{module}"), attribute), name)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands, those not imported yet included."""
+        return sorted({*self.commands, *self.later})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name, imported now where it was not yet; None where there is none."""
+        self.fetch(cmd_name)
+        return super().get_command(ctx, cmd_name)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, nothing cut."""
-        commands = [self.commands[name] for name in self.list_commands(context)]
+        commands = [(name, self.get_command(context, name)) for name in self.list_commands(context)]
         with formatter.section("Commands"):
-            formatter.write_dl([(one.name or "", one.get_short_help_str(limit=1000)) for one in commands])
+            formatter.write_dl([(name, one.get_short_help_str(limit=1000)) for name, one in commands if one])

@@ -12,7 +12,6 @@ from chaoskit.cli.percent import Share
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.plan.model import Plan
 from chaoskit.scenario.model import Attached
-from chaoskit.sla.store import DEFAULT_DB, open_store
 from chaoskit.sla.targets import TARGETS, Targets, load_targets
 
 MAX_BUDGET = click.option(
@@ -60,6 +59,7 @@ def told(plan: Plan, most: float | None) -> None:
 def _left(targets: Targets, environment: str) -> dict[str, float]:
     """By level, the share of the running month's budget that is left; of what was recorded of this environment."""
     from chaoskit.sla.compute import compliance
+    from chaoskit.sla.store import DEFAULT_DB, open_store
     from chaoskit.sla.windows import month_of
 
     if not Path(DEFAULT_DB).is_file():

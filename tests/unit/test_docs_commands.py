@@ -35,7 +35,7 @@ def wrong(words: list[str]) -> str:
         name = words.pop(0)
         if name.startswith("-") or name in ("|", "#"):
             return ""
-        found = command.commands.get(name.rstrip("`,.;:"))
+        found = command.get_command(click.Context(command), name.rstrip("`,.;:"))
         if found is None:
             return f"no command '{name}'"
         command = found

@@ -270,7 +270,9 @@ EARLY = """
 import importlib, os, signal, sys
 from chaoskit import cli
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
-importlib.import_module = lambda name: os.kill(os.getpid(), {number})
+class Commands:
+    fetch = staticmethod(lambda *names: os.kill(os.getpid(), {number}))
+importlib.import_module = lambda name: Commands
 cli.run = lambda arguments: sys.exit(77)
 cli.main()
 """
