@@ -10,8 +10,11 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from unittest import mock
 
 from playwright.sync_api import Browser, Page, sync_playwright
 from rich.console import Console
@@ -24,6 +27,7 @@ from chaoskit.report.checklist import checklist_view  # noqa: E402
 from chaoskit.report.html import page  # noqa: E402
 from chaoskit.report.terminal import verdict_view  # noqa: E402
 from chaoskit.verify.verify import judge_all  # noqa: E402
+from tests.browser.test_console import firing, mail, replayed  # noqa: E402
 from tests.golden.doctored import recorded  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
@@ -64,7 +68,43 @@ def terminal(browser: Browser) -> bytes:
     return shown.locator("pre").screenshot()
 
 
-PICTURES: dict[str, Callable[[Browser], bytes]] = {"report.jpg": report, "terminal.png": terminal}
+@contextmanager
+def console(browser: Browser, height: int) -> Iterator[tuple[Page, str]]:
+    """A console over a drill whose alert fires just now, with a page that is let in and keeps its clock."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch.dict(os.environ, {"CHAOSKIT_STATE": f"{folder}/state"}),
+        replayed(Path(folder), "held-too-long", firing, mail) as (served, replay),
+    ):
+        shown = browser.new_page(viewport={"width": _WIDTH, "height": height}, color_scheme="light")
+        shown.clock.install(time=datetime.fromtimestamp(replay.now, UTC))
+        shown.goto(served.link)
+        yield shown, served.url
+        shown.close()
+
+
+def live(browser: Browser) -> bytes:
+    """The console's page while an alert fires: what is broken, who hears next, and when."""
+    with console(browser, 1100) as (shown, _):
+        shown.locator("#stop").wait_for()
+        return shown.screenshot(type="jpeg", quality=80)
+
+
+def locust(browser: Browser) -> bytes:
+    """Charts of Locust's own web UI, with the fault and the alert as bands."""
+    with console(browser, 760) as (shown, url):
+        shown.goto(f"{url}/locust/?tab=charts")
+        shown.locator("#chaos-bands", has_text="firing").wait_for()
+        shown.wait_for_timeout(3_000)  # the charts move in, and announce nothing
+        return shown.screenshot(type="jpeg", quality=80)
+
+
+PICTURES: dict[str, Callable[[Browser], bytes]] = {
+    "report.jpg": report,
+    "terminal.png": terminal,
+    "live.jpg": live,
+    "locust.jpg": locust,
+}
 
 
 def main(names: list[str]) -> int:
