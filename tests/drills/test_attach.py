@@ -100,6 +100,7 @@ def test_a_witness_that_does_not_answer_ends_the_run_before_anything_is_broken(s
     assert system.workers() == before
 
 
+@pytest.mark.long
 def test_a_silence_on_the_alert_is_said_and_not_held_against_the_configuration(system: System, tmp_path: Path) -> None:
     silence = {
         "matchers": [{"name": "alertname", "value": "WorkerUnhealthy", "isRegex": False, "isEqual": True}],

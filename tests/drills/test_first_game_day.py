@@ -116,6 +116,7 @@ def test_for_removed_fails_hold_as_early(drill: Drill) -> None:
     assert_fails(drill.run(), "hold", "", "too early", "promised for 1m")
 
 
+@pytest.mark.long
 def test_a_deleted_route_fails_notify_as_never(drill: Drill) -> None:
     """Nobody else hears of it instead: the critical route has matched."""
     ended = drill.change("alertmanager.yml", WORKER_ROUTE, "").run()
@@ -162,6 +163,7 @@ def test_a_dead_mail_sink_makes_mails_unknown_and_leaves_the_webhook_judged(dril
     assert ended.results("all-clear", "webhook") <= {"PASS", "UNKNOWN"}
 
 
+@pytest.mark.long
 def test_an_empty_mail_fails_its_content(drill: Drill) -> None:
     """The mail comes in time, and says nothing."""
     empty = MAIL_OF_WORKER_ALERTS.replace('template "insa.html" .', '""').replace('template "insa.text" .', '""')
@@ -199,6 +201,7 @@ def test_an_alert_already_firing_means_no_steady_state(drill: Drill) -> None:
     assert "invoke" not in (ended.folder / "events.jsonl").read_text()
 
 
+@pytest.mark.long
 def test_an_unexpected_alert_is_a_finding_with_its_receivers(drill: Drill) -> None:
     """Fires because of the fault; the scenario neither expects nor allows it."""
     add_rule(drill, "on() (count(insa_worker_health_status == 0))")
@@ -207,6 +210,7 @@ def test_an_unexpected_alert_is_a_finding_with_its_receivers(drill: Drill) -> No
     assert ended.results("hold") == {"PASS"}
 
 
+@pytest.mark.long
 def test_load_that_dies_makes_the_run_unknown(drill: Drill) -> None:
     ended = drill.run(when="fault kill#0 in force", do=kill("chaoskit.load.child"))
     assert_unknown(ended, "load", "", "the load died under way")

@@ -120,6 +120,7 @@ def test_scenarios_that_may_share_a_stack_run_together_and_each_is_judged_by_its
     assert "++++++++" in gated.said
 
 
+@pytest.mark.long
 def test_a_hidden_interference_is_a_finding_and_not_a_pass(drill: Drill) -> None:
     """Each alone passes; together they raise an alert that neither of them speaks of."""
     rules = drill.folder / "prometheus_alerts.yml"

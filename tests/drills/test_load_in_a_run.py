@@ -76,6 +76,7 @@ def windows_of(ended: Ended) -> list[LoadWindow]:
     return windows
 
 
+@pytest.mark.long
 def test_a_closed_load_with_a_spike_of_several_processes(drill: Drill) -> None:
     ended = drill.run("--set", "load={users: 6, think: 200ms, processes: 2, shape: {spike: {to: 3, at: 6s, for: 4s}}}")
     assert ended.results("load") == {"PASS"}, ended.said
@@ -98,6 +99,7 @@ def test_a_locustfile_of_ones_own(drill: Drill, tmp_path: Path) -> None:
     assert sum(window.finished for window in windows) > 100
 
 
+@pytest.mark.long
 def test_a_generator_in_its_own_way_is_unknown_and_the_alerts_are_judged(drill: Drill, tmp_path: Path) -> None:
     """Its tasks burn the time in which it should look at the clock."""
     path = tmp_path / "burning.py"

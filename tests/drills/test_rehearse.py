@@ -169,6 +169,7 @@ SAME_NAME = """\
 """
 
 
+@pytest.mark.long
 def test_a_later_wave_loses_no_notice_to_the_reload_before_it(team: Team) -> None:
     """Alerts of one name are played one after another, and a reload makes Prometheus forget its Alertmanagers."""
     team.write("rules.yml", RULES + SAME_NAME)
@@ -198,6 +199,7 @@ def test_a_broken_promise_fails_and_names_the_setting(team: Team) -> None:
     assert any("group_wait 1m" in reason and "alertmanager.yml" in reason for reason in rule_["reasons"])
 
 
+@pytest.mark.long
 def test_a_route_that_leads_nowhere_is_seen(team: Team) -> None:
     team.write("alertmanager.yml", ROUTES.replace("{name: mail, email", "{name: mail, webhook").replace(
         "[{to: a@example.com, from: b@example.com, smarthost: 'mail.example.com:25'}]", "[]"))  # fmt: skip

@@ -40,6 +40,7 @@ def test_a_forbidden_alert_stops_the_run_heals_and_ends_with_4(drill: Drill, tmp
     assert gone - fired < 10, f"{gone - fired:.1f} s from the condition to healed"
 
 
+@pytest.mark.long
 def test_a_query_that_comes_true_stops_the_run(drill: Drill, tmp_path: Path) -> None:
     query = "{query: 'insa_worker_health_status == 0'}"
     ended = drill.run("--profile", profile(tmp_path, query))
@@ -101,6 +102,7 @@ def test_a_run_that_stands_still_is_healed_and_touches_nothing_when_it_goes_on(
     assert psutil.pid_exists(run.pid) is False
 
 
+@pytest.mark.long
 def test_credentials_of_the_alert_configuration_are_nowhere_in_what_a_run_writes(drill: Drill) -> None:
     """They are planted where a real configuration has them; the run never needs them, for nothing leaves loopback."""
     secrets = ["canary-smtp-77f0", "canary-hook-91ab"]

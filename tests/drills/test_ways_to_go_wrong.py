@@ -92,11 +92,13 @@ def test_a_webhook_that_refuses_has_not_been_told(drill: Drill, status: int) -> 
     assert ended.results("notify", "email") == {"PASS"}
 
 
+@pytest.mark.long
 def test_a_webhook_that_answers_slowly_has_been_told(drill: Drill) -> None:
     """The notice was there in time, whatever its receiver did then."""
     passing(drill.play(answering("{delay: 15s}"), EXPECT).run())
 
 
+@pytest.mark.long
 def test_scrapes_that_never_end_in_time_hide_the_fault(drill: Drill) -> None:
     """A metrics page that hangs longer than the scrape's time-out: nothing becomes pending, and no rule is to blame."""
     ended = drill.run(when="step kill begins", do=pause("metrics"))
