@@ -122,7 +122,7 @@ def november_page(folder: Path) -> bytes:
     store, targets = filled(folder)
     with store:
         hostile = replace(episode("<script>alert(1)</script>", at(28), at(28, "00:10")), severity="x\"'&<b>")
-        store.write_episodes(PRODUCTION, [hostile])
+        store.write(PRODUCTION, episodes=[hostile])
         results = compliance(store, targets, NOVEMBER, now=NOW)
         reads = read(store, targets, NOVEMBER, results)
         planned = store.planned(None, NOVEMBER.starts_at, NOVEMBER.ends_at)

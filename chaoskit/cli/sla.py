@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import getpass
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -23,7 +24,6 @@ from chaoskit.sla.targets import load_targets
 from chaoskit.sla.windows import between, instant, month, month_of, months_of, quarter, rolling, zone_named
 from chaoskit.surroundings import leave
 
-P = ParamSpec("P")
 R = TypeVar("R")
 
 _KEPT_AT_LEAST = 13
@@ -41,45 +41,39 @@ ENVIRONMENT = click.option("--environment", "environments", multiple=True, help=
 ZONE = click.option("--zone", default="", help="Another time zone than the targets'.")
 
 
-def windowed(command: Callable[P, R]) -> Callable[P, R]:
-    """Adds --month, --quarter, --rolling, --from and --to, the arguments of `window_of`."""
+def windowed(command: Callable[..., R]) -> Callable[..., R]:
+    """Adds --month, --quarter, --rolling, --from, --to and --zone; the command's `window_of` is what they name."""
+
+    @functools.wraps(command)
+    def with_window(*, month_: str, quarter_: str, rolling_: str, from_: str, to: str, zone: str, **more: Any) -> R:
+        def window_of(targets_zone: str, end: int) -> Window:
+            """The one window that the options name, the month of `end` where they name none; raises BadInput."""
+            there = zone or targets_zone
+            if sum(map(bool, (month_, quarter_, rolling_, from_ or to))) > 1 or bool(from_) != bool(to):
+                hint = "give one of --month, --quarter, --rolling, or --from and --to"
+                raise BadInput(Problem(None, "which window is meant?", hint))
+            zone_named(there)
+            if month_:
+                return month(month_, there)
+            if quarter_:
+                return quarter(quarter_, there)
+            if rolling_:
+                return rolling(rolling_, end, there)
+            return between(from_, to, there) if from_ else month_of(end - 1, there)
+
+        return command(window_of=window_of, **more)
+
     options = (
         click.option("--month", "month_", metavar="2026-10"),
         click.option("--quarter", "quarter_", metavar="2026-Q4"),
         click.option("--rolling", "rolling_", metavar="28d", help="So long, up to the last settled slice."),
         click.option("--from", "from_", metavar="INSTANT", help="2026-10-01, or 2026-10-01T10:00 in the zone."),
         click.option("--to", "to", metavar="INSTANT"),
+        ZONE,
     )
     for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def window_of(
-    month_: str | None,
-    quarter_: str | None,
-    rolling_: str | None,
-    from_: str | None,
-    to: str | None,
-    zone: str,
-    end: int,
-) -> Window:
-    """The one window that the options name, the month of `end` where they name none; raises BadInput."""
-    named = [one for one in (month_, quarter_, rolling_, from_ or to) if one]
-    if len(named) > 1 or bool(from_) != bool(to):
-        raise BadInput(
-            Problem(None, "which window is meant?", "give one of --month, --quarter, --rolling, or --from and --to")
-        )
-    zone_named(zone)
-    if month_:
-        return month(month_, zone)
-    if quarter_:
-        return quarter(quarter_, zone)
-    if rolling_:
-        return rolling(rolling_, end, zone)
-    if from_ and to:
-        return between(from_, to, zone)
-    return month_of(end - 1, zone)
+        with_window = option(with_window)
+    return with_window
 
 
 @click.group("sla", cls=Commands)
@@ -136,7 +130,6 @@ def record_command(file: Path, db: str, since: str | None, check: bool) -> ExitC
 @TARGETS
 @DB
 @windowed
-@ZONE
 @ENVIRONMENT
 @click.option("--html", type=ResultFile(), help="Also write a page with days, incidents and outages to this file.")
 @click.option("--csv", "csv_", type=ResultFile(), help="Also write a row a result to this file.")
@@ -145,12 +138,7 @@ def record_command(file: Path, db: str, since: str | None, check: bool) -> ExitC
 def report_command(
     file: Path,
     db: str,
-    month_: str | None,
-    quarter_: str | None,
-    rolling_: str | None,
-    from_: str | None,
-    to: str | None,
-    zone: str,
+    window_of: Callable[[str, int], Window],
     environments: tuple[str, ...],
     html: Path | None,
     csv_: Path | None,
@@ -169,8 +157,8 @@ def report_command(
 
     targets, now = load_targets(file), int(time.time())
     with open_store(db, create=False) as store, store.remembering():
-        end = _recorded(recorded_to(store, environments))
-        window = window_of(month_, quarter_, rolling_, from_, to, zone or targets.zone, end)
+        end = recorded(recorded_to(store, environments))
+        window = window_of(targets.zone, end)
         chosen = known(store, environments)
         results = compliance(store, targets, window, now=now, environments=chosen)
         months = months_of(window) if window.span == "quarter" else []
@@ -205,7 +193,7 @@ def status_command(file: Path, db: str, zone: str, environments: tuple[str, ...]
 
     targets, now = load_targets(file), int(time.time())
     with open_store(db, create=False) as store:
-        end = _recorded(recorded_to(store, environments))
+        end = recorded(recorded_to(store, environments))
         windows = month_of(end - 1, zone or targets.zone), rolling("3d", end, zone or targets.zone)
         results, recent = (
             [
@@ -327,7 +315,8 @@ def import_command(db: str, out: Path, runs: tuple[str, ...]) -> ExitCode:
     return ExitCode.PASS
 
 
-def _recorded(end: int | None) -> int:
+def recorded(end: int | None) -> int:
+    """How far evidence reaches; raises BadInput where there is none."""
     if end is None:
         raise BadInput(
             Problem(None, "nothing of these targets was recorded yet", "fill the store: chaoskit sla record")

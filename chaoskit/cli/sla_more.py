@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from chaoskit.cli.check import known_metrics, print_findings
 from chaoskit.cli.console import console, say
 from chaoskit.cli.outputs import OUT, ResultFile
 from chaoskit.cli.percent import Share
-from chaoskit.cli.sla import DB, ENVIRONMENT, TARGETS, ZONE, sla_group, window_of, windowed
+from chaoskit.cli.sla import DB, ENVIRONMENT, TARGETS, recorded, sla_group, windowed
 from chaoskit.cli.sla_config import config_of, scenarios
 from chaoskit.cli.sources import config_options, load_files, versions_of, yours_option
 from chaoskit.errors import BadInput, EquipmentError, ExitCode, Place, Problem
@@ -32,6 +32,7 @@ from chaoskit.files import write_named
 from chaoskit.report.terminal import print_to
 from chaoskit.report.written import VERDICT
 from chaoskit.scenario.model import Access, Secret
+from chaoskit.sla.model import Window
 from chaoskit.sla.targets import Level, load_targets
 from chaoskit.stack.original import checkers
 from chaoskit.units import parse_duration
@@ -184,7 +185,6 @@ def _duration(text: str, option: str) -> float:
 @TARGETS
 @DB
 @windowed
-@ZONE
 @ENVIRONMENT
 @config_options
 @click.option("--witness", metavar="URL", help="A witness, for when notices were heard.")
@@ -194,12 +194,7 @@ def _duration(text: str, option: str) -> float:
 def incidents_command(
     file: Path,
     db: str,
-    month_: str | None,
-    quarter_: str | None,
-    rolling_: str | None,
-    from_: str | None,
-    to: str | None,
-    zone: str,
+    window_of: Callable[[str, int], Window],
     environments: tuple[str, ...],
     files: dict[str, Any],
     witness: str | None,
@@ -223,10 +218,8 @@ def incidents_command(
         scenarios(),
     )
     with open_store(db, create=False) as store:
-        end = recorded_to(store, environments)
-        if end is None:
-            raise BadInput(Problem(None, "nothing was recorded yet", "fill the store: chaoskit sla record"))
-        window = window_of(month_, quarter_, rolling_, from_, to, zone or targets.zone, end)
+        end = recorded(recorded_to(store, environments))
+        window = window_of(targets.zone, end)
         found = stories(store, targets, window, known, now=now, environments=environments)
     if format_ == "json":
         click.echo(stories_json(window, found), nl=False)

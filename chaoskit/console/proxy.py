@@ -76,7 +76,7 @@ class Mirror:
             except (FileNotFoundError, ConnectionRefusedError):
                 if time.monotonic() > end or self._child is None or self._child.poll() is not None:
                     return PlainTextResponse("503: Locust's page does not come up; see locust.log\n", 503)
-                time.sleep(0.05)
+                time.sleep(0.05)  # a socket that is not there yet announces nothing
             except (OSError, http.client.HTTPException) as error:
                 return PlainTextResponse(f"502: Locust's page does not answer: {error}\n", 502)
 

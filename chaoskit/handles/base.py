@@ -91,7 +91,10 @@ class Handle(ABC):
 
     @classmethod
     def at_local(cls, name: str, there: Local) -> Address:
-        """How faults find the part of the local target that has this handle's name."""
+        """How faults find the part of the local target that has this handle's name.
+
+        A kind that only attached targets have leaves it as it is: nothing asks for a part that `parts` does not name.
+        """
         raise NotImplementedError(f"{cls.kind} has no parts on the local target")
 
     @property

@@ -131,7 +131,7 @@ def play(
                     begin(waiting.pop(0))
                 if not running:
                     break
-                time.sleep(_LOOK_S)
+                time.sleep(_LOOK_S)  # children end in any order, and a signal may give another reason meanwhile
                 for child in ended(running):
                     with lock:
                         lane, said = running.pop(child)

@@ -160,10 +160,6 @@ class Store:
                 connection.execute(self._insert(buckets).on_conflict_do_nothing(), histograms)
             self._upsert(connection, episode, [_row(one) for one in episodes])
 
-    def write_episodes(self, environment: str, episodes: Iterable[Episode]) -> None:
-        """Stores episodes, or what has become of them."""
-        self.write(environment, episodes=episodes)
-
     def environments(self) -> list[str]:
         """The environments of which there is evidence."""
         return [str(one) for (one,) in self._read(sa.select(slice_.c.environment).distinct().order_by(sa.text("1")))]
