@@ -1,4 +1,4 @@
-"""What a drill on a running system may cost of the month's budgets, said before it begins; --max-budget refuses it."""
+"""The price of a drill on a running system, in shares of the month's budgets, said before it begins; --max-budget."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a command needs to have a console: sockets, a folder for it alone, and the link that carries the token once.
+"""Beginning a console beside a command: sockets, a private folder, and the link that carries the token once.
 
 Beside `chaoskit run` it is a child that the kernel ends with the run; nothing leads from the run to it but files.
 """

@@ -1,4 +1,4 @@
-"""What can be done from the page, each of it as the command line does it: as a process of its own, judged by its code.
+"""The page's commands (start, stop, heal …), each carried out as a process of the command line, judged by its code.
 
 A drill is `chaoskit run` in a session of its own, its output in a file: nothing that happens to the console can hold
 it up or end it, and a console that ends in order asks it to end first, as a terminal that closes does.

@@ -1,4 +1,4 @@
-"""Who may come in: every request passes here before anything else sees it.
+"""The door: it checks host, origin and token of every request before anything else sees it.
 
 The server listens on loopback alone, but so do others: pages of other sites and of other ports of this machine reach
 it through the browser, names of their own can lead here, and the browser sends its cookies to every port of a host.

@@ -1,4 +1,4 @@
-"""What the pages show, as HTML made here from what is known: the browser only puts it in its place.
+"""The console's pages as HTML fragments, made here from a run's history: the browser only puts them in their place.
 
 A running drill's page is a set of fragments by key; the whole page and the stream are made of the same ones. Whatever
 came from outside passes the report's own gates: control characters are made visible, and the templates escape.

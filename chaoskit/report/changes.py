@@ -1,4 +1,4 @@
-"""What differs between two verdicts on the same promises: results, windows, margins, and times that moved. Pure."""
+"""Differences between two verdicts on the same promises: results, windows, margins, and times that moved. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people wrote down during a game day: `notes.jsonl` beside a run's history. It is shown, and never judged."""
+"""Notes that people take during a game day: `notes.jsonl` beside a run's history, shown and never judged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a store says of a window: every level of every environment, by the targets that were in force at its end."""
+"""A window's results from the store: every level of every environment, by the targets that were in force at its end."""
 
 from __future__ import annotations
 

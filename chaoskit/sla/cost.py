@@ -1,4 +1,4 @@
-"""How much of a month's budget is gone when somebody hears of a trouble: by the promise, and as runs measured it; pure.
+"""How much of a month's budget is gone at the first notification: by the promise, and as runs measured it; pure.
 
 total outage        MetricsEndpointDown heard after 70–100 s     2.7–3.9 % of the 2,592 s that 99.9 % leaves in 30 days
 95 % of requests    HighErrorRate heard after 326–356 s          12–13 %; with 15 minutes of repair 46 %: two a month

@@ -1,4 +1,4 @@
-"""What alerts tell of a window: incidents with their price, outages that no alert saw, alerts without an outage; pure.
+"""Alerts of a window as incidents with their price, outages that no alert saw, alerts without an outage; pure.
 
 Two witnesses are compared. Recorded slices say when the service was down, episodes say when an alert was open. Slices
 hold five minutes, so an outage is known to that grain, and an alert belongs to it that was open within it or within

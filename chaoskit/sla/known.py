@@ -1,4 +1,4 @@
-"""When somebody heard of an episode: what a witness heard, else what the promise says; and which silences came when."""
+"""When an episode was first notified: what a witness heard, else what the promise says; and when silences came."""
 
 from __future__ import annotations
 
