@@ -1,5 +1,7 @@
-"""Running a schedule: each stack a process, several side by side, what ended UNKNOWN once more on a fresh stack.
+"""Running a schedule: each stack a process, several side by side, and each UNKNOWN once more on a fresh stack.
 
+UNKNOWN mostly means that the machine was too slow for so many stacks, and machines differ by a factor of two in what a
+stack costs: after a stack with an UNKNOWN one stack fewer runs at a time, and a second attempt runs alone.
 A scenario that FAILs is never tried again: a promise that is kept only sometimes is not kept.
 """
 
@@ -95,13 +97,15 @@ class Gate:
         self._outcomes: list[Outcome] = []
         self._interrupted = threading.Event()
         self._count = 0
+        self._fewer = 0
+        """By how many stacks fewer than the schedule says: one for each stack that ended with an UNKNOWN."""
 
     def run(self, schedule: Schedule) -> list[Outcome]:
         """Every scenario's last outcome. Scenarios that were not begun (after -x, or Ctrl-C) have none."""
         waiting = [(stack, 1) for stack in schedule.stacks]
         try:
             while (waiting and not self._interrupted.is_set()) or self._running:
-                while waiting and self._room(schedule) and not self._interrupted.is_set():
+                while waiting and self._room(schedule, waiting[0][1]) and not self._interrupted.is_set():
                     self._begin(*waiting.pop(0))
                 time.sleep(_LOOK_S)  # not for an event: whether there is room is a matter of asking again and again
                 gone = ended(one.child for one in self._running)
@@ -109,6 +113,7 @@ class Gate:
                     self._running.remove(one)
                     again = self._end(one)
                     if again:
+                        self._fewer += 1
                         waiting.append((_again(one.plan, again), 2))
         finally:
             for one in self._running:
@@ -116,7 +121,7 @@ class Gate:
         last = {outcome.candidate.name: outcome for outcome in self._outcomes}
         return list(last.values())
 
-    def _room(self, schedule: Schedule) -> bool:
+    def _room(self, schedule: Schedule, attempt: int = 1) -> bool:
         """Whether another stack may begin beside those that run: on a machine that is busy it would only slow them.
 
         One more than asked for runs for a moment, where a stack should be about to end: starting is mostly waiting.
@@ -124,11 +129,11 @@ class Gate:
         if not self._running:
             return True
         busy = self._busy()  # asked at every look, for it needs to have been asked before
-        now, most = time.monotonic(), schedule.side_by_side
+        now, most = time.monotonic(), max(1, schedule.side_by_side - self._fewer)
         settled = now - self._begun_at >= _SETTLE_S
         ending = any(now - one.begun_at >= one.plan.length_s - schedule.lead_s for one in self._running)
-        most += schedule.lead_s > 0 and ending
-        return len(self._running) < most and settled and not busy
+        most += schedule.lead_s > 0 and ending and not self._fewer
+        return attempt == 1 and len(self._running) < most and settled and not busy
 
     def interrupt(self, reason: str) -> None:
         """Ends what runs, in order, and begins nothing more."""

@@ -206,6 +206,18 @@ def test_a_stack_starts_while_another_ends_but_never_two_and_none_where_one_at_a
     assert gate._room(make_schedule([], clash, side_by_side)) is begins
 
 
+@pytest.mark.parametrize(("unknown", "attempt", "begins"), [(0, 1, True), (1, 1, True), (2, 1, False), (0, 2, False)])
+def test_after_each_stack_with_an_unknown_one_fewer_runs_at_a_time_and_a_second_attempt_runs_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unknown: int, attempt: int, begins: bool
+) -> None:
+    gate = Gate(tmp_path, Asked("", "local", tmp_path), lambda outcome: None, busy=lambda: False)
+    monkeypatch.setattr(gate, "_fewer", unknown)
+    assert gate._room(make_schedule([], clash, 3), attempt)
+    monkeypatch.setattr(gate, "_begun_at", time.monotonic() - 60.0)
+    monkeypatch.setattr(gate, "_running", [_running(60.0)])
+    assert gate._room(make_schedule([], clash, 3), attempt) is begins
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_stack_that_is_killed_or_stands_still_says_nothing_and_is_no_bug_of_ours(
     number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
