@@ -22,7 +22,7 @@ from chaoskit.alerting.config_fields import Reading
 from chaoskit.alerting.config_secrets import marked, unmarked
 from chaoskit.alerting.model import LOST_TEMPLATES, AlertConfig, Rule, of_role
 from chaoskit.alerting.prometheus_config import ASSUMED_INTERVAL_S, PrometheusFile, read_prometheus
-from chaoskit.alerting.promise import NO_PROMISE, read_promise
+from chaoskit.alerting.promise import NO_PROMISE, Names, read_promise
 from chaoskit.alerting.rules import read_rules, rule_texts
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.yaml_source import Node, nearest, read_text
@@ -137,8 +137,9 @@ def _read(sources: tuple[tuple[str, str], ...], complete: bool, needs_jobs: bool
     for file, text in named["promise"].items():
         unread = [name for each in reading.not_understood for name in each.of]
         alerts = dict.fromkeys([*(rule.alert for rule in rules if rule.alert), *unread])
-        known = (alerts, alertmanager.receivers) if complete else (_Anything(), _Anything())
-        promise = read_promise(reading, text, file, *known)
+        jobs, groups = [job.name for job in prometheus.jobs], dict.fromkeys(rule.group for rule in rules)
+        known = Names(alerts, alertmanager.receivers, jobs, groups, alertmanager.intervals)
+        promise = read_promise(reading, text, file, known if complete else Names(*[_Anything()] * 5))
     if complete and not rules and all(each.broken for each in reading.not_understood):
         reading.problems += [each.problem for each in reading.not_understood]
     reading.finish()

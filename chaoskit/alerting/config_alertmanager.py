@@ -1,8 +1,8 @@
 """alertmanager.yml as plain data: the routing tree with everything inherited filled in, and the inhibitions.
 
 Interpreted strictly are routes, inhibitions and receivers' names; what an integration is told beside
-`send_resolved` and its recipients is amtool's to check. Rules and defaults follow Alertmanager's config and
-dispatch packages (0.25 to 0.34): a route inherits receiver, grouping and timings, an empty `group_by: []`
+`send_resolved`, its recipients and its address is amtool's to check. Rules and defaults follow Alertmanager's
+config and dispatch packages (0.25 to 0.34): a route inherits receiver, grouping and timings, an empty `group_by: []`
 inherits as well (which 0.33 no longer does, so that is said), `['...']` means every label, time intervals are not
 inherited.
 """
@@ -15,7 +15,8 @@ from email.utils import getaddresses
 
 from chaoskit.alerting.config_fields import Reading
 from chaoskit.alerting.config_matchers import parse_matchers, regex
-from chaoskit.alerting.integrations import SEND_RESOLVED
+from chaoskit.alerting.config_secrets import shown_address
+from chaoskit.alerting.integrations import KINDS, SEND_RESOLVED
 from chaoskit.alerting.model import InhibitRule, Integration, Matcher, Receiver, Route
 from chaoskit.errors import Place
 from chaoskit.yaml_source import Node, nearest
@@ -23,12 +24,12 @@ from chaoskit.yaml_source import Node, nearest
 _SUFFIX = "_configs"
 
 
-def read_receivers(reading: Reading, root: Node) -> dict[str, Receiver]:
-    """All receivers by name, in the order written; every problem goes to `reading`."""
+def read_receivers(reading: Reading, root: Node, general: Node) -> dict[str, Receiver]:
+    """All receivers by name, in the order written; every problem goes to `reading`. `general` are the global ones."""
     found: dict[str, Receiver] = {}
     for node in reading.mappings(root, "receivers", "a receiver"):
         name = reading.required(node, "name", "a receiver")
-        integrations = tuple(each for key, _ in node.pairs for each in _integrations(reading, node, key, name))
+        integrations = tuple(each for key, _ in node.pairs for each in _integrations(reading, node, key, name, general))
         if name in found:
             line = found[name].place.line
             reading.say(node.place, f"the receiver '{name}' is defined twice", f"first on line {line}; rename one")
@@ -37,7 +38,7 @@ def read_receivers(reading: Reading, root: Node) -> dict[str, Receiver]:
     return found
 
 
-def _integrations(reading: Reading, receiver: Node, key: Node, name: str) -> tuple[Integration, ...]:
+def _integrations(reading: Reading, receiver: Node, key: Node, name: str, general: Node) -> tuple[Integration, ...]:
     if key.raw in ("name", "labels"):
         return ()
     kind = key.raw.removesuffix(_SUFFIX)
@@ -53,9 +54,18 @@ def _integrations(reading: Reading, receiver: Node, key: Node, name: str) -> tup
             index,
             reading.boolean(node, "send_resolved", SEND_RESOLVED.get(kind, True)),
             _recipients(reading, node) if kind == "email" else (),
+            _address(node, kind, general),
         )
         for index, node in enumerate(reading.mappings(receiver, key.raw, f"an entry of {key.raw}"))
     )
+
+
+def _address(node: Node, kind: str, general: Node) -> str:
+    """Where an integration sends to as it may be shown, its own setting or the global one; empty where neither says."""
+    key = KINDS[kind].address if kind in KINDS else ""
+    inherited = f"{'smtp' if kind == 'email' else kind}_{key}"
+    found = next((each for each in (node.get(key), general.get(inherited)) if key and each is not None), None)
+    return shown_address(found.raw) if found is not None and found.kind == "scalar" and found.value is not None else ""
 
 
 def _recipients(reading: Reading, node: Node) -> tuple[str, ...]:
@@ -97,6 +107,8 @@ class AlertmanagerFile:
     receivers: Mapping[str, Receiver]
     inhibit_rules: tuple[InhibitRule, ...]
     templates: tuple[Node, ...]
+    intervals: tuple[str, ...] = ()
+    """The names of time intervals."""
 
 
 NO_ROUTE = Route((), "", (), GROUP_WAIT_S, GROUP_INTERVAL_S, REPEAT_INTERVAL_S, (), False, (), Place(""))
@@ -109,8 +121,8 @@ def read_alertmanager(reading: Reading, text: str, file: str) -> AlertmanagerFil
     """Read the file; every problem goes to `reading`."""
     root = reading.root(text, file, "alertmanager")
     reading.known_keys(root, _TOP_KEYS, "the Alertmanager configuration", ())
-    reading.mapping(root, "global")
-    receivers = read_receivers(reading, root)
+    general = reading.mapping(root, "global")
+    receivers = read_receivers(reading, root, general)
     intervals = tuple(
         reading.required(each, "name", "a time interval")
         for key in ("mute_time_intervals", "time_intervals")
@@ -125,7 +137,7 @@ def read_alertmanager(reading: Reading, text: str, file: str) -> AlertmanagerFil
     inhibitions = tuple(
         _inhibition(reading, each) for each in reading.mappings(root, "inhibit_rules", "an inhibit rule")
     )
-    return AlertmanagerFile(route, receivers, inhibitions, reading.texts(root, "templates"))
+    return AlertmanagerFile(route, receivers, inhibitions, reading.texts(root, "templates"), intervals)
 
 
 def _check_root(reading: Reading, node: Node) -> None:

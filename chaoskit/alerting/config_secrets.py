@@ -192,6 +192,12 @@ def shown_url(value: str) -> str:
     return f"{match['scheme']}{user}{match['host']}{path}{rest}"
 
 
+def shown_address(value: str) -> str:
+    """The part that may be shown of the address of an integration: `HOST:PORT`, or of an URL what `shown_url` shows."""
+    stripped = value.strip()
+    return stripped if _HOST_PORT.fullmatch(stripped) else shown_url(stripped)
+
+
 def shown_value(key: str, value: str) -> str:
     """The part that may be shown of a value that was given for a key, as on a command line."""
     if _TELLING.search(f"{key}: {value}"):

@@ -11,6 +11,10 @@ from dataclasses import dataclass, field, replace
 from chaoskit.errors import Place, Problem
 
 Labels = Mapping[str, str]
+VOLUMES = ("healthy", "degraded", "incident")
+"""The kinds of day for which a number of notices can be promised."""
+ALWAYS = "always"
+"""Promised as `hours`: told at any time."""
 REFUSES = " refuses the rule: "
 """In words about a rule: a program of the user's version or a newer one takes it for wrong."""
 
@@ -120,6 +124,8 @@ class Integration:
     send_resolved: bool
     to: tuple[str, ...] = ()
     """Recipients of an e-mail, one address each; empty for other kinds."""
+    at: str = field(default="", compare=False)
+    """The address that it is sent to as far as it may be shown; empty where it stands in a file or is built in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +177,10 @@ class PromisedNotice:
     group_wait_s: float
     repeat_s: float
     place: Place
+    group_interval_s: float | None = None
+    """None where nothing is promised of it."""
+    grouped_by: tuple[str, ...] | None = None
+    """The labels that tell the groups of its notices apart, `...` for all; None where nothing is promised of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +193,61 @@ class PromisedReceiver:
     place: Place
     integrations: tuple[str, ...] = ()
     """The kinds of integration that bring it there, one for each; mails where there are recipients."""
+    at: tuple[str, ...] | None = None
+    """The addresses that they are sent to; None where nothing is promised of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromisedLevels:
+    """Values of what an alert measures: at one it stays quiet, at the other it fires."""
+
+    quiet: float
+    fires: float
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class PromisedTime:
+    """A duration that is promised, in seconds, and where: a bound, or an interval."""
+
+    seconds: float
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class PromisedAlert:
+    """What is promised of one alert beside its notices; each is empty, or None, where nothing is."""
+
+    alert: str
+    place: Place
+    labels: Labels = field(default_factory=dict)
+    levels: PromisedLevels | None = None
+    phone: Mapping[str, PromisedTime] = field(default_factory=dict)
+    """By receiver: the longest from the fault to its first notice, in real time."""
+    all_clear: Mapping[str, PromisedTime] = field(default_factory=dict)
+    """By receiver: the longest from the fault's end to its resolved notice, in real time."""
+    muted_by: tuple[str, ...] | None = None
+    """The alerts that may mute it, and no other may; () where none may."""
+    hours: str = ""
+    """`always`, or the time interval in which it is told."""
+    places: Mapping[str, Place] = field(default_factory=dict)
+    """By key: where it is written."""
+
+    def at(self, key: str) -> Place:
+        """Where a key of it is written."""
+        return self.places.get(key, self.place)
+
+
+@dataclass(frozen=True, slots=True)
+class PromisedVolume:
+    """How many notices people were told to expect on one kind of day, both ends included."""
+
+    least: int
+    most: int
+    place: Place
+
+    def __str__(self) -> str:
+        return f"{self.least}..{self.most}/day"
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +265,14 @@ class Promise:
     """Delivery tolerance at the end of every notice window; None: the default for the time scale."""
     runbook_base: str = ""
     subject_contains: tuple[str, ...] = ()
+    alerts: Mapping[str, PromisedAlert] = field(default_factory=dict)
+    """By alert; those of which nothing but notices and the service's delays is promised are left out."""
+    jobs: Mapping[str, PromisedTime] = field(default_factory=dict)
+    """By job: how often it is scraped."""
+    groups: Mapping[str, PromisedTime] = field(default_factory=dict)
+    """By group of rules: how often it is evaluated."""
+    volume: Mapping[str, PromisedVolume] = field(default_factory=dict)
+    """By kind of day, one of VOLUMES."""
 
 
 @dataclass(frozen=True, slots=True)

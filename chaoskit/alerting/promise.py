@@ -13,6 +13,8 @@
         notices:
           worker-alerts: {for: 1m, group_wait: 30s, repeat: 2h}
 
+What else can be promised, each key with an example, stands in `promise_schema`; all of it is optional.
+
 `appears` and `clears` are delays of the service alone. Scrape, evaluation and the range that an expression looks
 back over (`[5m]`, through recording rules too) are computed from the configuration and added by whoever plans or
 explains an alert: written here as well, they would count twice.
@@ -26,19 +28,26 @@ kept, and a misspelt name must not pass as a promise that nobody checks.
 
 from __future__ import annotations
 
+import math
+import re
 from collections import Counter
 from collections.abc import Collection
+from dataclasses import dataclass
 
+from chaoskit.alerting import promise_schema as schema
 from chaoskit.alerting.config_fields import Reading
-from chaoskit.alerting.model import Promise, PromisedNotice, PromisedReceiver, Receiver
+from chaoskit.alerting.model import (
+    ALWAYS,
+    Promise,
+    PromisedAlert,
+    PromisedLevels,
+    PromisedNotice,
+    PromisedReceiver,
+    PromisedTime,
+    PromisedVolume,
+    Receiver,
+)  # fmt: skip
 from chaoskit.yaml_source import Node
-
-FORMAT = "1"
-
-_TOP_KEYS = ("chaoskit", "delivery", "runbook", "subject_contains", "receivers", "alerts")
-_RECEIVER_KEYS = ("recipients", "resolved", "integrations")
-_ALERT_KEYS = ("appears", "clears", "notices")
-_NOTICE_KEYS = ("for", "group_wait", "repeat")
 
 
 def lacking(promised: PromisedReceiver, receiver: Receiver) -> tuple[str, ...]:
@@ -51,12 +60,33 @@ NO_PROMISE = Promise(notices={}, receivers={})
 """What holds where no promise file is given."""
 
 
-def read_promise(
-    reading: Reading, text: str, file: str, alerts: Collection[str], receivers: Collection[str]
-) -> Promise:
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What the configuration defines, so that a promise can speak of it."""
+
+    alerts: Collection[str]
+    receivers: Collection[str]
+    jobs: Collection[str]
+    groups: Collection[str]
+    intervals: Collection[str]
+
+    def check(self, reading: Reading, node: Node, what: str) -> None:
+        """Report a name that stands for nothing: of an alert, a receiver, a job, a group or a time interval."""
+        defined, where = {
+            "alert": (self.alerts, "any rule file"),
+            "receiver": (self.receivers, "the Alertmanager configuration"),
+            "job": (self.jobs, "the Prometheus configuration"),
+            "group": (self.groups, "any rule file"),
+            "time interval": (self.intervals, "the Alertmanager configuration"),
+        }[what]
+        if node.raw not in defined:
+            reading.undefined(node.place, f"the {what}", node.raw, defined, where)
+
+
+def read_promise(reading: Reading, text: str, file: str, names: Names) -> Promise:
     """Read the file against the names of the configuration; every problem goes to `reading`."""
     root = reading.root(text, file)
-    reading.known_keys(root, _TOP_KEYS, "the promise file")
+    reading.known_keys(root, schema.keys_of(schema.PROMISE), "the promise file")
     _check_format(reading, root)
     subjects = reading.texts(root, "subject_contains")
     for each in (*subjects, reading.get(root, "runbook")):
@@ -64,22 +94,26 @@ def read_promise(
             reading.say(each.place, "an empty text, which every notice holds", "write the text, or leave the key out")
     promised = {}
     for key, value in reading.mapping(root, "receivers").pairs:
-        _check_name(reading, key, "receiver", receivers)
+        names.check(reading, key, "receiver")
         promised[key.raw] = _receiver(reading, key, reading.as_mapping(value, f"the receiver '{key.raw}'"))
     notices: dict[tuple[str, str], PromisedNotice] = {}
     appears: dict[str, float] = {}
     clears: dict[str, float] = {}
+    alerts: dict[str, PromisedAlert] = {}
     for key, value in reading.mapping(root, "alerts").pairs:
-        _check_name(reading, key, "alert", alerts)
+        names.check(reading, key, "alert")
         node = reading.as_mapping(value, f"the alert '{key.raw}'")
-        reading.known_keys(node, _ALERT_KEYS, f"the promise for '{key.raw}'")
+        reading.known_keys(node, schema.keys_of(schema.ALERT), f"the promise for '{key.raw}'")
         for delays, name in ((appears, "appears"), (clears, "clears")):
             delay_s = reading.optional_duration(node, name)
             if delay_s is not None:
                 delays[key.raw] = delay_s
         for receiver, notice in reading.mapping(node, "notices").pairs:
-            _check_name(reading, receiver, "receiver", receivers)
+            names.check(reading, receiver, "receiver")
             notices[key.raw, receiver.raw] = _notice(reading, key.raw, receiver, notice)
+        alert = _alert(reading, key, node, names)
+        if alert.places:
+            alerts[key.raw] = alert
     return Promise(
         notices,
         promised,
@@ -88,43 +122,163 @@ def read_promise(
         reading.optional_duration(root, "delivery"),
         reading.text(root, "runbook"),
         tuple(item.raw for item in subjects),
+        alerts,
+        _intervals(reading, root, names, "job", schema.JOB),
+        _intervals(reading, root, names, "group", schema.GROUP),
+        _volume(reading, reading.mapping(root, "volume")),
     )
 
 
 def _check_format(reading: Reading, root: Node) -> None:
     version = root.get("chaoskit")
-    if version is None or version.kind != "scalar" or version.raw != FORMAT:
+    if version is None or version.kind != "scalar" or version.raw != str(schema.FORMAT):
         found = "missing" if version is None else version.described()
         reading.say(
             version.place if version else root.place,
             f"'chaoskit', the format version, is {found}",
-            f"begin the file with chaoskit: {FORMAT}",
+            f"begin the file with chaoskit: {schema.FORMAT}",
         )
 
 
-def _check_name(reading: Reading, key: Node, what: str, defined: Collection[str]) -> None:
-    if key.raw not in defined:
-        where = "any rule file" if what == "alert" else "the Alertmanager configuration"
-        reading.undefined(key.place, f"the {what}", key.raw, defined, where)
-
-
 def _receiver(reading: Reading, key: Node, node: Node) -> PromisedReceiver:
-    reading.known_keys(node, _RECEIVER_KEYS, f"the promised receiver '{key.raw}'")
+    reading.known_keys(node, schema.keys_of(schema.RECEIVER), f"the promised receiver '{key.raw}'")
     recipients = tuple(item.raw for item in reading.texts(node, "recipients"))
     kinds = tuple(item.raw for item in reading.texts(node, "integrations"))
     if recipients and "email" not in kinds:
         kinds = ("email", *kinds)
-    return PromisedReceiver(key.raw, recipients, reading.boolean(node, "resolved", True), key.place, kinds)
+    at = None if reading.get(node, "at") is None else tuple(item.raw for item in reading.texts(node, "at"))
+    return PromisedReceiver(key.raw, recipients, reading.boolean(node, "resolved", True), key.place, kinds, at)
+
+
+def _alert(reading: Reading, key: Node, node: Node, names: Names) -> PromisedAlert:
+    """What is promised of an alert beside its notices."""
+    muting = reading.texts(node, "muted_by")
+    for each in muting:
+        names.check(reading, each, "alert")
+        if each.raw == key.raw:
+            reading.say(each.place, f"'{key.raw}' is said to mute itself", "name other alerts, or none: muted_by: []")
+    _once(reading, muting, "muted_by")
+    hours = reading.get(node, "hours")
+    if hours is not None and hours.raw != ALWAYS and reading.text(node, "hours"):
+        names.check(reading, hours, "time interval")
+    own = ("labels", "levels", "phone", "all_clear", "muted_by", "hours")
+    found = {name: value.place for name in own if (value := reading.get(node, name)) is not None}
+    return PromisedAlert(
+        key.raw,
+        key.place,
+        reading.string_map(node, "labels"),
+        _levels(reading, node),
+        _bounds(reading, node, "phone", names),
+        _bounds(reading, node, "all_clear", names),
+        tuple(each.raw for each in muting) if "muted_by" in found else None,
+        reading.text(node, "hours"),
+        found,
+    )
+
+
+def _levels(reading: Reading, alert: Node) -> PromisedLevels | None:
+    """Both levels; None where they are not promised, or unusable, which is reported."""
+    node = reading.mapping(alert, "levels")
+    if not node.pairs:
+        return None
+    reading.known_keys(node, schema.keys_of(schema.LEVELS), "'levels'")
+    levels: list[float] = []
+    for key in schema.keys_of(schema.LEVELS):
+        value = reading.get(node, key)
+        found = value.value if value is not None else None
+        if isinstance(found, int | float) and not isinstance(found, bool) and math.isfinite(found):
+            levels.append(float(found))
+        else:
+            what = f"is {value.described()}, expected a number" if value else "is missing"
+            reading.say(value.place if value else node.place, f"'{key}' of 'levels' {what}", f"write {key}: 100")
+    if len(levels) < len(schema.keys_of(schema.LEVELS)):
+        return None
+    if levels[0] == levels[1]:
+        reading.say(node.place, "'levels' is quiet at the same value at which it fires", "write two values")
+    return PromisedLevels(*levels, node.place)
+
+
+def _bounds(reading: Reading, alert: Node, key: str, names: Names) -> dict[str, PromisedTime]:
+    """A bound for each receiver."""
+    found = {}
+    node = reading.mapping(alert, key)
+    for receiver, _ in node.pairs:
+        names.check(reading, receiver, "receiver")
+        if (bound := _time(reading, node, receiver.raw, f"'{key}' of '{receiver.raw}'")) is not None:
+            found[receiver.raw] = bound
+    return found
+
+
+def _intervals(reading: Reading, root: Node, names: Names, what: str, record: schema.Schema) -> dict[str, PromisedTime]:
+    """How often each job is scraped, or each group evaluated."""
+    found = {}
+    (key,) = schema.keys_of(record)
+    for name, value in reading.mapping(root, f"{what}s").pairs:
+        names.check(reading, name, what)
+        node = reading.as_mapping(value, f"the {what} '{name.raw}'")
+        reading.known_keys(node, (key,), f"the promised {what} '{name.raw}'")
+        if (interval := _time(reading, node, key, f"'{key}' of the {what} '{name.raw}'", name)) is not None:
+            found[name.raw] = interval
+    return found
+
+
+def _time(reading: Reading, node: Node, key: str, what: str, needed_at: Node | None = None) -> PromisedTime | None:
+    """A duration above zero with its place; None where it is absent or unusable, which is reported."""
+    value = reading.get(node, key)
+    if value is None:
+        place = needed_at.place if needed_at else next(name.place for name, _ in node.pairs if name.raw == key)
+        reading.say(place, f"{what} is missing", f"write {key}: 15s")
+        return None
+    seconds = reading.optional_duration(node, key)
+    if seconds == 0:
+        reading.say(value.place, f"{what} is zero", "write a duration such as 15s")
+    return PromisedTime(seconds, value.place) if seconds else None
+
+
+def _volume(reading: Reading, node: Node) -> dict[str, PromisedVolume]:
+    days = schema.keys_of(schema.VOLUME)
+    reading.known_keys(node, days, "'volume'")
+    found = {}
+    for key, value in node.pairs:
+        match = re.fullmatch(schema.VOLUME_PATTERN, value.raw) if value.kind == "scalar" else None
+        least, most = (int(match[1]), int(match[2])) if match else (1, 0)
+        if least <= most:
+            found[key.raw] = PromisedVolume(least, most, value.place)
+        else:
+            message = f"'{key.raw}' of 'volume' is {value.described()}, expected notices on a day"
+            reading.say(value.place, message, "write the fewest and the most, such as 2..5/day")
+    return found
+
+
+def _once(reading: Reading, items: Collection[Node], key: str) -> None:
+    for raw, times in Counter(item.raw for item in items).items():
+        if times > 1:
+            again = [item for item in items if item.raw == raw][1]
+            reading.say(again.place, f"'{key}' lists '{raw}' twice", "keep one")
 
 
 def _notice(reading: Reading, alert: str, receiver: Node, value: Node) -> PromisedNotice:
     what = f"the notice of '{alert}' to '{receiver.raw}'"
     node = reading.as_mapping(value, what)
-    reading.known_keys(node, _NOTICE_KEYS, what)
+    reading.known_keys(node, schema.keys_of(schema.NOTICE), what)
     seconds = []
-    for key in _NOTICE_KEYS:
+    for key in schema.NOTICE["required"]:
         written = reading.optional_duration(node, key)
         if reading.get(node, key) is None:
             reading.say(receiver.place, f"{what} does not say '{key}'", f"add {key}, such as {key}: 1m")
         seconds.append(written or 0.0)
-    return PromisedNotice(alert, receiver.raw, seconds[0], seconds[1], seconds[2], receiver.place)
+    grouped = reading.texts(node, "grouped_by")
+    _once(reading, grouped, "grouped_by")
+    by = tuple(item.raw for item in grouped)
+    if "..." in by and len(by) > 1:
+        reading.say(grouped[0].place, "grouped_by holds '...' beside other labels", "'...' alone means every label")
+    return PromisedNotice(
+        alert,
+        receiver.raw,
+        seconds[0],
+        seconds[1],
+        seconds[2],
+        receiver.place,
+        reading.optional_duration(node, "group_interval"),
+        None if reading.get(node, "grouped_by") is None else by,
+    )

@@ -10,6 +10,7 @@ from shlex import quote
 import click
 
 from chaoskit import bundle
+from chaoskit.alerting import promise_schema
 from chaoskit.alerting.config import load_folder
 from chaoskit.cli.sources import BUNDLE, PROFILE
 from chaoskit.draft.write import draft
@@ -21,7 +22,11 @@ from chaoskit.scenario.catalog import find_profile, scenario_names
 from chaoskit.stack.local import inventory
 from chaoskit.stack.original import understood
 
-_SCHEMAS = {"scenario": loader.SCENARIO, "profile": profiles.PROFILE}
+_SCHEMAS = {
+    "scenario": loader.SCENARIO.document,
+    "profile": profiles.PROFILE.document,
+    "promise": promise_schema.DOCUMENT,
+}
 _WORDS = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|\d+")
 
 
@@ -54,8 +59,8 @@ def new_command(alert: str, folder: Path | None, profile: str, out: Path | None)
 @click.command("schema")
 @click.argument("what", type=click.Choice(tuple(_SCHEMAS)))
 def schema_command(what: str) -> ExitCode:
-    """Print the JSON Schema of scenarios or profiles, for editors."""
-    click.echo(json.dumps(_SCHEMAS[what].document, indent=2, ensure_ascii=False))
+    """Print the JSON Schema of scenarios, profiles or promises, for editors."""
+    click.echo(json.dumps(_SCHEMAS[what], indent=2, ensure_ascii=False))
     return ExitCode.PASS
 
 

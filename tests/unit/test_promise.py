@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from alerting_examples import load
+from alerting_examples import ALERTMANAGER, RULES, load
+from test_scenario_schema import valid
 
-from chaoskit.alerting.model import PromisedNotice, PromisedReceiver
+from chaoskit.alerting.model import Promise, PromisedLevels, PromisedNotice, PromisedReceiver, PromisedTime
+from chaoskit.alerting.promise_schema import ALERT, DOCUMENT, GROUP, JOB, LEVELS, NOTICE, RECEIVER, VOLUME
+from chaoskit.bundle import folder
 from chaoskit.errors import BadInput, Place
+from chaoskit.yaml_source import read
 
 PROMISE = """chaoskit: 1
 delivery: 3s
@@ -85,3 +89,117 @@ def test_a_notice_without_one_of_its_three_figures_is_refused() -> None:
     for key in ("for: 1m, ", "group_wait: 30s, ", ", repeat: 2h"):
         with pytest.raises(BadInput, match="does not say"):
             load(promise=PROMISE.replace(key, ""))
+
+
+WHOLE = """chaoskit: 1
+receivers:
+  everyone:
+    recipients: [ops@example.com]
+    at: [localhost:25]
+jobs: {app: {scrape: 15s}}
+groups: {workers: {interval: 15s}}
+volume: {healthy: 0..1/day, degraded: 2..5/day, incident: 5..10/day}
+alerts:
+  WorkerDown:
+    labels: {severity: critical, shift: 3}
+    levels: {quiet: 100, fires: 101.5}
+    phone: {everyone: 2m}
+    all_clear: {everyone: 6m15s}
+    muted_by: [AllDown]
+    hours: always
+    notices:
+      everyone: {for: 1m, group_wait: 30s, group_interval: 5m, repeat: 2h, grouped_by: [alertname, worker_name]}
+"""
+FILE = "notification_windows.yml"
+
+
+def whole(promise: str = WHOLE) -> Promise:
+    """Read with a second alert, and with a job, a group and a time interval for it to name."""
+    rules = RULES + "      - {alert: AllDown, expr: up == 0}\n"
+    alertmanager = ALERTMANAGER + "\ntime_intervals: [{name: office-hours, time_intervals: [{weekdays: [monday]}]}]\n"
+    return load(rules=rules, alertmanager=alertmanager, promise=promise).promise
+
+
+def test_everything_that_people_rely_on_can_be_promised() -> None:
+    promise = whole()
+    alert = promise.alerts["WorkerDown"]
+    assert alert.labels == {"severity": "critical", "shift": "3"}
+    assert alert.levels == PromisedLevels(100, 101.5, Place(FILE, 12))
+    assert alert.phone == {"everyone": PromisedTime(120, Place(FILE, 13))}
+    assert alert.all_clear == {"everyone": PromisedTime(375, Place(FILE, 14))}
+    assert (alert.muted_by, alert.hours, alert.at("hours")) == (("AllDown",), "always", Place(FILE, 16))
+    notice = promise.notices["WorkerDown", "everyone"]
+    assert (notice.group_interval_s, notice.grouped_by) == (300, ("alertname", "worker_name"))
+    assert promise.receivers["everyone"].at == ("localhost:25",)
+    assert promise.jobs == {"app": PromisedTime(15, Place(FILE, 6))}
+    assert promise.groups == {"workers": PromisedTime(15, Place(FILE, 7))}
+    assert [str(each) for each in promise.volume.values()] == ["0..1/day", "2..5/day", "5..10/day"]
+
+
+def test_what_is_not_written_is_not_promised() -> None:
+    promise = load(promise=PROMISE).promise
+    assert (promise.alerts, promise.jobs, promise.groups, promise.volume) == ({}, {}, {}, {})
+    assert promise.notices["WorkerDown", "everyone"].grouped_by is None
+    assert promise.receivers["everyone"].at is None
+
+
+def test_that_nothing_may_mute_an_alert_can_be_promised() -> None:
+    assert whole(WHOLE.replace("[AllDown]", "[]")).alerts["WorkerDown"].muted_by == ()
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "expected"),
+    [
+        ("labels:", "lables:", ":11: unknown key 'lables' in the promise for 'WorkerDown' (did you mean 'labels'?)"),
+        ("severity: critical", "severity: [critical]", ":11: 'severity' in 'labels' is a list"),
+        ("fires: 101.5", "fires: many", ":12: 'fires' of 'levels' is"),
+        (", fires: 101.5", "", ":12: 'fires' of 'levels' is missing"),
+        ("fires: 101.5", "fires: 100", ":12: 'levels' is quiet at the same value at which it fires"),
+        ("fires: 101.5", "fire: 101.5", "did you mean 'fires'?"),
+        ("phone: {everyone", "phone: {everyon", ":13: the receiver 'everyon' is not defined in the Alertmanager"),
+        ("phone: {everyone: 2m}", "phone: {everyone: soon}", ":13: everyone: 'soon' is not a duration"),
+        ("phone: {everyone: 2m}", "phone: {everyone: 0s}", ":13: 'phone' of 'everyone' is zero"),
+        ("phone: {everyone: 2m}", "phone: {everyone: }", ":13: 'phone' of 'everyone' is missing"),
+        ("phone: {everyone: 2m}", "phone: 2m", ":13: 'phone' is the text '2m'"),
+        ("[AllDown]", "[AllDwn]", ":15: the alert 'AllDwn' is not defined in any rule file (did you mean 'AllDown'?)"),
+        ("[AllDown]", "[WorkerDown]", ":15: 'WorkerDown' is said to mute itself"),
+        ("[AllDown]", "[AllDown, AllDown]", ":15: 'muted_by' lists 'AllDown' twice"),
+        ("hours: always", "hours: office-hour", ":16: the time interval 'office-hour' is not defined in the Alert"),
+        ("group_interval: 5m", "group_interval: 5", ":18: group_interval: '5' is not a duration"),
+        ("[alertname, worker_name]", "alertname", ":18: 'grouped_by' is the text 'alertname', expected a list"),
+        ("[alertname, worker_name]", "[..., alertname]", ":18: grouped_by holds '...' beside other labels"),
+        ("jobs: {app", "jobs: {ap", ":6: the job 'ap' is not defined in the Prometheus configuration"),
+        ("scrape: 15s", "scrap: 15s", ":6: unknown key 'scrap' in the promised job 'app' (did you mean 'scrape'?)"),
+        ("{scrape: 15s}", "{}", ":6: 'scrape' of the job 'app' is missing"),
+        ("groups: {workers", "groups: {worker", ":7: the group 'worker' is not defined in any rule file (did you"),
+        ("interval: 15s", "interval: 0s", ":7: 'interval' of the group 'workers' is zero"),
+        ("healthy: 0", "helthy: 0", ":8: unknown key 'helthy' in 'volume' (did you mean 'healthy'?)"),
+        ("2..5/day", "5..2/day", ":8: 'degraded' of 'volume' is the text '5..2/day', expected notices on a day (write"),
+        ("2..5/day", "2..5", ":8: 'degraded' of 'volume' is the text '2..5'"),
+        ("at: [localhost:25]", "at: localhost", ":5: 'at' is the text 'localhost', expected a list"),
+    ],
+)
+def test_a_mistake_in_what_else_is_promised_is_named_with_its_place(right: str, wrong: str, expected: str) -> None:
+    assert right in WHOLE
+    with pytest.raises(BadInput) as caught:
+        whole(WHOLE.replace(right, wrong, 1))
+    assert expected in str(caught.value)
+
+
+def test_all_mistakes_are_named_at_once() -> None:
+    wrong = WHOLE.replace("fires: 101.5", "fires: x").replace("0..1/day", "some").replace("always", "nights")
+    with pytest.raises(BadInput) as caught:
+        whole(wrong)
+    assert [problem.place.line for problem in caught.value.problems if problem.place] == [8, 12, 16]
+
+
+def test_the_schema_takes_what_the_reader_takes_and_each_key_has_an_example_of_its_own() -> None:
+    for text in (PROMISE, WHOLE, (folder() / FILE).read_text()):
+        assert valid(read(text, FILE).plain(), DOCUMENT)
+    assert not valid(read(WHOLE.replace("labels:", "lables:"), FILE).plain(), DOCUMENT)
+    assert not valid(read(WHOLE.replace("0..1/day", "0-1"), FILE).plain(), DOCUMENT)
+    for record in (DOCUMENT, ALERT, NOTICE, RECEIVER, JOB, GROUP, LEVELS, VOLUME):
+        for schema in record["properties"].values():
+            assert schema["description"]
+            assert schema["examples"]
+            assert all(valid(example, schema) for example in schema["examples"])

@@ -59,6 +59,7 @@ KEYWORDS: dict[str, Any] = {
     "$schema": lambda value, wanted, schema: wanted == DRAFT,
     "title": lambda value, wanted, schema: True,
     "description": lambda value, wanted, schema: True,
+    "examples": lambda value, wanted, schema: True,
     "type": lambda value, wanted, schema: any(
         has_type(value, name) for name in ([wanted] if isinstance(wanted, str) else wanted)
     ),
