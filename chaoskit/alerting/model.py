@@ -89,6 +89,7 @@ class ScrapeJob:
     name: str
     interval_s: float
     timeout_s: float
+    place: Place = field(default=Place(""), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ def read_prometheus(reading: Reading, text: str, file: str, *, needs_jobs: bool 
         if any(job.name == name for job in jobs):
             reading.say(node.place, f"the job '{name}' is defined twice", "rename one")
         every_s = _positive(reading, node, "scrape_interval", interval_s)
-        jobs.append(ScrapeJob(name, every_s, _timeout(reading, node, every_s, timeout_s, f"job '{name}'")))
+        jobs.append(ScrapeJob(name, every_s, _timeout(reading, node, every_s, timeout_s, f"job '{name}'"), node.place))
     elsewhere = reading.get(root, "scrape_config_files")
     if elsewhere is not None:
         reading.say(elsewhere.place, "scrape_config_files is not followed", "write the jobs into scrape_configs")

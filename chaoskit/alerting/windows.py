@@ -197,3 +197,24 @@ def from_fault(config: AlertConfig, rule: Rule) -> Window:
 def from_undo(config: AlertConfig, rule: Rule) -> Window:
     """The clear hop counted from the undo: what the service may take to recover, and the range that must empty."""
     return clear(config, rule, config.promise.clears_s.get(rule.alert, 0.0) + range_of(config, rule))
+
+
+Span = tuple[float, float]
+"""Earliest and latest, in seconds."""
+
+
+def together(*hops: Window | None) -> Span:
+    """Hops one after another, from the first's beginning to the last's end; those that are None take no time."""
+    there = [hop for hop in hops if hop is not None]
+    return _exact(sum(hop.lo_vs for hop in there)), _exact(sum(hop.hi_vs for hop in there))
+
+
+def to_phone(config: AlertConfig, rule: Rule, route: Route, delivery_s: float, live: bool = False) -> Span:
+    """From the fault to the first notice over a route: of a clean group, or of one that has told something before."""
+    told = live_notify(route, delivery_s) if live else notify(route, delivery_s)
+    return together(from_fault(config, rule), hold(rule), told)
+
+
+def to_all_clear(config: AlertConfig, rule: Rule, route: Route, delivery_s: float) -> Span:
+    """From the undo to the resolved notice over a route."""
+    return together(from_undo(config, rule), all_clear(route, delivery_s))

@@ -16,7 +16,7 @@ from chaoskit.check.alerts import Alert, Answer, alert_of
 from chaoskit.check.findings import Said
 from chaoskit.check.levels import Level, Watch, watches
 from chaoskit.check.metrics import Metrics
-from chaoskit.check.mutes import Pool, conditions
+from chaoskit.check.mutes import Mutes, Pool, conditions
 from chaoskit.check.reach import Reached, Tree
 from chaoskit.errors import Place
 from chaoskit.scenario.model import Expectation, Profile, Scenario
@@ -71,6 +71,11 @@ class Facts:
         for alert in self.alerts:
             found.setdefault(alert.name, []).append(alert)
         return {name: tuple(alerts) for name, alerts in found.items()}
+
+    @cached_property
+    def mutes(self) -> Mutes:
+        """Which alerts may mute which."""
+        return Mutes(self.alerts, self.config.inhibit_rules)
 
     @cached_property
     def tree(self) -> Tree:

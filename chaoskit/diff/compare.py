@@ -6,8 +6,8 @@ what was broken before is `check`'s to say.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
 from pathlib import PurePath
 
 from chaoskit.alerting.model import AlertConfig, Rule
@@ -126,7 +126,7 @@ def _file(place: Place | None) -> str:
 def _promises(old: Facts, new: Facts) -> tuple[tuple[Broken, ...], tuple[str, ...]]:
     """What is broken by the change, by either promise, and what is mended."""
     files = frozenset(key.partition(":")[2] for facts in (old, new) for key in facts.config.sources)
-    same = _meant(old.config) == _meant(new.config)
+    same = _meant(old.config.promise) == _meant(new.config.promise)
     before, after = _said(departures(old), files), _said(departures(new), files)
     # What the old configuration breaks under the same promise as well is not this change's doing.
     under = before if same else _said(departures(_promised(old, new)), files)
@@ -150,15 +150,10 @@ def _said(found: tuple[Departure, ...], files: frozenset[str]) -> dict[str, Depa
     return {f"{each.lint} {without_places(each.message, files)}": each for each in found}
 
 
-def _meant(config: AlertConfig) -> object:
-    """The promise without the places in it."""
-    promise = config.promise
-    return (
-        {key: (each.for_s, each.group_wait_s, each.repeat_s) for key, each in promise.notices.items()},
-        {name: (each.recipients, each.resolved, each.integrations) for name, each in promise.receivers.items()},
-        promise.appears_s,
-        promise.clears_s,
-        promise.delivery_s,
-        promise.runbook_base,
-        promise.subject_contains,
-    )
+def _meant(value: object) -> object:
+    """A promise, or a part of one, without the places in it."""
+    if isinstance(value, Place):
+        return None
+    if is_dataclass(value):
+        return tuple(_meant(getattr(value, each.name)) for each in fields(value))
+    return {key: _meant(each) for key, each in value.items()} if isinstance(value, Mapping) else value

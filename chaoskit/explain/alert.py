@@ -11,12 +11,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import chaoskit.check.lints  # noqa: F401 - fills the registry
-from chaoskit.alerting.model import AlertConfig, Promise, PromisedNotice, Route, Rule
+from chaoskit.alerting.model import AlertConfig, PromisedAlert, PromisedNotice, Route, Rule
+from chaoskit.alerting.windows import Span
+from chaoskit.alerting.windows_expression import feeding_jobs
 from chaoskit.check.facts import Facts
 from chaoskit.check.findings import LINTS, Severity
 from chaoskit.check.mutes import Mute
 from chaoskit.errors import Place
-from chaoskit.explain.people import Heard, People, Span, Told, down
+from chaoskit.explain.people import Heard, People, Told, down
 from chaoskit.explain.subject import Subject, find_subjects
 from chaoskit.scenario.model import Scenario
 
@@ -44,19 +46,31 @@ def departures(facts: Facts) -> tuple[Departure, ...]:
     return tuple(sorted(dict.fromkeys(found), key=lambda each: (each.place, each.lint, each.message)))
 
 
-def departures_of(config: AlertConfig, rule: Rule, receivers: set[str]) -> tuple[Departure, ...]:
-    """Those that concern this rule's alert and these receivers, or the receivers it is promised to."""
+def departures_of(config: AlertConfig, rule: Rule, receivers: set[str], muting: set[str]) -> tuple[Departure, ...]:
+    """Those that concern this rule's alert, these receivers and those that it is promised to, and what may mute it."""
     promise = config.promise
     notices = {key: notice for key, notice in promise.notices.items() if key[0] == rule.alert}
+    alerts = {name: each for name, each in promise.alerts.items() if name == rule.alert}
     concerned = receivers | {receiver for _, receiver in notices}
-    own: Promise = replace(
+    jobs = {job.name for job in feeding_jobs(config, rule)}
+    own = replace(
         promise,
         notices=notices,
         receivers={name: each for name, each in promise.receivers.items() if name in concerned},
-        appears_s={},
-        clears_s={},
+        appears_s=_only(promise.appears_s, rule.alert),
+        clears_s=_only(promise.clears_s, rule.alert),
+        alerts=alerts,
+        jobs={name: each for name, each in promise.jobs.items() if name in jobs},
+        groups={name: each for name, each in promise.groups.items() if name == rule.group},
     )
-    return departures(Facts(replace(config, rules=(rule,), promise=own)))
+    others = muting.union(*(each.muted_by or () for each in alerts.values())) - {rule.alert}
+    rules = tuple(each for each in config.rules if each is rule or each.record or each.alert in others)
+    found = departures(Facts(replace(config, rules=rules, promise=own)))
+    return tuple(each for each in found if each.lint != "not-promised" or each.place == rule.place)
+
+
+def _only(delays: Mapping[str, float], alert: str) -> dict[str, float]:
+    return {name: delay_s for name, delay_s in delays.items() if name == alert}
 
 
 def without_places(message: str, files: frozenset[str]) -> str:
@@ -98,6 +112,8 @@ class Explanation:
     muted_by: tuple[MutedBy, ...]
     promised: tuple[PromisedNotice, ...]
     """Everything promised for the alert, also to receivers that no route leads to."""
+    beside: PromisedAlert
+    """What is promised of it beside its notices."""
     departures: tuple[Departure, ...]
     proofs: tuple[Proof, ...]
     missing: tuple[str, ...]
@@ -141,7 +157,10 @@ def _explained(
         {each.route.path: tuple(down(config.route, each.route)) for each in told.heard},
         muted,
         promised,
-        departures_of(config, subject.rule, {each.receiver for each in told.heard}),
+        config.promise.alerts.get(subject.rule.alert) or PromisedAlert(subject.rule.alert, subject.rule.place),
+        departures_of(
+            config, subject.rule, {each.receiver for each in told.heard}, {each.mute.source.name for each in muted}
+        ),
         tuple(_proofs(scenarios, subject)),
         tuple(part for part in ("prometheus", "alertmanager", "promise") if not config.shows(part)),
         others,

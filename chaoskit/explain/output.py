@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from chaoskit.alerting.model import PromisedTime
 from chaoskit.alerting.windows import Window
 from chaoskit.explain.alert import Explanation, MutedBy, first_to_hear
 from chaoskit.explain.people import Heard
@@ -19,7 +20,7 @@ def to_json(explanations: Iterable[Explanation]) -> str:
 
 def _alert(explanation: Explanation) -> dict[str, Any]:
     told = explanation.told
-    rule, alert = told.subject.rule, told.subject.alert
+    rule, alert, beside = told.subject.rule, told.subject.alert, explanation.beside
     return {
         "alert": rule.alert,
         "place": asdict(rule.place),
@@ -44,6 +45,12 @@ def _alert(explanation: Explanation) -> dict[str, Any]:
         "promised": [
             {key: value for key, value in asdict(each).items() if key != "alert"} for each in explanation.promised
         ],
+        "promised_beside": {
+            "labels": dict(beside.labels),
+            "levels": {"quiet": beside.levels.quiet, "fires": beside.levels.fires} if beside.levels else None,
+            "muted_by": None if beside.muted_by is None else list(beside.muted_by),
+            "hours": beside.hours or None,
+        },
         "departures": [
             {"id": each.lint, "place": asdict(each.place), "message": each.message, "broken": each.broken}
             for each in explanation.departures
@@ -63,6 +70,8 @@ def _heard(explanation: Explanation, heard: Heard) -> dict[str, Any]:
         "fault_to_phone_s": heard.phone_s,
         "fault_to_phone_live_s": heard.phone_live_s,
         "undo_to_all_clear_s": heard.all_clear_s,
+        "promised_phone_s": _bound(explanation.beside.phone, heard),
+        "promised_all_clear_s": _bound(explanation.beside.all_clear, heard),
         "repeat_s": heard.repeat_s,
         "group_key": heard.group_key,
         "notify": _window(heard.notify),
@@ -81,6 +90,11 @@ def _heard(explanation: Explanation, heard: Heard) -> dict[str, Any]:
             {"kind": each.kind, "to": list(each.to), "send_resolved": each.send_resolved} for each in heard.integrations
         ],
     }
+
+
+def _bound(bounds: Mapping[str, PromisedTime], heard: Heard) -> float | None:
+    bound = bounds.get(heard.receiver)
+    return bound.seconds if bound else None
 
 
 def _muted(muted: MutedBy) -> dict[str, Any]:

@@ -14,15 +14,18 @@ from chaoskit.alerting.model import AlertConfig, Integration, PromisedNotice, Ro
 from chaoskit.alerting.prometheus_config import TIMEOUT_S
 from chaoskit.alerting.routing import group_key
 from chaoskit.alerting.windows import (
+    Span,
     Window,
     all_clear,
     delivery_of,
     from_fault,
     from_undo,
     hold,
-    live_notify,
     notify,
     repeats_after,
+    to_all_clear,
+    to_phone,
+    together,
 )  # fmt: skip
 from chaoskit.check.alerts import Alert
 from chaoskit.check.facts import Facts
@@ -70,10 +73,6 @@ def quiet(route: Route) -> str:
     return "; ".join(f"{what} {', '.join(sorted(some))}" for what, some in names if some)
 
 
-Span = tuple[float, float]
-"""Earliest and latest, in seconds."""
-
-
 @dataclass(frozen=True, slots=True)
 class Heard:
     """One group at one receiver in which an alert is told."""
@@ -116,12 +115,12 @@ class Told:
     @property
     def firing_s(self) -> Span:
         """From the fault to firing."""
-        return _sum(self.detect, self.hold)
+        return together(self.detect, self.hold)
 
     @property
     def resolved_s(self) -> Span:
         """From the undo to resolved."""
-        return _sum(self.clear)
+        return together(self.clear)
 
 
 class People:
@@ -140,9 +139,9 @@ class People:
         """Every alerting rule, in the order of the rules."""
         return tuple(subject_of(self.config, rule) for rule in self.config.rules if rule.alert)
 
-    @cached_property
+    @property
     def mutes(self) -> Mutes:
-        return Mutes([each.alert for each in self.subjects], self.config.inhibit_rules)
+        return self.facts.mutes
 
     def told(self, subject: Subject) -> Told:
         """Who hears of it and when; nobody where no Alertmanager configuration was shown."""
@@ -174,9 +173,9 @@ class People:
             group_labels=None if named is None else tuple(sorted(each for each in set(named) if alert.may_have(each))),
             notify=first,
             all_clear=ends,
-            phone_s=_sum(told.detect, told.hold, first),
-            phone_live_s=_sum(told.detect, told.hold, live_notify(route, self._delivery_s)),
-            all_clear_s=_sum(told.clear, ends) if ends else None,
+            phone_s=to_phone(self.config, told.subject.rule, route, self._delivery_s),
+            phone_live_s=to_phone(self.config, told.subject.rule, route, self._delivery_s, live=True),
+            all_clear_s=to_all_clear(self.config, told.subject.rule, route, self._delivery_s) if ends else None,
             repeat_s=repeats_after(route),
             integrations=integrations,
             promised=self.config.promise.notices.get((alert.name, route.receiver)),
@@ -187,8 +186,3 @@ def _open(routes: Iterable[Route], alert: Alert) -> list[str]:
     """The labels that the routes group by and that only the series know."""
     named = {label for route in routes for label in route.group_by or ()}
     return sorted(label for label in named if alert.value(label) is None)
-
-
-def _sum(*hops: Window | None) -> Span:
-    there = [hop for hop in hops if hop is not None]
-    return round(sum(hop.lo_vs for hop in there), 6), round(sum(hop.hi_vs for hop in there), 6)

@@ -9,7 +9,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from chaoskit.alerting.model import ALWAYS, PromisedAlert
 from chaoskit.check.alerts import Answer
+from chaoskit.errors import Place
 from chaoskit.explain.alert import Explanation, MutedBy, first_to_hear
 from chaoskit.explain.people import Heard, quiet, span, way
 from chaoskit.report.table import table
@@ -98,10 +100,12 @@ def _receivers(explanation: Explanation) -> Iterator[RenderableType]:
         table = Table.grid(padding=(0, 2, 0, 0))
         table.add_column(style="dim", no_wrap=True)
         table.add_column(overflow="fold")
-        table.add_row("fault to phone", Text(span(heard.phone_s), style="bold"))
+        bounds = (explanation.beside.phone.get(heard.receiver), explanation.beside.all_clear.get(heard.receiver))
+        phone, end = (f", promised within {format_duration(bound.seconds)}" if bound else "" for bound in bounds)
+        table.add_row("fault to phone", Text(f"{span(heard.phone_s)}{phone}", style="bold"))
         table.add_row("  group has told before", f"{span(heard.phone_live_s)}, at its next tick")
         ends = span(heard.all_clear_s) if heard.all_clear_s else "never: no integration sends resolved notices"
-        table.add_row("undo to all-clear", ends)
+        table.add_row("undo to all-clear", f"{ends}{end}")
         tick = f", often a tick ({format_duration(heard.route.group_interval_s)}) later" * (
             heard.repeat_s == heard.route.repeat_interval_s  # as long ago as the notice, which was out after its tick
         )
@@ -165,9 +169,15 @@ def _promise(explanation: Explanation) -> Iterator[RenderableType]:
     for each in explanation.promised:
         said = ", ".join(
             f"{what} {format_duration(s)}"
-            for what, s in (("for", each.for_s), ("group_wait", each.group_wait_s), ("repeat", each.repeat_s))
-        )
-        yield Text(f"{clean(each.receiver)}: {said}  {each.place}")
+            for what, s in (
+                ("for", each.for_s), ("group_wait", each.group_wait_s), ("group_interval", each.group_interval_s),
+                ("repeat", each.repeat_s),
+            )
+            if s is not None
+        )  # fmt: skip
+        said += "" if each.grouped_by is None else f", grouped by {', '.join(each.grouped_by) or 'nothing'}"
+        yield Text(f"{clean(each.receiver)}: {clean(said)}  {each.place}")
+    yield from (Text(f"{clean(said)}  {place}") for said, place in _beside(explanation.beside))
     if not explanation.promised and "promise" not in explanation.missing:
         yield Text(f"nothing is promised for {clean(name)}", style="yellow")
     for departure in explanation.departures:
@@ -176,6 +186,19 @@ def _promise(explanation: Explanation) -> Iterator[RenderableType]:
         )
     if explanation.promised and not explanation.departures:
         yield Text("the configuration keeps to it", style="green")
+
+
+def _beside(promised: PromisedAlert) -> Iterator[tuple[str, Place]]:
+    """What is promised of the alert itself, each with its place."""
+    if promised.labels:
+        yield ", ".join(f"{k}={v}" for k, v in promised.labels.items()), promised.at("labels")
+    if promised.levels:
+        levels = promised.levels
+        yield f"quiet at {levels.quiet:g}, fires at {levels.fires:g}", levels.place
+    if promised.muted_by is not None:
+        yield f"muted by {', '.join(promised.muted_by) or 'no other alert'}", promised.at("muted_by")
+    if promised.hours:
+        yield f"told {promised.hours if promised.hours == ALWAYS else f'in {promised.hours}'}", promised.at("hours")
 
 
 def _proofs(explanation: Explanation) -> Iterator[RenderableType]:

@@ -35,6 +35,21 @@ def rule(expr: str, name: str = "Extra", more: str = "") -> Edit:
     )
 
 
+def down(text: str) -> Edit:
+    """Something more that is promised of WorkerDown."""
+    return (P, "  WorkerDown:\n", f"  WorkerDown:\n    {text}\n")
+
+
+NIGHTS: list[Edit] = [
+    (
+        A,
+        "receivers:\n",
+        "time_intervals: [{name: nights, time_intervals: [{times: [{start_time: '00:00', end_time: '06:00'}]}]}]\nreceivers:\n",
+    ),
+    (A, "      receiver: work\n", "      receiver: work\n      active_time_intervals: [nights]\n"),
+]
+
+
 def record(expr: str, name: str = "a:b") -> Edit:
     return (R, "", f"      - record: {name}\n        expr: {expr}\n")
 
@@ -115,6 +130,30 @@ FAULTS: list[tuple[str, list[Edit], str]] = [
     ("promise-to-nobody", [(A, "    webhook_configs:\n      - url: http://localhost:9/\n", "")], "- name: web"),
     ("promise-integration", [(P, "web: {resolved: true}", "web: {resolved: true, integrations: [webhook, slack]}")], "web:"),
     ("promise-runbook", [(R, "runbook: https://runbooks.example.com/worker-down", "runbook: https://example.com/worker-down")], "annotations:"),
+    ("promise-unknown-alert", [down("muted_by: [Nothing]")], "muted_by:"),
+    ("promise-unknown-receiver", [down("phone: {nobody: 1h}")], "phone:"),
+    ("promise-labels", [down("labels: {severity: critical}")], "labels:"),
+    ("promise-labels", [down("labels: {severity: warning, zone: a}")], "labels:"),
+    ("promise-labels", [down("labels: {severity: warning}"), (R, "worker_up == 0\n        for: 2m\n        labels: {severity: warning, ", "worker_up == 0\n        for: 2m\n        labels: {")], "labels:"),
+    ("promise-phone", [down("phone: {work: 3m9s}")], "phone:"),
+    ("promise-phone", [down("phone: {work: 3m10s}"), (PROM, "scrape_interval: 15s", "scrape_interval: 16s")], "phone:"),
+    ("promise-phone", [down("phone: {web: 1h}")], "phone:"),
+    ("promise-all-clear", [down("all_clear: {work: 5m39s}")], "all_clear:"),
+    ("promise-all-clear", [down("all_clear: {work: 1h}"), (A, "  - name: work\n    email_configs:\n      - to: ops@example.com\n        send_resolved: true\n", "  - name: work\n    email_configs:\n      - to: ops@example.com\n")], "all_clear:"),
+    ("promise-muted-by", [down("muted_by: []")], "muted_by:"),
+    ("promise-muted-by", [down("muted_by: [AllWorkersDown, ManyErrors]")], "muted_by:"),
+    ("promise-hours", [down("hours: always"), *NIGHTS], "hours:"),
+    ("promise-hours", [down("hours: nights"), *NIGHTS, (A, "active_time", "mute_time")], "hours:"),
+    ("promise-hours", [down("hours: nights")], "hours:"),
+    ("promise-group-interval", [(P, "work: {for: 2m,", "work: {group_interval: 4m, for: 2m,")], "group_interval: 4m"),
+    ("promise-grouped-by", [(P, "work: {for: 2m,", "work: {grouped_by: [alertname, worker], for: 2m,")], "grouped_by:"),
+    ("promise-grouped-by", [(P, "work: {for: 2m,", "work: {grouped_by: [...], for: 2m,")], "grouped_by:"),
+    ("promise-scrape", [(P, "alerts:\n", "jobs: {web: {scrape: 30s}}\nalerts:\n")], "jobs:"),
+    ("promise-scrape", [(P, "alerts:\n", "jobs: {wed: {scrape: 15s}}\nalerts:\n")], "jobs:"),
+    ("promise-interval", [(P, "alerts:\n", "groups: {web: {interval: 1m}}\nalerts:\n")], "groups:"),
+    ("promise-interval", [(P, "alerts:\n", "groups: {wed: {interval: 15s}}\nalerts:\n")], "groups:"),
+    ("promise-address", [(P, "web: {resolved: true}", "web: {resolved: true, at: ['http://localhost:99/']}")], "web:"),
+    ("promise-address", [(P, "  work: {", "  work: {at: ['localhost:25', 'localhost:26'], ")], "work:"),
     ("scenario-unknown-alert", [(S, "  - alert: WorkerDown\n    from: kill", "  - alert: WorkerDwn\n    from: kill"), (S, "control: kill", "control: elsewhere")], "WorkerDwn"),
     ("scenario-fault", [(S, "inject: process.kill", "inject: process.kil")], "inject: process.kil"),
     ("scenario-fault", [(S, "target: {role: worker}", "target: {role: worker}\n    with: {hlod: true}")], "inject: process.kill"),
@@ -187,6 +226,18 @@ HARMLESS: list[tuple[str, list[Edit]]] = [
     ("promise-resolved", [(A, "        send_resolved: true\n", ""), (P, "everybody: {recipients: [ops@example.com], resolved: true}", "everybody: {recipients: [ops@example.com], resolved: false}")]),
     ("promise-to-nobody", [(A, "receivers:\n", "  # none\nreceivers:\n  - name: nowhere\n"), (A, "      receiver: work\n", "      receiver: work\n    - matchers: [severity=\"none\"]\n      receiver: nowhere\n")]),
     ("promise-integration", [(P, "web: {resolved: true}", "web: {resolved: true, integrations: [webhook]}")]),
+    ("promise-labels", [down("labels: {severity: warning, team: work, zone: a}"), (R, "{severity: warning, team: work}", "{severity: warning, team: work, zone: '{{ $labels.zone }}'}")]),
+    ("promise-phone", [down("phone: {work: 3m10s}")]),
+    ("promise-all-clear", [down("all_clear: {work: 5m40s}")]),
+    ("promise-muted-by", [down("muted_by: [AllWorkersDown]")]),
+    ("promise-hours", [down("hours: nights"), *NIGHTS]),
+    ("promise-hours", [down("hours: always")]),
+    ("promise-group-interval", [(P, "work: {for: 2m,", "work: {group_interval: 300s, for: 2m,")]),
+    ("promise-grouped-by", [(P, "work: {for: 2m,", "work: {grouped_by: [alertname], for: 2m,")]),
+    ("promise-scrape", [(P, "alerts:\n", "jobs: {web: {scrape: 15s}}\nalerts:\n")]),
+    ("promise-interval", [(P, "alerts:\n", "groups: {web: {interval: 15s}}\nalerts:\n")]),
+    ("promise-address", [(P, "web: {resolved: true}", "web: {resolved: true, at: ['http://localhost:9/']}"), (P, "  work: {", "  work: {at: ['localhost:25'], ")]),
+    ("promise-address", [(P, "web: {resolved: true}", "web: {resolved: true, at: ['http://localhost:9/']}"), (A, "url: http://localhost:9/", "url_file: /etc/url")]),
     ("promise-runbook", [(P, "runbook: https://runbooks.example.com/\n", ""), (R, "runbook: https://runbooks.example.com/worker-down", "runbook: https://example.com/worker-down")]),
     ("scenario-unknown-alert", [(S, "", "allow:\n  - {alert: ManyErrors, because: it may}\n")]),
     ("scenario-fault", [(S, "target: {role: worker}", "target: {role: worker}\n    with: {hold: true}")]),

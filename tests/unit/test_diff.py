@@ -79,6 +79,15 @@ def test_a_broken_promise_counts_by_the_old_promise_too() -> None:
     assert "old" in {each.whose for each in found.broken}
 
 
+def test_a_bound_to_the_phone_that_a_change_breaks_is_told() -> None:
+    promise = PROMISE.replace("WorkerDown: {", "WorkerDown: {phone: {workers: 3m}, ")
+    slower = ALERTMANAGER.replace("receiver: workers\n", "receiver: workers\n      group_wait: 5m\n", 1)
+    said = [each.message for each in diff(config(promise=promise), config(promise=promise, alertmanager=slower)).broken]
+    assert any("WorkerDown is promised the first notice at workers within 3m" in each for each in said)
+    eased = diff(config(promise=promise, alertmanager=slower), config(promise=promise.replace("3m", "9m")))
+    assert not eased.broken
+
+
 def test_what_was_broken_before_is_not_this_changes_doing() -> None:
     broken = config(alertmanager=ALERTMANAGER.replace("      continue: true\n", ""))
     assert diff(broken, broken).empty

@@ -150,6 +150,29 @@ def test_the_promise_is_shown_with_every_departure() -> None:
     assert "nothing is promised for DiskLow" in shown(one(config(), "DiskLow"))
 
 
+BESIDE = (
+    "WorkerDown: {labels: {component: worker}, levels: {quiet: 1, fires: 0}, phone: {critical: 2m, workers: 1m}, "
+    "all_clear: {critical: 1h}, muted_by: [], hours: always, "
+)
+
+
+def test_what_else_is_promised_stands_beside_what_the_configuration_comes_to() -> None:
+    found = one(config(promise=PROMISE.replace("WorkerDown: {", BESIDE)))
+    critical, workers = found.told.heard
+    text = " ".join(shown(found).split())
+    assert f"{span(critical.phone_s)}, promised within 2m" in text
+    assert critical.all_clear_s is not None
+    assert f"{span(critical.all_clear_s)}, promised within 1h" in text
+    for line in ("component=worker", "quiet at 1, fires at 0", "muted by no other alert", "told always"):
+        assert line in text
+    assert workers.phone_s[1] > 60
+    broken = {each.lint for each in found.departures if each.broken}
+    assert broken == {"promise-phone"}
+    read = json.loads(to_json([found]))["alerts"][0]
+    assert [each["promised_phone_s"] for each in read["receivers"]] == [120, 60]
+    assert read["promised_beside"]["muted_by"] == []
+
+
 def test_the_scenario_that_proves_it_is_named() -> None:
     scenario = load_scenario(SCENARIO, "kill.yml", ())
     (found,) = explain(config(), "WorkerDown", {}, [scenario])

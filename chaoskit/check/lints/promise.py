@@ -21,16 +21,16 @@ from chaoskit.units import format_duration
 _ALL = ("promise", "rules", "alertmanager")
 
 
-def _rows(facts: Facts) -> Iterator[tuple[PromisedNotice, Alert]]:
+def rows(facts: Facts) -> Iterator[tuple[PromisedNotice, Alert]]:
     """Each promised notice with each rule of its name."""
     for notice in facts.config.promise.notices.values():
         for alert in facts.by_name.get(notice.alert, ()):
             yield notice, alert
 
 
-def _routed(facts: Facts) -> Iterator[tuple[PromisedNotice, Alert, tuple[Route, ...]]]:
+def routed(facts: Facts) -> Iterator[tuple[PromisedNotice, Alert, tuple[Route, ...]]]:
     """The same with the routes to that receiver; the certain ones, if there are any, else those that may be."""
-    for notice, alert in _rows(facts):
+    for notice, alert in rows(facts):
         to_it = [each for each in facts.reached(alert) if each.route.receiver == notice.receiver]
         certain = tuple(each.route for each in to_it if each.certain)
         yield notice, alert, certain or tuple(each.route for each in to_it)
@@ -46,7 +46,10 @@ def unknown_alert(facts: Facts) -> Iterator[Said]:
     places: dict[str, Place] = {}
     for notice in promise.notices.values():
         places.setdefault(notice.alert, notice.place)
-    for name in dict.fromkeys((*(alert for alert, _ in promise.notices), *promise.appears_s, *promise.clears_s)):
+    for each in promise.alerts.values():
+        places.setdefault(each.alert, each.place)
+        places.update({name: each.at("muted_by") for name in each.muted_by or () if name not in places})
+    for name in dict.fromkeys((*places, *promise.appears_s, *promise.clears_s)):
         if name not in facts.by_name and name not in facts.config.unread:
             place = places.get(name) or next(
                 (each.place for each in promise.receivers.values()), facts.config.route.place
@@ -65,6 +68,9 @@ def unknown_receiver(facts: Facts) -> Iterator[Said]:
     places = {receiver.receiver: receiver.place for receiver in promise.receivers.values()}
     for notice in promise.notices.values():
         places.setdefault(notice.receiver, notice.place)
+    for alert in promise.alerts.values():
+        for name, bound in (*alert.phone.items(), *alert.all_clear.items()):
+            places.setdefault(name, bound.place)
     for name, place in places.items():
         if name not in facts.config.receivers:
             todo = facts.near(name, facts.config.receivers) or "define it, or take the promise back"
@@ -98,7 +104,7 @@ def not_routed(facts: Facts) -> Iterator[Said]:
 
     Who was told to expect it never hears of it.
     """
-    for notice, alert, routes in _routed(facts):
+    for notice, alert, routes in routed(facts):
         if not routes and notice.receiver in facts.config.receivers:
             reached = ", ".join(dict.fromkeys(each.route.receiver for each in facts.reached(alert)))
             message = f"{notice.alert} is promised to {notice.receiver}, and goes to {reached or 'nobody'}"
@@ -112,7 +118,7 @@ def promised_for(facts: Facts) -> Iterator[Said]:
     The alert fires earlier or later than people were told.
     """
     said: set[tuple[int, float]] = set()
-    for notice, alert in _rows(facts):
+    for notice, alert in rows(facts):
         rule = alert.rule
         key = (id(rule), notice.for_s)
         if up(rule.for_s, rule.interval_s) != up(notice.for_s, rule.interval_s) and key not in said:
@@ -131,7 +137,7 @@ def group_wait(facts: Facts) -> Iterator[Said]:
 
     The first notice comes earlier or later than people were told.
     """
-    yield from _differs(facts, "group_wait", "group_wait_s", "group_wait_s")
+    yield from differs(facts, "group_wait", "group_wait_s", "group_wait_s")
 
 
 @lint("promise-repeat", Severity.ERROR, "promise", _ALL)
@@ -140,14 +146,14 @@ def repeat(facts: Facts) -> Iterator[Said]:
 
     People hear of an open problem more often, or less often, than they were told.
     """
-    yield from _differs(facts, "repeat_interval", "repeat_s", "repeat_interval_s")
+    yield from differs(facts, "repeat_interval", "repeat_s", "repeat_interval_s")
 
 
-def _differs(facts: Facts, key: str, promised: str, configured: str) -> Iterator[Said]:
-    for notice, _, routes in _routed(facts):
+def differs(facts: Facts, key: str, promised: str, configured: str) -> Iterator[Said]:
+    for notice, _, routes in routed(facts):
         wanted = getattr(notice, promised)
         found = {getattr(route, configured): route for route in reversed(routes)}
-        if found and wanted not in found:
+        if found and wanted is not None and wanted not in found:
             seconds, route = next(reversed(found.items()))
             place = facts.at_route(route, key)
             message = (
@@ -157,7 +163,7 @@ def _differs(facts: Facts, key: str, promised: str, configured: str) -> Iterator
             yield Said(notice.place, message, "make the two agree")
 
 
-def _both(facts: Facts) -> Iterator[tuple[PromisedReceiver, Receiver]]:
+def both(facts: Facts) -> Iterator[tuple[PromisedReceiver, Receiver]]:
     for name, promised in facts.config.promise.receivers.items():
         if name in facts.config.receivers:
             yield promised, facts.config.receivers[name]
@@ -169,7 +175,7 @@ def recipients(facts: Facts) -> Iterator[Said]:
 
     Somebody who should be told is not, or somebody else is.
     """
-    for promised, receiver in _both(facts):
+    for promised, receiver in both(facts):
         mails = [each for each in receiver.integrations if each.kind == "email"]
         written = {address for mail in mails for address in mail.to}
         wanted = set(promised.recipients)
@@ -190,7 +196,7 @@ def resolved(facts: Facts) -> Iterator[Said]:
 
     People wait for a notice that never comes, or are woken by one that they did not want.
     """
-    for promised, receiver in _both(facts):
+    for promised, receiver in both(facts):
         for integration in receiver.integrations:
             if integration.send_resolved != promised.resolved:
                 place = facts.at(receiver.place, f"{integration.kind}_configs")
@@ -220,7 +226,7 @@ def missing_integration(facts: Facts) -> Iterator[Said]:
 
     Nothing comes the promised way.
     """
-    for promised, receiver in _both(facts):
+    for promised, receiver in both(facts):
         # Without any there is nothing to compare: promise-to-nobody says so.
         for kind in lacking(promised, receiver) if receiver.integrations else ():
             message = f"{receiver.name} is promised {kind}, and has no such integration ({receiver.place})"
