@@ -195,7 +195,7 @@ def _levels(reading: Reading, alert: Node) -> PromisedLevels | None:
         return None
     if levels[0] == levels[1]:
         reading.say(node.place, "'levels' is quiet at the same value at which it fires", "write two values")
-    return PromisedLevels(*levels, node.place)
+    return PromisedLevels(levels[0], levels[1], node.place)
 
 
 def _bounds(reading: Reading, alert: Node, key: str, names: Names) -> dict[str, PromisedTime]:
