@@ -300,7 +300,7 @@ def files_named(reading: Reading, folder: Path, patterns: Iterable[Node], taken:
 def templates_named(reading: Reading, folder: Path, patterns: Iterable[Node], taken: Collection[Path]) -> list[Path]:
     """The same for templates, whose texts are kept: they must lie below the folder, links resolved.
 
-    Else anybody's configuration could have any file copied that its reader may read.
+    Otherwise a configuration could make chaoskit copy any file that its user may read.
     """
     found: dict[Path, None] = {}
     home = folder.resolve()
@@ -327,7 +327,7 @@ def _say_missing(reading: Reading, folder: Path, pattern: Node) -> None:
 
 
 def matching(folder: Path, pattern: str, taken: Collection[Path]) -> list[Path]:
-    """What Go's filepath.Glob finds in `folder`, sorted; an absolute pattern that finds nothing is tried in the folder.
+    """The files that Go's filepath.Glob finds in `folder`, sorted; an absolute pattern without any is tried by name.
 
     `taken` are files that such a second try must not find: the configurations themselves.
     """

@@ -101,7 +101,7 @@ _KINDS = ("=", "!=", "=~", "!~")
 
 @dataclass(frozen=True, slots=True)
 class AlertmanagerFile:
-    """What one alertmanager.yml says; `templates` are the globs as written."""
+    """The content of one alertmanager.yml; `templates` are the globs as written."""
 
     route: Route
     receivers: Mapping[str, Receiver]
@@ -112,9 +112,9 @@ class AlertmanagerFile:
 
 
 NO_ROUTE = Route((), "", (), GROUP_WAIT_S, GROUP_INTERVAL_S, REPEAT_INTERVAL_S, (), False, (), Place(""))
-"""What the root inherits, and the tree where no configuration is shown."""
+"""Alertmanager's defaults, which the root route inherits; also the tree where no configuration is shown."""
 Names = tuple[tuple[str, ...], tuple[str, ...]]
-"""What a route may refer to: receivers and time intervals."""
+"""The names that a route may refer to: receivers and time intervals."""
 
 
 def read_alertmanager(reading: Reading, text: str, file: str) -> AlertmanagerFile:

@@ -1,7 +1,7 @@
 """Typed access to the mappings of a configuration file; what is wrong is collected, never raised at once.
 
 The one idea: a getter always returns something usable, so that reading goes on and one pass names every
-problem. Whoever began the reading raises BadInput at its end.
+problem. The caller that created the Reading calls `finish`, which raises BadInput.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ class Reading:
     def puzzle(
         self, place: Place, message: str, hint: str = "", of: Iterable[str] = (), newer: bool = False, expr: str = ""
     ) -> None:
-        """Something that is not understood, and whom it concerns: names of alerts or receivers, none for everybody."""
+        """Note what is not understood; `of` names the alerts or receivers that it concerns, empty for all of them."""
         self.not_understood.append(NotUnderstood(Problem(place, message, hint), tuple(of), newer, expr))
 
     @contextmanager
     def left_out(self, of: Iterable[str] = ()) -> Iterator[None]:
-        """What is wrong meanwhile is wrong with these names alone: it is left out, and the others are read."""
+        """Problems found inside the block concern these names alone: they are left out, and the others are read."""
         before = len(self.problems)
         yield
         for each in self.problems[before:]:
@@ -192,7 +192,7 @@ class Reading:
     def finish(self) -> None:
         """Raise BadInput with all problems, by file and line; do nothing when there is none.
 
-        What is not understood is told with them, and alone no reason to raise.
+        Parts that are not understood are listed with the problems; alone they raise nothing.
         """
         if self.problems:
             secrets = self.secrets()
@@ -204,7 +204,7 @@ class Reading:
             raise BadInput(sorted(masked, key=lambda problem: problem.place or Place("")))
 
     def secrets(self) -> Secrets:
-        """What may be shown of none of the files that were read."""
+        """The secrets of all files that were read, to be masked in messages."""
         found = Secrets()
         for text, role in self._secret:
             found |= secrets_of(text, role)

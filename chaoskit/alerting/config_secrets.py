@@ -4,7 +4,7 @@ A text keeps its lines and everything else that it says, so that it can be read 
 configuration, and places in it still hold. Of Alertmanager's file nothing below `receivers`, `global` and `route` is
 shown but what is known to be no secret: names, addresses without what may be a capability, and the settings that make
 up a notice's words. So a secret in a setting that does not exist, or where a mapping belongs, is hidden as well. Of
-Prometheus's file what counts as secret follows its Secret fields. Labels are no secrets, whatever their names.
+Prometheus's file what counts as secret follows its Secret fields. No label counts as a secret.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def redact(text: str, role: str = "alertmanager", marks: bool = False) -> str:
 
 
 def secrets_of(text: str, role: str = "alertmanager") -> Secrets:
-    """What `redact` takes out of the text; of one that is no YAML every value that may be one."""
+    """The values that `redact` removes from the text; of a text that is no YAML, every value that may be a secret."""
     try:
         root = yaml.compose(text, Loader=_LOADER)
     except (yaml.YAMLError, RecursionError):
@@ -231,7 +231,7 @@ def _scalars(root: yaml.Node | None) -> Iterator[tuple[tuple[str, ...], yaml.Sca
 
 
 def _clean(role: str, path: tuple[str, ...], value: str) -> str:
-    """What may be shown of a value that stands below these keys."""
+    """The value below these keys, with its secret parts replaced by REDACTED."""
     if not value:
         return value
     if not path:

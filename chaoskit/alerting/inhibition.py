@@ -4,7 +4,7 @@ A rule mutes a target while a firing source matches its source side, the target 
 have equal values in every `equal` label; a missing label equals an empty one. An alert that matches both
 sides is only muted by sources that do not match the target side, so that nothing mutes itself, and two such
 alerts do not mute each other. Whether the source is itself muted does not matter. (0.33 remembers one source for each
-set of equal values: where that one matches both sides too, it lets such an alert through, whatever else fires.)
+set of equal values: if that one matches both sides too, it does not mute such an alert, even if another source does.)
 """
 
 from __future__ import annotations

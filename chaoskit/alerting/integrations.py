@@ -1,4 +1,4 @@
-"""What is known of each kind of integration: the setting that says where to, the contents, the credentials.
+"""The kinds of integration that are known, and of each the setting that says where to, the contents, the credentials.
 
 Read from Alertmanager's configuration types, versions 0.25 to 0.34. Nothing is taken for granted: a setting that
 is in none of these lists, as a newer version may bring, keeps its integration from being redirected as it is,
@@ -24,10 +24,10 @@ def _words(text: str) -> frozenset[str]:
 class Integration:
     """One kind of integration, as its `<kind>_configs` entries are written.
 
-    `contents` stay as configured; `fixed` are set whatever was configured (credentials the kind insists on become
+    `contents` stay as configured; `fixed` replace what was configured (credentials the kind insists on become
     dummies), `absent` are set only where missing; `left_out` are known and dropped, and those among them in
     `noted` are worth telling, with the reason. `word_at` is where the door's word goes: it is sent along, and
-    Alertmanager shows no one what stands there (empty where there is no such place: the socket alone tells then who
+    Alertmanager never shows it (empty where there is no such place: the socket alone tells then who
     sends). `no_door` says why this kind cannot be pointed at a door. `resolved` is the default of `send_resolved`: off
     where a message cannot be updated.
     """

@@ -42,7 +42,7 @@ class LabelSet:
         return LabelSet(None, self.never - labels)
 
     def either(self, other: LabelSet) -> LabelSet:
-        """What may be there where both kinds of results occur, or where both sides' labels are joined."""
+        """The labels that may occur where both kinds of results do, or where both sides' labels are joined."""
         if self.only is not None and other.only is not None:
             return LabelSet(self.only | other.only)
         if self.only is not None:

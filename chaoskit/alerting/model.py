@@ -54,7 +54,7 @@ LOST_TEMPLATES = "what it defines is missing in notifications"
 
 @dataclass(frozen=True, slots=True)
 class NotUnderstood:
-    """What a file of Prometheus or Alertmanager says and this reader does not know; the programs may be newer.
+    """A part of a Prometheus or Alertmanager file that this reader does not know; the programs may be newer.
 
     `of` names the alerts, records or receivers that it concerns; empty where it may concern everything.
     """
@@ -74,7 +74,7 @@ class NotUnderstood:
 
     @property
     def told(self) -> str:
-        """What it is, without its place."""
+        """The message without its place, after `left out` or `not understood`."""
         return f"{'left out' if self.broken else 'not understood'}: {self.problem.message}"
 
     def __str__(self) -> str:
@@ -170,7 +170,7 @@ class InhibitRule:
 
 @dataclass(frozen=True, slots=True)
 class PromisedNotice:
-    """What the promise file says for one (alert, receiver): both counted as documented."""
+    """One row of the promise file: an alert, a receiver, and the durations promised for the two."""
 
     alert: str
     receiver: str
@@ -186,7 +186,7 @@ class PromisedNotice:
 
 @dataclass(frozen=True, slots=True)
 class PromisedReceiver:
-    """Who reads a receiver's mails, and whether it hears the all-clear."""
+    """The promised readers of a receiver's mails, and whether it hears the all-clear."""
 
     receiver: str
     recipients: tuple[str, ...]
@@ -293,11 +293,11 @@ class AlertConfig:
     promise: Promise
     sources: Mapping[str, str]
     external_labels: Labels = field(default_factory=dict)
-    """What Prometheus adds to every alert that it sends, unless the alert has such a label already."""
+    """Labels that Prometheus adds to every alert that it sends, unless the alert has such a label already."""
     not_understood: tuple[NotUnderstood, ...] = ()
-    """What was left out in reading; rules among it are not in `rules`."""
+    """The parts that were left out in reading; rules among them are not in `rules`."""
     relabels: tuple[Relabel, ...] = ()
-    """What Prometheus does to labels on their way to Alertmanager, after the external labels."""
+    """The `alert_relabel_configs`, which change labels on their way to Alertmanager, after the external labels."""
     set_aside: Mapping[str, str] = field(default_factory=dict)
     """By expression: rules that the programs do not take, and why; they are not in `rules` either."""
     marked: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)

@@ -29,7 +29,7 @@ _TOP_KEYS = (
 
 @dataclass(frozen=True, slots=True)
 class PrometheusFile:
-    """What one Prometheus configuration says; `rule_files` are the globs as written."""
+    """The content of one Prometheus configuration; `rule_files` are the globs as written."""
 
     jobs: tuple[ScrapeJob, ...]
     evaluation_interval_s: float

@@ -16,14 +16,14 @@
 What else can be promised, each key with an example, stands in `promise_schema`; all of it is optional.
 
 `appears` and `clears` are delays of the service alone. Scrape, evaluation and the range that an expression looks
-back over (`[5m]`, through recording rules too) are computed from the configuration and added by whoever plans or
-explains an alert: written here as well, they would count twice.
+back over (`[5m]`, through recording rules too) are computed from the configuration and added by the plan and by
+`chaoskit explain`: written here as well, they would count twice.
 
 `integrations` names each kind that brings a receiver its notices; recipients promise `email` by themselves. One that
 the configuration lacks is a promise that it breaks.
 
 A promise about an alert or a receiver that the configuration does not have is a problem: it could never be
-kept, and a misspelt name must not pass as a promise that nobody checks.
+kept, and a misspelt name must not pass as a promise that no run checks.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def lacking(promised: PromisedReceiver, receiver: Receiver) -> tuple[str, ...]:
 
 
 NO_PROMISE = Promise(notices={}, receivers={})
-"""What holds where no promise file is given."""
+"""The empty promise, used where no promise file is given."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,7 @@ def unaskable(query: str, time_scale: float) -> str:
 
 
 def says_yes(data: dict[str, Any]) -> bool:
-    """What `data` of Prometheus's answer to a query says; raises KeyError, TypeError or ValueError where it is none."""
+    """Whether an answer holds a series, or a number but 0 and NaN; KeyError, TypeError, ValueError if malformed."""
     kind, result = data["resultType"], data["result"]
     if kind == "string":
         return False

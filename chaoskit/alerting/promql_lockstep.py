@@ -102,7 +102,7 @@ def _divided(before: int | None, after: int | None, k: Fraction) -> bool:
 
 
 def _without_factor(old: Expr, new: Expr, factor: Fraction) -> Expr:
-    """What was multiplied by `factor`, less the parentheses that came with it; CannotScale if it was not."""
+    """The operand that `factor` multiplies, without parentheses around it; raises CannotScale if there is none."""
     inner, found = new, Fraction(1)
     while found != factor:
         if inner.kind == "parentheses":

@@ -1,4 +1,4 @@
-"""What compression does to the value of each PromQL function, and to metrics that speak of the clock.
+"""How compressed time changes the value of each PromQL function, and of metrics that hold an instant or a duration.
 
 Under compression the samples keep their values and come k times as fast. So a value is one of
 
@@ -44,7 +44,7 @@ FOLLOWING = _names(
 """The result is the same sort of thing as the vector put in."""
 
 COUNTING = _names("absent absent_over_time count_over_time present_over_time changes resets sgn")
-"""Plain whatever is put in: a shift or stretch of the clock changes nothing that is counted."""
+"""The result is always plain: a shift or stretch of the clock changes no count."""
 
 PLAIN_ONLY = _names(
     "abs ceil floor round clamp clamp_max clamp_min exp ln log2 log10 sqrt pi deg rad sin cos tan asin acos atan "

@@ -24,7 +24,7 @@ from chaoskit.units import format_duration
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a visit found: the new text, the kind, and where it applies the constant's value.
+    """The result of a visit: the new text, its kind, and the value of a constant.
 
     `unit` is how many of it make a second (1000 for milliseconds) when that is known of an instant. `inexact` marks a
     value that passed through an inserted factor.

@@ -90,7 +90,7 @@ _MODIFIERS = frozenset(["bool", "on", "ignoring", "group_left", "group_right", "
 
 
 class Form(Enum):
-    """What a node is; RANGE, SUBQUERY, OFFSET and AT wrap the node that they follow."""
+    """The kinds of node; RANGE, SUBQUERY, OFFSET and AT wrap the node that they follow."""
 
     NUMBER = "number"
     STRING = "string"

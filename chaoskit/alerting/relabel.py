@@ -1,7 +1,7 @@
 """`alert_relabel_configs`: what Prometheus makes of an alert's labels on their way to Alertmanager, step by step.
 
 External labels fill in what is missing first; then each step joins its source labels and acts, as Prometheus's
-relabel.Process does. An alert that a step drops is sent to nobody. Where only the series know a label, `value_after`
+relabel.Process does. An alert that a step drops is not sent. Where only the series know a label, `value_after`
 and `passes` tell what is known all the same.
 """
 

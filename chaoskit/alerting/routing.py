@@ -71,7 +71,7 @@ def labels_of(config: AlertConfig, alert: str) -> list[dict[str, str]]:
 
 
 def sent_labels(config: AlertConfig, labels: Labels) -> dict[str, str]:
-    """What Prometheus sends of an alert that has these labels in it; none where it sends nothing."""
+    """The labels that Prometheus sends for an alert with these labels; empty where it sends nothing."""
     seen = {name: value for name, value in labels.items() if value}
     return relabelled(config.relabels, {**config.external_labels, **seen})
 
@@ -79,7 +79,7 @@ def sent_labels(config: AlertConfig, labels: Labels) -> dict[str, str]:
 def told_by(config: AlertConfig, labels: Labels) -> Labels:
     """The labels by which an alert that has these in Prometheus is known again in what Alertmanager tells.
 
-    External labels that merely came on top are not among them; none where the alert is sent to nobody.
+    External labels that merely came on top are not among them; empty where the alert is not sent.
     """
     if not config.relabels:
         return labels

@@ -49,7 +49,7 @@ def rules_in(text: str, file: str) -> tuple[Rule, ...]:
 def rule_document(text: str, file: str, set_aside: Mapping[str, str]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     """A rule file as plain data with the rules that can be read and are not set aside; the others' names, with why.
 
-    What is given is shared: not to be changed.
+    The result is cached and shared: callers must not change it.
     """
     return _document(text, file, tuple(set_aside.items()))
 
@@ -139,7 +139,7 @@ def _name(node: Node) -> str:
 def _rule(
     reading: Reading, node: Node, group: str, interval_s: float, offset_s: float, group_labels: dict[str, str]
 ) -> Rule | None:
-    """None for a rule whose expression cannot be read, which is said, as is whatever is wrong with it."""
+    """The rule; None if its expression cannot be read. Every problem goes to `reading`."""
     name = _name(node)
     with reading.left_out([name] if name else ()):
         alert, record = reading.text(node, "alert"), reading.text(node, "record")

@@ -4,15 +4,15 @@ A duration is something that the two programs wait for or look back over, and no
 how long a second is. The functions here take parsed configuration files and give compressed ones; they touch no file
 and no clock, and do not change what they are given. k = 1 is real time.
 
-What stays real: how long a network peer is waited for (`timeout`, http settings, remote write), service discovery, and
-time intervals of Alertmanager, which follow the wall clock. Prometheus's and Alertmanager's defaults (scrape and
+Three things stay real: waits for a network peer (`timeout`, http settings, remote write), service discovery, and
+Alertmanager's time intervals, which follow the wall clock. Prometheus's and Alertmanager's defaults (scrape and
 evaluation interval 1m, scrape_timeout 10s; group_wait 30s, group_interval 5m, repeat_interval 4h, resolve_timeout 5m)
 are written out, because a default that is not written cannot be divided.
 
 A rule that cannot be compressed is left out and named, and so is every rule that reads what it would have recorded (or
 its `ALERTS`): what is left in the file means the same as before. A recorded rate is divided where it is recorded, so
 its readers need nothing. `for` and `keep_firing_for` are waited in evaluations: `for: 1m` at an interval of 15s is the
-fourth evaluation after the first. That number is kept, whatever the rounding of interval and hold.
+fourth evaluation after the first. That number is kept when interval and hold are rounded.
 
 A query in a template is compressed where its text stands there as a literal, by itself or as the format of a `printf`
 whose verbs stand inside PromQL strings (or are a whole one, `%q`). A query that the template puts together in another

@@ -1,4 +1,4 @@
-"""What an expression looks at: how far back it reaches, whose samples it waits for, which jobs feed it.
+"""How an expression reads its series: how far back, which samples it waits for, which jobs feed it.
 
 The one idea: every series selector is found once, with all that stands around it, and followed through the
 recording rules that make it. `@` modifiers and the ALERTS series are not followed.

@@ -1,9 +1,9 @@
 """The shipped configuration made ready to deploy: its optional parts turned on, its addresses replaced, in a folder.
 
-What is optional stands in the files themselves, on lines that begin with `#PART `. Rendering takes that mark away
+The optional parts are in the files themselves, on lines that begin with `#PART `. Rendering takes that mark away
 where the part is wanted and the line where it is not; everything else, comments included, stays as it is written.
 `#source ` marks what is about these marks. The result is read once more, as any team's configuration would be,
-before anybody sees it.
+before it is written.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.yaml_source import nearest, read
 
 PARTS = ("monitoring", "sla")
-"""What can be rendered beside the rest: each has its rules in `PART_alerts.yml` and lines marked `#PART `."""
+"""The optional parts: each has its rules in `PART_alerts.yml` and lines marked `#PART `."""
 
 _MARKS = (*PARTS, "environment", "source")
 _MARKED = re.compile(rf"#(?P<mark>{'|'.join(_MARKS)})(?: (?P<line>.*))?")

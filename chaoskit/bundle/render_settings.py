@@ -1,4 +1,4 @@
-"""What `bundle render --set` can change: which values, where they stand in the files, and what they may be.
+"""The settings of `bundle render --set`: their values, where these stand in the files, and which are allowed.
 
 A value is changed in the text, on the line where the reader found it, so that the comments around it stay. That
 needs values that mean the same in every place of a YAML file, so each kind of value is checked for its form first.

@@ -1,4 +1,4 @@
-"""What is known of an alert's labels before it ever fires, and which matchers that decides.
+"""The labels that an alert will carry, as far as the configuration fixes them, and which matchers that decides.
 
 The one idea: a label's value is known (the rule sets it), known to be missing (the expression drops it), or open
 (the series decide). So a matcher matches, does not, or may.

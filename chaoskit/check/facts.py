@@ -1,7 +1,7 @@
 """Everything that lints ask about, read once: the configuration, its indexes, the scenarios and what else is known.
 
-The one idea: whatever several lints need, or what would be quadratic if each worked it out, is worked out here at
-its first use.
+The one idea: facts that several lints need, or that would be quadratic if each lint computed them, are computed here
+at their first use.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MOST_COMPARISONS = 50_000
 
 @dataclass
 class Facts:
-    """What is checked. `runbooks` are the names of the runbook files beside the configuration, where there are any."""
+    """The input of all lints. `runbooks` names the runbook files beside the configuration; None without a folder."""
 
     config: AlertConfig
     scenarios: Sequence[Scenario] = ()
@@ -36,7 +36,7 @@ class Facts:
     metrics: Metrics | None = None
     runbooks: frozenset[str] | None = None
     elsewhere: Mapping[str, Sequence[Said]] = field(default_factory=dict)
-    """What was found by others, by lint: by promtool and amtool, which have no entry when not asked, and by faults."""
+    """By lint: findings of promtool and amtool (no entry if they were not asked), and of the plan about faults."""
     levels: Sequence[Level] | None = None
     """The targets of service levels, where there are any."""
     _lines: dict[str, list[str]] = field(default_factory=dict)
@@ -111,7 +111,7 @@ class Facts:
 
     @cached_property
     def exercised(self) -> Mapping[str, Set[object]]:
-        """What the scenarios' expectations exercise; `allow` earns nothing.
+        """The parts of the configuration that the scenarios' expectations exercise; `allow` counts for nothing.
 
         `alerts` by name, `inhibitions` by number; `routes` by path and `receivers` by name, where such an alert is
         expected to be delivered over them: of routes that it may take, all count.

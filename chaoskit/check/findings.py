@@ -1,4 +1,4 @@
-"""What a check found, and the registry of lints: each a small function with an id, a severity and one sentence.
+"""Findings of a check, and the registry of lints: small functions with an id, a severity and one sentence.
 
 The one idea: a lint yields what it noticed (where, what, what to do); why it matters is the lint's own sentence,
 said once in its registration and printed with every finding and in the documentation.
@@ -60,7 +60,7 @@ class Lint:
     severity: Severity
     topic: str
     what: str
-    """What it looks for, as a sentence."""
+    """The fault that it looks for, as a sentence."""
     why: str
     """Why that matters, as a sentence."""
     needs: tuple[str, ...]

@@ -1,7 +1,7 @@
 """Which alerts can mute which, and what must be so for them to do it.
 
 The one idea: alerts that an inhibition cannot tell apart are handled together, so that five thousand alerts and a
-rule that mutes half of them by the other half take seconds. What decides is chaoskit.alerting.inhibition's rule:
+rule that mutes half of them by the other half take seconds. The rule is chaoskit.alerting.inhibition's:
 both sides match, all `equal` labels agree (missing equals empty), and an alert that matches both sides is not muted
 by another that does.
 """
@@ -20,7 +20,7 @@ _Values = tuple[str | None, ...]
 
 
 def conditions(rule: InhibitRule, source: Alert, target: Alert) -> tuple[str, ...] | None:
-    """What the labels must be like for the source to mute the target; empty: whenever it fires; None: never."""
+    """The conditions on labels under which the source mutes the target; empty: whenever it fires; None: never."""
     if takes(rule.source, source) is Answer.NO or takes(rule.target, target) is Answer.NO:
         return None
     own, both = answer_all(rule.source, target), answer_all(rule.target, source)
@@ -40,7 +40,7 @@ class Mute:
     source: Alert
     rule: InhibitRule
     conditions: tuple[str, ...]
-    """What the labels must be like for it; empty: whenever the source fires."""
+    """The conditions on labels, as sentences; empty: whenever the source fires."""
 
 
 class Mutes:

@@ -1,4 +1,4 @@
-"""What a check found, as texts for machines: JSON, GitHub's workflow commands, and Markdown."""
+"""Findings of a check as texts for machines: JSON, GitHub's workflow commands, and Markdown."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _item(finding: Finding) -> Iterator[str]:
 
 
 def _command(finding: Finding) -> str:
-    message = f"{finding.message}. {finding.why} What to do: {finding.todo}"
+    message = f"{finding.message}. {finding.why} To do: {finding.todo}"
     return workflow_command(_COMMANDS[finding.severity], finding.place, finding.id, message)
 
 

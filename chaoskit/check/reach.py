@@ -135,7 +135,7 @@ class Dead:
 
 
 def dead_routes(root: Route) -> Iterator[Dead]:
-    """Routes that no alert can reach, whatever its labels; below a dead route nothing more is said."""
+    """Routes that no alert can reach with any labels; the routes below a dead route are not named again."""
     yield from _dead(root, ())
 
 

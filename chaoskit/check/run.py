@@ -49,7 +49,7 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a check came to; findings by file and line."""
+    """The result of a check; findings by file and line."""
 
     findings: tuple[Finding, ...]
     skipped: tuple[Skipped, ...]

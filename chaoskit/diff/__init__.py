@@ -1,1 +1,1 @@
-"""What a change of configuration means for people: who hears of what differently. Pure."""
+"""Compare two configurations by what receivers get: which notices, when, in which words. Pure."""

@@ -1,7 +1,7 @@
-"""One alert in two configurations: what differs for those who hear of it.
+"""One alert in two configurations: what differs for its receivers.
 
-The one idea: only what reaches people is compared (receivers, windows, mutes, words), never how the files say it;
-so whatever is equal here may be written as anybody likes.
+The one idea: only what reaches people is compared (receivers, windows, mutes, words), never how the files say it:
+two spellings of the same are no difference.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def called(route: Route) -> str:
 
 
 def why_lost(old: Route, config: AlertConfig, alert: Alert) -> str:
-    """What in the new configuration keeps the alert, as it is there, off this route of the old one."""
+    """The reason, with its file and line, why the new configuration no longer leads the alert over this old route."""
     if alert.sent is Answer.NO:
         return f"alert_relabel_configs drop the alert ({config.relabels[0].place})"
     if old.receiver not in config.receivers:
@@ -44,7 +44,7 @@ def why_lost(old: Route, config: AlertConfig, alert: Alert) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """What of a routing tree an alert can meet: a node, the matchers there that nobody can decide, what is below."""
+    """The routes that an alert may take: a node, its matchers that open labels leave undecided, the nodes below."""
 
     route: tuple[object, ...]
     open: tuple[Matcher, ...]
@@ -116,7 +116,7 @@ class Alerts:
         self._old, self._new = old, new
         self.written = written
         self.doubts: list[Doubt] = []
-        """What differs for the alerts compared so far, and may make a difference or none."""
+        """Differences found so far of which the texts do not tell whether a receiver notices them."""
         self.heard: set[str] = set()
         """Receivers that hear of any alert compared so far, in either configuration."""
         self._recorded = Recorded(old.config), Recorded(new.config)

@@ -79,7 +79,7 @@ _ORDER = {kind: number for number, kind in enumerate(KINDS)}
 
 
 def diff(old: AlertConfig, new: AlertConfig, *, rules_given: bool = False) -> Difference:
-    """What people notice when the new configuration takes the old one's place.
+    """The differences that receivers notice when the new configuration replaces the old one.
 
     `rules_given` says that the rules are others than those that the Prometheus configurations name.
     """
@@ -94,7 +94,7 @@ def diff(old: AlertConfig, new: AlertConfig, *, rules_given: bool = False) -> Di
 
 
 def _unread(old: AlertConfig, new: AlertConfig) -> Iterator[Doubt]:
-    """What is not understood on either side, unless both say the same, word by word."""
+    """A doubt for each part that is not understood on either side; none where both sides' texts are equal."""
     texts = [
         sorted(text for key, text in each.told_apart.items() if not key.startswith("promise:")) for each in (old, new)
     ]
@@ -124,7 +124,7 @@ def _file(place: Place | None) -> str:
 
 
 def _promises(old: Facts, new: Facts) -> tuple[tuple[Broken, ...], tuple[str, ...]]:
-    """What is broken by the change, by either promise, and what is mended."""
+    """The promises of either side that the change breaks, and those that it mends."""
     files = frozenset(key.partition(":")[2] for facts in (old, new) for key in facts.config.sources)
     same = _meant(old.config.promise) == _meant(new.config.promise)
     before, after = _said(departures(old), files), _said(departures(new), files)

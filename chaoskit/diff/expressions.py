@@ -1,4 +1,4 @@
-"""Expressions compared by what they mean: spaces, line breaks and comments are nobody's business.
+"""Expressions compared by meaning: spaces, line breaks and comments make no difference.
 
 The one idea: the parser's own print of a syntax tree is the same for the same tree. Recording rules that an
 expression reads belong to its meaning: a ratio recorded over another range is another condition.
@@ -48,7 +48,7 @@ class Recorded:
         return found
 
     def mentioned(self, templates: Sequence[str]) -> Mapping[str, tuple[tuple[str, ...], ...]]:
-        """As `below`, of every recorded name that stands in one of these texts, whatever it is there."""
+        """As `below`, of every recorded name that occurs as a word in one of these texts."""
         words = {word for text in templates for word in re.findall(r"[a-zA-Z_:][a-zA-Z0-9_:]*", text)}
         found: dict[str, tuple[tuple[str, ...], ...]] = {}
         for name in sorted(words & self._config.recorded.keys()):

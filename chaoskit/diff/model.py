@@ -1,7 +1,7 @@
 """A difference as data: nouns without behaviour.
 
 The one idea: a change is said once for each alert and receiver, with what was and what is, so that equal changes of
-many alerts can be told together and an empty list means that nobody notices anything.
+many alerts can be told together and an empty list means that no receiver notices a difference.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ class Change:
     alert: str
     """The alert that it is about; "" where it is about a receiver or about everything."""
     receiver: str
-    """Who hears differently; "" where that is nobody in particular."""
+    """The receiver that is told differently; "" where no single one is meant."""
     what: str
     """The thing that changed, as people call it: `from fault to phone`."""
     old: str
     new: str
     why: str
-    """What in the configuration did it; "" where old and new say it all."""
+    """The setting that caused it; "" where `old` and `new` say it all."""
     place: Place | None
     """Where to look: in the new configuration, or in the old one where it is gone there."""
 
@@ -47,7 +47,7 @@ class Doubt:
     """Something that differs of which the texts do not tell whether people notice it."""
 
     message: str
-    """What cannot be told, and what differs: `which alerts see other series: scrape job crm params: ...`."""
+    """The open question, and the difference behind it: `which alerts see other series: scrape job crm params: ...`."""
     place: Place
 
 

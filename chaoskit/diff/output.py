@@ -17,7 +17,7 @@ _MOST = 12
 
 
 def to_json(difference: Difference) -> str:
-    """One JSON object: changes one by one, broken and mended promises, and whether anybody notices anything."""
+    """One JSON object: changes one by one, broken and mended promises, and `different`: whether there is any."""
     return json.dumps(
         {
             "different": not difference.empty,
@@ -35,7 +35,7 @@ def to_json(difference: Difference) -> str:
 
 
 def to_github(difference: Difference) -> Iterator[str]:
-    """A command for each thing that people notice; a broken promise is an error, whatever is lost a warning."""
+    """A command for each difference; a broken promise is an error, a lost notice a warning."""
     for broken in difference.broken:
         yield workflow_command("error", broken.place, "promise broken", broken.message)
     for doubt in difference.doubts:
@@ -46,7 +46,7 @@ def to_github(difference: Difference) -> Iterator[str]:
 
 
 def to_markdown(difference: Difference) -> str:
-    """For a comment on a pull request: broken promises, what changes for whom; every change with its reason folded."""
+    """For a comment on a pull request: broken promises, changes by receiver; every change with its reason folded."""
     told = together(difference.changes)
     alerts = len({each.alert for each in difference.changes if each.alert})
     broken = amount(len(difference.broken), "promises")
@@ -55,10 +55,10 @@ def to_markdown(difference: Difference) -> str:
         return document([*head, "Nothing changes for people: they hear of the same, at the same times.", ""], [])
     head += [f"{amount(alerts, 'alerts')} differ for people; {broken} broken.", ""]
     parts = [_listed("Promises that this breaks", [(each.message, each.place) for each in difference.broken])]
-    parts.append(_listed("What the texts do not tell", [(each.message, each.place) for each in difference.doubts]))
+    parts.append(_listed("Not decided by the texts", [(each.message, each.place) for each in difference.doubts]))
     first = [f"- {plain(sentence(each))}" for each in told[:_MOST]]
     more = [f"- and {len(told) - _MOST} more, below"] if len(told) > _MOST else []
-    parts.append([*(["**What changes for whom**", ""] if told else []), *first, *more, ""])
+    parts.append([*(["**Changes by receiver**", ""] if told else []), *first, *more, ""])
     for kind, what in KINDS.items():
         rows = [
             (plain(c.receiver or "–"), plain(_alerts(each.alerts)), plain(c.what), plain(c.old), plain(c.new), _why(c))
@@ -98,7 +98,7 @@ def together(changes: Iterable[Change]) -> tuple[Together, ...]:
 
 
 def sentence(each: Together) -> str:
-    """What happens, to whom, and why."""
+    """One sentence: the alerts and the receiver, the change, and why."""
     change = each.change
     if change.kind == "added":
         return f"{change.alert} is new; it is told to: {change.new}"
@@ -107,7 +107,7 @@ def sentence(each: Together) -> str:
     if change.kind == "renamed":
         return f"{change.old} is now called {change.alert}"
     if change.kind in ("gained", "lost") and not change.receiver:
-        became = "is heard of now, by nobody before" if change.kind == "gained" else "nobody hears of it any more"
+        became = "sent now, not before" if change.kind == "gained" else "no longer sent"
         return f"{change.what}: {became} ({change.why})"
     if change.kind == "mute":
         return f"{_alerts(each.alerts)}: {_mute(change)}"

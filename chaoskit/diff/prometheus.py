@@ -1,7 +1,7 @@
 """Prometheus's own configuration in two versions: where alerts are sent, with which labels, and what is scraped.
 
-The one idea: without what stands here nobody hears of anything, whatever rules and routes say. Some of it is known to
-make no difference; some of it is told; of the rest nobody can tell from the texts whom it concerns, so that is said.
+The one idea: without these settings no alert is sent, even where rules and routes are right. Some are known to make no
+difference; some are told; of the rest the texts do not tell which alerts they concern, and a doubt says so.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _DEFAULTS = {
     "metrics_path": "/metrics", "scheme": "http", "honor_labels": "false", "honor_timestamps": "true",
     "path_prefix": "/", "timeout": "10s", "api_version": "v2",
 }  # fmt: skip
-"""What a section means that does not say it, as it is usually written out."""
+"""The defaults of a section's settings, as they are usually written out."""
 
 Settings = Mapping[str, Node]
 
@@ -90,7 +90,7 @@ class Shown:
 
 
 def prometheus_changes(old: Shown, new: Shown) -> Iterator[Change]:
-    """What is known to differ for all alerts, or for every job; nothing where a side shows no configuration."""
+    """Differences that concern all alerts, or every job; none where a side shows no configuration."""
     if not (old.given and new.given):
         return
     if old.sends != new.sends:
@@ -122,11 +122,11 @@ def prometheus_changes(old: Shown, new: Shown) -> Iterator[Change]:
 def silenced(old: Shown, new: Shown) -> Iterator[Broken]:
     """Every promise at once, where alerts no longer leave Prometheus."""
     if old.given and new.given and old.sends and not new.sends:
-        yield Broken(f"{EVERY}: nobody hears of it any more ({_SILENT})", _place(old, new, "alerting"), "new")
+        yield Broken(f"{EVERY}: no longer sent ({_SILENT})", _place(old, new, "alerting"), "new")
 
 
 def prometheus_doubts(old: Shown, new: Shown, *, rules_given: bool) -> Iterator[Doubt]:
-    """What differs, and may or may not make a difference for people."""
+    """Differences of which the texts do not tell whether a receiver notices them."""
     if old.given != new.given:
         side = "new" if old.given else "old"
         yield Doubt(f"the {side} side shows no Prometheus configuration", (old if old.given else new).place)

@@ -1,4 +1,4 @@
-"""What a configuration's files say beyond routes and windows: where notices go, in which words, when there is quiet.
+"""Settings of a configuration beyond routes and windows: where notices go, in which words, when there is quiet.
 
 The one idea: these settings are compared as values, one by one and by name; order, spelling and comments are lost in
 reading. Secrets were taken out before; marks in their place tell only whether they are the same.
@@ -60,7 +60,7 @@ class Written:
 
     @cached_property
     def templates(self) -> frozenset[str]:
-        """The texts of all templates: their files' names are nobody's business."""
+        """The texts of all templates; their files' names are not compared."""
         return frozenset(text for _, text in of_role(self._sources, "template"))
 
     @cached_property
@@ -100,7 +100,7 @@ def _text(node: Node | None) -> str:
 def receiver_changes(
     old: AlertConfig, new: AlertConfig, written: tuple[Written, Written], heard: set[str]
 ) -> Iterator[Change]:
-    """What differs for the readers of the receivers in `heard`, and for those of all of them."""
+    """Differences in the settings of the receivers in `heard`, and in the settings that all receivers share."""
     for name in new.receivers:
         if name in heard and name in old.receivers:
             yield from _receiver(old.receivers[name], new.receivers[name], written)

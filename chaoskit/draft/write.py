@@ -1,6 +1,6 @@
-"""The text of a first scenario: a condition to make true, steps that do so, and who must hear of it by when.
+"""The text of a first scenario: a condition to make true, steps that do so, and receivers with their windows.
 
-Whatever is written has been loaded and planned before, so that it can be run, or filled in, as it stands.
+The text is loaded and planned before it is written, so that it can be run, or filled in, as it stands.
 """
 
 from __future__ import annotations
@@ -147,13 +147,13 @@ def draft(
 
 
 def _receivers(explanation: Explanation) -> Any:
-    """Whom the promise names or a route certainly reaches; to whom nothing is promised, the computed bound applies."""
+    """The receivers that the promise names or a route certainly reaches; the computed bound where none is promised."""
     promised = {each.receiver for each in explanation.promised}
     heard = {each.receiver: each for each in explanation.told.heard if each.certain and each.integrations}
     if not promised and not heard:
         name = explanation.told.subject.rule.alert
         hint = f"`chaoskit explain {name}` says why; add a route, or a row to the promise"
-        raise BadInput(Problem(explanation.told.subject.rule.place, f"nobody certainly hears of {name}", hint))
+        raise BadInput(Problem(explanation.told.subject.rule.place, f"no receiver certainly hears of {name}", hint))
     names = sorted(promised | heard.keys())
     if promised >= heard.keys():
         return names
@@ -180,7 +180,7 @@ def _comments(explanation: Explanation, plan: Plan, profile: Profile, model: str
         f"Its condition ({rule.place}), which must become true, and false again:",
         *(f"  {line}" for line in rule.expr.strip().splitlines()),
         "",
-        f"What is judged, in virtual time, at a time scale of {plan.time_scale:g}:",
+        f"Windows that are judged, in virtual time, at a time scale of {plan.time_scale:g}:",
         *_windows(plan, rule.alert),
         "",
     ]
@@ -201,7 +201,7 @@ def _windows(plan: Plan, name: str) -> Iterator[str]:
 
 
 def _breakable(profile: Profile) -> Iterator[str]:
-    """What each handle of the profile can be broken with."""
+    """A line for each handle of the profile, with the fault kinds that can break it."""
     kinds: dict[str, list[str]] = {}
     for kind, fault in sorted(known().items()):
         for handle in fault.handles:

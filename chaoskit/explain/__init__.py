@@ -1,1 +1,1 @@
-"""What a configuration means for people: who hears of an alert, when, and what keeps them from it. Pure."""
+"""The receivers that are told of an alert, when, over which route, and what mutes it; from the texts alone. Pure."""

@@ -181,7 +181,7 @@ def _proofs(scenarios: Iterable[Scenario], subject: Subject) -> Iterator[Proof]:
 
 
 def first_to_hear(heard: Iterable[Heard]) -> Span | None:
-    """From the fault to the first phone that rings; None where nobody certainly hears of it."""
+    """From the fault to the first phone that rings; None where no receiver certainly hears of it."""
     certain = [each.phone_s for each in heard if each.certain]
     if not certain:
         return None

@@ -1,4 +1,4 @@
-"""What people get of an alert: who hears of it, over which route, and when, from the fault to their phone.
+"""The receivers that are told of an alert, over which route, and when, from the fault to the phone.
 
 The one idea: every figure is a sum of the hops of chaoskit.alerting.windows, the same that a run judges by; here
 they are added up from the fault and from its undo, and nothing else is computed.
@@ -101,7 +101,7 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An alert with its hops and everybody who hears of it, in the order of the routing tree."""
+    """An alert with its hops and all receivers that hear of it, in the order of the routing tree."""
 
     subject: Subject
     detect: Window
@@ -144,7 +144,7 @@ class People:
         return self.facts.mutes
 
     def told(self, subject: Subject) -> Told:
-        """Who hears of it and when; nobody where no Alertmanager configuration was shown."""
+        """The alert's hops and receivers with their windows; no receivers without an Alertmanager configuration."""
         rule, alert = subject.rule, subject.alert
         reached = self.facts.reached(alert) if self.config.receivers else ()
         certain = {each.route.path for each in reached if each.certain}

@@ -1,6 +1,6 @@
 """The alert that is asked about: its rule, and what is known, given or assumed of its labels.
 
-The one idea: a label is known (the rule sets it), given by whoever asks, assumed (external_labels fill it in where
+The one idea: a label is known (the rule sets it), given in the question, assumed (external_labels fill it in where
 the series bring none), or open; what is open is named, never guessed.
 """
 

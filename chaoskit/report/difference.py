@@ -40,7 +40,7 @@ def _parts(difference: Difference) -> Iterator[RenderableType]:
             for each in some:
                 yield _item(_line(each), _STYLES.get(kind, "red" if each.change.new == NEVER else ""))
     if difference.doubts:
-        yield Text("What the texts do not tell", style="bold yellow")
+        yield Text("Not decided by the texts", style="bold yellow")
         for doubt in difference.doubts:
             yield _item(f"cannot tell: {doubt.message}  {doubt.place}", "yellow")
     if difference.mended:

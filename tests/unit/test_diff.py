@@ -303,11 +303,11 @@ def test_without_an_alertmanager_nobody_hears_of_anything(old: str, new: str) ->
     assert old in PROMETHEUS
     silent = shown(PROMETHEUS.replace(old, new))
     found = diff(shown(PROMETHEUS), silent)
-    said = "every alert: nobody hears of it any more (Prometheus sends to no Alertmanager)"
+    said = "every alert: no longer sent (Prometheus sends to no Alertmanager)"
     assert told(found) == [said]
     assert [each.message for each in found.broken] == [said]
     back = diff(silent, shown(PROMETHEUS))
-    assert told(back) == ["every alert: is heard of now, by nobody before (Prometheus sent to no Alertmanager)"]
+    assert told(back) == ["every alert: sent now, not before (Prometheus sent to no Alertmanager)"]
     assert not back.broken
 
 

@@ -96,7 +96,7 @@ def test_a_difference_as_markdown_says_first_what_breaks_and_folds_the_reasons(
     assert run(["diff", "old", "new", "--format", "markdown"]) is ExitCode.FAIL
     shown, _, folded = capsys.readouterr().out.partition("<details>")
     assert "differ for people; 1 promise broken." in shown
-    assert shown.index("**Promises that this breaks**") < shown.index("**What changes for whom**")
+    assert shown.index("**Promises that this breaks**") < shown.index("**Changes by receiver**")
     assert "- WorkerDown -&gt; workers: 90–132 s becomes never" in shown
     assert "| workers | WorkerDown |" in folded
     assert "route 2 is now shadowed by route 1" in folded
@@ -117,7 +117,7 @@ def test_alerts_that_go_nowhere_end_with_one(folder: Path, capsys: pytest.Captur
     file.write_text(text)
     assert run(["diff", str(bundle.folder()), "silent"]) is ExitCode.FAIL
     out = capsys.readouterr().out
-    assert "every alert: nobody hears of it any more (Prometheus sends to no Alertmanager)" in out
+    assert "every alert: no longer sent (Prometheus sends to no Alertmanager)" in out
     assert "all alerts differ for people" in out
 
 

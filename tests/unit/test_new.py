@@ -188,6 +188,6 @@ def test_an_alert_of_which_nobody_hears_is_refused_and_says_where(
     (folder / "alertmanager.yml").write_text(silent)
     assert run(["new", "--alert", "ManyErrors", "--bundle", "own"]) is ExitCode.USAGE
     said = capsys.readouterr().err
-    assert "nobody certainly hears of ManyErrors" in said
+    assert "no receiver certainly hears of ManyErrors" in said
     assert "rules.yml:" in said
     assert not (here / "scenarios").exists()

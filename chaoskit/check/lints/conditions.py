@@ -54,7 +54,7 @@ def unknown_metric(facts: Facts) -> Iterator[Said]:
 def fires_always(facts: Facts) -> Iterator[Said]:
     """An alert's expression compares nothing, so that any value fires it, 0 included.
 
-    An alert fires for every series that its expression returns, whatever the value.
+    An alert fires for every series that its expression returns, also where the value is 0.
     """
     for alert in facts.alerts:
         tree = expression(alert.rule.expr)

@@ -1,4 +1,4 @@
-"""What no scenario exercises: alerts, routes, receivers and inhibitions that nothing has shown to work."""
+"""Alerts, routes, receivers and inhibitions that no scenario exercises, so that no run has shown them to work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does each inhibition mute what it should, and never what nobody else reports?"""
+"""Does each inhibition mute the alerts that it should, and never one that no other alert stands in for?"""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def of_itself(facts: Facts) -> Iterator[Said]:
 def circle(facts: Facts) -> Iterator[Said]:
     """Alerts mute each other, directly or in a circle.
 
-    While all of them fire, each is muted by another, and nobody is told anything.
+    While all of them fire, each is muted by another, and no notice is sent.
     """
     rules = [(sides, _certain(sides.sources), _certain(sides.targets)) for sides in facts.inhibitions]
     alerts = {id(alert): alert for _, sources, targets in rules for alert in (*sources, *targets)}
@@ -110,7 +110,7 @@ def circle(facts: Facts) -> Iterator[Said]:
 
 
 def _is_helper(facts: Facts, alert: Alert) -> bool:
-    """Whether it only mutes and is never to be heard: a circle through it keeps nothing from anybody.
+    """Whether the alert only mutes others and is not meant to be notified: a circle through it loses no notice.
 
     It is mute by itself (no receiver that it reaches has an integration), every other alert mutes it, or it is made of
     nothing but other alerts and calls its own severity none.

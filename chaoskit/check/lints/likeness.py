@@ -106,7 +106,7 @@ def _near(name: str, label: str) -> bool:
 
 
 def _consequence(facts: Facts, rule: Rule, mended: Labels) -> str:
-    """Who hears of it as it stands, and who would with the label of its like."""
+    """The receivers of the rule's alerts now, and with the labels of similar rules; empty where they are the same."""
     if not facts.has("alertmanager"):
         return ""
     both = rule, replace(rule, labels={**rule.labels, **mended})

@@ -1,4 +1,4 @@
-"""What was found elsewhere: Prometheus's and Alertmanager's own programs and the planner were asked beforehand."""
+"""Findings of promtool, amtool and the planner, which were asked beforehand."""
 
 from __future__ import annotations
 

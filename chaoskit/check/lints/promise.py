@@ -81,7 +81,7 @@ def unknown_receiver(facts: Facts) -> Iterator[Said]:
 def not_promised(facts: Facts) -> Iterator[Said]:
     """An alert, or one of the receivers that it certainly reaches, has no row in the promise.
 
-    Nobody wrote down who is told of it and when, so no run can say whether that is kept.
+    The promise does not say which receiver is told and when, so no run can judge it.
     """
     promise = facts.config.promise
     promised = {alert for alert, _ in promise.notices}
@@ -102,12 +102,12 @@ def not_promised(facts: Facts) -> Iterator[Said]:
 def not_routed(facts: Facts) -> Iterator[Said]:
     """An alert cannot reach a receiver to which it is promised.
 
-    Who was told to expect it never hears of it.
+    The receiver's readers were promised the notice and never get it.
     """
     for notice, alert, routes in routed(facts):
         if not routes and notice.receiver in facts.config.receivers:
             reached = ", ".join(dict.fromkeys(each.route.receiver for each in facts.reached(alert)))
-            message = f"{notice.alert} is promised to {notice.receiver}, and goes to {reached or 'nobody'}"
+            message = f"{notice.alert} is promised to {notice.receiver}, and goes to {reached or 'no receiver'}"
             yield Said(notice.place, message, "correct the labels, the routes, or the promise")
 
 
@@ -173,7 +173,7 @@ def both(facts: Facts) -> Iterator[tuple[PromisedReceiver, Receiver]]:
 def recipients(facts: Facts) -> Iterator[Said]:
     """A receiver's mails do not go to the promised recipients.
 
-    Somebody who should be told is not, or somebody else is.
+    A promised recipient gets no mail, or an address that was not promised gets it.
     """
     for promised, receiver in both(facts):
         mails = [each for each in receiver.integrations if each.kind == "email"]

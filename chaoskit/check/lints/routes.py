@@ -39,7 +39,7 @@ def unreachable_route(facts: Facts) -> Iterator[Said]:
 def unused_receiver(facts: Facts) -> Iterator[Said]:
     """A receiver to which no route leads.
 
-    Whoever is behind it believes to be told, and never is.
+    Its readers expect notices and never get one.
     """
     used = {route.receiver for route in facts.tree.routes}
     for name, receiver in facts.config.receivers.items():

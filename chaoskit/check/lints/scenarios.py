@@ -64,7 +64,7 @@ def unknown_handle(facts: Facts) -> Iterator[Said]:
 def labels(facts: Facts) -> Iterator[Said]:
     """A scenario expects labels that no rule of the alert's name can give.
 
-    The expected alert never fires, whatever the fault does.
+    The expected alert cannot fire, so the run fails even where the fault takes effect.
     """
     for _, each in _expected(facts):
         if each.labels and each.alert in facts.by_name and not facts.meant(each):

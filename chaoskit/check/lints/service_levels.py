@@ -26,7 +26,7 @@ _DEFAULT_RETENTION_S = 15 * DAY_S
 def burn_objective(facts: Facts) -> Iterator[Said]:
     """A burn rate is multiplied by another objective than the target's.
 
-    The alert guards a target that nobody has, and comes too early or too late for the one that was promised.
+    The alert guards a target that was not promised, and comes too early or too late for the one that was.
     """
     for watch in facts.watches:
         wrong = {
@@ -110,7 +110,7 @@ def bucket(facts: Facts) -> Iterator[Said]:
 def retention(facts: Facts) -> Iterator[Said]:
     """Prometheus keeps its samples for less than a month.
 
-    What it has dropped before `chaoskit sla record` came is unknown for ever, and the month with it.
+    Samples that it dropped before `chaoskit sla record` ran are lost, and the month stays unknown.
     """
     for key, text in facts.config.sources.items():
         role, _, file = key.partition(":")
@@ -131,7 +131,7 @@ def retention(facts: Facts) -> Iterator[Said]:
 
 
 def _retention(text: str, file: str) -> tuple[float, Place] | None:
-    """What storage.tsdb.retention.time says, where it does (Prometheus 3.8 and later read it)."""
+    """Seconds and place of storage.tsdb.retention.time (read by Prometheus 3.8 and later); None if unset, unreadable."""
     try:
         node = read(text, file)
         for key in ("storage", "tsdb", "retention", "time"):
@@ -168,7 +168,7 @@ def average_of_averages(facts: Facts) -> Iterator[Said]:
 
 
 def _averaged(node: Expr) -> Expr | None:
-    """What the node is an unweighted average of; None where it is none."""
+    """The expression that the node averages without weights; None where the node is no average."""
     if node.kind == "aggregate" and node.name == "avg":
         return node.left
     if node.kind == "call" and node.name == "avg_over_time":
@@ -201,7 +201,7 @@ def _is_ratio(node: Expr) -> bool:
 def late(facts: Facts) -> Iterator[Said]:
     """Of a total outage the first notice comes after more than 10 % of the month's budget is gone.
 
-    Ten such outages miss the target by their silence alone, before anybody could have begun to mend them.
+    Ten such outages miss the target by the wait for the notice alone, before a person can begin to mend them.
     """
     for level in facts.levels or ():
         mine = [watch for watch in facts.watches if watch.level.name == level.name]

@@ -62,7 +62,7 @@ def _names(action: str, dots: bool) -> Iterator[str]:
 def no_summary(facts: Facts) -> Iterator[Said]:
     """An alert has no annotation that says what happened.
 
-    The notice shows a name and labels; whoever is on call has to find out what it means.
+    The notice shows a name and labels; the person on call has to find out what they mean.
     """
     for alert in facts.alerts:
         # Other teams have other names for it: any text but a link will do.
@@ -76,7 +76,7 @@ def no_summary(facts: Facts) -> Iterator[Said]:
 def no_runbook(facts: Facts) -> Iterator[Said]:
     """An alert has no link to a runbook, where others of the same set have one.
 
-    At night nobody should have to think of the steps: without a link they are not found.
+    At night the person on call needs the steps at hand: without a link they are not found.
     """
     without = [alert for alert in facts.alerts if not _runbook(alert)]
     if without and len(without) == len(facts.alerts) and not facts.config.promise.runbook_base:
