@@ -96,7 +96,7 @@ def make_plan(
     time_scale: float | None = None,
     seed: int = 0,
 ) -> Plan:
-    """What a run would do and expect, in virtual seconds; touches nothing.
+    """The plan of a run: steps, faults and windows in virtual seconds; starts and changes nothing.
 
     `bundle` is the folder of the alert configuration, the shipped one without it; `settings` are `key=value`, as
     `load.rate=20/s`. Raises BadInput, or Refused where limits forbid it, with every problem.

@@ -1,4 +1,4 @@
-"""What can go wrong, said for the person who reads it, and the exit code each ending maps to.
+"""The errors, worded for the person who reads them, and the exit code each ending maps to.
 
 ChaoskitError
 ├── BadInput         the user's files or arguments: every problem at once, exit 2
@@ -111,6 +111,6 @@ class EquipmentError(ChaoskitError):
 
 
 class Interrupted(ChaoskitError):
-    """A signal or an abort condition ended the run; whatever was in force was undone."""
+    """A signal or an abort condition ended the run; every fault in force was undone."""
 
     exit_code = ExitCode.ABORTED

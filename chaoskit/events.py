@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
-    """What every event carries; `n` and `t` are filled in by the journal."""
+    """The fields of every event; `n` and `t` are filled in by the journal."""
 
     n: int = -1
     t: float = 0.0
@@ -50,7 +50,7 @@ class ExpectedQuiet(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run on scripted series is judged by, beside its scenario."""
+    """The inputs of judging a run on scripted series, beside its scenario."""
 
     rules: list[str] | None = None
     """The rules that were loaded, each by its place and name; None: all."""
@@ -65,12 +65,12 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
-    """Who began a run, and from where; for people, nothing is judged by it."""
+    """The person, host and command that began a run; for readers, not for the verdict."""
 
     by: str = ""
     host: str = ""
     commit: str = ""
-    """What git had checked out where it was begun; `-dirty` at its end: with changes. Empty where nothing was."""
+    """The git commit in the working folder; `-dirty` at its end: with changes. Empty outside of a repository."""
     utc_offset_s: int = 0
     """Local time minus UTC, there and then."""
     command: str = ""
@@ -78,7 +78,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Header(Event, frozen=True, kw_only=True, tag="header"):
-    """What was run: texts of the inputs, versions, seed. `sources` maps role/file to text, secrets redacted."""
+    """The inputs of a run: their texts, versions, seed. `sources` maps role/file to text, secrets redacted."""
 
     schema: int
     run_id: str
@@ -164,7 +164,7 @@ class Invoke(Event, frozen=True, kw_only=True, tag="invoke"):
     settings: dict[str, Any]
     undo: dict[str, Any]
     max_s: float
-    """Real seconds after which it is undone whatever happens."""
+    """Real seconds after which it is undone in any case."""
     address: dict[str, Any] = {}
     """Where the target is (url, file, pattern, …); a token that speaks of another place is not obeyed."""
 
@@ -225,7 +225,7 @@ class ActionOk(Event, frozen=True, kw_only=True, tag="action-ok"):
 
 
 class AlertState(Event, frozen=True, kw_only=True, tag="alert"):
-    """What Prometheus's evaluations said of one alert instance, from raw evaluation instants.
+    """The state of one alert instance by Prometheus's evaluations, from raw evaluation instants.
 
     `at` is the evaluation that first showed the state; `previous` the evaluation before it, so that the truth
     of a change lies at `at` exactly when the two are one interval apart, and otherwise in (previous, at].
@@ -338,9 +338,9 @@ class Notice(Event, frozen=True, kw_only=True, tag="notice"):
     text: str = ""
     """The mail's plain part, or another service's payload as it came."""
     problems: list[str] = []
-    """What the sink could not make sense of."""
+    """The parts that the sink could not read, a sentence each."""
     refused: int = 0
-    """The code with which the receiver refused it; 0 when it was taken. What was refused has not been heard."""
+    """The code with which the receiver refused it; 0 when it was taken. A refused notice has not been heard."""
 
     @property
     def door(self) -> tuple[str, str, int]:
@@ -349,7 +349,7 @@ class Notice(Event, frozen=True, kw_only=True, tag="notice"):
 
 
 class Stranger(Event, frozen=True, kw_only=True, tag="stranger"):
-    """What the run's Alertmanager did not send came to a sink's door: refused, and no evidence of anything."""
+    """A request at a sink's door that the run's Alertmanager did not send: refused, and no evidence of anything."""
 
     sink: Literal["mail-sink", "webhook-sink"]
     receiver: str
@@ -406,7 +406,7 @@ class LoadWindow(Event, frozen=True, kw_only=True, tag="load"):
 
 
 class NameCounts(msgspec.Struct, frozen=True, array_like=True):
-    """What became of the requests of one kind and name."""
+    """Counts of the requests of one kind and name: finished, failed, dropped, latencies."""
 
     finished: int = 0
     failed: int = 0
@@ -461,11 +461,11 @@ class LoadTotals(Event, frozen=True, kw_only=True, tag="load-totals"):
     unreported: dict[str, int] = {}
     """Of those finished, by name, how many were answered and never reported to Locust, which did not count them."""
     cut_short: list[str] = []
-    """What of a locustfile's own code did not come to its end when the load ended, a sentence each."""
+    """The locustfile's own code that was still running when the load ended, a sentence each."""
     raised: dict[str, int] = {}
     """As in a window, of the whole load."""
     odd: dict[str, int] = {}
-    """What the locustfile told of its requests that makes no sense, such as a response time that is a text."""
+    """Counts of reports by the locustfile that cannot be used, such as a response time that is a text."""
     exit_code: int | None = None
     """The process_exit_code that the locustfile set; None where it set none."""
 

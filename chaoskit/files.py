@@ -1,9 +1,9 @@
 """Files as others left them: only regular ones are read, never more than a bound, and no FIFO keeps its reader waiting.
 
-Whose they are does not matter here (see trust). What is refused is an OSError that says why.
+Whose they are does not matter here (see trust). A refused file raises an OSError that says why.
 
-Beside that, what a run writes is for its own user alone, whatever the umask; what a person named is made as they are
-used to.
+Beside that, files of a run are for its own user alone under every umask; a file that the user named gets the usual
+mode.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a run's events add up to, taken one at a time: alerts' episodes, faults in force, equipment, load.
+"""The state of a run, built from its events one at a time: alerts' episodes, faults in force, equipment, load.
 
-Everything that asks how a run stands reads this one account: the verifier after its end; waits, screens, metrics and
-abort conditions meanwhile; healing, which needs `Faults` alone, whatever is left of it. Nothing is judged or waited
+This one account is read by the verifier after the run's end; by waits, screens, metrics and abort conditions
+meanwhile; by healing, which needs `Faults` alone, also from a damaged history. Nothing is judged or waited
 for here, and nothing is dropped. No clock: instants are intervals in real seconds since the epoch, on our clock.
 
     fold = Fold()
@@ -66,7 +66,7 @@ class Episode:
 
     labels: Mapping[str, str]
     sent: Mapping[str, str] = field(default_factory=dict)
-    """The labels under which Alertmanager knows it, as far as they are known; none where it is sent to nobody."""
+    """The labels under which Alertmanager knows it, as far as they are known; empty where it is not sent."""
     pending: Interval | None = None
     firing: Interval | None = None
     resolved: Interval | None = None

@@ -1,8 +1,8 @@
-"""Giving way: what only comes up, or only judges, leaves the processors to what others are measuring just now.
+"""Lower the CPU priority of processes that are starting or judging, so that other runs' measurements are undisturbed.
 
 A process's niceness does nothing here: kernels that group processes by session (autogroup, on in Debian's and
-Ubuntu's) share the processors among sessions first, and every child of ours leads one. What counts is the niceness of
-the session, and unlike a process's own it can be taken back without privileges. With five sessions computing without
+Ubuntu's) share the processors among sessions first, and every child of ours leads one. Only the niceness of the
+session counts, and unlike a process's own it can be taken back without privileges. With five sessions computing without
 pause on two cores, one wake-up in twenty of another process was 7.5 ms late, with or without a niceness of 10 of those
 processes; 3 ms where their sessions had one of 5, 0.5 ms with 10. Where control groups share the processors out
 instead, none of this has an effect.
@@ -41,7 +41,7 @@ def started(leader: int) -> None:
 
 
 def up() -> None:
-    """Whatever gave way does so no longer. Waits at most a few seconds; said again, it does nothing."""
+    """Restore the priority of the sessions that gave way. Waits at most 5 s; a second call does nothing."""
     global _gentle
     with _lock:
         leaders, _gentle = _gentle or [], None
@@ -63,7 +63,7 @@ def lower(leader: int) -> bool:
 
 
 def lower_own() -> bool:
-    """The same for that of this process, which must lead it: a session may be somebody else's terminal."""
+    """Lower the session of this process if the process leads it: else it may be a user's terminal."""
     return os.getsid(0) == os.getpid() and lower(os.getpid())
 
 

@@ -2,7 +2,7 @@
 
 A run that died leaves at most one torn last line, which is dropped and said. Anything else that is not a whole,
 known event in its place (a hole in the numbers, a broken line in the middle, an unknown type) is refused: a
-verdict over half the evidence would be worse than none. What a later chaoskit has added is kept and not read: further
+verdict over half the evidence would be worse than none. Additions of a later chaoskit are kept and not read: further
 fields, and events of further types that say `optional: true`.
 """
 
@@ -38,7 +38,7 @@ class History:
 
     @property
     def later(self) -> list[str]:
-        """What a later chaoskit has added and this one does not read, by name: `notice.priority`, `event x`."""
+        """Fields and events of a later chaoskit that this one does not read, by name: `notice.priority`, `event x`."""
         kinds = {number: self.events[number].__struct_config__.tag for number in self.unread}
         fields = {f"{kinds[number]}.{name}": None for number, added in self.unread.items() for name in added}
         return [*fields, *dict.fromkeys(f"event {event.fields['type']}" for event in self.of(Later))]
@@ -81,7 +81,7 @@ def parse_history(data: bytes, file: str) -> History:
 
 
 def readable_part(path: Path) -> History | None:
-    """What stands before the damage in a history that `read_history` refuses: to look at, never to judge.
+    """The events before the damage in a history that `read_history` refuses: to look at, never to judge.
 
     None where not even its header can be read.
     """

@@ -1,9 +1,9 @@
-"""What a row of a verdict judges: the five timed hops from a fault to a receiver and back, and all else that is owed.
+"""The subject of a verdict's row: the five timed hops from a fault to a receiver and back, and all else that is owed.
 
     fault ──detect──> pending ──hold──> firing ──notify──> receiver
     undo  ──clear───> resolved ──all-clear──> receiver
 
-JSON, tables and pages spell a hop as its value. What is to be known of a hop stands here, not where it is used.
+JSON, tables and pages spell a hop as its value. All properties of a hop are kept here.
 """
 
 from __future__ import annotations
@@ -80,6 +80,6 @@ class Hop(StrEnum):
 
     @property
     def never(self) -> str:
-        """What it says of one that did not come: `never fired`, `was never notified`."""
+        """The words for a hop that did not come: `never fired`, `was never notified`."""
         verb, _, rest = self.did.partition(" ")
         return f"was never {rest}" if verb == "was" else f"never {self.did}"

@@ -1,7 +1,7 @@
 """Which process is it: its pid, its start in clock ticks since boot, the boot, and the PID namespace its pid counts in.
 
-None of the four moves when the clock is set (a creation time in seconds does). Within this process, what was recognised
-once stays pinned by a pidfd: by it the process is signalled, and its end is seen whatever becomes of its pid.
+None of the four moves when the clock is set (a creation time in seconds does). Within this process, a process that was
+recognised once stays pinned by a pidfd: signals and the wait for its end use it, also after its pid is reused.
 """
 
 from __future__ import annotations

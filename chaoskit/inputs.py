@@ -55,7 +55,7 @@ def _source(sources: Mapping[str, str], role: str, name: str) -> str:
 
 
 def attempt(read: Callable[[], T], problems: list[Problem]) -> T | None:
-    """What was read, or None with its problems added to the others', so that reading goes on."""
+    """The result of `read`; None if it raises BadInput, whose problems are added to `problems`."""
     try:
         return read()
     except BadInput as error:

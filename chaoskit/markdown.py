@@ -37,7 +37,7 @@ def folded(summary: str, lines: Sequence[str]) -> list[str]:
 
 
 def document(head: Sequence[str], parts: Iterable[Sequence[str]], most: int = MOST) -> str:
-    """What must be said, then as many whole parts as there is room for; what is left out is said."""
+    """The head, then as many whole parts as fit in `most` characters; the text says how many parts were left out."""
     lines, left, room = list(head), 0, most - 200
     room -= sum(len(line) + 1 for line in lines)
     for part in parts:

@@ -101,7 +101,7 @@ def read_own(path: Path, most: int = SMALL, *, once: bool = False) -> bytes:
 
 
 def read_secret(path: Path) -> bytes:
-    """What is sent as a secret, from a file that may be obeyed, its way included; raises Distrusted, and OSError.
+    """A secret from a file that may be obeyed, the folders above it included; raises Distrusted, and OSError.
 
     A link to it is followed where it and its way are to be believed: secrets are mounted like that.
     """

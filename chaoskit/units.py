@@ -2,7 +2,7 @@
 
 Durations follow the grammar that Prometheus and Alertmanager share (model.ParseDuration in
 prometheus/common): descending units y w d h m s ms, each at most once, or a bare 0. Plain numbers are
-refused, so that nobody has to guess whether 5 means seconds or minutes.
+refused, since a reader would have to guess whether 5 means seconds or minutes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Waiting, bounded, for what tells nobody when it happens: a process of others stops, a file is let go, a page changes.
+"""Bounded waiting for changes that send no event: a foreign process stops, a file is let go, a page changes.
 
-Whatever can announce itself is awaited by its event instead (a thread's Event, a pipe's end, a child's pidfd).
+Changes that send an event are awaited by it instead (a thread's Event, a pipe's end, a child's pidfd).
 """
 
 from __future__ import annotations

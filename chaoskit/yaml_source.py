@@ -387,7 +387,7 @@ class Node:
         return self.value
 
     def described(self) -> str:
-        """What was found, for a message: `a list`, `a mapping`, `nothing`, `the text '30'`, `true`."""
+        """The value found, for a message: `a list`, `a mapping`, `nothing`, `the text '30'`, `true`."""
         if self.kind != "scalar":
             return "a list" if self.kind == "sequence" else "a mapping"
         if self.value is None:

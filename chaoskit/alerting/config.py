@@ -327,7 +327,7 @@ def _say_missing(reading: Reading, folder: Path, pattern: Node) -> None:
 
 
 def matching(folder: Path, pattern: str, taken: Collection[Path]) -> list[Path]:
-    """The files that Go's filepath.Glob finds in `folder`, sorted; an absolute pattern without any is tried by name.
+    """The files that Go's filepath.Glob finds in `folder`, sorted; an absolute one without a match is tried by name.
 
     `taken` are files that such a second try must not find: the configurations themselves.
     """

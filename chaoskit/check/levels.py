@@ -98,7 +98,7 @@ def spelled_out(node: Expr, records: Mapping[str, Expr], depth: int = 0) -> Expr
 
 
 def _conditions(node: Expr, level: Level) -> Iterator[Condition]:
-    """The conditions that must all hold; none where one of them is not understood: the rest would fire more often."""
+    """The conditions that must all hold; none where one of them is not understood: the rest would hold more often."""
     parts = list(_joined(node))
     found = [_condition(part, level) for part in parts if _reads(part, level)]
     if None not in found:

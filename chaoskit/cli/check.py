@@ -117,7 +117,7 @@ def check_command(
 
 
 def _left_out(problem: Problem) -> Said:
-    """What is wrong with a file beside the configuration, as a finding: the others are checked without it."""
+    """A problem of a file beside the configuration as a finding; the other files are checked without it."""
     message, todo = f"left out: {problem.message}", problem.hint or "correct it, and check again"
     return Said(problem.place or Place(""), message, todo, Severity.ERROR)
 

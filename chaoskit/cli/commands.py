@@ -196,13 +196,13 @@ def _kept(run: str, out: Path) -> Path:
 
 
 def _print_changes(before: Verdict | None, verdict: Verdict) -> None:
-    """What differs from an earlier run, if one was named."""
+    """Print the rows that changed since an earlier run; nothing if none was named."""
     if before is None:
         return
     shown = table("", "what", "before", "now")
     for one in compared(before, verdict):
         shown.add_row(one.direction, clean(one.what), clean(one.old), clean(one.new))
-    title = Text(f"\nWhat changed since {clean(before.run_id)}", style="bold")
+    title = Text(f"\nChanges since {clean(before.run_id)}", style="bold")
     print_to(terminal(), Group(title, shown if shown.rows else Text("nothing")))
 
 
@@ -210,10 +210,10 @@ def _print_changes(before: Verdict | None, verdict: Verdict) -> None:
 @click.option("--install", is_flag=True, help="Fetch what is missing into the private cache, without root.")
 @click.option("--profile", help="Also look at what this profile names: a running system is asked.")
 @BUNDLE
-@click.option("--canary/--no-canary", default=True, help="Send an alert of nobody's through to the witness.")
+@click.option("--canary/--no-canary", default=True, help="Send a harmless test alert through to the witness.")
 @form("text", "json")
 def doctor_command(install: bool, profile: str | None, folder: Path | None, canary: bool, format_: str) -> ExitCode:
-    """What was found, versions, what is missing, and the command or setting that mends it."""
+    """Show the programs found, their versions, what is missing, and the command or setting that mends it."""
     if install:
         mend(lambda line: click.echo(line, err=format_ == "json"))
     lines = examine()
@@ -233,7 +233,7 @@ def doctor_command(install: bool, profile: str | None, folder: Path | None, cana
 @click.option("--time-scale", type=TIME_SCALE, default=1.0, show_default=True, help="1 is real time.")
 @BUNDLE
 @click.option("--ports", type=click.Choice(["documented", "free"]), default="documented", show_default=True)
-@click.option("--environment", default="local", show_default=True, help="What its metrics page says of where it is.")
+@click.option("--environment", default="local", show_default=True, help="The environment's name on its metrics page.")
 @click.option("--witness", default="", metavar="URL", help="A witness that every receiver tells as well.")
 @click.option("--witness-token-file", default="", metavar="FILE", help="The file with the witness's token.")
 @form("text", "json")
@@ -267,7 +267,7 @@ def up_command(
         if isinstance(event, Notice):
             clock = time.strftime("%H:%M:%S", time.localtime(event.sent[1]))
             click.echo(
-                clean(f"{clock} {event.receiver or 'nobody'} ({event.integration}): {event.subject or event.status}")
+                clean(f"{clock} {event.receiver or 'unknown'} ({event.integration}): {event.subject or event.status}")
             )
 
     run_stack(wanted, up, notice, ended)

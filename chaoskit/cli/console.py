@@ -1,7 +1,7 @@
 """The terminal that commands print to; wide enough for whole lines where the output is not one.
 
-Everything printed passes through it, so it is the last place to look: whatever a label, a title or a file's text
-holds, no control character but a line's end reaches the terminal, and nothing in it is taken as markup.
+Everything printed passes through it, so it is the last guard: from a label, a title or a file's text
+no control character but a line's end reaches the terminal, and nothing in it is taken as markup.
 """
 
 from __future__ import annotations

@@ -65,8 +65,8 @@ def diff_command(
     Each is a folder, or one file of a configuration whose other parts the options name for both sides.
     With --base only NEW is given.
 
-    Exit codes: 0 no promise is broken, 1 one is, by NEW's or OLD's promise, or nobody hears of anything any more,
-    2 something cannot be read, 3 something differs of which nobody can tell whom it concerns.
+    Exit codes: 0 no promise is broken, 1 one is, by NEW's or OLD's promise, or no alert is sent any more,
+    2 something cannot be read, 3 something differs, and the texts do not tell which alerts it concerns.
     """
     wanted = 1 if base else 2
     if len(paths) != wanted:
@@ -116,7 +116,7 @@ def _compared(
         if not any(rule.alert for rule in config.rules):
             file = shown(next(iter(config.sources), "").partition(":")[2])
             hint = "name the rule files with --rules, or a folder that names them"
-            raise BadInput(Problem(Place(file), "no alerting rule was found: nobody hears of anything", hint))
+            raise BadInput(Problem(Place(file), "no alerting rule was found, so there is nothing to compare", hint))
     found = diff(read_[0], read_[1], rules_given=rules_given)
     return Difference(
         tuple(_shown(each, shown) for each in found.changes),
@@ -150,14 +150,14 @@ def _load(path: Path, files: dict[str, Any]) -> AlertConfig:
 
 
 def _role(path: Path) -> str:
-    """What a file is, by the keys it begins with; raises BadInput for one that is none of them."""
+    """The role of a file, by the keys it begins with: rules, prometheus, ...; raises BadInput if they tell none."""
     text = read_text(path)
     if "PrometheusRule" in text:
         return "rules"
     root: Node = read(text, str(path), first=True)
     found = [role for role, keys in _ROLES.items() if keys & set(root.keys)]
     if len(found) != 1:
-        raise BadInput(Problem(Place(str(path)), "cannot be told what it is", f"give {_KEYS}, or a folder"))
+        raise BadInput(Problem(Place(str(path)), "its keys fit no single kind of file", f"give {_KEYS}, or a folder"))
     return found[0]
 
 

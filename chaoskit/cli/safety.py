@@ -185,7 +185,7 @@ def _fault_line(fault: Invoke) -> str:
 
 @click.group("runs")
 def runs_group() -> None:
-    """What is kept of earlier runs."""
+    """The folders of earlier runs."""
 
 
 @runs_group.command("prune")

@@ -115,7 +115,7 @@ def record_command(file: Path, db: str, since: str | None, check: bool) -> ExitC
     """Fetch the evidence that is missing, up to ten minutes ago.
 
     Exit codes: 0 all is recorded, 3 a source did not answer (the next run fetches that) or disagrees, 2 something in
-    the targets cannot be recorded. What can be is recorded all the same.
+    the targets cannot be recorded. The rest is recorded all the same.
     """
     from chaoskit.sla.record import record
     from chaoskit.sla.store import open_store
@@ -145,7 +145,7 @@ def report_command(
     format_: str,
     gate: bool,
 ) -> ExitCode:
-    """What came of each level in a window, from the store alone.
+    """Show whether each level was met in a window, from the store alone.
 
     Both bases are shown: `contract` leaves planned time out, `all` counts it. --gate judges the contract.
     """
@@ -186,7 +186,7 @@ def report_command(
 @ZONE
 @ENVIRONMENT
 def status_command(file: Path, db: str, zone: str, environments: tuple[str, ...]) -> ExitCode:
-    """What is left of the running month's budgets, and when they are gone if all goes on as of late."""
+    """Show the running month's remaining budgets, and when they are spent at the pace of the last 3 days."""
     from chaoskit.sla.compute import compliance, recorded_to
     from chaoskit.sla.report import status_view
     from chaoskit.sla.store import open_store
@@ -237,7 +237,7 @@ def plan_group() -> None:
 @click.option("--from", "from_", metavar="INSTANT", required=True, help="2026-10-01T10:00, in the targets' zone.")
 @click.option("--to", "to", metavar="INSTANT", required=True)
 @click.option("--reason", required=True)
-@click.option("--by", default="", help="Who declares it; you, unless told.")
+@click.option("--by", default="", help="The person who declares it; by default you.")
 @click.option("--environment", default="", help="Needed where there are several.")
 def add_command(file: Path, db: str, from_: str, to: str, reason: str, by: str, environment: str) -> ExitCode:
     """Declare a planned window: maintenance if it has not begun, else a correction."""

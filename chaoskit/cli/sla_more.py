@@ -202,7 +202,7 @@ def incidents_command(
     silences: str | None,
     format_: str,
 ) -> ExitCode:
-    """What alerts tell of a window: incidents with their price, outages that no alert saw, alerts without an outage."""
+    """Show a window's incidents with their price, outages that no alert saw, and alerts without an outage."""
     from chaoskit.sla import known as heard
     from chaoskit.sla.compute import recorded_to
     from chaoskit.sla.store import open_store

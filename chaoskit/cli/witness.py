@@ -53,7 +53,7 @@ def config_command(alertmanager: Path, url: str, token_file: str, whole: bool) -
 @witness_group.command("serve")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on; others need a token.")
 @click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="0 takes a free one.")
-@click.option("--token-file", type=_FILE, metavar="FILE", help="Whoever posts or follows must bear what is in it.")
+@click.option("--token-file", type=_FILE, metavar="FILE", help="The token of senders and followers.")
 @click.option("--keep", type=click.IntRange(min=1), default=KEEP, show_default=True, help="Notices that are kept.")
 @click.option("--tls-cert", type=_FILE, metavar="FILE", help="Speak HTTPS with this certificate (PEM).")
 @click.option("--tls-key", type=_FILE, metavar="FILE", help="Its key, where it is in a file of its own.")

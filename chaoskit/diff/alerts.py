@@ -328,7 +328,7 @@ def _muted(source: str, by: Mapping[str, bool]) -> str:
 
 
 def _who(told: Told) -> str:
-    return "; ".join(f"{name} {_all(heard, _phone)}" for name, heard in _by_receiver(told).items()) or "nobody"
+    return "; ".join(f"{name} {_all(heard, _phone)}" for name, heard in _by_receiver(told).items()) or "no receiver"
 
 
 def _settings(was: tuple[Heard, ...], is_: tuple[Heard, ...], old: Told, new: Told) -> str:

@@ -144,7 +144,7 @@ def _settings_of(receiver: Receiver, kind: str, was: Sequence[Settings], is_: Se
 
 
 def _recipients(integrations: Sequence[Integration]) -> str:
-    return ", ".join(dict.fromkeys(sorted(to for each in integrations for to in each.to))) or "nobody"
+    return ", ".join(dict.fromkeys(sorted(to for each in integrations for to in each.to))) or "no address"
 
 
 def _resolved(integrations: Sequence[Integration]) -> str:

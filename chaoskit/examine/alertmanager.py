@@ -26,7 +26,7 @@ class _Version(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, rename="camel"):
-    """What is read of `/api/v2/status`."""
+    """The fields of `/api/v2/status` that are used."""
 
     config: _Config
     version_info: _Version = _Version()
@@ -88,7 +88,7 @@ def silences(endpoint: Endpoint, target: Attached, config: AlertConfig) -> Itera
 
 
 def _muting(silence: _Silence, rules: list[Rule], target: Attached, config: AlertConfig) -> Checked | None:
-    """What a silence hides of these rules' alerts; None where it hides nothing."""
+    """The line on a silence that mutes, or may mute, alerts of these rules; None where it mutes none."""
     matchers = [_matcher(one) for one in silence.matchers]
     muted: dict[Answer, set[str]] = {answer: set() for answer in Answer}
     for rule in rules:
@@ -98,7 +98,7 @@ def _muting(silence: _Silence, rules: list[Rule], target: Attached, config: Aler
     sure, maybe = muted[Answer.YES], muted[Answer.MAYBE]
     if not (sure or maybe):
         return None
-    who = f"{silence.id} ({silence.created_by or 'nobody'}, until {silence.ends_at or 'unknown'})"
+    who = f"{silence.id} ({silence.created_by or 'no author'}, until {silence.ends_at or 'unknown'})"
     said = f"{who} {'mutes' if sure else 'may mute'} {listed(sorted(sure or maybe))}"
     mend = f"amtool silence expire {silence.id}, once its author agrees"
     return Checked("silences", "missing" if sure else "warning", said, mend)

@@ -1,6 +1,6 @@
 """All of it in order: what answers, what says that it is the one meant, what is loaded there, and the witness.
 
-What cannot be asked because its endpoint gives no answer is left out: the line that says so is there already.
+Looks at an endpoint that gives no answer are left out: the line that says so is there already.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def examine_attached(target: Attached, handles: Handles, config: AlertConfig, *,
     yield from _guarded(lambda: iter([_metrics(Endpoint(target, "metrics"), target)]))
     yield from _behind(handles)
     if not target.witness:
-        said = "none is named: what arrives is heard by nobody, and only a waived receiver can do without"
+        said = "the profile names no witness, so every row about a notice will be UNKNOWN"
         yield Checked("witness", "warning", said, "witness: URL of the profile; chaoskit witness serve")
         return
     witness, line = _witness(target)

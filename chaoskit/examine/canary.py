@@ -1,4 +1,4 @@
-"""A canary: an alert of nobody's, sent through the real Alertmanager to see whether the witness hears it.
+"""A canary: a harmless alert, sent through the real Alertmanager to see whether the witness hears it.
 
     POST api/v2/alerts  ->  Alertmanager  ->  route of the canary  ->  witness
          ChaoskitCanary{canary="one of a kind"}                        exactly that one, and its all-clear
@@ -36,7 +36,7 @@ def labels_of_canary(target: Attached, identity: str = "") -> dict[str, str]:
 def who_hears(target: Attached, original: str) -> tuple[str, ...]:
     """The receivers to which a loaded configuration leads a canary; raises BadInput where its routes cannot be read.
 
-    What is not understood of it is passed over: an Alertmanager shows nothing that it has not accepted.
+    Parts that are not understood are passed over: Alertmanager shows only what it has accepted.
     """
     reading = Reading()
     file = read_alertmanager(reading, original, "what is loaded")

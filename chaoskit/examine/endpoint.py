@@ -65,7 +65,7 @@ class Endpoint:
             raise NoAnswer(name, said, f"access: {{{name}: ...}} of the profile") from None
 
     def get(self, path: str, **query: str) -> Reply:
-        """What is at the path below the endpoint's address."""
+        """The answer to GET at this path below the endpoint's address; raises NoAnswer."""
         return self._ask("GET", path, params=query)
 
     def post(self, path: str, body: object) -> Reply:
@@ -114,9 +114,9 @@ def _refused(name: str, url: str, path: str, status: int) -> tuple[str, str]:
 
 def _trouble(error: requests.RequestException) -> str:
     if "NameResolutionError" in str(error) or "Failed to resolve" in str(error):
-        return "no connection: there is no host of that name"
+        return "no connection: there is no host with this name"
     if "refused" in str(error):
-        return "no connection: nobody listens there"
+        return "connection refused: no program listens on this port"
     return trouble(error)
 
 

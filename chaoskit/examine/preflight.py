@@ -37,13 +37,13 @@ def refuse_unconfirmed(plan: Plan, confirm: str) -> None:
     target = plan.profile.target
     if target == "local" or confirm == target.environment:
         return
-    said = f"--confirm says {confirm}" if confirm else "nobody has confirmed it"
+    said = f"--confirm says {confirm}" if confirm else "--confirm is missing"
     message = f"this run breaks something in the environment {target.environment}, and {said}"
     raise Refused(Problem(target.place, message, f"add --confirm {target.environment}"))
 
 
 def preflight(plan: Plan, sources: Mapping[str, str], unasked: Sequence[str] = ()) -> tuple[list[str], list[str]]:
-    """What the reader of the history must know of the target, and what of it is unknown, beginning with `unasked`.
+    """Notes on the target for the reader of the history, and doubts about it, of which `unasked` come first.
 
     `sources` are the texts of the alert configuration, by role:FILE. Raises Refused with everything that speaks
     against the run, a look that could not be taken included.
@@ -85,7 +85,7 @@ def running(target: Attached) -> dict[str, str]:
 
 
 def lingering(plan: Plan) -> list[dict[str, str]]:
-    """Label sets of alerts that fired there within the last minutes; raises Refused where nobody tells."""
+    """Label sets of alerts that fired there within the last minutes; raises Refused if Prometheus does not tell."""
     target = plan.profile.target
     assert isinstance(target, Attached)
     try:

@@ -27,7 +27,7 @@ _NAMED = 5
 
 
 class BuildInfo(msgspec.Struct):
-    """What is read of `/api/v1/status/buildinfo`."""
+    """The fields of `/api/v1/status/buildinfo` that are used."""
 
     version: str = ""
 
@@ -86,7 +86,7 @@ def knows_alertmanager(endpoint: Endpoint, target: Attached) -> Checked:
         return Checked(what, "missing", "it knows no Alertmanager", "alerting: alertmanagers: of its configuration")
     if any(_place(url) == _place(target.alertmanager) for url in active):
         return Checked(what, "ok", target.alertmanager)
-    # By another name it may be the same: nobody can tell from here.
+    # By another name it may be the same: that cannot be told from here.
     theirs = ", ".join(_without_path(url) for url in active[:_NAMED])
     said = f"it sends to {theirs}, the profile names {target.alertmanager}"
     return Checked(what, "warning", said, "is it the same? Otherwise mend alertmanager: URL of the profile")
@@ -162,7 +162,7 @@ class LoadedGroup(msgspec.Struct):
 
 
 class LoadedRules(msgspec.Struct):
-    """What is read of `/api/v1/rules`."""
+    """The fields of `/api/v1/rules` that are used."""
 
     groups: list[LoadedGroup]
 
@@ -187,8 +187,8 @@ def compare_routes(
 ) -> Iterator[Problem]:
     """One problem for each expected alert of which the Alertmanager there tells others, or after other waits.
 
-    `original` is its configuration as it shows it, `sources` are the texts of the one to be tested, by role:FILE. What
-    of it is not understood goes to `doubts` where an expected alert rests on it.
+    `original` is its configuration as it shows it, `sources` are the texts of the one to be tested, by role:FILE. Parts
+    that are not understood go to `doubts` where an expected alert rests on them.
     """
     name = next((key for key in sources if key.startswith("alertmanager:")), "alertmanager:alertmanager.yml")
     rest = {key: text for key, text in sources.items() if not key.startswith(("scenario:", "profile:"))}
@@ -205,8 +205,8 @@ def compare_routes(
     for alert in plan.alerts:
         ours, theirs = _told(plan.config, alert.labels), _told(there, alert.labels)
         if ours != theirs:
-            message = f"{where} tells {', '.join(theirs) or 'nobody'} of {alert.rule.alert}, where this configuration "
-            message += f"tells {', '.join(ours) or 'nobody'}"
+            message = f"{where} sends {alert.rule.alert} to {', '.join(theirs) or 'no receiver'}, "
+            message += f"this configuration sends it to {', '.join(ours) or 'no receiver'}"
             yield Problem(alert.expectation.place, message, _LOAD)
 
 

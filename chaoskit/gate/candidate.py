@@ -55,7 +55,7 @@ class LeftOut:
     why: str
     proves: str = ""
     wrong: bool = False
-    """Whether it was selected, and something is wrong with it: then nobody knows what it would have shown."""
+    """Whether it was selected and cannot be run, so that its promises stay unknown."""
 
 
 def proves(scenario: Scenario) -> str:
@@ -126,5 +126,5 @@ def _alone(scenario: Scenario) -> str:
     if scenario.notices:
         return "for it counts all notices"
     if any(handle_kinds()[kind].watches for kind, _ in _handles(scenario)):
-        return "for it harms what watches everybody"
+        return "for it harms equipment that watches every scenario"
     return "as its tags say" if ALONE_TAG in scenario.tags else ""

@@ -45,8 +45,8 @@ def candidates(wanted: Wanted, shared: Asked, record: Record) -> tuple[list[Cand
     """The plans of the scenarios that are selected, and what is left out, with the reason.
 
     Left out are scenarios that are not selected, that cannot be played at this scale or within these limits, or that
-    came with chaoskit and do not fit another configuration. What is wrong with whatever else is selected is told beside
-    what the others show; where there is no other, all problems are raised at once, as BadInput.
+    came with chaoskit and do not fit another configuration. Problems of other selected scenarios are told beside
+    the others' results; where no scenario is left, all are raised at once, as BadInput.
     """
     problems: list[Problem] = []
     found: list[Candidate] = []
@@ -142,7 +142,7 @@ def scheduled(chosen: list[Candidate], side_by_side: int, apart: Conflict | None
 
 
 def _apart(chosen: list[Candidate]) -> Conflict:
-    """Who cannot run with whom, found once for each two."""
+    """Why two scenarios cannot run together; each pair is compared once."""
     config = chosen[0].plan.config
     found: dict[tuple[str, str], str] = {}
 
@@ -164,8 +164,8 @@ Test = Callable[[Iterable[str]], bool]
 def expression(text: str, option: str, *, whole: bool) -> Test:
     """A test of words by `and`, `or`, `not` and parentheses, as in pytest.
 
-    `whole` compares whole words (tags), otherwise a word is found inside any of them (names, alerts), whatever its
-    case. Raises BadInput for a text that is no such expression.
+    `whole` compares whole words (tags), otherwise a word is found inside any of them (names, alerts). Case does
+    not matter. Raises BadInput for a text that is no such expression.
     """
     words: dict[str, str] = {}
 
@@ -209,7 +209,7 @@ Takes = Callable[[Sequence[str]], float]
 
 
 def within_budget(proves: Mapping[str, frozenset[str]], takes_s: Takes, budget_s: float) -> list[str]:
-    """Names that together prove much within the budget, in the order of their worth; then whatever still fits.
+    """Names that together prove much within the budget, in the order of their worth; then those that still fit.
 
     `takes_s` gives what a whole selection takes, since scenarios that run together share their time. The best
     selection is a hard problem; of two greedy ones, by what is gained for the time and by what is gained at all,

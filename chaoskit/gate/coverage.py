@@ -1,4 +1,4 @@
-"""What was proven live: rules, routes, receivers and inhibition rules, counted from verdicts. Pure.
+"""Coverage proven live: rules, routes, receivers and inhibition rules, counted from verdicts. Pure.
 
 Only what an expectation asked for and every one of its rows confirmed earns coverage; what merely fired does not.
 """
@@ -26,7 +26,7 @@ class Coverage:
     proven: Mapping[str, frozenset[str]]
 
     def missing(self, kind: str) -> list[str]:
-        """What nothing proved."""
+        """The names of this kind that no scenario proved, sorted."""
         return sorted(self.all[kind] - self.proven[kind])
 
     @property
@@ -38,7 +38,7 @@ class Coverage:
 
 
 def everything(config: AlertConfig, standing: Iterable[str] = ()) -> dict[str, frozenset[str]]:
-    """What there is to prove in a configuration. A root with children is a fallback, not a route of its own."""
+    """The names to prove in a configuration, by kind. A root with children is a fallback, not a route of its own."""
     known = set(standing)
     routes = {_named(route) for route in _leaves(config.route)}
     return {
@@ -50,7 +50,7 @@ def everything(config: AlertConfig, standing: Iterable[str] = ()) -> dict[str, f
 
 
 def could_prove(plan: Plan) -> dict[str, frozenset[str]]:
-    """What a scenario proves if all of it passes."""
+    """The names that a scenario proves if all of it passes, by kind."""
     found: dict[str, set[str]] = {kind: set() for kind in KINDS}
     for alert in plan.alerts:
         _add(plan, alert, found)

@@ -61,7 +61,7 @@ def read_gate(folder: Path) -> Earlier:
 
 
 def differences(old: Earlier, outcomes: Sequence[Outcome], coverage: Coverage) -> list[tuple[str, Changed]]:
-    """What differs, by scenario; then, under no name, which of them only one of the two played, and what was proven."""
+    """The differences by scenario; then, under no name, scenarios that only one gate played, and changed coverage."""
     found = []
     for outcome in sorted(outcomes, key=lambda one: one.candidate.name):
         name, before = outcome.candidate.name, old.verdict(outcome.candidate.name)

@@ -17,7 +17,7 @@ from chaoskit.verify.verify import volume_of
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What several rows show together: the worst result, of equals the smallest margin, and where that row is."""
+    """The worst of several rows: its result, margin and place; among equal results the smallest margin."""
 
     result: Result
     margin_vs: float | None

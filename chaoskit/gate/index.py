@@ -158,7 +158,7 @@ def _as_json(cell: Cell | None) -> Mapping[str, object] | None:
 
 
 def _facts(outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
-    """Who played it, when, where and with what, as the first history tells."""
+    """The gate's user, host, time, commit and versions, from the first readable history; empty without any."""
     header = next((found for one in outcomes if (found := _header(one.folder))), None)
     if header is None:
         return []

@@ -38,11 +38,11 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class Job(msgspec.Struct, frozen=True):
-    """What one stack is to play."""
+    """The scenarios that one stack plays, in waves."""
 
     folder: str
     asked: Asked
-    """What all its scenarios are asked for with."""
+    """The options that all its scenarios share."""
     waves: list[list[Part]]
 
     @property
@@ -52,7 +52,7 @@ class Job(msgspec.Struct, frozen=True):
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a job says: how one scenario ended, or why nothing began."""
+    """A line from a job: how one scenario ended, or why nothing began."""
 
     name: str = ""
     exit_code: int = 0

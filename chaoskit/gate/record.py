@@ -1,4 +1,4 @@
-"""What is known from earlier gates: when each scenario last passed, how long it took, and what failed last.
+"""The record of earlier gates: when each scenario last passed, how long it took, and which failed last.
 
 Each time scale has a record of its own: what takes half a minute at 60x takes half an hour in real time.
 """
@@ -31,7 +31,7 @@ class Known(msgspec.Struct, kw_only=True):
 
 
 class AtScale(msgspec.Struct, kw_only=True):
-    """What is known at one time scale, by scenario."""
+    """The record of one time scale, by scenario."""
 
     scenarios: dict[str, Known] = {}
 
@@ -44,7 +44,7 @@ class AtScale(msgspec.Struct, kw_only=True):
         self.scenarios[name] = Known(exit_code=exit_code, at=at, took_s=took, passed_at=passed, run=run)
 
     def took_s(self, name: str) -> float | None:
-        """What the scenario took last time; None when that is not known."""
+        """Real seconds that the scenario took last time; None if unknown."""
         known = self.scenarios.get(name)
         return known.took_s if known and known.took_s > 0 else None
 
@@ -54,7 +54,7 @@ class AtScale(msgspec.Struct, kw_only=True):
 
 
 class Record(msgspec.Struct, kw_only=True):
-    """By time scale; kept beside the runs, replaced whole. What an older chaoskit kept without a scale is not read."""
+    """By time scale; kept beside the runs, replaced whole. Records of older versions, without a scale, are not read."""
 
     scales: dict[str, AtScale] = {}
 

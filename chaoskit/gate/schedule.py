@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from chaoskit.gate.candidate import Candidate
 
 START_S = 8.0
-"""Real seconds until a stack is up: Prometheus publishes its targets 5 s after its start, whatever the scale."""
+"""Real seconds until a stack is up: Prometheus publishes its targets 5 s after its start at every scale."""
 WAVE_S = 1.0
-"""What the beginning of a wave takes besides its quiet."""
+"""Real seconds that the beginning of a wave takes besides its quiet."""
 STOP_S = 1.0
 
 Conflict = Callable[[Candidate, Candidate], str]
@@ -76,14 +76,14 @@ class StackPlan:
         return [one for wave in self.waves for one in wave.members]
 
     def beside(self, one: Candidate) -> frozenset[str]:
-        """What may fire here because of the others."""
+        """Names of alerts that the wave's other scenarios expect or allow."""
         others = [other for other in self.members if other is not one]
         return frozenset(name for other in others for name in other.expects | other.allows)
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Stacks, `side_by_side` of them at a time; `why` explains who runs apart from whom."""
+    """Stacks, `side_by_side` of them at a time; `why` says which scenarios run apart, and why."""
 
     stacks: tuple[StackPlan, ...]
     side_by_side: int
@@ -187,7 +187,7 @@ def _in_order(waves: Sequence[Wave]) -> list[Wave] | None:
 
 
 def _explained(stacks: Sequence[StackPlan], conflict: Conflict) -> tuple[str, ...]:
-    """Each reason once, with everybody whom it keeps apart; what runs together needs none."""
+    """Each reason once, with all scenarios that it keeps apart."""
     waves = [wave for stack in stacks for wave in stack.waves]
     apart: dict[str, set[str]] = {}
     for number, wave in enumerate(waves):

@@ -24,7 +24,7 @@ from chaoskit.verify.verdict import Result
 
 
 def schedule_view(schedule: Schedule, *, why: bool) -> RenderableType:
-    """Stacks and waves, and with `why` who runs apart from whom."""
+    """Stacks and waves; with `why` also the reasons that keep scenarios apart."""
     shown = table("stack", "wave", "about", "scenarios")
     for number, stack in enumerate(schedule.stacks, 1):
         for index, wave in enumerate(stack.waves, 1):
@@ -49,7 +49,7 @@ def outcome_line(outcome: Outcome) -> Text:
 def gate_view(
     outcomes: Sequence[Outcome], coverage: Coverage, record: AtScale, left_out: Sequence[LeftOut]
 ) -> RenderableType:
-    """The table, the reasons of whatever did not pass, and the coverage."""
+    """The table, the reasons of scenarios that did not pass, and the coverage."""
     shown = table("", "scenario", "alerts", "checklist", "took", "history")
     reasons: list[RenderableType] = []
     for outcome in sorted(outcomes, key=lambda each: each.candidate.name):

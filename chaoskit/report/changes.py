@@ -61,8 +61,8 @@ def compared(old: Verdict, new: Verdict) -> list[Changed]:
 def slack_vs(row: Row) -> float | None:
     """How much later it could have come; negative: by how much it missed its window, late or early.
 
-    What comes early is not near to breaking: nothing comes before its cause, or before a wait is over. None of a row
-    that has no window, or none with room in it, and of one of which nothing was seen.
+    An early event is not near to breaking: nothing comes before its cause, or before a wait is over. None for a row
+    without a window, with a window of no width, or with nothing observed.
     """
     if row.allowed is None or row.observed is None or row.margin_vs is None:
         return None

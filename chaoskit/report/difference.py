@@ -1,4 +1,4 @@
-"""A difference on a terminal: broken promises first, then what changes for whom, alike changes told together."""
+"""A difference on a terminal: broken promises first, then changes by receiver, alike changes told together."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from chaoskit.diff.prometheus import EVERY
 from chaoskit.report.text import clean
 from chaoskit.units import amount
 
-NOTHING = "no difference: everybody hears of the same, at the same times, in the same words"
+NOTHING = "no difference: every receiver gets the same notices, at the same times, in the same words"
 _STYLES = {"removed": "red", "lost": "red", "added": "green", "gained": "green"}
 
 

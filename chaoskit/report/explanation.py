@@ -44,15 +44,15 @@ def _alert(explanation: Explanation) -> Iterator[RenderableType]:
     yield head
     first = first_to_hear(told.heard)
     yield Text(
-        f"From fault to phone: {span(first)}" if first else _nobody(told.heard),
+        f"From fault to phone: {span(first)}" if first else _none_certain(told.heard),
         style="bold green" if first else "yellow",
     )
     yield Text("")
     yield _facts(explanation)
     for title, body in (
-        ("Who hears of it", _receivers(explanation)),
+        ("Receivers", _receivers(explanation)),
         ("Hop by hop", [_hops(explanation)]),
-        ("Who can mute it", _mutes(explanation)),
+        ("Muted by", _mutes(explanation)),
         ("Promise", _promise(explanation)),
         ("Proved by", _proofs(explanation)),
         ("Assumed", _assumptions(explanation)),
@@ -65,9 +65,9 @@ def _alert(explanation: Explanation) -> Iterator[RenderableType]:
                 yield Padding(line, (0, 0, 0, 2))
 
 
-def _nobody(heard: tuple[Heard, ...]) -> str:
+def _none_certain(heard: tuple[Heard, ...]) -> str:
     return (
-        "From fault to phone: labels decide, see below" if heard else "From fault to phone: never, nobody hears of it"
+        "From fault to phone: labels decide, see below" if heard else "From fault to phone: never, no receiver is told"
     )
 
 

@@ -1,6 +1,6 @@
 """A run as one page of HTML, from its history alone: the same history gives the same bytes.
 
-The page is one file that loads nothing, runs nothing and needs no network. Whatever came from outside (labels,
+The page is one file that loads nothing, runs nothing and needs no network. Text from outside (labels,
 annotations, mails, names) passes two gates on its way into the page, both in `environment`: control characters are
 made visible, and the template engine escapes. A part that cannot be drawn says so, and the others are drawn.
 """
@@ -49,7 +49,7 @@ NOT_DRAWN = "this part could not be drawn"
 _MOST = 60
 _LONGEST_INPUT = 120_000
 DAMAGED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
-"""What a history may bring about that is damaged in ways that nobody foresaw."""
+"""Errors that an unforeseen damage of a history may raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +136,13 @@ def page(
 
 
 def _findings(verdict: Verdict) -> list[tuple[int, Row]]:
-    """What nobody promised, by its number among the rows; that there is nothing is a row like others."""
+    """Findings, each with its number among the rows; a PASS row, which says that there are none, is left out."""
     rows = enumerate(verdict.rows)
     return [(n, row) for n, row in rows if row.hop.lane is Lane.FINDING and row.result is not Result.PASS][:_MOST]
 
 
 def _unhealed(history: History, faults: Faults, verdict: Verdict | None) -> dict[str, Any] | None:
-    """What may still be broken, and the commands that mend it; None where everything was seen to be undone."""
+    """Faults that may still be in force, and the command that heals them; None where all were seen to be undone."""
     if verdict is None or verdict.exit_code != ExitCode.NOT_HEALED:
         return None
     left = [_in_force(one, faults) for one in faults.standing.values()]
@@ -235,7 +235,7 @@ def _groups(draw: Callable[[], Sequence[Group | None]]) -> list[Group]:
 
 
 def _guarded(draw: Callable[[], T], instead: T) -> T:
-    """What cannot be drawn does not cost the rest."""
+    """The drawing, or `instead` where it cannot be drawn."""
     try:
         return draw()
     except DAMAGED:
@@ -271,7 +271,7 @@ def _facts(read: Read) -> list[tuple[str, str]]:
 
 
 def _equipment(read: Read) -> list[tuple[str, str]]:
-    """What came up and went down; at the end everything is stopped, which says nothing."""
+    """Changes of the equipment's state, with their time; stops at the end of the run are left out."""
     found = [
         (f"{read.axis.vs(e.t):.1f} s", shortened(f"{e.name} {e.state}" + (f": {e.detail}" if e.detail else ""), 500))
         for e in read.history.of(Equipment)
@@ -281,7 +281,7 @@ def _equipment(read: Read) -> list[tuple[str, str]]:
 
 
 def _inputs(history: History) -> list[tuple[str, str]]:
-    """What was asked for: the scenario and the profile. The alert configuration stays in the history."""
+    """The texts of the scenario and the profile. The alert configuration stays in the history."""
     found = []
     for role, name in (("scenario", history.header.scenario), ("profile", history.header.profile)):
         text = history.header.sources.get(f"{role}:{name}", "")

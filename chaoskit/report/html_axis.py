@@ -1,4 +1,4 @@
-"""What a timeline is drawn with: an axis in virtual seconds, and lanes of bars and marks placed on it in percent.
+"""The parts of a timeline: an axis in virtual seconds, and lanes of bars and marks placed on it in percent.
 
 Percent, since a lane is as wide as the reader's window: nothing is scaled, so text stays legible on a phone.
 """
@@ -39,7 +39,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """An instant of a lane: `told`, `cleared`, `refused` or `note`; `stray` for what nobody expected."""
+    """An instant of a lane: `told`, `cleared`, `refused` or `note`; `stray` for an unexpected notice."""
 
     x: float
     kind: str
@@ -69,13 +69,13 @@ class Lane:
     words: Sequence[str] = ()
     """Figures that no bar and no mark stands for."""
     top: str = ""
-    """What the upper end of a scale that begins at 0 stands for; empty where the lane has none."""
+    """The figure at the upper end of a scale that begins at 0; empty where the lane has none."""
     bands: Sequence[Bar] = ()
     """Spans behind everything: when a fault was in force."""
 
     @property
     def figures(self) -> list[str]:
-        """What happened in it, in the order of time, each once."""
+        """The titles of its bars and marks, in the order of time, each once."""
         seen: list[Bar | Mark] = sorted(
             [*(bar for bar in self.bars if bar.kind != "window"), *self.marks], key=lambda one: one.x
         )

@@ -25,7 +25,7 @@ _WHOSE = re.compile(r"(?:the )?(.+?) (?:was|answered|ended|lapsed|stood|did|had)
 _RUN = re.compile(r"\brun (?:was )?ended|history breaks off|never gave its totals")
 _HEADS = {
     "run": "The run did not come to its end.",
-    "inexact": "What was seen is known too inexactly to tell it from a wrong promise.",
+    "inexact": "The times are known too inexactly to tell a kept promise from a broken one.",
 }
 _INEXACT = "known only to lie within"
 
@@ -62,7 +62,7 @@ class Sentence:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What it has in common with others of one cause."""
+        """The key of its cause: rows with equal keys are shown together."""
         unknown = self.row.result is Result.UNKNOWN
         if unknown and _RUN.search(self.what):
             return ("run",)

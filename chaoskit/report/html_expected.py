@@ -90,7 +90,7 @@ class _Instance:
         return Lane(notice.to, bars, marks, result=self._worst(notice.to), note=note)
 
     def _window(self, window: Window, to: str, since: Interval | None) -> Iterator[Bar]:
-        """What was allowed, as the row says where it was judged, else as planned."""
+        """The bar of the allowed window, from the row if it was judged, else from the plan; none off the axis."""
         if since is None:
             return
         row = self.rows.get((self.one.about, window.hop, to))

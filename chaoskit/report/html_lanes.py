@@ -1,4 +1,4 @@
-"""What happened, as lanes: steps, faults, equipment, every notice at its receiver, and alerts that nobody expected."""
+"""The lanes of a run: steps, faults, equipment, every notice at its receiver, and unexpected alerts."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def lines_of(axis: Axis, evidence: Evidence) -> list[Line]:
 def scenario_group(history: History, plan: Plan | None, axis: Axis, evidence: Evidence) -> Group:
     """Steps, each fault, and equipment that was down."""
     lanes = [_steps(history, plan, axis, evidence), *_faults(history, axis, evidence), *_equipment(axis, evidence)]
-    return Group("What was done", first_of(lanes, "faults"))
+    return Group("Steps and faults", first_of(lanes, "faults"))
 
 
 def _steps(history: History, plan: Plan | None, axis: Axis, evidence: Evidence) -> Lane:
@@ -63,7 +63,7 @@ def _steps(history: History, plan: Plan | None, axis: Axis, evidence: Evidence) 
 
 
 def _afterwards(axis: Axis, evidence: Evidence) -> Iterator[Bar]:
-    """What follows the steps; of looking on the axis may show the beginning only."""
+    """Bars for the phases after the steps; of the tail the axis may show the beginning only."""
     for phase, following, what in (
         ("undo", "tail", "undoing what is in force"),
         ("tail", "stopping", "looking on, so that late differs from never,"),
@@ -124,7 +124,7 @@ def _equipment(axis: Axis, evidence: Evidence) -> list[Lane]:
 
 
 def other_alerts(plan: Plan | None, axis: Axis, evidence: Evidence, owned: Iterable[int]) -> Group | None:
-    """Alerts that fulfil no expectation: red where one fired that nobody allows."""
+    """Alerts that fulfil no expectation: red where one fired that the scenario does not allow."""
     mine = set(owned)
     lanes = []
     for episode in evidence.episodes:
@@ -177,7 +177,7 @@ def receivers_group(plan: Plan | None, axis: Axis, evidence: Evidence, shown: Co
     lanes = [Lane(name, marks=marks, note=amount(len(marks), "notices")) for name, marks in sorted(doors.items())]
     if not lanes and evidence.notices:
         return None
-    nothing = f"nobody heard of anything{' yet' if axis.now else ''}"
+    nothing = f"no receiver got a notice{' yet' if axis.now else ''}"
     other = any(id(notice) in shown for notice in evidence.notices)
     return Group("Other notices" if other else "Notices", first_of(lanes, "receivers") or [Lane(nothing)])
 
@@ -185,11 +185,11 @@ def receivers_group(plan: Plan | None, axis: Axis, evidence: Evidence, shown: Co
 def door(notice: Notice) -> str:
     """The receiver and its integration, as rows name them."""
     more = f" {notice.index + 1}" if notice.index else ""
-    return shortened(f"{notice.receiver or 'nobody'} ({notice.integration}{more})")
+    return shortened(f"{notice.receiver or 'unknown'} ({notice.integration}{more})")
 
 
 def notice_mark(plan: Plan | None, axis: Axis, notice: Notice) -> Mark:
-    """A notice as a mark: what it told, or that it was refused, or that nobody expected it."""
+    """A notice as a mark; its kind says whether it told, cleared, was refused or was unexpected."""
     kind = "cleared" if notice.status == "resolved" else "told"
     names = [alert.labels.get("alertname", "") for alert in notice.alerts]
     if notice.refused:

@@ -1,7 +1,7 @@
 """A run that is not over, drawn by what draws reports: open bars end at the present, and nothing is judged.
 
 The axis comes from the plan, so that it stands still: it grows, by a quarter, only for a run that outlasts its plan.
-What is to come is drawn as windows right of the present. No clock: the same events and the same instant give the same
+Expected events are drawn as windows right of the present. No clock: the same events and the same instant give the same
 picture.
 """
 

@@ -71,7 +71,7 @@ def _told(notice: Notice, axis: Axis, fits: bool) -> Told:
 
 
 def _annotations(notice: Notice) -> str:
-    """What a webhook's payload tells people, for it has no text of its own."""
+    """The annotations of a webhook's alerts, one a paragraph, shown in place of a mail's text."""
     return "\n\n".join(
         f"{name}: {value}" for one in notice.alerts for name, value in sorted(one.annotations.items()) if value
     )

@@ -35,14 +35,14 @@ _ENDINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Banner:
-    """What is seen first."""
+    """The head of the page: the result, its sentence, its causes."""
 
     result: str
     sentence: str
     exit_code: int
     ending: str
     lead: str
-    """From fault to phone, for whoever hears first; empty where something is wrong: that comes first then."""
+    """The span from the fault to the first receiver; empty where the page begins with what is wrong."""
     causes: Sequence[Cause]
     more: int
     counts: Sequence[tuple[str, str]]
@@ -190,7 +190,7 @@ def phones(figures: Sequence[Figure], rows: Sequence[Row]) -> list[Phone]:
 
 
 def means(figures: Sequence[Figure]) -> str:
-    """What all of them took on average; empty for fewer than two."""
+    """The average spans from fault to notice and undo to all-clear; empty for fewer than two."""
     said = []
     for name, spans in (
         ("from fault to notice", [one.fault_to_notice for one in figures if one.fault_to_notice]),

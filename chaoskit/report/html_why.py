@@ -21,7 +21,7 @@ Fact = tuple[str, str]
 
 
 def why(row: Row, case: Case, bundle: str) -> list[Fact]:
-    """What governs the row's hop; empty where it is no hop of an expected alert."""
+    """The settings that govern the row's hop, with their places; empty for rows of no expected alert."""
     one = next((each for each in case.instances if each.about == row.about), None)
     if one is None or row.hop.lane not in (Lane.ALERT, Lane.RECEIVER):
         return []

@@ -1,4 +1,4 @@
-"""Verdicts as JUnit XML, for whatever shows the results of a pipeline."""
+"""Verdicts as JUnit XML, which CI servers show."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Case:
     """PASS, FAIL, UNKNOWN, or ERROR where there is no verdict."""
     reasons: tuple[str, ...]
     group: str = ""
-    """What it is a part of, where that is not the whole suite."""
+    """The scenario that it is a part of; empty: the whole suite."""
     said: tuple[str, ...] = ()
-    """Lines of what was shown, whatever the result."""
+    """Lines for `system-out`, with every result."""
 
 
 def junit(suite: str, cases: Sequence[Case]) -> bytes:
-    """The document. FAIL is a failure; UNKNOWN and ERROR are errors: nobody knows whether the promise holds."""
+    """The document. FAIL is a failure; UNKNOWN and ERROR are errors: whether the promise holds is unknown."""
     failures = sum(case.result == "FAIL" for case in cases)
     errors = sum(case.result in ("UNKNOWN", "ERROR") for case in cases)
     # The promises of one run are kept, or not, side by side: together they take as long as the run.

@@ -1,4 +1,4 @@
-"""What happens now, for a person who watches: step, times, load, faults, alerts with countdowns, notices as they come.
+"""The progress of a run, for a person who watches: step, load, faults, alerts with countdowns, notices as they come.
 
 On a terminal a picture that is redrawn; elsewhere one plain line for each thing that happens.
 """
@@ -125,7 +125,7 @@ def _state(episode: Episode) -> Text:
 
 
 def countdowns(alert: PlannedAlert, episode: Episode, scale: float, now: float) -> list[str]:
-    """What is awaited next of an alert, by whom, and for how many virtual seconds; empty where nothing is."""
+    """The next events of an alert, with receiver and remaining virtual seconds; empty where none is awaited."""
     if episode.state == "pending":
         return [f"fires in {max(0.0, alert.hold.lo_vs - (now - episode.begun[1]) * scale):.0f} s"]
     firing, resolved = episode.firing, episode.resolved
@@ -158,7 +158,7 @@ def promised_next(progress: Progress, alert: PlannedAlert, now: float) -> list[s
 def _notice(notice: Notice) -> Text:
     what = clean(notice.subject or f"{notice.integration}, {len(notice.alerts)} alert(s), {notice.status}")
     clock = time.strftime("%H:%M:%S", time.localtime(notice.sent[1]))
-    return Text(f"  {clock} {clean(notice.receiver or 'nobody')} ({notice.integration}): {what}")
+    return Text(f"  {clock} {clean(notice.receiver or 'unknown')} ({notice.integration}): {what}")
 
 
 class PlainLines:
@@ -204,7 +204,7 @@ class PlainLines:
                 rest = " ".join(v for k, v in sorted(event.labels.items()) if k not in ("alertname", "severity"))
                 return f"alert {event.labels.get('alertname')} {event.state} [{rest}]"
             case Notice():
-                return f"notice at {event.receiver or 'nobody'} ({event.integration}): {event.subject or event.status}"
+                return f"notice at {event.receiver or 'unknown'} ({event.integration}): {event.subject or event.status}"
             case Stranger():
                 return f"{event}"
             case Equipment(state="down"):

@@ -92,10 +92,10 @@ def plan_view(plan: Plan) -> RenderableType:
         bound = seconds(planned.at_most_vs) if planned.at_most_vs else ""
         what, target = clean(describe(planned.step)), clean(_targets(planned.faults))
         steps.add_row(clean(planned.step.name), what, target, bound)
-    steps.add_row("end", "undo whatever is in force, newest first", "", seconds(plan.end_vs) if plan.end_vs else "")
+    steps.add_row("end", "undo every fault in force, newest first", "", seconds(plan.end_vs) if plan.end_vs else "")
     steps.add_row("tail", "look on, so that late differs from never", "", seconds(plan.tail_vs))
     unseen = dict.fromkeys(one for alert in plan.alerts for one in alert.unwitnessed)
-    said = [*plan.warnings, *(f"{one} will be UNKNOWN: nobody sees whether it delivers" for one in unseen)]
+    said = [*plan.warnings, *(f"{one} will be UNKNOWN: no witness sees whether it delivers" for one in unseen)]
     warnings = [Text(f"warning: {paragraph(warning)}", style="yellow") for warning in said]
     return Group(head, Text(load), Text(""), steps, Text(""), _windows(plan), *warnings)
 
@@ -157,7 +157,7 @@ def _windows(plan: Plan) -> RenderableType:
 
 
 def hops_of(alert: PlannedAlert) -> list[tuple[str, Window]]:
-    """What is judged of an alert, in the order in which it happens: receiver, window."""
+    """The hops of an alert in the order in which they happen: (receiver or "", window)."""
     hops = [("", alert.detect), ("", alert.hold)]
     hops += [(n.to, n.notify) for n in alert.notices if n.ask.mode != "never"]
     hops.append(("", alert.clear))

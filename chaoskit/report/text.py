@@ -19,7 +19,7 @@ def paragraph(text: str) -> str:
 
 
 def shortened(text: str, most: int = 240) -> str:
-    """The text, cut where it is longer than anybody reads in passing."""
+    """The text, cut to `most` characters; the last one is then an ellipsis."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
@@ -61,7 +61,7 @@ def _ordinal(number: int) -> str:
 
 
 def observed(interval: Interval | None) -> str:
-    """What was observed: one figure where it is sharp to a tenth, else both ends."""
+    """An observed interval in seconds: one figure if its ends are within 0.15 s, else both; `not seen` for None."""
     if interval is None:
         return "not seen"
     a, b = interval

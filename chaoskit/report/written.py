@@ -60,13 +60,13 @@ def judge(path: Path, html: Path | None = None, before: Verdict | None = None) -
 
 
 def read_verdict(folder: Path) -> Verdict | None:
-    """What `judge_folder` wrote; None where there is none that can be read."""
+    """The verdict that `judge_folder` wrote; None where it is missing or unreadable."""
     with contextlib.suppress(OSError, msgspec.DecodeError):
         return msgspec.json.decode(read_regular(folder / VERDICT, HISTORY), type=Verdict)
     return None
 
 
 def read_checklists(folder: Path) -> list[Checklist]:
-    """What `judge_folder` wrote; empty where there is none."""
+    """The checklists that `judge_folder` wrote; empty where the file is missing."""
     file = folder / CHECKLIST
     return msgspec.json.decode(read_regular(file, HISTORY), type=list[Checklist]) if file.exists() else []

@@ -200,7 +200,7 @@ def test_what_is_waived_must_be_there(case: Case) -> None:
 
 
 @pytest.mark.parametrize(
-    ("confirm", "said"), [("", "nobody has confirmed it"), ("production", "--confirm says production")]
+    ("confirm", "said"), [("", "--confirm is missing"), ("production", "--confirm says production")]
 )
 def test_only_the_environments_own_name_confirms(case: Case, confirm: str, said: str) -> None:
     plan = case.plan()[0]

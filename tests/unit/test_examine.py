@@ -288,7 +288,7 @@ def test_a_role_without_processes_is_missing() -> None:
     nobody = Attached("http://127.0.0.1:1", "http://127.0.0.1:1", "http://127.0.0.1:1", "staging")
     found = look(nobody, handles)
     assert found["role worker"].state == "missing"
-    assert "nobody listens there" in found["prometheus"].detail
+    assert "no program listens on this port" in found["prometheus"].detail
 
 
 def test_a_clock_is_only_called_wrong_when_it_certainly_is() -> None:

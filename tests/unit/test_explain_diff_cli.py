@@ -167,7 +167,7 @@ def test_single_files_are_compared_with_the_rest_given_for_both(
     [
         (["old"], "1 paths were given"),
         (["old", "missing"], "missing"),
-        (["old", "odd.yml"], "cannot be told what it is"),
+        (["old", "odd.yml"], "its keys fit no single kind of file"),
         (["old", "broken"], "broken/rules.yml"),
         (["--base", "HEAD", "old"], "is in no git repository"),
         (["--base", "--output=x", "old"], "is not a revision"),

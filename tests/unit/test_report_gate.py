@@ -144,7 +144,7 @@ def test_a_gate_is_compared_with_an_earlier_one(tmp_path: Path) -> None:
             (one.folder / "verdict.json").write_bytes(to_json(one.verdict))
         found = index(folder, outcomes, ExitCode.FAIL, old=read_gate(old) if folder == new else None)
     said = " ".join(found.text.split())
-    assert "What changed since old" in said
+    assert "Changes since old" in said
     assert "played: d no yes" in said
     assert "played: c yes no" in said
     assert "worse a verdict PASS FAIL" in said

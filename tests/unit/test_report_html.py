@@ -277,7 +277,7 @@ def test_peoples_notes_are_merged_by_time_and_nothing_in_them_breaks_out(tmp_pat
     assert read_notes(tmp_path / "nowhere") == []
     found = read_page(page(kept, verify(kept), written=notes))
     said = " ".join(found.text.split())
-    assert said.index("the pager rang at ") < said.index("What was done")
+    assert said.index("the pager rang at ") < said.index("Steps and faults")
     assert clean(EVIL) in found.text
 
 
@@ -313,7 +313,7 @@ def test_two_runs_are_compared_by_results_and_by_times_that_certainly_moved() ->
     gone = msgspec.structs.replace(kept, rows=kept.rows[1:])
     assert [(one.new, one.worse) for one in changes(kept, gone)] == [("not promised", None)]
     found_ = read_page(page(recorded("notified-late"), late, before=kept))
-    assert "What changed since" in " ".join(found_.text.split())
+    assert "Changes since" in " ".join(found_.text.split())
     assert "Nothing: every result is the same" in read_page(page(recorded("kept"), kept, before=kept)).text
 
 
@@ -360,7 +360,7 @@ def test_equipment_that_was_not_there_has_a_lane(name: str, what: str) -> None:
 
 
 def test_a_run_without_a_step_and_one_that_may_raise_nothing_have_pages_too() -> None:
-    assert "nobody heard of anything" in rendered(recorded("quiet")).text
+    assert "no receiver got a notice" in rendered(recorded("quiet")).text
     assert "Stray is firing" in rendered(recorded("already-firing")).text
 
 
@@ -450,7 +450,7 @@ def test_a_part_that_cannot_be_drawn_does_not_cost_the_others(monkeypatch: pytes
     monkeypatch.setattr(html, "expected_groups", broken)
     found = rendered(recorded("kept"))
     assert NOT_DRAWN in found.text
-    assert "What was done" in found.text
+    assert "Steps and faults" in found.text
 
 
 def test_a_long_history_stays_a_page_that_can_be_opened() -> None:
@@ -538,9 +538,9 @@ def test_verify_compares_with_another_run_on_the_terminal_the_page_and_as_markdo
     out = tmp_path / "page.html"
     assert run(["verify", new, "--compare", old, "--html", str(out)]) is ExitCode.FAIL
     said = capsys.readouterr().out
-    assert f"What changed since {recorded('kept').header.run_id}" in said
+    assert f"Changes since {recorded('kept').header.run_id}" in said
     assert re.search(r"worse +verdict +PASS +FAIL", said)
-    assert "What changed since" in " ".join(read_page(out.read_bytes()).text.split())
+    assert "Changes since" in " ".join(read_page(out.read_bytes()).text.split())
     assert run(["verify", new, "--compare", old, "--format", "markdown"]) is ExitCode.FAIL
     assert "| worse | verdict | PASS | FAIL |" in capsys.readouterr().out
     assert run(["verify", new, "--compare", str(tmp_path / "nowhere")]) is ExitCode.USAGE

@@ -131,7 +131,7 @@ def retention(facts: Facts) -> Iterator[Said]:
 
 
 def _retention(text: str, file: str) -> tuple[float, Place] | None:
-    """Seconds and place of storage.tsdb.retention.time (read by Prometheus 3.8 and later); None if unset, unreadable."""
+    """Seconds and place of storage.tsdb.retention.time (Prometheus 3.8 and later read it); None if unset or invalid."""
     try:
         node = read(text, file)
         for key in ("storage", "tsdb", "retention", "time"):
