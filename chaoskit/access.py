@@ -95,7 +95,7 @@ def file_of(name: str, place: Place | None) -> Path:
 def trouble(error: Exception) -> str:
     """Why an endpoint gave no answer, in a few words that do not differ from one failure to the next."""
     if isinstance(error, requests.exceptions.SSLError):
-        return f"no trust in its certificate: {_why_untrusted(error)}"
+        return f"its certificate is not trusted: {_why_untrusted(error)}"
     if isinstance(error, requests.Timeout):
         return "no answer in time"
     if isinstance(error, requests.ConnectionError):
@@ -110,7 +110,7 @@ def _why_untrusted(error: Exception) -> str:
         cause = reason if isinstance(reason, Exception) else None
     if isinstance(cause, ssl.SSLCertVerificationError):
         return str(cause.verify_message)
-    return str(cause.reason) if isinstance(cause, ssl.SSLError) and cause.reason else "it speaks no TLS that we know"
+    return str(cause.reason) if isinstance(cause, ssl.SSLError) and cause.reason else "its answer is no valid TLS"
 
 
 class _Credentials(AuthBase):

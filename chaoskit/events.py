@@ -363,7 +363,7 @@ class Stranger(Event, frozen=True, kw_only=True, tag="stranger"):
 
     def __str__(self) -> str:
         door = f"the door of {self.receiver} ({self.integration})" if self.receiver else "no door"
-        return f"{self.sink} refused {self.count} from strangers, at {door}: {self.reason}"
+        return f"{self.sink} refused {self.count} messages of foreign senders, at {door}: {self.reason}"
 
 
 class LoadWindow(Event, frozen=True, kw_only=True, tag="load"):

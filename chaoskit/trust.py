@@ -88,7 +88,7 @@ def open_own(path: Path, flags: int = os.O_RDONLY, *, once: bool = False) -> int
         if _open_to_others(found):
             raise Distrusted(path, "other users may write to it")
         if once and found.st_nlink > 1:
-            raise Distrusted(path, "it has another name elsewhere")
+            raise Distrusted(path, "it has a second hard link")
     except OSError:
         os.close(fd)
         raise

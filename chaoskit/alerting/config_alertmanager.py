@@ -179,7 +179,7 @@ def _route(reading: Reading, node: Node, path: tuple[int, ...], above: Route, na
     written = reading.get(node, "group_by")
     if written is not None and written.kind == "sequence" and not written.items and above.group_by != ():
         message = "'group_by: []' inherits up to Alertmanager 0.28, and groups by nothing in 0.33"
-        reading.puzzle(written.place, message, "write what is meant", _receivers(own.receiver, children), True)
+        reading.puzzle(written.place, message, "list labels, or remove it", _receivers(own.receiver, children), True)
     return replace(own, children=children)
 
 

@@ -67,7 +67,7 @@ def scale(expr: str, k: Scale, *, instants: Collection[str] = ()) -> str:
     except RecursionError:
         raise CannotScale("nesting", "the expression is nested too deeply to be followed") from None
     if found != seen.inserted:
-        raise CannotScale("expression", f"the check of the result found {found} where {seen.inserted} was meant")
+        raise CannotScale("expression", f"chaoskit compressed it wrongly: inserted {found}, expected {seen.inserted}")
     return text
 
 

@@ -114,7 +114,7 @@ def _without_factor(old: Expr, new: Expr, factor: Fraction) -> Expr:
         found *= number
         inner = inner.left
     if found != factor:
-        raise CannotScale("expression", f"the check of the result found a factor of {found} where {factor} belongs")
+        raise CannotScale("expression", f"chaoskit compressed it wrongly: factor {found}, expected {factor}")
     return inner.left if inner.kind == "parentheses" != old.kind else inner
 
 
@@ -130,4 +130,4 @@ def _factor(node: Expr) -> Fraction | None:
 
 def _differs(old: Expr, new: Expr) -> CannotScale:
     slim = [replace(node, children=()) for node in (old, new)]
-    return CannotScale("expression", f"the check of the result found {slim[1]} where {slim[0]} belongs")
+    return CannotScale("expression", f"chaoskit compressed it wrongly: holds {slim[1]}, expected {slim[0]}")

@@ -280,7 +280,7 @@ class Rewriting:
         if name in meaning.COUNTING:
             return self.built(node, children, Kind.PLAIN)
         if name not in meaning.PLAIN_ONLY and name not in PER_SECOND:
-            raise CannotScale(f"{name}()", "nothing is known of what this function does with time")
+            raise CannotScale(f"{name}()", "chaoskit does not know how this function depends on time")
         if any(seen.kind is Kind.INSTANT for seen in children):
             raise CannotScale(f"{name}()", "it is applied to instants of the real clock, which do not scale through it")
         seen = self.built(node, children, Kind.PLAIN)

@@ -47,7 +47,7 @@ def words(source: str) -> list[Token]:
     while at < len(source):
         match = (_IN_BRACKETS.match(source, at) if brackets else None) or _PATTERN.match(source, at)
         if match is None:
-            raise CannotScale("syntax", f"{source[at : at + 20]!r} is no PromQL word")
+            raise CannotScale("syntax", f"{source[at : at + 20]!r} is no token of PromQL")
         form = match.lastgroup or ""
         if form != "space":
             found.append(Token(form, match[0], at, match.end()))
@@ -145,7 +145,7 @@ class _Reader:
 
     def need(self, text: str) -> Token:
         if self.here.text != text:
-            raise CannotScale("syntax", f"'{text}' expected where {self.here.text or 'the end'!r} stands")
+            raise CannotScale("syntax", f"expected '{text}', found {self.here.text or 'the end'!r}")
         return self.take()
 
     def expression(self, level: int = 1) -> Node:
@@ -210,7 +210,7 @@ class _Reader:
 
     def length(self) -> Token:
         if self.here.form not in ("duration", "number"):
-            raise CannotScale("syntax", f"a duration expected where {self.here.text or 'the end'!r} stands")
+            raise CannotScale("syntax", f"expected a duration, found {self.here.text or 'the end'!r}")
         return self.take()
 
     def instant(self, node: Node) -> Node:
@@ -238,7 +238,7 @@ class _Reader:
             self.take()
             return Node(Form.STRING, token.start, token.end)
         if token.form != "name":
-            raise CannotScale("syntax", f"an expression expected where {token.text or 'the end'!r} stands")
+            raise CannotScale("syntax", f"expected an expression, found {token.text or 'the end'!r}")
         following = self.after.text.lower()
         if token.text.lower() in AGGREGATIONS and following in ("(", "by", "without"):
             return self.aggregate()
@@ -294,7 +294,7 @@ def read(source: str) -> Node:
     reader = _Reader(source)
     node = reader.expression()
     if reader.here.form != "end":
-        raise CannotScale("syntax", f"nothing expected where {reader.here.text!r} stands")
+        raise CannotScale("syntax", f"expected the end, found {reader.here.text!r}")
     return node
 
 

@@ -33,8 +33,8 @@ def read_alerting(reading: Reading, alerting: Node) -> tuple[Relabel, ...]:
     own = [(node, _read(reading, node)) for node in reading.mappings(alerting, "alertmanagers", "an Alertmanager")]
     node, steps = own[0] if own else (alerting, ())
     if len({tuple(replace(step, place=node.place) for step in each) for _, each in own}) > 1:
-        message = "alert_relabel_configs of the Alertmanagers differ: which labels this one's alerts have is not known"
-        reading.puzzle(node.place, message, "show a Prometheus configuration with the one whose routes these are")
+        message = "the alert_relabel_configs of the Alertmanagers differ, so the labels of sent alerts are unknown"
+        reading.puzzle(node.place, message, "give a configuration with only the Alertmanager of these routes")
     return (*_read(reading, alerting), *steps)
 
 

@@ -115,7 +115,7 @@ def _query_text(words: list[str], at: int) -> tuple[int, bool]:
             return first, False
         if words[first] == "printf" and _is_string(words[first + 1]):
             return first + 1, True
-    raise CannotScale("query in a template", "its expression is put together while the template runs")
+    raise CannotScale("query in a template", "the template builds its expression while it runs")
 
 
 def _is_string(word: str) -> bool:

@@ -153,7 +153,7 @@ def _play(
     coverage = covered(config, proofs, standing)
     ran = {one.candidate.name for one in outcomes}
     members = [one for stack in schedule.stacks for one in stack.members]
-    left_out = [*not_chosen, *(left(one, "the gate ended before it began") for one in members if one.name not in ran)]
+    left_out = [*not_chosen, *(left(one, "the gate ended before that") for one in members if one.name not in ran)]
     print_to(screen, gate_view(outcomes, coverage, known, left_out))
     keep(outcomes)
     codes = [ExitCode(one.exit_code) for one in outcomes]

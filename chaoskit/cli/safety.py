@@ -27,7 +27,7 @@ from chaoskit.trust import distrust, real_folder
 @click.command("heal")
 @click.argument("run", metavar="[RUN_DIR]", required=False, type=click.Path(path_type=Path))
 @click.option("--all", "everything", is_flag=True, help="Every run that is noted on this machine, and all in --out.")
-@click.option("--trust", is_flag=True, help="Also do what a journal says that no note of yours names.")
+@click.option("--trust", is_flag=True, help="Also undo faults of a journal that your run registry does not name.")
 @OUT
 def heal_command(run: Path | None, everything: bool, trust: bool, out: Path) -> ExitCode:
     """Undo what a run's journal shows as not undone: after a crash, a power cut or a reboot, as often as you like."""
@@ -65,7 +65,7 @@ def status_command(out: Path) -> ExitCode:
     for line in found.others:
         say(f"foreign {line}; left alone")
     for note, held in found.locks:
-        how = f"held for {note.age_s:.0f} s" if held else "left behind; the next run on it heals first"
+        how = f"held for {note.age_s:.0f} s" if held else "left behind, its process is gone; the next run heals first"
         say(f"lock    {note.target}  process {note.owner.pid}, {how}  {', '.join(note.folders)}")
     if found.blocked:
         say(f"stopped since {found.blocked}; chaoskit unlock allows runs again")
@@ -76,7 +76,7 @@ def status_command(out: Path) -> ExitCode:
 
 @click.command("stop")
 @click.option("--grace", type=Number(0, 600), default=30.0, show_default=True, help="Real seconds to end in.")
-@click.option("--reason", default="", help="For those who wonder why nothing runs.")
+@click.option("--reason", default="", help="The reason; refused runs show it.")
 @OUT
 def stop_command(grace: float, reason: str, out: Path) -> ExitCode:
     """End every run on this machine, undo everything, and let none begin until `chaoskit unlock`."""
@@ -123,7 +123,7 @@ def _unhealed(folder: Path) -> Healed:
         ledger = read_standing(folder, obeyed=True)
     except OSError as error:
         return Healed(folder, trouble=(f"its journal cannot be read: {error.strerror}",), damaged=True)
-    why = f"no note of yours names this run, so nothing was done; to do it: chaoskit heal {quote(str(folder))} --trust"
+    why = f"your registry lacks this run, so nothing was undone; to do it: chaoskit heal {quote(str(folder))} --trust"
     faults = [Undone(one, False, _what_it_does(one, ledger, folder)) for one in ledger.standing.values()]
     trouble = [f"{ledger.damaged} lines of its journal are damaged"] if ledger.damaged else []
     return Healed(folder, tuple(faults), (*trouble, *([why] if faults else [])), bool(ledger.damaged))
@@ -139,7 +139,7 @@ def _what_it_does(fault: Invoke, ledger: FaultLedger, folder: Path) -> str:
 
 def _heal_one(folder: Path, noted: set[Path], trust: bool) -> Healed:
     if why := distrust(folder, JOURNAL):
-        raise Refused(Problem(Place(str(folder)), f"this run is not to be believed: {why}", "heal it as its owner"))
+        raise Refused(Problem(Place(str(folder)), f"the run's files are not trusted: {why}", "heal it as its owner"))
     if not (folder / JOURNAL).exists():
         raise BadInput(
             Problem(Place(str(folder)), f"no run's folder: there is no {JOURNAL} in it", "see: chaoskit status")
@@ -149,7 +149,7 @@ def _heal_one(folder: Path, noted: set[Path], trust: bool) -> Healed:
     real = folder.resolve()
     if real not in noted and not trust and (asked := _unhealed(real)).faults:
         said = [Problem(None, f"{_fault_line(one.fault)}: {one.detail}") for one in asked.faults]
-        last = Problem(Place(str(folder)), "no note of yours names this run, so nothing was done", "to do it: --trust")
+        last = Problem(Place(str(folder)), "your registry lacks this run, so nothing was undone", "add --trust")
         raise Refused([*said, last])
     return _heal_by_hand(real)
 

@@ -103,18 +103,18 @@ def _silence(
             if best is None or len(found.failed) > len(best[0].failed):
                 best = (found, kind)
     if not kinds:
-        say(f"{one.name}: latencies are not searched for a month that is missed in silence")
+        say(f"{one.name}: a level on latency is not searched for months that are missed without an alert")
         return ExitCode.PASS
     if best is None or not silent.holds(*best, mine):
         say(f"{one.name}: no month that is missed in silence was found within {silent.SEARCH_S:g} s")
         return ExitCode.PASS
     promtool = checkers(versions_of(yours)).get("promtool")
     if promtool is None or promtool.path is None:
-        say(f"{one.name}: {best[0]}: by counting, no alert fires; promtool is not there to prove it")
+        say(f"{one.name}: {best[0]}: chaoskit counts no alert; promtool, missing here, could prove it")
         return ExitCode.UNKNOWN
     where = folder / one.name
     where.mkdir(exist_ok=True)
-    say(f"{one.name}: {best[0]}, found by counting; promtool is asked, which takes a while")
+    say(f"{one.name}: {best[0]}, found by chaoskit's count; promtool now proves it, which may take minutes")
     documents = silent.documents_of(*best, config, mine)
     try:
         refuted = silent.prove(promtool.path, silent.rules_of(config, mine), documents, where)
@@ -126,7 +126,7 @@ def _silence(
         return ExitCode.PASS
     said = f"{one.name}: a month can be missed in silence: {best[0]}; promtool finds no alert firing ({where})"
     if closed:
-        say(f"{said}; {', '.join(closed)} tells of it, where chaoskit sla serve-metrics feeds it")
+        say(f"{said}; {', '.join(closed)} would fire, if chaoskit sla serve-metrics feeds Prometheus")
         return ExitCode.PASS
     say(f"{said}; add an alert on {BUDGET}, as in the bundle's part sla")
     return ExitCode.FAIL

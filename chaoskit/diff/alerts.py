@@ -202,7 +202,7 @@ class Alerts:
             ways[0].certain and ways[1].certain and Answer.MAYBE not in sent
         ):
             rule = after.rule
-            what = f"whether {rule.alert} goes where it went: that hangs on labels of its series, and the routes differ"
+            what = f"whether {rule.alert} reaches the same receivers: routes differ, and labels of its series decide"
             self.doubts.append(Doubt(what, self._new.config.route.place))
 
     def _written_as(self, name: str) -> tuple[str, str]:

@@ -50,10 +50,10 @@ def send_canary(target: Attached, alertmanager: Endpoint, witness: WitnessClient
     try:
         hearing = who_hears(target, original)
     except BadInput as error:
-        return Checked(WHAT, "missing", f"not sent: its route cannot be told, {error.problems[0]}", "")
+        return Checked(WHAT, "missing", f"not sent: its route cannot be read: {error.problems[0]}", "")
     if hearing != (RECEIVER,):
         people = ", ".join(hearing)
-        return Checked(WHAT, "missing", f"not sent: its route is not loaded, it would go to {people}", mend)
+        return Checked(WHAT, "missing", f"not sent: its route is not loaded, so it would reach {people}", mend)
     identity = uuid.uuid4().hex
     labels = labels_of_canary(target, identity)
     try:
@@ -90,5 +90,5 @@ def _heard(witness: WitnessClient, identity: str, status: str, since: float) -> 
 
 
 def _alert(labels: dict[str, str]) -> dict[str, object]:
-    annotations = {"summary": "chaoskit doctor looks whether the way to the witness is open; nothing is wrong"}
+    annotations = {"summary": "chaoskit doctor tests the way to the witness; this alert is no incident"}
     return {"labels": labels, "annotations": annotations}

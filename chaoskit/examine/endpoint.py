@@ -104,12 +104,12 @@ class Endpoint:
 def _refused(name: str, url: str, path: str, status: int) -> tuple[str, str]:
     access = f"access: {{{name}: {{username: USER, password_file: FILE}}}} of the profile, or bearer_file"
     if status == requests.codes.unauthorized:
-        return f"{url} asks who we are, or does not know our credentials (401)", access
+        return f"{url} wants credentials, or does not accept those of the profile (401)", access
     if status == requests.codes.forbidden:
-        return f"{url} knows us and does not let us in (403)", f"{access}, or rights for that user"
+        return f"{url} refuses this user access (403)", f"{access}, or rights for that user"
     if status == requests.codes.not_found:
         return f"{url} has nothing at {path or '/'} (404)", f"{name}: URL of the profile, with its path prefix"
-    return f"{url} answers with status {status}", f"see the log of what runs there; {name}: URL of the profile"
+    return f"{url} answers with status {status}", f"see its log, or correct {name}: URL of the profile"
 
 
 def _trouble(error: requests.RequestException) -> str:
@@ -125,4 +125,4 @@ def _mend(name: str, error: requests.RequestException) -> str:
         return f"access: {{{name}: {{ca_file: FILE}}}} of the profile, or http:// where it speaks no TLS"
     if name == "witness":
         return "start it: chaoskit witness serve"
-    return f"start it, or mend {name}: URL of the profile"
+    return f"start it, or correct {name}: URL of the profile"

@@ -100,7 +100,7 @@ def _environment(target: Attached) -> Iterator[Problem]:
     try:
         wrong, _ = wrong_environment(Endpoint(target, "metrics").get("").text, target)
     except ValueError as error:
-        yield Problem(target.place, f"{target.metrics} is no page of metrics: {error}"[:400], "name the page itself")
+        yield Problem(target.place, f"{target.metrics} is no page of metrics: {error}"[:400], "correct metrics: URL")
         return
     if wrong:
         hint = "is this the system that you mean? Name its own label and value"
@@ -124,7 +124,7 @@ def _unled(plan: Plan, target: Attached, original: str) -> Iterator[Problem]:
     try:
         lacking = led(original, receivers).lacking
     except ValueError as error:
-        yield Problem(target.place, f"{target.alertmanager}/api/v2/status: {error}", "is this its address?")
+        yield Problem(target.place, f"{target.alertmanager}/api/v2/status: {error}", "check alertmanager: URL")
         return
     if lacking:
         message = f"{target.alertmanager} does not tell the witness what it tells {', '.join(lacking)}"

@@ -89,7 +89,7 @@ def knows_alertmanager(endpoint: Endpoint, target: Attached) -> Checked:
     # By another name it may be the same: that cannot be told from here.
     theirs = ", ".join(_without_path(url) for url in active[:_NAMED])
     said = f"it sends to {theirs}, the profile names {target.alertmanager}"
-    return Checked(what, "warning", said, "is it the same? Otherwise mend alertmanager: URL of the profile")
+    return Checked(what, "warning", said, "if it is another one, correct alertmanager: URL of the profile")
 
 
 def scrapes(endpoint: Endpoint, target: Attached) -> Checked:
@@ -196,7 +196,7 @@ def compare_routes(
         there = load_texts({**rest, name: original})
     except BadInput as error:
         message = f"what {where} has loaded could not be compared: {error.problems[0]}"
-        yield Problem(None, message, "a run whose routes are not known to be these would prove nothing")
+        yield Problem(None, message, "correct it there: without known routes a run proves nothing")
         return
     known = {each.problem.message for each in plan.config.not_understood}
     for puzzle in replace(plan, config=replace(plan.config, not_understood=there.not_understood)).puzzles:

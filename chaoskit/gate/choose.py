@@ -56,7 +56,7 @@ def candidates(wanted: Wanted, shared: Asked, record: Record) -> tuple[list[Cand
         try:
             path = find_scenario(name)
             if files.setdefault(path.stem, path) != path:
-                what = f"it has one name with {files[path.stem]}"
+                what = f"it has the same name as {files[path.stem]}"
                 raise BadInput(Problem(Place(str(path)), what, "rename one, or give each a gate of its own"))
         except BadInput as error:
             problems += error.problems

@@ -66,9 +66,7 @@ def _alert(explanation: Explanation) -> Iterator[RenderableType]:
 
 
 def _none_certain(heard: tuple[Heard, ...]) -> str:
-    return (
-        "From fault to phone: labels decide, see below" if heard else "From fault to phone: never, no receiver is told"
-    )
+    return "From fault to phone: labels of the series decide" if heard else "From fault to phone: never, no receiver"
 
 
 def _facts(explanation: Explanation) -> RenderableType:
@@ -159,7 +157,7 @@ def _muted(muted: MutedBy) -> Text:
     line.stylize("not bold dim", len(line.plain) - len(line.plain.rpartition("\n")[2]))
     if muted.too_late:
         line.append(
-            "\n  too late for the first notice where both begin together: that is out before", style="yellow not bold"
+            "\n  too late if both begin together: the first notice is sent before it fires", style="yellow not bold"
         )
     return line
 
@@ -214,12 +212,12 @@ def _assumptions(explanation: Explanation) -> Iterator[RenderableType]:
     for name, value in subject.assumed.items():
         yield Text(f"{clean(name)}={clean(value)} from external_labels, since its series bring no {clean(name)}")
     if subject.alert.sent is not Answer.YES:
-        verb = "drop it" if subject.alert.sent is Answer.NO else "drop it where labels say so that only the series know"
+        verb = "drop it" if subject.alert.sent is Answer.NO else "may drop it: labels of its series decide"
         yield Text(f"alert_relabel_configs {verb} ({subject.alert.steps[0].place})", style="yellow")
     if explanation.open_labels:
         names = ", ".join(explanation.open_labels)
         example = f"{explanation.open_labels[0]}=..."
-        yield Text(f"left open, since only the series know: {clean(names)}. Say {clean(example)} to fix one")
+        yield Text(f"not known without the series: {clean(names)}. Give {clean(example)} to fix one")
     if explanation.others:
         yield Text(f"{explanation.others} other rule(s) of this name cannot carry the labels given")
     for part in explanation.missing:

@@ -113,14 +113,14 @@ def _faults(history: History, axis: Axis, evidence: Evidence) -> Iterator[Lane]:
 
 def _equipment(axis: Axis, evidence: Evidence) -> list[Lane]:
     found: dict[str, list[Bar]] = {}
-    for outages, what in ((evidence.outages, "down"), (evidence.unanswered, "answered no look")):
+    for outages, what in ((evidence.outages, "down"), (evidence.unanswered, "gave no answer")):
         for one in outages:
             span = (one.begin, axis.until if one.end is None else one.end)
             if axis.shows(span):
                 detail = f": {one.detail}" if one.detail else ""
                 title = shortened(f"{one.equipment} {what} {axis.at(one.begin)}{detail}")
                 found.setdefault(one.equipment, []).append(axis.bar(span, "blind", title, what))
-    return [Lane(f"{name} was not there", bars) for name, bars in sorted(found.items())]
+    return [Lane(f"{name} unavailable", bars) for name, bars in sorted(found.items())]
 
 
 def other_alerts(plan: Plan | None, axis: Axis, evidence: Evidence, owned: Iterable[int]) -> Group | None:
@@ -163,7 +163,7 @@ def life(axis: Axis, episode: Episode) -> list[Bar]:
     for what in ("pending", "firing", "resolved"):
         span = getattr(episode, what)
         if span is not None and axis.x(span[1]) - axis.x(span[0]) > 0.3:
-            title = f"{what} somewhere in {(span[1] - span[0]) * axis.scale:.1f} s"
+            title = f"{what} at an unknown instant within {(span[1] - span[0]) * axis.scale:.1f} s"
             bars.append(axis.bar(span, "maybe", title))
     return bars
 

@@ -219,7 +219,7 @@ def test_a_certificate_of_an_unknown_authority_is_not_trusted(tls: tuple[Path, P
     with proxied(Proxy({}), tls) as proxy, session_for(target(proxy.url), "prometheus") as session:
         with pytest.raises(requests.exceptions.SSLError) as caught:
             session.get(proxy.url, timeout=5)
-        assert trouble(caught.value) == "no trust in its certificate: self-signed certificate"
+        assert trouble(caught.value) == "its certificate is not trusted: self-signed certificate"
 
 
 @pytest.mark.parametrize(("password", "ok", "detail"), [(SECRET, True, ""), ("wrong", False, "status 401")])

@@ -87,7 +87,7 @@ def test_an_error_fails_and_says_where_what_why_and_what_to_do(
     assert "error   alerts/notification_windows.yml:10: ManyErrors is promised to web with repeat_interval 4h" in out
     assert "at alerts/alertmanager.yml:7 has 1h [promise-repeat]" in out
     assert f"why: {LINTS['promise-repeat'].why}" in out
-    assert "do:  make the two agree" in out
+    assert "do:  change the route or the promise" in out
 
 
 def test_in_a_clone_the_scenarios_here_are_checked_though_they_came_with_chaoskit(

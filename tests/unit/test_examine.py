@@ -169,7 +169,7 @@ def test_of_routes_that_cannot_be_read_it_is_not_said_that_one_is_missing(system
     fake, target = system
     fake.pages["/api/v2/status"]["config"]["original"] = shown(fake).replace("group_by:", "group_by: 1\n  was:", 1)
     line = look(target, canary=True)["canary"]
-    assert (line.state, "its route cannot be told" in line.detail) == ("missing", True)
+    assert (line.state, "its route cannot be read" in line.detail) == ("missing", True)
     assert "'group_by' is the number 1" in line.detail
     assert not fake.posted
 
@@ -248,7 +248,7 @@ def test_a_silence_that_mutes_a_promised_alert_is_named(
     assert look(target)["silences"].state == "ok"
 
 
-@pytest.mark.parametrize(("status", "said"), [(401, "asks who we are"), (403, "not let us in"), (500, "status 500")])
+@pytest.mark.parametrize(("status", "said"), [(401, "wants credentials"), (403, "refuses this"), (500, "status 500")])
 def test_who_is_not_let_in_is_told_the_setting(system: tuple[Fake, Attached], status: int, said: str) -> None:
     fake, target = system
     fake.status = status

@@ -152,7 +152,7 @@ def test_a_named_scenario_that_is_not_there_or_not_the_only_one_of_its_name_ends
     code, said = gate("foreign", "elsewhere/foreign.yml", "nowhere", "scenarios/gone.yml")
     assert code is ExitCode.USAGE
     assert "1 scenario in 1 stack" in said
-    assert "not played: elsewhere/foreign.yml (last passed: never): elsewhere/foreign.yml: it has one name with" in said
+    assert "not played: elsewhere/foreign.yml (last passed: never): elsewhere/foreign.yml: it has the same name" in said
     assert "not played: nowhere (last passed: never): no scenario is called 'nowhere'" in said
     assert "scenarios/gone.yml: no such file, so it is no scenario" in said
     code, said = gate("nowhere", "gone.yml")

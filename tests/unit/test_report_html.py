@@ -352,11 +352,11 @@ def test_what_held_an_alert_back_is_drawn_with_its_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "what"), [("prometheus-died", "prometheus was not there"), ("load-died", "load was not there")]
+    ("name", "what"), [("prometheus-died", "prometheus unavailable"), ("load-died", "load unavailable")]
 )
 def test_equipment_that_was_not_there_has_a_lane(name: str, what: str) -> None:
     assert what in rendered(recorded(name)).text
-    assert "was not there" not in rendered(recorded("kept")).text
+    assert "unavailable" not in rendered(recorded("kept")).text
 
 
 def test_a_run_without_a_step_and_one_that_may_raise_nothing_have_pages_too() -> None:

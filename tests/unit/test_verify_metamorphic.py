@@ -362,5 +362,5 @@ def test_what_strangers_said_is_counted_and_changes_no_row(name: str) -> None:
     before = verify(was)
     after = verify(with_events(was, [*was.events[:-1], *forged, was.events[-1]]))
     assert (after.rows, after.result, after.exit_code) == (before.rows, before.result, before.exit_code)
-    said = "mail-sink refused 5 from strangers, at the door of ops (email): no word; it counts for nothing"
+    said = "mail-sink refused 5 messages of foreign senders, at the door of ops (email): no word; it counts for nothing"
     assert after.notes == [*before.notes, said]

@@ -288,10 +288,10 @@ def test_queries_in_templates_are_compressed_where_they_stand(where: str, text: 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("{{ query $q }}", "put together while the template runs"),
-        ("{{ $q | query }}", "put together while the template runs"),
-        ('{{ query (printf $format "x") }}', "put together while the template runs"),
-        ('{{ query (print "rate(x" "[5m])") }}', "put together while the template runs"),
+        ("{{ query $q }}", "builds its expression while it runs"),
+        ("{{ $q | query }}", "builds its expression while it runs"),
+        ('{{ query (printf $format "x") }}', "builds its expression while it runs"),
+        ('{{ query (print "rate(x" "[5m])") }}', "builds its expression while it runs"),
         ('{{ query (printf "rate(x[%s])" "5m") }}', "syntax"),
         ('{{ query (printf "x %s y" "+") }}', "syntax"),
         ('{{ query "hour()" }}', "hour()"),

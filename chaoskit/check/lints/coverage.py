@@ -17,7 +17,7 @@ KINDS = {
     "receivers": ("untested-receiver", "A receiver at which no scenario expects a notice."),
     "inhibitions": ("untested-inhibition", "An inhibition that no scenario sees suppress an alert."),
 }
-_WHY = "It may not work, and that shows only in the night in which it matters."
+_WHY = "No run has shown that it works, so a mistake in it shows only in a real incident."
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,8 @@ _TOLD = (
     ),
     (
         "not-understood", Severity.WARNING, "programs", ("not-understood",),
-        "Something is newer than the programs here, or than this reader; or it is wrong, which is an error.",
-        "Nothing is said of what rests on it, and its neighbours are checked without it.",
+        "A part is not understood: it is newer than the programs here or than this reader; an error if it is wrong.",
+        "chaoskit does not judge what depends on it, and checks the rest without it.",
     ),
     (
         "template-fails", Severity.ERROR, "programs", ("amtool",),

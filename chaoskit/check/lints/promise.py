@@ -128,7 +128,7 @@ def promised_for(facts: Facts) -> Iterator[Said]:
                 f"{notice.alert} is promised for {format_duration(notice.for_s)}, and its rule at {place} says"
                 f" {format_duration(rule.for_s)}"
             )
-            yield Said(notice.place, message, "make the two agree")
+            yield Said(notice.place, message, "change the rule or the promise")
 
 
 @lint("promise-group-wait", Severity.ERROR, "promise", _ALL)
@@ -160,7 +160,7 @@ def differs(facts: Facts, key: str, promised: str, configured: str) -> Iterator[
                 f"{notice.alert} is promised to {notice.receiver} with {key} {format_duration(wanted)}, and"
                 f" {called(route)} at {place} has {format_duration(seconds)}"
             )
-            yield Said(notice.place, message, "make the two agree")
+            yield Said(notice.place, message, "change the route or the promise")
 
 
 def both(facts: Facts) -> Iterator[tuple[PromisedReceiver, Receiver]]:
@@ -187,7 +187,7 @@ def recipients(facts: Facts) -> Iterator[Said]:
         if said:
             place = facts.at(receiver.place, "email_configs")
             message = f"mails of {receiver.name} ({place}): {'; '.join(said)}"
-            yield Said(promised.place, message, "make the two agree")
+            yield Said(promised.place, message, "change the receiver or the promise")
 
 
 @lint("promise-resolved", Severity.ERROR, "promise", ("promise", "alertmanager"))
