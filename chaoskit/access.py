@@ -65,7 +65,7 @@ def access_data(target: Attached, endpoint: str) -> Any:
 
 
 def session_at(url: str, access: Access | None) -> requests.Session:
-    """The same for an address and how it is spoken to; raises BadInput."""
+    """A session for an address with these credentials; raises BadInput if they cannot be read."""
     session = _Loyal(url)
     if access is None:
         return session

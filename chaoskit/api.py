@@ -79,7 +79,7 @@ _LONGEST_S = 3600.0
 
 
 class CannotRun(RuntimeError):
-    """No verdict came of a run: what it said instead."""
+    """A run gave no verdict; the message is its output."""
 
 
 def load_scenario(scenario: str | Path) -> Scenario:

@@ -106,7 +106,7 @@ class EquipmentError(ChaoskitError):
         super().__init__(f"{equipment}: {message}" + (f" ({hint})" if hint else ""))
 
     def __reduce__(self) -> tuple[type[EquipmentError], tuple[str, str, str]]:
-        """By what it was made with, so that a child process can tell it."""
+        """Pickle it by its arguments, so that a child process can pass it on."""
         return type(self), self._said
 
 

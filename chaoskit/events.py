@@ -18,7 +18,7 @@ import msgspec
 SCHEMA = 2
 """Version of this set: the one that is written."""
 SCHEMAS = (1, 2)
-"""Those that are read; others are refused."""
+"""The versions that are read; others are refused."""
 
 Interval = tuple[float, float]
 Labels = dict[str, Annotated[str, msgspec.Meta(max_length=2**20)]]
@@ -42,7 +42,7 @@ class ExpectedTexts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExpectedQuiet(msgspec.Struct, frozen=True, kw_only=True):
-    """So many virtual seconds after the series began, a unit test expects no alert of the name; `place` says where."""
+    """A unit test expects no alert of this name `at_vs` virtual seconds after the series began; `place` says where."""
 
     alert: str
     at_vs: float
@@ -55,13 +55,13 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
     rules: list[str] | None = None
     """The rules that were loaded, each by its place and name; None: all."""
     owed: list[str] = []
-    """Expectations that break where a receiver has no integration; elsewhere that is only said."""
+    """Expectations that fail where a receiver has no integration; for others that is only a note."""
     doubts: dict[str, str] = {}
-    """By alert, why a template of its rule that fails says nothing of it."""
+    """The reason by alert why a failed template of its rule is no FAIL."""
     texts: list[ExpectedTexts] = []
     quiet: list[ExpectedQuiet] = []
     late_vs: float = 60.0
-    """By so much an evaluation may be later than a unit test's."""
+    """Virtual seconds by which an evaluation may be later than a unit test's."""
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,7 +100,7 @@ class Header(Event, frozen=True, kw_only=True, tag="header"):
     lingering: list[dict[str, str]] = []
     """Label sets of alerts that had fired on an attached target shortly before: their groups may have lived on."""
     set_aside: dict[str, str] = {}
-    """By expression: rules that no promtool here takes, and its words."""
+    """promtool's message by expression, for rules that every promtool here refuses."""
     doubts: list[str] = []
     """Questions that are not settled: refusals by a program older than the user's, settings unknown here."""
     beside: list[str] = []
@@ -272,11 +272,11 @@ class Processor(Event, frozen=True, kw_only=True, tag="processor"):
     used_s: dict[str, float]
     waited_s: dict[str, float]
     stopped: dict[str, list[str]] = {}
-    """By equipment, the names of processes that a signal had stopped at the end; nothing where all ran."""
+    """Names of processes that a signal had stopped at the end, by equipment; empty where all ran."""
 
 
 class Pressure(Event, frozen=True, kw_only=True, tag="pressure"):
-    """For how long, up to each instant, some program had to wait for a core: the kernel's own sum, in real seconds."""
+    """The kernel's sum of real seconds in which a program had to wait for a core, at several instants."""
 
     readings: list[Interval]
     """Instants with the sum at each; of equal sums in a row the first and the last."""
@@ -402,7 +402,7 @@ class LoadWindow(Event, frozen=True, kw_only=True, tag="load"):
     raised: dict[str, int] = {}
     """Exceptions of a locustfile's own code, by their place."""
     still: dict[str, float] = {}
-    """Of several processes of the generator those that stood still, with the share of the load that each bears."""
+    """Processes of a generator of several that stood still, with the share of the load of each."""
 
 
 class NameCounts(msgspec.Struct, frozen=True, array_like=True):

@@ -1,6 +1,6 @@
-"""Files as others left them: only regular ones are read, never more than a bound, and no FIFO keeps its reader waiting.
+"""Read foreign files safely: only regular files, at most so many bytes, and no FIFO blocks the reader.
 
-Whose they are does not matter here (see trust). A refused file raises an OSError that says why.
+Their owner does not matter here (see trust). A refused file raises an OSError that says why.
 
 Beside that, files of a run are for its own user alone under every umask; a file that the user named gets the usual
 mode.

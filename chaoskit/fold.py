@@ -93,7 +93,7 @@ class Episode:
 
     @property
     def state(self) -> Literal["pending", "firing", "resolved", "inactive"]:
-        """Where it stands; inactive where it ended without having fired."""
+        """Its latest state; inactive where it ended without having fired."""
         if self.resolved is not None:
             return "inactive" if self.firing is None else "resolved"
         return "pending" if self.firing is None else "firing"
@@ -186,9 +186,9 @@ class Fold:
         self.watches: list[Watch] = []
         self.processor: list[Processor] = []
         self.seen: dict[str, list[Interval]] = {}
-        """By observer: spans of real time in which nothing could have happened unnoticed."""
+        """Spans of real time, by observer, in which it would have seen every change."""
         self.pids: dict[str, str] = {}
-        """By equipment, the words in which it told its process, as `pid 12`."""
+        """The process of each equipment as it reported it, such as `pid 12`."""
         self._every_s = every_s or {}
         self._sent = sent
         self._ours = ours or self._ours_by_now
@@ -253,7 +253,7 @@ class Fold:
 
     @property
     def trouble(self) -> list[str]:
-        """For people: faults that failed, equipment that is down or silent, strangers at the sinks."""
+        """Sentences on faults that failed, equipment that is down or silent, and foreign senders at the sinks."""
         failed = [f"{event.fault}: {event.reason}" for event in self.faults.problems]
         return [*failed, *list(self._ailing.values())]
 
@@ -395,7 +395,7 @@ class Fold:
 
 
 def _instant(event: AlertState, every_s: float) -> Interval:
-    """Exact where the evaluation before is known to have said otherwise, else anywhere since that one."""
+    """The interval of a change: 1 ms wide if the evaluation before is known, else since the last known one."""
     end = event.at + PROMETHEUS_TICK_S
     if event.state == "pending" and event.active_at is not None:
         return (event.active_at, event.active_at + PROMETHEUS_TICK_S)

@@ -52,7 +52,7 @@ def up() -> None:
 
 
 def give_way() -> None:
-    """This process gives way for good: by its session, and by its own niceness where the kernel does not group so."""
+    """Lower this process's priority for good: its session's, and its own where the kernel does not group by session."""
     lower_own()
     os.nice(BY)
 

@@ -30,7 +30,7 @@ class History:
     events: tuple[AnyEvent, ...]
     torn: bool
     unread: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
-    """By an event's number, its fields that this chaoskit does not know."""
+    """Fields that this chaoskit does not know, by the event's number."""
 
     def of(self, kind: type[E]) -> Iterator[E]:
         """All events of one type, in order."""

@@ -70,7 +70,7 @@ def stopped(pid: int) -> bool:
 
 
 def age_s(pid: int) -> float:
-    """For how long a process has lived, by the clock that does not jump; raises as `ticks`."""
+    """Seconds since a process started, by the boot clock, which never jumps; raises as `ticks`."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks(pid) / os.sysconf("SC_CLK_TCK")
 
 
@@ -156,7 +156,7 @@ def _look(token: Token, key: tuple[object, ...], old: bool) -> Fate:
 
 
 def _compared(token: Token, old: bool) -> Fate:
-    """By /proc's word on the process that has the pid."""
+    """The fate by what /proc says of the process that has the pid now."""
     pid = int(token["pid"])
     try:
         if old:

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 def kinds_of(base: type[T], package: str, group: str, what: str) -> Mapping[str, type[T]]:
-    """By its `kind`, every concrete class derived from `base` in the modules of a package and in an entry point group.
+    """Every concrete class derived from `base` in a package's modules and an entry point group, by its `kind`.
 
     `what` is the word for one in messages. Raises BadInput with every plugin that cannot be used.
     """

@@ -1,4 +1,4 @@
-"""Markdown for comments on pull requests and summaries of jobs: what others wrote stays text, and it fits.
+"""Markdown for comments on pull requests and summaries of jobs: foreign text stays text, and the length is limited.
 
 Punctuation that means something is escaped; behind a sign that a forge links by (@name, #12, !3, ~label, https://)
 stands a character without width, so that no person is called and nothing is linked.

@@ -70,7 +70,7 @@ class ScenarioItem(pytest.Item):
         return str(super().repr_failure(excinfo))
 
     def reportinfo(self) -> tuple[Path, int, str]:
-        """Where it stands and what it is called."""
+        """The scenario's path and its name in pytest's report."""
         return self.path, 0, f"scenario: {self.name}"
 
 

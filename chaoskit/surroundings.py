@@ -35,7 +35,7 @@ _PROC = Path("/proc/self/stat")
 
 
 def lacking(error: BaseException) -> ChaoskitError | None:
-    """The error of ours that says what the machine or a path did not give; None where the error is of another kind."""
+    """The ChaoskitError that says what the machine or a path lacks; None for an error of another kind."""
     if isinstance(error, ChaoskitError):
         return error
     if sys.platform.startswith("linux") and not _PROC.exists():
@@ -68,7 +68,7 @@ def _nowhere() -> bool:
 
 
 def leave(file: Path, result: bytes, *, named: bool = False) -> None:
-    """Writes a result to its file; where that cannot be done it is said, and what was judged stays judged.
+    """Write a result to its file; a failure is logged and changes no verdict.
 
     One that a person `named` gets the mode that their own files have.
     """

@@ -116,7 +116,7 @@ def read_secret(path: Path) -> bytes:
 
 
 def distrust(folder: Path, name: str) -> str:
-    """Why a file in a folder, or its way, is not to be believed; empty where it is, or where there is none."""
+    """The reason not to trust a file or a folder above it; empty where both are trusted or the file is missing."""
     try:
         file = real_folder(folder) / name
         if not is_ours(uid := file.lstat().st_uid):

@@ -230,15 +230,15 @@ class _Texts:
             self._parts[part] = name
 
     def only(self, role: str) -> tuple[str, str]:
-        """Name and text of the role's file, for a first look; when it is read again, its problems are said."""
+        """Name and text of the role's first file, empty without one; the full reading reports its problems."""
         return next(iter(of_role(self.found, role)), ("", ""))
 
     def whole(self, place: Place) -> Place:
-        """The same place in the file itself."""
+        """The place in the whole file, of a place in one of its documents."""
         return Place(self._parts.get(place.file, place.file), place.line)
 
     def opened(self, problem: Problem) -> Problem:
-        """The same problem with its place as a path that can be opened from here."""
+        """The problem with its place as a path relative to the working folder."""
         if problem.place is None:
             return problem
         place = self.whole(problem.place)
@@ -298,7 +298,7 @@ def files_named(reading: Reading, folder: Path, patterns: Iterable[Node], taken:
 
 
 def templates_named(reading: Reading, folder: Path, patterns: Iterable[Node], taken: Collection[Path]) -> list[Path]:
-    """The same for templates, whose texts are kept: they must lie below the folder, links resolved.
+    """The files of template patterns; they must lie below the folder, links resolved, since their texts are kept.
 
     Otherwise a configuration could make chaoskit copy any file that its user may read.
     """

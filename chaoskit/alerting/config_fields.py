@@ -184,7 +184,7 @@ class Reading:
         return found
 
     def undefined(self, place: Place, what: str, name: str, defined: Iterable[str], where: str) -> None:
-        """A name that stands for nothing: the problem says where it should have been defined."""
+        """Report a name that is not defined, with the place that should define it."""
         names = tuple(defined)
         hint = nearest(name, names) or (f"defined there: {', '.join(names)}" if names else "none is defined there")
         self.say(place, f"{what} '{name}' is not defined in {where}", hint)

@@ -174,4 +174,4 @@ _ALL = (
 
 KINDS: Mapping[str, Integration] = {integration.kind: integration for integration in _ALL}
 SEND_RESOLVED = {kind: one.resolved for kind, one in sorted(KINDS.items())}
-"""By kind: what `send_resolved` is when it is not written."""
+"""The default of `send_resolved` by kind of integration."""

@@ -133,7 +133,7 @@ def is_scalar(node: Expr) -> bool:
 
 
 def _matching(side: LabelSet, other: LabelSet, node: Expr) -> LabelSet:
-    """This side's labels in a match: those that must agree are not there unless the other side can have them too."""
+    """This side's labels in a match; a label that must agree is dropped if the other side cannot have it."""
     if node.mode == "on":
         return side.drop(frozenset(label for label in node.labels if not other.may_have(label)))
     if other.only is not None:

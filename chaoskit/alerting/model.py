@@ -44,7 +44,7 @@ class Rule:
 
     @property
     def key(self) -> str:
-        """Where it stands, which tells it from every other, in other processes too."""
+        """Its place and name: unique in the configuration, and the same in every process."""
         return f"{self.place} {self.alert or self.record}"
 
 
@@ -256,7 +256,7 @@ class Promise:
     """`notification_windows.yml`: what people were told, apart from what the configuration happens to say."""
 
     notices: Mapping[tuple[str, str], PromisedNotice]
-    """By (alert, receiver)."""
+    """The promised notices by (alert, receiver)."""
     receivers: Mapping[str, PromisedReceiver]
     appears_s: Mapping[str, float] = field(default_factory=dict)
     """By alert: how long the service itself may take to show the condition in its metrics after the fault."""
@@ -299,7 +299,7 @@ class AlertConfig:
     relabels: tuple[Relabel, ...] = ()
     """The `alert_relabel_configs`, which change labels on their way to Alertmanager, after the external labels."""
     set_aside: Mapping[str, str] = field(default_factory=dict)
-    """By expression: rules that the programs do not take, and why; they are not in `rules` either."""
+    """The reason by expression for rules that promtool refuses; they are not in `rules`."""
     marked: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     """`sources` with marks that tell secrets apart, which mean nothing outside this process: only to be compared."""
 
@@ -333,7 +333,7 @@ class AlertConfig:
         return next((str(each) for each in self.not_understood if LOST_TEMPLATES in each.problem.message), "")
 
     def without(self, set_aside: Mapping[str, str]) -> AlertConfig:
-        """The same without the rules of these expressions, each with the reason why nothing can be said of it."""
+        """The configuration without the rules of these expressions; the reasons go to `not_understood`."""
         lost = [rule for rule in self.rules if rule.expr in set_aside]
         puzzles = (
             NotUnderstood(Problem(rule.place, why), (rule.alert or rule.record,), True, rule.expr, REFUSES in why)

@@ -1,4 +1,4 @@
-"""Compress a PromQL expression: what it said of k seconds it then says of one, and nothing else changes.
+"""Compress a PromQL expression: the result means for one second what the original means for k seconds.
 
 The setting: every duration of Prometheus and Alertmanager is divided by k, so that one real second is k virtual
 seconds. The target goes k times as fast and keeps its values; lengths that it reports are virtual seconds. Then

@@ -1,4 +1,4 @@
-"""The safety net: walk the original and the compressed expression side by side and allow only what was meant.
+"""The safety net: walk the original and the compressed expression side by side and allow only intended changes.
 
 Both texts are read by the published parser, which shares no code with the rewriting. Allowed are
 

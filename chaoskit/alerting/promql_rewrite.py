@@ -289,7 +289,7 @@ class Rewriting:
         return seen
 
     def raw(self, node: Node) -> Seen:
-        """An argument of which only the presence or the time counts: a metric by itself stays as it is.
+        """An argument of which only the presence or the time counts: a plain selector stays unchanged.
 
         absent() takes labels from a plain selector, timestamp() the sample's own time: neither survives a factor.
         """

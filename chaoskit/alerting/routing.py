@@ -65,7 +65,7 @@ def alert_labels(config: AlertConfig, rule: Rule, labels: Labels) -> dict[str, s
 
 
 def labels_of(config: AlertConfig, alert: str) -> list[dict[str, str]]:
-    """By rule of this name, the labels under which Alertmanager sees its alerts, those of their series left aside."""
+    """The labels of each rule of this name as Alertmanager sees them, without those of the series."""
     sent = (alert_labels(config, rule, {}) for rule in config.alert_rules(alert))
     return [labels for labels in sent if labels]
 

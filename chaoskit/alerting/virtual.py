@@ -101,7 +101,7 @@ def _scale_action(action: str, k: Fraction, instants: Collection[str]) -> str:
 
 
 def _query_text(words: list[str], at: int) -> tuple[int, bool]:
-    """Where the text of the query called at word `at` stands, and whether it is the format of a printf."""
+    """The index of the word with the query's text, and whether that is the format of a printf."""
     following = [*words[at + 1 : at + 4], "", "", ""]
     if _is_string(following[0]):
         return at + 1, False
@@ -296,7 +296,7 @@ def _without_readers(groups: list[Document], lost: set[tuple[str, str]]) -> list
 
 
 def _what(rule: Mapping[str, Any]) -> tuple[str, str]:
-    """A rule as others may read it: a record by its name, an alert through ALERTS."""
+    """The kind and name by which other rules read this one: a record by its name, an alert through ALERTS."""
     return ("record" if "record" in rule else "alert", name_of(rule))
 
 

@@ -50,7 +50,7 @@ class Alert:
         return self._values[label]
 
     def own(self, label: str) -> str | None:
-        """The same before relabelling."""
+        """The label's value before alert_relabel_configs; None where only the series know it."""
         found = self.known.get(label)
         if found is not None:
             return found

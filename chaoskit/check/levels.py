@@ -173,7 +173,7 @@ class Heard:
 
 
 def heard(config: AlertConfig, watch: Watch, bad: float) -> list[Heard]:
-    """By receiver, the first one first: when a trouble that makes this share bad is heard of, as it is promised.
+    """The earliest promised notice of a trouble that makes this share bad, one a receiver, the first one first.
 
     Steady traffic is assumed, and a month that was clean before. Empty where it never fires, where nothing is promised,
     or where its conditions are not understood.

@@ -117,7 +117,7 @@ def _beginning(matchers: Sequence[Matcher]) -> tuple[str, str]:
 
 
 def _literals(matchers: Sequence[Matcher]) -> dict[str, frozenset[str]]:
-    """By label, the values that all its matchers which name theirs let through."""
+    """The values by label that all its literal matchers accept."""
     found: dict[str, frozenset[str]] = {}
     for matcher in matchers:
         if (values := values_of(matcher)) is not None:

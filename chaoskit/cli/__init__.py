@@ -1,4 +1,4 @@
-"""The commands: the only place that prints or exits. Everything of ours that goes wrong ends in a sentence."""
+"""The commands: the only place that prints or exits. Every error of chaoskit ends in a sentence."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def run_command(
     ui: bool,
     ui_port: int,
 ) -> ExitCode:
-    """Run scenarios (names or files) and judge them; one that cannot be run is told, and the others are."""
+    """Run scenarios (names or files) and judge them; one that cannot be run is reported, and the others run."""
     before = judge(_kept(compare, out))[0] if compare else None
     each = [replace(asked, scenario=one, confirm=confirm) for one in scenarios]
     plans: dict[str, Plan] = {}

@@ -128,7 +128,7 @@ def _compared(
 
 
 def _shown(each: T, shown: Callable[[str], str]) -> T:
-    """The same thing with every text in it as the reader knows it."""
+    """A copy in which every text names files as the user gave them."""
     changed: dict[str, Any] = {}
     for field in fields(each):
         value = getattr(each, field.name)

@@ -77,7 +77,7 @@ def _given(labels: Iterable[str]) -> dict[str, str]:
 
 
 def _scenarios(paths: Iterable[Path]) -> Iterator[Scenario]:
-    """Those that can be read; of the others a line is said, since they prove nothing."""
+    """The scenarios that can be read; each other one is reported on stderr."""
     for path in paths:
         try:
             yield load_scenario_file(path)

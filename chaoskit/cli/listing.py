@@ -51,7 +51,7 @@ def list_command(faults: bool, handles: bool, checks: bool, lints: bool) -> Exit
 
 
 def _handles() -> Iterator[tuple[str, ...]]:
-    """Every kind of handle: its keys, what the local target has of it, how many faults a thing bears, what it is."""
+    """Every kind of handle: its keys, what the local target has of it, whether it takes several faults, what it is."""
     for kind in handle_kinds().values():
         keys = ", ".join(kind.key_names()) or "not in profiles"
         bears = "one at a time" if kind.exclusive else "several"

@@ -28,7 +28,7 @@ _GONE = (errno.EPIPE, errno.EIO)
 
 
 def form(*forms: str) -> Callable[[F], F]:
-    """The option `--format` of a command that prints in these forms, the first one by itself."""
+    """The option `--format` of a command that prints in these forms; the first is the default."""
     return click.option("--format", "format_", type=click.Choice(forms), default=forms[0], show_default=True)
 
 

@@ -1,4 +1,4 @@
-"""`chaoskit sla`: service levels, from their targets to reports; what a command does stands in chaoskit.sla."""
+"""`chaoskit sla`: service levels, from their targets to reports; the work itself is in chaoskit.sla."""
 
 from __future__ import annotations
 

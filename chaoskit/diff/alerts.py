@@ -189,7 +189,7 @@ class Alerts:
                 yield Change("text", name, "", what, *self._written_as(record), "", place)
 
     def _undecided(self, before: Subject, after: Subject, *, waits: bool) -> None:
-        """Routes that hang on labels which only the series know: equal ones are no difference, of others it is open.
+        """Add a doubt if routes depend on labels that only the series know, and differ.
 
         `waits` says whether how long they wait counts too.
         """
@@ -249,7 +249,7 @@ class Alerts:
         return old == new
 
     def _conditions(self, before: Subject, after: Subject) -> Iterator[Change]:
-        """Alerts that mute under conditions, which are others now."""
+        """Changes of the conditions under which other alerts mute this one."""
         asked: list[dict[str, set[str]]] = [{}, {}]
         places: dict[str, Place] = {}
         for said, side, subject in zip(asked, (self._old, self._new), (before, after), strict=True):

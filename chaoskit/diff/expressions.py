@@ -32,7 +32,7 @@ class Recorded:
         self._config = config
 
     def below(self, expr: str) -> Mapping[str, tuple[tuple[str, ...], ...]]:
-        """By recorded name, with all that lies below: what each of its rules means, and its labels."""
+        """Meanings and labels of rules by recorded name, for all names that the expression reads, at any depth."""
         found: dict[str, tuple[tuple[str, ...], ...]] = {}
         left = [expr]
         while left:

@@ -1,1 +1,1 @@
-"""A first scenario for an alert: its fault from what is known, its receivers from the promise, its windows said."""
+"""A first scenario for an alert: fault from a known scenario, receivers from the promise, windows as comments."""

@@ -52,7 +52,7 @@ class _Silence(msgspec.Struct, rename="camel"):
 
 
 def answers(endpoint: Endpoint) -> tuple[Checked, str]:
-    """That it answers, and the configuration that it has loaded; raises NoAnswer."""
+    """A line with its version and response time, and its loaded configuration; raises NoAnswer."""
     status, reply = endpoint.decoded("/api/v2/status", Status)
     version = status.version_info.version or "version unknown"
     line = Checked(endpoint.name, "ok", f"{version}  {endpoint.url}  {reply.took_s * 1000:.0f} ms")

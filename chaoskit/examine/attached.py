@@ -1,4 +1,4 @@
-"""All of it in order: what answers, what says that it is the one meant, what is loaded there, and the witness.
+"""Examine an attached target: endpoints, identity, loaded configuration, processes, witness, in this order.
 
 Looks at an endpoint that gives no answer are left out: the line that says so is there already.
 """

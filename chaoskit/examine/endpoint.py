@@ -73,12 +73,12 @@ class Endpoint:
         return self._ask("POST", path, json=body)
 
     def decoded(self, path: str, kind: type[T], **query: str) -> tuple[T, Reply]:
-        """The answer as what it should be, and as it came."""
+        """The answer decoded as `kind`, and the raw reply; raises NoAnswer."""
         reply = self.get(path, **query)
         return self._decoded(reply.content, kind), reply
 
     def data(self, path: str, kind: type[T], **query: str) -> tuple[T, Reply]:
-        """The same of what Prometheus wraps in `data`."""
+        """The `data` of Prometheus's answer decoded as `kind`, and the raw reply; raises NoAnswer."""
         whole, reply = self.decoded(path, _Whole, **query)
         return self._decoded(whole.data, kind), reply
 

@@ -57,21 +57,21 @@ class _Targets(msgspec.Struct, rename="camel"):
 
 
 def answers(endpoint: Endpoint) -> Checked:
-    """That it answers, and its version; raises NoAnswer."""
+    """A line with its version and response time; raises NoAnswer."""
     build, reply = endpoint.data("/api/v1/status/buildinfo", BuildInfo)
     version = build.version or "version unknown"
     return Checked(endpoint.name, "ok", f"{version}  {endpoint.url}  {reply.took_s * 1000:.0f} ms")
 
 
 def clock(endpoint: Endpoint) -> Checked:
-    """Its clock against ours; raises NoAnswer."""
+    """A line on its clock's difference from ours; raises NoAnswer."""
     told, reply = endpoint.data("/api/v1/query", _Scalar, query="time()")
     theirs = told.result[0]
     return skewed(endpoint.name, (theirs - reply.asked - reply.took_s, theirs + 0.001 - reply.asked))
 
 
 def skewed(name: str, skew: Interval) -> Checked:
-    """Of a clock's difference from ours, an interval that certainly holds it, what a run can make of it."""
+    """A line on a clock's difference from ours, with its bounds `skew`: a warning if it is certainly too large."""
     said = f"{name}'s minus ours is between {skew[0]:+.3f} s and {skew[1]:+.3f} s"
     far = skew[0] > SKEW_S or skew[1] < -SKEW_S
     return Checked(f"clock of {name}", "warning" if far else "ok", said, "let NTP set both machines" if far else "")

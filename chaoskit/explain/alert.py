@@ -1,4 +1,4 @@
-"""Everything that can be said about one alert before it ever fires.
+"""Explain one alert from the configuration: labels, receivers, mutes, promise, proofs.
 
 The one idea: an explanation is collected from what the rest of chaoskit already computes (windows, routes,
 inhibitions, lints, scenarios); it decides nothing of its own.
@@ -74,7 +74,7 @@ def _only(delays: Mapping[str, float], alert: str) -> dict[str, float]:
 
 
 def without_places(message: str, files: frozenset[str]) -> str:
-    """The message without the places in it: what two configurations say alike though it stands elsewhere."""
+    """The message without file names and lines, to compare messages of two configurations."""
     for file in sorted(files, key=len, reverse=True):
         if file in message:
             message = re.sub(re.escape(file) + r"(?::\d+)?", "", message)

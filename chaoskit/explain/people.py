@@ -90,7 +90,7 @@ class Heard:
     phone_s: Span
     """From the fault to the first notice of a clean group, one that has not told anything yet."""
     phone_live_s: Span
-    """The same where the group has told something before: at its next tick."""
+    """From the fault to the notice of a group that has notified before: at its next tick."""
     all_clear_s: Span | None
     """From the undo to the resolved notice."""
     repeat_s: float

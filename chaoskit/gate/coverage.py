@@ -20,7 +20,7 @@ KINDS = ("alerts", "routes", "receivers", "inhibition rules")
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """By kind: everything there is, and what was proven of it."""
+    """The names to prove and the proven ones, by kind."""
 
     all: Mapping[str, frozenset[str]]
     proven: Mapping[str, frozenset[str]]

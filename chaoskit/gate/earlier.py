@@ -18,7 +18,7 @@ from chaoskit.verify.verdict import Verdict
 
 SUMMARY = "gate.json"
 _MOST_S = 1.5
-"""A scenario that takes so many times as long is told."""
+"""Ratio of durations from which a slower or faster scenario is reported."""
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ _THIN, _THICK = 0.05, 0.15
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """One thing that differs; `worse` is None where that cannot be said."""
+    """One difference between two runs; `worse` is None where it is neither better nor worse."""
 
     what: str
     old: str

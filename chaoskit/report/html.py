@@ -168,7 +168,7 @@ def _bundle(history: History | None) -> str:
 
 
 def _requests(verdict: Verdict) -> list[tuple[str, str, list[str], list[tuple[str, list[str]]]]]:
-    """For each name its kind, its figures, and those of each phase."""
+    """The kind, name and figures of each kind of request, and its figures by phase."""
     rows = [] if isinstance(verdict.requests, msgspec.UnsetType) else verdict.requests
     phases: dict[tuple[str, str], list[tuple[str, list[str]]]] = {}
     for row in rows:

@@ -28,7 +28,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A span of a lane; `kind` is its style. `title` is said under the lane, `label` inside where there is room."""
+    """A span of a lane; `kind` is its style. `title` is printed under the lane, `label` inside where there is room."""
 
     x: float
     width: float
@@ -57,7 +57,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One line of the timeline; bars are drawn in their order, marks above them. All that they say stands below it."""
+    """One line of the timeline; bars are drawn in their order, marks above them. Their titles are printed below it."""
 
     label: str
     bars: Sequence[Bar] = ()
@@ -67,7 +67,7 @@ class Lane:
     note: str = ""
     tone: str = ""
     words: Sequence[str] = ()
-    """Figures that no bar and no mark stands for."""
+    """Further figures, printed before the titles of bars and marks."""
     top: str = ""
     """The figure at the upper end of a scale that begins at 0; empty where the lane has none."""
     bands: Sequence[Bar] = ()
@@ -100,7 +100,7 @@ class Group:
     result: str = ""
     tone: str = ""
     anchor: str = ""
-    """By which links lead to it."""
+    """The id that links lead to; empty where it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class Axis:
         return self.end if self.now is None else self.now
 
     def x(self, instant: float) -> float:
-        """Where an instant stands, in percent; what is outside stands at the edge."""
+        """The position of an instant in percent; 0 or 100 if it lies outside of the axis."""
         share = (instant - self.begin) / max(self.end - self.begin, 1e-9)
         return round(100 * min(max(share, 0.0), 1.0), 3)
 

@@ -207,13 +207,13 @@ def expected(plan: Plan, name: str) -> bool:
 
 
 def subject(notice: Notice) -> str:
-    """A mail's subject; for others how many alerts, and in which state."""
+    """A mail's subject; for other notices the status and the alerts' names."""
     names = ", ".join(dict.fromkeys(alert.labels.get("alertname", "?") for alert in notice.alerts))
     return notice.subject or f"{notice.status}: {names or 'no alert'}"
 
 
 def first_of(lanes: Sequence[Lane], what: str) -> list[Lane]:
-    """As many lanes as a reader bears; the rest is counted."""
+    """The first MOST_LANES lanes; one more says how many are left out."""
     shown = [lane.bounded() for lane in lanes[:MOST_LANES]]
     if len(lanes) > MOST_LANES:
         shown.append(Lane(f"and {len(lanes) - MOST_LANES} more {what}"))

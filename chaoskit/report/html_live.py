@@ -34,7 +34,7 @@ class Live:
         self.header = header
         self.plan: Plan = plan_of(header)
         self.progress = Progress(self.plan)
-        """Where it stands: phase, faults, alerts with their receivers."""
+        """The run's state: phase, faults, alerts with their receivers."""
         self.events: list[AnyEvent] = [header]
         self._length_s = 0.0
 

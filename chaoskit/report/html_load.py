@@ -61,7 +61,7 @@ def _lane(
 
 
 def _points(axis: Axis, windows: Sequence[LoadWindow], figure: _Figure, top: float) -> str:
-    """The highest value of each of at most so many stretches: a peak is never averaged away."""
+    """The highest value of each of at most _MOST_POINTS stretches, so that every peak stays visible."""
     stretch = -(-len(windows) // _MOST_POINTS)
     found = []
     for at in range(0, len(windows), stretch):

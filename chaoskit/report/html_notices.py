@@ -1,4 +1,4 @@
-"""The notices themselves, as far as a page bears: in a frame in which nothing of them runs or loads."""
+"""The notices of a run, up to a limit, each in a frame in which no script runs and nothing loads."""
 
 from __future__ import annotations
 

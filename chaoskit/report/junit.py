@@ -52,7 +52,7 @@ def junit(suite: str, cases: Sequence[Case]) -> bytes:
 
 
 def promises(verdict: Verdict, took_s: float) -> list[Case]:
-    """A case for each promise of a run: an alert's instance with all its hops, or what else is judged by itself.
+    """A case for each promise of a run: an alert's instance with all its hops, or another row.
 
     `took_s` is how long the run took, in real seconds.
     """

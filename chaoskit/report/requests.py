@@ -41,7 +41,7 @@ def by_name(verdict: Verdict) -> list[Requests]:
 
 
 def requests_table(rows: Sequence[Requests]) -> Table:
-    """For a terminal: at most WORST of them."""
+    """A table for a terminal of the first WORST rows."""
     numbers = ("requests", "failed", "P50", "P95", "P99", "per s")
     shown = table("type", "name", *numbers, "failures", right=numbers)
     for row in rows[:WORST]:
@@ -63,7 +63,7 @@ def cells(row: Requests) -> list[str]:
 
 
 def csv_files(history: History) -> dict[str, bytes]:
-    """By name, what Locust's --csv writes; empty where the history tells of no names."""
+    """The files of Locust's --csv by name; empty where the history counts no requests by name."""
     slices = list(history.of(LoadNames))
     if not slices:
         return {}

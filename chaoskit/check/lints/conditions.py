@@ -71,7 +71,7 @@ def fires_always(facts: Facts) -> Iterator[Said]:
 
 
 def _chooses(tree: Expr) -> bool:
-    """Whether this only selects series by what they are: that one exists, such as an invalid index, may be meant."""
+    """Whether this is a selector by more than where a series comes from: its mere existence may be the condition."""
     return tree.kind == "selector" and any(m.label not in _WHERE for m in tree.matchers)
 
 

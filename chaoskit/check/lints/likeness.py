@@ -1,4 +1,4 @@
-"""Does a rule bear the labels that its like bear, by the same names and with values that stand elsewhere too?
+"""Does a rule carry the labels that similar rules carry, with the same names and with values that are used elsewhere?
 
 The one idea: labels decide who is told, and a label that is missing, misspelt or has a value of its own is no error to
 any program. It shows only beside the other rules of its file, and by what routes and inhibitions match on.
@@ -18,7 +18,7 @@ from chaoskit.check.facts import Facts
 from chaoskit.check.findings import Said, Severity, lint
 
 _LEAST = 3
-"""Rules in a file before anything is said to be usual there."""
+"""Rules that a file must have before one of its labels counts as usual."""
 _NEAR = 0.75
 _FEW = 3
 """Values of a label beside which one more is odd, though it is like none of them."""

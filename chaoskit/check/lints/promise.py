@@ -29,7 +29,7 @@ def rows(facts: Facts) -> Iterator[tuple[PromisedNotice, Alert]]:
 
 
 def routed(facts: Facts) -> Iterator[tuple[PromisedNotice, Alert, tuple[Route, ...]]]:
-    """The same with the routes to that receiver; the certain ones, if there are any, else those that may be."""
+    """Promised notices with their alert and its routes to the receiver: the certain ones, else the possible ones."""
     for notice, alert in rows(facts):
         to_it = [each for each in facts.reached(alert) if each.route.receiver == notice.receiver]
         certain = tuple(each.route for each in to_it if each.certain)

@@ -81,7 +81,7 @@ def repeat_off_beat(facts: Facts) -> Iterator[Said]:
 
 
 def _own_times(route: Route, above: Route | None, *names: str) -> Iterator[Route]:
-    """The routes at which these times differ from those above: what is inherited is said once."""
+    """The routes at which these times differ from the parent's, so that inherited times are reported once."""
     if above is None or any(getattr(route, name) != getattr(above, name) for name in names):
         yield route
     for child in route.children:
