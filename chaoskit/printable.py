@@ -22,7 +22,7 @@ def plain(value: object, most: int = 160) -> str:
     """Any value as one short line that can be counted and written as UTF-8; never raises."""
     try:
         text = " ".join(str(value).split())
-    except Exception:  # a __str__ of somebody's own
+    except Exception:  # a foreign __str__
         text = f"({type(value).__name__})"
     text = clean(text.encode("utf-8", "replace").decode())
     return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -154,7 +154,7 @@ def _check_root(reading: Reading, node: Node) -> None:
 def _route(reading: Reading, node: Node, path: tuple[int, ...], above: Route, names: Names) -> Route:
     receivers, intervals = names
     receiver = reading.get(node, "receiver")
-    # Who would be told otherwise is anybody's guess: the siblings of a route may be meant as well.
+    # The receivers that it hides cannot be known: the siblings of a route may be meant as well.
     reading.known_keys(node, ROUTE_KEYS, "a route", ())
     if receiver is not None and receiver.kind == "scalar" and receiver.raw not in receivers:
         reading.undefined(receiver.place, "the receiver", receiver.raw, receivers, "receivers")

@@ -42,7 +42,7 @@ CONTENTS = frozenset(_CONTENTS.split())
 """Settings of integrations that people are shown in the notice; accounts and rooms of a service are none of them."""
 
 _SECRET_KEY = re.compile(r"(?:.*_)?(?:password|secret|token|token_id|credentials|key)")
-# Addresses that are their own password: whoever knows them may post there.
+# Addresses that are their own password: a client that knows them may post there.
 _SECRET_ADDRESS = {"slack_api_url", "webhook_url"}
 _OPEN = {"inhibit_rules", "time_intervals", "mute_time_intervals", "templates"}
 _ROUTE = {"receiver", "group_by", "continue", "match", "match_re", "matchers", "group_wait", "group_interval"}

@@ -208,7 +208,7 @@ def rule_texts(text: str, file: str) -> tuple[str, ...]:
     try:
         documents = list(yaml.compose_all(text, Loader=_LOADER))
     except (yaml.YAMLError, RecursionError):
-        return (text,)  # whoever reads it says what is wrong with it, and where
+        return (text,)  # the reader of the file reports its problems
     manifests = [manifest for document in documents for manifest in _manifests(document)]
     if not manifests:
         return (text,)

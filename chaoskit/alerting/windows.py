@@ -24,7 +24,7 @@ from chaoskit.units import format_duration
 
 # How exactly an instant must be known to tell a kept promise from a broken one: half of the setting that
 # governs the hop (a wrong setting is rarely nearer), at most as much as matters to a person on call. The
-# floor keeps settings of a second or two decidable: nobody promises a notice to the second.
+# floor keeps settings of a second or two decidable: a notice is never promised to the second.
 HALF = 0.5
 FINEST_VS = 2.0
 COARSEST_HOLD_VS = 30.0
