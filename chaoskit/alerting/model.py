@@ -217,7 +217,7 @@ class PromisedTime:
 
 @dataclass(frozen=True, slots=True)
 class PromisedAlert:
-    """What is promised of one alert beside its notices; each is empty, or None, where nothing is."""
+    """The promise for one alert beside its notices; a part that is not promised is empty, or None."""
 
     alert: str
     place: Place

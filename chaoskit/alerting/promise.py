@@ -13,7 +13,7 @@
         notices:
           worker-alerts: {for: 1m, group_wait: 30s, repeat: 2h}
 
-What else can be promised, each key with an example, stands in `promise_schema`; all of it is optional.
+All further keys are optional; `promise_schema` lists them, each with an example.
 
 `appears` and `clears` are delays of the service alone. Scrape, evaluation and the range that an expression looks
 back over (`[5m]`, through recording rules too) are computed from the configuration and added by the plan and by
@@ -62,7 +62,7 @@ NO_PROMISE = Promise(notices={}, receivers={})
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What the configuration defines, so that a promise can speak of it."""
+    """Names that the configuration defines, and a promise may use."""
 
     alerts: Collection[str]
     receivers: Collection[str]
@@ -151,7 +151,7 @@ def _receiver(reading: Reading, key: Node, node: Node) -> PromisedReceiver:
 
 
 def _alert(reading: Reading, key: Node, node: Node, names: Names) -> PromisedAlert:
-    """What is promised of an alert beside its notices."""
+    """The promise for an alert itself: labels, levels, mutes and the like, beside its notices."""
     muting = reading.texts(node, "muted_by")
     for each in muting:
         names.check(reading, each, "alert")

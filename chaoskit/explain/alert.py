@@ -113,7 +113,7 @@ class Explanation:
     promised: tuple[PromisedNotice, ...]
     """Everything promised for the alert, also to receivers that no route leads to."""
     beside: PromisedAlert
-    """What is promised of it beside its notices."""
+    """The promise for the alert itself, beside its notices."""
     departures: tuple[Departure, ...]
     proofs: tuple[Proof, ...]
     missing: tuple[str, ...]

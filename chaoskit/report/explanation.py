@@ -187,7 +187,7 @@ def _promise(explanation: Explanation) -> Iterator[RenderableType]:
 
 
 def _beside(promised: PromisedAlert) -> Iterator[tuple[str, Place]]:
-    """What is promised of the alert itself, each with its place."""
+    """The promises for the alert itself as texts, each with its place."""
     if promised.labels:
         yield ", ".join(f"{k}={v}" for k, v in promised.labels.items()), promised.at("labels")
     if promised.levels:

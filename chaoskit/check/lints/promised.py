@@ -1,4 +1,4 @@
-"""What else people rely on, against the configuration: labels, the way to the phone, mutes, hours, groups, intervals.
+"""The promise against the configuration: labels, the way to the phone, mutes, hours, groups, intervals.
 
 The one idea: each promised figure is compared with the one that the whole configuration comes to, as `explain` shows
 it, without any tolerance; a finding names the lines on both sides.
@@ -20,11 +20,11 @@ from chaoskit.errors import Place
 from chaoskit.units import format_duration
 
 _ROUTED = ("promise", "rules", "alertmanager")
-_AGREE = "make the two agree"
+_AGREE = "change the configuration or the promise"
 
 
 def _alerts(facts: Facts) -> Iterator[tuple[PromisedAlert, Alert]]:
-    """What is promised of each alert beside its notices, with each rule of its name."""
+    """The promise for each alert beside its notices, with each rule of its name."""
     for promised in facts.config.promise.alerts.values():
         for alert in facts.by_name.get(promised.alert, ()):
             yield promised, alert
@@ -104,7 +104,7 @@ def all_clear(facts: Facts) -> Iterator[Said]:
 def muted_by(facts: Facts) -> Iterator[Said]:
     """An alert may be muted by another one than promised, or not by one that is.
 
-    It stays quiet without anybody knowing that it can, or is told beside the one that explains it.
+    It stays quiet where the promise says that it is told, or is told beside the alert that explains it.
     """
     for promised, alert in _alerts(facts):
         if promised.muted_by is None:
@@ -144,7 +144,7 @@ def hours(facts: Facts) -> Iterator[Said]:
 def group_interval(facts: Facts) -> Iterator[Said]:
     """The group_interval of the route to a receiver is not the promised one.
 
-    What is new in a group, the all-clear included, is told earlier or later than people were told.
+    News of a group, the all-clear included, come earlier or later than people were told.
     """
     yield from differs(facts, "group_interval", "group_interval_s", "group_interval_s")
 
@@ -153,7 +153,7 @@ def group_interval(facts: Facts) -> Iterator[Said]:
 def grouped_by(facts: Facts) -> Iterator[Said]:
     """The route to a receiver groups by other labels than promised.
 
-    Things are told together that people need one by one, or one by one until nobody reads them.
+    One notice joins alerts that people need one by one, or so many single notices come that people stop reading.
     """
     for notice, _, routes in routed(facts):
         if notice.grouped_by is None or not routes:
