@@ -1,4 +1,4 @@
-"""What every kind of fault offers: prepare without touching anything, start and see it, stop from the token alone.
+"""The calls of every fault kind: prepare without touching anything, start and see it, stop from the token alone.
 
     runner                      holder (a child that lives as long as the fault)
 prepare() -> undo token
@@ -114,7 +114,7 @@ def is_gone(file: Path) -> bool:
 
 
 class Kind(ABC, Generic[S]):
-    """What a kind of fault and an action have in common, of settings that its class is derived with: `Fault[Mine]`."""
+    """The part that faults and actions share; the class names its settings by deriving: `Fault[MySettings]`."""
 
     kind: ClassVar[str]
     """As scenarios write it."""
@@ -141,7 +141,7 @@ class Kind(ABC, Generic[S]):
 
 
 class Fault(Kind[S]):
-    """A kind of fault. What is not abstract has an answer that is right for most kinds."""
+    """A kind of fault. Methods that are not abstract have a default that is right for most kinds."""
 
     look_s: ClassVar[float] = 0.25
     """Real seconds between two looks of `hold`."""

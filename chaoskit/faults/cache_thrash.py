@@ -1,7 +1,7 @@
-"""cache.thrash: real requests for keys that nobody asks for twice push useful entries out of a cache.
+"""cache.thrash: real requests for keys that are never asked for again push useful entries out of a cache.
 
-The dose is a share of all look-ups, whoever makes them: as others look up, so many requests for new keys are added
-that they make up `ratio` of the whole.
+The dose is a share of all look-ups, those of other clients too: as they look up, the fault adds requests for new keys,
+so many that they make up `ratio` of the whole.
 
 A cache with room left pushes nothing out, so it is filled first. That takes as long as others need to look up what
 they use once more: where the least recently used entry goes first, new keys put at once would be younger than the
@@ -88,7 +88,7 @@ class CacheThrash(Changeable[CacheThrashSettings]):
                     raise Lapsed(str(error)) from None
 
     def stop(self, undo: Undo) -> Seen:
-        """Drops the entries that nobody will ask for again, and sees that none is left."""
+        """Drops the entries of this fault, and sees that none is left."""
 
         def drop() -> tuple[float, str]:
             gone = get(undo["at"], "DELETE", "/cache", query={"prefix": undo["prefix"]})["dropped"]
@@ -153,7 +153,7 @@ class _Thrasher:
         self._ours = 0
 
     def fill(self) -> Seen:
-        """New keys as others look up, until one pushes another entry out; at once where nobody looks up."""
+        """Requests new keys as other clients look up, until one evicts another entry; at once if no client looks up."""
         before, began = time.time(), time.monotonic()
         first = _statistics(self._undo)
         room = max(0, first["capacity"] - first["entries"])

@@ -4,7 +4,7 @@
 to Prometheus. The stop must bear being called at any time and any number of times, also when the start never was: it
 is the undo.
 A program is arguments as a list, with bounded time and output. It gets PATH, HOME, LANG and the like, TARGET_URL, and
-the variables that the settings name, whose values are masked in whatever is told of its output: they are secrets.
+the variables that the settings name. Their values are secrets: every message that quotes the output masks them.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ Program = Annotated[list[str], BeforeValidator(_program), Field(min_length=1)]
 
 
 class ProgramSettings(Settings):
-    """What all programs are given."""
+    """Settings that each kind of program has."""
 
     env: list[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]] = Field(default_factory=list)
     """Names of environment variables that are handed over; their values never show."""
@@ -167,7 +167,7 @@ def is_resolved(argv: list[str], found: list[str]) -> bool:
 
 
 def orders(target: Target, settings: ProgramSettings) -> dict[str, Any]:
-    """What a run of a program needs besides its arguments, as data: names, never values, of variables."""
+    """The inputs of a program's run besides its arguments, as data: names, never values, of variables."""
     found = {
         "env": list(settings.env),
         "timeout_s": settings.timeout_s,

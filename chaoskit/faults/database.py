@@ -50,7 +50,7 @@ class DatabaseFault(Fault[S]):
 
 @contextlib.contextmanager
 def connected(file: str, wait_s: float = _BUSY_S) -> Iterator[sqlite3.Connection]:
-    """A connection to an existing database, closed afterwards; raises FaultError for whatever SQLite says."""
+    """A connection to an existing database, closed afterwards; raises FaultError for any error of SQLite."""
     try:
         uri = f"file:{quote(file)}?mode=rw"
         with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=wait_s, isolation_level=None)) as database:
@@ -104,7 +104,7 @@ class DbError(DatabaseFault[DbErrorSettings]):
 
     def lapse(self, undo: Undo) -> str:
         """The trigger is gone."""
-        return "" if _there(undo) else f"somebody else dropped the trigger on {undo['table']}"
+        return "" if _there(undo) else f"something else dropped the trigger on {undo['table']}"
 
     def mend(self, undo: Undo) -> str:
         """Drops the trigger and sees it gone."""

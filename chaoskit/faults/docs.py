@@ -1,7 +1,7 @@
 """The documentation of faults and actions, from the registry: `python -m chaoskit.faults.docs > docs/faults.md`.
 
-What a kind does is the first sentence of its class, what a setting means the text beneath it, so neither can be
-forgotten here.
+A kind is described by the first sentence of its class, a setting by the text beneath it, so neither can be forgotten
+here.
 """
 
 from __future__ import annotations

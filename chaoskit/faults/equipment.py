@@ -1,6 +1,6 @@
 """Faults on what watches: monitoring.kill takes it down, receiver.answer has a sink answer badly.
 
-What started the equipment brings it back: a note in the stack's control folder says that it is meant to be down, and
+The owner of the equipment brings it back: a note in the stack's control folder says that it is meant to be down, and
 once the note is gone its owner starts it again. So the token needs no knowledge of how it is started, and when the
 owner is gone too there is nothing left to bring back. A sink looks at a file for every notice; while it is there,
 notices are refused with its status (HTTP's for webhooks, SMTP's after DATA for mails) or answered only after a delay.
@@ -120,7 +120,7 @@ class ReceiverAnswerSettings(Settings):
     """Settings of receiver.answer: a status, a delay, or both."""
 
     status: int = Field(default=0, ge=0, le=599)
-    """What is answered: 500 or 400 (HTTP), 451 or 554 (SMTP); 0 is the usual answer."""
+    """The sink's answer: 500 or 400 (HTTP), 451 or 554 (SMTP); 0 is the usual one."""
     delay: Duration = 0.0
     """Virtual time for which the sender is kept waiting."""
 

@@ -19,7 +19,7 @@ from chaoskit.handles.address import Address
 
 
 def hit(address: Address, names: Iterable[str] | None = None) -> list[str]:
-    """The names of whatever an address leads to, of its processes only those that are called so; maybe none."""
+    """The things that an address leads to, named and sorted; of its processes only those in `names`. Empty if none."""
     found = set()
     for _, pattern in address.ways("pattern"):
         for name, process in processes.matching(pattern):

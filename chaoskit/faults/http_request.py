@@ -27,7 +27,7 @@ class HttpRequestSettings(Settings):
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] = "GET"
     """The request's method."""
     body: Any = None
-    """What is sent, as JSON."""
+    """The request's body, sent as JSON."""
     expect: Annotated[int, Field(ge=100, le=599)] = 200
     """The status that means success. A redirection is not followed."""
     timeout_s: Annotated[float, Field(gt=0, le=60)] = 10.0

@@ -23,7 +23,7 @@ from chaoskit.trust import read_own, read_secret
 ANSWER_S = 4.0
 """Longest wait for one answer, in real seconds."""
 SILENCE_S = 3.0
-"""An interface that answers nothing for so long has taken what it held with it, as far as anybody can tell."""
+"""After so long without an answer (real seconds) the fault counts as lapsed."""
 _UNDO_S = 10.0
 _AGAIN_S = 0.1
 _SHOWN = 200
@@ -34,7 +34,7 @@ Interface = dict[str, Any]
 
 
 class Unreachable(FaultError):
-    """Nobody answered; `refused` when nobody even listens."""
+    """The interface did not answer; `refused` when the system refused the connection: no process listens."""
 
     def __init__(self, message: str, refused: bool) -> None:
         super().__init__(message)
@@ -65,7 +65,7 @@ def ask(
         response = connection.getresponse()
         text = response.read()
     except ConnectionRefusedError:
-        raise Unreachable(f"{what}: nobody listens there", refused=True) from None
+        raise Unreachable(f"{what}: the connection was refused", refused=True) from None
     except (OSError, http.client.HTTPException) as error:
         raise Unreachable(f"{what}: {error or type(error).__name__}", refused=False) from None
     finally:
@@ -104,7 +104,7 @@ def take_back(at: Interface, work: Callable[[], tuple[float, str]]) -> Seen:
 
     The work tells by when all was gone, which is before it has made sure of that, and what it did.
 
-    Where nobody listens any more and the owner has ended, there is nothing left to take back.
+    Where the connection is refused and the owner has ended, there is nothing left to take back.
     """
     begun, end = time.time(), time.monotonic() + _UNDO_S
     while True:
@@ -127,14 +127,14 @@ class Watch:
         self._silent_since: float | None = None
 
     def look(self, work: Callable[[], Any]) -> Any:
-        """What the look found, or None where nobody answered; raises Lapsed when that goes on for too long."""
+        """The result of `work`, or None where it raised FaultError; raises Lapsed after SILENCE_S of such failures."""
         try:
             found = work()
         except FaultError as error:
             now = time.monotonic()
             self._silent_since = self._silent_since or now
             if now - self._silent_since > SILENCE_S:
-                raise Lapsed(f"for {SILENCE_S:g} s nobody could tell whether it is still in force: {error}") from None
+                raise Lapsed(f"unknown for {SILENCE_S:g} s whether it is still in force: {error}") from None
             return None
         self._silent_since = None
         return found

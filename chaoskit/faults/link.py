@@ -9,7 +9,7 @@ Each is a toxic of an id of its own in the proxy that the link runs through:
     stop      DELETE /toxics/ID, then GET  seen to be gone
 
 The proxy doses by counting: of n matching calls exactly floor(n * ratio) are hit. A toxic carries the instant at
-which it ends by itself, a little after the fault's maximum duration, for the case that nobody is left to undo it.
+which it ends by itself, a little after the fault's maximum duration, for the case that no process is left to undo it.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class LinkFault(Changeable[L]):
         return Seen((begun, listed), f"{self.kind} on {undo['link']}: {_first_hit(undo)}")
 
     def hold(self, undo: Undo, ended: threading.Event) -> None:
-        """Looks whether the toxic is still listed; raises Lapsed when it is not, or nobody can tell."""
+        """Looks whether the toxic is still listed; raises Lapsed when it is not, or the proxy is silent."""
         watch, over, ever = Watch(), False, False
         while not over:
             over = ended.wait(_LOOK_S)

@@ -23,7 +23,7 @@ line of JSON an answer:
     <- EOF, or undo
     -> {"undone": [a, b], "detail": ...} | {"undo_failed": reason}
 
-Signals that a terminal or a service manager sends to everybody are left to the runner: the holder outlives them,
+Signals that a terminal or a service manager sends to all processes are left to the runner: the holder outlives them,
 and hands none of that on to the programs that it starts.
 """
 
@@ -47,7 +47,7 @@ _STREAMS = 3
 
 
 def leave_signals_to_the_runner() -> None:
-    """Whoever ends everything at once ends the runner by it; what holds a fault must outlive that to take it back."""
+    """Ignores the signals that end the runner: a process that holds a fault must outlive them to take it back."""
     outlive((signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE))
 
 
@@ -82,7 +82,7 @@ def _answer(asked: socket.socket, streams: list[int]) -> str:
 
 
 def _become_holder(asked: socket.socket, streams: list[int]) -> None:
-    """Never returns: whatever the nursery would do next is no business of a holder's."""
+    """Serves one fault in this forked child, and ends the process: it never returns."""
     try:
         os.setsid()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)

@@ -1,6 +1,6 @@
 """Faults on processes: process.kill, process.pause, process.crash-loop, and scrape.drop on the page of metrics.
 
-A kill may `hold` whatever replaces its victims before it can work. The replacement's pid is not known beforehand, so
+A kill may `hold` the replacements of its victims before they can work. A replacement's pid is not known beforehand, so
 the undo token names how replacements are recognised: the victim's name under the pattern, younger than the victim.
 
 A pause is SIGSTOP, and SIGCONT its undo. With the page of metrics silent, scrapes connect and time out. A failed scrape
@@ -33,7 +33,7 @@ _NEWBORN_S = 5.0
 _SIGNAL_S = 0.1
 _SCAN_S = 1.0
 _GRACE_S = 0.15
-"""A replacement that is stopped within this time of its birth has not shown itself to anybody."""
+"""A replacement that is stopped within this time of its start (real seconds) has done nothing that others can see."""
 
 
 class KillSettings(Settings):
@@ -71,7 +71,7 @@ class ProcessKill(Fault[KillSettings]):
         while not ended.wait(waiting.LOOK_S):
             watch.look()
             if (name := watch.let_go()) and not ended.is_set():
-                raise Lapsed(f"the replacement of {name} was let go by somebody else")
+                raise Lapsed(f"something else let the replacement of {name} go")
             if (name := watch.missed()) and not ended.is_set():
                 raise Lapsed(f"the replacement of {name} came up before it could be held")
 
@@ -151,7 +151,7 @@ class _Replacements:
         return running
 
     def let_go(self) -> str:
-        """The title of a held replacement that runs again though nobody of ours let it go; empty if none."""
+        """The title of a held replacement that runs again though this holder did not let it go; empty if none."""
         for pid, process in list(self._held.items()):
             try:
                 if process.status() not in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE):
@@ -189,7 +189,7 @@ def _age_s(pid: int) -> float:
 
 
 class ProcessPause(Fault[Settings]):
-    """Stops processes with SIGSTOP: they keep their sockets and answer nobody."""
+    """Stops processes with SIGSTOP: they keep their sockets and answer no request."""
 
     kind = "process.pause"
     handles = ("role",)
@@ -208,7 +208,7 @@ class ProcessPause(Fault[Settings]):
         return Seen((begun, time.time()), f"{len(victims)} stopped")
 
     def lapse(self, undo: Undo) -> str:
-        """Somebody let one go, or ended it."""
+        """One runs again, or has ended."""
         for victim in processes.victims(undo):
             if not processes.stands_still(victim):
                 return f"{victim['name']} {'is no longer paused' if processes.alive(victim) else processes.ENDED}"

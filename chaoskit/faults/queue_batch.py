@@ -1,8 +1,8 @@
 """Faults and an action on a queue: queue.flood, queue.dead-letters, queue.replay.
 
 Messages are put in a batch of a name made up in prepare, and found again by that name: an undo needs no ids, which
-would be lost if this process died between its request and the answer. Levels are the queue's own census, whoever put
-the messages.
+would be lost if this process died between its request and the answer. Levels are the queue's own count of all its
+messages, those of other senders too.
 """
 
 from __future__ import annotations
@@ -206,9 +206,9 @@ class QueueReplaySettings(Settings):
     within_s: Annotated[float, Field(gt=0, le=120)] = 15.0
     """Longest wait for the workers to be done with them, in real seconds."""
     effect: Literal["outcome", "handed-over"] = "outcome"
-    """What the times of an alert count from: that the workers are done with them, or that they have left the dead
-    letters, which is what a limit on how many there are measures and takes no longer than one request. Where one of
-    them is dead again it is the outcome in either case."""
+    """The instant from which the times of an alert count: when the workers are done with them, or when they have left
+    the dead letters, which is what a limit on how many there are measures and takes no longer than one request. Where
+    one of them is dead again it is the outcome in either case."""
 
 
 class QueueReplay(Action[QueueReplaySettings]):

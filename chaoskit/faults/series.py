@@ -124,7 +124,7 @@ class Course:
 
 
 def value_at(series: Scripted, course: Course, now_vs: float, interval_s: float) -> float | None:
-    """What the series shows at an instant; None where it is missing."""
+    """The series' value at an instant; None where it is missing."""
 
     def play(sequence: Values, since_vs: float, until_vs: float) -> float | None:
         return sequence.at((until_vs - since_vs) / interval_s)
@@ -184,7 +184,7 @@ def parse_identity(text: str) -> tuple[str, dict[str, str]]:
 
 
 def notation(series: Scripted, course: Course, every_s: float, count: int, interval_s: float, begin: int = 0) -> str:
-    """What the series shows in so many samples, in promtool's notation; none before number `begin`.
+    """The series' first `count` samples in promtool's notation; none before number `begin`.
 
     A sample is taken every `every_s` from instant 0 on, values of the script are `interval_s` apart. The first missing
     one after others is an end. Between the instants where a course bends, two samples tell all.

@@ -3,7 +3,7 @@
 CPU and memory are used up by processes that are marked as part of the slice, and go with the holder of the fault.
 
 The token is made before they are, so it knows none of their pids: it names a mark in their environment, by which
-anybody finds them. Each asks the kernel to be killed when its holder goes.
+any process finds them. Each asks the kernel to be killed when its holder goes.
 
 Starting takes an interpreter a good part of a second, more on a busy machine. So they start, say that they are
 ready and wait; then all are released by one write, and the effect is as old as that:
@@ -57,7 +57,7 @@ _LONG_S = 5.0
 _lit: dict[str, list[subprocess.Popen[bytes]]] = {}
 """This process's own burners by token, to be reaped; what others started is not ours to wait for."""
 _TIED = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.getppid() == int(sys.argv[1]) or os._exit(1)\n"
-"""PR_SET_PDEATHSIG, SIGKILL; whoever started it may have died before the signal was set."""
+"""PR_SET_PDEATHSIG, SIGKILL; its parent may have died before the signal was set."""
 _HELD = "os.write(1, b'r'); os.read(0, 1) or os._exit(1)\ndef begun(): os.write(1, b'b')\n"
 _READY_S = 20.0
 
@@ -150,8 +150,8 @@ def watch(
 
     `look` is called now and then, and may raise Lapsed as well.
 
-    As long as they get that, they leave the processors to others: burning is for the slice's figures, not for
-    making whoever else is on this machine late.
+    As long as they get that, they leave the processors to others: burning is for the slice's figures, and shall not
+    delay other processes of this machine.
     """
     burners = find(undo)
     begun = long = before = (time.monotonic(), _used_s(burners))
@@ -202,7 +202,7 @@ def _used_s(burners: list[psutil.Process]) -> float:
 
 
 class Burn(Fault[S]):
-    """What the kinds that burn share: their limit, and how they end."""
+    """The part that the kinds of burn share: their limit, and how they end."""
 
     handles = ("slice",)
     limit: ClassVar[str]
@@ -317,7 +317,7 @@ _SOME = 0.25
 """The part of it from which on its effect may be seen."""
 _WEAK_S = 0.5
 _SPARE = 0.8
-"""At most this part of the machine's free memory is ever taken, whatever the limits say."""
+"""At most this part of the machine's free memory is ever taken, even where the limits allow more."""
 
 
 class MemoryBurnSettings(Settings):
@@ -372,7 +372,7 @@ def _resident(process: psutil.Process) -> int:
 
 
 _SPARE_BYTES = 512 * 2**20
-"""So much of the machine's own disk is left free, whatever is asked for."""
+"""So much of the machine's own disk is left free, even where the settings ask for more."""
 
 
 class DiskFillSettings(Settings):

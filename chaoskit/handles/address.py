@@ -16,7 +16,7 @@ def way(kind: Way) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Address:
-    """What is known of where the things behind a handle are; a kind of handle that needs more fields derives its own.
+    """Where the things behind a handle are, as far as known; a kind of handle that needs more fields derives its own.
 
     An empty field is one that this target does not tell.
     """

@@ -1,4 +1,4 @@
-"""What every kind of handle says of itself; all of it in one class, so that a new kind is one file.
+"""The description of a kind of handle, all of it in one class, so that a new kind is one file.
 
 role: {worker: {process: worker, label: worker_name}}
 ----  ------    ---------------
@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 from chaoskit.handles.address import Address
 
 Trouble = tuple[str, str]
-"""What is wrong, and what to do next."""
+"""A problem, and the next thing to do about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """What a running local target tells of itself."""
+    """The description that a running local target gives of itself."""
 
     told: Mapping[str, Any]
-    """What the target printed when it was ready, its ports for one."""
+    """The JSON that the target printed when it was ready: its ports, for one."""
     slice: str
     """The word in the titles and in the environment of its processes."""
     data: Path
@@ -79,14 +79,14 @@ class Handle(ABC):
     attached: ClassVar[bool] = False
     """Whether faults can reach it on a target that runs already."""
     parts: ClassVar[Mapping[str, Part]] = {}
-    """What the local target has of it, by the handle's name."""
+    """The parts of the local target that are of this kind, by the handle's name."""
     address: ClassVar[type[Address]] = Address
     needs: ClassVar[tuple[str, ...]] = ()
     """The fields of the address without which faults do not find it."""
 
     @classmethod
     def key_names(cls) -> tuple[str, ...]:
-        """What a profile may say of one."""
+        """The keys that a profile may give for one."""
         return tuple(one.name for one in fields(cls))
 
     @classmethod
@@ -146,7 +146,7 @@ class Handle(ABC):
         return None
 
     def unread(self, name: str) -> Trouble | None:
-        """What it says and nothing reads on a target that runs already."""
+        """The problem with a key that has no effect on a target that runs already; None where each has one."""
         return None
 
 

@@ -26,7 +26,7 @@ _LOWEST, _HIGHEST = 15_000, 65_000
 _BLOCK = 64
 _CONNECT_S = 5.0
 _given: set[int] = set()
-"""What this process gave out."""
+"""The ports that this process gave out."""
 _EPHEMERAL_FILE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _EPHEMERAL_DEFAULT = (32_768, 60_999)
 
@@ -75,7 +75,7 @@ def reserve(count: int, *, avoid: Iterable[int] = ()) -> list[int]:
 
 
 def check_free(port: int) -> None:
-    """Raises BadInput when somebody listens on the port, naming who where the system tells."""
+    """Raises BadInput when a process listens on the port, with its name and pid where the system tells."""
     try:
         with socket.socket() as probe:
             # As servers do, so that connections in TIME_WAIT are no obstacle.
@@ -128,7 +128,7 @@ def _no_loopback(error: OSError) -> EquipmentError:
 
 
 def _holder(port: int) -> str:
-    """Who listens there, such as `nginx (pid 812)`; empty where the system does not tell."""
+    """The process that listens on the port, such as `nginx (pid 812)`; empty where the system does not tell."""
     with contextlib.suppress(psutil.Error, OSError):
         for connection in psutil.net_connections("tcp"):
             if connection.status != psutil.CONN_LISTEN or not connection.pid:

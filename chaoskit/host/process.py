@@ -9,7 +9,7 @@ The signal reaches the child alone, not what the child started: a child that has
 start them with `spawn` too.
 
 A child is reaped in `stop` and nowhere else. Until then its pid, and the number of its process group, cannot
-be given to anybody else, so a signal can never hit a stranger.
+be given to another process, so a signal can never hit a stranger.
 """
 
 from __future__ import annotations
@@ -199,7 +199,7 @@ def ended(children: Iterable[Child]) -> list[Child]:
 
 
 def vouch() -> None:
-    """The calling thread promises to outlive whatever it spawns from now on."""
+    """The calling thread promises to outlive every child that it spawns from now on."""
     _vouched.yes = True
 
 

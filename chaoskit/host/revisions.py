@@ -24,7 +24,7 @@ _SAID = 300
 
 
 def commit_here() -> str:
-    """What is checked out in the current folder, `-dirty` at its end where files differ; empty where git says none."""
+    """The commit checked out in the current folder, ending in `-dirty` where files differ; empty where git has none."""
     try:
         return (
             _git(Path(), Place("."), "", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
