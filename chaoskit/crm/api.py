@@ -1,4 +1,4 @@
-"""The API process: leads, opportunities, agent requests and reports, for everybody.
+"""The API process: leads, opportunities, agent requests and reports.
 
     GET  /leads?limit=20            POST /leads          {"name", "email"}              -> 201, queues a follow-up
     GET  /leads/ID
@@ -9,7 +9,7 @@
                                     with "mode": "background" -> 202 {"task": id}
 
 An interactive request is answered or fails, and is never queued or dead-lettered. Audit entries are written beside
-the answer: one that fails is counted as a database error and harms nobody.
+the answer: one that fails is counted as a database error and changes no answer.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@
          |          probe succeeds         v                  |
          `----------------------------- half-open ------------'
 
-What counts is the dependency's fault only: the caller reports 5xx, resets and time-outs as failures and takes
-its permit back for a 4xx, which is the request's fault. In half-open a 4xx closes: the dependency answers.
+Only the dependency's own faults count: the caller reports 5xx, resets and time-outs as failures and takes its
+permit back for a 4xx, which is the request's fault. In half-open a 4xx closes: the dependency answers.
 Results of calls admitted before the last change of state are ignored. Not thread-safe: its owner is one event loop.
 """
 

@@ -52,7 +52,7 @@ audit = sa.Table(
 
 Result = TypeVar("Result")
 Work = Callable[[sa.Connection], Result]
-"""What one transaction does."""
+"""The statements of one transaction, as a function of its connection."""
 
 
 def prepare(config: Config) -> None:

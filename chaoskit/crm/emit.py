@@ -39,7 +39,7 @@ class Emitter:
         self.on_first: Callable[[], object] | None = None
         """Called when the first record is put into an empty emitter, to schedule a flush."""
         self._values: dict[tuple[str, tuple[str, ...]], float] = {}
-        """What counters rose by, and what gauges are."""
+        """By how much each counter rose since the last flush, and the value of each gauge."""
         self._seen: deque[Entry] = deque(maxlen=_MOST_OBSERVATIONS)
         self._lines: deque[bytes] = deque()
         """Encoded, and not yet in the pipe."""

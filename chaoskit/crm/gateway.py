@@ -5,7 +5,7 @@
     worker --HTTP---/
 
 One process owns the breaker, so its state is one truth; workers hand their calls to it. (Sharing the state through
-memory and a lock would let a stopped worker freeze everybody.) The deadline covers all attempts of a request, so
+memory and a lock would let a stopped worker freeze all.) The deadline covers all attempts of a request, so
 an unanswered call uses it up and is not retried. A 4xx is the request's fault: not retried, not counted.
 """
 

@@ -1,6 +1,6 @@
 """The metrics process: sole reader of the metrics pipe, sole owner of the page.
 
-One process holds every value, so a scrape neither reads files nor asks anybody: prometheus-client's multi-process
+One process holds every value, so a scrape reads no files and asks no process: prometheus-client's multi-process
 mode leaves files behind for each dead process and gets slow after many deaths. Durations are virtual seconds.
 If this process dies, its successor starts all counters at 0, as any restarted exporter does.
 """

@@ -49,7 +49,7 @@ MAIL_PACE_VS = 1.0
 
 DATABASE_BUSY_VS = 30.0
 DATABASE_BUSY_FLOOR_S = 0.5
-"""How long a statement waits for a lock that somebody else holds before it fails."""
+"""How long a statement waits for a lock that another connection holds before it fails."""
 
 WARM_REPORTS = 40
 """Reports 1 to 40 are computed at start, so that an empty cache is not mistaken for a bad one."""
@@ -59,7 +59,7 @@ MEMORY_BYTES = 224 << 20
 CPU_SHARE = 0.5
 """Cores."""
 DISK_BYTES = 256 << 20
-"""What the slice may use: the denominators of the system metrics."""
+"""The slice's limits: the denominators of the system metrics."""
 
 
 # What healthy customers do: the requests behind each name that a load's mix may use. The CRM tells these with its

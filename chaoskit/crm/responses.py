@@ -48,7 +48,7 @@ async def unavailable(_request: Request, error: Exception) -> Response:
 
 
 handlers: dict[Any, Any] = {msgspec.DecodeError: refuse, RecursionError: refuse, SQLAlchemyError: unavailable}
-"""What an application does with these exceptions."""
+"""The functions by which an application answers these exceptions."""
 
 
 class ReportCache(LRUCache[str, dict[str, Any]]):

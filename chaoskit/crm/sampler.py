@@ -1,7 +1,7 @@
 """The sampler process: measures the slice and the queue in the background, so that no scrape waits for /proc.
 
-The slice is every process whose environment carries CHAOSKIT_SLICE=<slice>: the CRM's own, and whatever somebody
-else starts with that mark. Memory is the sum of their PSS (shared pages counted once) over the slice's limit, CPU
+The slice is every process whose environment carries CHAOSKIT_SLICE=<slice>: the CRM's own, and every other that
+is started with that mark. Memory is the sum of their PSS (shared pages counted once) over the slice's limit, CPU
 their processor time over its share, disk the blocks under the data folder over its quota.
 """
 

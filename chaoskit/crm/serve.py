@@ -74,8 +74,8 @@ def with_token(token: str, app: ASGIApp) -> ASGIApp:
 
 
 def for_programs(app: ASGIApp) -> ASGIApp:
-    """The application for everybody but web pages that a browser on this machine shows: those are answered 403, and so
-    is what would change something and is not JSON."""
+    """The application, guarded against web pages that a browser on this machine shows: their requests are answered
+    403, and so is a request that would change something and is not JSON."""
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
         odd = oddity(scope["method"], Headers(scope=scope))

@@ -51,7 +51,7 @@ class Child:
     pid: int = 0
     """0: not running."""
     inbox: int = -1
-    """What it writes to us: one byte when it serves, or heartbeats."""
+    """Our end of the pipe into which it writes: one byte when it serves, or heartbeats."""
     started_s: float = -1e9
     ready: bool = False
     pulse: Pulse | None = None

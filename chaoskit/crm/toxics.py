@@ -1,4 +1,4 @@
-"""What bends a link: toxics with typed settings, dosed exactly.
+"""Toxics: disturbances of a link's calls, with typed settings, dosed exactly.
 
 `ratio` is dosed by counting, not by chance: of the calls whose path matches, 0.1 hits every tenth and 0.95 nineteen
 of twenty. A random 5 % would be above 5 % half of the time.

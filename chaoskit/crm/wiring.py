@@ -1,4 +1,4 @@
-"""What all processes of a CRM share: its configuration, its listening sockets, and two pipes.
+"""The things that all processes of a CRM share: its configuration, its listening sockets, and two pipes.
 
 Everything is opened by the supervisor before the first fork and inherited, so a restarted process finds its port,
 the metrics pipe and the workers' bell where its predecessor left them.

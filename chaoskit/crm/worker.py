@@ -1,8 +1,8 @@
 """A worker process: takes tasks from the queue, one at a time, and tells its supervisor that it lives.
 
 The heart beats on a thread of its own, so a long task is no silence; a stopped process stops all its threads. A
-worker takes no task before its third heartbeat: whoever stops a replacement before its first knows that it holds
-neither a lease nor a lock.
+worker takes no task before its third heartbeat: a replacement that is stopped before its first holds neither a
+lease nor a lock.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def labels_of(mapping: Mapping[str, str]) -> Labels:
 
 @dataclass(frozen=True, slots=True)
 class Active:
-    """What the rules API says of an active alert: ActiveAt in seconds since the epoch, and the value."""
+    """An active alert in the answer of the rules API: activeAt in seconds since the epoch, and the value."""
 
     active_at: float
     value: str

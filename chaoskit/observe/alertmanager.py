@@ -115,7 +115,7 @@ class AlertmanagerObserver(Poller):
         self._states = SuppressionStates()
 
     def look(self, asked: float) -> tuple[Poll, bool]:
-        """What it has now, and what of that is new."""
+        """Asks once for the alerts; gives the Poll and whether an event was reported. Raises LookFailed."""
         response = self._session.get(self._url + "/api/v2/alerts", params=ALL, timeout=ANSWER_LIMIT_S)
         answered = time.time()
         if response.status_code != requests.codes.ok:

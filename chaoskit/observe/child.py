@@ -1,4 +1,4 @@
-"""What every sink process does alike: one line of configuration in, JSON lines out, over when its input ends.
+"""The part that all sink processes share: one line of configuration in, JSON lines out, over when its input ends.
 
     parent -> stdin    {"doors": [...], ...}
                      then kept open: its end is the order to stop
@@ -72,7 +72,7 @@ def _say(line: bytes, over: asyncio.Event) -> None:
 
 
 class Manners(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is answered to a notice: `status` 0 is the usual answer; both SMTP and HTTP refuse from 400 on."""
+    """The sink's answer to a notification: `status` 0 is the usual one; both SMTP and HTTP refuse from 400 on."""
 
     status: int = 0
     delay_s: float = 0.0
@@ -87,7 +87,7 @@ GOOD = Manners()
 
 
 def manners(file: str) -> Manners:
-    """What the file says now; good manners where there is none, or half of one."""
+    """The answer that the file orders now; the usual one if the file is missing or unreadable."""
     try:
         return msgspec.json.decode(read_regular(Path(file)), type=Manners) if file else GOOD
     except (OSError, msgspec.DecodeError):

@@ -2,8 +2,8 @@
 
 The first request of a connection cannot have been sent before the connection was opened; a request on a connection
 that was idle, not before the loop last found nothing there. Parsing is httptools' job. Bodies, header sizes, the
-time a request may take, the number of connections and their idleness are all bounded. Who may not come in is told so
-before a byte of the body is kept.
+time a request may take, the number of connections and their idleness are all bounded. A client that is not admitted
+is told so before a byte of the body is kept.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the client gets."""
+    """The response to one request."""
 
     status: int
     content_type: str = "text/plain"
@@ -73,7 +73,7 @@ Answered = Answer | asyncio.Future[Answer]
 
 
 def everybody(_request: Request) -> Answer | None:
-    """Admits whoever comes."""
+    """Admits every request: None."""
     return None
 
 

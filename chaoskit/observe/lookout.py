@@ -1,7 +1,7 @@
 """A sink's event loop that knows how late it may be, so that no instant is claimed more exactly than it is known.
 
-The kernel tells what has arrived when the loop asks (`select`). What one asking reports and the one before did not
-arrived after that earlier asking began. So the wall clock is read before every asking, and a ticker makes sure
+The kernel tells what has arrived when the loop asks (`select`). Data that one asking reports and the one before did
+not arrived after that earlier asking began. So the wall clock is read before every asking, and a ticker makes sure
 that there is one at least every few milliseconds:
 
     select n-1   ...work...   select n   -> reports a connection
@@ -77,15 +77,15 @@ class Lookout:
         return self._selector.stamps[-_CONNECTION]
 
     def begin(self, sender: object, since: float) -> None:
-        """Somebody may be sending a notice since that instant: the watch does not pass it until `end`."""
+        """`sender` may be sending a notification since that instant: the watch does not pass it until `end`."""
         self._begun[id(sender)] = since
 
     def end(self, sender: object) -> None:
-        """What that sender had begun is reported, or will never come."""
+        """The notification that `sender` had begun is reported, or will never come."""
         self._begun.pop(id(sender), None)
 
     def refused(self) -> None:
-        """Somebody was sent away for want of a place: what was seen ends before they came, and begins anew now."""
+        """A client was sent away for want of a place: the watch ends before it connected, and begins anew now."""
         if not self._refused:
             self.watch(self.before_connection())
         self._refused += 1

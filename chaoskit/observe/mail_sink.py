@@ -139,7 +139,7 @@ SESSIONS_AT_ONCE = 200
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What comes as one JSON line on standard input."""
+    """The sink's configuration, one JSON line on standard input."""
 
     doors: list[MailDoor]
     extra_port: int | None = None

@@ -1,4 +1,4 @@
-"""What stands in an HTTP notification: Alertmanager's own webhook format whole, other services' as far as is certain.
+"""The contents of an HTTP notification: Alertmanager's own webhook format whole, other services' as far as certain.
 
 Another service's payload is kept as text; it is called firing or resolved only where that service's own protocol
 says so, and never judged by words that a template wrote.
@@ -38,7 +38,7 @@ class _Webhook(msgspec.Struct, rename="camel"):
 
 
 class Contents(msgspec.Struct, frozen=True, kw_only=True):
-    """What a payload says; `malformed` where it is no JSON although its kind demands that."""
+    """A payload's contents; `malformed` where it is no JSON although its kind demands that."""
 
     status: Status = "unknown"
     alerts: list[NoticedAlert] = []
@@ -64,7 +64,7 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_payload(speaks: str, path: str, body: bytes) -> Contents:
-    """What came through a door where that kind of integration is spoken."""
+    """The contents of a message to an address where that kind of integration is spoken."""
     if speaks == "webhook":
         return _webhook(body)
     problems: list[str] = []

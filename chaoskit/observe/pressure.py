@@ -6,7 +6,7 @@
     Readings     for the history, from which verify tells how much of a delay may have been its doing
 
 Minutes are played in seconds, so what a busy machine adds to a delivery is soon as long as a group_wait. The
-kernel keeps the sum of all time in which somebody waited for a core (`/proc/pressure/cpu`); read again and again, it
+kernel keeps the sum of all time in which a task waited for a core (`/proc/pressure/cpu`); read again and again, it
 says for any span how much of it that was.
 """
 
@@ -47,7 +47,7 @@ def idle_cores(for_s: float = 0.5) -> float:
 
 
 def is_busy() -> bool:
-    """Whether in the last ten seconds somebody waited for a core half of the time; False where nobody knows."""
+    """Whether in the last 10 s a task waited for a core half of the time; False where the kernel does not tell."""
     try:
         match = _LATELY.search(_FILE.read_text(encoding="ascii"))
     except OSError:
@@ -56,9 +56,9 @@ def is_busy() -> bool:
 
 
 class Busy:
-    """Whether lately somebody waited for a core most of the time, asked again and again.
+    """Whether lately a task waited for a core most of the time, asked again and again.
 
-    False until it was asked for a while, and where nobody knows.
+    False until it was asked for a while, and where the kernel does not tell.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Readings(Looking):
             self._sums.append(found)
 
     def readings(self, begin: float, end: float) -> list[tuple[float, float]]:
-        """What was read in [begin, end], and just before: instants and sums; of equal ones the first and the last."""
+        """The readings in [begin, end] and the one before: instants and sums; of equal ones the first and the last."""
         first = max(0, bisect.bisect_right(self._at, begin) - 1)
         some = list(zip(self._at, self._sums, strict=True))[first : bisect.bisect_left(self._at, end) + 1]
         kept = [b for a, b, c in zip(some, some[1:], some[2:], strict=False) if not a[1] == b[1] == c[1]]

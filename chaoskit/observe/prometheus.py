@@ -91,8 +91,8 @@ class PrometheusObserver(Poller):
         session: requests.Session | None = None,
         alerts: Collection[str] | None = None,
     ) -> None:
-        """With `alerts`, only the groups with rules of these names say how far everything is known: a slow group of
-        somebody else's keeps nothing from being known in time."""
+        """With `alerts`, only the groups with rules of these names say how far everything is known: a slow group with
+        other rules does not delay that."""
         super().__init__(url, every_s, on_event, session)
         self._alerts = alerts
         self._states = AlertStates()
@@ -101,7 +101,7 @@ class PrometheusObserver(Poller):
         self._skewed_at = 0.0
 
     def look(self, asked: float) -> tuple[Poll, bool]:
-        """What the evaluations since the last look have found."""
+        """Reads the evaluations since the last look; gives the Poll and whether an event was reported."""
         if self._skew is None or time.monotonic() - self._skewed_at >= MERGED_S:
             self._skew = self._measure_skew()
             self._skewed_at = time.monotonic()

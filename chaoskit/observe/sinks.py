@@ -30,7 +30,7 @@ class SinkChild:
     """A running sink. `on_event` is called from a thread of its own, in the order of the reports.
 
     If the sink ends uninvited, or says something that is no event, one Equipment(state="down") follows, however it
-    happened; how it came up and that it was stopped is for whoever did that to say.
+    happened; the caller that starts and stops it reports that itself.
     """
 
     def __init__(self, child: Child, name: str, ports: list[int], on_event: Callable[[Event], None]) -> None:

@@ -2,7 +2,7 @@
 
 Configuration: {"port": P, "doors": [{"receiver", "integration", "index", "path", "speaks", "word"}, ...],
 "alertmanager": P, "catch_all": false, "manners": FILE}; port 0 takes a free one. A door is known by the beginning of
-its path, `/door/<n>`, whatever follows; `speaks` is the kind of message that comes (the integration itself unless
+its path, `/door/<n>`, alone; `speaks` is the kind of message that comes (the integration itself unless
 told). A request without the door's `word` is a stranger's, refused and counted, unless the process that listens on the
 port `alertmanager` sent it. With `catch_all` any other path takes notices too, with receiver "", which nothing judges.
 Every notice is reported before it is answered; the file `manners`, while it exists, makes the answers bad.
@@ -40,7 +40,7 @@ class DoorConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What comes as one JSON line on standard input."""
+    """The sink's configuration, one JSON line on standard input."""
 
     port: int
     doors: list[DoorConfig]

@@ -7,7 +7,7 @@ held back for `held_s`, and before its answer came. The narrowest recent differe
     their watch up to b    ->   ours up to b - most            shorter: nothing is claimed that was not seen
 
 Spans of the watch follow each other without a gap as long as the witness knew everything in between. After a gap
-(it was started again, or had to drop notices that nobody fetched in time) the next span begins later, and an
+(it was started again, or had to drop notices that were not fetched in time) the next span begins later, and an
 Equipment event says why.
 """
 
@@ -57,7 +57,7 @@ def await_answer(url: str, session: requests.Session) -> None:
 
 
 def asks_for_no_token(url: str) -> bool:
-    """Whether the witness answers, and so believes, whoever comes; False where it does not tell."""
+    """Whether the witness answers, and so believes, requests without a token; False where it cannot be reached."""
     with plain_session() as session:
         try:
             return session.get(f"{url.rstrip('/')}/notices", timeout=_ANSWER_S).ok
@@ -66,7 +66,7 @@ def asks_for_no_token(url: str) -> bool:
 
 
 class WitnessClient:
-    """Asks a witness at `url` with a session that carries the token (and whatever else the way there needs).
+    """Asks a witness at `url` with a session that carries the token (and all else that the way there needs).
 
     `follow` runs in a thread of its own until `stop`; it never raises from there.
     """
@@ -123,7 +123,7 @@ class WitnessClient:
         return told
 
     def next(self, wait_s: float) -> list[Heard]:
-        """What came since, waiting so long for it; for who wants notices alone. Raises EquipmentError as `ask` does."""
+        """The notices since the last call, waiting up to `wait_s` seconds for one; maybe none. Raises as `ask` does."""
         told = self.ask(wait_s)
         self._boot, self._after = told.boot, told.notices[-1].n if told.notices else self._after
         return told.notices
@@ -161,7 +161,7 @@ class WitnessClient:
             self._hand_on(self.ask(), on_event)
 
     def stop(self, within_s: float = WAIT_S + ANSWER_LIMIT_S) -> None:
-        """Follow no longer; idempotent. What the witness heard until now has been handed on where it answers."""
+        """Follow no longer; idempotent. Hands on all that the witness heard until now, where it answers."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(within_s)
@@ -171,7 +171,7 @@ class WitnessClient:
         assert skew is not None
         gaps = []
         if told.boot != self._boot:
-            gaps.append("the witness was started again: what came while it was down was heard by nobody")
+            gaps.append("the witness was started again: it did not hear notifications while it was down")
             self._boot, self._after, self._their_to = told.boot, 0, 0.0
         if told.dropped:
             gaps.append(f"{told.dropped} notices were dropped by the witness before they were fetched")
@@ -197,6 +197,6 @@ class WitnessClient:
 
 
 def _notice(heard: Heard, skew: Interval) -> Notice:
-    """What the witness heard, with an interval on our clock that certainly holds the instant of its sending."""
+    """The event of a notice heard, with an interval on our clock that certainly holds the instant of its sending."""
     sent = (heard.arrived[0] - skew[1], heard.arrived[1] - skew[0])
     return read_payload("webhook", "", bytes(heard.payload)).notice(heard.receiver, WITNESS, 0, sent)

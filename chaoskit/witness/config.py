@@ -1,4 +1,4 @@
-"""What an Alertmanager needs so that the witness hears what its receivers hear, and a canary finds its way there.
+"""Additions to an Alertmanager's configuration: the witness hears all receivers, and a canary finds its way there.
 
     receivers:
     - name: critical-alerts
@@ -86,7 +86,7 @@ def patched(text: str, url: str, token_file: str = "", file: str = "alertmanager
 
 
 def additions(text: str, url: str, token_file: str = "", file: str = "alertmanager.yml") -> list[Addition]:
-    """What is not in the configuration yet, one by one, in the order of the file; raises BadInput as `patched`."""
+    """The additions that the configuration still lacks, in the order of the file; raises BadInput as `patched`."""
     return sorted(_additions(_root(text, url, file), url, token_file, file), key=lambda each: each.place.line)
 
 

@@ -1,4 +1,4 @@
-"""The witness's endpoint: takes Alertmanager's webhooks for any receiver, and tells whoever follows what came.
+"""The witness's endpoint: takes Alertmanager's webhooks for any receiver, and hands them to clients that follow.
 
     POST /receiver/NAME    Alertmanager's webhook message, for the receiver of that (URL-encoded) name
     GET  /notices?after=N&wait_s=S&boot=ID&seen=T
@@ -6,7 +6,7 @@
     GET  /healthy          whether it answers, and its clock; the only one that needs no token
 
 It listens with the sinks' own server and lookout, so its stamps are as exact as theirs: `arrived` certainly holds
-the instant of sending, and the watch ends where somebody is in the middle of saying something.
+the instant of sending, and the watch ends where a sender is in the middle of a request.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ _ROUTES = b"there are /receiver/NAME, /notices and /healthy\n"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where the witness listens, for whom, and how much it keeps."""
+    """Where the witness listens, which token it demands, and how much it keeps."""
 
     host: str = "127.0.0.1"
     port: int = PORT
     """0 takes a free one."""
     token: str = ""
-    """Whoever posts or follows must bear it; only on loopback may it be empty."""
+    """Posting and following need it; only on loopback may it be empty."""
     keep: int = KEEP
     certificate: Path | None = None
     key: Path | None = None
@@ -66,7 +66,7 @@ class Settings:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether whatever listens there is reached from this machine alone; raises BadInput for an unknown name."""
+    """Whether that address is reached from this machine alone; raises BadInput for an unknown name."""
     try:
         found = {str(one[4][0]) for one in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
     except (OSError, UnicodeError) as error:
@@ -76,7 +76,7 @@ def is_loopback(host: str) -> bool:
 
 @dataclass(slots=True)
 class _Waiting:
-    """Somebody who asked for news when there was none."""
+    """A client that asked for new notices when there was none."""
 
     owed: asyncio.Future[Answer]
     boot: str
@@ -125,7 +125,7 @@ class Desk:
         return Answer(HTTPStatus.METHOD_NOT_ALLOWED, body=f"{wanted} is spoken here\n".encode())
 
     def answer(self, request: Request) -> Answered:
-        """What an admitted request gets; for `/notices` it may be owed."""
+        """The answer to an admitted request; for `/notices` it may be a future that is settled later."""
         parts = urlsplit(request.path)
         if request.refused:
             self._store.refuse("too big")
@@ -140,7 +140,7 @@ class Desk:
         return len(self._waiting)
 
     def close(self) -> None:
-        """Whoever still waits gets an answer."""
+        """Answers every client that still waits."""
         self._give_all()
 
     def _take(self, receiver: str, request: Request) -> Answer:

@@ -1,4 +1,4 @@
-"""What the witness heard and how long it listened, in bounded memory; who asks is told what was let go.
+"""The notices that the witness heard and how long it listened, in bounded memory; readers are told what was dropped.
 
     notices      1 2 3 4 5 6 ...          numbered from 1 without holes; the oldest are dropped first
     watch        [from ........ to]       everything sent within it is among the notices, or was dropped
@@ -52,7 +52,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     watch: tuple[float, float, float] | None = None
     """From, to, and by how much the witness was late at most in between; None where nothing can be said."""
     refused: Mapping[str, int] = {}
-    """What was turned away since the start, by reason."""
+    """How many requests were refused since the start, by reason."""
 
 
 class Store:
@@ -106,7 +106,7 @@ class Store:
             self._spans.appendleft(whole if second[0] <= first[1] else second)
 
     def tell(self, boot: str, after: int, seen: float, now: float, held_s: float = 0.0) -> Told:
-        """What came after that notice, and the watch since `seen`; from the start for a reader of another boot."""
+        """The notices after number `after`, and the watch since `seen`; from the start for a reader of another boot."""
         if boot != self.boot:
             after, seen = 0, 0.0
         first = self._heard[0].n if self._heard else self._last + 1
@@ -134,7 +134,7 @@ class Store:
         )
 
     def _watch(self, since: float) -> tuple[float, float, float] | None:
-        """What is known of the time after `since`, up to the first gap; what follows that is told when asked for."""
+        """The watch after `since` up to the first gap, None where there is none; a later call tells the rest."""
         found: tuple[float, float, float] | None = None
         for begin, to, lag_s in self._spans:
             if to <= since:
