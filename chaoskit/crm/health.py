@@ -26,7 +26,7 @@ def silence_s(clock: Clock) -> float:
 class Pulse:
     """The heartbeats of one process, stamped by the process itself on the machine's monotonic clock (seconds).
 
-    The sender's stamps matter: a supervisor that was itself starved finds them in the pipe and calls no one late.
+    The sender's stamps matter: a supervisor that was itself starved finds them in the pipe and blames no worker.
     """
 
     born_s: float

@@ -1,4 +1,4 @@
-"""What stands around a run from before its first fault until after its last undo, in this order:
+"""The protections around a run from before its first fault until after its last undo, in this order:
 
 note the run -> is the stop lever down? -> the target's lock -> what dead runs left -> watchdog and lease
 """

@@ -37,7 +37,7 @@ from chaoskit.trust import real_folder
 HOLDER_LOG = "holder.log"
 """The file in a run's folder that is the stderr of each of its holders, and by which they are found."""
 NURSERY = "chaoskit.faults.nursery"
-"""What holders are forked from, so the word in their command lines; a program that a fault runs has others."""
+"""The module that holders are forked from, so a word in their command lines and not in those of a fault's programs."""
 GRACE_S = 2.0
 """How long holders whose runner is gone are left to heal by themselves."""
 _END_S = 5.0
@@ -48,7 +48,7 @@ _SIDE_BY_SIDE = 16
 
 @dataclass(frozen=True, slots=True)
 class Undone:
-    """What became of one fault."""
+    """The outcome for one fault."""
 
     fault: Invoke
     ok: bool
@@ -57,12 +57,12 @@ class Undone:
 
 @dataclass(frozen=True, slots=True)
 class Healed:
-    """What became of a run."""
+    """The outcome for one run."""
 
     folder: Path
     faults: tuple[Undone, ...] = ()
     trouble: tuple[str, ...] = ()
-    """What could not be read or noted."""
+    """The files that could not be read or written, each with the reason."""
     damaged: bool = False
     """The journal cannot be trusted to name every fault."""
 
@@ -75,11 +75,11 @@ class Healed:
 def heal(
     folder: Path, by: str, reason: str, *, grace_s: float = GRACE_S, fence: bool = False, sure: bool = False
 ) -> Healed:
-    """Takes back whatever the run in this folder left in force, and notes it in heal.jsonl; never raises for it.
+    """Undoes every fault that the run in this folder left in force, and notes it in heal.jsonl; never raises for it.
 
     Without anything to take back nothing is written, unless `fence`: then the book is begun before the journal is
-    read, so that a runner that still exists finds itself without its lease. Whoever heals already is waited for.
-    What another user may have written is not obeyed; `sure` says that the way to the folder is known.
+    read, so that a runner that still exists finds itself without its lease. A healing under way is waited for.
+    A journal that another user may have written is not obeyed; `sure` says that the way to the folder is known.
     """
     try:
         return _heal(folder if sure else real_folder(folder), by, reason, grace_s, fence)
@@ -159,7 +159,7 @@ def _open(folder: Path) -> HealBook:
             return HealBook(folder / BOOK)
         except Busy:
             if time.monotonic() > end:
-                raise BadInput(f"{folder}: somebody has been healing this run for {_BUSY_S:g} s") from None
+                raise BadInput(f"{folder}: another process has been healing this run for {_BUSY_S:g} s") from None
             time.sleep(0.05)  # a lock of the kernel that is let go tells nobody who may not have it
 
 

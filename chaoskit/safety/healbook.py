@@ -1,7 +1,7 @@
-"""heal.jsonl, beside a run's journal: what was undone by somebody other than the run, and by whom.
+"""heal.jsonl, beside a run's journal: what was undone by a process other than the run, and by which.
 
 One writer at a time: who opens it for writing holds a lock on it. That it exists at all tells a run that it has lost
-its lease. A disk that takes no line keeps nobody from healing: the book is then lost, and that is said elsewhere.
+its lease. A disk that takes no line does not stop the healing: the book is then lost, and that is said elsewhere.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BOOK = "heal.jsonl"
 
 
 class HealBegin(Event, frozen=True, kw_only=True, tag="heal-begin"):
-    """Somebody begins to undo what the run left."""
+    """A process begins to undo what the run left."""
 
     by: str
     """watchdog, heal, or the command that came next."""
@@ -43,12 +43,12 @@ _DECODER: msgspec.json.Decoder[AnyHeal] = msgspec.json.Decoder(AnyHeal)
 
 
 class Busy(Exception):
-    """Somebody else is healing this run right now."""
+    """Another process is healing this run right now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """What a heal book says; lines that cannot be read prove nothing and are left out."""
+    """The contents of a heal book; lines that cannot be read prove nothing and are left out."""
 
     events: tuple[AnyHeal, ...] = ()
 
@@ -75,7 +75,7 @@ def read_book(path: Path) -> Book:
 
 
 class HealBook:
-    """The book open for writing; raises Busy while somebody else writes it. Safe to call from several threads."""
+    """The book open for writing; raises Busy while another process writes it. Safe to call from several threads."""
 
     def __init__(self, path: Path) -> None:
         self.lost = ""

@@ -95,12 +95,12 @@ class Lease:
         if not self._lost and not self._ending.is_set() and time.monotonic() - self._last > self._lease_s:
             self._lost = f"the lease of {self._lease_s:g} s was lost: this run stood still"
         if not self._lost and any(book.exists() for book in self._books):
-            self._lost = "the lease was lost: somebody else is undoing what this run left (see heal.jsonl)"
+            self._lost = "the lease was lost: another process is undoing what this run left (see heal.jsonl)"
         return self._lost
 
     @property
     def healed(self) -> bool:
-        """Whether whoever took over has undone everything; waits for it, bounded."""
+        """Whether the processes that took over have undone everything; waits up to 30 s for them."""
 
         def said() -> list[bool | None]:
             return [read_book(book).healed for book in self._books]
@@ -161,7 +161,7 @@ class Lease:
                 self._last = before
 
     def _write(self, data: bytes) -> bool:
-        """False when nobody reads any more; a watchdog that is slow to read is no trouble."""
+        """Whether the watchdog still reads; one that is slow to read counts as reading."""
         assert self._watchdog.stdin is not None
         try:
             os.write(self._watchdog.stdin.fileno(), data)

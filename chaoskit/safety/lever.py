@@ -50,7 +50,7 @@ def block(reason: str) -> None:
 def blocked() -> str:
     """Since when, why and by which other user no run may begin; empty when it may.
 
-    Every user's word counts here: that nothing is broken harms nobody. Where it is a link, whose content may be for
+    Every user's word counts here: to break nothing is always safe. Where it is a link, whose content may be for
     its reader alone, none of it is told.
     """
     file = state_folder() / _BLOCK
@@ -82,7 +82,7 @@ def refuse_if_blocked() -> None:
 
 
 def stop_all(grace_s: float) -> list[Ended]:
-    """Ends every noted run: asked first, killed after the grace; then undoes whatever any of them left."""
+    """Ends every noted run: asked first, killed after the grace; then undoes every fault that one left."""
     noted = list(entries())
     running = [(entry, process) for _, entry in noted if (process := entry.owner.process)]
     for _, process in running:

@@ -1,6 +1,6 @@
 """One at a time: a lock per target, held by the kernel for the process that holds it, so a dead owner never keeps it.
 
-Each user has a file of their own for it. What it says (owner, since when, which runs) is for people, and for this
+Each user has a file of their own for it. Its text (owner, since when, which runs) is for people, and for this
 user's next owner: when the last one died without giving it back, what its runs left in force is undone before anything
 else is broken. Of another user's file only whether it is held counts, and whose it is: that one blocks as well.
 """
@@ -35,7 +35,7 @@ _APART_S = 0.1
 
 
 class Note(msgspec.Struct, frozen=True):
-    """What a lock's file says."""
+    """The contents of a lock's file."""
 
     target: str
     owner: Owner
@@ -60,7 +60,7 @@ class TargetLock:
 
     @classmethod
     def take(cls, target: str, folders: Sequence[Path]) -> TargetLock:
-        """The lock, at once or never; raises Refused when somebody has it, or left something that cannot be undone."""
+        """The lock, at once or never; raises Refused when another run has it, or left faults that cannot be undone."""
         path = lock_file(target)
         fd = _alone(target, path)
         try:
@@ -88,7 +88,7 @@ class TargetLock:
 
 
 def lock_file(target: str) -> Path:
-    """Where this user's lock of a target lies; removed only by its holder, and looked for again by whoever takes it."""
+    """The path of this user's lock of a target; removed only by its holder, and looked up again after it was taken."""
     return state_folder("locks") / f"{_key(target)}-{os.geteuid()}.lock"
 
 
@@ -187,7 +187,7 @@ def _open(path: Path) -> int:
 
 
 def _locked(fd: int) -> bool:
-    """Takes the lock; whoever only looks whether it is held has it for an instant, so one attempt is not enough."""
+    """Takes the lock; a process that looks whether it is held has it for an instant, so one attempt is not enough."""
     for _ in range(_ATTEMPTS):
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -199,7 +199,7 @@ def _locked(fd: int) -> bool:
 
 
 def _held(path: Path) -> bool:
-    """Whether somebody holds this lock; one that may not be looked at counts as held, what is no file does not."""
+    """Whether a process holds this lock; one that may not be looked at counts as held, what is no file does not."""
     try:
         fd = open_regular(path, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError as error:

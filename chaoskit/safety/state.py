@@ -1,7 +1,7 @@
-"""Where this machine's runs are known: one small file a run, read by status, stop, heal and whoever comes next.
+"""Where this machine's runs are known: one small file a run, read by status, stop, heal and the next run.
 
-The folder is $CHAOSKIT_STATE, else chaoskit under $XDG_STATE_HOME (~/.local/state). It belongs to one user, and its
-files to nobody else. Several users who share a target point CHAOSKIT_STATE at a folder of mode 1777 that is root's:
+The folder is $CHAOSKIT_STATE, else chaoskit under $XDG_STATE_HOME (~/.local/state). It belongs to one user, and so
+do its files. Several users who share a target point CHAOSKIT_STATE at a folder of mode 1777 that is root's:
 each obeys their own notes there, and sees those of others.
 """
 
@@ -57,15 +57,15 @@ class Owner(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """What is known of a run from outside."""
+    """A run as it is known from outside."""
 
     owner: Owner
     target: str
-    """What it acts on, as the lock names it; `local` for a target that lives and dies with the run."""
+    """The target's name, as the lock has it; `local` for a target that lives and dies with the run."""
     folders: list[str]
     """Where its journals are."""
     scratch: list[str]
-    """Folders that only the running stack needs; whoever heals after its death removes them."""
+    """Folders that only the running stack needs; healing after its death removes them."""
     since: float
     lease_s: float
 
@@ -88,7 +88,7 @@ class Noted:
 
     file: Path
     entry: Entry | None
-    """What it says; of another user's note only to be shown. None where it cannot be read."""
+    """Its contents, of another user's note only to be shown; None where it cannot be read."""
     owner: str = ""
     """Which other user it belongs to; empty for a note of this one."""
     trouble: str = ""
@@ -145,7 +145,7 @@ def register(target: str, folders: list[Path], scratch: list[Path], lease_s: flo
 
 
 def notes() -> Iterator[Noted]:
-    """Every note there is, whoever wrote it and whatever it says, by name."""
+    """Every note there is, of each user and also the unreadable ones, by name."""
     for file in sorted(state_folder("runs").glob("*.json")):
         try:
             uid = file.lstat().st_uid

@@ -1,4 +1,4 @@
-"""What is going on on this machine: runs, their leases, faults in force, locks, and whether runs are stopped."""
+"""The state of this machine: runs, their leases, faults in force, locks, and whether runs are stopped."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class RunSeen:
 
     @property
     def may_be_broken(self) -> bool:
-        """Whether nobody is at work on it any more, and something stands or cannot be known."""
+        """Whether no process works on it any more, and a fault stands or cannot be known."""
         ours = self.pid is not None or not self.foreign
         return ours and self.state == "gone" and bool(self.faults or self.trouble)
 
@@ -56,7 +56,7 @@ class Survey:
 
     @property
     def broken(self) -> bool:
-        """Whether something may stand that nobody is at work on any more."""
+        """Whether a fault may stand that no process works on any more."""
         return bool(self.unread) or any(run.may_be_broken for run in self.runs)
 
 

@@ -1,4 +1,4 @@
-"""What a run's files show as not undone, read from whatever is left of them.
+"""The faults that a run's files show as not undone, read from as much as is left of them.
 
 A history that is to be judged must be whole. Here it is the other way round: a torn or damaged file must not keep
 anything from being healed, so every line that can be read counts, and those that cannot are counted.
@@ -49,7 +49,7 @@ class FaultLedger:
 
 
 def read_standing(folder: Path, *, obeyed: bool = False, most: int = HISTORY) -> FaultLedger:
-    """What a run's journal and heal book leave standing, oldest first; raises OSError when no journal can be read.
+    """The faults that a run's journal and heal book leave standing, oldest first; raises OSError without a journal.
 
     It holds at most so many bytes. With `obeyed` raises also where the file is another user's, or a link: what it says
     is going to be done.
@@ -74,7 +74,7 @@ class Tail:
         self._ledger = FaultLedger()
 
     def look(self) -> list[Invoke]:
-        """What stands now; as before where the file cannot be read."""
+        """The faults that stand now; as before where the file cannot be read."""
         try:
             fd = open_own(self._file)
             try:

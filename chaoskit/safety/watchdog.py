@@ -1,7 +1,7 @@
 """The watchdog: `python -m chaoskit.safety.watchdog`, started by a run before its first fault, alive a moment longer.
 
 It leads a session of its own and asks for no parent-death signal, so neither the runner's death nor that of its whole
-process group reaches it; signals that a terminal sends to everybody are left to the runner. It heals when the runner
+process group reaches it; signals that a terminal sends to all are left to the runner. It heals when the runner
 is gone, when it has been silent for longer than its lease, and when a fault outlasts its maximum duration although its
 holder should have ended it. Then it ends: nothing of ours stays behind.
 """
@@ -79,7 +79,7 @@ def _watch(tails: list[Tail], lease_s: float, entry: Path | None) -> str:
     """Why to heal; empty when the runner took its leave."""
     heard = time.monotonic()
     begun: dict[str, float] = {}
-    """When each fault was first seen here, by the clock that nobody sets."""
+    """When each fault was first seen here, by the monotonic clock (seconds)."""
     while True:
         ready, _, _ = select.select([0], [], [], min(_LOOK_S, lease_s / 4))
         if ready:

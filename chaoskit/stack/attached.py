@@ -1,6 +1,6 @@
 """A system that runs already: nothing of it is started or stopped here, it is only asked, and its processes found.
 
-What faults can reach is what this host shows: processes by the titles that a role's `match` describes.
+Faults reach only what this host shows: processes by the titles that a role's `match` describes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from chaoskit.witness.client import WitnessClient
 
 
 def inventory(handles: Handles) -> dict[str, tuple[str, ...]]:
-    """What is behind the handles that can be reached on this host now: handle to names."""
+    """The things behind the handles that can be reached on this host now: handle to names."""
     found = ((handle, one.things(find)) for handle, one in handles.each())
     return {handle: things for handle, things in found if things is not None}
 

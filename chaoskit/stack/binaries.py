@@ -1,7 +1,7 @@
 """Where Prometheus and Alertmanager are: what the environment names, else PATH, else our private cache.
 
 Four programs, two packages: prometheus with promtool, alertmanager with amtool. Debian calls the third
-prometheus-alertmanager. What is found says of itself which version it is; a program that does not run is not
+prometheus-alertmanager. Each program found is asked for its version; a program that does not run is not
 found.
 """
 
@@ -74,7 +74,7 @@ def cache_folder(env: Mapping[str, str] | None = None) -> Path:
 
 
 def os_release() -> dict[str, str]:
-    """What this system calls itself (ID, VERSION_CODENAME ...); empty where it does not say."""
+    """This system's os-release file (ID, VERSION_CODENAME ...); empty where there is none."""
     try:
         return platform.freedesktop_os_release()
     except OSError:

@@ -1,4 +1,4 @@
-"""What promtool and amtool say about the files that `check` looks at; both are asked where they are found.
+"""Asks promtool and amtool, where they are found, about the files that `check` looks at.
 
 The one idea: a template is only known to work once it was rendered. So every text with a template in it is rendered
 by amtool, as firing, as resolved, and for an alert that carries nothing but its name.
@@ -39,7 +39,7 @@ class _Text:
 def ask_programs(
     config: AlertConfig, yours: Mapping[str, str] | None = None, found: Mapping[str, Tool] | None = None
 ) -> dict[str, tuple[Said, ...]]:
-    """What the programs say, by lint id; no entry for a program that is not there or has nothing to look at.
+    """The programs' findings by lint id; no entry for a program that is not there or has nothing to look at.
 
     `yours` are the versions that the user has, `found` takes the place of looking for the programs. Starts processes,
     and writes to a temporary folder only. Raises BadInput for what is not understood and no program can settle.
@@ -123,7 +123,7 @@ def _template_texts(config: AlertConfig) -> Iterator[_Text]:
 
 
 def _data_files(config: AlertConfig, folder: Path) -> Iterator[Path]:
-    """What the templates are rendered with: two alerts of the configuration, their end, and a bare one."""
+    """Files with the data to render templates with: two alerts of the configuration, their end, and a bare one."""
     rules = [rule for rule in config.rules if rule.alert][:2]
     some = [{"alertname": rule.alert, **rule.labels, "instance": "example:9090"} for rule in rules]
     notes = [dict(rule.annotations) for rule in rules]

@@ -42,7 +42,7 @@ _ORIGINS = ("Debian", "Ubuntu")
 _LOCK_WAIT_S = 300.0
 _STEP_S = 300.0
 _TEMPLATES = b"/usr/share/prometheus/alertmanager"
-_SMALLEST_CONFIG = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
+_SMALLEST_CONFIG = "route: {receiver: nowhere}\nreceivers: [{name: nowhere}]\n"
 _TOOLS = ("apt-get", "apt-cache", "dpkg", "dpkg-deb")
 
 
@@ -213,7 +213,7 @@ def _run(argv: Sequence[str], cwd: Path) -> str:
 
 @contextlib.contextmanager
 def _written(folder: Path) -> Iterator[None]:
-    """Make the folder; whatever the system refuses from here on is told of the cache. No home is made for anybody."""
+    """Make the folder, but no home folder; raises BadInput naming the cache for each OSError in the block."""
     home = Path(os.environ.get("HOME", "/"))
     if folder.is_relative_to(home) and not home.is_dir():
         raise BadInput(Problem(Place(str(home)), "the home folder is not there", ELSEWHERE))
@@ -227,7 +227,7 @@ def _written(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _locked(path: Path, progress: Progress) -> Iterator[None]:
-    """Hold the file's lock; whoever comes second waits for the first, which may save it all work."""
+    """Hold the file's lock; a second process waits for the first, which may save it all work."""
     with path.open("a") as lock:
 
         def take() -> bool:

@@ -1,4 +1,4 @@
-"""What a run asks of the system that it plays on, whether it started that system itself or found it running."""
+"""The calls that a run makes on the system that it plays on, whether it started that system or found it running."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Stack(ABC):
         self.prometheus_url = prometheus_url
         self.alertmanager_url = alertmanager_url
         self.children: dict[str, Child] = {}
-        """What was started for this run and dies with it, by equipment name."""
+        """The processes that were started for this run and die with it, by equipment name."""
         self.sinks: dict[str, SinkChild] = {}
 
     @property
@@ -38,7 +38,7 @@ class Stack(ABC):
 
     @property
     def requests(self) -> Mapping[str, list[dict[str, Any]]]:
-        """What each name of a load's mix does on the target, as far as that tells."""
+        """The requests behind each name of a load's mix; empty where the target does not tell them."""
         return {}
 
     @property

@@ -37,13 +37,13 @@ from chaoskit.stack.interface import Stack
 from chaoskit.stack.monitoring import start_alertmanager, start_prometheus
 
 MIX = ("leads", "opportunities", "reports", "agent-requests", "cold-reports", "background-tasks")
-"""What a load's mix may name, known before the target runs and tells what each name does."""
+"""The names that a load's mix may use, known before the target runs and tells what each name does."""
 _TARGET_READY_S = 30.0
 _TARGET_MODULE = "chaoskit.crm"
 
 
 def inventory() -> dict[str, tuple[str, ...]]:
-    """What the local target has, known before it runs: handle to names."""
+    """The things of the local target, known before it runs: handle to names."""
     return {f"{name}:{part}": its.things for name, kind in handle_kinds().items() for part, its in kind.parts.items()}
 
 
@@ -76,7 +76,7 @@ class LocalStack(Stack):
         self.ports = ports
         self.slice = secrets.token_hex(4)
         self.addresses: dict[str, Any] = {}
-        """What the target said of itself when it was ready."""
+        """The JSON that the target printed when it was ready; empty before that."""
         self._binaries = binaries
         self._localized = localized
         self._scale = scale

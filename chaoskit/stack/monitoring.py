@@ -112,7 +112,7 @@ def await_discovery(
 ) -> None:
     """Wait until every target is up after a scrape, and an Alertmanager is active.
 
-    `session` may ask a Prometheus that does not answer everybody; with `jobs`, only their targets count.
+    `session` carries the login of a Prometheus that demands one; with `jobs`, only their targets count.
 
     Prometheus publishes what it discovers on a ticker of 5 s, and drops alerts that fire before it knows of an
     Alertmanager: no fault may start earlier. Raises EquipmentError that names what is still missing.
@@ -142,7 +142,7 @@ def check_prometheus(promtool: Path, file: Path) -> tuple[Problem, ...]:
 
 
 def check_alertmanager(amtool: Path, file: Path) -> tuple[Problem, ...]:
-    """What amtool finds wrong in an Alertmanager configuration and the templates that it names."""
+    """The problems that amtool finds in an Alertmanager configuration and the templates that it names."""
     return _check([amtool, "check-config", file], file)
 
 
@@ -184,7 +184,7 @@ def _get(url: str, session: requests.Session | None = None) -> requests.Response
 
 
 def undiscovered(prometheus_url: str, session: requests.Session | None, jobs: Collection[str] | None) -> list[str]:
-    """What Prometheus does not know yet, in words."""
+    """The targets and Alertmanagers that Prometheus does not know yet, in words; empty when it knows all."""
     answers: dict[str, Any] = {}
     for what in ("targets?state=active", "alertmanagers"):
         response = _get(f"{prometheus_url.rstrip('/')}/api/v1/{what}", session)

@@ -4,9 +4,9 @@
     prometheus.yml    ->  promtool check config             of an attached system what it says of itself,
     rule files        ->  promtool check rules              else the newest
 
-What is started later are rewritten files, which may be valid where these are not. A refusal by a program that is no
-older than the user's counts; one by an older program is told, and decides nothing. A rule whose expression is newer
-than promtool is set aside, with its words, and its neighbours go on. Nothing that is said here shows a secret.
+The servers are started later with rewritten files, which may be valid where these are not. A refusal by a program
+that is no older than the user's counts; one by an older program is told, and decides nothing. A rule whose expression
+is newer than promtool is set aside, with its words, and its neighbours go on. No message here shows a secret.
 """
 
 from __future__ import annotations
@@ -94,8 +94,8 @@ class Answer:
         return tuple(str(each) for each in self.refusals if each.yours)
 
     def unsettled(self, config: AlertConfig, *, rules: bool = False) -> tuple[NotUnderstood, ...]:
-        """What is not understood and no program has seen: it may as well be a slip of the pen. Of rule files, or the
-        other ones."""
+        """The places of rule files, or of the other files, that were not understood and no program has seen: they may
+        as well be slips of the pen."""
         roles = {key.partition(":")[2]: key.partition(":")[0] for key in config.sources}
         unsure = ((each, _role_of(each.problem, roles)) for each in config.not_understood if not each.newer)
         return tuple(each for each, role in unsure if role not in self.asked and (role == "rules") is rules)
@@ -135,7 +135,7 @@ def ask(
     yours: Mapping[str, str] | None = None,
     tools: Mapping[str, Tool] | None = None,
 ) -> Answer:
-    """Lets the programs that are installed have their word; each is called once for its files, whatever asks again.
+    """Asks the installed programs about the files; each is called once for the same files, answers are kept.
 
     `config` was read from `folder`. `yours` are the versions that the user has, by server (prometheus, alertmanager).
     `tools` takes the place of looking for the checkers. Raises EquipmentError where a program does not run.
@@ -358,13 +358,13 @@ _FITTINGS = 4
 
 
 def fitted(make: Callable[[frozenset[Setting]], Localized], amtool: Path) -> Localized:
-    """What `make` gives without the settings that amtool does not know; it is called again while there are any.
+    """The result of `make` without the settings that amtool does not know; it is called again while there are any.
 
     The user's version may be newer than every installed program. A kind of integration that is not known comes as a
     webhook; nothing is taken out by which it is decided who is told.
 
-    Whatever else amtool refuses stays as it is, and is found when Alertmanager is started. Raises EquipmentError where
-    amtool does not run.
+    Other things that amtool refuses stay as they are, and are found when Alertmanager is started. Raises
+    EquipmentError where amtool does not run.
     """
     unknown: frozenset[Setting] = frozenset()
     localized = make(unknown)

@@ -183,7 +183,7 @@ def test_an_undo_without_a_start_removes_nothing(crm: RunningCrm, queue: Target,
 def test_a_queue_that_stops_answering_is_a_lapse(queue: Target) -> None:
     token = prepared(QueueFlood(), queue, level=50)
     token["at"]["url"] = "http://127.0.0.1:9"
-    with pytest.raises(Lapsed, match="unknown for 3 s whether it is still in force"):
+    with pytest.raises(Lapsed, match=r"unknown for .* s whether it is still in force"):
         QueueFlood().hold(token, threading.Event())
 
 

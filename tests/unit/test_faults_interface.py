@@ -180,7 +180,7 @@ def test_a_hold_bears_a_moment_of_silence_and_no_more(liar: Liar) -> None:
     with pytest.raises(Lapsed, match=r"something else took tcp\.reset off upstream"):
         TcpReset().hold(token, threading.Event())
     liar.says("GET /toxics", 503, {})
-    with pytest.raises(Lapsed, match="unknown for 3 s whether it is still in force"):
+    with pytest.raises(Lapsed, match=r"unknown for .* s whether it is still in force"):
         TcpReset().hold(token, threading.Event())
 
 

@@ -224,7 +224,7 @@ def test_a_fault_that_outlasts_its_maximum_is_undone_though_its_holder_stands_st
         assert "in force for longer" in healed_by_watchdog(tmp_path)
         assert not processes.stopped(sleeper)
         assert waiting.await_true(lambda: bool(lost), 5)
-        assert "somebody else is undoing" in lease.lost
+        assert "another process is undoing" in lease.lost
     finally:
         lease.end(healed=True)
         one.close()
