@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from chaoskit import giving_way
+from chaoskit import niceness
 from chaoskit.console.beside import ABOUT, Told
 from chaoskit.console.server import Settings, serve
 from chaoskit.files import read_regular
@@ -25,5 +25,5 @@ if __name__ == "__main__":
         owner=msgspec.convert(told.owner, Owner), scenario=told.scenario,
     )  # fmt: skip
     # Only here: what a console in the terminal's own session begins would give way with it.
-    giving_way.give_way()
+    niceness.give_way()
     sys.exit(int(serve(settings, [socket.socket(fileno=int(fd)) for fd in sys.argv[2:]])))

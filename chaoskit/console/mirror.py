@@ -33,7 +33,7 @@ from locust.runners import LocalRunner
 from locust.util.date import format_utc_timestamp
 from locust.web import WebUI
 
-from chaoskit import giving_way
+from chaoskit import niceness
 from chaoskit.console.pages import chaos_rows
 from chaoskit.console.proxy import FOLLOWED, SOCKET
 from chaoskit.console.stream import Watched
@@ -279,7 +279,7 @@ def web_ui(folder: Path) -> tuple[Any, Followed]:
 
 def main(folder: Path) -> None:
     """Serves until standard input ends."""
-    giving_way.give_way()
+    niceness.give_way()
     os.chdir(folder)  # no locust.conf of anybody's is read
     sys.argv = ["locust"]
     for name in [name for name in os.environ if name.startswith("LOCUST_")]:

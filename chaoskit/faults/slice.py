@@ -34,7 +34,7 @@ from typing import Any, ClassVar
 import psutil
 from pydantic import Field
 
-from chaoskit import giving_way, waiting
+from chaoskit import niceness, waiting
 from chaoskit.faults import processes
 from chaoskit.faults.base import Fault, FaultError, Lapsed, Made, S, Seen, Settings, Target, Undo, is_gone
 from chaoskit.faults.interface import ENOUGH, Strength, told
@@ -178,14 +178,14 @@ class _Manners:
 
     def __init__(self) -> None:
         self._served = 0
-        self._lowered = giving_way.lower_own()
+        self._lowered = niceness.lower_own()
 
     def look(self, enough: bool) -> None:
         self._served = self._served + 1 if enough else 0
         if not enough and self._lowered:
-            self._lowered = not giving_way.lift_own()
+            self._lowered = not niceness.lift_own()
         elif self._served >= _LOOKS and not self._lowered:
-            self._lowered = giving_way.lower_own()
+            self._lowered = niceness.lower_own()
 
 
 def _got(since: tuple[float, float], now: tuple[float, float]) -> float:

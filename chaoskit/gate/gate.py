@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from chaoskit import giving_way
+from chaoskit import niceness
 from chaoskit.errors import ExitCode
 from chaoskit.files import HISTORY, read_regular
 from chaoskit.gate.candidate import Candidate
@@ -163,7 +163,7 @@ class Gate:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        giving_way.lower(child.pid)
+        niceness.lower(child.pid)
         running = _Running(self._count, plan, attempt, child, parts)
         child.say(msgspec.json.encode(job, enc_hook=str) + b"\n")
         running.reader = threading.Thread(target=_listen, args=(running,), name=name, daemon=True)

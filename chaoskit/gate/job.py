@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from chaoskit import giving_way
+from chaoskit import niceness
 from chaoskit.errors import BadInput, ExitCode
 from chaoskit.events import Event, Phase
 from chaoskit.run.planning import Asked
@@ -63,7 +63,7 @@ class Said(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 def main() -> int:
     """Plays the job of standard input; the worst exit code of its scenarios."""
     # Other stacks are being watched: until this one is up, and once it is over, it leaves the processors to them.
-    giving_way.come_up_gently()
+    niceness.start_low_priority()
     job = msgspec.json.decode(sys.stdin.buffer.readline(), type=Job, dec_hook=lambda kind, given: kind(given))
     try:
         return _play(job)
@@ -87,7 +87,7 @@ def _play(job: Job) -> int:
     clocks = {part.name: _Clock() for part in job.parts}
     tracks = {part.name: run.track(clocks[part.name].hear) for part, run in zip(job.parts, prepared.runs, strict=True)}
     Runner(Live(prepared.stack), [[tracks[part.name] for part in wave] for wave in job.waves], load=prepared.load).run()
-    giving_way.give_way()
+    niceness.give_way()
     from chaoskit.report.written import judge_folder  # a third of a second that no stack's start need wait for
 
     worst = 0
@@ -109,7 +109,7 @@ class _Clock:
         if isinstance(event, Phase):
             self._at.setdefault(event.name, time.monotonic())
             if event.name == "steady":
-                giving_way.up()
+                niceness.restore()
 
     @property
     def took_s(self) -> float:

@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from chaoskit import giving_way, identity, waiting
+from chaoskit import identity, niceness, waiting
 from chaoskit.errors import EquipmentError
 from chaoskit.fresh import fresh
 
@@ -249,7 +249,7 @@ def spawn(
             )
         except OSError as error:
             raise EquipmentError(name, f"{program} could not be started: {error}") from error
-    giving_way.started(process.pid)
+    niceness.started(process.pid)
     return Child(process, name, log, start)
 
 

@@ -26,7 +26,7 @@ from typing import IO, Any, cast
 
 import psutil
 
-from chaoskit import giving_way
+from chaoskit import niceness
 from chaoskit.faults import processes
 from chaoskit.faults.base import Changeable, Fault, FaultError, Seen, Undo
 from chaoskit.fresh import fresh
@@ -218,7 +218,7 @@ class _Nursery:
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
-        giving_way.started(self._process.pid)
+        niceness.started(self._process.pid)
 
     def is_of_use(self) -> bool:
         """Whether it lives, and was made with the environment and in the folder that we have now."""

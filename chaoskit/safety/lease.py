@@ -26,7 +26,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from chaoskit import giving_way, waiting
+from chaoskit import niceness, waiting
 from chaoskit.errors import EquipmentError
 from chaoskit.fresh import fresh
 from chaoskit.safety.healbook import BOOK, read_book
@@ -69,7 +69,7 @@ class Lease:
                 stderr=errors,
                 start_new_session=True,
             )
-        giving_way.started(self._watchdog.pid)
+        niceness.started(self._watchdog.pid)
         order = {
             "folders": [str(folder) for folder in folders],
             "lease_s": lease_s + SPARE_S,

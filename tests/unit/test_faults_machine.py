@@ -16,9 +16,9 @@ from typing import Any
 
 import psutil
 import pytest
-from test_giving_way import niceness
+from test_niceness import session_niceness
 
-from chaoskit import giving_way, waiting
+from chaoskit import niceness, waiting
 from chaoskit.errors import Place
 from chaoskit.faults import processes
 from chaoskit.faults import slice as burners
@@ -97,12 +97,12 @@ def test_a_cpu_burn_leaves_the_processors_to_others_unless_it_gets_too_little(
         token(CpuBurn(), slice_of(tmp_path), cores=0.05, burners=2),
         token(CpuBurn(), slice_of(tmp_path), cores=float(4 * (os.cpu_count() or 1)), burners=2),
     )
-    if niceness(os.getpid()) is None:
+    if session_niceness(os.getpid()) is None:
         pytest.skip("this kernel does not group processes by session")
-    for undo, nice in ((modest, giving_way.BY), (greedy, 0)):
+    for undo, nice in ((modest, niceness.BY), (greedy, 0)):
         hold(held, CpuBurn(), undo, tmp_path)
         leader = burners.find(undo)[0].ppid()
-        assert waiting.await_true(lambda leader=leader, nice=nice: niceness(leader) == nice, 10)  # type: ignore[misc]
+        assert waiting.await_true(lambda leader=leader, nice=nice: session_niceness(leader) == nice, 10)  # type: ignore[misc]
 
 
 def test_a_memory_burn_holds_every_page_of_it(held: list[HeldFault], tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ LOWER_FIRST = [
         "errors",
         "files",
         "fresh",
-        "giving_way",
+        "niceness",
         "handles",
         "histogram",
         "hop",

@@ -26,8 +26,8 @@ _gentle: list[int] | None = None
 """The sessions that give way until we have come up, None where none is to."""
 
 
-def come_up_gently() -> None:
-    """From now on this process's session gives way, and so does what it starts, until `up`."""
+def start_low_priority() -> None:
+    """From now on this process's session gives way, and so does what it starts, until `restore`."""
     global _gentle
     with _lock:
         _gentle = [os.getpid()] if lower_own() else []
@@ -40,7 +40,7 @@ def started(leader: int) -> None:
             _gentle.append(leader)
 
 
-def up() -> None:
+def restore() -> None:
     """Restore the priority of the sessions that gave way. Waits at most 5 s; a second call does nothing."""
     global _gentle
     with _lock:
