@@ -19,7 +19,7 @@ from chaoskit.diff.expressions import Recorded, meaning
 from chaoskit.diff.model import NEVER, Change, Doubt
 from chaoskit.diff.written import Written
 from chaoskit.errors import Place
-from chaoskit.explain.people import Heard, People, Told, quiet, span
+from chaoskit.explain.recipients import Delivery, Reach, Recipients, quiet, span
 from chaoskit.explain.subject import Subject
 from chaoskit.units import format_duration
 
@@ -112,7 +112,7 @@ _ASKS = re.compile(r"\{\{.*?\bquery\b.*?\}\}", re.DOTALL)
 class Alerts:
     """Two configurations, prepared for comparing their alerts."""
 
-    def __init__(self, old: People, new: People, written: tuple[Written, Written]) -> None:
+    def __init__(self, old: Recipients, new: Recipients, written: tuple[Written, Written]) -> None:
         self._old, self._new = old, new
         self.written = written
         self.doubts: list[Doubt] = []
@@ -122,32 +122,32 @@ class Alerts:
         self._recorded = Recorded(old.config), Recorded(new.config)
 
     def added(self, subject: Subject) -> Change:
-        told = self._told(self._new, subject)
-        return Change("added", subject.rule.alert, "", "", "", _who(told), "", subject.rule.place)
+        reach = self._reach(self._new, subject)
+        return Change("added", subject.rule.alert, "", "", "", _who(reach), "", subject.rule.place)
 
     def removed(self, subject: Subject) -> Change:
-        told = self._told(self._old, subject)
-        return Change("removed", subject.rule.alert, "", "", _who(told), "", "", subject.rule.place)
+        reach = self._reach(self._old, subject)
+        return Change("removed", subject.rule.alert, "", "", _who(reach), "", "", subject.rule.place)
 
     def changed(self, before: Subject, after: Subject) -> Iterator[Change]:
         """Everything that people notice about an alert that both configurations have."""
-        old, new = self._told(self._old, before), self._told(self._new, after)
+        old, new = self._reach(self._old, before), self._reach(self._new, after)
         name = after.rule.alert
         if before.rule.alert != name:
             yield Change("renamed", name, "", "name", before.rule.alert, name, "", after.rule.place)
         yield from self._condition(before, after)
         yield from _said(before, after)
         yield from self._asked(before, after)
-        told = [*self._receivers(old, new)]
-        yield from told
+        found = [*self._receivers(old, new)]
+        yield from found
         if not all(each.certain for each in (*old.heard, *new.heard)):
-            self._undecided(before, after, waits=not told)
+            self._undecided(before, after, waits=not found)
         yield from self._mutes(before, after)
 
-    def _told(self, people: People, subject: Subject) -> Told:
-        told = people.told(subject)
-        self.heard.update(each.receiver for each in told.heard)
-        return told
+    def _reach(self, recipients: Recipients, subject: Subject) -> Reach:
+        reach = recipients.reach(subject)
+        self.heard.update(each.receiver for each in reach.heard)
+        return reach
 
     def _condition(self, before: Subject, after: Subject) -> Iterator[Change]:
         old, new = before.rule, after.rule
@@ -210,7 +210,7 @@ class Alerts:
         was, is_ = (" or ".join(_flat(rule.expr) for rule in side.rules(name)) for side in self._recorded)
         return was or "not recorded", is_ or "not recorded"
 
-    def _receivers(self, old: Told, new: Told) -> Iterator[Change]:
+    def _receivers(self, old: Reach, new: Reach) -> Iterator[Change]:
         was, is_ = _by_receiver(old), _by_receiver(new)
         name = new.subject.rule.alert
         for receiver in dict.fromkeys((*was, *is_)):
@@ -264,7 +264,7 @@ class Alerts:
 
 
 def _differently(
-    name: str, receiver: str, was: tuple[Heard, ...], is_: tuple[Heard, ...], old: Told, new: Told
+    name: str, receiver: str, was: tuple[Delivery, ...], is_: tuple[Delivery, ...], old: Reach, new: Reach
 ) -> Iterator[Change]:
     place = is_[0].route.place
     if (texts := _pair(was, is_, _phone)) is not None:
@@ -293,31 +293,33 @@ def _said(before: Subject, after: Subject) -> Iterator[Change]:
             yield Change("text", new.alert, "", key, was or "none", is_ or "none", "", new.place)
 
 
-def _by_receiver(told: Told) -> Mapping[str, tuple[Heard, ...]]:
-    found: dict[str, list[Heard]] = {}
-    for heard in told.heard:
+def _by_receiver(reach: Reach) -> Mapping[str, tuple[Delivery, ...]]:
+    found: dict[str, list[Delivery]] = {}
+    for heard in reach.heard:
         found.setdefault(heard.receiver, []).append(heard)
     return {receiver: tuple(some) for receiver, some in found.items()}
 
 
-def _pair(was: tuple[Heard, ...], is_: tuple[Heard, ...], said: Callable[[Heard], str]) -> tuple[str, str] | None:
+def _pair(
+    was: tuple[Delivery, ...], is_: tuple[Delivery, ...], said: Callable[[Delivery], str]
+) -> tuple[str, str] | None:
     texts = _all(was, said), _all(is_, said)
     return None if texts[0] == texts[1] else texts
 
 
-def _all(heard: tuple[Heard, ...], said: Callable[[Heard], str]) -> str:
+def _all(heard: tuple[Delivery, ...], said: Callable[[Delivery], str]) -> str:
     return " and ".join(dict.fromkeys(sorted(said(each) for each in heard)))
 
 
-def _phone(heard: Heard) -> str:
+def _phone(heard: Delivery) -> str:
     return span(heard.phone_s) + ("" if heard.certain else " (if its labels say so)")
 
 
-def _grouped(heard: Heard) -> str:
+def _grouped(heard: Delivery) -> str:
     return "set of labels" if heard.group_labels is None else ", ".join(heard.group_labels) or "receiver"
 
 
-def _quiet(heard: tuple[Heard, ...]) -> str:
+def _quiet(heard: tuple[Delivery, ...]) -> str:
     return " and ".join(sorted({quiet(each.route) or "always told" for each in heard}))
 
 
@@ -327,11 +329,11 @@ def _muted(source: str, by: Mapping[str, bool]) -> str:
     return "yes" if by[source] else "if their labels say so"
 
 
-def _who(told: Told) -> str:
-    return "; ".join(f"{name} {_all(heard, _phone)}" for name, heard in _by_receiver(told).items()) or "no receiver"
+def _who(reach: Reach) -> str:
+    return "; ".join(f"{name} {_all(heard, _phone)}" for name, heard in _by_receiver(reach).items()) or "no receiver"
 
 
-def _settings(was: tuple[Heard, ...], is_: tuple[Heard, ...], old: Told, new: Told) -> str:
+def _settings(was: tuple[Delivery, ...], is_: tuple[Delivery, ...], old: Reach, new: Reach) -> str:
     """The hops whose settings differ, with both."""
     hops: list[tuple[Window | None, Window | None]] = [
         (old.detect, new.detect),

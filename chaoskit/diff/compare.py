@@ -19,7 +19,7 @@ from chaoskit.diff.prometheus import Shown, prometheus_changes, prometheus_doubt
 from chaoskit.diff.written import Written, receiver_changes
 from chaoskit.errors import Place
 from chaoskit.explain.alert import Departure, departures, without_places
-from chaoskit.explain.people import People
+from chaoskit.explain.recipients import Recipients
 from chaoskit.explain.subject import Subject
 
 
@@ -83,7 +83,7 @@ def diff(old: AlertConfig, new: AlertConfig, *, rules_given: bool = False) -> Di
 
     `rules_given` says that the rules are others than those that the Prometheus configurations name.
     """
-    before, after = People(old), People(new)
+    before, after = Recipients(old), Recipients(new)
     shown = Shown(old), Shown(new)
     alerts = Alerts(before, after, (Written(old), Written(new)))
     changes = tuple(_changes(before, after, alerts, shown))
@@ -102,7 +102,7 @@ def _unread(old: AlertConfig, new: AlertConfig) -> Iterator[Doubt]:
         yield Doubt(puzzle.told, puzzle.problem.place or Place(""))
 
 
-def _changes(before: People, after: People, alerts: Alerts, shown: tuple[Shown, Shown]) -> Iterator[Change]:
+def _changes(before: Recipients, after: Recipients, alerts: Alerts, shown: tuple[Shown, Shown]) -> Iterator[Change]:
     old, new = before.config, after.config
     found: list[Change] = [*prometheus_changes(*shown)]
     wrong = [each for each in (*old.not_understood, *new.not_understood) if each.broken]

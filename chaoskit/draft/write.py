@@ -18,7 +18,7 @@ import yaml
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.errors import BadInput, Problem
 from chaoskit.explain.alert import Explanation, explain
-from chaoskit.explain.people import span
+from chaoskit.explain.recipients import span
 from chaoskit.faults.registry import known, known_actions
 from chaoskit.gate.candidate import ALONE_TAG, USES_TAG
 from chaoskit.plan.build import make_plan
@@ -149,15 +149,15 @@ def draft(
 def _receivers(explanation: Explanation) -> Any:
     """The receivers that the promise names or a route certainly reaches; the computed bound where none is promised."""
     promised = {each.receiver for each in explanation.promised}
-    heard = {each.receiver: each for each in explanation.told.heard if each.certain and each.integrations}
+    heard = {each.receiver: each for each in explanation.reach.heard if each.certain and each.integrations}
     if not promised and not heard:
-        name = explanation.told.subject.rule.alert
+        name = explanation.reach.subject.rule.alert
         hint = f"`chaoskit explain {name}` says why; add a route, or a row to the promise"
-        raise BadInput(Problem(explanation.told.subject.rule.place, f"no receiver certainly hears of {name}", hint))
+        raise BadInput(Problem(explanation.reach.subject.rule.place, f"no receiver certainly hears of {name}", hint))
     names = sorted(promised | heard.keys())
     if promised >= heard.keys():
         return names
-    hold = explanation.told.hold
+    hold = explanation.reach.hold
     held_s = hold.hi_vs if hold else 0.0
     return {
         name: "promised" if name in promised else {"within": format_duration(round(held_s + heard[name].notify.hi_vs))}
@@ -167,13 +167,13 @@ def _receivers(explanation: Explanation) -> Any:
 
 def _apart(explanations: tuple[Explanation, ...]) -> dict[str, str]:
     """Labels that tell the first rule from others of its name."""
-    first, *others = (each.told.subject.rule.labels for each in explanations)
+    first, *others = (each.reach.subject.rule.labels for each in explanations)
     differing = {k: v for k, v in first.items() if any(other.get(k) != v for other in others)}
     return differing if others else {}
 
 
 def _comments(explanation: Explanation, plan: Plan, profile: Profile, model: str) -> str:
-    rule = explanation.told.subject.rule
+    rule = explanation.reach.subject.rule
     lines = [
         f"A first scenario for {rule.alert}, written by `chaoskit new`: yours to change.",
         "",

@@ -18,7 +18,7 @@ from chaoskit.check.facts import Facts
 from chaoskit.check.findings import LINTS, Severity
 from chaoskit.check.mutes import Mute
 from chaoskit.errors import Place
-from chaoskit.explain.people import Heard, People, Told, down
+from chaoskit.explain.recipients import Delivery, Reach, Recipients, down
 from chaoskit.explain.subject import Subject, find_subjects
 from chaoskit.scenario.model import Scenario
 
@@ -106,7 +106,7 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    told: Told
+    reach: Reach
     passed: Mapping[tuple[int, ...], tuple[Route, ...]]
     """By route: the routes from the root's child down to it."""
     muted_by: tuple[MutedBy, ...]
@@ -124,8 +124,8 @@ class Explanation:
     @property
     def open_labels(self) -> tuple[str, ...]:
         """Labels that only the series know and that routes, groups or inhibitions ask about."""
-        alert = self.told.subject.alert
-        asked = {each for heard in self.told.heard for each in heard.route.group_by or ()}
+        alert = self.reach.subject.alert
+        asked = {each for heard in self.reach.heard for each in heard.route.group_by or ()}
         asked |= {m.label for routes in self.passed.values() for route in routes for m in route.matchers}
         for muted in self.muted_by:
             asked |= {*muted.mute.rule.equal, *(m.label for m in muted.mute.rule.target)}
@@ -139,27 +139,27 @@ def explain(
 
     Raises BadInput where there is none, or where no rule of that name can carry these labels.
     """
-    people = People(config)
+    recipients = Recipients(config)
     subjects = find_subjects(config, name, given or {})
     others = len(config.alert_rules(name)) - len(subjects)
     known = tuple(scenarios)
-    return tuple(_explained(people, config, subject, known, others) for subject in subjects)
+    return tuple(_explained(recipients, config, subject, known, others) for subject in subjects)
 
 
 def _explained(
-    people: People, config: AlertConfig, subject: Subject, scenarios: tuple[Scenario, ...], others: int
+    recipients: Recipients, config: AlertConfig, subject: Subject, scenarios: tuple[Scenario, ...], others: int
 ) -> Explanation:
-    told = people.told(subject)
-    muted = tuple(_muted_by(people, told, mute) for mute in people.mutes.of(subject.alert))
+    reach = recipients.reach(subject)
+    muted = tuple(_muted_by(recipients, reach, mute) for mute in recipients.mutes.of(subject.alert))
     promised = tuple(each for (alert, _), each in config.promise.notices.items() if alert == subject.rule.alert)
     return Explanation(
-        told,
-        {each.route.path: tuple(down(config.route, each.route)) for each in told.heard},
+        reach,
+        {each.route.path: tuple(down(config.route, each.route)) for each in reach.heard},
         muted,
         promised,
         config.promise.alerts.get(subject.rule.alert) or PromisedAlert(subject.rule.alert, subject.rule.place),
         departures_of(
-            config, subject.rule, {each.receiver for each in told.heard}, {each.mute.source.name for each in muted}
+            config, subject.rule, {each.receiver for each in reach.heard}, {each.mute.source.name for each in muted}
         ),
         tuple(_proofs(scenarios, subject)),
         tuple(part for part in ("prometheus", "alertmanager", "promise") if not config.shows(part)),
@@ -167,10 +167,10 @@ def _explained(
     )
 
 
-def _muted_by(people: People, told: Told, mute: Mute) -> MutedBy:
-    source = people.told(Subject(mute.source, {}, {}))
-    last = max((heard.phone_s[1] for heard in told.heard), default=0.0)
-    return MutedBy(mute, source.firing_s, source.resolved_s, bool(told.heard) and source.firing_s[0] > last)
+def _muted_by(recipients: Recipients, reach: Reach, mute: Mute) -> MutedBy:
+    source = recipients.reach(Subject(mute.source, {}, {}))
+    last = max((heard.phone_s[1] for heard in reach.heard), default=0.0)
+    return MutedBy(mute, source.firing_s, source.resolved_s, bool(reach.heard) and source.firing_s[0] > last)
 
 
 def _proofs(scenarios: Iterable[Scenario], subject: Subject) -> Iterator[Proof]:
@@ -180,7 +180,7 @@ def _proofs(scenarios: Iterable[Scenario], subject: Subject) -> Iterator[Proof]:
                 yield Proof(scenario.name, scenario.title, expectation.place, expectation.suppressed_by)
 
 
-def first_to_hear(heard: Iterable[Heard]) -> Span | None:
+def first_to_hear(heard: Iterable[Delivery]) -> Span | None:
     """From the fault to the first phone that rings; None where no receiver certainly hears of it."""
     certain = [each.phone_s for each in heard if each.certain]
     if not certain:

@@ -10,7 +10,7 @@ from typing import Any
 from chaoskit.alerting.model import PromisedTime
 from chaoskit.alerting.windows import Window
 from chaoskit.explain.alert import Explanation, MutedBy, first_to_hear
-from chaoskit.explain.people import Heard
+from chaoskit.explain.recipients import Delivery
 
 
 def to_json(explanations: Iterable[Explanation]) -> str:
@@ -19,14 +19,14 @@ def to_json(explanations: Iterable[Explanation]) -> str:
 
 
 def _alert(explanation: Explanation) -> dict[str, Any]:
-    told = explanation.told
-    rule, alert, beside = told.subject.rule, told.subject.alert, explanation.beside
+    reach = explanation.reach
+    rule, alert, beside = reach.subject.rule, reach.subject.alert, explanation.beside
     return {
         "alert": rule.alert,
         "place": asdict(rule.place),
-        "fault_to_phone_s": first_to_hear(told.heard),
-        "fault_to_firing_s": told.firing_s,
-        "undo_to_resolved_s": told.resolved_s,
+        "fault_to_phone_s": first_to_hear(reach.heard),
+        "fault_to_firing_s": reach.firing_s,
+        "undo_to_resolved_s": reach.resolved_s,
         "expression": rule.expr,
         "for_s": rule.for_s,
         "keep_firing_for_s": rule.keep_firing_for_s,
@@ -34,13 +34,13 @@ def _alert(explanation: Explanation) -> dict[str, Any]:
         "sent": alert.sent.name.lower(),
         "labels": {
             "known": dict(alert.labels),
-            "given": dict(told.subject.given),
-            "assumed": dict(told.subject.assumed),
+            "given": dict(reach.subject.given),
+            "assumed": dict(reach.subject.assumed),
             "open": list(explanation.open_labels),
         },
         "annotations": dict(rule.annotations),
-        "hops": [_window(each) for each in (told.detect, told.hold, told.clear) if each is not None],
-        "receivers": [_heard(explanation, each) for each in told.heard],
+        "hops": [_window(each) for each in (reach.detect, reach.hold, reach.clear) if each is not None],
+        "receivers": [_heard(explanation, each) for each in reach.heard],
         "muted_by": [_muted(each) for each in explanation.muted_by],
         "promised": [
             {key: value for key, value in asdict(each).items() if key != "alert"} for each in explanation.promised
@@ -63,7 +63,7 @@ def _alert(explanation: Explanation) -> dict[str, Any]:
     }
 
 
-def _heard(explanation: Explanation, heard: Heard) -> dict[str, Any]:
+def _heard(explanation: Explanation, heard: Delivery) -> dict[str, Any]:
     return {
         "receiver": heard.receiver,
         "certain": heard.certain,
@@ -92,7 +92,7 @@ def _heard(explanation: Explanation, heard: Heard) -> dict[str, Any]:
     }
 
 
-def _bound(bounds: Mapping[str, PromisedTime], heard: Heard) -> float | None:
+def _bound(bounds: Mapping[str, PromisedTime], heard: Delivery) -> float | None:
     bound = bounds.get(heard.receiver)
     return bound.seconds if bound else None
 

@@ -13,7 +13,7 @@ from chaoskit.alerting.model import ALWAYS, PromisedAlert
 from chaoskit.check.alerts import Answer
 from chaoskit.errors import Place
 from chaoskit.explain.alert import Explanation, MutedBy, first_to_hear
-from chaoskit.explain.people import Heard, quiet, span, way
+from chaoskit.explain.recipients import Delivery, quiet, span, way
 from chaoskit.report.table import table
 from chaoskit.report.text import clean
 from chaoskit.units import format_duration
@@ -36,15 +36,15 @@ def explanation_view(explanations: Iterable[Explanation]) -> RenderableType:
 
 
 def _alert(explanation: Explanation) -> Iterator[RenderableType]:
-    told = explanation.told
-    rule, alert = told.subject.rule, told.subject.alert
+    reach = explanation.reach
+    rule, alert = reach.subject.rule, reach.subject.alert
     head = Text(clean(rule.alert), style="bold")
     head.append(f"  {clean(alert.labels.get('severity', 'no severity'))}", style="not bold")
     head.append(f"  {rule.place}", style="dim not bold")
     yield head
-    first = first_to_hear(told.heard)
+    first = first_to_hear(reach.heard)
     yield Text(
-        f"From fault to phone: {span(first)}" if first else _none_certain(told.heard),
+        f"From fault to phone: {span(first)}" if first else _none_certain(reach.heard),
         style="bold green" if first else "yellow",
     )
     yield Text("")
@@ -65,21 +65,21 @@ def _alert(explanation: Explanation) -> Iterator[RenderableType]:
                 yield Padding(line, (0, 0, 0, 2))
 
 
-def _none_certain(heard: tuple[Heard, ...]) -> str:
+def _none_certain(heard: tuple[Delivery, ...]) -> str:
     return "From fault to phone: labels of the series decide" if heard else "From fault to phone: never, no receiver"
 
 
 def _facts(explanation: Explanation) -> RenderableType:
-    told = explanation.told
-    rule, alert = told.subject.rule, told.subject.alert
+    reach = explanation.reach
+    rule, alert = reach.subject.rule, reach.subject.alert
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     table.add_row("expression", clean(" ".join(rule.expr.split())))
     held = f"for {format_duration(rule.for_s)}" if rule.for_s else "at once (no for)"
     held += f", kept for {format_duration(rule.keep_firing_for_s)} longer" if rule.keep_firing_for_s else ""
-    table.add_row("fires", f"{held}: {span(told.firing_s)} after the fault; evaluated every {rule.interval_s:g} s")
-    table.add_row("resolves", f"{span(told.resolved_s)} after the undo")
+    table.add_row("fires", f"{held}: {span(reach.firing_s)} after the fault; evaluated every {rule.interval_s:g} s")
+    table.add_row("resolves", f"{span(reach.resolved_s)} after the undo")
     labels = ", ".join(f"{k}={v}" for k, v in sorted(alert.labels.items()) if k != "alertname" and v)
     table.add_row("labels", clean(labels or "none of its own"))
     for name in ("summary", "runbook", "runbook_url"):
@@ -89,7 +89,7 @@ def _facts(explanation: Explanation) -> RenderableType:
 
 
 def _receivers(explanation: Explanation) -> Iterator[RenderableType]:
-    for heard in explanation.told.heard:
+    for heard in explanation.reach.heard:
         head = Text(clean(heard.receiver), style="bold cyan")
         head.append(f"  {_by(heard)}", style="not bold default")
         if not heard.certain:
@@ -116,7 +116,7 @@ def _receivers(explanation: Explanation) -> Iterator[RenderableType]:
         yield Padding(table, (0, 0, 0, 2))
 
 
-def _by(heard: Heard) -> str:
+def _by(heard: Delivery) -> str:
     said = []
     for each in heard.integrations:
         to = f" to {', '.join(each.to)}" if each.to else ""
@@ -125,13 +125,13 @@ def _by(heard: Heard) -> str:
 
 
 def _hops(explanation: Explanation) -> RenderableType:
-    told = explanation.told
+    reach = explanation.reach
     shown = table("hop", "to", "takes", "governed by")
-    rows = [("", told.detect)]
-    rows += [("", told.hold)] if told.hold else []
-    rows += [(heard.receiver, heard.notify) for heard in told.heard]
-    rows.append(("", told.clear))
-    rows += [(heard.receiver, heard.all_clear) for heard in told.heard if heard.all_clear]
+    rows = [("", reach.detect)]
+    rows += [("", reach.hold)] if reach.hold else []
+    rows += [(heard.receiver, heard.notify) for heard in reach.heard]
+    rows.append(("", reach.clear))
+    rows += [(heard.receiver, heard.all_clear) for heard in reach.heard if heard.all_clear]
     for to, window in rows:
         where = f"{clean(window.setting)}  {window.place}" if window.place else clean(window.setting)
         shown.add_row(window.hop, clean(to), span((window.lo_vs, window.hi_vs)), where)
@@ -163,7 +163,7 @@ def _muted(muted: MutedBy) -> Text:
 
 
 def _promise(explanation: Explanation) -> Iterator[RenderableType]:
-    name = explanation.told.subject.rule.alert
+    name = explanation.reach.subject.rule.alert
     for each in explanation.promised:
         said = ", ".join(
             f"{what} {format_duration(s)}"
@@ -208,7 +208,7 @@ def _proofs(explanation: Explanation) -> Iterator[RenderableType]:
 
 
 def _assumptions(explanation: Explanation) -> Iterator[RenderableType]:
-    subject = explanation.told.subject
+    subject = explanation.reach.subject
     for name, value in subject.assumed.items():
         yield Text(f"{clean(name)}={clean(value)} from external_labels, since its series bring no {clean(name)}")
     if subject.alert.sent is not Answer.YES:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from chaoskit.alerting.model import Route
 from chaoskit.alerting.routing import match_routes
 from chaoskit.alerting.windows import Window
-from chaoskit.explain.people import down, way
+from chaoskit.explain.recipients import down, way
 from chaoskit.hop import Hop, Lane
 from chaoskit.plan.model import PlannedNotice
 from chaoskit.report.html_causes import explain_command

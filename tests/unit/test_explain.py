@@ -17,7 +17,7 @@ from chaoskit.alerting.routing import match_routes
 from chaoskit.errors import BadInput
 from chaoskit.explain.alert import Explanation, explain
 from chaoskit.explain.output import to_json
-from chaoskit.explain.people import People, span
+from chaoskit.explain.recipients import Recipients, span
 from chaoskit.report.explanation import explanation_view
 from chaoskit.scenario.loader import load_scenario
 from tests.alerting_examples import notices_of
@@ -63,7 +63,7 @@ def test_the_first_figure_is_from_fault_to_phone() -> None:
 
 
 def test_each_receiver_has_its_route_windows_and_group() -> None:
-    critical, workers = one(config()).told.heard
+    critical, workers = one(config()).reach.heard
     assert (critical.receiver, workers.receiver) == ("critical", "workers")
     assert (critical.route.place.line, critical.route.continues) == (5, True)
     # Scrape 15s + time-out 10s + evaluation 15s, then for 1m, then group_wait 10s or 30s, and 2 s to deliver.
@@ -76,24 +76,24 @@ def test_each_receiver_has_its_route_windows_and_group() -> None:
 def test_a_receiver_that_sends_no_resolved_notices_hears_no_all_clear() -> None:
     text = ALERTMANAGER.replace("to: ops@example.com, send_resolved: true", "to: ops@example.com")
     explanation = one(config(alertmanager=text, promise=""))
-    assert explanation.told.heard[1].all_clear_s is None
+    assert explanation.reach.heard[1].all_clear_s is None
     assert "never: no integration sends resolved notices" in shown(explanation)
 
 
 def test_labels_that_the_series_decide_are_left_open_named_and_refined() -> None:
     vague = one(config(OPEN, promise=""), "Down")
-    assert [(each.receiver, each.certain) for each in vague.told.heard] == [("critical", False), ("workers", True)]
+    assert [(each.receiver, each.certain) for each in vague.reach.heard] == [("critical", False), ("workers", True)]
     assert "severity" in vague.open_labels
     assert "perhaps: a label decides" in shown(vague)
     sharp = one(config(OPEN, promise=""), "Down", severity="critical")
-    assert all(each.certain for each in sharp.told.heard)
+    assert all(each.certain for each in sharp.reach.heard)
     assert "severity" not in sharp.open_labels
-    assert [each.receiver for each in one(config(OPEN, promise=""), "Down", severity="info").told.heard] == ["workers"]
+    assert [each.receiver for each in one(config(OPEN, promise=""), "Down", severity="info").reach.heard] == ["workers"]
 
 
 def test_external_labels_are_assumed_where_the_series_may_lack_them() -> None:
     explanation = one(replace(config(OPEN, promise=""), external_labels={"severity": "x", "site": "here"}), "Down")
-    assert explanation.told.subject.assumed == {"site": "here"}
+    assert explanation.reach.subject.assumed == {"site": "here"}
     assert "site=here from external_labels" in shown(explanation)
 
 
@@ -119,7 +119,7 @@ def test_of_several_rules_with_one_name_the_labels_choose() -> None:
     assert len(explain(config(rules), "WorkerDown")) == 2
     chosen = one(config(rules), severity="warning")
     assert chosen.others == 1
-    assert chosen.told.hold is None
+    assert chosen.reach.hold is None
 
 
 def test_who_mutes_it_when_and_whether_that_is_too_late() -> None:
@@ -158,7 +158,7 @@ BESIDE = (
 
 def test_what_else_is_promised_stands_beside_what_the_configuration_comes_to() -> None:
     found = one(config(promise=PROMISE.replace("WorkerDown: {", BESIDE)))
-    critical, workers = found.told.heard
+    critical, workers = found.reach.heard
     text = " ".join(shown(found).split())
     assert f"{span(critical.phone_s)}, promised within 2m" in text
     assert critical.all_clear_s is not None
@@ -212,12 +212,12 @@ def test_windows_are_said_in_seconds_up_to_ten_minutes() -> None:
 @given(configurations())
 def test_routes_windows_and_mutes_are_those_of_the_exact_semantics(random: AlertConfig) -> None:
     """The indexes find what the rules of routing and inhibition say one by one, where all labels are known."""
-    people = People(random)
-    labels = {each.rule.alert: {**each.rule.labels, "alertname": each.rule.alert} for each in people.subjects}
-    for subject in people.subjects:
-        told = people.told(subject)
+    recipients = Recipients(random)
+    labels = {each.rule.alert: {**each.rule.labels, "alertname": each.rule.alert} for each in recipients.subjects}
+    for subject in recipients.subjects:
+        reach = recipients.reach(subject)
         own = labels[subject.rule.alert]
-        assert {each.route.path for each in told.heard} <= {r.path for r in match_routes(random.route, own)}
-        assert {(h.receiver, h.notify, h.all_clear) for h in told.heard} == notices_of(random, subject.rule)
+        assert {each.route.path for each in reach.heard} <= {r.path for r in match_routes(random.route, own)}
+        assert {(h.receiver, h.notify, h.all_clear) for h in reach.heard} == notices_of(random, subject.rule)
         muting = {n for n, source in labels.items() if any(mutes(r, source, own) for r in random.inhibit_rules)}
-        assert people.mutes.names(subject.alert) == {(name, True) for name in muting}
+        assert recipients.mutes.names(subject.alert) == {(name, True) for name in muting}

@@ -28,7 +28,7 @@ READERS = (
 CARRIERS = frozenset(
     f"chaoskit.{name}"
     for name in ("scenario.model", "scenario.shape", "alerting.model", "plan.model", "inputs", "check.facts",
-                 "check.alerts", "run.track", "explain.people", "explain.alert", "verify.hops", "verify.case",
+                 "check.alerts", "run.track", "explain.recipients", "explain.alert", "verify.hops", "verify.case",
                  "faults.base")
 )  # fmt: skip
 FIRST_KEYS = {f"{kind.__name__}.{kind.key_names()[0]}" for kind in handle_kinds().values() if kind.key_names()}

@@ -127,7 +127,7 @@ def open_but_for(labels: dict[str, str], hidden: set[str], name: str) -> str | N
 
 def test_what_is_known_before_the_series_are_there_never_contradicts_what_comes() -> None:
     """Random steps, random labels of which some are left to the series: a value that is told is the right one."""
-    told = 0
+    reach = 0
     for seed in range(200):
         rng = random.Random(seed)
         own = config(", ".join(json.dumps(random_step(rng)) for _ in range(3)), "{}")
@@ -141,10 +141,10 @@ def test_what_is_known_before_the_series_are_there_never_contradicts_what_comes(
         for name in (*NAMES, "made1", "cluster") if seen else ():
             value = value_after(own.relabels, name, known)
             assert value in (None, seen.get(name, "")), (seed, name)
-            told += value is not None
+            reach += value is not None
         if not hidden and seen and not any(step.action == "labelmap" for step in own.relabels):
             assert passed
-    assert told > 500
+    assert reach > 500
 
 
 @pytest.mark.parametrize(
@@ -162,8 +162,8 @@ def test_every_command_routes_an_alert_by_the_labels_that_alertmanager_sees(aler
     (alert,) = facts.alerts
     assert [(each.route.receiver, each.certain) for each in facts.reached(alert)] == [("phone", True)]
     (explained,) = explain(own, "A")
-    assert [each.receiver for each in explained.told.heard] == ["phone"]
-    assert explained.told.heard[0].group_key == '{}/{cluster="c1",severity="critical"}:{severity="critical"}'
+    assert [each.receiver for each in explained.reach.heard] == ["phone"]
+    assert explained.reach.heard[0].group_key == '{}/{cluster="c1",severity="critical"}:{severity="critical"}'
     plan = planned(scenario, own, 60.0, ())
     assert plan.alerts[0].labels == {"alertname": "A", "severity": "critical", "cluster": "c1"}
     (notice,) = plan.alerts[0].notices
@@ -178,7 +178,7 @@ def test_an_alert_that_relabelling_drops_is_promised_and_explained_to_nobody() -
     own = routed("alert_relabel_configs: [{source_labels: [severity], regex: page, action: drop}]")
     assert Facts(own).reached(Facts(own).alerts[0]) == ()
     (explained,) = explain(own, "A")
-    assert (explained.told.heard, explained.told.subject.alert.sent) == ((), Answer.NO)
+    assert (explained.reach.heard, explained.reach.subject.alert.sent) == ((), Answer.NO)
     lost = [change for change in diff(routed(""), own).changes if change.kind == "lost"]
     assert [(change.receiver, change.why) for change in lost] == [
         ("mail", "alert_relabel_configs drop the alert (prometheus.yml:2)")
@@ -206,9 +206,9 @@ def test_what_a_relabelled_alert_tells_is_judged_like_any_other() -> None:
         sources[key] = sources[key].replace(old, new, 1)
     header = msgspec.structs.replace(history.header, sources=sources)
     history = dataclasses.replace(with_events(history, [header, *history.events[1:]]), header=header)
-    told = mapped(history, partial(as_ops, linked=True))
+    reach = mapped(history, partial(as_ops, linked=True))
     kept = [(row.hop, row.to, row.result) for row in verify(recorded("kept")).rows]
-    assert [(row.hop, row.to, row.result) for row in verify(told).rows] == kept
+    assert [(row.hop, row.to, row.result) for row in verify(reach).rows] == kept
     unlinked = verify(mapped(history, partial(as_ops, linked=False)))
     assert any("links the runbook" in row.reason for row in unlinked.rows if row.result is Result.FAIL)
 

@@ -26,7 +26,7 @@ from chaoskit.alerting.windows import (
     up,
 )
 from chaoskit.errors import Place
-from chaoskit.explain.people import People
+from chaoskit.explain.recipients import Recipients
 from chaoskit.explain.subject import subject_of
 
 
@@ -188,7 +188,7 @@ alerts:
 
 def test_a_receiver_reached_by_two_routes_has_two_groups() -> None:
     config = load(alertmanager=TWICE, promise=PROMISE)
-    told = People(config).told(subject_of(config, config.rules[0], {"worker": "w1"}))
+    told = Recipients(config).reach(subject_of(config, config.rules[0], {"worker": "w1"}))
     everyone, quiet = ([each for each in told.heard if each.receiver == name] for name in ("everyone", "quiet"))
     assert [(each.group_key, bounds(each.notify)) for each in everyone] == [
         ('{}/{severity="critical"}:{alertname="WorkerDown"}', (10, 12)),
@@ -201,7 +201,7 @@ def test_a_receiver_reached_by_two_routes_has_two_groups() -> None:
 
 def test_the_way_from_the_fault_includes_the_expressions_range() -> None:
     config = load(RULES.replace("worker_health == 0", "rate(errors[5m]) > 1").replace("for: 2m", "for: 0s"))
-    told = People(config).told(subject_of(config, config.rules[0]))
+    told = Recipients(config).reach(subject_of(config, config.rules[0]))
     assert bounds(told.detect) == (0, 340)
     assert bounds(told.clear) == (0, 340)
     assert told.hold is None

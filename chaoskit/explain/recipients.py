@@ -74,7 +74,7 @@ def quiet(route: Route) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Delivery:
     """One group at one receiver in which an alert is told."""
 
     receiver: str
@@ -100,7 +100,7 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Reach:
     """An alert with its hops and all receivers that hear of it, in the order of the routing tree."""
 
     subject: Subject
@@ -110,7 +110,7 @@ class Told:
     """None for a rule without `for`: it is never pending, and `detect` ends at firing."""
     clear: Window
     """From its undo."""
-    heard: tuple[Heard, ...]
+    heard: tuple[Delivery, ...]
 
     @property
     def firing_s(self) -> Span:
@@ -123,7 +123,7 @@ class Told:
         return together(self.clear)
 
 
-class People:
+class Recipients:
     """A configuration, prepared for asking who hears of what."""
 
     def __init__(self, config: AlertConfig) -> None:
@@ -143,7 +143,7 @@ class People:
     def mutes(self) -> Mutes:
         return self.facts.mutes
 
-    def told(self, subject: Subject) -> Told:
+    def reach(self, subject: Subject) -> Reach:
         """The alert's hops and receivers with their windows; no receivers without an Alertmanager configuration."""
         rule, alert = subject.rule, subject.alert
         reached = self.facts.reached(alert) if self.config.receivers else ()
@@ -151,21 +151,21 @@ class People:
         routes = [each.route for each in reached]
         labels = {**alert.labels, **{name: f"<{name}>" for name in _open(routes, alert)}}
         held = hold(rule) if rule.for_s else None
-        told = Told(subject, from_fault(self.config, rule), held, from_undo(self.config, rule), ())
-        heard: dict[tuple[str, str], Heard] = {}
+        reach = Reach(subject, from_fault(self.config, rule), held, from_undo(self.config, rule), ())
+        heard: dict[tuple[str, str], Delivery] = {}
         # Two routes with one group key share Alertmanager's notification log: the quicker one is heard.
         for route in sorted(routes, key=lambda each: (each.group_wait_s, each.path)):
             key = group_key(self.config.route, route, labels)
-            heard.setdefault((route.receiver, key), self._heard(told, route, key, route.path in certain))
-        return replace(told, heard=tuple(sorted(heard.values(), key=lambda each: each.route.path)))
+            heard.setdefault((route.receiver, key), self._heard(reach, route, key, route.path in certain))
+        return replace(reach, heard=tuple(sorted(heard.values(), key=lambda each: each.route.path)))
 
-    def _heard(self, told: Told, route: Route, key: str, certain: bool) -> Heard:
+    def _heard(self, reach: Reach, route: Route, key: str, certain: bool) -> Delivery:
         receiver = self.config.receivers.get(route.receiver)
         integrations = receiver.integrations if receiver else ()
-        alert, named = told.subject.alert, route.group_by
+        alert, named = reach.subject.alert, route.group_by
         first = notify(route, self._delivery_s)
         ends = all_clear(route, self._delivery_s) if any(each.send_resolved for each in integrations) else None
-        return Heard(
+        return Delivery(
             receiver=route.receiver,
             route=route,
             certain=certain,
@@ -173,9 +173,9 @@ class People:
             group_labels=None if named is None else tuple(sorted(each for each in set(named) if alert.may_have(each))),
             notify=first,
             all_clear=ends,
-            phone_s=to_phone(self.config, told.subject.rule, route, self._delivery_s),
-            phone_live_s=to_phone(self.config, told.subject.rule, route, self._delivery_s, live=True),
-            all_clear_s=to_all_clear(self.config, told.subject.rule, route, self._delivery_s) if ends else None,
+            phone_s=to_phone(self.config, reach.subject.rule, route, self._delivery_s),
+            phone_live_s=to_phone(self.config, reach.subject.rule, route, self._delivery_s, live=True),
+            all_clear_s=to_all_clear(self.config, reach.subject.rule, route, self._delivery_s) if ends else None,
             repeat_s=repeats_after(route),
             integrations=integrations,
             promised=self.config.promise.notices.get((alert.name, route.receiver)),
