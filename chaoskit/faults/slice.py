@@ -54,7 +54,7 @@ _LITTLE = 0.7
 """Less than this part in one span is too weak at once; less than ENOUGH over the long span as well."""
 _LONG_S = 5.0
 
-_lit: dict[str, list[subprocess.Popen[bytes]]] = {}
+_children: dict[str, list[subprocess.Popen[bytes]]] = {}
 """This process's own burners by token, to be reaped; what others started is not ours to wait for."""
 _TIED = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.getppid() == int(sys.argv[1]) or os._exit(1)\n"
 """PR_SET_PDEATHSIG, SIGKILL; its parent may have died before the signal was set."""
@@ -63,7 +63,7 @@ _READY_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Lit:
+class ReadyBurners:
     """Burners that are ready and wait; `said` and `order` are our ends of their pipes."""
 
     burners: list[psutil.Process]
@@ -92,7 +92,7 @@ def token(target: Target) -> Undo:
     return {**processes.origin(), "burn": secrets.token_hex(8), "mark": dict(mark)}
 
 
-def ignite(undo: Undo, program: str, arguments: list[str], count: int) -> Lit:
+def ignite(undo: Undo, program: str, arguments: list[str], count: int) -> ReadyBurners:
     """Starts so many burners, which wait to be released; call it from the thread that lives as long as they shall.
 
     `program` calls `begun()` once it burns. Raises FaultError where one of them is not ready in time.
@@ -110,10 +110,10 @@ def ignite(undo: Undo, program: str, arguments: list[str], count: int) -> Lit:
     finally:
         os.close(told)
         os.close(says)
-    _lit.setdefault(undo["burn"], []).extend(children)
+    _children.setdefault(undo["burn"], []).extend(children)
     if not _hear(said, count, _READY_S):
         raise FaultError(f"{count} processes were started, but not all of them got ready within {_READY_S:g} s")
-    return Lit([psutil.Process(child.pid) for child in children], said, order)
+    return ReadyBurners([psutil.Process(child.pid) for child in children], said, order)
 
 
 def _hear(said: int, count: int, within_s: float) -> bool:
@@ -155,14 +155,14 @@ def watch(
     """
     burners = find(undo)
     begun = long = before = (time.monotonic(), _used_s(burners))
-    manners = _Manners()
+    yielding = _Yielding()
     while not ended.wait(_LOOK_S):
         if sum(map(processes.lives, burners)) < count and not ended.is_set():
             raise Lapsed("a process that burns for this fault is gone")
         look()
         now = (time.monotonic(), _used_s(burners))
         if cores:
-            manners.look(_got(before, now) >= _ALL * cores)
+            yielding.look(_got(before, now) >= _ALL * cores)
         before = now
         if now[0] - begun[0] < _SPAN_S:
             continue
@@ -173,7 +173,7 @@ def watch(
         begun, long = now, now if now[0] - long[0] >= _LONG_S else long
 
 
-class _Manners:
+class _Yielding:
     """This session gives way, unless the last look or one of those just before it found too little for it."""
 
     def __init__(self) -> None:
@@ -235,7 +235,7 @@ class Burn(Fault[S]):
             processes.send(process, signal.SIGKILL)
         if not waiting.await_true(lambda: not any(map(processes.lives, burners)), _CONFIRM_S):
             raise FaultError("SIGKILL was sent, but a burner is still there")
-        for child in _lit.pop(undo["burn"], []):
+        for child in _children.pop(undo["burn"], []):
             child.wait(_CONFIRM_S)
         return Seen((begun, time.time()), f"{len(burners)} put out")
 

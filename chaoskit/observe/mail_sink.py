@@ -29,9 +29,9 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from chaoskit.events import Interval, Notice, NoticedAlert
 from chaoskit.localize.mail_header import HEADER_NAME, parse_header
-from chaoskit.observe.child import Emit, manners, run_sink
 from chaoskit.observe.lookout import Lookout
 from chaoskit.observe.payload import Status, of_alerts
+from chaoskit.observe.sink_process import Emit, run_sink, sink_response
 from chaoskit.observe.strangers import Places, Strangers
 
 PART_LIMIT = 1_000_000
@@ -143,18 +143,18 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     doors: list[MailDoor]
     extra_port: int | None = None
-    manners: str = ""
+    response_file: str = ""
     """The file that may tell this sink to answer badly."""
 
 
 class _Handler:
     """Where aiosmtpd says that a mail is complete."""
 
-    def __init__(self, manners_file: str) -> None:
-        self._manners = manners_file
+    def __init__(self, response_file: str) -> None:
+        self._response_file = response_file
 
     async def handle_DATA(self, server: _Server, session: Session, envelope: Envelope) -> str:  # noqa: N802
-        now = manners(self._manners)
+        now = sink_response(self._response_file)
         server.received(envelope, now.status if now.refuses else 0)
         if now.delay_s > 0:
             await asyncio.sleep(now.delay_s)
@@ -173,11 +173,11 @@ class _Server(SMTP):
         lookout: Lookout,
         emit: Emit,
         places: Places,
-        manners_file: str,
+        response_file: str,
         strangers: Strangers,
     ) -> None:
         super().__init__(
-            _Handler(manners_file),
+            _Handler(response_file),
             data_size_limit=DATA_LIMIT,
             enable_SMTPUTF8=True,
             hostname="localhost",  # the default asks the resolver
@@ -282,7 +282,7 @@ async def listen(line: bytes, lookout: Lookout, emit: Emit) -> list[int]:
     ports = []
     for door in doors:
         server = await lookout.loop.create_server(
-            partial(_Server, door, lookout, emit, places, config.manners, strangers),
+            partial(_Server, door, lookout, emit, places, config.response_file, strangers),
             "127.0.0.1",
             door.port,
             # A connection that finds the queue full is tried again a second later, and would seem sent then.

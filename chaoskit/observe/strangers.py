@@ -16,8 +16,8 @@ from typing import Literal, Protocol
 import psutil
 
 from chaoskit.events import Stranger
-from chaoskit.observe.child import Emit
 from chaoskit.observe.lookout import Lookout
+from chaoskit.observe.sink_process import Emit
 
 _LISTENING = "0A"
 _Door = tuple[str, str, int]

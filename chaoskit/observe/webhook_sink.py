@@ -1,11 +1,11 @@
 """The HTTP doors, in a process of their own (`python -m chaoskit.observe.webhook_sink`).
 
 Configuration: {"port": P, "doors": [{"receiver", "integration", "index", "path", "speaks", "word"}, ...],
-"alertmanager": P, "catch_all": false, "manners": FILE}; port 0 takes a free one. A door is known by the beginning of
+"alertmanager": P, "catch_all": false, "response_file": FILE}; port 0 takes a free one. A door is known by the beginning of
 its path, `/door/<n>`, alone; `speaks` is the kind of message that comes (the integration itself unless
 told). A request without the door's `word` is a stranger's, refused and counted, unless the process that listens on the
 port `alertmanager` sent it. With `catch_all` any other path takes notices too, with receiver "", which nothing judges.
-Every notice is reported before it is answered; the file `manners`, while it exists, makes the answers bad.
+Every notice is reported before it is answered; the `response_file`, while it exists, makes the answers bad.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from http import HTTPStatus
 import msgspec
 
 from chaoskit.localize.doors import Door, content_type, reply_to
-from chaoskit.observe.child import Emit, manners, run_sink
 from chaoskit.observe.http_server import CONNECTIONS_AT_ONCE, Answer, Connection, Request
 from chaoskit.observe.lookout import Lookout
 from chaoskit.observe.payload import Contents, read_payload
+from chaoskit.observe.sink_process import Emit, run_sink, sink_response
 from chaoskit.observe.strangers import Places, Strangers, sent_by
 from chaoskit.observe.web_pages import bears, oddity
 
@@ -47,7 +47,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     alertmanager: int = 0
     """The port of the Alertmanager whose notices these are; 0 where it is known by its words alone."""
     catch_all: bool = False
-    manners: str = ""
+    response_file: str = ""
     """The file that may tell this sink to answer badly."""
 
 
@@ -58,7 +58,7 @@ class Desk:
         self._emit = emit
         self.strangers = Strangers("webhook-sink", emit)
         self._config = config
-        self._manners = config.manners
+        self._response_file = config.response_file
         self._doors = {_stem(door.path): _door(number, config.port, door) for number, door in enumerate(config.doors)}
         self._anybody = _door(-1, config.port, DoorConfig(receiver="", integration="webhook", path=""))
 
@@ -90,7 +90,7 @@ class Desk:
         if not door.is_notice(request.method, request.path):
             return _reply(door)
         contents = read_payload(door.speaks, request.path, request.body)
-        now = manners(self._manners)
+        now = sink_response(self._response_file)
         self._report(door, request, contents, now.status if now.refuses else 0)
         if now.refuses:
             return Answer(now.status, body=b"told to refuse\n", delay_s=now.delay_s)

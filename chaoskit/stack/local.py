@@ -229,7 +229,7 @@ class LocalStack(Stack):
                 "alertmanager": self.ports.alertmanager,
                 "catch_all": self._catch_all,
             }
-        config["manners"] = str(self._control / f"{name}.manners")
+        config["response_file"] = str(self._control / f"{name}.manners")
         log = self.folder / "logs" / f"{name}.log"
         self.sinks[name] = SinkChild.start(module, config, name=name, log=log, on_event=self._on_event)
 

@@ -143,7 +143,7 @@ def burning(monkeypatch: pytest.MonkeyPatch, cores: float) -> Ticks:
     ticks = Ticks(60, monkeypatch)
     monkeypatch.setattr(burners, "find", lambda _: [])
     monkeypatch.setattr(burners, "_used_s", lambda _: ticks.now * cores)
-    monkeypatch.setattr(burners, "_Manners", lambda: type("M", (), {"look": lambda *_: None})())
+    monkeypatch.setattr(burners, "_Yielding", lambda: type("M", (), {"look": lambda *_: None})())
     return ticks
 
 

@@ -135,12 +135,12 @@ def test_burners_give_way_until_they_get_too_little_and_again_after_a_second_of_
     gives_way: list[bool] = []
     monkeypatch.setattr(niceness, "lower_own", lambda: gives_way.append(True) or True)
     monkeypatch.setattr(niceness, "lift_own", lambda: gives_way.append(False) or True)
-    manners = burners._Manners()
+    yielding = burners._Yielding()
     for enough in (True, True, False, False, True, True, True):
-        manners.look(enough)
+        yielding.look(enough)
     assert gives_way == [True, False]
-    manners.look(True)
-    manners.look(True)
+    yielding.look(True)
+    yielding.look(True)
     assert gives_way == [True, False, True]
 
 
@@ -148,7 +148,7 @@ def test_burners_that_the_kernel_does_not_lift_are_lifted_at_the_next_look(monke
     asked: list[bool] = []
     monkeypatch.setattr(niceness, "lower_own", lambda: True)
     monkeypatch.setattr(niceness, "lift_own", lambda: asked.append(True) or len(asked) > 1)
-    manners = burners._Manners()
+    yielding = burners._Yielding()
     for _ in range(3):
-        manners.look(False)
+        yielding.look(False)
     assert len(asked) == 2

@@ -19,7 +19,7 @@ from chaoskit.crm.config import load as crm_config
 from chaoskit.errors import BadInput, EquipmentError
 from chaoskit.files import open_regular, read_regular
 from chaoskit.history import read_history, readable_part
-from chaoskit.observe.child import GOOD, manners
+from chaoskit.observe.sink_process import GOOD, sink_response
 from chaoskit.run.journal import Journal
 from chaoskit.safety.healbook import BOOK, read_book
 from chaoskit.safety.lever import blocked
@@ -82,7 +82,7 @@ def test_secrets_of_a_profile_and_of_the_crm_are_refused(make: Callable[[Path], 
 @KINDS
 def test_what_may_be_missing_counts_as_missing(make: Callable[[Path], None], tmp_path: Path) -> None:
     make(tmp_path / BOOK)
-    assert manners(str(tmp_path / BOOK)) == GOOD
+    assert sink_response(str(tmp_path / BOOK)) == GOOD
     assert read_book(tmp_path / BOOK).events == ()
     assert readable_part(tmp_path / BOOK) is None
     assert not in_use(tmp_path)

@@ -71,7 +71,7 @@ def _say(line: bytes, over: asyncio.Event) -> None:
         over.set()
 
 
-class Manners(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SinkResponse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The sink's answer to a notification: `status` 0 is the usual one; both SMTP and HTTP refuse from 400 on."""
 
     status: int = 0
@@ -83,12 +83,12 @@ class Manners(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.status >= 400
 
 
-GOOD = Manners()
+GOOD = SinkResponse()
 
 
-def manners(file: str) -> Manners:
+def sink_response(file: str) -> SinkResponse:
     """The answer that the file orders now; the usual one if the file is missing or unreadable."""
     try:
-        return msgspec.json.decode(read_regular(Path(file)), type=Manners) if file else GOOD
+        return msgspec.json.decode(read_regular(Path(file)), type=SinkResponse) if file else GOOD
     except (OSError, msgspec.DecodeError):
         return GOOD
