@@ -19,8 +19,8 @@ from typing import cast
 import httptools
 
 from chaoskit.events import Interval
-from chaoskit.observe.lookout import Lookout
 from chaoskit.observe.strangers import Places
+from chaoskit.observe.timed_loop import TimedLoop
 
 BODY_LIMIT = 5 * 1024 * 1024
 _DISCARD_LIMIT = 64 * 1024 * 1024
@@ -85,16 +85,16 @@ class Connection(asyncio.Protocol):
 
     def __init__(
         self,
-        lookout: Lookout,
+        timed_loop: TimedLoop,
         answer: Callable[[Request], Answered],
         places: Places,
         admit: Callable[[Request], Answer | None] = everybody,
     ) -> None:
-        self._lookout = lookout
+        self._timed_loop = timed_loop
         self._answer = answer
         self._admit = admit
         self._places = places
-        self._opened = lookout.before_connection()
+        self._opened = timed_loop.before_connection()
         self._made_turn = 0
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
@@ -113,7 +113,7 @@ class Connection(asyncio.Protocol):
     def send_away(self) -> None:
         """End it at once, for want of a place."""
         self._over = True
-        self._lookout.end(self)
+        self._timed_loop.end(self)
         self.hang_up(at_once=True)
 
     # asyncio's side
@@ -122,7 +122,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         ends = [transport.get_extra_info(name) or ("", 0) for name in ("peername", "sockname")]
         self._ports = (ends[0][1], ends[1][1])
-        self._made_turn = self._lookout.turns
+        self._made_turn = self._timed_loop.turns
         self._allow(REQUEST_LIMIT_S)
         if not self._places.enter(self):
             self._over = True
@@ -130,7 +130,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._places.leave(self)
-        self._lookout.end(self)
+        self._timed_loop.end(self)
         if self._limit is not None:
             self._limit.cancel()
         self._transport = None
@@ -140,9 +140,9 @@ class Connection(asyncio.Protocol):
             return
         if self._since is None:
             # In the first turn of the loop after the connection was made nobody had looked for data before.
-            fresh = self._lookout.turns - self._made_turn < 2
-            self._since = self._opened if fresh else self._lookout.before_data()
-            self._lookout.begin(self, self._since)
+            fresh = self._timed_loop.turns - self._made_turn < 2
+            self._since = self._opened if fresh else self._timed_loop.before_data()
+            self._timed_loop.begin(self, self._since)
             self._allow(REQUEST_LIMIT_S)
         try:
             self._parser.feed_data(data)
@@ -176,7 +176,7 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         self._refusal = self._admit(self._request(b""))
         if self._refusal is not None:
-            self._lookout.end(self)  # whatever follows, it will be no notice
+            self._timed_loop.end(self)  # whatever follows, it will be no notice
         elif self._too_big:
             self._refuse()
         if self._refusal is not None:
@@ -200,7 +200,7 @@ class Connection(asyncio.Protocol):
         # A refused body is read to its end: hanging up in the middle of it would cost the client our answer.
         answer = self._refusal or self._answer(self._request(bytes(self._body)))
         keep = self._parser.should_keep_alive() and self._refusal is None
-        self._lookout.end(self)
+        self._timed_loop.end(self)
         self._since = None
         if self._refusal is None and (isinstance(answer, asyncio.Future) or answer.status < HTTPStatus.BAD_REQUEST):
             self._places.prove(self)
@@ -208,7 +208,7 @@ class Connection(asyncio.Protocol):
             self._allow(OWED_LIMIT_S)
             answer.add_done_callback(lambda owed: self._give(owed.result(), keep))
         elif answer.delay_s > 0:
-            self._lookout.loop.call_later(answer.delay_s, self._give, answer, keep)
+            self._timed_loop.loop.call_later(answer.delay_s, self._give, answer, keep)
         else:
             self._give(answer, keep)
 
@@ -261,7 +261,7 @@ class Connection(asyncio.Protocol):
             self._limit.cancel()
         transport = self._transport
         if transport is not None:
-            self._limit = self._lookout.loop.call_later(limit_s, transport.abort)
+            self._limit = self._timed_loop.loop.call_later(limit_s, transport.abort)
 
 
 def _response(answer: Answer, *, keep: bool) -> bytes:

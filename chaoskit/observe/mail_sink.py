@@ -29,10 +29,10 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from chaoskit.events import Interval, Notice, NoticedAlert
 from chaoskit.localize.mail_header import HEADER_NAME, parse_header
-from chaoskit.observe.lookout import Lookout
 from chaoskit.observe.payload import Status, of_alerts
 from chaoskit.observe.sink_process import Emit, run_sink, sink_response
 from chaoskit.observe.strangers import Places, Strangers
+from chaoskit.observe.timed_loop import TimedLoop
 
 PART_LIMIT = 1_000_000
 """Characters of a part, or of a subject, that are kept."""
@@ -170,7 +170,7 @@ class _Server(SMTP):
     def __init__(
         self,
         door: MailDoor,
-        lookout: Lookout,
+        timed_loop: TimedLoop,
         emit: Emit,
         places: Places,
         response_file: str,
@@ -182,7 +182,7 @@ class _Server(SMTP):
             enable_SMTPUTF8=True,
             hostname="localhost",  # the default asks the resolver
             timeout=IDLE_LIMIT_S,
-            loop=lookout.loop,
+            loop=timed_loop.loop,
             auth_required=bool(door.word),
             auth_require_tls=False,
             auth_exclude_mechanism=["LOGIN"],
@@ -190,16 +190,16 @@ class _Server(SMTP):
         )
         self._door = door
         self._strangers = strangers
-        self._lookout = lookout
+        self._timed_loop = timed_loop
         self._emit = emit
         self._places = places
-        self._since = lookout.before_connection()
+        self._since = timed_loop.before_connection()
         self._knocked: float | None = None
         self._limit: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._knocked = time.time()
-        self._lookout.begin(self, self._since)
+        self._timed_loop.begin(self, self._since)
         self._limit = self.loop.call_later(SESSION_LIMIT_S, transport.close)
         super().connection_made(transport)
         if not self._places.enter(self):
@@ -207,14 +207,14 @@ class _Server(SMTP):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._places.leave(self)
-        self._lookout.end(self)
+        self._timed_loop.end(self)
         if self._limit is not None:
             self._limit.cancel()
         super().connection_lost(error)
 
     def send_away(self) -> None:
         """End it at once, for want of a place."""
-        self._lookout.end(self)
+        self._timed_loop.end(self)
         if isinstance(self.transport, asyncio.WriteTransport):
             self.transport.abort()
 
@@ -267,22 +267,22 @@ class _Server(SMTP):
     def _report(self, notice: Notice, arrived: float) -> None:
         self._emit(notice)
         self._since = arrived
-        self._lookout.begin(self, arrived)
+        self._timed_loop.begin(self, arrived)
 
 
-async def listen(line: bytes, lookout: Lookout, emit: Emit) -> list[int]:
+async def listen(line: bytes, timed_loop: TimedLoop, emit: Emit) -> list[int]:
     """Open all doors of a configuration line; gives their ports in order, the catch-all's last."""
     config = msgspec.json.decode(line, type=Config)
     doors = list(config.doors)
     if config.extra_port is not None:
         doors.append(MailDoor(receiver="", port=config.extra_port))
-    places = Places(lookout, SESSIONS_AT_ONCE)
+    places = Places(timed_loop, SESSIONS_AT_ONCE)
     strangers = Strangers("mail-sink", emit)
-    lookout.before_watch = strangers.tell
+    timed_loop.before_watch = strangers.tell
     ports = []
     for door in doors:
-        server = await lookout.loop.create_server(
-            partial(_Server, door, lookout, emit, places, config.response_file, strangers),
+        server = await timed_loop.loop.create_server(
+            partial(_Server, door, timed_loop, emit, places, config.response_file, strangers),
             "127.0.0.1",
             door.port,
             # A connection that finds the queue full is tried again a second later, and would seem sent then.

@@ -26,10 +26,10 @@ import msgspec
 
 from chaoskit.events import Event, encode
 from chaoskit.files import read_regular
-from chaoskit.observe.lookout import Lookout
+from chaoskit.observe.timed_loop import TimedLoop
 
 Emit = Callable[[Event], None]
-Listen = Callable[[bytes, Lookout, Emit], Awaitable[list[int]]]
+Listen = Callable[[bytes, TimedLoop, Emit], Awaitable[list[int]]]
 """Opens the doors of a configuration and gives the ports that listen; raises OSError or msgspec.ValidationError."""
 
 _STDIN = 0
@@ -40,25 +40,25 @@ def run_sink(sink: Literal["mail-sink", "webhook-sink"], listen: Listen) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     config = sys.stdin.buffer.readline()
     over = asyncio.Event()
-    lookout = Lookout(sink, lambda event: _say(encode(event), over))
+    timed_loop = TimedLoop(sink, lambda event: _say(encode(event), over))
 
     async def serve() -> int:
         loop = asyncio.get_running_loop()
         try:
-            ports = await listen(config, lookout, lambda event: _say(encode(event), over))
+            ports = await listen(config, timed_loop, lambda event: _say(encode(event), over))
         except (OSError, msgspec.DecodeError) as error:
             _say(msgspec.json.encode({"ready": False, "error": str(error)}), over)
             return 1
         loop.add_signal_handler(signal.SIGTERM, over.set)
         loop.add_reader(_STDIN, lambda: over.set() if not os.read(_STDIN, 4096) else None)
-        lookout.start()
+        timed_loop.start()
         _say(msgspec.json.encode({"ready": True, "ports": ports}), over)
         await over.wait()
         loop.remove_reader(_STDIN)
-        lookout.watch()
+        timed_loop.watch()
         return 0
 
-    with asyncio.Runner(loop_factory=lambda: lookout.loop) as runner:
+    with asyncio.Runner(loop_factory=lambda: timed_loop.loop) as runner:
         return runner.run(serve())
 
 

@@ -16,8 +16,8 @@ from typing import Literal, Protocol
 import psutil
 
 from chaoskit.events import Stranger
-from chaoskit.observe.lookout import Lookout
 from chaoskit.observe.sink_process import Emit
+from chaoskit.observe.timed_loop import TimedLoop
 
 _LISTENING = "0A"
 _Door = tuple[str, str, int]
@@ -111,8 +111,8 @@ class Places:
     anything that was taken. A client that is sent away is counted, and the watch ends there.
     """
 
-    def __init__(self, lookout: Lookout, most: int, on_refusal: Callable[[], None] = lambda: None) -> None:
-        self._lookout = lookout
+    def __init__(self, timed_loop: TimedLoop, most: int, on_refusal: Callable[[], None] = lambda: None) -> None:
+        self._timed_loop = timed_loop
         self._most = most
         self._on_refusal = on_refusal
         self._unproven: dict[Guest, None] = {}
@@ -123,7 +123,7 @@ class Places:
         room = len(self._unproven) + len(self._proven) < self._most
         if not room:
             self._on_refusal()
-            self._lookout.refused()
+            self._timed_loop.refused()
             if not self._unproven:
                 return False
             oldest = next(iter(self._unproven))

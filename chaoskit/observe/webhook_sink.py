@@ -1,8 +1,8 @@
 """The HTTP doors, in a process of their own (`python -m chaoskit.observe.webhook_sink`).
 
 Configuration: {"port": P, "doors": [{"receiver", "integration", "index", "path", "speaks", "word"}, ...],
-"alertmanager": P, "catch_all": false, "response_file": FILE}; port 0 takes a free one. A door is known by the beginning of
-its path, `/door/<n>`, alone; `speaks` is the kind of message that comes (the integration itself unless
+"alertmanager": P, "catch_all": false, "response_file": FILE}; port 0 takes a free one. A door is known by the
+beginning of its path, `/door/<n>`, alone; `speaks` is the kind of message that comes (the integration itself unless
 told). A request without the door's `word` is a stranger's, refused and counted, unless the process that listens on the
 port `alertmanager` sent it. With `catch_all` any other path takes notices too, with receiver "", which nothing judges.
 Every notice is reported before it is answered; the `response_file`, while it exists, makes the answers bad.
@@ -19,10 +19,10 @@ import msgspec
 
 from chaoskit.localize.doors import Door, content_type, reply_to
 from chaoskit.observe.http_server import CONNECTIONS_AT_ONCE, Answer, Connection, Request
-from chaoskit.observe.lookout import Lookout
 from chaoskit.observe.payload import Contents, read_payload
 from chaoskit.observe.sink_process import Emit, run_sink, sink_response
 from chaoskit.observe.strangers import Places, Strangers, sent_by
+from chaoskit.observe.timed_loop import TimedLoop
 from chaoskit.observe.web_pages import bears, oddity
 
 _DOOR = re.compile(r"/door/\d+(?=/|$)")
@@ -132,14 +132,14 @@ def _reply(door: Door) -> Answer:
     return Answer(reply.status, reply.content_type, reply.body)
 
 
-async def listen(line: bytes, lookout: Lookout, emit: Emit) -> list[int]:
+async def listen(line: bytes, timed_loop: TimedLoop, emit: Emit) -> list[int]:
     """Open the port of a configuration line; gives it."""
     config = msgspec.json.decode(line, type=Config)
     desk = Desk(config, emit)
-    lookout.before_watch = desk.strangers.tell
-    places = Places(lookout, CONNECTIONS_AT_ONCE)
-    server = await lookout.loop.create_server(
-        lambda: Connection(lookout, desk.answer, places, desk.admit),
+    timed_loop.before_watch = desk.strangers.tell
+    places = Places(timed_loop, CONNECTIONS_AT_ONCE)
+    server = await timed_loop.loop.create_server(
+        lambda: Connection(timed_loop, desk.answer, places, desk.admit),
         "127.0.0.1",
         config.port,
         # A connection that finds the queue full is tried again a second later, and would seem sent then.

@@ -5,7 +5,7 @@
                            notices after the N-th of that boot, waiting up to 30 s for one; the watch since T
     GET  /healthy          whether it answers, and its clock; the only one that needs no token
 
-It listens with the sinks' own server and lookout, so its stamps are as exact as theirs: `arrived` certainly holds
+It listens with the sinks' own server and timed loop, so its stamps are as exact as theirs: `arrived` certainly holds
 the instant of sending, and the watch ends where a sender is in the middle of a request.
 """
 
@@ -32,9 +32,9 @@ from chaoskit.events import Event, Watch
 from chaoskit.files import read_regular
 from chaoskit.observe import http_server
 from chaoskit.observe.http_server import Answer, Answered, Connection, Request
-from chaoskit.observe.lookout import TICK_S, Lookout
 from chaoskit.observe.payload import Contents, read_payload
 from chaoskit.observe.strangers import Places
+from chaoskit.observe.timed_loop import TICK_S, TimedLoop
 from chaoskit.observe.web_pages import bears, oddity
 from chaoskit.trust import read_secret
 from chaoskit.witness.store import KEEP, Heard, Store
@@ -91,10 +91,10 @@ class Desk:
     """Answers requests; every notice is kept and told before its sender is answered."""
 
     def __init__(
-        self, store: Store, lookout: Lookout, settings: Settings, on_notice: Callable[[Heard, Contents], None]
+        self, store: Store, timed_loop: TimedLoop, settings: Settings, on_notice: Callable[[Heard, Contents], None]
     ) -> None:
         self._store = store
-        self._lookout = lookout
+        self._timed_loop = timed_loop
         self._token = settings.token
         self._host = settings.host
         self._on_notice = on_notice
@@ -170,7 +170,7 @@ class Desk:
         news = self._store.last > after or boot != self._store.boot
         if news or wait_s == 0 or len(self._waiting) >= http_server.CONNECTIONS_AT_ONCE:
             return self._told(boot, after, seen, 0.0)
-        loop = self._lookout.loop
+        loop = self._timed_loop.loop
         waiting = _Waiting(loop.create_future(), boot, after, seen, loop.time())
         waiting.timer = loop.call_later(min(wait_s, LONGEST_WAIT_S), self._give, waiting)
         self._waiting.append(waiting)
@@ -184,11 +184,11 @@ class Desk:
         self._waiting.remove(waiting)
         if waiting.timer is not None:
             waiting.timer.cancel()
-        held_s = self._lookout.loop.time() - waiting.since
+        held_s = self._timed_loop.loop.time() - waiting.since
         waiting.owed.set_result(self._told(waiting.boot, waiting.after, waiting.seen, held_s))
 
     def _told(self, boot: str, after: int, seen: float, held_s: float) -> Answer:
-        self._lookout.watch()
+        self._timed_loop.watch()
         told = self._store.tell(boot, after, seen, time.time(), held_s)
         return Answer(HTTPStatus.OK, _JSON, msgspec.json.encode(told))
 
@@ -210,8 +210,8 @@ class WitnessServer:
         """The port that it listens on, once it does."""
         self.store = Store(settings.keep)
         self._tls = _tls(settings)
-        self._lookout = Lookout("webhook-sink", self._watched)
-        self._desk = Desk(self.store, self._lookout, settings, on_notice)
+        self._timed_loop = TimedLoop("webhook-sink", self._watched)
+        self._desk = Desk(self.store, self._timed_loop, settings, on_notice)
         self._over = asyncio.Event()
         self._ended = threading.Event()
 
@@ -228,7 +228,7 @@ class WitnessServer:
 
     def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Listens, calls `ready`, and serves until `stop`; raises EquipmentError where it cannot listen."""
-        with asyncio.Runner(loop_factory=lambda: self._lookout.loop) as runner:
+        with asyncio.Runner(loop_factory=lambda: self._timed_loop.loop) as runner:
             try:
                 runner.run(self._serve(ready))
             finally:
@@ -242,14 +242,14 @@ class WitnessServer:
     def end(self) -> None:
         """Ask it to end; returns at once."""
         with contextlib.suppress(RuntimeError):  # its loop is closed: it has ended already
-            self._lookout.loop.call_soon_threadsafe(self._over.set)
+            self._timed_loop.loop.call_soon_threadsafe(self._over.set)
 
     async def _serve(self, ready: Callable[[], None]) -> None:
-        loop = self._lookout.loop
-        places = Places(self._lookout, http_server.CONNECTIONS_AT_ONCE, lambda: self.store.refuse("places"))
+        loop = self._timed_loop.loop
+        places = Places(self._timed_loop, http_server.CONNECTIONS_AT_ONCE, lambda: self.store.refuse("places"))
         try:
             server = await loop.create_server(
-                lambda: Connection(self._lookout, self._desk.answer, places, self._desk.admit),
+                lambda: Connection(self._timed_loop, self._desk.answer, places, self._desk.admit),
                 self.settings.host,
                 self.settings.port,
                 backlog=1024,
@@ -260,7 +260,7 @@ class WitnessServer:
             where = f"{self.settings.host}:{self.settings.port}"
             raise EquipmentError("witness", f"cannot listen on {where}: {error}", "choose another --port") from None
         self.port = int(server.sockets[0].getsockname()[1])
-        self._lookout.start()
+        self._timed_loop.start()
         ready()
         await self._over.wait()
         self._desk.close()

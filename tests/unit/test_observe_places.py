@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from chaoskit.events import Event, Watch
-from chaoskit.observe.lookout import Lookout
 from chaoskit.observe.strangers import Places
+from chaoskit.observe.timed_loop import TimedLoop
 from chaoskit.witness.store import Store
 
 
@@ -27,16 +27,16 @@ def said() -> list[Event]:
 
 
 @pytest.fixture
-def lookout(said: list[Event]) -> Lookout:
-    found = Lookout("webhook-sink", said.append)
+def timed_loop(said: list[Event]) -> TimedLoop:
+    found = TimedLoop("webhook-sink", said.append)
     found.loop.close()
     asyncio.set_event_loop(None)
     return found
 
 
-def test_a_newcomer_gets_the_place_of_whoever_came_first_and_said_nothing(lookout: Lookout) -> None:
+def test_a_newcomer_gets_the_place_of_whoever_came_first_and_said_nothing(timed_loop: TimedLoop) -> None:
     refused: list[str] = []
-    places = Places(lookout, 3, lambda: refused.append("one"))
+    places = Places(timed_loop, 3, lambda: refused.append("one"))
     strangers = [Somebody() for _ in range(5)]
     taken = Somebody()
     assert places.enter(taken)
@@ -48,8 +48,10 @@ def test_a_newcomer_gets_the_place_of_whoever_came_first_and_said_nothing(lookou
     assert len(refused) == 3
 
 
-def test_where_all_have_proven_themselves_the_newcomer_is_refused_and_a_free_place_is_a_place(lookout: Lookout) -> None:
-    places = Places(lookout, 2)
+def test_where_all_are_proven_the_newcomer_is_refused_and_a_free_place_is_a_place(
+    timed_loop: TimedLoop,
+) -> None:
+    places = Places(timed_loop, 2)
     first, second = Somebody(), Somebody()
     for one in (first, second):
         places.enter(one)
@@ -59,21 +61,21 @@ def test_where_all_have_proven_themselves_the_newcomer_is_refused_and_a_free_pla
     assert places.enter(Somebody())
 
 
-def test_the_watch_ends_before_who_was_sent_away_and_says_how_many(lookout: Lookout, said: list[Event]) -> None:
+def test_the_watch_ends_before_who_was_sent_away_and_says_how_many(timed_loop: TimedLoop, said: list[Event]) -> None:
     """Nothing is claimed of the time between; afterwards it begins anew."""
-    selector = lookout._selector
-    lookout._seen_to = 100.0
+    selector = timed_loop._selector
+    timed_loop._seen_to = 100.0
     selector.stamps.extend([110.0 + n for n in range(8)])
-    lookout.refused()
-    lookout.refused()
+    timed_loop.refused()
+    timed_loop.refused()
     (before,) = said
     assert isinstance(before, Watch)
     assert before.seen == (100.0, 110.0)
-    lookout._blind_to = 130.0
-    lookout.watch()
+    timed_loop._blind_to = 130.0
+    timed_loop.watch()
     assert len(said) == 1, "nothing new was seen yet"
     selector.stamps.extend([140.0 + n for n in range(8)])
-    lookout.watch()
+    timed_loop.watch()
     after = said[1]
     assert isinstance(after, Watch)
     assert (after.seen, after.refused) == ((130.0, 140.0), 2)

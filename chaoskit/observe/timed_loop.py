@@ -46,7 +46,7 @@ class _StampedSelector(selectors.DefaultSelector):
         return super().select(timeout)
 
 
-class Lookout:
+class TimedLoop:
     """The loop of one sink, its stamps, and the watch it keeps; `emit` gets the Watch events."""
 
     def __init__(self, sink: Literal["mail-sink", "webhook-sink"], emit: Callable[[Event], None]) -> None:
