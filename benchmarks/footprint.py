@@ -29,7 +29,7 @@ _PARTS = (
     ("load (Locust)", r"chaoskit\.load\.child"),
     ("mail sink", r"chaoskit\.observe\.mail_sink"),
     ("webhook sink", r"chaoskit\.observe\.webhook_sink"),
-    ("fault holder and what it is forked from", r"chaoskit\.faults\.nursery"),
+    ("fault holder and what it is forked from", r"chaoskit\.faults\.fork_server"),
     ("watchdog", r"chaoskit\.\S*watchdog"),
     ("CRM", r"chaoskit\.crm|^crm\["),
 )

@@ -27,7 +27,7 @@ import psutil
 from benchmarks.outliving import marked
 from benchmarks.shared import Unusable, environment, show
 from chaoskit import waiting
-from chaoskit.safety.heal import NURSERY, find_holders
+from chaoskit.safety.heal import FORK_SERVER, find_holders
 from chaoskit.safety.state import FOLDER_VARIABLE
 
 _SCALE = 30
@@ -71,7 +71,7 @@ PARTS = {
     "alertmanager": Part(_program("prometheus-alertmanager"), _BLIND, _BLIND),
     "watchdog": Part(_word("safety.watchdog"), _ENDED, _ENDED),
     "holder": Part(_holders, _HARMLESS, _BLIND),
-    "nursery": Part(_word(NURSERY), _HARMLESS, _HARMLESS),
+    "fork-server": Part(_word(FORK_SERVER), _HARMLESS, _HARMLESS),
     "target": Part(_word("crm["), _BLIND, _BLIND),
     "target's metrics": Part(_word("] metrics"), _BLIND, _HARMLESS),
     "target's api": Part(_word("] api"), _HARMLESS, _HARMLESS),

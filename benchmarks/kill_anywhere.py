@@ -28,7 +28,7 @@ from benchmarks.kill_commands import COMMANDS, blows
 from benchmarks.outliving import Outliving, outliving, until_right
 from benchmarks.shared import Unusable, quantile, show
 from chaoskit import waiting
-from chaoskit.safety.heal import NURSERY, find_holders
+from chaoskit.safety.heal import FORK_SERVER, find_holders
 
 GOAL_S = 5.0
 _PATIENCE_S = 45.0
@@ -178,7 +178,7 @@ def _settled(target: Outliving, runner: subprocess.Popen[bytes]) -> bool:
 
 def _bears(process: psutil.Process, runner: subprocess.Popen[bytes]) -> bool:
     with suppress(psutil.Error):
-        return bool(process.ppid() == runner.pid and NURSERY in process.cmdline())
+        return bool(process.ppid() == runner.pid and FORK_SERVER in process.cmdline())
     return False
 
 

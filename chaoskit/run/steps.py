@@ -29,7 +29,7 @@ from chaoskit.faults.base import Action, Changeable, Fault, FaultError, Seen, Ta
 from chaoskit.faults.registry import read_settings
 from chaoskit.handles.address import Address
 from chaoskit.plan.model import Plan, PlannedFault, PlannedStep
-from chaoskit.run.held import HeldFault, HeldHere
+from chaoskit.run.held_fault import HeldFault, HeldHere
 from chaoskit.run.journal import Journal
 from chaoskit.run.progress import Progress
 from chaoskit.scenario.model import Change, Do, Inject, Undo, Wait
@@ -137,7 +137,7 @@ class StepRunner:
             # Holders are there by now, and whoever takes over ends them: what comes after this look cannot begin.
             self._still_ours()
             for one, _ in armed:
-                one.held.go()
+                one.held.start()
         except FaultError as error:
             for one, _ in armed:
                 if one not in self.in_force:

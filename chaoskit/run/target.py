@@ -19,7 +19,7 @@ from chaoskit.observe.poller import Looking
 from chaoskit.observe.processor import ProcessorObserver
 from chaoskit.observe.prometheus import PrometheusObserver
 from chaoskit.plan.model import Plan
-from chaoskit.run.held import warm_up
+from chaoskit.run.held_fault import warm_up
 from chaoskit.run.progress import Progress
 from chaoskit.run.track import Track
 from chaoskit.stack.interface import Stack

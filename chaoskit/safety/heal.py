@@ -36,7 +36,7 @@ from chaoskit.trust import real_folder
 
 HOLDER_LOG = "holder.log"
 """The file in a run's folder that is the stderr of each of its holders, and by which they are found."""
-NURSERY = "chaoskit.faults.nursery"
+FORK_SERVER = "chaoskit.faults.fork_server"
 """The module that holders are forked from, so a word in their command lines and not in those of a fault's programs."""
 GRACE_S = 2.0
 """How long holders whose runner is gone are left to heal by themselves."""
@@ -134,7 +134,7 @@ def find_holders(folder: Path) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            ours = Path(f"/proc/{process.pid}/fd/2").readlink() == wanted and NURSERY in process.cmdline()
+            ours = Path(f"/proc/{process.pid}/fd/2").readlink() == wanted and FORK_SERVER in process.cmdline()
             if ours and processes.lives(process):
                 found.append(process)
         except (OSError, psutil.Error):

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from chaoskit import waiting
-from chaoskit.faults.nursery import leave_signals_to_the_runner
+from chaoskit.faults.fork_server import leave_signals_to_the_runner
 from chaoskit.faults.registry import known
 from chaoskit.safety.heal import GRACE_S, Healed, heal, remove_scratch
 from chaoskit.safety.lease import BEAT, BYE, HEAL

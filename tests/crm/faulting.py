@@ -14,13 +14,14 @@ from typing import Any
 from chaoskit import waiting
 from chaoskit.faults.base import Fault, Target, Undo
 from chaoskit.handles.address import Address
-from chaoskit.run.held import HeldFault
+from chaoskit.run.held_fault import HeldFault
 from tests.crm.conftest import TOKEN, RunningCrm
 
 _RUNNER = (
-    "import json, sys, pathlib; from chaoskit.run.held import HeldFault; from chaoskit.faults.registry import known; "
+    "import json, sys, pathlib; from chaoskit.run.held_fault import HeldFault; "
+    "from chaoskit.faults.registry import known; "
     "h = HeldFault(known()[sys.argv[1]], json.loads(sys.argv[2]), 60, pathlib.Path(sys.argv[3]), print); "
-    "h.await_armed(); h.go(); h.await_effect(); print('held', flush=True); sys.stdin.read()"
+    "h.await_armed(); h.start(); h.await_effect(); print('held', flush=True); sys.stdin.read()"
 )
 _ELSEWHERE = (
     "import json, sys; from chaoskit.faults.registry import known; "
@@ -72,7 +73,7 @@ def held(kind: Fault[Any], token: Undo, folder: Path, lapses: list[str]) -> Held
     """The fault in force, held by a holder of its own; whoever asks for one takes it back."""
     one = HeldFault(kind, token, 60, folder / "holder.log", lapses.append)
     one.await_armed()
-    one.go()
+    one.start()
     one.await_effect()
     return one
 

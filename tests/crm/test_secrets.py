@@ -42,7 +42,7 @@ def play(tmp_path: Path, *words: str, code: int) -> str:
             run.wait(0.05)
     said, _ = run.communicate(timeout=30)
     assert run.returncode == code, said
-    assert any("faults.nursery" in line for line in lines), "somebody was looked at"
+    assert any("faults.fork_server" in line for line in lines), "somebody was looked at"
     return said + "\n".join(lines)
 
 

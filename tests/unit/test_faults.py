@@ -20,7 +20,7 @@ from chaoskit.faults import processes
 from chaoskit.faults.base import FaultError, Lapsed, Settings, Target
 from chaoskit.faults.process import KillSettings, ProcessKill, ProcessPause, _Replacements
 from chaoskit.handles.address import Address
-from chaoskit.run.held import HeldFault
+from chaoskit.run.held_fault import HeldFault
 
 MARK = f"faulttest{os.getpid()}"
 PATTERN = rf"{MARK} worker (?P<name>\S+)"
@@ -123,7 +123,7 @@ def test_a_token_of_an_earlier_boot_is_void(supervisor: object) -> None:
 def held(kind: Any, undo: dict[str, Any], tmp_path: Path, lapses: list[str], max_s: float = 60) -> HeldFault:
     one = HeldFault(kind, undo, max_s, tmp_path / "holder.log", lapses.append)
     one.await_armed()
-    one.go()
+    one.start()
     one.await_effect()
     return one
 
@@ -198,10 +198,10 @@ def test_a_holder_whose_runner_is_killed_heals(supervisor: object, tmp_path: Pat
     """SIGKILL of the runner closes the pipe, and nothing more is needed."""
     undo = ProcessPause().prepare(target(), Settings())
     script = (
-        "import json, sys, pathlib; from chaoskit.run.held import HeldFault; "
+        "import json, sys, pathlib; from chaoskit.run.held_fault import HeldFault; "
         "from chaoskit.faults.process import ProcessPause; P = ProcessPause(); "
         f"h = HeldFault(P, json.loads(sys.argv[1]), 60, pathlib.Path({str(tmp_path / 'h.log')!r}), print); "
-        "h.await_armed(); h.go(); h.await_effect(); print('held', flush=True); sys.stdin.read()"
+        "h.await_armed(); h.start(); h.await_effect(); print('held', flush=True); sys.stdin.read()"
     )
     runner = subprocess.Popen(
         [sys.executable, "-c", script, json.dumps(undo)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

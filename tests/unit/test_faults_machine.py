@@ -28,7 +28,7 @@ from chaoskit.faults.process import ProcessCrashLoop, ScrapeDrop
 from chaoskit.faults.registry import read_settings
 from chaoskit.faults.slice import CpuBurn, DiskFill, MemoryBurn
 from chaoskit.handles.address import Address
-from chaoskit.run.held import HeldFault
+from chaoskit.run.held_fault import HeldFault
 
 MARK = f"machine{os.getpid()}"
 MIB = 2**20
@@ -67,7 +67,7 @@ def hold(held: list[HeldFault], kind: Fault[Any], undo: Undo, folder: Path) -> H
     one = HeldFault(kind, undo, 60.0, folder / "holder.log", lambda reason: None)
     held.append(one)
     one.await_armed()
-    one.go()
+    one.start()
     one.await_effect()
     return one
 

@@ -29,12 +29,12 @@ from pathlib import Path
 from chaoskit.errors import Place
 from chaoskit.faults.base import Target
 from chaoskit.faults.registry import known, read_settings
-from chaoskit.run.held import HeldFault
+from chaoskit.run.held_fault import HeldFault
 kind = known()["file.flag"]
 path = Path(sys.argv[1])
 settings, _ = read_settings(kind, {"path": str(path)}, Place("x", 1))
 held = HeldFault(kind, kind.prepare(Target("", ()), settings), 60.0, path.parent / "log", print)
-held.await_armed(); held.go(); held.await_effect()
+held.await_armed(); held.start(); held.await_effect()
 print("there" if path.exists() else "missing")
 held.take_back()
 print("gone" if not path.exists() else "left")

@@ -27,7 +27,7 @@ from chaoskit.faults.base import FaultError, Lapsed, Target
 from chaoskit.faults.command import Command, CommandAction, CommandActionSettings, CommandSettings
 from chaoskit.handles.address import Address
 from chaoskit.host.process import spawn
-from chaoskit.run.held import HeldFault
+from chaoskit.run.held_fault import HeldFault
 from chaoskit.safety.lease import Lease
 
 NOWHERE = Target("", ())
@@ -314,7 +314,7 @@ def test_what_a_holder_and_a_watchdog_start_hears_signals(tmp_path: Path) -> Non
         Command(), Command().prepare(NOWHERE, settings(flag, start=start)), 60, tmp_path / "l", lambda _: None
     )
     held.await_armed()
-    held.go()
+    held.start()
     held.await_effect()
     assert told_of(told.read_text()) == NONE
     assert of(held._holder.pid).endswith("0000000001000000"), "itself it ignores what any interpreter does"

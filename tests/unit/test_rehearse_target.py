@@ -22,7 +22,7 @@ from chaoskit.rehearse import target as rehearsing
 from chaoskit.rehearse.drill import wave_drill
 from chaoskit.rehearse.page import Page
 from chaoskit.rehearse.target import RehearsalStack, Script, SeriesTarget
-from chaoskit.run.held import HeldHere
+from chaoskit.run.held_fault import HeldHere
 from chaoskit.run.planning import wrong_steps
 from chaoskit.safety.state import FOLDER_VARIABLE
 from chaoskit.scenario.loader import load_scenario

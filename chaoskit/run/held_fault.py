@@ -30,7 +30,7 @@ from chaoskit import niceness
 from chaoskit.faults import processes
 from chaoskit.faults.base import Changeable, Fault, FaultError, Seen, Undo
 from chaoskit.fresh import fresh
-from chaoskit.safety.heal import NURSERY
+from chaoskit.safety.heal import FORK_SERVER
 
 _COME_UP_S = 20.0
 _ANSWER_S = 20.0
@@ -53,7 +53,7 @@ class HeldFault:
         on_lapse: Callable[[str], None],
         lost: Callable[[], str] = lambda: "",
     ) -> None:
-        self._holder, self._orders, self._heard = bear(log)
+        self._holder, self._orders, self._heard = fork_holder(log)
         self._fault = fault
         self.token = undo
         """The present undo token."""
@@ -71,7 +71,7 @@ class HeldFault:
         if "armed" not in self._answer(_ANSWER_S, "arm"):
             raise FaultError("the holder did not come up")
 
-    def go(self) -> None:
+    def start(self) -> None:
         """Asks the holder to bring the effect about; `await_effect` tells the outcome."""
         self._begun = True
         self._say("start")
@@ -173,7 +173,7 @@ class HeldHere:
     def await_armed(self) -> None:
         """Nothing has to come up."""
 
-    def go(self) -> None:
+    def start(self) -> None:
         """The effect comes with `await_effect`."""
 
     def discard(self) -> None:
@@ -205,14 +205,14 @@ def _seen(answer: dict[str, Any], done: str, failed: str) -> Seen:
     raise FaultError(str(answer.get(failed, answer)))
 
 
-class _Nursery:
+class _ForkServer:
     def __init__(self) -> None:
         self.made_in = _surroundings()
         self._asked, theirs = socket.socketpair()
         self._asked.settimeout(_COME_UP_S)
         with theirs:
             self._process = subprocess.Popen(
-                fresh([sys.executable, "-m", NURSERY, str(theirs.fileno())]),
+                fresh([sys.executable, "-m", FORK_SERVER, str(theirs.fileno())]),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
@@ -247,31 +247,31 @@ class _Nursery:
 
 
 _lock = threading.Lock()
-_present: list[_Nursery] = []
+_present: list[_ForkServer] = []
 """Empty, or the one there is."""
 
 
 def warm_up() -> None:
-    """Starts the nursery without waiting for it, so that the first fault need not."""
+    """Starts the fork server without waiting for it, so that the first fault need not."""
     with _lock:
         _ready()
 
 
-def bear(log: Path) -> tuple[psutil.Process, IO[str], IO[str]]:
+def fork_holder(log: Path) -> tuple[psutil.Process, IO[str], IO[str]]:
     """A new holder, which is found by this log, and our ends of its orders and answers; raises FaultError."""
     try:
         try:
-            return _bear(log)
+            return _fork_holder(log)
         except ConnectionError:
-            # The nursery died since. It may have forked one that we know nothing of, whose pipes are closed by now.
-            return _bear(log)
+            # The fork server died since. It may have forked one that we know nothing of, whose pipes are closed by now.
+            return _fork_holder(log)
     except (OSError, ValueError) as error:
         raise FaultError(f"no holder could be started: {error}") from None
     except psutil.Error:
         raise FaultError("the holder ended by itself") from None
 
 
-def _bear(log: Path) -> tuple[psutil.Process, IO[str], IO[str]]:
+def _fork_holder(log: Path) -> tuple[psutil.Process, IO[str], IO[str]]:
     with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
         errors = theirs.enter_context(log.open("ab"))
         told, orders = os.pipe()
@@ -287,21 +287,21 @@ def _bear(log: Path) -> tuple[psutil.Process, IO[str], IO[str]]:
 
 def _ask(streams: list[int]) -> int:
     with _lock:
-        nursery = _ready()
+        fork_server = _ready()
         try:
-            return nursery.ask(streams)
+            return fork_server.ask(streams)
         except OSError:
             # Gone, or silent; and an answer that is still to come would be taken for the next one's.
-            _present.remove(nursery)
-            nursery.close()
+            _present.remove(fork_server)
+            fork_server.close()
             raise
 
 
-def _ready() -> _Nursery:
+def _ready() -> _ForkServer:
     if _present and not _present[0].is_of_use():
         _present.pop().close()
     if not _present:
-        _present.append(_Nursery())
+        _present.append(_ForkServer())
     return _present[0]
 
 
