@@ -25,7 +25,7 @@ from pydantic import Field
 
 from chaoskit import waiting
 from chaoskit.faults.base import Changeable, FaultError, Lapsed, Made, Seen, Settings, Target, Undo
-from chaoskit.faults.interface import ANSWER_S, SILENCE_S, Strength, Watch, get, interface, take_back, vouched
+from chaoskit.faults.control_api import ANSWER_S, SILENCE_S, Strength, Watch, control_api, get, take_back, vouched
 from chaoskit.faults.quantities import Ratio
 
 _EFFECT_S = 18.0
@@ -58,7 +58,7 @@ class CacheThrash(Changeable[CacheThrashSettings]):
 
     def prepare(self, target: Target, settings: CacheThrashSettings) -> Undo:
         """Finds the cache and the service before it; raises FaultError when the cache's interface does not answer."""
-        at = interface(target)
+        at = control_api(target)
         if not target.address.service:
             raise FaultError(f"{target.handle}: the target does not tell where its service answers")
         get(at, "GET", "/cache")

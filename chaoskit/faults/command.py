@@ -31,7 +31,7 @@ from chaoskit.alerting.promql import at_scale, says_yes
 from chaoskit.errors import BadInput
 from chaoskit.faults import processes
 from chaoskit.faults.base import Action, Fault, FaultError, Lapsed, Made, Seen, Settings, Target, Undo
-from chaoskit.faults.interface import Watch
+from chaoskit.faults.control_api import Watch
 from chaoskit.faults.quantities import Duration
 from chaoskit.files import users_umask
 from chaoskit.fresh import fresh

@@ -22,7 +22,7 @@ from urllib.parse import quote
 from pydantic import Field, model_validator
 
 from chaoskit.faults.base import Fault, FaultError, Lapsed, Made, S, Seen, Settings, Target, Undo, is_gone
-from chaoskit.faults.interface import Strength
+from chaoskit.faults.control_api import Strength
 from chaoskit.faults.quantities import Duration
 
 _BUSY_S = 5.0

@@ -24,7 +24,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BeforeValidator, Field
 
 from chaoskit.faults.base import Changeable, FaultError, Lapsed, Made, Seen, Settings, Target, Undo
-from chaoskit.faults.interface import ENOUGH, Watch, ask, get, interface, take_back, told, too_few, vouched
+from chaoskit.faults.control_api import ENOUGH, Watch, ask, control_api, get, take_back, told, too_few, vouched
 from chaoskit.faults.quantities import Duration, Ratio
 
 _LOOK_S = 0.25
@@ -68,7 +68,7 @@ class LinkFault(Changeable[L]):
         """Finds the proxy and makes up an id; raises FaultError where it does not answer, or beyond the limits."""
         self.refuse_beyond(settings, target)
         most = target.address.limits.get("connections")
-        at = interface(target)
+        at = control_api(target)
         get(at, "GET", "/toxics")
         max_s = target.address.max_s
         return {

@@ -16,7 +16,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from chaoskit.faults.base import Action, Changeable, FaultError, Made, S, Seen, Settings, Target, Undo
-from chaoskit.faults.interface import Interface, Strength, Watch, get, interface, take_back, vouched
+from chaoskit.faults.control_api import ControlApi, Strength, Watch, control_api, get, take_back, vouched
 
 Level = Annotated[int, Field(ge=1, le=5000)]
 """A number of messages."""
@@ -32,7 +32,7 @@ _CLEAN_LOOKS = 2
 _PATHS: dict[What, str] = {"depth": "/queue/messages", "dead_letters": "/dead-letters"}
 
 
-def census(at: Interface, batch: str | None = None) -> dict[str, int]:
+def census(at: ControlApi, batch: str | None = None) -> dict[str, int]:
     """How many messages there are: depth, dead_letters, replaying; of one batch, or of all."""
     found: dict[str, int] = get(at, "GET", "/queue", query=None if batch is None else {"batch": batch})
     return found
@@ -79,7 +79,7 @@ class BatchFault(Changeable[S]):
 
     def prepare(self, target: Target, settings: S) -> Undo:
         """Finds the queue's interface and makes up the batch's name; raises FaultError when it does not answer."""
-        at, batch = interface(target), f"{self.kind}-{secrets.token_hex(6)}"
+        at, batch = control_api(target), f"{self.kind}-{secrets.token_hex(6)}"
         census(at)
         return self.alter({"at": at, "queue": ", ".join(target.names) or target.handle, "batch": batch}, settings)
 
@@ -219,7 +219,7 @@ class QueueReplay(Action[QueueReplaySettings]):
 
     def run(self, target: Target, settings: QueueReplaySettings) -> tuple[Seen, dict[str, Any]]:
         """Replays and waits for the outcome; raises FaultError when too few were there or it takes too long."""
-        at, begun = interface(target), time.time()
+        at, begun = control_api(target), time.time()
         before = census(at)["dead_letters"]
         count = before if settings.count is None else settings.count
         if before < count:

@@ -37,7 +37,7 @@ from pydantic import Field
 from chaoskit import niceness, waiting
 from chaoskit.faults import processes
 from chaoskit.faults.base import Fault, FaultError, Lapsed, Made, S, Seen, Settings, Target, Undo, is_gone
-from chaoskit.faults.interface import ENOUGH, Strength, told
+from chaoskit.faults.control_api import ENOUGH, Strength, told
 from chaoskit.faults.quantities import Size
 from chaoskit.fresh import fresh
 

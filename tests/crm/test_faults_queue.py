@@ -12,8 +12,8 @@ import pytest
 from chaoskit.faults import queue_batch
 from chaoskit.faults.base import Changeable, Fault, FaultError, Lapsed, Target
 from chaoskit.faults.cache_thrash import CacheThrash
+from chaoskit.faults.control_api import get
 from chaoskit.faults.http_request import HttpRequest, HttpRequestSettings
-from chaoskit.faults.interface import get
 from chaoskit.faults.queue_batch import QueueDeadLetters, QueueFlood, QueueReplay, QueueReplaySettings
 from chaoskit.handles.address import Address
 from tests.crm.conftest import RunningCrm

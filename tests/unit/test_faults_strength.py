@@ -19,9 +19,9 @@ from chaoskit.faults import database as dbs
 from chaoskit.faults import slice as burners
 from chaoskit.faults.base import FaultError, Lapsed, Target
 from chaoskit.faults.cache_thrash import CacheThrash
+from chaoskit.faults.control_api import Strength, told, too_few
 from chaoskit.faults.database import DbError, DbErrorSettings, DbSlow
 from chaoskit.faults.equipment import MonitoringKill
-from chaoskit.faults.interface import Strength, told, too_few
 from chaoskit.faults.link import HttpError
 from chaoskit.faults.process import ProcessCrashLoop
 from chaoskit.faults.queue_batch import QueueFlood

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from chaoskit.faults import cache_thrash, interface, link, processes, queue_batch
+from chaoskit.faults import cache_thrash, control_api, link, processes, queue_batch
 from chaoskit.faults.base import Fault, FaultError, Lapsed, Target, Undo
 from chaoskit.faults.cache_thrash import CacheThrash
 from chaoskit.faults.link import TcpReset
@@ -78,8 +78,8 @@ def liar() -> Iterator[Liar]:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the real thing waits seconds for is given up soon."""
-    monkeypatch.setattr(interface, "_UNDO_S", 0.3)
-    monkeypatch.setattr(interface, "SILENCE_S", 0.3)
+    monkeypatch.setattr(control_api, "_UNDO_S", 0.3)
+    monkeypatch.setattr(control_api, "SILENCE_S", 0.3)
     monkeypatch.setattr(queue_batch, "_LEVEL_S", 0.3)
     monkeypatch.setattr(link, "_FIRST_HIT_S", 0.3)
     monkeypatch.setattr(cache_thrash, "_EFFECT_S", 3.0)

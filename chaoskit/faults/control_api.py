@@ -29,7 +29,7 @@ _AGAIN_S = 0.1
 _SHOWN = 200
 _TOKEN_LONG = 4096
 
-Interface = dict[str, Any]
+ControlApi = dict[str, Any]
 """Where and whose: url, token_file, owner; JSON, part of undo tokens."""
 
 
@@ -41,7 +41,7 @@ class Unreachable(FaultError):
         self.refused = refused
 
 
-def interface(target: Target) -> Interface:
+def control_api(target: Target) -> ControlApi:
     """The control interface of what a handle names; raises FaultError when the profile's target tells none."""
     address = target.address
     if not address.url:
@@ -51,7 +51,7 @@ def interface(target: Target) -> Interface:
 
 
 def ask(
-    at: Interface, method: str, path: str, body: Any = None, query: Mapping[str, str] | None = None
+    at: ControlApi, method: str, path: str, body: Any = None, query: Mapping[str, str] | None = None
 ) -> tuple[int, Any]:
     """Status and JSON of one answer; raises Unreachable, or FaultError for a 401, a 5xx and what is no JSON."""
     where = urlsplit(at["url"])
@@ -80,7 +80,7 @@ def ask(
         raise FaultError(f"{what}: answered {response.status} and no JSON: {_short(text)}") from None
 
 
-def get(at: Interface, method: str, path: str, body: Any = None, query: Mapping[str, str] | None = None) -> Any:
+def get(at: ControlApi, method: str, path: str, body: Any = None, query: Mapping[str, str] | None = None) -> Any:
     """The JSON of an answer that must be a 2xx; raises FaultError otherwise."""
     status, found = ask(at, method, path, body, query)
     if not 200 <= status < 300:
@@ -88,7 +88,7 @@ def get(at: Interface, method: str, path: str, body: Any = None, query: Mapping[
     return found
 
 
-def vouched(at: Interface, made: Made) -> str:
+def vouched(at: ControlApi, made: Made) -> str:
     """Where a token's interface is; raises FaultError unless it is the target's, and its token file to be believed."""
     if urlsplit(at["url"]).scheme not in ("http", "https"):
         raise FaultError(f"{at['url']!r} is no address of an interface")
@@ -99,7 +99,7 @@ def vouched(at: Interface, made: Made) -> str:
     return str(at["url"])
 
 
-def take_back(at: Interface, work: Callable[[], tuple[float, str]]) -> Seen:
+def take_back(at: ControlApi, work: Callable[[], tuple[float, str]]) -> Seen:
     """Does an undo's work, again and again until it succeeds or 10 real s are over; raises FaultError then.
 
     The work tells by when all was gone, which is before it has made sure of that, and what it did.
@@ -140,14 +140,14 @@ class Watch:
         return found
 
 
-def _authorization(at: Interface, what: str) -> dict[str, str]:
+def _authorization(at: ControlApi, what: str) -> dict[str, str]:
     if not at["token_file"]:
         return {}
     # Whose files lie on the way to it is looked at where a journal or a person names it.
     return {"Authorization": f"Bearer {_token(at, what, lambda file: read_own(file.resolve()))}"}
 
 
-def _token(at: Interface, what: str, read: Callable[[Path], bytes]) -> str:
+def _token(at: ControlApi, what: str, read: Callable[[Path], bytes]) -> str:
     """The token in its file, one line; raises FaultError for any other file, so that none is sent as one."""
     try:
         token = read(Path(at["token_file"])).decode().strip()
@@ -160,12 +160,12 @@ def _token(at: Interface, what: str, read: Callable[[Path], bytes]) -> str:
     return token
 
 
-def _orphaned(at: Interface) -> bool:
+def _orphaned(at: ControlApi) -> bool:
     owner = at["owner"]
     return owner is not None and identity.fate(owner) is identity.Fate.ENDED
 
 
-def _token_there(at: Interface) -> bool:
+def _token_there(at: ControlApi) -> bool:
     return not at["token_file"] or Path(at["token_file"]).exists()
 
 
