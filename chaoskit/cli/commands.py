@@ -30,13 +30,13 @@ from chaoskit.hop import Hop
 from chaoskit.plan.model import Plan
 from chaoskit.report.changes import compared
 from chaoskit.report.checklist import checklist_view
+from chaoskit.report.judge_run import PAGE, judge, judge_folder
 from chaoskit.report.junit import Case, junit, promises
 from chaoskit.report.live import LiveView, PlainLines
 from chaoskit.report.summary import to_markdown
 from chaoskit.report.table import table
 from chaoskit.report.terminal import plan_view, print_to, verdict_view
 from chaoskit.report.text import clean, paragraph
-from chaoskit.report.written import PAGE, judge, judge_folder
 from chaoskit.run.planning import Asked, plan_for
 from chaoskit.run.prepare import Prepared, make_folder, prepare
 from chaoskit.run.runner import Runner

@@ -28,9 +28,9 @@ from chaoskit.gate.schedule import Schedule
 from chaoskit.gate.view import gate_view, left_out_lines, outcome_line, reasons_of, schedule_view
 from chaoskit.observe.pressure import idle_cores
 from chaoskit.report.checklist import lines
+from chaoskit.report.judge_run import MARKDOWN
 from chaoskit.report.junit import Case, junit
 from chaoskit.report.terminal import print_to
-from chaoskit.report.written import MARKDOWN
 from chaoskit.run.planning import Asked
 from chaoskit.run.prepare import make_folder
 from chaoskit.run.signals import signals_end

@@ -26,8 +26,8 @@ from chaoskit.rehearse.inputs import (
 from chaoskit.rehearse.output import exit_code, text_lines, to_github, to_json, to_junit, to_markdown
 from chaoskit.rehearse.session import Session
 from chaoskit.rehearse.unit_tests import groups_in
+from chaoskit.report.judge_run import MARKDOWN
 from chaoskit.report.text import clean_lines
-from chaoskit.report.written import MARKDOWN
 from chaoskit.run.prepare import make_folder
 from chaoskit.stack.binaries import require
 from chaoskit.stack.original import able, ask

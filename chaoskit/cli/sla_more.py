@@ -29,8 +29,8 @@ from chaoskit.cli.sla_config import config_of, scenarios
 from chaoskit.cli.sources import config_options, load_files, versions_of, yours_option
 from chaoskit.errors import BadInput, EquipmentError, ExitCode, Place, Problem
 from chaoskit.files import write_named
+from chaoskit.report.judge_run import VERDICT
 from chaoskit.report.terminal import print_to
-from chaoskit.report.written import VERDICT
 from chaoskit.scenario.model import Access, Secret
 from chaoskit.sla.model import Window
 from chaoskit.sla.targets import Level, load_targets

@@ -12,7 +12,7 @@ from typing import Any
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.files import HISTORY, read_regular
 from chaoskit.report.changes import changes
-from chaoskit.report.written import PAGE, VERDICT, read_verdict
+from chaoskit.report.judge_run import PAGE, VERDICT, read_verdict
 from chaoskit.safety.survey import run_folders
 
 _MOST = 200

@@ -19,8 +19,8 @@ from chaoskit.errors import BadInput
 from chaoskit.events import SCHEMAS, AnyEvent, End, Header, decode
 from chaoskit.files import HISTORY, open_regular
 from chaoskit.report.html_live import Live
+from chaoskit.report.judge_run import read_verdict
 from chaoskit.report.notes import Note, read_notes
-from chaoskit.report.written import read_verdict
 from chaoskit.verify.verdict import Verdict
 
 MOST_STREAMS = 8

@@ -13,7 +13,7 @@ from chaoskit.files import SMALL, read_regular
 from chaoskit.gate.coverage import KINDS, Coverage
 from chaoskit.gate.gate import Outcome
 from chaoskit.report.changes import Changed, changes
-from chaoskit.report.written import read_verdict
+from chaoskit.report.judge_run import read_verdict
 from chaoskit.verify.verdict import Verdict
 
 SUMMARY = "gate.json"

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from chaoskit.gate.gate import Outcome
 from chaoskit.hop import Hop, Lane
 from chaoskit.report.changes import slack_vs
-from chaoskit.report.written import PAGE
+from chaoskit.report.judge_run import PAGE
 from chaoskit.verify.verdict import ORDER, Result, Row
 from chaoskit.verify.verify import volume_of
 

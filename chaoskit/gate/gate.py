@@ -26,7 +26,7 @@ from chaoskit.gate.schedule import Schedule, StackPlan, Wave
 from chaoskit.hop import Hop
 from chaoskit.host.process import Child, ended, spawn
 from chaoskit.observe.pressure import Busy
-from chaoskit.report.written import VERDICT, read_checklists
+from chaoskit.report.judge_run import VERDICT, read_checklists
 from chaoskit.run.planning import Asked
 from chaoskit.stack.original import Answer, ask
 from chaoskit.verify.checklist import Checklist

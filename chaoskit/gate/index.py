@@ -21,8 +21,8 @@ from chaoskit.gate.view import reasons_of
 from chaoskit.markdown import document, folded, plain, table
 from chaoskit.report.html import began_at, render
 from chaoskit.report.html_causes import Cause, causes
+from chaoskit.report.judge_run import MARKDOWN, PAGE, read_verdict
 from chaoskit.report.text import real, shortened
-from chaoskit.report.written import MARKDOWN, PAGE, read_verdict
 from chaoskit.surroundings import leave
 from chaoskit.units import amount
 from chaoskit.verify.verdict import Result

@@ -88,7 +88,7 @@ def _play(job: Job) -> int:
     tracks = {part.name: run.track(clocks[part.name].hear) for part, run in zip(job.parts, prepared.runs, strict=True)}
     Runner(Live(prepared.stack), [[tracks[part.name] for part in wave] for wave in job.waves], load=prepared.load).run()
     niceness.give_way()
-    from chaoskit.report.written import judge_folder  # a third of a second that no stack's start need wait for
+    from chaoskit.report.judge_run import judge_folder  # a third of a second that no stack's start need wait for
 
     worst = 0
     for name, folder in folders.items():

@@ -24,8 +24,8 @@ from chaoskit.gate.gate import Gate, Outcome
 from chaoskit.gate.index import INDEX, write_index
 from chaoskit.gate.schedule import Schedule
 from chaoskit.report.html import environment
+from chaoskit.report.judge_run import MARKDOWN, PAGE, VERDICT
 from chaoskit.report.junit import junit, promises
-from chaoskit.report.written import MARKDOWN, PAGE, VERDICT
 from chaoskit.run.planning import Asked, plan_for
 from chaoskit.verify.verdict import Result, Verdict, to_json
 from chaoskit.verify.verify import verify, volume_of

@@ -21,9 +21,9 @@ from chaoskit.report.changes import changes, compared
 from chaoskit.report.html import NOT_DRAWN, page
 from chaoskit.report.html_load import load_group
 from chaoskit.report.html_why import why
+from chaoskit.report.judge_run import PAGE, VERDICT, judge_folder
 from chaoskit.report.notes import NOTES, read_notes
 from chaoskit.report.text import clean, fault_name, in_words, settings_words, telling
-from chaoskit.report.written import PAGE, VERDICT, judge_folder
 from chaoskit.verify.verdict import Result, Row, Verdict, to_json
 from chaoskit.verify.verify import judge_all, verify
 from tests.golden.doctored import FOLDER, NAMES, mapped, recorded, with_events

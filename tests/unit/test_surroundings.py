@@ -135,7 +135,7 @@ def test_a_disk_that_is_full_when_the_verdict_is_written_changes_no_verdict(tmp_
     """In a file system of half a megabyte that the history nearly fills."""
     code = f"""
 from pathlib import Path
-from chaoskit.report.written import judge_folder
+from chaoskit.report.judge_run import judge_folder
 folder = Path({str(tmp_path)!r})
 (folder / "events.jsonl").write_bytes(Path({str(GOLDEN)!r}).read_bytes())
 verdict, _ = judge_folder(folder)
