@@ -20,7 +20,7 @@ import chaoskit.run.planning
 from benchmarks.mutations import OF_HISTORIES, OF_YAML, Mutation
 from benchmarks.shared import ROOT
 from chaoskit import bundle
-from chaoskit.alerting.config import load_texts
+from chaoskit.alerting.config import ConfigFiles, load_texts
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.check.facts import Facts
 from chaoskit.check.output import to_github, to_json
@@ -47,13 +47,13 @@ _MANIFEST = "apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadat
 
 def scenario(file: Path) -> None:
     """As `plan`, `check` and `list` read it."""
-    _show(plan_view(plan_for(Asked(str(file), "local", _SHIPPED))[0]))
+    _show(plan_view(plan_for(Asked(str(file), "local", ConfigFiles(_SHIPPED)))[0]))
     check(Facts(_config(), [load_scenario_file(file)], [], None, None, {}))
 
 
 def profile(file: Path) -> None:
     """As `plan` and `check` read it."""
-    _show(plan_view(plan_for(Asked("worker-unhealthy", str(file), _SHIPPED))[0]))
+    _show(plan_view(plan_for(Asked("worker-unhealthy", str(file), ConfigFiles(_SHIPPED)))[0]))
     check(Facts(_config(), [], [load_profile_file(file)], None, None, {}))
 
 

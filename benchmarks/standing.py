@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaoskit import bundle
+from chaoskit.alerting.config import ConfigFiles
 from chaoskit.events import Event
 from chaoskit.fold import Fold
 from chaoskit.load.model import LoadSpec
@@ -44,7 +45,7 @@ class Standing:
 def standing_stack(folder: Path, scale: float) -> Iterator[Standing]:
     """Everything but load and observers of a run, until the block ends. From the main thread only."""
     longer = () if scale >= 60 else ("limits.fault=3h", "limits.run=4h")
-    asked = Asked("worker-unhealthy", "local", bundle.folder(), longer, time_scale=scale)
+    asked = Asked("worker-unhealthy", "local", ConfigFiles(bundle.folder()), longer, time_scale=scale)
     prepared = prepare([asked], lambda plan: folder)
     run = prepared.runs[0]
     fold = Fold()

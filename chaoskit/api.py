@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from chaoskit import bundle as shipped
+from chaoskit.alerting.config import ConfigFiles
 from chaoskit.errors import BadInput, ChaoskitError
 from chaoskit.events import (
     ActionOk,
@@ -101,8 +102,8 @@ def make_plan(
     `bundle` is the folder of the alert configuration, the shipped one without it; `settings` are `key=value`, as
     `load.rate=20/s`. Raises BadInput, or Refused where limits forbid it, with every problem.
     """
-    folder = bundle or shipped.folder()
-    return plan_for(Asked(str(scenario), str(profile), folder, tuple(settings), time_scale, seed))[0]
+    files = ConfigFiles(bundle or shipped.folder())
+    return plan_for(Asked(str(scenario), str(profile), files, tuple(settings), time_scale, seed))[0]
 
 
 def play(

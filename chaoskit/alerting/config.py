@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -39,6 +39,40 @@ _NO_PROMETHEUS = PrometheusFile((), ASSUMED_INTERVAL_S, 0.0, {}, (), ())
 _NO_ALERTMANAGER = AlertmanagerFile(NO_ROUTE, {}, (), ())
 
 
+@dataclass(frozen=True, slots=True)
+class ConfigFiles:
+    """The files that make up a configuration, as a command was told: what `load_config` takes.
+
+    A folder laid out like the shipped one, files that take the place of its own, or files alone; false without any.
+    """
+
+    bundle: Path | None = None
+    rules: tuple[str, ...] = ()
+    alertmanager: Path | None = None
+    prometheus: Path | None = None
+    promise: Path | None = None
+    templates: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.words)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The options that name these files, as words of a command line."""
+        single = {each: getattr(self, each) for each in ("bundle", "alertmanager", "prometheus", "promise")}
+        several = {"rules": self.rules, "template": self.templates}
+        named = [(role, str(file)) for role, file in single.items() if file is not None]
+        named += [(role, pattern) for role, patterns in several.items() for pattern in patterns]
+        return tuple(word for role, file in named for word in (f"--{role}", file))
+
+    def load(self, *, complete: bool = False, needs_jobs: bool = True) -> AlertConfig:
+        """The configuration that they make up, as `load_config` reads it; raises BadInput with every problem."""
+        return load_config(
+            self.bundle, self.rules, self.alertmanager, self.prometheus, self.promise, self.templates,
+            complete=complete, needs_jobs=needs_jobs,
+        )  # fmt: skip
+
+
 def load_folder(path: Path) -> AlertConfig:
     """The configuration in a folder laid out like the shipped one, complete; raises BadInput with every problem.
 
@@ -54,7 +88,7 @@ def load_config(
     alertmanager: Path | None = None,
     prometheus: Path | None = None,
     promise: Path | None = None,
-    templates: Sequence[Path] = (),
+    templates: Sequence[str] = (),
     *,
     complete: bool = False,
     needs_jobs: bool = True,
@@ -62,24 +96,31 @@ def load_config(
     """The configuration that these files make up.
 
     A file beside `bundle` takes the place of the folder's own; `rules` (files, folders, patterns) replaces the files
-    that the Prometheus configuration names, `templates` those of Alertmanager's. Of a `complete` one files are named
-    in `sources` relative to their configuration's folder, else as they can be opened from here. Unless it is complete,
-    a promise may speak of alerts and receivers that the configuration lacks; without `needs_jobs` nothing need be
-    scraped. Raises BadInput with every problem, whose places are paths as the reader can open them.
+    that the Prometheus configuration names, `templates` (the same) those of Alertmanager's. Of a `complete` one files
+    are named in `sources` relative to their configuration's folder, else as they can be opened from here. Unless it is
+    complete, a promise may speak of alerts and receivers that the configuration lacks; without `needs_jobs` nothing
+    need be scraped. Raises BadInput with every problem, whose places are paths as the reader can open them.
     """
     reading = Reading()
     files = {"prometheus": prometheus, "alertmanager": alertmanager, "promise": promise}
     if bundle is not None:
         files = {role: file or _first(bundle, _NAMES[role]) for role, file in files.items()}
         _check_folder(reading, bundle, [role for role, file in files.items() if file is None], complete, bool(rules))
+    elif complete:
+        lacking = [role for role in ("prometheus", "alertmanager") if files[role] is None]
+        reading.problems += [
+            Problem(None, f"no {_SAID[role]} is given", f"add --{role} FILE, or name a folder with --bundle")
+            for role in lacking
+        ]
     texts = _Texts(reading, complete)
     given = {role: file for role, file in files.items() if file is not None}
     for role, file in given.items():
         texts.take(role, file, file.parent)
+    rule_files = _asked(reading, rules, "rules", (".yml", ".yaml"))
+    template_files = _asked(reading, templates, "template", (".tmpl",))
     if complete:
-        reading.finish()
+        texts.finish()
     taken = tuple(given.values())
-    rule_files, template_files = _asked(reading, rules), templates
     if "prometheus" in given and not rules:
         name, text = texts.only("prometheus")
         patterns = read_prometheus(Reading(), text, name).rule_files
@@ -95,13 +136,13 @@ def load_config(
         config = _read(tuple(texts.found.items()), complete, needs_jobs)
     except BadInput as bad:
         reading.problems.extend(bad.problems)
-    reading.problems[:] = dict.fromkeys(texts.opened(problem) for problem in reading.problems)
-    reading.finish()
+    texts.finish()
     return replace(
         config,
         rules=tuple(replace(rule, place=texts.whole(rule.place)) for rule in config.rules),
         relabels=tuple(replace(step, place=texts.whole(step.place)) for step in config.relabels),
         not_understood=tuple(replace(each, problem=texts.opened(each.problem)) for each in config.not_understood),
+        paths=texts.paths,
     )
 
 
@@ -199,7 +240,8 @@ class _Texts:
         self.found: dict[str, str] = {}
         self._parts: dict[str, str] = {}
         """The file behind each further document of one."""
-        self._paths: dict[str, Path] = {}
+        self.paths: dict[str, Path] = {}
+        """Where the files lie that are named relative to another."""
         self._reading, self._complete = reading, complete
 
     def take(self, role: str, file: Path, folder: Path) -> None:
@@ -207,9 +249,9 @@ class _Texts:
         name = _from_here(file)
         if self._complete:
             name = file.relative_to(folder).as_posix() if file.is_relative_to(folder) else file.as_posix()
-            if self._paths.get(name, file) != file:  # two folders, one name: places must stay unambiguous
+            if self.paths.get(name, file) != file:  # two folders, one name: places must stay unambiguous
                 name = file.as_posix()
-            self._paths[name] = file
+            self.paths[name] = file
         try:
             text = read_text(file, any_bytes=role == "template")
             texts = rule_texts(text, name) if role == "rules" else (text,)
@@ -233,6 +275,11 @@ class _Texts:
         """Name and text of the role's first file, empty without one; the full reading reports its problems."""
         return next(iter(of_role(self.found, role)), ("", ""))
 
+    def finish(self) -> None:
+        """Raises BadInput with the problems so far, if there are any, at places that can be opened from here."""
+        self._reading.problems[:] = dict.fromkeys(map(self.opened, self._reading.problems))
+        self._reading.finish()
+
     def whole(self, place: Place) -> Place:
         """The place in the whole file, of a place in one of its documents."""
         return Place(self._parts.get(place.file, place.file), place.line)
@@ -242,7 +289,7 @@ class _Texts:
         if problem.place is None:
             return problem
         place = self.whole(problem.place)
-        return replace(problem, place=Place(str(self._paths.get(place.file, place.file)), place.line))
+        return replace(problem, place=Place(str(self.paths.get(place.file, place.file)), place.line))
 
 
 def _from_here(file: Path) -> str:
@@ -255,20 +302,20 @@ def _first(folder: Path, names: Iterable[str]) -> Path | None:
     return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
-def _asked(reading: Reading, patterns: Iterable[str]) -> list[Path]:
-    """The rule files that were asked for, each once: a file, a folder's YAML files, or a pattern with ** and *."""
+def _asked(reading: Reading, patterns: Iterable[str], option: str, endings: Collection[str]) -> list[Path]:
+    """The files that an option asks for, each once: a file, a folder's of these endings, or a pattern with ** and *."""
     found: dict[Path, None] = {}
     for pattern in patterns:
         path = Path(pattern)
         if path.is_dir():
-            files = sorted(each for each in path.iterdir() if each.suffix in (".yml", ".yaml") and not each.is_dir())
+            files = sorted(each for each in path.iterdir() if each.suffix in endings and not each.is_dir())
         elif path.exists():
             files = [path]
         else:
             names = glob.glob(pattern, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
             files = sorted(each for each in map(Path, names) if not each.is_dir())
         if not files:
-            reading.say(Place(pattern), "--rules leads to no file", "check the path; put quotes around a pattern")
+            reading.say(Place(pattern), f"--{option} leads to no file", "check the path; put quotes around a pattern")
         found.update(dict.fromkeys(files))
     return list(found)
 

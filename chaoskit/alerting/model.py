@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from chaoskit.errors import Place, Problem
 
@@ -303,6 +304,9 @@ class AlertConfig:
     marked: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     """`sources` with marks that tell secrets apart, which mean nothing outside this process: only to be compared."""
 
+    paths: Mapping[str, Path] = field(default_factory=dict, compare=False, repr=False)
+    """Where a file of `sources` lies, by its name there, unless the name itself can be opened from here."""
+
     recorded: Mapping[str, tuple[Rule, ...]] = field(init=False, compare=False, repr=False)
     """The recording rules by the metric that they record."""
 
@@ -316,6 +320,10 @@ class AlertConfig:
     def shows(self, role: str) -> bool:
         """Whether a file of this role (prometheus, rules, alertmanager, promise, template) was shown."""
         return any(key.startswith(f"{role}:") for key in self.sources)
+
+    def path(self, name: str) -> Path:
+        """Where the file of this name in `sources` lies."""
+        return self.paths.get(name, Path(name))
 
     @property
     def told_apart(self) -> Mapping[str, str]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import click
 from rich.text import Text
 
 from chaoskit import bundle as shipped
+from chaoskit.alerting.config import ConfigFiles
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.check.facts import Facts
 from chaoskit.check.findings import LINTS, Finding, Said, Severity
@@ -21,7 +22,7 @@ from chaoskit.check.run import Outcome, check
 from chaoskit.cli.console import console
 from chaoskit.cli.outputs import form
 from chaoskit.cli.sources import FILE as _FILE
-from chaoskit.cli.sources import config_options, load_files, versions_of, yours_option
+from chaoskit.cli.sources import config_options, or_shipped, versions_of, yours_option
 from chaoskit.errors import BadInput, ExitCode, Place, Problem
 from chaoskit.inputs import attempt
 from chaoskit.report.text import clean, paragraph
@@ -55,7 +56,7 @@ _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO
 @click.option("--no-programs", is_flag=True, help="Do not ask promtool and amtool.")
 @yours_option
 def check_command(
-    files: dict[str, Any],
+    files: ConfigFiles,
     scenarios: Path | None,
     metrics: Path | None,
     targets: Path | None,
@@ -71,10 +72,10 @@ def check_command(
     promtool or amtool refuses it, 3 what is promised or expected rests on something that is not understood.
     """
     _known(ignore)
-    own, bundle = any(files.values()), files["bundle"]
+    own, bundle = bool(files), files.bundle
     folder = bundle if own else shipped.folder()
     problems: list[Problem] = []
-    config = attempt(lambda: load_files(files), problems)
+    config = attempt(or_shipped(files).load, problems)
     # A folder laid out like the shipped configuration is checked with the scenarios here, those of a clone too.
     here = Path("scenarios").resolve() if bundle else None
     files_found = attempt(lambda: scenario_files(scenarios, own, here), problems) or []
@@ -106,7 +107,7 @@ def check_command(
             click.echo(line)
     else:
         _print(outcome)
-    answer = ask(config, Path(), versions, tools)
+    answer = ask(config, versions, tools)
     unread = any(each.broken for each in config.not_understood) or answer.unsettled(config, rules=True)
     if problems or unread or any(each.id in ("promtool", "amtool") for each in outcome.findings):
         return ExitCode.USAGE

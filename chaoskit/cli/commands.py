@@ -14,14 +14,15 @@ import click
 from rich.console import Console, Group
 from rich.text import Text
 
-from chaoskit import __version__, bundle
+from chaoskit import __version__
+from chaoskit.alerting.config import ConfigFiles
 from chaoskit.cli.console import Commands, say
 from chaoskit.cli.console import console as terminal
 from chaoskit.cli.doctor import examine, examine_profile, mend, to_json
 from chaoskit.cli.numbers import TIME_SCALE
 from chaoskit.cli.outputs import OUT, ResultFile, form
 from chaoskit.cli.sla_price import MAX_BUDGET, told
-from chaoskit.cli.sources import BUNDLE, asking
+from chaoskit.cli.sources import asking, config_options, or_shipped
 from chaoskit.console import PORT
 from chaoskit.errors import BadInput, EquipmentError, ExitCode, Place, Problem, worst
 from chaoskit.events import Event, Notice, Stranger
@@ -115,7 +116,7 @@ def run_command(
     if ui:
         from chaoskit.console.beside import beside  # a web server's parts are long to import
 
-        page = beside(ui_port, out, asked.bundle, chosen[0].scenario, say, terminal=terminal().is_terminal)
+        page = beside(ui_port, out, asked.files, chosen[0].scenario, say, terminal=terminal().is_terminal)
     with page if ui else nullcontext():
         codes += _run_each(chosen, out, keep, junitxml, cases, before)
     return worst(codes)
@@ -209,16 +210,16 @@ def _print_changes(before: Verdict | None, verdict: Verdict) -> None:
 @chaoskit.command("doctor")
 @click.option("--install", is_flag=True, help="Fetch what is missing into the private cache, without root.")
 @click.option("--profile", help="Also look at what this profile names: a running system is asked.")
-@BUNDLE
+@config_options
 @click.option("--canary/--no-canary", default=True, help="Send a harmless test alert through to the witness.")
 @form("text", "json")
-def doctor_command(install: bool, profile: str | None, folder: Path | None, canary: bool, format_: str) -> ExitCode:
+def doctor_command(install: bool, profile: str | None, files: ConfigFiles, canary: bool, format_: str) -> ExitCode:
     """Show the programs found, their versions, what is missing, and the command or setting that mends it."""
     if install:
         mend(lambda line: click.echo(line, err=format_ == "json"))
     lines = examine()
     if profile is not None:
-        lines += examine_profile(profile, folder, canary=canary)
+        lines += examine_profile(profile, or_shipped(files), canary=canary)
     if format_ == "json":
         click.echo(to_json(lines))
     else:
@@ -231,7 +232,7 @@ def doctor_command(install: bool, profile: str | None, folder: Path | None, cana
 
 @chaoskit.command("up")
 @click.option("--time-scale", type=TIME_SCALE, default=1.0, show_default=True, help="1 is real time.")
-@BUNDLE
+@config_options
 @click.option("--ports", type=click.Choice(["documented", "free"]), default="documented", show_default=True)
 @click.option("--environment", default="local", show_default=True, help="The environment's name on its metrics page.")
 @click.option("--witness", default="", metavar="URL", help="A witness that every receiver tells as well.")
@@ -239,7 +240,7 @@ def doctor_command(install: bool, profile: str | None, folder: Path | None, cana
 @form("text", "json")
 def up_command(
     time_scale: float,
-    folder: Path | None,
+    files: ConfigFiles,
     ports: str,
     environment: str,
     witness: str,
@@ -248,8 +249,7 @@ def up_command(
 ) -> ExitCode:
     """The local stack until Ctrl-C; prints addresses (with json, as the first line), and notices as they arrive."""
     ended = threading.Event()
-    used = folder or bundle.folder()
-    wanted = Wanted(used, time_scale, ports == "free", environment, witness, witness_token_file)
+    wanted = Wanted(or_shipped(files), time_scale, ports == "free", environment, witness, witness_token_file)
 
     def up(addresses: Mapping[str, str], notes: tuple[str, ...]) -> None:
         if format_ == "json":

@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 
 import click
 
+from chaoskit.alerting.config import ConfigFiles
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.cli.console import console
 from chaoskit.cli.outputs import form
-from chaoskit.cli.sources import config_options, load_files
+from chaoskit.cli.sources import config_options
 from chaoskit.diff.compare import diff
 from chaoskit.diff.model import Broken, Change, Difference, Doubt
 from chaoskit.diff.output import to_github, to_json, to_markdown
@@ -57,7 +58,7 @@ _KEYS = "an Alertmanager or Prometheus configuration, a rule file or a promise"
 def diff_command(
     paths: tuple[str, ...],
     base: str | None,
-    files: dict[str, Any],
+    files: ConfigFiles,
     format_: str,
 ) -> ExitCode:
     """Tell what changes for people between two configurations, OLD and NEW; starts nothing.
@@ -86,7 +87,7 @@ def diff_command(
         else:
             old, shown = Path(paths[0]), str
         stack.enter_context(no_collection())
-        difference = _compared(lambda: load(old), lambda: load(new), shown, rules_given=bool(files["rules"]))
+        difference = _compared(lambda: load(old), lambda: load(new), shown, rules_given=bool(files.rules))
     _print(difference, format_)
     if difference.broken:
         return ExitCode.FAIL
@@ -143,10 +144,11 @@ def _renamed(old: str, new: str) -> Callable[[str], str]:
     return lambda text: text.replace(old, new)
 
 
-def _load(path: Path, files: dict[str, Any]) -> AlertConfig:
+def _load(path: Path, files: ConfigFiles) -> AlertConfig:
     """The configuration in a folder, or the one that the options name with this file in its place."""
     role = "bundle" if path.is_dir() else _role(path)
-    return load_files({**files, role: (str(path), *files[role]) if role == "rules" else path})
+    changed = {"rules": (str(path), *files.rules)} if role == "rules" else {role: path}
+    return replace(files, **changed).load()
 
 
 def _role(path: Path) -> str:

@@ -7,10 +7,8 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
-from chaoskit import bundle
-from chaoskit.alerting.config import load_folder
+from chaoskit.alerting.config import ConfigFiles
 from chaoskit.errors import BadInput, Problem
 from chaoskit.examine.attached import examine_attached
 from chaoskit.examine.endpoint import Checked
@@ -29,10 +27,10 @@ def examine() -> list[Checked]:
     return [*_programs(), *_packages()]
 
 
-def examine_profile(name: str, folder: Path | None, *, canary: bool) -> Iterator[Checked]:
+def examine_profile(name: str, files: ConfigFiles, *, canary: bool) -> Iterator[Checked]:
     """Looks at what a profile names: a system that runs already is asked; what is wrong in a file is a line.
 
-    `folder` holds the alert configuration that should be loaded there, the shipped one unless told.
+    `files` are the alert configuration that should be loaded there.
     """
     try:
         file = find_profile(name)
@@ -40,7 +38,7 @@ def examine_profile(name: str, folder: Path | None, *, canary: bool) -> Iterator
         if profile.target == "local":
             yield Checked("target", "ok", f"{file}: local, so everything is started by the run itself")
             return
-        config = load_folder(folder or bundle.folder())
+        config = files.load(complete=True)
         yield from (_wrong(each.problem) for each in config.not_understood if each.broken)
         yield from examine_attached(profile.target, profile.handles, config, canary=canary)
     except BadInput as error:

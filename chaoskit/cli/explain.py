@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import click
 
+from chaoskit.alerting.config import ConfigFiles
 from chaoskit.cli.console import console
 from chaoskit.cli.outputs import form
 from chaoskit.cli.sources import FILE as _FILE
-from chaoskit.cli.sources import config_options, load_files
+from chaoskit.cli.sources import config_options, or_shipped
 from chaoskit.errors import BadInput, ExitCode, Problem
 from chaoskit.explain.alert import explain
 from chaoskit.explain.output import to_json
@@ -35,7 +35,7 @@ from chaoskit.stack.original import understood
 def explain_command(
     alert: str,
     labels: tuple[str, ...],
-    files: dict[str, Any],
+    files: ConfigFiles,
     scenarios: Path | None,
     format_: str,
 ) -> ExitCode:
@@ -47,14 +47,14 @@ def explain_command(
     3 the alert's rule is not understood.
     """
     given = _given(labels)
-    config = understood(load_files(files))
+    config = understood(or_shipped(files).load())
     doubts = [each for each in config.not_understood if each.broken or each.concerns([alert])]
     for doubt in doubts:
         click.echo(paragraph(str(doubt)), err=True)
     wrong = any(each.broken for each in doubts)
     if any(each.concerns([alert]) for each in doubts) and not config.alert_rules(alert):
         return ExitCode.USAGE if wrong else ExitCode.UNKNOWN
-    found = explain(config, alert, given, _scenarios(scenario_files(scenarios, any(files.values()))))
+    found = explain(config, alert, given, _scenarios(scenario_files(scenarios, bool(files))))
     if format_ == "json":
         click.echo(to_json(found))
     else:

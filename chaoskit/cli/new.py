@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from shlex import quote
+from shlex import join
 
 import click
 
-from chaoskit import bundle
 from chaoskit.alerting import promise_schema
-from chaoskit.alerting.config import load_folder
-from chaoskit.cli.sources import BUNDLE, PROFILE
+from chaoskit.alerting.config import ConfigFiles
+from chaoskit.cli.sources import PROFILE, config_options, or_shipped
 from chaoskit.draft.write import draft
 from chaoskit.errors import BadInput, ExitCode, Place, Problem
 from chaoskit.plan.model import Inventory
@@ -32,26 +31,24 @@ _WORDS = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|\d+")
 
 @click.command("new")
 @click.option("--alert", required=True, metavar="NAME", help="The alert that it is to prove.")
-@BUNDLE
+@config_options
 @PROFILE
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The file.  [default: scenarios/NAME.yml]")
-def new_command(alert: str, folder: Path | None, profile: str, out: Path | None) -> ExitCode:
+def new_command(alert: str, files: ConfigFiles, profile: str, out: Path | None) -> ExitCode:
     """Write a first scenario for an alert; starts nothing, and never overwrites a file.
 
     Exit codes: 0 written, 2 the file is there already, no such alert, or something cannot be read.
     """
-    used = folder or bundle.folder()
-    config = understood(load_folder(used), used)
+    config = understood(or_shipped(files).load(complete=True))
     read = profiles.load_profile_file(find_profile(profile))
     text, model = draft(config, alert, scenario_names().values(), read, Inventory(inventory()))
     file = out or Path("scenarios") / f"{_name(alert)}.yml"
     _write(file, text)
-    given = f" --bundle {quote(str(folder))}" if folder else ""
-    given += f" --profile {quote(profile)}" if profile != "local" else ""
+    words = [str(file), *files.words, *(("--profile", profile) if profile != "local" else ())]
     click.echo(f"wrote {file}" + (f", with the fault of {model}" if model else ""))
     if not model:
         click.echo("how to raise this alert is not known: put your programs where it says ./break-it and ./mend-it")
-    given = f"{quote(str(file))}{given}"
+    given = join(words)
     click.echo(f"next: chaoskit plan {given}, then: chaoskit run {given}")
     return ExitCode.PASS
 

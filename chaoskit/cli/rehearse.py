@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from chaoskit.alerting.config import load_config
+from chaoskit.alerting.config import ConfigFiles
 from chaoskit.cli.console import console
 from chaoskit.cli.numbers import TIME_SCALE
 from chaoskit.cli.outputs import OUT, ResultFile, form
 from chaoskit.cli.sources import FILE as _FILE
-from chaoskit.cli.sources import versions_of, yours_option
-from chaoskit.errors import BadInput, ExitCode, Problem
+from chaoskit.cli.sources import config_options, versions_of, yours_option
+from chaoskit.errors import BadInput, ExitCode, Place, Problem
 from chaoskit.rehearse.inputs import (
     ASSUMED,
     EVERY,
@@ -20,7 +21,6 @@ from chaoskit.rehearse.inputs import (
     changed_alerts,
     scrape_interval,
     sorted_inputs,
-    template_files,
     with_a_job,
 )
 from chaoskit.rehearse.output import exit_code, text_lines, to_github, to_json, to_junit, to_markdown
@@ -37,10 +37,7 @@ from chaoskit.units import parse_duration
 
 @click.command("rehearse")
 @click.argument("inputs", nargs=-1, metavar="RULES… [SCENARIO…]")
-@click.option("--alertmanager", type=_FILE, metavar="FILE", help="The Alertmanager configuration.")
-@click.option("--prometheus", type=_FILE, metavar="FILE", help="The Prometheus configuration, for its intervals.")
-@click.option("--template", "templates", multiple=True, metavar="GLOB", help="Notification templates; repeatable.")
-@click.option("--promise", type=_FILE, metavar="FILE", help="Judge against this promise; default: computed windows.")
+@config_options
 @click.option("--alert", "alerts", multiple=True, metavar="NAME", help="Only this alert; repeatable.")
 @click.option("--from-tests", multiple=True, type=_FILE, metavar="FILE", help="Take the series of promtool tests.")
 @click.option("--changed-since", metavar="GITREV", help="Only alerts whose rule is new or differs since then.")
@@ -55,10 +52,7 @@ from chaoskit.units import parse_duration
 @yours_option
 def rehearse_command(
     inputs: tuple[str, ...],
-    alertmanager: Path | None,
-    prometheus: Path | None,
-    templates: tuple[str, ...],
-    promise: Path | None,
+    files: ConfigFiles,
     alerts: tuple[str, ...],
     from_tests: tuple[Path, ...],
     changed_since: str | None,
@@ -72,20 +66,29 @@ def rehearse_command(
     out: Path,
     yours: tuple[str, ...],
 ) -> ExitCode:
-    """Rehearse alert rules on scripted series: real Prometheus, real Alertmanager, every receiver a sink."""
-    if not inputs or alertmanager is None:
+    """Rehearse alert rules on scripted series: real Prometheus, real Alertmanager, every receiver a sink.
+
+    Without --promise the computed windows are what is judged.
+    """
+    rules, given_scenarios = sorted_inputs(inputs)
+    files = replace(files, rules=(*files.rules, *rules))
+    if not (files.bundle or (files.rules and files.alertmanager)):
         hint = "chaoskit rehearse rules/*.yml --alertmanager alertmanager.yml"
         raise BadInput(Problem(None, "a rehearsal needs rule files and an Alertmanager configuration", hint))
-    rules, given_scenarios = sorted_inputs(inputs)
     folder = make_folder(out, "rehearsal")
     notes = []
-    if prometheus is None:
-        prometheus = folder / "assumed-prometheus.yml"
-        prometheus.write_text(ASSUMED, encoding="utf-8")
+    if not (files.bundle or files.prometheus):
+        files = replace(files, prometheus=folder / "assumed-prometheus.yml")
+        (folder / "assumed-prometheus.yml").write_text(ASSUMED, encoding="utf-8")
         notes.append(f"scrape and evaluation every {EVERY} are assumed; give --prometheus for yours")
-    found_files = template_files(templates)
-    config = load_config(None, rules, alertmanager, prometheus, promise, found_files, needs_jobs=False)
-    answer = ask(config, Path(), versions_of(yours))
+    config = files.load(needs_jobs=False)
+    lacking = [role for role in ("prometheus", "alertmanager") if not config.shows(role)]
+    if lacking:
+        raise BadInput(
+            Problem(Place(str(files.bundle)), f"holds no {role} configuration", f"add --{role} FILE")
+            for role in lacking
+        )
+    answer = ask(config, versions_of(yours))
     config = with_a_job(answer.settle(config))
     if not any(rule.alert for rule in config.rules) and any(each.broken for each in config.not_understood):
         raise BadInput(each.problem for each in config.not_understood)
@@ -103,7 +106,7 @@ def rehearse_command(
         raise BadInput([Problem(None, f"no rule is called {name}", "see --alert") for name in unknown])
     asked = Asked(
         config=config,
-        interval_s=scrape_interval(prometheus),
+        interval_s=scrape_interval(config),
         folder=folder,
         promise_given=config.shows("promise"),
         time_scale=time_scale,

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import click
 
+from chaoskit.alerting.config import ConfigFiles
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.bundle.render import render
-from chaoskit.cli.sources import load_files
 from chaoskit.errors import BadInput
 from chaoskit.scenario.catalog import scenario_names
 from chaoskit.scenario.loader import load_scenario_file
 from chaoskit.scenario.model import Scenario
 
 
-def config_of(files: dict[str, Any] | None = None) -> AlertConfig:
+def config_of(files: ConfigFiles | None = None) -> AlertConfig:
     """The configuration that the options name; without any, the shipped one with its parts on service levels."""
-    if files is not None and any(files.values()):
-        return load_files(files)
+    if files:
+        return files.load()
     with tempfile.TemporaryDirectory(prefix="chaoskit-sla-") as folder:
         render(Path(folder) / "bundle", ("monitoring", "sla"))
-        return load_files({"bundle": Path(folder) / "bundle"})
+        return ConfigFiles(Path(folder) / "bundle").load()
 
 
 def scenarios() -> list[Scenario]:

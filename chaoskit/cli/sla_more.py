@@ -7,12 +7,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import click
 import msgspec
 
 from chaoskit.access import session_at
+from chaoskit.alerting.config import ConfigFiles
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.bundle.render import render
 from chaoskit.check.facts import Facts
@@ -26,7 +26,7 @@ from chaoskit.cli.outputs import OUT, ResultFile
 from chaoskit.cli.percent import Share
 from chaoskit.cli.sla import DB, ENVIRONMENT, TARGETS, recorded, sla_group, windowed
 from chaoskit.cli.sla_config import config_of, scenarios
-from chaoskit.cli.sources import config_options, load_files, versions_of, yours_option
+from chaoskit.cli.sources import config_options, versions_of, yours_option
 from chaoskit.errors import BadInput, EquipmentError, ExitCode, Place, Problem
 from chaoskit.files import write_named
 from chaoskit.report.judge_run import VERDICT
@@ -52,7 +52,7 @@ BUDGET = "chaoskit_sla_budget_left_ratio"
 @yours_option
 def check_command(
     file: Path,
-    files: dict[str, Any],
+    files: ConfigFiles,
     metrics: Path | None,
     search: bool,
     keep: Path | None,
@@ -68,13 +68,13 @@ def check_command(
     targets = load_targets(file)
     folder = keep or Path(tempfile.mkdtemp(prefix="chaoskit-sla-"))
     folder.mkdir(parents=True, exist_ok=True)
-    if not any(files.values()):
-        files = {"bundle": folder / "bundle"}
+    if not files:
+        files = ConfigFiles(folder / "bundle")
         render(folder / "bundle", ("monitoring", "sla"), force=True)
-    config = load_files(files)
+    config = files.load()
     say(f"{file}: {len(targets.levels)} levels: {', '.join(one.name for one in targets.levels)}")
     levels = watched(targets)
-    outcome = check(Facts(config, metrics=known_metrics(metrics, files.get("bundle")), levels=levels))
+    outcome = check(Facts(config, metrics=known_metrics(metrics, files.bundle), levels=levels))
     mine = [each for each in outcome.findings if LINTS[each.id].topic == "levels"]
     print_findings(mine)
     code = ExitCode.FAIL if any(each.severity is Severity.ERROR for each in mine) else ExitCode.PASS
@@ -140,7 +140,7 @@ def _silence(
 @click.option("--repair", default="15m", show_default=True, metavar="DURATION", help="How long the repair takes.")
 def cost_command(
     file: Path,
-    files: dict[str, Any],
+    files: ConfigFiles,
     out: Path,
     bad: float,
     repair: str,
@@ -196,7 +196,7 @@ def incidents_command(
     db: str,
     window_of: Callable[[str, int], Window],
     environments: tuple[str, ...],
-    files: dict[str, Any],
+    files: ConfigFiles,
     witness: str | None,
     witness_token_file: str | None,
     silences: str | None,

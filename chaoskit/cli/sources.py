@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from chaoskit import bundle as shipped
-from chaoskit.alerting.config import load_config
-from chaoskit.alerting.model import AlertConfig
+from chaoskit.alerting.config import ConfigFiles
 from chaoskit.cli.numbers import TIME_SCALE
 from chaoskit.errors import BadInput, ExitCode, Problem
 from chaoskit.run.planning import Asked
@@ -26,6 +26,7 @@ _OPTIONS = (
     click.option("--alertmanager", type=FILE, metavar="FILE", help="The Alertmanager configuration."),
     click.option("--prometheus", type=FILE, metavar="FILE", help="The Prometheus configuration."),
     click.option("--promise", type=FILE, metavar="FILE", help="The promise: who hears of what, and when."),
+    click.option("--template", "templates", multiple=True, metavar="GLOB", help="Notification templates; repeatable."),
 )
 _SERVERS = ("prometheus", "alertmanager")
 yours_option = click.option(
@@ -38,21 +39,21 @@ yours_option = click.option(
 
 
 def config_options(command: Callable[..., R]) -> Callable[..., R]:
-    """Adds --bundle, --rules, --alertmanager, --prometheus and --promise; the command's `files` are what they say."""
+    """Adds an option for each of ConfigFiles; the command's `files` are what they say, false where that is nothing."""
 
     @functools.wraps(command)
-    def with_files(*, bundle: Any, rules: Any, alertmanager: Any, prometheus: Any, promise: Any, **more: Any) -> R:
-        files = {"bundle": bundle, "rules": rules, "alertmanager": alertmanager, "prometheus": prometheus}
-        return command(files={**files, "promise": promise}, **more)
+    def with_files(**given: Any) -> R:
+        files = ConfigFiles(**{each.name: given.pop(each.name) for each in fields(ConfigFiles)})
+        return command(files=files, **given)
 
     for option in reversed(_OPTIONS):
         with_files = option(with_files)
     return with_files
 
 
-def load_files(files: dict[str, Any]) -> AlertConfig:
-    """The configuration that the options name; the shipped one where they name nothing."""
-    return load_config(**(files if any(files.values()) else {"bundle": shipped.folder()}))
+def or_shipped(files: ConfigFiles) -> ConfigFiles:
+    """The files that the options name; the shipped ones where they name nothing."""
+    return files or ConfigFiles(shipped.folder())
 
 
 def versions_of(yours: Iterable[str]) -> dict[str, str]:
@@ -65,15 +66,12 @@ def versions_of(yours: Iterable[str]) -> dict[str, str]:
 
 
 PROFILE = click.option("--profile", default="local", show_default=True, help="Where and how hard: a name or a file.")
-_FOLDER = click.Path(path_type=Path, file_okay=False)
-_LIKE_OURS = "A folder laid out like the shipped alert configuration."
-BUNDLE = click.option("--bundle", "folder", type=_FOLDER, help=_LIKE_OURS)
 _PLANNING = (
     PROFILE,
     click.option("--time-scale", type=TIME_SCALE, help="Virtual seconds per real second; 1 is real time."),
     click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a key, as load.rate=20/s."),
     click.option("--seed", type=int, default=0, show_default=True, help="Chooses among equal targets, reproducibly."),
-    BUNDLE,
+    config_options,
     yours_option,
 )
 
@@ -83,10 +81,10 @@ def asking(command: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
 
     @functools.wraps(command)
     def with_asked(
-        *, profile: str, time_scale: float | None, settings: tuple[str, ...], seed: int, folder: Path | None,
+        *, profile: str, time_scale: float | None, settings: tuple[str, ...], seed: int, files: ConfigFiles,
         yours: tuple[str, ...], **more: Any,
     ) -> ExitCode:  # fmt: skip
-        used = folder or shipped.folder()
+        used = or_shipped(files)
         return command(asked=Asked("", profile, used, settings, time_scale, seed, yours=versions_of(yours)), **more)
 
     for option in reversed(_PLANNING):

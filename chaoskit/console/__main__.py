@@ -19,9 +19,9 @@ from chaoskit.safety.state import Owner
 
 if __name__ == "__main__":
     scratch = Path(sys.argv[1])
-    told = msgspec.json.decode(read_regular(scratch / ABOUT), type=Told)
+    told = msgspec.json.decode(read_regular(scratch / ABOUT), type=Told, dec_hook=lambda kind, given: kind(given))
     settings = Settings(
-        told.token, told.port, Path(told.out), scratch, Path(told.bundle),
+        told.token, told.port, Path(told.out), scratch, told.files,
         owner=msgspec.convert(told.owner, Owner), scenario=told.scenario,
     )  # fmt: skip
     # Only here: what a console in the terminal's own session begins would give way with it.

@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from chaoskit import bundle
+from chaoskit.alerting.config import ConfigFiles
 from chaoskit.console.door import ENTER, new_token
 from chaoskit.console.server import Settings, listen, serve
 from chaoskit.errors import ExitCode
@@ -34,7 +35,7 @@ class Told(msgspec.Struct, frozen=True):
     token: str
     port: int
     out: str
-    bundle: str
+    files: ConfigFiles
     owner: dict[str, object]
     scenario: str
 
@@ -68,12 +69,12 @@ def serve_here(wanted: int, out: Path, profile: str, say: Callable[[str], None],
             opened.enter_context(one)
         token = new_token()
         announce(port, wanted, token, scratch, say, terminal=terminal)
-        return serve(Settings(token, port, out, scratch, bundle.folder(), profile), sockets)
+        return serve(Settings(token, port, out, scratch, ConfigFiles(bundle.folder()), profile), sockets)
 
 
 @contextlib.contextmanager
 def beside(
-    wanted: int, out: Path, used: Path, scenario: str, say: Callable[[str], None], *, terminal: bool
+    wanted: int, out: Path, files: ConfigFiles, scenario: str, say: Callable[[str], None], *, terminal: bool
 ) -> Iterator[None]:
     """Within it a console shows the runs of this process. On a terminal the page then stays until Ctrl-C.
 
@@ -84,10 +85,10 @@ def beside(
         for one in sockets:
             opened.enter_context(one)
         token = new_token()
-        told = Told(token, port, str(out), str(used), msgspec.to_builtins(me()), scenario)
+        told = Told(token, port, str(out), files, msgspec.to_builtins(me()), scenario)
         about = scratch / ABOUT
         about.touch(mode=0o600)
-        about.write_bytes(msgspec.json.encode(told))
+        about.write_bytes(msgspec.json.encode(told, enc_hook=str))
         announce(port, wanted, token, scratch, say, terminal=terminal)
         fds = [one.fileno() for one in sockets]
         with (scratch / "console.log").open("ab") as log:

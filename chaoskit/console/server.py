@@ -29,6 +29,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.responses import StreamingResponse as Streaming
 from starlette.routing import Route
 
+from chaoskit.alerting.config import ConfigFiles
 from chaoskit.console import kept, pages
 from chaoskit.console.commands import Busy, Desk, carried_out
 from chaoskit.console.door import ENTER, LOCUST, Door, Key
@@ -57,7 +58,7 @@ class Settings:
     out: Path
     scratch: Path
     """A folder for this user alone, for outputs of commands and the mirror's socket; its maker removes it."""
-    bundle: Path
+    files: ConfigFiles
     profile: str = "local"
     owner: Owner | None = None
     """The process of the run that it is beside; None for a console that begins drills."""
@@ -224,7 +225,7 @@ class Console:
         settings = (f"load.rate={asked['rate']}",) if asked.get("rate") else ()
         scale = float(asked["scale"]) if asked.get("scale") else None
         profile = asked.get("profile") or self.desk.profile
-        plan = plan_for(Asked(asked["scenario"], profile, self.settings.bundle, settings, scale))[0]
+        plan = plan_for(Asked(asked["scenario"], profile, self.settings.files, settings, scale))[0]
         return self._page(request, "plan.html", asked=asked, blocked=blocked(), **pages.preview(plan))
 
     async def _stream(self, request: Request) -> Response:

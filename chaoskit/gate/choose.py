@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chaoskit import bundle
+from chaoskit.alerting.config import ConfigFiles
 from chaoskit.errors import BadInput, Place, Problem, Refused
 from chaoskit.gate.candidate import Candidate, LeftOut, candidate, conflict, proves
 from chaoskit.gate.coverage import could_prove
@@ -74,7 +75,7 @@ def candidates(wanted: Wanted, shared: Asked, record: Record) -> tuple[list[Cand
             found.append(candidate(name, str(path), plan, record.at(plan.time_scale).took_s(name)))
         except BadInput as error:
             its_own = all(problem.place and Path(problem.place.file).name == path.name for problem in error.problems)
-            foreign = its_own and shared.bundle != bundle.folder() and is_shipped(path, "scenarios")
+            foreign = its_own and shared.files != ConfigFiles(bundle.folder()) and is_shipped(path, "scenarios")
             unread = scenario is None and (narrowed or bool(selected(name, None)))
             wrong = name in files or not (isinstance(error, Refused) or foreign or unread)
             problems += error.problems if wrong else ()

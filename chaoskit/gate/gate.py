@@ -28,7 +28,7 @@ from chaoskit.host.process import Child, ended, spawn
 from chaoskit.observe.pressure import Busy
 from chaoskit.report.judge_run import VERDICT, read_checklists
 from chaoskit.run.planning import Asked
-from chaoskit.stack.original import Answer, ask
+from chaoskit.stack.original import Answer
 from chaoskit.verify.checklist import Checklist
 from chaoskit.verify.verdict import Result, Verdict
 
@@ -171,9 +171,9 @@ class Gate:
         self._running.append(running)
 
     def _answer(self, plan: StackPlan) -> Answer | None:
-        """The words of promtool and amtool on the bundle when the gate was planned, so that no stack asks again."""
+        """The words of promtool and amtool on the files when the gate was planned, so that no stack asks again."""
         first = plan.members[0].plan
-        return None if first.attached else ask(first.config, self._asked.bundle, self._asked.yours)
+        return None if first.attached else self._asked.answer_on(first.config)
 
     def _end(self, one: _Running) -> list[Candidate]:
         """Takes in what a stack's process left; the scenarios to try again."""

@@ -1,6 +1,6 @@
 """One stack of a gate, in a process of its own: `python -m chaoskit.gate.job`, the job as JSON on standard input.
 
-    <- {"folder": ..., "asked": {"profile": ..., "bundle": ..., "settings": [...], "time_scale": 60, "seed": 0},
+    <- {"folder": ..., "asked": {"profile": ..., "files": {...}, "settings": [...], "time_scale": 60, "seed": 0},
         "waves": [[{"scenario": FILE, "name": ..., "folder": ..., "beside": [...]}]]}
     -> {"name": ..., "exit_code": 0, "took_s": 31.4}          for each scenario, in the order of their end
     -> {"refused": [...], "exit_code": 2}                     in place of all of them, where nothing could begin

@@ -6,7 +6,7 @@ written files stay in the run's folder.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
@@ -76,10 +76,11 @@ def localize(
         alertmanager = scale_alertmanager(alertmanager, k)
     except CannotScale as error:
         raise Refused(Problem(None, f"cannot run at scale {scale:g}: {error}", "choose another --time-scale")) from None
-    files = {f"rules/{name}": _dump(document) for name, document in rule_files.items()}
+    files = {f"rules/{name}": _dump(rule_files[given]) for given, name in _apart(rule_files).items()}
     prometheus["rule_files"] = [str(folder / name) for name in files]
     _lead_home(prometheus, ports, scale, notes)
-    templates = {f"templates/{PurePosixPath(name).name}": text for name, text in of_role(sources, "template")}
+    texts = dict(of_role(sources, "template"))
+    templates = {f"templates/{name}": texts[given] for given, name in _apart(texts).items()}
     alertmanager["templates"] = [str(folder / name) for name in templates]
     redirected = redirect(alertmanager, book, folder=folder, too_new=too_new)
     for receiver in redirected.config.get("receivers", []):
@@ -100,6 +101,17 @@ def _documents(sources: Mapping[str, str]) -> dict[str, list[tuple[str, dict[str
     return found
 
 
+def _apart(names: Iterable[str]) -> dict[str, str]:
+    """A name in one folder for each file: the last part of its own, with a number before it where that is taken."""
+    found: dict[str, str] = {}
+    for name in names:
+        short = PurePosixPath(name).name
+        while short in found.values():
+            short = f"{len(found)}-{short}"
+        found[name] = short
+    return found
+
+
 def _rules(
     texts: list[tuple[str, str]],
     prometheus: Mapping[str, Any],
@@ -117,7 +129,7 @@ def _rules(
     scaled, problems = {}, []
     for name, (document, left_out) in documents.items():
         notes += [f"rule {rule} is left out: {why}" for rule, why in left_out]
-        scaled[PurePosixPath(name).name], refusals = scale_rules(document, k, every_s, instants=instants, lost=lost)
+        scaled[name], refusals = scale_rules(document, k, every_s, instants=instants, lost=lost)
         for refusal in refusals:
             if refusal.rule in needed:
                 problems.append(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import re
 import subprocess
@@ -10,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from chaoskit.alerting.model import AlertConfig, Rule, ScrapeJob
+from chaoskit.alerting.model import AlertConfig, Rule, ScrapeJob, of_role
 from chaoskit.alerting.prometheus_config import ASSUMED_INTERVAL_S
 from chaoskit.alerting.rules import rule_texts, rules_in
 from chaoskit.errors import BadInput, Place, Problem
@@ -51,8 +50,8 @@ class Asked:
 
 
 def sorted_inputs(inputs: tuple[str, ...]) -> tuple[list[str], list[Given]]:
-    """Patterns of rule files, and the scenarios among the files; raises BadInput where there are no rules. What cannot
-    be read stands among the rules, whose reader says why."""
+    """Patterns of rule files, and the scenarios among the files. What cannot be read stands among the rules, whose
+    reader says why."""
     rules: list[str] = []
     scenarios: list[Given] = []
     for given in inputs:
@@ -64,14 +63,13 @@ def sorted_inputs(inputs: tuple[str, ...]) -> tuple[list[str], list[Given]]:
         except BadInput:
             pass
         rules.append(given)
-    if not rules:
-        raise BadInput(Problem(None, "only scenarios were given", "name the rule files as well"))
     return rules, scenarios
 
 
-def scrape_interval(prometheus: Path) -> float:
-    """The global scrape interval of a Prometheus configuration, in seconds."""
-    document = read(read_text(prometheus), str(prometheus), first=True).plain()
+def scrape_interval(config: AlertConfig) -> float:
+    """The global scrape interval of the Prometheus configuration, in seconds."""
+    name, text = next(iter(of_role(config.sources, "prometheus")))
+    document = read(text, name, first=True).plain()
     general = document.get("global") if isinstance(document, dict) else None
     written = general.get("scrape_interval") if isinstance(general, dict) else None
     return parse_duration(str(written)) if written else 60.0
@@ -87,14 +85,6 @@ def with_a_job(config: AlertConfig) -> AlertConfig:
         for key, text in config.sources.items()
     }
     return replace(config, jobs=(job,), sources=sources)
-
-
-def template_files(patterns: tuple[str, ...]) -> list[Path]:
-    """The files that --template leads to; raises BadInput where they are none."""
-    files = [Path(name) for pattern in patterns for name in sorted(glob.glob(pattern))]  # noqa: PTH207
-    if patterns and not files:
-        raise BadInput(Problem(Place(" ".join(patterns)), "--template leads to no file", "put quotes around a pattern"))
-    return files
 
 
 def changed_alerts(config: AlertConfig, revision: str) -> frozenset[str]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import psutil
 
-from chaoskit.alerting.config import load_folder
+from chaoskit.alerting.config import ConfigFiles
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.alerting.promql import unaskable
 from chaoskit.alerting.virtual import exact_scale
@@ -40,7 +39,7 @@ class Asked:
 
     scenario: str
     profile: str
-    bundle: Path
+    files: ConfigFiles
     settings: tuple[str, ...] = ()
     time_scale: float | None = None
     seed: int = 0
@@ -51,11 +50,11 @@ class Asked:
     yours: Mapping[str, str] = field(default_factory=dict)
     """Versions of the user's own prometheus and alertmanager, as far as they are known."""
     answer: Answer | None = None
-    """The words of promtool and amtool on the bundle, where they were asked before."""
+    """The words of promtool and amtool on the files, where they were asked before."""
 
     def answer_on(self, config: AlertConfig) -> Answer:
-        """What promtool and amtool say of the bundle, which is `config`."""
-        return self.answer or ask(config, self.bundle, self.yours)
+        """What promtool and amtool say of the files, which are `config`."""
+        return self.answer or ask(config, self.yours)
 
 
 Planned = tuple[Plan, dict[str, str], str, str]
@@ -79,12 +78,13 @@ def plan_for(asked: Asked) -> Planned:
             names[role] = str(file)
         except BadInput as error:
             problems += error.problems
-    config = attempt(lambda: load_folder(asked.bundle), problems)
+    config = attempt(lambda: asked.files.load(complete=True), problems)
     sources |= config.sources if config else {}
     if problems or config is None:
         problems += _readable(sources, names, asked)
         raise BadInput(dict.fromkeys(problems))
     inputs = read_inputs(sources, names["scenario"], names["profile"], asked.settings)
+    inputs = replace(inputs, config=replace(inputs.config, paths=config.paths))
     if inputs.profile.target == "local" or asked.yours:
         answer = asked.answer_on(config)
         inputs = replace(inputs, config=inputs.config.without(answer.settle(config).set_aside))

@@ -16,6 +16,7 @@ from typing import Any
 
 from chaoskit import __version__, bundle, files
 from chaoskit.access import session_for
+from chaoskit.alerting.config import ConfigFiles
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.events import SCHEMA, Event, Header, Origin
 from chaoskit.examine.preflight import lingering, preflight, refuse_unconfirmed, running
@@ -180,7 +181,7 @@ def _origin(asked: Asked, scenario: str, plan: Plan) -> Origin:
     shipped = is_shipped(Path(scenario), "scenarios")
     words = ["chaoskit", "run", Path(scenario).stem if shipped else asked.scenario, "--profile", asked.profile]
     words += ["--time-scale", f"{plan.time_scale:g}", "--seed", str(plan.seed)]
-    words += [] if asked.bundle.resolve() == bundle.folder().resolve() else ["--bundle", str(asked.bundle)]
+    words += [] if asked.files == ConfigFiles(bundle.folder()) else asked.files.words
     words += [word for setting in asked.settings for word in ("--set", setting)]
     words += ["--confirm", asked.confirm] if asked.confirm else []
     by = str(os.getuid())

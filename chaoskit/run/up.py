@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaoskit.alerting.config import load_folder
+from chaoskit.alerting.config import ConfigFiles
 from chaoskit.alerting.virtual import exact_scale
 from chaoskit.errors import BadInput, EquipmentError, Problem
 from chaoskit.events import Event
@@ -34,7 +34,7 @@ _LOOK_S = 0.2
 class Wanted:
     """What stack is to be up."""
 
-    bundle: Path
+    files: ConfigFiles
     scale: float = 1.0
     free_ports: bool = False
     """Not the documented ports, but whichever are free."""
@@ -55,8 +55,8 @@ def run_stack(
 
     Raises BadInput for taken ports (all of them at once), EquipmentError when something does not stay up.
     """
-    config = load_folder(wanted.bundle)
-    answer = ask(config, wanted.bundle)
+    config = wanted.files.load(complete=True)
+    answer = ask(config)
     set_aside = answer.settle(config).set_aside
     binaries = able(require(), answer)
     scale = exact_scale(config, wanted.scale)

@@ -47,7 +47,7 @@ def ask_programs(
     found = checkers(yours) if found is None else found
     said: dict[str, tuple[Said, ...]] = {}
     with tempfile.TemporaryDirectory(prefix="chaoskit-check-") as folder, ThreadPoolExecutor(4) as pool:
-        asked = pool.submit(ask, config, Path(), yours, found)
+        asked = pool.submit(ask, config, yours, found)
         amtool = found["amtool"].path if "amtool" in found and _texts(config, "alertmanager") else None
         if amtool is not None and not config.lost_templates:
             said["template-fails"] = _templates(config, amtool, Path(folder), pool)

@@ -131,29 +131,29 @@ def checkers(yours: Mapping[str, str] | None = None) -> dict[str, Tool]:
 
 def ask(
     config: AlertConfig,
-    folder: Path = Path(),
     yours: Mapping[str, str] | None = None,
     tools: Mapping[str, Tool] | None = None,
 ) -> Answer:
     """Asks the installed programs about the files; each is called once for the same files, answers are kept.
 
-    `config` was read from `folder`. `yours` are the versions that the user has, by server (prometheus, alertmanager).
+    `yours` are the versions that the user has, by server (prometheus, alertmanager).
     `tools` takes the place of looking for the checkers. Raises EquipmentError where a program does not run.
     """
     versions = dict(yours or {})
     tools = checkers(versions) if tools is None else tools
-    key = (tuple(config.sources.items()), folder.resolve(), tuple(versions.items()), tuple(tools.values()))
+    files = (*config.sources.items(), *config.paths.items())
+    key = (files, Path.cwd(), tuple(versions.items()), tuple(tools.values()))
     if key not in _ANSWERS:
-        _ANSWERS[key] = _ask(config, folder, versions, tools)
+        _ANSWERS[key] = _ask(config, versions, tools)
     return _ANSWERS[key]
 
 
-def understood(config: AlertConfig, folder: Path = Path()) -> AlertConfig:
+def understood(config: AlertConfig) -> AlertConfig:
     """The configuration, once the programs have settled what of it is not understood; raises BadInput if they refuse.
 
     Programs are asked only where something is in doubt.
     """
-    return config if all(each.newer for each in config.not_understood) else ask(config, folder).settle(config)
+    return config if all(each.newer for each in config.not_understood) else ask(config).settle(config)
 
 
 def able(binaries: Binaries, answer: Answer) -> Binaries:
@@ -163,12 +163,12 @@ def able(binaries: Binaries, answer: Answer) -> Binaries:
     return binaries
 
 
-def _ask(config: AlertConfig, folder: Path, yours: Mapping[str, str], tools: Mapping[str, Tool]) -> Answer:
+def _ask(config: AlertConfig, yours: Mapping[str, str], tools: Mapping[str, Tool]) -> Answer:
     aside: dict[str, str] = {}
     roles = [role for role, name in _CHECKERS.items() if name in tools and _names(config, role)]
 
     def of(role: str) -> list[Refusal]:
-        return _of_role(role, config, folder, yours, tools[_CHECKERS[role]], aside)
+        return _of_role(role, config, yours, tools[_CHECKERS[role]], aside)
 
     with ThreadPoolExecutor(len(_CHECKERS)) as pool:
         refusals = tuple(each for refused in pool.map(of, roles) for each in refused)
@@ -176,20 +176,18 @@ def _ask(config: AlertConfig, folder: Path, yours: Mapping[str, str], tools: Map
     run_with: dict[str, tuple[str, str]] = {}
     for role in ("alertmanager", "rules"):
         if role in roles and role not in refused:
-            run_with |= _instead(role, config, folder, tools[_CHECKERS[role]], aside)
-    return Answer(refusals, aside, tuple(_missing_files(config, folder)), frozenset(roles), run_with)
+            run_with |= _instead(role, config, tools[_CHECKERS[role]], aside)
+    return Answer(refusals, aside, tuple(_missing_files(config)), frozenset(roles), run_with)
 
 
-def _instead(
-    role: str, config: AlertConfig, folder: Path, tool: Tool, aside: Mapping[str, str]
-) -> dict[str, tuple[str, str]]:
+def _instead(role: str, config: AlertConfig, tool: Tool, aside: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     """The asked generation's programs, where the own one refuses what they take."""
     own = installed(tool.name)[0]
     servers = [each for each in installed(_SERVERS[tool.name]) if _path(each).parent == _path(tool).parent]
     if own.path == tool.path or not servers:
         return {}
     theirs: dict[str, str] = {}
-    if not _of_role(role, config, folder, {}, own, theirs) and theirs.keys() <= aside.keys():
+    if not _of_role(role, config, {}, own, theirs) and theirs.keys() <= aside.keys():
         return {}
     return {each.name: (str(each.path), each.version or "") for each in (tool, servers[0])}
 
@@ -197,7 +195,6 @@ def _instead(
 def _of_role(
     role: str,
     config: AlertConfig,
-    folder: Path,
     yours: Mapping[str, str],
     tool: Tool,
     aside: dict[str, str],
@@ -205,7 +202,7 @@ def _of_role(
     version, mine = tool.version or "", yours.get(_SERVERS[tool.name], "")
     program = f"{tool.name} {version}".strip()
     unasked = mine if mine and is_older(version, mine) else ""
-    problems = _rules(config, folder, tool) if role == "rules" else _configuration(role, config, folder, tool)
+    problems = _rules(config, tool) if role == "rules" else _configuration(role, config, tool)
     found = []
     for problem, expr, exprs in problems:
         if expr and (unasked or _is_newer(expr, problem.message)):
@@ -226,10 +223,10 @@ _Refused = tuple[Problem, str, tuple[str, ...]]
 """A problem, the expression that it is about, and those of the rules that it concerns."""
 
 
-def _configuration(role: str, config: AlertConfig, folder: Path, tool: Tool) -> Iterator[_Refused]:
+def _configuration(role: str, config: AlertConfig, tool: Tool) -> Iterator[_Refused]:
     check = check_alertmanager if role == "alertmanager" else check_syntax
     for name in _names(config, role):
-        path = asked = folder / name
+        path = asked = config.path(name)
         text = path.read_text(encoding="utf-8", errors="replace")
         secrets = secrets_of(text, role)
         with tempfile.TemporaryDirectory(prefix="chaoskit-check-") as where:
@@ -244,14 +241,14 @@ def _configuration(role: str, config: AlertConfig, folder: Path, tool: Tool) -> 
                 yield Problem(place, secrets.mask(problem.message), problem.hint), "", ()
 
 
-def _rules(config: AlertConfig, folder: Path, tool: Tool) -> Iterator[_Refused]:
+def _rules(config: AlertConfig, tool: Tool) -> Iterator[_Refused]:
     """Each problem with the expressions that it is about; the rule files as they were read, manifests included.
 
     Of a file in which something is wrong promtool may tell no more than that: so it is asked again without it.
     """
     without: set[str] = set()
     for _ in range(_ROUNDS):
-        found = list(_asked(config, folder, tool, without))
+        found = list(_asked(config, tool, without))
         yield from (each for each in found if not without or not without.issuperset(each[2]))
         more = {expr for _, _, exprs in found for expr in exprs} - without
         if not more:
@@ -259,13 +256,13 @@ def _rules(config: AlertConfig, folder: Path, tool: Tool) -> Iterator[_Refused]:
         without |= more
 
 
-def _asked(config: AlertConfig, folder: Path, tool: Tool, without: Collection[str]) -> Iterator[_Refused]:
+def _asked(config: AlertConfig, tool: Tool, without: Collection[str]) -> Iterator[_Refused]:
     wrong = {_file(each.problem) for each in config.not_understood if each.broken}
     with tempfile.TemporaryDirectory(prefix="chaoskit-check-") as where:
         names: dict[str, tuple[str, str]] = {}
         for number, name in enumerate(_names(config, "rules")):
             copy, text = Path(where) / f"{number}.yml", config.sources[f"rules:{name}"]
-            if without or str(folder / _DOCUMENT.sub("", name)) in wrong:
+            if without or str(config.path(_DOCUMENT.sub("", name))) in wrong:
                 text = rest_of(text, name, without)
             copy.write_text(text, encoding="utf-8")
             names[str(copy)] = name, text
@@ -284,7 +281,7 @@ def _asked(config: AlertConfig, folder: Path, tool: Tool, without: Collection[st
                     expr, message = "".join(_exprs(concerned)), match["said"].removeprefix(_EXPRESSION)
             else:
                 concerned = _rules_at(groups, line)
-            shown = Place(str(folder / _DOCUMENT.sub("", part)), line)
+            shown = Place(str(config.path(_DOCUMENT.sub("", part))), line)
             yield Problem(shown, message, problem.hint), expr, _exprs(concerned)
 
 
@@ -320,13 +317,14 @@ def _exprs(rules: list[Node]) -> tuple[str, ...]:
     return tuple(written.raw for rule in rules if (written := rule.get("expr")))
 
 
-def _missing_files(config: AlertConfig, folder: Path) -> Iterator[str]:
+def _missing_files(config: AlertConfig) -> Iterator[str]:
     """Files of tokens and certificates that only the user's own machine has: promtool would mind, and need not."""
     for name in _names(config, "prometheus"):
-        for _, key, value in read((folder / name).read_text(encoding="utf-8-sig"), name, first=True).walk():
+        path = config.path(name)
+        for _, key, value in read(path.read_text(encoding="utf-8-sig"), name, first=True).walk():
             named = value.raw if key is not value and key.raw.endswith("_file") and value.kind == "scalar" else ""
-            if named and not (folder / name).parent.joinpath(named).is_file():
-                yield f"{folder / name}:{value.place.line}: {key.raw} names a file that is not on this machine"
+            if named and not path.parent.joinpath(named).is_file():
+                yield f"{path}:{value.place.line}: {key.raw} names a file that is not on this machine"
 
 
 def _file(problem: Problem) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from chaoskit import bundle
+from chaoskit.alerting.config import ConfigFiles
 from chaoskit.console.commands import Drill
 from chaoskit.console.door import new_token
 from chaoskit.console.server import Console, Settings, listen, server_of
@@ -105,7 +106,7 @@ def serving(
     sockets, port = listen(0)
     scratch.mkdir(mode=0o700, exist_ok=True)
     out = replay.folder.parent if replay is not None else scratch / "out"
-    settings = Settings(new_token(), port, out, scratch, bundle.folder())
+    settings = Settings(new_token(), port, out, scratch, ConfigFiles(bundle.folder()))
     console = Console(settings, replay.clock if replay is not None else time.time)
     if not begins:
         console.place = console.place.__class__(console.key.command, may_start=False)

@@ -20,6 +20,7 @@ import psutil
 import pytest
 
 from chaoskit import bundle
+from chaoskit.alerting.config import ConfigFiles
 from chaoskit.console.beside import ABOUT, Told
 from chaoskit.console.door import new_token
 from chaoskit.console.proxy import SOCKET
@@ -194,8 +195,8 @@ def test_after_the_end_it_says_stopped_and_the_next_run_begins_with_empty_books(
 def test_a_console_that_is_killed_leaves_nothing(stopped: bool, tmp_path: Path) -> None:
     """Neither where it and its mirror stood still before: the kernel ends the mirror within a second."""
     sockets, port = listen(0)
-    told_ = Told(new_token(), port, str(tmp_path), str(bundle.folder()), msgspec.to_builtins(me()), "recorded")
-    (tmp_path / ABOUT).write_bytes(msgspec.json.encode(told_))
+    told_ = Told(new_token(), port, str(tmp_path), ConfigFiles(bundle.folder()), msgspec.to_builtins(me()), "recorded")
+    (tmp_path / ABOUT).write_bytes(msgspec.json.encode(told_, enc_hook=str))
     fds = [one.fileno() for one in sockets]
     words = [sys.executable, "-m", "chaoskit.console", str(tmp_path), *map(str, fds)]
     with subprocess.Popen(words, pass_fds=fds, start_new_session=True) as console:

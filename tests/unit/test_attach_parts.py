@@ -13,6 +13,7 @@ import pytest
 
 from chaoskit import bundle
 from chaoskit.access import plain_session
+from chaoskit.alerting.config import ConfigFiles
 from chaoskit.errors import EquipmentError
 from chaoskit.events import AlertState, Equipment, Event, Notice, Poll, StepBegin, Watch
 from chaoskit.gate.candidate import Candidate
@@ -107,7 +108,7 @@ def test_a_witness_that_does_not_answer_is_said_with_what_to_do() -> None:
 @pytest.mark.parametrize("ahead_s", [-3.0, 0.0, 3.0])
 def test_waits_see_an_alert_whatever_prometheuss_clock_says(ahead_s: float) -> None:
     """A Prometheus 3 s behind dates the alert before the fault; the wait for it ends all the same."""
-    plan = plan_for(Asked("worker-unhealthy", "local", bundle.folder()))[0]
+    plan = plan_for(Asked("worker-unhealthy", "local", ConfigFiles(bundle.folder())))[0]
     progress = Progress(plan, clock=lambda: 1000.0)
     victim = plan.alerts[0].names[0]
     labels = {**plan.alerts[0].rule.labels, "alertname": "WorkerUnhealthy", "worker_name": victim}

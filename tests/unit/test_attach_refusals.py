@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from chaoskit.alerting.config import ConfigFiles
 from chaoskit.cli import run
 from chaoskit.errors import BadInput, ExitCode, Refused
 from chaoskit.examine.preflight import lingering, preflight, refuse_unconfirmed
@@ -62,7 +63,7 @@ class Case:
         bundle = self.folder / "bundle"
         if not bundle.exists():
             write_bundle(bundle)
-        return plan_for(Asked(str(scenario), str(profile), bundle, **asked))
+        return plan_for(Asked(str(scenario), str(profile), ConfigFiles(bundle), **asked))
 
     def complaints(self, **asked: Any) -> list[str]:
         with pytest.raises(BadInput) as caught:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chaoskit import bundle
-from chaoskit.alerting.config import load_folder
+from chaoskit.alerting.config import ConfigFiles, load_folder
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.check.facts import Facts
 from chaoskit.check.findings import Severity
@@ -85,13 +85,13 @@ def errors(scenario: Path, profile: Path) -> list[str]:
 def test_what_plan_refuses_check_calls_an_error(what: str, tmp_path: Path) -> None:
     scenario, profile = written(tmp_path, what)
     with pytest.raises(BadInput):
-        plan_for(Asked(str(scenario), str(profile), bundle.folder()))
+        plan_for(Asked(str(scenario), str(profile), ConfigFiles(bundle.folder())))
     assert errors(scenario, profile)
 
 
 def test_what_plan_accepts_check_calls_no_error(tmp_path: Path) -> None:
     scenario, profile = written(tmp_path)
-    plan_for(Asked(str(scenario), str(profile), bundle.folder()))
+    plan_for(Asked(str(scenario), str(profile), ConfigFiles(bundle.folder())))
     assert errors(scenario, profile) == []
 
 

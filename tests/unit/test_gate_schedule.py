@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chaoskit.alerting.config import ConfigFiles
 from chaoskit.errors import ExitCode
 from chaoskit.gate import gate as gate_module
 from chaoskit.gate.candidate import Candidate, conflict
@@ -171,7 +172,7 @@ def test_a_machine_is_busy_where_somebody_waited_for_a_core_most_of_the_last_sec
 def test_a_further_stack_begins_only_where_the_machine_has_room_and_the_first_one_always(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, busy: bool, beside: bool
 ) -> None:
-    settings = Asked("", "local", tmp_path)
+    settings = Asked("", "local", ConfigFiles(tmp_path))
     gate = Gate(tmp_path, settings, lambda outcome: None, busy=lambda: busy)
     schedule = make_schedule([], clash, 2)
     assert gate._room(schedule)
@@ -201,7 +202,7 @@ def test_a_stack_starts_while_another_ends_but_never_two_and_none_where_one_at_a
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, side_by_side: int, since_s: list[float], begins: bool
 ) -> None:
     """A stack of 20 s (8 to start, 1 for the wave, 10, 1 to stop) is about to end from its 12th second on."""
-    gate = Gate(tmp_path, Asked("", "local", tmp_path), lambda outcome: None, busy=lambda: False)
+    gate = Gate(tmp_path, Asked("", "local", ConfigFiles(tmp_path)), lambda outcome: None, busy=lambda: False)
     monkeypatch.setattr(gate, "_running", [_running(ago_s) for ago_s in since_s])
     assert gate._room(make_schedule([], clash, side_by_side)) is begins
 
@@ -228,7 +229,9 @@ def test_a_stack_that_is_killed_or_stands_still_says_nothing_and_is_no_bug_of_ou
     monkeypatch.setattr(Gate, "_answer", lambda *_: None)
     monkeypatch.setattr(process.Child.stands_still, "__defaults__", (0.2,))
     heard: list[Outcome] = []
-    gate = Gate(tmp_path, Asked("", "local", tmp_path), heard.append, busy=lambda: False, stop_at_first=True)
+    gate = Gate(
+        tmp_path, Asked("", "local", ConfigFiles(tmp_path)), heard.append, busy=lambda: False, stop_at_first=True
+    )
     gate.run(make_schedule([one("a")], clash, 1))
     assert heard[0].exit_code == ExitCode.UNKNOWN
     assert "its stack ended with -9" in heard[0].trouble

@@ -15,6 +15,7 @@ from typing import Any, get_args
 import pytest
 
 from chaoskit import bundle
+from chaoskit.alerting.config import ConfigFiles
 from chaoskit.errors import BadInput
 from chaoskit.events import SCHEMA, SCHEMAS, AnyEvent, Event, Later, LogLine, Pressure, Scrapes, decode, encode
 from chaoskit.history import History, parse_history
@@ -121,7 +122,7 @@ def documented(kind: type[Event]) -> str:
 def test_a_header_says_who_asked_where_and_the_command_that_asks_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = Asked("worker-unhealthy", "local", bundle.folder(), ("load.rate=20/s",), seed=7)
+    asked = Asked("worker-unhealthy", "local", ConfigFiles(bundle.folder()), ("load.rate=20/s",), seed=7)
     plan, _, scenario, _ = plan_for(asked)
     origin = _origin(asked, scenario, plan)
     assert (origin.by, origin.host) == (pwd.getpwuid(os.getuid()).pw_name, platform.node())

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from chaoskit import bundle
-from chaoskit.alerting.config import load_config, load_folder, load_texts
+from chaoskit.alerting.config import ConfigFiles, load_config, load_folder, load_texts
 from chaoskit.alerting.rules import rule_document
 from chaoskit.cli import run
 from chaoskit.errors import BadInput, ExitCode
@@ -167,13 +167,13 @@ def test_a_plan_goes_on_without_a_rule_that_is_wrong_and_is_not_sure(
     shutil.copytree(bundle.folder(), tmp_path / "bundle")
     file = tmp_path / "bundle" / "prometheus_alerts.yml"
     file.write_text(f"{file.read_text()}\n  - name: mine\n    rules:\n      - {RULES['hold'][0]}\n")
-    plan = plan_for(Asked("worker-unhealthy", "local", tmp_path / "bundle"))[0]
+    plan = plan_for(Asked("worker-unhealthy", "local", ConfigFiles(tmp_path / "bundle")))[0]
     assert [each.of for each in plan.puzzles] == [("Wrong",)]
     assert run(["plan", "worker-unhealthy", "--bundle", str(tmp_path / "bundle")]) is ExitCode.UNKNOWN
     assert "left out: " in capsys.readouterr().out
     file.write_text("groups: [")
     with pytest.raises(BadInput):
-        plan_for(Asked("worker-unhealthy", "local", tmp_path / "bundle"))
+        plan_for(Asked("worker-unhealthy", "local", ConfigFiles(tmp_path / "bundle")))
 
 
 def with_second_file(here: Path, content: bytes | None) -> tuple[Path, Path]:
@@ -214,7 +214,7 @@ def test_a_rule_file_of_a_folder_that_is_no_text_or_no_file_is_left_out(
         assert run([*command, "--bundle", str(folder)]) is code, command
         shown = capsys.readouterr()
         assert command[0] == "gate" or said.partition(": ")[2] in " ".join((shown.out + shown.err).split())
-    plan = plan_for(Asked("worker-unhealthy", "local", folder))[0]
+    plan = plan_for(Asked("worker-unhealthy", "local", ConfigFiles(folder)))[0]
     assert [each.problem.message for each in plan.puzzles] == [left_out.problem.message]
 
 

@@ -11,6 +11,7 @@ import pytest
 from test_scenario_schema import valid
 
 from chaoskit import bundle
+from chaoskit.alerting.config import ConfigFiles
 from chaoskit.crm.physics import REQUESTS
 from chaoskit.errors import BadInput, Place
 from chaoskit.load.model import MOST_IN_FLIGHT, LoadSpec
@@ -54,7 +55,7 @@ def planned(tmp_path: Path, load: str, *settings: str, steps: str = "") -> Plan:
         path = tmp_path / "s.yml"
         path.write_text(f"chaoskit: 1\ntitle: t\nsteps:\n{steps}expect: nothing\n")
         scenario = str(path)
-    return plan_for(Asked(scenario, str(profile), bundle.folder(), settings))[0]
+    return plan_for(Asked(scenario, str(profile), ConfigFiles(bundle.folder()), settings))[0]
 
 
 SHAPES = {

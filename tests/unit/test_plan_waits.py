@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from chaoskit import bundle
+from chaoskit.alerting.config import ConfigFiles
 from chaoskit.alerting.promql import says_yes
 from chaoskit.errors import BadInput
 from chaoskit.plan.model import Plan
@@ -33,7 +34,7 @@ expect:
 def plan(folder: Path, wait: str, since: str = "kill") -> Plan:
     file = folder / "one.yml"
     file.write_text(_SCENARIO.format(wait=wait, since=since))
-    return plan_for(Asked(str(file), "local", bundle.folder()))[0]
+    return plan_for(Asked(str(file), "local", ConfigFiles(bundle.folder())))[0]
 
 
 def bound_vs(folder: Path, wait: str, since: str = "kill") -> float:

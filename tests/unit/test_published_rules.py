@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from chaoskit import bundle
-from chaoskit.alerting.config import load_config
+from chaoskit.alerting.config import ConfigFiles, load_config
 from chaoskit.check.facts import Facts
 from chaoskit.check.findings import Finding, Severity
 from chaoskit.check.run import check
@@ -135,7 +135,7 @@ def test_a_plan_takes_a_scale_that_makes_no_interval_shorter_and_says_so(tmp_pat
     shutil.copytree(bundle.folder(), tmp_path / "bundle")
     settings = tmp_path / "bundle" / "prometheus_config.yml"
     settings.write_text(settings.read_text().replace("15s", "10s"))
-    asked = Asked("worker-unhealthy", "local", tmp_path / "bundle")
+    asked = Asked("worker-unhealthy", "local", ConfigFiles(tmp_path / "bundle"))
     plan = plan_for(asked)[0]
     assert plan.time_scale == 50
     assert plan.warnings[0].startswith("played at 50x: at 60x")

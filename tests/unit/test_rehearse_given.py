@@ -24,7 +24,6 @@ from chaoskit.rehearse.inputs import (
     ASSUMED,
     changed_alerts,
     sorted_inputs,
-    template_files,
     with_a_job,
 )
 from chaoskit.rehearse.written import stub_for
@@ -113,22 +112,19 @@ def test_scenarios_are_told_from_rule_files(config: AlertConfig, tmp_path: Path)
     rules, scenarios = sorted_inputs((str(tmp_path / "rules.yml"), str(scenario)))
     assert rules == [str(tmp_path / "rules.yml")]
     assert [one.name for one in scenarios] == [str(scenario)]
-    with pytest.raises(BadInput, match="only scenarios"):
-        sorted_inputs((str(scenario),))
 
 
 def test_templates_replace_those_that_are_named(config: AlertConfig, tmp_path: Path) -> None:
     original = tmp_path / "am.yml"
     original.write_text("templates:\n  - /etc/nowhere/*.gone\n" + ROUTES, encoding="utf-8")
     (tmp_path / "a.tmpl").write_text('{{ define "x" }}y{{ end }}', encoding="utf-8")
-    given = template_files((str(tmp_path / "*.tmpl"),))
     rules, prometheus = [str(tmp_path / "rules.yml")], tmp_path / "prometheus.yml"
-    read_ = load_config(None, rules, original, prometheus, templates=given)
+    read_ = load_config(None, rules, original, prometheus, templates=[str(tmp_path / "*.tmpl")])
     assert [key for key in read_.sources if key.startswith("template:")] == [f"template:{tmp_path / 'a.tmpl'}"]
     with pytest.raises(BadInput, match="leads to no file"):
         load_config(None, rules, original, prometheus)
     with pytest.raises(BadInput, match="leads to no file"):
-        template_files((str(tmp_path / "*.none"),))
+        load_config(None, rules, original, prometheus, templates=[str(tmp_path / "*.none")])
 
 
 def test_a_prometheus_configuration_for_its_intervals_alone_needs_no_job(tmp_path: Path) -> None:

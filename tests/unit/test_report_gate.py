@@ -14,6 +14,7 @@ import pytest
 from html_page import Page, read_page
 
 from chaoskit import bundle
+from chaoskit.alerting.config import ConfigFiles
 from chaoskit.cli import commands, run
 from chaoskit.errors import BadInput, EquipmentError, ExitCode
 from chaoskit.gate.candidate import LeftOut, candidate
@@ -31,7 +32,7 @@ from chaoskit.verify.verdict import Result, Verdict, to_json
 from chaoskit.verify.verify import verify, volume_of
 from tests.golden.doctored import recorded
 
-PLAN = plan_for(Asked("worker-unhealthy", "local", bundle.folder()))[0]
+PLAN = plan_for(Asked("worker-unhealthy", "local", ConfigFiles(bundle.folder())))[0]
 EVIL = "<b>\"'\x1b\u202e"
 
 

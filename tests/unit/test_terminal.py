@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chaoskit import bundle
+from chaoskit.alerting.config import ConfigFiles
 from chaoskit.check.findings import Finding, Severity
 from chaoskit.check.output import to_github
 from chaoskit.check.run import Outcome
@@ -80,7 +81,7 @@ def test_a_verdict_over_evil_labels_is_harmless_and_no_label_begins_a_line() -> 
 
 
 def test_a_plan_of_an_evil_scenario_is_harmless() -> None:
-    plan = plan_for(Asked("worker-unhealthy", "local", bundle.folder()))[0]
+    plan = plan_for(Asked("worker-unhealthy", "local", ConfigFiles(bundle.folder())))[0]
     evil = replace(plan, scenario=replace(plan.scenario, title=EVIL, name=EVIL), warnings=(EVIL,))
     said = printed(plan_view(evil))
     assert harmless(said)

@@ -10,6 +10,7 @@ import click
 import pytest
 
 from chaoskit import bundle
+from chaoskit.alerting.config import ConfigFiles
 from chaoskit.check.findings import LINTS
 from chaoskit.cli import run as chaoskit
 from chaoskit.cli.all import chaoskit as commands
@@ -52,7 +53,7 @@ def test_the_verdict_and_the_checklist_of_a_run_fit(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["worker-unhealthy", "dead-letter-queue-growing"])
 def test_a_plan_fits(name: str) -> None:
-    whole(plan_view(plan_for(Asked(name, "local", bundle.folder()))[0]))
+    whole(plan_view(plan_for(Asked(name, "local", ConfigFiles(bundle.folder())))[0]))
 
 
 FIRST_SCREENS = {

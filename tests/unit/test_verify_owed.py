@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chaoskit import bundle
-from chaoskit.alerting.config import load_texts
+from chaoskit.alerting.config import ConfigFiles, load_texts
 from chaoskit.errors import BadInput
 from chaoskit.events import Notice, Poll, Steady, Watch
 from chaoskit.gate.coverage import proven_by
@@ -128,7 +128,7 @@ def _needs(alert: PlannedAlert, receiver: str) -> bool:
 def _sources(name: str) -> tuple[Plan, dict[str, str], str, str]:
     """In real time, in which every fault is faithful."""
     limits = ("limits.fault=9h", "limits.run=90h")
-    return plan_for(Asked(name, "local", bundle.folder(), limits, time_scale=1))
+    return plan_for(Asked(name, "local", ConfigFiles(bundle.folder()), limits, time_scale=1))
 
 
 def _plan(name: str, change: Callable[[str], str] | None = None) -> Plan:
