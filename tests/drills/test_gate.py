@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -85,9 +86,10 @@ def gate(drill: Drill, scenarios: dict[str, str], *arguments: str) -> Gated:
 
 
 def gate_named(drill: Drill, *arguments: str) -> Gated:
-    """A gate with these arguments, into the drill's folder."""
+    """A gate with these arguments, into the drill's folder; of its bundle, unless files are named."""
+    given = () if "--rules" in arguments else ("--bundle", str(drill.folder))
     done = subprocess.run(
-        [sys.executable, "-m", "chaoskit", "gate", *arguments, "--bundle", str(drill.folder), "--out", str(drill.out)],
+        [sys.executable, "-m", "chaoskit", "gate", *arguments, *given, "--out", str(drill.out)],
         capture_output=True,
         text=True,
         timeout=170,
@@ -118,6 +120,22 @@ def test_scenarios_that_may_share_a_stack_run_together_and_each_is_judged_by_its
         "breaker": ["system-out"],
     }
     assert "++++++++" in gated.said
+
+
+@pytest.mark.long
+def test_a_gate_of_files_by_themselves_is_judged_like_one_of_their_bundle(drill: Drill) -> None:
+    """The job's process, the verdict and the command that does it again have the files, each in another folder."""
+    rules, mails = drill.folder.parent / "rules", drill.folder.parent / "mails"
+    (drill.folder / "templates").rename(mails)
+    rules.mkdir()
+    (drill.folder / "prometheus_alerts.yml").rename(rules / "a.yml")
+    names = {"alertmanager": "alertmanager", "prometheus": "prometheus_config", "promise": "notification_windows"}
+    given = [word for role, name in names.items() for word in (f"--{role}", str(drill.folder / f"{name}.yml"))]
+    given += ["--rules", str(rules / "*.yml"), "--template", str(mails / "*.tmpl")]
+    gated = gate(drill, {"worker": WORKER}, *given)
+    assert gated.code == 0, gated.said
+    assert "proven: 1 of 22 alerts" in gated.said
+    assert read_history(gated.folder / "worker").header.origin.command.endswith(shlex.join(given))
 
 
 @pytest.mark.long
