@@ -130,7 +130,7 @@ def test_a_header_says_who_asked_where_and_the_command_that_asks_again(
         origin.command == "chaoskit run worker-unhealthy --profile local --time-scale 60 --seed 7 --set load.rate=20/s"
     )
     folder = tmp_path / "my alerts"
-    own = _origin(replace(asked, bundle=folder, confirm="staging"), str(tmp_path / "x.yml"), plan)
+    own = _origin(replace(asked, files=ConfigFiles(folder), confirm="staging"), str(tmp_path / "x.yml"), plan)
     assert own.command.endswith(f"--bundle '{folder}' --set load.rate=20/s --confirm staging")
     monkeypatch.chdir(tmp_path)
     assert commit_here() == ""
