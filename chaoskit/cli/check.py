@@ -53,7 +53,7 @@ _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO
 @form("table", "json", "github", "markdown")
 @click.option("--ignore", multiple=True, metavar="ID", help="Leave out this lint's findings; repeatable.")
 @click.option("--strict", is_flag=True, help="Warnings count like errors.")
-@click.option("--no-programs", is_flag=True, help="Do not ask promtool and amtool.")
+@click.option("--no-programs", is_flag=True, help="Do not run promtool and amtool.")
 @yours_option
 def check_command(
     files: ConfigFiles,

@@ -50,7 +50,7 @@ from chaoskit.verify.verdict import to_json as verdict_json
 from chaoskit.verify.verify import verify
 
 _KEEP_S = 600.0
-COMPARE = click.option("--compare", metavar="OLD", help="Say what changed since this run: its folder, name or history.")
+COMPARE = click.option("--compare", metavar="OLD", help="Show changes since this run: its folder, name or history.")
 _SIGNS = {
     "ok": Text("ok", style="green"),
     "warning": Text("warning", style="yellow"),
@@ -68,11 +68,11 @@ def chaoskit() -> None:
 @click.argument("scenarios", nargs=-1, required=True)
 @asking
 @OUT
-@click.option("--confirm", default="", metavar="NAME", help="The environment of an attached target, to break it.")
+@click.option("--confirm", default="", metavar="NAME", help="Name the attached target's environment to permit faults.")
 @COMPARE
-@click.option("--keep", is_flag=True, help="After a verdict other than PASS leave the stack up for a while.")
+@click.option("--keep", is_flag=True, help="Leave the stack up for 10 minutes after a verdict other than PASS.")
 @click.option("--junitxml", type=ResultFile(), help="Write the results as JUnit XML.")
-@click.option("--dry-run", is_flag=True, help="Print the plan and touch nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and start nothing.")
 @MAX_BUDGET
 @click.option("--ui", is_flag=True, help="A live page beside the run, in a browser on this machine.")
 @click.option("--ui-port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="Or the next free one.")
@@ -209,7 +209,7 @@ def _print_changes(before: Verdict | None, verdict: Verdict) -> None:
 
 @chaoskit.command("doctor")
 @click.option("--install", is_flag=True, help="Fetch what is missing into the private cache, without root.")
-@click.option("--profile", help="Also look at what this profile names: a running system is asked.")
+@click.option("--profile", help="Also examine this profile's handles and endpoints.")
 @config_options
 @click.option("--canary/--no-canary", default=True, help="Send a harmless test alert through to the witness.")
 @form("text", "json")

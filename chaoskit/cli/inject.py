@@ -22,10 +22,10 @@ from chaoskit.yaml_source import scalar
 
 @click.command("inject")
 @click.argument("kind")
-@click.option("--target", default="", metavar="HANDLE=NAME,…", help="As role:worker=worker-1; a name per thing.")
+@click.option("--target", default="", metavar="HANDLE=NAME,…", help="The handles, as role:worker=worker-1.")
 @click.option("--at", "at", multiple=True, metavar="KEY=VALUE", help="Where the target is: pattern, url, token_file, …")
 @click.option("--with", "given", multiple=True, metavar="KEY=VALUE", help="A setting of the fault.")
-@click.option("--for", "duration", required=True, metavar="TIME", help="Real time, as 30s; then it is undone.")
+@click.option("--for", "duration", required=True, metavar="TIME", help="Undo it after this real time, as 30s.")
 @OUT
 def inject_command(
     kind: str, target: str, at: tuple[str, ...], given: tuple[str, ...], duration: str, out: Path

@@ -26,7 +26,7 @@ from chaoskit.trust import distrust, real_folder
 
 @click.command("heal")
 @click.argument("run", metavar="[RUN_DIR]", required=False, type=click.Path(path_type=Path))
-@click.option("--all", "everything", is_flag=True, help="Every run that is noted on this machine, and all in --out.")
+@click.option("--all", "everything", is_flag=True, help="All runs in this machine's registry and in --out.")
 @click.option("--trust", is_flag=True, help="Also undo faults of a journal that your run registry does not name.")
 @OUT
 def heal_command(run: Path | None, everything: bool, trust: bool, out: Path) -> ExitCode:
@@ -75,7 +75,7 @@ def status_command(out: Path) -> ExitCode:
 
 
 @click.command("stop")
-@click.option("--grace", type=Number(0, 600), default=30.0, show_default=True, help="Real seconds to end in.")
+@click.option("--grace", type=Number(0, 600), default=30.0, show_default=True, help="Real seconds until it is killed.")
 @click.option("--reason", default="", help="The reason; refused runs show it.")
 @OUT
 def stop_command(grace: float, reason: str, out: Path) -> ExitCode:
@@ -189,7 +189,7 @@ def runs_group() -> None:
 
 
 @runs_group.command("prune")
-@click.option("--keep", type=click.IntRange(min=0), required=True, metavar="N", help="The newest so many stay.")
+@click.option("--keep", type=click.IntRange(min=0), required=True, metavar="N", help="Keep the N newest.")
 @OUT
 @click.option("--dry-run", is_flag=True, help="Show what would be removed.")
 def prune_command(keep: int, out: Path, dry_run: bool) -> ExitCode:

@@ -37,8 +37,8 @@ DB = click.option(
     metavar="FILE|URL",
     help="The store; postgresql://USER@HOST/NAME.",
 )
-ENVIRONMENT = click.option("--environment", "environments", multiple=True, help="Only this one; repeatable.")
-ZONE = click.option("--zone", default="", help="Another time zone than the targets'.")
+ENVIRONMENT = click.option("--environment", "environments", multiple=True, help="Only this environment; repeatable.")
+ZONE = click.option("--zone", default="", help="Use this time zone, not the targets'.")
 
 
 def windowed(command: Callable[..., R]) -> Callable[..., R]:
@@ -66,7 +66,7 @@ def windowed(command: Callable[..., R]) -> Callable[..., R]:
     options = (
         click.option("--month", "month_", metavar="2026-10"),
         click.option("--quarter", "quarter_", metavar="2026-Q4"),
-        click.option("--rolling", "rolling_", metavar="28d", help="So long, up to the last settled slice."),
+        click.option("--rolling", "rolling_", metavar="28d", help="The time up to the last settled slice."),
         click.option("--from", "from_", metavar="INSTANT", help="2026-10-01, or 2026-10-01T10:00 in the zone."),
         click.option("--to", "to", metavar="INSTANT"),
         ZONE,
@@ -82,8 +82,8 @@ def sla_group() -> None:
 
 
 @sla_group.command("init")
-@click.option("--prometheus", metavar="URL", help="The Prometheus that tells.")
-@click.option("--profile", metavar="NAME", help="The profile that names it, with its credentials.")
+@click.option("--prometheus", metavar="URL", help="The Prometheus to query.")
+@click.option("--profile", metavar="NAME", help="A profile with Prometheus's URL and credentials.")
 @click.option("--write", type=click.Path(path_type=Path), default=TARGETS_FILE, show_default=True)
 def init_command(prometheus: str | None, profile: str | None, write: Path) -> ExitCode:
     """Write a first file of targets, and look whether their series are there."""
@@ -132,7 +132,7 @@ def record_command(file: Path, db: str, since: str | None, check: bool) -> ExitC
 @windowed
 @ENVIRONMENT
 @click.option("--html", type=ResultFile(), help="Also write a page with days, incidents and outages to this file.")
-@click.option("--csv", "csv_", type=ResultFile(), help="Also write a row a result to this file.")
+@click.option("--csv", "csv_", type=ResultFile(), help="Also write the results to this CSV file.")
 @click.option("--format", "format_", type=click.Choice(("text", "json")), default="text", show_default=True)
 @click.option("--gate", is_flag=True, help="Exit with 1 where a level was missed, with 3 where one is not known.")
 def report_command(
@@ -210,7 +210,7 @@ def status_command(file: Path, db: str, zone: str, environments: tuple[str, ...]
 @sla_group.command("prune")
 @DB
 @click.option("--keep", type=int, default=36, show_default=True, metavar="MONTHS", help="At least 13.")
-@click.option("--dry-run", is_flag=True, help="Tell how much would go.")
+@click.option("--dry-run", is_flag=True, help="Only count the rows to remove.")
 def prune_command(db: str, keep: int, dry_run: bool) -> ExitCode:
     """Remove evidence older than so many months; results and planned windows stay."""
     from chaoskit.sla.store import open_store
@@ -261,7 +261,7 @@ def add_command(file: Path, db: str, from_: str, to: str, reason: str, by: str, 
 @plan_group.command("list")
 @TARGETS
 @DB
-@click.option("--revoked", is_flag=True, help="Those that were revoked, too.")
+@click.option("--revoked", is_flag=True, help="Show revoked windows too.")
 def list_command(file: Path, db: str, revoked: bool) -> ExitCode:
     """The planned windows."""
     from chaoskit.sla.report import planned_view

@@ -47,7 +47,7 @@ BUDGET = "chaoskit_sla_budget_left_ratio"
 @TARGETS
 @config_options
 @click.option("--metrics", type=click.Path(path_type=Path), metavar="FILE", help="Known metrics, a saved metrics page.")
-@click.option("--search/--no-search", default=True, help="Look for a month that is missed in silence.")
+@click.option("--search/--no-search", default=True, help="Search for a month missed without an alert.")
 @click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Leave promtool's tests in this folder.")
 @yours_option
 def check_command(
@@ -136,7 +136,7 @@ def _silence(
 @TARGETS
 @config_options
 @OUT
-@click.option("--bad", type=Share(), default="100%", show_default=True, help="The share that is bad.")
+@click.option("--bad", type=Share(), default="100%", show_default=True, help="The share that fails.")
 @click.option("--repair", default="15m", show_default=True, metavar="DURATION", help="How long the repair takes.")
 def cost_command(
     file: Path,
@@ -187,9 +187,9 @@ def _duration(text: str, option: str) -> float:
 @windowed
 @ENVIRONMENT
 @config_options
-@click.option("--witness", metavar="URL", help="A witness, for when notices were heard.")
+@click.option("--witness", metavar="URL", help="A witness: when notices arrived.")
 @click.option("--witness-token-file", metavar="FILE", help="The file with its token.")
-@click.option("--silences", metavar="URL", help="An Alertmanager, for when its silences came.")
+@click.option("--silences", metavar="URL", help="An Alertmanager: when silences began.")
 @click.option("--format", "format_", type=click.Choice(("text", "json")), default="text", show_default=True)
 def incidents_command(
     file: Path,

@@ -25,7 +25,7 @@ _OPTIONS = (
     click.option("--rules", multiple=True, metavar="GLOB", help="Rule files or PrometheusRule manifests; repeatable."),
     click.option("--alertmanager", type=FILE, metavar="FILE", help="The Alertmanager configuration."),
     click.option("--prometheus", type=FILE, metavar="FILE", help="The Prometheus configuration."),
-    click.option("--promise", type=FILE, metavar="FILE", help="The promise: who hears of what, and when."),
+    click.option("--promise", type=FILE, metavar="FILE", help="The promise: which receivers are told, and when."),
     click.option("--template", "templates", multiple=True, metavar="GLOB", help="Notification templates; repeatable."),
 )
 _SERVERS = ("prometheus", "alertmanager")
@@ -65,12 +65,12 @@ def versions_of(yours: Iterable[str]) -> dict[str, str]:
     return found
 
 
-PROFILE = click.option("--profile", default="local", show_default=True, help="Where and how hard: a name or a file.")
+PROFILE = click.option("--profile", default="local", show_default=True, help="The profile: a name or a file.")
 _PLANNING = (
     PROFILE,
     click.option("--time-scale", type=TIME_SCALE, help="Virtual seconds per real second; 1 is real time."),
     click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a key, as load.rate=20/s."),
-    click.option("--seed", type=int, default=0, show_default=True, help="Chooses among equal targets, reproducibly."),
+    click.option("--seed", type=int, default=0, show_default=True, help="Seed of the choice among equal targets."),
     config_options,
     yours_option,
 )

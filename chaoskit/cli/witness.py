@@ -28,8 +28,8 @@ def witness_group() -> None:
 
 
 @witness_group.command("config")
-@click.option("--alertmanager", type=_FILE, required=True, metavar="FILE", help="Its configuration as it is now.")
-@click.option("--url", default=f"http://127.0.0.1:{PORT}", show_default=True, help="The witness, seen from there.")
+@click.option("--alertmanager", type=_FILE, required=True, metavar="FILE", help="Alertmanager's present configuration.")
+@click.option("--url", default=f"http://127.0.0.1:{PORT}", show_default=True, help="The witness's address.")
 @click.option("--token-file", default="", metavar="FILE", help="The token's file as Alertmanager finds it.")
 @click.option("--whole", is_flag=True, help="Print the whole configuration, ready to deploy; comments get lost.")
 def config_command(alertmanager: Path, url: str, token_file: str, whole: bool) -> ExitCode:

@@ -58,7 +58,7 @@ def _some(values: list[str | None]) -> str:
 def without_alert(facts: Facts) -> Iterator[Said]:
     """No alerting rule can stand on one side of an inhibition.
 
-    It mutes nothing; the notices that it was written against go out.
+    It mutes nothing, so the notices that it should hold back are sent.
     """
     for sides in facts.inhibitions:
         empty = [what for what, side in (("source", sides.sources), ("target", sides.targets)) if not side]

@@ -34,7 +34,7 @@ def _alerts(facts: Facts) -> Iterator[tuple[PromisedAlert, Alert]]:
 def labels(facts: Facts) -> Iterator[Said]:
     """An alert does not carry a label as it is promised.
 
-    Routes, inhibitions, notices and people go by it: they take the alert for another one.
+    Routes, inhibitions and people match on this label, so the alert goes another way than promised.
     """
     for promised, alert in _alerts(facts):
         for name, wanted in promised.labels.items():
@@ -74,7 +74,7 @@ def _late(
 def phone(facts: Facts) -> Iterator[Said]:
     """From a fault to a receiver's first notice it takes longer than promised.
 
-    People believe that all is well while they could already know that it is not.
+    People learn of the fault later than promised.
     """
     yield from _late(
         facts, "the first notice", lambda alert: alert.phone,
@@ -86,7 +86,7 @@ def phone(facts: Facts) -> Iterator[Said]:
 def all_clear(facts: Facts) -> Iterator[Said]:
     """From the end of a fault to the notice of it takes longer than promised, or no notice of it is sent.
 
-    People go on looking for what is over.
+    People go on working on a fault that has ended.
     """
     yield from _late(
         facts, "the all-clear", lambda alert: alert.all_clear,
@@ -214,7 +214,7 @@ def _other_interval(promised: PromisedTime, what: str, place: Place, seconds: fl
 def address(facts: Facts) -> Iterator[Said]:
     """A receiver's notices go to other addresses than promised.
 
-    A drill puts its own in their place, so nothing else notices a wrong one.
+    A drill replaces the addresses by those of its sinks, so no other check finds a wrong one.
     """
     for promised, receiver in both(facts):
         if promised.at is None:

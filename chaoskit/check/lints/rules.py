@@ -40,7 +40,7 @@ def duplicate_alert(facts: Facts) -> Iterator[Said]:
 def duplicate_record(facts: Facts) -> Iterator[Said]:
     """Two recording rules write the same series name with the same labels.
 
-    Where their series overlap, one of two samples for the same instant is thrown away, and which is chance.
+    Where their series overlap, Prometheus drops one of two samples of the same instant at random.
     """
     keyed = ((r, (r.record, frozenset(r.labels.items()))) for r in facts.config.rules if r.record)
     for rule, first in _twice(keyed):
