@@ -1,1 +1,1 @@
-"""The plan: pure. What happens when, what must be noticed, by whom, between which instants."""
+"""The plan, pure: the faults and waits of a run, and which alerts must reach which receiver between which instants."""

@@ -1,6 +1,6 @@
 """From an expectation to windows: the rule, the instances, the receivers, and both ends of all five hops.
 
-The bounds come from the promise. What the configuration implies is computed beside it, for two reasons: a run
+The bounds come from the promise. The configuration's own windows are computed beside it, for two reasons: a run
 waits long enough to see the configured instant even where it is later than promised (so that late is told from
 never), and a failure can say which setting makes it so.
 """

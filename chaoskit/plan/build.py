@@ -17,10 +17,10 @@ from chaoskit.plan.witnesses import waived, witnesses_of, wrong_waivers
 from chaoskit.scenario.model import Do, FaultSpec, Inject, Profile, Scenario, Undo, Wait
 
 SettingsCheck = Callable[[FaultSpec], list[Problem]]
-"""What is wrong with a fault's kind, target or settings; the plan itself knows no kinds."""
+"""Finds the problems of a fault's kind, target or settings; the plan itself knows no kinds."""
 
 _JITTER_REAL_S = 0.02
-"""What an observation on a busy machine is commonly uncertain by, in real seconds."""
+"""The common uncertainty of an observation on a busy machine, in real seconds."""
 
 
 def make_plan(
@@ -218,13 +218,13 @@ def _beyond(plan: Plan, what: str, key: str, most_s: float, real_s: float) -> Pr
 
 
 def _waived(plan: Plan) -> list[str]:
-    """What the profile takes out of the judgement, of the receivers that are promised something here."""
+    """A warning for each waived integration of the receivers that this plan notifies; none on a local target."""
     target = plan.profile.target
     if target == "local":
         return []
     asked = {name for alert in plan.alerts for name in alert.receivers}
     names = [one for name in sorted(asked) for one in waived(target, plan.config.receivers[name])]
-    return [f"{one} is waived in the profile: nobody looks whether it delivers" for one in names]
+    return [f"{one} is waived in the profile: its delivery is not checked" for one in names]
 
 
 def _scale_warnings(plan: Plan) -> tuple[str, ...]:

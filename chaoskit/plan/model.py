@@ -1,4 +1,4 @@
-"""The plan as data: what happens in which order, what must be noticed, by whom, between which instants."""
+"""The plan as data: steps in order, and which alerts must reach which receiver between which instants."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from chaoskit.scenario.model import Expectation, FaultSpec, Notify, Profile, Sce
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What the target has: handle (as `role:worker`) to the names of the things behind it."""
+    """The parts of the target: by handle (as `role:worker`) the names of the processes or links behind it."""
 
     names: Mapping[str, tuple[str, ...]]
 
@@ -50,12 +50,12 @@ class PlannedNotice:
     notify: Window
     """Promised, counted from FiredAt."""
     configured: Window | None
-    """What alertmanager.yml implies instead; None when no route leads there."""
+    """The window that alertmanager.yml implies; None when no route leads to the receiver."""
     all_clear: Window | None
     """Counted from ResolvedAt; None when no resolved notice is promised."""
     recipients: tuple[str, ...]
     sends_resolved: bool
-    """What the configuration says of this integration, whatever was promised."""
+    """This integration's `send_resolved` in the configuration; the promise may differ."""
     ask: Notify
     live: Window | None = None
     """The bound where the alert may join a group that has notified before; None where nothing can come first."""
@@ -110,16 +110,16 @@ class PlannedAlert:
     configured_hold: Window
     notices: tuple[PlannedNotice, ...]
     latest_notice_vs: float
-    """After `from`: the last instant at which anybody may still hear of it on time, promise or configuration."""
+    """After `from`: the last instant at which a notice may still come on time, by promise or configuration."""
     latest_all_clear_vs: float
     """After `until`: likewise for the all-clear."""
 
     receivers: tuple[str, ...] = ()
-    """Whom something is promised, or who must not hear of it."""
+    """Receivers that are promised a notice, or that must not be notified."""
     unwitnessed: tuple[str, ...] = ()
-    """Integrations, as receiver/integration, that are promised a notice which nobody sees arrive."""
+    """Integrations, as receiver/integration, that are promised a notice whose arrival no witness sees."""
     unproved: tuple[Unproved, ...] = ()
-    """What is expected at receivers where nothing could show it."""
+    """Expectations at receivers that no observer could show."""
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Whether an alert instance is one that this expectation speaks of."""
@@ -171,8 +171,8 @@ class Plan:
 
     @property
     def puzzles(self) -> tuple[NotUnderstood, ...]:
-        """What is not understood of the configuration, where something that is expected rests on it, and what is wrong
-        in it: Prometheus would not start with that."""
+        """The parts of the configuration that are not understood, where an expectation rests on them, and the broken
+        ones, with which Prometheus would not start."""
         return tuple(each for each in self.config.not_understood if each.broken or each.concerns(self.rests_on))
 
     @property
@@ -210,7 +210,7 @@ class Plan:
         return (self.steady_vs + waits + self.end_vs + self.tail_vs) / self.time_scale
 
     def allowed(self, alertname: str) -> bool:
-        """Whether this alert may fire though nobody expects it."""
+        """Whether this alert may fire although the scenario does not expect it."""
         if alertname in self.profile.standing or alertname in self.beside or alertname in self.config.unread:
             return True
         return any(alertname == allow.alert for allow in self.scenario.allow)

@@ -1,11 +1,11 @@
-"""Who sees a notice arrive: every integration's own sink on a local target, one witness a receiver on an attached one.
+"""The sinks that see a notice arrive: one an integration on a local target, one witness a receiver on an attached one.
 
 local       critical-alerts (email), critical-alerts (webhook)     each led to a door of ours, each judged
 attached    critical-alerts (witness)       an entry beside the receiver's own: it shows when the group is told
-            critical-alerts/email           delivers to the real mailbox, which nobody sees: UNKNOWN, or waived
+            critical-alerts/email           delivers to the real mailbox, which no witness sees: UNKNOWN, or waived
 
 A receiver of which nothing can be seen is expected to be told all the same: a row says FAIL where the configuration
-alone shows that nobody is told, else UNKNOWN. A waiver lifts one integration, never the last that could prove anything.
+alone shows that it is not, else UNKNOWN. A waiver lifts one integration, never the last that could prove anything.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ def witnesses_of(profile: Profile) -> tuple[str, ...]:
 
 
 def doors_of(profile: Profile, receiver: Receiver) -> tuple[Integration, ...]:
-    """The integrations of a receiver whose notices somebody sees."""
+    """The integrations of a receiver whose notices a sink or the witness sees."""
     target = profile.target
     if not isinstance(target, Attached):
         return receiver.integrations
-    # The witness's entry asks for resolved notices, whatever the receiver's own integrations do.
+    # The witness's entry asks for resolved notices even where the receiver's own integrations do not.
     return (Integration(WITNESS, 0, send_resolved=True),) if target.witness else ()
 
 
 def unwitnessed(target: Attached, receiver: Receiver) -> tuple[str, ...]:
-    """The receiver's own integrations that are to be judged although nobody sees them, as a profile names them."""
+    """The receiver's own integrations that are judged although no witness sees them, as a profile names them."""
     return tuple(names[0] for names in _all(receiver) if not set(names) & set(target.waive))
 
 
@@ -50,13 +50,13 @@ def waived(target: Attached, receiver: Receiver) -> tuple[str, ...]:
 def unproved(
     profile: Profile, receiver: Receiver, ask: Notify, all_clear: bool, promised: PromisedReceiver | None
 ) -> list[Unproved]:
-    """What is expected of a receiver and no integration of it could show, or bring about."""
+    """The expectations of a receiver that none of its integrations could show, or bring about; empty where all can."""
     name, target = receiver.name, profile.target
     if not receiver.integrations:
         if ask.mode == "never":
             reason = f"{name} has no integration, so nothing could show a notice that must not come"
             return [Unproved(name, (Hop.NOTIFY,), reason)]
-        reason = f"told to nobody: {name} has no integration ({receiver.place})"
+        reason = f"no notification is sent: receiver {name} has no integration ({receiver.place})"
         return [Unproved(name, (Hop.NOTIFY,), reason, broken=True)]
     found = []
     if ask.mode != "never" and promised is not None:
@@ -79,12 +79,12 @@ def unproved(
             hops = (Hop.NOTIFY, *hops)
             why = "every integration of it is waived and the profile names no witness; a waiver proves nothing"
         if hops:
-            found.append(Unproved(name, hops, f"nobody sees what {name} is told: {why}"))
+            found.append(Unproved(name, hops, f"no witness sees what {name} is told: {why}"))
     return found
 
 
 def wrong_waivers(profile: Profile, config: AlertConfig) -> list[Problem]:
-    """What the profile waives although the configuration has no such thing."""
+    """A problem for each waived integration that the configuration does not have."""
     if not isinstance(profile.target, Attached):
         return []
     known = {name for receiver in config.receivers.values() for names in _all(receiver) for name in names}

@@ -22,7 +22,7 @@ from chaoskit.yaml_source import read
 
 MARK = "chaoskit_apart"
 _KEPT = ("mute_time_intervals", "active_time_intervals")
-"""What a route does not take over from its parent by itself."""
+"""The settings of a route that its children do not inherit."""
 
 Group = tuple[tuple[int, ...], tuple[tuple[str, str], ...]]
 Matchers = tuple[Matcher, ...]

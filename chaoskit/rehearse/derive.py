@@ -44,7 +44,7 @@ _TRIED = (
     Choices(4, shared=False),
 )
 _OF_TWO, _WIDE = frozenset({"irate", "idelta"}), 1
-"""What two samples tell is off by as much as one was scraped late, so levels far from the threshold go first."""
+"""A late scrape distorts a value of two samples, so for these functions levels far from the threshold go first."""
 SPARE = "copy"
 """The label in which the series of a metric differ where `instance` tells what is counted from what is not."""
 SEARCHED = 96

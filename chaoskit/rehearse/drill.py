@@ -1,4 +1,4 @@
-"""What one track of a rehearsal plays: a wave as a scenario, or a scenario that was given, or made of a unit test.
+"""A drill, which one track of a rehearsal plays: a wave as a scenario, a given scenario, or one made of a unit test.
 
 In a wave the series of all its rules move at once, and every alert is expected at every receiver. Its scenario is a
 text like any other, so that the history holds what was done, and its plan is the planner's own.
@@ -47,7 +47,7 @@ _DELIVERY_REAL_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Drill:
-    """What one track plays: the plan, its scenario's text, and the series it moves."""
+    """One track's plan, its scenario's text, and the series that it moves."""
 
     name: str
     plan: Plan
@@ -62,15 +62,15 @@ class Drill:
     test: GivenTest | None = None
     """The unit test whose series it plays."""
     past: tuple[Remembered, ...] = ()
-    """What Prometheus remembers when it begins."""
+    """The series that Prometheus has stored when the drill begins."""
     stay: frozenset[str] = frozenset()
     """The series whose end is not played."""
     how: Mapping[str, str] = field(default_factory=dict)
-    """By alert, what of it is not played as it is in life."""
+    """By alert, which part of it is not played as in production."""
 
     @property
     def judged_by(self) -> Rehearsal:
-        """What its history is judged by, beside its scenario."""
+        """The expectations that its history is judged by, beside its scenario."""
         return Rehearsal(
             rules=None if self.rules is None else sorted(self.rules),
             owed=[alert.id for alert in self.plan.alerts if alert.unproved],
@@ -82,7 +82,7 @@ class Drill:
 
 
 def wrong_with(spec: FaultSpec) -> list[Problem]:
-    """What is wrong with a fault of a rehearsal's scenario."""
+    """The problems of a fault in a rehearsal's scenario: a kind other than `series`, or settings that do not fit."""
     if spec.kind != Series.kind:
         hint = f"a rehearsal has no application: use {Series.kind}, or `chaoskit run` for real faults"
         return [Problem(spec.place, f"'{spec.kind}' cannot be injected here", hint)]
@@ -230,7 +230,7 @@ def _elsewhere(config: AlertConfig, scripted: Sequence[Scripted]) -> list[str]:
 def computed_notices(
     config: AlertConfig, rule: Rule, labels: Iterable[Mapping[str, str]]
 ) -> dict[tuple[str, str], PromisedNotice]:
-    """What each receiver is owed for alerts of this rule with these labels, by (alert, receiver)."""
+    """The notice that each receiver is owed for alerts of this rule with these labels, by (alert, receiver)."""
     found: dict[tuple[str, str], PromisedNotice] = {}
     for one in labels:
         for route in match_routes(config.route, alert_labels(config, rule, one)):
@@ -296,9 +296,9 @@ def planned(scenario: Scenario, config: AlertConfig, scale: float, beside: Seque
 
 
 def unpromised(plan: Plan, config: AlertConfig, promise_given: bool, named: bool = False) -> Plan:
-    """The plan without what merely the configuration implies for receivers that have no integration. Nobody was
-    promised anything there, so that is said and breaks nothing. `named`: receivers that a scenario names itself are
-    expected to be told."""
+    """The plan without what merely the configuration implies for receivers that have no integration: no promise names
+    them, so the report mentions it and no row fails. `named`: receivers that a scenario names itself are expected to
+    be told."""
     promised = _promised(config, promise_given)
     alerts = tuple(
         alert

@@ -1,4 +1,4 @@
-"""What `chaoskit rehearse` is given: rules and scenarios side by side, templates, what changed since a revision."""
+"""The arguments of `chaoskit rehearse`: rules and scenarios in one list, templates, what changed since a revision."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from chaoskit.yaml_source import read, read_text
 _JOB = "scrape_configs: [{job_name: any}]\n"
 EVERY = format_duration(ASSUMED_INTERVAL_S)
 ASSUMED = f"global: {{scrape_interval: {EVERY}, evaluation_interval: {EVERY}}}\n{_JOB}"
-"""What a rehearsal without a Prometheus configuration takes for granted."""
+"""The Prometheus configuration of a rehearsal that is given none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is rehearsed and how; `only` names alerts, None means all of them."""
+    """The rules to rehearse and how; `only` names alerts, None means all of them."""
 
     config: AlertConfig
     interval_s: float
@@ -46,11 +46,11 @@ class Asked:
     require_told: bool = False
     """Whether an alert fails where none of its receivers has an integration."""
     doubts: tuple[str, ...] = ()
-    """What only a program older than the user's refuses in their own files."""
+    """Complaints about the user's files that come from a program older than the user's own."""
 
 
 def sorted_inputs(inputs: tuple[str, ...]) -> tuple[list[str], list[Given]]:
-    """Patterns of rule files, and the scenarios among the files. What cannot be read stands among the rules, whose
+    """Patterns of rule files, and the scenarios among the files. A file that cannot be read counts as rules, whose
     reader says why."""
     rules: list[str] = []
     scenarios: list[Given] = []
@@ -139,7 +139,7 @@ def _git(beside: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def _renamed_from(path: Path, revision: str) -> str:
-    """What a file that a revision does not have was called in it, from the repository's root; empty for a new file."""
+    """The name that a renamed file had in a revision, from the repository's root; empty for a new file."""
     inside = _git(path, "rev-parse", "--show-prefix").stdout.strip() + path.name
     listed = _git(path, "diff", "--find-renames", "--diff-filter=R", "--name-status", "-z", revision).stdout.split("\0")
     # Triples: R and how alike they are, the old name, the new one.

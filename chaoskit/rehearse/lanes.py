@@ -32,9 +32,9 @@ from chaoskit.verify.verdict import Result
 _LANE = (sys.executable, "-m", "chaoskit.rehearse.lanes")
 _LOOK_S = 0.1
 _START_REAL_S = 9.0
-"""What it takes to start a stack: discovery alone is 5 s."""
+"""The time that a stack takes to start: discovery alone is 5 s."""
 _WORTH_S = 2.0
-"""What another stack must save at least, for it takes processor time and memory."""
+"""Real seconds that another stack must save at least, for it takes processor time and memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Lane:
 
     drills: tuple[Drill, ...]
     config: AlertConfig | None = None
-    """What it runs with; None: with what every other does."""
+    """Its own Alertmanager configuration; None: that of all other lanes."""
 
     @property
     def longest_real_s(self) -> float:
@@ -98,7 +98,7 @@ def play(
     interval_s: float,
     say: Callable[[str], None],
 ) -> Iterator[Performed]:
-    """What came of each lane, as they end; errors of ours are raised, but for equipment and files that failed one lane.
+    """The result of each lane, as it ends; errors of ours are raised, except equipment and files that failed one lane.
     A signal ends every lane in order, and then Interrupted is raised. To be used in the main thread, with which the
     lanes' processes end."""
     reasons: list[str] = []
@@ -150,12 +150,13 @@ def play(
 
 
 def _came_of(lane: Lane, child: Child, result: bytes) -> Performed:
-    """What a lane's process said at its end; raises the error that it met, unless it is of this stack alone. Of one
-    that said nothing, since it was killed or stood still, the rules are unknown, and the others go on."""
+    """The result that a lane's process sent at its end; raises the error that it met, unless it is of this stack
+    alone. A process that was killed or stood still sends none: its rules are UNKNOWN, and the other lanes go on."""
     try:
         found = pickle.loads(result) if result else None
     except (EOFError, pickle.UnpicklingError):
-        raise EquipmentError("rehearsal", f"half a word of a stack's process ({child.log})", child.tail()) from None
+        why = f"the process of a stack ended in the middle of its result (see {child.log})"
+        raise EquipmentError("rehearsal", why, child.tail()) from None
     if isinstance(found, Performed):
         return found
     if isinstance(found, BaseException) and (isinstance(found, Refused) or not isinstance(found, _OF_ONE_STACK)):
@@ -169,8 +170,8 @@ _OF_ONE_STACK = (BadInput, EquipmentError)
 
 
 def main() -> int:
-    """Plays the lane that standard input describes; 0 also where an error was told instead of a result. Whatever else
-    prints lands in the log."""
+    """Plays the lane that standard input describes; 0 also where it sent an error instead of a result. Any other
+    output of the process goes to the log."""
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     try:

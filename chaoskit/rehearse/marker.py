@@ -2,7 +2,7 @@
 
 A webhook lists its alerts and a mail carries a header for it; other services get texts that a template makes. So each
 of their configurations gets a mark in a field that the service carries along, rendered by Alertmanager from the very
-alerts of the notice, as the mails' header is. What is recorded has the mark taken out again.
+alerts of the notice, as the mails' header is. The sinks record notices with the mark taken out again.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ _HEADLINES = ("summary", "entity_display_name", "title", "message", "Message", "
 
 
 def headline(text: str) -> str:
-    """What a person would read first of a payload; the payload itself where nothing in it is known."""
+    """The text of a payload that a person reads first; the payload itself where it has no known field."""
     try:
         payload = json.loads(text)
     except ValueError:

@@ -1,7 +1,7 @@
 """Vector matches of an expression: why two sides never agree, and where another rule's series would make one fail.
 
-`a{state="current"} / (a{state="current"} + a{state="available"})` has no result, whatever the series say, for the sum
-matches no pair. promtool accepts such a rule, and it sleeps for ever. The engine is asked for both sides and for the
+`a{state="current"} / (a{state="current"} + a{state="available"})` has no result for any series, because the sum
+matches no pair. promtool accepts such a rule, and it never fires. The engine is asked for both sides and for the
 whole at an instant at which the series are there; where both sides answer and the whole does not, that is the reason.
 
 `a * on(host) group_left b` fails as a whole where two series of `b` have one `host`, whichever rule they belong to.

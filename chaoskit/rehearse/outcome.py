@@ -1,4 +1,4 @@
-"""What a rehearsal found, per rule: who would have been paged, when, with what text, or why nobody knows."""
+"""The findings of a rehearsal, per rule: who would have been paged, when, with what text, or why this is unknown."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class RuleOutcome:
     reasons: tuple[str, ...] = ()
     heard: tuple[Heard, ...] = ()
     receivers: tuple[str, ...] = ()
-    """To whom the configuration routes it."""
+    """The receivers to which the configuration routes it."""
     muted_by: tuple[str, ...] = ()
     """Alerts that mute it while they fire, by the inhibition rules."""
     rows: tuple[Row, ...] = ()
@@ -59,18 +59,20 @@ class RuleOutcome:
     unmoved: bool = False
     """Its series did not make it fire as they did for promtool, and nothing of this machine's explains it."""
     how: str = ""
-    """What of it was not played as it is in life; empty where all was."""
+    """The part of it that was not played as in production; empty where all was."""
     deaf: tuple[str, ...] = ()
     """Those of its receivers that have no integration."""
 
     @property
     def told_to_nobody(self) -> str:
-        """Why an alert that fired reaches nobody; empty where one of its receivers has an integration."""
+        """Why an alert that fired sends no notification; empty where one of its receivers has an integration."""
         if self.fired and not self.receivers:
-            return "told to nobody: alert_relabel_configs drop it"
+            return "no notification is sent: alert_relabel_configs drop the alert"
         if not self.fired or not self.deaf or set(self.receivers) - set(self.deaf):
             return ""
-        return f"told to nobody: {', '.join(self.deaf)} {'has' if len(self.deaf) == 1 else 'have'} no integration"
+        names = ", ".join(self.deaf)
+        who = f"receiver {names} has" if len(self.deaf) == 1 else f"receivers {names} have"
+        return f"no notification is sent: {who} no integration"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ class Rehearsed:
 
     outcomes: tuple[RuleOutcome, ...]
     findings: tuple[Row, ...]
-    """What happened besides, in any wave."""
+    """Rows about anything other than a rehearsed rule, of all waves."""
     unreached: tuple[str, ...]
     """Receivers that no rule reaches."""
     notes: tuple[str, ...]
@@ -98,16 +100,16 @@ class Rehearsed:
 
     @property
     def besides(self) -> tuple[Row, ...]:
-        """What happened besides and is not well."""
+        """The findings that are not PASS."""
         return tuple(row for row in self.findings if row.result is not Result.PASS)
 
 
 def judge_wave(
     case: Case, name: str, derived: bool = False, how: Mapping[str, str] = {}
 ) -> tuple[Verdict, dict[str, RuleOutcome], list[Row]]:
-    """The verdict on a wave, by alert name what it says of it, and the rows of whatever else it shows. Of `derived`
-    series that make an alert true before their fault nobody learns anything: it counts as not rehearsed. `how` says by
-    alert what is not played as it is in life."""
+    """The verdict on a wave, the outcome by alert name, and the rows about anything else. An alert that `derived`
+    series make true before their fault proves nothing, so it counts as not rehearsed. `how` says by alert which part
+    is not played as in production."""
     verdict, _ = judge_case(case)
     names = sorted((alert.rule.alert for alert in case.plan.alerts), key=len, reverse=True)
     by_name: dict[str, list[Row]] = {}
@@ -162,7 +164,7 @@ def _heard(door: tuple[str, str, int], episodes: list[Episode], case: Case, aler
 
 
 def _text(notice: Notice, alert: PlannedAlert) -> str:
-    """What a person reads first: a mail's subject, a payload's own summary, or the payload."""
+    """The text that a person reads first: a mail's subject, a payload's own summary, or the payload."""
     if notice.subject:
         return notice.subject
     for item in notice.alerts:
@@ -192,11 +194,11 @@ def worse(one: RuleOutcome, other: RuleOutcome) -> RuleOutcome:
 def with_static(
     outcome: RuleOutcome, receivers: Mapping[str, Receiver], muted_by: Sequence[str], require_told: bool = False
 ) -> RuleOutcome:
-    """The outcome with what the configuration alone says; with `require_told` an alert that reaches nobody fails."""
+    """The outcome with receivers and mutes added; with `require_told` an alert that sends no notification fails."""
     muted = tuple(dict.fromkeys([*outcome.muted_by, *muted_by]))
     deaf = tuple(name for name, receiver in receivers.items() if not receiver.integrations)
     outcome = replace(outcome, receivers=tuple(receivers), muted_by=muted, deaf=deaf)
     if not require_told or not outcome.told_to_nobody:
         return outcome
-    reason = f"{outcome.rule.alert}: nobody is told of it, and --require-told was given"
+    reason = f"{outcome.rule.alert}: no receiver is notified of it, and --require-told was given"
     return replace(outcome, result=Result.FAIL, reasons=(*outcome.reasons, reason))

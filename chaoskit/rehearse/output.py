@@ -21,7 +21,7 @@ _WIDEST = 110
 
 
 def exit_code(found: Rehearsed) -> ExitCode:
-    """The worst of all rules and findings; nothing rehearsed at all is UNKNOWN, for nobody knows anything."""
+    """The worst of all rules and findings; UNKNOWN where no rule was rehearsed."""
     results = [one.result for one in found.rehearsed if one.result]
     results += [row.result for row in found.findings] if results else [Result.UNKNOWN]
     results += [row.result for row in found.tests if row.result]
@@ -73,8 +73,8 @@ def summary(found: Rehearsed) -> str:
     ended = _ended([one.result for one in found.rehearsed])
     share = f"{len(found.rehearsed)} of {len(found.outcomes)} alert rules rehearsed in {found.took_s:.0f} s"
     fired, silent = sum(one.fired for one in found.rehearsed), sum(bool(one.told_to_nobody) for one in found.rehearsed)
-    nobody = f"; {fired} of {len(found.rehearsed)} fired, {silent} told to nobody" if silent else ""
-    return f"{share}: {ended}{nobody} (exit {int(exit_code(found))})"
+    untold = f"; {fired} of {len(found.rehearsed)} fired, {silent} without a notification" if silent else ""
+    return f"{share}: {ended}{untold} (exit {int(exit_code(found))})"
 
 
 def _rule(one: RuleOutcome) -> Iterator[str]:
@@ -230,7 +230,7 @@ _SUITE = "chaoskit rehearse"
 
 
 def to_junit(found: Rehearsed) -> bytes:
-    """One case a rule, and one for whatever else happened; what could not be rehearsed is no case."""
+    """JUnit XML: one case a rule and one a finding that is not PASS; rules that could not be rehearsed come last."""
     every: list[tuple[str, str, Result | None, tuple[str, ...], str]] = [
         (one.rule.alert, str(one.rule.place), one.result, one.reasons or ("",), one.told_to_nobody)
         for one in found.rehearsed

@@ -1,16 +1,16 @@
 """A past for Prometheus: series whose fault began long before the stack, and alerts that have been pending since.
 
-A `for` of a day, or a range of a week, is not waited for. What the rule looks back on is written as blocks, at rest and
-under the fault, until a little after Prometheus starts on them, since its first scrape comes 5 s later. When the alert
-became pending is written beside it as ALERTS_FOR_STATE, as Prometheus left it, and is restored by Prometheus itself as
-after any restart. So only the last seconds are played, on real programs: a `for` fires when the whole of it is over
-since the restored instant, to the evaluation.
+A `for` of a day, or a range of a week, is not waited for. The series that the rule looks back on are written as blocks,
+at rest and under the fault, until a little after Prometheus starts on them (its first scrape comes 5 s later). When the
+alert became pending is written beside it as ALERTS_FOR_STATE, as Prometheus left it, and is restored by Prometheus
+itself as after any restart. So only the last seconds are played, on real programs: a `for` fires when the whole of it
+is over since the restored instant, to the evaluation.
 
     rest ───────── fault ──── true ─────────────────────────────── now ── fires ── told
          blocks         rise       ALERTS_FOR_STATE, `for`            played
 
-An alert whose `for` is shorter than what is played becomes pending in sight of everybody: its fault began just so long
-ago that its condition becomes true then.
+An alert whose `for` is shorter than the part that is played becomes pending while the observers watch: its fault began
+just so long ago that its condition becomes true then.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ OUT_OF_ORDER = "1h"
 @dataclass(frozen=True, slots=True)
 class Far:
     """How a rule is played that takes too long: `rise_s` after the fault it is true, `fall_s` after its end not any
-    more. With `ends` its end is played as well. What is not restored becomes pending at one instant, and the rule
-    fires at most `left_s` after that."""
+    more. With `ends` its end is played as well. Alerts that are not restored become pending at one instant, and the
+    rule fires at most `left_s` after that."""
 
     rise_s: float
     fall_s: float

@@ -42,7 +42,7 @@ _NONE = 'groups: [{name: none, rules: [{record: "chaoskit:none", expr: "vector(0
 
 @dataclass(slots=True)
 class Performed:
-    """What came of the drills: by rule.key its outcome, by wave whatever else happened, notes, early ends."""
+    """The results of drills: outcomes by `Rule.key`, other findings by wave, notes, exit codes of early ends."""
 
     outcomes: dict[str, RuleOutcome] = field(default_factory=dict)
     findings: dict[str, list[Row]] = field(default_factory=dict)
@@ -62,7 +62,7 @@ class Performed:
 
     @property
     def unknown(self) -> frozenset[str]:
-        """The rules, by `Rule.key`, of which nobody knows yet."""
+        """The rules, by `Rule.key`, whose outcome is UNKNOWN."""
         return frozenset(key for key, one in self.outcomes.items() if one.result is Result.UNKNOWN)
 
     def replace_unknown(self, other: Performed) -> None:

@@ -1,7 +1,7 @@
 """Guesses put to the real engine: promtool evaluates the rule's own expression over the series that were guessed.
 
 A guess holds when the expression has no result at rest, a result once the range is filled and still at the end, and
-none after the fall. What promtool finds there are the labels that the alert will carry.
+none after the fall. The labels of promtool's results are those that the alert will carry.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ _LONGEST_AGO_S = 2 * 86400.0
 _LATE = 60
 """Intervals that a condition must last beyond its `for`, so that it may wait for others in its wave."""
 _NOTICE_S = 150.0
-"""What a condition that ends by itself must leave for the notification after its `for`."""
+"""Seconds that a condition which ends by itself must last beyond its `for`, so that the notification is sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,7 +331,7 @@ def _telling(reasons: list[str]) -> str:
 
 
 def _never(asked: Iterable[tuple[Subject, Guess, Mapping[str, str]]]) -> dict[int, str]:
-    """By rule, why it can never be true, where two of its sides never match, whatever the guess."""
+    """By rule's number, why it can never be true where two of its sides match in no guess; empty where they do."""
     found: dict[int, str] = {}
     all_of: dict[int, list[tuple[str, Mapping[str, str]]]] = {}
     for subject, _, answers in asked:
@@ -349,7 +349,7 @@ _Test = tuple[frozenset[str], Mapping[str, Any]]
 def _round(
     trying: Sequence[tuple[Subject, Guess]], engine: Engine, turn: str, asked: Mapping[int, Sequence[int]] = {}
 ) -> Iterable[tuple[Subject, Guess, Mapping[str, str]]]:
-    """What promtool says of one guess each; rules that read recording rules get a file with those rules. In the turn
+    """promtool's answers on one guess each; rules that read recording rules get a file with those rules. In the turn
     `why` it is asked about the parts of the expression as well; in the turn `short` the series begin shortly before the
     fault; in the turn `unfilled` it is asked while they begin, and nothing ever moves. `asked` are other instants, in
     intervals by rule."""
@@ -427,7 +427,7 @@ def _levels(series: Scripted) -> list[float]:
 
 
 def _late(rule: Rule, records: Mapping[str, Rule]) -> float:
-    """What is added to promtool's clock, which begins at 0: a value that is no time stamp must not pass for one."""
+    """Seconds to add to promtool's clock, which begins at 0: a value that is no time stamp must not pass for one."""
     first, *others = exprs_of(rule, records)
     odd = "timestamp(" in first or any(_CLOCK.search(expr) for expr in others)
     return _NOW_S if _CLOCK.search(first) and not odd else 0.0

@@ -165,7 +165,7 @@ class Session:
         return found
 
     def _once_more(self, lanes: Sequence[Lane], unknown: int, done: Performed) -> None:
-        """What ended UNKNOWN, on fresh stacks, one at a time and half as fast. What failed is never tried again."""
+        """Plays UNKNOWN drills again, on fresh stacks, one at a time and half as fast; never those that failed."""
         if not lanes or any(done.codes):
             return
         longest_s = sum(lane.longest_real_s for lane in lanes)
@@ -335,7 +335,7 @@ class Session:
         return tuple(name for name in self.asked.config.receivers if name not in reached)
 
     def _in_doubt(self, outcomes: Sequence[RuleOutcome]) -> Iterator[Row]:
-        """A row for whatever is not understood of the rules that were asked for, or of who hears of them."""
+        """An UNKNOWN row for each part of the requested rules or of their receivers that is not understood."""
         asked, config = self.asked, self.asked.config
         names = {rule.alert for rule in config.rules if rule.alert} | config.unread - config.receivers.keys()
         names = names if asked.only is None else names & asked.only

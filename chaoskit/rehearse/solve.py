@@ -49,7 +49,7 @@ class Solver:
 
     records: Mapping[str, Rule]
     labels: Mapping[str, str]
-    """What every series carries where its selector leaves the choice."""
+    """The labels of every series where its selector leaves the choice."""
     mark: str
     interval_s: float
     choices: Choices
@@ -91,7 +91,7 @@ class Solver:
             case promql.VectorSelector() | promql.MatrixSelector():
                 self._presence(node, down, up)
             case _:
-                raise CannotDerive("it has a result whatever the series say: it always fires")
+                raise CannotDerive("it has a result for every value of its series: it always fires")
 
     def _call_truth(self, node: Any, down: bool, up: bool) -> None:
         name = node.func.name

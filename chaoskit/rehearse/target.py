@@ -1,4 +1,4 @@
-"""What a rehearsal plays on: a real Prometheus and Alertmanager, sinks, and a page of scripted series, no application.
+"""The target of a rehearsal: a real Prometheus and Alertmanager, sinks, and a page of scripted series, no application.
 
 start the stack -> for each wave: series at rest, recording rules -> alerts -> its steps -> tail -> stop
 
@@ -54,7 +54,7 @@ _STEP_MS = 50
 
 
 class RehearsalStack(LocalStack):
-    """What a rehearsal starts; `page` is where its series are shown."""
+    """The stack that a rehearsal starts; `page` serves its series."""
 
     page: Page
     _past: tuple[Sequence[Remembered], float] | None = None
@@ -62,11 +62,11 @@ class RehearsalStack(LocalStack):
 
     @property
     def page_url(self) -> str:
-        """Where its series are shown: the address by which faults find them."""
+        """The URL of the page with its series, by which faults find them."""
         return f"http://{LOOPBACK}:{self.ports.metrics}"
 
     def address(self, handle: str) -> Address:
-        """The page, whatever the handle."""
+        """The page's address, for every handle."""
         return Address(time_scale=self._scale, url=self.page_url)
 
     def _spawn_target(self) -> None:
@@ -137,7 +137,7 @@ class RehearsalStack(LocalStack):
         return set() if late else {group["file"] for group in groups}
 
     def _told_of(self, what: str, key: str, **params: str) -> Any:
-        """What Prometheus answers; None where it does not."""
+        """The value under `key` in Prometheus's answer; None where it does not answer."""
         try:
             answer = requests.get(f"{self.prometheus_url}/api/v1/{what}", params=params, timeout=10).json()
             return answer["data"][key]
@@ -181,7 +181,7 @@ _SEEN_AT_REST = 2
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What a wave needs of the stack."""
+    """The series, rules and past that a wave needs of the stack."""
 
     series: Sequence[tuple[tuple[Scripted, ...], float]]
     """All series that its steps will move, with the seconds between two values."""
@@ -189,7 +189,7 @@ class Script:
     """Rule files that are evaluated from the beginning; `rules`, once the series are at rest. They may be equal."""
     rules: Mapping[str, str]
     past: Sequence[Remembered] = ()
-    """What Prometheus remembers of the fault when it begins."""
+    """The series under the fault that Prometheus has stored when it begins."""
     stay: frozenset[str] = frozenset()
     """The series whose end is not played."""
 
@@ -269,7 +269,7 @@ class SeriesTarget(Live):
         return []
 
     def over(self, track: Track) -> None:
-        """What else its verdict rests on: scrapes that failed, and how long programs waited for a core."""
+        """Writes two more grounds of the verdict: scrapes that failed, and how long programs waited for a core."""
         during = (self._begun, time.time())
         track.say(Scrapes(during=during, failed=self.stack.missed_scrapes(during[1] - during[0])))
         track.say(Pressure(readings=self._waiting.readings(*during)))

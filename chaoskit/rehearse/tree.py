@@ -115,7 +115,7 @@ def first_open(arguments: Sequence[Any]) -> Any:
     """The first argument that reads a series; raises CannotDerive where they all are constants."""
     found = next((each for each in arguments if not is_constant(each)), None)
     if found is None:
-        raise CannotDerive("it has a result whatever the series say: it always fires")
+        raise CannotDerive("it has a result for every value of its series: it always fires")
     return found
 
 

@@ -80,7 +80,7 @@ class UnitTest:
     series: tuple[tuple[str, str], ...] = ()
     wanted: tuple[Wanted, ...] = ()
     asked: Mapping[str, Any] = field(default_factory=dict)
-    """What promtool is asked, without the expectations."""
+    """The test group as promtool gets it, without the expectations."""
     evaluation: str = _DEFAULT
     order: tuple[str, ...] = ()
     rule_files: frozenset[str] = frozenset()

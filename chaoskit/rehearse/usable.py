@@ -36,7 +36,7 @@ from chaoskit.verify.verdict import Result
 _SETTLE = 4
 """Intervals until a change is certainly seen."""
 _MARGIN_S = 120.0
-"""What the alert must last beyond its group_wait."""
+"""Seconds that the alert must last beyond its group_wait."""
 _SIDE_BY_SIDE = os.cpu_count() or 1
 _NO_MARK = "\0"
 _EARLY = "early"
@@ -64,7 +64,7 @@ class Chooser:
 
     @property
     def config(self) -> AlertConfig:
-        """What was given."""
+        """The alert configuration."""
         return self.asked.config
 
     def choose(self, tests: Sequence[UnitTest]) -> tuple[list[Given], list[GroupRow]]:
@@ -146,7 +146,7 @@ class _Trial:
     def as_it_stands(
         self, asked: Sequence[str], known: Collection[str]
     ) -> tuple[tuple[Result, str] | None, dict[float, list[Labels]]]:
-        """What is wrong with the test itself; and by instant, the alerts that fire then."""
+        """The result and reason where the test itself is wrong, else None; by instant, the alerts that fire then."""
         test = self.test
         instants = sorted({at for name, at in test.expected.items() if name in asked})
         entries = [

@@ -4,7 +4,7 @@ Two rules must not share a wave when a selector of the one finds what the other 
 of their own), when its texts query such a metric, when the series of one make a match in the other ambiguous, when the
 alert of one mutes that of the other, when both have one name (a promise speaks of names), or when both would be told in
 one notification group, whose ticks would then say when the second is told. And rules that look far back get a stack
-with a larger time scale, so that nobody waits for hours.
+with a larger time scale, so that no wave takes hours.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Wave:
     watched: dict[str, list[Sequence[Matcher]]]
     """By metric, the selectors of rules whose results carry no mark of their own; under "" those that name none."""
     queried: set[str]
-    """The metrics that texts query, whatever labels they have."""
+    """The metrics that texts query, with any labels."""
     sides: list[OneSide]
     series: list[Scripted]
     need_s: float
@@ -91,7 +91,7 @@ class Wave:
 
 
 def length_s(proven: Proven) -> float:
-    """What a rule needs from the fault to firing, and as long again: its range, its `for`, its `keep_firing_for`."""
+    """Virtual seconds from the fault to firing, or from its end to resolved: range plus `for` or `keep_firing_for`."""
     rule = proven.subject.rule
     return proven.subject.span_s + max(rule.for_s, rule.keep_firing_for_s)
 

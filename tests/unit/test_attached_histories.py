@@ -110,7 +110,7 @@ def test_what_the_witness_shows_is_judged_like_any_receiver() -> None:
         "worker-alerts (witness)",
     }
     assert [note for note in verdict.notes if "waived" in note] == [
-        f"{name} is waived in the profile: nobody looks whether it delivers"
+        f"{name} is waived in the profile: its delivery is not checked"
         for name in ("critical-alerts/email", "critical-alerts/webhook", "worker-alerts/email")
     ]
 

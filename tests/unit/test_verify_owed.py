@@ -146,7 +146,7 @@ def test_a_receiver_without_any_integration_is_told_by_nobody() -> None:
     verdict = verify(kept((ALERTMANAGER, without("worker-alerts", "email_configs"))))
     assert row(verdict, "notify", "worker-alerts").result is FAIL
     assert (
-        "told to nobody: worker-alerts has no integration (alertmanager.yml:"
+        "no notification is sent: receiver worker-alerts has no integration (alertmanager.yml:"
         in row(verdict, "notify", "worker-alerts").reason
     )
     never = kept(
