@@ -1,4 +1,4 @@
-"""What must be noticed, by whom, what may be, and how much at most: `expect`, `allow` and `notices`.
+"""Reads `expect` (alerts that must reach a receiver), `allow` (alerts that may fire) and `notices` (how many at most).
 
 Whether alerts and receivers exist is not asked here: that is a matter between the scenario and a configuration.
 """
@@ -47,7 +47,7 @@ _receivers = form.listed(form.text, "[critical-alerts]", unique=True)
 def notifies(node: Node, what: str, problems: Problems) -> dict[str, Notify] | None:
     """By receiver: a list promises exactly these; a mapping says for each what it must hear."""
     if node.kind == "sequence" and not node.items:
-        problems.say(node.place, f"{what} is an empty list", "for nobody write a mapping: {RECEIVER: never}")
+        problems.say(node.place, f"{what} is an empty list", "if a receiver must hear nothing, write {RECEIVER: never}")
         return None
     if node.kind != "mapping":
         names = _receivers(node, what, problems)
@@ -260,7 +260,7 @@ def _check_control(
 
 @form.of(form.several(_ALLOWED.schema))
 def allow(node: Node, what: str, problems: Problems) -> tuple[Allow, ...]:
-    """What may fire without being expected, each with its reason."""
+    """The alerts that may fire without being expected, each with its reason."""
     if node.kind != "sequence" or not node.items:
         problems.say(node.place, f"{what} must be a list, found {_found(node)}", f"{_ALLOW}, or remove the key")
         return ()

@@ -43,7 +43,7 @@ Bounds = tuple[int, int | None]
 
 
 class Problems:
-    """What was found wrong with one file so far."""
+    """Collects the problems of one file."""
 
     def __init__(self, file: str) -> None:
         self.file = file
@@ -154,7 +154,7 @@ class Fields:
             problems.say(key.place, f"'{name}' is not a key of {self.what}", near or record.known)
 
     def has(self, key: str) -> bool:
-        """Whether the key is written, whatever its value."""
+        """Whether the key is written, with any value or none."""
         return self.node.get(key) is not None
 
     def take(self, key: str, default: Any = None, needed: str | None = None, read: Reader[Any] | None = None) -> Any:

@@ -75,7 +75,7 @@ _CALLED = {
     "step": {"each": "length_s"},
     "soak": {"up": "start_s", "for": "length_s"},
 }
-"""What a shape's settings are called in `Shape`."""
+"""By shape, the fields of `Shape` that its settings fill."""
 _STAGE = Record(
     "a stage",
     {"for": form.duration, "to": _level, "over": form.duration_or_zero},
@@ -229,7 +229,7 @@ LOAD = Record(
 CHANGE = Record(
     "a change of load", {"rate": form.rate, "users": form.count(MOST_USERS), "mix": _mix, "shape": read_shape}
 )
-"""What may change while the load flows."""
+"""The keys of `change: load`: settings that may change while the load flows."""
 
 
 @form.of(LOAD.schema)
@@ -262,7 +262,7 @@ def read_load(node: Node, what: str, problems: Problems) -> LoadPlan | None:
 
 
 def read_change(settings: Mapping[str, Any], place: Place, problems: Problems) -> dict[str, Any]:
-    """What `change: load` asks for: `rate_per_s`, `users`, `mix` and `shape`, those of them that are written."""
+    """The settings of a `change: load` step: those of `rate_per_s`, `users`, `mix` and `shape` that are written."""
     return Fields(_node(settings, place), CHANGE, problems).all(rate="rate_per_s")
 
 
@@ -278,7 +278,7 @@ def check_change(load: LoadPlan, settings: Mapping[str, Any], place: Place, prob
 
 
 def _bounded(plan: LoadPlan, node: Node, problems: Problems) -> None:
-    """What no machine can do, and what contradicts itself."""
+    """Says which figures of the load are beyond one machine, and which contradict each other."""
     highest = plan.shape.highest
     if plan.rate_per_s is not None and plan.rate_per_s * highest > MOST_RATE:
         message = f"'rate' is more than {MOST_RATE:g}/s at its highest: {plan.rate_per_s * highest:g}/s"

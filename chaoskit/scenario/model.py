@@ -86,7 +86,7 @@ Step = Inject | Change | Undo | Do | Wait
 
 @dataclass(frozen=True, slots=True)
 class Notify:
-    """What one receiver must hear: `promised` (the promise's window), `never`, or bounds of its own."""
+    """The notices that one receiver must get: `promised` (the promise's window), `never`, or bounds of its own."""
 
     mode: Literal["promised", "never", "bounded"]
     within_vs: float | None = None
@@ -200,7 +200,7 @@ class Attached:
     label: str = "environment"
     """Some series on the metrics page carries `environment` in this label."""
     witness: str = ""
-    """Where `chaoskit witness serve` answers; empty where nobody witnesses the notices."""
+    """The URL of `chaoskit witness serve`; empty where no witness sees the notices."""
     service: str = ""
     """Where load goes."""
     access: Mapping[str, Access] = field(default_factory=dict)
@@ -285,7 +285,7 @@ class Limits:
 
     @property
     def bounds(self) -> Mapping[str, Any]:
-        """What kinds of faults and actions are told of them."""
+        """The limits by the names under which faults and actions get them."""
         return {
             "cpu": self.cpu,
             "memory": self.memory_bytes,

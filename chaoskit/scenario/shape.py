@@ -5,8 +5,8 @@
               /             1 _| |__          __|            /      \\
           0  /                                |          0  /        \\
 
-A factor multiplies the rate of an open load or the users of a closed one. What the load then really did is
-counted elsewhere; nothing here is ever reported as an observation.
+A factor multiplies the rate of an open load or the users of a closed one. These are plans: the load generator counts
+the requests that it really made.
 """
 
 from __future__ import annotations

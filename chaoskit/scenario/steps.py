@@ -112,12 +112,12 @@ VERBS = {
 
 @dataclass(slots=True)
 class Steps:
-    """What was read: the steps by name in order, and the names of steps too broken to say more about."""
+    """The steps that were read, by name in order, and the names of those too broken to check further."""
 
     by_name: dict[str, Step] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
     incomplete: bool = False
-    """An unnamed step could not be read: nobody knows what it would have been called."""
+    """Whether an unnamed step could not be read: references to unknown steps may mean that one."""
 
     @property
     def injects(self) -> tuple[str, ...]:

@@ -249,7 +249,7 @@ def notifies(value: str) -> str:
 
 NOTIFIES = [
     (notifies("[r]"), notifies("r"), "s.yml:6: 'notifies' must be a list, found the text 'r' (write [critical-alerts])"),
-    (notifies("{r: never}"), notifies("[]"), "s.yml:6: 'notifies' is an empty list (for nobody write a mapping: {RECEIVER: never})"),
+    (notifies("{r: never}"), notifies("[]"), "s.yml:6: 'notifies' is an empty list (if a receiver must hear nothing, write {RECEIVER: never})"),
     (notifies("{r: never}"), notifies("{}"), "s.yml:6: 'notifies' is an empty mapping (name the receivers, or remove the key)"),
     (notifies("[r, q]"), notifies("[r, r]"), "s.yml:6: 'notifies' lists 'r' twice (keep one)"),
     (notifies("{r: promised}"), notifies("{r: promise}"),
