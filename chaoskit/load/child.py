@@ -55,14 +55,14 @@ _FIRST_COMMAND_S = 30.0
 _FLUSH_S = 5.0
 _BEAT_S = 0.1
 _QUIT_S = 1.0
-"""What listeners to Locust's last events have, after the drain."""
+"""Seconds that listeners to Locust's last events get after the drain."""
 _CUT_SHORT = 3
 """Exit code without totals."""
 
 
 class Mouth:
-    """Our standard output, for lines only. Whatever else prints, such as a locustfile, lands in the log. One greenlet
-    writes, and waits without blocking the others when the parent is slow to read."""
+    """Our standard output, for lines only. The prints of a locustfile go to the log instead. One greenlet writes, and
+    waits without blocking the others when the parent is slow to read."""
 
     def __init__(self) -> None:
         self._fd = os.dup(1)
@@ -75,7 +75,7 @@ class Mouth:
         self._lines.put(encode(line))
 
     def close(self) -> None:
-        """Let out what is still to be said, as long as somebody listens."""
+        """Writes the lines that are still queued, for at most `_FLUSH_S` seconds."""
         self._lines.put(b"")
         self._writer.join(timeout=_FLUSH_S)
 
@@ -86,8 +86,8 @@ class Mouth:
 
 
 class Ears:
-    """Our standard input, for commands only: one a line; None when it ends, and the parent with it. Whatever else
-    reads, such as an `input()` in a locustfile, finds nothing there."""
+    """Our standard input, for commands only: one a line; None when it ends, and the parent with it. An `input()` in a
+    locustfile reads from /dev/null instead."""
 
     def __init__(self) -> None:
         self._fd = os.dup(0)
@@ -141,7 +141,7 @@ class Load:
         test_stop.add_listener(lambda **_: self.end("the locustfile ended the load"))
 
     def run(self) -> None:
-        """Let it flow until somebody or something ends it, then await answers and tell the totals."""
+        """Lets it flow until a command, the locustfile or its limit ends it; then awaits answers, sends the totals."""
         self._mouth.say(LoadState(state="ready", t=clock(), detail=f"pid {os.getpid()}, locust {locust.__version__}"))
         ticking, beating = gevent.spawn(self._tick), gevent.spawn(self._beat)
         self._traffic.begin()
@@ -292,7 +292,7 @@ def _first(ears: Ears, mouth: Mouth) -> Start | None:
 
 
 def _traffic(at: Situation, together: Together | None) -> Traffic:
-    """What the spec asks for; raises BadInput when a locustfile cannot be used."""
+    """The traffic for this spec and this process's part in it; raises BadInput when a locustfile cannot be used."""
     if together is not None:
         return Master(at, together) if together.is_master else Worker(at, together)
     if at.spec.locustfile is not None:

@@ -159,13 +159,13 @@ class Counters:
         second.level += level
 
     def end_user(self, now_s: float, reason: str) -> None:
-        """A user ended though nobody asked it to."""
+        """Counts a user that ended by itself, for this reason."""
         reason = reason if reason in self.ended or len(self.ended) < _MOST_REASONS else OTHER
         for ended in (self.ended, self._second(now_s).ended):
             ended[reason] = ended.get(reason, 0) + 1
 
     def label(self, kind: object, name: object) -> str:
-        """By which name requests of a kind are counted, whatever their author took for a name."""
+        """The printable name under which requests of this kind and name are counted; never raises, of any type."""
         try:
             return self._labels[kind, name]
         except KeyError:

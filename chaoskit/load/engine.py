@@ -1,9 +1,9 @@
 """The parent's side of the load: start it, hear it, change it, stop it, and notice when it dies by itself.
 
 Locust never runs in this process. One child per `processes` of the spec, each with its own share, and for a
-locustfile in several of them one more, Locust's master, which shares out the users. What they report is joined second
-by second, so the listener hears one load. No port is opened: commands and counts go through pipes, what master and
-workers say through a socket in a folder of this load's own.
+locustfile in several of them one more, Locust's master, which shares out the users. Their reports are joined second
+by second, so the listener hears one load. No port is opened: commands and counts go through pipes, messages between
+master and workers through a socket in a folder of this load's own.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class LoadChild:
     def __init__(self, spec: LoadSpec, processes: Processes, meeting: str, on_event: Callable[[Report], None]) -> None:
         self.spec = spec
         self.first_window = threading.Event()
-        """Set once a window told of a finished request: load flows, whatever its outcome."""
+        """Set once a window counts a finished request, failed ones too: load flows."""
         self._processes = processes
         self._children = children = processes.children
         self._meeting = meeting
@@ -240,7 +240,7 @@ class LoadChild:
             except msgspec.DecodeError as error:
                 self._fail(f"{child.name} said what is no report: {error}")
             except Exception as error:  # the listener's own; unheard load must not pass for quiet load
-                self._fail(f"whoever listens to the load failed: {error!r}")
+                self._fail(f"the run failed to take a report of the load (a bug of ours): {error!r}")
         child.wait(_LAST_LINES_S)
         self._gone(shard, child)
 
@@ -300,7 +300,7 @@ class LoadChild:
                 self._fail(f"{ended}; the end of {child.log.name}:\n{child.tail()}")
 
     def _fail(self, why: str) -> None:
-        """Once: whatever else dies in its wake is not news."""
+        """Reports the load down and stops all children; only the first call counts, later deaths follow from it."""
         with self._news:
             if not self._down:
                 self._down = why

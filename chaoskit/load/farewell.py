@@ -1,9 +1,9 @@
-"""How users go: at the end all of them, at a lower level some; nobody in the middle of a request.
+"""How users go: at the end all of them, at a lower level some; no user in the middle of a request.
 
 A user that waits is ended as Locust does it. One that runs finishes the request it is in; where its task begins
 another, it is ended there, once, by GreenletExit raised in its own greenlet, and one that begins none, at half of the
-drain. What its `finally:`, its `__exit__` and on_stop then ask for passes, up to LAST_REQUESTS, and so does what
-listeners to test_stopping and test_stop ask for. When the drain is over the rest is cut, and told.
+drain. Requests of its `finally:`, its `__exit__` and on_stop then pass, up to LAST_REQUESTS, and so do those of
+listeners to test_stopping and test_stop. When the drain is over the rest is cut, and told.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LAST_OF_LISTENERS = 1000
 """Requests of all listeners to test_stopping and test_stop together."""
 _LOOK_S = 0.05
 _LEAST_S = 1.0
-"""What code that makes no requests has after the drain: users that are cut, then the listeners."""
+"""Seconds that code without requests gets after the drain: first users that are cut, then the listeners."""
 _MOST_TOLD = 10
 _RAISED = 2
 """So often GreenletExit is raised in a greenlet: at its end, and when it has used up its requests."""
@@ -52,7 +52,7 @@ class _Last:
 
 
 class Farewell:
-    """Sees the users of one runner off. Its `begins` is asked before each request of theirs once anybody must go."""
+    """Ends the users of one runner. Its `begins` is asked before each request of theirs once one of them must go."""
 
     def __init__(self, runner: Any, at: Situation) -> None:
         self._runner = runner
@@ -75,7 +75,7 @@ class Farewell:
 
     def end(self) -> list[str]:
         """Locust's end of the whole load, at most as long as the situation's drain, which may shrink meanwhile. The
-        gate is shut. Gives a sentence for whatever had to be cut."""
+        gate is shut. Gives a sentence for each part that had to be cut; empty where none had."""
         ending = gevent.spawn(self._runner.quit)
         self._enders.append(ending)
         while not ending.ready():

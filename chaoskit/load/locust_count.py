@@ -1,8 +1,8 @@
-"""Locust's own count of requests, whole however often its statistics are emptied, and whatever they cannot take.
+"""Locust's own count of requests, whole even where its statistics are emptied or cannot take a value.
 
 A locustfile may call `stats.reset_all()` after its warm-up, Locust does it itself where it is told to, and forgets in
-`test_start` what was asked for earlier. What such a call throws away is added up here; so is an event with a value at
-which Locust's own listener raises.
+`test_start` what was asked for earlier. The counts that such a call throws away are added up here; so is an event with
+a value at which Locust's own listener raises.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class LocustCount:
         handlers.insert(0, counting)
 
     def _leave_out(self, name: str, one: tuple[int, int]) -> None:
-        """What a locustfile writes into the statistics by itself is no event, so it is named and not compared."""
+        """Names, and does not compare, entries that a locustfile itself writes into the statistics without an event."""
         log = getattr(self._stats, name)
 
         @functools.wraps(log)

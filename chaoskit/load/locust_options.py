@@ -1,7 +1,7 @@
-"""What Locust's command line would say, said by the profile: options of the locustfile's own, tags, classes, numbers.
+"""Locust's command line, made of the profile's `load`: options of the locustfile's own, tags, classes, numbers.
 
-Whatever is wrong is found before the target is there: a value that is missing, a class without a task, a name that the
-file does not know. Raises BadInput with all of one kind.
+Mistakes are found before the target starts: a value that is missing, a class without a task, a name that the file does
+not know. Raises BadInput with all of one kind.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SAID_BY = {
     "num_users": "users: 20", "spawn_rate": "spawn_rate: 2/s", "tags": "tags: [read]", "processes": "processes: 2",
     "exclude_tags": "exclude_tags: [slow]", "user_classes": "classes: [Reader]", "stop_timeout": "drain: 10s",
 }  # fmt: skip
-"""What of Locust's own options the load says, and how."""
+"""Locust's own options that keys of `load` replace, with the key to write."""
 _LONGEST_S = 7200
 _MOST_STAGES = 20
 
@@ -166,7 +166,7 @@ def _text(value: Any) -> str:
 
 
 def _lacking(message: str, own: Mapping[str, Any], place: Place) -> Iterator[Problem]:
-    """What argparse says, one problem for each option that is missing."""
+    """A problem for each option that argparse misses; one with its message where it complains of something else."""
     _, colon, names = message.partition("arguments are required: ")
     if not colon:
         yield Problem(place, f"does not take its options: {message}", "see load: {options: …}")

@@ -1,4 +1,4 @@
-"""What parent and child say to each other: one JSON object a line, commands down, counts up.
+"""The messages between parent and child: one JSON object a line, commands down, counts up.
 
 Every request that was due is in exactly one of four places, in every window and in the totals:
 
@@ -68,7 +68,7 @@ class Stop(Line, frozen=True, tag="stop"):
     """Nothing new from now on; await answers, count, say goodbye. May be said again, to hurry."""
 
     hurried: bool = False
-    """With no more than the usual drain, whatever the spec says."""
+    """With no more than the usual drain, even where the spec allows a longer one."""
 
 
 class ByName(msgspec.Struct, array_like=True):
@@ -201,7 +201,7 @@ def _around(spans: list[events.Interval]) -> events.Interval:
 
 
 def joined(parts: list[LoadWindow] | list[LoadTotals], *summed: str) -> dict[str, Any]:
-    """What windows and totals of several processes have in common, as keyword arguments."""
+    """The fields of several processes' windows or totals joined into one, as keyword arguments; `summed` are added."""
     latency = merge(p.latency for p in parts)
     # A master that makes no requests has time enough.
     making = [p.late for p in parts if p.started or p.in_flight] or [p.late for p in parts]

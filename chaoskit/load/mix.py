@@ -80,8 +80,8 @@ def render_json(value: Any, n: int) -> Any:
 
 
 class Arrivals:
-    """The instants at which requests are due, whatever became of earlier ones. Arrivals are where the integral of the
-    rate passes whole numbers: evenly spaced at a constant rate, without a gap or a burst where the rate changes. Only
+    """The instants at which requests are due, answered or not. Arrivals are where the integral of the rate passes
+    whole numbers: evenly spaced at a constant rate, without a gap or a burst where the rate changes. Only
     ever asked about the near future, so that a change takes effect at once."""
 
     def __init__(self, rate: Callable[[float], float], start_s: float, phase: float = 0.0) -> None:

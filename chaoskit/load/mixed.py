@@ -1,7 +1,7 @@
 """Requests of a mix: by users who await their answers (closed), or at their appointed times (open).
 
 In the closed model each user awaits the answer, thinks for a while, and goes on. Users are resized one by one as the
-shape asks, without Locust's ramps, which block while they last and skip stages. What is done for each request is little
+shape asks, without Locust's ramps, which block while they last and skip stages. The work for each request is little
 more than in a locustfile, so that it costs no more: a request is due when it is sent, so Locust's own latency is the
 right one, and one greenlet ends the overdue ones of all users.
 
@@ -41,7 +41,7 @@ def _user_class(at: Situation, name: str, **attributes: Any) -> type[Any]:
 
 
 def _sent(request: RequestSpec, ticket: Ticket, n: int) -> dict[str, Any]:
-    """What a client's `request` is given for the nth one."""
+    """The keyword arguments of a client's `request` for the nth one: name, ticket, headers and body."""
     more: dict[str, Any] = {"name": ticket.name, TICKET: ticket}
     if request.headers:
         more["headers"] = dict(request.headers)
@@ -128,7 +128,7 @@ class ClosedUsers(Traffic):
 
 
 def _time_out(greenlet: Any, ticket: Ticket) -> None:
-    """Runs between greenlets, where nobody can finish the request meanwhile."""
+    """Times the request out if it is still open. Runs between greenlets, so that it cannot finish meanwhile."""
     if greenlet.args and greenlet.args[0].asking is ticket:
         greenlet.throw(gevent.Timeout())
 

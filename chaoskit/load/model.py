@@ -1,4 +1,4 @@
-"""What load to put on a target: the one description that parent and child share, as data that JSON can carry.
+"""`LoadSpec`, the load to put on a target: the one description that parent and child share, as data for JSON.
 
 Two models. *Open*: `rate` requests are due every real second, whether or not earlier ones were answered, and a
 latency counts from the instant at which its request was due. *Closed*: `users` each wait for their answer before they
@@ -30,7 +30,7 @@ _ABOVE_ZERO = (
 _CHANGING = frozenset(
     {"rate", "users", "mix", "requests", "shape", "think_s", "max_in_flight", "drain_s", "limit_s", "limit_requests"}
 )
-"""What may be another while the load flows."""
+"""The fields that may change while the load flows."""
 _Wrong = tuple[object, str, str]
 """Whether something is wrong, what that is, and what to do."""
 
@@ -59,7 +59,7 @@ class LoadSpec:
     mix: Mapping[str, int] = field(default_factory=dict)
     """Names and whole weights; dosed exactly, in a fixed order."""
     requests: Mapping[str, RequestSpec] = field(default_factory=dict)
-    """What each name of the mix does on the target."""
+    """The request that each name of the mix makes."""
     locustfile: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     """Of the locustfile's own command line."""

@@ -1,6 +1,6 @@
-"""A locustfile of somebody's own: its user classes, tasks and hooks as they are, counted the same way as ours.
+"""A given locustfile: its user classes, tasks and hooks as they are, counted the same way as ours.
 
-What is changed about it: clients that would wait a minute or for ever get the time-outs of the spec.
+One thing is changed about it: clients that would wait a minute or for ever get the time-outs of the spec.
 
 In several processes Locust's own master and workers share out the users and nothing else. Their messages go through a
 socket in a folder of this load alone, so no port is opened. Counts, windows, ends and deaths go through our pipes; so
@@ -44,7 +44,7 @@ _TIME_OUTS = ("HEARTBEAT_LIVENESS", "MASTER_HEARTBEAT_TIMEOUT", "CONNECT_TIMEOUT
 
 
 def problems_of(spec: LoadSpec) -> list[Problem]:
-    """What keeps a locustfile from being this load; it is run for it, if it was not."""
+    """The problems that keep a locustfile from being this load; empty where it can be. Runs it, if it was not."""
     path = str(spec.locustfile)
     raised: list[BaseException] = []
     forget = watch_exceptions(raised.append)
@@ -100,7 +100,7 @@ def _not_imported(error: BaseException, path: str) -> Problem:
 
 
 class OwnUsers(Traffic):
-    """The user classes of somebody's locustfile, in the numbers asked for, weighted as they say."""
+    """The user classes of a locustfile, in the numbers asked for, weighted as they say."""
 
     def __init__(self, at: Situation, runner: type[Any] = LocalRunner, **said: Any) -> None:
         """`said`: options of Locust's own by which its command tells a process what it is."""
@@ -143,7 +143,7 @@ class OwnUsers(Traffic):
 
 
 class MasterRunner(runners.MasterRunner):
-    """Locust's, under its name. What it would say to end a worker is said by our pipes."""
+    """Locust's, under its name. Orders to end a worker go through our pipes instead of Locust's messages."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.done: set[str] = set()
@@ -164,7 +164,7 @@ class MasterRunner(runners.MasterRunner):
 
 
 class WorkerRunner(runners.WorkerRunner):
-    """Locust's, under its name. Jobs come in order, whatever time the master's clock said they were sent."""
+    """Locust's, under its name. Takes jobs in the order of arrival and ignores the master's time stamps."""
 
     last_received_spawn_timestamp = property(lambda self: -math.inf, lambda self, sent_at: None)
 

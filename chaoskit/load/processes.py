@@ -1,8 +1,8 @@
 """The processes of a load, which may be started long before it: each imports the locustfile once, and stays for it.
 
-So what is wrong with a file is known before a run starts anything, and its top level runs no second time. What they
-print, as a locustfile does with each answer, goes to a pipe; one thread of ours reads it into a file that never grows
-beyond a bound, with its beginning and its end.
+So mistakes in a file are known before a run starts anything, and its top level runs no second time. Their prints (a
+locustfile may print each answer) go to a pipe; one thread of ours reads it into a file that never grows beyond a bound,
+with its beginning and its end.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _BEGINNING = 0.4
 _END = 0.3
 """The share that is left of the rest whenever the bound is reached."""
 _BLOCK = 1 << 20
-"""What is read at once, and what may be printed before it is read."""
+"""Bytes that are read at once, and that may be printed before they are read."""
 _LAST_S = 1.0
 
 
@@ -154,8 +154,8 @@ class Processes:
             self.output.started()
 
     def log_to(self, log: Path) -> str:
-        """What they printed and will print goes there. Gives a folder beside it for their own sockets, where they have
-        a master; else nothing."""
+        """Moves their past and future output there. Gives a folder beside it for their own sockets, where they have
+        a master; else the empty text."""
         self.output.move_to(log)
         for child in self.children:
             child.log = log
@@ -166,7 +166,7 @@ class Processes:
         return self._meeting.name
 
     def look_at(self, spec: LoadSpec, timeout_s: float = _IMPORT_S) -> list[Problem]:
-        """What keeps its locustfile from being this load, with its line where there is one; empty when nothing does.
+        """The problems that keep the locustfile from being this load, with their lines; empty where it can be.
         Each process runs the file's top level for it. Bounded by `timeout_s` real seconds. A problem ends them all."""
         path = str(spec.locustfile)
         for child in self.children:

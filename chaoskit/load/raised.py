@@ -3,8 +3,8 @@
 Locust logs them, each where it happens, and goes on. Here they are heard once each, with their place, so that a run
 can tell of them.
 
-Users that end though nobody asked them to are heard of likewise: they stop themselves, their on_start raises, they
-cannot even be made. Locust starts no other in their place, so the load that was asked for is gone with them.
+Users that end by themselves are counted likewise: they raise StopUser, their on_start raises, they cannot even be
+made. Locust starts no other in their place, so their part of the load is gone with them.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def watch_exceptions(note: Callable[[BaseException], None]) -> Callable[[], None
 
 
 def watch_exits(ended: Callable[[BaseException], None]) -> None:
-    """From now on a sys.exit of theirs, in whatever greenlet, ends no process: `ended` hears it."""
+    """From now on a sys.exit of the locustfile's, in any greenlet, ends no process but calls `ended`."""
     hub = gevent.get_hub()
     handle = hub.handle_error
 
@@ -148,7 +148,7 @@ def exit_code_of(asked: object) -> int:
 
 
 def reason_of(error: BaseException) -> str:
-    """The exception in a line, with the place in the file of whoever wrote it, or else their class; bounded."""
+    """The exception in a line, with its place in the locustfile, or else their class, or else ours; bounded."""
     where = where_of(error) or _class_of(error) or _place(traceback.extract_tb(error.__traceback__)[-1:])
     return plain(f"{type(error).__name__}: {error}") + (f" ({where})" if where else "")
 

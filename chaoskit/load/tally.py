@@ -30,7 +30,7 @@ class Tally:
         self._parts: list[LoadTotals | None] = [None] * shards
         self._in_flight = [0] * shards
         self._whole: LoadWindow | None = None
-        """What all windows told, as one."""
+        """All windows so far, joined into one."""
 
     def window(self, shard: int, window: LoadWindow) -> list[LoadWindow]:
         """Take one process's window; gives the joined windows that are complete now."""
@@ -55,7 +55,7 @@ class Tally:
         return windows, self.totals
 
     def bore(self, shard: int) -> str:
-        """What hangs on one of several processes, as a clause with its commas; empty where there is one only."""
+        """The share of one of several processes, as a clause with its commas; empty where there is one only."""
         users = sum(self._users)
         if len(self._parts) == 1:
             return ""
@@ -87,7 +87,7 @@ class Tally:
         )
 
     def without_totals(self, why: str) -> LoadTotals:
-        """What the windows told, for a load that did not end by itself: not reconciled, for this reason."""
+        """Totals made of the windows, for a load that did not end by itself: not reconciled, for the reason `why`."""
         whole = self._whole or LoadWindow(second=(0.0, 0.0))
         told = joined([whole]) | {"in_flight": sum(self._in_flight), "late": 0.0, "cpu_s": round(whole.cpu_s, 4)}
         told |= {"cut": 0, "locust_requests": 0, "locust_failures": 0, "reconciled": False, "detail": why}

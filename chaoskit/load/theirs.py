@@ -15,7 +15,7 @@ _PYTHONS = sysconfig.get_paths()["stdlib"] + os.sep
 
 
 def theirs(file: str) -> bool:
-    """Whether this file was written by whoever wrote the locustfile."""
+    """Whether this file is the locustfile's author's: not installed, not Python's own, not ours."""
     # Compiled code has no absolute path.
     return file.startswith(os.sep) and not installed(file) and not file.startswith(_PYTHONS)
 

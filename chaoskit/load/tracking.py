@@ -2,10 +2,10 @@
 
 Both sessions' `request` is wrapped and issues a ticket, which Locust's `request` event strikes off. The two are
 matched by the greenlet, which is inside `request` when the event fires, or else by the response, which is reported
-later (`catch_response`): nothing of ours is seen by anybody's listeners. A response that is thrown away unreported is
+later (`catch_response`): the locustfile's listeners see nothing of ours. A response that is thrown away unreported is
 an answer all the same. Other clients fire the event themselves and are counted as untracked.
 
-What runs for each request is written out where calls would be neater: its code is cold whenever a greenlet wakes up,
+The code that runs for each request is written out where calls would be neater: it is cold whenever a greenlet wakes up,
 so each call more costs a request a microsecond or so.
 
 The author of such an event writes anything into it. A failure counts by its own text; what the HTTP clients themselves
@@ -45,7 +45,7 @@ _EPOCH = time.time() - time.perf_counter()
 
 
 def clock() -> float:
-    """Seconds that read like the epoch, and never jump when somebody sets the machine's clock."""
+    """Seconds since the epoch that never jump: setting the machine's clock does not move them."""
     return _EPOCH + time.perf_counter()
 
 
@@ -65,7 +65,7 @@ class Gate:
         self.leaving = False
         """Some users must go, while the others stay."""
         self.begins: Callable[[Any], None] = lambda user: None
-        """Asked, once anybody must go, before a request of this user (or of none); does not return when it may not."""
+        """Called before a request of this user (or of none) once users must go; returns only where it may begin."""
         self.inside: dict[Any, Ticket] = {}
         """The innermost open request of each greenlet that is in one."""
 
@@ -202,7 +202,7 @@ _KINDS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
 )
 _CLIENTS = ("requests", "urllib3", "geventhttpclient", "gevent", "http", "socket", "ssl", "locust")
 _SYSTEMS_OWN = ("", "timed out")
-"""What a time-out of the operating system's says; any other text is somebody's own."""
+"""The texts of a time-out of the operating system's; any other text is the locustfile's."""
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
 _MOST_WITHIN = 12
 
@@ -218,10 +218,10 @@ def latency_of(value: object) -> tuple[float | None, str]:
 
 
 def failure_of(exception: object) -> str | None:
-    """What an event's `exception` counts as; None where it is empty, which Locust takes for a success."""
+    """The words under which an event's `exception` is counted; None where it is empty, which Locust calls a success."""
     try:
         failed = bool(exception)
-    except Exception:  # a __bool__ of somebody's own
+    except Exception:  # a __bool__ of the locustfile's own
         failed = True
     return kind_of(exception) if failed else None
 

@@ -1,7 +1,7 @@
-"""What the three ways to make requests share: open arrivals, our closed users, and a locustfile's own users.
+"""The common part of the three ways to make requests: open arrivals, our closed users, a locustfile's own users.
 
 Each ends in two steps: the gate is shut, so that nothing new begins, then answers are awaited, for as long as the drain
-lasts. What is still open after that is cut off, and counted.
+lasts. Requests that are still open after that are cut off, and counted.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MOST_KEPT = 10
 
 @dataclass(slots=True)
 class Situation:
-    """What the parts of one process share; `spec` is this process's share and is replaced by a change."""
+    """The state that the parts of one process have in common; `spec` is its share of the load; a change replaces it."""
 
     spec: LoadSpec
     counters: Counters
@@ -57,7 +57,7 @@ class Situation:
 
     @property
     def left_s(self) -> float:
-        """What is left of the drain; infinite until the end begins."""
+        """Seconds that are left of the drain; infinite until the end begins."""
         return math.inf if self.ends_since_s is None else self.ends_since_s + self.drain_s - clock()
 
     def begin_drain(self, *, hurried: bool = False) -> None:
