@@ -30,7 +30,7 @@ _END_S = 10.0
 
 
 class Told(msgspec.Struct, frozen=True):
-    """What the console beside a run is told of it; in a file, since arguments can be read by anybody."""
+    """The console's orders, beside a run; in a file, since every user of the machine can read a process's arguments."""
 
     token: str
     port: int

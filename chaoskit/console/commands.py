@@ -53,7 +53,7 @@ class Drill:
     owner: Owner | None = None
     log: Path | None = None
     asked: Mapping[str, str] | None = None
-    """What was asked for, to begin the same again."""
+    """The form's fields as they were given, to begin the same drill again."""
     folder: Path | None = None
     """Where its history is, once it is known."""
     stopping: bool = False

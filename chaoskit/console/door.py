@@ -38,7 +38,7 @@ _REPLACED = {name for name, _ in _HEADERS} | {b"content-security-policy", b"serv
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What a request gets that may not come in."""
+    """The answer to a request that is refused: its status and the reason."""
 
     status: HTTPStatus
     why: str
@@ -58,7 +58,7 @@ class Key:
 
     @property
     def command(self) -> str:
-        """What commands bear: it stands in our pages, so it is not the token itself."""
+        """The secret that commands must carry: it stands in our pages, so it is not the token itself."""
         return hmac.new(self.token.encode(), b"commands", hashlib.sha256).hexdigest()
 
     @property
@@ -122,7 +122,7 @@ def int_or(text: str, otherwise: int) -> int:
 
 
 def policy(nonce: str) -> str:
-    """What a page of ours may load and run: nothing of elsewhere, no script but those with the nonce."""
+    """The Content-Security-Policy of our pages: nothing of other origins, no script but those with the nonce."""
     return (
         f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
         "font-src data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -203,7 +203,7 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
 
 
 def _guarding(send: Send, nonce: str) -> Send:
-    """Every answer says what may be done with it; whatever allows other pages more is dropped."""
+    """Adds the security headers to every answer and drops those that would allow other origins more (CORS)."""
 
     async def guarded(message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -64,7 +64,7 @@ def _judged(folder: Path, _changed: int) -> tuple[str, str, str, int | None]:
 
 
 def file(out: Path, path: str) -> tuple[bytes, str]:
-    """A file of a run's folder and its media type; raises BadInput for whatever is none of a run's results."""
+    """A file of a run's folder and its media type; raises BadInput for a file that is no result of a run."""
     name, _, wanted = path.rpartition("/")
     kind = _KINDS.get(wanted) or ("text/csv; charset=utf-8" if _TABLE.fullmatch(wanted) else "")
     if not kind:

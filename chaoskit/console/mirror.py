@@ -1,7 +1,7 @@
 """Locust's own web UI over a run's history: all of its pages, none of its powers.
 
 An Environment without users is fed from `events.jsonl`, so charts, tables, failures, exceptions, downloads and the
-report are Locust's own and show the load of the drill, whatever number of processes bore it. The load is a child of
+report are Locust's own and show the load of the drill, of all its processes together. The load is a child of
 the run and knows nothing of this. START and STOP never come here: the console takes them for itself. RESET empties
 the tables of this page, and of nothing else.
 
@@ -46,7 +46,7 @@ LOOK_S = 0.5
 CONTROLS = ("locust.swarm", "locust.stop", "locust.update_user")
 """Views of Locust that would begin or change a load here; they are taken away."""
 STATISTICS = "locust.request_stats"
-COLUMNS = (("name", "What"), ("kind", "Kind"), ("state", "State"), ("next", "What is next"))
+COLUMNS = (("name", "What"), ("kind", "Kind"), ("state", "State"), ("next", "Next"))
 _MOST_POINTS = 2000
 
 
@@ -92,7 +92,7 @@ class Entry(stats.StatsEntry):
 
 
 class Shown(LocalRunner):
-    """What stands for a runner: it says how many users the load has, and runs nothing."""
+    """A runner that runs nothing and only says how many users the load has."""
 
     users = 0
 
@@ -177,7 +177,7 @@ class Account:
 
 
 class Followed:
-    """What the console says is to be shown, and the run that it is."""
+    """The run that the console wants shown, read from the file in which the console names it."""
 
     def __init__(self, folder: Path, account: Account) -> None:
         self._file = folder / FOLLOWED
@@ -232,9 +232,9 @@ class Followed:
 
 
 def fields(followed: Followed, parser: Any) -> None:
-    """What a drill is asked for, as further fields of Locust's form."""
+    """Adds the settings of a drill to Locust's form."""
     names = followed.scenarios
-    parser.add_argument("--scenario", choices=names, default=names[0], include_in_web_ui=True, help="What is to break")
+    parser.add_argument("--scenario", choices=names, default=names[0], include_in_web_ui=True, help="The fault to play")
     parser.add_argument("--rate", default="", include_in_web_ui=True, help="Requests a second, such as 25/s")
     parser.add_argument("--scale", default="", include_in_web_ui=True, help="Virtual seconds in a real one")
 

@@ -1,7 +1,7 @@
 """The console's pages as HTML fragments, made here from a run's history: the browser only puts them in their place.
 
-A running drill's page is a set of fragments by key; the whole page and the stream are made of the same ones. Whatever
-came from outside passes the report's own gates: control characters are made visible, and the templates escape.
+A running drill's page is a set of fragments by key; the whole page and the stream are made of the same ones. Texts
+from outside pass the report's own gates: control characters are made visible, and the templates escape.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ _MOST = 60
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What every page has: the console's own state."""
+    """The console's own state, which every page has."""
 
     token: str
-    """What commands bear."""
+    """The secret that commands must carry."""
     may_start: bool
     """Whether drills are begun here; beside a run of the terminal they are not."""
     ending: bool = False
@@ -162,7 +162,7 @@ def _head(live: Live | None, now: float) -> dict[str, Any]:
 
 
 def _banner(watched: Watched | None, drill: Drill, state: str, now: float) -> dict[str, Any]:
-    """What is above everything: the verdict, a refusal, what is not healed, who is blind."""
+    """The banner above everything: verdict, refusal, faults that are not healed, observers that are silent."""
     blind: list[str] = []
     if watched is not None and watched.live is not None and state in ("running", "healing"):
         fold = watched.live.progress.fold
@@ -203,7 +203,7 @@ def _faults(live: Live | None, now: float) -> list[dict[str, Any]]:
 
 
 def _alerts(live: Live | None, now: float) -> list[dict[str, Any]]:
-    """Each expected instance: its state, and what is awaited next, by whom, for how long."""
+    """Each expected instance: its state, and which hop is awaited next, at which receiver, for how long."""
     if live is None:
         return []
     found = []
@@ -275,7 +275,7 @@ def preview(plan: Plan) -> dict[str, Any]:
 
 
 def bands(live: Live | None, now: float) -> list[dict[str, Any]]:
-    """What Locust's charts show behind their lines: faults in force and alerts firing, from when to when (epoch, s)."""
+    """The bands behind the lines of Locust's charts: faults in force and alerts firing, begin to end (epoch, s)."""
     if live is None:
         return []
     fold = live.progress.fold

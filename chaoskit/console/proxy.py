@@ -120,7 +120,7 @@ class _Unix(http.client.HTTPConnection):
 
 def _with_nonce(content: bytes, nonce: str, *, bands: bool) -> bytes:
     """Locust's page with our leave for its own scripts: those that stand in its template, which come before and right
-    behind the one element of its body. What it tells of the run is JSON in which no `<` is left."""
+    behind the one element of its body. The run's own texts in it are JSON in which no `<` is left."""
     leave = b'<script nonce="' + nonce.encode() + b'"'
     found = _PAGES.sub(leave, content)
     own = (Path(__file__).with_name("templates") / "bands.js").read_bytes() if bands else b""

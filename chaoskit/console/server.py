@@ -1,7 +1,7 @@
 """The console's server: it owns the port, and puts door, pages, stream, commands and mirror together.
 
 It listens on loopback alone. Its life is that of the command that serves it; beside a run of a terminal it is a
-process of its own that the kernel ends with that run, whatever ends it.
+process of its own that the kernel ends with that run, even where the run is killed.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _FORM = re.compile(r"[\w ./@:+-]{0,200}")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a console is about."""
+    """The settings of a console: its token, port, folders, and the run that it belongs to."""
 
     token: str
     port: int
@@ -119,10 +119,10 @@ class Console:
         self.mirror = Mirror(settings.scratch)
         self.over = asyncio.Event()
         self.missing: list[dict[str, str]] = []
-        """What `chaoskit doctor` misses on this machine."""
+        """The programs that `chaoskit doctor` misses on this machine."""
 
     def app(self) -> Door:
-        """What answers requests, behind the door."""
+        """The ASGI application: all routes, behind the door."""
         get, post = ["GET"], ["POST"]
         routes = [
             Route(ENTER, self._enter, methods=get),
@@ -345,7 +345,7 @@ class Console:
         return await asyncio.to_thread(self.mirror.answer, request.method, path, request.url.query, request.state.nonce)
 
     def _locust_command(self, path: str, form: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """What Locust's buttons mean here; None for what the mirror answers itself, which touches its own page only."""
+        """Obeys Locust's buttons: the answer to START and STOP; None for RESET, which the mirror answers itself."""
         drill = self.desk.drill
         if path == "stop":
             if drill is not None:
@@ -381,7 +381,7 @@ def _words(error: Exception) -> str:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's, but whoever serves decides what a signal means: its own way raises it again and skips what follows."""
+    """uvicorn's, but signals are left to `serve`: uvicorn itself would raise them again and skip the drill's end."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -391,14 +391,14 @@ class _Server(uvicorn.Server):
 def serve(settings: Settings, sockets: Sequence[socket.socket]) -> ExitCode:
     """Serves until SIGINT, SIGTERM or SIGHUP; a drill that it began is ended in order first, and its end awaited.
 
-    A second signal does not wait. What comes back is how that drill ended where it was not healed, else PASS.
+    A second signal does not wait. Returns the drill's exit code where it was not healed, else PASS.
     """
     logging.getLogger("uvicorn").addHandler(logging.FileHandler(settings.scratch / "console.log"))
     return asyncio.run(_serve(settings, sockets))
 
 
 def server_of(console: Console) -> uvicorn.Server:
-    """What speaks HTTP for a console; nothing that it logs holds a request's path, in which the token may be."""
+    """The HTTP server of a console; it logs no request's path, since the token may be in it."""
     config = uvicorn.Config(
         console.app(), access_log=False, log_config=None, log_level="error", lifespan="off", ws="none",
         server_header=False, proxy_headers=False, limit_concurrency=64, timeout_keep_alive=30,

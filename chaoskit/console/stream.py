@@ -35,7 +35,7 @@ _JOURNAL = "events.jsonl"
 
 
 class Tail:
-    """A history that is still written. What it says is believed line by line, up to the first that is damaged."""
+    """A history that is still written. Reads it line by line, up to the first line that is damaged."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -177,7 +177,7 @@ class Pictures:
         return self._listeners >= MOST_STREAMS
 
     async def run(self, pause: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
-        """Draws for as long as it is awaited; while nobody listens, it only looks."""
+        """Draws for as long as it is awaited; while no browser listens, it only reads the history."""
         while True:
             begun = self._thread_time()
             self._look()

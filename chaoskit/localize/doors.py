@@ -1,14 +1,14 @@
 """Doors: the loopback addresses behind which every notification of a run ends.
 
-One door for each integration of each receiver, so that whoever knocks is known by the address alone, whatever
-the message says: a mail comes to a port of its own, an HTTP request to a path of its own on one shared port.
+One door for each integration of each receiver, so that the address alone tells which integration sent a message:
+a mail comes to a port of its own, an HTTP request to a path of its own on one shared port.
 
     critical-alerts  email 0    -> smtp 127.0.0.1:21025
                      webhook 0  -> http 127.0.0.1:21080/door/1/alerts/critical
     worker-alerts    slack 0    -> http 127.0.0.1:21080/door/2
 
-Every process of the machine can knock, and Alertmanager shows addresses to all of them. So each door has a word of
-its own, random, which its integration carries where Alertmanager shows no one what stands there.
+Every process of the machine can connect, and Alertmanager shows addresses to all of them. So each door has a random
+word of its own, which its integration carries in a field that Alertmanager keeps secret.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ class Door:
     send_resolved: bool
     speaks: str
     word: str = field(default="", repr=False)
-    """What its messages bear; empty where this kind of integration can carry none."""
+    """The secret that its messages must carry; empty where this kind of integration can carry none."""
 
     @property
     def address(self) -> str:
-        """What the configuration says: `127.0.0.1:PORT` for a mail door, a URL for an HTTP door."""
+        """Its address in the configuration: `127.0.0.1:PORT` for a mail door, a URL for an HTTP door."""
         return f"{LOOPBACK}:{self.port}" if self.kind == "smtp" else f"http://{LOOPBACK}:{self.port}{self.path}"
 
     def is_notice(self, method: str, path: str) -> bool:
@@ -94,7 +94,7 @@ _SNS_SUCCESS = Reply(
 
 
 def reply_to(speaks: str) -> Reply:
-    """What a sink answers to a client of that kind so that it is content and does not send again."""
+    """The answer of a sink that a client of that kind takes for success, so that it does not send again."""
     return _SNS_SUCCESS if speaks == "sns" else _JSON_SUCCESS
 
 

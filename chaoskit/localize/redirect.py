@@ -1,4 +1,4 @@
-"""No notification leaves loopback, whatever configuration is given: every integration is led to a door.
+"""No notification leaves loopback, with any configuration: every integration is led to a door.
 
 The configuration is not searched for what must go: it is built anew from what is known to be harmless. Of the
 file as a whole, that is the routing tree, the inhibition rules and the templates; of an integration, the settings
@@ -64,9 +64,9 @@ def redirect(
 ) -> Redirected:
     """The parsed alertmanager.yml with every notification led to a door of `doors`.
 
-    `folder` is where the file lies: template globs are relative to it. What is `too_new` for the program that is to
-    read it is left out and named; an integration that cannot do without becomes a webhook. The original is left as it
-    is; its structure has been checked when it was read (`config_alertmanager`).
+    `folder` is where the file lies: template globs are relative to it. Settings that are `too_new` for the program that
+    is to read it are left out and named; an integration that cannot do without becomes a webhook. The original is left
+    as it is; its structure has been checked when it was read (`config_alertmanager`).
     """
     replaced = [
         f"{key}: not known, so left out"

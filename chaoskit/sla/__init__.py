@@ -3,6 +3,6 @@
     targets.yml -> targets ----.                        sla.db (evidence: slices of five minutes)
     Prometheus  -> source, counters, uptime -> record ---> store --> compute (windows, arithmetic) --> report
 
-What is stored is evidence, never a percentage: seconds up, down and unknown, events good and all. A month, another
+The store holds evidence, never a percentage: seconds up, down and unknown, events good and all. A month, another
 zone, a window that was planned, a changed target are then sums over slices, long after Prometheus forgot its samples.
 """

@@ -15,7 +15,7 @@ from chaoskit.sla.targets import Level, Targets, matches
 _LITERAL = re.compile(r"[\w\-:/. ]+")
 _FAILED = "error"
 EACH = 1000.0
-"""What a scrape interval adds to a counter."""
+"""The increase of a made-up counter in one scrape interval."""
 
 
 def watched(targets: Targets) -> list[Watched]:

@@ -21,7 +21,7 @@ from chaoskit.sla.windows import months_of
 from chaoskit.units import format_duration
 
 AVERAGE_MONTH_S = Fraction(365 * DAY_S, 12)
-"""What a promise of 43.8 minutes a month at 99.9 % was computed with."""
+"""Seconds of an average month, by which 99.9 % are 43.8 minutes a month."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,16 +87,16 @@ def _cost(watch: Watch, bad: float, first: Heard, repair_s: float, source: str) 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a drill may cost one level at most: seconds in which everything may be bad, and of which budget."""
+    """The most that a drill may cost one level: seconds in which all may be bad, and their share of the budget."""
 
     level: str
     lasts_s: float
     share: float
     left: float | None
-    """What is left of the running month's budget; None where nothing was recorded of it."""
+    """The share of the running month's budget that is left; None where nothing was recorded of it."""
 
     def __str__(self) -> str:
-        left = "what is left is not known" if self.left is None else f"{self.left:.1%} is left"
+        left = "the rest is not known" if self.left is None else f"{self.left:.1%} is left"
         return f"{self.level}: at most {self.share:.1%} of the month's budget ({format_duration(self.lasts_s)}); {left}"
 
 

@@ -36,7 +36,7 @@ class Counter:
 
 @dataclass(slots=True)
 class Increase:
-    """What a counter rose by in one slice; the step across a pause before it is told apart.
+    """A counter's increase in one slice; the step across a pause before it is told apart.
 
     `across` is the step from the last sample before the slice to its first one, None where there was none before it,
     and `fell` says that the counter began again in between. `inside` is the rest.
@@ -86,7 +86,7 @@ def raw_slices(found: Iterable[Counter]) -> list[int]:
 
 
 def steps(counter: Counter) -> list[float]:
-    """What a counter rose by in each slice, the first one first; 0 in those that are to be read raw."""
+    """A counter's increase in each slice, the first one first; 0 in those that are to be read raw."""
     values = counter.values
     if None not in values and not counter.raw:
         return list(map(operator.sub, values[1:], values))
@@ -117,7 +117,7 @@ def began_again(found: Iterable[Series], priors: Mapping[Labels, float | None]) 
 
 
 def read_raw(samples: Series, before: float | None, fell: set[int]) -> Increase:
-    """What a counter rose by over one slice's samples; `fell` are instants at which it is known to have begun again."""
+    """A counter's increase over one slice's samples; `fell` are instants at which it is known to have begun again."""
     found = Increase()
     last = before
     for number, (at, value) in enumerate(zip(samples.times, samples.values, strict=True)):

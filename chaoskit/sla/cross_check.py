@@ -21,7 +21,8 @@ TOLERANCE = 0.001
 def disagreement(
     source: Source, targets: Targets, asked: Sequence[Asked], settled: int, pool: ThreadPoolExecutor
 ) -> list[str]:
-    """What differs by more than a thousandth over the day before `settled`, in sentences; empty where nothing does."""
+    """A sentence for each figure that Prometheus and our slices give differently (by more than a thousandth) over the
+    day before `settled`; empty where none differs."""
     begin = settled - DAY_S
     begin -= begin % HOUR_S
     length_s = settled - begin

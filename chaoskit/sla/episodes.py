@@ -3,7 +3,7 @@
 An episode is one alert's time open, from ActiveAt to its resolve. `observe/alert_states.py` proves each change of
 state while it happens, from evaluations that are known to be over; here the samples are days old and Prometheus may
 have been away among them, so firing samples are joined: those no further apart than two evaluations, those with the
-same ActiveAt (the value of ALERTS_FOR_STATE: one life of the alert, whatever lies between), and those with nothing but
+same ActiveAt (the value of ALERTS_FOR_STATE: one life of the alert, even across a gap), and those with nothing but
 unknown time between them. Never by `changes(ALERTS)`: its value is always 1.
 
 An incident is what a team lives through: episodes of one environment that overlap or follow each other within five
@@ -63,7 +63,7 @@ def span_of(one: Episode, until: int) -> Stretch:
 def episodes(seen: Seen, before: Iterable[Episode] = ()) -> list[Episode]:
     """The episodes of these samples in order of ActiveAt; `before` are the last known ones, which may go on.
 
-    Whatever of `before` these samples neither extend nor end is not among them.
+    Those of `before` that these samples neither extend nor end are left out.
     """
     latest: dict[str, Episode] = {}
     for one in before:

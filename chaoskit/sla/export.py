@@ -1,7 +1,7 @@
 """Service levels as gauges, for a Prometheus that scrapes them or for a node exporter's textfile collector.
 
-The month is a label of ours, so neither the retention nor the time zone of whoever reads them matters. A window that is
-over is computed once, and again when something planned in it changes.
+The month is a label of ours, so neither the retention nor the time zone of the reader matters. A window that is over is
+computed once, and again when something planned in it changes.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ HOST, PORT = "127.0.0.1", 9095
 MONTHS, QUARTERS = 13, 5
 EVERY_S = 60.0
 _NAMES = {
-    "actual_ratio": "What the level came to: a share of time or of events, of bad ones where less is better.",
-    "target_ratio": "What was promised of it.",
+    "actual_ratio": "The level reached: a share of time or of events, of bad ones where less is better.",
+    "target_ratio": "The level promised, as the same share.",
     "compliant": "1 kept, 0 missed, -1 not known.",
-    "budget_left_ratio": "What is left of what it may lose; below 0 where it lost more.",
+    "budget_left_ratio": "The share of the error budget that is left; below 0 where it is overspent.",
     "downtime_seconds": "How long it was down.",
 }
 
@@ -147,7 +147,7 @@ def windows(end: int, zone: str) -> list[Window]:
 
 
 def _values(one: Result) -> Iterator[tuple[str, float]]:
-    """What there is to show of a result; a window before all evidence shows nothing."""
+    """The gauges of a result by name; none for a window before all evidence."""
     if not one.coverage and one.compliant is None and not one.counted:
         return
     yield "target_ratio", one.target

@@ -91,7 +91,7 @@ def together(asked: Sequence[Asked]) -> list[Asked]:
 
 @dataclass(slots=True)
 class Fetched:
-    """What a stretch amounts to."""
+    """The evidence of a stretch of time."""
 
     slices: list[Slice] = field(default_factory=list)
     buckets: list[Buckets] = field(default_factory=list)
@@ -189,7 +189,7 @@ class Stretch:
         return self
 
     def fetch(self) -> Fetched:
-        """What was asked for; raises EquipmentError where there is no answer, BadInput for replicas."""
+        """The evidence that was asked for; raises EquipmentError where there is no answer, BadInput for replicas."""
         for (what, metric), answer in self._answers.items():
             if what == "raw":
                 self._ups[metric] = self._by_environment(metric, answer.result())

@@ -16,7 +16,7 @@ from chaoskit.sla.model import SLICE_S, Slice
 
 @dataclass(slots=True)
 class Tally:
-    """What counters rose by together, by slice: within it, and from the last sample before it to its first one."""
+    """The joint increase of counters, by slice: within it, and from the last sample before it to its first one."""
 
     inside: list[float]
     across: list[float]

@@ -29,7 +29,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """When somebody heard of an episode: seconds after ActiveAt, and whether a witness says so or the promise."""
+    """When a receiver was notified of an episode: seconds after ActiveAt; `heard`: by the witness, not the promise."""
 
     after_s: float
     heard: bool
@@ -44,7 +44,7 @@ class Told:
     """By level: the share of the window's budget that was lost while it went on, planned time apart."""
     notice: Notice | None
     silenced_s: float | None
-    """From its begin to the first silence, which stands for somebody having taken it up; None where there was none."""
+    """Seconds from its begin to the first silence, which counts as an acknowledgement; None where there was none."""
     rehearsed: bool | None
     """Whether a scenario expects one of its alerts; None where no scenarios were shown."""
 
@@ -94,7 +94,7 @@ class Story:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known beside the store: when episodes were heard of or silenced, and what scenarios expect."""
+    """Facts from outside the store: when episodes were notified or silenced, and which alerts scenarios expect."""
 
     notice: Callable[[Episode], Notice | None] = field(default=lambda one: None)
     silenced: Callable[[Episode], float | None] = field(default=lambda one: None)

@@ -54,7 +54,7 @@ def _holds(one: _Matcher, value: str) -> bool:
 
 
 def words(url: str, session: requests.Session) -> list[Word]:
-    """What a witness still knows of; raises EquipmentError where it does not answer."""
+    """The firing notices that a witness still holds; raises EquipmentError where it does not answer."""
     client = WitnessClient(url, session)
     found: list[Word] = []
     while notices := client.next(0.0):

@@ -1,4 +1,4 @@
-"""What service levels speak of: slices of evidence, planned windows, episodes of alerts, windows and their results.
+"""The data of service levels: slices of evidence, planned windows, episodes of alerts, windows and their results.
 
 Instants are whole seconds UTC. A slice holds what happened in (starts_at, ends_at].
 """
@@ -98,7 +98,7 @@ class Episode:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of one level in one window, on one basis; ratios in the level's own reading.
+    """The result of one level in one window, on one basis; ratios in the level's own reading.
 
     `target`, `actual`, `worst` and `best` are shares of bad events where the target is an upper bound (`<`), else
     shares of good ones, or of time. `compliant` is None where the evidence does not tell, or nothing was counted:

@@ -2,7 +2,7 @@
 
 The page loads nothing and runs nothing; it is drawn from the store's evidence alone, in the look of the pages of runs.
 A day is coloured by its own evidence: green where nothing was bad or no more than an even share of the budget, red by
-how much it took beyond, hatched where nobody looked.
+how much it took beyond, hatched where there is no evidence.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Burn:
-    """What was left of the budget, from the window's begin to the end of evidence, in a box of 1000 by 100."""
+    """The rest of the budget over time, from the window's begin to the end of evidence, in a box of 1000 by 100."""
 
     points: str
     ideal: str

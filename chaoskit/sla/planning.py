@@ -34,7 +34,7 @@ def of_run(path: Path, environments: list[str], now: int) -> Planned:
     history = read_history(path)
     header, place = history.header, Place(str(path))
     if header.time_scale != 1:
-        said = f"this run was played at {header.time_scale:g} times real time, on nothing that serves anybody"
+        said = f"this run was played at {header.time_scale:g} times real time, so it cost no service any uptime"
         raise BadInput(Problem(place, said, "import runs of an attached target"))
     profile = load_profile(header.sources[f"profile:{header.profile}"], header.profile, header.settings)
     if not isinstance(profile.target, Attached):

@@ -88,7 +88,7 @@ def planned_view(planned: Sequence[Planned], zone: str) -> RenderableType:
 
 
 def status_view(results: Sequence[Result], recent: Sequence[Result], settled: int) -> RenderableType:
-    """What is left of the running month's budgets, how fast they burn, and when they are gone at the rate of now."""
+    """A table of the running month's budgets: what is left, how fast they burn, and when they are gone at this rate."""
     window = results[0].window
     shown_ = table(
         "", "level", "environment", "actual", "target", "budget left", "of", "burn", "burn, 3 days", "gone by"

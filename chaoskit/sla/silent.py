@@ -195,7 +195,7 @@ def documents_of(found: Silent, kind: Kind, config: AlertConfig, watches: Sequen
     """The month as test documents for `promtool test rules`: the target is missed, and none of these alerts fires.
 
     promtool holds 10,000 samples at most, so the whole month is told in means of some scrapes: the ranges of the rules
-    are whole numbers of those. What looks at single scrapes is asked around the longest failure at the full pace.
+    are whole numbers of those. Rules that look at single scrapes are asked around the longest failure at the full pace.
     """
     head = {"rule_files": [RULES]}
     ranged = [one for one in watches if all(each.window_s for each in one.conditions)]

@@ -34,7 +34,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """What answers: its version, whether it is Prometheus itself, and how long it keeps samples (None: not told)."""
+    """The answering program: version, whether it is Prometheus itself, how long it keeps samples (None: not told)."""
 
     version: str
     genuine: bool
@@ -125,7 +125,7 @@ class Source:
         return [Rule(rule.name, group.interval, rule.keep_firing_for) for group in told.groups for rule in group.rules]
 
     def server(self) -> Server:
-        """What answers there."""
+        """Asks the server for its version and retention; raises EquipmentError where it does not answer."""
         build = self._get("/api/v1/status/buildinfo", {}, dict[str, Any], optional=True) or {}
         runtime = self._get("/api/v1/status/runtimeinfo", {}, dict[str, Any], optional=True) or {}
         version = str(build.get("version", ""))
@@ -196,7 +196,7 @@ def doubled(found: Iterable[Series]) -> str:
 
 
 def _series(found: list[_Matrix], grid: Sequence[int] = ()) -> list[Series]:
-    """What was decoded; a series with a sample at each instant of a grid needs not have them worked out."""
+    """The decoded series; one with a sample at each instant of `grid` takes the grid as its times."""
     made = []
     for one in found:
         values = one.values or ([one.value] if one.value is not None else [])

@@ -19,7 +19,7 @@ def union(found: Iterable[Stretch]) -> list[Stretch]:
 
 
 def shared(one: Iterable[Stretch], begin: int, end: int) -> list[Stretch]:
-    """What of a list lies between two instants."""
+    """The parts of a list that lie between two instants."""
     return [(max(a, begin), min(b, end)) for a, b in one if max(a, begin) < min(b, end)]
 
 

@@ -170,7 +170,7 @@ class Store:
         return sorted(str(one) for (one,) in self._read(query))
 
     def slices(self, environment: str, level: str, starts_at: int, ends_at: int) -> list[Slice]:
-        """What touches this time, in order. Of a row that spans a gap and rows within it, the latter count."""
+        """The slices that touch this time, in order. Of a row that spans a gap and rows within it, the latter count."""
         begin, end, rows = (self._kept or {}).get((environment, level), (0, 0, []))
         if not begin <= starts_at <= ends_at <= end:
             columns = [column for column in slice_.c if column.name != "recorded_at"]
@@ -289,12 +289,12 @@ class Store:
         return [dict(zip(names, row, strict=True)) for row in self._read(query)]
 
     def meta(self, key: str) -> str | None:
-        """What is kept under this key; None where nothing is."""
+        """The text that is kept under this key; None where there is none."""
         rows = self._read(sa.select(meta.c.content).where(meta.c.name == key))
         return str(rows[0][0]) if rows else None
 
     def metas(self, prefix: str) -> dict[str, str]:
-        """What is kept under keys that begin so, without that beginning."""
+        """The texts under keys with this prefix, by the rest of the key."""
         rows = self._read(sa.select(meta.c.name, meta.c.content).where(meta.c.name.startswith(prefix, autoescape=True)))
         return {str(key)[len(prefix) :]: str(value) for key, value in rows}
 
@@ -458,7 +458,7 @@ def _lock(connection: sa.Connection, *environments: str) -> None:
 
 @contextlib.contextmanager
 def _said(shown: str) -> Iterator[None]:
-    """What a database says, as an error of ours."""
+    """Turns a database error into BadInput (no database) or EquipmentError that names `shown` and the next step."""
     try:
         yield
     except DBAPIError as error:

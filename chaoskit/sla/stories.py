@@ -19,7 +19,7 @@ _BEFORE_S = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What the store holds of one environment and window; `until` is where the evidence ends, or the window."""
+    """The stored evidence of one environment and window; `until` is where the evidence ends, or the window."""
 
     environment: str
     evidence: Evidence
@@ -43,7 +43,7 @@ def story_of(one: Read, window: Window, targets: Targets, known: Known) -> Story
 
 
 def read(store: Store, targets: Targets, window: Window, results: Sequence[Result]) -> list[Read]:
-    """What the results rest on, by environment."""
+    """The evidence that the results rest on, by environment."""
     found = []
     for name in dict.fromkeys(one.environment for one in results):
         contract = {one.level: one for one in results if one.environment == name and one.basis == "contract"}

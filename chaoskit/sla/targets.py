@@ -115,7 +115,7 @@ class Level:
 
     @property
     def evidence(self) -> str:
-        """Which evidence it rests on, whatever share of it is asked for."""
+        """The level's queries as JSON, without its target: levels with equal texts share their evidence."""
         parts = (self.kind, self.match, self.up, self.instances, self.histogram, self.below_s, self.total, self.good,
                  self.bad, self.good_where, self.critical)  # fmt: skip
         return json.dumps([dict(one) if isinstance(one, Mapping) else one for one in parts], sort_keys=True)
@@ -375,7 +375,7 @@ def _source(node: Node, what: str, problems: Problems) -> SourceAt | None:
 
 
 def _tried(read_: Callable[[], T], node: Node, what: str, problems: Problems) -> T | None:
-    """What a reader of text gives; its problem at this node's place where it refuses."""
+    """The result of `read_`; where it raises BadInput, notes its problems at this node's place and gives None."""
     try:
         return read_()
     except BadInput as error:

@@ -22,7 +22,7 @@ _TIMES = ("open", "noticed", "silenced", "median", "P90", "longest", "per week",
 
 
 def cost_view(costs: Sequence[Cost], bad: float, repair: str) -> RenderableType:
-    """What is gone of a 30-day month's budget when each alert is first heard of."""
+    """A table of the share of a 30-day month's budget that is gone when each alert first notifies."""
     titles = ("heard after", "gone by then", f"with {repair} of repair", "affordable a month")
     found = table("level", "alert", "first heard at", *titles, "from", right=titles)
     for one in costs:

@@ -211,7 +211,7 @@ def test_a_run_in_virtual_time_is_no_game_day(here: Path, capsys: pytest.Capture
     (here / "events.jsonl").write_bytes(stored_history("gate-healthy"))
     assert run(["sla", "plan", "import", "events.jsonl", "none.jsonl"]) is ExitCode.USAGE
     found = said(capsys)
-    assert "times real time, on nothing that serves anybody" in found
+    assert "times real time, so it cost no service any uptime" in found
     assert "none.jsonl: cannot be read" in found
 
 
