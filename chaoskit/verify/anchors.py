@@ -23,7 +23,7 @@ class Anchors:
     ended: tuple[float, str] | None = None
     """The earliest instant at which we may have ended the fault, and what did."""
     lapsed: str = ""
-    """Why the effect ended by itself at an instant that nobody knows; empty where it did not."""
+    """Why the effect ended by itself at an unknown instant; empty where it did not."""
 
 
 def anchors_of(plan: Plan, evidence: Evidence, alert: PlannedAlert, episode: Episode | None) -> Anchors:

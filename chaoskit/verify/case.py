@@ -1,4 +1,4 @@
-"""What is judged: one run with its plan and its evidence, and every instance of an alert that the plan expects."""
+"""The case to be judged: one run with its plan and evidence, and every instance of an alert that the plan expects."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _MOST_SAID = 200
 
 @dataclass(frozen=True, slots=True)
 class Templates:
-    """What failed: by alert its annotations or labels, by receiver and integration the notification."""
+    """Errors of templates: by alert in its annotations or labels, by receiver and integration in the notification."""
 
     alerts: Mapping[str, str] = field(default_factory=dict)
     doors: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 def failed_templates(lines: Iterable[LogLine]) -> Templates:
-    """What log lines say of templates; lines of other things say nothing."""
+    """The templates that failed, by the log lines of Prometheus and Alertmanager; other lines are ignored."""
     alerts, doors = {}, {}
     for one in lines:
         said = {key: _plain(quoted) or bare for key, quoted, bare in _FIELDS.findall(one.line)}.get("err", "")
@@ -78,7 +78,7 @@ class Case:
 
     @property
     def rehearsal(self) -> Rehearsal | None:
-        """What it is judged by where it is a rehearsal; None for a run that has a target."""
+        """The expectations of a rehearsal; None for a run that has a target."""
         return self.history.header.rehearsal
 
     @property
@@ -185,7 +185,7 @@ def _instances(case: Case, alert: PlannedAlert) -> list[Instance]:
 
 
 def _group_history(plan: Plan, evidence: Evidence, history: History) -> GroupHistory:
-    """Who else was in the groups of a run's alerts, what had fired before anybody looked among them."""
+    """The other alerts in the groups of a run's alerts, with those that fired before the first look."""
     owed = {(alert.rule.alert, alert.expectation.suppressed_by) for alert in plan.alerts}
     mutes = [
         event
@@ -206,7 +206,7 @@ def _complete(plan: Plan, evidence: Evidence, history: History, until: float) ->
 
 
 def describe(labels: Mapping[str, str], rule_labels: Mapping[str, str] = {}) -> str:
-    """An instance for people: its name and whatever tells it from others of its rule."""
+    """An instance for people: its alert's name and the labels that tell it from others of its rule."""
     own = [f"{value}" for key, value in sorted(labels.items()) if key not in _COMMON and key not in rule_labels]
     return " ".join([labels.get("alertname", "?"), *own])
 
@@ -215,7 +215,7 @@ _COMMON = frozenset({"alertname", "severity", "component", "team", "job", "insta
 
 
 class Mute(NamedTuple):
-    """An alert was kept from everybody from outside, at some time in [begin, end]; `words` say by what."""
+    """An alert was silenced or inhibited from outside the run, at some time in [begin, end]; `words` say by what."""
 
     labels: Mapping[str, str]
     begin: float
@@ -224,7 +224,7 @@ class Mute(NamedTuple):
 
 
 def mutes_of(plan: Plan, evidence: Evidence) -> list[Mute]:
-    """What was silenced or inhibited from outside, by Alertmanager's own word; nothing where the target is our own."""
+    """The mutes from outside the run, as Alertmanager's API shows them; empty where the target is our own."""
     found: list[Mute] = []
     open_: dict[tuple[tuple[str, str], ...], tuple[float, str]] = {}
     for event in sorted(evidence.suppressions if plan.attached else (), key=lambda one: one.seen[1]):

@@ -25,7 +25,7 @@ Owed = tuple[str, Hop, str]
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What a strict row rests on. All instants are real seconds on our clock."""
+    """The observers and equipment that a strict row rests on. All instants are real seconds on our clock."""
 
     span: Interval
     """When what is needed had to work."""
@@ -34,15 +34,15 @@ class Need:
     zero: float = 0.0
     """From when on observers had to look; reasons count from it."""
     since: str = "the first step"
-    """What was at `zero`."""
+    """The event at `zero`, in words."""
     observers: tuple[str, ...] = ()
     """Those who had to be looking all the time, as the row rests on what was not seen."""
     equipment: tuple[str, ...] = ()
-    """What had to be up and running."""
+    """The programs that had to be up and running."""
     busy: tuple[str, ...] = ()
     """Whose want of a processor may have brought a failure about."""
     late_s: float | None = None
-    """For what was seen: how much too late, negative too early. What stood still for less explains nothing."""
+    """For what was seen: how much too late, negative too early. A program that stood still for less is no excuse."""
     seen_from: float = 0.0
     """The earliest instant at which that may have been."""
     instance: Instance | None = None
@@ -93,14 +93,14 @@ def unknown(hop: Hop, about: str, reason: str, to: str = "") -> Strict:
 
 
 DUST_VS = 1e-3
-"""What floating point may have done to a virtual instant; far below any resolution."""
+"""Virtual seconds by which rounding may move an instant; far below any resolution."""
 
 
 def judge(observed: Interval, allowed: Interval, resolution_vs: float) -> Result:
     """The result for an observation [a, b] that certainly holds the truth, all in virtual seconds.
 
     window            lo |--------------| hi
-    FAIL        [a b]                          the two do not meet: whatever the truth is, it is outside
+    FAIL        [a b]                          the two do not meet: the truth is outside the window
     PASS                     [a b]             they meet, and [a, b] is narrow enough to tell this promise
     UNKNOWN       [a                    b]     from a wrong one; otherwise the truth may be on either side
     """

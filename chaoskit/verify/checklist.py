@@ -62,11 +62,11 @@ def checklist(one: Instance, rows: Sequence[Row]) -> Checklist:
 
 
 def _received(one: Instance) -> Iterator[Strict]:
-    """Alertmanager had it: it showed it, or told somebody of it. What relabelling drops never gets there."""
+    """Alertmanager had the alert: its API showed it, or it sent a notice of it. Relabelling may drop it before."""
     case, episode = one.case, one.episode
     evidence, until = case.evidence, case.until
     if episode is None or episode.firing is None or not episode.sent:
-        yield unknown(Hop.RECEIVED, one.about, f"not judged: {one.about}: it was not seen firing, or is sent to nobody")
+        yield unknown(Hop.RECEIVED, one.about, f"not judged: {one.about}: not seen firing, or dropped by relabelling")
         return
     begin, end = episode.firing, episode.resolved[1] if episode.resolved else until
     shown = any(
@@ -92,7 +92,7 @@ def _received(one: Instance) -> Iterator[Strict]:
 
 
 def _grouped(one: Instance) -> Iterator[Strict]:
-    """None where nobody was to hear of it; UNKNOWN where nobody did."""
+    """Whether its notices are grouped as configured; no row where none was promised, UNKNOWN where none came."""
     asked = [notice for notice in one.alert.notices if notice.ask.mode != "never"]
     if not asked or one.alert.expectation.suppressed_by is not None:
         return
@@ -159,7 +159,7 @@ _SLACK_S = 0.5
 
 
 def wrong_group(plan: Plan, evidence: Evidence, notice: Notice, episode: Episode) -> str:
-    """What is wrong with the group of a notice that lists this instance; empty where it is as configured.
+    """How the group of a notice that lists this instance differs from the configuration; empty where it does not.
 
     Where several routes lead to the receiver, it is right when it fits one of them.
     """
@@ -190,7 +190,7 @@ def _wrong_under(plan: Plan, evidence: Evidence, notice: Notice, route: Route, l
 
 
 def _firing_with(evidence: Evidence, notice: Notice) -> Iterable[Mapping[str, str]]:
-    """What Alertmanager had, active, from well before a notice until after it."""
+    """The label sets of alerts that were active in Alertmanager from well before a notice until after it."""
     last: dict[tuple[tuple[str, str], ...], Suppression] = {}
     changed: set[tuple[tuple[str, str], ...]] = set()
     for event in evidence.suppressions:

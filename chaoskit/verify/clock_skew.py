@@ -7,7 +7,7 @@ drift, by 500 ppm at most (as fast as NTP turns them), so all measurements toget
     known        |---|=========|==|=======|-|        never wider than measured, and in between wider with time
 
 Measurements that no such drift can join mean that one of the clocks was set meanwhile. Then the difference may
-have been anything that was measured, and whatever needs it more exactly stays undecided.
+have been anything that was measured, and a row that needs it more exactly stays UNKNOWN.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Clock:
 
 
 def compare(polls: Iterable[Poll]) -> Clock:
-    """What the looks at Prometheus say of its clock; a measurement that looks close together share counts once."""
+    """Prometheus's clock, from all looks at it; a measurement that looks close together share counts once."""
     measured: list[tuple[float, Interval]] = []
     for poll in polls:
         if poll.skew is None:

@@ -1,4 +1,4 @@
-"""What the history shows, put in order: alerts' episodes, notices, outages, and when somebody was looking.
+"""The history's events, put in order: alerts' episodes, notices, outages, and the spans in which observers looked.
 
 Instants are intervals in real seconds since the epoch, on our clock. Nothing is judged here, and nothing is dropped.
 """
@@ -62,7 +62,7 @@ class Evidence(Fold):
         return next((episode.labels for episode in self.episodes if episode.is_in(labels)), labels)
 
     def blind_from(self, observer: str, begin: float, end: float) -> float | None:
-        """The first instant in [begin, end] at which nobody was looking; None when somebody was all the time."""
+        """The first instant in [begin, end] at which this observer was not looking; None when it looked throughout."""
         spans = self.seen.get(observer, [])
         at = bisect.bisect_right(spans, (begin, float("inf"))) - 1
         reached = begin
@@ -85,8 +85,8 @@ class Evidence(Fold):
     def known_to(self, end: float) -> float:
         """Up to where observers that looked until the end of a run know what happened.
 
-        The last evaluation before the end is known of only at the look after it, and that look is no more. What
-        was to be watched longer is never known: infinity.
+        The last evaluation before the end is known of only at the look after it, and that look is no more. Infinity
+        where the run ended early: then nothing is known up to its end.
         """
         if not self.complete:
             return math.inf
@@ -140,7 +140,7 @@ class Evidence(Fold):
     def outage(self, equipment: tuple[str, ...], begin: float, end: float) -> Outage | None:
         """The first outage of any of this equipment that touches [begin, end].
 
-        What a command of the scenario did to the target is its own doing.
+        An outage of the target while a command of the scenario is in force is intended and does not count.
         """
         found = [
             one

@@ -70,7 +70,7 @@ def _trouble(row: Row, need: Need, case: Case) -> str:
 
 
 def _muted(need: Need, case: Case) -> str:
-    """What kept the alert from being told in the span from outside; empty where nothing did."""
+    """The mutes from outside that kept the alert from notifying in the span, in words; empty where there are none."""
     episode, (begin, end) = need.instance.episode if need.instance else None, need.span
     mutes = (one for one in case.mutes if episode and one.begin <= end and one.end >= begin)
     return "; ".join(dict.fromkeys(one.words for one in mutes if episode and episode.is_in(one.labels)))
@@ -107,7 +107,7 @@ def unseen(need: Need, case: Case, group: tuple[str, ...] = ()) -> str:
     if TARGET in need.equipment and (stood := evidence.stopped(begin, end)):
         return f"{stood} stood still"
     if silent := evidence.silence(need.equipment, begin, end):
-        return f"{silent.equipment} answered nobody for {silent.lasted_s(end):.1f} real s ({silent.detail})"
+        return f"{silent.equipment} did not answer for {silent.lasted_s(end):.1f} real s ({silent.detail})"
     looked = {name: evidence.blind_from(name, need.zero, end) for name in need.observers if end <= case.until}
     if blind := {name: at for name, at in looked.items() if at is not None}:
         after = seconds((min(blind.values()) - need.zero) * case.scale)
@@ -124,7 +124,7 @@ def unseen(need: Need, case: Case, group: tuple[str, ...] = ()) -> str:
 
 
 def _delayed(row: Row, need: Need, late_s: float, case: Case, group: tuple[str, ...]) -> str:
-    """What of our own equipment may have moved what was seen; empty where nothing did."""
+    """Which of our own equipment may have delayed the observation, in words; empty where none did."""
     evidence, (begin, end) = case.evidence, need.span
     equipment = need.equipment + group
     if outage := evidence.outage(equipment, _retried_from(need), end):
@@ -141,7 +141,7 @@ def _delayed(row: Row, need: Need, late_s: float, case: Case, group: tuple[str, 
     silent = evidence.silence(equipment, begin, end)
     if silent is not None and late_s <= silent.lasted_s(end) + _RETRY_REAL_S:
         lasted = silent.lasted_s(end)
-        return f"{silent.equipment} answered nobody for {lasted:.1f} real s meanwhile ({silent.detail})"
+        return f"{silent.equipment} did not answer for {lasted:.1f} real s meanwhile ({silent.detail})"
     away = _away(equipment, need, case)
     if away is not None and late_s <= away.lasted_s(end) + _RETRY_REAL_S:
         return _held_up(away, end)
@@ -217,7 +217,7 @@ a gate of three stacks on idle cores, none in gates of two beside two busy loops
 with a third stack beside those, in which alerts of latency fired and others flapped.
 """
 MOST_S = 0.2
-"""Real seconds of lateness that waiting of no matter which program may explain: more is somebody's setting."""
+"""Real seconds of lateness that waiting of any program may explain: more comes from a setting."""
 PART = 0.25
 """How much of the span it must have waited besides, in sum: who hardly has anything to do waits for most of that, and
 is late by next to nothing."""

@@ -1,9 +1,9 @@
-"""Everything that was not promised: alerts nobody expected, notices nobody was promised, repeats that come early.
+"""Everything that was not promised: unexpected alerts, notices to receivers that were promised none, early repeats.
 
 A scenario that says nothing of an alert says that it does not fire, from its first step to the end of its tail: what
-was before is waited for by its steady state, and what comes later is of those who play on in the same stack. Where
-nobody was looking, "nothing else happened" is UNKNOWN, and so is an alert that fired while the machine was too busy to
-let the target run, or once more after its own fault had lapsed.
+was before is waited for by its steady state, and what comes later is of those who play on in the same stack. Where no
+observer was looking, "nothing else happened" is UNKNOWN, and so is an alert that fired while the machine was too busy
+to let the target run, or once more after its own fault had lapsed.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ def _nothing_else(case: Case) -> Strict:
     """Nothing was found; that rests on everything having been watched."""
     evidence, target, watched = case.evidence, case.plan.profile.target, (case.until - case.since) * case.scale
     if not evidence.complete:
-        reason = f"until the run ended early, {watched:.1f} s after the first step, so nobody knows"
+        reason = f"until the run ended early, {watched:.1f} s after the first step; the rest was not watched"
         return unknown(Hop.FINDING, NOTHING_ELSE, f"nothing else was seen {reason}")
     if isinstance(target, Attached) and not target.witness:
-        reason = "but the profile names no witness, so nobody knows who else was told"
+        reason = "but the profile names no witness, so other notices would not have been seen"
         return unknown(Hop.FINDING, NOTHING_ELSE, f"nothing else was seen, {reason}")
     need = Need(
         (case.since, evidence.known_to(case.until)),
-        but("nothing else was seen", ", so nobody knows"),
+        but("nothing else was seen", ", so something may have been missed"),
         case.since,
         observers=("prometheus", *evidence.witnesses),
         equipment=("target",),
@@ -72,7 +72,7 @@ def _alerts(case: Case) -> Iterator[Strict]:
         what = "fired once more than expected" if expected else "fired, and the scenario neither expects nor allows it"
         heard = sorted({notice.receiver for notice in evidence.notices if episode.is_told(notice, "firing")})
         routed = sorted({r.receiver for r in routing.match_routes(plan.config.route, episode.sent)})
-        who = f"notified: {', '.join(heard)}" if heard else f"nobody was notified yet; routed to: {', '.join(routed)}"
+        who = f"notified: {', '.join(heard)}" if heard else f"no notice was seen yet; routed to: {', '.join(routed)}"
         name = describe(episode.labels)
         # The target had to run in all that the rule looked at: from its range before pending to firing.
         looked_back_s = max(
@@ -213,7 +213,7 @@ def notes_of_others(plan: Plan, evidence: Evidence, since: float, until: float) 
 
 
 def notes_of_strangers(history: History) -> list[str]:
-    """What was refused at the sinks' doors because something else than the run's Alertmanager had sent it, counted."""
+    """A note for each kind of message that the sinks refused, since the run's Alertmanager had not sent it, counted."""
     counts: Counter[Stranger] = Counter()
     for event in history.of(Stranger):
         counts[msgspec.structs.replace(event, n=-1, t=0.0, count=0)] += event.count

@@ -1,9 +1,9 @@
 """The five timed hops of one alert instance, each with its own beginning, budget and blame (`chaoskit.hop`).
 
-A hop that was seen is judged against its window; one that was not seen is FAIL ("never"). What was pending before its
-fault, and stayed, shows nothing of the fault: FAIL. UNKNOWN is only what lacks its beginning, or is known less exactly
-than it takes to decide. What no route of the configuration leads to its receiver cannot come, so no want of a
-processor explains it.
+A hop that was seen is judged against its window; one that was not seen is FAIL ("never"). An alert that was pending
+before its fault, and stayed, shows nothing of the fault: FAIL. A hop is UNKNOWN only where it lacks its beginning, or
+is known less exactly than it takes to decide. A notice that no route of the configuration leads to its receiver cannot
+come, so a busy processor is no excuse for it.
 """
 
 from __future__ import annotations
@@ -112,12 +112,12 @@ class _Promise:
         return self.row(Result.PASS, "", self.until_end(since, where), rests_on=f"nothing in {watched}")
 
     def until_end(self, since: Interval, where: str, before: str = "nothing was seen, but ") -> Need:
-        """What it takes to know that nothing came to the end of looking on."""
+        """The need behind "nothing came": to have been watched from `since` to the end of looking on."""
         known_to = self.case.evidence.known_to(self.case.until)
         return self.need(since, known_to, lambda trouble: self.says(f"{before}{trouble}", where))
 
     def need(self, start: Interval, end: float, says: Callable[[str], str], known: str = "") -> Need:
-        """What it takes to know that nothing came from `start` to `end`."""
+        """The need behind "nothing came" from `start` to `end`: observers, equipment and processors in this span."""
         return Need(
             (start[0], end), says, start[1], self.hop.since, self._observers, self.equipment, self._busy,
             instance=self.one, known=known,
@@ -145,7 +145,7 @@ class _Promise:
         return (*self.equipment, "target") if self.can_come else ()
 
     def _clocks(self, start: Interval) -> str:
-        """What of an uncertainty is that of the clocks, where it is most of what the hop can bear."""
+        """The clocks' part of an uncertainty, in words; empty where it is less than half of the hop's resolution."""
         skew = self.case.evidence.clock.skew(start[0])
         share_vs = (skew[1] - skew[0]) * self.case.scale
         if self.hop is Hop.HOLD or share_vs < self.window.resolution_vs / 2:
@@ -170,7 +170,7 @@ def _detect(one: Instance) -> Iterator[Strict]:
 
 
 def _standing(promise: _Promise) -> Strict | None:
-    """What was there before the fault and stayed, so that nothing tells what the fault brings about."""
+    """FAIL where the alert was pending before the fault and stayed, so the fault's effect was not seen; else None."""
     fault = promise.one.anchors.fault
     if fault is None:
         return None
@@ -257,14 +257,14 @@ def _clear(one: Instance) -> Iterator[Strict]:
     elif one.alert.expectation.resolves == "false_alarm" and firing is not None and undo is not None:
         yield _false_alarm(promise, resolved, undo)
     elif one.anchors.lapsed and firing is not None:
-        trouble = f"the fault had ended by itself at an instant that nobody knows ({one.anchors.lapsed})"
+        trouble = f"the fault had ended by itself at an unknown instant ({one.anchors.lapsed})"
         yield promise.row(Result.UNKNOWN, promise.unseen(trouble))
     else:
         yield promise.timed(undo if firing else None, resolved)
 
 
 def _false_alarm(promise: _Promise, resolved: Interval | None, undo: Interval) -> Strict:
-    """The scenario says that it resolves though nobody mended anything: before the undo, whenever that is."""
+    """The scenario says that the alert resolves falsely, although the fault lasts: it must resolve before the undo."""
     where = f"the scenario's resolves: false_alarm ({promise.one.alert.expectation.place})"
     if resolved is None:
         what = "it never resolved, and the scenario says that it does so falsely"

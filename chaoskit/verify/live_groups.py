@@ -1,10 +1,10 @@
-"""Whether an alert was the first of its group: if not, its notice comes at one of the group's ticks.
+"""Notify windows of alerts that join a group which has already notified: group_interval governs, not group_wait.
 
 Alertmanager waits group_wait for the first alert of a new group only. One that joins before that first notice rides
 along with it; one that joins later, or fires again while the group lingers (up to 0.31 a resolved alert is sent
-again for 15 minutes and keeps it alive), is told at the next tick, anywhere within group_interval. By then something
-may mute it, and nobody hears of it: two processes killed at once are down in one scrape, save now and then, when the
-scrape falls between them.
+again for 15 minutes and keeps it alive), is told at the next tick, anywhere within group_interval. By then another
+alert may mute it, and no notice comes: two processes killed at once are down in one scrape, save now and then, when
+the scrape falls between them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _Group = tuple[tuple[int, ...], tuple[tuple[str, str], ...]]
 
 
 class GroupHistory:
-    """Who else was in an alert's groups before it fired."""
+    """The other alerts that were in an alert's groups before it fired."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class GroupHistory:
         lingering: Sequence[Mapping[str, str]] = (),
         mutes: Sequence[Suppression] = (),
     ) -> None:
-        """`lingering`: label sets that had fired before anybody looked; `mutes`: of alerts by what they owe to mute."""
+        """`lingering`: label sets that had fired before the first look; `mutes`: by alerts that are to mute others."""
         self._config = config
         self._scale = scale
         self._delivery_vs = delivery_vs
@@ -67,7 +67,7 @@ class GroupHistory:
         return dataclasses.replace(live, setting=f"{live.setting}, for its group had notified before")
 
     def muted(self, notice: PlannedNotice, episode: Episode | None) -> str:
-        """What muted an instance that had to wait for its group's next tick before that came; empty where nothing did.
+        """The alert that muted an instance before its group's next tick came, in words; empty where none did.
 
         Only what the scenario itself says to mute this alert counts.
         """

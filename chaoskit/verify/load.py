@@ -1,9 +1,9 @@
 """Was there load, do its books balance, and do its latencies speak of the service or of the generator itself?
 
-The load generator is equipment of ours, a witness like Prometheus or a sink. Whatever is wrong with it is never the
-fault of what is tested, so nothing here fails: it is UNKNOWN, with the reason. The alerts are judged all the same.
+The load generator is equipment of ours, a witness like Prometheus or a sink. Its troubles are never the fault of the
+tested system, so nothing here fails: it is UNKNOWN, with the reason. The alerts are judged all the same.
 
-The sums are made again here from the windows, whatever the generator says of itself:
+The sums are made again here from the windows; the generator's own totals are only compared with them:
 
     started = finished + in flight + dropped         in every window since the load began, and in the totals
 
@@ -26,7 +26,7 @@ from chaoskit.verify.check import Check, Strict, kept, unknown
 from chaoskit.verify.evidence import Evidence
 
 GAP_S = 3.0
-"""Real seconds without a word from the load generator after which nobody knows whether there was load."""
+"""Real seconds without a word from the load generator after which it is unknown whether there was load."""
 
 BUSY = 0.9
 """The share of one core from which on a process of the generator has no time left to look at the clock."""
@@ -92,7 +92,7 @@ def _wrong(
 
 
 def load_notes(history: History) -> list[str]:
-    """What the load was, in figures, and what the generator cost."""
+    """The notes of a verdict on the load: its requests, latency and processor time; none where there was no load."""
     totals = next(history.of(LoadTotals), None)
     raised = raised_in(history.of(LoadWindow))
     notes = [f"load: {_raising(raised)}; see load.log"] if raised else []

@@ -1,4 +1,4 @@
-"""What a notice says: the right people, a subject, a body that is not empty, and the way to the runbook.
+"""The content of a notice: the right recipients, a subject, a body that is not empty, and the link to the runbook.
 
 A template that fails to render passes every static check, and some Alertmanagers then mail an empty body. So
 what arrived is looked at, not what was configured.
@@ -25,7 +25,7 @@ _MAIL = "email"
 
 
 def _judge(one: Instance) -> Iterator[Strict]:
-    """What each receiver's notices say: recipients, subject, body, runbook."""
+    """A row for each receiver that is promised a notice: recipients, subject, body and runbook of its notices."""
     for planned in one.alert.notices:
         if planned.ask.mode == "never":
             continue
@@ -73,12 +73,12 @@ def wrong_people(notice: Notice, planned: PlannedNotice) -> list[str]:
 
 
 def wrong_html(notice: Notice, planned: PlannedNotice, alert: PlannedAlert, promise: Promise) -> list[str]:
-    """What is wrong with a mail's subject and body, its recipients left out."""
+    """The faults of a mail's subject and body, in words, without its recipients; empty where there are none."""
     return [*notice.problems, *_mail(notice, alert, promise), *_lacks(notice, planned)]
 
 
 def _unshown(planned: PlannedNotice, alert: PlannedAlert) -> list[str]:
-    """What a receiver is to be told and no integration of it that is seen could show: only mails have subjects."""
+    """A doubt where a subject is required and no mail to the receiver is seen: only mails have subjects."""
     mails = any(one.receiver == planned.receiver and one.integration == _MAIL for one in alert.notices)
     return [] if mails or "subject" not in planned.ask.contains else [f"no mail to {planned.receiver} is seen"]
 

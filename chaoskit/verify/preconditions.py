@@ -1,5 +1,5 @@
-"""What must hold for the hops to mean anything: a configuration that can be read, a steady state, faults that took
-effect and lasted, clocks that can be compared, and an end."""
+"""The preconditions of all hops: a configuration that can be read, a steady state, faults that took effect and
+lasted, clocks that can be compared, and an end."""
 
 from __future__ import annotations
 

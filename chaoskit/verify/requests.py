@@ -49,7 +49,7 @@ def joined(parts: Iterable[NameCounts]) -> NameCounts:
 
 
 def _limit_name(limit: FailIf) -> str:
-    """What a row of `fail_if` is about."""
+    """The subject of a row of `fail_if`: `load`, and the request's name."""
     return f"load {limit.name or 'all requests'}"
 
 
@@ -71,7 +71,7 @@ def _limits(case: Case) -> Iterator[Strict]:
 
 
 def _exit_code(case: Case) -> Iterator[Strict]:
-    """What the locustfile itself made of the load, by Locust's process_exit_code."""
+    """The locustfile's own verdict, by Locust's process_exit_code; no row without a locustfile."""
     if case.plan.profile.load.locustfile is None:
         return
     totals, about = next(case.history.of(LoadTotals), None), "locustfile"

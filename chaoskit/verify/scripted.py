@@ -1,4 +1,4 @@
-"""What a run on scripted series is judged on besides: templates of its rules that failed, and notices that went astray.
+"""Further checks of a run on scripted series: templates of its rules that failed, and notices to the wrong receivers.
 
 When a condition shows is the script's doing, and there is no load: neither is judged (`Hop.scripted`). An alert that
 never shows says that the script does not move it as it did for promtool: UNKNOWN, never the rule's failure.

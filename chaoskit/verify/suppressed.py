@@ -51,7 +51,7 @@ def _suppressed(one: Instance, source: str, episode: Episode, firing: Interval) 
     known_to = evidence.known_to(until)
     silent = Need(
         (firing[0], known_to),
-        but(f"{about}: nobody was seen to hear of it"),
+        but(f"{about}: no notice was seen"),
         firing[0],
         "firing",
         evidence.witnesses,
@@ -87,7 +87,7 @@ def _running(begin: float, end: float, said: str) -> Need:
 def _lapsed(one: Instance, source: str, told: Sequence[Notice], reason: str) -> Iterator[Need]:
     """Where each of the notices came while the source had resolved for a while: then the chain had to run.
 
-    An alert whose samples are missing resolves, and mutes nobody until it fires again.
+    An alert whose samples are missing resolves, and mutes no alert until it fires again.
     """
     firing = ((e.firing, e.resolved) for e in one.case.evidence.episodes if e.name == source and e.firing)
     lives = sorted((began[0], resolved) for began, resolved in firing)

@@ -1,4 +1,4 @@
-"""What a plan expects and no observer could show: FAIL where the configuration alone breaks it, else UNKNOWN."""
+"""Expectations that no observer could show: FAIL where the configuration alone breaks them, else UNKNOWN."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chaoskit.verify.check import Check, Strict, broken, unknown
 
 
 def _unproved(one: Instance) -> Iterator[Strict]:
-    """What is promised and no integration that is seen could show."""
+    """A row for each promise that no watched integration could show."""
     for each in one.alert.unproved:
         for hop in each.hops:
             reason = f"{one.about}, {hop}: {each.reason}"
@@ -22,9 +22,9 @@ def _unproved(one: Instance) -> Iterator[Strict]:
 
 
 def _unwitnessed(case: Case) -> Iterator[Strict]:
-    """A row for every integration that is promised a notice of a rule's alerts which nobody sees arrive."""
+    """A row for every integration that is promised a notice of a rule's alerts whose arrival no witness sees."""
     witnessed = any(alert.notices for alert in case.plan.alerts)
-    seen = "the witness shows when the receiver is told, not" if witnessed else "nobody sees"
+    seen = "the witness shows when the receiver is told, not" if witnessed else "no witness shows"
     for rule, name in _pairs(case.plan):
         reason = (
             f"{rule} -> {_to(name)}: {seen} whether this integration delivers "

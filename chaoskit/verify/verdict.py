@@ -44,13 +44,13 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     uncertainty_vs: float | None = None
     result: Result
     reason: str = ""
-    """For whatever is not PASS: the hop, the figure, and the setting that governs it."""
+    """For FAIL and UNKNOWN: the hop, the figure, and the setting that governs it."""
     rests_on: str = ""
     """For a PASS without a window: what was seen, in a few words."""
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
-    """What on-call people ask first: from the fault to each receiver."""
+    """The figures that on-call people ask for first: virtual seconds from the fault to the notice at each receiver."""
 
     about: str
     to: str

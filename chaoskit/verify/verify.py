@@ -115,7 +115,7 @@ def _by_subject(checks: Sequence[Check[Any]], case: Case) -> Iterator[tuple[Sequ
 
 
 def _rows(check: Check[Any], subject: Any, case: Case) -> list[Row]:
-    """What a check says, strictly, and then with every excuse."""
+    """The rows of a check after the excuses; one UNKNOWN row where the check itself raises."""
     try:
         return [excuse(one, case) for one in check.judge(subject)]
     except Exception as error:
@@ -124,21 +124,21 @@ def _rows(check: Check[Any], subject: Any, case: Case) -> list[Row]:
 
 
 def _is_shown(row: Row, case: Case) -> bool:
-    """Whether the verdict has it; of what scripted series cannot show, only that nobody knows."""
+    """Whether the verdict shows the row; of hops that scripted series cannot show, only what was not observed."""
     if row.hop.only_failures:
         return row.result is Result.FAIL
     return row.hop.scripted or case.rehearsal is None or (row.result is not Result.PASS and row.observed is None)
 
 
 def _by_receiver(owed: Iterable[Owed]) -> list[Owed]:
-    """What is owed, each receiver's together."""
+    """The owed rows, each receiver's together."""
     hops, found = list(Hop), list(owed)
     receivers = list(dict.fromkeys(["", *(to for _, _, to in found)]))
     return sorted(found, key=lambda one: (receivers.index(one[2]), hops.index(one[1])))
 
 
 def _not_judged(owing: Sequence[Owed], rows: Sequence[Row], began: bool) -> Iterator[Row]:
-    """UNKNOWN for whatever is owed and has no row. A finding stands for "nothing else"."""
+    """An UNKNOWN row for each that is owed and missing. A finding stands for "nothing else"."""
     why = "nothing that was recorded stands for it" if began else "no fault was injected"
     there = Counter((row.about, row.hop, row.to) for row in rows)
     there[NOTHING_ELSE, Hop.FINDING, ""] += any(row.hop is Hop.FINDING for row in rows)

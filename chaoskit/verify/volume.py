@@ -93,7 +93,7 @@ def tells_only(case: Case, notice: Notice, others: Callable[[Mapping[str, str]],
 def _judged(
     row: Row, count: int, bounds: tuple[int, int | None], got: str, governed: str, watched: Need, running: Need
 ) -> Strict:
-    """How many there were against how many there may be. Who did not watch may have missed some."""
+    """How many there were against how many there may be. A sink that did not watch may have missed some."""
     least, most = bounds
     wanted = str(least) if least == most else f"{least}..{'' if most is None else most}"
     said = f"{got} {amount(count, 'notices')}, the scenario says {wanted}"

@@ -117,7 +117,7 @@ def test_every_link_of_a_page_leads_somewhere_in_it(name: str) -> None:
     [
         ("notified-late", [("FAIL", 2)], "promised group_wait 10s; the configuration says group_wait 1m30s"),
         ("alertmanager-died", [("UNKNOWN", 3)], "alertmanager was down"),
-        ("alertmanager-frozen", [("UNKNOWN", 6)], "alertmanager answered nobody"),
+        ("alertmanager-frozen", [("UNKNOWN", 6)], "alertmanager did not answer"),
         ("mailbox-died", [("UNKNOWN", 4)], "mail-sink was down"),
         ("prometheus-frozen", [("UNKNOWN", 4)], "known too inexactly"),
         ("run-killed", [("UNKNOWN", 4)], "did not come to its end"),

@@ -126,7 +126,7 @@ def silent_alertmanager(silent_s: float, late_vs: float) -> History:
 def test_what_came_late_while_alertmanager_answered_nobody_is_unknown() -> None:
     verdict = verify(silent_alertmanager(1.0, 100.0))
     assert results(verdict, "notify") == {UNKNOWN}
-    assert any("alertmanager answered nobody for" in row.reason for row in verdict.rows)
+    assert any("alertmanager did not answer for" in row.reason for row in verdict.rows)
     assert results(verify(silent_alertmanager(-1.0, 100.0)), "notify") == {FAIL}
 
 
