@@ -1,6 +1,6 @@
-"""Abort conditions: what must not become true while a run is at work. Then it stops, heals, and says why.
+"""Abort conditions: alerts and queries that must not become true during a run. Then it stops, heals, and says why.
 
-They are looked at in real time from the first step on. A condition that nobody can look at is no protection: when
+They are looked at in real time from the first step on. A condition that cannot be looked at is no protection: when
 Prometheus does not answer for a while, and it was not the scenario that took it down, the run is aborted as well.
 """
 
@@ -34,7 +34,7 @@ class AbortWatch:
         self._queries = [one for one in conditions if one.query is not None]
         self._alerts = {one.alert: one for one in conditions if one.alert is not None}
         self._ask = ask
-        """Whether a query has a result; None where nobody can tell."""
+        """Whether a query has a result; None where Prometheus does not answer."""
         self._excused = excused
         """Whether the scenario itself keeps Prometheus from answering."""
         self._abort = abort
@@ -81,7 +81,7 @@ class AbortWatch:
                 if found is not None or self._excused():
                     answered = time.monotonic()
             if time.monotonic() - answered > BLIND_S:
-                self._tell(f"for {BLIND_S:g} s nobody could tell whether an abort condition holds")
+                self._tell(f"Prometheus did not answer the queries of the abort conditions for {BLIND_S:g} s")
                 return
 
     def _tell(self, reason: str) -> None:
@@ -94,12 +94,12 @@ class AbortWatch:
 
 
 def _where(one: Abort) -> str:
-    """For a history: which folder the profile lay in is nobody's business."""
+    """The file and line of an abort condition for a history, without the folder."""
     return f"{Path(one.place.file).name}:{one.place.line}"
 
 
 def wrong_with(conditions: Sequence[Abort], alerts: Sequence[str], parse: Callable[[str], str]) -> list[Problem]:
-    """What is wrong with abort conditions: alerts that no rule defines, queries of which `parse` says what is wrong."""
+    """The problems of abort conditions: alerts that no rule defines, queries for which `parse` returns an error."""
     problems = []
     for one in conditions:
         if one.alert is not None and one.alert not in alerts:

@@ -29,7 +29,7 @@ class EquipmentWatch:
         self._may_end = threading.Event()
         self._changing = threading.Lock()
         self._down: dict[str, bool] = {}
-        """What is down, and whether that was wanted."""
+        """The programs that are down, and whether the run itself stopped them."""
         self._thread = threading.Thread(target=self._run, name="equipment", daemon=True)
 
     def start(self) -> None:

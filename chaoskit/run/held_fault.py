@@ -4,8 +4,8 @@ Holders come from a process that is started ahead of the first fault, for all th
 lives as long as we do, and ends by the closing of its socket however we end.
 
 A holder is deliberately not tied to our life by a parent-death signal: it must outlive us for the moment that
-healing takes. What ties it to us is the pipe on its stdin. Its stderr is the log in the run's folder, by which
-whoever heals for us finds it. When it dies uninvited, what it held is taken back at once.
+healing takes. It is tied to us by the pipe on its stdin. Its stderr is the log in the run's folder, by which the
+watchdog and `chaoskit heal` find it. When it dies uninvited, its effect is taken back at once.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ _END_S = 5.0
 class HeldFault:
     """One fault and its holder. `on_lapse` is called once, from another thread, when the effect goes uninvited.
 
-    While `lost` says why, nothing may be touched: somebody else undoes what this run left. `log` lies in the run's
-    folder. Raises FaultError when there is no holder to be had.
+    While `lost` says why, nothing may be touched: another process undoes what this run left. `log` lies in the run's
+    folder. Raises FaultError when no holder can be started.
     """
 
     def __init__(
@@ -151,7 +151,7 @@ class HeldFault:
             self._orphaned()
 
     def _orphaned(self) -> None:
-        """Nobody holds the effect any more, and nobody bounds its duration: it is taken back here and now."""
+        """The holder has died and no longer bounds the effect's duration: takes the effect back at once."""
         if why := self._lost():
             self._on_lapse(f"its holder was ended: {why}")
             return

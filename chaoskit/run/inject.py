@@ -1,4 +1,4 @@
-"""One fault by hand, for a time: a run whose plan is one step and a wait, on whatever its address names.
+"""One fault by hand, for a time: a run whose plan is one step and a wait, on the process or link of its address.
 
 The runner plays it like any other, with the same journal, holder, lease, lock and watchdog. Nothing is watched and
 nothing is judged: there is neither a Prometheus nor an Alertmanager to ask.
@@ -37,13 +37,13 @@ STEP = "by-hand"
 FAULT = f"{STEP}#0"
 LONGEST_S = 3600.0
 _SPARE_S = 5.0
-"""How much longer than asked for the holder keeps the effect, should nobody take it back in time."""
+"""Real seconds that the holder keeps the effect beyond the asked time, should the run not take it back."""
 _HERE = Place("the command line")
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is to be done by hand."""
+    """A fault to inject by hand: kind, settings, target, and for how many real seconds."""
 
     kind: Fault[Any]
     settings: Settings
@@ -65,7 +65,7 @@ def order(
     settings: Mapping[str, Any],
     for_s: float,
 ) -> Order:
-    """What was asked for, checked; touches nothing. Raises BadInput with every problem."""
+    """The checked order; touches nothing. Raises BadInput with every problem."""
     kinds, place = known(), _HERE
     if kind not in kinds:
         raise BadInput(undefined("fault kind", kind, kinds, place))

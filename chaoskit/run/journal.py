@@ -1,8 +1,8 @@
 """The journal: one writer, append-only, one event a line, on disk before anything that matters happens.
 
 A line is written with a single system call and is either whole or taken back: when the disk fills up in the
-middle of a line, the file is cut back to its last whole one, and the journal refuses to go on. What was written
-before stays readable. Faults ask for `sync`, which returns only when the line, and at first the folder, are on disk.
+middle of a line, the file is cut back to its last whole one, and the journal refuses to go on. Earlier lines stay
+readable. Faults ask for `sync`, which returns only when the line, and at first the folder, are on disk.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from chaoskit.fold import Fold
 
 
 class RunMetrics(Collector):
-    """A page of metrics on a loopback port; `close` ends it. What all runs on a stack hear, the first tells."""
+    """A page of metrics on a loopback port; `close` ends it. Events that all runs on a stack get are the first's."""
 
     def __init__(self, port: int, folds: Sequence[Fold] = ()) -> None:
         self._folds = folds

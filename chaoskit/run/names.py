@@ -1,7 +1,7 @@
-"""What became of each name of request, phase by phase, for one track's history: made of the load's windows.
+"""The outcomes of each name of request, phase by phase, for one track's history: made of the load's windows.
 
 A slice holds some seconds of one phase; a window in which a phase begins is one of its own, which belongs to neither.
-Windows are told a second late, and kept for one more, so that whatever ended within one is known by then.
+Windows are told a second late, and kept for one more, so that every request that ended within one is known by then.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From what the user asked for to a plan: whatever can be wrong is found before anything starts."""
+"""From the command line to a plan: every mistake in the input is found before a program starts."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from chaoskit.yaml_source import read_text
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the user asked for, as given on the command line."""
+    """The arguments of a run as given on the command line."""
 
     scenario: str
     profile: str
@@ -53,7 +53,7 @@ class Asked:
     """The words of promtool and amtool on the files, where they were asked before."""
 
     def answer_on(self, config: AlertConfig) -> Answer:
-        """What promtool and amtool say of the files, which are `config`."""
+        """The answers of promtool and amtool on the files, which are `config`; asked only where not known yet."""
         return self.answer or ask(config, self.yours)
 
 
@@ -64,7 +64,7 @@ Planned = tuple[Plan, dict[str, str], str, str]
 def plan_for(asked: Asked) -> Planned:
     """The plan, the texts it was made from, and the names of scenario and profile in them; touches nothing.
 
-    Of an attached target it looks at the processes on this host, and asks nobody.
+    Of an attached target it looks at the processes on this host only, and sends no request.
 
     Raises BadInput or Refused with every problem at once.
     """
@@ -167,7 +167,7 @@ def _readable(sources: Mapping[str, str], names: Mapping[str, str], asked: Asked
 
 
 def _inventory(inputs: Inputs, time_scale: float) -> Mapping[str, tuple[str, ...]]:
-    """What the target has; raises BadInput for whatever cannot be done on one that runs already."""
+    """The target's handles with their names; raises BadInput for each step that cannot be done on this target."""
     target = inputs.profile.target
     if target == "local":
         if wrong := wrong_handles(inputs.profile.handles):
@@ -349,14 +349,14 @@ def _limit_problems(profile: Profile, target: Attached) -> list[Problem]:
 
 
 def ask_faults(scenarios: Iterable[Scenario]) -> tuple[Said, ...]:
-    """What is wrong with the steps of these scenarios; raises BadInput when a plugin is no fault."""
+    """The problems of the steps of these scenarios; raises BadInput when a plugin is no fault."""
     return tuple(_said(each, scenario) for scenario in scenarios for each in wrong_steps(scenario))
 
 
 def ask_plans(scenarios: Iterable[Scenario], profiles: Sequence[Profile], config: AlertConfig) -> tuple[Said, ...]:
     """Why a scenario can be planned with none of the local profiles, and what is wrong with their handles.
 
-    What an attached target has is found only where it runs, so with such a profile nothing is asked.
+    The processes of an attached target are known only where it runs, so such a profile is not tried.
     """
     local = [profile for profile in profiles if profile.target == "local"]
     found = [_said(each, profile) for profile in local for each in wrong_handles(profile.handles)]

@@ -1,4 +1,4 @@
-"""From plans to a stack and tracks that can begin: whatever can be wrong is found before anything starts."""
+"""From plans to a stack and tracks that can begin: every mistake in the input is found before a program starts."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Prepared:
     stack: Stack
     runs: tuple[PreparedRun, ...]
     load: Processes | None = None
-    """What will load it, where a locustfile does: it has been imported."""
+    """The processes that will bear the load of a locustfile, which they have imported; else None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ def _runs(
     doubts: Sequence[Sequence[str]],
     shared: Mapping[str, Any],
 ) -> tuple[PreparedRun, ...]:
-    """What each track needs; `shared` is what all their headers say alike."""
+    """The prepared run of each track; `shared` are the fields that all their headers have in common."""
     return tuple(
         PreparedRun(
             plan,
@@ -177,7 +177,7 @@ def _runs(
 
 
 def _origin(asked: Asked, scenario: str, plan: Plan) -> Origin:
-    """Who asked for it here and now, and the command that asks for it again."""
+    """The user who asked for the run, and the command that repeats it."""
     shipped = is_shipped(Path(scenario), "scenarios")
     words = ["chaoskit", "run", Path(scenario).stem if shipped else asked.scenario, "--profile", asked.profile]
     words += ["--time-scale", f"{plan.time_scale:g}", "--seed", str(plan.seed)]
@@ -245,7 +245,7 @@ def versions(binaries: Binaries | None) -> dict[str, str]:
 
 
 def _by_name(sources: Mapping[str, str]) -> dict[str, str]:
-    """Sources as a history carries them: where scenario and profile lay on this machine is nobody's business."""
+    """Sources as a history carries them: scenario and profile by name, without this machine's folders."""
     return {
         f"{role}:{Path(file).name}" if role in ("scenario", "profile") else key: text
         for key, text in sources.items()

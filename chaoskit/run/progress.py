@@ -16,7 +16,7 @@ from chaoskit.fold import Episode, Fold
 from chaoskit.plan.model import Plan, PlannedAlert, PlannedNotice
 
 _SLACK_REAL_S = 0.3
-"""What observers may need to see an instant that has passed."""
+"""Real seconds that observers may need to see an event."""
 
 
 class Progress:
@@ -30,7 +30,7 @@ class Progress:
         self._done_at: dict[str, float] = {}
 
     def feed(self, event: Event) -> None:
-        """Takes one event; cheap, called by whoever wrote it."""
+        """Takes one event; cheap, called in the thread that wrote it."""
         with self.news:
             self.fold.take(event)
             self.news.notify_all()

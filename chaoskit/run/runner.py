@@ -2,8 +2,8 @@
 
     start the stack -> load -> for each wave: steady state -> its tracks, side by side -> stop everything
 
-Whatever happens on the way (an error, a signal, a disk that is full), what is in force is undone and what was
-started is stopped, in this order, and then every journal ends with its last event.
+Even after an error, a signal or a full disk, first the faults in force are undone, then the programs that were
+started are stopped, and then every journal ends with its last event.
 """
 
 from __future__ import annotations
@@ -51,15 +51,15 @@ from chaoskit.surroundings import lacking
 
 _FIRST_REQUEST_S = 20.0
 _AT_ONCE_S = 20.0
+"""Real seconds that the end at once waits for the faults in force to be undone."""
 _LOAD_STATES: dict[str, Literal["up", "down", "silent"]] = {
     "down": "down", "ended": "down", "silent": "silent", "heard": "up", "deserted": "silent"
 }  # fmt: skip
-"""What a state of the load is for the run; of others it takes no note."""
-"""How long the end at once waits for what is in force to be undone."""
+"""The equipment's state by the load's state; the run ignores other states."""
 
 
 _SEEN = (AlertState, Notice, Stranger, Suppression, Poll, Watch)
-"""What observers and sinks tell."""
+"""The events of observers and sinks."""
 
 
 class Runner:
@@ -81,7 +81,7 @@ class Runner:
         self._waves = [list(wave) for wave in waves]
         self._tracks = [track for wave in self._waves for track in wave]
         self._plan = self._tracks[0].plan
-        """What all tracks share is read from the first: time scale, profile, alert configuration."""
+        """The first track's plan, for all that tracks have in common: time scale, profile, alert configuration."""
         self._metrics: RunMetrics | None = None
         self._load: LoadChild | None = None
         self._load_at_first: LoadSpec | None = None
@@ -107,7 +107,7 @@ class Runner:
         """The whole life; whether everything was undone. `keep` is called before the stack is stopped.
 
         Raises EquipmentError (and others of ours) when a journal could not be begun, and Refused while runs are
-        stopped on this machine or somebody else is at work on the target.
+        stopped on this machine or another run is at work on the target.
         """
         world = World(self.stack.address, self._change_load, lambda query: bool(self._ask(query)), self._lost)
         signals = contextlib.ExitStack()

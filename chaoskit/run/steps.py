@@ -53,14 +53,14 @@ class InForce:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What steps may ask of the stack: where things are, another load, whether a query has a result."""
+    """The services of the stack that steps use: addresses, changes of load, queries to Prometheus."""
 
     address: Callable[[str], Address]
     change_load: Callable[[Mapping[str, Any] | None], None]
     """Gives the load another level; None gives it back the one it began with."""
     query: Callable[[str], bool]
     lost: Callable[[], str] = lambda: ""
-    """Why nothing may be touched any more, since somebody else undoes what this run left; empty while it may."""
+    """Why the run may no longer touch the target, since another process undoes what it left; empty while it may."""
 
 
 @dataclass(slots=True)
@@ -98,7 +98,7 @@ class StepRunner:
         self.journal.write(StepEnd(step=step.name, outcome="done", detail=detail))
 
     def undo_all(self) -> None:
-        """Takes back whatever is in force, newest first; never raises, tells `healed`."""
+        """Takes back all faults in force, newest first; never raises: `healed` is False where one failed."""
         for one in reversed(self.in_force):
             if not one.undone:
                 self._take_back(one)

@@ -1,4 +1,4 @@
-"""What a run asks of the system that it plays on, beyond its stack: how it is watched, and when a wave may begin.
+"""The target of a run, beyond its stack: how it is watched, and when a wave may begin.
 
 local     a stack that was started for the run        Live
 attached  one that runs already                       Live
@@ -41,11 +41,11 @@ class Live:
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
-        """What is started and stopped."""
+        """The programs that the run starts and stops."""
         self._observers: list[Looking] = []
 
     def start(self, tracks: Sequence[Track], say: Say) -> None:
-        """Starts the stack and, beside it, what holders come from: the first faults would wait for that.
+        """Starts the stack and, beside it, the process that forks holders, since the first faults would wait for it.
 
         Raises BadInput or EquipmentError, with nothing left running.
         """
@@ -117,12 +117,12 @@ def await_steady(
     interrupted: threading.Event,
     hopeless: Callable[[], str] = lambda: "",
 ) -> list[str]:
-    """Waits, bounded, for the steady state; what was still missing when patience ended, empty when it was reached.
+    """Waits, bounded, for the steady state; the conditions that were still missing, empty when it was reached.
 
     Targets up, Alertmanager discovered, load flowing, and nothing pending or firing, all of it for as long as the
     expected rules' ranges need. Alerts that the profile calls standing do not count.
 
-    `discover` returns, within so many seconds, once Prometheus knows whom to scrape and whom to tell. The steady
+    `discover` returns, within so many seconds, once Prometheus knows its targets and its Alertmanager. The steady
     state is the same for all plans that begin together; the longest range among them counts. `hopeless` says why it
     can never be reached; empty while it may.
     """
@@ -160,7 +160,7 @@ def _missing(progress: Progress, loaded: bool) -> list[str]:
 
 
 def _standing(missing: list[str]) -> list[str]:
-    """What to do about alerts that fire in health, such as a watchdog."""
+    """The advice for alerts that fire in health, such as a watchdog; empty where none fires."""
     firing = ", ".join(sorted({one.partition(" ")[0] for one in missing if one.endswith(" is firing")}))
     if not firing:
         return []

@@ -78,7 +78,7 @@ class Track:
         return not missing and not self._interrupted.is_set()
 
     def play(self) -> None:
-        """The steps, the undo of whatever is in force, and looking on. Only journal trouble is raised."""
+        """Plays the steps, undoes all faults in force, and looks on. Only journal trouble is raised."""
         assert self._steps is not None
         try:
             self._play(self._steps)
@@ -92,12 +92,12 @@ class Track:
             self.played.set()
 
     def heal(self) -> None:
-        """Takes back whatever is in force; never raises."""
+        """Takes back all faults in force; never raises."""
         if self._steps is not None:
             self._steps.undo_all()
 
     def taken_over(self, healed: bool) -> None:
-        """Somebody else has undone what this run left, or could not: then that is what counts."""
+        """Notes that another process undid what this run left, or failed to; this result then counts as the run's."""
         self._taken_over = healed
 
     def say(self, event: Event, *, sync: bool = False) -> None:

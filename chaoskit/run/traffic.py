@@ -187,7 +187,7 @@ def _pool_problems(load: LoadPlan) -> list[Problem]:
 
 
 def _locustfile_problems(load: LoadPlan) -> list[Problem]:
-    """What can be said of a locustfile without running it."""
+    """The problems of a locustfile that can be found without running it."""
     path = locustfile_of(load)
     if path is None:
         return []

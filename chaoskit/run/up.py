@@ -1,4 +1,4 @@
-"""The local stack by itself, on the documented ports or on free ones, until somebody ends it."""
+"""The local stack by itself, on the documented ports or on free ones, until a signal ends it."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _LOOK_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What stack is to be up."""
+    """The settings of the stack to start."""
 
     files: ConfigFiles
     scale: float = 1.0
     free_ports: bool = False
     """Not the documented ports, but whichever are free."""
     environment: str = "local"
-    """What the target says of where it runs."""
+    """The environment that the target's metrics name."""
     witness: str = ""
     """The URL of a witness that every receiver tells as well."""
     witness_token_file: str = ""

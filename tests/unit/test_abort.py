@@ -115,7 +115,7 @@ def test_a_condition_that_nobody_can_look_at_aborts_unless_the_scenario_took_pro
     first.start()
     second.start()
     assert blind.heard.wait(5)
-    assert "nobody could tell" in blind.reasons[0]
+    assert "did not answer the queries of the abort conditions" in blind.reasons[0]
     assert not excused.heard.wait(0.3)
     first.stop()
     second.stop()
