@@ -135,11 +135,11 @@ class Desk:
         if profile not in self.profiles:
             problems.append(Problem(None, f"no profile is called '{profile}'", "choose one of the list"))
         if scale and not _SCALE.fullmatch(scale):
-            problems.append(Problem(None, f"the time scale '{scale}' is no number", "such as 60; 1 is real time"))
+            problems.append(Problem(None, f"the time scale '{scale}' is not a number", "write 60, or 1 for real time"))
         if rate and not _RATE.fullmatch(rate):
-            problems.append(Problem(None, f"the rate '{rate}' is none", "such as 25/s"))
+            problems.append(Problem(None, f"the rate '{rate}' is not a number a second", "write for example 25/s"))
         if not _ENVIRONMENT.fullmatch(confirm):
-            problems.append(Problem(None, "the environment's name holds what no name holds", "type it as it is shown"))
+            problems.append(Problem(None, "the environment's name has forbidden characters", "type it as it is shown"))
         if problems:
             raise BadInput(problems)
         found = [verb, scenario, "--profile", profile]

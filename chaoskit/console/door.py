@@ -96,21 +96,21 @@ def refusal(method: str, path: str, headers: Mapping[str, list[str]], key: Key) 
     if host not in key.hosts:
         return Refusal(HTTPStatus.MISDIRECTED_REQUEST, f"it names another host; ask for http://{key.hosts[0]}/")
     if method not in ("GET", "HEAD", "POST"):
-        return Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "GET and POST are spoken here")
+        return Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and POST are allowed")
     if origin and origin != f"http://{host}":
         return Refusal(HTTPStatus.FORBIDDEN, "another page sent it (Origin)")
     visit = method == "GET" and only("sec-fetch-mode") == "navigate" and only("sec-fetch-dest") == "document"
     if site and site not in _OURS and not visit:
         return Refusal(HTTPStatus.FORBIDDEN, "another page sent it (Sec-Fetch-Site)")
     if method == "POST" and not origin and site != "same-origin":
-        return Refusal(HTTPStatus.FORBIDDEN, "nothing says which page sent it (Origin)")
+        return Refusal(HTTPStatus.FORBIDDEN, "the request has no Origin header: send it from the console's page")
     if path == ENTER:
-        return None if method == "GET" else Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "GET is spoken here")
+        return None if method == "GET" else Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "only GET is allowed")
     if not key.is_token(_cookie(only("cookie"), key.cookie)):
         return Refusal(HTTPStatus.UNAUTHORIZED, "open the link that chaoskit printed: it carries the token")
     ours = method == "POST" and path != LOCUST and not path.startswith(LOCUST + "/")
     if ours and not same(only(COMMAND_HEADER), key.command):
-        return Refusal(HTTPStatus.FORBIDDEN, "a command bears the token of the page in a header")
+        return Refusal(HTTPStatus.FORBIDDEN, f"the header {COMMAND_HEADER} lacks the page's token: reload the page")
     if int_or(only("content-length"), 0) > LONGEST_BODY:
         return Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {LONGEST_BODY} bytes")
     return None

@@ -230,7 +230,7 @@ class Console:
 
     async def _stream(self, request: Request) -> Response:
         if self.pictures.full:
-            return PlainTextResponse(f"503: {MOST_STREAMS} pages listen already\n", 503)
+            return PlainTextResponse(f"503: {MOST_STREAMS} pages are open, the most allowed; close one\n", 503)
         return Streaming(self.pictures.listen(), media_type="text/event-stream")
 
     def _runs(self, request: Request) -> Response:
@@ -320,7 +320,7 @@ class Console:
 
     async def _lever(self, asked: Mapping[str, str]) -> Mapping[str, str]:
         if not asked.get("reason", "").strip():
-            raise BadInput("the lever wants a reason: others will wonder why nothing runs")
+            raise BadInput("stop needs a reason: other users see it when their runs are refused")
         words = ["stop", "--reason", f"{asked['reason'].strip()[:200]}"]
         return _told(await carried_out(words, self._scratch))
 

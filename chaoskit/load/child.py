@@ -233,7 +233,7 @@ class Load:
             self.unheard_s += min(now_s - before_s, 2 * _BEAT_S)
             before_s = now_s
             if self._lease_s is not None and self.unheard_s > self._lease_s:
-                self.end(f"the run said nothing for {self._lease_s:g} s: it stands still, or is gone", hurried=True)
+                self.end(f"the load generator heard nothing from the run for {self._lease_s:g} s", hurried=True)
 
     def _look_for_users(self, asked: float) -> None:
         """Says once that none is left, though some were asked for."""

@@ -217,7 +217,7 @@ class LoadChild:
             if was_s < SILENT_S <= self._unheard_s[shard] and child.alive and not self._down:
                 why = "a signal stopped it" if identity.stopped(child.pid) else "it hangs, or has no time to speak"
                 who = f"{child.name} (pid {child.pid}){self._tally.bore(shard)}"
-                detail = f"{who} has said nothing for {SILENT_S:g} s: {why}; see {child.log.name}"
+                detail = f"{who} has sent no report for {SILENT_S:g} s: {why}; see {child.log.name}"
                 self._on_event(LoadState(state="silent", t=time.time(), detail=detail))
 
     def _end(self, grace_s: float) -> None:
@@ -238,7 +238,7 @@ class LoadChild:
             try:
                 self._take(shard, decode_report(line))
             except msgspec.DecodeError as error:
-                self._fail(f"{child.name} said what is no report: {error}")
+                self._fail(f"{child.name} sent an unreadable report: {error}")
             except Exception as error:  # the listener's own; unheard load must not pass for quiet load
                 self._fail(f"the run failed to take a report of the load (a bug of ours): {error!r}")
         child.wait(_LAST_LINES_S)

@@ -236,7 +236,7 @@ def _scale_warnings(plan: Plan) -> tuple[str, ...]:
             largest = windows.largest_scale(window, _JITTER_REAL_S)
             if plan.time_scale > largest:
                 warnings.append(
-                    f"{alert.id}: {window.hop}{who} may end UNKNOWN at scale {plan.time_scale:g}: telling it from a "
-                    f"wrong promise takes {window.resolution_vs:g} virtual s; the largest scale that can is {largest:g}"
+                    f"{alert.id}: {window.hop}{who} may end UNKNOWN at scale {plan.time_scale:g}: its instant must "
+                    f"be known to within {window.resolution_vs:g} virtual s; choose --time-scale {largest:g} or less"
                 )
     return tuple(warnings)

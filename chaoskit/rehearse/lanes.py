@@ -161,7 +161,7 @@ def _came_of(lane: Lane, child: Child, result: bytes) -> Performed:
         return found
     if isinstance(found, BaseException) and (isinstance(found, Refused) or not isinstance(found, _OF_ONE_STACK)):
         raise found
-    why = str(found) if found else f"its stack's process ended with {child.returncode}, uninvited; see {child.log}"
+    why = str(found) if found else f"the process of its stack died (exit code {child.returncode}); see {child.log}"
     alerts = [(alert.rule, drill.name) for drill in lane.drills for alert in drill.plan.alerts]
     return Performed({rule.key: RuleOutcome(rule, Result.UNKNOWN, (why,), wave=name) for rule, name in alerts})
 

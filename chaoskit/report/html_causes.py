@@ -22,7 +22,7 @@ _LONGEST = 1500
 _GOVERNED = "; governed by "
 _TROUBLE = re.compile(r", (?:and|but) (.+)$", re.DOTALL)
 _WHOSE = re.compile(r"(?:the )?(.+?) (?:was|answered|ended|lapsed|stood|did|had)\b")
-_RUN = re.compile(r"\brun (?:was )?ended|history breaks off|never gave its totals")
+_RUN = re.compile(r"\brun (?:was )?ended|history breaks off|sent no totals")
 _HEADS = {
     "run": "The run did not come to its end.",
     "inexact": "The times are known too inexactly to tell a kept promise from a broken one.",

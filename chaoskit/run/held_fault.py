@@ -69,7 +69,7 @@ class HeldFault:
     def await_armed(self) -> None:
         """Returns once the holder is ready; raises FaultError."""
         if "armed" not in self._answer(_ANSWER_S, "arm"):
-            raise FaultError("the holder did not come up")
+            raise FaultError("the fault's holder process did not start")
 
     def start(self) -> None:
         """Asks the holder to bring the effect about; `await_effect` tells the outcome."""

@@ -135,7 +135,7 @@ def plan_inputs(
     plan = replace(plan, warnings=(*left_out, *unread, *plan.warnings))
     if time_scale != wanted:
         why = (
-            f"played at {time_scale:g}x: at {wanted:g}x, intervals would be no whole milliseconds, and holds too short"
+            f"played at {time_scale:g}x: at {wanted:g}x intervals are no whole milliseconds, and a `for` would be short"
         )
         plan = replace(plan, warnings=(why, *plan.warnings))
     return plan

@@ -127,7 +127,7 @@ def _attached(
         with session_for(profile.target, "witness") as session:
             await_answer(profile.target.witness, session)
         if asks_for_no_token(profile.target.witness):
-            notes.append("the witness asks for no token: what any process of its machine posts to it is believed")
+            notes.append("the witness requires no token, so any process of its machine can post false notices to it")
     before = lingering(planned[0][0])
     with own_load(planned[0][0]) as load:
         folders = [folder(each[0]) for each in planned]
@@ -232,7 +232,7 @@ def _unusable(parent: Path, name: str) -> str:
         return f"is a link to {parent.readlink()}, which is not there"
     latest = parent / LATEST
     if latest.exists() and not latest.is_symlink():
-        return f"{LATEST} in it is no link of ours: a link with that name is to lead to the last run"
+        return f"{LATEST} in it is no symbolic link; chaoskit links the last run under that name: rename or remove it"
     return ""
 
 

@@ -145,7 +145,7 @@ def await_steady(
         elif now - quiet_since >= quiet_vs / plan.time_scale:
             return []
         if now > end:
-            return [*missing, *_standing(missing)] or ["quiet has not lasted long enough"]
+            return [*missing, *_standing(missing)] or [f"no {quiet_vs:g} virtual s passed without alerts and troubles"]
         with progress.news:
             progress.news.wait(_LOOK_S)
     return ["the run was interrupted"]

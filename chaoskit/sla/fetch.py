@@ -234,7 +234,8 @@ class Stretch:
     def _refuse_replicas(self, query: str, found: Iterable[Series]) -> None:
         label = doubled(found)
         if label:
-            said = f"two series of {query} at {self.source.url} differ in the label '{label}' alone: all counts twice"
+            where = f"two series of {query} at {self.source.url}"
+            said = f"{where} differ only in the label '{label}': each event would count twice"
             raise BadInput(Problem(self.source.at.place, said, f"name one value of '{label}' in `match`"))
 
     def _read(self, metric: str, found: dict[Labels, Counter], apart: str) -> _Metric:

@@ -241,7 +241,7 @@ def mutes_of(plan: Plan, evidence: Evidence) -> list[Mute]:
 def _words(plan: Plan, evidence: Evidence, event: Suppression) -> str:
     if event.state != "suppressed":
         return ""
-    said = [f"silence {one} kept it quiet ({event.silences.get(one, 'not explained')})" for one in event.silenced_by]
+    said = [f"silence {one} muted it ({event.silences.get(one, 'no comment')})" for one in event.silenced_by]
     said += [
         f"{by.get('alertname', by.get('fingerprint', '?'))} inhibited it, an alert that is not of this run"
         for by in event.inhibited_by

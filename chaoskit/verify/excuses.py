@@ -114,7 +114,7 @@ def unseen(need: Need, case: Case, group: tuple[str, ...] = ()) -> str:
         return f"{', '.join(blind)} was not watched all the time (blind from {after} after {need.since} on)"
     others = tuple(one for one in group if one not in need.equipment)
     if gone := evidence.outage(others, _retried_from(need), end):
-        return f"{_was_down(gone, need, case)}, by which the same receiver is told"
+        return f"{_was_down(gone, need, case)}, and it takes notices of the same receiver"
     if away := _away(others, need, case):
         return _held_up(away, end)
     if need.observers and end > case.until:
@@ -147,7 +147,7 @@ def _delayed(row: Row, need: Need, late_s: float, case: Case, group: tuple[str, 
         return _held_up(away, end)
     lag_s, sink = evidence.lag(equipment, begin, end)
     if late_s <= lag_s:
-        return f"the {sink} stood still for up to {lag_s:.2f} real s meanwhile, and who waits for it speaks later"
+        return f"the {sink} stood still for up to {lag_s:.2f} real s meanwhile, which may have delayed the notice"
     every_s = evidence.every_s.get(need.instance.alert.rule.alert, 0.0) if need.instance else 0.0
     way_s = on_the_way_s(evidence.processor, case.readings, every_s, begin, end, case.scale)
     if row.hop.lane is Lane.RECEIVER and late_s <= way_s:
@@ -184,7 +184,7 @@ def _held_up(away: Outage, end: float) -> str:
     """Alertmanager begins with a group's next notice when every integration has taken, or refused, the last."""
     return (
         f"the {away.equipment} was not watched for {away.lasted_s(end):.1f} real s meanwhile ({away.detail}), and "
-        "Alertmanager tells no integration of a receiver of what is new before it is done with the others"
+        "Alertmanager sends a receiver's next notice only when all of its integrations are done with the last"
     )
 
 

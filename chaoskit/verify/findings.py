@@ -109,7 +109,7 @@ def _strangers(case: Case) -> Iterator[Strict]:
         door, to = notice.door, f"{notice.receiver or 'an unknown door'} ({notice.integration})"
         if not notice.alerts:
             if (door, "") not in told:
-                what = f"{to} got a notice whose alerts cannot be told: {notice.subject or notice.text[:80]!r}"
+                what = f"{to} got a notice that names no alert: {notice.subject or notice.text[:80]!r}"
                 yield unknown(Hop.FINDING, to, what)
             told.add((door, ""))
         for item in notice.alerts:
@@ -122,7 +122,7 @@ def _strangers(case: Case) -> Iterator[Strict]:
                 continue
             if any(alert.expectation.suppressed_by for alert in owners):
                 continue  # Whoever hears of it firing is judged there; its end may ride along with its group's.
-            what = "promised to others only"
+            what = "which is promised to other receivers only"
             if not owners:
                 if item.status == "resolved" or any(e.firing and e.is_in(item.labels) for e in evidence.episodes):
                     continue  # The end of something from before, or an alert that is a finding already.

@@ -85,7 +85,7 @@ class _Promise:
         if result is Result.UNKNOWN:
             width, enough = seconds(observed[1] - observed[0]), seconds(self.window.resolution_vs)
             known = f"known only to lie within {width}{self._clocks(ours[0])}"
-            reason = self.says(f"{known}, and telling it from a wrong promise takes {enough}")
+            reason = self.says(f"{known}, and a verdict needs {enough} or less")
         if result is not Result.FAIL:
             return self.row(result, reason, **figures)
 
@@ -178,7 +178,7 @@ def _standing(promise: _Promise) -> Strict | None:
         if stray.begun[1] >= fault[0] or (stray.resolved is not None and stray.resolved[0] <= fault[1]):
             continue
         before = f"was pending already {promise.vs(stray.begun[1], fault[0])} before the fault"
-        what = f"{before}, so what the fault brings about was not seen"
+        what = f"{before}, so the fault's effect on the alert was not seen"
 
         def says(busy: str, what: str = what) -> str:
             return promise.says(f"{what}; but {busy}")
@@ -202,7 +202,7 @@ def _hold(one: Instance) -> Iterator[Strict]:
     if one.case.rehearsal is not None and "pending" in own and is_restored(one.episode, one.case.evidence):
         # The evaluation that ends it comes up to an interval after the whole of it is over.
         window = replace(one.alert.hold, hi_vs=one.alert.hold.hi_vs + rule.interval_s)
-        more += "; Prometheus restored since when it is pending, which lies between two evaluations"
+        more += "; Prometheus restored the instant of pending, which lies between two evaluations"
         promise = replace(promise, window=window, more=more)
     yield promise.judged(own.get("pending", own["firing"]), own["firing"], (pending or firing, firing))
 
@@ -267,12 +267,12 @@ def _false_alarm(promise: _Promise, resolved: Interval | None, undo: Interval) -
     """The scenario says that the alert resolves falsely, although the fault lasts: it must resolve before the undo."""
     where = f"the scenario's resolves: false_alarm ({promise.one.alert.expectation.place})"
     if resolved is None:
-        what = "it never resolved, and the scenario says that it does so falsely"
+        what = "it never resolved, but the scenario expects a false all-clear before the undo"
         return promise.wrong(what, where, promise.until_end(undo, where, ""))
     if resolved[1] <= undo[0]:
         return promise.row(Result.PASS, "", rests_on=f"{promise.vs(resolved[1], undo[0])} before the undo")
     after = promise.vs(undo[0], resolved[1])
-    what = f"it resolved {after} after the undo, and the scenario says that it does so before, falsely"
+    what = f"it resolved {after} after the undo, but the scenario expects a false all-clear before the undo"
     result = Result.FAIL if resolved[0] >= undo[1] else Result.UNKNOWN
     return promise.row(result, promise.says(what, where))
 

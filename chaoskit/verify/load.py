@@ -78,9 +78,9 @@ def _wrong(
     """Everything that is wrong with the load; a death stands for the rest."""
     down = next((e for e in history.of(Equipment) if e.name == "load" and e.state == "down"), None)
     if down is not None:
-        return [f"the load died under way ({down.detail}); what followed happened without traffic"]
+        return [f"the load generator died during the run ({down.detail}); after that there was no traffic"]
     if not totals:
-        return ["the load generator never gave its totals"]
+        return ["the load generator sent no totals at its end"]
     zero = history.events[0].t
     span = (evidence.phases.get("steps", zero), evidence.phases.get("stopping", history.last_t))
     force = evidence.in_force(span)

@@ -94,13 +94,13 @@ def _clocks(case: Case) -> Iterator[Strict]:
         yield unknown(Hop.CLOCK, "clocks", reason)
     elif clock.was_set:
         reason = (
-            f"Prometheus's clock and ours were set against each other under way, by up to {clock.parted_s:.3f} real s; "
+            f"Prometheus's clock or this machine's was set during the run, by up to {clock.parted_s:.3f} real s; "
             "every time between a fault, an alert and a notice is uncertain by as much"
         )
         yield unknown(Hop.CLOCK, "clocks", reason)
     back = max((a.t - b.t for a, b in itertools.pairwise(case.history.events)), default=0.0)
     if back > _BACK_S:
-        reason = f"our own clock was set back under way, by {back:.3f} real s or more; no time across that is known"
+        reason = f"this machine's clock was set back during the run, by {back:.3f} real s or more: spans are unknown"
         yield unknown(Hop.CLOCK, "clocks", reason)
 
 
@@ -110,7 +110,7 @@ def _end(case: Case) -> Iterator[Strict]:
         yield unknown(Hop.END, "run", f"the run was ended early: {event.reason}")
     if next(case.history.of(End), None) is None:
         torn = " in the middle of a line" if case.history.torn else ""
-        yield unknown(Hop.END, "run", f"the history breaks off{torn}: the run did not come to its end")
+        yield unknown(Hop.END, "run", f"the history breaks off{torn}: the run was killed, or is still going on")
 
 
 CONFIGURATION = Check("configuration", Case, _configuration, always=True)

@@ -76,7 +76,7 @@ def _exit_code(case: Case) -> Iterator[Strict]:
         return
     totals, about = next(case.history.of(LoadTotals), None), "locustfile"
     if totals is None:
-        reason = "the load never came to its end, where a locustfile says its exit code; see load.log"
+        reason = "the load generator sent no totals, and so no exit code of the locustfile; see load.log"
         yield unknown(Hop.EXIT_CODE, about, reason)
     elif totals.exit_code:
         what = f"the locustfile asked for exit code {totals.exit_code} (process_exit_code or sys.exit); see load.log"

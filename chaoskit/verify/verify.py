@@ -139,7 +139,7 @@ def _by_receiver(owed: Iterable[Owed]) -> list[Owed]:
 
 def _not_judged(owing: Sequence[Owed], rows: Sequence[Row], began: bool) -> Iterator[Row]:
     """An UNKNOWN row for each that is owed and missing. A finding stands for "nothing else"."""
-    why = "nothing that was recorded stands for it" if began else "no fault was injected"
+    why = "the history holds no event that shows it" if began else "no fault was injected"
     there = Counter((row.about, row.hop, row.to) for row in rows)
     there[NOTHING_ELSE, Hop.FINDING, ""] += any(row.hop is Hop.FINDING for row in rows)
     for (about, hop, to), times in (Counter(owing) - there).items():

@@ -213,7 +213,7 @@ def test_an_unexpected_alert_is_a_finding_with_its_receivers(drill: Drill) -> No
 @pytest.mark.long
 def test_load_that_dies_makes_the_run_unknown(drill: Drill) -> None:
     ended = drill.run(when="fault kill#0 in force", do=kill("chaoskit.load.child"))
-    assert_unknown(ended, "load", "", "the load died under way")
+    assert_unknown(ended, "load", "", "the load generator died during the run")
     assert ended.results("hold") == {"PASS"}
 
 

@@ -258,7 +258,7 @@ RECIPES: dict[str, Recipe] = {
         scenario=changed(SCENARIO, NOTIFIES, "    notifies: {critical-alerts: never, worker-alerts: promised}\n"),
     ),
     "told-to-others": Recipe(
-        (Row("finding", "FAIL", words="promised to others only"),),
+        (Row("finding", "FAIL", words="promised to other receivers only"),),
         scenario=changed(SCENARIO, NOTIFIES, "    notifies: [worker-alerts]\n"),
     ),
     "too-many-notices": Recipe(
@@ -306,7 +306,7 @@ RECIPES: dict[str, Recipe] = {
         never=("FAIL",),
     ),
     "load-died": Recipe(
-        (Row("load", "UNKNOWN", words="the load died"), Row("hold", "PASS")),
+        (Row("load", "UNKNOWN", words="the load generator died"), Row("hold", "PASS")),
         when=IN_FORCE,
         do=kill("chaoskit.load.child"),
         never=("FAIL",),

@@ -346,7 +346,7 @@ def test_replicas_that_would_count_twice_are_refused(binaries: Binaries, tmp_pat
         targets = parse_targets(only_up.replace("URL", url), "targets.yml")
         code, said = said_by(targets, tmp_path / "a.db")
         assert code is ExitCode.USAGE
-        assert "differ in the label 'prometheus_replica' alone: all counts twice" in said
+        assert "differ only in the label 'prometheus_replica': each event would count twice" in said
         one = parse_targets(only_up.replace("URL", url).replace("crm}", "crm, prometheus_replica: a}"), "targets.yml")
         assert said_by(one, tmp_path / "a.db")[0] is ExitCode.PASS
 

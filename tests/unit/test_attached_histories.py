@@ -202,7 +202,7 @@ def test_a_silence_from_outside_is_named_with_its_maker_and_reason() -> None:
     verdict = verify(with_event(history, suppressed(history, silenced_by=["4711"])))
     assert not failed(verdict)
     assert results(verdict, "notify") == {UNKNOWN}
-    assert "silence 4711 kept it quiet (by ops, until 2026-01-01T00:00:00Z: maintenance)" in reasons(verdict, "notify")
+    assert "silence 4711 muted it (by ops, until 2026-01-01T00:00:00Z: maintenance)" in reasons(verdict, "notify")
 
 
 def test_an_inhibition_by_an_alert_that_is_not_of_the_run_is_said() -> None:

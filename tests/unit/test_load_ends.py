@@ -199,7 +199,7 @@ def test_a_generator_that_hangs_is_told_once_and_so_is_that_it_is_heard_again(
     load.stop()
     assert heard.states()[:3] == ["ready", "silent", "heard"]
     silent = heard.of(LoadState)[1]
-    assert f"load (pid {load.pids[0]}) has said nothing for 1 s: it hangs" in silent.detail
+    assert f"load (pid {load.pids[0]}) has sent no report for 1 s: it hangs" in silent.detail
     assert "see load.log" in silent.detail
 
 

@@ -129,9 +129,9 @@ def test_a_lost_window_is_unknown() -> None:
 def test_no_totals_a_death_and_a_silence_are_unknown() -> None:
     history = some_load(seconds(20))
     without = [event for event in history.events if not isinstance(event, LoadTotals)]
-    assert judged(with_events(history, without)) == ["the load generator never gave its totals; see load.log"]
+    assert judged(with_events(history, without)) == ["the load generator sent no totals at its end; see load.log"]
     died = [*history.events, Equipment(name="load", state="down", detail="killed", t=1010.0)]
-    assert "died under way (killed)" in judged(with_events(history, died))[0]
+    assert "died during the run (killed)" in judged(with_events(history, died))[0]
     silent = [*seconds(5), *seconds(5, first=1005 + GAP_S + 1)]
     assert any("no word from the load generator" in reason for reason in judged(some_load(silent)))
 

@@ -99,7 +99,7 @@ def test_what_may_still_be_broken_is_said_first_and_in_red_with_the_whole_comman
     assert [given["class"] for given in found.shown("banner")] == ["banner unhealed", "banner UNKNOWN"]
     assert said.index("process.kill on worker-1, in force since") < said.index("chaoskit heal --all")
     assert f"chaoskit heal {recorded('run-killed').header.run_id}" in said
-    assert said.index("chaoskit heal --all") < said.index("the load generator never gave its totals")
+    assert said.index("chaoskit heal --all") < said.index("the load generator sent no totals at its end")
     for name in ("interrupted", "notified-late", "kept"):
         assert "chaoskit heal" not in rendered(recorded(name)).text
 

@@ -359,7 +359,7 @@ def _path(tmp_path: Path, name: str) -> Path:
         ("a[b", r"take \[ in a path for a pattern"),
         ("a*b", r"take \* in a path for a pattern"),
         ("dangling", "is a link to /nowhere"),
-        ("folder", "latest in it is no link of ours"),
+        ("folder", "latest in it is no symbolic link"),
         ("file", "File exists"),
         ("file/below", "Not a directory"),
         ("y" * 300, "File name too long|cannot be used|characters long"),

@@ -139,7 +139,7 @@ CASES = {
         no_all_clear_by_web, sink_stands_still("mail-sink"), "all-clear", "critical-alerts (webhook)", "mail-sink"
     ),
     "the mail sink is full": Case(
-        all_clear_too_late, sink_is_full("mail-sink"), "all-clear", "critical-alerts (webhook)", "places were taken"
+        all_clear_too_late, sink_is_full("mail-sink"), "all-clear", "critical-alerts (webhook)", "limit of open"
     ),
     "the target is killed while pending": Case(never_fired, target_is_killed, "hold", "", "target was down"),
     "the target's metrics are stopped": Case(
