@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks.check_scale import SIZES, write
 from benchmarks.shared import show
-from chaoskit.cli.diff import no_collection
+from chaoskit.cli.diff import gc_pause
 from chaoskit.cli.sources import load_config
 from chaoskit.diff.compare import diff
 from chaoskit.explain.alert import explain
@@ -41,7 +41,7 @@ def change(folder: Path, routes: int) -> None:
 
 def timed(rules: int, routes: int) -> Sequence[object]:
     """One row: seconds of processor and of wall for reading both, for the difference, and for one explanation."""
-    with tempfile.TemporaryDirectory() as name, no_collection():  # as the command does
+    with tempfile.TemporaryDirectory() as name, gc_pause():  # as the command does
         folders = Path(name) / "old", Path(name) / "new"
         for folder in folders:
             folder.mkdir()

@@ -28,7 +28,7 @@ from chaoskit.yaml_source import Node, read, read_text
 
 
 @contextmanager
-def no_collection() -> Iterator[None]:
+def gc_pause() -> Iterator[None]:
     """Holds the collector back inside, and leaves it as it was found."""
     enabled = gc.isenabled()
     gc.disable()
@@ -86,7 +86,7 @@ def diff_command(
             shown: Callable[[str], str] = _renamed(folder.as_posix(), f"{base}:{here}")
         else:
             old, shown = Path(paths[0]), str
-        stack.enter_context(no_collection())
+        stack.enter_context(gc_pause())
         difference = _compared(lambda: load(old), lambda: load(new), shown, rules_given=bool(files.rules))
     _print(difference, format_)
     if difference.broken:

@@ -32,7 +32,7 @@ from chaoskit import identity, niceness, waiting
 from chaoskit.errors import EquipmentError
 from chaoskit.fresh import fresh
 
-_vouched = threading.local()
+_long_lived = threading.local()
 STILL_S = 10.0
 """Real seconds after which a child that is stopped is not waited for any more."""
 _TAIL_BYTES = 64 * 1024
@@ -198,9 +198,9 @@ def ended(children: Iterable[Child]) -> list[Child]:
     return [child for child in every if not child.alive]
 
 
-def vouch() -> None:
+def declare_long_lived_thread() -> None:
     """The calling thread promises to outlive every child that it spawns from now on."""
-    _vouched.yes = True
+    _long_lived.yes = True
 
 
 def spawn(
@@ -222,8 +222,8 @@ def spawn(
     that the calling thread outlives the child.
     Raises EquipmentError when the program cannot be started.
     """
-    vouched = any_thread or getattr(_vouched, "yes", False)
-    if not vouched and threading.current_thread() is not threading.main_thread():
+    long_lived = any_thread or getattr(_long_lived, "yes", False)
+    if not long_lived and threading.current_thread() is not threading.main_thread():
         raise RuntimeError(
             f"{name} would die with {threading.current_thread().name}, the thread that starts it: "
             "spawn from the main thread, or pass any_thread=True if this one outlives the child"

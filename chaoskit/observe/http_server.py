@@ -72,7 +72,7 @@ Answered = Answer | asyncio.Future[Answer]
 """An answer, or one that comes later, within OWED_LIMIT_S."""
 
 
-def everybody(_request: Request) -> Answer | None:
+def admit_all(_request: Request) -> Answer | None:
     """Admits every request: None."""
     return None
 
@@ -88,7 +88,7 @@ class Connection(asyncio.Protocol):
         timed_loop: TimedLoop,
         answer: Callable[[Request], Answered],
         places: Places,
-        admit: Callable[[Request], Answer | None] = everybody,
+        admit: Callable[[Request], Answer | None] = admit_all,
     ) -> None:
         self._timed_loop = timed_loop
         self._answer = answer

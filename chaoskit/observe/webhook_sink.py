@@ -60,7 +60,7 @@ class Desk:
         self._config = config
         self._response_file = config.response_file
         self._doors = {_stem(door.path): _door(number, config.port, door) for number, door in enumerate(config.doors)}
-        self._anybody = _door(-1, config.port, DoorConfig(receiver="", integration="webhook", path=""))
+        self._catch_all = _door(-1, config.port, DoorConfig(receiver="", integration="webhook", path=""))
 
     def admit(self, request: Request) -> Answer | None:
         """None for what Alertmanager sent; anything else is counted, told why, and its body is not taken."""
@@ -99,7 +99,7 @@ class Desk:
         return dataclasses.replace(_reply(door), delay_s=now.delay_s)
 
     def _door_of(self, request: Request) -> Door:
-        return self._doors.get(_stem(request.path), self._anybody)
+        return self._doors.get(_stem(request.path), self._catch_all)
 
     def _report(self, door: Door, request: Request, contents: Contents, refused: int = 0) -> None:
         self._emit(contents.notice(door.receiver, door.integration, door.index, request.sent, refused))

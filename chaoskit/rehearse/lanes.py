@@ -56,7 +56,7 @@ class Lane:
         return f"from-{self.drills[0].name}"
 
 
-def deal(drills: Sequence[Drill], side_by_side: int) -> list[Lane]:
+def partition(drills: Sequence[Drill], side_by_side: int) -> list[Lane]:
     """As few stacks as end soonest: the longest is split again and again, and the best of all that is kept."""
     by_scale: dict[float, list[Drill]] = {}
     for drill in sorted(drills, key=lambda one: -one.plan.longest_real_s):

@@ -64,7 +64,7 @@ class RuleOutcome:
     """Those of its receivers that have no integration."""
 
     @property
-    def told_to_nobody(self) -> str:
+    def undelivered(self) -> str:
         """Why an alert that fired sends no notification; empty where one of its receivers has an integration."""
         if self.fired and not self.receivers:
             return "no notification is sent: alert_relabel_configs drop the alert"
@@ -198,7 +198,7 @@ def with_static(
     muted = tuple(dict.fromkeys([*outcome.muted_by, *muted_by]))
     deaf = tuple(name for name, receiver in receivers.items() if not receiver.integrations)
     outcome = replace(outcome, receivers=tuple(receivers), muted_by=muted, deaf=deaf)
-    if not require_told or not outcome.told_to_nobody:
+    if not require_told or not outcome.undelivered:
         return outcome
     reason = f"{outcome.rule.alert}: no receiver is notified of it, and --require-told was given"
     return replace(outcome, result=Result.FAIL, reasons=(*outcome.reasons, reason))

@@ -72,7 +72,7 @@ def summary(found: Rehearsed) -> str:
     """One line: how many of how many, and how they ended."""
     ended = _ended([one.result for one in found.rehearsed])
     share = f"{len(found.rehearsed)} of {len(found.outcomes)} alert rules rehearsed in {found.took_s:.0f} s"
-    fired, silent = sum(one.fired for one in found.rehearsed), sum(bool(one.told_to_nobody) for one in found.rehearsed)
+    fired, silent = sum(one.fired for one in found.rehearsed), sum(bool(one.undelivered) for one in found.rehearsed)
     untold = f"; {fired} of {len(found.rehearsed)} fired, {silent} without a notification" if silent else ""
     return f"{share}: {ended}{untold} (exit {int(exit_code(found))})"
 
@@ -82,14 +82,14 @@ def _rule(one: RuleOutcome) -> Iterator[str]:
     yield f"{one.result:7}  {one.rule.alert} ({one.rule.place}){again}"
     for heard in one.heard:
         yield f"           {_heard(heard)}"
-    if one.told_to_nobody:
-        yield f"           {one.told_to_nobody}"
+    if one.undelivered:
+        yield f"           {one.undelivered}"
     silent = [
         f"{name} (no integration)" if name in one.deaf else name
         for name in one.receivers
         if name not in {heard.receiver for heard in one.heard}
     ]
-    if silent and not one.told_to_nobody:
+    if silent and not one.undelivered:
         yield f"           heard nothing: {', '.join(silent)}"
     if one.muted_by:
         yield f"           muted by: {', '.join(one.muted_by)}"
@@ -146,7 +146,7 @@ def _as_json(one: RuleOutcome) -> dict[str, object]:
         "reasons": list(one.reasons),
         "receivers": list(one.receivers),
         "fired": one.fired,
-        "told_to_nobody": one.told_to_nobody,
+        "told_to_nobody": one.undelivered,
         "how": one.how,
         "muted_by": list(one.muted_by),
         "notices": [
@@ -167,8 +167,8 @@ def _as_json(one: RuleOutcome) -> dict[str, object]:
 def to_github(found: Rehearsed) -> Iterator[str]:
     """A workflow command for each rule that did not pass, beside its line, and the sum as a notice."""
     for one in found.outcomes:
-        if one.told_to_nobody:
-            yield workflow_command("warning", one.rule.place, "rehearsal", f"{one.rule.alert}: {one.told_to_nobody}")
+        if one.undelivered:
+            yield workflow_command("warning", one.rule.place, "rehearsal", f"{one.rule.alert}: {one.undelivered}")
         if one.result is not Result.PASS:
             command = _COMMANDS.get(one.result, "notice") if one.result else "notice"
             title = f"rehearsal {one.result or 'not possible'}"
@@ -188,8 +188,8 @@ def to_markdown(found: Rehearsed) -> str:
     head = ["## chaoskit rehearse", "", f"{plain(summary(found))}.", ""]
     parts = []
     for one in found.rehearsed:
-        if one.result is not Result.PASS or one.told_to_nobody:
-            said = [f"  - {plain(text)}" for text in (*one.reasons, one.told_to_nobody) if text]
+        if one.result is not Result.PASS or one.undelivered:
+            said = [f"  - {plain(text)}" for text in (*one.reasons, one.undelivered) if text]
             parts.append([f"- **{one.result}** {plain(one.rule.alert)} ({plain(str(one.rule.place))})", *said])
     parts += [[f"- **{row.result}** {plain(row.about)}", f"  - {plain(row.reason)}"] for row in found.besides]
     parts.append([""])
@@ -232,7 +232,7 @@ _SUITE = "chaoskit rehearse"
 def to_junit(found: Rehearsed) -> bytes:
     """JUnit XML: one case a rule and one a finding that is not PASS; rules that could not be rehearsed come last."""
     every: list[tuple[str, str, Result | None, tuple[str, ...], str]] = [
-        (one.rule.alert, str(one.rule.place), one.result, one.reasons or ("",), one.told_to_nobody)
+        (one.rule.alert, str(one.rule.place), one.result, one.reasons or ("",), one.undelivered)
         for one in found.rehearsed
     ]
     every += [(row.about, row.hop, row.result, (row.reason,), "") for row in found.besides]

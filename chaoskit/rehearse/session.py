@@ -22,7 +22,7 @@ from chaoskit.rehearse.apart import with_own_groups
 from chaoskit.rehearse.derive import BUG, exprs_of, recording_rules
 from chaoskit.rehearse.drill import Drill, Given, computed_notices, given_drill, promise_text, wave_drill
 from chaoskit.rehearse.inputs import Asked
-from chaoskit.rehearse.lanes import Lane, deal, play, took_s
+from chaoskit.rehearse.lanes import Lane, partition, play, took_s
 from chaoskit.rehearse.outcome import Rehearsed, RuleOutcome, unrehearsed, with_static
 from chaoskit.rehearse.perform import Performed
 from chaoskit.rehearse.proof import Engine, Proven, Subject, edges, prove, roused
@@ -109,14 +109,14 @@ class Session:
         for drill in drills:
             self.say(f"{drill.name}: {drill.plan.scenario.title}, at most {drill.plan.longest_real_s:.0f} s")
         places = self._places(drills)
-        done.add(self._play(self._dealt(drills, apart, places), places))
+        done.add(self._play(self._partitioned(drills, apart, places), places))
         unknown = done.unknown
         again = [
             replace(drill, name=f"{drill.name}{AGAIN}")
             for drill in self._given_drills(given, apart, scale, slower=True)
             if any(alert.rule.key in unknown for alert in drill.plan.alerts)
         ]
-        self._once_more(self._dealt(again, apart, 1), len(unknown), done)
+        self._retry(self._partitioned(again, apart, 1), len(unknown), done)
 
     def _tests_apart(self, given: Sequence[Given]) -> AlertConfig:
         """The configuration in which the alerts of unit tests, which share stacks, share no notification group."""
@@ -128,10 +128,10 @@ class Session:
         return with_own_groups(config, sent)
 
     @staticmethod
-    def _dealt(drills: Sequence[Drill], apart: AlertConfig, side_by_side: int) -> list[Lane]:
+    def _partitioned(drills: Sequence[Drill], apart: AlertConfig, side_by_side: int) -> list[Lane]:
         """Unit tests share stacks; a scenario has one of its own, for rules that it does not name look back as well."""
         own = [Lane((drill,), drill.plan.config) for drill in drills if drill.test is None]
-        shared = deal([drill for drill in drills if drill.test is not None], side_by_side)
+        shared = partition([drill for drill in drills if drill.test is not None], side_by_side)
         return [*own, *(replace(lane, config=apart) for lane in shared)]
 
     def _given_drills(
@@ -164,7 +164,7 @@ class Session:
             found.add(one)
         return found
 
-    def _once_more(self, lanes: Sequence[Lane], unknown: int, done: Performed) -> None:
+    def _retry(self, lanes: Sequence[Lane], unknown: int, done: Performed) -> None:
         """Plays UNKNOWN drills again, on fresh stacks, one at a time and half as fast; never those that failed."""
         if not lanes or any(done.codes):
             return
@@ -198,7 +198,7 @@ class Session:
         self._apart([one for members in by_scale.values() for one in members])
         drills = self._all_drills(by_scale, MOST_WHEN_BUSY if self._busy else MOST_IN_A_WAVE, done)
         places = self._places(drills)
-        lanes = deal(drills, places)
+        lanes = partition(drills, places)
         alerts, waves = amount(sum(map(len, by_scale.values())), "alerts"), amount(len(drills), "waves")
         self.say(f"{alerts} in {waves} on {amount(len(lanes), 'stacks')}, at most {took_s(lanes, places):.0f} s")
         done.add(self._play(lanes, places))
@@ -207,7 +207,7 @@ class Session:
         for (scale, far, every_s), members in by_scale.items():
             left = [one for one in members if one.subject.rule.key in unknown]
             slower.setdefault((self._slower(scale), far, every_s), []).extend(left)
-        self._once_more(deal(self._all_drills(slower, MOST_WHEN_BUSY, done, AGAIN), 1), len(unknown), done)
+        self._retry(partition(self._all_drills(slower, MOST_WHEN_BUSY, done, AGAIN), 1), len(unknown), done)
         done.codes += {ExitCode.BUG for one in unproven if one.reason.startswith(BUG)}
         return proven
 

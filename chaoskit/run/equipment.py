@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from chaoskit.errors import EquipmentError
 from chaoskit.events import Equipment, Event
-from chaoskit.host.process import vouch
+from chaoskit.host.process import declare_long_lived_thread
 from chaoskit.stack.interface import Stack
 
 _LOOK_S = 0.05
@@ -61,7 +61,7 @@ class EquipmentWatch:
             self._thread.join(_END_S)
 
     def _run(self) -> None:
-        vouch()
+        declare_long_lived_thread()
         try:
             while not self._quiet.wait(_LOOK_S):
                 with self._changing:

@@ -14,7 +14,7 @@ from chaoskit.errors import Place
 from chaoskit.faults.series import Scripted, constant
 from chaoskit.rehearse.drill import Drill, computed_notices, promise_text, wave_drill
 from chaoskit.rehearse.inputs import ASSUMED, Asked
-from chaoskit.rehearse.lanes import deal
+from chaoskit.rehearse.lanes import partition
 from chaoskit.rehearse.perform import scaled_rules, with_rules
 from chaoskit.rehearse.session import Session
 from chaoskit.rehearse.unit_tests import GivenTest
@@ -98,7 +98,7 @@ def test_work_is_dealt_out_evenly_and_scales_are_kept_apart(config: AlertConfig)
         for scale in (60.0, 120.0)
         for n in range(3)
     ]
-    lanes = deal(drills, 2)
+    lanes = partition(drills, 2)
     assert sorted(d.name for lane in lanes for d in lane.drills) == sorted(d.name for d in drills)
     assert all(len({d.plan.time_scale for d in lane.drills}) == 1 for lane in lanes)
     assert len({lane.name for lane in lanes}) == len(lanes)
@@ -123,7 +123,7 @@ def test_the_longest_lane_is_split_so_that_all_end_together(
         plan = replace(one.plan, steps=(), steady_vs=0.0, end_vs=0.0)
         plan = replace(plan, end_vs=(10.0 - plan.longest_real_s) * scale)
         drills += [replace(one, name=f"w{scale}-{n}", plan=plan) for n in range(number)]
-    found = [round(sum(d.plan.longest_real_s for d in lane.drills)) for lane in deal(drills, places)]
+    found = [round(sum(d.plan.longest_real_s for d in lane.drills)) for lane in partition(drills, places)]
     assert found == lengths
 
 
@@ -131,7 +131,7 @@ def test_unit_tests_share_stacks_and_a_given_scenario_has_its_own(config: AlertC
     one = wave_drill("w", calm(config), [proven(alerts(config)[1], 0, "queue")], False, 60.0, 15.0)
     test = GivenTest(Place("t.yml"), frozenset(), {}, 60.0, {})
     drills = [replace(one, name=f"t{n}", test=test if n else None) for n in range(5)]
-    assert sorted(len(lane.drills) for lane in Session._dealt(drills, config, 2)) == [1, 2, 2]
+    assert sorted(len(lane.drills) for lane in Session._partitioned(drills, config, 2)) == [1, 2, 2]
 
 
 def test_an_alert_that_other_series_at_rest_make_true_is_played_without_them(
