@@ -28,7 +28,7 @@ from benchmarks.outliving import marked
 from benchmarks.shared import Unusable, environment, show
 from chaoskit import waiting
 from chaoskit.safety.heal import FORK_SERVER, find_holders
-from chaoskit.safety.state import FOLDER_VARIABLE
+from chaoskit.safety.run_registry import FOLDER_VARIABLE
 
 _SCALE = 30
 """Slow enough that the fault is still in force when the blow falls."""

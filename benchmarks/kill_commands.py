@@ -20,7 +20,7 @@ from pathlib import Path
 from benchmarks.outliving import marked
 from benchmarks.shared import environment
 from chaoskit import waiting
-from chaoskit.safety.state import FOLDER_VARIABLE
+from chaoskit.safety.run_registry import FOLDER_VARIABLE
 
 GONE_S = 10.0
 _RULES = """\

@@ -24,7 +24,7 @@ import psutil
 
 from chaoskit.faults import processes
 from chaoskit.handles.practice import VARIABLE
-from chaoskit.safety.state import FOLDER_VARIABLE
+from chaoskit.safety.run_registry import FOLDER_VARIABLE
 
 _SLICE_ENV = "CHAOSKIT_SLICE"
 _ANSWER_S = 3.0

@@ -24,7 +24,7 @@ from benchmarks.outliving import Outliving, outliving, until_right
 from benchmarks.shared import Unusable, show
 from chaoskit.cli import run as chaoskit
 from chaoskit.errors import ExitCode
-from chaoskit.safety.state import FOLDER_VARIABLE
+from chaoskit.safety.run_registry import FOLDER_VARIABLE
 
 _GROWTH_MIB = 8.0
 _MEMORY = ("memory MiB", "memory of the target MiB")

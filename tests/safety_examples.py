@@ -19,7 +19,7 @@ from chaoskit.faults.base import Target, Undo
 from chaoskit.faults.slice import DiskFill, DiskFillSettings
 from chaoskit.handles.address import Address
 from chaoskit.run.journal import Journal
-from chaoskit.safety.state import FOLDER_VARIABLE
+from chaoskit.safety.run_registry import FOLDER_VARIABLE
 
 MARK = f"safetytest{os.getpid()}"
 PATTERN = rf"{MARK} worker (?P<name>\S+)"

@@ -15,7 +15,7 @@ from chaoskit.errors import BadInput, ExitCode, Place, Problem
 from chaoskit.events import Event, FaultFail, FaultOk, Interruption, StepEnd, UndoFail, UndoOk
 from chaoskit.run.inject import inject, order
 from chaoskit.run.prepare import make_folder
-from chaoskit.safety.lever import refuse_if_blocked
+from chaoskit.safety.stop_all import refuse_if_blocked
 from chaoskit.units import parse_duration
 from chaoskit.yaml_source import scalar
 

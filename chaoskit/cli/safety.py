@@ -17,9 +17,9 @@ from chaoskit.events import Invoke
 from chaoskit.faults.base import FaultError
 from chaoskit.report.text import clean
 from chaoskit.safety.heal import Healed, Journaled, Undone, heal, vouched
-from chaoskit.safety.lever import block, stop_all, sweep, unblock
-from chaoskit.safety.state import notes
-from chaoskit.safety.survey import RunSeen, noted_folders, prune, run_folders, survey
+from chaoskit.safety.run_registry import notes
+from chaoskit.safety.status import RunSeen, machine_status, noted_folders, prune, run_folders
+from chaoskit.safety.stop_all import block, stop_all, sweep, unblock
 from chaoskit.safety.unhealed import JOURNAL, FaultLedger, in_use, read_standing
 from chaoskit.trust import distrust, real_folder
 
@@ -55,7 +55,7 @@ def heal_command(run: Path | None, everything: bool, trust: bool, out: Path) -> 
 @OUT
 def status_command(out: Path) -> ExitCode:
     """Runs on this machine, their leases, faults in force, locks. Exit 5 when a fault stands and its run is gone."""
-    found = survey(out)
+    found = machine_status(out)
     for run in found.runs:
         say(_run_line(run))
         for fault in run.faults:
@@ -88,7 +88,7 @@ def stop_command(grace: float, reason: str, out: Path) -> ExitCode:
         say(f"process {ended.entry.owner.pid} {how}: {', '.join(ended.entry.folders)}")
         results += ended.results
     code = _told(results)
-    left = [run for run in survey(out).runs if run.may_be_broken or (run.state != "gone" and not run.foreign)]
+    left = [run for run in machine_status(out).runs if run.may_be_broken or (run.state != "gone" and not run.foreign)]
     for run in left:
         say(_run_line(run))
     say("no run begins on this machine until: chaoskit unlock")

@@ -15,7 +15,7 @@ from chaoskit import niceness
 from chaoskit.console.beside import ABOUT, Told
 from chaoskit.console.server import Settings, serve
 from chaoskit.files import read_regular
-from chaoskit.safety.state import Owner
+from chaoskit.safety.run_registry import Owner
 
 if __name__ == "__main__":
     scratch = Path(sys.argv[1])

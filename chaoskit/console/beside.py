@@ -21,7 +21,7 @@ from chaoskit.console.door import ENTER, new_token
 from chaoskit.console.server import Settings, listen, serve
 from chaoskit.errors import ExitCode
 from chaoskit.host.process import tied
-from chaoskit.safety.state import me
+from chaoskit.safety.run_registry import me
 
 ABOUT = "about.json"
 LINK = "link"

@@ -27,7 +27,7 @@ from chaoskit.errors import BadInput, Problem
 from chaoskit.fresh import fresh
 from chaoskit.printable import clean_lines
 from chaoskit.report.notes import LONGEST, NOTES, Note
-from chaoskit.safety.state import Owner, entries
+from chaoskit.safety.run_registry import Owner, entries
 from chaoskit.scenario.catalog import profile_names, scenario_names
 
 _RATE = re.compile(r"\d{1,6}(\.\d{1,3})?/s")

@@ -13,7 +13,7 @@ from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.files import HISTORY, read_regular
 from chaoskit.report.changes import changes
 from chaoskit.report.judge_run import PAGE, VERDICT, read_verdict
-from chaoskit.safety.survey import run_folders
+from chaoskit.safety.status import run_folders
 
 _MOST = 200
 _KINDS = {

@@ -39,9 +39,9 @@ from chaoskit.console.stream import MOST_STREAMS, Pictures, Watched
 from chaoskit.errors import BadInput, ChaoskitError, ExitCode, Problem, Refused
 from chaoskit.errors import Place as Where
 from chaoskit.run.planning import Asked, plan_for
-from chaoskit.safety.lever import blocked
-from chaoskit.safety.state import Owner
-from chaoskit.safety.survey import survey
+from chaoskit.safety.run_registry import Owner
+from chaoskit.safety.status import machine_status
+from chaoskit.safety.stop_all import blocked
 from chaoskit.scenario.catalog import list_scenarios, scenario_names
 
 _PORTS = 50
@@ -205,7 +205,7 @@ class Console:
         return self._page(request, "now.html", parts=parts, name=drill.scenario, is_attached=attached)
 
     def _new(self, request: Request) -> Response:
-        found = survey(self.settings.out)
+        found = machine_status(self.settings.out)
         return self._page(
             request,
             "new.html",
@@ -265,7 +265,7 @@ class Console:
                 ("stop", self._stop),
                 ("note", self._note),
                 ("heal", self._heal),
-                ("lever", self._lever),
+                ("lever", self._stop_all),
                 ("unlock", self._unlock),
             )
         }
@@ -318,7 +318,7 @@ class Console:
             raise BadInput("there is no run to heal")
         return _told(await carried_out(["heal", str(drill.folder)], self._scratch))
 
-    async def _lever(self, asked: Mapping[str, str]) -> Mapping[str, str]:
+    async def _stop_all(self, asked: Mapping[str, str]) -> Mapping[str, str]:
         if not asked.get("reason", "").strip():
             raise BadInput("stop needs a reason: other users see it when their runs are refused")
         words = ["stop", "--reason", f"{asked['reason'].strip()[:200]}"]

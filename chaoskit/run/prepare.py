@@ -31,7 +31,7 @@ from chaoskit.plan.witnesses import doors_of
 from chaoskit.run.planning import Asked, Planned, plan_for
 from chaoskit.run.track import Track
 from chaoskit.run.traffic import own_load
-from chaoskit.safety.lever import refuse_if_blocked
+from chaoskit.safety.stop_all import refuse_if_blocked
 from chaoskit.scenario.catalog import is_shipped
 from chaoskit.scenario.model import Attached
 from chaoskit.stack.attached import AttachedStack

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from chaoskit.safety.lease import LEASE_S, Lease
-from chaoskit.safety.lever import refuse_if_blocked, sweep
 from chaoskit.safety.lock import TargetLock
-from chaoskit.safety.state import register
+from chaoskit.safety.run_registry import register
+from chaoskit.safety.stop_all import refuse_if_blocked, sweep
 
 LOCAL = "local"
 """The note of a target that lives and dies with its run: no other run can reach it, so it needs no lock."""

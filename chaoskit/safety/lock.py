@@ -25,7 +25,7 @@ from chaoskit.errors import Place, Problem, Refused
 from chaoskit.events import decode_with
 from chaoskit.files import SMALL, is_locked, open_regular, read_regular
 from chaoskit.safety.heal import heal
-from chaoskit.safety.state import Owner, me, mode_in, state_folder
+from chaoskit.safety.run_registry import Owner, me, mode_in, state_folder
 from chaoskit.safety.unhealed import read_standing
 from chaoskit.trust import open_own, read_own, user
 

@@ -22,7 +22,7 @@ from chaoskit.faults.fork_server import leave_signals_to_the_runner
 from chaoskit.faults.registry import known
 from chaoskit.safety.heal import GRACE_S, Healed, heal, remove_scratch
 from chaoskit.safety.lease import BEAT, BYE, HEAL
-from chaoskit.safety.state import entries
+from chaoskit.safety.run_registry import entries
 from chaoskit.safety.unhealed import Tail, in_use
 
 _LOOK_S = 0.5

@@ -27,7 +27,7 @@ from chaoskit.events import (
     UndoOk,
     decode,
 )
-from chaoskit.safety.lever import block
+from chaoskit.safety.stop_all import block
 from tests.browser.conftest import Look
 from tests.browser.seen import faint, too_wide
 from tests.ui.replaying import Replay, Served, serving

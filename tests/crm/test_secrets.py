@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from chaoskit.safety.state import FOLDER_VARIABLE
+from chaoskit.safety.run_registry import FOLDER_VARIABLE
 from tests.crm.conftest import TOKEN, RunningCrm
 from tests.crm.faulting import traffic
 from tests.safety_examples import ours

@@ -20,7 +20,7 @@ from chaoskit.console.door import new_token
 from chaoskit.console.server import Console, Settings, listen, server_of
 from chaoskit.events import AnyEvent, decode
 from chaoskit.report.judge_run import judge_folder
-from chaoskit.safety.state import Owner, me
+from chaoskit.safety.run_registry import Owner, me
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

@@ -26,7 +26,7 @@ from chaoskit.console.door import new_token
 from chaoskit.console.proxy import SOCKET
 from chaoskit.console.server import listen
 from chaoskit.events import End, FaultOk, LoadNames, LoadWindow, NameCounts, decode
-from chaoskit.safety.state import me
+from chaoskit.safety.run_registry import me
 from tests.ui.replaying import Replay, Served, serving
 
 

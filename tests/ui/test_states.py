@@ -14,7 +14,7 @@ from chaoskit.console import pages
 from chaoskit.console.stream import Pictures, Tail
 from chaoskit.events import AlertState, End, Equipment, Event, FaultOk, Interruption, Notice, Phase, UndoBegin
 from chaoskit.report.notes import NOTES, Note, read_notes
-from chaoskit.safety.lever import block, unblock
+from chaoskit.safety.stop_all import block, unblock
 from tests.ui.replaying import GOLDEN, Replay, Served, serving
 
 

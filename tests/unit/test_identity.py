@@ -22,7 +22,7 @@ from chaoskit.faults.base import FaultError, Lapsed, Settings, Target
 from chaoskit.faults.process import KillSettings, ProcessKill, ProcessPause
 from chaoskit.handles.address import Address
 from chaoskit.identity import Fate
-from chaoskit.safety.state import Owner, me, register
+from chaoskit.safety.run_registry import Owner, me, register
 from tests.safety_examples import PATTERN, in_force, inject, journal, sleeper, state, twin
 
 __all__ = ["sleeper", "state"]
@@ -224,7 +224,7 @@ def test_a_live_runs_note_is_kept_by_whom_it_cannot_be_seen_from(state: Path, tm
     inside = ["unshare", "--pid", "--fork", "--mount-proc", "--mount", "sh", "-c"]
     hide = f'mount -t tmpfs none "{tmp_path / "out"}" && exec "$@"'
     script = (
-        "from chaoskit.safety.lever import *; from chaoskit.safety.state import *; "
+        "from chaoskit.safety.stop_all import *; from chaoskit.safety.run_registry import *; "
         "print(sweep('x'), stop_all(0), [(e.owner.gone, e.owner.process) for _, e in entries()])"
     )
     words = [*inside, hide, "sh", sys.executable, "-c", script]

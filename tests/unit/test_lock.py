@@ -24,9 +24,9 @@ from chaoskit.files import make_private
 from chaoskit.handles.address import Address
 from chaoskit.handles.role import Role
 from chaoskit.run.inject import order
-from chaoskit.safety.lever import block, blocked, refuse_if_blocked, sweep, unblock
 from chaoskit.safety.lock import TargetLock, lock_file, locks
-from chaoskit.safety.state import Entry, entries, me, register, state_folder
+from chaoskit.safety.run_registry import Entry, entries, me, register, state_folder
+from chaoskit.safety.stop_all import block, blocked, refuse_if_blocked, sweep, unblock
 from chaoskit.scenario.model import Attached, Handles
 from chaoskit.stack.attached import AttachedStack
 from tests.safety_examples import (

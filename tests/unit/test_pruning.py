@@ -9,7 +9,7 @@ import pytest
 
 from chaoskit.cli import run as chaoskit
 from chaoskit.events import UndoOk
-from chaoskit.safety.state import register
+from chaoskit.safety.run_registry import register
 from tests.safety_examples import invoke, journal, state
 from tests.strangers import common, needs_root, theirs
 

@@ -24,7 +24,7 @@ from chaoskit.rehearse.page import Page
 from chaoskit.rehearse.target import RehearsalStack, Script, SeriesTarget
 from chaoskit.run.held_fault import HeldHere
 from chaoskit.run.planning import wrong_steps
-from chaoskit.safety.state import FOLDER_VARIABLE
+from chaoskit.safety.run_registry import FOLDER_VARIABLE
 from chaoskit.scenario.loader import load_scenario
 from chaoskit.stack.binaries import Binaries
 from chaoskit.verify.verdict import Result

@@ -27,9 +27,9 @@ from chaoskit.files import as_before, keep_private
 from chaoskit.history import read_history
 from chaoskit.run.prepare import make_folder
 from chaoskit.safety.heal import Journaled, heal, vouched
-from chaoskit.safety.lever import block, blocked, sweep, unblock
 from chaoskit.safety.lock import TargetLock, lock_file
-from chaoskit.safety.state import FOLDER_VARIABLE, Entry, entries, me, notes, register, state_folder
+from chaoskit.safety.run_registry import FOLDER_VARIABLE, Entry, entries, me, notes, register, state_folder
+from chaoskit.safety.stop_all import block, blocked, sweep, unblock
 from chaoskit.trust import Distrusted, open_own, read_own, read_secret, real_folder
 from tests.safety_examples import (
     header,
@@ -189,7 +189,7 @@ def test_a_note_of_another_user_removes_and_runs_nothing(
 @needs_root
 def test_a_process_that_a_stranger_notes_is_not_stopped(shared: Path, tmp_path: Path, sleeper: psutil.Process) -> None:
     from chaoskit import identity
-    from chaoskit.safety.state import Owner
+    from chaoskit.safety.run_registry import Owner
 
     entry = Entry(Owner(**identity.token(sleeper.pid)), "x", [], [], time.time(), 3.0)
     file = state_folder("runs") / "planted.json"

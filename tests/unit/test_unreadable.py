@@ -22,8 +22,8 @@ from chaoskit.history import read_history, readable_part
 from chaoskit.observe.sink_process import GOOD, sink_response
 from chaoskit.run.journal import Journal
 from chaoskit.safety.healbook import BOOK, read_book
-from chaoskit.safety.lever import blocked
-from chaoskit.safety.state import Entry, me, state_folder
+from chaoskit.safety.run_registry import Entry, me, state_folder
+from chaoskit.safety.stop_all import blocked
 from chaoskit.safety.unhealed import in_use
 from chaoskit.scenario.model import Access, Attached, Secret
 from chaoskit.witness.server import read_token

@@ -20,7 +20,7 @@ from chaoskit.faults.base import FaultError
 from chaoskit.files import SMALL, open_regular, read_descriptor
 from chaoskit.safety.heal import Healed, heal, remove_scratch
 from chaoskit.safety.lock import tidy
-from chaoskit.safety.state import Entry, entries, state_folder, write_whole
+from chaoskit.safety.run_registry import Entry, entries, state_folder, write_whole
 from chaoskit.safety.unhealed import in_use
 from chaoskit.trust import user
 

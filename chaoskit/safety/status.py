@@ -12,9 +12,9 @@ from pathlib import Path
 
 from chaoskit.events import Invoke
 from chaoskit.files import HISTORY, SMALL
-from chaoskit.safety.lever import blocked
 from chaoskit.safety.lock import Note, locks, others_locks
-from chaoskit.safety.state import Entry, Noted, notes
+from chaoskit.safety.run_registry import Entry, Noted, notes
+from chaoskit.safety.stop_all import blocked
 from chaoskit.safety.unhealed import JOURNAL, in_use, read_standing
 from chaoskit.trust import distrust, real_folder, user
 
@@ -43,7 +43,7 @@ class RunSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class MachineStatus:
     """Everything that `chaoskit status` shows."""
 
     runs: tuple[RunSeen, ...]
@@ -60,7 +60,7 @@ class Survey:
         return bool(self.unread) or any(run.may_be_broken for run in self.runs)
 
 
-def survey(out: Path) -> Survey:
+def machine_status(out: Path) -> MachineStatus:
     """Every noted run, and of the others in this folder those that have left something."""
     runs = []
     seen: set[Path] = set()
@@ -84,7 +84,7 @@ def survey(out: Path) -> Survey:
             if run.faults or run.trouble or run.state == "running":
                 runs.append(run)
     others += [f"lock {path} is held by {owner}" for path, owner in others_locks()]
-    return Survey(tuple(runs), tuple(locks()), blocked(), tuple(others), tuple(unread))
+    return MachineStatus(tuple(runs), tuple(locks()), blocked(), tuple(others), tuple(unread))
 
 
 def noted_folders() -> set[Path]:
