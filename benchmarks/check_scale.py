@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from chaoskit.check.facts import Facts
+from chaoskit.check.lint_context import LintContext
 from chaoskit.check.run import Outcome, check
 from chaoskit.cli.sources import load_config
 from chaoskit.scenario.loader import load_scenario
@@ -93,7 +93,7 @@ def timed(rules: int, routes: int) -> tuple[float, float, Outcome]:
         began = time.perf_counter()
         config = load_config(bundle=Path(name))
         read = time.perf_counter()
-        outcome = check(Facts(config, drills))
+        outcome = check(LintContext(config, drills))
         return read - began, time.perf_counter() - read, outcome
 
 

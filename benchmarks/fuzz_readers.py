@@ -22,7 +22,7 @@ from benchmarks.shared import ROOT
 from chaoskit import bundle
 from chaoskit.alerting.config import ConfigFiles, load_texts
 from chaoskit.alerting.model import AlertConfig
-from chaoskit.check.facts import Facts
+from chaoskit.check.lint_context import LintContext
 from chaoskit.check.output import to_github, to_json
 from chaoskit.check.run import check
 from chaoskit.cli.sources import load_config
@@ -48,13 +48,13 @@ _MANIFEST = "apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadat
 def scenario(file: Path) -> None:
     """As `plan`, `check` and `list` read it."""
     _show(plan_view(plan_for(Asked(str(file), "local", ConfigFiles(_SHIPPED)))[0]))
-    check(Facts(_config(), [load_scenario_file(file)], [], None, None, {}))
+    check(LintContext(_config(), [load_scenario_file(file)], [], None, None, {}))
 
 
 def profile(file: Path) -> None:
     """As `plan` and `check` read it."""
     _show(plan_view(plan_for(Asked("worker-unhealthy", str(file), ConfigFiles(_SHIPPED)))[0]))
-    check(Facts(_config(), [], [load_profile_file(file)], None, None, {}))
+    check(LintContext(_config(), [], [load_profile_file(file)], None, None, {}))
 
 
 def rules(file: Path) -> None:
@@ -92,7 +92,7 @@ def history(file: Path) -> None:
 
 def _told(config: AlertConfig) -> None:
     """Everything that is told of a configuration without running anything."""
-    outcome = check(Facts(config, [], [], None, None, {}))
+    outcome = check(LintContext(config, [], [], None, None, {}))
     to_json(outcome)
     list(to_github(outcome))
     diff(config, config)

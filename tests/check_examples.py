@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from chaoskit.alerting.config import load_config
-from chaoskit.check.facts import Facts
 from chaoskit.check.findings import Finding
+from chaoskit.check.lint_context import LintContext
 from chaoskit.check.metrics import read_metrics
 from chaoskit.check.run import check
 from chaoskit.run.planning import ask_faults, ask_plans
@@ -163,7 +163,7 @@ def edited(edits: Iterable[Edit]) -> dict[str, str]:
     return texts
 
 
-def facts(texts: Mapping[str, str], **more: Any) -> Facts:
+def context(texts: Mapping[str, str], **more: Any) -> LintContext:
     """What lints are asked about, from texts by role; roles that are not there were not given."""
     with tempfile.TemporaryDirectory() as folder:
         paths = {}
@@ -190,12 +190,12 @@ def facts(texts: Mapping[str, str], **more: Any) -> Facts:
             "scenario-plan": ask_plans(scenarios, profiles, config),
         },
     }
-    return Facts(config, scenarios, profiles, metrics, **{**given, **more})
+    return LintContext(config, scenarios, profiles, metrics, **{**given, **more})
 
 
 def found(edits: Sequence[Edit], **more: Any) -> tuple[Finding, ...]:
     """The findings in the configuration with these changes."""
-    return check(facts(edited(edits), **more)).findings
+    return check(context(edited(edits), **more)).findings
 
 
 def line_of(edits: Sequence[Edit], finding: Finding) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from chaoskit.errors import Place
 
 if TYPE_CHECKING:
-    from chaoskit.check.facts import Facts
+    from chaoskit.check.lint_context import LintContext
 
 
 class Severity(IntEnum):
@@ -30,7 +30,7 @@ class Severity(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Violation:
     """One thing that a lint noticed: where, what was found, and what to do next."""
 
     place: Place
@@ -64,13 +64,13 @@ class Lint:
     why: str
     """Why that matters, as a sentence."""
     needs: tuple[str, ...]
-    find: Callable[[Facts], Iterator[Said]]
+    find: Callable[[LintContext], Iterator[Violation]]
 
 
 LINTS: dict[str, Lint] = {}
 """Every lint by id, in the order of the documentation; importing chaoskit.check.lints fills it."""
 
-Find = Callable[["Facts"], Iterator[Said]]
+Find = Callable[["LintContext"], Iterator[Violation]]
 
 
 def lint(id_: str, severity: Severity, topic: str, needs: tuple[str, ...], said: str = "") -> Callable[[Find], Find]:

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import chaoskit.check.lints  # noqa: F401 - fills the registry
-from chaoskit.check.facts import Facts
 from chaoskit.check.findings import LINTS, Finding, Severity
+from chaoskit.check.lint_context import LintContext
 from chaoskit.check.lints.coverage import KINDS, parts
 
 _MISSING = {
@@ -60,17 +60,17 @@ class Outcome:
         return max((finding.severity for finding in self.findings), default=None)
 
 
-def check(facts: Facts, ignore: Collection[str] = ()) -> Outcome:
+def check(context: LintContext, ignore: Collection[str] = ()) -> Outcome:
     """Asks every lint whose needs are met; `ignore` names lints whose findings are only counted."""
     findings: list[Finding] = []
     skipped: dict[str, list[str]] = {}
     ignored = 0
     for lint in LINTS.values():
-        missing = next((part for part in lint.needs if not facts.has(part)), None)
+        missing = next((part for part in lint.needs if not context.has(part)), None)
         if missing is not None:
             skipped.setdefault(_MISSING[missing], []).append(lint.id)
             continue
-        for said in lint.find(facts):
+        for said in lint.find(context):
             if lint.id in ignore:
                 ignored += 1
                 continue
@@ -81,11 +81,11 @@ def check(facts: Facts, ignore: Collection[str] = ()) -> Outcome:
     findings = [each for each in findings if each.id != "scenario-plan" or each.place not in told]
     found = sorted(dict.fromkeys(findings), key=lambda each: (each.place, -each.severity, each.id, each.message))
     reasons = tuple(Skipped(reason, tuple(ids)) for reason, ids in skipped.items())
-    return Outcome(tuple(found), reasons, tuple(_coverage(facts)), ignored)
+    return Outcome(tuple(found), reasons, tuple(_coverage(context)), ignored)
 
 
-def _coverage(facts: Facts) -> Iterator[Coverage]:
-    for kind in KINDS if facts.has("scenarios") else ():
-        if kind == "alerts" or facts.has("alertmanager"):
-            found = list(parts(facts, kind))
+def _coverage(context: LintContext) -> Iterator[Coverage]:
+    for kind in KINDS if context.has("scenarios") else ():
+        if kind == "alerts" or context.has("alertmanager"):
+            found = list(parts(context, kind))
             yield Coverage(kind, len(found), tuple(part.name for part in found if not part.exercised))

@@ -13,9 +13,9 @@ from rich.text import Text
 from chaoskit import bundle as shipped
 from chaoskit.alerting.config import ConfigFiles
 from chaoskit.alerting.model import AlertConfig
-from chaoskit.check.facts import Facts
-from chaoskit.check.findings import LINTS, Finding, Said, Severity
+from chaoskit.check.findings import LINTS, Finding, Severity, Violation
 from chaoskit.check.levels import Level
+from chaoskit.check.lint_context import LintContext
 from chaoskit.check.metrics import Metrics, read_metrics
 from chaoskit.check.output import to_github, to_json, to_markdown
 from chaoskit.check.run import Outcome, check
@@ -97,7 +97,7 @@ def check_command(
         raise BadInput(dict.fromkeys(problems))
     elsewhere |= said
     elsewhere["not-understood"] = (*elsewhere["not-understood"], *map(_left_out, problems))
-    outcome = check(Facts(config, found, profiles, known, _runbooks(folder), elsewhere, levels), ignore)
+    outcome = check(LintContext(config, found, profiles, known, _runbooks(folder), elsewhere, levels), ignore)
     if format_ == "json":
         click.echo(to_json(outcome))
     elif format_ == "markdown":
@@ -117,10 +117,10 @@ def check_command(
     return ExitCode.UNKNOWN if _in_doubt(config, found, answer) else ExitCode.PASS
 
 
-def _left_out(problem: Problem) -> Said:
+def _left_out(problem: Problem) -> Violation:
     """A problem of a file beside the configuration as a finding; the other files are checked without it."""
     message, todo = f"left out: {problem.message}", problem.hint or "correct it, and check again"
-    return Said(problem.place or Place(""), message, todo, Severity.ERROR)
+    return Violation(problem.place or Place(""), message, todo, Severity.ERROR)
 
 
 def _in_doubt(config: AlertConfig, scenarios: list[Scenario], answer: Answer) -> bool:

@@ -15,10 +15,10 @@ from chaoskit.access import session_at
 from chaoskit.alerting.config import ConfigFiles
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.bundle.render import render
-from chaoskit.check.facts import Facts
 from chaoskit.check.findings import LINTS, Severity
 from chaoskit.check.levels import Level as Watched
 from chaoskit.check.levels import watches
+from chaoskit.check.lint_context import LintContext
 from chaoskit.check.run import check
 from chaoskit.cli.check import known_metrics, print_findings
 from chaoskit.cli.console import console, say
@@ -74,7 +74,7 @@ def check_command(
     config = files.load()
     say(f"{file}: {len(targets.levels)} levels: {', '.join(one.name for one in targets.levels)}")
     levels = watched(targets)
-    outcome = check(Facts(config, metrics=known_metrics(metrics, files.bundle), levels=levels))
+    outcome = check(LintContext(config, metrics=known_metrics(metrics, files.bundle), levels=levels))
     mine = [each for each in outcome.findings if LINTS[each.id].topic == "levels"]
     print_findings(mine)
     code = ExitCode.FAIL if any(each.severity is Severity.ERROR for each in mine) else ExitCode.PASS

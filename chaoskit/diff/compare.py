@@ -11,7 +11,7 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import PurePath
 
 from chaoskit.alerting.model import AlertConfig, Rule
-from chaoskit.check.facts import Facts
+from chaoskit.check.lint_context import LintContext
 from chaoskit.diff.alerts import Alerts
 from chaoskit.diff.expressions import meaning
 from chaoskit.diff.model import KINDS, Broken, Change, Difference, Doubt
@@ -87,7 +87,7 @@ def diff(old: AlertConfig, new: AlertConfig, *, rules_given: bool = False) -> Di
     shown = Shown(old), Shown(new)
     alerts = Alerts(before, after, (Written(old), Written(new)))
     changes = tuple(_changes(before, after, alerts, shown))
-    broken, mended = _promises(before.facts, after.facts)
+    broken, mended = _promises(before.context, after.context)
     doubts = dict.fromkeys((*prometheus_doubts(*shown, rules_given=rules_given), *alerts.doubts, *_unread(old, new)))
     unread = any(each.broken for each in (*old.not_understood, *new.not_understood))
     return Difference(changes, (*silenced(*shown), *broken), mended, tuple(doubts), unread)
@@ -123,9 +123,9 @@ def _file(place: Place | None) -> str:
     return PurePath(place.file).name if place else ""
 
 
-def _promises(old: Facts, new: Facts) -> tuple[tuple[Broken, ...], tuple[str, ...]]:
+def _promises(old: LintContext, new: LintContext) -> tuple[tuple[Broken, ...], tuple[str, ...]]:
     """The promises of either side that the change breaks, and those that it mends."""
-    files = frozenset(key.partition(":")[2] for facts in (old, new) for key in facts.config.sources)
+    files = frozenset(key.partition(":")[2] for context in (old, new) for key in context.config.sources)
     same = _meant(old.config.promise) == _meant(new.config.promise)
     before, after = _said(departures(old), files), _said(departures(new), files)
     # What the old configuration breaks under the same promise as well is not this change's doing.
@@ -139,11 +139,11 @@ def _promises(old: Facts, new: Facts) -> tuple[tuple[Broken, ...], tuple[str, ..
     return tuple(broken.values()), tuple(mended)
 
 
-def _promised(facts: Facts, other: Facts) -> Facts:
+def _promised(context: LintContext, other: LintContext) -> LintContext:
     """The configuration with the other one's promise."""
-    sources = {key: text for key, text in facts.config.sources.items() if not key.startswith("promise:")}
+    sources = {key: text for key, text in context.config.sources.items() if not key.startswith("promise:")}
     sources |= {key: text for key, text in other.config.sources.items() if key.startswith("promise:")}
-    return Facts(replace(facts.config, promise=other.config.promise, sources=sources))
+    return LintContext(replace(context.config, promise=other.config.promise, sources=sources))
 
 
 def _said(found: tuple[Departure, ...], files: frozenset[str]) -> dict[str, Departure]:

@@ -14,8 +14,8 @@ import chaoskit.check.lints  # noqa: F401 - fills the registry
 from chaoskit.alerting.model import AlertConfig, PromisedAlert, PromisedNotice, Route, Rule
 from chaoskit.alerting.windows import Span
 from chaoskit.alerting.windows_expression import feeding_jobs
-from chaoskit.check.facts import Facts
 from chaoskit.check.findings import LINTS, Severity
+from chaoskit.check.lint_context import LintContext
 from chaoskit.check.mutes import Mute
 from chaoskit.errors import Place
 from chaoskit.explain.recipients import Delivery, Reach, Recipients, down
@@ -35,13 +35,13 @@ class Departure:
     broken: bool
 
 
-def departures(facts: Facts) -> tuple[Departure, ...]:
+def departures(context: LintContext) -> tuple[Departure, ...]:
     """Everything in which this configuration departs from its promise, by place; nothing where none is given."""
     found = [
         Departure(lint.id, said.place, said.message, (said.severity or lint.severity) >= Severity.ERROR)
         for lint in LINTS.values()
-        if lint.topic == TOPIC and all(facts.has(part) for part in lint.needs)
-        for said in lint.find(facts)
+        if lint.topic == TOPIC and all(context.has(part) for part in lint.needs)
+        for said in lint.find(context)
     ]
     return tuple(sorted(dict.fromkeys(found), key=lambda each: (each.place, each.lint, each.message)))
 
@@ -65,7 +65,7 @@ def departures_of(config: AlertConfig, rule: Rule, receivers: set[str], muting: 
     )
     others = muting.union(*(each.muted_by or () for each in alerts.values())) - {rule.alert}
     rules = tuple(each for each in config.rules if each is rule or each.record or each.alert in others)
-    found = departures(Facts(replace(config, rules=rules, promise=own)))
+    found = departures(LintContext(replace(config, rules=rules, promise=own)))
     return tuple(each for each in found if each.lint != "not-promised" or each.place == rule.place)
 
 

@@ -28,7 +28,7 @@ from chaoskit.alerting.windows import (
     together,
 )  # fmt: skip
 from chaoskit.check.alerts import Alert
-from chaoskit.check.facts import Facts
+from chaoskit.check.lint_context import LintContext
 from chaoskit.check.mutes import Mutes
 from chaoskit.explain.subject import Subject, subject_of
 from chaoskit.units import format_duration
@@ -131,7 +131,7 @@ class Recipients:
         every_s = config.evaluation_interval_s
         jobs = config.jobs or (ScrapeJob("", every_s, min(TIMEOUT_S, every_s)),)
         self.config = replace(config, jobs=jobs)
-        self.facts = Facts(self.config)
+        self.context = LintContext(self.config)
         self._delivery_s = delivery_of(config, 1.0)
 
     @cached_property
@@ -141,12 +141,12 @@ class Recipients:
 
     @property
     def mutes(self) -> Mutes:
-        return self.facts.mutes
+        return self.context.mutes
 
     def reach(self, subject: Subject) -> Reach:
         """The alert's hops and receivers with their windows; no receivers without an Alertmanager configuration."""
         rule, alert = subject.rule, subject.alert
-        reached = self.facts.reached(alert) if self.config.receivers else ()
+        reached = self.context.reached(alert) if self.config.receivers else ()
         certain = {each.route.path for each in reached if each.certain}
         routes = [each.route for each in reached]
         labels = {**alert.labels, **{name: f"<{name}>" for name in _open(routes, alert)}}

@@ -13,7 +13,7 @@ from chaoskit.alerting.config import ConfigFiles
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.alerting.promql import unaskable
 from chaoskit.alerting.virtual import exact_scale
-from chaoskit.check.findings import Said, Severity
+from chaoskit.check.findings import Severity, Violation
 from chaoskit.errors import BadInput, Place, Problem, Refused
 from chaoskit.faults.base import Changeable, Fault, Kind
 from chaoskit.faults.processes import HOW_TO_CHOOSE, several
@@ -348,12 +348,12 @@ def _limit_problems(profile: Profile, target: Attached) -> list[Problem]:
     return problems
 
 
-def ask_faults(scenarios: Iterable[Scenario]) -> tuple[Said, ...]:
+def ask_faults(scenarios: Iterable[Scenario]) -> tuple[Violation, ...]:
     """The problems of the steps of these scenarios; raises BadInput when a plugin is no fault."""
     return tuple(_said(each, scenario) for scenario in scenarios for each in wrong_steps(scenario))
 
 
-def ask_plans(scenarios: Iterable[Scenario], profiles: Sequence[Profile], config: AlertConfig) -> tuple[Said, ...]:
+def ask_plans(scenarios: Iterable[Scenario], profiles: Sequence[Profile], config: AlertConfig) -> tuple[Violation, ...]:
     """Why a scenario can be planned with none of the local profiles, and what is wrong with their handles.
 
     The processes of an attached target are known only where it runs, so such a profile is not tried.
@@ -368,7 +368,7 @@ def ask_plans(scenarios: Iterable[Scenario], profiles: Sequence[Profile], config
     return tuple(dict.fromkeys(found))
 
 
-def _refused(inputs: Inputs) -> list[Said]:
+def _refused(inputs: Inputs) -> list[Violation]:
     for at_any_scale, severity in ((True, None), (False, Severity.INFO)):
         try:
             plan_inputs(inputs, at_any_scale=at_any_scale)
@@ -384,5 +384,5 @@ def _only_attached(scenario: Scenario, local: Profile, profiles: Iterable[Profil
     return any(wanted & dict(profile.handles.each()).keys() for profile in profiles if profile.target != "local")
 
 
-def _said(problem: Problem, about: Scenario | Profile, severity: Severity | None = None) -> Said:
-    return Said(problem.place or about.place, problem.message, problem.hint or "correct it", severity)
+def _said(problem: Problem, about: Scenario | Profile, severity: Severity | None = None) -> Violation:
+    return Violation(problem.place or about.place, problem.message, problem.hint or "correct it", severity)

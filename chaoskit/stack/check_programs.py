@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from chaoskit.alerting.model import AlertConfig
-from chaoskit.check.findings import Said, Severity
+from chaoskit.check.findings import Severity, Violation
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.stack.binaries import Tool
 from chaoskit.stack.monitoring import answer_of
@@ -38,14 +38,14 @@ class _Text:
 
 def ask_programs(
     config: AlertConfig, yours: Mapping[str, str] | None = None, found: Mapping[str, Tool] | None = None
-) -> dict[str, tuple[Said, ...]]:
+) -> dict[str, tuple[Violation, ...]]:
     """The programs' findings by lint id; no entry for a program that is not there or has nothing to look at.
 
     `yours` are the versions that the user has, `found` takes the place of looking for the programs. Starts processes,
     and writes to a temporary folder only. Raises BadInput for what is not understood and no program can settle.
     """
     found = checkers(yours) if found is None else found
-    said: dict[str, tuple[Said, ...]] = {}
+    said: dict[str, tuple[Violation, ...]] = {}
     with tempfile.TemporaryDirectory(prefix="chaoskit-check-") as folder, ThreadPoolExecutor(4) as pool:
         asked = pool.submit(ask, config, yours, found)
         amtool = found["amtool"].path if "amtool" in found and _texts(config, "alertmanager") else None
@@ -69,15 +69,15 @@ def ask_programs(
     return said
 
 
-def _said(problem: Problem) -> Said:
-    return Said(problem.place or Place(""), problem.message, problem.hint or "correct it, and check again")
+def _said(problem: Problem) -> Violation:
+    return Violation(problem.place or Place(""), problem.message, problem.hint or "correct it, and check again")
 
 
 def _texts(config: AlertConfig, role: str) -> dict[str, str]:
     return {key.partition(":")[2]: text for key, text in config.sources.items() if key.startswith(f"{role}:")}
 
 
-def _templates(config: AlertConfig, amtool: Path, folder: Path, pool: ThreadPoolExecutor) -> tuple[Said, ...]:
+def _templates(config: AlertConfig, amtool: Path, folder: Path, pool: ThreadPoolExecutor) -> tuple[Violation, ...]:
     """Each text that cannot be rendered, once. All of a kind are tried together first: most often that is enough."""
     none = folder / "none.tmpl"  # amtool wants a glob, also where the configuration names no template
     none.touch()
@@ -95,12 +95,12 @@ def _templates(config: AlertConfig, amtool: Path, folder: Path, pool: ThreadPool
     batches = [([t for t in texts if t.html is html], file, html) for html in (False, True) for file in data]
     batches = [batch for batch in batches if batch[0]]
     failed = [b for b, reason in zip(batches, pool.map(lambda b: render(*b), batches), strict=True) if reason]
-    found: dict[Place, Said] = {}
+    found: dict[Place, Violation] = {}
     for some, file, html in failed:
         for each in some:
             if each.place not in found and (reason := render([each], file, html)):
                 message = f"{each.where} fails for {file.stem}: {reason.splitlines()[-1]}"
-                found[each.place] = Said(each.place, message, "guard it with if or with, or correct the name")
+                found[each.place] = Violation(each.place, message, "guard it with if or with, or correct the name")
     return tuple(found.values())
 
 

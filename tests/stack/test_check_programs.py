@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chaoskit.alerting.config import load_config
-from chaoskit.check.facts import Facts
+from chaoskit.check.lint_context import LintContext
 from chaoskit.check.run import check
 from chaoskit.cli import run
 from chaoskit.stack.binaries import Binaries, Tool
@@ -41,7 +41,7 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def found(bundle: Path, programs: Checkers) -> list[tuple[str, str, str]]:
     config = load_config(bundle)
-    outcome = check(Facts(config, elsewhere=ask_programs(config, found=programs)))
+    outcome = check(LintContext(config, elsewhere=ask_programs(config, found=programs)))
     return [
         (each.id, str(each.place), each.message)
         for each in outcome.findings
@@ -108,7 +108,7 @@ def test_a_template_that_does_not_exist_is_found(bundle: Path, programs: Checker
 
 def test_without_the_programs_the_check_goes_on_and_says_what_it_left_out(bundle: Path, programs: Checkers) -> None:
     config = load_config(bundle)
-    outcome = check(Facts(config, elsewhere=ask_programs(config, found={})))
+    outcome = check(LintContext(config, elsewhere=ask_programs(config, found={})))
     left_out = {lint for skipped in outcome.skipped for lint in skipped.lints}
     assert {"promtool", "amtool", "template-fails"} <= left_out
     assert [each for each in outcome.findings if each.severity > 0 and each.id != "not-promised"] == []

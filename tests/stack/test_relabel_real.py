@@ -22,7 +22,7 @@ from test_routing_real import eventually, get
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.alerting.routing import alert_labels, receivers_of
 from chaoskit.check.alerts import Answer
-from chaoskit.check.facts import Facts
+from chaoskit.check.lint_context import LintContext
 from chaoskit.host.ports import reserve
 from chaoskit.stack.binaries import Binaries, numbers
 from chaoskit.stack.monitoring import start_alertmanager, start_prometheus
@@ -82,13 +82,13 @@ def expected(config: AlertConfig) -> dict[str, tuple[dict[str, str], frozenset[s
 
 
 def contradicts_nothing(config: AlertConfig) -> None:
-    facts = Facts(config)
-    for alert in facts.alerts:
+    context = LintContext(config)
+    for alert in context.alerts:
         labels, told = expected(config)[alert.name]
         assert alert.sent in ((Answer.YES, Answer.MAYBE) if labels else (Answer.NO, Answer.MAYBE))
         for name in (*NAMES, "cluster", "made1") if labels else ():
             assert alert.value(name) in (None, labels.get(name, "")), (alert.name, name)
-        reached = facts.reached(alert)
+        reached = context.reached(alert)
         assert {each.route.receiver for each in reached} >= told
         assert {each.route.receiver for each in reached if each.certain} <= told
 

@@ -14,8 +14,8 @@ import chaoskit.check.lints  # noqa: F401 - fills the registry
 from chaoskit import bundle
 from chaoskit.alerting.config import load_config
 from chaoskit.alerting.model import Rule
-from chaoskit.check.facts import Facts
-from chaoskit.check.findings import LINTS, Said, Severity
+from chaoskit.check.findings import LINTS, Severity, Violation
+from chaoskit.check.lint_context import LintContext
 from chaoskit.check.run import check
 from chaoskit.errors import Place
 from tests.check_examples import Edit, found, line_of
@@ -60,7 +60,7 @@ def said(id_: str) -> dict[str, Any]:
             "promtool": (),
             "amtool": (),
             "not-understood": (),
-            id_: (Said(Place("rules.yml", 5), "it says no", "mend it"),),
+            id_: (Violation(Place("rules.yml", 5), "it says no", "mend it"),),
         }
     }
 
@@ -289,7 +289,7 @@ def test_a_label_that_its_like_bear_says_who_hears_of_the_alert_without_it(tmp_p
         "receivers: [{name: chat}, {name: pager}]\n"
     )
     config = load_config(rules=[str(rules)], alertmanager=routes)
-    (said_,) = [each for each in check(Facts(config)).findings if each.id == "unlike-its-like"]
+    (said_,) = [each for each in check(LintContext(config)).findings if each.id == "unlike-its-like"]
     assert str(said_.place) == f"{rules}:4"
     assert said_.message == (
         '"severty" stands once and "severity" in every other rule; CheckoutDown has no severity,'
@@ -302,7 +302,7 @@ def test_every_change_of_a_label_of_a_shipped_alert_is_noticed() -> None:
     config = load_config(bundle.folder())
 
     def noticed(*rules: Rule) -> bool:
-        return any(LINTS["unlike-its-like"].find(Facts(replace(config, rules=rules))))
+        return any(LINTS["unlike-its-like"].find(LintContext(replace(config, rules=rules))))
 
     assert not noticed(*config.rules)
     missed = []

@@ -10,8 +10,8 @@ import pytest
 from chaoskit import bundle
 from chaoskit.alerting.config import ConfigFiles, load_folder
 from chaoskit.alerting.model import AlertConfig
-from chaoskit.check.facts import Facts
 from chaoskit.check.findings import Severity
+from chaoskit.check.lint_context import LintContext
 from chaoskit.check.run import check
 from chaoskit.cli import run
 from chaoskit.errors import BadInput
@@ -77,7 +77,7 @@ def errors(scenario: Path, profile: Path) -> list[str]:
     """What `check` calls an error."""
     scenarios, profiles = [load_scenario_file(scenario)], [load_profile_file(profile)]
     elsewhere = {"scenario-fault": ask_faults(scenarios), "scenario-plan": ask_plans(scenarios, profiles, config())}
-    found = check(Facts(config(), scenarios, profiles, elsewhere=elsewhere)).findings
+    found = check(LintContext(config(), scenarios, profiles, elsewhere=elsewhere)).findings
     return [f"{each.id}: {each.message}" for each in found if each.severity is Severity.ERROR]
 
 

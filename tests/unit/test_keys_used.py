@@ -27,7 +27,7 @@ READERS = (
 )  # fmt: skip
 CARRIERS = frozenset(
     f"chaoskit.{name}"
-    for name in ("scenario.model", "scenario.shape", "alerting.model", "plan.model", "inputs", "check.facts",
+    for name in ("scenario.model", "scenario.shape", "alerting.model", "plan.model", "inputs", "check.lint_context",
                  "check.alerts", "run.track", "explain.recipients", "explain.alert", "verify.hops", "verify.case",
                  "faults.base")
 )  # fmt: skip

@@ -11,8 +11,8 @@ import pytest
 
 from chaoskit import bundle
 from chaoskit.alerting.config import ConfigFiles, load_config
-from chaoskit.check.facts import Facts
 from chaoskit.check.findings import Finding, Severity
+from chaoskit.check.lint_context import LintContext
 from chaoskit.check.run import check
 from chaoskit.cli import run
 from chaoskit.run.planning import Asked, plan_for
@@ -36,7 +36,7 @@ def files(folder: Path, rules: str, routes: str = ROUTE + DESK) -> tuple[Path, P
 def findings(folder: Path, rules: str, routes: str = ROUTE + DESK, *ids: str) -> list[Finding]:
     rules_file, routes_file = files(folder, rules, routes)
     config = load_config(rules=[str(rules_file)], alertmanager=routes_file)
-    return [each for each in check(Facts(config)).findings if each.id in ids]
+    return [each for each in check(LintContext(config)).findings if each.id in ids]
 
 
 # Templates -------------------------------------------------------------------------------------------------------

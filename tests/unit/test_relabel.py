@@ -17,7 +17,7 @@ from chaoskit.alerting.model import AlertConfig
 from chaoskit.alerting.relabel import passes, relabelled, value_after
 from chaoskit.alerting.routing import match_routes, sent_labels, told_by
 from chaoskit.check.alerts import Answer
-from chaoskit.check.facts import Facts
+from chaoskit.check.lint_context import LintContext
 from chaoskit.diff.compare import diff
 from chaoskit.errors import BadInput
 from chaoskit.events import AnyEvent, Notice, Suppression
@@ -158,9 +158,9 @@ def test_every_command_routes_an_alert_by_the_labels_that_alertmanager_sees(aler
     """The route asks for an external label and for a severity that only relabelling makes."""
     own = routed(alerting)
     scenario = load_scenario(SCENARIO, "s.yml")
-    facts = Facts(own, [scenario])
-    (alert,) = facts.alerts
-    assert [(each.route.receiver, each.certain) for each in facts.reached(alert)] == [("phone", True)]
+    context = LintContext(own, [scenario])
+    (alert,) = context.alerts
+    assert [(each.route.receiver, each.certain) for each in context.reached(alert)] == [("phone", True)]
     (explained,) = explain(own, "A")
     assert [each.receiver for each in explained.reach.heard] == ["phone"]
     assert explained.reach.heard[0].group_key == '{}/{cluster="c1",severity="critical"}:{severity="critical"}'
@@ -176,7 +176,7 @@ def test_every_command_routes_an_alert_by_the_labels_that_alertmanager_sees(aler
 
 def test_an_alert_that_relabelling_drops_is_promised_and_explained_to_nobody() -> None:
     own = routed("alert_relabel_configs: [{source_labels: [severity], regex: page, action: drop}]")
-    assert Facts(own).reached(Facts(own).alerts[0]) == ()
+    assert LintContext(own).reached(LintContext(own).alerts[0]) == ()
     (explained,) = explain(own, "A")
     assert (explained.reach.heard, explained.reach.subject.alert.sent) == ((), Answer.NO)
     lost = [change for change in diff(routed(""), own).changes if change.kind == "lost"]

@@ -9,12 +9,12 @@ import pytest
 from chaoskit.alerting.config import load_config
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.bundle.render import render
-from chaoskit.check.facts import Facts
 from chaoskit.check.findings import LINTS, Finding, Severity
 from chaoskit.check.levels import Level, heard, watches
+from chaoskit.check.lint_context import LintContext
 from chaoskit.check.run import check
 from chaoskit.errors import Place
-from tests.check_examples import Edit, edited, facts
+from tests.check_examples import Edit, context, edited
 
 R, A, P, PROM, M = "rules", "alertmanager", "promise", "prometheus", "metrics"
 AT = Place("targets.yml", 3)
@@ -92,7 +92,7 @@ HARMLESS: list[tuple[str, list[Edit], list[Level]]] = [
 
 
 def found(edits: Sequence[Edit], levels: Sequence[Level]) -> tuple[Finding, ...]:
-    return check(facts(edited(edits), levels=levels)).findings
+    return check(context(edited(edits), levels=levels)).findings
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_every_lint_of_levels_has_both_cases_and_says_nothing_without_targets() 
     mine = {id_ for id_, one in LINTS.items() if one.topic == "levels"}
     assert {case[0] for case in FAULTS} == mine
     assert {case[0] for case in HARMLESS} == mine
-    outcome = check(facts(edited([burn("14.4 * 0.005")])))
+    outcome = check(context(edited([burn("14.4 * 0.005")])))
     assert not [each for each in outcome.findings if each.id in mine]
     assert {id_ for each in outcome.skipped if "targets" in each.reason for id_ in each.lints} == mine
 
@@ -158,6 +158,6 @@ def test_an_alert_that_such_a_trouble_does_not_raise_is_never_heard(shipped: Ale
 
 
 def test_the_shipped_rules_keep_to_their_own_targets(shipped: AlertConfig) -> None:
-    told = check(Facts(shipped, levels=SHIPPED)).findings
+    told = check(LintContext(shipped, levels=SHIPPED)).findings
     worse = [each for each in told if LINTS[each.id].topic == "levels" and each.severity > Severity.INFO]
     assert worse == []

@@ -15,8 +15,8 @@ from chaoskit.alerting.expression import Expr, expression, selectors, walk
 from chaoskit.alerting.labels import KEEPS_EACH, is_comparison, is_scalar
 from chaoskit.alerting.model import Rule
 from chaoskit.alerting.routing import matches, matches_all
-from chaoskit.check.facts import Facts
-from chaoskit.check.findings import Said, Severity, lint
+from chaoskit.check.findings import Severity, Violation, lint
+from chaoskit.check.lint_context import LintContext
 from chaoskit.check.ranges import allowed, comparison, constant, interval_of
 from chaoskit.units import format_duration
 
@@ -27,39 +27,41 @@ _PRESENCE = {"count", "group", "count_over_time", "present_over_time", *_CONDITI
 
 
 @lint("unknown-metric", Severity.ERROR, "rules", ("rules", "metrics"))
-def unknown_metric(facts: Facts) -> Iterator[Said]:
+def unknown_metric(context: LintContext) -> Iterator[Violation]:
     """A selector names a metric that no rule records and the list of known metrics does not hold.
 
     A selector that finds nothing raises no error: the alert stays silent for ever.
     """
-    metrics = facts.metrics
+    metrics = context.metrics
     if metrics is None:
         return
-    known = (*metrics.types, *facts.config.recorded)
-    for rule in facts.config.rules:
+    known = (*metrics.types, *context.config.recorded)
+    for rule in context.config.rules:
         for name in dict.fromkeys(each.name for each in selectors(expression(rule.expr))):
-            if name and not metrics.knows(name) and name not in facts.config.recorded:
-                near = facts.near(name, known)
+            if name and not metrics.knows(name) and name not in context.config.recorded:
+                near = context.near(name, known)
                 todo = near or f"correct the name, or add it to {metrics.source}"
-                yield Said(facts.at(rule.place, "expr"), f"{_called(rule)} reads {name}, which nothing exports", todo)
+                yield Violation(
+                    context.at(rule.place, "expr"), f"{_called(rule)} reads {name}, which nothing exports", todo
+                )
         for each in selectors(expression(rule.expr)):
             patterns = [m for m in each.matchers if m.label == "__name__" and m.op == "=~"]
             for pattern in patterns if not metrics.patterns else ():
                 if not any(matches(pattern, {"__name__": name}) for name in known):
                     message = f"{_called(rule)} selects names like {pattern.value}, and nothing exports one"
-                    yield Said(facts.at(rule.place, "expr"), message, "correct the pattern, or add the metrics")
+                    yield Violation(context.at(rule.place, "expr"), message, "correct the pattern, or add the metrics")
 
 
 @lint("fires-always", Severity.WARNING, "rules", ("rules",))
-def fires_always(facts: Facts) -> Iterator[Said]:
+def fires_always(context: LintContext) -> Iterator[Violation]:
     """An alert's expression compares nothing, so that any value fires it, 0 included.
 
     An alert fires for every series that its expression returns, also where the value is 0.
     """
-    for alert in facts.alerts:
+    for alert in context.alerts:
         tree = expression(alert.rule.expr)
         # Without any selector it is meant: a heartbeat such as vector(1).
-        if any(selectors(tree)) and not _conditional(facts, tree, ()):
+        if any(selectors(tree)) and not _conditional(context, tree, ()):
             severity = Severity.INFO if _chooses(tree) else None
             if is_comparison(tree) and tree.returns_bool:
                 message = f"{alert.name} compares with bool, which gives 0 or 1 and drops nothing"
@@ -67,7 +69,7 @@ def fires_always(facts: Facts) -> Iterator[Said]:
             else:
                 message = f"{alert.name} fires as soon as its series exist, since nothing is compared"
                 todo = "add the comparison, such as > 0"
-            yield Said(facts.at(alert.rule.place, "expr"), message, todo, severity)
+            yield Violation(context.at(alert.rule.place, "expr"), message, todo, severity)
 
 
 def _chooses(tree: Expr) -> bool:
@@ -75,41 +77,41 @@ def _chooses(tree: Expr) -> bool:
     return tree.kind == "selector" and any(m.label not in _WHERE for m in tree.matchers)
 
 
-def _conditional(facts: Facts, node: Expr, seen: tuple[str, ...]) -> bool:
+def _conditional(context: LintContext, node: Expr, seen: tuple[str, ...]) -> bool:
     """Whether results can be missing while the series are there."""
     match node.kind:
         case "selector":
-            rules = facts.config.recorded.get(node.name, ())
+            rules = context.config.recorded.get(node.name, ())
             if node.name in ("ALERTS", "ALERTS_FOR_STATE"):
                 return True
             return (
                 bool(rules)
                 and node.name not in seen
-                and all(_conditional(facts, expression(rule.expr), (*seen, node.name)) for rule in rules)
+                and all(_conditional(context, expression(rule.expr), (*seen, node.name)) for rule in rules)
             )
         case "binary" if node.name in ("and", "unless"):
             return True
         case "binary" if node.name == "or":
-            return all(_conditional(facts, child, seen) for child in node.children)
+            return all(_conditional(context, child, seen) for child in node.children)
         case "binary" if is_comparison(node):
             return not node.returns_bool
         case "call" if node.name in _CONDITIONS:
             return True
-    return any(_conditional(facts, child, seen) for child in node.children)
+    return any(_conditional(context, child, seen) for child in node.children)
 
 
 @lint("never-true", Severity.ERROR, "rules", ("rules",))
-def never_true(facts: Facts) -> Iterator[Said]:
+def never_true(context: LintContext) -> Iterator[Violation]:
     """A comparison can hold for no value: count(x) == 0, rate(x[5m]) < 0, x > 5 and x < 3.
 
     The alert can never fire. Where nothing is left to count, count() returns nothing at all, and not 0.
     """
-    for rule in facts.config.rules:
+    for rule in context.config.rules:
         for node in walk(expression(rule.expr)):
             if reason := _impossible(node):
                 counts = "count" in reason or "group" in reason
                 todo = "for something that is missing use absent()" if counts else "correct the operator or the number"
-                yield Said(facts.at(rule.place, "expr"), f"{_called(rule)}: {reason}", todo)
+                yield Violation(context.at(rule.place, "expr"), f"{_called(rule)}: {reason}", todo)
                 break
 
 
@@ -135,12 +137,12 @@ def _impossible(node: Expr) -> str:
 
 
 @lint("always-true", Severity.WARNING, "rules", ("rules",))
-def always_true(facts: Facts) -> Iterator[Said]:
+def always_true(context: LintContext) -> Iterator[Violation]:
     """A comparison holds for every value that its left side can have: rate(x[5m]) >= 0.
 
     A condition that cannot fail is none: the alert fires as soon as its series exist.
     """
-    for rule in facts.config.rules:
+    for rule in context.config.rules:
         for node in walk(expression(rule.expr)):
             compared = comparison(node) if is_comparison(node) else None
             if compared is None or constant(compared[0]) is not None or compared[0].name in _PRESENCE:
@@ -149,7 +151,7 @@ def always_true(facts: Facts) -> Iterator[Said]:
             found, wanted = interval_of(inner), allowed(sign, value)
             if found.lo == 0 and wanted is not None and wanted.holds(found):
                 message = f"{_called(rule)}: {inner.name}() is always {sign} {value:g}"
-                yield Said(facts.at(rule.place, "expr"), message, "correct the operator or the number")
+                yield Violation(context.at(rule.place, "expr"), message, "correct the operator or the number")
 
 
 _COUNTER_FUNCTIONS = {"rate", "irate", "increase", "resets"}
@@ -172,9 +174,9 @@ class _Use:
     selector: Expr
 
 
-def _uses(facts: Facts, functions: set[str]) -> Iterator[_Use]:
+def _uses(context: LintContext, functions: set[str]) -> Iterator[_Use]:
     """Each function of these that is called directly on a range of series."""
-    for rule in facts.config.rules:
+    for rule in context.config.rules:
         for node in walk(expression(rule.expr)):
             if node.kind == "call" and node.name in functions:
                 for child in node.children:
@@ -182,9 +184,9 @@ def _uses(facts: Facts, functions: set[str]) -> Iterator[_Use]:
                         yield _Use(rule, node.name, child)
 
 
-def _type(facts: Facts, name: str) -> str:
+def _type(context: LintContext, name: str) -> str:
     """counter, gauge or "": from the list of metrics, else from the name's ending."""
-    known = facts.metrics.types.get(name, "") if facts.metrics else ""
+    known = context.metrics.types.get(name, "") if context.metrics else ""
     if known in ("counter", "gauge"):
         return known
     if name.endswith(_COUNTER_NAMES):
@@ -193,24 +195,24 @@ def _type(facts: Facts, name: str) -> str:
 
 
 @lint("rate-over-gauge", Severity.WARNING, "rules", ("rules",))
-def rate_over_gauge(facts: Facts) -> Iterator[Said]:
+def rate_over_gauge(context: LintContext) -> Iterator[Violation]:
     """rate, irate, increase or resets is applied to a gauge, or to a recorded sum or rate.
 
     They take every fall of the value for a restart from zero and add it on: the result is far too large.
     """
-    for use in _uses(facts, _COUNTER_FUNCTIONS):
+    for use in _uses(context, _COUNTER_FUNCTIONS):
         name = use.selector.name
-        recorded = [expression(rule.expr) for rule in facts.config.recorded.get(name, ())]
+        recorded = [expression(rule.expr) for rule in context.config.recorded.get(name, ())]
         if recorded:
             if not any(_falls(tree) for tree in recorded):
                 continue
             kind, todo = "a recorded aggregate, which falls when one of its parts restarts", "take the rate first"
-        elif _type(facts, name) == "gauge":
+        elif _type(context, name) == "gauge":
             kind, todo = "a gauge", f"use {'deriv' if use.function in ('rate', 'irate') else 'delta or changes'}()"
         else:
             continue
         message = f"{_called(use.rule)} takes {use.function}() of {name}, {kind}"
-        yield Said(facts.at(use.rule.place, "expr"), message, todo)
+        yield Violation(context.at(use.rule.place, "expr"), message, todo)
 
 
 def _falls(tree: Expr) -> bool:
@@ -227,30 +229,30 @@ def _falls(tree: Expr) -> bool:
 
 
 @lint("delta-over-counter", Severity.WARNING, "rules", ("rules",))
-def delta_over_counter(facts: Facts) -> Iterator[Said]:
+def delta_over_counter(context: LintContext) -> Iterator[Violation]:
     """delta, deriv or predict_linear is applied to a counter.
 
     They know nothing of restarts: a counter that begins again at zero looks like a steep fall.
     """
-    for use in _uses(facts, _GAUGE_FUNCTIONS):
+    for use in _uses(context, _GAUGE_FUNCTIONS):
         name = use.selector.name
-        if name not in facts.config.recorded and _type(facts, name) == "counter":
+        if name not in context.config.recorded and _type(context, name) == "counter":
             instead = "rate()" if use.function in ("deriv", "predict_linear") else "increase()"
             message = f"{_called(use.rule)} takes {use.function}() of {name}, a counter"
-            yield Said(facts.at(use.rule.place, "expr"), message, f"use {instead}")
+            yield Violation(context.at(use.rule.place, "expr"), message, f"use {instead}")
 
 
 @lint("short-range", Severity.WARNING, "rules", ("rules", "prometheus"))
-def short_range(facts: Facts) -> Iterator[Said]:
+def short_range(context: LintContext) -> Iterator[Violation]:
     """A range holds fewer than four scrapes of its metric.
 
     A rate needs two samples; with fewer than four, one failed scrape leaves it with none, and the alert resolves.
     """
     every: dict[tuple[object, ...], float] = {}
-    for use in _uses(facts, _RATES | _GAUGE_FUNCTIONS):
+    for use in _uses(context, _RATES | _GAUGE_FUNCTIONS):
         key = (use.selector.name, *(m for m in use.selector.matchers if m.label == "job"))
         if key not in every:
-            every[key] = _interval(facts, use.selector)
+            every[key] = _interval(context, use.selector)
         held = use.selector.range_s
         if every[key] and held < _FEWEST * every[key]:
             message = (
@@ -258,17 +260,17 @@ def short_range(facts: Facts) -> Iterator[Said]:
                 f" has a new sample every {format_duration(every[key])}"
             )
             enough = format_duration(_FEWEST * every[key])
-            yield Said(facts.at(use.rule.place, "expr"), message, f"make the range {enough} or longer")
+            yield Violation(context.at(use.rule.place, "expr"), message, f"make the range {enough} or longer")
 
 
-def _interval(facts: Facts, selector: Expr) -> float:
+def _interval(context: LintContext, selector: Expr) -> float:
     """Seconds between two samples, in the quickest job that may feed the selector."""
-    recorded = [rule.interval_s for rule in facts.config.recorded.get(selector.name, ())]
+    recorded = [rule.interval_s for rule in context.config.recorded.get(selector.name, ())]
     if recorded:
         return min(recorded)
     by_job = [each for each in selector.matchers if each.label == "job"]
-    jobs = [job.interval_s for job in facts.config.jobs if matches_all(by_job, {"job": job.name})]
-    return min(jobs or [job.interval_s for job in facts.config.jobs], default=0.0)
+    jobs = [job.interval_s for job in context.config.jobs if matches_all(by_job, {"job": job.name})]
+    return min(jobs or [job.interval_s for job in context.config.jobs], default=0.0)
 
 
 def _called(rule: Rule) -> str:
@@ -282,31 +284,31 @@ _NEVER = {"absent", "absent_over_time", "changes", "clamp_min"}
 
 
 @lint("unguarded-ratio", Severity.WARNING, "rules", ("rules",))
-def unguarded_ratio(facts: Facts) -> Iterator[Said]:
+def unguarded_ratio(context: LintContext) -> Iterator[Violation]:
     """A ratio that is 0/0 without traffic is recorded, summed up, averaged or compared with !=.
 
     NaN spreads: one idle series makes a whole sum or average NaN, and the alert on it silent, or != always true.
     """
-    for rule in facts.config.rules:
+    for rule in context.config.rules:
         tree = expression(rule.expr)
-        place = facts.at(rule.place, "expr")
+        place = context.at(rule.place, "expr")
         name = _called(rule)
         todo = "keep what has traffic: divide by (... > 0)"
-        spoilt = next((node for node in walk(tree) if _spoils(facts, node)), None)
+        spoilt = next((node for node in walk(tree) if _spoils(context, node)), None)
         if spoilt is not None:
             how = "compares with !=" if spoilt.kind == "binary" else f"takes {spoilt.name}() of"
-            yield Said(place, f"{name} {how} a ratio that is NaN while there is no traffic", todo)
-        elif rule.record and _nan(facts, tree, ()):
-            yield Said(place, f"{name} records a ratio that is NaN while there is no traffic", todo)
+            yield Violation(place, f"{name} {how} a ratio that is NaN while there is no traffic", todo)
+        elif rule.record and _nan(context, tree, ()):
+            yield Violation(place, f"{name} records a ratio that is NaN while there is no traffic", todo)
 
 
-def _spoils(facts: Facts, node: Expr) -> bool:
+def _spoils(context: LintContext, node: Expr) -> bool:
     """Whether this is where NaN does harm: it makes good numbers NaN as well, or passes as a difference."""
     if node.kind == "aggregate" and node.name in _POISONED:
-        return _nan(facts, node.left, ()) and not _single(node.left)
+        return _nan(context, node.left, ()) and not _single(node.left)
     if node.kind == "call" and node.name in _POISONED_OVER_TIME:
-        return _nan(facts, node.left, ())
-    return is_comparison(node) and node.name == "!=" and any(_nan(facts, child, ()) for child in node.children)
+        return _nan(context, node.left, ())
+    return is_comparison(node) and node.name == "!=" and any(_nan(context, child, ()) for child in node.children)
 
 
 def _single(node: Expr) -> bool:
@@ -314,45 +316,45 @@ def _single(node: Expr) -> bool:
     return node.kind == "binary" and all(c.kind == "aggregate" and not c.mode for c in node.children)
 
 
-def _nan(facts: Facts, node: Expr, seen: tuple[str, ...]) -> bool:
+def _nan(context: LintContext, node: Expr, seen: tuple[str, ...]) -> bool:
     """Whether results can be NaN because a ratio in it is 0/0."""
     match node.kind:
         case "selector":
-            rules = facts.config.recorded.get(node.name, ()) if node.name not in seen else ()
-            return any(_nan(facts, expression(rule.expr), (*seen, node.name)) for rule in rules)
+            rules = context.config.recorded.get(node.name, ()) if node.name not in seen else ()
+            return any(_nan(context, expression(rule.expr), (*seen, node.name)) for rule in rules)
         case "binary" if is_comparison(node):
-            return node.name == "!=" and not node.returns_bool and _nan(facts, node.left, seen)
+            return node.name == "!=" and not node.returns_bool and _nan(context, node.left, seen)
         case "binary" if node.name in ("and", "unless"):
-            return _nan(facts, node.left, seen) and not (node.name == "and" and node.right.filters())
+            return _nan(context, node.left, seen) and not (node.name == "and" and node.right.filters())
         case "binary" if node.name == "/":
-            idle = not is_scalar(node.left) and _idle(facts, node.right, seen)
-            return idle or _nan(facts, node.left, seen) or _nan(facts, node.right, seen)
+            idle = not is_scalar(node.left) and _idle(context, node.right, seen)
+            return idle or _nan(context, node.left, seen) or _nan(context, node.right, seen)
         case "call" | "aggregate" if node.name in _IGNORES | _NEVER:
             return False
-    return any(_nan(facts, child, seen) for child in node.children)
+    return any(_nan(context, child, seen) for child in node.children)
 
 
-def _idle(facts: Facts, node: Expr, seen: tuple[str, ...]) -> bool:
+def _idle(context: LintContext, node: Expr, seen: tuple[str, ...]) -> bool:
     """Whether the value is zero while there is no traffic: a rate, and what is made of rates alone."""
     match node.kind:
         case "selector":
-            rules = facts.config.recorded.get(node.name, ()) if node.name not in seen else ()
-            return any(_idle(facts, expression(rule.expr), (*seen, node.name)) for rule in rules)
+            rules = context.config.recorded.get(node.name, ()) if node.name not in seen else ()
+            return any(_idle(context, expression(rule.expr), (*seen, node.name)) for rule in rules)
         case "call":
             if node.name in _RATES:
                 return True
             floor = constant(node.right) if node.name == "clamp_min" else None
-            return floor is None and bool(node.children) and _idle(facts, node.left, seen)
+            return floor is None and bool(node.children) and _idle(context, node.left, seen)
         case "aggregate":
-            return node.name not in ("count", "group") and _idle(facts, node.left, seen)
+            return node.name not in ("count", "group") and _idle(context, node.left, seen)
         case "unary" | "subquery":
-            return _idle(facts, node.left, seen)
+            return _idle(context, node.left, seen)
         case "binary":
-            return _idle_of_two(facts, node, seen)
+            return _idle_of_two(context, node, seen)
     return False
 
 
-def _idle_of_two(facts: Facts, node: Expr, seen: tuple[str, ...]) -> bool:
+def _idle_of_two(context: LintContext, node: Expr, seen: tuple[str, ...]) -> bool:
     if node.filters():
         compared = comparison(node)
         kept = allowed(compared[1], compared[2]) if compared else None
@@ -360,10 +362,10 @@ def _idle_of_two(facts: Facts, node: Expr, seen: tuple[str, ...]) -> bool:
             (compared[1] == "!=" and compared[2] == 0)
             or (kept is not None and (kept.lo > 0 or (kept.lo == 0 and kept.lo_open)))
         )
-        return not drops_zero and _idle(facts, node.left, seen)
+        return not drops_zero and _idle(context, node.left, seen)
     if node.name in ("and", "unless"):
-        return not (node.name == "and" and node.right.filters()) and _idle(facts, node.left, seen)
-    left, right = (_idle(facts, child, seen) for child in node.children)
+        return not (node.name == "and" and node.right.filters()) and _idle(context, node.left, seen)
+    left, right = (_idle(context, child, seen) for child in node.children)
     if node.name in ("+", "or"):
         numbers = [constant(child) for child in node.children]
         return not any(numbers) and (left or constant(node.left) == 0) and (right or constant(node.right) == 0)

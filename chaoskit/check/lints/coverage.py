@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from chaoskit.check.facts import Facts
-from chaoskit.check.findings import Said, Severity, lint
+from chaoskit.check.findings import Severity, Violation, lint
+from chaoskit.check.lint_context import LintContext
 from chaoskit.check.lints.routes import called
 from chaoskit.errors import Place
 
@@ -31,18 +31,18 @@ class Part:
     todo: str
 
 
-def parts(facts: Facts, kind: str) -> Iterator[Part]:
+def parts(context: LintContext, kind: str) -> Iterator[Part]:
     """Everything of a kind, in the configuration's order."""
-    done = facts.exercised[kind]
-    config = facts.config
+    done = context.exercised[kind]
+    config = context.config
     notice = "no scenario expects a notice"
     match kind:
         case "alerts":
-            for name, alerts in facts.by_name.items():
+            for name, alerts in context.by_name.items():
                 message = f"no scenario expects {name}"
                 yield Part(name, name in done, alerts[0].rule.place, message, "write a scenario for it")
         case "routes":
-            for route in facts.tree.routes:
+            for route in context.tree.routes:
                 todo = "expect one of its alerts at its receiver"
                 yield Part(called(route), route.path in done, route.place, f"{notice} over {called(route)}", todo)
         case "receivers":
@@ -55,8 +55,8 @@ def parts(facts: Facts, kind: str) -> Iterator[Part]:
                 yield Part(str(rule.place), number in done, rule.place, message, todo)
 
 
-def _untested(kind: str, facts: Facts) -> Iterator[Said]:
-    return (Said(part.place, part.message, part.todo) for part in parts(facts, kind) if not part.exercised)
+def _untested(kind: str, context: LintContext) -> Iterator[Violation]:
+    return (Violation(part.place, part.message, part.todo) for part in parts(context, kind) if not part.exercised)
 
 
 for _kind, (_id, _what) in KINDS.items():

@@ -7,35 +7,37 @@ from collections.abc import Iterator
 from chaoskit.alerting.expression import expression, walk
 from chaoskit.alerting.model import InhibitRule, Matcher
 from chaoskit.check.alerts import Alert, Answer
-from chaoskit.check.facts import Facts, Sides
-from chaoskit.check.findings import Said, Severity, lint
+from chaoskit.check.findings import Severity, Violation, lint
+from chaoskit.check.lint_context import LintContext, Sides
 
 _NEEDS = ("alertmanager", "rules")
 _LARGEST_CIRCLE = 300
 
 
 @lint("inhibition-never-equal", Severity.WARNING, "inhibitions", _NEEDS)
-def never_equal(facts: Facts) -> Iterator[Said]:
+def never_equal(context: LintContext) -> Iterator[Violation]:
     """`equal` names a label that the alerts on one side never carry, or whose values never agree.
 
     A missing label equals only a missing one, so that nothing, or almost nothing, is muted.
     """
-    for sides in facts.inhibitions:
+    for sides in context.inhibitions:
         for label in sides.rule.equal if sides.sources and sides.targets else ():
             sources, targets = ([a.value(label) for a, _ in side] for side in (sides.sources, sides.targets))
-            place = facts.at(sides.rule.place, "equal")
+            place = context.at(sides.rule.place, "equal")
             if (lacking := _lacking(sources, targets)) is not None:
                 message = f"equal lists {label}, which {lacking} of this inhibition never carry, and the others may"
                 todo = "leave it out of equal, or keep the label in the expression"
-                yield Said(place, message, todo, Severity.INFO if _is_general(sides.rule) else None)
+                yield Violation(place, message, todo, Severity.INFO if _is_general(sides.rule) else None)
             elif None not in sources and None not in targets and not set(sources) & set(targets):
                 values = f"{_some(sources)} on one side, {_some(targets)} on the other"
                 if _is_general(sides.rule):
                     message = f"no two alerts of these rules agree in {label}, which equal lists: {values}"
-                    yield Said(place, message, "leave it as it is where it is meant for other rules", Severity.INFO)
+                    yield Violation(
+                        place, message, "leave it as it is where it is meant for other rules", Severity.INFO
+                    )
                 else:
                     message = f"equal lists {label}, and its values never agree: {values}"
-                    yield Said(place, message, "leave it out of equal", Severity.ERROR)
+                    yield Violation(place, message, "leave it out of equal", Severity.ERROR)
 
 
 def _is_general(rule: InhibitRule) -> bool:
@@ -55,47 +57,49 @@ def _some(values: list[str | None]) -> str:
 
 
 @lint("inhibition-without-alert", Severity.WARNING, "inhibitions", _NEEDS)
-def without_alert(facts: Facts) -> Iterator[Said]:
+def without_alert(context: LintContext) -> Iterator[Violation]:
     """No alerting rule can stand on one side of an inhibition.
 
     It mutes nothing, so the notices that it should hold back are sent.
     """
-    for sides in facts.inhibitions:
+    for sides in context.inhibitions:
         empty = [what for what, side in (("source", sides.sources), ("target", sides.targets)) if not side]
         if empty:
             message = f"no rule's alert can be the {' or the '.join(empty)} of this inhibition"
             severity = Severity.INFO if _is_general(sides.rule) else None
-            yield Said(sides.rule.place, message, "correct the matchers, or remove it", severity)
+            yield Violation(sides.rule.place, message, "correct the matchers, or remove it", severity)
 
 
 @lint("inhibition-of-itself", Severity.WARNING, "inhibitions", _NEEDS)
-def of_itself(facts: Facts) -> Iterator[Said]:
+def of_itself(context: LintContext) -> Iterator[Violation]:
     """Every alert that an inhibition could mute is also one of its sources.
 
     An alert that matches both sides is never muted by one that does too: the inhibition does nothing.
     """
-    for sides in facts.inhibitions:
+    for sides in context.inhibitions:
         sources = {id(alert) for alert, found in sides.sources if found is Answer.YES}
         both = [a for a, found in sides.targets if found is Answer.YES and id(a) in sources]
         only_sources = len(sides.sources) - len(both)
         if both and len(both) == len(sides.targets) and only_sources == 0:
             message = f"sources and targets of this inhibition are the same alerts, such as {both[0].name}"
-            yield Said(sides.rule.place, message, "make the source side narrower, or exclude it from the target side")
+            yield Violation(
+                sides.rule.place, message, "make the source side narrower, or exclude it from the target side"
+            )
 
 
 @lint("inhibition-circle", Severity.ERROR, "inhibitions", _NEEDS)
-def circle(facts: Facts) -> Iterator[Said]:
+def circle(context: LintContext) -> Iterator[Violation]:
     """Alerts mute each other, directly or in a circle.
 
     While all of them fire, each is muted by another, and no notice is sent.
     """
-    rules = [(sides, _certain(sides.sources), _certain(sides.targets)) for sides in facts.inhibitions]
+    rules = [(sides, _certain(sides.sources), _certain(sides.targets)) for sides in context.inhibitions]
     alerts = {id(alert): alert for _, sources, targets in rules for alert in (*sources, *targets)}
     # Only what is a target here and a source there can be part of a circle.
     both = {id(a) for _, s, _ in rules for a in s} & {id(a) for _, _, t in rules for a in t}
     if not 0 < len(both) <= _LARGEST_CIRCLE:
         return
-    both -= {each for each in both if _is_helper(facts, alerts[each])}
+    both -= {each for each in both if _is_helper(context, alerts[each])}
     edges: dict[int, dict[int, Sides]] = {}
     for sides, sources, targets in rules:
         for source in (a for a in sources if id(a) in both):
@@ -106,20 +110,20 @@ def circle(facts: Facts) -> Iterator[Said]:
         names = [alerts[each].name for each in found]
         places = ", ".join(str(edges[a][b].rule.place) for a, b in zip(found, [*found[1:], found[0]], strict=True))
         message = f"{' mutes '.join([*names, names[0]])} (inhibitions at {places})"
-        yield Said(edges[found[0]][found[1]].rule.place, message, "remove one of these inhibitions, or narrow it")
+        yield Violation(edges[found[0]][found[1]].rule.place, message, "remove one of these inhibitions, or narrow it")
 
 
-def _is_helper(facts: Facts, alert: Alert) -> bool:
+def _is_helper(context: LintContext, alert: Alert) -> bool:
     """Whether the alert only mutes others and is not meant to be notified: a circle through it loses no notice.
 
     It is mute by itself (no receiver that it reaches has an integration), every other alert mutes it, or it is made of
     nothing but other alerts and calls its own severity none.
     """
-    known = facts.config.receivers
-    receivers = [known[each.route.receiver] for each in facts.reached(alert) if each.route.receiver in known]
+    known = context.config.receivers
+    receivers = [known[each.route.receiver] for each in context.reached(alert) if each.route.receiver in known]
     if receivers and not any(each.integrations for each in receivers):
         return True
-    mutes = (s.rule for s in facts.inhibitions if any(a is alert and found is Answer.YES for a, found in s.targets))
+    mutes = (s.rule for s in context.inhibitions if any(a is alert and found is Answer.YES for a, found in s.targets))
     if any(not rule.equal and all(_excepts(each, alert) for each in rule.source) for rule in mutes):
         return True
     read = {each.name for each in walk(expression(alert.rule.expr)) if each.kind == "selector"}

@@ -14,8 +14,8 @@ from dataclasses import replace
 
 from chaoskit.alerting.model import Labels, Rule
 from chaoskit.alerting.routing import alert_labels, receivers_of
-from chaoskit.check.facts import Facts
-from chaoskit.check.findings import Said, Severity, lint
+from chaoskit.check.findings import Severity, Violation, lint
+from chaoskit.check.lint_context import LintContext
 
 _LEAST = 3
 """Rules that a file must have before one of its labels counts as usual."""
@@ -25,14 +25,14 @@ _FEW = 3
 
 
 @lint("unlike-its-like", Severity.WARNING, "rules", ("rules",))
-def unlike_its_like(facts: Facts) -> Iterator[Said]:
+def unlike_its_like(context: LintContext) -> Iterator[Violation]:
     """A label that nearly all rules of a file set, or that routes or inhibitions match on, is missing, misspelt or has
     a value that stands nowhere else.
 
     Labels decide who is told and what is muted: the alert goes another way than its like, and no program objects.
     """
-    every = [alert.rule for alert in facts.alerts]
-    matched = _matched(facts)
+    every = [alert.rule for alert in context.alerts]
+    matched = _matched(context)
     names = Counter(name for rule in every for name in rule.labels)
     by_file: dict[str, list[Rule]] = {}
     for rule in every:
@@ -46,15 +46,15 @@ def unlike_its_like(facts: Facts) -> Iterator[Said]:
             for label, count in set_here.items():
                 others = len(like) - 1
                 if label not in rule.labels and (2 * count > others if label in matched else 10 * count >= 9 * others):
-                    yield from _missing(facts, rule, label, count, like, names)
+                    yield from _missing(context, rule, label, count, like, names)
                 elif label in rule.labels and (label in matched or 10 * (count - 1) >= 9 * others):
-                    yield from _alone(facts, rule, label, every, matched.get(label, frozenset()))
+                    yield from _alone(context, rule, label, every, matched.get(label, frozenset()))
 
 
-def _matched(facts: Facts) -> dict[str, frozenset[str]]:
+def _matched(context: LintContext) -> dict[str, frozenset[str]]:
     """The labels that routes and inhibitions match on, with the values that stand in their matchers."""
-    sides = [route.matchers for route in facts.tree.routes]
-    sides += [side for rule in facts.config.inhibit_rules for side in (rule.source, rule.target)]
+    sides = [route.matchers for route in context.tree.routes]
+    sides += [side for rule in context.config.inhibit_rules for side in (rule.source, rule.target)]
     found: dict[str, frozenset[str]] = {}
     for matcher in (each for side in sides for each in side if each.label != "alertname"):
         values = frozenset(matcher.value.split("|"))
@@ -63,8 +63,8 @@ def _matched(facts: Facts) -> dict[str, frozenset[str]]:
 
 
 def _missing(
-    facts: Facts, rule: Rule, label: str, count: int, like: Sequence[Rule], names: Counter[str]
-) -> Iterator[Said]:
+    context: LintContext, rule: Rule, label: str, count: int, like: Sequence[Rule], names: Counter[str]
+) -> Iterator[Violation]:
     own = [name for name in rule.labels if names[name] == 1 and _near(name, label)]
     # The most of them may miss it, and an expression that speaks of it may bring it.
     if not own and (count < len(like) - max(1, len(like) // 10) or re.search(rf"\b{re.escape(label)}\b", rule.expr)):
@@ -74,14 +74,16 @@ def _missing(
     value = rule.labels[own[0]] if own else usual
     said = f'"{own[0]}" stands once and "{label}" in {share}; ' if own else ""
     more = "" if own else f", which {share} of its kind has" if count == len(like) - 1 else f", which {share} have"
-    yield Said(
-        facts.at(rule.place, "labels"),
-        f"{said}{rule.alert} has no {label}{more}{_consequence(facts, rule, {label: value})}",
+    yield Violation(
+        context.at(rule.place, "labels"),
+        f"{said}{rule.alert} has no {label}{more}{_consequence(context, rule, {label: value})}",
         f"call it {label}" if own else f"add {label}",
     )
 
 
-def _alone(facts: Facts, rule: Rule, label: str, every: Sequence[Rule], named: frozenset[str]) -> Iterator[Said]:
+def _alone(
+    context: LintContext, rule: Rule, label: str, every: Sequence[Rule], named: frozenset[str]
+) -> Iterator[Violation]:
     value = rule.labels[label]
     others = Counter(each.labels[label] for each in every if each is not rule and label in each.labels)
     # Where others have values of their own too, one more says nothing; nor does one that is matched on by its name.
@@ -93,10 +95,10 @@ def _alone(facts: Facts, rule: Rule, label: str, every: Sequence[Rule], named: f
         return
     usual = near[0] if near else others.most_common(1)[0][0]
     known = ", ".join(sorted(others))
-    yield Said(
-        facts.at(rule.place, "labels"),
+    yield Violation(
+        context.at(rule.place, "labels"),
         f'{label} "{value}" of {rule.alert} stands nowhere else; other rules have {known}'
-        f"{_consequence(facts, rule, {label: usual})}",
+        f"{_consequence(context, rule, {label: usual})}",
         f"write {usual}" if near else f"write one of {known}, or lead {value} to a receiver",
     )
 
@@ -105,12 +107,12 @@ def _near(name: str, label: str) -> bool:
     return difflib.SequenceMatcher(None, name.casefold(), label.casefold()).ratio() >= _NEAR
 
 
-def _consequence(facts: Facts, rule: Rule, mended: Labels) -> str:
+def _consequence(context: LintContext, rule: Rule, mended: Labels) -> str:
     """The receivers of the rule's alerts now, and with the labels of similar rules; empty where they are the same."""
-    if not facts.has("alertmanager"):
+    if not context.has("alertmanager"):
         return ""
     both = rule, replace(rule, labels={**rule.labels, **mended})
-    now, like = (receivers_of(facts.config, alert_labels(facts.config, each, {})) for each in both)
+    now, like = (receivers_of(context.config, alert_labels(context.config, each, {})) for each in both)
     if now == like:
         return ""
     return f", so it goes to {_all(now)} where its like go to {_all(like)}"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from chaoskit.check.facts import Facts
-from chaoskit.check.findings import Said, Severity, lint
+from chaoskit.check.findings import Severity, Violation, lint
+from chaoskit.check.lint_context import LintContext
 from chaoskit.errors import Place
 from chaoskit.yaml_source import second_document
 
@@ -45,8 +45,8 @@ _TOLD = (
 )  # fmt: skip
 
 
-def _told(id_: str, facts: Facts) -> Iterator[Said]:
-    return iter(facts.elsewhere.get(id_, ()))
+def _told(id_: str, context: LintContext) -> Iterator[Violation]:
+    return iter(context.elsewhere.get(id_, ()))
 
 
 for _id, _severity, _topic, _needs, _what, _why in _TOLD:
@@ -54,13 +54,13 @@ for _id, _severity, _topic, _needs, _what, _why in _TOLD:
 
 
 @lint("second-document", Severity.WARNING, "programs", ())
-def second(facts: Facts) -> Iterator[Said]:
+def second(context: LintContext) -> Iterator[Violation]:
     """A rule file or a configuration of Prometheus or Alertmanager goes on with a second YAML document.
 
     They read the first one only: what stands behind it is in force nowhere, and nothing says so.
     """
-    for key, text in facts.config.sources.items():
+    for key, text in context.config.sources.items():
         role, _, file = key.partition(":")
         if role in ("rules", "alertmanager", "prometheus") and (line := second_document(text)):
             message = "a second document begins here, which is never read"
-            yield Said(Place(file, line), message, "put it into a file of its own, or join the two")
+            yield Violation(Place(file, line), message, "put it into a file of its own, or join the two")

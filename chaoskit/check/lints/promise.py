@@ -12,8 +12,8 @@ from chaoskit.alerting.model import PromisedNotice, PromisedReceiver, Receiver, 
 from chaoskit.alerting.promise import lacking
 from chaoskit.alerting.windows import up
 from chaoskit.check.alerts import Alert
-from chaoskit.check.facts import Facts
-from chaoskit.check.findings import Said, Severity, lint
+from chaoskit.check.findings import Severity, Violation, lint
+from chaoskit.check.lint_context import LintContext
 from chaoskit.check.lints.routes import called
 from chaoskit.errors import Place
 from chaoskit.units import format_duration
@@ -21,28 +21,28 @@ from chaoskit.units import format_duration
 _ALL = ("promise", "rules", "alertmanager")
 
 
-def rows(facts: Facts) -> Iterator[tuple[PromisedNotice, Alert]]:
+def rows(context: LintContext) -> Iterator[tuple[PromisedNotice, Alert]]:
     """Each promised notice with each rule of its name."""
-    for notice in facts.config.promise.notices.values():
-        for alert in facts.by_name.get(notice.alert, ()):
+    for notice in context.config.promise.notices.values():
+        for alert in context.by_name.get(notice.alert, ()):
             yield notice, alert
 
 
-def routed(facts: Facts) -> Iterator[tuple[PromisedNotice, Alert, tuple[Route, ...]]]:
+def routed(context: LintContext) -> Iterator[tuple[PromisedNotice, Alert, tuple[Route, ...]]]:
     """Promised notices with their alert and its routes to the receiver: the certain ones, else the possible ones."""
-    for notice, alert in rows(facts):
-        to_it = [each for each in facts.reached(alert) if each.route.receiver == notice.receiver]
+    for notice, alert in rows(context):
+        to_it = [each for each in context.reached(alert) if each.route.receiver == notice.receiver]
         certain = tuple(each.route for each in to_it if each.certain)
         yield notice, alert, certain or tuple(each.route for each in to_it)
 
 
 @lint("promise-unknown-alert", Severity.ERROR, "promise", ("promise", "rules"))
-def unknown_alert(facts: Facts) -> Iterator[Said]:
+def unknown_alert(context: LintContext) -> Iterator[Violation]:
     """The promise speaks of an alert that no rule defines.
 
     People count on an alert that cannot come.
     """
-    promise = facts.config.promise
+    promise = context.config.promise
     places: dict[str, Place] = {}
     for notice in promise.notices.values():
         places.setdefault(notice.alert, notice.place)
@@ -50,21 +50,21 @@ def unknown_alert(facts: Facts) -> Iterator[Said]:
         places.setdefault(each.alert, each.place)
         places.update({name: each.at("muted_by") for name in each.muted_by or () if name not in places})
     for name in dict.fromkeys((*places, *promise.appears_s, *promise.clears_s)):
-        if name not in facts.by_name and name not in facts.config.unread:
+        if name not in context.by_name and name not in context.config.unread:
             place = places.get(name) or next(
-                (each.place for each in promise.receivers.values()), facts.config.route.place
+                (each.place for each in promise.receivers.values()), context.config.route.place
             )
-            todo = facts.near(name, facts.by_name) or "write the rule, or take the promise back"
-            yield Said(place, f"{name} is promised, and no rule defines it", todo)
+            todo = context.near(name, context.by_name) or "write the rule, or take the promise back"
+            yield Violation(place, f"{name} is promised, and no rule defines it", todo)
 
 
 @lint("promise-unknown-receiver", Severity.ERROR, "promise", ("promise", "alertmanager"))
-def unknown_receiver(facts: Facts) -> Iterator[Said]:
+def unknown_receiver(context: LintContext) -> Iterator[Violation]:
     """The promise speaks of a receiver that the Alertmanager configuration does not define.
 
     Nothing can be delivered there.
     """
-    promise = facts.config.promise
+    promise = context.config.promise
     places = {receiver.receiver: receiver.place for receiver in promise.receivers.values()}
     for notice in promise.notices.values():
         places.setdefault(notice.receiver, notice.place)
@@ -72,110 +72,110 @@ def unknown_receiver(facts: Facts) -> Iterator[Said]:
         for name, bound in (*alert.phone.items(), *alert.all_clear.items()):
             places.setdefault(name, bound.place)
     for name, place in places.items():
-        if name not in facts.config.receivers:
-            todo = facts.near(name, facts.config.receivers) or "define it, or take the promise back"
-            yield Said(place, f"the receiver {name} is promised notices, and is not defined", todo)
+        if name not in context.config.receivers:
+            todo = context.near(name, context.config.receivers) or "define it, or take the promise back"
+            yield Violation(place, f"the receiver {name} is promised notices, and is not defined", todo)
 
 
 @lint("not-promised", Severity.WARNING, "promise", _ALL)
-def not_promised(facts: Facts) -> Iterator[Said]:
+def not_promised(context: LintContext) -> Iterator[Violation]:
     """An alert, or one of the receivers that it certainly reaches, has no row in the promise.
 
     The promise does not say which receiver is told and when, so no run can judge it.
     """
-    promise = facts.config.promise
+    promise = context.config.promise
     promised = {alert for alert, _ in promise.notices}
-    for name, alerts in facts.by_name.items():
+    for name, alerts in context.by_name.items():
         if name not in promised:
             todo = f"add {name} to the promise, with a row for each receiver"
-            yield Said(alerts[0].rule.place, f"nothing is promised for {name}", todo)
+            yield Violation(alerts[0].rule.place, f"nothing is promised for {name}", todo)
             continue
         for alert in alerts:
-            certain = dict.fromkeys(each.route.receiver for each in facts.reached(alert) if each.certain)
+            certain = dict.fromkeys(each.route.receiver for each in context.reached(alert) if each.certain)
             for receiver in certain:
                 if (name, receiver) not in promise.notices:
                     message = f"{name} reaches {receiver} as well, and nothing is promised there"
-                    yield Said(alert.rule.place, message, f"add a row for {receiver} to the promise for {name}")
+                    yield Violation(alert.rule.place, message, f"add a row for {receiver} to the promise for {name}")
 
 
 @lint("promise-not-routed", Severity.ERROR, "promise", _ALL)
-def not_routed(facts: Facts) -> Iterator[Said]:
+def not_routed(context: LintContext) -> Iterator[Violation]:
     """An alert cannot reach a receiver to which it is promised.
 
     The receiver's readers were promised the notice and never get it.
     """
-    for notice, alert, routes in routed(facts):
-        if not routes and notice.receiver in facts.config.receivers:
-            reached = ", ".join(dict.fromkeys(each.route.receiver for each in facts.reached(alert)))
+    for notice, alert, routes in routed(context):
+        if not routes and notice.receiver in context.config.receivers:
+            reached = ", ".join(dict.fromkeys(each.route.receiver for each in context.reached(alert)))
             message = f"{notice.alert} is promised to {notice.receiver}, and goes to {reached or 'no receiver'}"
-            yield Said(notice.place, message, "correct the labels, the routes, or the promise")
+            yield Violation(notice.place, message, "correct the labels, the routes, or the promise")
 
 
 @lint("promise-for", Severity.ERROR, "promise", ("promise", "rules"))
-def promised_for(facts: Facts) -> Iterator[Said]:
+def promised_for(context: LintContext) -> Iterator[Violation]:
     """A rule's `for` is not the promised one.
 
     The alert fires earlier or later than people were told.
     """
     said: set[tuple[int, float]] = set()
-    for notice, alert in rows(facts):
+    for notice, alert in rows(context):
         rule = alert.rule
         key = (id(rule), notice.for_s)
         if up(rule.for_s, rule.interval_s) != up(notice.for_s, rule.interval_s) and key not in said:
             said.add(key)
-            place = facts.at(rule.place, "for")
+            place = context.at(rule.place, "for")
             message = (
                 f"{notice.alert} is promised for {format_duration(notice.for_s)}, and its rule at {place} says"
                 f" {format_duration(rule.for_s)}"
             )
-            yield Said(notice.place, message, "change the rule or the promise")
+            yield Violation(notice.place, message, "change the rule or the promise")
 
 
 @lint("promise-group-wait", Severity.ERROR, "promise", _ALL)
-def group_wait(facts: Facts) -> Iterator[Said]:
+def group_wait(context: LintContext) -> Iterator[Violation]:
     """The group_wait of the route to a receiver is not the promised one.
 
     The first notice comes earlier or later than people were told.
     """
-    yield from differs(facts, "group_wait", "group_wait_s", "group_wait_s")
+    yield from differs(context, "group_wait", "group_wait_s", "group_wait_s")
 
 
 @lint("promise-repeat", Severity.ERROR, "promise", _ALL)
-def repeat(facts: Facts) -> Iterator[Said]:
+def repeat(context: LintContext) -> Iterator[Violation]:
     """The repeat_interval of the route to a receiver is not the promised one.
 
     People hear of an open problem more often, or less often, than they were told.
     """
-    yield from differs(facts, "repeat_interval", "repeat_s", "repeat_interval_s")
+    yield from differs(context, "repeat_interval", "repeat_s", "repeat_interval_s")
 
 
-def differs(facts: Facts, key: str, promised: str, configured: str) -> Iterator[Said]:
-    for notice, _, routes in routed(facts):
+def differs(context: LintContext, key: str, promised: str, configured: str) -> Iterator[Violation]:
+    for notice, _, routes in routed(context):
         wanted = getattr(notice, promised)
         found = {getattr(route, configured): route for route in reversed(routes)}
         if found and wanted is not None and wanted not in found:
             seconds, route = next(reversed(found.items()))
-            place = facts.at_route(route, key)
+            place = context.at_route(route, key)
             message = (
                 f"{notice.alert} is promised to {notice.receiver} with {key} {format_duration(wanted)}, and"
                 f" {called(route)} at {place} has {format_duration(seconds)}"
             )
-            yield Said(notice.place, message, "change the route or the promise")
+            yield Violation(notice.place, message, "change the route or the promise")
 
 
-def both(facts: Facts) -> Iterator[tuple[PromisedReceiver, Receiver]]:
-    for name, promised in facts.config.promise.receivers.items():
-        if name in facts.config.receivers:
-            yield promised, facts.config.receivers[name]
+def both(context: LintContext) -> Iterator[tuple[PromisedReceiver, Receiver]]:
+    for name, promised in context.config.promise.receivers.items():
+        if name in context.config.receivers:
+            yield promised, context.config.receivers[name]
 
 
 @lint("promise-recipients", Severity.ERROR, "promise", ("promise", "alertmanager"))
-def recipients(facts: Facts) -> Iterator[Said]:
+def recipients(context: LintContext) -> Iterator[Violation]:
     """A receiver's mails do not go to the promised recipients.
 
     A promised recipient gets no mail, or an address that was not promised gets it.
     """
-    for promised, receiver in both(facts):
+    for promised, receiver in both(context):
         mails = [each for each in receiver.integrations if each.kind == "email"]
         written = {address for mail in mails for address in mail.to}
         wanted = set(promised.recipients)
@@ -185,64 +185,64 @@ def recipients(facts: Facts) -> Iterator[Said]:
         said = [f"{', '.join(missing)} gets nothing"] if missing else []
         said += [f"{', '.join(more)} is not promised"] if more and wanted else []
         if said:
-            place = facts.at(receiver.place, "email_configs")
+            place = context.at(receiver.place, "email_configs")
             message = f"mails of {receiver.name} ({place}): {'; '.join(said)}"
-            yield Said(promised.place, message, "change the receiver or the promise")
+            yield Violation(promised.place, message, "change the receiver or the promise")
 
 
 @lint("promise-resolved", Severity.ERROR, "promise", ("promise", "alertmanager"))
-def resolved(facts: Facts) -> Iterator[Said]:
+def resolved(context: LintContext) -> Iterator[Violation]:
     """A receiver is promised the all-clear and does not send it, or the other way round.
 
     People wait for a notice that never comes, or are woken by one that they did not want.
     """
-    for promised, receiver in both(facts):
+    for promised, receiver in both(context):
         for integration in receiver.integrations:
             if integration.send_resolved != promised.resolved:
-                place = facts.at(receiver.place, f"{integration.kind}_configs")
+                place = context.at(receiver.place, f"{integration.kind}_configs")
                 told = "is promised the all-clear" if promised.resolved else "is promised no all-clear"
                 does = "does not send it" if promised.resolved else "sends it"
                 message = f"{receiver.name} {told}, and its {integration.kind} at {place} {does}"
                 todo = f"set send_resolved: {str(promised.resolved).lower()}, or change the promise"
-                yield Said(promised.place, message, todo)
+                yield Violation(promised.place, message, todo)
 
 
 @lint("promise-to-nobody", Severity.ERROR, "promise", ("promise", "alertmanager"))
-def to_nobody(facts: Facts) -> Iterator[Said]:
+def to_nobody(context: LintContext) -> Iterator[Violation]:
     """A receiver that is promised notices has no integration.
 
     Alertmanager drops what is sent to it, without a word.
     """
-    promised = {receiver for _, receiver in facts.config.promise.notices} | set(facts.config.promise.receivers)
-    for name, receiver in facts.config.receivers.items():
+    promised = {receiver for _, receiver in context.config.promise.notices} | set(context.config.promise.receivers)
+    for name, receiver in context.config.receivers.items():
         if name in promised and not receiver.integrations:
             todo = "add email_configs, webhook_configs, ..."
-            yield Said(receiver.place, f"the receiver {name} is promised notices and has no integration", todo)
+            yield Violation(receiver.place, f"the receiver {name} is promised notices and has no integration", todo)
 
 
 @lint("promise-integration", Severity.ERROR, "promise", ("promise", "alertmanager"))
-def missing_integration(facts: Facts) -> Iterator[Said]:
+def missing_integration(context: LintContext) -> Iterator[Violation]:
     """A receiver lacks an integration that it is promised.
 
     Nothing comes the promised way.
     """
-    for promised, receiver in both(facts):
+    for promised, receiver in both(context):
         # Without any there is nothing to compare: promise-to-nobody says so.
         for kind in lacking(promised, receiver) if receiver.integrations else ():
             message = f"{receiver.name} is promised {kind}, and has no such integration ({receiver.place})"
-            yield Said(promised.place, message, f"add {kind}_configs, or take it out of the promise")
+            yield Violation(promised.place, message, f"add {kind}_configs, or take it out of the promise")
 
 
 @lint("promise-runbook", Severity.ERROR, "promise", ("promise", "rules"))
-def runbook(facts: Facts) -> Iterator[Said]:
+def runbook(context: LintContext) -> Iterator[Violation]:
     """An alert's runbook link is missing, or not below the promised address.
 
     Every notice was promised to link to its runbook there.
     """
-    base = facts.config.promise.runbook_base
-    promised = {alert for alert, _ in facts.config.promise.notices}
-    for alert in facts.alerts if base else ():
+    base = context.config.promise.runbook_base
+    promised = {alert for alert, _ in context.config.promise.notices}
+    for alert in context.alerts if base else ():
         texts = alert.rule.annotations
         if alert.name in promised and not any(text.strip().startswith(base) for text in texts.values()):
-            place = facts.at(alert.rule.place, "annotations")
-            yield Said(place, f"{alert.name} links to nothing below {base}", f"add runbook: {base}...")
+            place = context.at(alert.rule.place, "annotations")
+            yield Violation(place, f"{alert.name} links to nothing below {base}", f"add runbook: {base}...")

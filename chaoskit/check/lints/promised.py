@@ -12,8 +12,8 @@ from chaoskit.alerting.config_secrets import shown_address
 from chaoskit.alerting.model import ALWAYS, PromisedAlert, PromisedTime, Route, Rule
 from chaoskit.alerting.windows import Span, to_all_clear, to_phone
 from chaoskit.check.alerts import Alert
-from chaoskit.check.facts import Facts
-from chaoskit.check.findings import Said, Severity, lint
+from chaoskit.check.findings import Severity, Violation, lint
+from chaoskit.check.lint_context import LintContext
 from chaoskit.check.lints.promise import both, differs, routed
 from chaoskit.check.lints.routes import called
 from chaoskit.errors import Place
@@ -23,20 +23,20 @@ _ROUTED = ("promise", "rules", "alertmanager")
 _AGREE = "change the configuration or the promise"
 
 
-def _alerts(facts: Facts) -> Iterator[tuple[PromisedAlert, Alert]]:
+def _alerts(context: LintContext) -> Iterator[tuple[PromisedAlert, Alert]]:
     """The promise for each alert beside its notices, with each rule of its name."""
-    for promised in facts.config.promise.alerts.values():
-        for alert in facts.by_name.get(promised.alert, ()):
+    for promised in context.config.promise.alerts.values():
+        for alert in context.by_name.get(promised.alert, ()):
             yield promised, alert
 
 
 @lint("promise-labels", Severity.ERROR, "promise", ("promise", "rules"))
-def labels(facts: Facts) -> Iterator[Said]:
+def labels(context: LintContext) -> Iterator[Violation]:
     """An alert does not carry a label as it is promised.
 
     Routes, inhibitions and people match on this label, so the alert goes another way than promised.
     """
-    for promised, alert in _alerts(facts):
+    for promised, alert in _alerts(context):
         for name, wanted in promised.labels.items():
             carried = alert.value(name)
             if carried == wanted or (carried is None and "{{" in alert.rule.labels.get(name, "")):
@@ -44,91 +44,93 @@ def labels(facts: Facts) -> Iterator[Said]:
             has = f"carries {carried}" if carried else "carries none"
             has = "leaves it to the series" if carried is None else has
             message = f"{alert.name} is promised with {name}: {wanted}, and its rule at {alert.rule.place} {has}"
-            yield Said(promised.at("labels"), message, f"give the rule {name}: {wanted}, or change the promise")
+            yield Violation(promised.at("labels"), message, f"give the rule {name}: {wanted}, or change the promise")
 
 
 _Way = Callable[[Rule, Route], Span]
 
 
 def _late(
-    facts: Facts, what: str, bounds: Callable[[PromisedAlert], Mapping[str, PromisedTime]], way: _Way
-) -> Iterator[Said]:
+    context: LintContext, what: str, bounds: Callable[[PromisedAlert], Mapping[str, PromisedTime]], way: _Way
+) -> Iterator[Violation]:
     """Each bound that is not kept by the quickest route that certainly leads there, or else the slowest that may."""
-    for promised, alert in _alerts(facts):
+    for promised, alert in _alerts(context):
         for receiver, bound in bounds(promised).items():
-            reached = [each for each in facts.reached(alert) if each.route.receiver == receiver]
+            reached = [each for each in context.reached(alert) if each.route.receiver == receiver]
             certain = any(each.certain for each in reached)
             ways = [(way(alert.rule, e.route)[1], e.route.path, e.route) for e in reached if e.certain or not certain]
             found = (min if certain else max)(ways, default=None)
             todo = "correct the settings, or tell people the longer time"
             promise = f"{promised.alert} is promised {what} at {receiver} within {format_duration(bound.seconds)}"
             if found is None:
-                yield Said(bound.place, f"{promise}, and no route leads there", "correct the labels or the routes")
+                yield Violation(bound.place, f"{promise}, and no route leads there", "correct the labels or the routes")
             elif found[0] > bound.seconds:
                 route = found[2]
                 settings = f"its rule at {alert.rule.place} and {called(route)} at {route.place}"
-                yield Said(bound.place, f"{promise}, and {settings} take up to {format_duration(found[0])}", todo)
+                yield Violation(bound.place, f"{promise}, and {settings} take up to {format_duration(found[0])}", todo)
 
 
 @lint("promise-phone", Severity.ERROR, "promise", (*_ROUTED, "prometheus"))
-def phone(facts: Facts) -> Iterator[Said]:
+def phone(context: LintContext) -> Iterator[Violation]:
     """From a fault to a receiver's first notice it takes longer than promised.
 
     People learn of the fault later than promised.
     """
     yield from _late(
-        facts, "the first notice", lambda alert: alert.phone,
-        lambda rule, route: to_phone(facts.config, rule, route, 0.0),
+        context, "the first notice", lambda alert: alert.phone,
+        lambda rule, route: to_phone(context.config, rule, route, 0.0),
     )  # fmt: skip
 
 
 @lint("promise-all-clear", Severity.ERROR, "promise", (*_ROUTED, "prometheus"))
-def all_clear(facts: Facts) -> Iterator[Said]:
+def all_clear(context: LintContext) -> Iterator[Violation]:
     """From the end of a fault to the notice of it takes longer than promised, or no notice of it is sent.
 
     People go on working on a fault that has ended.
     """
     yield from _late(
-        facts, "the all-clear", lambda alert: alert.all_clear,
-        lambda rule, route: to_all_clear(facts.config, rule, route, 0.0),
+        context, "the all-clear", lambda alert: alert.all_clear,
+        lambda rule, route: to_all_clear(context.config, rule, route, 0.0),
     )  # fmt: skip
-    for promised in facts.config.promise.alerts.values():
+    for promised in context.config.promise.alerts.values():
         for name, bound in promised.all_clear.items():
-            receiver = facts.config.receivers.get(name)
+            receiver = context.config.receivers.get(name)
             if receiver and not any(each.send_resolved for each in receiver.integrations):
                 message = f"{promised.alert} is promised the all-clear at {name}, which sends none ({receiver.place})"
-                yield Said(bound.place, message, "set send_resolved: true, or take the promise back")
+                yield Violation(bound.place, message, "set send_resolved: true, or take the promise back")
 
 
 @lint("promise-muted-by", Severity.ERROR, "promise", _ROUTED)
-def muted_by(facts: Facts) -> Iterator[Said]:
+def muted_by(context: LintContext) -> Iterator[Violation]:
     """An alert may be muted by another one than promised, or not by one that is.
 
     It stays quiet where the promise says that it is told, or is told beside the alert that explains it.
     """
-    for promised, alert in _alerts(facts):
+    for promised, alert in _alerts(context):
         if promised.muted_by is None:
             continue
-        muting = {mute.source.name: mute.rule for mute in reversed(facts.mutes.of(alert))}
+        muting = {mute.source.name: mute.rule for mute in reversed(context.mutes.of(alert))}
         for name in muting.keys() - set(promised.muted_by):
             message = f"{alert.name} may be muted by {name}, by the inhibition at {muting[name].place}"
             todo = f"add {name} to muted_by, or narrow the inhibition"
-            yield Said(promised.at("muted_by"), f"{message}, and that is not promised", todo)
+            yield Violation(promised.at("muted_by"), f"{message}, and that is not promised", todo)
         for name in dict.fromkeys(promised.muted_by):
-            if name not in muting and name in facts.by_name:
+            if name not in muting and name in context.by_name:
                 message = f"{alert.name} ({alert.rule.place}) is promised to be muted by {name}, and no inhibition does"
-                yield Said(promised.at("muted_by"), message, "write the inhibition, or take the name out of muted_by")
+                yield Violation(
+                    promised.at("muted_by"), message, "write the inhibition, or take the name out of muted_by"
+                )
 
 
 @lint("promise-hours", Severity.ERROR, "promise", _ROUTED)
-def hours(facts: Facts) -> Iterator[Said]:
+def hours(context: LintContext) -> Iterator[Violation]:
     """A route is silent at other times than promised.
 
     An alert is told when it should not be, or kept quiet when it should be told.
     """
-    for promised, alert in _alerts(facts):
+    for promised, alert in _alerts(context):
         wanted = () if promised.hours == ALWAYS else (promised.hours,)
-        for each in facts.reached(alert) if promised.hours else ():
+        for each in context.reached(alert) if promised.hours else ():
             route = each.route
             if set(route.active_in) != set(wanted) or route.muted_in:
                 said = [f"only in {', '.join(route.active_in)}"] if route.active_in else []
@@ -137,25 +139,27 @@ def hours(facts: Facts) -> Iterator[Said]:
                 message = (
                     f"{alert.name} is promised hours: {promised.hours}, and {called(route)} at {route.place} tells"
                 )
-                yield Said(promised.at("hours"), f"{message}: {tells}", "set the route's time intervals accordingly")
+                yield Violation(
+                    promised.at("hours"), f"{message}: {tells}", "set the route's time intervals accordingly"
+                )
 
 
 @lint("promise-group-interval", Severity.ERROR, "promise", _ROUTED)
-def group_interval(facts: Facts) -> Iterator[Said]:
+def group_interval(context: LintContext) -> Iterator[Violation]:
     """The group_interval of the route to a receiver is not the promised one.
 
     News of a group, the all-clear included, come earlier or later than people were told.
     """
-    yield from differs(facts, "group_interval", "group_interval_s", "group_interval_s")
+    yield from differs(context, "group_interval", "group_interval_s", "group_interval_s")
 
 
 @lint("promise-grouped-by", Severity.ERROR, "promise", _ROUTED)
-def grouped_by(facts: Facts) -> Iterator[Said]:
+def grouped_by(context: LintContext) -> Iterator[Violation]:
     """The route to a receiver groups by other labels than promised.
 
     One notice joins alerts that people need one by one, or so many single notices come that people stop reading.
     """
-    for notice, _, routes in routed(facts):
+    for notice, _, routes in routed(context):
         if notice.grouped_by is None or not routes:
             continue
         by = [("...",) if route.group_by is None else tuple(sorted(route.group_by)) for route in routes]
@@ -164,40 +168,42 @@ def grouped_by(facts: Facts) -> Iterator[Said]:
             wanted, found = (", ".join(each) or "nothing" for each in (notice.grouped_by, first))
             message = (
                 f"{notice.alert} is promised to {notice.receiver} grouped by {wanted}, and {called(route)} at"
-                f" {facts.at_route(route, 'group_by')} groups by {found}"
+                f" {context.at_route(route, 'group_by')} groups by {found}"
             )
-            yield Said(notice.place, message, _AGREE)
+            yield Violation(notice.place, message, _AGREE)
 
 
 @lint("promise-scrape", Severity.ERROR, "promise", ("promise", "prometheus"))
-def scrape(facts: Facts) -> Iterator[Said]:
+def scrape(context: LintContext) -> Iterator[Violation]:
     """A job is not scraped as often as promised, or is not there.
 
     Every alert that reads its samples knows of a fault earlier or later than people were told.
     """
-    jobs = {job.name: job for job in facts.config.jobs}
-    for name, promised in facts.config.promise.jobs.items():
+    jobs = {job.name: job for job in context.config.jobs}
+    for name, promised in context.config.promise.jobs.items():
         if name not in jobs:
-            todo = facts.near(name, jobs) or "write the job, or take the promise back"
-            yield Said(promised.place, f"the job {name} is promised, and is not in the Prometheus configuration", todo)
+            todo = context.near(name, jobs) or "write the job, or take the promise back"
+            yield Violation(
+                promised.place, f"the job {name} is promised, and is not in the Prometheus configuration", todo
+            )
         elif jobs[name].interval_s != promised.seconds:
-            place = facts.at(jobs[name].place, "scrape_interval")
+            place = context.at(jobs[name].place, "scrape_interval")
             yield _other_interval(promised, f"the job {name} is promised to be scraped", place, jobs[name].interval_s)
 
 
 @lint("promise-interval", Severity.ERROR, "promise", ("promise", "rules"))
-def interval(facts: Facts) -> Iterator[Said]:
+def interval(context: LintContext) -> Iterator[Violation]:
     """A group of rules is not evaluated as often as promised, or is not there.
 
     Its alerts notice and hold earlier or later than people were told.
     """
     groups: dict[str, list[Rule]] = {}
-    for rule in facts.config.rules:
+    for rule in context.config.rules:
         groups.setdefault(rule.group, []).append(rule)
-    for name, promised in facts.config.promise.groups.items():
+    for name, promised in context.config.promise.groups.items():
         if name not in groups:
-            todo = facts.near(name, groups) or "write the group, or take the promise back"
-            yield Said(promised.place, f"the group {name} is promised, and no rule file has it", todo)
+            todo = context.near(name, groups) or "write the group, or take the promise back"
+            yield Violation(promised.place, f"the group {name} is promised, and no rule file has it", todo)
         # Groups of several files may share a name.
         first = {rule.interval_s: rule.place for rule in reversed(groups.get(name, ()))}
         for seconds, place in first.items():
@@ -205,18 +211,18 @@ def interval(facts: Facts) -> Iterator[Said]:
                 yield _other_interval(promised, f"the group {name} is promised to be evaluated", place, seconds)
 
 
-def _other_interval(promised: PromisedTime, what: str, place: Place, seconds: float) -> Said:
+def _other_interval(promised: PromisedTime, what: str, place: Place, seconds: float) -> Violation:
     message = f"{what} every {format_duration(promised.seconds)}, and at {place} it is every {format_duration(seconds)}"
-    return Said(promised.place, message, _AGREE)
+    return Violation(promised.place, message, _AGREE)
 
 
 @lint("promise-address", Severity.ERROR, "promise", ("promise", "alertmanager"))
-def address(facts: Facts) -> Iterator[Said]:
+def address(context: LintContext) -> Iterator[Violation]:
     """A receiver's notices go to other addresses than promised.
 
     A drill replaces the addresses by those of its sinks, so no other check finds a wrong one.
     """
-    for promised, receiver in both(facts):
+    for promised, receiver in both(context):
         if promised.at is None:
             continue
         wanted = {shown_address(each) for each in promised.at}
@@ -227,4 +233,4 @@ def address(facts: Facts) -> Iterator[Said]:
         said += [f"{', '.join(more)} is not promised"] if (more := sorted(written - wanted)) else []
         if said:
             message = f"addresses of {receiver.name} ({receiver.place}): {'; '.join(said)}"
-            yield Said(promised.place, message, _AGREE)
+            yield Violation(promised.place, message, _AGREE)

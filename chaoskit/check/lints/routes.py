@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from chaoskit.alerting.model import Matcher, Route
 from chaoskit.alerting.routing import values_of
 from chaoskit.alerting.windows import repeats_after
-from chaoskit.check.facts import Facts
-from chaoskit.check.findings import Said, Severity, lint
+from chaoskit.check.findings import Severity, Violation, lint
+from chaoskit.check.lint_context import LintContext
 from chaoskit.check.reach import dead_routes
 from chaoskit.units import format_duration
 
@@ -17,12 +17,12 @@ _SENT = ("ChaoskitCanary",)
 
 
 @lint("unreachable-route", Severity.ERROR, "routes", ("alertmanager",))
-def unreachable_route(facts: Facts) -> Iterator[Said]:
+def unreachable_route(context: LintContext) -> Iterator[Violation]:
     """No alert can reach a route: an earlier one without `continue` takes it all, or its matchers exclude each other.
 
     Its receiver waits for alerts that others get.
     """
-    for dead in dead_routes(facts.config.route):
+    for dead in dead_routes(context.config.route):
         route = dead.route
         if dead.hidden_by is None:
             message = (
@@ -32,52 +32,52 @@ def unreachable_route(facts: Facts) -> Iterator[Said]:
         else:
             message = f"{called(route)} is never reached: the one at {dead.hidden_by.place} takes all that it matches"
             todo = "move it up, or add continue: true to that one"
-        yield Said(route.place, message, todo)
+        yield Violation(route.place, message, todo)
 
 
 @lint("unused-receiver", Severity.WARNING, "routes", ("alertmanager",))
-def unused_receiver(facts: Facts) -> Iterator[Said]:
+def unused_receiver(context: LintContext) -> Iterator[Violation]:
     """A receiver to which no route leads.
 
     Its readers expect notices and never get one.
     """
-    used = {route.receiver for route in facts.tree.routes}
-    for name, receiver in facts.config.receivers.items():
+    used = {route.receiver for route in context.tree.routes}
+    for name, receiver in context.config.receivers.items():
         if name not in used:
-            yield Said(receiver.place, f"no route leads to the receiver {name}", "add a route, or remove it")
+            yield Violation(receiver.place, f"no route leads to the receiver {name}", "add a route, or remove it")
 
 
 @lint("group-wait-longer", Severity.WARNING, "routes", ("alertmanager",))
-def group_wait_longer(facts: Facts) -> Iterator[Said]:
+def group_wait_longer(context: LintContext) -> Iterator[Violation]:
     """group_wait is longer than group_interval.
 
     The first notice of a group then takes longer than the news after it: new problems come later than known ones.
     """
-    for route in _own_times(facts.config.route, None, "group_wait_s", "group_interval_s"):
+    for route in _own_times(context.config.route, None, "group_wait_s", "group_interval_s"):
         if route.group_wait_s > route.group_interval_s:
             message = (
                 f"{called(route)} has group_wait {format_duration(route.group_wait_s)} and group_interval"
                 f" {format_duration(route.group_interval_s)}"
             )
-            place = facts.at_route(route, "group_wait")
-            yield Said(place, message, "make group_wait the shorter one")
+            place = context.at_route(route, "group_wait")
+            yield Violation(place, message, "make group_wait the shorter one")
 
 
 @lint("repeat-off-beat", Severity.WARNING, "routes", ("alertmanager",))
-def repeat_off_beat(facts: Facts) -> Iterator[Said]:
+def repeat_off_beat(context: LintContext) -> Iterator[Violation]:
     """repeat_interval is no multiple of group_interval.
 
     A group speaks only at its ticks, so a repeat comes at the first tick after repeat_interval: later than written.
     """
-    for route in _own_times(facts.config.route, None, "group_interval_s", "repeat_interval_s"):
+    for route in _own_times(context.config.route, None, "group_interval_s", "repeat_interval_s"):
         real = repeats_after(route)
         if real > route.repeat_interval_s:
             message = (
                 f"{called(route)} repeats every {format_duration(route.repeat_interval_s)}, but speaks only every"
                 f" {format_duration(route.group_interval_s)}: it repeats after {format_duration(real)}"
             )
-            place = facts.at_route(route, "repeat_interval")
-            yield Said(place, message, f"write repeat_interval: {format_duration(real)}")
+            place = context.at_route(route, "repeat_interval")
+            yield Violation(place, message, f"write repeat_interval: {format_duration(real)}")
 
 
 def _own_times(route: Route, above: Route | None, *names: str) -> Iterator[Route]:
@@ -89,34 +89,34 @@ def _own_times(route: Route, above: Route | None, *names: str) -> Iterator[Route
 
 
 @lint("resolved-off", Severity.WARNING, "routes", ("alertmanager",))
-def resolved_off(facts: Facts) -> Iterator[Said]:
+def resolved_off(context: LintContext) -> Iterator[Violation]:
     """An integration does not send resolved notices, which is the default for mail and Slack.
 
     People go on working on what has ended, or learn to ignore what never ends.
     """
-    for name, receiver in facts.config.receivers.items():
-        if name in facts.config.promise.receivers:
+    for name, receiver in context.config.receivers.items():
+        if name in context.config.promise.receivers:
             continue  # the promise says what is wanted, and is compared by a lint of its own
         for integration in receiver.integrations:
             if not integration.send_resolved:
                 message = f"{integration.kind} of {name} does not send resolved notices"
-                place = facts.at(receiver.place, f"{integration.kind}_configs")
-                yield Said(place, message, "add send_resolved: true, or promise resolved: false")
+                place = context.at(receiver.place, f"{integration.kind}_configs")
+                yield Violation(place, message, "add send_resolved: true, or promise resolved: false")
 
 
 @lint("matcher-without-alert", Severity.WARNING, "routes", ("alertmanager", "rules"))
-def matcher_without_alert(facts: Facts) -> Iterator[Said]:
+def matcher_without_alert(context: LintContext) -> Iterator[Violation]:
     """A route's or an inhibition's matcher names an alert that no rule defines.
 
     Most often the alert was renamed: it takes another route now, or is no longer muted.
     """
-    places = [(route.matchers, route.place, called(route)) for route in facts.tree.routes]
-    for rule in facts.config.inhibit_rules:
+    places = [(route.matchers, route.place, called(route)) for route in context.tree.routes]
+    for rule in context.config.inhibit_rules:
         places.append(((*rule.source, *rule.target), rule.place, "an inhibition"))
     for matchers, place, what in places:
-        for name in sorted(_alert_names(matchers) - {*facts.by_name, *_SENT} - facts.config.unread):
-            near = facts.near(name, facts.by_name)
-            yield Said(place, f"{what} names the alert {name}, which no rule defines", near or "correct the name")
+        for name in sorted(_alert_names(matchers) - {*context.by_name, *_SENT} - context.config.unread):
+            near = context.near(name, context.by_name)
+            yield Violation(place, f"{what} names the alert {name}, which no rule defines", near or "correct the name")
 
 
 def _alert_names(matchers: tuple[Matcher, ...]) -> set[str]:

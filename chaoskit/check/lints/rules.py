@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from chaoskit.alerting.expression import expression
 from chaoskit.alerting.model import Rule
 from chaoskit.alerting.windows import up
-from chaoskit.check.facts import Facts
-from chaoskit.check.findings import Said, Severity, lint
+from chaoskit.check.findings import Severity, Violation, lint
+from chaoskit.check.lint_context import LintContext
 from chaoskit.units import format_duration
 
 
@@ -22,40 +22,40 @@ def _twice(rules: Iterable[tuple[Rule, tuple[object, ...]]]) -> Iterator[tuple[R
 
 
 @lint("duplicate-alert", Severity.WARNING, "rules", ("rules",))
-def duplicate_alert(facts: Facts) -> Iterator[Said]:
+def duplicate_alert(context: LintContext) -> Iterator[Violation]:
     """Two alerting rules have the same name, labels and expression.
 
     Both raise the same alert: Alertmanager cannot tell them apart, and one resolves what the other still fires.
     """
     keyed = (
         (rule, (rule.alert, frozenset(rule.labels.items()), expression(rule.expr)))
-        for rule in facts.config.rules
+        for rule in context.config.rules
         if rule.alert
     )
     for rule, first in _twice(keyed):
-        yield Said(rule.place, f"{rule.alert} is the same alert as at {first.place}", "keep one of them")
+        yield Violation(rule.place, f"{rule.alert} is the same alert as at {first.place}", "keep one of them")
 
 
 @lint("duplicate-record", Severity.WARNING, "rules", ("rules",))
-def duplicate_record(facts: Facts) -> Iterator[Said]:
+def duplicate_record(context: LintContext) -> Iterator[Violation]:
     """Two recording rules write the same series name with the same labels.
 
     Where their series overlap, Prometheus drops one of two samples of the same instant at random.
     """
-    keyed = ((r, (r.record, frozenset(r.labels.items()))) for r in facts.config.rules if r.record)
+    keyed = ((r, (r.record, frozenset(r.labels.items()))) for r in context.config.rules if r.record)
     for rule, first in _twice(keyed):
         message = f"{rule.record} is also recorded at {first.place}"
-        yield Said(rule.place, message, "rename one, or give each a label of its own")
+        yield Violation(rule.place, message, "rename one, or give each a label of its own")
 
 
 @lint("for-off-beat", Severity.WARNING, "rules", ("rules",))
-def for_off_beat(facts: Facts) -> Iterator[Said]:
+def for_off_beat(context: LintContext) -> Iterator[Violation]:
     """`for` or `keep_firing_for` is no multiple of the evaluation interval.
 
     Prometheus looks at its clock only when it evaluates, so the time is rounded up, and the alert is late.
     """
-    for rule in facts.config.rules:
-        if not facts.has("prometheus") and rule.interval_s == facts.config.evaluation_interval_s:
+    for rule in context.config.rules:
+        if not context.has("prometheus") and rule.interval_s == context.config.evaluation_interval_s:
             continue  # only a group's own interval is known
         for key, written in (("for", rule.for_s), ("keep_firing_for", rule.keep_firing_for_s)):
             real = up(written, rule.interval_s)
@@ -65,24 +65,24 @@ def for_off_beat(facts: Facts) -> Iterator[Said]:
                     f"{rule.alert} says {key}: {format_duration(written)}, is evaluated every {every},"
                     f" and so has {key}: {format_duration(real)}"
                 )
-                yield Said(facts.at(rule.place, key), message, f"write {format_duration(real)}")
+                yield Violation(context.at(rule.place, key), message, f"write {format_duration(real)}")
 
 
 @lint("interval-off-beat", Severity.INFO, "rules", ("rules", "prometheus"))
-def interval_off_beat(facts: Facts) -> Iterator[Said]:
+def interval_off_beat(context: LintContext) -> Iterator[Violation]:
     """A group's interval is neither a multiple nor a divisor of the global evaluation interval.
 
     Its recorded series then go out of step with rules in other groups, which see them older from time to time.
     """
-    general = round(facts.config.evaluation_interval_s * 1000)
+    general = round(context.config.evaluation_interval_s * 1000)
     seen: set[tuple[str, str]] = set()
-    for rule in facts.config.rules:
+    for rule in context.config.rules:
         own = round(rule.interval_s * 1000)
         group = (rule.place.file, rule.group)
         if own % general and general % own and group not in seen:
             seen.add(group)
             message = (
                 f"the group {rule.group} is evaluated every {format_duration(rule.interval_s)},"
-                f" all others every {format_duration(facts.config.evaluation_interval_s)}"
+                f" all others every {format_duration(context.config.evaluation_interval_s)}"
             )
-            yield Said(rule.place, message, "choose a multiple")
+            yield Violation(rule.place, message, "choose a multiple")

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from chaoskit.alerting.expression import expression
 from chaoskit.alerting.labels import labels_of
 from chaoskit.check.alerts import Alert
-from chaoskit.check.facts import Facts
-from chaoskit.check.findings import Said, Severity, lint
+from chaoskit.check.findings import Severity, Violation, lint
+from chaoskit.check.lint_context import LintContext
 
 _ACTION = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _LABEL = re.compile(r"(?<![\w.)\]$])\$labels\.([A-Za-z_]\w*)|\bindex\s+\$labels\s+\"([A-Za-z_]\w*)\"")
@@ -21,12 +21,12 @@ _TEXTS = ("summary", "description", "message", "title", "impact")
 
 
 @lint("lost-label", Severity.WARNING, "annotations", ("rules",))
-def lost_label(facts: Facts) -> Iterator[Said]:
+def lost_label(context: LintContext) -> Iterator[Violation]:
     """An annotation or label names a label that the expression's results cannot carry.
 
     It renders as nothing, so the notice does not say which of many it is about.
     """
-    for alert in facts.alerts:
+    for alert in context.alerts:
         carried = labels_of(expression(alert.rule.expr))
         for where in (alert.rule.annotations, alert.rule.labels):
             for key, text in where.items():
@@ -35,7 +35,7 @@ def lost_label(facts: Facts) -> Iterator[Said]:
                     names = ", ".join(dict.fromkeys(lost))
                     message = f"{key} of {alert.name} shows {names}, which the expression drops"
                     todo = "keep it with by (...) or group_left (...), or leave it out of the text"
-                    yield Said(facts.at(alert.rule.place, "expr"), message, todo)
+                    yield Violation(context.at(alert.rule.place, "expr"), message, todo)
 
 
 def _labels_in(text: str) -> Iterator[str]:
@@ -59,54 +59,54 @@ def _names(action: str, dots: bool) -> Iterator[str]:
 
 
 @lint("no-summary", Severity.WARNING, "annotations", ("rules",))
-def no_summary(facts: Facts) -> Iterator[Said]:
+def no_summary(context: LintContext) -> Iterator[Violation]:
     """An alert has no annotation that says what happened.
 
     The notice shows a name and labels; the person on call has to find out what they mean.
     """
-    for alert in facts.alerts:
+    for alert in context.alerts:
         # Other teams have other names for it: any text but a link will do.
         says = [k for k, v in alert.rule.annotations.items() if v.strip() and (k in _TEXTS or " " in v.strip())]
         if not says:
             todo = "add annotations: with a summary and a description"
-            yield Said(alert.rule.place, f"{alert.name} has no summary and no description", todo)
+            yield Violation(alert.rule.place, f"{alert.name} has no summary and no description", todo)
 
 
 @lint("no-runbook", Severity.WARNING, "annotations", ("rules",))
-def no_runbook(facts: Facts) -> Iterator[Said]:
+def no_runbook(context: LintContext) -> Iterator[Violation]:
     """An alert has no link to a runbook, where others of the same set have one.
 
     At night the person on call needs the steps at hand: without a link they are not found.
     """
-    without = [alert for alert in facts.alerts if not _runbook(alert)]
-    if without and len(without) == len(facts.alerts) and not facts.config.promise.runbook_base:
+    without = [alert for alert in context.alerts if not _runbook(alert)]
+    if without and len(without) == len(context.alerts) and not context.config.promise.runbook_base:
         first = without[0].rule.place
         message = f"none of the {len(without)} alerts links to a runbook"
-        yield Said(first, message, "add an annotation runbook_url", Severity.INFO)
+        yield Violation(first, message, "add an annotation runbook_url", Severity.INFO)
         return
     for alert in without:
-        yield Said(alert.rule.place, f"{alert.name} links to no runbook", "add an annotation runbook_url")
+        yield Violation(alert.rule.place, f"{alert.name} links to no runbook", "add an annotation runbook_url")
 
 
 @lint("no-runbook-file", Severity.WARNING, "annotations", ("rules", "runbooks"))
-def no_runbook_file(facts: Facts) -> Iterator[Said]:
+def no_runbook_file(context: LintContext) -> Iterator[Violation]:
     """An alert or scenario names a runbook that is not in the folder `runbooks` beside the configuration.
 
     The link in the notice leads nowhere once the folder is published.
     """
-    for alert in facts.alerts:
+    for alert in context.alerts:
         link = _runbook(alert).split("#")[0].split("?")[0].rstrip("/")
         name = link.rpartition("/")[2]
         stem = re.sub(r"\.(?:md|html)$", "", name)
-        if facts.runbooks is not None and link and "{{" not in link and stem not in facts.runbooks:
+        if context.runbooks is not None and link and "{{" not in link and stem not in context.runbooks:
             message = f"{alert.name} links to {_runbook(alert)}, and runbooks/ holds no {stem}.md"
-            yield Said(facts.at(alert.rule.place, "annotations"), message, "write it, or correct the link")
-    for scenario in facts.scenarios:
-        if facts.runbooks is not None and scenario.runbook and scenario.runbook not in facts.runbooks:
+            yield Violation(context.at(alert.rule.place, "annotations"), message, "write it, or correct the link")
+    for scenario in context.scenarios:
+        if context.runbooks is not None and scenario.runbook and scenario.runbook not in context.runbooks:
             message = (
                 f"the scenario {scenario.name} names the runbook {scenario.runbook}, which runbooks/ does not hold"
             )
-            yield Said(scenario.place, message, "write it, or correct the name")
+            yield Violation(scenario.place, message, "write it, or correct the name")
 
 
 def _runbook(alert: Alert) -> str:

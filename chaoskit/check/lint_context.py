@@ -13,7 +13,7 @@ from functools import cached_property
 
 from chaoskit.alerting.model import AlertConfig, InhibitRule, Route
 from chaoskit.check.alerts import Alert, Answer, alert_of
-from chaoskit.check.findings import Said
+from chaoskit.check.findings import Violation
 from chaoskit.check.levels import Level, Watch, watches
 from chaoskit.check.metrics import Metrics
 from chaoskit.check.mutes import Mutes, Pool, conditions
@@ -27,7 +27,7 @@ _MOST_COMPARISONS = 50_000
 
 
 @dataclass
-class Facts:
+class LintContext:
     """The input of all lints. `runbooks` names the runbook files beside the configuration; None without a folder."""
 
     config: AlertConfig
@@ -35,7 +35,7 @@ class Facts:
     profiles: Sequence[Profile] = ()
     metrics: Metrics | None = None
     runbooks: frozenset[str] | None = None
-    elsewhere: Mapping[str, Sequence[Said]] = field(default_factory=dict)
+    elsewhere: Mapping[str, Sequence[Violation]] = field(default_factory=dict)
     """By lint: findings of promtool and amtool (no entry if they were not asked), and of the plan about faults."""
     levels: Sequence[Level] | None = None
     """The targets of service levels, where there are any."""
@@ -104,7 +104,7 @@ class Facts:
         """The alerts about service levels."""
         return watches(self.config, self.levels or ())
 
-    def meant(self, expectation: Expectation) -> tuple[Alert, ...]:
+    def rules_meant_by(self, expectation: Expectation) -> tuple[Alert, ...]:
         """The rules that an expectation can be about: those of its name whose labels agree."""
         named = self.by_name.get(expectation.alert, ())
         return tuple(one for one in named if one.fits(one.name, expectation.labels))
@@ -121,7 +121,7 @@ class Facts:
         for alert, receiver in self.config.promise.notices:
             promised.setdefault(alert, set()).add(receiver)
         for each in (each for scenario in self.scenarios for each in scenario.expect):
-            targets = self.meant(each)
+            targets = self.rules_meant_by(each)
             found["alerts"].update(target.name for target in targets)
             if each.suppressed_by is not None:
                 pairs = [(source, target) for source in self.by_name.get(each.suppressed_by, ()) for target in targets]
