@@ -86,6 +86,29 @@ def session_at(url: str, access: Access | None) -> requests.Session:
     return session
 
 
+def session_bearing(
+    url: str, scheme: str, secret: Secret | None, place: Place | None, **headers: str
+) -> requests.Session:
+    """A session that sends these headers and a secret after the name of its scheme to this address alone.
+
+    Raises BadInput where the secret cannot be read.
+    """
+    session = _Loyal(url)
+    if secret is not None:
+        headers["Authorization"] = f"{scheme}{secret_in(secret, place)}"
+    session.auth = _Credentials(url, headers, None)
+    return session
+
+
+def secret_in(secret: Secret, place: Place | None) -> str:
+    """What a file or variable that a profile names holds; raises BadInput, which never shows it."""
+    problems: list[Problem] = []
+    found = _read(secret, Access(place=place), problems)
+    if problems:
+        raise BadInput(problems)
+    return found
+
+
 def file_of(name: str, place: Place | None) -> Path:
     """Where a file that a profile names is: beside the profile, or from here where an option named it."""
     beside = Path(place.file).parent if place is not None and place.line else Path()

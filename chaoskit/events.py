@@ -255,9 +255,13 @@ class Poll(Event, frozen=True, kw_only=True, tag="poll"):
 
 
 class Watch(Event, frozen=True, kw_only=True, tag="watch"):
-    """A sink was listening during the whole of `seen`; its event loop was never late by more than `lag_s`."""
+    """A sink was listening during the whole of `seen`; its event loop was never late by more than `lag_s`.
 
-    sink: Literal["mail-sink", "webhook-sink", "witness"]
+    Witnesses of an attached target say the same: what reached its recorder, mailbox or chat then was seen.
+    """
+
+    sink: str
+    """mail-sink, webhook-sink, witness, recorder, `mailbox on-call/email`, or `chat team-chat/slack`."""
     seen: Interval
     lag_s: float
     refused: int = 0
@@ -341,11 +345,29 @@ class Notice(Event, frozen=True, kw_only=True, tag="notice"):
     """The parts that the sink could not read, a sentence each."""
     refused: int = 0
     """The code with which the receiver refused it; 0 when it was taken. A refused notice has not been heard."""
+    by: str = ""
+    """The witness that saw it, as in `watch`; empty for the sink of its integration."""
+    arrived: Interval | None = None
+    """When it came to lie in the mailbox, where that is known beside the instant of sending."""
 
     @property
     def door(self) -> tuple[str, str, int]:
         """The sink's door it came through: receiver, integration, index."""
         return (self.receiver, self.integration, self.index)
+
+
+class Deliveries(Event, frozen=True, kw_only=True, tag="deliveries"):
+    """What Alertmanager's own counters say of failed notifications, where they changed, at the beginning and at the
+    end; `failed` is by integration, with `/RECEIVER` where the counter tells the receiver."""
+
+    seen: Interval
+    """Asked and answered."""
+    failed: dict[str, float] | None
+    """None where the counters could not be read."""
+    detail: str = ""
+    """Why they could not."""
+    optional: bool = True
+    """Older versions judge without it."""
 
 
 class Stranger(Event, frozen=True, kw_only=True, tag="stranger"):
@@ -499,7 +521,7 @@ class Later(Event, frozen=True, kw_only=True, tag="later"):
 AnyEvent = (
     Header | Phase | Equipment | Steady | StepBegin | StepEnd | Invoke | FaultOk | Alter | FaultFail | UndoBegin
     | UndoOk | UndoFail | ActionOk | AlertState | Poll | Watch | Processor | Pressure | LogLine | Scrapes | Suppression
-    | Notice | Stranger | LoadWindow | LoadNames | LoadTotals | Deadline | Interruption | End | Later
+    | Notice | Deliveries | Stranger | LoadWindow | LoadNames | LoadTotals | Deadline | Interruption | End | Later
 )  # fmt: skip
 
 _DECODER: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)

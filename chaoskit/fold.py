@@ -45,6 +45,7 @@ from chaoskit.events import (
     UndoOk,
     Watch,
 )
+from chaoskit.plan.words import read_words
 
 PROMETHEUS_TICK_S = 0.001
 """Prometheus keeps its instants in whole milliseconds."""
@@ -320,7 +321,7 @@ class Fold:
         self.notices.append(event)
         if event.refused:
             return
-        for item in event.alerts:
+        for item in (item for one in read_words(event, self.episodes, list(self._named)) for item in one.alerts):
             for episode in self._known.get(item.labels.get("alertname", ""), ()):
                 if episode.is_in(item.labels):
                     (episode.told if item.status == "firing" else episode.cleared).add(event.door)

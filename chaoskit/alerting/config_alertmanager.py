@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from email.utils import getaddresses
+from urllib.parse import quote, urlsplit
 
 from chaoskit.alerting.config_fields import Reading
 from chaoskit.alerting.config_matchers import parse_matchers, regex
@@ -55,6 +56,7 @@ def _integrations(reading: Reading, receiver: Node, key: Node, name: str, genera
             reading.boolean(node, "send_resolved", SEND_RESOLVED.get(kind, True)),
             _recipients(reading, node) if kind == "email" else (),
             _address(node, kind, general),
+            kind == "webhook" and leads_to_witness(str(url.value) if (url := node.get("url")) else "", name),
         )
         for index, node in enumerate(reading.mappings(receiver, key.raw, f"an entry of {key.raw}"))
     )
@@ -66,6 +68,20 @@ def _address(node: Node, kind: str, general: Node) -> str:
     inherited = f"{'smtp' if kind == 'email' else kind}_{key}"
     found = next((each for each in (node.get(key), general.get(inherited)) if key and each is not None), None)
     return shown_address(found.raw) if found is not None and found.kind == "scalar" and found.value is not None else ""
+
+
+def path_for(receiver: str) -> str:
+    """The path at a witness that stands for a receiver."""
+    return f"/receiver/{quote(receiver, safe='')}"
+
+
+def leads_to_witness(url: str, receiver: str) -> bool:
+    """Whether a webhook's address is that of a witness beside this receiver, also with its last part taken out."""
+    try:
+        path = urlsplit(url).path
+    except ValueError:
+        return False
+    return path.endswith((path_for(receiver), path_for("") + "<secret>"))
 
 
 def _recipients(reading: Reading, node: Node) -> tuple[str, ...]:

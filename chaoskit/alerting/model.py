@@ -128,6 +128,8 @@ class Integration:
     """Recipients of an e-mail, one address each; empty for other kinds."""
     at: str = field(default="", compare=False)
     """The address that it is sent to as far as it may be shown; empty where it stands in a file or is built in."""
+    is_witness: bool = False
+    """Whether it is the entry by which a witness beside the receiver is told."""
 
 
 @dataclass(frozen=True, slots=True)

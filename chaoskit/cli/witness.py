@@ -31,21 +31,27 @@ def witness_group() -> None:
 @click.option("--alertmanager", type=_FILE, required=True, metavar="FILE", help="Alertmanager's present configuration.")
 @click.option("--url", default=f"http://127.0.0.1:{PORT}", show_default=True, help="The witness's address.")
 @click.option("--token-file", default="", metavar="FILE", help="The token's file as Alertmanager finds it.")
+@click.option("--recorder", default="", metavar="FILE", help="Have its event recorder write there, or to `witness`.")
 @click.option("--whole", is_flag=True, help="Print the whole configuration, ready to deploy; comments get lost.")
-def config_command(alertmanager: Path, url: str, token_file: str, whole: bool) -> ExitCode:
-    """Print the route and the receiver entries to add to an existing Alertmanager configuration."""
+def config_command(alertmanager: Path, url: str, token_file: str, recorder: str, whole: bool) -> ExitCode:
+    """Print the route and the receiver entries to add to an existing Alertmanager configuration.
+
+    With --recorder (Alertmanager 0.33 and later) its event recorder takes the place of the receivers' entries.
+    """
     text = read_text(alertmanager)
     if whole:
-        click.echo(patched(text, url, token_file, str(alertmanager)), nl=False)
+        click.echo(patched(text, url, token_file, str(alertmanager), recorder), nl=False)
         click.echo("this is a file to deploy: secrets that stand in the configuration stand in it too", err=True)
         return ExitCode.PASS
-    found = additions(text, url, token_file, str(alertmanager))
+    found = additions(text, url, token_file, str(alertmanager), recorder)
     if not found:
         click.echo("nothing to add: the witness hears every receiver, and the canary has its route", err=True)
     for one in found:
         click.echo(f"# {one.place}: {one.what}")
         click.echo(one.yaml)
-    if found and not token_file:
+    if recorder:
+        click.echo("Alertmanager needs --enable-feature=event-recorder on its command line", err=True)
+    if found and not token_file and recorder in ("", "witness"):
         click.echo("no --token-file: fine for a witness on this machine's loopback that was given none", err=True)
     return ExitCode.PASS
 

@@ -13,7 +13,8 @@ from chaoskit.check.alerts import Answer, alert_of, takes
 from chaoskit.examine.endpoint import Checked, Endpoint
 from chaoskit.scenario.model import Attached
 from chaoskit.units import listed
-from chaoskit.witness.config import led
+from chaoskit.witness.config import led, recorder_outputs
+from chaoskit.witness.deliveries import recorder_file
 from chaoskit.yaml_source import MAX_BYTES
 
 
@@ -73,6 +74,37 @@ def tells_the_witness(target: Attached, original: str, config: AlertConfig) -> C
         return Checked(what, "missing", f"{len(found.lacking)} of {len(promised)} are not: {lacking}", mend)
     hidden = f"; of {len(found.hidden)} this Alertmanager hides the address" if found.hidden else ""
     return Checked(what, "ok", f"all {len(promised)} that the promise names{hidden}")
+
+
+def recorder_off(target: Attached, original: str) -> str:
+    """Why the recorder that a profile names gives nothing to it; empty where its configuration does."""
+    try:
+        outputs = recorder_outputs(original)
+    except ValueError as error:
+        return f"{target.alertmanager}/api/v2/status: {error}"
+    wanted = "file" if recorder_file(target.recorder) else "webhook"
+    return "" if wanted in outputs else f"{target.alertmanager} has no event recorder that writes to a {wanted}"
+
+
+def recorder_command(target: Attached) -> str:
+    """What prints the recorder's block."""
+    where = target.recorder or "FILE"
+    url = f" --url {target.witness}" if target.recorder == "witness" else ""
+    return f"chaoskit witness config --alertmanager FILE --recorder {where}{url}"
+
+
+def records(target: Attached, original: str) -> Checked:
+    """Whether the event recorder of the profile is on; without one, whether the running configuration has one."""
+    what, mend = (
+        "event recorder",
+        f"{recorder_command(target)}; start Alertmanager with --enable-feature=event-recorder",
+    )
+    off = recorder_off(target, original)
+    if target.recorder:
+        return Checked(what, "missing", off, mend) if off else Checked(what, "ok", f"on, {target.recorder}")
+    if off:
+        return Checked(what, "ok", "off; the profile names none")
+    return Checked(what, "warning", "on, and the profile does not name it", "recorder: FILE of the profile: no waivers")
 
 
 def silences(endpoint: Endpoint, target: Attached, config: AlertConfig) -> Iterator[Checked]:

@@ -36,7 +36,11 @@ def examine_attached(target: Attached, handles: Handles, config: AlertConfig, *,
         yield error.checked
     yield from _guarded(lambda: iter([_metrics(Endpoint(target, "metrics"), target)]))
     yield from _behind(handles)
+    if asked is not None:
+        yield alertmanager.records(target, original)
     if not target.witness:
+        if target.recorder or target.mailboxes or target.chats:
+            return
         said = "the profile names no witness, so every row about a notice will be UNKNOWN"
         yield Checked("witness", "warning", said, "witness: URL of the profile; chaoskit witness serve")
         return
@@ -44,7 +48,7 @@ def examine_attached(target: Attached, handles: Handles, config: AlertConfig, *,
     yield line
     if witness is not None and witness.skew is not None:
         yield prometheus.skewed("witness", witness.skew)
-    if asked is not None:
+    if asked is not None and not target.recorder:
         yield alertmanager.tells_the_witness(target, original, config)
     if canary and asked is not None and witness is not None:
         sent_to, follower = asked, witness

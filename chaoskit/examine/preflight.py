@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import msgspec
 
 from chaoskit.errors import Problem, Refused
-from chaoskit.examine.alertmanager import Status
+from chaoskit.examine.alertmanager import Status, recorder_command, recorder_off
 from chaoskit.examine.attached import wrong_environment
 from chaoskit.examine.endpoint import Endpoint, NoAnswer
 from chaoskit.examine.prometheus import BuildInfo, LoadedRules, compare_routes, compare_rules
@@ -115,12 +115,14 @@ def _rules(plan: Plan, target: Attached, notes: list[str]) -> Iterator[Problem]:
 def _routes(plan: Plan, target: Attached, sources: Mapping[str, str], doubts: list[str]) -> Iterator[Problem]:
     status, _ = Endpoint(target, "alertmanager").decoded("/api/v2/status", Status)
     yield from _unled(plan, target, status.config.original)
+    yield from _unrecorded(target, status.config.original)
     yield from compare_routes(plan, status.config.original, sources, target.alertmanager, doubts)
 
 
 def _unled(plan: Plan, target: Attached, original: str) -> Iterator[Problem]:
-    """Receivers that the witness would not hear, though it is to judge them."""
-    receivers = sorted({name for alert in plan.alerts for name in alert.receivers}) if target.witness else []
+    """Receivers that the witness would not hear, though it is to judge them; with a recorder it need not."""
+    asked = target.witness and not target.recorder
+    receivers = sorted({name for alert in plan.alerts for name in alert.receivers}) if asked else []
     try:
         lacking = led(original, receivers).lacking
     except ValueError as error:
@@ -130,3 +132,9 @@ def _unled(plan: Plan, target: Attached, original: str) -> Iterator[Problem]:
         message = f"{target.alertmanager} does not tell the witness what it tells {', '.join(lacking)}"
         hint = f"add what `chaoskit witness config --alertmanager FILE --url {target.witness}` prints"
         yield Problem(target.place, message, hint)
+
+
+def _unrecorded(target: Attached, original: str) -> Iterator[Problem]:
+    """That the event recorder is on, where the profile rests on it."""
+    if (why := recorder_off(target, original)) and target.recorder:
+        yield Problem(target.place, why, f"add what `{recorder_command(target)}` prints, or leave recorder: out")

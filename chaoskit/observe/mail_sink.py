@@ -49,8 +49,13 @@ class MailDoor(msgspec.Struct, frozen=True, kw_only=True):
     """The password that its senders give; empty where every sender's mails are taken."""
 
 
-def mail_notice(door: MailDoor, *, sent: Interval, sender: str, recipients: Sequence[str], content: bytes) -> Notice:
-    """The notice that a mail is; `sender` and `recipients` are the envelope's."""
+def mail_notice(
+    door: MailDoor, *, sent: Interval, sender: str, recipients: Sequence[str], content: bytes, lists: bool = True
+) -> Notice:
+    """The notice that a mail is; `sender` and `recipients` are the envelope's.
+
+    `lists`: whether a header of ours lists its alerts, as where its configuration was made for this door.
+    """
     problems: list[str] = []
     try:
         # The older policy leaves headers as text: the newer one takes seconds to parse one of a megabyte.
@@ -59,7 +64,7 @@ def mail_notice(door: MailDoor, *, sent: Interval, sender: str, recipients: Sequ
         problems.append("the mail's parts are nested too deeply to be read")
         message = email.message.Message()
     subject = _bounded("subject", _decoded(message.get("Subject", "")), problems)
-    alerts, status = _alerts(message, subject, problems)
+    alerts, status = _alerts(message, subject, problems) if lists else ([], _status_in(subject))
     return Notice(
         receiver=door.receiver,
         integration=door.integration,

@@ -42,10 +42,15 @@ class Looking(ABC):
         """Begins to look."""
         self._thread.start()
 
+    @property
+    def started(self) -> bool:
+        """Whether it has begun."""
+        return self._thread.ident is not None
+
     def stop(self, timeout_s: float = 10.0) -> None:
         """Looks no more; idempotent."""
         self._over.set()
-        if self._thread.ident is not None:
+        if self.started:
             self._thread.join(timeout_s)
 
     def _run(self) -> None:

@@ -18,7 +18,7 @@ from chaoskit.alerting.windows import from_fault, from_undo
 from chaoskit.errors import Problem
 from chaoskit.plan.model import PlannedAlert, PlannedFault, PlannedNotice, Unproved
 from chaoskit.plan.targets import undefined
-from chaoskit.plan.witnesses import doors_of, unproved, unwitnessed
+from chaoskit.plan.witnesses import WITNESS, delay_of, doors_of, seen_by, through, unproved, unwitnessed
 from chaoskit.scenario.model import Expectation, Notify, Profile
 
 _PROMISED = Notify(mode="promised")
@@ -78,7 +78,8 @@ class AlertPlanner:
             latest_notice_vs=detect.hi_vs
             + max(hold.hi_vs, configured_hold.hi_vs)
             + max((n.latest_vs for n in notices), default=0.0),
-            latest_all_clear_vs=clear.hi_vs + max((n.all_clear.hi_vs for n in notices if n.all_clear), default=0.0),
+            latest_all_clear_vs=clear.hi_vs
+            + max((n.all_clear.hi_vs + n.delay_s for n in notices if n.all_clear), default=0.0),
         )
 
     def _rule(self, expectation: Expectation) -> Rule | None:
@@ -178,7 +179,12 @@ class AlertPlanner:
         all_clear = windows.all_clear(route or self._config.route, self._delivery_vs)
         said = self._config.promise.receivers.get(name)
         # A witness is told every end, whatever the receiver's own integrations are.
-        silent = said is not None and not said.resolved and ask.mode != "never" and self._profile.target == "local"
+        target = self._profile.target
+        silent = said is not None and not said.resolved and ask.mode != "never"
+        by = {
+            one: () if target == "local" else seen_by(target, receiver, one)
+            for one in doors_of(self._profile, receiver)
+        }
         return [
             PlannedNotice(
                 receiver=name,
@@ -191,9 +197,12 @@ class AlertPlanner:
                 sends_resolved=integration.send_resolved,
                 ask=ask,
                 live=live,
-                no_all_clear=said.place if said is not None and silent else None,
+                no_all_clear=said.place if said is not None and silent and integration.kind != WITNESS else None,
+                by=seen,
+                through=through(target, seen) if target != "local" else (),
+                delay_s=delay_of(target, seen[0]) if seen and target != "local" else 0.0,
             )
-            for integration in doors_of(self._profile, receiver)
+            for integration, seen in by.items()
         ]
 
     def _may_join(self, route: Route, alert: str, label: str, count: int) -> bool:

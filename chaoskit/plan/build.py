@@ -13,7 +13,7 @@ from chaoskit.errors import BadInput, Problem, Refused
 from chaoskit.plan.alerts import AlertPlanner
 from chaoskit.plan.model import Inventory, Plan, PlannedAlert, PlannedFault, PlannedStep
 from chaoskit.plan.targets import TargetPlanner, undefined
-from chaoskit.plan.witnesses import waived, witnesses_of, wrong_waivers
+from chaoskit.plan.witnesses import delay_of, waived, witnesses_of, wrong_names
 from chaoskit.scenario.model import Do, FaultSpec, Inject, Profile, Scenario, Undo, Wait
 
 SettingsCheck = Callable[[FaultSpec], list[Problem]]
@@ -55,7 +55,7 @@ def make_plan(
         # Only before it is played: a history is judged by what came, however long its waits were allowed to be.
         problems += _unbounded_waits(scenario, config) + _unaskable_waits(scenario, time_scale)
     problems += targets.problems + planner.problems + _undefined_names(scenario, config)
-    problems += wrong_waivers(profile, config)
+    problems += wrong_names(profile, config)
     if problems:
         raise BadInput(sorted(problems, key=lambda p: (p.place is None, p.place)))
     steps, end_vs = _timed(scenario, faults, alerts)
@@ -70,7 +70,7 @@ def make_plan(
         alerts=tuple(alerts),
         steady_vs=max((range_of(config, alert.rule) for alert in alerts), default=0.0),
         end_vs=end_vs,
-        tail_vs=_tail_vs(config, alerts, time_scale),
+        tail_vs=_tail_vs(config, alerts, time_scale) + _delay_s(profile) * time_scale,
         warnings=(),
         beside=frozenset(beside),
         witnesses=witnesses_of(profile),
@@ -182,6 +182,12 @@ def _tail_vs(config: AlertConfig, alerts: list[PlannedAlert], time_scale: float)
         default=config.route.group_interval_s,
     )
     return slowest + windows.delivery_of(config, time_scale)
+
+
+def _delay_s(profile: Profile) -> float:
+    """By how much later than it was sent the last notice may be seen."""
+    target = profile.target
+    return 0.0 if target == "local" else max((delay_of(target, by) for by in witnesses_of(profile)), default=0.0)
 
 
 def _refuse_beyond_limits(plan: Plan) -> None:

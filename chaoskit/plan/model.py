@@ -59,6 +59,12 @@ class PlannedNotice:
     ask: Notify
     live: Window | None = None
     """The bound where the alert may join a group that has notified before; None where nothing can come first."""
+    by: tuple[str, ...] = ()
+    """What sees it on an attached target, the farthest from Alertmanager first; empty where its own sink does."""
+    through: tuple[str, ...] = ()
+    """What must be up and looking for the first of them to see anything."""
+    delay_s: float = 0.0
+    """By how many real seconds later than it was sent it may come to lie where the first of them looks."""
     no_all_clear: Place | None = None
     """Where it is promised that the end is not told here; None where nothing of the kind is."""
 
@@ -66,12 +72,18 @@ class PlannedNotice:
     def latest_vs(self) -> float:
         """After firing: the last instant at which it may still be told on time, by promise or configuration."""
         bounds = [window.hi_vs for window in (self.notify, self.configured, self.live) if window is not None]
-        return max(bounds)
+        return max(bounds) + self.delay_s
 
     @property
     def door(self) -> tuple[str, str, int]:
         """The sink's door it comes through: receiver, integration, index."""
         return (self.receiver, self.integration, self.index)
+
+    @property
+    def sinks(self) -> tuple[str, ...]:
+        """The equipment that sees its notices: most come through the web."""
+        own = {"email": "mail-sink", "witness": "witness"}.get(self.integration, "webhook-sink")
+        return (*(self.by[:1] or (own,)), *self.through)
 
     @property
     def to(self) -> str:

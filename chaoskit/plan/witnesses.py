@@ -2,7 +2,11 @@
 
 local       critical-alerts (email), critical-alerts (webhook)     each led to a door of ours, each judged
 attached    critical-alerts (witness)       an entry beside the receiver's own: it shows when the group is told
-            critical-alerts/email           delivers to the real mailbox, which no witness sees: UNKNOWN, or waived
+            critical-alerts (email)         seen by Alertmanager's event recorder, in its mailbox, in its chat
+            critical-alerts/email           seen by none of these: UNKNOWN, or waived
+
+With a recorder the entry beside each receiver has nothing to add, and is not asked for. Of several that see one
+integration the farthest from Alertmanager is judged, and held against the others.
 
 A receiver of which nothing can be seen is expected to be told all the same: a row says FAIL where the configuration
 alone shows that it is not, else UNKNOWN. A waiver lifts one integration, never the last that could prove anything.
@@ -13,6 +17,7 @@ from __future__ import annotations
 from chaoskit.alerting.model import AlertConfig, Integration, PromisedReceiver, Receiver
 from chaoskit.alerting.promise import lacking
 from chaoskit.errors import Problem
+from chaoskit.events import Notice
 from chaoskit.hop import Hop
 from chaoskit.plan.model import Unproved
 from chaoskit.plan.targets import undefined
@@ -23,9 +28,55 @@ WITNESS = "witness"
 _SINKS = ("mail-sink", "webhook-sink")
 
 
+RECORDER = "recorder"
+"""Alertmanager's event recorder, as the equipment that sees every integration deliver."""
+
+
 def witnesses_of(profile: Profile) -> tuple[str, ...]:
     """The equipment without which no notice is seen, waivers or not."""
-    return (WITNESS,) if isinstance(profile.target, Attached) else _SINKS
+    target = profile.target
+    if not isinstance(target, Attached):
+        return _SINKS
+    hears_all = (WITNESS,) if target.recorder in ("", WITNESS) else ()
+    recorder = (RECORDER,) if target.recorder else ()
+    return (*hears_all, *recorder, *map(mailbox, target.mailboxes), *map(chat, target.chats))
+
+
+def hears_everybody(profile: Profile) -> bool:
+    """Whether something hears what every receiver is told."""
+    return not isinstance(profile.target, Attached) or bool(profile.target.witness or profile.target.recorder)
+
+
+def mailbox(name: str) -> str:
+    """How the mailbox of an integration is called, as equipment."""
+    return f"mailbox {name}"
+
+
+def chat(name: str) -> str:
+    """How the chat of an integration is called, as equipment."""
+    return f"chat {name}"
+
+
+def seen_by(target: Attached, receiver: Receiver, integration: Integration) -> tuple[str, ...]:
+    """What sees this integration deliver, the farthest from Alertmanager first; nothing where none does."""
+    if integration.kind == WITNESS:
+        return (WITNESS,)
+    names = _names(receiver, integration)
+    far = [mailbox(name) for name in names if name in target.mailboxes]
+    far += [chat(name) for name in names if name in target.chats]
+    return (*far, RECORDER) if target.recorder else tuple(far)
+
+
+def through(target: Attached, seen: tuple[str, ...]) -> tuple[str, ...]:
+    """What brings the word of the first of these."""
+    return (WITNESS,) if seen[:1] == (RECORDER,) and target.recorder == WITNESS else ()
+
+
+def delay_of(target: Attached, by: str) -> float:
+    """By how many seconds later than it was sent a notice may come to lie where this witness looks."""
+    _, _, name = by.partition(" ")
+    place = target.mailboxes.get(name) if by == mailbox(name) else target.chats.get(name)
+    return place.delay_s if place else 0.0
 
 
 def doors_of(profile: Profile, receiver: Receiver) -> tuple[Integration, ...]:
@@ -33,18 +84,20 @@ def doors_of(profile: Profile, receiver: Receiver) -> tuple[Integration, ...]:
     target = profile.target
     if not isinstance(target, Attached):
         return receiver.integrations
-    # The witness's entry asks for resolved notices even where the receiver's own integrations do not.
-    return (Integration(WITNESS, 0, send_resolved=True),) if target.witness else ()
+    # The witness's entry asks for resolved notices, even where the receiver's own integrations do not.
+    beside = (Integration(WITNESS, 0, send_resolved=True),) if target.witness and not target.recorder else ()
+    return beside + tuple(one for one in _own(receiver) if seen_by(target, receiver, one))
 
 
 def unwitnessed(target: Attached, receiver: Receiver) -> tuple[str, ...]:
     """The receiver's own integrations that are judged although no witness sees them, as a profile names them."""
-    return tuple(names[0] for names in _all(receiver) if not set(names) & set(target.waive))
+    return tuple(name for name in unseen(target, receiver) if name not in waived(target, receiver))
 
 
 def waived(target: Attached, receiver: Receiver) -> tuple[str, ...]:
     """The receiver's own integrations that the profile takes out of the judgement."""
-    return tuple(names[0] for names in _all(receiver) if set(names) & set(target.waive))
+    there = unseen(target, receiver)
+    return tuple(names[0] for names in _all(receiver) if names[0] in there and set(names) & set(target.waive))
 
 
 def unproved(
@@ -69,7 +122,7 @@ def unproved(
             )
             for kind in lacking(promised, receiver)
         ]
-    if not doors_of(profile, receiver) and isinstance(target, Attached):
+    if isinstance(target, Attached) and not doors_of(profile, receiver):
         hops: tuple[Hop, ...] = () if ask.mode == "never" else (Hop.CONTENT,)
         if all_clear:
             hops = (Hop.ALL_CLEAR, *hops)
@@ -83,21 +136,45 @@ def unproved(
     return found
 
 
-def wrong_waivers(profile: Profile, config: AlertConfig) -> list[Problem]:
-    """A problem for each waived integration that the configuration does not have."""
-    if not isinstance(profile.target, Attached):
+def wrong_names(profile: Profile, config: AlertConfig) -> list[Problem]:
+    """A problem for each integration that the profile waives, or watches, and the configuration does not have."""
+    target = profile.target
+    if not isinstance(target, Attached):
         return []
     known = {name for receiver in config.receivers.values() for names in _all(receiver) for name in names}
-    place = profile.target.place
-    return [undefined("integration", name, known, place) for name in profile.target.waive if name not in known]
+    named = [(name, target.place) for name in target.waive]
+    named += [(name, one.place) for name, one in target.mailboxes.items()]
+    named += [(name, one.place) for name, one in target.chats.items()]
+    return [undefined("integration", name, known, place) for name, place in named if name not in known]
 
 
 def _all(receiver: Receiver) -> list[list[str]]:
-    return [_names(receiver, one) for one in receiver.integrations]
+    return [_names(receiver, one) for one in _own(receiver)]
+
+
+def _own(receiver: Receiver) -> tuple[Integration, ...]:
+    """Its integrations without the witness's own entry, which there is nothing to prove of."""
+    return tuple(one for one in receiver.integrations if not one.is_witness)
+
+
+def is_judged(profile: Profile, config: AlertConfig, notice: Notice) -> bool:
+    """Whether a notice is what rows rest on; else it is what those are held against, or told to the witness alone."""
+    target, receiver = profile.target, config.receivers.get(notice.receiver)
+    if not isinstance(target, Attached) or receiver is None:
+        return True
+    if notice.integration == WITNESS:
+        return not target.recorder
+    found = [one for one in _own(receiver) if (one.kind, one.index) == (notice.integration, notice.index)]
+    return any(notice.by in seen_by(target, receiver, one)[:1] for one in found)
+
+
+def unseen(target: Attached, receiver: Receiver) -> list[str]:
+    """Its integrations, by their full names, that nothing sees deliver."""
+    return [_names(receiver, one)[0] for one in _own(receiver) if not seen_by(target, receiver, one)]
 
 
 def _names(receiver: Receiver, integration: Integration) -> list[str]:
     """How an integration is called; the first is its full name where there are several of its kind."""
     short = f"{receiver.name}/{integration.kind}"
-    alone = sum(one.kind == integration.kind for one in receiver.integrations) == 1
+    alone = sum(one.kind == integration.kind for one in _own(receiver)) == 1
     return [short, f"{short}/{integration.index}"] if alone else [f"{short}/{integration.index}", short]

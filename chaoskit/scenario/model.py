@@ -190,6 +190,38 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True)
+class Mailbox:
+    """Where an integration's mails can be read: an IMAP folder, or a Maildir on this host."""
+
+    imap: str = ""
+    username: str = ""
+    password: Secret | None = None
+    folder: str = "INBOX"
+    ca_file: str = ""
+    maildir: str = ""
+    delay_s: float = 60.0
+    """By so much later than it was sent a mail may lie there."""
+    place: Place | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """Where an integration's messages can be read: a Slack channel, a PagerDuty service, or a page of one's own."""
+
+    channel: str = ""
+    service: str = ""
+    http: str = ""
+    find: str = ""
+    """A regular expression with the groups `status`, `time` and `text`, which finds each message on the page."""
+    api: str = ""
+    """Where the service's API answers; empty for its own address."""
+    token: Secret | None = None
+    delay_s: float = 5.0
+    """By so much later than it was sent a message may stand there."""
+    place: Place | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Attached:
     """A running system: its addresses, and the environment it must say it is."""
 
@@ -207,6 +239,12 @@ class Attached:
     """By endpoint: prometheus, alertmanager, metrics, witness."""
     waive: tuple[str, ...] = ()
     """Integrations that no witness sees and that are not judged: receiver/integration, or with /index."""
+    recorder: str = ""
+    """The file of Alertmanager's event recorder, or `witness` where the witness is its output; empty without one."""
+    mailboxes: Mapping[str, Mailbox] = field(default_factory=dict)
+    """By receiver/integration: where its mails can be read."""
+    chats: Mapping[str, Chat] = field(default_factory=dict)
+    """By receiver/integration: where its messages can be read."""
     place: Place | None = field(default=None, compare=False)
 
 

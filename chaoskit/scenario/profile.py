@@ -24,6 +24,7 @@ from chaoskit.scenario.load import USAGE as LOAD_USAGE
 from chaoskit.scenario.load import read_load
 from chaoskit.scenario.model import Abort, Access, Attached, Handles, Header, Limits, LoadPlan, Profile, Secret
 from chaoskit.scenario.overrides import override
+from chaoskit.scenario.witnesses import CHATS, INTEGRATION, MAILBOXES
 from chaoskit.yaml_source import Node, nearest, read, read_text
 
 ENDPOINTS = ("prometheus", "alertmanager", "metrics", "witness", "service")
@@ -148,11 +149,6 @@ def read_url(node: Node, what: str, problems: Problems) -> str | None:
 _label = form.spelt(_WORD, "must be a label's name, found {}", "write environment")
 # It may be the secret itself, so it is not repeated.
 _variable = form.spelt(_WORD, "must be the name of an environment variable", "write STAGING_PASSWORD")
-_waived = form.spelt(
-    "[^/]+/[a-z0-9_]+(/[0-9]+)?",
-    "names no integration: {}",
-    "write RECEIVER/INTEGRATION, such as critical-alerts/email, or RECEIVER/INTEGRATION/INDEX",
-)
 _SECRET = Record("", {"file": form.text, "env": _variable}, hint="write {file: FILE}")
 
 
@@ -244,7 +240,10 @@ ATTACHED = Record(
         "environment": form.name,
         "label": _label,
         "access": _accesses,
-        "waive": form.listed(_waived, "[critical-alerts/email]"),
+        "waive": form.listed(INTEGRATION, "[critical-alerts/email]"),
+        "recorder": form.text,
+        "mailboxes": MAILBOXES,
+        "chats": CHATS,
     },
     {**dict.fromkeys(ENDPOINTS[:3], ""), "environment": "the environment that the target says it is"},
     _USAGE,

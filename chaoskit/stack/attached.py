@@ -19,7 +19,7 @@ from chaoskit.handles.address import Address
 from chaoskit.scenario.model import Attached, Handles
 from chaoskit.stack.interface import Stack
 from chaoskit.stack.monitoring import await_discovery
-from chaoskit.witness.client import WitnessClient
+from chaoskit.witness.witnesses import Witnesses
 
 
 def inventory(handles: Handles) -> dict[str, tuple[str, ...]]:
@@ -47,7 +47,7 @@ class AttachedStack(Stack):
         self._handles = handles
         self._jobs = jobs
         self._given = given
-        self._witness: WitnessClient | None = None
+        self._witnesses: Witnesses | None = None
 
     @property
     def target_url(self) -> str:
@@ -78,15 +78,15 @@ class AttachedStack(Stack):
             await_discovery(self.prometheus_url, timeout_s=timeout_s, session=session, jobs=self._jobs)
 
     def start(self, on_event: Callable[[Event], None]) -> None:
-        """Begins to follow the witness, where there is one; raises EquipmentError when it does not answer."""
-        if self._given is None:
-            (self.folder / "logs").mkdir(parents=True, exist_ok=True)
-        if self._target.witness:
-            self._witness = WitnessClient(self._target.witness, self.session("witness"))
-            self._witness.follow(on_event)
+        """Begins to follow the witnesses, where there are any; raises EquipmentError when one does not answer."""
+        if self._given is not None:
+            return
+        (self.folder / "logs").mkdir(parents=True, exist_ok=True)
+        self._witnesses = Witnesses(self._target, self.session, on_event)
+        self._witnesses.begin()
 
     def stop(self) -> list[str]:
-        """Takes in the witness's last word. Nothing can be left behind."""
-        if self._witness is not None:
-            self._witness.stop()
+        """Takes in the witnesses' last word. Nothing can be left behind."""
+        if self._witnesses is not None:
+            self._witnesses.end()
         return []

@@ -14,6 +14,7 @@ from chaoskit.alerting.windows import delivery_of
 from chaoskit.events import Interruption, Interval, LogLine, Notice, Pressure, Rehearsal, Steady, Suppression
 from chaoskit.history import History
 from chaoskit.plan.model import Plan, PlannedAlert, PlannedNotice
+from chaoskit.plan.witnesses import is_judged
 from chaoskit.verify.anchors import Anchors, anchors_of, assign
 from chaoskit.verify.evidence import Episode, Evidence
 from chaoskit.verify.live_groups import GroupHistory
@@ -135,19 +136,30 @@ class Instance:
         found = [e for e in self.case.evidence.episodes if id(e) not in owners and alert.matches(e.labels)]
         return [e for e in found if not alert.names or f"{alert.rule.alert} {e.labels.get(alert.label)}" == self.about]
 
-    def heard(self, notice: PlannedNotice, status: str) -> Notice | None:
-        """The first notice at this door that lists the instance with the status, within its episode."""
+    def heard(self, notice: PlannedNotice, status: str, by: str = "") -> Notice | None:
+        """The first notice at this door that lists the instance with the status, within its episode.
+
+        `by` asks a witness that is nearer to Alertmanager than the one that is judged.
+        """
         episode = self.episode
         if episode is None:
             return None
+        seen = [n for n in self.case.evidence.controls if n.by == by] if by else self.case.evidence.notices
         since = episode.begun[0] if status == "firing" or episode.resolved is None else episode.resolved[0]
-        came = (one for one in self.case.evidence.notices if one.door == notice.door and not one.refused)
+        came = (one for one in seen if one.door == notice.door and not one.refused)
         return next((one for one in came if one.sent[1] >= since and episode.is_told(one, status)), None)
 
 
 def case_of(history: History, plan: Plan) -> Case:
     """A history put in order; total and pure."""
-    evidence = Evidence(history, plan.every_s, plan.witnesses, partial(told_by, plan.config))
+    evidence = Evidence(
+        history,
+        plan.every_s,
+        plan.witnesses,
+        partial(told_by, plan.config),
+        partial(is_judged, plan.profile, plan.config),
+        {rule.alert for rule in plan.config.rules if rule.alert},
+    )
     until = evidence.phases.get("stopping", history.last_t)
     evidence.complete = _complete(plan, evidence, history, until)
     steady = next(history.of(Steady), None)

@@ -20,6 +20,7 @@ from chaoskit.alerting.model import Route
 from chaoskit.events import Notice, Suppression
 from chaoskit.hop import Hop
 from chaoskit.plan.model import Plan, PlannedAlert, PlannedNotice
+from chaoskit.plan.witnesses import RECORDER
 from chaoskit.units import amount
 from chaoskit.verify.case import Instance
 from chaoskit.verify.check import Check, Need, Strict, broken, but, kept, unknown
@@ -42,7 +43,7 @@ class Checklist(msgspec.Struct, frozen=True, kw_only=True):
 def checklist(one: Instance, rows: Sequence[Row]) -> Checklist:
     """The answers for an instance. `rows`: all of its rows."""
     alert = one.alert
-    mails = [n for n in alert.notices if n.integration == "email" and n.ask.mode != "never"]
+    mails = [n for n in alert.notices if n.integration == "email" and n.ask.mode != "never" and n.by[:1] != (RECORDER,)]
     people, html = _mails(one, mails)
     told = _of(rows, Hop.NOTIFY, lambda row: _to(row, mails) or _is_mail_too(row, alert))
     clears = [notice for notice in mails if notice.all_clear is not None]

@@ -14,7 +14,7 @@ from chaoskit.verify.preconditions import CLOCKS, CONFIGURATION, EFFECTS, END, S
 from chaoskit.verify.requests import EXIT_CODE, LIMITS
 from chaoskit.verify.scripted import SCRIPTED, UNIT_TESTS
 from chaoskit.verify.suppressed import SUPPRESSED
-from chaoskit.verify.unproved import UNPROVED, UNWITNESSED
+from chaoskit.verify.unproved import GIVEN_UP, UNPROVED, UNWITNESSED
 from chaoskit.verify.volume import NOTICES, VOLUMES
 
 CHECKS: tuple[Check[Any], ...] = (
@@ -35,6 +35,7 @@ CHECKS: tuple[Check[Any], ...] = (
     RECEIVED,
     GROUPED,
     UNWITNESSED,
+    GIVEN_UP,
     FINDINGS,
     VOLUMES,
     *SCRIPTED,

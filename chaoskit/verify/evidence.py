@@ -8,14 +8,15 @@ from __future__ import annotations
 import bisect
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cached_property
 
-from chaoskit.events import Interval, Invoke, Poll
+from chaoskit.events import Interval, Invoke, Notice, Poll
 from chaoskit.fold import Episode as Episode
 from chaoskit.fold import Fold, Sent
 from chaoskit.fold import Outage as Outage
 from chaoskit.history import History
+from chaoskit.plan.words import read_words
 from chaoskit.verify.clock_skew import compare
 
 _LOOK_S = 1.0
@@ -31,7 +32,8 @@ class Evidence(Fold):
     """Everything that hops and findings are judged on: the account of a whole history, put in order; total and pure.
 
     `every_s`: by alert, the real seconds between two evaluations. `witnesses`: the equipment without which no notice
-    is seen. `sent` tells under which labels an alert goes to Alertmanager.
+    is seen. `sent` tells under which labels an alert goes to Alertmanager, `judged` which notices rows rest on: the
+    others are `controls`. `alerts` are the names by which mails and messages of people's own are told apart.
     """
 
     def __init__(
@@ -40,6 +42,8 @@ class Evidence(Fold):
         every_s: Mapping[str, float],
         witnesses: tuple[str, ...] = ("mail-sink", "webhook-sink"),
         sent: Sent = lambda labels: labels,
+        judged: Callable[[Notice], bool] = lambda _: True,
+        alerts: Collection[str] = (),
     ) -> None:
         self.clock = compare(history.of(Poll))
         super().__init__(every_s, sent, self.clock.ours)
@@ -48,7 +52,11 @@ class Evidence(Fold):
         """Whether the run was watched to the end that its plan foresaw; if not, no silence is complete."""
         for event in history.events:
             self.take(event)
+        self.notices = [one for notice in self.notices for one in read_words(notice, self.episodes, alerts)]
         self.notices.sort(key=lambda notice: notice.sent[1])
+        self.controls = [notice for notice in self.notices if not judged(notice)]
+        """What nearer witnesses saw of the same."""
+        self.notices = [notice for notice in self.notices if judged(notice)]
         self.seen = {name: _merged(spans) for name, spans in self.seen.items()}
 
     @cached_property

@@ -21,7 +21,7 @@ from chaoskit.fold import Door
 from chaoskit.history import History
 from chaoskit.hop import Hop
 from chaoskit.plan.model import Plan, PlannedAlert
-from chaoskit.scenario.model import Attached
+from chaoskit.plan.witnesses import hears_everybody
 from chaoskit.units import format_duration
 from chaoskit.verify.anchors import lapses
 from chaoskit.verify.case import Case, describe
@@ -44,12 +44,12 @@ def _judge(case: Case) -> Iterator[Strict]:
 
 def _nothing_else(case: Case) -> Strict:
     """Nothing was found; that rests on everything having been watched."""
-    evidence, target, watched = case.evidence, case.plan.profile.target, (case.until - case.since) * case.scale
+    evidence, watched = case.evidence, (case.until - case.since) * case.scale
     if not evidence.complete:
         reason = f"until the run ended early, {watched:.1f} s after the first step; the rest was not watched"
         return unknown(Hop.FINDING, NOTHING_ELSE, f"nothing else was seen {reason}")
-    if isinstance(target, Attached) and not target.witness:
-        reason = "but the profile names no witness, so other notices would not have been seen"
+    if not hears_everybody(case.plan.profile):
+        reason = "but the profile names no witness that hears every receiver, so other notices would not have been seen"
         return unknown(Hop.FINDING, NOTHING_ELSE, f"nothing else was seen, {reason}")
     need = Need(
         (case.since, evidence.known_to(case.until)),
@@ -166,7 +166,7 @@ def _repeats(case: Case) -> Iterator[Strict]:
             but(what, f"; governed by {governed}"),
             before[0].sent[0],
             "the first of them",
-            equipment=(sink_of(notice.integration), "target"),
+            equipment=(notice.by or sink_of(notice.integration), "target"),
             busy=_REPEATERS,
             late_s=_HUNG_S,
         )

@@ -17,9 +17,10 @@ from chaoskit.events import Interval
 from chaoskit.hop import Hop
 from chaoskit.plan.model import PlannedNotice
 from chaoskit.units import amount, format_duration, seconds
+from chaoskit.verify.agreement import agreed, bearable, told_at
 from chaoskit.verify.case import Case, Instance
 from chaoskit.verify.check import Check, Need, Owed, Strict, between, judge, margin_vs, outside
-from chaoskit.verify.excuses import FLAP_REAL_S, sink_of
+from chaoskit.verify.excuses import FLAP_REAL_S
 from chaoskit.verify.scripted import UNLIKE, is_restored, muted_by
 from chaoskit.verify.verdict import Result, Row
 
@@ -39,6 +40,8 @@ class _Promise:
     more: str = ""
     """More of what governs it."""
     can_come: bool = True
+    delay_s: float = 0.0
+    """By so many real seconds later than it was sent it may be seen."""
 
     @property
     def case(self) -> Case:
@@ -67,7 +70,7 @@ class _Promise:
             return self.row(Result.UNKNOWN, self.unseen(trouble), allowed=self.allowed)
         if seen is not None:
             return self.judged(start, seen, (start, seen))
-        latest = start[1] + self.window.hi_vs / self.case.scale
+        latest = start[1] + self.window.hi_vs / self.case.scale + self.delay_s
         watched = f"nor in the {self.vs(start[1], self.case.until)} that were watched"
         reason = self.says(f"{self.hop.never} within {seconds(self.window.hi_vs)} of {self.hop.since}, {watched}")
         return self.row(Result.FAIL, reason, self.need(start, latest, self.unseen, known), allowed=self.allowed)
@@ -216,16 +219,19 @@ def _notify(one: Instance) -> Iterator[Strict]:
 def _notified(one: Instance, notice: PlannedNotice) -> Strict:
     heard, firing = one.heard(notice, "firing"), one.firing
     groups = one.case.groups
+    window = bearable(notice, groups.window(notice, one.episode), one.case.scale)
+    can_come = heard is not None or notice.configured is not None
     promise = _Promise(
-        one, Hop.NOTIFY, groups.window(notice, one.episode), (*_SENDERS, sink_of(notice.integration)), notice.to,
-        _notice_setting(one, notice), heard is not None or notice.configured is not None,
+        one, Hop.NOTIFY, window, (*_SENDERS, *notice.sinks), notice.to, _notice_setting(one, notice), can_come,
+        notice.delay_s,
     )  # fmt: skip
     if notice.ask.mode != "never":
         lost = one.case.untemplated((notice.receiver, notice.integration))
         muted = (groups.muted(notice, one.episode) or lost) if heard is None else ""
         if one.case.rehearsal and heard is None and one.episode and (by := muted_by(one.case, one.episode)):
             muted = f"it was muted by {', '.join(by)}, which fired on the same series"
-        return promise.timed(firing, heard.sent if heard else None, muted)
+        found = promise.timed(firing, told_at(notice, heard), muted)
+        return agreed(one, notice, "firing", found, promise.says, firing)
     if firing is None:
         return promise.timed(None, None)
     where = f"the scenario's notifies: never ({one.alert.expectation.place})"
@@ -298,7 +304,7 @@ def _still_firing(promise: _Promise, firing: Interval | None, resolved: Interval
 def _all_clear(one: Instance) -> Iterator[Strict]:
     """From resolved to each receiver's all-clear."""
     for notice in one.alert.notices:
-        needs = (*_SENDERS, sink_of(notice.integration))
+        needs = (*_SENDERS, *notice.sinks)
         resolved, heard = one.resolved, one.heard(notice, "resolved")
         if one.alert.expectation.until_step == "never":
             continue
@@ -306,10 +312,12 @@ def _all_clear(one: Instance) -> Iterator[Strict]:
             more = f" ({notice.all_clear.place})"
             if not notice.sends_resolved:
                 more = f" and send_resolved, which is false for this {notice.integration} of {notice.receiver}"
-            promise = _Promise(one, Hop.ALL_CLEAR, notice.all_clear, needs, notice.to, more)
+            window = bearable(notice, notice.all_clear, one.case.scale)
+            promise = _Promise(one, Hop.ALL_CLEAR, window, needs, notice.to, more, delay_s=notice.delay_s)
             # Who was never told of an alert is not told of its end either: that failure has been named already.
             told = heard is not None or one.heard(notice, "firing") is not None
-            yield promise.timed(resolved if told else None, heard.sent if heard else None)
+            found = promise.timed(resolved if told else None, told_at(notice, heard))
+            yield agreed(one, notice, "resolved", found, promise.says, resolved)
         elif notice.no_all_clear is not None:
             promise = _Promise(one, Hop.ALL_CLEAR, notice.notify, tuple(n for n in needs if n != "target"), notice.to)
             where = f"the promise's resolved: false ({notice.no_all_clear})"

@@ -7,19 +7,18 @@ what arrived is looked at, not what was configured.
 from __future__ import annotations
 
 import html as html_text
-import re
 from collections.abc import Iterator
 
 from chaoskit.alerting.model import Promise
 from chaoskit.events import Notice
 from chaoskit.hop import Hop
 from chaoskit.plan.model import PlannedAlert, PlannedNotice
-from chaoskit.plan.witnesses import WITNESS
+from chaoskit.plan.witnesses import RECORDER, WITNESS
+from chaoskit.plan.words import visible
 from chaoskit.units import amount
 from chaoskit.verify.case import Instance
 from chaoskit.verify.check import Check, Need, Strict, broken, but, kept, unknown
 
-_TAG = re.compile(r"<(style|script|head)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 _TEMPLATED = "{{"
 _MAIL = "email"
 
@@ -44,7 +43,8 @@ def _judge(one: Instance) -> Iterator[Strict]:
         elif unseen:
             yield unknown(Hop.CONTENT, one.about, f"not judged: {who}: {'; '.join(unseen)}", planned.to)
         else:
-            yield kept(Hop.CONTENT, one.about, amount(len(heard), "notices"), to=planned.to)
+            by = f", by the {planned.by[0]}" if planned.by else ""
+            yield kept(Hop.CONTENT, one.about, amount(len(heard), "notices") + by, to=planned.to)
 
 
 CONTENT = Check(
@@ -58,7 +58,11 @@ CONTENT = Check(
 def wrong_with(notice: Notice, planned: PlannedNotice, one: Instance) -> list[str]:
     """Everything that is wrong with what this notice says of this alert; an empty list is what was promised."""
     wrong, alert, promise = list(notice.problems), one.alert, one.case.plan.config.promise
-    if planned.integration == _MAIL:
+    if notice.by.startswith("chat "):
+        wrong += _message(notice, one)
+    elif planned.by[:1] == (RECORDER,):
+        wrong += _webhook(notice, one)
+    elif planned.integration == _MAIL:
         wrong += wrong_people(notice, planned) + _mail(notice, alert, promise)
     elif planned.integration in ("webhook", WITNESS):
         wrong += _webhook(notice, one)
@@ -79,16 +83,22 @@ def wrong_html(notice: Notice, planned: PlannedNotice, alert: PlannedAlert, prom
 
 def _unshown(planned: PlannedNotice, alert: PlannedAlert) -> list[str]:
     """A doubt where a subject is required and no mail to the receiver is seen: only mails have subjects."""
-    mails = any(one.receiver == planned.receiver and one.integration == _MAIL for one in alert.notices)
+    mails = any(
+        one.receiver == planned.receiver and one.integration == _MAIL and one.by[:1] != (RECORDER,)
+        for one in alert.notices
+    )
     return [] if mails or "subject" not in planned.ask.contains else [f"no mail to {planned.receiver} is seen"]
 
 
 def _lacks(notice: Notice, planned: PlannedNotice) -> list[str]:
-    parts = {"subject": notice.subject, "runbook": html_text.unescape(notice.html) or notice.text}
+    annotations = " ".join(text for item in notice.alerts for text in item.annotations.values())
+    body = html_text.unescape(notice.html) or notice.text or (annotations if notice.by else "")
+    parts = {"subject": notice.subject, "runbook": body}
     return [
         f"'{wanted}' is missing in its {part}"
         for part, wanted in planned.ask.contains.items()
-        if wanted not in parts[part] and not (part == "subject" and planned.integration != _MAIL)
+        if wanted not in parts[part]
+        and not (part == "subject" and (planned.integration != _MAIL or planned.by[:1] == (RECORDER,)))
     ]
 
 
@@ -101,10 +111,10 @@ def _mail(notice: Notice, alert: PlannedAlert, promise: Promise) -> list[str]:
         for wanted in promise.subject_contains
         if wanted not in notice.subject
     ]
-    if not (notice.html or notice.text).strip() or (notice.html and not _visible(notice.html)):
+    if not (notice.html or notice.text).strip() or (notice.html and not visible(notice.html)):
         return [*wrong, "its body is empty: the mail's template (html:, templates/) rendered nothing"]
     body = notice.html or notice.text
-    if alert.rule.alert not in _visible(body):
+    if alert.rule.alert not in visible(body):
         wrong.append(f"its body does not name {alert.rule.alert}")
     link = runbook_link(alert, promise)
     if link and link not in html_text.unescape(body):
@@ -120,6 +130,12 @@ def _webhook(notice: Notice, one: Instance) -> list[str]:
     return []
 
 
+def _message(notice: Notice, one: Instance) -> list[str]:
+    """A message of a chat has no room for everything; what it must do is name the alert."""
+    text = f"{notice.subject} {notice.text}"
+    return [] if one.alert.rule.alert in text else [f"it does not name {one.alert.rule.alert}"]
+
+
 def runbook_link(alert: PlannedAlert, promise: Promise) -> str:
     """The link that every notice of the alert must carry; empty where nothing is promised and nothing annotated."""
     for key in ("runbook", "runbook_url"):
@@ -127,7 +143,3 @@ def runbook_link(alert: PlannedAlert, promise: Promise) -> str:
         if link and _TEMPLATED not in link:
             return link
     return promise.runbook_base
-
-
-def _visible(body: str) -> str:
-    return html_text.unescape(_TAG.sub(" ", body)).strip()

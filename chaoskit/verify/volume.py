@@ -18,7 +18,6 @@ from chaoskit.units import amount
 from chaoskit.verify.case import Case, Instance
 from chaoskit.verify.check import Check, Need, Strict, but, unknown
 from chaoskit.verify.evidence import Episode
-from chaoskit.verify.excuses import sink_of
 from chaoskit.verify.verdict import Result, Row
 
 _CHAIN = ("alertmanager", "prometheus", "target")
@@ -49,7 +48,7 @@ def _notices(one: Instance) -> Iterator[Strict]:
             yield unknown(Hop.NOTICES, one.about, reason, planned.to)
         else:
             row = Row(about=one.about, hop=Hop.NOTICES, to=planned.to, result=Result.PASS)
-            watched, running = _needs(one, one.episode, sink_of(planned.integration))
+            watched, running = _needs(one, one.episode, planned.sinks)
             count = sum(
                 notice.door == planned.door
                 and not notice.refused
@@ -60,14 +59,14 @@ def _notices(one: Instance) -> Iterator[Strict]:
             yield _judged(row, count, planned.ask.notices, f"{who}: it got", f"; {governed}", watched, running)
 
 
-def _needs(one: Instance, episode: Episode, sink: str) -> tuple[Need, Need]:
+def _needs(one: Instance, episode: Episode, sinks: tuple[str, ...]) -> tuple[Need, Need]:
     """That the sink looked for as long as this life lasts, and that nothing muted or starved what leads to it."""
     evidence, begin = one.case.evidence, episode.begun[0]
     later = [e.begun[0] for e in evidence.episodes if e.labels == episode.labels and e.begun > episode.begun]
     until = min(later, default=one.case.until)
     known_to = min(later, default=evidence.known_to(until))
     return (
-        Need((begin, known_to), str, begin, "pending", (sink,), (sink,)),
+        Need((begin, known_to), str, begin, "pending", sinks, sinks),
         Need((begin, until), str, begin, "pending", busy=_CHAIN, instance=one),
     )
 

@@ -28,6 +28,7 @@ from chaoskit.errors import EquipmentError
 from chaoskit.events import Equipment, Event, Interval, Notice, Watch
 from chaoskit.observe.payload import read_payload
 from chaoskit.plan.witnesses import WITNESS
+from chaoskit.witness.recorder import SAME, read_event
 from chaoskit.witness.store import Heard, Told
 
 WAIT_S = 2.0
@@ -71,8 +72,12 @@ class WitnessClient:
     `follow` runs in a thread of its own until `stop`; it never raises from there.
     """
 
-    def __init__(self, url: str, session: requests.Session) -> None:
+    def __init__(
+        self, url: str, session: requests.Session, alertmanager: Callable[[], Interval] = lambda: SAME
+    ) -> None:
+        """`alertmanager` tells its clock minus ours, by which its recorder's events are brought to our clock."""
         self._url = url.rstrip("/")
+        self._alertmanager = alertmanager
         self._session = session
         self._boot = ""
         self._after = 0
@@ -126,7 +131,7 @@ class WitnessClient:
         """The notices since the last call, waiting up to `wait_s` seconds for one; maybe none. Raises as `ask` does."""
         told = self.ask(wait_s)
         self._boot, self._after = told.boot, told.notices[-1].n if told.notices else self._after
-        return told.notices
+        return [heard for heard in told.notices if not heard.recorded]
 
     def follow(self, on_event: Callable[[Event], None]) -> None:
         """Begins to tell, as Notice, Watch and Equipment events, what is heard from now on, in order.
@@ -179,7 +184,7 @@ class WitnessClient:
             on_event(Equipment(name=WITNESS, state="down", detail=reason))
             on_event(Equipment(name=WITNESS, state="up", detail="answers again"))
         for heard in told.notices:
-            on_event(_notice(heard, skew))
+            on_event(_notice(heard, skew, self._alertmanager()))
             self._after = heard.n
         if told.watch is None:
             return
@@ -196,7 +201,13 @@ class WitnessClient:
         return theirs - skew[1] if skew else theirs
 
 
-def _notice(heard: Heard, skew: Interval) -> Notice:
+def _notice(heard: Heard, skew: Interval, alertmanager: Interval) -> Notice:
     """The event of a notice heard, with an interval on our clock that certainly holds the instant of its sending."""
-    sent = (heard.arrived[0] - skew[1], heard.arrived[1] - skew[0])
-    return read_payload("webhook", "", bytes(heard.payload)).notice(heard.receiver, WITNESS, 0, sent)
+    arrived = (heard.arrived[0] - skew[1], heard.arrived[1] - skew[0])
+    if not heard.recorded:
+        return read_payload("webhook", "", bytes(heard.payload)).notice(heard.receiver, WITNESS, 0, arrived)
+    notice = read_event(bytes(heard.payload), alertmanager)
+    assert notice is not None  # or the witness would not have kept it
+    # It was delivered before its event came; clocks that are known badly may say more.
+    end = min(notice.sent[1], arrived[1])
+    return msgspec.structs.replace(notice, sent=(min(notice.sent[0], end), end))

@@ -19,15 +19,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from email.utils import getaddresses
 from functools import partial
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import yaml
 
-from chaoskit.alerting.config_alertmanager import read_alertmanager
+from chaoskit.alerting.config_alertmanager import leads_to_witness, path_for, read_alertmanager
 from chaoskit.alerting.config_fields import Reading
 from chaoskit.errors import BadInput, Place, Problem
+from chaoskit.plan.witnesses import WITNESS
 
 CANARY = "ChaoskitCanary"
 """The alert that doctor sends to see whether the way to the witness is open."""
@@ -45,20 +47,20 @@ class Addition:
     make: Callable[[], None] = field(repr=False)
 
 
-def path_for(receiver: str) -> str:
-    """The path at the witness that stands for a receiver."""
-    return f"/receiver/{quote(receiver, safe='')}"
-
-
 def entry(receiver: str, url: str, token_file: str) -> dict[str, Any]:
-    """The webhook that leads a receiver's notices to the witness as well.
+    """The webhook that leads a receiver's notices to the witness as well."""
+    return {"url": url.rstrip("/") + path_for(receiver), "send_resolved": True, "http_config": _client(token_file)}
+
+
+def _client(token_file: str) -> dict[str, Any]:
+    """How Alertmanager speaks to the witness.
 
     Its HTTP client is its own: with none, it would get the global one, proxy and credentials of others included.
     """
     client: dict[str, Any] = {"follow_redirects": False}
     if token_file:
         client["authorization"] = {"type": "Bearer", "credentials_file": token_file}
-    return {"url": url.rstrip("/") + path_for(receiver), "send_resolved": True, "http_config": client}
+    return client
 
 
 def canary_route() -> dict[str, Any]:
@@ -73,26 +75,46 @@ def canary_route() -> dict[str, Any]:
     }
 
 
-def patched(text: str, url: str, token_file: str = "", file: str = "alertmanager.yml") -> str:
+def recorder_block(recorder: str, url: str, token_file: str) -> dict[str, Any]:
+    """The event recorder's block: its events go to a file, or to the witness where `recorder` says so."""
+    if recorder != WITNESS:
+        return {"file_outputs": [{"path": recorder}]}
+    return {"webhook_outputs": [{"url": f"{url.rstrip('/')}/recorder", "http_config": _client(token_file)}]}
+
+
+def patched(text: str, url: str, token_file: str = "", file: str = "alertmanager.yml", recorder: str = "") -> str:
     """The whole configuration with everything added; the same again when it is patched again.
 
-    `token_file` is a path as Alertmanager finds it; without one the witness is told no token. Raises BadInput for
-    what is no Alertmanager configuration, and for an URL that is none.
+    `token_file` is a path as Alertmanager finds it; without one the witness is told no token. With a `recorder`, the
+    file of its events or `witness`, no receiver needs an entry. Raises BadInput for what is no Alertmanager
+    configuration, and for an URL that is none.
     """
     root = _root(text, url, file)
-    for each in list(_additions(root, url, token_file, file)):
+    for each in list(_additions(root, url, token_file, file, recorder)):
         each.make()
     return str(yaml.serialize(root, Dumper=_Dumper, allow_unicode=True, width=1000))
 
 
-def additions(text: str, url: str, token_file: str = "", file: str = "alertmanager.yml") -> list[Addition]:
+def additions(
+    text: str, url: str, token_file: str = "", file: str = "alertmanager.yml", recorder: str = ""
+) -> list[Addition]:
     """The additions that the configuration still lacks, in the order of the file; raises BadInput as `patched`."""
-    return sorted(_additions(_root(text, url, file), url, token_file, file), key=lambda each: each.place.line)
+    found = _additions(_root(text, url, file), url, token_file, file, recorder)
+    return sorted(found, key=lambda each: each.place.line)
 
 
-def _additions(root: yaml.MappingNode, url: str, token_file: str, file: str) -> Iterator[Addition]:
+def _additions(root: yaml.MappingNode, url: str, token_file: str, file: str, recorder: str) -> Iterator[Addition]:
     receivers = _items(_get(root, "receivers"))
-    for receiver in receivers:
+    if recorder:
+        block = recorder_block(recorder, url, token_file)
+        there = _get(root, "event_recorder")
+        wanted = {**(_plain(there) if isinstance(there, yaml.MappingNode) else {}), **block}
+        if there is None or _plain(there) != wanted:
+            place = Place(file, (there or root).start_mark.line + 1)
+            what = "at the top level, add" if there is None else "the event recorder becomes"
+            shown = _shown({"event_recorder": wanted})
+            yield Addition(place, what, shown, partial(_set, root, "event_recorder", wanted))
+    for receiver in () if recorder else receivers:
         name, webhooks = _name(receiver), _items(_get(receiver, _WEBHOOKS))
         wanted, place = entry(name, url, token_file), Place(file, receiver.start_mark.line + 1)
         ours = [index for index, each in enumerate(webhooks) if _is_ours(each, name)]
@@ -137,9 +159,41 @@ def led(text: str, receivers: list[str]) -> Led:
         webhooks = {one["name"]: one.get(_WEBHOOKS) or [] for one in yaml.safe_load(text)["receivers"]}
     except (yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"no Alertmanager configuration: {type(error).__name__}") from None
-    unsure = [n for n in receivers if not any(_leads_to(str(each.get("url")), n) for each in webhooks.get(n, []))]
+    unsure = [
+        n for n in receivers if not any(leads_to_witness(str(each.get("url")), n) for each in webhooks.get(n, []))
+    ]
     hidden = [name for name in unsure if any(map(_may_lead, webhooks.get(name, [])))]
     return Led(tuple(name for name in unsure if name not in hidden), tuple(hidden))
+
+
+def recorder_outputs(text: str) -> frozenset[str]:
+    """To what the event recorder of a loaded configuration gives its events, as file and webhook; nothing without one.
+
+    Versions name their outputs in several ways. ValueError where the text is no configuration.
+    """
+    try:
+        block = yaml.safe_load(text).get("event_recorder") or {}
+        outputs = [(key, one) for key, found in block.items() if isinstance(found, list | dict) for one in _each(found)]
+        kinds = [str(one.get("type") or key.removesuffix("_outputs")) for key, one in outputs]
+    except (yaml.YAMLError, TypeError, AttributeError) as error:
+        raise ValueError(f"no Alertmanager configuration: {type(error).__name__}") from None
+    return frozenset(kinds)
+
+
+def senders_of(text: str) -> frozenset[str]:
+    """The addresses that a loaded configuration's mails come from; ValueError where the text is no configuration."""
+    try:
+        whole = yaml.safe_load(text)
+        mails = [mail for receiver in whole["receivers"] for mail in receiver.get("email_configs") or ()]
+        written = [(whole.get("global") or {}).get("smtp_from")]
+        written += [found for mail in mails for found in (mail.get("from"), (mail.get("headers") or {}).get("From"))]
+    except (yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"no Alertmanager configuration: {type(error).__name__}") from None
+    return frozenset(address.lower() for _, address in getaddresses([str(one) for one in written if one]) if address)
+
+
+def _each(found: list[Any] | dict[str, Any]) -> list[Any]:
+    return [*found.values()] if isinstance(found, dict) else found
 
 
 class _Dumper(yaml.SafeDumper):
@@ -185,6 +239,12 @@ def _put(mapping: yaml.MappingNode, key: str, wanted: dict[str, Any], at: int | 
     entries[begin:end] = [_node(wanted)]
 
 
+def _set(mapping: yaml.MappingNode, key: str, wanted: dict[str, Any]) -> None:
+    """The key with this value, in the place of what it had."""
+    mapping.value = [(k, v) for k, v in mapping.value if k.value != key]
+    mapping.value.append((yaml.ScalarNode("tag:yaml.org,2002:str", key), _node(wanted)))
+
+
 def _put_canary(route: yaml.MappingNode) -> None:
     routes = _list(route, "routes")
     routes.value = [_node(canary_route()), *(one for one in routes.value if not _is_canary(one))]
@@ -217,19 +277,12 @@ def _name(receiver: yaml.MappingNode) -> str:
 
 def _is_ours(webhook: yaml.Node, receiver: str) -> bool:
     url = _get(webhook, "url")
-    return url is not None and _leads_to(str(url.value), receiver)
+    return url is not None and leads_to_witness(str(url.value), receiver)
 
 
 def _is_canary(route: yaml.Node) -> bool:
     receiver = _get(route, "receiver")
     return receiver is not None and receiver.value == RECEIVER
-
-
-def _leads_to(url: str, receiver: str) -> bool:
-    try:
-        return urlsplit(url).path.endswith(path_for(receiver))
-    except ValueError:
-        return False
 
 
 def _may_lead(webhook: dict[str, Any]) -> bool:

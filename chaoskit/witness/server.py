@@ -1,6 +1,7 @@
 """The witness's endpoint: takes Alertmanager's webhooks for any receiver, and hands them to clients that follow.
 
     POST /receiver/NAME    Alertmanager's webhook message, for the receiver of that (URL-encoded) name
+    POST /recorder         an event of Alertmanager's event recorder, whose webhook output the witness is
     GET  /notices?after=N&wait_s=S&boot=ID&seen=T
                            notices after the N-th of that boot, waiting up to 30 s for one; the watch since T
     GET  /healthy          whether it answers, and its clock; the only one that needs no token
@@ -37,14 +38,16 @@ from chaoskit.observe.strangers import Places
 from chaoskit.observe.timed_loop import TICK_S, TimedLoop
 from chaoskit.observe.web_pages import bears, oddity
 from chaoskit.trust import read_secret
+from chaoskit.witness.recorder import read_event
 from chaoskit.witness.store import KEEP, Heard, Store
 
 PORT = 9765
 LONGEST_WAIT_S = 30.0
 _RECEIVER = "/receiver/"
+RECORDER_PATH = "/recorder"
 _HANG_UP_S = 0.5
 _JSON = "application/json"
-_ROUTES = b"there are /receiver/NAME, /notices and /healthy\n"
+_ROUTES = b"there are /receiver/NAME, /recorder, /notices and /healthy\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,8 @@ class Desk:
             return Answer(HTTPStatus.FORBIDDEN, body=f"refused: {odd}\n".encode("utf-8", "replace"))
         if path != "/notices" and not path.removeprefix(_RECEIVER).strip("/"):
             return Answer(HTTPStatus.NOT_FOUND, body=_ROUTES)
-        wanted = "GET" if path == "/notices" else "POST" if path.startswith(_RECEIVER) else ""
+        posted = path == RECORDER_PATH or path.startswith(_RECEIVER)
+        wanted = "GET" if path == "/notices" else "POST" if posted else ""
         if request.method == wanted:
             return None
         if not wanted:
@@ -132,6 +136,8 @@ class Desk:
             return Answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, body=request.refused.encode() + b"\n")
         if parts.path == "/notices":
             return self._notices(parts.query)
+        if parts.path == RECORDER_PATH:
+            return self._record(request)
         return self._take(unquote(parts.path.removeprefix(_RECEIVER)), request)
 
     @property
@@ -156,6 +162,20 @@ class Desk:
             return Answer(HTTPStatus.BAD_REQUEST, body=reason.encode("utf-8", "replace") + b"\n")
         self._on_notice(self._store.add(request.sent, receiver, payload), contents)
         self._give_all()
+        return Answer(HTTPStatus.OK)
+
+    def _record(self, request: Request) -> Answer:
+        """An event of Alertmanager's recorder; only deliveries are kept."""
+        try:
+            notice = read_event(request.body)
+        except ValueError as error:
+            self._store.refuse("malformed")
+            return Answer(HTTPStatus.BAD_REQUEST, body=f"{error}\n".encode("utf-8", "replace"))
+        if notice is not None:
+            event = msgspec.json.decode(request.body)
+            heard = self._store.add(request.sent, notice.receiver, event, notice.integration)
+            self._on_notice(heard, Contents(status=notice.status, alerts=notice.alerts))
+            self._give_all()
         return Answer(HTTPStatus.OK)
 
     def _notices(self, query: str) -> Answered:

@@ -32,6 +32,8 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     arrived: Interval
     receiver: str
     payload: msgspec.Raw
+    recorded: str = ""
+    """The integration that delivered it, where it is an event of Alertmanager's recorder; else empty."""
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,12 +81,11 @@ class Store:
         """How many notices were let go to stay within bounds."""
         return self._last - len(self._heard)
 
-    def add(self, arrived: Interval, receiver: str, payload: Any) -> Heard:
+    def add(self, arrived: Interval, receiver: str, payload: Any, recorded: str = "") -> Heard:
         """Keeps a notice whose payload was read; lets go of the oldest where there is no room."""
         self._last += 1
-        heard = Heard(
-            n=self._last, arrived=arrived, receiver=receiver, payload=msgspec.Raw(msgspec.json.encode(payload))
-        )
+        raw = msgspec.Raw(msgspec.json.encode(payload))
+        heard = Heard(n=self._last, arrived=arrived, receiver=receiver, payload=raw, recorded=recorded)
         self._heard.append(heard)
         self._bytes += _size(heard)
         while len(self._heard) > self._keep or (self._bytes > self._keep_bytes and len(self._heard) > 1):

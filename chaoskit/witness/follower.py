@@ -1,0 +1,117 @@
+"""Looking again and again where notices come to lie, and saying what was found and how long it was looked.
+
+What a look could not see is an outage of that witness. Where nothing is lost meanwhile, for whatever came can be read
+later, the watch goes on over it; else it begins anew, and silence is not judged over the gap.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+
+from chaoskit.errors import EquipmentError
+from chaoskit.events import Equipment, Event, Interval, Watch
+from chaoskit.observe.poller import Looking
+from chaoskit.witness.recorder import SAME
+
+_SAID_S = 0.5
+
+
+class Unseen(Exception):
+    """Nothing can be seen; `lost` where what comes meanwhile will never be."""
+
+    def __init__(self, why: str, *, lost: bool = False) -> None:
+        super().__init__(why)
+        self.lost = lost
+
+
+class Follower(Looking):
+    """Tells, from `begin` on, what comes to lie where `by` looks."""
+
+    def __init__(self, by: str, every_s: float, on_event: Callable[[Event], None]) -> None:
+        super().__init__(by, every_s)
+        self.by = by
+        self._on_event = on_event
+        self._since: float | None = None
+        """Up to where everything is known; None where nothing is."""
+        self._said_to: float | None = None
+        self._down = False
+
+    @abstractmethod
+    def look(self, asked: float) -> Iterator[Event]:
+        """What came until now; raises Unseen."""
+
+    def begin(self, hint: str = "") -> None:
+        """Looks once, and from then on; raises EquipmentError where nothing can be seen now."""
+        asked = time.time()
+        try:
+            for event in self.look(asked):
+                self._on_event(event)
+        except Unseen as error:
+            raise EquipmentError(self.by, str(error), hint) from None
+        self._since = self._said_to = asked
+        self._on_event(Equipment(name=self.by, state="up"))
+        self.start()
+
+    def look_once(self) -> None:
+        """One look, whose failure is said."""
+        asked, found = time.time(), False
+        try:
+            for event in self.look(asked):
+                self._on_event(event)
+                found = True
+        except Unseen as error:
+            self._say_watch(at_once=True)
+            if not self._down:
+                self._on_event(Equipment(name=self.by, state="down", detail=str(error)))
+            self._down = True
+            if error.lost:
+                self._since = self._said_to = None
+            return
+        if self._down:
+            self._on_event(Equipment(name=self.by, state="up", detail="seen again"))
+        self._down = False
+        self._since, self._said_to = asked, self._said_to if self._said_to is not None else asked
+        self._say_watch(at_once=found)
+
+    def end(self) -> None:
+        """Looks a last time, and no more; idempotent."""
+        if not self._over.is_set():
+            self.stop()
+            self.look_once()
+            self._say_watch(at_once=True)
+
+    def _say_watch(self, *, at_once: bool) -> None:
+        if self._since is None or self._said_to is None or self._since <= self._said_to:
+            return
+        if at_once or self._since - self._said_to >= _SAID_S:
+            self._on_event(Watch(sink=self.by, seen=(self._said_to, self._since), lag_s=0.0))
+            self._said_to = self._since
+
+
+class OtherClock:
+    """Another machine's clock minus ours, from the whole seconds that its answers' `Date` tells.
+
+        asked            answered        date - answered <= skew <= date + 1 - asked
+          |--------------|               for their second began at `date`, and had not ended
+             date |--------|
+
+    Looks at different parts of a second narrow it down.
+    """
+
+    def __init__(self) -> None:
+        self._known: Interval | None = None
+
+    def take(self, date: float, asked: float, answered: float) -> None:
+        """One answer."""
+        said = (date - answered, date + 1.0 - asked)
+        known = self._known or said
+        both = (max(known[0], said[0]), min(known[1], said[1]))
+        # Clocks that were set in the meantime agree with no interval of before.
+        self._known = both if both[0] <= both[1] else said
+
+    @property
+    def skew(self) -> Interval:
+        """As narrow as the answers make it; none before the first."""
+        return self._known or SAME

@@ -1,0 +1,262 @@
+"""A mailbox at the end of Alertmanager's mails, which is read without a trace: EXAMINE and PEEK, or a Maildir's files.
+
+    sent      by the mail's own Message-ID: Alertmanager writes the nanosecond there
+    arrived   between the look that had it not and the one that has it; IDLE wakes the next look
+
+A mail is Alertmanager's by its sender, as the running configuration has it, and that Message-ID. IMAP numbers mails:
+where numbers were given to mails that were gone before they were looked at, or are given anew (UIDVALIDITY), what came
+meanwhile is not known.
+"""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import mailbox
+import re
+import ssl
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from email.utils import getaddresses
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from chaoskit.access import file_of, secret_in
+from chaoskit.errors import BadInput, Problem
+from chaoskit.events import Event, Interval
+from chaoskit.observe.mail_sink import MailDoor, mail_notice
+from chaoskit.scenario.model import Mailbox
+from chaoskit.witness.follower import Follower, Unseen
+
+ANSWER_S = 10.0
+_EVERY_S = 0.5
+_LARGEST = 10 * 2**20
+_MESSAGE_ID = re.compile(r"<(\d{19})\.\d+@[^>]*>")
+
+
+class Box(ABC):
+    """Where mails lie."""
+
+    @abstractmethod
+    def new(self) -> Iterator[bytes]:
+        """The mails that came since the last time, none at the first; raises Unseen."""
+
+    def wait(self, most_s: float) -> None:
+        """Returns when a mail may have come, or after so many seconds."""
+        time.sleep(most_s)
+
+    @abstractmethod
+    def close(self) -> None:
+        """Looks no more."""
+
+
+class MaildirBox(Box):
+    """A Maildir on this host. Files are read where they lie: none is moved, marked or removed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: set[str] | None = None
+
+    def new(self) -> Iterator[bytes]:
+        """By their unique names, which stay when a server moves them from `new` to `cur`."""
+        try:
+            box = mailbox.Maildir(self._folder, create=False)
+            keys = set(box.keys())
+            if self._known is None:
+                self._known = keys
+            for key in sorted(keys - self._known):
+                self._known.add(key)
+                yield box.get_bytes(key)
+        except KeyError as error:
+            raise Unseen(f"the mail {error} was gone before it was looked at", lost=True) from None
+        except (OSError, mailbox.Error) as error:
+            raise Unseen(f"{self._folder} cannot be read: {type(error).__name__} {error}") from None
+
+    def close(self) -> None:
+        """There is nothing to end."""
+
+
+class ImapBox(Box):
+    """A folder of an IMAP server, opened to read only."""
+
+    def __init__(self, settings: Mailbox) -> None:
+        """Raises BadInput where the password or the authority cannot be read, or the extra is not installed."""
+        try:
+            import imapclient
+        except ImportError:
+            hint = "python -m pip install 'chaoskit[imap]'"
+            raise BadInput(Problem(settings.place, "mailboxes over IMAP need the package imapclient", hint)) from None
+        self._library: Any = imapclient
+        self._settings = settings
+        assert settings.password is not None  # or the profile would have been refused
+        self._password = secret_in(settings.password, settings.place)
+        self._context = ssl.create_default_context()
+        if settings.ca_file:
+            file = file_of(settings.ca_file, settings.place)
+            try:
+                self._context.load_verify_locations(file)
+            except (OSError, ssl.SSLError) as error:
+                message = f"ca_file: {file} cannot be used: {error}"
+                raise BadInput(Problem(settings.place, message, "name a file with certificates in PEM")) from None
+        self._server: Any = None
+        self._validity: int | None = None
+        self._next = 0
+
+    def new(self) -> Iterator[bytes]:
+        """By the numbers that the server gives them."""
+        server = self._opened()
+        try:
+            server.noop()
+            coming = int(server.folder_status(self._settings.folder, ["UIDNEXT"])[b"UIDNEXT"])
+            if coming == self._next:
+                return
+            found = sorted(uid for uid in server.search(["UID", f"{self._next}:*"]) if self._next <= uid < coming)
+            lost = coming - self._next - len(found)
+            sizes = server.fetch(found, ["RFC822.SIZE"]) if found else {}
+            for uid in found:
+                part = "BODY.PEEK[]" if sizes[uid][b"RFC822.SIZE"] <= _LARGEST else "BODY.PEEK[HEADER]"
+                got = server.fetch([uid], [part]).get(uid, {})
+                content = next((value for key, value in got.items() if key.startswith(b"BODY[")), None)
+                lost += content is None
+                self._next = uid + 1
+                if content is not None:
+                    yield content
+            self._next = coming
+        except (OSError, self._library.exceptions.IMAPClientError, KeyError, ValueError) as error:
+            self.close()
+            raise Unseen(_why(error)) from None
+        if lost:
+            raise Unseen(f"{lost} mails were gone before they were looked at", lost=True)
+
+    def wait(self, most_s: float) -> None:
+        """IDLE, where the server has it."""
+        server = self._server
+        if server is None or not server.has_capability("IDLE"):
+            super().wait(most_s)
+            return
+        try:
+            server.idle()
+            server.idle_check(timeout=most_s)
+            server.idle_done()
+        except (OSError, self._library.exceptions.IMAPClientError, ValueError):
+            self.close()
+
+    def close(self) -> None:
+        """Ends the connection, if there is one."""
+        server, self._server = self._server, None
+        if server is not None:
+            try:
+                server.shutdown()
+            except OSError:
+                return
+
+    def _opened(self) -> Any:
+        if self._server is not None:
+            return self._server
+        parts = urlsplit(self._settings.imap)
+        secure = parts.scheme == "imaps"
+        try:
+            server = self._library.IMAPClient(
+                parts.hostname,
+                port=parts.port or (993 if secure else 143),
+                ssl=secure,
+                ssl_context=self._context if secure else None,
+                timeout=ANSWER_S,
+            )
+            if not secure and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+                server.starttls(self._context)  # or the password would travel in clear
+            server.login(self._settings.username, self._password)
+            seen = server.select_folder(self._settings.folder, readonly=True)
+        except (OSError, self._library.exceptions.IMAPClientError, KeyError, ValueError) as error:
+            raise Unseen(f"{self._settings.imap}: {_why(error)}".replace(self._password, "<secret>")) from None
+        validity, coming = int(seen[b"UIDVALIDITY"]), int(seen[b"UIDNEXT"])
+        self._server = server
+        before, self._validity = self._validity, validity
+        if before is None:
+            self._next = coming
+        elif before != validity:
+            self._next = coming
+            raise Unseen(f"its mails were numbered anew (UIDVALIDITY {validity} after {before})", lost=True)
+        return server
+
+
+def _why(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:300]
+
+
+def open_mailbox(settings: Mailbox) -> Box:
+    """The mailbox that a profile names; raises BadInput where it cannot be used whatever the server says."""
+    if settings.maildir:
+        return MaildirBox(file_of(settings.maildir, settings.place))
+    return ImapBox(settings)
+
+
+class MailboxFollower(Follower):
+    """Tells Alertmanager's mails as they come to lie in a box."""
+
+    def __init__(
+        self,
+        by: str,
+        box: Box,
+        senders: frozenset[str],
+        alertmanager: Callable[[], Interval],
+        on_event: Callable[[Event], None],
+    ) -> None:
+        """`senders` are Alertmanager's addresses, empty where they are not known; then there is `alertmanager`'s clock
+        minus ours."""
+        super().__init__(by, 0.0, on_event)
+        receiver, _, kind = by.partition(" ")[2].partition("/")
+        self._door = MailDoor(receiver=receiver, index=int(kind.partition("/")[2] or 0), port=0)
+        self._box = box
+        self._senders = senders
+        self._alertmanager = alertmanager
+        self._looked: float | None = None
+
+    def look(self, asked: float) -> Iterator[Event]:
+        """The mails until now; raises Unseen."""
+        before, self._looked = self._looked or asked, asked
+        try:
+            for content in self._box.new():
+                found = self._notice(content, (before, time.time()))
+                if found is not None:
+                    yield found
+        except Unseen:
+            self._looked = before
+            raise
+
+    def look_once(self) -> None:
+        """One look, and the wait for what comes next."""
+        super().look_once()
+        if not self._over.is_set():
+            if self._down:
+                self._over.wait(_EVERY_S)
+            else:
+                self._box.wait(_EVERY_S)
+
+    def end(self) -> None:
+        """Looks a last time, and no more; idempotent."""
+        super().end()
+        self._box.close()
+
+    def _notice(self, content: bytes, arrived: Interval) -> Event | None:
+        """What a mail of Alertmanager's says; None for others."""
+        headers = email.message_from_bytes(content.split(b"\r\n\r\n", 1)[0], policy=email.policy.compat32)
+        identity = _MESSAGE_ID.search(str(headers.get("Message-ID", "")))
+        sender = next((address for _, address in getaddresses([str(headers.get("From", ""))])), "")
+        if identity is None or (self._senders and sender.lower() not in self._senders):
+            return None
+        at, skew = int(identity[1]) / 10**9, self._alertmanager()
+        people = [str(one) for name in ("To", "Cc") for one in headers.get_all(name, [])]
+        notice = mail_notice(
+            self._door,
+            sent=(at - skew[1], at - skew[0]),
+            sender=sender,
+            recipients=[address for _, address in getaddresses(people) if address],
+            content=content,
+            lists=False,
+        )
+        return msgspec.structs.replace(notice, by=self.by, arrived=arrived)

@@ -1,0 +1,80 @@
+"""All that sees the notices of an attached target, followed together: what its profile names, and failure counters.
+
+witness: URL            an entry beside each receiver, or the output of the event recorder
+recorder: FILE          Alertmanager's event recorder
+mailboxes:, chats:      where people read them
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import requests
+
+from chaoskit.events import Event
+from chaoskit.plan.witnesses import chat, mailbox
+from chaoskit.scenario.model import Attached
+from chaoskit.witness.chat import ChatFollower, open_chat
+from chaoskit.witness.client import WitnessClient
+from chaoskit.witness.config import senders_of
+from chaoskit.witness.deliveries import HINT, Alertmanager, FailureCounts, RecorderFollower, recorder_file
+from chaoskit.witness.follower import Follower, Unseen
+from chaoskit.witness.mailbox import MailboxFollower, open_mailbox
+
+
+class Witnesses:
+    """Follows them from `begin` to `end`, both called once; what they see goes to `on_event` from threads of theirs."""
+
+    def __init__(
+        self, target: Attached, session: Callable[[str], requests.Session], on_event: Callable[[Event], None]
+    ) -> None:
+        """`session` gives what may ask an endpoint; raises BadInput where a secret cannot be read."""
+        self._target = target
+        self._on_event = on_event
+        self.alertmanager = Alertmanager(target.alertmanager, session("alertmanager"))
+        self._client: WitnessClient | None = None
+        if target.witness:
+            self._client = WitnessClient(target.witness, session("witness"), lambda: self.alertmanager.skew)
+        self._failures = FailureCounts(self.alertmanager, on_event)
+        self.followers: list[tuple[Follower, str]] = [*self._named()]
+        """Each with what mends it."""
+        self._begun: list[Follower] = []
+
+    def _named(self) -> Iterator[tuple[Follower, str]]:
+        target = self._target
+        if target.recorder:
+            file = recorder_file(target.recorder)
+            yield RecorderFollower(self.alertmanager, file, self._on_event), HINT
+        senders = frozenset[str]()
+        with contextlib.suppress(Unseen, ValueError):
+            senders = senders_of(self.alertmanager.configuration()) if target.mailboxes else senders
+        for name, box in target.mailboxes.items():
+            opened = open_mailbox(box)
+            mend = f"mailboxes: {{{name}: ...}} of the profile"
+            yield MailboxFollower(mailbox(name), opened, senders, lambda: self.alertmanager.skew, self._on_event), mend
+        for name, where in target.chats.items():
+            yield ChatFollower(chat(name), open_chat(where), self._on_event), f"chats: {{{name}: ...}} of the profile"
+
+    def begin(self) -> None:
+        """Returns once each has been seen to answer; raises EquipmentError, with nothing left running."""
+        try:
+            if self._client is not None:
+                self._client.follow(self._on_event)
+            for follower, mend in self.followers:
+                follower.begin(mend)
+                self._begun.append(follower)
+        except BaseException:
+            self.end()
+            raise
+        self._failures.look_once()
+        self._failures.start()
+
+    def end(self) -> None:
+        """Takes in the last word of each."""
+        if self._client is not None:
+            self._client.stop()
+        for follower in self._begun:
+            follower.end()
+        if self._failures.started:
+            self._failures.end()
