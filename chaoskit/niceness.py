@@ -22,29 +22,29 @@ _AGAIN_S = 0.11
 _PATIENCE_S = 5.0
 
 _lock = threading.Lock()
-_gentle: list[int] | None = None
+_lowered: list[int] | None = None
 """The sessions that give way until we have come up, None where none is to."""
 
 
 def start_low_priority() -> None:
     """From now on this process's session gives way, and so does what it starts, until `restore`."""
-    global _gentle
+    global _lowered
     with _lock:
-        _gentle = [os.getpid()] if lower_own() else []
+        _lowered = [os.getpid()] if lower_own() else []
 
 
 def started(leader: int) -> None:
     """Says that a session was started: it gives way where this process only comes up, else nothing happens."""
     with _lock:
-        if _gentle is not None and lower(leader):
-            _gentle.append(leader)
+        if _lowered is not None and lower(leader):
+            _lowered.append(leader)
 
 
 def restore() -> None:
     """Restore the priority of the sessions that gave way. Waits at most 5 s; a second call does nothing."""
-    global _gentle
+    global _lowered
     with _lock:
-        leaders, _gentle = _gentle or [], None
+        leaders, _lowered = _lowered or [], None
     end = time.monotonic() + _PATIENCE_S
     for leader in leaders:
         while not _set(leader, 0) and _path(leader).exists() and time.monotonic() < end:

@@ -54,8 +54,8 @@ def _handles() -> Iterator[tuple[str, ...]]:
     """Every kind of handle: its keys, what the local target has of it, whether it takes several faults, what it is."""
     for kind in handle_kinds().values():
         keys = ", ".join(kind.key_names()) or "not in profiles"
-        bears = "one at a time" if kind.exclusive else "several"
-        yield kind.kind, keys, ", ".join(kind.parts), bears, summary(kind)
+        at_once = "one at a time" if kind.exclusive else "several"
+        yield kind.kind, keys, ", ".join(kind.parts), at_once, summary(kind)
 
 
 def _checks() -> Iterator[tuple[str, ...]]:

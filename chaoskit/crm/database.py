@@ -62,9 +62,9 @@ def prepare(config: Config) -> None:
     with engine.begin() as connection:
         if not connection.scalar(sa.select(sa.func.count()).select_from(leads)):
             chance, numbers = Random(0), range(1, _SEED_LEADS + 1)
-            people = [{"name": f"Lead {n}", "email": f"lead{n}@example.com"} for n in numbers]
+            rows = [{"name": f"Lead {n}", "email": f"lead{n}@example.com"} for n in numbers]
             deals = [_deal(n, f"Deal {n}", chance.randint(1, 900) * 100.0) for n in numbers]
-            connection.execute(sa.insert(leads), people)
+            connection.execute(sa.insert(leads), rows)
             connection.execute(sa.insert(opportunities), deals)
     engine.dispose()
 

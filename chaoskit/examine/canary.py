@@ -52,8 +52,8 @@ def send_canary(target: Attached, alertmanager: Endpoint, witness: WitnessClient
     except BadInput as error:
         return Checked(WHAT, "missing", f"not sent: its route cannot be read: {error.problems[0]}", "")
     if hearing != (RECEIVER,):
-        people = ", ".join(hearing)
-        return Checked(WHAT, "missing", f"not sent: its route is not loaded, so it would reach {people}", mend)
+        receivers = ", ".join(hearing)
+        return Checked(WHAT, "missing", f"not sent: its route is not loaded, so it would reach {receivers}", mend)
     identity = uuid.uuid4().hex
     labels = labels_of_canary(target, identity)
     try:

@@ -292,9 +292,9 @@ class CpuBurn(Burn[CpuBurnSettings]):
     def start(self, undo: Undo) -> Seen:
         """Starts the burners, releases them together, and hears from each that it has used the processor."""
         each = undo["cores"] / undo["burners"]
-        lit = ignite(undo, PROGRAM, [str(each), str(_MADE_UP_S)], undo["burners"])
+        ready = ignite(undo, PROGRAM, [str(each), str(_MADE_UP_S)], undo["burners"])
         # From the first one on the slice is busier, so the effect may be as old as the release.
-        burnt = lit.release(_CONFIRM_S, begun=True)
+        burnt = ready.release(_CONFIRM_S, begun=True)
         if burnt is None:
             raise FaultError("the burners were started, but do not get the processor")
         return Seen(burnt, f"{undo['burners']} processes burn {undo['cores']:g} cores")
@@ -347,13 +347,13 @@ class MemoryBurn(Burn[MemoryBurnSettings]):
 
     def start(self, undo: Undo) -> Seen:
         """Starts the process and sees the memory resident."""
-        lit = ignite(undo, _HOLDING, [str(undo["size"])], 1)
-        lit.release(_MEMORY_S, begun=False)
-        some = waiting.since_true(lambda: _resident(lit.burners[0]) >= undo["size"] * _SOME, _MEMORY_S)
-        full = waiting.since_true(lambda: _resident(lit.burners[0]) >= undo["size"], _MEMORY_S)
+        ready = ignite(undo, _HOLDING, [str(undo["size"])], 1)
+        ready.release(_MEMORY_S, begun=False)
+        some = waiting.since_true(lambda: _resident(ready.burners[0]) >= undo["size"] * _SOME, _MEMORY_S)
+        full = waiting.since_true(lambda: _resident(ready.burners[0]) >= undo["size"], _MEMORY_S)
         if some is None or full is None:
             raise FaultError(
-                told(_resident(lit.burners[0]) / 2**20, undo["size"] / 2**20, "MiB, all that the process gets")
+                told(_resident(ready.burners[0]) / 2**20, undo["size"] / 2**20, "MiB, all that the process gets")
             )
         # An alert may already be about a part of it, and on a busy machine it takes a while to take all.
         return Seen((some[0], full[1]), f"{undo['size'] / 2**20:.0f} MiB held")

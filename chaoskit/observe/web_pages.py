@@ -15,7 +15,7 @@ _LOOPBACK = re.compile(r"(?:127(?:\.\d+){3}|localhost|\[::1\])(?::\d+)?", re.IGN
 _SHOWN = 200
 
 
-def bears(authorization: str, token: str, *schemes: str) -> bool:
+def carries_token(authorization: str, token: str, *schemes: str) -> bool:
     """Whether an Authorization header carries this token, by default as `Bearer`.
 
     It takes the same time however much of the token is right.

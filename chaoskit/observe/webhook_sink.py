@@ -23,7 +23,7 @@ from chaoskit.observe.payload import Contents, read_payload
 from chaoskit.observe.sink_process import Emit, run_sink, sink_response
 from chaoskit.observe.strangers import Places, Strangers, sent_by
 from chaoskit.observe.timed_loop import TimedLoop
-from chaoskit.observe.web_pages import bears, oddity
+from chaoskit.observe.web_pages import carries_token, oddity
 
 _DOOR = re.compile(r"/door/\d+(?=/|$)")
 
@@ -68,7 +68,7 @@ class Desk:
         reason = oddity(request.method, request.headers, posts=content_type(door.speaks))
         if door.number < 0:
             reason = reason or ("" if self._config.catch_all else "there is no such door")
-        elif not (door.word and bears(request.authorization, door.word, "bearer", "geniekey")):
+        elif not (door.word and carries_token(request.authorization, door.word, "bearer", "geniekey")):
             reason = reason or ("it does not bear its door's word" if door.word else "Alertmanager did not send it")
         if not reason:
             return None

@@ -42,7 +42,7 @@ def witnesses_of(profile: Profile) -> tuple[str, ...]:
     return (*hears_all, *recorder, *map(mailbox, target.mailboxes), *map(chat, target.chats))
 
 
-def hears_everybody(profile: Profile) -> bool:
+def hears_all_receivers(profile: Profile) -> bool:
     """Whether something hears what every receiver is told."""
     return not isinstance(profile.target, Attached) or bool(profile.target.witness or profile.target.recorder)
 

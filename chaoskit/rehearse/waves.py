@@ -63,7 +63,7 @@ class Wave:
     targets: set[Part]
     groups: set[Group]
 
-    def bears(self, other: Wave) -> bool:
+    def has_room_for(self, other: Wave) -> bool:
         """Whether neither disturbs the other."""
         mine, theirs = self.shown.keys(), other.shown.keys()
         return (
@@ -172,7 +172,7 @@ def make_waves(
     waves: list[Wave] = []
     for one in sorted(proven, key=length_s):
         alone = _alone(config, records, one)
-        wave = next((wave for wave in waves if len(wave.members) < most and wave.bears(alone)), None)
+        wave = next((wave for wave in waves if len(wave.members) < most and wave.has_room_for(alone)), None)
         if wave is None:
             waves.append(alone)
         else:

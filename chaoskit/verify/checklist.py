@@ -25,7 +25,7 @@ from chaoskit.units import amount
 from chaoskit.verify.case import Instance
 from chaoskit.verify.check import Check, Need, Strict, broken, but, kept, unknown
 from chaoskit.verify.evidence import Episode, Evidence
-from chaoskit.verify.notification_content import wrong_html, wrong_people
+from chaoskit.verify.notification_content import wrong_html, wrong_recipients
 from chaoskit.verify.verdict import Result, Row, worst_of
 
 ITEMS = ("pending", "firing", "received", "grouped", "mailed", "html", "resolved", "all-clear")
@@ -44,11 +44,11 @@ def checklist(one: Instance, rows: Sequence[Row]) -> Checklist:
     """The answers for an instance. `rows`: all of its rows."""
     alert = one.alert
     mails = [n for n in alert.notices if n.integration == "email" and n.ask.mode != "never" and n.by[:1] != (RECORDER,)]
-    people, html = _mails(one, mails)
+    addressed, html = _mails(one, mails)
     told = _of(rows, Hop.NOTIFY, lambda row: _to(row, mails) or _is_mail_too(row, alert))
     clears = [notice for notice in mails if notice.all_clear is not None]
     ends = alert.expectation.until_step != "never"
-    found = (told, people, _broken(rows, Hop.SUPPRESSED))
+    found = (told, addressed, _broken(rows, Hop.SUPPRESSED))
     answers = {
         "pending": _of(rows, Hop.DETECT),
         "firing": _of(rows, Hop.HOLD),
@@ -117,17 +117,17 @@ def _mails(one: Instance, mails: Sequence[PlannedNotice]) -> tuple[Result | None
     """The recipients of the mails that came, and their HTML; UNKNOWN where a mail is missing."""
     if not mails or one.alert.expectation.suppressed_by is not None:
         return None, None
-    people, html = [], []
+    addressed, html = [], []
     for planned in mails:
         came = one.heard(planned, "firing")
         if came is None:
-            people.append(Result.UNKNOWN)
+            addressed.append(Result.UNKNOWN)
             html.append(Result.UNKNOWN)
             continue
-        people.append(Result.FAIL if wrong_people(came, planned) else Result.PASS)
+        addressed.append(Result.FAIL if wrong_recipients(came, planned) else Result.PASS)
         wrong = wrong_html(came, planned, one.alert, one.case.plan.config.promise)
         html.append(Result.FAIL if wrong else Result.PASS)
-    return worst_of(people), worst_of(html)
+    return worst_of(addressed), worst_of(html)
 
 
 def _of(rows: Sequence[Row], hop: Hop, counts: Callable[[Row], bool] = lambda _: True) -> Result | None:

@@ -21,7 +21,7 @@ from chaoskit.fold import Door
 from chaoskit.history import History
 from chaoskit.hop import Hop
 from chaoskit.plan.model import Plan, PlannedAlert
-from chaoskit.plan.witnesses import hears_everybody
+from chaoskit.plan.witnesses import hears_all_receivers
 from chaoskit.units import format_duration
 from chaoskit.verify.anchors import lapses
 from chaoskit.verify.case import Case, describe
@@ -48,7 +48,7 @@ def _nothing_else(case: Case) -> Strict:
     if not evidence.complete:
         reason = f"until the run ended early, {watched:.1f} s after the first step; the rest was not watched"
         return unknown(Hop.FINDING, NOTHING_ELSE, f"nothing else was seen {reason}")
-    if not hears_everybody(case.plan.profile):
+    if not hears_all_receivers(case.plan.profile):
         reason = "but the profile names no witness that hears every receiver, so other notices would not have been seen"
         return unknown(Hop.FINDING, NOTHING_ELSE, f"nothing else was seen, {reason}")
     need = Need(

@@ -63,13 +63,13 @@ def wrong_with(notice: Notice, planned: PlannedNotice, one: Instance) -> list[st
     elif planned.by[:1] == (RECORDER,):
         wrong += _webhook(notice, one)
     elif planned.integration == _MAIL:
-        wrong += wrong_people(notice, planned) + _mail(notice, alert, promise)
+        wrong += wrong_recipients(notice, planned) + _mail(notice, alert, promise)
     elif planned.integration in ("webhook", WITNESS):
         wrong += _webhook(notice, one)
     return wrong + _lacks(notice, planned)
 
 
-def wrong_people(notice: Notice, planned: PlannedNotice) -> list[str]:
+def wrong_recipients(notice: Notice, planned: PlannedNotice) -> list[str]:
     """Whether a mail went to others than those promised."""
     if not planned.recipients or sorted(notice.recipients) == sorted(planned.recipients):
         return []

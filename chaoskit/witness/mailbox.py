@@ -250,12 +250,12 @@ class MailboxFollower(Follower):
         if identity is None or (self._senders and sender.lower() not in self._senders):
             return None
         at, skew = int(identity[1]) / 10**9, self._alertmanager()
-        people = [str(one) for name in ("To", "Cc") for one in headers.get_all(name, [])]
+        addresses = [str(one) for name in ("To", "Cc") for one in headers.get_all(name, [])]
         notice = mail_notice(
             self._door,
             sent=(at - skew[1], at - skew[0]),
             sender=sender,
-            recipients=[address for _, address in getaddresses(people) if address],
+            recipients=[address for _, address in getaddresses(addresses) if address],
             content=content,
             lists=False,
         )

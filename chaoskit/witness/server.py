@@ -36,7 +36,7 @@ from chaoskit.observe.http_server import Answer, Answered, Connection, Request
 from chaoskit.observe.payload import Contents, read_payload
 from chaoskit.observe.strangers import Places
 from chaoskit.observe.timed_loop import TICK_S, TimedLoop
-from chaoskit.observe.web_pages import bears, oddity
+from chaoskit.observe.web_pages import carries_token, oddity
 from chaoskit.trust import read_secret
 from chaoskit.witness.recorder import read_event
 from chaoskit.witness.store import KEEP, Heard, Store
@@ -109,7 +109,7 @@ class Desk:
         if path == "/healthy" and request.method in ("GET", "HEAD"):
             body = msgspec.json.encode({"witness": __version__, "now": time.time()})
             return Answer(HTTPStatus.OK, _JSON, body if request.method == "GET" else b"")
-        if self._token and not bears(request.authorization, self._token):
+        if self._token and not carries_token(request.authorization, self._token):
             self._store.refuse("token")
             said = b"the token is missing or wrong: Authorization: Bearer TOKEN\n"
             return Answer(HTTPStatus.UNAUTHORIZED, body=said)

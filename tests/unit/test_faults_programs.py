@@ -300,8 +300,8 @@ def test_programs_of_faults_and_actions_and_equipment_start_with_default_signals
     assert told_of(child.stdout.read().decode()) == NONE
     child.stop()
     undo = {"burn": "b", "mark": {"name": "M", "value": "m"}, **processes.origin()}
-    lit = burners.ignite(undo, "begun(); os.read(0, 1)", [], 1)
-    assert of(lit.burners[0].pid).endswith("SigIgn: 0000000001001000"), "SIGPIPE and SIGXFSZ any interpreter ignores"
+    ready = burners.ignite(undo, "begun(); os.read(0, 1)", [], 1)
+    assert of(ready.burners[0].pid).endswith("SigIgn: 0000000001001000"), "SIGPIPE and SIGXFSZ any interpreter ignores"
     burners.CpuBurn().stop(undo)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import chaoskit
 from chaoskit.alerting.integrations import KINDS
-from chaoskit.observe.web_pages import JSON, bears, oddity
+from chaoskit.observe.web_pages import JSON, carries_token, oddity
 
 PROGRAM = {"host": "127.0.0.1:8080", "content-type": f"{JSON}; charset=utf-8"}
 
@@ -42,10 +42,10 @@ def test_a_name_of_ours_besides_loopback_is_known_with_and_without_its_port() ->
 
 
 def test_a_word_counts_in_the_schemes_that_are_asked_for() -> None:
-    assert bears("GenieKey word", "word", "bearer", "geniekey")
-    assert not bears("GenieKey word", "word")
-    assert not bears("Bearer wor", "word")
-    assert not bears("", "word")
+    assert carries_token("GenieKey word", "word", "bearer", "geniekey")
+    assert not carries_token("GenieKey word", "word")
+    assert not carries_token("Bearer wor", "word")
+    assert not carries_token("", "word")
 
 
 def test_the_documentation_lists_every_kind_that_carries_its_word_elsewhere_or_not_at_all() -> None:

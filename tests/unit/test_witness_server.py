@@ -19,7 +19,7 @@ from chaoskit.errors import BadInput, EquipmentError, Refused
 from chaoskit.events import Watch
 from chaoskit.observe import http_server
 from chaoskit.observe.http_server import BODY_LIMIT
-from chaoskit.observe.web_pages import bears
+from chaoskit.observe.web_pages import carries_token
 from chaoskit.waiting import await_true
 from chaoskit.witness.server import Settings, WitnessServer, is_loopback, read_token, readable_by_others
 from chaoskit.witness.store import Store
@@ -294,9 +294,9 @@ def test_a_token_s_file_is_read_and_its_content_is_never_shown(tmp_path: Path) -
 
 
 def test_the_scheme_may_be_written_in_any_case() -> None:
-    assert bears(f"bearer {TOKEN}", TOKEN)
-    assert not bears(f"bearer {TOKEN[:-1]}", TOKEN)
-    assert not bears("", TOKEN)
+    assert carries_token(f"bearer {TOKEN}", TOKEN)
+    assert not carries_token(f"bearer {TOKEN[:-1]}", TOKEN)
+    assert not carries_token("", TOKEN)
 
 
 def test_strangers_who_fill_its_places_keep_nobody_out_and_end_its_watch(server: WitnessServer) -> None:

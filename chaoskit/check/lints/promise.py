@@ -208,7 +208,7 @@ def resolved(context: LintContext) -> Iterator[Violation]:
 
 
 @lint("promise-to-nobody", Severity.ERROR, "promise", ("promise", "alertmanager"))
-def to_nobody(context: LintContext) -> Iterator[Violation]:
+def no_recipient(context: LintContext) -> Iterator[Violation]:
     """A receiver that is promised notices has no integration.
 
     Alertmanager drops what is sent to it, without a word.
