@@ -190,6 +190,8 @@ class _Open:
     kind: Kind
     place: Place
     anchor: str | None
+    start: int
+    flow: bool
     values: list[Node] = field(default_factory=list)
     keys: dict[str, Node] = field(default_factory=dict)
     key: Node | None = None
@@ -223,7 +225,7 @@ class _Composer:
             case yaml.SequenceStartEvent() | yaml.MappingStartEvent():
                 self._open(event, place)
             case yaml.SequenceEndEvent() | yaml.MappingEndEvent():
-                self._close()
+                self._close(event)
             case yaml.AliasEvent():
                 self._alias(event.anchor, place)
 
@@ -235,14 +237,14 @@ class _Composer:
         raise _Enough
 
     def _scalar(self, event: Any, place: Place) -> Node:
-        raw = str(event.value)
+        raw, span = str(event.value), (event.start_mark.index, event.end_mark.index)
         if event.tag is None:
-            return Node("scalar", scalar(raw) if event.implicit[0] else raw, place, raw)
+            return Node("scalar", scalar(raw) if event.implicit[0] else raw, place, raw, *span)
         if event.tag in _PLAIN_TAGS:
-            return Node("scalar", scalar(raw), place, raw)
+            return Node("scalar", scalar(raw), place, raw, *span)
         if event.tag not in _STRING_TAGS:
             self._say(place, f"the tag {event.tag} is not supported", "write the plain value, without a tag")
-        return Node("scalar", raw, place, raw)
+        return Node("scalar", raw, place, raw, *span)
 
     def _open(self, event: Any, place: Place) -> None:
         kind: Kind = "sequence" if isinstance(event, yaml.SequenceStartEvent) else "mapping"
@@ -251,14 +253,18 @@ class _Composer:
         if len(self._stack) >= MAX_DEPTH:
             self._stop(place, f"is nested more than {MAX_DEPTH} levels deep", "flatten it")
         self._anchor(event.anchor, None)
-        self._stack.append(_Open(kind, place, event.anchor))
+        self._stack.append(_Open(kind, place, event.anchor, event.start_mark.index, bool(event.flow_style)))
 
-    def _close(self) -> None:
-        done = self._stack.pop()
+    def _close(self, event: Any) -> None:
+        done, end = self._stack.pop(), event.end_mark.index
+        if not done.flow:  # the parser ends a block where the next thing begins
+            end = max(
+                (each.end for each in (*done.keys.values(), *done.values) if each.start >= done.start), default=end
+            )
         if done.kind == "sequence":
-            node = Node("sequence", tuple(done.values), done.place)
+            node = Node("sequence", tuple(done.values), done.place, "", done.start, end)
         else:
-            node = Node("mapping", self._merged(done), done.place)
+            node = Node("mapping", self._merged(done), done.place, "", done.start, end)
         self._anchor(done.anchor, (node, done.size, done.height))
         self._add(node, done.size, done.height)
 
@@ -348,6 +354,9 @@ class Node:
     value: Scalar | tuple[Node, ...] | tuple[tuple[Node, Node], ...]
     place: Place
     raw: str = ""
+    start: int = field(default=0, compare=False)
+    end: int = field(default=0, compare=False)
+    """From which letter of the text to which it is written, an anchor, tag, quotes and brackets included."""
 
     @property
     def items(self) -> tuple[Node, ...]:

@@ -146,13 +146,14 @@ def load_config(
     )
 
 
-def load_texts(sources: Mapping[str, str]) -> AlertConfig:
-    """The complete configuration in these texts, by `role:FILE`; raises BadInput with every problem.
+def load_texts(sources: Mapping[str, str], *, complete: bool = True) -> AlertConfig:
+    """The configuration in these texts, by `role:FILE`; raises BadInput with every problem, parts that are missing
+    among them where it is to be complete.
 
     Without a promise text nothing is promised. The result's `sources` are the texts without their secrets;
     read again they give the same result.
     """
-    return _read(tuple(sources.items()), True, True)
+    return _read(tuple(sources.items()), complete, True)
 
 
 @lru_cache(maxsize=8)

@@ -241,7 +241,7 @@ def _held_groups(manifest: yaml.MappingNode, text: str) -> str | None:
     held = _without_thanos(text[begin.index : value.end_mark.index], value, begin.index)
     lead = "\n" * begin.line
     if spec[1].flow_style:
-        return f"{lead}{{{held}}}\n"
+        return f"{lead}{' ' * (begin.column - 1)}{{{held}}}\n"
     return f"{lead}{' ' * begin.column}{held}\n"
 
 

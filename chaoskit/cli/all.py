@@ -16,6 +16,7 @@ chaoskit.later.update(
         "heal": "safety:heal_command",
         "inject": "inject:inject_command",
         "list": "listing:list_command",
+        "mutate": "mutate:mutate_command",
         "new": "new:new_command",
         "rehearse": "rehearse:rehearse_command",
         "runs": "safety:runs_group",

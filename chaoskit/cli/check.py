@@ -29,7 +29,7 @@ from chaoskit.report.text import clean, paragraph
 from chaoskit.run.planning import ask_faults, ask_plans
 from chaoskit.scenario.catalog import find_profile, is_shipped, near, profile_names, scenario_files
 from chaoskit.scenario.loader import load_scenario_file
-from chaoskit.scenario.model import Scenario
+from chaoskit.scenario.model import Profile, Scenario
 from chaoskit.scenario.profile import load_profile_file
 from chaoskit.sla.targets import TARGETS, load_targets
 from chaoskit.stack.binaries import Tool
@@ -72,24 +72,13 @@ def check_command(
     promtool or amtool refuses it, 3 what is promised or expected rests on something that is not understood.
     """
     _known(ignore)
-    own, bundle = bool(files), files.bundle
-    folder = bundle if own else shipped.folder()
     problems: list[Problem] = []
     config = attempt(or_shipped(files).load, problems)
-    # A folder laid out like the shipped configuration is checked with the scenarios here, those of a clone too.
-    here = Path("scenarios").resolve() if bundle else None
-    files_found = attempt(lambda: scenario_files(scenarios, own, here), problems) or []
-    found = _read(load_scenario_file, files_found, problems)
-    mine = [near(path) for path in profile_names().values() if not (own and is_shipped(path, "profiles"))]
-    profiles = _read(load_profile_file, mine, problems)
-    known = attempt(lambda: known_metrics(metrics, folder), problems)
-    levels = attempt(lambda: _levels(targets), problems)
+    found, profiles, plannable, known, runbooks, levels = beside(files, scenarios, metrics, targets, problems)
     if config is None:
         raise BadInput(dict.fromkeys(problems))
     versions = versions_of(yours)
     tools: dict[str, Tool] | None = {} if no_programs else None
-    # Without any, scenarios are planned with the one that `plan` takes by itself.
-    plannable = profiles or [load_profile_file(find_profile("local"))]
     elsewhere = {"scenario-fault": ask_faults(found), "scenario-plan": ask_plans(found, plannable, config)}
     said = attempt(lambda: ask_programs(config, versions, tools), problems)
     if said is None:
@@ -97,7 +86,7 @@ def check_command(
         raise BadInput(dict.fromkeys(problems))
     elsewhere |= said
     elsewhere["not-understood"] = (*elsewhere["not-understood"], *map(_left_out, problems))
-    outcome = check(LintContext(config, found, profiles, known, _runbooks(folder), elsewhere, levels), ignore)
+    outcome = check(LintContext(config, found, profiles, known, runbooks, elsewhere, levels), ignore)
     if format_ == "json":
         click.echo(to_json(outcome))
     elif format_ == "markdown":
@@ -115,6 +104,27 @@ def check_command(
     if worst is not None and worst >= (Severity.WARNING if strict else Severity.ERROR):
         return ExitCode.FAIL
     return ExitCode.UNKNOWN if _in_doubt(config, found, answer) else ExitCode.PASS
+
+
+def beside(
+    files: ConfigFiles, scenarios: Path | None, metrics: Path | None, targets: Path | None, problems: list[Problem]
+) -> tuple[list[Scenario], list[Profile], list[Profile], Metrics | None, frozenset[str] | None, list[Level] | None]:
+    """What a configuration is checked with: scenarios, profiles, those to plan with, metrics, runbooks, levels.
+
+    What cannot be read is added to `problems`, and the others are there.
+    """
+    own, bundle = bool(files), files.bundle
+    folder = bundle if own else shipped.folder()
+    # A folder laid out like the shipped configuration is checked with the scenarios here, those of a clone too.
+    here = Path("scenarios").resolve() if bundle else None
+    files_found = attempt(lambda: scenario_files(scenarios, own, here), problems) or []
+    found = _read(load_scenario_file, files_found, problems)
+    mine = [near(path) for path in profile_names().values() if not (own and is_shipped(path, "profiles"))]
+    profiles = _read(load_profile_file, mine, problems)
+    known = attempt(lambda: known_metrics(metrics, folder), problems)
+    levels = attempt(lambda: _levels(targets), problems)
+    # Without any, scenarios are planned with the one that `plan` takes by itself.
+    return found, profiles, profiles or [load_profile_file(find_profile("local"))], known, _runbooks(folder), levels
 
 
 def _left_out(problem: Problem) -> Violation:

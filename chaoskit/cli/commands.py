@@ -130,7 +130,7 @@ def _run_each(
     for one in chosen:
         begun = time.monotonic()
         try:
-            verdict, interrupted = _run_one(one, out, keep, before)
+            verdict, interrupted = run_one(one, out, keep, before)
         except (BadInput, EquipmentError) as error:
             if len(chosen) == 1 and not cases:
                 raise
@@ -274,7 +274,7 @@ def up_command(
     return ExitCode.PASS
 
 
-def _run_one(asked: Asked, out: Path, keep: bool, before: Verdict | None) -> tuple[Verdict, bool]:
+def run_one(asked: Asked, out: Path, keep: bool, before: Verdict | None) -> tuple[Verdict, bool]:
     """The verdict, and whether the run was ended early, so that no other is to begin."""
     console = terminal()
     prepared = prepare([asked], lambda plan: make_folder(out, plan.scenario.name))

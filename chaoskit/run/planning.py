@@ -356,11 +356,12 @@ def ask_faults(scenarios: Iterable[Scenario]) -> tuple[Violation, ...]:
 def ask_plans(scenarios: Iterable[Scenario], profiles: Sequence[Profile], config: AlertConfig) -> tuple[Violation, ...]:
     """Why a scenario can be planned with none of the local profiles, and what is wrong with their handles.
 
-    The processes of an attached target are known only where it runs, so such a profile is not tried.
+    The processes of an attached target are known only where it runs, so such a profile is not tried; nor is any without
+    a Prometheus configuration, which says how often a target is scraped.
     """
     local = [profile for profile in profiles if profile.target == "local"]
     found = [_said(each, profile) for profile in local for each in wrong_handles(profile.handles)]
-    for scenario in scenarios:
+    for scenario in scenarios if config.jobs else ():
         sound = [one for one in local if not wrong_handles(one.handles) and not _only_attached(scenario, one, profiles)]
         tried = [_refused(Inputs(scenario, profile, config)) for profile in sound]
         if tried and all(tried):

@@ -27,7 +27,7 @@ _TEMPLATE_ERROR = re.compile(r"amtool: error: (?:failed to (?:execute|parse) the
 
 
 @dataclass(frozen=True, slots=True)
-class _Text:
+class TemplateText:
     """One text of an integration that holds a template."""
 
     text: str
@@ -50,7 +50,7 @@ def ask_programs(
         asked = pool.submit(ask, config, yours, found)
         amtool = found["amtool"].path if "amtool" in found and _texts(config, "alertmanager") else None
         if amtool is not None and not config.lost_templates:
-            said["template-fails"] = _templates(config, amtool, Path(folder), pool)
+            said["template-fails"] = failing_templates(config, amtool, Path(folder), pool)
         answer = asked.result()
     for lint, roles in (("amtool", ("alertmanager",)), ("promtool", ("prometheus", "rules"))):
         if answer.asked.intersection(roles):
@@ -77,15 +77,15 @@ def _texts(config: AlertConfig, role: str) -> dict[str, str]:
     return {key.partition(":")[2]: text for key, text in config.sources.items() if key.startswith(f"{role}:")}
 
 
-def _templates(config: AlertConfig, amtool: Path, folder: Path, pool: ThreadPoolExecutor) -> tuple[Violation, ...]:
+def failing_templates(config: AlertConfig, amtool: Path, folder: Path, pool: ThreadPoolExecutor) -> tuple[Violation, ...]:
     """Each text that cannot be rendered, once. All of a kind are tried together first: most often that is enough."""
     none = folder / "none.tmpl"  # amtool wants a glob, also where the configuration names no template
     none.touch()
     globs = [f"--template.glob={name}" for name in _texts(config, "template") or (none,)]
-    texts = list(_template_texts(config))
+    texts = list(template_texts(config))
     data = list(_data_files(config, folder))
 
-    def render(some: Sequence[_Text], file: Path, html: bool) -> str:
+    def render(some: Sequence[TemplateText], file: Path, html: bool) -> str:
         kind = "html" if html else "text"
         text = "\n".join(dict.fromkeys(each.text for each in some))
         argv = [str(amtool), "template", "render", *globs, f"--template.type={kind}", f"--template.data={file}"]
@@ -104,7 +104,7 @@ def _templates(config: AlertConfig, amtool: Path, folder: Path, pool: ThreadPool
     return tuple(found.values())
 
 
-def _template_texts(config: AlertConfig) -> Iterator[_Text]:
+def template_texts(config: AlertConfig) -> Iterator[TemplateText]:
     """Every text of every integration that holds a template, with its place."""
     for file, text in _texts(config, "alertmanager").items():
         try:
@@ -119,7 +119,7 @@ def _template_texts(config: AlertConfig) -> Iterator[_Text]:
                         if "{{" in node.raw:
                             where = f"{'.'.join(path)} in {key.raw} of {name.raw if name else 'a receiver'}"
                             html = key.raw == "email_configs" and path == ("html",)
-                            yield _Text(node.raw, html, node.place, where)
+                            yield TemplateText(node.raw, html, node.place, where)
 
 
 def _data_files(config: AlertConfig, folder: Path) -> Iterator[Path]:

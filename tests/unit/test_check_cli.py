@@ -245,3 +245,13 @@ def test_the_shipped_scenarios_do_not_judge_another_teams_alerts(
 def test_the_shipped_configuration_has_neither_error_nor_warning(capsys: pytest.CaptureFixture[str]) -> None:
     assert check("--strict") == 0
     assert "scenarios exercise" in capsys.readouterr().out
+
+
+def test_scenarios_are_not_planned_where_nothing_says_how_often_anything_is_scraped(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["check", "--rules", "alerts/rules.yml", "--alertmanager", "alerts/alertmanager.yml", "--no-programs"]
+    assert run(argv) in (0, 1)
+    said = capsys.readouterr().out
+    assert "no Prometheus configuration was given" in said
+    assert "scenario-plan" in said

@@ -38,7 +38,7 @@ LOWER_FIRST = [
     {"safety"},
     {"run", "examine"},
     {"report"},
-    {"gate", "rehearse", "sla"},
+    {"gate", "mutate", "rehearse", "sla"},
     {"draft", "api", "console"},
     {"cli", "__main__", "pytest_plugin"},
 ]
@@ -68,6 +68,7 @@ NEUTRAL = (
     "diff",
     "draft",
     "sla",
+    "mutate",
 )
 
 

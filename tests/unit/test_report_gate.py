@@ -230,7 +230,7 @@ def test_run_writes_junit_of_all_its_scenarios(tmp_path: Path, monkeypatch: pyte
     def played(*_: Any) -> tuple[Verdict, bool]:
         return verdicts.pop(0), False
 
-    monkeypatch.setattr(commands, "_run_one", played)
+    monkeypatch.setattr(commands, "run_one", played)
     assert run(["run", "worker-unhealthy", "high-error-rate", "--junitxml", str(file)]) is ExitCode.FAIL
     root = ET.fromstring(file.read_bytes())
     assert {case.get("classname") for case in root.iter("testcase")} == {"worker-unhealthy", "other"}
@@ -252,7 +252,7 @@ def test_run_tells_of_a_scenario_that_is_wrong_and_runs_the_others(
             raise EquipmentError("prometheus", "it ended")
         return verify(recorded("kept")), False
 
-    monkeypatch.setattr(commands, "_run_one", run_one)
+    monkeypatch.setattr(commands, "run_one", run_one)
     names = [str(tmp_path / "broken.yml"), "high-error-rate", "worker-unhealthy"]
     file = tmp_path / "run.xml"
     assert run(["run", *names, "--junitxml", str(file)]) is ExitCode.USAGE
@@ -271,7 +271,7 @@ def test_run_begins_no_other_scenario_after_one_that_was_interrupted(monkeypatch
         played.append(asked.scenario)
         return verify(recorded("kept")), True
 
-    monkeypatch.setattr(commands, "_run_one", run_one)
+    monkeypatch.setattr(commands, "run_one", run_one)
     run(["run", "worker-unhealthy", "high-error-rate"])
     assert played == ["worker-unhealthy"]
 

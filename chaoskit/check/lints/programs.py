@@ -38,7 +38,7 @@ _TOLD = (
         "The scenario cannot be planned.",
     ),
     (
-        "scenario-plan", Severity.ERROR, "scenarios", _SCENARIOS,
+        "scenario-plan", Severity.ERROR, "scenarios", (*_SCENARIOS, "prometheus"),
         "A scenario cannot be planned with any local profile, or such a profile has a handle with nothing behind it.",
         "`plan`, `run` and `gate` refuse it.",
     ),
