@@ -15,8 +15,8 @@ from rich.text import Text
 
 from chaoskit.alerting.config import ConfigFiles
 from chaoskit.alerting.model import AlertConfig
-from chaoskit.check.lint_context import LintContext
 from chaoskit.check.findings import Severity
+from chaoskit.check.lint_context import LintContext
 from chaoskit.check.run import check
 from chaoskit.cli.check import beside
 from chaoskit.cli.commands import run_one

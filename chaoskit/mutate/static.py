@@ -16,8 +16,8 @@ from pathlib import Path
 
 from chaoskit.alerting.config import load_texts
 from chaoskit.alerting.model import AlertConfig
-from chaoskit.check.lint_context import LintContext
 from chaoskit.check.findings import Severity, Violation
+from chaoskit.check.lint_context import LintContext
 from chaoskit.check.run import check
 from chaoskit.errors import BadInput
 from chaoskit.explain.alert import without_places

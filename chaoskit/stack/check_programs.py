@@ -77,7 +77,9 @@ def _texts(config: AlertConfig, role: str) -> dict[str, str]:
     return {key.partition(":")[2]: text for key, text in config.sources.items() if key.startswith(f"{role}:")}
 
 
-def failing_templates(config: AlertConfig, amtool: Path, folder: Path, pool: ThreadPoolExecutor) -> tuple[Violation, ...]:
+def failing_templates(
+    config: AlertConfig, amtool: Path, folder: Path, pool: ThreadPoolExecutor
+) -> tuple[Violation, ...]:
     """Each text that cannot be rendered, once. All of a kind are tried together first: most often that is enough."""
     none = folder / "none.tmpl"  # amtool wants a glob, also where the configuration names no template
     none.touch()
