@@ -15,17 +15,13 @@ _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _ROW = re.compile(r"^\| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
 
 
-def rows(text: str) -> dict[str, str]:
+def rows(text: str) -> list[tuple[str, str]]:
     """The tables' rows, without their heads."""
-    return {
-        left: right for left, right in _ROW.findall(text) if left not in ("Term", "Retired") and "-" * 3 not in left
-    }
+    return [row for row in _ROW.findall(text) if row[0] not in ("Term", "Retired", "---")]
 
 
-TERMS = rows(PAGE.partition("## Retired words")[0])
-RETIRED = {
-    word: say for words, say in rows(PAGE.partition("## Retired words")[2]).items() for word in words.split(", ")
-}
+TERMS, RETIRED_ROWS = map(rows, PAGE.split("## Retired words"))
+RETIRED = {word: say for words, say in RETIRED_ROWS for word in words.split(", ")}
 
 
 def identifiers(tree: ast.Module) -> Iterator[tuple[int, str]]:
