@@ -101,7 +101,7 @@ def session_bearing(
 
 
 def secret_in(secret: Secret, place: Place | None) -> str:
-    """What a file or variable that a profile names holds; raises BadInput, which never shows it."""
+    """The secret in a file or variable that a profile names; raises BadInput, which never shows it."""
     problems: list[Problem] = []
     found = _read(secret, Access(place=place), problems)
     if problems:

@@ -357,7 +357,7 @@ class Notice(Event, frozen=True, kw_only=True, tag="notice"):
 
 
 class Deliveries(Event, frozen=True, kw_only=True, tag="deliveries"):
-    """What Alertmanager's own counters say of failed notifications, where they changed, at the beginning and at the
+    """Alertmanager's own counters of failed notifications, where they changed, at the beginning and at the
     end; `failed` is by integration, with `/RECEIVER` where the counter tells the receiver."""
 
     seen: Interval

@@ -87,7 +87,7 @@ def recorder_off(target: Attached, original: str) -> str:
 
 
 def recorder_command(target: Attached) -> str:
-    """What prints the recorder's block."""
+    """The command that prints the recorder's block."""
     where = target.recorder or "FILE"
     url = f" --url {target.witness}" if target.recorder == "witness" else ""
     return f"chaoskit witness config --alertmanager FILE --recorder {where}{url}"
