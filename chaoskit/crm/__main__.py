@@ -15,6 +15,7 @@ import msgspec
 
 from chaoskit.crm.config import Config, admin_token, load, own_slice
 from chaoskit.errors import BadInput, ChaoskitError
+from chaoskit.host.lines import Lines
 
 
 def main() -> int:
@@ -52,8 +53,7 @@ def _serve(config: Config, mark: str, token: str) -> None:
     supervisor.start()
     ports = {name: wiring.port(name) for name in wiring.sockets}
     line = {"ready": True, **ports, "pids": supervisor.pids(), "requests": REQUESTS}
-    sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
-    sys.stdout.flush()
+    Lines(1, 0).send(msgspec.json.encode(line))
     supervisor.run()
 
 

@@ -42,8 +42,11 @@ from typing import Any, cast
 from chaoskit.faults.base import Changeable, Fault, FaultError, Lapsed, Seen, Undo
 from chaoskit.faults.registry import known
 from chaoskit.fresh import outlive
+from chaoskit.host.lines import Lines
 
 _STREAMS = 3
+_RUNNER = Lines(1, 0)
+"""A holder's lines, by the streams that it becomes."""
 
 
 def leave_signals_to_the_runner() -> None:
@@ -100,13 +103,13 @@ def _become_holder(asked: socket.socket, streams: list[int]) -> None:
 
 def hold() -> int:
     """Runs the protocol above on stdin and stdout; 0 when the fault is undone, 1 when it could not be."""
-    order = json.loads(sys.stdin.readline() or "null")
+    order = json.loads(_RUNNER.hear() or "null")
     if order is None:
         return 0
     fault = known()[order["kind"]]
     undo: Undo = order["undo"]
     _say(armed=True)
-    if sys.stdin.readline().strip() != "start":
+    if _RUNNER.hear().strip() != b"start":
         return 0
     ended = threading.Event()
     threading.Thread(target=_listen, args=(fault, undo, ended), daemon=True).start()
@@ -117,7 +120,6 @@ def hold() -> int:
     finally:
         ended.set()
         healed = _tried("undone", "undo_failed", lambda: fault.stop(undo))
-    sys.stdout.flush()
     os._exit(0 if healed else 1)
 
 
@@ -134,7 +136,7 @@ def _hold(fault: Fault[Any], undo: Undo, ended: threading.Event) -> None:
 def _listen(fault: Fault[Any], undo: Undo, ended: threading.Event) -> None:
     """Carries out changes until anything else, or the end, comes in."""
     try:
-        while (word := sys.stdin.readline().partition(" "))[0] == "change" and not ended.is_set():
+        while (word := _RUNNER.hear().partition(b" "))[0] == b"change" and not ended.is_set():
             # The token first: from here on, healing undoes the new level too.
             undo.update(json.loads(word[2]))
             _tried("changed", "change_failed", lambda: cast(Changeable[Any], fault).change(undo))
@@ -164,12 +166,7 @@ def _reason(error: Exception) -> str:
 
 
 def _say(**answer: Any) -> None:
-    try:
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
-    except OSError:
-        # The runner is gone; healing must go on all the same.
-        return
+    _RUNNER.send(json.dumps(answer).encode())  # where the runner is gone, healing goes on all the same
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ A scenario that FAILs is never tried again: a promise that is kept only sometime
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import threading
 import time
@@ -160,12 +159,11 @@ class Gate:
             [sys.executable, "-m", "chaoskit.gate.job"],
             name=name,
             log=self._folder / f"{name}.log",
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            talks=True,
         )
         niceness.lower(child.pid)
         running = _Running(self._count, plan, attempt, child, parts)
-        child.say(msgspec.json.encode(job, enc_hook=str) + b"\n")
+        child.lines.send(msgspec.json.encode(job, enc_hook=str))
         running.reader = threading.Thread(target=_listen, args=(running,), name=name, daemon=True)
         running.reader.start()
         self._running.append(running)
@@ -219,8 +217,7 @@ def _again(plan: StackPlan, members: list[Candidate]) -> StackPlan:
 
 
 def _listen(running: _Running) -> None:
-    assert running.child.stdout is not None
-    for line in running.child.stdout:
+    for line in running.child.lines:
         try:
             said = msgspec.json.decode(line, type=Said)
         except msgspec.DecodeError:

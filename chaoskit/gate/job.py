@@ -21,11 +21,14 @@ import msgspec
 from chaoskit import niceness
 from chaoskit.errors import BadInput, ExitCode
 from chaoskit.events import Event, Phase
+from chaoskit.host.lines import Lines
 from chaoskit.run.planning import Asked
 from chaoskit.run.prepare import prepare
 from chaoskit.run.runner import Runner
 from chaoskit.run.target import Live
 from chaoskit.surroundings import lacking
+
+_PARENT = Lines(1, 0)
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -64,7 +67,7 @@ def main() -> int:
     """Plays the job of standard input; the worst exit code of its scenarios."""
     # Other stacks are being watched: until this one is up, and once it is over, it leaves the processors to them.
     niceness.start_low_priority()
-    job = msgspec.json.decode(sys.stdin.buffer.readline(), type=Job, dec_hook=lambda kind, given: kind(given))
+    job = msgspec.json.decode(_PARENT.hear(), type=Job, dec_hook=lambda kind, given: kind(given))
     try:
         return _play(job)
     except Exception as error:
@@ -119,8 +122,7 @@ class _Clock:
 
 
 def _say(said: Said) -> None:
-    sys.stdout.buffer.write(msgspec.json.encode(said) + b"\n")
-    sys.stdout.flush()
+    _PARENT.send(msgspec.json.encode(said), None)
 
 
 if __name__ == "__main__":

@@ -26,11 +26,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO
 
 from chaoskit import identity, niceness, waiting
 from chaoskit.errors import EquipmentError
 from chaoskit.fresh import fresh
+from chaoskit.host.lines import Lines, pipes
 
 _long_lived = threading.local()
 STILL_S = 10.0
@@ -52,12 +52,15 @@ _PYTHON_GATE = (
 class Child:
     """A process that we started, known by its pid and its start in clock ticks; made by `spawn`."""
 
-    def __init__(self, process: subprocess.Popen[bytes], name: str, log: Path, log_start: int) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], name: str, log: Path, log_start: int, lines: Lines | None = None
+    ) -> None:
         self.name = name
         self.log = log
         self.pid = process.pid
         self._process = process
         self._log_start = log_start
+        self._lines = lines
         self.identity = identity.token(process.pid)
         self._reaped = False
         self._still_since = 0.0
@@ -66,14 +69,10 @@ class Child:
         return f"<Child {self.name} pid {self.pid} {'alive' if self.alive else f'ended {self.returncode}'}>"
 
     @property
-    def stdin(self) -> IO[bytes] | None:
-        """Our end of the child's standard input, when it was started with a pipe."""
-        return self._process.stdin
-
-    @property
-    def stdout(self) -> IO[bytes] | None:
-        """Our end of the child's standard output, when it was started with a pipe."""
-        return self._process.stdout
+    def lines(self) -> Lines:
+        """Our end of what it is told and says, where it was started to talk."""
+        assert self._lines is not None
+        return self._lines
 
     @property
     def alive(self) -> bool:
@@ -108,19 +107,13 @@ class Child:
         finally:
             os.close(handle)
 
-    def say(self, line: bytes) -> None:
-        """Writes to its standard input; one that is gone hears nothing, and is noticed where it is read."""
-        assert self.stdin is not None
-        with contextlib.suppress(OSError, ValueError):
-            self.stdin.write(line)
-            self.stdin.flush()
-
-    def first_line(self, within_s: float, what: str) -> bytes:
+    def hello(self, within_s: float, what: str) -> bytes:
         """The first line that it says, which means `what`; raises EquipmentError where none comes in time."""
-        assert self.stdout is not None
-        if not select.select([self.stdout], [], [], max(0.0, within_s))[0]:
-            raise EquipmentError(self.name, f"not within {within_s:g} s: {what}", _log_of(self))
-        if line := self.stdout.readline():
+        try:
+            line = self.lines.hear(within_s)
+        except TimeoutError:
+            raise EquipmentError(self.name, f"not within {within_s:g} s: {what}", _log_of(self)) from None
+        if line:
             return line
         self.wait(_LAST_S)
         raise EquipmentError(self.name, f"ended with {self.returncode} before: {what}", _log_of(self))
@@ -156,10 +149,8 @@ class Child:
         except subprocess.TimeoutExpired:
             raise EquipmentError(self.name, f"pid {self.pid} does not end, even after SIGKILL") from None
         self._reaped = True
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                with contextlib.suppress(OSError):  # what was still buffered has no reader any more
-                    stream.close()
+        if self._lines is not None:
+            self._lines.close()
         return self.returncode
 
     def tail(self, lines: int = 20) -> str:
@@ -213,13 +204,14 @@ def spawn(
     stdin: int | None = None,
     stdout: int | None = None,
     stderr: int | None = None,
+    talks: bool = False,
     any_thread: bool = False,
 ) -> Child:
-    """Start a child that dies with us; standard error, and output unless piped, are appended to `log`.
+    """Start a child that dies with us; standard error, and output unless it goes elsewhere, are appended to `log`.
 
-    `stderr` may be a descriptor whose reader writes the log instead. `stdin` and `stdout` take subprocess.PIPE (or a
-    descriptor); input is empty by default. Outside the main thread it raises RuntimeError unless `any_thread` says
-    that the calling thread outlives the child.
+    `stdin`, `stdout` and `stderr` may be descriptors: input is empty by default, and the reader of `stderr` writes the
+    log itself. One that `talks` has `lines` for input and output instead. Outside the main thread it raises
+    RuntimeError unless `any_thread` says that the calling thread outlives the child.
     Raises EquipmentError when the program cannot be started.
     """
     long_lived = any_thread or getattr(_long_lived, "yes", False)
@@ -234,7 +226,11 @@ def spawn(
         raise EquipmentError(name, f"{words[0]} is not an executable program")
     program = str(Path(found).absolute())  # it is started from `cwd`
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:
+    with contextlib.ExitStack() as opened:
+        output = opened.enter_context(log.open("ab"))
+        lines = None
+        if talks:
+            lines, stdin, stdout = opened.enter_context(pipes())
         start = output.seek(0, os.SEEK_END)
         try:
             process = subprocess.Popen(
@@ -250,7 +246,7 @@ def spawn(
         except OSError as error:
             raise EquipmentError(name, f"{program} could not be started: {error}") from error
     niceness.started(process.pid)
-    return Child(process, name, log, start)
+    return Child(process, name, log, start, lines)
 
 
 def wait_until(

@@ -23,10 +23,10 @@ from typing import Any
 import gevent
 import msgspec
 from gevent.event import Event
-from gevent.os import make_nonblocking, nb_read, nb_write
 from gevent.queue import Queue
 
 from chaoskit.errors import BadInput
+from chaoskit.host.lines import Lines
 from chaoskit.load.counters import Counters
 from chaoskit.load.farewell import Farewell
 from chaoskit.load.locust_count import LocustCount
@@ -61,13 +61,10 @@ _CUT_SHORT = 3
 
 
 class Mouth:
-    """Our standard output, for lines only. The prints of a locustfile go to the log instead. One greenlet writes, and
-    waits without blocking the others when the parent is slow to read."""
+    """Sends lines to the parent. One greenlet writes, and waits without blocking the others when the parent is slow."""
 
-    def __init__(self) -> None:
-        self._fd = os.dup(1)
-        os.dup2(2, 1)
-        make_nonblocking(self._fd)
+    def __init__(self, parent: Lines) -> None:
+        self._parent = parent
         self._lines: Queue = Queue()
         self._writer = gevent.spawn(self._write)
 
@@ -80,30 +77,18 @@ class Mouth:
         self._writer.join(timeout=_FLUSH_S)
 
     def _write(self) -> None:
-        while rest := self._lines.get():
-            while rest:
-                rest = rest[nb_write(self._fd, rest) :]
+        while line := self._lines.get():
+            self._parent.send(line, None)
 
 
-class Ears:
-    """Our standard input, for commands only: one a line; None when it ends, and the parent with it. An `input()` in a
-    locustfile reads from /dev/null instead."""
-
-    def __init__(self) -> None:
-        self._fd = os.dup(0)
-        with Path(os.devnull).open() as nothing:
-            os.dup2(nothing.fileno(), 0)
-        make_nonblocking(self._fd)
-        self._rest = b""
-
-    def next(self) -> bytes | None:
-        while b"\n" not in self._rest:
-            block = nb_read(self._fd, 65536)
-            if not block:
-                return None
-            self._rest += block
-        line, _, self._rest = self._rest.partition(b"\n")
-        return line
+def _parent() -> Lines:
+    """The lines to the parent, on descriptors of their own: the prints of a locustfile go to the log instead, and an
+    `input()` in it reads from /dev/null."""
+    lines = Lines(os.dup(1), os.dup(0))
+    os.dup2(2, 1)
+    with Path(os.devnull).open() as nothing:
+        os.dup2(nothing.fileno(), 0)
+    return lines
 
 
 class Load:
@@ -255,9 +240,10 @@ class Load:
 def main() -> int:
     """Obey the parent; the exit code says only whether totals were told."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    ears, mouth = Ears(), Mouth()
+    parent = _parent()
+    mouth = Mouth(parent)
     try:
-        start = _first(ears, mouth)
+        start = _first(parent, mouth)
         if start is None:
             return _CUT_SHORT
         load = Load(start, mouth)
@@ -271,20 +257,19 @@ def main() -> int:
         return _CUT_SHORT
     for number in (signal.SIGINT, signal.SIGTERM):
         gevent.signal_handler(number, load.end)
-    gevent.spawn(_obey, ears, load)
+    gevent.spawn(_obey, parent, load)
     load.run()
     mouth.close()
     return 0
 
 
-def _first(ears: Ears, mouth: Mouth) -> Start | None:
+def _first(parent: Lines, mouth: Mouth) -> Start | None:
     """The command to start, and before it, where the parent asks, a look at the locustfile; None when it is gone."""
-    with gevent.Timeout(_FIRST_COMMAND_S):
-        line = ears.next()
-    if line is not None and isinstance(command := decode_command(line), Look):
+    line = parent.hear(_FIRST_COMMAND_S)
+    if line and isinstance(command := decode_command(line), Look):
         mouth.say(Looked(problems=problems_of(command.spec)))
-        line = ears.next()  # the target comes up meanwhile, or the parent goes
-    if line is None:
+        line = parent.hear()  # the target comes up meanwhile, or the parent goes
+    if not line:
         return None
     if not isinstance(command := decode_command(line), Start):
         raise BadInput("load: the first command must be start")
@@ -300,8 +285,8 @@ def _traffic(at: Situation, together: Together | None) -> Traffic:
     return OpenArrivals(at) if at.spec.rate is not None else ClosedUsers(at)
 
 
-def _obey(ears: Ears, load: Load) -> None:
-    while (line := ears.next()) is not None:
+def _obey(parent: Lines, load: Load) -> None:
+    for line in parent:
         try:
             command = decode_command(line)
         except (BadInput, msgspec.DecodeError):

@@ -9,10 +9,9 @@ master and workers through a socket in a folder of this load's own.
 from __future__ import annotations
 
 import contextlib
-import select
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -206,9 +205,8 @@ class LoadChild:
                 self._listen(min(now_s - before_s, 2 * every_s))
                 before_s = now_s
                 for child in self._children:
-                    # One that stands still reads nothing; its pipe must keep room for the word to stop.
-                    if lease_s is not None and child.stdin is not None and select.select([], [child.stdin], [], 0)[1]:
-                        child.say(encode(Beat()))
+                    if lease_s is not None:
+                        child.lines.send(encode(Beat()), 0)  # one that stands still reads nothing
 
     def _listen(self, passed_s: float) -> None:
         for shard, child in enumerate(self._children):
@@ -231,10 +229,10 @@ class LoadChild:
 
     def _tell(self, commands: list[Command]) -> None:
         for child, command in zip(self._children, commands, strict=True):
-            child.say(encode(command))
+            child.lines.send(encode(command))
 
     def _hear(self, shard: int, child: Child) -> None:
-        for line in _lines(child):
+        for line in child.lines:
             try:
                 self._take(shard, decode_report(line))
             except msgspec.DecodeError as error:
@@ -309,9 +307,3 @@ class LoadChild:
                     self._on_event(LoadState(state="down", t=time.time(), detail=why))
                 self._tell([Stop()] * len(self._children))
                 self._news.notify_all()
-
-
-def _lines(child: Child) -> Iterator[bytes]:
-    assert child.stdout is not None
-    with contextlib.suppress(OSError, ValueError):  # closed under us, once the child is reaped
-        yield from child.stdout

@@ -10,9 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import select
 import shutil
-import subprocess
 import sys
 import tempfile
 import threading
@@ -141,8 +139,7 @@ class Processes:
                         [sys.executable, "-m", "chaoskit.load.child"],
                         name=process_name(shard, bearing),
                         log=log,
-                        stdin=subprocess.PIPE,
-                        stdout=subprocess.PIPE,
+                        talks=True,
                         stderr=self.output.fd,
                         env={key: value for key, value in os.environ.items() if not key.startswith(_LOCUSTS)},
                     )
@@ -170,17 +167,15 @@ class Processes:
         Each process runs the file's top level for it. Bounded by `timeout_s` real seconds. A problem ends them all."""
         path = str(spec.locustfile)
         for child in self.children:
-            child.say(encode(Look(spec=spec)))
+            child.lines.send(encode(Look(spec=spec)))
         end_s = time.monotonic() + timeout_s
         for child in self.children:
-            assert child.stdout is not None
-            if not select.select([child.stdout], [], [], max(0.0, end_s - time.monotonic()))[0]:
+            try:
+                line = child.lines.hear(end_s - time.monotonic())
+                problems = msgspec.json.decode(line, type=Looked).problems if line else [self._ended(child, path)]
+            except TimeoutError:
                 hint = "move what takes long into its tasks"
                 problems = [Problem(Place(path), f"is not imported within {timeout_s:g} s", hint)]
-            elif line := child.stdout.readline():
-                problems = msgspec.json.decode(line, type=Looked).problems
-            else:
-                problems = [self._ended(child, path)]
             if problems:
                 self.stop()
                 return problems

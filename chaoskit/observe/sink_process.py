@@ -1,4 +1,4 @@
-"""The part that all sink processes share: one line of configuration in, JSON lines out, over when its input ends.
+"""The part that all sink processes share: one line of configuration in, JSON lines out (chaoskit.host.lines).
 
     parent -> stdin    {"doors": [...], ...}
                      then kept open: its end is the order to stop
@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Literal
@@ -26,6 +25,7 @@ import msgspec
 
 from chaoskit.events import Event, encode
 from chaoskit.files import read_regular
+from chaoskit.host.lines import Lines
 from chaoskit.observe.timed_loop import TimedLoop
 
 Emit = Callable[[Event], None]
@@ -38,21 +38,28 @@ _STDIN = 0
 def run_sink(sink: Literal["mail-sink", "webhook-sink"], listen: Listen) -> int:
     """Serve until standard input ends, or SIGTERM; gives the exit status."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    config = sys.stdin.buffer.readline()
+    parent = Lines(1, _STDIN)
+    config = parent.hear()
     over = asyncio.Event()
-    timed_loop = TimedLoop(sink, lambda event: _say(encode(event), over))
+
+    def say(line: bytes) -> None:
+        """One whole line, at once: it is on its way before the sender gets its answer."""
+        if not parent.send(line, None):
+            over.set()
+
+    timed_loop = TimedLoop(sink, lambda event: say(encode(event)))
 
     async def serve() -> int:
         loop = asyncio.get_running_loop()
         try:
-            ports = await listen(config, timed_loop, lambda event: _say(encode(event), over))
+            ports = await listen(config, timed_loop, lambda event: say(encode(event)))
         except (OSError, msgspec.DecodeError) as error:
-            _say(msgspec.json.encode({"ready": False, "error": str(error)}), over)
+            say(msgspec.json.encode({"ready": False, "error": str(error)}))
             return 1
         loop.add_signal_handler(signal.SIGTERM, over.set)
         loop.add_reader(_STDIN, lambda: over.set() if not os.read(_STDIN, 4096) else None)
         timed_loop.start()
-        _say(msgspec.json.encode({"ready": True, "ports": ports}), over)
+        say(msgspec.json.encode({"ready": True, "ports": ports}))
         await over.wait()
         loop.remove_reader(_STDIN)
         timed_loop.watch()
@@ -60,15 +67,6 @@ def run_sink(sink: Literal["mail-sink", "webhook-sink"], listen: Listen) -> int:
 
     with asyncio.Runner(loop_factory=lambda: timed_loop.loop) as runner:
         return runner.run(serve())
-
-
-def _say(line: bytes, over: asyncio.Event) -> None:
-    """One whole line, at once: it is on its way before the sender gets its answer."""
-    try:
-        sys.stdout.buffer.write(line + b"\n")
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:  # nobody listens any more
-        over.set()
 
 
 class SinkResponse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -57,7 +55,7 @@ class SinkChild:
 
         Raises EquipmentError when it ends before, cannot open a door, or is not ready within 20 s.
         """
-        child = spawn([sys.executable, "-m", module], name=name, log=log, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        child = spawn([sys.executable, "-m", module], name=name, log=log, talks=True)
         try:
             ready = _handshake(child, msgspec.json.encode(config), name)
         except BaseException:
@@ -75,9 +73,7 @@ class SinkChild:
     def stop(self, grace_s: float = 5.0) -> None:
         """Close the sink's input, take in what it still has to report, reap it; idempotent."""
         self._stopping.set()
-        if self.child.stdin is not None:
-            with contextlib.suppress(OSError):
-                self.child.stdin.close()
+        self.child.lines.let_go()
         self.child.wait(grace_s)
         if self.child.alive:
             # Paused or stuck: once it is killed, the reader finds the end of the pipe.
@@ -87,10 +83,8 @@ class SinkChild:
         self.child.stop(grace_s)
 
     def _read(self) -> None:
-        stdout = self.child.stdout
-        assert stdout is not None
         broken = ""
-        for line in stdout:
+        for line in self.child.lines:
             try:
                 self._on_event(decode(line))
             except msgspec.DecodeError as error:
@@ -110,8 +104,8 @@ class SinkChild:
 
 def _handshake(child: Child, config: bytes, name: str) -> _Ready:
     """Gives the child its configuration and waits for its first line, for a bounded time."""
-    child.say(config + b"\n")
-    line = child.first_line(_READY_S, "all its doors are open")
+    child.lines.send(config)
+    line = child.hello(_READY_S, "all its doors are open")
     try:
         ready = msgspec.json.decode(line, type=_Ready)
     except msgspec.DecodeError:

@@ -22,7 +22,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any, cast
 
 import psutil
 
@@ -30,6 +30,7 @@ from chaoskit import niceness
 from chaoskit.faults import processes
 from chaoskit.faults.base import Changeable, Fault, FaultError, Seen, Undo
 from chaoskit.fresh import fresh
+from chaoskit.host.lines import Lines, pipes
 from chaoskit.safety.heal import FORK_SERVER
 
 _COME_UP_S = 20.0
@@ -53,7 +54,7 @@ class HeldFault:
         on_lapse: Callable[[str], None],
         lost: Callable[[], str] = lambda: "",
     ) -> None:
-        self._holder, self._orders, self._heard = fork_holder(log)
+        self._holder, self._lines = fork_holder(log)
         self._fault = fault
         self.token = undo
         """The present undo token."""
@@ -64,7 +65,7 @@ class HeldFault:
         self._answers: queue.Queue[dict[str, Any]] = queue.Queue()
         self._listener = threading.Thread(target=self._listen, name="holder", daemon=True)
         self._listener.start()
-        self._say(json.dumps({"kind": fault.kind, "undo": undo, "max_s": max_s}))
+        self._lines.send(json.dumps({"kind": fault.kind, "undo": undo, "max_s": max_s}).encode())
 
     def await_armed(self) -> None:
         """Returns once the holder is ready; raises FaultError."""
@@ -74,7 +75,7 @@ class HeldFault:
     def start(self) -> None:
         """Asks the holder to bring the effect about; `await_effect` tells the outcome."""
         self._begun = True
-        self._say("start")
+        self._lines.send(b"start")
 
     def await_effect(self) -> Seen:
         """Returns when the effect was seen; raises FaultError when it was not."""
@@ -83,7 +84,7 @@ class HeldFault:
     def change(self, altered: Undo) -> Seen:
         """Gives the fault in force the level of an altered token; raises FaultError when it was not seen."""
         self.token = altered
-        self._say("change " + json.dumps(altered))
+        self._lines.send(b"change " + json.dumps(altered).encode())
         return _seen(self._answer(_ANSWER_S, "change the effect"), "changed", "change_failed")
 
     def take_back(self) -> Seen:
@@ -107,8 +108,7 @@ class HeldFault:
 
     def _let_go(self) -> None:
         self._ending = True
-        with contextlib.suppress(OSError):
-            self._orders.close()
+        self._lines.let_go()
 
     def _end(self) -> None:
         # Its end of the pipe closes with it, which we hear of at once; it is not our child, so nobody else tells.
@@ -116,12 +116,6 @@ class HeldFault:
         if self._listener.is_alive():
             processes.send(self._holder, signal.SIGKILL)
             self._listener.join(_END_S)
-
-    def _say(self, line: str) -> None:
-        # A holder that is gone answers nothing; whoever waits for its answer is told.
-        with contextlib.suppress(OSError):
-            self._orders.write(line + "\n")
-            self._orders.flush()
 
     def _answer(self, within_s: float, what: str) -> dict[str, Any]:
         try:
@@ -135,17 +129,17 @@ class HeldFault:
 
     def _listen(self) -> None:
         lapsed = undone = False
-        with self._heard as lines:
-            for line in lines:
-                with contextlib.suppress(ValueError):
-                    answer = json.loads(line)
-                    if "lapsed" in answer or "expired" in answer:
-                        if not lapsed:
-                            lapsed = True
-                            self._on_lapse(_lapse(answer))
-                    else:
-                        undone = undone or "undone" in answer
-                        self._answers.put(answer)
+        for line in self._lines:
+            with contextlib.suppress(ValueError):
+                answer = json.loads(line)
+                if "lapsed" in answer or "expired" in answer:
+                    if not lapsed:
+                        lapsed = True
+                        self._on_lapse(_lapse(answer))
+                else:
+                    undone = undone or "undone" in answer
+                    self._answers.put(answer)
+        self._lines.close()
         self._answers.put({"gone": True})
         if self._begun and not self._ending and not undone:
             self._orphaned()
@@ -257,8 +251,8 @@ def warm_up() -> None:
         _ready()
 
 
-def fork_holder(log: Path) -> tuple[psutil.Process, IO[str], IO[str]]:
-    """A new holder, which is found by this log, and our ends of its orders and answers; raises FaultError."""
+def fork_holder(log: Path) -> tuple[psutil.Process, Lines]:
+    """A new holder, which is found by this log, and our end of its lines; raises FaultError."""
     try:
         try:
             return _fork_holder(log)
@@ -271,18 +265,9 @@ def fork_holder(log: Path) -> tuple[psutil.Process, IO[str], IO[str]]:
         raise FaultError("the holder ended by itself") from None
 
 
-def _fork_holder(log: Path) -> tuple[psutil.Process, IO[str], IO[str]]:
-    with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
-        errors = theirs.enter_context(log.open("ab"))
-        told, orders = os.pipe()
-        theirs.callback(os.close, told)
-        sent = ours.enter_context(os.fdopen(orders, "w"))
-        answers, says = os.pipe()
-        theirs.callback(os.close, says)
-        heard = ours.enter_context(os.fdopen(answers))
-        process = psutil.Process(_ask([told, says, errors.fileno()]))
-        ours.pop_all()
-    return process, sent, heard
+def _fork_holder(log: Path) -> tuple[psutil.Process, Lines]:
+    with log.open("ab") as errors, pipes() as (lines, told, says):
+        return psutil.Process(_ask([told, says, errors.fileno()])), lines
 
 
 def _ask(streams: list[int]) -> int:

@@ -15,10 +15,7 @@ can do anything. It then keeps its hands off: what was in force is no longer its
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import select
 import subprocess
 import sys
 import threading
@@ -29,6 +26,7 @@ from pathlib import Path
 from chaoskit import niceness, waiting
 from chaoskit.errors import EquipmentError
 from chaoskit.fresh import fresh
+from chaoskit.host.lines import pipes
 from chaoskit.safety.healbook import BOOK, read_book
 
 LEASE_S = 3.0
@@ -39,8 +37,7 @@ _UNANSWERED = 14
 """Beats without an answer, 5 s of them, after which the watchdog stands still."""
 _READY_S = 30.0
 _END_S = 10.0
-_LOOK_S = 0.05
-BEAT, BYE, HEAL = b".", b"B", b"H"
+BEAT, BYE, HEAL = b".", b"bye", b"heal"
 
 
 class Lease:
@@ -60,12 +57,12 @@ class Lease:
         self._on_trouble = on_trouble
         self._ending = threading.Event()
         self._lost = ""
-        self._said, self._rest, self._words, self._answers = threading.Lock(), b"", list[str](), 0
-        with log.open("ab") as errors:
+        self._news, self._words, self._answers, self._gone = threading.Condition(), list[str](), 0, False
+        with log.open("ab") as errors, pipes() as (self._lines, told, says):
             self._watchdog = subprocess.Popen(
                 fresh([sys.executable, "-m", "chaoskit.safety.watchdog"]),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
+                stdin=told,
+                stdout=says,
                 stderr=errors,
                 start_new_session=True,
             )
@@ -75,9 +72,8 @@ class Lease:
             "lease_s": lease_s + SPARE_S,
             "entry": None if entry is None else str(entry),
         }
-        assert self._watchdog.stdin is not None
-        self._write(json.dumps(order).encode() + b"\n")
-        os.set_blocking(self._watchdog.stdin.fileno(), False)
+        self._lines.send(json.dumps(order).encode())
+        threading.Thread(target=self._listen, name="watchdog", daemon=True).start()
         self._last = time.monotonic()
         # From the beginning: what is started before the first fault may take longer than a lease.
         threading.Thread(target=self._beat, name="lease", daemon=True).start()
@@ -111,7 +107,7 @@ class Lease:
         """Lets the watchdog undo everything at once; whether it said in time that nothing is left."""
         self._lost = self._lost or "it was handed over to the watchdog"
         self._ending.set()
-        self._write(HEAL)
+        self._lines.send(HEAL, 0)
         return self._answer(within_s, "healed", "not healed") == "healed"
 
     def end(self, *, healed: bool) -> None:
@@ -119,11 +115,8 @@ class Lease:
         if not self._ending.is_set():
             self._ending.set()
             if healed:
-                self._write(BYE)
-        for pipe in (self._watchdog.stdin, self._watchdog.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
+                self._lines.send(BYE, 0)
+        self._lines.close()
         if healed:
             try:
                 self._watchdog.wait(timeout=_END_S)
@@ -136,18 +129,17 @@ class Lease:
         self._watchdog.wait(timeout=_END_S)
 
     def _beat(self) -> None:
-        unanswered = 0
+        unanswered = answers = 0
         while not self._ending.wait(self._lease_s / _BEATS):
             before = time.monotonic()
             if self.lost:
                 self._on_trouble(self._lost)
                 return
-            answers = self._answers
-            self._listen(0)
+            already, answers = answers, self._answers
             # Counted in beats of our own: while this run itself stood still, nobody owed it an answer.
-            unanswered = 0 if self._answers > answers or not answers else unanswered + 1
+            unanswered = 0 if answers > already or not answers else unanswered + 1
             hangs = unanswered > _UNANSWERED
-            if hangs or self._watchdog.poll() is not None or not self._write(BEAT):
+            if hangs or self._watchdog.poll() is not None or not self._lines.send(BEAT, 0):
                 if hangs:
                     self._end_watchdog()
                 if not self._ending.is_set():
@@ -160,37 +152,25 @@ class Lease:
             if time.monotonic() - before <= self._lease_s:
                 self._last = before
 
-    def _write(self, data: bytes) -> bool:
-        """Whether the watchdog still reads; one that is slow to read counts as reading."""
-        assert self._watchdog.stdin is not None
-        try:
-            os.write(self._watchdog.stdin.fileno(), data)
-        except BlockingIOError:
-            return True
-        except (OSError, ValueError):
-            return False
-        return True
-
     def _answer(self, within_s: float, *wanted: str) -> str:
         """The first of these words that it has said by then; empty where it said none."""
-        end = time.monotonic() + within_s
-        while not (said := next((word for word in self._words if word in wanted), "")):
-            if (left_s := end - time.monotonic()) <= 0 or not self._listen(min(left_s, _LOOK_S)):
-                break
-        return said
 
-    def _listen(self, within_s: float) -> bool:
-        """Takes in what it says within this time; False once it can say nothing more."""
-        assert self._watchdog.stdout is not None
-        with self._said:
-            try:
-                fd = self._watchdog.stdout.fileno()
-                if not select.select([fd], [], [], within_s)[0]:
-                    return True
-                data = os.read(fd, 4096)
-            except (OSError, ValueError):
-                return False
-            *lines, self._rest = (self._rest + data).split(b"\n")
-            self._answers += lines.count(BEAT)
-            self._words += [line.decode(errors="replace") for line in lines if line != BEAT]
-            return bool(data)
+        def said() -> str:
+            return next((word for word in self._words if word in wanted), "")
+
+        with self._news:
+            self._news.wait_for(lambda: said() or self._gone, within_s)
+            return said()
+
+    def _listen(self) -> None:
+        for line in self._lines:
+            with self._news:
+                if line.strip() == BEAT:
+                    self._answers += 1
+                else:
+                    self._words.append(line.decode(errors="replace").strip())
+                self._news.notify_all()
+        with self._news:
+            self._gone = True
+            self._news.notify_all()
+        self._lines.close()

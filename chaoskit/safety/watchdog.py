@@ -11,15 +11,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 from chaoskit import waiting
 from chaoskit.faults.fork_server import leave_signals_to_the_runner
 from chaoskit.faults.registry import known
+from chaoskit.host.lines import Lines
 from chaoskit.safety.heal import GRACE_S, Healed, heal, remove_scratch
 from chaoskit.safety.lease import BEAT, BYE, HEAL
 from chaoskit.safety.run_registry import entries
@@ -31,18 +30,20 @@ _OVERDUE_S = 5.0
 _ROUNDS = (1.0, 3.0, 10.0, 30.0)
 """Pauses before what failed is tried again."""
 _GONE_S = 2.0
+_RUNNER = Lines(1, 0)
+_ENDS = {BYE: "", HEAL: "the run was told twice to stop"}
 
 
 def main() -> int:
     """Watches until the runner says bye, or heals and ends: 0 when nothing is left, 5 when something is."""
     leave_signals_to_the_runner()
-    order = _order()
-    if order is None:
+    line = _RUNNER.hear()
+    if not line.endswith(b"\n"):
         return 0
+    order = json.loads(line)
     known()
     folders = [Path(folder) for folder in order["folders"]]
     entry = None if order["entry"] is None else Path(order["entry"])
-    os.set_blocking(1, False)  # a runner that stands still reads nothing, and must not hold this process up
     _say("ready")
     why = _watch([Tail(folder) for folder in folders], order["lease_s"], entry)
     if not why:
@@ -63,41 +64,28 @@ def main() -> int:
     return 0 if healed else 5
 
 
-def _order() -> dict[str, Any] | None:
-    """The first line, read byte by byte: what follows it are beats."""
-    line = b""
-    while not line.endswith(b"\n"):
-        byte = os.read(0, 1)
-        if not byte:
-            return None
-        line += byte
-    found: dict[str, Any] = json.loads(line)
-    return found
-
-
 def _watch(tails: list[Tail], lease_s: float, entry: Path | None) -> str:
     """Why to heal; empty when the runner took its leave."""
     heard = time.monotonic()
+    silent = False
     begun: dict[str, float] = {}
     """When each fault was first seen here, by the monotonic clock (seconds)."""
     while True:
-        ready, _, _ = select.select([0], [], [], min(_LOOK_S, lease_s / 4))
-        if ready:
-            data = os.read(0, 4096)
-            if BYE in data:
-                return ""
-            if not data:
-                return "the run is gone"
-            if HEAL in data:
-                return "the run was told twice to stop"
-            heard = time.monotonic()
+        try:
+            word = _RUNNER.hear(0 if silent else min(_LOOK_S, lease_s / 4))
+        except TimeoutError:
+            if silent:
+                return f"the run was silent for more than {lease_s:g} s"
+            # Asked once more: what came in while this process itself did not run still counts.
+            silent = time.monotonic() - heard > lease_s
+        else:
+            if word.strip() in (BYE, HEAL) or not word.endswith(b"\n"):
+                return _ENDS.get(word.strip(), "the run is gone")
+            heard, silent = time.monotonic(), False
             _say(BEAT.decode())
             if entry is not None:
                 with contextlib.suppress(OSError):
                     os.utime(entry)
-        # What came in while this process itself did not run still counts.
-        elif time.monotonic() - heard > lease_s and not select.select([0], [], [], 0)[0]:
-            return f"the run was silent for more than {lease_s:g} s"
         for number, fault in ((number, fault) for number, tail in enumerate(tails) for fault in tail.look()):
             since = begun.setdefault(f"{number} {fault.fault} {fault.t}", time.monotonic())
             if time.monotonic() > since + fault.max_s + _OVERDUE_S:
@@ -121,9 +109,8 @@ def _clear(entry: Path | None, folders: list[Path], healed: bool, *, wait: bool)
 
 
 def _say(word: str) -> None:
-    # The runner may be gone; healing goes on all the same.
-    with contextlib.suppress(OSError):
-        os.write(1, word.encode() + b"\n")
+    # The runner may be gone, or stand still and read nothing; healing goes on all the same.
+    _RUNNER.send(word.encode(), 0)
 
 
 if __name__ == "__main__":

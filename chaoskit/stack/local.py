@@ -11,7 +11,6 @@ import json
 import os
 import secrets
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -210,7 +209,7 @@ class LocalStack(Stack):
             name="target",
             log=self.folder / "logs" / "target.log",
             env={**os.environ, VARIABLE: self.slice},
-            stdout=subprocess.PIPE,
+            talks=True,
         )
 
     def _start_sink(self, name: str) -> None:
@@ -235,7 +234,7 @@ class LocalStack(Stack):
 
     def _await_target(self) -> None:
         child = self.children["target"]
-        said = child.first_line(_TARGET_READY_S, "the target tells that it serves")
+        said = child.hello(_TARGET_READY_S, "the target tells that it serves")
         try:
             self.addresses = json.loads(said)
         except ValueError:

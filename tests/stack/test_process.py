@@ -103,9 +103,8 @@ def test_the_thread_that_starts_a_child_must_outlive_it(tmp_path: Path) -> None:
 
 def test_stop_ends_the_whole_group_and_is_idempotent(tmp_path: Path) -> None:
     script = "sleep 1000 & echo $!; wait"
-    child = spawn(["sh", "-c", script], name="pair", log=tmp_path / "log", stdout=subprocess.PIPE)
-    assert child.stdout
-    grandchild = int(child.stdout.readline())
+    child = spawn(["sh", "-c", script], name="pair", log=tmp_path / "log", talks=True)
+    grandchild = int(child.lines.hear())
     assert child.alive
     assert child.returncode is None
     assert child.stop() == -signal.SIGTERM
@@ -115,9 +114,8 @@ def test_stop_ends_the_whole_group_and_is_idempotent(tmp_path: Path) -> None:
 
 
 def test_what_is_left_of_a_group_after_its_leader_ended_by_itself_is_killed(tmp_path: Path) -> None:
-    child = spawn(["sh", "-c", "sleep 1000 & echo $!"], name="leader", log=tmp_path / "log", stdout=subprocess.PIPE)
-    assert child.stdout
-    left = int(child.stdout.readline())
+    child = spawn(["sh", "-c", "sleep 1000 & echo $!"], name="leader", log=tmp_path / "log", talks=True)
+    left = int(child.lines.hear())
     assert child.wait(10)
     assert is_running(left)
     assert child.stop() == 0
@@ -126,9 +124,8 @@ def test_what_is_left_of_a_group_after_its_leader_ended_by_itself_is_killed(tmp_
 
 def test_a_child_that_ignores_sigterm_is_killed_after_the_grace_period(tmp_path: Path) -> None:
     script = "trap '' TERM; echo ready; while :; do sleep 1000 & wait; done"
-    child = spawn(["sh", "-c", script], name="stubborn", log=tmp_path / "log", stdout=subprocess.PIPE)
-    assert child.stdout
-    child.stdout.readline()
+    child = spawn(["sh", "-c", script], name="stubborn", log=tmp_path / "log", talks=True)
+    child.lines.hear()
     assert child.stop(grace_s=0.2) == -signal.SIGKILL
 
 
@@ -154,9 +151,8 @@ def test_only_the_standard_descriptors_are_inherited(tmp_path: Path) -> None:
     read, write = os.pipe()
     os.set_inheritable(write, True)
     try:
-        child = spawn(["sh", "-c", "ls /proc/$$/fd"], name="ls", log=tmp_path / "log", stdout=subprocess.PIPE)
-        assert child.stdout
-        listed = {int(number) for number in child.stdout.read().split()}
+        child = spawn(["sh", "-c", "ls /proc/$$/fd"], name="ls", log=tmp_path / "log", talks=True)
+        listed = {int(number) for number in b"".join(child.lines).split()}
         child.stop()
         assert write not in listed
         assert {0, 1, 2} <= listed

@@ -295,9 +295,8 @@ def test_programs_of_faults_and_actions_and_equipment_start_with_default_signals
     assert of(os.getpid()) != NONE, "the control"
     assert told_of(act(REPORT, shell=True)["output"]) == NONE
     assert told_of(act(["grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"])["output"]) == NONE
-    child = spawn(["sh", "-c", REPORT], name="x", log=tmp_path / "log", stdout=subprocess.PIPE)
-    assert child.stdout is not None
-    assert told_of(child.stdout.read().decode()) == NONE
+    child = spawn(["sh", "-c", REPORT], name="x", log=tmp_path / "log", talks=True)
+    assert told_of(b"".join(child.lines).decode()) == NONE
     child.stop()
     undo = {"burn": "b", "mark": {"name": "M", "value": "m"}, **processes.origin()}
     ready = burners.ignite(undo, "begun(); os.read(0, 1)", [], 1)

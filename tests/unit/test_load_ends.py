@@ -91,9 +91,7 @@ def test_a_killed_parent_leaves_no_load_behind(target: Target, tmp_path: Path, p
 def test_a_closed_pipe_ends_the_load_by_itself(start: Start) -> None:
     """Where the kernel cannot tie a child's life to its parent's, the pipe does."""
     load, heard = start(rate=50.0)
-    stdin = load._children[0].stdin
-    assert stdin is not None
-    stdin.close()
+    load._children[0].lines.let_go()
     heard.wait(lambda states: states[-1].state == "down", LoadState)
     assert "ended with 3" in heard.of(LoadState)[-1].detail
 
