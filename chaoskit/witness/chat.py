@@ -47,7 +47,7 @@ class Said:
 
 @dataclass(slots=True)
 class Service(ABC):
-    """Whom to ask, and how its clock stands to ours."""
+    """A chat or paging service to ask, and the difference of its clock to ours."""
 
     url: str
     session: requests.Session
@@ -57,7 +57,7 @@ class Service(ABC):
 
     @abstractmethod
     def messages(self, since: float) -> Iterator[Said]:
-        """What was told since then on its clock; raises Unseen."""
+        """The messages since that instant of its clock; raises Unseen."""
 
     def get(self, path: str, **query: Any) -> Any:
         """An answer as JSON; raises Unseen, in words without the secret."""
@@ -134,7 +134,7 @@ class PagerDuty(Service):
     service: str = ""
 
     def messages(self, since: float) -> Iterator[Said]:
-        """What was triggered and resolved by its integration; an incident that stood before is looked at as well."""
+        """The triggers and resolutions by its integration, also of incidents that were open before; raises Unseen."""
         begin, end = (datetime.fromtimestamp(at, UTC).isoformat() for at in (since, time.time() + 60))
         new: dict[str, Any] = {"since": begin, "until": end, "statuses[]": ["triggered", "acknowledged", "resolved"]}
         open_: dict[str, Any] = {"date_range": "all", "statuses[]": ["triggered", "acknowledged"]}
@@ -215,7 +215,7 @@ class ChatFollower(Follower):
         self._known: set[str] | None = None
 
     def look(self, asked: float) -> Iterator[Event]:
-        """What was said until now; raises Unseen. What stands there at the first look is others'."""
+        """The notices until now; raises Unseen. Messages that are there at the first look are not ours."""
         self._begun = self._begun or asked - 60.0
         try:
             said = sorted(self._service.messages(self._begun), key=lambda one: one.at)

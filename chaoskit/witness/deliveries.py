@@ -1,4 +1,4 @@
-"""What a running Alertmanager itself says of its deliveries: its recorder's events, and its counters of failures.
+"""The deliveries of a running Alertmanager by its own account: its recorder's events, and its counters of failures.
 
 api/v2/status   event_recorder: {file_outputs: [...]}        is it on? was the configuration loaded anew?
 metrics         ..._event_recorder_queue_length 0            is what was delivered until now written?
@@ -107,7 +107,7 @@ class Alertmanager:
         return Counters((asked, time.time()), failed, queue, lost, (first, second))
 
     def configuration(self) -> str:
-        """What it has loaded; raises Unseen."""
+        """The configuration that it has loaded, as text; raises Unseen."""
         _, response = self._ask("/api/v2/status")
         try:
             return msgspec.json.decode(response.content, type=_Status).config.original

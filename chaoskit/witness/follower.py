@@ -1,6 +1,6 @@
 """Looking again and again where notices come to lie, and saying what was found and how long it was looked.
 
-What a look could not see is an outage of that witness. Where nothing is lost meanwhile, for whatever came can be read
+A look that fails is an outage of that witness. Where nothing is lost meanwhile, because all that came can be read
 later, the watch goes on over it; else it begins anew, and silence is not judged over the gap.
 """
 
@@ -40,7 +40,7 @@ class Follower(Looking):
 
     @abstractmethod
     def look(self, asked: float) -> Iterator[Event]:
-        """What came until now; raises Unseen."""
+        """The events until now, maybe none; raises Unseen."""
 
     def begin(self, hint: str = "") -> None:
         """Looks once, and from then on; raises EquipmentError where nothing can be seen now."""

@@ -189,7 +189,7 @@ def _why(error: Exception) -> str:
 
 
 def open_mailbox(settings: Mailbox) -> Box:
-    """The mailbox that a profile names; raises BadInput where it cannot be used whatever the server says."""
+    """The mailbox that a profile names; raises BadInput where its settings cannot be used."""
     if settings.maildir:
         return MaildirBox(file_of(settings.maildir, settings.place))
     return ImapBox(settings)
@@ -243,7 +243,7 @@ class MailboxFollower(Follower):
         self._box.close()
 
     def _notice(self, content: bytes, arrived: Interval) -> Event | None:
-        """What a mail of Alertmanager's says; None for others."""
+        """The notice of a mail that Alertmanager sent; None for others."""
         headers = email.message_from_bytes(content.split(b"\r\n\r\n", 1)[0], policy=email.policy.compat32)
         identity = _MESSAGE_ID.search(str(headers.get("Message-ID", "")))
         sender = next((address for _, address in getaddresses([str(headers.get("From", ""))])), "")

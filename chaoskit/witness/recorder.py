@@ -83,7 +83,7 @@ def _labels(written: Any) -> dict[str, str]:
 
 
 def _id(alert: dict[str, Any]) -> str:
-    """What tells an alert of one event from the others."""
+    """The key that tells an alert of one event from the others."""
     shown = alert.get("details", alert)
     return str(alert.get("hash") or shown.get("fingerprint") or sorted(_labels(shown.get("labels")).items()))
 
@@ -108,7 +108,7 @@ class Tail:
         self._rest = b""
 
     def lines(self) -> Iterator[bytes]:
-        """What was added since the last time; raises OSError where it is gone, ValueError for a line without an end."""
+        """The lines added since the last call; raises OSError if it is gone, ValueError for a line without an end."""
         yield from self._new()
         there, here = self.file.stat(), os.fstat(self._fd)
         if (there.st_ino, there.st_dev) != (here.st_ino, here.st_dev):
