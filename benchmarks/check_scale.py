@@ -15,9 +15,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from chaoskit.alerting.config import load_config
 from chaoskit.check.lint_context import LintContext
 from chaoskit.check.run import Outcome, check
-from chaoskit.cli.sources import load_config
 from chaoskit.scenario.loader import load_scenario
 from chaoskit.scenario.model import Scenario
 

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from benchmarks.check_scale import SIZES, write
 from benchmarks.shared import show
+from chaoskit.alerting.config import load_config
 from chaoskit.cli.diff import gc_pause
-from chaoskit.cli.sources import load_config
 from chaoskit.diff.compare import diff
 from chaoskit.explain.alert import explain
 

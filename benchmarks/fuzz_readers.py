@@ -20,12 +20,11 @@ import chaoskit.run.planning
 from benchmarks.mutations import OF_HISTORIES, OF_YAML, Mutation
 from benchmarks.shared import ROOT
 from chaoskit import bundle
-from chaoskit.alerting.config import ConfigFiles, load_texts
+from chaoskit.alerting.config import ConfigFiles, load_config, load_texts
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.check.lint_context import LintContext
 from chaoskit.check.output import to_github, to_json
 from chaoskit.check.run import check
-from chaoskit.cli.sources import load_config
 from chaoskit.diff.compare import diff
 from chaoskit.explain.alert import explain
 from chaoskit.history import read_history

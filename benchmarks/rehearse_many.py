@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from chaoskit.cli.sources import load_config
+from chaoskit.alerting.config import load_config
 from chaoskit.rehearse.inputs import ASSUMED, Asked
 from chaoskit.rehearse.output import summary
 from chaoskit.rehearse.session import Session

@@ -24,7 +24,7 @@ from pathlib import Path
 import click
 
 from benchmarks.rehearse_many import ALERTMANAGER
-from chaoskit.cli.sources import load_config
+from chaoskit.alerting.config import load_config
 from chaoskit.errors import ChaoskitError
 from chaoskit.rehearse.derive import recording_rules
 from chaoskit.rehearse.inputs import ASSUMED, Asked

@@ -30,6 +30,7 @@ from chaoskit.inputs import attempt
 from chaoskit.mutate.generate import mutants_of, sampled
 from chaoskit.mutate.model import OPERATORS, Mutant, unified
 from chaoskit.mutate.play import lay_out, played
+from chaoskit.mutate.should import Exercised
 from chaoskit.mutate.source import files_of, texts_of
 from chaoskit.mutate.static import STATUSES, Ground, Outcome, judge_all
 from chaoskit.report.table import table
@@ -98,7 +99,9 @@ def mutate_command(
     on_disk = files_of(config)
     mutants = _chosen(config, mutants_of(texts_of(on_disk)), only, alerts)
     if show is not None:
-        return _show(_one(mutants, show), on_disk, format_)
+        found = beside(files, scenarios, metrics, targets, [])[0]
+        mutant = _one(mutants, show)
+        return _show(mutant, on_disk, Exercised(config, found).by(mutant), format_)
     if play is not None:
         asked = Asked(play[1], profile, or_shipped(files), yours=versions_of(yours))
         return _play(_one(mutants, play[0]), on_disk, given, asked, out)
@@ -126,7 +129,7 @@ def mutate_command(
         if count % 100 == 0 and screen.is_terminal:
             screen.print(f"{count} of {len(mutants)}", end="\r")
 
-    return _judged(judge_all(ground, mutants, told), format_)
+    return _judged(judge_all(ground, mutants, told), Exercised(config, found), format_)
 
 
 def _chosen(config: AlertConfig, mutants: list[Mutant], only: tuple[str, ...], alerts: tuple[str, ...]) -> list[Mutant]:
@@ -178,15 +181,16 @@ def _list(mutants: Sequence[Mutant], format_: str) -> ExitCode:
     return ExitCode.PASS
 
 
-def _show(mutant: Mutant, files: dict[tuple[str, str], str], format_: str) -> ExitCode:
+def _show(mutant: Mutant, files: dict[tuple[str, str], str], scenarios: tuple[str, ...], format_: str) -> ExitCode:
     operator = OPERATORS[mutant.operator]
     change = unified(files[mutant.role, mutant.file], mutant)
     if format_ == "json":
-        more = {"what": operator.what, "why": operator.why, "diff": change}
+        more = {"what": operator.what, "why": operator.why, "scenarios": scenarios, "diff": change}
         click.echo(json.dumps({**_described(mutant), **more}, indent=1, ensure_ascii=False))
         return ExitCode.PASS
     click.echo(clean(f"{mutant.id} {mutant.operator}: {mutant.site}"))
-    click.echo(f"what:   {operator.what}\nwhy:    {operator.why}\nshould be noticed by: {operator.hop}\n")
+    click.echo(f"what:   {operator.what}\nwhy:    {operator.why}\nshould be noticed by: {operator.hop}")
+    click.echo(f"exercised by: {', '.join(scenarios) or 'no scenario'}\n")
     for line in change.splitlines():
         click.echo(clean(line))
     return ExitCode.PASS
@@ -213,10 +217,16 @@ def _play(
     return {"survived": ExitCode.FAIL, "unknown": ExitCode.UNKNOWN}.get(outcome.status, ExitCode.PASS)
 
 
-def _judged(outcomes: Sequence[Outcome], format_: str) -> ExitCode:
+def _judged(outcomes: Sequence[Outcome], exercised: Exercised, format_: str) -> ExitCode:
     if format_ == "json":
         told = [
-            {**_described(each.mutant), "status": each.status, "by": each.by, "reason": each.reason}
+            {
+                **_described(each.mutant),
+                "status": each.status,
+                "by": each.by,
+                "reason": each.reason,
+                "scenarios": exercised.by(each.mutant),
+            }
             for each in outcomes
         ]
         click.echo(json.dumps(told, indent=1, ensure_ascii=False))
