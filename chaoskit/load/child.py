@@ -214,7 +214,7 @@ class Load:
             self.at.counters.beat(now_s, due_s, users=users, level=asked)
             if asked and not users and not self._deserted and self.at.counters.ended and self.at.spec.users is not None:
                 self._look_for_users(asked)
-            # While this process itself did not run, nobody was silent.
+            # Time in which this process itself did not run does not count as silence of the run.
             self.unheard_s += min(now_s - before_s, 2 * _BEAT_S)
             before_s = now_s
             if self._lease_s is not None and self.unheard_s > self._lease_s:
@@ -297,7 +297,7 @@ def _obey(parent: Lines, load: Load) -> None:
             load.change(command)
         elif isinstance(command, Stop):
             load.end(hurried=command.hurried)
-    os._exit(_CUT_SHORT)  # the parent is gone: nobody would read the totals, and nobody would stop us
+    os._exit(_CUT_SHORT)  # the parent is gone: no process would read the totals or stop us
 
 
 if __name__ == "__main__":

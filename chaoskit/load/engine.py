@@ -201,7 +201,7 @@ class LoadChild:
         with self._news:
             while not self._news.wait_for(lambda: self._over, every_s):
                 now_s = time.monotonic()
-                # While this process itself stood still, it could hear nobody.
+                # While this process itself stood still, it could hear no child.
                 self._listen(min(now_s - before_s, 2 * every_s))
                 before_s = now_s
                 for child in self._children:

@@ -97,7 +97,7 @@ def said_as_shape(shape: Any) -> str:
         while now_s < _LONGEST_S and (tick := shape.tick()) is not None:
             levels.append((int(tick[0]), float(tick[1])))
             now_s += 1
-    except Exception:  # it is somebody's code
+    except Exception:  # it is the locustfile's code
         return ""
     highest = max((users for users, _ in levels), default=0)
     if not highest:

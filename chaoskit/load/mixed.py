@@ -82,7 +82,7 @@ class ClosedUsers(Traffic):
         before = 0
         while self._at.gate.open:
             wanted = int(self._at.asked(clock()))
-            if wanted != before or wanted != self.users:  # most often neither, and nobody is asked
+            if wanted != before or wanted != self.users:  # most often neither, and no user need be asked
                 before = wanted
                 here = [greenlet.args[0] for greenlet in runner.user_greenlets if greenlet.args]
                 staying = [user for user in here if not user.leaving]

@@ -45,7 +45,7 @@ def watch_exceptions(note: Callable[[BaseException], None]) -> Callable[[], None
     def tell(error: BaseException) -> None:
         if isinstance(error, _NO_ERRORS) or getattr(error, _TOLD, False):
             return
-        with contextlib.suppress(Exception):  # a __setattr__ of somebody's own
+        with contextlib.suppress(Exception):  # a __setattr__ of the locustfile's own
             setattr(error, _TOLD, True)
         note(error)
 

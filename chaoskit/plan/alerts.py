@@ -178,7 +178,7 @@ class AlertPlanner:
         live = windows.live_notify(route, self._delivery_vs) if route and joins else None
         all_clear = windows.all_clear(route or self._config.route, self._delivery_vs)
         said = self._config.promise.receivers.get(name)
-        # A witness is told every end, whatever the receiver's own integrations are.
+        # A witness is told every end, even where the receiver's own integrations are not.
         target = self._profile.target
         silent = said is not None and not said.resolved and ask.mode != "never"
         by = {

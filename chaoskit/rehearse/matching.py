@@ -95,6 +95,6 @@ def _sides(node: Any) -> list[OneSide]:
     labels = frozenset(matching.labels if matching else ())
     card = str(node.modifier.card) if node.modifier else ""
     ones = [node.rhs] if card.endswith("ManyToOne") else [node.lhs] if card.endswith("OneToMany") else children(node)
-    # What is aggregated has one series for each group, whatever is below.
+    # An aggregation has one series for each group, with any series below it.
     plain = [one for one in ones if not isinstance(one, promql.AggregateExpr)]
     return [OneSide(frozenset(str(s.name) for s in selectors_below(one) if s.name), on, labels) for one in plain]

@@ -83,7 +83,7 @@ def perform(
     config: AlertConfig, drills: Sequence[Drill], folder: Path, binaries: Binaries, interval_s: float
 ) -> Performed:
     """Plays drills of one time scale, one after another on one stack; raises BadInput, Refused or EquipmentError."""
-    # The page must answer within a scrape interval, whatever the observers are reading meanwhile.
+    # The page must answer within a scrape interval, even while the observers read much.
     sys.setswitchinterval(_SWITCH_S)
     scale = drills[0].plan.time_scale
     ports = Ports(*reserve(len(Ports.__dataclass_fields__)))

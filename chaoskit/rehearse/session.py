@@ -329,7 +329,7 @@ class Session:
         reached = {receiver for one in outcomes for receiver in one.receivers}
         here = {one.rule.key for one in outcomes}
         for rule in self.asked.config.rules:
-            # A rule that was not asked for still reaches somebody.
+            # A rule that was not asked for still reaches its receivers.
             if rule.alert and rule.key not in here:
                 reached |= set(receivers_of(self.asked.config, alert_labels(self.asked.config, rule, {})))
         return tuple(name for name in self.asked.config.receivers if name not in reached)

@@ -86,7 +86,7 @@ class RehearsalStack(LocalStack):
             past.write_blocks(self._binaries.promtool, lines, self.folder / "past.txt", data)
         self._start_server(name)
         if name == "prometheus" and self._past is not None:
-            # Whoever looks before finds rules that were never evaluated, and calls that no answer.
+            # An observer that looks before finds rules that were never evaluated, and calls that no answer.
             self._await_rules({str(file) for file in (self.folder / ACTIVE).iterdir()})
 
     def remember(self, remembered: Sequence[Remembered], files: Mapping[str, str], interval_s: float) -> Interval:
@@ -302,7 +302,7 @@ class SeriesTarget(Live):
             self.stack.await_discovery(_DISCOVERY_S)
         except EquipmentError as error:
             raise FaultError(f"Prometheus did not start on its past: {error}") from None
-        if (late_s := time.time() - until) > 0:  # what fires meanwhile is told to nobody
+        if (late_s := time.time() - until) > 0:  # no receiver is notified of alerts that fire meanwhile
             raise FaultError(f"Prometheus knew its Alertmanager {late_s:.1f} real s after its past had ended")
         return faults
 

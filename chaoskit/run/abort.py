@@ -89,7 +89,7 @@ class AbortWatch:
             if self._ended.is_set():
                 return
             self._ended.set()
-        # Whoever feeds us may hold a journal's lock, which telling needs.
+        # The feeding thread may hold a journal's lock, which telling needs.
         threading.Thread(target=self._abort, args=(reason,), name="abort", daemon=True).start()
 
 

@@ -111,7 +111,7 @@ class HeldFault:
         self._lines.let_go()
 
     def _end(self) -> None:
-        # Its end of the pipe closes with it, which we hear of at once; it is not our child, so nobody else tells.
+        # Its end of the pipe closes with it, which we hear of at once; it is not our child, so there is no SIGCHLD.
         self._listener.join(_END_S)
         if self._listener.is_alive():
             processes.send(self._holder, signal.SIGKILL)

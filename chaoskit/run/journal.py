@@ -40,7 +40,7 @@ class Journal:
         self._lost: OSError | None = None
         try:
             self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            # The kernel lets go of it when this process ends: whoever heals knows by it that the run is gone.
+            # The kernel lets go of it when this process ends: a healing process knows by it that the run is gone.
             fcntl.flock(self._fd, fcntl.LOCK_EX)
             folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
             try:

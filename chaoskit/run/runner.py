@@ -217,7 +217,7 @@ class Runner:
         if ready:
             self._abort.start()
         if self._target.alone:
-            # In this thread, with which whatever its faults start anew would end.
+            # In this thread: processes that its faults start anew end with it.
             for track in ready:
                 track.play()
                 self._target.over(track)

@@ -134,7 +134,7 @@ class StepRunner:
             for one, invoke in armed:
                 self.journal.write(invoke, sync=True)
                 self.in_force.append(one)
-            # Holders are there by now, and whoever takes over ends them: what comes after this look cannot begin.
+            # Holders are there by now, and a process that takes over ends them, so no effect begins later.
             self._still_ours()
             for one, _ in armed:
                 one.held.start()

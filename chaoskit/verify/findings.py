@@ -121,7 +121,7 @@ def _strangers(case: Case) -> Iterator[Strict]:
             if any(planned.door == door for alert in owners for planned in alert.notices):
                 continue
             if any(alert.expectation.suppressed_by for alert in owners):
-                continue  # Whoever hears of it firing is judged there; its end may ride along with its group's.
+                continue  # Receivers that hear of it firing are judged there; its end may ride along with its group's.
             what = "which is promised to other receivers only"
             if not owners:
                 if item.status == "resolved" or any(e.firing and e.is_in(item.labels) for e in evidence.episodes):

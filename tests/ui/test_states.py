@@ -150,7 +150,7 @@ def test_a_drill_that_may_not_begin_says_why(tmp_path: Path) -> None:
         ({"scenario": "--help"}, "no scenario is called"),
         ({"scenario": "../healthy.yml"}, "no scenario is called"),
         ({"scenario": "healthy", "profile": "/etc/passwd"}, "no profile is called"),
-        ({"scenario": "healthy", "scale": "1e9"}, "is no number"),
+        ({"scenario": "healthy", "scale": "1e9"}, "is not a number"),
         ({"scenario": "healthy", "rate": "25/s --keep"}, "the rate"),
         ({"scenario": "healthy", "confirm": "a b"}, "name"),
         ({}, "no scenario is called"),

@@ -86,7 +86,7 @@ def test_a_month_that_is_missed_in_silence_fails_the_check_until_an_alert_on_the
     assert run(["sla", "check", "--keep", "proof"]) is ExitCode.PASS
     found = capsys.readouterr().out
     assert "uptime: a month can be missed in silence: 44.75 min down of 30 days" in found
-    assert "SLABudgetLow, SLABudgetGone tells of it" in found
+    assert "SLABudgetLow, SLABudgetGone would fire" in found
     assert sorted(path.name for path in (here / "proof" / "uptime").iterdir()) == [
         "rules.yml", "silent-1.yml", "silent-2.yml"
     ]  # fmt: skip
