@@ -60,9 +60,9 @@ class PlannedNotice:
     live: Window | None = None
     """The bound where the alert may join a group that has notified before; None where nothing can come first."""
     by: tuple[str, ...] = ()
-    """What sees it on an attached target, the farthest from Alertmanager first; empty where its own sink does."""
+    """The witnesses that see it on an attached target, farthest from Alertmanager first; empty for its own sink."""
     through: tuple[str, ...] = ()
-    """What must be up and looking for the first of them to see anything."""
+    """The equipment that must be up and looking so that the first of them sees anything."""
     delay_s: float = 0.0
     """By how many real seconds later than it was sent it may come to lie where the first of them looks."""
     no_all_clear: Place | None = None

@@ -58,7 +58,7 @@ def chat(name: str) -> str:
 
 
 def seen_by(target: Attached, receiver: Receiver, integration: Integration) -> tuple[str, ...]:
-    """What sees this integration deliver, the farthest from Alertmanager first; nothing where none does."""
+    """The witnesses that see this integration deliver, the farthest from Alertmanager first; empty where none does."""
     if integration.kind == WITNESS:
         return (WITNESS,)
     names = _names(receiver, integration)
@@ -68,7 +68,7 @@ def seen_by(target: Attached, receiver: Receiver, integration: Integration) -> t
 
 
 def through(target: Attached, seen: tuple[str, ...]) -> tuple[str, ...]:
-    """What brings the word of the first of these."""
+    """The equipment through which we hear from the first of these; empty where we ask it ourselves."""
     return (WITNESS,) if seen[:1] == (RECORDER,) and target.recorder == WITNESS else ()
 
 

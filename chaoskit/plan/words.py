@@ -3,7 +3,7 @@
     subject, body, title, text     name an alert of the configuration, and what tells its instances apart
     [1] Firing ... [2] Resolved    the headings of Alertmanager's own mails: each alert has the status above it
 
-What names no alert of this configuration is others', and left out.
+A message that names no alert of this configuration is not ours, and left out.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SUBJECT = re.compile(r"\b(firing|resolved)\b", re.IGNORECASE)
 
 
 class Life(Protocol):
-    """What is asked of an alert's episode."""
+    """The attributes of an alert's episode that are read here."""
 
     sent: Mapping[str, str]
 
@@ -35,7 +35,7 @@ class Life(Protocol):
 
 
 def visible(body: str) -> str:
-    """What of a mail's HTML is read."""
+    """The visible text of a mail's HTML, without tags, styles and scripts."""
     return html.unescape(_TAG.sub(" ", body)).strip()
 
 

@@ -3,7 +3,7 @@
     mailboxes: {on-call/email: {imap: imaps://mail.example, username: drill, password_file: secret}}
     chats: {team-chat/slack: {channel: C123, token_file: secret}, on-call/pagerduty: {service: P1, token_file: secret}}
 
-Secrets are named by their files. What of it an integration needs is said where it lacks.
+Secrets are named by their files. A key that an integration needs and does not have is a problem with its place.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def _secret(file: str | None) -> Secret | None:
 
 
 def _wrong_search(find: str) -> str:
-    """What is wrong with a search; empty where nothing is, or where there is none."""
+    """Why a search cannot be used; empty where it can, or where there is none."""
     if not find:
         return ""
     try:

@@ -1,10 +1,10 @@
-r"""What a row of an attached target's receiver rests on: the farthest witness that sees it, held against the nearer.
+r"""The evidence of a row for an attached target's receiver: its farthest witness, compared with the nearer ones.
 
     Alertmanager --> mail server --> mailbox        sent, by the mail's own Message-ID; it may lie there `delay` later
               \-> recorder: the server took it     delivered
 
-Where one of two says that a notice came and the other, which looked all the time, never had it, nobody knows which is
-right: UNKNOWN, and the row says how they differ. A mail that came later than `delay` counts as told so much later.
+Where one of two says that a notice came and the other, which looked all the time, never had it, either may be wrong:
+UNKNOWN, and the row says how they differ. A mail that came later than `delay` counts as told so much later.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ class Evidence(Fold):
         self.notices = [one for notice in self.notices for one in read_words(notice, self.episodes, alerts)]
         self.notices.sort(key=lambda notice: notice.sent[1])
         self.controls = [notice for notice in self.notices if not judged(notice)]
-        """What nearer witnesses saw of the same."""
+        """The same notices as nearer witnesses saw them."""
         self.notices = [notice for notice in self.notices if judged(notice)]
         self.seen = {name: _merged(spans) for name, spans in self.seen.items()}
 
