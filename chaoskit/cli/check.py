@@ -109,9 +109,9 @@ def check_command(
 def beside(
     files: ConfigFiles, scenarios: Path | None, metrics: Path | None, targets: Path | None, problems: list[Problem]
 ) -> tuple[list[Scenario], list[Profile], list[Profile], Metrics | None, frozenset[str] | None, list[Level] | None]:
-    """What a configuration is checked with: scenarios, profiles, those to plan with, metrics, runbooks, levels.
+    """The parts beside a configuration: scenarios, profiles, those to plan with, metrics, runbooks, levels.
 
-    What cannot be read is added to `problems`, and the others are there.
+    A file that cannot be read adds to `problems`, and the others are there.
     """
     own, bundle = bool(files), files.bundle
     folder = bundle if own else shipped.folder()
