@@ -349,6 +349,8 @@ class Notice(Event, frozen=True, kw_only=True, tag="notice"):
     """The witness that saw it, as in `watch`; empty for the sink of its integration."""
     arrived: Interval | None = None
     """When it came to lie in the mailbox, where that is known beside the instant of sending."""
+    group_labels: Labels | None = None
+    """The labels of its group, as Alertmanager told them; None where its integration, or an older history, does not."""
 
     @property
     def door(self) -> tuple[str, str, int]:

@@ -3,6 +3,8 @@
     fault ──detect──> pending ──hold──> firing ──notify──> receiver
     undo  ──clear───> resolved ──all-clear──> receiver
 
+Beside them stand what is promised from one end to the other, and of labels, mutes, groups and repeats.
+
 JSON, tables and pages spell a hop as its value. All properties of a hop are kept here.
 """
 
@@ -59,6 +61,21 @@ class Hop(StrEnum):
     GROUPED = "grouped", Lane.ALERT, False, "", "", "", True, True
     NOTIFY = "notify", Lane.RECEIVER, True, "firing", "firing", "was notified"
     ALL_CLEAR = "all-clear", Lane.RECEIVER, True, "resolved", "a notice, or the resolve,", "heard the all-clear"
+    LABELS = "labels", Lane.ALERT
+    MUTED_BY = "muted-by", Lane.ALERT, True
+    FAULT_TO_PHONE = "fault-to-phone", Lane.RECEIVER, True, "the fault", "the fault's effect", "reached the receiver"
+    UNDO_TO_ALL_CLEAR = (
+        "undo-to-all-clear",
+        Lane.RECEIVER,
+        True,
+        "the undo",
+        "a notice, or the undo,",
+        "heard the all-clear",
+    )
+    GROUPED_BY = "grouped-by", Lane.RECEIVER
+    RECIPIENTS = "recipients", Lane.RECEIVER
+    RESOLVED = "resolved", Lane.RECEIVER, True
+    REPEAT = "repeat", Lane.RECEIVER, True
     CONTENT = "content", Lane.RECEIVER
     NOTICES = "notices", Lane.RECEIVER, True
     FINDING = "finding", Lane.FINDING, True

@@ -14,9 +14,9 @@ windows that end at a sink close with a delivery tolerance.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from chaoskit.alerting.model import AlertConfig, PromisedNotice, Route, Rule
+from chaoskit.alerting.model import AlertConfig, PromisedNotice, PromisedTime, Route, Rule
 from chaoskit.alerting.windows_expression import feeding_jobs, range_of, recording_delay
 from chaoskit.errors import Place
 from chaoskit.hop import Hop
@@ -32,6 +32,8 @@ COARSEST_NOTIFY_VS = 15.0
 COARSEST_SEEN_VS = 60.0
 COARSEST_ALL_CLEAR_VS = 60.0
 
+Span = tuple[float, float]
+"""Earliest and latest, in seconds."""
 DELIVERY_VS = 2.0
 COMPRESSED_DELIVERY_VS = 5.0
 """A delivery takes real milliseconds (4-24 measured, 64 at worst): at 60 times, up to 4 virtual seconds."""
@@ -132,8 +134,23 @@ def repeats_after(route: Route) -> float:
     Where the two fall together Alertmanager most often waits for the next tick: the notice before was out a little
     after its own (of 16 repeats with 0.25 and 0.33, 15 came a tick later).
     """
-    repeat_ms, tick_ms = round(route.repeat_interval_s * 1000), round(route.group_interval_s * 1000)
-    return -(-repeat_ms // tick_ms) * tick_ms / 1000
+    return up(route.repeat_interval_s, route.group_interval_s)
+
+
+def whole(hop: Hop, promised: PromisedTime, tolerance_vs: float, computed: Span | None) -> Window:
+    """A whole way, from a fault or its end to a receiver: as long as promised at most, and its last hop's tolerance.
+
+    `computed` is what the configuration comes to, without any tolerance; None where no route leads there.
+    """
+    setting = f"promised {hop} {format_duration(promised.seconds)}"
+    setting += f"; the configuration takes up to {format_duration(computed[1])}" if computed else ""
+    resolution_vs = _resolution(promised.seconds, COARSEST_SEEN_VS)
+    return _window(hop, 0.0, promised.seconds + tolerance_vs, setting, promised.place, resolution_vs)
+
+
+def later(window: Window, more_vs: float, why: str) -> Window:
+    """The same window with a later end, and the setting that makes it later."""
+    return replace(window, hi_vs=_exact(window.hi_vs + more_vs), setting=f"{window.setting}, and {why}")
 
 
 def largest_scale(window: Window, jitter_real_s: float) -> float:
@@ -197,10 +214,6 @@ def from_fault(config: AlertConfig, rule: Rule) -> Window:
 def from_undo(config: AlertConfig, rule: Rule) -> Window:
     """The clear hop counted from the undo: what the service may take to recover, and the range that must empty."""
     return clear(config, rule, config.promise.clears_s.get(rule.alert, 0.0) + range_of(config, rule))
-
-
-Span = tuple[float, float]
-"""Earliest and latest, in seconds."""
 
 
 def together(*hops: Window | None) -> Span:

@@ -62,7 +62,9 @@ def to_markdown(outcome: Outcome) -> str:
     coverage = [
         (each.kind, f"{each.exercised} of {each.all}", plain(", ".join(each.missing))) for each in outcome.coverage
     ]
-    parts.append(folded("what scenarios exercise", table(("", "exercised", "seen by none"), coverage)))
+    parts.append(
+        folded("what scenarios exercise, and promises give reasons for", table(("", "exercised", "not"), coverage))
+    )
     skipped = [f"- since {plain(each.reason)}: {plain(', '.join(each.lints))}" for each in outcome.skipped]
     parts.append(folded("not checked", skipped))
     return document(head, parts)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import chaoskit.check.lints  # noqa: F401 - fills the registry
 from chaoskit.check.findings import LINTS, Finding, Severity
 from chaoskit.check.lint_context import LintContext
-from chaoskit.check.lints.coverage import KINDS, parts
+from chaoskit.check.lints.coverage import KINDS, PROMISES, parts
 
 _MISSING = {
     "rules": "no rule files were given",
@@ -26,6 +26,9 @@ _MISSING = {
 }
 
 
+_MOST = 30
+
+
 @dataclass(frozen=True, slots=True)
 class Skipped:
     """Lints that were not asked, and why."""
@@ -36,7 +39,7 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How many of a kind the scenarios exercise, and the names of those that they do not."""
+    """How many of a kind the scenarios exercise, or of promises say why, and the names of those that are not."""
 
     kind: str
     all: int
@@ -45,6 +48,16 @@ class Coverage:
     @property
     def exercised(self) -> int:
         return self.all - len(self.missing)
+
+    @property
+    def said(self) -> str:
+        """It in words, with the first names that are missing."""
+        counted = f"{self.exercised} of {self.all} {self.kind}"
+        more = f" and {len(self.missing) - _MOST} more" if len(self.missing) > _MOST else ""
+        names = f"{', '.join(self.missing[:_MOST])}{more}"
+        if self.kind == PROMISES:
+            return f"documented or decided are {counted}" + (f"; not {names}" if names else "")
+        return f"scenarios exercise {counted}" + (f"; none sees {names}" if names else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +98,9 @@ def check(context: LintContext, ignore: Collection[str] = ()) -> Outcome:
 
 
 def _coverage(context: LintContext) -> Iterator[Coverage]:
-    for kind in KINDS if context.has("scenarios") else ():
-        if kind == "alerts" or context.has("alertmanager"):
-            found = list(parts(context, kind))
-            yield Coverage(kind, len(found), tuple(part.name for part in found if not part.exercised))
+    kinds = (
+        [kind for kind in KINDS if kind == "alerts" or context.has("alertmanager")] if context.has("scenarios") else []
+    )
+    for kind in [*kinds, *([PROMISES] if context.has("promise") else [])]:
+        found = list(parts(context, kind))
+        yield Coverage(kind, len(found), tuple(part.name for part in found if not part.exercised))

@@ -18,6 +18,7 @@ chaoskit.later.update(
         "list": "listing:list_command",
         "mutate": "mutate:mutate_command",
         "new": "new:new_command",
+        "promise": "promise:promise_group",
         "rehearse": "rehearse:rehearse_command",
         "runs": "safety:runs_group",
         "schema": "new:schema_command",

@@ -41,7 +41,6 @@ T = TypeVar("T")
 
 METRICS = "metrics.txt"
 RUNBOOKS = "runbooks"
-_MOST = 30
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "dim"}
 
 
@@ -178,8 +177,7 @@ def _print(outcome: Outcome) -> None:
     screen = console()
     print_findings(finding for finding in outcome.findings if LINTS[finding.id].topic != "coverage")
     for each in outcome.coverage:
-        done = f"scenarios exercise {each.exercised} of {each.all} {each.kind}{_names(each.missing)}"
-        screen.print(Text(clean(done)), soft_wrap=True)
+        screen.print(Text(clean(each.said)), soft_wrap=True)
     for skipped in outcome.skipped:
         left_out = f"not checked, since {skipped.reason}: {', '.join(skipped.lints)}"
         screen.print(Text(left_out, style="yellow"), soft_wrap=True)
@@ -195,11 +193,6 @@ def print_findings(findings: Iterable[Finding]) -> None:
     for finding in findings:
         for line in _shown(finding):
             screen.print(line, soft_wrap=True)
-
-
-def _names(missing: tuple[str, ...]) -> str:
-    more = f" and {len(missing) - _MOST} more" if len(missing) > _MOST else ""
-    return f"; none sees {', '.join(missing[:_MOST])}{more}" if missing else ""
 
 
 def _counted(counts: dict[Severity, int]) -> list[tuple[int, str]]:

@@ -43,7 +43,7 @@ def new_command(alert: str, files: ConfigFiles, profile: str, out: Path | None) 
     read = profiles.load_profile_file(find_profile(profile))
     text, model = draft(config, alert, scenario_names().values(), read, Inventory(inventory()))
     file = out or Path("scenarios") / f"{_name(alert)}.yml"
-    _write(file, text)
+    write_new(file, text)
     words = [str(file), *files.words, *(("--profile", profile) if profile != "local" else ())]
     click.echo(f"wrote {file}" + (f", with the fault of {model}" if model else ""))
     if not model:
@@ -61,7 +61,8 @@ def schema_command(what: str) -> ExitCode:
     return ExitCode.PASS
 
 
-def _write(file: Path, text: str) -> None:
+def write_new(file: Path, text: str) -> None:
+    """Write a file that is not there yet; raises BadInput where one is."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("x", encoding="utf-8") as written:

@@ -45,7 +45,7 @@ from chaoskit.units import parse_duration
 @click.option("-j", "jobs", type=click.IntRange(1, 64), help="Stacks side by side.  [default: one or two a core]")
 @click.option("--longest", default="60s", show_default=True, metavar="TIME", help="Real time that one rule may take.")
 @click.option("--require-told", is_flag=True, help="Fail alerts that reach no receiver with an integration.")
-@click.option("--write-promise", type=ResultFile(), metavar="FILE", help="Write the computed windows as a promise.")
+@click.option("--write-promise", type=ResultFile(), metavar="FILE", help="As `chaoskit promise write`.")
 @form("text", "json", "github", "markdown")
 @click.option("--junitxml", type=ResultFile(), metavar="FILE", help="Write the results as JUnit XML.")
 @OUT

@@ -20,7 +20,7 @@ from chaoskit.alerting.rules import rule_document
 from chaoskit.alerting.virtual import instant_records, scale_alertmanager, scale_prometheus, scale_rules
 from chaoskit.errors import Place, Problem, Refused
 from chaoskit.localize.doors import Door, DoorBook
-from chaoskit.localize.mail_header import HEADER_NAME, HEADER_TEMPLATE
+from chaoskit.localize.mail_header import GROUP_NAME, GROUP_TEMPLATE, HEADER_NAME, HEADER_TEMPLATE
 from chaoskit.localize.redirect import Setting, redirect
 from chaoskit.yaml_source import read
 
@@ -85,7 +85,8 @@ def localize(
     redirected = redirect(alertmanager, book, folder=folder, too_new=too_new)
     for receiver in redirected.config.get("receivers", []):
         for mail in receiver.get("email_configs", []):
-            mail["headers"] = {**(mail.get("headers") or {}), HEADER_NAME: HEADER_TEMPLATE}
+            ours = {HEADER_NAME: HEADER_TEMPLATE, GROUP_NAME: GROUP_TEMPLATE}
+            mail["headers"] = {**(mail.get("headers") or {}), **ours}
     notes += [*redirected.replaced, *redirected.pinned]
     files |= templates
     files["prometheus.yml"] = _dump(prometheus)

@@ -8,6 +8,8 @@ percent-encoding keeps it so, hence on one line. One word for each alert:
     status startsAt(ns)        endsAt(ns), of a resolved one only
 
 The end of a firing alert is the zero time, for which UnixNano is undefined in Go, so it is left out.
+
+`GROUP_TEMPLATE` goes there as `GROUP_NAME`: the labels of the mail's group, spelled the same way.
 """
 
 from __future__ import annotations
@@ -23,6 +25,9 @@ HEADER_TEMPLATE = (
     '{{ if eq .Status "resolved" }}{{ .EndsAt.UnixNano }}{{ end }};'
     "{{ range .Labels.SortedPairs }}{{ .Name | urlquery }}={{ .Value | urlquery }}&{{ end }} {{ end }}"
 )
+
+GROUP_NAME = "X-Chaoskit-Group"
+GROUP_TEMPLATE = "{{ range .GroupLabels.SortedPairs }}{{ .Name | urlquery }}={{ .Value | urlquery }}&{{ end }};"
 
 _NANOS = 10**9
 
@@ -46,12 +51,7 @@ def _alert(word: str) -> NoticedAlert:
     if len(fields) != 4:
         raise ValueError(f"{len(fields)} fields where 4 were expected")
     status, starts, ends, pairs = fields
-    labels: dict[str, str] = {}
-    for pair in pairs.removesuffix("&").split("&") if pairs else []:
-        name, equals, text = pair.partition("=")
-        if not name or not equals:
-            raise ValueError(f"'{pair}' is no label")
-        labels[unquote_plus(name)] = unquote_plus(text)
+    labels = _labels(pairs)
     if status == "firing":
         return NoticedAlert(status="firing", labels=labels, starts_at=int(starts) / _NANOS)
     if status == "resolved":
@@ -59,3 +59,20 @@ def _alert(word: str) -> NoticedAlert:
             status="resolved", labels=labels, starts_at=int(starts) / _NANOS, ends_at=int(ends) / _NANOS
         )
     raise ValueError(f"'{status}' is neither firing nor resolved")
+
+
+def parse_group(value: str) -> dict[str, str]:
+    """The labels in a rendered header of the group; raises ValueError for one that cannot be read."""
+    if not value.endswith(";"):
+        raise ValueError(f"{GROUP_NAME}: '{value[:200]}' has no end")
+    return _labels(value.removesuffix(";"))
+
+
+def _labels(pairs: str) -> dict[str, str]:
+    labels: dict[str, str] = {}
+    for pair in pairs.removesuffix("&").split("&") if pairs else []:
+        name, equals, text = pair.partition("=")
+        if not name or not equals:
+            raise ValueError(f"'{pair}' is no label")
+        labels[unquote_plus(name)] = unquote_plus(text)
+    return labels

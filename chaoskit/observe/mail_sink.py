@@ -28,7 +28,7 @@ import msgspec
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from chaoskit.events import Interval, Notice, NoticedAlert
-from chaoskit.localize.mail_header import HEADER_NAME, parse_header
+from chaoskit.localize.mail_header import GROUP_NAME, HEADER_NAME, parse_group, parse_header
 from chaoskit.observe.payload import Status, of_alerts
 from chaoskit.observe.sink_process import Emit, run_sink, sink_response
 from chaoskit.observe.strangers import Places, Strangers
@@ -72,6 +72,7 @@ def mail_notice(
         sent=sent,
         status=status,
         alerts=alerts,
+        group_labels=_group(message),
         recipients=list(recipients),
         sender=sender,
         subject=subject,
@@ -92,6 +93,15 @@ def _alerts(message: email.message.Message, subject: str, problems: list[str]) -
     else:
         problems.append(f"no {HEADER_NAME} header, so which alerts the mail lists is not known")
     return [], _status_in(subject)
+
+
+def _group(message: email.message.Message) -> dict[str, str] | None:
+    """The labels of the mail's group; None where it does not tell them once, and readably."""
+    values = message.get_all(GROUP_NAME, [])
+    try:
+        return parse_group(_decoded(values[0])) if len(values) == 1 else None
+    except ValueError:
+        return None
 
 
 def _status_in(subject: str) -> Status:

@@ -34,6 +34,7 @@ class _Webhook(msgspec.Struct, rename="camel"):
     alerts: list[_Alert]
     version: str = ""
     group_key: str = ""
+    group_labels: dict[str, str] | None = None
     truncated_alerts: int = 0
 
 
@@ -43,6 +44,7 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
     status: Status = "unknown"
     alerts: list[NoticedAlert] = []
     group_key: str = ""
+    group_labels: dict[str, str] | None = None
     text: str = ""
     problems: list[str] = []
     malformed: bool = False
@@ -57,6 +59,7 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
             status=self.status,
             alerts=self.alerts,
             group_key=self.group_key,
+            group_labels=self.group_labels,
             text=self.text,
             problems=self.problems,
             refused=refused,
@@ -91,7 +94,13 @@ def _webhook(body: bytes) -> Contents:
     if message.truncated_alerts:
         problems.append(f"{message.truncated_alerts} alerts were left out of the message (max_alerts)")
     status = "unknown" if message.truncated_alerts else of_alerts(alerts)
-    return Contents(status=status, alerts=alerts, group_key=message.group_key, problems=problems)
+    return Contents(
+        status=status,
+        alerts=alerts,
+        group_key=message.group_key,
+        group_labels=message.group_labels,
+        problems=problems,
+    )
 
 
 def _noticed(alert: _Alert) -> NoticedAlert:

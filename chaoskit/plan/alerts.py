@@ -14,8 +14,9 @@ from chaoskit.alerting import routing, windows
 from chaoskit.alerting.expression import expression
 from chaoskit.alerting.labels import labels_of
 from chaoskit.alerting.model import AlertConfig, Integration, PromisedNotice, Receiver, Route, Rule
-from chaoskit.alerting.windows import from_fault, from_undo
+from chaoskit.alerting.windows import Window, from_fault, from_undo
 from chaoskit.errors import Problem
+from chaoskit.hop import Hop
 from chaoskit.plan.model import PlannedAlert, PlannedFault, PlannedNotice, Unproved
 from chaoskit.plan.targets import undefined
 from chaoskit.plan.witnesses import WITNESS, delay_of, doors_of, seen_by, through, unproved, unwitnessed
@@ -34,6 +35,7 @@ class AlertPlanner:
         self._profile = profile
         self._expected = [expectation.alert for expectation in expected]
         self._delivery_vs = windows.delivery_of(config, time_scale)
+        self._tolerance_vs = self._delivery_vs if time_scale > 1 else 0.0
         self.problems: list[Problem] = []
 
     def plan(self, expectation: Expectation, faults: Sequence[PlannedFault]) -> PlannedAlert | None:
@@ -178,6 +180,7 @@ class AlertPlanner:
         live = windows.live_notify(route, self._delivery_vs) if route and joins else None
         all_clear = windows.all_clear(route or self._config.route, self._delivery_vs)
         said = self._config.promise.receivers.get(name)
+        phone, over = self._whole(rule, name, route)
         # A witness is told every end, even where the receiver's own integrations are not.
         target = self._profile.target
         silent = said is not None and not said.resolved and ask.mode != "never"
@@ -201,9 +204,29 @@ class AlertPlanner:
                 by=seen,
                 through=through(target, seen) if target != "local" else (),
                 delay_s=delay_of(target, seen[0]) if seen and target != "local" else 0.0,
+                phone=phone if ask.mode != "never" else None,
+                over=over if ask.mode != "never" else None,
             )
             for integration, seen in by.items()
         ]
+
+    def _whole(self, rule: Rule, receiver: str, route: Route | None) -> tuple[Window | None, Window | None]:
+        """The whole ways to a receiver and to its all-clear as promised: bounds of real time, so a compressed run adds
+        its tolerance; each None where nothing is promised."""
+        promised = self._config.promise.alerts.get(rule.alert)
+        phone = promised.phone.get(receiver) if promised else None
+        over = promised.all_clear.get(receiver) if promised else None
+        ways = (
+            (Hop.FAULT_TO_PHONE, phone, windows.to_phone),
+            (Hop.UNDO_TO_ALL_CLEAR, over, windows.to_all_clear),
+        )
+        found = [
+            windows.whole(hop, bound, self._tolerance_vs, way(self._config, rule, route, 0.0) if route else None)
+            if bound
+            else None
+            for hop, bound, way in ways
+        ]
+        return found[0], found[1]
 
     def _may_join(self, route: Route, alert: str, label: str, count: int) -> bool:
         """Whether another instance that the scenario expects may have been in the same group before."""
@@ -213,7 +236,7 @@ class AlertPlanner:
         apart = groups is None or label in groups
         return self._expected.count(alert) > 1 or (count > 1 and not apart)
 
-    def _bounds(self, rule: Rule, route: Route | None, ask: Notify, promised: PromisedNotice | None) -> windows.Window:
+    def _bounds(self, rule: Rule, route: Route | None, ask: Notify, promised: PromisedNotice | None) -> Window:
         window = windows.notify(promised or route or self._config.route, self._delivery_vs)
         if ask.mode != "bounded":
             return window

@@ -67,6 +67,10 @@ class PlannedNotice:
     """By how many real seconds later than it was sent it may come to lie where the first of them looks."""
     no_all_clear: Place | None = None
     """Where it is promised that the end is not told here; None where nothing of the kind is."""
+    phone: Window | None = None
+    """The whole way from the fault, as promised; None where nothing is."""
+    over: Window | None = None
+    """The whole way from the fault's end to the all-clear, as promised."""
 
     @property
     def latest_vs(self) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from chaoskit.alerting.model import AlertConfig, Labels, Promise, PromisedNotice, Route, Rule
+from chaoskit.alerting.model import AlertConfig, Labels, PromisedNotice, Route, Rule
 from chaoskit.alerting.routing import alert_labels, match_routes
 from chaoskit.alerting.windows import delivery_of, live_notify
 from chaoskit.alerting.windows_expression import range_of
@@ -241,25 +241,6 @@ def computed_notices(
             if there is None or notice.group_wait_s < there.group_wait_s:
                 found[rule.alert, route.receiver] = notice
     return found
-
-
-def promise_text(promise: Promise) -> str:
-    """The promise as the text of a promise file."""
-    alerts: dict[str, dict[str, Any]] = {}
-    for (alert, receiver), notice in sorted(promise.notices.items()):
-        alerts.setdefault(alert, {"notices": {}})["notices"][receiver] = {
-            "for": format_duration(notice.for_s),
-            "group_wait": format_duration(notice.group_wait_s),
-            "repeat": format_duration(notice.repeat_s),
-        }
-    for alert, appears_s in sorted(promise.appears_s.items()):
-        alerts.setdefault(alert, {})["appears"] = format_duration(appears_s)
-    head = (
-        "# Computed from the rules and routes by `chaoskit rehearse --write-promise`. Review it: from now on the next\n"
-        "# change is judged against what stands here, not against what the configuration happens to say.\n"
-    )
-    delivery = {} if promise.delivery_s is None else {"delivery": format_duration(promise.delivery_s)}
-    return head + yaml.safe_dump({"chaoskit": 1, **delivery, "alerts": alerts}, sort_keys=False, width=120)
 
 
 def _promised(config: AlertConfig, promise_given: bool) -> set[str]:

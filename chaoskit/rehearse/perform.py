@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from chaoskit.alerting.model import AlertConfig
+from chaoskit.alerting.promise_text import promise_text
 from chaoskit.alerting.rules import rule_document
 from chaoskit.alerting.virtual import instant_records, scale_rules
 from chaoskit.events import SCHEMA, Header
@@ -18,7 +19,7 @@ from chaoskit.history import read_history
 from chaoskit.host.ports import reserve
 from chaoskit.localize.configuration import Ports, localize
 from chaoskit.localize.doors import Door, DoorBook
-from chaoskit.rehearse.drill import PROFILE, Drill, profile_text, promise_text
+from chaoskit.rehearse.drill import PROFILE, Drill, profile_text
 from chaoskit.rehearse.marker import mark
 from chaoskit.rehearse.outcome import RuleOutcome, judge_wave, unrehearsed, worse
 from chaoskit.rehearse.promtool import dumped
@@ -138,7 +139,11 @@ def _header(
     sources = {key: text for key, text in config.sources.items() if not key.startswith("promise:")}
     sources[f"scenario:{drill.name}.yml"] = drill.text
     sources[f"profile:{PROFILE}"] = profile_text(drill.plan.time_scale)
-    sources["promise:promise.yml"] = promise_text(drill.plan.config.promise)
+    # What is told of receivers is judged with what is promised of alerts; of intervals `check` alone can tell.
+    promise = drill.plan.config.promise
+    receivers = promise.receivers if promise.alerts else {}
+    kept = replace(promise, receivers=receivers, jobs={}, groups={}, volume={}, clears_s={}, runbook_base="")
+    sources["promise:promise.yml"] = promise_text(kept)
     return Header(
         schema=SCHEMA,
         run_id=drill.name,

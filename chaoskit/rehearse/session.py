@@ -9,18 +9,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-from chaoskit.alerting.model import AlertConfig, PromisedNotice, Rule
+from chaoskit.alerting.model import AlertConfig, Rule
+from chaoskit.alerting.promise_text import COMPUTED, promise_text
 from chaoskit.alerting.promql import CannotScale
 from chaoskit.alerting.promql import scale as scale_expression
 from chaoskit.alerting.routing import alert_labels, receivers_of
 from chaoskit.alerting.virtual import exact_scale, instant_records
 from chaoskit.alerting.windows_expression import range_of, unread_below
 from chaoskit.errors import BadInput, ExitCode
+from chaoskit.explain.promise import computed_promise
 from chaoskit.hop import Hop
 from chaoskit.observe.pressure import is_busy
 from chaoskit.rehearse.apart import with_own_groups
 from chaoskit.rehearse.derive import BUG, exprs_of, recording_rules
-from chaoskit.rehearse.drill import Drill, Given, computed_notices, given_drill, promise_text, wave_drill
+from chaoskit.rehearse.drill import Drill, Given, given_drill, wave_drill
 from chaoskit.rehearse.inputs import Asked
 from chaoskit.rehearse.lanes import Lane, partition, play, took_s
 from chaoskit.rehearse.outcome import Rehearsed, RuleOutcome, unrehearsed, with_static
@@ -350,10 +352,7 @@ class Session:
 
     def promise_text(self, rules: Sequence[RuleOutcome]) -> str:
         """The promise that the configuration implies for the rules of this rehearsal."""
-        notices: dict[tuple[str, str], PromisedNotice] = {}
-        for one in rules:
-            notices |= computed_notices(self.asked.config, one.rule, [one.rule.labels])
-        return promise_text(replace(self.asked.config.promise, notices=notices))
+        return promise_text(computed_promise(self.asked.config, {one.rule.alert for one in rules}), COMPUTED)
 
 
 _FASTER = 1.05

@@ -160,8 +160,10 @@ def hops_of(alert: PlannedAlert) -> list[tuple[str, Window]]:
     """The hops of an alert in the order in which they happen: (receiver or "", window)."""
     hops = [("", alert.detect), ("", alert.hold)]
     hops += [(n.to, n.notify) for n in alert.notices if n.ask.mode != "never"]
+    hops += [(n.to, n.phone) for n in alert.notices if n.phone is not None]
     hops.append(("", alert.clear))
-    return hops + [(n.to, n.all_clear) for n in alert.notices if n.all_clear is not None]
+    hops += [(n.to, n.all_clear) for n in alert.notices if n.all_clear is not None]
+    return hops + [(n.to, n.over) for n in alert.notices if n.over is not None]
 
 
 def print_to(console: Console, view: RenderableType) -> None:

@@ -11,6 +11,7 @@ from chaoskit.verify.hops import HOPS
 from chaoskit.verify.load import LOAD
 from chaoskit.verify.notification_content import CONTENT
 from chaoskit.verify.preconditions import CLOCKS, CONFIGURATION, EFFECTS, END, STEADY, STEPS
+from chaoskit.verify.promised import PROMISED
 from chaoskit.verify.requests import EXIT_CODE, LIMITS
 from chaoskit.verify.scripted import SCRIPTED, UNIT_TESTS
 from chaoskit.verify.suppressed import SUPPRESSED
@@ -31,6 +32,7 @@ CHECKS: tuple[Check[Any], ...] = (
     UNPROVED,
     CONTENT,
     NOTICES,
+    *PROMISED,
     SUPPRESSED,
     RECEIVED,
     GROUPED,

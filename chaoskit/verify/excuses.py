@@ -194,7 +194,7 @@ def _ended(row: Row, need: Need, case: Case) -> str:
     ended = one.anchors.ended if one else None
     if row.result is Result.PASS or one is None or ended is None or ended[0] >= latest:
         return ""
-    if row.hop not in (Hop.DETECT, Hop.HOLD, Hop.NOTIFY):
+    if row.hop not in (Hop.DETECT, Hop.HOLD, Hop.NOTIFY, Hop.FAULT_TO_PHONE):
         return ""
     resolved = one.episode.resolved if one.episode else None
     if row.hop is not Hop.DETECT and (resolved is None or not ended[0] <= resolved[1] or resolved[0] >= latest):

@@ -25,11 +25,12 @@ from chaoskit.verify.scripted import UNLIKE, is_restored, muted_by
 from chaoskit.verify.verdict import Result, Row
 
 _RULES = ("prometheus", "target")
-_SENDERS = ("prometheus", "alertmanager", "target")
+SENDERS = ("prometheus", "alertmanager", "target")
+"""What a notice takes until it is sent."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Promise:
+class TimedHop:
     """One hop of one instance, at a receiver or none: its window, the equipment that it takes, what governs it."""
 
     one: Instance
@@ -163,7 +164,7 @@ def _span(allowed: Interval) -> str:
 
 def _detect(one: Instance) -> Iterator[Strict]:
     """From the fault's effect to pending."""
-    promise = _Promise(one, Hop.DETECT, one.alert.detect)
+    promise = TimedHop(one, Hop.DETECT, one.alert.detect)
     standing = _standing(promise) if one.episode is None else None
     found = standing or promise.timed(one.anchors.fault, one.begun)
     if one.case.rehearsal is not None:
@@ -172,7 +173,7 @@ def _detect(one: Instance) -> Iterator[Strict]:
     yield found
 
 
-def _standing(promise: _Promise) -> Strict | None:
+def _standing(promise: TimedHop) -> Strict | None:
     """FAIL where the alert was pending before the fault and stayed, so the fault's effect was not seen; else None."""
     fault = promise.one.anchors.fault
     if fault is None:
@@ -196,7 +197,7 @@ def _hold(one: Instance) -> Iterator[Strict]:
     """From pending to firing: the rule's `for`."""
     rule, pending, firing = one.alert.rule, one.begun, one.firing
     more = f"; the rule says for: {format_duration(rule.for_s)} ({rule.place})"
-    promise = _Promise(one, Hop.HOLD, one.alert.hold, more=more)
+    promise = TimedHop(one, Hop.HOLD, one.alert.hold, more=more)
     if one.episode is None or firing is None:
         yield promise.timed(pending, firing)
         return
@@ -221,15 +222,12 @@ def _notified(one: Instance, notice: PlannedNotice) -> Strict:
     groups = one.case.groups
     window = bearable(notice, groups.window(notice, one.episode), one.case.scale)
     can_come = heard is not None or notice.configured is not None
-    promise = _Promise(
-        one, Hop.NOTIFY, window, (*_SENDERS, *notice.sinks), notice.to, _notice_setting(one, notice), can_come,
+    promise = TimedHop(
+        one, Hop.NOTIFY, window, (*SENDERS, *notice.sinks), notice.to, _notice_setting(one, notice), can_come,
         notice.delay_s,
     )  # fmt: skip
     if notice.ask.mode != "never":
-        lost = one.case.untemplated((notice.receiver, notice.integration))
-        muted = (groups.muted(notice, one.episode) or lost) if heard is None else ""
-        if one.case.rehearsal and heard is None and one.episode and (by := muted_by(one.case, one.episode)):
-            muted = f"it was muted by {', '.join(by)}, which fired on the same series"
+        muted = "" if heard else kept_from(one, notice)
         found = promise.timed(firing, told_at(notice, heard), muted)
         return agreed(one, notice, "firing", found, promise.says, firing)
     if firing is None:
@@ -239,6 +237,16 @@ def _notified(one: Instance, notice: PlannedNotice) -> Strict:
         return promise.silent(firing, where)
     after = promise.vs(firing[0], heard.sent[1])
     return promise.wrong(f"it was notified {after} after firing, and the scenario says never", where)
+
+
+def kept_from(one: Instance, notice: PlannedNotice) -> str:
+    """What may have kept an instance from being told at a door though nothing is wrong with it; empty where nothing."""
+    episode = one.episode
+    lost = one.case.untemplated((notice.receiver, notice.integration))
+    muted = one.case.groups.muted(notice, episode) or lost
+    if one.case.rehearsal and episode and (by := muted_by(one.case, episode)):
+        muted = f"it was muted by {', '.join(by)}, which fired on the same series"
+    return muted
 
 
 def _notice_setting(one: Instance, notice: PlannedNotice) -> str:
@@ -257,7 +265,7 @@ def _clear(one: Instance) -> Iterator[Strict]:
     """From the undo to resolved; or that it goes on firing."""
     firing, resolved, undo = one.firing, one.resolved, one.anchors.undo
     ends = one.alert.expectation.until_step != "never"
-    promise = _Promise(one, Hop.CLEAR, one.alert.clear, _RULES if ends else ("prometheus",))
+    promise = TimedHop(one, Hop.CLEAR, one.alert.clear, _RULES if ends else ("prometheus",))
     if not ends:
         yield _still_firing(promise, firing, resolved)
     elif one.alert.expectation.resolves == "false_alarm" and firing is not None and undo is not None:
@@ -269,7 +277,7 @@ def _clear(one: Instance) -> Iterator[Strict]:
         yield promise.timed(undo if firing else None, resolved)
 
 
-def _false_alarm(promise: _Promise, resolved: Interval | None, undo: Interval) -> Strict:
+def _false_alarm(promise: TimedHop, resolved: Interval | None, undo: Interval) -> Strict:
     """The scenario says that the alert resolves falsely, although the fault lasts: it must resolve before the undo."""
     where = f"the scenario's resolves: false_alarm ({promise.one.alert.expectation.place})"
     if resolved is None:
@@ -283,7 +291,7 @@ def _false_alarm(promise: _Promise, resolved: Interval | None, undo: Interval) -
     return promise.row(result, promise.says(what, where))
 
 
-def _still_firing(promise: _Promise, firing: Interval | None, resolved: Interval | None) -> Strict:
+def _still_firing(promise: TimedHop, firing: Interval | None, resolved: Interval | None) -> Strict:
     if firing is None:
         return promise.timed(None, None)
     where = f"the scenario's until: never ({promise.one.alert.expectation.place})"
@@ -304,7 +312,7 @@ def _still_firing(promise: _Promise, firing: Interval | None, resolved: Interval
 def _all_clear(one: Instance) -> Iterator[Strict]:
     """From resolved to each receiver's all-clear."""
     for notice in one.alert.notices:
-        needs = (*_SENDERS, *notice.sinks)
+        needs = (*SENDERS, *notice.sinks)
         resolved, heard = one.resolved, one.heard(notice, "resolved")
         if one.alert.expectation.until_step == "never":
             continue
@@ -313,13 +321,13 @@ def _all_clear(one: Instance) -> Iterator[Strict]:
             if not notice.sends_resolved:
                 more = f" and send_resolved, which is false for this {notice.integration} of {notice.receiver}"
             window = bearable(notice, notice.all_clear, one.case.scale)
-            promise = _Promise(one, Hop.ALL_CLEAR, window, needs, notice.to, more, delay_s=notice.delay_s)
+            promise = TimedHop(one, Hop.ALL_CLEAR, window, needs, notice.to, more, delay_s=notice.delay_s)
             # Who was never told of an alert is not told of its end either: that failure has been named already.
             told = heard is not None or one.heard(notice, "firing") is not None
             found = promise.timed(resolved if told else None, told_at(notice, heard))
             yield agreed(one, notice, "resolved", found, promise.says, resolved)
         elif notice.no_all_clear is not None:
-            promise = _Promise(one, Hop.ALL_CLEAR, notice.notify, tuple(n for n in needs if n != "target"), notice.to)
+            promise = TimedHop(one, Hop.ALL_CLEAR, notice.notify, tuple(n for n in needs if n != "target"), notice.to)
             where = f"the promise's resolved: false ({notice.no_all_clear})"
             if resolved is None:
                 yield promise.row(Result.UNKNOWN, f"not judged: {promise.says('it was not seen to resolve', where)}")

@@ -63,7 +63,9 @@ def wrong_with(notice: Notice, planned: PlannedNotice, one: Instance) -> list[st
     elif planned.by[:1] == (RECORDER,):
         wrong += _webhook(notice, one)
     elif planned.integration == _MAIL:
-        wrong += wrong_recipients(notice, planned) + _mail(notice, alert, promise)
+        # Where more is promised of the alert, its recipients have a row of their own.
+        wrong += [] if alert.rule.alert in promise.alerts else wrong_recipients(notice, planned)
+        wrong += _mail(notice, alert, promise)
     elif planned.integration in ("webhook", WITNESS):
         wrong += _webhook(notice, one)
     return wrong + _lacks(notice, planned)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaoskit.events import NoticedAlert
-from chaoskit.localize.mail_header import HEADER_NAME, parse_header
+from chaoskit.localize.mail_header import GROUP_NAME, HEADER_NAME, parse_header
 from chaoskit.observe.mail_sink import PART_LIMIT, MailDoor, mail_notice
 
 DOOR = MailDoor(receiver="ops", integration="email", index=1, port=2525)
@@ -50,6 +50,21 @@ def test_a_word_that_cannot_be_read_is_a_problem_and_not_a_guess(word: str) -> N
 
 def test_a_header_without_alerts_is_a_problem() -> None:
     assert parse_header(" ") == ([], [f"{HEADER_NAME} lists no alert"])
+
+
+@pytest.mark.parametrize(
+    ("headers", "labels"),
+    [
+        (f"{GROUP_NAME}: alertname=A&worker+name=b%26c&;\r\n", {"alertname": "A", "worker name": "b&c"}),
+        (f"{GROUP_NAME}: ;\r\n", {}),
+        ("", None),
+        (f"{GROUP_NAME}: alertname=A&\r\n", None),
+        (f"{GROUP_NAME}: alertname;\r\n", None),
+        (f"{GROUP_NAME}: ;\r\n{GROUP_NAME}: ;\r\n", None),
+    ],
+)
+def test_the_labels_of_its_group_are_those_of_the_header_or_not_known(headers: str, labels: object) -> None:
+    assert read(f"{headers}{HEADER_NAME}: {FIRING}\r\n\r\n".encode()).group_labels == labels
 
 
 def test_subject_and_parts_are_decoded_and_the_door_names_the_receiver() -> None:

@@ -31,6 +31,12 @@ def message(*alerts: dict[str, object], **more: object) -> bytes:
     return json.dumps(whole).encode()
 
 
+def test_a_webhook_tells_the_labels_of_its_group_or_they_are_not_known() -> None:
+    body = message(ALERT, groupLabels={"alertname": "A"})
+    assert read_payload("webhook", "/", body).notice("r", "webhook", 0, (0.0, 0.0)).group_labels == {"alertname": "A"}
+    assert read_payload("webhook", "/", message(ALERT)).group_labels is None
+
+
 def test_a_webhook_message_is_read_whole() -> None:
     contents = read_payload("webhook", "/door/0", message(ALERT, ENDED))
     start = 1795478700.25

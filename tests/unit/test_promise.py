@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from alerting_examples import ALERTMANAGER, RULES, load
 from test_scenario_schema import valid
 
+from chaoskit.alerting.config import load_config
 from chaoskit.alerting.model import Promise, PromisedLevels, PromisedNotice, PromisedReceiver, PromisedTime
 from chaoskit.alerting.promise_schema import ALERT, DOCUMENT, GROUP, JOB, LEVELS, NOTICE, RECEIVER, VOLUME
+from chaoskit.alerting.promise_text import COMPUTED, DECIDED, DOCUMENTED, not_yet_promised, promise_text, why
 from chaoskit.bundle import folder
+from chaoskit.check.lint_context import LintContext
+from chaoskit.cli import run
 from chaoskit.errors import BadInput, Place
+from chaoskit.explain.alert import departures
 from chaoskit.yaml_source import read
 
 PROMISE = """chaoskit: 1
@@ -203,3 +210,62 @@ def test_the_schema_takes_what_the_reader_takes_and_each_key_has_an_example_of_i
             assert schema["description"]
             assert schema["examples"]
             assert all(valid(example, schema) for example in schema["examples"])
+
+
+MARKED = """\
+chaoskit: 1
+# decided here: a look and a half
+jobs: {app: {scrape: 15s}}
+alerts:
+  # documented: the table of alerts, row 3
+  One:
+    appears: 6s
+    notices:
+      a: {for: 1m}
+      # computed, not promised yet
+      b: {for: 1m}
+      c: {for: 1m}
+
+  Two:
+    hours: always # decided here: it wakes people
+    muted_by: []
+    # decided here:
+    labels: {a: b}
+  # computed, not promised yet
+  Three: {hours: always}
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (3, DECIDED), (7, DOCUMENTED), (9, DOCUMENTED), (11, COMPUTED), (12, DOCUMENTED), (15, DECIDED), (16, ""),
+        (18, ""), (20, COMPUTED),
+    ],
+)  # fmt: skip
+def test_why_a_figure_is_promised_stands_beside_it_or_above_what_holds_it(line: int, said: str) -> None:
+    """The nearest comment counts; one beside a sibling does not, and one without a reason says nothing."""
+    assert why(MARKED.split("\n"), line) == said
+
+
+def test_an_alert_is_promised_once_each_of_its_figures_says_why() -> None:
+    unsaid = not_yet_promised({f"promise:{FILE}": MARKED})
+    assert {alert: place.line for alert, place in unsaid.items()} == {"One": 11, "Two": 16, "Three": 20}
+    assert not_yet_promised({}) == {}
+
+
+def test_a_promise_that_is_written_reads_as_the_same_promise() -> None:
+    promise = whole()
+    again = whole(promise_text(promise))
+    assert (again.notices.keys(), again.volume.keys()) == (promise.notices.keys(), promise.volume.keys())
+    assert promise_text(again, COMPUTED) == promise_text(promise, COMPUTED)
+    assert set(not_yet_promised({f"promise:{FILE}": promise_text(promise, COMPUTED)})) == {"WorkerDown"}
+
+
+def test_what_is_computed_for_a_configuration_holds_for_it_and_counts_as_no_promise_yet(tmp_path: Path) -> None:
+    file = tmp_path / FILE
+    assert run(["promise", "write", "--out", str(file)]) == 0
+    assert run(["promise", "write", "--out", str(file)]) == 2
+    config = load_config(folder(), promise=file)
+    assert not [each for each in departures(LintContext(config)) if each.broken]
+    assert set(not_yet_promised(config.sources)) == {rule.alert for rule in config.rules if rule.alert}

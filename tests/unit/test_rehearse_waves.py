@@ -10,9 +10,11 @@ import pytest
 
 from chaoskit.alerting.config import load_config, load_texts
 from chaoskit.alerting.model import AlertConfig
+from chaoskit.alerting.promise_text import COMPUTED, promise_text
 from chaoskit.errors import Place
+from chaoskit.explain.promise import computed_promise
 from chaoskit.faults.series import Scripted, constant
-from chaoskit.rehearse.drill import Drill, computed_notices, promise_text, wave_drill
+from chaoskit.rehearse.drill import Drill, wave_drill
 from chaoskit.rehearse.inputs import ASSUMED, Asked
 from chaoskit.rehearse.lanes import partition
 from chaoskit.rehearse.perform import scaled_rules, with_rules
@@ -187,11 +189,9 @@ def test_a_waves_scenario_names_the_receivers_that_the_routes_lead_to(config: Al
 def test_the_computed_promise_is_a_promise_file_that_holds_for_its_own_configuration(
     config: AlertConfig, tmp_path: Path
 ) -> None:
-    notices: dict[tuple[str, str], object] = {}
-    for each in alerts(config)[:3]:
-        notices |= computed_notices(config, each, [each.labels])
     file = tmp_path / "promise.yml"
-    file.write_text(promise_text(replace(config.promise, notices=notices)), encoding="utf-8")  # type: ignore[arg-type]
+    names = {each.alert for each in alerts(config)[:3]}
+    file.write_text(promise_text(computed_promise(config, names), COMPUTED), encoding="utf-8")
     read_back = load_config(None, [str(tmp_path / "rules.yml")], tmp_path / "am.yml", tmp_path / "prometheus.yml", file)
     assert read_back.promise.notices["Errors", "pager"].group_wait_s == 10
     assert read_back.promise.notices["Errors", "pager"].for_s == 120

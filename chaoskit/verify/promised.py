@@ -1,0 +1,382 @@
+"""What else people rely on, judged from what was observed: a row for each key of the promise of an expected alert.
+
+Labels and mutes are Alertmanager's own word; the ways from the fault to a receiver and from its end to the all-clear
+are judged whole, where the hops judge their parts; groups, recipients, ends and repeats are those of what came.
+An alert of which nothing but its notices is promised has none of these rows: they came later than the format.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+from chaoskit.alerting import windows
+from chaoskit.alerting.model import PromisedAlert, PromisedNotice
+from chaoskit.alerting.routing import match_routes
+from chaoskit.alerting.windows import Window
+from chaoskit.errors import Place
+from chaoskit.events import Interval, Notice, Suppression
+from chaoskit.hop import Hop
+from chaoskit.plan.model import PlannedNotice
+from chaoskit.units import amount, format_duration, seconds
+from chaoskit.verify.agreement import agreed, bearable, told_at
+from chaoskit.verify.case import Instance
+from chaoskit.verify.check import DUST_VS, Check, Need, Owed, Strict, between, broken, but, kept, unknown
+from chaoskit.verify.evidence import Episode
+from chaoskit.verify.hops import SENDERS, TimedHop, kept_from
+from chaoskit.verify.scripted import UNLIKE
+from chaoskit.verify.verdict import Result
+
+_UNFIRED = "it was not seen firing"
+_UNHEARD = "no notice that lists it was seen there"
+Doors = Iterator[tuple[PlannedNotice, PromisedAlert]]
+
+
+def _promised(one: Instance) -> PromisedAlert | None:
+    return one.case.plan.config.promise.alerts.get(one.alert.rule.alert)
+
+
+def _ends(one: Instance) -> bool:
+    """Whether the scenario brings its end about, in order."""
+    return one.alert.expectation.until_step != "never" and one.alert.expectation.resolves is True
+
+
+def _doors(one: Instance) -> Doors:
+    """Where it must be told, with what is promised of it; nowhere for one that is to be muted."""
+    promised = _promised(one)
+    if promised is not None and one.alert.expectation.suppressed_by is None:
+        yield from ((notice, promised) for notice in one.alert.notices if notice.ask.mode != "never")
+
+
+def _notice_of(one: Instance, planned: PlannedNotice) -> PromisedNotice | None:
+    return one.case.plan.config.promise.notices.get((one.alert.rule.alert, planned.receiver))
+
+
+def _said(one: Instance, hop: Hop, what: str, place: Place, to: str = "") -> str:
+    who = f"{one.about} -> {to}" if to else one.about
+    return f"{who}, {hop}: {what}; promised at {place}"
+
+
+def _unjudged(one: Instance, hop: Hop, what: str, place: Place, to: str = "") -> Strict:
+    return unknown(hop, one.about, f"not judged: {_said(one, hop, what, place, to)}", to)
+
+
+def _shown(one: Instance) -> list[Suppression]:
+    """What Alertmanager showed of it while it had it."""
+    had = (event for event in one.case.evidence.suppressions if event.state != "gone")
+    return [event for event in had if one.episode and one.episode.is_in(event.labels)]
+
+
+def _labels(one: Instance) -> Iterator[Strict]:
+    """The labels of the alert as Alertmanager showed it."""
+    promised = _promised(one)
+    if promised is None or not promised.labels:
+        return
+    hop, place = Hop.LABELS, promised.at("labels")
+    shown = [event.labels for event in _shown(one)]
+    if not shown:
+        what = _UNFIRED if one.firing is None else "Alertmanager was not seen to have it"
+        yield _unjudged(one, hop, what, place)
+        return
+    wrong = [
+        f"{name} is {labels[name] if labels.get(name) else 'missing'}, where {value} is promised"
+        for labels in shown
+        for name, value in promised.labels.items()
+        if labels.get(name, "") != value
+    ]
+    if wrong:
+        what = f"Alertmanager showed it, and {'; '.join(dict.fromkeys(wrong))}"
+        yield broken(hop, one.about, _said(one, hop, what, place))
+    else:
+        carried = ", ".join(f"{name}={value}" for name, value in promised.labels.items())
+        yield kept(hop, one.about, f"shown with {carried}")
+
+
+def _muted_by(one: Instance) -> Iterator[Strict]:
+    """Every alert that Alertmanager named as muting it."""
+    promised, episode = _promised(one), one.episode
+    if promised is None or promised.muted_by is None:
+        return
+    hop, place = Hop.MUTED_BY, promised.at("muted_by")
+    if episode is None or episode.firing is None:
+        yield _unjudged(one, hop, _UNFIRED, place)
+        return
+    mine = _shown(one)
+    by = dict.fromkeys(other.get("alertname", "?") for e in mine for other in e.inhibited_by)
+    others = [name for name in by if name not in promised.muted_by]
+    if others:
+        only = ", ".join(promised.muted_by) or "none"
+        yield broken(hop, one.about, _said(one, hop, f"{', '.join(others)} muted it, of {only} that may", place))
+    elif not mine:
+        yield _unjudged(one, hop, "Alertmanager was not seen to have it", place)
+    else:
+        said = f"{', '.join(by)} muted it" if by else "nothing muted it"
+        end = min(episode.resolved[1] if episode.resolved else math.inf, one.case.evidence.known_to(one.case.until))
+        but_ = but(_said(one, hop, f"{said} as far as was seen", place))
+        need = Need((episode.firing[0], end), but_, episode.firing[1], "firing", ("alertmanager",))
+        yield kept(hop, one.about, said, need)
+
+
+def _ways(one: Instance, hop: Hop) -> Iterator[tuple[PlannedNotice, Window]]:
+    """The doors to which a whole way is promised, each with its window; of an end that the scenario brings about."""
+    if hop is Hop.FAULT_TO_PHONE or _ends(one):
+        for planned, _ in _doors(one):
+            window = planned.phone if hop is Hop.FAULT_TO_PHONE else planned.over
+            if window is not None:
+                yield planned, window
+
+
+def _way(one: Instance, planned: PlannedNotice, window: Window) -> TimedHop:
+    """A bound holds for a new group: one that had notified before says what is new at its next tick."""
+    if window.hop is Hop.FAULT_TO_PHONE:
+        found = one.case.groups.window(planned, one.episode)
+        if found.hi_vs > planned.notify.hi_vs:
+            window = windows.later(window, found.hi_vs - planned.notify.hi_vs, found.setting)
+    window, more = bearable(planned, window, one.case.scale), f" ({window.place})"
+    can_come = planned.configured is not None
+    return TimedHop(
+        one, window.hop, window, (*SENDERS, *planned.sinks), planned.to, more, can_come, planned.delay_s
+    )  # fmt: skip
+
+
+def _phone(one: Instance) -> Iterator[Strict]:
+    """From the fault's effect to the first notice at each door."""
+    for planned, window in _ways(one, Hop.FAULT_TO_PHONE):
+        heard, way = one.heard(planned, "firing"), _way(one, planned, window)
+        start = one.anchors.fault
+        found = way.timed(start, told_at(planned, heard), "" if heard else kept_from(one, planned))
+        found = agreed(one, planned, "firing", found, way.says, start)
+        if one.case.rehearsal is not None and found.row.result is Result.FAIL:
+            unlike = Need((0.0, 0.0), lambda _, why=found.row.reason: f"{UNLIKE}: {why}", known=UNLIKE)  # type: ignore[misc]
+            found = Strict(found.row, (*found.needs, unlike))
+        yield found
+
+
+def _all_clear(one: Instance) -> Iterator[Strict]:
+    """From the undo to the notice of the end at each door."""
+    for planned, window in _ways(one, Hop.UNDO_TO_ALL_CLEAR):
+        way = _way(one, planned, window)
+        heard, told = one.heard(planned, "resolved"), one.heard(planned, "firing")
+        if one.anchors.lapsed:
+            trouble = f"the fault had ended by itself at an instant that nothing tells ({one.anchors.lapsed})"
+            yield way.row(Result.UNKNOWN, way.unseen(trouble))
+        elif planned.all_clear is None:
+            what = "no all-clear is promised to the receiver"
+            yield _unjudged(one, way.hop, what, window.place or one.alert.expectation.place, planned.to)
+        else:
+            start = one.anchors.undo if heard or told else None
+            found = way.timed(start, told_at(planned, heard))
+            yield agreed(one, planned, "resolved", found, way.says, start)
+
+
+def _grouped_by(one: Instance) -> Iterator[Strict]:
+    """The labels of the group with which a notice came."""
+    for planned, notice in _grouped_doors(one):
+        hop, wanted = Hop.GROUPED_BY, notice.grouped_by or ()
+        heard = one.heard(planned, "firing")
+        if heard is None or heard.group_labels is None:
+            what = _UNHEARD if heard is None else "its notices do not tell the labels of their group"
+            yield _unjudged(one, hop, what, notice.place, planned.to)
+            continue
+        # A group has of the labels only those that its alerts carry.
+        carried = next(dict(item.labels) for item in heard.alerts if one.episode and one.episode.is_in(item.labels))
+        expected = sorted(carried if wanted == ("...",) else {*wanted} & carried.keys())
+        found = sorted(heard.group_labels)
+        if found == expected:
+            yield kept(hop, one.about, f"by {', '.join(found) or 'nothing'}", to=planned.to)
+        else:
+            what = (
+                f"its notice was grouped by {', '.join(found) or 'nothing'}, not by {', '.join(expected) or 'nothing'}"
+            )
+            yield broken(hop, one.about, _said(one, hop, what, notice.place, planned.to), to=planned.to)
+
+
+def _grouped_doors(one: Instance) -> Iterator[tuple[PlannedNotice, PromisedNotice]]:
+    if one.alert.expectation.suppressed_by is not None:
+        return
+    for planned in one.alert.notices:
+        notice = _notice_of(one, planned)
+        if planned.ask.mode != "never" and notice is not None and notice.grouped_by is not None:
+            yield planned, notice
+
+
+def _mail_doors(one: Instance) -> Iterator[PlannedNotice]:
+    return (planned for planned, _ in _doors(one) if planned.recipients)
+
+
+def _recipients(one: Instance) -> Iterator[Strict]:
+    """To whom the mails went."""
+    for planned in _mail_doors(one):
+        hop, place = Hop.RECIPIENTS, one.case.plan.config.promise.receivers[planned.receiver].place
+        mails = [mail for status in ("firing", "resolved") if (mail := one.heard(planned, status))]
+        went_to = {tuple(sorted(mail.recipients)) for mail in mails} - {tuple(sorted(planned.recipients))}
+        if not mails:
+            yield _unjudged(one, hop, _UNHEARD, place, planned.to)
+        elif went_to:
+            went = "; ".join(", ".join(people) for people in sorted(went_to))
+            what = f"a mail went to {went or 'no address'}, not to {', '.join(planned.recipients)}"
+            yield broken(hop, one.about, _said(one, hop, what, place, planned.to), to=planned.to)
+        else:
+            yield kept(
+                hop, one.about, f"{amount(len(mails), 'mails')} to {', '.join(planned.recipients)}", to=planned.to
+            )
+
+
+def _resolved_doors(one: Instance) -> Iterator[tuple[PlannedNotice, Place]]:
+    """The doors at which it is promised whether the end is told, where the scenario brings that about."""
+    receivers = one.case.plan.config.promise.receivers
+    for planned, _ in _doors(one):
+        told = planned.all_clear is not None or planned.no_all_clear is not None
+        if planned.receiver in receivers and told and one.alert.expectation.until_step != "never":
+            yield planned, receivers[planned.receiver].place
+
+
+def _resolved(one: Instance) -> Iterator[Strict]:
+    """Whether the end was told."""
+    for planned, place in _resolved_doors(one):
+        hop, heard, ended = Hop.RESOLVED, one.heard(planned, "resolved"), one.resolved
+        if heard is not None and planned.no_all_clear is None:
+            yield kept(hop, one.about, "the end was told", to=planned.to)
+        elif heard is not None:
+            what = "the end was told, and no all-clear is promised"
+            yield broken(hop, one.about, _said(one, hop, what, place, planned.to), to=planned.to)
+        elif ended is None or one.heard(planned, "firing") is None:
+            what = "it was not seen to resolve" if ended is None else _UNHEARD
+            yield _unjudged(one, hop, what, place, planned.to)
+        else:
+            known_to, wait = one.case.evidence.known_to(one.case.until), planned.all_clear
+            end = known_to if wait is None else ended[1] + wait.hi_vs / one.case.scale
+            silent = _said(one, hop, "the end was not told", place, planned.to)
+            sinks = planned.sinks
+            equipment = sinks if wait is None else (*SENDERS, *sinks)
+            need = Need((ended[0], end), but(silent), ended[1], "resolved", sinks, equipment, SENDERS, instance=one)
+            if wait is None:
+                yield kept(hop, one.about, "the end was not told", need, to=planned.to)
+            else:
+                yield broken(hop, one.about, silent, need, to=planned.to)
+
+
+def _repeat_doors(one: Instance) -> Iterator[tuple[PlannedNotice, PromisedNotice]]:
+    for planned, _ in _doors(one):
+        if (notice := _notice_of(one, planned)) is not None:
+            yield planned, notice
+
+
+def _repeat(one: Instance) -> Iterator[Strict]:
+    """How long after a notice the same came again, as far as the run was long enough to see it."""
+    for planned, notice in _repeat_doors(one):
+        told = _told(one, planned)
+        if one.episode is None or not told:
+            yield _unjudged(one, Hop.REPEAT, _UNHEARD, notice.place, planned.to)
+        else:
+            yield _repeated(one, one.episode, planned, notice, told)
+
+
+def _told(one: Instance, planned: PlannedNotice) -> list[Notice]:
+    """The notices at a door that list this life of the instance as firing, in order."""
+    first, end = one.heard(planned, "firing"), one.resolved[1] if one.resolved else math.inf
+    came = (n for n in one.case.evidence.notices if n.door == planned.door and not n.refused)
+    return [
+        n
+        for n in came
+        if first and first.sent <= n.sent and n.sent[0] <= end and one.episode and one.episode.is_told(n, "firing")
+    ]
+
+
+def _repeated(
+    one: Instance, episode: Episode, planned: PlannedNotice, notice: PromisedNotice, told: Sequence[Notice]
+) -> Strict:
+    case, hop, sinks = one.case, Hop.REPEAT, planned.sinks
+    tolerance_vs = windows.delivery_of(case.plan.config, case.scale)
+    gaps = [
+        (between(later.sent, earlier.sent, case.scale), (earlier, later))
+        for earlier, later in itertools.pairwise(told)
+        if _listed(earlier) == _listed(later)
+    ]
+    promise = f"again after {format_duration(notice.repeat_s)}"
+    span = (told[0].sent[0], told[-1].sent[1])
+
+    def says(what: str) -> Callable[[str], str]:
+        return but(_said(one, hop, what, notice.place, planned.to))
+
+    due_vs, ticks = _due_vs(one, planned, notice, tolerance_vs)
+    for gap, (earlier, later) in gaps:
+        if gap[1] < notice.repeat_s - tolerance_vs - DUST_VS or gap[0] > due_vs + DUST_VS:
+            what = f"the same was told again after {seconds(gap[1])}, where {promise} is promised{ticks}"
+            # Alertmanager, started again, does not know of it; nor that a first one arrived, where its answer was lost.
+            need = Need(
+                (earlier.sent[0], later.sent[1]), says(what), earlier.sent[1], "that notice", sinks,
+                equipment=("alertmanager", *sinks), busy=SENDERS,
+            )  # fmt: skip
+            return broken(hop, one.about, _said(one, hop, what, notice.place, planned.to), need, to=planned.to)
+    known_to = case.evidence.known_to(case.until)
+    end = min(episode.resolved[0] if episode.resolved else math.inf, case.until)
+    fired: Interval = between((end, end), told[-1].sent, case.scale)
+    watched = Need((span[0], min(end, known_to)), says("as far as was seen"), span[0], "the first notice", sinks)
+    if fired[0] > due_vs:
+        what = f"it went on for {seconds(fired[0])} and was not told again, where {promise} is promised{ticks}"
+        need = Need(
+            (told[-1].sent[0], told[-1].sent[1] + due_vs / case.scale), says(what), told[-1].sent[1], "the last notice",
+            sinks, (*SENDERS, *sinks), SENDERS, instance=one,
+        )  # fmt: skip
+        return broken(hop, one.about, _said(one, hop, what, notice.place, planned.to), need, to=planned.to)
+    if gaps:
+        seen = ", ".join(seconds(gap[1]) for gap, _ in gaps)
+        return kept(hop, one.about, f"the same came again after {seen}", watched, to=planned.to)
+    return kept(hop, one.about, f"not again in {seconds(max(0.0, fired[0]))}, due {promise}", watched, to=planned.to)
+
+
+def _due_vs(one: Instance, planned: PlannedNotice, notice: PromisedNotice, tolerance_vs: float) -> tuple[float, str]:
+    """How long after a notice the next must have come: the repeat up to a tick of its group, and one more tick."""
+    labels = one.episode.sent if one.episode else {}
+    routes = [r for r in match_routes(one.case.plan.config.route, labels) if r.receiver == planned.receiver]
+    tick_s = notice.group_interval_s or min((r.group_interval_s for r in routes), default=notice.repeat_s)
+    ticks = f", at a tick of {format_duration(tick_s)}"
+    return windows.up(notice.repeat_s, tick_s) + tick_s + tolerance_vs, ticks
+
+
+def _listed(notice: Notice) -> tuple[object, ...]:
+    """What a notice tells, so that two which tell the same are known."""
+    alerts = sorted((item.status, sorted(item.labels.items())) for item in notice.alerts)
+    return (notice.group_key, sorted((notice.group_labels or {}).items()), alerts)
+
+
+def _own(hop: Hop, key: Callable[[PromisedAlert], object]) -> Callable[[Instance], Iterator[Owed]]:
+    """One row where the key is promised of the alert."""
+
+    def owes(one: Instance) -> Iterator[Owed]:
+        promised = _promised(one)
+        if promised is not None and key(promised):
+            yield one.about, hop, ""
+
+    return owes
+
+
+PROMISED = (
+    Check("labels", Instance, _labels, _own(Hop.LABELS, lambda promised: promised.labels)),
+    Check("what muted it", Instance, _muted_by, _own(Hop.MUTED_BY, lambda promised: promised.muted_by is not None)),
+    Check(
+        "the way from the fault", Instance, _phone,
+        lambda one: [(one.about, Hop.FAULT_TO_PHONE, door.to) for door, _ in _ways(one, Hop.FAULT_TO_PHONE)],
+    ),
+    Check(
+        "the way to the all-clear", Instance, _all_clear,
+        lambda one: [(one.about, Hop.UNDO_TO_ALL_CLEAR, door.to) for door, _ in _ways(one, Hop.UNDO_TO_ALL_CLEAR)],
+    ),
+    Check(
+        "groups", Instance, _grouped_by,
+        lambda one: [(one.about, Hop.GROUPED_BY, door.to) for door, _ in _grouped_doors(one)],
+    ),
+    Check(
+        "recipients", Instance, _recipients,
+        lambda one: [(one.about, Hop.RECIPIENTS, door.to) for door in _mail_doors(one)],
+    ),
+    Check(
+        "resolved notices", Instance, _resolved,
+        lambda one: [(one.about, Hop.RESOLVED, door.to) for door, _ in _resolved_doors(one)],
+    ),
+    Check(
+        "repeats", Instance, _repeat, lambda one: [(one.about, Hop.REPEAT, door.to) for door, _ in _repeat_doors(one)]
+    ),
+)  # fmt: skip

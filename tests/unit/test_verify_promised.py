@@ -1,0 +1,232 @@
+"""Each key of a promise has a row of its own, judged from what was observed: kept, broken, or not known and why."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from functools import cache
+
+import msgspec
+import pytest
+
+from chaoskit.events import Event, FaultOk, Notice, NoticedAlert, Poll, Suppression, UndoOk, Watch
+from chaoskit.history import History
+from chaoskit.verify.verdict import Result, Row, Verdict
+from chaoskit.verify.verify import verify
+from tests.golden.doctored import Change, mapped, recorded, with_events
+
+PASS, FAIL, UNKNOWN = Result.PASS, Result.FAIL, Result.UNKNOWN
+ABOUT = "WorkerUnhealthy worker-1"
+CRITICAL, WEB, WORKERS = "critical-alerts (email)", "critical-alerts (webhook)", "worker-alerts (email)"
+BESIDE = """    labels: {severity: critical, component: worker}
+    phone: {critical-alerts: 2m, worker-alerts: 2m30s}
+    all_clear: {critical-alerts: 3m15s, worker-alerts: 6m15s}
+    muted_by: [MultipleWorkersDown]
+"""
+NOTICE = "worker-alerts: {for: 1m, group_wait: 30s, repeat: 2h"
+GROUPS = {
+    "critical-alerts": {"alertname": "WorkerUnhealthy", "component": "worker", "severity": "critical"},
+    "worker-alerts": {"alertname": "WorkerUnhealthy", "worker_name": "worker-1"},
+}
+
+
+@cache
+def promised(beside: str = BESIDE, more: str = ", grouped_by: [alertname, worker_name]") -> History:
+    """The recorded run in which all was kept, as if this had been promised, with groups that notices tell."""
+    history = recorded("kept")
+    key = next(key for key in history.header.sources if key.startswith("promise:"))
+    text = history.header.sources[key].replace("  WorkerUnhealthy:\n", f"  WorkerUnhealthy:\n{beside}")
+    sources = {**history.header.sources, key: text.replace(NOTICE, NOTICE + more)}
+    header = msgspec.structs.replace(history.header, sources=sources)
+    told = [header, *history.events[1:]]
+    return mapped(dataclasses.replace(with_events(history, told), header=header), grouped(GROUPS))
+
+
+def grouped(groups: dict[str, dict[str, str]]) -> Change:
+    """Notices that tell the labels of their groups."""
+    return changed(Notice, lambda notice: msgspec.structs.replace(notice, group_labels=groups[notice.receiver]))
+
+
+def changed(kind: type[Event], change: Callable[..., Event | None]) -> Change:
+    return lambda event: change(event) if isinstance(event, kind) else event  # type: ignore[return-value]
+
+
+def rows(verdict: Verdict, hop: str) -> dict[str, Row]:
+    """The rows of a hop about the dead worker, by door."""
+    return {row.to: row for row in verdict.rows if row.hop == hop and row.about == ABOUT}
+
+
+def judged(history: History, hop: str) -> dict[str, Result]:
+    return {to: row.result for to, row in rows(verify(history), hop).items()}
+
+
+def test_every_key_has_a_row_that_says_what_it_rests_on() -> None:
+    verdict = verify(promised())
+    assert verdict.result is PASS
+    assert rows(verdict, "labels")[""].rests_on == "shown with severity=critical, component=worker"
+    assert rows(verdict, "muted-by")[""].rests_on == "nothing muted it"
+    phone, end = rows(verdict, "fault-to-phone"), rows(verdict, "undo-to-all-clear")
+    assert {to: row.allowed for to, row in phone.items()} == {CRITICAL: (0, 125), WEB: (0, 125), WORKERS: (0, 155)}
+    assert {to: row.allowed for to, row in end.items()} == {CRITICAL: (0, 200), WEB: (0, 200), WORKERS: (0, 380)}
+    assert all(row.observed and row.observed[1] < 155 for row in phone.values())
+    assert rows(verdict, "grouped-by")[WORKERS].rests_on == "by alertname, worker_name"
+    assert {to: row.rests_on for to, row in rows(verdict, "recipients").items()} == {
+        CRITICAL: "2 mails to w.aroca@insaing.com", WORKERS: "2 mails to w.aroca@insaing.com",
+    }  # fmt: skip
+    assert {row.rests_on for row in rows(verdict, "resolved").values()} == {"the end was told"}
+    assert {row.rests_on.partition(", due")[2] for row in rows(verdict, "repeat").values()} == {
+        " again after 1h", " again after 2h",
+    }  # fmt: skip
+
+
+def test_without_the_keys_there_is_no_such_row_and_the_verdict_is_the_same_as_ever() -> None:
+    assert verify(recorded("kept")).rows == verify(promised("", "")).rows
+
+
+def test_a_promised_group_alone_is_judged() -> None:
+    verdict = verify(promised(""))
+    assert rows(verdict, "grouped-by")[WORKERS].result is PASS
+    assert not rows(verdict, "repeat")
+
+
+COARSE = GROUPS | {"worker-alerts": {"alertname": "WorkerUnhealthy"}}
+FINE = GROUPS | {"worker-alerts": GROUPS["worker-alerts"] | {"job": "x"}}
+# What happened instead, the row, and where it is broken.
+BROKEN: list[tuple[Change, str, set[str]]] = [
+    (changed(Suppression, lambda e: muted(e, "CircuitBreakerOpen")), "muted-by", {""}),
+    (grouped(COARSE), "grouped-by", {WORKERS}),
+    (grouped(FINE), "grouped-by", {WORKERS}),
+    (changed(Notice, lambda e: to_others(e)), "recipients", {CRITICAL, WORKERS}),
+    (changed(Notice, lambda e: e if e.status == "firing" else None), "resolved", {CRITICAL, WEB, WORKERS}),
+]  # fmt: skip
+
+
+def muted(event: Suppression, by: str) -> Suppression:
+    return msgspec.structs.replace(event, inhibited_by=[{"alertname": by}]) if event.state != "gone" else event
+
+
+def to_others(event: Notice) -> Notice:
+    return msgspec.structs.replace(event, recipients=[*event.recipients, "x@example.com"] if event.recipients else [])
+
+
+@pytest.mark.parametrize(("change", "hop", "where"), BROKEN, ids=[case[1] for case in BROKEN])
+def test_a_broken_promise_is_a_failure_at_its_own_row(change: Change, hop: str, where: set[str]) -> None:
+    verdict = verify(mapped(promised(), change))
+    assert {to for to, row in rows(verdict, hop).items() if row.result is FAIL} == where
+    place = "notification_windows.yml:"
+    assert all(place in row.reason for row in rows(verdict, hop).values() if row.result is FAIL)
+
+
+@pytest.mark.parametrize("wrong", ["{severity: warning}", "{severity: critical, shift: night}"])
+def test_labels_that_alertmanager_does_not_show_are_a_failure(wrong: str) -> None:
+    row = rows(verify(promised(BESIDE.replace("{severity: critical, component: worker}", wrong))), "labels")[""]
+    assert row.result is FAIL
+    assert "is promised" in row.reason
+
+
+def test_who_may_mute_it_and_does_keeps_the_promise() -> None:
+    verdict = verify(mapped(promised(), changed(Suppression, lambda e: muted(e, "MultipleWorkersDown"))))
+    assert rows(verdict, "muted-by")[""].rests_on == "MultipleWorkersDown muted it"
+
+
+def test_a_whole_way_that_takes_longer_than_promised_fails_though_each_hop_is_in_time() -> None:
+    verdict = verify(promised(BESIDE.replace("critical-alerts: 2m,", "critical-alerts: 30s,")))
+    assert {to: row.result for to, row in rows(verdict, "fault-to-phone").items()} == {
+        CRITICAL: FAIL, WEB: FAIL, WORKERS: PASS,
+    }  # fmt: skip
+    assert {row.result for row in verdict.rows if row.hop in ("detect", "hold", "notify")} == {PASS}
+    reason = rows(verdict, "fault-to-phone")[CRITICAL].reason
+    assert "too late (at most 35.0 s promised); governed by promised fault-to-phone 30s" in reason
+    end = judged(promised(BESIDE.replace("critical-alerts: 3m15s", "critical-alerts: 10s")), "undo-to-all-clear")
+    assert end == {CRITICAL: FAIL, WEB: FAIL, WORKERS: PASS}
+
+
+def test_that_no_end_is_told_is_promised_too() -> None:
+    text = "  worker-alerts: {recipients: [w.aroca@insaing.com], resolved: "
+    history = promised()
+    key = next(key for key in history.header.sources if key.startswith("promise:"))
+    sources = {**history.header.sources, key: history.header.sources[key].replace(f"{text}true", f"{text}false")}
+    header = msgspec.structs.replace(history.header, sources=sources)
+    silent = dataclasses.replace(with_events(history, [header, *history.events[1:]]), header=header)
+    assert judged(silent, "resolved")[WORKERS] is FAIL
+    assert judged(mapped(silent, changed(Notice, end_of_workers)), "resolved")[WORKERS] is PASS
+
+
+def end_of_workers(event: Notice) -> Notice | None:
+    return None if event.receiver == "worker-alerts" and event.status == "resolved" else event
+
+
+def again_after(virtual_s: float) -> History:
+    """The workers' notice comes twice."""
+    history = promised()
+    first = next(e for e in history.of(Notice) if e.receiver == "worker-alerts")
+    at = virtual_s / history.header.time_scale
+    second = msgspec.structs.replace(first, sent=(first.sent[0] + at, first.sent[1] + at), t=first.t + at)
+    return with_events(history, sorted([*history.events, second], key=lambda event: event.t))
+
+
+def test_a_notice_that_comes_again_too_early_breaks_the_repeat_and_one_of_something_new_does_not() -> None:
+    early = rows(verify(again_after(30)), "repeat")[WORKERS]
+    assert early.result is FAIL
+    assert "the same was told again after 30" in early.reason
+    more = NoticedAlert(status="firing", labels={"alertname": "WorkerUnhealthy", "worker_name": "worker-2"})
+    second = max((e for e in again_after(30).of(Notice) if e.receiver == "worker-alerts" and e.status == "firing"),
+                 key=lambda e: e.t)  # fmt: skip
+    news = mapped(
+        again_after(30),
+        lambda e: (
+            msgspec.structs.replace(e, alerts=[*e.alerts, more]) if e.t == second.t and isinstance(e, Notice) else e
+        ),
+    )
+    assert judged(news, "repeat")[WORKERS] is PASS
+
+
+def test_a_repeat_that_is_due_and_does_not_come_breaks_the_promise() -> None:
+    """Promised after a minute at a tick of a second, and it went on for longer."""
+    more = ", group_interval: 1s, grouped_by: [alertname, worker_name]"
+    history = promised(BESIDE, more)
+    key = next(key for key in history.header.sources if key.startswith("promise:"))
+    text = history.header.sources[key].replace("repeat: 2h", "repeat: 5s")
+    header = msgspec.structs.replace(history.header, sources={**history.header.sources, key: text})
+    due = dataclasses.replace(with_events(history, [header, *history.events[1:]]), header=header)
+    row = rows(verify(due), "repeat")[WORKERS]
+    assert row.result is FAIL
+    assert "was not told again, where again after 5s is promised" in row.reason
+
+
+def blind(*kinds: type[Event], source: str = "") -> Change:
+    """Without these events, or without an observer's word that it looked."""
+    return lambda e: (
+        None if isinstance(e, kinds) and source in ("", getattr(e, "source", getattr(e, "sink", ""))) else e
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "hop", "why"),
+    [
+        (blind(Suppression), "labels", "Alertmanager was not seen to have it"),
+        (blind(Suppression), "muted-by", "Alertmanager was not seen to have it"),
+        (blind(Poll, source="alertmanager"), "muted-by", "alertmanager was not watched all the time"),
+        (blind(FaultOk), "fault-to-phone", "the fault's effect was not seen"),
+        (blind(UndoOk), "undo-to-all-clear", "not judged"),
+        (blind(Notice), "grouped-by", "no notice that lists it was seen there"),
+        (changed(Notice, lambda e: msgspec.structs.replace(e, group_labels=None)), "grouped-by", "do not tell"),
+        (blind(Notice), "recipients", "no notice that lists it was seen there"),
+        (blind(Notice), "resolved", "no notice that lists it was seen there"),
+        (blind(Notice), "repeat", "no notice that lists it was seen there"),
+        (blind(Watch), "repeat", "was not watched all the time"),
+    ],
+)
+def test_what_was_not_seen_is_unknown_with_the_reason(change: Change, hop: str, why: str) -> None:
+    found = rows(verify(mapped(promised(), change)), hop)
+    assert {row.result for row in found.values()} == {UNKNOWN}, found
+    assert all(why in row.reason for row in found.values()), [row.reason for row in found.values()]
+
+
+def test_a_notice_that_a_blind_sink_may_have_taken_is_unknown() -> None:
+    """Of the whole ways, as of their parts."""
+    silent = mapped(mapped(promised(), blind(Notice)), blind(Watch))
+    for hop in ("fault-to-phone", "undo-to-all-clear"):
+        assert set(judged(silent, hop).values()) == {UNKNOWN}
+    soon = BESIDE.replace("critical-alerts: 2m,", "critical-alerts: 1m30s,")
+    assert judged(mapped(promised(soon), blind(Notice)), "fault-to-phone")[WEB] is FAIL
