@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from chaoskit.alerting.config_secrets import Secrets, secrets_of
 from chaoskit.alerting.model import NotUnderstood
@@ -23,6 +24,12 @@ LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 # The words that Go's yaml.v2, which Prometheus and Alertmanager read with, takes for booleans.
 _TRUE = {"true", "yes", "on", "y"}
 _FALSE = {"false", "no", "off", "n"}
+
+
+@lru_cache(maxsize=8)
+def _tree(text: str, file: str) -> Node:
+    """The tree of a file's first document; of many configurations that differ in one file the others are read once."""
+    return read(text, file, first=True)
 
 
 @dataclass(slots=True)
@@ -62,7 +69,7 @@ class Reading:
         if secrets:
             self._secret.append((text, secrets))
         try:
-            node = read(text, file, first=True)
+            node = _tree(text, file)
         except BadInput as bad:
             self.problems.extend(bad.problems)
             return _nothing(Place(file, 1))

@@ -29,6 +29,7 @@ from chaoskit.scenario.model import Profile
 from chaoskit.stack.binaries import Tool
 from chaoskit.stack.check_programs import failing_templates, template_texts
 from chaoskit.stack.monitoring import check_alertmanager, check_rules, check_syntax
+from chaoskit.yaml_source import Node
 
 STATUSES = ("refused", "killed", "warned", "equivalent", "execute")
 _FILES_A_CALL = 400
@@ -110,9 +111,14 @@ class Ground:
                 return Outcome(mutant, status, ", ".join(dict.fromkeys(each[0][0] for each in said)), "", said[0][2])
         return None
 
+    @cached_property
+    def _pairs(self) -> dict[tuple[str, str], tuple[tuple[Node, Node], ...]]:
+        yaml = ((file, text) for file, text in self.files.items() if file[0] != "template")
+        return {file: Text("rules", file[1], text).root.pairs for file, text in yaml}
+
     def sections(self, mutant: Mutant) -> frozenset[str]:
         """The keys at the top of the file in which the mutant's edits stand."""
-        pairs = Text(mutant.role, mutant.file, self.files[mutant.role, mutant.file]).root.pairs
+        pairs = self._pairs.get((mutant.role, mutant.file), ())
         return frozenset(
             next((key.raw for key, _ in reversed(pairs) if key.place.line <= each.line), "") for each in mutant.edits
         )

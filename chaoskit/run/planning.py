@@ -370,11 +370,13 @@ def ask_plans(scenarios: Iterable[Scenario], profiles: Sequence[Profile], config
 
 
 def _refused(inputs: Inputs) -> list[Violation]:
-    for at_any_scale, severity in ((True, None), (False, Severity.INFO)):
-        try:
-            plan_inputs(inputs, at_any_scale=at_any_scale)
-        except BadInput as error:
-            return [_said(each, inputs.scenario, severity) for each in error.problems]
+    severity: Severity | None = None
+    try:
+        plan = plan_inputs(inputs, at_any_scale=True)
+        severity = Severity.INFO
+        _refuse_unfaithful(plan)
+    except BadInput as error:
+        return [_said(each, inputs.scenario, severity) for each in error.problems]
     return []
 
 
