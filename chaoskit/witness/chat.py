@@ -153,9 +153,11 @@ class PagerDuty(Service):
                 yield Said(entry["id"], (at, at + 1.0), status, text)  # type: ignore[arg-type]
 
     def _all(self, path: str, what: str, **query: Any) -> Iterator[dict[str, Any]]:
-        for page in range(_PAGES):
-            answer = self.get(path, limit=100, offset=100 * page, **query)
+        offset = 0
+        for _ in range(_PAGES):
+            answer = self.get(path, limit=100, offset=offset, **query)
             yield from answer[what]
+            offset += len(answer[what])
             if not answer.get("more"):
                 return
         raise Unseen(f"PagerDuty has more than {_PAGES} pages of {what}", lost=True)

@@ -10,6 +10,7 @@ meanwhile is not known.
 
 from __future__ import annotations
 
+import contextlib
 import email
 import email.policy
 import mailbox
@@ -135,10 +136,10 @@ class ImapBox(Box):
     def wait(self, most_s: float) -> None:
         """IDLE, where the server has it."""
         server = self._server
-        if server is None or not server.has_capability("IDLE"):
-            super().wait(most_s)
-            return
         try:
+            if server is None or not server.has_capability("IDLE"):
+                super().wait(most_s)
+                return
             server.idle()
             server.idle_check(timeout=most_s)
             server.idle_done()
@@ -148,17 +149,13 @@ class ImapBox(Box):
     def close(self) -> None:
         """Ends the connection, if there is one."""
         server, self._server = self._server, None
-        if server is not None:
-            try:
-                server.shutdown()
-            except OSError:
-                return
+        _shut(server)
 
     def _opened(self) -> Any:
         if self._server is not None:
             return self._server
         parts = urlsplit(self._settings.imap)
-        secure = parts.scheme == "imaps"
+        secure, server = parts.scheme == "imaps", None
         try:
             server = self._library.IMAPClient(
                 parts.hostname,
@@ -172,6 +169,7 @@ class ImapBox(Box):
             server.login(self._settings.username, self._password)
             seen = server.select_folder(self._settings.folder, readonly=True)
         except (OSError, self._library.exceptions.IMAPClientError, KeyError, ValueError) as error:
+            _shut(server)
             raise Unseen(f"{self._settings.imap}: {_why(error)}".replace(self._password, "<secret>")) from None
         validity, coming = int(seen[b"UIDVALIDITY"]), int(seen[b"UIDNEXT"])
         self._server = server
@@ -182,6 +180,13 @@ class ImapBox(Box):
             self._next = coming
             raise Unseen(f"its mails were numbered anew (UIDVALIDITY {validity} after {before})", lost=True)
         return server
+
+
+def _shut(server: Any) -> None:
+    """Ends a connection, if there is one, without a word."""
+    if server is not None:
+        with contextlib.suppress(OSError):
+            server.shutdown()
 
 
 def _why(error: Exception) -> str:

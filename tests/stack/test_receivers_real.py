@@ -1,0 +1,74 @@
+"""A real Alertmanager with an event recorder: what its recorder, a mailbox and its counters show of its receivers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from chaoskit.access import session_for
+from chaoskit.events import Deliveries, Equipment, Watch
+from chaoskit.scenario.model import Attached, Mailbox
+from chaoskit.witness.witnesses import Witnesses
+from tests.generations import MOVING, programs
+from tests.receivers_examples import Crew, Seen, crew, folder_as_it_is
+
+pytestmark = pytest.mark.stack
+BOX = "mailbox crew/email"
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crew]:
+    with crew(tmp_path_factory.mktemp("crew"), programs(MOVING)) as found:
+        yield found
+
+
+@pytest.fixture
+def seen(running: Crew) -> Iterator[Seen]:
+    boxes = {"crew/email": Mailbox(maildir=str(running.maildir))}
+    target = Attached("", running.url, "", "staging", recorder=str(running.recorder), mailboxes=boxes)
+    found = Seen()
+    witnesses = Witnesses(target, lambda name: session_for(target, name), found)
+    witnesses.begin()
+    yield found
+    witnesses.end()
+
+
+def test_recorder_and_mailbox_show_what_was_delivered_and_nothing_of_what_was_refused(
+    running: Crew, seen: Seen
+) -> None:
+    """The mailbox has the mail within a second of its sending, and nothing in it was moved, marked or removed."""
+    running.send("Trouble", worker="w-1")
+    seen.wait(lambda: len(seen.notices("recorder")) == 2 and seen.notices(BOX), "two deliveries and a mail")
+    before = folder_as_it_is(running.maildir)
+    assert {one.door for one in seen.notices("recorder")} == {("crew", "email", 0), ("crew", "webhook", 0)}
+    delivered = next(one for one in seen.notices("recorder") if one.integration == "email")
+    assert [(one.status, one.labels) for one in delivered.alerts] == [
+        ("firing", {"alertname": "Trouble", "worker": "w-1"})
+    ]
+    [mail] = seen.notices(BOX)
+    assert mail.sent[0] <= delivered.sent[1]
+    assert mail.arrived is not None
+    assert mail.arrived[1] - mail.sent[0] < 5
+    assert (mail.recipients, mail.sender) == (["ops@b.c"], "am@b.c")
+    assert mail.subject.startswith("[FIRING:1] Trouble")
+    running.send("Trouble", worker="w-1", ended=True)
+    seen.wait(lambda: len(seen.notices(BOX)) == 2, "the mail of its end")
+    seen.wait(lambda: any(one.status == "resolved" for one in seen.notices("recorder")), "the delivery of its end")
+    assert before == [one for one in folder_as_it_is(running.maildir) if one in before]
+    assert {one.sink for one in seen.of(Watch)} >= {"recorder", BOX}
+    assert seen.of(Deliveries)[0].failed is not None
+
+
+def test_a_recorder_that_is_switched_off_for_a_while_is_said_to_be_down(running: Crew, seen: Seen) -> None:
+    block = {"file_outputs": [{"path": str(running.recorder)}]}
+    running.load(event_recorder=None)
+    seen.wait(lambda: [e for e in seen.of(Equipment) if e.state == "down"], "the recorder is missed")
+    running.load(event_recorder=block)
+    seen.wait(lambda: [e for e in seen.of(Equipment) if e.detail == "seen again"], "the recorder is back")
+    [down] = [event for event in seen.of(Equipment) if event.state == "down"]
+    assert down.name == "recorder"
+    assert "off" in down.detail
+    seen.wait(lambda: seen.of(Watch)[-1].sink == "recorder", "it is watched again")
+    last = [one for one in seen.of(Watch) if one.sink == "recorder"][-1]
+    assert last.seen[0] >= down.t  # the watch began anew: nothing is claimed of the gap

@@ -1,0 +1,194 @@
+"""Chats are read as Slack and PagerDuty document it, from strict stubs of their APIs; a token is never shown."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from chaoskit.errors import BadInput, EquipmentError, Place
+from chaoskit.events import Equipment
+from chaoskit.scenario.model import Chat, Secret
+from chaoskit.witness.chat import ChatFollower, open_chat
+from tests.receivers_examples import Seen
+
+TOKEN = "xoxb-the-token-of-the-chat"
+
+
+class Api:
+    """What a service has, and how it answers to what is documented; anything else is an error of the client's."""
+
+    def __init__(self) -> None:
+        self.messages: list[dict[str, Any]] = []
+        self.incidents: list[dict[str, Any]] = []
+        self.entries: dict[str, list[dict[str, Any]]] = {}
+        self.page = ""
+        self.limited = 0
+        self.wrong: list[str] = []
+
+    def answer(self, path: str, query: dict[str, list[str]], headers: Any) -> tuple[int, Any]:
+        if self.limited:
+            self.limited -= 1
+            return 429, {}
+        if path == "/page":
+            return 200, self.page
+        if path.startswith("/conversations."):
+            return 200, self._slack(path, query, headers)
+        if headers["Authorization"] != f"Token token={TOKEN}":
+            return 401, {"error": {"code": 2006}}
+        if headers["Accept"] != "application/vnd.pagerduty+json;version=2":
+            self.wrong.append(f"Accept: {headers['Accept']}")
+        what, found = "incidents", self.incidents
+        if path.endswith("/log_entries"):
+            what, found = "log_entries", self.entries[path.split("/")[2]]
+        elif query["service_ids[]"] != ["P1"] or ("since" in query) == ("date_range" in query):
+            self.wrong.append(f"{query}")
+        begin = int(query["offset"][0])
+        return 200, {what: found[begin : begin + 1], "more": begin + 1 < len(found), "limit": 1, "offset": begin}
+
+    def _slack(self, path: str, query: dict[str, list[str]], headers: Any) -> dict[str, Any]:
+        if headers["Authorization"] != f"Bearer {TOKEN}":
+            return {"ok": False, "error": "invalid_auth"}
+        if query["channel"] != ["C1"] or path != "/conversations.history":
+            self.wrong.append(f"{path} {query}")
+        begin = int(query.get("cursor", ["0"])[0])
+        found = [one for one in self.messages if float(one["ts"]) > float(query["oldest"][0])]
+        after = str(begin + 1) if begin + 1 < len(found) else ""
+        return {"ok": True, "messages": found[begin : begin + 1], "response_metadata": {"next_cursor": after}}
+
+
+@contextmanager
+def serving(api: Api) -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            parts = urlsplit(self.path)
+            status, said = api.answer(parts.path, parse_qs(parts.query), self.headers)
+            body = (said if isinstance(said, str) else json.dumps(said)).encode()
+            self.send_response(status)
+            if status == 429:
+                self.send_header("Retry-After", "0")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join(5)
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Secret:
+    file = tmp_path / "token"
+    file.write_text(TOKEN)
+    file.chmod(0o600)
+    return Secret(file=str(file))
+
+
+@contextmanager
+def followed(chat: Chat, by: str) -> Iterator[Seen]:
+    seen = Seen()
+    follower = ChatFollower(by, open_chat(chat), seen, every_s=0.05)
+    follower.begin("mend it")
+    yield seen
+    follower.end()
+
+
+def slack(ts: float, text: str, color: str = "", **more: Any) -> dict[str, Any]:
+    return {"type": "message", "ts": f"{ts:.6f}", "text": "", "attachments": [{"title": text, "color": color}], **more}
+
+
+def test_a_slack_channel_is_read_at_the_instants_of_its_messages(secret: Secret) -> None:
+    api, by = Api(), "chat team/slack"
+    api.messages.append(slack(time.time() - 1, "[FIRING:1] Before", "danger"))
+    with serving(api) as url, followed(Chat(channel="C1", token=secret, api=url), by) as seen:
+        at = time.time()
+        api.messages.insert(0, slack(at, "[FIRING:1] Trouble w-1", "danger"))
+        api.messages.insert(0, slack(at + 0.01, "all is well again: Trouble", "good"))
+        seen.wait(lambda: len(seen.notices(by)) == 2, "two messages")
+        api.messages[1] |= {"edited": {"ts": f"{at + 0.02:.6f}"}, "attachments": [{"title": "[RESOLVED] Trouble w-1"}]}
+        seen.wait(lambda: len(seen.notices(by)) == 3, "the edited message")
+    found = seen.notices(by)
+    assert [(one.door, one.status) for one in found] == [
+        (("team", "slack", 0), status) for status in ("firing", "resolved", "resolved")
+    ]
+    assert all(one.sent[0] - 1.1 <= at <= one.sent[1] + 1.1 for one in found)
+    assert "Trouble w-1" in found[0].text
+    assert api.wrong == []
+
+
+def pagerduty(number: str, kind: str, at: float, **more: Any) -> dict[str, Any]:
+    created = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {"id": number, "type": kind, "created_at": created, "channel": {"details": {"firing": "w-1"}}, **more}
+
+
+def test_a_pagerduty_service_is_read_by_its_log_entries_and_what_people_did_is_left_out(secret: Secret) -> None:
+    api, by, at = Api(), "chat on-call/pagerduty/1", time.time()
+    api.incidents = [{"id": "Q1", "title": "[FIRING:1] Trouble"}, {"id": "Q2", "title": "Other"}]
+    api.entries = {"Q1": [], "Q2": []}
+    with serving(api) as url, followed(Chat(service="P1", token=secret, api=url), by) as seen:
+        api.entries["Q1"] += [pagerduty("R1", "trigger_log_entry", at), pagerduty("R2", "notify_log_entry", at)]
+        by_hand = {"agent": {"type": "user_reference"}}
+        api.entries["Q1"] += [pagerduty("R3", "resolve_log_entry", at, **by_hand)]
+        api.entries["Q1"] += [pagerduty("R4", "resolve_log_entry", at + 2)]
+        seen.wait(lambda: len(seen.notices(by)) == 2, "two entries")
+    assert [one.status for one in seen.notices(by)] == ["firing", "resolved"]
+    assert [one.door for one in seen.notices(by)] == [("on-call", "pagerduty", 1)] * 2
+    assert "[FIRING:1] Trouble" in seen.notices(by)[0].text
+    assert "w-1" in seen.notices(by)[0].text
+    assert api.wrong == []
+
+
+def test_a_page_of_ones_own_is_searched(secret: Secret) -> None:
+    api, by = Api(), "chat other/webhook"
+    find = r"(?P<time>\S+) (?P<status>\w+) (?P<text>.*)"
+    with serving(api) as url, followed(Chat(http=f"{url}/page", find=find), by) as seen:
+        stamp = datetime.now(UTC).isoformat()
+        api.page = f"1000000000 FIRING long ago\n{stamp} FIRING Trouble w-1\n{time.time()} RESOLVED Trouble w-1\n"
+        seen.wait(lambda: len(seen.notices(by)) == 2, "two lines")
+    assert [(one.status, one.text) for one in seen.notices(by)] == [
+        ("firing", "Trouble w-1"),
+        ("resolved", "Trouble w-1"),
+    ]
+
+
+def test_a_service_that_wants_to_be_left_alone_is_and_loses_nothing(secret: Secret) -> None:
+    api, by = Api(), "chat team/slack"
+    with serving(api) as url, followed(Chat(channel="C1", token=secret, api=url), by) as seen:
+        api.limited = 2
+        seen.wait(lambda: [e for e in seen.of(Equipment) if e.state == "down"], "it is missed")
+        api.messages.append(slack(time.time(), "[FIRING:1] Trouble"))
+        seen.wait(lambda: seen.notices(by), "the message")
+    assert "429" in next(e.detail for e in seen.of(Equipment) if e.state == "down")
+
+
+def test_a_token_that_is_refused_ends_it_at_once_and_is_never_shown(secret: Secret) -> None:
+    Path(secret.file).write_text("xoxb-another")
+    api = Api()
+    with serving(api) as url:
+        for chat, said in ((Chat(channel="C1", token=secret, api=url), "invalid_auth"),
+                           (Chat(service="P1", token=secret, api=url), "answers 401")):  # fmt: skip
+            with pytest.raises(EquipmentError, match=said) as raised:
+                ChatFollower("chat a/slack", open_chat(chat), Seen()).begin("mend it")
+            assert "xoxb" not in str(raised.value)
+
+
+def test_a_token_that_others_may_write_is_refused(secret: Secret) -> None:
+    Path(secret.file).chmod(0o622)
+    with pytest.raises(BadInput, match="other users may write to it"):
+        open_chat(Chat(channel="C1", token=secret, place=Place("profile.yml", 3)))

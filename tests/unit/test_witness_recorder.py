@@ -1,0 +1,137 @@
+"""Alertmanager's event recorder as versions write it, read leniently, from a file that is rotated too."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chaoskit.witness.config import additions, patched, recorder_outputs, senders_of
+from chaoskit.witness.recorder import Tail, read_event
+
+AT = 1795961451.3285127
+STAMP = "2026-11-29T14:10:51.328512614Z"
+
+
+def pairs(**labels: str) -> dict[str, Any]:
+    return {"labels": [{"key": key, "value": value} for key, value in labels.items()]}
+
+
+V1 = {
+    "@timestamp": STAMP,
+    "instance": "vm",
+    "data": {
+        "notification": {
+            "alerts": [
+                {"hash": "8", "details": {"labels": pairs(alertname="A"), "annotations": pairs(summary="s"),
+                                          "startsAt": "2026-11-29T14:10:50.5Z", "endsAt": "0001-01-01T00:00:00Z"}},
+                {"hash": "9", "details": {"name": "B", "labels": pairs(alertname="B"), "annotations": {},
+                                          "endsAt": "2026-11-29T14:10:51Z", "resolved": True}},
+            ],
+            "firingAlerts": [{"hash": "8"}],
+            "groupInfo": {"groupKey": "{}:{alertname=\"A\"}", "receiverName": "crew"},
+            "reason": "NOTIFY_REASON_FIRST_NOTIFICATION",
+            "flushId": "1",
+            "integration": {"name": "email", "index": "1"},
+        }
+    },
+}  # fmt: skip
+V2 = {
+    "timestamp": STAMP,
+    "data": {
+        "notification": {
+            "alerts": [
+                {"fingerprint": "8", "labels": {"alertname": "A"}, "annotations": {"summary": "s"}},
+                {"fingerprint": "9", "labels": {"alertname": "B"}},
+                {"fingerprint": "7", "labels": {"alertname": "Muted"}},
+            ],
+            "resolved_alerts": [{"fingerprint": "9"}],
+            "muted_alerts": [{"fingerprint": "7"}],
+            "group_info": {"group_key": '{}:{alertname="A"}', "receiver_name": "crew"},
+            "integration": {"name": "email", "index": "1"},
+            "a_field_of_later": {"x": []},
+        }
+    },
+}
+
+
+@pytest.mark.parametrize("event", [V1, V2], ids=["0.33", "events/v2"])
+def test_a_delivery_is_read_from_each_schema(event: dict[str, Any]) -> None:
+    notice = read_event(json.dumps(event).encode(), (0.25, 0.5))
+    assert notice is not None
+    assert (notice.door, notice.by, notice.status) == (("crew", "email", 1), "recorder", "mixed")
+    assert notice.sent == pytest.approx((AT - 0.5, AT - 0.25), abs=1e-6)
+    assert [(one.status, one.labels, one.annotations) for one in notice.alerts] == [
+        ("firing", {"alertname": "A"}, {"summary": "s"}),
+        ("resolved", {"alertname": "B"}, {}),
+    ]
+    assert notice.group_key == '{}:{alertname="A"}'
+
+
+def test_other_events_say_nothing_and_what_is_none_is_refused() -> None:
+    other = {"@timestamp": STAMP, "data": {"alertCreated": {"alert": {}}}}
+    assert read_event(json.dumps(other).encode()) is None
+    for line in (b"{", b"[]", b'{"data": {}}', b'{"@timestamp": "x", "data": {"notification": {}}}'):
+        with pytest.raises(ValueError, match="it is no"):
+            read_event(line)
+
+
+def test_a_file_is_read_from_now_on_and_across_its_rotation(tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    file.write_bytes(b"old\n")
+    tail = Tail(file)
+    with file.open("ab") as written:
+        written.write(b"one\ntw")
+        written.flush()
+        assert list(tail.lines()) == [b"one"]
+        written.write(b"o\nthree\n")
+    file.rename(tmp_path / "events.jsonl.1")
+    file.write_bytes(b"four\n")
+    assert list(tail.lines()) == [b"two", b"three", b"four"]
+    file.write_bytes(b"")
+    assert list(tail.lines()) == []
+    file.unlink()
+    with pytest.raises(FileNotFoundError):
+        list(tail.lines())
+    tail.close()
+
+
+CONFIG = """# ours
+route: {receiver: crew}
+receivers:
+- name: crew
+  email_configs: [{to: a@b.c, from: 'Alerts <am@b.c>'}]
+global: {smtp_from: other@b.c}
+"""
+
+
+def test_the_recorders_block_takes_the_place_of_the_receivers_entries() -> None:
+    found = additions(CONFIG, "http://127.0.0.1:9765", recorder="/var/lib/events.jsonl")
+    assert not [one for one in found if "crew" in one.what]
+    whole = patched(CONFIG, "http://127.0.0.1:9765", recorder="/var/lib/events.jsonl")
+    assert recorder_outputs(whole) == {"file"}
+    assert patched(whole, "http://127.0.0.1:9765", recorder="/var/lib/events.jsonl") == whole
+    both = patched(whole, "http://127.0.0.1:9765", "/etc/token", recorder="witness")
+    assert recorder_outputs(both) == {"file", "webhook"}
+    assert "http://127.0.0.1:9765/recorder" in both
+    assert "/etc/token" in both
+
+
+@pytest.mark.parametrize(("block", "outputs"), [
+    ("", set()),
+    ("event_recorder: {file_outputs: [{path: x}]}", {"file"}),
+    ("event_recorder: {outputs: [{name: a, type: webhook}, {name: b, type: file, path: x}]}", {"file", "webhook"}),
+    ("event_recorder: {webhook_outputs: {witness: {url: x}}}", {"webhook"}),
+    ("event_recorder: {file_outputs: []}", set()),
+])  # fmt: skip
+def test_outputs_are_known_however_a_version_names_them(block: str, outputs: set[str]) -> None:
+    assert recorder_outputs(CONFIG + block) == outputs
+
+
+def test_the_senders_of_mails_are_those_of_the_running_configuration() -> None:
+    assert senders_of(CONFIG) == {"am@b.c", "other@b.c"}
+    for text in ("receivers: 3", "- x", "a: [", ""):
+        with pytest.raises(ValueError, match="no Alertmanager configuration"):
+            senders_of(text)
