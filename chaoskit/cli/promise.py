@@ -18,7 +18,7 @@ from chaoskit.stack.original import understood
 
 @click.group("promise", cls=Commands)
 def promise_group() -> None:
-    """What people are told to rely on: written from a configuration."""
+    """The promise that receivers rely on, written from a configuration."""
 
 
 @promise_group.command("write")

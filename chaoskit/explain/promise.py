@@ -21,7 +21,7 @@ from chaoskit.explain.recipients import Delivery, Reach, Recipients
 
 
 def computed_promise(config: AlertConfig, alerts: Collection[str] | None = None) -> Promise:
-    """What the configuration implies for these alerts, for all unless told; delays of the service stay as promised.
+    """The promise that the configuration implies for these alerts (None: all); delays of the service stay as promised.
 
     An alert is promised to the receivers that it certainly reaches, or to those that it may where none is certain.
     """

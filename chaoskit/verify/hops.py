@@ -26,7 +26,7 @@ from chaoskit.verify.verdict import Result, Row
 
 _RULES = ("prometheus", "target")
 SENDERS = ("prometheus", "alertmanager", "target")
-"""What a notice takes until it is sent."""
+"""The equipment that a notice takes until it is sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +240,7 @@ def _notified(one: Instance, notice: PlannedNotice) -> Strict:
 
 
 def kept_from(one: Instance, notice: PlannedNotice) -> str:
-    """What may have kept an instance from being told at a door though nothing is wrong with it; empty where nothing."""
+    """The innocent reason why an instance was not notified at a receiver, such as a mute; empty where there is none."""
     episode = one.episode
     lost = one.case.untemplated((notice.receiver, notice.integration))
     muted = one.case.groups.muted(notice, episode) or lost

@@ -1,4 +1,4 @@
-"""What else people rely on, judged from what was observed: a row for each key of the promise of an expected alert.
+"""The promise beside the hops, judged from what was observed: a row for each key of an expected alert's promise.
 
 Labels and mutes are Alertmanager's own word; the ways from the fault to a receiver and from its end to the all-clear
 are judged whole, where the hops judge their parts; groups, recipients, ends and repeats are those of what came.
@@ -63,7 +63,7 @@ def _unjudged(one: Instance, hop: Hop, what: str, place: Place, to: str = "") ->
 
 
 def _shown(one: Instance) -> list[Suppression]:
-    """What Alertmanager showed of it while it had it."""
+    """The suppressions that Alertmanager showed of it while it had it; empty without an episode."""
     had = (event for event in one.case.evidence.suppressions if event.state != "gone")
     return [event for event in had if one.episode and one.episode.is_in(event.labels)]
 
@@ -206,7 +206,7 @@ def _mail_doors(one: Instance) -> Iterator[PlannedNotice]:
 
 
 def _recipients(one: Instance) -> Iterator[Strict]:
-    """To whom the mails went."""
+    """The addresses that the mails went to."""
     for planned in _mail_doors(one):
         hop, place = Hop.RECIPIENTS, one.case.plan.config.promise.receivers[planned.receiver].place
         mails = [mail for status in ("firing", "resolved") if (mail := one.heard(planned, status))]
@@ -214,7 +214,7 @@ def _recipients(one: Instance) -> Iterator[Strict]:
         if not mails:
             yield _unjudged(one, hop, _UNHEARD, place, planned.to)
         elif went_to:
-            went = "; ".join(", ".join(people) for people in sorted(went_to))
+            went = "; ".join(", ".join(addresses) for addresses in sorted(went_to))
             what = f"a mail went to {went or 'no address'}, not to {', '.join(planned.recipients)}"
             yield broken(hop, one.about, _said(one, hop, what, place, planned.to), to=planned.to)
         else:
@@ -337,7 +337,7 @@ def _due_vs(one: Instance, planned: PlannedNotice, notice: PromisedNotice, toler
 
 
 def _listed(notice: Notice) -> tuple[object, ...]:
-    """What a notice tells, so that two which tell the same are known."""
+    """A notice's contents as a key: equal for two notices that tell the same."""
     alerts = sorted((item.status, sorted(item.labels.items())) for item in notice.alerts)
     return (notice.group_key, sorted((notice.group_labels or {}).items()), alerts)
 

@@ -77,5 +77,5 @@ for _kind, (_id, _what) in KINDS.items():
 lint(
     "not-yet-promised", Severity.INFO, "coverage", ("promise",),
     f"An alert with a figure in its promise that is neither `# {DOCUMENTED}: ...` nor `# {DECIDED}: ...`.\n\n"
-    "What a program took from the configuration breaks with nothing but itself.",
+    "A promise that a program took from the configuration breaks only when that configuration changes.",
 )(partial(_untested, PROMISES))  # fmt: skip
