@@ -84,6 +84,9 @@ SETTINGS: Mapping[str, Setting] = {
 }
 """By key. `to.RECEIVER` exists beside them, for every receiver that mails."""
 
+_PROMISED = ("smtp", "webhook", "watchdog")
+"""Those whose addresses the promise holds too, below `at`."""
+
 
 def parse_settings(options: Iterable[str], parts: Iterable[str], receivers: Iterable[str]) -> dict[str, str]:
     """The settings that these `key=value` options give; raises BadInput with everything wrong in any of them.
@@ -159,9 +162,14 @@ def _changes(key: str, value: str, trees: Mapping[str, Node]) -> Iterator[tuple[
         who = key[3:] or "*"
         listed = "*" if who == "*" else f"name={who}"
         places = ((ALERTMANAGER, f"receivers/{listed}/email_configs/*/to"), (PROMISE, f"receivers/{who}/recipients/*"))
+    replaced = set()
     for name, path in places:
         for node in _find(trees[name], path.split("/")):
+            replaced.add(node.raw)
             yield name, node, value
+    if key in _PROMISED:
+        sent_to = _find(trees[PROMISE], ["receivers", "*", "at", "*"])
+        yield from ((PROMISE, node, value) for node in sent_to if node.raw in replaced)
 
 
 def _runbooks(base: str, trees: Mapping[str, Node]) -> Iterator[tuple[str, Node, str]]:

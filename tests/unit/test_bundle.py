@@ -10,12 +10,16 @@ import yaml
 
 from chaoskit.alerting.config import load_folder
 from chaoskit.alerting.inhibition import muting_rules
+from chaoskit.alerting.promise_text import DECIDED, DOCUMENTED, figures, why
 from chaoskit.alerting.routing import alert_labels, match_routes, receivers_of
+from chaoskit.alerting.windows import to_all_clear, to_phone
 from chaoskit.bundle import folder
 from chaoskit.scenario.loader import load_scenario_file
 from chaoskit.scenario.model import Inject, Undo, Wait
+from chaoskit.yaml_source import read
 from tests.bundle_rules.documented import DOCUMENTED_RULES
 
+PROMISE = (folder() / "notification_windows.yml").read_text()
 PROJECT = Path(__file__).parents[2]
 CONFIG = load_folder(folder())
 RULES = {rule.alert: rule for rule in CONFIG.rules if rule.alert}
@@ -162,7 +166,8 @@ def test_the_promise_is_what_the_configuration_implies(alert: str) -> None:
 def test_the_promise_holds_the_documented_matrix_as_it_stands() -> None:
     written = parsed("notification_windows.yml")["alerts"]
     for (alert, receiver), (hold, wait, repeat) in DOCUMENTED_WINDOWS.items():
-        assert written[alert]["notices"][receiver] == {"for": hold, "group_wait": wait, "repeat": repeat}
+        notice = written[alert]["notices"][receiver]
+        assert [notice[key] for key in ("for", "group_wait", "repeat")] == [hold, wait, repeat]
 
 
 def test_the_promise_speaks_of_every_alert_and_of_the_same_recipients_as_the_mails() -> None:
@@ -227,3 +232,42 @@ def test_the_scenario_kills_one_worker_and_expects_both_receivers_to_hear_of_it(
     assert set(expectation.notifies or ()) == DOCUMENTED_RECEIVERS["WorkerUnhealthy"]
     assert [allowed.alert for allowed in scenario.allow] == ["WorkerHighQueueDepth"]
     assert (folder() / "runbooks" / f"{scenario.runbook}.md").is_file()
+
+
+@pytest.mark.parametrize("prefix", ["", "#monitoring ", "#sla "])
+def test_each_promised_figure_says_in_which_table_it_is_documented_or_why_it_was_decided(prefix: str) -> None:
+    """Of the optional parts too, which begin their lines with a prefix."""
+    text = "\n".join(line.removeprefix(prefix) for line in PROMISE.split("\n"))
+    found = list(figures(read(text, "promise")))
+    assert len(found) > 150
+    unsaid = {
+        keys: place.line for keys, place in found if why(text.split("\n"), place.line) not in (DOCUMENTED, DECIDED)
+    }
+    assert unsaid == {}
+
+
+def test_everything_that_can_be_promised_is_promised_of_every_alert() -> None:
+    """Levels are read where they are written, and proved elsewhere."""
+    promise = CONFIG.promise
+    for alert in DOCUMENTED_RULES:
+        told = {receiver for name, receiver in promise.notices if name == alert}
+        beside = promise.alerts[alert]
+        assert set(beside.phone) == set(beside.all_clear) == told
+        assert {*beside.labels} == {"severity", "component"}
+        assert (beside.muted_by is not None, beside.hours) == (True, "always")
+    assert all(notice.grouped_by and notice.group_interval_s for notice in promise.notices.values())
+    assert set(promise.groups) == {rule.group for rule in CONFIG.rules}
+    assert set(promise.jobs) == {job.name for job in CONFIG.jobs}
+    assert all(receiver.at for receiver in promise.receivers.values())
+    assert {day: str(volume) for day, volume in promise.volume.items()} == {
+        "healthy": "0..1/day", "degraded": "2..5/day", "incident": "5..10/day",
+    }  # fmt: skip
+
+
+def test_a_bound_to_the_phone_is_what_the_settings_come_to_and_no_more_than_an_evaluation() -> None:
+    promise = CONFIG.promise
+    for (alert, receiver), _ in promise.notices.items():
+        (rule,) = CONFIG.alert_rules(alert)
+        route = next(r for r in match_routes(CONFIG.route, alert_labels(CONFIG, rule, {})) if r.receiver == receiver)
+        for bound, way in ((promise.alerts[alert].phone, to_phone), (promise.alerts[alert].all_clear, to_all_clear)):
+            assert 0 <= bound[receiver].seconds - way(CONFIG, rule, route, 0.0)[1] < rule.interval_s
