@@ -18,7 +18,7 @@ from chaoskit import __version__
 from chaoskit.alerting.config import ConfigFiles
 from chaoskit.cli.console import Commands, say
 from chaoskit.cli.console import console as terminal
-from chaoskit.cli.doctor import examine, examine_profile, mend, to_json
+from chaoskit.cli.doctor import examine, examine_profile, mend, tell_receivers, to_json
 from chaoskit.cli.numbers import TIME_SCALE
 from chaoskit.cli.outputs import OUT, ResultFile, form
 from chaoskit.cli.sla_price import MAX_BUDGET, told
@@ -212,14 +212,27 @@ def _print_changes(before: Verdict | None, verdict: Verdict) -> None:
 @click.option("--profile", help="Also examine this profile's handles and endpoints.")
 @config_options
 @click.option("--canary/--no-canary", default=True, help="Send a harmless test alert through to the witness.")
+@click.option("--receivers", is_flag=True, help="Send a test alert to each real receiver and see whether it arrives.")
+@click.option("--confirm", default="", metavar="NAME", help="The environment whose receivers are told.")
 @form("text", "json")
-def doctor_command(install: bool, profile: str | None, files: ConfigFiles, canary: bool, format_: str) -> ExitCode:
+def doctor_command(
+    install: bool,
+    profile: str | None,
+    files: ConfigFiles,
+    canary: bool,
+    receivers: bool,
+    confirm: str,
+    format_: str,
+) -> ExitCode:
     """Show the programs found, their versions, what is missing, and the command or setting that mends it."""
+    if receivers and profile is None:
+        raise BadInput(Problem(None, "--receivers is given without --profile", "add --profile NAME"))
     if install:
         mend(lambda line: click.echo(line, err=format_ == "json"))
     lines = examine()
     if profile is not None:
-        lines += examine_profile(profile, or_shipped(files), canary=canary)
+        told = tell_receivers(profile, or_shipped(files), confirm) if receivers else []
+        lines += [*examine_profile(profile, or_shipped(files), canary=canary), *told]
     if format_ == "json":
         click.echo(to_json(lines))
     else:

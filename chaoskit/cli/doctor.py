@@ -12,6 +12,7 @@ from chaoskit.alerting.config import ConfigFiles
 from chaoskit.errors import BadInput, Problem
 from chaoskit.examine.attached import examine_attached
 from chaoskit.examine.endpoint import Checked
+from chaoskit.examine.receivers import examine_receivers
 from chaoskit.scenario.catalog import find_profile
 from chaoskit.scenario.profile import load_profile_file
 from chaoskit.stack.binaries import find
@@ -43,6 +44,15 @@ def examine_profile(name: str, files: ConfigFiles, *, canary: bool) -> Iterator[
         yield from examine_attached(profile.target, profile.handles, config, canary=canary)
     except BadInput as error:
         yield from map(_wrong, error.problems)
+
+
+def tell_receivers(name: str, files: ConfigFiles, confirm: str) -> list[Checked]:
+    """Sends a test alert to each receiver of a profile's target and says what arrived; raises Refused where the
+    environment was not confirmed, BadInput for what is wrong in a file."""
+    profile = load_profile_file(find_profile(name))
+    if profile.target == "local":
+        raise BadInput(Problem(profile.place, "a local target has no real receivers", "name an attached profile"))
+    return list(examine_receivers(profile.target, files.load(complete=True), confirm))
 
 
 def _wrong(problem: Problem) -> Checked:

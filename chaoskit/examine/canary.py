@@ -59,11 +59,11 @@ def send_canary(target: Attached, alertmanager: Endpoint, witness: WitnessClient
     try:
         witness.newest()
         sent = time.monotonic()
-        alertmanager.post("/api/v2/alerts", [_alert(labels)])
+        alertmanager.post("/api/v2/alerts", [alert_of_test(labels)])
         heard_s = _heard(witness, identity, "firing", sent)
         # Ended in any case, and a while ago by whichever clock: an end in the future would be no end.
         ended = time.monotonic()
-        alertmanager.post("/api/v2/alerts", [_alert(labels) | {"endsAt": datetime.now(UTC).isoformat()}])
+        alertmanager.post("/api/v2/alerts", [alert_of_test(labels) | {"endsAt": datetime.now(UTC).isoformat()}])
         if heard_s is None:
             said = f"sent, and not heard by the witness within {WITHIN_S:g} s"
             mend = f"can Alertmanager reach {target.witness}, and does it give the token? See its log and the witness's"
@@ -89,6 +89,7 @@ def _heard(witness: WitnessClient, identity: str, status: str, since: float) -> 
     return None
 
 
-def _alert(labels: dict[str, str]) -> dict[str, object]:
-    annotations = {"summary": "chaoskit doctor tests the way to the witness; this alert is no incident"}
+def alert_of_test(labels: dict[str, str], way: str = "witness") -> dict[str, object]:
+    """A test alert as Alertmanager takes it; `way` is what it tests the way to."""
+    annotations = {"summary": f"chaoskit doctor tests the way to the {way}; this alert is no incident"}
     return {"labels": labels, "annotations": annotations}

@@ -92,8 +92,12 @@ class PlannedNotice:
     @property
     def to(self) -> str:
         """For people: `critical-alerts (webhook)`."""
-        more = f" {self.index + 1}" if self.index else ""
-        return f"{self.receiver} ({self.integration}{more})"
+        return called(self.receiver, self.integration, self.index)
+
+
+def called(receiver: str, kind: str, index: int) -> str:
+    """An integration for people: `critical-alerts (webhook 2)` for the one of index 1."""
+    return f"{receiver} ({kind}{f' {index + 1}' if index else ''})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,7 @@ def doors_of(profile: Profile, receiver: Receiver) -> tuple[Integration, ...]:
         return receiver.integrations
     # The witness's entry asks for resolved notices, even where the receiver's own integrations do not.
     beside = (Integration(WITNESS, 0, send_resolved=True),) if target.witness and not target.recorder else ()
-    return beside + tuple(one for one in _own(receiver) if seen_by(target, receiver, one))
+    return beside + tuple(one for one in own(receiver) if seen_by(target, receiver, one))
 
 
 def unwitnessed(target: Attached, receiver: Receiver) -> tuple[str, ...]:
@@ -149,10 +149,10 @@ def wrong_names(profile: Profile, config: AlertConfig) -> list[Problem]:
 
 
 def _all(receiver: Receiver) -> list[list[str]]:
-    return [_names(receiver, one) for one in _own(receiver)]
+    return [_names(receiver, one) for one in own(receiver)]
 
 
-def _own(receiver: Receiver) -> tuple[Integration, ...]:
+def own(receiver: Receiver) -> tuple[Integration, ...]:
     """Its integrations without the witness's own entry, which there is nothing to prove of."""
     return tuple(one for one in receiver.integrations if not one.is_witness)
 
@@ -164,17 +164,17 @@ def is_judged(profile: Profile, config: AlertConfig, notice: Notice) -> bool:
         return True
     if notice.integration == WITNESS:
         return not target.recorder
-    found = [one for one in _own(receiver) if (one.kind, one.index) == (notice.integration, notice.index)]
+    found = [one for one in own(receiver) if (one.kind, one.index) == (notice.integration, notice.index)]
     return any(notice.by in seen_by(target, receiver, one)[:1] for one in found)
 
 
 def unseen(target: Attached, receiver: Receiver) -> list[str]:
     """Its integrations, by their full names, that nothing sees deliver."""
-    return [_names(receiver, one)[0] for one in _own(receiver) if not seen_by(target, receiver, one)]
+    return [_names(receiver, one)[0] for one in own(receiver) if not seen_by(target, receiver, one)]
 
 
 def _names(receiver: Receiver, integration: Integration) -> list[str]:
     """How an integration is called; the first is its full name where there are several of its kind."""
     short = f"{receiver.name}/{integration.kind}"
-    alone = sum(one.kind == integration.kind for one in _own(receiver)) == 1
+    alone = sum(one.kind == integration.kind for one in own(receiver)) == 1
     return [short, f"{short}/{integration.index}"] if alone else [f"{short}/{integration.index}", short]

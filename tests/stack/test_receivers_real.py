@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
 
+from chaoskit import bundle
 from chaoskit.access import session_for
+from chaoskit.alerting.config import load_folder
+from chaoskit.errors import Refused
 from chaoskit.events import Deliveries, Equipment, Watch
+from chaoskit.examine import receivers
 from chaoskit.scenario.model import Attached, Mailbox
 from chaoskit.witness.witnesses import Witnesses
 from tests.generations import MOVING, programs
@@ -23,11 +28,14 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crew]:
         yield found
 
 
+def attached(running: Crew) -> Attached:
+    boxes = {"crew/email": Mailbox(maildir=str(running.maildir))}
+    return Attached("", running.url, "", "staging", recorder=str(running.recorder), mailboxes=boxes)
+
+
 @pytest.fixture
 def seen(running: Crew) -> Iterator[Seen]:
-    boxes = {"crew/email": Mailbox(maildir=str(running.maildir))}
-    target = Attached("", running.url, "", "staging", recorder=str(running.recorder), mailboxes=boxes)
-    found = Seen()
+    target, found = attached(running), Seen()
     witnesses = Witnesses(target, lambda name: session_for(target, name), found)
     witnesses.begin()
     yield found
@@ -72,3 +80,23 @@ def test_a_recorder_that_is_switched_off_for_a_while_is_said_to_be_down(running:
     seen.wait(lambda: seen.of(Watch)[-1].sink == "recorder", "it is watched again")
     last = [one for one in seen.of(Watch) if one.sink == "recorder"][-1]
     assert last.seen[0] >= down.t  # the watch began anew: nothing is claimed of the gap
+
+
+def test_doctor_tells_each_real_receiver_once_confirmed_and_says_what_arrived(
+    running: Crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The webhook that refuses everything is found, and said to be counted as given up."""
+    monkeypatch.setattr(receivers, "_WITHIN_S", 3.0)
+    config = load_folder(bundle.folder())
+    with pytest.raises(Refused, match=r"a test alert to 1 receiver of staging: crew.*add --confirm staging"):
+        list(receivers.examine_receivers(attached(running), config, "production"))
+    found = {one.what: one for one in receivers.examine_receivers(attached(running), config, "staging")}
+    assert {what: one.state for what, one in found.items()} == {
+        "crew (email)": "ok",
+        "crew (webhook)": "ok",
+        "crew (webhook 2)": "missing",
+    }
+    assert "the mailbox crew/email after" in found["crew (email)"].detail
+    assert "the recorder after" in found["crew (email)"].detail
+    assert "not seen by the recorder within" in found["crew (webhook 2)"].detail
+    assert re.search(r"gave up \d+ notifications? by webhook", found["crew (webhook 2)"].detail)
