@@ -139,7 +139,8 @@ def examine_receivers(target: Attached, config: AlertConfig, confirm: str) -> It
 def refuse_unnamed(target: Attached, receivers: list[str], confirm: str) -> None:
     """Raises Refused unless the environment whose people are about to be told was named."""
     if confirm != target.environment:
-        said = f"this sends a test alert to {amount(len(receivers), 'receivers')} of {target.environment}: {listed(receivers)}"
+        people = f"{amount(len(receivers), 'receivers')} of {target.environment}: {listed(receivers)}"
+        said = f"this sends a test alert to {people}"
         raise Refused(Problem(target.place, said, f"add --confirm {target.environment}"))
 
 
