@@ -32,6 +32,7 @@ Change = tuple[int, int, str]
 """From which letter to which of a text, and what stands there instead."""
 _DOCUMENT = re.compile(r" \(document \d+\)$")
 _PROPERTIES = re.compile(r"(?:[&!]\S*\s+)*")
+_FOLD = re.compile(r"[ \t]*\n[ \t\n]*")
 _ESCAPES = {"x": 4, "u": 6, "U": 10}
 
 
@@ -201,25 +202,32 @@ class Letters:
         self._style = self._text[at] if self._text[at : at + 1] in ("'", '"', "|", ">") else ""
         at = self._text.find("\n", at) + 1 if self._style in ("|", ">") else at + bool(self._style)
         self._at: list[tuple[int, int]] = []
+        folded = 0  # how many letters more the line ends stand for that were taken together
         for letter in node.raw:
             at = self._next(at, letter)
-            size = self._size(at) if letter not in " \n" or self._text[at : at + 1] == letter else 0
+            size = 0 if folded else self._size(at, letter)
             self._at.append((at, at + size))
+            folded = max(folded - 1, self._text.count("\n", at, at + size) - 2 if size > 1 else 0, 0)
             at += size
 
     def _next(self, at: int, letter: str) -> int:
-        """Where the letter is written: past indentation, line ends and escaped line ends."""
-        if letter.isspace():
-            return at
-        while self._text[at : at + 1] != letter and (
-            self._text[at : at + 1].isspace() or (self._style == '"' and self._text.startswith("\\\n", at))
-        ):
-            at += 1 + self._text.startswith("\\\n", at)
+        """Where the letter is written: past escaped line ends, and before one that is no blank past indentation."""
+        while self._style == '"' and self._text.startswith("\\\n", at):
+            at += 2
+            while self._text[at : at + 1] in (" ", "\t"):
+                at += 1
+        while not letter.isspace() and self._text[at : at + 1].isspace():
+            at += 1
         return at
 
-    def _size(self, at: int) -> int:
+    def _size(self, at: int, letter: str) -> int:
+        """How many letters of the text it takes: all of the blanks around line ends that are read as one."""
         if self._style == '"' and self._text[at : at + 1] == "\\":
             return _ESCAPES.get(self._text[at + 1 : at + 2], 2)
+        if self._style not in ("|", ">") and letter in " \n" and (fold := _FOLD.match(self._text, at)):
+            return len(fold[0])
+        if letter.isspace() and self._text[at : at + 1] != letter:
+            return 0
         return 2 if self._style == "'" and self._text.startswith("''", at) else 1
 
     def change(self, start: int, end: int, new: str) -> Change:

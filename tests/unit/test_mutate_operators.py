@@ -321,31 +321,47 @@ def test_rules_within_manifests_are_changed_where_they_stand() -> None:
 WORDS = st.lists(
     st.text("ab{}=~0:#'\"\\| ", min_size=1, max_size=6).map(str.strip).filter(bool), min_size=1, max_size=4
 )
-STYLES = ("'", '"', "|-", "|", ">-")
+STYLES = ("'", '"', "|-", "|", ">-", "plain", "'folded", '"folded', '"escaped')
 
 
-@settings(max_examples=60)
+def written_as(style: str, words: list[str]) -> str:
+    """The words as a scalar of this style, on lines of their own where it has any."""
+    between = "\n    \n\n     " if style == "'folded" else "\n     "
+    quoted = [json.dumps(word)[1:-1] for word in words]
+    match style:
+        case "'":
+            return "'" + " ".join(words).replace("'", "''") + "'"
+        case '"':
+            return json.dumps("\n".join(words))
+        case "plain":
+            return between.join(words)
+        case "'folded":
+            return "'" + between.join(word.replace("'", "''") for word in words) + "'"
+        case '"folded':
+            return '"' + (between + "\\n ").join(quoted) + '"'
+        case '"escaped':
+            return '"' + " \\\n     ".join(quoted) + '"'
+    return style + "".join(f"\n    {word}" for word in words)
+
+
+@settings(max_examples=200)
 @given(WORDS, st.sampled_from(STYLES), st.data())
 def test_letters_of_a_value_are_changed_as_it_is_written(words: list[str], style: str, data: st.DataObject) -> None:
     """Whatever the style, the value reads as if its letters had been replaced, and what follows stays."""
-    value = "\n".join(words) if style in ("|-", "|") else " ".join(words)
-    if style == "'":
-        written = "'" + value.replace("'", "''") + "'"
-    elif style == '"':
-        written = json.dumps(value)
-    else:
-        lines = value.split("\n") if style != ">-" else words
-        written = style + "".join(f"\n    {line}" for line in lines)
-    text = f"a:\n  key: {written}\n  next: 1\n"
+    text = f"a:\n  key: {written_as(style, words)}\n  next: 1\n"
+    try:
+        before = yaml.safe_load(text)["a"]
+    except (yaml.YAMLError, TypeError):
+        return  # such words cannot be written like that
+    if before.keys() != {"key", "next"} or not isinstance(before["key"], str):
+        return
     source = Text("rules", "f.yml", text)
     node = source.root.get("a").get("key")  # type: ignore[union-attr]
     assert node is not None
-    if node.raw.rstrip("\n") != value:
-        return  # YAML reads such a text otherwise
-    start = data.draw(st.sampled_from([at for at, letter in enumerate(value) if not letter.isspace()]))
+    start = data.draw(st.sampled_from([at for at, letter in enumerate(node.raw) if not letter.isspace()]))
     change = Letters(source, node).change(start, start + 1, "X")
     read = yaml.safe_load(applied(text, source.edits([change])))["a"]
-    assert read == {"key": value[:start] + "X" + value[start + 1 :] + ("\n" if style == "|" else ""), "next": 1}
+    assert read == {"key": node.raw[:start] + "X" + node.raw[start + 1 :], "next": 1}
 
 
 def test_configurations_without_some_parts_have_mutants_of_the_others() -> None:

@@ -21,8 +21,8 @@ _FUNCTIONS = {
     "rate": "irate", "irate": "rate", "increase": "rate", "delta": "idelta", "deriv": "delta", "floor": "ceil",
     "ceil": "floor", "resets": "changes", "changes": "resets", "max_over_time": "min_over_time",
     "min_over_time": "max_over_time", "avg_over_time": "max_over_time", "sum_over_time": "avg_over_time",
-    "count_over_time": "sum_over_time", "last_over_time": "max_over_time", "absent": "present_over_time",
-    "clamp_min": "clamp_max", "clamp_max": "clamp_min", "histogram_avg": "histogram_sum", "predict_linear": "",
+    "count_over_time": "sum_over_time", "last_over_time": "max_over_time",
+    "clamp_min": "clamp_max", "clamp_max": "clamp_min", "histogram_avg": "histogram_sum",
 }  # fmt: skip
 _ARITHMETIC = {"+": "-", "-": "+", "*": "/", "/": "*", "%": "*", "^": "*"}
 _SETS = {"and": "unless", "or": "and", "unless": "and"}
