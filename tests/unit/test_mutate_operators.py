@@ -353,7 +353,7 @@ def test_letters_of_a_value_are_changed_as_it_is_written(words: list[str], style
         before = yaml.safe_load(text)["a"]
     except (yaml.YAMLError, TypeError):
         return  # such words cannot be written like that
-    if before.keys() != {"key", "next"} or not isinstance(before["key"], str):
+    if before.keys() != {"key", "next"} or not isinstance(before["key"], str) or not before["key"].strip():
         return
     source = Text("rules", "f.yml", text)
     node = source.root.get("a").get("key")  # type: ignore[union-attr]
