@@ -3,25 +3,30 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: game-day test gate test-long test-sla test-ui screenshots sla-demo fresh-machine generations lint setup clean
+.PHONY: game-day test gate test-long test-sla test-staging test-ui screenshots sla-demo fresh-machine generations lint setup clean
 
 game-day: setup         ## set up, then run the first drill
 	$(BIN)/chaoskit run worker-unhealthy
 
 test: setup lint generations  ## set up, then pass the tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long and not drill and not sla"
-	$(BIN)/python -m pytest -n 2 -m "drill and not long"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long and not drill and not sla and not staging"
+	$(BIN)/python -m pytest -n 2 -m "drill and not long and not staging"
 
 gate: setup             ## every scenario, one answer
 	$(BIN)/chaoskit gate --require-coverage 100
 
 test-long: setup        ## the tests that take minutes each
-	$(BIN)/python -m pytest -m long
+	$(BIN)/python -m pytest -m "long and not staging"
 
 test-sla: setup generations  ## service levels on PostgreSQL and on each generation of Prometheus
 	sh scripts/postgresql
 	$(BIN)/python -m pip install --quiet --constraint requirements.lock "psycopg[binary]"
 	$(BIN)/python -m pytest -m sla
+
+test-staging: setup     ## adapters on real servers, and under kills
+	sh scripts/staging
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock "psycopg[binary]" rq redis pika docker
+	$(BIN)/python -m pytest -m staging
 
 sla-demo: setup         ## a month in a small Prometheus, recorded, as a report
 	$(BIN)/python scripts/sla_demo.py

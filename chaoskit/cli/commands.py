@@ -20,7 +20,7 @@ from chaoskit.cli.console import Commands, say
 from chaoskit.cli.console import console as terminal
 from chaoskit.cli.doctor import examine, examine_profile, mend, tell_receivers, to_json
 from chaoskit.cli.numbers import TIME_SCALE
-from chaoskit.cli.outputs import OUT, ResultFile, form
+from chaoskit.cli.outputs import CONFIRM, OUT, ResultFile, form
 from chaoskit.cli.sla_price import MAX_BUDGET, told
 from chaoskit.cli.sources import asking, config_options, or_shipped
 from chaoskit.console import PORT
@@ -68,7 +68,7 @@ def chaoskit() -> None:
 @click.argument("scenarios", nargs=-1, required=True)
 @asking
 @OUT
-@click.option("--confirm", default="", metavar="NAME", help="Name the attached target's environment to permit faults.")
+@CONFIRM
 @COMPARE
 @click.option("--keep", is_flag=True, help="Leave the stack up for 10 minutes after a verdict other than PASS.")
 @click.option("--junitxml", type=ResultFile(), help="Write the results as JUnit XML.")

@@ -13,7 +13,7 @@ from rich.console import Console, Group
 
 from chaoskit.cli.console import console
 from chaoskit.cli.numbers import Number
-from chaoskit.cli.outputs import OUT, ResultFile, form
+from chaoskit.cli.outputs import CONFIRM, OUT, ResultFile, form
 from chaoskit.cli.sources import asking
 from chaoskit.errors import BadInput, ExitCode, Problem, worst
 from chaoskit.examine.preflight import refuse_unconfirmed
@@ -54,7 +54,7 @@ _TRIES = 64
 @click.option("--budget", metavar="TIME", help="Pick the scenarios that prove most within this time (20m).")
 @click.option("--require-coverage", type=Number(0, 100), metavar="PERCENT", help="Fail below this coverage.")
 @click.option("--junitxml", type=ResultFile(), help="Write the results as JUnit XML.")
-@click.option("--confirm", default="", metavar="NAME", help="Name the attached target's environment to permit faults.")
+@CONFIRM
 @click.option("--dry-run", is_flag=True, help="Explain the schedule and start nothing.")
 @click.option("--compare", type=click.Path(path_type=Path), metavar="OLD", help="Show changes since this gate.")
 @form("text", "markdown")
@@ -97,7 +97,8 @@ def gate_command(
     if dry_run:
         print_to(screen, Group(*left_out_lines(left_out, known)))
         return ExitCode.USAGE if any(one.wrong for one in left_out) else ExitCode.PASS
-    refuse_unconfirmed(chosen[0].plan, confirm)
+    for one in chosen:
+        refuse_unconfirmed(one.plan, confirm)
     codes: list[ExitCode] = []
     cases: list[Case] = []
 

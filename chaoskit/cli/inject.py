@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from chaoskit.cli.console import say
-from chaoskit.cli.outputs import OUT
+from chaoskit.cli.outputs import CONFIRM, OUT
 from chaoskit.errors import BadInput, ExitCode, Place, Problem
 from chaoskit.events import Event, FaultFail, FaultOk, Interruption, StepEnd, UndoFail, UndoOk
 from chaoskit.run.inject import inject, order
@@ -26,9 +26,10 @@ from chaoskit.yaml_source import scalar
 @click.option("--at", "at", multiple=True, metavar="KEY=VALUE", help="Where the target is: pattern, url, token_file, …")
 @click.option("--with", "given", multiple=True, metavar="KEY=VALUE", help="A setting of the fault.")
 @click.option("--for", "duration", required=True, metavar="TIME", help="Undo it after this real time, as 30s.")
+@CONFIRM
 @OUT
 def inject_command(
-    kind: str, target: str, at: tuple[str, ...], given: tuple[str, ...], duration: str, out: Path
+    kind: str, target: str, at: tuple[str, ...], given: tuple[str, ...], duration: str, confirm: str, out: Path
 ) -> ExitCode:
     """Break one thing by hand for a while, with the same journal, holder and watchdog as a run has."""
     handle, _, names = target.partition("=")
@@ -38,7 +39,7 @@ def inject_command(
         raise BadInput(Problem(Place("--for"), str(error), "write a number and a unit, as 30s")) from None
     address = _pairs("--at", at)
     settings = _pairs("--with", given)
-    asked = order(kind, handle, tuple(filter(None, names.split(","))), address, settings, for_s)
+    asked = order(kind, handle, tuple(filter(None, names.split(","))), address, settings, for_s, confirm)
     refuse_if_blocked()
 
     def folder() -> Path:

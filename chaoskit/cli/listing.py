@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 import click
 
 import chaoskit.check.lints  # noqa: F401 - fills the registry
+from chaoskit.adapters.docs import way_rows
 from chaoskit.check.findings import LINTS
 from chaoskit.cli.console import console
 from chaoskit.errors import BadInput, ExitCode
@@ -31,6 +32,7 @@ def list_command(faults: bool, handles: bool, checks: bool, lints: bool) -> Exit
         _show(("kind", "target", "change", "what it does"), fault_rows())
     if handles:
         _show(("kind", "keys", "on the local target", "faults", "what it is"), _handles())
+        _show(("handle", "via", "keys", "kinds", "ends by itself", "what it is"), way_rows())
     if checks:
         _show(("check", "judges", "what it does"), _checks())
     if lints:

@@ -134,6 +134,13 @@ class ResultFile(click.Path):
         return file
 
 
+CONFIRM = click.option(
+    "--confirm",
+    multiple=True,
+    metavar="NAME",
+    callback=lambda context, option, given: ",".join(given),
+    help="The environment of an attached target, to break it; and each handle that the plan wants confirmed.",
+)
 OUT = click.option(
     "--out",
     type=click.Path(path_type=Path),

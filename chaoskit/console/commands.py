@@ -32,7 +32,7 @@ from chaoskit.scenario.catalog import profile_names, scenario_names
 
 _RATE = re.compile(r"\d{1,6}(\.\d{1,3})?/s")
 _SCALE = re.compile(r"\d{1,4}(\.\d{1,3})?")
-_ENVIRONMENT = re.compile(r"[\w.@:+-]{0,100}")
+_ENVIRONMENT = re.compile(r"[\w.@:+,-]{0,300}")
 _COMMAND_WITHIN_S = 180.0
 _SAID = 20_000
 """Characters of a command's output that are shown: its end."""

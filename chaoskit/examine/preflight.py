@@ -33,13 +33,24 @@ class _Samples(msgspec.Struct):
 
 
 def refuse_unconfirmed(plan: Plan, confirm: str) -> None:
-    """Raises Refused unless the user has named the environment that is about to be broken; a local one is their own."""
-    target = plan.profile.target
-    if target == "local" or confirm == target.environment:
+    """Raises Refused unless the user has named the environment that is about to be broken; a local one is their own.
+
+    So must be each handle on which an effect would stay, were this machine to go down.
+    """
+    target, given = plan.profile.target, [one.strip() for one in confirm.split(",")]
+    if target == "local":
         return
-    said = f"--confirm says {confirm}" if confirm else "--confirm is missing"
-    message = f"this run breaks something in the environment {target.environment}, and {said}"
-    raise Refused(Problem(target.place, message, f"add --confirm {target.environment}"))
+    problems = []
+    if target.environment not in given:
+        said = f"--confirm says {confirm}" if confirm else "--confirm is missing"
+        message = f"this run breaks something in the environment {target.environment}, and {said}"
+        problems.append(Problem(target.place, message, f"add --confirm {target.environment}"))
+    for handle in plan.endless:
+        if handle not in given:
+            message = f"what this run does to {handle} does not end by itself should this machine go down"
+            problems.append(Problem(plan.profile.handles.places.get(handle), message, f"add --confirm {handle}"))
+    if problems:
+        raise Refused(problems)
 
 
 def preflight(plan: Plan, sources: Mapping[str, str], unasked: Sequence[str] = ()) -> tuple[list[str], list[str]]:

@@ -13,7 +13,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
@@ -62,8 +62,9 @@ def connected(file: str, wait_s: float = _BUSY_S) -> Iterator[sqlite3.Connection
 class DbErrorSettings(Settings):
     """Settings of db.error."""
 
-    table: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-    """Which table; choose one whose failures the target survives, or more than this will fail."""
+    table: Annotated[str, Field(pattern=r"^([A-Za-z_][A-Za-z0-9_]*)?$")] = ""
+    """Which table; choose one whose failures the target survives, or more than this will fail. A handle with
+    `via:` has its own."""
     operation: Literal["insert", "update", "delete"] = "insert"
     """Which statements are refused."""
 
@@ -167,6 +168,36 @@ class DbSlowSettings(Settings):
         return self
 
 
+class Lock(ABC):
+    """A lock on a database or a table of it; raises FaultError where it cannot be had."""
+
+    @abstractmethod
+    def take(self) -> None:
+        """Takes it."""
+
+    @abstractmethod
+    def let_go(self) -> None:
+        """Lets it go."""
+
+    @abstractmethod
+    def kept_out(self) -> bool:
+        """Whether others are seen to be kept out by it."""
+
+
+class _WriteLock(Lock):
+    def __init__(self, file: str, database: sqlite3.Connection) -> None:
+        self._file, self._database = file, database
+
+    def take(self) -> None:
+        self._database.execute("BEGIN IMMEDIATE")
+
+    def let_go(self) -> None:
+        self._database.execute("ROLLBACK")
+
+    def kept_out(self) -> bool:
+        return not _writable(self._file)
+
+
 class DbSlow(DatabaseFault[DbSlowSettings]):
     """Holds the write lock in pulses."""
 
@@ -177,18 +208,28 @@ class DbSlow(DatabaseFault[DbSlowSettings]):
         file = target.address.file
         if not Path(file).exists():
             raise FaultError(f"there is no database {file}")
+        return {"file": file, **self.pulses(target, settings)}
+
+    def pulses(self, target: Target, settings: DbSlowSettings) -> Undo:
+        """The part of a token that says how long the lock is held, and how long it is not."""
         scale = target.address.time_scale
-        return {"file": file, "locked_s": settings.locked / scale, "gap_s": (settings.every - settings.locked) / scale}
+        return {"locked_s": settings.locked / scale, "gap_s": (settings.every - settings.locked) / scale}
+
+    @contextlib.contextmanager
+    def locking(self, undo: Undo) -> Iterator[Lock]:
+        """What takes the lock again and again."""
+        with connected(undo["file"]) as database:
+            yield _WriteLock(undo["file"], database)
 
     def start(self, undo: Undo) -> Seen:
         """The first pulse, and the sight of another writer being kept out by it."""
         begun = time.time()
-        with connected(undo["file"]) as database:
-            database.execute("BEGIN IMMEDIATE")
-            if _writable(undo["file"]):
+        with self.locking(undo) as lock:
+            lock.take()
+            if not lock.kept_out():
                 raise FaultError("the lock is held, and another writer gets it all the same")
             time.sleep(undo["locked_s"])  # the fault itself: the lock is held that long
-            database.execute("ROLLBACK")
+            lock.let_go()
         return Seen((begun, time.time()), f"writers wait up to {undo['locked_s'] * 1000:.0f} real ms")
 
     def hold(self, undo: Undo, ended: threading.Event) -> None:
@@ -196,14 +237,14 @@ class DbSlow(DatabaseFault[DbSlowSettings]):
         strength = Strength("of the time locked")
         asked = undo["locked_s"] / (undo["locked_s"] + undo["gap_s"])
         try:
-            with connected(undo["file"]) as database:
+            with self.locking(undo) as lock:
                 since, locked_s, pulses = time.monotonic(), 0.0, 0
                 while not ended.wait(undo["gap_s"]):
-                    database.execute("BEGIN IMMEDIATE")
+                    lock.take()
                     begun = time.monotonic()
                     ended.wait(undo["locked_s"])
                     locked_s += time.monotonic() - begun
-                    database.execute("ROLLBACK")
+                    lock.let_go()
                     pulses += 1
                     if pulses >= _SPAN_PULSES and not ended.is_set():
                         strength.look(locked_s / (time.monotonic() - since), asked)

@@ -29,6 +29,8 @@ def hit(address: Address, names: Iterable[str] | None = None) -> list[str]:
         found |= set(_listener(url))
     for _, path in address.ways("path"):
         found.add(_file(Path(path)))
+    if address.via:
+        found.add(" ".join([f"via {address.via}", *(f"{key}={value}" for key, value in sorted(address.keys.items()))]))
     if address.mark:
         found.add(f"processes marked {address.mark['name']}={address.mark['value']}")
     return sorted(found, key=lambda name: (name.startswith("'"), name))

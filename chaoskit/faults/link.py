@@ -55,6 +55,13 @@ class LinkSettings(Settings):
 L = TypeVar("L", bound=LinkSettings)
 
 
+def connections_beyond(kind: str, settings: LinkSettings, limits: Mapping[str, Any]) -> str:
+    """Why a share of the calls is more than the profile allows; empty where it is not."""
+    most, asked = limits.get("connections"), f"{kind} on {settings.ratio:.3g} of the calls"
+    over = most is not None and settings.ratio > most
+    return f"{asked} is beyond the profile's limits.connections of {most:.3g}" if over else ""
+
+
 class LinkFault(Changeable[L]):
     """A toxic on a link; a kind adds its name, its settings, and what the proxy is told of them."""
 
@@ -145,9 +152,7 @@ class LinkFault(Changeable[L]):
         return self.start(undo)
 
     def beyond(self, settings: L, limits: Mapping[str, Any]) -> str:
-        most, asked = limits.get("connections"), f"{self.kind} on {settings.ratio:.3g} of the calls"
-        over = most is not None and settings.ratio > most
-        return f"{asked} is beyond the profile's limits.connections of {most:.3g}" if over else ""
+        return connections_beyond(self.kind, settings, limits)
 
     def _toxic(self, settings: L) -> dict[str, Any]:
         return {"kind": self.kind, "ratio": settings.ratio, "path": settings.path, **self.effect(settings)}

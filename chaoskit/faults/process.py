@@ -26,6 +26,7 @@ from chaoskit import identity, waiting
 from chaoskit.faults import processes
 from chaoskit.faults.base import Fault, FaultError, Lapsed, Made, Seen, Settings, Target, Undo
 from chaoskit.faults.quantities import Duration
+from chaoskit.faults.through import OnlyThrough
 
 _KILL_S = 5.0
 _NEWBORN_S = 5.0
@@ -140,7 +141,7 @@ class _Replacements:
         if time.monotonic() - self._scanned < _SCAN_S:
             return ""
         running = ""
-        for name, process in processes.find(self._undo["pattern"]).items():
+        for name, process in processes.matching(self._undo["pattern"]):
             replaces = _replaces(self._undo, process, processes.title(process))
             if process.pid not in self._held and replaces and not processes.stopped(process):
                 processes.send(process, signal.SIGSTOP)
@@ -166,6 +167,8 @@ class _Replacements:
 
 def _replaces(undo: Undo, process: psutil.Process, title: str) -> bool:
     match = re.fullmatch(undo["pattern"], title)
+    if any(process.pid == one["pid"] and processes.alive(one) for one in undo.get("spared", ())):
+        return False
     return match is not None and any(
         victim["name"] == match["name"] and _born_later(process, victim) for victim in undo["victims"]
     )
@@ -236,6 +239,13 @@ class ProcessPause(Fault[Settings]):
         return f"lets go of {processes.vouched(undo, made)}"
 
 
+class ProcessStop(OnlyThrough[Settings]):
+    """Stops processes by the order of what manages them, which then does not start them again."""
+
+    kind = "process.stop"
+    handles = ("role",)
+
+
 _SILENCE_S = 0.3
 
 
@@ -287,7 +297,9 @@ class ProcessCrashLoop(Fault[CrashLoopSettings]):
     handles = ("role",)
 
     def prepare(self, target: Target, settings: CrashLoopSettings) -> Undo:
-        """Finds the processes; raises FaultError naming those that are not there."""
+        """Finds the processes; raises FaultError naming those that are not there, or that are several of one name."""
+        if wrong := processes.several(target.address.pattern, target.names):
+            raise FaultError(f"{wrong} ({target.handle}): which of them a replacement replaces cannot be told")
         return {
             **processes.prepare(target),
             "times": settings.times,

@@ -163,26 +163,35 @@ def several(pattern: str, names: Iterable[str]) -> str:
     return f"several processes have one name: {'; '.join(found)}" if found else ""
 
 
-HOW_TO_CHOOSE = "let the pattern's group name take in what tells them apart in their titles"
+HOW_TO_CHOOSE = (
+    "write pick: oldest or pick: each beside match:, or let the pattern's group name take in what tells them apart"
+)
 
 
 def prepare(target: Target) -> Undo:
     """The token that process faults share: where, pattern, and the victims; raises FaultError for missing ones."""
-    pattern = target.address.pattern
-    there = find(pattern)
+    pattern, pick = target.address.pattern, target.address.pick
+    there: dict[str, list[psutil.Process]] = {}
+    for name, process in matching(pattern):
+        there.setdefault(name, []).append(process)
     if missing := [name for name in target.names if name not in there]:
         running = ", ".join(sorted(there)) or "none"
         raise FaultError(f"no such process: {', '.join(missing)} ({target.handle}; running: {running})")
-    if wrong := several(pattern, target.names):
+    if not pick and (wrong := several(pattern, target.names)):
         raise FaultError(f"{wrong} ({target.handle}); {HOW_TO_CHOOSE}: {pattern}")
-    return {**origin(), "pattern": pattern, "victims": [token(there[name].pid, name) for name in target.names]}
+    tokens = [(name, [token(one.pid, name) for one in there[name]]) for name in target.names]
+    oldest = [(name, sorted(found, key=lambda one: (one["ticks"], one["pid"]))) for name, found in tokens]
+    cut = 1 if pick == "oldest" else None
+    spared = [one for _, found in oldest for one in found[cut:]] if cut else []
+    victims = [one for _, found in oldest for one in found[:cut]]
+    return {**origin(), "pattern": pattern, "victims": victims, **({"spared": spared} if spared else {})}
 
 
 def vouched(undo: dict[str, Any], made: Made) -> str:
     """The victims of a token, in words; raises FaultError unless they are the targets, found by their pattern."""
     if made.address:
         made.allow("pattern", undo["pattern"])
-    names = [str(victim["name"]) for victim in undo["victims"]]
+    names = list(dict.fromkeys(str(victim["name"]) for victim in undo["victims"]))
     if "name" not in re.compile(undo["pattern"]).groupindex or names != list(made.targets):
         raise FaultError(f"its processes {', '.join(names)} are not its targets {', '.join(made.targets)}")
     return ", ".join(f"process {int(victim['pid'])} ({victim['name']})" for victim in undo["victims"])

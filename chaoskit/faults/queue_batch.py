@@ -11,6 +11,8 @@ import re
 import secrets
 import threading
 import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -32,38 +34,69 @@ _CLEAN_LOOKS = 2
 _PATHS: dict[What, str] = {"depth": "/queue/messages", "dead_letters": "/dead-letters"}
 
 
-def census(at: ControlApi, batch: str | None = None) -> dict[str, int]:
-    """How many messages there are: depth, dead_letters, replaying; of one batch, or of all."""
-    found: dict[str, int] = get(at, "GET", "/queue", query=None if batch is None else {"batch": batch})
-    return found
+class Broker(ABC):
+    """A holder of a queue and its dead letters, of which the messages of one batch can be told from the others."""
+
+    @abstractmethod
+    def census(self, batch: str | None = None) -> Mapping[str, int]:
+        """How many messages there are: depth, dead_letters, replaying; of one batch, or of all. Raises FaultError."""
+
+    @abstractmethod
+    def put(self, batch: str, what: What, count: int, *, replayable: bool = True) -> None:
+        """Puts so many messages into the batch."""
+
+    @abstractmethod
+    def remove(self, batch: str, count: int | None = None) -> int:
+        """Takes so many of the batch away, or all, wherever they stand; how many it were."""
+
+    @abstractmethod
+    def replay(self, count: int) -> int:
+        """Puts so many dead letters back into the queue, the oldest first; how many it were."""
 
 
-def put(undo: Undo, what: What, count: int, **more: Any) -> None:
-    """Puts so many messages into the batch."""
-    get(undo["at"], "POST", _PATHS[what], {"count": count, "batch": undo["batch"], **more})
+class _Practice(Broker):
+    """The practice target's queue, by its control interface."""
+
+    def __init__(self, at: ControlApi) -> None:
+        self._at = at
+
+    def census(self, batch: str | None = None) -> Mapping[str, int]:
+        found: dict[str, int] = get(self._at, "GET", "/queue", query=None if batch is None else {"batch": batch})
+        return found
+
+    def put(self, batch: str, what: What, count: int, *, replayable: bool = True) -> None:
+        more = {"replayable": replayable} if what == "dead_letters" else {}
+        get(self._at, "POST", _PATHS[what], {"count": count, "batch": batch, **more})
+
+    def remove(self, batch: str, count: int | None = None) -> int:
+        given = {"batch": batch} | ({} if count is None else {"count": count})
+        return int(get(self._at, "DELETE", "/queue/messages", given).get("removed", 0))
+
+    def replay(self, count: int) -> int:
+        return len(get(self._at, "POST", "/dead-letters/replay", {"count": count})["ids"])
 
 
-def rise(undo: Undo, what: What, level: int, spare: int = 0, **more: Any) -> Seen:
+def rise(queue: Broker, undo: Undo, what: What, spare: int = 0) -> Seen:
     """Puts messages until the census shows the level; `spare` more at a time, for what is taken meanwhile.
 
     The level was reached while the last were put: before, the census showed less, and after, it shows enough.
     """
-    begun, end = time.time(), time.monotonic() + _LEVEL_S
+    begun, end, level = time.time(), time.monotonic() + _LEVEL_S, undo["level"]
     put_until = None
-    while (now := census(undo["at"])[what]) < level:
+    while (now := queue.census()[what]) < level:
         if time.monotonic() > end:
             raise FaultError(f"{undo['queue']}: {what} is {now} after {_LEVEL_S:g} s of putting, {level} were wanted")
         begun = time.time()
-        put(undo, what, level + spare - now, **more)
+        queue.put(undo["batch"], what, level + spare - now, replayable=undo.get("replayable", True))
         put_until = time.time()
     return Seen((begun, put_until or time.time()), f"{undo['queue']}: {what} {now}")
 
 
-def sink(undo: Undo, what: What, level: int) -> None:
+def sink(queue: Broker, undo: Undo, what: What, level: int) -> None:
     """Takes messages of the batch away until the level is reached, or none of ours is left."""
-    over = census(undo["at"])[what] - level
+    over = queue.census()[what] - level
     if over > 0:
-        get(undo["at"], "DELETE", "/queue/messages", {"batch": undo["batch"], "count": over})
+        queue.remove(undo["batch"], over)
 
 
 def spare(level: int) -> int:
@@ -77,17 +110,27 @@ class BatchFault(Changeable[S]):
     handles = ("queue",)
     what: ClassVar[What]
 
+    def broker(self, undo: Undo) -> Broker:
+        """The queue that a token leads to."""
+        return _Practice(undo["at"])
+
+    def found(self, target: Target) -> Undo:
+        """The part of a token that says which queue, and in which batch."""
+        queue = ", ".join(target.names) or target.handle
+        return {"at": control_api(target), "queue": queue, "batch": f"{self.kind}-{secrets.token_hex(6)}"}
+
     def prepare(self, target: Target, settings: S) -> Undo:
         """Finds the queue's interface and makes up the batch's name; raises FaultError when it does not answer."""
-        at, batch = control_api(target), f"{self.kind}-{secrets.token_hex(6)}"
-        census(at)
-        return self.alter({"at": at, "queue": ", ".join(target.names) or target.handle, "batch": batch}, settings)
+        undo = self.found(target)
+        self.broker(undo).census()
+        return self.alter(undo, settings)
 
     def hold(self, undo: Undo, ended: threading.Event) -> None:
         """Puts new messages whenever a level that is kept is no longer reached; raises Lapsed when that is in vain."""
         watch, strength = Watch(), Strength(f"messages in {undo['queue']} ({self.what})", _WEAK_S)
+        queue = self.broker(undo)
         while not ended.wait(_LOOK_S):
-            found = watch.look(lambda: census(undo["at"]))
+            found = watch.look(queue.census)
             if found is None or not undo["kept"]:
                 continue
             missing = undo["level"] - found[self.what]
@@ -95,11 +138,16 @@ class BatchFault(Changeable[S]):
                 strength.look(found[self.what], undo["level"])
             if missing > 0:
                 more = missing + spare(undo["level"])
-                watch.look(lambda count=more: put(undo, self.what, count))  # type: ignore[misc]
+                watch.look(lambda count=more: queue.put(undo["batch"], self.what, count))  # type: ignore[misc]
 
     def stop(self, undo: Undo) -> Seen:
         """Removes the batch wherever its messages stand, also what is being replayed, and sees that none is left."""
-        return take_back(undo["at"], lambda: _remove(undo))
+        return take_back(self.place(undo), lambda: _remove(self.broker(undo), undo))
+
+    def place(self, undo: Undo) -> ControlApi:
+        """Whose the queue is, as far as that ends with a process of this machine."""
+        at: ControlApi = undo["at"]
+        return at
 
     def vouch(self, undo: Undo, made: Made) -> str:
         """Only a batch of a name that the kind makes up, at the target's queue."""
@@ -108,16 +156,16 @@ class BatchFault(Changeable[S]):
         return f"sends DELETE {vouched(undo['at'], made)}/queue/messages of batch {undo['batch']}"
 
 
-def _remove(undo: Undo) -> tuple[float, str]:
+def _remove(queue: Broker, undo: Undo) -> tuple[float, str]:
     gone = clean = 0
     gone_by = 0.0
     # A put that was on its way when its sender died may still come in.
     while clean < _CLEAN_LOOKS:
-        removed = get(undo["at"], "DELETE", "/queue/messages", {"batch": undo["batch"]})["removed"]
+        removed = queue.remove(undo["batch"])
         if removed or not clean:
             gone_by = time.time()
         gone += removed
-        left = census(undo["at"], undo["batch"])
+        left = queue.census(undo["batch"])
         clean = 0 if left["depth"] or left["dead_letters"] else clean + 1
     return gone_by, f"{undo['queue']}: {gone} messages removed"
 
@@ -139,7 +187,7 @@ class QueueFlood(BatchFault[QueueFloodSettings]):
 
     def start(self, undo: Undo) -> Seen:
         """Puts messages until the queue's census shows the level."""
-        return rise(undo, self.what, undo["level"], spare(undo["level"]))
+        return rise(self.broker(undo), undo, self.what, spare(undo["level"]))
 
     def alter(self, undo: Undo, settings: QueueFloodSettings) -> Undo:
         """The token of the other level: the same batch, so it undoes either."""
@@ -147,12 +195,12 @@ class QueueFlood(BatchFault[QueueFloodSettings]):
 
     def change(self, undo: Undo) -> Seen:
         """Raises or lowers the queue to the new level."""
-        begun, level = time.time(), undo["level"]
+        begun, level, queue = time.time(), undo["level"], self.broker(undo)
         most = level + spare(level)
-        sink(undo, self.what, most)
+        sink(queue, undo, self.what, most)
         seen = self.start(undo)
-        now = census(undo["at"])[self.what]
-        if now > most + spare(level) and census(undo["at"], undo["batch"])[self.what]:
+        now = queue.census()[self.what]
+        if now > most + spare(level) and queue.census(undo["batch"])[self.what]:
             raise FaultError(f"{undo['queue']}: depth is {now}, and did not fall to {level}")
         return Seen((begun, time.time()), seen.detail)
 
@@ -175,14 +223,14 @@ class QueueDeadLetters(BatchFault[QueueDeadLettersSettings]):
     def prepare(self, target: Target, settings: QueueDeadLettersSettings) -> Undo:
         """Finds the queue; raises FaultError when there are more dead letters than wanted already."""
         undo = super().prepare(target, settings)
-        there = census(undo["at"])[self.what]
+        there = self.broker(undo).census()[self.what]
         if there > settings.level:
             raise FaultError(f"{undo['queue']} has {there} dead letters already, so {settings.level} is no rise")
         return undo
 
     def start(self, undo: Undo) -> Seen:
         """Parks letters, as a restore would, until the queue's census shows the level."""
-        return rise(undo, self.what, undo["level"], replayable=undo["replayable"])
+        return rise(self.broker(undo), undo, self.what)
 
     def alter(self, undo: Undo, settings: QueueDeadLettersSettings) -> Undo:
         """The token of the other level. A fall is no lapse: being replayed is what dead letters are for."""
@@ -190,9 +238,10 @@ class QueueDeadLetters(BatchFault[QueueDeadLettersSettings]):
 
     def change(self, undo: Undo) -> Seen:
         """Parks more, or removes the newest, until the level is reached."""
-        sink(undo, self.what, undo["level"])
+        queue = self.broker(undo)
+        sink(queue, undo, self.what, undo["level"])
         seen = self.start(undo)
-        now = census(undo["at"])[self.what]
+        now = queue.census()[self.what]
         if now > undo["level"]:
             raise FaultError(f"{undo['queue']}: {now} dead letters are there, {undo['level']} were wanted")
         return seen
@@ -217,22 +266,26 @@ class QueueReplay(Action[QueueReplaySettings]):
     kind = "queue.replay"
     handles = ("queue",)
 
+    def broker(self, target: Target) -> Broker:
+        """The queue that a handle leads to."""
+        return _Practice(control_api(target))
+
     def run(self, target: Target, settings: QueueReplaySettings) -> tuple[Seen, dict[str, Any]]:
         """Replays and waits for the outcome; raises FaultError when too few were there or it takes too long."""
-        at, begun = control_api(target), time.time()
-        before = census(at)["dead_letters"]
+        queue, begun = self.broker(target), time.time()
+        before = queue.census()["dead_letters"]
         count = before if settings.count is None else settings.count
         if before < count:
             raise FaultError(f"{target.handle}: {count} dead letters were to be replayed, there are {before}")
-        chosen = get(at, "POST", "/dead-letters/replay", {"count": count})["ids"] if count else []
+        chosen = queue.replay(count) if count else 0
         handed = time.time()
         end = time.monotonic() + settings.within_s
-        while (now := census(at))["replaying"]:
+        while (now := queue.census())["replaying"]:
             if time.monotonic() > end:
                 left = now["replaying"]
                 raise FaultError(f"{target.handle}: {left} replays were not done within {settings.within_s:g} s")
             time.sleep(_REPLAY_LOOK_S)  # the queue has a census, and no event for the end of a replay
         left = now["dead_letters"]
-        gone = settings.effect == "handed-over" and left <= before - len(chosen)
-        seen = Seen((begun, handed if gone else time.time()), f"{len(chosen)} replayed, {left} dead letters left")
-        return seen, {"replayed": len(chosen), "left": left}
+        gone = settings.effect == "handed-over" and left <= before - chosen
+        seen = Seen((begun, handed if gone else time.time()), f"{chosen} replayed, {left} dead letters left")
+        return seen, {"replayed": chosen, "left": left}

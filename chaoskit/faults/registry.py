@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.faults.base import Action, Fault, Kind, Settings
-from chaoskit.handles import handle_kinds
+from chaoskit.faults.through import through_adapters
+from chaoskit.handles import handle_kinds, ways
 from chaoskit.kinds import kinds_of
 
 K = TypeVar("K", bound=Kind[Any])
@@ -35,6 +36,11 @@ def known_actions() -> Mapping[str, Action[Any]]:
 def _kinds(base: type[K], group: str, what: str) -> Mapping[str, K]:
     """One object of each kind; raises BadInput also for those that act on handles of no known kind."""
     kinds = {name: kind() for name, kind in kinds_of(base, _PACKAGE, group, what).items()}
+    through = [(via, one) for via, way in ways().items() for one in getattr(way, "faults", tuple)()]
+    kinds = {
+        name: through_adapters(kind, {via: one for via, one in through if one.kind == name})
+        for name, kind in kinds.items()
+    }
     problems = []
     for name, kind in kinds.items():
         if unknown := sorted({*kind.handles} - handle_kinds().keys()):

@@ -15,6 +15,7 @@ ready and wait; then all are released by one write, and the effect is as old as 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import secrets
@@ -58,8 +59,12 @@ _children: dict[str, list[subprocess.Popen[bytes]]] = {}
 """This process's own burners by token, to be reaped; what others started is not ours to wait for."""
 _TIED = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.getppid() == int(sys.argv[1]) or os._exit(1)\n"
 """PR_SET_PDEATHSIG, SIGKILL; its parent may have died before the signal was set."""
+_CLOCKED = "import signal; signal.alarm(int(sys.argv.pop()))\n"
+"""A burner's own clock, which ends it whatever has become of everything else."""
 _HELD = "os.write(1, b'r'); os.read(0, 1) or os._exit(1)\ndef begun(): os.write(1, b'b')\n"
 _READY_S = 20.0
+_SPARE_S = 15.0
+"""So long after the fault's maximum a burner ends by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,14 @@ def token(target: Target) -> Undo:
     mark = target.address.mark
     if not mark:
         raise FaultError(f"{target.handle}: the target does not say how its slice's processes are marked")
-    return {**processes.origin(), "burn": secrets.token_hex(8), "mark": dict(mark)}
+    return {**burning(target), "mark": dict(mark)}
+
+
+def burning(target: Target) -> Undo:
+    """The same without a mark of the target's own: where, which burners, and when each ends by itself."""
+    max_s = target.address.max_s
+    clock = {} if max_s is None else {"clock_s": max_s + _SPARE_S}
+    return {**processes.origin(), "burn": secrets.token_hex(8), **clock}
 
 
 def ignite(undo: Undo, program: str, arguments: list[str], count: int) -> ReadyBurners:
@@ -97,12 +109,10 @@ def ignite(undo: Undo, program: str, arguments: list[str], count: int) -> ReadyB
 
     `program` calls `begun()` once it burns. Raises FaultError where one of them is not ready in time.
     """
-    environment = {
-        "PATH": os.environ.get("PATH", ""),
-        undo["mark"]["name"]: undo["mark"]["value"],
-        MARK: undo["burn"],
-    }
-    argv = [sys.executable, "-I", "-S", "-c", _TIED + _HELD + program, str(os.getpid()), *arguments]
+    marked = {undo["mark"]["name"]: undo["mark"]["value"]} if undo.get("mark") else {}
+    environment = {"PATH": os.environ.get("PATH", ""), MARK: undo["burn"], **marked}
+    clock = str(math.ceil(undo.get("clock_s", 0.0)))
+    argv = [sys.executable, "-I", "-S", "-c", _TIED + _CLOCKED + _HELD + program, str(os.getpid()), *arguments, clock]
     told, order = os.pipe()
     said, says = os.pipe()
     try:
@@ -216,7 +226,18 @@ class Burn(Fault[S]):
     def prepare(self, target: Target, settings: S) -> Undo:
         """Checks the limit; raises FaultError beyond it."""
         self.refuse_beyond(settings, target)
-        return {**token(target), **settings.model_dump()}
+        return {**self.found(target), **settings.model_dump()}
+
+    def found(self, target: Target) -> Undo:
+        """The part of the token that says where the burners count."""
+        return token(target)
+
+    def ignite(self, undo: Undo, program: str, arguments: list[str], count: int) -> ReadyBurners:
+        """So many burners, ready, where they count."""
+        return ignite(undo, program, arguments, count)
+
+    def measured(self, undo: Undo) -> None:
+        """Looks how much of it counts where it should; raises Lapsed where that is too little."""
 
     def beyond(self, settings: S, limits: Mapping[str, Any]) -> str:
         asked, most = self.asked(settings), limits.get(self.limit)
@@ -292,7 +313,7 @@ class CpuBurn(Burn[CpuBurnSettings]):
     def start(self, undo: Undo) -> Seen:
         """Starts the burners, releases them together, and hears from each that it has used the processor."""
         each = undo["cores"] / undo["burners"]
-        ready = ignite(undo, PROGRAM, [str(each), str(_MADE_UP_S)], undo["burners"])
+        ready = self.ignite(undo, PROGRAM, [str(each), str(_MADE_UP_S)], undo["burners"])
         # From the first one on the slice is busier, so the effect may be as old as the release.
         burnt = ready.release(_CONFIRM_S, begun=True)
         if burnt is None:
@@ -301,7 +322,7 @@ class CpuBurn(Burn[CpuBurnSettings]):
 
     def hold(self, undo: Undo, ended: threading.Event) -> None:
         """Watches that none of them goes, and that the machine has the time for them."""
-        watch(undo, undo["burners"], ended, undo["cores"])
+        watch(undo, undo["burners"], ended, undo["cores"], lambda: self.measured(undo))
 
 
 _HOLDING = """
@@ -347,7 +368,7 @@ class MemoryBurn(Burn[MemoryBurnSettings]):
 
     def start(self, undo: Undo) -> Seen:
         """Starts the process and sees the memory resident."""
-        ready = ignite(undo, _HOLDING, [str(undo["size"])], 1)
+        ready = self.ignite(undo, _HOLDING, [str(undo["size"])], 1)
         ready.release(_MEMORY_S, begun=False)
         some = waiting.since_true(lambda: _resident(ready.burners[0]) >= undo["size"] * _SOME, _MEMORY_S)
         full = waiting.since_true(lambda: _resident(ready.burners[0]) >= undo["size"], _MEMORY_S)
@@ -361,7 +382,12 @@ class MemoryBurn(Burn[MemoryBurnSettings]):
     def hold(self, undo: Undo, ended: threading.Event) -> None:
         """Watches that it stays, and stays in memory."""
         held, strength = find(undo), Strength("MiB held", _WEAK_S)
-        watch(undo, 1, ended, look=lambda: strength.look(sum(map(_resident, held)) / 2**20, undo["size"] / 2**20))
+
+        def look() -> None:
+            strength.look(sum(map(_resident, held)) / 2**20, undo["size"] / 2**20)
+            self.measured(undo)
+
+        watch(undo, 1, ended, look=look)
 
 
 def _resident(process: psutil.Process) -> int:

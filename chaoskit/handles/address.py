@@ -41,6 +41,12 @@ class Address:
     """For whole titles of processes; its group `name` is what an alert calls one of them."""
     mark: Mapping[str, str] | None = None
     """The variable, `name` and `value`, by which processes are known to be the target's own."""
+    pick: str = ""
+    """Which of several processes with one name: the `oldest`, or `each` of them; empty refuses several."""
+    via: str = ""
+    """The adapter through which it is reached; empty where the kind of fault reaches it itself."""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """The keys of the profile by which that adapter finds it; never a secret."""
     owner: int | None = None
     """The process that the target ends with."""
 
@@ -53,4 +59,5 @@ class Address:
     def journaled(self) -> dict[str, Any]:
         """The part that a journal keeps beside a token, to be compared with it before the token is obeyed."""
         prometheus = self.prometheus if isinstance(self.prometheus, str) else self.prometheus["url"]
-        return {**dict(self.ways("url", "path", "secret", "pattern")), "prometheus": prometheus}
+        through = {"via": self.via, "keys": dict(self.keys)} if self.via else {}
+        return {**dict(self.ways("url", "path", "secret", "pattern")), "prometheus": prometheus, **through}

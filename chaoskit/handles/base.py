@@ -68,12 +68,16 @@ class Handle(ABC):
 
     kind: ClassVar[str]
     """As targets write it: `target: {role: worker}`."""
+    via: ClassVar[str] = ""
+    """As profiles write the way by which it is reached; empty where the kind has but one."""
+    files: ClassVar[tuple[str, ...]] = ()
+    """Keys that name files: a relative one lies beside the profile."""
     either: ClassVar[tuple[str, ...]] = ()
     """Keys of which one is needed, the first unless another is there."""
     in_profiles: ClassVar[bool] = True
     """Whether profiles define handles of this kind; else they have the names of the local target's parts."""
     exclusive: ClassVar[bool] = False
-    """Whether one thing of it bears one fault at a time; the faults on a link, for one, add up."""
+    """Whether one thing of it carries one fault at a time; the faults on a link, for one, add up."""
     watches: ClassVar[bool] = False
     """Whether it watches the whole stack, so that a scenario that harms it shares the stack with no other."""
     attached: ClassVar[bool] = False
@@ -145,6 +149,14 @@ class Handle(ABC):
         """Why faults cannot reach it on a target that runs already, where these things were found."""
         return None
 
+    def carries(self) -> tuple[str, ...] | None:
+        """The kinds of faults and actions that reach it, None where it is every one of its kind of handle."""
+        return None
+
+    def endless(self, kind: str) -> bool:
+        """Whether the effect of such a fault stays on the target when nothing of this program is left to end it."""
+        return False
+
     def unread(self, name: str) -> Trouble | None:
         """The problem with a key that has no effect on a target that runs already; None where each has one."""
         return None
@@ -157,3 +169,7 @@ def pattern_trouble(text: str) -> str:
     except re.error as error:
         return f"is no regular expression: {error}"
     return "" if named else "has no group"
+
+
+HOST = ("host", "is not read yet: faults act on the host on which this program runs", "run it there, without host:")
+"""The problem of a key that names another host."""

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from chaoskit.handles.address import Address
-from chaoskit.handles.base import Handle, Local, Part, Trouble, pattern_trouble
+from chaoskit.handles.base import HOST, Handle, Local, Part, Trouble, pattern_trouble
 
 WORKERS = 4
 """How many of them the local target has."""
+PICKS = ("oldest", "each")
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Role(Handle):
     """Processes: `process` names them at the local target, `match` finds them on this host by their titles."""
 
     kind: ClassVar[str] = "role"
+    via: ClassVar[str] = "match"
     either: ClassVar[tuple[str, ...]] = ("process", "match")
     exclusive: ClassVar[bool] = True
     attached: ClassVar[bool] = True
@@ -30,6 +32,9 @@ class Role(Handle):
     """The label of alerts that carries the process's name."""
     match: str = ""
     """A pattern for whole titles; its group `name` is what an alert calls one of them."""
+    pick: str = ""
+    """Of several processes with one name: `oldest`, or `each`."""
+    host: str = ""
 
     @classmethod
     def at_local(cls, name: str, there: Local) -> Address:
@@ -58,7 +63,11 @@ class Role(Handle):
         return self.label
 
     def wrong(self) -> Iterator[tuple[str, str, str]]:
-        """A `match` that is no pattern, or names no process."""
+        """A `match` that is no pattern, or names no process; another `pick`; a host."""
+        if self.host:
+            yield HOST
+        if self.pick not in ("", *PICKS):
+            yield "pick", f"cannot be '{self.pick}'", f"write {' or '.join(PICKS)}"
         if self.match and (why := pattern_trouble(self.match)):
             end = " that is the process's name" if why == "has no group" else ""
             yield "match", f"{why}{end}", r"write 'crm worker (?P<name>\S+)'"
@@ -76,7 +85,7 @@ class Role(Handle):
 
     def at_attached(self, service: str) -> Address:
         """By its pattern."""
-        return Address(pattern=self.match)
+        return Address(pattern=self.match, pick=self.pick)
 
     def unreachable(self, name: str, things: tuple[str, ...]) -> Trouble | None:
         """Without `match` nothing is searched for, and what matches must run here."""

@@ -179,6 +179,13 @@ class Plan:
         return self.profile.target != "local"
 
     @property
+    def endless(self) -> tuple[str, ...]:
+        """The handles on which an effect of this plan would stay, were nothing left to take it back."""
+        handles = dict(self.profile.handles.each()) if self.attached else {}
+        faults = [one for step in self.steps for one in step.faults if one.handle in handles]
+        return tuple(sorted({one.handle for one in faults if handles[one.handle].endless(one.spec.kind)}))
+
+    @property
     def scripted(self) -> bool:
         """Whether scripted series stand for a service: then there is no load, and a condition shows when they say."""
         kinds = {fault.spec.kind for step in self.steps for fault in step.faults}

@@ -6,8 +6,9 @@ nothing is judged: there is neither a Prometheus nor an Alertmanager to ask.
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from chaoskit.errors import BadInput, ExitCode, Place, Problem
 from chaoskit.events import SCHEMA, Event, FaultFail, Header
 from chaoskit.faults.base import Fault, FaultError, Settings, Target
 from chaoskit.faults.hit import hit
+from chaoskit.faults.processes import find
 from chaoskit.faults.registry import known, read_settings
 from chaoskit.handles import handle_kinds
 from chaoskit.handles.address import Address
@@ -30,6 +32,7 @@ from chaoskit.run.runner import Runner
 from chaoskit.run.target import Live
 from chaoskit.run.track import Track
 from chaoskit.scenario.model import Attached, FaultSpec, Handles, Inject, Limits, LoadPlan, Profile, Scenario, Wait
+from chaoskit.scenario.profile import load_profile
 from chaoskit.stack.attached import AttachedStack
 from chaoskit.trust import read_secret
 
@@ -39,6 +42,7 @@ LONGEST_S = 3600.0
 _SPARE_S = 5.0
 """Real seconds that the holder keeps the effect beyond the asked time, should the run not take it back."""
 _HERE = Place("the command line")
+_NOWHERE = {**dict.fromkeys(("prometheus", "alertmanager", "metrics"), "http://127.0.0.1:1"), "environment": "by-hand"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +68,12 @@ def order(
     address: Mapping[str, Any],
     settings: Mapping[str, Any],
     for_s: float,
+    confirm: str = "",
 ) -> Order:
-    """The checked order; touches nothing. Raises BadInput with every problem."""
+    """The checked order; touches nothing. Raises BadInput with every problem.
+
+    `confirm` names the handle where its effect does not end by itself.
+    """
     kinds, place = known(), _HERE
     if kind not in kinds:
         raise BadInput(undefined("fault kind", kind, kinds, place))
@@ -75,7 +83,10 @@ def order(
         wanted = " or ".join(f"{one}:NAME" for one in fault.handles)
         problems.append(Problem(place, f"{kind} cannot act on '{handle}'", f"write --target {wanted}"))
     kind_of_handle = handle_kinds().get(handle.partition(":")[0], Handle)
-    where, wrong = _address(kind_of_handle, handle, names, address, place)
+    if "via" in address:
+        where, names, wrong = _through(fault, handle, names, address, confirm.split(","))
+    else:
+        where, wrong = _address(kind_of_handle, handle, names, address, place)
     problems += wrong
     if not 0 < for_s <= LONGEST_S:
         problems.append(Problem(place, f"--for {for_s:g}s is out of bounds", f"at most {LONGEST_S:g}s"))
@@ -90,6 +101,32 @@ def _secret_trouble(file: Path, place: Place) -> list[Problem]:
     except OSError as error:
         return [Problem(place, f"the token in {file} cannot be used: {error.strerror}", "name a file of yours")]
     return []
+
+
+def _through(
+    fault: Fault[Any], handle: str, names: tuple[str, ...], given: Mapping[str, Any], confirmed: Iterable[str]
+) -> tuple[Address, tuple[str, ...], list[Problem]]:
+    """The address and the things of a handle with a `via`, and what is wrong with it, as a profile's reader says it."""
+    sort, _, name = handle.partition(":")
+    name = name or "by-hand"
+    text = {"chaoskit": 1, "target": {"attached": _NOWHERE}, "handles": {sort: {name: dict(given)}}}
+    try:
+        one = load_profile(json.dumps(text), str(Path.cwd() / _HERE.file)).handles.of(sort)[name]
+    except BadInput as error:
+        found = [replace(each, place=_HERE) for each in error.problems]
+        return Address(), names, found
+    problems = []
+    there = one.things(find)
+    if there is not None and (trouble := one.unreachable(name, there)):
+        problems.append(Problem(_HERE, *trouble))
+    if (carried := one.carries()) is not None and fault.kind not in carried:
+        problems.append(
+            Problem(_HERE, f"{fault.kind} cannot be done via {one.via}", f"it carries {', '.join(carried)}")
+        )
+    if one.endless(fault.kind) and handle not in confirmed:
+        message = f"what {fault.kind} does to {handle} does not end by itself should this machine go down"
+        problems.append(Problem(_HERE, message, f"add --confirm {handle}"))
+    return one.at_attached(""), names or there or (), problems
 
 
 def _address(

@@ -18,6 +18,7 @@ from chaoskit.errors import BadInput, Place, Problem, Refused
 from chaoskit.faults.base import Changeable, Fault, Kind
 from chaoskit.faults.processes import HOW_TO_CHOOSE, several
 from chaoskit.faults.registry import known, known_actions, read_settings
+from chaoskit.faults.through import adapter_of
 from chaoskit.handles import handle_kinds
 from chaoskit.inputs import Inputs, attempt, read_inputs
 from chaoskit.plan.build import make_plan
@@ -132,7 +133,11 @@ def plan_inputs(
         _refuse_unfaithful(plan)
     left_out = tuple(str(each) for each in plan.puzzles if each.broken)
     unread = unread_handles(plan.profile) if plan.attached else ()
-    plan = replace(plan, warnings=(*left_out, *unread, *plan.warnings))
+    endless = [
+        f"what is done to {handle} does not end by itself should this machine go down: a run wants --confirm {handle}"
+        for handle in plan.endless
+    ]
+    plan = replace(plan, warnings=(*left_out, *unread, *endless, *plan.warnings))
     if time_scale != wanted:
         why = (
             f"played at {time_scale:g}x: at {wanted:g}x intervals are no whole milliseconds, and a `for` would be short"
@@ -146,7 +151,8 @@ def _refuse_ambiguous(plan: Plan) -> None:
     handles = dict(plan.profile.handles.each())
     problems = []
     for fault in (one for step in plan.steps for one in step.faults if plan.attached and one.handle):
-        for _, pattern in handles[fault.handle].at_attached("").ways("pattern"):
+        address = handles[fault.handle].at_attached("")
+        for _, pattern in address.ways("pattern") if not address.pick else ():
             if wrong := several(pattern, fault.targets):
                 problems.append(Problem(fault.spec.place, f"{fault.handle}: {wrong}", f"{HOW_TO_CHOOSE}: {pattern}"))
     if problems:
@@ -263,7 +269,7 @@ def _refuse_unfaithful(plan: Plan) -> None:
         raise Refused(problems)
 
 
-_INSTEAD = "use a process fault on a role with match:, or the command fault with programs of your own"
+_INSTEAD = "give the handle a via: (`chaoskit list --handles`), or use the command fault with programs of your own"
 
 
 def wrong_for_attached(
@@ -274,13 +280,25 @@ def wrong_for_attached(
 ) -> list[Problem]:
     """Everything in a scenario and a profile that cannot be done on this target; `there` is what this host has."""
     problems = [*_load_problems(scenario, profile, target), *_limit_problems(profile, target)]
-    for handle, one in profile.handles.each():
-        if unread := one.unread(handle.partition(":")[2]):
+    for handle, said in profile.handles.each():
+        if unread := said.unread(handle.partition(":")[2]):
             problems.append(Problem(profile.handles.places.get(handle, target.place), *unread))
     for step, spec in scenario.faults():
         kinds: Mapping[str, Kind[Any]] = known_actions() if isinstance(step, Do) else known()
         problems += _unreachable(spec, kinds.get(spec.kind), profile, target, there)
+        changes = [one for one in scenario.steps if isinstance(one, Change) and one.of == step.name]
+        for one, via in ((one, via) for one in changes for via in _ways_to(spec, profile)):
+            part = adapter_of(kinds[spec.kind], via) if spec.kind in kinds else None
+            if part is not None and not isinstance(part, Changeable):
+                message = f"{one.of} is {spec.kind} via {via}, which has no levels to change"
+                problems.append(Problem(one.place, message, "undo it and inject it anew"))
     return problems
+
+
+def _ways_to(spec: FaultSpec, profile: Profile) -> list[str]:
+    """The adapters through which a fault acts."""
+    meant = (profile.handles.of(name).get(str(spec.target[name])) for name in handle_kinds() if name in spec.target)
+    return [handle.via for handle in meant if handle is not None and handle.via]
 
 
 def unread_handles(profile: Profile) -> tuple[str, ...]:
@@ -299,7 +317,8 @@ def _unreachable(
     known_handles = handle_kinds()
     wanted = [name for name in known_handles if name in spec.target]
     needed = list(kind.handles) if kind is not None else []
-    reached = {name for name, one in known_handles.items() if one.attached}
+    meant = {name: profile.handles.of(name).get(str(spec.target[name])) for name in wanted}
+    reached = {name for name, one in known_handles.items() if (meant.get(name) or one).attached}
     if (needed and not reached & {*needed}) or not reached >= {*wanted}:
         what = (wanted or needed)[0]
         article = "an" if what[0] in "aeiou" else "a"
@@ -307,10 +326,18 @@ def _unreachable(
         return [Problem(spec.place, message, _INSTEAD)]
     if spec.kind == "http.request" and not target.service:
         return [Problem(spec.place, "http.request needs the target's service", "add service: URL to attached:")]
-    for name in wanted:
-        handle = profile.handles.of(name).get(str(spec.target[name]))
-        # One that is defined nowhere is spoken of where targets are chosen.
-        if handle and (trouble := handle.unreachable(spec.target[name], there.get(f"{name}:{spec.target[name]}", ()))):
+    for name, handle in meant.items():
+        if handle is None:
+            continue  # One that is defined nowhere is spoken of where targets are chosen.
+        carried = handle.carries()
+        if carried is not None and spec.kind not in carried:
+            message = f"{spec.kind} cannot be done on {name}:{spec.target[name]} via {handle.via}"
+            return [Problem(spec.place, message, f"it carries {', '.join(carried)}")]
+        if kind is not None and (one := adapter_of(kind, handle.via)) is not None:
+            settings, _ = read_settings(kind, spec.settings, spec.place)
+            if settings is not None and (why := one.beyond(settings, profile.limits.bounds)):
+                return [Problem(spec.place, f"{why} (via {handle.via})", "ask for what it can do, or aim elsewhere")]
+        if trouble := handle.unreachable(spec.target[name], there.get(f"{name}:{spec.target[name]}", ())):
             return [Problem(spec.place, *trouble)]
     return []
 

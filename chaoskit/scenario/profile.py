@@ -16,7 +16,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from chaoskit.errors import Place
-from chaoskit.handles import handle_kinds
+from chaoskit.handles import handle_kinds, ways_of
 from chaoskit.handles.base import Handle
 from chaoskit.scenario import fields as form
 from chaoskit.scenario.fields import Fields, Form, Problems, Record
@@ -42,12 +42,29 @@ def profile_kinds() -> dict[str, type[Handle]]:
     return {name: kind for name, kind in handle_kinds().items() if kind.in_profiles}
 
 
-def _by_name(kind: type[Handle]) -> Form[dict[str, Handle]]:
-    """The handles of one kind: a mapping from their names to what each needs."""
+def _record(kind: type[Handle], *, named: bool) -> Record:
+    """The keys of one way to reach a handle; `named` where a profile must say `via` for it to be this one."""
     keys = kind.key_names()
-    needed = [one.name for one in fields_of(kind) if one.default is MISSING]
+    needed = [one.name for one in fields_of(kind) if one.default is MISSING] + ["via"] * named
     either = {"anyOf": [{"required": [key]} for key in kind.either]} if kind.either else {}
-    record = Record("", dict.fromkeys(keys, form.text), dict.fromkeys(needed, ""), more=either)
+    via = {"via": Form(form.text.read, {"const": kind.via})} if kind.via else {}
+    return Record("", {**dict.fromkeys(keys, form.text), **via}, dict.fromkeys(needed, ""), more=either)
+
+
+def _by_name(kind: type[Handle]) -> Form[dict[str, Handle]]:
+    """The handles of one kind: a mapping from their names to what each needs, by the way that `via` says."""
+    own, ways = _record(kind, named=False), ways_of(kind.kind)
+    records = {via: own if way is kind else _record(way, named=True) for via, way in ways.items()}
+    keys = kind.key_names()
+
+    def way_of(value: Node, what: str, problems: Problems) -> type[Handle] | None:
+        if not ways or value.kind != "mapping" or (said := value.get("via")) is None:
+            return kind
+        if isinstance(said.value, str) and said.value in ways:
+            return ways[said.value]
+        hint = nearest(str(said.value), ways) or f"there are: {', '.join(ways)}"
+        problems.say(said.place, f"'via' of {what} cannot be {said.described()}", hint)
+        return None
 
     def read_all(node: Node, what: str, problems: Problems) -> dict[str, Handle] | None:
         if node.kind != "mapping" or not node.pairs:
@@ -57,16 +74,31 @@ def _by_name(kind: type[Handle]) -> Form[dict[str, Handle]]:
         found = {}
         for key, value in node.pairs:
             if form.name(key, f"a {kind.kind}", problems):
-                fields = Fields(value, record, problems, f"the {kind.kind} '{key.value}'")
-                first = () if any(map(fields.has, kind.either)) else kind.either[:1]
-                one = kind(**{each: fields.take(each, "", "" if each in first else None) for each in keys})
+                called = f"the {kind.kind} '{key.value}'"
+                if (way := way_of(value, called, problems)) is None:
+                    continue
+                fields = Fields(value, own if way is kind else records[way.via], problems, called)
+                first = () if any(map(fields.has, way.either)) else way.either[:1]
+                read = {each: fields.take(each, "", "" if each in first else None) for each in way.key_names()}
+                read |= {each: _beside(read[each], value) for each in way.files if read.get(each)}
+                needed = {each.name for each in fields_of(way) if each.default is MISSING}
+                one = way(**{each: text for each, text in read.items() if text or each in needed})
                 for wrong, why, hint in one.wrong():
-                    if written := value.get(wrong):
-                        problems.say(written.place, f"'{wrong}' {why}", hint)
+                    written = value.get(wrong)
+                    if written or wrong not in way.key_names():
+                        problems.say((written or value).place, f"'{wrong}' {why}", hint)
                 found[str(key.value)] = one
         return found
 
-    return Form(read_all, form.some(record.schema) | {"propertyNames": form.name.described})
+    each = [one.schema for one in dict.fromkeys((own, *records.values()))]
+    return Form(
+        read_all, form.some(each[0] if len(each) == 1 else {"anyOf": each}) | {"propertyNames": form.name.described}
+    )
+
+
+def _beside(file: str, value: Node) -> str:
+    """A file that a profile names, from wherever it is read."""
+    return str((Path(value.place.file).parent / Path(file).expanduser()).absolute())
 
 
 @cache

@@ -87,7 +87,7 @@ def test_a_flood_changes_its_level_without_running_dry(
     token = prepared(QueueFlood(), queue, level=before)
     one = held(QueueFlood(), token, tmp_path, [])
     try:
-        with traffic(lambda: queue_batch.census(token["at"])["depth"], 0.005) as depths:
+        with traffic(lambda: QueueFlood().broker(token).census()["depth"], 0.005) as depths:
             one.change(QueueFlood().alter(token, QueueFlood().settings.model_validate({"level": after})))
             await_true(lambda: len(depths) > 0, "a look at the depth")
         assert min(depths) > min(before, after) - 10
@@ -168,7 +168,7 @@ def test_messages_of_a_put_whose_answer_was_lost_are_found_by_the_undo(
     kind: Changeable[Any] = QueueFlood() if what == "depth" else QueueDeadLetters()
     token = prepared(kind, queue, level=1)
     crm.ask("POST", "admin", "/dead-letters", {"count": 3, "batch": "others"})
-    queue_batch.put(token, what, 40)
+    kind.broker(token).put(token["batch"], what, 40)
     kind.stop(token)
     left = census(crm)
     assert (left["depth"], left["dead_letters"]) == (0, 3)

@@ -102,7 +102,8 @@ def test_several_processes_of_one_name_are_refused_with_their_pids_before_any_is
     case.more = "limits: {fault: 3m, run: 10m}\n"
     case.scenario = SCENARIO.replace("count: 1", "count: 3")
     said = (
-        r"drill.yml:5: role:worker: several processes have one name: w \(pids \d+, \d+\) \(let the pattern's group name"
+        r"drill.yml:5: role:worker: several processes have one name: w \(pids \d+, \d+\) "
+        r"\(write pick: oldest or pick: each beside match:, or let the pattern's group name"
     )
     with pytest.raises(Refused, match=said):
         case.plan()
@@ -121,10 +122,10 @@ def test_a_role_that_nothing_matches_is_refused_with_the_pattern(case: Case) -> 
     [
         ("tcp.blackhole", "    target: {link: upstream}\n",
          "tcp.blackhole acts on a link handle, which cannot be reached on an attached target "
-         "(use a process fault on a role with match:, or the command fault with programs of your own)"),
+         "(give the handle a via: (`chaoskit list --handles`), or use the command fault with programs of your own)"),
         ("monitoring.kill", "    target: {equipment: prometheus}\n",
          "monitoring.kill acts on an equipment handle, which cannot be reached on an attached target "
-         "(use a process fault on a role with match:, or the command fault with programs of your own)"),
+         "(give the handle a via: (`chaoskit list --handles`), or use the command fault with programs of your own)"),
         ("process.kill", "    target: {role: api}\n",
          r"the role 'api' has no match:, so its processes cannot be found on this host "
          r"(write match: 'TITLE (?P<name>\S+)' in the profile's handles)"),

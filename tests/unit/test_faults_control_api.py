@@ -309,17 +309,16 @@ def test_a_level_is_reached_while_the_last_messages_are_put(monkeypatch: pytest.
     clock = SimpleNamespace(now=100.0)
     counts = iter([3, 7, 10])
 
-    def census(at: object) -> dict[str, int]:
+    def census() -> dict[str, int]:
         clock.now += 5.0
         return {"depth": next(counts)}
 
-    def put(undo: object, what: str, count: int) -> None:
+    def put(*given: object, **more: object) -> None:
         clock.now += 1.0
 
-    monkeypatch.setattr(queue_batch, "census", census)
-    monkeypatch.setattr(queue_batch, "put", put)
+    queue: Any = SimpleNamespace(census=census, put=put)
     monkeypatch.setattr(queue_batch, "time", SimpleNamespace(time=lambda: clock.now, monotonic=lambda: 0.0))
-    token = {"at": {}, "queue": "tasks", "batch": "b"}
-    assert queue_batch.rise(token, "depth", 10).between == (111.0, 112.0)
+    token = {"level": 10, "queue": "tasks", "batch": "b"}
+    assert queue_batch.rise(queue, token, "depth").between == (111.0, 112.0)
     counts = iter([10])
-    assert queue_batch.rise(token, "depth", 10).between == (117.0, 122.0)
+    assert queue_batch.rise(queue, token, "depth").between == (117.0, 122.0)

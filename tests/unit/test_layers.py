@@ -34,7 +34,7 @@ LOWER_FIRST = [
     {"alerting", "scenario", "bundle", "events", "host"},
     {"access", "inputs", "history", "fold", "plan", "check", "localize"},
     {"explain", "diff"},
-    {"faults", "load", "observe", "stack", "crm", "verify", "witness"},
+    {"adapters", "faults", "load", "observe", "stack", "crm", "verify", "witness"},
     {"safety"},
     {"run", "examine"},
     {"report"},
@@ -45,6 +45,7 @@ LOWER_FIRST = [
 LEVEL = {part: number for number, parts in enumerate(LOWER_FIRST) for part in parts}
 MODULES = sorted(ROOT.rglob("*.py"))
 NEUTRAL = (
+    "adapters",
     "access",
     "alerting",
     "host",

@@ -1,0 +1,116 @@
+"""The base of adapters of queues: the faults are those of `faults.queue_batch`, the broker is the adapter's.
+
+Every message carries the fault's id, so the batch of a fault is told from what others put. `depth` is what waits; what
+a worker has taken does not count, so that a limit on either is passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from chaoskit.adapters.base import Adapter, carries_password, left_s, secret, token, vouched
+from chaoskit.faults.base import FaultError, Kind, Made, Target, Undo
+from chaoskit.faults.control_api import ControlApi
+from chaoskit.faults.queue_batch import (
+    Broker,
+    QueueDeadLetters,
+    QueueDeadLettersSettings,
+    QueueFlood,
+    QueueReplay,
+)
+
+Make = Callable[[Mapping[str, str], float], Broker]
+"""A broker for a handle's keys, whose messages live for so many seconds at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueAdapter(Adapter):
+    """Keys of every queue: where its server answers."""
+
+    either: ClassVar[tuple[str, ...]] = ("url", "url_file")
+    files: ClassVar[tuple[str, ...]] = ("url_file",)
+    undone_by: ClassVar[str] = "the id's messages are deleted, wherever they stand"
+
+    queue: str
+    """Its name."""
+    url: str = ""
+    """Where its server answers; without a password."""
+    url_file: str = ""
+    """The file that holds that address where it is a secret."""
+
+    def wrong(self) -> Iterator[tuple[str, str, str]]:
+        """A password, or both ways to say where."""
+        yield from super().wrong()
+        if self.url and (self.url_file or carries_password(self.url)):
+            yield "url", "carries a password, or stands beside url_file", "write url_file: FILE, which holds it"
+
+    @classmethod
+    def broker(cls, at: Mapping[str, str], lives_s: float) -> Broker:
+        """The queue itself; raises FaultError where its client is not installed."""
+        raise NotImplementedError
+
+    @classmethod
+    def faults(cls) -> tuple[Kind[Any], ...]:
+        return ThroughFlood(cls.broker), ThroughDeadLetters(cls.broker), ThroughReplay(cls.broker)
+
+    def look(self) -> tuple[str, ...]:
+        """The queue, where its server tells of it."""
+        self.broker(self.keys(), 1.0).census()
+        return (self.queue,)
+
+
+def url_of(at: Mapping[str, str]) -> str:
+    """The address that a handle's keys say; raises FaultError where its file cannot be used."""
+    return at["url"] if "url" in at else secret(at["url_file"])
+
+
+class _Through:
+    """Token and broker of a batch; the rest is that of any queue."""
+
+    def __init__(self, make: Make) -> None:
+        self._make = make
+
+    def found(self, target: Target) -> Undo:
+        made = token(target)
+        return {**made, "queue": ", ".join(target.names) or target.handle, "batch": made["id"]}
+
+    def broker(self, undo: Undo) -> Broker:
+        return self._make(undo["at"], left_s(undo))
+
+    def place(self, undo: Undo) -> ControlApi:
+        return {"owner": None, "token_file": ""}
+
+    def vouch(self, undo: Undo, made: Made) -> str:
+        if undo["batch"] != vouched(undo, made):
+            raise FaultError(f"{undo['batch']!r} is no batch of this fault")
+        return f"deletes the messages of {undo['queue']} that carry {undo['batch']}"
+
+
+class ThroughFlood(_Through, QueueFlood):
+    """queue.flood through an adapter."""
+
+    kind = "queue.flood"
+
+
+class ThroughDeadLetters(_Through, QueueDeadLetters):
+    """queue.dead-letters through an adapter."""
+
+    kind = "queue.dead-letters"
+
+    def beyond(self, settings: QueueDeadLettersSettings, limits: Mapping[str, Any]) -> str:
+        can = getattr(getattr(self._make, "__self__", None), "fails_on_demand", False)
+        return "" if settings.replayable or can else "queue.dead-letters cannot be made so that a replay fails"
+
+
+class ThroughReplay(QueueReplay):
+    """queue.replay through an adapter."""
+
+    kind = "queue.replay"
+
+    def __init__(self, make: Make) -> None:
+        self._make = make
+
+    def broker(self, target: Target) -> Broker:
+        return self._make(target.address.keys, 1.0)

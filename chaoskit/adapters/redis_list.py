@@ -1,0 +1,104 @@
+"""via redis-list: a queue that is a list of Redis, with another list for its dead letters.
+
+A message is the text that `message` says, with the fault's id in it; a consumer must bear such ones. Nothing in a list
+can expire, so a run wants a confirmation of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from chaoskit.adapters.base import client
+from chaoskit.adapters.queues import QueueAdapter, url_of
+from chaoskit.faults.base import FaultError
+from chaoskit.faults.queue_batch import Broker, What
+
+_ANSWER_S = 5.0
+_MESSAGE = '{"chaoskit": "{id}"}'
+
+
+@dataclass(frozen=True, kw_only=True)
+class RedisList(QueueAdapter):
+    """A list of Redis that is a queue."""
+
+    kind: ClassVar[str] = "queue"
+    via: ClassVar[str] = "redis-list"
+    needs_extra: ClassVar[tuple[str, ...]] = ("redis",)
+    seen_by: ClassVar[str] = "the length of the list"
+    endless_kinds: ClassVar[tuple[str, ...]] = ("queue.flood", "queue.dead-letters")
+    example: ClassVar[str] = (
+        "queue: {mails: {via: redis-list, url: 'redis://127.0.0.1:6379/0', queue: mails, dead: mails:dead}}"
+    )
+
+    dead: str = ""
+    """The list of dead letters."""
+    push: str = ""
+    """At which end messages come in: `right` (if nothing is said), or `left`."""
+    message: str = _MESSAGE
+    """The text of one, with `{id}` in it."""
+
+    @classmethod
+    def broker(cls, at: Mapping[str, str], lives_s: float) -> Broker:
+        return _Lists(at)
+
+    def wrong(self) -> Iterator[tuple[str, str, str]]:
+        """No id in a message, an end that there is not."""
+        yield from super().wrong()
+        if "{id}" not in self.message:
+            yield "message", "has no {id}, so ours could not be told from others", f"write {_MESSAGE}"
+        if self.push not in ("", "right", "left"):
+            yield "push", f"cannot be '{self.push}'", "write right or left"
+
+
+class _Lists(Broker):
+    def __init__(self, at: Mapping[str, str]) -> None:
+        redis = client("redis", "redis-list")
+        self._at, self._error = at, redis.exceptions.RedisError
+        with self._asking():
+            self._redis = redis.Redis.from_url(url_of(at), socket_timeout=_ANSWER_S)
+        self._lists: dict[What, str] = {"depth": at["queue"], "dead_letters": at.get("dead", "")}
+        self._left = at.get("push") == "left"
+
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator[None]:
+        try:
+            yield
+        except (self._error, ValueError) as error:
+            raise FaultError(f"Redis of the list {self._at['queue']}: {error}") from None
+
+    def _mine(self, what: What, batch: str) -> list[bytes]:
+        if not self._lists[what]:
+            return []
+        return [one for one in self._redis.lrange(self._lists[what], 0, -1) if f"{batch}-".encode() in one]
+
+    def census(self, batch: str | None = None) -> Mapping[str, int]:
+        with self._asking():
+            if batch is not None:
+                return {"replaying": 0} | {what: len(self._mine(what, batch)) for what in self._lists}
+            return {"replaying": 0} | {what: self._redis.llen(key) if key else 0 for what, key in self._lists.items()}
+
+    def put(self, batch: str, what: What, count: int, *, replayable: bool = True) -> None:
+        key = self._lists[what]
+        if not key:
+            raise FaultError(f"the queue {self._at['queue']} names no dead: list for its dead letters")
+        texts = [self._at["message"].replace("{id}", f"{batch}-{secrets.token_hex(6)}") for _ in range(count)]
+        with self._asking():
+            (self._redis.lpush if self._left else self._redis.rpush)(key, *texts)
+
+    def remove(self, batch: str, count: int | None = None) -> int:
+        removed = 0
+        with self._asking():
+            for what, key in self._lists.items():
+                for one in self._mine(what, batch)[: None if count is None else count - removed]:
+                    removed += self._redis.lrem(key, 0, one)
+        return removed
+
+    def replay(self, count: int) -> int:
+        dead, queue = self._lists["dead_letters"], self._lists["depth"]
+        ends = ("RIGHT", "LEFT") if self._left else ("LEFT", "RIGHT")
+        with self._asking():
+            return sum(self._redis.lmove(dead, queue, *ends) is not None for _ in range(count))
