@@ -33,8 +33,8 @@ handles:
 One rule holds for every adapter. `prepare` reads the present state and touches nothing. The undo token, with that
 state, is on disk before the effect. The effect is measured where it acts; one that is weaker than asked for is UNKNOWN.
 The undo needs the token alone, touches only what carries the fault's id, and is seen to be gone; otherwise the run ends
-with 5. The effect ends by itself on the target some seconds after `limits.fault`, even if all of chaoskit is gone. Where
-that can't be, `plan` says so and a run wants `--confirm HANDLE` beside `--confirm ENVIRONMENT`.
+with 5. The effect ends by itself on the target some seconds after `limits.fault`, even if all of chaoskit is gone.
+Where that can't be, `plan` says so and a run wants `--confirm HANDLE` beside `--confirm ENVIRONMENT`.
 
 A file that a key names lies beside the profile; secrets stand in such files only. `host:` is read and refused: faults
 act on the host on which chaoskit runs, databases and queues wherever they answer. A client that is not installed is

@@ -1,7 +1,7 @@
 """via nft: connections to one address and port, wherever they pass this host, by a table of nftables of their own.
 
-The table `chaoskit_ID` holds a set whose one element, the port, times out: from then on the rule matches nothing. What
-passes is told apart by address and port alone, so neither a share of the calls nor a path can be asked for.
+The table `chaoskit_ID` holds a set whose one element, the port, times out: from then on the rule matches nothing.
+Packets are told apart by address and port alone, so neither a share of the calls nor a path can be asked for.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class Postgres(Adapter):
     dsn_file: str
     """The file that holds the connection string, a secret; its role owns the table or may TRIGGER on it."""
     lock: str = ""
-    """Which of the others wait under db.slow: `writers` (if nothing is said), or `all`, which keeps readers out as well."""
+    """Which of the others wait under db.slow: `writers` (if nothing is said), or `all`, readers as well."""
 
     @classmethod
     def faults(cls) -> tuple[Kind[Any], ...]:

@@ -1,8 +1,8 @@
 """via systemd: units of this host's systemd, by systemctl.
 
-A unit that is held down or still is also given back by a timer of systemd's own, `chaoskit_ID.timer`, should nothing else do
-it. A unit that is stopped through systemctl is not restarted by its Restart=, which is never touched. Tried against a
-systemctl that behaves as documented, not on a machine that systemd had booted.
+A unit that is held down or still is also given back by a timer of systemd's own, `chaoskit_ID.timer`, should nothing
+else do it. A unit that is stopped through systemctl is not restarted by its Restart=, which is never touched. Tried
+against a systemctl that behaves as documented, not on a machine that systemd had booted.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """via toxiproxy: connections that pass through a proxy of Toxiproxy, by a toxic of the fault's own name.
 
 A share of the *connections* is hit, as Toxiproxy's `toxicity` says, for as long as each lasts; calls and paths it
-cannot tell apart. It has no toxic for an error of HTTP, nor for an answer that breaks off. A proxy that has a foreign toxic is
-refused. A toxic does not end by itself: the holder takes it back, and where that is gone too,
-chaoskit's watchdog, a process of its own. Tried against a server that answers as Toxiproxy 2 is documented, not against
+cannot tell apart. It has no toxic for an error of HTTP, nor for an answer that breaks off. A proxy that has a foreign
+toxic is refused. A toxic does not end by itself: the holder takes it back, and where that is gone too, chaoskit's
+watchdog, a process of its own. Tried against a server that answers as Toxiproxy 2 is documented, not against
 Toxiproxy itself.
 """
 
