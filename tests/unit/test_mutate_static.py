@@ -239,7 +239,7 @@ def test_amtool_is_asked_about_texts_that_differ(team: Path, called: Called) -> 
     [
         ("rules", "{{ $value }} workers are down", "{{ $value | humanise }} workers are down", "promtool"),
         ("prometheus", "'localhost:9091'", "'http://localhost:9091/'", "promtool"),
-        ("alertmanager", "smtp_smarthost: localhost:25", "smtp_smarthost: localhost", "amtool"),
+        ("alertmanager", "smtp_require_tls: false", "smtp_require_tls: maybe", "amtool"),
         ("template", '{{ define "insa.html" -}}', '{{ defin "insa.html" -}}', "amtool"),
         ("rules", "        for: 1m\n", "        for: a minute\n", "reading"),
     ],
