@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import random
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import yaml
 
+from chaoskit.alerting.alert import Alert
 from chaoskit.alerting.config import load_texts
-from chaoskit.alerting.model import AlertConfig, Route, Rule
-from chaoskit.alerting.routing import alert_labels, group_key, match_routes
+from chaoskit.alerting.inhibition import conditions
+from chaoskit.alerting.labels import NONE
+from chaoskit.alerting.model import AlertConfig, InhibitRule, Labels, Route, Rule
+from chaoskit.alerting.routing import alert_labels, group_key, match_routes, matches_all
 from chaoskit.alerting.windows import Window, all_clear, delivery_of, notify
 
 PROMETHEUS = """
@@ -76,6 +80,20 @@ RECEIVERS = tuple(f"r{number}" for number in range(6))
 def _value(rng: random.Random, values: tuple[str, ...]) -> str:
     """Mostly one of the first two, so that alerts and matchers meet often enough."""
     return rng.choice(values[:2] if rng.random() < 0.7 else values)
+
+
+def muting_rules(config: AlertConfig, source: Labels, target: Labels) -> tuple[InhibitRule, ...]:
+    """The inhibitions by which an alert with these labels mutes one with those, in the order written."""
+    unnamed = cast(Rule, SimpleNamespace(alert=""))
+    pair = [Alert(unnamed, labels, NONE) for labels in (source, target)]
+    return tuple(each for each in config.inhibit_rules if conditions(each, *pair) == ())
+
+
+def mutes(rule: InhibitRule, source: Labels, target: Labels) -> bool:
+    """Alertmanager's inhibition in its own words, for labels that are all known."""
+    both = matches_all(rule.source, target) and matches_all(rule.target, source)
+    equal = all(source.get(label, "") == target.get(label, "") for label in rule.equal)
+    return matches_all(rule.target, target) and matches_all(rule.source, source) and equal and not both
 
 
 def random_labels(rng: random.Random) -> dict[str, str]:

@@ -9,25 +9,37 @@ set of equal values: if that one matches both sides too, it does not mute such a
 
 from __future__ import annotations
 
-from chaoskit.alerting.model import AlertConfig, InhibitRule, Labels
+from collections.abc import Iterator, Sequence
+
+from chaoskit.alerting.alert import Alert, Answer, answer, answer_all, takes
+from chaoskit.alerting.model import AlertConfig, InhibitRule, Labels, Matcher
 from chaoskit.alerting.routing import matches_all
 
 Part = tuple[int, bool, tuple[str, ...]]
 """An alert's part in an inhibition: the rule's number, which partners it meets, the values of its `equal` labels."""
 
 
-def mutes(rule: InhibitRule, source: Labels, target: Labels) -> bool:
-    """Whether this rule mutes an alert labelled `target` while one labelled `source` fires."""
-    if not matches_all(rule.target, target) or not matches_all(rule.source, source):
-        return False
-    if any(source.get(label, "") != target.get(label, "") for label in rule.equal):
-        return False
-    return not (matches_all(rule.source, target) and matches_all(rule.target, source))
+def conditions(rule: InhibitRule, source: Alert, target: Alert) -> tuple[str, ...] | None:
+    """The conditions on labels under which the source mutes the target; empty: whenever it fires; None: never."""
+    if takes(rule.source, source) is Answer.NO or takes(rule.target, target) is Answer.NO:
+        return None
+    own, both = answer_all(rule.source, target), answer_all(rule.target, source)
+    values = [(label, source.value(label), target.value(label)) for label in rule.equal]
+    if own is both is Answer.YES or any(None not in (a, b) and a != b for _, a, b in values):
+        return None
+    open_ = [f"{label} is the same for both" for label, a, b in values if None in (a, b)]
+    if Answer.NO not in (own, both):
+        open_.append("not both of them match both sides of the inhibition")
+    return (*doubts(rule.target, target, "its"), *doubts(rule.source, source, f"{source.name}'s"), *open_)
 
 
-def muting_rules(config: AlertConfig, source: Labels, target: Labels) -> tuple[InhibitRule, ...]:
-    """The rules by which the source mutes the target, in the order written; empty when none does."""
-    return tuple(rule for rule in config.inhibit_rules if mutes(rule, source, target))
+def doubts(matchers: Sequence[Matcher], alert: Alert, whose: str) -> Iterator[str]:
+    """The conditions under which the alert is sent and satisfies matchers that it may satisfy."""
+    if alert.sent is Answer.MAYBE:
+        yield f"alert_relabel_configs do not drop {'it' if whose == 'its' else alert.name}"
+    for each in matchers:
+        if answer(each, alert) is Answer.MAYBE:
+            yield f'{whose} labels satisfy {each.label}{each.op}"{each.value}"'
 
 
 def parts(config: AlertConfig, labels: Labels, compared: Labels | None = None) -> tuple[set[Part], set[Part]]:

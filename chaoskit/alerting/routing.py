@@ -64,12 +64,6 @@ def alert_labels(config: AlertConfig, rule: Rule, labels: Labels) -> dict[str, s
     return sent_labels(config, {**labels, **own, "alertname": rule.alert})
 
 
-def labels_of(config: AlertConfig, alert: str) -> list[dict[str, str]]:
-    """The labels of each rule of this name as Alertmanager sees them, without those of the series."""
-    sent = (alert_labels(config, rule, {}) for rule in config.alert_rules(alert))
-    return [labels for labels in sent if labels]
-
-
 def sent_labels(config: AlertConfig, labels: Labels) -> dict[str, str]:
     """The labels that Prometheus sends for an alert with these labels; empty where it sends nothing."""
     seen = {name: value for name, value in labels.items() if value}

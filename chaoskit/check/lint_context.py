@@ -11,12 +11,14 @@ from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from chaoskit.alerting.alert import Alert, Answer, alert_of
+from chaoskit.alerting.inhibition import conditions
 from chaoskit.alerting.model import AlertConfig, InhibitRule, Route
-from chaoskit.check.alerts import Alert, Answer, alert_of
+from chaoskit.check.coverage import KINDS, Key, Part, parts, proven
 from chaoskit.check.findings import Violation
 from chaoskit.check.levels import Level, Watch, watches
 from chaoskit.check.metrics import Metrics
-from chaoskit.check.mutes import Mutes, Pool, conditions
+from chaoskit.check.mutes import Mutes, Pool
 from chaoskit.check.reach import Reached, Tree
 from chaoskit.errors import Place
 from chaoskit.scenario.model import Expectation, Profile, Scenario
@@ -110,31 +112,31 @@ class LintContext:
         return tuple(one for one in named if one.fits(one.name, expectation.labels))
 
     @cached_property
-    def exercised(self) -> Mapping[str, Set[object]]:
+    def exercised(self) -> Mapping[str, Set[Key]]:
         """The parts of the configuration that the scenarios' expectations exercise; `allow` counts for nothing.
 
         `alerts` by name, `inhibitions` by number; `routes` by path and `receivers` by name, where such an alert is
-        expected to be delivered over them: of routes that it may take, all count.
+        expected to be delivered over them (see chaoskit.check.coverage).
         """
-        found: dict[str, set[object]] = {kind: set() for kind in ("alerts", "routes", "receivers", "inhibitions")}
+        found: dict[str, set[Key]] = {kind: set() for kind in KINDS}
+        hears = {name for name, receiver in self.config.receivers.items() if receiver.integrations}
         promised: dict[str, set[str]] = {}
         for alert, receiver in self.config.promise.notices:
             promised.setdefault(alert, set()).add(receiver)
         for each in (each for scenario in self.scenarios for each in scenario.expect):
-            targets = self.rules_meant_by(each)
-            found["alerts"].update(target.name for target in targets)
-            if each.suppressed_by is not None:
-                pairs = [(source, target) for source in self.by_name.get(each.suppressed_by, ()) for target in targets]
-                muting = (n for n, s in enumerate(self.inhibitions) if any(s.may_mute(*pair) for pair in pairs))
-                found["inhibitions"].update(muting)
-                continue
             heard = promised.get(each.alert, set())
             if each.notifies is not None:
                 heard = {name for name, notify in each.notifies.items() if notify.mode != "never"}
-            routes = [r.route for target in targets for r in self.reached(target) if r.route.receiver in heard]
-            found["routes"].update(route.path for route in routes)
-            found["receivers"].update(route.receiver for route in routes)
+            for target in self.rules_meant_by(each):
+                mine = proven(self.config, self.tree, each, target.with_labels(each.labels), heard & hears)
+                found = {kind: found[kind] | mine[kind] for kind in KINDS}
         return found
+
+    @cached_property
+    def parts(self) -> Mapping[str, Mapping[Key, Part]]:
+        """All that scenarios can prove, by kind; an alert that stands in every profile is not among it."""
+        standing = [set(profile.standing) for profile in self.profiles]
+        return parts(self.config, self.tree, self.alerts, set.intersection(*standing) if standing else ())
 
     def at(self, place: Place, key: str) -> Place:
         """Where `key` of the mapping that begins at this place is written; the place itself where it is not."""

@@ -1,9 +1,7 @@
 """Which alerts can mute which, and what must be so for them to do it.
 
 The one idea: alerts that an inhibition cannot tell apart are handled together, so that five thousand alerts and a
-rule that mutes half of them by the other half take seconds. The rule is chaoskit.alerting.inhibition's:
-both sides match, all `equal` labels agree (missing equals empty), and an alert that matches both sides is not muted
-by another that does.
+rule that mutes half of them by the other half take seconds. chaoskit.alerting.inhibition decides of each pair.
 """
 
 from __future__ import annotations
@@ -11,26 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from chaoskit.alerting.alert import Alert, Answer, answer_all, takes
+from chaoskit.alerting.inhibition import conditions, doubts
 from chaoskit.alerting.model import InhibitRule, Matcher
 from chaoskit.alerting.routing import values_of
-from chaoskit.check.alerts import Alert, Answer, answer, answer_all, takes
 from chaoskit.check.reach import Index
 
 _Values = tuple[str | None, ...]
-
-
-def conditions(rule: InhibitRule, source: Alert, target: Alert) -> tuple[str, ...] | None:
-    """The conditions on labels under which the source mutes the target; empty: whenever it fires; None: never."""
-    if takes(rule.source, source) is Answer.NO or takes(rule.target, target) is Answer.NO:
-        return None
-    own, both = answer_all(rule.source, target), answer_all(rule.target, source)
-    values = [(label, source.value(label), target.value(label)) for label in rule.equal]
-    if own is both is Answer.YES or any(None not in (a, b) and a != b for _, a, b in values):
-        return None
-    open_ = [f"{label} is the same for both" for label, a, b in values if None in (a, b)]
-    if Answer.NO not in (own, both):
-        open_.append("not both of them match both sides of the inhibition")
-    return (*_doubts(rule.target, target, "its"), *_doubts(rule.source, source, f"{source.name}'s"), *open_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +61,9 @@ class Mutes:
             if takes(rule.target, target) is Answer.NO:
                 continue
             values = tuple(target.value(label) for label in rule.equal)
-            doubts = tuple(_doubts(rule.target, target, "its"))
+            doubtful = tuple(doubts(rule.target, target, "its"))
             own = answer_all(rule.source, target)
-            key = (number, values, doubts, own is Answer.YES, own is Answer.MAYBE)
+            key = (number, values, doubtful, own is Answer.YES, own is Answer.MAYBE)
             if key not in self._seen:
                 self._seen[key] = tuple(self._muting(number, values, target))
             if self._seen[key]:
@@ -133,11 +118,3 @@ class Pool:
 
 def _may_agree(source: _Values, target: _Values) -> bool:
     return all(a is None or b is None or a == b for a, b in zip(source, target, strict=True))
-
-
-def _doubts(matchers: Sequence[Matcher], alert: Alert, whose: str) -> Iterator[str]:
-    if alert.sent is Answer.MAYBE:
-        yield f"alert_relabel_configs do not drop {'it' if whose == 'its' else alert.name}"
-    for each in matchers:
-        if answer(each, alert) is Answer.MAYBE:
-            yield f'{whose} labels satisfy {each.label}{each.op}"{each.value}"'

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from chaoskit.alerting.alert import Alert, Answer, answer_all
 from chaoskit.alerting.model import Matcher, Route
 from chaoskit.alerting.routing import matches, values_of
-from chaoskit.check.alerts import Alert, Answer, answer_all
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
+from chaoskit.alerting.alert import Alert, Answer, answer, answer_all
 from chaoskit.alerting.model import AlertConfig, Matcher, Route, Rule
 from chaoskit.alerting.windows import Window
-from chaoskit.check.alerts import Alert, Answer, answer, answer_all
 from chaoskit.diff.expressions import Recorded, meaning
 from chaoskit.diff.model import NEVER, Change, Doubt
 from chaoskit.diff.written import Written

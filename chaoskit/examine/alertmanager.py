@@ -8,8 +8,8 @@ from typing import Annotated
 
 import msgspec
 
+from chaoskit.alerting.alert import Answer, alert_of, takes
 from chaoskit.alerting.model import AlertConfig, Matcher, Rule
-from chaoskit.check.alerts import Answer, alert_of, takes
 from chaoskit.examine.endpoint import Checked, Endpoint
 from chaoskit.scenario.model import Attached
 from chaoskit.units import listed

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from chaoskit.alerting.alert import Alert
 from chaoskit.alerting.model import AlertConfig, Integration, PromisedNotice, Route, ScrapeJob
 from chaoskit.alerting.prometheus_config import TIMEOUT_S
 from chaoskit.alerting.routing import group_key
@@ -27,7 +28,6 @@ from chaoskit.alerting.windows import (
     to_phone,
     together,
 )  # fmt: skip
-from chaoskit.check.alerts import Alert
 from chaoskit.check.lint_context import LintContext
 from chaoskit.check.mutes import Mutes
 from chaoskit.explain.subject import Subject, subject_of

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from chaoskit.alerting.alert import Alert, alert_of
 from chaoskit.alerting.model import AlertConfig, Rule
-from chaoskit.check.alerts import Alert, alert_of
 from chaoskit.errors import BadInput, Problem
 from chaoskit.yaml_source import nearest
 

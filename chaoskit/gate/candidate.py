@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from chaoskit.alerting.inhibition import muting_rules
+from chaoskit.alerting.inhibition import conditions
 from chaoskit.alerting.model import AlertConfig
-from chaoskit.alerting.routing import labels_of
+from chaoskit.check.coverage import alerts_of
 from chaoskit.handles import handle_kinds
 from chaoskit.plan.model import Plan
 from chaoskit.scenario.model import Change, Scenario
@@ -99,10 +99,12 @@ def conflict(config: AlertConfig, one: Candidate, other: Candidate) -> str:
 
 
 def _mutes(config: AlertConfig, source: Candidate, target: Candidate) -> str:
-    muting = [labels for alert in source.expects | source.allows for labels in labels_of(config, alert)]
-    for alert in target.expects:
-        if any(muting_rules(config, one, other) for other in labels_of(config, alert) for one in muting):
-            return alert
+    """An alert that the target expects and that one of the source's may mute; empty where there is none."""
+    muting = [one for name in source.expects | source.allows for one in alerts_of(config, name)]
+    for name in target.expects:
+        pairs = [(one, other) for other in alerts_of(config, name) for one in muting]
+        if any(conditions(rule, *pair) is not None for rule in config.inhibit_rules for pair in pairs):
+            return name
     return ""
 
 

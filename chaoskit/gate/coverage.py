@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from chaoskit.alerting.inhibition import muting_rules
-from chaoskit.alerting.model import AlertConfig, Route
-from chaoskit.alerting.routing import labels_of, match_routes
+from chaoskit.alerting.alert import alert_of
+from chaoskit.alerting.model import AlertConfig
+from chaoskit.check import coverage
+from chaoskit.check.reach import Tree
 from chaoskit.hop import Hop
-from chaoskit.plan.model import Plan, PlannedAlert
+from chaoskit.plan.model import Plan
 from chaoskit.verify.verdict import Result, Verdict
 
 KINDS = ("alerts", "routes", "receivers", "inhibition rules")
@@ -38,35 +40,26 @@ class Coverage:
 
 
 def everything(config: AlertConfig, standing: Iterable[str] = ()) -> dict[str, frozenset[str]]:
-    """The names to prove in a configuration, by kind. A root with children is a fallback, not a route of its own."""
-    known = set(standing)
-    routes = {_named(route) for route in _leaves(config.route)}
-    return {
-        "alerts": frozenset(rule.alert for rule in config.rules if rule.alert and rule.alert not in known),
-        "routes": frozenset(routes),
-        "receivers": frozenset(route.receiver for route in _leaves(config.route)),
-        "inhibition rules": frozenset(str(rule.place) for rule in config.inhibit_rules),
-    }
+    """Everything that there is to prove in a configuration, as people name it."""
+    alerts = [alert_of(rule, config.external_labels, config.relabels) for rule in config.rules if rule.alert]
+    found = coverage.parts(config, Tree(config.route), alerts, set(standing))
+    return _named(config, {kind: set(some) for kind, some in found.items()})
 
 
 def could_prove(plan: Plan) -> dict[str, frozenset[str]]:
     """The names that a scenario proves if all of it passes, by kind."""
-    found: dict[str, set[str]] = {kind: set() for kind in KINDS}
-    for alert in plan.alerts:
-        _add(plan, alert, found)
-    return {kind: frozenset(names) for kind, names in found.items()}
+    return _proven(plan, {id(alert): None for alert in plan.alerts})
 
 
 def proven_by(plan: Plan, verdict: Verdict) -> dict[str, frozenset[str]]:
     """The proofs in a scenario's verdict: of a run that passed as a whole, what a row of its own says PASS of."""
-    found: dict[str, set[str]] = {kind: set() for kind in KINDS}
-    if verdict.result is Result.PASS:
-        for alert in plan.alerts:
-            name = alert.rule.alert
-            mine = [row for row in verdict.rows if row.about == name or row.about.startswith(f"{name} ")]
-            if mine:
-                _add(plan, alert, found, {row.to.partition(" (")[0] for row in mine if row.hop is Hop.NOTIFY})
-    return {kind: frozenset(names) for kind, names in found.items()}
+    heard: dict[int, set[str] | None] = {}
+    for alert in plan.alerts if verdict.result is Result.PASS else ():
+        name = alert.rule.alert
+        mine = [row for row in verdict.rows if row.about == name or row.about.startswith(f"{name} ")]
+        if mine:
+            heard[id(alert)] = {row.to.partition(" (")[0] for row in mine if row.hop is Hop.NOTIFY}
+    return _proven(plan, heard)
 
 
 def covered(config: AlertConfig, proofs: Iterable[Mapping[str, frozenset[str]]], standing: Iterable[str]) -> Coverage:
@@ -77,24 +70,27 @@ def covered(config: AlertConfig, proofs: Iterable[Mapping[str, frozenset[str]]],
     return Coverage(everything(config, standing), proven)
 
 
-def _add(plan: Plan, alert: PlannedAlert, found: dict[str, set[str]], heard: Collection[str] | None = None) -> None:
-    """`heard`: the receivers that a row is about; None: all that are expected to hear of it."""
-    config = plan.config
-    found["alerts"].add(alert.rule.alert)
-    source = alert.expectation.suppressed_by
-    if source is not None:
-        rules = (rule for by in labels_of(config, source) for rule in muting_rules(config, by, alert.labels))
-        found["inhibition rules"].update(str(rule.place) for rule in rules)
-        return
-    told = {notice.receiver for notice in alert.notices if notice.ask.mode != "never"}
-    told = told if heard is None else told & set(heard)
-    found["receivers"] |= told
-    found["routes"] |= {_named(route) for route in match_routes(config.route, alert.labels) if route.receiver in told}
+def _proven(plan: Plan, heard: Mapping[int, Collection[str] | None]) -> dict[str, frozenset[str]]:
+    """`heard`: by alert the receivers that a row is about; None: all that are expected to hear of it."""
+    config, tree = plan.config, Tree(plan.config.route)
+    found: dict[str, set[coverage.Key]] = {kind: set() for kind in coverage.KINDS}
+    for alert in (one for one in plan.alerts if id(one) in heard):
+        told, rows = {n.receiver for n in alert.notices if n.ask.mode != "never"}, heard[id(alert)]
+        bound = {alert.label: alert.names[0]} if alert.names else {}
+        target = alert_of(alert.rule, config.external_labels, config.relabels)
+        target = target.with_labels({**alert.expectation.labels, **bound})
+        told = told if rows is None else told & set(rows)
+        mine = coverage.proven(config, tree, alert.expectation, target, told)
+        found = {kind: found[kind] | mine[kind] for kind in found}
+    return _named(config, found)
 
 
-def _leaves(route: Route) -> list[Route]:
-    return [leaf for child in route.children for leaf in _leaves(child)] or [route]
-
-
-def _named(route: Route) -> str:
-    return f"{route.receiver} ({route.place})"
+def _named(config: AlertConfig, found: Mapping[str, Iterable[coverage.Key]]) -> dict[str, frozenset[str]]:
+    """The parts as people name them."""
+    routes = {route.path: f"{route.receiver} ({route.place})" for route in Tree(config.route).routes}
+    inhibitions = {number: str(rule.place) for number, rule in enumerate(config.inhibit_rules)}
+    names: dict[str, Mapping[Any, str]] = {"routes": routes, "inhibitions": inhibitions}
+    return {
+        called: frozenset(names[kind][key] if kind in names else str(key) for key in found[kind])
+        for called, kind in zip(KINDS, coverage.KINDS, strict=True)
+    }

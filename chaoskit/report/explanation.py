@@ -9,8 +9,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from chaoskit.alerting.alert import Answer
 from chaoskit.alerting.model import ALWAYS, PromisedAlert
-from chaoskit.check.alerts import Answer
 from chaoskit.errors import Place
 from chaoskit.explain.alert import Explanation, MutedBy, first_to_hear
 from chaoskit.explain.recipients import Delivery, quiet, span, way

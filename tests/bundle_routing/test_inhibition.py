@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from alerting_examples import muting_rules
 
 from chaoskit.alerting.config import load_texts
-from chaoskit.alerting.inhibition import muting_rules
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.stack.binaries import Binaries
 from tests.bundle_routing.documented import ALERTS, ways

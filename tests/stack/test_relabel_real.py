@@ -19,9 +19,9 @@ import yaml
 from alerting_examples import NAMES, VALUES, alertmanager_text, load, random_labels, random_route, random_step
 from test_routing_real import eventually, get
 
+from chaoskit.alerting.alert import Answer
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.alerting.routing import alert_labels, receivers_of
-from chaoskit.check.alerts import Answer
 from chaoskit.check.lint_context import LintContext
 from chaoskit.host.ports import reserve
 from chaoskit.stack.binaries import Binaries, numbers

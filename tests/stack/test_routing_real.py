@@ -17,9 +17,8 @@ from typing import Any
 
 import pytest
 import requests
-from alerting_examples import alertmanager_text, load, random_labels, random_matchers, random_route
+from alerting_examples import alertmanager_text, load, muting_rules, random_labels, random_matchers, random_route
 
-from chaoskit.alerting.inhibition import muting_rules
 from chaoskit.alerting.model import AlertConfig, InhibitRule
 from chaoskit.alerting.routing import group_key, group_labels, match_routes, matches_all
 from chaoskit.host.ports import reserve

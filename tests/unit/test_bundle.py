@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import yaml
+from alerting_examples import muting_rules
 
 from chaoskit.alerting.config import load_folder
-from chaoskit.alerting.inhibition import muting_rules
 from chaoskit.alerting.promise_text import DECIDED, DOCUMENTED, figures, why
 from chaoskit.alerting.routing import alert_labels, match_routes, receivers_of
 from chaoskit.alerting.windows import to_all_clear, to_phone

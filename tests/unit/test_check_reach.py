@@ -7,10 +7,10 @@ from itertools import product
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chaoskit.alerting.alert import Alert, alert_of
 from chaoskit.alerting.labels import LabelSet
 from chaoskit.alerting.model import Matcher, Route, Rule
 from chaoskit.alerting.routing import match_routes, values_of
-from chaoskit.check.alerts import Alert, alert_of
 from chaoskit.check.reach import Tree, dead_routes
 from chaoskit.errors import Place
 

@@ -11,12 +11,11 @@ from diff_examples import ALERTMANAGER, PROMISE, RULES, config, configurations
 from hypothesis import given, settings
 
 from chaoskit.alerting.config import load_texts
-from chaoskit.alerting.inhibition import mutes
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.diff.compare import diff
 from chaoskit.diff.model import KINDS, Difference
 from chaoskit.diff.output import sentence, to_github, to_json, together
-from tests.alerting_examples import notices_of
+from tests.alerting_examples import mutes, notices_of
 
 
 def told(difference: Difference) -> list[str]:

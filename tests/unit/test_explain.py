@@ -11,7 +11,6 @@ from diff_examples import ALERTMANAGER, PROMISE, RULES, config, configurations
 from hypothesis import given, settings
 from rich.console import Console
 
-from chaoskit.alerting.inhibition import mutes
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.alerting.routing import match_routes
 from chaoskit.errors import BadInput
@@ -20,7 +19,7 @@ from chaoskit.explain.output import to_json
 from chaoskit.explain.recipients import Recipients, span
 from chaoskit.report.explanation import explanation_view
 from chaoskit.scenario.loader import load_scenario
-from tests.alerting_examples import notices_of
+from tests.alerting_examples import mutes, notices_of
 
 OPEN = """\
 groups:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import random
 
-from alerting_examples import NAMES, alertmanager_text, load, random_labels, random_matchers
+from alerting_examples import NAMES, alertmanager_text, load, muting_rules, random_labels, random_matchers
 
-from chaoskit.alerting.inhibition import muting_rules, parts
+from chaoskit.alerting.inhibition import parts
 from chaoskit.alerting.model import AlertConfig
 
 ROUTE = "route: {receiver: a}\nreceivers: [{name: a}]\n"

@@ -12,11 +12,11 @@ import msgspec
 import pytest
 from alerting_examples import NAMES, random_labels, random_step
 
+from chaoskit.alerting.alert import Answer
 from chaoskit.alerting.config import load_texts
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.alerting.relabel import passes, relabelled, value_after
 from chaoskit.alerting.routing import match_routes, sent_labels, told_by
-from chaoskit.check.alerts import Answer
 from chaoskit.check.lint_context import LintContext
 from chaoskit.diff.compare import diff
 from chaoskit.errors import BadInput

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
+from chaoskit.alerting.model import InhibitRule, Receiver, Route, Rule
 from chaoskit.alerting.promise_text import DECIDED, DOCUMENTED, not_yet_promised
 from chaoskit.check.findings import Severity, Violation, lint
 from chaoskit.check.lint_context import LintContext
@@ -38,33 +39,27 @@ class Part:
 
 def parts(context: LintContext, kind: str) -> Iterator[Part]:
     """Everything of a kind, in the configuration's order."""
-    done = context.exercised.get(kind, frozenset())
-    config = context.config
     notice = "no scenario expects a notice"
-    match kind:
-        case "alerts":
-            for name, alerts in context.by_name.items():
-                message = f"no scenario expects {name}"
-                yield Part(name, name in done, alerts[0].rule.place, message, "write a scenario for it")
-        case "routes":
-            for route in context.tree.routes:
-                todo = "expect one of its alerts at its receiver"
-                yield Part(called(route), route.path in done, route.place, f"{notice} over {called(route)}", todo)
-        case "receivers":
-            for name, receiver in config.receivers.items():
-                yield Part(name, name in done, receiver.place, f"{notice} at {name}", "expect one of its alerts there")
-        case "promises":
-            unsaid = not_yet_promised(config.sources)
-            for name in dict.fromkeys((*(alert for alert, _ in config.promise.notices), *config.promise.alerts)):
-                place = unsaid.get(name, config.route.place)
-                message = f"what is promised of {name} is not all {DOCUMENTED} or {DECIDED}"
-                todo = f"write `# {DOCUMENTED}: ...` or `# {DECIDED}: ...` beside each figure, or above it"
-                yield Part(name, name not in unsaid, place, message, todo)
-        case "inhibitions":
-            for number, rule in enumerate(config.inhibit_rules):
-                todo = "expect a target with suppressed_by: and a control"
+    for key, one in context.parts[kind].items() if kind in context.parts else ():
+        match one:
+            case Rule():
+                name, message, todo = one.alert, f"no scenario expects {one.alert}", "write a scenario for it"
+            case Route():
+                name, todo = called(one), "expect one of its alerts at its receiver"
+                message = f"{notice} over {name}"
+            case Receiver():
+                name, message, todo = one.name, f"{notice} at {one.name}", "expect one of its alerts there"
+            case InhibitRule():
+                name, todo = str(one.place), "expect a target with suppressed_by: and a control"
                 message = "no scenario expects this inhibition to mute an alert"
-                yield Part(str(rule.place), number in done, rule.place, message, todo)
+        yield Part(name, key in context.exercised[kind], one.place, message, todo)
+    if kind == PROMISES:
+        promise, unsaid = context.config.promise, not_yet_promised(context.config.sources)
+        for name in dict.fromkeys((*(alert for alert, _ in promise.notices), *promise.alerts)):
+            place = unsaid.get(name, context.config.route.place)
+            message = f"what is promised of {name} is not all {DOCUMENTED} or {DECIDED}"
+            todo = f"write `# {DOCUMENTED}: ...` or `# {DECIDED}: ...` beside each figure, or above it"
+            yield Part(name, name not in unsaid, place, message, todo)
 
 
 def _untested(kind: str, context: LintContext) -> Iterator[Violation]:

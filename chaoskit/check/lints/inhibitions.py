@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from chaoskit.alerting.alert import Alert, Answer
 from chaoskit.alerting.expression import expression, walk
 from chaoskit.alerting.model import InhibitRule, Matcher
-from chaoskit.check.alerts import Alert, Answer
 from chaoskit.check.findings import Severity, Violation, lint
 from chaoskit.check.lint_context import LintContext, Sides
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from chaoskit.alerting.alert import Alert
 from chaoskit.alerting.model import PromisedNotice, PromisedReceiver, Receiver, Route
 from chaoskit.alerting.promise import lacking
 from chaoskit.alerting.windows import up
-from chaoskit.check.alerts import Alert
 from chaoskit.check.findings import Severity, Violation, lint
 from chaoskit.check.lint_context import LintContext
 from chaoskit.check.lints.routes import called

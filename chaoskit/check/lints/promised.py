@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+from chaoskit.alerting.alert import Alert
 from chaoskit.alerting.config_secrets import shown_address
 from chaoskit.alerting.model import ALWAYS, PromisedAlert, PromisedTime, Route, Rule
 from chaoskit.alerting.windows import Span, to_all_clear, to_phone
-from chaoskit.check.alerts import Alert
 from chaoskit.check.findings import Severity, Violation, lint
 from chaoskit.check.lint_context import LintContext
 from chaoskit.check.lints.promise import both, differs, routed

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from chaoskit.alerting.alert import Alert
 from chaoskit.alerting.expression import expression
 from chaoskit.alerting.labels import labels_of
-from chaoskit.check.alerts import Alert
 from chaoskit.check.findings import Severity, Violation, lint
 from chaoskit.check.lint_context import LintContext
 

@@ -7,7 +7,7 @@ The one idea: a label's value is known (the rule sets it), known to be missing (
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import cached_property
 
@@ -55,6 +55,10 @@ class Alert:
         if found is not None:
             return found
         return None if self.open.may_have(label) else ""
+
+    def with_labels(self, labels: Labels) -> Alert:
+        """The same alert of a series that brings these labels; the rule's own stay."""
+        return replace(self, known={**labels, **self.known})
 
     def fits(self, name: str, labels: Labels) -> bool:
         """Whether it can be the alert of this name with these labels, as a rule or its series give them."""
