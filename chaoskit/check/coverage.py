@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from chaoskit.alerting.alert import Alert, alert_of
 from chaoskit.alerting.inhibition import conditions
-from chaoskit.alerting.model import AlertConfig, InhibitRule, Receiver, Route, Rule
+from chaoskit.alerting.model import AlertConfig, InhibitRule, Labels, Receiver, Route, Rule
 from chaoskit.check.reach import Tree
 from chaoskit.scenario.model import Expectation
 
@@ -43,10 +43,16 @@ def parts(
 
 
 def proven(
-    config: AlertConfig, tree: Tree, expectation: Expectation, target: Alert, heard: Iterable[str]
+    config: AlertConfig, tree: Tree, expectation: Expectation, alert: Alert, heard: Iterable[str], bound: Labels
 ) -> Mapping[str, set[Key]]:
-    """By kind what is proven once the expectation of this alert came true, and these receivers heard of it."""
+    """By kind what is proven once the expectation of this alert came true, and these receivers heard of it.
+
+    `bound` are labels that the fault's target decides. Nothing where the alert cannot have the expectation's labels.
+    """
     found: dict[str, set[Key]] = {kind: set() for kind in KINDS}
+    if not alert.fits(expectation.alert, expectation.labels):
+        return found
+    target = alert.with_labels({**expectation.labels, **bound})
     found["alerts"].add(target.name)
     if expectation.suppressed_by is not None:
         sources = alerts_of(config, expectation.suppressed_by)

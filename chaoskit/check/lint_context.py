@@ -119,16 +119,16 @@ class LintContext:
         expected to be delivered over them (see chaoskit.check.coverage).
         """
         found: dict[str, set[Key]] = {kind: set() for kind in KINDS}
-        hears = {name for name, receiver in self.config.receivers.items() if receiver.integrations}
+        hears = {one.name for one in self.config.receivers.values() if one.integrations}
         promised: dict[str, set[str]] = {}
-        for alert, receiver in self.config.promise.notices:
-            promised.setdefault(alert, set()).add(receiver)
+        for name, receiver in self.config.promise.notices:
+            promised.setdefault(name, set()).add(receiver)
         for each in (each for scenario in self.scenarios for each in scenario.expect):
             heard = promised.get(each.alert, set())
             if each.notifies is not None:
                 heard = {name for name, notify in each.notifies.items() if notify.mode != "never"}
-            for target in self.rules_meant_by(each):
-                mine = proven(self.config, self.tree, each, target.with_labels(each.labels), heard & hears)
+            for alert in self.by_name.get(each.alert, ()):
+                mine = proven(self.config, self.tree, each, alert, heard & hears, {})
                 found = {kind: found[kind] | mine[kind] for kind in KINDS}
         return found
 

@@ -77,10 +77,9 @@ def _proven(plan: Plan, heard: Mapping[int, Collection[str] | None]) -> dict[str
     for alert in (one for one in plan.alerts if id(one) in heard):
         told, rows = {n.receiver for n in alert.notices if n.ask.mode != "never"}, heard[id(alert)]
         bound = {alert.label: alert.names[0]} if alert.names else {}
-        target = alert_of(alert.rule, config.external_labels, config.relabels)
-        target = target.with_labels({**alert.expectation.labels, **bound})
         told = told if rows is None else told & set(rows)
-        mine = coverage.proven(config, tree, alert.expectation, target, told)
+        fired = alert_of(alert.rule, config.external_labels, config.relabels)
+        mine = coverage.proven(config, tree, alert.expectation, fired, told, bound)
         found = {kind: found[kind] | mine[kind] for kind in found}
     return _named(config, found)
 
