@@ -198,6 +198,7 @@ def _read(sources: tuple[tuple[str, str], ...], complete: bool, needs_jobs: bool
         prometheus.external_labels,
         tuple(reading.not_understood),
         prometheus.relabels,
+        intervals=alertmanager.intervals,
         marked=texts,
     )
 

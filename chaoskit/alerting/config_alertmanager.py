@@ -1,6 +1,6 @@
 """alertmanager.yml as plain data: the routing tree with everything inherited filled in, and the inhibitions.
 
-Interpreted strictly are routes, inhibitions and receivers' names; what an integration is told beside
+Interpreted strictly are routes, time intervals, inhibitions and receivers' names; what an integration is told beside
 `send_resolved`, its recipients and its address is amtool's to check. Rules and defaults follow Alertmanager's
 config and dispatch packages (0.25 to 0.34): a route inherits receiver, grouping and timings, an empty `group_by: []`
 inherits as well (which 0.33 no longer does, so that is said), `['...']` means every label, time intervals are not
@@ -10,15 +10,16 @@ inherited.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from email.utils import getaddresses
 from urllib.parse import quote, urlsplit
 
 from chaoskit.alerting.config_fields import Reading
+from chaoskit.alerting.config_intervals import read_intervals
 from chaoskit.alerting.config_matchers import parse_matchers, regex
 from chaoskit.alerting.config_secrets import shown_address
 from chaoskit.alerting.integrations import KINDS, SEND_RESOLVED
-from chaoskit.alerting.model import InhibitRule, Integration, Matcher, Receiver, Route
+from chaoskit.alerting.model import InhibitRule, Integration, Matcher, Receiver, Route, TimeInterval
 from chaoskit.errors import Place
 from chaoskit.yaml_source import Node, nearest
 
@@ -123,8 +124,7 @@ class AlertmanagerFile:
     receivers: Mapping[str, Receiver]
     inhibit_rules: tuple[InhibitRule, ...]
     templates: tuple[Node, ...]
-    intervals: tuple[str, ...] = ()
-    """The names of time intervals."""
+    intervals: Mapping[str, TimeInterval] = field(default_factory=dict)
 
 
 NO_ROUTE = Route((), "", (), GROUP_WAIT_S, GROUP_INTERVAL_S, REPEAT_INTERVAL_S, (), False, (), Place(""))
@@ -139,17 +139,13 @@ def read_alertmanager(reading: Reading, text: str, file: str) -> AlertmanagerFil
     reading.known_keys(root, _TOP_KEYS, "the Alertmanager configuration", ())
     general = reading.mapping(root, "global")
     receivers = read_receivers(reading, root, general)
-    intervals = tuple(
-        reading.required(each, "name", "a time interval")
-        for key in ("mute_time_intervals", "time_intervals")
-        for each in reading.mappings(root, key, "a time interval")
-    )
+    intervals = read_intervals(reading, root)
     node = reading.mapping(root, "route")
     if reading.get(root, "route") is None:
         reading.say(Place(file), "no 'route' is given", "add route: {receiver: ...}")
     elif node.kind == "mapping":
         _check_root(reading, node)
-    route = _route(reading, node, (), NO_ROUTE, (tuple(receivers), intervals))
+    route = _route(reading, node, (), NO_ROUTE, (tuple(receivers), tuple(intervals)))
     inhibitions = tuple(
         _inhibition(reading, each) for each in reading.mappings(root, "inhibit_rules", "an inhibit rule")
     )

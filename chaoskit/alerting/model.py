@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, tzinfo
 from pathlib import Path
 
 from chaoskit.errors import Place, Problem
@@ -163,6 +164,33 @@ class Route:
     """Time intervals outside of which it tells nothing; empty: always."""
 
 
+Ranges = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TimePart:
+    """One part of a time interval: it holds where each key that is not None does, by the clock of its zone."""
+
+    times: Ranges | None = None
+    """Minutes of the day, from the first until before the second."""
+    weekdays: Ranges | None = None
+    """From Sunday, 0, to Saturday, 6; like all that follow with both ends."""
+    days: Ranges | None = None
+    """Days of the month, from its end where negative."""
+    months: Ranges | None = None
+    years: Ranges | None = None
+    zone: tzinfo = UTC
+
+
+@dataclass(frozen=True, slots=True)
+class TimeInterval:
+    """A time interval that routes may name: it holds where one of its parts does."""
+
+    name: str
+    parts: tuple[TimePart, ...]
+    place: Place = field(compare=False)
+
+
 @dataclass(frozen=True, slots=True)
 class InhibitRule:
     source: tuple[Matcher, ...]
@@ -303,6 +331,8 @@ class AlertConfig:
     """The `alert_relabel_configs`, which change labels on their way to Alertmanager, after the external labels."""
     set_aside: Mapping[str, str] = field(default_factory=dict)
     """The reason by expression for rules that promtool refuses; they are not in `rules`."""
+    intervals: Mapping[str, TimeInterval] = field(default_factory=dict)
+    """The time intervals by name."""
     marked: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     """`sources` with marks that tell secrets apart, which mean nothing outside this process: only to be compared."""
 

@@ -21,8 +21,9 @@ from chaoskit.scenario.catalog import find_profile
 from chaoskit.sla.model import SLICE_S, Window
 from chaoskit.sla.targets import TARGETS as TARGETS_FILE
 from chaoskit.sla.targets import load_targets
-from chaoskit.sla.windows import between, instant, month, month_of, months_of, quarter, rolling, zone_named
+from chaoskit.sla.windows import between, instant, month, month_of, months_of, quarter, rolling
 from chaoskit.surroundings import leave
+from chaoskit.zones import zone_named
 
 R = TypeVar("R")
 

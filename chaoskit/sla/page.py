@@ -20,7 +20,8 @@ from chaoskit.sla.report import Report, amount, percent, verdict
 from chaoskit.sla.spans import shared
 from chaoskit.sla.stories import Read
 from chaoskit.sla.views import drilled, noticed, reconciled, used
-from chaoskit.sla.windows import day_starts, shown, zone_named
+from chaoskit.sla.windows import day_starts, shown
+from chaoskit.zones import zone_named
 
 WIDTH, HEIGHT = 1000.0, 100.0
 _STEPS = 240

@@ -35,8 +35,9 @@ from chaoskit.scenario.fields import (
 from chaoskit.scenario.model import Access, Attached
 from chaoskit.scenario.profile import load_profile_file, read_access, read_url
 from chaoskit.sla.model import SLICE_S
-from chaoskit.sla.windows import instant, zone_named
+from chaoskit.sla.windows import instant
 from chaoskit.yaml_source import Node, read, read_text
+from chaoskit.zones import zone_named
 
 T = TypeVar("T")
 

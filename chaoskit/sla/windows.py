@@ -9,12 +9,11 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from zoneinfo import ZoneInfo, available_timezones
 
 from chaoskit.errors import BadInput, Problem
 from chaoskit.sla.model import DAY_S, SLICE_S, Window
 from chaoskit.units import format_duration, parse_duration
-from chaoskit.yaml_source import nearest
+from chaoskit.zones import zone_named
 
 _QUARTER_HOUR_S = 900
 _FURTHEST_S = 26 * 3600
@@ -22,17 +21,6 @@ _FURTHEST_S = 26 * 3600
 _MONTH = re.compile(r"(?P<year>\d{4})-(?P<month>\d{2})", re.ASCII)
 _QUARTER = re.compile(r"(?P<year>\d{4})-?[Qq](?P<quarter>[1-4])", re.ASCII)
 _YEARS = range(1980, 2101)
-
-
-def zone_named(name: str) -> ZoneInfo:
-    """The zone of this name; raises BadInput with the nearest one."""
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):  # OSError: a folder of zones, such as Europe
-        near = nearest(name, available_timezones())
-        raise BadInput(
-            Problem(None, f"there is no time zone '{name}'", near or "write one such as Europe/Berlin, or UTC")
-        ) from None
 
 
 @lru_cache(4096)

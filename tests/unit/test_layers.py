@@ -30,6 +30,7 @@ LOWER_FIRST = [
         "units",
         "waiting",
         "yaml_source",
+        "zones",
     },
     {"alerting", "scenario", "bundle", "events", "host"},
     {"access", "inputs", "history", "fold", "plan", "check", "localize"},

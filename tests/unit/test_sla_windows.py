@@ -22,8 +22,8 @@ from chaoskit.sla.windows import (
     months_of,
     quarter,
     rolling,
-    zone_named,
 )
+from chaoskit.zones import zone_named
 from tests.sla_examples import at
 
 ZONES = sorted(available_timezones())
