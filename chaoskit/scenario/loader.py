@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from chaoskit.alerting.model import VOLUMES
 from chaoskit.errors import Place
 from chaoskit.scenario import fields as form
 from chaoskit.scenario.expectations import EXPECT_SCHEMA, allow, check_settled, notices, read_expect
@@ -25,6 +26,7 @@ SCENARIO = Record(
         "expect": form.as_node(EXPECT_SCHEMA),
         "allow": allow,
         "notices": notices,
+        "volume": form.choice(*VOLUMES),
     },
     {
         "title": "say in a sentence what breaks and what follows",
@@ -71,5 +73,6 @@ def _scenario(root: Node, file: str, problems: Problems) -> Scenario:
         expect=expect,
         allow=read_.get("allow", ()),
         notices=read_.get("notices", {}),
+        volume=read_.get("volume", ""),
         place=Place(file, root.place.line),
     )

@@ -135,6 +135,8 @@ class Scenario:
     notices: Mapping[str, tuple[int, int | None]]
     """Bounds on a run's volume per receiver, or under `total`."""
     place: Place
+    volume: str = ""
+    """The kind of day that it stands for, whose promised volume its notices keep to; empty for none."""
 
     def faults(self) -> Iterator[tuple[Inject | Do, FaultSpec]]:
         """Everything that acts on the target, in order, each with its step; an action is one of a `do` step."""

@@ -16,7 +16,7 @@ from chaoskit.verify.requests import EXIT_CODE, LIMITS
 from chaoskit.verify.scripted import SCRIPTED, UNIT_TESTS
 from chaoskit.verify.suppressed import SUPPRESSED
 from chaoskit.verify.unproved import GIVEN_UP, UNPROVED, UNWITNESSED
-from chaoskit.verify.volume import NOTICES, VOLUMES
+from chaoskit.verify.volume import DAY, NOTICES, VOLUMES
 
 CHECKS: tuple[Check[Any], ...] = (
     CONFIGURATION,
@@ -40,6 +40,7 @@ CHECKS: tuple[Check[Any], ...] = (
     GIVEN_UP,
     FINDINGS,
     VOLUMES,
+    DAY,
     *SCRIPTED,
     *UNIT_TESTS,
 )

@@ -1,5 +1,7 @@
 """How many notices came, against the bounds of the scenario: in a whole run, and at one receiver of one alert.
 
+A scenario that stands for a kind of day is held against what is promised of such a day.
+
 All-clears count as notices, what was refused does not. A sink that was not watched all the time may have missed some:
 then too few is UNKNOWN, and so is "not too many"; too many is too many all the same.
 """
@@ -7,7 +9,7 @@ then too few is UNKNOWN, and so is "not too many"; too many is too many all the 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import msgspec
@@ -34,6 +36,50 @@ def _volumes(case: Case) -> Iterator[Strict]:
         watched = Need((since, evidence.known_to(until)), str, since, observers=evidence.witnesses)
         row = Row(about=f"notices {name}", hop=Hop.FINDING, result=Result.PASS)
         yield _judged(row, counts[name], bounds, f"{name} got", "", watched, need)
+
+
+def _day(case: Case) -> Iterator[Strict]:
+    """One row where the scenario stands for a kind of day: the run's notices against those that are promised."""
+    evidence, day = case.evidence, case.plan.scenario.volume
+    if not day:
+        return
+    promised = case.plan.config.promise.volume.get(day)
+    if promised is None:
+        where = f"the scenario's volume: {day} ({case.plan.scenario.place})"
+        yield unknown(Hop.FINDING, f"volume {day}", f"not judged: nothing is promised of a {day} day; asked by {where}")
+        return
+    kinds = by_kind(counted(case))
+    apart = ", ".join(f"{kinds[kind]} {kind}" for kind in KINDS)
+    until, since = case.until, case.since
+    need = Need((since, until), str, since, equipment=("target",), busy=("target",))
+    watched = Need((since, evidence.known_to(until)), str, since, observers=evidence.witnesses)
+    row = Row(about=f"volume {day}", hop=Hop.FINDING, result=Result.PASS)
+    governed = f" ({apart}); promised at {promised.place}"
+    bounds = (promised.least, promised.most)
+    found = _judged(row, kinds.total(), bounds, "people got", governed, watched, need, f"{promised} is promised")
+    if found.row.rests_on:
+        found = Strict(msgspec.structs.replace(found.row, rests_on=f"{found.row.rests_on}: {apart}"), found.needs)
+    yield found
+
+
+KINDS = ("first", "repeated", "resolved")
+
+
+def by_kind(notices: Iterable[Notice]) -> Counter[str]:
+    """How many notices told of something new, how many told the same again, and how many told of an end alone."""
+    found: Counter[str] = Counter()
+    told: dict[object, set[frozenset[tuple[str, str]]]] = {}
+    for notice in notices:
+        here = told.setdefault(notice.door, set())
+        firing = {frozenset(item.labels.items()) for item in notice.alerts if item.status == "firing"}
+        ended = {frozenset(item.labels.items()) for item in notice.alerts if item.status == "resolved"}
+        if firing - here:
+            found["first"] += 1
+        else:
+            found["resolved" if ended or notice.status == "resolved" else "repeated"] += 1
+        here |= firing
+        here -= ended
+    return found
 
 
 def _notices(one: Instance) -> Iterator[Strict]:
@@ -90,12 +136,19 @@ def tells_only(case: Case, notice: Notice, others: Callable[[Mapping[str, str]],
 
 
 def _judged(
-    row: Row, count: int, bounds: tuple[int, int | None], got: str, governed: str, watched: Need, running: Need
+    row: Row,
+    count: int,
+    bounds: tuple[int, int | None],
+    got: str,
+    governed: str,
+    watched: Need,
+    running: Need,
+    says: str = "",
 ) -> Strict:
     """How many there were against how many there may be. A sink that did not watch may have missed some."""
     least, most = bounds
     wanted = str(least) if least == most else f"{least}..{'' if most is None else most}"
-    said = f"{got} {amount(count, 'notices')}, the scenario says {wanted}"
+    said = f"{got} {amount(count, 'notices')}, {says or f'the scenario says {wanted}'}"
     watched, running = (replace(need, says=but(said, governed)) for need in (watched, running))
     too_many = most is not None and count > most
     if too_many or count < least:
@@ -109,6 +162,12 @@ VOLUMES = Check(
     Case,
     _volumes,
     lambda case: [(f"notices {name}", Hop.FINDING, "") for name in case.plan.scenario.notices],
+)
+DAY = Check(
+    "the volume of a day",
+    Case,
+    _day,
+    lambda case: [(f"volume {case.plan.scenario.volume}", Hop.FINDING, "")] if case.plan.scenario.volume else [],
 )
 NOTICES = Check(
     "how many notices",

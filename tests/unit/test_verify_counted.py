@@ -8,10 +8,11 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from chaoskit.events import Notice, Watch
+from chaoskit.events import Notice, NoticedAlert, Watch
 from chaoskit.history import History
-from chaoskit.verify.verdict import Result
+from chaoskit.verify.verdict import Result, Row
 from chaoskit.verify.verify import verify
+from chaoskit.verify.volume import by_kind
 from tests.golden.doctored import mapped, recorded, results, with_events
 
 
@@ -64,3 +65,57 @@ def test_too_few_notices_while_a_sink_was_blind_is_unknown() -> None:
     assert {row.result for row in verify(fewer).rows if row.about == "notices total"} == {Result.FAIL}
     blind = mapped(fewer, lambda e: None if isinstance(e, Watch) and e.t >= last - 2 else e)
     assert results(verify(blind), "finding") == {Result.UNKNOWN}
+
+
+PROMISED = "volume: {healthy: 0..1/day, degraded: 2..5/day, incident: 5..10/day}\n"
+
+
+def on_a_day(day: str, volume: str = PROMISED) -> History:
+    """The recorded run of six notices, as if its scenario had stood for such a day, with this promised."""
+    history = recorded("kept")
+    added = {"scenario": f"\nvolume: {day}\n", "promise": f"\n{volume}"}
+    sources = {key: text + added.get(key.partition(":")[0], "") for key, text in history.header.sources.items()}
+    header = msgspec.structs.replace(history.header, sources=sources)
+    return replace(with_events(history, [header, *history.events[1:]]), header=header)
+
+
+def of_the_day(history: History) -> Row:
+    [row] = [row for row in verify(history).rows if row.about.startswith("volume ")]
+    return row
+
+
+def test_the_notices_of_a_day_are_counted_apart_and_held_against_the_promise() -> None:
+    kept = of_the_day(on_a_day("incident"))
+    assert (kept.about, kept.result) == ("volume incident", Result.PASS)
+    assert kept.rests_on == "6 notices: 3 first, 0 repeated, 3 resolved"
+    many = of_the_day(on_a_day("degraded"))
+    assert many.result is Result.FAIL
+    assert "people got 6 notices, 2..5/day is promised (3 first, 0 repeated, 3 resolved); promised at" in many.reason
+
+
+def test_too_few_notices_on_a_day_fail_and_a_blind_sink_makes_them_unknown() -> None:
+    few = on_a_day("incident")
+    two = mapped(few, lambda e: None if isinstance(e, Notice) and e.receiver == "critical-alerts" else e)
+    assert of_the_day(two).result is Result.FAIL
+    blind = mapped(two, lambda e: None if isinstance(e, Watch) else e)
+    assert of_the_day(blind).result is Result.UNKNOWN
+    assert of_the_day(mapped(few, lambda e: None if isinstance(e, Watch) else e)).result is Result.UNKNOWN
+
+
+def test_a_day_of_which_nothing_is_promised_is_unknown() -> None:
+    row = of_the_day(on_a_day("degraded", "volume: {healthy: 0..1/day}\n"))
+    assert row.result is Result.UNKNOWN
+    assert "nothing is promised of a degraded day" in row.reason
+
+
+def test_a_notice_is_the_first_of_something_a_repeat_or_of_an_end_alone() -> None:
+    one = next(recorded("kept").of(Notice))
+    item = one.alerts[0]
+    other = msgspec.structs.replace(item, labels={"alertname": "Other"})
+    over = msgspec.structs.replace(item, status="resolved")
+
+    def telling(*alerts: NoticedAlert) -> Notice:
+        return msgspec.structs.replace(one, alerts=list(alerts))
+
+    told = [(item,), (item,), (item, other), (over, other), (item, other), (other,)]
+    assert by_kind(telling(*alerts) for alerts in told) == {"first": 3, "repeated": 2, "resolved": 1}
