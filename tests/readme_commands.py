@@ -23,6 +23,7 @@ QUICK = {
     "chaoskit diff old new": 0,
     "chaoskit list": 0,
     "chaoskit new --alert WorkerUnhealthy": 0,
+    "chaoskit promise write": 0,
     "chaoskit schema scenario": 0,
     "chaoskit status": 0,
     "chaoskit heal --all": 0,
