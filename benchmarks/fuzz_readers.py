@@ -123,7 +123,7 @@ def _texts_once(sources: Mapping[str, str]) -> AlertConfig:
 
 def read_the_same_once() -> None:
     """From now on this process reads the unspoilt configuration once."""
-    patch.object(chaoskit.run.planning, "load_folder", cache(chaoskit.run.planning.load_folder)).start()
+    patch.object(ConfigFiles, "load", cache(ConfigFiles.load)).start()
     patch.object(chaoskit.inputs, "load_texts", _texts_once).start()
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -67,19 +67,8 @@ class ConfigFiles:
 
     def load(self, *, complete: bool = False, needs_jobs: bool = True) -> AlertConfig:
         """The configuration that they make up, as `load_config` reads it; raises BadInput with every problem."""
-        return load_config(
-            self.bundle, self.rules, self.alertmanager, self.prometheus, self.promise, self.templates,
-            complete=complete, needs_jobs=needs_jobs,
-        )  # fmt: skip
-
-
-def load_folder(path: Path) -> AlertConfig:
-    """The configuration in a folder laid out like the shipped one, complete; raises BadInput with every problem.
-
-    Rule files and templates are those that the two configurations name, by patterns relative to the folder;
-    of a pattern that leads elsewhere (/etc/prometheus/rules/*.yml) the last part is looked for in the folder.
-    """
-    return load_config(path, complete=True)
+        given = {each.name: getattr(self, each.name) for each in fields(self)}
+        return load_config(**given, complete=complete, needs_jobs=needs_jobs)
 
 
 def load_config(
@@ -99,7 +88,8 @@ def load_config(
     that the Prometheus configuration names, `templates` (the same) those of Alertmanager's. Of a `complete` one files
     are named in `sources` relative to their configuration's folder, else as they can be opened from here. Unless it is
     complete, a promise may speak of alerts and receivers that the configuration lacks; without `needs_jobs` nothing
-    need be scraped. Raises BadInput with every problem, whose places are paths as the reader can open them.
+    need be scraped. A configuration's pattern that leads elsewhere (/etc/prometheus/rules/*.yml) is looked for in its
+    folder by its last part. Raises BadInput with every problem, whose places are paths as the reader can open them.
     """
     reading = Reading()
     files = {"prometheus": prometheus, "alertmanager": alertmanager, "promise": promise}

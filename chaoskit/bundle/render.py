@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from chaoskit.alerting.config import load_folder
+from chaoskit.alerting.config import load_config
 from chaoskit.bundle import folder
 from chaoskit.bundle.render_folder import put_in_place, refuse_unless_ours
 from chaoskit.bundle.render_settings import ALERTMANAGER, apply, parse_settings
@@ -59,7 +59,7 @@ def render(
     texts = rendered(parts, settings)
 
     def checked(folder: Path) -> None:
-        load_folder(folder)
+        load_config(folder, complete=True)
         check(folder)
 
     put_in_place(out, texts, checked)

@@ -8,8 +8,8 @@ any process finds them. Each asks the kernel to be killed when its holder goes.
 Starting takes an interpreter a good part of a second, more on a busy machine. So they start, say that they are
 ready and wait; then all are released by one write, and the effect is as old as that:
 
-    holder -> n bytes, one for each            released; the end of the pipe in place of a byte: exit
-    burner -> a byte when it is ready, a byte when it has begun
+    holder -> a line of n bytes, one for each  released; the end of the pipe in place of a byte: exit
+    burner -> ready, begun
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ import math
 import os
 import re
 import secrets
-import select
 import shutil
 import signal
 import subprocess
@@ -41,6 +40,7 @@ from chaoskit.faults.base import Fault, FaultError, Lapsed, Made, S, Seen, Setti
 from chaoskit.faults.control_api import ENOUGH, Strength, told
 from chaoskit.faults.quantities import Size
 from chaoskit.fresh import fresh
+from chaoskit.host.lines import Lines, pipes
 
 MARK = "CHAOSKIT_BURN"
 _CONFIRM_S = 10.0
@@ -61,7 +61,7 @@ _TIED = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.getppid() == 
 """PR_SET_PDEATHSIG, SIGKILL; its parent may have died before the signal was set."""
 _CLOCKED = "import signal; signal.alarm(int(sys.argv.pop()))\n"
 """A burner's own clock, which ends it whatever has become of everything else."""
-_HELD = "os.write(1, b'r'); os.read(0, 1) or os._exit(1)\ndef begun(): os.write(1, b'b')\n"
+_HELD = "os.write(1, b'ready\\n'); os.read(0, 1) or os._exit(1)\ndef begun(): os.write(1, b'begun\\n')\n"
 _READY_S = 20.0
 _SPARE_S = 15.0
 """So long after the fault's maximum a burner ends by itself."""
@@ -69,11 +69,10 @@ _SPARE_S = 15.0
 
 @dataclass(frozen=True, slots=True)
 class ReadyBurners:
-    """Burners that are ready and wait; `said` and `order` are our ends of their pipes."""
+    """Burners that are ready and wait, all of them on the same lines."""
 
     burners: list[psutil.Process]
-    said: int
-    order: int
+    lines: Lines
 
     def release(self, within_s: float, *, begun: bool) -> tuple[float, float] | None:
         """Lets all of them go at once; from just before that to when each has said `begun`, if that is awaited.
@@ -81,11 +80,11 @@ class ReadyBurners:
         Seconds since the epoch; None when one of them has not begun within that time.
         """
         before = time.time()
-        os.write(self.order, b"." * len(self.burners))
-        os.close(self.order)
-        said = not begun or _hear(self.said, len(self.burners), within_s)
+        self.lines.send(b"." * len(self.burners))
+        self.lines.let_go()
+        said = not begun or _all_said(self.lines, len(self.burners), within_s)
         after = time.time()
-        os.close(self.said)
+        self.lines.close()
         return (before, after) if said else None
 
 
@@ -113,30 +112,22 @@ def ignite(undo: Undo, program: str, arguments: list[str], count: int) -> ReadyB
     environment = {"PATH": os.environ.get("PATH", ""), MARK: undo["burn"], **marked}
     clock = str(math.ceil(undo.get("clock_s", 0.0)))
     argv = [sys.executable, "-I", "-S", "-c", _TIED + _CLOCKED + _HELD + program, str(os.getpid()), *arguments, clock]
-    told, order = os.pipe()
-    said, says = os.pipe()
-    try:
+    with pipes() as (lines, told, says):
         children = [subprocess.Popen(fresh(argv), env=environment, stdin=told, stdout=says) for _ in range(count)]
-    finally:
-        os.close(told)
-        os.close(says)
     _children.setdefault(undo["burn"], []).extend(children)
-    if not _hear(said, count, _READY_S):
+    if not _all_said(lines, count, _READY_S):
+        lines.close()
         raise FaultError(f"{count} processes were started, but not all of them got ready within {_READY_S:g} s")
-    return ReadyBurners([psutil.Process(child.pid) for child in children], said, order)
+    return ReadyBurners([psutil.Process(child.pid) for child in children], lines)
 
 
-def _hear(said: int, count: int, within_s: float) -> bool:
-    """Whether so many bytes came within the time."""
+def _all_said(lines: Lines, count: int, within_s: float) -> bool:
+    """Whether so many lines came within the time."""
     end = time.monotonic() + within_s
-    while count > 0:
-        if not select.select([said], [], [], max(0.0, end - time.monotonic()))[0]:
-            return False
-        found = os.read(said, count)
-        if not found:
-            return False
-        count -= len(found)
-    return True
+    try:
+        return all(lines.hear(end - time.monotonic()) for _ in range(count))
+    except TimeoutError:
+        return False
 
 
 def find(undo: Undo) -> list[psutil.Process]:

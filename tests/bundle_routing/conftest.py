@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from chaoskit.alerting.config import load_folder
+from chaoskit.alerting.config import load_config
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.bundle.render import PARTS, render
 from tests.generations import generation
@@ -25,4 +25,4 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def config(bundle: Path) -> AlertConfig:
     """The same, as chaoskit reads it."""
-    return load_folder(bundle)
+    return load_config(bundle, complete=True)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from chaoskit.alerting.config import load_folder
+from chaoskit.alerting.config import load_config
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.alerting.routing import match_routes
 from chaoskit.bundle import folder
@@ -162,7 +162,7 @@ def test_every_setting_arrives_where_it_belongs_and_nothing_old_is_left(tmp_path
     assert prometheus["alerting"]["alertmanagers"][0]["static_configs"] == [
         {"targets": ["alertmanager.example.com:9094"]}
     ]
-    config = load_folder(out)
+    config = load_config(out, complete=True)
     books = {rule.alert: rule.annotations["runbook"] for rule in config.rules if rule.alert}
     assert set(books) == set(ALERTS)
     assert all(re.fullmatch(r"https://wiki\.example\.com/runbooks/[a-z0-9-]+", book) for book in books.values())

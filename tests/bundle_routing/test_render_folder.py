@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from chaoskit.alerting.config import load_folder
+from chaoskit.alerting.config import load_config
 from chaoskit.bundle.render import PARTS, render
 from chaoskit.errors import BadInput, Problem
 from tests.bundle_routing.test_render import snapshot
@@ -25,7 +25,7 @@ def test_an_empty_folder_is_filled_and_missing_ones_are_made(tmp_path: Path) -> 
     (tmp_path / "empty").mkdir()
     for out in (tmp_path / "empty", tmp_path / "a" / "b"):
         assert render(out)
-        load_folder(out)
+        load_config(out, complete=True)
 
 
 def test_force_replaces_an_earlier_rendering_whole(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import promql_parser as promql
 import pytest
 
-from chaoskit.alerting.config import load_folder
+from chaoskit.alerting.config import load_config
 from chaoskit.bundle import folder
 from tests.dashboard_queries import FILES, LEVELS, filled_in, queries, read
 
@@ -78,7 +78,7 @@ def test_a_dashboard_has_what_grafana_needs_of_each_panel(file: Path) -> None:
 def test_an_alert_that_a_panel_speaks_of_exists(file: Path) -> None:
     said = " ".join(panel.get("description", "") for panel in read(file)["panels"])
     named = set(re.findall(r"\b[A-Z][a-z]+[A-Z]\w+", said))
-    assert named <= {rule.alert for rule in load_folder(folder()).rules}
+    assert named <= {rule.alert for rule in load_config(folder(), complete=True).rules}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

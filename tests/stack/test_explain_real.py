@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from chaoskit import bundle
-from chaoskit.alerting.config import load_folder
+from chaoskit.alerting.config import load_config
 from chaoskit.explain.recipients import Recipients
 from chaoskit.stack.binaries import Binaries
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.stack
 
 
 def test_every_shipped_alert_goes_to_the_receivers_that_amtool_names(binaries: Binaries) -> None:
-    recipients = Recipients(load_folder(bundle.folder()))
+    recipients = Recipients(load_config(bundle.folder(), complete=True))
     file = bundle.folder() / "alertmanager.yml"
     asked = 0
     for subject in recipients.subjects:

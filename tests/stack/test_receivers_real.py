@@ -9,7 +9,7 @@ import pytest
 
 from chaoskit import bundle
 from chaoskit.access import session_for
-from chaoskit.alerting.config import load_folder
+from chaoskit.alerting.config import load_config
 from chaoskit.errors import Refused
 from chaoskit.events import Deliveries, Equipment, Watch
 from chaoskit.examine import receivers
@@ -87,7 +87,7 @@ def test_doctor_tells_each_real_receiver_once_confirmed_and_says_what_arrived(
 ) -> None:
     """The webhook that refuses everything is found, and said to be counted as given up."""
     monkeypatch.setattr(receivers, "_WITHIN_S", 3.0)
-    config = load_folder(bundle.folder())
+    config = load_config(bundle.folder(), complete=True)
     with pytest.raises(Refused, match=r"a test alert to 1 receiver of staging: crew.*add --confirm staging"):
         list(receivers.examine_receivers(attached(running), config, "production"))
     found = {one.what: one for one in receivers.examine_receivers(attached(running), config, "staging")}

@@ -16,7 +16,7 @@ import requests
 import yaml
 
 from chaoskit import bundle
-from chaoskit.alerting.config import load_folder
+from chaoskit.alerting.config import load_config
 from chaoskit.cli import run
 from chaoskit.errors import ExitCode
 from chaoskit.examine.attached import examine_attached
@@ -149,7 +149,7 @@ def test_a_canary_makes_it_through_the_real_alertmanager_and_everything_is_as_pr
 ) -> None:
     with witness() as server, staging(generation, tmp_path, server) as target:
         handles = Handles({"role": {"self": Role(match=r".*pytest(?P<name>.*)")}})
-        lines = list(examine_attached(target, handles, load_folder(SHIPPED), canary=True))
+        lines = list(examine_attached(target, handles, load_config(SHIPPED, complete=True), canary=True))
         assert [line for line in lines if line.state != "ok"] == []
         found = by_name(iter(lines))
         assert "all-clear after" in found["canary"].detail

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from alerting_examples import ALERTMANAGER, PROMETHEUS, RULES, load
 
-from chaoskit.alerting.config import load_config, load_folder, load_texts
+from chaoskit.alerting.config import load_config, load_texts
 from chaoskit.alerting.integrations import SEND_RESOLVED
 from chaoskit.alerting.model import Integration, ScrapeJob
 from chaoskit.errors import BadInput, Place
@@ -218,7 +218,7 @@ def test_a_folder_is_read_by_the_patterns_that_its_files_name(tmp_path: Path) ->
         "alertmanager.yml": ALERTMANAGER + "templates: ['templates/*.tmpl']\n",
         "templates/mail.tmpl": "{{ define }}",
     }
-    config = load_folder(folder(tmp_path, **files))
+    config = load_config(folder(tmp_path, **files), complete=True)
     assert [rule.alert for rule in config.rules] == ["WorkerDown", "Second"]
     assert sorted(config.sources) == [
         "alertmanager:alertmanager.yml",
@@ -236,7 +236,7 @@ def test_a_folder_may_hold_its_rules_as_kubernetes_keeps_them(tmp_path: Path) ->
     groups = "\n".join(f"  {line}" for line in RULES.splitlines())
     head = "apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nspec:\n"
     second = groups.replace("WorkerDown", "Second")
-    config = load_folder(folder(tmp_path, **{"rules.yml": f"{head}{groups}\n---\n{head}{second}\n"}))
+    config = load_config(folder(tmp_path, **{"rules.yml": f"{head}{groups}\n---\n{head}{second}\n"}), complete=True)
     assert [rule.alert for rule in config.rules] == ["WorkerDown", "Second"]
     assert {rule.place.file for rule in config.rules} == {"rules.yml"}
     assert [key for key in config.sources if key.startswith("rules:")] == [
@@ -248,21 +248,25 @@ def test_a_folder_may_hold_its_rules_as_kubernetes_keeps_them(tmp_path: Path) ->
 
 def test_a_pattern_that_leads_to_no_file_is_a_problem_and_so_is_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"prometheus_config.yml:3: 'gone/\*.yml' leads to no file"):
-        load_folder(folder(tmp_path, **{"prometheus_config.yml": PROMETHEUS.replace("rules.yml", "gone/*.yml")}))
+        load_config(
+            folder(tmp_path, **{"prometheus_config.yml": PROMETHEUS.replace("rules.yml", "gone/*.yml")}), complete=True
+        )
     (tmp_path / "notification_windows.yml").unlink()
     (tmp_path / "alertmanager.yml").unlink()
     with pytest.raises(BadInput) as caught:
-        load_folder(tmp_path)
+        load_config(tmp_path, complete=True)
     assert len(caught.value.problems) == 2
     with pytest.raises(BadInput, match="is not a folder"):
-        load_folder(tmp_path / "nowhere")
+        load_config(tmp_path / "nowhere", complete=True)
 
 
 def test_problems_in_a_folder_name_paths_that_can_be_opened(tmp_path: Path) -> None:
-    (puzzle,) = load_folder(folder(tmp_path, **{"rules.yml": RULES.replace("for:", "fro:")})).not_understood
+    (puzzle,) = load_config(
+        folder(tmp_path, **{"rules.yml": RULES.replace("for:", "fro:")}), complete=True
+    ).not_understood
     assert puzzle.problem.place == Place(str(tmp_path / "rules.yml"), 7)
     with pytest.raises(BadInput) as caught:
-        load_folder(folder(tmp_path, **{"alertmanager.yml": ALERTMANAGER + "route: []\n"}))
+        load_config(folder(tmp_path, **{"alertmanager.yml": ALERTMANAGER + "route: []\n"}), complete=True)
     assert {each.place.file for each in caught.value.problems if each.place} == {str(tmp_path / "alertmanager.yml")}
 
 

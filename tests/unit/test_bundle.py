@@ -9,7 +9,7 @@ import pytest
 import yaml
 from alerting_examples import muting_rules
 
-from chaoskit.alerting.config import load_folder
+from chaoskit.alerting.config import load_config
 from chaoskit.alerting.promise_text import DECIDED, DOCUMENTED, figures, why
 from chaoskit.alerting.routing import alert_labels, match_routes, receivers_of
 from chaoskit.alerting.windows import to_all_clear, to_phone
@@ -21,7 +21,7 @@ from tests.bundle_rules.documented import DOCUMENTED_RULES
 
 PROMISE = (folder() / "notification_windows.yml").read_text()
 PROJECT = Path(__file__).parents[2]
-CONFIG = load_folder(folder())
+CONFIG = load_config(folder(), complete=True)
 RULES = {rule.alert: rule for rule in CONFIG.rules if rule.alert}
 
 RECEIVER_OF = {

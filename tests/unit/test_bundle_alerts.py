@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from chaoskit.alerting.config import load_folder
+from chaoskit.alerting.config import load_config
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.alerting.routing import alert_labels, match_routes
 from chaoskit.alerting.virtual import scale_rules
@@ -25,7 +25,7 @@ from tests.bundle_rules.case import FILES, alerts
 from tests.bundle_rules.documented import DOCUMENTED_RULES, LOOKS_BACK, kebab
 
 RULE_TESTS = sorted((Path(__file__).parents[1] / "bundle_rules").glob("*.yml"))
-CONFIG = load_folder(folder())
+CONFIG = load_config(folder(), complete=True)
 RULES = {rule.alert: rule for rule in CONFIG.rules if rule.alert}
 
 
@@ -155,7 +155,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> AlertConfig:
     """The configuration with its optional parts."""
     out = tmp_path_factory.mktemp("rendered") / "all"
     render(out, ("monitoring", "sla"))
-    return load_folder(out)
+    return load_config(out, complete=True)
 
 
 @pytest.mark.parametrize("alert", alerts())

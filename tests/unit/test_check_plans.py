@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chaoskit import bundle
-from chaoskit.alerting.config import ConfigFiles, load_folder
+from chaoskit.alerting.config import ConfigFiles, load_config
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.check.findings import Severity
 from chaoskit.check.lint_context import LintContext
@@ -59,7 +59,7 @@ REFUSED = {
 
 @cache
 def config() -> AlertConfig:
-    return load_folder(bundle.folder())
+    return load_config(bundle.folder(), complete=True)
 
 
 def written(folder: Path, what: str = "") -> tuple[Path, Path]:

@@ -73,7 +73,7 @@ def test_every_command_that_is_about_a_configuration_takes_the_same_options() ->
         assert {name for one in command(words).params for name in one.opts} >= OPTIONS, words
 
 
-@pytest.mark.parametrize("words", [["run", "worker-unhealthy", "--dry-run"], ["gate", "-k", "worker", "--dry-run"]])
+@pytest.mark.parametrize("words", [["run", "worker-unhealthy", "--dry-run"], ["gate", "worker-unhealthy", "--dry-run"]])
 def test_files_by_themselves_and_their_bundle_give_the_same_plan(
     words: list[str], loose: Loose, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from chaoskit import bundle
-from chaoskit.alerting.config import load_folder
+from chaoskit.alerting.config import load_config
 from chaoskit.examine import canary as canary_module
 from chaoskit.examine.attached import examine_attached
 from chaoskit.examine.endpoint import Checked
@@ -26,7 +26,7 @@ from chaoskit.scenario.model import Access, Attached, Handles, Secret
 from chaoskit.witness.config import RECEIVER, patched
 from tests.witness_examples import TOKEN, message, post, witness
 
-CONFIG = load_folder(bundle.folder())
+CONFIG = load_config(bundle.folder(), complete=True)
 ROUTES = (bundle.folder() / "alertmanager.yml").read_text()
 
 

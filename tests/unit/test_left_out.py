@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from chaoskit import bundle
-from chaoskit.alerting.config import ConfigFiles, load_config, load_folder, load_texts
+from chaoskit.alerting.config import ConfigFiles, load_config, load_texts
 from chaoskit.alerting.rules import rule_document
 from chaoskit.cli import run
 from chaoskit.errors import BadInput, ExitCode
@@ -198,13 +198,15 @@ def test_a_rule_file_of_a_folder_that_is_no_text_or_no_file_is_left_out(
 ) -> None:
     """For every command that reads a folder; and a history reads the same again from its texts."""
     folder, _ = with_second_file(tmp_path, content)
-    config = load_folder(folder)
+    config = load_config(folder, complete=True)
     (left_out,) = config.not_understood
     assert (left_out.broken, left_out.of) == (True, ())
     assert said in str(left_out)
     again = load_texts(config.sources)
     assert [each.problem.message for each in again.not_understood] == [left_out.problem.message]
-    assert [rule.alert for rule in again.rules] == [rule.alert for rule in load_folder(bundle.folder()).rules]
+    assert [rule.alert for rule in again.rules] == [
+        rule.alert for rule in load_config(bundle.folder(), complete=True).rules
+    ]
     for command, code in (
         (["plan", "worker-unhealthy"], ExitCode.UNKNOWN),
         (["gate", "worker-unhealthy", "--dry-run"], ExitCode.PASS),
@@ -222,13 +224,13 @@ def test_where_no_rule_file_of_a_folder_can_be_read_the_reasons_are_told(tmp_pat
     folder, _ = with_second_file(tmp_path, b"\xff")
     (folder / "prometheus_alerts.yml").write_bytes(b"\xff")
     with pytest.raises(BadInput) as found:
-        load_folder(folder)
+        load_config(folder, complete=True)
     places = {str(each.place).rpartition("/")[2] for each in found.value.problems if "is not UTF-8" in each.message}
     assert places == {"prometheus_alerts.yml:1", "second.yml:1"}
 
 
 def test_a_stack_says_which_rule_file_it_goes_without(tmp_path: Path) -> None:
-    config = load_folder(with_second_file(tmp_path, b"\xff")[0])
+    config = load_config(with_second_file(tmp_path, b"\xff")[0], complete=True)
     localized = localize(config.sources, tmp_path, Ports(*range(2000, 2000 + len(Ports.__dataclass_fields__))), 60.0,
                          DoorBook(2100), frozenset(), {})  # fmt: skip
     assert "second.yml is left out: is not UTF-8: byte 0xff" in localized.notes
@@ -275,13 +277,13 @@ def test_a_template_that_is_not_utf_8_is_taken_as_alertmanager_takes_it(tmp_path
     shutil.copytree(bundle.folder(), folder)
     template = next(folder.rglob("*.tmpl"))
     template.write_bytes(template.read_bytes() + b'{{ define "mine" }}d\xfcster{{ end }}\n')
-    for config in (load_folder(folder), load_config(folder)):
+    for config in (load_config(folder, complete=True), load_config(folder)):
         (text,) = [text for key, text in config.sources.items() if key.endswith(template.name)]
         assert text.endswith('{{ define "mine" }}d\ufffdster{{ end }}\n')
     template.unlink()
     os.mkfifo(template)
-    for load in (load_folder, load_config):
-        config = load(folder)
+    for complete in (True, False):
+        config = load_config(folder, complete=complete)
         assert f"{template.name}: cannot be read: it is a FIFO" in config.lost_templates
         assert load_texts(config.sources).lost_templates
         assert config.rules

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chaoskit import bundle as shipped
-from chaoskit.alerting.config import load_config, load_folder
+from chaoskit.alerting.config import load_config
 from chaoskit.cli import commands, run
 from chaoskit.cli import mutate as command
 from chaoskit.hop import Hop
@@ -65,7 +65,7 @@ def test_a_verdict_says_what_became_of_the_mutant(
 
 
 def test_the_files_are_the_mutants_and_the_promise_is_as_it_was(tmp_path: Path) -> None:
-    old, new = load_folder(shipped.folder()), lay_out(FILES, (), LATE, tmp_path).load(complete=True)
+    old, new = load_config(shipped.folder(), complete=True), lay_out(FILES, (), LATE, tmp_path).load(complete=True)
     assert [rule.for_s for rule in new.alert_rules("WorkerUnhealthy")] == [120.0]
     assert old.promise.notices["WorkerUnhealthy", "worker-alerts"].for_s == 60.0
     assert new.promise.notices["WorkerUnhealthy", "worker-alerts"].for_s == 60.0

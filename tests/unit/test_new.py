@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from chaoskit import bundle
-from chaoskit.alerting.config import load_folder
+from chaoskit.alerting.config import load_config
 from chaoskit.cli import run
 from chaoskit.errors import ExitCode
 from chaoskit.scenario.loader import load_scenario_file
 from chaoskit.scenario.model import Inject, Scenario
 from tests.check_examples import ALERTMANAGER, PROMETHEUS, PROMISE, RULES
 
-SHIPPED = load_folder(bundle.folder())
+SHIPPED = load_config(bundle.folder(), complete=True)
 ALERTS = sorted(rule.alert for rule in SHIPPED.rules if rule.alert)
 PROFILE = "chaoskit: 1\ntarget: local\nload: {users: 1}\nhandles: {link: {upstream: {proxy: upstream}}}\n"
 
