@@ -79,7 +79,7 @@ def edges(intervals: Iterable[TimeInterval], since: datetime, until: datetime) -
     for part in chain.from_iterable(each.parts for each in intervals):
         minutes.setdefault(part.zone, {0}).update(chain.from_iterable(part.times or ()))
     day = since.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    while day < until:
+    while minutes and day < until:
         found = {at for zone, some in minutes.items() for at in _of_day(day, zone, some)}
         yield from sorted(at for at in found if since < at < until)
         day += _DAY

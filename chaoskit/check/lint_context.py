@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 
 from chaoskit.alerting.alert import Alert, Answer, alert_of
@@ -41,6 +42,8 @@ class LintContext:
     """By lint: findings of promtool and amtool (no entry if they were not asked), and of the plan about faults."""
     levels: Sequence[Level] | None = None
     """The targets of service levels, where there are any."""
+    now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+    """From when on time intervals are looked at."""
     _lines: dict[str, list[str]] = field(default_factory=dict)
     _comparisons: int = _MOST_COMPARISONS
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -85,7 +86,7 @@ def check_command(
         raise BadInput(dict.fromkeys(problems))
     elsewhere |= said
     elsewhere["not-understood"] = (*elsewhere["not-understood"], *map(_left_out, problems))
-    outcome = check(LintContext(config, found, profiles, known, runbooks, elsewhere, levels), ignore)
+    outcome = check(LintContext(config, found, profiles, known, runbooks, elsewhere, levels, datetime.now(UTC)), ignore)
     if format_ == "json":
         click.echo(to_json(outcome))
     elif format_ == "markdown":

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 import chaoskit.check.lints  # noqa: F401 - fills the registry
 from chaoskit.alerting.model import AlertConfig, PromisedAlert, PromisedNotice, Route, Rule
@@ -20,6 +21,7 @@ from chaoskit.check.mutes import Mute
 from chaoskit.errors import Place
 from chaoskit.explain.recipients import Delivery, Reach, Recipients, down
 from chaoskit.explain.subject import Subject, find_subjects
+from chaoskit.explain.when import Told, told_at
 from chaoskit.scenario.model import Scenario
 
 TOPIC = "promise"
@@ -120,6 +122,10 @@ class Explanation:
     """Parts that were not shown: prometheus, alertmanager, promise."""
     others: int
     """How many further rules of this name were left out, since the given labels exclude them."""
+    at: datetime | None = None
+    """The instant that is asked about."""
+    told: Mapping[tuple[int, ...], Told] = field(default_factory=dict)
+    """By route: whether it tells then; empty where no instant is asked about."""
 
     @property
     def open_labels(self) -> tuple[str, ...]:
@@ -133,9 +139,13 @@ class Explanation:
 
 
 def explain(
-    config: AlertConfig, name: str, given: Mapping[str, str] | None = None, scenarios: Iterable[Scenario] = ()
+    config: AlertConfig,
+    name: str,
+    given: Mapping[str, str] | None = None,
+    scenarios: Iterable[Scenario] = (),
+    at: datetime | None = None,
 ) -> tuple[Explanation, ...]:
-    """One explanation for each rule of this name that fits the given labels.
+    """One explanation for each rule of this name that fits the given labels; with `at`, of that instant.
 
     Raises BadInput where there is none, or where no rule of that name can carry these labels.
     """
@@ -143,13 +153,13 @@ def explain(
     subjects = find_subjects(config, name, given or {})
     others = len(config.alert_rules(name)) - len(subjects)
     known = tuple(scenarios)
-    return tuple(_explained(recipients, config, subject, known, others) for subject in subjects)
+    return tuple(_explained(recipients, subject, known, others, at) for subject in subjects)
 
 
 def _explained(
-    recipients: Recipients, config: AlertConfig, subject: Subject, scenarios: tuple[Scenario, ...], others: int
+    recipients: Recipients, subject: Subject, scenarios: tuple[Scenario, ...], others: int, at: datetime | None
 ) -> Explanation:
-    reach = recipients.reach(subject)
+    reach, config = recipients.reach(subject), recipients.config
     muted = tuple(_muted_by(recipients, reach, mute) for mute in recipients.mutes.of(subject.alert))
     promised = tuple(each for (alert, _), each in config.promise.notices.items() if alert == subject.rule.alert)
     return Explanation(
@@ -164,6 +174,8 @@ def _explained(
         tuple(_proofs(scenarios, subject)),
         tuple(part for part in ("prometheus", "alertmanager", "promise") if not config.shows(part)),
         others,
+        at,
+        {each.route.path: told_at(config, each.route, at) for each in reach.heard} if at else {},
     )
 
 

@@ -8,14 +8,35 @@ from dataclasses import asdict
 from typing import Any
 
 from chaoskit.alerting.model import PromisedTime
+from chaoskit.alerting.silences import written
 from chaoskit.alerting.windows import Window
 from chaoskit.explain.alert import Explanation, MutedBy, first_to_hear
 from chaoskit.explain.recipients import Delivery
+from chaoskit.explain.when import Silence
 
 
-def to_json(explanations: Iterable[Explanation]) -> str:
-    """One JSON object with a list `alerts`, one for each rule of the name; all durations in seconds."""
-    return json.dumps({"alerts": [_alert(each) for each in explanations]}, indent=2, ensure_ascii=False)
+def to_json(explanations: Iterable[Explanation], silence: Silence | None = None) -> str:
+    """One JSON object with a list `alerts`, one for each rule of the name; all durations in seconds.
+
+    Where a silence is asked about, `silence` lists what it would mute.
+    """
+    found: dict[str, Any] = {"alerts": [_alert(each) for each in explanations]}
+    if silence is not None:
+        found["silence"] = {
+            "matchers": [written((each,)) for each in silence.matchers],
+            "of_alerts": silence.alerts,
+            "mutes": [
+                {
+                    "alert": each.subject.rule.alert,
+                    "place": asdict(each.subject.rule.place),
+                    "certain": not each.open,
+                    "open": list(each.open),
+                    "receivers": list(each.receivers),
+                }
+                for each in silence.mutes
+            ],
+        }
+    return json.dumps(found, indent=2, ensure_ascii=False)
 
 
 def _alert(explanation: Explanation) -> dict[str, Any]:
@@ -79,17 +100,27 @@ def _heard(explanation: Explanation, heard: Delivery) -> dict[str, Any]:
             {
                 "path": [index + 1 for index in route.path],
                 "place": asdict(route.place),
-                "matchers": [f'{m.label}{m.op}"{m.value}"' for m in route.matchers],
+                "matchers": [written((each,)) for each in route.matchers],
                 "continue": route.continues,
             }
             for route in explanation.passed[heard.route.path]
         ],
         "mute_time_intervals": list(heard.route.muted_in),
         "active_time_intervals": list(heard.route.active_in),
+        "at": _told(explanation, heard),
         "integrations": [
             {"kind": each.kind, "to": list(each.to), "send_resolved": each.send_resolved} for each in heard.integrations
         ],
     }
+
+
+def _told(explanation: Explanation, heard: Delivery) -> dict[str, Any] | None:
+    """Whether it is told at the instant that is asked about; None where none is."""
+    told = explanation.told.get(heard.route.path)
+    if told is None or explanation.at is None:
+        return None
+    until = told.until.isoformat() if told.until else None
+    return {"instant": explanation.at.isoformat(), "tells": told.tells, "until": until}
 
 
 def _bound(bounds: Mapping[str, PromisedTime], heard: Delivery) -> float | None:

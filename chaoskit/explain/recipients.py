@@ -14,6 +14,7 @@ from chaoskit.alerting.alert import Alert
 from chaoskit.alerting.model import AlertConfig, Integration, PromisedNotice, Route, ScrapeJob
 from chaoskit.alerting.prometheus_config import TIMEOUT_S
 from chaoskit.alerting.routing import group_key
+from chaoskit.alerting.silences import written
 from chaoskit.alerting.windows import (
     Span,
     Window,
@@ -61,7 +62,7 @@ def way(passed: Sequence[Route]) -> list[str]:
     lines = []
     for route in passed:
         position = ".".join(str(index + 1) for index in route.path)
-        matchers = ", ".join(f'{m.label}{m.op}"{m.value}"' for m in route.matchers) or "everything"
+        matchers = written(route.matchers) or "everything"
         more = "  continue: later routes are tried as well" if route.continues else ""
         lines.append(f"{position}  {matchers}  {route.place}{more}")
     return lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -10,13 +11,15 @@ from rich.table import Table
 from rich.text import Text
 
 from chaoskit.alerting.alert import Answer
-from chaoskit.alerting.model import ALWAYS, PromisedAlert
+from chaoskit.alerting.model import ALWAYS, PromisedAlert, Route
+from chaoskit.alerting.silences import written
 from chaoskit.errors import Place
 from chaoskit.explain.alert import Explanation, MutedBy, first_to_hear
 from chaoskit.explain.recipients import Delivery, quiet, span, way
+from chaoskit.explain.when import Silence, Told
 from chaoskit.report.table import table
 from chaoskit.report.text import clean
-from chaoskit.units import format_duration
+from chaoskit.units import amount, format_duration
 
 _MOST = 12
 _ASSUMED = {
@@ -26,13 +29,46 @@ _ASSUMED = {
 }
 
 
-def explanation_view(explanations: Iterable[Explanation]) -> RenderableType:
-    """All of them, ready to print."""
+def explanation_view(explanations: Iterable[Explanation], silence: Silence | None = None) -> RenderableType:
+    """All of them, and what a silence would mute, ready to print."""
     parts: list[RenderableType] = []
     for each in explanations:
         parts += [Text("")] if parts else []
         parts += _alert(each)
+    if silence is not None:
+        parts += [Text("")] if parts else []
+        parts += _silence(silence)
     return Group(*parts)
+
+
+def _silence(silence: Silence) -> Iterator[RenderableType]:
+    found, said = silence.mutes, clean(written(silence.matchers))
+    if not found:
+        yield Text(f"A silence of {said} would mute none of {amount(silence.alerts, 'alerts')}", style="yellow")
+        return
+    yield Text(f"A silence of {said} would mute {len(found)} of {amount(silence.alerts, 'alerts')}", style="bold")
+    for each in found:
+        line = Text(clean(each.subject.rule.alert), style="bold")
+        perhaps = f"  perhaps: {clean(', '.join(each.open))} of its series decides" if each.open else ""
+        line.append(perhaps, style="yellow not bold")
+        told = ", ".join(each.receivers)
+        line.append(f"  {f'not told: {clean(told)}' if told else 'no receiver'}", style="not bold")
+        line.append(f"  {each.subject.rule.place}", style="dim not bold")
+        yield Padding(line, (0, 0, 0, 2))
+
+
+def _when(at: datetime) -> str:
+    return f"{at:%a %Y-%m-%d %H:%M} {at.tzname() or ''}".rstrip()
+
+
+def _told(told: Told, route: Route) -> str:
+    """Whether it is told at an instant, and until when."""
+    if told.tells:
+        return f"told, until {_when(told.until)}" if told.until else "told, at any time"
+    if told.until is None:
+        return "silent, and not told in the 28 years after"
+    tick = format_duration(route.group_interval_s)
+    return f"silent; told from {_when(told.until)} on if it still fires, within {tick}: at its group's next tick"
 
 
 def _alert(explanation: Explanation) -> Iterator[RenderableType]:
@@ -47,6 +83,9 @@ def _alert(explanation: Explanation) -> Iterator[RenderableType]:
         f"From fault to phone: {span(first)}" if first else _none_certain(reach.heard),
         style="bold green" if first else "yellow",
     )
+    if explanation.at is not None:
+        hear = dict.fromkeys(each.receiver for each in reach.heard if explanation.told[each.route.path].tells)
+        yield Text(f"At {_when(explanation.at)}: {clean(', '.join(hear)) or 'no receiver'} would be told", style="bold")
     yield Text("")
     yield _facts(explanation)
     for title, body in (
@@ -113,6 +152,8 @@ def _receivers(explanation: Explanation) -> Iterator[RenderableType]:
         table.add_row("group", clean(heard.group_key))
         if when := quiet(heard.route):
             table.add_row("quiet times", clean(when))
+        if explanation.at is not None:
+            table.add_row(_when(explanation.at), _told(explanation.told[heard.route.path], heard.route))
         yield Padding(table, (0, 0, 0, 2))
 
 

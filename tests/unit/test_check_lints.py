@@ -50,6 +50,14 @@ NIGHTS: list[Edit] = [
 ]
 
 
+def interval(how: str, parts: str) -> list[Edit]:
+    """A route with a time interval of these parts, in which it is mute or active."""
+    return [
+        (A, "receivers:\n", f"time_intervals:\n  - {{name: odd, time_intervals: [{parts}]}}\nreceivers:\n"),
+        (A, "      receiver: work\n", f"      receiver: work\n      {how}_time_intervals: [odd]\n"),
+    ]
+
+
 def record(expr: str, name: str = "a:b") -> Edit:
     return (R, "", f"      - record: {name}\n        expr: {expr}\n")
 
@@ -145,6 +153,10 @@ FAULTS: list[tuple[str, list[Edit], str]] = [
     ("promise-hours", [down("hours: always"), *NIGHTS], "hours:"),
     ("promise-hours", [down("hours: nights"), *NIGHTS, (A, "active_time", "mute_time")], "hours:"),
     ("promise-hours", [down("hours: nights")], "hours:"),
+    ("interval-constant", interval("active", ""), "name: odd"),
+    ("interval-constant", interval("mute", "{years: ['2020:2025']}"), "name: odd"),
+    ("interval-constant", interval("mute", "{weekdays: ['sunday:monday']}, {weekdays: ['tuesday:saturday']}"), "name: odd"),
+    ("interval-constant", [*interval("mute", "{weekdays: [monday]}"), (A, "      mute_time_intervals: [odd]\n", "      mute_time_intervals: [odd]\n      active_time_intervals: [odd]\n")], "- matchers"),
     ("promise-group-interval", [(P, "work: {for: 2m,", "work: {group_interval: 4m, for: 2m,")], "group_interval: 4m"),
     ("promise-grouped-by", [(P, "work: {for: 2m,", "work: {grouped_by: [alertname, worker], for: 2m,")], "grouped_by:"),
     ("promise-grouped-by", [(P, "work: {for: 2m,", "work: {grouped_by: [...], for: 2m,")], "grouped_by:"),
@@ -234,6 +246,10 @@ HARMLESS: list[tuple[str, list[Edit]]] = [
     ("promise-muted-by", [down("muted_by: [AllWorkersDown]")]),
     ("promise-hours", [down("hours: nights"), *NIGHTS]),
     ("promise-hours", [down("hours: always")]),
+    ("promise-hours", [down("hours: days"), *interval("mute", "{times: [{start_time: '00:00', end_time: '06:00'}]}"), (A, "time_intervals:\n", "time_intervals:\n  - {name: days, time_intervals: [{times: [{start_time: '06:00', end_time: '24:00'}]}]}\n")]),
+    ("interval-constant", interval("mute", "{years: ['2025:2026']}")),
+    ("interval-constant", interval("active", "{weekdays: ['sunday:monday']}, {weekdays: ['wednesday:saturday']}")),
+    ("interval-constant", [*interval("mute", "{weekdays: [monday]}"), (A, "receivers:\n", "  - {name: nowhere}\nreceivers:\n")]),
     ("promise-group-interval", [(P, "work: {for: 2m,", "work: {group_interval: 300s, for: 2m,")]),
     ("promise-grouped-by", [(P, "work: {for: 2m,", "work: {grouped_by: [alertname], for: 2m,")]),
     ("promise-scrape", [(P, "alerts:\n", "jobs: {web: {scrape: 15s}}\nalerts:\n")]),

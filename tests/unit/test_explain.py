@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 from diff_examples import ALERTMANAGER, PROMISE, RULES, config, configurations
@@ -13,10 +15,12 @@ from rich.console import Console
 
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.alerting.routing import match_routes
+from chaoskit.alerting.silences import silence_matchers
 from chaoskit.errors import BadInput
 from chaoskit.explain.alert import Explanation, explain
 from chaoskit.explain.output import to_json
 from chaoskit.explain.recipients import Recipients, span
+from chaoskit.explain.when import Told, instant_of, silence
 from chaoskit.report.explanation import explanation_view
 from chaoskit.scenario.loader import load_scenario
 from tests.alerting_examples import mutes, notices_of
@@ -220,3 +224,89 @@ def test_routes_windows_and_mutes_are_those_of_the_exact_semantics(random: Alert
         assert {(h.receiver, h.notify, h.all_clear) for h in reach.heard} == notices_of(random, subject.rule)
         muting = {n for n, source in labels.items() if any(mutes(r, source, own) for r in random.inhibit_rules)}
         assert recipients.mutes.names(subject.alert) == {(name, True) for name in muting}
+
+
+TIMED = ALERTMANAGER.replace(
+    "      receiver: workers\n", "      receiver: workers\n      mute_time_intervals: [nights]\n"
+).replace(
+    "receivers:\n",
+    "time_intervals:\n  - name: nights\n    time_intervals:\n      - location: Europe/Berlin\n"
+    "        times: [{start_time: '22:00', end_time: '24:00'}, {start_time: '00:00', end_time: '06:00'}]\nreceivers:\n",
+)
+BERLIN = ZoneInfo("Europe/Berlin")
+NOW = datetime(2026, 12, 3, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("Sat 03:00", "2026-12-05T03:00+01:00"),
+        ("saturday 3:00", "2026-12-05T03:00+01:00"),
+        ("Thu 12:59", "2026-12-10T12:59+01:00"),
+        ("thurs 13:00", "2026-12-03T13:00+01:00"),
+        ("12:00", "2026-12-04T12:00+01:00"),
+        ("2026-07-01 03:00", "2026-07-01T03:00+02:00"),
+        ("2026-07-01T03:00Z", "2026-07-01T03:00+00:00"),
+    ],
+)
+def test_a_time_is_the_next_one_that_people_call_so(text: str, meant: str) -> None:
+    assert instant_of(text, BERLIN, NOW).isoformat(timespec="minutes") == meant
+
+
+@pytest.mark.parametrize("text", ["", "Sat", "Caturday 03:00", "25:00", "3", "tomorrow", "s 03:00", "2026-13-01"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(BadInput, match="is not a time"):
+        instant_of(text, BERLIN, NOW)
+
+
+def test_at_an_instant_it_says_which_receivers_are_told_and_from_when_the_others_are_again() -> None:
+    config_ = config(alertmanager=TIMED)
+    night = instant_of("Sat 03:00", BERLIN, NOW)
+    [explanation] = explain(config_, "WorkerDown", at=night)
+    text = shown(explanation)
+    assert text.splitlines()[2] == "At Sat 2026-12-05 03:00 CET: critical would be told"
+    said = " ".join(text.split())
+    assert "silent; told from Sat 2026-12-05 06:00 CET on if it still fires, within 5m" in said
+    assert "told, at any time" in said
+    critical, workers = json.loads(to_json([explanation]))["alerts"][0]["receivers"]
+    assert critical["at"] == {"instant": "2026-12-05T03:00:00+01:00", "tells": True, "until": None}
+    assert workers["at"] == {
+        "instant": "2026-12-05T03:00:00+01:00",
+        "tells": False,
+        "until": "2026-12-05T06:00:00+01:00",
+    }
+    [day] = explain(config_, "WorkerDown", at=instant_of("Sat 06:00", BERLIN, NOW))
+    assert day.told[day.reach.heard[1].route.path] == Told(True, instant_of("Sat 22:00", BERLIN, NOW))
+    assert json.loads(to_json(explain(config_, "WorkerDown")))["alerts"][0]["receivers"][1]["at"] is None
+
+
+def test_a_silence_names_the_alerts_that_it_mutes_and_the_receivers_that_lose_them() -> None:
+    config_ = config(rules=RULES + OPEN.partition("rules:\n")[2])
+    found = silence(config_, silence_matchers("severity=critical,component=worker"))
+    muted = {(each.subject.rule.alert, each.open, each.receivers) for each in found.mutes}
+    assert ("WorkerDown", (), ("critical", "workers")) in muted
+    assert ("Down", ("severity",), ("critical", "workers")) in muted
+    assert len(found.mutes) < found.alerts
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(explanation_view([], found), highlight=False)
+    text = console.export_text()
+    assert f'severity="critical", component="worker" would mute {len(found.mutes)} of {found.alerts} alerts' in text
+    assert "Down  perhaps: severity of its series decides  not told: critical, workers" in text
+    said = json.loads(to_json([], found))["silence"]
+    assert said["of_alerts"] == found.alerts
+    assert {"alert": "WorkerDown", "certain": True, "receivers": ["critical", "workers"]}.items() <= said["mutes"][
+        0
+    ].items()
+
+
+def test_a_silence_that_mutes_nothing_says_so() -> None:
+    found = silence(config(), silence_matchers("severity=none"))
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(explanation_view([], found), highlight=False)
+    assert 'severity="none" would mute none of' in console.export_text()
+
+
+@pytest.mark.parametrize("text", ["", "team!=db", 'team=""', "team", "team=~.*"])
+def test_a_silence_that_alertmanager_refuses_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"silence|matcher|regular expression"):
+        silence_matchers(text)

@@ -55,6 +55,31 @@ def test_labels_without_a_value_or_said_twice_are_refused(folder: Path, capsys: 
     assert "a is given twice" in said
 
 
+def test_a_silence_and_a_time_are_explained_without_a_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["explain", "--silence", "severity=critical", "--bundle", "old"]) is ExitCode.PASS
+    assert "would mute" in capsys.readouterr().out
+    asked = ["explain", "WorkerDown", "--bundle", "old", "--at", "Sat 03:00", "--zone", "Europe/Berlin"]
+    assert run([*asked, "--format", "json"]) is ExitCode.PASS
+    assert json.loads(capsys.readouterr().out)["alerts"][0]["receivers"][0]["at"]["tells"] is True
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "no alert is named"),
+        (["WorkerDown", "--at", "soon"], "'soon' is not a time"),
+        (["WorkerDown", "--at", "03:00", "--zone", "Berlin"], "there is no time zone 'Berlin'"),
+        (["--silence", "team"], "--silence: 'team' is not a matcher"),
+        (["--silence", "team!=db"], "name a label's value"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(
+    words: list[str], said: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["explain", *words, "--bundle", "old"]) is ExitCode.USAGE
+    assert said in capsys.readouterr().err
+
+
 def test_explain_as_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["explain", "WorkerDown", "--bundle", "old", "--format", "json"]) is ExitCode.PASS
     assert json.loads(capsys.readouterr().out)["alerts"][0]["fault_to_phone_s"] == [70, 112]

@@ -7,10 +7,12 @@ it, without any tolerance; a finding names the lines on both sides.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 
 from chaoskit.alerting.alert import Alert
 from chaoskit.alerting.config_secrets import shown_address
-from chaoskit.alerting.model import ALWAYS, PromisedAlert, PromisedTime, Route, Rule
+from chaoskit.alerting.model import ALWAYS, PromisedAlert, PromisedTime, Route, Rule, TimeInterval
+from chaoskit.alerting.time_intervals import HORIZON, changes_at, holds, named_by, tells
 from chaoskit.alerting.windows import Span, to_all_clear, to_phone
 from chaoskit.check.findings import Severity, Violation, lint
 from chaoskit.check.lint_context import LintContext
@@ -128,20 +130,39 @@ def hours(context: LintContext) -> Iterator[Violation]:
 
     An alert is told when it should not be, or kept quiet when it should be told.
     """
+    intervals = context.config.intervals
+    seen: dict[tuple[object, ...], datetime | None] = {}
     for promised, alert in _alerts(context):
-        wanted = () if promised.hours == ALWAYS else (promised.hours,)
+        none = TimeInterval(promised.hours, (), promised.place)
+        wanted = None if promised.hours == ALWAYS else intervals.get(promised.hours, none)
         for each in context.reached(alert) if promised.hours else ():
             route = each.route
-            if set(route.active_in) != set(wanted) or route.muted_in:
+            key = (route.muted_in, route.active_in, promised.hours)
+            at = seen[key] = seen[key] if key in seen else _departs(context, route, wanted)
+            if at is not None:
                 said = [f"only in {', '.join(route.active_in)}"] if route.active_in else []
                 said += [f"silent in {', '.join(route.muted_in)}"] if route.muted_in else []
-                tells = " and ".join(said) or ALWAYS
+                told = "told" if tells(route, intervals, at) else "silent"
                 message = (
                     f"{alert.name} is promised hours: {promised.hours}, and {called(route)} at {route.place} tells"
+                    f" {' and '.join(said) or ALWAYS}: at {at:%a %Y-%m-%d %H:%M} UTC it is {told}"
                 )
-                yield Violation(
-                    promised.at("hours"), f"{message}: {tells}", "set the route's time intervals accordingly"
-                )
+                yield Violation(promised.at("hours"), message, "set the route's time intervals accordingly")
+
+
+def _departs(context: LintContext, route: Route, wanted: TimeInterval | None) -> datetime | None:
+    """The first instant at which the route is silent though it should tell, or tells though it should not; None without
+    one in the next 28 years. `wanted` is the interval in which it should tell, None for always."""
+    intervals = context.config.intervals
+    if wanted is not None and (route.muted_in, route.active_in) == ((), (wanted.name,)):
+        return None
+
+    def right(at: datetime) -> bool:
+        return tells(route, intervals, at) == (wanted is None or holds(wanted, at))
+
+    since = context.now
+    asked = [*named_by(route, intervals), *([wanted] if wanted else [])]
+    return changes_at(right, asked, since, since + HORIZON) if right(since) else since
 
 
 @lint("promise-group-interval", Severity.ERROR, "promise", _ROUTED)

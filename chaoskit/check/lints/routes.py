@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
-from chaoskit.alerting.model import Matcher, Route
+from chaoskit.alerting.model import Matcher, Route, TimeInterval
 from chaoskit.alerting.routing import values_of
+from chaoskit.alerting.silences import written
+from chaoskit.alerting.time_intervals import HORIZON, changes_at, holds, named_by, tells
 from chaoskit.alerting.windows import repeats_after
 from chaoskit.check.findings import Severity, Violation, lint
 from chaoskit.check.lint_context import LintContext
@@ -123,9 +126,33 @@ def _alert_names(matchers: tuple[Matcher, ...]) -> set[str]:
     return {name for m in matchers if m.label == "alertname" for name in values_of(m) or () if name}
 
 
+@lint("interval-constant", Severity.WARNING, "routes", ("alertmanager",))
+def interval_constant(context: LintContext) -> Iterator[Violation]:
+    """A time interval that a route names holds always or never, or a route's intervals leave no time in which it tells.
+
+    A mute that always holds keeps the receiver from every notice, and one that never holds wakes people at night. Only
+    the 28 years from now on count: an interval whose years are over never holds.
+    """
+    since = context.now
+    until = since + HORIZON
+    named: dict[str, TimeInterval] = {}
+    for route in context.tree.routes:
+        mine = named_by(route, context.config.intervals)
+        named |= {each.name: each for each in mine}
+        silent = not tells(route, context.config.intervals, since)
+        if silent and changes_at(partial(tells, route, context.config.intervals), mine, since, until) is None:
+            message = f"{called(route)} never tells: its time intervals leave no time for it"
+            yield Violation(route.place, message, "correct mute_time_intervals and active_time_intervals")
+    for name, interval in named.items():
+        if changes_at(partial(holds, interval), [interval], since, until) is None:
+            always = "always" if holds(interval, since) else "never"
+            message = f"the time interval {name} {always} holds in the 28 years from {since:%Y-%m-%d} on"
+            yield Violation(interval.place, message, "correct it, or take it out of the routes")
+
+
 def called(route: Route) -> str:
     """A route as a person finds it: by its matchers and its receiver."""
     if not route.path:
         return "the root route"
-    said = ", ".join(f'{m.label}{m.op}"{m.value}"' for m in route.matchers) or "without matchers"
+    said = written(route.matchers) or "without matchers"
     return f"the route {said} to {route.receiver}"
