@@ -201,13 +201,14 @@ def _play(
 ) -> ExitCode:
     plan_for(asked)  # what is wrong with the configuration as it is, is none of the mutant's doing
     with tempfile.TemporaryDirectory(prefix="chaoskit-mutant-") as folder:
+        spoilt = replace(asked, files=lay_out(files, given, mutant, Path(folder)))
         code = ExitCode.PASS
         try:
-            spoilt = lay_out(files, given, mutant, Path(folder))
-            verdict, interrupted = run_one(replace(asked, files=spoilt), out, False, None)
+            plan_for(spoilt)
         except BadInput as bad:
             outcome = Outcome(mutant, "refused", asked.scenario, "", str(bad.problems[0]).replace(f"{folder}/", ""))
         else:
+            verdict, interrupted = run_one(spoilt, out, False, None)
             outcome, code = played(mutant, verdict, interrupted=interrupted), ExitCode(verdict.exit_code)
     hop = f" at {outcome.hop}" if outcome.hop else ""
     said = f"mutant {mutant.id} ({mutant.operator}, {mutant.site}): {outcome.status} by {outcome.by}{hop}"

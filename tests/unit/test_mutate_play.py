@@ -10,6 +10,7 @@ from chaoskit import bundle as shipped
 from chaoskit.alerting.config import load_config
 from chaoskit.cli import commands, run
 from chaoskit.cli import mutate as command
+from chaoskit.errors import Problem, Refused
 from chaoskit.hop import Hop
 from chaoskit.mutate.generate import mutants_of
 from chaoskit.mutate.model import Mutant
@@ -100,6 +101,20 @@ def test_the_command_plays_the_changed_folder_and_ends_as_it_says(
     assert run(["mutate", "--run", LATE.id, "worker-unhealthy"]) == ends
     assert (heard, said in capsys.readouterr().out) == ([120.0], True)
     assert commands.run_one is not run_one
+
+
+def test_a_run_that_cannot_begin_says_nothing_of_the_mutant(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A lock that another run holds is no kill."""
+
+    def run_one(*_: object) -> tuple[Verdict, bool]:
+        raise Refused([Problem(None, "another run is going on")])
+
+    monkeypatch.setattr(command, "run_one", run_one)
+    assert run(["mutate", "--run", LATE.id, "worker-unhealthy"]) == 2
+    said = capsys.readouterr()
+    assert ("another run is going on" in said.err, "refused by" in said.out) == (True, False)
 
 
 def test_what_the_scenario_cannot_be_planned_with_is_refused_and_a_wrong_scenario_is_bad_input(
