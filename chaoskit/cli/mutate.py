@@ -49,7 +49,7 @@ _LEAST_ID = 4
 @click.argument("rule_files", nargs=-1, metavar="[RULES…]")
 @config_options
 @click.option("--list", "listed", is_flag=True, help="List the mutants, without judging any.")
-@click.option("--show", metavar="ID", help="Show one: its change, why it does harm, who should notice.")
+@click.option("--show", metavar="ID", help="Show one: its change, why it does harm, which hop should notice.")
 @click.option("--run", "play", nargs=2, metavar="ID SCENARIO", help="Play a scenario with one for real.")
 @click.option("--static", is_flag=True, help="Judge them by `check`; starts nothing. The default.")
 @click.option("--only", multiple=True, metavar="OPERATOR", help="Only this operator's; repeatable.")

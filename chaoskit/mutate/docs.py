@@ -13,7 +13,7 @@ def table() -> str:
     """Every operator: the file that it changes, what it does, why that does harm, and which hop should notice."""
     rows = [
         "",
-        "| operator | file | what it changes | why that does harm | who should notice |",
+        "| operator | file | what it changes | why that does harm | hop that should notice |",
         "|---|---|---|---|---|",
     ]
     for each in OPERATORS.values():
