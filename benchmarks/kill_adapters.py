@@ -19,11 +19,11 @@ from tempfile import TemporaryDirectory
 
 import click
 import psutil
-from chaoskit.safety.state import FOLDER_VARIABLE
 
 from benchmarks.shared import environment
 from chaoskit import waiting
 from chaoskit.safety.heal import FORK_SERVER, find_holders
+from chaoskit.safety.run_registry import FOLDER_VARIABLE
 
 FOR = "1500ms"
 LONGEST_S = 4.5

@@ -23,7 +23,7 @@ from typing import Annotated, Any
 
 import msgspec
 import requests
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, model_validator
 
 from chaoskit import identity, waiting
 from chaoskit.access import session_at, trouble
@@ -240,10 +240,10 @@ class CommandSettings(ProgramSettings):
     """Brings the effect about and ends with 0."""
     stop: Program
     """Takes it back and ends with 0, whether or not there is anything to take back."""
-    seen: Program | Query | None = None
+    seen: Program | Query | None = Field(default=None, validation_alias=AliasChoices("seen", "effect"))
     """A program that ends with 0 while the effect is there, else with something else; or a question to Prometheus,
     `{query: PROMQL, within: 30s}` (virtual), which has a result while the effect is there. Without it, exit codes are
-    believed."""
+    believed. `effect` is another word for this key."""
 
 
 class Command(Fault[CommandSettings]):

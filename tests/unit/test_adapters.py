@@ -20,6 +20,7 @@ from chaoskit.alerting.config import ConfigFiles
 from chaoskit.errors import BadInput, Refused
 from chaoskit.examine.preflight import refuse_unconfirmed
 from chaoskit.faults.base import Changeable, FaultError, Made, Settings, Target
+from chaoskit.faults.process import _Replacements
 from chaoskit.faults.processes import prepare, vouched
 from chaoskit.faults.registry import known, known_actions
 from chaoskit.handles import handle_kinds, ways
@@ -256,8 +257,6 @@ def test_a_twin_that_is_spared_is_not_taken_for_a_replacement(twins: Any) -> Non
     undo = kill.prepare(
         Target("role:w", (name,), Address(pattern=pattern, pick="oldest")), kill.settings.model_validate({"hold": True})
     )
-    from chaoskit.faults.process import _Replacements
-
     watch = _Replacements(undo)
     watch.look()
     watch._scanned = 0.0

@@ -333,3 +333,11 @@ def test_every_place_that_starts_a_program_does_so_with_default_signals() -> Non
             if isinstance(node, ast.Call) and ast.unparse(node.func) in STARTING:
                 assert isinstance(node.args[0], ast.Call), (file, node.lineno)
                 assert ast.unparse(node.args[0].func) in ("fresh", "tied"), (file, node.lineno)
+
+
+def test_effect_is_another_word_for_seen_and_not_a_second_one(tmp_path: Path) -> None:
+    question = {"query": "broken > 0", "within": "30s"}
+    given = {"start": ["true"], "stop": ["true"], "effect": question}
+    assert CommandSettings.model_validate(given).seen == settings(tmp_path / "x", seen=question).seen
+    with pytest.raises(ValueError, match="effect"):
+        CommandSettings.model_validate({**given, "seen": question})
