@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from chaoskit.host.ports import reserve
@@ -116,8 +117,15 @@ class MailServers:
 
     def stop_dovecot(self) -> None:
         """Lets it be read no more; idempotent."""
-        with suppress(subprocess.CalledProcessError):
-            _run("dovecot", "-c", self.folder / "dovecot.conf", "stop")
+        with suppress(OSError, ValueError, psutil.NoSuchProcess):
+            master = psutil.Process(int((self.folder / "dovecot" / "master.pid").read_text()))
+            talking = master.children(recursive=True)
+            master.terminate()
+            for one in (*talking, master):  # who is logged in may stay for a while
+                with suppress(psutil.NoSuchProcess):
+                    if one is not master:
+                        one.kill()
+                    one.wait(20)
 
     def _greets(self) -> bool:
         with suppress(OSError), smtplib.SMTP("127.0.0.1", self.smtp, timeout=2):

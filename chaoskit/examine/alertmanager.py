@@ -82,7 +82,7 @@ def recorder_off(target: Attached, original: str) -> str:
         outputs = recorder_outputs(original)
     except ValueError as error:
         return f"{target.alertmanager}/api/v2/status: {error}"
-    wanted = "file" if recorder_file(target.recorder) else "webhook"
+    wanted = "file" if recorder_file(target) else "webhook"
     return "" if wanted in outputs else f"{target.alertmanager} has no event recorder that writes to a {wanted}"
 
 

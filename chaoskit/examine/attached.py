@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from prometheus_client.parser import text_string_to_metric_families
 
 from chaoskit.alerting.model import AlertConfig
-from chaoskit.errors import EquipmentError
+from chaoskit.errors import BadInput, EquipmentError
 from chaoskit.examine import alertmanager, prometheus
 from chaoskit.examine.canary import send_canary
 from chaoskit.examine.endpoint import Checked, Endpoint, NoAnswer
@@ -18,6 +18,7 @@ from chaoskit.scenario.model import Attached, Handles
 from chaoskit.stack.attached import inventory
 from chaoskit.units import listed
 from chaoskit.witness.client import WitnessClient
+from chaoskit.witness.witnesses import Witnesses
 
 _NAMED = 5
 
@@ -38,6 +39,7 @@ def examine_attached(target: Attached, handles: Handles, config: AlertConfig, *,
     yield from _behind(handles)
     if asked is not None:
         yield alertmanager.records(target, original)
+    yield from _places(target)
     if not target.witness:
         if target.recorder or target.mailboxes or target.chats:
             return
@@ -53,6 +55,23 @@ def examine_attached(target: Attached, handles: Handles, config: AlertConfig, *,
     if canary and asked is not None and witness is not None:
         sent_to, follower = asked, witness
         yield from _guarded(lambda: iter([send_canary(target, sent_to, follower, original)]))
+
+
+def _places(target: Attached) -> Iterator[Checked]:
+    """Whether recorder, mailboxes and chats can be read now."""
+    if not (target.recorder or target.mailboxes or target.chats):
+        return
+    try:
+        witnesses = Witnesses(target, lambda name: Endpoint(target, name).session, lambda event: None)
+    except BadInput as error:
+        yield from (Checked("witnesses", "missing", f"{one.message}", one.hint) for one in error.problems)
+        return
+    except NoAnswer as error:
+        yield error.checked
+        return
+    for follower, mend in witnesses.followers:
+        why = follower.try_once()
+        yield Checked(follower.by, "missing", why, mend) if why else Checked(follower.by, "ok", "can be read")
 
 
 def _guarded(look: Callable[[], Iterator[Checked]]) -> Iterator[Checked]:

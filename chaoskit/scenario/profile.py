@@ -295,6 +295,8 @@ def _target(node: Node, what: str, problems: Problems) -> Literal["local"] | Att
     if inner is None:
         return None
     read = {**dict.fromkeys(ATTACHED.needs, ""), **Fields(inner, ATTACHED, problems).all()}
+    if read.get("recorder") == "witness" and not read.get("witness"):
+        problems.say(inner.place, "the recorder's output is the witness, and none is named", "add witness: URL")
     return Attached(**read, place=inner.place)
 
 

@@ -150,7 +150,9 @@ class PagerDuty(Service):
                 at = instant(entry["created_at"]) or 0.0
                 channel = msgspec.json.encode(entry.get("channel") or {}).decode()
                 text = f"{incident.get('title', '')}\n{entry.get('summary', '')}\n{channel}"
-                yield Said(entry["id"], (at, at + 1.0), status, text)  # type: ignore[arg-type]
+                # It is told in whole seconds.
+                told = (at, at if "." in entry["created_at"] else at + 1.0)
+                yield Said(entry["id"], told, status, text)  # type: ignore[arg-type]
 
     def _all(self, path: str, what: str, **query: Any) -> Iterator[dict[str, Any]]:
         offset = 0

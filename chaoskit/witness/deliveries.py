@@ -21,10 +21,11 @@ import msgspec
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from chaoskit.access import trouble
+from chaoskit.access import file_of, trouble
 from chaoskit.events import Deliveries, Event, Interval
 from chaoskit.observe.poller import Looking
 from chaoskit.plan.witnesses import RECORDER, WITNESS
+from chaoskit.scenario.model import Attached
 from chaoskit.witness.config import recorder_outputs
 from chaoskit.witness.follower import Follower, OtherClock, Unseen
 from chaoskit.witness.recorder import SAME, Tail, read_event
@@ -159,12 +160,11 @@ class RecorderFollower(Follower):
         if before is not None and counters.life != before.life:
             raise Unseen("Alertmanager was started, or loaded its configuration, anew meanwhile", lost=True)
         if counters.queue:
-            raise Unseen(f"{counters.queue:.0f} events wait to be written")
+            raise Unseen(f"{counters.queue:.0f} events wait to be written", soon=True)
         yield from self._deliveries()
 
-    def end(self) -> None:
-        """Looks a last time, and no more; idempotent."""
-        super().end()
+    def close(self) -> None:
+        """Lets go of the file; idempotent."""
         if self._tail is not None:
             self._tail.close()
             self._tail = None
@@ -230,6 +230,7 @@ class FailureCounts(Looking):
             self._on_event(Deliveries(seen=seen, failed=self._said))
 
 
-def recorder_file(recorder: str) -> Path | None:
-    """The file that a profile's `recorder:` names; None where the witness is its output."""
-    return None if recorder == WITNESS else Path(recorder)
+def recorder_file(target: Attached) -> Path | None:
+    """The file that a profile's `recorder:` names, a relative one beside the profile; None where the witness is its
+    output."""
+    return None if target.recorder == WITNESS else file_of(target.recorder, target.place)

@@ -19,11 +19,12 @@ _SAID_S = 0.5
 
 
 class Unseen(Exception):
-    """Nothing can be seen; `lost` where what comes meanwhile will never be."""
+    """Nothing can be seen; `lost` where what comes meanwhile will never be, `soon` where the next look will see it."""
 
-    def __init__(self, why: str, *, lost: bool = False) -> None:
+    def __init__(self, why: str, *, lost: bool = False, soon: bool = False) -> None:
         super().__init__(why)
         self.lost = lost
+        self.soon = soon
 
 
 class Follower(Looking):
@@ -63,6 +64,8 @@ class Follower(Looking):
                 found = True
         except Unseen as error:
             self._say_watch(at_once=True)
+            if error.soon:
+                return
             if not self._down:
                 self._on_event(Equipment(name=self.by, state="down", detail=str(error)))
             self._down = True
@@ -75,12 +78,27 @@ class Follower(Looking):
         self._since, self._said_to = asked, self._said_to if self._said_to is not None else asked
         self._say_watch(at_once=found)
 
+    def try_once(self) -> str:
+        """Why nothing can be seen now; empty where it can. It is not looked again."""
+        try:
+            for _ in self.look(time.time()):
+                pass
+        except Unseen as error:
+            return str(error)
+        finally:
+            self.close()
+        return ""
+
+    def close(self) -> None:
+        """Lets go of what it looks at; idempotent."""
+
     def end(self) -> None:
         """Looks a last time, and no more; idempotent."""
         if not self._over.is_set():
             self.stop()
             self.look_once()
             self._say_watch(at_once=True)
+            self.close()
 
     def _say_watch(self, *, at_once: bool) -> None:
         if self._since is None or self._said_to is None or self._since <= self._said_to:

@@ -242,9 +242,8 @@ class MailboxFollower(Follower):
             else:
                 self._box.wait(_EVERY_S)
 
-    def end(self) -> None:
-        """Looks a last time, and no more; idempotent."""
-        super().end()
+    def close(self) -> None:
+        """Ends the connection; idempotent."""
         self._box.close()
 
     def _notice(self, content: bytes, arrived: Interval) -> Event | None:

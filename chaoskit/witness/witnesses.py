@@ -44,7 +44,7 @@ class Witnesses:
     def _named(self) -> Iterator[tuple[Follower, str]]:
         target = self._target
         if target.recorder:
-            file = recorder_file(target.recorder)
+            file = recorder_file(target)
             yield RecorderFollower(self.alertmanager, file, self._on_event), HINT
         senders = frozenset[str]()
         with contextlib.suppress(Unseen, ValueError):

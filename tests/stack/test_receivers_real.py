@@ -14,6 +14,7 @@ from chaoskit.errors import Refused
 from chaoskit.events import Deliveries, Equipment, Watch
 from chaoskit.examine import receivers
 from chaoskit.scenario.model import Attached, Mailbox
+from chaoskit.witness import deliveries, mailbox
 from chaoskit.witness.witnesses import Witnesses
 from tests.generations import MOVING, programs
 from tests.receivers_examples import Crew, Seen, crew, folder_as_it_is
@@ -31,6 +32,13 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crew]:
 def attached(running: Crew) -> Attached:
     boxes = {"crew/email": Mailbox(maildir=str(running.maildir))}
     return Attached("", running.url, "", "staging", recorder=str(running.recorder), mailboxes=boxes)
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deliveries, "_RECORDER_S", 0.1)
+    monkeypatch.setattr(mailbox, "_EVERY_S", 0.1)
+    monkeypatch.setattr(receivers, "_WITHIN_S", 2.0)
 
 
 @pytest.fixture
@@ -82,11 +90,8 @@ def test_a_recorder_that_is_switched_off_for_a_while_is_said_to_be_down(running:
     assert last.seen[0] >= down.t  # the watch began anew: nothing is claimed of the gap
 
 
-def test_doctor_tells_each_real_receiver_once_confirmed_and_says_what_arrived(
-    running: Crew, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_doctor_tells_each_real_receiver_once_confirmed_and_says_what_arrived(running: Crew) -> None:
     """The webhook that refuses everything is found, and said to be counted as given up."""
-    monkeypatch.setattr(receivers, "_WITHIN_S", 3.0)
     config = load_config(bundle.folder(), complete=True)
     with pytest.raises(Refused, match=r"a test alert to 1 receiver of staging: crew.*add --confirm staging"):
         list(receivers.examine_receivers(attached(running), config, "production"))

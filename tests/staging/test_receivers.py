@@ -17,7 +17,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import imapclient
 import psutil
 import pytest
 import requests
@@ -30,6 +29,7 @@ from chaoskit.stack.monitoring import await_discovery, start_alertmanager, start
 from tests.generations import MOVING, programs
 from tests.mail_servers import PASSWORD, MailServers, mail_servers
 
+imapclient = pytest.importorskip("imapclient")
 pytestmark = [pytest.mark.staging, pytest.mark.timeout(300)]
 RULES = """groups:
   - name: shop

@@ -7,19 +7,25 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import msgspec
 import pytest
 
 from chaoskit.errors import BadInput, EquipmentError, Place
-from chaoskit.events import Equipment
+from chaoskit.events import Equipment, Notice, Watch
 from chaoskit.scenario.model import Chat, Secret
+from chaoskit.verify.verify import verify
 from chaoskit.witness.chat import ChatFollower, open_chat
+from chaoskit.witness.follower import OtherClock
+from tests.golden.doctored import Truth, results, told
 from tests.receivers_examples import Seen
+from tests.unit.test_attached_histories import WAIVED, WITNESS, attached, reasons, with_event, with_header
 
 TOKEN = "xoxb-the-token-of-the-chat"
 
@@ -33,6 +39,7 @@ class Api:
         self.entries: dict[str, list[dict[str, Any]]] = {}
         self.page = ""
         self.limited = 0
+        self.dated = True
         self.wrong: list[str] = []
 
     def answer(self, path: str, query: dict[str, list[str]], headers: Any) -> tuple[int, Any]:
@@ -73,7 +80,7 @@ def serving(api: Api) -> Iterator[str]:
             parts = urlsplit(self.path)
             status, said = api.answer(parts.path, parse_qs(parts.query), self.headers)
             body = (said if isinstance(said, str) else json.dumps(said)).encode()
-            self.send_response(status)
+            (self.send_response if api.dated else self.send_response_only)(status)
             if status == 429:
                 self.send_header("Retry-After", "0")
             self.send_header("Content-Length", str(len(body)))
@@ -192,3 +199,73 @@ def test_a_token_that_others_may_write_is_refused(secret: Secret) -> None:
     Path(secret.file).chmod(0o622)
     with pytest.raises(BadInput, match="other users may write to it"):
         open_chat(Chat(channel="C1", token=secret, place=Place("profile.yml", 3)))
+
+
+PAGE_OF = {
+    "slack": "    slack_configs: [{api_url: 'http://127.0.0.1:1/x', channel: c, send_resolved: true}]\n",
+    "pagerduty": "    pagerduty_configs: [{routing_key: x, send_resolved: true}]\n",
+}
+
+
+@pytest.mark.parametrize("kind", ["slack", "pagerduty"])
+@pytest.mark.parametrize(
+    ("late_s", "times", "result"), [(0.1, 1, "PASS"), (3.0, 1, "FAIL"), (0.1, 2, "FAIL"), (0.1, 0, "FAIL")],
+    ids=["told", "told late", "told twice", "not told"],
+)  # fmt: skip
+def test_what_a_service_has_is_judged(secret: Secret, kind: str, late_s: float, times: int, result: str) -> None:
+    """A recorded run whose receiver has this integration too, read from the service with the run's instants."""
+    api, by = Api(), f"chat worker-alerts/{kind}"
+    api.dated = False  # the run is of another day
+    api.incidents, api.entries = [{"id": "Q1", "title": "[FIRING:1] WorkerUnhealthy worker-1"}], {"Q1": []}
+    key = "channel: C1" if kind == "slack" else "service: P1"
+    chats = f"chats: {{worker-alerts/{kind}: {{{key}, token_file: {secret.file}, delay: 1s}}}}"
+    history = attached(told(Truth(undo_vs=400.0)), f"{WITNESS}{WAIVED}, {chats}")
+    sources = dict(history.header.sources)
+    [routes] = [name for name in sources if name.startswith("alertmanager:")]
+    receiver = "  - name: worker-alerts\n"
+    sources[routes] = sources[routes].replace(receiver, receiver + PAGE_OF[kind])
+    history = with_header(history, msgspec.structs.replace(history.header, sources=sources))
+    heard = {n.status: n.sent[1] for n in history.of(Notice) if n.receiver == "worker-alerts"}
+    settings = Chat(
+        channel="C1" if kind == "slack" else "",
+        service="P1" if kind == "pagerduty" else "",
+        token=secret,
+    )
+    with serving(api) as url:
+        follower = ChatFollower(by, open_chat(replace(settings, api=url)), Seen())
+        assert not list(follower.look(history.events[0].t))
+        for number in range(times):
+            put(api, kind, "firing", heard["firing"] + late_s + 0.3 * number)
+        put(api, kind, "resolved", heard["resolved"] + 0.1)
+        found = list(follower.look(history.last_t))
+    came = [msgspec.structs.replace(one, t=one.sent[1]) for one in found]  # type: ignore[attr-defined]
+    spans = [msgspec.structs.replace(one, sink=by) for one in history.of(Watch)]
+    verdict = verify(with_event(history, *came, *spans))
+    assert verdict.result == result, [row for row in verdict.rows if row.result != "PASS"]
+    if times == 2:
+        assert "was notified of the same again" in reasons(verdict, "finding")
+    else:
+        assert {str(one) for one in results(verdict, "notify", f"worker-alerts ({kind})")} == {result}
+    assert api.wrong == []
+
+
+def test_another_clock_is_known_the_better_the_more_parts_of_a_second_were_seen() -> None:
+    clock = OtherClock()
+    assert clock.skew == (0.0, 0.0)
+    for tenth in range(10):
+        asked = 1000.0 + tenth * 1.1
+        clock.take(float(int(asked + 3.25)), asked, asked + 0.01)
+    low, high = clock.skew
+    assert low <= 3.25 <= high
+    assert high - low < 0.25
+    clock.take(5000.0, 1020.0, 1020.01)  # it was set
+    assert clock.skew[0] > 3900
+
+
+def put(api: Api, kind: str, status: str, at: float) -> None:
+    """The service has heard of it at this instant."""
+    if kind == "slack":
+        api.messages.append(slack(at, f"[{status.upper()}:1] WorkerUnhealthy worker-1"))
+        return
+    entry = pagerduty(f"R{at}", {"firing": "trigger", "resolved": "resolve"}[status] + "_log_entry", at)
+    api.entries["Q1"].append(entry | {"created_at": datetime.fromtimestamp(at, UTC).isoformat()})

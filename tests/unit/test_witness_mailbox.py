@@ -13,6 +13,8 @@ import pytest
 from chaoskit.errors import BadInput, EquipmentError, Place
 from chaoskit.events import Equipment, Watch
 from chaoskit.scenario.model import Mailbox, Secret
+from chaoskit.witness import follower as follower_module
+from chaoskit.witness import mailbox as mailbox_module
 from chaoskit.witness.mailbox import MailboxFollower, open_mailbox
 from tests.imap_stub import PASSWORD, Folder, imap
 from tests.receivers_examples import Seen
@@ -25,6 +27,12 @@ def mail(*, sender: str = "am@b.c", identity: str = "", subject: str = "[FIRING:
     identity = identity or f"<{time.time_ns()}.123@host>"
     head = f"From: Alerts <{sender}>\r\nTo: ops@b.c\r\nSubject: {subject}\r\nMessage-Id: {identity}\r\n"
     return f"{head}Content-Type: text/html; charset=utf-8\r\n\r\n<p>Trouble</p>\r\n".encode()
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mailbox_module, "_EVERY_S", 0.05)
+    monkeypatch.setattr(follower_module, "_SAID_S", 0.0)
 
 
 @pytest.fixture
