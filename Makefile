@@ -23,7 +23,7 @@ test-sla: setup generations  ## service levels on PostgreSQL and on each generat
 	$(BIN)/python -m pip install --quiet --constraint requirements.lock "psycopg[binary]"
 	$(BIN)/python -m pytest -m sla
 
-test-staging: setup     ## adapters on real servers, and under kills
+test-staging: setup generations  ## adapters and receivers on real servers, and under kills
 	sh scripts/staging
 	$(BIN)/python -m pip install --quiet --constraint requirements.lock "psycopg[binary]" rq redis pika docker
 	$(BIN)/python -m pytest -m staging

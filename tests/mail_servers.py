@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import os
 import pwd
-import shutil
 import signal
 import smtplib
 import subprocess
-import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -21,6 +18,8 @@ import psutil
 import pytest
 
 from chaoskit.host.ports import reserve
+from chaoskit.waiting import await_true
+from tests.staging_servers import answers, folder, program
 
 USER = "Debian-exim"
 PASSWORD = "the-password-of-ops"
@@ -104,8 +103,8 @@ class MailServers:
 
     def start_exim(self) -> None:
         """Listens, and takes mails."""
-        _run("exim4", "-C", self.folder / "exim.conf", "-bd")
-        _await(self._greets)
+        _run(program("exim4"), "-C", self.folder / "exim.conf", "-bd")
+        assert await_true(lambda: answers(self.smtp), 20, 0.05)
 
     def stop_exim(self) -> None:
         """Takes no more; idempotent."""
@@ -113,7 +112,7 @@ class MailServers:
 
     def start_dovecot(self) -> None:
         """Lets the mailbox be read."""
-        _run("dovecot", "-c", self.folder / "dovecot.conf")
+        _run(program("dovecot"), "-c", self.folder / "dovecot.conf")
 
     def stop_dovecot(self) -> None:
         """Lets it be read no more; idempotent."""
@@ -127,23 +126,11 @@ class MailServers:
                         one.kill()
                     one.wait(20)
 
-    def _greets(self) -> bool:
-        with suppress(OSError), smtplib.SMTP("127.0.0.1", self.smtp, timeout=2):
-            return True
-        return False
-
 
 def _run(*command: str | Path) -> None:
     """A server that goes on in the background would hold a pipe open."""
     nowhere = subprocess.DEVNULL
     subprocess.run(command, check=True, timeout=20, stdin=nowhere, stdout=nowhere, stderr=nowhere)
-
-
-def _await(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < end, "the mail server does not answer"
-        time.sleep(0.05)
 
 
 def _end(pid_file: Path) -> None:
@@ -155,20 +142,18 @@ def _end(pid_file: Path) -> None:
 @contextmanager
 def mail_servers() -> Iterator[MailServers]:
     """Both, running; skips where they are not installed, or cannot be started as this user."""
-    if os.geteuid() != 0 or shutil.which("exim4") is None or shutil.which("dovecot") is None:
+    if os.geteuid() != 0 or not (program("exim4") and program("dovecot")):
         pytest.skip("exim4 and dovecot are not installed, or this is not root (make test-staging)")
-    # Other users' servers go there, which a test's own folder does not let in.
-    folder = Path(tempfile.mkdtemp(prefix="chaoskit-mail-", dir="/tmp"))
-    folder.chmod(0o755)
-    servers = MailServers(folder)
-    try:
-        servers.start_exim()
-        servers.start_dovecot()
-        with smtplib.SMTP("127.0.0.1", servers.smtp, timeout=5) as client:
-            client.sendmail("before@shop.test", ["ops@shop.test"], "From: before@shop.test\r\n\r\nThe box exists.\r\n")
-        _await((folder / "box" / "Maildir" / "new").exists)
-        yield servers
-    finally:
-        servers.stop_exim()
-        servers.stop_dovecot()
-        shutil.rmtree(folder)
+    with folder() as at:
+        servers = MailServers(at)
+        try:
+            servers.start_exim()
+            servers.start_dovecot()
+            with smtplib.SMTP("127.0.0.1", servers.smtp, timeout=5) as client:
+                mail = "From: before@shop.test\r\n\r\nThe box exists.\r\n"
+                client.sendmail("before@shop.test", ["ops@shop.test"], mail)
+            assert await_true(lambda: any((at / "box" / "Maildir" / "new").glob("*")), 20, 0.05)
+            yield servers
+        finally:
+            servers.stop_exim()
+            servers.stop_dovecot()
