@@ -181,6 +181,10 @@ class AlertPlanner:
         all_clear = windows.all_clear(route or self._config.route, self._delivery_vs)
         said = self._config.promise.receivers.get(name)
         phone, over = self._whole(rule, name, route)
+        usual = windows.notify(promised or route or self._config.route, self._delivery_vs)
+        if phone is not None and bounds.hi_vs > usual.hi_vs:
+            # The scenario disturbs the way itself, and says how late the notice may come for it.
+            phone = windows.later(phone, bounds.hi_vs - usual.hi_vs, bounds.setting)
         # A witness is told every end, even where the receiver's own integrations are not.
         target = self._profile.target
         silent = said is not None and not said.resolved and ask.mode != "never"

@@ -230,3 +230,17 @@ def test_a_notice_that_a_blind_sink_may_have_taken_is_unknown() -> None:
         assert set(judged(silent, hop).values()) == {UNKNOWN}
     soon = BESIDE.replace("critical-alerts: 2m,", "critical-alerts: 1m30s,")
     assert judged(mapped(promised(soon), blind(Notice)), "fault-to-phone")[WEB] is FAIL
+
+
+def test_a_scenario_that_disturbs_the_way_says_how_late_the_notice_may_come_and_the_bound_gives_as_much() -> None:
+    history = promised()
+    key = next(key for key in history.header.sources if key.startswith("scenario:"))
+    text = history.header.sources[key]
+    asked = "    notifies: [critical-alerts, worker-alerts]\n"
+    assert asked in text
+    later = text.replace(asked, "    notifies: {critical-alerts: {within: 12m}, worker-alerts: promised}\n")
+    header = msgspec.structs.replace(history.header, sources={**history.header.sources, key: later})
+    disturbed = dataclasses.replace(with_events(history, [header, *history.events[1:]]), header=header)
+    allowed = {to: row.allowed for to, row in rows(verify(disturbed), "fault-to-phone").items()}
+    # Twelve minutes from pending, less the minute of `for`, in place of a group_wait of 10 s.
+    assert allowed == {CRITICAL: (0, 125 + 720 - 60 - 10), WEB: (0, 125 + 720 - 60 - 10), WORKERS: (0, 155)}
