@@ -18,6 +18,7 @@ _TOPICS = {
     "inhibitions": "Inhibitions",
     "scenarios": "Scenarios",
     "coverage": "Coverage",
+    "thresholds": "Thresholds",
     "levels": "Service levels",
     "programs": "promtool and amtool",
 }

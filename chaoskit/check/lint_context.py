@@ -44,6 +44,8 @@ class LintContext:
     """The targets of service levels, where there are any."""
     now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
     """From when on time intervals are looked at."""
+    proved: Mapping[str, str] = field(default_factory=dict)
+    """By alert, the proof of both sides of its threshold."""
     _lines: dict[str, list[str]] = field(default_factory=dict)
     _comparisons: int = _MOST_COMPARISONS
 
@@ -59,7 +61,7 @@ class LintContext:
             return self.levels is not None
         if part == "runbooks":
             return self.runbooks is not None
-        if part in ("promtool", "amtool", "not-understood"):
+        if part in ("promtool", "amtool", "not-understood", "levels"):
             return part in self.elsewhere
         return self.config.shows(part)
 

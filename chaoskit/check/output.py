@@ -35,6 +35,7 @@ def to_json(outcome: Outcome) -> str:
                 each.kind: {"exercised": each.exercised, "all": each.all, "missing": list(each.missing)}
                 for each in outcome.coverage
             },
+            "thresholds": dict(outcome.proved),
             "ignored": outcome.ignored,
         },
         indent=2,
@@ -65,6 +66,7 @@ def to_markdown(outcome: Outcome) -> str:
     parts.append(
         folded("what scenarios exercise, and promises give reasons for", table(("", "exercised", "not"), coverage))
     )
+    parts.append(folded("thresholds proved on both sides", table(("", "by"), outcome.proved.items())))
     skipped = [f"- since {plain(each.reason)}: {plain(', '.join(each.lints))}" for each in outcome.skipped]
     parts.append(folded("not checked", skipped))
     return document(head, parts)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 
 import chaoskit.check.lints  # noqa: F401 - fills the registry
 from chaoskit.check.findings import LINTS, Finding, Severity
 from chaoskit.check.lint_context import LintContext
-from chaoskit.check.lints.coverage import KINDS, PROMISES, parts
+from chaoskit.check.lints.coverage import KINDS, PROMISES, THRESHOLDS, parts
 
 _MISSING = {
     "rules": "no rule files were given",
@@ -22,6 +22,7 @@ _MISSING = {
     "runbooks": "there is no folder runbooks beside the configuration",
     "promtool": "promtool was not found or not asked (chaoskit doctor --install fetches it)",
     "not-understood": "promtool and amtool were not asked",
+    "levels": "promtool was not found, or not asked about levels",
     "amtool": "amtool was not found or not asked (chaoskit doctor --install fetches it)",
 }
 
@@ -57,6 +58,8 @@ class Coverage:
         names = f"{', '.join(self.missing[:_MOST])}{more}"
         if self.kind == PROMISES:
             return f"documented or decided are {counted}" + (f"; not {names}" if names else "")
+        if self.kind == THRESHOLDS:
+            return f"promised and proved on both sides are {counted}" + (f"; not {names}" if names else "")
         return f"scenarios exercise {counted}" + (f"; none sees {names}" if names else "")
 
 
@@ -68,6 +71,8 @@ class Outcome:
     skipped: tuple[Skipped, ...]
     coverage: tuple[Coverage, ...]
     ignored: int = 0
+    proved: Mapping[str, str] = field(default_factory=dict)
+    """By alert, the proof of both sides of its threshold."""
 
     def worst(self) -> Severity | None:
         return max((finding.severity for finding in self.findings), default=None)
@@ -94,13 +99,14 @@ def check(context: LintContext, ignore: Collection[str] = ()) -> Outcome:
     findings = [each for each in findings if each.id != "scenario-plan" or each.place not in told]
     found = sorted(dict.fromkeys(findings), key=lambda each: (each.place, -each.severity, each.id, each.message))
     reasons = tuple(Skipped(reason, tuple(ids)) for reason, ids in skipped.items())
-    return Outcome(tuple(found), reasons, tuple(_coverage(context)), ignored)
+    return Outcome(tuple(found), reasons, tuple(_coverage(context)), ignored, context.proved)
 
 
 def _coverage(context: LintContext) -> Iterator[Coverage]:
     kinds = (
         [kind for kind in KINDS if kind == "alerts" or context.has("alertmanager")] if context.has("scenarios") else []
     )
-    for kind in [*kinds, *([PROMISES] if context.has("promise") else [])]:
+    promised = [PROMISES, *([THRESHOLDS] if context.has("levels") else [])] if context.has("promise") else []
+    for kind in [*kinds, *promised]:
         found = list(parts(context, kind))
         yield Coverage(kind, len(found), tuple(part.name for part in found if not part.exercised))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -23,9 +23,17 @@ from chaoskit.check.run import Outcome, check
 from chaoskit.cli.console import console
 from chaoskit.cli.outputs import form
 from chaoskit.cli.sources import FILE as _FILE
-from chaoskit.cli.sources import config_options, or_shipped, versions_of, yours_option
+from chaoskit.cli.sources import (
+    approved_folder,
+    approved_option,
+    config_options,
+    or_shipped,
+    versions_of,
+    yours_option,
+)
 from chaoskit.errors import BadInput, ExitCode, Place, Problem
 from chaoskit.inputs import attempt
+from chaoskit.probes.levels import Levels
 from chaoskit.report.text import clean, paragraph
 from chaoskit.run.planning import ask_faults, ask_plans
 from chaoskit.scenario.catalog import find_profile, is_shipped, near, profile_names, scenario_files
@@ -35,7 +43,7 @@ from chaoskit.scenario.profile import load_profile_file
 from chaoskit.sla.targets import TARGETS, load_targets
 from chaoskit.stack.binaries import Tool
 from chaoskit.stack.check_programs import ask_programs
-from chaoskit.stack.original import Answer, ask
+from chaoskit.stack.original import Answer, ask, checkers
 from chaoskit.yaml_source import nearest, read_text
 
 T = TypeVar("T")
@@ -54,6 +62,8 @@ _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO
 @click.option("--ignore", multiple=True, metavar="ID", help="Leave out this lint's findings; repeatable.")
 @click.option("--strict", is_flag=True, help="Warnings count like errors.")
 @click.option("--no-programs", is_flag=True, help="Do not run promtool and amtool.")
+@click.option("--no-levels", is_flag=True, help="Do not prove the levels of alerts with promtool.")
+@approved_option
 @yours_option
 def check_command(
     files: ConfigFiles,
@@ -64,6 +74,8 @@ def check_command(
     ignore: tuple[str, ...],
     strict: bool,
     no_programs: bool,
+    no_levels: bool,
+    approved: Path | None,
     yours: tuple[str, ...],
 ) -> ExitCode:
     """Compare promise, configuration and scenarios, and lint them; starts nothing.
@@ -86,7 +98,13 @@ def check_command(
         raise BadInput(dict.fromkeys(problems))
     elsewhere |= said
     elsewhere["not-understood"] = (*elsewhere["not-understood"], *map(_left_out, problems))
-    outcome = check(LintContext(config, found, profiles, known, runbooks, elsewhere, levels, datetime.now(UTC)), ignore)
+    proved: Mapping[str, str] = {}
+    promtool = None if no_programs or no_levels else checkers(versions).get("promtool")
+    if promtool is not None:
+        answered = Levels(config, promtool, approved or approved_folder(files)).check()
+        elsewhere, proved = {**elsewhere, **answered.findings}, answered.proved
+    now = datetime.now(UTC)
+    outcome = check(LintContext(config, found, profiles, known, runbooks, elsewhere, levels, now, proved), ignore)
     if format_ == "json":
         click.echo(to_json(outcome))
     elif format_ == "markdown":

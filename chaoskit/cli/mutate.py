@@ -23,7 +23,15 @@ from chaoskit.cli.commands import run_one
 from chaoskit.cli.console import console
 from chaoskit.cli.outputs import OUT, form
 from chaoskit.cli.sources import FILE as _FILE
-from chaoskit.cli.sources import PROFILE, config_options, or_shipped, versions_of, yours_option
+from chaoskit.cli.sources import (
+    PROFILE,
+    approved_folder,
+    approved_option,
+    config_options,
+    or_shipped,
+    versions_of,
+    yours_option,
+)
 from chaoskit.diff.expressions import Recorded
 from chaoskit.errors import BadInput, ExitCode, Problem
 from chaoskit.inputs import attempt
@@ -62,6 +70,8 @@ _LEAST_ID = 4
 @click.option("--metrics", type=_FILE, metavar="FILE", help="Known metrics: a name a line, or a saved metrics page.")
 @click.option("--targets", type=_FILE, metavar="FILE", help="Targets of service levels; default: sla/targets.yml.")
 @click.option("--no-programs", is_flag=True, help="Do not ask promtool and amtool.")
+@click.option("--no-levels", is_flag=True, help="Do not compare approved answers of alerts.")
+@approved_option
 @PROFILE
 @OUT
 @form("text", "json")
@@ -81,6 +91,8 @@ def mutate_command(
     metrics: Path | None,
     targets: Path | None,
     no_programs: bool,
+    no_levels: bool,
+    approved: Path | None,
     profile: str,
     out: Path,
     format_: str,
@@ -122,7 +134,7 @@ def mutate_command(
     if problems or wrong:
         hint = "mend it first: a mutant is judged by what `check` says beyond that"
         raise BadInput([*problems, *(Problem(each.place, f"{each.message} [{each.id}]", hint) for each in wrong)])
-    ground = Ground(on_disk, facts, plannable, tools, given)
+    ground = Ground(on_disk, facts, plannable, tools, None if no_levels else approved or approved_folder(files), given)
     screen = console(stderr=True)
 
     def told(count: int) -> None:

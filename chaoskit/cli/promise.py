@@ -10,10 +10,20 @@ from chaoskit.alerting.config import ConfigFiles
 from chaoskit.alerting.promise_text import COMPUTED, promise_text
 from chaoskit.cli.console import Commands
 from chaoskit.cli.new import write_new
-from chaoskit.cli.sources import config_options, or_shipped
-from chaoskit.errors import ExitCode
+from chaoskit.cli.sources import (
+    approved_folder,
+    approved_option,
+    config_options,
+    known_alerts,
+    or_shipped,
+    versions_of,
+    yours_option,
+)
+from chaoskit.errors import BadInput, ExitCode, Problem
 from chaoskit.explain.promise import computed_promise
-from chaoskit.stack.original import understood
+from chaoskit.probes.levels import Levels
+from chaoskit.probes.unit_tests import write_tests
+from chaoskit.stack.original import checkers, understood
 
 
 @click.group("promise", cls=Commands)
@@ -39,3 +49,31 @@ def write_command(files: ConfigFiles, alerts: tuple[str, ...], out: Path | None)
     else:
         write_new(out, text)
     return ExitCode.PASS
+
+
+@promise_group.command("tests")
+@config_options
+@approved_option
+@click.option("--alert", "alerts", multiple=True, metavar="NAME", help="Only this alert; repeatable.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="A new or empty folder.")
+@yours_option
+def tests_command(
+    files: ConfigFiles, approved: Path | None, alerts: tuple[str, ...], out: Path, yours: tuple[str, ...]
+) -> ExitCode:
+    """Write the probes of each alert with its answers as unit tests for `promtool test rules`, to keep.
+
+    Approved probes are written as they were approved, others as they are derived now. Each test file lies beside a
+    rule file with its alert and the records that it reads; name your own rule files there instead.
+
+    Exit codes: 0 written, 2 bad input, or the folder is not empty, 3 an alert has no probes, and why is said.
+    """
+    config = understood(or_shipped(files).load())
+    tool = checkers(versions_of(yours)).get("promtool")
+    if tool is None:
+        raise BadInput(Problem(None, "promtool was not found", "chaoskit doctor --install fetches it"))
+    levels = Levels(config, tool, approved or approved_folder(files))
+    written, lacking = write_tests(levels, levels.subjects(known_alerts(config, alerts)), out)
+    click.echo(f"{out}: {written} test files; try them: promtool test rules {out}/*.test.yml")
+    for reason in lacking:
+        click.echo(reason, err=True)
+    return ExitCode.UNKNOWN if lacking else ExitCode.PASS

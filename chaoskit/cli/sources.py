@@ -12,10 +12,12 @@ import click
 
 from chaoskit import bundle as shipped
 from chaoskit.alerting.config import ConfigFiles
+from chaoskit.alerting.model import AlertConfig
 from chaoskit.cli.numbers import TIME_SCALE
 from chaoskit.errors import BadInput, ExitCode, Problem
 from chaoskit.run.planning import Asked
 from chaoskit.stack.binaries import numbers
+from chaoskit.yaml_source import nearest
 
 R = TypeVar("R")
 
@@ -37,6 +39,18 @@ yours_option = click.option(
 )
 """Adds --yours, for `versions_of`."""
 
+APPROVED = "approved"
+approved_option = click.option(
+    "--approved", type=FILE, metavar="DIR", help="Approved answers and texts; default: approved, beside the promise."
+)
+
+
+def approved_folder(files: ConfigFiles) -> Path:
+    """The folder of what was approved: in the bundle, else beside the promise, else here."""
+    if files.bundle or not files:
+        return (files.bundle or shipped.folder()) / APPROVED
+    return (files.promise.parent if files.promise else Path()) / APPROVED
+
 
 def config_options(command: Callable[..., R]) -> Callable[..., R]:
     """Adds an option for each of ConfigFiles; the command's `files` are what they say, false where that is nothing."""
@@ -54,6 +68,19 @@ def config_options(command: Callable[..., R]) -> Callable[..., R]:
 def or_shipped(files: ConfigFiles) -> ConfigFiles:
     """The files that the options name; the shipped ones where they name nothing."""
     return files or ConfigFiles(shipped.folder())
+
+
+def known_alerts(config: AlertConfig, names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names as they are; raises BadInput for each that no alerting rule has."""
+    there = {rule.alert for rule in config.rules if rule.alert}
+    problems = [
+        Problem(None, f"--alert: no alerting rule is called '{name}'", nearest(name, there))
+        for name in names
+        if name not in there
+    ]
+    if problems:
+        raise BadInput(problems)
+    return names
 
 
 def versions_of(yours: Iterable[str]) -> dict[str, str]:

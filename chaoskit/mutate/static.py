@@ -24,6 +24,7 @@ from chaoskit.explain.alert import without_places
 from chaoskit.mutate.equivalence import equivalent
 from chaoskit.mutate.model import Mutant
 from chaoskit.mutate.source import Text, file_of, mutated, texts_of
+from chaoskit.probes.levels import Levels
 from chaoskit.run.planning import ask_plans
 from chaoskit.scenario.model import Profile
 from chaoskit.stack.binaries import Tool
@@ -70,6 +71,8 @@ class Ground:
     plannable: Sequence[Profile] = ()
     """The profiles that scenarios are planned with."""
     tools: Mapping[str, Tool] = field(default_factory=dict)
+    approved: Path | None = None
+    """The folder of approved answers; None where none are compared."""
     given: frozenset[str] = frozenset()
     """The roles (rules, template) whose files were named by hand, whatever the configurations name."""
 
@@ -174,6 +177,7 @@ def _by_programs(ground: Ground, left: Sequence[_Left], folder: Path, pool: Thre
         rules = [each for each in left if each.mutant.role == "rules"]
         for number in range(0, len(rules), _FILES_A_CALL):
             found |= _rules(promtool, rules[number : number + _FILES_A_CALL], folder)
+        found |= _levels(ground, [each for each in rules if each.mutant.id not in found])
         for each in (each for each in left if each.mutant.role == "prometheus"):
             file = folder / f"{each.mutant.id}.yml"
             file.write_text(each.texts[f"prometheus:{each.mutant.file}"], encoding="utf-8")
@@ -216,6 +220,26 @@ def _rules(promtool: Path, some: Sequence[_Left], folder: Path) -> dict[str, Out
         mutant = files.get(problem.place.file if problem.place else "")
         if mutant is not None:
             found.setdefault(mutant.id, Outcome(mutant, "refused", "promtool", "", problem.message))
+    return found
+
+
+def _levels(ground: Ground, rules: Sequence[_Left]) -> dict[str, Outcome]:
+    """Mutants that answer approved probes otherwise: those at promised levels first, all of them where that is not
+    enough."""
+    found: dict[str, Outcome] = {}
+    before = Levels(ground.config, ground.tools["promtool"], ground.approved)
+    pairs = [(each, levels) for each in rules for levels in (replace(before, config=each.config),)]
+    probed = [(each.mutant, levels, one) for each, levels in pairs for one in levels.changed_from(before)]
+    for first in (True, False):
+        left = [
+            (mutant, levels, replace(one, file=one.file.at_promised() if first else one.file))
+            for mutant, levels, one in probed
+            if mutant.id not in found
+        ]
+        answers = before.answers([(one.subject, one.file.probes) for _, _, one in left])
+        for (mutant, levels, one), now in zip(left, answers, strict=True):
+            for lint, said in levels.compared(one, now, {}):
+                found.setdefault(mutant.id, Outcome(mutant, "killed", lint, "", said.message))
     return found
 
 

@@ -24,7 +24,7 @@ TESTS_S = 120.0
 """How long it may take for a file of tests."""
 _MARK = re.compile(r'expr: "(?:[^"\\]|\\.)*?# chaoskit (?P<number>\d+) (?P<when>\w+)", time: (?P<rest>.*)')
 _LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
-_RESULT = re.compile(r"(\{.*?\}) [-+.\dENaInf]+(?:, (?=\{)|$)")
+_RESULT = re.compile(r"(\{.*?\}) ([-+.\dENaInf]+)(?:, (?=\{)|$)")
 
 
 def ask(promtool: Path, *words: str | Path, within_s: float) -> tuple[int, str]:
@@ -74,10 +74,15 @@ def answered(said: str) -> dict[int, dict[str, str]]:
 
 def results_of(got: str) -> tuple[Mapping[str, str], ...]:
     """The labels of each result in an answer, without the metric's name; one without labels where there are none."""
-    found = [labels_in(match[1]) for match in _RESULT.finditer(got.removeprefix("got:").strip())]
-    for labels in found:
+    return tuple(labels for labels, _ in values_of(got)) or ({},)
+
+
+def values_of(got: str) -> list[tuple[dict[str, str], float]]:
+    """The labels of each result in an answer, without the metric's name, and its value; empty for none or an error."""
+    found = [(labels_in(match[1]), float(match[2])) for match in _RESULT.finditer(got.removeprefix("got:").strip())]
+    for labels, _ in found:
         labels.pop("__name__", None)
-    return tuple(found) or ({},)
+    return found
 
 
 def labels_in(text: str) -> dict[str, str]:

@@ -277,7 +277,7 @@ def roused(wave: Sequence[Proven], engine: Engine) -> frozenset[int]:
     every_s = engine.interval_s
     test = _test(0, wave[0].subject, Guess(tuple(series.values()), ""), every_s, "unfilled", [end])
     asked = [
-        asking(s.number, "rest", _stepped(s.rule.expr, every_s), (end + _BETWEEN) * every_s)
+        asking(s.number, "rest", stepped(s.rule.expr, every_s), (end + _BETWEEN) * every_s)
         for s in (one.subject for one in wave)
     ]
     names = {name: record for one in wave for name, record in closure(one.subject.rule, engine.records).items()}
@@ -465,7 +465,7 @@ def _test(
         whens = {f"at{at}": at for at in (0, *(begin + 2**n - 1 for n in range(20))) if at <= end}
     if at:
         whens = {f"at{each}": each for each in at}
-    expr = _stepped(subject.rule.expr, interval_s)
+    expr = stepped(subject.rule.expr, interval_s)
     if late_s:
         expr = _CLOCK.sub(f"(time() + {late_s:.0f})", expr)
     texts = {when: (expr, at) for when, at in whens.items()}
@@ -488,7 +488,7 @@ def _shaken(series: Scripted, course: Course, every_s: float, count: int, interv
     return " ".join(words)
 
 
-def _stepped(expr: str, interval_s: float) -> str:
+def stepped(expr: str, interval_s: float) -> str:
     """With a step in each subquery: promtool takes another than Prometheus, whose own is the interval of evaluation."""
     return _NO_STEP.sub(f":{format_duration(interval_s)}]", expr.strip())
 

@@ -64,6 +64,8 @@ class Solver:
     """Records whose value is a point on the clock."""
     apart: frozenset[str] = frozenset({"instance"})
     """The labels in which the series of one metric differ where several are wanted."""
+    pinned: Mapping[str, Pair] = field(default_factory=dict)
+    """By comparison, as text: the values of what it compares, at rest and during the fault, in place of chosen ones."""
 
     # -- truth
 
@@ -108,6 +110,9 @@ class Solver:
     def _compare(self, node: Any, down: bool, up: bool) -> None:
         with self._for_now(clocked=self.clocked or tree.reads_clock(node, self.instants)):
             left, right, op = node.lhs, node.rhs, str(node.op)
+            if pinned := self.pinned.get(node.prettify()):
+                self.invert(right if is_constant(left) else left, pinned)
+                return
             threshold = self.known(right)
             if threshold is None and (threshold := self.known(left)) is not None:
                 left, right, op = right, left, flipped(op)
@@ -239,7 +244,7 @@ class Solver:
         elif name in ("changes", "resets"):
             self._place(tree.only_selector(args[0]), "toggle", (float(want[0] >= 1), float(want[1] >= 1)))
         elif name == "histogram_quantile":
-            self._histogram(args[1], want)
+            self._histogram(args[1], want, self.known(args[0]) if self.pinned else None)
         elif name == "predict_linear":
             self._predict(node, want)
         elif name in ("stddev_over_time", "stdvar_over_time"):
@@ -282,17 +287,23 @@ class Solver:
         ahead = horizon[1]
         leaf.drift = 1.5 * (want[1] - leaf.levels[1]) / ahead if ahead else 0.0
 
-    def _histogram(self, node: Any, want: Pair) -> None:
+    def _histogram(self, node: Any, want: Pair, rank: Pair | None) -> None:
+        """Everything in one bucket at rest, in another during the fault; with a `rank`, its quantile has exactly the
+        value, in buckets that both share."""
         inner = tree.only_selector(node)
         low, high = sorted(want)
         high = high if high > 0 else 1.0
         low = low if 0 < low < high else high / 10
-        edges = (0.9 * low, 1.1 * low, 0.9 * high, 1.1 * high, math.inf)
+        edges: tuple[float, ...] = (0.9 * low, 1.1 * low, 0.9 * high, 1.1 * high, math.inf)
         if edges[1] >= edges[2]:
             edges = (edges[0], math.sqrt(low * high), math.sqrt(low * high), edges[3], math.inf)
         counts = {low: (0.0, 1.0, 1.0, 1.0, 1.0), high: (0.0, 0.0, 0.0, 1.0, 1.0)}
-        down = counts[low] if want[0] <= want[1] else counts[high]
-        up = counts[high] if want[0] <= want[1] else counts[low]
+        down: tuple[float, ...] = counts[low] if want[0] <= want[1] else counts[high]
+        up: tuple[float, ...] = counts[high] if want[0] <= want[1] else counts[low]
+        if rank is not None:
+            first, last = low / 2, high * (1 + 1 / rank[1])
+            edges = (first, last, math.inf)
+            down, up = ((max(0.0, _share_below(w, first, last, rank[1])), 1.0, 1.0) for w in (want[0] or low, want[1]))
         shape = "slope" if tree.calls(node, tree.SLOPES | {"increase"}) else "value"
         for edge, at_rest, during in zip(edges, down, up, strict=True):
             le = "+Inf" if math.isinf(edge) else f"{edge:.9g}"
@@ -441,3 +452,10 @@ class Solver:
         if leaf is None or leaf.shape != shape:
             return None
         return (leaf.levels[0], leaf.levels[0]) if selector.offset else leaf.levels
+
+
+def _share_below(value: float, first: float, last: float, rank: float) -> float:
+    """The share of observations in the bucket up to `first` for which the quantile of this rank, between the edges, is
+    the value."""
+    along = (value - first) / (last - first)
+    return (rank - along) / (1 - along)

@@ -39,7 +39,7 @@ LOWER_FIRST = [
     {"safety"},
     {"run", "examine"},
     {"report"},
-    {"gate", "mutate", "rehearse", "sla"},
+    {"gate", "mutate", "probes", "rehearse", "sla"},
     {"draft", "api", "console"},
     {"cli", "__main__", "pytest_plugin"},
 ]
@@ -71,6 +71,7 @@ NEUTRAL = (
     "draft",
     "sla",
     "mutate",
+    "probes",
 )
 
 

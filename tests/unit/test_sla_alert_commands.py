@@ -60,7 +60,7 @@ def test_gauges_are_written_whole(here: Path) -> None:
         (["sla", "incidents", "--silences", "http://127.0.0.1:9"], None, "gives no answer"),
         (["sla", "metrics", "--out", "nowhere/sla.prom"], ExitCode.USAGE, "nowhere"),
         (["sla", "check", "--targets", "none.yml"], ExitCode.USAGE, "there are no targets here"),
-        (["check", "--targets", "none.yml"], ExitCode.USAGE, "there are no targets here"),
+        (["check", "--no-levels", "--targets", "none.yml"], ExitCode.USAGE, "there are no targets here"),
     ],
 )
 def test_bad_input_is_a_sentence(

@@ -22,7 +22,7 @@ KINDS = {
     "receivers": ("untested-receiver", "A receiver at which no scenario expects a notice."),
     "inhibitions": ("untested-inhibition", "An inhibition that no scenario sees suppress an alert."),
 }
-PROMISES = "promises"
+PROMISES, THRESHOLDS = "promises", "thresholds"
 _WHY = "No run has shown that it works, so a mistake in it shows only in a real incident."
 
 
@@ -60,6 +60,13 @@ def parts(context: LintContext, kind: str) -> Iterator[Part]:
             message = f"what is promised of {name} is not all {DOCUMENTED} or {DECIDED}"
             todo = f"write `# {DOCUMENTED}: ...` or `# {DECIDED}: ...` beside each figure, or above it"
             yield Part(name, name not in unsaid, place, message, todo)
+    for name, alerts in context.by_name.items() if kind == THRESHOLDS else ():
+        promised = context.config.promise.alerts.get(name)
+        levels = promised.levels if promised else None
+        place = levels.place if levels else alerts[0].rule.place
+        message = f"the threshold of {name} is {'promised and not proved' if levels else 'not promised'}"
+        todo = "promise levels: {quiet: ..., fires: ...}" if levels is None else "see what `levels` says of it"
+        yield Part(name, name in context.proved, place, message, todo)
 
 
 def _untested(kind: str, context: LintContext) -> Iterator[Violation]:
@@ -74,3 +81,8 @@ lint(
     f"An alert with a figure in its promise that is neither `# {DOCUMENTED}: ...` nor `# {DECIDED}: ...`.\n\n"
     "A promise that a program took from the configuration breaks only when that configuration changes.",
 )(partial(_untested, PROMISES))  # fmt: skip
+lint(
+    "threshold-not-promised", Severity.INFO, "coverage", ("promise", "rules", "levels"),
+    "An alert with no promised levels, or whose levels are not proved.\n\n"
+    "A threshold that is merely read from the expression proves that it was read, and follows every mistake in it.",
+)(partial(_untested, THRESHOLDS))  # fmt: skip

@@ -33,6 +33,21 @@ _TOLD = (
         "amtool check-config does not see this: the notice is lost, or comes with an empty body, again and again.",
     ),
     (
+        "levels", Severity.ERROR, "thresholds", ("levels", "promise"),
+        "promtool says that an alert does not stay quiet, or does not fire, at the level that is promised.",
+        "The alert comes too early or not at all: its threshold, or how it is measured, is not what people were told.",
+    ),
+    (
+        "levels-approved", Severity.ERROR, "thresholds", ("levels",),
+        "An alert answers probes otherwise than was approved: series around its threshold, resets, gaps, no traffic.",
+        "A change of its expression, range, grouping or guard shows in incidents only, as noise or as silence.",
+    ),
+    (
+        "levels-unproved", Severity.WARNING, "thresholds", ("levels", "promise"),
+        "The levels of an alert are promised, and no series are found that bring what it measures to them.",
+        "Nothing shows that the alert keeps the promise.",
+    ),
+    (
         "scenario-fault", Severity.ERROR, "scenarios", ("scenarios",),
         "A scenario's fault or action is of no known kind, or has settings that its kind refuses.",
         "The scenario cannot be planned.",

@@ -1,0 +1,112 @@
+"""`approve`: what a person has read and found right is kept as texts, which `check` compares from then on."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import click
+from rich.text import Text
+
+from chaoskit.alerting.config import ConfigFiles
+from chaoskit.alerting.model import AlertConfig
+from chaoskit.cli.console import console
+from chaoskit.cli.sources import (
+    approved_folder,
+    approved_option,
+    config_options,
+    known_alerts,
+    or_shipped,
+    versions_of,
+    yours_option,
+)
+from chaoskit.errors import BadInput, ExitCode, Place, Problem
+from chaoskit.files import read_regular, write_named
+from chaoskit.probes.levels import Levels
+from chaoskit.probes.text import text_of
+from chaoskit.report.text import clean
+from chaoskit.stack.binaries import Tool
+from chaoskit.stack.original import checkers, understood
+
+
+@click.command("approve")
+@config_options
+@approved_option
+@click.option("--alert", "alerts", multiple=True, metavar="NAME", help="Only this alert; repeatable.")
+@click.option("--update", is_flag=True, help="Replace what differs, after the difference is shown.")
+@yours_option
+def approve_command(
+    files: ConfigFiles, approved: Path | None, alerts: tuple[str, ...], update: bool, yours: tuple[str, ...]
+) -> ExitCode:
+    """Write what each alert answers to series around its threshold as texts, to be read once and kept.
+
+    Texts that are there and differ are shown, and replaced with --update only. `chaoskit check` compares them.
+
+    Exit codes: 0 all are as approved, or written, 1 some differ and were left, 2 bad input, 3 an alert has no probes.
+    """
+    config = understood(or_shipped(files).load())
+    tool = checkers(versions_of(yours)).get("promtool")
+    if tool is None:
+        raise BadInput(Problem(None, "promtool was not found", "chaoskit doctor --install fetches it"))
+    folder = approved or approved_folder(files)
+    texts, lacking = _levels(config, tool, known_alerts(config, alerts))
+    differ = 0
+    for name, text in texts.items():
+        before = _read(folder / name)
+        if before == text:
+            continue
+        if before is not None:
+            differ += 1
+            _show(unified(before, text, str(folder / name)))
+        if before is None or update:
+            _write(folder / name, text)
+            click.echo(f"{'wrote' if before is None else 'replaced'} {folder / name}")
+    for reason in lacking:
+        click.echo(reason, err=True)
+    if differ and not update:
+        click.echo(
+            f"{differ} of {len(texts)} texts differ from what was approved: chaoskit approve --update takes them"
+        )
+        return ExitCode.FAIL
+    return ExitCode.UNKNOWN if lacking else ExitCode.PASS
+
+
+def _levels(config: AlertConfig, tool: Tool, alerts: tuple[str, ...]) -> tuple[Mapping[str, str], list[str]]:
+    levels = Levels(config, tool)
+    subjects = levels.subjects(alerts)
+    found, lacking = dict[str, str](), list[str]()
+    for (name, subject), (answered, without) in zip(subjects, levels.derived([s for _, s in subjects]), strict=True):
+        lacking += [f"{subject.rule.place}: {subject.rule.alert}: {reason}" for reason in without]
+        if answered.probes:
+            found[name] = text_of(answered)
+    return found, lacking
+
+
+def unified(before: str, now: str, name: str) -> Iterator[str]:
+    """The lines of a unified diff between what was approved and what is there now."""
+    return difflib.unified_diff(before.splitlines(), now.splitlines(), f"{name} (approved)", name, lineterm="")
+
+
+def _show(lines: Iterator[str]) -> None:
+    styles = {"+": "green", "-": "red", "@": "cyan"}
+    for line in lines:
+        console().print(Text(clean(line), style=styles.get(line[:1], "")), soft_wrap=True)
+
+
+def _read(file: Path) -> str | None:
+    try:
+        return read_regular(file).decode()
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise BadInput(Problem(Place(str(file)), f"cannot be read: {reason}", "remove it to have it written")) from None
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_named(file, text.encode())
+    except OSError as error:
+        raise BadInput(Problem(Place(str(file)), f"cannot be written: {error.strerror}")) from None

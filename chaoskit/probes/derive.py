@@ -1,0 +1,524 @@
+"""From an alerting rule to its probes: what it compares is brought to a level on either side of each threshold.
+
+Several ways lead to series for a level (backwards through the expression, or counted steps of one counter or another).
+The real engine says what each comes to, and only one that comes to the level, to a thousandth, is taken; so a probe
+rests on what was measured, never on how the threshold was read.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import promql_parser as promql
+
+from chaoskit.alerting.model import PromisedLevels, Rule
+from chaoskit.alerting.windows_expression import selectors
+from chaoskit.faults.series import Course, Scripted, Segment, Values, constant, notation
+from chaoskit.probes.ask import Asking, Sheet
+from chaoskit.probes.model import FIRES, QUIET, Probe, Subject
+from chaoskit.rehearse.derive import closure, metric_names, solvers
+from chaoskit.rehearse.inverse import flipped, level
+from chaoskit.rehearse.promtool import values_of
+from chaoskit.rehearse.script import CannotDerive
+from chaoskit.rehearse.search import reads
+from chaoskit.rehearse.solve import Choices, Solver
+from chaoskit.rehearse.tree import COMPARISONS, below, calls, is_bool, is_constant, shortest_range_s
+
+_COUNTING = frozenset({"increase", "changes", "resets"})
+_WAYS = (
+    Choices(),
+    Choices(shared=False),
+    Choices(denominator_first=False, shared=False),
+    Choices(denominator_first=False),
+    Choices(alternative=1),
+    Choices(alternative=1, shared=False),
+    Choices(guards_stay=True, shared=False),
+)
+_SETTLE, _MOST, _FEWEST = 4, 600, 4
+"""Intervals until a change is seen; of the longest range, at most; of the shortest, at least."""
+_OFF, _MEASURED = 0.01, 1e-3
+"""How far from the threshold a level of a ratio lies; how near a level what is measured must be."""
+_CONTINUOUS = frozenset({"rate", "irate", "deriv", "histogram_quantile", "avg_over_time", "predict_linear"})
+_MARK, _OTHER = "one", "two"
+_GAP_S, _HEIGHT = 120.0, 40.0
+_MOST_STEPS, _DEEPEST = 50, 8
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A comparison with a number, as the expression has it: what is measured, and how it is compared."""
+
+    text: str
+    quantity: str
+    op: str
+    threshold: float
+    exact: bool
+    """Whether the quantity can be brought to the very threshold: a gauge or a count, no ratio and no quantile."""
+
+    def holds(self, value: float) -> bool:
+        """Whether the comparison holds for a value."""
+        return {
+            ">": value > self.threshold, ">=": value >= self.threshold, "<": value < self.threshold,
+            "<=": value <= self.threshold, "==": value == self.threshold, "!=": value != self.threshold,
+        }[self.op]  # fmt: skip
+
+    @property
+    def whole(self) -> bool:
+        """Whether it may be a whole number of things."""
+        return self.exact and self.threshold == int(self.threshold)
+
+    def levels(self, counted: bool) -> tuple[float, ...]:
+        """The values around the threshold at which it is probed: by one where it is `counted`."""
+        step = 1.0 if counted else _OFF * abs(self.threshold) or _OFF
+        around = (self.threshold - step, self.threshold, self.threshold + step)
+        found = around if self.exact else (around[0], around[2])
+        return tuple(each for each in found if each >= 0 or self.threshold < 0)
+
+    def straddled(self, levels: PromisedLevels) -> bool:
+        """Whether it holds at the level that is promised to fire, and not at the quiet one."""
+        return self.holds(levels.fires) and not self.holds(levels.quiet)
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """The probes of a rule; `lacking` says what could not be probed, and why."""
+
+    subject: Subject
+    probes: tuple[Probe, ...]
+    lacking: tuple[str, ...] = ()
+
+
+def subject_of(rule: Rule, rules: Sequence[Rule], records: Mapping[str, Rule]) -> Subject:
+    """The rule with the records that it reads, in the order of the rule files."""
+    read = closure(rule, records)
+    return Subject(rule, tuple(each for each in rules if each.record and read.get(each.record) is each))
+
+
+def sides(subject: Subject) -> list[Side]:
+    """The comparisons with a number that decide whether a rule has a result, the first one first."""
+    records = {each.record: promql.parse(each.expr) for each in subject.records}
+    nodes = _deciding(promql.parse(subject.rule.expr))
+    return [side for node in nodes if (side := _side(node, records)) is not None]
+
+
+def _meant(all_sides: Sequence[Side], levels: PromisedLevels | None) -> frozenset[str]:
+    """The comparisons that promised levels are about: those between them, or else the first one."""
+    if levels is None:
+        return frozenset()
+    return frozenset(s.text for s in all_sides if s.straddled(levels)) or frozenset(s.text for s in all_sides[:1])
+
+
+def _deciding(node: Any) -> Iterator[Any]:
+    match node:
+        case promql.ParenExpr() | promql.AggregateExpr():
+            yield from _deciding(node.expr)
+        case promql.BinaryExpr() if str(node.op) in ("and", "or", "unless"):
+            yield from _deciding(node.lhs)
+            yield from _deciding(node.rhs)
+        case promql.BinaryExpr() if str(node.op) in COMPARISONS and not is_bool(node):
+            yield node
+
+
+def _side(node: Any, records: Mapping[str, Any]) -> Side | None:
+    numbers = Solver({}, {}, "", 1.0, Choices())
+    for quantity, bound, op in ((node.lhs, node.rhs, str(node.op)), (node.rhs, node.lhs, flipped(str(node.op)))):
+        if is_constant(bound) and not is_constant(quantity) and (known := numbers.known(bound)) is not None:
+            exact = not any(_is_continuous(one) for one in _spelled_out(quantity, records))
+            return Side(node.prettify(), quantity.prettify(), op, float(known[0]), exact)
+    return None
+
+
+def _spelled_out(node: Any, records: Mapping[str, Any], depth: int = 0) -> Iterator[Any]:
+    """All that a node reads, recording rules with it."""
+    for one in below(node):
+        yield one
+        if isinstance(one, promql.VectorSelector) and (one.name or "") in records and depth < _DEEPEST:
+            yield from _spelled_out(records[one.name or ""], records, depth + 1)
+
+
+def _is_continuous(node: Any) -> bool:
+    match node:
+        case promql.BinaryExpr():
+            return str(node.op) == "/"
+        case promql.AggregateExpr():
+            return str(node.op) in ("avg", "quantile", "stddev")
+        case promql.Call():
+            return node.func.name in _CONTINUOUS
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """One way to make series for (rest, level); raises CannotDerive where it leads nowhere."""
+
+    make: Callable[[float, float], tuple[Scripted, ...]]
+    counted: bool
+    """Whether it leads to whole numbers exactly."""
+    steps: bool = False
+    """Whether the level is reached by counting, and left again once a range is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A rule on its way to probes."""
+
+    subject: Subject
+    records: Mapping[str, Rule]
+    every_s: float
+    span_s: float
+
+    @property
+    def expr(self) -> str:
+        return self.subject.rule.expr
+
+    @property
+    def exprs(self) -> tuple[str, ...]:
+        return (self.expr, *(each.expr for each in self.subject.records))
+
+    def ways(self, side: Side, others: Mapping[str, tuple[float, float]] = {}) -> Iterator[_Way]:
+        """The ways to bring one side to levels, the likeliest first."""
+        make = solvers(self.subject.rule, self.records, _MARK, self.every_s)
+        counter = any(calls(promql.parse(expr), _COUNTING) for expr in self.exprs)
+        counting = counter or any(calls(promql.parse(expr), {"max_over_time"}) for expr in self.exprs)
+        if side.whole and counting and not others:
+            yield from (_Way(partial(self._steps, make, n), True, True) for n in range(3))
+        for choices in _WAYS:
+            yield _Way(partial(self._backwards, make, choices, side, others), side.whole and not counter)
+
+    def _backwards(
+        self,
+        make: Callable[..., Solver],
+        choices: Choices,
+        side: Side,
+        others: Mapping[str, tuple[float, float]],
+        rest: float,
+        to: float,
+    ) -> tuple[Scripted, ...]:
+        solver = make(choices, pinned={side.text: (rest, to), **others})
+        solver.truth(promql.parse(self.expr), False, True)
+        return tuple(leaf.scripted(self.every_s) for leaf in solver.script)
+
+    def _steps(self, make: Callable[..., Solver], way: int, rest: float, to: float) -> tuple[Scripted, ...]:
+        """Counters that count one by one, each an interval after the other: in turns, the first alone, or the last."""
+        solver = make(Choices(shared=False))
+        found = list(reads(promql.parse(self.expr), solver, frozenset()).values())
+        if not 0 <= to <= _MOST_STEPS or to != int(to) or not found:
+            raise CannotDerive("no such number of steps")
+        wide = [replace(one, labels=tuple(p for p in one.labels if p[1])) for one in found]
+        made = []
+        for n, one in enumerate(wide):
+            in_turns = to // len(wide) + (n < to % len(wide))
+            share = {1: to if n == 0 else 0, 2: to if n == len(wide) - 1 else 0}.get(way, in_turns)
+            steps = Values((Segment(1.0, 1.0, int(share)),)) if share else constant(0.0)
+            made.append(Scripted(one.name, one.labels, constant(_HEIGHT), steps, counter=True))
+        return tuple(made)
+
+    # -- when
+
+    @property
+    def begins_s(self) -> float:
+        return self.span_s + _SETTLE * self.every_s
+
+    @property
+    def ends_s(self) -> float:
+        rule = self.subject.rule
+        return self.begins_s + self.span_s + self._whole(rule.for_s) + 2 * _SETTLE * self.every_s
+
+    @property
+    def until_s(self) -> float:
+        return self.ends_s + self.span_s + self._whole(self.subject.rule.keep_firing_for_s) + _SETTLE * self.every_s
+
+    def _whole(self, seconds: float) -> float:
+        return math.ceil(seconds / self.every_s - 1e-9) * self.every_s
+
+    def probe(
+        self, name: str, series: Sequence[Scripted], steps: bool, change: Callable[[str], str] = lambda values: values
+    ) -> Probe:
+        """The series as a probe; `change` bends the values of each."""
+        course = Course(0.0, self.begins_s, self.ends_s)
+        count = round(self.until_s / self.every_s) + 1
+        values = (compact(samples(notation(s, course, self.every_s, count, self.every_s))) for s in series)
+        shown = ((s.key, change(text)) for s, text in zip(series, values, strict=True))
+        looks_s = self.ends_s - 2 * self.every_s
+        if steps:
+            looks_s = self.begins_s + self._whole(self.span_s / 2)
+        return Probe(name, tuple(sorted(shown)), self.every_s, self.begins_s, self.ends_s, self.until_s, looks_s)
+
+
+def derive(
+    subjects: Sequence[tuple[Subject, PromisedLevels | None]],
+    records: Mapping[str, Rule],
+    asking: Asking,
+    promised_only: bool = False,
+) -> list[Derived]:
+    """The probes of each rule, or only those of promised levels; asks promtool what the series come to."""
+    works = [_work(subject, records) for subject, _ in subjects]
+    tried = [
+        list(_tried(work, levels)) if isinstance(work, _Work) else []
+        for work, (_, levels) in zip(works, subjects, strict=True)
+    ]
+    measured = _measured(works, tried, asking)
+    found = []
+    for work, mine, (subject, levels) in zip(works, measured, subjects, strict=True):
+        if isinstance(work, str):
+            found.append(Derived(subject, (), (work,)))
+        else:
+            found.append(_probes(work, mine, levels, promised_only))
+    return found
+
+
+def _work(subject: Subject, records: Mapping[str, Rule]) -> _Work | str:
+    rule = subject.rule
+    exprs = (rule.expr, *(each.expr for each in subject.records))
+    try:
+        nodes = [promql.parse(expr) for expr in exprs]
+    except ValueError as error:
+        return f"its expression does not parse: {error}"
+    if any(calls(node, {"time", "timestamp"}) for node in nodes):
+        return "it reads the clock, which probes do not set"
+    if not sides(subject):
+        return "it compares nothing with a number"
+    reach_s = _reach_s(rule.expr, records)
+    shortest_s = min((s for expr in exprs if (s := shortest_range_s(expr))), default=math.inf)
+    every_s = rule.interval_s * max(1, math.ceil(reach_s / rule.interval_s / _MOST))
+    if shortest_s < _FEWEST * every_s:
+        return "it looks too far back for a probe, and at a short range as well"
+    return _Work(subject, records, every_s, math.ceil(reach_s / every_s) * every_s)
+
+
+def _reach_s(expr: str, records: Mapping[str, Rule], depth: int = 0) -> float:
+    """How far back an expression looks, through the records that it reads."""
+    own = max((each.reach_s for each in selectors(expr)), default=0.0)
+    names = (name for name in metric_names(expr) if name in records and depth < _DEEPEST)
+    return own + max((_reach_s(records[name].expr, records, depth + 1) for name in names), default=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """A way to the levels of one side, and the levels that it must reach."""
+
+    side: Side
+    way: _Way
+    rest: float
+    levels: tuple[float, ...]
+
+
+def _tried(work: _Work, promised: PromisedLevels | None) -> Iterator[_Tried]:
+    seen: set[tuple[Scripted, ...]] = set()
+    every = sides(work.subject)
+    meant = _meant(every, promised)
+    for side in every:
+        rest = _rest(side)
+        for way in work.ways(side):
+            levels = dict.fromkeys(side.levels(way.counted))
+            if promised is not None and side.text in meant:
+                levels = dict.fromkeys((promised.quiet, promised.fires, *levels))
+            made = []
+            for one in levels:
+                try:
+                    made.append(way.make(rest, one))
+                except (CannotDerive, ArithmeticError, ValueError, RecursionError):
+                    break
+            if made and len(made) == len(levels) and made[0] not in seen:
+                seen.add(made[0])
+                yield _Tried(side, way, rest, tuple(levels))
+
+
+def _rest(side: Side) -> float:
+    """A value far on the quiet side; for a count of things, a whole number of them; for a share, less than all."""
+    quiet = next(
+        value for value in (level(side.op, side.threshold, False, n) for n in range(5)) if not side.holds(value)
+    )
+    if quiet > 1 > side.threshold > 0:
+        return (side.threshold + 1) / 2
+    return max(0.0, float(int(quiet))) if side.whole and side.threshold > 0 else quiet
+
+
+def _measured(
+    works: Sequence[_Work | str], tried: Sequence[Sequence[_Tried]], asking: Asking
+) -> list[dict[str, _Tried]]:
+    """For each rule, by side, the first way whose series come to all its levels."""
+    sheets: list[Sheet] = []
+    for work, mine in zip(works, tried, strict=True):
+        if isinstance(work, _Work) and mine:
+            probes = [work.probe("", one.way.make(one.rest, to), one.way.steps) for one in mine for to in one.levels]
+            texts = [one.side.quantity for one in mine for _ in one.levels]
+            asked = [(p, {"level": (text, p.looks_s)}) for p, text in zip(probes, texts, strict=True)]
+            sheets.append(Sheet(work.subject, asked, work.every_s))
+    answers = iter(asking.ask(sheets))
+    found: list[dict[str, _Tried]] = []
+    for work, mine in zip(works, tried, strict=True):
+        best: dict[str, _Tried] = {}
+        if isinstance(work, _Work) and mine:
+            said = next(answers)
+            got = iter(said if isinstance(said, list) else ())
+            for one in mine:
+                reached = [_reaches(next(got, {}).get("level", ""), to) for to in one.levels]
+                if all(reached):
+                    best.setdefault(one.side.text, one)
+        found.append(best)
+    return found
+
+
+def _reaches(got: str, wanted: float) -> bool:
+    values = [value for _, value in values_of(got)]
+    if not values:
+        return wanted == 0 and not got.startswith("error")  # nothing to count
+    return any(math.isclose(value, wanted, rel_tol=_MEASURED, abs_tol=1e-9) for value in values)
+
+
+def _probes(work: _Work, found: Mapping[str, _Tried], promised: PromisedLevels | None, only: bool) -> Derived:
+    probes: list[Probe] = []
+    lacking: list[str] = []
+    every = sides(work.subject)
+    meant = _meant(every, promised)
+    for side in every:
+        way = found.get(side.text)
+        if way is None:
+            lacking.append(f"no series were found that bring {_short(side.quantity)} to its levels")
+            continue
+        named = promised if side.text in meant else None
+        if named is not None:
+            probes.append(work.probe(QUIET.format(named.quiet), way.way.make(way.rest, named.quiet), way.way.steps))
+            probes.append(work.probe(FIRES.format(named.fires), way.way.make(way.rest, named.fires), way.way.steps))
+        if only:
+            continue
+        beside = f" of {_short(side.quantity)}" if len(every) > 1 else ""
+        levels = side.levels(way.way.counted)
+        for to in levels:
+            if named is None or to not in (named.quiet, named.fires):
+                probes.append(work.probe(f"at {to:.12g}{beside}", way.way.make(way.rest, to), way.way.steps))
+        up = named.fires if named is not None else next((to for to in levels if side.holds(to)), way.rest)
+        quiet = named.quiet if named is not None else next((to for to in levels if not side.holds(to)), way.rest)
+        probes += _beside(work, side, way, up, quiet, beside)
+    unique = {probe.name: probe for probe in reversed(probes)}
+    return Derived(work.subject, tuple(reversed(unique.values())), tuple(lacking))
+
+
+def _beside(work: _Work, side: Side, way: _Tried, up: float, quiet: float, beside: str) -> Iterator[Probe]:
+    """Probes of everything but the level itself: others that are well, resets, gaps, no traffic, an end."""
+    series = way.way.make(way.rest, up)
+    at, steps = f"at {up:.12g}{beside}", way.way.steps
+    resting = tuple(map(_at_rest, series))
+    for label in _told_apart(work, series):
+        others = tuple(_relabelled(one, label) for one in resting)
+        yield work.probe(f"{at}, one of two by {label}", (*series, *others), steps)
+        alike = tuple(_relabelled(one, label) for one in series)
+        yield work.probe(f"{at}, both of two by {label}", (*series, *alike), steps)
+    for other in (each for each in sides(work.subject) if each.text != side.text):
+        away = {other.text: (_rest(other), _rest(other))}
+        for one in itertools.islice(work.ways(side, away), len(_WAYS)):
+            try:
+                guarded = one.make(way.rest, up)
+            except (CannotDerive, ArithmeticError, ValueError, RecursionError):
+                continue
+            yield work.probe(f"{at}, without {_short(other.text)}", guarded, steps)
+            break
+    if steps:
+        yield work.probe(f"{at}, in one burst", tuple(map(_at_once, series)), steps)
+    if any(one.counter for one in series):
+        low = way.way.make(way.rest, quiet)
+        middle = round((work.begins_s + work.ends_s) / 2 / work.every_s)
+        yield work.probe(f"at {quiet:.12g}{beside}, counters reset", low, steps, partial(_reset, at=middle))
+        idle = tuple(replace(one, values=constant(0.0)) if one.counter else one for one in series)
+        yield work.probe(f"no traffic{beside}", idle, steps)
+    missing = math.ceil(_GAP_S / work.every_s)
+    first = round((work.begins_s + work.span_s) / work.every_s) + 1
+    yield work.probe(f"{at}, a gap", series, steps, partial(_without, at=first, count=missing))
+    yield work.probe(f"{at}, then stale", series, steps, partial(_stale, at=round(work.ends_s / work.every_s)))
+    yield work.probe(f"without series{beside}", (), steps)
+
+
+def _told_apart(work: _Work, series: Sequence[Scripted]) -> list[str]:
+    """The labels by which a second one of each series is told apart: the instance, and what the rule groups by."""
+    grouped = {
+        label
+        for expr in (work.expr, *(each.expr for each in work.subject.records))
+        for one in below(promql.parse(expr))
+        if isinstance(one, promql.AggregateExpr) and one.modifier is not None
+        and "by" in str(one.modifier.type).lower()
+        for label in one.modifier.labels
+    }  # fmt: skip
+    there = {label for one in series for label, _ in one.labels}
+    return [label for label in ("instance", *sorted(grouped - {"le", "instance"})) if label in there]
+
+
+def _relabelled(one: Scripted, label: str) -> Scripted:
+    labels = tuple((name, f"{value}-{_OTHER}" if name == label else value) for name, value in one.labels)
+    return replace(one, labels=labels)
+
+
+def _at_rest(one: Scripted) -> Scripted:
+    return replace(one, values=constant(0.0) if one.counter and not one.rest.segments[0].step else one.rest)
+
+
+def _at_once(one: Scripted) -> Scripted:
+    last = one.values.segments[-1]
+    return replace(one, values=constant((last.start or 0.0) + last.step * (last.count - 1)))
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+# -- values in promtool's notation, bent
+
+
+def samples(values: str) -> list[float | None]:
+    """Each sample of a notation; None for a missing one, and for an end."""
+    found: list[float | None] = []
+    for word in values.split():
+        start, _, rest = word.partition("x")
+        count = int(rest) + 1 if rest else 1
+        if start[0] in "_s":
+            found += [None] * (int(rest) if rest else 1)
+            continue
+        split = max(start.rfind("+"), start.rfind("-"))
+        bent = split > 0 and start[split - 1] not in "eE"
+        first, step = (float(start[:split]), float(start[split:])) if bent else (float(start), 0.0)
+        found += [first + step * n for n in range(count)]
+    return found
+
+
+def compact(values: Sequence[float | None]) -> str:
+    """Samples as a notation; missing ones are gaps."""
+    words, at = [], 0
+    while at < len(values):
+        first, end = values[at], at + 1
+        if first is None:
+            while end < len(values) and values[end] is None:
+                end += 1
+            words.append("_" if end - at == 1 else f"_x{end - at}")
+        else:
+            step = None
+            while end < len(values) and (now := values[end]) is not None:
+                ahead = now - (values[end - 1] or 0.0)
+                if step is not None and not math.isclose(ahead, step, rel_tol=1e-9, abs_tol=1e-9):
+                    break
+                step, end = ahead if step is None else step, end + 1
+            if end - at == 2 and step:  # two that merely follow each other
+                end = at + 1
+            signed = f"{step:+.12g}" if step and end - at > 1 else ""
+            words.append(f"{first:.12g}{signed}x{end - at - 1}" if end - at > 1 else f"{first:.12g}")
+        at = end
+    return " ".join(words)
+
+
+def _reset(values: str, at: int) -> str:
+    some = samples(values)
+    base = some[at] or 0.0
+    return compact([each if n < at or each is None else each - base for n, each in enumerate(some)])
+
+
+def _without(values: str, at: int, count: int) -> str:
+    return compact([None if at <= n < at + count else each for n, each in enumerate(samples(values))])
+
+
+def _stale(values: str, at: int) -> str:
+    return f"{compact(samples(values)[:at])} stale"

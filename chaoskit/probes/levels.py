@@ -1,0 +1,257 @@
+"""What `check` says of levels: those that are promised are proved by promtool, approved answers are compared.
+
+A promised level is put to the rule by an approved probe where there is one, whose series do not follow the rule, and
+otherwise by one that is derived now. What promtool answered is remembered under the hash of rule, records, probes and
+version.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from chaoskit.alerting.model import AlertConfig, PromisedLevels, Rule
+from chaoskit.check.findings import Violation
+from chaoskit.errors import BadInput, Place, Problem
+from chaoskit.files import read_regular
+from chaoskit.probes.ask import Asking
+from chaoskit.probes.derive import Derived, derive, subject_of
+from chaoskit.probes.model import FIRES, QUIET, Answer, Answered, Probe, Subject, fires
+from chaoskit.probes.text import LEVELS, answer_lines, generation, read_levels, same, text_of
+from chaoskit.rehearse.derive import recording_rules
+from chaoskit.safety.remembered import keep, key_of, recall
+from chaoskit.stack.binaries import Tool
+
+WRONG, CHANGED, UNPROVED = "levels", "levels-approved", "levels-unproved"
+"""The ids of the lints."""
+_KIND = "levels"
+_ANEW = "have it written anew: chaoskit approve --update"
+_SHOWN = 3
+"""Answers that differ and are shown, of each alert."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Findings by lint, and by alert the proof of both sides of its threshold, for those that have one."""
+
+    findings: Mapping[str, tuple[Violation, ...]]
+    proved: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """The approved probes of an alert, and the name of their file in the folder of what was approved."""
+
+    name: str
+    subject: Subject
+    file: Answered
+
+
+@dataclass(slots=True)
+class Levels:
+    """The alerts of a configuration, asked about their levels with one promtool."""
+
+    config: AlertConfig
+    tool: Tool
+    approved: Path | None = None
+    """The folder of approved answers, one inside for each alert."""
+    _records: dict[str, Rule] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._records = recording_rules(self.config.rules)
+
+    def subjects(self, alerts: Iterable[str] = ()) -> list[tuple[str, Subject]]:
+        """Each alerting rule, or those of these names, with the name of its file of answers."""
+        wanted, found, numbers = set(alerts), list[tuple[str, Subject]](), dict[str, int]()
+        for rule in self.config.rules:
+            if rule.alert and (not wanted or rule.alert in wanted):
+                number = numbers[rule.alert] = numbers.get(rule.alert, 0) + 1
+                name = LEVELS if number == 1 else LEVELS.replace(".", f"-{number}.")
+                found.append((f"{rule.alert}/{name}", subject_of(rule, self.config.rules, self._records)))
+        return found
+
+    def promised(self, subject: Subject) -> PromisedLevels | None:
+        """The levels that are promised of an alert; None where none are."""
+        beside = self.config.promise.alerts.get(subject.rule.alert)
+        return beside.levels if beside else None
+
+    def derived(
+        self, subjects: Sequence[Subject], promised_only: bool = False
+    ) -> list[tuple[Answered, tuple[str, ...]]]:
+        """The probes of each rule as they are derived now, with their answers, and what could not be probed."""
+        keys = [self._key(each, str(self.promised(each)), str(promised_only)) for each in subjects]
+        known = [recall(_KIND, key) for key in keys]
+        missing = [each for each, text in zip(subjects, known, strict=True) if text is None]
+        fresh = iter(self._derive(missing, promised_only))
+        found = []
+        for subject, key, text in zip(subjects, keys, known, strict=True):
+            if text is None:
+                answered, lacking = next(fresh)
+                keep(_KIND, key, json.dumps([text_of(answered), lacking]))
+            else:
+                kept, lacking = json.loads(text)
+                answered = read_levels(kept, f"{subject.rule.alert}/{LEVELS}")
+            found.append((answered, tuple(lacking)))
+        return found
+
+    def _derive(self, subjects: Sequence[Subject], promised_only: bool) -> Iterator[tuple[Answered, tuple[str, ...]]]:
+        if not subjects or self.tool.path is None:
+            return
+        with tempfile.TemporaryDirectory(prefix="chaoskit-levels-") as folder:
+            asking = Asking(self.tool.path, Path(folder))
+            asked = [(each, self.promised(each)) for each in subjects]
+            made = derive(asked, self._records, asking, promised_only)
+            answers = asking.answers([(each.subject, each.probes) for each in made])
+        for one, answer in zip(made, answers, strict=True):
+            yield self._answered(one, answer)
+
+    def _answered(self, one: Derived, answer: dict[str, Answer] | str) -> tuple[Answered, tuple[str, ...]]:
+        alert, version = one.subject.rule.alert, self.tool.version or ""
+        if isinstance(answer, str):
+            return Answered(alert, version, (), {}), (*one.lacking, f"promtool refuses its probes: {answer}")
+        return Answered(alert, version, one.probes, answer), one.lacking
+
+    def answers(self, asked: Sequence[tuple[Subject, Sequence[Probe]]]) -> list[dict[str, Answer] | str]:
+        """The rules' answers to probes that are given, or why there are none; remembered ones where nothing changed."""
+        keys = [self._key(subject, json.dumps([asdict(p) for p in probes])) for subject, probes in asked]
+        known = [recall(_KIND, key) for key in keys]
+        missing = [pair for pair, text in zip(asked, known, strict=True) if text is None]
+        fresh: Iterator[dict[str, Answer] | str] = iter(())
+        if missing and self.tool.path is not None:
+            with tempfile.TemporaryDirectory(prefix="chaoskit-levels-") as folder:
+                fresh = iter(Asking(self.tool.path, Path(folder)).answers(missing))
+        found: list[dict[str, Answer] | str] = []
+        for (subject, probes), key, text in zip(asked, keys, known, strict=True):
+            if text is not None:
+                found.append(dict(read_levels(text, f"{subject.rule.alert}/{LEVELS}").answers))
+                continue
+            answer = next(fresh)
+            found.append(answer)
+            if not isinstance(answer, str):
+                whole = Answered(subject.rule.alert, self.tool.version or "", tuple(probes), answer)
+                keep(_KIND, key, text_of(whole))
+        return found
+
+    def _key(self, subject: Subject, *more: str) -> str:
+        rule = subject.rule
+        rules = [
+            [r.alert or r.record, r.expr, r.for_s, r.keep_firing_for_s, r.interval_s, sorted(r.labels.items())]
+            for r in (*subject.records, rule)
+        ]
+        return key_of([self.tool.version or "", json.dumps(rules), *more])
+
+    def check(self) -> Said:
+        """Proves promised levels and compares approved answers."""
+        found: dict[str, list[Violation]] = {WRONG: [], CHANGED: [], UNPROVED: []}
+        proved: dict[str, str] = {}
+        approved: list[Approved] = []
+        fresh: list[Subject] = []
+        for name, subject in self.subjects():
+            problems: list[Problem] = []
+            file = self.read(name, problems)
+            found[CHANGED] += [Violation(p.place or subject.rule.place, p.message, p.hint or _ANEW) for p in problems]
+            levels = self.promised(subject)
+            if file is not None:
+                approved.append(Approved(name, subject, file))
+            if levels is not None and (file is None or not _holds(file, levels)):
+                fresh.append(subject)
+        answers = self.answers([(one.subject, one.file.probes) for one in approved])
+        for one, now in zip(approved, answers, strict=True):
+            for lint, said in self.compared(one, now, proved):
+                found[lint].append(said)
+        for subject, (answered, lacking) in zip(fresh, self.derived(fresh, True), strict=True):
+            if levels := self.promised(subject):
+                if _holds(answered, levels):
+                    found[WRONG] += _judged(subject, levels, answered.answers, proved).values()
+                else:
+                    found[UNPROVED].append(_unproved(subject, levels, lacking))
+        return Said({lint: tuple(some) for lint, some in found.items()}, proved)
+
+    def compared(
+        self, one: Approved, now: dict[str, Answer] | str, proved: dict[str, str]
+    ) -> Iterator[tuple[str, Violation]]:
+        """What is wrong with the answers to approved probes, by lint; a proof of promised levels is added."""
+        rule, told = one.subject.rule, dict[str, Violation]()
+        if isinstance(now, str):
+            message = f"promtool does not answer the approved probes of {rule.alert}: {now}"
+            yield CHANGED, Violation(rule.place, message, "correct the rule")
+            return
+        levels = self.promised(one.subject)
+        if levels is not None and _holds(one.file, levels):
+            told = _judged(one.subject, levels, now, proved)
+            yield from ((WRONG, each) for each in told.values())
+        other = generation(self.tool.version or "") != generation(one.file.promtool)
+        before = one.file.answers
+        differing = [
+            p
+            for p in one.file.probes
+            if p.name not in told and not same(before[p.name], now[p.name], p.every_s if other else 0.0)
+        ]
+        if differing:
+            lines = [line for p in differing[:_SHOWN] for line in (f"  {p.name}", *_diff(before[p.name], now[p.name]))]
+            more = [f"  and {len(differing) - _SHOWN} more"] if len(differing) > _SHOWN else []
+            count, where = f"{len(differing)} of {len(one.file.probes)} probes", (self.approved or Path()) / one.name
+            message = "\n".join([f"{rule.alert} answers {count} otherwise than approved in {where}:", *lines, *more])
+            todo = "correct the rule, or read the new answers and approve them: chaoskit approve --update"
+            yield CHANGED, Violation(rule.place, message, todo)
+
+    def changed_from(self, other: Levels) -> list[Approved]:
+        """The approved probes of alerts whose rule or records are not as in another configuration."""
+        before = {other._key(subject) for _, subject in other.subjects()}
+        mine = ((name, subject) for name, subject in self.subjects() if self._key(subject) not in before)
+        return [Approved(n, subject, file) for n, subject in mine if (file := self.read(n, [])) is not None]
+
+    def read(self, name: str, problems: list[Problem]) -> Answered | None:
+        """The approved probes in a file; None where there are none, or none that can be read, which is reported."""
+        if self.approved is None or not (self.approved / name).is_file():
+            return None
+        file = self.approved / name
+        try:
+            return read_levels(read_regular(file).decode(), str(file))
+        except BadInput as error:
+            problems += error.problems
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            problems.append(Problem(Place(str(file)), f"cannot be read: {reason}", _ANEW))
+        return None
+
+
+def _judged(
+    subject: Subject, levels: PromisedLevels, answers: Mapping[str, Answer], proved: dict[str, str]
+) -> dict[str, Violation]:
+    """By probe what is wrong with it at the promised levels; else the proof is added."""
+    rule, quiet, loud = subject.rule, QUIET.format(levels.quiet), FIRES.format(levels.fires)
+    wrong = {}
+    todo = "correct the rule, or the promise"
+    if answers[quiet]:
+        raised = "fires" if fires(answers[quiet]) else "becomes pending"
+        message = f"{rule.alert} is promised to stay quiet at {levels.quiet:.12g} ({levels.place}), and {raised}"
+        wrong[quiet] = Violation(rule.place, message, todo)
+    if not fires(answers[loud]):
+        raised = "stays pending" if answers[loud] else "stays quiet"
+        message = f"{rule.alert} is promised to fire at {levels.fires:.12g} ({levels.place}), and {raised}"
+        wrong[loud] = Violation(rule.place, message, todo)
+    if not wrong:
+        proved[rule.alert] = f"promtool: quiet at {levels.quiet:.12g}, fires at {levels.fires:.12g}"
+    return wrong
+
+
+def _holds(file: Answered, levels: PromisedLevels) -> bool:
+    """Whether both promised levels are among the probes."""
+    return {QUIET.format(levels.quiet), FIRES.format(levels.fires)} <= file.answers.keys()
+
+
+def _diff(before: Answer, now: Answer) -> list[str]:
+    old, new = answer_lines(before), answer_lines(now)
+    return [f"    -{line[3:]}" for line in old if line not in new] + [
+        f"    +{line[3:]}" for line in new if line not in old
+    ]
+
+
+def _unproved(subject: Subject, levels: PromisedLevels, lacking: Sequence[str]) -> Violation:
+    reason = "; ".join(lacking) or "no probe of them was made"
+    message = f"the levels of {subject.rule.alert} are promised ({levels.place}) and not proved: {reason}"
+    return Violation(subject.rule.place, message, "prove them by a drill on either side, or change the promise")

@@ -1,0 +1,70 @@
+"""Probes and answers as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from chaoskit.alerting.model import Rule
+
+QUIET, FIRES = "quiet at the promised {:.12g}", "fires at the promised {:.12g}"
+"""The names of the two probes of promised levels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Series that are shown to a rule: they are at rest until `begins_s` and from `ends_s` on."""
+
+    name: str
+    series: tuple[tuple[str, str], ...]
+    """Each with its name and labels, and its values in promtool's notation, `every_s` apart."""
+    every_s: float
+    begins_s: float
+    ends_s: float
+    until_s: float
+    looks_s: float
+    """When its rule's expression is asked for its value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """An alert that a probe raised: its labels, the first and last evaluation that found it pending, and firing."""
+
+    labels: tuple[tuple[str, str], ...]
+    pending_s: tuple[float, float] | None
+    firing_s: tuple[float, float] | None
+    value: float | None = None
+    """What its rule's expression results in when the probe looks; None where it has no result then."""
+
+
+Answer = tuple[Instance, ...]
+"""By labels; empty where nothing was raised."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """An alerting rule and the recording rules that it reads, in the order in which they are evaluated."""
+
+    rule: Rule
+    records: tuple[Rule, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The probes of one alert with their answers, by probe; `promtool` is the version that gave them."""
+
+    alert: str
+    promtool: str
+    probes: tuple[Probe, ...]
+    answers: Mapping[str, Answer]
+    """By the probe's name."""
+
+    def at_promised(self) -> Answered:
+        """The same with no probes but those of promised levels."""
+        names = tuple(text.partition("{")[0] for text in (QUIET, FIRES))
+        return replace(self, probes=tuple(each for each in self.probes if each.name.startswith(names)))
+
+
+def fires(answer: Answer) -> bool:
+    """Whether an alert fired."""
+    return any(each.firing_s for each in answer)
