@@ -164,8 +164,20 @@ def test_a_canary_makes_it_through_the_real_alertmanager_and_everything_is_as_pr
 def test_without_its_route_no_canary_is_sent_and_what_is_missing_is_named(
     binaries: Binaries, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An unpatched Alertmanager, with a silence in force, examined by the command itself."""
-    with witness() as server, staging(binaries, tmp_path, server, patch=False) as target:
+    unpatched(binaries, tmp_path, capsys)
+
+
+@pytest.mark.drill
+@pytest.mark.long
+def test_that_holds_for_each_generation(
+    generation: Binaries, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unpatched(generation, tmp_path, capsys)
+
+
+def unpatched(programs: Binaries, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An unpatched Alertmanager, with a silence in force, examined by the command itself; then one without a status."""
+    with witness() as server, staging(programs, tmp_path, server, patch=False) as target:
         matcher = {"name": "alertname", "value": "WorkerUnhealthy", "isRegex": False, "isEqual": True}
         times = {"startsAt": "2020-01-01T00:00:00Z", "endsAt": "2099-01-01T00:00:00Z"}
         silence = {"matchers": [matcher], "createdBy": "ops", "comment": "x", **times}
@@ -179,8 +191,15 @@ def test_without_its_route_no_canary_is_sent_and_what_is_missing_is_named(
         assert run(["doctor", "--profile", str(profile), "--format", "json"]) == ExitCode.USAGE
         found = {line["what"]: line for line in json.loads(capsys.readouterr().out)}
         assert found["canary"]["state"] == "missing"
-        assert "it would go to" in found["canary"]["detail"]
+        assert "it would reach" in found["canary"]["detail"]
         assert "critical-alerts" in found["receivers told to the witness"]["detail"]
         assert "mutes WorkerUnhealthy" in found["silences"]["detail"]
         assert found["prometheus"]["state"] == found["rules"]["state"] == "ok"
         assert server.store.last == 0
+        attached["alertmanager"] = target.prometheus
+        profile.write_text(yaml.safe_dump({"chaoskit": 1, "target": {"attached": attached}}))
+        for more in ([], ["--receivers", "--confirm", "staging"]):
+            assert run(["doctor", "--profile", str(profile), "--format", "json", *more]) == ExitCode.USAGE
+            found = {line["what"]: line for line in json.loads(capsys.readouterr().out)}
+            assert found["alertmanager"]["state"] == "missing"
+            assert "nothing at /api/v2/status" in found["alertmanager"]["detail"]

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from chaoskit.observe.payload import instant
+from chaoskit.witness.client import WitnessClient
 from chaoskit.witness.config import additions, patched, recorder_outputs, senders_of
 from chaoskit.witness.recorder import Tail, read_event
+from tests.receivers_examples import Seen
+from tests.witness_examples import bearing, witness
 
 AT = 1795961451.3285127
 STAMP = "2026-11-29T14:10:51.328512614Z"
@@ -135,3 +141,30 @@ def test_the_senders_of_mails_are_those_of_the_running_configuration() -> None:
     for text in ("receivers: 3", "- x", "a: [", ""):
         with pytest.raises(ValueError, match="no Alertmanager configuration"):
             senders_of(text)
+
+
+def test_a_witness_that_is_the_recorders_output_hands_its_deliveries_on(tmp_path: Path) -> None:
+    """On our clock, and never later than their events arrived; other events are taken and not kept."""
+    created = {"@timestamp": STAMP, "data": {"alertCreated": {"alert": {}}}}
+    now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    delivered = {**V1, "@timestamp": now}
+    with witness() as server, bearing() as session:
+        client, seen = WitnessClient(server.url, session, lambda: (-0.5, 0.5)), Seen()
+        client.follow(seen)
+        with bearing() as alertmanager:
+            for body, status in ((created, 200), (delivered, 200), ({"x": 1}, 400)):
+                assert alertmanager.post(f"{server.url}/recorder", json=body, timeout=5).status_code == status
+        seen.wait(lambda: seen.notices("recorder"), "the delivery")
+        assert client.next(0.0) == []  # no webhook of a receiver
+        client.stop()
+    [notice] = seen.notices("recorder")
+    assert notice.door == ("crew", "email", 1)
+    begin, end = notice.sent
+    assert begin <= instant(now) <= end <= time.time()  # type: ignore[operator]
+    assert server.store.refused == {"malformed": 1}
+
+
+def test_without_the_token_no_event_is_taken() -> None:
+    with witness() as server, bearing("another-token-of-its-own") as session:
+        assert session.post(f"{server.url}/recorder", json=V1, timeout=5).status_code == 401
+        assert server.store.last == 0
