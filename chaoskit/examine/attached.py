@@ -124,11 +124,13 @@ def wrong_environment(page: str, target: Attached) -> tuple[str, int]:
 
 
 def _behind(handles: Handles) -> Iterator[Checked]:
-    """The processes on this host that faults can reach."""
+    """The processes of this host, and the things behind handles with `via`, that faults can reach."""
     for handle, found in inventory(handles).items():
         kind, _, name = handle.partition(":")
         if found:
-            yield Checked(f"{kind} {name}", "ok", f"{len(found)} processes here: {listed(found)}")
+            way = handles.of(kind)[name].at_attached("").via
+            said = f"reached via {way}: " if way else f"{len(found)} processes here: "
+            yield Checked(f"{kind} {name}", "ok", said + listed(found))
         elif trouble := handles.of(kind)[name].unreachable(name, found):
             yield Checked(f"{kind} {name}", "missing", *trouble)
 

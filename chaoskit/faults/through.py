@@ -30,6 +30,10 @@ class OnlyThrough(Fault[S]):
         now = time.time()
         return Seen((now, now), "nothing was done")
 
+    def vouch(self, undo: Undo, made: Made) -> str:
+        """Refuses: no token is made without `via:`; raises FaultError."""
+        raise FaultError(f"this is no token of {self.kind}, which is done via an adapter")
+
 
 K = TypeVar("K", bound=Kind[Any])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,6 +17,7 @@ import requests
 
 from chaoskit.adapters.base import program
 from chaoskit.adapters.systemd import Systemd
+from chaoskit.adapters.tc import Tc
 from chaoskit.adapters.toxiproxy import Toxiproxy
 from chaoskit.faults.base import Fault, FaultError, Lapsed, Made, Target
 from chaoskit.faults.registry import known
@@ -203,3 +205,65 @@ def test_a_unit_that_is_started_by_another_has_lapsed(units: Path) -> None:
     with pytest.raises(Lapsed, match=r"worker@1 is active \(running\): something else ended the fault"):
         fault.hold(undo, threading.Event())
     fault.stop(undo)
+
+
+TC = """
+import json, sys
+from pathlib import Path
+
+file, words = Path(__file__).parent.parent / "qdiscs", sys.argv[1:]
+there = json.loads(file.read_text())
+if "show" in words:
+    print(json.dumps(there))
+elif "add" in words:
+    handle, options = words[words.index("handle") + 1], words[words.index("netem") + 1 :]
+    if there[0]["handle"] != "0:":
+        sys.exit("Error: Exclusivity flag on, cannot modify.")
+    file.write_text(json.dumps([{"kind": "netem", "handle": handle, "root": True, "options": options}]))
+else:
+    if there[0]["handle"] != words[words.index("handle") + 1]:
+        sys.exit("Error: Invalid handle.")
+    file.write_text(json.dumps([{"kind": "noqueue", "handle": "0:", "root": True}]))
+"""
+
+
+@pytest.fixture
+def qdiscs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A device as tc shows it: the kernel's own discipline at its root."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "tc").write_text(f"#!{sys.executable}\n{TC}")
+    (tmp_path / "bin" / "tc").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    (tmp_path / "qdiscs").write_text('[{"kind": "noqueue", "handle": "0:", "root": true}]')
+    return tmp_path / "qdiscs"
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "options"),
+    [
+        ("net.delay", {"by": "200ms"}, ["delay", "200ms"]),
+        ("net.loss", {"ratio": "10%"}, ["loss", "10%"]),
+        ("net.rate", {"rate": "100KiB"}, ["rate", "819200bit"]),
+    ],
+)
+def test_netem_has_a_handle_of_its_own_and_only_that_is_deleted(
+    qdiscs: Path, kind: str, settings: dict[str, Any], options: list[str], tmp_path: Path
+) -> None:
+    target = targeted(Tc(dev="eth0"), "uplink")
+    fault, undo = prepared(kind, target, **settings)
+    fault.start(undo)
+    [there] = json.loads(qdiscs.read_text())
+    assert (there["handle"], there["options"]) == (undo["handle"], options)
+    made = Made(tmp_path, target.names, settings, target.address.journaled())
+    assert f"deletes the qdisc {undo['handle']} of eth0" in fault.vouch(undo, made)
+    with pytest.raises(FaultError, match="which is not ours"):
+        prepared(kind, target, **settings)
+    with pytest.raises(FaultError, match="is no handle that this program makes up"):
+        fault.vouch({**undo, "handle": "1:"}, made)
+    theirs = '[{"kind": "htb", "handle": "1:", "root": true}]'
+    fault.stop(undo)
+    assert json.loads(qdiscs.read_text())[0]["kind"] == "noqueue"
+    qdiscs.write_text(theirs)
+    assert "there is no netem" in fault.lapse(undo)
+    fault.stop(undo)
+    assert qdiscs.read_text() == theirs

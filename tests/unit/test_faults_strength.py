@@ -111,9 +111,9 @@ def test_a_link_on_which_no_call_was_ever_hit_says_so_at_the_end(monkeypatch: py
 
 def test_a_queue_far_below_its_level_lapses_before_an_alert_could_be_blamed(monkeypatch: pytest.MonkeyPatch) -> None:
     undo = {"at": {}, "queue": "tasks", "batch": "b", "level": 100, "kept": True}
-    monkeypatch.setattr(queue_batch, "put", lambda *_: None)
+    monkeypatch.setattr(queue_batch._Practice, "put", lambda *_, **__: None)
     for depth, lapses in ((95, False), (60, True)):
-        monkeypatch.setattr(queue_batch, "census", lambda *_, depth=depth: {"depth": depth})
+        monkeypatch.setattr(queue_batch._Practice, "census", lambda *_, depth=depth: {"depth": depth})
         if lapses:
             with pytest.raises(Lapsed, match=r"weaker than asked for: 60 of 100 messages in tasks \(depth\)"):
                 QueueFlood().hold(undo, Ticks(9, monkeypatch))  # type: ignore[arg-type]
