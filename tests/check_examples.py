@@ -78,6 +78,7 @@ receivers:
 PROMETHEUS = """\
 global: {scrape_interval: 15s, evaluation_interval: 15s}
 rule_files: [rules.yml]
+alerting: {alertmanagers: [{static_configs: [{targets: ['localhost:9093']}]}]}
 scrape_configs:
   - job_name: web
   - job_name: work

@@ -265,6 +265,8 @@ def _setting(path: list[str], value: str) -> str:
     key = path[0]
     if path[-1].endswith("_file") and _PATH.fullmatch(value):
         return value
+    if path[-1] == "insecure_skip_verify" and value.lower() in _WORDS:
+        return value  # whether a certificate counts is a yes or no, wherever it stands
     if len(path) > 1 or _SECRET_KEY.fullmatch(key) or key in _SECRET_ADDRESS:
         return REDACTED
     if value.lower() in _WORDS:

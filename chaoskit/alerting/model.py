@@ -247,6 +247,14 @@ class PromisedTime:
 
 
 @dataclass(frozen=True, slots=True)
+class PromisedAddresses:
+    """The addresses of what Prometheus reaches, each HOST:PORT or an address of the web, and where that is promised."""
+
+    at: tuple[str, ...]
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
 class PromisedAlert:
     """The promise for one alert beside its notices; a part that is not promised is empty, or None."""
 
@@ -305,6 +313,10 @@ class Promise:
     """By group of rules: how often it is evaluated."""
     volume: Mapping[str, PromisedVolume] = field(default_factory=dict)
     """By kind of day, one of VOLUMES."""
+    targets: Mapping[str, PromisedAddresses] = field(default_factory=dict)
+    """By job: where it is scraped."""
+    alertmanagers: PromisedAddresses | None = None
+    """Every Alertmanager that Prometheus tells; None where nothing is promised of them."""
 
 
 @dataclass(frozen=True, slots=True)

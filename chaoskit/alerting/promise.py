@@ -39,6 +39,7 @@ from chaoskit.alerting.config_fields import Reading
 from chaoskit.alerting.model import (
     ALWAYS,
     Promise,
+    PromisedAddresses,
     PromisedAlert,
     PromisedLevels,
     PromisedNotice,
@@ -126,6 +127,12 @@ def read_promise(reading: Reading, text: str, file: str, names: Names) -> Promis
         _intervals(reading, root, names, "job", schema.JOB),
         _intervals(reading, root, names, "group", schema.GROUP),
         _volume(reading, reading.mapping(root, "volume")),
+        {
+            name.raw: at
+            for name, node in reading.mapping(root, "jobs").pairs
+            if (at := _addresses(reading, node, "at")) is not None
+        },
+        _addresses(reading, root, "alertmanagers"),
     )
 
 
@@ -212,14 +219,20 @@ def _bounds(reading: Reading, alert: Node, key: str, names: Names) -> dict[str, 
 def _intervals(reading: Reading, root: Node, names: Names, what: str, record: schema.Schema) -> dict[str, PromisedTime]:
     """How often each job is scraped, or each group evaluated."""
     found = {}
-    (key,) = schema.keys_of(record)
+    key, *others = schema.keys_of(record)
     for name, value in reading.mapping(root, f"{what}s").pairs:
         names.check(reading, name, what)
         node = reading.as_mapping(value, f"the {what} '{name.raw}'")
-        reading.known_keys(node, (key,), f"the promised {what} '{name.raw}'")
+        reading.known_keys(node, (key, *others), f"the promised {what} '{name.raw}'")
         if (interval := _time(reading, node, key, f"'{key}' of the {what} '{name.raw}'", name)) is not None:
             found[name.raw] = interval
     return found
+
+
+def _addresses(reading: Reading, node: Node, key: str) -> PromisedAddresses | None:
+    """The addresses below a key; None where it is not there."""
+    found = node.get(key)
+    return found and PromisedAddresses(tuple(each.raw for each in reading.texts(node, key)), found.place)
 
 
 def _time(reading: Reading, node: Node, key: str, what: str, needed_at: Node | None = None) -> PromisedTime | None:

@@ -91,7 +91,13 @@ RECEIVER = _record(
         ),
     }
 )
-JOB = _record({"scrape": _key("how often it is scraped", "15s", _DURATION)}, ("scrape",))
+JOB = _record(
+    {
+        "scrape": _key("how often it is scraped", "15s", _DURATION),
+        "at": _key("the addresses of its targets", ["crm.example.com:9091"], _TEXTS),
+    },
+    ("scrape",),
+)
 GROUP = _record({"interval": _key("how often its rules are evaluated", "15s", _DURATION)}, ("interval",))
 VOLUME = _record(
     {
@@ -107,6 +113,7 @@ PROMISE = _record(
         "subject_contains": _key("texts that every mail's subject holds", ["ALERT"], _TEXTS),
         "receivers": _key("who is told", {"critical-alerts": {"recipients": ["ops@example.com"]}}, _named(RECEIVER)),
         "jobs": _key("how often what is watched is scraped", {"my-service": {"scrape": "15s"}}, _named(JOB)),
+        "alertmanagers": _key("each that Prometheus tells of alerts", ["alertmanager.example.com:9093"], _TEXTS),
         "groups": _key("how often rules are evaluated", {"worker": {"interval": "15s"}}, _named(GROUP)),
         "volume": _key("how many notices people get", {"healthy": "0..1/day"}, VOLUME),
         "alerts": _key("what they are told of", {"WorkerUnhealthy": {"hours": ALWAYS}}, _named(ALERT)),

@@ -97,12 +97,20 @@ def promise_text(promise: Promise, mark: str = "") -> str:
             }
             for name, each in promise.receivers.items()
         },
-        "jobs": {name: {"scrape": format_duration(each.seconds)} for name, each in promise.jobs.items()},
+        "jobs": {
+            name: {
+                "scrape": format_duration(each.seconds),
+                **({"at": list(promise.targets[name].at)} if name in promise.targets else {}),
+            }
+            for name, each in promise.jobs.items()
+        },
         "groups": {name: {"interval": format_duration(each.seconds)} for name, each in promise.groups.items()},
         "volume": {day: str(each) for day, each in promise.volume.items()},
         "alerts": _alerts(promise),
     }
     comment = f"  # {mark}\n" if mark else ""
+    if promise.alertmanagers is not None:
+        text += comment.lstrip() + _dump({"alertmanagers": list(promise.alertmanagers.at)}, "")
     for key, entries in sections.items():
         if entries:
             text += f"{key}:\n" + "".join(comment + _dump({name: one}, "  ") for name, one in entries.items())

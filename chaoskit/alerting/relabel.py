@@ -30,17 +30,22 @@ def read_alerting(reading: Reading, alerting: Node) -> tuple[Relabel, ...]:
 
     Where Alertmanagers have different ones it is not known to which the configuration shown belongs.
     """
-    own = [(node, _read(reading, node)) for node in reading.mappings(alerting, "alertmanagers", "an Alertmanager")]
+    own = [(node, _steps(reading, node)) for node in reading.mappings(alerting, "alertmanagers", "an Alertmanager")]
     node, steps = own[0] if own else (alerting, ())
     if len({tuple(replace(step, place=node.place) for step in each) for _, each in own}) > 1:
         message = "the alert_relabel_configs of the Alertmanagers differ, so the labels of sent alerts are unknown"
         reading.puzzle(node.place, message, "give a configuration with only the Alertmanager of these routes")
-    return (*_read(reading, alerting), *steps)
+    return (*_steps(reading, alerting), *steps)
 
 
-def _read(reading: Reading, alerting: Node) -> tuple[Relabel, ...]:
+def _steps(reading: Reading, alerting: Node) -> tuple[Relabel, ...]:
+    return read_steps(reading, reading.mappings(alerting, "alert_relabel_configs", "a relabelling step"))
+
+
+def read_steps(reading: Reading, nodes: Iterable[Node]) -> tuple[Relabel, ...]:
+    """Steps of relabelling with Prometheus's defaults; one with a wrong pattern is reported and left out."""
     found = []
-    for node in reading.mappings(alerting, "alert_relabel_configs", "a relabelling step"):
+    for node in nodes:
         pattern = reading.text(node, "regex", "(.*)")
         try:
             regex(pattern)

@@ -60,18 +60,27 @@ SETTINGS: Mapping[str, Setting] = {
     "metrics": Setting(
         "HOST:PORT",
         "the service's metrics",
-        ((PROMETHEUS, "scrape_configs/job_name=insa-crm/static_configs/*/targets/*"),),
+        (
+            (PROMETHEUS, "scrape_configs/job_name=insa-crm/static_configs/*/targets/*"),
+            (PROMISE, "jobs/insa-crm/at/*"),
+        ),
     ),
     "sla": Setting(
         "HOST:PORT",
         "what chaoskit sla serve-metrics shows",
-        ((PROMETHEUS, "scrape_configs/job_name=chaoskit-sla/static_configs/*/targets/*"),),
+        (
+            (PROMETHEUS, "scrape_configs/job_name=chaoskit-sla/static_configs/*/targets/*"),
+            (PROMISE, "jobs/chaoskit-sla/at/*"),
+        ),
         part="sla",
     ),
     "prometheus": Setting(
         "HOST:PORT",
         "Prometheus itself",
-        ((PROMETHEUS, "scrape_configs/job_name=prometheus/static_configs/*/targets/*"),),
+        (
+            (PROMETHEUS, "scrape_configs/job_name=prometheus/static_configs/*/targets/*"),
+            (PROMISE, "jobs/prometheus/at/*"),
+        ),
     ),
     "alertmanager": Setting(
         "HOST:PORT",
@@ -79,6 +88,8 @@ SETTINGS: Mapping[str, Setting] = {
         (
             (PROMETHEUS, "alerting/alertmanagers/*/static_configs/*/targets/*"),
             (PROMETHEUS, "scrape_configs/job_name=alertmanager/static_configs/*/targets/*"),
+            (PROMISE, "alertmanagers/*"),
+            (PROMISE, "jobs/alertmanager/at/*"),
         ),
     ),
 }

@@ -14,6 +14,7 @@ _TOPICS = {
     "promise": "Promise against configuration",
     "rules": "Rules",
     "annotations": "Annotations",
+    "delivery": "From the target to Alertmanager, and on",
     "routes": "Routes and receivers",
     "inhibitions": "Inhibitions",
     "scenarios": "Scenarios",

@@ -15,6 +15,7 @@ from functools import cached_property
 from chaoskit.alerting.alert import Alert, Answer, alert_of
 from chaoskit.alerting.inhibition import conditions
 from chaoskit.alerting.model import AlertConfig, InhibitRule, Route
+from chaoskit.alerting.prometheus_shown import Shown
 from chaoskit.check.coverage import KINDS, Key, Part, parts, proven
 from chaoskit.check.findings import Violation
 from chaoskit.check.levels import Level, Watch, watches
@@ -78,6 +79,11 @@ class LintContext:
         for alert in self.alerts:
             found.setdefault(alert.name, []).append(alert)
         return {name: tuple(alerts) for name, alerts in found.items()}
+
+    @cached_property
+    def shown(self) -> Shown:
+        """The Prometheus configuration as it is written."""
+        return Shown(self.config)
 
     @cached_property
     def mutes(self) -> Mutes:

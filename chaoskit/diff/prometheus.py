@@ -8,20 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from functools import cached_property
 
-from chaoskit.alerting.config_secrets import becoming, unmarked
-from chaoskit.alerting.model import AlertConfig, of_role
+from chaoskit.alerting.config_secrets import becoming
+from chaoskit.alerting.prometheus_shown import FILLED_IN, STATIC, Settings, Shown, addresses, settings
 from chaoskit.diff.model import NEVER, Broken, Change, Doubt
 from chaoskit.errors import Place
 from chaoskit.units import format_duration
-from chaoskit.yaml_source import Node, read
+from chaoskit.yaml_source import Node
 
 _HARMLESS = frozenset({"remote_write", "tracing", "runtime"})
-# Compared as the jobs', the rules' and the alerts' own, once the defaults are filled in.
-_FILLED_IN = frozenset({"scrape_interval", "scrape_timeout", "evaluation_interval", "rule_query_offset"})
-_HARMLESS_GLOBAL = frozenset({"query_log_file", "scrape_failure_log_file", "external_labels"}) | _FILLED_IN
-_TARGETS = "static_configs"
+_HARMLESS_GLOBAL = frozenset({"query_log_file", "scrape_failure_log_file", "external_labels"}) | FILLED_IN
 _SILENT = "Prometheus sends to no Alertmanager"
 _WAS_SILENT = "Prometheus sent to no Alertmanager"
 EVERY = "every alert"
@@ -30,63 +26,6 @@ _DEFAULTS = {
     "path_prefix": "/", "timeout": "10s", "api_version": "v2",
 }  # fmt: skip
 """The defaults of a section's settings, as they are usually written out."""
-
-Settings = Mapping[str, Node]
-
-
-class Shown:
-    """One side's Prometheus configuration as it is written; `given` is False where none was shown."""
-
-    def __init__(self, config: AlertConfig) -> None:
-        texts = of_role(config.told_apart, "prometheus")
-        self.given = bool(texts)
-        self.config = config
-        self._root = read(texts[0][1], texts[0][0]) if texts else None
-        self.place = Place(texts[0][0]) if texts else Place("")
-
-    @cached_property
-    def top(self) -> Settings:
-        return _settings(self._root)
-
-    @cached_property
-    def general(self) -> Settings:
-        return _settings(self.top.get("global"))
-
-    @cached_property
-    def alerting(self) -> Settings:
-        return _settings(self.top.get("alerting"))
-
-    @cached_property
-    def managers(self) -> tuple[Settings, ...]:
-        """The sections that name Alertmanagers."""
-        found = self.alerting.get("alertmanagers")
-        return tuple(_settings(node) for node in found.items) if found else ()
-
-    @property
-    def sends(self) -> bool:
-        """Whether any section leads to an Alertmanager: by a target, or by a discovery of some kind."""
-        return any(
-            (key == _TARGETS and _targets(value)) or (key.endswith("_sd_configs") and value.items)
-            for section in self.managers
-            for key, value in section.items()
-        )
-
-    @cached_property
-    def told(self) -> str:
-        """The Alertmanagers that are named."""
-        named = {target for section in self.managers for target in _targets(section.get(_TARGETS))}
-        return unmarked(", ".join(sorted(named))) or "none by name"
-
-    @cached_property
-    def jobs(self) -> Mapping[str, Settings]:
-        """By name: what each scrape job says, apart from its intervals."""
-        found = self.top.get("scrape_configs")
-        jobs = [_settings(node) for node in found.items] if found else []
-        return {
-            job["job_name"].raw: {key: node for key, node in job.items() if key not in _FILLED_IN}
-            for job in jobs
-            if "job_name" in job
-        }
 
 
 def prometheus_changes(old: Shown, new: Shown) -> Iterator[Change]:
@@ -140,7 +79,7 @@ def prometheus_doubts(old: Shown, new: Shown, *, rules_given: bool) -> Iterator[
             )
         else:
             yield from _differing(f"which alerts see other series: scrape job {job}", was, is_, new)
-    sections = [[{k: v for k, v in s.items() if k != _TARGETS} for s in side.managers] for side in (old, new)]
+    sections = [[{k: v for k, v in s.items() if k != STATIC} for s in side.managers] for side in (old, new)]
     if [_texts(each) for each in sections[0]] != [_texts(each) for each in sections[1]] and old.sends and new.sends:
         yield Doubt(
             "whether alerts arrive: how Prometheus reaches its Alertmanagers differs", _place(old, new, "alerting")
@@ -168,28 +107,15 @@ def _place(old: Shown, new: Shown, key: str) -> Place:
     return found.place if found is not None else new.place
 
 
-def _settings(node: Node | None) -> Settings:
-    return {key.raw: value for key, value in node.pairs} if node is not None else {}
-
-
-def _targets(node: Node | None) -> list[str]:
-    return [target for each in node.items for target in _targets_of(each)] if node is not None else []
-
-
-def _targets_of(group: Node) -> list[str]:
-    found = group.get("targets")
-    return [target.raw for target in found.items] if found is not None else []
-
-
-def _texts(settings: Settings) -> Mapping[str, str]:
-    return {key: _text(settings.get(key), key) for key in settings.keys() | _DEFAULTS.keys()}
+def _texts(section: Settings) -> Mapping[str, str]:
+    return {key: _text(section.get(key), key) for key in section.keys() | _DEFAULTS.keys()}
 
 
 def _text(node: Node | None, key: str) -> str:
     if node is None:
         return _DEFAULTS.get(key, "nothing")
-    if key == _TARGETS:
-        labels = [(_settings(each).get("labels"), _targets_of(each)) for each in node.items]
-        flat = sorted((target, _text(of, "labels") if of else "") for of, targets in labels for target in targets)
+    if key == STATIC:
+        labels = [(settings(each).get("labels"), [one.raw for one in addresses(each)]) for each in node.items]
+        flat = sorted((target, _text(of, "labels") if of else "") for of, some in labels for target in some)
         return ", ".join(f"{target} {of}".strip() for target, of in flat) or "nothing"
     return node.raw if node.kind == "scalar" else json.dumps(node.plain(), sort_keys=True, ensure_ascii=False)

@@ -11,13 +11,16 @@ from chaoskit.alerting.model import (
     ALWAYS,
     AlertConfig,
     Promise,
+    PromisedAddresses,
     PromisedAlert,
     PromisedNotice,
     PromisedReceiver,
     PromisedTime,
 )  # fmt: skip
+from chaoskit.alerting.prometheus_shown import Shown, targets
 from chaoskit.alerting.windows import to_all_clear, to_phone
 from chaoskit.explain.recipients import Delivery, Reach, Recipients
+from chaoskit.yaml_source import Node
 
 
 def computed_promise(config: AlertConfig, alerts: Collection[str] | None = None) -> Promise:
@@ -38,6 +41,7 @@ def computed_promise(config: AlertConfig, alerts: Collection[str] | None = None)
     reached = dict.fromkeys(receiver for _, receiver in notices)
     promise = config.promise
     own = {name for name, _ in notices}
+    shown = Shown(config)
     return Promise(
         notices,
         {name: _receiver(config, name) for name in reached if name in config.receivers},
@@ -50,7 +54,14 @@ def computed_promise(config: AlertConfig, alerts: Collection[str] | None = None)
         {job.name: PromisedTime(job.interval_s, job.place) for job in config.jobs if job.place.file},
         {r.group: PromisedTime(r.interval_s, r.place) for r in config.rules if r.record or r.alert in own},
         promise.volume,
+        {name: at for name, job in shown.jobs.items() if (at := _addresses(targets(job)))},
+        _addresses(shown.targets),
     )
+
+
+def _addresses(nodes: Iterable[Node]) -> PromisedAddresses | None:
+    written = {each.raw: each.place for each in nodes}
+    return PromisedAddresses(tuple(written), next(iter(written.values()))) if written else None
 
 
 def _of(delays: Mapping[str, float], alerts: Collection[str]) -> dict[str, float]:

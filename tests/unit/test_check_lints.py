@@ -58,6 +58,33 @@ def interval(how: str, parts: str) -> list[Edit]:
     ]
 
 
+ALERTING = "alerting: {alertmanagers: [{static_configs: [{targets: ['localhost:9093']}]}]}\n"
+OTHER_GROUP: Edit = (
+    R,
+    "      - alert: ManyErrors\n",
+    "  - name: second\n    rules:\n      - alert: ManyErrors\n",
+)
+
+
+def scraped(job: str, address: str) -> Edit:
+    """One more job with this target."""
+    return (PROM, "", f"  - {{job_name: {job}, static_configs: [{{targets: ['{address}']}}]}}\n")
+
+
+def external(label: str) -> Edit:
+    return (PROM, "global: {", f"global: {{external_labels: {{{label}}}, ")
+
+
+def relabelled(step: str) -> Edit:
+    """A step for alerts on their way to Alertmanager."""
+    return (PROM, "alerting: {", f"alerting: {{alert_relabel_configs: [{step}], ")
+
+
+def of_job(step: str) -> Edit:
+    """A step for the series of the job web."""
+    return (PROM, "  - job_name: web\n", f"  - {{job_name: web, metric_relabel_configs: [{step}]}}\n")
+
+
 def record(expr: str, name: str = "a:b") -> Edit:
     return (R, "", f"      - record: {name}\n        expr: {expr}\n")
 
@@ -166,6 +193,27 @@ FAULTS: list[tuple[str, list[Edit], str]] = [
     ("promise-interval", [(P, "alerts:\n", "groups: {wed: {interval: 15s}}\nalerts:\n")], "groups:"),
     ("promise-address", [(P, "web: {resolved: true}", "web: {resolved: true, at: ['http://localhost:99/']}")], "web:"),
     ("promise-address", [(P, "  work: {", "  work: {at: ['localhost:25', 'localhost:26'], ")], "work:"),
+    ("no-alertmanager", [(PROM, ALERTING, "")], ""),
+    ("no-alertmanager", [(PROM, ALERTING, "alerting: {alertmanagers: []}\n")], "alerting:"),
+    ("alertmanager-untold", [scraped("alertmanager", "localhost:9093', 'am-2:9093")], "am-2"),
+    ("promise-alertmanagers", [(P, "alerts:\n", "alertmanagers: ['am-1:9093']\nalerts:\n")], "alertmanagers:"),
+    ("promise-alertmanagers", [(P, "alerts:\n", "alertmanagers: ['localhost:9093', 'am-2:9093']\nalerts:\n")], "alertmanagers:"),
+    ("promise-targets", [(P, "alerts:\n", "jobs: {shop: {scrape: 15s, at: ['shop:9091']}}\nalerts:\n"), scraped("shop", "shop:9092")], "jobs:"),
+    ("target-twice", [scraped("shop", "localhost:9100"), scraped("cart", "127.0.0.1:9100")], "127.0.0.1:9100"),
+    ("target-without-port", [scraped("shop", "shop.example.com")], "shop.example.com"),
+    ("target-without-port", [(PROM, "localhost:9093", "https://am.example.com")], "am.example.com"),
+    ("replica-on-alerts", [external("replica: a")], "external_labels"),
+    ("mail-without-tls", [(A, "smtp_smarthost: 'localhost:25'", "smtp_require_tls: false, smtp_smarthost: 'mail.example.com:25'")], "smtp_require_tls"),
+    ("mail-without-tls", [(A, "        send_resolved: true\n", "        send_resolved: true\n        smarthost: 'mail.example.com:25'\n        require_tls: false\n")], "require_tls: false"),
+    ("certificate-unchecked", [(A, "      - url: http://localhost:9/\n", "      - url: http://localhost:9/\n        http_config: {tls_config: {insecure_skip_verify: true}}\n")], "insecure"),
+    ("certificate-unchecked", [(PROM, "- job_name: web", "- {job_name: web, tls_config: {insecure_skip_verify: true}}")], "job_name: web"),
+    ("relabelling-drops-alert", [relabelled("{source_labels: [team], regex: work, action: drop}")], "action: drop"),
+    ("relabelling-loses-label", [relabelled("{regex: team, action: labeldrop}")], "labeldrop"),
+    ("relabelling-loses-label", [relabelled("{regex: 'alertname|severity', action: labelkeep}")], "labelkeep"),
+    ("relabelling-drops-metric", [of_job("{source_labels: [__name__], regex: '.+', action: drop}")], "action: drop"),
+    ("relabelling-drops-metric", [(PROM, "  - job_name: work\n", ""), of_job("{source_labels: [__name__], regex: 'worker_.+', action: drop}")], "worker_.+"),
+    ("reads-other-group", [OTHER_GROUP], "- alert: ManyErrors"),
+    ("inhibition-equal-absent", [(A, "equal: [job]", "equal: [job, zone]"), (R, "max by (job)", "max by (job)"), (R, "worker_up == 0\n", "sum by (job) (worker_up) == 0\n")], "equal:"),
     ("scenario-unknown-alert", [(S, "  - alert: WorkerDown\n    from: kill", "  - alert: WorkerDwn\n    from: kill"), (S, "control: kill", "control: elsewhere")], "WorkerDwn"),
     ("scenario-fault", [(S, "inject: process.kill", "inject: process.kil")], "inject: process.kil"),
     ("scenario-fault", [(S, "target: {role: worker}", "target: {role: worker}\n    with: {hlod: true}")], "inject: process.kill"),
@@ -257,6 +305,27 @@ HARMLESS: list[tuple[str, list[Edit]]] = [
     ("promise-address", [(P, "web: {resolved: true}", "web: {resolved: true, at: ['http://localhost:9/']}"), (P, "  work: {", "  work: {at: ['localhost:25'], ")]),
     ("promise-address", [(P, "web: {resolved: true}", "web: {resolved: true, at: ['http://localhost:9/']}"), (A, "url: http://localhost:9/", "url_file: /etc/url")]),
     ("promise-runbook", [(P, "runbook: https://runbooks.example.com/\n", ""), (R, "runbook: https://runbooks.example.com/worker-down", "runbook: https://example.com/worker-down")]),
+    ("no-alertmanager", [(PROM, "static_configs: [{targets: ['localhost:9093']}]", "dns_sd_configs: [{names: [am.example.com]}]")]),
+    ("alertmanager-untold", [scraped("alertmanager", "127.0.0.1:9093")]),
+    ("alertmanager-untold", [scraped("node", "am-2:9093")]),
+    ("alertmanager-untold", [scraped("alertmanager", "am-2:9093"), (PROM, "static_configs: [{targets: ['localhost:9093']}]", "dns_sd_configs: [{names: [am.example.com]}]")]),
+    ("promise-alertmanagers", [(P, "alerts:\n", "alertmanagers: ['127.0.0.1:9093']\nalerts:\n")]),
+    ("promise-targets", [(P, "alerts:\n", "jobs: {shop: {scrape: 15s, at: ['shop:9091', 'cart:80']}}\nalerts:\n"), scraped("shop", "cart', 'shop:9091")]),
+    ("target-twice", [scraped("shop", "localhost:9100"), scraped("cart", "localhost:9101")]),
+    ("target-twice", [scraped("shop", "localhost:9100"), (PROM, "", "  - {job_name: probe, metrics_path: /probe, static_configs: [{targets: ['localhost:9100']}]}\n")]),
+    ("target-without-port", [scraped("shop", "shop:9100"), (PROM, "", "  - {job_name: probe, relabel_configs: [{target_label: __address__, replacement: 'probe:9115'}], static_configs: [{targets: [shop.example.com]}]}\n")]),
+    ("replica-on-alerts", [external("replica: a"), relabelled("{regex: replica, action: labeldrop}")]),
+    ("replica-on-alerts", [external("environment: a")]),
+    ("mail-without-tls", [(A, "smtp_smarthost: 'localhost:25'", "smtp_require_tls: false, smtp_smarthost: 'localhost:25'")]),
+    ("mail-without-tls", [(A, "smtp_smarthost: 'localhost:25'", "smtp_smarthost: 'mail.example.com:25'")]),
+    ("certificate-unchecked", [(A, "      - url: http://localhost:9/\n", "      - url: http://localhost:9/\n        http_config: {tls_config: {insecure_skip_verify: false}}\n")]),
+    ("relabelling-drops-alert", [relabelled("{source_labels: [zone], regex: work, action: drop}")]),
+    ("relabelling-loses-label", [relabelled("{regex: worker, action: labeldrop}")]),
+    ("relabelling-loses-label", [relabelled("{source_labels: [team], target_label: team, replacement: $1}")]),
+    ("relabelling-drops-metric", [of_job("{source_labels: [__name__], regex: 'worker_.+', action: drop}")]),
+    ("relabelling-drops-metric", [of_job("{source_labels: [__name__], regex: 'go_.+', action: drop}"), (PROM, "  - job_name: work\n", "")]),
+    ("reads-other-group", []),
+    ("inhibition-equal-absent", [(A, "equal: [job]", "equal: [job, zone]")]),
     ("scenario-unknown-alert", [(S, "", "allow:\n  - {alert: ManyErrors, because: it may}\n")]),
     ("scenario-fault", [(S, "target: {role: worker}", "target: {role: worker}\n    with: {hold: true}")]),
     ("scenario-plan", [(S, "target: {role: worker}", "target: {role: worker, count: 2}")]),

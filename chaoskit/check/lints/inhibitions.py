@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from chaoskit.alerting.alert import Alert, Answer
 from chaoskit.alerting.expression import expression, walk
 from chaoskit.alerting.model import InhibitRule, Matcher
+from chaoskit.alerting.windows_expression import recorded_by, selectors
 from chaoskit.check.findings import Severity, Violation, lint
 from chaoskit.check.lint_context import LintContext, Sides
 
 _NEEDS = ("alertmanager", "rules")
 _LARGEST_CIRCLE = 300
+_SCRAPED = ("job", "instance")
 
 
 @lint("inhibition-never-equal", Severity.WARNING, "inhibitions", _NEEDS)
@@ -27,10 +29,12 @@ def never_equal(context: LintContext) -> Iterator[Violation]:
             if (lacking := _lacking(sources, targets)) is not None:
                 message = f"equal lists {label}, which {lacking} of this inhibition never carry, and the others may"
                 todo = "leave it out of equal, or keep the label in the expression"
-                yield Violation(place, message, todo, Severity.INFO if _is_general(sides.rule) else None)
+                both = (alert for alert, _ in (*sides.sources, *sides.targets) if alert.value(label) is None)
+                sure = Severity.ERROR if label in _SCRAPED and all(_of_scraped(context, a) for a in both) else None
+                yield Violation(place, message, todo, Severity.INFO if is_general(sides.rule) else sure)
             elif None not in sources and None not in targets and not set(sources) & set(targets):
                 values = f"{_some(sources)} on one side, {_some(targets)} on the other"
-                if _is_general(sides.rule):
+                if is_general(sides.rule):
                     message = f"no two alerts of these rules agree in {label}, which equal lists: {values}"
                     yield Violation(
                         place, message, "leave it as it is where it is meant for other rules", Severity.INFO
@@ -40,7 +44,15 @@ def never_equal(context: LintContext) -> Iterator[Violation]:
                     yield Violation(place, message, "leave it out of equal", Severity.ERROR)
 
 
-def _is_general(rule: InhibitRule) -> bool:
+def _of_scraped(context: LintContext, alert: Alert) -> bool:
+    """Whether its series come from a scrape alone, so that they surely carry what every scrape adds."""
+    expr = alert.rule.expr
+    read = selectors(expr)
+    made = any(each.name in ("or", "absent", "absent_over_time", "vector") for each in walk(expression(expr)))
+    return bool(read) and not made and not any(recorded_by(context.config, each) for each in read)
+
+
+def is_general(rule: InhibitRule) -> bool:
     """Whether it is written for rules that come from many places: it names no alert on either side."""
     return not any(matcher.label == "alertname" for matcher in (*rule.source, *rule.target))
 
@@ -66,7 +78,7 @@ def without_alert(context: LintContext) -> Iterator[Violation]:
         empty = [what for what, side in (("source", sides.sources), ("target", sides.targets)) if not side]
         if empty:
             message = f"no rule's alert can be the {' or the '.join(empty)} of this inhibition"
-            severity = Severity.INFO if _is_general(sides.rule) else None
+            severity = Severity.INFO if is_general(sides.rule) else None
             yield Violation(sides.rule.place, message, "correct the matchers, or remove it", severity)
 
 

@@ -19,6 +19,8 @@ from chaoskit.check.lint_context import LintContext
 
 _LEAST = 3
 """Rules that a file must have before one of its labels counts as usual."""
+_SURE = 4
+"""Other rules of its kind that must all have a label before its absence is certainly a slip."""
 _NEAR = 0.75
 _FEW = 3
 """Values of a label beside which one more is odd, though it is like none of them."""
@@ -74,10 +76,13 @@ def _missing(
     value = rule.labels[own[0]] if own else usual
     said = f'"{own[0]}" stands once and "{label}" in {share}; ' if own else ""
     more = "" if own else f", which {share} of its kind has" if count == len(like) - 1 else f", which {share} have"
+    lost = _consequence(context, rule, {label: value})
     yield Violation(
         context.at(rule.place, "labels"),
-        f"{said}{rule.alert} has no {label}{more}{_consequence(context, rule, {label: value})}",
+        f"{said}{rule.alert} has no {label}{more}{lost}",
         f"call it {label}" if own else f"add {label}",
+        # With all others alike and other receivers told, it is no matter of taste.
+        Severity.ERROR if lost and count == len(like) - 1 >= _SURE else None,
     )
 
 

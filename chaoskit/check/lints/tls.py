@@ -1,0 +1,64 @@
+"""Do passwords and notices go over the network so that others cannot read or change them?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chaoskit.alerting.model import of_role
+from chaoskit.alerting.prometheus_shown import host_and_port
+from chaoskit.check.findings import Severity, Violation, lint
+from chaoskit.check.lint_context import LintContext
+from chaoskit.yaml_source import Node, read
+
+_OFF = ("false", "no", "off", "n")
+
+
+@lint("mail-without-tls", Severity.WARNING, "delivery", ("alertmanager",))
+def mail_without_tls(context: LintContext) -> Iterator[Violation]:
+    """Mails go to a relay on another machine without TLS.
+
+    Every machine on the way can read the notices and the relay's password, and change or drop them.
+    """
+    for root in _roots(context):
+        general = root.get("global")
+        off = _off(general.get("smtp_require_tls") if general else None)
+        for receiver in _items(root, "receivers"):
+            for mail in _items(receiver, "email_configs"):
+                own = mail.get("require_tls")
+                relay = mail.get("smarthost") or (general.get("smtp_smarthost") if general else None)
+                if relay is None or _here(relay.raw) or not (off if own is None else _off(own)):
+                    continue
+                node = own or (general.get("smtp_require_tls") if general else None) or mail
+                yield Violation(node.place, f"mails go to {relay.raw} without TLS", "leave TLS required, the default")
+
+
+@lint("certificate-unchecked", Severity.WARNING, "delivery", ())
+def certificate_unchecked(context: LintContext) -> Iterator[Violation]:
+    """`insecure_skip_verify` takes any certificate for the right one.
+
+    A machine that answers in place of the right one gets the notices and credentials, or gives the metrics.
+    """
+    for root in _roots(context):
+        for path, _, node in root.walk():
+            if path[-1:] == ("insecure_skip_verify",) and node.value is True:
+                message = f"{'.'.join(path)} is on"
+                yield Violation(node.place, message, "name the authority's certificate as ca_file, and remove it")
+
+
+def _roots(context: LintContext) -> Iterator[Node]:
+    for role in ("alertmanager", "prometheus"):
+        for name, text in of_role(context.config.sources, role):
+            yield read(text, name, first=True)
+
+
+def _items(node: Node, key: str) -> tuple[Node, ...]:
+    found = node.get(key)
+    return found.items if found is not None else ()
+
+
+def _off(node: Node | None) -> bool:
+    return node is not None and node.raw.casefold() in _OFF
+
+
+def _here(relay: str) -> bool:
+    return host_and_port(relay).rpartition(":")[0] == "localhost"
