@@ -12,7 +12,7 @@ from enum import IntEnum
 from functools import cached_property
 
 from chaoskit.alerting.expression import expression
-from chaoskit.alerting.labels import LabelSet, labels_of
+from chaoskit.alerting.labels import LabelSet, Made, labels_of
 from chaoskit.alerting.model import Labels, Matcher, Relabel, Rule
 from chaoskit.alerting.relabel import passes, relabelled, value_after
 from chaoskit.alerting.routing import matches
@@ -82,9 +82,9 @@ class Alert:
         return {name: value for name in sorted(names) if (value := self.value(name))}
 
 
-def alert_of(rule: Rule, external_labels: Labels, steps: tuple[Relabel, ...] = ()) -> Alert:
-    """The rule's alert as Alertmanager may see it."""
-    carried = labels_of(expression(rule.expr))
+def alert_of(rule: Rule, external_labels: Labels, steps: tuple[Relabel, ...] = (), made: Made | None = None) -> Alert:
+    """The rule's alert as Alertmanager may see it; `made` tells which labels recorded series can carry."""
+    carried = labels_of(expression(rule.expr), *(() if made is None else (made,)))
     # A label with a template in it is set, but to what only the series can tell; an empty one removes it.
     templated = frozenset(name for name, value in rule.labels.items() if "{{" in value)
     plain = {name: value for name, value in rule.labels.items() if name not in templated}

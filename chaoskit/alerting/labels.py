@@ -7,9 +7,11 @@ still tells that apart: `health == 0` keeps `worker_name`, `count(health == 0)` 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from chaoskit.alerting.expression import COMPARISONS, SETS, Expr
+from chaoskit.alerting.expression import COMPARISONS, SETS, Expr, expression
+from chaoskit.alerting.model import Rule
 
 KEEPS_EACH = {"topk", "bottomk", "limitk", "limit_ratio"}
 _LOSES_ALL = {"scalar", "vector", "time", "pi"}
@@ -52,27 +54,33 @@ class LabelSet:
         return LabelSet(None, self.never & other.never)
 
 
+Made = Callable[[str], LabelSet]
+"""The labels that series of a name can carry: anything, unless rules record them."""
 ANY = LabelSet()
 NONE = LabelSet(frozenset())
 
 
-def labels_of(node: Expr) -> LabelSet:
-    """The labels that results of this expression can carry, the metric's name left aside."""
+def _scraped(name: str) -> LabelSet:
+    return ANY
+
+
+def labels_of(node: Expr, made: Made = _scraped) -> LabelSet:
+    """The labels that results of this expression can carry, the metric's name left aside; `made` tells of records."""
     match node.kind:
         case "selector":
-            return LabelSet(None, frozenset(m.label for m in node.matchers if m.op == "=" and not m.value))
+            return made(node.name).drop(frozenset(m.label for m in node.matchers if m.op == "=" and not m.value))
         case "subquery" | "unary":
-            return labels_of(node.left)
+            return labels_of(node.left, made)
         case "call":
-            return _called(node)
+            return _called(node, made)
         case "aggregate":
-            return _aggregated(node)
+            return _aggregated(node, made)
         case "binary":
-            return _combined(node)
+            return _combined(node, made)
     return NONE
 
 
-def _called(node: Expr) -> LabelSet:
+def _called(node: Expr, made: Made) -> LabelSet:
     if node.name in _LOSES_ALL or not node.children:
         return NONE
     if node.name in _ABSENT:
@@ -82,14 +90,16 @@ def _called(node: Expr) -> LabelSet:
         return LabelSet(frozenset(m.label for m in named if m.op == "=" and m.value and written.count(m.label) == 1))
     if node.name == "info":
         return ANY
-    found = next((labels_of(child) for child in node.children if child.kind != "string" and not is_scalar(child)), NONE)
+    found = next(
+        (labels_of(child, made) for child in node.children if child.kind != "string" and not is_scalar(child)), NONE
+    )
     if node.name in ("label_replace", "label_join"):
         return found.add(frozenset((node.children[1].text,)))
     return found.drop(frozenset(("le",))) if node.name in ("histogram_quantile", "histogram_fraction") else found
 
 
-def _aggregated(node: Expr) -> LabelSet:
-    inner = labels_of(node.left)
+def _aggregated(node: Expr, made: Made) -> LabelSet:
+    inner = labels_of(node.left, made)
     if node.name in KEEPS_EACH:
         return inner
     if node.mode == "by":
@@ -103,8 +113,8 @@ def _aggregated(node: Expr) -> LabelSet:
     return found
 
 
-def _combined(node: Expr) -> LabelSet:
-    left, right = labels_of(node.left), labels_of(node.right)
+def _combined(node: Expr, made: Made) -> LabelSet:
+    left, right = labels_of(node.left, made), labels_of(node.right, made)
     if node.name == "unless":
         return left
     if node.name == "and":
@@ -144,3 +154,21 @@ def _matching(side: LabelSet, other: LabelSet, node: Expr) -> LabelSet:
 def is_comparison(node: Expr) -> bool:
     """Whether the outermost operator compares, with or without `bool`."""
     return node.kind == "binary" and node.name in COMPARISONS
+
+
+def through_records(recorded: Mapping[str, tuple[Rule, ...]]) -> Made:
+    """The labels of series by name, those of recording rules followed at any depth."""
+    known: dict[str, LabelSet] = {}
+
+    def made(name: str) -> LabelSet:
+        if name not in recorded:
+            return ANY
+        if name not in known:
+            known[name] = ANY  # of one that reads itself nothing is known
+            found = NONE
+            for rule in recorded[name]:
+                found = found.either(labels_of(expression(rule.expr), made).add(frozenset(rule.labels)))
+            known[name] = found
+        return known[name]
+
+    return made

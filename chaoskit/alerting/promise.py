@@ -232,7 +232,9 @@ def _intervals(reading: Reading, root: Node, names: Names, what: str, record: sc
 def _addresses(reading: Reading, node: Node, key: str) -> PromisedAddresses | None:
     """The addresses below a key; None where it is not there."""
     found = node.get(key)
-    return found and PromisedAddresses(tuple(each.raw for each in reading.texts(node, key)), found.place)
+    if found is None:
+        return None
+    return PromisedAddresses(tuple(each.raw for each in reading.texts(node, key)), found.place)
 
 
 def _time(reading: Reading, node: Node, key: str, what: str, needed_at: Node | None = None) -> PromisedTime | None:

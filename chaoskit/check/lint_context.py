@@ -14,6 +14,7 @@ from functools import cached_property
 
 from chaoskit.alerting.alert import Alert, Answer, alert_of
 from chaoskit.alerting.inhibition import conditions
+from chaoskit.alerting.labels import through_records
 from chaoskit.alerting.model import AlertConfig, InhibitRule, Route
 from chaoskit.alerting.prometheus_shown import Shown
 from chaoskit.check.coverage import KINDS, Key, Part, parts, proven
@@ -70,7 +71,9 @@ class LintContext:
     def alerts(self) -> tuple[Alert, ...]:
         """The alerting rules, in their order."""
         config = self.config
-        return tuple(alert_of(rule, config.external_labels, config.relabels) for rule in config.rules if rule.alert)
+        made = through_records(config.recorded)
+        rules = (rule for rule in config.rules if rule.alert)
+        return tuple(alert_of(rule, config.external_labels, config.relabels, made) for rule in rules)
 
     @cached_property
     def by_name(self) -> Mapping[str, tuple[Alert, ...]]:

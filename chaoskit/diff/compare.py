@@ -11,11 +11,12 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import PurePath
 
 from chaoskit.alerting.model import AlertConfig, Rule
+from chaoskit.alerting.prometheus_shown import Shown
 from chaoskit.check.lint_context import LintContext
 from chaoskit.diff.alerts import Alerts
 from chaoskit.diff.expressions import meaning
 from chaoskit.diff.model import KINDS, Broken, Change, Difference, Doubt
-from chaoskit.diff.prometheus import Shown, prometheus_changes, prometheus_doubts, silenced
+from chaoskit.diff.prometheus import prometheus_changes, prometheus_doubts, silenced
 from chaoskit.diff.written import Written, receiver_changes
 from chaoskit.errors import Place
 from chaoskit.explain.alert import Departure, departures, without_places

@@ -26,10 +26,20 @@ class _Version(msgspec.Struct, frozen=True):
     version: str = ""
 
 
+class _Peer(msgspec.Struct, frozen=True):
+    address: str = ""
+
+
+class _Cluster(msgspec.Struct, frozen=True):
+    peers: tuple[_Peer, ...] = ()
+    """Itself among them; none where it stands alone."""
+
+
 class Status(msgspec.Struct, rename="camel"):
     """The fields of `/api/v2/status` that are used."""
 
     config: _Config
+    cluster: _Cluster = _Cluster()
     version_info: _Version = _Version()
 
 

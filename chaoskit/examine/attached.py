@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.errors import BadInput, EquipmentError
-from chaoskit.examine import alertmanager, prometheus
+from chaoskit.examine import alertmanager, prometheus, wiring
 from chaoskit.examine.canary import send_canary
 from chaoskit.examine.endpoint import Checked, Endpoint, NoAnswer
 from chaoskit.scenario.model import Attached, Handles
@@ -35,6 +35,8 @@ def examine_attached(target: Attached, handles: Handles, config: AlertConfig, *,
     except NoAnswer as error:
         asked = None
         yield error.checked
+    if asked is not None:
+        yield from _guarded(lambda: wiring.wired(target, config))
     yield from _guarded(lambda: iter([_metrics(Endpoint(target, "metrics"), target)]))
     yield from _behind(handles)
     if asked is not None:

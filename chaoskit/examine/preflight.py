@@ -16,6 +16,7 @@ from chaoskit.examine.alertmanager import Status, recorder_command, recorder_off
 from chaoskit.examine.attached import wrong_environment
 from chaoskit.examine.endpoint import Endpoint, NoAnswer
 from chaoskit.examine.prometheus import BuildInfo, LoadedRules, compare_routes, compare_rules
+from chaoskit.examine.wiring import wired
 from chaoskit.plan.model import Plan
 from chaoskit.scenario.model import Attached
 from chaoskit.witness.config import led
@@ -68,6 +69,7 @@ def preflight(plan: Plan, sources: Mapping[str, str], unasked: Sequence[str] = (
         lambda: _environment(target),
         lambda: _rules(plan, target, notes),
         lambda: _routes(plan, target, sources, doubts),
+        lambda: _way(plan, target, notes),
     ]
     for check in checks:
         try:
@@ -128,6 +130,15 @@ def _routes(plan: Plan, target: Attached, sources: Mapping[str, str], doubts: li
     yield from _unled(plan, target, status.config.original)
     yield from _unrecorded(target, status.config.original)
     yield from compare_routes(plan, status.config.original, sources, target.alertmanager, doubts)
+
+
+def _way(plan: Plan, target: Attached, notes: list[str]) -> Iterator[Problem]:
+    """What keeps alerts there from Alertmanager; what only may, becomes a note."""
+    for line in wired(target, plan.config):
+        if line.state == "missing":
+            yield Problem(target.place, f"{target.prometheus}: {line.detail}", line.mend)
+        elif line.state == "warning":
+            notes.append(f"{target.prometheus}: {line.detail}")
 
 
 def _unled(plan: Plan, target: Attached, original: str) -> Iterator[Problem]:

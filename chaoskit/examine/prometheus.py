@@ -40,7 +40,9 @@ class _Alertmanager(msgspec.Struct):
     url: str
 
 
-class _Alertmanagers(msgspec.Struct, rename="camel"):
+class Alertmanagers(msgspec.Struct, rename="camel"):
+    """The Alertmanagers that Prometheus tells."""
+
     active_alertmanagers: list[_Alertmanager] = []
 
 
@@ -80,7 +82,7 @@ def skewed(name: str, skew: Interval) -> Checked:
 def knows_alertmanager(endpoint: Endpoint, target: Attached) -> Checked:
     """Whether it sends its alerts to the Alertmanager of the profile; raises NoAnswer."""
     what = "Prometheus tells Alertmanager"
-    told, _ = endpoint.data("/api/v1/alertmanagers", _Alertmanagers)
+    told, _ = endpoint.data("/api/v1/alertmanagers", Alertmanagers)
     active = [one.url for one in told.active_alertmanagers]
     if not active:
         return Checked(what, "missing", "it knows no Alertmanager", "alerting: alertmanagers: of its configuration")

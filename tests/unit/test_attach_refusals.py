@@ -319,6 +319,26 @@ def test_what_a_newer_alertmanager_shows_is_read(case: Case) -> None:
     assert checked(case, **status(newer + "  - {name: elsewhere, outputs: [x]}\n")) == []
 
 
+def test_what_keeps_alerts_from_alertmanager_there_is_refused_and_what_only_may_is_a_note(case: Case) -> None:
+    """A cluster member that Prometheus does not tell, a label that relabelling takes; other external labels."""
+
+    def page(text: str) -> dict[str, str]:
+        yaml = f"{text}\nscrape_configs: [{{job_name: crm}}]\n"
+        return {"/api/v1/status/config": json.dumps({"data": {"yaml": yaml}})}
+
+    told = "alerting: {alertmanagers: [{static_configs: [{targets: ['localhost:9093']}]}]}"
+    assert checked(case, **page(told)) == []
+    (lost,) = checked(case, **page("alerting: {}"))
+    assert "Prometheus sends to no Alertmanager [no-alertmanager]" in lost
+    (other,) = checked(case, **page(f"global: {{external_labels: {{zone: a}}}}\n{told}"))
+    assert "it has {'zone': 'a'}, the files have none" in other
+    peers = {"peers": [{"address": "a:9094"}, {"address": "b:9094"}]}
+    status_ = json.dumps({"config": {"original": ROUTES}, "cluster": peers})
+    one = json.dumps({"data": {"activeAlertmanagers": [{"url": "http://a:9093/api/v2/alerts"}]}})
+    (untold,) = checked(case, **{"/api/v2/status": status_, "/api/v1/alertmanagers": one})
+    assert "the cluster has 2 members (a:9094, b:9094), Prometheus tells 1" in untold
+
+
 def test_routes_that_cannot_be_compared_end_the_run(case: Case) -> None:
     (refused,) = checked(case, **status(ROUTES.replace("group_wait: 2s", "group_wait: [2s]")))
     assert "what URL has loaded could not be compared: " in refused

@@ -366,6 +366,18 @@ def test_what_a_program_says_is_a_finding_and_its_silence_is_none(id_: str) -> N
     assert not [each for each in found([]) if each.id == id_]
 
 
+def test_an_equal_label_that_every_scrape_adds_and_a_recorded_ratio_lacks_is_an_error() -> None:
+    """Of the shipped configuration: CircuitBreakerOpen carries `instance`, HighErrorRate reads a sum without it."""
+    config = load_config(bundle.folder())
+    rules = config.inhibit_rules
+    assert not [*LINTS["inhibition-never-equal"].find(LintContext(config))]
+    for number, rule_ in enumerate(rules):
+        changed = replace(rule_, equal=(*rule_.equal, "instance"))
+        config_ = replace(config, inhibit_rules=(*rules[:number], changed, *rules[number + 1 :]))
+        found_ = [*LINTS["inhibition-never-equal"].find(LintContext(config_))]
+        assert [each.severity for each in found_] == ([Severity.ERROR] if number < 3 else []), number
+
+
 def test_a_label_that_its_like_bear_says_who_hears_of_the_alert_without_it(tmp_path: Path) -> None:
     """Where nearly all rules of the file bear it, by a name that is nearly the same."""
     rules, routes = tmp_path / "rules.yml", tmp_path / "am.yml"

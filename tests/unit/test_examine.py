@@ -93,6 +93,7 @@ def healthy(fake: Fake, token_file: Path, witness_url: str) -> Attached:
             "config": {"original": patched(ROUTES, witness_url, str(token_file))},
             "versionInfo": {"version": "0.25.0"},
         },
+        "/api/v1/status/config": {"data": {"yaml": (bundle.folder() / "prometheus_config.yml").read_text()}},
         "/api/v2/silences": [],
         "/metrics": '# TYPE up_ gauge\nup_{environment="staging"} 1\n',
     }
@@ -180,6 +181,14 @@ def test_no_canary_is_sent_unless_asked(system: tuple[Fake, Attached]) -> None:
     assert fake.posted == []
 
 
+TOLD = "alerting: {alertmanagers: [{static_configs: [{targets: ['localhost:9093']}]}]}"
+
+
+def config_page(text: str) -> dict[str, Any]:
+    """A loaded configuration of Prometheus."""
+    return {"data": {"yaml": f"{text}\nscrape_configs: [{{job_name: insa-crm}}]\n"}}
+
+
 WRONG = [
     (
         "/api/v1/alertmanagers",
@@ -203,6 +212,37 @@ WRONG = [
     ("/metrics", "<html>", "metrics", "missing", "no page of metrics"),
     ("/api/v2/status", {"config": {"original": ROUTES}}, "receivers told to the witness", "missing", "critical-alerts"),
     ("/api/v2/status", {"config": {"original": ROUTES}}, "canary", "missing", "not sent: its route is not loaded"),
+    (
+        "/api/v1/status/config",
+        config_page("alerting: {}"),
+        "way to Alertmanager",
+        "missing",
+        "sends to no Alertmanager",
+    ),
+    (
+        "/api/v1/status/config",
+        config_page(
+            TOLD.replace("alerting: {", "alerting: {alert_relabel_configs: [{regex: severity, action: labeldrop}], ")
+        ),
+        "way to Alertmanager",
+        "missing",
+        "relabelling takes severity from",
+    ),
+    (
+        "/api/v1/status/config",
+        config_page(f"global: {{external_labels: {{zone: a}}}}\n{TOLD}"),
+        "external labels",
+        "warning",
+        "zone",
+    ),
+    ("/api/v1/status/config", config_page("- no mapping"), "way to Alertmanager", "warning", "cannot be read"),
+    (
+        "/api/v2/status",
+        {"config": {"original": ROUTES}, "cluster": {"peers": [{"address": "a:9094"}, {"address": "b:9094"}]}},
+        "every Alertmanager is told",
+        "missing",
+        "2 members (a:9094, b:9094), Prometheus tells 1",
+    ),
     ("/api/v2/status", None, "alertmanager", "missing", "404"),
     ("/api/v1/status/buildinfo", "<html>", "prometheus", "missing", "not as prometheus does"),
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from chaoskit.alerting.alert import Alert
 from chaoskit.alerting.windows_expression import recorded_by, recording_delay, selectors
 from chaoskit.check.findings import Severity, Violation, lint
 from chaoskit.check.lint_context import LintContext
@@ -18,7 +19,7 @@ def reads_other_group(context: LintContext) -> Iterator[Violation]:
     as much.
     """
     found: dict[tuple[str, str], dict[str, list[str]]] = {}
-    places = {}
+    places: dict[tuple[str, str], Alert] = {}
     for alert in context.alerts:
         rule = alert.rule
         group = (rule.place.file, rule.group)
