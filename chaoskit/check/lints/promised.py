@@ -247,8 +247,9 @@ def address(context: LintContext) -> Iterator[Violation]:
         if promised.at is None:
             continue
         wanted = {shown_address(each) for each in promised.at}
-        written = {each.at for each in receiver.integrations if each.at}
-        hidden = any(not each.at for each in receiver.integrations)  # it stands in a file: it may be any of them
+        own = [each for each in receiver.integrations if not each.is_witness]
+        written = {each.at for each in own if each.at}
+        hidden = any(not each.at for each in own)  # it stands in a file: it may be any of them
         missing = [] if hidden else sorted(wanted - written)
         said = [f"nothing goes to {', '.join(missing)}"] if missing else []
         said += [f"{', '.join(more)} is not promised"] if (more := sorted(written - wanted)) else []
