@@ -10,7 +10,7 @@ from chaoskit.errors import ExitCode
 from chaoskit.hop import Hop
 from chaoskit.report.html_causes import Cause
 from chaoskit.report.html_why import Fact
-from chaoskit.report.text import allowed, in_words, observed, seconds, shortened
+from chaoskit.report.text import allowed, in_words, observed, seconds, shortened, shown
 from chaoskit.verify.verdict import ORDER, Figure, Result, Row, Verdict
 
 _MOST_ROWS = 400
@@ -146,7 +146,7 @@ def _line(number: int, row: Row, first: bool, alone: bool, why: Sequence[Fact]) 
         alone,
         row.hop,
         shortened(row.to),
-        observed(row.observed) if row.allowed is not None else shortened(row.rests_on),
+        shortened(shown(row)),
         allowed(row.allowed),
         "" if row.margin_vs is None else f"{row.margin_vs:+.1f} s",
         "" if row.uncertainty_vs is None else f"{row.uncertainty_vs:.2f} s",

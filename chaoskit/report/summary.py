@@ -6,7 +6,7 @@ from chaoskit.errors import ExitCode
 from chaoskit.markdown import document, folded, plain, table
 from chaoskit.report.changes import compared
 from chaoskit.report.html_causes import Cause, causes
-from chaoskit.report.text import allowed, in_words, observed, seconds
+from chaoskit.report.text import allowed, in_words, observed, seconds, shown
 from chaoskit.verify.verdict import Result, Verdict
 
 
@@ -43,7 +43,7 @@ def to_markdown(verdict: Verdict, before: Verdict | None = None) -> str:
             plain(row.about),
             row.hop,
             plain(row.to),
-            observed(row.observed) if row.allowed is not None else plain(row.rests_on),
+            plain(shown(row)),
             allowed(row.allowed),
             "" if row.margin_vs is None else f"{row.margin_vs:+.1f} s",
         )

@@ -17,6 +17,7 @@ from chaoskit.report.load import load_line
 from chaoskit.report.requests import WORST, by_name, requests_table
 from chaoskit.report.table import table
 from chaoskit.report.text import allowed, clean, observed, paragraph, real, seconds, settings_words, telling
+from chaoskit.report.text import shown as shown_of
 from chaoskit.scenario.model import Change, Do, Inject, Step, Undo, Wait
 from chaoskit.units import format_duration
 from chaoskit.verify.verdict import Figure, Result, Row, Verdict
@@ -63,13 +64,12 @@ def _rows(rows: list[Row]) -> Table:
     shown = table("", "promise", "hop", "to", *numbers, right=numbers)
     before = ""
     for row in rows:
-        timed = row.allowed is not None
         shown.add_row(
             Text(str(row.result), style=STYLES[row.result]),
             clean(row.about) if row.about != before else "",
             row.hop,
             clean(row.to),
-            observed(row.observed) if timed else clean(row.rests_on),
+            clean(shown_of(row)),
             allowed(row.allowed),
             "" if row.margin_vs is None else f"{row.margin_vs:+.1f} s",
             "" if row.uncertainty_vs is None else f"{row.uncertainty_vs:.2f} s",

@@ -68,6 +68,13 @@ def observed(interval: Interval | None) -> str:
     return seconds(b) if b - a < 0.15 else f"{a:.1f}–{b:.1f} s"
 
 
+def shown(row: Row) -> str:
+    """What a row saw: the interval observed, and the witness that it rests on where there are several; or in words."""
+    if row.allowed is None:
+        return row.rests_on
+    return ", by ".join(filter(None, (observed(row.observed), row.rests_on)))
+
+
 def allowed(interval: Interval | None) -> str:
     """A window."""
     if interval is None:

@@ -11,6 +11,7 @@ import pytest
 
 from chaoskit.events import AnyEvent, Deliveries, Equipment, Notice, Watch
 from chaoskit.history import History
+from chaoskit.report.text import shown
 from chaoskit.verify.verdict import Result, Verdict
 from chaoskit.verify.verify import verify
 from tests.golden.doctored import Truth, failed, mapped, results, told
@@ -133,6 +134,7 @@ def test_a_row_rests_on_the_mailbox_and_says_that_the_recorder_agrees() -> None:
     assert verdict.result is PASS, everything(verdict)
     [row] = [row for row in verdict.rows if (row.hop, row.to) == ("notify", "critical-alerts (email)")]
     assert row.rests_on == f"the {BOX}, and the recorder too"
+    assert shown(row) == f"10.0 s, by the {BOX}, and the recorder too"
 
 
 def test_a_mail_that_took_longer_than_the_delay_is_told_so_much_later() -> None:

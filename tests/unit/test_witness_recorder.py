@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from chaoskit.observe.payload import instant
 from chaoskit.witness.client import WitnessClient
 from chaoskit.witness.config import additions, patched, recorder_outputs, senders_of
+from chaoskit.witness.deliveries import Alertmanager, RecorderFollower
+from chaoskit.witness.follower import Unseen
 from chaoskit.witness.recorder import Tail, read_event
 from tests.receivers_examples import Seen
 from tests.witness_examples import bearing, witness
@@ -168,3 +171,89 @@ def test_without_the_token_no_event_is_taken() -> None:
     with witness() as server, bearing("another-token-of-its-own") as session:
         assert session.post(f"{server.url}/recorder", json=V1, timeout=5).status_code == 401
         assert server.store.last == 0
+
+
+PAGE = """# TYPE alertmanager_notifications_failed_total counter
+alertmanager_notifications_failed_total{integration="email",reason="other"} 2
+alertmanager_notifications_failed_total{integration="email",reason="clientError"} 1
+alertmanager_notifications_failed_total{integration="slack",receiver_name="chat",reason="other"} 4
+alertmanager_event_recorder_queue_length %(queue)s
+alertmanager_events_recorded_total{event_type="notification",output="file:x",result="success"} 9
+alertmanager_events_recorded_total{event_type="notification",output="file:x",result="error"} %(errors)s
+alertmanager_events_dropped_total{event_type="notification"} %(dropped)s
+alertmanager_event_output_drops_total{output="webhook:x"} 0
+alertmanager_event_recorder_bytes_written_total{output="file:x"} 5000
+alertmanager_config_last_reload_success_timestamp_seconds %(loaded)s
+process_start_time_seconds 1
+"""
+
+
+class Pages:
+    """An Alertmanager whose pages a test writes, in place of a session."""
+
+    def __init__(self, file: Path) -> None:
+        self.values = {"queue": "0", "errors": "0", "dropped": "0", "loaded": "5"}
+        self.metrics = PAGE
+        self.config = f"receivers: []\nevent_recorder: {{file_outputs: [{{path: {file}}}]}}\n"
+
+    def get(self, url: str, timeout: float) -> requests.Response:
+        response = requests.Response()
+        status = {"config": {"original": self.config}}
+        text = self.metrics % self.values if url.endswith("/metrics") else json.dumps(status)
+        response.status_code, response._content = 200, text.encode()
+        return response
+
+
+@pytest.fixture
+def pages(tmp_path: Path) -> Pages:
+    (tmp_path / "events.jsonl").touch()
+    return Pages(tmp_path / "events.jsonl")
+
+
+def look(follower: RecorderFollower) -> str:
+    """What keeps it from being sure, and whether what came meanwhile is lost."""
+    try:
+        list(follower.look(0.0))
+    except Unseen as error:
+        return f"{error} lost" if error.lost else f"{error}"
+    return ""
+
+
+def test_failures_are_counted_by_integration_and_by_receiver_where_that_is_told(pages: Pages) -> None:
+    counters = Alertmanager("http://a", pages).counters()  # type: ignore[arg-type]
+    assert counters.failed == {"email": 3.0, "slack/chat": 4.0}
+    assert (counters.queue, counters.lost) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    ({"dropped": "3"}, "Alertmanager lost 3 of its events lost"),
+    ({"errors": "1"}, "Alertmanager lost 1 of its events lost"),
+    ({"loaded": "6"}, "Alertmanager was started, or loaded its configuration, anew meanwhile lost"),
+    ({"queue": "2"}, "2 events wait to be written"),
+])  # fmt: skip
+def test_whatever_may_have_been_lost_ends_the_watch(
+    tmp_path: Path, pages: Pages, change: dict[str, str], said: str
+) -> None:
+    alertmanager = Alertmanager("http://a", pages)  # type: ignore[arg-type]
+    follower = RecorderFollower(alertmanager, tmp_path / "events.jsonl", Seen())
+    assert look(follower) == look(follower) == ""
+    before = dict(pages.values)
+    pages.values |= change
+    assert look(follower) == said
+    pages.values |= {"queue": before["queue"]}
+    assert look(follower) == ""
+    follower.close()
+
+
+def test_a_recorder_that_is_not_there_is_off(tmp_path: Path, pages: Pages) -> None:
+    alertmanager = Alertmanager("http://a", pages)  # type: ignore[arg-type]
+    follower = RecorderFollower(alertmanager, tmp_path / "events.jsonl", Seen())
+    pages.config = "receivers: []\n"
+    assert look(follower) == "it is off: the loaded configuration gives its events to no file lost"
+    pages.metrics = "process_start_time_seconds 1\n"
+    assert look(follower) == "it is off: this Alertmanager has no event recorder lost"
+    pages.metrics = "go_goroutines 1\n"
+    assert look(follower) == "http://a/metrics shows none of Alertmanager's counters"
+    (tmp_path / "events.jsonl").unlink()
+    assert look(follower).endswith("No such file or directory lost")
+    follower.close()
