@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from chaoskit import bundle as shipped
+from chaoskit.adapters.base import Adapter
 from chaoskit.alerting.config import ConfigFiles
 from chaoskit.errors import BadInput, ChaoskitError
 from chaoskit.events import (
@@ -68,8 +69,9 @@ from chaoskit.verify.verdict import Result, Row, Verdict
 from chaoskit.verify.verify import verify
 
 __all__ = [
-    "Action", "ActionOk", "Address", "AlertState", "Alter", "BadInput", "CannotRun", "Changeable", "ChaoskitError",
-    "Deadline", "End", "Equipment", "Event", "Fault", "FaultError", "FaultFail", "FaultOk", "Handle", "Header",
+    "Action", "ActionOk", "Adapter", "Address", "AlertState", "Alter", "BadInput", "CannotRun", "Changeable",
+    "ChaoskitError", "Deadline", "End", "Equipment", "Event", "Fault", "FaultError", "FaultFail", "FaultOk", "Handle",
+    "Header",
     "History", "Hop", "Interruption", "Invoke", "Lapsed", "Later", "LoadNames", "LoadTotals", "LoadWindow", "LogLine",
     "Made", "Notice", "Phase", "Plan", "Poll", "Pressure", "Processor", "Result", "Row", "Scenario", "Scrapes",
     "Seen", "Settings", "Steady", "StepBegin", "StepEnd", "Stranger", "Suppression", "Target", "UndoBegin",

@@ -28,13 +28,15 @@ class Role(Handle):
     needs: ClassVar[tuple[str, ...]] = ("pattern",)
 
     process: str = ""
+    """The name that the local target gives them."""
     label: str = ""
     """The label of alerts that carries the process's name."""
     match: str = ""
     """A pattern for whole titles; its group `name` is what an alert calls one of them."""
     pick: str = ""
-    """Of several processes with one name: `oldest`, or `each`."""
+    """Of several processes with one name: the `oldest`, or `each`; without it they are refused, with their pids."""
     host: str = ""
+    """Another host; refused so far."""
 
     @classmethod
     def at_local(cls, name: str, there: Local) -> Address:
