@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -69,12 +70,12 @@ def serving(
             assert process.poll() is None, (at / "log").read_text()
             yield process
         finally:
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait(10)
+            # The whole group: some servers are begun by a script, which would leave them behind.
+            for number, within_s in ((signal.SIGTERM, 20), (signal.SIGKILL, 10)):
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, number)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(within_s)
 
 
 @contextmanager
