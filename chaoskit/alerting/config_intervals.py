@@ -35,11 +35,12 @@ def read_intervals(reading: Reading, root: Node) -> dict[str, TimeInterval]:
             if name in found:
                 first = found[name].place.line
                 reading.say(node.place, f"the time interval '{name}' is defined twice", f"first on line {first}")
-            found[name] = TimeInterval(name, tuple(_part(reading, each) for each in parts), node.place)
+            found[name] = TimeInterval(name, tuple(read_part(reading, each) for each in parts), node.place)
     return found
 
 
-def _part(reading: Reading, node: Node) -> TimePart:
+def read_part(reading: Reading, node: Node) -> TimePart:
+    """One part of a time interval; every problem goes to `reading`."""
     reading.known_keys(node, _KEYS, "a time interval", ())
     times = reading.mappings(node, "times", "an entry of times")
     return TimePart(

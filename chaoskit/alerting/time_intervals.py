@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from itertools import chain
 
 from chaoskit.alerting.model import Route, TimeInterval, TimePart
+from chaoskit.errors import Place
 
 HORIZON = timedelta(days=28 * 365 + 7)
 """In so many days each date falls on each weekday."""
@@ -48,6 +49,12 @@ def _is_day(ranges: Iterable[tuple[int, int]], day: date) -> bool:
         if begin <= day.day <= (last + from_end if last < 0 else last):
             return True
     return False
+
+
+def throughout(parts: Iterable[TimePart], since: datetime, until: datetime) -> bool:
+    """Whether one or another of the parts holds at each instant from the first to the second."""
+    interval = TimeInterval("", tuple(parts), Place(""))
+    return holds(interval, since) and all(holds(interval, at) for at in edges([interval], since, until))
 
 
 def tells(route: Route, intervals: Mapping[str, TimeInterval], instant: datetime) -> bool:

@@ -17,6 +17,7 @@ from chaoskit.events import Invoke
 from chaoskit.faults.base import FaultError
 from chaoskit.report.text import clean
 from chaoskit.safety.heal import Healed, Journaled, Undone, heal, vouched
+from chaoskit.safety.lock import forgive
 from chaoskit.safety.run_registry import notes
 from chaoskit.safety.status import RunSeen, machine_status, noted_folders, prune, run_folders
 from chaoskit.safety.stop_all import block, stop_all, sweep, unblock
@@ -97,7 +98,9 @@ def stop_command(grace: float, reason: str, out: Path) -> ExitCode:
 
 @click.command("unlock")
 def unlock_command() -> ExitCode:
-    """Let runs begin again after `chaoskit stop`."""
+    """Let runs begin again after `chaoskit stop`, and on targets that a run left broken."""
+    for target in forgive():
+        say(f"runs may begin again on {target}; what an earlier one left there is not undone by this")
     say("runs may begin again" if unblock() else "runs were not stopped")
     return ExitCode.PASS
 

@@ -7,20 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.errors import BadInput, EquipmentError
 from chaoskit.examine import alertmanager, prometheus, wiring
+from chaoskit.examine.allowed import allowed
 from chaoskit.examine.canary import send_canary
 from chaoskit.examine.endpoint import Checked, Endpoint, NoAnswer
+from chaoskit.examine.environment import environment
 from chaoskit.scenario.model import Attached, Handles
 from chaoskit.stack.attached import inventory
 from chaoskit.units import listed
 from chaoskit.witness.client import WitnessClient
 from chaoskit.witness.witnesses import Witnesses
-
-_NAMED = 5
 
 
 def examine_attached(target: Attached, handles: Handles, config: AlertConfig, *, canary: bool) -> Iterator[Checked]:
@@ -37,7 +35,8 @@ def examine_attached(target: Attached, handles: Handles, config: AlertConfig, *,
         yield error.checked
     if asked is not None:
         yield from _guarded(lambda: wiring.wired(target, config))
-    yield from _guarded(lambda: iter([_metrics(Endpoint(target, "metrics"), target)]))
+    yield from _guarded(lambda: environment(target))
+    yield from allowed(target)
     yield from _behind(handles)
     if asked is not None:
         yield alertmanager.records(target, original)
@@ -93,36 +92,6 @@ def _prometheus(target: Attached, config: AlertConfig) -> Iterator[Checked]:
         yield from prometheus.rules(asked, config)
     except NoAnswer as error:
         yield error.checked
-
-
-def _metrics(endpoint: Endpoint, target: Attached) -> Checked:
-    """Whether the page says that it is the environment of the profile; raises NoAnswer."""
-    reply = endpoint.get("")
-    mend = "metrics:, label: and environment: of the profile; is this the system that you mean?"
-    try:
-        wrong, series = wrong_environment(reply.text, target)
-    except ValueError:
-        return Checked("metrics", "missing", f"{endpoint.url} is no page of metrics", "metrics: URL of the profile")
-    if wrong:
-        return Checked("metrics", "missing", f"{endpoint.url} {wrong}", mend)
-    wanted = f'{target.label}="{target.environment}"'
-    return Checked("metrics", "ok", f"{series} series, {wanted}  {endpoint.url}  {reply.took_s * 1000:.0f} ms")
-
-
-def wrong_environment(page: str, target: Attached) -> tuple[str, int]:
-    """How a page of metrics does not say the target's environment, empty where it does, and how many series it has.
-
-    Raises ValueError where it is no page of metrics.
-    """
-    try:
-        samples = [one for family in text_string_to_metric_families(page) for one in family.samples]
-    except (KeyError, IndexError) as error:
-        raise ValueError(str(error)) from None
-    found = sorted({one.labels[target.label] for one in samples if target.label in one.labels})
-    if target.environment in found:
-        return "", len(samples)
-    said = f"it says {', '.join(found[:_NAMED])}" if found else "no series carries that label"
-    return f'does not say {target.label}="{target.environment}": {said}', len(samples)
 
 
 def _behind(handles: Handles) -> Iterator[Checked]:

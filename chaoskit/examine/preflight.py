@@ -8,13 +8,16 @@ It only reads. Everything that is wrong is told at once, and then nothing was to
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from chaoskit.alerting.time_intervals import throughout
 from chaoskit.errors import Problem, Refused
 from chaoskit.examine.alertmanager import Status, recorder_command, recorder_off
-from chaoskit.examine.attached import wrong_environment
+from chaoskit.examine.allowed import allowed
 from chaoskit.examine.endpoint import Endpoint, NoAnswer
+from chaoskit.examine.environment import environment
 from chaoskit.examine.prometheus import BuildInfo, LoadedRules, compare_routes, compare_rules
 from chaoskit.examine.wiring import wired
 from chaoskit.plan.model import Plan
@@ -36,6 +39,7 @@ class _Samples(msgspec.Struct):
 def refuse_unconfirmed(plan: Plan, confirm: str) -> None:
     """Raises Refused unless the user has named the environment that is about to be broken; a local one is their own.
 
+    Likewise where it would be broken outside of the profile's hours.
     So must be each handle on which an effect would stay, were this machine to go down.
     """
     target, given = plan.profile.target, [one.strip() for one in confirm.split(",")]
@@ -50,6 +54,10 @@ def refuse_unconfirmed(plan: Plan, confirm: str) -> None:
         if handle not in given:
             message = f"what this run does to {handle} does not end by itself should this machine go down"
             problems.append(Problem(plan.profile.handles.places.get(handle), message, f"add --confirm {handle}"))
+    ends = datetime.now(UTC) + timedelta(seconds=plan.longest_real_s)
+    if plan.profile.hours and not throughout(plan.profile.hours, datetime.now(UTC), ends):
+        message = f"a run from now to {ends.astimezone():%H:%M %Z} would not lie within the profile's hours"
+        problems.append(Problem(target.place, message, "begin it within hours:, or change them"))
     if problems:
         raise Refused(problems)
 
@@ -66,7 +74,7 @@ def preflight(plan: Plan, sources: Mapping[str, str], unasked: Sequence[str] = (
     notes: list[str] = []
     doubts = list(unasked)
     checks: list[Callable[[], Iterator[Problem]]] = [
-        lambda: _environment(target),
+        lambda: _identity(target),
         lambda: _rules(plan, target, notes),
         lambda: _routes(plan, target, sources, doubts),
         lambda: _way(plan, target, notes),
@@ -109,15 +117,11 @@ def lingering(plan: Plan) -> list[dict[str, str]]:
     return [{key: text for key, text in one.metric.items() if key not in unwanted} for one in answer.result]
 
 
-def _environment(target: Attached) -> Iterator[Problem]:
-    try:
-        wrong, _ = wrong_environment(Endpoint(target, "metrics").get("").text, target)
-    except ValueError as error:
-        yield Problem(target.place, f"{target.metrics} is no page of metrics: {error}"[:400], "correct metrics: URL")
-        return
-    if wrong:
-        hint = "is this the system that you mean? Name its own label and value"
-        yield Problem(target.place, f"{target.metrics} {wrong}", hint)
+def _identity(target: Attached) -> Iterator[Problem]:
+    """What speaks against the target's being the environment that is named, or against this host's taking part."""
+    for line in (*environment(target), *allowed(target)):
+        if line.state == "missing":
+            yield Problem(target.place, line.detail, line.mend)
 
 
 def _rules(plan: Plan, target: Attached, notes: list[str]) -> Iterator[Problem]:

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-import msgspec
-
 from chaoskit.alerting.config import load_texts
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.check.findings import LINTS, Severity
@@ -19,16 +17,13 @@ from chaoskit.check.run import check
 from chaoskit.errors import BadInput
 from chaoskit.examine.alertmanager import Status
 from chaoskit.examine.endpoint import Checked, Endpoint, NoAnswer
+from chaoskit.examine.environment import LoadedConfig
 from chaoskit.examine.prometheus import Alertmanagers
 from chaoskit.scenario.model import Attached
 
 _PROMISED = ("promise-alertmanagers", "promise-targets", "promise-address")
 """Lints of addresses that the promise names: the system may be reached by another name, so they only warn."""
 _LOADED = "loaded.yml"
-
-
-class _Config(msgspec.Struct):
-    yaml: str = ""
 
 
 def wired(target: Attached, config: AlertConfig) -> Iterator[Checked]:
@@ -56,7 +51,7 @@ def _untold(asked: Endpoint, status: Status) -> Iterator[Checked]:
 
 def _linted(asked: Endpoint, target: Attached, config: AlertConfig, original: str) -> Iterator[Checked]:
     try:
-        loaded = asked.data("/api/v1/status/config", _Config)[0].yaml
+        loaded = asked.data("/api/v1/status/config", LoadedConfig)[0].yaml
     except NoAnswer:
         return  # what takes Prometheus's place (Thanos, Mimir) has no such page
     ours = {key: text for key, text in config.sources.items() if key.startswith(("rules:", "promise:"))}

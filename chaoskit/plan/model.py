@@ -236,6 +236,11 @@ class Plan:
         waits = sum(step.at_most_vs for step in self.steps)
         return (self.steady_vs + waits + self.end_vs + self.tail_vs) / self.time_scale
 
+    def speaks_of(self, alertname: str) -> bool:
+        """Whether the scenario expects or allows alerts of this name, or names one as what mutes another."""
+        expected = {name for one in self.scenario.expect for name in (one.alert, one.suppressed_by)}
+        return alertname in expected or self.allowed(alertname)
+
     def allowed(self, alertname: str) -> bool:
         """Whether this alert may fire although the scenario does not expect it."""
         if alertname in self.profile.standing or alertname in self.beside or alertname in self.config.unread:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 
@@ -16,10 +17,12 @@ from chaoskit.alerting.virtual import exact_scale
 from chaoskit.check.findings import Severity, Violation
 from chaoskit.errors import BadInput, Place, Problem, Refused
 from chaoskit.faults.base import Changeable, Fault, Kind
+from chaoskit.faults.hit import hit
 from chaoskit.faults.processes import HOW_TO_CHOOSE, several
 from chaoskit.faults.registry import known, known_actions, read_settings
 from chaoskit.faults.through import adapter_of
 from chaoskit.handles import handle_kinds
+from chaoskit.handles.base import Handle
 from chaoskit.inputs import Inputs, attempt, read_inputs
 from chaoskit.plan.build import make_plan
 from chaoskit.plan.model import Inventory, Plan
@@ -127,6 +130,7 @@ def plan_inputs(
     if problems:
         raise BadInput(sorted(dict.fromkeys(problems), key=lambda p: (p.place is None, p.place)))
     _refuse_ambiguous(plan)
+    refuse_guarded(plan)
     if plan.profile.load.given:
         check_load(plan, () if plan.attached else MIX)
     if not at_any_scale:
@@ -157,6 +161,41 @@ def _refuse_ambiguous(plan: Plan) -> None:
                 problems.append(Problem(fault.spec.place, f"{fault.handle}: {wrong}", f"{HOW_TO_CHOOSE}: {pattern}"))
     if problems:
         raise Refused(dict.fromkeys(problems))
+
+
+def refuse_guarded(plan: Plan) -> None:
+    """Raises Refused where a fault would hit what the profile protects, by whatever handle, or too many hosts."""
+    profile, handles = plan.profile, dict(plan.profile.handles.each())
+    problems = [undefined("handle", one, handles, profile.place) for one in profile.protected if one not in handles]
+    kept = {one: _hit(plan, one) for one in profile.protected if one in handles}
+    faults = [one for step in plan.steps for one in step.faults if one.handle in handles]
+    for fault in faults:
+        for name, things in kept.items():
+            if fault.handle == name or things & _hit(plan, fault.handle):
+                also = "" if fault.handle == name else f", which is behind {fault.handle} as well"
+                message = f"{fault.spec.kind} would act on {name}{also}, and the profile protects it"
+                problems.append(Problem(fault.spec.place, message, "aim elsewhere, or take it out of protected:"))
+    hosts = sorted({host for fault in faults if plan.attached for host in _hosts(handles[fault.handle])})
+    if profile.limits.hosts is not None and len(hosts) > profile.limits.hosts:
+        named = f"{len(hosts)} hosts ({', '.join(hosts)})"
+        message = f"the run would act on {named}, and the profile's limits.hosts is {profile.limits.hosts}"
+        problems.append(Problem(plan.scenario.place, message, "raise it, or hit fewer"))
+    if problems:
+        raise Refused(dict.fromkeys(problems))
+
+
+def _hit(plan: Plan, handle: str) -> frozenset[str]:
+    """The things behind a handle by names that no spelling changes; none on a local target, where each has its own."""
+    one = dict(plan.profile.handles.each())[handle]
+    return frozenset(hit(one.at_attached(""))) if plan.attached and one.attached else frozenset()
+
+
+def _hosts(handle: Handle) -> list[str]:
+    """The hosts on which a fault on a handle acts: those of its addresses, else this one."""
+    address = handle.at_attached("")
+    urls = [url for _, url in address.ways("url")] + [url for url in address.keys.values() if "://" in url]
+    names = [urlsplit(url).hostname or "" for url in urls] or [getattr(handle, "host", "")]
+    return ["this host" if name in ("", "localhost", "127.0.0.1", "::1") else name for name in names]
 
 
 def _readable(sources: Mapping[str, str], names: Mapping[str, str], asked: Asked) -> list[Problem]:

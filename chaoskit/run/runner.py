@@ -101,6 +101,7 @@ class Runner:
             lambda: self.stack.wanted_down("prometheus"),
             self.interrupt,
             self._tracks[0].progress.fold.firing,
+            lambda alert: any(track.plan.speaks_of(alert) for track in self._tracks),
         )
 
     def run(self, keep: Callable[[], None] | None = None) -> bool:
@@ -277,7 +278,9 @@ class Runner:
                 track.names.take(report)
             else:
                 track.names.close()
-        self._say(report.event())
+        event = report.event()
+        self._say(event)
+        self._abort.feed(event)
 
     def _say(self, event: Event, *, sync: bool = False) -> None:
         for track in self._hearing if isinstance(event, _SEEN) else self._tracks:

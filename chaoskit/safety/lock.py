@@ -41,6 +41,8 @@ class Note(msgspec.Struct, frozen=True):
     owner: Owner
     since: float
     folders: list[str]
+    unhealed: bool = False
+    """Whether its runs ended and said that they left something (exit 5): then a person comes first."""
 
     @property
     def age_s(self) -> float:
@@ -65,24 +67,29 @@ class TargetLock:
         fd = _alone(target, path)
         try:
             _settle(target, path, _note(os.pread(fd, SMALL, 0)))
-            note = Note(target, me(), time.time(), [str(folder.resolve()) for folder in folders])
-            content = msgspec.json.encode(note)
-            os.ftruncate(fd, 0)
-            os.pwrite(fd, content, 0)
-            os.fsync(fd)
+            lock = cls(fd, path)
+            lock._write(Note(target, me(), time.time(), [str(folder.resolve()) for folder in folders]))
         except BaseException:
             os.close(fd)
             raise
-        return cls(fd, path)
+        return lock
+
+    def _write(self, note: Note) -> None:
+        content = msgspec.json.encode(note)
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, content, 0)
+        os.fsync(self._fd)
 
     def release(self, *, healed: bool) -> None:
         """Gives it back; what is not healed stays noted for the next owner. Idempotent."""
         if self._fd < 0:
             return
-        if healed:
-            with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):
+            if healed:
                 os.ftruncate(self._fd, 0)
                 self._path.unlink()
+            elif (note := _note(os.pread(self._fd, SMALL, 0))) is not None:
+                self._write(msgspec.structs.replace(note, unhealed=True))
         os.close(self._fd)
         self._fd = -1
 
@@ -99,6 +106,18 @@ def locks() -> list[tuple[Note, bool]]:
         with contextlib.suppress(OSError):
             if path.lstat().st_uid == os.geteuid() and (note := _note(read_own(path, once=True))):
                 found.append((note, _held(path)))
+    return found
+
+
+def forgive() -> list[str]:
+    """Lets runs begin again on the targets whose last run left something; the names of those, which are not healed."""
+    found = []
+    for path in state_folder("locks").glob("*.lock"):
+        with contextlib.suppress(OSError):
+            note = _note(read_own(path, once=True)) if path.lstat().st_uid == os.geteuid() else None
+            if note is not None and note.unhealed and not _held(path):
+                path.unlink()
+                found.append(note.target)
     return found
 
 
@@ -229,9 +248,26 @@ def _taken(target: str, path: Path) -> Problem:
     return Problem(None, f"{target} is locked by {who}", "wait for its end, or end it with: chaoskit stop")
 
 
+def _stands(folder: Path) -> bool:
+    """Whether a run's files show something in force, or cannot be read."""
+    try:
+        ledger = read_standing(folder)
+    except OSError:
+        return True
+    return bool(ledger.standing or ledger.damaged)
+
+
 def _settle(target: str, path: Path, before: Note | None) -> None:
     """Undoes what a dead owner left; raises Refused where that is not possible, or its journal is not seen here."""
     for folder in before.folders if before else []:
+        if before is not None and before.unhealed and _stands(Path(folder)):
+            raise Refused(
+                Problem(
+                    None,
+                    f"{target} may still be broken by an earlier run, which said so itself ({folder}, exit 5)",
+                    f"run: chaoskit heal {quote(folder)}; or, where it is known to be well: chaoskit unlock",
+                )
+            )
         left = heal(Path(folder), "the next run on this target", "its owner died")
         if not left.ok:
             said = "; ".join([*(f"{u.fault.fault}: {u.detail}" for u in left.faults if not u.ok), *left.trouble])

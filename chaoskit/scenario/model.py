@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from chaoskit.alerting.model import TimePart
 from chaoskit.errors import Place
 from chaoskit.handles.base import Handle
 from chaoskit.scenario.shape import Shape
@@ -232,7 +233,7 @@ class Attached:
     metrics: str
     environment: str
     label: str = "environment"
-    """Some series on the metrics page carries `environment` in this label."""
+    """The label that says `environment`: of the loaded external labels, of a series, or on the metrics page."""
     witness: str = ""
     """The URL of `chaoskit witness serve`; empty where no witness sees the notices."""
     service: str = ""
@@ -247,6 +248,8 @@ class Attached:
     """By receiver/integration: where its mails can be read."""
     chats: Mapping[str, Chat] = field(default_factory=dict)
     """By receiver/integration: where its messages can be read."""
+    environment_series: str = ""
+    """A query of Prometheus each of whose series must carry it; empty where none is asked for."""
     place: Place | None = field(default=None, compare=False)
 
 
@@ -322,6 +325,8 @@ class Limits:
     """The most of the calls on a link that a fault may hit, as a share."""
     commands: bool = True
     """Whether scenarios may run programs, by the fault and the action of that name."""
+    hosts: int | None = None
+    """The most hosts on which one run may act."""
 
     @property
     def bounds(self) -> Mapping[str, Any]:
@@ -336,9 +341,15 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Abort:
+    """Exactly one of the conditions is set."""
+
     query: str | None
     alert: str | None
     place: Place
+    severity: str | None = None
+    """Alerts with this severity that the scenario neither expects nor allows, and that did not fire before it."""
+    errors: float | None = None
+    """The share of the load's requests beyond which too many fail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,3 +363,7 @@ class Profile:
     limits: Limits
     abort: tuple[Abort, ...]
     place: Place
+    protected: tuple[str, ...] = ()
+    """Handles, as `role:postgres`, that no scenario may act on."""
+    hours: tuple[TimePart, ...] = ()
+    """When runs may be under way; none: at any time."""

@@ -20,6 +20,7 @@ from chaoskit.handles import handle_kinds, ways_of
 from chaoskit.handles.base import Handle
 from chaoskit.scenario import fields as form
 from chaoskit.scenario.fields import Fields, Form, Problems, Record
+from chaoskit.scenario.guards import ABORTS, PROTECTED, hours, with_defaults
 from chaoskit.scenario.load import USAGE as LOAD_USAGE
 from chaoskit.scenario.load import read_load
 from chaoskit.scenario.model import Abort, Access, Attached, Handles, Header, Limits, LoadPlan, Profile, Secret
@@ -133,6 +134,7 @@ LIMITS = Record(
         "run": form.duration,
         "memory": form.size,
         "cpu": form.number(0.01, 1024),
+        "hosts": form.count(1000),
         "connections": form.share,
         "commands": form.switch,
     },
@@ -265,11 +267,20 @@ def _accesses(node: Node, what: str, problems: Problems) -> dict[str, Access]:
     return Fields(node, _ACCESSES, problems).all()
 
 
+_SERIES = Record("'environment_from'", {"series": form.text}, {"series": ""}, "write {series: 'up{job=\"shop\"}'}")
+
+
+@form.of(_SERIES.schema)
+def _series(node: Node, what: str, problems: Problems) -> str:
+    return str(Fields(node, _SERIES, problems).take("series", ""))
+
+
 ATTACHED = Record(
     "an attached target",
     {
         **dict.fromkeys(ENDPOINTS, read_url),
         "environment": form.name,
+        "environment_from": _series,
         "label": _label,
         "access": _accesses,
         "waive": form.listed(INTEGRATION, "[critical-alerts/email]"),
@@ -295,24 +306,10 @@ def _target(node: Node, what: str, problems: Problems) -> Literal["local"] | Att
     if inner is None:
         return None
     read = {**dict.fromkeys(ATTACHED.needs, ""), **Fields(inner, ATTACHED, problems).all()}
+    read["environment_series"] = read.pop("environment_from", "")
     if read.get("recorder") == "witness" and not read.get("witness"):
         problems.say(inner.place, "the recorder's output is the witness, and none is named", "add witness: URL")
     return Attached(**read, place=inner.place)
-
-
-_ABORT = Record(
-    "an abort condition", {"query": form.text, "alert": form.text}, hint="write {query: PROMQL} or {alert: NAME}"
-)
-
-
-@form.of(_ABORT.one_of)
-def _abort(node: Node, what: str, problems: Problems) -> Abort:
-    fields = Fields(node, _ABORT, problems)
-    given = [key for key in _ABORT.forms if fields.has(key)]
-    if len(given) != 1 and node.kind == "mapping":
-        found = "has 'query' and 'alert'" if given else "needs 'query' or 'alert'"
-        problems.say(node.place, f"an abort condition {found}", "write one condition per entry")
-    return Abort(fields.take("query"), fields.take("alert"), fields.place)
 
 
 PROFILE = Record(
@@ -327,7 +324,9 @@ PROFILE = Record(
         ),  # an empty one says something: nothing fires in health
         "handles": handles,
         "limits": form.as_node(LIMITS.schema | {"additionalProperties": form.share.described}),
-        "abort": form.listed(_abort, "[{query: PROMQL}]"),
+        "abort": ABORTS,
+        "protected": PROTECTED,
+        "hours": hours,
     },
     {"target": _USAGE},
     more={
@@ -366,6 +365,7 @@ def _profile(root: Node, file: str, problems: Problems) -> Profile:
         problems.say(node.place, "an attached target runs in real time", "write time_scale: 1, or remove it")
     named: Handles = fields.take("handles", Handles())
     limits: Node | None = fields.take("limits")
+    abort: tuple[Abort, ...] = fields.take("abort", ())
     names = [handle.partition(":")[2] for handle, _ in named.each()]
     return Profile(
         name=Path(file).stem,
@@ -376,6 +376,8 @@ def _profile(root: Node, file: str, problems: Problems) -> Profile:
         standing=fields.take("standing", ()),
         handles=named,
         limits=Limits() if limits is None else _limits(limits, names, problems),
-        abort=fields.take("abort", ()),
+        abort=with_defaults(abort, Place(file, root.place.line)) if attached else abort,
         place=Place(file, root.place.line),
+        protected=fields.take("protected", ()),
+        hours=fields.take("hours", ()),
     )

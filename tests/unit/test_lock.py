@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -163,7 +164,7 @@ def test_a_dead_owner_keeps_no_lock_and_what_it_left_is_undone_first(tmp_path: P
     (tmp_path / "room").mkdir()
     undo = filled(tmp_path / "room")
     journal(tmp_path / "run", invoke("disk.fill", undo)).close()
-    TargetLock.take("staging", [tmp_path / "run"]).release(healed=False)  # as after a crash
+    os.close(TargetLock.take("staging", [tmp_path / "run"])._fd)  # as after a crash
     assert [held for _, held in locks()] == [False]
     TargetLock.take("staging", []).release(healed=True)
     assert not Path(undo["file"]).exists()
@@ -171,7 +172,7 @@ def test_a_dead_owner_keeps_no_lock_and_what_it_left_is_undone_first(tmp_path: P
 
 def test_a_target_that_may_still_be_broken_is_not_broken_further(tmp_path: Path) -> None:
     journal(tmp_path / "run", invoke("their.own", {})).close()
-    TargetLock.take("staging", [tmp_path / "run"]).release(healed=False)
+    os.close(TargetLock.take("staging", [tmp_path / "run"])._fd)
     for _ in range(2):
         with pytest.raises(Refused, match=r"may still be broken by an earlier run: one#0: .*chaoskit heal"):
             TargetLock.take("staging", [])
