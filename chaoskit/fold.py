@@ -130,6 +130,8 @@ class Faults:
         self.standing: dict[str, Invoke] = {}
         """Those that were not seen undone, oldest first, each with the token that undoes it now."""
         self.effects: dict[str, Interval] = {}
+        self.told: dict[str, str] = {}
+        """The words in which an effect was told when it was seen."""
         self.undo_begun: dict[str, float] = {}
         self.gone: dict[str, Interval] = {}
         self.gone_told: dict[str, float] = {}
@@ -146,6 +148,7 @@ class Faults:
                 self.standing[event.fault] = now
             case FaultOk():
                 self.effects.setdefault(event.fault, event.effect)
+                self.told.setdefault(event.fault, event.detail)
             case UndoBegin():
                 self.undo_begun.setdefault(event.fault, event.t)
             case UndoOk():

@@ -60,6 +60,14 @@ class Hop(StrEnum):
     RECEIVED = "received", Lane.ALERT, True, "", "", "", True, True
     GROUPED = "grouped", Lane.ALERT, False, "", "", "", True, True
     NOTIFY = "notify", Lane.RECEIVER, True, "firing", "firing", "was notified"
+    AFTER_SILENCE = (
+        "after-silence",
+        Lane.RECEIVER,
+        True,
+        "the silence's end",
+        "the silence's end, or firing,",
+        "was notified",
+    )
     ALL_CLEAR = "all-clear", Lane.RECEIVER, True, "resolved", "a notice, or the resolve,", "heard the all-clear"
     LABELS = "labels", Lane.ALERT
     MUTED_BY = "muted-by", Lane.ALERT, True

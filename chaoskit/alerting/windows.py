@@ -108,6 +108,12 @@ def live_notify(route: Route, delivery_vs: float) -> Window:
     return _ticking(Hop.NOTIFY, route, delivery_vs, COARSEST_NOTIFY_VS)
 
 
+def after_silence(route: Route, delivery_vs: float) -> Window:
+    """From the end of a silence to the notice of an alert that still fires: its group's next tick, or the first one."""
+    window = _ticking(Hop.AFTER_SILENCE, route, delivery_vs, COARSEST_NOTIFY_VS)
+    return replace(window, hi_vs=max(window.hi_vs, route.group_wait_s + delivery_vs))
+
+
 def clear(config: AlertConfig, rule: Rule, clears_vs: float = 0.0) -> Window:
     """From T_c to resolved: seen as in `detect`, then kept for `keep_firing_for`, rounded up to evaluations.
 

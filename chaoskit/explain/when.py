@@ -1,4 +1,4 @@
-"""What the clock and silences change: which routes tell at an instant, from when again, what a silence would mute.
+"""Clock and silences: the routes that tell at an instant, from when again, and the alerts that a silence would mute.
 
 A time interval or a silence holds a notice back; what still fires when it ends is told at the next tick of its group.
 """
@@ -78,7 +78,7 @@ class Silenced:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """What a silence would mute."""
+    """The alerts that a silence would mute."""
 
     matchers: tuple[Matcher, ...]
     mutes: tuple[Silenced, ...]
@@ -87,7 +87,7 @@ class Silence:
 
 
 def silence(config: AlertConfig, matchers: tuple[Matcher, ...]) -> Silence:
-    """What a silence of these matchers would mute of the configuration's alerts."""
+    """The alerts of the configuration that a silence of these matchers would mute."""
     recipients = Recipients(config)
     return Silence(matchers, tuple(_silenced(recipients, matchers)), len(recipients.subjects))
 

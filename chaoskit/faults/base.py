@@ -77,7 +77,7 @@ class Made:
         """
         if any(self.address.values()):
             right = self.address.get(key, "") == value
-        elif key in ("url", "service", "prometheus"):
+        elif key in ("url", "service", "prometheus", "alertmanager"):
             right = not value or urlsplit(value).hostname in ("127.0.0.1", "::1", "localhost")
         else:
             path = Path(value)
@@ -123,6 +123,9 @@ class Kind(ABC, Generic[S]):
     settings: ClassVar[type[Settings]] = Settings
     in_process: ClassVar[bool] = False
     """Whether the run's own process shows the effect, which ends with it: then no child holds it."""
+
+    everywhere: ClassVar[bool] = False
+    """Whether it acts on the Alertmanager of a target that runs already as on a local one."""
 
     def __init_subclass__(cls) -> None:
         for base in vars(cls).get("__orig_bases__", ()):

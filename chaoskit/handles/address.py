@@ -23,6 +23,8 @@ class Address:
 
     time_scale: float = 1.0
     """Virtual seconds per real second."""
+    run: str = ""
+    """The id of the run that asks; empty by hand."""
     max_s: float | None = None
     """Real seconds that a fault may be in force; None where nothing bounds them."""
     limits: Mapping[str, Any] = field(default_factory=dict)

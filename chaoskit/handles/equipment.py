@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from chaoskit.handles.address import Address
 from chaoskit.handles.base import Handle, Local, Part
 
-NAMES = ("prometheus", "alertmanager", "mail-sink", "webhook-sink")
+ALERTMANAGER = "alertmanager"
+HANDLE = f"equipment:{ALERTMANAGER}"
+"""The one part of a target that runs already of which it is known where it answers."""
+NAMES = ("prometheus", ALERTMANAGER, "mail-sink", "webhook-sink")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +21,12 @@ class EquipmentAddress(Address):
 
     pids: Mapping[str, int] = field(default_factory=dict)
     ports: Mapping[str, list[int]] = field(default_factory=dict)
+    alertmanager: Mapping[str, Any] = field(default_factory=dict)
+    """Where Alertmanager answers: `url` with `access` or `owner`."""
+
+    def journaled(self) -> dict[str, Any]:
+        """With the address of Alertmanager, at which silences are made."""
+        return {**super().journaled(), ALERTMANAGER: self.alertmanager.get("url", "")}
 
 
 @dataclass(frozen=True)
@@ -35,4 +44,11 @@ class Equipment(Handle):
     @classmethod
     def at_local(cls, name: str, there: Local) -> Address:
         """Its processes and ports."""
-        return EquipmentAddress(pids=there.pids, ports=there.ports, control=str(there.control), owner=there.owner)
+        port = next(iter(there.ports.get(ALERTMANAGER, ())), None)
+        return EquipmentAddress(
+            pids=there.pids,
+            ports=there.ports,
+            control=str(there.control),
+            owner=there.owner,
+            alertmanager={"url": f"http://127.0.0.1:{port}", "owner": there.owner} if port else {},
+        )

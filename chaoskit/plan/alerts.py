@@ -166,6 +166,9 @@ class AlertPlanner:
             return []
         route = next((r for r in routing.match_routes(self._config.route, labels) if r.receiver == name), None)
         bounds = self._bounds(rule, route, ask, promised)
+        muted = expectation.silenced_by is not None and ask.mode != "never"
+        if muted:
+            bounds = windows.after_silence(route or self._config.route, self._delivery_vs)
         if bounds.lo_vs > bounds.hi_vs:
             what = (
                 f"the notice of {expectation.alert} to {name} is due after {bounds.hi_vs:g} s, and must not come before"
@@ -208,7 +211,7 @@ class AlertPlanner:
                 by=seen,
                 through=through(target, seen) if target != "local" else (),
                 delay_s=delay_of(target, seen[0]) if seen and target != "local" else 0.0,
-                phone=phone if ask.mode != "never" else None,
+                phone=phone if ask.mode != "never" and not muted else None,
                 over=over if ask.mode != "never" else None,
             )
             for integration, seen in by.items()

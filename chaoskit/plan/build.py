@@ -12,6 +12,7 @@ from chaoskit.alerting.windows_expression import range_of
 from chaoskit.errors import BadInput, Problem, Refused
 from chaoskit.plan.alerts import AlertPlanner
 from chaoskit.plan.model import Inventory, Plan, PlannedAlert, PlannedFault, PlannedStep
+from chaoskit.plan.silences import wrong_silences
 from chaoskit.plan.targets import TargetPlanner, undefined
 from chaoskit.plan.witnesses import delay_of, waived, witnesses_of, wrong_names
 from chaoskit.scenario.model import Do, FaultSpec, Inject, Profile, Scenario, Undo, Wait
@@ -55,7 +56,7 @@ def make_plan(
         # Only before it is played: a history is judged by what came, however long its waits were allowed to be.
         problems += _unbounded_waits(scenario, config) + _unaskable_waits(scenario, time_scale)
     problems += targets.problems + planner.problems + _undefined_names(scenario, config)
-    problems += wrong_names(profile, config)
+    problems += [*wrong_names(profile, config), *wrong_silences(scenario, profile.target != "local")]
     if problems:
         raise BadInput(sorted(problems, key=lambda p: (p.place is None, p.place)))
     steps, end_vs = _timed(scenario, faults, alerts)

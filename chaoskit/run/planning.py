@@ -22,7 +22,9 @@ from chaoskit.faults.processes import HOW_TO_CHOOSE, several
 from chaoskit.faults.registry import known, known_actions, read_settings
 from chaoskit.faults.through import adapter_of
 from chaoskit.handles import handle_kinds
+from chaoskit.handles.address import Address
 from chaoskit.handles.base import Handle
+from chaoskit.handles.equipment import ALERTMANAGER, HANDLE
 from chaoskit.inputs import Inputs, attempt, read_inputs
 from chaoskit.plan.build import make_plan
 from chaoskit.plan.model import Inventory, Plan
@@ -155,7 +157,7 @@ def _refuse_ambiguous(plan: Plan) -> None:
     handles = dict(plan.profile.handles.each())
     problems = []
     for fault in (one for step in plan.steps for one in step.faults if plan.attached and one.handle):
-        address = handles[fault.handle].at_attached("")
+        address = handles[fault.handle].at_attached("") if fault.handle in handles else Address()
         for _, pattern in address.ways("pattern") if not address.pick else ():
             if wrong := several(pattern, fault.targets):
                 problems.append(Problem(fault.spec.place, f"{fault.handle}: {wrong}", f"{HOW_TO_CHOOSE}: {pattern}"))
@@ -224,7 +226,7 @@ def _inventory(inputs: Inputs, time_scale: float) -> Mapping[str, tuple[str, ...
         problems.append(Problem(target.place, "an attached target runs in real time", "leave --time-scale out"))
     if problems:
         raise BadInput(dict.fromkeys(problems))
-    return there
+    return {**there, HANDLE: (ALERTMANAGER,)}
 
 
 def wrong_steps(scenario: Scenario, limits: Mapping[str, Any] | None = None) -> list[Problem]:
@@ -357,7 +359,8 @@ def _unreachable(
     wanted = [name for name in known_handles if name in spec.target]
     needed = list(kind.handles) if kind is not None else []
     meant = {name: profile.handles.of(name).get(str(spec.target[name])) for name in wanted}
-    reached = {name for name, one in known_handles.items() if (meant.get(name) or one).attached}
+    everywhere = {*needed} if kind is not None and kind.everywhere else set()
+    reached = everywhere | {name for name, one in known_handles.items() if (meant.get(name) or one).attached}
     if (needed and not reached & {*needed}) or not reached >= {*wanted}:
         what = (wanted or needed)[0]
         article = "an" if what[0] in "aeiou" else "a"

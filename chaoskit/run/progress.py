@@ -69,7 +69,11 @@ class Progress:
         done = self._done_at.get(alert.expectation.until_step)
         if done is not None or alert.expectation.until_step != "end":
             return done
-        ids = [f.id for p in self.plan.steps if p.step.name == alert.expectation.from_step for f in p.faults]
+        return self._gone_at(alert.expectation.from_step)
+
+    def _gone_at(self, step: str) -> float | None:
+        """When the faults of a step were told to be gone; None where one is not."""
+        ids = [f.id for p in self.plan.steps if p.step.name == step for f in p.faults]
         gone = [self.fold.faults.gone_told[one] for one in ids if one in self.fold.faults.gone_told]
         return max(gone) if ids and len(gone) == len(ids) else None
 
@@ -78,9 +82,15 @@ class Progress:
         wanted = [n.door for n in alert.notices if n.ask.mode != "never"]
         told = [e for e in episodes if e.firing is not None and e.told.issuperset(wanted)]
         silent = alert.expectation.suppressed_by is not None or not wanted
+        firing = [e.firing[1] for e in episodes if e.firing is not None]
+        if (hushed := alert.expectation.silenced_by) is not None:
+            if (gone := self._gone_at(hushed)) is None and len(firing) >= alert.count:
+                if all(e.suppressed for e in episodes if e.firing):
+                    return 0.0
+            elif gone is not None:
+                firing = [max(at, gone) for at in firing]
         if len(told) >= alert.count and (not silent or all(e.suppressed or not wanted for e in told)):
             return 0.0
-        firing = [e.firing[1] for e in episodes if e.firing is not None]
         if len(firing) >= alert.count:
             bound = max(firing) + max((n.latest_vs for n in alert.notices), default=0.0) / self.plan.time_scale
         else:

@@ -163,7 +163,7 @@ class StepRunner:
         if settings is None:
             raise StepFailed("; ".join(map(str, problems)))
         bounds = self.plan.profile.limits.bounds
-        address = replace(self.world.address(fault.handle), max_s=max_s, limits=bounds)
+        address = replace(self.world.address(fault.handle), run=self.log.parent.name, max_s=max_s, limits=bounds)
         undo = kind.prepare(Target(fault.handle, fault.targets, address), settings)
         held: HeldFault | HeldHere
         if kind.in_process:

@@ -108,6 +108,7 @@ EXPECTED = Record(
         "notifies": notifies,
         "resolves": _resolves,
         "suppressed_by": form.text,
+        "silenced_by": form.text,
         "then": form.choice("silent", "delivered"),
         "control": form.text,
     },
@@ -166,6 +167,12 @@ def _expectation(node: Node, steps: Steps, problems: Problems) -> Expectation:
         for key in ("then", "control"):
             if (stray := node.get(key)) is not None:
                 problems.say(stray.place, f"'{key}' stands without 'suppressed_by'", "remove it, or name the source")
+    silenced_by: str | None = fields.take("silenced_by")
+    if silenced_by is not None and (written := node.get("silenced_by")) is not None:
+        _refers(silenced_by, "silenced_by", written.place, steps, problems)
+        if fields.has("suppressed_by"):
+            message = "'silenced_by' stands beside 'suppressed_by', and one would hide the other"
+            problems.say(written.place, message, "write two scenarios")
     resolves = fields.take("resolves", True)
     if resolves == "false_alarm" and until == "never":
         message = "'resolves: false_alarm' means before 'until', which is never"
@@ -180,6 +187,7 @@ def _expectation(node: Node, steps: Steps, problems: Problems) -> Expectation:
         notifies=fields.take("notifies"),
         resolves=resolves,
         suppressed_by=suppressed_by,
+        silenced_by=silenced_by,
         then=fields.take("then", "silent"),
         control=control,
     )

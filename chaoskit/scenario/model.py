@@ -111,6 +111,8 @@ class Expectation:
     """None: all receivers of the promise. A mapping: exactly these."""
     resolves: Literal[True, "false_alarm"] = True
     suppressed_by: str | None = None
+    silenced_by: str | None = None
+    """The step whose silence mutes it until that is undone; then it is told."""
     then: Literal["silent", "delivered"] = "silent"
     control: str | None = None
 

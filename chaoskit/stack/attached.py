@@ -16,6 +16,7 @@ from chaoskit.events import Event
 from chaoskit.faults.hit import hit
 from chaoskit.faults.processes import find
 from chaoskit.handles.address import Address
+from chaoskit.handles.equipment import ALERTMANAGER, HANDLE, EquipmentAddress
 from chaoskit.scenario.model import Attached, Handles
 from chaoskit.stack.interface import Stack
 from chaoskit.stack.monitoring import await_discovery
@@ -61,6 +62,9 @@ class AttachedStack(Stack):
         if self._given is not None:
             return self._given[0]
         prometheus = {"url": self.prometheus_url, "access": access_data(self._target, "prometheus")}
+        if handle == HANDLE:
+            at = {"url": self.alertmanager_url, "access": access_data(self._target, ALERTMANAGER)}
+            return EquipmentAddress(prometheus=prometheus, alertmanager=at)
         one = dict(self._handles.each()).get(handle)
         address = one.at_attached(self._target.service) if one else Address(url=self._target.service)
         return replace(address, prometheus=prometheus)

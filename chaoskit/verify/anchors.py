@@ -6,10 +6,12 @@ fault; for an alert bound to a target, with what happened to that target.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from chaoskit.events import FaultFail, Interval
 from chaoskit.plan.model import Plan, PlannedAlert
+from chaoskit.plan.silences import SILENCE, id_of
 from chaoskit.scenario.model import Change, Do, Inject, Undo
 from chaoskit.verify.evidence import Episode, Evidence
 
@@ -24,6 +26,38 @@ class Anchors:
     """The earliest instant at which we may have ended the fault, and what did."""
     lapsed: str = ""
     """Why the effect ended by itself at an unknown instant; empty where it did not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Silenced:
+    """The silence that is to mute an alert."""
+
+    ids: frozenset[str]
+    """By which Alertmanager shows it; none where it was not seen to be active."""
+    begun: Interval | None
+    gone: Interval | None
+    """When the run expired it; None where it did not, or where it had ended by itself before."""
+    lapsed: str
+    """Why it ended by itself at an unknown instant; empty where it did not."""
+
+
+def silence_of(plan: Plan, evidence: Evidence, step: str) -> Silenced:
+    """The silence of a step as far as its begin and its end were seen."""
+    mine = [fault.id for p in plan.steps if p.step.name == step for fault in p.faults if fault.spec.kind == SILENCE]
+    faults = evidence.faults
+    lapsed = "; ".join(f.reason for f in faults.problems if isinstance(f, FaultFail) and f.lapsed and f.fault in mine)
+    return Silenced(
+        own_silences(evidence, mine),
+        _span([faults.effects.get(one) for one in mine]),
+        None if lapsed else _span([faults.gone.get(one) for one in mine]),
+        lapsed,
+    )
+
+
+def own_silences(evidence: Evidence, faults: Collection[str] | None = None) -> frozenset[str]:
+    """The ids of the silences that these faults of the run made, or all of its."""
+    made = (id_of(told) for fault, told in evidence.faults.told.items() if faults is None or fault in faults)
+    return frozenset(one for one in made if one)
 
 
 def anchors_of(plan: Plan, evidence: Evidence, alert: PlannedAlert, episode: Episode | None) -> Anchors:

@@ -15,7 +15,7 @@ from chaoskit.events import Interruption, Interval, LogLine, Notice, Pressure, R
 from chaoskit.history import History
 from chaoskit.plan.model import Plan, PlannedAlert, PlannedNotice
 from chaoskit.plan.witnesses import is_judged
-from chaoskit.verify.anchors import Anchors, anchors_of, assign
+from chaoskit.verify.anchors import Anchors, Silenced, anchors_of, assign, own_silences, silence_of
 from chaoskit.verify.evidence import Episode, Evidence
 from chaoskit.verify.live_groups import GroupHistory
 
@@ -128,6 +128,18 @@ class Instance:
     @property
     def resolved(self) -> Interval | None:
         return self.episode.resolved if self.episode and self.episode.firing else None
+
+    @property
+    def silenced(self) -> Silenced | None:
+        """The silence that is to mute it; None where none is."""
+        step = self.alert.expectation.silenced_by
+        return silence_of(self.case.plan, self.case.evidence, step) if step is not None else None
+
+    @property
+    def unsilenced(self) -> Interval | None:
+        """When nothing silenced it any more, at the earliest when it fired; None where that was not seen."""
+        gone, firing = self.silenced.gone if self.silenced else None, self.firing
+        return (max(gone[0], firing[0]), max(gone[1], firing[1])) if gone and firing else None
 
     @property
     def strays(self) -> list[Episode]:
@@ -253,7 +265,8 @@ def mutes_of(plan: Plan, evidence: Evidence) -> list[Mute]:
 def _words(plan: Plan, evidence: Evidence, event: Suppression) -> str:
     if event.state != "suppressed":
         return ""
-    said = [f"silence {one} muted it ({event.silences.get(one, 'no comment')})" for one in event.silenced_by]
+    others = [one for one in event.silenced_by if one not in own_silences(evidence)]
+    said = [f"silence {one} muted it ({event.silences.get(one, 'no comment')})" for one in others]
     said += [
         f"{by.get('alertname', by.get('fingerprint', '?'))} inhibited it, an alert that is not of this run"
         for by in event.inhibited_by

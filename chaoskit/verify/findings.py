@@ -15,15 +15,17 @@ import msgspec
 
 from chaoskit.alerting import routing
 from chaoskit.alerting.model import Route
+from chaoskit.alerting.silences import written
 from chaoskit.alerting.windows_expression import range_of
 from chaoskit.events import Notice, Stranger
 from chaoskit.fold import Door
 from chaoskit.history import History
 from chaoskit.hop import Hop
 from chaoskit.plan.model import Plan, PlannedAlert
+from chaoskit.plan.silences import silences
 from chaoskit.plan.witnesses import hears_all_receivers
 from chaoskit.units import format_duration
-from chaoskit.verify.anchors import lapses
+from chaoskit.verify.anchors import lapses, silence_of
 from chaoskit.verify.case import Case, describe
 from chaoskit.verify.check import Check, Need, Strict, broken, but, kept, outside_span, unknown
 from chaoskit.verify.evidence import Episode, Evidence
@@ -38,7 +40,7 @@ _REPEATERS = ("alertmanager", "prometheus", "target")
 
 def _judge(case: Case) -> Iterator[Strict]:
     """Alerts and notices that nothing promised or allowed."""
-    found = [*_alerts(case), *_strangers(case), *_repeats(case)]
+    found = [*_alerts(case), *_strangers(case), *_repeats(case), *_idle_silences(case)]
     yield from found or [_nothing_else(case)]
 
 
@@ -171,6 +173,23 @@ def _repeats(case: Case) -> Iterator[Strict]:
             late_s=_HUNG_S,
         )
         yield broken(Hop.FINDING, describe(labels), f"{what}; governed by {governed}", need)
+
+
+def _idle_silences(case: Case) -> Iterator[Strict]:
+    """Silences that muted no alert: of a silence that matches nothing people think that it does."""
+    evidence = case.evidence
+    muting = {one for event in evidence.suppressions for one in event.silenced_by}
+    for step, _, matchers in silences(case.plan.scenario):
+        silence = silence_of(case.plan, evidence, step)
+        if silence.begun is None or silence.ids & muting:
+            continue
+        end = silence.gone[0] if silence.gone else evidence.known_to(case.until)
+        what = f"the silence of {written(matchers)} muted no alert"
+        need = Need(
+            (silence.begun[1], end), but(what), silence.begun[1], "the silence", ("alertmanager",), ("alertmanager",),
+            busy=("prometheus", "alertmanager", "target"),
+        )  # fmt: skip
+        yield broken(Hop.FINDING, step, what, need)
 
 
 def _least_between(plan: Plan, notice: Notice, route: Route) -> tuple[float, str]:

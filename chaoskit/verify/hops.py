@@ -218,12 +218,13 @@ def _notify(one: Instance) -> Iterator[Strict]:
 
 
 def _notified(one: Instance, notice: PlannedNotice) -> Strict:
-    heard, firing = one.heard(notice, "firing"), one.firing
+    hop = notice.notify.hop
+    heard, firing = one.heard(notice, "firing"), one.unsilenced if hop is Hop.AFTER_SILENCE else one.firing
     groups = one.case.groups
     window = bearable(notice, groups.window(notice, one.episode), one.case.scale)
     can_come = heard is not None or notice.configured is not None
     promise = TimedHop(
-        one, Hop.NOTIFY, window, (*SENDERS, *notice.sinks), notice.to, _notice_setting(one, notice), can_come,
+        one, hop, window, (*SENDERS, *notice.sinks), notice.to, _notice_setting(one, notice), can_come,
         notice.delay_s,
     )  # fmt: skip
     if notice.ask.mode != "never":
@@ -347,7 +348,7 @@ def _owes_clear(one: Instance) -> Iterator[Owed]:
 HOPS = (
     Check("detection", Instance, _detect, lambda one: [(one.about, Hop.DETECT, "")]),
     Check("holding", Instance, _hold, lambda one: [(one.about, Hop.HOLD, "")]),
-    Check("notification", Instance, _notify, lambda one: [(one.about, Hop.NOTIFY, n.to) for n in one.alert.notices]),
+    Check("notification", Instance, _notify, lambda one: [(one.about, n.notify.hop, n.to) for n in one.alert.notices]),
     Check("clearing", Instance, _clear, lambda one: [(one.about, Hop.CLEAR, "")]),
     Check("the all-clear", Instance, _all_clear, _owes_clear),
 )

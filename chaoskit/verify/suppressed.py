@@ -2,7 +2,8 @@
 
 Silence alone proves nothing: an alert without a route is silent too. So Alertmanager must have shown the
 alert as suppressed with the source among its inhibitors, and the scenario names a positive control. Where the source
-itself lapsed for want of a processor, nothing tells whether it would have muted.
+itself lapsed for want of a processor, nothing tells whether it would have muted. Of a silence
+Alertmanager shows the id; that the alert is told once the silence has ended is its control.
 """
 
 from __future__ import annotations
@@ -78,6 +79,40 @@ def _suppressed(one: Instance, source: str, episode: Episode, firing: Interval) 
     return kept(Hop.SUPPRESSED, about, "shown suppressed", *needs)
 
 
+def _silenced(one: Instance) -> Iterator[Strict]:
+    """A silenced alert fires, Alertmanager shows the silence's id with it, and no notice comes before its end."""
+    silence, episode = one.silenced, one.episode
+    if silence is None:
+        return
+    about, evidence, until = one.about, one.case.evidence, one.case.until
+    named = f"silence {', '.join(sorted(silence.ids))}"
+    if episode is None or episode.firing is None:
+        yield unknown(Hop.SUPPRESSED, about, f"{about}: not judged: it was not seen firing")
+        return
+    if silence.lapsed or silence.begun is None:
+        why = silence.lapsed or "it was not seen to be active"
+        yield unknown(Hop.SUPPRESSED, about, f"{about}: not judged: its silence did not hold: {why}")
+        return
+    firing, known_to = episode.firing, evidence.known_to(until)
+    end = silence.gone[0] if silence.gone else known_to
+    told = [n for n in evidence.notices if not n.refused and _tells_of(n, episode, evidence.episodes)]
+    if early := [n for n in told if n.sent[1] < end]:
+        receivers = ", ".join(sorted({notice.receiver for notice in early}))
+        yield broken(Hop.SUPPRESSED, about, f"{about}: {receivers} heard of it although {named} should mute it")
+        return
+    silent = Need(
+        (firing[0], end), but(f"{about}: no notice was seen"), firing[0], "firing",
+        evidence.witnesses, evidence.witnesses,
+    )  # fmt: skip
+    shown = (event for event in evidence.suppressions if event.state == "suppressed" and episode.is_in(event.labels))
+    if any(silence.ids & {*event.silenced_by} for event in shown):
+        yield kept(Hop.SUPPRESSED, about, f"shown suppressed by {named}", silent)
+        return
+    reason = f"{about}: Alertmanager never showed it suppressed by {named}"
+    looked = Need((firing[1], end), but(reason), firing[1], "firing", ("alertmanager",), ("alertmanager",))
+    yield broken(Hop.SUPPRESSED, about, reason, silent, looked, _running(firing[0], end, f"{reason}, but"))
+
+
 def _running(begin: float, end: float, said: str) -> Need:
     """The chain had to run, also in the scrapes just before; `said` comes before why it did not."""
     span = (begin - FLAP_REAL_S, end)
@@ -117,8 +152,8 @@ def _tells_of(notice: Notice, episode: Episode, episodes: Sequence[Episode]) -> 
 
 
 def _owes(one: Instance) -> Iterator[Owed]:
-    if one.alert.expectation.suppressed_by is not None:
+    if one.alert.expectation.suppressed_by is not None or one.alert.expectation.silenced_by is not None:
         yield one.about, Hop.SUPPRESSED, ""
 
 
-SUPPRESSED = Check("suppression", Instance, _judge, _owes)
+SUPPRESSED = Check("suppression", Instance, lambda one: (*_judge(one), *_silenced(one)), _owes)

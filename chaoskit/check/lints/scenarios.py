@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from chaoskit.alerting.alert import Answer, takes
 from chaoskit.alerting.expression import Expr, expression, walk
 from chaoskit.check.findings import Severity, Violation, lint
 from chaoskit.check.lint_context import LintContext
 from chaoskit.check.ranges import comparison
 from chaoskit.errors import Place
+from chaoskit.plan.silences import silences
 from chaoskit.scenario.model import Change, Expectation, Inject, Scenario
 from chaoskit.scenario.profile import profile_kinds
 from chaoskit.units import parse_ratio
@@ -127,11 +129,16 @@ def not_promised(context: LintContext) -> Iterator[Violation]:
 
 @lint("scenario-not-muted", Severity.ERROR, "scenarios", (*_NEEDS, "alertmanager"))
 def not_muted(context: LintContext) -> Iterator[Violation]:
-    """A scenario expects an alert to be suppressed by another, and no inhibition can do that.
+    """A scenario expects an alert to be suppressed by another or by a silence, and no inhibition or matcher does that.
 
     The notice goes out, and the run fails.
     """
-    for _, each in _expected(context):
+    for scenario, each in _expected(context):
+        found = [matchers for _, _, matchers in silences(scenario, each.silenced_by)] if each.silenced_by else []
+        rules = context.rules_meant_by(each)
+        if found and rules and not any(takes(one, alert) is not Answer.NO for one in found for alert in rules):
+            message = f"{each.alert} is expected to be silenced by {each.silenced_by}, whose matchers it does not meet"
+            yield Violation(each.place, message, "correct the matchers, or the expectation")
         sources = context.by_name.get(each.suppressed_by or "", ())
         pairs = [(source, target) for source in sources for target in context.rules_meant_by(each)]
         if pairs and not any(sides.may_mute(*pair) for sides in context.inhibitions for pair in pairs):
