@@ -226,7 +226,8 @@ def _inventory(inputs: Inputs, time_scale: float) -> Mapping[str, tuple[str, ...
         problems.append(Problem(target.place, "an attached target runs in real time", "leave --time-scale out"))
     if problems:
         raise BadInput(dict.fromkeys(problems))
-    return {**there, HANDLE: (ALERTMANAGER,)}
+    asked = any("equipment" in spec.target for _, spec in inputs.scenario.faults())
+    return {**there, HANDLE: (ALERTMANAGER,)} if asked else there
 
 
 def wrong_steps(scenario: Scenario, limits: Mapping[str, Any] | None = None) -> list[Problem]:

@@ -24,7 +24,8 @@ _CHAIN = ("prometheus", "alertmanager", "target")
 
 
 def _judge(one: Instance) -> Iterator[Strict]:
-    """A suppressed alert fires and is not heard of, for its source mutes it."""
+    """A suppressed alert fires and is not heard of, for its source or a silence mutes it."""
+    yield from _silenced(one)
     source, firing = one.alert.expectation.suppressed_by, one.episode.firing if one.episode else None
     if source is None:
         return
@@ -156,4 +157,4 @@ def _owes(one: Instance) -> Iterator[Owed]:
         yield one.about, Hop.SUPPRESSED, ""
 
 
-SUPPRESSED = Check("suppression", Instance, lambda one: (*_judge(one), *_silenced(one)), _owes)
+SUPPRESSED = Check("suppression", Instance, _judge, _owes)

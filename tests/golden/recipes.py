@@ -96,6 +96,35 @@ allow:
   - alert: WorkerHighQueueDepth
     because: one worker of four is left to take tasks
 """
+SILENCED = """chaoskit: 1
+title: A silence mutes a worker's alert until it is expired
+runbook: worker-unhealthy
+steps:
+  - inject: alertmanager.silence
+    as: silence
+    target: {equipment: alertmanager}
+    with: {matchers: alertname=WorkerUnhealthy}
+  - inject: process.kill
+    as: kill
+    target: {role: worker, count: 1}
+    with: {hold: true}
+  - wait: {alert: WorkerUnhealthy, state: suppressed}
+  - wait: 1m
+  - undo: silence
+  - wait: settled
+  - undo: kill
+    as: recovery
+  - wait: settled
+expect:
+  - alert: WorkerUnhealthy
+    from: kill
+    until: recovery
+    silenced_by: silence
+    notifies: [critical-alerts, worker-alerts]
+allow:
+  - alert: WorkerHighQueueDepth
+    because: one worker of four is gone, and the others may fall behind for a while
+"""
 QUIET = """chaoskit: 1
 title: Nothing is broken, and nothing is heard
 runbook: none
@@ -271,6 +300,11 @@ RECIPES: dict[str, Recipe] = {
     "not-quiet": Recipe(
         (Row("finding", "FAIL", words="neither expects nor allows"),),
         scenario=changed(SCENARIO, EXPECT, "expect: nothing\n").replace("wait: settled", "wait: 2m"),
+    ),
+    "silenced": Recipe(
+        (Row("suppressed", "PASS"), Row("after-silence", "PASS", "worker-alerts")),
+        scenario=SILENCED,
+        never=("FAIL", "UNKNOWN"),
     ),
     "not-suppressed": Recipe(
         (Row("suppressed", "FAIL", words="should mute it"),),

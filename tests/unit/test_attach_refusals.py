@@ -109,6 +109,32 @@ def test_several_processes_of_one_name_are_refused_with_their_pids_before_any_is
         case.plan()
 
 
+def silencing(matchers: str, expected: str = "silenced_by: hush") -> str:
+    """The scenario with a silence of these matchers before it."""
+    hush = "  - inject: alertmanager.silence\n    as: hush\n    target: {equipment: alertmanager}\n"
+    text = SCENARIO.replace("steps:\n", f"steps:\n{hush}    with: {{matchers: '{matchers}'}}\n")
+    return text.replace("    from: kill\n", f"    from: kill\n    {expected}\n") if expected else text
+
+
+def test_a_silence_may_mute_the_expected_alert_alone(case: Case) -> None:
+    case.scenario = silencing("alertname=WorkerUnhealthy, worker_name=w-1")
+    planned = case.plan()[0].steps[0].faults[0]
+    assert (planned.handle, planned.targets) == ("equipment:alertmanager", ("alertmanager",))
+    case.scenario = silencing("severity=critical")
+    assert case.complaints() == [
+        'drill.yml:5: the silence of severity="critical" may mute alerts that are not expected to be '
+        "(add alertname=WorkerUnhealthy to its matchers)"
+    ]
+    case.scenario = silencing("alertname=~WorkerUnhealthy|Other")
+    assert "may mute alerts that are not expected to be" in case.complaints()[0]
+    case.scenario = silencing("alertname=WorkerUnhealthy", "")
+    assert "(expect an alert with silenced_by: hush)" in case.complaints()[0]
+    case.scenario = silencing("alertname=WorkerUnhealthy").replace(
+        "{equipment: alertmanager}", "{equipment: prometheus}"
+    )
+    assert "'prometheus' is defined nowhere" in case.complaints()[0]
+
+
 def test_a_role_that_nothing_matches_is_refused_with_the_pattern(case: Case) -> None:
     case.match = "nobody (?P<name>.+)"
     assert case.complaints() == [

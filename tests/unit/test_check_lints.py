@@ -85,6 +85,15 @@ def of_job(step: str) -> Edit:
     return (PROM, "  - job_name: web\n", f"  - {{job_name: web, metric_relabel_configs: [{step}]}}\n")
 
 
+def silencing(matchers: str) -> list[Edit]:
+    """A silence, and that it is to mute WorkerDown."""
+    hush = "  - inject: alertmanager.silence\n    as: hush\n    target: {equipment: alertmanager}\n"
+    return [
+        (S, "    suppressed_by: AllWorkersDown\n    control: kill\n", "    silenced_by: hush\n"),
+        (S, "steps:\n", f"steps:\n{hush}    with: {{matchers: '{matchers}'}}\n"),
+    ]
+
+
 def record(expr: str, name: str = "a:b") -> Edit:
     return (R, "", f"      - record: {name}\n        expr: {expr}\n")
 
@@ -226,6 +235,7 @@ FAULTS: list[tuple[str, list[Edit], str]] = [
     ("scenario-not-promised", [(S, "notifies: [work]", "notifies: [everybody]")], "- alert: WorkerDown"),
     ("scenario-not-muted", [(S, "suppressed_by: AllWorkersDown", "suppressed_by: ManyErrors")], "- alert: WorkerDown"),
     ("level-near-threshold", [rule("worker_up > 100"), (S, "target: {role: worker}", "target: {role: worker}\n    with: {level: 95}"), (S, "  - alert: AllWorkersDown", "  - {alert: Extra, from: kill, notifies: {everybody: {within: 9m}}}\n  - alert: AllWorkersDown")], "inject: process.kill"),
+    ("scenario-not-muted", silencing("team=web"), "- alert: WorkerDown"),
     ("scenario-control", [(S, "control: kill", "control: elsewhere")], "- alert: WorkerDown"),
     ("level-near-threshold", [(S, "target: {role: worker}", "target: {role: worker}\n    with: {ratio: 5%}"), (S, "  - alert: AllWorkersDown", "  - {alert: ManyErrors, from: kill}\n  - alert: AllWorkersDown")], "inject: process.kill"),
     ("no-runbook-file", [(S, "title: Something", "runbook: nothing\ntitle: Something")], "chaoskit: 1"),
@@ -334,6 +344,7 @@ HARMLESS: list[tuple[str, list[Edit]]] = [
     ("scenario-not-routed", [(S, "notifies: [work]", "notifies: {work: promised, web: never}")]),
     ("scenario-not-promised", [(S, "notifies: [work]", "notifies: {work: {within: 3m}}")]),
     ("scenario-not-muted", [(A, "equal: [job]", "equal: [job, zone]"), (R, "max by (job)", "max by (job, zone)")]),
+    ("scenario-not-muted", silencing("team=work, worker=w1")),
     ("scenario-control", [(S, "suppressed_by: AllWorkersDown\n    control: kill\n", "labels: {team: work}\n")]),
     ("level-near-threshold", [rule("worker_up > 100"), (S, "target: {role: worker}", "target: {role: worker}\n    with: {level: 120, count: 100}"), (S, "  - alert: AllWorkersDown", "  - {alert: Extra, from: kill, notifies: {everybody: {within: 9m}}}\n  - alert: AllWorkersDown")]),
     ("scenario-missing-receiver", [(A, "      receiver: work\n", "      receiver: work\n      continue: true\n    - matchers: [zone=\"a\"]\n      receiver: web\n")]),
