@@ -11,6 +11,7 @@ from chaoskit.alerting.model import AlertConfig
 from chaoskit.check.coverage import alerts_of
 from chaoskit.handles import handle_kinds
 from chaoskit.plan.model import Plan
+from chaoskit.plan.silences import SILENCE, wrong_silences
 from chaoskit.scenario.model import Change, Scenario
 
 ALONE_TAG = "alone"
@@ -114,11 +115,10 @@ def _needs(scenario: Scenario) -> Iterable[str]:
         yield "load"
 
 
-def _handles(scenario: Scenario) -> Iterator[tuple[str, Any]]:
-    """The handles that its faults and actions are aimed at, by kind and name."""
-    return (
-        (kind, spec.target[kind]) for _, spec in scenario.faults() for kind in handle_kinds() if kind in spec.target
-    )
+def _handles(scenario: Scenario, without: str = "") -> Iterator[tuple[str, Any]]:
+    """The handles that its faults and actions are aimed at, by kind and name; faults `without` this kind."""
+    aimed = (spec for _, spec in scenario.faults() if spec.kind != without)
+    return ((kind, spec.target[kind]) for spec in aimed for kind in handle_kinds() if kind in spec.target)
 
 
 def _alone(scenario: Scenario) -> str:
@@ -127,6 +127,8 @@ def _alone(scenario: Scenario) -> str:
         return "for it says that nothing may fire"
     if scenario.notices:
         return "for it counts all notices"
-    if any(handle_kinds()[kind].watches for kind, _ in _handles(scenario)):
+    # A silence of the scenario's own alerts alone leaves the equipment to the others.
+    narrow = not any(wrong_silences(scenario, attached=True))
+    if any(handle_kinds()[kind].watches for kind, _ in _handles(scenario, without=SILENCE if narrow else "")):
         return "for it harms equipment that watches every scenario"
     return "as its tags say" if ALONE_TAG in scenario.tags else ""

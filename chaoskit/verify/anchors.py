@@ -37,6 +37,8 @@ class Silenced:
     begun: Interval | None
     gone: Interval | None
     """When the run expired it; None where it did not, or where it had ended by itself before."""
+    ending: float | None
+    """The earliest instant at which the run may have expired it; None where it did not begin to."""
     lapsed: str
     """Why it ended by itself at an unknown instant; empty where it did not."""
 
@@ -50,6 +52,7 @@ def silence_of(plan: Plan, evidence: Evidence, step: str) -> Silenced:
         own_silences(evidence, mine),
         _span([faults.effects.get(one) for one in mine]),
         None if lapsed else _span([faults.gone.get(one) for one in mine]),
+        min((faults.undo_begun[one] for one in mine if one in faults.undo_begun), default=None),
         lapsed,
     )
 

@@ -183,7 +183,7 @@ def _idle_silences(case: Case) -> Iterator[Strict]:
         silence = silence_of(case.plan, evidence, step)
         if silence.begun is None or silence.ids & muting:
             continue
-        end = silence.gone[0] if silence.gone else evidence.known_to(case.until)
+        end = evidence.known_to(case.until) if silence.ending is None else silence.ending
         what = f"the silence of {written(matchers)} muted no alert"
         need = Need(
             (silence.begun[1], end), but(what), silence.begun[1], "the silence", ("alertmanager",), ("alertmanager",),

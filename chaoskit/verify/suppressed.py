@@ -95,7 +95,7 @@ def _silenced(one: Instance) -> Iterator[Strict]:
         yield unknown(Hop.SUPPRESSED, about, f"{about}: not judged: its silence did not hold: {why}")
         return
     firing, known_to = episode.firing, evidence.known_to(until)
-    end = silence.gone[0] if silence.gone else known_to
+    end = min(silence.ending if silence.ending is not None else known_to, known_to)
     told = [n for n in evidence.notices if not n.refused and _tells_of(n, episode, evidence.episodes)]
     if early := [n for n in told if n.sent[1] < end]:
         receivers = ", ".join(sorted({notice.receiver for notice in early}))

@@ -110,7 +110,7 @@ def test_what_is_unknown_for_want_of_knowledge_stays_so_with_its_own_reason() ->
 
 def test_each_hop_says_what_is_to_be_known_of_it() -> None:
     """The timed ones are those that have words for their beginning and end; only they are drawn as windows."""
-    parts = {Hop.DETECT, Hop.HOLD, Hop.NOTIFY, Hop.CLEAR, Hop.ALL_CLEAR}
+    parts = {Hop.DETECT, Hop.HOLD, Hop.NOTIFY, Hop.AFTER_SILENCE, Hop.CLEAR, Hop.ALL_CLEAR}
     assert {hop for hop in Hop if hop.timed} == parts | {Hop.FAULT_TO_PHONE, Hop.UNDO_TO_ALL_CLEAR}
     assert all(hop.start and hop.did and hop.excusable for hop in Hop if hop.timed)
     assert Hop.NOTIFY.never == "was never notified"
