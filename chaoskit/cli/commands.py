@@ -20,12 +20,13 @@ from chaoskit.cli.console import Commands, say
 from chaoskit.cli.console import console as terminal
 from chaoskit.cli.doctor import examine, examine_profile, mend, tell_receivers, to_json
 from chaoskit.cli.numbers import TIME_SCALE
-from chaoskit.cli.outputs import CONFIRM, OUT, ResultFile, form
+from chaoskit.cli.outputs import ANNOUNCE, CONFIRM, OUT, ResultFile, form
 from chaoskit.cli.sla_price import MAX_BUDGET, told
 from chaoskit.cli.sources import asking, config_options, or_shipped
 from chaoskit.console import PORT
 from chaoskit.errors import BadInput, EquipmentError, ExitCode, Place, Problem, worst
 from chaoskit.events import Event, Notice, Stranger
+from chaoskit.examine.announce import announced
 from chaoskit.history import read_history
 from chaoskit.hop import Hop
 from chaoskit.plan.model import Plan
@@ -69,6 +70,7 @@ def chaoskit() -> None:
 @asking
 @OUT
 @CONFIRM
+@ANNOUNCE
 @COMPARE
 @click.option("--keep", is_flag=True, help="Leave the stack up for 10 minutes after a verdict other than PASS.")
 @click.option("--junitxml", type=ResultFile(), help="Write the results as JUnit XML.")
@@ -81,6 +83,7 @@ def run_command(
     asked: Asked,
     out: Path,
     confirm: str,
+    announce: bool,
     compare: str | None,
     keep: bool,
     junitxml: Path | None,
@@ -118,19 +121,26 @@ def run_command(
 
         page = beside(ui_port, out, asked.files, chosen[0].scenario, say, terminal=terminal().is_terminal)
     with page if ui else nullcontext():
-        codes += _run_each(chosen, out, keep, junitxml, cases, before)
+        codes += _run_each(chosen, out, keep, junitxml, cases, before, announce=announce)
     return worst(codes)
 
 
 def _run_each(
-    chosen: list[Asked], out: Path, keep: bool, junitxml: Path | None, cases: list[Case], before: Verdict | None
+    chosen: list[Asked],
+    out: Path,
+    keep: bool,
+    junitxml: Path | None,
+    cases: list[Case],
+    before: Verdict | None,
+    *,
+    announce: bool,
 ) -> list[ExitCode]:
     """Runs one after another; raises where there is but one and it cannot begin. `cases` grow with each."""
     codes = []
     for one in chosen:
         begun = time.monotonic()
         try:
-            verdict, interrupted = run_one(one, out, keep, before)
+            verdict, interrupted = run_one(one, out, keep, before, announce=announce)
         except (BadInput, EquipmentError) as error:
             if len(chosen) == 1 and not cases:
                 raise
@@ -287,7 +297,9 @@ def up_command(
     return ExitCode.PASS
 
 
-def run_one(asked: Asked, out: Path, keep: bool, before: Verdict | None) -> tuple[Verdict, bool]:
+def run_one(
+    asked: Asked, out: Path, keep: bool, before: Verdict | None, *, announce: bool = False
+) -> tuple[Verdict, bool]:
     """The verdict, and whether the run was ended early, so that no other is to begin."""
     console = terminal()
     prepared = prepare([asked], lambda plan: make_folder(out, plan.scenario.name))
@@ -296,8 +308,9 @@ def run_one(asked: Asked, out: Path, keep: bool, before: Verdict | None) -> tupl
     watched = console.is_terminal
     track = run.track((lambda event: None) if watched else plain.feed)
     runner = Runner(Live(prepared.stack), [[track]], load=prepared.load)
-    with LiveView(run.plan, track.progress, console) if watched else nullcontext():
-        runner.run((lambda: _keep(prepared, runner, console)) if keep else None)
+    with announced([run.plan], say) if announce else nullcontext():
+        with LiveView(run.plan, track.progress, console) if watched else nullcontext():
+            runner.run((lambda: _keep(prepared, runner, console)) if keep else None)
     folder = prepared.runs[0].folder
     verdict, checklists = judge_folder(folder, before)
     print_to(console, checklist_view(checklists))

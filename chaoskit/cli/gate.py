@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from rich.console import Console, Group
 
 from chaoskit.cli.console import console
 from chaoskit.cli.numbers import Number
-from chaoskit.cli.outputs import CONFIRM, OUT, ResultFile, form
+from chaoskit.cli.outputs import ANNOUNCE, CONFIRM, OUT, ResultFile, form
 from chaoskit.cli.sources import asking
 from chaoskit.errors import BadInput, ExitCode, Problem, worst
+from chaoskit.examine.announce import announced
 from chaoskit.examine.preflight import refuse_unconfirmed
 from chaoskit.gate.candidate import LeftOut
 from chaoskit.gate.choose import Wanted, candidates, left, scheduled, select, stacks_side_by_side
@@ -30,7 +32,7 @@ from chaoskit.observe.pressure import idle_cores
 from chaoskit.report.checklist import lines
 from chaoskit.report.judge_run import MARKDOWN
 from chaoskit.report.junit import Case, junit
-from chaoskit.report.terminal import print_to
+from chaoskit.report.terminal import print_to, told_view
 from chaoskit.run.planning import Asked
 from chaoskit.run.prepare import make_folder
 from chaoskit.run.signals import signals_end
@@ -55,6 +57,7 @@ _TRIES = 64
 @click.option("--require-coverage", type=Number(0, 100), metavar="PERCENT", help="Fail below this coverage.")
 @click.option("--junitxml", type=ResultFile(), help="Write the results as JUnit XML.")
 @CONFIRM
+@ANNOUNCE
 @click.option("--dry-run", is_flag=True, help="Explain the schedule and start nothing.")
 @click.option("--compare", type=click.Path(path_type=Path), metavar="OLD", help="Show changes since this gate.")
 @form("text", "markdown")
@@ -72,6 +75,7 @@ def gate_command(
     require_coverage: float | None,
     junitxml: Path | None,
     confirm: str,
+    announce: bool,
     dry_run: bool,
     compare: Path | None,
     format_: str,
@@ -94,11 +98,12 @@ def gate_command(
         )
     schedule = scheduled(chosen, side_by_side, tries=_TRIES)
     print_to(screen, schedule_view(schedule, why=dry_run))
+    print_to(screen, told_view([one.plan for one in chosen]))
     if dry_run:
         print_to(screen, Group(*left_out_lines(left_out, known)))
         return ExitCode.USAGE if any(one.wrong for one in left_out) else ExitCode.PASS
-    for one in chosen:
-        refuse_unconfirmed(one.plan, confirm)
+    plans = [one.plan for one in chosen]
+    refuse_unconfirmed(plans, confirm)
     codes: list[ExitCode] = []
     cases: list[Case] = []
 
@@ -113,7 +118,8 @@ def gate_command(
             leave(junitxml, junit("chaoskit gate", cases), named=True)
 
     while len(codes) < count:
-        code, index = _play(schedule, shared, first, out, record, require_coverage, keep, left_out, old, screen)
+        with announced(plans, screen.print) if announce else nullcontext():
+            code, index = _play(schedule, shared, first, out, record, require_coverage, keep, left_out, old, screen)
         codes.append(code)
         if format_ == "markdown":
             click.echo(index.with_name(MARKDOWN).read_text(encoding="utf-8"), nl=False)

@@ -150,3 +150,6 @@ OUT = click.option(
     help="Where runs are kept.",
 )
 """The option of commands that make a run's folder and may write results beside it."""
+ANNOUNCE = click.option(
+    "--announce", is_flag=True, help="Tell each real receiver of an attached target that a drill begins, and its end."
+)

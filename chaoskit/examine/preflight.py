@@ -21,6 +21,7 @@ from chaoskit.examine.environment import environment
 from chaoskit.examine.prometheus import BuildInfo, LoadedRules, compare_routes, compare_rules
 from chaoskit.examine.wiring import wired
 from chaoskit.plan.model import Plan
+from chaoskit.plan.paged import paged
 from chaoskit.scenario.model import Attached
 from chaoskit.witness.config import led
 
@@ -36,26 +37,28 @@ class _Samples(msgspec.Struct):
     result: list[_Sample]
 
 
-def refuse_unconfirmed(plan: Plan, confirm: str) -> None:
+def refuse_unconfirmed(plans: Sequence[Plan], confirm: str) -> None:
     """Raises Refused unless the user has named the environment that is about to be broken; a local one is their own.
 
     Likewise where it would be broken outside of the profile's hours.
     So must be each handle on which an effect would stay, were this machine to go down.
     """
-    target, given = plan.profile.target, [one.strip() for one in confirm.split(",")]
+    target, given = plans[0].profile.target, [one.strip() for one in confirm.split(",")]
     if target == "local":
         return
     problems = []
     if target.environment not in given:
         said = f"--confirm says {confirm}" if confirm else "--confirm is missing"
-        message = f"this run breaks something in the environment {target.environment}, and {said}"
+        people = f" It tells {'; '.join(map(str, told))}." if (told := paged(plans)) else ""
+        message = f"this run breaks something in the environment {target.environment}, and {said}.{people}"
         problems.append(Problem(target.place, message, f"add --confirm {target.environment}"))
-    for handle in plan.endless:
+    places, hours = plans[0].profile.handles.places, plans[0].profile.hours
+    for handle in dict.fromkeys(handle for plan in plans for handle in plan.endless):
         if handle not in given:
             message = f"what this run does to {handle} does not end by itself should this machine go down"
-            problems.append(Problem(plan.profile.handles.places.get(handle), message, f"add --confirm {handle}"))
-    ends = datetime.now(UTC) + timedelta(seconds=plan.longest_real_s)
-    if plan.profile.hours and not throughout(plan.profile.hours, datetime.now(UTC), ends):
+            problems.append(Problem(places.get(handle), message, f"add --confirm {handle}"))
+    ends = datetime.now(UTC) + timedelta(seconds=sum(plan.longest_real_s for plan in plans))
+    if hours and not throughout(hours, datetime.now(UTC), ends):
         message = f"a run from now to {ends.astimezone():%H:%M %Z} would not lie within the profile's hours"
         problems.append(Problem(target.place, message, "begin it within hours:, or change them"))
     if problems:

@@ -72,13 +72,15 @@ class Arrivals:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class Way:
     """One test alert: its labels, for which receiver it is sent, who else is told, and when all of it is over."""
 
     receiver: Receiver
     labels: Mapping[str, str]
     others: tuple[str, ...]
     wait_s: float
+    mutes: bool = False
+    """Whether an inhibition rule would let it mute others."""
 
 
 def examine_receivers(target: Attached, config: AlertConfig, confirm: str) -> Iterator[Checked]:
@@ -87,7 +89,7 @@ def examine_receivers(target: Attached, config: AlertConfig, confirm: str) -> It
     try:
         endpoint = Endpoint(target, "alertmanager")
         _, original = answers(endpoint)
-        loaded = _loaded(original)
+        loaded = loaded_routes(original)
     except NoAnswer as error:
         yield error.checked
         return
@@ -99,9 +101,9 @@ def examine_receivers(target: Attached, config: AlertConfig, confirm: str) -> It
     known = [config.receivers.get(name, one) for name, one in loaded.receivers.items() if name != RECEIVER]
     receivers = [one for one in known if own(one)]
     refuse_unnamed(target, [one.name for one in receivers], confirm)
-    asked, lines = list[_Asked](), list[Checked]()
+    asked, lines = list[Way](), list[Checked]()
     for receiver in receivers:
-        found = _way_to(target, config, loaded, receiver)
+        found = way_to(target, config, loaded, receiver)
         if found is None:
             said = "not told: no alert of the configuration is led there by the loaded routes"
             lines.append(Checked(receiver.name, "missing", said, "a route to it, or remove the receiver"))
@@ -144,31 +146,35 @@ def refuse_unnamed(target: Attached, receivers: list[str], confirm: str) -> None
         raise Refused(Problem(target.place, said, f"add --confirm {target.environment}"))
 
 
-def _loaded(original: str) -> AlertmanagerFile:
+def loaded_routes(original: str) -> AlertmanagerFile:
+    """The configuration that Alertmanager shows; raises BadInput where it cannot be read."""
     reading = Reading()
     found = read_alertmanager(reading, original, "what is loaded")
     reading.finish()
     return found
 
 
-def _way_to(target: Attached, config: AlertConfig, loaded: AlertmanagerFile, receiver: Receiver) -> _Asked | None:
+def way_to(
+    target: Attached, config: AlertConfig, loaded: AlertmanagerFile, receiver: Receiver, alert: str = ALERT
+) -> Way | None:
     """The labels by which a test is led to a receiver; None where no alert's labels are."""
-    identity = {"alertname": ALERT, _ID: uuid.uuid4().hex, target.label: target.environment}
+    identity = {"alertname": alert, _ID: uuid.uuid4().hex, target.label: target.environment}
     written = [alert_labels(config, rule, {}) for rule in config.rules if rule.alert]
     found = []
     for labels in ({}, *written):
         plain = {key: value for key, value in labels.items() if "{{" not in value}
-        for told in ({**plain, **identity}, {**plain, **identity, "alertname": plain.get("alertname", ALERT)}):
+        for told in ({**plain, **identity}, {**plain, **identity, "alertname": plain.get("alertname", alert)}):
             routes = match_routes(loaded.route, told)
             if any(route.receiver == receiver.name for route in routes):
                 mutes = any(matches_all(rule.source, told) for rule in loaded.inhibit_rules)
                 others = tuple(dict.fromkeys(r.receiver for r in routes if r.receiver != receiver.name))
                 wait_s = max(route.group_wait_s for route in routes if route.receiver == receiver.name)
-                found.append((mutes, told["alertname"] != ALERT, len(others), _Asked(receiver, told, others, wait_s)))
+                way = Way(receiver, told, others, wait_s, mutes)
+                found.append((mutes, told["alertname"] != alert, len(others), way))
     return min(found, key=lambda one: (*one[:3], one[3].wait_s))[3] if found else None
 
 
-def _await(arrivals: Arrivals, asked: list[_Asked], target: Attached, begun: float) -> None:
+def _await(arrivals: Arrivals, asked: list[Way], target: Attached, begun: float) -> None:
     """Returns when every witness saw what it can see, or when the last of them may take no longer."""
     wanted = [
         (_door(one, integration), by, begun + one.wait_s + _WITHIN_S + delay_of(target, by))
@@ -186,12 +192,12 @@ def _await(arrivals: Arrivals, asked: list[_Asked], target: Attached, begun: flo
             arrivals.news.wait(min(max(left), 1.0))
 
 
-def _doors(target: Attached, one: _Asked) -> list[Integration]:
+def _doors(target: Attached, one: Way) -> list[Integration]:
     beside = [Integration(WITNESS, 0, send_resolved=True)] if target.witness and not target.recorder else []
     return [*beside, *own(one.receiver)]
 
 
-def _door(one: _Asked, integration: Integration) -> tuple[str, str, int]:
+def _door(one: Way, integration: Integration) -> tuple[str, str, int]:
     return (one.receiver.name, integration.kind, integration.index)
 
 
@@ -200,7 +206,7 @@ def _by(by: str) -> str:
     return "" if by == WITNESS else by
 
 
-def _lines(target: Attached, one: _Asked, arrivals: Arrivals, begun: float) -> Iterator[Checked]:
+def _lines(target: Attached, one: Way, arrivals: Arrivals, begun: float) -> Iterator[Checked]:
     """One line for each integration."""
     beside = f"; told as well: {listed(one.others)}" if one.others else ""
     for integration in _doors(target, one):

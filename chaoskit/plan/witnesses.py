@@ -145,7 +145,9 @@ def wrong_names(profile: Profile, config: AlertConfig) -> list[Problem]:
     named = [(name, target.place) for name in target.waive]
     named += [(name, one.place) for name, one in target.mailboxes.items()]
     named += [(name, one.place) for name, one in target.chats.items()]
-    return [undefined("integration", name, known, place) for name, place in named if name not in known]
+    quiet = [name for name in target.quiet_receivers if name not in config.receivers]
+    problems = [undefined("receiver", name, config.receivers, target.place) for name in quiet]
+    return problems + [undefined("integration", name, known, place) for name, place in named if name not in known]
 
 
 def _all(receiver: Receiver) -> list[list[str]]:

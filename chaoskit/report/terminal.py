@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -13,6 +13,7 @@ from rich.text import Text
 
 from chaoskit.alerting.windows import Window
 from chaoskit.plan.model import Plan, PlannedAlert, PlannedFault
+from chaoskit.plan.paged import paged
 from chaoskit.report.load import load_line
 from chaoskit.report.requests import WORST, by_name, requests_table
 from chaoskit.report.table import table
@@ -97,7 +98,12 @@ def plan_view(plan: Plan) -> RenderableType:
     unseen = dict.fromkeys(one for alert in plan.alerts for one in alert.unwitnessed)
     said = [*plan.warnings, *(f"{one} will be UNKNOWN: no witness sees whether it delivers" for one in unseen)]
     warnings = [Text(f"warning: {paragraph(warning)}", style="yellow") for warning in said]
-    return Group(head, Text(load), Text(""), steps, Text(""), _windows(plan), *warnings)
+    return Group(head, Text(load), Text(""), steps, Text(""), _windows(plan), told_view([plan]), *warnings)
+
+
+def told_view(plans: Sequence[Plan]) -> RenderableType:
+    """The real receivers that drills of these plans will tell, a line each; nothing on a local target."""
+    return Group(*(Text(f"tells {clean(str(one))}", style="bold") for one in paged(plans)))
 
 
 def called(step: Step) -> str:

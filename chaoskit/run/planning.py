@@ -28,6 +28,7 @@ from chaoskit.handles.equipment import ALERTMANAGER, HANDLE
 from chaoskit.inputs import Inputs, attempt, read_inputs
 from chaoskit.plan.build import make_plan
 from chaoskit.plan.model import Inventory, Plan
+from chaoskit.plan.paged import paged
 from chaoskit.plan.targets import undefined
 from chaoskit.run.abort import wrong_with
 from chaoskit.run.traffic import check_load
@@ -182,6 +183,10 @@ def refuse_guarded(plan: Plan) -> None:
         named = f"{len(hosts)} hosts ({', '.join(hosts)})"
         message = f"the run would act on {named}, and the profile's limits.hosts is {profile.limits.hosts}"
         problems.append(Problem(plan.scenario.place, message, "raise it, or hit fewer"))
+    quiet = profile.target.quiet_receivers if isinstance(profile.target, Attached) else ()
+    for told in (one for one in paged([plan]) if one.receiver in quiet):
+        message = f"it would tell {told}, and the profile names {told.receiver} in quiet_receivers"
+        problems.append(Problem(plan.scenario.place, message, "lead its alerts elsewhere there, or leave it out"))
     if problems:
         raise Refused(dict.fromkeys(problems))
 

@@ -115,8 +115,7 @@ def _attached(
     """The same for a system that runs already: it is asked whether it is the one that was meant."""
     profile, config = planned[0][0].profile, planned[0][0].config
     assert isinstance(profile.target, Attached)
-    for one, each in zip(asks, planned, strict=True):
-        refuse_unconfirmed(each[0], one.confirm)
+    refuse_unconfirmed([plan for plan, *_ in planned], asks[0].confirm)
     # The files are judged by programs of the versions that run there.
     asks = [replace(one, yours=running(profile.target)) for one in asks]
     planned = [plan_for(one) for one in asks]

@@ -250,6 +250,8 @@ class Attached:
     """By receiver/integration: where its mails can be read."""
     chats: Mapping[str, Chat] = field(default_factory=dict)
     """By receiver/integration: where its messages can be read."""
+    quiet_receivers: tuple[str, ...] = ()
+    """Real receivers that no drill may tell."""
     environment_series: str = ""
     """A query of Prometheus each of whose series must carry it; empty where none is asked for."""
     place: Place | None = field(default=None, compare=False)

@@ -283,6 +283,7 @@ ATTACHED = Record(
         "environment_from": _series,
         "label": _label,
         "access": _accesses,
+        "quiet_receivers": form.listed(form.text, "[on-call]", unique=True),
         "waive": form.listed(INTEGRATION, "[critical-alerts/email]"),
         "recorder": form.text,
         "mailboxes": MAILBOXES,

@@ -326,9 +326,9 @@ def test_a_plan_says_what_does_not_end_by_itself_and_a_run_wants_it_confirmed(tm
     assert plan.endless == ("slice:data",)
     assert [one for one in plan.warnings if "a run wants --confirm slice:data" in one]
     with pytest.raises(Refused) as caught:
-        refuse_unconfirmed(plan, "staging")
+        refuse_unconfirmed([plan], "staging")
     assert [one.hint for one in caught.value.problems] == ["add --confirm slice:data"]
-    refuse_unconfirmed(plan, "staging,slice:data")
+    refuse_unconfirmed([plan], "staging,slice:data")
     scenario.write_text(scenario.read_text().replace("disk.fill", "cpu.burn").replace("    with: {size: 1MiB}\n", ""))
     with pytest.raises(BadInput, match=r"cpu.burn cannot be done on slice:data via path \(it carries disk.fill\)"):
         plan_for(Asked(str(scenario), str(profile), ConfigFiles(bundle)))

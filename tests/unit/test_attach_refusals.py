@@ -233,11 +233,12 @@ def test_what_is_waived_must_be_there(case: Case) -> None:
 def test_only_the_environments_own_name_confirms(case: Case, confirm: str, said: str) -> None:
     plan = case.plan()[0]
     with pytest.raises(Refused) as caught:
-        refuse_unconfirmed(plan, confirm)
+        refuse_unconfirmed([plan], confirm)
     assert str(caught.value).endswith(
-        f"this run breaks something in the environment staging, and {said} (add --confirm staging)"
+        f"this run breaks something in the environment staging, and {said}. It tells everybody (email, webhook): "
+        "4 notifications. (add --confirm staging)"
     )
-    refuse_unconfirmed(plan, "staging")
+    refuse_unconfirmed([plan], "staging")
 
 
 RULE = {

@@ -91,10 +91,10 @@ def test_a_run_that_would_not_lie_within_the_hours_is_refused(tmp_path: Path) ->
     today, later = f"{now:%A}".lower(), f"{now + timedelta(days=3):%A}".lower()
     one = case(tmp_path, f"hours: [{{weekdays: ['{later}']}}]\n")
     with pytest.raises(Refused, match=r"would not lie within the profile's hours"):
-        refuse_unconfirmed(one.plan()[0], "staging")
+        refuse_unconfirmed([one.plan()[0]], "staging")
     tomorrow = f"{now + timedelta(days=1):%A}".lower()
     one.more = one.more.replace(later, f"{today}', '{tomorrow}")
-    refuse_unconfirmed(one.plan()[0], "staging")
+    refuse_unconfirmed([one.plan()[0]], "staging")
 
 
 def test_a_run_that_begins_within_the_hours_and_ends_after_them_does_not_lie_within() -> None:
