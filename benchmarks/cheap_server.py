@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,13 +60,11 @@ def serving() -> Iterator[str]:
         [sys.executable, "-m", "benchmarks.cheap_server"],
         name="cheap-server",
         log=Path(_LOG),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        talks=True,
         env=environment(),
     )
     try:
-        assert child.stdout is not None
-        yield f"http://{LOOPBACK}:{int(child.stdout.readline())}"
+        yield f"http://{LOOPBACK}:{int(child.lines.hear(30.0))}"
     finally:
         child.stop()
 

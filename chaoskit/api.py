@@ -24,6 +24,7 @@ from chaoskit.events import (
     AlertState,
     Alter,
     Deadline,
+    Deliveries,
     End,
     Equipment,
     Event,
@@ -70,12 +71,12 @@ from chaoskit.verify.verify import verify
 
 __all__ = [
     "Action", "ActionOk", "Adapter", "Address", "AlertState", "Alter", "BadInput", "CannotRun", "Changeable",
-    "ChaoskitError", "Deadline", "End", "Equipment", "Event", "Fault", "FaultError", "FaultFail", "FaultOk", "Handle",
-    "Header",
-    "History", "Hop", "Interruption", "Invoke", "Lapsed", "Later", "LoadNames", "LoadTotals", "LoadWindow", "LogLine",
-    "Made", "Notice", "Phase", "Plan", "Poll", "Pressure", "Processor", "Result", "Row", "Scenario", "Scrapes",
-    "Seen", "Settings", "Steady", "StepBegin", "StepEnd", "Stranger", "Suppression", "Target", "UndoBegin",
-    "UndoFail", "UndoOk", "Verdict", "Watch", "judge", "load_scenario", "make_plan", "play", "read_history",
+    "ChaoskitError", "Deadline", "Deliveries", "End", "Equipment", "Event", "Fault", "FaultError", "FaultFail",
+    "FaultOk", "Handle", "Header", "History", "Hop", "Interruption", "Invoke", "Lapsed", "Later", "LoadNames",
+    "LoadTotals", "LoadWindow", "LogLine", "Made", "Notice", "Phase", "Plan", "Poll", "Pressure", "Processor",
+    "Result", "Row", "Scenario", "Scrapes", "Seen", "Settings", "Steady", "StepBegin", "StepEnd", "Stranger",
+    "Suppression", "Target", "UndoBegin", "UndoFail", "UndoOk", "Verdict", "Watch", "judge", "load_scenario",
+    "make_plan", "play", "read_history",
 ]  # fmt: skip
 
 _LONGEST_S = 3600.0

@@ -139,10 +139,10 @@ def examine_receivers(target: Attached, config: AlertConfig, confirm: str) -> It
 
 
 def refuse_unnamed(target: Attached, receivers: list[str], confirm: str) -> None:
-    """Raises Refused unless the environment whose people are about to be told was named."""
+    """Raises Refused unless the environment whose receivers are about to be told was named."""
     if confirm != target.environment:
-        people = f"{amount(len(receivers), 'receivers')} of {target.environment}: {listed(receivers)}"
-        said = f"this sends a test alert to {people}"
+        told = f"{amount(len(receivers), 'receivers')} of {target.environment}: {listed(receivers)}"
+        said = f"this sends a test alert to {told}"
         raise Refused(Problem(target.place, said, f"add --confirm {target.environment}"))
 
 

@@ -29,7 +29,7 @@ def _abort(node: Node, what: str, problems: Problems) -> Abort:
         both = "' and '".join(given)
         found = f"has '{both}'" if given else "needs 'query' or 'alert'"
         problems.say(node.place, f"an abort condition {found}", "write one condition per entry")
-    query, alert, severity, errors = (fields.take(key, None) for key in _ABORT.forms)
+    query, alert, severity, errors = (fields.take(key, None) for key in ("query", "alert", "severity", "errors"))
     return Abort(query, alert, fields.place, severity, errors)
 
 

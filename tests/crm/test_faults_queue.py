@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chaoskit.faults import queue_batch
-from chaoskit.faults.base import Changeable, Fault, FaultError, Lapsed, Target
+from chaoskit.faults.base import Fault, FaultError, Lapsed, Target
 from chaoskit.faults.cache_thrash import CacheThrash
 from chaoskit.faults.control_api import get
 from chaoskit.faults.http_request import HttpRequest, HttpRequestSettings
@@ -165,7 +165,7 @@ def test_messages_of_a_put_whose_answer_was_lost_are_found_by_the_undo(
     crm: RunningCrm, queue: Target, what: queue_batch.What
 ) -> None:
     """Nobody ever learned their ids; others' messages stay."""
-    kind: Changeable[Any] = QueueFlood() if what == "depth" else QueueDeadLetters()
+    kind: QueueFlood | QueueDeadLetters = QueueFlood() if what == "depth" else QueueDeadLetters()
     token = prepared(kind, queue, level=1)
     crm.ask("POST", "admin", "/dead-letters", {"count": 3, "batch": "others"})
     kind.broker(token).put(token["batch"], what, 40)

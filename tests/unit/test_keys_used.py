@@ -83,7 +83,11 @@ def unused(texts: Mapping[str, str]) -> list[str]:
     acting = [m for n, m in modules.items() if n in MODELS or (not n.startswith(READERS) and m.imported & CARRIERS)]
     used = frozenset[str]().union(*(module.loaded for module in acting))
     found = [f"{cls}.{field}" for name in MODELS for cls, _, field in modules[name].fields if field not in used]
-    faults = {f"chaoskit.{n.removesuffix('.py').replace('/', '.')}": m for n, m in modules.items() if "faults/" in n}
+    faults = {
+        f"chaoskit.{n.removesuffix('.py').replace('/', '.')}": m
+        for n, m in modules.items()
+        if n.startswith(("faults/", "adapters/"))
+    }
     for name, module in faults.items():
         near = [other for at, other in faults.items() if at in module.imported or name in other.imported]
         mine = module.loaded.union(*(other.loaded for other in near))

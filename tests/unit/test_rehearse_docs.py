@@ -83,7 +83,7 @@ def test_the_commands_of_a_pipeline_run_on_a_team_repository(
     git("fetch", "-q", ".", "main")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("chaoskit.cli.rehearse.require", lambda: None)
-    monkeypatch.setattr("chaoskit.cli.rehearse.ask", lambda config, folder, yours: Answer())
+    monkeypatch.setattr("chaoskit.cli.rehearse.ask", lambda config, yours=None, tools=None: Answer())
     install, rehearse = commands(name)
     assert install == ["chaoskit", "doctor", "--install"]
     ended = CliRunner().invoke(rehearse_command, rehearse[2:], standalone_mode=False)
