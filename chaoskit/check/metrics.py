@@ -38,6 +38,10 @@ class Metrics:
     source: str = ""
     buckets: Mapping[str, frozenset[float]] = field(default_factory=dict)
     """Upper bounds by histogram, where samples of its buckets are listed."""
+    labels: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """By metric, the labels that its series carry, where a live Prometheus was asked."""
+    jobs: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """By metric, the jobs that its series come from, likewise."""
 
     def knows(self, name: str) -> bool:
         if name in self.types or _OWN.fullmatch(name):

@@ -32,6 +32,7 @@ from chaoskit.cli.sources import (
     yours_option,
 )
 from chaoskit.errors import BadInput, ExitCode, Place, Problem
+from chaoskit.examine.exported import live_metrics
 from chaoskit.inputs import attempt
 from chaoskit.probes.levels import Levels
 from chaoskit.report.text import clean, paragraph
@@ -57,6 +58,9 @@ _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO
 @config_options
 @click.option("--scenarios", type=_FILE, metavar="DIR", help="Scenarios to check with them; default: ./scenarios.")
 @click.option("--metrics", type=_FILE, metavar="FILE", help="Known metrics: a name a line, or a saved metrics page.")
+@click.option(
+    "--prometheus-url", metavar="URL|PROFILE", help="Take known metrics, labels and jobs from a live Prometheus."
+)
 @click.option("--targets", type=_FILE, metavar="FILE", help="Targets of service levels; default: sla/targets.yml.")
 @form("table", "json", "github", "markdown")
 @click.option("--ignore", multiple=True, metavar="ID", help="Leave out this lint's findings; repeatable.")
@@ -69,6 +73,7 @@ def check_command(
     files: ConfigFiles,
     scenarios: Path | None,
     metrics: Path | None,
+    prometheus_url: str | None,
     targets: Path | None,
     format_: str,
     ignore: tuple[str, ...],
@@ -89,6 +94,8 @@ def check_command(
     found, profiles, plannable, known, runbooks, levels = beside(files, scenarios, metrics, targets, problems)
     if config is None:
         raise BadInput(dict.fromkeys(problems))
+    if prometheus_url is not None:
+        known = live_metrics(prometheus_url, config)
     versions = versions_of(yours)
     tools: dict[str, Tool] | None = {} if no_programs else None
     elsewhere = {"scenario-fault": ask_faults(found), "scenario-plan": ask_plans(found, plannable, config)}

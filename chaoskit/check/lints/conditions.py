@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 from chaoskit.alerting.expression import Expr, expression, selectors, walk
 from chaoskit.alerting.labels import KEEPS_EACH, is_comparison, is_scalar
-from chaoskit.alerting.model import Rule
+from chaoskit.alerting.model import Matcher, Rule
 from chaoskit.alerting.routing import matches, matches_all
 from chaoskit.check.findings import Severity, Violation, lint
 from chaoskit.check.lint_context import LintContext
+from chaoskit.check.metrics import Metrics
 from chaoskit.check.ranges import allowed, comparison, constant, interval_of
 from chaoskit.units import format_duration
 
@@ -28,7 +29,8 @@ _PRESENCE = {"count", "group", "count_over_time", "present_over_time", *_CONDITI
 
 @lint("unknown-metric", Severity.ERROR, "rules", ("rules", "metrics"))
 def unknown_metric(context: LintContext) -> Iterator[Violation]:
-    """A selector names a metric that no rule records and the list of known metrics does not hold.
+    """A selector names a metric that no rule records and the list of known metrics does not hold; of a live
+    Prometheus also a label, or a job, that none of its series has.
 
     A selector that finds nothing raises no error: the alert stays silent for ever.
     """
@@ -45,11 +47,27 @@ def unknown_metric(context: LintContext) -> Iterator[Violation]:
                     context.at(rule.place, "expr"), f"{_called(rule)} reads {name}, which nothing exports", todo
                 )
         for each in selectors(expression(rule.expr)):
+            for matcher, why in _unmatched(metrics, each):
+                written = f'{each.name}{{{matcher.label}{matcher.op}"{matcher.value}"}}'
+                todo = f"correct the matcher; {metrics.source} was asked"
+                yield Violation(context.at(rule.place, "expr"), f"{_called(rule)} reads {written}, {why}", todo)
             patterns = [m for m in each.matchers if m.label == "__name__" and m.op == "=~"]
             for pattern in patterns if not metrics.patterns else ():
                 if not any(matches(pattern, {"__name__": name}) for name in known):
                     message = f"{_called(rule)} selects names like {pattern.value}, and nothing exports one"
                     yield Violation(context.at(rule.place, "expr"), message, "correct the pattern, or add the metrics")
+
+
+def _unmatched(metrics: Metrics, selector: Expr) -> Iterator[tuple[Matcher, str]]:
+    """The matchers that no series of the metric can satisfy, each with the reason."""
+    labels, jobs = metrics.labels.get(selector.name), metrics.jobs.get(selector.name, frozenset())
+    for one in selector.matchers if labels is not None else ():
+        if one.label == "__name__" or matches(one, {}):
+            continue
+        if labels is not None and one.label not in labels:
+            yield one, f"and none of its series carries {one.label}"
+        elif one.label == "job" and not any(matches(one, {"job": job}) for job in jobs):
+            yield one, f"and its series are of {', '.join(sorted(jobs)) or 'no job'}"
 
 
 @lint("fires-always", Severity.WARNING, "rules", ("rules",))
