@@ -372,6 +372,25 @@ class Deliveries(Event, frozen=True, kw_only=True, tag="deliveries"):
     """Older versions judge without it."""
 
 
+class Level(Event, frozen=True, kw_only=True, tag="level"):
+    """The level that an alert measures, as Prometheus tells it of a step during which the alert must not fire."""
+
+    alert: str
+    step: str
+    during: Interval
+    """From when the level filled what the rule looks at, until the step's level ended."""
+    low: float | None
+    """The lowest value of any of its series; None, like the highest, where there was none."""
+    high: float | None
+    samples: int
+    """Instants at which there was a value, of so many `expected`."""
+    expected: int
+    detail: str = ""
+    """Why it could not be asked for."""
+    optional: bool = True
+    """Older versions judge without it."""
+
+
 class Stranger(Event, frozen=True, kw_only=True, tag="stranger"):
     """A request at a sink's door that the run's Alertmanager did not send: refused, and no evidence of anything."""
 
@@ -523,7 +542,8 @@ class Later(Event, frozen=True, kw_only=True, tag="later"):
 AnyEvent = (
     Header | Phase | Equipment | Steady | StepBegin | StepEnd | Invoke | FaultOk | Alter | FaultFail | UndoBegin
     | UndoOk | UndoFail | ActionOk | AlertState | Poll | Watch | Processor | Pressure | LogLine | Scrapes | Suppression
-    | Notice | Deliveries | Stranger | LoadWindow | LoadNames | LoadTotals | Deadline | Interruption | End | Later
+    | Notice | Deliveries | Level | Stranger | LoadWindow | LoadNames | LoadTotals | Deadline | Interruption | End
+    | Later
 )  # fmt: skip
 
 _DECODER: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)

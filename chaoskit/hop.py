@@ -69,6 +69,7 @@ class Hop(StrEnum):
         "was notified",
     )
     ALL_CLEAR = "all-clear", Lane.RECEIVER, True, "resolved", "a notice, or the resolve,", "heard the all-clear"
+    NEVER = "never", Lane.ALERT, True
     LABELS = "labels", Lane.ALERT
     MUTED_BY = "muted-by", Lane.ALERT, True
     FAULT_TO_PHONE = "fault-to-phone", Lane.RECEIVER, True, "the fault", "the fault's effect", "reached the receiver"

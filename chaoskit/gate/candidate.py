@@ -41,6 +41,8 @@ class Candidate:
     """How much of that it only looks on, while the next wave may begin."""
     quiet_s: float = 0.0
     """How long nothing must be pending or firing before it begins."""
+    controls: frozenset[str] = frozenset()
+    """Alerts that must not fire in it."""
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -73,6 +75,7 @@ def candidate(name: str, file: str, plan: Plan, took_s: float | None = None) -> 
         file=file,
         plan=plan,
         expects=frozenset(alert.rule.alert for alert in plan.alerts),
+        controls=frozenset(control.alert for control in scenario.controls),
         allows=frozenset(allow.alert for allow in scenario.allow),
         needs=frozenset(_needs(scenario)) | {tag for tag in scenario.tags if tag.startswith(USES_TAG)},
         alone=_alone(scenario),
@@ -94,6 +97,8 @@ def conflict(config: AlertConfig, one: Candidate, other: Candidate) -> str:
     for source, target in ((one, other), (other, one)):
         if shared := source.allows & target.expects:
             return f"{target.name} expects {', '.join(sorted(shared))}, which {source.name} may bring about too"
+        if shared := target.controls & (source.expects | source.allows):
+            return f"{target.name} expects that {', '.join(sorted(shared))} stays quiet, and {source.name} may raise it"
         if muted := _mutes(config, source, target):
             return f"{muted} of {target.name} could be muted by {source.name}"
     return ""

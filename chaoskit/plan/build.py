@@ -11,6 +11,7 @@ from chaoskit.alerting.promql import unaskable
 from chaoskit.alerting.windows_expression import range_of
 from chaoskit.errors import BadInput, Problem, Refused
 from chaoskit.plan.alerts import AlertPlanner
+from chaoskit.plan.controls import plan_controls
 from chaoskit.plan.model import Inventory, Plan, PlannedAlert, PlannedFault, PlannedStep
 from chaoskit.plan.silences import wrong_silences
 from chaoskit.plan.targets import TargetPlanner, undefined
@@ -55,6 +56,8 @@ def make_plan(
         problems += [problem for spec in specs for problem in check_settings(spec)]
         # Only before it is played: a history is judged by what came, however long its waits were allowed to be.
         problems += _unbounded_waits(scenario, config) + _unaskable_waits(scenario, time_scale)
+    controls, wrong = plan_controls(scenario, config)
+    problems += wrong
     problems += targets.problems + planner.problems + _undefined_names(scenario, config)
     problems += [*wrong_names(profile, config), *wrong_silences(scenario, profile.target != "local")]
     if problems:
@@ -74,6 +77,7 @@ def make_plan(
         tail_vs=_tail_vs(config, alerts, time_scale) + _delay_s(profile) * time_scale,
         warnings=(),
         beside=frozenset(beside),
+        controls=controls,
         witnesses=witnesses_of(profile),
     )
     _refuse_beyond_limits(plan)

@@ -10,7 +10,7 @@ from chaoskit.alerting.windows import Window
 from chaoskit.alerting.windows_expression import unread_below
 from chaoskit.errors import Place
 from chaoskit.hop import Hop
-from chaoskit.scenario.model import Expectation, FaultSpec, Notify, Profile, Scenario, Step
+from chaoskit.scenario.model import Control, Expectation, FaultSpec, Notify, Profile, Scenario, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +149,47 @@ class PlannedAlert:
         return not self.names or labels.get(self.label) in self.names
 
 
+NEAR = 0.2
+"""How far from the level up to which its alert is quiet a negative control may stay, as a share of that level."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedControl:
+    """A negative control with what is measured for it; all durations are virtual seconds."""
+
+    control: Control
+    rule: Rule
+    query: str
+    """What the rule compares."""
+    quiet: float
+    """The level up to which it is promised to stay quiet, or else its threshold."""
+    below: bool
+    """Whether the quiet side is below."""
+    reached: bool
+    """Whether the quiet level itself is quiet."""
+    settle_vs: float
+    """After the step: until what was before has left what the rule looks at; 0 where any instant may raise it."""
+    least_vs: float
+    """So long the level must then last."""
+    ends_before: str
+    """The step that ends the level; empty where it lasts to the end."""
+
+    @property
+    def needs_vs(self) -> float:
+        """How long the step's level must be in force."""
+        return self.settle_vs + self.least_vs
+
+    def quiet_at(self, low: float, high: float) -> bool:
+        """Whether all levels from the one to the other are on the quiet side."""
+        worst, bound = (high, self.quiet) if self.below else (-low, -self.quiet)
+        return worst <= bound if self.reached else worst < bound
+
+    def is_near(self, low: float, high: float) -> bool:
+        """Whether the worst of them comes within a fifth of the quiet level: from afar, silence proves little."""
+        worst = high if self.below else low
+        return abs(worst - self.quiet) <= NEAR * abs(self.quiet) + 1e-9
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A whole run before it happens. All durations are virtual seconds unless they say otherwise."""
@@ -170,6 +211,8 @@ class Plan:
     warnings: tuple[str, ...]
     beside: frozenset[str] = frozenset()
     """Alerts of other scenarios that run on the same stack."""
+    controls: tuple[PlannedControl, ...] = ()
+    """Alerts that must not fire during a step."""
     witnesses: tuple[str, ...] = ("mail-sink", "webhook-sink")
     """The equipment without which no notice is seen."""
 
@@ -206,6 +249,7 @@ class Plan:
     def rests_on(self) -> frozenset[str]:
         """The names of alerts, records and receivers that what is expected rests on."""
         expected = [expectation.alert for expectation in self.scenario.expect]
+        expected += [control.alert for control in self.scenario.controls]
         muting = [each.suppressed_by for each in self.scenario.expect if each.suppressed_by]
         told = [name for alert in self.alerts for name in alert.receivers]
         read = [name for alert in self.alerts for name in unread_below(self.config, alert.rule)]

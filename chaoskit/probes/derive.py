@@ -424,7 +424,8 @@ def _beside(work: _Work, side: Side, way: _Tried, up: float, quiet: float, besid
     if any(one.counter for one in series):
         low = way.way.make(way.rest, quiet)
         middle = round((work.begins_s + work.ends_s) / 2 / work.every_s)
-        yield work.probe(f"at {quiet:.12g}{beside}, counters reset", low, steps, partial(_reset, at=middle))
+        for to, counted in ((quiet, low), (up, series)):
+            yield work.probe(f"at {to:.12g}{beside}, counters reset", counted, steps, partial(_reset, at=middle))
         idle = tuple(replace(one, values=constant(0.0)) if one.counter else one for one in series)
         yield work.probe(f"no traffic{beside}", idle, steps)
     missing = math.ceil(_GAP_S / work.every_s)

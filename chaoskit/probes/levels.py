@@ -11,6 +11,7 @@ import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 
 from chaoskit.alerting.model import AlertConfig, PromisedLevels, Rule
@@ -82,7 +83,7 @@ class Levels:
         self, subjects: Sequence[Subject], promised_only: bool = False
     ) -> list[tuple[Answered, tuple[str, ...]]]:
         """The probes of each rule as they are derived now, with their answers, and what could not be probed."""
-        keys = [self._key(each, str(self.promised(each)), str(promised_only)) for each in subjects]
+        keys = [self._key(each, _own_code(), str(self.promised(each)), str(promised_only)) for each in subjects]
         known = [recall(_KIND, key) for key in keys]
         missing = [each for each, text in zip(subjects, known, strict=True) if text is None]
         fresh = iter(self._derive(missing, promised_only))
@@ -217,6 +218,14 @@ class Levels:
             reason = getattr(error, "strerror", None) or str(error)
             problems.append(Problem(Place(str(file)), f"cannot be read: {reason}", _ANEW))
         return None
+
+
+@cache
+def _own_code() -> str:
+    """The hash of the code that makes probes: what another version of it made is made anew."""
+    folder = Path(__file__).parent
+    files = sorted([*folder.glob("*.py"), *(folder.parent / "rehearse").glob("*.py")])
+    return key_of(file.read_text("utf-8") for file in files)
 
 
 def _judged(

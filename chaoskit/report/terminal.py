@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chaoskit.alerting.windows import Window
-from chaoskit.plan.model import Plan, PlannedAlert, PlannedFault
+from chaoskit.plan.model import Plan, PlannedAlert, PlannedControl, PlannedFault
 from chaoskit.plan.paged import paged
 from chaoskit.report.load import load_line
 from chaoskit.report.requests import WORST, by_name, requests_table
@@ -142,6 +142,8 @@ def _targets(faults: tuple[PlannedFault, ...]) -> str:
 
 
 def _windows(plan: Plan) -> RenderableType:
+    if plan.controls and not plan.alerts:
+        return Text("\n".join(["Expected: silence.", *map(_control, plan.controls)]))
     if not plan.alerts:
         return Text("Expected: nothing. Any alert and any notice that is not allowed fails the run.")
     shown = table("alert", "hop", "to", "from", "allowed", "governed by", title="Windows (virtual)")
@@ -159,7 +161,16 @@ def _windows(plan: Plan) -> RenderableType:
         for notice in alert.notices:
             if notice.configured is None and notice.ask.mode != "never":
                 shown.add_row("", "", Text(clean(f"no route leads {who} to {notice.receiver}"), style="yellow"))
+    for planned in plan.controls:
+        shown.add_row("", "never", "", "", "", _control(planned))
     return shown
+
+
+def _control(planned: PlannedControl) -> str:
+    side = "at most" if planned.below else "at least"
+    needs = format_duration(planned.needs_vs)
+    query = " ".join(planned.query.split())
+    return clean(f"never {planned.control.about}: {side} {planned.quiet:.6g} of {query}, for {needs}")
 
 
 def hops_of(alert: PlannedAlert) -> list[tuple[str, Window]]:

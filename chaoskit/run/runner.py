@@ -41,7 +41,7 @@ from chaoskit.run.abort import AbortWatch
 from chaoskit.run.equipment import EquipmentWatch
 from chaoskit.run.metrics import RunMetrics
 from chaoskit.run.signals import signals_end
-from chaoskit.run.steps import World
+from chaoskit.run.steps import Measured, World
 from chaoskit.run.target import Live
 from chaoskit.run.track import Track
 from chaoskit.run.traffic import changed_spec, load_spec
@@ -110,7 +110,9 @@ class Runner:
         Raises EquipmentError (and others of ours) when a journal could not be begun, and Refused while runs are
         stopped on this machine or another run is at work on the target.
         """
-        world = World(self.stack.address, self._change_load, lambda query: bool(self._ask(query)), self._lost)
+        world = World(
+            self.stack.address, self._change_load, lambda query: bool(self._ask(query)), self._lost, self._level
+        )
         signals = contextlib.ExitStack()
         try:
             for track in self._tracks:
@@ -303,6 +305,22 @@ class Runner:
             return says_yes(answer.json()["data"])
         except (requests.RequestException, BadInput, ValueError, KeyError, TypeError):
             return None
+
+    def _level(self, query: str, begin: float, end: float, every_s: float) -> Measured:
+        """The values of a query, as Prometheus tells them."""
+        params: dict[str, float | str] = {"start": begin, "end": end, "step": every_s}
+        try:
+            scaled = at_scale(query, self._plan.time_scale)
+            with self.stack.session("prometheus") as session:
+                url = f"{self.stack.prometheus_url}/api/v1/query_range"
+                answer = session.get(url, params={**params, "query": scaled}, timeout=5)
+            series = [one["values"] for one in answer.json()["data"]["result"]]
+            values = [float(value) for one in series for _, value in one]
+        except (requests.RequestException, BadInput, ValueError, KeyError, TypeError) as error:
+            return Measured(detail=f"Prometheus did not tell: {error}"[:200])
+        if not values:
+            return Measured(detail="it had no value")
+        return Measured(min(values), max(values), len({at for one in series for at, _ in one}))
 
 
 def without_victims(event: Processor, plans: Iterable[Plan]) -> Processor:

@@ -19,6 +19,7 @@ from chaoskit.events import (
     FaultFail,
     FaultOk,
     Invoke,
+    Level,
     StepBegin,
     StepEnd,
     UndoBegin,
@@ -52,6 +53,17 @@ class InForce:
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """The values of a query over a time: the lowest, the highest, and at how many instants there was one."""
+
+    low: float | None = None
+    high: float | None = None
+    samples: int = 0
+    detail: str = ""
+    """Why it could not be asked for."""
+
+
+@dataclass(frozen=True, slots=True)
 class World:
     """The services of the stack that steps use: addresses, changes of load, queries to Prometheus."""
 
@@ -61,6 +73,8 @@ class World:
     query: Callable[[str], bool]
     lost: Callable[[], str] = lambda: ""
     """Why the run may no longer touch the target, since another process undoes what it left; empty while it may."""
+    level: Callable[[str, float, float, float], Measured] = lambda *_: Measured(detail="there is no Prometheus to ask")
+    """What a query's values were from an instant to another, at instants so many seconds apart."""
 
 
 @dataclass(slots=True)
@@ -79,11 +93,13 @@ class StepRunner:
     in_force: list[InForce] = field(default_factory=list)
     healed: bool = True
     load_changed: bool = False
+    _done_at: dict[str, float] = field(default_factory=dict)
 
     def run(self, planned: PlannedStep) -> None:
         """One step from begin to end; raises StepFailed when the rest must not follow."""
         step = planned.step
         verb = type(step).__name__.lower()
+        self.measure(step.name)
         self.journal.write(StepBegin(step=step.name, verb=verb))  # type: ignore[arg-type]
         try:
             self._still_ours()
@@ -95,7 +111,31 @@ class StepRunner:
             )
             raise
         self.progress.step_done(step.name)
+        self._done_at[step.name] = time.time()
         self.journal.write(StepEnd(step=step.name, outcome="done", detail=detail))
+
+    def measure(self, before: str = "") -> None:
+        """Asks for the levels that the step of this name ends, or the end of the steps, and writes them down."""
+        scale = self.plan.time_scale
+        for planned in self.plan.controls:
+            begun = self._done_at.get(planned.control.during)
+            if planned.ends_before != before or begun is None:
+                continue
+            now, every_s = time.time(), planned.rule.interval_s / scale
+            begin = min(begun + planned.settle_vs / scale, now)
+            got = self.world.level(planned.query, begin, now, every_s)
+            self.journal.write(
+                Level(
+                    alert=planned.control.alert,
+                    step=planned.control.during,
+                    during=(begin, now),
+                    low=got.low,
+                    high=got.high,
+                    samples=got.samples,
+                    expected=int((now - begin) / every_s) + 1,
+                    detail=got.detail,
+                )
+            )
 
     def undo_all(self) -> None:
         """Takes back all faults in force, newest first; never raises: `healed` is False where one failed."""

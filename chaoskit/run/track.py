@@ -122,6 +122,7 @@ class Track:
                     break
                 steps.run(planned)
                 done += 1
+            steps.measure()
         for planned in self.plan.steps[done + 1 :]:
             self.journal.write(StepEnd(step=planned.step.name, outcome="skipped"))
         self.journal.write(Phase(name="undo"))

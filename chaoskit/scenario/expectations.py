@@ -1,4 +1,5 @@
-"""Reads `expect` (alerts that must reach a receiver), `allow` (alerts that may fire) and `notices` (how many at most).
+"""Reads `expect` (alerts that must reach a receiver, or must not fire during a step), `allow` (alerts that may fire)
+and `notices` (how many at most).
 
 Whether alerts and receivers exist is not asked here: that is a matter between the scenario and a configuration.
 """
@@ -10,7 +11,7 @@ from typing import Literal
 from chaoskit.errors import Place
 from chaoskit.scenario import fields as form
 from chaoskit.scenario.fields import Bounds, Fields, Form, Problems, Record
-from chaoskit.scenario.model import Allow, Expectation, Notify, Wait
+from chaoskit.scenario.model import Allow, Control, Expectation, Notify, Wait
 from chaoskit.scenario.steps import RESERVED, Steps
 from chaoskit.yaml_source import Node, nearest
 
@@ -122,31 +123,62 @@ EXPECTED = Record(
         }
     },
 )
-EXPECT_SCHEMA = {"anyOf": [{"const": "nothing"}, form.several(EXPECTED.schema)]}
 
 
-def read_expect(root: Fields, node: Node | None, steps: Steps, problems: Problems) -> tuple[Expectation, ...]:
-    """The expectations in the order written; empty only for `expect: nothing`."""
+@form.of({"const": True})
+def _true(node: Node, what: str, problems: Problems) -> bool | None:
+    if node.value is not True:
+        problems.say(node.place, f"{what} must be true, found {node.described()}", "remove it where the alert fires")
+    return True
+
+
+CONTROL = Record(
+    "a negative control",
+    {"alert": form.text, "never": _true, "during": form.text},
+    {"alert": "name the rule", "never": "write never: true", "during": "name the step that brings the level"},
+    "write {alert: NAME, never: true, during: STEP}",
+)
+EXPECT_SCHEMA = {
+    "anyOf": [{"const": "nothing"}, form.several({"anyOf": [EXPECTED.schema, CONTROL.schema]})],
+}
+
+
+def read_expect(
+    root: Fields, node: Node | None, steps: Steps, problems: Problems
+) -> tuple[tuple[Expectation, ...], tuple[Control, ...]]:
+    """The expectations and the negative controls in the order written; both empty only for `expect: nothing`."""
     if not root.has("expect"):
         problems.say(root.place, f"{root.what} says nothing about what must be noticed", _EXPECT)
-        return ()
+        return (), ()
     if node is None or (node.kind == "scalar" and node.value == "nothing"):
-        return ()
+        return (), ()
     if node.kind != "sequence" or not node.items:
         near = nearest(node.value, ("nothing",)) if isinstance(node.value, str) else ""
         message = f"'expect' must say what is to be noticed, found {_found(node)}"
         problems.say(node.place, message, near or _EXPECT)
-        return ()
+        return (), ()
     if len(node.items) > MAX_EXPECTATIONS:
         message = f"'expect' has more than {MAX_EXPECTATIONS} entries"
         problems.say(node.place, message, "split it into several scenarios")
-        return ()
-    found_all = tuple(_expectation(item, steps, problems) for item in node.items)
+        return (), ()
+    positive = [item for item in node.items if item.get("never") is None]
+    found_all = tuple(_expectation(item, steps, problems) for item in positive)
     _refuse_twice(found_all, problems)
-    for item, expectation in zip(node.items, found_all, strict=True):
+    for item, expectation in zip(positive, found_all, strict=True):
         if expectation.control is not None:
             _check_control(expectation, item, found_all, steps, problems)
-    return found_all
+    controls: dict[str, Control] = {}
+    for item in (item for item in node.items if item.get("never") is not None):
+        fields = Fields(item, CONTROL, problems)
+        read = fields.all()
+        control = Control(read.get("alert", ""), read.get("during", ""), fields.place)
+        if (written := item.get("during")) is not None:
+            _refers(control.during, "during", written.place, steps, problems)
+        if control.about in controls:
+            hint = f"first on line {controls[control.about].place.line}; keep one"
+            problems.say(item.place, f"'{control.alert}' during '{control.during}' is controlled twice", hint)
+        controls.setdefault(control.about, control)
+    return found_all, tuple(controls.values())
 
 
 def _found(node: Node) -> str:

@@ -60,7 +60,7 @@ def _scenario(root: Node, file: str, problems: Problems) -> Scenario:
     fields = Fields(root, SCENARIO, problems)
     read_ = fields.all()
     steps: Steps = read_.get("steps") or Steps(incomplete=True)
-    expect = read_expect(fields, read_.get("expect"), steps, problems)
+    expect, controls = read_expect(fields, read_.get("expect"), steps, problems)
     written = root.get("expect")
     if expect or (written is not None and written.value == "nothing"):
         check_settled(steps, expect, problems)
@@ -71,6 +71,7 @@ def _scenario(root: Node, file: str, problems: Problems) -> Scenario:
         tags=read_.get("tags", ()),
         steps=tuple(steps.by_name.values()),
         expect=expect,
+        controls=controls,
         allow=read_.get("allow", ()),
         notices=read_.get("notices", {}),
         volume=read_.get("volume", ""),

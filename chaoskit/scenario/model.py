@@ -118,6 +118,21 @@ class Expectation:
 
 
 @dataclass(frozen=True, slots=True)
+class Control:
+    """A negative control: an alert that must not fire while a step's level, below its threshold, is in force."""
+
+    alert: str
+    during: str
+    """The inject or change step that brings the level."""
+    place: Place
+
+    @property
+    def about(self) -> str:
+        """What its row is told by."""
+        return f"{self.alert} during {self.during}"
+
+
+@dataclass(frozen=True, slots=True)
 class Allow:
     alert: str
     because: str
@@ -138,6 +153,8 @@ class Scenario:
     notices: Mapping[str, tuple[int, int | None]]
     """Bounds on a run's volume per receiver, or under `total`."""
     place: Place
+    controls: tuple[Control, ...] = ()
+    """Alerts that must not fire during a step; beside `expect: nothing` there are none."""
     volume: str = ""
     """The kind of day that it stands for, whose promised volume its notices keep to; empty for none."""
 

@@ -9,6 +9,7 @@ from chaoskit.verify.checklist import GROUPED, RECEIVED
 from chaoskit.verify.findings import FINDINGS
 from chaoskit.verify.hops import HOPS
 from chaoskit.verify.load import LOAD
+from chaoskit.verify.never import NEVER
 from chaoskit.verify.notification_content import CONTENT
 from chaoskit.verify.preconditions import CLOCKS, CONFIGURATION, EFFECTS, END, STEADY, STEPS
 from chaoskit.verify.promised import PROMISED
@@ -34,6 +35,7 @@ CHECKS: tuple[Check[Any], ...] = (
     NOTICES,
     *PROMISED,
     SUPPRESSED,
+    NEVER,
     RECEIVED,
     GROUPED,
     UNWITNESSED,

@@ -1,0 +1,163 @@
+"""Negative controls: an alert does not fire while its level is just below the threshold; broken, blinded, refused."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cache
+
+import msgspec
+import pytest
+
+from chaoskit import bundle
+from chaoskit.alerting.config import load_config
+from chaoskit.alerting.quantity import Quantity, quantity_of
+from chaoskit.errors import BadInput
+from chaoskit.events import Level, Poll, UndoBegin
+from chaoskit.history import History
+from chaoskit.plan.controls import plan_controls
+from chaoskit.scenario.loader import load_scenario
+from chaoskit.verify.verdict import Result, Row
+from chaoskit.verify.verify import verify
+from tests.golden.doctored import mapped, recorded, with_events
+
+SCENARIO = """\
+chaoskit: 1
+title: Errors stay just below their threshold
+steps:
+  - inject: http.error
+    as: errors
+    target: {link: upstream}
+    with: {status: 422, ratio: 95%}
+  - wait: 20m
+  - change: errors
+    as: normal
+    with: {ratio: 4%}
+  - wait: 30m
+expect:
+  - {alert: HighErrorRate, never: true, during: normal}
+"""
+
+
+LASTED_VS = 200.0
+"""The level lasted so long: enough for MultipleWorkersDown, too short for WorkerHighQueueDepth."""
+
+
+@cache
+def controlled(alert: str, **measured: object) -> History:
+    """The recorded run in which a worker died, with a control of this alert and the level that was measured."""
+    history = recorded("kept")
+    key = next(key for key in history.header.sources if key.startswith("scenario:"))
+    entry = f"expect:\n  - {{alert: {alert}, never: true, during: kill}}\n"
+    sources = {**history.header.sources, key: history.header.sources[key].replace("expect:\n", entry)}
+    promise = next(key for key in sources if key.startswith("promise:"))
+    levels = "  WorkerUnhealthy:\n    levels: {quiet: 1, fires: 0}\n"
+    sources[promise] = sources[promise].replace("  WorkerUnhealthy:\n", levels)
+    header = msgspec.structs.replace(history.header, sources=sources)
+    ended = next(history.of(UndoBegin)).t
+    level = Level(
+        alert=alert, step="kill", during=(ended - LASTED_VS / 60, ended), expected=10,
+        **({"low": 0.0, "high": 95.0, "samples": 10} | measured),  # type: ignore[arg-type]
+    )  # fmt: skip
+    told = [header, *history.events[1:]]
+    place = next(n for n, event in enumerate(told) if isinstance(event, UndoBegin))
+    if measured.get("samples", 1):
+        told.insert(place, level)
+    return dataclasses.replace(with_events(history, told), header=header)
+
+
+def row(history: History) -> Row:
+    (found,) = [one for one in verify(history).rows if one.hop == "never"]
+    return found
+
+
+def test_silence_at_a_measured_level_below_the_threshold_passes_and_says_the_level() -> None:
+    found = row(controlled("MultipleWorkersDown", low=1.0, high=1.9))
+    assert (found.about, found.result) == ("MultipleWorkersDown during kill", Result.PASS)
+    assert found.rests_on == "measured 1 to 1.9, below 2, for 200 s"
+
+
+def test_an_alert_that_fires_at_such_a_level_fails() -> None:
+    found = row(controlled("WorkerUnhealthy", low=1.0, high=1.0))
+    assert found.result is Result.FAIL
+    assert "WorkerUnhealthy during kill: it fired although the level was 1 to 1, at least 1" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("measured", "why"),
+    [
+        ({"high": 105.0}, "the level was 0 to 105, not at most 100 all the time"),
+        ({"high": 70.0}, "the level was 0 to 70, which is more than a fifth from 100"),
+        (
+            {"low": None, "high": None, "detail": "Prometheus did not tell"},
+            "the level was not measured: Prometheus did",
+        ),
+        ({"samples": 0}, "the level was not measured: the run ended before the step did"),
+        ({"samples": 3}, "the level was seen 3 of 10 times"),
+        ({}, "s, and the alert needs"),
+    ],
+)
+def test_a_level_that_was_not_seen_or_not_below_or_too_short_proves_nothing(
+    measured: dict[str, object], why: str
+) -> None:
+    found = row(controlled("WorkerHighQueueDepth", **measured))
+    assert found.result is Result.UNKNOWN
+    assert why in found.reason
+
+
+def test_silence_that_the_observer_did_not_watch_is_unknown() -> None:
+    blind = mapped(
+        controlled("MultipleWorkersDown", low=1.0, high=1.9),
+        lambda event: None if isinstance(event, Poll) and event.source == "prometheus" else event,
+    )
+    assert row(blind).result is Result.UNKNOWN
+
+
+def problems(text: str) -> list[str]:
+    config = load_config(bundle.folder())
+    try:
+        return [str(each) for each in plan_controls(load_scenario(text, "s.yml"), config)[1]]
+    except BadInput as bad:
+        return [str(each) for each in bad.problems]
+
+
+def test_a_control_knows_what_is_measured_on_which_side_and_for_how_long() -> None:
+    (planned,), wrong = plan_controls(load_scenario(SCENARIO, "s.yml"), load_config(bundle.folder()))
+    assert wrong == []
+    assert planned.query == "environment:insa_agent_request_errors:ratio_rate5m"
+    assert (planned.quiet, planned.below, planned.ends_before) == (0.0495, True, "")
+    assert planned.settle_vs > 300  # what was before the change leaves the range first
+    assert planned.quiet_at(0.01, 0.0495)
+    assert not planned.quiet_at(0.01, 0.05)
+    assert planned.is_near(0.0, 0.041)
+    assert not planned.is_near(0.0, 0.03)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("wait: 30m", "wait: 10m", "the level lasts 10m, and the alert needs"),
+        ("HighErrorRate", "HighErorRate", "HighErorRate"),
+        ("during: normal", "during: nrmal", "'during' names no step: 'nrmal'"),
+        ("never: true", "never: false", "'never' must be true"),
+        (", during: normal", "", "a negative control needs 'during'"),
+        ("during: normal", "during: normal, from: errors", "'from' is not a key of a negative control"),
+        ("during: normal}\n", "during: normal}\n  - {alert: HighErrorRate, never: true, during: normal}\n", "twice"),
+    ],
+)
+def test_what_is_wrong_with_a_control_is_said_at_its_line(old: str, new: str, message: str) -> None:
+    text = SCENARIO.replace(old, new)
+    assert any("s.yml:1" in each and message in each for each in problems(text)), problems(text)
+
+
+@pytest.mark.parametrize(
+    ("expr", "found"),
+    [
+        ("queue > 100", Quantity("queue", ">", 100.0)),
+        ("0.1 > free", Quantity("free", "<", 0.1)),
+        ("count(up == 0) >= 2 and on() x", Quantity("count(up == 0)", ">=", 2.0)),
+        ("a > b", None),
+        ("absent(up)", None),
+    ],
+)
+def test_the_quantity_is_the_side_that_is_no_number(expr: str, found: Quantity | None) -> None:
+    assert quantity_of(expr) == found
