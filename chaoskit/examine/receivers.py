@@ -40,7 +40,7 @@ _WITHIN_S = 20.0
 
 @dataclass(slots=True)
 class Arrivals:
-    """What the witnesses told so far of the tests with these identities."""
+    """The events that the witnesses told so far of the tests with these identities."""
 
     identities: frozenset[str]
     notices: list[tuple[float, Notice]] = field(default_factory=list)
@@ -84,7 +84,7 @@ class Way:
 
 
 def examine_receivers(target: Attached, config: AlertConfig, confirm: str) -> Iterator[Checked]:
-    """Sends one test alert to each real receiver and says by whom it was seen to arrive; raises Refused without the
+    """Sends one test alert to each real receiver and says which witness saw it arrive; raises Refused without the
     environment's name, with the receivers that would be told."""
     try:
         endpoint = Endpoint(target, "alertmanager")

@@ -217,7 +217,7 @@ class DbSlow(DatabaseFault[DbSlowSettings]):
 
     @contextlib.contextmanager
     def locking(self, undo: Undo) -> Iterator[Lock]:
-        """What takes the lock again and again."""
+        """The client that takes the lock again and again."""
         with connected(undo["file"]) as database:
             yield _WriteLock(undo["file"], database)
 

@@ -60,7 +60,7 @@ _children: dict[str, list[subprocess.Popen[bytes]]] = {}
 _TIED = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.getppid() == int(sys.argv[1]) or os._exit(1)\n"
 """PR_SET_PDEATHSIG, SIGKILL; its parent may have died before the signal was set."""
 _CLOCKED = "import signal; signal.alarm(int(sys.argv.pop()))\n"
-"""A burner's own clock, which ends it whatever has become of everything else."""
+"""A burner's own clock, which ends it even if no other process is left."""
 _HELD = "os.write(1, b'ready\\n'); os.read(0, 1) or os._exit(1)\ndef begun(): os.write(1, b'begun\\n')\n"
 _READY_S = 20.0
 _SPARE_S = 15.0

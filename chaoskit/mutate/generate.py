@@ -37,7 +37,7 @@ def mutants_of(texts: Mapping[str, str], only: Collection[str] = ()) -> list[Mut
 def sampled(mutants: Sequence[Mutant], count: int, seed: int) -> list[Mutant]:
     """So many of them, of each operator in proportion to its own and at least what is left over by lot; in their order.
 
-    The same seed gives the same choice for the same mutants, whatever their order.
+    The same seed gives the same choice for the same mutants, in any order.
     """
     chance = random.Random(seed)
     by_operator: dict[str, list[Mutant]] = {}

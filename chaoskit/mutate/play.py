@@ -28,7 +28,7 @@ def lay_out(files: Mapping[tuple[str, str], str], given: Collection[str], mutant
 
 
 def played(mutant: Mutant, verdict: Verdict, *, interrupted: bool = False) -> Outcome:
-    """What the run says of the mutant: killed, at the hop of the first row that failed, survived, or unknown."""
+    """The run's answer for the mutant: killed, at the hop of the first row that failed, survived, or unknown."""
     if interrupted:
         return Outcome(mutant, "unknown", verdict.scenario, "", "the run was interrupted")
     if verdict.result is Result.PASS:

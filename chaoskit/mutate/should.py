@@ -1,7 +1,7 @@
 """The scenarios that exercise what a mutant changes: if any notices it, it is one of these.
 
-The one idea: a scenario exercises the alerts, routes, receivers and inhibitions that it expects; what is about none of
-them (templates, a mail's relay, scraping) is exercised by whatever is delivered.
+The one idea: a scenario exercises the alerts, routes, receivers and inhibitions that it expects; a change about none of
+them (templates, a mail's relay, scraping) is exercised by every delivery.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _INHIBITION = re.compile(r"inhibition (\d+)")
 
 
 class Exercised:
-    """What each scenario exercises of a configuration."""
+    """The parts of a configuration that each scenario exercises."""
 
     def __init__(self, config: AlertConfig, scenarios: Sequence[Scenario]) -> None:
         self._config, self._recorded = config, Recorded(config)

@@ -69,7 +69,7 @@ _NAMES: tuple[tuple[Role, str, str], ...] = (
 def mutated(files: Mapping[tuple[str, str], str], given: Collection[str], mutant: Mutant) -> dict[str, str]:
     """The texts with the mutant in them, without those that it no longer names; raises BadInput.
 
-    Files of the `given` roles (rules, template) were named by hand, and stay whatever the configurations name.
+    Files of the `given` roles (rules, template) were named by hand: they stay, also where configurations name others.
     """
     mine, old = (mutant.role, mutant.file), files[mutant.role, mutant.file]
     new = applied(old, mutant.edits)

@@ -39,12 +39,12 @@ _FILES_A_CALL = 400
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a mutant: one of STATUSES, or killed, survived or unknown where it was played."""
+    """The end of a mutant: one of STATUSES, or killed, survived or unknown where it was played."""
 
     mutant: Mutant
     status: str
     by: str = ""
-    """What noticed it: lints, promtool, amtool, the reader here, or a scenario."""
+    """Its finders: lints, promtool, amtool, the reader here, or a scenario."""
     hop: str = ""
     """Of one that was played: the hop whose row decided."""
     reason: str = ""
@@ -62,7 +62,7 @@ class _Left:
 
 @dataclass
 class Ground:
-    """What mutants are judged on: the files as they are, and what `check` knows beside them."""
+    """The ground on which mutants are judged: the files as they are, and what `check` knows beside them."""
 
     files: Mapping[tuple[str, str], str]
     """By role and name, as they are on disk."""
@@ -74,7 +74,7 @@ class Ground:
     approved: Path | None = None
     """The folder of approved answers; None where none are compared."""
     given: frozenset[str] = frozenset()
-    """The roles (rules, template) whose files were named by hand, whatever the configurations name."""
+    """The roles (rules, template) whose files were named by hand, also where the configurations name others."""
 
     @cached_property
     def texts(self) -> dict[str, str]:
@@ -105,7 +105,7 @@ class Ground:
             yield ("scenario-plan", without_places(each.message, self._names)), severity, each.message
 
     def noticed(self, mutant: Mutant, config: AlertConfig) -> Outcome | None:
-        """What `check` says of this configuration beyond what it says of the one as it is; None for nothing."""
+        """The findings of `check` for this configuration that it lacks for the one as it is; None for nothing."""
         new = list(_beyond(self._found(config), self._before[0]))
         if all(severity < Severity.ERROR for _, severity, _ in new):
             new += _beyond(self._planned(config), self._before[1])
@@ -170,7 +170,7 @@ def judge_all(
 
 
 def _by_programs(ground: Ground, left: Sequence[_Left], folder: Path, pool: ThreadPoolExecutor) -> dict[str, Outcome]:
-    """What promtool and amtool refuse, and the texts that amtool cannot render."""
+    """The files that promtool and amtool refuse, and the texts that amtool cannot render."""
     promtool, amtool = (ground.tools[name].path if name in ground.tools else None for name in ("promtool", "amtool"))
     found: dict[str, Outcome] = {}
     if promtool is not None:
@@ -260,6 +260,6 @@ def _laid_out(texts: Mapping[str, str], folder: Path) -> dict[str, str]:
 
 
 def _amtool(amtool: Path, texts: Mapping[str, str]) -> list[str]:
-    """What amtool finds wrong in the Alertmanager configuration among these texts."""
+    """The faults that amtool finds in the Alertmanager configuration among these texts."""
     files = [Path(file_of(key)) for key in texts if key.startswith("alertmanager:")]
     return [each.message.replace(str(file.parent), "") for file in files for each in check_alertmanager(amtool, file)]

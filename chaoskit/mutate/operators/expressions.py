@@ -43,7 +43,7 @@ class _Comparison:
 
 
 def _comparisons(rule: RuleSite) -> Iterator[_Comparison]:
-    """What compares, a record's own filter and `> 0` within a calculation being guards."""
+    """Comparisons, a record's own filter and `> 0` within a calculation being guards."""
     left = [(rule.tree, not rule.is_alert)] if rule.tree else []
     while left:
         node, within = left.pop()
@@ -130,7 +130,7 @@ for _id, _change, _guards, _hop, _what, _why in (
     ("comparator-flipped", partial(_other_sign, _FLIPPED), False, "steady, detect",
      "`>` becomes `<`.", "It fires in health, and falls silent when it matters."),
     ("comparison-dropped", _without_comparison, False, "steady",
-     "The comparison is gone.", "Whatever has a value fires."),
+     "The comparison is gone.", "Every series that has a value fires."),
     ("guard-flipped", partial(_other_sign, _FLIPPED), True, "detect",
      "A guard such as `> 0` lets through what it kept out.", "With traffic nothing is left to compare."),
     ("guard-dropped", _without_comparison, True, "finding, without traffic",
@@ -156,7 +156,7 @@ for _id, _names, _forms, _hop, _what, _why in (
     ("arithmetic", _ARITHMETIC, (Form.BINARY,), "detect",
      "`/` becomes `*`, `+` becomes `-`.", "A ratio is a ratio no more."),
     ("set-operator", _SETS, (Form.BINARY,), "detect, after a reset",
-     "`unless` becomes `and`, `or` becomes `and`.", "What was left out is kept, and the other way round."),
+     "`unless` becomes `and`, `or` becomes `and`.", "Series that were left out are kept, and the other way round."),
 ):  # fmt: skip
     operator(_id, "rules", _hop, _what, _why)(partial(_swap, _names, _forms))
 
@@ -179,7 +179,7 @@ operator(
 
 @operator(
     "group-label-dropped", "rules", "detect, with two environments",
-    "A label in `by`, `without`, `on` or `ignoring` is gone.", "What was counted apart is counted together.",
+    "A label in `by`, `without`, `on` or `ignoring` is gone.", "Series that were counted apart are counted together.",
 )  # fmt: skip
 def group_label_dropped(bundle: Bundle) -> Iterator[Spot]:
     """One spot for each label of each such list."""

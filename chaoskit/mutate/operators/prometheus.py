@@ -1,4 +1,4 @@
-"""Changes of what is scraped, evaluated and told to whom: prometheus.yml."""
+"""Changes of prometheus.yml: targets, evaluation, Alertmanagers."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _relabelled(key: str, step: str, bundle: Bundle) -> Iterator[Spot]:
 
 operator(
     "target-relabelled", "prometheus", "received",
-    "A job's targets carry one label more.", "What is grouped or compared by it is another.",
+    "A job's targets carry one label more.", "Alerts that are grouped or compared by it get another value.",
 )(partial(_relabelled, "relabel_configs", "{target_label: environment, replacement: other}"))  # fmt: skip
 operator(
     "metric-relabelled", "prometheus", "detect",
@@ -128,7 +128,8 @@ def alert_relabelled(bundle: Bundle) -> Iterator[Spot]:
 
 @operator(
     "external-label-added", "prometheus", "received",
-    "`external_labels` puts one label more on every alert.", "What is grouped or compared by it is another.",
+    "`external_labels` puts one label more on every alert.",
+    "Alerts that are grouped or compared by it get another value.",
 )  # fmt: skip
 def external_label_added(bundle: Bundle) -> Iterator[Spot]:
     """At most one spot."""

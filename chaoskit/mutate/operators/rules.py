@@ -57,7 +57,7 @@ operator(
     "alert-renamed", "rules", "detect", "An alert has another name.", "Routes and inhibitions by its name lose it."
 )(partial(_renamed, "alert"))
 operator(
-    "record-renamed", "rules", "detect, content", "A record has another name.", "What reads it finds nothing."
+    "record-renamed", "rules", "detect, content", "A record has another name.", "Rules that read it find nothing."
 )(partial(_renamed, "record"))  # fmt: skip
 
 
