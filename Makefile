@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: game-day test gate test-long test-sla test-staging test-ui screenshots sla-demo fresh-machine generations lint setup clean
+.PHONY: game-day test gate test-long test-sla test-staging staging-demo staging-gate staging-stop test-ui screenshots sla-demo fresh-machine generations lint setup clean
 
 game-day: setup         ## set up, then run the first drill
 	$(BIN)/chaoskit run worker-unhealthy
@@ -25,8 +25,24 @@ test-sla: setup generations  ## service levels on PostgreSQL and on each generat
 
 test-staging: setup generations  ## adapters and receivers on real servers, and under kills
 	sh scripts/staging
-	$(BIN)/python -m pip install --quiet --constraint requirements.lock "psycopg[binary]" rq redis pika docker
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock -r examples/shop/requirements.txt pika docker
 	$(BIN)/python -m pytest -m staging
+
+# A small shop to be tested: docs/tutorial-staging.md. Root starts it; SHOP is the folder of its data.
+SHOP ?= /var/lib/chaoskit-shop
+
+staging-demo: setup     ## start the shop, with its servers of Debian's packages, its Prometheus and its Alertmanager
+	sh scripts/staging redis-server postgresql supervisor exim4-daemon-light nftables
+	$(BIN)/python -m chaoskit.stack.install --suite sid
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock -r examples/shop/requirements.txt
+	$(BIN)/python examples/shop/demo.py start --at $(SHOP)
+
+staging-gate:           ## all eight drills on the shop that runs, one answer
+	cd $(SHOP) && $(CURDIR)/$(BIN)/chaoskit gate --profile staging --bundle alerts --confirm staging --confirm uploads \
+	    --require-coverage 100
+
+staging-stop:           ## stop the shop
+	$(BIN)/python examples/shop/demo.py stop --at $(SHOP)
 
 sla-demo: setup         ## a month in a small Prometheus, recorded, as a report
 	$(BIN)/python scripts/sla_demo.py
