@@ -47,6 +47,7 @@ class Hop(StrEnum):
     CONFIGURATION = "configuration", Lane.RUN
     SCENARIO = "scenario", Lane.RUN
     TEST = "test", Lane.RUN
+    HOURS = "hours", Lane.RUN
     LOAD = "load", Lane.RUN, False, "", "", "", False
     LIMIT = "limit", Lane.RUN, False, "", "", "", False
     EXIT_CODE = "exit-code", Lane.RUN, False, "", "", "", False

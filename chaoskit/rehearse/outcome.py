@@ -99,6 +99,11 @@ class Rehearsed:
         return tuple(one for one in self.outcomes if one.result is not None)
 
     @property
+    def hours(self) -> tuple[Row, ...]:
+        """Each time interval of a route, played inside and outside."""
+        return tuple(row for row in self.findings if row.hop is Hop.HOURS)
+
+    @property
     def besides(self) -> tuple[Row, ...]:
         """The findings that are not PASS."""
         return tuple(row for row in self.findings if row.result is not Result.PASS)

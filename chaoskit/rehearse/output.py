@@ -32,8 +32,8 @@ def text_lines(found: Rehearsed) -> Iterator[str]:
     """For people: rule by rule, then what could not be rehearsed, then the sum."""
     for one in found.rehearsed:
         yield from _rule(one)
-    for row in found.besides:
-        yield f"{row.result:7}  {clean(row.about)}: {paragraph(row.reason)}"
+    for row in (*(row for row in found.hours if row.result is Result.PASS), *found.besides):
+        yield f"{row.result:7}  {clean(row.about)}: {paragraph(row.reason or row.rests_on)}"
     left = [one for one in found.outcomes if one.result is None]
     if left:
         yield ""
@@ -120,6 +120,10 @@ def to_json(found: Rehearsed) -> str:
             "rules": [_as_json(one) for one in found.outcomes],
             "findings": [
                 {"about": row.about, "result": str(row.result), "reason": row.reason} for row in found.besides
+            ],
+            "hours": [
+                {"about": row.about, "result": str(row.result), "said": row.reason or row.rests_on}
+                for row in found.hours
             ],
             "tests": [_test_as_json(row) for row in found.tests],
             "unreached_receivers": list(found.unreached),

@@ -23,6 +23,7 @@ from chaoskit.observe.pressure import is_busy
 from chaoskit.rehearse.apart import with_own_groups
 from chaoskit.rehearse.derive import BUG, exprs_of, recording_rules
 from chaoskit.rehearse.drill import Drill, Given, given_drill, wave_drill
+from chaoskit.rehearse.hours import play_hours
 from chaoskit.rehearse.inputs import Asked
 from chaoskit.rehearse.lanes import Lane, partition, play, took_s
 from chaoskit.rehearse.outcome import Rehearsed, RuleOutcome, unrehearsed, with_static
@@ -79,8 +80,14 @@ class Session:
         subjects, without = self._subjects(done.outcomes)
         if (subjects or without or not given) and not done.codes:
             proven = self._derive(subjects, without, done)
+        hours = [] if done.codes else play_hours(self.asked.config, self.binaries, self.asked.folder / "hours")
         outcomes, left_out = self._with_static(done.outcomes, proven), self._left_out.values()
-        findings = [*left_out, *self._in_doubt(outcomes), *(row for rows in done.findings.values() for row in rows)]
+        findings = [
+            *hours,
+            *left_out,
+            *self._in_doubt(outcomes),
+            *(row for rows in done.findings.values() for row in rows),
+        ]
         return Rehearsed(
             outcomes=outcomes,
             findings=tuple(dict.fromkeys(findings)),

@@ -12,7 +12,7 @@ import pytest
 from chaoskit.faults.base import FaultError, Lapsed, Made, Target
 from chaoskit.faults.registry import known
 from chaoskit.handles.equipment import EquipmentAddress
-from chaoskit.stack.binaries import Binaries
+from chaoskit.stack.binaries import Binaries, require
 from tests.stack.test_routing_real import alertmanager, eventually, get, post
 
 pytestmark = [pytest.mark.stack, pytest.mark.outermost]
@@ -50,11 +50,9 @@ def test_a_silence_mutes_what_it_matches_until_it_is_taken_back(generation: Bina
             kind.hold(undo, threading.Event())
 
 
-def test_a_silence_ends_by_itself_and_without_its_alertmanager_there_is_no_undo(
-    generation: Binaries, tmp_path: Path
-) -> None:
+def test_a_silence_ends_by_itself_and_without_its_alertmanager_there_is_no_undo(tmp_path: Path) -> None:
     kind = known()["alertmanager.silence"]
-    with alertmanager(generation, tmp_path, ALONE) as api:
+    with alertmanager(require(), tmp_path, ALONE) as api:
         url = api.removesuffix("/api/v2")
         undo = kind.prepare(target(url), kind.settings(matchers="alertname=A", duration="1s"))
         kind.start(undo)

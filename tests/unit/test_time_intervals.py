@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chaoskit.alerting.model import TimeInterval
@@ -119,6 +119,7 @@ WRITTEN = intervals(
 )
 
 
+@settings(max_examples=25)
 @given(
     st.sampled_from(sorted(WRITTEN)),
     st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1)).map(lambda day: day.replace(tzinfo=UTC)),
