@@ -27,7 +27,7 @@ from chaoskit.alerting.rules import read_rules, rule_texts
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.yaml_source import Node, nearest, read_text
 
-ROLES = ("prometheus", "rules", "alertmanager", "promise", "template", "unread")
+ROLES = ("prometheus", "rules", "alertmanager", "promise", "template", "approved", "unread")
 
 _NAMES = {
     "prometheus": ("prometheus_config.yml", "prometheus.yml", "prometheus_config.yaml", "prometheus.yaml"),
@@ -64,6 +64,11 @@ class ConfigFiles:
         named = [(role, str(file)) for role, file in single.items() if file is not None]
         named += [(role, pattern) for role, patterns in several.items() for pattern in patterns]
         return tuple(word for role, file in named for word in (f"--{role}", file))
+
+    @property
+    def approved(self) -> Path:
+        """The folder of what was approved: in the bundle, else beside the promise, else here."""
+        return (self.bundle or (self.promise.parent if self.promise else Path())) / "approved"
 
     def load(self, *, complete: bool = False, needs_jobs: bool = True) -> AlertConfig:
         """The configuration that they make up, as `load_config` reads it; raises BadInput with every problem."""

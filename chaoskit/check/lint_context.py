@@ -63,7 +63,7 @@ class LintContext:
             return self.levels is not None
         if part == "runbooks":
             return self.runbooks is not None
-        if part in ("promtool", "amtool", "not-understood", "levels"):
+        if part in ("promtool", "amtool", "not-understood", "levels", "approved-texts"):
             return part in self.elsewhere
         return self.config.shows(part)
 

@@ -22,6 +22,7 @@ _MISSING = {
     "runbooks": "there is no folder runbooks beside the configuration",
     "promtool": "promtool was not found or not asked (chaoskit doctor --install fetches it)",
     "not-understood": "promtool and amtool were not asked",
+    "approved-texts": "no texts of notices were approved (chaoskit approve), or amtool was not found or not asked",
     "levels": "promtool was not found, or not asked about levels",
     "amtool": "amtool was not found or not asked (chaoskit doctor --install fetches it)",
 }

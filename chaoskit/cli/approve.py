@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -11,6 +11,7 @@ from rich.text import Text
 
 from chaoskit.alerting.config import ConfigFiles
 from chaoskit.alerting.model import AlertConfig
+from chaoskit.approve.texts import LABELS, changes, labels_text, rendered
 from chaoskit.cli.console import console
 from chaoskit.cli.sources import (
     approved_folder,
@@ -39,18 +40,32 @@ from chaoskit.stack.original import checkers, understood
 def approve_command(
     files: ConfigFiles, approved: Path | None, alerts: tuple[str, ...], update: bool, yours: tuple[str, ...]
 ) -> ExitCode:
-    """Write what each alert answers to series around its threshold as texts, to be read once and kept.
+    """Write what each alert answers to series around its threshold, and each of its notices, to be read and kept.
 
-    Texts that are there and differ are shown, and replaced with --update only. `chaoskit check` compares them.
+    Texts that are there and differ are shown, and replaced with --update only. `chaoskit check` compares them. A
+    notice is rendered with the labels that labels.txt of its alert lists: correct them there.
 
-    Exit codes: 0 all are as approved, or written, 1 some differ and were left, 2 bad input, 3 an alert has no probes.
+    Exit codes: 0 all are as approved, or written, 1 some differ and were left, 2 bad input, 3 an alert has no probes,
+    or a notice cannot be rendered.
     """
     config = understood(or_shipped(files).load())
-    tool = checkers(versions_of(yours)).get("promtool")
-    if tool is None:
-        raise BadInput(Problem(None, "promtool was not found", "chaoskit doctor --install fetches it"))
+    tools = checkers(versions_of(yours))
+    needed = ["promtool", *(["amtool"] if config.shows("alertmanager") else [])]
+    if missing := [name for name in needed if name not in tools]:
+        raise BadInput(
+            Problem(None, f"{name} was not found", "chaoskit doctor --install fetches it") for name in missing
+        )
     folder = approved or approved_folder(files)
-    texts, lacking = _levels(config, tool, known_alerts(config, alerts))
+    known_alerts(config, alerts)
+    texts, lacking = _levels(config, tools["promtool"], alerts)
+    if config.shows("alertmanager"):
+        for alert in alerts or dict.fromkeys(rule.alert for rule in config.rules if rule.alert):
+            if _read(folder / alert / LABELS) is None:
+                _write(folder / alert / LABELS, labels_text(config, alert))
+        notices, failed = rendered(config, tools["amtool"], folder, alerts)
+        lacking += [f"{each.name} cannot be rendered: {each.reason}" for each in failed]
+        gone = {name: "" for name, _, now in changes(folder, notices, alerts) if not now}
+        texts = {**texts, **notices, **dict.fromkeys(gone.keys() - {each.name for each in failed}, "")}
     differ = 0
     for name, text in texts.items():
         before = _read(folder / name)
@@ -61,7 +76,7 @@ def approve_command(
             _show(unified(before, text, str(folder / name)))
         if before is None or update:
             _write(folder / name, text)
-            click.echo(f"{'wrote' if before is None else 'replaced'} {folder / name}")
+            click.echo(f"{'wrote' if before is None else 'replaced' if text else 'removed'} {folder / name}")
     for reason in lacking:
         click.echo(reason, err=True)
     if differ and not update:
@@ -72,7 +87,7 @@ def approve_command(
     return ExitCode.UNKNOWN if lacking else ExitCode.PASS
 
 
-def _levels(config: AlertConfig, tool: Tool, alerts: tuple[str, ...]) -> tuple[Mapping[str, str], list[str]]:
+def _levels(config: AlertConfig, tool: Tool, alerts: tuple[str, ...]) -> tuple[dict[str, str], list[str]]:
     levels = Levels(config, tool)
     subjects = levels.subjects(alerts)
     found, lacking = dict[str, str](), list[str]()
@@ -107,6 +122,9 @@ def _read(file: Path) -> str | None:
 def _write(file: Path, text: str) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_named(file, text.encode())
+        if text:
+            write_named(file, text.encode())
+        else:
+            file.unlink()
     except OSError as error:
         raise BadInput(Problem(Place(str(file)), f"cannot be written: {error.strerror}")) from None

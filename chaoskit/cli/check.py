@@ -14,6 +14,7 @@ from rich.text import Text
 from chaoskit import bundle as shipped
 from chaoskit.alerting.config import ConfigFiles
 from chaoskit.alerting.model import AlertConfig
+from chaoskit.approve.texts import TEXTS, compared, is_approved, rendered
 from chaoskit.check.findings import LINTS, Finding, Severity, Violation
 from chaoskit.check.levels import Level
 from chaoskit.check.lint_context import LintContext
@@ -110,6 +111,7 @@ def check_command(
     if promtool is not None:
         answered = Levels(config, promtool, approved or approved_folder(files)).check()
         elsewhere, proved = {**elsewhere, **answered.findings}, answered.proved
+    elsewhere |= _texts(config, {} if no_programs else checkers(versions), approved or approved_folder(files))
     now = datetime.now(UTC)
     outcome = check(LintContext(config, found, profiles, known, runbooks, elsewhere, levels, now, proved), ignore)
     if format_ == "json":
@@ -129,6 +131,13 @@ def check_command(
     if worst is not None and worst >= (Severity.WARNING if strict else Severity.ERROR):
         return ExitCode.FAIL
     return ExitCode.UNKNOWN if _in_doubt(config, found, answer) else ExitCode.PASS
+
+
+def _texts(config: AlertConfig, tools: Mapping[str, Tool], folder: Path) -> dict[str, tuple[Violation, ...]]:
+    """What differs from approved texts; no entry where none were approved, or they cannot be rendered here."""
+    if "amtool" not in tools or not is_approved(folder) or config.lost_templates:
+        return {}
+    return {TEXTS: tuple(compared(config, folder, *rendered(config, tools["amtool"], folder)))}
 
 
 def beside(

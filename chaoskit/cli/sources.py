@@ -39,17 +39,14 @@ yours_option = click.option(
 )
 """Adds --yours, for `versions_of`."""
 
-APPROVED = "approved"
 approved_option = click.option(
     "--approved", type=FILE, metavar="DIR", help="Approved answers and texts; default: approved, beside the promise."
 )
 
 
 def approved_folder(files: ConfigFiles) -> Path:
-    """The folder of what was approved: in the bundle, else beside the promise, else here."""
-    if files.bundle or not files:
-        return (files.bundle or shipped.folder()) / APPROVED
-    return (files.promise.parent if files.promise else Path()) / APPROVED
+    """The folder of what was approved beside these files, or beside the shipped ones where none are named."""
+    return or_shipped(files).approved
 
 
 def config_options(command: Callable[..., R]) -> Callable[..., R]:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from chaoskit.alerting.config import load_texts
 from chaoskit.alerting.model import AlertConfig
+from chaoskit.approve.texts import TEXTS, first_change, is_approved
 from chaoskit.check.findings import Severity, Violation
 from chaoskit.check.lint_context import LintContext
 from chaoskit.check.run import check
@@ -185,6 +186,7 @@ def _by_programs(ground: Ground, left: Sequence[_Left], folder: Path, pool: Thre
                 found[each.mutant.id] = Outcome(each.mutant, "refused", "promtool", "", problems[0].message)
     if amtool is not None:
         beforehand = {(each.text, each.html) for each in template_texts(ground.config)}
+        found |= _texts(ground, [each for each in left if each.mutant.id not in found], pool)
         as_it_is = set(_amtool(amtool, _laid_out(ground.texts, folder / "as-it-is")))
         for each in left:
             if each.mutant.role not in ("alertmanager", "template"):
@@ -202,6 +204,19 @@ def _by_programs(ground: Ground, left: Sequence[_Left], folder: Path, pool: Thre
             elif said:
                 found[each.mutant.id] = Outcome(each.mutant, "killed", "template-fails", "", said[0].message)
     return found
+
+
+def _texts(ground: Ground, left: Sequence[_Left], pool: ThreadPoolExecutor) -> dict[str, Outcome]:
+    """Mutants of which a notice is not as approved."""
+    folder = ground.approved
+    if folder is None or not is_approved(folder):
+        return {}
+    said = pool.map(lambda each: first_change(each.config, ground.tools["amtool"], folder), left)
+    return {
+        each.mutant.id: Outcome(each.mutant, "killed", TEXTS, "", message)
+        for each, message in zip(left, said, strict=True)
+        if message
+    }
 
 
 def _rules(promtool: Path, some: Sequence[_Left], folder: Path) -> dict[str, Outcome]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -37,6 +38,7 @@ from chaoskit.scenario.model import Attached, Change, Do, FaultSpec, Inject, Pro
 from chaoskit.stack import attached, local
 from chaoskit.stack.local import MIX, wrong_handles
 from chaoskit.stack.original import Answer, ask
+from chaoskit.verify.worded import ROLE
 from chaoskit.yaml_source import read_text
 
 
@@ -91,7 +93,10 @@ def plan_for(asked: Asked) -> Planned:
         problems += _readable(sources, names, asked)
         raise BadInput(dict.fromkeys(problems))
     inputs = read_inputs(sources, names["scenario"], names["profile"], asked.settings)
-    inputs = replace(inputs, config=replace(inputs.config, paths=config.paths))
+    approved = approved_texts(asked.files.approved, {each.alert for each in inputs.scenario.expect})
+    sources |= approved
+    told = {**inputs.config.sources, **approved}
+    inputs = replace(inputs, config=replace(inputs.config, paths=config.paths, sources=told))
     if inputs.profile.target == "local" or asked.yours:
         answer = asked.answer_on(config)
         inputs = replace(inputs, config=inputs.config.without(answer.settle(config).set_aside))
@@ -151,6 +156,15 @@ def plan_inputs(
         )
         plan = replace(plan, warnings=(why, *plan.warnings))
     return plan
+
+
+def approved_texts(folder: Path, alerts: Iterable[str]) -> dict[str, str]:
+    """The approved texts of these alerts' notices as sources; raises BadInput where one cannot be read."""
+    found = {}
+    for alert in sorted(alerts):
+        for file in sorted((folder / alert).glob("*.*.*.txt")):
+            found[f"{ROLE}:{alert}/{file.name}"] = read_text(file, any_bytes=True)
+    return found
 
 
 def _refuse_ambiguous(plan: Plan) -> None:

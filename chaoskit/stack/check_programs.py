@@ -9,11 +9,10 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.check.findings import Severity, Violation
@@ -21,6 +20,7 @@ from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.stack.binaries import Tool
 from chaoskit.stack.monitoring import answer_of
 from chaoskit.stack.original import ask, checkers
+from chaoskit.wording.notices import notice_data
 from chaoskit.yaml_source import read
 
 _TEMPLATE_ERROR = re.compile(r"amtool: error: (?:failed to (?:execute|parse) the template, error: )?")
@@ -136,26 +136,7 @@ def _data_files(config: AlertConfig, folder: Path) -> Iterator[Path]:
         ("an alert without labels and annotations", "firing", [{"alertname": "Example"}], [{}]),
     ):
         file = folder / f"{name}.json"
-        file.write_text(json.dumps(_notice(status, labels, texts)))
+        file.write_text(
+            json.dumps(notice_data("example", status, labels, texts, {"alertname": labels[0]["alertname"]}))
+        )
         yield file
-
-
-def _notice(status: str, labels: Sequence[Mapping[str, str]], texts: Sequence[Mapping[str, str]]) -> dict[str, Any]:
-    ends = "2024-01-01T00:10:00Z" if status == "resolved" else "0001-01-01T00:00:00Z"
-    alerts = [
-        {
-            "status": status, "labels": own, "annotations": said, "startsAt": "2024-01-01T00:00:00Z",
-            "endsAt": ends, "generatorURL": "http://localhost:9090/graph", "fingerprint": "0123456789abcdef",
-        }
-        for own, said in zip(labels, texts, strict=True)
-    ]  # fmt: skip
-    return {
-        "receiver": "example", "status": status, "alerts": alerts, "externalURL": "http://localhost:9093",
-        "groupLabels": {"alertname": labels[0]["alertname"]},
-        "commonLabels": _common(labels), "commonAnnotations": _common(texts),
-    }  # fmt: skip
-
-
-def _common(maps: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    each = [set(one.items()) for one in maps]
-    return dict(set.intersection(*each))

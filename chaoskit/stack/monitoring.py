@@ -99,7 +99,7 @@ def start_alertmanager(
         "--cluster.listen-address=",
         *flags,
     ]
-    return _start("Alertmanager", argv, data_dir, port, log, cwd=_package_root(binaries.alertmanager))
+    return _start("Alertmanager", argv, data_dir, port, log, cwd=package_root(binaries.alertmanager))
 
 
 def await_discovery(
@@ -166,7 +166,7 @@ def _start(
     return child
 
 
-def _package_root(program: Path) -> Path | None:
+def package_root(program: Path) -> Path | None:
     """The folder above `usr/bin/PROGRAM`, where Alertmanager's templates lie below it."""
     above = program.absolute().parents
     templates = Path("usr/share/prometheus/alertmanager/default.tmpl")
@@ -214,11 +214,15 @@ def _refuse(problems: Sequence[Problem]) -> None:
         raise BadInput(problems)
 
 
-def answer_of(argv: Sequence[str | Path]) -> tuple[int, str]:
-    """Exit code and output of promtool or amtool; raises EquipmentError where it cannot be run, or takes too long."""
+def answer_of(argv: Sequence[str | Path], cwd: Path | None = None) -> tuple[int, str]:
+    """Exit code and output of promtool or amtool, run in a folder.
+
+    Raises EquipmentError where it cannot be run, or takes too long.
+    """
     try:
         run = subprocess.run(
             tied(argv),
+            cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,  # together, so that a complaint follows the name of its file

@@ -18,9 +18,12 @@ from chaoskit.plan.words import visible
 from chaoskit.units import amount
 from chaoskit.verify.case import Instance
 from chaoskit.verify.check import Check, Need, Strict, broken, but, kept, unknown
+from chaoskit.verify.worded import approved_for, unlike_approved
 
 _TEMPLATED = "{{"
 _MAIL = "email"
+_SHOWN = 4
+"""Lines of a difference that a reason shows."""
 
 
 def _judge(one: Instance) -> Iterator[Strict]:
@@ -32,6 +35,12 @@ def _judge(one: Instance) -> Iterator[Strict]:
         came = {status: one.heard(planned, status) for status in ("firing", "resolved")}
         heard = [notice for notice in came.values() if notice is not None]
         wrong = list(dict.fromkeys(w for notice in heard for w in wrong_with(notice, planned, one)))
+        sources = one.case.plan.config.sources
+        texts = [(each, text) for each in heard if (text := approved_for(each, one.alert.rule.alert, sources))]
+        for each, text in texts:
+            if unlike := unlike_approved(each, text):
+                more = f" (and {len(unlike) - _SHOWN} more lines)" if len(unlike) > _SHOWN else ""
+                wrong.append(f"the {each.status} one is not as approved: {' | '.join(unlike[:_SHOWN])}{more}")
         unseen = [f"no {status} notice was seen" for status in due if came[status] is None]
         unseen += _unshown(planned, one.alert)
         who = f"{one.about} -> {planned.to}"
@@ -44,7 +53,8 @@ def _judge(one: Instance) -> Iterator[Strict]:
             yield unknown(Hop.CONTENT, one.about, f"not judged: {who}: {'; '.join(unseen)}", planned.to)
         else:
             by = f", by the {planned.by[0]}" if planned.by else ""
-            yield kept(Hop.CONTENT, one.about, amount(len(heard), "notices") + by, to=planned.to)
+            read = f", {'' if len(texts) == len(heard) else f'{len(texts)} '}as approved" if texts else ""
+            yield kept(Hop.CONTENT, one.about, amount(len(heard), "notices") + by + read, to=planned.to)
 
 
 CONTENT = Check(

@@ -34,12 +34,12 @@ LOWER_FIRST = [
     },
     {"alerting", "scenario", "bundle", "events", "host"},
     {"access", "inputs", "history", "fold", "plan", "check", "localize"},
-    {"explain", "diff"},
+    {"explain", "diff", "wording"},
     {"adapters", "faults", "load", "observe", "stack", "crm", "verify", "witness"},
     {"safety"},
     {"run", "examine"},
     {"report"},
-    {"gate", "mutate", "probes", "rehearse", "sla"},
+    {"approve", "gate", "mutate", "probes", "rehearse", "sla"},
     {"draft", "api", "console"},
     {"cli", "__main__", "pytest_plugin"},
 ]
@@ -71,7 +71,9 @@ NEUTRAL = (
     "draft",
     "sla",
     "mutate",
+    "approve",
     "probes",
+    "wording",
 )
 
 

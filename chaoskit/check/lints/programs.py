@@ -48,6 +48,11 @@ _TOLD = (
         "Nothing shows that the alert keeps the promise.",
     ),
     (
+        "approved-texts", Severity.ERROR, "annotations", ("approved-texts",),
+        "A notice reads otherwise than a person approved, goes elsewhere, is not sent any more, or is a new one.",
+        "People are told other words than were read and found right, by a change of a label, a route or a template.",
+    ),
+    (
         "scenario-fault", Severity.ERROR, "scenarios", ("scenarios",),
         "A scenario's fault or action is of no known kind, or has settings that its kind refuses.",
         "The scenario cannot be planned.",

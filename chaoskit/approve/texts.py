@@ -1,0 +1,202 @@
+"""The texts of all notices as they are now, and what differs from those that a person has approved.
+
+    approved/WorkerUnhealthy/labels.txt                              the labels that its series bring: a person's word
+    approved/WorkerUnhealthy/critical-alerts.email.firing.txt        one alert, and a group of three
+    approved/receivers.txt                                           where each receiver's notices go, and how
+
+amtool renders every template; what it made of an alert's is remembered under the hash of templates, data and version.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaoskit.alerting.model import AlertConfig, of_role
+from chaoskit.check.findings import Violation
+from chaoskit.errors import BadInput, Place, Problem
+from chaoskit.files import read_regular
+from chaoskit.safety.remembered import keep, key_of, recall
+from chaoskit.stack.binaries import Tool
+from chaoskit.stack.monitoring import answer_of, package_root
+from chaoskit.wording.notices import Notice, notices, receivers_text, series_labels
+
+LABELS, RECEIVERS = "labels.txt", "receivers.txt"
+TEXTS = "approved-texts"
+"""The lint's id."""
+_KIND = "notices"
+_SEPARATOR = "\n\u241e\n"
+_HEADS = {1: "# One alert", 3: "# Three alerts"}
+_SHOWN = 6
+"""Lines of a difference that a finding shows."""
+_TODO = "correct the texts, or take them as they are now: chaoskit approve --update"
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A text that could not be rendered, and amtool's reason."""
+
+    name: str
+    reason: str
+
+
+def brought(folder: Path) -> dict[str, tuple[str, ...]]:
+    """By alert: the labels that its series bring, as a person wrote them down."""
+    found = {}
+    for file in sorted(folder.glob(f"*/{LABELS}")):
+        lines = (line.partition("#")[0].strip() for line in approved(file).splitlines())
+        found[file.parent.name] = tuple(line for line in lines if line)
+    return found
+
+
+def labels_text(config: AlertConfig, alert: str) -> str:
+    """A first `labels.txt` for an alert, to be corrected by a person."""
+    names = dict.fromkeys(name for rule in config.alert_rules(alert) for name in series_labels(config, rule))
+    head = f"# The labels that the series of {alert} bring, one a line; its rule sets the others.\n"
+    return head + "".join(f"{name}\n" for name in names)
+
+
+def rendered(
+    config: AlertConfig, tool: Tool, folder: Path, alerts: Sequence[str] = ()
+) -> tuple[dict[str, str], list[Failed]]:
+    """The text of every notice by its name, and what could not be rendered; starts amtool for what is not remembered.
+
+    Raises EquipmentError where amtool cannot be run.
+    """
+    by: dict[str, list[Notice]] = {}
+    for each in notices(config, brought(folder), alerts):
+        by.setdefault(each.rule.alert, []).append(each)
+    templates = [text for _, text in sorted(of_role(config.sources, "template"))]
+    keys = {alert: key_of([tool.version or "", *templates, *map(_asked, some)]) for alert, some in by.items()}
+    known = {alert: kept for alert, key in keys.items() if (kept := recall(_KIND, key)) is not None}
+    found: dict[str, str] = {}
+    failed: list[Failed] = []
+    made = _made(tool, templates, [each for alert, some in by.items() if alert not in known for each in some])
+    for alert, some in by.items():
+        answers = json.loads(known[alert]) if alert in known else [next(made) for _ in some]
+        wrong = [Failed(one.name, said) for one, said in zip(some, answers, strict=True) if isinstance(said, str)]
+        if alert not in known and not wrong:
+            keep(_KIND, keys[alert], json.dumps(answers))
+        failed += wrong
+        found |= _files(zip(some, answers, strict=True))
+    if not alerts:
+        found[RECEIVERS] = receivers_text(config)
+    return found, failed
+
+
+def _asked(one: Notice) -> str:
+    texts = [(each.part, each.template, each.html) for each in one.texts]
+    return json.dumps([one.name, one.kind, texts, one.to, one.sender, one.data], sort_keys=True)
+
+
+def _files(some: Iterator[tuple[Notice, Mapping[str, str] | str]]) -> dict[str, str]:
+    """The texts by file: those of one alert and of three are in the same."""
+    found: dict[str, str] = {}
+    for one, answer in some:
+        if not isinstance(answer, str):
+            section = f"{_HEADS[len(one.data['alerts'])]}\n\n{one.form(answer)}\n"
+            found[one.name] = f"{found[one.name]}\n{section}" if one.name in found else section
+    return found
+
+
+def _made(tool: Tool, templates: Sequence[str], some: Sequence[Notice]) -> Iterator[Mapping[str, str] | str]:
+    """What amtool makes of each notice's texts by their part, or its complaint."""
+    if not some or tool.path is None:
+        return
+    with tempfile.TemporaryDirectory(prefix="chaoskit-approve-") as scratch, ThreadPoolExecutor(4) as pool:
+        folder = Path(scratch)
+        for number, text in enumerate(templates or [""]):
+            (folder / f"{number:03}.tmpl").write_text(text, encoding="utf-8")
+        argv = [str(tool.path), "template", "render", f"--template.glob={folder}/*.tmpl"]
+        files = [folder / f"{number}.json" for number in range(len(some))]
+        for one, file in zip(some, files, strict=True):
+            file.write_text(json.dumps(one.data), encoding="utf-8")
+        yield from pool.map(lambda pair: _render(argv, tool.path, *pair), zip(some, files, strict=True))
+
+
+def _render(argv: list[str], amtool: Path | None, one: Notice, file: Path) -> Mapping[str, str] | str:
+    found: dict[str, str] = {}
+    for html in (False, True):
+        texts = [each for each in one.texts if each.html is html]
+        templated = [each for each in texts if "{{" in each.template]
+        if templated:
+            kind = f"--template.type={'html' if html else 'text'}"
+            text = _SEPARATOR.join(each.template for each in templated)
+            call = [*argv, kind, f"--template.data={file}", f"--template.text={text}"]
+            code, said = answer_of(call, cwd=package_root(amtool) if amtool else None)
+            parts = said.removesuffix("\n").split(_SEPARATOR)
+            if code or len(parts) != len(templated):
+                return said.strip().splitlines()[-1] if said.strip() else f"amtool failed with {code}"
+            found |= {each.part: part for each, part in zip(templated, parts, strict=True)}
+        found |= {each.part: each.template for each in texts if each not in templated}
+    return {each.part: found[each.part] for each in one.texts}
+
+
+def approved(file: Path) -> str:
+    """An approved text; raises BadInput where it cannot be read."""
+    try:
+        return read_regular(file).decode()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise BadInput(Problem(Place(str(file)), f"cannot be read: {reason}", "remove it to have it written")) from None
+
+
+def is_approved(folder: Path) -> bool:
+    """Whether any notice's text was approved there."""
+    return (folder / RECEIVERS).is_file()
+
+
+def changes(folder: Path, now: Mapping[str, str], alerts: Sequence[str] = ()) -> Iterator[tuple[str, str, str]]:
+    """Name, approved text and text as it is now of each that differs, of these alerts or of all; empty where one of
+    the two is not there."""
+    there = {
+        str(file.relative_to(folder))
+        for pattern in ("*/*.firing.txt", "*/*.resolved.txt", RECEIVERS)
+        for file in folder.glob(pattern)
+        if not alerts or file.parent.name in alerts
+    }
+    for name in sorted(there | now.keys()):
+        before = approved(folder / name) if name in there else ""
+        if before != now.get(name, ""):
+            yield name, before, now.get(name, "")
+
+
+def first_change(config: AlertConfig, tool: Tool, folder: Path) -> str:
+    """The first text that is not as approved, in words; empty where all are. Asks alert by alert, and stops there."""
+    if receivers_text(config) != approved(folder / RECEIVERS):
+        return f"{RECEIVERS} is not as approved"
+    for alert in dict.fromkeys((*(rule.alert for rule in config.rules if rule.alert), *brought(folder))):
+        now, failed = rendered(config, tool, folder, (alert,))
+        for said in compared(config, folder, now, failed, (alert,)):
+            return said.message
+    return ""
+
+
+def compared(
+    config: AlertConfig, folder: Path, now: Mapping[str, str], failed: Sequence[Failed], alerts: Sequence[str] = ()
+) -> Iterator[Violation]:
+    """A finding for each text that is not as approved; a notice that none approved is one too."""
+    places = {rule.alert: rule.place for rule in reversed(config.rules)}
+    lost = {each.name for each in failed}
+    for name, before, after in changes(folder, now, alerts):
+        if name in lost:
+            continue  # that it cannot be rendered is told by another lint
+        alert = name.partition("/")[0]
+        place = places.get(alert) or Place(str(folder / name), 1)
+        if not after:
+            yield Violation(place, f"{name} was approved, and no such notice is sent any more", _TODO)
+        elif not before:
+            yield Violation(place, f"{name} is a notice that was not approved", "read it: chaoskit approve")
+        else:
+            lines = [
+                line
+                for line in difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm="")
+                if not line.startswith(("---", "+++", "@@"))
+            ]
+            more = f" (and {len(lines) - _SHOWN} more lines)" if len(lines) > _SHOWN else ""
+            yield Violation(place, f"{name} is not as approved: {' | '.join(lines[:_SHOWN])}{more}", _TODO)
