@@ -30,6 +30,7 @@ LABELS, RECEIVERS = "labels.txt", "receivers.txt"
 TEXTS = "approved-texts"
 """The lint's id."""
 _KIND = "notices"
+_OWN_TEMPLATES = "usr/share/prometheus/alertmanager"
 _SEPARATOR = "\n\u241e\n"
 _HEADS = {1: "# One alert", 3: "# Three alerts"}
 _SHOWN = 6
@@ -71,7 +72,8 @@ def rendered(
     by: dict[str, list[Notice]] = {}
     for each in notices(config, brought(folder), alerts):
         by.setdefault(each.rule.alert, []).append(each)
-    templates = [text for _, text in sorted(of_role(config.sources, "template"))]
+    # Of one name the last definition counts, so that a team's own stands behind.
+    templates = [*_built_in(tool.path), *(text for _, text in sorted(of_role(config.sources, "template")))]
     keys = {alert: key_of([tool.version or "", *templates, *map(_asked, some)]) for alert, some in by.items()}
     known = {alert: kept for alert, key in keys.items() if (kept := recall(_KIND, key)) is not None}
     found: dict[str, str] = {}
@@ -116,10 +118,16 @@ def _made(tool: Tool, templates: Sequence[str], some: Sequence[Notice]) -> Itera
         files = [folder / f"{number}.json" for number in range(len(some))]
         for one, file in zip(some, files, strict=True):
             file.write_text(json.dumps(one.data), encoding="utf-8")
-        yield from pool.map(lambda pair: _render(argv, tool.path, *pair), zip(some, files, strict=True))
+        yield from pool.map(lambda pair: _render(argv, *pair), zip(some, files, strict=True))
 
 
-def _render(argv: list[str], amtool: Path | None, one: Notice, file: Path) -> Mapping[str, str] | str:
+def _built_in(amtool: Path | None) -> list[str]:
+    """Alertmanager's own templates, where its package keeps them as files: amtool does not look for them there."""
+    root = (package_root(amtool) if amtool is not None else None) or Path("/")
+    return [file.read_text(encoding="utf-8") for file in sorted((root / _OWN_TEMPLATES).glob("*.tmpl"))]
+
+
+def _render(argv: list[str], one: Notice, file: Path) -> Mapping[str, str] | str:
     found: dict[str, str] = {}
     for html in (False, True):
         texts = [each for each in one.texts if each.html is html]
@@ -128,7 +136,7 @@ def _render(argv: list[str], amtool: Path | None, one: Notice, file: Path) -> Ma
             kind = f"--template.type={'html' if html else 'text'}"
             text = _SEPARATOR.join(each.template for each in templated)
             call = [*argv, kind, f"--template.data={file}", f"--template.text={text}"]
-            code, said = answer_of(call, cwd=package_root(amtool) if amtool else None)
+            code, said = answer_of(call)
             parts = said.removesuffix("\n").split(_SEPARATOR)
             if code or len(parts) != len(templated):
                 return said.strip().splitlines()[-1] if said.strip() else f"amtool failed with {code}"
@@ -182,13 +190,13 @@ def compared(
 ) -> Iterator[Violation]:
     """A finding for each text that is not as approved; a notice that none approved is one too."""
     places = {rule.alert: rule.place for rule in reversed(config.rules)}
-    lost = {each.name for each in failed}
+    lost = {each.name: each.reason for each in failed}
     for name, before, after in changes(folder, now, alerts):
-        if name in lost:
-            continue  # that it cannot be rendered is told by another lint
         alert = name.partition("/")[0]
         place = places.get(alert) or Place(str(folder / name), 1)
-        if not after:
+        if name in lost:
+            yield Violation(place, f"{name} cannot be rendered: {lost[name]}", "correct the template")
+        elif not after:
             yield Violation(place, f"{name} was approved, and no such notice is sent any more", _TODO)
         elif not before:
             yield Violation(place, f"{name} is a notice that was not approved", "read it: chaoskit approve")

@@ -214,15 +214,11 @@ def _refuse(problems: Sequence[Problem]) -> None:
         raise BadInput(problems)
 
 
-def answer_of(argv: Sequence[str | Path], cwd: Path | None = None) -> tuple[int, str]:
-    """Exit code and output of promtool or amtool, run in a folder.
-
-    Raises EquipmentError where it cannot be run, or takes too long.
-    """
+def answer_of(argv: Sequence[str | Path]) -> tuple[int, str]:
+    """Exit code and output of promtool or amtool; raises EquipmentError where it cannot be run, or takes too long."""
     try:
         run = subprocess.run(
             tied(argv),
-            cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,  # together, so that a complaint follows the name of its file

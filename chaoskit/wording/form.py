@@ -104,7 +104,7 @@ class _Reader(HTMLParser):
             self._see(data if self._kept else re.sub(r"\s+", " ", data))
 
     def _see(self, text: str) -> None:
-        self.parts += [*self._colours, text]
+        self.parts += [*self._colours, text.lstrip(" ") if self._empty else text]
         self._colours, self._empty = [], False
 
     def _line(self) -> None:
