@@ -29,15 +29,20 @@ from chaoskit.gate.record import AtScale, Record, load_record, save_record
 from chaoskit.gate.schedule import Schedule
 from chaoskit.gate.view import gate_view, left_out_lines, outcome_line, reasons_of, schedule_view
 from chaoskit.observe.pressure import idle_cores
+from chaoskit.rehearse.hours import play_hours
+from chaoskit.rehearse.output import CODES
 from chaoskit.report.checklist import lines
 from chaoskit.report.judge_run import MARKDOWN
 from chaoskit.report.junit import Case, junit
 from chaoskit.report.terminal import print_to, told_view
+from chaoskit.report.text import clean, paragraph
 from chaoskit.run.planning import Asked
 from chaoskit.run.prepare import make_folder
 from chaoskit.run.signals import signals_end
+from chaoskit.stack.binaries import require as programs
 from chaoskit.surroundings import leave
 from chaoskit.units import amount
+from chaoskit.verify.verdict import Row
 
 _TRIES = 64
 """Orders in which the scenarios are offered to the schedule: a quarter of a second for thirty of them."""
@@ -107,10 +112,11 @@ def gate_command(
     codes: list[ExitCode] = []
     cases: list[Case] = []
 
-    def keep(outcomes: Sequence[Outcome]) -> None:
+    def keep(outcomes: Sequence[Outcome], hours: Sequence[Row]) -> None:
         again = f", {len(codes) + 1} of {count}" if count > 1 else ""
         found = [
             *map(_case, outcomes),
+            *(Case(row.about, "", 0.0, str(row.result), (row.reason,) if row.reason else ()) for row in hours),
             *(Case(one.name, one.proves, 0.0, "UNKNOWN", (one.why,)) for one in left_out if one.wrong),
         ]
         cases.extend(replace(case, name=case.name + again) for case in found)
@@ -135,7 +141,7 @@ def _play(
     out: Path,
     record: Record,
     require: float | None,
-    keep: Callable[[Sequence[Outcome]], None],
+    keep: Callable[[Sequence[Outcome], Sequence[Row]], None],
     not_chosen: Sequence[LeftOut],
     old: Earlier | None,
     screen: Console,
@@ -162,8 +168,13 @@ def _play(
     members = [one for stack in schedule.stacks for one in stack.members]
     left_out = [*not_chosen, *(left(one, "the gate ended before that") for one in members if one.name not in ran)]
     print_to(screen, gate_view(outcomes, coverage, known, left_out))
-    keep(outcomes)
-    codes = [ExitCode(one.exit_code) for one in outcomes]
+    attached, ended = schedule.stacks[0].members[0].plan.attached, len(ran) < len(members)
+    # Drills take no route as muted, so the time intervals are played once for all of them.
+    hours = [] if attached or ended or not config.intervals else play_hours(config, programs(), where / "hours")
+    for row in hours:
+        screen.print(f"{row.result:7}  {clean(row.about)}: {paragraph(row.reason or row.rests_on)}", highlight=False)
+    keep(outcomes, hours)
+    codes = [*(ExitCode(one.exit_code) for one in outcomes), *(CODES[row.result] for row in hours)]
     if len(outcomes) < sum(len(stack.members) for stack in schedule.stacks) and all(c == ExitCode.PASS for c in codes):
         codes.append(ExitCode.ABORTED)
     if require is not None and coverage.percent < require:

@@ -16,7 +16,7 @@ from chaoskit.report.text import clean, paragraph
 from chaoskit.verify.verdict import Result
 
 _COMMANDS = {Result.FAIL: "error", Result.UNKNOWN: "warning"}
-_CODES = {Result.PASS: ExitCode.PASS, Result.FAIL: ExitCode.FAIL, Result.UNKNOWN: ExitCode.UNKNOWN}
+CODES = {Result.PASS: ExitCode.PASS, Result.FAIL: ExitCode.FAIL, Result.UNKNOWN: ExitCode.UNKNOWN}
 _WIDEST = 110
 
 
@@ -25,7 +25,7 @@ def exit_code(found: Rehearsed) -> ExitCode:
     results = [one.result for one in found.rehearsed if one.result]
     results += [row.result for row in found.findings] if results else [Result.UNKNOWN]
     results += [row.result for row in found.tests if row.result]
-    return worst([*(_CODES[result] for result in results), *map(ExitCode, found.codes)])
+    return worst([*(CODES[result] for result in results), *map(ExitCode, found.codes)])
 
 
 def text_lines(found: Rehearsed) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from html_page import Page, read_page
 
 from chaoskit import bundle
 from chaoskit.alerting.config import ConfigFiles
+from chaoskit.alerting.model import AlertConfig
 from chaoskit.cli import commands, run
 from chaoskit.errors import BadInput, EquipmentError, ExitCode
 from chaoskit.gate.candidate import LeftOut, candidate
@@ -24,11 +26,13 @@ from chaoskit.gate.figures import by_hop, by_receiver, smallest
 from chaoskit.gate.gate import Gate, Outcome
 from chaoskit.gate.index import INDEX, write_index
 from chaoskit.gate.schedule import Schedule
+from chaoskit.hop import Hop
+from chaoskit.rehearse.hours import plays
 from chaoskit.report.html import environment
 from chaoskit.report.judge_run import MARKDOWN, PAGE, VERDICT
 from chaoskit.report.junit import junit, promises
 from chaoskit.run.planning import Asked, plan_for
-from chaoskit.verify.verdict import Result, Verdict, to_json
+from chaoskit.verify.verdict import Result, Row, Verdict, to_json
 from chaoskit.verify.verify import verify, volume_of
 from tests.golden.doctored import recorded
 
@@ -308,3 +312,55 @@ def test_a_gate_shows_a_scenario_that_is_wrong_beside_those_that_it_plays(
     cases = {case.get("name"): case for case in ET.fromstring(file.read_bytes()).iter("testcase")}
     assert cases["broken"][0].tag == "error"
     assert not len(cases["worker-unhealthy"])
+
+
+@pytest.mark.parametrize(
+    ("result", "code"), [("PASS", ExitCode.PASS), ("FAIL", ExitCode.FAIL), ("UNKNOWN", ExitCode.UNKNOWN)]
+)
+def test_a_gate_plays_the_time_intervals_of_its_routes_once_and_they_count(
+    result: str, code: ExitCode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "bundle"
+    shutil.copytree(bundle.folder(), folder)
+    routes = folder / "alertmanager.yml"
+    timed = (
+        "time_intervals:\n  - {name: nights, time_intervals: [{times: [{start_time: '00:00', end_time: '06:00'}]}]}\n"
+    )
+    text = routes.read_text().replace(
+        "      receiver: worker-alerts\n", "      receiver: worker-alerts\n      mute_time_intervals: [nights]\n"
+    )
+    assert "mute_time_intervals" in text
+    routes.write_text(timed + text)
+
+    def play(gate: Gate, schedule: Schedule) -> list[Outcome]:
+        (tmp_path / "played").mkdir()
+        (member,) = schedule.stacks[0].members
+        return [Outcome(member, 0, 12.0, tmp_path / "played", 1, 1, verify(recorded("kept")))]
+
+    asked: list[list[str]] = []
+
+    def played(config: AlertConfig, *_: Any) -> list[Row]:
+        asked.append([one.about for one in plays(config)])
+        why = {"reason": "the route was told"} if result != "PASS" else {"rests_on": "silent"}
+        return [Row(about="nights, inside", hop=Hop.HOURS, result=Result(result), **why)]
+
+    monkeypatch.setattr(Gate, "run", play)
+    monkeypatch.setattr("chaoskit.cli.gate.play_hours", played)
+    file = tmp_path / "gate.xml"
+    command = [
+        "gate",
+        "worker-unhealthy",
+        "--bundle",
+        str(folder),
+        "--out",
+        str(tmp_path / "out"),
+        "--junitxml",
+        str(file),
+    ]
+    assert run(command) is code
+    assert [each.partition(":")[0] for each in asked[0]] == [
+        "mute_time_intervals nights, inside", "mute_time_intervals nights, outside"
+    ]  # fmt: skip
+    assert f"{result:7}  nights, inside: " in capsys.readouterr().out
+    cases = {case.get("name"): case for case in ET.fromstring(file.read_bytes()).iter("testcase")}
+    assert bool(len(cases["nights, inside"])) is (result != "PASS")
