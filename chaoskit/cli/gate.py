@@ -20,7 +20,7 @@ from chaoskit.errors import BadInput, ExitCode, Problem, worst
 from chaoskit.examine.announce import announced
 from chaoskit.examine.preflight import refuse_unconfirmed
 from chaoskit.gate.candidate import LeftOut
-from chaoskit.gate.choose import Wanted, candidates, left, scheduled, select, stacks_side_by_side
+from chaoskit.gate.choose import Wanted, candidates, left, scheduled, select, stacks_side_by_side, suited
 from chaoskit.gate.coverage import KINDS, covered, proven_by
 from chaoskit.gate.earlier import Earlier, read_gate
 from chaoskit.gate.gate import Gate, Outcome
@@ -91,6 +91,9 @@ def gate_command(
     shared = replace(asked, confirm=confirm)
     wanted = Wanted(scenarios, keyword, tag, failed, budget, count)
     everyone, left_out = candidates(wanted, shared, record)
+    if dry_run or confirm:
+        everyone, unfit = suited(everyone, wanted)
+        left_out += unfit
     known = record.at(everyone[0].plan.time_scale) if everyone else AtScale()
     side_by_side = jobs or stacks_side_by_side(os.cpu_count() or 1, idle_cores())
     chosen, more = select(everyone, wanted, known, side_by_side)

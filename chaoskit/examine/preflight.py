@@ -92,6 +92,19 @@ def preflight(plan: Plan, sources: Mapping[str, str], unasked: Sequence[str] = (
     return notes, doubts
 
 
+def unsuited(plan: Plan) -> list[Problem]:
+    """Why the expected alerts of a plan are not those that the running system has: rules and routes loaded there.
+
+    Raises Refused where it does not tell.
+    """
+    target = plan.profile.target
+    assert isinstance(target, Attached)
+    try:
+        return [*_rules(plan, target, []), *_routes(plan, target, plan.config.sources, [])]
+    except NoAnswer as error:
+        raise Refused(_unanswered(target, error)) from None
+
+
 def _unanswered(target: Attached, error: NoAnswer) -> Problem:
     said = error.checked
     return Problem(target.place, f"{said.what}: {said.detail}", said.mend)

@@ -43,6 +43,8 @@ class Candidate:
     """How long nothing must be pending or firing before it begins."""
     controls: frozenset[str] = frozenset()
     """Alerts that must not fire in it."""
+    harm: int = 0
+    """How many things its faults hit, one after the other or at once."""
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -82,6 +84,7 @@ def candidate(name: str, file: str, plan: Plan, took_s: float | None = None) -> 
         estimate_s=took_s if took_s is not None else (plan.longest_real_s - quiet_s - tail_s) * _TYPICAL + tail_s,
         tail_s=tail_s,
         quiet_s=quiet_s,
+        harm=sum(max(1, len(fault.targets)) for step in plan.steps for fault in step.faults),
     )
 
 

@@ -11,10 +11,11 @@ from pathlib import Path
 from chaoskit import bundle
 from chaoskit.alerting.config import ConfigFiles
 from chaoskit.errors import BadInput, Place, Problem, Refused
+from chaoskit.examine.preflight import unsuited
 from chaoskit.gate.candidate import Candidate, LeftOut, candidate, conflict, proves
 from chaoskit.gate.coverage import could_prove
 from chaoskit.gate.record import AtScale, Record
-from chaoskit.gate.schedule import Conflict, Schedule, make_schedule
+from chaoskit.gate.schedule import Conflict, Schedule, gentlest_first, make_schedule
 from chaoskit.run.planning import Asked, plan_for
 from chaoskit.scenario.catalog import find_scenario, is_shipped, scenario_names
 from chaoskit.scenario.loader import load_scenario_file
@@ -79,7 +80,7 @@ def candidates(wanted: Wanted, shared: Asked, record: Record) -> tuple[list[Cand
             unread = scenario is None and (narrowed or bool(selected(name, None)))
             wrong = name in files or not (isinstance(error, Refused) or foreign or unread)
             problems += error.problems if wrong else ()
-            said = "; ".join(str(problem) for problem in error.problems)
+            said = "; ".join(map(str, {problem.message: problem for problem in reversed(error.problems)}.values()))
             left_out.append(LeftOut(name, said, proves(scenario) if scenario else "", wrong))
     if problems and not found:
         raise BadInput(dict.fromkeys(problems))
@@ -136,9 +137,25 @@ def select(
     return [by_name[name] for name in picked], left_out
 
 
+def suited(everyone: list[Candidate], wanted: Wanted) -> tuple[list[Candidate], list[LeftOut]]:
+    """The scenarios whose alerts a running system has as they are expected, and the others; all of them on a local one.
+
+    Raises Refused where the system does not tell.
+    """
+    chosen, left_out = [], []
+    for one in everyone:
+        if wrong := unsuited(one.plan) if one.plan.attached else []:
+            named = one.name in {Path(name).stem for name in wanted.names}
+            left_out.append(replace(left(one, "; ".join(map(str, wrong))), wrong=named))
+        else:
+            chosen.append(one)
+    return chosen, left_out
+
+
 def scheduled(chosen: list[Candidate], side_by_side: int, apart: Conflict | None = None, tries: int = 1) -> Schedule:
     if any(one.plan.attached for one in chosen):
-        return make_schedule(chosen, lambda one, other: "an attached target bears one scenario at a time", 1)
+        found = make_schedule(chosen, lambda one, other: "an attached target bears one scenario at a time", 1)
+        return gentlest_first(found)
     return make_schedule(chosen, apart or _apart(chosen), side_by_side, tries)
 
 

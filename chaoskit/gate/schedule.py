@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from chaoskit.gate.candidate import Candidate
 
@@ -42,6 +43,11 @@ class Wave:
     def length_s(self) -> float:
         """As long as its longest."""
         return max((one.estimate_s for one in self.members), default=0.0)
+
+    @property
+    def harm(self) -> int:
+        """How many things its faults hit, one after the other or at once."""
+        return sum(one.harm for one in self.members)
 
     @property
     def busy_s(self) -> float:
@@ -170,9 +176,16 @@ def _length_s(stack: StackPlan, waves: list[Wave], one: Candidate) -> float | No
     return StackPlan(ordered).length_s if ordered else None
 
 
-def _in_order(waves: Sequence[Wave]) -> list[Wave] | None:
+def gentlest_first(schedule: Schedule) -> Schedule:
+    """The same stacks with what breaks the fewest things first, as far as what the scenarios allow lets it be so."""
+    for stack in schedule.stacks:
+        stack.waves = _in_order(stack.waves, lambda wave: (wave.harm, wave.length_s)) or stack.waves
+    return replace(schedule, stacks=tuple(sorted(schedule.stacks, key=lambda stack: stack.waves[0].harm)))
+
+
+def _in_order(waves: Sequence[Wave], order: Callable[[Wave], Any] = lambda wave: -wave.length_s) -> list[Wave] | None:
     """Longest first, but none before another that expects what it allows; None where no order will do."""
-    left = sorted(waves, key=lambda wave: -wave.length_s)
+    left = sorted(waves, key=order)
     ordered: list[Wave] = []
     while left:
         free = (

@@ -244,7 +244,7 @@ def _inventory(inputs: Inputs, time_scale: float) -> Mapping[str, tuple[str, ...
     if time_scale != 1:
         problems.append(Problem(target.place, "an attached target runs in real time", "leave --time-scale out"))
     if problems:
-        raise BadInput(dict.fromkeys(problems))
+        raise Refused(dict.fromkeys(problems))
     asked = any("equipment" in spec.target for _, spec in inputs.scenario.faults())
     return {**there, HANDLE: (ALERTMANAGER,)} if asked else there
 
@@ -390,7 +390,10 @@ def _unreachable(
         return [Problem(spec.place, "http.request needs the target's service", "add service: URL to attached:")]
     for name, handle in meant.items():
         if handle is None:
-            continue  # One that is defined nowhere is spoken of where targets are chosen.
+            if known_handles[name].in_profiles:
+                there_are = profile.handles.of(name)
+                return [undefined(f"{name} handle", str(spec.target[name]), there_are, spec.place)]
+            continue
         carried = handle.carries()
         if carried is not None and spec.kind not in carried:
             message = f"{spec.kind} cannot be done on {name}:{spec.target[name]} via {handle.via}"
