@@ -10,7 +10,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 from test_attach_refusals import RULE, Case, System
+from test_docs_commands import wrong
 
 from chaoskit.cli import run
 from chaoskit.gate.candidate import Candidate
@@ -114,3 +116,26 @@ def test_what_breaks_the_fewest_things_comes_first() -> None:
         [Candidate(n, f"{n}.yml", plan, frozenset({n}), none, none, "", 60.0 + h, harm=h) for n, h in hits.items()], 3
     )
     assert [wave.members[0].name for wave in found.stacks[0].waves] == ["none", "one", "many"]
+
+
+@pytest.mark.parametrize("name", ["github-staging.yml", "gitlab-staging.yml"])
+def test_the_pipelines_for_staging_run_commands_that_there_are(name: str) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "ci" / name).read_text(encoding="utf-8")
+    jobs = yaml.safe_load(text)
+    found = [" ".join(line.split()) for line in _runs(jobs) if line.startswith("chaoskit ")]
+    assert any(line.startswith("chaoskit gate --profile staging --confirm staging") for line in found)
+    assert "chaoskit heal --all" in found
+    assert [why for line in found if (why := wrong(line.split()[1:]))] == []
+
+
+def _runs(node: Any) -> Iterator[str]:
+    """The commands of a pipeline, wherever they stand."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key in ("run", "script", "after_script"):
+                yield from [value] if isinstance(value, str) else value
+            else:
+                yield from _runs(value)
+    elif isinstance(node, list):
+        for one in node:
+            yield from _runs(one)
