@@ -100,7 +100,22 @@ def check(context: LintContext, ignore: Collection[str] = ()) -> Outcome:
     findings = [each for each in findings if each.id != "scenario-plan" or each.place not in told]
     found = sorted(dict.fromkeys(findings), key=lambda each: (each.place, -each.severity, each.id, each.message))
     reasons = tuple(Skipped(reason, tuple(ids)) for reason, ids in skipped.items())
-    return Outcome(tuple(found), reasons, tuple(_coverage(context)), ignored, context.proved)
+    return Outcome(tuple(found), reasons, tuple(_coverage(context)), ignored, dict(_thresholds(context)))
+
+
+def _thresholds(context: LintContext) -> Iterator[tuple[str, str]]:
+    """By alert, how both sides of its threshold are proved: by promtool, and by which drills."""
+    fires: dict[str, list[str]] = {}
+    quiet: dict[str, list[str]] = {}
+    for scenario in context.scenarios:
+        for name in dict.fromkeys(each.alert for each in scenario.expect):
+            fires.setdefault(name, []).append(scenario.name)
+        for name in dict.fromkeys(each.alert for each in scenario.controls):
+            quiet.setdefault(name, []).append(scenario.name)
+    for name, how in context.proved.items():
+        sides = (("fires", fires), ("quiet", quiet))
+        drills = [f"{what} in {', '.join(some[name])}" for what, some in sides if name in some]
+        yield name, f"{how}{'; drills: ' if drills else ''}{'; '.join(drills)}"
 
 
 def _coverage(context: LintContext) -> Iterator[Coverage]:

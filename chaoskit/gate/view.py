@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -14,6 +14,7 @@ from chaoskit.gate.coverage import KINDS, Coverage
 from chaoskit.gate.gate import Outcome
 from chaoskit.gate.record import AtScale
 from chaoskit.gate.schedule import Schedule
+from chaoskit.hop import Hop
 from chaoskit.report.checklist import marks
 from chaoskit.report.table import table
 from chaoskit.report.terminal import STYLES
@@ -66,7 +67,23 @@ def gate_view(
         reasons.append(Padding(Text(f"• {clean(bad.name)}: not played: {paragraph(bad.why)}"), (0, 0, 0, 1)))
     key = Text(f"checklist: {', '.join(ITEMS)}; + pass, F fail, ? unknown, - not promised", style="dim")
     others = [one for one in left_out if not one.wrong]
-    return Group(shown, key, Text(""), *reasons, *_coverage(coverage), *left_out_lines(others, record))
+    sides = [Text(line) for line in both_sides(outcomes)]
+    return Group(shown, key, Text(""), *reasons, *_coverage(coverage), *sides, *left_out_lines(others, record))
+
+
+def both_sides(outcomes: Iterable[Outcome]) -> list[str]:
+    """The alerts that were shown to fire and to stay quiet just below their threshold, and those that only fired."""
+    plans = [(one.candidate.plan, one.verdict) for one in outcomes if one.verdict is not None]
+    rows = {
+        row.about for _, verdict in plans for row in verdict.rows if row.hop is Hop.NEVER and row.result is Result.PASS
+    }
+    quiet = {c.control.alert for plan, _ in plans for c in plan.controls if c.control.about in rows}
+    fired = {alert.rule.alert for plan, v in plans if v.result is Result.PASS for alert in plan.alerts}
+    both, one_side = sorted(quiet & fired), sorted(fired - quiet)
+    lines = [f"both sides of the threshold, live: {clean(', '.join(both))}"] if both else []
+    if one_side and both:
+        lines.append(f"  fired, and quiet below it only by promtool (chaoskit check): {clean(', '.join(one_side))}")
+    return lines
 
 
 def reasons_of(outcome: Outcome) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from functools import cache
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -11,11 +12,16 @@ import pytest
 from chaoskit import bundle
 from chaoskit.alerting.config import load_config
 from chaoskit.alerting.quantity import Quantity, quantity_of
-from chaoskit.errors import BadInput
+from chaoskit.check.lint_context import LintContext
+from chaoskit.check.run import check
+from chaoskit.errors import BadInput, Place
 from chaoskit.events import Level, Poll, UndoBegin
+from chaoskit.gate.view import both_sides
 from chaoskit.history import History
+from chaoskit.hop import Hop
 from chaoskit.plan.controls import plan_controls
 from chaoskit.scenario.loader import load_scenario
+from chaoskit.scenario.model import Control
 from chaoskit.verify.verdict import Result, Row
 from chaoskit.verify.verify import verify
 from tests.golden.doctored import mapped, recorded, with_events
@@ -161,3 +167,31 @@ def test_what_is_wrong_with_a_control_is_said_at_its_line(old: str, new: str, me
 )
 def test_the_quantity_is_the_side_that_is_no_number(expr: str, found: Quantity | None) -> None:
     assert quantity_of(expr) == found
+
+
+def test_the_gate_says_of_which_alerts_both_sides_were_shown_live() -> None:
+    """A control counts where its own row passed, firing where the whole scenario did."""
+
+    def outcome(fired: list[str], quiet: list[str], result: Result) -> SimpleNamespace:
+        controls = [SimpleNamespace(control=Control(name, "step", Place("s.yml"))) for name in quiet]
+        rows = [Row(about=one.control.about, hop=Hop.NEVER, to="", result=result) for one in controls]
+        alerts = [SimpleNamespace(rule=SimpleNamespace(alert=name)) for name in fired]
+        plan = SimpleNamespace(alerts=alerts, controls=controls)
+        return SimpleNamespace(
+            candidate=SimpleNamespace(plan=plan), verdict=SimpleNamespace(rows=rows, result=Result.PASS)
+        )
+
+    shown = [outcome(["A", "B", "C"], [], Result.PASS), outcome([], ["A"], Result.PASS)]
+    blind = outcome([], ["B"], Result.UNKNOWN)
+    assert both_sides([*shown, blind]) == [  # type: ignore[list-item]
+        "both sides of the threshold, live: A",
+        "  fired, and quiet below it only by promtool (chaoskit check): B, C",
+    ]
+    assert both_sides(shown[:1]) == []  # type: ignore[arg-type]
+
+
+def test_check_says_by_what_both_sides_are_proved() -> None:
+    config = load_config(bundle.folder())
+    scenario = load_scenario(SCENARIO, "errors-below.yml")
+    facts = LintContext(config, [scenario], elsewhere={"levels": ()}, proved={"HighErrorRate": "promtool: both"})
+    assert check(facts).proved == {"HighErrorRate": "promtool: both; drills: quiet in errors-below"}
