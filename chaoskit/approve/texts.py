@@ -107,7 +107,7 @@ def _files(some: Iterator[tuple[Notice, Mapping[str, str] | str]]) -> dict[str, 
 
 
 def _made(tool: Tool, templates: Sequence[str], some: Sequence[Notice]) -> Iterator[Mapping[str, str] | str]:
-    """What amtool makes of each notice's texts by their part, or its complaint."""
+    """Each notice's texts as amtool renders them, by their part, or its complaint."""
     if not some or tool.path is None:
         return
     with tempfile.TemporaryDirectory(prefix="chaoskit-approve-") as scratch, ThreadPoolExecutor(4) as pool:

@@ -134,7 +134,7 @@ def check_command(
 
 
 def _texts(config: AlertConfig, tools: Mapping[str, Tool], folder: Path) -> dict[str, tuple[Violation, ...]]:
-    """What differs from approved texts; no entry where none were approved, or they cannot be rendered here."""
+    """The differences from approved texts; no entry where none were approved, or they cannot be rendered here."""
     if "amtool" not in tools or not is_approved(folder) or config.lost_templates:
         return {}
     return {TEXTS: tuple(compared(config, folder, *rendered(config, tools["amtool"], folder)))}

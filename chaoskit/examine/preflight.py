@@ -153,7 +153,7 @@ def _routes(plan: Plan, target: Attached, sources: Mapping[str, str], doubts: li
 
 
 def _way(plan: Plan, target: Attached, notes: list[str]) -> Iterator[Problem]:
-    """What keeps alerts there from Alertmanager; what only may, becomes a note."""
+    """Faults that keep alerts there from Alertmanager; a fault that only may becomes a note."""
     for line in wired(target, plan.config):
         if line.state == "missing":
             yield Problem(target.place, f"{target.prometheus}: {line.detail}", line.mend)

@@ -1,4 +1,4 @@
-"""What arrived against the text that a person approved, in the same form.
+"""Notices that arrived against the texts that a person approved, in the same form.
 
 The one idea: an approved text is of one alert or of three of the same name; a notice of another number of alerts, or
 through an integration whose message is not read like that, is compared by `check` alone.
@@ -36,7 +36,7 @@ def approved_for(notice: Notice, alert: str, sources: Mapping[str, str]) -> str:
 
 
 def unlike_approved(notice: Notice, approved: str) -> list[str]:
-    """How what arrived differs from the approved text: the lines of a difference; none where it does not."""
+    """How the notice that arrived differs from the approved text: the lines of a difference; none where it does not."""
     labels = [one.labels for one in notice.alerts]
     if notice.integration == "webhook":
         if notice.group_labels is None:  # an older history does not have them

@@ -1,4 +1,4 @@
-"""What Prometheus makes of the templates in annotations and labels, as far as the rule alone tells.
+"""The templates in annotations and labels as Prometheus renders them, as far as the rule alone tells.
 
 The one idea: `{{ $labels.worker }}` becomes the label's value where the alert carries it and nothing where it does not;
 numbers and the results of queries are known at run time only, so their names stand in their place.

@@ -7,7 +7,7 @@
     Started  <time>
     [Query in Prometheus](<query>)
 
-HTML becomes its text with links and background colours. What differs from notice to notice stands as a name between
+HTML becomes its text with links and background colours. Each part that differs from notice to notice is a name between
 angles: `<worker>` is the label's value and nothing else, `<value>` a number, `<time>`, `<duration>`, `<alertmanager>`
 and `<query>` are what they say; `<annotation summary>`, and all between `<range ...>` and `<end>`, may be any text. An
 approved text is a pattern: nothing in the notice that arrived is masked, so no mask can hide a part of it.
@@ -36,7 +36,7 @@ _KINDS |= {"alertmanager": _KINDS["query"], "annotation": r"(?:.|\n)*?"}
 
 
 def named(name: str) -> str:
-    """What stands for something of this name while a text is rendered."""
+    """The placeholder of something with this name while a text is rendered."""
     return f"{OPEN}{name}{CLOSE}"
 
 
@@ -114,7 +114,7 @@ class _Reader(HTMLParser):
 
 
 def read_html(page: str) -> str:
-    """What a person reads of a page, line by line; empty where there is nothing to read."""
+    """The text that a person reads of a page, line by line; empty where there is nothing to read."""
     reader = _Reader()
     reader.feed(page)
     reader.close()

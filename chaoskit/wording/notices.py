@@ -84,7 +84,7 @@ def notice_data(
     receiver: str, status: str, labels: Sequence[Mapping[str, str]], texts: Sequence[Mapping[str, str]],
     group: Mapping[str, str],
 ) -> dict[str, Any]:  # fmt: skip
-    """What a template is rendered with, as Alertmanager and amtool take it."""
+    """The data that a template is rendered with, as Alertmanager and amtool take it."""
     alerts = [
         {
             "status": status, "labels": dict(own), "annotations": dict(said), "startsAt": STARTS,

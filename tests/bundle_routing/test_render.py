@@ -224,9 +224,9 @@ def test_everything_wrong_is_told_at_once(tmp_path: Path) -> None:
 
 
 def test_every_file_that_is_shipped_is_rendered_but_code_and_the_list_of_metrics() -> None:
-    """The list is for `chaoskit check`; nobody deploys it."""
+    """The list is for `chaoskit check`, and approved texts speak of the shipped addresses."""
     shipped = {path.relative_to(folder()).as_posix() for path in folder().rglob("*") if path.is_file()}
-    assert {name for name in shipped - possible_files() if "__pycache__" not in name} == {
+    assert {name for name in shipped - possible_files() if not re.search("__pycache__|^approved/", name)} == {
         "__init__.py",
         "metrics.txt",
         "render.py",

@@ -13,8 +13,7 @@ from chaoskit.check.lints.inhibitions import is_general
 def equal_absent(context: LintContext) -> Iterator[Violation]:
     """`equal` names a label that no alert on either side carries.
 
-    Two missing labels are equal, so the inhibition mutes wherever it applies, whatever the label was meant to tell
-    apart.
+    Two missing labels are equal, so the inhibition mutes wherever it applies and tells nothing apart by the label.
     """
     for sides in context.inhibitions:
         alerts = [alert for side in (sides.sources, sides.targets) for alert, _ in side]
