@@ -56,6 +56,20 @@ def report(browser: Browser) -> bytes:
     return opened(browser, page(history, verdict, checklists=checklists)).screenshot(type="jpeg", quality=80)
 
 
+def timeline(browser: Browser) -> bytes:
+    """The lanes of a run whose configuration had lost a route: from the fault to the all-clear, one mail never came."""
+    history = recorded("never-notified")
+    verdict, checklists = judge_all(history)
+    shown = opened(browser, page(history, verdict, checklists=checklists))
+    shown.set_viewport_size({"width": 1000, "height": _HEIGHT})
+    lanes = shown.locator("#timeline").bounding_box()
+    load = shown.locator("#timeline", has_text="Load").get_by_text("Load (real requests", exact=False).bounding_box()
+    if lanes is None or load is None:
+        raise RuntimeError("the page has no timeline, or none with a load")
+    lanes["height"] = load["y"] - lanes["y"] - 14
+    return shown.screenshot(full_page=True, clip=lanes)
+
+
 def terminal(browser: Browser) -> bytes:
     """What `chaoskit verify` prints of the same run."""
     verdict, checklists = judge_all(recorded("notified-late"))
@@ -100,6 +114,7 @@ def locust(browser: Browser) -> bytes:
 
 
 PICTURES: dict[str, Callable[[Browser], bytes]] = {
+    "timeline.png": timeline,
     "report.jpg": report,
     "terminal.png": terminal,
     "live.jpg": live,

@@ -24,6 +24,7 @@ QUICK = {
     "chaoskit list": 0,
     "chaoskit new --alert WorkerUnhealthy": 0,
     "chaoskit promise write": 0,
+    "chaoskit promise write --rules rules.yml --alertmanager alertmanager.yml --out promise.yml": 0,
     "chaoskit schema scenario": 0,
     "chaoskit status": 0,
     "chaoskit heal --all": 0,
@@ -46,6 +47,11 @@ LONG = (
     "~/chaoskit/bin/pip install .",
     "~/chaoskit/bin/chaoskit doctor --install",
 )
+# The story at its top, played by the same tests: what was promised before the route was changed, and the drill after.
+STORY = (
+    "chaoskit promise write --rules rules.yml --alertmanager alertmanager.yml --out promise.yml",
+    "chaoskit rehearse rules.yml --alertmanager alertmanager.yml --promise promise.yml",
+)
 ELSEWHERE = {
     "make game-day": "sets up a clone: make fresh-machine runs it as printed; the drill that it plays is in LONG",
     "make test": "is what runs this",
@@ -54,6 +60,7 @@ ELSEWHERE = {
         "needs a profile of a system that runs already: tests/drills/test_attach.py makes both"
     ),
     "chaoskit run worker-unhealthy --ui": "tests/drills/test_console.py plays it, and asks its page",
+    "chaoskit mutate": "takes all cores for minutes: tests/unit/test_mutate_static.py",
     "chaoskit ui": "tests/drills/test_console.py plays drills from its page",
     "chaoskit gate": "five minutes of all scenarios: `make gate`, and tests/drills/test_gate.py plays some",
     "chaoskit run worker-unhealthy --time-scale 1 --set limits.fault=10m --set limits.run=30m": (
@@ -73,7 +80,7 @@ def files() -> dict[str, str]:
 def commands() -> set[str]:
     """Every command that README prints, in a line of its own or within a sentence, without a trailing remark."""
     indented = re.findall(r"^    (\S.*)$", re.sub(r"```.*?```", "", TEXT, flags=re.DOTALL), re.MULTILINE)
-    inline = re.findall(r"`((?:chaoskit|make|\.|python3|~/\S+) [^`]+)`", TEXT)
+    inline = re.findall(r"`((?:chaoskit|make|\.|python3|~/\S+) [^`\n]+)`", TEXT)
     sentence = re.findall(r"`(make test-long)\b|\((make test-long):", "\n".join(indented))
     found = {re.split(r"\s+#", line)[0].strip() for line in [*indented, *inline]}
     return found | {"".join(each) for each in sentence}

@@ -8,7 +8,7 @@ answer (dispatch.Route.Match). A label that is missing equals an empty one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from chaoskit.alerting.config_matchers import regex
@@ -95,6 +95,13 @@ def match_routes(root: Route, labels: Labels) -> tuple[Route, ...]:
         if below and not child.continues:
             break
     return found or (root,)
+
+
+def every_route(root: Route) -> Iterator[Route]:
+    """The route and all below it, in the order of the file."""
+    yield root
+    for child in root.children:
+        yield from every_route(child)
 
 
 def receivers_of(config: AlertConfig, labels: Labels) -> tuple[str, ...]:

@@ -22,6 +22,9 @@ from chaoskit.alerting.windows import to_all_clear, to_phone
 from chaoskit.explain.recipients import Delivery, Reach, Recipients
 from chaoskit.yaml_source import Node
 
+SHOW_GROUPS = ("email", "webhook")
+"""Integrations whose messages show a run the labels of their group; where a receiver has none, no group is promised."""
+
 
 def computed_promise(config: AlertConfig, alerts: Collection[str] | None = None) -> Promise:
     """The promise that the configuration implies for these alerts (None: all); delays of the service stay as promised.
@@ -36,7 +39,7 @@ def computed_promise(config: AlertConfig, alerts: Collection[str] | None = None)
         if alerts is None or subject.rule.alert in alerts:
             heard = [each for each in reach.heard if each.certain] or list(reach.heard)
             for each in reversed(heard):
-                notices[subject.rule.alert, each.receiver] = _notice(reach, each)
+                notices[subject.rule.alert, each.receiver] = _notice(config, reach, each)
             beside[subject.rule.alert] = _alert(recipients, reach, heard)
     reached = dict.fromkeys(receiver for _, receiver in notices)
     promise = config.promise
@@ -68,8 +71,9 @@ def _of(delays: Mapping[str, float], alerts: Collection[str]) -> dict[str, float
     return {name: delay_s for name, delay_s in delays.items() if name in alerts}
 
 
-def _notice(reach: Reach, heard: Delivery) -> PromisedNotice:
-    route = heard.route
+def _notice(config: AlertConfig, reach: Reach, heard: Delivery) -> PromisedNotice:
+    route, receiver = heard.route, config.receivers.get(heard.receiver)
+    shown = receiver is not None and any(each.kind in SHOW_GROUPS for each in receiver.integrations)
     return PromisedNotice(
         reach.subject.rule.alert,
         heard.receiver,
@@ -78,7 +82,7 @@ def _notice(reach: Reach, heard: Delivery) -> PromisedNotice:
         route.repeat_interval_s,
         route.place,
         route.group_interval_s,
-        ("...",) if route.group_by is None else route.group_by,
+        (("...",) if route.group_by is None else route.group_by) if shown else None,
     )
 
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from chaoskit.alerting.routing import every_route, match_routes, matches_all
+from chaoskit.alerting.silences import written
 from chaoskit.alerting.windows import Window
 from chaoskit.events import Interval
 from chaoskit.hop import Hop
@@ -258,8 +260,21 @@ def _notice_setting(one: Instance, notice: PlannedNotice) -> str:
     if what := one.case.templates.doors.get((notice.receiver, notice.integration)):
         return f"; its template fails: {what} ({one.case.plan.config.receivers[notice.receiver].place})"
     if notice.configured is None:
-        return f"; no route of the configuration leads this alert to {notice.receiver}"
+        return f"; no route of the configuration leads this alert to {notice.receiver}{_led(one, notice.receiver)}"
     return f"; the configuration says {notice.configured.setting} ({notice.configured.place})"
+
+
+def _led(one: Instance, receiver: str) -> str:
+    """Where routes lead it in place of the receiver, and what each route to the receiver asks for in vain."""
+    root, labels = one.case.plan.config.route, one.episode.sent if one.episode else one.alert.labels
+    goes = [f"{route.receiver} ({route.place})" for route in match_routes(root, labels)]
+    asks = [
+        f"{written(route.matchers)} ({route.place})"
+        for route in every_route(root)
+        if route.receiver == receiver and not matches_all(route.matchers, labels)
+    ]
+    there = f", but to {', '.join(dict.fromkeys(goes))}" if goes else ""
+    return there + (f"; the route to {receiver} asks for {', or '.join(dict.fromkeys(asks))}" if asks else "")
 
 
 def _clear(one: Instance) -> Iterator[Strict]:

@@ -147,7 +147,8 @@ def _phone(one: Instance) -> Iterator[Strict]:
         start = one.anchors.fault
         found = way.timed(start, told_at(planned, heard), "" if heard else kept_from(one, planned))
         found = agreed(one, planned, "firing", found, way.says, start)
-        if one.case.rehearsal is not None and found.row.result is Result.FAIL:
+        late = heard is not None or one.firing is None  # then the series may have moved otherwise than for promtool
+        if one.case.rehearsal is not None and late and found.row.result is Result.FAIL:
             unlike = Need((0.0, 0.0), lambda _, why=found.row.reason: f"{UNLIKE}: {why}", known=UNLIKE)  # type: ignore[misc]
             found = Strict(found.row, (*found.needs, unlike))
         yield found
@@ -193,11 +194,16 @@ def _grouped_by(one: Instance) -> Iterator[Strict]:
 
 
 def _grouped_doors(one: Instance) -> Iterator[tuple[PlannedNotice, PromisedNotice]]:
+    """The doors with a promised group; of a receiver's own, told at once, only those that tell it, where any does."""
     if one.alert.expectation.suppressed_by is not None:
         return
+    notices = {planned.door: one.heard(planned, "firing") for planned in one.alert.notices}
+    tells = {door[0] for door, heard in notices.items() if heard and heard.group_labels is not None}
     for planned in one.alert.notices:
         notice = _notice_of(one, planned)
-        if planned.ask.mode != "never" and notice is not None and notice.grouped_by is not None:
+        heard = notices[planned.door]
+        untold = heard is not None and heard.group_labels is None and planned.receiver in tells
+        if planned.ask.mode != "never" and notice is not None and notice.grouped_by is not None and not untold:
             yield planned, notice
 
 

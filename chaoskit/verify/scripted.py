@@ -47,7 +47,7 @@ def _astray(case: Case) -> Iterator[Strict]:
                 continue
             doors.add(notice.door)
             labels = ", ".join(f"{k}={v}" for k, v in sorted(told.sent.items()))
-            ways = f"routes lead it to {', '.join(alert.receivers) or 'nobody'}"
+            ways = f"only {' and '.join(alert.receivers) or 'no receiver'} should"
             to = f"{notice.receiver} ({notice.integration})"
             reason = f"{alert.rule.alert}: {to} heard of it, and {ways}; it carried {labels}"
             yield broken(Hop.NOTIFY, alert.rule.alert, reason, to=to)

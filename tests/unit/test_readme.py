@@ -10,11 +10,15 @@ import pytest
 
 from chaoskit.cli import run as chaoskit
 from chaoskit.crm.supervisor import title
-from tests.readme_commands import ELSEWHERE, LONG, QUICK, ROOT, TEXT, commands, files, lay_out
+from tests.readme_commands import ELSEWHERE, LONG, QUICK, ROOT, STORY, TEXT, commands, files, lay_out
 
 
 def test_each_command_is_run_somewhere_or_says_why_not() -> None:
-    assert commands() == {*QUICK, *LONG, *ELSEWHERE}
+    assert commands() == {*QUICK, *LONG, *STORY, *ELSEWHERE}
+
+
+def test_no_line_is_wider_than_a_hundred_columns() -> None:
+    assert [line for line in TEXT.split("\n") if len(line) > 100] == []
 
 
 def test_its_files_and_links_are_there() -> None:

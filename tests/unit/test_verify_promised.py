@@ -244,3 +244,20 @@ def test_a_scenario_that_disturbs_the_way_says_how_late_the_notice_may_come_and_
     allowed = {to: row.allowed for to, row in rows(verify(disturbed), "fault-to-phone").items()}
     # Twelve minutes from pending, less the minute of `for`, in place of a group_wait of 10 s.
     assert allowed == {CRITICAL: (0, 125 + 720 - 60 - 10), WEB: (0, 125 + 720 - 60 - 10), WORKERS: (0, 155)}
+
+
+def test_a_group_is_judged_where_one_integration_of_the_receiver_tells_it() -> None:
+    """All integrations of a receiver are told of one group at once: a Slack message beside a webhook is no gap."""
+
+    def silent(notice: Notice) -> Notice:
+        return msgspec.structs.replace(notice, group_labels=None) if notice.integration == "email" else notice
+
+    key = "critical-alerts: {for: 1m, group_wait: 10s, repeat: 1h"
+    history = promised()
+    name = next(name for name in history.header.sources if name.startswith("promise:"))
+    text = history.header.sources[name].replace(key, f"{key}, grouped_by: [alertname, severity, component]")
+    header = msgspec.structs.replace(history.header, sources={**history.header.sources, name: text})
+    both = dataclasses.replace(with_events(history, [header, *history.events[1:]]), header=header)
+    assert judged(both, "grouped-by")[CRITICAL] is PASS
+    told = judged(mapped(both, changed(Notice, silent)), "grouped-by")
+    assert told == {WEB: PASS, WORKERS: UNKNOWN}
