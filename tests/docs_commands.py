@@ -96,6 +96,7 @@ ELSEWHERE = {
     r"chaoskit rehearse rules/.*": "the same with more files; a given scenario: tests/drills/test_rehearse.py",
     r"chaoskit rehearse .* --changed-since main .*": "needs a repository: tests/unit/test_rehearse_given.py",
     r"chaoskit mutate.*": "takes all cores for minutes, or a drill: tests/unit/test_mutate_*.py",
+    r"chaoskit approve.*": "tests/unit/test_approve.py writes, shows and updates approved texts",
     r"chaoskit sla .*": "needs evidence of months: tests/unit/test_sla_*.py record, and run each command",
     r"chaoskit (bundle render --out deploy|run .*--bundle deploy).*": "tests/drills/test_readme.py plays that page",
     "chaoskit check": "tests/unit/test_readme.py runs it, from README",
