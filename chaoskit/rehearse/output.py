@@ -74,7 +74,8 @@ def summary(found: Rehearsed) -> str:
     share = f"{len(found.rehearsed)} of {len(found.outcomes)} alert rules rehearsed in {found.took_s:.0f} s"
     fired, silent = sum(one.fired for one in found.rehearsed), sum(bool(one.undelivered) for one in found.rehearsed)
     untold = f"; {fired} of {len(found.rehearsed)} fired, {silent} without a notification" if silent else ""
-    return f"{share}: {ended}{untold} (exit {int(exit_code(found))})"
+    hours = f"; time intervals: {_ended([row.result for row in found.hours])}" if found.hours else ""
+    return f"{share}: {ended}{untold}{hours} (exit {int(exit_code(found))})"
 
 
 def _rule(one: RuleOutcome) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,13 @@ from chaoskit.alerting.config import ConfigFiles
 from chaoskit.cli import run
 from chaoskit.errors import BadInput, ExitCode, Refused
 from chaoskit.examine.preflight import lingering, preflight, refuse_unconfirmed
+from chaoskit.faults.base import FaultError, Target
+from chaoskit.faults.registry import known
+from chaoskit.handles.equipment import EquipmentAddress
 from chaoskit.run.planning import Asked, Planned, plan_for
 from chaoskit.run.traffic import load_spec
+from chaoskit.scenario.model import Attached, Handles
+from chaoskit.stack.attached import AttachedStack
 from tests.attached_system import ROUTES, SCENARIO, write_bundle
 from tests.reverse_proxy import Proxy, proxied
 
@@ -133,6 +138,21 @@ def test_a_silence_may_mute_the_expected_alert_alone(case: Case) -> None:
         "{equipment: alertmanager}", "{equipment: prometheus}"
     )
     assert "'prometheus' is defined nowhere" in case.complaints()[0]
+
+
+def test_a_silence_is_made_at_the_alertmanager_that_the_profile_names(tmp_path: Path) -> None:
+    target = Attached("http://127.0.0.1:1", "http://127.0.0.1:2/am", "http://127.0.0.1:3", "staging")
+    address = AttachedStack(tmp_path, target, Handles(), ()).address("equipment:alertmanager")
+    assert address.journaled()["alertmanager"] == "http://127.0.0.1:2/am"
+    kind, bounded = known()["alertmanager.silence"], replace(address, max_s=90.0, run="r-1")
+    asked = Target("equipment:alertmanager", ("alertmanager",), bounded)
+    assert kind.prepare(asked, kind.settings(matchers="alertname=A"))["lasts_s"] == 90
+    undo = kind.prepare(asked, kind.settings(matchers="alertname=A", duration="1m"))
+    assert (undo["lasts_s"], undo["at"]["url"]) == (60, "http://127.0.0.1:2/am")
+    assert undo["comment"].startswith("chaoskit run r-1 (")
+    for elsewhere in (replace(asked, names=("prometheus",)), replace(asked, address=EquipmentAddress())):
+        with pytest.raises(FaultError, match="takes no silences"):
+            kind.prepare(elsewhere, kind.settings(matchers="alertname=A"))
 
 
 def test_a_role_that_nothing_matches_is_refused_with_the_pattern(case: Case) -> None:

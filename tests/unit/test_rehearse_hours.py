@@ -119,4 +119,5 @@ def test_a_play_is_judged_by_what_its_twin_was_told(
     found = Rehearsed((), (row,), (), (), "computed")
     assert any(f"{result}" in line and "nights" in line for line in text_lines(found))
     assert f'"result": "{result}"' in to_json(found)
+    assert f"; time intervals: 1 {result} (exit" in list(text_lines(found))[-1]
     assert int(exit_code(found)) != 0  # no rule was rehearsed
