@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from chaoskit.alerting.expression import expression
@@ -207,11 +208,17 @@ def _contents(kind: str) -> frozenset[str]:
     )
 
 
+@lru_cache(maxsize=8)
+def _root(text: str, file: str) -> Node:
+    """The file's root; notices are asked for alert by alert."""
+    return read(text, file, first=True)
+
+
 def _settings(config: AlertConfig) -> dict[tuple[str, str], dict[int, Node]]:
     """By receiver and kind: the settings of each integration by its number."""
     found = {}
     for file, text in of_role(config.sources, "alertmanager"):
-        receivers = read(text, file, first=True).get("receivers")
+        receivers = _root(text, file).get("receivers")
         for receiver in receivers.items if receivers else ():
             name = receiver.get("name")
             for key, listed in receiver.pairs:
@@ -221,7 +228,7 @@ def _settings(config: AlertConfig) -> dict[tuple[str, str], dict[int, Node]]:
 
 def _general(config: AlertConfig, key: str) -> str:
     for file, text in of_role(config.sources, "alertmanager"):
-        general = read(text, file, first=True).get("global")
+        general = _root(text, file).get("global")
         found = general.get(key) if general is not None else None
         if found is not None:
             return found.raw
