@@ -36,7 +36,7 @@ RUN: dict[str, dict[str, int]] = {
         "chaoskit diff old.yml new.yml --rules 'rules/*.yml'": 0,
     },
     "faults.md": {"chaoskit list --faults": 0},
-    "gate.md": {"chaoskit gate --dry-run": 0},
+    "gate.md": {"chaoskit gate --dry-run": 0, "chaoskit gate --dry-run -k worker": 0},
     "mutate.md": {"chaoskit mutate --list --alert WorkerUnhealthy": 0},
     "promise.md": {"chaoskit promise write --rules 'rules/*.yml' --alertmanager alertmanager.yml --out promise.yml": 0},
     "safety.md": {"chaoskit runs prune --keep 50": 0, "chaoskit heal --all": 0},
