@@ -134,7 +134,7 @@ def mutate_command(
     if problems or wrong:
         hint = "mend it first: a mutant is judged by what `check` says beyond that"
         raise BadInput([*problems, *(Problem(each.place, f"{each.message} [{each.id}]", hint) for each in wrong)])
-    ground = Ground(on_disk, facts, plannable, tools, None if no_levels else approved or approved_folder(files), given)
+    ground = Ground(on_disk, facts, plannable, tools, approved or approved_folder(files), not no_levels, given)
     screen = console(stderr=True)
 
     def told(count: int) -> None:

@@ -73,7 +73,9 @@ class Ground:
     """The profiles that scenarios are planned with."""
     tools: Mapping[str, Tool] = field(default_factory=dict)
     approved: Path | None = None
-    """The folder of approved answers; None where none are compared."""
+    """The folder of approved answers and texts; None where none are compared."""
+    levels: bool = True
+    """Whether approved answers are compared."""
     given: frozenset[str] = frozenset()
     """The roles (rules, template) whose files were named by hand, also where the configurations name others."""
 
@@ -178,7 +180,8 @@ def _by_programs(ground: Ground, left: Sequence[_Left], folder: Path, pool: Thre
         rules = [each for each in left if each.mutant.role == "rules"]
         for number in range(0, len(rules), _FILES_A_CALL):
             found |= _rules(promtool, rules[number : number + _FILES_A_CALL], folder)
-        found |= _levels(ground, [each for each in rules if each.mutant.id not in found])
+        if ground.levels:
+            found |= _levels(ground, [each for each in rules if each.mutant.id not in found])
         for each in (each for each in left if each.mutant.role == "prometheus"):
             file = folder / f"{each.mutant.id}.yml"
             file.write_text(each.texts[f"prometheus:{each.mutant.file}"], encoding="utf-8")
