@@ -55,6 +55,11 @@ def session_for(target: Attached, endpoint: str) -> requests.Session:
     return session_at(str(getattr(target, endpoint)), target.access.get(endpoint))
 
 
+def at_member(target: Attached, endpoint: str, url: str) -> Attached:
+    """The target with another member of a pair as its prometheus or alertmanager; the credentials are the same."""
+    return replace(target, prometheus=url) if endpoint == "prometheus" else replace(target, alertmanager=url)
+
+
 def access_data(target: Attached, endpoint: str) -> Any:
     """How an endpoint is spoken to as JSON data, for another process on this machine; of secrets, where they are."""
     access = target.access.get(endpoint)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from chaoskit.access import at_member
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.errors import BadInput, EquipmentError
 from chaoskit.examine import alertmanager, prometheus, wiring
@@ -24,6 +25,9 @@ from chaoskit.witness.witnesses import Witnesses
 def examine_attached(target: Attached, handles: Handles, config: AlertConfig, *, canary: bool) -> Iterator[Checked]:
     """Looks at an attached target, line by line; the canary, where asked for, is all that it changes there."""
     yield from _prometheus(target, config)
+    for name, members in (("prometheus", target.replicas), ("alertmanager", target.peers)):
+        for url in members[1:]:
+            yield from _guarded(lambda name=name, url=url: iter([_member(target, name, url)]))  # type: ignore[misc]
     original, asked = "", None
     try:
         asked = Endpoint(target, "alertmanager")
@@ -56,6 +60,12 @@ def examine_attached(target: Attached, handles: Handles, config: AlertConfig, *,
     if canary and asked is not None and witness is not None:
         sent_to, follower = asked, witness
         yield from _guarded(lambda: iter([send_canary(target, sent_to, follower, original)]))
+
+
+def _member(target: Attached, name: str, url: str) -> Checked:
+    """Whether another member of a pair answers, and its version; raises NoAnswer."""
+    asked = Endpoint(at_member(target, name, url), name)
+    return prometheus.answers(asked) if name == "prometheus" else alertmanager.answers(asked)[0]
 
 
 def _places(target: Attached) -> Iterator[Checked]:

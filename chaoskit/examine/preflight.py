@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from chaoskit.access import at_member
 from chaoskit.alerting.time_intervals import throughout
 from chaoskit.errors import Problem, Refused
 from chaoskit.examine.alertmanager import Status, recorder_command, recorder_off
@@ -141,15 +142,30 @@ def _identity(target: Attached) -> Iterator[Problem]:
 
 
 def _rules(plan: Plan, target: Attached, notes: list[str]) -> Iterator[Problem]:
-    answer, _ = Endpoint(target, "prometheus").data("/api/v1/rules", LoadedRules, type="alert")
-    yield from compare_rules(plan, answer.groups, target.prometheus, notes)
+    for url in target.replicas or (target.prometheus,):
+        try:
+            asked = Endpoint(at_member(target, "prometheus", url), "prometheus")
+            answer, _ = asked.data("/api/v1/rules", LoadedRules, type="alert")
+        except NoAnswer as error:
+            if url == target.prometheus:
+                raise
+            notes.append(f"of the pair, {error.checked.detail}")
+        else:
+            yield from compare_rules(plan, answer.groups, url, notes)
 
 
 def _routes(plan: Plan, target: Attached, sources: Mapping[str, str], doubts: list[str]) -> Iterator[Problem]:
-    status, _ = Endpoint(target, "alertmanager").decoded("/api/v2/status", Status)
-    yield from _unled(plan, target, status.config.original)
-    yield from _unrecorded(target, status.config.original)
-    yield from compare_routes(plan, status.config.original, sources, target.alertmanager, doubts)
+    for url in target.peers or (target.alertmanager,):
+        member = at_member(target, "alertmanager", url)
+        try:
+            status, _ = Endpoint(member, "alertmanager").decoded("/api/v2/status", Status)
+        except NoAnswer:
+            if url == target.alertmanager:
+                raise
+            continue  # a row of the verdict says that it is down
+        yield from _unled(plan, member, status.config.original)
+        yield from _unrecorded(member, status.config.original)
+        yield from compare_routes(plan, status.config.original, sources, url, doubts)
 
 
 def _way(plan: Plan, target: Attached, notes: list[str]) -> Iterator[Problem]:

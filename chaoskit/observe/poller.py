@@ -83,6 +83,10 @@ class Poller(Looking):
     def look(self, asked: float) -> tuple[Poll, bool]:
         """Asks now, emits what was found, and says whether there was anything; raises LookFailed and the like."""
 
+    def tell(self, on_event: Callable[[Event], None]) -> None:
+        """Leads its events elsewhere; before it begins."""
+        self._on_event = on_event
+
     def stop(self, timeout_s: float = 10.0) -> None:
         """Looks no more; what was merged and not said yet is said. Idempotent."""
         super().stop(timeout_s)

@@ -21,6 +21,7 @@ from chaoskit.plan.model import PlannedAlert, PlannedFault, PlannedNotice, Unpro
 from chaoskit.plan.targets import undefined
 from chaoskit.plan.witnesses import WITNESS, delay_of, doors_of, seen_by, through, unproved, unwitnessed
 from chaoskit.scenario.model import Expectation, Notify, Profile
+from chaoskit.units import format_duration
 
 _PROMISED = Notify(mode="promised")
 
@@ -169,6 +170,11 @@ class AlertPlanner:
         muted = expectation.silenced_by is not None and ask.mode != "never"
         if muted:
             bounds = windows.after_silence(route or self._config.route, self._delivery_vs)
+        target, waited_vs, wait = self._profile.target, 0.0, ""
+        if target != "local" and len(target.peers) > 1:
+            wait = f"{len(target.peers) - 1} x {format_duration(target.peer_timeout_s)} peer_timeout"
+            waited_vs = (len(target.peers) - 1) * target.peer_timeout_s
+            bounds = windows.later(bounds, waited_vs, wait)
         if bounds.lo_vs > bounds.hi_vs:
             what = (
                 f"the notice of {expectation.alert} to {name} is due after {bounds.hi_vs:g} s, and must not come before"
@@ -182,6 +188,9 @@ class AlertPlanner:
         joins = route is not None and self._may_join(route, rule.alert, label, count)
         live = windows.live_notify(route, self._delivery_vs) if route and joins else None
         all_clear = windows.all_clear(route or self._config.route, self._delivery_vs)
+        if waited_vs:
+            all_clear = windows.later(all_clear, waited_vs, wait)
+            live = windows.later(live, waited_vs, wait) if live else None
         said = self._config.promise.receivers.get(name)
         phone, over = self._whole(rule, name, route)
         usual = windows.notify(promised or route or self._config.route, self._delivery_vs)
@@ -189,7 +198,6 @@ class AlertPlanner:
             # The scenario disturbs the way itself, and says how late the notice may come for it.
             phone = windows.later(phone, bounds.hi_vs - usual.hi_vs, bounds.setting)
         # A witness is told every end, even where the receiver's own integrations are not.
-        target = self._profile.target
         silent = said is not None and not said.resolved and ask.mode != "never"
         by = {
             one: () if target == "local" else seen_by(target, receiver, one)

@@ -299,12 +299,14 @@ class Runner:
     def _ask(self, query: str) -> bool | None:
         """Whether Prometheus says yes to a query; None where it does not tell."""
         scaled = at_scale(query, self._plan.time_scale)
-        try:
-            with self.stack.session("prometheus") as session:
-                answer = session.get(f"{self.stack.prometheus_url}/api/v1/query", params={"query": scaled}, timeout=5)
-            return says_yes(answer.json()["data"])
-        except (requests.RequestException, BadInput, ValueError, KeyError, TypeError):
-            return None
+        for url in self.stack.replicas:
+            try:
+                with self.stack.session("prometheus", url) as session:
+                    answer = session.get(f"{url}/api/v1/query", params={"query": scaled}, timeout=5)
+                return says_yes(answer.json()["data"])
+            except (requests.RequestException, BadInput, ValueError, KeyError, TypeError):
+                continue
+        return None
 
     def _level(self, query: str, begin: float, end: float, every_s: float) -> Measured:
         """The values of a query, as Prometheus tells them."""

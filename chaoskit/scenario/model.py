@@ -267,6 +267,12 @@ class Attached:
     """By receiver/integration: where its mails can be read."""
     chats: Mapping[str, Chat] = field(default_factory=dict)
     """By receiver/integration: where its messages can be read."""
+    replicas: tuple[str, ...] = ()
+    """Every Prometheus, where there are several with the same rules; the first is `prometheus`."""
+    peers: tuple[str, ...] = ()
+    """Every member of Alertmanager's cluster, where there are several; the first is `alertmanager`."""
+    peer_timeout_s: float = 15.0
+    """How long a member waits for each one before it (`--cluster.peer-timeout`)."""
     quiet_receivers: tuple[str, ...] = ()
     """Real receivers that no drill may tell."""
     environment_series: str = ""

@@ -180,6 +180,20 @@ def read_url(node: Node, what: str, problems: Problems) -> str | None:
     return value.rstrip("/")
 
 
+_PAIR = form.listed(read_url, "[http://a:9090, http://b:9090]", unique=True)
+
+
+@form.of({"anyOf": [read_url.described, {**_PAIR.described, "minItems": 2}]})
+def _urls(node: Node, what: str, problems: Problems) -> str | tuple[str, ...] | None:
+    """One address, or those of several that stand for one."""
+    if node.kind != "sequence":
+        return read_url(node, what, problems)
+    found = _PAIR(node, what, problems)
+    if found is not None and len(node.items) < 2:
+        problems.say(node.place, f"{what} is a list of one", "write the address alone, or the others as well")
+    return found or None
+
+
 _label = form.spelt(_WORD, "must be a label's name, found {}", "write environment")
 # It may be the secret itself, so it is not repeated.
 _variable = form.spelt(_WORD, "must be the name of an environment variable", "write STAGING_PASSWORD")
@@ -279,6 +293,8 @@ ATTACHED = Record(
     "an attached target",
     {
         **dict.fromkeys(ENDPOINTS, read_url),
+        **dict.fromkeys(ENDPOINTS[:2], _urls),
+        "peer_timeout": form.duration,
         "environment": form.name,
         "environment_from": _series,
         "label": _label,
@@ -307,6 +323,11 @@ def _target(node: Node, what: str, problems: Problems) -> Literal["local"] | Att
     if inner is None:
         return None
     read = {**dict.fromkeys(ATTACHED.needs, ""), **Fields(inner, ATTACHED, problems).all()}
+    for key, several in (("prometheus", "replicas"), ("alertmanager", "peers")):
+        if isinstance(read[key], tuple):
+            read[several], read[key] = read[key], read[key][0]
+    if "peer_timeout" in read:
+        read["peer_timeout_s"] = read.pop("peer_timeout")
     read["environment_series"] = read.pop("environment_from", "")
     if read.get("recorder") == "witness" and not read.get("witness"):
         problems.say(inner.place, "the recorder's output is the witness, and none is named", "add witness: URL")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from requests import Session
 
-from chaoskit.access import access_data, session_for
+from chaoskit.access import access_data, at_member, session_for
 from chaoskit.events import Event
 from chaoskit.faults.hit import hit
 from chaoskit.faults.processes import find
@@ -54,8 +54,16 @@ class AttachedStack(Stack):
     def target_url(self) -> str:
         return self._target.service
 
-    def session(self, endpoint: str) -> Session:
-        return session_for(self._target, endpoint)
+    def session(self, endpoint: str, url: str = "") -> Session:
+        return session_for(at_member(self._target, endpoint, url) if url else self._target, endpoint)
+
+    @property
+    def replicas(self) -> tuple[str, ...]:
+        return self._target.replicas or super().replicas
+
+    @property
+    def peers(self) -> tuple[str, ...]:
+        return self._target.peers or super().peers
 
     def address(self, handle: str) -> Address:
         """How faults find the things behind a handle; for none, where the service answers."""

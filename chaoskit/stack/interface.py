@@ -46,9 +46,22 @@ class Stack(ABC):
         """Where its Prometheus scrapes a page of chaoskit's own metrics; None where it does not."""
         return None
 
-    def session(self, endpoint: str) -> Session:
-        """A session that may ask `prometheus` or `alertmanager`; raises BadInput where secrets cannot be read."""
+    def session(self, endpoint: str, url: str = "") -> Session:
+        """A session that may ask `prometheus` or `alertmanager`, another one of them at its URL.
+
+        Raises BadInput where secrets cannot be read.
+        """
         return plain_session()
+
+    @property
+    def replicas(self) -> tuple[str, ...]:
+        """Every Prometheus with the same rules, the first of them `prometheus_url`."""
+        return (self.prometheus_url,)
+
+    @property
+    def peers(self) -> tuple[str, ...]:
+        """Every member of Alertmanager's cluster, the first of them `alertmanager_url`."""
+        return (self.alertmanager_url,)
 
     @abstractmethod
     def address(self, handle: str) -> Address:

@@ -11,6 +11,7 @@ from chaoskit.verify.hops import HOPS
 from chaoskit.verify.load import LOAD
 from chaoskit.verify.never import NEVER
 from chaoskit.verify.notification_content import CONTENT
+from chaoskit.verify.pairs import PAIRS
 from chaoskit.verify.preconditions import CLOCKS, CONFIGURATION, EFFECTS, END, STEADY, STEPS
 from chaoskit.verify.promised import PROMISED
 from chaoskit.verify.requests import EXIT_CODE, LIMITS
@@ -22,6 +23,7 @@ from chaoskit.verify.volume import DAY, NOTICES, VOLUMES
 CHECKS: tuple[Check[Any], ...] = (
     CONFIGURATION,
     STEADY,
+    PAIRS,
     EFFECTS,
     STEPS,
     LOAD,

@@ -1,0 +1,41 @@
+"""The members of a pair: one of Prometheus or Alertmanager that did not answer for a while, so that the pair was none.
+
+What the other saw and sent is judged as ever. A group that both tell is a notice too many, which other checks find.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chaoskit.events import Equipment
+from chaoskit.hop import Hop
+from chaoskit.scenario.model import Attached
+from chaoskit.verify.case import Case
+from chaoskit.verify.check import Check, Strict, unknown
+
+
+def _members(case: Case) -> Iterator[Strict]:
+    """One for each member that was down after the first step."""
+    target = case.plan.profile.target
+    if not isinstance(target, Attached):
+        return
+    names = [*(f"prometheus {url}" for url in target.replicas), *(f"alertmanager {url}" for url in target.peers)]
+    for name in names:
+        spans, since = list[tuple[float, float]](), None
+        for event in case.history.of(Equipment):
+            if event.name == name and event.state == "down" and since is None:
+                since = event.t
+            elif event.name == name and event.state == "up" and since is not None:
+                spans.append((since, event.t))
+                since = None
+        spans += [(since, case.until)] if since is not None else []
+        down = [(max(0.0, low - case.since), high - case.since) for low, high in spans if high > case.since]
+        if down:
+            when = ", ".join(f"{low:.0f} to {high:.0f} s" for low, high in down)
+            reason = (
+                f"it did not answer from {when} after the first step: what it did then was not seen, and no pair stood"
+            )
+            yield unknown(Hop.CONFIGURATION, name, reason)
+
+
+PAIRS = Check("the pairs", Case, _members)
