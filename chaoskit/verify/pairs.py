@@ -1,6 +1,6 @@
 """The members of a pair: one of Prometheus or Alertmanager that did not answer for a while, so that the pair was none.
 
-What the other saw and sent is judged as ever. A group that both tell is a notice too many, which other checks find.
+The words of the other are judged as ever. A group that both tell is a notice too many, which other checks find.
 """
 
 from __future__ import annotations
