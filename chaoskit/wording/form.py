@@ -95,7 +95,7 @@ class _Reader(HTMLParser):
             address, start = self._links.pop()
             text = "".join(self.parts[start:]).strip()
             del self.parts[start:]
-            self._see(address if text in ("", address) else f"[{text}]({address})")
+            self._see(address if text == address else f"[{text}]({address})")
 
     def handle_data(self, data: str) -> None:
         if self._unseen or (not data.strip() and (self._empty or not self._kept)):

@@ -220,9 +220,9 @@ def test_a_page_is_read_line_by_line_with_links_and_colours() -> None:
     page = (
         "<html><head><style>p {}</style></head><body><p style='border-left:1px solid #AA0000'>a <b>b</b>\n c</p>"
         "<table><tr><td>x</td><td>y</td></tr></table><pre>1\n\n  2</pre><a href='https://e.org/?a=1&amp;b=2'>"
-        "https://e.org/?a=1&amp;b=2</a> <img alt=logo src=/x.png></body></html>"
+        "https://e.org/?a=1&amp;b=2</a> <img alt=logo src=/x.png> <a href=/y></a></body></html>"
     )
-    assert read_html(page) == "{|#aa0000} a b c\nx  y\n1\n\n2\nhttps://e.org/?a=1&b=2 [image logo](/x.png)"
+    assert read_html(page) == "{|#aa0000} a b c\nx  y\n1\n\n2\nhttps://e.org/?a=1&b=2 [image logo](/x.png) [](/y)"
 
 
 LABELS = [{"alertname": "A", "worker": "w-1"}]
