@@ -143,3 +143,30 @@ def test_loads_that_the_pages_show_can_be_planned(tmp_path: Path, monkeypatch: p
     shown = [one for one in commands("load.md") if one.startswith("chaoskit run worker-unhealthy --set")]
     assert {one: int(run(["plan", *words(one)[1:]])) for one in shown} == dict.fromkeys(shown, 0)
     assert shown
+
+
+# Why a page needs no example, table or limits of its own.
+APART = {
+    "faults.md": "rendered from a registry",
+    "figures.md": "is tables of figures, each with its command",
+    "glossary.md": "is a list of words",
+    "handles.md": "rendered from a registry",
+    "index.md": "leads to the others",
+    "published-bugs.md": "is a list of cases",
+}
+
+
+@pytest.mark.parametrize("page", [page for page in TEXTS if page not in APART])
+def test_a_page_says_what_it_is_about_and_has_an_example_a_table_and_its_limits(page: str) -> None:
+    text = TEXTS[page]
+    title, _, rest = text.partition("\n")
+    assert title.startswith("# ")
+    assert re.search(r"^```|^    \S", rest, re.MULTILINE), "an example"
+    assert re.search(r"^\|---", rest, re.MULTILINE), "a table"
+    assert re.search(r"^## (Limits|What it cannot do)", rest, re.MULTILINE), "its limits"
+
+
+def test_the_index_leads_to_every_page() -> None:
+    linked = set(re.findall(r"\]\(([\w-]+\.md)\)", TEXTS["index.md"]))
+    assert linked >= TEXTS.keys() - {"index.md"}
+    assert linked <= TEXTS.keys()
