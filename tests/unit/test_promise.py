@@ -17,7 +17,9 @@ from chaoskit.check.lint_context import LintContext
 from chaoskit.cli import run
 from chaoskit.errors import BadInput, Place
 from chaoskit.explain.alert import departures
+from chaoskit.explain.promise import computed_promise
 from chaoskit.yaml_source import read
+from tests.readme_commands import lay_out
 
 PROMISE = """chaoskit: 1
 delivery: 3s
@@ -269,3 +271,11 @@ def test_what_is_computed_for_a_configuration_holds_for_it_and_counts_as_no_prom
     config = load_config(folder(), promise=file)
     assert not [each for each in departures(LintContext(config)) if each.broken]
     assert set(not_yet_promised(config.sources)) == {rule.alert for rule in config.rules if rule.alert}
+
+
+def test_a_group_is_promised_only_where_a_mail_or_a_webhook_shows_it(tmp_path: Path) -> None:
+    """A chat and a pager tell no labels of their group: promised there it would be UNKNOWN in every run."""
+    lay_out(tmp_path)
+    config = load_config(rules=[str(tmp_path / "rules.yml")], alertmanager=tmp_path / "alertmanager.yml")
+    groups = {notice.receiver: notice.grouped_by for notice in computed_promise(config).notices.values()}
+    assert groups == {"on-call": None, "team-chat": None, "office": ("alertname",)}

@@ -261,3 +261,15 @@ def test_a_group_is_judged_where_one_integration_of_the_receiver_tells_it() -> N
     assert judged(both, "grouped-by")[CRITICAL] is PASS
     told = judged(mapped(both, changed(Notice, silent)), "grouped-by")
     assert told == {WEB: PASS, WORKERS: UNKNOWN}
+
+
+def test_a_notice_that_no_route_leads_there_names_where_it_goes_and_what_each_route_there_asks_for() -> None:
+    history = recorded("never-notified")
+    routes = history.header.sources["alertmanager:alertmanager.yml"]
+    other = '    - {receiver: worker-alerts, matchers: [component=~"work"]}\n    # 3. Database.'
+    sources = {**history.header.sources, "alertmanager:alertmanager.yml": routes.replace("    # 3. Database.", other)}
+    header = msgspec.structs.replace(history.header, sources=sources)
+    changed_route = dataclasses.replace(with_events(history, [header, *history.events[1:]]), header=header)
+    reason = rows(verify(changed_route), "notify")[WORKERS].reason
+    assert "leads this alert to worker-alerts, but to critical-alerts (alertmanager.yml:26); the route to " in reason
+    assert reason.endswith('the route to worker-alerts asks for component=~"work" (alertmanager.yml:36)')
