@@ -1,6 +1,6 @@
 """Whether a target is the environment that was meant: by what it says of itself, in any of three places.
 
-external_labels      of the loaded configuration: another value there speaks against it, whatever else is said
+external_labels      of the loaded configuration: another value there always speaks against it
 environment_from     a query, each of whose series must carry the label
 metrics              the page, some series of which carries it
 """

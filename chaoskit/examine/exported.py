@@ -30,7 +30,7 @@ class _Kind(msgspec.Struct):
 
 
 def live_metrics(where: str, config: AlertConfig) -> Metrics:
-    """What a Prometheus has of the metrics that a configuration reads: at a URL, or the one of an attached profile.
+    """The metrics of a Prometheus, as far as a configuration reads them: at a URL, or of an attached profile.
 
     Raises BadInput where it gives no answer.
     """

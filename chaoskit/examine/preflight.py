@@ -135,7 +135,7 @@ def lingering(plan: Plan) -> list[dict[str, str]]:
 
 
 def _identity(target: Attached) -> Iterator[Problem]:
-    """What speaks against the target's being the environment that is named, or against this host's taking part."""
+    """The reasons against the target's being the environment that is named, or against this host's taking part."""
     for line in (*environment(target), *allowed(target)):
         if line.state == "missing":
             yield Problem(target.place, line.detail, line.mend)

@@ -5,7 +5,7 @@
     a again                               inactive 128.0 /
 
 An alert is in the highest state that any replica which answers shows, from the earliest instant at which one showed
-it; it is over when none shows it any more, which is what their Alertmanagers go by. What is known reaches as far as the
+it; it is over when none shows it any more, which is what their Alertmanagers go by. Knowledge reaches as far as the
 slowest of those that answer has been looked at. A replica that does not answer is said as equipment, and its last word
 counts no longer.
 """

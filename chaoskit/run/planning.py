@@ -139,8 +139,9 @@ def plan_inputs(
         raise BadInput(sorted(dict.fromkeys(problems), key=lambda p: (p.place is None, p.place)))
     _refuse_ambiguous(plan)
     refuse_guarded(plan)
+    target = plan.profile.target
     if plan.profile.load.given:
-        check_load(plan, () if plan.attached else MIX)
+        check_load(plan, MIX if target == "local" else tuple(target.requests))
     if not at_any_scale:
         _refuse_unfaithful(plan)
     left_out = tuple(str(each) for each in plan.puzzles if each.broken)
@@ -341,6 +342,9 @@ def wrong_for_attached(
 ) -> list[Problem]:
     """Everything in a scenario and a profile that cannot be done on this target; `there` is what this host has."""
     problems = [*_load_problems(scenario, profile, target), *_limit_problems(profile, target)]
+    if (traffic := target.background) and (why := unaskable(traffic.query, 1.0)):
+        message = f"background: '{traffic.query}' cannot be asked: {why}"
+        problems.append(Problem(traffic.place, message, "write a PromQL expression"))
     for handle, said in profile.handles.each():
         if unread := said.unread(handle.partition(":")[2]):
             problems.append(Problem(profile.handles.places.get(handle, target.place), *unread))
@@ -410,7 +414,7 @@ def _unreachable(
 def _load_problems(scenario: Scenario, profile: Profile, target: Attached) -> list[Problem]:
     load = profile.load
     if not load.given:
-        hint = "give the profile a load: {locustfile: PATH}"
+        hint = "give the profile a load: {locustfile: PATH}, or {rate: 5/s} of its requests:"
         changes = [one for one in scenario.steps if isinstance(one, Change) and one.of == "load"]
         return [Problem(one.place, f"{one.name} changes the load, and there is none", hint) for one in changes]
     problems = []
@@ -418,11 +422,10 @@ def _load_problems(scenario: Scenario, profile: Profile, target: Attached) -> li
         problems.append(
             Problem(load.place_of("load"), "there is load and nowhere to send it", "add service: URL to attached:")
         )
-    if load.locustfile is None:
+    if load.locustfile is None and not target.requests:
         message = "an attached target does not tell what can be asked of it, so the load needs tasks of its own"
-        problems.append(
-            Problem(load.place_of("load"), message, "write load: {locustfile: PATH, users: 5}, or remove it")
-        )
+        hint = "write requests: {NAME: {path: /PATH}} beside service:, or load: {locustfile: PATH, users: 5}"
+        problems.append(Problem(load.place_of("load"), message, hint))
     return problems
 
 

@@ -38,6 +38,7 @@ from chaoskit.load.model import LoadSpec
 from chaoskit.load.processes import Processes
 from chaoskit.plan.model import Plan
 from chaoskit.run.abort import AbortWatch
+from chaoskit.run.background import BackgroundWatch
 from chaoskit.run.equipment import EquipmentWatch
 from chaoskit.run.metrics import RunMetrics
 from chaoskit.run.signals import signals_end
@@ -47,6 +48,7 @@ from chaoskit.run.track import Track
 from chaoskit.run.traffic import changed_spec, load_spec
 from chaoskit.safety.guard import Guard
 from chaoskit.safety.lease import LEASE_S, SPARE_S
+from chaoskit.scenario.model import Attached
 from chaoskit.surroundings import lacking
 
 _FIRST_REQUEST_S = 20.0
@@ -85,6 +87,7 @@ class Runner:
         self._metrics: RunMetrics | None = None
         self._load: LoadChild | None = None
         self._load_at_first: LoadSpec | None = None
+        self._background: BackgroundWatch | None = None
         self.interrupted = False
         """Whether a signal, an abort condition or the guard ended it early."""
         self._interrupted = threading.Event()
@@ -187,6 +190,10 @@ class Runner:
             self._say(Equipment(name=name, state="up", detail=f"pid {pids[name]}" if name in pids else ""))
         self._target.watch(self._tracks, self._leaders, self._witnessed)
         self._equipment.start()
+        target = self._plan.profile.target
+        if isinstance(target, Attached) and target.background:
+            self._background = BackgroundWatch(target.background, self._ask, self._say)
+            self._background.start()
         if self._plan.profile.load.given and not self._plan.scripted:
             self._start_load()
 
@@ -242,6 +249,8 @@ class Runner:
             if track.progress.fold.phase != "stopping":
                 track.say(Phase(name="stopping"))
         self._target.unwatch()
+        if self._background is not None:
+            self._background.stop()
         if self._load is not None:
             with contextlib.suppress(ChaoskitError):
                 totals = self._load.stop(hurry=lambda: self._interrupted.is_set() or bool(self._lost()))

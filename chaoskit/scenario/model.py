@@ -243,6 +243,19 @@ class Chat:
     place: Place | None = field(default=None, compare=False)
 
 
+BACKGROUND = "background"
+"""The traffic of a system's own, as equipment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """Traffic that a running system has of its own: the least result of a query."""
+
+    query: str
+    at_least: float
+    place: Place | None = field(default=None, compare=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Attached:
     """A running system: its addresses, and the environment it must say it is."""
@@ -267,6 +280,9 @@ class Attached:
     """By receiver/integration: where its mails can be read."""
     chats: Mapping[str, Chat] = field(default_factory=dict)
     """By receiver/integration: where its messages can be read."""
+    background: Background | None = None
+    requests: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By name: what a load may ask the service for, as `path`, `method`, `json` and `body`."""
     replicas: tuple[str, ...] = ()
     """Every Prometheus, where there are several with the same rules; the first is `prometheus`."""
     peers: tuple[str, ...] = ()

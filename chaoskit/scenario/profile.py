@@ -12,7 +12,7 @@ from dataclasses import MISSING
 from dataclasses import fields as fields_of
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from chaoskit.errors import Place
@@ -23,7 +23,18 @@ from chaoskit.scenario.fields import Fields, Form, Problems, Record
 from chaoskit.scenario.guards import ABORTS, PROTECTED, hours, with_defaults
 from chaoskit.scenario.load import USAGE as LOAD_USAGE
 from chaoskit.scenario.load import read_load
-from chaoskit.scenario.model import Abort, Access, Attached, Handles, Header, Limits, LoadPlan, Profile, Secret
+from chaoskit.scenario.model import (
+    Abort,
+    Access,
+    Attached,
+    Background,
+    Handles,
+    Header,
+    Limits,
+    LoadPlan,
+    Profile,
+    Secret,
+)
 from chaoskit.scenario.overrides import override
 from chaoskit.scenario.witnesses import CHATS, INTEGRATION, MAILBOXES
 from chaoskit.yaml_source import Node, nearest, read, read_text
@@ -289,12 +300,55 @@ def _series(node: Node, what: str, problems: Problems) -> str:
     return str(Fields(node, _SERIES, problems).take("series", ""))
 
 
+_BACKGROUND = Record(
+    "'background'",
+    {"query": form.text, "at_least": form.number(1e-9, 1e15)},
+    {"query": "", "at_least": "the least result"},
+    "write {query: PROMQL, at_least: 5}",
+)
+
+
+@form.of(_BACKGROUND.schema)
+def _background(node: Node, what: str, problems: Problems) -> Background | None:
+    fields = Fields(node, _BACKGROUND, problems)
+    query, least = fields.take("query", ""), fields.take("at_least", 0.0)
+    return Background(query, least, fields.place) if query and least else None
+
+
+_REQUEST = Record(
+    "",
+    {
+        "path": form.spelt(r"/\S*", "must be a path, found {}", "write /orders/{n%50}"),
+        "method": form.choice("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"),
+        "json": form.settings,
+        "body": form.text,
+    },
+    {"path": "the path below service:"},
+    "write {path: /orders}",
+)
+
+
+@form.of(form.some(_REQUEST.schema))
+def _requests(node: Node, what: str, problems: Problems) -> dict[str, dict[str, Any]] | None:
+    if node.kind != "mapping" or not node.pairs:
+        problems.say(
+            node.place, f"{what} must be a mapping by name, found {node.described()}", "write {orders: {path: /orders}}"
+        )
+        return None
+    named = [(key, value) for key, value in node.pairs if form.name(key, "a request", problems)]
+    return {
+        str(key.value): Fields(value, _REQUEST, problems, f"the request '{key.value}'").all() for key, value in named
+    }
+
+
 ATTACHED = Record(
     "an attached target",
     {
         **dict.fromkeys(ENDPOINTS, read_url),
         **dict.fromkeys(ENDPOINTS[:2], _urls),
         "peer_timeout": form.duration,
+        "background": _background,
+        "requests": _requests,
         "environment": form.name,
         "environment_from": _series,
         "label": _label,

@@ -5,9 +5,10 @@ Faults reach only what this host shows: processes by the titles that a role's `m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from requests import Session
 
@@ -56,6 +57,10 @@ class AttachedStack(Stack):
 
     def session(self, endpoint: str, url: str = "") -> Session:
         return session_for(at_member(self._target, endpoint, url) if url else self._target, endpoint)
+
+    @property
+    def requests(self) -> Mapping[str, list[dict[str, Any]]]:
+        return {name: [dict(one)] for name, one in self._target.requests.items()}
 
     @property
     def replicas(self) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from chaoskit.verify.background import BACKGROUND_TRAFFIC
 from chaoskit.verify.check import Check
 from chaoskit.verify.checklist import GROUPED, RECEIVED
 from chaoskit.verify.findings import FINDINGS
@@ -27,6 +28,7 @@ CHECKS: tuple[Check[Any], ...] = (
     EFFECTS,
     STEPS,
     LOAD,
+    BACKGROUND_TRAFFIC,
     LIMITS,
     EXIT_CODE,
     CLOCKS,

@@ -201,7 +201,7 @@ def test_a_command_fault_needs_no_handle(case: Case) -> None:
         ("load: {users: 3}\n", [
             "staging.yml:5: there is load and nowhere to send it (add service: URL to attached:)",
             "staging.yml:5: an attached target does not tell what can be asked of it, so the load needs tasks of its "
-            "own (write load: {locustfile: PATH, users: 5}, or remove it)"]),
+            "own (write requests: {NAME: {path: /PATH}} beside service:, or load: {locustfile: PATH, users: 5})"]),
         ("time_scale: 1\n", []),
     ],
 )  # fmt: skip
@@ -228,7 +228,8 @@ def test_a_change_of_a_load_that_is_not_there_is_refused(case: Case) -> None:
         "chaoskit: 1\ntitle: t\nrunbook: r\nsteps:\n  - change: load\n    with: {users: 3}\nexpect: nothing\n"
     )
     assert case.complaints() == [
-        "drill.yml:5: change-load changes the load, and there is none (give the profile a load: {locustfile: PATH})"
+        "drill.yml:5: change-load changes the load, and there is none (give the profile a load: "
+        "{locustfile: PATH}, or {rate: 5/s} of its requests:)"
     ]
 
 
