@@ -68,7 +68,8 @@ def models(alert: str, files: Iterable[Path]) -> list[Model]:
             scenario = load_scenario(text, str(file))
         except BadInput:
             continue
-        telling = (i for i, one in enumerate(scenario.expect) if one.alert == alert and one.suppressed_by is None)
+        told = [one.suppressed_by is None and one.silenced_by is None for one in scenario.expect]
+        telling = (i for i, one in enumerate(scenario.expect) if one.alert == alert and told[i])
         index = next(telling, None)
         if index is not None:
             found.append(Model(scenario, text, index))
