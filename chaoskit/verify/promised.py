@@ -175,9 +175,11 @@ def _grouped_by(one: Instance) -> Iterator[Strict]:
     """The labels of the group with which a notice came."""
     for planned, notice in _grouped_doors(one):
         hop, wanted = Hop.GROUPED_BY, notice.grouped_by or ()
-        heard = one.heard(planned, "firing")
+        # A mail does not tell its group; the recorder of what Alertmanager delivered does.
+        seen = [told for by in ("", *planned.by[1:]) if (told := one.heard(planned, "firing", by))]
+        heard = next((told for told in seen if told.group_labels is not None), None)
         if heard is None or heard.group_labels is None:
-            what = _UNHEARD if heard is None else "its notices do not tell the labels of their group"
+            what = "its notices do not tell the labels of their group" if seen else _UNHEARD
             yield _unjudged(one, hop, what, notice.place, planned.to)
             continue
         # A group has of the labels only those that its alerts carry.

@@ -60,6 +60,7 @@ def read_event(line: bytes, skew: Interval = SAME) -> Notice | None:
         alerts=alerts,
         group_key=str(_either(group, "groupKey", "")),
         by=RECORDER,
+        group_labels=_labels(labels) if (labels := _either(group, "groupLabels", None)) is not None else None,
     )
 
 

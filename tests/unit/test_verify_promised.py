@@ -14,9 +14,12 @@ from chaoskit.history import History
 from chaoskit.verify.verdict import Result, Row, Verdict
 from chaoskit.verify.verify import verify
 from tests.golden.doctored import Change, mapped, recorded, with_events
+from tests.unit.test_receivers_histories import RECORDER, far
+from tests.unit.test_receivers_histories import recorded as recorder
 
 PASS, FAIL, UNKNOWN = Result.PASS, Result.FAIL, Result.UNKNOWN
 ABOUT = "WorkerUnhealthy worker-1"
+
 CRITICAL, WEB, WORKERS = "critical-alerts (email)", "critical-alerts (webhook)", "worker-alerts (email)"
 BESIDE = """    labels: {severity: critical, component: worker}
     phone: {critical-alerts: 2m, worker-alerts: 2m30s}
@@ -244,6 +247,22 @@ def test_a_scenario_that_disturbs_the_way_says_how_late_the_notice_may_come_and_
     allowed = {to: row.allowed for to, row in rows(verify(disturbed), "fault-to-phone").items()}
     # Twelve minutes from pending, less the minute of `for`, in place of a group_wait of 10 s.
     assert allowed == {CRITICAL: (0, 125 + 720 - 60 - 10), WEB: (0, 125 + 720 - 60 - 10), WORKERS: (0, 155)}
+
+
+@pytest.mark.parametrize(
+    ("told_by_the_recorder", "expected"), [(None, UNKNOWN), ({}, FAIL), (GROUPS["worker-alerts"], PASS)]
+)
+def test_the_group_of_a_mail_is_what_the_recorder_says(
+    told_by_the_recorder: dict[str, str] | None, expected: Result
+) -> None:
+    """A mailbox shows no group, so the row rests on the nearer witness."""
+    more = f"{RECORDER}, mailboxes: {{worker-alerts/email: {{maildir: /var/mail, delay: 1s}}}}"
+    both = far(recorder(promised(), more), "mailbox worker-alerts/email", ("worker-alerts", "email"))
+
+    def said(notice: Notice) -> Notice:
+        return msgspec.structs.replace(notice, group_labels=told_by_the_recorder if notice.by == "recorder" else None)
+
+    assert judged(mapped(both, changed(Notice, said)), "grouped-by")[WORKERS] is expected
 
 
 def test_a_group_is_judged_where_one_integration_of_the_receiver_tells_it() -> None:

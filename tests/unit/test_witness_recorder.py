@@ -40,7 +40,9 @@ V1 = {
                                           "endsAt": "2026-11-29T14:10:51Z", "resolved": True}},
             ],
             "firingAlerts": [{"hash": "8"}],
-            "groupInfo": {"groupKey": "{}:{alertname=\"A\"}", "receiverName": "crew"},
+            "groupInfo": {
+                "groupKey": "{}:{alertname=\"A\"}", "groupLabels": pairs(alertname="A"), "receiverName": "crew"
+            },
             "reason": "NOTIFY_REASON_FIRST_NOTIFICATION",
             "flushId": "1",
             "integration": {"name": "email", "index": "1"},
@@ -58,7 +60,11 @@ V2 = {
             ],
             "resolved_alerts": [{"fingerprint": "9"}],
             "muted_alerts": [{"fingerprint": "7"}],
-            "group_info": {"group_key": '{}:{alertname="A"}', "receiver_name": "crew"},
+            "group_info": {
+                "group_key": '{}:{alertname="A"}',
+                "group_labels": {"alertname": "A"},
+                "receiver_name": "crew",
+            },
             "integration": {"name": "email", "index": "1"},
             "a_field_of_later": {"x": []},
         }
@@ -77,6 +83,7 @@ def test_a_delivery_is_read_from_each_schema(event: dict[str, Any]) -> None:
         ("resolved", {"alertname": "B"}, {}),
     ]
     assert notice.group_key == '{}:{alertname="A"}'
+    assert notice.group_labels == {"alertname": "A"}
 
 
 def test_other_events_say_nothing_and_what_is_none_is_refused() -> None:

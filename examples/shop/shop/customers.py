@@ -1,4 +1,4 @@
-"""The traffic that a staging system has of its own: four orders a second, whether or not the last one was answered."""
+"""The traffic that a staging system has of its own: two orders a second, whether or not the last one was answered."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import requests
 
 from shop import settings
 
-_EVERY_S = 0.25
+_EVERY_S = 0.5
 
 
 def order() -> None:

@@ -44,7 +44,7 @@ class Asked(Collector):
 
     def _answers(self) -> bool:
         try:
-            return requests.get(f"http://{settings.HOST}:{settings.API_PORT}/health", timeout=1.5).ok
+            return requests.get(f"http://{settings.HOST}:{settings.API_PORT}/health", timeout=3).ok
         except requests.RequestException:
             return False
 
