@@ -1,0 +1,87 @@
+"""The example shop: each of its eight alerts is caused without a program of its own, and told where people read.
+
+Its servers are real ones of Debian's packages; waits are shortened, so that a drill takes half a minute.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+import yaml
+
+from tests.shop_system import EXAMPLE, Shop, running
+
+SCENARIOS = sorted(file.stem for file in (EXAMPLE / "scenarios").glob("*.yml"))
+FIRST = "dead-letters"
+TOO_WEAK = [
+    ("queue-backlog", {"level": 50}),
+    ("dead-letters", {"level": 5}),
+    ("slow-orders", {"locked": "1500ms"}),
+    ("uploads-nearly-full", {"size": "29MiB"}),
+]
+WEAKEST = [
+    ("queue-backlog", {"level": 110}),
+    ("dead-letters", {"level": 11}),
+    ("slow-orders", {"locked": "3s"}),
+    ("uploads-nearly-full", {"size": "58MiB"}),
+]
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="module")
+def shop() -> Iterator[Shop]:
+    with running() as one:
+        yield one
+
+
+def verdict(shop: Shop) -> dict[str, object]:
+    return json.loads((shop.folder / "runs" / "latest" / "verdict.json").read_text())  # type: ignore[no-any-return]
+
+
+@pytest.mark.drill
+def test_a_drill_on_the_shop_is_proved_by_its_recorder_and_its_mailbox(shop: Shop) -> None:
+    """What `make test` plays of it."""
+    done = shop.drill(FIRST)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "by the mailbox team/email, and the recorder too" in " ".join(done.stdout.split())
+
+
+@pytest.mark.staging
+@pytest.mark.parametrize("scenario", [name for name in SCENARIOS if name != FIRST])
+def test_each_alert_of_the_shop_is_caused_and_told(shop: Shop, scenario: str) -> None:
+    done = shop.drill(scenario)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.staging
+@pytest.mark.parametrize(("scenario", "dose"), WEAKEST, ids=[name for name, _ in WEAKEST])
+def test_the_weakest_dose_that_is_enough_passes(shop: Shop, scenario: str, dose: dict[str, str]) -> None:
+    done = shop.drill(shop.change(scenario, f"{scenario}-weakest", **dose))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.staging
+@pytest.mark.parametrize(("scenario", "dose"), TOO_WEAK, ids=[name for name, _ in TOO_WEAK])
+def test_half_of_it_is_unknown_and_no_failure_of_the_alert(shop: Shop, scenario: str, dose: dict[str, str]) -> None:
+    done = shop.drill(shop.change(scenario, f"{scenario}-half", **dose))
+    assert done.returncode == 3, done.stdout + done.stderr
+    rows = verdict(shop)["rows"]
+    assert not [row for row in rows if row["result"] == "FAIL"], done.stdout  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_no_scenario_of_the_shop_has_a_command(scenario: str) -> None:
+    steps = yaml.safe_load((EXAMPLE / "scenarios" / f"{scenario}.yml").read_text())["steps"]
+    assert not [step for step in steps if "command" in (step.get("inject"), step.get("do"))]
+
+
+def test_each_alert_of_the_shop_has_a_scenario() -> None:
+    rules = yaml.safe_load((EXAMPLE / "alerts" / "rules.yml").read_text())["groups"][0]["rules"]
+    expected = {
+        one["alert"]
+        for name in SCENARIOS
+        for one in yaml.safe_load((EXAMPLE / "scenarios" / f"{name}.yml").read_text())["expect"]
+    }
+    assert expected == {rule["alert"] for rule in rules}
