@@ -100,7 +100,9 @@ class Adapter(Handle):
             why = f"there is no {self.said[1]}"
         except FaultError as error:
             why = str(error)
-        return f"the {self.kind} '{name}' cannot be reached via {self.via}: {why}", "see docs/handles.md"
+        lacking = [file for key in self.files if (file := getattr(self, key)) and not Path(file).exists()]
+        mend = "; ".join(f"install -D -m 600 /dev/stdin {file}" for file in lacking)
+        return f"the {self.kind} '{name}' cannot be reached via {self.via}: {why}", mend or "see docs/handles.md"
 
     def keys(self) -> dict[str, str]:
         """The keys that faults are told and tokens note: never a secret, only where one lies."""

@@ -9,6 +9,7 @@ __all__ = ["chaoskit", "fetch"]
 chaoskit.later.update(
     {
         "approve": "approve:approve_command",
+        "attach": "attach:attach_command",
         "bundle": "bundle:bundle_group",
         "check": "check:check_command",
         "diff": "diff:diff_command",

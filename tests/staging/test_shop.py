@@ -56,6 +56,25 @@ def test_each_alert_of_the_shop_is_caused_and_told(shop: Shop, scenario: str) ->
 
 
 @pytest.mark.staging
+def test_a_first_profile_of_the_shop_finds_its_parts(shop: Shop) -> None:
+    """What `attach` writes can be loaded, and `doctor` finds nothing missing but the secret that it cannot know."""
+    attached = yaml.safe_load((shop.folder / "profiles" / "staging.yml").read_text())["target"]["attached"]
+    words = ["--prometheus", attached["prometheus"], "--alertmanager", attached["alertmanager"]]
+    done = shop.run("attach", *words, "--out", "profiles/first.yml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    first = yaml.safe_load((shop.folder / "profiles" / "first.yml").read_text())
+    found = first["target"]["attached"]
+    for key in ("metrics", "environment", "recorder"):
+        assert found[key] == attached[key]
+    assert first["handles"]["role"]["shop-worker"]["label"] == "worker"
+    assert first["handles"]["queue"]["orders"]["via"] == "rq"
+    looked = shop.run("doctor", "--profile", "first", "--bundle", "alerts", "--format", "json")
+    missing = [line for line in json.loads(looked.stdout) if line["state"] == "missing"]
+    assert {line["what"].partition("-")[0] for line in missing} == {"database postgres"}, looked.stdout
+    assert all("install -D -m 600" in line["mend"] for line in missing)
+
+
+@pytest.mark.staging
 @pytest.mark.parametrize(("scenario", "dose"), WEAKEST, ids=[name for name, _ in WEAKEST])
 def test_the_weakest_dose_that_is_enough_passes(shop: Shop, scenario: str, dose: dict[str, str]) -> None:
     done = shop.drill(shop.change(scenario, f"{scenario}-weakest", **dose))
