@@ -24,7 +24,7 @@ chaoskit.later.update(
         "rehearse": "rehearse:rehearse_command",
         "runs": "safety:runs_group",
         "schema": "new:schema_command",
-        "sla": "sla_more:SLA",
+        "sla": "sla:sla_group",
         "status": "safety:status_command",
         "stop": "safety:stop_command",
         "ui": "ui:ui_command",

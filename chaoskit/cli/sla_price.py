@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from chaoskit.cli.console import say
-from chaoskit.cli.percent import Share
+from chaoskit.cli.numbers import Share
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.plan.model import Plan
 from chaoskit.scenario.model import Attached

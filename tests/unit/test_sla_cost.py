@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from chaoskit.check.levels import Level
-from chaoskit.cli.sla_config import config_of
+from chaoskit.cli.sla import config_of
 from chaoskit.errors import Place
 from chaoskit.sla.cost import measured, price, promised
 from chaoskit.verify.verdict import Figure, Verdict

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chaoskit.cli.sla_config import config_of, scenarios
+from chaoskit.cli.sla import config_of, scenarios
 from chaoskit.sla.incidents import Known, Story
 from chaoskit.sla.known import Silence, Word, known
 from chaoskit.sla.stories import stories
