@@ -27,7 +27,6 @@ chaoskit.later.update(
         "sla": "sla:sla_group",
         "status": "safety:status_command",
         "stop": "safety:stop_command",
-        "ui": "ui:ui_command",
         "unlock": "safety:unlock_command",
         "witness": "witness:witness_group",
     }

@@ -22,7 +22,7 @@ from chaoskit.cli.doctor import examine, examine_profile, mend, tell_receivers, 
 from chaoskit.cli.numbers import TIME_SCALE
 from chaoskit.cli.outputs import ANNOUNCE, CONFIRM, OUT, ResultFile, form
 from chaoskit.cli.sla_price import MAX_BUDGET, told
-from chaoskit.cli.sources import asking, config_options, or_shipped
+from chaoskit.cli.sources import PROFILE, asking, config_options, or_shipped
 from chaoskit.console import PORT
 from chaoskit.errors import BadInput, EquipmentError, ExitCode, Place, Problem, worst
 from chaoskit.events import Event, Notice, Stranger
@@ -44,7 +44,7 @@ from chaoskit.run.prepare import Prepared, make_folder, prepare
 from chaoskit.run.runner import Runner
 from chaoskit.run.target import Live
 from chaoskit.run.up import Wanted, run_stack
-from chaoskit.scenario.catalog import near
+from chaoskit.scenario.catalog import find_profile, near
 from chaoskit.surroundings import leave
 from chaoskit.verify.verdict import Verdict
 from chaoskit.verify.verdict import to_json as verdict_json
@@ -295,6 +295,18 @@ def up_command(
 
     run_stack(wanted, up, notice, ended)
     return ExitCode.PASS
+
+
+@chaoskit.command("ui")
+@click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="Or the next free one.")
+@PROFILE
+@OUT
+def ui_command(port: int, profile: str, out: Path) -> ExitCode:
+    """Choose, watch, stop and compare drills in a browser on this machine, until Ctrl-C."""
+    from chaoskit.console.beside import serve_here  # a web server's parts are long to import
+
+    find_profile(profile)
+    return serve_here(port, out, profile, say, terminal=terminal().is_terminal)
 
 
 def run_one(

@@ -212,7 +212,7 @@ def notation(series: Scripted, course: Course, every_s: float, count: int, inter
         if start is None:
             words += ["stale" if words and words[-1][0] not in "_s" else "_", *([f"_x{n - 1}"] if n > 1 else [])]
         else:
-            words.append(f"{_number(start)}{_signed(step)}x{n - 1}" if n > 1 else _number(start))
+            words.append(stretch(start, step, n))
     return " ".join(words)
 
 
@@ -235,12 +235,9 @@ def _same(a: float, b: float) -> bool:
     return math.isclose(a, b, rel_tol=1e-12, abs_tol=1e-12)
 
 
-def _number(value: float) -> str:
-    return f"{value:.17g}"
-
-
-def _signed(step: float) -> str:
-    return "" if not step else f"{'+' if step > 0 else '-'}{_number(abs(step))}"
+def stretch(start: float, step: float, count: int) -> str:
+    """So many samples on a straight course, in promtool's notation."""
+    return f"{start:.17g}" + (f"{f'{step:+.17g}' if step else ''}x{count - 1}" if count > 1 else "")
 
 
 class Shows(Protocol):

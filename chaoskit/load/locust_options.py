@@ -75,7 +75,7 @@ def check_tasks(spec: LoadSpec, classes: list[type[Any]], options: Any) -> None:
         _never_runs(task, place)
         for one in classes
         for task in dict.fromkeys(_functions(one.tasks))
-        if _makes_no_call(task)
+        if inspect.iscoroutinefunction(task) or inspect.isgeneratorfunction(task)
     ]:
         raise BadInput(problems)
     idle = [one for one in environment.user_classes if _has_no_task(one)]
@@ -197,10 +197,6 @@ def _is_empty(one: type[Any]) -> bool:
 def _functions(tasks: Iterable[Any]) -> Iterator[Any]:
     for task in tasks:
         yield from _functions(getattr(task, "tasks", None) or ()) if inspect.isclass(task) else (task,)
-
-
-def _makes_no_call(task: Any) -> bool:
-    return inspect.iscoroutinefunction(task) or inspect.isgeneratorfunction(task)
 
 
 def _never_runs(task: Any, place: Place) -> Problem:

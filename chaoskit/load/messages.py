@@ -152,24 +152,15 @@ def _kept(kind: type[_Kept], line: msgspec.Struct) -> _Kept:
 Command = Look | Start | Change | Beat | Stop
 Report = LoadState | LoadWindow | LoadTotals
 
-_COMMANDS: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
-_REPORTS: msgspec.json.Decoder[Report] = msgspec.json.Decoder(Report)
+decode_command = msgspec.json.Decoder[Command](Command).decode
+"""Raises msgspec.DecodeError, or BadInput where the spec is wrong; `decode_report` raises msgspec.DecodeError."""
+decode_report = msgspec.json.Decoder[Report](Report).decode
 _ENCODER = msgspec.json.Encoder()
 
 
 def encode(line: Line | events.Event) -> bytes:
     """The line with its newline."""
     return _ENCODER.encode(line) + b"\n"
-
-
-def decode_command(line: bytes) -> Command:
-    """Raises msgspec.DecodeError, or BadInput where the spec is wrong."""
-    return _COMMANDS.decode(line)
-
-
-def decode_report(line: bytes) -> Report:
-    """Raises msgspec.DecodeError."""
-    return _REPORTS.decode(line)
 
 
 def percentiles(latency: dict[int, int]) -> dict[str, Any]:

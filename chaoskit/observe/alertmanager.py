@@ -15,10 +15,7 @@ import requests
 
 from chaoskit.events import Equipment, Event, Interval, Poll, Suppression
 from chaoskit.observe.alert_states import Labels, labels_of
-from chaoskit.observe.poller import LookFailed, Poller
-
-ANSWER_LIMIT_S = 2.0
-"""How long one answer may take, connecting included."""
+from chaoskit.observe.poller import ANSWER_LIMIT_S, LookFailed, Poller
 
 ALL = {"active": "true", "silenced": "true", "inhibited": "true", "unprocessed": "true"}
 

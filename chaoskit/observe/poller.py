@@ -20,6 +20,8 @@ from chaoskit.access import plain_session, trouble
 from chaoskit.events import Event, Poll
 
 MERGED_S = 0.5
+ANSWER_LIMIT_S = 2.0
+"""How long one answer may take, connecting included."""
 
 
 class LookFailed(Exception):
@@ -103,16 +105,12 @@ class Poller(Looking):
         self._say(poll, found)
         return poll
 
-    def said_lately(self) -> bool:
-        """Whether a Poll was emitted within the last half second."""
-        return self._said is not None and time.monotonic() - self._said_at < MERGED_S
-
     def _say(self, poll: Poll, found: bool) -> None:
         said = self._said
         news = said is None or (said.ok, said.detail) != (poll.ok, poll.detail)
         if news and self._unsaid is not None and self._unsaid.ok:
             self._emit(self._unsaid)  # how far the good looks reached
-        if news or found or not self.said_lately():
+        if news or found or time.monotonic() - self._said_at >= MERGED_S:
             self._emit(poll)
         else:
             self._unsaid = poll

@@ -19,10 +19,7 @@ import requests
 from chaoskit.events import Event, Interval, Poll
 from chaoskit.observe.alert_states import Active, AlertStates, Group, Labels, State, labels_of, seen_to
 from chaoskit.observe.payload import instant
-from chaoskit.observe.poller import MERGED_S, LookFailed, Poller
-
-ANSWER_LIMIT_S = 2.0
-"""How long one answer may take, connecting included."""
+from chaoskit.observe.poller import ANSWER_LIMIT_S, MERGED_S, LookFailed, Poller
 
 T = TypeVar("T")
 

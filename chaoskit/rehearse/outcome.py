@@ -129,7 +129,8 @@ def judge_wave(
     for alert in case.plan.alerts:
         mine = case.lives_of(alert)
         outcome = _outcome(case, alert, by_name.get(alert.rule.alert, []), name)
-        if derived and not disturbed and (unmoved := _unmoved(outcome)):
+        unmoved = next((row.reason for row in outcome.rows if row.hop is Hop.DETECT and UNLIKE in row.reason), "")
+        if derived and not disturbed and unmoved:
             at_rest = any(e.name == alert.rule.alert for e in case.evidence.episodes)
             outcome = unrehearsed(alert.rule, unmoved) if at_rest else replace(outcome, unmoved=True)
         missed = any(not is_restored(one, case.evidence) for one in mine)
@@ -149,10 +150,6 @@ def _outcome(case: Case, alert: PlannedAlert, rows: list[Row], wave: str) -> Rul
     result, problems = worst_of(row.result for row in rows), tuple(telling(rows))
     fired = any(episode.firing is not None for episode in episodes)
     return RuleOutcome(alert.rule, result, problems, heard, muted_by=muted, rows=tuple(rows), wave=wave, fired=fired)
-
-
-def _unmoved(outcome: RuleOutcome) -> str:
-    return next((row.reason for row in outcome.rows if row.hop is Hop.DETECT and UNLIKE in row.reason), "")
 
 
 def _heard(door: tuple[str, str, int], episodes: list[Episode], case: Case, alert: PlannedAlert) -> Heard | None:

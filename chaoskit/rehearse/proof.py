@@ -25,7 +25,7 @@ from chaoskit.rehearse.derive import Guess, closure, exprs_of, fed, guesses, que
 from chaoskit.rehearse.matching import queries, reason
 from chaoskit.rehearse.past import Far
 from chaoskit.rehearse.promtool import TESTS_S, UNENDED, answered, asking, dumped, labels_in, results_of, run_tests
-from chaoskit.rehearse.tree import has_subquery, longest_range_s, shortest_range_s
+from chaoskit.rehearse.tree import below, longest_range_s, shortest_range_s
 from chaoskit.units import format_duration
 
 _CHUNK, _LEAST_CHUNK = 60, 6
@@ -264,7 +264,7 @@ def _rested(proven: Sequence[Proven], engine: Engine) -> list[Proven]:
         for p in proven
         if p.subject.number not in short
         and p.subject.span_s > rest_s
-        and has_subquery(promql.parse(p.subject.rule.expr))
+        and any(isinstance(one, promql.SubqueryExpr) for one in below(promql.parse(p.subject.rule.expr)))
     }
     return [replace(short.get(n, p), hasty=n in hasty) for p in proven for n in (p.subject.number,)]
 

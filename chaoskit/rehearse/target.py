@@ -16,17 +16,18 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import requests
 import yaml
 
 from chaoskit.errors import EquipmentError
-from chaoskit.events import Interval, Notice, Pressure, Scrapes
+from chaoskit.events import Interval, LogLine, Notice, Pressure, Scrapes
 from chaoskit.faults.base import FaultError, Seen
 from chaoskit.faults.series import PAGES, Scripted
 from chaoskit.handles.address import Address
@@ -34,7 +35,6 @@ from chaoskit.host.ports import LOOPBACK
 from chaoskit.host.process import wait_until
 from chaoskit.localize.configuration import Localized
 from chaoskit.observe.alertmanager import AlertmanagerObserver
-from chaoskit.observe.logs import failed_lines
 from chaoskit.observe.pressure import Readings
 from chaoskit.observe.prometheus import PrometheusObserver
 from chaoskit.rehearse import past
@@ -214,7 +214,8 @@ class SeriesTarget(Live):
 
     def start(self, tracks: Sequence[Track], say: Say) -> None:
         """Starts the stack, whose page is then where faults of the kind `series` act."""
-        self.stack.start(_marked(say))
+        # Notices with what their mark tells of their alerts.
+        self.stack.start(lambda event: say(read_mark(event) if isinstance(event, Notice) else event))
         PAGES[self.stack.page_url] = self
 
     def watch(self, tracks: Sequence[Track], leaders: Callable[[], Mapping[int, str]], say: Say) -> None:
@@ -307,6 +308,17 @@ class SeriesTarget(Live):
         return faults
 
 
-def _marked(say: Say) -> Say:
-    """Notices with what their mark tells of their alerts."""
-    return lambda event: say(read_mark(event) if isinstance(event, Notice) else event)
+_TELLING: dict[Literal["prometheus", "alertmanager"], str] = {
+    "prometheus": "Expanding alert template failed",
+    "alertmanager": "template: ",
+}
+
+
+def failed_lines(logs: Path) -> Iterator[LogLine]:
+    """Lines of the programs' logs that tell of a failed template, each once but for when it was written; none without
+    logs."""
+    for source, having in _TELLING.items():
+        log = logs / f"{source}.log"
+        with log.open(encoding="utf-8", errors="replace") if log.is_file() else nullcontext(()) as lines:
+            said = {line.partition("caller=")[2] or line: line for line in lines if having in line}
+        yield from (LogLine(source=source, line=line.rstrip("\n")) for line in said.values())

@@ -130,10 +130,6 @@ def calls(node: Any, names: Collection[str]) -> bool:
     return any(isinstance(one, promql.Call) and one.func.name in names for one in below(node))
 
 
-def has_subquery(node: Any) -> bool:
-    return any(isinstance(one, promql.SubqueryExpr) for one in below(node))
-
-
 def counts_matches(node: Any) -> bool:
     """Whether a sum over the node counts how often a condition holds."""
     while isinstance(node, promql.ParenExpr):

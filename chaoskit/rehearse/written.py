@@ -9,7 +9,7 @@ import promql_parser as promql
 import yaml
 
 from chaoskit.alerting.model import Rule
-from chaoskit.faults.series import ENDLESS, Scripted, Segment, Series, Values, identity
+from chaoskit.faults.series import ENDLESS, Scripted, Segment, Series, Values, identity, stretch
 from chaoskit.rehearse.tree import label_values, matchers_of, selectors_below
 from chaoskit.units import format_duration
 
@@ -43,8 +43,8 @@ def described(series: Scripted) -> dict[str, Any]:
     """A series as a scenario writes it."""
     found: dict[str, Any] = {
         "series": series.key,
-        "values": described_values(series.values),
-        "rest": described_values(series.rest),
+        "values": _described(series.values),
+        "rest": _described(series.rest),
     }
     repeat = series.values.repeat or series.rest.repeat
     for flag, value in (("counter", series.counter), ("clock", series.clock), ("repeat", repeat)):
@@ -53,7 +53,7 @@ def described(series: Scripted) -> dict[str, Any]:
     return found
 
 
-def described_values(values: Values) -> str:
+def _described(values: Values) -> str:
     """A sequence in promtool's notation."""
     return " ".join(map(_item, values.segments)) or "_"
 
@@ -61,8 +61,4 @@ def described_values(values: Values) -> str:
 def _item(segment: Segment) -> str:
     if segment.start is None:
         return f"_x{segment.count}" if segment.count > 1 else "_"
-    start = f"{segment.start:.17g}"
-    if segment.count == 1:
-        return start
-    step = "" if not segment.step else f"{segment.step:+.17g}"
-    return f"{start}{step}x{min(segment.count, ENDLESS) - 1}"
+    return stretch(segment.start, segment.step, min(segment.count, ENDLESS))

@@ -79,10 +79,8 @@ def _alert(explanation: Explanation) -> Iterator[RenderableType]:
     head.append(f"  {rule.place}", style="dim not bold")
     yield head
     first = first_to_hear(reach.heard)
-    yield Text(
-        f"From fault to phone: {span(first)}" if first else _none_certain(reach.heard),
-        style="bold green" if first else "yellow",
-    )
+    when = span(first) if first else "labels of the series decide" if reach.heard else "never, no receiver"
+    yield Text(f"From fault to phone: {when}", style="bold green" if first else "yellow")
     if explanation.at is not None:
         hear = dict.fromkeys(each.receiver for each in reach.heard if explanation.told[each.route.path].tells)
         yield Text(f"At {_when(explanation.at)}: {clean(', '.join(hear)) or 'no receiver'} would be told", style="bold")
@@ -104,16 +102,18 @@ def _alert(explanation: Explanation) -> Iterator[RenderableType]:
                 yield Padding(line, (0, 0, 0, 2))
 
 
-def _none_certain(heard: tuple[Delivery, ...]) -> str:
-    return "From fault to phone: labels of the series decide" if heard else "From fault to phone: never, no receiver"
+def _pairs() -> Table:
+    """An empty table of names and what they are."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    return table
 
 
 def _facts(explanation: Explanation) -> RenderableType:
     reach = explanation.reach
     rule, alert = reach.subject.rule, reach.subject.alert
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
+    table = _pairs()
     table.add_row("expression", clean(" ".join(rule.expr.split())))
     held = f"for {format_duration(rule.for_s)}" if rule.for_s else "at once (no for)"
     held += f", kept for {format_duration(rule.keep_firing_for_s)} longer" if rule.keep_firing_for_s else ""
@@ -134,9 +134,7 @@ def _receivers(explanation: Explanation) -> Iterator[RenderableType]:
         if not heard.certain:
             head.append("  perhaps: a label decides", style="yellow not bold")
         yield head
-        table = Table.grid(padding=(0, 2, 0, 0))
-        table.add_column(style="dim", no_wrap=True)
-        table.add_column(overflow="fold")
+        table = _pairs()
         bounds = (explanation.beside.phone.get(heard.receiver), explanation.beside.all_clear.get(heard.receiver))
         phone, end = (f", promised within {format_duration(bound.seconds)}" if bound else "" for bound in bounds)
         table.add_row("fault to phone", Text(f"{span(heard.phone_s)}{phone}", style="bold"))

@@ -16,9 +16,9 @@ from chaoskit.events import AlertState, AnyEvent, Notice, Pressure, Scrapes, Sup
 from chaoskit.history import History, parse_history
 from chaoskit.hop import Hop
 from chaoskit.observe import pressure
-from chaoskit.observe.logs import failed_lines
 from chaoskit.observe.pressure import Readings
 from chaoskit.rehearse.outcome import judge_wave
+from chaoskit.rehearse.target import failed_lines
 from chaoskit.verify.case import Templates, case_of, failed_templates
 from chaoskit.verify.excuses import MOST_S
 from chaoskit.verify.verdict import Result, Verdict, to_json
