@@ -60,6 +60,7 @@ ELSEWHERE = {
         "needs a profile of a system that runs already: tests/drills/test_attach.py makes both"
     ),
     "chaoskit run worker-unhealthy --ui": "tests/drills/test_console.py plays it, and asks its page",
+    "chaoskit approve": "writes beside the shipped files: tests/unit/test_approve.py",
     "chaoskit mutate": "takes all cores for minutes: tests/unit/test_mutate_static.py",
     "chaoskit ui": "tests/drills/test_console.py plays drills from its page",
     "chaoskit gate": "five minutes of all scenarios: `make gate`, and tests/drills/test_gate.py plays some",

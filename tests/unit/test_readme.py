@@ -6,15 +6,21 @@ import re
 import shlex
 from pathlib import Path
 
+import click
 import pytest
 
 from chaoskit.cli import run as chaoskit
+from chaoskit.cli.all import chaoskit as every
 from chaoskit.crm.supervisor import title
 from tests.readme_commands import ELSEWHERE, LONG, QUICK, ROOT, STORY, TEXT, commands, files, lay_out
 
 
 def test_each_command_is_run_somewhere_or_says_why_not() -> None:
     assert commands() == {*QUICK, *LONG, *STORY, *ELSEWHERE}
+
+
+def test_it_names_every_command() -> None:
+    assert {name for name in every.list_commands(click.Context(every)) if f"`chaoskit {name}" not in TEXT} == set()
 
 
 def test_no_line_is_wider_than_a_hundred_columns() -> None:
