@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from chaoskit.adapters.base import Adapter
-from chaoskit.faults.docs import summary
 from chaoskit.handles import ways
 from chaoskit.handles.base import Handle
+from chaoskit.marked import summary
 
 _HEAD = """# Handles: how a thing is reached
 

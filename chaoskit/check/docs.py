@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import chaoskit.check.lints  # noqa: F401 - fills the registry
 from chaoskit.check.findings import LINTS
+from chaoskit.marked import between, row
 
 BEGIN = "<!-- lints: rendered from the registry by python -m chaoskit.check.docs -->"
 END = "<!-- end of lints -->"
@@ -32,11 +33,7 @@ def table() -> str:
 
 def rendered(page: str) -> str:
     """The page with the part between the two marks replaced; raises ValueError where a mark is missing."""
-    before, _, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not end:
-        raise ValueError(f"the page does not hold {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n{table()}{END}{after}"
+    return between(page, BEGIN, table(), END)
 
 
 def _lines() -> Iterator[str]:
@@ -48,12 +45,8 @@ def _lines() -> Iterator[str]:
         yield "|---|---|---|---|"
         for lint in LINTS.values():
             if lint.topic == topic:
-                yield f"| `{lint.id}` | {lint.severity} | {_cell(lint.what)} | {_cell(lint.why)} |"
+                yield row(f"`{lint.id}`", str(lint.severity), lint.what, lint.why)
     yield ""
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
 
 
 if __name__ == "__main__":

@@ -11,14 +11,14 @@ from chaoskit.adapters.docs import way_rows
 from chaoskit.check.findings import LINTS
 from chaoskit.cli.console import console
 from chaoskit.errors import BadInput, ExitCode
-from chaoskit.faults.docs import fault_rows, summary
+from chaoskit.faults.docs import fault_rows
 from chaoskit.handles import handle_kinds
+from chaoskit.marked import summary
 from chaoskit.report.table import table
 from chaoskit.report.terminal import print_to
 from chaoskit.report.text import clean
 from chaoskit.scenario.catalog import list_scenarios
-from chaoskit.verify.case import Instance
-from chaoskit.verify.checks import CHECKS
+from chaoskit.verify.docs import check_rows
 
 
 @click.command("list")
@@ -34,7 +34,7 @@ def list_command(faults: bool, handles: bool, checks: bool, lints: bool) -> Exit
         _show(("kind", "keys", "on the local target", "faults", "what it is"), _handles())
         _show(("handle", "via", "keys", "kinds", "ends by itself", "what it is"), way_rows())
     if checks:
-        _show(("check", "judges", "what it does"), _checks())
+        _show(("check", "judges", "what it does"), check_rows())
     if lints:
         _show(
             ("id", "severity", "what it looks for"), ((one.id, str(one.severity), one.what) for one in LINTS.values())
@@ -58,12 +58,6 @@ def _handles() -> Iterator[tuple[str, ...]]:
         keys = ", ".join(kind.key_names()) or "not in profiles"
         at_once = "one at a time" if kind.exclusive else "several"
         yield kind.kind, keys, ", ".join(kind.parts), at_once, summary(kind)
-
-
-def _checks() -> Iterator[tuple[str, ...]]:
-    """Every check: its name, what it judges, and what it says of it."""
-    for check in CHECKS:
-        yield check.name, "each alert" if check.of is Instance else "the run", summary(check.judge)
 
 
 def _show(titles: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:

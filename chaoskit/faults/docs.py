@@ -17,6 +17,7 @@ from pydantic_core import PydanticUndefined
 from chaoskit.faults.base import Action, Changeable, Kind
 from chaoskit.faults.quantities import Duration, Ratio
 from chaoskit.faults.registry import known, known_actions
+from chaoskit.marked import summary
 
 _HEAD = """# Faults and actions
 
@@ -48,11 +49,6 @@ def fault_rows() -> Iterator[tuple[str, ...]]:
     for kind in kinds:
         levels = "yes" if isinstance(kind, Changeable) else "action" if isinstance(kind, Action) else ""
         yield kind.kind, " or ".join(kind.handles), levels, summary(kind)
-
-
-def summary(kind: object) -> str:
-    """The first line of what a class or a function says of itself."""
-    return (inspect.getdoc(kind) or "").partition("\n")[0]
 
 
 def _section(name: str, kind: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import chaoskit.mutate.operators  # noqa: F401 - fills the registry
+from chaoskit.marked import between, row
 from chaoskit.mutate.model import OPERATORS
 
 BEGIN = "<!-- operators: rendered from the registry by python -m chaoskit.mutate.docs -->"
@@ -17,18 +18,13 @@ def table() -> str:
         "|---|---|---|---|---|",
     ]
     for each in OPERATORS.values():
-        cells = (f"`{each.id}`", each.role, each.what, each.why, each.hop)
-        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        rows.append(row(f"`{each.id}`", each.role, each.what, each.why, each.hop))
     return "\n".join([*rows, "", ""])
 
 
 def rendered(page: str) -> str:
     """The page with the part between the two marks replaced; raises ValueError where a mark is missing."""
-    before, _, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not end:
-        raise ValueError(f"the page does not hold {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n{table()}{END}{after}"
+    return between(page, BEGIN, table(), END)
 
 
 if __name__ == "__main__":

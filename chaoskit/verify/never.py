@@ -20,6 +20,7 @@ _SEEN = 0.8
 
 
 def _judge(case: Case) -> Iterator[Strict]:
+    """A row for each level just below a threshold that the scenario plays: measured there, and quiet."""
     for planned in case.plan.controls:
         yield _control(case, planned)
 

@@ -48,8 +48,10 @@ def _to(name: str) -> str:
 
 
 def _given_up(case: Case) -> Iterator[Strict]:
-    """FAIL where Alertmanager gave up notifications of an integration that no witness sees, waived or not; UNKNOWN
-    where its counters were not read, or do not tell whose notification it was."""
+    """FAIL where Alertmanager gave up notifications of an integration that no witness sees, waived or not.
+
+    UNKNOWN where its counters were not read, or do not tell whose notification it was.
+    """
     looks = list(case.history.of(Deliveries))
     target = case.plan.profile.target
     if not looks or target == "local":

@@ -1,4 +1,4 @@
-"""The documentation's table of lints is the registry's."""
+"""The documentation's tables of lints and of a verdict's checks are those of their registries."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from chaoskit.check.docs import rendered, table
 from chaoskit.check.findings import LINTS
+from chaoskit.verify import docs as verify_docs
 
 PAGE = Path(__file__).parents[2] / "docs" / "checks.md"
 
@@ -16,6 +17,13 @@ def test_the_page_is_in_step() -> None:
     """`python -m chaoskit.check.docs` renders it anew."""
     text = PAGE.read_text()
     assert rendered(text) == text
+
+
+def test_the_page_of_judging_has_every_check_with_a_sentence() -> None:
+    """`python -m chaoskit.verify.docs` renders it anew."""
+    text = (PAGE.parent / "how-it-judges.md").read_text()
+    assert verify_docs.rendered(text) == text
+    assert [name for name, _, told in verify_docs.check_rows() if not told.endswith(".")] == []
 
 
 def test_every_lint_is_in_the_table_once() -> None:

@@ -24,6 +24,7 @@ LOWER_FIRST = [
         "identity",
         "kinds",
         "markdown",
+        "marked",
         "printable",
         "surroundings",
         "trust",
