@@ -36,6 +36,7 @@ RUN: dict[str, dict[str, int]] = {
         "chaoskit diff old.yml new.yml --rules 'rules/*.yml'": 0,
     },
     "faults.md": {"chaoskit list --faults": 0},
+    "how-it-judges.md": {"chaoskit list --checks": 0},
     "gate.md": {"chaoskit gate --dry-run": 0, "chaoskit gate --dry-run -k worker": 0},
     "mutate.md": {"chaoskit mutate --list --alert WorkerUnhealthy": 0},
     "promise.md": {"chaoskit promise write --rules 'rules/*.yml' --alertmanager alertmanager.yml --out promise.yml": 0},
@@ -79,6 +80,8 @@ SLOW = (
     _REHEARSE,
     f"{_REHEARSE} --promise promise.yml",
 )
+# Pages whose every step another test runs as printed.
+WHOLE = {"tutorial-staging.md": "tests/staging/test_tutorial.py"}
 # Why a command of these is not run as printed, by pattern.
 ELSEWHERE = {
     r"(\.venv/bin/)?python -m benchmarks\..*": (
@@ -89,6 +92,7 @@ ELSEWHERE = {
     "amtool check-config.*": "amtool's own; chaoskit check runs it on the same file",
     r"chaoskit gate(?! --dry-run).*": "plays for minutes; selection, budget and comparison: tests/unit/test_gate_*.py",
     r"chaoskit (run|doctor) .*--(profile|confirm) staging.*": "needs a system that runs: tests/drills/test_attach.py",
+    r"chaoskit attach .*": "needs a system that runs: tests/unit/test_attach_first_profile.py",
     r"chaoskit witness .*": "needs a running witness or a token: tests/unit/test_witness_cli.py, test_witness_docs.py",
     r"chaoskit (run worker-unhealthy --ui|ui)": "tests/drills/test_console.py plays drills from its page",
     r"chaoskit (verify|run) .*--compare .*": "compares with a run of the reader's: tests/unit/test_compare.py",
