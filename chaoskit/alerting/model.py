@@ -315,6 +315,8 @@ class Promise:
     """By kind of day, one of VOLUMES."""
     targets: Mapping[str, PromisedAddresses] = field(default_factory=dict)
     """By job: where it is scraped."""
+    added: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By job: the labels that it adds to its series."""
     alertmanagers: PromisedAddresses | None = None
     """Every Alertmanager that Prometheus tells; None where nothing is promised of them."""
 

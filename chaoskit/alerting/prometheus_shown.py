@@ -106,6 +106,16 @@ def steps(section: Settings, key: str) -> tuple[Relabel, ...]:
     return read_steps(Reading(), node.items) if node is not None else ()
 
 
+def added_labels(section: Settings) -> set[str]:
+    """The labels that a job adds to its series: those of its targets, and those that a step of relabelling sets."""
+    static = section.get(STATIC)
+    groups = static.items if static is not None else ()
+    found = {key for group in groups for key in settings(group.get("labels"))}
+    for step in (*steps(section, "relabel_configs"), *steps(section, "metric_relabel_configs")):
+        found |= {step.target} - {""}
+    return {name for name in found if not name.startswith("__")}
+
+
 def host_and_port(address: str, scheme: str = "http") -> str:
     """The address as two are compared: without a scheme and a path, its port filled in, loopback by one name."""
     written, _, rest = address.rpartition("://")

@@ -132,6 +132,11 @@ def read_promise(reading: Reading, text: str, file: str, names: Names) -> Promis
             for name, node in reading.mapping(root, "jobs").pairs
             if (at := _addresses(reading, node, "at")) is not None
         },
+        {
+            name.raw: tuple(each.raw for each in reading.texts(node, "labels"))
+            for name, node in reading.mapping(root, "jobs").pairs
+            if node.get("labels") is not None
+        },
         _addresses(reading, root, "alertmanagers"),
     )
 

@@ -95,6 +95,7 @@ JOB = _record(
     {
         "scrape": _key("how often it is scraped", "15s", _DURATION),
         "at": _key("the addresses of its targets", ["crm.example.com:9091"], _TEXTS),
+        "labels": _key("the labels that the job adds to its series, and no others", ["environment"], _TEXTS),
     },
     ("scrape",),
 )

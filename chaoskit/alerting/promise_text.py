@@ -101,6 +101,7 @@ def promise_text(promise: Promise, mark: str = "") -> str:
             name: {
                 "scrape": format_duration(each.seconds),
                 **({"at": list(promise.targets[name].at)} if name in promise.targets else {}),
+                **({"labels": list(promise.added[name])} if name in promise.added else {}),
             }
             for name, each in promise.jobs.items()
         },

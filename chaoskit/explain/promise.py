@@ -17,7 +17,7 @@ from chaoskit.alerting.model import (
     PromisedReceiver,
     PromisedTime,
 )  # fmt: skip
-from chaoskit.alerting.prometheus_shown import Shown, targets
+from chaoskit.alerting.prometheus_shown import Shown, added_labels, targets
 from chaoskit.alerting.windows import to_all_clear, to_phone
 from chaoskit.explain.recipients import Delivery, Reach, Recipients
 from chaoskit.yaml_source import Node
@@ -58,6 +58,7 @@ def computed_promise(config: AlertConfig, alerts: Collection[str] | None = None)
         {r.group: PromisedTime(r.interval_s, r.place) for r in config.rules if r.record or r.alert in own},
         promise.volume,
         {name: at for name, job in shown.jobs.items() if (at := _addresses(targets(job)))},
+        {name: tuple(sorted(added_labels(job))) for name, job in shown.jobs.items()},
         _addresses(shown.targets),
     )
 

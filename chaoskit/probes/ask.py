@@ -51,7 +51,8 @@ class Asking:
             if isinstance(said, str):
                 found.append(said)
             else:
-                found.append({p.name: _answer(got) for (p, _), got in zip(sheet.probes, said, strict=True)})
+                pairs = zip(sheet.probes, said, strict=True)
+                found.append({p.name: _answer(sheet.subject, got) for (p, _), got in pairs})
         return found
 
     def ask(self, sheets: Sequence[Sheet]) -> list[list[dict[str, str]] | str]:
@@ -90,7 +91,8 @@ def rules_of(subject: Subject, every_s: float) -> dict[str, Any]:
     """A rule file of the alert and the records it reads, as one group; without annotations, whose queries need more."""
     rule, interval = subject.rule, format_duration(every_s)
     records = [
-        {"record": r.record, "expr": stepped(r.expr, every_s), "labels": dict(r.labels)} for r in subject.records
+        {"record": r.record, "expr": stepped(r.expr, every_s), "labels": dict(r.labels)}
+        for r in (*subject.records, *subject.shown)
     ]
     alert: dict[str, Any] = {"alert": rule.alert, "expr": stepped(rule.expr, every_s), "labels": dict(rule.labels)}
     alert |= {"for": format_duration(rule.for_s)} if rule.for_s else {}
@@ -121,10 +123,11 @@ def _questions(subject: Subject, probe: Probe) -> dict[str, tuple[str, float]]:
         "first": (f"min_over_time({stamp}{over})", probe.until_s),
         "last": (f"max_over_time({stamp}{over})", probe.until_s),
         "value": (stepped(rule.expr, probe.every_s), probe.looks_s),
+        **{f"shown{number}": (each.record, probe.looks_s) for number, each in enumerate(subject.shown)},
     }
 
 
-def _answer(got: Mapping[str, str]) -> Answer:
+def _answer(subject: Subject, got: Mapping[str, str]) -> Answer:
     found: dict[tuple[tuple[str, str], ...], dict[str, list[float]]] = {}
     for word in ("first", "last"):
         for labels, at_s in values_of(got.get(word, "")):
@@ -138,6 +141,9 @@ def _answer(got: Mapping[str, str]) -> Answer:
         own = [value for labels, value in values.items() if set(labels) <= set(key)]
         spans = {state: (some[0], some[-1]) for state, some in states.items()}
         made.append(Instance(key, spans.get("pending"), spans.get("firing"), own[0] if len(own) == 1 else None))
+    for number, record in enumerate(subject.shown):
+        for labels, value in values_of(got.get(f"shown{number}", "")):
+            made.append(Instance(tuple(sorted((labels | {"__name__": record.record}).items())), None, None, value))
     return tuple(made)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -21,7 +22,7 @@ from chaoskit.alerting.windows_expression import selectors
 from chaoskit.faults.series import Course, Scripted, Segment, Values, constant, notation
 from chaoskit.probes.ask import Asking, Sheet
 from chaoskit.probes.model import FIRES, QUIET, Probe, Subject
-from chaoskit.rehearse.derive import closure, metric_names, solvers
+from chaoskit.rehearse.derive import closure, metric_names, queried, solvers
 from chaoskit.rehearse.inverse import flipped, level
 from chaoskit.rehearse.promtool import values_of
 from chaoskit.rehearse.script import CannotDerive
@@ -94,9 +95,23 @@ class Derived:
 
 
 def subject_of(rule: Rule, rules: Sequence[Rule], records: Mapping[str, Rule]) -> Subject:
-    """The rule with the records that it reads, in the order of the rule files."""
+    """The rule with the records that it and its annotations read, in the order of the rule files."""
     read = closure(rule, records)
-    return Subject(rule, tuple(each for each in rules if each.record and read.get(each.record) is each))
+    named = [records[name] for name in _asked_in(rule) if name in records]
+    shown = {name: each for one in named for name, each in ((one.record, one), *closure(one, records).items())}
+    shown = {name: each for name, each in shown.items() if name not in read}
+
+    def ordered(some: Mapping[str, Rule]) -> tuple[Rule, ...]:
+        return tuple(each for each in rules if each.record and some.get(each.record) is each)
+
+    return Subject(rule, ordered(read), ordered(shown))
+
+
+def _asked_in(rule: Rule) -> Iterator[str]:
+    """The metrics that queries in its annotations name; a query that cannot be read names none."""
+    for query in queried(rule, {}):
+        with suppress(ValueError):
+            yield from metric_names(query)
 
 
 def sides(subject: Subject) -> list[Side]:
@@ -439,7 +454,7 @@ def _told_apart(work: _Work, series: Sequence[Scripted]) -> list[str]:
     """The labels by which a second one of each series is told apart: the instance, and what the rule groups by."""
     grouped = {
         label
-        for expr in (work.expr, *(each.expr for each in work.subject.records))
+        for expr in (*work.exprs, *(each.expr for each in work.subject.shown))
         for one in below(promql.parse(expr))
         if isinstance(one, promql.AggregateExpr) and one.modifier is not None
         and "by" in str(one.modifier.type).lower()

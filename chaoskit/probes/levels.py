@@ -20,7 +20,7 @@ from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.files import read_regular
 from chaoskit.probes.ask import Asking
 from chaoskit.probes.derive import Derived, derive, subject_of
-from chaoskit.probes.model import FIRES, QUIET, Answer, Answered, Probe, Subject, fires
+from chaoskit.probes.model import FIRES, QUIET, Answer, Answered, Probe, Subject, fires, raised
 from chaoskit.probes.text import LEVELS, answer_lines, generation, read_levels, same, text_of
 from chaoskit.rehearse.derive import recording_rules
 from chaoskit.safety.remembered import keep, key_of, recall
@@ -140,7 +140,7 @@ class Levels:
         rule = subject.rule
         rules = [
             [r.alert or r.record, r.expr, r.for_s, r.keep_firing_for_s, r.interval_s, sorted(r.labels.items())]
-            for r in (*subject.records, rule)
+            for r in (*subject.records, *subject.shown, rule)
         ]
         return key_of([self.tool.version or "", json.dumps(rules), *more])
 
@@ -235,13 +235,13 @@ def _judged(
     rule, quiet, loud = subject.rule, QUIET.format(levels.quiet), FIRES.format(levels.fires)
     wrong = {}
     todo = "correct the rule, or the promise"
-    if answers[quiet]:
-        raised = "fires" if fires(answers[quiet]) else "becomes pending"
-        message = f"{rule.alert} is promised to stay quiet at {levels.quiet:.12g} ({levels.place}), and {raised}"
+    if raised(answers[quiet]):
+        does = "fires" if fires(answers[quiet]) else "becomes pending"
+        message = f"{rule.alert} is promised to stay quiet at {levels.quiet:.12g} ({levels.place}), and {does}"
         wrong[quiet] = Violation(rule.place, message, todo)
     if not fires(answers[loud]):
-        raised = "stays pending" if answers[loud] else "stays quiet"
-        message = f"{rule.alert} is promised to fire at {levels.fires:.12g} ({levels.place}), and {raised}"
+        does = "stays pending" if raised(answers[loud]) else "stays quiet"
+        message = f"{rule.alert} is promised to fire at {levels.fires:.12g} ({levels.place}), and {does}"
         wrong[loud] = Violation(rule.place, message, todo)
     if not wrong:
         proved[rule.alert] = f"promtool: quiet at {levels.quiet:.12g}, fires at {levels.fires:.12g}"

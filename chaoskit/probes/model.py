@@ -38,15 +38,18 @@ class Instance:
 
 
 Answer = tuple[Instance, ...]
-"""By labels; empty where nothing was raised."""
+"""By labels; empty where nothing was raised. Behind them what each record that the annotations show comes to, under
+`__name__`: neither pending nor firing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """An alerting rule and the recording rules that it reads, in the order in which they are evaluated."""
+    """An alerting rule and the recording rules that it reads, in the order in which they are evaluated; `shown` are
+    those that only its annotations read."""
 
     rule: Rule
     records: tuple[Rule, ...]
+    shown: tuple[Rule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,11 @@ class Answered:
         """The same with no probes but those of promised levels."""
         names = tuple(text.partition("{")[0] for text in (QUIET, FIRES))
         return replace(self, probes=tuple(each for each in self.probes if each.name.startswith(names)))
+
+
+def raised(answer: Answer) -> Answer:
+    """The alerts among an answer."""
+    return tuple(each for each in answer if each.pending_s or each.firing_s)
 
 
 def fires(answer: Answer) -> bool:

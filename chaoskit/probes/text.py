@@ -6,7 +6,8 @@
       = pending 1m to 5m45s, firing 6m to 7m45s, value 101 {instance="one",job="one",severity="warning"}
 
 Series are in promtool's notation. Times count from the first sample; an answer's are those of the first and the last
-evaluation that found it so. `= quiet` says that nothing was raised.
+evaluation that found it so. `= quiet` says that nothing was raised. `= shows 0.05 NAME{...}` is what a record that
+only annotations read comes to.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.faults.series import identity, parse_identity, parse_values
-from chaoskit.probes.model import Answer, Answered, Instance, Probe
+from chaoskit.probes.model import Answer, Answered, Instance, Probe, raised
 from chaoskit.units import format_duration, parse_duration
 
 LEVELS = "levels.txt"
@@ -27,6 +28,7 @@ _VERSION = re.compile(r"as promtool (\S+) says")
 _LEVEL = re.compile(r"  level from (\S+) to (\S+), until (\S+), every (\S+), value at (\S+)")
 _SERIES = re.compile(r'  series ([a-zA-Z_:][\w:]*(?:\{(?:[^"}]|"(?:[^"\\]|\\.)*")*\})?) (.*)')
 _ANSWER = re.compile(r"  = (?:pending (\S+) to (\S+?))?(?:, )?(?:firing (\S+) to (\S+?))?(?:, value (\S+))? (\{.*\})")
+_SHOWS = re.compile(r"  = shows (\S+) (.+)")
 _QUIET = "  = quiet"
 
 
@@ -51,10 +53,16 @@ def _probe(probe: Probe, answer: Answer) -> Iterator[str]:
 
 def answer_lines(answer: Answer) -> list[str]:
     """An answer as its lines of the file."""
-    return [_instance(each) for each in answer] or [_QUIET]
+    mine = raised(answer)
+    return [*map(_instance, mine or (None,)), *(_instance(each) for each in answer if each not in mine)]
 
 
-def _instance(one: Instance) -> str:
+def _instance(one: Instance | None) -> str:
+    if one is None:
+        return _QUIET
+    if not (one.pending_s or one.firing_s):
+        labels = dict(one.labels)
+        return f"  = shows {one.value:.6g} {identity(labels.pop('__name__'), labels)}"
     parts = [
         f"{word} {format_duration(span[0])} to {format_duration(span[1])}"
         for word, span in (("pending", one.pending_s), ("firing", one.firing_s))
@@ -102,6 +110,10 @@ def _read(line: str, probes: list[Probe], answers: dict[str, Answer]) -> None:
         last = probes[-1]
         mine = (*last.series, (series[1], series[2]))
         probes[-1] = Probe(last.name, mine, last.every_s, last.begins_s, last.ends_s, last.until_s, last.looks_s)
+    elif shown := _SHOWS.fullmatch(line):
+        name, labels = parse_identity(shown[2])
+        labels["__name__"] = name
+        answers[probes[-1].name] += (Instance(tuple(sorted(labels.items())), None, None, float(shown[1])),)
     elif answer := _ANSWER.fullmatch(line):
         answers[probes[-1].name] += (_read_instance(answer),)
     elif line != _QUIET:

@@ -71,6 +71,11 @@ def scraped(job: str, address: str) -> Edit:
     return (PROM, "", f"  - {{job_name: {job}, static_configs: [{{targets: ['{address}']}}]}}\n")
 
 
+LABELLED = (PROM, "", "  - {job_name: shop, static_configs: [{targets: ['shop:9091'], labels: {zone: eu}}], relabel_configs: ["
+            "{target_label: stage, replacement: test}, {target_label: __address__, replacement: 'shop:1'}]}\n")  # fmt: skip
+"""A job that adds the labels zone and stage."""
+
+
 def external(label: str) -> Edit:
     return (PROM, "global: {", f"global: {{external_labels: {{{label}}}, ")
 
@@ -208,6 +213,10 @@ FAULTS: list[tuple[str, list[Edit], str]] = [
     ("promise-alertmanagers", [(P, "alerts:\n", "alertmanagers: ['am-1:9093']\nalerts:\n")], "alertmanagers:"),
     ("promise-alertmanagers", [(P, "alerts:\n", "alertmanagers: ['localhost:9093', 'am-2:9093']\nalerts:\n")], "alertmanagers:"),
     ("promise-targets", [(P, "alerts:\n", "jobs: {shop: {scrape: 15s, at: ['shop:9091']}}\nalerts:\n"), scraped("shop", "shop:9092")], "jobs:"),
+    *(
+        ("promise-job-labels", [(P, "alerts:\n", f"jobs: {{shop: {{scrape: 15s, labels: [{labels}]}}}}\nalerts:\n"), LABELLED], "jobs:")
+        for labels in ("zone", "zone, stage, team")
+    ),
     ("target-twice", [scraped("shop", "localhost:9100"), scraped("cart", "127.0.0.1:9100")], "127.0.0.1:9100"),
     ("target-without-port", [scraped("shop", "shop.example.com")], "shop.example.com"),
     ("target-without-port", [(PROM, "localhost:9093", "https://am.example.com")], "am.example.com"),
@@ -321,6 +330,7 @@ HARMLESS: list[tuple[str, list[Edit]]] = [
     ("alertmanager-untold", [scraped("alertmanager", "am-2:9093"), (PROM, "static_configs: [{targets: ['localhost:9093']}]", "dns_sd_configs: [{names: [am.example.com]}]")]),
     ("promise-alertmanagers", [(P, "alerts:\n", "alertmanagers: ['127.0.0.1:9093']\nalerts:\n")]),
     ("promise-targets", [(P, "alerts:\n", "jobs: {shop: {scrape: 15s, at: ['shop:9091', 'cart:80']}}\nalerts:\n"), scraped("shop", "cart', 'shop:9091")]),
+    ("promise-job-labels", [(P, "alerts:\n", "jobs: {shop: {scrape: 15s, labels: [zone, stage]}}\nalerts:\n"), LABELLED]),
     ("target-twice", [scraped("shop", "localhost:9100"), scraped("cart", "localhost:9101")]),
     ("target-twice", [scraped("shop", "localhost:9100"), (PROM, "", "  - {job_name: probe, metrics_path: /probe, static_configs: [{targets: ['localhost:9100']}]}\n")]),
     ("target-without-port", [scraped("shop", "shop:9100"), (PROM, "", "  - {job_name: probe, relabel_configs: [{target_label: __address__, replacement: 'probe:9115'}], static_configs: [{targets: [shop.example.com]}]}\n")]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -116,9 +117,9 @@ def test_a_level_that_is_not_promised_is_covered_by_nothing(tool: Tool) -> None:
     assert any("levels" in each.lints for each in blind.skipped)
 
 
-def approved(tool: Tool) -> Path:
-    """The answers of the rules as they are, approved."""
-    asked(tool)
+def approved(tool: Tool, *changes: tuple[str, str]) -> Path:
+    """The answers of the rules after these changes, approved."""
+    asked(tool, *changes)
     levels = Levels(load_config(None, ["rules.yml"], promise=Path("promise.yml")), tool)
     subjects = levels.subjects()
     for (name, _), (answered, lacking) in zip(subjects, levels.derived([s for _, s in subjects]), strict=True):
@@ -151,6 +152,28 @@ def test_approved_answers_are_compared_and_harmful_changes_noticed(tool: Tool) -
     ]
     assert missed == []
     assert not any(asked(tool, ("- name: shop\n", "# a comment\n  - name: shop\n"), approved=folder).findings.values())
+
+
+def test_a_record_that_only_an_annotation_reads_is_approved_as_well_as_the_firing(tool: Tool) -> None:
+    """Each probe says what the record comes to; by its own labels two series are told apart. A query that cannot be
+    parsed shows nothing."""
+    record = 'record: zone_shop:errors:ratio\n        expr: sum by (zone, shop) (rate(http_total{code="500"}[5m]))\n'
+    query = "{{ range query `zone_shop:errors:ratio > 0` }}{{ .Labels.shop }}{{ end }}{{ query `1 +` }}"
+    alert = "alert: ShopErrors, expr: 'shop:errors:ratio > 0.05'"
+    with_it = (
+        (f"- {{{alert}", f"- {record}      - {{{alert}"),
+        ("for: 2m}", f"for: 2m, annotations: {{each: '{query}'}}}}"),
+    )
+    asked(tool, *with_it)
+    folder = approved(tool, *with_it)
+    text = (folder / "ShopErrors" / "levels.txt").read_text()
+    assert re.search(r'^  = shows [0-9.]+ zone_shop:errors:ratio\{shop="one",zone="one"\}$', text, re.M)
+    assert "one of two by shop" in text
+    assert not any(asked(tool, *with_it, approved=folder).findings.values())
+    for change in (("by (zone, shop)", "by (zone)"), ("record: zone_shop:", "record: shop_zone:")):
+        said = asked(tool, *with_it, change, approved=folder)
+        assert (lines(said, WRONG), len(lines(said, CHANGED))) == ([], 1), change
+        assert "zone_shop:errors:ratio" in lines(said, CHANGED)[0]
 
 
 def test_a_difference_shows_both_answers_and_where_they_are_approved(tool: Tool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from chaoskit.alerting.prometheus_shown import Settings, discovers, host_and_port, targets
+from chaoskit.alerting.prometheus_shown import Settings, added_labels, discovers, host_and_port, targets
 from chaoskit.check.findings import Severity, Violation, lint
 from chaoskit.check.lint_context import LintContext
 from chaoskit.check.lints.alerting import other_addresses
@@ -29,6 +29,25 @@ def promised_targets(context: LintContext) -> Iterator[Violation]:
                 where = job["job_name"].place
                 message = f"the job {name} at {where}: {said}"
                 yield Violation(promised.place, message, "change the configuration or the promise")
+
+
+@lint("promise-job-labels", Severity.ERROR, "promise", ("promise", "prometheus"))
+def promised_labels(context: LintContext) -> Iterator[Violation]:
+    """A job adds other labels to its series than promised.
+
+    A label that the series bring themselves is then called `exported_...`, and rules, routes, groups and inhibitions
+    that go by it see the job's value.
+    """
+    for name, promised in context.config.promise.added.items():
+        job = context.shown.jobs.get(name)
+        if job is not None:
+            found = added_labels(job)
+            said = [f"adds {each}, which is not promised" for each in sorted(found - set(promised))]
+            said += [f"does not add {each}" for each in sorted(set(promised) - found) if not discovers(job)]
+            if said:
+                place = context.config.promise.jobs[name].place
+                message = f"the job {name} at {job['job_name'].place} {' and '.join(said)}"
+                yield Violation(place, message, "change the configuration or the promise")
 
 
 @lint("target-twice", Severity.WARNING, "delivery", ("prometheus",))
