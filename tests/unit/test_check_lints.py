@@ -442,7 +442,7 @@ def test_the_example_itself_has_no_warning() -> None:
 
 
 def test_every_lint_has_a_case_in_which_it_speaks_and_one_in_which_it_does_not() -> None:
-    programs = {"promtool", "amtool", "template-fails", "not-understood"}
+    programs = {"promtool", "amtool", "template-fails", "not-understood", "approved-texts"}
     # Those of service levels are test_sla_lints.py's, those of thresholds test_probes.py's.
     elsewhere = {"threshold-not-promised"}
     mine = {id_ for id_, one in LINTS.items() if one.topic not in ("levels", "thresholds")} - elsewhere
