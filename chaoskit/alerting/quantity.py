@@ -1,4 +1,4 @@
-"""What an alert measures: the side of its comparison that is no number."""
+"""The quantity that an alert measures: the side of its comparison that is no number."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def deciding(node: Any) -> Iterator[Any]:
 
 
 def quantity_of(expr: str) -> Quantity | None:
-    """What an alert's expression measures; None where it compares nothing with a plain number."""
+    """The quantity that an alert's expression measures; None where it compares nothing with a plain number."""
     for node in deciding(promql.parse(expr)):
         for measured, bound, op in (
             (node.lhs, node.rhs, str(node.op)),

@@ -15,7 +15,9 @@ from chaoskit.errors import ExitCode
 @click.command("attach")
 @click.option("--prometheus", required=True, metavar="URL", help="Where its Prometheus answers.")
 @click.option("--alertmanager", required=True, metavar="URL", help="Where its Alertmanager answers.")
-@click.option("--environment", default="", metavar="NAME", help="What it is; asked of Prometheus unless given.")
+@click.option(
+    "--environment", default="", metavar="NAME", help="The environment's name; asked of Prometheus unless given."
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),

@@ -109,7 +109,7 @@ def page_of(targets: list[dict[str, Any]]) -> Iterator[Line]:
 
 
 def environment_of(asked: Asked, environment: str) -> Iterator[Line]:
-    """What the system says it is: the label of its series, or what was given."""
+    """The name that the system gives itself: the label of its series, or what was given."""
     there = asked.ask("Prometheus", "/api/v1/label/environment/values")
     if environment:
         shown = (

@@ -1,4 +1,4 @@
-"""What runs on this host that a fault could act on: looked at, never touched.
+"""Programs and servers of this host that a fault could act on: looked at, never touched.
 
 Each look gives findings: one handle as a profile writes it, and the reason for it. Managers and the programs that watch
 are left out: a fault on them blinds the run.

@@ -160,7 +160,7 @@ class PlannedControl:
     control: Control
     rule: Rule
     query: str
-    """What the rule compares."""
+    """The expression that the rule compares."""
     quiet: float
     """The level up to which it is promised to stay quiet, or else its threshold."""
     below: bool

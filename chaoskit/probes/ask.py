@@ -148,7 +148,7 @@ def _answer(subject: Subject, got: Mapping[str, str]) -> Answer:
 
 
 def _reason(said: str, file: Path) -> str:
-    """What promtool says of a file that it refuses, or that it did not come to."""
+    """The words of promtool about a file that it refuses, or that it did not come to."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     at = next((n for n, line in enumerate(lines) if file.stem in line), None)
     about = lines[at : at + 3] if at is not None else lines[-1:]

@@ -1,7 +1,7 @@
-"""What `check` says of levels: those that are promised are proved by promtool, approved answers are compared.
+"""The findings of `check` about levels: those that are promised are proved by promtool, approved answers are compared.
 
 A promised level is put to the rule by an approved probe where there is one, whose series do not follow the rule, and
-otherwise by one that is derived now. What promtool answered is remembered under the hash of rule, records, probes and
+otherwise by one that is derived now. The answers of promtool are remembered under the hash of rule, records, probes and
 version.
 """
 
@@ -174,7 +174,7 @@ class Levels:
     def compared(
         self, one: Approved, now: dict[str, Answer] | str, proved: dict[str, str]
     ) -> Iterator[tuple[str, Violation]]:
-        """What is wrong with the answers to approved probes, by lint; a proof of promised levels is added."""
+        """The findings about the answers to approved probes, by lint; a proof of promised levels is added."""
         rule, told = one.subject.rule, dict[str, Violation]()
         if isinstance(now, str):
             message = f"promtool does not answer the approved probes of {rule.alert}: {now}"

@@ -34,7 +34,7 @@ class Instance:
     pending_s: tuple[float, float] | None
     firing_s: tuple[float, float] | None
     value: float | None = None
-    """What its rule's expression results in when the probe looks; None where it has no result then."""
+    """The result of its rule's expression when the probe looks; None where it has no result then."""
 
 
 Answer = tuple[Instance, ...]

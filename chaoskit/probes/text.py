@@ -129,7 +129,7 @@ def _read_instance(found: re.Match[str]) -> Instance:
 
 def same(approved: Answer, now: Answer, tolerance_s: float) -> bool:
     """Whether an answer is the approved one; with a tolerance, as between generations of promtool, but for so much in
-    each time, and whatever the values are."""
+    each time, and for any values."""
     if len(approved) != len(now):
         return False
     for a, b in zip(approved, now, strict=True):

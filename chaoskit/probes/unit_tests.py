@@ -52,7 +52,7 @@ def _document(subject: Subject, answered: Answered, rules: str) -> dict[str, Any
 
 
 def _tests(subject: Subject, probe: Probe, answer: Answer) -> list[dict[str, Any]]:
-    """What fires when the probe looks and at its end, and on either side of each change, an evaluation away from it:
+    """The alerts that fire when the probe looks, at its end, and on either side of each change, an evaluation away:
     generations of promtool differ by one."""
     every_s = probe.every_s
     edges = {probe.looks_s, probe.until_s}

@@ -69,7 +69,7 @@ def observed(interval: Interval | None) -> str:
 
 
 def shown(row: Row) -> str:
-    """What a row saw: the interval observed, and the witness that it rests on where there are several; or in words."""
+    """The interval that a row observed, and the witness that it rests on where there are several; or it in words."""
     if row.allowed is None:
         return row.rests_on
     return ", by ".join(filter(None, (observed(row.observed), row.rests_on)))

@@ -182,7 +182,7 @@ def _refuse_ambiguous(plan: Plan) -> None:
 
 
 def refuse_guarded(plan: Plan) -> None:
-    """Raises Refused where a fault would hit what the profile protects, by whatever handle, or too many hosts."""
+    """Raises Refused where a fault would hit what the profile protects, by any handle, or too many hosts."""
     profile, handles = plan.profile, dict(plan.profile.handles.each())
     problems = [undefined("handle", one, handles, profile.place) for one in profile.protected if one not in handles]
     kept = {one: _hit(plan, one) for one in profile.protected if one in handles}

@@ -74,7 +74,7 @@ class World:
     lost: Callable[[], str] = lambda: ""
     """Why the run may no longer touch the target, since another process undoes what it left; empty while it may."""
     level: Callable[[str, float, float, float], Measured] = lambda *_: Measured(detail="there is no Prometheus to ask")
-    """What a query's values were from an instant to another, at instants so many seconds apart."""
+    """The values of a query from an instant to another, at instants so many seconds apart."""
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
     <state>/remembered/<kind>/<hash>
 
-What another user may have written is not believed, and asked for again; nothing breaks where nothing can be kept.
+A file that another user may have written is not believed, and asked for again. Nothing breaks where none can be kept.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def key_of(parts: Iterable[str]) -> str:
 
 
 def recall(kind: str, key: str) -> str | None:
-    """What was kept; None where nothing was, or where others may have written it."""
+    """The value that was kept; None where nothing was, or where others may have written it."""
     try:
         return read_own(real_folder(state_folder(_FOLDER, kind)) / key, once=True).decode()
     except (OSError, ValueError, Refused):

@@ -128,7 +128,7 @@ class Control:
 
     @property
     def about(self) -> str:
-        """What its row is told by."""
+        """The name of its row."""
         return f"{self.alert} during {self.during}"
 
 
