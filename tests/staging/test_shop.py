@@ -69,9 +69,12 @@ def test_a_first_profile_of_the_shop_finds_its_parts(shop: Shop) -> None:
     assert first["handles"]["role"]["shop-worker"]["label"] == "worker"
     assert first["handles"]["queue"]["orders"]["via"] == "rq"
     looked = shop.run("doctor", "--profile", "first", "--bundle", "alerts", "--format", "json")
-    missing = [line for line in json.loads(looked.stdout) if line["state"] == "missing"]
-    assert {line["what"].partition("-")[0] for line in missing} == {"database postgres"}, looked.stdout
-    assert all("install -D -m 600" in line["mend"] for line in missing)
+    # Other programs of this machine may have ended meanwhile.
+    ours = [one for one in json.loads(looked.stdout) if not one["what"].startswith("role ") or "shop" in one["what"]]
+    assert {one["state"] for one in ours if one["what"] == "role shop-worker"} == {"ok"}, looked.stdout
+    missing = [one for one in ours if one["state"] == "missing"]
+    assert {one["what"].partition("-")[0] for one in missing} == {"database postgres"}, looked.stdout
+    assert all("install -D -m 600" in one["mend"] for one in missing)
 
 
 @pytest.mark.staging
