@@ -46,9 +46,9 @@ class Asked:
         self._urls = {"Prometheus": prometheus.rstrip("/"), "Alertmanager": alertmanager.rstrip("/")}
         self._session = plain_session()
 
-    def ask(self, whom: str, path: str) -> Any:
+    def ask(self, server: str, path: str) -> Any:
         """The JSON of an answer."""
-        url = self._urls[whom] + path
+        url = self._urls[server] + path
         try:
             response = self._session.get(url, timeout=ANSWER_S)
             response.raise_for_status()
@@ -56,8 +56,8 @@ class Asked:
         except (requests.RequestException, ValueError) as error:
             hint = "it must be reachable without a login; with one, write the profile by hand: docs/attach.md"
             why = trouble(error) if isinstance(error, requests.RequestException) else "its answer is no JSON"
-            raise BadInput(Problem(None, f"{whom} at {self._urls[whom]}: {why}", hint)) from None
-        return answer["data"] if whom == "Prometheus" else answer
+            raise BadInput(Problem(None, f"{server} at {self._urls[server]}: {why}", hint)) from None
+        return answer["data"] if server == "Prometheus" else answer
 
 
 def written(prometheus: str, alertmanager: str, environment: str, found: Iterable[Finding]) -> str:

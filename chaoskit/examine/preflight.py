@@ -50,8 +50,8 @@ def refuse_unconfirmed(plans: Sequence[Plan], confirm: str) -> None:
     problems = []
     if target.environment not in given:
         said = f"--confirm says {confirm}" if confirm else "--confirm is missing"
-        people = f" It tells {'; '.join(map(str, told))}." if (told := paged(plans)) else ""
-        message = f"this run breaks something in the environment {target.environment}, and {said}.{people}"
+        recipients = f" It tells {'; '.join(map(str, told))}." if (told := paged(plans)) else ""
+        message = f"this run breaks something in the environment {target.environment}, and {said}.{recipients}"
         problems.append(Problem(target.place, message, f"add --confirm {target.environment}"))
     places, hours = plans[0].profile.handles.places, plans[0].profile.hours
     for handle in dict.fromkeys(handle for plan in plans for handle in plan.endless):
