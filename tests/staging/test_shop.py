@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.shop_system import EXAMPLE, Shop, running
+from tests.shop_system import EXAMPLE, Shop, demo, running
 
 SCENARIOS = sorted(file.stem for file in (EXAMPLE / "scenarios").glob("*.yml"))
 FIRST = "dead-letters"
@@ -91,6 +92,37 @@ def test_half_of_it_is_unknown_and_no_failure_of_the_alert(shop: Shop, scenario:
     assert done.returncode == 3, done.stdout + done.stderr
     rows = verdict(shop)["rows"]
     assert not [row for row in rows if row["result"] == "FAIL"], done.stdout  # type: ignore[attr-defined]
+
+
+def test_what_is_missing_is_one_sentence_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = demo()
+    monkeypatch.setattr(program, "program", lambda name: "" if name in ("exim4", "nft") else f"/usr/bin/{name}")
+    assert program.missing() == (
+        "these packages are missing: exim4-daemon-light nftables (apt-get install exim4-daemon-light nftables)"
+    )
+
+
+def test_a_folder_of_others_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = demo()
+    monkeypatch.setattr(program, "missing", lambda: "")
+    (tmp_path / "theirs").touch()
+    assert program.start(tmp_path) == 2
+    assert "is not the shop's, so it is left alone" in capsys.readouterr().err
+    assert [file.name for file in tmp_path.iterdir()] == ["theirs"]
+
+
+def test_another_port_takes_the_place_of_one_that_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = demo()
+    monkeypatch.setattr(program, "_binds", lambda port: port != 18707)
+    ports = program.render(tmp_path)
+    assert ports["18707"] not in map(str, program.PORTS)
+    assert {port for port, used in ports.items() if port != used} == {"18707"}
+    profile = (tmp_path / "profiles" / "staging.yml").read_text()
+    assert f"prometheus: http://127.0.0.1:{ports['18707']}" in profile
+    rendered = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert not [file for file in rendered if "18707" in file.read_text() or str(program.FOLDER) in file.read_text()]
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
