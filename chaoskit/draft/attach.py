@@ -92,7 +92,7 @@ def written(prometheus: str, alertmanager: str, environment: str, found: Iterabl
         lines += [f"  {kind}:", *(handle_of(each, values).written(2) for each in findings)]
     if not by_kind:
         lines[-1] = "# handles: nothing was found on this host that a fault could act on (docs/handles.md)"
-    lines += ["limits: {fault: 5m, run: 20m}  # no fault outlasts the first, whatever becomes of the run"]
+    lines += ["limits: {fault: 5m, run: 20m}  # no fault outlasts the first, even if the run dies"]
     return "\n".join(lines) + "\n"
 
 
