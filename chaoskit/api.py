@@ -34,6 +34,7 @@ from chaoskit.events import (
     Interruption,
     Invoke,
     Later,
+    Level,
     LoadNames,
     LoadTotals,
     LoadWindow,
@@ -72,11 +73,11 @@ from chaoskit.verify.verify import verify
 __all__ = [
     "Action", "ActionOk", "Adapter", "Address", "AlertState", "Alter", "BadInput", "CannotRun", "Changeable",
     "ChaoskitError", "Deadline", "Deliveries", "End", "Equipment", "Event", "Fault", "FaultError", "FaultFail",
-    "FaultOk", "Handle", "Header", "History", "Hop", "Interruption", "Invoke", "Lapsed", "Later", "LoadNames",
-    "LoadTotals", "LoadWindow", "LogLine", "Made", "Notice", "Phase", "Plan", "Poll", "Pressure", "Processor",
-    "Result", "Row", "Scenario", "Scrapes", "Seen", "Settings", "Steady", "StepBegin", "StepEnd", "Stranger",
-    "Suppression", "Target", "UndoBegin", "UndoFail", "UndoOk", "Verdict", "Watch", "judge", "load_scenario",
-    "make_plan", "play", "read_history",
+    "FaultOk", "Handle", "Header", "History", "Hop", "Interruption", "Invoke", "Lapsed", "Later", "Level",
+    "LoadNames", "LoadTotals", "LoadWindow", "LogLine", "Made", "Notice", "Phase", "Plan", "Poll", "Pressure",
+    "Processor", "Result", "Row", "Scenario", "Scrapes", "Seen", "Settings", "Steady", "StepBegin", "StepEnd",
+    "Stranger", "Suppression", "Target", "UndoBegin", "UndoFail", "UndoOk", "Verdict", "Watch", "judge",
+    "load_scenario", "make_plan", "play", "read_history",
 ]  # fmt: skip
 
 _LONGEST_S = 3600.0

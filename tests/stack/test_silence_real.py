@@ -29,7 +29,7 @@ def silenced(api: str) -> dict[str, list[str]]:
 
 
 def test_a_silence_mutes_what_it_matches_until_it_is_taken_back(generation: Binaries, tmp_path: Path) -> None:
-    kind = known()["alertmanager.silence"]
+    kind: Any = known()["alertmanager.silence"]
     with alertmanager(generation, tmp_path, ALONE) as api:
         url = api.removesuffix("/api/v2")
         post(api, [{"alertname": "A", "team": "db"}, {"alertname": "B", "team": "web"}, {"alertname": "C"}])
@@ -51,7 +51,7 @@ def test_a_silence_mutes_what_it_matches_until_it_is_taken_back(generation: Bina
 
 
 def test_a_silence_ends_by_itself_and_without_its_alertmanager_there_is_no_undo(tmp_path: Path) -> None:
-    kind = known()["alertmanager.silence"]
+    kind: Any = known()["alertmanager.silence"]
     with alertmanager(require(), tmp_path, ALONE) as api:
         url = api.removesuffix("/api/v2")
         undo = kind.prepare(target(url), kind.settings(matchers="alertname=A", duration="1s"))

@@ -144,7 +144,8 @@ def test_a_silence_is_made_at_the_alertmanager_that_the_profile_names(tmp_path: 
     target = Attached("http://127.0.0.1:1", "http://127.0.0.1:2/am", "http://127.0.0.1:3", "staging")
     address = AttachedStack(tmp_path, target, Handles(), ()).address("equipment:alertmanager")
     assert address.journaled()["alertmanager"] == "http://127.0.0.1:2/am"
-    kind, bounded = known()["alertmanager.silence"], replace(address, max_s=90.0, run="r-1")
+    kind: Any = known()["alertmanager.silence"]
+    bounded = replace(address, max_s=90.0, run="r-1")
     asked = Target("equipment:alertmanager", ("alertmanager",), bounded)
     assert kind.prepare(asked, kind.settings(matchers="alertname=A"))["lasts_s"] == 90
     undo = kind.prepare(asked, kind.settings(matchers="alertname=A", duration="1m"))
