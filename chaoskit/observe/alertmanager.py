@@ -17,6 +17,9 @@ from chaoskit.events import Equipment, Event, Interval, Poll, Suppression
 from chaoskit.observe.alert_states import Labels, labels_of
 from chaoskit.observe.poller import ANSWER_LIMIT_S, LookFailed, Poller
 
+READY_LIMIT_S = 1.0
+"""Seconds for a member's word that it is there: one that stands still delays every look by as much."""
+
 ALL = {"active": "true", "silenced": "true", "inhibited": "true", "unprocessed": "true"}
 
 
@@ -127,7 +130,7 @@ class AlertmanagerObserver(Poller):
         found_one = False
         for number, url in enumerate(self._peers if len(self._peers) > 1 else ()):
             try:
-                up = self._sessions[number].get(f"{url}/-/ready", timeout=ANSWER_LIMIT_S).ok
+                up = self._sessions[number].get(f"{url}/-/ready", timeout=READY_LIMIT_S).ok
             except requests.RequestException:
                 up = False
             if up is (url in self._down):
