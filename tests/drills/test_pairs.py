@@ -87,7 +87,7 @@ def _of(system: System, name: str) -> tuple[psutil.Process, Path]:
     for one in psutil.Process(system.process.pid).children(recursive=True):
         with suppress(psutil.Error):
             words = one.cmdline()
-            if words and Path(words[0]).name.startswith(name):
+            if words and Path(words[0]).name.removeprefix("prometheus-") == name:
                 return one, Path(next(word.partition("=")[2] for word in words if word.startswith("--config.file=")))
     raise AssertionError(f"no {name} runs")
 
