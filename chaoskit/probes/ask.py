@@ -123,6 +123,7 @@ def _questions(subject: Subject, probe: Probe) -> dict[str, tuple[str, float]]:
         "first": (f"min_over_time({stamp}{over})", probe.until_s),
         "last": (f"max_over_time({stamp}{over})", probe.until_s),
         "value": (stepped(rule.expr, probe.every_s), probe.looks_s),
+        **{f"early{number}": (each.record, probe.early_s) for number, each in enumerate(subject.shown)},
         **{f"shown{number}": (each.record, probe.looks_s) for number, each in enumerate(subject.shown)},
     }
 
@@ -142,8 +143,11 @@ def _answer(subject: Subject, got: Mapping[str, str]) -> Answer:
         spans = {state: (some[0], some[-1]) for state, some in states.items()}
         made.append(Instance(key, spans.get("pending"), spans.get("firing"), own[0] if len(own) == 1 else None))
     for number, record in enumerate(subject.shown):
-        for labels, value in values_of(got.get(f"shown{number}", "")):
-            made.append(Instance(tuple(sorted((labels | {"__name__": record.record}).items())), None, None, value))
+        early, late = (
+            {tuple(sorted((labels | {"__name__": record.record}).items())): value for labels, value in values_of(said)}
+            for said in (got.get(f"early{number}", ""), got.get(f"shown{number}", ""))
+        )
+        made += [Instance(key, None, None, late.get(key), early.get(key)) for key in sorted(early.keys() | late.keys())]
     return tuple(made)
 
 

@@ -25,6 +25,11 @@ class Probe:
     looks_s: float
     """When its rule's expression is asked for its value."""
 
+    @property
+    def early_s(self) -> float:
+        """An evaluation soon after the change, while ranges still hold what was before."""
+        return self.begins_s + round((self.ends_s - self.begins_s) / 8 / self.every_s) * self.every_s
+
 
 @dataclass(frozen=True, slots=True)
 class Instance:
@@ -35,10 +40,12 @@ class Instance:
     firing_s: tuple[float, float] | None
     value: float | None = None
     """The result of its rule's expression when the probe looks; None where it has no result then."""
+    early: float | None = None
+    """Of a record: its value at the probe's `early_s`."""
 
 
 Answer = tuple[Instance, ...]
-"""By labels; empty where nothing was raised. Behind them what each record that the annotations show comes to, under
+"""By labels; empty where nothing was raised. Behind them the value of each record that the annotations show, under
 `__name__`: neither pending nor firing."""
 
 

@@ -6,8 +6,8 @@
       = pending 1m to 5m45s, firing 6m to 7m45s, value 101 {instance="one",job="one",severity="warning"}
 
 Series are in promtool's notation. Times count from the first sample; an answer's are those of the first and the last
-evaluation that found it so. `= quiet` says that nothing was raised. `= shows 0.05 NAME{...}` is what a record that
-only annotations read comes to.
+evaluation that found it so. `= quiet` says that nothing was raised. `= shows 0.03 then 0.05 NAME{...}` is what a record
+that only annotations read comes to, soon after the level was reached and when the value is asked for.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ _VERSION = re.compile(r"as promtool (\S+) says")
 _LEVEL = re.compile(r"  level from (\S+) to (\S+), until (\S+), every (\S+), value at (\S+)")
 _SERIES = re.compile(r'  series ([a-zA-Z_:][\w:]*(?:\{(?:[^"}]|"(?:[^"\\]|\\.)*")*\})?) (.*)')
 _ANSWER = re.compile(r"  = (?:pending (\S+) to (\S+?))?(?:, )?(?:firing (\S+) to (\S+?))?(?:, value (\S+))? (\{.*\})")
-_SHOWS = re.compile(r"  = shows (\S+) (.+)")
+_SHOWS = re.compile(r"  = shows (\S+) then (\S+) (.+)")
+_NOTHING = "nothing"
 _QUIET = "  = quiet"
 
 
@@ -62,7 +63,8 @@ def _instance(one: Instance | None) -> str:
         return _QUIET
     if not (one.pending_s or one.firing_s):
         labels = dict(one.labels)
-        return f"  = shows {one.value:.6g} {identity(labels.pop('__name__'), labels)}"
+        early, late = (_NOTHING if each is None else f"{each:.6g}" for each in (one.early, one.value))
+        return f"  = shows {early} then {late} {identity(labels.pop('__name__'), labels)}"
     parts = [
         f"{word} {format_duration(span[0])} to {format_duration(span[1])}"
         for word, span in (("pending", one.pending_s), ("firing", one.firing_s))
@@ -111,9 +113,10 @@ def _read(line: str, probes: list[Probe], answers: dict[str, Answer]) -> None:
         mine = (*last.series, (series[1], series[2]))
         probes[-1] = Probe(last.name, mine, last.every_s, last.begins_s, last.ends_s, last.until_s, last.looks_s)
     elif shown := _SHOWS.fullmatch(line):
-        name, labels = parse_identity(shown[2])
-        labels["__name__"] = name
-        answers[probes[-1].name] += (Instance(tuple(sorted(labels.items())), None, None, float(shown[1])),)
+        name, labels = parse_identity(shown[3])
+        early, late = (None if each == _NOTHING else float(each) for each in shown.group(1, 2))
+        key = tuple(sorted({**labels, "__name__": name}.items()))
+        answers[probes[-1].name] += (Instance(key, None, None, late, early),)
     elif answer := _ANSWER.fullmatch(line):
         answers[probes[-1].name] += (_read_instance(answer),)
     elif line != _QUIET:

@@ -300,11 +300,13 @@ def test_a_mutant_is_the_file_with_its_change_and_the_rest_as_it_was(ground: Gro
 def test_a_mutant_that_answers_approved_probes_otherwise_is_killed_by_levels(
     mutants: list[Mutant], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A threshold at its promised level, `sum` as `max` in a recording rule beyond; without probes they survive."""
+    """A threshold at its promised level, `sum` as `max` in a recording rule, `rate` as `irate` in one that no rule reads;
+    without probes they survive."""
     monkeypatch.setenv("CHAOSKIT_STATE", str(tmp_path / "state"))
     asked = ground_of(files_of(load_config(shipped.folder())), asked=True)
     sites = {("threshold-harder", "WorkerHighQueueDepth.expr"), ("aggregation", "DeadLetterQueueGrowing.expr")}
     sites |= {("aggregation", "environment:insa_database_operation_errors:ratio_rate5m.expr")}
+    sites |= {("function", "environment_agent:insa_agent_request_timeouts:ratio_rate5m.expr")}
     chosen = [m for m in mutants if (m.operator, m.site) in sites]
     assert len(chosen) >= 2
     found = judge_all(replace(asked, approved=shipped.folder() / "approved"), chosen)
