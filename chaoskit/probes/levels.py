@@ -117,7 +117,7 @@ class Levels:
 
     def answers(self, asked: Sequence[tuple[Subject, Sequence[Probe]]]) -> list[dict[str, Answer] | str]:
         """The rules' answers to probes that are given, or why there are none; remembered ones where nothing changed."""
-        keys = [self._key(subject, json.dumps([asdict(p) for p in probes])) for subject, probes in asked]
+        keys = [self._key(subject, _own_code(), json.dumps([asdict(p) for p in probes])) for subject, probes in asked]
         known = [recall(_KIND, key) for key in keys]
         missing = [pair for pair, text in zip(asked, known, strict=True) if text is None]
         fresh: Iterator[dict[str, Answer] | str] = iter(())

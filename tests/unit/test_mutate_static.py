@@ -300,8 +300,8 @@ def test_a_mutant_is_the_file_with_its_change_and_the_rest_as_it_was(ground: Gro
 def test_a_mutant_that_answers_approved_probes_otherwise_is_killed_by_levels(
     mutants: list[Mutant], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A threshold at its promised level, `sum` as `max` in a recording rule, `rate` as `irate` in one that no rule reads;
-    without probes they survive."""
+    """A threshold at its promised level, `sum` as `max` in a recording rule, `rate` as `irate` in one that only
+    annotations read; without probes they survive."""
     monkeypatch.setenv("CHAOSKIT_STATE", str(tmp_path / "state"))
     asked = ground_of(files_of(load_config(shipped.folder())), asked=True)
     sites = {("threshold-harder", "WorkerHighQueueDepth.expr"), ("aggregation", "DeadLetterQueueGrowing.expr")}
