@@ -231,7 +231,7 @@ def test_run_writes_junit_of_all_its_scenarios(tmp_path: Path, monkeypatch: pyte
     verdicts = [verify(recorded("kept")), msgspec.structs.replace(verify(recorded("stray-alert")), scenario="other")]
     file = tmp_path / "run.xml"
 
-    def played(*_: Any) -> tuple[Verdict, bool]:
+    def played(*_: Any, **__: Any) -> tuple[Verdict, bool]:
         return verdicts.pop(0), False
 
     monkeypatch.setattr(commands, "run_one", played)
@@ -250,7 +250,7 @@ def test_run_tells_of_a_scenario_that_is_wrong_and_runs_the_others(
     (tmp_path / "broken.yml").write_text(BROKEN)
     played: list[str] = []
 
-    def run_one(asked: Asked, *_: Any) -> tuple[Verdict, bool]:
+    def run_one(asked: Asked, *_: Any, **__: Any) -> tuple[Verdict, bool]:
         played.append(asked.scenario)
         if asked.scenario == "high-error-rate":
             raise EquipmentError("prometheus", "it ended")
@@ -271,7 +271,7 @@ def test_run_tells_of_a_scenario_that_is_wrong_and_runs_the_others(
 def test_run_begins_no_other_scenario_after_one_that_was_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     played: list[str] = []
 
-    def run_one(asked: Asked, *_: Any) -> tuple[Verdict, bool]:
+    def run_one(asked: Asked, *_: Any, **__: Any) -> tuple[Verdict, bool]:
         played.append(asked.scenario)
         return verify(recorded("kept")), True
 
