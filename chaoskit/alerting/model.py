@@ -272,6 +272,8 @@ class PromisedAlert:
     """`always`, or the time interval in which it is told."""
     places: Mapping[str, Place] = field(default_factory=dict)
     """By key: where it is written."""
+    muted_within: tuple[str, ...] | None = None
+    """The labels in which it agrees with whatever mutes it: `equal` of the inhibitions."""
 
     def at(self, key: str) -> Place:
         """Where a key of it is written."""

@@ -173,7 +173,7 @@ def _alert(reading: Reading, key: Node, node: Node, names: Names) -> PromisedAle
     hours = reading.get(node, "hours")
     if hours is not None and hours.raw != ALWAYS and reading.text(node, "hours"):
         names.check(reading, hours, "time interval")
-    own = ("labels", "levels", "phone", "all_clear", "muted_by", "hours")
+    own = ("labels", "levels", "phone", "all_clear", "muted_by", "muted_within", "hours")
     found = {name: value.place for name in own if (value := reading.get(node, name)) is not None}
     return PromisedAlert(
         key.raw,
@@ -185,6 +185,7 @@ def _alert(reading: Reading, key: Node, node: Node, names: Names) -> PromisedAle
         tuple(each.raw for each in muting) if "muted_by" in found else None,
         reading.text(node, "hours"),
         found,
+        tuple(each.raw for each in reading.texts(node, "muted_within")) if "muted_within" in found else None,
     )
 
 

@@ -71,6 +71,7 @@ ALERT = _record(
             "by receiver: the longest from the fault's end to the notice of it", {"critical-alerts": "3m15s"}, _TIMES
         ),
         "muted_by": _key("the alerts that may mute it, and nothing else may", ["MultipleWorkersDown"], _TEXTS),
+        "muted_within": _key("the labels in which it and an alert that mutes it agree", ["environment"], _TEXTS),
         "hours": _key(f"{ALWAYS}, or the time interval in which it is told", ALWAYS, _TEXT),
         "notices": _key(
             "by receiver: what it is told of the alert",

@@ -142,6 +142,7 @@ def _alert(promise: Promise, name: str, notices: dict[str, Any]) -> dict[str, An
         bounds = (("phone", beside.phone), ("all_clear", beside.all_clear))
         found |= {key: {to: format_duration(each.seconds) for to, each in some.items()} for key, some in bounds if some}
         found |= {"muted_by": list(beside.muted_by)} if beside.muted_by is not None else {}
+        found |= {"muted_within": list(beside.muted_within)} if beside.muted_within is not None else {}
         found |= {"hours": beside.hours} if beside.hours else {}
     return found | ({"notices": notices} if notices else {})
 

@@ -97,8 +97,11 @@ def _alert(recipients: Recipients, reach: Reach, heard: Iterable[Delivery]) -> P
         e.receiver: PromisedTime(to_all_clear(config, rule, e.route, 0.0)[1], rule.place) for e in heard if e.all_clear
     }
     labels = {name: value for name, value in alert.labels.items() if name in rule.labels}
-    sources = dict.fromkeys(mute.source.name for mute in recipients.mutes.of(alert))
-    return PromisedAlert(rule.alert, rule.place, labels, None, phone, ends, tuple(sources), when)
+    mutes = recipients.mutes.of(alert)
+    sources = dict.fromkeys(mute.source.name for mute in mutes)
+    equal = {tuple(sorted(mute.rule.equal)) for mute in mutes}
+    within = equal.pop() if len(equal) == 1 else None
+    return PromisedAlert(rule.alert, rule.place, labels, None, phone, ends, tuple(sources), when, muted_within=within)
 
 
 def _receiver(config: AlertConfig, name: str) -> PromisedReceiver:

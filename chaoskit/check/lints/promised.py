@@ -124,6 +124,24 @@ def muted_by(context: LintContext) -> Iterator[Violation]:
                 )
 
 
+@lint("promise-muted-within", Severity.ERROR, "promise", _ROUTED)
+def muted_within(context: LintContext) -> Iterator[Violation]:
+    """An inhibition that mutes an alert compares other labels than promised.
+
+    With one less, a cause in one place mutes alerts of another place; with one more, alerts of one cause are all told.
+    """
+    for promised, alert in _alerts(context):
+        wanted = promised.muted_within
+        rules = {mute.rule.place: mute.rule for mute in context.mutes.of(alert)} if wanted is not None else {}
+        for place, rule in rules.items():
+            if set(rule.equal) != set(wanted or ()):
+                agree, has = (", ".join(sorted(each)) or "no label" for each in (wanted or (), rule.equal))
+                message = (
+                    f"{alert.name} is promised to be muted by alerts that agree in {agree}, and {place} compares {has}"
+                )
+                yield Violation(promised.at("muted_within"), message, "correct equal, or the promise")
+
+
 @lint("promise-hours", Severity.ERROR, "promise", _ROUTED)
 def hours(context: LintContext) -> Iterator[Violation]:
     """A route is silent at other times than promised.
