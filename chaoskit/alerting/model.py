@@ -273,7 +273,7 @@ class PromisedAlert:
     places: Mapping[str, Place] = field(default_factory=dict)
     """By key: where it is written."""
     muted_within: tuple[str, ...] | None = None
-    """The labels in which it agrees with whatever mutes it: `equal` of the inhibitions."""
+    """The labels in which it agrees with every alert that mutes it: `equal` of the inhibitions."""
 
     def at(self, key: str) -> Place:
         """Where a key of it is written."""

@@ -168,6 +168,7 @@ class Careless(Clerk):
 QUIET = "  - wait: 2m\n", "  nothing\n"
 
 
+@pytest.mark.long
 def test_names_limits_exceptions_and_an_exit_code_in_a_whole_run(drill: Drill, tmp_path: Path) -> None:
     """Each of them in the verdict, on the terminal, and in the folder; only what was limited or set makes it FAIL."""
     path = tmp_path / "judging.py"

@@ -80,6 +80,7 @@ def assert_refused(ended: Ended, answers: str) -> None:
     assert not any(word in text for word in words for text in [*others, ended.said])
 
 
+@pytest.mark.long
 def test_no_resolved_mails_fails_the_all_clear_whatever_strangers_say(drill: Drill) -> None:
     """Lies at every door, forged all-clears and forged alerts, leave what failed and what passed as it was."""
     silent = MAIL_OF_WORKER_ALERTS.replace("send_resolved: true", "send_resolved: false")

@@ -108,6 +108,7 @@ def test_scrapes_that_never_end_in_time_hide_the_fault(drill: Drill) -> None:
     assert "stood still" in row["reason"]
 
 
+@pytest.mark.long
 def test_a_second_member_joins_a_live_group_and_is_told_at_its_tick(drill: Drill) -> None:
     """The second dead worker's group at critical-alerts has notified before: within group_interval, not group_wait."""
     drill.change("prometheus_alerts.yml", "        for: 2m\n", "        for: 3h\n")

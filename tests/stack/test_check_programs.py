@@ -75,7 +75,7 @@ def test_what_promtool_says_about_a_line_is_said_about_that_line(bundle: Path, p
 def test_a_prometheus_configuration_that_promtool_refuses(bundle: Path, programs: Checkers) -> None:
     (bundle / "prometheus.yml").write_text(PROMETHEUS + "    static_configs: nonsense\n")
     ((id_, place, message),) = found(bundle, programs)
-    assert (id_, place) == ("promtool", "prometheus.yml:6")
+    assert (id_, place) == ("promtool", "prometheus.yml:7")
     assert "static_configs" in message or "unmarshal" in message
 
 

@@ -64,8 +64,9 @@ def target(*names: str) -> Target:
 
 
 def worker() -> psutil.Process:
-    assert waiting.await_true(lambda: "w1" in processes.find(PATTERN), 10)  # a newborn has no title yet
-    return processes.find(PATTERN)["w1"]
+    found: dict[str, psutil.Process] = {}  # looked at once, for the next look may meet a newborn without its title
+    assert waiting.await_true(lambda: bool(found.update(processes.find(PATTERN)) or "w1" in found), 10)
+    return found["w1"]
 
 
 def test_pause_stops_the_process_and_its_token_lets_it_go(supervisor: object) -> None:

@@ -102,6 +102,7 @@ def test_of_several_that_begin_at_the_same_moment_exactly_one_runs_a_hundred_tim
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
+@pytest.mark.long
 def test_of_two_commands_started_at_the_same_moment_exactly_one_breaks_anything_a_hundred_times(
     state: Path, tmp_path: Path, sleeper: psutil.Process
 ) -> None:

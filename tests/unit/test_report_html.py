@@ -453,6 +453,7 @@ def test_a_part_that_cannot_be_drawn_does_not_cost_the_others(monkeypatch: pytes
     assert "Steps and faults" in found.text
 
 
+@pytest.mark.long
 def test_a_long_history_stays_a_page_that_can_be_opened() -> None:
     """A hundred thousand events; what is left out is counted, what failed is not what is left out."""
     kept = recorded("kept")
