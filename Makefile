@@ -38,7 +38,7 @@ staging-demo: setup     ## start the shop, with its servers of Debian's packages
 	$(BIN)/python examples/shop/demo.py start --at $(SHOP)
 
 staging-gate:           ## all eight drills on the shop that runs, one answer
-	cd $(SHOP) && $(CURDIR)/$(BIN)/chaoskit gate --profile staging --bundle alerts --confirm staging --confirm uploads \
+	cd $(SHOP) && $(CURDIR)/$(BIN)/chaoskit gate --profile staging --bundle alerts --confirm staging --confirm slice:uploads \
 	    --require-coverage 100
 
 staging-stop:           ## stop the shop

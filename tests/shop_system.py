@@ -71,7 +71,7 @@ class Shop:
 
     def drill(self, scenario: str, *more: str) -> subprocess.CompletedProcess[str]:
         """One drill on it, everything confirmed."""
-        confirm = ["--confirm", "staging", "--confirm", "uploads"]
+        confirm = ["--confirm", "staging", "--confirm", "slice:uploads"]
         return self.run("run", scenario, "--profile", "staging", "--bundle", "alerts", *confirm, *more)
 
     def change(self, scenario: str, name: str, **settings: Any) -> str:
