@@ -150,6 +150,7 @@ def test_a_hidden_interference_is_a_finding_and_not_a_pass(drill: Drill) -> None
     assert "Stray fired, and the scenario neither expects nor allows it" in reasons
 
 
+@pytest.mark.long
 def test_what_ends_unknown_is_tried_once_more_on_a_fresh_stack_and_what_fails_is_not(drill: Drill) -> None:
     """Side by side: one waits in vain at either attempt and so shows nothing; the other's alert comes too late."""
     drill.change("prometheus_alerts.yml", "        for: 1m\n", "        for: 5m\n")
@@ -162,6 +163,7 @@ def test_what_ends_unknown_is_tried_once_more_on_a_fresh_stack_and_what_fails_is
     assert not (gated.folder / "worker-again").exists()
 
 
+@pytest.mark.long
 def test_a_gap_in_the_required_coverage_is_a_failure_and_nothing_selected_a_usage_error(drill: Drill) -> None:
     gated = gate(drill, {"worker": WORKER}, "--require-coverage", "100")
     assert gated.code == 1, gated.said

@@ -137,6 +137,7 @@ def test_a_generator_that_stands_still_is_told_while_the_run_goes_on(drill: Dril
     assert ended.said.index("load is SILENT") < ended.said.index("step wait done")
 
 
+@pytest.mark.long
 def test_an_open_load_in_steps(drill: Drill) -> None:
     """The rate that was asked for, whatever the target does; it begins with a quarter of it."""
     ended = drill.run("--set", "load.rate=80/s", "--set", "load.shape={step: {steps: 4, each: 3s}}")
