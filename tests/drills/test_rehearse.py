@@ -136,7 +136,7 @@ def by_alert(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def test_a_team_with_only_rules_and_routes_learns_who_would_be_paged_when_and_with_what(team: Team) -> None:
-    code, said = team.rehearse("--write-promise", "promise.yml", "--junitxml", "junit.xml")
+    code, said = team.rehearse("--write-promise", "promise.yml", "--junitxml", "junit.xml", "--time-scale", "50")
     rules = by_alert(said)
     assert {name: one["result"] for name, one in rules.items()} == {
         "ManyErrors": "PASS",
