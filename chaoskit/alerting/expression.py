@@ -15,10 +15,9 @@ from typing import Any, Literal
 import promql_parser as promql
 
 from chaoskit.alerting.model import Matcher
+from chaoskit.alerting.promql_syntax import COMPARISONS
 
 Kind = Literal["number", "string", "selector", "call", "aggregate", "binary", "unary", "subquery", "parentheses"]
-COMPARISONS = frozenset(["==", "!=", "<=", "<", ">=", ">"])
-SETS = frozenset(["and", "or", "unless"])
 _OPS = {"Equal": "=", "NotEqual": "!=", "Re": "=~", "NotRe": "!~"}
 
 

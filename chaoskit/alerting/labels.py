@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from chaoskit.alerting.expression import COMPARISONS, SETS, Expr, expression
+from chaoskit.alerting.expression import Expr, expression
 from chaoskit.alerting.model import Rule
+from chaoskit.alerting.promql_syntax import COMPARISONS, SETS
 
 KEEPS_EACH = {"topk", "bottomk", "limitk", "limit_ratio"}
 _LOSES_ALL = {"scalar", "vector", "time", "pi"}

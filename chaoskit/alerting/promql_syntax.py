@@ -80,6 +80,8 @@ def plain_spelling(source: str, strings: dict[str, str]) -> str:
 _AGGREGATIONS = "sum avg count min max group stddev stdvar topk bottomk count_values quantile limitk limit_ratio"
 AGGREGATIONS = frozenset(_AGGREGATIONS.split())
 COMPARISONS = frozenset(["==", "!=", "<=", "<", ">=", ">"])
+MIRRORED = {">": "<", ">=": "<=", "<": ">", "<=": ">="}
+"""The comparison that says the same with both sides exchanged; the others are their own."""
 SETS = frozenset(["and", "or", "unless"])
 _LEVELS = {"or": 1, "and": 2, "unless": 2, **dict.fromkeys(COMPARISONS, 3), "+": 4, "-": 4}
 _LEVELS |= {"*": 5, "/": 5, "%": 5, "atan2": 5, "^": 7}

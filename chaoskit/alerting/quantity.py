@@ -8,8 +8,7 @@ from typing import Any
 
 import promql_parser as promql
 
-_FLIPPED = {">": "<", "<": ">", ">=": "<=", "<=": ">="}
-_COMPARED = frozenset({"==", "!=", ">", "<", ">=", "<="})
+from chaoskit.alerting.promql_syntax import COMPARISONS, MIRRORED, SETS
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +25,10 @@ def deciding(node: Any) -> Iterator[Any]:
     match node:
         case promql.ParenExpr() | promql.AggregateExpr():
             yield from deciding(node.expr)
-        case promql.BinaryExpr() if str(node.op) in ("and", "or", "unless"):
+        case promql.BinaryExpr() if str(node.op) in SETS:
             yield from deciding(node.lhs)
             yield from deciding(node.rhs)
-        case promql.BinaryExpr() if str(node.op) in _COMPARED:
+        case promql.BinaryExpr() if str(node.op) in COMPARISONS:
             if node.modifier is None or not node.modifier.return_bool:
                 yield node
 
@@ -39,7 +38,7 @@ def quantity_of(expr: str) -> Quantity | None:
     for node in deciding(promql.parse(expr)):
         for measured, bound, op in (
             (node.lhs, node.rhs, str(node.op)),
-            (node.rhs, node.lhs, _FLIPPED.get(str(node.op), str(node.op))),
+            (node.rhs, node.lhs, MIRRORED.get(str(node.op), str(node.op))),
         ):
             if isinstance(bound, promql.NumberLiteral) and not isinstance(measured, promql.NumberLiteral):
                 return Quantity(measured.prettify(), op, float(bound.val))

@@ -9,7 +9,6 @@ amtool renders every template; what it made of an alert's is remembered under th
 
 from __future__ import annotations
 
-import difflib
 import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,12 +18,13 @@ from pathlib import Path
 
 from chaoskit.alerting.model import AlertConfig, of_role
 from chaoskit.check.findings import Violation
-from chaoskit.errors import BadInput, Place, Problem
-from chaoskit.files import read_regular
+from chaoskit.errors import Place
 from chaoskit.safety.remembered import keep, key_of, recall
 from chaoskit.stack.binaries import Tool
 from chaoskit.stack.monitoring import answer_of, package_root
+from chaoskit.wording.form import changed_lines
 from chaoskit.wording.notices import Notice, notices, receivers_text, series_labels
+from chaoskit.yaml_source import read_text
 
 LABELS, RECEIVERS = "labels.txt", "receivers.txt"
 TEXTS = "approved-texts"
@@ -35,7 +35,7 @@ _SEPARATOR = "\n\u241e\n"
 _HEADS = {1: "# One alert", 3: "# Three alerts"}
 _SHOWN = 6
 """Lines of a difference that a finding shows."""
-_TODO = "correct the texts, or take them as they are now: chaoskit approve --update"
+_CORRECT_OR_TAKE = "correct the texts, or take them as they are now: chaoskit approve --update"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def brought(folder: Path) -> dict[str, tuple[str, ...]]:
     """By alert: the labels that its series bring, as a person wrote them down."""
     found = {}
     for file in sorted(folder.glob(f"*/{LABELS}")):
-        lines = (line.partition("#")[0].strip() for line in approved(file).splitlines())
+        lines = (line.partition("#")[0].strip() for line in read_text(file).splitlines())
         found[file.parent.name] = tuple(line for line in lines if line)
     return found
 
@@ -145,15 +145,6 @@ def _render(argv: list[str], one: Notice, file: Path) -> Mapping[str, str] | str
     return {each.part: found[each.part] for each in one.texts}
 
 
-def approved(file: Path) -> str:
-    """An approved text; raises BadInput where it cannot be read."""
-    try:
-        return read_regular(file).decode()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise BadInput(Problem(Place(str(file)), f"cannot be read: {reason}", "remove it to have it written")) from None
-
-
 def is_approved(folder: Path) -> bool:
     """Whether any notice's text was approved there."""
     return (folder / RECEIVERS).is_file()
@@ -169,14 +160,14 @@ def changes(folder: Path, now: Mapping[str, str], alerts: Sequence[str] = ()) ->
         if not alerts or file.parent.name in alerts
     }
     for name in sorted(there | now.keys()):
-        before = approved(folder / name) if name in there else ""
+        before = read_text(folder / name) if name in there else ""
         if before != now.get(name, ""):
             yield name, before, now.get(name, "")
 
 
 def first_change(config: AlertConfig, tool: Tool, folder: Path) -> str:
     """The first text that is not as approved, in words; empty where all are. Asks alert by alert, and stops there."""
-    if receivers_text(config) != approved(folder / RECEIVERS):
+    if receivers_text(config) != read_text(folder / RECEIVERS):
         return f"{RECEIVERS} is not as approved"
     for alert in dict.fromkeys((*(rule.alert for rule in config.rules if rule.alert), *brought(folder))):
         now, failed = rendered(config, tool, folder, (alert,))
@@ -197,14 +188,10 @@ def compared(
         if name in lost:
             yield Violation(place, f"{name} cannot be rendered: {lost[name]}", "correct the template")
         elif not after:
-            yield Violation(place, f"{name} was approved, and no such notice is sent any more", _TODO)
+            yield Violation(place, f"{name} was approved, and no such notice is sent any more", _CORRECT_OR_TAKE)
         elif not before:
             yield Violation(place, f"{name} is a notice that was not approved", "read it: chaoskit approve")
         else:
-            lines = [
-                line
-                for line in difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm="")
-                if not line.startswith(("---", "+++", "@@"))
-            ]
+            lines = changed_lines(before.splitlines(), after.splitlines())
             more = f" (and {len(lines) - _SHOWN} more lines)" if len(lines) > _SHOWN else ""
-            yield Violation(place, f"{name} is not as approved: {' | '.join(lines[:_SHOWN])}{more}", _TODO)
+            yield Violation(place, f"{name} is not as approved: {' | '.join(lines[:_SHOWN])}{more}", _CORRECT_OR_TAKE)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chaoskit.alerting.expression import Expr
+from chaoskit.alerting.promql_syntax import MIRRORED
 
 # Never below zero: numbers of things, rates of counters, spreads, absolute values.
 _FROM_ZERO = {
@@ -74,11 +75,6 @@ def allowed(sign: str, value: float) -> Interval | None:
     }.get(sign)
 
 
-def flipped(sign: str) -> str:
-    """The operator that says the same with both sides exchanged."""
-    return {">": "<", "<": ">", ">=": "<=", "<=": ">="}.get(sign, sign)
-
-
 def constant(node: Expr) -> float | None:
     """The number that an expression of numbers alone comes to; None for any other."""
     if node.kind == "number":
@@ -136,7 +132,7 @@ def comparison(node: Expr) -> tuple[Expr, str, float] | None:
     right, left = constant(node.right), constant(node.left)
     if right is not None:
         return node.left, node.name, right
-    return (node.right, flipped(node.name), left) if left is not None else None
+    return (node.right, MIRRORED.get(node.name, node.name), left) if left is not None else None
 
 
 def _called(node: Expr) -> Interval:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,12 +24,13 @@ from chaoskit.cli.sources import (
     yours_option,
 )
 from chaoskit.errors import BadInput, ExitCode, Place, Problem
-from chaoskit.files import read_regular, write_named
+from chaoskit.files import write_named
 from chaoskit.probes.levels import Levels
 from chaoskit.probes.text import text_of
 from chaoskit.report.text import clean
 from chaoskit.stack.binaries import Tool
 from chaoskit.stack.original import checkers, understood
+from chaoskit.yaml_source import read_text
 
 
 @click.command("approve")
@@ -60,7 +62,7 @@ def approve_command(
     texts, lacking = _levels(config, tools["promtool"], alerts)
     if config.shows("alertmanager"):
         for alert in alerts or dict.fromkeys(rule.alert for rule in config.rules if rule.alert):
-            if _read(folder / alert / LABELS) is None:
+            if not os.path.lexists(folder / alert / LABELS):
                 _write(folder / alert / LABELS, labels_text(config, alert))
         notices, failed = rendered(config, tools["amtool"], folder, alerts)
         lacking += [f"{each.name} cannot be rendered: {each.reason}" for each in failed]
@@ -68,12 +70,13 @@ def approve_command(
         texts = {**texts, **notices, **dict.fromkeys(gone.keys() - {each.name for each in failed}, "")}
     differ = 0
     for name, text in texts.items():
-        before = _read(folder / name)
+        before = read_text(folder / name) if os.path.lexists(folder / name) else None
         if before == text:
             continue
         if before is not None:
             differ += 1
-            _show(unified(before, text, str(folder / name)))
+            _show(difflib.unified_diff(before.splitlines(), text.splitlines(), f"{folder / name} (approved)",
+                                       str(folder / name), lineterm=""))  # fmt: skip
         if before is None or update:
             _write(folder / name, text)
             click.echo(f"{'wrote' if before is None else 'replaced' if text else 'removed'} {folder / name}")
@@ -98,25 +101,10 @@ def _levels(config: AlertConfig, tool: Tool, alerts: tuple[str, ...]) -> tuple[d
     return found, lacking
 
 
-def unified(before: str, now: str, name: str) -> Iterator[str]:
-    """The lines of a unified diff between what was approved and what is there now."""
-    return difflib.unified_diff(before.splitlines(), now.splitlines(), f"{name} (approved)", name, lineterm="")
-
-
 def _show(lines: Iterator[str]) -> None:
     styles = {"+": "green", "-": "red", "@": "cyan"}
     for line in lines:
         console().print(Text(clean(line), style=styles.get(line[:1], "")), soft_wrap=True)
-
-
-def _read(file: Path) -> str | None:
-    try:
-        return read_regular(file).decode()
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise BadInput(Problem(Place(str(file)), f"cannot be read: {reason}", "remove it to have it written")) from None
 
 
 def _write(file: Path, text: str) -> None:

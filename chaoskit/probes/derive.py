@@ -18,17 +18,19 @@ from typing import Any
 import promql_parser as promql
 
 from chaoskit.alerting.model import PromisedLevels, Rule
+from chaoskit.alerting.promql_syntax import MIRRORED
+from chaoskit.alerting.quantity import deciding
 from chaoskit.alerting.windows_expression import selectors
-from chaoskit.faults.series import Course, Scripted, Segment, Values, constant, notation
+from chaoskit.faults.series import Course, Scripted, Segment, Values, constant, notation, parse_values
 from chaoskit.probes.ask import Asking, Sheet
 from chaoskit.probes.model import FIRES, QUIET, Probe, Subject
 from chaoskit.rehearse.derive import closure, metric_names, queried, solvers
-from chaoskit.rehearse.inverse import flipped, level
+from chaoskit.rehearse.inverse import level
 from chaoskit.rehearse.promtool import values_of
 from chaoskit.rehearse.script import CannotDerive
 from chaoskit.rehearse.search import reads
 from chaoskit.rehearse.solve import Choices, Solver
-from chaoskit.rehearse.tree import COMPARISONS, below, calls, is_bool, is_constant, shortest_range_s
+from chaoskit.rehearse.tree import below, calls, is_constant, shortest_range_s
 
 _COUNTING = frozenset({"increase", "changes", "resets"})
 _WAYS = (
@@ -117,7 +119,7 @@ def _asked_in(rule: Rule) -> Iterator[str]:
 def sides(subject: Subject) -> list[Side]:
     """The comparisons with a number that decide whether a rule has a result, the first one first."""
     records = {each.record: promql.parse(each.expr) for each in subject.records}
-    nodes = _deciding(promql.parse(subject.rule.expr))
+    nodes = deciding(promql.parse(subject.rule.expr))
     return [side for node in nodes if (side := _side(node, records)) is not None]
 
 
@@ -128,23 +130,13 @@ def _meant(all_sides: Sequence[Side], levels: PromisedLevels | None) -> frozense
     return frozenset(s.text for s in all_sides if s.straddled(levels)) or frozenset(s.text for s in all_sides[:1])
 
 
-def _deciding(node: Any) -> Iterator[Any]:
-    match node:
-        case promql.ParenExpr() | promql.AggregateExpr():
-            yield from _deciding(node.expr)
-        case promql.BinaryExpr() if str(node.op) in ("and", "or", "unless"):
-            yield from _deciding(node.lhs)
-            yield from _deciding(node.rhs)
-        case promql.BinaryExpr() if str(node.op) in COMPARISONS and not is_bool(node):
-            yield node
-
-
 def _side(node: Any, records: Mapping[str, Any]) -> Side | None:
     numbers = Solver({}, {}, "", 1.0, Choices())
-    for quantity, bound, op in ((node.lhs, node.rhs, str(node.op)), (node.rhs, node.lhs, flipped(str(node.op)))):
+    op = str(node.op)
+    for quantity, bound, sign in ((node.lhs, node.rhs, op), (node.rhs, node.lhs, MIRRORED.get(op, op))):
         if is_constant(bound) and not is_constant(quantity) and (known := numbers.known(bound)) is not None:
             exact = not any(_is_continuous(one) for one in _spelled_out(quantity, records))
-            return Side(node.prettify(), quantity.prettify(), op, float(known[0]), exact)
+            return Side(node.prettify(), quantity.prettify(), sign, float(known[0]), exact)
     return None
 
 
@@ -488,18 +480,11 @@ def _short(text: str) -> str:
 
 def samples(values: str) -> list[float | None]:
     """Each sample of a notation; None for a missing one, and for an end."""
-    found: list[float | None] = []
-    for word in values.split():
-        start, _, rest = word.partition("x")
-        count = int(rest) + 1 if rest else 1
-        if start[0] in "_s":
-            found += [None] * (int(rest) if rest else 1)
-            continue
-        split = max(start.rfind("+"), start.rfind("-"))
-        bent = split > 0 and start[split - 1] not in "eE"
-        first, step = (float(start[:split]), float(start[split:])) if bent else (float(start), 0.0)
-        found += [first + step * n for n in range(count)]
-    return found
+    return [
+        None if each.start is None else each.start + each.step * n
+        for each in parse_values(values).segments
+        for n in range(each.count)
+    ]
 
 
 def compact(values: Sequence[float | None]) -> str:

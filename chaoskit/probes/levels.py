@@ -16,8 +16,7 @@ from pathlib import Path
 
 from chaoskit.alerting.model import AlertConfig, PromisedLevels, Rule
 from chaoskit.check.findings import Violation
-from chaoskit.errors import BadInput, Place, Problem
-from chaoskit.files import read_regular
+from chaoskit.errors import BadInput, Problem
 from chaoskit.probes.ask import Asking
 from chaoskit.probes.derive import Derived, derive, subject_of
 from chaoskit.probes.model import FIRES, QUIET, Answer, Answered, Probe, Subject, fires, raised
@@ -25,11 +24,11 @@ from chaoskit.probes.text import LEVELS, answer_lines, generation, read_levels, 
 from chaoskit.rehearse.derive import recording_rules
 from chaoskit.safety.remembered import keep, key_of, recall
 from chaoskit.stack.binaries import Tool
+from chaoskit.yaml_source import read_text
 
 WRONG, CHANGED, UNPROVED = "levels", "levels-approved", "levels-unproved"
 """The ids of the lints."""
 _KIND = "levels"
-_ANEW = "have it written anew: chaoskit approve --update"
 _SHOWN = 3
 """Answers that differ and are shown, of each alert."""
 
@@ -153,7 +152,7 @@ class Levels:
         for name, subject in self.subjects():
             problems: list[Problem] = []
             file = self.read(name, problems)
-            found[CHANGED] += [Violation(p.place or subject.rule.place, p.message, p.hint or _ANEW) for p in problems]
+            found[CHANGED] += [Violation(p.place or subject.rule.place, p.message, p.hint) for p in problems]
             levels = self.promised(subject)
             if file is not None:
                 approved.append(Approved(name, subject, file))
@@ -211,12 +210,9 @@ class Levels:
             return None
         file = self.approved / name
         try:
-            return read_levels(read_regular(file).decode(), str(file))
+            return read_levels(read_text(file), str(file))
         except BadInput as error:
             problems += error.problems
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            problems.append(Problem(Place(str(file)), f"cannot be read: {reason}", _ANEW))
         return None
 
 

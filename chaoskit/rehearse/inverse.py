@@ -36,15 +36,15 @@ left one, where there is a way."""
 RESULT, LEFT, RIGHT = range(3)
 
 CHOICES = 5
-_COMPARISONS: Mapping[str, tuple[Callable[[float, float], bool], str, str]] = {
-    ">": (operator.gt, "<", "<="),
-    "<": (operator.lt, ">", ">="),
-    ">=": (operator.ge, "<=", "<"),
-    "<=": (operator.le, ">=", ">"),
-    "==": (operator.eq, "==", "!="),
-    "!=": (operator.ne, "!=", "=="),
+_COMPARISONS: Mapping[str, tuple[Callable[[float, float], bool], str]] = {
+    ">": (operator.gt, "<="),
+    "<": (operator.lt, ">="),
+    ">=": (operator.ge, "<"),
+    "<=": (operator.le, ">"),
+    "==": (operator.eq, "!="),
+    "!=": (operator.ne, "=="),
 }
-"""By operator, when it holds; the operator with its sides exchanged; the one that holds where it does not."""
+"""By operator, when it holds; the one that holds where it does not."""
 
 
 def each(function: _Operation, a: Pair, b: Pair) -> Pair:
@@ -58,11 +58,6 @@ def holds(op: str, value: float, bound: float) -> bool:
     return _COMPARISONS[op][0](value, bound)
 
 
-def flipped(op: str) -> str:
-    """The operator with its sides exchanged."""
-    return _COMPARISONS[op][1]
-
-
 def operation(op: str, sought: int = RESULT) -> _Operation:
     """The operation, or the one that gives its LEFT or RIGHT operand by the result and the other one."""
     found = _OPERATIONS.get(op, ())[sought : sought + 1]
@@ -73,7 +68,7 @@ def operation(op: str, sought: int = RESULT) -> _Operation:
 
 def level(op: str, threshold: float, holds: bool, choice: int) -> float:
     """A value for which `value op threshold` holds, or does not."""
-    op = op if holds else _COMPARISONS[op][2]
+    op = op if holds else _COMPARISONS[op][1]
     choice %= CHOICES
     if op == "==":
         return threshold

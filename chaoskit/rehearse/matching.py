@@ -16,10 +16,10 @@ from typing import Any
 
 import promql_parser as promql
 
+from chaoskit.alerting.promql_syntax import SETS
 from chaoskit.faults.series import Scripted
 from chaoskit.rehearse.tree import children, is_constant, promql_text, selectors_below
 
-_SETS = frozenset({"and", "or", "unless"})
 _MATCHING = frozenset({"+", "-", "*", "/", "%", "^", "and"})
 
 
@@ -74,7 +74,7 @@ class OneSide:
 
 def one_sides(expr: str) -> list[OneSide]:
     """The sides of an expression's vector matches at which only one series may stand for another."""
-    return [side for node in _matches(promql.parse(expr)) if str(node.op) not in _SETS for side in _sides(node)]
+    return [side for node in _matches(promql.parse(expr)) if str(node.op) not in SETS for side in _sides(node)]
 
 
 def ambiguous(sides: Iterable[OneSide], series: Sequence[Scripted]) -> bool:

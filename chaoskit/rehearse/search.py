@@ -17,10 +17,11 @@ from typing import Any, Literal
 
 import promql_parser as promql
 
+from chaoskit.alerting.promql_syntax import COMPARISONS
 from chaoskit.faults.series import NEVER, Scripted, Segment, Values, constant, slope
 from chaoskit.rehearse.script import CannotDerive
 from chaoskit.rehearse.solve import Choices, Solver
-from chaoskit.rehearse.tree import COMPARISONS, COUNTERS, below, children, is_constant, metric_of, reads_clock
+from chaoskit.rehearse.tree import COUNTERS, below, children, is_constant, metric_of, reads_clock
 
 Use = Literal["value", "slope", "counter", "toggle", "bucket"]
 _SLOPE_CALLS = frozenset({"delta", "idelta", "deriv", "predict_linear"})

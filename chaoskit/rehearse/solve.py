@@ -18,11 +18,12 @@ from typing import Any
 import promql_parser as promql
 
 from chaoskit.alerting.model import Matcher, Rule
+from chaoskit.alerting.promql_syntax import COMPARISONS, MIRRORED
 from chaoskit.alerting.routing import matches_all
 from chaoskit.rehearse import tree
-from chaoskit.rehearse.inverse import FUNCTIONS, LEFT, RIGHT, each, flipped, holds, level, operation
+from chaoskit.rehearse.inverse import FUNCTIONS, LEFT, RIGHT, each, holds, level, operation
 from chaoskit.rehearse.script import CannotDerive, Leaf, Pair, Script
-from chaoskit.rehearse.tree import COMPARISONS, is_bool, is_constant, label_values, matchers_of, metric_of, promql_text
+from chaoskit.rehearse.tree import is_bool, is_constant, label_values, matchers_of, metric_of, promql_text
 
 _MOST_SERIES = 200
 
@@ -115,7 +116,7 @@ class Solver:
                 return
             threshold = self.known(right)
             if threshold is None and (threshold := self.known(left)) is not None:
-                left, right, op = right, left, flipped(op)
+                left, right, op = right, left, MIRRORED.get(op, op)
             if threshold is None:
                 base = tree.base_for(right)
                 self.invert(right, (base, base))

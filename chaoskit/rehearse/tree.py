@@ -18,10 +18,10 @@ import promql_parser as promql
 
 from chaoskit.alerting.model import Matcher
 from chaoskit.alerting.promql_meaning import names_an_instant
+from chaoskit.alerting.promql_syntax import COMPARISONS
 from chaoskit.alerting.routing import matches
 from chaoskit.rehearse.script import CannotDerive
 
-COMPARISONS = frozenset({"==", "!=", ">", "<", ">=", "<="})
 OPS = {"Equal": "=", "NotEqual": "!=", "Re": "=~", "NotRe": "!~"}
 COUNTS = frozenset({"count", "group"})
 THROUGH = frozenset({"sum", "avg", "min", "max", "topk", "bottomk", "quantile", "limitk"})

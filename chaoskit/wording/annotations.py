@@ -13,7 +13,8 @@ from chaoskit.wording.form import named
 
 _ACTION = re.compile(r"(?P<before>\s*)\{\{(?P<trim>-)?(?P<inside>(?:`[^`]*`|\"(?:\\.|[^\"\\])*\"|(?!-?\}\}).)*)"
                      r"(?P<tail>-)?\}\}(?P<after>\s*)", re.DOTALL)  # fmt: skip
-_LABEL = re.compile(r"(?:\$labels|\.Labels)\.(\w+)|index \$labels \"(\w+)\"")
+LABEL = re.compile(r"(?:\$labels|\.Labels)\.(\w+)|index \$labels \"(\w+)\"")
+"""A label that a template of a rule reads, by either spelling."""
 _VALUE = re.compile(r"\$value\b|\.Value\b")
 _BLOCKS = ("range", "if", "with", "define", "block")
 
@@ -41,7 +42,7 @@ def expanded(template: str, labels: Mapping[str, str]) -> str:
 
 def _result(inside: str, labels: Mapping[str, str], *, inner: bool) -> str:
     more = "".join(f" {each.strip()}" for each in inside.split("|")[1:])
-    if (label := _LABEL.search(inside)) is not None:
+    if (label := LABEL.search(inside)) is not None:
         name = label[1] or label[2]
         if inner and ".Labels" in inside:
             return named(f"{name}{more}")  # of a query's results

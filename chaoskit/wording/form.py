@@ -31,6 +31,7 @@ _LINES = re.compile(r"p|div|table|tr|h[1-6]|[uo]l|li|pre|[bh]r|body|section|head
 _UNSEEN = frozenset({"head", "style", "script", "title"})
 _COLOUR = re.compile(r"(?:^|;)\s*(?P<what>background(?:-color)?|border-left)\s*:[^;]*?(?P<colour>#[0-9a-fA-F]{3,8})")
 _NUMBER = r"[-+]?(?:\d[\d.,]*(?:e[-+]?\d+)?|NaN|Inf)[ ]?[%\w\u00b5]*(?: \d+\w+)*"
+_PLAIN = {ord("<"): "below", ord(">"): "above"}
 _KINDS = {"value": _NUMBER, "time": r"[\w:+./, -]{4,60}?", "duration": r"[\d.a-z\u00b5]+?", "query": r"[^\s)]+?"}
 _KINDS |= {"alertmanager": _KINDS["query"], "annotation": r"(?:.|\n)*?"}
 
@@ -45,9 +46,6 @@ def shown(text: str) -> str:
     text = _ENCODED.sub(lambda match: named(unquote(match["name"])), text)
     text = _INNER.sub(lambda match: f"<{match['name'].translate(_PLAIN)}>", text)
     return tidy(text)
-
-
-_PLAIN = {ord("<"): "below", ord(">"): "above"}
 
 
 def tidy(text: str) -> str:
@@ -155,9 +153,13 @@ def differences(approved: str, arrived: str, labels: Sequence[Mapping[str, str]]
     patterns = [re.compile(_pattern(unit, labels)) for unit in units]
     seen = [next((u for u, p in zip(units, patterns, strict=True) if p.fullmatch(line)), line) for line in
             arrived.split("\n")]  # fmt: skip
-    found = difflib.unified_diff(units, seen, "approved", "arrived", n=0, lineterm="")
-    lines = [line for line in found if not line.startswith(("---", "+++", "@@"))]
-    return lines or ["the same lines in another order"]
+    return changed_lines(units, seen) or ["the same lines in another order"]
+
+
+def changed_lines(before: Sequence[str], after: Sequence[str]) -> list[str]:
+    """The lines that differ, each behind - or +; none where the two are equal."""
+    found = difflib.unified_diff(before, after, n=0, lineterm="")
+    return [line for line in found if not line.startswith(("---", "+++", "@@"))]
 
 
 def _units(text: str) -> Iterator[str]:

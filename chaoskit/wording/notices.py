@@ -17,7 +17,7 @@ from chaoskit.alerting.integrations import KINDS
 from chaoskit.alerting.labels import labels_of, through_records
 from chaoskit.alerting.model import AlertConfig, Integration, Route, Rule, of_role
 from chaoskit.alerting.routing import alert_labels, group_labels, match_routes
-from chaoskit.wording.annotations import expanded
+from chaoskit.wording.annotations import LABEL, expanded
 from chaoskit.wording.form import mail, named, shown, webhook
 from chaoskit.yaml_source import Node, read
 
@@ -29,7 +29,6 @@ _DATE = (
 _CLOCK = r"(?:14:(?:25|38)(?::(?:36|10))?(?:\.0+)?|0?2:(?:25|38)(?::(?:36|10))? ?[PA]M)"
 _TIME = re.compile(rf"(?:{_DATE}(?:[T ]| at |, ){_CLOCK}|{_DATE}|{_CLOCK})(?: ?(?:Z|UTC|[+-]0000(?: UTC)?))*")
 _DURATION = re.compile(r"\b12m34s\b")
-_SHOWN = re.compile(r"(?:\$labels|\.Labels)\.(\w+)|index \$labels \"(\w+)\"")
 _DEFAULTS: Mapping[str, Mapping[str, str]] = {
     "email": {"Subject": "email.default.subject", "html": "email.default.html"},
     "slack": {"title": "slack.default.title", "text": "slack.default.text", "fallback": "slack.default.fallback"},
@@ -107,7 +106,7 @@ def _common(maps: Sequence[Mapping[str, str]]) -> dict[str, str]:
 def series_labels(config: AlertConfig, rule: Rule) -> tuple[str, ...]:
     """The labels that the rule's series bring, as far as its text tells; a person may know better."""
     carried = labels_of(expression(rule.expr), through_records(config.recorded))
-    named_ = {a or b for text in (*rule.annotations.values(), *rule.labels.values()) for a, b in _SHOWN.findall(text)}
+    named_ = {a or b for text in (*rule.annotations.values(), *rule.labels.values()) for a, b in LABEL.findall(text)}
     names = {"instance", "job"} | named_ if carried.only is None else carried.only
     fixed = {name for name, value in rule.labels.items() if "{{" not in value}
     return tuple(sorted(name for name in names if carried.may_have(name) and name not in fixed))

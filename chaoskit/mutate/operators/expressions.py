@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from functools import partial
 from math import inf, isfinite
 
-from chaoskit.alerting.promql_syntax import COMPARISONS, SETS, Form, Node, Token
+from chaoskit.alerting.promql_syntax import COMPARISONS, MIRRORED, SETS, Form, Node, Token
 from chaoskit.mutate.model import Find, operator
 from chaoskit.mutate.source import Bundle, RuleSite, Spot
 from chaoskit.units import format_duration, parse_duration
 
 _FLIPPED = {">": "<", ">=": "<=", "<": ">", "<=": ">=", "==": "!=", "!=": "=="}
 _EDGES = {">": ">=", ">=": ">", "<": "<=", "<=": "<", "==": ">=", "!=": ">"}
-_MIRRORED = {">": "<", ">=": "<=", "<": ">", "<=": ">="}
 _AGGREGATES = {"sum": "max", "max": "min", "min": "max", "avg": "max", "count": "sum", "topk": "bottomk",
                "bottomk": "topk", "stddev": "avg", "stdvar": "avg", "group": "sum"}  # fmt: skip
 _FUNCTIONS = {
@@ -91,7 +90,7 @@ def _threshold(bundle: Bundle, *, easier: bool) -> Iterator[Spot]:
         for each in _comparisons(rule):
             if each.number is not None and not each.guards:
                 # A number on the left is reached from the other side.
-                sign = each.node.name if each.number is each.node.children[1] else _MIRRORED.get(each.node.name, "==")
+                sign = each.node.name if each.number is each.node.children[1] else MIRRORED.get(each.node.name, "==")
                 new = _beyond(each.value, sign, easier is (sign in ("<", "<=", "==", "!=")))
                 yield rule.changed((each.number.start, each.number.end, f"{new:.12g}"))
 
