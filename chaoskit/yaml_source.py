@@ -377,6 +377,11 @@ class Node:
         """The value under this key, or None when it is absent or this is not a mapping."""
         return next((value for name, value in self.pairs if name.value == key), None)
 
+    def listed(self, key: str) -> tuple[Node, ...]:
+        """The elements of the sequence under this key; empty when it is absent or none."""
+        found = self.get(key)
+        return found.items if found is not None else ()
+
     def walk(self, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Node, Node]]:
         """Every key below with its value, and the names that lead there; a list's members have none, so they are told
         as both."""

@@ -26,6 +26,11 @@ _TRUE = {"true", "yes", "on", "y"}
 _FALSE = {"false", "no", "off", "n"}
 
 
+def is_false(node: Node | None) -> bool:
+    """Whether a setting is written, and as false."""
+    return node is not None and node.kind == "scalar" and node.raw.lower() in _FALSE
+
+
 @lru_cache(maxsize=8)
 def _tree(text: str, file: str) -> Node:
     """The tree of a file's first document; of many configurations that differ in one file the others are read once."""

@@ -17,7 +17,8 @@ from chaoskit.zones import zone_named
 _KEYS = ("times", "weekdays", "days_of_month", "months", "years", "location")
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]|24:00")
 _MONTHS = {name.lower(): number for number, name in enumerate(calendar.month_name) if name}
-_WEEKDAYS = {name.lower(): (number + 1) % 7 for number, name in enumerate(calendar.day_name)}
+WEEKDAYS = {name.lower(): (number + 1) % 7 for number, name in enumerate(calendar.day_name)}
+"""By name: from Sunday, 0, to Saturday, 6."""
 _NUMBER = re.compile(r"[+-]?[0-9]+")
 _SHORTEST_MONTH = 28
 _LONGEST_MONTH = 31
@@ -97,9 +98,9 @@ def _length(first: int, last: int) -> int:
 
 
 def _weekday(text: str) -> int:
-    if text not in _WEEKDAYS:
-        raise ValueError(f"'{text}' is not a weekday: write {', '.join(_WEEKDAYS)}")
-    return _WEEKDAYS[text]
+    if text not in WEEKDAYS:
+        raise ValueError(f"'{text}' is not a weekday: write {', '.join(WEEKDAYS)}")
+    return WEEKDAYS[text]
 
 
 def _month(text: str) -> int:

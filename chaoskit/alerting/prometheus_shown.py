@@ -91,8 +91,7 @@ def targets(section: Settings) -> tuple[Node, ...]:
 
 def addresses(group: Node) -> tuple[Node, ...]:
     """The addresses of one group of targets."""
-    found = group.get("targets")
-    return found.items if found is not None else ()
+    return group.listed("targets")
 
 
 def discovers(section: Settings) -> bool:

@@ -115,6 +115,7 @@ def read_promise(reading: Reading, text: str, file: str, names: Names) -> Promis
         alert = _alert(reading, key, node, names)
         if alert.places:
             alerts[key.raw] = alert
+    jobs = reading.mapping(root, "jobs")
     return Promise(
         notices,
         promised,
@@ -124,17 +125,13 @@ def read_promise(reading: Reading, text: str, file: str, names: Names) -> Promis
         reading.text(root, "runbook"),
         tuple(item.raw for item in subjects),
         alerts,
-        _intervals(reading, root, names, "job", schema.JOB),
-        _intervals(reading, root, names, "group", schema.GROUP),
+        _intervals(reading, jobs, names, "job", schema.JOB),
+        _intervals(reading, reading.mapping(root, "groups"), names, "group", schema.GROUP),
         _volume(reading, reading.mapping(root, "volume")),
+        {name.raw: at for name, node in jobs.pairs if (at := _addresses(reading, node, "at")) is not None},
         {
-            name.raw: at
-            for name, node in reading.mapping(root, "jobs").pairs
-            if (at := _addresses(reading, node, "at")) is not None
-        },
-        {
-            name.raw: tuple(each.raw for each in reading.texts(node, "labels"))
-            for name, node in reading.mapping(root, "jobs").pairs
+            name.raw: _texts(reading, node, "labels") or ()
+            for name, node in jobs.pairs
             if node.get("labels") is not None
         },
         _addresses(reading, root, "alertmanagers"),
@@ -158,8 +155,13 @@ def _receiver(reading: Reading, key: Node, node: Node) -> PromisedReceiver:
     kinds = tuple(item.raw for item in reading.texts(node, "integrations"))
     if recipients and "email" not in kinds:
         kinds = ("email", *kinds)
-    at = None if reading.get(node, "at") is None else tuple(item.raw for item in reading.texts(node, "at"))
-    return PromisedReceiver(key.raw, recipients, reading.boolean(node, "resolved", True), key.place, kinds, at)
+    resolved = reading.boolean(node, "resolved", True)
+    return PromisedReceiver(key.raw, recipients, resolved, key.place, kinds, _texts(reading, node, "at"))
+
+
+def _texts(reading: Reading, node: Node, key: str) -> tuple[str, ...] | None:
+    """The texts that are listed below a key; None without the key."""
+    return None if reading.get(node, key) is None else tuple(item.raw for item in reading.texts(node, key))
 
 
 def _alert(reading: Reading, key: Node, node: Node, names: Names) -> PromisedAlert:
@@ -173,7 +175,7 @@ def _alert(reading: Reading, key: Node, node: Node, names: Names) -> PromisedAle
     hours = reading.get(node, "hours")
     if hours is not None and hours.raw != ALWAYS and reading.text(node, "hours"):
         names.check(reading, hours, "time interval")
-    own = ("labels", "levels", "phone", "all_clear", "muted_by", "muted_within", "hours")
+    own = (name for name in schema.keys_of(schema.ALERT) if name not in ("appears", "clears", "notices"))
     found = {name: value.place for name in own if (value := reading.get(node, name)) is not None}
     return PromisedAlert(
         key.raw,
@@ -185,7 +187,7 @@ def _alert(reading: Reading, key: Node, node: Node, names: Names) -> PromisedAle
         tuple(each.raw for each in muting) if "muted_by" in found else None,
         reading.text(node, "hours"),
         found,
-        tuple(each.raw for each in reading.texts(node, "muted_within")) if "muted_within" in found else None,
+        _texts(reading, node, "muted_within"),
     )
 
 
@@ -222,11 +224,13 @@ def _bounds(reading: Reading, alert: Node, key: str, names: Names) -> dict[str, 
     return found
 
 
-def _intervals(reading: Reading, root: Node, names: Names, what: str, record: schema.Schema) -> dict[str, PromisedTime]:
+def _intervals(
+    reading: Reading, section: Node, names: Names, what: str, record: schema.Schema
+) -> dict[str, PromisedTime]:
     """How often each job is scraped, or each group evaluated."""
     found = {}
     key, *others = schema.keys_of(record)
-    for name, value in reading.mapping(root, f"{what}s").pairs:
+    for name, value in section.pairs:
         names.check(reading, name, what)
         node = reading.as_mapping(value, f"the {what} '{name.raw}'")
         reading.known_keys(node, (key, *others), f"the promised {what} '{name.raw}'")
@@ -238,9 +242,7 @@ def _intervals(reading: Reading, root: Node, names: Names, what: str, record: sc
 def _addresses(reading: Reading, node: Node, key: str) -> PromisedAddresses | None:
     """The addresses below a key; None where it is not there."""
     found = node.get(key)
-    if found is None:
-        return None
-    return PromisedAddresses(tuple(each.raw for each in reading.texts(node, key)), found.place)
+    return None if found is None else PromisedAddresses(_texts(reading, node, key) or (), found.place)
 
 
 def _time(reading: Reading, node: Node, key: str, what: str, needed_at: Node | None = None) -> PromisedTime | None:

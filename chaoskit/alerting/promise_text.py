@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from chaoskit.alerting.model import Promise, of_role
+from chaoskit.alerting.promise_schema import FORMAT
 from chaoskit.errors import Place
 from chaoskit.units import format_duration
 from chaoskit.yaml_source import Node, read
@@ -86,7 +87,7 @@ def promise_text(promise: Promise, mark: str = "") -> str:
     """The promise as the text of a promise file, with this comment above every entry."""
     times = {} if promise.delivery_s is None else {"delivery": format_duration(promise.delivery_s)}
     runbook = {"runbook": promise.runbook_base} if promise.runbook_base else {}
-    text = "".join(_dump({key: value}, "") for key, value in {"chaoskit": 1, **times, **runbook}.items())
+    text = "".join(_dump({key: value}, "") for key, value in {"chaoskit": FORMAT, **times, **runbook}.items())
     sections: dict[str, dict[str, Any]] = {
         "receivers": {
             name: {

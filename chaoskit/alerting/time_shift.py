@@ -13,12 +13,13 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+from chaoskit.alerting.config_intervals import WEEKDAYS
 from chaoskit.alerting.model import Ranges, TimeInterval, TimePart
 from chaoskit.alerting.time_intervals import changes_at, edges, holds
 
 _DAY = 24 * 60
 _WEEK = 7 * _DAY
-_WEEKDAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
+_WEEKDAYS = {number: name for name, number in WEEKDAYS.items()}
 _DATES = {"days": "days_of_month", "months": "months", "years": "years"}
 
 

@@ -80,10 +80,8 @@ def possible_files() -> frozenset[str]:
 
 def mailing_receivers() -> tuple[str, ...]:
     """The shipped receivers that mail, in the order written."""
-    listed = read((folder() / ALERTMANAGER).read_text(encoding="utf-8"), ALERTMANAGER).get("receivers")
-    return tuple(
-        name.raw for one in (listed.items if listed else ()) if one.get("email_configs") and (name := one.get("name"))
-    )
+    root = read((folder() / ALERTMANAGER).read_text(encoding="utf-8"), ALERTMANAGER)
+    return tuple(name.raw for one in root.listed("receivers") if one.get("email_configs") and (name := one.get("name")))
 
 
 def _shipped(on: set[str]) -> dict[str, str]:

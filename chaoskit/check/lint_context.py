@@ -19,10 +19,10 @@ from chaoskit.alerting.model import AlertConfig, InhibitRule, Route
 from chaoskit.alerting.prometheus_shown import Shown
 from chaoskit.check.coverage import KINDS, Key, Part, parts, proven
 from chaoskit.check.findings import Violation
-from chaoskit.check.levels import Level, Watch, watches
 from chaoskit.check.metrics import Metrics
 from chaoskit.check.mutes import Mutes, Pool
 from chaoskit.check.reach import Reached, Tree
+from chaoskit.check.service_levels import Level, Watch, watches
 from chaoskit.errors import Place
 from chaoskit.scenario.model import Expectation, Profile, Scenario
 from chaoskit.yaml_source import nearest

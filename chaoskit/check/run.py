@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import chaoskit.check.lints  # noqa: F401 - fills the registry
 from chaoskit.check.findings import LINTS, Finding, Severity
 from chaoskit.check.lint_context import LintContext
-from chaoskit.check.lints.coverage import KINDS, PROMISES, THRESHOLDS, parts
+from chaoskit.check.lints.coverage import KINDS, PROMISES, THRESHOLDS, covered
 
 _MISSING = {
     "rules": "no rule files were given",
@@ -124,5 +124,5 @@ def _coverage(context: LintContext) -> Iterator[Coverage]:
     )
     promised = [PROMISES, *([THRESHOLDS] if context.has("levels") else [])] if context.has("promise") else []
     for kind in [*kinds, *promised]:
-        found = list(parts(context, kind))
+        found = list(covered(context, kind))
         yield Coverage(kind, len(found), tuple(part.name for part in found if not part.exercised))

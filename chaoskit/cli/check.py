@@ -16,11 +16,11 @@ from chaoskit.alerting.config import ConfigFiles
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.approve.texts import TEXTS, compared, is_approved, rendered
 from chaoskit.check.findings import LINTS, Finding, Severity, Violation
-from chaoskit.check.levels import Level
 from chaoskit.check.lint_context import LintContext
 from chaoskit.check.metrics import Metrics, read_metrics
 from chaoskit.check.output import to_github, to_json, to_markdown
 from chaoskit.check.run import Outcome, check
+from chaoskit.check.service_levels import Level
 from chaoskit.cli.console import console
 from chaoskit.cli.outputs import form
 from chaoskit.cli.sources import FILE as _FILE

@@ -20,10 +20,10 @@ from chaoskit.alerting.config import ConfigFiles
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.bundle.render import render
 from chaoskit.check.findings import LINTS, Severity
-from chaoskit.check.levels import Level as Watched
-from chaoskit.check.levels import watches
 from chaoskit.check.lint_context import LintContext
 from chaoskit.check.run import check
+from chaoskit.check.service_levels import Level as Watched
+from chaoskit.check.service_levels import watches
 from chaoskit.cli.check import known_metrics, print_findings
 from chaoskit.cli.console import Commands, console, say
 from chaoskit.cli.numbers import Share

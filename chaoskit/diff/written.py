@@ -82,8 +82,7 @@ class Written:
         return self._root.get(key) if self._root else None
 
     def _items(self, key: str) -> tuple[Node, ...]:
-        found = self._get(key)
-        return found.items if found else ()
+        return self._root.listed(key) if self._root else ()
 
 
 def _settings(node: Node | None, kind: str = "") -> Settings:

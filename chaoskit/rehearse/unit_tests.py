@@ -142,7 +142,7 @@ def _group(node: Node, whole: UnitTest) -> UnitTest:
         if node.kind != "mapping":
             raise ValueError(f"it should be a mapping with input_series and alert_rule_test, not {node.described()}")
         interval = _raw(node.get("interval")) or whole.evaluation
-        series = tuple((_raw(one.get("series")), _raw(one.get("values"))) for one in _items(node, "input_series"))
+        series = tuple((_raw(one.get("series")), _raw(one.get("values"))) for one in node.listed("input_series"))
         for name, values in series:
             if "{{" in values:
                 raise ValueError(f"{name}: native histograms are not scripted")
@@ -162,7 +162,7 @@ def _group(node: Node, whole: UnitTest) -> UnitTest:
             title=title,
             interval_s=parse_duration(interval),
             series=series,
-            wanted=tuple(_wanted(one) for one in _items(node, "alert_rule_test")),
+            wanted=tuple(_wanted(one) for one in node.listed("alert_rule_test")),
             asked=asked,
         )
     except ValueError as error:
@@ -175,14 +175,9 @@ def _wanted(node: Node) -> Wanted:
         raise ValueError(f"an entry of alert_rule_test names no alert ({node.place})")
     at = _raw(node.get("eval_time"))
     alerts = tuple(
-        (_labels(one.get("exp_labels")), _labels(one.get("exp_annotations"))) for one in _items(node, "exp_alerts")
+        (_labels(one.get("exp_labels")), _labels(one.get("exp_annotations"))) for one in node.listed("exp_alerts")
     )
     return Wanted(name, 0.0 if at in ("", "0") else parse_duration(at), alerts, node.place)
-
-
-def _items(node: Node, key: str) -> tuple[Node, ...]:
-    found = node.get(key)
-    return found.items if found is not None else ()
 
 
 def _raw(node: Node | None) -> str:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 
 from chaoskit.alerting.model import AlertConfig
-from chaoskit.check.levels import Level as Watched
-from chaoskit.check.levels import Watch
+from chaoskit.check.service_levels import Level as Watched
+from chaoskit.check.service_levels import Watch
 from chaoskit.errors import Place
 from chaoskit.sla.silent import Kind, written
 from chaoskit.sla.targets import Level, Targets, matches

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from chaoskit.alerting.model import AlertConfig
-from chaoskit.check.levels import MONTH_S, Heard, Level, Watch, heard, watches
+from chaoskit.check.service_levels import MONTH_S, Heard, Level, Watch, heard, watches
 from chaoskit.units import format_duration
 from chaoskit.verify.verdict import Verdict
 

@@ -22,7 +22,7 @@ from typing import Any
 from chaoskit.alerting.expression import Expr, expression, selectors
 from chaoskit.alerting.model import AlertConfig, Rule
 from chaoskit.alerting.routing import matches_all
-from chaoskit.check.levels import MONTH_S, Condition, Level, Watch
+from chaoskit.check.service_levels import MONTH_S, Condition, Level, Watch
 from chaoskit.errors import EquipmentError
 from chaoskit.rehearse.promtool import UNENDED, dumped, run_tests
 from chaoskit.units import format_duration

@@ -110,10 +110,10 @@ def template_texts(config: AlertConfig) -> Iterator[TemplateText]:
     """Every text of every integration that holds a template, with its place."""
     for file, text in _texts(config, "alertmanager").items():
         try:
-            receivers = read(text, file, first=True).get("receivers")
+            receivers = read(text, file, first=True).listed("receivers")
         except BadInput:
             return
-        for receiver in receivers.items if receivers else ():
+        for receiver in receivers:
             name = receiver.get("name")
             for key, integrations in receiver.pairs:
                 for integration in integrations.items:

@@ -287,20 +287,14 @@ def _asked(config: AlertConfig, tool: Tool, without: Collection[str]) -> Iterato
 
 def _groups_of(text: str, name: str) -> tuple[Node, ...]:
     try:
-        groups = read(text, name, first=True).get("groups") if text else None
+        return read(text, name, first=True).listed("groups") if text else ()
     except BadInput:
         return ()
-    return groups.items if groups else ()
-
-
-def _members(group: Node) -> tuple[Node, ...]:
-    rules = group.get("rules")
-    return rules.items if rules else ()
 
 
 def _rule_at(groups: tuple[Node, ...], group: str, number: int) -> Node | None:
     for each in groups:
-        called, rules = each.get("name"), _members(each)
+        called, rules = each.get("name"), each.listed("rules")
         if called and called.raw == group and 0 < number <= len(rules):
             return rules[number - 1]
     return None
@@ -309,7 +303,7 @@ def _rule_at(groups: tuple[Node, ...], group: str, number: int) -> Node | None:
 def _rules_at(groups: tuple[Node, ...], line: int) -> list[Node]:
     """The rule in which this line stands; all of its group's, or the file's, where it is in none."""
     near = [each for each in groups if each.place.line <= line][-1:]
-    members = [rule for group in near or groups for rule in _members(group)]
+    members = [rule for group in near or groups for rule in group.listed("rules")]
     return [rule for rule in members if near and rule.place.line <= line][-1:] or members
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from chaoskit.alerting.config_fields import is_false
 from chaoskit.alerting.expression import expression
 from chaoskit.alerting.integrations import KINDS
 from chaoskit.alerting.labels import labels_of, through_records
@@ -115,7 +116,8 @@ def series_labels(config: AlertConfig, rule: Rule) -> tuple[str, ...]:
 def notices(config: AlertConfig, brought: Mapping[str, Sequence[str]], alerts: Sequence[str] = ()) -> Iterator[Notice]:
     """Every notice of these alerts, of all unless told; `brought` names the series' labels of an alert by its name."""
     settings = _settings(config)
-    sender = _general(config, "smtp_from")
+    from_ = _general(config, "smtp_from")
+    sender = from_.raw if from_ is not None else ""
     for rule in config.rules:
         if not rule.alert or (alerts and rule.alert not in alerts):
             continue
@@ -130,7 +132,7 @@ def notices(config: AlertConfig, brought: Mapping[str, Sequence[str]], alerts: S
 
 def receivers_text(config: AlertConfig) -> str:
     """Where each receiver's notices go, in which way, and whether they tell of the end."""
-    tls = _general(config, "smtp_require_tls").casefold() not in ("false", "no", "off", "n")
+    unless_own = _general(config, "smtp_require_tls")
     settings = _settings(config)
     lines = []
     for name, receiver in config.receivers.items():
@@ -138,8 +140,7 @@ def receivers_text(config: AlertConfig) -> str:
         for each in receiver.integrations:
             own = settings.get((name, each.kind), {}).get(each.index)
             required = own.get("require_tls") if own is not None else None
-            needs = tls if required is None else required.value is not False
-            how = f", {'with' if needs else 'without'} TLS" if each.kind == "email" else ""
+            how = f", {'without' if is_false(required or unless_own) else 'with'} TLS" if each.kind == "email" else ""
             to = f" to {', '.join(each.to)}" if each.to else ""
             end = "" if each.send_resolved else ", not of the end"
             lines.append(f"  {each.kind}{to} at {each.at or 'an address that is not shown'}{how}{end}")
@@ -217,18 +218,17 @@ def _settings(config: AlertConfig) -> dict[tuple[str, str], dict[int, Node]]:
     """By receiver and kind: the settings of each integration by its number."""
     found = {}
     for file, text in of_role(config.sources, "alertmanager"):
-        receivers = _root(text, file).get("receivers")
-        for receiver in receivers.items if receivers else ():
+        for receiver in _root(text, file).listed("receivers"):
             name = receiver.get("name")
             for key, listed in receiver.pairs:
                 found[name.raw if name else "", key.raw.removesuffix("_configs")] = dict(enumerate(listed.items))
     return found
 
 
-def _general(config: AlertConfig, key: str) -> str:
+def _general(config: AlertConfig, key: str) -> Node | None:
     for file, text in of_role(config.sources, "alertmanager"):
         general = _root(text, file).get("global")
         found = general.get(key) if general is not None else None
         if found is not None:
-            return found.raw
-    return ""
+            return found
+    return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from chaoskit.check.levels import Level
+from chaoskit.check.service_levels import Level
 from chaoskit.cli.sla import config_of
 from chaoskit.errors import Place
 from chaoskit.sla.cost import measured, price, promised

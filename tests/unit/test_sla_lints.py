@@ -10,9 +10,9 @@ from chaoskit.alerting.config import load_config
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.bundle.render import render
 from chaoskit.check.findings import LINTS, Finding, Severity
-from chaoskit.check.levels import Level, heard, watches
 from chaoskit.check.lint_context import LintContext
 from chaoskit.check.run import check
+from chaoskit.check.service_levels import Level, heard, watches
 from chaoskit.errors import Place
 from tests.check_examples import Edit, context, edited
 

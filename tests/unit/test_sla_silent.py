@@ -11,7 +11,7 @@ import pytest
 from chaoskit.alerting.config import load_config
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.bundle.render import render
-from chaoskit.check.levels import Level, watches
+from chaoskit.check.service_levels import Level, watches
 from chaoskit.errors import EquipmentError, Place
 from chaoskit.rehearse.promtool import UNENDED
 from chaoskit.sla import silent

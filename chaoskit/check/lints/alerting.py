@@ -51,20 +51,20 @@ def promised_alertmanagers(context: LintContext) -> Iterator[Violation]:
     Alerts go where no receiver is told of them. A drill puts its own address in place of these.
     """
     promised, shown = context.config.promise.alertmanagers, context.shown
-    if promised is not None and not any(map(discovers, shown.managers)):
-        for said in other_addresses(promised.at, shown.targets):
-            yield Violation(
-                promised.place, f"alerting at {_section(shown)}: {said}", "change the configuration or the promise"
-            )
+    if promised is None or any(map(discovers, shown.managers)):
+        return
+    if said := other_addresses(promised.at, shown.targets):
+        message = f"alerting at {_section(shown)}: {said}"
+        yield Violation(promised.place, message, "change the configuration or the promise")
 
 
-def other_addresses(promised: tuple[str, ...], written: tuple[Node, ...]) -> list[str]:
-    """In words what is promised and not written, and the other way round, in one sentence; none where all agree."""
+def other_addresses(promised: tuple[str, ...], written: tuple[Node, ...]) -> str:
+    """In words what is promised and not written, and the other way round; empty where all agree."""
     wanted = {host_and_port(each): each for each in promised}
     found = {host_and_port(each.raw): each.raw for each in written}
     said = [f"{wanted[each]} is promised and not there" for each in sorted(wanted.keys() - found.keys())]
     said += [f"{found[each]} is not promised" for each in sorted(found.keys() - wanted.keys())]
-    return ["; ".join(said)] if said else []
+    return "; ".join(said)
 
 
 def _section(shown: Shown) -> Place:

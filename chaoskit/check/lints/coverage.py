@@ -27,7 +27,7 @@ _WHY = "No run has shown that it works, so a mistake in it shows only in a real 
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Covered:
     """A part of the configuration, as people name it, and whether a scenario exercises it."""
 
     name: str
@@ -37,7 +37,7 @@ class Part:
     todo: str
 
 
-def parts(context: LintContext, kind: str) -> Iterator[Part]:
+def covered(context: LintContext, kind: str) -> Iterator[Covered]:
     """Everything of a kind, in the configuration's order."""
     notice = "no scenario expects a notice"
     for key, one in context.parts[kind].items() if kind in context.parts else ():
@@ -52,25 +52,25 @@ def parts(context: LintContext, kind: str) -> Iterator[Part]:
             case InhibitRule():
                 name, todo = str(one.place), "expect a target with suppressed_by: and a control"
                 message = "no scenario expects this inhibition to mute an alert"
-        yield Part(name, key in context.exercised[kind], one.place, message, todo)
+        yield Covered(name, key in context.exercised[kind], one.place, message, todo)
     if kind == PROMISES:
         promise, unsaid = context.config.promise, not_yet_promised(context.config.sources)
         for name in dict.fromkeys((*(alert for alert, _ in promise.notices), *promise.alerts)):
             place = unsaid.get(name, context.config.route.place)
             message = f"what is promised of {name} is not all {DOCUMENTED} or {DECIDED}"
             todo = f"write `# {DOCUMENTED}: ...` or `# {DECIDED}: ...` beside each figure, or above it"
-            yield Part(name, name not in unsaid, place, message, todo)
+            yield Covered(name, name not in unsaid, place, message, todo)
     for name, alerts in context.by_name.items() if kind == THRESHOLDS else ():
         promised = context.config.promise.alerts.get(name)
         levels = promised.levels if promised else None
         place = levels.place if levels else alerts[0].rule.place
         message = f"the threshold of {name} is {'promised and not proved' if levels else 'not promised'}"
         todo = "promise levels: {quiet: ..., fires: ...}" if levels is None else "see what `levels` says of it"
-        yield Part(name, name in context.proved, place, message, todo)
+        yield Covered(name, name in context.proved, place, message, todo)
 
 
 def _untested(kind: str, context: LintContext) -> Iterator[Violation]:
-    return (Violation(part.place, part.message, part.todo) for part in parts(context, kind) if not part.exercised)
+    return (Violation(part.place, part.message, part.todo) for part in covered(context, kind) if not part.exercised)
 
 
 for _kind, (_id, _what) in KINDS.items():

@@ -19,7 +19,7 @@ def replica_on_alerts(context: LintContext) -> Iterator[Violation]:
     """
     config, general = context.config, context.shown.general
     for name in sorted(_REPLICAS & config.external_labels.keys()):
-        if value_after(config.relabels, name, lambda label: config.external_labels.get(label)) != "":
+        if value_after(config.relabels, name, config.external_labels.get) != "":
             message = f"the external label {name}: {config.external_labels[name]} goes out with every alert"
             todo = f"drop it: alerting: {{alert_relabel_configs: [{{regex: {name}, action: labeldrop}}]}}"
             place = general["external_labels"].place if "external_labels" in general else context.shown.place

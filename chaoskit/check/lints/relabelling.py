@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from chaoskit.alerting.alert import Answer
 from chaoskit.alerting.model import Relabel
@@ -80,7 +80,7 @@ def drops_metric(context: LintContext) -> Iterator[Violation]:
             yield Violation(jobs[dropping[0]][0].place, message, "narrow the step, or remove the rule")
 
 
-def _kept(own: Sequence[Relabel], metric: str) -> bool:
+def _kept(own: tuple[Relabel, ...], metric: str) -> bool:
     """Whether a metric of this name may be left by a job's steps."""
     known: Mapping[str, str] = {NAME: metric}
-    return passes(tuple(own), known.get, known) is not False
+    return passes(own, known.get, known) is not False

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from chaoskit.alerting.expression import Expr, expression, selectors, walk
 from chaoskit.check.findings import Severity, Violation, lint
-from chaoskit.check.levels import heard, spelled_out
 from chaoskit.check.lint_context import LintContext
 from chaoskit.check.ranges import constant
+from chaoskit.check.service_levels import heard, spelled_out
 from chaoskit.errors import BadInput, Place
 from chaoskit.units import format_duration, parse_duration
 from chaoskit.yaml_source import read

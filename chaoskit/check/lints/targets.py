@@ -24,11 +24,9 @@ def promised_targets(context: LintContext) -> Iterator[Violation]:
     jobs = context.shown.jobs
     for name, promised in context.config.promise.targets.items():
         job = jobs.get(name)
-        if job is not None and not discovers(job):
-            for said in other_addresses(promised.at, targets(job)):
-                where = job["job_name"].place
-                message = f"the job {name} at {where}: {said}"
-                yield Violation(promised.place, message, "change the configuration or the promise")
+        if job is not None and not discovers(job) and (said := other_addresses(promised.at, targets(job))):
+            message = f"the job {name} at {job['job_name'].place}: {said}"
+            yield Violation(promised.place, message, "change the configuration or the promise")
 
 
 @lint("promise-job-labels", Severity.ERROR, "promise", ("promise", "prometheus"))

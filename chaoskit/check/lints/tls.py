@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from chaoskit.alerting.config_fields import is_false
 from chaoskit.alerting.model import of_role
 from chaoskit.alerting.prometheus_shown import host_and_port
 from chaoskit.check.findings import Severity, Violation, lint
 from chaoskit.check.lint_context import LintContext
 from chaoskit.yaml_source import Node, read
-
-_OFF = ("false", "no", "off", "n")
 
 
 @lint("mail-without-tls", Severity.WARNING, "delivery", ("alertmanager",))
@@ -21,12 +20,12 @@ def mail_without_tls(context: LintContext) -> Iterator[Violation]:
     """
     for root in _roots(context):
         general = root.get("global")
-        off = _off(general.get("smtp_require_tls") if general else None)
-        for receiver in _items(root, "receivers"):
-            for mail in _items(receiver, "email_configs"):
+        off = is_false(general.get("smtp_require_tls") if general else None)
+        for receiver in root.listed("receivers"):
+            for mail in receiver.listed("email_configs"):
                 own = mail.get("require_tls")
                 relay = mail.get("smarthost") or (general.get("smtp_smarthost") if general else None)
-                if relay is None or _here(relay.raw) or not (off if own is None else _off(own)):
+                if relay is None or _here(relay.raw) or not (off if own is None else is_false(own)):
                     continue
                 node = own or (general.get("smtp_require_tls") if general else None) or mail
                 yield Violation(node.place, f"mails go to {relay.raw} without TLS", "leave TLS required, the default")
@@ -49,15 +48,6 @@ def _roots(context: LintContext) -> Iterator[Node]:
     for role in ("alertmanager", "prometheus"):
         for name, text in of_role(context.config.sources, role):
             yield read(text, name, first=True)
-
-
-def _items(node: Node, key: str) -> tuple[Node, ...]:
-    found = node.get(key)
-    return found.items if found is not None else ()
-
-
-def _off(node: Node | None) -> bool:
-    return node is not None and node.raw.casefold() in _OFF
 
 
 def _here(relay: str) -> bool:

@@ -1,4 +1,4 @@
-"""Promise against configuration, alert by alert: what was told to people, and what the settings do.
+"""The promised notices and receivers against the rules, routes and receivers that bring them.
 
 The one idea: a promise is kept if the settings that govern it come to the same time; which names and routes lead
 there is found as Alertmanager would find it.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chaoskit.alerting.alert import Alert
+from chaoskit.alerting.config_secrets import shown_address
 from chaoskit.alerting.model import PromisedNotice, PromisedReceiver, Receiver, Route
 from chaoskit.alerting.promise import lacking
 from chaoskit.alerting.windows import up
@@ -19,18 +20,19 @@ from chaoskit.errors import Place
 from chaoskit.units import format_duration
 
 _ALL = ("promise", "rules", "alertmanager")
+_AGREE = "change the configuration or the promise"
 
 
-def rows(context: LintContext) -> Iterator[tuple[PromisedNotice, Alert]]:
+def _rows(context: LintContext) -> Iterator[tuple[PromisedNotice, Alert]]:
     """Each promised notice with each rule of its name."""
     for notice in context.config.promise.notices.values():
         for alert in context.by_name.get(notice.alert, ()):
             yield notice, alert
 
 
-def routed(context: LintContext) -> Iterator[tuple[PromisedNotice, Alert, tuple[Route, ...]]]:
+def _routed(context: LintContext) -> Iterator[tuple[PromisedNotice, Alert, tuple[Route, ...]]]:
     """Promised notices with their alert and its routes to the receiver: the certain ones, else the possible ones."""
-    for notice, alert in rows(context):
+    for notice, alert in _rows(context):
         to_it = [each for each in context.reached(alert) if each.route.receiver == notice.receiver]
         certain = tuple(each.route for each in to_it if each.certain)
         yield notice, alert, certain or tuple(each.route for each in to_it)
@@ -104,7 +106,7 @@ def not_routed(context: LintContext) -> Iterator[Violation]:
 
     The receiver's readers were promised the notice and never get it.
     """
-    for notice, alert, routes in routed(context):
+    for notice, alert, routes in _routed(context):
         if not routes and notice.receiver in context.config.receivers:
             reached = ", ".join(dict.fromkeys(each.route.receiver for each in context.reached(alert)))
             message = f"{notice.alert} is promised to {notice.receiver}, and goes to {reached or 'no receiver'}"
@@ -118,7 +120,7 @@ def promised_for(context: LintContext) -> Iterator[Violation]:
     The alert fires earlier or later than people were told.
     """
     said: set[tuple[int, float]] = set()
-    for notice, alert in rows(context):
+    for notice, alert in _rows(context):
         rule = alert.rule
         key = (id(rule), notice.for_s)
         if up(rule.for_s, rule.interval_s) != up(notice.for_s, rule.interval_s) and key not in said:
@@ -137,7 +139,7 @@ def group_wait(context: LintContext) -> Iterator[Violation]:
 
     The first notice comes earlier or later than people were told.
     """
-    yield from differs(context, "group_wait", "group_wait_s", "group_wait_s")
+    yield from _differs(context, "group_wait", "group_wait_s", "group_wait_s")
 
 
 @lint("promise-repeat", Severity.ERROR, "promise", _ALL)
@@ -146,11 +148,40 @@ def repeat(context: LintContext) -> Iterator[Violation]:
 
     People hear of an open problem more often, or less often, than they were told.
     """
-    yield from differs(context, "repeat_interval", "repeat_s", "repeat_interval_s")
+    yield from _differs(context, "repeat_interval", "repeat_s", "repeat_interval_s")
 
 
-def differs(context: LintContext, key: str, promised: str, configured: str) -> Iterator[Violation]:
-    for notice, _, routes in routed(context):
+@lint("promise-group-interval", Severity.ERROR, "promise", _ALL)
+def group_interval(context: LintContext) -> Iterator[Violation]:
+    """The group_interval of the route to a receiver is not the promised one.
+
+    News of a group, the all-clear included, come earlier or later than people were told.
+    """
+    yield from _differs(context, "group_interval", "group_interval_s", "group_interval_s")
+
+
+@lint("promise-grouped-by", Severity.ERROR, "promise", _ALL)
+def grouped_by(context: LintContext) -> Iterator[Violation]:
+    """The route to a receiver groups by other labels than promised.
+
+    One notice joins alerts that people need one by one, or so many single notices come that people stop reading.
+    """
+    for notice, _, routes in _routed(context):
+        if notice.grouped_by is None or not routes:
+            continue
+        by = [("...",) if route.group_by is None else tuple(sorted(route.group_by)) for route in routes]
+        if tuple(sorted(notice.grouped_by)) not in by:
+            route, (first, *_) = routes[0], by
+            wanted, found = (", ".join(each) or "nothing" for each in (notice.grouped_by, first))
+            message = (
+                f"{notice.alert} is promised to {notice.receiver} grouped by {wanted}, and {called(route)} at"
+                f" {context.at_route(route, 'group_by')} groups by {found}"
+            )
+            yield Violation(notice.place, message, _AGREE)
+
+
+def _differs(context: LintContext, key: str, promised: str, configured: str) -> Iterator[Violation]:
+    for notice, _, routes in _routed(context):
         wanted = getattr(notice, promised)
         found = {getattr(route, configured): route for route in reversed(routes)}
         if found and wanted is not None and wanted not in found:
@@ -163,7 +194,7 @@ def differs(context: LintContext, key: str, promised: str, configured: str) -> I
             yield Violation(notice.place, message, "change the route or the promise")
 
 
-def both(context: LintContext) -> Iterator[tuple[PromisedReceiver, Receiver]]:
+def _both(context: LintContext) -> Iterator[tuple[PromisedReceiver, Receiver]]:
     for name, promised in context.config.promise.receivers.items():
         if name in context.config.receivers:
             yield promised, context.config.receivers[name]
@@ -175,7 +206,7 @@ def recipients(context: LintContext) -> Iterator[Violation]:
 
     A promised recipient gets no mail, or an address that was not promised gets it.
     """
-    for promised, receiver in both(context):
+    for promised, receiver in _both(context):
         mails = [each for each in receiver.integrations if each.kind == "email"]
         written = {address for mail in mails for address in mail.to}
         wanted = set(promised.recipients)
@@ -190,13 +221,34 @@ def recipients(context: LintContext) -> Iterator[Violation]:
             yield Violation(promised.place, message, "change the receiver or the promise")
 
 
+@lint("promise-address", Severity.ERROR, "promise", ("promise", "alertmanager"))
+def address(context: LintContext) -> Iterator[Violation]:
+    """A receiver's notices go to other addresses than promised.
+
+    A drill replaces the addresses by those of its sinks, so no other check finds a wrong one.
+    """
+    for promised, receiver in _both(context):
+        if promised.at is None:
+            continue
+        wanted = {shown_address(each) for each in promised.at}
+        own = [each for each in receiver.integrations if not each.is_witness]
+        written = {each.at for each in own if each.at}
+        hidden = any(not each.at for each in own)  # it stands in a file: it may be any of them
+        missing = [] if hidden else sorted(wanted - written)
+        said = [f"nothing goes to {', '.join(missing)}"] if missing else []
+        said += [f"{', '.join(more)} is not promised"] if (more := sorted(written - wanted)) else []
+        if said:
+            message = f"addresses of {receiver.name} ({receiver.place}): {'; '.join(said)}"
+            yield Violation(promised.place, message, _AGREE)
+
+
 @lint("promise-resolved", Severity.ERROR, "promise", ("promise", "alertmanager"))
 def resolved(context: LintContext) -> Iterator[Violation]:
     """A receiver is promised the all-clear and does not send it, or the other way round.
 
     People wait for a notice that never comes, or are woken by one that they did not want.
     """
-    for promised, receiver in both(context):
+    for promised, receiver in _both(context):
         for integration in receiver.integrations:
             if integration.send_resolved != promised.resolved:
                 place = context.at(receiver.place, f"{integration.kind}_configs")
@@ -226,7 +278,7 @@ def missing_integration(context: LintContext) -> Iterator[Violation]:
 
     Nothing comes the promised way.
     """
-    for promised, receiver in both(context):
+    for promised, receiver in _both(context):
         # Without any there is nothing to compare: promise-to-nobody says so.
         for kind in lacking(promised, receiver) if receiver.integrations else ():
             message = f"{receiver.name} is promised {kind}, and has no such integration ({receiver.place})"

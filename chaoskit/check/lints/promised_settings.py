@@ -1,4 +1,4 @@
-"""The promise against the configuration: labels, the way to the phone, mutes, hours, groups, intervals.
+"""What is promised beside notices and receivers: labels, the way to the phone, mutes, hours, jobs and groups.
 
 The one idea: each promised figure is compared with the one that the whole configuration comes to, as `explain` shows
 it, without any tolerance; a finding names the lines on both sides.
@@ -10,13 +10,11 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 
 from chaoskit.alerting.alert import Alert
-from chaoskit.alerting.config_secrets import shown_address
 from chaoskit.alerting.model import ALWAYS, PromisedAlert, PromisedTime, Route, Rule, TimeInterval
 from chaoskit.alerting.time_intervals import HORIZON, changes_at, holds, named_by, tells
 from chaoskit.alerting.windows import Span, to_all_clear, to_phone
 from chaoskit.check.findings import Severity, Violation, lint
 from chaoskit.check.lint_context import LintContext
-from chaoskit.check.lints.promise import both, differs, routed
 from chaoskit.check.lints.routes import called
 from chaoskit.errors import Place
 from chaoskit.units import format_duration
@@ -183,35 +181,6 @@ def _departs(context: LintContext, route: Route, wanted: TimeInterval | None) ->
     return changes_at(right, asked, since, since + HORIZON) if right(since) else since
 
 
-@lint("promise-group-interval", Severity.ERROR, "promise", _ROUTED)
-def group_interval(context: LintContext) -> Iterator[Violation]:
-    """The group_interval of the route to a receiver is not the promised one.
-
-    News of a group, the all-clear included, come earlier or later than people were told.
-    """
-    yield from differs(context, "group_interval", "group_interval_s", "group_interval_s")
-
-
-@lint("promise-grouped-by", Severity.ERROR, "promise", _ROUTED)
-def grouped_by(context: LintContext) -> Iterator[Violation]:
-    """The route to a receiver groups by other labels than promised.
-
-    One notice joins alerts that people need one by one, or so many single notices come that people stop reading.
-    """
-    for notice, _, routes in routed(context):
-        if notice.grouped_by is None or not routes:
-            continue
-        by = [("...",) if route.group_by is None else tuple(sorted(route.group_by)) for route in routes]
-        if tuple(sorted(notice.grouped_by)) not in by:
-            route, (first, *_) = routes[0], by
-            wanted, found = (", ".join(each) or "nothing" for each in (notice.grouped_by, first))
-            message = (
-                f"{notice.alert} is promised to {notice.receiver} grouped by {wanted}, and {called(route)} at"
-                f" {context.at_route(route, 'group_by')} groups by {found}"
-            )
-            yield Violation(notice.place, message, _AGREE)
-
-
 @lint("promise-scrape", Severity.ERROR, "promise", ("promise", "prometheus"))
 def scrape(context: LintContext) -> Iterator[Violation]:
     """A job is not scraped as often as promised, or is not there.
@@ -253,24 +222,3 @@ def interval(context: LintContext) -> Iterator[Violation]:
 def _other_interval(promised: PromisedTime, what: str, place: Place, seconds: float) -> Violation:
     message = f"{what} every {format_duration(promised.seconds)}, and at {place} it is every {format_duration(seconds)}"
     return Violation(promised.place, message, _AGREE)
-
-
-@lint("promise-address", Severity.ERROR, "promise", ("promise", "alertmanager"))
-def address(context: LintContext) -> Iterator[Violation]:
-    """A receiver's notices go to other addresses than promised.
-
-    A drill replaces the addresses by those of its sinks, so no other check finds a wrong one.
-    """
-    for promised, receiver in both(context):
-        if promised.at is None:
-            continue
-        wanted = {shown_address(each) for each in promised.at}
-        own = [each for each in receiver.integrations if not each.is_witness]
-        written = {each.at for each in own if each.at}
-        hidden = any(not each.at for each in own)  # it stands in a file: it may be any of them
-        missing = [] if hidden else sorted(wanted - written)
-        said = [f"nothing goes to {', '.join(missing)}"] if missing else []
-        said += [f"{', '.join(more)} is not promised"] if (more := sorted(written - wanted)) else []
-        if said:
-            message = f"addresses of {receiver.name} ({receiver.place}): {'; '.join(said)}"
-            yield Violation(promised.place, message, _AGREE)
