@@ -12,7 +12,7 @@ gets them read, and `AlertConfig.shows` tells what was not shown.
 from __future__ import annotations
 
 import glob
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -174,9 +174,11 @@ def _read(sources: tuple[tuple[str, str], ...], complete: bool, needs_jobs: bool
     for file, text in named["promise"].items():
         unread = [name for each in reading.not_understood for name in each.of]
         alerts = dict.fromkeys([*(rule.alert for rule in rules if rule.alert), *unread])
-        jobs, groups = [job.name for job in prometheus.jobs], dict.fromkeys(rule.group for rule in rules)
-        known = Names(alerts, alertmanager.receivers, jobs, groups, alertmanager.intervals)
-        promise = read_promise(reading, text, file, known if complete else Names(*[_Anything()] * 5))
+        known: Names = {
+            "alert": alerts, "receiver": alertmanager.receivers, "job": [job.name for job in prometheus.jobs],
+            "group": dict.fromkeys(rule.group for rule in rules), "time interval": alertmanager.intervals,
+        }  # fmt: skip
+        promise = read_promise(reading, text, file, known if complete else {})
     if complete and not rules and all(each.broken for each in reading.not_understood):
         reading.problems += [each.problem for each in reading.not_understood]
     reading.finish()
@@ -315,19 +317,6 @@ def _asked(reading: Reading, patterns: Iterable[str], option: str, endings: Coll
             reading.say(Place(pattern), f"--{option} leads to no file", "check the path; put quotes around a pattern")
         found.update(dict.fromkeys(files))
     return list(found)
-
-
-class _Anything(Collection[str]):
-    """The names of alerts or receivers that were not shown: it holds every name, and lists none."""
-
-    def __contains__(self, name: object) -> bool:
-        return True
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
 
 
 def files_named(reading: Reading, folder: Path, patterns: Iterable[Node], taken: Collection[Path]) -> list[Path]:

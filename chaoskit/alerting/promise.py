@@ -31,8 +31,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 
 from chaoskit.alerting import promise_schema as schema
 from chaoskit.alerting.config_fields import Reading
@@ -61,27 +60,19 @@ NO_PROMISE = Promise(notices={}, receivers={})
 """The empty promise, used where no promise file is given."""
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
-    """Names that the configuration defines, and a promise may use."""
+Names = Mapping[str, Collection[str]]
+"""The names that the configuration defines, and a promise may use, by their kind; a kind that is missing may be any."""
+_DEFINED_IN = {
+    "alert": "any rule file", "receiver": "the Alertmanager configuration", "job": "the Prometheus configuration",
+    "group": "any rule file", "time interval": "the Alertmanager configuration",
+}  # fmt: skip
 
-    alerts: Collection[str]
-    receivers: Collection[str]
-    jobs: Collection[str]
-    groups: Collection[str]
-    intervals: Collection[str]
 
-    def check(self, reading: Reading, node: Node, what: str) -> None:
-        """Report a name that stands for nothing: of an alert, a receiver, a job, a group or a time interval."""
-        defined, where = {
-            "alert": (self.alerts, "any rule file"),
-            "receiver": (self.receivers, "the Alertmanager configuration"),
-            "job": (self.jobs, "the Prometheus configuration"),
-            "group": (self.groups, "any rule file"),
-            "time interval": (self.intervals, "the Alertmanager configuration"),
-        }[what]
-        if node.raw not in defined:
-            reading.undefined(node.place, f"the {what}", node.raw, defined, where)
+def _check_name(reading: Reading, node: Node, kind: str, names: Names) -> None:
+    """Report a name that stands for nothing."""
+    defined = names.get(kind)
+    if defined is not None and node.raw not in defined:
+        reading.undefined(node.place, f"the {kind}", node.raw, defined, _DEFINED_IN[kind])
 
 
 def read_promise(reading: Reading, text: str, file: str, names: Names) -> Promise:
@@ -95,14 +86,14 @@ def read_promise(reading: Reading, text: str, file: str, names: Names) -> Promis
             reading.say(each.place, "an empty text, which every notice holds", "write the text, or leave the key out")
     promised = {}
     for key, value in reading.mapping(root, "receivers").pairs:
-        names.check(reading, key, "receiver")
+        _check_name(reading, key, "receiver", names)
         promised[key.raw] = _receiver(reading, key, reading.as_mapping(value, f"the receiver '{key.raw}'"))
     notices: dict[tuple[str, str], PromisedNotice] = {}
     appears: dict[str, float] = {}
     clears: dict[str, float] = {}
     alerts: dict[str, PromisedAlert] = {}
     for key, value in reading.mapping(root, "alerts").pairs:
-        names.check(reading, key, "alert")
+        _check_name(reading, key, "alert", names)
         node = reading.as_mapping(value, f"the alert '{key.raw}'")
         reading.known_keys(node, schema.keys_of(schema.ALERT), f"the promise for '{key.raw}'")
         for delays, name in ((appears, "appears"), (clears, "clears")):
@@ -110,7 +101,7 @@ def read_promise(reading: Reading, text: str, file: str, names: Names) -> Promis
             if delay_s is not None:
                 delays[key.raw] = delay_s
         for receiver, notice in reading.mapping(node, "notices").pairs:
-            names.check(reading, receiver, "receiver")
+            _check_name(reading, receiver, "receiver", names)
             notices[key.raw, receiver.raw] = _notice(reading, key.raw, receiver, notice)
         alert = _alert(reading, key, node, names)
         if alert.places:
@@ -129,11 +120,7 @@ def read_promise(reading: Reading, text: str, file: str, names: Names) -> Promis
         _intervals(reading, reading.mapping(root, "groups"), names, "group", schema.GROUP),
         _volume(reading, reading.mapping(root, "volume")),
         {name.raw: at for name, node in jobs.pairs if (at := _addresses(reading, node, "at")) is not None},
-        {
-            name.raw: _texts(reading, node, "labels") or ()
-            for name, node in jobs.pairs
-            if node.get("labels") is not None
-        },
+        {name.raw: _texts(reading, node, "labels") or () for name, node in jobs.pairs if node.get("labels")},
         _addresses(reading, root, "alertmanagers"),
     )
 
@@ -168,13 +155,13 @@ def _alert(reading: Reading, key: Node, node: Node, names: Names) -> PromisedAle
     """The promise for an alert itself: labels, levels, mutes and the like, beside its notices."""
     muting = reading.texts(node, "muted_by")
     for each in muting:
-        names.check(reading, each, "alert")
+        _check_name(reading, each, "alert", names)
         if each.raw == key.raw:
             reading.say(each.place, f"'{key.raw}' is said to mute itself", "name other alerts, or none: muted_by: []")
     _once(reading, muting, "muted_by")
     hours = reading.get(node, "hours")
     if hours is not None and hours.raw != ALWAYS and reading.text(node, "hours"):
-        names.check(reading, hours, "time interval")
+        _check_name(reading, hours, "time interval", names)
     own = (name for name in schema.keys_of(schema.ALERT) if name not in ("appears", "clears", "notices"))
     found = {name: value.place for name in own if (value := reading.get(node, name)) is not None}
     return PromisedAlert(
@@ -218,7 +205,7 @@ def _bounds(reading: Reading, alert: Node, key: str, names: Names) -> dict[str, 
     found = {}
     node = reading.mapping(alert, key)
     for receiver, _ in node.pairs:
-        names.check(reading, receiver, "receiver")
+        _check_name(reading, receiver, "receiver", names)
         if (bound := _time(reading, node, receiver.raw, f"'{key}' of '{receiver.raw}'")) is not None:
             found[receiver.raw] = bound
     return found
@@ -231,7 +218,7 @@ def _intervals(
     found = {}
     key, *others = schema.keys_of(record)
     for name, value in section.pairs:
-        names.check(reading, name, what)
+        _check_name(reading, name, what, names)
         node = reading.as_mapping(value, f"the {what} '{name.raw}'")
         reading.known_keys(node, (key, *others), f"the promised {what} '{name.raw}'")
         if (interval := _time(reading, node, key, f"'{key}' of the {what} '{name.raw}'", name)) is not None:

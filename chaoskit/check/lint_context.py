@@ -53,18 +53,15 @@ class LintContext:
 
     def has(self, part: str) -> bool:
         """Whether this part was shown: prometheus, rules, alertmanager, promise, scenarios, metrics, targets, ..."""
-        if part == "scenarios":
-            return bool(self.scenarios)
-        if part == "profiles":
-            return bool(self.profiles)
-        if part == "metrics":
-            return self.metrics is not None
-        if part == "targets":
-            return self.levels is not None
-        if part == "runbooks":
-            return self.runbooks is not None
-        if part in ("promtool", "amtool", "not-understood", "levels", "approved-texts"):
-            return part in self.elsewhere
+        match part:
+            case "scenarios" | "profiles":
+                return bool(getattr(self, part))
+            case "metrics" | "runbooks":
+                return getattr(self, part) is not None
+            case "targets":
+                return self.levels is not None
+            case "promtool" | "amtool" | "not-understood" | "levels" | "approved-texts":
+                return part in self.elsewhere
         return self.config.shows(part)
 
     @cached_property

@@ -13,7 +13,7 @@ from itertools import combinations
 
 from chaoskit.alerting.alert import Alert, Answer, answer_all
 from chaoskit.alerting.model import Matcher, Route
-from chaoskit.alerting.routing import matches, values_of
+from chaoskit.alerting.routing import every_route, matches, values_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Tree:
 
     def __init__(self, root: Route) -> None:
         self.root = root
-        self.routes = tuple(_all(root))
+        self.routes = tuple(every_route(root))
         self._labels = sorted({m.label for route in self.routes for m in route.matchers})
         self._indexes = {r.path: Index([child.matchers for child in r.children]) for r in self.routes if r.children}
         self._seen: dict[tuple[Answer | str | None, ...], tuple[Reached, ...]] = {}
@@ -234,9 +234,3 @@ def _covers(earlier: Route, later: Route, literal: dict[str, frozenset[str]]) ->
         )
         for matcher in earlier.matchers
     )
-
-
-def _all(route: Route) -> Iterator[Route]:
-    yield route
-    for child in route.children:
-        yield from _all(child)

@@ -32,6 +32,7 @@ from chaoskit.rehearse.search import reads
 from chaoskit.rehearse.solve import Choices, Solver
 from chaoskit.rehearse.tree import below, calls, is_constant, shortest_range_s
 
+_NO_WAY = (CannotDerive, ArithmeticError, ValueError, RecursionError)
 _COUNTING = frozenset({"increase", "changes", "resets"})
 _WAYS = (
     Choices(),
@@ -329,7 +330,7 @@ def _tried(work: _Work, promised: PromisedLevels | None) -> Iterator[_Tried]:
             for one in levels:
                 try:
                     made.append(way.make(rest, one))
-                except (CannotDerive, ArithmeticError, ValueError, RecursionError):
+                except _NO_WAY:
                     break
             if made and len(made) == len(levels) and made[0] not in seen:
                 seen.add(made[0])
@@ -422,7 +423,7 @@ def _beside(work: _Work, side: Side, way: _Tried, up: float, quiet: float, besid
         for one in itertools.islice(work.ways(side, away), len(_WAYS)):
             try:
                 guarded = one.make(way.rest, up)
-            except (CannotDerive, ArithmeticError, ValueError, RecursionError):
+            except _NO_WAY:
                 continue
             yield work.probe(f"{at}, without {_short(other.text)}", guarded, steps)
             break

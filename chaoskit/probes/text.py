@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from chaoskit.errors import BadInput, Place, Problem
@@ -109,9 +110,7 @@ def _read(line: str, probes: list[Probe], answers: dict[str, Answer]) -> None:
     elif series := _SERIES.fullmatch(line):
         parse_identity(series[1])
         parse_values(series[2])
-        last = probes[-1]
-        mine = (*last.series, (series[1], series[2]))
-        probes[-1] = Probe(last.name, mine, last.every_s, last.begins_s, last.ends_s, last.until_s, last.looks_s)
+        probes[-1] = replace(probes[-1], series=(*probes[-1].series, (series[1], series[2])))
     elif shown := _SHOWS.fullmatch(line):
         name, labels = parse_identity(shown[3])
         early, late = (None if each == _NOTHING else float(each) for each in shown.group(1, 2))

@@ -190,7 +190,7 @@ def _texts(kind: str, own: Node | None) -> Iterator[Text]:
     """The templates of an integration: its own ones, and Alertmanager's where it has none."""
     found: dict[str, str] = {}
     for path, _, node in own.walk() if own is not None else ():
-        if node.kind == "scalar" and (path[0] in _contents(kind)):
+        if node.kind == "scalar" and path[0] in _contents(kind):
             found[path[-1] if path[0] == "headers" else ".".join(path)] = node.raw
     for part, template in _DEFAULTS.get(kind, {}).items():
         found.setdefault(part, f'{{{{ template "{template}" . }}}}')
@@ -199,13 +199,9 @@ def _texts(kind: str, own: Node | None) -> Iterator[Text]:
 
 
 def _contents(kind: str) -> frozenset[str]:
-    return (
-        frozenset({"headers", "html", "text"})
-        if kind == "email"
-        else KINDS[kind].contents
-        if kind in KINDS
-        else frozenset()
-    )
+    if kind == "email":
+        return frozenset({"headers", "html", "text"})
+    return KINDS[kind].contents if kind in KINDS else frozenset()
 
 
 @lru_cache(maxsize=8)

@@ -19,7 +19,7 @@ from chaoskit.stack.binaries import Binaries, Tool
 from chaoskit.verify.worded import approved_for, section, unlike_approved
 from chaoskit.wording.annotations import expanded
 from chaoskit.wording.form import differences, read_html, shown
-from chaoskit.wording.notices import notices
+from chaoskit.wording.notices import notices, receivers_text
 
 RULES = """\
 groups:
@@ -135,6 +135,14 @@ def test_a_changed_word_route_or_template_is_an_error(
     found = compared(config, approved_once, *rendered(config, amtool, approved_once))
     assert said in "\n".join(each.message for each in found)
     assert first_change(config, amtool, approved_once)
+
+
+def test_a_mails_own_word_on_tls_counts_in_each_spelling_that_alertmanager_takes(team: Path) -> None:
+    own = ROUTES.replace("require_tls: false", "require_tls: true").replace(
+        "send_resolved", "require_tls: no\n        send_resolved"
+    )
+    (team / "am.yml").write_text(own)
+    assert "localhost:25, without TLS" in receivers_text(load_config(rules=["rules.yml"], alertmanager=Path("am.yml")))
 
 
 def test_update_shows_the_difference_first_and_without_it_nothing_is_replaced(
