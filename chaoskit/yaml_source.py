@@ -27,7 +27,7 @@ from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.files import read_regular
 
 __all__ = [
-    "MAX_BYTES", "MAX_DEPTH", "MAX_NODES", "Node", "nearest", "read", "read_file", "read_text", "scalar",
+    "LOADER", "MAX_BYTES", "MAX_DEPTH", "MAX_NODES", "Node", "nearest", "read", "read_file", "read_text", "scalar",
     "second_document",
 ]  # fmt: skip
 
@@ -36,7 +36,8 @@ MAX_NODES = 100_000
 """Counted after aliases are expanded, keys included."""
 MAX_DEPTH = 50
 
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Both count characters, so their places agree; the one in C is twenty times as fast."""
 _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -149,7 +150,7 @@ def _refuse_unreadable(text: str, file: str) -> None:
 
 
 def _events(text: str) -> Iterator[Any]:
-    loader = _LOADER(text)
+    loader = LOADER(text)
     try:
         while loader.check_event():
             yield loader.get_event()

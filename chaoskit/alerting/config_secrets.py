@@ -15,18 +15,14 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import yaml
 
-from chaoskit.yaml_source import second_document
+from chaoskit.yaml_source import LOADER, second_document
 
 REDACTED = "<secret>"
 _MARKED = re.compile(r"<secret [0-9a-f]{12}>")
 _SALT = os.urandom(16)
-
-# Both count characters, so the places agree; the one in C is twenty times as fast.
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _CONTENTS = (
     "to from hello headers html text threading max_alerts timeout payload channel username color title title_link "
@@ -115,7 +111,7 @@ def redact(text: str, role: str = "alertmanager", marks: bool = False) -> str:
         first = "".join(text.splitlines(keepends=True)[: line - 1])
         return f"{redact(first, role, marks)}---\n# what follows the first document is not kept\n"
     try:
-        root = yaml.compose(text, Loader=_LOADER)
+        root = yaml.compose(text, Loader=LOADER)
     except (yaml.YAMLError, RecursionError):
         return "# a text that is no YAML is not kept\n"
     cleaned = {
@@ -132,7 +128,7 @@ def redact(text: str, role: str = "alertmanager", marks: bool = False) -> str:
 def secrets_of(text: str, role: str = "alertmanager") -> Secrets:
     """The values that `redact` removes from the text; of a text that is no YAML, every value that may be a secret."""
     try:
-        root = yaml.compose(text, Loader=_LOADER)
+        root = yaml.compose(text, Loader=LOADER)
     except (yaml.YAMLError, RecursionError):
         return _of_lines(text)
     hidden: set[str] = set()

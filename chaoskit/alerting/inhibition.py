@@ -39,7 +39,7 @@ def doubts(matchers: Sequence[Matcher], alert: Alert, whose: str) -> Iterator[st
         yield f"alert_relabel_configs do not drop {'it' if whose == 'its' else alert.name}"
     for each in matchers:
         if answer(each, alert) is Answer.MAYBE:
-            yield f'{whose} labels satisfy {each.label}{each.op}"{each.value}"'
+            yield f"{whose} labels satisfy {each}"
 
 
 def parts(config: AlertConfig, labels: Labels, compared: Labels | None = None) -> tuple[set[Part], set[Part]]:

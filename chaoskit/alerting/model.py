@@ -45,9 +45,14 @@ class Rule:
     """How far in the past its group evaluates (query_offset); delays what it sees by as much."""
 
     @property
+    def name(self) -> str:
+        """The alert's or record's name."""
+        return self.alert or self.record
+
+    @property
     def key(self) -> str:
         """Its place and name: unique in the configuration, and the same in every process."""
-        return f"{self.place} {self.alert or self.record}"
+        return f"{self.place} {self.name}"
 
 
 LOST_TEMPLATES = "what it defines is missing in notifications"
@@ -102,6 +107,9 @@ class Matcher:
     op: str
     """One of =, !=, =~, !~."""
     value: str
+
+    def __str__(self) -> str:
+        return f'{self.label}{self.op}"{self.value}"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,7 +400,7 @@ class AlertConfig:
         """The configuration without the rules of these expressions; the reasons go to `not_understood`."""
         lost = [rule for rule in self.rules if rule.expr in set_aside]
         puzzles = (
-            NotUnderstood(Problem(rule.place, why), (rule.alert or rule.record,), True, rule.expr, REFUSES in why)
+            NotUnderstood(Problem(rule.place, why), (rule.name,), True, rule.expr, REFUSES in why)
             for rule in lost
             for why in (set_aside[rule.expr],)
         )

@@ -8,17 +8,15 @@ which the length is divided by k. Everything else with instants is refused by na
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from math import fmod, inf, isfinite
+from math import inf, isfinite
 
 from chaoskit.alerting import promql_meaning as meaning
 from chaoskit.alerting.promql_durations import CannotScale, Rounding, as_fraction, divide, millis_of, spell
 from chaoskit.alerting.promql_lockstep import Inserted
 from chaoskit.alerting.promql_meaning import PER_SECOND, Kind, names_an_instant, names_an_own_length
-from chaoskit.alerting.promql_syntax import COMPARISONS, NO_LIST, SETS, Form, Node
+from chaoskit.alerting.promql_syntax import ARITHMETIC, COMPARISONS, NO_LIST, SETS, Form, Node
 from chaoskit.units import format_duration
 
 
@@ -333,10 +331,10 @@ class Rewriting:
 def _folded(node: Node, left: Seen, right: Seen) -> tuple[Kind, float]:
     """Kind, and value if constant, of an operator with no instant on either side."""
     kinds = {left.kind, right.kind}
-    if kinds == {Kind.CONSTANT} and node.name in _ARITHMETIC:
+    if kinds == {Kind.CONSTANT} and node.name in ARITHMETIC:
         try:
-            value = float(_ARITHMETIC[node.name](left.value, right.value))
-        except (ArithmeticError, TypeError, ValueError):
+            value = ARITHMETIC[node.name](left.value, right.value)
+        except (ArithmeticError, ValueError):
             return Kind.PLAIN, 0.0  # such as 0/0: a number for Prometheus, and the same at every scale
         return (Kind.CONSTANT, value) if isfinite(value) else (Kind.PLAIN, 0.0)
     if kinds == {Kind.OPEN} and (node.name == "or" or _filters(node)):
@@ -350,13 +348,3 @@ def _folded(node: Node, left: Seen, right: Seen) -> tuple[Kind, float]:
 
 def _filters(node: Node) -> bool:
     return node.name in COMPARISONS and "bool" not in node.modifiers
-
-
-_ARITHMETIC: dict[str, Callable[[float, float], float]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": operator.truediv,
-    "%": fmod,
-    "^": operator.pow,
-}

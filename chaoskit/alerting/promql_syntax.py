@@ -10,7 +10,10 @@ Binding, from loose to tight, as in Prometheus's grammar: or < and unless < comp
 
 from __future__ import annotations
 
+import math
+import operator
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -83,6 +86,10 @@ COMPARISONS = frozenset(["==", "!=", "<=", "<", ">=", ">"])
 MIRRORED = {">": "<", ">=": "<=", "<": ">", "<=": ">="}
 """The comparison that says the same with both sides exchanged; the others are their own."""
 SETS = frozenset(["and", "or", "unless"])
+ARITHMETIC: dict[str, Callable[[float, float], float]] = {
+    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "%": math.fmod, "^": math.pow,
+}  # fmt: skip
+"""What each operator makes of two numbers; raises ArithmeticError or ValueError where Prometheus has Inf or NaN."""
 _LEVELS = {"or": 1, "and": 2, "unless": 2, **dict.fromkeys(COMPARISONS, 3), "+": 4, "-": 4}
 _LEVELS |= {"*": 5, "/": 5, "%": 5, "atan2": 5, "^": 7}
 _UNARY = 6

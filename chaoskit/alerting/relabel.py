@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from chaoskit.alerting.config_fields import Reading
+from chaoskit.alerting.config_fields import LABEL_NAME, Reading
 from chaoskit.alerting.config_matchers import regex
 from chaoskit.alerting.model import Labels, Relabel
 from chaoskit.yaml_source import Node
@@ -21,7 +21,6 @@ from chaoskit.yaml_source import Node
 Known = Callable[[str], str | None]
 """A label's value by its name: "" where it is missing, None where only the series know it."""
 _ANYTHING = ("(.*)", ".*")
-_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _REFERENCE = re.compile(r"\$(?:(\$)|\{(\w+)\}|(\w+))")
 
 
@@ -145,7 +144,7 @@ def _changed(step: Relabel, labels: Labels) -> Mapping[str, str]:
         case "replace":
             found = pattern.match(value)
             target = _expanded(step.target, found) if found else ""
-            return {**labels, target: _expanded(step.replacement, found)} if _NAME.fullmatch(target) else labels
+            return {**labels, target: _expanded(step.replacement, found)} if LABEL_NAME.fullmatch(target) else labels
         case "lowercase" | "uppercase":
             return {**labels, step.target: value.lower() if step.action == "lowercase" else value.upper()}
         case "hashmod" if step.modulus:

@@ -24,7 +24,7 @@ from chaoskit.alerting.model import Rule
 from chaoskit.alerting.prometheus_config import PrometheusFile
 from chaoskit.alerting.promql_syntax import newer_construct
 from chaoskit.errors import BadInput, Place, Problem
-from chaoskit.yaml_source import Node
+from chaoskit.yaml_source import LOADER, Node
 
 _GROUP_KEYS = ("name", "interval", "query_offset", "limit", "labels", "rules")
 _RULE_KEYS = ("alert", "record", "expr", "for", "keep_firing_for", "labels", "annotations")
@@ -61,7 +61,7 @@ def _document(text: str, file: str, aside: tuple[tuple[str, str], ...]) -> tuple
     for group, members in _groups(reading, text, file, _ANY):
         known = [(node, rule) for node, rule in members if rule is not None]
         kept = [node.plain() for node, rule in known if rule.expr not in set_aside]
-        left_out += [(r.alert or r.record, set_aside[r.expr]) for _, r in known if r.expr in set_aside]
+        left_out += [(r.name, set_aside[r.expr]) for _, r in known if r.expr in set_aside]
         groups.append({**{key.raw: value.plain() for key, value in group.pairs}, "rules": kept})
     for each in reading.not_understood:
         why = set_aside.get(each.expr, str(each.problem))
@@ -195,7 +195,6 @@ def _expression(reading: Reading, node: Node, name: str) -> str | None:
 
 _KIND = "PrometheusRule"
 _THANOS = "partial_response_strategy"
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def rule_texts(text: str, file: str) -> tuple[str, ...]:
@@ -206,7 +205,7 @@ def rule_texts(text: str, file: str) -> tuple[str, ...]:
     if _KIND not in text:
         return (text,)
     try:
-        documents = list(yaml.compose_all(text, Loader=_LOADER))
+        documents = list(yaml.compose_all(text, Loader=LOADER))
     except (yaml.YAMLError, RecursionError):
         return (text,)  # the reader of the file reports its problems
     manifests = [manifest for document in documents for manifest in _manifests(document)]

@@ -17,4 +17,4 @@ def silence_matchers(text: str) -> tuple[Matcher, ...]:
 
 def written(matchers: tuple[Matcher, ...]) -> str:
     """The matchers as people read them: `severity="warning", team=~"db|web"`."""
-    return ", ".join(f'{m.label}{m.op}"{m.value}"' for m in matchers)
+    return ", ".join(map(str, matchers))

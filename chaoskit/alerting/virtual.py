@@ -29,7 +29,9 @@ from fractions import Fraction
 from functools import partial
 from typing import Any
 
+from chaoskit.alerting.config_alertmanager import GROUP_INTERVAL_S, GROUP_WAIT_S, REPEAT_INTERVAL_S
 from chaoskit.alerting.model import AlertConfig
+from chaoskit.alerting.prometheus_config import INTERVAL_S, TIMEOUT_S
 from chaoskit.alerting.promql import is_instant, metrics, reads_alert, scale
 from chaoskit.alerting.promql_durations import (
     CannotScale,
@@ -68,8 +70,7 @@ def queries_of(template: str, labels: Mapping[str, str]) -> Iterator[str]:
         for at in (i for i, word in enumerate(words) if word == "query"):
             try:
                 literal, formatted = _query_text(words, at)
-                text = words[literal][1:-1]
-                text = text if words[literal][0] == "`" else _unescaped(text)
+                text = _text_of(words[literal])
             except CannotScale:
                 continue
             given = iter(words[literal + 1 :])
@@ -123,7 +124,7 @@ def _is_string(word: str) -> bool:
 
 
 def _scale_literal(literal: str, formatted: bool, k: Fraction, instants: Collection[str]) -> str:
-    text = literal[1:-1] if literal[0] == "`" else _unescaped(literal[1:-1])
+    text = _text_of(literal)
     scaled = _scale_format(text, k, instants) if formatted else scale(text, k, instants=instants)
     if literal[0] == "`":
         return f"`{scaled}`"
@@ -132,13 +133,15 @@ def _scale_literal(literal: str, formatted: bool, k: Fraction, instants: Collect
     return f'"{scaled}"'
 
 
-def _unescaped(text: str) -> str:
+def _text_of(literal: str) -> str:
+    """The text of a string of Go; raises CannotScale where an escape in it is not followed."""
+
     def one(match: re.Match[str]) -> str:
         if match[1] not in _ESCAPES:
             raise CannotScale("query in a template", f"the escape {match[0]!r} in it is not followed")
         return _ESCAPES[match[1]]
 
-    return re.sub(r"\\(.)", one, text, flags=re.DOTALL)
+    return literal[1:-1] if literal[0] == "`" else re.sub(r"\\(.)", one, literal[1:-1], flags=re.DOTALL)
 
 
 def _scale_format(text: str, k: Fraction, instants: Collection[str]) -> str:
@@ -307,14 +310,16 @@ def _read_by(rule: Mapping[str, Any], lost: set[tuple[str, str]]) -> list[str]:
     return sorted(name for kind, name in lost if (name in read if kind == "record" else reads_alert(expr, name)))
 
 
-_GLOBAL = {"scrape_interval": "1m", "scrape_timeout": "10s", "evaluation_interval": "1m"}
+_DEFAULTS_S = {"scrape_interval": INTERVAL_S, "scrape_timeout": TIMEOUT_S, "evaluation_interval": INTERVAL_S}
+_GLOBAL = {key: format_duration(seconds) for key, seconds in _DEFAULTS_S.items()}
 _SCRAPING = {
     "scrape_interval": Rounding.PERIOD,
     "scrape_timeout": Rounding.LIMIT,
     "evaluation_interval": Rounding.PERIOD,
     "rule_query_offset": Rounding.SHIFT,
 }
-_ROUTE = {"group_wait": "30s", "group_interval": "5m", "repeat_interval": "4h"}
+_WAITS_S = {"group_wait": GROUP_WAIT_S, "group_interval": GROUP_INTERVAL_S, "repeat_interval": REPEAT_INTERVAL_S}
+_ROUTE = {key: format_duration(seconds) for key, seconds in _WAITS_S.items()}
 _FLAGS = {
     "query.lookback-delta": ("5m", Rounding.WINDOW),
     "rules.alert.resend-delay": ("1m", Rounding.WAIT),

@@ -8,8 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from chaoskit.errors import BadInput, Place, Problem
-
-_SHOWN = 5
+from chaoskit.units import listed
 
 
 def refuse_unless_ours(out: Path, ours: Collection[str], *, force: bool) -> None:
@@ -27,10 +26,8 @@ def refuse_unless_ours(out: Path, ours: Collection[str], *, force: bool) -> None
         raise BadInput(Problem(place, f"holds {len(found)} files", "choose another --out, or replace it with --force"))
     foreign = [name for name in found if name not in ours]
     if foreign:
-        shown = ", ".join(foreign[:_SHOWN]) + (f" and {len(foreign) - _SHOWN} more" if len(foreign) > _SHOWN else "")
-        raise BadInput(
-            Problem(place, f"holds what would be lost: {shown}", "move it elsewhere, or choose another --out")
-        )
+        lost = f"holds what would be lost: {listed(foreign)}"
+        raise BadInput(Problem(place, lost, "move it elsewhere, or choose another --out"))
 
 
 def put_in_place(out: Path, texts: Mapping[str, str], check: Callable[[Path], None]) -> None:

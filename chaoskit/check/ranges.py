@@ -7,12 +7,10 @@ interval is a condition that is none: it never holds, or always.
 from __future__ import annotations
 
 import math
-import operator
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from chaoskit.alerting.expression import Expr
-from chaoskit.alerting.promql_syntax import MIRRORED
+from chaoskit.alerting.promql_syntax import ARITHMETIC, MIRRORED
 
 # Never below zero: numbers of things, rates of counters, spreads, absolute values.
 _FROM_ZERO = {
@@ -90,24 +88,9 @@ def constant(node: Expr) -> float | None:
     if left is None or right is None:
         return None
     try:
-        return _ARITHMETIC[node.name](left, right) if node.name in _ARITHMETIC else None
-    except (ZeroDivisionError, OverflowError, ValueError):
+        return ARITHMETIC[node.name](left, right) if node.name in ARITHMETIC else None
+    except (ArithmeticError, ValueError):
         return None
-
-
-def _power(a: float, b: float) -> float:
-    found = a**b
-    return math.nan if isinstance(found, complex) else float(found)
-
-
-_ARITHMETIC: dict[str, Callable[[float, float], float]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": operator.truediv,
-    "%": math.fmod,
-    "^": _power,
-}
 
 
 def interval_of(node: Expr) -> Interval:

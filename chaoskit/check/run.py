@@ -9,6 +9,7 @@ import chaoskit.check.lints  # noqa: F401 - fills the registry
 from chaoskit.check.findings import LINTS, Finding, Severity
 from chaoskit.check.lint_context import LintContext
 from chaoskit.check.lints.coverage import KINDS, PROMISES, THRESHOLDS, covered
+from chaoskit.units import listed
 
 _MISSING = {
     "rules": "no rule files were given",
@@ -55,8 +56,7 @@ class Coverage:
     def said(self) -> str:
         """It in words, with the first names that are missing."""
         counted = f"{self.exercised} of {self.all} {self.kind}"
-        more = f" and {len(self.missing) - _MOST} more" if len(self.missing) > _MOST else ""
-        names = f"{', '.join(self.missing[:_MOST])}{more}"
+        names = listed(self.missing, _MOST)
         if self.kind == PROMISES:
             return f"documented or decided are {counted}" + (f"; not {names}" if names else "")
         if self.kind == THRESHOLDS:

@@ -92,7 +92,7 @@ def _stopped(way: tuple[Route, ...], alert: Alert) -> str:
         if failed is not None:
             has = alert.value(failed.label)
             carries = f"{failed.label} is '{has}'" if has else f"it carries no {failed.label}"
-            return f'{called(node)} wants {failed.label}{failed.op}"{failed.value}", and {carries} ({node.place})'
+            return f"{called(node)} wants {failed}, and {carries} ({node.place})"
         for sibling in parent.children[: node.path[-1]]:
             if not sibling.continues and answer_all(sibling.matchers, alert) is Answer.YES:
                 return f"{called(node)} is now shadowed by {called(sibling)} ({sibling.place})"

@@ -10,10 +10,12 @@ from chaoskit.check.output import workflow_command
 from chaoskit.diff.model import KINDS, NEVER, Change, Difference
 from chaoskit.errors import Place
 from chaoskit.markdown import document, folded, plain, table
-from chaoskit.units import amount
+from chaoskit.units import amount, listed
 
 _MOST = 12
 """Changes of Markdown that are not folded."""
+_NAMES = 3
+"""Alerts that a sentence names."""
 
 
 def to_json(difference: Difference) -> str:
@@ -61,7 +63,14 @@ def to_markdown(difference: Difference) -> str:
     parts.append([*(["**Changes by receiver**", ""] if told else []), *first, *more, ""])
     for kind, what in KINDS.items():
         rows = [
-            (plain(c.receiver or "–"), plain(_alerts(each.alerts)), plain(c.what), plain(c.old), plain(c.new), _why(c))
+            (
+                plain(c.receiver or "–"),
+                plain(listed(each.alerts, _NAMES)),
+                plain(c.what),
+                plain(c.old),
+                plain(c.new),
+                _why(c),
+            )
             for each in told
             if (c := each.change).kind == kind
         ]
@@ -110,8 +119,8 @@ def sentence(each: Together) -> str:
         became = "sent now, not before" if change.kind == "gained" else "no longer sent"
         return f"{change.what}: {became} ({change.why})"
     if change.kind == "mute":
-        return f"{_alerts(each.alerts)}: {_mute(change)}"
-    subject = " -> ".join(part for part in (_alerts(each.alerts), change.receiver) if part)
+        return f"{listed(each.alerts, _NAMES)}: {_mute(change)}"
+    subject = " -> ".join(part for part in (listed(each.alerts, _NAMES), change.receiver) if part)
     why = f" ({change.why})" if change.why else ""
     lead = f"{subject}: " if subject else ""
     return f"{lead}{change.what}{': ' if change.what else ''}{change.old} becomes {change.new}{why}"
@@ -126,8 +135,3 @@ def _mute(change: Change) -> str:
     if change.old == "no":
         return f"now {change.what}{perhaps}"
     return f"{change.what}{perhaps or ' in any case'}, before {'in any case' if change.old == 'yes' else change.old}"
-
-
-def _alerts(names: tuple[str, ...], most: int = 3) -> str:
-    shown = ", ".join(names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

@@ -6,12 +6,12 @@ difference; some are told; of the rest the texts do not tell which alerts they c
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 
 from chaoskit.alerting.config_secrets import becoming
 from chaoskit.alerting.prometheus_shown import FILLED_IN, STATIC, Settings, Shown, addresses, settings
 from chaoskit.diff.model import NEVER, Broken, Change, Doubt
+from chaoskit.diff.written import text_of
 from chaoskit.errors import Place
 from chaoskit.units import format_duration
 from chaoskit.yaml_source import Node
@@ -118,4 +118,4 @@ def _text(node: Node | None, key: str) -> str:
         labels = [(settings(each).get("labels"), [one.raw for one in addresses(each)]) for each in node.items]
         flat = sorted((target, _text(of, "labels") if of else "") for of, some in labels for target in some)
         return ", ".join(f"{target} {of}".strip() for target, of in flat) or "nothing"
-    return node.raw if node.kind == "scalar" else json.dumps(node.plain(), sort_keys=True, ensure_ascii=False)
+    return text_of(node)

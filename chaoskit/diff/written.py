@@ -55,7 +55,7 @@ class Written:
             for each in self._items(key):
                 name = each.get("name")
                 if name is not None:
-                    found[name.raw] = _text(each.get(_INTERVALS[0]))
+                    found[name.raw] = text_of(each.get(_INTERVALS[0]))
         return found
 
     @cached_property
@@ -87,10 +87,11 @@ class Written:
 
 def _settings(node: Node | None, kind: str = "") -> Settings:
     told_apart = {"send_resolved"} | ({"to"} if kind == "email" else set())
-    return {key.raw: _text(value) for key, value in node.pairs if key.raw not in told_apart} if node else {}
+    return {key.raw: text_of(value) for key, value in node.pairs if key.raw not in told_apart} if node else {}
 
 
-def _text(node: Node | None) -> str:
+def text_of(node: Node | None) -> str:
+    """A setting as one text; empty without it."""
     if node is None:
         return ""
     return node.raw if node.kind == "scalar" else json.dumps(node.plain(), sort_keys=True, ensure_ascii=False)

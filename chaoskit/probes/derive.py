@@ -25,7 +25,7 @@ from chaoskit.faults.series import Course, Scripted, Segment, Values, constant, 
 from chaoskit.probes.ask import Asking, Sheet
 from chaoskit.probes.model import FIRES, QUIET, Probe, Subject
 from chaoskit.rehearse.derive import closure, metric_names, queried, solvers
-from chaoskit.rehearse.inverse import level
+from chaoskit.rehearse.inverse import holds, level
 from chaoskit.rehearse.promtool import values_of
 from chaoskit.rehearse.script import CannotDerive
 from chaoskit.rehearse.search import reads
@@ -66,10 +66,7 @@ class Side:
 
     def holds(self, value: float) -> bool:
         """Whether the comparison holds for a value."""
-        return {
-            ">": value > self.threshold, ">=": value >= self.threshold, "<": value < self.threshold,
-            "<=": value <= self.threshold, "==": value == self.threshold, "!=": value != self.threshold,
-        }[self.op]  # fmt: skip
+        return holds(self.op, value, self.threshold)
 
     @property
     def whole(self) -> bool:

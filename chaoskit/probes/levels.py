@@ -138,7 +138,7 @@ class Levels:
     def _key(self, subject: Subject, *more: str) -> str:
         rule = subject.rule
         rules = [
-            [r.alert or r.record, r.expr, r.for_s, r.keep_firing_for_s, r.interval_s, sorted(r.labels.items())]
+            [r.name, r.expr, r.for_s, r.keep_firing_for_s, r.interval_s, sorted(r.labels.items())]
             for r in (*subject.records, *subject.shown, rule)
         ]
         return key_of([self.tool.version or "", json.dumps(rules), *more])

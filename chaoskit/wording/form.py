@@ -158,8 +158,8 @@ def differences(approved: str, arrived: str, labels: Sequence[Mapping[str, str]]
 
 def changed_lines(before: Sequence[str], after: Sequence[str]) -> list[str]:
     """The lines that differ, each behind - or +; none where the two are equal."""
-    found = difflib.unified_diff(before, after, n=0, lineterm="")
-    return [line for line in found if not line.startswith(("---", "+++", "@@"))]
+    found = list(difflib.unified_diff(before, after, n=0, lineterm=""))[2:]  # behind the names of two files
+    return [line for line in found if not line.startswith("@@")]
 
 
 def _units(text: str) -> Iterator[str]:

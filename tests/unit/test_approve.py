@@ -265,6 +265,10 @@ def test_a_difference_tells_the_lines_that_differ() -> None:
     assert differences("a <worker>\nb\nc", "a w-1\nx\nc", LABELS) == ["-b", "+x"]
 
 
+def test_a_line_that_begins_with_dashes_is_among_those_that_differ() -> None:
+    assert differences("a\n-- plain text --\nb", "a\n++ b\nb", LABELS) == ["--- plain text --", "+++ b"]
+
+
 @settings(max_examples=40)
 @given(st.text(alphabet="ab <>\n.*(", max_size=40))
 def test_a_text_without_names_is_like_itself_alone(text: str) -> None:

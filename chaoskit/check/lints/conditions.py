@@ -44,17 +44,17 @@ def unknown_metric(context: LintContext) -> Iterator[Violation]:
                 near = context.near(name, known)
                 todo = near or f"correct the name, or add it to {metrics.source}"
                 yield Violation(
-                    context.at(rule.place, "expr"), f"{_called(rule)} reads {name}, which nothing exports", todo
+                    context.at(rule.place, "expr"), f"{rule.name} reads {name}, which nothing exports", todo
                 )
         for each in selectors(expression(rule.expr)):
             for matcher, why in _unmatched(metrics, each):
-                written = f'{each.name}{{{matcher.label}{matcher.op}"{matcher.value}"}}'
+                message = f"{rule.name} reads {each.name}{{{matcher}}}, {why}"
                 todo = f"correct the matcher; {metrics.source} was asked"
-                yield Violation(context.at(rule.place, "expr"), f"{_called(rule)} reads {written}, {why}", todo)
+                yield Violation(context.at(rule.place, "expr"), message, todo)
             patterns = [m for m in each.matchers if m.label == "__name__" and m.op == "=~"]
             for pattern in patterns if not metrics.patterns else ():
                 if not any(matches(pattern, {"__name__": name}) for name in known):
-                    message = f"{_called(rule)} selects names like {pattern.value}, and nothing exports one"
+                    message = f"{rule.name} selects names like {pattern.value}, and nothing exports one"
                     yield Violation(context.at(rule.place, "expr"), message, "correct the pattern, or add the metrics")
 
 
@@ -129,7 +129,7 @@ def never_true(context: LintContext) -> Iterator[Violation]:
             if reason := _impossible(node):
                 counts = "count" in reason or "group" in reason
                 todo = "for something that is missing use absent()" if counts else "correct the operator or the number"
-                yield Violation(context.at(rule.place, "expr"), f"{_called(rule)}: {reason}", todo)
+                yield Violation(context.at(rule.place, "expr"), f"{rule.name}: {reason}", todo)
                 break
 
 
@@ -168,7 +168,7 @@ def always_true(context: LintContext) -> Iterator[Violation]:
             inner, sign, value = compared
             found, wanted = interval_of(inner), allowed(sign, value)
             if found.lo == 0 and wanted is not None and wanted.holds(found):
-                message = f"{_called(rule)}: {inner.name}() is always {sign} {value:g}"
+                message = f"{rule.name}: {inner.name}() is always {sign} {value:g}"
                 yield Violation(context.at(rule.place, "expr"), message, "correct the operator or the number")
 
 
@@ -229,7 +229,7 @@ def rate_over_gauge(context: LintContext) -> Iterator[Violation]:
             kind, todo = "a gauge", f"use {'deriv' if use.function in ('rate', 'irate') else 'delta or changes'}()"
         else:
             continue
-        message = f"{_called(use.rule)} takes {use.function}() of {name}, {kind}"
+        message = f"{use.rule.name} takes {use.function}() of {name}, {kind}"
         yield Violation(context.at(use.rule.place, "expr"), message, todo)
 
 
@@ -256,7 +256,7 @@ def delta_over_counter(context: LintContext) -> Iterator[Violation]:
         name = use.selector.name
         if name not in context.config.recorded and _type(context, name) == "counter":
             instead = "rate()" if use.function in ("deriv", "predict_linear") else "increase()"
-            message = f"{_called(use.rule)} takes {use.function}() of {name}, a counter"
+            message = f"{use.rule.name} takes {use.function}() of {name}, a counter"
             yield Violation(context.at(use.rule.place, "expr"), message, f"use {instead}")
 
 
@@ -274,7 +274,7 @@ def short_range(context: LintContext) -> Iterator[Violation]:
         held = use.selector.range_s
         if every[key] and held < _FEWEST * every[key]:
             message = (
-                f"{_called(use.rule)} takes {use.function}() over {format_duration(held)}, and {use.selector.name}"
+                f"{use.rule.name} takes {use.function}() over {format_duration(held)}, and {use.selector.name}"
                 f" has a new sample every {format_duration(every[key])}"
             )
             enough = format_duration(_FEWEST * every[key])
@@ -289,10 +289,6 @@ def _interval(context: LintContext, selector: Expr) -> float:
     by_job = [each for each in selector.matchers if each.label == "job"]
     jobs = [job.interval_s for job in context.config.jobs if matches_all(by_job, {"job": job.name})]
     return min(jobs or [job.interval_s for job in context.config.jobs], default=0.0)
-
-
-def _called(rule: Rule) -> str:
-    return rule.alert or rule.record
 
 
 _POISONED = {"sum", "avg", "stddev", "stdvar", "quantile"}
@@ -310,7 +306,7 @@ def unguarded_ratio(context: LintContext) -> Iterator[Violation]:
     for rule in context.config.rules:
         tree = expression(rule.expr)
         place = context.at(rule.place, "expr")
-        name = _called(rule)
+        name = rule.name
         todo = "keep what has traffic: divide by (... > 0)"
         spoilt = next((node for node in walk(tree) if _spoils(context, node)), None)
         if spoilt is not None:

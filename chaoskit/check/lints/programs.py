@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from itertools import chain
 
+from chaoskit.alerting.model import of_role
 from chaoskit.check.findings import Severity, Violation, lint
 from chaoskit.check.lint_context import LintContext
 from chaoskit.errors import Place
@@ -79,8 +81,8 @@ def second(context: LintContext) -> Iterator[Violation]:
 
     They read the first one only: what stands behind it is in force nowhere, and nothing says so.
     """
-    for key, text in context.config.sources.items():
-        role, _, file = key.partition(":")
-        if role in ("rules", "alertmanager", "prometheus") and (line := second_document(text)):
+    sources = context.config.sources
+    for file, text in chain.from_iterable(of_role(sources, role) for role in ("rules", "alertmanager", "prometheus")):
+        if line := second_document(text):
             message = "a second document begins here, which is never read"
             yield Violation(Place(file, line), message, "put it into a file of its own, or join the two")

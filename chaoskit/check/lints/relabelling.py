@@ -68,7 +68,7 @@ def drops_metric(context: LintContext) -> Iterator[Violation]:
             name = next((m.value for m in each.matchers if m.label == NAME and m.op == "="), "")
             if name and not recorded_by(context.config, each):
                 mine = tuple(job for job in jobs if each.selects("job", job))
-                read.setdefault(name, (rule.alert or rule.record, mine, rule.place))
+                read.setdefault(name, (rule.name, mine, rule.place))
     everything = [name for name, own in jobs.items() if own and not any(_kept(own, each) for each in ("x", *read))]
     for job in everything:
         message = f"the job {job} keeps no series that any rule reads"

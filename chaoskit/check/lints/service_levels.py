@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 from chaoskit.alerting.expression import Expr, expression, selectors, walk
+from chaoskit.alerting.model import of_role
 from chaoskit.check.findings import Severity, Violation, lint
 from chaoskit.check.lint_context import LintContext
 from chaoskit.check.ranges import constant
@@ -112,10 +113,7 @@ def retention(context: LintContext) -> Iterator[Violation]:
 
     Samples that it dropped before `chaoskit sla record` ran are lost, and the month stays unknown.
     """
-    for key, text in context.config.sources.items():
-        role, _, file = key.partition(":")
-        if role != "prometheus":
-            continue
+    for file, text in of_role(context.config.sources, "prometheus"):
         written = _retention(text, file)
         kept_s, place = written or (_DEFAULT_RETENTION_S, Place(file))
         if kept_s < 31 * DAY_S:
@@ -161,7 +159,7 @@ def average_of_averages(context: LintContext) -> Iterator[Violation]:
             if _is_ratio(spelled) and metrics & {each.name for each in selectors(spelled)}:
                 yield Violation(
                     context.at(rule.place, "expr"),
-                    f"{rule.alert or rule.record} averages ratios, which weighs them all the same",
+                    f"{rule.name} averages ratios, which weighs them all the same",
                     "divide a sum of what was bad by a sum of everything, over the whole time",
                 )
                 break
