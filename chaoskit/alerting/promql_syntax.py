@@ -89,7 +89,7 @@ SETS = frozenset(["and", "or", "unless"])
 ARITHMETIC: dict[str, Callable[[float, float], float]] = {
     "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "%": math.fmod, "^": math.pow,
 }  # fmt: skip
-"""What each operator makes of two numbers; raises ArithmeticError or ValueError where Prometheus has Inf or NaN."""
+"""By operator, the result for two numbers; raises ArithmeticError or ValueError where Prometheus has Inf or NaN."""
 _LEVELS = {"or": 1, "and": 2, "unless": 2, **dict.fromkeys(COMPARISONS, 3), "+": 4, "-": 4}
 _LEVELS |= {"*": 5, "/": 5, "%": 5, "atan2": 5, "^": 7}
 _UNARY = 6

@@ -1,4 +1,4 @@
-"""What is promised beside notices and receivers: labels, the way to the phone, mutes, hours, jobs and groups.
+"""Promises beside notices and receivers against the configuration: labels, ways, mutes, hours, jobs and groups.
 
 The one idea: each promised figure is compared with the one that the whole configuration comes to, as `explain` shows
 it, without any tolerance; a finding names the lines on both sides.
