@@ -9,13 +9,14 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 import yaml
 
 from tests.witness_examples import TOKEN
@@ -98,6 +99,20 @@ def write_bundle(folder: Path, more_rules: str = "") -> Path:
     for name, text in files.items():
         (folder / name).write_text(text)
     return folder
+
+
+def processes_titled(*titles: str) -> Callable[[], Iterator[None]]:
+    """A fixture of the module that names it: processes of this host under such titles, which do nothing."""
+
+    @pytest.fixture(scope="module", autouse=True)
+    def processes() -> Iterator[None]:
+        with ExitStack() as cleanup:
+            for title in titles:
+                one = subprocess.Popen([title], executable="/bin/cat", stdin=subprocess.PIPE)
+                cleanup.callback(one.communicate, timeout=10)
+            yield
+
+    return processes
 
 
 @dataclass

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,23 +21,12 @@ from chaoskit.run.planning import Asked, Planned, plan_for
 from chaoskit.run.traffic import load_spec
 from chaoskit.scenario.model import Attached, Handles
 from chaoskit.stack.attached import AttachedStack
-from tests.attached_system import ROUTES, SCENARIO, write_bundle
+from tests.attached_system import ROUTES, SCENARIO, processes_titled, write_bundle
 from tests.reverse_proxy import Proxy, proxied
 
 MATCH = r"a-worker-of-this-test (?P<name>\S+)"
 NAMES = ("w-1", "w-2", "w-3", "w-4")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def workers() -> Iterator[None]:
-    """Processes of this host under such titles."""
-    started = [
-        subprocess.Popen([f"a-worker-of-this-test {name}"], executable="/bin/cat", stdin=subprocess.PIPE)
-        for name in NAMES
-    ]
-    yield
-    for one in started:
-        one.communicate(timeout=10)
+workers = processes_titled(*(f"a-worker-of-this-test {name}" for name in NAMES))
 
 
 @dataclass

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -21,18 +19,12 @@ from chaoskit.scenario.profile import load_profile
 from chaoskit.stack.attached import AttachedStack
 from chaoskit.verify.verdict import Result, Row
 from chaoskit.verify.verify import verify
+from tests.attached_system import processes_titled
 from tests.golden.doctored import Truth, told, with_events
 
 MATCH = r"a-loaded-worker (?P<name>\S+)"
 REQUESTS = {"orders": {"path": "/orders/{n%50}"}, "buy": {"path": "/buy", "method": "POST", "json": {"id": "{n}"}}}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def worker() -> Iterator[None]:
-    """A process of this host under such a title."""
-    one = subprocess.Popen(["a-loaded-worker w-1"], executable="/bin/cat", stdin=subprocess.PIPE)
-    yield
-    one.communicate(timeout=10)
+worker = processes_titled("a-loaded-worker w-1")
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +16,7 @@ from test_docs_commands import wrong
 from chaoskit.cli import run
 from chaoskit.gate.candidate import Candidate
 from chaoskit.gate.choose import scheduled
-from tests.attached_system import ROUTES, RULES, SCENARIO, write_bundle
+from tests.attached_system import ROUTES, RULES, SCENARIO, processes_titled, write_bundle
 from tests.reverse_proxy import proxied
 
 MATCH = r"a-gated-worker (?P<name>\S+)"
@@ -27,14 +26,7 @@ SECOND = """      - alert: WorkerSlow
         labels: {severity: critical}
 """
 PROMISED = "  WorkerSlow:\n    notices:\n      everybody: {for: 4s, group_wait: 2s, repeat: 1h}\n"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def worker() -> Iterator[None]:
-    """A process of this host under such a title."""
-    one = subprocess.Popen(["a-gated-worker w-1"], executable="/bin/cat", stdin=subprocess.PIPE)
-    yield
-    one.communicate(timeout=10)
+worker = processes_titled("a-gated-worker w-1")
 
 
 @pytest.fixture

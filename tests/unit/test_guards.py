@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,18 +26,12 @@ from chaoskit.run.planning import refuse_guarded
 from chaoskit.safety.lock import TargetLock
 from chaoskit.scenario.model import Abort, Attached, Handles
 from chaoskit.scenario.profile import load_profile
+from tests.attached_system import processes_titled
 from tests.reverse_proxy import proxied
 from tests.safety_examples import invoke, journal
 
 MATCH = r"a-guarded-worker (?P<name>\S+)"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def worker() -> Iterator[None]:
-    """A process of this host under such a title."""
-    one = subprocess.Popen(["a-guarded-worker w-1"], executable="/bin/cat", stdin=subprocess.PIPE)
-    yield
-    one.communicate(timeout=10)
+worker = processes_titled("a-guarded-worker w-1")
 
 
 def case(folder: Path, more: str) -> Case:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,21 +16,10 @@ from chaoskit.examine.announce import announced
 from chaoskit.examine.preflight import refuse_unconfirmed
 from chaoskit.plan.paged import paged
 from chaoskit.report.terminal import plan_view, print_to
-from tests.attached_system import ROUTES, SCENARIO
+from tests.attached_system import ROUTES, SCENARIO, processes_titled
 
 MATCH = r"a-paged-worker (?P<name>\S+)"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def workers() -> Iterator[None]:
-    """Processes of this host under such titles."""
-    started = [
-        subprocess.Popen([f"a-paged-worker {name}"], executable="/bin/cat", stdin=subprocess.PIPE)
-        for name in ("w-1", "w-2")
-    ]
-    yield
-    for one in started:
-        one.communicate(timeout=10)
+workers = processes_titled("a-paged-worker w-1", "a-paged-worker w-2")
 
 
 @pytest.fixture

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +22,12 @@ from chaoskit.scenario.model import Attached
 from chaoskit.scenario.profile import load_profile
 from chaoskit.verify.verdict import Result, Verdict
 from chaoskit.verify.verify import verify
-from tests.attached_system import ROUTES
+from tests.attached_system import ROUTES, processes_titled
 from tests.golden.doctored import Truth, told, with_events
 from tests.reverse_proxy import proxied
 
 MATCH = r"a-paired-worker (?P<name>\S+)"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def worker() -> Iterator[None]:
-    """A process of this host under such a title."""
-    one = subprocess.Popen(["a-paired-worker w-1"], executable="/bin/cat", stdin=subprocess.PIPE)
-    yield
-    one.communicate(timeout=10)
+worker = processes_titled("a-paired-worker w-1")
 
 
 # -- what is seen of replicas ---------------------------------------------------------------------------------------
