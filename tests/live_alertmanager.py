@@ -15,7 +15,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from chaoskit.alerting.virtual import scale_alertmanager
 from chaoskit.host.ports import reserve
 from chaoskit.stack.binaries import Binaries
 from chaoskit.stack.monitoring import start_alertmanager
+from tests.http_stub import Handler, serving
 
 PATIENCE_S = 60.0
 
@@ -147,12 +147,7 @@ def _running(
     sinks = Sinks()
     web, smtp = reserve(2)
     with ExitStack() as cleanup:
-        server = _Server(("127.0.0.1", 0), _http_handler(sinks))
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        cleanup.callback(thread.join, 10)
-        cleanup.callback(server.server_close)
-        cleanup.callback(server.shutdown)
+        server = cleanup.enter_context(serving(_hooks(sinks)))
         mail = Controller(_MailHandler(sinks), hostname="127.0.0.1", port=smtp)
         mail.start()
         cleanup.callback(mail.stop)
@@ -165,24 +160,14 @@ def _running(
         yield Live(f"http://127.0.0.1:{web}", sinks)
 
 
-class _Server(ThreadingHTTPServer):
-    request_queue_size = 128  # with the usual 5 some of many groups that speak at once connect a second later
-
-
-def _http_handler(sinks: Sinks) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
+def _hooks(sinks: Sinks) -> type[Handler]:
+    class Hooks(Handler):
         def do_POST(self) -> None:
             at = time.monotonic()
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            sinks.put(Notice(self.path.removeprefix("/"), at, body))
-            self.send_response(200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+            sinks.put(Notice(self.path.removeprefix("/"), at, json.loads(self.read())))
+            self.answer()
 
-        def log_message(self, format: str, *args: object) -> None:
-            """Nothing: what arrives is in the sinks."""
-
-    return Handler
+    return Hooks
 
 
 class _MailHandler:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from chaoskit.events import Event, Notice
 from chaoskit.host.ports import reserve
 from chaoskit.stack.binaries import Binaries
 from chaoskit.stack.monitoring import start_alertmanager
+from tests.http_stub import Handler, serving
 
 PATIENCE_S = 30.0
 
@@ -93,15 +93,10 @@ def crew(folder: Path, binaries: Binaries) -> Iterator[Crew]:
     """Needs an Alertmanager that has an event recorder."""
     box = mailbox.Maildir(folder / "Maildir", create=True)
 
-    class Server(BaseHTTPRequestHandler):
+    class Hooks(Handler):
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(404 if self.path == "/refused" else 200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Nothing."""
+            self.read()
+            self.answer(status=404 if self.path == "/refused" else 200)
 
     class Mails:
         async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
@@ -109,12 +104,7 @@ def crew(folder: Path, binaries: Binaries) -> Iterator[Crew]:
             return "250 OK"
 
     with ExitStack() as cleanup:
-        hooks = ThreadingHTTPServer(("127.0.0.1", 0), Server)
-        thread = threading.Thread(target=hooks.serve_forever, daemon=True)
-        thread.start()
-        cleanup.callback(thread.join, 10)
-        cleanup.callback(hooks.server_close)
-        cleanup.callback(hooks.shutdown)
+        hooks = cleanup.enter_context(serving(Hooks))
         smtp, web = reserve(2)
         mails = Controller(Mails(), hostname="127.0.0.1", port=smtp)
         mails.start()

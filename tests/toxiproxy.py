@@ -15,8 +15,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.http_stub import Handler, serving
 
 TYPES = {"latency": ("latency", "jitter"), "timeout": ("timeout",), "reset_peer": ("timeout",), "bandwidth": ("rate",)}
 
@@ -99,27 +100,17 @@ def running() -> Iterator[Toxiproxy]:
     """It, with its API and its proxy's port."""
     one = Toxiproxy()
 
-    class Api(BaseHTTPRequestHandler):
+    class Api(Handler):
         def _do(self) -> None:
-            text = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            text = self.read()
             given = json.loads(text) if text else None
             status, found = one.answer(self.command, self.path, given, self.headers.get("User-Agent", ""))
-            sent = b"" if found is None else json.dumps(found).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            if status != 204:
-                self.send_header("Content-Length", str(len(sent)))
-            self.end_headers()
-            self.wfile.write(sent)
+            self.answer(b"" if found is None else found, status)
 
-        do_GET = do_POST = do_DELETE = _do  # noqa: N815 - names of the library
+        do_GET = do_POST = do_DELETE = _do
 
-        def log_message(self, *_: object) -> None:
-            """Nothing is logged."""
-
-    api = ThreadingHTTPServer(("127.0.0.1", 0), Api)
     door = socket.create_server(("127.0.0.1", 0))
-    one.url, one.listen = f"http://127.0.0.1:{api.server_port}", f"127.0.0.1:{door.getsockname()[1]}"
+    one.listen = f"127.0.0.1:{door.getsockname()[1]}"
 
     def serve() -> None:
         with suppress(OSError):
@@ -127,15 +118,13 @@ def running() -> Iterator[Toxiproxy]:
                 line, _ = door.accept()
                 threading.Thread(target=one.pass_through, args=(line,), daemon=True).start()
 
-    threads = [threading.Thread(target=work, daemon=True) for work in (api.serve_forever, serve)]
-    for thread in threads:
-        thread.start()
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
     try:
-        yield one
+        with serving(Api) as api:
+            one.url = api.url
+            yield one
     finally:
-        api.shutdown()
-        api.server_close()
         door.shutdown(socket.SHUT_RDWR)
         door.close()
-        for thread in threads:
-            thread.join(5)
+        thread.join(5)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import msgspec
@@ -28,6 +26,7 @@ from chaoskit.events import (
     decode,
 )
 from chaoskit.safety.stop_all import block
+from tests import http_stub
 from tests.browser.conftest import Look
 from tests.browser.seen import faint, too_wide
 from tests.ui.replaying import Replay, Served, serving
@@ -232,25 +231,13 @@ def listening(answer: str) -> Iterator[tuple[int, list[str]]]:
     """Another program on this machine that answers every GET with this page: its port, and what it was asked for."""
     asked: list[str] = []
 
-    class Page(BaseHTTPRequestHandler):
+    class Page(http_stub.Handler):
         def do_GET(self) -> None:
             asked.append(self.path)
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.send_header("Content-Length", str(len(answer.encode())))
-            self.end_headers()
-            self.wfile.write(answer.encode())
+            self.answer(answer, kind="text/html")
 
-        def log_message(self, *_: object) -> None:
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    with http_stub.serving(Page) as server:
         yield server.server_port, asked
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def test_hostile_labels_and_mails_run_nothing_and_ask_for_nothing(browser: Browser, tmp_path: Path) -> None:

@@ -9,11 +9,10 @@ import queue
 import re
 import shutil
 import subprocess
-import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,7 @@ from chaoskit.bundle import folder
 from chaoskit.host.ports import reserve
 from chaoskit.host.process import wait_until
 from chaoskit.stack.monitoring import start_alertmanager
+from tests.http_stub import Handler, serving
 
 if TYPE_CHECKING:
     from chaoskit.stack.binaries import Binaries
@@ -103,54 +103,40 @@ def _mail_sink(sink: Alertmanager, port: int) -> Controller:
     return Controller(Handler(), hostname="127.0.0.1", port=port)
 
 
-def _webhook_sink(sink: Alertmanager) -> ThreadingHTTPServer:
-    class Handler(BaseHTTPRequestHandler):
+def _webhook_sink(sink: Alertmanager) -> type[Handler]:
+    class Hook(Handler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            sink.posts.put((self.path, json.loads(body)))
-            self.send_response(200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+            sink.posts.put((self.path, json.loads(self.read())))
+            self.answer()
 
-        def log_message(self, format: str, *arguments: object) -> None:
-            """Quiet: what arrives is in the queue."""
-
-    return ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    return Hook
 
 
 @pytest.fixture
 def alertmanager(binaries: Binaries, tmp_path: Path) -> Iterator[Alertmanager]:
     web, smtp = reserve(2)
     sink = Alertmanager(f"http://127.0.0.1:{web}")
-    hook = _webhook_sink(sink)
     config = (folder() / "alertmanager.yml").read_text(encoding="utf-8")
-    for pattern, replacement in (
-        (r"group_wait: \w+", "group_wait: 50ms"),
-        (r"group_interval: \w+", "group_interval: 500ms"),
-        (r"localhost:25\b", f"127.0.0.1:{smtp}"),
-        (r"localhost:8080", f"127.0.0.1:{hook.server_port}"),
-    ):
-        config, count = re.subn(pattern, replacement, config)
-        assert count
-    (tmp_path / "alertmanager.yml").write_text(config, encoding="utf-8")
     shutil.copytree(folder() / "templates", tmp_path / "templates")
     mail = _mail_sink(sink, smtp)
-    thread = threading.Thread(target=hook.serve_forever)
-    thread.start()
-    mail.start()
-    try:
+    with ExitStack() as cleanup:
+        hook = cleanup.enter_context(serving(_webhook_sink(sink)))
+        for pattern, replacement in (
+            (r"group_wait: \w+", "group_wait: 50ms"),
+            (r"group_interval: \w+", "group_interval: 500ms"),
+            (r"localhost:25\b", f"127.0.0.1:{smtp}"),
+            (r"localhost:8080", f"127.0.0.1:{hook.server_port}"),
+        ):
+            config, count = re.subn(pattern, replacement, config)
+            assert count
+        (tmp_path / "alertmanager.yml").write_text(config, encoding="utf-8")
+        mail.start()
+        cleanup.callback(mail.stop)
         child = start_alertmanager(
             binaries, tmp_path / "alertmanager.yml", tmp_path / "data", web, tmp_path / "alertmanager.log"
         )
-        try:
-            yield sink
-        finally:
-            child.stop()
-    finally:
-        mail.stop()
-        hook.shutdown()
-        hook.server_close()
-        thread.join(timeout=20)
+        cleanup.callback(child.stop)
+        yield sink
 
 
 def alert(name: str, component: str, severity: str, *, ended: bool = False, **labels: str) -> dict[str, Any]:

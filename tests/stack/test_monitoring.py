@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +24,7 @@ from chaoskit.stack.monitoring import (
     start_alertmanager,
     start_prometheus,
 )
+from tests.http_stub import METRICS, Handler, serving
 
 pytestmark = pytest.mark.stack
 
@@ -36,25 +35,12 @@ ALERTMANAGER = {"route": {"receiver": "nobody"}, "receivers": [{"name": "nobody"
 def target() -> Iterator[int]:
     """A port where something can be scraped."""
 
-    class Metrics(BaseHTTPRequestHandler):
+    class Metrics(Handler):
         def do_GET(self) -> None:
-            body = b"probe 1\n"
-            self.send_response(200)
-            self.send_header("Content-Type", "text/plain; version=0.0.4")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer("probe 1\n", kind=METRICS)
 
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Metrics)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server.server_port
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Metrics) as server:
+        yield server.server_port
 
 
 def prometheus_config(target: int, alertmanager: int) -> dict[str, Any]:

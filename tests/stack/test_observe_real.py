@@ -6,7 +6,6 @@ import itertools
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,6 +21,7 @@ from chaoskit.observe.alertmanager import AlertmanagerObserver
 from chaoskit.observe.prometheus import PrometheusObserver
 from chaoskit.observe.sinks import SinkChild
 from chaoskit.stack.monitoring import start_alertmanager
+from tests.http_stub import METRICS, Handler, Server, serving
 
 pytestmark = pytest.mark.stack
 
@@ -75,21 +75,13 @@ class Seen:
         return found[0]
 
 
-class Metric(BaseHTTPRequestHandler):
+class Metric(Handler):
     """A page with one gauge."""
 
     value = 0
 
     def do_GET(self) -> None:
-        body = f"# TYPE flip gauge\nflip {type(self).value}\n".encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "text/plain; version=0.0.4")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
+        self.answer(f"# TYPE flip gauge\nflip {type(self).value}\n", kind=METRICS)
 
 
 @dataclass
@@ -103,12 +95,16 @@ class Stack:
 
 
 @pytest.fixture(scope="module")
-def stack(binaries, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def target() -> Iterator[Server]:
+    with serving(Metric) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def stack(binaries, target: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Sinks, Alertmanager, Prometheus, a target, and both observers on them."""
     folder: Path = tmp_path_factory.mktemp("observed")
     seen = Seen()
-    target = ThreadingHTTPServer(("127.0.0.1", 0), Metric)
-    threading.Thread(target=target.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     am_port, prom_port = reserve(2)
     mail = SinkChild.start(
         "chaoskit.observe.mail_sink",
@@ -130,7 +126,7 @@ def stack(binaries, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]
     )
     write(folder / "alertmanager.yml", alertmanager_config(mail.ports[0], web.ports[0]))
     write(folder / "rules.yml", RULES)
-    write(folder / "prometheus.yml", prometheus_config(am_port, target.server_address[1]))
+    write(folder / "prometheus.yml", prometheus_config(am_port, target.server_port))
     am_url, prom_url = f"http://127.0.0.1:{am_port}", f"http://127.0.0.1:{prom_port}"
     alertmanager = start_alertmanager(binaries, folder / "alertmanager.yml", folder / "am", am_port, folder / "am.log")
 
@@ -163,8 +159,6 @@ def stack(binaries, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]
     alertmanager.stop()
     web.stop()
     mail.stop()
-    target.shutdown()
-    target.server_close()
 
 
 def write(path: Path, content: object) -> None:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from chaoskit.alerting.routing import group_key, group_labels, match_routes, mat
 from chaoskit.host.ports import reserve
 from chaoskit.stack.binaries import Binaries
 from chaoskit.stack.monitoring import start_alertmanager
+from tests.http_stub import Handler, serving
 
 pytestmark = pytest.mark.stack
 
@@ -225,27 +225,13 @@ def webhooks() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """A listener for notifications; yields its address and the bodies received so far."""
     received: list[dict[str, Any]] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Hook(Handler):
         def do_POST(self) -> None:
-            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.end_headers()
+            received.append(json.loads(self.read()))
+            self.answer()
 
-        def log_message(self, format: str, *args: Any) -> None:
-            """Nothing: what arrives is in `received`."""
-
-    class Server(ThreadingHTTPServer):
-        request_queue_size = 512  # with the usual 5 some of many groups that speak at once are not heard for long
-
-    server = Server(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/", received
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
+    with serving(Hook) as server:
+        yield f"{server.url}/", received
 
 
 def seen(received: list[dict[str, Any]]) -> set[tuple[str, str]]:

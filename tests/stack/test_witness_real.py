@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -29,6 +27,7 @@ from chaoskit.stack.binaries import Binaries
 from chaoskit.stack.monitoring import await_discovery, check_alertmanager, start_alertmanager
 from chaoskit.witness.config import led, patched
 from chaoskit.witness.server import WitnessServer
+from tests.http_stub import METRICS, Handler, serving
 from tests.witness_examples import TOKEN, witness
 
 pytestmark = pytest.mark.stack
@@ -38,18 +37,11 @@ KEYS = ("prometheus", "alertmanager", "metrics", "environment", "witness")
 PAGE = b'# TYPE crm_up gauge\ncrm_up{environment="staging"} 1\n'
 
 
-class Page(BaseHTTPRequestHandler):
+class Page(Handler):
     """A metrics page that says which environment it is."""
 
     def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "text/plain; version=0.0.4")
-        self.send_header("Content-Length", str(len(PAGE)))
-        self.end_headers()
-        self.wfile.write(PAGE)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
+        self.answer(PAGE, kind=METRICS)
 
 
 def test_amtool_takes_the_patched_configuration(generation: Binaries, tmp_path: Path) -> None:
@@ -91,8 +83,6 @@ def staging(programs: Binaries, folder: Path, server: WitnessServer, *, patch: b
     """A running Prometheus and Alertmanager with the shipped rules and routes, and a page that they scrape."""
     alert_port, prom_port = reserve(2)
     (folder / "token").write_text(TOKEN + "\n")
-    page = ThreadingHTTPServer(("127.0.0.1", 0), Page)
-    threading.Thread(target=page.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     text = (SHIPPED / "alertmanager.yml").read_text()
     text = patched(text, server.url, str(folder / "token")) if patch else text
     config = yaml.safe_load(text) | {"templates": []}
@@ -104,15 +94,14 @@ def staging(programs: Binaries, folder: Path, server: WitnessServer, *, patch: b
     (folder / "alertmanager.yml").write_text(yaml.safe_dump(config, sort_keys=False))
     prometheus = yaml.safe_load((SHIPPED / "prometheus_config.yml").read_text())
     prometheus["rule_files"] = [str(SHIPPED / name) for name in prometheus["rule_files"]]
-    targets = [f"127.0.0.1:{page.server_address[1]}"]
-    often = {"scrape_interval": "500ms", "scrape_timeout": "400ms"}
-    prometheus["scrape_configs"] = [{"job_name": "crm", **often, "static_configs": [{"targets": targets}]}]
     alertmanagers = [{"static_configs": [{"targets": [f"127.0.0.1:{alert_port}"]}]}]
     prometheus["alerting"] = {"alertmanagers": alertmanagers}
-    (folder / "prometheus.yml").write_text(yaml.safe_dump(prometheus, sort_keys=False))
     with ExitStack() as cleanup:
-        cleanup.callback(page.server_close)
-        cleanup.callback(page.shutdown)
+        page = cleanup.enter_context(serving(Page))
+        targets = [f"127.0.0.1:{page.server_port}"]
+        often = {"scrape_interval": "500ms", "scrape_timeout": "400ms"}
+        prometheus["scrape_configs"] = [{"job_name": "crm", **often, "static_configs": [{"targets": targets}]}]
+        (folder / "prometheus.yml").write_text(yaml.safe_dump(prometheus, sort_keys=False))
         alerting = start_alertmanager(
             programs, folder / "alertmanager.yml", folder / "am", alert_port, folder / "am.log"
         )

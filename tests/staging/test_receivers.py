@@ -8,12 +8,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +25,7 @@ from chaoskit.host.ports import reserve
 from chaoskit.stack.binaries import require
 from chaoskit.stack.monitoring import await_discovery, start_alertmanager, start_prometheus
 from tests.generations import MOVING, programs
+from tests.http_stub import METRICS, Handler, serving
 from tests.mail_servers import PASSWORD, MailServers, mail_servers
 
 imapclient = pytest.importorskip("imapclient")
@@ -157,34 +156,19 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     newest = programs(MOVING)
     worker = psutil.Popen([sys.executable, "-c", "import time; time.sleep(3600)", "shop", "worker", "w-1"])
 
-    class Page(BaseHTTPRequestHandler):
+    class Page(Handler):
         def do_GET(self) -> None:
             up = int(worker.status() != psutil.STATUS_STOPPED)
-            body = f'shop_worker_up{{worker_name="w-1",environment="staging"}} {up}\n'.encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "text/plain; version=0.0.4")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(f'shop_worker_up{{worker_name="w-1",environment="staging"}} {up}\n', kind=METRICS)
 
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Nothing."""
+            self.read()
+            self.answer()
 
     with ExitStack() as cleanup:
         cleanup.callback(worker.wait, 10)
         cleanup.callback(worker.kill)
-        web = ThreadingHTTPServer(("127.0.0.1", 0), Page)
-        thread = threading.Thread(target=web.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        cleanup.callback(thread.join, 10)
-        cleanup.callback(web.server_close)
-        cleanup.callback(web.shutdown)
+        web = cleanup.enter_context(serving(Page))
         servers = cleanup.enter_context(mail_servers())
         am_port, prom_port = reserve(2)
         (folder / "rules.yml").write_text(RULES)

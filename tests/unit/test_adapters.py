@@ -332,6 +332,13 @@ def test_a_plan_says_what_does_not_end_by_itself_and_a_run_wants_it_confirmed(tm
     scenario.write_text(scenario.read_text().replace("disk.fill", "cpu.burn").replace("    with: {size: 1MiB}\n", ""))
     with pytest.raises(BadInput, match=r"cpu.burn cannot be done on slice:data via path \(it carries disk.fill\)"):
         plan_for(Asked(str(scenario), str(profile), ConfigFiles(bundle)))
+    profile.write_text(f"{HEAD}link: {{db: {{via: nft, to: '127.0.0.1:1'}}}}\n")
+    scenario.write_text(
+        "chaoskit: 1\ntitle: t\nrunbook: r\nsteps:\n  - {inject: tcp.reset, as: cut, target: {link: db}}\n"
+        "  - wait: 5s\n  - {change: cut, with: {ratio: 50%}}\n  - wait: 5s\nexpect: nothing\n"
+    )
+    with pytest.raises(BadInput, match=r"cut is tcp.reset via nft, which has no levels to change"):
+        plan_for(Asked(str(scenario), str(profile), ConfigFiles(bundle)))
     profile.write_text(f"{HEAD}{link}\n")
     with pytest.raises(BadInput, match="'via' of the link 'db' cannot be the text 'path'"):
         plan_for(Asked(str(scenario), str(profile), ConfigFiles(bundle)))

@@ -126,6 +126,8 @@ def test_a_silence_may_mute_the_expected_alert_alone(case: Case) -> None:
         "{equipment: alertmanager}", "{equipment: prometheus}"
     )
     assert "'prometheus' is defined nowhere" in case.complaints()[0]
+    case.scenario = silencing("alertname=WorkerUnhealthy", "silenced_by: kill")
+    assert any("to be silenced by 'kill', which makes no silence" in one for one in case.complaints())
 
 
 def test_a_silence_is_made_at_the_alertmanager_that_the_profile_names(tmp_path: Path) -> None:

@@ -92,3 +92,12 @@ def test_a_prometheus_that_does_not_answer_is_bad_input_and_not_a_check_without_
     code, (said,) = checked(tmp_path, "local", "up == 0", capsys)
     assert code == 2
     assert "that profile's target is local" in said
+
+
+def test_a_prometheus_without_a_metric_is_bad_input(
+    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(f"{__name__}.SERIES", {})
+    code, (said,) = checked(tmp_path, url, "up == 0", capsys)
+    assert code == 2
+    assert f"--prometheus-url: {url} has no metrics (is it the right one?)" in said

@@ -68,6 +68,17 @@ def test_each_mistake_is_told_with_its_place(refused, old: str, new: str, said: 
     assert said in refused(GOOD.replace(old, new, 1))
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [("", "--receivers is given without --profile"), ("--profile local", "a local target has no real receivers")],
+)
+def test_only_receivers_of_a_running_system_can_be_told(
+    words: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["doctor", "--receivers", *words.split()]) is ExitCode.USAGE
+    assert said in capsys.readouterr().err
+
+
 def test_all_problems_come_at_once(refused) -> None:  # type: ignore[no-untyped-def]
     """Of the scenario, the alert configuration's names and the fault's settings together."""
     said = refused(GOOD.replace("WorkerUnhealthy", "Nothing").replace("hold: true", "hodl: 1").replace("worker,", "x,"))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,6 +23,7 @@ from chaoskit.examine.prometheus import skewed
 from chaoskit.handles.role import Role
 from chaoskit.scenario.model import Access, Attached, Handles, Secret
 from chaoskit.witness.config import RECEIVER, patched
+from tests.http_stub import Handler, serving
 from tests.witness_examples import TOKEN, message, post, witness
 
 CONFIG = load_config(bundle.folder(), complete=True)
@@ -38,32 +38,29 @@ class Fake:
         self.status = 200
         self.posted: list[Any] = []
         self.on_post = lambda alert: None
-        fake = self
+        self.url = ""
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.0"
 
-            def do_GET(self) -> None:
-                found = fake.pages.get(urlsplit(self.path).path)
-                found = found() if callable(found) else found
-                body = (found if isinstance(found, str) else json.dumps(found)).encode()
-                self.send_response(404 if found is None else fake.status)
-                self.end_headers()
-                self.wfile.write(body)
+@contextmanager
+def played() -> Iterator[Fake]:
+    """One on a free port."""
+    fake = Fake()
 
-            def do_POST(self) -> None:
-                (alert,) = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                fake.posted.append(alert)
-                self.send_response(200)
-                self.end_headers()
-                fake.on_post(alert)
+    class Pages(Handler):
+        def do_GET(self) -> None:
+            found = fake.pages.get(urlsplit(self.path).path)
+            found = found() if callable(found) else found
+            self.answer(found, 404 if found is None else fake.status)
 
-            def log_message(self, format: str, *args: object) -> None:
-                pass
+        def do_POST(self) -> None:
+            (alert,) = json.loads(self.read())
+            fake.posted.append(alert)
+            self.answer()
+            fake.on_post(alert)
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    with serving(Pages) as server:
+        fake.url = server.url
+        yield fake
 
 
 def healthy(fake: Fake, token_file: Path, witness_url: str) -> Attached:
@@ -111,8 +108,7 @@ def healthy(fake: Fake, token_file: Path, witness_url: str) -> Attached:
 def system(tmp_path: Path) -> Iterator[tuple[Fake, Attached]]:
     token_file = tmp_path / "token"
     token_file.write_text(TOKEN)
-    fake = Fake()
-    with witness() as server:
+    with witness() as server, played() as fake:
         target = healthy(fake, token_file, server.url)
 
         def deliver(alert: dict[str, Any]) -> None:
@@ -122,8 +118,6 @@ def system(tmp_path: Path) -> Iterator[tuple[Fake, Attached]]:
 
         fake.on_post = deliver
         yield fake, target
-    fake.server.shutdown()
-    fake.server.server_close()
 
 
 def look(target: Attached, handles: Handles | None = None, *, canary: bool = False) -> dict[str, Checked]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,12 +12,15 @@ from typing import Any
 import psutil
 import pytest
 
-from chaoskit.faults import cache_thrash, control_api, link, processes, queue_batch
+from chaoskit.faults import cache_thrash, control_api, link, processes, queue_batch, silence
 from chaoskit.faults.base import Fault, FaultError, Lapsed, Target, Undo
 from chaoskit.faults.cache_thrash import CacheThrash
 from chaoskit.faults.link import TcpReset
 from chaoskit.faults.queue_batch import QueueDeadLetters, QueueFlood, QueueReplay, QueueReplaySettings
+from chaoskit.faults.silence import Silence
 from chaoskit.handles.address import Address
+from chaoskit.handles.equipment import EquipmentAddress
+from tests.http_stub import Handler, serving
 
 Answer = tuple[int, Any]
 EMPTY = {"depth": 0, "dead_letters": 0, "replaying": 0}
@@ -32,29 +33,7 @@ class Liar:
     def __init__(self) -> None:
         self.answers: dict[str, Callable[[], Answer]] = {}
         self.asked: list[str] = []
-        liar = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def _any(self) -> None:
-                self.rfile.read(int(self.headers.get("content-length", 0)))
-                key = f"{self.command} /{self.path.partition('?')[0].split('/')[1]}"
-                liar.asked.append(f"{self.command} {self.path}")
-                status, body = liar.answers.get(key, lambda: (200, {}))()
-                text = body if isinstance(body, bytes) else json.dumps(body).encode()
-                self.send_response(status)
-                self.send_header("content-length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
-
-            do_GET = do_PUT = do_POST = do_DELETE = _any  # noqa: N815
-
-            def log_message(self, *_: Any) -> None:
-                return
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
-        self.thread.start()
+        self.url = ""
 
     def says(self, key: str, status: int, body: Any) -> None:
         self.answers[key] = lambda: (status, body)
@@ -62,17 +41,24 @@ class Liar:
     def target(self, handle: str, **more: Any) -> Target:
         return Target(handle, (handle.partition(":")[2],), Address(**{"url": self.url, "service": self.url, **more}))
 
-    def stop(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join(timeout=10)
-
 
 @pytest.fixture
 def liar() -> Iterator[Liar]:
     one = Liar()
-    yield one
-    one.stop()
+
+    class Api(Handler):
+        def _any(self) -> None:
+            self.read()
+            key = f"{self.command} /{self.path.partition('?')[0].split('/')[1]}"
+            one.asked.append(f"{self.command} {self.path}")
+            status, body = one.answers.get(key, lambda: (200, {}))()
+            self.answer(body, status)
+
+        do_GET = do_PUT = do_POST = do_DELETE = _any
+
+    with serving(Api) as server:
+        one.url = server.url
+        yield one
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +68,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control_api, "SILENCE_S", 0.3)
     monkeypatch.setattr(queue_batch, "_LEVEL_S", 0.3)
     monkeypatch.setattr(link, "_FIRST_HIT_S", 0.3)
+    monkeypatch.setattr(silence, "_SEEN_S", 0.3)
     monkeypatch.setattr(cache_thrash, "_EFFECT_S", 3.0)
     monkeypatch.setattr(cache_thrash, "_FIRST_S", 0.0)
 
@@ -112,6 +99,21 @@ def test_a_toxic_that_is_deleted_and_still_listed_is_not_healed(liar: Liar) -> N
     liar.says("GET /toxics", 200, {"seen": 0, "hit": 0})
     with pytest.raises(FaultError, match="is still listed"):
         TcpReset().stop(token)
+
+
+def test_a_silence_that_is_taken_and_not_shown_is_no_effect_and_one_that_stays_is_not_healed(liar: Liar) -> None:
+    where = Target("equipment:alertmanager", ("alertmanager",), EquipmentAddress(alertmanager={"url": liar.url}))
+    token = prepared(Silence(), where, matchers="alertname=A")
+    liar.says("GET /api", 200, [])
+    with pytest.raises(FaultError, match="took the silence and did not show it as active"):
+        Silence().start(token)
+    liar.says("GET /api", 200, [{"id": "1", "comment": token["comment"], "status": {"state": "active"}}])
+    with pytest.raises(FaultError, match="is still active"):
+        Silence().stop(token)
+    assert "DELETE /api/v2/silence/1" in liar.asked
+    liar.says("GET /api", 200, [{"id": "1"}])
+    with pytest.raises(FaultError, match="not as Alertmanager writes it"):
+        Silence().stop(token)
 
 
 def test_calls_that_come_by_and_are_not_hit_are_told(liar: Liar) -> None:

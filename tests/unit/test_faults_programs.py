@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -29,6 +28,7 @@ from chaoskit.handles.address import Address
 from chaoskit.host.process import spawn
 from chaoskit.run.held_fault import HeldFault
 from chaoskit.safety.lease import Lease
+from tests.http_stub import Handler, serving
 
 NOWHERE = Target("", ())
 
@@ -165,24 +165,7 @@ class Oracle:
     def __init__(self) -> None:
         self.says: Callable[[], tuple[int, Any]] = lambda: (200, vector(False))
         self.asked: list[str] = []
-        oracle = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                oracle.asked.append(parse_qs(urlsplit(self.path).query)["query"][0])
-                status, body = oracle.says()
-                content = json.dumps(body).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+        self.url = ""
 
 
 def vector(there: bool) -> dict[str, Any]:
@@ -193,9 +176,16 @@ def vector(there: bool) -> dict[str, Any]:
 @pytest.fixture
 def oracle() -> Iterator[Oracle]:
     one = Oracle()
-    yield one
-    one.server.shutdown()
-    one.server.server_close()
+
+    class Api(Handler):
+        def do_GET(self) -> None:
+            one.asked.append(parse_qs(urlsplit(self.path).query)["query"][0])
+            status, body = one.says()
+            self.answer(body, status)
+
+    with serving(Api) as server:
+        one.url = server.url
+        yield one
 
 
 def asking(flag: Path, oracle: Oracle, scale: float = 60.0, **more: Any) -> dict[str, Any]:

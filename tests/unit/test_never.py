@@ -155,6 +155,13 @@ def test_what_is_wrong_with_a_control_is_said_at_its_line(old: str, new: str, me
     assert any("s.yml:1" in each and message in each for each in problems(text)), problems(text)
 
 
+def test_an_alert_that_compares_nothing_with_a_number_has_no_control() -> None:
+    config = load_config(bundle.folder())
+    rules = [dataclasses.replace(one, expr="a > b") if one.alert == "HighErrorRate" else one for one in config.rules]
+    _, (said,) = plan_controls(load_scenario(SCENARIO, "s.yml"), dataclasses.replace(config, rules=tuple(rules)))
+    assert "HighErrorRate compares nothing with a number, so no level of it can be below its threshold" in str(said)
+
+
 @pytest.mark.parametrize(
     ("expr", "found"),
     [

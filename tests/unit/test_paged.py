@@ -8,14 +8,17 @@ from typing import Any
 
 import pytest
 from test_attach_refusals import Case
-from test_examine import Fake
+from test_examine import Fake, played
 
+from chaoskit import bundle
+from chaoskit.alerting.config import ConfigFiles
 from chaoskit.errors import Refused
 from chaoskit.examine import announce
 from chaoskit.examine.announce import announced
 from chaoskit.examine.preflight import refuse_unconfirmed
 from chaoskit.plan.paged import paged
 from chaoskit.report.terminal import plan_view, print_to
+from chaoskit.run.planning import Asked, plan_for
 from tests.attached_system import ROUTES, SCENARIO, processes_titled
 
 MATCH = r"a-paged-worker (?P<name>\S+)"
@@ -80,12 +83,9 @@ def test_a_receiver_that_is_to_be_left_in_peace_is_told_by_no_drill(case: Case) 
 def system(case: Case, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fake]:
     """An Alertmanager that takes alerts."""
     monkeypatch.setattr(announce, "_SENDS_S", 0.0)
-    fake = Fake()
-    fake.on_post = lambda alert: None
-    case.target |= {"alertmanager": fake.url}
-    yield fake
-    fake.server.shutdown()
-    fake.server.server_close()
+    with played() as fake:
+        case.target |= {"alertmanager": fake.url}
+        yield fake
 
 
 def shows(fake: Fake, *changes: tuple[str, str]) -> None:
@@ -128,6 +128,12 @@ def test_an_announcement_that_would_join_the_drills_own_group_is_not_sent(case: 
     with announced([case.plan()[0]], said.append):
         assert posted(system) == []
     assert said == ["not announced to everybody: an announcement would share a group with the drill's alerts"]
+
+
+def test_an_announcement_of_a_drill_on_the_local_stack_is_refused(tmp_path: Path) -> None:
+    plan, *_ = plan_for(Asked("worker-unhealthy", "local", ConfigFiles(bundle.folder())))
+    with pytest.raises(Refused, match="and this one is local"), announced([plan], lambda line: None):
+        pytest.fail("it began")
 
 
 def test_a_drill_whose_announcement_cannot_be_made_does_not_begin(case: Case, system: Fake) -> None:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import re
 import stat
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +28,7 @@ from chaoskit.safety.lock import TargetLock, lock_file
 from chaoskit.safety.run_registry import FOLDER_VARIABLE, Entry, entries, me, notes, register, state_folder
 from chaoskit.safety.stop_all import block, blocked, sweep, unblock
 from chaoskit.trust import Distrusted, open_own, read_own, read_secret, real_folder
+from tests.http_stub import Handler, serving
 from tests.safety_examples import (
     header,
     in_force,
@@ -281,42 +279,6 @@ def test_a_heal_book_that_is_a_link_is_not_written_to(tmp_path: Path) -> None:
 # Tokens
 
 
-class Listener:
-    """An interface that takes everything, and keeps what it was sent."""
-
-    def __init__(self) -> None:
-        self.heard: list[str] = []
-        heard = self.heard
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_DELETE(self) -> None:
-                heard.append(f"{self.path} {self.headers.get('Authorization', '')}")
-                self._answer(200, {"removed": True})
-
-            def do_GET(self) -> None:
-                self._answer(404, {})
-
-            def _answer(self, status: int, body: Any) -> None:
-                text = json.dumps(body).encode()
-                self.send_response(status)
-                self.send_header("content-length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
-
-            def log_message(self, *_: Any) -> None:
-                return
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
-        self.thread.start()
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
-
-
 @pytest.mark.parametrize("honest", [True, False], ids=["honest", "planted"])
 @pytest.mark.parametrize("told", [True, False], ids=["address told", "older journal"])
 def test_no_file_but_the_targets_token_is_sent_to_the_target_alone(tmp_path: Path, honest: bool, told: bool) -> None:
@@ -325,15 +287,26 @@ def test_no_file_but_the_targets_token_is_sent_to_the_target_alone(tmp_path: Pat
     secret = run / "token" if honest else tmp_path / "id_rsa"
     secret.write_text("s3cret\n" if honest else "-----BEGIN\nkey\n")
     secret.chmod(0o600)
-    listener = Listener()
-    at = {"url": listener.url, "token_file": str(secret), "owner": None}
-    token = {"at": at, "link": "up", "id": "tcp.reset-0123456789ab", "toxic": {}, "most": None, "until": None}
-    address = {"url": listener.url, "token_file": str(secret)} if told else {}
-    journal(run, msgspec.structs.replace(invoke("tcp.reset", token), address=address)).close()
-    found = heal(run, "test", "")
-    listener.close()
+    heard: list[str] = []
+
+    class Listener(Handler):
+        """Takes everything."""
+
+        def do_DELETE(self) -> None:
+            heard.append(f"{self.path} {self.headers.get('Authorization', '')}")
+            self.answer({"removed": True})
+
+        def do_GET(self) -> None:
+            self.answer({}, 404)
+
+    with serving(Listener) as listener:
+        at = {"url": listener.url, "token_file": str(secret), "owner": None}
+        token = {"at": at, "link": "up", "id": "tcp.reset-0123456789ab", "toxic": {}, "most": None, "until": None}
+        address = {"url": listener.url, "token_file": str(secret)} if told else {}
+        journal(run, msgspec.structs.replace(invoke("tcp.reset", token), address=address)).close()
+        found = heal(run, "test", "")
     assert found.ok is honest
-    assert listener.heard == (["/toxics/tcp.reset-0123456789ab Bearer s3cret"] if honest else [])
+    assert heard == (["/toxics/tcp.reset-0123456789ab Bearer s3cret"] if honest else [])
 
 
 def vouch(kind: str, undo: dict[str, Any], folder: Path, **more: Any) -> str:

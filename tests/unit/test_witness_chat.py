@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -23,6 +20,7 @@ from chaoskit.scenario.model import Chat, Secret
 from chaoskit.verify.verify import verify
 from chaoskit.witness.chat import ChatFollower, open_chat
 from chaoskit.witness.follower import OtherClock
+from tests import http_stub
 from tests.golden.doctored import Truth, results, told
 from tests.receivers_examples import Seen
 from tests.unit.test_attached_histories import WAIVED, WITNESS, attached, reasons, with_event, with_header
@@ -75,28 +73,17 @@ class Api:
 
 @contextmanager
 def serving(api: Api) -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(http_stub.Handler):
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
             status, said = api.answer(parts.path, parse_qs(parts.query), self.headers)
-            body = (said if isinstance(said, str) else json.dumps(said)).encode()
-            (self.send_response if api.dated else self.send_response_only)(status)
-            if status == 429:
-                self.send_header("Retry-After", "0")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(said, status, more={"Retry-After": "0"} if status == 429 else None)
 
-        def log_message(self, format: str, *args: object) -> None:
-            """Nothing."""
+        def send_response(self, code: int, message: str | None = None) -> None:
+            (super().send_response if api.dated else self.send_response_only)(code, message)
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join(5)
+    with http_stub.serving(Handler) as server:
+        yield server.url
 
 
 @pytest.fixture
