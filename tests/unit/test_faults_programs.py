@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -166,6 +167,7 @@ class Oracle:
         self.says: Callable[[], tuple[int, Any]] = lambda: (200, vector(False))
         self.asked: list[str] = []
         self.url = ""
+        self.end: Callable[[], None] = lambda: None
 
 
 def vector(there: bool) -> dict[str, Any]:
@@ -183,8 +185,9 @@ def oracle() -> Iterator[Oracle]:
             status, body = one.says()
             self.answer(body, status)
 
-    with serving(Api) as server:
-        one.url = server.url
+    with ExitStack() as served:
+        one.url = served.enter_context(serving(Api)).url
+        one.end = served.close
         yield one
 
 
@@ -239,8 +242,7 @@ def test_a_prometheus_that_ended_with_its_run_keeps_no_undo_from_being_done(tmp_
     token = asking(flag, oracle)
     token["seen"]["at"]["owner"] = {**identity.token(os.getpid()), "ticks": 1}
     Command().start(token)
-    oracle.server.shutdown()
-    oracle.server.server_close()
+    oracle.end()
     assert "has ended with its run" in Command().stop(token).detail
     assert not flag.exists()
 
