@@ -6,6 +6,7 @@ Its alert configuration is the drills' own and so short that real time is bearab
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -101,18 +102,22 @@ def write_bundle(folder: Path, more_rules: str = "") -> Path:
     return folder
 
 
-def processes_titled(*titles: str) -> Callable[[], Iterator[None]]:
-    """A fixture of the module that names it: processes of this host under such titles, which do nothing."""
+def processes_titled(title: str, *names: str) -> tuple[str, Callable[[], Iterator[None]]]:
+    """The pattern of processes of this host which do nothing, and the fixture of the module that names it.
+
+    Their title holds the pid of the tests, so that tests that run at the same time do not see each other's.
+    """
+    title = f"{title}-{os.getpid()}"
 
     @pytest.fixture(scope="module", autouse=True)
     def processes() -> Iterator[None]:
         with ExitStack() as cleanup:
-            for title in titles:
-                one = subprocess.Popen([title], executable="/bin/cat", stdin=subprocess.PIPE)
+            for name in names:
+                one = subprocess.Popen([f"{title} {name}"], executable="/bin/cat", stdin=subprocess.PIPE)
                 cleanup.callback(one.communicate, timeout=10)
             yield
 
-    return processes
+    return rf"{title} (?P<name>\S+)", processes
 
 
 @dataclass

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 METRICS = "text/plain; version=0.0.4"
@@ -47,9 +49,14 @@ class Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(handler: type[Handler]) -> Iterator[Server]:
-    """On a free port while the block runs."""
+def serving(handler: type[Handler], tls: tuple[Path, Path] | None = None) -> Iterator[Server]:
+    """On a free port while the block runs; with TLS where a certificate and its key are given."""
     server = Server(("127.0.0.1", 0), handler)
+    if tls is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*tls)
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        server.handle_error = lambda request, client_address: None  # type: ignore[method-assign]  # a refused handshake
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:

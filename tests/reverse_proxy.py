@@ -8,20 +8,18 @@ from __future__ import annotations
 import base64
 import json
 import re
-import ssl
 import subprocess
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import requests
 
 from chaoskit.access import plain_session
+from tests.http_stub import Handler, serving
 
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
@@ -120,35 +118,13 @@ def certificate(folder: Path) -> tuple[Path, Path]:
 def proxied(proxy: Proxy, tls: tuple[Path, Path] | None = None) -> Iterator[Proxy]:
     """The proxy on a free port of loopback, with TLS where a certificate and a key are given."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Answers(Handler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
             status, headers, body = proxy.answer(self.path, dict(self.headers.items()))
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(body, status, "text/plain", headers)
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    server.handle_error = lambda request, client_address: None  # type: ignore[method-assign]
-    if tls is not None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*tls)
-        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-        proxy.scheme = "https"
-    proxy.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
+    with serving(Answers, tls) as server:
+        proxy.scheme, proxy.port = "https" if tls else "http", server.server_port
         yield proxy
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(5)

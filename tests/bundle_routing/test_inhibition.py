@@ -17,7 +17,7 @@ from chaoskit.stack.binaries import Binaries
 from tests.bundle_routing.documented import ALERTS, ways
 from tests.live_alertmanager import Live, webhooks_only
 
-K = 60.0
+K = 200.0
 WORKERS = ("WorkerUnhealthy", "MultipleWorkersDown")
 RULES = (
     {("MultipleWorkersDown", "WorkerUnhealthy")},

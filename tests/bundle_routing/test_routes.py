@@ -69,13 +69,19 @@ def test_the_optional_parts_change_nothing_for_the_others(binaries: Binaries, co
 
 @pytest.mark.outermost
 @pytest.mark.stack
-def test_groups_and_waits_of_a_running_alertmanager_are_the_documented_ones(
+def test_groups_waits_and_repeats_of_a_running_alertmanager_are_the_documented_ones(
     generation: Binaries, bundle: Path, config: AlertConfig, tmp_path: Path
 ) -> None:
-    """Every alert once, and once more from another source as soon as a group of it has spoken."""
+    """Every alert once, and once more from another source as soon as a group of it has spoken; beside it a second
+    Alertmanager, whose notices come again at the first tick after repeat_interval, and not before."""
     expected = {_group(config, generation, way, route, labels): way for way, route, labels in _handled(config)}
     member = {_group(config, generation, way, route, labels): labels for way, route, labels in _handled(config)}
-    with webhooks_only(generation, bundle / "alertmanager.yml", tmp_path, WAITS_K, inhibits=False) as live:
+    file = bundle / "alertmanager.yml"
+    with (
+        webhooks_only(generation, file, tmp_path / "repeats", REPEATS_K, inhibits=False) as repeating,
+        webhooks_only(generation, file, tmp_path / "waits", WAITS_K, inhibits=False) as live,
+    ):
+        repeating.send(*ALERTS.values())
         began = live.send(*ALERTS.values())
         quiet = set(expected)
 
@@ -91,6 +97,13 @@ def test_groups_and_waits_of_a_running_alertmanager_are_the_documented_ones(
         listed = {
             (group["receiver"]["name"], tuple(sorted(group["labels"].items()))) for group in live.get("alerts/groups")
         }
+        repeating.sinks.wait(
+            lambda: (
+                len(_by_group(repeating)) == len(expected)
+                and all(len(two) > 1 for two in _by_group(repeating).values())
+            ),
+            "a repeat in every group",
+        )
     assert listed == {
         (way.receiver, tuple(group_labels(route, labels).items())) for way, route, labels in _handled(config)
     }
@@ -103,21 +116,7 @@ def test_groups_and_waits_of_a_running_alertmanager_are_the_documented_ones(
         between_s, tick_s = second.at - first.at, way.group_interval_s / WAITS_K
         assert tick_s - LATE_S <= between_s <= tick_s + LATE_S, f"{group}: {between_s:.3f} s, not {tick_s:g} s"
 
-
-@pytest.mark.outermost
-@pytest.mark.stack
-def test_repeats_of_a_running_alertmanager_are_the_documented_ones(
-    generation: Binaries, bundle: Path, config: AlertConfig, tmp_path: Path
-) -> None:
-    """The same notice comes again at the first tick after repeat_interval, and not before."""
-    expected = {_group(config, generation, way, route, labels): way for way, route, labels in _handled(config)}
-    with webhooks_only(generation, bundle / "alertmanager.yml", tmp_path, REPEATS_K, inhibits=False) as live:
-        live.send(*ALERTS.values())
-        live.sinks.wait(
-            lambda: len(_by_group(live)) == len(expected) and all(len(two) > 1 for two in _by_group(live).values()),
-            "a repeat in every group",
-        )
-    for group, (first, second, *_) in _by_group(live).items():
+    for group, (first, second, *_) in _by_group(repeating).items():
         way, between_s = expected[group], second.at - first.at
         tick_s, repeat_s = way.group_interval_s / REPEATS_K, way.repeat_interval_s / REPEATS_K
         assert repeat_s - LATE_S / 2 <= between_s <= repeat_s + tick_s + LATE_S, f"{group}: {between_s:.3f} s"

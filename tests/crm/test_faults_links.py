@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import requests
 
+from chaoskit.faults import control_api
 from chaoskit.faults.base import Changeable, Fault, FaultError, Lapsed, Target
 from chaoskit.faults.link import HttpError, HttpSlow, TcpBlackhole, TcpFlaky, TcpReset
 from tests.crm.conftest import RunningCrm
@@ -175,8 +176,11 @@ def test_what_ended_with_its_owner_is_healed(start_crm: Any, tmp_path: Path) -> 
     assert TcpReset().stop(token).detail == "what it belonged to is gone"
 
 
-def test_a_proxy_that_only_does_not_answer_is_not_taken_for_healed(link: Target) -> None:
+def test_a_proxy_that_only_does_not_answer_is_not_taken_for_healed(
+    link: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its owner lives, so nobody can know; the undo fails and can be tried again."""
+    monkeypatch.setattr(control_api, "_UNDO_S", 0.3)
     token = prepared(TcpReset(), link)
     token["at"]["url"] = "http://127.0.0.1:9"
     with pytest.raises(FaultError, match="the connection was refused"):

@@ -24,9 +24,8 @@ from chaoskit.stack.attached import AttachedStack
 from tests.attached_system import ROUTES, SCENARIO, processes_titled, write_bundle
 from tests.reverse_proxy import Proxy, proxied
 
-MATCH = r"a-worker-of-this-test (?P<name>\S+)"
 NAMES = ("w-1", "w-2", "w-3", "w-4")
-workers = processes_titled(*(f"a-worker-of-this-test {name}" for name in NAMES))
+MATCH, workers = processes_titled("a-worker-of-this-test", *NAMES)
 
 
 @dataclass
@@ -91,7 +90,7 @@ def test_a_share_is_counted_on_what_really_runs(case: Case) -> None:
 
 def test_several_processes_of_one_name_are_refused_with_their_pids_before_any_is_hit(case: Case) -> None:
     """Else an arbitrary one of them would be."""
-    case.match = "a-worker-of-this-test (?P<name>w(-[34])?)(-[12])?"
+    case.match = MATCH.replace(r"\S+", "w(-[34])?") + "(-[12])?"
     case.more = "limits: {fault: 3m, run: 10m}\n"
     case.scenario = SCENARIO.replace("count: 1", "count: 3")
     said = (

@@ -22,9 +22,8 @@ from chaoskit.verify.verify import verify
 from tests.attached_system import processes_titled
 from tests.golden.doctored import Truth, told, with_events
 
-MATCH = r"a-loaded-worker (?P<name>\S+)"
+MATCH, worker = processes_titled("a-loaded-worker", "w-1")
 REQUESTS = {"orders": {"path": "/orders/{n%50}"}, "buy": {"path": "/buy", "method": "POST", "json": {"id": "{n}"}}}
-worker = processes_titled("a-loaded-worker w-1")
 
 
 @pytest.fixture

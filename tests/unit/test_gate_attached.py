@@ -19,14 +19,13 @@ from chaoskit.gate.choose import scheduled
 from tests.attached_system import ROUTES, RULES, SCENARIO, processes_titled, write_bundle
 from tests.reverse_proxy import proxied
 
-MATCH = r"a-gated-worker (?P<name>\S+)"
+MATCH, worker = processes_titled("a-gated-worker", "w-1")
 SECOND = """      - alert: WorkerSlow
         expr: insa_worker_seconds > 1
         for: 4s
         labels: {severity: critical}
 """
 PROMISED = "  WorkerSlow:\n    notices:\n      everybody: {for: 4s, group_wait: 2s, repeat: 1h}\n"
-worker = processes_titled("a-gated-worker w-1")
 
 
 @pytest.fixture

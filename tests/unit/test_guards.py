@@ -30,8 +30,7 @@ from tests.attached_system import processes_titled
 from tests.reverse_proxy import proxied
 from tests.safety_examples import invoke, journal
 
-MATCH = r"a-guarded-worker (?P<name>\S+)"
-worker = processes_titled("a-guarded-worker w-1")
+MATCH, worker = processes_titled("a-guarded-worker", "w-1")
 
 
 def case(folder: Path, more: str) -> Case:

@@ -21,8 +21,7 @@ from chaoskit.report.terminal import plan_view, print_to
 from chaoskit.run.planning import Asked, plan_for
 from tests.attached_system import ROUTES, SCENARIO, processes_titled
 
-MATCH = r"a-paged-worker (?P<name>\S+)"
-workers = processes_titled("a-paged-worker w-1", "a-paged-worker w-2")
+MATCH, workers = processes_titled("a-paged-worker", "w-1", "w-2")
 
 
 @pytest.fixture

@@ -26,8 +26,7 @@ from tests.attached_system import ROUTES, processes_titled
 from tests.golden.doctored import Truth, told, with_events
 from tests.reverse_proxy import proxied
 
-MATCH = r"a-paired-worker (?P<name>\S+)"
-worker = processes_titled("a-paired-worker w-1")
+MATCH, worker = processes_titled("a-paired-worker", "w-1")
 
 
 # -- what is seen of replicas ---------------------------------------------------------------------------------------
