@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import secrets
-import shutil
 import subprocess
 import time
 from abc import abstractmethod
@@ -16,10 +15,10 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from chaoskit.faults.base import FaultError, Kind, Made, Seen, Target, Undo
-from chaoskit.faults.control_api import take_back
-from chaoskit.fresh import fresh
+from chaoskit.faults.control_api import NO_OWNER, take_back
 from chaoskit.handles.address import Address
 from chaoskit.handles.base import HOST, Handle, Trouble
+from chaoskit.host.process import tied
 from chaoskit.trust import read_secret
 
 LONGEST_S = 3600.0
@@ -131,9 +130,14 @@ def vouched(undo: Undo, made: Made) -> str:
     """The token's id; raises FaultError unless it is one of ours and acts where the journal's target is."""
     if not _ID.fullmatch(undo["id"]):
         raise FaultError(f"{undo['id']!r} is no id that this program makes up")
+    same_place(undo, made)
+    return str(undo["id"])
+
+
+def same_place(undo: Undo, made: Made) -> None:
+    """Raises FaultError unless a token acts where the journal's target is."""
     if made.address.get("keys") != undo["at"] or made.address.get("via") != undo["via"]:
         raise FaultError(f"the journal knows of no target at {undo['at']}, so nothing is done with it")
-    return str(undo["id"])
 
 
 def undone(work: Callable[[], str]) -> Seen:
@@ -143,7 +147,7 @@ def undone(work: Callable[[], str]) -> Seen:
         said = work()
         return time.time(), said
 
-    return take_back({"owner": None, "token_file": ""}, timed)
+    return take_back(NO_OWNER, timed)
 
 
 def client(module: str, via: str) -> Any:
@@ -173,12 +177,10 @@ def carries_password(url: str) -> bool:
 
 
 def program(*argv: str, given: str | None = None, within_s: float = _PROGRAM_S) -> str:
-    """The output of a program of the system; raises FaultError with its own words where it ends with another code."""
-    if shutil.which(argv[0]) is None:
-        raise FaultError(f"there is no program {argv[0]} on this host")
+    """The output of a program, which ends with us; raises FaultError, with its own words where it fails."""
     try:
         done = subprocess.run(
-            fresh(argv),
+            tied(argv),
             input=given,
             capture_output=True,
             text=True,
@@ -186,6 +188,8 @@ def program(*argv: str, given: str | None = None, within_s: float = _PROGRAM_S) 
             check=False,
             start_new_session=True,
         )
+    except FileNotFoundError:
+        raise FaultError(f"there is no program {argv[0]} on this host") from None
     except subprocess.TimeoutExpired:
         raise FaultError(f"{argv[0]} gave no answer within {within_s:g} s") from None
     if done.returncode:

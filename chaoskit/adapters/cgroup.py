@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from chaoskit import waiting
-from chaoskit.adapters.base import Adapter
+from chaoskit.adapters.base import Adapter, same_place
 from chaoskit.faults.base import FaultError, Kind, Lapsed, Made, Seen, Target, Undo
 from chaoskit.faults.control_api import ENOUGH, told
 from chaoskit.faults.slice import Burn, CpuBurn, MemoryBurn, MemoryBurnSettings, ReadyBurners, burning
@@ -116,8 +116,7 @@ class _InGroup(Burn[Any]):
         return lit
 
     def vouch(self, undo: Undo, made: Made) -> str:
-        if made.address.get("keys") != undo["at"]:
-            raise FaultError(f"the journal knows of no target at {undo['at']}, so nothing is done with it")
+        same_place(undo, made)
         return super().vouch(undo, made)
 
 
@@ -130,7 +129,7 @@ class GroupCpuBurn(_InGroup, CpuBurn):
         """As any cpu.burn; then the group's own counter must rise as fast as was asked for."""
         seen = super().start(undo)
         begun, before = time.monotonic(), processor_s(undo["group"])
-        time.sleep(_SPAN_S)  # over which the counter is read
+        time.sleep(_SPAN_S)  # a rate is the counter's rise over a span, and the kernel announces none
         got = (processor_s(undo["group"]) - before) / (time.monotonic() - begun)
         if got < ENOUGH * undo["cores"]:
             raise FaultError(f"{undo['group']}: {told(got, undo['cores'], 'cores')}; see its cpu.max or cpu quota")

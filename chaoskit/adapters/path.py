@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from chaoskit.adapters.base import Adapter
+from chaoskit.adapters.base import Adapter, same_place
 from chaoskit.faults.base import FaultError, Kind, Made, Seen, Target, Undo
 from chaoskit.faults.control_api import ENOUGH, told
 from chaoskit.faults.slice import DiskFill, DiskFillSettings
@@ -60,12 +60,14 @@ class FolderFill(DiskFill):
     def prepare(self, target: Target, settings: DiskFillSettings) -> Undo:
         folder = self.folder(target)
         undo = super().prepare(replace(target, address=replace(target.address, folder=folder)), settings)
-        return {**undo, "at": dict(target.address.keys), "free": _free(folder)}
+        return {**undo, "at": dict(target.address.keys)}
 
     def start(self, undo: Undo) -> Seen:
         """As any disk.fill; then the file system must have so much less that is free."""
+        folder = str(Path(undo["file"]).parent)
+        free = _free(folder)
         seen = super().start(undo)
-        gone = undo["free"] - _free(str(Path(undo["file"]).parent))
+        gone = free - _free(folder)
         if gone < ENOUGH * undo["size"]:
             raise FaultError(
                 f"statvfs of {undo['file']}: {told(gone / 2**20, undo['size'] / 2**20, 'MiB less are free')}"
@@ -73,8 +75,7 @@ class FolderFill(DiskFill):
         return seen
 
     def vouch(self, undo: Undo, made: Made) -> str:
-        if made.address.get("keys") != undo["at"]:
-            raise FaultError(f"the journal knows of no target at {undo['at']}, so nothing is done with it")
+        same_place(undo, made)
         folder = str(Path(undo["file"]).parent)
         self.allowed(folder, undo)
         return super().vouch(undo, replace(made, address={**made.address, "folder": folder}))

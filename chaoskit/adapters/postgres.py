@@ -105,12 +105,7 @@ class PostgresSlow(DbSlow):
 
         def end() -> str:
             with connected(undo["at"]) as database:
-                ended = database.execute(
-                    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = %s",
-                    (undo["id"],),
-                ).fetchone()[0]
-                if not waiting.await_true(lambda: not _sessions(database, undo), _GONE_S):
-                    raise FaultError(f"a session {undo['id']} was ended, and is still there")
+                ended = _end_sessions(database, undo)
             return f"{ended} sessions ended; none holds a lock on {undo['at']['table']} for this fault"
 
         return undone(end)
@@ -147,9 +142,17 @@ class _Lock(Lock):
         return bool(found.fetchone()[0])
 
 
-def _sessions(database: Any, undo: Undo) -> int:
-    found = database.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name = %s", (undo["id"],))
-    return int(found.fetchone()[0])
+def _end_sessions(database: Any, undo: Undo) -> int:
+    """Ends every session that is called like the token, and sees none left; how many it were. Raises FaultError."""
+
+    def counted(what: str) -> int:
+        found = database.execute(f"SELECT {what} FROM pg_stat_activity WHERE application_name = %s", (undo["id"],))
+        return int(found.fetchone()[0])
+
+    ended = counted("count(pg_terminate_backend(pid))")
+    if not waiting.await_true(lambda: not counted("count(*)"), _GONE_S):
+        raise FaultError(f"a session {undo['id']} was ended, and is still there")
+    return ended
 
 
 class PostgresError(Fault[DbErrorSettings]):
@@ -201,11 +204,7 @@ class PostgresError(Fault[DbErrorSettings]):
 
         def drop() -> str:
             with connected(undo["at"]) as database:
-                database.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s", (undo["id"],)
-                )
-                if not waiting.await_true(lambda: not _sessions(database, undo), _GONE_S):
-                    raise FaultError(f"a session {undo['id']} was ended, and is still there")
+                _end_sessions(database, undo)
                 database.execute(f"SET lock_timeout = {int(_LOCK_S * 1000)}")
                 table = database.execute("SELECT to_regclass(%s)", (_table(undo["at"]),)).fetchone()[0]
                 if table is not None:

@@ -6,20 +6,27 @@ a worker has taken does not count, so that a limit on either is passed.
 
 from __future__ import annotations
 
+import contextlib
+import secrets
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from chaoskit.adapters.base import Adapter, carries_password, left_s, secret, token, vouched
+from chaoskit.adapters.base import Adapter, carries_password, client, left_s, secret, token, vouched
 from chaoskit.faults.base import FaultError, Kind, Made, Target, Undo
-from chaoskit.faults.control_api import ControlApi
+from chaoskit.faults.control_api import NO_OWNER, ControlApi
 from chaoskit.faults.queue_batch import (
     Broker,
     QueueDeadLetters,
     QueueDeadLettersSettings,
     QueueFlood,
     QueueReplay,
+    What,
 )
+
+ANSWER_S = 5.0
+"""Longest wait for one answer of a broker, in real seconds."""
 
 Make = Callable[[Mapping[str, str], float], Broker]
 """A broker for a handle's keys, whose messages live for so many seconds at most."""
@@ -47,9 +54,9 @@ class QueueAdapter(Adapter):
             yield "url", "carries a password, or stands beside url_file", "write url_file: FILE, which holds it"
 
     @classmethod
+    @abstractmethod
     def broker(cls, at: Mapping[str, str], lives_s: float) -> Broker:
         """The queue itself; raises FaultError where its client is not installed."""
-        raise NotImplementedError
 
     @classmethod
     def faults(cls) -> tuple[Kind[Any], ...]:
@@ -66,6 +73,40 @@ def url_of(at: Mapping[str, str]) -> str:
     return at["url"] if "url" in at else secret(at["url_file"])
 
 
+def places(at: Mapping[str, str]) -> dict[What, str]:
+    """The broker's names of the queue and of its dead letters; empty where the handle names none."""
+    return {"depth": at["queue"], "dead_letters": at.get("dead", "")}
+
+
+def place(at: Mapping[str, str], what: What) -> str:
+    """One of those names; raises FaultError where the handle names none."""
+    if not (found := places(at)[what]):
+        raise FaultError(f"the queue {at['queue']} names no dead: for its dead letters")
+    return found
+
+
+def message_ids(batch: str, count: int) -> list[str]:
+    """Ids of so many messages of a batch, which begin with its own."""
+    return [f"{batch}-{secrets.token_hex(6)}" for _ in range(count)]
+
+
+class RedisBroker(Broker):
+    """A broker that is asked through the client of Redis."""
+
+    def __init__(self, at: Mapping[str, str], via: str) -> None:
+        redis = client("redis", via)
+        self._at, self._error = at, redis.exceptions.RedisError
+        with self._asking():
+            self._redis = redis.Redis.from_url(url_of(at), socket_timeout=ANSWER_S)
+
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator[None]:
+        try:
+            yield
+        except (self._error, ValueError) as error:
+            raise FaultError(f"Redis of the queue {self._at['queue']}: {error}") from None
+
+
 class _Through:
     """Token and broker of a batch; the rest is that of any queue."""
 
@@ -80,7 +121,7 @@ class _Through:
         return self._make(undo["at"], left_s(undo))
 
     def place(self, undo: Undo) -> ControlApi:
-        return {"owner": None, "token_file": ""}
+        return NO_OWNER
 
     def vouch(self, undo: Undo, made: Made) -> str:
         if undo["batch"] != vouched(undo, made):

@@ -8,17 +8,15 @@ is over is never delivered, but counts until it comes to the head of its queue, 
 from __future__ import annotations
 
 import contextlib
-import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from chaoskit.adapters.base import client
-from chaoskit.adapters.queues import QueueAdapter, url_of
+from chaoskit.adapters.queues import ANSWER_S, QueueAdapter, message_ids, place, places, url_of
 from chaoskit.faults.base import FaultError
 from chaoskit.faults.queue_batch import Broker, What
 
-_ANSWER_S = 5.0
 _HEADER = "chaoskit"
 
 
@@ -46,13 +44,13 @@ class RabbitMq(QueueAdapter):
 class _Rabbit(Broker):
     def __init__(self, at: Mapping[str, str], lives_s: float) -> None:
         self._pika, self._at, self._lives_ms = client("pika", "rabbitmq"), at, str(int(lives_s * 1000))
-        self._queues: dict[What, str] = {"depth": at["queue"], "dead_letters": at.get("dead", "")}
+        self._queues = places(at)
 
     @contextlib.contextmanager
     def _channel(self) -> Iterator[Any]:
         try:
             given = self._pika.URLParameters(url_of(self._at))
-            given.socket_timeout = given.blocked_connection_timeout = _ANSWER_S
+            given.socket_timeout = given.blocked_connection_timeout = ANSWER_S
             with contextlib.closing(self._pika.BlockingConnection(given)) as connection:
                 yield connection.channel()
         except (self._pika.exceptions.AMQPError, OSError, ValueError) as error:
@@ -71,14 +69,12 @@ class _Rabbit(Broker):
         return found
 
     def put(self, batch: str, what: What, count: int, *, replayable: bool = True) -> None:
-        queue = self._queues[what]
-        if not queue:
-            raise FaultError(f"the queue {self._at['queue']} names no dead: queue for its dead letters")
+        queue = place(self._at, what)
         with self._channel() as channel:
             channel.confirm_delivery()
-            for _ in range(count):
+            for one in message_ids(batch, count):
                 properties = self._pika.BasicProperties(
-                    message_id=f"{batch}-{secrets.token_hex(6)}", headers={_HEADER: batch}, expiration=self._lives_ms
+                    message_id=one, headers={_HEADER: batch}, expiration=self._lives_ms
                 )
                 channel.basic_publish("", queue, self._at["message"].encode(), properties, mandatory=True)
 

@@ -6,18 +6,13 @@ can expire, so a run wants a confirmation of its own.
 
 from __future__ import annotations
 
-import contextlib
-import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from chaoskit.adapters.base import client
-from chaoskit.adapters.queues import QueueAdapter, url_of
-from chaoskit.faults.base import FaultError
+from chaoskit.adapters.queues import QueueAdapter, RedisBroker, message_ids, place, places
 from chaoskit.faults.queue_batch import Broker, What
 
-_ANSWER_S = 5.0
 _MESSAGE = '{"chaoskit": "{id}"}'
 
 
@@ -54,21 +49,10 @@ class RedisList(QueueAdapter):
             yield "push", f"cannot be '{self.push}'", "write right or left"
 
 
-class _Lists(Broker):
+class _Lists(RedisBroker):
     def __init__(self, at: Mapping[str, str]) -> None:
-        redis = client("redis", "redis-list")
-        self._at, self._error = at, redis.exceptions.RedisError
-        with self._asking():
-            self._redis = redis.Redis.from_url(url_of(at), socket_timeout=_ANSWER_S)
-        self._lists: dict[What, str] = {"depth": at["queue"], "dead_letters": at.get("dead", "")}
-        self._left = at.get("push") == "left"
-
-    @contextlib.contextmanager
-    def _asking(self) -> Iterator[None]:
-        try:
-            yield
-        except (self._error, ValueError) as error:
-            raise FaultError(f"Redis of the list {self._at['queue']}: {error}") from None
+        super().__init__(at, "redis-list")
+        self._lists, self._left = places(at), at.get("push") == "left"
 
     def _mine(self, what: What, batch: str) -> list[bytes]:
         if not self._lists[what]:
@@ -82,10 +66,8 @@ class _Lists(Broker):
             return {"replaying": 0} | {what: self._redis.llen(key) if key else 0 for what, key in self._lists.items()}
 
     def put(self, batch: str, what: What, count: int, *, replayable: bool = True) -> None:
-        key = self._lists[what]
-        if not key:
-            raise FaultError(f"the queue {self._at['queue']} names no dead: list for its dead letters")
-        texts = [self._at["message"].replace("{id}", f"{batch}-{secrets.token_hex(6)}") for _ in range(count)]
+        key = place(self._at, what)
+        texts = [self._at["message"].replace("{id}", one) for one in message_ids(batch, count)]
         with self._asking():
             (self._redis.lpush if self._left else self._redis.rpush)(key, *texts)
 

@@ -7,19 +7,15 @@ until a worker comes to it, or the undo.
 
 from __future__ import annotations
 
-import contextlib
-import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from chaoskit.adapters.base import client
-from chaoskit.adapters.queues import QueueAdapter, url_of
-from chaoskit.faults.base import FaultError
+from chaoskit.adapters.queues import QueueAdapter, RedisBroker, message_ids
 from chaoskit.faults.queue_batch import Broker, What
 
-_ANSWER_S = 5.0
 _WORK_S = 0.3
 """A job that a worker had in hand when it was deleted may leave something behind for so long."""
 
@@ -44,23 +40,15 @@ class Rq(QueueAdapter):
         return _Rq(at, lives_s)
 
 
-class _Rq(Broker):
+class _Rq(RedisBroker):
     def __init__(self, at: Mapping[str, str], lives_s: float) -> None:
-        self._module, self._at, self._lives_s = client("rq", "rq"), at, int(lives_s)
-        self._error = client("redis", "rq").exceptions.RedisError
+        super().__init__(at, "rq")
+        self._module, self._lives_s = client("rq", "rq"), int(lives_s)
         with self._asking():
-            self._redis = client("redis", "rq").Redis.from_url(url_of(at), socket_timeout=_ANSWER_S)
             self._queue = self._module.Queue(at["queue"], connection=self._redis)
         self._failed = self._queue.failed_job_registry.key
         self._started = self._queue.started_job_registry.key
         self._replayed: set[str] = set()
-
-    @contextlib.contextmanager
-    def _asking(self) -> Iterator[None]:
-        try:
-            yield
-        except (self._error, ValueError) as error:
-            raise FaultError(f"Redis of the queue {self._at['queue']}: {error}") from None
 
     def _waiting(self) -> list[str]:
         return [one.decode() for one in self._redis.lrange(self._queue.key, 0, -1)]
@@ -93,7 +81,7 @@ class _Rq(Broker):
         function, arguments = (self._at.get("function") or "time.sleep"), () if self._at.get("function") else (0.1,)
         if not replayable:
             function, arguments = "builtins.divmod", (1, 0)  # type: ignore[assignment]
-        ids = [f"{batch}-{secrets.token_hex(6)}" for _ in range(count)]
+        ids = message_ids(batch, count)
         lives = {"ttl": self._lives_s, "failure_ttl": self._lives_s, "result_ttl": 0}
         with self._asking():
             if what == "depth":
@@ -126,7 +114,7 @@ class _Rq(Broker):
                         pipe.zrem(self._started, each)
                 pipe.execute()
         if at_work:
-            time.sleep(_WORK_S)  # its worker tells it to Redis when it is done, and not to us
+            time.sleep(_WORK_S)  # when its worker is done nothing tells: the job that would is what was deleted
         return len(chosen)
 
     def replay(self, count: int) -> int:

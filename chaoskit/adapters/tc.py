@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -63,9 +64,9 @@ class TcFault(Fault[S]):
     handles = ("link",)
     look_s = 0.5
 
+    @abstractmethod
     def asked(self, settings: S) -> list[str]:
         """The words for netem."""
-        raise NotImplementedError
 
     def prepare(self, target: Target, settings: S) -> Undo:
         """Looks at what is there; raises FaultError where it is another's."""

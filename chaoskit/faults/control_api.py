@@ -31,6 +31,8 @@ _TOKEN_LONG = 4096
 
 ControlApi = dict[str, Any]
 """Where and whose: url, token_file, owner; JSON, part of undo tokens."""
+NO_OWNER: ControlApi = {"owner": None, "token_file": ""}
+"""Of what ends with no process that is known: an undo there is tried until it succeeds."""
 
 
 class Unreachable(FaultError):

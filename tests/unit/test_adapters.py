@@ -94,6 +94,7 @@ def test_the_schema_has_the_keys_of_every_adapter(way: type[Adapter]) -> None:
         ("queue: {q: {via: rq, queue: q}}", "the queue 'q' needs 'url'"),
         ("queue: {q: {via: rq, queue: q, url: 'redis://:secret@h'}}", "'url' carries a password"),
         ("queue: {q: {via: redis-list, queue: q, url: 'redis://h', message: x}}", "'message' has no {id}"),
+        ("queue: {q: {via: redis-list, queue: q, url: 'redis://h', push: up}}", "'push' cannot be 'up' (write right"),
         ("link: {l: {via: nft, to: 'example.com:1'}}", "'to' is no address and port"),
         ("link: {l: {via: nft, to: '127.0.0.1:0'}}", "'to' is no address and port: 0 is no port"),
         ("link: {l: {via: tc, dev: 'a b'}}", "'dev' is no name of a device"),
@@ -150,6 +151,20 @@ def test_a_program_that_fails_is_told_in_its_own_words() -> None:
         program("sleep", "5", within_s=0.1)
 
 
+def test_a_program_ends_with_the_process_that_started_it() -> None:
+    asking = [sys.executable, "-c", "from chaoskit.adapters.base import program; program('sleep', '616')"]
+    with subprocess.Popen(asking) as asker:
+        found: list[psutil.Process] = []
+
+        def asked() -> bool:
+            found[:] = [one for one in psutil.Process(asker.pid).children() if one.cmdline()[-1:] == ["616"]]
+            return bool(found)
+
+        assert await_true(asked, 30)
+        asker.kill()
+    assert await_true(lambda: not found[0].is_running() or found[0].status() == psutil.STATUS_ZOMBIE, 10)
+
+
 def test_a_token_is_obeyed_only_for_the_journals_own_target(tmp_path: Path) -> None:
     target = Target("link:l", ("127.0.0.1:9",), Address(via="nft", keys={"to": "127.0.0.1:9"}, max_s=30.0))
     undo = {**base.token(target), "via": "nft"}
@@ -190,19 +205,31 @@ def test_an_adapter_by_hand_is_judged_like_one_of_a_profile(
 
 def test_an_endless_effect_by_hand_is_confirmed_by_its_handle(tmp_path: Path) -> None:
     at = {"via": "path", "path": str(tmp_path)}
-    asked = order("disk.fill", "slice:s", (), at, {"size": "1MiB"}, 5, "slice:s")
+    size = 16 * 2**20  # large beside what other processes of this machine free meanwhile
+    asked = order("disk.fill", "slice:s", (), at, {"size": "16MiB"}, 5, "slice:s")
     assert asked.target.names == (str(tmp_path),)
     undo = asked.kind.prepare(asked.target, asked.settings)
     assert list(tmp_path.iterdir()) == []
     asked.kind.start(undo)
-    assert [one.stat().st_size for one in tmp_path.iterdir()] == [2**20]
-    made = Made(tmp_path, asked.target.names, {"size": 2**20}, asked.target.address.journaled())
+    assert [one.stat().st_size for one in tmp_path.iterdir()] == [size]
+    made = Made(tmp_path, asked.target.names, {"size": size}, asked.target.address.journaled())
     assert asked.kind.vouch(undo, made).startswith(f"removes {tmp_path}")
     with pytest.raises(FaultError):
         asked.kind.vouch({**undo, "file": f"/etc/{Path(undo['file']).name}"}, made)
     asked.kind.stop(undo)
     asked.kind.stop(undo)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_system_that_loses_less_than_was_asked_for_is_too_weak(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chaoskit.adapters.path._free", lambda folder: 2**30)
+    asked = order("disk.fill", "slice:s", (), {"via": "path", "path": str(tmp_path)}, {"size": "1MiB"}, 5, "slice:s")
+    undo = asked.kind.prepare(asked.target, asked.settings)
+    with pytest.raises(FaultError, match="weaker than asked for: 0 of 1 MiB less are free"):
+        asked.kind.start(undo)
+    asked.kind.stop(undo)
 
 
 def test_nft_and_toxiproxy_refuse_what_they_cannot_dose() -> None:
