@@ -1,12 +1,12 @@
-"""Adapters under SIGKILL: a fault by hand through one, run or holder or both killed at any instant, then the thing's
-own tool is asked (psql, supervisorctl, nft, rq, …), not chaoskit, until nothing is left of it.
+"""Adapters under SIGKILL: a fault by hand through one, and run, holder or both killed at any instant.
+
+Then the thing's own tool is asked (psql, supervisorctl, nft, rq, …), not chaoskit, until nothing is left of it.
 
     python -m benchmarks.kill_adapters --count 50 --via postgres --via nft
 """
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
 import sys
@@ -20,9 +20,10 @@ from tempfile import TemporaryDirectory
 import click
 import psutil
 
+from benchmarks.outliving import kill_holders, marked
 from benchmarks.shared import environment
 from chaoskit import waiting
-from chaoskit.safety.heal import FORK_SERVER, find_holders
+from chaoskit.safety.heal import FORK_SERVER
 from chaoskit.safety.run_registry import FOLDER_VARIABLE
 
 FOR = "1500ms"
@@ -101,14 +102,11 @@ def blow(broken: Broken, mode: str, after_s: float, at: Path, *, journaled: bool
         process.wait(after_s)
     in_force = written("invoke") and not written("undo-ok")
     if mode in ("holder", "both", "all"):
-        for folder in out.glob("*by-hand*"):
-            for holder in find_holders(folder):
-                with suppress(psutil.Error):
-                    holder.kill()
+        kill_holders(out)
     if mode in ("run", "both", "all"):
         process.kill()
     if mode == "all":
-        for one in _ours(state):
+        for one in marked(state):
             with suppress(psutil.Error):
                 one.kill()
         process.wait(20)
@@ -120,17 +118,8 @@ def blow(broken: Broken, mode: str, after_s: float, at: Path, *, journaled: bool
     return Blow(broken.name, mode, after_s, in_force, time.monotonic() - begun, broken.wrong())
 
 
-def _ours(state: Path) -> list[psutil.Process]:
-    wanted, found = f"{FOLDER_VARIABLE}={state}".encode(), []
-    for process in psutil.process_iter():
-        with suppress(OSError):
-            if process.pid != os.getpid() and wanted in Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0"):
-                found.append(process)
-    return found
-
-
 def _holding(state: Path) -> bool:
-    for one in _ours(state):
+    for one in marked(state):
         with suppress(psutil.Error):
             if FORK_SERVER in one.cmdline():
                 return True

@@ -25,13 +25,14 @@ import click
 import psutil
 
 from benchmarks.kill_commands import COMMANDS, blows
-from benchmarks.outliving import Outliving, outliving, until_right
+from benchmarks.outliving import Outliving, kill_holders, outliving, until_right
 from benchmarks.shared import Unusable, quantile, show
 from chaoskit import waiting
-from chaoskit.safety.heal import FORK_SERVER, find_holders
+from chaoskit.safety.heal import FORK_SERVER
 
 GOAL_S = 5.0
 _PATIENCE_S = 45.0
+_STEP_S = 30.0
 _FOR = "1500ms"
 _AFTER_START_S = 3.5
 STEPS = ("header", "invoke", "fault-ok", "undo-begin", "undo-ok")
@@ -63,12 +64,12 @@ def runner_stopped(runner: subprocess.Popen[bytes], target: Outliving) -> None:
 
 def holder_killed(runner: subprocess.Popen[bytes], target: Outliving) -> None:
     """SIGKILL of the holder; the runner lives."""
-    _kill_holders(target)
+    kill_holders(target.out)
 
 
 def both_killed(runner: subprocess.Popen[bytes], target: Outliving) -> None:
     """SIGKILL of holder and runner."""
-    _kill_holders(target)
+    kill_holders(target.out)
     runner.kill()
 
 
@@ -113,7 +114,7 @@ def trial(target: Outliving, mode: str, kind: str, step: str, after_s: float) ->
         )
     try:
         if step:
-            _await(lambda: _written(target, before, step) or runner.poll() is not None)
+            waiting.await_true(lambda: _written(target, before, step) or runner.poll() is not None, _STEP_S, 0.002)
         time.sleep(after_s)  # the blow falls at this instant: it is what is tried
         in_force = _written(target, before, "invoke") and not _written(target, before, "undo-ok")
         MODES[mode](runner, target)
@@ -158,19 +159,16 @@ def control(target: Outliving, kind: str) -> None:
 def _until_right_beside(target: Outliving, runner: subprocess.Popen[bytes]) -> tuple[float, list[str]]:
     """As `until_right`, while the runner itself may still be there."""
 
-    begun = time.monotonic()
-    while True:
-        at = time.monotonic()
-        wrong = [one for one in target.wrong() if not one.startswith("a process of ours")]
+    def wrong() -> list[str]:
+        found = [one for one in target.wrong() if not one.startswith("a process of ours")]
         # Before its effect there is nothing to see; so the runner's fate is waited for as well.
-        settled = _settled(target, runner)
-        if (not wrong and settled) or at - begun > _PATIENCE_S:
-            return at - begun, wrong
-        time.sleep(0.02)  # processes, files and locks are looked at; they announce nothing
+        return found or ([] if _settled(target, runner) else ["a process of ours is at work"])
+
+    return until_right(target, _PATIENCE_S, wrong)
 
 
 def _settled(target: Outliving, runner: subprocess.Popen[bytes]) -> bool:
-    """Whether nobody of ours is at work any more but the runner and what it gets holders from, which holds nothing."""
+    """Whether no process of ours is at work but the runner and what it gets holders from, which holds nothing."""
     return runner.poll() is not None or not [
         process for process in target.ours() if process.pid != runner.pid and not _bears(process, runner)
     ]
@@ -182,23 +180,12 @@ def _bears(process: psutil.Process, runner: subprocess.Popen[bytes]) -> bool:
     return False
 
 
-def _kill_holders(target: Outliving) -> None:
-    for folder in target.out.glob("*by-hand*"):
-        for process in find_holders(folder):
-            with suppress(psutil.Error):
-                process.kill()
-
-
 def _written(target: Outliving, before: set[Path], step: str) -> bool:
     for folder in set(target.out.glob("*by-hand*")) - before:
         with suppress(OSError):
             if f'"type":"{step}"'.encode() in (folder / "events.jsonl").read_bytes():
                 return True
     return False
-
-
-def _await(condition: Callable[[], bool], within_s: float = 30.0) -> None:
-    waiting.await_true(condition, within_s, 0.002)
 
 
 def trials(target: Outliving, mode: str, count: int, chance: random.Random, kinds: list[str]) -> Iterator[Trial]:

@@ -15,20 +15,23 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from chaoskit import waiting
 from chaoskit.faults import processes
 from chaoskit.handles.practice import VARIABLE
+from chaoskit.safety.heal import find_holders
 from chaoskit.safety.run_registry import FOLDER_VARIABLE
 
-_SLICE_ENV = "CHAOSKIT_SLICE"
 _ANSWER_S = 3.0
 _READY_S = 30.0
+LOOK_S = 0.02
+"""Between two looks at processes, files and locks, which announce nothing, in real seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ class Outliving:
         cache = ["--target", "cache:reports=reports", "--at", f"url={self.url('admin')}", "--at", token]
         database = ["--target", "database:crm=crm", "--at", f"file={data / 'crm.db'}"]
         piece = ["--target", "slice:crm=crm", "--at", f"folder={data}"]
-        piece += ["--at", f'mark={{"name": "{_SLICE_ENV}", "value": "{self.slice}"}}']
+        piece += ["--at", f'mark={{"name": "{VARIABLE}", "value": "{self.slice}"}}']
         metrics = ["--at", rf"pattern={crm} (?P<name>metrics)", "--at", f"url={self.url('metrics')}/metrics"]
         flag = str(self.folder / "flag")
         return {
@@ -195,16 +198,26 @@ def outliving(folder: Path, time_scale: float = 60.0) -> Iterator[Outliving]:
 
 
 def until_right(
-    target: Outliving, within_s: float, still: Callable[[], bool] = lambda: True
+    target: Outliving, within_s: float, wrong: Callable[[], list[str]] | None = None
 ) -> tuple[float, list[str]]:
-    """After how many seconds nothing is wrong any more, and what still is when the time is over."""
-    begun = time.monotonic()
-    while True:
-        at = time.monotonic()
-        wrong = target.wrong()
-        if not wrong or at - begun > within_s or not still():
-            return at - begun, wrong
-        time.sleep(0.02)  # processes, files and locks are looked at; they announce nothing
+    """After how many seconds nothing is wrong any more, and what still is when the time is over; `wrong` tells it."""
+    begun, at, found = time.monotonic(), 0.0, list[str]()
+
+    def right() -> bool:
+        nonlocal at, found
+        at, found = time.monotonic() - begun, (wrong or target.wrong)()
+        return not found
+
+    waiting.await_true(right, within_s, LOOK_S)
+    return at, found
+
+
+def kill_holders(out: Path) -> None:
+    """Ends the processes that hold a fault by hand, of the runs in this folder."""
+    for folder in out.glob("*by-hand*"):
+        for process in find_holders(folder):
+            with suppress(psutil.Error):
+                process.kill()
 
 
 def marked(state: Path) -> list[psutil.Process]:

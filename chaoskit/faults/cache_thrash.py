@@ -179,7 +179,7 @@ class _Thrasher:
                 if waited > _EFFECT_S:
                     raise FaultError(f"{new} new keys in {_EFFECT_S:g} s pushed nothing out of the cache")
                 if due <= some:
-                    time.sleep(_LOOK_S)  # the cache tells nobody of what it drops; its counts are asked for
+                    time.sleep(_LOOK_S)  # the cache announces no eviction: its counts are asked for
         finally:
             self._connection.close()
 

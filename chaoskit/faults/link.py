@@ -23,6 +23,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, Field
 
+from chaoskit import waiting
 from chaoskit.faults.base import Changeable, FaultError, Lapsed, Made, Seen, Settings, Target, Undo
 from chaoskit.faults.control_api import ENOUGH, Watch, ask, control_api, get, take_back, told, too_few, vouched
 from chaoskit.faults.quantities import Duration, Ratio
@@ -164,18 +165,21 @@ def _path(undo: Undo) -> str:
 
 def _first_hit(undo: Undo) -> str:
     """Waits for the first hit as long as calls come by, and tells what was seen; raises FaultError."""
-    begun = time.monotonic()
-    while True:
-        status, shown = ask(undo["at"], "GET", _path(undo))
+    begun, dosed = time.monotonic(), undo["toxic"]["ratio"]
+    shown: dict[str, Any] = {}
+
+    def known() -> bool:
+        status, found = ask(undo["at"], "GET", _path(undo))
         if status == 404:
             raise FaultError(f"the proxy took the toxic on {undo['link']}, and does not list it")
-        waited = time.monotonic() - begun
-        if shown["hit"] or not undo["toxic"]["ratio"]:
-            return f"{shown['hit']} of the first {shown['seen']} calls hit"
-        if waited > _FIRST_HIT_S or (waited > _FIRST_CALL_S and not shown["seen"]):
-            came = f"{shown['seen']} calls have come by, none is due yet" if shown["seen"] else "no call has come by"
-            return f"listed; {came}"
-        time.sleep(_HIT_LOOK_S)  # a proxy counts its hits, and announces none
+        shown.update(found)
+        return bool(shown["hit"] or not dosed or (time.monotonic() - begun > _FIRST_CALL_S and not shown["seen"]))
+
+    waiting.await_true(known, _FIRST_HIT_S, _HIT_LOOK_S)
+    if shown["hit"] or not dosed:
+        return f"{shown['hit']} of the first {shown['seen']} calls hit"
+    came = f"{shown['seen']} calls have come by, none is due yet" if shown["seen"] else "no call has come by"
+    return f"listed; {came}"
 
 
 class HttpErrorSettings(LinkSettings):

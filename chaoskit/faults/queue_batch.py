@@ -17,6 +17,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from chaoskit import waiting
 from chaoskit.faults.base import Action, Changeable, FaultError, Made, S, Seen, Settings, Target, Undo
 from chaoskit.faults.control_api import ControlApi, Strength, Watch, control_api, get, take_back, vouched
 
@@ -279,12 +280,15 @@ class QueueReplay(Action[QueueReplaySettings]):
             raise FaultError(f"{target.handle}: {count} dead letters were to be replayed, there are {before}")
         chosen = queue.replay(count) if count else 0
         handed = time.time()
-        end = time.monotonic() + settings.within_s
-        while (now := queue.census())["replaying"]:
-            if time.monotonic() > end:
-                left = now["replaying"]
-                raise FaultError(f"{target.handle}: {left} replays were not done within {settings.within_s:g} s")
-            time.sleep(_REPLAY_LOOK_S)  # the queue has a census, and no event for the end of a replay
+        now: dict[str, int] = {}
+
+        def done() -> bool:
+            now.update(queue.census())
+            return not now["replaying"]
+
+        if not waiting.await_true(done, settings.within_s, _REPLAY_LOOK_S):
+            left = now["replaying"]
+            raise FaultError(f"{target.handle}: {left} replays were not done within {settings.within_s:g} s")
         left = now["dead_letters"]
         gone = settings.effect == "handed-over" and left <= before - chosen
         seen = Seen((begun, handed if gone else time.time()), f"{chosen} replayed, {left} dead letters left")

@@ -167,7 +167,7 @@ class Child:
     def _ending(self) -> int | None:
         try:
             state = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except ChildProcessError:  # somebody else reaped it: it is gone, how it ended is not known
+        except ChildProcessError:  # something else reaped it: it is gone, how it ended is not known
             return self._process.poll() or 0
         if state is None:
             return None

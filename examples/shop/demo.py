@@ -12,26 +12,25 @@ import pwd
 import re
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
 import requests
 
 from chaoskit.errors import BadInput
-from chaoskit.host.ports import reserve
+from chaoskit.host.ports import check_free, reserve
 from chaoskit.stack.binaries import Binaries, numbers, require
+from chaoskit.waiting import await_true
 
 HERE = Path(__file__).resolve().parent
 FOLDER = Path("/var/lib/chaoskit-shop")
 PORTS = range(18700, 18709)
 _SHOWN = {"API": "18700", "Prometheus": "18707", "Alertmanager": "18708", "pager": "18703"}
 _MARK = "chaoskit-shop"
-_UP_S = 50.0
+_UP_S, _DOWN_S, _LOOK_S = 50.0, 30.0, 0.5
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PACKAGES = {
     "redis-server": "redis-server",
@@ -84,18 +83,16 @@ def render(folder: Path) -> dict[str, str]:
 
 def _free() -> dict[str, str]:
     wanted = set(PORTS)
-    taken = {port for port in wanted if not _binds(port)}
+    taken = {port for port in wanted if not _free_now(port)}
     others = iter(reserve(len(taken), avoid=wanted))
     return {str(port): str(next(others) if port in taken else port) for port in PORTS}
 
 
-def _binds(port: int) -> bool:
-    with socket.socket() as one:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            one.bind(("127.0.0.1", port))
-        except OSError:
-            return False
+def _free_now(port: int) -> bool:
+    try:
+        check_free(port)
+    except BadInput:
+        return False
     return True
 
 
@@ -168,8 +165,7 @@ def start(folder: Path) -> int:
     values = (sys.executable, HERE, program("postgres"), programs.prometheus, alertmanager, root)
     environment = {"PATH": _PATH, **dict(zip(_VARIABLES, map(str, values), strict=True))}
     subprocess.run([program("supervisord"), "-c", str(folder / "supervisord.conf")], env=environment, check=True)
-    lacking = _awaited(lambda: unready(ports), _UP_S)
-    if lacking:
+    if not await_true(lambda: not unready(ports), _UP_S, _LOOK_S) and (lacking := unready(ports)):
         stop(folder)
         return _say(f"the shop did not come up within {_UP_S:g} s: {lacking}; see {folder}/log", 3)
     took, at = time.monotonic() - begun, {name: f"http://127.0.0.1:{ports[port]}" for name, port in _SHOWN.items()}
@@ -195,13 +191,6 @@ def unready(ports: dict[str, str]) -> str:
     return "" if known else "Prometheus knows no Alertmanager"
 
 
-def _awaited(trouble: Callable[[], str], within_s: float) -> str:
-    end = time.monotonic() + within_s
-    while (said := trouble()) and time.monotonic() < end:
-        time.sleep(0.5)
-    return said
-
-
 def running(folder: Path) -> bool:
     """Whether its supervisord lives."""
     try:
@@ -214,11 +203,8 @@ def running(folder: Path) -> bool:
 def supervisorctl(folder: Path, *words: str) -> str:
     """What supervisord's own client says."""
     command = [program("supervisorctl"), "-c", str(folder / "supervisord.conf"), *words]
-    environment = {
-        "PATH": _PATH,
-        **dict.fromkeys(("SHOP_PYTHON", "SHOP_CODE", "POSTGRES", "PROMETHEUS", "ALERTMANAGER"), "-"),
-    }
-    environment["ALERTMANAGER_FOLDER"] = "/"
+    # It wants every variable of the file, and uses none of them; a folder must be one.
+    environment = {"PATH": _PATH, **dict.fromkeys(_VARIABLES, "-"), "ALERTMANAGER_FOLDER": "/"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     return done.stdout + done.stderr
 
@@ -228,7 +214,7 @@ def stop(folder: Path) -> int:
     if not running(folder):
         return _say(f"no shop runs in {folder}", 0)
     supervisorctl(folder, "shutdown")
-    if _awaited(lambda: "running" if running(folder) else "", 30):
+    if not await_true(lambda: not running(folder), _DOWN_S, _LOOK_S):
         return _say(f"the shop in {folder} does not end; see {folder}/log/supervisord.log", 5)
     return _say("the shop is stopped", 0)
 

@@ -115,7 +115,7 @@ def test_a_folder_of_others_is_left_alone(
 
 def test_another_port_takes_the_place_of_one_that_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = demo()
-    monkeypatch.setattr(program, "_binds", lambda port: port != 18707)
+    monkeypatch.setattr(program, "_free_now", lambda port: port != 18707)
     ports = program.render(tmp_path)
     assert ports["18707"] not in map(str, program.PORTS)
     assert {port for port, used in ports.items() if port != used} == {"18707"}

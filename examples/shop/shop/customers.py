@@ -26,7 +26,7 @@ def main() -> None:
         while True:
             customers.submit(order)
             due = max(due + _EVERY_S, time.monotonic() - 1)
-            time.sleep(max(0.0, due - time.monotonic()))
+            time.sleep(max(0.0, due - time.monotonic()))  # orders come at a fixed rate
 
 
 if __name__ == "__main__":

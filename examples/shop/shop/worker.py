@@ -24,7 +24,7 @@ def main(name: str) -> None:
                 connection.hset(settings.WORKERS_KEY, name, str(time.time()))
             except redis.RedisError as error:
                 logging.getLogger(__name__).warning("%s cannot say that it lives: %s", name, error)
-            time.sleep(1)
+            time.sleep(1)  # a sign of life each second is all that this thread is for
 
     threading.Thread(target=live, daemon=True).start()
     # One that was killed stays registered for a while, so each life has a name of its own.
