@@ -70,7 +70,7 @@ class Sampler:
         while process.poll() is None:
             begun = time.monotonic()
             self.sample(root)
-            time.sleep(max(0.0, EVERY_S - (time.monotonic() - begun)))  # a sample every so often
+            time.sleep(max(0.0, EVERY_S - (time.monotonic() - begun)))  # memory announces no change
 
     def sample(self, root: psutil.Process) -> None:
         now: dict[str, Use] = defaultdict(Use)

@@ -24,7 +24,7 @@ from tempfile import TemporaryDirectory
 import click
 import psutil
 
-from benchmarks.outliving import marked
+from benchmarks.outliving import heal_all, marked
 from benchmarks.shared import Unusable, environment, show
 from chaoskit import waiting
 from chaoskit.safety.heal import FORK_SERVER, find_holders
@@ -35,6 +35,8 @@ _SCALE = 30
 _PENDING_S = 60.0
 _LONGEST_S = 150.0
 _GONE_S = 10.0
+_LEASE_S = 6.0
+"""Longer than a run's lease, in real seconds."""
 _STRANGERS = 210
 _UNFINISHED = b"EHLO x\r\nMAIL FROM:<a@x>\r\n", b"POST /door/0 HTTP/1.1\r\nX"
 Find = Callable[[list[psutil.Process], Path], list[psutil.Process]]
@@ -113,7 +115,8 @@ def trial(part: str, deed: str, at: Path) -> Trial:
                     with contextlib.suppress(psutil.NoSuchProcess):
                         victim.send_signal(signal.SIGSTOP if deed == "stop" else signal.SIGKILL)
             if (part, deed) == ("run", "stop"):
-                time.sleep(6.0)  # its lease is over by then, and it must keep its hands off
+                # That its lease is over is what it does not know when it goes on; it must keep its hands off then.
+                time.sleep(_LEASE_S)
                 run.send_signal(signal.SIGCONT)
             code = run.wait(_LONGEST_S)
         finally:
@@ -122,7 +125,7 @@ def trial(part: str, deed: str, at: Path) -> Trial:
     wrong = list(_wrong(part, deed, code))
     waiting.await_true(lambda: not marked(state), _GONE_S, 0.05)
     wrong += [f"left: {one.pid} {' '.join(_cmdline(one))[:80]}" for one in marked(state)]
-    healed = subprocess.run([*argv[:3], "heal", "--all", "--out", str(out)], env=mark, capture_output=True, check=False)
+    healed = heal_all(out, mark)
     if healed.returncode:
         wrong.append(f"heal --all: {healed.returncode}")
     for one in marked(state):

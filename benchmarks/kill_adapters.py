@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 import click
 import psutil
 
-from benchmarks.outliving import kill_holders, marked
+from benchmarks.outliving import heal_all, kill_holders, marked
 from benchmarks.shared import environment
 from chaoskit import waiting
 from chaoskit.safety.heal import FORK_SERVER
@@ -110,8 +110,7 @@ def blow(broken: Broken, mode: str, after_s: float, at: Path, *, journaled: bool
             with suppress(psutil.Error):
                 one.kill()
         process.wait(20)
-        heal = [sys.executable, "-m", "chaoskit", "heal", "--all", "--out", str(out)]
-        subprocess.run(heal, env=_env(state), check=False, timeout=120, capture_output=True)
+        heal_all(out, _env(state))
     begun = time.monotonic()
     process.wait(60)
     waiting.await_true(lambda: not broken.wrong() and not _holding(state), CLEAN_S, 0.1)

@@ -25,7 +25,7 @@ import click
 import psutil
 
 from benchmarks.kill_commands import COMMANDS, blows
-from benchmarks.outliving import Outliving, kill_holders, outliving, until_right
+from benchmarks.outliving import Outliving, heal_all, kill_holders, outliving, until_right
 from benchmarks.shared import Unusable, quantile, show
 from chaoskit import waiting
 from chaoskit.safety.heal import FORK_SERVER
@@ -86,8 +86,7 @@ def all_killed(runner: subprocess.Popen[bytes], target: Outliving) -> None:
             process.kill()
     runner.kill()
     runner.wait(timeout=10)
-    command = [sys.executable, "-m", "chaoskit", "heal", "--all", "--out", str(target.out)]
-    subprocess.run(command, env=target.environment(), check=False, timeout=120, capture_output=True)
+    heal_all(target.out, target.environment())
 
 
 MODES: dict[str, Callable[[subprocess.Popen[bytes], Outliving], None]] = {
@@ -115,7 +114,7 @@ def trial(target: Outliving, mode: str, kind: str, step: str, after_s: float) ->
     try:
         if step:
             waiting.await_true(lambda: _written(target, before, step) or runner.poll() is not None, _STEP_S, 0.002)
-        time.sleep(after_s)  # the blow falls at this instant: it is what is tried
+        time.sleep(after_s)  # the blow falls at this instant, whatever happens: it is what is tried
         in_force = _written(target, before, "invoke") and not _written(target, before, "undo-ok")
         MODES[mode](runner, target)
         # Processes of ours that are still at work are no failure until the time is over, nor is a stopped runner.

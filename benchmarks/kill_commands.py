@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.outliving import marked
+from benchmarks.outliving import heal_all, marked
 from benchmarks.shared import environment
 from chaoskit import waiting
 from chaoskit.safety.run_registry import FOLDER_VARIABLE
@@ -113,14 +113,7 @@ def blow(name: str, how: signal.Signals, after_s: float, at: Path) -> Blow:
     waiting.await_true(lambda: not marked(state), GONE_S, 0.02)
     took_s = time.monotonic() - begun
     left = [f"{one.pid} {' '.join(one.cmdline()[:6])}" for one in marked(state)]
-    healed = subprocess.run(
-        [sys.executable, "-m", "chaoskit", "heal", "--all", "--out", str(at / "runs")],
-        env=mark,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    healed = heal_all(at / "runs", mark)
     if healed.returncode:
         left.append(f"heal --all: {healed.returncode} {healed.stdout[-300:]}{healed.stderr[-300:]}")
     for one in marked(state):

@@ -220,6 +220,12 @@ def kill_holders(out: Path) -> None:
                 process.kill()
 
 
+def heal_all(out: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """`chaoskit heal --all`, as a user gives it."""
+    command = [sys.executable, "-m", "chaoskit", "heal", "--all", "--out", str(out)]
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=120)
+
+
 def marked(state: Path) -> list[psutil.Process]:
     """Every living process that has this state folder in its environment, ourselves excepted."""
     mark = f"{FOLDER_VARIABLE}={state}".encode()

@@ -85,7 +85,7 @@ def measure(standing: Standing, spec: LoadSpec, seconds: float) -> tuple[dict[st
     try:
         if not load.flows(20.0):
             raise Unusable("no request was answered within 20 s")
-        time.sleep(_SETTLE_S)  # not measured: connections and caches
+        time.sleep(_SETTLE_S)  # not measured: connections and caches, which announce nothing
         psutil.cpu_percent()
         with recorded() as looks:
             every_s = period_s(standing)

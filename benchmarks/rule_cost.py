@@ -51,7 +51,7 @@ def watch(url: str, for_s: float) -> dict[str, list[float]]:
 def measure(standing: Standing, for_s: float, settle_s: float) -> tuple[dict[str, list[float]], float, float, float]:
     """Each rule's evaluations, then over the span: rule evaluation and CPU of Prometheus in seconds, and its length."""
     url = standing.stack.prometheus_url
-    time.sleep(settle_s)  # not measured: what starting costs
+    time.sleep(settle_s)  # not measured: what starting costs, of which nothing tells the end
     before, begun = requests.get(f"{url}/metrics", timeout=5).text, time.monotonic()
     taken = watch(url, for_s)
     after, lasted_s = requests.get(f"{url}/metrics", timeout=5).text, time.monotonic() - begun
