@@ -228,12 +228,7 @@ def heal_all(out: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[s
 
 def marked(state: Path) -> list[psutil.Process]:
     """Every living process that has this state folder in its environment, ourselves excepted."""
-    mark = f"{FOLDER_VARIABLE}={state}".encode()
-    return [
-        process
-        for process in psutil.process_iter()
-        if mark in _environ(process).split(b"\0") and process.pid != os.getpid() and _lives(process)
-    ]
+    return [process for process in processes.marked(FOLDER_VARIABLE, str(state)) if process.pid != os.getpid()]
 
 
 def _environ(process: psutil.Process) -> bytes:
@@ -248,10 +243,3 @@ def _words(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except psutil.Error:
         return []
-
-
-def _lives(process: psutil.Process) -> bool:
-    try:
-        return bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
-        return False

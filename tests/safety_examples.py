@@ -150,16 +150,7 @@ def in_force(run: subprocess.Popen[str]) -> Path:
 
 def ours(state: Path) -> list[psutil.Process]:
     """Processes that commands with this state folder started, themselves included."""
-    mark = f"{FOLDER_VARIABLE}={state}".encode()
-    found = []
-    for process in psutil.process_iter():
-        try:
-            marked = mark in Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
-            if marked and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except (OSError, psutil.Error):
-            continue
-    return found
+    return [process for process in processes.marked(FOLDER_VARIABLE, str(state)) if process.pid != os.getpid()]
 
 
 def with_word(found: list[psutil.Process], word: str) -> list[psutil.Process]:

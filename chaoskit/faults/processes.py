@@ -5,6 +5,7 @@ Titles are matched by a pattern with the named group `name`, which is what the t
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -41,6 +42,16 @@ def matching(pattern: str) -> Iterator[tuple[str, psutil.Process]]:
 def find(pattern: str) -> dict[str, psutil.Process]:
     """The live processes whose title matches, by name; of several with one name any."""
     return dict(matching(pattern))
+
+
+def marked(name: str, value: str) -> list[psutil.Process]:
+    """The live processes with this variable in their environment, as far as that can be read from here."""
+    wanted, found = f"{name}={value}".encode(), []
+    for process in psutil.process_iter():
+        with contextlib.suppress(OSError):
+            if wanted in Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0") and lives(process):
+                found.append(process)
+    return found
 
 
 def token(pid: int, name: str) -> dict[str, Any]:

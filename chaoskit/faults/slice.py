@@ -132,16 +132,7 @@ def _all_said(lines: Lines, count: int, within_s: float) -> bool:
 
 def find(undo: Undo) -> list[psutil.Process]:
     """Every burner of the token that still lives."""
-    wanted = f"{MARK}={undo['burn']}".encode()
-    found = []
-    for process in psutil.process_iter():
-        try:
-            environment = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if wanted in environment and processes.lives(process):
-            found.append(process)
-    return found
+    return processes.marked(MARK, undo["burn"])
 
 
 def watch(
