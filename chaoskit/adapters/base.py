@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from chaoskit.faults.base import FaultError, Kind, Made, Seen, Target, Undo
 from chaoskit.faults.control_api import NO_OWNER, take_back
 from chaoskit.handles.address import Address
-from chaoskit.handles.base import HOST, Handle, Trouble
+from chaoskit.handles.base import HOST, Handle, Local, Trouble
 from chaoskit.host.process import tied
 from chaoskit.trust import read_secret
 
@@ -59,6 +59,11 @@ class Adapter(Handle):
     @abstractmethod
     def faults(cls) -> tuple[Kind[Any], ...]:
         """The faults that act through it: one object for each kind of fault and action."""
+
+    @classmethod
+    def at_local(cls, name: str, there: Local) -> Address:
+        """Empty: the local target has nothing that is reached by an adapter."""
+        return Address()
 
     @abstractmethod
     def look(self) -> tuple[str, ...]:

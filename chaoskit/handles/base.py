@@ -8,7 +8,7 @@ kind  name      keys: the fields of the kind's dataclass
 from __future__ import annotations
 
 import re
-from abc import ABC
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -94,12 +94,9 @@ class Handle(ABC):
         return tuple(one.name for one in fields(cls))
 
     @classmethod
+    @abstractmethod
     def at_local(cls, name: str, there: Local) -> Address:
-        """How faults find the part of the local target that has this handle's name.
-
-        A kind that only attached targets have leaves it as it is: nothing asks for a part that `parts` does not name.
-        """
-        raise NotImplementedError(f"{cls.kind} has no parts on the local target")
+        """How faults find the part of the local target that has this handle's name; asked for what `parts` names."""
 
     @property
     def said(self) -> tuple[str, str]:

@@ -93,7 +93,7 @@ def test_a_plugin_that_is_no_fault_is_named_with_what_it_lacks(tmp_path: Path) -
     assert "'other.kind' (chaoskit.faults.link:HttpError): calls itself 'http.error'" in done.stderr
     done = python(tmp_path, "-m", "chaoskit", "list", "--handles")
     assert done.returncode == 2
-    assert "handle kind 'role-2' (json:JSONDecoder): lacks kind" in done.stderr
+    assert "handle kind 'role-2' (json:JSONDecoder): lacks kind, at_local" in done.stderr
 
 
 def test_a_plugin_on_handles_of_no_known_kind_is_named(tmp_path: Path, plugin: Path) -> None:
