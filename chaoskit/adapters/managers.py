@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -84,13 +84,9 @@ class Managed(Fault[S]):
     look_s = 0.5
     undo_by: ClassVar[str] = "start"
 
-    def __init__(self, manager: Any) -> None:
-        self._make = manager
-
-    def manager(self, at: Mapping[str, str]) -> Manager:
+    def __init__(self, manager: Callable[[Mapping[str, str]], Manager]) -> None:
+        self.manager = manager
         """The manager that a handle's keys lead to; raises FaultError."""
-        found: Manager = self._make(at)
-        return found
 
     def prepare(self, target: Target, settings: S) -> Undo:
         """Asks for the present state; raises FaultError for what does not run, or is paused already."""
@@ -221,9 +217,9 @@ class ManagedPause(Managed[Settings]):
         return state.up and state.paused
 
 
-def managed(make: Any) -> tuple[Fault[Any], ...]:
-    """The faults on what a manager runs; `make` gives the manager for a handle's keys."""
-    return ManagedKill(make), ManagedStop(make), ManagedPause(make)
+def managed(manager: Callable[[Mapping[str, str]], Manager]) -> tuple[Fault[Any], ...]:
+    """The faults on what a manager runs, which is made of a handle's keys."""
+    return ManagedKill(manager), ManagedStop(manager), ManagedPause(manager)
 
 
 def local_process(pid: int, name: str) -> tuple[dict[str, Any] | None, bool]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -28,9 +28,6 @@ from chaoskit.faults.queue_batch import (
 ANSWER_S = 5.0
 """Longest wait for one answer of a broker, in real seconds."""
 
-Make = Callable[[Mapping[str, str], float], Broker]
-"""A broker for a handle's keys, whose messages live for so many seconds at most."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class QueueAdapter(Adapter):
@@ -39,6 +36,8 @@ class QueueAdapter(Adapter):
     either: ClassVar[tuple[str, ...]] = ("url", "url_file")
     files: ClassVar[tuple[str, ...]] = ("url_file",)
     undone_by: ClassVar[str] = "the id's messages are deleted, wherever they stand"
+    fails_on_demand: ClassVar[bool] = False
+    """Whether a message can be such that its replay fails."""
 
     queue: str
     """Its name."""
@@ -56,11 +55,11 @@ class QueueAdapter(Adapter):
     @classmethod
     @abstractmethod
     def broker(cls, at: Mapping[str, str], lives_s: float) -> Broker:
-        """The queue itself; raises FaultError where its client is not installed."""
+        """The queue of these keys, whose messages live for so long; raises FaultError where its client is missing."""
 
     @classmethod
     def faults(cls) -> tuple[Kind[Any], ...]:
-        return ThroughFlood(cls.broker), ThroughDeadLetters(cls.broker), ThroughReplay(cls.broker)
+        return ThroughFlood(cls), ThroughDeadLetters(cls), ThroughReplay(cls)
 
     def look(self) -> tuple[str, ...]:
         """The queue, where its server tells of it."""
@@ -110,15 +109,15 @@ class RedisBroker(Broker):
 class _Through:
     """Token and broker of a batch; the rest is that of any queue."""
 
-    def __init__(self, make: Make) -> None:
-        self._make = make
+    def __init__(self, way: type[QueueAdapter]) -> None:
+        self._way = way
 
     def found(self, target: Target) -> Undo:
         made = token(target)
         return {**made, "queue": ", ".join(target.names) or target.handle, "batch": made["id"]}
 
     def broker(self, undo: Undo) -> Broker:
-        return self._make(undo["at"], left_s(undo))
+        return self._way.broker(undo["at"], left_s(undo))
 
     def place(self, undo: Undo) -> ControlApi:
         return NO_OWNER
@@ -141,8 +140,8 @@ class ThroughDeadLetters(_Through, QueueDeadLetters):
     kind = "queue.dead-letters"
 
     def beyond(self, settings: QueueDeadLettersSettings, limits: Mapping[str, Any]) -> str:
-        can = getattr(getattr(self._make, "__self__", None), "fails_on_demand", False)
-        return "" if settings.replayable or can else "queue.dead-letters cannot be made so that a replay fails"
+        able = settings.replayable or self._way.fails_on_demand
+        return "" if able else "queue.dead-letters cannot be made so that a replay fails"
 
 
 class ThroughReplay(QueueReplay):
@@ -150,8 +149,8 @@ class ThroughReplay(QueueReplay):
 
     kind = "queue.replay"
 
-    def __init__(self, make: Make) -> None:
-        self._make = make
+    def __init__(self, way: type[QueueAdapter]) -> None:
+        self._way = way
 
     def broker(self, target: Target) -> Broker:
-        return self._make(target.address.keys, 1.0)
+        return self._way.broker(target.address.keys, 1.0)
