@@ -25,7 +25,7 @@ import msgspec
 import requests
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, model_validator
 
-from chaoskit import identity, waiting
+from chaoskit import waiting
 from chaoskit.access import session_at, trouble
 from chaoskit.alerting.promql import at_scale, says_yes
 from chaoskit.errors import BadInput
@@ -60,9 +60,7 @@ def _asked(target: Target, settings: Query) -> dict[str, Any]:
     given = target.address.prometheus
     if not given:
         raise FaultError("no Prometheus is known to ask 'seen' of; by hand: --at prometheus=URL")
-    at: dict[str, Any] = {"url": given} if isinstance(given, str) else dict(given)
-    if "owner" in at:
-        at["owner"] = processes.token(at["owner"], "its owner")
+    at = processes.owned({"url": given} if isinstance(given, str) else given)
     try:
         scaled = at_scale(settings.query, target.address.time_scale)
     except ValueError as error:
@@ -106,12 +104,6 @@ def _answers(question: dict[str, Any], there: bool) -> bool:
     if silent:
         raise silent[0]
     return False
-
-
-def _orphaned(question: dict[str, Any]) -> bool:
-    """Whether the Prometheus that could tell is known to have ended with the run that it belonged to."""
-    owner = question["at"].get("owner")
-    return owner is not None and identity.fate(owner) is identity.Fate.ENDED
 
 
 _PASSED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER", "SSL_CERT_FILE")
@@ -296,7 +288,7 @@ class Command(Fault[CommandSettings]):
         """Runs `stop` and waits until `seen` says no."""
         begun = time.time()
         _work(undo, "stop")
-        if isinstance(undo["seen"], dict) and _orphaned(undo["seen"]):
+        if isinstance(undo["seen"], dict) and processes.orphaned(undo["seen"]["at"]):
             told = f"stop ({undo['stop'][0]}) ended with 0; the Prometheus that saw the effect has ended with its run"
             return Seen((begun, time.time()), told)
         if not _becomes(undo, there=False):

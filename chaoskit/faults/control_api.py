@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from chaoskit import identity
 from chaoskit.faults import processes
 from chaoskit.faults.base import FaultError, Lapsed, Made, Seen, Target
 from chaoskit.trust import read_own, read_secret
@@ -48,8 +47,7 @@ def control_api(target: Target) -> ControlApi:
     address = target.address
     if not address.url:
         raise FaultError(f"{target.handle}: the target does not tell the address of its control interface")
-    owner = None if address.owner is None else processes.token(address.owner, "owner")
-    return {"url": address.url, "token_file": address.token_file, "owner": owner}
+    return processes.owned({"url": address.url, "token_file": address.token_file, "owner": address.owner})
 
 
 def ask(
@@ -115,7 +113,7 @@ def take_back(at: ControlApi, work: Callable[[], tuple[float, str]]) -> Seen:
             return Seen((begun, gone_by), detail)
         except FaultError as error:
             refused = isinstance(error, Unreachable) and error.refused
-            if _orphaned(at) and (refused or not _token_there(at)):
+            if processes.orphaned(at) and (refused or not _token_there(at)):
                 return Seen((begun, time.time()), "what it belonged to is gone")
             if time.monotonic() > end:
                 raise
@@ -160,11 +158,6 @@ def _token(at: ControlApi, what: str, read: Callable[[Path], bytes]) -> str:
     if not token.isprintable() or " " in token or len(token) > _TOKEN_LONG:
         raise FaultError(f"{what}: {at['token_file']} holds no token, so it is not sent")
     return token
-
-
-def _orphaned(at: ControlApi) -> bool:
-    owner = at["owner"]
-    return owner is not None and identity.fate(owner) is identity.Fate.ENDED
 
 
 def _token_there(at: ControlApi) -> bool:

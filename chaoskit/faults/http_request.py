@@ -6,6 +6,7 @@ import json
 import time
 from typing import Annotated, Any, Literal
 
+import requests
 from pydantic import BeforeValidator, Field
 
 from chaoskit.faults.base import Action, FaultError, Seen, Settings, Target
@@ -42,8 +43,6 @@ class HttpRequest(Action[HttpRequestSettings]):
 
     def run(self, target: Target, settings: HttpRequestSettings) -> tuple[Seen, dict[str, Any]]:
         """Asks once; raises FaultError when no answer comes or it has another status."""
-        import requests  # a tenth of a second of CPU that every fault's holder would pay for as well
-
         if target.handle:
             raise FaultError(f"http.request asks the target's service and has no handle such as {target.handle}")
         what, begun = f"{settings.method} {settings.path}", time.time()

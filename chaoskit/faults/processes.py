@@ -9,7 +9,7 @@ import contextlib
 import os
 import re
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,17 @@ def token(pid: int, name: str) -> dict[str, Any]:
         raise FaultError(f"{name} (process {pid}) is not running") from None
     except OSError as error:
         raise FaultError(f"{name}: /proc does not tell which process {pid} is: {error.strerror}") from None
+
+
+def owned(at: Mapping[str, Any]) -> dict[str, Any]:
+    """An address as a token holds it: of its `owner`, where one is told, which process that is. Raises FaultError."""
+    return {**at, "owner": token(at["owner"], "its owner")} if at.get("owner") is not None else dict(at)
+
+
+def orphaned(at: Mapping[str, Any]) -> bool:
+    """Whether the process that the thing at such an address ends with is known to have ended."""
+    owner = at.get("owner")
+    return owner is not None and identity.fate(owner) is Fate.ENDED
 
 
 def alive(victim: identity.Token) -> bool:

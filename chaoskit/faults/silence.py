@@ -17,7 +17,7 @@ import msgspec
 import requests
 from pydantic import AfterValidator, Field
 
-from chaoskit import identity, waiting
+from chaoskit import waiting
 from chaoskit.access import session_at, trouble
 from chaoskit.alerting.silences import silence_matchers, written
 from chaoskit.errors import BadInput
@@ -61,13 +61,10 @@ class Silence(Fault[SilenceSettings]):
         assert isinstance(address, EquipmentAddress)
         if target.names != (ALERTMANAGER,) or not address.alertmanager:
             raise FaultError(f"{', '.join(target.names)} takes no silences; name equipment: {ALERTMANAGER}")
-        at: dict[str, Any] = dict(address.alertmanager)
-        if "owner" in at:
-            at["owner"] = processes.token(at["owner"], "its owner")
         wanted_s = settings.duration / address.time_scale if settings.duration else None
         lasting = [each for each in (wanted_s, address.max_s) if each is not None]
         return {
-            "at": at,
+            "at": processes.owned(address.alertmanager),
             "matchers": settings.matchers,
             "lasts_s": min(lasting, default=_SEEN_S),
             "comment": f"chaoskit run {address.run or 'by hand'} ({secrets.token_hex(4)})",
@@ -104,7 +101,6 @@ class Silence(Fault[SilenceSettings]):
     def stop(self, undo: Undo) -> Seen:
         """Expires it and sees that; there is nothing to expire where the Alertmanager ended with its run."""
         begun = time.time()
-        owner = undo["at"].get("owner")
 
         def expired() -> bool:
             standing = _standing(undo)
@@ -116,7 +112,7 @@ class Silence(Fault[SilenceSettings]):
             if waiting.await_true(expired, _SEEN_S):
                 return Seen((begun, time.time()), "the silence is expired")
         except FaultError:
-            if owner is not None and identity.fate(owner) is identity.Fate.ENDED:
+            if processes.orphaned(undo["at"]):
                 return Seen((begun, begun), "the Alertmanager ended with the run that it belonged to")
             raise
         raise FaultError(f"the silence '{undo['comment']}' is still active {_SEEN_S:g} s after it was expired")
