@@ -19,7 +19,7 @@ test-long: setup        ## the tests that take minutes each
 	$(BIN)/python -m pytest -m "long and not staging"
 
 test-sla: setup generations  ## service levels on PostgreSQL and on each generation of Prometheus
-	sh scripts/postgresql
+	sh scripts/staging postgresql
 	$(BIN)/python -m pip install --quiet --constraint requirements.lock "psycopg[binary]"
 	$(BIN)/python -m pytest -m sla
 
