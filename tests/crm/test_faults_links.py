@@ -179,7 +179,7 @@ def test_what_ended_with_its_owner_is_healed(start_crm: Any, tmp_path: Path) -> 
 def test_a_proxy_that_only_does_not_answer_is_not_taken_for_healed(
     link: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its owner lives, so nobody can know; the undo fails and can be tried again."""
+    """Its owner lives, so it cannot be known; the undo fails and can be tried again."""
     monkeypatch.setattr(control_api, "_UNDO_S", 0.3)
     token = prepared(TcpReset(), link)
     token["at"]["url"] = "http://127.0.0.1:9"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from chaoskit.faults import queue_batch
+from chaoskit.faults import control_api, queue_batch
 from chaoskit.faults.base import Fault, FaultError, Lapsed, Target
 from chaoskit.faults.cache_thrash import CacheThrash
 from chaoskit.faults.control_api import get
@@ -180,7 +180,8 @@ def test_an_undo_without_a_start_removes_nothing(crm: RunningCrm, queue: Target,
     assert kind.stop(prepared(kind, queue, level=50)).detail == "agent-tasks: 0 messages removed"
 
 
-def test_a_queue_that_stops_answering_is_a_lapse(queue: Target) -> None:
+def test_a_queue_that_stops_answering_is_a_lapse(queue: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control_api, "SILENCE_S", 0.3)
     token = prepared(QueueFlood(), queue, level=50)
     token["at"]["url"] = "http://127.0.0.1:9"
     with pytest.raises(Lapsed, match=r"unknown for .* s whether it is still in force"):
