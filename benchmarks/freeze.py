@@ -27,6 +27,7 @@ import psutil
 from benchmarks.outliving import heal_all, marked
 from benchmarks.shared import Unusable, environment, show
 from chaoskit import waiting
+from chaoskit.faults import processes
 from chaoskit.safety.heal import FORK_SERVER, find_holders
 from chaoskit.safety.run_registry import FOLDER_VARIABLE
 
@@ -44,11 +45,11 @@ Find = Callable[[list[psutil.Process], Path], list[psutil.Process]]
 
 def _word(*words: str) -> Find:
     """The processes of a run whose command line has one of these."""
-    return lambda ours, _: [one for one in ours if any(word in " ".join(_cmdline(one)) for word in words)]
+    return lambda ours, _: [one for one in ours if any(word in processes.title(one) for word in words)]
 
 
 def _program(name: str) -> Find:
-    return lambda ours, _: [one for one in ours if Path((_cmdline(one) or [""])[0]).name == name]
+    return lambda ours, _: [one for one in ours if Path(processes.title(one).partition(" ")[0]).name == name]
 
 
 def _holders(_: list[psutil.Process], folder: Path) -> list[psutil.Process]:
@@ -124,7 +125,7 @@ def trial(part: str, deed: str, at: Path) -> Trial:
             run.wait()
     wrong = list(_wrong(part, deed, code))
     waiting.await_true(lambda: not marked(state), _GONE_S, 0.05)
-    wrong += [f"left: {one.pid} {' '.join(_cmdline(one))[:80]}" for one in marked(state)]
+    wrong += [f"left: {one.pid} {processes.title(one)[:80]}" for one in marked(state)]
     healed = heal_all(out, mark)
     if healed.returncode:
         wrong.append(f"heal --all: {healed.returncode}")
@@ -163,13 +164,6 @@ def _fill(victim: psutil.Process, strangers: contextlib.ExitStack) -> None:
         for _ in range(_STRANGERS // len(ports) + 1):
             one = strangers.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
             one.sendall(_UNFINISHED[len(ports) == 1])
-
-
-def _cmdline(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []
 
 
 @click.command()

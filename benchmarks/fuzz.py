@@ -34,7 +34,7 @@ _SMALLER_TRIES = 60
 
 
 class _Hang(BaseException):
-    """Not an Exception: nobody who is careful about errors may take it for one of theirs."""
+    """Not an Exception: code that is careful about errors may not take it for one of its own."""
 
 
 @dataclass(slots=True)

@@ -22,7 +22,7 @@ from benchmarks.shared import machine, out_folder, show, verdict_on
 
 WANTED = 0.95
 """The part of the gates that must end with exit 0: 19 of 20."""
-# It ends when whoever started it closes its end of the pipe, by intention or by dying.
+# It ends when its parent closes the other end of the pipe, by intention or by dying.
 _BUSY = "import os, threading\nthreading.Thread(target=lambda: (os.read(0, 1), os._exit(0))).start()\nwhile True: pass"
 
 

@@ -56,7 +56,7 @@ def grow(events: Sequence[AnyEvent], count: int) -> list[AnyEvent]:
     """The recording with at least `count` events: its steady phase again and again, earlier and earlier.
 
     Whatever came before the steady phase moves back as far as it must, and the load's totals count what was added.
-    Raises Unusable for a recording without a steady phase in which somebody looked.
+    Raises Unusable for a recording without a steady phase in which the pages were looked at.
     """
     begin = next((i for i, e in enumerate(events) if isinstance(e, Phase) and e.name == "steady"), None)
     end = next((i for i, e in enumerate(events) if isinstance(e, Steady)), None)

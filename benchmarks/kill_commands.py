@@ -20,6 +20,7 @@ from pathlib import Path
 from benchmarks.outliving import heal_all, marked
 from benchmarks.shared import environment
 from chaoskit import waiting
+from chaoskit.faults import processes
 from chaoskit.safety.run_registry import FOLDER_VARIABLE
 
 GONE_S = 10.0
@@ -112,7 +113,7 @@ def blow(name: str, how: signal.Signals, after_s: float, at: Path) -> Blow:
     begun = time.monotonic()
     waiting.await_true(lambda: not marked(state), GONE_S, 0.02)
     took_s = time.monotonic() - begun
-    left = [f"{one.pid} {' '.join(one.cmdline()[:6])}" for one in marked(state)]
+    left = [f"{one.pid} {processes.title(one)[:80]}" for one in marked(state)]
     healed = heal_all(at / "runs", mark)
     if healed.returncode:
         left.append(f"heal --all: {healed.returncode} {healed.stdout[-300:]}{healed.stderr[-300:]}")

@@ -195,7 +195,7 @@ def ends(user_count, **_):
     @gevent.spawn
     def look():
         while RUNNER.user_count:
-            gevent.sleep(0.1)
+            gevent.sleep(0.1)  # the last user's end is no event of Locust's
         RUNNER.quit()
 
 @events.init.add_listener

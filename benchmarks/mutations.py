@@ -50,7 +50,7 @@ def cut(chance: random.Random, data: bytes) -> bytes:
 
 
 def lettered(chance: random.Random, data: bytes) -> bytes:
-    """Letters that mean something to a parser, or nothing to anybody, stand where they should not."""
+    """Letters that mean something to a parser, or nothing at all, stand where they should not."""
     at = chance.randint(0, len(data))
     odd = "".join(chance.choice(_LETTERS) for _ in range(chance.randint(1, 4)))
     return data[:at] + odd.encode() * chance.choice((1, 1, 1, 200)) + data[at + chance.randint(0, 3) :]

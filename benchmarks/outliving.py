@@ -1,4 +1,4 @@
-"""A target that outlives whoever breaks it: a reference CRM started by itself, and ways to see that nothing is wrong.
+"""A target that outlives what breaks it: a reference CRM started by itself, and ways to see that nothing is wrong.
 
 What it looks at is the target itself (processes, toxics, queue, database, folder), never the tool's own word.
 """
@@ -148,7 +148,7 @@ class Outliving:
 
     def _ours(self) -> Iterator[str]:
         for process in self.ours():
-            yield f"a process of ours: {process.pid} {' '.join(_words(process)[-3:])}"
+            yield f"a process of ours: {process.pid} {' '.join(processes.title(process).split()[-3:])}"
 
     def ours(self) -> list[psutil.Process]:
         """Processes that commands of this benchmark started, themselves included."""
@@ -236,10 +236,3 @@ def _environ(process: psutil.Process) -> bytes:
         return Path(f"/proc/{process.pid}/environ").read_bytes()
     except OSError:
         return b""
-
-
-def _words(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []

@@ -1,4 +1,4 @@
-"""How much longer a run takes than it must: its wall time over the time that nobody could do without.
+"""How much longer a run takes than it must: its wall time over the time that no run could do without.
 
 The floor is what the run's own events show to be needed: Prometheus' first discovery, the quiet before the fault,
 what the alert and its group waits take from the fault to the last notice and from the undo to the last all-clear,

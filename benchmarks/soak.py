@@ -66,7 +66,7 @@ class _Soak:
         if code not in _HEALED:
             last = "\n".join(said.read_text(errors="replace").splitlines()[-12:])
             raise Unusable(f"{' '.join(words[:2])} ended with {int(code)} after {len(self.looks)} rounds:\n{last}")
-        # What a run is meant to leave is its own folder, which nobody of ours reads again.
+        # What a run is meant to leave is its own folder, which none of ours reads again.
         shutil.rmtree(out)
         out.mkdir()
 

@@ -57,7 +57,7 @@ def leave_signals_to_the_runner() -> None:
 def main() -> int:
     """Serves the protocol above on the socket whose descriptor is the first argument, until its other end is closed."""
     leave_signals_to_the_runner()
-    # Nobody waits for holders here, so the kernel shall not keep them for that.
+    # Holders are waited for by no process here, so the kernel shall not keep them for that.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     known()
     # What is shared stays shared: the collector would write to every page of it in every holder.

@@ -122,7 +122,7 @@ class _Replacements:
     def _decide(self, pid: int, now: float) -> bool:
         try:
             process = psutil.Process(pid)
-            # Read once: what gets its title between two readings would be nobody's by the one and known by the other.
+            # Read once: what gets its title between two readings would be no victim's by one and known by the other.
             title = processes.title(process)
             if _replaces(self._undo, process, title):
                 processes.send(process, signal.SIGSTOP)

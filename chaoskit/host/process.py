@@ -274,7 +274,7 @@ def wait_until(
         if child is not None:
             child.wait(min(pause_s, left_s))
         else:
-            threading.Event().wait(min(pause_s, left_s))
+            time.sleep(min(pause_s, left_s))  # for conditions that announce nothing
         pause_s = min(pause_s * 1.5, 0.1)
 
 
