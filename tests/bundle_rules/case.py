@@ -26,6 +26,12 @@ RESET: State = {}
 PROMETHEUS, MONITORING, SLA = "prometheus_alerts.yml", "monitoring_alerts.yml", "sla_alerts.yml"
 FILES = (PROMETHEUS, MONITORING, SLA)
 
+
+def parsed(name: str) -> Any:
+    """A file of the shipped configuration as YAML has it."""
+    return yaml.safe_load((folder() / name).read_text(encoding="utf-8"))
+
+
 _COUNTER = re.compile(r"\w+_(total|bucket|count|sum)(\{|$)")
 _ACTION = re.compile(r"\{\{ (range) .*?\{\{ end \}\}|\{\{ (.*?) \}\}", re.DOTALL)
 
@@ -92,7 +98,7 @@ def alerts() -> dict[str, tuple[str, dict[str, Any]]]:
     return {
         rule["alert"]: (name, rule)
         for name in FILES
-        for group in yaml.safe_load((folder() / name).read_text(encoding="utf-8"))["groups"]
+        for group in parsed(name)["groups"]
         for rule in group["rules"]
         if "alert" in rule
     }

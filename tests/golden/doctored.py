@@ -36,6 +36,16 @@ def mapped(history: History, change: Change) -> History:
     return with_events(history, [new for event in history.events if (new := change(event)) is not None])
 
 
+def without(history: History, gone: Callable[[AnyEvent], bool]) -> History:
+    """The history as it would be had these events not been written."""
+    return mapped(history, lambda event: None if gone(event) else event)
+
+
+def instant(history: History, state: str) -> float:
+    """The first time an alert was seen in this state."""
+    return next(event.at for event in history.of(AlertState) if event.state == state)
+
+
 def source(event: AnyEvent) -> str:
     """Who reported an event: an observer, or the run itself."""
     match event:

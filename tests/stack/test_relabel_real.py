@@ -7,7 +7,6 @@ compared: Prometheus relabels for the second one what it has relabelled for the 
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Sized
 from contextlib import ExitStack
@@ -17,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 from alerting_examples import NAMES, VALUES, alertmanager_text, load, random_labels, random_route, random_step
-from test_routing_real import eventually, get
+from test_routing_real import eventually, flat, get
 
 from chaoskit.alerting.alert import Answer
 from chaoskit.alerting.model import AlertConfig
@@ -145,7 +144,3 @@ def arrived(
 
         eventually(lambda: len(shown()) >= len(wanted))
         return shown()
-
-
-def flat(labels: dict[str, str]) -> str:
-    return json.dumps({name: value for name, value in labels.items() if value}, sort_keys=True)

@@ -6,7 +6,6 @@ Each is a recorded run told as if its target had been attached: one witness a re
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 
 import msgspec
 import pytest
@@ -15,7 +14,7 @@ from chaoskit.events import AlertState, AnyEvent, Equipment, Header, Notice, Pol
 from chaoskit.history import History
 from chaoskit.verify.verdict import Result, Verdict
 from chaoskit.verify.verify import plan_of, verify
-from tests.golden.doctored import Truth, failed, mapped, results, told, with_events
+from tests.golden.doctored import Truth, failed, instant, mapped, results, told, with_events, without
 
 PASS, FAIL, UNKNOWN = Result.PASS, Result.FAIL, Result.UNKNOWN
 WITNESS = "witness: 'http://127.0.0.1:9765', "
@@ -67,14 +66,6 @@ def _of_webhooks(history: History, event: Notice) -> list:  # type: ignore[type-
     """What a webhook says of the same alerts; mails do not carry annotations."""
     webhook = next(n for n in history.of(Notice) if n.integration == "webhook" and n.status == event.status)
     return webhook.alerts
-
-
-def instant(history: History, state: str) -> float:
-    return next(event.at for event in history.of(AlertState) if event.state == state)
-
-
-def without(history: History, drop: Callable[[AnyEvent], bool]) -> History:
-    return mapped(history, lambda event: None if drop(event) else event)
 
 
 def reasons(verdict: Verdict, hop: str) -> str:

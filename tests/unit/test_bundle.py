@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 from alerting_examples import muting_rules
 
 from chaoskit.alerting.config import load_config
@@ -17,6 +15,7 @@ from chaoskit.bundle import folder
 from chaoskit.scenario.loader import load_scenario_file
 from chaoskit.scenario.model import Inject, Undo, Wait
 from chaoskit.yaml_source import read
+from tests.bundle_rules.case import parsed
 from tests.bundle_rules.documented import DOCUMENTED_RULES
 
 PROMISE = (folder() / "notification_windows.yml").read_text()
@@ -58,10 +57,6 @@ DOCUMENTED_ROUTES = [
     (['component="system"'], "infrastructure-alerts", BY_NAME, "5m", "5m", "12h", False),
     (['component=~"api|cache|retry"'], "default-receiver", BY_NAME, "30s", "5m", "4h", False),
 ]
-
-
-def parsed(name: str) -> Any:
-    return yaml.safe_load((folder() / name).read_text(encoding="utf-8"))
 
 
 def test_the_folder_holds_all_files_of_the_bundle() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -21,16 +20,12 @@ from chaoskit.bundle.render import render
 from chaoskit.crm.contract import metrics
 from chaoskit.units import format_duration, parse_duration
 from tests.bundle_rules import CASES
-from tests.bundle_rules.case import FILES, alerts
+from tests.bundle_rules.case import FILES, alerts, parsed
 from tests.bundle_rules.documented import DOCUMENTED_RULES, LOOKS_BACK, kebab
 
 RULE_TESTS = sorted((Path(__file__).parents[1] / "bundle_rules").glob("*.yml"))
 CONFIG = load_config(folder(), complete=True)
 RULES = {rule.alert: rule for rule in CONFIG.rules if rule.alert}
-
-
-def parsed(name: str) -> Any:
-    return yaml.safe_load((folder() / name).read_text(encoding="utf-8"))
 
 
 def test_there_are_eight_groups_and_at_least_thirty_rules() -> None:

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from chaoskit.alerting.expression import expression
 from chaoskit.bundle import folder
 from chaoskit.crm.contract import metrics
-from tests.bundle_rules.case import FILES, PROMETHEUS, alerts
+from tests.bundle_rules.case import FILES, PROMETHEUS, alerts, parsed
 from tests.bundle_rules.documented import kebab
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
-
-
-def parsed(name: str) -> Any:
-    return yaml.safe_load((folder() / name).read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("alert", alerts())

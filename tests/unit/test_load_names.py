@@ -6,7 +6,6 @@ import csv
 import io
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +13,7 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from chaoskit.events import AnyEvent, Event, LoadNames, LoadTotals, NameCounts, Notice, Phase, decode, encode
+from chaoskit.events import Event, LoadNames, LoadTotals, NameCounts, Notice, Phase, decode, encode
 from chaoskit.history import History
 from chaoskit.load.messages import ByName, LoadWindow
 from chaoskit.report.html import page
@@ -26,17 +25,12 @@ from chaoskit.verify.case import case_of
 from chaoskit.verify.requests import EXIT_CODE, LIMITS, is_named
 from chaoskit.verify.verdict import ALL_PHASES, Result, Row
 from chaoskit.verify.verify import plan_of, verify
-from tests.golden.doctored import recorded
+from tests.golden.doctored import recorded, with_events
 
 KEPT = recorded("kept")
 PLAN = plan_of(KEPT.header)
 FAST, SLOW = ((80, 95), (90, 5)), ((348, 100),)
 """Latencies of about 5 ms, and of 1.0 s."""
-
-
-def with_events(history: History, events: Sequence[AnyEvent]) -> History:
-    numbered = tuple(msgspec.structs.replace(event, n=number) for number, event in enumerate(events))
-    return replace(history, events=numbered)
 
 
 def slices(**phases: dict[str, NameCounts]) -> History:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +14,10 @@ from chaoskit.verify.case import case_of
 from chaoskit.verify.load import GAP_S, LOAD, load_notes
 from chaoskit.verify.verdict import Result, Row
 from chaoskit.verify.verify import plan_of, verify
+from tests.golden.doctored import with_events
 
 KEPT = parse_history((Path(__file__).parents[1] / "golden" / "kept.jsonl").read_bytes(), "kept.jsonl")
 PLAN = plan_of(KEPT.header)
-
-
-def with_events(history: History, events: Sequence[AnyEvent]) -> History:
-    numbered = tuple(msgspec.structs.replace(event, n=number) for number, event in enumerate(events))
-    return replace(history, events=numbered)
 
 
 def a_window(begin: float, **different: Any) -> LoadWindow:

@@ -14,18 +14,16 @@ from chaoskit.history import History
 from chaoskit.report.text import shown
 from chaoskit.verify.verdict import Result, Verdict
 from chaoskit.verify.verify import verify
-from tests.golden.doctored import Truth, failed, mapped, results, told
+from tests.golden.doctored import Truth, failed, instant, mapped, results, told, without
 from tests.unit.test_attached_histories import (
     PROFILE,
     WAIVED,
     WITNESS,
     _of_webhooks,
     attached,
-    instant,
     reasons,
     with_event,
     with_header,
-    without,
 )
 
 PASS, FAIL, UNKNOWN = Result.PASS, Result.FAIL, Result.UNKNOWN

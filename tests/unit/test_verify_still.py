@@ -17,18 +17,10 @@ from chaoskit.history import History
 from chaoskit.run.runner import without_victims
 from chaoskit.verify.verdict import Result, Verdict
 from chaoskit.verify.verify import plan_of, verify
-from tests.golden.doctored import DOORS, Truth, mapped, recorded, results, told, with_events
+from tests.golden.doctored import DOORS, Truth, instant, mapped, recorded, results, told, with_events, without
 
 FAIL, UNKNOWN, PASS = Result.FAIL, Result.UNKNOWN, Result.PASS
 MAIL, WEB = ("critical-alerts", "email"), ("critical-alerts", "webhook")
-
-
-def instant(history: History, state: str) -> float:
-    return next(event.at for event in history.of(AlertState) if event.state == state)
-
-
-def without(history: History, gone: Callable[[AnyEvent], bool]) -> History:
-    return mapped(history, lambda event: None if gone(event) else event)
 
 
 def beside(history: History, *more: Event) -> History:
