@@ -27,8 +27,8 @@ from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.files import read_regular
 
 __all__ = [
-    "LOADER", "MAX_BYTES", "MAX_DEPTH", "MAX_NODES", "Node", "nearest", "read", "read_file", "read_text", "scalar",
-    "second_document",
+    "FALSE", "LOADER", "MAX_BYTES", "MAX_DEPTH", "MAX_NODES", "TRUE", "Node", "nearest", "read", "read_file",
+    "read_text", "scalar", "second_document",
 ]  # fmt: skip
 
 MAX_BYTES = 8 * 2**20
@@ -43,6 +43,8 @@ _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
+TRUE, FALSE = frozenset(("true", "yes", "on", "y")), frozenset(("false", "no", "off", "n"))
+"""The words that Go's yaml.v2, which Prometheus and Alertmanager read with, takes for booleans."""
 # Eighteen digits fit a 64-bit integer; what is longer stays text instead of costing quadratic time.
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
 _FLOAT = re.compile(r"[-+]?(?=\.?[0-9])(?:0|[1-9][0-9]{0,17})?(?:\.[0-9]{0,40})?(?:[eE][-+]?[0-9]{1,3})?")

@@ -16,19 +16,15 @@ from chaoskit.alerting.config_secrets import Secrets, secrets_of
 from chaoskit.alerting.model import NotUnderstood
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.units import parse_duration
-from chaoskit.yaml_source import Node, nearest, read
+from chaoskit.yaml_source import FALSE, TRUE, Node, nearest, read
 
 LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 """Label names as every version of Prometheus accepts them."""
 
-# The words that Go's yaml.v2, which Prometheus and Alertmanager read with, takes for booleans.
-_TRUE = {"true", "yes", "on", "y"}
-_FALSE = {"false", "no", "off", "n"}
-
 
 def is_false(node: Node | None) -> bool:
     """Whether a setting is written, and as false."""
-    return node is not None and node.kind == "scalar" and node.raw.lower() in _FALSE
+    return node is not None and node.kind == "scalar" and node.raw.lower() in FALSE
 
 
 @lru_cache(maxsize=8)
@@ -149,10 +145,10 @@ class Reading:
         if value is None:
             return default
         word = value.raw.lower() if value.kind == "scalar" else ""
-        if word not in _TRUE | _FALSE:
+        if word not in TRUE | FALSE:
             self.say(value.place, f"'{key}' is {value.described()}, expected true or false")
             return default
-        return word in _TRUE
+        return word in TRUE
 
     def sequence(self, node: Node, key: str) -> tuple[Node, ...]:
         """The elements of a list; empty when absent."""

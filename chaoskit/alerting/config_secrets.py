@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from chaoskit.yaml_source import LOADER, second_document
+from chaoskit.yaml_source import FALSE, LOADER, TRUE, second_document
 
 REDACTED = "<secret>"
 _MARKED = re.compile(r"<secret [0-9a-f]{12}>")
@@ -61,7 +61,6 @@ _URL = re.compile(
 _PATH = re.compile(r"[\w.-]*(?:/[\w.-]+)+")
 _HOST_PORT = re.compile(r"(?:[\w.-]*|\[[\da-fA-F:.]+\]):\d+")
 _TOKEN_IN_PATH = re.compile(r"(?<=/)(?=[^/?]*\d)[A-Za-z0-9_-]{16,}(?=[/?]|$)")
-_WORDS = {"true", "false", "yes", "no", "on", "off", "y", "n"}
 _QUOTED = re.compile(r"([\"`'])(?P<inside>.+?)\1")
 _LINE = re.compile(r"\s*(?:- +)*(?P<key>[^\s:#]+)\s*:(?P<value>.*)")
 _SHOWN_LINES = {"name", "receiver", "matchers", "group_by", "alertname"}
@@ -261,11 +260,11 @@ def _setting(path: list[str], value: str) -> str:
     key = path[0]
     if path[-1].endswith("_file") and _PATH.fullmatch(value):
         return value
-    if path[-1] == "insecure_skip_verify" and value.lower() in _WORDS:
+    if path[-1] == "insecure_skip_verify" and value.lower() in TRUE | FALSE:
         return value  # whether a certificate counts is a yes or no, wherever it stands
     if len(path) > 1 or _SECRET_KEY.fullmatch(key) or key in _SECRET_ADDRESS:
         return REDACTED
-    if value.lower() in _WORDS:
+    if value.lower() in TRUE | FALSE:
         return value
     if key.endswith("url"):
         return shown_url(value)

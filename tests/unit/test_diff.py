@@ -254,13 +254,13 @@ def seen(config_: AlertConfig) -> object:
     ]
 
 
-@settings(max_examples=150)
+@settings(max_examples=40)
 @given(configurations())
 def test_any_configuration_is_no_different_from_itself(one: AlertConfig) -> None:
     assert diff(one, one).empty
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(configurations(), configurations())
 def test_a_difference_is_empty_exactly_where_receivers_windows_and_mutes_are_equal(
     one: AlertConfig, other: AlertConfig

@@ -44,12 +44,17 @@ alerts:
 """
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state folder for all tests: what promtool answered about the same rules is remembered there."""
+    return tmp_path_factory.mktemp("shared") / "state"
+
+
 @pytest.fixture(autouse=True)
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A state folder of the test's own, and the test's folder to work in."""
-    monkeypatch.setenv("CHAOSKIT_STATE", str(tmp_path / "state"))
+def here(tmp_path: Path, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test's own folder to work in."""
+    monkeypatch.setenv("CHAOSKIT_STATE", str(shared))
     monkeypatch.chdir(tmp_path)
-    return tmp_path / "state"
 
 
 @pytest.fixture
@@ -198,14 +203,16 @@ def test_an_approved_file_that_cannot_be_read_is_an_error_at_its_line_and_the_ot
 
 def test_what_promtool_refuses_is_unproved(tool: Tool) -> None:
     """A blind observer: nothing is proved, and the reason is said."""
-    said = asked(Tool("promtool", Path("/bin/false"), "3.0"))
+    said = asked(Tool("promtool", Path("/bin/false"), "0.0"))
     assert said.proved == {}
     assert len(lines(said, UNPROVED)) == 3
 
 
 def test_answers_are_remembered_until_rule_levels_or_version_change(
-    tool: Tool, state: Path, monkeypatch: pytest.MonkeyPatch
+    tool: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    state = tmp_path / "state"
+    monkeypatch.setenv("CHAOSKIT_STATE", str(state))
     before = asked(tool)
     asked_of = []
     real = subprocess.run
