@@ -267,7 +267,8 @@ def test_probes_are_written_as_unit_tests_that_promtool_passes(tool: Tool, binar
     assert done.returncode == 0, done.stdout + done.stderr
     rules = Path("kept/QueueLong.rules.yml")
     rules.write_text(rules.read_text().replace("> 100", "> 101"))
-    done = subprocess.run([binaries.promtool, "test", "rules", *files], capture_output=True, text=True, check=False)
+    (file,) = (each for each in files if "QueueLong" in each)
+    done = subprocess.run([binaries.promtool, "test", "rules", file], capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert run(command) == 2  # the folder is not empty
 
